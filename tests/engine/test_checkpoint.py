@@ -1,0 +1,128 @@
+"""Checkpointing: the same gradients, less memory, no second update of anything."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres.checkpoint import note_draw
+
+
+def leaf(*shape, seed=0):
+    return tr.tensor(np.random.default_rng(seed).standard_normal(shape), requires_grad=True)
+
+
+def block(x, w):
+    return tr.tanh(tr.tanh(x @ w) @ w)
+
+
+def test_the_same_gradients_of_first_and_second_order():
+    x, w = leaf(2, 3), leaf(3, 3, seed=1)
+
+    def both(run):
+        y = run(run(x)).sum()
+        first = tr.grad(y, [x, w], create_graph=True)
+        second = tr.grad(sum((g * g).sum() for g in first), [x, w])
+        return [g.numpy() for g in (*first, *second)]
+
+    plain = both(lambda h: block(h, w))
+    for a, b in zip(plain, both(lambda h: tr.checkpoint(block, h, w)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+    for a, b in zip(plain, both(lambda h: tr.checkpoint(lambda z: block(z, w), h)), strict=True):  # w by closure
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+def test_backward_and_targets_inside_the_graph():
+    x, w = leaf(2, 3), leaf(3, 3, seed=1)
+    h = tr.exp(x)
+    (gh,) = tr.grad(tr.checkpoint(block, h, w).sum(), h)
+    np.testing.assert_allclose(gh.numpy(), tr.grad(block(h, w).sum(), h)[0].numpy(), rtol=1e-13)
+    tr.checkpoint(block, x, w).sum().backward()
+    np.testing.assert_allclose(w.grad.numpy(), tr.grad(block(x, w).sum(), w)[0].numpy(), rtol=1e-13)
+
+
+def test_a_checkpoint_inside_a_checkpoint():
+    x, w = leaf(2, 3), leaf(3, 3, seed=1)
+    y = tr.checkpoint(lambda z: tr.checkpoint(block, tr.checkpoint(block, z, w), w), x)
+    np.testing.assert_allclose(
+        tr.grad(y.sum(), w)[0].numpy(), tr.grad(block(block(x, w), w).sum(), w)[0].numpy(), rtol=1e-13
+    )
+
+
+def test_the_second_run_draws_the_same_numbers_and_leaves_the_generator_where_it_was():
+    x = leaf(4)
+    rng = np.random.default_rng(3)
+
+    def noisy(z):
+        note_draw(rng)
+        return z * rng.standard_normal(4)
+
+    y = tr.checkpoint(noisy, x)
+    factor = y.numpy() / x.data
+    after = rng.bit_generator.state
+    (g,) = tr.grad(y.sum(), x)
+    np.testing.assert_allclose(g.numpy(), factor)
+    assert rng.bit_generator.state == after
+
+
+def test_running_statistics_move_once():
+    x, mean, var = leaf(6, 3), tr.tensor(np.zeros(3)), tr.tensor(np.ones(3))
+
+    def norm(z):
+        return tr.batch_norm(z, mean, var)
+
+    y = tr.checkpoint(norm, x)
+    once = mean.numpy().copy()
+    assert np.abs(once).max() > 0
+    tr.grad((y * y * y).sum(), x)
+    np.testing.assert_array_equal(mean.numpy(), once)
+
+
+def test_a_released_checkpoint_says_so():
+    x, w = leaf(2, 3), leaf(3, 3, seed=1)
+    y = tr.checkpoint(block, x, w)
+    tr.grad(y, x, np.ones((2, 3)))
+    with pytest.raises(RuntimeError, match=r"checkpoint .*freed"):
+        tr.grad(y, x, np.ones((2, 3)))
+
+
+def test_what_a_checkpoint_must_return():
+    with pytest.raises(TypeError, match="must return one tensor, got tuple"):
+        tr.checkpoint(lambda z: (z, z), leaf(2))
+    shapes = iter([2, 3])
+    y = tr.checkpoint(lambda z: z[: next(shapes)], leaf(5))
+    with pytest.raises(RuntimeError, match=r"the second run gave shape \(3,\), the first \(2,\)"):
+        y.backward(np.ones(2))
+
+
+def peak(layers: int, segment: int | None) -> int:
+    """The most bytes alive in forward and backward of a deep net, over those of its parameters."""
+    rngs = [np.random.default_rng(s) for s in range(4)]
+    ws = [tr.tensor(np.eye(8) + 0.01 * rng.standard_normal((8, 8)), requires_grad=True) for rng in rngs]
+    x = tr.tensor(np.ones((256, 8)), requires_grad=True)
+
+    def run(h, start, stop):
+        for i in range(start, stop):
+            h = tr.tanh(h @ ws[i % 4])
+        return h
+
+    tracemalloc.start()
+    h = x
+    if segment is None:
+        h = run(h, 0, layers)
+    else:
+        for start in range(0, layers, segment):
+            h = tr.checkpoint(run, h, start, min(start + segment, layers))
+    tr.grad(h.sum(), [x, *ws])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most
+
+
+def test_memory_grows_like_the_square_root_of_depth():
+    plain = [peak(depth, None) for depth in (256, 1024)]
+    assert plain[1] / plain[0] == pytest.approx(4, rel=0.1)
+    rooted = [peak(depth, int(depth**0.5)) for depth in (256, 1024)]
+    assert rooted[1] / rooted[0] == pytest.approx(2, rel=0.15)
+    assert rooted[1] < plain[1] / 8

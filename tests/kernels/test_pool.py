@@ -1,0 +1,148 @@
+"""Pools and their adjoints, against windows laid out in full."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+from tinyres_kernels import im2col, reference
+from tinyres_kernels.geometry import conv_out
+
+RUNGS = pytest.mark.parametrize("rung", [reference, im2col], ids=["reference", "im2col"])
+
+
+@st.composite
+def pools(draw, dilations=2):
+    """The image's shape, the output's, the static arguments, a generator."""
+    axes = []
+    for _ in range(2):
+        kernel, stride, dilation = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.integers(1, dilations))
+        padding = draw(st.integers(0, kernel // 2))
+        least = (kernel - 1) * dilation + 1  # so that no window holds padding alone
+        axes.append((draw(st.integers(least, least + 4)), kernel, stride, padding, dilation))
+    hw, kernel, stride, padding, dilation = zip(*axes, strict=True)
+    N, C = draw(st.integers(0, 2)), draw(st.integers(1, 5))
+    static = {"kernel": kernel, "stride": stride, "padding": padding}
+    if dilations > 1:
+        static["dilation"] = dilation
+    out = (N, *map(conv_out, hw, kernel, stride, padding, dilation), C)
+    return (N, *hw, C), out, static, np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+
+def windows(a, static, fill):
+    """Every window of (N, H, W, C), its taps in a row: (N, OH, OW, C, KH*KW). Padding holds `fill`."""
+    (KH, KW), (sh, sw), (ph, pw) = static["kernel"], static["stride"], static["padding"]
+    dh, dw = static.get("dilation", (1, 1))
+    padded = np.pad(a, [(0, 0), (ph, ph), (pw, pw), (0, 0)], constant_values=fill)
+    if not len(padded):
+        padded = np.zeros((1, *padded.shape[1:]), a.dtype)  # a view of windows needs something to look at
+    view = sliding_window_view(padded, ((KH - 1) * dh + 1, (KW - 1) * dw + 1), axis=(1, 2))
+    view = view[:, ::sh, ::sw, :, ::dh, ::dw][: len(a)]
+    return view.reshape(*view.shape[:4], KH * KW)
+
+
+def max_pool(rung, x, shape, static):
+    x.flags.writeable = False
+    out, index = np.full(shape, np.nan, x.dtype), np.full(shape, -7, np.int32)
+    assert rung.max_pool2d(x, out, index, **static) is out
+    return out, index
+
+
+def run(function, *args, shape, **static):
+    """The kernel's result; `out` holds NaN before, and must be what comes back. No kernel writes to its inputs."""
+    for a in args:
+        a.flags.writeable = False
+    out = np.full(shape, np.nan, args[0].dtype)
+    assert function(*args, out, **static) is out
+    return out
+
+
+@RUNGS
+@settings(max_examples=80, deadline=None)
+@given(case=pools(), dtype=st.sampled_from("fd"))
+def test_max_pool_ties_nan_and_infinities(rung, case, dtype):
+    shape, out_shape, static, rng = case
+    values = [-np.inf, -np.inf, -1, 0, 1, np.inf, np.nan] if rng.random() < 0.7 else [-np.inf, -1]
+    x = rng.choice(np.array(values, dtype), shape)  # few values: most windows hold ties
+    out, index = max_pool(rung, x, out_shape, static)
+    assert (out.dtype, index.dtype) == (dtype, np.int32)
+    # argmax takes the first NaN, else the first maximum; real pixels are lifted above the padding, which must lose.
+    laid_out = windows(np.maximum(x, np.finfo(dtype).min), static, -np.inf)
+    np.testing.assert_array_equal(index, laid_out.argmax(-1))
+    chosen = np.take_along_axis(windows(x, static, 99), index[..., None].astype(int), -1)[..., 0]
+    np.testing.assert_array_equal(out, chosen)
+    np.testing.assert_array_equal(run(rung.max_pool2d_take, x, index, shape=out_shape, **static), out)
+
+
+@RUNGS
+@settings(max_examples=80, deadline=None)
+@given(case=pools(), dtype=st.sampled_from("fd"))
+def test_take_and_its_adjoint_for_any_index(rung, case, dtype):
+    shape, out_shape, static, rng = case
+    u, g = rng.standard_normal(shape).astype(dtype), rng.standard_normal(out_shape).astype(dtype)
+    taps = np.prod(static["kernel"])
+    index = rng.integers(0, taps, out_shape, dtype=np.int32)  # some point at padding
+    taken = run(rung.max_pool2d_take, u, index, shape=out_shape, **static)
+    expected = np.take_along_axis(windows(u, static, 0), index[..., None].astype(int), -1)[..., 0]
+    np.testing.assert_array_equal(taken, expected)
+    dx = run(rung.max_pool2d_dx, g, index, shape=shape, **static)
+    # Which pixel is meant: the same windows, of the pixels' own numbers; 0 stands for padding.
+    numbers = windows(np.arange(1, u.size + 1).reshape(shape), static, 0)
+    flat = np.zeros(u.size + 1)
+    np.add.at(flat, np.take_along_axis(numbers, index[..., None].astype(int), -1)[..., 0], g)
+    np.testing.assert_allclose(dx, flat[1:].reshape(shape), rtol=0, atol=20 * np.finfo(dtype).eps)
+
+
+@RUNGS
+@pytest.mark.parametrize("count_include_pad", [True, False])
+@settings(max_examples=60, deadline=None)
+@given(case=pools(dilations=1), dtype=st.sampled_from("fd"))
+def test_avg_pool_and_its_adjoint(rung, count_include_pad, case, dtype):
+    shape, out_shape, static, rng = case
+    x, g = rng.standard_normal(shape).astype(dtype), rng.standard_normal(out_shape).astype(dtype)
+    out = run(rung.avg_pool2d, x, shape=out_shape, count_include_pad=count_include_pad, **static)
+    pad = 0.0 if count_include_pad else np.nan
+    atol = 20 * np.finfo(dtype).eps
+    np.testing.assert_allclose(out, np.nanmean(windows(x, static, pad), -1), rtol=0, atol=atol)
+    dx = run(rung.avg_pool2d_dx, g, shape=shape, count_include_pad=count_include_pad, **static)
+    assert dx.dtype == dtype
+    assert abs(np.vdot(g, out) - np.vdot(dx, x)) <= atol * (1 + np.abs(g).sum())
+
+
+@RUNGS
+def test_an_infinite_cotangent_stays_where_it_belongs(rung):
+    static = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
+    x = np.arange(16.0).reshape(1, 4, 4, 1)
+    _, index = max_pool(rung, x, (1, 2, 2, 1), static)
+    g = np.array([np.inf, 1, 2, np.nan]).reshape(1, 2, 2, 1)
+    dx = run(rung.max_pool2d_dx, g, index, shape=x.shape, **static)
+    np.testing.assert_array_equal(dx[0, 1::2, 1::2], g[0])
+    assert np.count_nonzero(dx) == 4
+
+
+@RUNGS
+def test_a_first_nan_is_not_displaced(rung):
+    static = {"kernel": (1, 4), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
+    x = np.array([3, np.nan, np.inf, np.nan]).reshape(1, 1, 4, 1)
+    out, index = max_pool(rung, x, (1, 1, 1, 1), static)
+    assert np.isnan(out.item())
+    assert index.item() == 1
+
+
+@RUNGS
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [
+        ((4, 3), (1, 1), (0, 0), (1, 1)),  # larger than the image
+        ((1, 1), (1, 1), (1, 0), (5, 3)),  # a window of padding
+        ((2, 2), (2, 2), (0, 0), (2, 1)),  # there is no second row of windows
+    ],
+)
+def test_bad_windows_leave_out_alone(rung, kernel, stride, padding, size):
+    out = np.full((1, *size, 1), np.nan)
+    static = {"kernel": kernel, "stride": stride, "padding": padding}
+    with pytest.raises(ValueError):
+        rung.avg_pool2d(np.zeros((1, 3, 3, 1)), out, count_include_pad=True, **static)
+    with pytest.raises(ValueError):
+        rung.max_pool2d(np.zeros((1, 3, 3, 1)), out, np.zeros(out.shape, np.int32), dilation=(1, 1), **static)
+    assert np.isnan(out).all()

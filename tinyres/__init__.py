@@ -1,0 +1,25 @@
+"""tinyres: see how gradients vanish or survive.
+
+A tensor and autograd library from scratch. `tr.Tensor` and the operations below are differentiable to any order; the
+rest lives in the submodules `nn`, `optim`, `data`, `models` and `flow`.
+"""
+
+from tinyres import ops
+from tinyres.anomaly import detect_anomaly
+from tinyres.autograd import backward, grad, steps, walk
+from tinyres.backend import kernels
+from tinyres.checkpoint import checkpoint
+from tinyres.context import enable_grad, is_recording, no_grad
+from tinyres.functional import hessian, hvp, jacobian, jvp, vjp
+from tinyres.observe import Observer
+from tinyres.ops import *  # noqa: F403
+from tinyres.sweep import Event
+from tinyres.tensor import Tensor, tensor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Event", "Observer", "Tensor", "backward", "checkpoint", "detect_anomaly", "enable_grad", "grad", "hessian", "hvp",
+    "is_recording", "jacobian", "jvp", "kernels", "no_grad", "steps", "tensor", "vjp", "walk",
+]  # fmt: skip
+__all__ += ops.__all__

@@ -1,0 +1,153 @@
+"""The faces of reverse mode: `grad`, `backward`, `steps` and `walk`. The loop that they share is `tinyres.sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyres.backend import namespace
+from tinyres.node import Node
+from tinyres.primitive import describe, public
+from tinyres.sweep import Algebra, Event, between, run, sweep
+from tinyres.tensor import FUNCTIONS, Array, Tensor, wrap
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Iterable[Tensor],
+    grad_outputs: Any = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """The vector-Jacobian products  sum_k grad_outputs[k]^T d outputs[k] / d inputs[i],  one per input.
+
+    Args:
+        outputs, inputs: tensors; inputs may be leaves or any intermediate result.
+        grad_outputs: cotangents of the shapes of the outputs; may be left out for outputs of one element.
+        create_graph: record the pass itself, so that its results can be differentiated again.
+        retain_graph: keep what the graph has saved for another pass (default: the value of create_graph).
+        allow_unused: return None for an input that the outputs do not depend on, instead of raising.
+
+    Returns:
+        A tuple of tensors of the shapes and dtypes of the inputs. Tensors' `.grad` is left alone.
+
+    Raises:
+        RuntimeError: an output or input requires no gradient, an input is unused, or the graph was freed.
+    """
+    targets = _inputs(inputs)
+    nodes = [node for node in (t.node for t in targets) if node is not None]
+    table = _seeds(outputs, grad_outputs, create_graph)
+    needed = between(table, nodes)
+    retain = create_graph if retain_graph is None else retain_graph
+    run(table, needed, set(nodes), create_graph=create_graph, release=not retain)
+    found = []
+    for i, (target, node) in enumerate(zip(targets, nodes, strict=True)):
+        if node not in table and not allow_unused:
+            raise RuntimeError(
+                f"grad: inputs[{i}] {describe(target)} is not used by the outputs; "
+                "pass allow_unused=True to get None for it, or check that nothing detached it"
+            )
+        found.append(_result(table.get(node)))
+    return tuple(found)
+
+
+@public
+def backward(
+    outputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> None:
+    """Add the gradient of `outputs` into `.grad` of every leaf below it (and of every tensor with retain_grad)."""
+    table = _seeds(outputs, grad_outputs, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    run(table, None, None, create_graph=create_graph, release=not retain)
+    for node, total in table.items():
+        owner = node.owner() if node.owner is not None else None
+        if owner is not None:
+            new = _result(total)
+            owner.grad = new if owner.grad is None else owner.grad + new
+
+
+def steps(
+    outputs: Tensor | Sequence[Tensor], grad_outputs: Any = None, *, inputs: Iterable[Tensor] | None = None
+) -> Iterator[Event]:
+    """The backward pass, one event at a time: a rule, then the accumulation of what it sent. Never frees the graph."""
+    table = _seeds(outputs, grad_outputs)
+    nodes = None if inputs is None else [t.node for t in _inputs(inputs) if t.node is not None]
+    needed = None if nodes is None else between(table, nodes)
+    yield from sweep(table, needed, set(), None, create_graph=False, release=False, narrate=True)
+
+
+def walk(
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Iterable[Tensor], algebra: Algebra, grad_outputs: Any = None
+) -> tuple[Any, ...]:
+    """A backward pass whose cotangents live in `algebra`; `grad_outputs` are elements of it. Never frees the graph."""
+    targets = _inputs(inputs)
+    nodes = [t.node for t in targets if t.node is not None]
+    table = _seeds(outputs, grad_outputs, checked=False)
+    for _ in sweep(table, between(table, nodes), set(nodes), algebra, create_graph=False, release=False):
+        pass
+    return tuple(table.get(node) for node in nodes)
+
+
+# -- arguments and results ------------------------------------------------------------------------------------------
+def _inputs(inputs: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for i, target in enumerate(targets):
+        if not isinstance(target, Tensor) or target.node is None:
+            what = describe(target) if isinstance(target, Tensor) else type(target).__name__
+            raise RuntimeError(
+                f"grad: inputs[{i}] ({what}) does not require a gradient; "
+                "make it with requires_grad=True before the forward pass"
+            )
+    return targets
+
+
+def _seeds(
+    outputs: Tensor | Sequence[Tensor], grad_outputs: Any, create_graph: bool = False, checked: bool = True
+) -> dict[Node, Any]:
+    several = not isinstance(outputs, Tensor)
+    heads: list[Tensor] = list(outputs) if several else [outputs]  # type: ignore[list-item]
+    given = [None] * len(heads) if grad_outputs is None else list(grad_outputs) if several else [grad_outputs]
+    if len(given) != len(heads):
+        raise ValueError(f"grad: {len(heads)} outputs, but {len(given)} grad_outputs")
+    table: dict[Node, Any] = {}
+    for i, (head, g) in enumerate(zip(heads, given, strict=True)):
+        if head.node is None:
+            raise RuntimeError(
+                f"grad: outputs[{i}] {describe(head)} requires no gradient: nothing that it was made from does, "
+                "or it was made under no_grad"
+            )
+        seed = _cotangent(head, g, i, create_graph) if checked else g
+        table[head.node] = table[head.node] + seed if head.node in table else seed
+    return table
+
+
+def _cotangent(head: Tensor, g: Any, i: int, create_graph: bool) -> Array | Tensor:
+    xp = namespace(head._data)
+    if g is None:
+        if head.size != 1:
+            raise RuntimeError(
+                f"grad: outputs[{i}] has shape {head.shape}; only for one element can the cotangent be left out: "
+                "pass grad_outputs of that shape, or reduce first, e.g. output.sum()"
+            )
+        return xp.ones_like(head._data)
+    if not isinstance(g, Tensor):
+        g = xp.asarray(g)
+    if g.shape != head.shape:
+        raise ValueError(f"grad: grad_outputs[{i}] has shape {tuple(g.shape)}, the output has {head.shape}")
+    if isinstance(g, Tensor) and not (create_graph and g.requires_grad):
+        g = g._data
+    return g if g.dtype == head.dtype else FUNCTIONS["astype"](g, head.dtype)
+
+
+def _result(total: Any) -> Any:
+    if total is None or isinstance(total, Tensor):
+        return total
+    return wrap(np.asarray(total) if isinstance(total, np.generic) else total)

@@ -1,0 +1,49 @@
+"""Limits on gradients; `tinyres.optim` exports them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from tinyres.backend import namespace
+from tinyres.tensor import Array, Tensor, wrap
+
+
+def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
+    """Scale all gradients by one factor so that their joint 2-norm is at most max_norm; returns the norm before.
+
+        g <- g min(1, max_norm / (norm + 1e-6))
+
+    The norm does not overflow where a square would. If it is infinite or NaN no factor helps: the gradients are left
+    as they are, and the return value says so. Pascanu et al. 2013, "On the difficulty of training recurrent networks".
+    """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_: max_norm must be at least 0, got {max_norm}")
+    owners = _with_grad(parameters)
+    norm = math.hypot(*(_norm(p.grad.data) for p in owners if p.grad is not None))
+    if math.isfinite(norm) and norm + 1e-6 > max_norm:
+        factor = max_norm / (norm + 1e-6)
+        for p in owners:
+            p.grad = wrap(p.grad.data * factor)  # type: ignore[union-attr]
+    return norm
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limit every entry of every gradient to [-clip_value, clip_value]."""
+    if not clip_value >= 0:
+        raise ValueError(f"clip_grad_value_: clip_value must be at least 0, got {clip_value}")
+    for p in _with_grad(parameters):
+        g = p.grad.data  # type: ignore[union-attr]
+        p.grad = wrap(namespace(g).clip(g, -clip_value, clip_value))
+
+
+def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
+
+
+def _norm(g: Array) -> float:
+    top = float(abs(g).max()) if g.size else 0.0
+    return top * float(namespace(g).linalg.norm(g / top)) if top and math.isfinite(top) else top
+
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_"]

@@ -1,0 +1,65 @@
+"""The ambient state: one immutable, context-local object, replaced for the length of a `with` block.
+
+It holds only what cannot be an argument: whether operations are recorded, who is watching, which module is running,
+which kernels are forced. Train or eval belongs to modules, the device to arrays, randomness to an explicit generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinyres.anomaly import Anomaly
+    from tinyres.checkpoint import Notes
+    from tinyres.observe import Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an operation needs to know besides its arguments."""
+
+    recording: bool = True
+    observers: tuple[Observer, ...] = ()
+    path: str | None = None  # dotted name of the running module; "" is the root module, None is outside of any
+    kernels: str | None = None  # the rung that is forced, None for the best
+    anomaly: Anomaly | None = None
+    notes: Notes | None = None  # what the first, unrecorded run of a checkpoint reaches
+    replaying: bool = False  # the second run of a checkpoint or of a fused reference: no side effects
+
+
+_current: ContextVar[Context] = ContextVar("tinyres_context", default=Context())  # noqa: B039 (it is immutable)
+current = _current.get
+
+
+@contextmanager
+def context(**changes: Any) -> Iterator[Context]:
+    """Replace fields of the ambient state inside a `with` block (or, as a decorator, inside a function)."""
+    token = _current.set(replace(_current.get(), **changes))
+    try:
+        yield _current.get()
+    finally:
+        _current.reset(token)
+
+
+def no_grad() -> Any:
+    """Inside the block (or the decorated function) nothing is recorded: results require no gradient."""
+    return context(recording=False)
+
+
+def enable_grad() -> Any:
+    """Record again inside a `no_grad` block."""
+    return context(recording=True)
+
+
+def is_recording() -> bool:
+    """Whether operations on tensors that require a gradient are being recorded."""
+    return current().recording
+
+
+def is_replaying() -> bool:
+    """True while a checkpoint or a fused operation's reference runs a second time: state must not be updated again."""
+    return current().replaying

@@ -1,0 +1,37 @@
+"""Observers: who may watch forward and backward, and what they see."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from tinyres.context import context, current
+from tinyres.node import Node
+from tinyres.tensor import Array
+
+
+class Observer:
+    """Override what you want to see; active inside a `with` block.
+
+    class Norms(Observer):
+        def on_edge(self, consumer, arg_index, producer, contribution): ...
+    """
+
+    def on_forward(self, node: Node, value: Array) -> None:
+        """An operation was recorded; `value` is its output."""
+
+    def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
+        """A rule of `consumer` sent `contribution` to the cotangent of `producer`; not yet accumulated."""
+
+    def on_cotangent(self, node: Node, total: Any) -> None:
+        """All contributions to `node` are in: `total` is the gradient there."""
+
+    def __enter__(self) -> Any:
+        self._block = context(observers=(*current().observers, self))
+        self._block.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._block.__exit__(kind, error, trace)

@@ -1,0 +1,60 @@
+"""The operations: a file a family, each rule beside its forward. Names and argument order follow PyTorch."""
+
+from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
+from tinyres.ops.convolution import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
+from tinyres.ops.elementwise import (
+    abs,
+    add,
+    astype,
+    clip,
+    div,
+    eq,
+    erf,
+    exp,
+    ge,
+    gt,
+    identity,
+    le,
+    log,
+    lt,
+    maximum,
+    minimum,
+    mul,
+    ne,
+    neg,
+    pow,
+    sign,
+    sqrt,
+    sub,
+    where,
+)  # fmt: skip
+from tinyres.ops.indexing import getitem, scatter_add
+from tinyres.ops.linalg import einsum, matmul
+from tinyres.ops.normalization import batch_norm
+from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d, upsample_nearest2d
+from tinyres.ops.reduction import argmax, cumsum, log_softmax, logsumexp, max, mean, min, softmax, sum, var
+from tinyres.ops.shape import (
+    concatenate,
+    expand,
+    flatten,
+    flip,
+    matrix_transpose,
+    pad,
+    permute,
+    reshape,
+    split,
+    squeeze,
+    stack,
+    transpose,
+    unsqueeze,
+)  # fmt: skip
+
+__all__ = [
+    "abs", "adaptive_avg_pool2d", "add", "argmax", "astype", "avg_pool2d", "batch_norm", "clip", "concatenate",
+    "conv2d", "conv2d_dw", "conv2d_dx", "conv_transpose2d", "cumsum", "div", "einsum", "elu", "eq", "erf", "exp",
+    "expand", "flatten", "flip", "ge", "gelu", "getitem", "gt", "identity", "le", "leaky_relu", "log", "log_softmax",
+    "logsigmoid", "logsumexp", "lt", "matmul", "matrix_transpose", "max", "max_pool2d", "maximum", "mean", "min",
+    "minimum", "mul", "ne", "neg", "pad", "permute", "pow", "relu", "reshape", "scatter_add", "sigmoid", "sign",
+    "silu", "softmax", "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum", "tanh", "transpose",
+    "unsqueeze", "upsample_nearest2d", "var", "where",
+]  # fmt: skip

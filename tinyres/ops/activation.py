@@ -1,0 +1,109 @@
+"""Activations. At a kink the derivative is the one from the left: relu'(0) = 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyres.backend import namespace
+from tinyres.ops.elementwise import erf, where
+from tinyres.primitive import primitive, public
+
+
+@primitive
+def relu(x):
+    """max(x, 0); NaN stays NaN."""
+    return namespace(x).maximum(x, 0)
+
+
+# `where`, not a product with the mask: an infinite cotangent must not turn into NaN at a unit that is off.
+relu.vjp(x=lambda g, y: where(y > 0, g, 0.0))
+
+
+@primitive
+def leaky_relu_(x, *, negative_slope):
+    return namespace(x).where(x > 0, x, negative_slope * x)
+
+
+leaky_relu_.vjp(x=lambda g, x, negative_slope: where(x > 0, g, negative_slope * g))
+
+
+@public
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """x for x > 0, else negative_slope * x (Maas et al. 2013)."""
+    return leaky_relu_(x, negative_slope=negative_slope)
+
+
+@primitive
+def elu_(x, *, alpha):
+    xp = namespace(x)
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+
+
+elu_.vjp(x=lambda g, x, y, alpha: where(x > 0, g, g * (y + alpha)))
+
+
+@public
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """x for x > 0, else alpha * (e^x - 1) (Clevert et al. 2016)."""
+    return elu_(x, alpha=alpha)
+
+
+@primitive
+def tanh(x):
+    """The hyperbolic tangent."""
+    return namespace(x).tanh(x)
+
+
+tanh.vjp(x=lambda g, y: g * (1 - y * y))
+
+
+@primitive
+def sigmoid(x):
+    """1 / (1 + e^-x), without overflow, and exact to the last digits far down the left tail."""
+    xp = namespace(x)
+    tail = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1, tail) / (1 + tail)
+
+
+sigmoid.vjp(x=lambda g, y: g * (y * (1 - y)))
+
+
+@primitive
+def softplus_(x):
+    xp = namespace(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+softplus_.vjp(x=lambda g, x: g * sigmoid(x))
+
+
+@public
+def softplus(x: Any, beta: float = 1.0) -> Any:
+    """log(1 + e^(beta x)) / beta, without overflow."""
+    return softplus_(x) if beta == 1.0 else softplus_(beta * x) / beta
+
+
+@public
+def logsigmoid(x: Any) -> Any:
+    """log sigmoid(x) = -softplus(-x): finite where log(sigmoid(x)) underflows."""
+    return -softplus_(-x)
+
+
+@public
+def silu(x: Any) -> Any:
+    """x * sigmoid(x) (Elfwing et al. 2018)."""
+    return x * sigmoid(x)
+
+
+@public
+def gelu(x: Any, approximate: str = "none") -> Any:
+    """x * Phi(x), with Phi the normal distribution function (Hendrycks & Gimpel 2016).
+
+    Args:
+        approximate: "none" for the exact form, "tanh" for 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+    """
+    if approximate == "none":
+        return 0.5 * x * (1 + erf(x * 0.7071067811865476))
+    if approximate == "tanh":
+        return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
+    raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")

@@ -1,0 +1,160 @@
+"""Convolution: three primitives that are each other's derivatives, so that three kernels give every order.
+
+    | primitive                             | rule for the first argument | rule for the second     |
+    | conv2d(x, w),            cotangent g  | conv2d_dx(g, w, x_hw)       | conv2d_dw(x, g, k_hw)   |
+    | conv2d_dx(dy, w, x_hw),  cotangent u  | conv2d(u, w)                | conv2d_dw(u, dy, k_hw)  |
+    | conv2d_dw(x, dy, k_hw),  cotangent v  | conv2d_dx(dy, v, x_hw)      | conv2d(x, v)            |
+
+Shapes are logical: images (N, C, H, W) and weights (O, C/groups, KH, KW); memory is channels last,
+as kernels take it. Along a chain of layers nothing is copied: the transposed view of a contiguous result is what the
+next layer undoes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tinyres_kernels.geometry import Pair, conv_out
+
+from tinyres.backend import kernels_for, namespace
+from tinyres.ops.shape import reshape
+from tinyres.primitive import primitive, public
+
+
+class Geometry(NamedTuple):
+    """How the window moves: (vertical, horizontal) pairs, and the number of channel groups."""
+
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+
+
+def pair(value: Any, name: str) -> Pair:
+    """An integer for both directions, or (vertical, horizontal)."""
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2 or not all(isinstance(n, int) for n in both):
+        raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
+    return both
+
+
+def channels_last(x: Any) -> Any:
+    """(N, C, H, W) as a contiguous (N, H, W, C) array: a view if that is how it lies in memory, else one copy."""
+    return namespace(x).ascontiguousarray(x.transpose(0, 2, 3, 1))
+
+
+def channels_first(x: Any) -> Any:
+    """The (N, C, H, W) view of an (N, H, W, C) array."""
+    return x.transpose(0, 3, 1, 2)
+
+
+def _taps_first(w: Any) -> Any:
+    return namespace(w).ascontiguousarray(w.transpose(2, 3, 1, 0))  # (O, C, KH, KW) -> (KH, KW, C, O)
+
+
+def _check(x: Any, w: Any) -> None:
+    if x.ndim != 4 or w.ndim != 4:
+        raise ValueError("needs an image (N, C, H, W) and a weight (O, C/groups, KH, KW)")
+    if x.dtype != w.dtype:
+        raise TypeError(f"the dtypes {x.dtype} and {w.dtype} differ; convert one, e.g. with .astype('{w.dtype}')")
+
+
+@primitive
+def conv2d_(x, w, *, geometry):
+    _check(x, w)
+    (N, _, H, W), (O, _, KH, KW) = x.shape, w.shape
+    stride, padding, dilation, _ = geometry
+    OH = conv_out(H, KH, stride[0], padding[0], dilation[0])
+    OW = conv_out(W, KW, stride[1], padding[1], dilation[1])
+    out = namespace(x, w).empty((N, OH, OW, O), x.dtype)
+    return channels_first(kernels_for(x, w).conv2d(channels_last(x), _taps_first(w), out, **geometry._asdict()))
+
+
+@primitive
+def conv2d_dx(dy, w, *, x_hw, geometry):
+    """The adjoint of conv2d in its image; also transposed convolution."""
+    _check(dy, w)
+    out = namespace(dy, w).empty((dy.shape[0], *x_hw, w.shape[1] * geometry.groups), dy.dtype)
+    return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), _taps_first(w), out, **geometry._asdict()))
+
+
+@primitive
+def conv2d_dw(x, dy, *, k_hw, geometry):
+    """The adjoint of conv2d in its weight."""
+    _check(x, dy)
+    out = namespace(x, dy).empty((*k_hw, x.shape[1] // geometry.groups, dy.shape[1]), x.dtype)
+    dw = kernels_for(x, dy).conv2d_dw(channels_last(x), channels_last(dy), out, **geometry._asdict())
+    return dw.transpose(3, 2, 0, 1)  # (KH, KW, C, O) -> (O, C, KH, KW)
+
+
+conv2d_.vjp(
+    x=lambda g, w, x_shape, geometry: conv2d_dx(g, w, x_hw=x_shape[2:], geometry=geometry),
+    w=lambda g, x, w_shape, geometry: conv2d_dw(x, g, k_hw=w_shape[2:], geometry=geometry),
+)
+conv2d_dx.vjp(
+    dy=lambda g, w, geometry: conv2d_(g, w, geometry=geometry),
+    w=lambda g, dy, w_shape, geometry: conv2d_dw(g, dy, k_hw=w_shape[2:], geometry=geometry),
+)
+conv2d_dw.vjp(
+    x=lambda g, dy, x_shape, geometry: conv2d_dx(dy, g, x_hw=x_shape[2:], geometry=geometry),
+    dy=lambda g, x, geometry: conv2d_(x, g, geometry=geometry),
+)
+
+
+@public
+def conv2d(
+    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """Cross-correlation:  y[n,o,i,j] = bias[o] + sum_{c,p,q} x[n, c, i s - pad + p d, j s - pad + q d] w[o,c,p,q].
+
+    Args:
+        x: images (N, C, H, W).
+        weight: (O, C/groups, KH, KW).
+        bias: (O,) or None.
+        stride, padding, dilation: an integer, or (vertical, horizontal).
+        groups: channels are split into that many groups which do not mix.
+
+    Returns:
+        (N, O, OH, OW) with OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1.
+
+    Raises:
+        ValueError: shapes that do not belong together, or a kernel larger than the padded image.
+        TypeError: image and weight of different dtypes.
+    """
+    geometry = Geometry(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
+    y = conv2d_(x, weight, geometry=geometry)
+    return y if bias is None else y + reshape(bias, (1, -1, 1, 1))
+
+
+@public
+def conv_transpose2d(
+    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
+    groups: int = 1, dilation: Any = 1,
+) -> Any:  # fmt: skip
+    """The adjoint of conv2d:  <conv_transpose2d(x, w), u> = <x, conv2d(u, w)>  for every u.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (C, O/groups, KH, KW).
+        bias: (O,) or None.
+        output_padding: rows and columns added at the far side, smaller than stride or dilation: at stride > 1 several
+            image sizes convolve to the same size, and this chooses among them.
+
+    Returns:
+        (N, O, OH, OW) with OH = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+    """
+    geometry = Geometry(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
+    extra = pair(output_padding, "output_padding")
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[0]:
+        raise ValueError(
+            f"conv_transpose2d: needs images (N, C, H, W) and a weight (C, O/groups, KH, KW), "
+            f"got {tuple(x.shape)} and {tuple(weight.shape)}"
+        )
+    if any(e >= max(s, d) for e, s, d in zip(extra, geometry.stride, geometry.dilation, strict=True)):
+        raise ValueError(f"conv_transpose2d: output_padding {extra} must be smaller than stride or dilation")
+    sizes = zip(x.shape[2:], weight.shape[2:], geometry.stride, geometry.padding, geometry.dilation, extra, strict=True)
+    x_hw = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in sizes)
+    if min(x_hw) < 1:
+        raise ValueError(f"conv_transpose2d: the result would have size {x_hw}; take a smaller padding than {padding}")
+    y = conv2d_dx(x, weight, x_hw=x_hw, geometry=geometry)
+    return y if bias is None else y + reshape(bias, (1, -1, 1, 1))

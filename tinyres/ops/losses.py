@@ -1,0 +1,157 @@
+"""Losses, composed of primitives. The target is converted to the input's dtype and is never broadcast against it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyres.backend import device_of, namespace
+from tinyres.ops.activation import softplus
+from tinyres.ops.elementwise import abs, astype, log, where
+from tinyres.ops.indexing import getitem
+from tinyres.ops.reduction import log_softmax, mean, sum
+from tinyres.primitive import describe, public
+from tinyres.tensor import raw
+
+
+@public
+def cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """-log softmax(input)[target]: the negative log-likelihood of the right class, from logits.
+
+    Args:
+        input: logits, (N, C) or (N, C, ...).
+        target: class indices in [0, C), (N,) or (N, ...); integers.
+        reduction: "mean" over all targets, "sum", or "none" for the shape of the target.
+
+    Raises:
+        TypeError: the target does not hold integers.
+        ValueError: a shape does not fit, a class is out of range, or there is nothing to take a mean of.
+    """
+    return _likelihood("cross_entropy", input, target, reduction, logits=True)
+
+
+@public
+def nll_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """-input[target]: the same from log-probabilities; arguments and errors as for `cross_entropy`."""
+    return _likelihood("nll_loss", input, target, reduction, logits=False)
+
+
+@public
+def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """-(t log p + (1 - t) log(1 - p)) for probabilities p and targets t.
+
+    A logarithm is at least -100, as in PyTorch, so that a confident mistake has a finite loss; there the gradient is 0.
+    From logits, `binary_cross_entropy_with_logits` has neither limit.
+
+    Raises:
+        ValueError: the shapes differ, or a probability is outside [0, 1].
+    """
+    op = "binary_cross_entropy"
+    target = _alike(op, input, target)
+    p = raw(input)
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(
+            f"{op}: input must be probabilities in [0, 1], got values from {p.min():.4g} to {p.max():.4g}; "
+            "for logits use binary_cross_entropy_with_logits"
+        )
+    return _reduce(op, -(target * _limited_log(input) + (1 - target) * _limited_log(1 - input)), reduction)
+
+
+@public
+def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """-(t log sigmoid(x) + (1 - t) log sigmoid(-x)) = t softplus(-x) + (1 - t) softplus(x) for logits x, targets t.
+
+    Both terms are positive, so that nothing cancels however confident the logit is.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    op = "binary_cross_entropy_with_logits"
+    target = _alike(op, input, target)
+    return _reduce(op, target * softplus(-input) + (1 - target) * softplus(input), reduction)
+
+
+@public
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """(input - target)^2. Raises ValueError where the shapes differ."""
+    return _reduce("mse_loss", (input - _alike("mse_loss", input, target)) ** 2, reduction)
+
+
+@public
+def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """|input - target|. Raises ValueError where the shapes differ."""
+    return _reduce("l1_loss", abs(input - _alike("l1_loss", input, target)), reduction)
+
+
+def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) -> Any:
+    if input.ndim < 2:
+        raise ValueError(f"{op}: input must have shape (N, C) or (N, C, ...), got {describe(raw(input))}")
+    classes = _classes(op, input, target)
+    log_p = log_softmax(input, 1) if logits else input
+    # An open grid over N and the places behind C, with the class between: one entry for each target.
+    xp = namespace(raw(input))
+    grid = [xp.arange(n).reshape((-1,) + (1,) * (classes.ndim - 1 - a)) for a, n in enumerate(classes.shape)]
+    return _reduce(op, -getitem(log_p, (grid[0], classes, *grid[1:])), reduction)
+
+
+def _classes(op: str, input: Any, target: Any) -> Any:
+    classes = raw(target) if hasattr(target, "dtype") else namespace(raw(input)).asarray(target)
+    _same_device(op, input, classes)
+    needed = (*input.shape[:1], *input.shape[2:])
+    if not np.issubdtype(classes.dtype, np.integer):
+        raise TypeError(f"{op}: target must hold class indices, i.e. integers, got {describe(classes)}")
+    if tuple(classes.shape) != needed:
+        raise ValueError(
+            f"{op}: for an input of shape {tuple(input.shape)} the target must have shape {needed}, "
+            f"got {describe(classes)}"
+        )
+    if classes.size and (classes.min() < 0 or classes.max() >= input.shape[1]):
+        raise ValueError(
+            f"{op}: target must be classes from 0 to {input.shape[1] - 1} (axis 1 of input has {input.shape[1]}), "
+            f"got values from {classes.min()} to {classes.max()}"
+        )
+    return classes
+
+
+def _alike(op: str, input: Any, target: Any) -> Any:
+    """The target in the input's dtype; an error unless the shapes are equal."""
+    if not hasattr(target, "dtype"):
+        target = namespace(raw(input)).asarray(target)
+    _same_device(op, input, target)
+    if tuple(target.shape) != tuple(input.shape):
+        raise ValueError(
+            f"{op}: target must have the shape of input, {tuple(input.shape)}, got {describe(raw(target))}; "
+            "the two are not broadcast, so reshape or expand one of them"
+        )
+    return astype(target, input.dtype)
+
+
+def _same_device(op: str, input: Any, target: Any) -> None:
+    here, there = device_of(raw(input)), device_of(raw(target))
+    if here != there:
+        raise RuntimeError(f"{op}: input is on {here}, target on {there}; bring them together with .to({here!r})")
+
+
+def _limited_log(p: Any) -> Any:
+    """max(log p, -100); the inner `where` keeps the log, and its rule, away from p = 0. NaN stays NaN."""
+    low = raw(p) <= max(math.exp(-100), float(np.finfo(p.dtype).tiny))
+    return where(low, -100.0, log(where(low, 1.0, p)))
+
+
+def _reduce(op: str, values: Any, reduction: str) -> Any:
+    if reduction == "none":
+        return values
+    if reduction == "sum":
+        return sum(values)
+    if reduction != "mean":
+        raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    if 0 in values.shape:
+        raise ValueError(f"{op}: the batch is empty (shape {tuple(values.shape)}), so it has no mean; use 'sum'")
+    return mean(values)
+
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss", "nll_loss",
+]  # fmt: skip

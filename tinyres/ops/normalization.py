@@ -1,0 +1,122 @@
+"""Batch normalisation (Ioffe & Szegedy 2015): a fused operation, with the composition it must equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyres.backend import namespace
+from tinyres.context import is_replaying
+from tinyres.ops.convolution import channels_first, channels_last
+from tinyres.ops.elementwise import sqrt
+from tinyres.ops.reduction import mean
+from tinyres.ops.shape import reshape
+from tinyres.primitive import primitive, public
+from tinyres.tensor import Tensor
+
+
+def _per_channel(v, ndim):
+    return reshape(v, (1, -1) + (1,) * (ndim - 2))
+
+
+def _reference(x, weight, bias, *, eps, on_statistics):
+    """The definition, which the fused rules must equal; what is differentiated for orders above the first."""
+    axes = (0, *range(2, x.ndim))
+    centred = x - mean(x, axes, keepdims=True)
+    y = centred / sqrt(mean(centred * centred, axes, keepdims=True) + eps)
+    if weight is not None:
+        y = y * _per_channel(weight, x.ndim)
+    return y if bias is None else y + _per_channel(bias, x.ndim)
+
+
+def _rows(x):
+    """(N, C) or (N, C, H, W) as a matrix (M, C) of pixels by channels."""
+    return channels_last(x).reshape(-1, x.shape[1]) if x.ndim == 4 else x
+
+
+def _unrows(rows, shape):
+    if len(shape) == 2:
+        return rows
+    N, C, H, W = shape
+    return channels_first(rows.reshape(N, H, W, C))
+
+
+@primitive(aux=True, reference=_reference)
+def batch_norm_(x, weight, bias, *, eps, on_statistics):
+    rows = _rows(x)
+    centre = rows.mean(axis=0)
+    y = rows - centre
+    variance = (y * y).mean(axis=0)
+    spread = 1 / namespace(x).sqrt(variance + eps)
+    if on_statistics is not None:
+        on_statistics(centre, variance, rows.shape[0])
+    y *= spread if weight is None else spread * weight
+    if bias is not None:
+        y += bias
+    return _unrows(y, x.shape), (centre, spread)
+
+
+def _joint(g, x, weight, aux):
+    """dx = spread weight (g - mean g - xhat mean(g xhat)), d weight = sum g xhat, d bias = sum g. First order only: the
+    statistics are constants here, which the reference's are not."""
+    centre, spread = aux
+    g = _rows(g)
+    xhat = (_rows(x) - centre) * spread
+    dbias = g.sum(axis=0)
+    dweight = (g * xhat).sum(axis=0)
+    xhat *= dweight / g.shape[0]
+    dx = g - xhat
+    dx -= dbias / g.shape[0]
+    dx *= spread if weight is None else spread * weight
+    return _unrows(dx, x.shape), dweight, dbias
+
+
+batch_norm_.vjp_joint(_joint)
+
+
+@public
+def batch_norm(
+    x: Any,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, a mean and a variance for each channel.
+
+    In training these are the batch's own, and the gradient passes through them; the running ones move by `momentum`
+    towards the batch's (the variance towards the unbiased one). Otherwise the running ones are used, as constants.
+
+    Args:
+        x: (N, C) or (N, C, H, W).
+        running_mean, running_var, weight, bias: (C,) or None; the running ones are rebound, never written into.
+
+    Raises:
+        ValueError: fewer than two values a channel in training (their variance is 0, and so is the gradient).
+    """
+    if x.ndim not in (2, 4):
+        raise ValueError(f"batch_norm: needs (N, C) or (N, C, H, W), got shape {tuple(x.shape)}")
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: without training it needs running_mean and running_var")
+        scale = 1 / sqrt(running_var + eps)
+        if weight is not None:
+            scale = scale * weight
+        shift = -running_mean * scale if bias is None else bias - running_mean * scale
+        return x * _per_channel(scale, x.ndim) + _per_channel(shift, x.ndim)
+
+    def update(centre: Any, variance: Any, count: int) -> None:
+        if running_mean is not None:
+            running_mean.data = (1 - momentum) * running_mean.data + momentum * centre
+        if running_var is not None:
+            running_var.data = (1 - momentum) * running_var.data + momentum * (count / (count - 1)) * variance
+
+    count = x.size // x.shape[1] if x.shape[1] else 0
+    if count < 2:
+        raise ValueError(
+            f"batch_norm: {tuple(x.shape)} has {count} value(s) a channel, training needs at least 2: "
+            "use a larger batch, or .eval()"
+        )
+    return batch_norm_(x, weight, bias, eps=eps, on_statistics=None if is_replaying() else update)

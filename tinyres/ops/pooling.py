@@ -1,0 +1,148 @@
+"""Pooling and upsampling. Once the winners are known, a max pool is linear: `max_pool2d_dx` and `max_pool2d_take` are
+each other's adjoints; so are `avg_pool2d` and `avg_pool2d_dx`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from tinyres_kernels.geometry import Pair, conv_out
+
+from tinyres.backend import kernels_for, namespace
+from tinyres.ops.convolution import channels_first, channels_last, pair
+from tinyres.ops.linalg import matmul
+from tinyres.ops.reduction import mean
+from tinyres.ops.shape import expand, matrix_transpose, reshape
+from tinyres.primitive import primitive, public
+from tinyres.tensor import raw
+
+
+class Window(NamedTuple):
+    """A pool's window: (vertical, horizontal) pairs."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair = (1, 1)
+
+    def of(self, x: Any) -> tuple[int, int, int, int]:
+        """The shape (N, OH, OW, C) of the pool of an image (N, C, H, W)."""
+        if x.ndim != 4:
+            raise ValueError("needs an image (N, C, H, W)")
+        N, C, *hw = x.shape
+        sizes = zip(hw, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        OH, OW = (conv_out(n, k, s, p, d) for n, k, s, p, d in sizes)
+        return N, OH, OW, C
+
+
+@primitive(aux=True)
+def max_pool2d_(x, *, window):
+    xp = namespace(x)
+    out = xp.empty(window.of(x), x.dtype)
+    winners = xp.empty(out.shape, xp.int32)
+    kernels_for(x).max_pool2d(channels_last(x), out, winners, **window._asdict())
+    return channels_first(out), channels_first(winners)
+
+
+@primitive
+def max_pool2d_dx(dy, *, winners, x_hw, window):
+    """The cotangent of each window, to the element that won it."""
+    N, C = dy.shape[:2]
+    out = namespace(dy).empty((N, *x_hw, C), dy.dtype)
+    kernels_for(dy).max_pool2d_dx(channels_last(dy), channels_last(winners), out, **window._asdict())
+    return channels_first(out)
+
+
+@primitive
+def max_pool2d_take(x, *, winners, window):
+    """The element of each window that `winners` points at."""
+    out = namespace(x).empty(window.of(x), x.dtype)
+    kernels_for(x).max_pool2d_take(channels_last(x), channels_last(winners), out, **window._asdict())
+    return channels_first(out)
+
+
+max_pool2d_.vjp(x=lambda g, aux, x_shape, window: max_pool2d_dx(g, winners=aux, x_hw=x_shape[2:], window=window))
+max_pool2d_dx.vjp(dy=lambda g, winners, window: max_pool2d_take(g, winners=winners, window=window))
+max_pool2d_take.vjp(
+    x=lambda g, winners, x_shape, window: max_pool2d_dx(g, winners=winners, x_hw=x_shape[2:], window=window)
+)
+
+
+@public
+def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1) -> Any:
+    """The largest element of each window; the first of several that tie gets the gradient. Padding never wins.
+
+    x: (N, C, H, W) -> (N, C, OH, OW), OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1; stride defaults to
+    the kernel's size. Raises ValueError where a window would hold nothing but padding.
+    """
+    kernel = pair(kernel_size, "kernel_size")
+    step = kernel if stride is None else pair(stride, "stride")
+    return max_pool2d_(x, window=Window(kernel, step, pair(padding, "padding"), pair(dilation, "dilation")))
+
+
+@primitive
+def avg_pool2d_(x, *, window, count_include_pad):
+    out = namespace(x).empty(window.of(x), x.dtype)
+    kernel, stride, padding, _ = window
+    how = {"kernel": kernel, "stride": stride, "padding": padding}
+    kernels_for(x).avg_pool2d(channels_last(x), out, **how, count_include_pad=count_include_pad)
+    return channels_first(out)
+
+
+@primitive
+def avg_pool2d_dx(dy, *, x_hw, window, count_include_pad):
+    """The adjoint of avg_pool2d."""
+    out = namespace(dy).empty((dy.shape[0], *x_hw, dy.shape[1]), dy.dtype)
+    kernel, stride, padding, _ = window
+    how = {"kernel": kernel, "stride": stride, "padding": padding}
+    kernels_for(dy).avg_pool2d_dx(channels_last(dy), out, **how, count_include_pad=count_include_pad)
+    return channels_first(out)
+
+
+avg_pool2d_.vjp(
+    x=lambda g, x_shape, window, count_include_pad: avg_pool2d_dx(
+        g, x_hw=x_shape[2:], window=window, count_include_pad=count_include_pad
+    )
+)
+avg_pool2d_dx.vjp(
+    dy=lambda g, window, count_include_pad: avg_pool2d_(g, window=window, count_include_pad=count_include_pad)
+)
+
+
+@public
+def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, count_include_pad: bool = True) -> Any:
+    """The mean of each window; with count_include_pad=False padding does not count.
+
+    x: (N, C, H, W) -> (N, C, OH, OW); stride defaults to the kernel's size.
+    """
+    kernel = pair(kernel_size, "kernel_size")
+    step = kernel if stride is None else pair(stride, "stride")
+    return avg_pool2d_(x, window=Window(kernel, step, pair(padding, "padding")), count_include_pad=count_include_pad)
+
+
+@public
+def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
+    """Means over output_size regions that cover the image: region i spans floor(i H / OH) to ceil((i + 1) H / OH)."""
+    OH, OW = pair(output_size, "output_size")
+    if (OH, OW) == (1, 1):
+        return mean(x, (2, 3), keepdims=True)
+    rows, cols = (_regions(n, m, x) for n, m in zip(x.shape[2:], (OH, OW), strict=True))
+    return matmul(rows, matmul(x, matrix_transpose(cols)))  # (OH, H) (N, C, H, W) (W, OW)
+
+
+def _regions(size: int, count: int, x: Any) -> Any:
+    """The (count, size) matrix whose rows average the regions."""
+    weights = np.zeros((count, size))
+    for i in range(count):
+        start, stop = i * size // count, -(-(i + 1) * size // count)
+        weights[i, start:stop] = 1 / (stop - start)
+    return namespace(raw(x)).asarray(weights, dtype=x.dtype)
+
+
+@public
+def upsample_nearest2d(x: Any, scale_factor: Any) -> Any:
+    """Every pixel repeated scale_factor times in both directions: (N, C, H, W) -> (N, C, H sh, W sw)."""
+    sh, sw = pair(scale_factor, "scale_factor")
+    N, C, H, W = x.shape
+    repeated = expand(reshape(x, (N, C, H, 1, W, 1)), (N, C, H, sh, W, sw))
+    return reshape(repeated, (N, C, H * sh, W * sw))

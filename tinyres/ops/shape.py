@@ -1,0 +1,196 @@
+"""Reshaping, reordering, joining and splitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinyres.backend import namespace
+from tinyres.primitive import primitive, public
+
+
+def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Axes as a tuple of non-negative integers; None means all."""
+    given = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    for a in given:
+        if not -ndim <= a < ndim:
+            raise ValueError(f"axis {a} is out of range for {ndim} dimensions")
+    return tuple(a % ndim for a in given)
+
+
+def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """Accept both f(x, 2, 3) and f(x, (2, 3))."""
+    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+
+
+@primitive
+def reshape_(x, *, shape):
+    return x.reshape(shape)
+
+
+reshape_.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@public
+def reshape(x: Any, *shape: Any) -> Any:
+    """x in another shape of the same size; one entry may be -1."""
+    return reshape_(x, shape=_sizes(shape))
+
+
+@public
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Axes start_dim to end_dim (inclusive) joined into one."""
+    if not x.ndim:
+        return reshape(x, 1)
+    first, last = start_dim % x.ndim, end_dim % x.ndim
+    joined = 1
+    for n in x.shape[first : last + 1]:
+        joined *= n
+    return reshape(x, (*x.shape[:first], joined, *x.shape[last + 1 :]))
+
+
+@public
+def squeeze(x: Any, dim: int | None = None) -> Any:
+    """Without the axes of size 1 (or only `dim`, if its size is 1)."""
+    drop = axes_of(dim, x.ndim)
+    return reshape(x, tuple(n for a, n in enumerate(x.shape) if n != 1 or a not in drop))
+
+
+@public
+def unsqueeze(x: Any, dim: int) -> Any:
+    """With a new axis of size 1 at place `dim`."""
+    (place,) = axes_of(dim, x.ndim + 1)
+    return reshape(x, (*x.shape[:place], 1, *x.shape[place:]))
+
+
+@primitive
+def permute_(x, *, dims):
+    return x.transpose(dims)
+
+
+permute_.vjp(x=lambda g, dims: permute(g, tuple(sorted(range(len(dims)), key=dims.__getitem__))))
+
+
+@public
+def permute(x: Any, *dims: Any) -> Any:
+    """The axes in the order `dims`."""
+    order = axes_of(_sizes(dims), x.ndim)
+    if sorted(order) != list(range(x.ndim)):
+        raise ValueError(f"permute: dims {_sizes(dims)} must name each of the {x.ndim} axes once")
+    return permute_(x, dims=order)
+
+
+@public
+def transpose(x: Any, dim0: int | None = None, dim1: int | None = None) -> Any:
+    """Axes dim0 and dim1 swapped; without them, all axes reversed."""
+    order = list(range(x.ndim))
+    if dim0 is None or dim1 is None:
+        return permute_(x, dims=tuple(order[::-1]))
+    (a,), (b,) = axes_of(dim0, x.ndim), axes_of(dim1, x.ndim)
+    order[a], order[b] = b, a
+    return permute_(x, dims=tuple(order))
+
+
+@primitive
+def matrix_transpose(x):
+    """The last two axes swapped."""
+    return x.swapaxes(-1, -2)
+
+
+matrix_transpose.vjp(x=lambda g: matrix_transpose(g))
+
+
+@primitive(broadcasts=True)
+def expand_(x, *, shape):
+    return namespace(x).broadcast_to(x, shape)
+
+
+expand_.vjp(x=lambda g: g)
+
+
+@public
+def expand(x: Any, *shape: Any) -> Any:
+    """x broadcast to `shape`; -1 keeps an axis."""
+    sizes = _sizes(shape)
+    extra = len(sizes) - x.ndim
+    return expand_(x, shape=tuple(x.shape[a - extra] if n == -1 else n for a, n in enumerate(sizes)))
+
+
+@primitive
+def flip_(x, *, dims):
+    return namespace(x).flip(x, dims)
+
+
+flip_.vjp(x=lambda g, dims: flip(g, dims))
+
+
+@public
+def flip(x: Any, dims: Any = None) -> Any:
+    """Reversed along `dims` (default: all axes)."""
+    return flip_(x, dims=axes_of(dims, x.ndim))
+
+
+@primitive
+def concatenate_(*xs, axis):
+    return namespace(*xs).concatenate(xs, axis)
+
+
+def _piece(g, index, xs_shapes, axis):
+    start = sum(shape[axis] for shape in xs_shapes[:index])
+    return g[(slice(None),) * axis + (slice(start, start + xs_shapes[index][axis]),)]
+
+
+concatenate_.vjp(xs=_piece)
+
+
+@public
+def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
+    """The tensors one after the other along `axis`."""
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError("concatenate: needs at least one tensor")
+    (place,) = axes_of(axis, tensors[0].ndim)
+    return concatenate_(*tensors, axis=place)
+
+
+@public
+def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+    """The tensors side by side along a new axis."""
+    return concatenate([unsqueeze(x, axis) for x in tensors], axis)
+
+
+@public
+def split(x: Any, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    """Pieces of `split_size` (the last may be smaller), or of the given sizes, along `dim`."""
+    (axis,) = axes_of(dim, x.ndim)
+    total = x.shape[axis]
+    if isinstance(split_size, int):
+        if split_size < 1:
+            raise ValueError(f"split: split_size must be positive, got {split_size}")
+        sizes = [min(split_size, total - start) for start in range(0, total, split_size)]
+    else:
+        sizes = list(split_size)
+        if sum(sizes) != total:
+            raise ValueError(f"split: sizes {sizes} add up to {sum(sizes)}, axis {dim} has {total}")
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    before = (slice(None),) * axis
+    return tuple(x[(*before, slice(a, a + n))] for a, n in zip(starts, sizes, strict=True))
+
+
+@primitive
+def pad_(x, *, widths, value):
+    return namespace(x).pad(x, widths, constant_values=value)
+
+
+pad_.vjp(x=lambda g, x_shape, widths: g[tuple(slice(b, b + n) for (b, _), n in zip(widths, x_shape, strict=True))])
+
+
+@public
+def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
+    """Constant padding; `pad` as in PyTorch: (left, right) of the last axis, then of the one before it, and so on."""
+    if len(pad) % 2 or len(pad) > 2 * x.ndim:
+        raise ValueError(f"pad: needs pairs for at most {x.ndim} axes, got {tuple(pad)}")
+    if min(pad, default=0) < 0:
+        raise ValueError(f"pad: widths cannot be negative, got {tuple(pad)}; slice the tensor to crop it")
+    pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)][::-1]
+    return pad_(x, widths=((0, 0),) * (x.ndim - len(pairs)) + tuple(pairs), value=value)

@@ -1,0 +1,255 @@
+"""The one loop of reverse mode.
+
+It pops nodes in descending order of their serial, which is a reverse topological order; runs the rule of each argument
+that matters; shows each contribution to whoever watches; and adds it up. No recursion anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from heapq import heapify, heappop, heappush
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from tinyres.backend import namespace
+from tinyres.checkpoint import CHECKPOINT
+from tinyres.context import context, current
+from tinyres.node import Node
+from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap
+
+FREED = object()  # in place of a node's saved values once a pass has released them
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of a backward pass: a rule ran, or its contribution was added to the producer's cotangent."""
+
+    kind: Literal["rule", "accumulate"]
+    consumer: Node
+    arg_index: int
+    producer: Node
+    contribution: Any
+    total: Any = None  # of the producer so far (accumulate)
+
+    @property
+    def role(self) -> str | None:
+        return self.consumer.roles[self.arg_index] if self.consumer.roles else None
+
+    def __str__(self) -> str:
+        role = f" [{self.role}]" if self.role else ""
+        path = f" in {self.consumer.path}" if self.consumer.path else ""
+        edge = f"{self.consumer.name} #{self.consumer.serial}{path}, argument {self.arg_index}{role}"
+        size = float(np.linalg.norm(np.ravel(raw(self.contribution))))
+        if self.kind == "rule":
+            return f"rule        {edge}: sends |g| = {size:.4g} to {self.producer.name} #{self.producer.serial}"
+        total = float(np.linalg.norm(np.ravel(raw(self.total))))
+        return f"accumulate  {self.producer.name} #{self.producer.serial}: += |g| = {size:.4g}, now {total:.4g}"
+
+
+class Algebra(Protocol):
+    """What travels backward. Arrays are one algebra; polynomials in the number of residual branches are another."""
+
+    def add(self, total: Any, contribution: Any, fresh: bool) -> Any:
+        """The sum. `fresh`: total came from an earlier add, so it may be written into."""
+
+    def apply(self, rule: Any, cotangent: Any) -> Any:
+        """The linear map `rule` (array -> array) on a cotangent."""
+
+    def edge(self, consumer: Node, arg_index: int, contribution: Any) -> Any:
+        """What passing this edge does besides; most return the contribution as it is."""
+
+
+class Arrays:
+    """The ordinary algebra: a cotangent is an array (or, with create_graph, a Tensor)."""
+
+    def add(self, total: Any, contribution: Any, fresh: bool) -> Any:
+        # Contributions are never written into: `x + x` sends the same array twice, a mean sends a read-only broadcast.
+        if fresh and not isinstance(total, Tensor) and total.ndim and not isinstance(contribution, Tensor):
+            return namespace(total).add(total, contribution, out=total)
+        return total + contribution
+
+    def apply(self, rule: Any, cotangent: Any) -> Any:
+        return rule(cotangent)
+
+    def edge(self, consumer: Node, arg_index: int, contribution: Any) -> Any:
+        return contribution
+
+
+_ARRAYS = Arrays()
+
+
+def sweep(
+    table: dict[Node, Any],
+    needed: set[Node] | None,
+    keep: set[Node] | None,
+    algebra: Algebra | None,
+    *,
+    create_graph: bool,
+    release: bool,
+    narrate: bool = False,
+) -> Iterator[Event]:
+    """Carry the cotangents in `table` down the tape; what is left in it at the end are the totals of leaves and `keep`.
+
+    needed: the nodes that matter (None: all). keep: None for those whose tensor wants `.grad`.
+    algebra: None for arrays. release: let each node's saved values go once used.
+    """
+    ambient = current()
+    observers, anomaly, rung = ambient.observers, ambient.anomaly, ambient.kernels
+    simple = not create_graph and algebra is None
+    heap = [(-node.serial, node) for node in table if node.primitive is not None]  # leaves only collect
+    heapify(heap)
+    summed: set[Node] = set()
+    while heap:
+        node = heappop(heap)[1]
+        kept = node.owner is not None if keep is None else node in keep
+        total = table[node] if kept else table.pop(node)
+        for observer in observers:
+            observer.on_cotangent(node, total)
+        saved = node.saved
+        if saved is FREED:
+            raise RuntimeError(
+                f"backward through {node!r}: an earlier pass has freed what it saved; "
+                "pass retain_graph=True to that earlier pass, or compute the forward again"
+            )
+        if node.primitive is CHECKPOINT:
+            again = saved.run(node)
+            if again is not None:
+                table[again] = total
+                heappush(heap, (-again.serial, again))
+                if needed is not None:
+                    needed |= between([again], needed, floor=node.serial)
+            if release:
+                node.saved = FREED
+            continue
+        plan = node.plan
+        plain = simple and node.kernels is rung
+        together = plan.together(total, saved) if plain and plan.together is not None else None
+        ran = False
+        for i, parent in enumerate(node.parents):
+            if parent is None or (needed is not None and parent not in needed):
+                continue
+            ran = True
+            if plain:
+                contribution = plan.pulls[i](total, saved) if together is None else together[i]
+                if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:
+                    contribution = _fit(contribution, node, i, parent)
+            else:
+                contribution = _pull(node, i, parent, saved, total, algebra, create_graph)
+            if anomaly is not None:
+                anomaly.check_backward(node, i, total, contribution)
+            for observer in observers:
+                observer.on_edge(node, i, parent, contribution)
+            if narrate:
+                yield Event("rule", node, i, parent, contribution)
+            if parent in table:
+                so_far = table[parent]
+                table[parent] = (algebra or _ARRAYS).add(so_far, contribution, parent in summed)
+                summed.add(parent)
+            else:
+                table[parent] = contribution
+                if parent.primitive is not None:
+                    heappush(heap, (-parent.serial, parent))
+            if narrate:
+                yield Event("accumulate", node, i, parent, contribution, table[parent])
+        if release and ran and saved:
+            node.saved = FREED
+    for node in table if observers else ():
+        if node.primitive is None:
+            for observer in observers:
+                observer.on_cotangent(node, table[node])
+
+
+def run(
+    table: dict[Node, Any], needed: set[Node] | None, keep: set[Node] | None, *, create_graph: bool, release: bool
+) -> None:
+    """`sweep` to the end."""
+    with context(recording=True) if create_graph else nullcontext():
+        for _ in sweep(table, needed, keep, None, create_graph=create_graph, release=release):
+            pass
+
+
+def _pull(node: Node, i: int, parent: Node, saved: Any, total: Any, algebra: Algebra | None, create_graph: bool) -> Any:
+    """The contribution of `node` to its i-th input where more is asked than arrays on the ambient kernels."""
+    assert node.primitive is not None
+    if create_graph:
+        saved = _tie(node, saved)
+    if create_graph and node.primitive.reference is not None:
+        rule = partial(_replay, node, i, saved)
+    else:
+        rule = partial(_rule, node, i, saved)
+    with context(kernels=node.kernels):
+        if algebra is None:
+            return _fit(rule(total), node, i, parent)
+        return algebra.edge(node, i, algebra.apply(lambda g: _fit(rule(g), node, i, parent), total))
+
+
+def _rule(node: Node, i: int, saved: Any, g: Any) -> Any:
+    return node.plan.pulls[i](g, saved)
+
+
+def _fit(contribution: Any, node: Node, i: int, parent: Node) -> Any:
+    """Undo broadcasting (only ever reduces) and promotion, or say what is wrong."""
+    shape = contribution.shape
+    if shape != parent.shape:
+        extra = len(shape) - len(parent.shape)
+        fits = extra >= 0 and all(n == m or n == 1 for n, m in zip(parent.shape, shape[extra:], strict=True))
+        if not node.primitive.broadcasts or not fits:  # type: ignore[union-attr]
+            raise RuntimeError(
+                f"{node.name}: the rule for argument {i} returned a cotangent of shape {tuple(shape)}, "
+                f"but the argument has shape {parent.shape}"
+            )
+        stretched = [a + extra for a, n in enumerate(parent.shape) if n == 1 and shape[a + extra] != 1]
+        contribution = FUNCTIONS["sum"](contribution, axis=(*range(extra), *stretched), keepdims=True)
+        contribution = FUNCTIONS["reshape"](contribution, parent.shape)
+    if contribution.dtype != parent.dtype:
+        contribution = FUNCTIONS["astype"](contribution, parent.dtype)
+    return contribution
+
+
+def _tie(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The saved raw arrays as Tensors of the nodes that they came from, so that rules on them are recorded."""
+    tied = []
+    for value, tie in zip(saved, node.plan.ties, strict=True):
+        origin = node if tie == "y" else None if tie is None else node.parents[tie]
+        tied.append(value if origin is None else wrap(value, origin))
+    return tuple(tied)
+
+
+def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
+    """The rule of a fused operation under create_graph: its reference, run on the saved inputs and differentiated."""
+    primitive = node.primitive
+    assert primitive is not None
+    assert primitive.reference is not None
+    given = dict(zip(node.plan.names, saved, strict=True))
+    identity = FUNCTIONS["identity"]  # the same tensor may stand in two places: each gets a node of its own
+    inputs = [identity(given[n]) if node.parents[k] is not None else given[n] for k, n in enumerate(primitive.inputs)]
+    statics = {name: given[name] for name in primitive.statics}
+    with context(replaying=True, observers=(), anomaly=None):
+        head, target = primitive.reference(*inputs, **statics).node, inputs[i].node
+        table = {head: g}
+        run(table, between([head], [target]), {target}, create_graph=True, release=False)
+    return table[target]
+
+
+def between(outputs: Iterable[Node], inputs: Iterable[Node], floor: int = -1) -> set[Node]:
+    """`inputs`, and the nodes on some way to them from `outputs`. Nothing older than `floor` is looked at."""
+    inputs = set(inputs)
+    lowest = max(floor, min((n.serial for n in inputs), default=0))
+    seen = set(outputs)
+    stack = list(seen)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent.primitive is not None and parent.serial >= lowest and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    found = inputs
+    for _, node in sorted([(n.serial, n) for n in seen]):  # parents before their consumers
+        for parent in node.parents:
+            if parent in found:
+                found.add(node)
+                break
+    return found

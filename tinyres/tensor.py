@@ -1,0 +1,293 @@
+"""Tensor: an array, and the node of the tape that made it.
+
+A tensor that requires a gradient has a node; one that does not has none. Tensors are values: nothing writes into their
+array. This file imports no operation: operators and methods look their function up in `FUNCTIONS`, which `tinyres.ops`
+and `tinyres.autograd` fill.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinyres.backend import device_of, namespace, to_device
+from tinyres.node import Node
+
+Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def call(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return FUNCTIONS[name](self, *args, **kwargs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"See `tinyres.{name}`."
+    return call
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    def call(self: Tensor, other: Any) -> Any:
+        return FUNCTIONS[name](self, other)
+
+    return call
+
+
+def _reflected(name: str) -> Callable[..., Any]:
+    def call(self: Tensor, other: Any) -> Any:
+        return FUNCTIONS[name](other, self)
+
+    return call
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was made.
+
+    Args:
+        data: numbers, nested lists or an array; copied. Python floats become float32, as in PyTorch.
+        dtype: of the result; default: the array's own.
+        requires_grad: make it a leaf whose gradient can be asked for (floating dtypes only).
+    """
+
+    __slots__ = ("__weakref__", "_data", "grad", "node")
+    __array_ufunc__ = None  # `array * Tensor` then reaches Tensor.__rmul__
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        self._data: Array = _as_array(data, dtype)
+        self.node: Node | None = None
+        self.grad: Tensor | None = None
+        if requires_grad:
+            self.requires_grad_()
+
+    # -- what it is -------------------------------------------------------------------------------------------------
+    @property
+    def data(self) -> Array:
+        """The raw array. Assigning rebinds it, as an optimiser does; what a graph has saved is never written into."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Array) -> None:
+        if self.node is not None and self.node.primitive is not None:
+            raise RuntimeError(f"{self.node.name}: only a leaf's data can be replaced; use .detach() first")
+        changed = value.shape != self._data.shape or value.dtype != self._data.dtype
+        self._data = value
+        if changed and self.node is not None:  # the old graph keeps the old leaf, of the old shape
+            self.requires_grad_()
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.node is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None or self.node.primitive is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self._data.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> Any:
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`, read off the array."""
+        return device_of(self._data)
+
+    @property
+    def T(self) -> Any:
+        return FUNCTIONS["transpose"](self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes swapped."""
+        return FUNCTIONS["matrix_transpose"](self)
+
+    # -- the tape ---------------------------------------------------------------------------------------------------
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Make this tensor a leaf that wants a gradient (or stop it from wanting one)."""
+        if self.node is not None and self.node.primitive is not None:
+            if requires_grad:
+                return self
+            raise RuntimeError(f"{self.node.name}: only a leaf can stop requiring a gradient; use .detach()")
+        if not requires_grad:
+            self.node = None
+            return self
+        if not np.issubdtype(self._data.dtype, np.floating):
+            raise TypeError(
+                f"a tensor of dtype {self._data.dtype} cannot require a gradient: only floating dtypes can; "
+                "convert it first, e.g. tensor.astype('float32')"
+            )
+        self.node = Node(None, (), None, (), self._data, None, None)
+        self.node.owner = weakref.ref(self)
+        return self
+
+    def retain_grad(self) -> Tensor:
+        """Ask `backward` to fill `.grad` here too, though this is no leaf."""
+        if self.node is None:
+            raise RuntimeError("retain_grad: this tensor does not require a gradient")
+        self.node.owner = weakref.ref(self)
+        return self
+
+    def detach(self) -> Tensor:
+        """The same values, outside of the graph."""
+        return wrap(self._data)
+
+    def backward(self, gradient: Any = None, *, create_graph: bool = False, retain_graph: bool | None = None) -> None:
+        """Add d(self)/d(leaf) into `.grad` of every leaf; see `tinyres.backward`."""
+        FUNCTIONS["backward"](self, gradient, create_graph=create_graph, retain_graph=retain_graph)
+
+    # -- out of the graph -------------------------------------------------------------------------------------------
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """A read-only NumPy view (from a GPU: a copy)."""
+        view: np.ndarray[Any, Any] = to_device(self._data, "cpu").view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """The one number in it, as a Python scalar."""
+        if self.size != 1:
+            raise ValueError(f"item: needs exactly one element, got shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        return self._data.tolist()
+
+    def to(self, device: str) -> Any:
+        """The same values on `cpu` or `cuda`; differentiable."""
+        return self if device == self.device else FUNCTIONS["move"](self, device=device)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.node is not None:
+            raise RuntimeError(
+                "NumPy was about to take the array out of a tensor that requires a gradient, which would lose it "
+                "silently; use .detach().numpy() if that is meant, or the function of the same name in tinyres"
+            )
+        return np.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len: a tensor of no dimensions has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        text = np.array2string(to_device(self._data, "cpu"), separator=", ", precision=4, prefix="tensor(")
+        made = f", made by {self.node.name}" if self.node and self.node.primitive else ""
+        return f"tensor({text}, {self.dtype}{made or (', requires_grad' if self.node else '')})"
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("a tensor is a value and cannot be written into; build a new one, e.g. with tr.where")
+
+    __hash__ = object.__hash__  # by identity: == is element by element
+
+    # -- operators and methods: each a name in FUNCTIONS ------------------------------------------------------------
+    __add__ = _operator("add")
+    __radd__ = _reflected("add")
+    __sub__ = _operator("sub")
+    __rsub__ = _reflected("sub")
+    __mul__ = _operator("mul")
+    __rmul__ = _reflected("mul")
+    __truediv__ = _operator("div")
+    __rtruediv__ = _reflected("div")
+    __pow__ = _operator("pow")
+    __rpow__ = _reflected("pow")
+    __matmul__ = _operator("matmul")
+    __rmatmul__ = _reflected("matmul")
+    __neg__ = _method("neg")
+    __abs__ = _method("abs")
+    __getitem__ = _operator("getitem")
+    __eq__ = _operator("eq")
+    __ne__ = _operator("ne")
+    __lt__ = _operator("lt")
+    __le__ = _operator("le")
+    __gt__ = _operator("gt")
+    __ge__ = _operator("ge")
+
+    abs = _method("abs")
+    exp = _method("exp")
+    log = _method("log")
+    sqrt = _method("sqrt")
+    pow = _method("pow")
+    sign = _method("sign")
+    clip = _method("clip")
+    tanh = _method("tanh")
+    sigmoid = _method("sigmoid")
+    relu = _method("relu")
+    sum = _method("sum")
+    mean = _method("mean")
+    var = _method("var")
+    max = _method("max")
+    min = _method("min")
+    argmax = _method("argmax")
+    logsumexp = _method("logsumexp")
+    softmax = _method("softmax")
+    log_softmax = _method("log_softmax")
+    cumsum = _method("cumsum")
+    matmul = _method("matmul")
+    reshape = _method("reshape")
+    flatten = _method("flatten")
+    transpose = _method("transpose")
+    permute = _method("permute")
+    expand = _method("expand")
+    squeeze = _method("squeeze")
+    unsqueeze = _method("unsqueeze")
+    flip = _method("flip")
+    split = _method("split")
+    astype = _method("astype")
+
+
+def wrap(data: Array, node: Node | None = None) -> Tensor:
+    """A Tensor around a raw array, without a copy or a check: for the engine."""
+    tensor = Tensor.__new__(Tensor)
+    tensor._data = data
+    tensor.node = node
+    tensor.grad = None
+    return tensor
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Make a tensor from numbers, nested lists, an array or a tensor; the values are copied."""
+    return Tensor(data, dtype=dtype, requires_grad=requires_grad)
+
+
+def raw(value: Any) -> Any:
+    """The raw array of a Tensor; anything else as it is."""
+    return value._data if isinstance(value, Tensor) else value
+
+
+def _as_array(data: Any, dtype: Any) -> Array:
+    if isinstance(data, Tensor):
+        data = data._data
+    if hasattr(data, "dtype"):
+        return namespace(data).array(data, dtype=dtype)
+    array = np.array(data, dtype=dtype)
+    if array.dtype == object:
+        raise TypeError(f"tensor: {type(data).__name__} does not hold numbers of one rectangular shape")
+    if dtype is None and array.dtype == np.float64:  # Python floats
+        array = array.astype(np.float32)
+    return array
