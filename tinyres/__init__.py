@@ -10,7 +10,9 @@ from tinyres.autograd import backward, grad, steps, walk
 from tinyres.backend import kernels
 from tinyres.checkpoint import checkpoint
 from tinyres.context import enable_grad, is_recording, no_grad
+from tinyres.files import FileFormatError, load, load_metadata, save
 from tinyres.functional import hessian, hvp, jacobian, jvp, vjp
+from tinyres.gradcheck import GradcheckError, gradcheck
 from tinyres.observe import Observer
 from tinyres.ops import *  # noqa: F403
 from tinyres.sweep import Event
@@ -19,7 +21,8 @@ from tinyres.tensor import Tensor, tensor
 __version__ = "0.1.0"
 
 __all__ = [
-    "Event", "Observer", "Tensor", "backward", "checkpoint", "detect_anomaly", "enable_grad", "grad", "hessian", "hvp",
-    "is_recording", "jacobian", "jvp", "kernels", "no_grad", "steps", "tensor", "vjp", "walk",
+    "Event", "FileFormatError", "GradcheckError", "Observer", "Tensor", "backward", "checkpoint", "detect_anomaly",
+    "enable_grad", "grad", "gradcheck", "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load",
+    "load_metadata", "no_grad", "save", "steps", "tensor", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__

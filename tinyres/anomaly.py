@@ -31,7 +31,7 @@ class Anomaly:
             )
 
 
-def detect_anomaly() -> Any:
+def detect_anomaly() -> context:
     """Inside the block the first NaN or Inf, forward or backward, raises FloatingPointError naming the operation, the
     range of its inputs and the line of your code that called it. Slow: for looking, not for training."""
     return context(anomaly=Anomaly())

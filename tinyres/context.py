@@ -6,11 +6,9 @@ which kernels are forced. Train or eval belongs to modules, the device to arrays
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from tinyres.anomaly import Anomaly
@@ -18,8 +16,7 @@ if TYPE_CHECKING:
     from tinyres.observe import Observer
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What an operation needs to know besides its arguments."""
 
     recording: bool = True
@@ -35,22 +32,32 @@ _current: ContextVar[Context] = ContextVar("tinyres_context", default=Context())
 current = _current.get
 
 
-@contextmanager
-def context(**changes: Any) -> Iterator[Context]:
+class context(ContextDecorator):
     """Replace fields of the ambient state inside a `with` block (or, as a decorator, inside a function)."""
-    token = _current.set(replace(_current.get(), **changes))
-    try:
-        yield _current.get()
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_changes", "_token")
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+
+    def _recreate_cm(self) -> context:  # as a decorator, each call gets a block of its own
+        return context(**self._changes)
+
+    def __enter__(self) -> Context:
+        inside = _current.get()._replace(**self._changes)
+        self._token = _current.set(inside)
+        return inside
+
+    def __exit__(self, *error: object) -> None:
+        _current.reset(self._token)
 
 
-def no_grad() -> Any:
+def no_grad() -> context:
     """Inside the block (or the decorated function) nothing is recorded: results require no gradient."""
     return context(recording=False)
 
 
-def enable_grad() -> Any:
+def enable_grad() -> context:
     """Record again inside a `no_grad` block."""
     return context(recording=True)
 

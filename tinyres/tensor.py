@@ -22,7 +22,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
 def _method(name: str) -> Callable[..., Any]:
-    def call(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         return FUNCTIONS[name](self, *args, **kwargs)
 
     call.__name__ = call.__qualname__ = name
@@ -76,6 +76,7 @@ class Tensor:
         changed = value.shape != self._data.shape or value.dtype != self._data.dtype
         self._data = value
         if changed and self.node is not None:  # the old graph keeps the old leaf, of the old shape
+            self.node = None
             self.requires_grad_()
 
     @property
@@ -119,11 +120,11 @@ class Tensor:
     # -- the tape ---------------------------------------------------------------------------------------------------
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Make this tensor a leaf that wants a gradient (or stop it from wanting one)."""
-        if self.node is not None and self.node.primitive is not None:
-            if requires_grad:
-                return self
-            raise RuntimeError(f"{self.node.name}: only a leaf can stop requiring a gradient; use .detach()")
+        if self.node is not None and requires_grad:
+            return self
         if not requires_grad:
+            if not self.is_leaf:
+                raise RuntimeError("requires_grad_: only a leaf can stop requiring a gradient; use .detach()")
             self.node = None
             return self
         if not np.issubdtype(self._data.dtype, np.floating):

@@ -30,6 +30,14 @@ from tinyres.ops.elementwise import (
 )  # fmt: skip
 from tinyres.ops.indexing import getitem, scatter_add
 from tinyres.ops.linalg import einsum, matmul
+from tinyres.ops.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+)
 from tinyres.ops.normalization import batch_norm
 from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d, upsample_nearest2d
 from tinyres.ops.reduction import argmax, cumsum, log_softmax, logsumexp, max, mean, min, softmax, sum, var
@@ -50,11 +58,12 @@ from tinyres.ops.shape import (
 )  # fmt: skip
 
 __all__ = [
-    "abs", "adaptive_avg_pool2d", "add", "argmax", "astype", "avg_pool2d", "batch_norm", "clip", "concatenate",
-    "conv2d", "conv2d_dw", "conv2d_dx", "conv_transpose2d", "cumsum", "div", "einsum", "elu", "eq", "erf", "exp",
-    "expand", "flatten", "flip", "ge", "gelu", "getitem", "gt", "identity", "le", "leaky_relu", "log", "log_softmax",
+    "abs", "adaptive_avg_pool2d", "add", "argmax", "astype", "avg_pool2d", "batch_norm", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "clip", "concatenate", "conv2d", "conv2d_dw", "conv2d_dx",
+    "conv_transpose2d", "cross_entropy", "cumsum", "div", "einsum", "elu", "eq", "erf", "exp", "expand", "flatten",
+    "flip", "ge", "gelu", "getitem", "gt", "identity", "l1_loss", "le", "leaky_relu", "log", "log_softmax",
     "logsigmoid", "logsumexp", "lt", "matmul", "matrix_transpose", "max", "max_pool2d", "maximum", "mean", "min",
-    "minimum", "mul", "ne", "neg", "pad", "permute", "pow", "relu", "reshape", "scatter_add", "sigmoid", "sign",
-    "silu", "softmax", "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum", "tanh", "transpose",
-    "unsqueeze", "upsample_nearest2d", "var", "where",
+    "minimum", "mse_loss", "mul", "ne", "neg", "nll_loss", "pad", "permute", "pow", "relu", "reshape",
+    "scatter_add", "sigmoid", "sign", "silu", "softmax", "softplus", "split", "sqrt", "squeeze", "stack", "sub",
+    "sum", "tanh", "transpose", "unsqueeze", "upsample_nearest2d", "var", "where",
 ]  # fmt: skip

@@ -122,9 +122,10 @@ def pow_(x, exponent):
     return namespace(x, exponent).power(x, exponent)
 
 
-# d x^p / dx at p = 0 is 0 (and not 0 * x^-1); d x^p / dp at x = 0 is 0 (and not 0 * log 0).
+# At x = p = 0 the exponent stays 0, so that d x^p / dx is 0 (and not 0 * 0^-1); a mask over all of p = 0 would lose the
+# mixed derivative there, 1 / x. d x^p / dp at x = 0 is 0 (and not 0 * log 0).
 pow_.vjp(
-    x=lambda g, x, exponent: where(exponent == 0, 0.0, g * exponent * x ** (exponent - where(exponent == 0, 0.0, 1.0))),
+    x=lambda g, x, exponent: g * exponent * x ** (exponent - 1 + (x == 0) * (exponent == 0)),
     exponent=lambda g, x, y: where(x == 0, 0.0, g * y * log(where(x == 0, 1.0, x))),
 )
 
@@ -191,20 +192,20 @@ minimum.vjp(
 )
 
 
-@public
-def clip(x: Any, min: float | None = None, max: float | None = None) -> Any:
-    """x limited to [min, max]; the gradient passes inside and on the bounds, and is 0 outside."""
-    if min is None and max is None:
-        raise ValueError("clip: needs min, max or both")
-    return clip_(x, min=min, max=max)
-
-
 @primitive
 def clip_(x, *, min, max):
     return namespace(x).clip(x, min, max)
 
 
 clip_.vjp(x=lambda g, x, y: where(x == y, g, 0.0))
+
+
+@public
+def clip(x: Any, min: float | None = None, max: float | None = None) -> Any:
+    """x limited to [min, max]; the gradient passes inside and on the bounds, and is 0 outside."""
+    if min is None and max is None:
+        raise ValueError("clip: needs min, max or both")
+    return clip_(x, min=min, max=max)
 
 
 @primitive

@@ -104,8 +104,9 @@ def batch_norm(
         scale = 1 / sqrt(running_var + eps)
         if weight is not None:
             scale = scale * weight
-        shift = -running_mean * scale if bias is None else bias - running_mean * scale
-        return x * _per_channel(scale, x.ndim) + _per_channel(shift, x.ndim)
+        # The mean first: x * scale - mean * scale would cancel where the mean is large.
+        y = (x - _per_channel(running_mean, x.ndim)) * _per_channel(scale, x.ndim)
+        return y if bias is None else y + _per_channel(bias, x.ndim)
 
     def update(centre: Any, variance: Any, count: int) -> None:
         if running_mean is not None:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinyres.backend import namespace
-from tinyres.ops.elementwise import exp, where
+from tinyres.ops.elementwise import astype, exp, where
 from tinyres.ops.shape import axes_of, expand, flip, reshape
 from tinyres.primitive import primitive, public
 
@@ -75,8 +75,8 @@ def min_(x, *, axis, keepdims):
 def _to_winners(g, x, y, axis):
     kept = _kept(x.shape, axis)
     won = x == reshape(y, kept)
-    ties = sum_(won, axis=axis, keepdims=True)
-    return where(won, reshape(g, kept) / ties, 0.0)
+    ties = astype(sum_(won, axis=axis, keepdims=True), g.dtype)
+    return where(won, reshape(g, kept) / where(ties == 0, 1.0, ties), 0.0)  # no winner: the maximum is NaN
 
 
 max_.vjp(x=_to_winners)

@@ -1,0 +1,55 @@
+"""The starred laws hold at their tolerances, and would not if the physics were wrong."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres.flow import EXPERIMENTS, Law, Options, depth_law, residual_gain
+
+OPTIONS = Options()
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize("name", ["E2", "E3", "check"])
+def test_every_law_holds(name):
+    ticks = []
+    result = EXPERIMENTS[name].run(OPTIONS, lambda: ticks.append(1))
+    assert [law.name for law in result.laws if not law.ok] == []
+    assert len(ticks) == EXPERIMENTS[name].ticks(OPTIONS)
+
+
+def test_the_depth_law_notices_a_wrong_rule(monkeypatch):
+    """tanh with the rule of a slightly different function: the measured slope leaves the tolerance."""
+    wrong = tr.primitive.Primitive(np.tanh)
+    wrong.vjp(x=lambda g, y: g * (1 - 0.5 * y * y))
+    setting = next(s for s in depth_law.SETTINGS if s.label == "tanh" and s.s_w2 == 1.0)
+    broken = depth_law.Setting(setting.label, wrong, setting.derivative, setting.s_w2, setting.s_b2)
+    monkeypatch.setattr(depth_law, "SETTINGS", [setting, broken])
+    right, planted = depth_law.run(OPTIONS, nothing).laws
+    assert right.ok
+    assert not planted.ok
+
+
+def test_the_gain_law_notices_a_branch_of_the_wrong_gain(monkeypatch):
+    block = residual_gain.block
+    monkeypatch.setattr(residual_gain, "block", lambda x, w1, w2, m, a, **k: block(x, w1, w2 * 1.3, m, a, **k))
+    laws = [law for law in residual_gain.run(OPTIONS, nothing).laws if "skip 1, branch 0.5" in law.name]
+    assert len(laws) == 2
+    assert not any(law.ok for law in laws)
+
+
+def test_a_law_is_judged_by_its_kind():
+    def law(measured, kind="asymptotic"):
+        return Law("x", measured, 1.0, 0.1, kind, "")
+
+    assert law(1.09).ok
+    assert not law(1.11).ok
+    assert not law(math.nan).ok
+    assert law(1.11, "ordering").ok
+    assert not law(1.09, "ordering").ok
+    assert not law(math.nan, "ordering").ok

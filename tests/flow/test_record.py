@@ -1,0 +1,104 @@
+"""The recorder agrees with gradients asked for by hand."""
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import flow, models, nn
+from tinyres.ops.losses import cross_entropy
+
+
+def norm(x):
+    return float(np.sqrt((x.numpy().astype("float64") ** 2).sum()))
+
+
+def batch(seed=0):
+    rng = np.random.default_rng(seed)
+    return tr.tensor(rng.standard_normal((4, 1, 8, 8))), rng.integers(0, 10, 4)
+
+
+def by_hand(model, x, target):
+    """Gradients at the outputs of all blocks, from a forward pass that is spelled out."""
+    h = model.stem(x)
+    states = [h]
+    for block in model.blocks:
+        states.append(block(states[-1]))
+    return tr.grad(cross_entropy(model.head(states[-1]), target), states)
+
+
+@pytest.mark.parametrize("make", [models.plain, models.resnet])
+def test_gradient_norms_at_the_blocks_outputs(make):
+    model = make(14, width=4, in_channels=1, rng=0).to("float64")
+    x, target = batch()
+    with flow.record(model) as recording:
+        cross_entropy(model(x), target).backward()
+    expected = [norm(g) for g in by_hand(model, x, target)[1:]]
+    np.testing.assert_allclose(recording.gradient_norms(), expected, rtol=1e-12)
+    assert recording.blocks == [f"blocks.{i}" for i in range(6)]
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_the_two_routes_add_up_to_the_gradient_at_the_blocks_input(shortcut):
+    model = models.resnet(8, width=4, in_channels=1, shortcut=shortcut, rng=0).to("float64")
+    x, target = batch()
+    with flow.record(model) as recording:
+        cross_entropy(model(x), target).backward()
+    gradients = by_hand(model, x, target)
+    for k, (name, parts) in enumerate(recording._routes.items()):
+        k = len(recording._routes) - 1 - k  # the last block comes first
+        assert name == f"blocks.{k}.body"
+        np.testing.assert_allclose(parts["skip"] + parts["branch"], gradients[k].numpy(), rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(recording.routes[name]["skip"], norm(tr.tensor(parts["skip"])), rtol=1e-12)
+    shares = recording.skip_share()
+    assert list(shares) == ["blocks.0.body", "blocks.1.body", "blocks.2.body"]
+    assert all(0 < share < 1 for share in shares.values())
+
+
+def test_an_identity_shortcut_brings_exactly_the_cotangent_of_the_sum():
+    branch = nn.Linear(3, 3, rng=0).to("float64")
+    model = nn.Residual(branch)
+    x = tr.tensor(np.random.default_rng(0).standard_normal((2, 3)), requires_grad=True)
+    g = np.random.default_rng(1).standard_normal((2, 3))
+    with flow.record(model, [""]) as recording:
+        tr.grad(model(x), x, g)
+    assert recording.routes[""]["skip"] == pytest.approx(np.linalg.norm(g), rel=1e-14)
+    assert recording.routes[""]["branch"] == pytest.approx(np.linalg.norm(g @ branch.weight.numpy()), rel=1e-14)
+
+
+def test_a_residual_connection_inside_another():
+    inner = nn.Residual(nn.Linear(3, 3, rng=1))
+    model = nn.Sequential(nn.Residual(nn.Sequential(nn.Linear(3, 3, rng=0), inner))).to("float64")
+    x = tr.tensor(np.random.default_rng(0).standard_normal((2, 3)), requires_grad=True)
+    g = np.random.default_rng(1).standard_normal((2, 3))
+    with flow.record(model, ["0"]) as recording:
+        tr.grad(model(x), x, g)
+    a, b = model[0].branch[0].weight.numpy(), inner.branch.weight.numpy()
+    through_inner = g @ b + g
+    assert recording.routes["0.branch.1"] == {
+        "skip": pytest.approx(np.linalg.norm(g)),
+        "branch": pytest.approx(np.linalg.norm(g @ b)),
+    }
+    assert recording.routes["0"] == {
+        "skip": pytest.approx(np.linalg.norm(g)),
+        "branch": pytest.approx(np.linalg.norm(through_inner @ a)),
+    }
+
+
+def test_recording_again_starts_afresh_after_clear():
+    model = models.resnet(8, width=4, in_channels=1, rng=0).to("float64")
+    x, target = batch()
+    with flow.record(model) as recording:
+        cross_entropy(model(x), target).backward()
+    first = recording.routes
+    recording.clear()
+    assert recording.routes == {}
+    with recording:
+        cross_entropy(model(x), target).backward()
+    assert recording.routes == first
+
+
+def test_blocks_that_do_not_exist():
+    with pytest.raises(ValueError, match=r"record: no blocks called \['nowhere'\]; name modules .* stem, blocks, head"):
+        flow.record(models.plain(8, width=4, in_channels=1, rng=0), ["nowhere"])
+    with pytest.raises(ValueError, match="name modules of the model"):
+        flow.record(nn.Sequential(nn.Linear(2, 2, rng=0)))

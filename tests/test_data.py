@@ -1,0 +1,200 @@
+"""Data sets: what is in them, who is in which part, and that a seed decides it."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinyres import data
+
+
+@pytest.fixture(scope="module")
+def split():
+    return data.digits(seed=3)
+
+
+# -- digits -----------------------------------------------------------------------------------------------------------
+
+
+def test_digits_are_the_bundled_images(split):
+    from sklearn.datasets import load_digits
+
+    bundled = load_digits()
+    expected = {image.tobytes(): label for image, label in zip(bundled.images / 16, bundled.target, strict=True)}
+    train, test = data.digits(seed=3, dtype="float64")
+    assert train.inputs.shape == (1437, 1, 8, 8)
+    assert test.inputs.shape == (360, 1, 8, 8)
+    found = {image.tobytes(): label for part in (train, test) for image, label in part}
+    assert found == expected  # no two of the 1797 are alike, so this also says: disjoint, complete, rightly labelled
+    assert len(found) == 1797
+    for part, other in zip(split, (train, test), strict=True):
+        assert part.inputs.dtype == np.float32
+        assert part.targets.dtype == np.int64
+        assert part.classes == 10
+        np.testing.assert_array_equal(part.inputs, other.inputs)  # sixteenths are exact in float32
+        assert (part.inputs.min(), part.inputs.max()) == (0, 1)
+
+
+def test_digits_split_by_the_seed_alone(split):
+    again, other = data.digits(seed=3), data.digits(seed=4)
+    for part, same in zip(split, again, strict=True):
+        np.testing.assert_array_equal(part.inputs, same.inputs)
+        np.testing.assert_array_equal(part.targets, same.targets)
+    assert not np.array_equal(split.test.inputs, other.test.inputs)
+    assert {image.tobytes() for image, _ in split.test} != {
+        image.tobytes() for image, _ in other.test
+    }  # not just order
+
+
+def test_digits_classes_keep_their_share(split):
+    total = np.bincount(split.train.targets) + np.bincount(split.test.targets)
+    np.testing.assert_allclose(np.bincount(split.test.targets), total * 360 / 1797, atol=1)
+
+
+def test_digits_options():
+    train, test = data.digits(test_fraction=0.5, normalize=False)
+    assert abs(len(train) - len(test)) <= 1
+    assert train.inputs.max() == 16
+    for fraction in (0, 1, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="strictly between 0 and 1"):
+            data.digits(test_fraction=fraction)
+    with pytest.raises(ValueError, match="number of classes"):
+        data.digits(test_fraction=0.001)
+
+
+def test_digits_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(ImportError, match=r"pip install 'tinyres\[lab\]'"):
+        data.digits()
+
+
+def test_importing_is_light():
+    code = (
+        "import sys, tinyres.data, tinyres.files\n"
+        "heavy = {'sklearn', 'safetensors', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert callable(tinyres.data.digits)  # the function, not the file of that name\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=60,
+    )
+
+
+# -- Dataset ----------------------------------------------------------------------------------------------------------
+
+
+def test_dataset_indexing(split):
+    train = split.train
+    image, label = train[5]
+    np.testing.assert_array_equal(image, train.inputs[5])
+    assert label == train.targets[5]
+    part = train[2:7]
+    assert len(part) == 5
+    assert (part.name, part.classes) == (train.name, 10)
+    np.testing.assert_array_equal(part.targets, train.targets[2:7])
+    assert len(train[10:10]) == 0
+    threes = train[train.targets == 3]
+    assert set(threes.targets) == {3}
+    np.testing.assert_array_equal(train[np.array([4, 1])].inputs, train.inputs[[4, 1]])
+    with pytest.raises(IndexError):
+        train[len(train)]
+    assert repr(train) == "Dataset(digits/train: 1437 samples of shape (1, 8, 8), float32, 10 classes)"
+
+
+def test_dataset_refuses_what_does_not_belong_together():
+    with pytest.raises(ValueError, match="3 inputs and 4 targets"):
+        data.Dataset(np.zeros((3, 2)), np.zeros(4))
+    with pytest.raises(TypeError, match="targets must be a NumPy array, got list"):
+        data.Dataset(np.zeros((3, 2)), [0, 1, 2])
+    with pytest.raises(TypeError, match="inputs needs an axis"):
+        data.Dataset(np.array(1.0), np.zeros(1))
+
+
+# -- toys -------------------------------------------------------------------------------------------------------------
+
+TOYS = {
+    "two_moons": lambda **kw: data.two_moons(200, **kw),
+    "ring": lambda **kw: data.ring(200, **kw),
+    "grid": lambda **kw: data.grid(200, **kw),
+    "gaussian_mixture": lambda **kw: data.gaussian_mixture(200, [[0, 0, 1], [1, 2, 3]], 0.5, **kw),
+}
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_toys_are_drawn_by_the_seed(name):
+    make = TOYS[name]
+    first, again, other = make(seed=1), make(seed=1), make(seed=2)
+    np.testing.assert_array_equal(first.inputs, again.inputs)
+    np.testing.assert_array_equal(first.targets, again.targets)
+    assert not np.array_equal(first.inputs, other.inputs)
+    assert not np.array_equal(first.targets, other.targets)
+    assert (first.inputs.dtype, first.targets.dtype) == (np.float32, np.int64)
+    assert make(dtype="float64").inputs.dtype == np.float64
+    assert set(first.targets) == set(range(first.classes))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100])
+def test_moons_lie_on_their_half_circles(n):
+    moons = data.two_moons(n, noise=0, dtype="float64")
+    assert len(moons) == n
+    assert np.bincount(moons.targets, minlength=2).tolist() == [n // 2, n - n // 2]
+    upper, lower = moons.inputs[moons.targets == 0], moons.inputs[moons.targets == 1]
+    np.testing.assert_allclose(np.hypot(*upper.T), 1)
+    np.testing.assert_allclose(np.hypot(*(lower - [1, 0.5]).T), 1)
+    assert (upper[:, 1] >= 0).all()
+    assert (lower[:, 1] <= 0.5).all()
+
+
+def test_moons_noise_has_the_scale_asked_for():
+    noisy, clean = data.two_moons(4000, noise=0.2, dtype="float64"), data.two_moons(4000, noise=0, dtype="float64")
+    np.testing.assert_array_equal(noisy.targets, clean.targets)
+    assert np.std(noisy.inputs - clean.inputs) == pytest.approx(0.2, rel=0.05)  # 8000 draws: 0.8 % standard error
+
+
+@pytest.mark.parametrize(
+    ("made", "centers"),
+    [
+        (data.ring(20_000, modes=5, radius=3, sd=0.2, dtype="float64"), data.ring_centers(5, 3)),
+        (data.grid(20_000, side=3, step=4, sd=0.2, dtype="float64"), data.grid_centers(3, 4)),
+    ],
+)
+def test_mixtures_have_their_means_and_spread(made, centers):
+    counts = np.bincount(made.targets)
+    share = 20_000 / len(centers)
+    np.testing.assert_allclose(counts, share, atol=5 * share**0.5)
+    offset = made.inputs - centers[made.targets]
+    for k in range(len(centers)):
+        np.testing.assert_allclose(offset[made.targets == k].mean(axis=0), 0, atol=5 * 0.2 / counts[k] ** 0.5)
+    assert np.cov(offset.T) == pytest.approx(0.04 * np.eye(2), abs=0.002)
+
+
+def test_centers():
+    ring = data.ring_centers(8, 2.0)
+    np.testing.assert_allclose(np.hypot(*ring.T), 2)
+    np.testing.assert_allclose(ring[[0, 2]], [[2, 0], [0, 2]], atol=1e-12)
+    grid = data.grid_centers(5, 2.0)
+    assert {tuple(c) for c in grid} == {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
+    np.testing.assert_array_equal(data.grid_centers(1), [[0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: data.two_moons(0), "two_moons: n must be at least 1, got 0"),
+        (lambda: data.two_moons(5, noise=-1), "two_moons: noise"),
+        (lambda: data.ring(0), "ring: n"),
+        (lambda: data.ring(5, modes=0), "ring: modes"),
+        (lambda: data.ring(5, sd=float("nan")), "ring: sd"),
+        (lambda: data.grid(5, side=0), "grid: side"),
+        (lambda: data.gaussian_mixture(5, [0.0, 1.0], 1.0), r"gaussian mixture: centers must have .*got \(2,\)"),
+        (lambda: data.gaussian_mixture(5, np.zeros((0, 2)), 1.0), "centers"),
+    ],
+)
+def test_toys_refuse(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

@@ -1,0 +1,224 @@
+"""Files: damage, foreign formats, full disks and killed processes, none of which costs the file that was there."""
+
+import os
+import pickle
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from tinyres.files import FileFormatError, load, load_metadata, save
+
+OLD = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "steps": np.array(7)}
+NEW = {"w": -OLD["w"], "steps": np.array(8)}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file that holds OLD."""
+    save(OLD, tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def same(left, right):
+    """Equal to the last bit, NaN payloads and signs of zeros included."""
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        assert value.shape == right[name].shape, name
+        assert value.dtype == right[name].dtype, name
+        assert value.tobytes() == right[name].tobytes(), name
+
+
+def alone(path):
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name], "something was left behind"
+
+
+# -- what is refused on reading ---------------------------------------------------------------------------------------
+
+
+def refuses(path, says="whole safetensors file"):
+    for read in (load, load_metadata):
+        with pytest.raises(FileFormatError, match=says) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+
+
+def test_every_truncation_is_noticed(path):
+    save(OLD, path, {"made by": "tinyres"})
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        refuses(path, f"{length} bytes")
+    path.write_bytes(whole + b"\0")
+    refuses(path)
+
+
+def test_a_flipped_bit_is_refused_or_harmless(path):
+    """A header has no checksum: a changed letter of a name is another name. What must not come is any other error."""
+    whole = path.read_bytes()
+    (length,) = struct.unpack("<Q", whole[:8])
+    refused = 0
+    for position in range(8 + length):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[position] ^= 1 << bit
+            path.write_bytes(damaged)
+            try:
+                state = load(path)
+            except FileFormatError:
+                refused += 1
+            else:
+                assert position >= 8, "a wrong length of the header went through"
+                assert sum(array.nbytes for array in state.values()) <= len(whole) - 8 - length
+    assert refused > 4 * (8 + length)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "0 bytes"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "a PNG image"),
+        (pickle.dumps({"w": [1.0] * 50}), "a pickle"),
+        (b"PK\x03\x04" + bytes(200), "a ZIP archive"),
+        (b"\x93NUMPY\x01\x00" + bytes(200), "a NumPy .npy array"),
+        (b"epoch,loss\n0,2.3\n1,1.9\n", "b'epoch,lo'"),
+        (bytes(1000), "1000 bytes"),
+    ],
+)
+def test_foreign_files(tmp_path, content, says):
+    (tmp_path / "foreign").write_bytes(content)
+    refuses(tmp_path / "foreign", says)
+
+
+def test_a_truncated_file_is_not_taken_for_a_pickle(path):
+    header = b'{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'.ljust(128)  # its length, 128, is a pickle's mark
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"123")
+    with pytest.raises(FileFormatError) as caught:
+        load(path)
+    assert "pickle" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "content", "says"),
+    [
+        ('"dtype":"BF16","shape":[1],"data_offsets":[0,2]', b"12", "dtype BF16, which NumPy does not have"),
+        ('"dtype":"F32","shape":[0,18446744073709551615],"data_offsets":[0,0]', b"", "whole safetensors file"),
+        ('"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]', b"1234", "whole safetensors file"),
+        ('"dtype":"F32","shape":[3],"data_offsets":[0,4]', b"1234", "whole safetensors file"),
+        ('"dtype":"F32","shape":[1],"data_offsets":[4,8]', b"12345678", "whole safetensors file"),
+    ],
+)
+def test_headers_that_ask_for_the_impossible(tmp_path, entry, content, says):
+    header = ('{"x":{' + entry + "}}").encode()
+    (tmp_path / "x").write_bytes(struct.pack("<Q", len(header)) + header + content)
+    with pytest.raises(FileFormatError, match=says):
+        load(tmp_path / "x")
+
+
+def test_missing_files(tmp_path):
+    for read in (load, load_metadata):
+        with pytest.raises(FileNotFoundError, match="nothing"):
+            read(tmp_path / "nothing")
+        with pytest.raises(OSError, match=tmp_path.name):
+            read(tmp_path)
+
+
+# -- writing, interrupted ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_error_while_writing_leaves_the_old_file_alone(path, monkeypatch, step, error):
+    before = path.read_bytes()
+
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(type(error)):
+        save(NEW, path)
+    assert path.read_bytes() == before
+    alone(path)
+
+
+def test_the_order_that_survives_a_power_cut(path, monkeypatch):
+    """Bytes on disk, then the name, then the directory that holds the name."""
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        status = os.fstat(descriptor)
+        calls.append("directory" if stat.S_ISDIR(status.st_mode) else f"file of {status.st_size}")
+        fsync(descriptor)
+
+    def note_replace(source, target):
+        calls.append("replace")
+        assert os.path.dirname(source) == os.path.dirname(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    save(NEW, path)
+    assert calls == [f"file of {path.stat().st_size}", "replace", "directory"]
+    same(load(path), NEW)
+    alone(path)
+
+
+def child(code, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_killed_before_the_file_is_in_place(path, step):
+    before = path.read_bytes()
+    code = """
+        import os, sys, time
+        import numpy as np
+        from tinyres.files import save
+        def hang(*args):
+            print("there", flush=True)
+            time.sleep(60)
+        setattr(os, sys.argv[2], hang)
+        save({"w": np.ones(1000)}, sys.argv[1])
+    """
+    with child(code, path, step) as process:
+        assert process.stdout.readline() == "there\n"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert path.read_bytes() == before
+    same(load(path), OLD)
+    (orphan,) = (entry for entry in path.parent.iterdir() if entry != path)
+    assert orphan.match(".tinyres-*.tmp")  # as documented, and in nobody's way:
+    save(NEW, path)
+    same(load(path), NEW)
+
+
+def test_killed_anywhere_in_a_loop_of_writes(path):
+    code = """
+        import itertools, sys
+        import numpy as np
+        from tinyres.files import save
+        for i in itertools.count():
+            save({"w": np.full(200_000, i)}, sys.argv[1])
+            if i == 0:
+                print("written", flush=True)
+    """
+    for delay in (0.001, 0.002, 0.003, 0.005, 0.007, 0.011, 0.013, 0.017):
+        with child(code, path) as process:
+            assert process.stdout.readline() == "written\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(delay)
+            process.kill()
+        state = load(path)
+        assert state["w"].shape == (200_000,)
+        assert len(np.unique(state["w"])) == 1  # one save's, not a mixture of two

@@ -1,0 +1,74 @@
+"""Dataset: two arrays that belong together. Split: one to learn from, one to be judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias, overload
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Inputs and targets, sample by sample along the first axis.
+
+    `dataset[3]` is one (input, target) pair and iterating gives such pairs; a slice, a mask or an array of indices
+    gives a Dataset. A slice shares memory with the whole, as NumPy's do.
+
+    Args:
+        inputs: (N, ...); images are (N, C, H, W).
+        targets: (N, ...); int64 class numbers (N,) where there are classes.
+        name: what to call it in a report.
+        classes: how many different targets there can be; None where targets are no classes.
+
+    Raises:
+        TypeError: inputs or targets is no array, or has no axis to count samples along.
+        ValueError: inputs and targets differ in length.
+    """
+
+    inputs: Array
+    targets: Array
+    name: str = "data"
+    classes: int | None = None
+
+    def __post_init__(self) -> None:
+        for argument, value in (("inputs", self.inputs), ("targets", self.targets)):
+            if not isinstance(value, np.ndarray):
+                raise TypeError(f"Dataset: {argument} must be a NumPy array, got {type(value).__name__}")
+            if value.ndim == 0:
+                raise TypeError(f"Dataset: {argument} needs an axis of samples, got an array of no dimensions")
+        if len(self.inputs) != len(self.targets):
+            raise ValueError(
+                f"Dataset: one target per input is needed, got {len(self.inputs)} inputs "
+                f"and {len(self.targets)} targets"
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Array, Any]: ...
+    @overload
+    def __getitem__(self, index: slice | Array | list[int]) -> Dataset: ...
+    def __getitem__(self, index: int | slice | Array | list[int]) -> tuple[Array, Any] | Dataset:
+        if isinstance(index, int | np.integer):
+            return self.inputs[index], self.targets[index]
+        return Dataset(self.inputs[index], self.targets[index], self.name, self.classes)
+
+    def __iter__(self) -> Iterator[tuple[Array, Any]]:
+        return zip(self.inputs, self.targets, strict=True)
+
+    def __repr__(self) -> str:
+        classes = "" if self.classes is None else f", {self.classes} classes"
+        samples = f"{len(self)} samples of shape {self.inputs.shape[1:]}, {self.inputs.dtype}"
+        return f"Dataset({self.name}: {samples}{classes})"
+
+
+class Split(NamedTuple):
+    """Disjoint parts of one data set: `train, test = data.digits()`."""
+
+    train: Dataset
+    test: Dataset

@@ -1,0 +1,86 @@
+"""DataLoader: a data set as batches of tensors, in an order that (seed, epoch) decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import index
+
+import numpy as np
+
+from tinyres.data.dataset import Array, Dataset
+from tinyres.tensor import Tensor, wrap
+
+
+class DataLoader:
+    """Batches of (inputs, targets), both tensors; each `for` over it is one epoch.
+
+    A shuffled epoch's order depends on `seed` and `epoch` alone, not on what was drawn before: to repeat an epoch, or
+    to resume a run, set `epoch`. Images come as logical (B, C, H, W) in channels-last memory, which the kernels read
+    without a copy.
+
+    Args:
+        dataset: what to batch.
+        batch_size: samples per batch; the last one may be smaller.
+        shuffle: a new order each epoch; otherwise the data set's own.
+        seed: of the orders.
+        drop_last: leave out the last batch if it is smaller than the others.
+
+    Attributes:
+        epoch: the number of the epoch that the next `for` runs through; starts at 0.
+
+    Raises:
+        TypeError: dataset is no Dataset, or batch_size no integer.
+        ValueError: batch_size < 1, an empty data set, or one that drop_last would leave without a batch.
+    """
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int = 32, *, shuffle: bool = False, seed: int = 0, drop_last: bool = False
+    ) -> None:
+        if not isinstance(dataset, Dataset):
+            raise TypeError(
+                f"DataLoader: needs a Dataset, got {type(dataset).__name__}; "
+                "wrap two arrays as Dataset(inputs, targets), or take .train or .test of a split"
+            )
+        if index(batch_size) < 1:
+            raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
+        if not len(dataset):
+            raise ValueError(f"DataLoader: the data set {dataset.name!r} is empty")
+        if drop_last and len(dataset) < batch_size:
+            raise ValueError(
+                f"DataLoader: drop_last leaves no batch, since {len(dataset)} samples do not fill one of {batch_size}"
+            )
+        self.dataset = dataset
+        self.batch_size = index(batch_size)
+        self.shuffle = shuffle
+        self.seed = seed
+        self.drop_last = drop_last
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        full, rest = divmod(len(self.dataset), self.batch_size)
+        return full + bool(rest and not self.drop_last)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        # No generator function: the epoch is taken and counted now, so that one left by `break` counts as well, and two
+        # iterators side by side run through two epochs.
+        order = self._order(self.epoch)
+        self.epoch += 1
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return (self._batch(order[i : i + self.batch_size]) for i in starts)
+
+    def _order(self, epoch: int) -> Array:
+        n = len(self.dataset)
+        return np.random.default_rng((self.seed, epoch)).permutation(n) if self.shuffle else np.arange(n)
+
+    def _batch(self, rows: Array) -> tuple[Tensor, Tensor]:
+        return wrap(_gather(self.dataset.inputs, rows)), wrap(_gather(self.dataset.targets, rows))
+
+
+def _gather(array: Array, rows: Array) -> Array:
+    """A fresh array of these rows: images channels-last in memory, anything else in C order."""
+    # Indexed, then made contiguous: np.take would first copy the whole of a data set that is not contiguous.
+    if array.ndim != 4:
+        return np.ascontiguousarray(array[rows])
+    channels_last = np.ascontiguousarray(array.transpose(0, 2, 3, 1)[rows])  # (B, H, W, C)
+    return channels_last.transpose(0, 3, 1, 2)  # (B, C, H, W)

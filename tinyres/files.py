@@ -1,0 +1,174 @@
+"""Weights in and out of safetensors files: names, shapes, numbers and nothing that can run.
+
+A file is replaced whole or not at all: it is written beside its final name, forced to disk, and renamed over it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from tinyres.backend import to_device
+from tinyres.tensor import raw
+
+Array: TypeAlias = np.ndarray[Any, Any]
+PathLike: TypeAlias = str | os.PathLike[str]
+
+INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+DTYPES = ["bool", *INTEGERS, "float16", "float32", "float64"]
+SIGNATURES = {
+    b"\x89PNG": "a PNG image",
+    b"\x93NUMPY": "a NumPy .npy array",
+    b"PK\x03\x04": "a ZIP archive (torch.save and numpy.savez write those)",
+    b"\x80": "a pickle",
+}
+
+
+class FileFormatError(ValueError):
+    """The file is there, but its content is not what was needed."""
+
+
+class Stateful(Protocol):
+    """What `save` and `load` need of a module."""
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+    def load_state_dict(self, state: Mapping[str, Any], /) -> Any: ...
+
+
+def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a module's state, or a mapping from names to tensors or arrays, to a safetensors file.
+
+    Names, logical shapes, dtypes and every bit are kept; the order of the names and the memory layout are not.
+    Whatever happens meanwhile, `path` holds either the old file or the new one: a killed process may at most leave a
+    `.tinyres-*.tmp` beside it. Through a symbolic link, the file that it points to is replaced.
+
+    Args:
+        obj: anything with `.state_dict()`, or a mapping.
+        path: of the file; its directory has to exist.
+        metadata: texts by name, kept in the file's header.
+
+    Raises:
+        TypeError: a name or metadata that is no str, a value that is no tensor or array, or a dtype the format lacks.
+        ValueError: a tensor called `__metadata__`, which the format reserves, or a text that is not valid Unicode.
+        FileNotFoundError: the directory does not exist.
+        ImportError: safetensors is missing.
+
+    All of these are raised before anything is written; a disk that fails or is full raises OSError.
+    """
+    numpy_io = _safetensors("save").numpy
+    arrays = _arrays(obj)
+    texts = dict(metadata or {})
+    for key, text in texts.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise TypeError(f"save: metadata maps str to str, got {key!r}: {text!r}")
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"save: {target} needs the directory {target.parent}, which does not exist")
+    _replace(target, numpy_io.save(arrays, metadata=texts or None))
+
+
+def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
+    """Read a safetensors file into NumPy arrays by name, and hand them to a module if one is given.
+
+    The whole file is read and checked before `into` is touched; its `load_state_dict` then says what does not fit.
+
+    Raises:
+        FileFormatError: the file is truncated, damaged, or of another format; or it holds a dtype NumPy lacks.
+        FileNotFoundError: there is no such file.
+        TypeError: `into` has no `load_state_dict`.
+        ImportError: safetensors is missing.
+    """
+    if into is not None and not hasattr(into, "load_state_dict"):
+        raise TypeError(f"load: into needs a load_state_dict method, and {type(into).__name__} has none")
+    library = _safetensors("load")
+    content = Path(path).read_bytes()
+    try:
+        state: dict[str, Array] = library.numpy.load(content)
+    except (library.SafetensorError, ValueError) as error:  # ValueError: a shape that is no NumPy shape
+        raise _not_safetensors(path, content, len(content), error) from error
+    except KeyError as error:  # the library's table from dtypes to NumPy's has no such entry
+        raise FileFormatError(f"{path}: holds tensors of dtype {error.args[0]}, which NumPy does not have") from error
+    if into is not None:
+        into.load_state_dict(state)
+    return state
+
+
+def load_metadata(path: PathLike) -> dict[str, str]:
+    """The texts that `save` was given; empty if there were none. Raises what `load` raises."""
+    library = _safetensors("load_metadata")
+    with open(path, "rb") as file:  # for Python's own error where there is no file
+        beginning, size = file.read(64), os.fstat(file.fileno()).st_size
+    try:
+        with library.safe_open(path, framework="numpy") as opened:
+            return dict(opened.metadata() or {})
+    except library.SafetensorError as error:
+        raise _not_safetensors(path, beginning, size, error) from error
+
+
+def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
+    """C-ordered arrays by name: the file has shapes, but no strides."""
+    state: Any = obj if isinstance(obj, Mapping) or not hasattr(obj, "state_dict") else obj.state_dict()
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"save: needs a mapping from names to tensors, or a module, got {type(state).__name__}; "
+            "the order is save(obj, path)"
+        )
+    arrays = {}
+    for name, value in state.items():
+        if not isinstance(name, str):
+            raise TypeError(f"save: names must be str, got {name!r} of type {type(name).__name__}")
+        if name == "__metadata__":
+            raise ValueError("save: a tensor cannot be called '__metadata__', the format keeps that name for itself")
+        array = raw(value)
+        if not hasattr(array, "dtype"):
+            raise TypeError(f"save: {name!r} must be a tensor or an array, got {type(value).__name__}")
+        array = to_device(array, "cpu")
+        if array.dtype.name not in DTYPES:
+            raise TypeError(f"save: {name!r} has dtype {array.dtype}; the file can hold {', '.join(DTYPES)}")
+        # not ascontiguousarray, which gives an array of no dimensions one
+        arrays[name] = np.asarray(array, order="C")
+    return arrays
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Put `content` under the name `target` so that no moment shows a part of it."""
+    temporary = target.with_name(f".tinyres-{secrets.token_hex(8)}.tmp")  # a rename is atomic within a directory only
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
+        if target.exists():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    except BaseException:  # a KeyboardInterrupt too
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # elsewhere a directory cannot be opened
+        directory = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)  # the rename itself
+        finally:
+            os.close(directory)
+
+
+def _not_safetensors(path: PathLike, content: bytes, size: int, error: Exception) -> FileFormatError:
+    found = f"{size} bytes that begin with {content[:8]!r}"
+    if content[8:9] != b"{":  # where every safetensors header opens; before it, a length may look like anything
+        kinds = [kind for signature, kind in SIGNATURES.items() if content.startswith(signature)]
+        found = f"{kinds[0]}, {found}" if kinds else found
+    return FileFormatError(f"{path}: a whole safetensors file is needed, this holds {found} ({error})")
+
+
+def _safetensors(function: str) -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(f"{function}: needs the package safetensors; pip install 'tinyres[lab]'") from error
+    return safetensors

@@ -1,0 +1,131 @@
+"""E2: in a plain net the squared gradient changes by chi a layer, so by chi^L over the depth.
+
+Glorot & Bengio 2010; He et al. 2015; Poole et al. 2016; Schoenholz et al. 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres.flow import theory
+from tinyres.flow.experiment import Experiment, Law, Options, Result, Tick
+
+WIDTH, DEPTH, BATCH, SEEDS = 512, 40, 8, 5
+SOURCE = "Poole et al. 2016; Schoenholz et al. 2017"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An activation with the variances of weights (s_w2 / n) and biases (s_b2)."""
+
+    label: str
+    activation: Callable[[Any], Any]
+    derivative: Callable[[Any], Any]
+    s_w2: float
+    s_b2: float = 0.0
+    scale_free: bool = False  # phi(c x) = c phi(x): no fixed point, and chi does not depend on q
+
+    @property
+    def name(self) -> str:
+        return f"{self.label}, s_w²={self.s_w2:g}"
+
+    @cached_property
+    def q(self) -> float:
+        """The variance at which the net is started: the fixed point."""
+        return 1.0 if self.scale_free else theory.fixed_point(self.activation, self.s_w2, self.s_b2)
+
+    @cached_property
+    def chi(self) -> float:
+        return theory.chi(self.q, self.derivative, self.s_w2)
+
+
+def _sigmoid_slope(x: Any) -> Any:
+    return tr.sigmoid(x) * tr.sigmoid(-x)
+
+
+def _step(x: Any) -> Any:
+    return 1.0 * (x > 0)
+
+
+SETTINGS = [
+    *(Setting("tanh", tr.tanh, lambda x: 1 - np.tanh(x) ** 2, s, 0.05) for s in (0.5, 1.0, 1.5, 1.76, 2.5)),
+    Setting("sigmoid", tr.sigmoid, _sigmoid_slope, 1.0),
+    Setting("sigmoid", tr.sigmoid, _sigmoid_slope, 16.0),
+    Setting("ReLU (Glorot)", tr.relu, _step, 1.0, scale_free=True),
+    Setting("ReLU (He)", tr.relu, _step, 2.0, scale_free=True),
+    Setting("linear", lambda x: x, np.ones_like, 0.5, scale_free=True),
+]
+
+
+def measure(setting: Setting, weights: list[Any], rng: np.random.Generator) -> Any:
+    """log(|g_l|^2 / |g_L|^2) at the pre-activations of layers l = L, L-1, ..., 0 of one random net."""
+    width = weights[0].shape[0]
+    x = rng.standard_normal((BATCH, width))
+    h = tr.tensor(x * np.sqrt(setting.q / (x * x).mean(axis=1, keepdims=True)), requires_grad=True)
+    layers = [h]
+    for w in weights:
+        bias = np.sqrt(setting.s_b2) * rng.standard_normal(width)
+        h = (setting.activation(h) @ w) * np.sqrt(setting.s_w2 / width) + bias
+        layers.append(h)
+    gradients = tr.grad(h, layers, rng.standard_normal(h.shape))
+    squared = np.array([float((g.numpy() ** 2).sum()) for g in gradients[::-1]])
+    return np.log(squared / squared[0])
+
+
+def run(options: Options, tick: Tick) -> Result:
+    """The slope of log squared gradient per layer, mean of five nets a setting, against log chi."""
+    logs: dict[str, list[Any]] = {setting.name: [] for setting in SETTINGS}
+    for seed in range(SEEDS):
+        draws = np.random.default_rng((options.seed, seed))
+        weights = [draws.standard_normal((WIDTH, WIDTH)) for _ in range(DEPTH)]
+        for k, setting in enumerate(SETTINGS):  # the same matrices, scaled
+            logs[setting.name].append(measure(setting, weights, np.random.default_rng((options.seed, seed, k))))
+            tick()
+    layers = np.arange(DEPTH + 1)
+    laws = []
+    for setting in SETTINGS:
+        curves = np.array(logs[setting.name])
+        slope = np.polyfit(layers, curves.mean(axis=0), 1)[0]
+        error = np.std([np.polyfit(layers, c, 1)[0] for c in curves], ddof=1) / np.sqrt(SEEDS)
+        expected = np.log(setting.chi)
+        tolerance = max(0.01 + 0.03 * abs(expected), 3 * error)
+        laws.append(Law(f"E2 slope, {setting.name}", slope, expected, tolerance, "asymptotic", SOURCE))
+    return Result(laws, figures={"depth": lambda figure: draw(figure, logs)})
+
+
+def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
+    """log10 gradient against depth with the theory's lines, and the depth scale against s_w^2."""
+    left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
+    depth = np.arange(DEPTH + 1)
+    for k, setting in enumerate(SETTINGS):
+        colour = f"C{k}"
+        measured = np.mean(logs[setting.name], axis=0) / np.log(10)
+        left.plot(depth, depth * np.log10(setting.chi), "-", color=colour, lw=1)
+        left.plot(depth[::2], measured[::2], "o", color=colour, ms=3.5, label=f"{setting.name}: χ = {setting.chi:.3g}")
+    left.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top", ylim=(-34, 6))
+    left.set_title("Plain nets: dots measured, lines χᴸ")
+    left.legend(fontsize=7, loc="lower left")
+    grid = np.linspace(0.3, 3, 100)
+    tanh = SETTINGS[0]
+    scales = []
+    for s in grid:
+        q = theory.fixed_point(tanh.activation, s, tanh.s_b2)
+        scales.append(theory.depth_scale(theory.chi(q, tanh.derivative, s)))
+    right.semilogy(grid, scales, "k-", lw=1, label="theory")
+    for k, setting in enumerate(s for s in SETTINGS if s.label == "tanh"):
+        slope = np.polyfit(depth, np.mean(logs[setting.name], axis=0), 1)[0]
+        right.semilogy(setting.s_w2, 1 / abs(slope), "o", color=f"C{k}")
+    right.set(xlabel="weight variance s_w² (tanh, s_b² = 0.05)", ylabel="depth scale ξ in layers", ylim=(0.5, 3000))
+    right.set_title("How deep a gradient reaches")
+    right.legend(fontsize=7)
+
+
+EXPERIMENT = Experiment(
+    "E2", "plain nets multiply the squared gradient by chi a layer", lambda options: SEEDS * len(SETTINGS), run
+)

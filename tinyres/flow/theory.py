@@ -1,0 +1,48 @@
+"""Closed forms: mean-field theory of wide random nets.
+
+Poole et al. 2016, "Exponential expressivity in deep neural networks through transient chaos"; Schoenholz et al. 2017,
+"Deep information propagation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Function = Callable[[Array], Array]
+
+_Z = np.linspace(-12, 12, 24_000)  # an even number: no point on the kink of ReLU
+_DENSITY = np.exp(-_Z * _Z / 2) / np.sqrt(2 * np.pi) * (_Z[1] - _Z[0])
+
+
+def gaussian_mean(function: Function) -> float:
+    """E f(z) for z ~ N(0, 1), by the midpoint rule (exact to rounding for smooth f)."""
+    return float(function(_Z) @ _DENSITY)
+
+
+def variance_map(q: float, activation: Function, s_w2: float, s_b2: float) -> float:
+    """The pre-activation variance of the next layer: s_w^2 E[phi(sqrt(q) z)^2] + s_b^2."""
+    return s_w2 * gaussian_mean(lambda z: activation(np.sqrt(q) * z) ** 2) + s_b2
+
+
+def fixed_point(activation: Function, s_w2: float, s_b2: float) -> float:
+    """q*, where the variance map maps to itself."""
+    q = 1.0
+    for _ in range(10_000):
+        q, before = variance_map(q, activation, s_w2, s_b2), q
+        if abs(q - before) <= 1e-14 * q:
+            break
+    return q
+
+
+def chi(q: float, derivative: Function, s_w2: float) -> float:
+    """What a layer multiplies the squared gradient by: s_w^2 E[phi'(sqrt(q) z)^2]."""
+    return s_w2 * gaussian_mean(lambda z: derivative(np.sqrt(q) * z) ** 2)
+
+
+def depth_scale(chi: float) -> float:
+    """xi = 1 / |log chi|: the number of layers over which the squared gradient changes by a factor e."""
+    return float(1 / abs(np.log(chi)))

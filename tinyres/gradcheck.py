@@ -1,0 +1,182 @@
+"""Is a gradient right? `gradcheck` holds the rules of a function against differences of the function itself.
+
+With J the Jacobian of y = f(x), reverse mode computes v = J^T g and a difference quotient computes J d. For a random
+direction d and a random cotangent g the two must meet in one number,
+
+    <g, J d> = <J^T g, d>,
+
+the adjoint test (Griewank & Walther 2008, *Evaluating Derivatives*). The cotangent has to be random: softmax
+and batch norm send a cotangent of ones to zero, and a wrong rule of theirs may well do the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyres.functional import jvp
+from tinyres.gradcheck_probe import ROUNDOFF, Probe, Settings, Vector, VectorFunction
+from tinyres.gradcheck_report import GradcheckError, Order, Report, explain
+from tinyres.tensor import raw
+
+FULL_UP_TO = 64  # inputs and outputs up to which every entry of the Jacobian is compared
+
+
+def gradcheck(
+    function: Callable[..., Any],
+    inputs: Any | Sequence[Any],
+    *,
+    order: int = 1,
+    seed: int = 0,
+    seeds: int = 3,
+    eps: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    full: bool | None = None,
+    complex_step: bool = False,
+    allow_zero: bool = False,
+) -> Report:
+    """Check  J^T g  as reverse mode computes it against central differences  (f(x + h d) - f(x - h d)) / 2h = J d.
+
+    Order 2 checks the gradient function (x, g) -> J(x)^T g the same way, in x and in the cotangent g, and so on for any
+    order. From order 2 on, forward mode (`tinyres.functional.jvp`) is checked too. Up to 64 inputs and outputs every
+    entry of J is compared as well.
+
+    Args:
+        function: tensors in, a tensor or a tuple of tensors out; what is no float64 tensor is bound beforehand.
+        inputs: where to check: a float64 tensor or array of any shape, or a sequence of them.
+        order: the highest order of derivative that is checked; all lower ones are too.
+        seed, seeds: of the random directions and cotangents, and how many pairs are drawn.
+        eps: the step h, scaled for each element by max(1, |x|). Default: the cube root of float64's roundoff, where the
+            error of the quotient, h^2 from the curve and roundoff / h, is least.
+        rtol, atol: |by the rules - by differences| may be atol + rtol |value|, and what rounding alone explains.
+            Default: 1e-6 and 1e-7; with complex_step 1e-11 and 1e-12.
+        full: compare every entry of the Jacobian. Default: where it is small.
+        complex_step: take order 1 by  Im f(x + i h d) / h  with h = 1e-30, where nothing cancels (Squire & Trapp 1998).
+            The function is called on complex arrays: it must be analytic, and made of operations that take them.
+        allow_zero: accept an input whose derivative is zero on both sides.
+
+    Returns:
+        A report; printed, it tells the largest error of each order and where it is.
+
+    Raises:
+        GradcheckError: an AssertionError that names the worst element, both values, the error against the step size,
+            and what may be behind it: a kink, a nondeterministic function, a check of zero against zero.
+        TypeError: an input, an output or a gradient is not float64.
+    """
+    if order < 1 or seeds < 1:
+        raise ValueError(f"gradcheck: order and seeds must be at least 1, got {order} and {seeds}")
+    arrays = _float64([inputs] if hasattr(inputs, "dtype") else inputs)
+    rng = np.random.default_rng(seed)
+    f = VectorFunction(function, [a.shape for a in arrays], [f"inputs[{i}]" for i in range(len(arrays))])
+    x = f.flatten(arrays)
+    done: list[Order] = []
+    for k in range(1, order + 1):
+        exact = complex_step and k == 1
+        settings = Settings(
+            eps=float(np.cbrt(ROUNDOFF)) if eps is None else eps,
+            rtol=(1e-11 if exact else 1e-6) if rtol is None else rtol,
+            atol=(1e-12 if exact else 1e-7) if atol is None else atol,
+            exact=exact,
+        )
+        probe = Probe(f, x, settings, _deterministic(f, x, k))
+        done.append(_check(probe, k, rng, seeds, full, allow_zero))
+        if k == 1:
+            first = probe
+        if k < order:
+            f, x = _next_order(f, x, k, rng)
+    if order > 1:
+        _check_forward_mode(first, rng)
+    return Report(tuple(done))
+
+
+def _float64(inputs: Sequence[Any]) -> list[Any]:
+    arrays = [np.asarray(raw(value)) for value in inputs]
+    for i, array in enumerate(arrays):
+        if array.dtype != np.float64:
+            mend = (
+                f"pass inputs[{i}].astype('float64')"
+                if array.dtype.kind == "f"
+                else "bind what has no derivative: gradcheck(lambda x: f(x, index), [x])"
+            )
+            raise TypeError(
+                f"gradcheck: inputs[{i}] is {array.dtype}, but a difference needs float64 "
+                f"(float32 leaves it about three digits): {mend}"
+            )
+    return arrays
+
+
+def _deterministic(f: VectorFunction, x: Vector, order: int) -> Vector:
+    y = f(x)
+    if not np.array_equal(y, f(x), equal_nan=True):
+        raise GradcheckError(
+            f"gradcheck, order {order}: the function is nondeterministic: two runs on the same inputs differ. "
+            "Draw random numbers beforehand, or make the generator inside the function, from a fixed seed"
+        )
+    return y
+
+
+def _check(
+    probe: Probe, order: int, rng: np.random.Generator, seeds: int, full: bool | None, allow_zero: bool
+) -> Order:
+    f, x, m = probe.f, probe.x, probe.y.size
+    largest = np.zeros(x.size)  # what the rules gave for each element; below atol a comparison says nothing
+    findings = []
+    for _ in range(seeds):
+        g = rng.standard_normal(m)
+        v = f.pull(x, g)
+        largest = np.maximum(largest, np.abs(v))
+        findings.append(probe.along(rng.standard_normal(x.size) * probe.scale, v, g))
+    if full or (full is None and max(x.size, m) <= FULL_UP_TO):
+        rows = np.array([f.pull(x, unit) for unit in np.eye(m)]).reshape(m, x.size)
+        largest = np.maximum(largest, np.abs(rows).max(axis=0, initial=0.0))
+        findings += probe.entries(rows)
+    worst = max(findings, key=lambda finding: (finding.wrong and finding.j is not None, finding.ratio))
+    if worst.wrong:  # where entries are wrong too, the worst of them says more than a direction
+        raise GradcheckError(explain(probe, worst if worst.j is not None else probe.search(worst, rng), order))
+    tops = [part.max(initial=0.0) for part in f.split(largest)]
+    zero = tuple(name for name, top in zip(f.names, tops, strict=True) if top <= probe.settings.atol)
+    if zero and order == 1 and not allow_zero:
+        raise GradcheckError(
+            f"gradcheck: vacuous: both sides are zero for {', '.join(zero)}, so nothing was checked there. Is it used? "
+            "Does the function undo it, as sum(softmax(x)) does? Pass allow_zero=True where zero is what you expect"
+        )
+    return Order(order, worst.error, worst.allowed, probe.where(worst), len(findings), zero)
+
+
+def _next_order(f: VectorFunction, x: Vector, order: int, rng: np.random.Generator) -> tuple[VectorFunction, Vector]:
+    """The gradient function, recorded, at a random cotangent; it must give what the pass that is not recorded gives."""
+    g = rng.standard_normal(f(x).size)
+    gradient, above = f.gradient("cotangent" if order == 1 else f"cotangent{order}"), np.concatenate([x, g])
+    plain, recorded = f.pull(x, g), gradient(above)
+    off = np.abs(plain - recorded)
+    if not np.allclose(plain, recorded, rtol=1e-9, atol=1e-10):
+        j = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
+        raise GradcheckError(
+            f"gradcheck, order {order + 1}: with create_graph=True the gradient is not that of a plain pass: at "
+            f"{f.input_name(j)} {recorded[j]:.12g} against {plain[j]:.12g}. A fused operation and its reference "
+            "disagree, or a rule treats tensors and arrays differently"
+        )
+    return gradient, above
+
+
+def _check_forward_mode(probe: Probe, rng: np.random.Generator) -> None:
+    """J d by two reverse passes against the quotient (for a function with one output)."""
+    f, x = probe.f, probe.x
+    if f.several or not x.size:
+        return
+    d = rng.standard_normal(x.size) * probe.scale
+    _, pushed = jvp(f.function, f.leaves(x), f.split(d))
+    rules, differences = np.ravel(pushed.numpy()), probe.quotient(d)
+    wrong = ~(np.abs(rules - differences) <= probe.allowed(np.abs(differences), 1.0))
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise GradcheckError(
+            f"gradcheck: forward mode (jvp, two reverse passes) is wrong at {f.output_name(i)}: "
+            f"{rules[i]:.9g} by the rules, {differences[i]:.9g} by differences"
+        )
+
+
+__all__ = ["GradcheckError", "Report", "gradcheck"]

@@ -1,0 +1,79 @@
+"""Modules that hold modules in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from tinyres.nn.module import Module
+
+
+class _Row(Module):
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.children()
+
+    def __getitem__(self, index: int) -> Any:
+        children = list(self.children())
+        if not -len(children) <= index < len(children):
+            raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(children)} modules")
+        return children[index]
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end."""
+        return self._put(str(len(self)), module)
+
+    def _put(self, name: str, module: Any) -> Self:
+        if not isinstance(module, Module):
+            raise TypeError(
+                f"{type(self).__name__}: {name!r} must be a Module, got {module!r}; for a function there is a module, "
+                "such as nn.ReLU() for tr.relu"
+            )
+        setattr(self, name, module)
+        return self
+
+
+class Sequential(_Row):
+    """The modules one after the other: y = f_n(... f_2(f_1(x))).
+
+    Args:
+        modules: modules, named "0", "1", ...; or one mapping from names to modules.
+    """
+
+    def __init__(self, *modules: Any) -> None:
+        named = modules[0] if len(modules) == 1 and isinstance(modules[0], Mapping) else None
+        for name, module in named.items() if named is not None else enumerate(modules):
+            self._put(str(name), module)
+
+    def forward(self, x: Any) -> Any:
+        for module in self.children():
+            x = module(x)
+        return x
+
+
+class ModuleList(_Row):
+    """Modules that a parent's `forward` calls one by one; they are found as `name.0`, `name.1`, ..."""
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        for module in modules:
+            self.append(module)
+
+    def _be_called(self, name: str) -> None:
+        # The list itself is never called, so its own name has to stand in the names of its members.
+        super()._be_called(name)
+        for own, child in self.named_children():
+            child._be_called(f"{name}.{own}")
+
+    def _put(self, name: str, module: Any) -> Self:
+        super()._put(name, module)
+        if self._name:
+            module._be_called(f"{self._name}.{name}")
+        return self
+
+    def forward(self, *args: Any) -> Any:
+        raise TypeError("ModuleList: it has no forward; call its members, or use Sequential")
+
+
+__all__ = ["ModuleList", "Sequential"]

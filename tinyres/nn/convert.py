@@ -1,0 +1,47 @@
+"""Arrays into a module and across devices and dtypes, in the memory layout that the module chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyres.backend import device_of, namespace, to_device
+from tinyres.tensor import Array, raw
+
+
+def as_array(value: Any) -> Array:
+    """The array of a tensor, or whatever NumPy can read: a PyTorch tensor, a list."""
+    value = raw(value)
+    return value if type(value).__module__.partition(".")[0] in ("numpy", "cupy") else np.asarray(value)
+
+
+def fill_like(array: Array, values: Any) -> Array:
+    """A new array with `values`, of the dtype, device and memory layout of `array`."""
+    new = namespace(array).empty_like(array)
+    new[...] = to_device(values, device_of(array))
+    return new
+
+
+def converter(target: Any) -> Callable[[Array], Array]:
+    """What brings an array to a device ("cpu", "cuda") or, if it is floating, to a dtype; the layout is kept."""
+    if isinstance(target, str) and target in ("cpu", "cuda"):
+        return lambda array: _move(array, target)
+    try:
+        dtype = np.dtype(target)
+    except TypeError as error:
+        raise TypeError(f"to: {target!r} is neither a device ('cpu', 'cuda') nor a dtype") from error
+    if not np.issubdtype(dtype, np.floating):
+        raise TypeError(f"to: parameters need a floating dtype, got {dtype}")
+    return lambda array: array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array
+
+
+def _move(array: Array, device: str) -> Array:
+    # A copy between devices keeps only the row-major layout: the array travels with its axes in the order of memory.
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    back = sorted(range(array.ndim), key=order.__getitem__)
+    return to_device(array.transpose(order), device).transpose(back)
+
+
+__all__ = ["as_array", "converter", "fill_like"]

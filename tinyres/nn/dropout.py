@@ -1,0 +1,52 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyres import ops
+from tinyres.backend import device_of, to_device
+from tinyres.checkpoint import note_draw
+from tinyres.nn.init import Rng
+from tinyres.nn.module import Module
+from tinyres.tensor import raw
+
+
+class Dropout(Module):
+    """Each entry becomes 0 with probability p, the others are divided by 1 - p; in evaluation y = x.
+
+    Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting" (in the inverted form,
+    whose evaluation needs no scaling).
+
+    Args:
+        p: the probability of a zero, in [0, 1].
+        rng: the generator that it draws from at every call in training (or a seed).
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: p is a probability and must be in [0, 1], got {p}")
+        self.p = p
+        self.rng = np.random.default_rng(rng)
+
+    def forward(self, x: Any) -> Any:
+        if not self.training or self.p == 0:
+            return x
+        note_draw(self.rng)
+        if x.ndim == 4:  # drawn in the order of an image's memory, so that the product keeps its layout
+            n, c, h, w = x.shape
+            keep = (self.rng.random((n, h, w, c)) >= self.p).transpose(0, 3, 1, 2)
+        else:
+            keep = self.rng.random(x.shape) >= self.p
+        keep = to_device(keep, device_of(raw(x)))
+        # `where`, not a product with the mask: an infinite entry that is dropped must not turn into NaN.
+        kept = ops.where(keep, x, 0.0)
+        return kept if self.p == 1 else kept * (1 / (1 - self.p))
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+__all__ = ["Dropout"]

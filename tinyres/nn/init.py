@@ -1,0 +1,164 @@
+"""Initial values. Each function rebinds `.data` (what a graph holds is never written into) and returns its tensor.
+
+Values are drawn on the CPU in logical order from `rng` (a `numpy.random.Generator`, a seed, or None for a fresh
+generator), so they depend neither on the device nor on the memory layout. A weight's fans are, as in PyTorch,
+
+    fan_in = shape[1] * receptive field,    fan_out = shape[0] * receptive field.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyres.nn.convert import fill_like
+from tinyres.nn.module import Module
+from tinyres.tensor import Tensor
+
+Rng = np.random.Generator | int | None
+
+
+def constant_(tensor: Tensor, value: float) -> Tensor:
+    """Every entry = value."""
+    return _fill(tensor, np.asarray(value))
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Every entry = 0."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Every entry = 1."""
+    return constant_(tensor, 1.0)
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: Rng = None) -> Tensor:
+    """Entries from N(mean, std^2)."""
+    return _fill(tensor, np.random.default_rng(rng).normal(mean, std, tensor.shape))
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, *, rng: Rng = None) -> Tensor:
+    """Entries from U(a, b)."""
+    return _fill(tensor, np.random.default_rng(rng).uniform(a, b, tensor.shape))
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor by which weights make up for what a nonlinearity takes from the variance.
+
+    linear, conv2d, conv_transpose2d, sigmoid: 1; tanh: 5/3; relu: sqrt(2); leaky_relu: sqrt(2 / (1 + param^2)).
+
+    Args:
+        param: the negative slope of leaky_relu (default 0.01).
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    gains = {"linear": 1.0, "conv2d": 1.0, "conv_transpose2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
+    if nonlinearity not in gains:
+        known = ", ".join([*gains, "leaky_relu"])
+        raise ValueError(f"calculate_gain: no gain is known for {nonlinearity!r}; there are {known}")
+    return gains[nonlinearity]
+
+
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, rng: Rng = None
+) -> Tensor:
+    """Entries from N(0, gain^2 / fan): the variance of activations (fan_in) or gradients (fan_out) is kept in depth.
+
+    He et al. 2015, "Delving deep into rectifiers".
+
+    Args:
+        a: the negative slope, if the nonlinearity is leaky_relu (0 is relu).
+        mode: "fan_in" or "fan_out".
+
+    Raises:
+        ValueError: the tensor has fewer than two axes; the mode or nonlinearity is unknown.
+    """
+    return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), rng=rng)
+
+
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, rng: Rng = None
+) -> Tensor:
+    """Entries from U(-b, b) with b = gain * sqrt(3 / fan): the variance of `kaiming_normal_`, evenly spread."""
+    bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, rng=rng)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
+    """Entries from N(0, gain^2 * 2 / (fan_in + fan_out)): a compromise between activations and gradients.
+
+    Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
+    """
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans("xavier_normal_", tensor))), rng=rng)
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
+    """Entries from U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010)."""
+    bound = gain * math.sqrt(6 / sum(fans("xavier_uniform_", tensor)))
+    return uniform_(tensor, -bound, bound, rng=rng)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
+    """W W^T = gain^2 I (or W^T W, if W is tall), W being the weight as a matrix of shape[0] rows; uniform among such.
+
+    All singular values are then `gain`: nothing vanishes in a deep linear net. Saxe et al. 2014, "Exact solutions to
+    the nonlinear dynamics of learning in deep linear neural networks".
+    """
+    fans("orthogonal_", tensor)
+    rows = tensor.shape[0]
+    columns = tensor.size // rows if rows else 0
+    draws = np.random.default_rng(rng).normal(size=(max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(draws)
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # without it the QR convention would show in the distribution
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def dcgan_(module: Module, *, rng: Rng = None) -> None:
+    """For `model.apply`: weights from N(0, 0.02^2), batch norm weights from N(1, 0.02^2), biases 0.
+
+    With a seed: `generator = np.random.default_rng(0); model.apply(lambda m: init.dcgan_(m, rng=generator))`.
+    Radford et al. 2016, "Unsupervised representation learning with deep convolutional GANs" (weights; the batch norm
+    part is the common practice that came with its implementations).
+    """
+    from tinyres.nn.layers import Conv2d, ConvTranspose2d, Linear
+    from tinyres.nn.norm import BatchNorm1d, BatchNorm2d
+
+    if isinstance(module, (Conv2d, ConvTranspose2d, Linear)):
+        mean = 0.0
+    elif isinstance(module, (BatchNorm1d, BatchNorm2d)):
+        mean = 1.0
+    else:
+        return
+    if module.weight is not None:
+        normal_(module.weight, mean, 0.02, rng=rng)
+    if module.bias is not None:
+        zeros_(module.bias)
+
+
+def fans(op: str, tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight."""
+    if tensor.ndim < 2:
+        raise ValueError(f"{op}: needs a weight of at least two axes (out, in, ...), got shape {tensor.shape}")
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def _kaiming_std(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{op}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan = fans(op, tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def _fill(tensor: Tensor, values: Any) -> Tensor:
+    tensor.data = fill_like(tensor.data, values)
+    return tensor
+
+
+__all__ = [
+    "Rng", "calculate_gain", "constant_", "dcgan_", "fans", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+    "orthogonal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip

@@ -1,0 +1,92 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyres import ops
+from tinyres.backend import namespace
+from tinyres.context import is_replaying
+from tinyres.nn.module import Module, Parameter
+from tinyres.tensor import Tensor
+
+
+class _BatchNorm(Module):
+    _axes = ""  # of x after N and C
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
+        self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
+        track = track_running_stats
+        self.register_buffer("running_mean", Tensor(np.zeros(num_features, np.float32)) if track else None)
+        self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)) if track else None)
+        self.register_buffer("num_batches_tracked", Tensor(np.zeros((), np.int64)) if track else None)
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != 2 + len(self._axes) or x.shape[1] != self.num_features:
+            needed = ", ".join(["N", str(self.num_features), *self._axes])
+            raise ValueError(f"{self.label()}: x must have shape ({needed}), got {tuple(x.shape)}")
+        y = ops.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None,
+            self.momentum,
+            self.eps,
+        )
+        if self.training and self.num_batches_tracked is not None and not is_replaying():
+            count = self.num_batches_tracked.data
+            self.num_batches_tracked.data = namespace(count).asarray(count + 1)
+        return y
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Every feature brought to mean 0 and variance 1 over the batch, then scaled and shifted.
+
+        y = (x - mean) / sqrt(var + eps) * weight + bias
+
+    Training takes mean and (biased) variance from the batch and moves the running ones (the variance unbiased) towards
+    them, running <- (1 - momentum) running + momentum batch; evaluation uses the running ones.
+    Ioffe & Szegedy 2015, "Batch normalization".
+
+    Args:
+        num_features: C; x has shape (N, C).
+        affine: learn weight and bias.
+        track_running_stats: keep running statistics; without them evaluation uses the batch, too.
+
+    Raises:
+        ValueError: x has another shape, or in training only one value per feature.
+    """
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch normalisation of images: every channel over N, H and W; otherwise as `BatchNorm1d`. x: (N, C, H, W)."""
+
+    _axes = "HW"
+
+
+__all__ = ["BatchNorm1d", "BatchNorm2d"]

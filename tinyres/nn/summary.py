@@ -1,0 +1,102 @@
+"""A table of what an input passes on its way through a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyres.backend import to_device
+from tinyres.context import no_grad
+from tinyres.nn.module import Module
+from tinyres.tensor import wrap
+
+
+@dataclass(slots=True)
+class Row:
+    """One call of a module: its name, kind, output shape, and the parameters that are its own and not yet listed."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...] | None = None
+    parameters: int = 0
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        depth = self.name.count(".") + bool(self.name)
+        name = "  " * depth + f"{self.name.rpartition('.')[2]}: {self.kind}" if self.name else self.kind
+        return name, str(self.shape), f"{self.parameters:,}" if self.parameters else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The rows in the order of the calls. `str` gives plain text, `rich.print` a rich table."""
+
+    rows: list[Row]
+    total: int
+
+    def __str__(self) -> str:
+        lines = [("layer", "output shape", "parameters"), *(row.cells for row in self.rows)]
+        end = ("total", "", f"{self.total:,}")
+        a, b, c = (max(len(line[k]) for line in [*lines, end]) for k in range(3))
+        text = [f"{x:<{a}}  {y:<{b}}  {z:>{c}}".rstrip() for x, y, z in [*lines, end]]
+        rule = "-" * (a + b + c + 4)
+        return "\n".join([text[0], rule, *text[1:-1], rule, text[-1]])
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        table = Table("layer", "output shape", show_footer=True)
+        table.add_column("parameters", justify="right", footer=f"{self.total:,}")
+        table.columns[0].footer = "total"
+        for row in self.rows:
+            table.add_row(*row.cells)
+        return table
+
+
+def summary(model: Module, input_shape: tuple[int, ...]) -> Summary:
+    """Run zeros of `input_shape` (batch included) through the model and note every module that is called.
+
+    The run is in evaluation mode and unrecorded, so it changes neither running statistics nor generators; each module
+    is afterwards in the mode in which it was.
+    """
+    first = next(model.parameters(), None)
+    zeros = np.zeros(input_shape, np.float32 if first is None else first.dtype)
+    x = wrap(zeros if first is None else to_device(zeros, first.device))
+    rows: list[Row] = []
+    listed: set[int] = set()
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        for name, module in model.named_modules():
+            module.__dict__["forward"] = _noting(module, name, rows, listed)
+        model.eval()
+        with no_grad():
+            model(x)
+    finally:
+        for module, mode in modes:
+            module.__dict__.pop("forward", None)
+            module.training = mode
+    return Summary(rows, model.parameter_count())
+
+
+def _noting(module: Module, name: str, rows: list[Row], listed: set[int]) -> Callable[..., Any]:
+    forward = module.forward
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        row = Row(name, type(module).__name__)
+        rows.append(row)  # before the call: a parent stands above its children
+        fresh = {id(p): p.size for p in module.parameters(recurse=False) if id(p) not in listed}
+        listed.update(fresh)
+        row.parameters = sum(fresh.values())
+        y = forward(*args, **kwargs)
+        row.shape = tuple(y.shape) if hasattr(y, "shape") else None
+        return y
+
+    return run
+
+
+__all__ = ["Row", "Summary", "summary"]
