@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tinyres.backend import namespace
 from tinyres.context import context
@@ -16,12 +20,13 @@ if TYPE_CHECKING:
 class Anomaly:
     """Raises at the first operation whose output, or whose rule's contribution, is not finite."""
 
-    def check_forward(self, primitive: Primitive, inputs: list[Any], y: Array) -> None:
-        from tinyres.primitive import user_line
-
+    def check_forward(self, primitive: Primitive, inputs: tuple[Any, ...], y: Array) -> None:
         if not _finite(y):
             ranges = ", ".join(f"{name}: {_range(a)}" for name, a in zip(primitive.inputs, inputs, strict=False))
             raise FloatingPointError(f"{primitive.name} made {_what(y)} at {user_line()}; its inputs were {ranges}")
+
+    def note_line(self, node: Node) -> None:
+        node.line = user_line()
 
     def check_backward(self, node: Node, i: int, g: Any, contribution: Any) -> None:
         if not _finite(raw(contribution)):
@@ -52,3 +57,16 @@ def _range(value: Any) -> str:
     if value.size == 0 or value.dtype.kind not in "fiu":
         return f"{value.dtype} of shape {tuple(value.shape)}"
     return f"[{float(value.min()):.4g}, {float(value.max()):.4g}] of shape {tuple(value.shape)}"
+
+
+_OURS = (os.path.dirname(__file__) + os.sep, os.path.dirname(np.__file__) + os.sep, "<tinyres ")
+
+
+def user_line() -> str | None:
+    """The innermost line of the call stack that is neither tinyres nor NumPy."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_OURS) and "tinyres_kernels" not in frame.f_code.co_filename:
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

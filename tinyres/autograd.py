@@ -70,8 +70,7 @@ def backward(
     for node, total in table.items():
         owner = node.owner() if node.owner is not None else None
         if owner is not None:
-            new = _result(total)
-            owner.grad = new if owner.grad is None else owner.grad + new
+            owner.grad = _result(total) if owner.grad is None else owner.grad + _result(total)
 
 
 def steps(
@@ -148,6 +147,6 @@ def _cotangent(head: Tensor, g: Any, i: int, create_graph: bool) -> Array | Tens
 
 
 def _result(total: Any) -> Any:
-    if total is None or isinstance(total, Tensor):
-        return total
-    return wrap(np.asarray(total) if isinstance(total, np.generic) else total)
+    if isinstance(total, np.generic):  # NumPy turns arrays of no dimensions into scalars
+        total = np.asarray(total)
+    return total if total is None or isinstance(total, Tensor) else wrap(total)

@@ -20,12 +20,11 @@ from tinyres.primitive import Primitive
 from tinyres.tensor import Tensor, raw, wrap
 
 
-def _checkpoint() -> None:  # the node's name; its backward is a run of the function, not a rule
+def checkpoint_(*tensors: Any) -> Any:  # the name of a node; its backward runs a function, not a rule
     raise NotImplementedError
 
 
-CHECKPOINT = Primitive(_checkpoint)
-CHECKPOINT.name = "checkpoint"
+CHECKPOINT = Primitive(checkpoint_)
 
 
 @dataclass(slots=True)
@@ -34,6 +33,9 @@ class Notes:
 
     reached: dict[Node, None] = field(default_factory=dict)
     generators: dict[int, tuple[np.random.Generator, Any]] = field(default_factory=dict)
+
+    def reach(self, *nodes: Node | None) -> None:
+        self.reached.update(dict.fromkeys(node for node in nodes if node is not None))
 
 
 @dataclass(slots=True)
@@ -75,9 +77,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
     if not ambient.recording:
         return function(*args, **kwargs)
     notes = Notes()
-    for arg in args:
-        if isinstance(arg, Tensor) and arg.node is not None:
-            notes.reached[arg.node] = None
+    notes.reach(*(arg.node for arg in args if isinstance(arg, Tensor)))
     with context(recording=False, notes=notes):
         y = function(*args, **kwargs)
     if not isinstance(y, Tensor):

@@ -100,6 +100,7 @@ def sweep(
     ambient = current()
     observers, anomaly, rung = ambient.observers, ambient.anomaly, ambient.kernels
     simple = not create_graph and algebra is None
+    watched = bool(observers) or anomaly is not None or narrate
     heap = [(-node.serial, node) for node in table if node.primitive is not None]  # leaves only collect
     heapify(heap)
     summed: set[Node] = set()
@@ -129,22 +130,24 @@ def sweep(
         plain = simple and node.kernels is rung
         together = plan.together(total, saved) if plain and plan.together is not None else None
         ran = False
-        for i, parent in enumerate(node.parents):
-            if parent is None or (needed is not None and parent not in needed):
+        for i, pull in plan.pulls:
+            parent = node.parents[i]
+            if needed is not None and parent not in needed:
                 continue
             ran = True
             if plain:
-                contribution = plan.pulls[i](total, saved) if together is None else together[i]
+                contribution = pull(total, saved) if together is None else together[i]
                 if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:
                     contribution = _fit(contribution, node, i, parent)
             else:
                 contribution = _pull(node, i, parent, saved, total, algebra, create_graph)
-            if anomaly is not None:
-                anomaly.check_backward(node, i, total, contribution)
-            for observer in observers:
-                observer.on_edge(node, i, parent, contribution)
-            if narrate:
-                yield Event("rule", node, i, parent, contribution)
+            if watched:
+                if anomaly is not None:
+                    anomaly.check_backward(node, i, total, contribution)
+                for observer in observers:
+                    observer.on_edge(node, i, parent, contribution)
+                if narrate:
+                    yield Event("rule", node, i, parent, contribution)
             if parent in table:
                 so_far = table[parent]
                 table[parent] = (algebra or _ARRAYS).add(so_far, contribution, parent in summed)
@@ -188,7 +191,7 @@ def _pull(node: Node, i: int, parent: Node, saved: Any, total: Any, algebra: Alg
 
 
 def _rule(node: Node, i: int, saved: Any, g: Any) -> Any:
-    return node.plan.pulls[i](g, saved)
+    return dict(node.plan.pulls)[i](g, saved)
 
 
 def _fit(contribution: Any, node: Node, i: int, parent: Node) -> Any:

@@ -16,14 +16,14 @@ from tinyres.primitive import describe, primitive, public
 def matmul_(x, w):
     if x.dtype is not w.dtype and x.dtype != w.dtype:
         raise TypeError(f"the dtypes {x.dtype} and {w.dtype} differ; convert one, e.g. with .astype('{w.dtype}')")
-    return x @ w
+    return x.dot(w) if x.ndim == w.ndim == 2 else x @ w  # NumPy gets to a small product faster through `dot`
 
 
 def _t(x):
     return x.T if x.ndim == 2 else matrix_transpose(x)
 
 
-matmul_.vjp(x=lambda g, w: g @ _t(w), w=lambda g, x: _t(x) @ g)
+matmul_.vjp(x=lambda g, w: matmul_(g, _t(w)), w=lambda g, x: matmul_(_t(x), g))
 
 
 @public
