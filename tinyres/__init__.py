@@ -5,17 +5,15 @@ rest lives in the submodules `nn`, `optim`, `data`, `models` and `flow`.
 """
 
 from tinyres import ops
-from tinyres.anomaly import detect_anomaly
-from tinyres.autograd import backward, grad, steps, walk
+from tinyres.autograd import Event, Observer, backward, grad, steps, walk
+from tinyres.autograd.anomaly import detect_anomaly
+from tinyres.autograd.checkpoint import checkpoint
+from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
 from tinyres.backend import kernels
-from tinyres.checkpoint import checkpoint
 from tinyres.context import enable_grad, is_recording, no_grad
 from tinyres.files import FileFormatError, load, load_metadata, save
-from tinyres.functional import hessian, hvp, jacobian, jvp, vjp
 from tinyres.gradcheck import GradcheckError, gradcheck
-from tinyres.observe import Observer
 from tinyres.ops import *  # noqa: F403
-from tinyres.sweep import Event
 from tinyres.tensor import Tensor, tensor
 
 __version__ = "0.1.0"

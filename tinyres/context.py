@@ -11,9 +11,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from tinyres.anomaly import Anomaly
-    from tinyres.checkpoint import Notes
-    from tinyres.observe import Observer
+    from tinyres.autograd.anomaly import Anomaly
+    from tinyres.autograd.checkpoint import Notes
+    from tinyres.autograd.observe import Observer
 
 
 class Context(NamedTuple):

@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyres.primitive import Primitive
+    from tinyres.autograd.primitive import Primitive
     from tinyres.tensor import Tensor
 
 _serials = count()

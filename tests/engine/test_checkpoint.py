@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres.checkpoint import note_draw
+from tinyres.autograd.checkpoint import note_draw
 
 
 def leaf(*shape, seed=0):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres.primitive import Primitive
+from tinyres.autograd.primitive import Primitive
 from tinyres.tensor import Tensor
 
 

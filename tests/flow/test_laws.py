@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-import tinyres as tr
+from tinyres.autograd.primitive import Primitive
 from tinyres.flow import EXPERIMENTS, Law, Options, depth_law, residual_gain
 
 OPTIONS = Options()
@@ -25,7 +25,7 @@ def test_every_law_holds(name):
 
 def test_the_depth_law_notices_a_wrong_rule(monkeypatch):
     """tanh with a rule that is 3 % too small: the measured slope leaves the tolerance."""
-    wrong = tr.primitive.Primitive(lambda x: np.tanh(x))
+    wrong = Primitive(lambda x: np.tanh(x))
     wrong.vjp(x=lambda g, y: 0.97 * g * (1 - y * y))
     setting = next(s for s in depth_law.SETTINGS if s.label == "tanh" and s.s_w2 == 1.0)
     broken = depth_law.Setting("wrong tanh", wrong, setting.derivative, setting.s_w2, setting.s_b2)

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from tinyres import ops
+from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.backend import namespace
-from tinyres.primitive import PRIMITIVES
 from tinyres.tensor import FUNCTIONS, raw
 
 COMMON = {"shape", "ndim", "dtype", "T"}

@@ -11,9 +11,9 @@ import pytest
 import tinyres as tr
 from tests.ops.table import ROWS
 from tinyres import ops
+from tinyres.autograd.observe import Observer
+from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.gradcheck import gradcheck
-from tinyres.observe import Observer
-from tinyres.primitive import PRIMITIVES
 from tinyres.tensor import FUNCTIONS, Tensor, wrap
 
 

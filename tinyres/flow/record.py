@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn
+from tinyres.autograd.observe import Observer
 from tinyres.node import Node
-from tinyres.observe import Observer
 from tinyres.tensor import Array, raw
 
 

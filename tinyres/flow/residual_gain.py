@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
+from tinyres.autograd.observe import Observer
 from tinyres.flow.experiment import Experiment, Law, Options, Result, Tick
-from tinyres.observe import Observer
 
 WIDTH, DEPTH, SEEDS = 256, 10, 20
 SOURCE = "He et al. 2016; Hanin & Rolnick 2018"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
+from tinyres.autograd.checkpoint import note_draw
 from tinyres.backend import device_of, to_device
-from tinyres.checkpoint import note_draw
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module
 from tinyres.tensor import raw

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import namespace
 from tinyres.ops.elementwise import erf, where
-from tinyres.primitive import primitive, public
 
 
 @primitive

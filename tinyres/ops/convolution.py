@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from tinyres_kernels.geometry import Pair, conv_out
 
+from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import kernels_for, namespace
 from tinyres.ops.shape import reshape
-from tinyres.primitive import primitive, public
 
 
 class Geometry(NamedTuple):

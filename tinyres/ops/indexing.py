@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import namespace
-from tinyres.primitive import primitive, public
 from tinyres.tensor import raw
 
 

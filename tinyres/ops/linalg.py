@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import namespace
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import matrix_transpose, permute, reshape
-from tinyres.primitive import describe, primitive, public
 
 
 @primitive(broadcasts=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.primitive import describe, public
 from tinyres.backend import device_of, namespace
 from tinyres.ops.activation import softplus
 from tinyres.ops.elementwise import abs, astype, log, where
 from tinyres.ops.indexing import getitem
 from tinyres.ops.reduction import log_softmax, mean, sum
-from tinyres.primitive import describe, public
 from tinyres.tensor import raw
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import namespace
 from tinyres.context import is_replaying
 from tinyres.ops.convolution import channels_first, channels_last
 from tinyres.ops.elementwise import sqrt
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import reshape
-from tinyres.primitive import primitive, public
 from tinyres.tensor import Tensor
 
 

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from tinyres_kernels.geometry import Pair, conv_out
 
+from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import kernels_for, namespace
 from tinyres.ops.convolution import channels_first, channels_last, pair
 from tinyres.ops.linalg import matmul
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import expand, matrix_transpose, reshape
-from tinyres.primitive import primitive, public
 from tinyres.tensor import raw
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import namespace
 from tinyres.ops.elementwise import astype, exp, where
 from tinyres.ops.shape import axes_of, expand, flip, reshape
-from tinyres.primitive import primitive, public
 
 
 def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import namespace
-from tinyres.primitive import primitive, public
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:

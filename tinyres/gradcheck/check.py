@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.functional import jvp
-from tinyres.gradcheck_probe import ROUNDOFF, Probe, Settings, Vector, VectorFunction
-from tinyres.gradcheck_report import GradcheckError, Order, Report, explain
+from tinyres.autograd.functional import jvp
+from tinyres.gradcheck.probe import ROUNDOFF, Probe, Settings, Vector, VectorFunction
+from tinyres.gradcheck.report import GradcheckError, Order, Report, explain
 from tinyres.tensor import raw
 
 FULL_UP_TO = 64  # inputs and outputs up to which every entry of the Jacobian is compared
@@ -41,8 +41,8 @@ def gradcheck(
     """Check  J^T g  as reverse mode computes it against central differences  (f(x + h d) - f(x - h d)) / 2h = J d.
 
     Order 2 checks the gradient function (x, g) -> J(x)^T g the same way, in x and in the cotangent g, and so on for any
-    order. From order 2 on, forward mode (`tinyres.functional.jvp`) is checked too. Up to 64 inputs and outputs every
-    entry of J is compared as well.
+    order. From order 2 on, forward mode (`tinyres.jvp`) is checked too. Up to 64 inputs and outputs every entry of J is
+    compared as well.
 
     Args:
         function: tensors in, a tensor or a tuple of tensors out; what is no float64 tensor is bound beforehand.
@@ -179,4 +179,4 @@ def _check_forward_mode(probe: Probe, rng: np.random.Generator) -> None:
         )
 
 
-__all__ = ["GradcheckError", "Report", "gradcheck"]
+__all__ = ["gradcheck"]

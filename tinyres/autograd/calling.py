@@ -23,7 +23,7 @@ from tinyres.node import Node
 from tinyres.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
-    from tinyres.primitive import Primitive
+    from tinyres.autograd.primitive import Primitive
 
 
 @dataclass(frozen=True, slots=True)

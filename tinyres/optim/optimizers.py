@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tinyres.backend import namespace
-from tinyres.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.tensor import Array, Tensor
 
 State = dict[str, Any]  # of one parameter: arrays and step counts by name; empty before its first step
@@ -246,4 +245,4 @@ def _minus(p: Array, lr: float, direction: Array) -> Array:
     return namespace(p).subtract(p, float(lr) * direction, out=namespace(p).empty_like(p))
 
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm_", "clip_grad_value_"]
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]

@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from tinyres.autograd.checkpoint import CHECKPOINT
 from tinyres.backend import namespace
-from tinyres.checkpoint import CHECKPOINT
 from tinyres.context import context, current
 from tinyres.node import Node
 from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from tinyres.gradcheck_probe import Finding, Probe, Vector
+    from tinyres.gradcheck.probe import Finding, Probe, Vector
 
 
 class GradcheckError(AssertionError):

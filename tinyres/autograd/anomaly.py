@@ -14,7 +14,7 @@ from tinyres.node import Node
 from tinyres.tensor import Array, raw
 
 if TYPE_CHECKING:
-    from tinyres.primitive import Primitive
+    from tinyres.autograd.primitive import Primitive
 
 
 class Anomaly:
@@ -59,7 +59,7 @@ def _range(value: Any) -> str:
     return f"[{float(value.min()):.4g}, {float(value.max()):.4g}] of shape {tuple(value.shape)}"
 
 
-_OURS = (os.path.dirname(__file__) + os.sep, os.path.dirname(np.__file__) + os.sep, "<tinyres ")
+_OURS = (os.path.dirname(os.path.dirname(__file__)) + os.sep, os.path.dirname(np.__file__) + os.sep, "<tinyres ")
 
 
 def user_line() -> str | None:

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from tinyres.autograd.calling import compile_call
 from tinyres.backend import device_of
-from tinyres.calling import compile_call
 from tinyres.tensor import FUNCTIONS, Array
 
 PRIMITIVES: dict[str, Primitive] = {}

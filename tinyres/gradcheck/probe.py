@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tinyres.autograd import grad
+from tinyres.autograd.reverse import grad
 from tinyres.tensor import Tensor, wrap
 
 Vector: TypeAlias = npt.NDArray[Any]

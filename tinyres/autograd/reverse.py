@@ -1,4 +1,4 @@
-"""The faces of reverse mode: `grad`, `backward`, `steps` and `walk`. The loop that they share is `tinyres.sweep`."""
+"""The faces of reverse mode: `grad`, `backward`, `steps` and `walk`. The loop that they share is `sweep.py`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.primitive import describe, public
+from tinyres.autograd.sweep import Algebra, Event, between, run, sweep
 from tinyres.backend import namespace
 from tinyres.node import Node
-from tinyres.primitive import describe, public
-from tinyres.sweep import Algebra, Event, between, run, sweep
 from tinyres.tensor import FUNCTIONS, Array, Tensor, wrap
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.primitive import Primitive
 from tinyres.context import Context, context, current
 from tinyres.node import Node
-from tinyres.primitive import Primitive
 from tinyres.tensor import Tensor, raw, wrap
 
 

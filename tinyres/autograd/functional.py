@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd import grad
+from tinyres.autograd.primitive import describe
+from tinyres.autograd.reverse import grad
 from tinyres.backend import namespace
 from tinyres.context import enable_grad
-from tinyres.primitive import describe
 from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap
 
 Inputs = Tensor | Sequence[Tensor]
