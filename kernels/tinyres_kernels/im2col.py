@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from math import inf, prod
 from typing import Any
 
-from .geometry import Axis, Pair, conv_axes, extent, pool_axes
-from .namespace import Array, namespace
+from tinyres_kernels.geometry import Axis, Pair, conv_axes, extent, pool_axes
+from tinyres_kernels.namespace import Array, namespace
 
 BUDGET = 8 << 20  # bytes of columns held at a time: more is no faster, and they would not stay in the cache
 

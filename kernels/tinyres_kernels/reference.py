@@ -10,8 +10,8 @@ from math import isnan
 
 from numpy import ndindex
 
-from .geometry import Pair, conv_axes, pool_axes
-from .namespace import Array
+from tinyres_kernels.geometry import Pair, conv_axes, pool_axes
+from tinyres_kernels.namespace import Array
 
 
 def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:

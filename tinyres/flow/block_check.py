@@ -45,4 +45,4 @@ def run(options: Options, tick: Tick) -> Result:
     return Result(laws)
 
 
-EXPERIMENT = Experiment("check", "reverse mode agrees with finite differences on a real block", lambda options: 6, run)
+EXPERIMENT = Experiment("check", "gradients of a real block: finite differences", lambda options: 6, run)

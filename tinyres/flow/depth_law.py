@@ -126,6 +126,4 @@ def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
     right.legend(fontsize=7)
 
 
-EXPERIMENT = Experiment(
-    "E2", "plain nets multiply the squared gradient by chi a layer", lambda options: SEEDS * len(SETTINGS), run
-)
+EXPERIMENT = Experiment("E2", "plain nets: gradient² times χ a layer", lambda options: SEEDS * len(SETTINGS), run)

@@ -88,7 +88,7 @@ def run(options: Options, tick: Tick) -> Result:
 
 EXPERIMENT = Experiment(
     "digits",
-    "on real digits deep plain nets stop training and deep residual nets do not",
+    "real digits: which deep nets train?",
     lambda options: options.steps * len(options.depths) * len(options.archs),
     run,
 )

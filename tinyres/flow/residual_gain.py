@@ -110,5 +110,5 @@ def draw(figure: Any, curves: dict[tuple[float, float], Any]) -> None:
 
 
 EXPERIMENT = Experiment(
-    "E3", "residual nets multiply signal and gradient by 1 + a^2 a block", lambda options: SEEDS * len(CASES) + 1, run
+    "E3", "residual nets: gradient² times 1 + a² a block", lambda options: SEEDS * len(CASES) + 1, run
 )
