@@ -1,0 +1,71 @@
+"""What images and batches of odd sizes do: an error that helps, or a defined result."""
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import models
+from tinyres.ops import cross_entropy
+
+
+def image(*shape, dtype="float64"):
+    return tr.tensor(np.random.default_rng(0).standard_normal(shape).astype(dtype), requires_grad=True)
+
+
+def test_a_kernel_larger_than_the_padded_image():
+    expected = (
+        r"conv2d\(x: \(1, 1, 3, 3\) float64, w: \(1, 1, 6, 6\) float64\): the kernel does not fit.*padded image has 5"
+    )
+    with pytest.raises(ValueError, match=expected):
+        tr.conv2d(image(1, 1, 3, 3), image(1, 1, 6, 6), padding=1)
+    with pytest.raises(ValueError, match=r"max_pool2d\(x: \(1, 1, 3, 3\) float64\): the kernel does not fit"):
+        tr.max_pool2d(image(1, 1, 3, 3), 4)
+
+
+def test_channels_groups_and_dtypes_that_do_not_belong_together():
+    with pytest.raises(ValueError, match=r"conv2d\(x: \(1, 3, 8, 8\) float64, w: \(4, 2, 3, 3\) .*groups=1"):
+        tr.conv2d(image(1, 3, 8, 8), image(4, 2, 3, 3))
+    with pytest.raises(TypeError, match=r"dtypes float32 and float64 differ; convert one"):
+        tr.conv2d(image(1, 2, 8, 8, dtype="float32"), image(4, 2, 3, 3))
+    with pytest.raises(ValueError, match=r"needs an image \(N, C, H, W\)"):
+        tr.conv2d(image(8, 8), image(4, 2, 3, 3))
+    with pytest.raises(ValueError, match=r"stride must be an integer or a pair of integers, got \(1, 2, 3\)"):
+        tr.conv2d(image(1, 2, 8, 8), image(4, 2, 3, 3), stride=(1, 2, 3))
+    with pytest.raises(ValueError, match=r"output_padding .* must be smaller than stride or dilation"):
+        tr.conv_transpose2d(image(1, 4, 4, 4), image(4, 2, 3, 3), output_padding=1)
+
+
+@pytest.mark.parametrize("rung", ["reference", "im2col"])
+def test_an_empty_batch_has_an_empty_result_and_zero_weight_gradients(rung):
+    x, w = image(0, 2, 5, 5), image(3, 2, 3, 3)
+    with tr.kernels(rung):
+        y = tr.max_pool2d(tr.relu(tr.conv2d(x, w, padding=1)), 2)
+        assert y.shape == (0, 3, 2, 2)
+        gx, gw = tr.grad(y.sum(), [x, w])
+    assert gx.shape == (0, 2, 5, 5)
+    np.testing.assert_array_equal(gw.numpy(), np.zeros((3, 2, 3, 3)))
+    a, b = image(0, 4), image(4, 3)
+    (gb,) = tr.grad((a @ b).sum(), b)
+    np.testing.assert_array_equal(gb.numpy(), np.zeros((4, 3)))
+
+
+def test_a_mean_of_nothing_is_refused_by_a_loss():
+    model = models.plain(8, width=4, in_channels=1, rng=0).to("float64").eval()
+    logits = model(image(0, 1, 8, 8))
+    assert logits.shape == (0, 10)
+    with pytest.raises(ValueError, match="cross_entropy"):
+        cross_entropy(logits, np.zeros(0, dtype=int))
+
+
+def test_one_value_a_channel_cannot_be_normalised_in_training():
+    with pytest.raises(ValueError, match=r"batch_norm: \(1, 3\) has 1 value\(s\) a channel.* or .eval\(\)"):
+        tr.batch_norm(image(1, 3))
+    assert tr.batch_norm(image(1, 3, 2, 2)).shape == (1, 3, 2, 2)
+
+
+def test_nan_and_infinity_stay_what_they_are():
+    x = np.ones((1, 1, 4, 4))
+    x[0, 0, 1, 1], x[0, 0, 3, 3] = np.nan, np.inf
+    y = tr.conv2d(tr.tensor(x), tr.tensor(np.ones((1, 1, 1, 1)))).numpy()
+    assert (np.isnan(y).sum(), np.isinf(y).sum()) == (1, 1)
+    assert np.isnan(tr.max_pool2d(tr.tensor(x), 2).numpy()).sum() == 1
