@@ -5,26 +5,47 @@ Both are read off the array itself: there is no global device switch and no envi
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from tinyres_kernels import im2col, reference
 from tinyres_kernels.namespace import namespace
 
 from tinyres.context import context, current
 
 __all__ = ["RUNGS", "device_of", "kernels", "kernels_for", "namespace", "to_device"]
 
-RUNGS: dict[str, ModuleType] = {"reference": reference, "im2col": im2col}
+RUNGS = ("reference", "im2col", "cpu")  # from the one to read to the one to use
+_COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the compiled rung is made for
+
+
+@cache
+def _rung(name: str) -> ModuleType:
+    """A kernel module, imported when it is first needed: Numba alone takes a good part of a second."""
+    return importlib.import_module(f"tinyres_kernels.{name}")
+
+
+@cache
+def _has_numba() -> bool:
+    found = importlib.util.find_spec("numba") is not None
+    if not found:
+        print("tinyres: Numba is not installed, so convolutions run on plain NumPy, more slowly", file=sys.stderr)
+    return found
 
 
 def kernels_for(*arrays: Any) -> ModuleType:
     """The kernel module that serves these arrays: the forced rung, or the fastest that can."""
     forced = current().kernels
-    return RUNGS[forced] if forced else im2col
+    if forced:
+        return _rung(forced)
+    compiled = all(isinstance(a, np.ndarray) and a.dtype in _COMPILED for a in arrays) and _has_numba()
+    return _rung("cpu" if compiled else "im2col")
 
 
 @contextmanager

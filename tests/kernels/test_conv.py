@@ -1,4 +1,4 @@
-"""Convolution and its two adjoints, on every rung that needs no compiler."""
+"""Convolution and its two adjoints, on every rung of the CPU."""
 
 from dataclasses import dataclass
 from unittest import mock
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.signal import correlate2d
-from tinyres_kernels import im2col, reference
+from tinyres_kernels import cpu, im2col, reference
 from tinyres_kernels.geometry import conv_out
 
-RUNGS = pytest.mark.parametrize("rung", [reference, im2col], ids=["reference", "im2col"])
+RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 LAYOUTS = {
     "plain": lambda a: a,
     "channels first": lambda a: np.ascontiguousarray(a.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1),
@@ -149,16 +149,18 @@ def test_shapes_that_do_not_belong_together_leave_out_alone(rung):
         assert np.isnan(out).all()
 
 
-def test_im2col_refuses_an_out_that_it_could_not_write_to():
+@pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])
+def test_an_out_that_could_not_be_written_to_is_refused(rung):
     case = make(1, (4, 4), (3, 3), 2, 2, (1, 1), (1, 1), (1, 1), 1)
     x, w, g = case.arrays()
     for name, args, shape in [("conv2d", (x, w), case.y), ("conv2d_dx", (g, w), case.x), ("conv2d_dw", (x, g), case.w)]:
         with pytest.raises(ValueError, match="C-contiguous"):
-            getattr(im2col, name)(*args, np.empty(shape[::-1]).T, **case.static)
+            getattr(rung, name)(*args, np.empty(shape[::-1]).T, **case.static)
 
 
-def test_im2col_gives_the_same_bits_twice():
+@pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])
+def test_the_same_bits_twice(rung):
     case = make(16, (16, 16), (3, 3), 8, 8, (1, 1), (1, 1), (1, 1), 1)
     arrays = case.arrays(np.float32)
-    for a, b in zip(triple(im2col, case, *arrays), triple(im2col, case, *arrays), strict=True):
+    for a, b in zip(triple(rung, case, *arrays), triple(rung, case, *arrays), strict=True):
         assert a.tobytes() == b.tobytes()

@@ -35,7 +35,7 @@ def test_channels_groups_and_dtypes_that_do_not_belong_together():
         tr.conv_transpose2d(image(1, 4, 4, 4), image(4, 2, 3, 3), output_padding=1)
 
 
-@pytest.mark.parametrize("rung", ["reference", "im2col"])
+@pytest.mark.parametrize("rung", ["reference", "im2col", "cpu"])
 def test_an_empty_batch_has_an_empty_result_and_zero_weight_gradients(rung):
     x, w = image(0, 2, 5, 5), image(3, 2, 3, 3)
     with tr.kernels(rung):

@@ -1,0 +1,89 @@
+"""What the compiled code may use: vector width and registers of the target, and how to run a loop in parallel."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numba
+from llvmlite import binding
+
+_WIDE = ("avx512", "skx", "icelake", "sapphire", "granite", "cascade", "cooper", "tiger", "rocket", "znver4", "znver5")
+
+
+_AVX2 = ("haswell", "broadwell", "skylake", "alderlake", "znver", "x86-64-v3")
+
+
+class Target(NamedTuple):
+    """lanes: float32 numbers in one vector register; registers: how many vectors an inner loop can hold."""
+
+    lanes: int
+    registers: int
+
+
+def _target() -> Target:
+    """Of the machine that Numba compiles for: `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` count, else the host."""
+    name, features = (getattr(numba.config, setting, None) for setting in ("CPU_NAME", "CPU_FEATURES"))
+    if name and name != "host":
+        wide = any(w in name for w in _WIDE) or "+avx512f" in (features or "")
+        avx = any(w in name for w in _AVX2) or "+avx2" in (features or "")
+    else:
+        found = binding.get_host_cpu_features()
+        wide, avx = bool(found.get("avx512f")), bool(found.get("avx2") and found.get("fma"))
+    if wide:
+        return Target(16, 32)
+    return Target(8, 16) if avx else Target(4, 16)
+
+
+TARGET = _target()
+
+# OpenMP, unless the user chose: Numba's own pool ("workqueue") stalls for whole scheduler ticks. A thread that waits
+# gives its core back soon: on a busy machine one that spins holds up the very thread that it is waiting for.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+if not os.environ.get("NUMBA_THREADING_LAYER"):
+    setattr(numba.config, "THREADING_LAYER", "omp")  # noqa: B010 (which its stubs do not know)
+try:
+    importlib.import_module("numba.np.ufunc.omppool")
+    PARALLEL = True
+except ImportError:
+    PARALLEL = os.environ.get("NUMBA_THREADING_LAYER", "") in ("tbb", "workqueue")
+    if not PARALLEL:
+        print("tinyres_kernels: OpenMP is not available, so the CPU kernels run on one thread", file=sys.stderr)
+
+WORTH_A_THREAD = 5e6  # multiplications, some 50 microseconds: below, waking the others costs more than they bring
+
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True  # a forked child that enters an OpenMP region is killed
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def threads(multiplications: float = float("inf")) -> int:
+    """How many threads to use: Numba's count (`numba.set_num_threads`); one for little work and in a forked child."""
+    return 1 if _forked or not PARALLEL or multiplications < WORTH_A_THREAD else int(numba.get_num_threads())
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function whose outer `prange` runs over its first argument, a number of threads: 1 runs it serially.
+
+    Compiled code is kept on disk. No fastmath: NaN and Inf stay what they are.
+    """
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
+    # Numba files compiled code under the function's name, whatever the options: each version needs one of its own.
+    copy = FunctionType(function.__code__, function.__globals__)
+    copy.__name__ = copy.__qualname__ = f"{function.__name__}_serial"
+    copy.__module__ = function.__module__
+    serial = numba.njit(**options)(copy)
+    parallel = numba.njit(parallel=True, **options)(function)
+
+    def call(count: int, *args: Any) -> Any:
+        return (parallel if count > 1 else serial)(count, *args)
+
+    return call
