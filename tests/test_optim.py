@@ -53,7 +53,7 @@ def test_a_step_rebinds_and_keeps_the_leaf_and_the_dtype(make, dtype):
     for _ in range(2):
         optimizer.step()
     for p, array, copy, node, g in zip(params, arrays, copies, nodes, grads, strict=True):
-        assert p.data is not array
+        assert p._data is not array
         assert p.dtype == dtype
         assert p.node is node
         np.testing.assert_array_equal(array, copy)
@@ -85,16 +85,16 @@ def test_parameters_without_a_gradient_take_no_step(make):
     params = pair()
     optimizer = make(params)
     give(params[:1], 1)
-    before = params[1].data
+    before = params[1]._data
     optimizer.step()
-    assert params[1].data is before
+    assert params[1]._data is before
     assert optimizer.state[1] == {}
     assert optimizer.state[0]
     optimizer.zero_grad()
     assert params[0].grad is None
-    before = params[0].data
+    before = params[0]._data
     optimizer.step()
-    assert params[0].data is before
+    assert params[0]._data is before
 
 
 @EACH

@@ -7,7 +7,7 @@ which kernels are forced. Train or eval belongs to modules, the device to arrays
 from __future__ import annotations
 
 from contextlib import ContextDecorator
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -35,21 +35,22 @@ current = _current.get
 class context(ContextDecorator):
     """Replace fields of the ambient state inside a `with` block (or, as a decorator, inside a function)."""
 
-    __slots__ = ("_changes", "_token")
+    __slots__ = ("_changes", "_tokens")
 
     def __init__(self, **changes: Any) -> None:
         self._changes = changes
+        self._tokens: list[Token[Context]] = []  # one block may be entered inside itself
 
     def _recreate_cm(self) -> context:  # as a decorator, each call gets a block of its own
         return context(**self._changes)
 
     def __enter__(self) -> Context:
         inside = _current.get()._replace(**self._changes)
-        self._token = _current.set(inside)
+        self._tokens.append(_current.set(inside))
         return inside
 
     def __exit__(self, *error: object) -> None:
-        _current.reset(self._token)
+        _current.reset(self._tokens.pop())
 
 
 def no_grad() -> context:

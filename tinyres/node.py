@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tinyres.tensor import Tensor
 
 _serials = count()
+next_serial = _serials.__next__
 
 
 class Node:
@@ -47,7 +48,7 @@ class Node:
         self.roles: tuple[str, ...] | None = None  # of a sum's arguments: "skip", "branch"
         self.owner: weakref.ref[Tensor] | None = None  # the tensor whose .grad is wanted
         self.line: str | None = None  # the user's source line, noted by detect_anomaly
-        self.serial = next(_serials)
+        self.serial = next_serial()
 
     @property
     def name(self) -> str:

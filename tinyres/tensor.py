@@ -37,6 +37,18 @@ def _operator(name: str) -> Callable[..., Any]:
     return call
 
 
+def _in_place(symbol: str, name: str) -> Callable[..., Any]:
+    def call(self: Tensor, other: Any) -> Any:
+        if self.node is not None and self.node.primitive is None:
+            raise TypeError(
+                f"`{symbol}` would give the name a new tensor and leave this leaf as it was: to change a parameter "
+                "write p.data = p.data - lr * p.grad.data, or use tinyres.optim"
+            )
+        return FUNCTIONS[name](self, other)
+
+    return call
+
+
 def _reflected(name: str) -> Callable[..., Any]:
     def call(self: Tensor, other: Any) -> Any:
         return FUNCTIONS[name](other, self)
@@ -66,13 +78,20 @@ class Tensor:
     # -- what it is -------------------------------------------------------------------------------------------------
     @property
     def data(self) -> Array:
-        """The raw array. Assigning rebinds it, as an optimiser does; what a graph has saved is never written into."""
-        return self._data
+        """The raw array, read-only: a graph may have saved it. Assigning another rebinds it, as an optimiser does."""
+        if not isinstance(self._data, np.ndarray):
+            return self._data
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
 
     @data.setter
     def data(self, value: Array) -> None:
         if self.node is not None and self.node.primitive is not None:
             raise RuntimeError(f"{self.node.name}: only a leaf's data can be replaced; use .detach() first")
+        value = raw(value)
+        if not hasattr(value, "strides"):
+            raise TypeError(f"data: needs an array, got {type(value).__name__}; make it one with np.asarray(...)")
         changed = value.shape != self._data.shape or value.dtype != self._data.dtype
         self._data = value
         if changed and self.node is not None:  # the old graph keeps the old leaf, of the old shape
@@ -179,6 +198,17 @@ class Tensor:
             )
         return np.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "deepcopy: only leaves can be copied; what was computed belongs to its graph: .detach() it"
+            )
+        made = memo[id(self)] = Tensor(self._data, requires_grad=self.requires_grad)
+        return made
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
     def __float__(self) -> float:
         return float(self.item())
 
@@ -209,6 +239,10 @@ class Tensor:
     # -- operators and methods: each a name in FUNCTIONS ------------------------------------------------------------
     __add__ = _operator("add")
     __radd__ = _reflected("add")
+    __iadd__ = _in_place("+=", "add")
+    __isub__ = _in_place("-=", "sub")
+    __imul__ = _in_place("*=", "mul")
+    __itruediv__ = _in_place("/=", "div")
     __sub__ = _operator("sub")
     __rsub__ = _reflected("sub")
     __mul__ = _operator("mul")

@@ -1,5 +1,7 @@
 """Corners of the engine: what happens inside no_grad, under create_graph, with several watchers, after errors."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,43 @@ def test_steps_towards_some_inputs_only():
     x, w = leaf(2, 2), leaf(2, 2, seed=1)
     y = (tr.exp(x) * tr.tanh(w)).sum()
     assert {e.consumer.name for e in tr.steps(y, inputs=[x])} == {"sum", "mul", "exp"}
+
+
+def test_an_input_is_not_run_when_nothing_below_it_is_wanted():
+    x = leaf(3)
+    h = tr.exp(x)
+    tr.grad(h.sum(), x)
+    np.testing.assert_array_equal(tr.grad((h * 2.0).sum(), h)[0].numpy(), [2, 2, 2])
+
+
+def test_events_keep_the_totals_that_they_told():
+    x = leaf(2)
+    events = list(tr.steps((x + x + x + x).sum()))
+    totals = [e.total.tolist() for e in events if e.kind == "accumulate" and e.producer is x.node]
+    assert totals == [[1, 1], [2, 2], [3, 3], [4, 4]]
+
+
+def test_what_is_no_longer_floating_has_no_gradient():
+    assert not leaf(2).astype("int64").requires_grad
+    assert not leaf(2).astype("bool").requires_grad
+    assert leaf(2).astype("float32").requires_grad
+
+
+def test_a_copy_is_a_leaf_of_its_own():
+    w = leaf(3)
+    v = copy.deepcopy(w)
+    (v * v).sum().backward()
+    assert w.grad is None
+    np.testing.assert_allclose(v.grad.numpy(), 2 * w.data)
+    with pytest.raises(RuntimeError, match="only leaves can be copied"):
+        copy.deepcopy(w * 2.0)
+
+
+def test_one_block_may_be_entered_inside_itself():
+    block = tr.no_grad()
+    with block, block:
+        assert not tr.is_recording()
+    assert tr.is_recording()
 
 
 def test_steps_left_half_way_leave_nothing_behind():
@@ -285,6 +324,28 @@ def test_data_can_be_rebound_in_a_leaf_only():
     assert x.node is not old
     (g,) = tr.grad((x * x).sum(), x)
     assert g.shape == (5,)
+
+
+def test_what_looks_like_writing_in_place_is_refused():
+    x = leaf(3)
+    with pytest.raises(TypeError, match=r"`-=` would give the name a new tensor .* use tinyres.optim"):
+        x -= 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        x.data[0] = 1.0
+    with pytest.raises(TypeError, match="data: needs an array, got list"):
+        x.data = [1.0, 2.0]
+    x.data = tr.tensor(np.zeros(3))
+    assert isinstance(x.data, np.ndarray)
+    total = x.sum()
+    total += x.sum()  # what was computed may be added up
+    np.testing.assert_array_equal(tr.grad(total, x)[0].numpy(), [2, 2, 2])
+
+
+def test_a_numpy_scalar_promotes_no_more_than_a_python_number():
+    x = tr.tensor([1.0, 2.0], requires_grad=True)
+    assert (np.float64(2) * x).dtype == np.float32
+    assert (x / np.float64(2)).dtype == np.float32
+    assert f"{x.sum():.2f}" == "3.00"
 
 
 def test_requires_grad_of_what_was_computed_cannot_be_taken_back():

@@ -63,6 +63,22 @@ def test_one_value_a_channel_cannot_be_normalised_in_training():
     assert tr.batch_norm(image(1, 3, 2, 2)).shape == (1, 3, 2, 2)
 
 
+def test_a_summed_letter_of_size_one_stands_for_many():
+    a, b = np.arange(6.0).reshape(1, 6), np.arange(6.0).reshape(6, 1)
+    assert tr.einsum("ij,ij->", tr.tensor(a), tr.tensor(b)).item() == np.einsum("ij,ij->", a, b) == 225
+    x, y = np.arange(2.0).reshape(2, 1), np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(
+        tr.einsum("ij,jk->ik", tr.tensor(x), tr.tensor(y)).numpy(), x @ y.sum(0, keepdims=True)
+    )
+    (g,) = tr.grad(tr.einsum("ij,ij->", leaf := tr.tensor(a, requires_grad=True), tr.tensor(b)), leaf)
+    np.testing.assert_array_equal(g.numpy(), np.full((1, 6), 15.0))
+
+
+def test_an_index_out_of_range_names_the_operation():
+    with pytest.raises(IndexError, match=r"getitem\(x: \(3,\) float64\)"):
+        tr.tensor(np.ones(3), requires_grad=True)[5]
+
+
 def test_nan_and_infinity_stay_what_they_are():
     x = np.ones((1, 1, 4, 4))
     x[0, 0, 1, 1], x[0, 0, 3, 3] = np.nan, np.inf

@@ -49,18 +49,19 @@ def call({signature}):
     {unwrap}
     if not lifted:
         return forward({passed}){first}
+    {scalars}
     recording, observers, path, kernels, anomaly, notes, _ = current()
     try:
         {result} = forward({passed})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         raise explain(error, ({inputs},)) from error
     if isinstance(y, generic):  # NumPy turns arrays of no dimensions into scalars
         y = asarray(y)
     if anomaly is not None:
         anomaly.check_forward(primitive, ({inputs},), y)
+    if notes is not None:
+        notes.reach({nodes})
     if not mask or not recording or not primitive.differentiable:
-        if notes is not None:
-            notes.reach({nodes})
         return wrap(y)
     plan = plans.get(mask)
     if plan is None:
@@ -83,6 +84,9 @@ _UNWRAP = """
         {x} = {x}._data
         if {x}_node is not None:
             mask |= {bit}"""
+_SCALARS = """
+    if isinstance({x}, generic):  # a NumPy scalar promotes no more than a Python one
+        {x} = {x}.item()"""
 
 
 def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
@@ -97,6 +101,7 @@ def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
         unset=nodes,
         nones=", ".join("None" for _ in inputs),
         unwrap="".join(_UNWRAP.format(x=x, bit=1 << i) for i, x in enumerate(inputs)).lstrip(),
+        scalars="".join(_SCALARS.format(x=x) for x in inputs).lstrip() if len(inputs) > 1 else "",
         passed=", ".join([*inputs, *(f"{s}={s}" for s in statics)]),
         first="[0]" if primitive.aux else "",
         result="y, aux" if primitive.aux else "y",

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.primitive import Primitive
-from tinyres.context import Context, context, current
-from tinyres.node import Node
-from tinyres.tensor import Tensor, raw, wrap
+from tinyres.context import context, current
+from tinyres.node import Node, next_serial
+from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap
 
 
 def checkpoint_(*tensors: Any) -> Any:  # the name of a node; its backward runs a function, not a rule
@@ -40,54 +40,100 @@ class Notes:
 
 @dataclass(slots=True)
 class Segment:
-    """All that a checkpoint saves: the function, its arguments as (raw array, node), the generators' states."""
+    """All that a checkpoint saves: the function, its arguments as (value, node or None), and what it must find again:
+    the arrays of the leaves it reached, the generators' states, module path and kernels."""
 
     function: Callable[..., Tensor]
     args: list[tuple[Any, Node | None, bool]]
     kwargs: dict[str, Any]
+    leaves: list[tuple[Tensor, Any]]
     generators: list[tuple[np.random.Generator, Any]]
-    ambient: Context
+    path: str | None
+    kernels: str | None
 
     def run(self, node: Node) -> Node | None:
         """Run the function again, recorded, on the original nodes; its output's node joins the backward pass."""
         args = [wrap(value, origin) if tensor else value for value, origin, tensor in self.args]
         with (
-            context(recording=True, replaying=True, notes=None, path=self.ambient.path, kernels=self.ambient.kernels),
+            context(recording=True, replaying=True, notes=None, path=self.path, kernels=self.kernels),
             _rewound(self.generators),
+            _rebound(self.leaves),
         ):
             y = self.function(*args, **self.kwargs)
+            if y.node is not None and y.node.serial < node.serial:  # it returns what was there before
+                y = FUNCTIONS["identity"](y)
         if y.shape != node.shape:
             raise RuntimeError(
                 f"checkpoint: the second run gave shape {y.shape}, the first {node.shape}; "
                 "the function must do the same twice"
             )
+        if y.node is not None:
+            _check_reach(y.node, node)
         return y.node
 
 
 def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
     """`function(*args, **kwargs)`, whose intermediate values are not kept but computed again in the backward pass.
 
-    The second run draws the same random numbers (generators that went through `note_draw`) and updates no running
-    statistics. Gradients reach the arguments and everything that the function closes over; any order works.
+    The second run finds arguments and parameters as they were in the first, draws the same random numbers (generators
+    that went through `note_draw`) and updates no running statistics; but buffers that were changed in between, such as
+    running statistics used in eval mode, are seen as they are then. Gradients reach the arguments and everything that
+    the function closes over; any order works. What the function closes over must not be rebound before backward: in a
+    loop, pass it as an argument.
 
     Raises:
         TypeError: the function returns something other than one tensor.
+        RuntimeError: in the backward pass, if the second run is not like the first.
     """
     ambient = current()
     if not ambient.recording:
         return function(*args, **kwargs)
-    notes = Notes()
+    notes, now = Notes(), next_serial()
     notes.reach(*(arg.node for arg in args if isinstance(arg, Tensor)))
     with context(recording=False, notes=notes):
         y = function(*args, **kwargs)
     if not isinstance(y, Tensor):
         raise TypeError(f"checkpoint: the function must return one tensor, got {type(y).__name__}")
-    if not notes.reached:
-        return y
+    notes.reach(y.node)
+    reached = [node for node in notes.reached if node.serial < now]
+    if not reached or not np.issubdtype(y.dtype, np.floating):
+        return y.detach()
+    owners = [node.owner() for node in reached if node.primitive is None and node.owner is not None]
+    leaves = [(owner, owner._data) for owner in owners if owner is not None]
     kept = [(raw(a), a.node if isinstance(a, Tensor) else None, isinstance(a, Tensor)) for a in args]
-    segment = Segment(function, kept, kwargs, list(notes.generators.values()), ambient)
-    node = Node(CHECKPOINT, tuple(notes.reached), None, segment, y._data, ambient.path, ambient.kernels)
-    return wrap(y._data, node)
+    generators = list(notes.generators.values())
+    segment = Segment(function, kept, kwargs, leaves, generators, ambient.path, ambient.kernels)
+    return wrap(y._data, Node(CHECKPOINT, reached, None, segment, y._data, ambient.path, ambient.kernels))
+
+
+def _check_reach(head: Node, node: Node) -> None:
+    """What the second run reached below it, the first must have reached, or its gradient would be lost or wrong."""
+    seen, stack = {head}, [head]
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is None or parent in seen:
+                continue
+            seen.add(parent)
+            if parent.serial > node.serial:
+                stack.append(parent)
+            elif parent not in node.parents:
+                raise RuntimeError(
+                    f"checkpoint: the second run reached {parent!r}, which the first did not; a name that the function "
+                    "closes over has been rebound since: pass it as an argument instead"
+                )
+
+
+@contextmanager
+def _rebound(leaves: list[tuple[Tensor, Any]]) -> Iterator[None]:
+    """Give leaves the arrays of the first run for a while: an optimiser may have moved them since."""
+    now = [leaf._data for leaf, _ in leaves]
+    for leaf, data in leaves:
+        leaf._data = data
+    try:
+        yield
+    finally:
+        for (leaf, _), data in zip(leaves, now, strict=True):
+            leaf._data = data
 
 
 def note_draw(generator: np.random.Generator) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.reverse import grad
 from tinyres.backend import namespace
@@ -79,6 +77,8 @@ def hvp(function: Callable[..., Tensor], inputs: Inputs, v: Any) -> tuple[Tensor
     with enable_grad():
         xs = _fresh(inputs)
         y = function(*xs)
+        if not y.requires_grad:
+            return y, _like(inputs, _zeros([None] * len(xs), xs))
         vs = [v] if isinstance(inputs, Tensor) else list(v)
         first = grad(y, xs, create_graph=True, allow_unused=True)
         used = [(g, t) for g, t in zip(first, vs, strict=True) if g is not None and g.requires_grad]
@@ -123,7 +123,7 @@ def hessian(function: Callable[..., Tensor], x: Tensor) -> Tensor:
         y = function(z)
         if y.size != 1:
             raise ValueError(f"hessian: the function must return one element, got shape {y.shape}")
-        (g,) = grad(y, [z], create_graph=True, allow_unused=True)
-        return wrap(np.zeros_like(z.data)) if g is None else g
+        (g,) = grad(y, [z], create_graph=True, allow_unused=True) if y.requires_grad else (None,)
+        return _zeros([g], [z])[0]
 
     return jacobian(gradient, x)  # type: ignore[no-any-return]

@@ -17,6 +17,8 @@ class Observer:
         def on_edge(self, consumer, arg_index, producer, contribution): ...
     """
 
+    _blocks: list[context]  # as often as it is entered
+
     def on_forward(self, node: Node, value: Array) -> None:
         """An operation was recorded; `value` is its output."""
 
@@ -27,11 +29,12 @@ class Observer:
         """All contributions to `node` are in: `total` is the gradient there."""
 
     def __enter__(self) -> Any:
-        self._block = context(observers=(*current().observers, self))
-        self._block.__enter__()
+        block = context(observers=(*current().observers, self))
+        block.__enter__()
+        self.__dict__.setdefault("_blocks", []).append(block)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._block.__exit__(kind, error, trace)
+        self._blocks.pop().__exit__(kind, error, trace)  # and no cycle is left behind

@@ -112,7 +112,8 @@ class Primitive:
             where = ", ".join(f"{name} is on {device}" for name, device in devices.items())
             return RuntimeError(f"{self.name}: {where}; bring them together with .to('cpu') or .to('cuda')")
         got = ", ".join(f"{name}: {describe(a)}" for name, a in zip(names, arrays, strict=False))
-        return type(error)(f"{self.name}({got}): {error}")
+        kind = next(kind for kind in (IndexError, TypeError, ValueError) if isinstance(error, kind))
+        return kind(f"{self.name}({got}): {error}")
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}({', '.join([*self.inputs, *self.statics])})>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from tinyres.autograd.primitive import describe, public
 from tinyres.autograd.sweep import Algebra, Event, between, run, sweep
 from tinyres.backend import namespace
+from tinyres.context import enable_grad
 from tinyres.node import Node
 from tinyres.tensor import FUNCTIONS, Array, Tensor, wrap
 
@@ -84,12 +86,12 @@ def steps(
 
 
 def walk(
-    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Iterable[Tensor], algebra: Algebra, grad_outputs: Any = None
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Iterable[Tensor], algebra: Algebra, grad_outputs: Any
 ) -> tuple[Any, ...]:
     """A backward pass whose cotangents live in `algebra`; `grad_outputs` are elements of it. Never frees the graph."""
     targets = _inputs(inputs)
     nodes = [t.node for t in targets if t.node is not None]
-    table = _seeds(outputs, grad_outputs, checked=False)
+    table = _seeds(outputs, grad_outputs, algebra=algebra)
     for _ in sweep(table, between(table, nodes), set(nodes), algebra, create_graph=False, release=False):
         pass
     return tuple(table.get(node) for node in nodes)
@@ -109,22 +111,28 @@ def _inputs(inputs: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 
 def _seeds(
-    outputs: Tensor | Sequence[Tensor], grad_outputs: Any, create_graph: bool = False, checked: bool = True
+    outputs: Tensor | Sequence[Tensor], grad_outputs: Any, create_graph: bool = False, algebra: Algebra | None = None
 ) -> dict[Node, Any]:
+    """The cotangents that a pass starts from, by node. Those of another algebra are taken as they are."""
     several = not isinstance(outputs, Tensor)
     heads: list[Tensor] = list(outputs) if several else [outputs]  # type: ignore[list-item]
-    given = [None] * len(heads) if grad_outputs is None else list(grad_outputs) if several else [grad_outputs]
+    listed = several or (algebra is None and isinstance(grad_outputs, (list, tuple)) and len(grad_outputs) == 1)
+    given = [None] * len(heads) if grad_outputs is None else list(grad_outputs) if listed else [grad_outputs]
     if len(given) != len(heads):
         raise ValueError(f"grad: {len(heads)} outputs, but {len(given)} grad_outputs")
     table: dict[Node, Any] = {}
     for i, (head, g) in enumerate(zip(heads, given, strict=True)):
         if head.node is None:
             raise RuntimeError(
-                f"grad: outputs[{i}] {describe(head)} requires no gradient: nothing that it was made from does, "
-                "or it was made under no_grad"
+                f"grad: outputs[{i}] {describe(head)} requires no gradient: nothing that it was made from has "
+                "requires_grad=True, or it was made under no_grad"
             )
-        seed = _cotangent(head, g, i, create_graph) if checked else g
-        table[head.node] = table[head.node] + seed if head.node in table else seed
+        if algebra is not None:
+            table[head.node] = algebra.add(table[head.node], g, False) if head.node in table else g
+            continue
+        with enable_grad() if create_graph else nullcontext():
+            seed = _cotangent(head, g, i, create_graph)
+            table[head.node] = table[head.node] + seed if head.node in table else seed
     return table
 
 
@@ -133,12 +141,12 @@ def _cotangent(head: Tensor, g: Any, i: int, create_graph: bool) -> Array | Tens
     if g is None:
         if head.size != 1:
             raise RuntimeError(
-                f"grad: outputs[{i}] has shape {head.shape}; only for one element can the cotangent be left out: "
-                "pass grad_outputs of that shape, or reduce first, e.g. output.sum()"
+                f"grad: outputs[{i}] has shape {head.shape}; only an output of one element can go without a cotangent: "
+                "pass one of that shape (grad_outputs; backward's first argument), or reduce first, e.g. with .sum()"
             )
         return xp.ones_like(head._data)
     if not isinstance(g, Tensor):
-        g = xp.asarray(g)
+        g = xp.array(g)  # a copy: the result may be this very array
     if g.shape != head.shape:
         raise ValueError(f"grad: grad_outputs[{i}] has shape {tuple(g.shape)}, the output has {head.shape}")
     if isinstance(g, Tensor) and not (create_graph and g.requires_grad):

@@ -100,6 +100,7 @@ def sweep(
     ambient = current()
     observers, anomaly, rung = ambient.observers, ambient.anomaly, ambient.kernels
     simple = not create_graph and algebra is None
+    adder = _ARRAYS if algebra is None else algebra
     watched = bool(observers) or anomaly is not None or narrate
     heap = [(-node.serial, node) for node in table if node.primitive is not None]  # leaves only collect
     heapify(heap)
@@ -110,6 +111,8 @@ def sweep(
         total = table[node] if kept else table.pop(node)
         for observer in observers:
             observer.on_cotangent(node, total)
+        if kept and needed is not None and not any(parent in needed for parent in node.parents):
+            continue  # an input below which nothing is wanted
         saved = node.saved
         if saved is FREED:
             raise RuntimeError(
@@ -122,7 +125,7 @@ def sweep(
                 table[again] = total
                 heappush(heap, (-again.serial, again))
                 if needed is not None:
-                    needed |= between([again], needed, floor=node.serial)
+                    _extend(needed, [again], node.serial)
             if release:
                 node.saved = FREED
             continue
@@ -150,7 +153,7 @@ def sweep(
                     yield Event("rule", node, i, parent, contribution)
             if parent in table:
                 so_far = table[parent]
-                table[parent] = (algebra or _ARRAYS).add(so_far, contribution, parent in summed)
+                table[parent] = adder.add(so_far, contribution, parent in summed and not narrate)
                 summed.add(parent)
             else:
                 table[parent] = contribution
@@ -160,6 +163,8 @@ def sweep(
                 yield Event("accumulate", node, i, parent, contribution, table[parent])
         if release and ran and saved:
             node.saved = FREED
+        if needed is not None and not kept:
+            needed.discard(node)  # a recomputed node lives no longer than its turn
     for node in table if observers else ():
         if node.primitive is None:
             for observer in observers:
@@ -238,21 +243,24 @@ def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
     return table[target]
 
 
-def between(outputs: Iterable[Node], inputs: Iterable[Node], floor: int = -1) -> set[Node]:
-    """`inputs`, and the nodes on some way to them from `outputs`. Nothing older than `floor` is looked at."""
-    inputs = set(inputs)
-    lowest = max(floor, min((n.serial for n in inputs), default=0))
+def between(outputs: Iterable[Node], inputs: Iterable[Node]) -> set[Node]:
+    """`inputs`, and the nodes on some way to them from `outputs`."""
+    found = set(inputs)
+    _extend(found, outputs, min((n.serial for n in found), default=0) - 1)
+    return found
+
+
+def _extend(found: set[Node], outputs: Iterable[Node], floor: int) -> None:
+    """Add to `found` the nodes above `floor` on some way from `outputs` to what is in it."""
     seen = set(outputs)
     stack = list(seen)
     while stack:
         for parent in stack.pop().parents:
-            if parent is not None and parent.primitive is not None and parent.serial >= lowest and parent not in seen:
+            if parent is not None and parent.primitive is not None and parent.serial > floor and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
-    found = inputs
     for _, node in sorted([(n.serial, n) for n in seen]):  # parents before their consumers
         for parent in node.parents:
             if parent in found:
                 found.add(node)
                 break
-    return found

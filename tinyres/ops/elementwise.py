@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import namespace, to_device
+from tinyres.tensor import Tensor
 
 
 @primitive(broadcasts=True)
@@ -68,8 +71,9 @@ astype_.vjp(x=lambda g: g)
 
 @public
 def astype(x: Any, dtype: Any) -> Any:
-    """x converted to `dtype`; the gradient is converted back."""
-    return astype_(x, dtype=dtype)
+    """x converted to `dtype`; the gradient is converted back. What is no longer floating has none."""
+    y = astype_(x, dtype=dtype)
+    return y if not isinstance(y, Tensor) or np.issubdtype(y.dtype, np.floating) else y.detach()
 
 
 @primitive
@@ -108,13 +112,17 @@ def sqrt(x):
 sqrt.vjp(x=lambda g, y: g / (2 * y))
 
 
+def _zeros(g):
+    return astype(where(g == g, 0.0, 0.0), g.dtype)  # not g * 0, which is NaN where g is infinite
+
+
 @primitive
 def power(x, *, p):
     """x^p for a fixed number p."""
     return x * x if p == 2 else x**p
 
 
-power.vjp(x=lambda g, x, p: g * 0.0 if p == 0 else g if p == 1 else g * (p * x ** (p - 1)))
+power.vjp(x=lambda g, x, p: _zeros(g) if p == 0 else g if p == 1 else g * (p * x ** (p - 1)))
 
 
 @primitive(broadcasts=True)
@@ -144,7 +152,7 @@ def sign(x):
     return namespace(x).sign(x)
 
 
-sign.vjp(x=lambda g: g * 0.0)
+sign.vjp(x=lambda g: _zeros(g))
 
 
 @primitive

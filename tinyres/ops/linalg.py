@@ -9,7 +9,7 @@ import numpy as np
 from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import namespace
 from tinyres.ops.reduction import sum as sum_over
-from tinyres.ops.shape import matrix_transpose, permute, reshape
+from tinyres.ops.shape import expand, matrix_transpose, permute, reshape
 
 
 @primitive(broadcasts=True)
@@ -110,6 +110,9 @@ def _contract(x: Any, a: str, y: Any, b: str, wanted: set[str]) -> tuple[Any, st
         sizes[c] = n if n != 1 else sizes.get(c, 1)
     batch = [c for c in a if c in b and c in wanted]
     summed = [c for c in a if c in b and c not in wanted]
+    # A summed letter of size 1 stands for as many equal terms as its partner has.
+    x = expand(x, tuple(sizes[c] if c in summed else n for c, n in zip(a, x.shape, strict=True)))
+    y = expand(y, tuple(sizes[c] if c in summed else n for c, n in zip(b, y.shape, strict=True)))
     rows = [c for c in a if c not in b]
     columns = [c for c in b if c not in a]
 
