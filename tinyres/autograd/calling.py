@@ -5,7 +5,7 @@ are inputs, what the rules want saved) is written into a function of its own ins
 `tanh(x)` the text below reads
 
     def call(x):
-        lifted, mask, x_node = False, 0, None
+        lifted, mask, x_node = 0, 0, None
         if isinstance(x, Tensor): ...
 """
 
@@ -45,11 +45,12 @@ class Plan:
 
 _CALL = """
 def call({signature}):
-    lifted, mask, {unset} = False, 0, {nones}
+    lifted, mask, {unset} = 0, 0, {nones}
     {unwrap}
     if not lifted:
         return forward({passed}){first}
-    {scalars}
+    if lifted < {count}:  # a NumPy scalar promotes no more than a Python one
+        {scalars}
     recording, observers, path, kernels, anomaly, notes, _ = current()
     try:
         {result} = forward({passed})
@@ -80,13 +81,14 @@ def call({signature}):
 
 _UNWRAP = """
     if isinstance({x}, Tensor):
-        lifted, {x}_node = True, {x}.node
+        lifted += 1
+        {x}_node = {x}.node
         {x} = {x}._data
         if {x}_node is not None:
             mask |= {bit}"""
 _SCALARS = """
-    if isinstance({x}, generic):  # a NumPy scalar promotes no more than a Python one
-        {x} = {x}.item()"""
+        if isinstance({x}, generic):
+            {x} = {x}.item()"""
 
 
 def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
@@ -101,7 +103,8 @@ def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
         unset=nodes,
         nones=", ".join("None" for _ in inputs),
         unwrap="".join(_UNWRAP.format(x=x, bit=1 << i) for i, x in enumerate(inputs)).lstrip(),
-        scalars="".join(_SCALARS.format(x=x) for x in inputs).lstrip() if len(inputs) > 1 else "",
+        scalars="".join(_SCALARS.format(x=x) for x in inputs).lstrip(),
+        count=len(inputs),
         passed=", ".join([*inputs, *(f"{s}={s}" for s in statics)]),
         first="[0]" if primitive.aux else "",
         result="y, aux" if primitive.aux else "y",
