@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -17,17 +18,30 @@ from tinyres import __version__
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 1 where a law failed, or 2 where the command could not be run."""
-    parser = argparse.ArgumentParser(prog="tinyres", description="See how gradients vanish or survive.")
+    for stream in (sys.stdout, sys.stderr):  # a terminal without Greek letters shows a question mark instead
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    parser = argparse.ArgumentParser(
+        prog="tinyres",
+        description="See how gradients vanish or survive.",
+        epilog="Exit status: 0; 1 where a law does not hold; 2 where the command could not be run.",
+    )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_flow(commands)
     _add_bench(commands)
     arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
     try:
         return int(arguments.run(arguments))
     except UsageError as error:
         print(f"tinyres {arguments.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
@@ -50,13 +64,16 @@ def _add_flow(commands: Any) -> None:
         help="gradient-flow experiments: laws at initialisation, then real digits",
         description="Measure how gradients vanish or survive, beside what theory predicts. Without names: everything.",
     )
-    flow.add_argument("names", nargs="*", metavar="NAME", help="experiments to run (see --list)")
+    flow.add_argument("names", nargs="*", metavar="NAME", help="experiments to run, see --list (default: all)")
     flow.add_argument("--list", action="store_true", help="list the experiments and stop")
-    flow.add_argument("--depth", type=int, nargs="+", default=[8, 20, 56], help="layers of the nets trained on digits")
-    flow.add_argument("--arch", nargs="+", default=["plain", "resnet"], help="architectures trained on digits")
-    flow.add_argument("--steps", type=int, default=200, help="training steps")
-    flow.add_argument("--seed", type=int, default=0, help="of every draw")
-    flow.add_argument("--out", type=Path, default=Path("flow-results"), metavar="DIR", help="where results go")
+    flow.add_argument("--depth", type=int, nargs="+", default=[8, 20, 56], metavar="N",
+                      help="layers of the nets trained on digits: 8, 14, 20, ... (default: 8 20 56)")  # fmt: skip
+    flow.add_argument("--arch", nargs="+", default=["plain", "resnet"], metavar="NAME",
+                      help="architectures trained on digits: plain, resnet (default: both)")  # fmt: skip
+    flow.add_argument("--steps", type=int, default=200, metavar="N", help="training steps (default: 200)")
+    flow.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
+    flow.add_argument("--out", type=Path, metavar="DIR",
+                      help="where results go (default: flow-results, or flow-results/NAMES for a part)")  # fmt: skip
     flow.set_defaults(run=_flow)
 
 
@@ -65,19 +82,23 @@ def _flow(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from tinyres.flow import EXPERIMENTS, Options, report
+    from tinyres.flow import EXPERIMENTS, Options, Result, report
 
     console = Console()
     if arguments.list:
         for experiment in EXPERIMENTS.values():
             console.print(f"[bold]{experiment.name:8}[/] {experiment.claim}", highlight=False, soft_wrap=True)
         return 0
-    options = Options(arguments.seed, tuple(arguments.depth), tuple(arguments.arch), arguments.steps)
-    names = arguments.names or list(EXPERIMENTS)
-    _check_flow(names, options, EXPERIMENTS)
-    _make_folder(arguments.out)
+    depths, archs = (tuple(dict.fromkeys(given)) for given in (arguments.depth, arguments.arch))
+    options = Options(arguments.seed, depths, archs, arguments.steps)
+    names = [_known(name, EXPERIMENTS) for name in dict.fromkeys(arguments.names)] or list(EXPERIMENTS)
+    _check_flow(options)
+    out = arguments.out or Path("flow-results", *(["-".join(names)] if arguments.names else []))
+    _make_folder(out)
 
-    results, seconds = [], {}
+    results: list[Result] = []
+    seconds: dict[str, float] = {}
+    written: list[Path] = [out / "result.json"]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         tasks = {
@@ -88,27 +109,36 @@ def _flow(arguments: argparse.Namespace) -> int:
             start = time.perf_counter()
             results.append(EXPERIMENTS[name].run(options, partial(progress.advance, tasks[name])))
             seconds[name] = round(time.perf_counter() - start, 2)
+            try:  # after each, so that what is finished is kept whatever happens to the next
+                report.save_json(results, options, names[: len(results)], seconds, out / "result.json")
+                written += report.save_figures(results[-1:], out)
+            except OSError as error:
+                raise UsageError(f"cannot write {error.filename or out}: {error.strerror}") from error
 
-    report.save_json(results, options, seconds, arguments.out / "result.json")
-    laws = [law for result in results for law in result.laws]
     for table in report.tables(results):
         console.print(table)
-    for path in [*report.save_figures(results, arguments.out), arguments.out / "result.json"]:
+    for path in written:
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    laws = [law for result in results for law in result.laws]
     failed = [law.name for law in laws if not law.ok]
     if failed:
         console.print(f"[bold red]{len(failed)} of {len(laws)} do not hold:[/] " + "; ".join(failed), highlight=False)
     return 1 if failed else 0
 
 
-def _check_flow(names: list[str], options: Any, experiments: dict[str, Any]) -> None:
+def _known(name: str, experiments: dict[str, Any]) -> str:
+    """The experiment of this name, in whatever case it was typed."""
+    found = {known.lower(): known for known in experiments}.get(name.lower())
+    if found is None:
+        near = get_close_matches(name, experiments, n=3, cutoff=0.4) or list(experiments)
+        raise UsageError(f"no experiment called {name!r}; did you mean {' or '.join(near)}? --list shows all")
+    return found
+
+
+def _check_flow(options: Any) -> None:
     """Refuse what cannot be run before anything long begins."""
     from tinyres import models
 
-    for name in names:
-        if name not in experiments:
-            near = get_close_matches(name, experiments, n=3, cutoff=0.4) or list(experiments)
-            raise UsageError(f"no experiment called {name!r}; did you mean {' or '.join(near)}? --list shows all")
     for arch in options.archs:
         if arch not in models.__all__:
             raise UsageError(f"no architecture called {arch!r}; there are {', '.join(models.__all__)}")

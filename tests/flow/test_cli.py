@@ -24,12 +24,12 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     status, out, _ = run(capsys, *arguments, str(tmp_path / "a"))
     assert status == 0
     assert "who trains?" in out
-    assert "finite" in out
+    assert "Are the gradients true?" in out
     written = sorted(p.name for p in (tmp_path / "a").iterdir())
     assert written == ["gradients.png", "result.json", "routes.png", "training.png"]
     assert all((tmp_path / "a" / name).read_bytes().startswith(b"\x89PNG") for name in written if name.endswith("png"))
     result = json.loads((tmp_path / "a" / "result.json").read_text())
-    assert set(result) == {"laws", "training", "seed", "versions", "seconds"}
+    assert set(result) == {"laws", "training", "seed", "options", "versions", "seconds"}
     assert all(law["ok"] for law in result["laws"])
     assert {(r["arch"], r["depth"], r["steps"]) for r in result["training"]} == {("plain", 8, 12), ("resnet", 8, 12)}
     residual = result["training"][1]
@@ -75,6 +75,32 @@ def test_what_cannot_be_run_is_one_sentence(capsys, arguments, message):
     assert err.count("\n") == 1
 
 
+def test_names_in_any_case_go_into_a_folder_of_their_own(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, _ = run(capsys, "flow", "CHECK")
+    assert status == 0
+    assert (tmp_path / "flow-results" / "check" / "result.json").exists()
+
+
+def test_what_cannot_be_written_is_said_in_a_sentence(capsys, tmp_path):
+    (tmp_path / "result.json").mkdir()
+    status, _, err = run(capsys, "flow", "check", "--out", str(tmp_path))
+    assert status == 2
+    assert "cannot write" in err
+    assert "result.json" in err
+
+
+def test_without_a_command_there_is_help(capsys):
+    status, out, _ = run(capsys)
+    assert status == 0
+    assert "flow" in out
+
+
+def test_one_step_is_enough_for_every_picture(capsys, tmp_path):
+    status, _, _ = run(capsys, "flow", "digits", "--depth", "8", "--steps", "1", "--out", str(tmp_path))
+    assert status == 0
+
+
 def test_a_missing_extra_is_named(capsys, monkeypatch):
     import importlib.util
 
@@ -87,5 +113,5 @@ def test_a_missing_extra_is_named(capsys, monkeypatch):
 def test_a_diverging_net_still_gives_valid_json(tmp_path):
     from tinyres.flow import Options, Result, report
 
-    report.save_json([Result(training=[{"loss": [1.0, float("nan")]}])], Options(), {}, tmp_path / "r.json")
+    report.save_json([Result(training=[{"loss": [1.0, float("nan")]}])], Options(), [], {}, tmp_path / "r.json")
     assert json.loads((tmp_path / "r.json").read_text())["training"] == [{"loss": [1.0, None]}]

@@ -98,7 +98,18 @@ def test_recording_again_starts_afresh_after_clear():
 
 
 def test_blocks_that_do_not_exist():
-    with pytest.raises(ValueError, match=r"record: no blocks called \['nowhere'\]; name modules .* stem, blocks, head"):
+    with pytest.raises(ValueError, match=r"record: no blocks called \['nowhere'\]; name modules .* such as blocks"):
         flow.record(models.plain(8, width=4, in_channels=1, rng=0), ["nowhere"])
     with pytest.raises(ValueError, match="name modules of the model"):
-        flow.record(nn.Sequential(nn.Linear(2, 2, rng=0)))
+        flow.record(nn.Linear(2, 2, rng=0), [])
+
+
+def test_any_model_can_be_watched():
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1))
+    with flow.record(model) as recording:
+        model(tr.tensor(np.ones((5, 3), "f"))).sum().backward()
+    assert recording.blocks == ["0", "1", "2"]
+    assert recording.gradient_norms()[2] == pytest.approx(np.sqrt(10))
+    with flow.record(model[0]) as recording:
+        model[0](tr.tensor(np.ones((5, 3), "f"))).sum().backward()
+    assert recording.gradient_norms()[0] == pytest.approx(np.sqrt(20))

@@ -40,7 +40,7 @@ def run(options: Options, tick: Tick) -> Result:
         difference = (ends[0] - ends[1]) / (2 * STEP)
         slope = float((gradient.numpy() * direction).sum())
         tolerance = 1e-6 * abs(difference)
-        laws.append(Law(f"blocks.1.{name}", slope, difference, tolerance, "check", "central difference"))
+        laws.append(Law(name.removeprefix("body."), slope, difference, tolerance, "check", "central difference"))
         tick()
     return Result(laws)
 

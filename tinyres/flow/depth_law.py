@@ -95,7 +95,7 @@ def run(options: Options, tick: Tick) -> Result:
         error = np.std([np.polyfit(layers, c, 1)[0] for c in curves], ddof=1) / np.sqrt(SEEDS)
         expected = np.log(setting.chi)
         tolerance = max(0.01 + 0.03 * abs(expected), 3 * error)
-        laws.append(Law(f"E2 slope, {setting.name}", slope, expected, tolerance, "asymptotic", SOURCE))
+        laws.append(Law(f"E2 {setting.name}: ln χ", slope, expected, tolerance, "asymptotic", SOURCE))
     return Result(laws, figures={"depth": lambda figure: draw(figure, logs)})
 
 
@@ -107,11 +107,22 @@ def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
         colour = f"C{k}"
         measured = np.mean(logs[setting.name], axis=0) / np.log(10)
         left.plot(depth, depth * np.log10(setting.chi), "-", color=colour, lw=1)
-        left.plot(depth[::2], measured[::2], "o", color=colour, ms=3.5, label=f"{setting.name}: χ = {setting.chi:.3g}")
-    left.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top", ylim=(-34, 6))
+        left.plot(
+            depth[k % 4 :: 4],
+            measured[k % 4 :: 4],
+            "os^D"[k % 4],
+            color=colour,
+            ms=3.5,
+            label=f"{setting.name}: χ = {setting.chi:.3g}",
+        )
+    left.set(
+        xlabel="layers below the top (the lowest line goes on down to 10⁻⁵⁰)",
+        ylabel="log₁₀ of squared gradient, relative to the top",
+        ylim=(-34, 6),
+    )
     left.set_title("Plain nets: dots measured, lines χᴸ")
     left.legend(fontsize=7, loc="lower left")
-    grid = np.linspace(0.3, 3, 100)
+    grid = np.union1d(np.linspace(0.3, 3, 100), np.linspace(1.7, 1.82, 400))  # the peak is narrow
     tanh = SETTINGS[0]
     scales = []
     for s in grid:
@@ -119,9 +130,12 @@ def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
         scales.append(theory.depth_scale(theory.chi(q, tanh.derivative, s)))
     right.semilogy(grid, scales, "k-", lw=1, label="theory")
     for k, setting in enumerate(s for s in SETTINGS if s.label == "tanh"):
-        slope = np.polyfit(depth, np.mean(logs[setting.name], axis=0), 1)[0]
-        right.semilogy(setting.s_w2, 1 / abs(slope), "o", color=f"C{k}")
-    right.set(xlabel="weight variance s_w² (tanh, s_b² = 0.05)", ylabel="depth scale ξ in layers", ylim=(0.5, 3000))
+        slope = abs(np.polyfit(depth, np.mean(logs[setting.name], axis=0), 1)[0])
+        if slope > 0.01:
+            right.semilogy(setting.s_w2, 1 / slope, "o", color=f"C{k}")
+        else:  # 40 layers cannot tell how far beyond 100 it is
+            right.semilogy(setting.s_w2, 100, "^", color=f"C{k}", label="measured: 100 or more")
+    right.set(xlabel="weight variance s_w² (tanh, s_b² = 0.05)", ylabel="depth scale ξ in layers", ylim=(0.5, 1000))
     right.set_title("How deep a gradient reaches")
     right.legend(fontsize=7)
 

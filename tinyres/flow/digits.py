@@ -57,6 +57,7 @@ def train(arch: str, depth: int, split: data.Split, options: Options, tick: Tick
         "final_train_loss": final,
         "test_accuracy": accuracy(model, split.test),
         "trains": final < TRAINS,
+        "trains_below": TRAINS,
         "blocks": recording.blocks,
         "recorded_steps": list(range(0, options.steps, EVERY)),
         "gradient_norm": norms,

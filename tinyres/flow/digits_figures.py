@@ -12,23 +12,38 @@ NAMES = {"plain": "plain", "resnet": "residual"}
 
 
 def gradients(figure: Any, runs: Runs) -> None:
-    """Heat maps, a net each: log10 of the gradient's norm at each block's output over the steps."""
+    """The gradient's norm at each block's output: at the first step against depth, then over the steps as heat maps."""
     archs, depths = list(dict.fromkeys(r["arch"] for r in runs)), list(dict.fromkeys(r["depth"] for r in runs))
-    panels = figure.subplots(len(archs), len(depths), squeeze=False)
+    panels = figure.subplots(len(archs), len(depths) + 1, squeeze=False, width_ratios=[1.3, *[1] * len(depths)])
     maps = {(r["arch"], r["depth"]): np.log10(np.maximum(np.array(r["gradient_norm"]).T, 1e-30)) for r in runs}
-    low, high = np.percentile(np.concatenate([m.ravel() for m in maps.values()]), [1, 99])
+    starts = [m[:, 0] for m in maps.values()]
+    later = np.concatenate([m[:, 1:].ravel() for m in maps.values()] if runs[0]["steps"] > 5 else starts)
+    low, high = np.nanpercentile(later, [0.5, 99.5])
+    for i, arch in enumerate(archs):
+        axes = panels[i, 0]
+        for depth in depths:
+            start = maps[arch, depth][:, 0]
+            place = np.linspace(0, 1, len(start))
+            axes.plot(place, start, ".-", color=f"C{depths.index(depth)}", label=f"{depth} layers")
+        axes.set(ylim=(np.nanmin(np.concatenate(starts)) - 0.2, np.nanmax(np.concatenate(starts)) + 0.2))
+        axes.set_title(f"{NAMES.get(arch, arch)}: the first step", fontsize=9)
+        axes.set_ylabel("log₁₀ |gradient|")
+        axes.legend(fontsize=7)
+        if i == len(archs) - 1:
+            axes.set_xlabel("place in the net (0 = input side)")
     for (i, arch), (j, depth) in ((a, d) for a in enumerate(archs) for d in enumerate(depths)):
-        axes, values = panels[i, j], maps[arch, depth]
+        axes, values = panels[i, j + 1], maps[arch, depth]
         run = next(r for r in runs if (r["arch"], r["depth"]) == (arch, depth))
         extent = (0, run["steps"], 0.5, len(values) + 0.5)
         image = axes.imshow(values, aspect="auto", origin="lower", extent=extent, vmin=low, vmax=high, cmap="magma")
-        axes.set_title(f"{NAMES.get(arch, arch)}, {depth} layers: test accuracy {run['test_accuracy']:.0%}", fontsize=9)
+        axes.set_title(f"{NAMES.get(arch, arch)} {depth}: {run['test_accuracy']:.0%}", fontsize=9)
         axes.set_yticks(sorted({1, (len(values) + 1) // 2, len(values)}))
         if j == 0:
             axes.set_ylabel("block (1 = input side)")
         if i == len(archs) - 1:
             axes.set_xlabel("training step")
-    figure.colorbar(image, ax=panels, label="log₁₀ of the gradient's norm at the block's output", shrink=0.9)
+    label = "log₁₀ |gradient| at the block's output"
+    figure.colorbar(image, ax=panels, label=label, shrink=0.9, extend="both")
 
 
 def routes(figure: Any, runs: Runs) -> None:
@@ -44,7 +59,7 @@ def routes(figure: Any, runs: Runs) -> None:
         )
     left.axhline(0.5, color="grey", lw=0.8)
     left.set(xlabel="place in the net (0 = input side, 1 = output side)", ylim=(0, 1))
-    left.set_ylabel("skip's share of the gradient at the block's input")
+    left.set_ylabel("|skip| / (|skip| + |branch|) at the block's input")
     left.legend(fontsize=7)
     deepest = residual[-1]
     shares = np.array(deepest["skip_share"]).T
@@ -52,23 +67,31 @@ def routes(figure: Any, runs: Runs) -> None:
     image = right.imshow(shares, aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1, cmap="RdBu")
     right.set(xlabel="training step", ylabel="block (1 = input side)")
     right.set_title(f"{deepest['depth']} layers: red by the branch, blue by the skip", fontsize=9)
-    figure.colorbar(image, ax=right, label="skip's share")
+    figure.colorbar(image, ax=right, label="|skip| / (|skip| + |branch|)")
 
 
 def training(figure: Any, runs: Runs) -> None:
     """Training loss over the steps, and the test accuracy at the end."""
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1])
     depths = list(dict.fromkeys(r["depth"] for r in runs))
-    styles = dict(zip(depths, ("-", "--", ":", "-."), strict=False))
+    styles = {"plain": ":", "resnet": "-"}
     for run in runs:
         window = max(1, run["steps"] // 20)
         losses = np.convolve(run["train_loss"], np.ones(window) / window, "valid")
         steps = np.arange(window, run["steps"] + 1)
         label = f"{NAMES.get(run['arch'], run['arch'])} {run['depth']}"
-        left.semilogy(steps, losses, styles.get(run["depth"], "-"), color=COLOURS.get(run["arch"]), label=label)
+        left.semilogy(
+            steps,
+            np.maximum(losses, 1e-12),
+            styles.get(run["arch"], "-"),
+            color=f"C{depths.index(run['depth'])}",
+            label=label,
+        )
     left.axhline(np.log(10), color="grey", lw=0.8)
-    left.text(0, np.log(10) * 1.05, "guessing", fontsize=7, color="grey")
-    left.set(xlabel="training step", ylabel=f"training loss, mean of {window} steps")
+    left.text(
+        0.99, np.log(10) * 1.05, "guessing", fontsize=7, color="grey", ha="right", transform=left.get_yaxis_transform()
+    )
+    left.set(xlabel="training step", ylabel="training loss" + (f", mean of {window} steps" if window > 1 else ""))
     left.legend(fontsize=8)
     for arch in dict.fromkeys(r["arch"] for r in runs):
         mine = [r for r in runs if r["arch"] == arch]
@@ -77,5 +100,6 @@ def training(figure: Any, runs: Runs) -> None:
             [r["depth"] for r in mine], [r["test_accuracy"] for r in mine], "o-", color=COLOURS.get(arch), label=label
         )
     right.axhline(0.1, color="grey", lw=0.8)
+    right.text(0.01, 0.11, "guessing", fontsize=7, color="grey", transform=right.get_yaxis_transform())
     right.set(xlabel="layers", ylabel="test accuracy", ylim=(0, 1.02), xticks=depths)
     right.legend(fontsize=8)

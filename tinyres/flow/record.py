@@ -33,11 +33,14 @@ class Recording(Observer):
     def __init__(self, model: nn.Module, blocks: list[str] | None = None) -> None:
         names = {name for name, _ in model.named_modules()}
         if blocks is None:
-            blocks = [f"blocks.{name}" for name, _ in model.blocks.named_children()] if hasattr(model, "blocks") else []
+            inside = getattr(model, "blocks", model)
+            blocks = [f"{'blocks.' if inside is not model else ''}{name}" for name, _ in inside.named_children()] or [
+                ""
+            ]
         unknown = [name for name in blocks if name not in names]
         if unknown or not blocks:
-            children = ", ".join(name for name, _ in model.named_children())
-            raise ValueError(f"record: no blocks called {unknown}; name modules of the model, such as {children}")
+            known = ", ".join(sorted(names - {""})[:8]) or "'' (the model itself)"
+            raise ValueError(f"record: no blocks called {unknown}; name modules of the model, such as {known}")
         self.blocks = blocks
         self.residual = [name for name, module in model.named_modules() if isinstance(module, nn.Residual)]
         self._leaves = {parameter.node for parameter in model.parameters()}
@@ -118,6 +121,6 @@ def record(model: nn.Module, blocks: list[str] | None = None) -> Recording:
 
     Args:
         model: any module; it is not changed.
-        blocks: dotted names of the modules to watch; default: the children of `model.blocks`.
+        blocks: dotted names of the modules to watch; default: the children of `model.blocks`, or else of the model.
     """
     return Recording(model, blocks)

@@ -12,8 +12,8 @@ from tinyres.flow.experiment import Law, Options, Result
 
 
 def figure_text(value: float) -> str:
-    """Four significant digits."""
-    return f"{value:.4g}"
+    """Four significant digits; rounding errors are 0."""
+    return f"{value if abs(value) > 1e-11 else 0:.4g}"
 
 
 def tables(results: list[Result]) -> list[Any]:
@@ -31,15 +31,21 @@ def laws_table(laws: list[Law]) -> Any:
     from rich.table import Table
 
     table = Table(title="Laws at initialisation: measured against theory", title_justify="left")
-    table.add_column("law")
-    for column in ("measured", "predicted", "tolerance"):
-        table.add_column(column, justify="right")
-    table.add_column("")
+    table.add_column("law", overflow="fold")
+    for column in ("measured", "predicted", ""):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.caption = (
+        "E2: ln of the squared gradient's factor a layer in plain nets, s_w² the variance of the weights times the "
+        "width. E3: what 10 blocks y = skip x + branch F(x) multiply the squared signal (forward) or gradient "
+        "(backward) by."
+    )
+    table.caption_justify = "left"
     for law in laws:
-        sign = {"ordering": "> "}.get(law.kind, "")
+        wanted = f"> {figure_text(law.predicted + law.tolerance)}"
+        if law.kind != "ordering":
+            wanted = f"{figure_text(law.predicted)} ± {law.tolerance:.2g}"
         verdict = "[green]holds[/]" if law.ok else "[bold red]FAILS[/]"
-        measured, predicted = figure_text(law.measured), sign + figure_text(law.predicted)
-        table.add_row(law.name, measured, predicted, f"± {figure_text(law.tolerance)}", verdict)
+        table.add_row(law.name, figure_text(law.measured), wanted, verdict)
     return table
 
 
@@ -47,12 +53,10 @@ def check_table(laws: list[Law]) -> Any:
     """Reverse mode beside finite differences."""
     from rich.table import Table
 
-    title = "Are the gradients true? One residual block, along a random direction of each parameter"
+    title = "Are the gradients true? d loss along a random direction of each parameter of block 1"
     table = Table(title=title, title_justify="left")
-    table.add_column("parameter")
-    for column in ("reverse mode", "finite differences", "relative gap"):
-        table.add_column(column, justify="right")
-    table.add_column("")
+    for column in ("parameter", "reverse mode", "differences", "gap", ""):
+        table.add_column(column, justify="left" if column == "parameter" else "right", no_wrap=True)
     for law in laws:
         relative = abs(law.measured - law.predicted) / max(abs(law.predicted), 1e-300)
         verdict = "[green]agrees[/]" if law.ok else "[bold red]DIFFERS[/]"
@@ -65,11 +69,13 @@ def training_table(runs: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(title="Real digits: who trains?", title_justify="left")
-    for column in ("net", "layers", "loss", "accuracy", "gradient", "skip", ""):
-        table.add_column(column, justify="left" if column in ("net", "") else "right")
+    for column in ("net", "layers", "loss", "accuracy", "first/last", "skip", ""):
+        table.add_column(column, justify="left" if column in ("net", "") else "right", no_wrap=True)
     table.caption = (
-        "loss: in training, mean of the last tenth of the steps; accuracy: on the test set; gradient: norm at\n"
-        "the first block over norm at the last, at the first step; skip: its share where routes rejoin, mean"
+        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; it 'trains' below "
+        f"{runs[0]['trains_below']:.2f}, a quarter of guessing's. accuracy: on the test set. first/last: norm of the "
+        "gradient at the first block's output over the last block's, at the first step. skip: |skip| / (|skip| + "
+        "|branch|) of what comes back to a block's input, mean over blocks."
     )
     table.caption_justify = "left"
     for run in runs:
@@ -112,12 +118,13 @@ def versions() -> dict[str, str]:
     return {"tinyres": tinyres.__version__, "numpy": numpy.__version__, "python": platform.python_version()}
 
 
-def save_json(results: list[Result], options: Options, seconds: dict[str, float], path: Path) -> None:
+def save_json(results: list[Result], options: Options, names: list[str], seconds: dict[str, float], path: Path) -> None:
     """Everything but the pictures. The same seed gives the same file, `seconds` aside."""
     document = {
         "laws": [law.to_json() for result in results for law in result.laws],
         "training": [run for result in results for run in result.training],
         "seed": options.seed,
+        "options": {"experiments": names, "depths": options.depths, "archs": options.archs, "steps": options.steps},
         "versions": versions(),
         "seconds": seconds,
     }
@@ -128,6 +135,6 @@ def _finite(value: Any) -> Any:
     """JSON has no NaN and no Inf: they become null."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -85,9 +85,9 @@ def run(options: Options, tick: Tick) -> Result:
     broken = np.mean([gains(1.0, 0.5, (options.seed, s), ends_in_relu=True)[0, -1] for s in range(SEEDS)])
     tick()
     law = 1.25**DEPTH
-    name = "E3 the same, branch ends in ReLU"
+    name = "E3 forward gain, skip 1, branch 0.5 ending in ReLU"
     laws.append(Law(name, float(np.exp(broken)), law, 0.08 * law, "ordering", "derived: cross term of x and F(x)"))
-    name = "E3 skip brings g, branch its vjp"
+    name = "E3 split at the input, by hand: largest error"
     laws.append(Law(name, split_error(options.seed), 0.0, 1e-12, "exact", "He et al. 2016"))
     return Result(laws, figures={"gain": lambda figure: draw(figure, curves)})
 
@@ -104,7 +104,7 @@ def draw(figure: Any, curves: dict[tuple[float, float], Any]) -> None:
         for j, ((m, a), curve) in enumerate(curves.items()):
             axes.semilogy(depth, (m * m + a * a) ** depth, "-", color=f"C{j}", lw=1)
             axes.semilogy(depth, np.exp(curve[k]), "o", color=f"C{j}", ms=4, label=_label(m, a))
-        axes.set(xlabel="residual blocks passed", title=f"Squared {way}")
+        axes.set(xlabel="residual blocks passed", title=f"Residual nets without normalisation: {way}")
     figure.axes[0].set_ylabel("gain: dots measured, lines (m² + a²)ᴸ")
     figure.axes[0].legend(fontsize=8)
 
