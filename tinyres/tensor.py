@@ -159,6 +159,8 @@ class Tensor:
         """Ask `backward` to fill `.grad` here too, though this is no leaf."""
         if self.node is None:
             raise RuntimeError("retain_grad: this tensor does not require a gradient")
+        if self.node.primitive is None:
+            return self  # a leaf's is filled anyway
         self.node.owner = weakref.ref(self)
         return self
 

@@ -172,6 +172,12 @@ def test_a_replay_updates_nothing_and_nobody_watches_it():
     assert "sqrt" not in seen
 
 
+def test_a_fused_operation_saves_arrays_and_numbers_only():
+    x, mean, var = leaf(6, 3), tr.tensor(np.zeros(3)), tr.tensor(np.ones(3))
+    saved = tr.batch_norm(x, mean, var).node.saved
+    assert not any(callable(value) or isinstance(value, tr.Tensor) for value in saved)
+
+
 def test_a_fused_operation_with_one_tensor_in_two_places():
     x, w = leaf(5, 3), leaf(3, seed=1)
     g = np.random.default_rng(2).standard_normal((5, 3))

@@ -74,6 +74,29 @@ def test_a_summed_letter_of_size_one_stands_for_many():
     np.testing.assert_array_equal(g.numpy(), np.full((1, 6), 15.0))
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: tr.expand(x, -1, 2, 3), "expand: .* -1 only for axes that exist"),
+        (lambda x: tr.expand(x, 3), "expand: .* at least 2 sizes"),
+        (lambda x: tr.flatten(x, 1, 0), "flatten: axis 0 comes before axis 1"),
+        (lambda x: tr.flatten(x, 5), "axis 5 is out of range for 2 dimensions"),
+        (lambda x: tr.transpose(x, 0), "transpose: needs two axes"),
+        (lambda x: tr.permute(x, 0, 0), "permute: .* must name each of the 2 axes once"),
+        (lambda x: tr.split(x, [1, 2], 0), r"split: sizes \[1, 2\] add up to 3, axis 0 has 2"),
+    ],
+)
+def test_axes_and_sizes_that_do_not_fit(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(image(2, 3))
+
+
+def test_numpy_integers_are_axes_and_sizes_too():
+    x, two = image(2, 3), np.int64(2)
+    assert x.sum(np.int64(1)).shape == (2,)
+    assert x.reshape(np.int64(3), two).shape == (3, 2)
+
+
 def test_an_index_out_of_range_names_the_operation():
     with pytest.raises(IndexError, match=r"getitem\(x: \(3,\) float64\)"):
         tr.tensor(np.ones(3), requires_grad=True)[5]

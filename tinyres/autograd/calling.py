@@ -132,8 +132,9 @@ def make_plan(primitive: Primitive, inputs: list[str], mask: int) -> Plan:
     needs: dict[str, None] = {}  # an ordered set of what to save
     for rule in rules.values():
         needs |= dict.fromkeys(name for name in inspect.signature(rule).parameters if name not in ("g", "index"))
-    if primitive.reference is not None:  # a replay needs every input and every static argument
-        needs |= dict.fromkeys([*inputs, *primitive.statics])
+    if primitive.reference is not None:  # a replay needs every input, and the static arguments that it names
+        named = inspect.signature(primitive.reference).parameters
+        needs |= dict.fromkeys([*inputs, *(name for name in primitive.statics if name in named)])
     slots = {name: j for j, name in enumerate(needs)}
     arguments = ", ".join(["y", "aux", *inputs, *primitive.statics])
     pack = eval(f"lambda {arguments}: ({''.join(_source(name, inputs) + ', ' for name in slots)})")

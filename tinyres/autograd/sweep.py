@@ -235,7 +235,7 @@ def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
     given = dict(zip(node.plan.names, saved, strict=True))
     identity = FUNCTIONS["identity"]  # the same tensor may stand in two places: each gets a node of its own
     inputs = [identity(given[n]) if node.parents[k] is not None else given[n] for k, n in enumerate(primitive.inputs)]
-    statics = {name: given[name] for name in primitive.statics}
+    statics = {name: given[name] for name in primitive.statics if name in given}
     with context(replaying=True, observers=(), anomaly=None):
         head, target = primitive.reference(*inputs, **statics).node, inputs[i].node
         table = {head: g}

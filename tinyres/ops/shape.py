@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from tinyres.backend import namespace
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     """Axes as a tuple of non-negative integers; None means all."""
-    given = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    given = range(ndim) if axis is None else (axis,) if hasattr(axis, "__index__") else tuple(axis)
+    given = tuple(operator.index(a) for a in given)
     for a in given:
         if not -ndim <= a < ndim:
             raise ValueError(f"axis {a} is out of range for {ndim} dimensions")
@@ -20,7 +22,7 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
 
 def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """Accept both f(x, 2, 3) and f(x, (2, 3))."""
-    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    return tuple(shape[0]) if len(shape) == 1 and not hasattr(shape[0], "__index__") else shape
 
 
 @primitive
@@ -42,7 +44,9 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Axes start_dim to end_dim (inclusive) joined into one."""
     if not x.ndim:
         return reshape(x, 1)
-    first, last = start_dim % x.ndim, end_dim % x.ndim
+    (first,), (last,) = axes_of(start_dim, x.ndim), axes_of(end_dim, x.ndim)
+    if last < first:
+        raise ValueError(f"flatten: axis {end_dim} comes before axis {start_dim} in {x.ndim} dimensions")
     joined = 1
     for n in x.shape[first : last + 1]:
         joined *= n
@@ -84,6 +88,8 @@ def permute(x: Any, *dims: Any) -> Any:
 def transpose(x: Any, dim0: int | None = None, dim1: int | None = None) -> Any:
     """Axes dim0 and dim1 swapped; without them, all axes reversed."""
     order = list(range(x.ndim))
+    if (dim0 is None) != (dim1 is None):
+        raise ValueError("transpose: needs two axes to swap, or none to reverse them all")
     if dim0 is None or dim1 is None:
         return permute_(x, dims=tuple(order[::-1]))
     (a,), (b,) = axes_of(dim0, x.ndim), axes_of(dim1, x.ndim)
@@ -113,6 +119,8 @@ def expand(x: Any, *shape: Any) -> Any:
     """x broadcast to `shape`; -1 keeps an axis."""
     sizes = _sizes(shape)
     extra = len(sizes) - x.ndim
+    if extra < 0 or -1 in sizes[:extra]:
+        raise ValueError(f"expand: {sizes} must have at least {x.ndim} sizes, and -1 only for axes that exist")
     return expand_(x, shape=tuple(x.shape[a - extra] if n == -1 else n for a, n in enumerate(sizes)))
 
 
