@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import namespace
+from tinyres.backend import kernels_for, namespace
 from tinyres.context import is_replaying
 from tinyres.ops.convolution import channels_first, channels_last
 from tinyres.ops.elementwise import sqrt
@@ -30,7 +30,7 @@ def _reference(x, weight, bias, *, eps):
 
 def _rows(x):
     """(N, C) or (N, C, H, W) as a matrix (M, C) of pixels by channels."""
-    return channels_last(x).reshape(-1, x.shape[1]) if x.ndim == 4 else x
+    return channels_last(x).reshape(-1, x.shape[1]) if x.ndim == 4 else namespace(x).ascontiguousarray(x)
 
 
 def _unrows(rows, shape):
@@ -40,33 +40,26 @@ def _unrows(rows, shape):
     return channels_first(rows.reshape(N, H, W, C))
 
 
+def _or(value, default, x):
+    return namespace(x).full(x.shape[1], default, x.dtype) if value is None else value
+
+
 @primitive(aux=True, reference=_reference)
 def batch_norm_(x, weight, bias, *, eps, on_statistics):
-    rows = _rows(x)
-    centre = rows.mean(axis=0)
-    y = rows - centre
-    variance = (y * y).mean(axis=0)
-    spread = 1 / namespace(x).sqrt(variance + eps)
+    xp, rows = namespace(x), _rows(x)
+    out, centre, variance = xp.empty_like(rows), xp.empty(x.shape[1], x.dtype), xp.empty(x.shape[1], x.dtype)
+    kernels_for(x).batch_norm(rows, _or(weight, 1, x), _or(bias, 0, x), out, centre, variance, eps=eps)
     if on_statistics is not None:
         on_statistics(centre, variance, rows.shape[0])
-    y *= spread if weight is None else spread * weight
-    if bias is not None:
-        y += bias
-    return _unrows(y, x.shape), (centre, spread)
+    return _unrows(out, x.shape), (centre, variance)
 
 
-def _joint(g, x, weight, aux):
-    """dx = spread weight (g - mean g - xhat mean(g xhat)), d weight = sum g xhat, d bias = sum g. First order only: the
-    statistics are constants here, which the reference's are not."""
-    centre, spread = aux
-    g = _rows(g)
-    xhat = (_rows(x) - centre) * spread
-    dbias = g.sum(axis=0)
-    dweight = (g * xhat).sum(axis=0)
-    xhat *= dweight / g.shape[0]
-    dx = g - xhat
-    dx -= dbias / g.shape[0]
-    dx *= spread if weight is None else spread * weight
+def _joint(g, x, weight, aux, eps):
+    """First order only: the kernel takes the statistics as they came out, which are no constants to the reference."""
+    centre, variance = aux
+    xp, rows = namespace(x), _rows(x)
+    dx, dweight, dbias = xp.empty_like(rows), xp.empty_like(centre), xp.empty_like(centre)
+    kernels_for(x).batch_norm_dx(_rows(g), rows, _or(weight, 1, x), centre, variance, dx, dweight, dbias, eps=eps)
     return _unrows(dx, x.shape), dweight, dbias
 
 

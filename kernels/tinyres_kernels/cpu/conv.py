@@ -33,7 +33,7 @@ def _scratch(dtype: Any, size: int) -> Array:
     return found.view(dtype)
 
 
-def _flat(a: Array) -> Array:
+def flat(a: Array) -> Array:
     """The array as one line. Compiled code is made for writable arrays only, though it writes to none of these."""
     line = a.reshape(-1)
     if not line.flags.writeable:
@@ -45,7 +45,7 @@ def _flat(a: Array) -> Array:
     return line
 
 
-def _check(out: Array) -> None:
+def check_contiguous(out: Array) -> None:
     if not out.flags.c_contiguous:
         raise ValueError(f"out must be C-contiguous to be written in place, got strides {out.strides} for {out.shape}")
 
@@ -107,7 +107,7 @@ def _dot(
     buffers = _scratch(x.dtype, 1 if direct else count * batch * image)
     merged = groups == 1 and dilation[1] == 1
     loops.dot(
-        count, _flat(x), panels.reshape(-1), out.reshape(-1), buffers,
+        count, flat(x), panels.reshape(-1), out.reshape(-1), buffers,
         (N, H, W, C), (OH, OW, groups, OG), (KH, KW, CG), (*stride, *padding, *dilation),
         (first_h, first_w, step_h, step_w, out.shape[1], out.shape[2], out.shape[3]),
         (batch, blocks, span, across), (vectors, vectors * lanes, pixels, paired, direct, merged),
@@ -117,7 +117,7 @@ def _dot(
 def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
     """`reference.conv2d` as register tiles of pixels by channels. N OH OW KH KW C O / groups multiplications."""
     rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
-    _check(out)
+    check_contiguous(out)
     KH, KW, CG, O = w.shape
     if not x.size or not out.size:
         out.fill(0)
@@ -132,7 +132,7 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
     rows, cols = conv_axes(out.shape, w.shape, g.shape, stride, padding, dilation, groups)
     if any(s > 1 and d > 1 for s, d in zip(stride, dilation, strict=True)):
         return im2col.conv2d_dx(g, w, out, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    _check(out)
+    check_contiguous(out)
     if not g.size or not out.size:
         out.fill(0)
         return out
@@ -170,7 +170,7 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     _, OH, OW, O = g.shape
     KH, KW, CG, _ = out.shape
     OG = O // groups
-    _check(out)
+    check_contiguous(out)
     if not x.size or not g.size:
         out.fill(0)
         return out
@@ -191,7 +191,7 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     share = 0 if direct else batch * image + padded_run
     buffers = _scratch(x.dtype, count * (private + share))
     loops.outer(
-        count, _flat(x), _flat(g), out.reshape(-1), buffers,
+        count, flat(x), flat(g), out.reshape(-1), buffers,
         (N, H, W, C), (OH, OW, groups, OG), (KH, KW, CG), (*stride, *padding, *dilation),
         (batch, span, across, private, share), (vectors, wide, taps, columns, padded_run, direct),
     )  # fmt: skip
