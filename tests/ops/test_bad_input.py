@@ -102,6 +102,17 @@ def test_an_index_out_of_range_names_the_operation():
         tr.tensor(np.ones(3), requires_grad=True)[5]
 
 
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_a_unit_that_is_off_sends_zero_whatever_comes(size):
+    x = tr.tensor(np.where(np.arange(size) % 2, 1.0, -1.0), requires_grad=True)
+    g = np.ones(size)
+    g[:4] = np.inf, 2.0, np.nan, np.inf
+    (dx,) = tr.grad(tr.relu(x), x, g)
+    np.testing.assert_array_equal(dx.numpy()[:6], [0, 2, 0, np.inf, 0, 1])
+    (dx,) = tr.grad(tr.relu(x), x, np.ones(size))
+    np.testing.assert_array_equal(dx.numpy(), x.data > 0)
+
+
 def test_nan_and_infinity_stay_what_they_are():
     x = np.ones((1, 1, 4, 4))
     x[0, 0, 1, 1], x[0, 0, 3, 3] = np.nan, np.inf

@@ -167,7 +167,19 @@ abs.vjp(x=lambda g, x: g * sign(x))
 @primitive(broadcasts=True)
 def where(condition, a, b):
     """a where the condition holds, else b."""
+    if type(b) is float and b == 0 and getattr(a, "size", 0) > 4096 and np.shape(condition) == a.shape:
+        return _masked(a, condition)
     return namespace(condition, a, b).where(condition, a, b)
+
+
+def _masked(x, condition):
+    """x where the condition holds, else 0. A product takes a tenth of the time of a choice that no processor can
+    foresee; only where it may have made NaN of infinity times 0 is the choice made after all."""
+    xp = namespace(x)
+    with np.errstate(invalid="ignore", over="ignore"):
+        y = x * condition
+        finite = bool(xp.isfinite(y.sum()))
+    return y if finite else xp.where(condition, x, 0.0)
 
 
 where.vjp(
