@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import os
 import sys
@@ -165,19 +166,22 @@ def _make_folder(folder: Path) -> None:
 def _add_bench(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure speed, side by side with peers in one run")
     kinds = bench.add_subparsers(dest="kind", metavar="WHAT", required=True)
-    engine = kinds.add_parser(
-        "engine", help="cost per operation of the tape: a 50-layer tanh MLP, forward and backward"
-    )
-    engine.add_argument("--rounds", type=int, default=60, help="how often each peer is measured")
-    engine.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    engine.set_defaults(run=_bench_engine)
+    for name, rounds, text in (
+        ("engine", 60, "cost per operation of the tape: a 50-layer tanh MLP, forward and backward"),
+        ("resnet", 10, "a full training step of ResNet-20, batch 128"),
+    ):
+        kind = kinds.add_parser(name, help=text, description=text)
+        kind.add_argument("--rounds", type=int, default=rounds, help=f"how often each is measured (default: {rounds})")
+        kind.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+        kind.set_defaults(run=_bench)
 
 
-def _bench_engine(arguments: argparse.Namespace) -> int:
+def _bench(arguments: argparse.Namespace) -> int:
     _need({"rich": "rich"})
-    from tinyres.bench import engine
-
-    return engine.main(arguments.rounds, arguments.json)
+    if arguments.rounds < 1:
+        raise UsageError(f"--rounds {arguments.rounds}: at least one is needed")
+    module = importlib.import_module(f"tinyres.bench.{arguments.kind}")
+    return int(module.main(arguments.rounds, arguments.json))
 
 
 if __name__ == "__main__":

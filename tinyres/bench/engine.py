@@ -7,7 +7,6 @@ PyTorch at its faster thread count, at most 1.5 times NumPy written out by hand.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.bench.timing import interleave
+from tinyres.bench.timing import interleave, show
 
 LAYERS, WIDTH, BATCH, BURST = 50, 64, 32, 10
 TARGETS = {"PyTorch": 0.8, "NumPy by hand": 1.5}
@@ -141,38 +140,10 @@ def peers() -> tuple[dict[str, Peer], list[str]]:
 
 def main(rounds: int, json_file: Path | None) -> int:
     """Measure, print the table, and say who is missing."""
-    from rich.console import Console
-    from rich.table import Table
-
     found, missing = peers()
     reference = found["NumPy by hand"]()
     for name, step in found.items():  # a benchmark of wrong gradients would be worth nothing
         for a, b in zip(step(), reference, strict=True):
             np.testing.assert_allclose(np.asarray(a), b, rtol=1e-3, atol=1e-4, err_msg=name)
-    times = interleave(found, rounds, BURST)
-    mine = times["tinyres"].median
-    table = Table(title=f"{LAYERS} layers x @ w, tanh; width {WIDTH}, batch {BATCH}; forward + backward")
-    for column in ("", "ms, median", "quartiles", "tinyres / this"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, t in times.items():
-        quartiles = f"{t.lower * 1e3:.2f} - {t.upper * 1e3:.2f}"
-        table.add_row(name, f"{t.median * 1e3:.2f}", quartiles, f"{mine / t.median:.2f}")
-    console = Console()
-    console.print(table)
-    verdicts = {}
-    for rival, target in TARGETS.items():
-        theirs = [t.median for name, t in times.items() if name.startswith(rival)]
-        if theirs:
-            ratio = mine / min(theirs)
-            verdicts[rival] = {"ratio": ratio, "target": target, "met": ratio <= target}
-            console.print(f"tinyres / {rival}: {ratio:.2f}, target {target}: {'met' if ratio <= target else 'MISSED'}")
-    if missing:
-        console.print(f"not installed, so not measured: {', '.join(missing)}")
-    if json_file is not None:
-        document = {
-            "timings": {name: t.to_json() for name, t in times.items()},
-            "targets": verdicts,
-            "missing": missing,
-        }
-        json_file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return 0
+    title = f"{LAYERS} layers x @ w, tanh; width {WIDTH}, batch {BATCH}; forward + backward"
+    return show(title, interleave(found, rounds, BURST), TARGETS, missing, json_file)
