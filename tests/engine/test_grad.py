@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres.autograd.primitive import Primitive
+from tinyres.autograd.primitive import Primitive, primitive
 from tinyres.tensor import Tensor
 
 
@@ -233,6 +233,14 @@ def test_a_rule_that_asks_for_what_is_not_there_is_refused_at_declaration():
         wrong.vjp(x=lambda g, z: g)
     with pytest.raises(TypeError, match="no input called 'w'"):
         wrong.vjp(w=lambda g: g)
+
+
+def test_two_primitives_cannot_have_one_name():
+    with pytest.raises(ValueError, match="there is a primitive called 'tanh' already"):
+
+        @primitive
+        def tanh(x):
+            return x
 
 
 def test_a_primitive_that_is_not_differentiable_in_an_input_says_so():
