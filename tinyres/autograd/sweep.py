@@ -105,8 +105,10 @@ def sweep(
     heap = [(-node.serial, node) for node in table if node.primitive is not None]  # leaves only collect
     heapify(heap)
     summed: set[Node] = set()
-    while heap:
-        node = heappop(heap)[1]
+    upcoming: Node | None = None  # the only node that waits, as in a chain: then the heap has nothing to order
+    while upcoming is not None or heap:
+        node = upcoming if upcoming is not None else heappop(heap)[1]
+        upcoming = None
         kept = node.owner is not None if keep is None else node in keep
         total = table[node] if kept else table.pop(node)
         for observer in observers:
@@ -157,8 +159,15 @@ def sweep(
                 summed.add(parent)
             else:
                 table[parent] = contribution
-                if parent.primitive is not None:
+                if parent.primitive is None:
+                    pass
+                elif upcoming is None and not heap:
+                    upcoming = parent
+                else:
                     heappush(heap, (-parent.serial, parent))
+                    if upcoming is not None:
+                        heappush(heap, (-upcoming.serial, upcoming))
+                        upcoming = None
             if narrate:
                 yield Event("accumulate", node, i, parent, contribution, table[parent])
         if release and ran and saved:
