@@ -219,3 +219,8 @@ def test_clip_grad_value_and_errors():
 
 def test_no_module_hides_a_function_of_the_same_name():
     assert {name for name in tr.ops.__all__ if getattr(tr, name) is not getattr(tr.ops, name)} == set()
+
+
+def test_a_module_instead_of_its_parameters():
+    with pytest.raises(TypeError, match=r"SGD: got a module; pass its parameters: SGD\(model.parameters\(\), ...\)"):
+        optim.SGD(nn.Linear(2, 2, rng=0), lr=0.1)

@@ -159,11 +159,9 @@ def sweep(
                 summed.add(parent)
             else:
                 table[parent] = contribution
-                if parent.primitive is None:
-                    pass
-                elif upcoming is None and not heap:
+                if upcoming is None and not heap and parent.primitive is not None:
                     upcoming = parent
-                else:
+                elif parent.primitive is not None:
                     heappush(heap, (-parent.serial, parent))
                     if upcoming is not None:
                         heappush(heap, (-upcoming.serial, upcoming))

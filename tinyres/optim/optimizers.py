@@ -34,10 +34,15 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Tensor], **settings: Any) -> None:
         kind = type(self).__name__
+        if hasattr(params, "parameters"):
+            raise TypeError(f"{kind}: got a module; pass its parameters: {kind}(model.parameters(), ...)")
         self.params: list[Tensor] = [params] if isinstance(params, Tensor) else list(params)
         self.state: list[State] = [{} for _ in self.params]
         if not self.params:
-            raise ValueError(f"{kind}: there are no parameters; a generator that was used up is empty, too")
+            raise ValueError(
+                f"{kind}: there are no parameters; a generator that was used up is empty, too, and modules in a plain "
+                "list are not found: put them into nn.ModuleList"
+            )
         if len({id(p) for p in self.params}) != len(self.params):
             raise ValueError(f"{kind}: a parameter comes twice and would take two steps at a time")
         for i, p in enumerate(self.params):
