@@ -97,6 +97,17 @@ def test_recording_again_starts_afresh_after_clear():
     assert recording.routes == first
 
 
+def test_a_model_may_be_converted_after_it_was_given_to_the_recorder():
+    model = nn.Sequential(nn.Residual(nn.Linear(3, 3, bias=False, rng=0)))
+    recording = flow.record(model, ["0"])
+    model.to("float64")
+    x = tr.tensor(np.ones((2, 3)), requires_grad=True)
+    g = np.random.default_rng(1).standard_normal((2, 3))
+    with recording:
+        tr.grad(model(x), [x, model[0].branch.weight], g)
+    assert recording.routes["0"]["branch"] == pytest.approx(np.linalg.norm(g @ model[0].branch.weight.numpy()))
+
+
 def test_blocks_that_do_not_exist():
     with pytest.raises(ValueError, match=r"record: no blocks called \['nowhere'\]; name modules .* such as blocks"):
         flow.record(models.plain(8, width=4, in_channels=1, rng=0), ["nowhere"])

@@ -113,6 +113,15 @@ def test_a_unit_that_is_off_sends_zero_whatever_comes(size):
     np.testing.assert_array_equal(dx.numpy(), x.data > 0)
 
 
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_a_choice_is_the_same_for_few_and_for_many(size):
+    x, numbers = np.arange(size), np.arange(size) % 3
+    for a, condition in ((x, x > 2), (x * 0.5, x > 2), (x * 0.5, numbers)):
+        chosen, expected = tr.where(condition, tr.tensor(a), 0.0), np.where(condition, a, 0.0)
+        assert chosen.dtype == expected.dtype
+        np.testing.assert_array_equal(chosen.numpy(), expected)
+
+
 def test_nan_and_infinity_stay_what_they_are():
     x = np.ones((1, 1, 4, 4))
     x[0, 0, 1, 1], x[0, 0, 3, 3] = np.nan, np.inf

@@ -34,16 +34,14 @@ class Recording(Observer):
         names = {name for name, _ in model.named_modules()}
         if blocks is None:
             inside = getattr(model, "blocks", model)
-            blocks = [f"{'blocks.' if inside is not model else ''}{name}" for name, _ in inside.named_children()] or [
-                ""
-            ]
+            start = "" if inside is model else "blocks."
+            blocks = [start + name for name, _ in inside.named_children()] or [""]
         unknown = [name for name in blocks if name not in names]
         if unknown or not blocks:
             known = ", ".join(sorted(names - {""})[:8]) or "'' (the model itself)"
             raise ValueError(f"record: no blocks called {unknown}; name modules of the model, such as {known}")
         self.blocks = blocks
         self.residual = [name for name, module in model.named_modules() if isinstance(module, nn.Residual)]
-        self._leaves = {parameter.node for parameter in model.parameters()}
         self._enclosing: dict[str | None, tuple[list[str], list[str]]] = {}
         self.clear()
 
@@ -77,7 +75,7 @@ class Recording(Observer):
 
     def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
         _, residual = self._around(consumer.path)
-        if not residual or producer in self._leaves:
+        if not residual or _is_parameter(producer):
             return
         inside = self._around(producer.path)[1]
         for name in residual:
@@ -105,6 +103,10 @@ class Recording(Observer):
             found = [b for b in self.blocks if b in names], [r for r in self.residual if r in names]
             self._enclosing[path] = found
         return found
+
+
+def _is_parameter(node: Node) -> bool:
+    return node.owner is not None and isinstance(node.owner(), nn.Parameter)
 
 
 def _role(residual: str, consumer: Node, arg_index: int) -> str | None:

@@ -167,7 +167,8 @@ abs.vjp(x=lambda g, x: g * sign(x))
 @primitive(broadcasts=True)
 def where(condition, a, b):
     """a where the condition holds, else b."""
-    if type(b) is float and b == 0 and getattr(a, "size", 0) > 4096 and np.shape(condition) == a.shape:
+    many = type(b) is float and b == 0 and getattr(a, "size", 0) > 4096
+    if many and a.dtype.kind == "f" and getattr(condition, "shape", ()) == a.shape and condition.dtype.kind == "b":
         return _masked(a, condition)
     return namespace(condition, a, b).where(condition, a, b)
 

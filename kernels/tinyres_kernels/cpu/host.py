@@ -1,9 +1,11 @@
 """What the compiled code may use: vector width and registers of the target, and how to run a loop in parallel."""
 
+import hashlib
 import importlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -62,7 +64,8 @@ def _after_fork() -> None:
     _forked = True  # a forked child that enters an OpenMP region is killed
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def threads(multiplications: float = float("inf")) -> int:
@@ -70,18 +73,25 @@ def threads(multiplications: float = float("inf")) -> int:
     return 1 if _forked or not PARALLEL or multiplications < WORTH_A_THREAD else int(numba.get_num_threads())
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function whose outer `prange` runs over its first argument, a number of threads: 1 runs it serially.
+# What is compiled from one file also depends on the tiles of another, of which Numba's cache on disk knows nothing.
+_TILES = hashlib.sha256(Path(__file__).with_name("simd.py").read_bytes()).hexdigest()[:8]
 
-    Compiled code is kept on disk. No fastmath: NaN and Inf stay what they are.
+
+def compiled(function: Callable[..., Any], variant: str = "", **options: Any) -> Callable[..., Any]:
+    """Compile a module-level function and keep the code on disk. No fastmath: NaN and Inf stay what they are.
+
+    Numba files the code under the function's name, whatever the options and the tiles: each gets a name of its own.
     """
-    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
-    # Numba files compiled code under the function's name, whatever the options: each version needs one of its own.
     copy = FunctionType(function.__code__, function.__globals__)
-    copy.__name__ = copy.__qualname__ = f"{function.__name__}_serial"
-    copy.__module__ = function.__module__
-    serial = numba.njit(**options)(copy)
-    parallel = numba.njit(parallel=True, **options)(function)
+    copy.__name__ = copy.__qualname__ = f"{function.__name__}{variant}_{_TILES}"
+    copy.__module__, copy.__doc__ = function.__module__, function.__doc__
+    made: Callable[..., Any] = numba.njit(cache=True, error_model="numpy", nogil=True, **options)(copy)
+    return made
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function whose outer `prange` runs over its first argument, a number of threads: 1 runs it serially."""
+    serial, parallel = compiled(function, "_serial"), compiled(function, parallel=True)
 
     def call(count: int, *args: Any) -> Any:
         return (parallel if count > 1 else serial)(count, *args)

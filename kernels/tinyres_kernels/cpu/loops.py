@@ -1,9 +1,8 @@
 """The compiled loops around the micro-kernels. Module-level functions, so that Numba keeps them on disk."""
 
-import numba
 from numba import prange
 
-from tinyres_kernels.cpu.host import TARGET, kernel
+from tinyres_kernels.cpu.host import TARGET, compiled, kernel
 from tinyres_kernels.cpu.simd import dot_tile, outer_tile
 
 # Sizes of tiles: as many accumulators as the registers hold beside the operands.
@@ -18,7 +17,7 @@ _P1, _P2 = PIXELS[1], PIXELS[2]
 _O1, _O2 = outer_tile(TAPS[1], 1), outer_tile(TAPS[2], 2)
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail):
     """The micro-kernel of this size."""
     if vectors == 1:
@@ -40,7 +39,7 @@ def _tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o
         _D2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@compiled
 def _copy_padded(x, start, H, W, C, top, left, span, across, buffer, at):
     """The window of `span` rows and `across` columns whose corner lies (top, left) outside of the image, with zeros."""
     first, last = max(0, left), max(0, min(across, left + W))
