@@ -63,6 +63,26 @@ def test_observers_see_contributions_before_they_are_added():
     assert len(watch.forward) == 2  # not watching any more
 
 
+def test_an_older_node_waits_for_the_younger_ones_that_use_it():
+    """In p * tanh(p) the product names the older node first; its total is told once, when tanh has sent its part."""
+    told = []
+
+    class Watch(tr.Observer):
+        def on_cotangent(self, node, total):
+            told.append((node, total))
+
+    x = leaf(3)
+    p = tr.exp(x)
+    y = p * tr.tanh(p)
+    with Watch():
+        (g,) = tr.grad(y, x, np.ones(3))
+    t = np.tanh(p.data)
+    totals = [total for node, total in told if node is p.node]
+    assert len(totals) == 1
+    np.testing.assert_allclose(totals[0], t + p.data * (1 - t * t), rtol=1e-14)
+    np.testing.assert_allclose(g.numpy(), totals[0] * p.data, rtol=1e-14)
+
+
 def test_a_sums_arguments_receive_equal_cotangents_and_the_routes_differ_where_they_rejoin():
     x, w = leaf(4), leaf(4, seed=1)
     branch = tr.tanh(x * w)
