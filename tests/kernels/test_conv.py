@@ -77,7 +77,7 @@ def triple(rung, case, x, w, g):
 @example(make(2, (6, 6), (4, 4), 2, 2, (2, 2), (1, 1), (1, 1), 1), "plain", 1, "d")  # a generator's layer
 def test_im2col_is_the_reference_whatever_the_layout_and_the_budget(case, layout, budget, dtype):
     x, w, g = case.arrays(dtype)
-    with mock.patch.object(im2col, "BUDGET", budget):
+    with mock.patch.object(im2col.conv, "BUDGET", budget):
         got = triple(im2col, case, *map(LAYOUTS[layout], (x, w, g)))
     eps = np.finfo(dtype).eps
     for a, b in zip(got, triple(reference, case, x, w, g), strict=True):

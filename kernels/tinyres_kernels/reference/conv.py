@@ -1,0 +1,82 @@
+"""Convolution and its two adjoints, one output element at a time."""
+
+from numpy import ndindex
+
+from tinyres_kernels.geometry import Pair, conv_axes
+from tinyres_kernels.namespace import Array
+
+
+def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+    """Cross-correlation of images with kernels; the kernel is not flipped.
+
+        out[n, oh, ow, o] = sum over kh, kw, c of  x[n, oh*sh - ph + kh*dh, ow*sw - pw + kw*dw, k*C/groups + c]
+                                                 * w[kh, kw, c, o]
+
+    with zeros outside the image, and k = o // (O / groups): group k's outputs read group k's inputs only.
+
+    x (N, H, W, C), w (KH, KW, C/groups, O), out (N, OH, OW, O).
+    Cost: N OH OW O * KH KW C/groups multiplications; x and w read once, out written once.
+    """
+    rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
+    CG, OG = w.shape[2], w.shape[3] // groups
+    xs, ws = x.tolist(), w.tolist()
+    for n, oh, ow, o in ndindex(out.shape):
+        c0 = o // OG * CG  # the first input channel of o's group
+        out[n, oh, ow, o] = sum(
+            xs[n][h][i][c0 + c] * ws[kh][kw][c][o]
+            for kh, h in rows.window(oh)
+            for kw, i in cols.window(ow)
+            for c in range(CG)
+        )
+    return out
+
+
+def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+    """The adjoint of `conv2d` in x, which is also transposed convolution: <g, conv2d(x, w)> = <conv2d_dx(g, w), x>.
+
+        out[n, h, w', k*C/groups + c] = sum over kh, kw and the outputs o of group k of  g[n, oh, ow, o]
+                                                                                     * w[kh, kw, c, o]
+
+    where oh*sh - ph + kh*dh = h and ow*sw - pw + kw*dw = w': all windows that read this pixel, through the tap that
+    read it. Pixels that no window reads get zero.
+
+    g (N, OH, OW, O), w (KH, KW, C/groups, O), out (N, H, W, C); H and W are taken from out.
+    Cost: as `conv2d` (less at the rim); g and w read once, out written once.
+    """
+    rows, cols = conv_axes(out.shape, w.shape, g.shape, stride, padding, dilation, groups)
+    CG, OG = w.shape[2], w.shape[3] // groups
+    gs, ws = g.tolist(), w.tolist()
+    for n, h, i, channel in ndindex(out.shape):
+        k, c = divmod(channel, CG)
+        out[n, h, i, channel] = sum(
+            gs[n][oh][ow][o] * ws[kh][kw][c][o]
+            for kh, oh in rows.readers(h)
+            for kw, ow in cols.readers(i)
+            for o in range(k * OG, (k + 1) * OG)
+        )
+    return out
+
+
+def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+    """The adjoint of `conv2d` in w: <g, conv2d(x, w)> = <conv2d_dw(x, g), w>.
+
+        out[kh, kw, c, o] = sum over n, oh, ow of  x[n, oh*sh - ph + kh*dh, ow*sw - pw + kw*dw, k*C/groups + c]
+                                                 * g[n, oh, ow, o]
+
+    with zeros outside the image, and k = o // (O / groups).
+
+    x (N, H, W, C), g (N, OH, OW, O), out (KH, KW, C/groups, O).
+    Cost: as `conv2d`; x and g read once, out written once: the longest sums of the three, into the smallest result.
+    """
+    rows, cols = conv_axes(x.shape, out.shape, g.shape, stride, padding, dilation, groups)
+    CG, OG = out.shape[2], out.shape[3] // groups
+    xs, gs = x.tolist(), g.tolist()
+    for kh, kw, c, o in ndindex(out.shape):
+        channel = o // OG * CG + c
+        out[kh, kw, c, o] = sum(
+            image[h][i][channel] * cotangent[oh][ow][o]
+            for image, cotangent in zip(xs, gs, strict=True)
+            for oh, h in rows.places(kh)
+            for ow, i in cols.places(kw)
+        )
+    return out
