@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # Each floor may import from itself and from the floors before it.
 FLOORS = [
     ["tinyres_kernels"],
-    ["context", "backend"],
+    ["context", "memory", "backend"],
     ["node", "tensor"],
     ["autograd"],
     ["ops"],

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from tinyres_kernels.namespace import namespace
 
+from tinyres import memory
 from tinyres.context import context, current
 
-__all__ = ["RUNGS", "device_of", "kernels", "kernels_for", "namespace", "to_device"]
+__all__ = ["RUNGS", "device_of", "empty", "kernels", "kernels_for", "namespace", "to_device"]
 
 RUNGS = ("reference", "im2col", "cpu")  # from the one to read to the one to use
 _COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the compiled rung is made for
@@ -55,6 +56,12 @@ def kernels(name: str) -> Iterator[None]:
         raise ValueError(f"kernels: no rung called {name!r}; there are {', '.join(RUNGS)}")
     with context(kernels=name):
         yield
+
+
+def empty(shape: tuple[int, ...], like: Any) -> Any:
+    """An array to be written into, of the dtype and on the device of `like`; large ones in recycled memory."""
+    xp = namespace(like)
+    return memory.empty(shape, like.dtype) if xp is np else xp.empty(shape, like.dtype)
 
 
 def device_of(array: Any) -> str:

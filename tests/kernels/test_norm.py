@@ -1,4 +1,6 @@
-"""Batch norm and its adjoint on every rung of the CPU."""
+"""Batch norm, with what follows it, and its adjoint on every rung of the CPU."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -7,46 +9,70 @@ from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
 
 RUNGS = pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])
+WAYS = list(itertools.product([True, False], repeat=3))  # training, relu, residual
 
 
-def both(rung, x, weight, bias, g, eps=1e-5):
-    for a in (x, weight, bias, g):
-        a.flags.writeable = False
-    y, dx = (np.full(x.shape, np.nan, x.dtype) for _ in range(2))
-    mean, variance, dweight, dbias = (np.full(x.shape[1], np.nan, x.dtype) for _ in range(4))
-    assert rung.batch_norm(x, weight, bias, y, mean, variance, eps=eps) is y
-    assert rung.batch_norm_dx(g, x, weight, mean, variance, dx, dweight, dbias, eps=eps) is dx
-    return y, mean, variance, dx, dweight, dbias
+def both(rung, x, weight, bias, residual, g, mean, variance, y=None, *, eps=1e-5, training=True, relu=False):
+    """Everything that the two kernels write; the backward one is given `y` where the rungs' might differ in sign."""
+    for a in (x, weight, bias, residual, g):
+        if a is not None:
+            a.flags.writeable = False
+    out, dx, dresidual = (np.full(x.shape, np.nan, x.dtype) for _ in range(3))
+    dweight, dbias = (np.full(x.shape[1], np.nan, x.dtype) for _ in range(2))
+    dresidual = None if residual is None else dresidual
+    mean, variance = (np.full_like(v, np.nan) if training else v.copy() for v in (mean, variance))
+    how = {"eps": eps, "training": training, "relu": relu}
+    assert rung.batch_norm(x, weight, bias, residual, out, mean, variance, **how) is out
+    y = out if y is None else y
+    assert rung.batch_norm_dx(g, x, y, weight, mean, variance, dx, dweight, dbias, dresidual, **how) is dx
+    return [out, mean, variance, dx, dweight, dbias, *([] if dresidual is None else [dresidual])]
 
 
-def arrays(M, C, seed, dtype):
-    draw = np.random.default_rng(seed).standard_normal
-    return [draw(s).astype(dtype) for s in ((M, C), C, C, (M, C))]
+def arrays(M, C, seed, dtype, with_residual=False):
+    rng = np.random.default_rng(seed)
+    x, weight, bias, residual, g, mean = (
+        rng.standard_normal(s).astype(dtype) for s in ((M, C), C, C, (M, C), (M, C), C)
+    )
+    return x, weight, bias, residual if with_residual else None, g, mean, rng.uniform(0.5, 2, C).astype(dtype)
 
 
 @RUNGS
-@settings(max_examples=60, deadline=None)
-@given(M=st.integers(2, 70), C=st.integers(1, 40), seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from("fd"))
-def test_it_is_the_reference(rung, M, C, seed, dtype):
-    given_arrays = arrays(M, C, seed, dtype)
-    given_arrays[0] = given_arrays[0] * 2 + 3
-    for a, b in zip(both(rung, *given_arrays), both(reference, *given_arrays), strict=True):
+@settings(max_examples=80, deadline=None)
+@given(
+    M=st.integers(2, 90),
+    C=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+    dtype=st.sampled_from("fd"),
+    way=st.sampled_from(WAYS),
+)
+def test_it_is_the_reference(rung, M, C, seed, dtype, way):
+    training, relu, with_residual = way
+    x, *rest = arrays(M, C, seed, dtype, with_residual)
+    x = x * 2 + 3
+    expected = both(reference, x, *rest, training=training, relu=relu)
+    found = both(rung, x, *rest, expected[0], training=training, relu=relu)
+    for a, b in zip(found, expected, strict=True):
         assert a.dtype == dtype
         np.testing.assert_allclose(a, b, rtol=0, atol=(3e-3 if M < 6 else 2e-4) if dtype == "f" else 1e-9)
 
 
-def test_the_reference_is_its_definition_and_its_adjoint():
-    x, weight, bias, g = arrays(7, 3, 0, "d")
-    y, mean, variance, dx, dweight, dbias = both(reference, x, weight, bias, g)
+@pytest.mark.parametrize(("training", "relu", "with_residual"), WAYS)
+def test_the_reference_is_its_definition_and_its_adjoint(training, relu, with_residual):
+    x, weight, bias, residual, g, fixed_mean, fixed_variance = arrays(7, 3, 0, "d", with_residual)
+    way = {"training": training, "relu": relu}
+    y, mean, variance, *derivatives = both(reference, x, weight, bias, residual, g, fixed_mean, fixed_variance, **way)
+    dx, dweight, dbias = derivatives[:3]
 
-    def f(x, weight, bias):
-        centred = x - x.mean(0)
-        return centred / np.sqrt((centred**2).mean(0) + 1e-5) * weight + bias
+    def f(x, weight, bias, residual=0.0):
+        mean, variance = (x.mean(0), x.var(0)) if training else (fixed_mean, fixed_variance)
+        plain = (x - mean) / np.sqrt(variance + 1e-5) * weight + bias + residual
+        return np.maximum(plain, 0) if relu else plain
 
-    np.testing.assert_allclose(y, f(x, weight, bias), rtol=1e-12)
-    np.testing.assert_allclose((mean, variance), (x.mean(0), x.var(0)), rtol=1e-12)
-    for k, derivative in enumerate((dx, dweight, dbias)):
-        point = [x, weight, bias]
+    point = [x, weight, bias, *([residual] if with_residual else [])]
+    np.testing.assert_allclose(y, f(*point), rtol=1e-12)
+    expected = (x.mean(0), x.var(0)) if training else (fixed_mean, fixed_variance)
+    np.testing.assert_allclose((mean, variance), expected, rtol=1e-12)
+    for k, derivative in enumerate((dx, dweight, dbias, *derivatives[3:])):
         direction = np.random.default_rng(k).standard_normal(point[k].shape)
         ends = []
         for sign in (1, -1):
@@ -58,7 +84,48 @@ def test_the_reference_is_its_definition_and_its_adjoint():
 def test_a_large_mean_costs_no_digits():
     x = (np.random.default_rng(0).standard_normal((4096, 16)) + 1000).astype("f")
     one, zero = np.ones(16, "f"), np.zeros(16, "f")
-    y = both(cpu, x, one, zero, x.copy())[0]
+    y = both(cpu, x, one, zero, None, x.copy(), zero, one)[0]
     wide = x.astype("d")
     expected = (wide - wide.mean(0)) / np.sqrt(wide.var(0) + 1e-5)
     np.testing.assert_allclose(y, expected, atol=2e-4)  # one rounding of x itself is 6e-5
+
+
+@RUNGS
+def test_a_constant_channel_has_no_variance_and_first_rows_may_be_outliers(rung):
+    x = np.full((300, 2), 7.25, "f")
+    x[:, 1] = np.random.default_rng(0).standard_normal(300)
+    x[:64, 1] += 100
+    one, zero = np.ones(2, "f"), np.zeros(2, "f")
+    y, mean, variance, *_ = both(rung, x, one, zero, None, x.copy(), zero, one)
+    np.testing.assert_array_equal(y[:, 0], 0)
+    assert variance[0] == 0
+    np.testing.assert_allclose(mean, x.astype("d").mean(0), rtol=1e-6)
+    np.testing.assert_allclose(variance[1], x[:, 1].astype("d").var(), rtol=1e-5)
+
+
+@RUNGS
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("row", [0, 200])
+@np.errstate(invalid="ignore")
+def test_what_is_not_finite_stays_in_its_channel_and_passes_the_relu(rung, bad, row):
+    x, weight, bias, residual, g, *fixed = arrays(256, 3, 0, "f", True)
+    x[row, 1] = bad
+    y, mean, variance, dx, *_ = both(rung, x, weight, bias, residual, g, *fixed, relu=True)
+    assert np.isnan(y[:, 1]).all() if np.isnan(bad) else np.isnan(y[row, 1])
+    np.testing.assert_array_equal(mean[1], bad)
+    assert np.isnan(variance[1])
+    for a in (y, dx):
+        assert np.isfinite(a[:, [0, 2]]).all()
+    residual = residual.copy()
+    residual[5, 0] = np.nan
+    x = np.where(np.isfinite(x), x, 0).astype("f")
+    assert np.isnan(both(rung, x, weight, bias, residual, g, *fixed, relu=True)[0][5, 0])
+
+
+@RUNGS
+def test_an_infinite_cotangent_is_lost_where_the_relu_is_off(rung):
+    x, weight, bias, _, g, *fixed = arrays(64, 4, 0, "f")
+    y = both(reference, x, weight, bias, None, g, *fixed, training=False, relu=True)[0]
+    g = np.where(y > 0, g, np.inf).astype("f")
+    dx = both(rung, x, weight, bias, None, g, *fixed, y, training=False, relu=True)[3]
+    assert np.isfinite(dx).all()

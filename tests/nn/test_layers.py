@@ -101,9 +101,9 @@ def test_residual_with_a_projection_and_without_a_graph():
 
 
 def test_residual_never_broadcasts():
-    with pytest.raises(ValueError, match=r"gives \(2, 1\), the identity \(2, 3\).*projection as shortcut"):
+    with pytest.raises(ValueError, match=r"gives \(2, 1\), the residual is \(2, 3\).*projection as shortcut"):
         nn.Residual(nn.Linear(3, 1))(ones(2, 3))
-    with pytest.raises(ValueError, match=r"gives \(2, 1\), the shortcut \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"gives \(2, 1\), the residual is \(2, 4\)"):
         nn.Residual(nn.Linear(3, 1), nn.Linear(3, 4))(ones(2, 3))
 
 

@@ -209,4 +209,23 @@ def normalization_rows() -> None:
         channels = [(x[:, c] - mean[c]) / math.sqrt(var[c] + 1e-5) * w[c] + b[c] for c in range(2)]
         return np.stack(channels, axis=1)
 
-    row("", in_evaluation, affine, normal(2, 2, 2, 2), normal(2), normal(2), case="batch_norm in evaluation")
+    row("batch_norm", in_evaluation, affine, normal(2, 2, 2, 2), normal(2), normal(2), case="in evaluation")
+
+    def with_sum(x: Any, w: Any, b: Any, residual: Any) -> Any:
+        return tr.batch_norm(x, weight=w, bias=b, residual=residual)
+
+    def with_all(x: Any, w: Any, b: Any, residual: Any) -> Any:
+        return tr.batch_norm(x, weight=w, bias=b, residual=residual, relu=True)
+
+    def with_all_in_evaluation(x: Any, w: Any, b: Any, residual: Any) -> Any:
+        statistics = mean.astype(x.dtype), var.astype(x.dtype)
+        return tr.batch_norm(x, *statistics, w, b, training=False, residual=residual, relu=True)
+
+    inputs = normal(3, 2, 2, 2), away(2), normal(2), normal(3, 2, 2, 2)
+    row("batch_norm", with_sum, lambda x, w, b, r: norm_oracle(x, w, b) + r, *inputs, case="and sum")
+    row("batch_norm", with_all, lambda x, w, b, r: np.maximum(norm_oracle(x, w, b) + r, 0), *inputs,
+        case="and sum and relu")  # fmt: skip
+    row("batch_norm", with_all_in_evaluation, lambda x, w, b, r: np.maximum(affine(x, w, b) + r, 0), *inputs,
+        case="in evaluation, and sum and relu")  # fmt: skip
+    row("batch_norm", lambda x: tr.batch_norm(x, relu=True), lambda x: np.maximum(norm_oracle(x), 0), normal(5, 3),
+        case="and relu")  # fmt: skip

@@ -150,7 +150,13 @@ def images():
         "batch_norm": lambda x, w, b: F.batch_norm(x, None, None, w, b, True),
         "batch_norm: of vectors, eps 0.1": lambda x, w, b: F.batch_norm(x, None, None, w, b, True, eps=0.1),
         "batch_norm: neither weight nor bias": lambda x: F.batch_norm(x, None, None, training=True),
-        "batch_norm in evaluation": lambda x, w, b: F.batch_norm(x, *running, w, b, False),
+        "batch_norm: and sum": lambda x, w, b, r: F.batch_norm(x, None, None, w, b, True) + r,
+        "batch_norm: and sum and relu": lambda x, w, b, r: F.relu(F.batch_norm(x, None, None, w, b, True) + r),
+        "batch_norm: in evaluation, and sum and relu": lambda x, w, b, r: (
+            F.relu(F.batch_norm(x, *running, w, b, False) + r)
+        ),
+        "batch_norm: and relu": lambda x: F.relu(F.batch_norm(x, None, None, training=True)),
+        "batch_norm: in evaluation": lambda x, w, b: F.batch_norm(x, *running, w, b, False),
     }.items()  # fmt: skip
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from tinyres import nn
 from tinyres.nn import init
-from tinyres.ops import relu
 
 
 def two_convolutions(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Sequential:
@@ -41,7 +40,7 @@ class Block(nn.Module):
         self.body = body
 
     def forward(self, x: Any) -> Any:
-        return relu(self.body(x))
+        return nn.followed(self.body, x, relu=True)
 
 
 class Stages(nn.Module):

@@ -16,6 +16,7 @@ from tinyres.nn.activation import (
 )  # fmt: skip
 from tinyres.nn.container import ModuleList, Sequential
 from tinyres.nn.dropout import Dropout
+from tinyres.nn.followed import followed
 from tinyres.nn.layers import Conv2d, ConvTranspose2d, Flatten, Identity, Linear, Reshape, Upsample
 from tinyres.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from tinyres.nn.module import Module, Parameter
@@ -29,5 +30,5 @@ __all__ = [
     "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity", "L1Loss", "LeakyReLU", "Linear",
     "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleList", "NLLLoss", "Parameter", "ReLU",
     "Reshape", "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Summary", "Tanh", "Upsample",
-    "init",
+    "followed", "init",
 ]  # fmt: skip

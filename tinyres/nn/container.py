@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, Self
 
+from tinyres.context import current
+from tinyres.nn.activation import ReLU
+from tinyres.nn.followed import followed
 from tinyres.nn.module import Module
 
 
@@ -47,9 +51,24 @@ class Sequential(_Row):
         for name, module in named.items() if named is not None else enumerate(modules):
             self._put(str(name), module)
 
-    def forward(self, x: Any) -> Any:
-        for module in self.children():
-            x = module(x)
+    @property
+    def takes_along(self) -> Any:
+        """What the last module takes along; an empty row nothing."""
+        last = next(reversed(list(self.children())), None)
+        return last.takes_along if last is not None else ()
+
+    def forward(self, x: Any, residual: Any = None, relu: bool = False) -> Any:
+        modules = list(self.children())
+        skip = False
+        for module, following in zip_longest(modules, modules[1:]):
+            if skip:  # a ReLU that the module before it took along
+                skip = False
+            elif following is None:
+                x = followed(module, x, residual, relu)
+            elif type(following) is ReLU and "relu" in module.takes_along and not current().observers:
+                x, skip = followed(module, x, relu=True), True
+            else:
+                x = module(x)
         return x
 
 

@@ -42,6 +42,7 @@ class Module:
     """
 
     training: bool = True
+    takes_along: Any = ()  # which of the arguments residual and relu `forward` has besides; see `followed`
     _name: str = ""  # what the parent calls this module; with two parents, what the later one calls it
     _buffers: tuple[str, ...] = ()
 

@@ -14,6 +14,7 @@ from tinyres.tensor import Tensor
 
 
 class _BatchNorm(Module):
+    takes_along = "residual", "relu"
     _axes = ""  # of x after N and C
     weight: Parameter | None
     bias: Parameter | None
@@ -38,7 +39,7 @@ class _BatchNorm(Module):
         self.register_buffer("running_var", Tensor(np.ones(num_features, np.float32)) if track else None)
         self.register_buffer("num_batches_tracked", Tensor(np.zeros((), np.int64)) if track else None)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, residual: Any = None, relu: bool = False) -> Any:
         if x.ndim != 2 + len(self._axes) or x.shape[1] != self.num_features:
             needed = ", ".join(["N", str(self.num_features), *self._axes])
             raise ValueError(f"{self.label()}: x must have shape ({needed}), got {tuple(x.shape)}")
@@ -51,7 +52,11 @@ class _BatchNorm(Module):
             self.training or self.running_mean is None,
             self.momentum,
             self.eps,
+            residual=residual,
+            relu=relu,
         )
+        if residual is not None and getattr(y, "node", None) is not None:
+            y.node.roles = ("branch", None, None, "skip")
         if self.training and self.num_batches_tracked is not None and not is_replaying():
             count = self.num_batches_tracked.data
             self.num_batches_tracked.data = namespace(count).asarray(count + 1)

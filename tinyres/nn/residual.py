@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyres.nn.followed import followed
 from tinyres.nn.module import Module
 
 
@@ -30,19 +31,10 @@ class Residual(Module):
         self.branch = branch
         self.shortcut = shortcut
 
-    def forward(self, x: Any) -> Any:
-        change = self.branch(x)
-        skip = x if self.shortcut is None else self.shortcut(x)
-        if change.shape != skip.shape:
-            way = "the identity" if self.shortcut is None else "the shortcut"
-            raise ValueError(
-                f"{self.label()}: the branch gives {tuple(change.shape)}, {way} {tuple(skip.shape)}; they must agree: "
-                "pass a projection as shortcut, e.g. nn.Conv2d(in_channels, out_channels, 1, stride)"
-            )
-        y = change + skip
-        if getattr(y, "node", None) is not None:
-            y.node.roles = ("branch", "skip")
-        return y
+    takes_along = ("relu",)
+
+    def forward(self, x: Any, relu: bool = False) -> Any:
+        return followed(self.branch, x, residual=x if self.shortcut is None else self.shortcut(x), relu=relu)
 
 
 __all__ = ["Residual"]

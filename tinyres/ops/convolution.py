@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from tinyres_kernels.geometry import Pair, conv_out
 
 from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import kernels_for, namespace
+from tinyres.backend import empty, kernels_for, namespace
 from tinyres.ops.shape import reshape
 
 
@@ -66,7 +66,7 @@ def conv2d_(x, w, *, geometry):
     stride, padding, dilation, _ = geometry
     OH = conv_out(H, KH, stride[0], padding[0], dilation[0])
     OW = conv_out(W, KW, stride[1], padding[1], dilation[1])
-    out = namespace(x, w).empty((N, OH, OW, O), x.dtype)
+    out = empty((N, OH, OW, O), like=x)
     return channels_first(kernels_for(x, w).conv2d(channels_last(x), _taps_first(w), out, **geometry._asdict()))
 
 
@@ -74,7 +74,7 @@ def conv2d_(x, w, *, geometry):
 def conv2d_dx(dy, w, *, x_hw, geometry):
     """The adjoint of conv2d in its image; also transposed convolution."""
     _check(dy, w)
-    out = namespace(dy, w).empty((dy.shape[0], *x_hw, w.shape[1] * geometry.groups), dy.dtype)
+    out = empty((dy.shape[0], *x_hw, w.shape[1] * geometry.groups), like=dy)
     return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), _taps_first(w), out, **geometry._asdict()))
 
 
@@ -82,7 +82,7 @@ def conv2d_dx(dy, w, *, x_hw, geometry):
 def conv2d_dw(x, dy, *, k_hw, geometry):
     """The adjoint of conv2d in its weight."""
     _check(x, dy)
-    out = namespace(x, dy).empty((*k_hw, x.shape[1] // geometry.groups, dy.shape[1]), x.dtype)
+    out = empty((*k_hw, x.shape[1] // geometry.groups, dy.shape[1]), like=x)
     dw = kernels_for(x, dy).conv2d_dw(channels_last(x), channels_last(dy), out, **geometry._asdict())
     return dw.transpose(3, 2, 0, 1)  # (KH, KW, C, O) -> (O, C, KH, KW)
 

@@ -1,31 +1,42 @@
-"""Batch normalisation (Ioffe & Szegedy 2015): a fused operation, with the composition it must equal."""
+"""Batch normalisation (Ioffe & Szegedy 2015), with the sum and the ReLU that often follow: a fused operation, and the
+composition that it must equal."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import kernels_for, namespace
+from tinyres.backend import empty, kernels_for, namespace
 from tinyres.context import is_replaying
+from tinyres.ops.activation import relu as relu_
 from tinyres.ops.convolution import channels_first, channels_last
 from tinyres.ops.elementwise import sqrt
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import reshape
-from tinyres.tensor import Tensor
+from tinyres.tensor import Tensor, raw
 
 
 def _per_channel(v, ndim):
     return reshape(v, (1, -1) + (1,) * (ndim - 2))
 
 
-def _reference(x, weight, bias, *, eps):
+def _reference(x, weight, bias, residual, *, eps, relu, statistics):
     """The definition, which the fused rules must equal; what is differentiated for orders above the first."""
     axes = (0, *range(2, x.ndim))
-    centred = x - mean(x, axes, keepdims=True)
-    y = centred / sqrt(mean(centred * centred, axes, keepdims=True) + eps)
+    if statistics is None:
+        centred = x - mean(x, axes, keepdims=True)
+        variance = mean(centred * centred, axes, keepdims=True)
+    else:
+        centred, variance = (_per_channel(v, x.ndim) for v in statistics)
+        centred = x - centred
+    y = centred / sqrt(variance + eps)
     if weight is not None:
         y = y * _per_channel(weight, x.ndim)
-    return y if bias is None else y + _per_channel(bias, x.ndim)
+    if bias is not None:
+        y = y + _per_channel(bias, x.ndim)
+    if residual is not None:
+        y = y + residual
+    return relu_(y) if relu else y
 
 
 def _rows(x):
@@ -45,22 +56,29 @@ def _or(value, default, x):
 
 
 @primitive(aux=True, reference=_reference)
-def batch_norm_(x, weight, bias, *, eps, on_statistics):
-    xp, rows = namespace(x), _rows(x)
-    out, centre, variance = xp.empty_like(rows), xp.empty(x.shape[1], x.dtype), xp.empty(x.shape[1], x.dtype)
-    kernels_for(x).batch_norm(rows, _or(weight, 1, x), _or(bias, 0, x), out, centre, variance, eps=eps)
+def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, on_statistics):
+    xp, rows, C = namespace(x), _rows(x), x.shape[1]
+    centre, variance = (xp.empty(C, x.dtype), xp.empty(C, x.dtype)) if statistics is None else statistics
+    other = None if residual is None else _rows(residual)
+    out, weight, bias = empty(rows.shape, like=x), _or(weight, 1, x), _or(bias, 0, x)
+    training = statistics is None
+    kernels_for(x).batch_norm(rows, weight, bias, other, out, centre, variance, eps=eps, training=training, relu=relu)
     if on_statistics is not None:
         on_statistics(centre, variance, rows.shape[0])
     return _unrows(out, x.shape), (centre, variance)
 
 
-def _joint(g, x, weight, aux, eps):
+def _joint(g, x, weight, residual, y, aux, eps, relu, statistics):
     """First order only: the kernel takes the statistics as they came out, which are no constants to the reference."""
     centre, variance = aux
-    xp, rows = namespace(x), _rows(x)
-    dx, dweight, dbias = xp.empty_like(rows), xp.empty_like(centre), xp.empty_like(centre)
-    kernels_for(x).batch_norm_dx(_rows(g), rows, _or(weight, 1, x), centre, variance, dx, dweight, dbias, eps=eps)
-    return _unrows(dx, x.shape), dweight, dbias
+    rows = _rows(x)
+    dx, dweight, dbias = empty(rows.shape, like=x), namespace(x).empty_like(centre), namespace(x).empty_like(centre)
+    dresidual = None if residual is None else empty(rows.shape, like=x)
+    kernels_for(x).batch_norm_dx(
+        _rows(g), rows, _rows(y), _or(weight, 1, x), centre, variance, dx, dweight, dbias, dresidual,
+        eps=eps, training=statistics is None, relu=relu,
+    )  # fmt: skip
+    return _unrows(dx, x.shape), dweight, dbias, None if dresidual is None else _unrows(dresidual, x.shape)
 
 
 batch_norm_.vjp_joint(_joint)
@@ -76,8 +94,13 @@ def batch_norm(
     training: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    residual: Any = None,
+    relu: bool = False,
 ) -> Any:
     """y = (x - mean) / sqrt(var + eps) * weight + bias, a mean and a variance for each channel.
+
+    What often follows is taken along in the same pass over memory: y = max(y + residual, 0), each part if asked for.
 
     In training these are the batch's own, and the gradient passes through them; the running ones move by `momentum`
     towards the batch's (the variance towards the unbiased one). Otherwise the running ones are used, as constants.
@@ -85,21 +108,23 @@ def batch_norm(
     Args:
         x: (N, C) or (N, C, H, W).
         running_mean, running_var, weight, bias: (C,) or None; the running ones are rebound, never written into.
+        residual: of the shape of x (never broadcast), or None.
 
     Raises:
         ValueError: fewer than two values a channel in training (their variance is 0, and so is the gradient).
     """
     if x.ndim not in (2, 4):
         raise ValueError(f"batch_norm: needs (N, C) or (N, C, H, W), got shape {tuple(x.shape)}")
+    if residual is not None and residual.shape != x.shape:
+        raise ValueError(
+            f"batch_norm: residual must have the shape {tuple(x.shape)} of x, got {tuple(residual.shape)}: "
+            "a projection, e.g. a 1x1 convolution, brings it there"
+        )
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training it needs running_mean and running_var")
-        scale = 1 / sqrt(running_var + eps)
-        if weight is not None:
-            scale = scale * weight
-        # The mean first: x * scale - mean * scale would cancel where the mean is large.
-        y = (x - _per_channel(running_mean, x.ndim)) * _per_channel(scale, x.ndim)
-        return y if bias is None else y + _per_channel(bias, x.ndim)
+        statistics = raw(running_mean), raw(running_var)
+        return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=statistics, on_statistics=None)
 
     def update(centre: Any, variance: Any, count: int) -> None:
         if running_mean is not None:
@@ -113,4 +138,5 @@ def batch_norm(
             f"batch_norm: {tuple(x.shape)} has {count} value(s) a channel, training needs at least 2: "
             "use a larger batch, or .eval()"
         )
-    return batch_norm_(x, weight, bias, eps=eps, on_statistics=None if is_replaying() else update)
+    on_statistics = None if is_replaying() else update
+    return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=None, on_statistics=on_statistics)

@@ -1,13 +1,13 @@
 """Batch norm as a few streaming passes; arithmetic is cheap here, and memory is what is counted."""
 
-from typing import Any
-
 import numpy as np
 
 from tinyres_kernels.cpu import rows
 from tinyres_kernels.cpu.conv import check_contiguous, flat
 from tinyres_kernels.cpu.host import threads
 from tinyres_kernels.namespace import Array
+
+NEAR = 64  # rows whose mean is the first guess at the mean of all
 
 
 def _wide(a: Array, fold: int) -> Array:
@@ -19,51 +19,87 @@ def _fold(count: int, channels: int) -> int:
     return next((f for f in (16, 8, 4, 2) if count % f == 0 and f * channels <= 512), 1)
 
 
-def _total(partial: Array, channels: int) -> Array:
-    """Shares of threads, then of folded rows, added in order."""
-    return partial.sum(axis=0).reshape(-1, channels).sum(axis=0)
+def _tile(values: Array, fold: int, dtype: np.dtype) -> Array:
+    return np.tile(values.astype(dtype, copy=False), fold)
 
 
-def batch_norm(x: Array, weight: Array, bias: Array, out: Array, mean: Array, variance: Array, *, eps: float) -> Array:
-    """`reference.batch_norm` in three passes: the mean, the squares around it, the result. 16 M C bytes in float32."""
+def _total(shares: Array, channels: int) -> Array:
+    """(threads, 2, fold C), added up over threads, then over folded rows: (2, C)."""
+    return shares.sum(axis=0).reshape(2, -1, channels).sum(axis=1)
+
+
+def batch_norm(
+    x: Array,
+    weight: Array,
+    bias: Array,
+    residual: Array | None,
+    out: Array,
+    mean: Array,
+    variance: Array,
+    *,
+    eps: float,
+    training: bool,
+    relu: bool,
+) -> Array:
+    """`reference.batch_norm` in two passes: the statistics, the result. 12 M C bytes in float32, 4 more for the sum.
+
+    One pass finds mean and variance from sums of d = x - a and of d^2, where a is a mean of a few rows: sum of
+    (x - mean)^2 = sum of d^2 - (sum of d)^2 / M, in which nothing cancels as long as a is near the mean.
+    """
     check_contiguous(out)
     M, C = x.shape
     fold, count = _fold(M, C), threads(8 * x.size)
     wide = _wide(x, fold)
-    tile: Any = lambda v: np.tile(v.astype(x.dtype, copy=False), fold)
-    partial = np.empty((count, fold * C))
-    rows.sums(count, wide, partial)
-    mean[...] = _total(partial, C) / M
-    rows.squares(count, wide, tile(mean), partial)
-    variance[...] = _total(partial, C) / M
-    rows.normalise(count, wide, tile(mean), tile(weight / np.sqrt(variance + eps)), tile(bias), _wide(out, fold))
+    if training:
+        centre = x[:NEAR].mean(axis=0)
+        centre[~np.isfinite(centre)] = 0
+        shares = np.empty((count, 2, fold * C))
+        rows.moments(count, wide, _tile(centre, fold, x.dtype), np.empty(shares.shape, x.dtype), shares)
+        total, square = _total(shares, C)
+        mean[...] = centre + total / M
+        variance[...] = np.maximum(square / M - (total / M) ** 2, 0)
+    scale = weight / np.sqrt(variance + eps)
+    centre, scale, shift = (_tile(v, fold, x.dtype) for v in (mean, scale, bias))
+    other = wide if residual is None else _wide(residual, fold)
+    rows.normalise(count, wide, other, centre, scale, shift, _wide(out, fold), residual is not None, relu)
     return out
 
 
 def batch_norm_dx(
     g: Array,
     x: Array,
+    y: Array,
     weight: Array,
     mean: Array,
     variance: Array,
     out: Array,
     dweight: Array,
     dbias: Array,
+    dresidual: Array | None,
     *,
     eps: float,
+    training: bool,
+    relu: bool,
 ) -> Array:
-    """`reference.batch_norm_dx` in two passes: the two sums, then the result. 20 M C bytes in float32."""
+    """`reference.batch_norm_dx` in two passes: the two sums, then the result. 20 M C bytes in float32, 8 more for the
+    ReLU, of which `dresidual` needs none but its own 4."""
     check_contiguous(out)
     M, C = x.shape
     fold, count = _fold(M, C), threads(8 * x.size)
-    tile: Any = lambda v: np.tile(v.astype(x.dtype, copy=False), fold)
-    partial = np.empty((2, count, fold * C))
-    rows.products(count, _wide(g, fold), _wide(x, fold), tile(mean), partial)
+    g_rows, x_rows, y_rows, result = (_wide(a, fold) for a in (g, x, y, out))
+    store = relu and dresidual is not None
+    passed = _wide(dresidual, fold) if store else result
+    centre = _tile(mean, fold, x.dtype)
+    shares = np.empty((count, 2, fold * C))
+    rows.products(count, g_rows, x_rows, y_rows, centre, passed, np.empty(shares.shape, x.dtype), shares, store, relu)
+    if store:
+        g_rows, relu = passed, False
+    elif dresidual is not None:
+        dresidual[...] = g
     spread = 1 / np.sqrt(variance.astype(np.float64) + eps)
-    total, along = (_total(share, C) for share in partial)
+    total, along = _total(shares, C)
     dbias[...] = total
     dweight[...] = along * spread
-    slope = along * spread * spread / M
-    rows.combine(count, _wide(g, fold), _wide(x, fold), tile(mean), tile(slope), tile(total / M), tile(weight * spread),
-                 _wide(out, fold))  # fmt: skip
+    slope, drift, scale = (_tile(v, fold, x.dtype) for v in (along * spread**2 / M, total / M, weight * spread))
+    rows.combine(count, g_rows, x_rows, y_rows, centre, slope, drift, scale, result, training, relu)
     return out

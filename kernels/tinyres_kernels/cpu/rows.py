@@ -1,61 +1,105 @@
-"""Compiled passes over a matrix of pixels by channels, for batch norm. Each thread takes a fixed share of the rows, its
-sums are float64 and private, and the shares are added in order: the same bits run after run."""
+"""Compiled passes over a matrix of pixels by channels, for batch norm.
+
+Each thread takes a fixed share of the rows. Sums over a few rows are kept in the arrays' own dtype, where they are
+quick, and then added to float64 totals, private to the thread; the shares are added in order: the same bits run after
+run.
+"""
 
 from numba import prange
 
 from tinyres_kernels.cpu.host import kernel
 
-
-@kernel
-def sums(threads, x, partial):
-    """partial[t, j] = sum of x[:, j] over thread t's rows."""
-    rows, width = x.shape
-    for t in prange(threads):
-        partial[t] = 0
-        for i in range(rows * t // threads, rows * (t + 1) // threads):
-            for j in range(width):
-                partial[t, j] += x[i, j]
+ROWS = 16  # of which a sum is formed in the arrays' own dtype
 
 
 @kernel
-def squares(threads, x, centre, partial):
-    """partial[t, j] = sum of (x[:, j] - centre[j])^2."""
+def moments(threads, x, centre, near, totals):
+    """totals[t, 0] = sum of x - centre over thread t's rows, totals[t, 1] = sum of its square. near: scratch."""
     rows, width = x.shape
     for t in prange(threads):
-        partial[t] = 0
-        for i in range(rows * t // threads, rows * (t + 1) // threads):
+        first, last = rows * t // threads, rows * (t + 1) // threads
+        totals[t] = 0
+        for begin in range(first, last, ROWS):
+            near[t] = 0
+            for i in range(begin, min(begin + ROWS, last)):
+                for j in range(width):
+                    d = x[i, j] - centre[j]
+                    near[t, 0, j] += d
+                    near[t, 1, j] += d * d
             for j in range(width):
-                d = x[i, j] - centre[j]
-                partial[t, j] += d * d
+                totals[t, 0, j] += near[t, 0, j]
+                totals[t, 1, j] += near[t, 1, j]
 
 
 @kernel
-def normalise(threads, x, centre, scale, shift, out):
-    """out = (x - centre) scale + shift."""
+def normalise(threads, x, residual, centre, scale, shift, out, add, relu):
+    """out = f((x - centre) scale + shift + residual)."""
     rows, width = x.shape
     for t in prange(threads):
         for i in range(rows * t // threads, rows * (t + 1) // threads):
-            for j in range(width):
-                out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j]
+            if add and relu:
+                for j in range(width):
+                    value = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
+                    out[i, j] = 0 if value <= 0 else value
+            elif add:
+                for j in range(width):
+                    out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
+            elif relu:
+                for j in range(width):
+                    value = (x[i, j] - centre[j]) * scale[j] + shift[j]
+                    out[i, j] = 0 if value <= 0 else value
+            else:
+                for j in range(width):
+                    out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j]
 
 
 @kernel
-def products(threads, g, x, centre, partial):
-    """partial[0, t] = sum of g, partial[1, t] = sum of g (x - centre)."""
+def products(threads, g, x, y, centre, passed, near, totals, store, relu):
+    """totals[t, 0] = sum of g over thread t's rows, totals[t, 1] = sum of g (x - centre), g being 0 where y <= 0 if
+    `relu`; with `store` that g is written to `passed`."""
     rows, width = x.shape
     for t in prange(threads):
-        partial[:, t] = 0
-        for i in range(rows * t // threads, rows * (t + 1) // threads):
+        first, last = rows * t // threads, rows * (t + 1) // threads
+        totals[t] = 0
+        for begin in range(first, last, ROWS):
+            near[t] = 0
+            for i in range(begin, min(begin + ROWS, last)):
+                if relu and store:
+                    for j in range(width):
+                        value = g[i, j] if y[i, j] > 0 else 0
+                        passed[i, j] = value
+                        near[t, 0, j] += value
+                        near[t, 1, j] += value * (x[i, j] - centre[j])
+                elif relu:
+                    for j in range(width):
+                        value = g[i, j] if y[i, j] > 0 else 0
+                        near[t, 0, j] += value
+                        near[t, 1, j] += value * (x[i, j] - centre[j])
+                else:
+                    for j in range(width):
+                        near[t, 0, j] += g[i, j]
+                        near[t, 1, j] += g[i, j] * (x[i, j] - centre[j])
             for j in range(width):
-                partial[0, t, j] += g[i, j]
-                partial[1, t, j] += g[i, j] * (x[i, j] - centre[j])
+                totals[t, 0, j] += near[t, 0, j]
+                totals[t, 1, j] += near[t, 1, j]
 
 
 @kernel
-def combine(threads, g, x, centre, along, mean, scale, out):
-    """out = (g - mean - (x - centre) along) scale."""
+def combine(threads, g, x, y, centre, along, mean, scale, out, own, relu):
+    """out = (g - mean - (x - centre) along) scale, g being 0 where y <= 0 if `relu`; without `own` just g scale."""
     rows, width = x.shape
     for t in prange(threads):
         for i in range(rows * t // threads, rows * (t + 1) // threads):
-            for j in range(width):
-                out[i, j] = (g[i, j] - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
+            if own and relu:
+                for j in range(width):
+                    value = g[i, j] if y[i, j] > 0 else 0
+                    out[i, j] = (value - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
+            elif own:
+                for j in range(width):
+                    out[i, j] = (g[i, j] - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
+            elif relu:
+                for j in range(width):
+                    out[i, j] = g[i, j] * scale[j] if y[i, j] > 0 else 0
+            else:
+                for j in range(width):
+                    out[i, j] = g[i, j] * scale[j]
