@@ -7,6 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn, optim
+from tinyres.backend import RUNGS
 from tinyres.tensor import wrap
 
 ALL = [
@@ -59,6 +60,56 @@ def test_a_step_rebinds_and_keeps_the_leaf_and_the_dtype(make, dtype):
         np.testing.assert_array_equal(array, copy)
         np.testing.assert_array_equal(p.grad.numpy(), g)
         assert not np.array_equal(p.data, copy)
+
+
+@EACH
+def test_the_layout_of_a_parameter_is_kept_and_every_rung_takes_the_same_step(make):
+    rng = np.random.default_rng(4)
+    start, grads = rng.normal(size=(3, 3, 2, 4)).astype(np.float32), rng.normal(size=(3, 4, 2, 3, 3)).astype(np.float32)
+    found = []
+    for rung in RUNGS:
+        p = nn.Parameter([0.0])
+        p.data = start.transpose(3, 2, 0, 1)  # (O, C, KH, KW), in memory (KH, KW, C, O)
+        optimizer = make([p])
+        with tr.kernels(rung):
+            for g in grads:  # in memory as they are written
+                p.grad = tr.tensor(g)
+                optimizer.step()
+        assert p.data.strides == start.transpose(3, 2, 0, 1).strides
+        assert all(a.strides == p.data.strides for a in optimizer.state[0].values() if isinstance(a, np.ndarray))
+        found.append(p.data)
+    for a in found[1:]:
+        np.testing.assert_allclose(a, found[0], rtol=1e-5, atol=1e-6)
+
+
+@EACH
+@pytest.mark.parametrize("rung", RUNGS)
+def test_a_number_of_numpy_rounds_like_one_of_python(make, rung):
+    found = []
+    for kind in (float, np.float64):
+        p = nn.Parameter(np.random.default_rng(0).normal(size=200).astype(np.float32))
+        optimizer = make([p])
+        optimizer.lr, optimizer.weight_decay = kind(0.1), kind(0.01)
+        with tr.kernels(rung):
+            for k in range(3):
+                give([p], k)
+                optimizer.step()
+        found.append(p.data)
+    np.testing.assert_array_equal(*found)
+
+
+@EACH
+def test_a_snapshot_of_the_state_is_not_written_into(make):
+    params = pair()
+    optimizer = make(params)
+    give(params, 1)
+    optimizer.step()
+    saved = optimizer.state_dict()["state"]
+    copies = [{name: np.copy(a) for name, a in state.items()} for state in saved]
+    optimizer.step()
+    for state, copy in zip(saved, copies, strict=True):
+        for name, a in state.items():
+            np.testing.assert_array_equal(a, copy[name])
 
 
 @EACH

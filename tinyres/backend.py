@@ -20,7 +20,7 @@ from tinyres_kernels.namespace import namespace
 from tinyres import memory
 from tinyres.context import context, current
 
-__all__ = ["RUNGS", "device_of", "empty", "kernels", "kernels_for", "namespace", "to_device"]
+__all__ = ["RUNGS", "device_of", "empty", "in_line", "kernels", "kernels_for", "like_line", "namespace", "to_device"]
 
 RUNGS = ("reference", "im2col", "cpu")  # from the one to read to the one to use
 _COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the compiled rung is made for
@@ -62,6 +62,33 @@ def empty(shape: tuple[int, ...], like: Any) -> Any:
     """An array to be written into, of the dtype and on the device of `like`; large ones in recycled memory."""
     xp = namespace(like)
     return memory.empty(shape, like.dtype) if xp is np else xp.empty(shape, like.dtype)
+
+
+def in_line(*arrays: Any) -> list[Any] | None:
+    """Large arrays as lines in the order in which they lie in memory, if that is the same and without gaps; else None.
+
+    For small ones None, too: a NumPy call costs less than a kernel's.
+    """
+    first = arrays[0]
+    if type(first) is not np.ndarray or first.nbytes < memory.LEAST:
+        return None
+    order = sorted(range(first.ndim), key=lambda axis: -first.strides[axis])
+    lines = []
+    for a in arrays:
+        if type(a) is not np.ndarray or a.dtype != first.dtype or a.shape != first.shape:
+            return None
+        a = a.transpose(order)
+        if not a.flags.c_contiguous:
+            return None
+        lines.append(a.reshape(-1))
+    return lines
+
+
+def like_line(line: Any, array: Any) -> Any:
+    """What was written in the order of `in_line(array)`, with the shape and the strides of `array`."""
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    back = sorted(range(array.ndim), key=order.__getitem__)
+    return line.reshape([array.shape[axis] for axis in order]).transpose(back)
 
 
 def device_of(array: Any) -> str:

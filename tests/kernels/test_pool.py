@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
-from tinyres_kernels import im2col, reference
+from tinyres_kernels import cpu, im2col, reference
+from tinyres_kernels.cpu import host
 from tinyres_kernels.geometry import conv_out
 
-RUNGS = pytest.mark.parametrize("rung", [reference, im2col], ids=["reference", "im2col"])
+RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 
 
 @st.composite
@@ -145,4 +146,49 @@ def test_bad_windows_leave_out_alone(rung, kernel, stride, padding, size):
         rung.avg_pool2d(np.zeros((1, 3, 3, 1)), out, count_include_pad=True, **static)
     with pytest.raises(ValueError):
         rung.max_pool2d(np.zeros((1, 3, 3, 1)), out, np.zeros(out.shape, np.int32), dilation=(1, 1), **static)
+    assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize("dtype", ["f", "d"])
+@pytest.mark.parametrize("C", [1, 7, 8, 16, 33, 70])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "dilation"),
+    [
+        ((9, 8), (2, 2), (2, 2), (0, 0), (1, 1)),
+        ((7, 9), (3, 2), (1, 3), (1, 0), (2, 1)),
+        ((6, 9), (3, 3), (2, 2), (1, 1), (1, 1)),
+        ((5, 6), (5, 6), (1, 1), (0, 0), (1, 1)),
+    ],
+    ids=["2x2", "dilated", "overlapping", "whole image"],
+)
+def test_vectors_of_channels_and_shares_of_threads(monkeypatch, dtype, C, size, kernel, stride, padding, dilation):
+    """What only chooses is the reference bit for bit, and what sums is so within its roundings, on all threads."""
+    monkeypatch.setattr(host, "WORTH_A_THREAD", 0)
+    rng = np.random.default_rng(C)
+    x = rng.choice(np.array([-1, -0.0, 0.0, 0.5, 2, np.inf, -np.inf, np.nan], dtype), (3, *size, C))
+    y = (3, *map(conv_out, size, kernel, stride, padding, dilation), C)
+    static = {"kernel": kernel, "stride": stride, "padding": padding}
+    (out, index), (expected, winners) = (max_pool(r, x, y, {**static, "dilation": dilation}) for r in (cpu, reference))
+    np.testing.assert_array_equal(index, winners)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(np.signbit(out), np.signbit(expected))
+    index = rng.integers(0, kernel[0] * kernel[1], y, dtype=np.int32)
+    u, g = (rng.standard_normal(shape).astype(dtype) for shape in (x.shape, y))
+    calls = [("max_pool2d_take", (u, index), y), ("max_pool2d_dx", (g, index), x.shape)]
+    for name, args, shape in calls:
+        a, b = (run(getattr(r, name), *args, shape=shape, dilation=dilation, **static) for r in (cpu, reference))
+        np.testing.assert_allclose(a, b, rtol=0, atol=0 if name.endswith("take") else 20 * np.finfo(dtype).eps)
+    if dilation == (1, 1):
+        for name, a, shape in (("avg_pool2d", u, y), ("avg_pool2d_dx", g, x.shape)):
+            for pads in (True, False):
+                found = [
+                    run(getattr(r, name), a, shape=shape, count_include_pad=pads, **static) for r in (cpu, reference)
+                ]
+                np.testing.assert_allclose(*found, rtol=0, atol=30 * np.finfo(dtype).eps)
+
+
+def test_the_compiled_rung_refuses_an_out_of_other_strides():
+    x, out = np.zeros((1, 2, 4, 2)), np.full((1, 1, 2, 2), np.nan).transpose(0, 1, 3, 2)
+    with pytest.raises(ValueError, match="contiguous"):
+        cpu.avg_pool2d(x, out, kernel=(2, 2), stride=(2, 2), padding=(0, 0), count_include_pad=True)
     assert np.isnan(out).all()

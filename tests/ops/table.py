@@ -35,6 +35,7 @@ from tests.ops.oracles import (
 )  # fmt: skip
 from tests.ops.table_images import image_rows, normalization_rows
 from tests.ops.table_losses import loss_rows
+from tinyres.ops.activation import relu_dx
 from tinyres.ops.elementwise import move
 
 # -- constants that rows close over ---------------------------------------------------------------------------------
@@ -121,6 +122,9 @@ def elementwise_rows() -> None:
 def activation_rows() -> None:
     shape = {"empty": ((0, 3),)}
     row("relu", tr.relu, each(lambda x: x if x > 0 else 0.0), away(2, 3), **shape)
+    signs = np.array([1.5, -0.5, 2.0, -1.0])
+    row("relu_dx", lambda dy: relu_dx(dy, signs.astype(dy.dtype), slope=0.25),
+        lambda dy: np.where(signs > 0, dy, 0.25 * dy), normal(4))  # fmt: skip
     row("leaky_relu", tr.leaky_relu, each(lambda x: x if x > 0 else 0.01 * x), away(2, 3), **shape)
     row("leaky_relu", lambda x: tr.leaky_relu(x, 0.3), each(lambda x: x if x > 0 else 0.3 * x), away(4),
         case="slope 0.3")  # fmt: skip

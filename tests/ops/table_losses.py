@@ -36,12 +36,12 @@ def loss_rows() -> None:
     }
     for name, function, logits in (("cross_entropy", losses.cross_entropy, True), ("nll_loss", losses.nll_loss, False)):
         for reduction, final in finals.items():
-            row("", lambda x, f=function, r=reduction: f(x, CLASSES, r),
+            row(name if logits else "", lambda x, f=function, r=reduction: f(x, CLASSES, r),
                 lambda x, final=final, logits=logits: final(picked(CLASSES, logits)(x)),
-                normal(4, 3), case=f"{name} {reduction}")  # fmt: skip
-        row("", lambda x, f=function: f(x, PIXEL_CLASSES), lambda x,
+                normal(4, 3), case=reduction if logits else f"{name} {reduction}")  # fmt: skip
+        row(name if logits else "", lambda x, f=function: f(x, PIXEL_CLASSES), lambda x,
             logits=logits: picked(PIXEL_CLASSES, logits)(x).mean(),
-            normal(2, 3, 1, 2), case=f"{name} of pixels")  # fmt: skip
+            normal(2, 3, 1, 2), case="of pixels" if logits else f"{name} of pixels")  # fmt: skip
 
     def inside(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
         return lambda rng: 0.1 + 0.8 * rng.random(shape)
@@ -58,6 +58,8 @@ def loss_rows() -> None:
     }  # fmt: skip
     for name, (function, formula, inputs, targets) in elementwise.items():
         for reduction, final in finals.items():
-            row("", lambda x, t, f=function, r=reduction: f(x, t, reduction=r),
+            fused = name.endswith("logits")
+            row(name if fused else "", lambda x, t, f=function, r=reduction: f(x, t, reduction=r),
                 lambda x, t, formula=formula, final=final: final(each(formula)(x, t)),
-                inputs(2, 3), targets(2, 3), case=f"{name} {reduction}")  # fmt: skip
+                inputs(2, 3), targets(2, 3), case=reduction if fused else f"{name} {reduction}",
+                empty=((0, 3), (0, 3)) if (fused and reduction != "mean") else None)  # fmt: skip

@@ -55,6 +55,7 @@ def elementwise():
         "maximum: a number": lambda x: x.clamp(min=0.1), "minimum: a number": lambda x: x.clamp(max=0.1),
         "clip": lambda x: x.clamp(-0.5, 0.7), "clip: only from below": lambda x: x.clamp(min=0.3),
         "clip: only from above": lambda x: x.clamp(max=0.3),
+        "relu_dx": lambda dy: dy * torch.tensor([1, 0.25, 1, 0.25], dtype=dy.dtype),
         "relu": F.relu, "leaky_relu": F.leaky_relu, "leaky_relu: slope 0.3": lambda x: F.leaky_relu(x, 0.3),
         "elu": F.elu, "elu: alpha 0.4": lambda x: F.elu(x, 0.4), "tanh": torch.tanh, "sigmoid": torch.sigmoid,
         "softplus": F.softplus, "softplus: beta 2.5": lambda x: F.softplus(x, 2.5), "logsigmoid": F.logsigmoid,
@@ -162,14 +163,14 @@ def images():
 
 def losses():
     classes, pixels = torch.as_tensor(CLASSES), torch.as_tensor(PIXEL_CLASSES)
-    for name in ("cross_entropy", "nll_loss"):
+    for name, start in (("cross_entropy", "cross_entropy: "), ("nll_loss", "nll_loss ")):
         f = getattr(F, name)
-        yield f"{name} of pixels", lambda x, f=f: f(x, pixels)
+        yield f"{start}of pixels", lambda x, f=f: f(x, pixels)
         for reduction in ("mean", "sum", "none"):
-            yield f"{name} {reduction}", lambda x, f=f, reduction=reduction: f(x, classes, reduction=reduction)
-    for name in ("mse_loss", "l1_loss", "binary_cross_entropy_with_logits"):
+            yield f"{start}{reduction}", lambda x, f=f, reduction=reduction: f(x, classes, reduction=reduction)
+    for name, end in (("mse_loss", " "), ("l1_loss", " "), ("binary_cross_entropy_with_logits", ": ")):
         for reduction in ("mean", "sum", "none"):
-            yield f"{name} {reduction}", partial(getattr(F, name), reduction=reduction)
+            yield f"{name}{end}{reduction}", partial(getattr(F, name), reduction=reduction)
     for reduction, final in (("mean", torch.mean), ("sum", torch.sum), ("none", lambda v: v)):
         # PyTorch's own has no derivative in its target.
         yield (f"binary_cross_entropy {reduction}",

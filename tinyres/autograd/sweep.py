@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from tinyres.autograd.checkpoint import CHECKPOINT
-from tinyres.backend import namespace
+from tinyres.backend import empty, in_line, kernels_for, like_line, namespace
 from tinyres.context import context, current
 from tinyres.node import Node
 from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap
@@ -68,9 +68,13 @@ class Arrays:
 
     def add(self, total: Any, contribution: Any, fresh: bool) -> Any:
         # Contributions are never written into: `x + x` sends the same array twice, a mean sends a read-only broadcast.
-        if fresh and not isinstance(total, Tensor) and total.ndim and not isinstance(contribution, Tensor):
-            return namespace(total).add(total, contribution, out=total)
-        return total + contribution
+        if isinstance(total, Tensor) or isinstance(contribution, Tensor) or not total.ndim:
+            return total + contribution
+        lines = in_line(total, contribution)
+        if lines is not None:
+            out = lines[0] if fresh else empty(lines[0].shape, like=total)
+            return like_line(kernels_for(*lines).add(*lines, out), total)
+        return namespace(total).add(total, contribution, out=total) if fresh else total + contribution
 
     def apply(self, rule: Any, cotangent: Any) -> Any:
         return rule(cotangent)

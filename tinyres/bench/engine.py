@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.bench.timing import interleave, show
+from tinyres.bench import report
+from tinyres.bench.report import Target
+from tinyres.bench.timing import interleave
 
 LAYERS, WIDTH, BATCH, BURST = 50, 64, 32, 10
-TARGETS = {"PyTorch": 0.8, "NumPy by hand": 1.5}
+TARGETS = {"PyTorch": Target(0.8), "NumPy by hand": Target(1.5)}
 
 Peer = Callable[[], Any]
 
@@ -146,4 +148,9 @@ def main(rounds: int, json_file: Path | None) -> int:
         for a, b in zip(step(), reference, strict=True):
             np.testing.assert_allclose(np.asarray(a), b, rtol=1e-3, atol=1e-4, err_msg=name)
     title = f"{LAYERS} layers x @ w, tanh; width {WIDTH}, batch {BATCH}; forward + backward"
-    return show(title, interleave(found, rounds, BURST), TARGETS, missing, json_file)
+    times = interleave(found, rounds, BURST)
+    to = report.console()
+    to.print(report.race(title, times))
+    document = {"timings": {name: t.to_json() for name, t in times.items()}}
+    report.conclude(to, report.against(times, TARGETS), missing, document, json_file)
+    return 0

@@ -1,6 +1,7 @@
 """`tinyres bench resnet`: a full training step of ResNet-20 on 3x32x32 images, batch 128, float32.
 
-Forward, backward and an SGD step with momentum; PyTorch in both memory formats, on as many threads as the kernels use.
+Forward, backward and an SGD step with momentum; PyTorch in both memory formats and, on demand, compiled, on as many
+threads as the kernels use.
 """
 
 from __future__ import annotations
@@ -13,23 +14,29 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import models, optim
-from tinyres.bench.timing import interleave, show
+from tinyres.bench import peers, process, report
+from tinyres.bench.convolutions import FORMATS
+from tinyres.bench.report import Target
+from tinyres.bench.timing import interleave, timed
 from tinyres.ops import cross_entropy
 
 DEPTH, BATCH = 20, 128
-TARGETS = {"PyTorch": 0.9}
+COMPILED = "torch.compile, channels last"
+TARGETS = {"PyTorch": Target(0.9, 0.6), "torch.compile": Target(1.0, 0.7)}
+
+Step = Callable[[], float]  # gives the loss
 
 
-def problem() -> tuple[Any, Any]:
+def problem(batch: int) -> tuple[Any, Any]:
     """Images (N, 3, 32, 32), channels last in memory, and labels."""
     rng = np.random.default_rng(0)
-    images = rng.standard_normal((BATCH, 32, 32, 3)).astype(np.float32)
-    return images.transpose(0, 3, 1, 2), rng.integers(0, 10, BATCH)
+    images = rng.standard_normal((batch, 32, 32, 3)).astype(np.float32)
+    return images.transpose(0, 3, 1, 2), rng.integers(0, 10, batch)
 
 
-def ours() -> Callable[[], float]:
+def ours(batch: int = BATCH) -> Step:
     """A step that returns the loss."""
-    x, labels = problem()
+    x, labels = problem(batch)
     images, model = tr.tensor(x), models.resnet(DEPTH, rng=0)
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
@@ -43,14 +50,14 @@ def ours() -> Callable[[], float]:
     return step
 
 
-def pytorch(channels_last: bool) -> Callable[[], float]:
-    """The same net, built from the same weights."""
+def pytorch(channels_last: bool, batch: int = BATCH, compiled: bool = False) -> Step:
+    """The same net, built from the same weights; `compiled`: forward and backward by torch.compile."""
     import torch
     from torch.nn import functional
 
-    x, labels = problem()
+    x, labels = problem(batch)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    images, targets = torch.from_numpy(x).to(memory_format=layout), torch.from_numpy(labels)
+    images, targets = torch.from_numpy(x).contiguous(memory_format=layout), torch.from_numpy(labels)
     state = models.resnet(DEPTH, rng=0).state_dict()
     values = {name: torch.from_numpy(value.numpy().copy()) for name, value in state.items()}
     weights = {name: v.contiguous(memory_format=layout) if v.ndim == 4 else v for name, v in values.items()}
@@ -62,7 +69,7 @@ def pytorch(channels_last: bool) -> Callable[[], float]:
         mean, var = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
         return functional.batch_norm(h, mean, var, weights[f"{norm}.weight"], weights[f"{norm}.bias"], True)
 
-    def logits() -> Any:
+    def loss_of(images: Any, targets: Any) -> Any:
         h = torch.relu(normalised(images, "stem.0", "stem.1", 1))
         for k in range((DEPTH - 2) // 2):
             start = f"blocks.{k}.body.branch"
@@ -72,11 +79,14 @@ def pytorch(channels_last: bool) -> Callable[[], float]:
             branch = normalised(branch, f"{start}.3", f"{start}.4", 1)
             skip = functional.pad(h[:, :, ::2, ::2], (0, 0, 0, 0, 0, extra)) if extra else h
             h = torch.relu(branch + skip)
-        return functional.linear(h.mean((2, 3)), weights["head.2.weight"], weights["head.2.bias"])
+        logits = functional.linear(h.mean((2, 3)), weights["head.2.weight"], weights["head.2.bias"])
+        return functional.cross_entropy(logits, targets)
+
+    forward = torch.compile(loss_of) if compiled else loss_of
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = functional.cross_entropy(logits(), targets)
+        loss = forward(images, targets)
         torch.autograd.backward(loss)
         optimizer.step()
         return float(loss.detach())
@@ -84,14 +94,36 @@ def pytorch(channels_last: bool) -> Callable[[], float]:
     return step
 
 
-def main(rounds: int, json_file: Path | None) -> int:
-    """Measure, print the table, and say who is missing."""
-    found, missing = {"tinyres": ours()}, []
-    try:
-        found |= {"PyTorch, channels last": pytorch(True), "PyTorch, channels first": pytorch(False)}
-    except ImportError:
-        missing.append("PyTorch")
-    first = [step() for step in found.values()]  # the same net on the same images has the same loss
-    np.testing.assert_allclose(first, first[0], rtol=1e-4)
-    title = f"ResNet-{DEPTH}, batch {BATCH}, 3x32x32: a full training step"
-    return show(title, interleave(found, rounds, 1), TARGETS, missing, json_file)
+def main(rounds: int, json_file: Path | None, compiled: bool = False, memory: bool = True, batch: int = BATCH) -> int:
+    """Measure, print the tables and verdicts, and say who is missing."""
+    to, torch = report.console(), peers.load_torch()
+    threads, missing = peers.pin_threads(torch), [] if torch else ["PyTorch"]
+    found: dict[str, Step] = {"tinyres": ours(batch)}
+    if torch is not None:
+        found |= {name: pytorch(last, batch) for name, last in FORMATS.items()}
+    if compiled and torch is not None:
+        found[COMPILED] = pytorch(True, batch, compiled=True)
+    losses: dict[str, float] = {}
+    for name, step in list(found.items()):
+        with to.status(f"{name}: first step ..."):
+            try:
+                taken, losses[name] = timed(step)
+            except Exception as error:
+                if name != COMPILED:
+                    raise
+                del found[name]  # most likely there is no C++ compiler here
+                missing.append(f"torch.compile ({type(error).__name__}: {str(error).strip().splitlines()[0]})")
+                continue
+        to.print(f"{name}: first step {taken:.2f} s, not counted below")
+    # The same net on the same images has the same loss.
+    np.testing.assert_allclose(list(losses.values()), losses["tinyres"], rtol=1e-4, err_msg=str(list(losses)))
+    with report.progress(to, "steps", rounds + 3) as tick:
+        times = interleave(found, rounds, tick=tick)
+    to.print(report.race(f"ResNet-{DEPTH}, batch {batch}, 3x32x32: a full training step", times))
+    verdicts = report.against(times, TARGETS)
+    document = {"threads": threads, "timings": {name: t.to_json() for name, t in times.items()}}
+    if memory:
+        measured, more = process.study(to, "resnet", batch, torch, threads)
+        document, verdicts = {**document, **measured}, verdicts + more
+    report.conclude(to, verdicts, missing, document, json_file)
+    return 0

@@ -5,26 +5,48 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import namespace
+from tinyres.backend import empty, in_line, kernels_for, like_line, namespace
 from tinyres.ops.elementwise import erf, where
 
 
 @primitive
 def relu(x):
     """max(x, 0); NaN stays NaN."""
-    return namespace(x).maximum(x, 0)
+    return _relu(x, 0.0)
 
 
-# `where`, not a product with the mask: an infinite cotangent must not turn into NaN at a unit that is off.
-relu.vjp(x=lambda g, y: where(y > 0, g, 0.0))
+relu.vjp(x=lambda g, y: relu_dx(g, y, slope=0.0))
 
 
 @primitive
 def leaky_relu_(x, *, negative_slope):
-    return namespace(x).where(x > 0, x, negative_slope * x)
+    return _relu(x, negative_slope)
 
 
-leaky_relu_.vjp(x=lambda g, x, negative_slope: where(x > 0, g, negative_slope * g))
+leaky_relu_.vjp(x=lambda g, x, negative_slope: relu_dx(g, x, slope=negative_slope))
+
+
+def _relu(x, slope):
+    lines = in_line(x)
+    if lines is not None:
+        return like_line(kernels_for(x).relu(*lines, empty(lines[0].shape, like=x), slope=slope), x)
+    xp = namespace(x)
+    return xp.where(x > 0, x, slope * x) if slope else xp.maximum(x, 0)
+
+
+@primitive
+def relu_dx(dy, x, *, slope):
+    """dy where x > 0, else slope dy: the adjoint of both. It is linear in dy, and x is a constant to it.
+
+    No product with a mask: at slope 0 an infinite cotangent must not turn into NaN at a unit that is off.
+    """
+    lines = in_line(dy, x)
+    if lines is not None:
+        return like_line(kernels_for(dy).relu_dx(*lines, empty(lines[0].shape, like=dy), slope=slope), dy)
+    return where(x > 0, dy, slope * dy if slope else 0.0)
+
+
+relu_dx.vjp(dy=lambda g, x, slope: relu_dx(g, x, slope=slope), x=lambda g, x: where(False, x, 0.0))
 
 
 @public

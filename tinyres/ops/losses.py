@@ -1,4 +1,7 @@
-"""Losses, composed of primitives. The target is converted to the input's dtype and is never broadcast against it."""
+"""Losses: the two from logits fused, with the compositions that they must equal; the others composed of primitives.
+
+A target of numbers is converted to the input's dtype; no target is ever broadcast against its input.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,69 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.primitive import describe, public
-from tinyres.backend import device_of, namespace
+from tinyres.autograd.primitive import describe, primitive, public
+from tinyres.backend import device_of, kernels_for, namespace
 from tinyres.ops.activation import softplus
 from tinyres.ops.elementwise import abs, astype, log, where
 from tinyres.ops.indexing import getitem
 from tinyres.ops.reduction import log_softmax, mean, sum
 from tinyres.tensor import raw
+
+
+def _picked(log_p, *, classes):
+    """-log_p[n, classes[n, ...], ...]."""
+    # An open grid over N and the places behind C, with the class between: one entry for each target.
+    xp = namespace(raw(log_p))
+    grid = [xp.arange(n).reshape((-1,) + (1,) * (classes.ndim - 1 - a)) for a, n in enumerate(classes.shape)]
+    return -getitem(log_p, (grid[0], classes, *grid[1:]))
+
+
+def _contiguous(a):
+    return namespace(a).asarray(a, order="C")  # `ascontiguousarray` would give a single number an axis
+
+
+def _rows(x):
+    """(N, C, ...) as a matrix (M, C) of targets by classes: a view where memory is channels last."""
+    last = namespace(x).ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1))
+    return last.reshape(math.prod(last.shape[:-1]), x.shape[1])
+
+
+def _unrows(rows, shape):
+    last = rows.reshape(shape[0], *shape[2:], shape[1])
+    return last.transpose(0, last.ndim - 1, *range(1, last.ndim - 1))
+
+
+@primitive(aux=True, reference=lambda input, *, classes: _picked(log_softmax(input, 1), classes=classes))
+def cross_entropy_(input, *, classes):
+    xp, rows = namespace(input), _rows(input)
+    out, probabilities = xp.empty(len(rows), input.dtype), xp.empty_like(rows)
+    targets = classes.reshape(-1).astype(np.int64)
+    kernels_for(input).cross_entropy(rows, targets, out, probabilities)
+    return out.reshape(classes.shape), (probabilities, targets)
+
+
+def _logits_dx(g, aux, input_shape):
+    probabilities, targets = aux
+    out = namespace(g).empty_like(probabilities)
+    kernels_for(out).cross_entropy_dx(_contiguous(g.reshape(-1)), probabilities, targets, out)
+    return _unrows(out, input_shape)
+
+
+cross_entropy_.vjp(input=_logits_dx)
+
+
+@primitive(reference=lambda input, target: target * softplus(-input) + (1 - target) * softplus(input))
+def binary_cross_entropy_with_logits_(input, target):
+    x, t = _contiguous(input), _contiguous(target)
+    return kernels_for(x).bce_with_logits(x, t, namespace(x).empty_like(x))
+
+
+def _logit_dx(g, input, target):
+    x, t = _contiguous(input), _contiguous(target)
+    return kernels_for(x).bce_with_logits_dx(_contiguous(g), x, t, namespace(x).empty_like(x))
+
+
+binary_cross_entropy_with_logits_.vjp(input=_logit_dx, target=lambda g, input: -g * input)
 
 
 @public
@@ -68,9 +127,9 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "
     Raises:
         ValueError: the shapes differ.
     """
-    op = "binary_cross_entropy_with_logits"
+    op, input = "binary_cross_entropy_with_logits", _floating(input)
     target = _alike(op, input, target)
-    return _reduce(op, target * softplus(-input) + (1 - target) * softplus(input), reduction)
+    return _reduce(op, binary_cross_entropy_with_logits_(input, target), reduction)
 
 
 @public
@@ -88,12 +147,8 @@ def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) -> Any:
     if input.ndim < 2:
         raise ValueError(f"{op}: input must have shape (N, C) or (N, C, ...), got {describe(raw(input))}")
-    classes = _classes(op, input, target)
-    log_p = log_softmax(input, 1) if logits else input
-    # An open grid over N and the places behind C, with the class between: one entry for each target.
-    xp = namespace(raw(input))
-    grid = [xp.arange(n).reshape((-1,) + (1,) * (classes.ndim - 1 - a)) for a, n in enumerate(classes.shape)]
-    return _reduce(op, -getitem(log_p, (grid[0], classes, *grid[1:])), reduction)
+    classes, input = _classes(op, input, target), _floating(input)
+    return _reduce(op, (cross_entropy_ if logits else _picked)(input, classes=classes), reduction)
 
 
 def _classes(op: str, input: Any, target: Any) -> Any:
@@ -113,6 +168,10 @@ def _classes(op: str, input: Any, target: Any) -> Any:
             f"got values from {classes.min()} to {classes.max()}"
         )
     return classes
+
+
+def _floating(input: Any) -> Any:
+    return input if np.issubdtype(input.dtype, np.floating) else astype(input, np.float64)
 
 
 def _alike(op: str, input: Any, target: Any) -> Any:

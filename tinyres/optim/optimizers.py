@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.backend import namespace
+from tinyres.backend import kernels_for, namespace
 from tinyres.tensor import Array, Tensor
 
 State = dict[str, Any]  # of one parameter: arrays and step counts by name; empty before its first step
@@ -127,13 +127,12 @@ class SGD(Optimizer):
         super().__init__(params, **settings, nesterov=nesterov)
 
     def update(self, p: Array, g: Array, state: State) -> Array:
-        g = _decayed(p, g, self.weight_decay)
-        if self.momentum:
-            old = state.get("momentum_buffer")
-            b = g if old is None else self.momentum * old + (1 - self.dampening) * g
-            state["momentum_buffer"] = b
-            g = g + self.momentum * b if self.nesterov else b
-        return _minus(p, self.lr, g)
+        old, new = state.get("momentum_buffer"), _like(p) if self.momentum else None
+        how = _floats(lr=self.lr, momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay)
+        out: Array = kernels_for(p, g).sgd(p, g, old, _like(p), new, **how, nesterov=self.nesterov)
+        if new is not None:
+            state["momentum_buffer"] = new
+        return out
 
 
 class Adam(Optimizer):
@@ -157,16 +156,18 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(params, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
-    def update(self, p: Array, g: Array, state: State) -> Array:
-        return self._adam(p, _decayed(p, g, self.weight_decay), state)
+    decoupled = False
 
-    def _adam(self, p: Array, g: Array, state: State) -> Array:
-        b1, b2 = self.betas
-        t = state["step"] = state.get("step", 0) + 1
-        m = state["exp_avg"] = _average(state.get("exp_avg"), g, b1)
-        v = state["exp_avg_sq"] = _average(state.get("exp_avg_sq"), g * g, b2)
-        root = namespace(v).sqrt(v) / math.sqrt(1 - b2**t)
-        return _minus(p, self.lr / (1 - b1**t), m / (root + self.eps))
+    def update(self, p: Array, g: Array, state: State) -> Array:
+        step, m, v = state.get("step", 0) + 1, _like(p), _like(p)
+        how = _floats(
+            lr=self.lr, beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, weight_decay=self.weight_decay
+        )
+        how |= {"decoupled": self.decoupled, "step": step}
+        old_m, old_v = state.get("exp_avg"), state.get("exp_avg_sq")
+        out: Array = kernels_for(p, g).adam(p, g, old_m, old_v, _like(p), m, v, **how)
+        state.update(step=step, exp_avg=m, exp_avg_sq=v)
+        return out
 
 
 class AdamW(Adam):
@@ -174,6 +175,8 @@ class AdamW(Adam):
 
     Loshchilov & Hutter 2019, "Decoupled weight decay regularization".
     """
+
+    decoupled = True
 
     def __init__(
         self,
@@ -184,9 +187,6 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
-
-    def update(self, p: Array, g: Array, state: State) -> Array:
-        return self._adam(p * float(1 - self.lr * self.weight_decay), g, state)
 
 
 class RMSprop(Optimizer):
@@ -219,35 +219,32 @@ class RMSprop(Optimizer):
         )
 
     def update(self, p: Array, g: Array, state: State) -> Array:
-        xp = namespace(p)
-        g = _decayed(p, g, self.weight_decay)
-        v = state["square_avg"] = _average(state.get("square_avg"), g * g, self.alpha)
+        new = {"square_avg": _like(p)}
         if self.centered:
-            a = state["grad_avg"] = _average(state.get("grad_avg"), g, self.alpha)
-            v = xp.maximum(v - a * a, 0)  # a constant gradient leaves rounding errors of either sign
-        b = g / (xp.sqrt(v) + self.eps)
+            new["grad_avg"] = _like(p)
         if self.momentum:
-            old = state.get("momentum_buffer")
-            b = state["momentum_buffer"] = b if old is None else self.momentum * old + b
-        return _minus(p, self.lr, b)
+            new["momentum_buffer"] = _like(p)
+        names = ("square_avg", "grad_avg", "momentum_buffer")
+        how = _floats(lr=self.lr, alpha=self.alpha, eps=self.eps, weight_decay=self.weight_decay)
+        how |= _floats(momentum=self.momentum)
+        olds, news = map(state.get, names), map(new.get, names)
+        out: Array = kernels_for(p, g).rmsprop(p, g, *olds, _like(p), *news, **how)
+        state.update(new)
+        return out
 
 
 _BELOW_ONE, _ANY = (0.0, 1.0), (0.0, math.inf)
 _LIMITS = dict.fromkeys(("lr", "weight_decay", "eps", "momentum"), _ANY) | dict.fromkeys(("betas", "alpha"), _BELOW_ONE)
 
 
-def _decayed(p: Array, g: Array, weight_decay: float) -> Array:
-    return g + weight_decay * p if weight_decay else g
+def _like(p: Array) -> Array:
+    """Room in p's memory layout. The gradient may come in another one: the kernel, not the arithmetic, decides."""
+    return namespace(p).empty_like(p)
 
 
-def _average(old: Array | None, new: Array, keep: float) -> Array:
-    """keep * old + (1 - keep) * new, from zero."""
-    return (1 - keep) * new if old is None else keep * old + (1 - keep) * new
-
-
-def _minus(p: Array, lr: float, direction: Array) -> Array:
-    # Into an array of p's layout: the gradient may come in another, and a ufunc left alone chooses between the two.
-    return namespace(p).subtract(p, float(lr) * direction, out=namespace(p).empty_like(p))
+def _floats(**settings: Any) -> dict[str, Any]:
+    """As Python numbers: one that a schedule took from NumPy would turn float32 into float64."""
+    return {name: float(value) for name, value in settings.items()}
 
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]

@@ -5,23 +5,39 @@
     loops.py  the compiled loops around them
     conv.py   the convolutions
     rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them
+    pool.py   the pools, channels innermost
+    loss.py   cross-entropy;   update.py   optimiser steps
 
-Pools come from `im2col`.
+The cross-entropy of a yes or no comes from `im2col`.
 """
 
 from tinyres_kernels.cpu.conv import conv2d, conv2d_dw, conv2d_dx
+from tinyres_kernels.cpu.elementwise import add, relu, relu_dx
+from tinyres_kernels.cpu.loss import cross_entropy, cross_entropy_dx
 from tinyres_kernels.cpu.norm import batch_norm, batch_norm_dx
-from tinyres_kernels.im2col import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
+from tinyres_kernels.cpu.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
+from tinyres_kernels.cpu.update import adam, rmsprop, sgd
+from tinyres_kernels.im2col import bce_with_logits, bce_with_logits_dx
 
 __all__ = [
+    "adam",
+    "add",
     "avg_pool2d",
     "avg_pool2d_dx",
     "batch_norm",
     "batch_norm_dx",
+    "bce_with_logits",
+    "bce_with_logits_dx",
     "conv2d",
     "conv2d_dw",
     "conv2d_dx",
+    "cross_entropy",
+    "cross_entropy_dx",
     "max_pool2d",
     "max_pool2d_dx",
     "max_pool2d_take",
+    "relu",
+    "relu_dx",
+    "rmsprop",
+    "sgd",
 ]

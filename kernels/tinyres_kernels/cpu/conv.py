@@ -9,45 +9,16 @@ core's own cache; weights are packed into panels as wide as a tile; the micro-ke
     conv2d_dw   outer_tile over pixels, a private sum for each thread, added up in a fixed order
 """
 
-import threading
-from typing import Any
-
 import numpy as np
 
 from tinyres_kernels import im2col
-from tinyres_kernels.cpu import loops
+from tinyres_kernels.cpu import loops, winograd
 from tinyres_kernels.cpu.host import TARGET, threads
+from tinyres_kernels.cpu.memory import check_contiguous, flat, scratch
 from tinyres_kernels.geometry import Pair, conv_axes
 from tinyres_kernels.namespace import Array
 
 IMAGES_BYTES = 512 * 1024  # of padded images that a thread works on at once: they and a panel stay in its cache
-
-_own = threading.local()
-
-
-def _scratch(dtype: Any, size: int) -> Array:
-    """A buffer of this thread's, kept from call to call: fresh memory would cost a page fault every 4 KB."""
-    found = getattr(_own, "buffer", None)
-    if found is None or found.nbytes < size * np.dtype(dtype).itemsize:
-        found = _own.buffer = np.empty(size * np.dtype(dtype).itemsize, np.uint8)
-    return found.view(dtype)
-
-
-def flat(a: Array) -> Array:
-    """The array as one line. Compiled code is made for writable arrays only, though it writes to none of these."""
-    line = a.reshape(-1)
-    if not line.flags.writeable:
-        line = line.view()
-        try:
-            line.flags.writeable = True
-        except ValueError:  # read-only to the bottom
-            line = line.copy()
-    return line
-
-
-def check_contiguous(out: Array) -> None:
-    if not out.flags.c_contiguous:
-        raise ValueError(f"out must be C-contiguous to be written in place, got strides {out.strides} for {out.shape}")
 
 
 def _vectors(channels: int, lanes: int) -> int:
@@ -104,13 +75,14 @@ def _dot(
     reach = (OH - 1) * stride[0] + (KH - 1) * dilation[0] + 1
     direct = padding == (0, 0) and reach <= H and across <= W  # no window leaves the image, so no copy is needed
     batch = 1 if blocks > 1 else max(1, min(IMAGES_BYTES // (image * x.itemsize), -(-N // count)))
-    buffers = _scratch(x.dtype, 1 if direct else count * batch * image)
+    buffers = scratch("images", x.dtype, 1 if direct else count * batch * image)
     merged = groups == 1 and dilation[1] == 1
+    in_row = vectors == 1 and KW == 3 and stride[1] == dilation[1] == 1 and OW >= loops.ROW
     loops.dot(
         count, flat(x), panels.reshape(-1), out.reshape(-1), buffers,
         (N, H, W, C), (OH, OW, groups, OG), (KH, KW, CG), (*stride, *padding, *dilation),
         (first_h, first_w, step_h, step_w, out.shape[1], out.shape[2], out.shape[3]),
-        (batch, blocks, span, across), (vectors, vectors * lanes, pixels, paired, direct, merged),
+        (batch, blocks, span, across), (vectors, vectors * lanes, pixels, paired, direct, merged, in_row),
     )  # fmt: skip
 
 
@@ -121,6 +93,8 @@ def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilat
     KH, KW, CG, O = w.shape
     if not x.size or not out.size:
         out.fill(0)
+        return out
+    if winograd.worthwhile(x, (KH, KW), (CG, O), stride, dilation, groups) and winograd.convolve(x, w, out, padding):
         return out
     weights = w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 2, 4)
     _dot(x, weights, out, ((0, 0), (1, 1), (rows.out, cols.out)), stride, padding, dilation)
@@ -137,6 +111,10 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
         out.fill(0)
         return out
     KH, KW, CG, O = w.shape
+    if max(padding) <= 2 and winograd.worthwhile(g, (KH, KW), (O, CG), stride, dilation, groups):
+        flipped = w[::-1, ::-1].transpose(0, 1, 3, 2)
+        if winograd.convolve(g, flipped, out, (2 - padding[0], 2 - padding[1])):
+            return out
     by_group = w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 4, 2)  # (G, KH, KW, in, out)
     for a in range(stride[0]):
         for b in range(stride[1]):
@@ -174,12 +152,16 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     if not x.size or not g.size:
         out.fill(0)
         return out
+    wins = winograd.worthwhile(x, (KH, KW), (CG, O), stride, dilation, groups)
+    if wins and winograd.weight_gradient(x, g, out, padding):
+        return out
     lanes = TARGET.lanes * 4 // x.itemsize
     vectors = _vectors(OG, lanes)
     taps = loops.TAPS[vectors]
     merged = groups == 1 and dilation[1] == 1
     run, columns = (KW * CG, 1) if merged else (CG, KW)
-    padded_run = -(-run // taps) * taps
+    in_row = vectors == 1 and merged and KW == 3 and stride[1] == 1 and OW >= 2 and CG % loops.ROW_TAPS == 0
+    padded_run = run if in_row else -(-run // taps) * taps
     wide = vectors * lanes
     count = min(threads(N * OH * OW * O * KH * KW * CG), N)
     span = (OH - 1) * stride[0] + (KH - 1) * dilation[0] + 1
@@ -189,10 +171,10 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     batch = max(1, min(IMAGES_BYTES // (image * x.itemsize), -(-N // count)))
     private = groups * KH * columns * -(-OG // wide) * padded_run * wide
     share = 0 if direct else batch * image + padded_run
-    buffers = _scratch(x.dtype, count * (private + share))
+    buffers = scratch("images", x.dtype, count * (private + share))
     loops.outer(
         count, flat(x), flat(g), out.reshape(-1), buffers,
         (N, H, W, C), (OH, OW, groups, OG), (KH, KW, CG), (*stride, *padding, *dilation),
-        (batch, span, across, private, share), (vectors, wide, taps, columns, padded_run, direct),
+        (batch, span, across, private, share), (vectors, wide, taps, columns, padded_run, direct, in_row),
     )  # fmt: skip
     return out

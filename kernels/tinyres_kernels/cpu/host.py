@@ -73,17 +73,19 @@ def threads(multiplications: float = float("inf")) -> int:
     return 1 if _forked or not PARALLEL or multiplications < WORTH_A_THREAD else int(numba.get_num_threads())
 
 
-# What is compiled from one file also depends on the tiles of another, of which Numba's cache on disk knows nothing.
-_TILES = hashlib.sha256(Path(__file__).with_name("simd.py").read_bytes()).hexdigest()[:8]
+# What is compiled from one file also depends on the others, of which Numba's cache on disk knows nothing.
+_SOURCES = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()[:8]
 
 
 def compiled(function: Callable[..., Any], variant: str = "", **options: Any) -> Callable[..., Any]:
     """Compile a module-level function and keep the code on disk. No fastmath: NaN and Inf stay what they are.
 
-    Numba files the code under the function's name, whatever the options and the tiles: each gets a name of its own.
+    Numba files the code under the function's name, whatever the options and the sources: each gets a name of its own.
     """
     copy = FunctionType(function.__code__, function.__globals__)
-    copy.__name__ = copy.__qualname__ = f"{function.__name__}{variant}_{_TILES}"
+    copy.__name__ = copy.__qualname__ = f"{function.__name__}{variant}_{_SOURCES}"
     copy.__module__, copy.__doc__ = function.__module__, function.__doc__
     made: Callable[..., Any] = numba.njit(cache=True, error_model="numpy", nogil=True, **options)(copy)
     return made

@@ -3,7 +3,7 @@
 from numba import prange
 
 from tinyres_kernels.cpu.host import TARGET, compiled, kernel
-from tinyres_kernels.cpu.simd import dot_tile, outer_tile
+from tinyres_kernels.cpu.simd import dot_tile, outer_row, outer_tile, row_tile
 
 # Sizes of tiles: as many accumulators as the registers hold beside the operands.
 if TARGET.registers == 32:
@@ -14,11 +14,15 @@ else:
 _A1, _B1, _C1, _D1 = (dot_tile(pixels, 1) for pixels in PIXELS[1])
 _A2, _B2, _C2, _D2 = (dot_tile(pixels, 2) for pixels in PIXELS[2])
 _P1, _P2 = PIXELS[1], PIXELS[2]
+ROW = PIXELS[1][0]  # pixels of a row tile
+_R = row_tile(ROW)
+ROW_TAPS = 8  # channels of a row of taps
+_OR = outer_row(ROW_TAPS)
 _O1, _O2 = outer_tile(TAPS[1], 1), outer_tile(TAPS[2], 2)
 
 
 @compiled
-def _tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail):
+def tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail):
     """The micro-kernel of this size."""
     if vectors == 1:
         if pixels == _P1[0]:
@@ -80,7 +84,7 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
     sh, sw, ph, pw, dh, dw = moves
     first_h, first_w, step_h, step_w, full_h, full_w, O = grid
     batch, row_blocks, span, across = work
-    vectors, wide, pixels, paired, direct, merged = tiles
+    vectors, wide, pixels, paired, direct, merged, in_row = tiles
     run, columns = (KW * CG, 1) if merged else (CG, KW)
     blocks = (OG + wide - 1) // wide
     panel = KH * KW * CG * wide
@@ -113,10 +117,16 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
                         x_n = corner + (n - n0) * x_image + g * CG
                         o_n = ((n * full_h + first_h + h0 * step_h) * full_w + first_w) * O + g * OG + block * wide
                         rows = h1 - h0
-                        if paired and rows >= 2:
+                        if in_row:
+                            for h in range(rows):
+                                for part in range((OW + ROW - 1) // ROW):
+                                    w = min(part * ROW, OW - ROW)  # the last tile overlaps the one before
+                                    _R(source, x_n + h * sh * x_line + w * C, C, KH, dh * x_line, CG, panels, w0,
+                                       out, o_n + h * o_row + w * o_step, o_step, tail)  # fmt: skip
+                        elif paired and rows >= 2:
                             for pair in range((rows + 1) // 2):
                                 h = min(2 * pair, rows - 2)  # an odd last row is computed along with its neighbour
-                                _tile(vectors, pixels, source, x_n + h * sh * x_line, sw * C, sh * x_line, KH,
+                                tile(vectors, pixels, source, x_n + h * sh * x_line, sw * C, sh * x_line, KH,
                                       dh * x_line, columns, dw * C, run, panels, w0, out, o_n + h * o_row, o_step,
                                       o_row, tail)  # fmt: skip
                         else:
@@ -125,7 +135,7 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
                             for h in range(rows):
                                 for part in range((OW + size - 1) // size):
                                     w = min(part * size, OW - size)  # the last tile overlaps the one before
-                                    _tile(vectors, size, source, x_n + h * sh * x_line + w * sw * C, sw * C,
+                                    tile(vectors, size, source, x_n + h * sh * x_line + w * sw * C, sw * C,
                                           gap * sw * C, KH, dh * x_line, columns, dw * C, run, panels, w0, out,
                                           o_n + h * o_row + w * o_step, o_step, gap * o_step, tail)  # fmt: skip
 
@@ -138,7 +148,7 @@ def outer(threads, x, g, out, buffers, image, result, weight, moves, work, tiles
     KH, KW, CG = weight
     sh, sw, ph, pw, dh, dw = moves
     batch, span, across, private, share = work
-    vectors, wide, taps, columns, padded_run, direct = tiles
+    vectors, wide, taps, columns, padded_run, direct, in_row = tiles
     O = groups * OG
     blocks = (OG + wide - 1) // wide
     for t in prange(threads):
@@ -161,6 +171,13 @@ def outer(threads, x, g, out, buffers, image, result, weight, moves, work, tiles
                         for block in range(blocks):
                             place = ((group * KH + kh) * columns + column) * blocks + block
                             tail = min(wide, OG - block * wide)
+                            if in_row:
+                                for c in range(0, CG, ROW_TAPS):
+                                    _OR(n1 - n0, OH, OW, source, corner + kh * dh * x_line + group * CG + c, x_image,
+                                        sh * x_line, C, g, n0 * OH * OW * O + group * OG, OH * OW * O, OW * O, O,
+                                        buffers, sums + (place * padded_run + c) * wide, CG * wide, wide,
+                                        tail)  # fmt: skip
+                                continue
                             for j in range(0, padded_run, taps):
                                 x0 = corner + kh * dh * x_line + column * dw * C + group * CG + j
                                 g0 = n0 * OH * OW * O + group * OG + block * wide

@@ -3,8 +3,8 @@
 import numpy as np
 
 from tinyres_kernels.cpu import rows
-from tinyres_kernels.cpu.conv import check_contiguous, flat
 from tinyres_kernels.cpu.host import threads
+from tinyres_kernels.cpu.memory import check_contiguous, flat
 from tinyres_kernels.namespace import Array
 
 NEAR = 64  # rows whose mean is the first guess at the mean of all

@@ -4,100 +4,25 @@ Numba's loops do not keep a two-dimensional tile of accumulators in registers; a
 vendor's library must. So the two innermost loops are emitted by hand:
 
     dot_tile    sum over taps:   acc[m, v] += x[pixel m, tap k] * w[tap k, channels v]      (forward, and dx)
+    row_tile    the same for three taps next to each other and one vector of channels
     outer_tile  sum over pixels: acc[j, v] += x[pixel, tap j]   * g[pixel, channels v]      (dw)
+    outer_row   the same for three taps next to each other and one vector of channels
 
 Each step loads a row of vectors, broadcasts one number at a time and issues fused multiply-adds. Accumulators are
 `alloca`s that LLVM promotes to registers, so that the text below is a plain loop nest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from tinyres_kernels.cpu.host import TARGET
-
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
-FLOATS = {types.float32: (ir.FloatType(), 4), types.float64: (ir.DoubleType(), 8)}
-LANES = TARGET.lanes  # of float32; of float64 half as many
+from tinyres_kernels.cpu.emit import I64, Emitter, emitted
 
 
-class _Emitter:
-    """The few vector instructions that both micro-kernels need."""
-
-    def __init__(self, builder: ir.IRBuilder, scalar: Any) -> None:
-        self.b = builder
-        self.element, self.bytes = FLOATS[scalar]
-        self.lanes = lanes = LANES * 4 // self.bytes
-        self.vector = ir.VectorType(self.element, lanes)
-        kind = f"v{lanes}f{8 * self.bytes}"
-        module, pointer = builder.module, self.vector.as_pointer()
-        self.mask_type = ir.VectorType(I1, lanes)
-
-        def declare(name: str, result: Any, arguments: Sequence[Any]) -> Any:
-            return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), name)
-
-        self._fma = declare(f"llvm.fma.{kind}", self.vector, [self.vector] * 3)
-        self._load = declare(f"llvm.masked.load.{kind}.p0", self.vector, [pointer, I32, self.mask_type, self.vector])
-        self._store = declare(
-            f"llvm.masked.store.{kind}.p0", ir.VoidType(), [self.vector, pointer, I32, self.mask_type]
-        )
-
-    def data(self, context: Any, array_type: Any, value: Any) -> Any:
-        return context.make_array(array_type)(context, self.b, value).data
-
-    def at(self, pointer: Any, *offsets: Any) -> Any:
-        for offset in offsets:
-            pointer = self.b.gep(pointer, [ir.Constant(I64, offset) if isinstance(offset, int) else offset])
-        return pointer
-
-    def _splat(self, scalar: Any, vector: Any) -> Any:
-        undefined, zeros = (
-            ir.Constant(vector, ir.Undefined),
-            ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes),
-        )
-        first = self.b.insert_element(undefined, scalar, ir.Constant(I32, 0))
-        return self.b.shuffle_vector(first, undefined, zeros)
-
-    def broadcast(self, pointer: Any) -> Any:
-        return self._splat(self.b.load(pointer), self.vector)
-
-    def masks(self, count: Any, vectors: int) -> list[Any]:
-        """For each vector of a row, which of its lanes belong to the first `count` numbers of the row."""
-        numbers = ir.VectorType(I32, self.lanes)
-        limit = self._splat(self.b.trunc(count, I32), numbers)
-        lanes = [list(range(v * self.lanes, (v + 1) * self.lanes)) for v in range(vectors)]
-        return [self.b.icmp_signed("<", ir.Constant(numbers, lane), limit) for lane in lanes]
-
-    def as_vector(self, pointer: Any) -> Any:
-        return self.b.bitcast(pointer, self.vector.as_pointer())
-
-    def load(self, pointer: Any, mask: Any = None) -> Any:
-        if mask is None:
-            return self.b.load(self.as_vector(pointer), align=self.bytes)
-        zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        return self.b.call(self._load, [self.as_vector(pointer), ir.Constant(I32, self.bytes), mask, zero])
-
-    def store(self, value: Any, pointer: Any, mask: Any = None) -> None:
-        if mask is None:
-            self.b.store(value, self.as_vector(pointer), align=self.bytes)
-        else:
-            self.b.call(self._store, [value, self.as_vector(pointer), ir.Constant(I32, self.bytes), mask])
-
-    def accumulators(self, rows: int, columns: int) -> list[list[Any]]:
-        tile = [[cgutils.alloca_once(self.b, self.vector) for _ in range(columns)] for _ in range(rows)]
-        for place in (place for row in tile for place in row):
-            self.b.store(ir.Constant(self.vector, [0.0] * self.lanes), place)
-        return tile
-
-    def multiply_add(self, a: Any, b: Any, place: Any) -> None:
-        self.b.store(self.b.call(self._fma, [a, b, self.b.load(place)]), place)
-
-
-def dot_tile(pixels: int, vectors: int) -> Callable[..., None]:
+def dot_tile(pixels: int, vectors: int) -> Any:
     """out[pixel m, lane] = sum_{r, c, k} x[x0 + place(m) + r x_row + c x_col + k] * w[w0 + step * wide + lane]
 
     where wide = vectors * lanes and step counts (r, c, k) in order through the packed panel at w0. The first half of
@@ -106,14 +31,14 @@ def dot_tile(pixels: int, vectors: int) -> Callable[..., None]:
     """
     half = (pixels + 1) // 2
 
-    @intrinsic
+    @emitted
     def tile(typing, x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, out, o0, o_step, o_jump, tail):
         number = types.intp
         signature = types.void(x, *[number] * 8, w, number, out, *[number] * 4)
 
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
             x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, out, o0, o_step, o_jump, tail = args
-            e = _Emitter(b, signature.args[0].dtype)
+            e = Emitter(b, signature.args[0].dtype)
             lanes = e.lanes
             weights = b.gep(e.data(context, signature.args[9], w), [w0])
             corner = b.gep(e.data(context, signature.args[0], x), [x0])
@@ -150,14 +75,57 @@ def dot_tile(pixels: int, vectors: int) -> Callable[..., None]:
     return tile
 
 
-def outer_tile(taps: int, vectors: int) -> Callable[..., None]:
+def row_tile(pixels: int) -> Any:
+    """out[o0 + m o_step + lane] =
+        sum_{r, c < 3, k} x[x0 + r x_row + (m + c) x_step + k] * w[w0 + ((3 r + c) run + k) lanes + lane]
+
+    for pixels m next to each other. With one vector of channels `dot_tile` waits for its loads, one for each
+    multiply-add; here a number that was broadcast is multiplied by the weights of all three taps that read it.
+    """
+
+    @emitted
+    def tile(typing, x, x0, x_step, rows, x_row, run, w, w0, out, o0, o_step, tail):
+        number = types.intp
+        signature = types.void(x, *[number] * 5, w, number, out, *[number] * 3)
+
+        def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            x, x0, x_step, rows, x_row, run, w, w0, out, o0, o_step, tail = args
+            e = Emitter(b, signature.args[0].dtype)
+            weights = b.gep(e.data(context, signature.args[6], w), [w0])
+            corner = b.gep(e.data(context, signature.args[0], x), [x0])
+            acc = e.accumulators(pixels, 1)
+            tap = b.mul(run, ir.Constant(I64, e.lanes))
+            with cgutils.for_range(b, rows) as r:
+                start = e.at(corner, b.mul(r.index, x_row))
+                panel = b.gep(weights, [b.mul(r.index, b.mul(tap, ir.Constant(I64, 3)))])
+                with cgutils.for_range(b, run) as k:
+                    row = b.gep(panel, [b.mul(k.index, ir.Constant(I64, e.lanes))])
+                    taps = [e.load(b.gep(row, [b.mul(tap, ir.Constant(I64, c))])) for c in range(3)]
+                    first = b.gep(start, [k.index])
+                    for j in range(pixels + 2):
+                        value = e.broadcast(b.gep(first, [b.mul(x_step, ir.Constant(I64, j))]))
+                        for c in range(3):
+                            if 0 <= j - c < pixels:
+                                e.multiply_add(value, taps[c], acc[j - c][0])
+            (mask,) = e.masks(tail, 1)
+            result = b.gep(e.data(context, signature.args[8], out), [o0])
+            for m in range(pixels):
+                e.store(b.load(acc[m][0]), b.gep(result, [b.mul(o_step, ir.Constant(I64, m))]), mask)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return tile
+
+
+def outer_tile(taps: int, vectors: int) -> Any:
     """sums[s0 + j s_step + lane] += sum_{n, r, c} x[x0 + n x_image + r x_row + c x_step + j] * g[g0 + ... + lane]
 
     for j < taps, over images n, rows r and columns c. Of each row of g the first `tail` numbers are read, the others
     count as 0.
     """
 
-    @intrinsic
+    @emitted
     def tile(
         typing,
         images,
@@ -201,7 +169,7 @@ def outer_tile(taps: int, vectors: int) -> Callable[..., None]:
                 s_step,
                 tail,
             ) = args
-            e = _Emitter(b, signature.args[3].dtype)
+            e = Emitter(b, signature.args[3].dtype)
             lanes = e.lanes
             x_start = b.gep(e.data(context, signature.args[3], x), [x0])
             g_start = b.gep(e.data(context, signature.args[8], g), [g0])
@@ -223,6 +191,67 @@ def outer_tile(taps: int, vectors: int) -> Callable[..., None]:
                 for v in range(vectors):
                     target = e.at(line, v * lanes)
                     e.store(b.fadd(e.load(target), b.load(acc[j][v])), target)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return tile
+
+
+def outer_row(channels: int) -> Any:
+    """sums[s0 + c s_tap + j s_step + lane] +=
+        sum_{n, r, p} x[x0 + n x_image + r x_row + (p + c) x_step + j] * g[g0 + n g_image + r g_row + p g_step + lane]
+
+    for the taps c < 3 of a row of the kernel and j < channels, over images n, rows r and `columns` pixels p (two at
+    least) next to each other. A number that was broadcast is multiplied with all three pixels of g that it belongs to.
+    At the ends of a row it belongs to fewer: they are left out, not multiplied by 0, which would spread NaN.
+    """
+
+    @emitted
+    def tile(typing, images, rows, columns, x, x0, x_image, x_row, x_step, g, g0, g_image, g_row, g_step, sums, s0,
+             s_tap, s_step, tail):  # fmt: skip
+        number = types.intp
+        signature = types.void(*[number] * 3, x, *[number] * 4, g, *[number] * 4, sums, *[number] * 4)
+
+        def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            (images, rows, columns, x, x0, x_image, x_row, x_step, g, g0, g_image, g_row, g_step, sums, s0, s_tap,
+             s_step, tail) = args  # fmt: skip
+            e = Emitter(b, signature.args[3].dtype)
+            x_start = b.gep(e.data(context, signature.args[3], x), [x0])
+            g_start = b.gep(e.data(context, signature.args[8], g), [g0])
+            acc, (mask,) = e.accumulators(3, channels), e.masks(tail, 1)
+            before = [cgutils.alloca_once(b, e.vector) for _ in range(2)]  # the two pixels of g to the left
+
+            def step(x_line: Any, g_line: Any, p: Any, taps: Sequence[int]) -> None:
+                """One pixel of x, for these taps: tap c goes with the pixel of g that lies c to the left."""
+                values = [None, b.load(before[0]), b.load(before[1])]
+                if 0 in taps:
+                    values[0] = e.load(b.gep(g_line, [b.mul(p, g_step)]), mask)
+                pixel = b.gep(x_line, [b.mul(p, x_step)])
+                for j in range(channels):
+                    value = e.broadcast(e.at(pixel, j))
+                    for c in taps:
+                        e.multiply_add(value, values[c], acc[c][j])
+                b.store(values[1], before[1])
+                if 0 in taps:
+                    b.store(values[0], before[0])
+
+            with cgutils.for_range(b, images) as n, cgutils.for_range(b, rows) as r:
+                lines = (
+                    e.at(x_start, b.mul(n.index, x_image), b.mul(r.index, x_row)),
+                    e.at(g_start, b.mul(n.index, g_image), b.mul(r.index, g_row)),
+                )
+                step(*lines, ir.Constant(I64, 0), (0,))
+                step(*lines, ir.Constant(I64, 1), (0, 1))
+                with cgutils.for_range(b, b.sub(columns, ir.Constant(I64, 2))) as p:
+                    step(*lines, b.add(p.index, ir.Constant(I64, 2)), (0, 1, 2))
+                step(*lines, columns, (1, 2))
+                step(*lines, b.add(columns, ir.Constant(I64, 1)), (2,))
+            total = b.gep(e.data(context, signature.args[13], sums), [s0])
+            for c in range(3):
+                for j in range(channels):
+                    target = e.at(total, b.mul(s_tap, ir.Constant(I64, c)), b.mul(s_step, ir.Constant(I64, j)))
+                    e.store(b.fadd(e.load(target), b.load(acc[c][j])), target)
             return context.get_dummy_value()
 
         return signature, generate

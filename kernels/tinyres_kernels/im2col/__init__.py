@@ -10,18 +10,31 @@ depends on the shapes alone.
 """
 
 from tinyres_kernels.im2col.conv import conv2d, conv2d_dw, conv2d_dx
+from tinyres_kernels.im2col.elementwise import add, relu, relu_dx
+from tinyres_kernels.im2col.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
 from tinyres_kernels.im2col.norm import batch_norm, batch_norm_dx
 from tinyres_kernels.im2col.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
+from tinyres_kernels.im2col.update import adam, rmsprop, sgd
 
 __all__ = [
+    "adam",
+    "add",
     "avg_pool2d",
     "avg_pool2d_dx",
     "batch_norm",
     "batch_norm_dx",
+    "bce_with_logits",
+    "bce_with_logits_dx",
     "conv2d",
     "conv2d_dw",
     "conv2d_dx",
+    "cross_entropy",
+    "cross_entropy_dx",
     "max_pool2d",
     "max_pool2d_dx",
     "max_pool2d_take",
+    "relu",
+    "relu_dx",
+    "rmsprop",
+    "sgd",
 ]

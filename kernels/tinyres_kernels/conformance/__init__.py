@@ -1,0 +1,33 @@
+"""Does this kernel do what the specification says? For anyone's: a reader's own, or a new rung's.
+
+    from tinyres_kernels import conformance
+    conformance.assert_conforms(my_conv2d, "conv2d")            # in a test
+    print(conformance.check(my_conv2d, "conv2d"))               # the whole report
+    python -m tinyres_kernels check mymodule:my_conv2d --op conv2d
+
+Every case, a named corner or one drawn by Hypothesis, is put to the kernel three times. Its results must be those of
+the specification (`reference`, in float64) within a few roundings of the terms that they are sums of, satisfy the
+adjoint identities, not depend on what the results held before, and be the same bits again. Nothing beside the results
+may be written to, and shapes that do not belong together must raise ValueError. Kernels get C-contiguous NumPy arrays.
+
+    declare.py   what a declaration of an operation consists of, and one case
+    windows.py   convolutions and pools, declared;   norm.py   batch norm;   ops.py   all of them by name
+    examine.py   one case put to one kernel
+    search.py    the named cases, and the search for a small one that fails
+    picture.py, hints.py, report.py   the text
+"""
+
+try:
+    import hypothesis as _hypothesis  # noqa: F401 (asked for here, so that one message says how to get it)
+except ModuleNotFoundError:
+    raise ModuleNotFoundError(
+        "tinyres_kernels.conformance draws its cases with hypothesis, which is missing: "
+        "pip install 'tinyres[conformance]'",
+        name="hypothesis",
+    ) from None
+
+from tinyres_kernels.conformance.ops import OPS
+from tinyres_kernels.conformance.report import Report
+from tinyres_kernels.conformance.search import assert_conforms, check
+
+__all__ = ["OPS", "Report", "assert_conforms", "check"]

@@ -1,0 +1,192 @@
+"""How an operation is declared to be checked: its shapes, its arguments, its named cases; and one case of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis.strategies import SearchStrategy
+
+from tinyres_kernels import im2col, reference
+from tinyres_kernels.namespace import Array
+
+Structure = dict[str, Any]  # the small numbers that a case is drawn from: kernel=(3, 3), stride=(1, 2), ...
+Shape = dict[str, int]  # a shape whose axes have names: {"n": 2, "h": 5, "w": 5, "c": 3}
+Arrays = dict[str, Array]
+
+# One expression makes the values here and in the snippet that a reader pastes: what is shown is what was run.
+NORMAL = "rng.standard_normal({shape}).astype({dtype!r})"
+
+
+class Arg(NamedTuple):
+    """One positional argument: what it is called, which of the family's shapes it has, and how it is filled.
+
+    `values` is a Python expression, formatted with the shape, the dtype and the structure; it may use `rng`, `np` and
+    the arguments before it. It is empty for an array that the kernel writes.
+    """
+
+    name: str
+    shape: str
+    values: str = NORMAL
+    dtype: str = ""  # the case's own
+
+    @property
+    def written(self) -> bool:
+        return not self.values
+
+
+class Put(NamedTuple):
+    """A value to plant into one of the arrays read: at its first element and its middle one, or in all of it."""
+
+    argument: int
+    value: float
+    everywhere: bool = False
+
+
+@dataclass(frozen=True)
+class Named:
+    """A corner case with a name. `changes` are made to the family's plain structure.
+
+    A case that is `refused` must raise ValueError. `spoil` makes the axis of a shape one longer than it should be.
+    """
+
+    changes: Structure = field(default_factory=dict)
+    put: Put | None = None
+    spoil: tuple[str, str] | None = None
+    refused: bool = False
+    readonly: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """Operations over the same shapes. `shapes` maps a structure to named shapes and the keywords of the call."""
+
+    plain: Structure
+    shapes: Callable[[Structure], tuple[dict[str, Shape], dict[str, Any]]]
+    structures: SearchStrategy[Structure]
+    named: Mapping[str, Named]
+    traits: Mapping[str, Callable[[Structure], bool]]  # what failing cases may have in common
+    grouped: tuple[str, ...] = ()  # axes that `groups` cuts into blocks
+
+
+# How large the numbers are whose rounding a result may show: for a sum, the sum of its terms in absolute value.
+Size = Callable[["Op", Arrays, dict[str, Any], Arrays], Arrays]
+
+
+def terms(op: "Op", inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    """For sums of products: the sum of the terms' absolute values, which is the operation on absolute values."""
+    magnitudes = {name: a if a.dtype.kind == "i" else abs(a) for name, a in inputs.items()}
+    return specification(op.name, magnitudes, expected, keywords, op.order)
+
+
+def exact(op: "Op", inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    """For what selects and never computes: no rounding at all."""
+    return {name: np.zeros(a.shape) for name, a in expected.items()}
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation. `arguments` maps a structure to the positional arguments, None for one that is left out.
+
+    `form` names the multilinear form that the operation is one side of: for each variable, the operation whose result
+    is paired with it. Empty where there is none.
+    """
+
+    name: str
+    family: Family
+    arguments: Callable[[Structure], list[Arg | None]]
+    form: Mapping[str, str] = field(default_factory=dict)
+    size: Size = terms
+    special: tuple[float, ...] = (np.nan, np.inf)
+    named: Mapping[str, Named] = field(default_factory=dict)  # beyond the family's
+
+    @property
+    def order(self) -> list[str]:
+        """The names of all positional arguments: the plain structure leaves none out."""
+        return [arg.name for arg in self.arguments(self.family.plain) if arg]
+
+    @property
+    def cases(self) -> dict[str, Named]:
+        return {**self.family.named, **self.named}
+
+
+def specification(op: str, inputs: Arrays, like: Arrays, keywords: dict[str, Any], order: list[str]) -> Arrays:
+    """What `op` is specified to write, in float64 (and int32): by `reference`, or where that is too slow by `im2col`.
+
+    `like` has the shapes and kinds of the results; `order` the names of all positional arguments,
+    of which None is passed for those that are in neither.
+    """
+    made = {name: np.empty(a.shape, "int32" if a.dtype.kind == "i" else "float64") for name, a in like.items()}
+    wide = {name: a if a.dtype.kind == "i" else a.astype("float64") for name, a in inputs.items()}
+    rung = reference if sum(a.size for a in (*wide.values(), *made.values())) <= 400 else im2col
+    given = {**wide, **made}
+    with np.errstate(all="ignore"):  # a NaN among the inputs is on purpose
+        getattr(rung, op)(*(given.get(name) for name in order), **keywords)
+    return made
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation, a structure and where the values come from: everything that one call needs."""
+
+    op: Op
+    title: str
+    structure: Structure
+    dtype: str = "float64"
+    seed: int = 0
+    put: Put | None = None
+    spoil: tuple[str, str] | None = None
+    refused: bool = False
+    readonly: bool = False
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        return self.op.family.shapes(self.structure)[1]
+
+    @property
+    def arguments(self) -> list[Arg | None]:
+        return self.op.arguments(self.structure)
+
+    def axes(self, arg: Arg) -> Shape:
+        """The argument's shape, its axes by name."""
+        axes = dict(self.op.family.shapes(self.structure)[0][arg.shape])
+        if self.spoil and self.spoil[0] == arg.shape:
+            axes[self.spoil[1]] += 1
+        return axes
+
+    def shape(self, arg: Arg) -> tuple[int, ...]:
+        return tuple(self.axes(arg).values())
+
+    @property
+    def reads(self) -> list[Arg]:
+        return [arg for arg in self.arguments if arg and not arg.written]
+
+    @property
+    def writes(self) -> list[Arg]:
+        return [arg for arg in self.arguments if arg and arg.written]
+
+    @property
+    def elements(self) -> int:
+        """How large the case is: of two that fail, the smaller one is shown."""
+        return sum(prod(self.shape(arg)) for arg in self.reads + self.writes)
+
+    def lines(self) -> list[str]:
+        """The Python lines that make the arrays which are read."""
+        made = [f"rng = np.random.default_rng({self.seed})"]
+        for arg in self.reads:
+            values = arg.values.format(**self.structure, shape=self.shape(arg), dtype=arg.dtype or self.dtype)
+            made.append(f"{arg.name} = {values}")
+        if self.put:
+            arg = self.reads[self.put.argument]
+            shape, value = self.shape(arg), f"{'-' if self.put.value < 0 else ''}np.{abs(self.put.value)}"
+            places = [(0,) * len(shape), tuple(n // 2 for n in shape)] if all(shape) else []
+            chosen = ["..."] if self.put.everywhere else [", ".join(map(str, place)) for place in places]
+            made += [f"{arg.name}[{place}] = {value}" for place in dict.fromkeys(chosen)]
+        return made
+
+    def inputs(self) -> Arrays:
+        """The arrays which are read, by name."""
+        scope: dict[str, Any] = {"np": np}
+        exec("\n".join(self.lines()), scope)
+        return {arg.name: scope[arg.name] for arg in self.reads}

@@ -1,0 +1,122 @@
+"""Batch norm, declared. It is not multilinear, so how far its results are rounded is written out here."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinyres_kernels.conformance.declare import NORMAL, Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+
+POSITIVE = "rng.uniform(0.5, 2, {shape}).astype({dtype!r})"
+
+
+def _shapes(s: Structure) -> tuple[dict[str, Shape], dict[str, Any]]:
+    shapes = {"x": {"m": s["M"], "c": s["C"]}, "channels": {"c": s["C"]}}
+    return shapes, {key: s[key] for key in ("eps", "training", "relu")}
+
+
+def _forward(s: Structure) -> list[Arg | None]:
+    mean, variance = ("", "") if s["training"] else (NORMAL, POSITIVE)
+    return [
+        Arg("x", "x"),
+        Arg("weight", "channels"),
+        Arg("bias", "channels"),
+        Arg("residual", "x") if s["residual"] else None,
+        Arg("out", "x", ""),
+        Arg("mean", "channels", mean),
+        Arg("variance", "channels", variance),
+    ]
+
+
+def _backward(s: Structure) -> list[Arg | None]:
+    mean, variance = ("x.mean(axis=0)", "x.var(axis=0)") if s["training"] else (NORMAL, POSITIVE)
+    return [
+        Arg("g", "x"),
+        Arg("x", "x"),
+        Arg("y", "x", "np.maximum(rng.standard_normal({shape}), 0).astype({dtype!r})"),
+        Arg("weight", "channels"),
+        Arg("mean", "channels", mean),
+        Arg("variance", "channels", variance),
+        Arg("out", "x", ""),
+        Arg("dweight", "channels", ""),
+        Arg("dbias", "channels", ""),
+        Arg("dresidual", "x", "") if s["residual"] else None,
+    ]
+
+
+def _forward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    x, statistics = abs(inputs["x"]), {**inputs, **expected}
+    scale = 1 / np.sqrt(statistics["variance"] + keywords["eps"])
+    mean = x.mean(axis=0) if keywords["training"] else abs(statistics["mean"])
+    units = (x + mean) * scale  # what cancels where they are subtracted
+    squares = (units**2).mean(axis=0) if keywords["training"] else 1  # how uncertain the variance is
+    h = abs(inputs["x"] - statistics["mean"]) * scale
+    made = {
+        "out": abs(inputs["weight"]) * (units + h * squares) + abs(inputs["bias"]) + abs(inputs.get("residual", 0)),
+        "mean": mean,
+        "variance": squares / scale**2,
+    }
+    return {name: made[name] for name in expected}
+
+
+def _backward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    scale = 1 / np.sqrt(inputs["variance"] + keywords["eps"])
+    units = (abs(inputs["x"]) + abs(inputs["mean"])) * scale
+    g, M = abs(np.where(keywords["relu"] & (inputs["y"] <= 0), 0, inputs["g"])), len(inputs["g"])
+    total, along = g.sum(axis=0), (g * units).sum(axis=0)
+    own = total / M + units * along / M if keywords["training"] else 0
+    made = {"out": abs(inputs["weight"]) * scale * (g + own), "dweight": along, "dbias": total, "dresidual": 0 * g}
+    return {name: made[name] for name in expected}
+
+
+PLAIN = {"M": 6, "C": 3, "eps": 1e-5, "training": True, "relu": True, "residual": True}
+NORM = Family(
+    plain=PLAIN,
+    shapes=_shapes,
+    structures=st.fixed_dictionaries(
+        {
+            "M": st.integers(1, 70),
+            "C": st.integers(1, 40),
+            "eps": st.sampled_from([1e-5, 0.1]),
+            "training": st.booleans(),
+            "relu": st.booleans(),
+            "residual": st.booleans(),
+        }
+    ),
+    traits={
+        "training=True": lambda s: bool(s["training"]),
+        "training=False": lambda s: not s["training"],
+        "relu=True": lambda s: bool(s["relu"]),
+        "relu=False": lambda s: not s["relu"],
+        "a residual": lambda s: bool(s["residual"]),
+        "no residual": lambda s: not s["residual"],
+        "several channels": lambda s: s["C"] > 1,
+        "a large eps": lambda s: s["eps"] > 1e-3,
+    },
+    named={
+        "plain": Named(),
+        "read-only inputs": Named(readonly=True),
+        "no residual": Named({"residual": False}),
+        "no ReLU": Named({"relu": False}),
+        "neither": Named({"relu": False, "residual": False}),
+        "evaluation": Named({"training": False}),
+        "evaluation, no residual": Named({"training": False, "residual": False}),
+        "evaluation, no ReLU": Named({"training": False, "relu": False}),
+        "two pixels": Named({"M": 2}),
+        "one pixel (no variance)": Named({"M": 1}),
+        "one channel": Named({"C": 1}),
+        "16 channels (whole tiles)": Named({"C": 16}),
+        "17 channels (tile tail)": Named({"C": 17}),
+        "32 pixels (whole tiles)": Named({"M": 32}),
+        "33 pixels (tile tail)": Named({"M": 33}),
+        "many pixels": Named({"M": 1000, "C": 2}),
+        "a large eps": Named({"eps": 0.5}),
+        "not a number": Named(put=Put(0, np.nan)),
+        "not a number, evaluation": Named({"training": False}, Put(0, np.nan)),
+    },
+)
+# Whether an infinity that meets another ends as NaN depends on the order of terms, which is not specified: NaN only.
+OPS = [
+    Op("batch_norm", NORM, _forward, size=_forward_size, special=(np.nan,)),
+    Op("batch_norm_dx", NORM, _backward, size=_backward_size, special=(np.nan,)),
+]

@@ -1,0 +1,92 @@
+"""LLVM vector instructions, as few as the micro-kernels need."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from tinyres_kernels.cpu.host import TARGET
+
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+FLOATS = {types.float32: (ir.FloatType(), 4), types.float64: (ir.DoubleType(), 8)}
+LANES = TARGET.lanes  # of float32; of float64 half as many
+
+
+def emitted(function: Callable[..., Any]) -> Any:
+    """`numba.extending.intrinsic`: what is called from compiled code has one argument less than what is written."""
+    return intrinsic(function)
+
+
+class Emitter:
+    """The few vector instructions that both micro-kernels need."""
+
+    def __init__(self, builder: ir.IRBuilder, scalar: Any) -> None:
+        self.b = builder
+        self.element, self.bytes = FLOATS[scalar]
+        self.lanes = lanes = LANES * 4 // self.bytes
+        self.vector = ir.VectorType(self.element, lanes)
+        kind = f"v{lanes}f{8 * self.bytes}"
+        module, pointer = builder.module, self.vector.as_pointer()
+        self.mask_type = ir.VectorType(I1, lanes)
+
+        def declare(name: str, result: Any, arguments: Sequence[Any]) -> Any:
+            return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), name)
+
+        self._fma = declare(f"llvm.fma.{kind}", self.vector, [self.vector] * 3)
+        self._load = declare(f"llvm.masked.load.{kind}.p0", self.vector, [pointer, I32, self.mask_type, self.vector])
+        self._store = declare(
+            f"llvm.masked.store.{kind}.p0", ir.VoidType(), [self.vector, pointer, I32, self.mask_type]
+        )
+
+    def data(self, context: Any, array_type: Any, value: Any) -> Any:
+        return context.make_array(array_type)(context, self.b, value).data
+
+    def at(self, pointer: Any, *offsets: Any) -> Any:
+        for offset in offsets:
+            pointer = self.b.gep(pointer, [ir.Constant(I64, offset) if isinstance(offset, int) else offset])
+        return pointer
+
+    def _splat(self, scalar: Any, vector: Any) -> Any:
+        undefined, zeros = (
+            ir.Constant(vector, ir.Undefined),
+            ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes),
+        )
+        first = self.b.insert_element(undefined, scalar, ir.Constant(I32, 0))
+        return self.b.shuffle_vector(first, undefined, zeros)
+
+    def broadcast(self, pointer: Any) -> Any:
+        return self._splat(self.b.load(pointer), self.vector)
+
+    def masks(self, count: Any, vectors: int) -> list[Any]:
+        """For each vector of a row, which of its lanes belong to the first `count` numbers of the row."""
+        numbers = ir.VectorType(I32, self.lanes)
+        limit = self._splat(self.b.trunc(count, I32), numbers)
+        lanes = [list(range(v * self.lanes, (v + 1) * self.lanes)) for v in range(vectors)]
+        return [self.b.icmp_signed("<", ir.Constant(numbers, lane), limit) for lane in lanes]
+
+    def as_vector(self, pointer: Any) -> Any:
+        return self.b.bitcast(pointer, self.vector.as_pointer())
+
+    def load(self, pointer: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return self.b.load(self.as_vector(pointer), align=self.bytes)
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        return self.b.call(self._load, [self.as_vector(pointer), ir.Constant(I32, self.bytes), mask, zero])
+
+    def store(self, value: Any, pointer: Any, mask: Any = None) -> None:
+        if mask is None:
+            self.b.store(value, self.as_vector(pointer), align=self.bytes)
+        else:
+            self.b.call(self._store, [value, self.as_vector(pointer), ir.Constant(I32, self.bytes), mask])
+
+    def accumulators(self, rows: int, columns: int) -> list[list[Any]]:
+        tile = [[cgutils.alloca_once(self.b, self.vector) for _ in range(columns)] for _ in range(rows)]
+        for place in (place for row in tile for place in row):
+            self.b.store(ir.Constant(self.vector, [0.0] * self.lanes), place)
+        return tile
+
+    def multiply_add(self, a: Any, b: Any, place: Any) -> None:
+        self.b.store(self.b.call(self._fma, [a, b, self.b.load(place)]), place)

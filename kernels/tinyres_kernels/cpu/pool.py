@@ -1,0 +1,203 @@
+"""Pools and their adjoints as compiled gathers: each row of a result belongs to one thread, channels run innermost.
+
+Within a pixel the taps are taken in the order of `reference`, and each tap is one pass over contiguous channels. LLVM
+turns it into vectors, twenty times as fast, as long as a choice is a selection (`a if c else b`) and no branch, and the
+arrays keep their four axes: in a flat one it cannot rule out a negative index, which Python counts from the end.
+"""
+
+import numpy as np
+from numba import prange
+
+from tinyres_kernels.cpu.host import kernel, threads
+from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.geometry import Axis, Pair, pool_axes
+from tinyres_kernels.namespace import Array
+
+
+@kernel
+def _largest(threads, x, out, index, window):
+    N, H, W, C = x.shape
+    _, OH, OW, _ = out.shape
+    KH, KW, sh, sw, ph, pw, dh, dw = window
+    for t in prange(threads):
+        for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
+            n, oh = row // OH, row % OH
+            for ow in range(OW):
+                fresh = True  # until the first pixel in the image, not the first tap: padding never wins
+                for kh in range(KH):
+                    h = oh * sh - ph + kh * dh
+                    if h < 0 or h >= H:
+                        continue
+                    for kw in range(KW):
+                        w, place = ow * sw - pw + kw * dw, np.int32(kh * KW + kw)
+                        if w < 0 or w >= W:
+                            continue
+                        if fresh:
+                            for c in range(C):
+                                out[n, oh, ow, c] = x[n, h, w, c]
+                                index[n, oh, ow, c] = place
+                            fresh = False
+                            continue
+                        for c in range(C):
+                            value, best = x[n, h, w, c], out[n, oh, ow, c]
+                            wins = ((value > best) | (value != value)) & (best == best)  # nothing displaces a NaN
+                            out[n, oh, ow, c] = value if wins else best
+                            index[n, oh, ow, c] = place if wins else index[n, oh, ow, c]
+
+
+@kernel
+def _to_winners(threads, g, index, out, window):
+    N, H, W, C = out.shape
+    _, OH, OW, _ = g.shape
+    KH, KW, sh, sw, ph, pw, dh, dw = window
+    for t in prange(threads):
+        for row in range(N * H * t // threads, N * H * (t + 1) // threads):
+            n, h = row // H, row % H
+            for w in range(W):
+                for c in range(C):
+                    out[n, h, w, c] = 0
+            for kh in range(KH):
+                oh, off = (h + ph - kh * dh) // sh, (h + ph - kh * dh) % sh
+                if off != 0 or oh < 0 or oh >= OH:
+                    continue
+                for kw in range(KW):
+                    place = np.int32(kh * KW + kw)
+                    for ow in range(OW):
+                        w = ow * sw - pw + kw * dw
+                        if w < 0 or w >= W:
+                            continue
+                        for c in range(C):
+                            old = out[n, h, w, c]
+                            new = old + g[n, oh, ow, c]  # not a product with the choice: 0 * inf would be NaN
+                            out[n, h, w, c] = new if index[n, oh, ow, c] == place else old
+
+
+@kernel
+def _from_winners(threads, u, index, out, window):
+    N, H, W, C = u.shape
+    _, OH, OW, _ = out.shape
+    KH, KW, sh, sw, ph, pw, dh, dw = window
+    for t in prange(threads):
+        for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
+            n, oh = row // OH, row % OH
+            for ow in range(OW):
+                for c in range(C):
+                    out[n, oh, ow, c] = 0
+                for kh in range(KH):
+                    h = oh * sh - ph + kh * dh
+                    if h < 0 or h >= H:
+                        continue
+                    for kw in range(KW):
+                        w, place = ow * sw - pw + kw * dw, np.int32(kh * KW + kw)
+                        if w < 0 or w >= W:
+                            continue
+                        for c in range(C):
+                            value, old = u[n, h, w, c], out[n, oh, ow, c]
+                            out[n, oh, ow, c] = value if index[n, oh, ow, c] == place else old
+
+
+@kernel
+def _means(threads, x, out, window, pads):
+    N, H, W, C = x.shape
+    _, OH, OW, _ = out.shape
+    KH, KW, sh, sw, ph, pw, _, _ = window
+    for t in prange(threads):
+        for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
+            n, oh = row // OH, row % OH
+            top, bottom = max(0, oh * sh - ph), min(H, oh * sh - ph + KH)
+            for ow in range(OW):
+                left, right = max(0, ow * sw - pw), min(W, ow * sw - pw + KW)
+                for c in range(C):
+                    out[n, oh, ow, c] = 0
+                for h in range(top, bottom):
+                    for w in range(left, right):
+                        for c in range(C):
+                            out[n, oh, ow, c] += x[n, h, w, c]
+                count = out.dtype.type(KH * KW if pads else (bottom - top) * (right - left))
+                for c in range(C):
+                    out[n, oh, ow, c] /= count
+
+
+@kernel
+def _shares(threads, g, out, window, pads):
+    N, H, W, C = out.shape
+    _, OH, OW, _ = g.shape
+    KH, KW, sh, sw, ph, pw, _, _ = window
+    for t in prange(threads):
+        for row in range(N * H * t // threads, N * H * (t + 1) // threads):
+            n, h = row // H, row % H
+            for w in range(W):
+                for c in range(C):
+                    out[n, h, w, c] = 0
+            for kh in range(KH):
+                oh, off = (h + ph - kh) // sh, (h + ph - kh) % sh
+                if off != 0 or oh < 0 or oh >= OH:
+                    continue
+                high = min(H, oh * sh - ph + KH) - max(0, oh * sh - ph)
+                for ow in range(OW):
+                    left, right = max(0, ow * sw - pw), min(W, ow * sw - pw + KW)
+                    count = out.dtype.type(KH * KW if pads else high * (right - left))
+                    for w in range(left, right):
+                        for c in range(C):
+                            out[n, h, w, c] += g[n, oh, ow, c] / count
+
+
+def _window(axes: tuple[Axis, Axis]) -> tuple[int, ...]:
+    """(KH, KW, sh, sw, ph, pw, dh, dw), as the loops take it."""
+    rows, cols = axes
+    return tuple(n for pair in zip(rows[2:], cols[2:], strict=True) for n in pair)
+
+
+def _open(a: Array) -> Array:
+    return flat(a).reshape(a.shape)
+
+
+def _work(x: Array, out: Array) -> int:
+    return threads(8 * max(x.size, out.size))  # memory work: a number costs as much as several products
+
+
+def max_pool2d(
+    x: Array, out: Array, index: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> Array:
+    """`reference.max_pool2d`, bit for bit. No multiplication; x, out and index pass through memory once."""
+    axes = pool_axes(x.shape, out.shape, kernel, stride, padding, dilation)
+    check_contiguous(out)
+    check_contiguous(index)
+    _largest(_work(x, out), _open(x), out, index, _window(axes))
+    return out
+
+
+def max_pool2d_dx(
+    g: Array, index: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> Array:
+    """`reference.max_pool2d_dx`, row by row from the windows that read it. Each array passes through memory once."""
+    axes = pool_axes(out.shape, g.shape, kernel, stride, padding, dilation)
+    check_contiguous(out)
+    _to_winners(_work(out, g), _open(g), _open(index), out, _window(axes))
+    return out
+
+
+def max_pool2d_take(
+    u: Array, index: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> Array:
+    """`reference.max_pool2d_take`, bit for bit, as KH KW selections a window. Each array passes through memory once."""
+    axes = pool_axes(u.shape, out.shape, kernel, stride, padding, dilation)
+    check_contiguous(out)
+    _from_winners(_work(u, out), _open(u), _open(index), out, _window(axes))
+    return out
+
+
+def avg_pool2d(x: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> Array:
+    """`reference.avg_pool2d`; the sums run in out's dtype, tap by tap. x and out pass through memory once."""
+    axes = pool_axes(x.shape, out.shape, kernel, stride, padding)
+    check_contiguous(out)
+    _means(_work(x, out), _open(x), out, _window(axes), count_include_pad)
+    return out
+
+
+def avg_pool2d_dx(g: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> Array:
+    """`reference.avg_pool2d_dx`, row by row from the windows that read it. g and out pass through memory once."""
+    axes = pool_axes(out.shape, g.shape, kernel, stride, padding)
+    check_contiguous(out)
+    _shares(_work(out, g), _open(g), out, _window(axes), count_include_pad)
+    return out

@@ -1,0 +1,143 @@
+"""The compiled loops of Winograd's convolution: transform some rows of tiles, multiply, transform back."""
+
+from numba import prange
+
+from tinyres_kernels.cpu.host import compiled, kernel
+from tinyres_kernels.cpu.loops import tile
+from tinyres_kernels.cpu.simd import outer_tile
+from tinyres_kernels.cpu.tiles import cotangent_tiles, input_tiles, output_tiles
+
+TAPS = 8  # divides what channels are padded to
+_O1, _O2 = outer_tile(TAPS, 1), outer_tile(TAPS, 2)
+
+
+@kernel
+def transform_weights(threads, weights, panels):
+    """G w G^T of (3, 3, in, out) weights, any strides, as panels (16, blocks, in, wide), zeros at the end."""
+    inputs, outputs = weights.shape[2:]
+    blocks, wide = panels.shape[1], panels.shape[3]
+    for part in prange(threads):
+        for line in range(blocks * inputs * part // threads, blocks * inputs * (part + 1) // threads):
+            block, c = line // inputs, line % inputs
+            for j in range(wide):
+                o = block * wide + j
+                if o >= outputs:
+                    for place in range(16):
+                        panels[place, block, c, j] = 0
+                    continue
+                w = weights[:, :, c, o]
+                for i in range(4):
+                    if i == 0 or i == 3:
+                        k = 0 if i == 0 else 2
+                        a, b, d = w[k, 0], w[k, 1], w[k, 2]
+                    else:
+                        s = 1 if i == 1 else -1
+                        a = (w[0, 0] + s * w[1, 0] + w[2, 0]) / 2
+                        b = (w[0, 1] + s * w[1, 1] + w[2, 1]) / 2
+                        d = (w[0, 2] + s * w[1, 2] + w[2, 2]) / 2
+                    panels[4 * i, block, c, j] = a
+                    panels[4 * i + 1, block, c, j] = (a + b + d) / 2
+                    panels[4 * i + 2, block, c, j] = (a - b + d) / 2
+                    panels[4 * i + 3, block, c, j] = d
+
+
+@compiled
+def _multiply(vectors, steps, C, v, v0, v_tile, panels, w0, m, m0, m_tile, wide):
+    """One place of all tiles times one panel; steps: which tiles go together, as pairs of the first and their count."""
+    for s in range(steps.shape[0]):
+        first, size = steps[s, 0], steps[s, 1]
+        half = (size + 1) // 2
+        tile(vectors, size, v, v0 + first * v_tile, v_tile, half * v_tile, 1, 0, 1, 0, C, panels, w0,
+             m, m0 + first * m_tile, m_tile, half * m_tile, wide)  # fmt: skip
+
+
+@compiled
+def _back(a, at, step, i):
+    """Row i of G^T times four numbers."""
+    if i == 0:
+        return a[at] + (a[at + step] + a[at + 2 * step]) / 2
+    if i == 1:
+        return (a[at + step] - a[at + 2 * step]) / 2
+    return (a[at + step] + a[at + 2 * step]) / 2 + a[at + 3 * step]
+
+
+@kernel
+def forward(threads, x, panels, out, zeros, buffers, image, result, moves, work, tiles, steps, last_steps, lost):
+    """Items of `band` rows of tiles, counted through all images; lost[t]: whether thread t wrote NaN or infinity."""
+    N, H, W, C = image
+    OH, OW, O = result
+    ph, pw = moves
+    high, across, band, v_tile, v_place, m_tile, m_place = work
+    vectors, wide, blocks = tiles
+    lines = N * high
+    share = 16 * (v_place + m_place)
+    for thread in prange(threads):
+        v0 = thread * share
+        m0 = v0 + 16 * v_place
+        lost[thread] = False
+        for item in range(thread, (lines + band - 1) // band, threads):
+            first, last = item * band, min(item * band + band, lines)
+            plan = steps if last - first == band else last_steps
+            for line in range(first, last):
+                n, h = line // high, line % high * 2
+                input_tiles(x, n * H * W * C, h - ph, -pw, H, W, C, zeros, across,
+                            buffers, v0 + (line - first) * across * v_tile, v_place, v_tile)  # fmt: skip
+            for place in range(16):
+                for block in range(blocks):
+                    _multiply(vectors, plan, C, buffers, v0 + place * v_place, v_tile, panels,
+                              (place * blocks + block) * C * wide, buffers, m0 + place * m_place + block * wide,
+                              m_tile, wide)  # fmt: skip
+            for line in range(first, last):
+                n, h = line // high, line % high * 2
+                if output_tiles(buffers, m0 + (line - first) * across * m_tile, m_place, m_tile, across,
+                                out, n * OH * OW * O, h, OH, OW, O):  # fmt: skip
+                    lost[thread] = True
+
+
+@kernel
+def weight_gradient(threads, x, g, out, zeros, buffers, image, result, moves, work, tiles):
+    """dw: each thread sums V^T M over its share of the rows of tiles; the shares are added in order, then G^T S G."""
+    N, H, W, C = image
+    OH, OW, O = result
+    ph, pw = moves
+    high, across, band, v_tile, v_place, m_tile, m_place = work
+    vectors, wide, blocks, taps = tiles
+    lines = N * high
+    place_size = v_tile * m_tile
+    share = 16 * (place_size + v_place + m_place)
+    for thread in prange(threads):
+        sums = thread * share
+        v0 = sums + 16 * place_size
+        m0 = v0 + 16 * v_place
+        buffers[sums:v0] = 0
+        end = lines * (thread + 1) // threads
+        for first in range(lines * thread // threads, end, band):
+            last = min(first + band, end)
+            for line in range(first, last):
+                n, h = line // high, line % high * 2
+                input_tiles(x, n * H * W * C, h - ph, -pw, H, W, C, zeros, across,
+                            buffers, v0 + (line - first) * across * v_tile, v_place, v_tile)  # fmt: skip
+                cotangent_tiles(g, n * OH * OW * O, h, OH, OW, O, zeros, across,
+                                buffers, m0 + (line - first) * across * m_tile, m_place, m_tile)  # fmt: skip
+            count = (last - first) * across
+            for place in range(16):
+                for block in range(blocks):
+                    for c in range(0, C, taps):
+                        v_at, m_at = v0 + place * v_place + c, m0 + place * m_place + block * wide
+                        s_at = sums + place * place_size + c * m_tile + block * wide
+                        if vectors == 1:
+                            _O1(1, 1, count, buffers, v_at, 0, 0, v_tile, buffers, m_at, 0, 0, m_tile,
+                                buffers, s_at, m_tile, wide)  # fmt: skip
+                        else:
+                            _O2(1, 1, count, buffers, v_at, 0, 0, v_tile, buffers, m_at, 0, 0, m_tile,
+                                buffers, s_at, m_tile, wide)  # fmt: skip
+    for c in prange(C):
+        for o in range(O):
+            at = c * m_tile + o
+            for place in range(16):
+                for thread in range(1, threads):
+                    buffers[at + place * place_size] += buffers[at + place * place_size + thread * share]
+            for i in range(3):
+                row = [_back(buffers, at + j * place_size, 4 * place_size, i) for j in range(4)]
+                plus, minus = (row[1] + row[2]) / 2, (row[1] - row[2]) / 2
+                out[i, 0, c, o], out[i, 1, c, o], out[i, 2, c, o] = row[0] + plus, minus, plus + row[3]

@@ -1,0 +1,134 @@
+"""The convolutions that are measured, and how each library is asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyres.bench.timing import Call
+
+PASSES = ("forward", "dx", "dw")
+FORMATS = {"PyTorch, channels last": True, "PyTorch, channels first": False}
+AGREE = 1e-4  # largest difference between two float32 results, as a share of the largest number
+
+
+class Shape(NamedTuple):
+    """Square images (N, C, H, H) to O channels, kernel K x K, padding 1."""
+
+    N: int
+    C: int
+    H: int
+    O: int
+    K: int
+    stride: int
+
+    def __str__(self) -> str:
+        return f"{self.N}, {self.C}, {self.H} -> {self.O}, {self.K}, {self.stride}"
+
+    @property
+    def out(self) -> int:
+        """Rows, and columns, of the result."""
+        return (self.H + 2 - self.K) // self.stride + 1
+
+    @property
+    def flops(self) -> float:
+        """Of the direct convolution, a multiply-add being two, whatever way it is computed."""
+        return 2.0 * self.N * self.out**2 * self.O * self.K**2 * self.C
+
+    @property
+    def bytes(self) -> float:
+        """Compulsory traffic in float32, of each of the three passes: image, weight and result go by once."""
+        return 4.0 * (self.N * self.H**2 * self.C + self.K**2 * self.C * self.O + self.N * self.out**2 * self.O)
+
+    @property
+    def intensity(self) -> float:
+        """FLOP a byte."""
+        return self.flops / self.bytes
+
+
+# Those of ResNet-20 (batch 128), of a DCGAN (batch 64), and one of ImageNet's.
+SHAPES = (
+    Shape(128, 3, 32, 16, 3, 1),
+    Shape(128, 16, 32, 16, 3, 1),
+    Shape(128, 16, 32, 32, 3, 2),
+    Shape(128, 32, 16, 32, 3, 1),
+    Shape(128, 64, 8, 64, 3, 1),
+    Shape(64, 3, 32, 64, 4, 2),
+    Shape(64, 64, 16, 128, 4, 2),
+    Shape(64, 128, 8, 256, 4, 2),
+    Shape(32, 64, 56, 64, 3, 1),
+)
+
+
+class Arrays(NamedTuple):
+    """Channels last: x (N, H, H, C), w (K, K, C, O), g (N, OH, OH, O)."""
+
+    x: Any
+    w: Any
+    g: Any
+
+
+def draw(shape: Shape, dtype: Any = np.float32) -> Arrays:
+    """Normal numbers; the same in float32 and float64, up to rounding to float32."""
+    rng = np.random.default_rng(0)
+    N, C, H, O, K, _ = shape
+    sizes = (N, H, H, C), (K, K, C, O), (N, shape.out, shape.out, O)
+    return Arrays(*(rng.standard_normal(size, np.float32).astype(dtype, copy=False) for size in sizes))
+
+
+def ours(rung: ModuleType, shape: Shape, arrays: Arrays) -> dict[str, Call]:
+    """The three passes by a rung of our kernels, from the unpadded input to a fresh output."""
+    x, w, g = arrays
+    how = {"stride": (shape.stride,) * 2, "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    return {
+        "forward": lambda: rung.conv2d(x, w, np.empty(g.shape, x.dtype), **how),
+        "dx": lambda: rung.conv2d_dx(g, w, np.empty(x.shape, x.dtype), **how),
+        "dw": lambda: rung.conv2d_dw(x, g, np.empty(w.shape, x.dtype), **how),
+    }
+
+
+def pytorch(torch: Any, shape: Shape, arrays: Arrays, channels_last: bool) -> dict[str, Call]:
+    """The same by PyTorch, image and weight in one of its two memory formats."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    logical = (arrays.x.transpose(0, 3, 1, 2), arrays.w.transpose(3, 2, 0, 1), arrays.g.transpose(0, 3, 1, 2))
+    x, w, g = (torch.from_numpy(a).contiguous(memory_format=layout) for a in logical)
+    step, pad = [shape.stride] * 2, [1, 1]
+
+    def backward(mask: list[bool]) -> Callable[[], Any]:
+        function = torch.ops.aten.convolution_backward
+        place = mask.index(True)
+        return lambda: function(g, x, w, None, step, pad, [1, 1], False, [0, 0], 1, mask)[place]
+
+    return {
+        "forward": lambda: torch.nn.functional.conv2d(x, w, None, step, pad),
+        "dx": backward([True, False, False]),
+        "dw": backward([False, True, False]),
+    }
+
+
+def as_ours(which: str, result: Any) -> Any:
+    """PyTorch's result in our order of axes, without a copy."""
+    return result.permute(*((2, 3, 1, 0) if which == "dw" else (0, 2, 3, 1))).numpy()
+
+
+def peers(torch: Any | None, shape: Shape, arrays: Arrays, rungs: dict[str, ModuleType]) -> dict[str, dict[str, Call]]:
+    """By pass, then by name: our rungs and PyTorch's formats."""
+    calls = {name: ours(rung, shape, arrays) for name, rung in rungs.items()}
+    if torch is not None:
+        calls |= {name: pytorch(torch, shape, arrays, last) for name, last in FORMATS.items()}
+    return {which: {name: call[which] for name, call in calls.items()} for which in PASSES}
+
+
+def check(shape: Shape, which: str, calls: dict[str, Call]) -> None:
+    """All agree on the result: a benchmark of wrong numbers would be worth nothing."""
+    results = {name: call() for name, call in calls.items()}
+    arrays = {name: as_ours(which, r) if name in FORMATS else r for name, r in results.items()}
+    first_name, first = next(iter(arrays.items()))
+    largest = float(np.abs(first).max())
+    for name, other in arrays.items():
+        gap = float(np.abs(other - first).max())
+        if not gap <= AGREE * largest:
+            raise AssertionError(f"{shape} {which}: {name} and {first_name} differ by {gap:.2g} of {largest:.2g}")

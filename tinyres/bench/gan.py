@@ -1,0 +1,142 @@
+"""`tinyres bench gan`: a training step of each player of a DCGAN on 3x32x32 images, batch 64, float32.
+
+The discriminator tells a batch of images from a batch of fakes, then the generator takes a step with the
+non-saturating loss (Goodfellow et al. 2014), each from noise of its own; Adam with the paper's settings. PyTorch in
+both memory formats with the same weights, on as many threads as the kernels use. Either player's gradient is taken with
+respect to that player's parameters only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import models, optim
+from tinyres.bench import peers, process, report
+from tinyres.bench.convolutions import FORMATS
+from tinyres.bench.report import Target
+from tinyres.bench.timing import interleave, timed
+from tinyres.ops import binary_cross_entropy_with_logits
+
+BATCH, LATENT, WIDTH = 64, 100, 64
+ADAM: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
+TARGETS = {"PyTorch": Target(0.9, 0.7)}
+
+Step = Callable[[], tuple[float, float]]  # the losses of discriminator and generator
+
+
+def problem(batch: int) -> tuple[Any, Any, Any]:
+    """Images (N, 3, 32, 32) in (-1, 1), channels last in memory, and the noise (N, 100) for either player's step."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (batch, 32, 32, 3)).astype(np.float32)
+    first, second = rng.standard_normal((2, batch, LATENT)).astype(np.float32)
+    return images.transpose(0, 3, 1, 2), first, second
+
+
+def players() -> tuple[Any, Any]:
+    """Generator and discriminator, the same for everyone."""
+    return models.dcgan.generator(LATENT, WIDTH, rng=0), models.dcgan.discriminator(WIDTH, rng=1)
+
+
+def ours(batch: int = BATCH) -> Step:
+    """One step of each player; gives the losses."""
+    real, for_d, for_g = (tr.tensor(a) for a in problem(batch))
+    generator, discriminator = players()
+    g_adam, d_adam = (optim.Adam(model.parameters(), **ADAM) for model in (generator, discriminator))
+    ones, zeros = np.ones((batch, 1), np.float32), np.zeros((batch, 1), np.float32)
+    entropy = binary_cross_entropy_with_logits
+
+    def descend(adam: Any, loss: Any) -> float:
+        for p, g in zip(adam.params, tr.grad(loss, adam.params), strict=True):
+            p.grad = g
+        adam.step()
+        return float(loss)
+
+    def step() -> tuple[float, float]:
+        with tr.no_grad():
+            fake = generator(for_d)
+        d_loss = descend(d_adam, entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros))
+        return d_loss, descend(g_adam, entropy(discriminator(generator(for_g)), ones))
+
+    return step
+
+
+def pytorch(channels_last: bool, batch: int = BATCH) -> Step:
+    """The same with PyTorch's modules, written as in its own DCGAN example."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    real, for_d, for_g = (torch.from_numpy(a) for a in problem(batch))
+    real = real.contiguous(memory_format=layout)
+
+    def up(inputs: int, outputs: int) -> Any:
+        return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
+
+    def down(inputs: int, outputs: int) -> Any:
+        return nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False)
+
+    w = WIDTH
+    generator = nn.Sequential(
+        nn.Linear(LATENT, 64 * w, bias=False), nn.Unflatten(1, (4 * w, 4, 4)), nn.BatchNorm2d(4 * w), nn.ReLU(True),
+        up(4 * w, 2 * w), nn.BatchNorm2d(2 * w), nn.ReLU(True), up(2 * w, w), nn.BatchNorm2d(w), nn.ReLU(True),
+        up(w, 3), nn.Tanh(),
+    )  # fmt: skip
+    discriminator = nn.Sequential(
+        down(3, w), nn.LeakyReLU(0.2, True), down(w, 2 * w), nn.BatchNorm2d(2 * w), nn.LeakyReLU(0.2, True),
+        down(2 * w, 4 * w), nn.BatchNorm2d(4 * w), nn.LeakyReLU(0.2, True), nn.Flatten(), nn.Linear(64 * w, 1, False),
+    )  # fmt: skip
+    nets: list[Any] = [generator, discriminator]
+    for model, source in zip(nets, players(), strict=True):
+        model.load_state_dict({n: torch.from_numpy(np.array(v.numpy())) for n, v in source.state_dict().items()})
+        model.to(memory_format=layout)
+    g_adam, d_adam = (torch.optim.Adam(model.parameters(), **ADAM) for model in (generator, discriminator))
+    ones, zeros = torch.ones(batch, 1), torch.zeros(batch, 1)
+    entropy = functional.binary_cross_entropy_with_logits
+
+    def descend(adam: Any, loss: Any) -> float:
+        params = adam.param_groups[0]["params"]
+        for p, g in zip(params, torch.autograd.grad(loss, params), strict=True):
+            p.grad = g
+        adam.step()
+        return float(loss.detach())
+
+    def step() -> tuple[float, float]:
+        with torch.no_grad():
+            fake = generator(for_d)
+        d_loss = descend(d_adam, entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros))
+        return d_loss, descend(g_adam, entropy(discriminator(generator(for_g)), ones))
+
+    return step
+
+
+def main(rounds: int, json_file: Path | None, memory: bool = True, batch: int = BATCH) -> int:
+    """Measure, print the tables and verdicts, and say who is missing."""
+    to, torch = report.console(), peers.load_torch()
+    threads = peers.pin_threads(torch)
+    found: dict[str, Step] = {"tinyres": ours(batch)}
+    if torch is not None:
+        found |= {name: pytorch(last, batch) for name, last in FORMATS.items()}
+    losses: dict[str, tuple[float, float]] = {}
+    for name, step in found.items():
+        taken, losses[name] = timed(step)
+        to.print(f"{name}: first step {taken:.2f} s, not counted below")
+    for name, (d_loss, g_loss) in losses.items():  # the same nets on the same images; Adam's first step is +-lr, and
+        d, g = losses["tinyres"]  # where a gradient is a rounding error its sign is chance: the second loss may differ
+        np.testing.assert_allclose(d_loss, d, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(g_loss, g, rtol=1e-2, err_msg=name)
+    with report.progress(to, "steps", rounds + 3) as tick:
+        times = interleave(found, rounds, tick=tick)
+    to.print(report.race(f"DCGAN, batch {batch}, 3x32x32: one step of each player", times))
+    verdicts = report.against(times, TARGETS)
+    document = {"threads": threads, "timings": {name: t.to_json() for name, t in times.items()}}
+    if memory:
+        measured, more = process.study(to, "gan", batch, torch, threads)
+        document, verdicts = {**document, **measured}, verdicts + more
+    report.conclude(to, verdicts, [] if torch else ["PyTorch"], document, json_file)
+    return 0

@@ -1,0 +1,222 @@
+"""Everything in a training step that is no convolution: it streams memory, and is half of the time.
+
+A `Work` is measured as its users meet it: the pools as kernels on arrays, what is composed or fused as the public
+operation, forward and backward. A new kernel is a new entry in `works()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import nn, ops, optim
+from tinyres.bench.convolutions import FORMATS
+from tinyres.bench.report import geometric_mean, table
+from tinyres.bench.timing import PAUSE, Call, Timing, enough, interleave
+
+Images = tuple[int, int, int, int]  # (N, H, W, C)
+IMAGES: Images = (128, 32, 32, 16)  # what ResNet-20's first stage hands from layer to layer
+PARAMETERS = 1_000_000
+ROWS, CLASSES = 4096, 100
+
+
+class Work(NamedTuple):
+    """Ours, and PyTorch's in a memory format; both give one result, in PyTorch's order of axes, to be compared."""
+
+    name: str
+    ours: Callable[[], Call]
+    pytorch: Callable[[Any, Any], Call]  # of the torch module and a memory format
+
+
+def works(images: Images = IMAGES, parameters: int = PARAMETERS, rows: int = ROWS) -> list[Work]:
+    """All of them; the sizes are arguments for the sake of quick tests."""
+    made = [_pool(kind, images, backward) for kind in ("max", "avg") for backward in (False, True)]
+    made += [_batch_norm(images, residual) for residual in (False, True)]
+    made += [_cross_entropy(rows)]
+    made += [_update(kind, parameters, settings) for kind, settings in OPTIMISERS.items()]
+    return made
+
+
+def _numbers(shape: Sequence[int], seed: int = 0) -> Any:
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def _first(array: Any) -> Any:
+    return array.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
+
+
+def _pool(kind: str, images: Images, backward: bool) -> Work:
+    """3x3 at stride 2, padded, as ImageNet's nets use it; or the mean of 2x2."""
+    N, H, W, C = images
+    size, pad = (3, 1) if kind == "max" else (2, 0)
+    windows = (N, (H + 2 * pad - size) // 2 + 1, (W + 2 * pad - size) // 2 + 1, C)
+    how: dict[str, Any] = {"kernel": (size, size), "stride": (2, 2), "padding": (pad, pad)}
+    how |= {"dilation": (1, 1)} if kind == "max" else {"count_include_pad": True}
+    x, g = _numbers(images), _numbers(windows, 1)
+
+    def ours() -> Call:
+        from tinyres_kernels import cpu
+
+        if kind == "avg":
+            if backward:
+                return lambda: _first(cpu.avg_pool2d_dx(g, np.empty_like(x), **how))
+            return lambda: _first(cpu.avg_pool2d(x, np.empty_like(g), **how))
+        winners = np.empty(windows, np.int32)
+        cpu.max_pool2d(x, np.empty_like(g), winners, **how)
+        if backward:
+            return lambda: _first(cpu.max_pool2d_dx(g, winners, np.empty_like(x), **how))
+        return lambda: _first(cpu.max_pool2d(x, np.empty_like(g), np.empty(windows, np.int32), **how))
+
+    def pytorch(torch: Any, layout: Any) -> Call:
+        image, cotangent = (torch.from_numpy(_first(a)).contiguous(memory_format=layout) for a in (x, g))
+        aten, two, taps, margin = torch.ops.aten, [2, 2], [size, size], [pad, pad]
+        if kind == "avg":
+            if backward:
+                return lambda: aten.avg_pool2d_backward(cotangent, image, taps, two, margin, False, True, None)
+            return lambda: aten.avg_pool2d(image, taps, two, margin)
+        index = aten.max_pool2d_with_indices(image, taps, two, margin)[1]
+        if backward:
+            function = aten.max_pool2d_with_indices_backward
+            return lambda: function(cotangent, image, taps, two, margin, [1, 1], False, index)
+        return lambda: aten.max_pool2d_with_indices(image, taps, two, margin)[0]
+
+    return Work(f"{kind} pool {size}x{size}, stride 2{', dx' if backward else ''}", ours, pytorch)
+
+
+def _batch_norm(images: Images, residual: bool) -> Work:
+    """relu(batch_norm(x)), or relu(batch_norm(x) + skip), in training, forward and backward; gives dx."""
+    x, g, skip = _numbers(images), _numbers(images, 1), _numbers(images, 2)
+    channels = images[-1]
+
+    def ours() -> Call:
+        norm = nn.BatchNorm2d(channels)
+        image, other = (tr.tensor(_first(a), requires_grad=True) for a in (x, skip))
+        leaves = [image, *norm.parameters(), *([other] if residual else [])]
+
+        def call() -> Any:
+            y = norm(image)
+            y = ops.relu(y + other if residual else y)
+            return tr.grad(y, leaves, _first(g))[0]
+
+        return call
+
+    def pytorch(torch: Any, layout: Any) -> Call:
+        norm = torch.nn.BatchNorm2d(channels).to(memory_format=layout)
+        image, other, cotangent = (torch.from_numpy(_first(a)).contiguous(memory_format=layout) for a in (x, skip, g))
+        leaves = [image.requires_grad_(), *norm.parameters(), *([other.requires_grad_()] if residual else [])]
+
+        def call() -> Any:
+            y = norm(image)
+            y = torch.relu(y + other if residual else y)
+            return torch.autograd.grad(y, leaves, cotangent)[0]
+
+        return call
+
+    return Work(f"batch norm{' + skip' if residual else ''} + ReLU, fwd + bwd", ours, pytorch)
+
+
+def _cross_entropy(rows: int) -> Work:
+    """Logits (rows, 100), forward and backward; gives the logits' gradient."""
+    x, labels = _numbers((rows, CLASSES)), np.random.default_rng(0).integers(0, CLASSES, rows)
+
+    def ours() -> Call:
+        logits = tr.tensor(x, requires_grad=True)
+        return lambda: tr.grad(ops.cross_entropy(logits, labels), [logits])[0]
+
+    def pytorch(torch: Any, layout: Any) -> Call:
+        logits, target = torch.from_numpy(x).clone().requires_grad_(), torch.from_numpy(labels)
+        return lambda: torch.autograd.grad(torch.nn.functional.cross_entropy(logits, target), logits)[0]
+
+    return Work(f"cross-entropy of {rows} x {CLASSES}, fwd + bwd", ours, pytorch)
+
+
+OPTIMISERS: dict[str, dict[str, Any]] = {
+    "SGD": {"lr": 1e-3, "momentum": 0.9},
+    "Adam": {"lr": 1e-3},
+    "AdamW": {"lr": 1e-3, "weight_decay": 0.01},
+    "RMSprop": {"lr": 1e-3},
+}
+
+
+def _update(kind: str, parameters: int, settings: dict[str, Any]) -> Work:
+    """One parameter as large as a small net; gives its new value."""
+    start, g = _numbers((parameters,)), _numbers((parameters,), 1)
+
+    def ours() -> Call:
+        p = tr.tensor(start.copy(), requires_grad=True)
+        p.grad = tr.tensor(g)
+        optimiser = getattr(optim, kind)([p], **settings)
+
+        def call() -> Any:
+            optimiser.step()
+            return p.data
+
+        return call
+
+    def pytorch(torch: Any, layout: Any) -> Call:
+        p = torch.from_numpy(start.copy()).requires_grad_()
+        p.grad = torch.from_numpy(g)
+        optimiser = getattr(torch.optim, kind)([p], **settings)
+
+        def call() -> Any:
+            optimiser.step()
+            return p
+
+        return call
+
+    return Work(f"{kind} step, {parameters:,} parameters", ours, pytorch)
+
+
+class Row(NamedTuple):
+    name: str
+    times: dict[str, Timing]
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours / PyTorch's better format."""
+        theirs = [t.median for name, t in self.times.items() if name in FORMATS]
+        return self.times["tinyres"].median / min(theirs) if theirs else None
+
+
+def measure(
+    torch: Any | None, entries: Sequence[Work], rounds: int, tick: Callable[[], Any] = lambda: None
+) -> list[Row]:
+    """Each work in turn, the peers interleaved, once they have been found to agree."""
+    rows = []
+    for work in entries:
+        calls = {"tinyres": work.ours()}
+        if torch is not None:
+            layouts = {name: torch.channels_last if last else torch.contiguous_format for name, last in FORMATS.items()}
+            calls |= {name: work.pytorch(torch, layout) for name, layout in layouts.items()}
+        results = [_array(call()) for call in calls.values()]
+        for result in results:
+            np.testing.assert_allclose(result, results[0], rtol=1e-3, atol=1e-4, err_msg=work.name)
+        rows.append(Row(work.name, interleave(calls, rounds, enough(calls["tinyres"]), warm_up=2, pause=PAUSE)))
+        tick()
+    return rows
+
+
+def _array(result: Any) -> Any:
+    """Of a Tensor of ours or of PyTorch's, or an array."""
+    result = result.detach() if hasattr(result, "detach") else result
+    return np.array(result.numpy() if hasattr(result, "numpy") else result)
+
+
+def show(to: Any, rows: list[Row]) -> None:
+    """Print the table."""
+    columns = ["", "ours", "quartiles", "PyTorch, last", "first", "ratio"]
+    made = table("What streams memory, milliseconds (median); ratio: ours / PyTorch's faster", columns)
+    made.caption = "last, first: where PyTorch has its channels"
+    for row in rows:
+        mine = row.times["tinyres"]
+        theirs = [f"{row.times[name].median * 1e3:.2f}" if name in row.times else "-" for name in FORMATS]
+        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
+        made.add_row(row.name, f"{mine.median * 1e3:.2f}", mine.quartiles(), *theirs, ratio)
+    to.print(made)
+    ratios = [row.ratio for row in rows if row.ratio is not None]
+    if ratios:
+        mean = geometric_mean(ratios)
+        to.print(f"geometric mean, ours / PyTorch: {mean:.2f}; worst {max(ratios):.2f}")
