@@ -20,7 +20,18 @@ from tinyres_kernels.namespace import namespace
 from tinyres import memory
 from tinyres.context import context, current
 
-__all__ = ["RUNGS", "device_of", "empty", "in_line", "kernels", "kernels_for", "like_line", "namespace", "to_device"]
+__all__ = [
+    "RUNGS",
+    "device_of",
+    "empty",
+    "empty_in_order",
+    "in_line",
+    "kernels",
+    "kernels_for",
+    "like_line",
+    "namespace",
+    "to_device",
+]
 
 RUNGS = ("reference", "im2col", "cpu")  # from the one to read to the one to use
 _COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the compiled rung is made for
@@ -64,6 +75,23 @@ def empty(shape: tuple[int, ...], like: Any) -> Any:
     return memory.empty(shape, like.dtype) if xp is np else xp.empty(shape, like.dtype)
 
 
+def empty_in_order(shape: tuple[int, ...], like: Any) -> Any:
+    """The same with the axes in the order in which those of `like` lie in memory, if it has as many."""
+    if like.ndim != len(shape):
+        return empty(shape, like)
+    order = _order(like)
+    return empty(tuple(shape[axis] for axis in order), like).transpose(_inverse(order))
+
+
+def _order(array: Any) -> list[int]:
+    """Axes from the one with the largest stride to the one with the smallest."""
+    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+
+
+def _inverse(order: list[int]) -> list[int]:
+    return sorted(range(len(order)), key=order.__getitem__)
+
+
 def in_line(*arrays: Any) -> list[Any] | None:
     """Large arrays as lines in the order in which they lie in memory, if that is the same and without gaps; else None.
 
@@ -72,7 +100,7 @@ def in_line(*arrays: Any) -> list[Any] | None:
     first = arrays[0]
     if type(first) is not np.ndarray or first.nbytes < memory.LEAST:
         return None
-    order = sorted(range(first.ndim), key=lambda axis: -first.strides[axis])
+    order = _order(first)
     lines = []
     for a in arrays:
         if type(a) is not np.ndarray or a.dtype != first.dtype or a.shape != first.shape:
@@ -86,9 +114,8 @@ def in_line(*arrays: Any) -> list[Any] | None:
 
 def like_line(line: Any, array: Any) -> Any:
     """What was written in the order of `in_line(array)`, with the shape and the strides of `array`."""
-    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
-    back = sorted(range(array.ndim), key=order.__getitem__)
-    return line.reshape([array.shape[axis] for axis in order]).transpose(back)
+    order = _order(array)
+    return line.reshape([array.shape[axis] for axis in order]).transpose(_inverse(order))
 
 
 def device_of(array: Any) -> str:

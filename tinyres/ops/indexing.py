@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import namespace
+from tinyres.backend import empty_in_order, namespace
 from tinyres.tensor import raw
 
 
@@ -20,12 +20,12 @@ getitem_.vjp(x=lambda g, x_shape, key: scatter_add(g, key=key, shape=x_shape))
 @primitive
 def scatter_add(x, *, key, shape):
     """Zeros of `shape` with x added at `key`; places that the key names twice receive twice."""
-    xp = namespace(x)
-    out = xp.zeros(shape, x.dtype)
+    out = empty_in_order(shape, like=x)
+    out.fill(0)
     if _is_basic(key):
         out[key] = x
     else:
-        xp.add.at(out, key, x)
+        namespace(x).add.at(out, key, x)
     return out
 
 

@@ -90,3 +90,33 @@ class Emitter:
 
     def multiply_add(self, a: Any, b: Any, place: Any) -> None:
         self.b.store(self.b.call(self._fma, [a, b, self.b.load(place)]), place)
+
+
+def _element(context: Any, b: Any, array_type: Any, array: Any, at: Any) -> Any:
+    return b.gep(context.make_array(array_type)(context, b, array).data, [at])
+
+
+@emitted
+def copy(typing, target, t0, source, s0, count):
+    """target[t0 : t0 + count] = source[s0 : s0 + count] of lines of one dtype: what the C library does best."""
+    signature = types.void(target, types.intp, source, types.intp, types.intp)
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        to, of = (_element(context, b, signature.args[i], args[i], args[i + 1]) for i in (0, 2))
+        cgutils.raw_memcpy(b, to, of, args[4], FLOATS[signature.args[0].dtype][1])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@emitted
+def clear(typing, target, t0, count):
+    """target[t0 : t0 + count] = 0"""
+    signature = types.void(target, types.intp, types.intp)
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        size = b.mul(args[2], ir.Constant(I64, FLOATS[signature.args[0].dtype][1]))
+        cgutils.memset(b, _element(context, b, signature.args[0], args[0], args[1]), size, 0)
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -2,6 +2,7 @@
 
 from numba import prange
 
+from tinyres_kernels.cpu.emit import clear, copy
 from tinyres_kernels.cpu.host import TARGET, compiled, kernel
 from tinyres_kernels.cpu.simd import dot_tile, outer_row, outer_tile, row_tile
 
@@ -51,12 +52,11 @@ def _copy_padded(x, start, H, W, C, top, left, span, across, buffer, at):
         line = at + r * across * C
         h = r - top
         if h < 0 or h >= H or last <= first:
-            buffer[line : line + across * C] = 0
+            clear(buffer, line, across * C)
         else:
-            buffer[line : line + first * C] = 0
-            source = start + (h * W + first - left) * C
-            buffer[line + first * C : line + last * C] = x[source : source + (last - first) * C]
-            buffer[line + last * C : line + across * C] = 0
+            clear(buffer, line, first * C)
+            copy(buffer, line + first * C, x, start + (h * W + first - left) * C, (last - first) * C)
+            clear(buffer, line + last * C, (across - last) * C)
 
 
 @kernel
