@@ -12,7 +12,7 @@ RUNGS = pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])
 WAYS = list(itertools.product([True, False], repeat=3))  # training, relu, residual
 
 
-def both(rung, x, weight, bias, residual, g, mean, variance, y=None, *, eps=1e-5, training=True, relu=False):
+def both(rung, x, weight, bias, residual, g, mean, variance, y=None, *, training=True, relu=False, signs_from_x=False):
     """Everything that the two kernels write; the backward one is given `y` where the rungs' might differ in sign."""
     for a in (x, weight, bias, residual, g):
         if a is not None:
@@ -21,10 +21,11 @@ def both(rung, x, weight, bias, residual, g, mean, variance, y=None, *, eps=1e-5
     dweight, dbias = (np.full(x.shape[1], np.nan, x.dtype) for _ in range(2))
     dresidual = None if residual is None else dresidual
     mean, variance = (np.full_like(v, np.nan) if training else v.copy() for v in (mean, variance))
-    how = {"eps": eps, "training": training, "relu": relu}
+    how = {"eps": 1e-5, "training": training, "relu": relu}
     assert rung.batch_norm(x, weight, bias, residual, out, mean, variance, **how) is out
     y = out if y is None else y
-    assert rung.batch_norm_dx(g, x, y, weight, mean, variance, dx, dweight, dbias, dresidual, **how) is dx
+    y = None if signs_from_x else y
+    assert rung.batch_norm_dx(g, x, y, weight, bias, mean, variance, dx, dweight, dbias, dresidual, **how) is dx
     return [out, mean, variance, dx, dweight, dbias, *([] if dresidual is None else [dresidual])]
 
 
@@ -88,6 +89,21 @@ def test_a_large_mean_costs_no_digits():
     wide = x.astype("d")
     expected = (wide - wide.mean(0)) / np.sqrt(wide.var(0) + 1e-5)
     np.testing.assert_allclose(y, expected, atol=2e-4)  # one rounding of x itself is 6e-5
+
+
+@pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("M", [7, 64])
+def test_without_a_sum_the_signs_follow_from_x(rung, training, M):
+    rng = np.random.default_rng(0)
+    x, weight, bias, _, g, *fixed = arrays(M, 5, 0, "f")
+    x = (rng.choice([-1.0, 1.0], x.shape) + 0.1 * x).astype("f")  # nowhere near the kink
+    weight, bias = np.sign(weight), 0.1 * np.sign(bias)
+    fixed = [0 * fixed[0], 0 * fixed[1] + 1]
+    way = {"training": training, "relu": True}
+    expected = both(reference, x, weight, bias, None, g, *fixed, **way)
+    for a, b in zip(both(rung, x, weight, bias, None, g, *fixed, **way, signs_from_x=True), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
 @RUNGS

@@ -68,14 +68,16 @@ def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, on_statisti
     return _unrows(out, x.shape), (centre, variance)
 
 
-def _joint(g, x, weight, residual, y, aux, eps, relu, statistics):
+def _joint(g, x, weight, bias, residual, y, aux, eps, relu, statistics):
     """First order only: the kernel takes the statistics as they came out, which are no constants to the reference."""
     centre, variance = aux
     rows = _rows(x)
     dx, dweight, dbias = empty(rows.shape, like=x), namespace(x).empty_like(centre), namespace(x).empty_like(centre)
     dresidual = None if residual is None else empty(rows.shape, like=x)
+    signs = None if residual is None else _rows(y)
+    weight, bias = _or(weight, 1, x), _or(bias, 0, x)
     kernels_for(x).batch_norm_dx(
-        _rows(g), rows, _rows(y), _or(weight, 1, x), centre, variance, dx, dweight, dbias, dresidual,
+        _rows(g), rows, signs, weight, bias, centre, variance, dx, dweight, dbias, dresidual,
         eps=eps, training=statistics is None, relu=relu,
     )  # fmt: skip
     return _unrows(dx, x.shape), dweight, dbias, None if dresidual is None else _unrows(dresidual, x.shape)

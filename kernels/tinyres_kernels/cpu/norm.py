@@ -68,8 +68,9 @@ def batch_norm(
 def batch_norm_dx(
     g: Array,
     x: Array,
-    y: Array,
+    y: Array | None,
     weight: Array,
+    bias: Array,
     mean: Array,
     variance: Array,
     out: Array,
@@ -81,25 +82,29 @@ def batch_norm_dx(
     training: bool,
     relu: bool,
 ) -> Array:
-    """`reference.batch_norm_dx` in two passes: the two sums, then the result. 20 M C bytes in float32, 8 more for the
-    ReLU, of which `dresidual` needs none but its own 4."""
+    """`reference.batch_norm_dx` in two passes: the two sums, then the result. 20 M C bytes in float32, 8 more where y
+    is read, 4 for `dresidual`. Where there is no y, the pixels that the ReLU let pass are found again from x, by the
+    very arithmetic of the forward pass: cheaper than reading them."""
     check_contiguous(out)
     M, C = x.shape
     fold, count = _fold(M, C), threads(8 * x.size)
-    g_rows, x_rows, y_rows, result = (_wide(a, fold) for a in (g, x, y, out))
+    mask = 0 if not relu else 1 if y is not None else 2
+    g_rows, x_rows, y_rows, result = (_wide(a, fold) for a in (g, x, x if y is None else y, out))
     store = relu and dresidual is not None
     passed = _wide(dresidual, fold) if store else result
-    centre = _tile(mean, fold, x.dtype)
+    forward = weight / np.sqrt(variance + eps), bias
+    centre, slope, shift = (_tile(v, fold, x.dtype) for v in (mean, *forward))
     shares = np.empty((count, 2, fold * C))
-    rows.products(count, g_rows, x_rows, y_rows, centre, passed, np.empty(shares.shape, x.dtype), shares, store, relu)
+    near = np.empty(shares.shape, x.dtype)
+    rows.products(count, g_rows, x_rows, y_rows, centre, slope, shift, passed, near, shares, store, mask)
     if store:
-        g_rows, relu = passed, False
+        g_rows, mask = passed, 0
     elif dresidual is not None:
         dresidual[...] = g
     spread = 1 / np.sqrt(variance.astype(np.float64) + eps)
     total, along = _total(shares, C)
     dbias[...] = total
     dweight[...] = along * spread
-    slope, drift, scale = (_tile(v, fold, x.dtype) for v in (along * spread**2 / M, total / M, weight * spread))
-    rows.combine(count, g_rows, x_rows, y_rows, centre, slope, drift, scale, result, training, relu)
+    along, drift, scale = (_tile(v, fold, x.dtype) for v in (along * spread**2 / M, total / M, weight * spread))
+    rows.combine(count, g_rows, x_rows, y_rows, centre, slope, shift, along, drift, scale, result, training, mask)
     return out

@@ -54,9 +54,12 @@ def normalise(threads, x, residual, centre, scale, shift, out, add, relu):
 
 
 @kernel
-def products(threads, g, x, y, centre, passed, near, totals, store, relu):
-    """totals[t, 0] = sum of g over thread t's rows, totals[t, 1] = sum of g (x - centre), g being 0 where y <= 0 if
-    `relu`; with `store` that g is written to `passed`."""
+def products(threads, g, x, y, centre, slope, shift, passed, near, totals, store, mask):
+    """totals[t, 0] = sum of g over thread t's rows, totals[t, 1] = sum of g (x - centre).
+
+    g counts as 0 where the ReLU did not let pass; mask: 0 there is none, 1 it let pass where y > 0, 2 where
+    (x - centre) slope + shift > 0. With `store` that g is written to `passed`.
+    """
     rows, width = x.shape
     for t in prange(threads):
         first, last = rows * t // threads, rows * (t + 1) // threads
@@ -64,17 +67,24 @@ def products(threads, g, x, y, centre, passed, near, totals, store, relu):
         for begin in range(first, last, ROWS):
             near[t] = 0
             for i in range(begin, min(begin + ROWS, last)):
-                if relu and store:
+                if mask and store:
                     for j in range(width):
-                        value = g[i, j] if y[i, j] > 0 else 0
+                        d = x[i, j] - centre[j]
+                        value = g[i, j] if (y[i, j] if mask == 1 else d * slope[j] + shift[j]) > 0 else 0
                         passed[i, j] = value
                         near[t, 0, j] += value
-                        near[t, 1, j] += value * (x[i, j] - centre[j])
-                elif relu:
+                        near[t, 1, j] += value * d
+                elif mask == 1:
                     for j in range(width):
                         value = g[i, j] if y[i, j] > 0 else 0
                         near[t, 0, j] += value
                         near[t, 1, j] += value * (x[i, j] - centre[j])
+                elif mask == 2:
+                    for j in range(width):
+                        d = x[i, j] - centre[j]
+                        value = g[i, j] if d * slope[j] + shift[j] > 0 else 0
+                        near[t, 0, j] += value
+                        near[t, 1, j] += value * d
                 else:
                     for j in range(width):
                         near[t, 0, j] += g[i, j]
@@ -85,21 +95,27 @@ def products(threads, g, x, y, centre, passed, near, totals, store, relu):
 
 
 @kernel
-def combine(threads, g, x, y, centre, along, mean, scale, out, own, relu):
-    """out = (g - mean - (x - centre) along) scale, g being 0 where y <= 0 if `relu`; without `own` just g scale."""
+def combine(threads, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask):
+    """out = (g - mean - (x - centre) along) scale, with g and mask as in `products`; without `own` just g scale."""
     rows, width = x.shape
     for t in prange(threads):
         for i in range(rows * t // threads, rows * (t + 1) // threads):
-            if own and relu:
+            if own and mask == 1:
                 for j in range(width):
                     value = g[i, j] if y[i, j] > 0 else 0
                     out[i, j] = (value - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
+            elif own and mask == 2:
+                for j in range(width):
+                    d = x[i, j] - centre[j]
+                    value = g[i, j] if d * slope[j] + shift[j] > 0 else 0
+                    out[i, j] = (value - mean[j] - d * along[j]) * scale[j]
             elif own:
                 for j in range(width):
                     out[i, j] = (g[i, j] - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
-            elif relu:
+            elif mask:
                 for j in range(width):
-                    out[i, j] = g[i, j] * scale[j] if y[i, j] > 0 else 0
+                    passes = y[i, j] if mask == 1 else (x[i, j] - centre[j]) * slope[j] + shift[j]
+                    out[i, j] = g[i, j] * scale[j] if passes > 0 else 0
             else:
                 for j in range(width):
                     out[i, j] = g[i, j] * scale[j]

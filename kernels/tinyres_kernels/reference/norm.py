@@ -46,8 +46,9 @@ def batch_norm(
 def batch_norm_dx(
     g: Array,
     x: Array,
-    y: Array,
+    y: Array | None,
     weight: Array,
+    bias: Array,
     mean: Array,
     variance: Array,
     out: Array,
@@ -59,21 +60,23 @@ def batch_norm_dx(
     training: bool,
     relu: bool,
 ) -> Array:
-    """The adjoint of `batch_norm`; of its output y only the signs are read. With h = (x - mean) / sqrt(variance + eps)
+    """The adjoint of `batch_norm`. With h = (x - mean) / sqrt(variance + eps),
 
         dresidual = g [y > 0] (with `relu`; else g),  dbias = sum_m dresidual,  dweight = sum_m dresidual h,
         out = weight / sqrt(variance + eps) (dresidual - dbias / M - h dweight / M)
 
-    where the last two terms are the statistics' own dependence on x, absent without `training`. `dresidual` (or None:
-    not wanted) is (M, C) and written like `out`.
+    where the last two terms are the statistics' own dependence on x, absent without `training`. y is the output of
+    `batch_norm`, of which only the signs are read; None if nothing was added to it: the signs then follow from x.
+    `dresidual` (or None: not wanted) is (M, C) and written like `out`.
 
-    Cost: 6 M C multiplications; g, x and, with `relu`, y read twice, out and dresidual written once.
+    Cost: 6 M C multiplications; g, x and y read twice, out and dresidual written once.
     """
     M, C = x.shape
     for c in range(C):
         scale = (float(variance[c]) + eps) ** -0.5
         h = [(float(x[m, c]) - float(mean[c])) * scale for m in range(M)]
-        passed = [float(g[m, c]) if not relu or y[m, c] > 0 else 0.0 for m in range(M)]
+        plain = [value * float(weight[c]) + float(bias[c]) for value in h] if y is None else y[:, c].tolist()
+        passed = [float(g[m, c]) if not relu or plain[m] > 0 else 0.0 for m in range(M)]
         total = sum(passed)
         along = sum(a * b for a, b in zip(passed, h, strict=True))
         dbias[c], dweight[c] = total, along
