@@ -17,8 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser(list(conformance.OPS)).parse_args(arguments)
     if given.command == "list":
         for op in conformance.OPS.values():
-            keywords = ", ".join(op.family.shapes(op.family.plain)[1])
-            print(f"{op.name}({', '.join(op.order)}, *, {keywords})")
+            keywords = list(op.family.shapes(op.family.plain)[1])
+            print(f"{op.name}({', '.join([*op.order, *(['*'] if keywords else []), *keywords])})")
             print("".join(f"    {title}\n" for title in op.cases), end="")
         return 0
     try:

@@ -7,16 +7,23 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.primitive import describe, primitive, public
-from tinyres.backend import namespace
+from tinyres.backend import empty, kernels_for, namespace
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import expand, matrix_transpose, permute, reshape
+
+LARGE = 1 << 18  # multiplications; up to here OpenBLAS does not wake its threads either
 
 
 @primitive(broadcasts=True)
 def matmul_(x, w):
     if x.dtype is not w.dtype and x.dtype != w.dtype:
         raise TypeError(f"the dtypes {x.dtype} and {w.dtype} differ; convert one, e.g. with .astype('{w.dtype}')")
-    return x.dot(w) if x.ndim == w.ndim == 2 else x @ w  # NumPy gets to a small product faster through `dot`
+    if x.ndim != 2 or w.ndim != 2:
+        return x @ w
+    (M, K), N = x.shape, w.shape[1]
+    if LARGE > M * N * K or w.shape[0] != K or x.dtype.kind != "f":
+        return x.dot(w)  # NumPy gets to a small product faster through `dot`
+    return kernels_for(x, w).matmul(x, w, empty((M, N), like=x))
 
 
 def _t(x):

@@ -54,8 +54,9 @@ def _tails(failing: list[Finding], passing: list[Finding]) -> Iterator[str]:
 
     A few cases may pass with a tail: where the terms are padding, a kernel that leaves it out is right by chance.
     """
-    bad, good = [_sizes(finding.case) for finding in failing], [_sizes(finding.case) for finding in passing]
-    for key in bad[0]:
+    bad, every = [_sizes(finding.case) for finding in failing], [_sizes(finding.case) for finding in passing]
+    for key in (key for key in bad[0] if all(key in sizes for sizes in bad)):
+        good = [sizes for sizes in every if key in sizes]  # a result may be left out, and arrays may have any rank
         for tile in TILES:
             tails = sum(sizes[key] % tile > 0 for sizes in good)
             if all(sizes[key] % tile for sizes in bad) and 10 * tails <= len(good):

@@ -1,6 +1,6 @@
 """Every operation that can be checked. Adding one is a line here and a declaration beside its family."""
 
-from tinyres_kernels.conformance import norm, windows
+from tinyres_kernels.conformance import elementwise, loss, norm, update, windows
 from tinyres_kernels.conformance.declare import Op
 
-OPS: dict[str, Op] = {op.name: op for op in [*windows.OPS, *norm.OPS]}
+OPS: dict[str, Op] = {op.name: op for op in [*windows.OPS, *norm.OPS, *loss.OPS, *update.OPS, *elementwise.OPS]}

@@ -14,6 +14,7 @@ The cross-entropy of a yes or no comes from `im2col`.
 from tinyres_kernels.cpu.conv import conv2d, conv2d_dw, conv2d_dx
 from tinyres_kernels.cpu.elementwise import add, relu, relu_dx
 from tinyres_kernels.cpu.loss import cross_entropy, cross_entropy_dx
+from tinyres_kernels.cpu.matmul import matmul
 from tinyres_kernels.cpu.norm import batch_norm, batch_norm_dx
 from tinyres_kernels.cpu.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
 from tinyres_kernels.cpu.update import adam, rmsprop, sgd
@@ -33,6 +34,7 @@ __all__ = [
     "conv2d_dx",
     "cross_entropy",
     "cross_entropy_dx",
+    "matmul",
     "max_pool2d",
     "max_pool2d_dx",
     "max_pool2d_take",

@@ -12,7 +12,7 @@ core's own cache; weights are packed into panels as wide as a tile; the micro-ke
 import numpy as np
 
 from tinyres_kernels import im2col
-from tinyres_kernels.cpu import loops, winograd
+from tinyres_kernels.cpu import loops, subpixel, winograd
 from tinyres_kernels.cpu.host import TARGET, threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat, scratch
 from tinyres_kernels.geometry import Pair, conv_axes
@@ -26,8 +26,9 @@ def _vectors(channels: int, lanes: int) -> int:
     return 1 if channels <= lanes else 2
 
 
-def _pixels(width: int, height: int, vectors: int) -> tuple[int, bool]:
-    """Pixels in a tile, and whether it covers two rows: whatever computes the fewest pixels twice."""
+def _pixels(width: int, height: int, vectors: int) -> tuple[tuple[int, ...], bool]:
+    """Pixels in a tile and the smaller sizes for what is left; whether a tile covers two rows: whatever computes the
+    fewest pixels twice."""
     sizes = loops.PIXELS[vectors]
     best, paired, cost = 1, False, 1e9
     for size in sizes:
@@ -38,7 +39,22 @@ def _pixels(width: int, height: int, vectors: int) -> tuple[int, bool]:
                 best, paired, cost = size, False, spent * penalty
         elif size == 2 * width and height >= 2 and 1.0 + 1.5 / size < cost:
             best, paired, cost = size, True, 1.0 + 1.5 / size
-    return best, paired
+    return (*(s for s in sizes if s <= best), *(1,) * len(sizes))[: len(sizes)], paired
+
+
+def _batch(images: int, threads: int, bytes_each: int) -> int:
+    """How many images a thread takes at a time: what fits its cache, and the same number of turns for all threads."""
+    turns = -(-images // (threads * max(1, IMAGES_BYTES // bytes_each)))
+    return -(-images // (threads * turns))
+
+
+def _pieces(rows: int, columns: int, run: int) -> Pair:
+    """How many rows of taps, and taps of a row, are summed at a time."""
+    if rows * columns * run <= loops.SUM:
+        return rows, run
+    if columns * run <= loops.SUM:
+        return loops.SUM // (columns * run), run
+    return 1, -(-run // -(-run // loops.SUM)) if columns == 1 else run
 
 
 def _panels(weights: Array, lanes: int) -> tuple[Array, int]:
@@ -66,7 +82,7 @@ def _dot(
     (first_h, first_w), (step_h, step_w), (OH, OW) = grid
     lanes = TARGET.lanes * 4 // x.itemsize
     panels, vectors = _panels(weights, lanes)
-    pixels, paired = _pixels(OW, OH, vectors)
+    sizes, paired = _pixels(OW, OH, vectors)
     count = threads(N * OH * OW * OG * groups * KH * KW * CG)
     blocks = max(1, min(OH // 2, -(-2 * count // N))) if 2 * count > N else 1  # few images: split their rows
     span = (-(-OH // blocks) - 1) * stride[0] + (KH - 1) * dilation[0] + 1
@@ -74,15 +90,16 @@ def _dot(
     image = span * across * C
     reach = (OH - 1) * stride[0] + (KH - 1) * dilation[0] + 1
     direct = padding == (0, 0) and reach <= H and across <= W  # no window leaves the image, so no copy is needed
-    batch = 1 if blocks > 1 else max(1, min(IMAGES_BYTES // (image * x.itemsize), -(-N // count)))
+    batch = 1 if blocks > 1 else _batch(N, count, image * x.itemsize)
     buffers = scratch("images", x.dtype, 1 if direct else count * batch * image)
     merged = groups == 1 and dilation[1] == 1
     in_row = vectors == 1 and KW == 3 and stride[1] == dilation[1] == 1 and OW >= loops.ROW
+    pieces = _pieces(KH, 1 if merged else KW, KW * CG if merged else CG)
     loops.dot(
         count, flat(x), panels.reshape(-1), out.reshape(-1), buffers,
         (N, H, W, C), (OH, OW, groups, OG), (KH, KW, CG), (*stride, *padding, *dilation),
         (first_h, first_w, step_h, step_w, out.shape[1], out.shape[2], out.shape[3]),
-        (batch, blocks, span, across), (vectors, vectors * lanes, pixels, paired, direct, merged, in_row),
+        (batch, blocks, span, across, *pieces), (vectors, vectors * lanes, paired, direct, merged, in_row), sizes,
     )  # fmt: skip
 
 
@@ -115,6 +132,8 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
         flipped = w[::-1, ::-1].transpose(0, 1, 3, 2)
         if winograd.convolve(g, flipped, out, (2 - padding[0], 2 - padding[1])):
             return out
+    if subpixel.worthwhile(CG, g.itemsize, stride, dilation, groups) and subpixel.convolve(g, w, out, rows, cols, _dot):
+        return out
     by_group = w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 4, 2)  # (G, KH, KW, in, out)
     for a in range(stride[0]):
         for b in range(stride[1]):
@@ -125,20 +144,28 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
             (taps_h, pad_h, count_h), (taps_w, pad_w, count_w) = vertical, horizontal
             if not count_h or not count_w:
                 continue
-            if not taps_h or not taps_w:
+            if slice(0, 0) in (taps_h, taps_w):
                 out[:, a :: stride[0], b :: stride[1]] = 0
                 continue
-            part = by_group[:, taps_h][:, :, taps_w]
+            part = by_group[:, taps_h, taps_w]
             grid = ((a, b), stride, (count_h, count_w))
             _dot(g, part, out, grid, (1, 1), (pad_h, pad_w), dilation)
     return out
 
 
-def _phase(first: int, size: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[list[int], int, int]:
+def _phase(first: int, size: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[slice, int, int]:
     """Along one axis: the taps of a phase in reverse, the padding that they need, and the number of pixels."""
-    taps = [k for k in range(kernel) if (first + padding - k * dilation) % stride == 0][::-1]
+    taps = [k for k in range(kernel) if (first + padding - k * dilation) % stride == 0]
     count = len(range(first, size, stride))
-    return taps, -((first + padding - taps[0] * dilation) // stride) if taps else 0, count
+    if not taps:
+        return slice(0, 0), 0, count
+    step = taps[1] - taps[0] if len(taps) > 1 else 1
+    stop = taps[0] - step
+    return (
+        slice(taps[-1], stop if stop >= 0 else None, -step),
+        -((first + padding - taps[-1] * dilation) // stride),
+        count,
+    )
 
 
 def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
@@ -172,8 +199,10 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     private = groups * KH * columns * -(-OG // wide) * padded_run * wide
     share = 0 if direct else batch * image + padded_run
     buffers = scratch("images", x.dtype, count * (private + share))
+    line = (W if direct else across) * C
+    places = np.add.outer(np.arange(OH) * (stride[0] * line), np.arange(OW) * (stride[1] * C)).reshape(-1)
     loops.outer(
-        count, flat(x), flat(g), out.reshape(-1), buffers,
+        count, flat(x), flat(g), out.reshape(-1), buffers, places,
         (N, H, W, C), (OH, OW, groups, OG), (KH, KW, CG), (*stride, *padding, *dilation),
         (batch, span, across, private, share), (vectors, wide, taps, columns, padded_run, direct, in_row),
     )  # fmt: skip

@@ -88,6 +88,15 @@ class Emitter:
             self.b.store(ir.Constant(self.vector, [0.0] * self.lanes), place)
         return tile
 
+    def finish(self, sums: list[list[Any]], targets: list[list[Any]], masks: list[Any], add: Any) -> None:
+        """Store the sums, or, where `add`, what they make with the numbers that are there."""
+        ends = [end for row, at in zip(sums, targets, strict=True) for end in zip(row, at, masks, strict=True)]
+        with self.b.if_then(add):
+            for place, target, mask in ends:
+                self.b.store(self.b.fadd(self.b.load(place), self.load(target, mask)), place)
+        for place, target, mask in ends:
+            self.store(self.b.load(place), target, mask)
+
     def multiply_add(self, a: Any, b: Any, place: Any) -> None:
         self.b.store(self.b.call(self._fma, [a, b, self.b.load(place)]), place)
 

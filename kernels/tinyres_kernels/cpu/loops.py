@@ -15,6 +15,7 @@ else:
 _A1, _B1, _C1, _D1 = (dot_tile(pixels, 1) for pixels in PIXELS[1])
 _A2, _B2, _C2, _D2 = (dot_tile(pixels, 2) for pixels in PIXELS[2])
 _P1, _P2 = PIXELS[1], PIXELS[2]
+SUM = 256  # products of which a sum is formed at a time: so many rows of a panel stay in the first-level cache
 ROW = PIXELS[1][0]  # pixels of a row tile
 _R = row_tile(ROW)
 ROW_TAPS = 8  # channels of a row of taps
@@ -23,25 +24,25 @@ _O1, _O2 = outer_tile(TAPS[1], 1), outer_tile(TAPS[2], 2)
 
 
 @compiled
-def tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail):
+def tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add):
     """The micro-kernel of this size."""
     if vectors == 1:
         if pixels == _P1[0]:
-            _A1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
+            _A1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
         elif pixels == _P1[1]:
-            _B1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
+            _B1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
         elif pixels == _P1[2]:
-            _C1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
+            _C1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
         else:
-            _D1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
+            _D1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
     elif pixels == _P2[0]:
-        _A2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
+        _A2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
     elif pixels == _P2[1]:
-        _B2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
+        _B2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
     elif pixels == _P2[2]:
-        _C2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
+        _C2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
     else:
-        _D2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail)
+        _D2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
 
 
 @compiled
@@ -61,37 +62,62 @@ def _copy_padded(x, start, H, W, C, top, left, span, across, buffer, at):
 
 @kernel
 def pack(threads, weights, panels):
-    """(G, KH, KW, in, out), any strides, into panels (G, blocks, KH KW in, wide)."""
+    """(G, KH, KW, in, out), any strides, into panels (G, blocks, KH KW in, wide).
+
+    In squares of 16 numbers: whichever of the two axes the weights are contiguous in, both sides stay in the cache.
+    """
     G, KH, KW, inputs, outputs = weights.shape
     blocks, wide = panels.shape[1], panels.shape[3]
-    for t in prange(G * blocks):
-        g, block = t // blocks, t % blocks
-        for kh in range(KH):
-            for kw in range(KW):
-                for c in range(inputs):
-                    row = panels[g, block, (kh * KW + kw) * inputs + c]
-                    for j in range(wide):
-                        o = block * wide + j
-                        row[j] = weights[g, kh, kw, c, o] if o < outputs else 0
+    for t in prange(G * blocks * KH):
+        g, block, kh = t // (blocks * KH), t // KH % blocks, t % KH
+        first = block * wide
+        last = min(first + wide, outputs)
+        for kw in range(KW):
+            rows = panels[g, block, (kh * KW + kw) * inputs : (kh * KW + kw + 1) * inputs]
+            taps = weights[g, kh, kw]
+            for c0 in range(0, inputs, 16):
+                for o in range(first, last):
+                    for c in range(c0, min(c0 + 16, inputs)):
+                        rows[c, o - first] = taps[c, o]
+                for c in range(c0, min(c0 + 16, inputs)):
+                    for j in range(last - first, wide):
+                        rows[c, j] = 0
+
+
+@compiled
+def _row(vectors, sizes, overlap, width, x, x0, xs, rows, xr, cols, xc, run, w, w0, out, o0, os, tail, add):
+    """A row of `width` pixels in tiles of the first size; what is left over in smaller ones, or, where an `overlap`
+    does no harm, in one that computes some of the pixels before it again."""
+    done = 0
+    for size in sizes:
+        while done + size <= width or (overlap and done < width and size <= width):
+            first = min(done, width - size)
+            half = (size + 1) // 2
+            tile(vectors, size, x, x0 + first * xs, xs, half * xs, rows, xr, cols, xc, run, w, w0,
+                 out, o0 + first * os, os, half * os, tail, add)  # fmt: skip
+            done = first + size
 
 
 @kernel
-def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, work, tiles):
-    """Forward and dx: items of a few images (or of a few rows of one), each thread a fixed set of them."""
+def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, work, tiles, sizes):
+    """Forward and dx: items of a few images (or of a few rows of one), each thread a fixed set of them.
+
+    Sums of many taps are cut into pieces whose part of a panel stays in the first-level cache; this is more exact, too.
+    """
     N, H, W, C = image
     OH, OW, groups, OG = result
     KH, KW, CG = weight
     sh, sw, ph, pw, dh, dw = moves
     first_h, first_w, step_h, step_w, full_h, full_w, O = grid
-    batch, row_blocks, span, across = work
-    vectors, wide, pixels, paired, direct, merged, in_row = tiles
+    batch, row_blocks, span, across, piece_rows, piece_run = work
+    vectors, wide, paired, direct, merged, in_row = tiles
     run, columns = (KW * CG, 1) if merged else (CG, KW)
     blocks = (OG + wide - 1) // wide
     panel = KH * KW * CG * wide
     items = (N + batch - 1) // batch * row_blocks
     per_block = (OH + row_blocks - 1) // row_blocks
     o_step, o_row = step_w * O, step_h * full_w * O
-    half = (pixels + 1) // 2
+    whole = piece_rows >= KH and piece_run >= run
     for t in prange(threads):
         own = t * batch * span * across * C
         for item in range(t, items, threads):
@@ -109,44 +135,49 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
                 for n in range(n0, n1):
                     at = own + (n - n0) * x_image
                     _copy_padded(x, n * H * W * C, H, W, C, ph - h0 * sh, pw, need, across, buffers, at)
-            for g in range(groups):
-                for block in range(blocks):
-                    w0 = (g * blocks + block) * panel
-                    tail = min(wide, OG - block * wide)
-                    for n in range(n0, n1):
-                        x_n = corner + (n - n0) * x_image + g * CG
-                        o_n = ((n * full_h + first_h + h0 * step_h) * full_w + first_w) * O + g * OG + block * wide
-                        rows = h1 - h0
+            pieces = (KH + piece_rows - 1) // piece_rows * ((run + piece_run - 1) // piece_run)
+            for part in range(groups * blocks * pieces):
+                g, block, piece = part // (blocks * pieces), part // pieces % blocks, part % pieces
+                kh = piece // ((run + piece_run - 1) // piece_run) * piece_rows
+                k = piece % ((run + piece_run - 1) // piece_run) * piece_run
+                taps_h, taps = min(piece_rows, KH - kh), min(piece_run, run - k)
+                w0 = (g * blocks + block) * panel + (kh * columns * run + k) * wide
+                tail = min(wide, OG - block * wide)
+                add = piece > 0
+                for n in range(n0, n1):
+                    x_n = corner + (n - n0) * x_image + kh * dh * x_line + g * CG + k
+                    o_n = ((n * full_h + first_h + h0 * step_h) * full_w + first_w) * O + g * OG + block * wide
+                    h = 0
+                    while h < h1 - h0:
+                        at, o_at = x_n + h * sh * x_line, o_n + h * o_row
                         if in_row:
-                            for h in range(rows):
-                                for part in range((OW + ROW - 1) // ROW):
-                                    w = min(part * ROW, OW - ROW)  # the last tile overlaps the one before
-                                    _R(source, x_n + h * sh * x_line + w * C, C, KH, dh * x_line, CG, panels, w0,
-                                       out, o_n + h * o_row + w * o_step, o_step, tail)  # fmt: skip
-                        elif paired and rows >= 2:
-                            for pair in range((rows + 1) // 2):
-                                h = min(2 * pair, rows - 2)  # an odd last row is computed along with its neighbour
-                                tile(vectors, pixels, source, x_n + h * sh * x_line, sw * C, sh * x_line, KH,
-                                      dh * x_line, columns, dw * C, run, panels, w0, out, o_n + h * o_row, o_step,
-                                      o_row, tail)  # fmt: skip
+                            done = 0
+                            while done + ROW <= OW or (whole and done < OW):
+                                w = min(done, OW - ROW)  # the last tile may overlap the one before
+                                _R(source, at + w * C, C, taps_h, dh * x_line, CG, panels, w0, out, o_at + w * o_step,
+                                   o_step, tail, add)  # fmt: skip
+                                done = w + ROW
+                            _row(vectors, sizes, whole, OW - done, source, at + done * C, C, taps_h, dh * x_line,
+                                 columns, dw * C, taps, panels, w0, out, o_at + done * o_step, o_step, tail,
+                                 add)  # fmt: skip
+                            h += 1
+                        elif paired and h + 2 <= h1 - h0:
+                            tile(vectors, sizes[0], source, at, sw * C, sh * x_line, taps_h, dh * x_line, columns,
+                                 dw * C, taps, panels, w0, out, o_at, o_step, o_row, tail, add)  # fmt: skip
+                            h += 2
                         else:
-                            size = 1 if paired else pixels
-                            gap = 0 if paired else half
-                            for h in range(rows):
-                                for part in range((OW + size - 1) // size):
-                                    w = min(part * size, OW - size)  # the last tile overlaps the one before
-                                    tile(vectors, size, source, x_n + h * sh * x_line + w * sw * C, sw * C,
-                                          gap * sw * C, KH, dh * x_line, columns, dw * C, run, panels, w0, out,
-                                          o_n + h * o_row + w * o_step, o_step, gap * o_step, tail)  # fmt: skip
+                            _row(vectors, sizes, whole, OW, source, at, sw * C, taps_h, dh * x_line, columns, dw * C,
+                                 taps, panels, w0, out, o_at, o_step, tail, add)  # fmt: skip
+                            h += 1
 
 
 @kernel
-def outer(threads, x, g, out, buffers, image, result, weight, moves, work, tiles):
+def outer(threads, x, g, out, buffers, places, image, result, weight, moves, work, tiles):
     """dw: each thread sums over its share of the images; the shares are then added in order."""
     N, H, W, C = image
     OH, OW, groups, OG = result
     KH, KW, CG = weight
-    sh, sw, ph, pw, dh, dw = moves
+    sh, _, ph, pw, dh, dw = moves
     batch, span, across, private, share = work
     vectors, wide, taps, columns, padded_run, direct, in_row = tiles
     O = groups * OG
@@ -183,19 +214,24 @@ def outer(threads, x, g, out, buffers, image, result, weight, moves, work, tiles
                                 g0 = n0 * OH * OW * O + group * OG + block * wide
                                 s0 = sums + (place * padded_run + j) * wide
                                 if vectors == 1:
-                                    _O1(n1 - n0, OH, OW, source, x0, x_image, sh * x_line, sw * C, g, g0,
-                                        OH * OW * O, OW * O, O, buffers, s0, wide, tail)  # fmt: skip
+                                    _O1(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,
+                                        tail)  # fmt: skip
                                 else:
-                                    _O2(n1 - n0, OH, OW, source, x0, x_image, sh * x_line, sw * C, g, g0,
-                                        OH * OW * O, OW * O, O, buffers, s0, wide, tail)  # fmt: skip
+                                    _O2(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,
+                                        tail)  # fmt: skip
     for line in prange(KH * KW * CG):
         kh, rest = line // (KW * CG), line % (KW * CG)
         column, j = (0, rest) if columns == 1 else (rest // CG, rest % CG)
-        for group in range(groups):
-            for o in range(OG):
-                place = ((group * KH + kh) * columns + column) * blocks + o // wide
-                at = (place * padded_run + j) * wide + o % wide
-                total = buffers[at]
-                for t in range(1, threads):
-                    total += buffers[at + t * (private + share)]
-                out[line * O + group * OG + o] = total
+        for part in range(groups * blocks):
+            group, block = part // blocks, part % blocks
+            at = ((((group * KH + kh) * columns + column) * blocks + block) * padded_run + j) * wide
+            first = line * O + group * OG + block * wide
+            total = out[first : first + min(wide, OG - block * wide)]
+            for t in range(threads):
+                share_of_t = buffers[at + t * (private + share) : at + t * (private + share) + len(total)]
+                if t == 0:
+                    for lane in range(len(total)):
+                        total[lane] = share_of_t[lane]
+                else:
+                    for lane in range(len(total)):
+                        total[lane] += share_of_t[lane]

@@ -27,17 +27,19 @@ def dot_tile(pixels: int, vectors: int) -> Any:
 
     where wide = vectors * lanes and step counts (r, c, k) in order through the packed panel at w0. The first half of
     the pixels lie x_step apart, the second half likewise from x_jump on (so that a tile may cover two short rows); out
-    likewise. Of each row of vectors the first `tail` numbers are stored.
+    likewise. Of each row of vectors the first `tail` numbers are stored; with `add` they are added to what is there.
     """
     half = (pixels + 1) // 2
 
     @emitted
-    def tile(typing, x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, out, o0, o_step, o_jump, tail):
+    def tile(
+        typing, x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, out, o0, o_step, o_jump, tail, add
+    ):
         number = types.intp
-        signature = types.void(x, *[number] * 8, w, number, out, *[number] * 4)
+        signature = types.void(x, *[number] * 8, w, number, out, *[number] * 4, types.boolean)
 
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, out, o0, o_step, o_jump, tail = args
+            x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, out, o0, o_step, o_jump, tail, add = args
             e = Emitter(b, signature.args[0].dtype)
             lanes = e.lanes
             weights = b.gep(e.data(context, signature.args[9], w), [w0])
@@ -64,10 +66,8 @@ def dot_tile(pixels: int, vectors: int) -> Any:
                 b.store(b.gep(first, [b.mul(run, ir.Constant(I64, vectors * lanes))]), panel)
             masks = e.masks(tail, vectors)
             result = b.gep(e.data(context, signature.args[11], out), [o0])
-            for m in range(pixels):
-                target = b.gep(result, [place(m, o_step, o_jump)])
-                for v in range(vectors):
-                    e.store(b.load(acc[m][v]), e.at(target, v * lanes), masks[v])
+            targets = [b.gep(result, [place(m, o_step, o_jump)]) for m in range(pixels)]
+            e.finish(acc, [[e.at(target, v * lanes) for v in range(vectors)] for target in targets], masks, add)
             return context.get_dummy_value()
 
         return signature, generate
@@ -84,12 +84,12 @@ def row_tile(pixels: int) -> Any:
     """
 
     @emitted
-    def tile(typing, x, x0, x_step, rows, x_row, run, w, w0, out, o0, o_step, tail):
+    def tile(typing, x, x0, x_step, rows, x_row, run, w, w0, out, o0, o_step, tail, add):
         number = types.intp
-        signature = types.void(x, *[number] * 5, w, number, out, *[number] * 3)
+        signature = types.void(x, *[number] * 5, w, number, out, *[number] * 3, types.boolean)
 
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            x, x0, x_step, rows, x_row, run, w, w0, out, o0, o_step, tail = args
+            x, x0, x_step, rows, x_row, run, w, w0, out, o0, o_step, tail, add = args
             e = Emitter(b, signature.args[0].dtype)
             weights = b.gep(e.data(context, signature.args[6], w), [w0])
             corner = b.gep(e.data(context, signature.args[0], x), [x0])
@@ -107,10 +107,9 @@ def row_tile(pixels: int) -> Any:
                         for c in range(3):
                             if 0 <= j - c < pixels:
                                 e.multiply_add(value, taps[c], acc[j - c][0])
-            (mask,) = e.masks(tail, 1)
             result = b.gep(e.data(context, signature.args[8], out), [o0])
-            for m in range(pixels):
-                e.store(b.load(acc[m][0]), b.gep(result, [b.mul(o_step, ir.Constant(I64, m))]), mask)
+            targets = [[b.gep(result, [b.mul(o_step, ir.Constant(I64, m))])] for m in range(pixels)]
+            e.finish(acc, targets, e.masks(tail, 1), add)
             return context.get_dummy_value()
 
         return signature, generate
@@ -119,73 +118,37 @@ def row_tile(pixels: int) -> Any:
 
 
 def outer_tile(taps: int, vectors: int) -> Any:
-    """sums[s0 + j s_step + lane] += sum_{n, r, c} x[x0 + n x_image + r x_row + c x_step + j] * g[g0 + ... + lane]
+    """sums[s0 + j s_step + lane] += sum_{n, p} x[x0 + n x_image + places[p] + j] * g[g0 + n g_image + p g_step + lane]
 
-    for j < taps, over images n, rows r and columns c. Of each row of g the first `tail` numbers are read, the others
-    count as 0.
+    for j < taps, over images n and pixels p: one loop over a table of places, since a row may be but four pixels long.
+    Of each row of g the first `tail` numbers are read, the others count as 0.
     """
 
     @emitted
-    def tile(
-        typing,
-        images,
-        rows,
-        columns,
-        x,
-        x0,
-        x_image,
-        x_row,
-        x_step,
-        g,
-        g0,
-        g_image,
-        g_row,
-        g_step,
-        sums,
-        s0,
-        s_step,
-        tail,
-    ):
+    def tile(typing, images, places, x, x0, x_image, g, g0, g_image, g_step, sums, s0, s_step, tail):
         number = types.intp
-        signature = types.void(*[number] * 3, x, *[number] * 4, g, *[number] * 4, sums, *[number] * 3)
+        signature = types.void(number, places, x, number, number, g, *[number] * 3, sums, *[number] * 3)
 
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            (
-                images,
-                rows,
-                columns,
-                x,
-                x0,
-                x_image,
-                x_row,
-                x_step,
-                g,
-                g0,
-                g_image,
-                g_row,
-                g_step,
-                sums,
-                s0,
-                s_step,
-                tail,
-            ) = args
-            e = Emitter(b, signature.args[3].dtype)
+            images, places, x, x0, x_image, g, g0, g_image, g_step, sums, s0, s_step, tail = args
+            e = Emitter(b, signature.args[2].dtype)
             lanes = e.lanes
-            x_start = b.gep(e.data(context, signature.args[3], x), [x0])
-            g_start = b.gep(e.data(context, signature.args[8], g), [g0])
+            table = context.make_array(signature.args[1])(context, b, places)
+            count = b.extract_value(table.shape, 0)
+            x_start = b.gep(e.data(context, signature.args[2], x), [x0])
+            g_start = b.gep(e.data(context, signature.args[5], g), [g0])
             acc, masks = e.accumulators(taps, vectors), e.masks(tail, vectors)
-            with cgutils.for_range(b, images) as n, cgutils.for_range(b, rows) as r:
-                x_line = e.at(x_start, b.mul(n.index, x_image), b.mul(r.index, x_row))
-                g_line = e.at(g_start, b.mul(n.index, g_image), b.mul(r.index, g_row))
-                with cgutils.for_range(b, columns) as c:
-                    pixel = b.gep(x_line, [b.mul(c.index, x_step)])
-                    g_row_at = b.gep(g_line, [b.mul(c.index, g_step)])
-                    loaded = [e.load(e.at(g_row_at, v * lanes), masks[v]) for v in range(vectors)]
+            with cgutils.for_range(b, images) as n:
+                x_line, g_line = e.at(x_start, b.mul(n.index, x_image)), e.at(g_start, b.mul(n.index, g_image))
+                with cgutils.for_range(b, count) as p:
+                    pixel = b.gep(x_line, [b.load(b.gep(table.data, [p.index]))])
+                    g_row = b.gep(g_line, [b.mul(p.index, g_step)])
+                    loaded = [e.load(e.at(g_row, v * lanes), masks[v]) for v in range(vectors)]
                     for j in range(taps):
                         value = e.broadcast(e.at(pixel, j))
                         for v in range(vectors):
                             e.multiply_add(value, loaded[v], acc[j][v])
-            total = b.gep(e.data(context, signature.args[13], sums), [s0])
+            total = b.gep(e.data(context, signature.args[9], sums), [s0])
             for j in range(taps):
                 line = b.gep(total, [b.mul(s_step, ir.Constant(I64, j))])
                 for v in range(vectors):

@@ -95,7 +95,7 @@ def weight_gradient(x: Array, g: Array, out: Array, padding: Pair) -> bool:
     private = plan.v_tile * plan.m_tile + plan.v_place + plan.m_place
     loops.weight_gradient(
         count, flat(x), flat(g), out, np.zeros(max(W * C, OW * O), x.dtype),
-        scratch("tiles", x.dtype, count * 16 * private),
+        scratch("tiles", x.dtype, count * 16 * private), np.arange(plan.band * plan.across) * plan.v_tile,
         (N, H, W, C), (OH, OW, O), padding, plan.work, (plan.vectors, plan.wide, plan.blocks, loops.TAPS),
     )  # fmt: skip
     return bool(np.isfinite(out).all())

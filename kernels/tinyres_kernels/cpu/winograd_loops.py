@@ -48,7 +48,7 @@ def _multiply(vectors, steps, C, v, v0, v_tile, panels, w0, m, m0, m_tile, wide)
         first, size = steps[s, 0], steps[s, 1]
         half = (size + 1) // 2
         tile(vectors, size, v, v0 + first * v_tile, v_tile, half * v_tile, 1, 0, 1, 0, C, panels, w0,
-             m, m0 + first * m_tile, m_tile, half * m_tile, wide)  # fmt: skip
+             m, m0 + first * m_tile, m_tile, half * m_tile, wide, False)  # fmt: skip
 
 
 @compiled
@@ -95,7 +95,7 @@ def forward(threads, x, panels, out, zeros, buffers, image, result, moves, work,
 
 
 @kernel
-def weight_gradient(threads, x, g, out, zeros, buffers, image, result, moves, work, tiles):
+def weight_gradient(threads, x, g, out, zeros, buffers, table, image, result, moves, work, tiles):
     """dw: each thread sums V^T M over its share of the rows of tiles; the shares are added in order, then G^T S G."""
     N, H, W, C = image
     OH, OW, O = result
@@ -119,18 +119,16 @@ def weight_gradient(threads, x, g, out, zeros, buffers, image, result, moves, wo
                             buffers, v0 + (line - first) * across * v_tile, v_place, v_tile)  # fmt: skip
                 cotangent_tiles(g, n * OH * OW * O, h, OH, OW, O, zeros, across,
                                 buffers, m0 + (line - first) * across * m_tile, m_place, m_tile)  # fmt: skip
-            count = (last - first) * across
+            places = table[: (last - first) * across]
             for place in range(16):
                 for block in range(blocks):
                     for c in range(0, C, taps):
                         v_at, m_at = v0 + place * v_place + c, m0 + place * m_place + block * wide
                         s_at = sums + place * place_size + c * m_tile + block * wide
                         if vectors == 1:
-                            _O1(1, 1, count, buffers, v_at, 0, 0, v_tile, buffers, m_at, 0, 0, m_tile,
-                                buffers, s_at, m_tile, wide)  # fmt: skip
+                            _O1(1, places, buffers, v_at, 0, buffers, m_at, 0, m_tile, buffers, s_at, m_tile, wide)
                         else:
-                            _O2(1, 1, count, buffers, v_at, 0, 0, v_tile, buffers, m_at, 0, 0, m_tile,
-                                buffers, s_at, m_tile, wide)  # fmt: skip
+                            _O2(1, places, buffers, v_at, 0, buffers, m_at, 0, m_tile, buffers, s_at, m_tile, wide)
     for c in prange(C):
         for o in range(O):
             at = c * m_tile + o

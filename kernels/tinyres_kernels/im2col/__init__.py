@@ -12,6 +12,7 @@ depends on the shapes alone.
 from tinyres_kernels.im2col.conv import conv2d, conv2d_dw, conv2d_dx
 from tinyres_kernels.im2col.elementwise import add, relu, relu_dx
 from tinyres_kernels.im2col.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
+from tinyres_kernels.im2col.matmul import matmul
 from tinyres_kernels.im2col.norm import batch_norm, batch_norm_dx
 from tinyres_kernels.im2col.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
 from tinyres_kernels.im2col.update import adam, rmsprop, sgd
@@ -30,6 +31,7 @@ __all__ = [
     "conv2d_dx",
     "cross_entropy",
     "cross_entropy_dx",
+    "matmul",
     "max_pool2d",
     "max_pool2d_dx",
     "max_pool2d_take",

@@ -9,6 +9,7 @@ docstrings are those of a good implementation; this one is slower by a factor of
 from tinyres_kernels.reference.conv import conv2d, conv2d_dw, conv2d_dx
 from tinyres_kernels.reference.elementwise import add, relu, relu_dx
 from tinyres_kernels.reference.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
+from tinyres_kernels.reference.matmul import matmul
 from tinyres_kernels.reference.norm import batch_norm, batch_norm_dx
 from tinyres_kernels.reference.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
 from tinyres_kernels.reference.update import adam, rmsprop, sgd
@@ -27,6 +28,7 @@ __all__ = [
     "conv2d_dx",
     "cross_entropy",
     "cross_entropy_dx",
+    "matmul",
     "max_pool2d",
     "max_pool2d_dx",
     "max_pool2d_take",

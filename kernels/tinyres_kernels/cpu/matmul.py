@@ -1,0 +1,48 @@
+"""The matrix product: BLAS, one call a thread.
+
+BLAS has threads of its own, and OpenBLAS's keep spinning after a product, for some 25 ms each time, on the cores that
+the next kernel runs on: convolutions behind a product took up to twice as long. So BLAS is held to one thread, and rows
+of the result are shared out to threads that wait without spinning.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from tinyres_kernels.cpu.host import threads
+from tinyres_kernels.namespace import Array
+
+ROWS = 16  # at least, for a thread
+SHARED = 8  # a product has to be so many times larger than a loop to be worth the way through Python
+
+
+@cache
+def _blas() -> list[Any]:
+    return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, "tinyres-matmul")
+
+
+def matmul(a: Array, b: Array, out: Array) -> Array:
+    """`reference.matmul` by BLAS, rows of `out` shared out among the threads."""
+    M = len(out)
+    count = max(1, min(threads(out.size * a.shape[1] / SHARED), M // ROWS))
+    before = [library.get_num_threads() for library in _blas()]
+    for library in _blas():
+        library.set_num_threads(1)
+    try:
+        parts = [slice(M * t // count, M * (t + 1) // count) for t in range(count)]
+        waiting = [_pool(count - 1).submit(np.matmul, a[part], b, out=out[part]) for part in parts[1:]]
+        np.matmul(a[parts[0]], b, out=out[parts[0]])
+        for part in waiting:
+            part.result()
+    finally:
+        for library, number in zip(_blas(), before, strict=True):
+            library.set_num_threads(number)
+    return out

@@ -1,0 +1,70 @@
+"""conv2d_dx onto few channels: all phases of the stride at once.
+
+A 4x4 kernel at stride 2 makes 2x2 pixels of 3 channels from each pixel of g: phase by phase, 3 of a vector's 16 lanes
+would be in use. Here the phases are channels of one convolution at stride 1, whose kernel covers what any phase reads,
+with zeros where a phase does not; its result is then dealt out to the pixels (Shi et al. 2016, "Real-time single image
+and video super-resolution using an efficient sub-pixel convolutional neural network"). A zero times NaN is NaN: so
+whoever calls is told if something is not finite, and then takes the phases one by one.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numba import prange
+
+from tinyres_kernels.cpu.host import TARGET, kernel, threads
+from tinyres_kernels.cpu.memory import scratch
+from tinyres_kernels.geometry import Axis, Pair
+from tinyres_kernels.namespace import Array
+
+
+def worthwhile(channels: int, itemsize: int, stride: Pair, dilation: Pair, groups: int) -> bool:
+    """Whether all phases fit into one vector."""
+    many = stride[0] * stride[1]
+    return many > 1 and groups == 1 and dilation == (1, 1) and channels * many * itemsize <= TARGET.lanes * 4
+
+
+def reach(axis: Axis) -> tuple[int, int]:
+    """The outputs that read the `stride` pixels from s q on are q + first, ..., q + last."""
+    shifts = [phase + axis.padding - k for phase in range(axis.stride) for k in range(axis.kernel)]
+    shifts = [shift // axis.stride for shift in shifts if shift % axis.stride == 0]
+    return min(shifts), max(shifts)
+
+
+def convolve(g: Array, w: Array, out: Array, rows: Axis, cols: Axis, dot: Callable[..., None]) -> bool:
+    """out (N, H, W, C) = conv2d_dx(g, w) by way of `dot`, the convolution; False where it is not finite."""
+    N, H, W, C = out.shape
+    (top, bottom), (left, right) = reach(rows), reach(cols)
+    many = rows.stride, cols.stride
+    weights = np.zeros((bottom - top + 1, right - left + 1, w.shape[3], *many, C), w.dtype)
+    for a, b in np.ndindex(many):
+        for kh in range((a + rows.padding) % many[0], rows.kernel, many[0]):
+            for kw in range((b + cols.padding) % many[1], cols.kernel, many[1]):
+                place = (a + rows.padding - kh) // many[0] - top, (b + cols.padding - kw) // many[1] - left
+                weights[(*place, slice(None), a, b)] = w[kh, kw].T
+    high, across = -(-H // many[0]), -(-W // many[1])
+    channels = many[0] * many[1] * C
+    made = scratch("phases", g.dtype, N * high * across * channels).reshape(N, high, across, channels)
+    flat_weights = weights.reshape(1, *weights.shape[:3], channels)
+    dot(g, flat_weights, made, ((0, 0), (1, 1), (high, across)), (1, 1), (-top, -left), (1, 1))
+    count = threads(8 * out.size)
+    lost = np.zeros(count, np.bool_)
+    _deal(count, made.reshape(N, high, across, *many, C), out, lost)
+    return not lost.any()
+
+
+@kernel
+def _deal(threads, made, out, lost):
+    """out[n, q sh + a, p sw + b] = made[n, q, p, a, b]; lost[t]: whether thread t saw something that is not finite."""
+    N, H, W, C = out.shape
+    sh, sw = made.shape[3:5]
+    for t in prange(threads):
+        trace = out.dtype.type(0)  # 0 until something is not finite: 0 * inf is NaN, and stays
+        for line in range(N * H * t // threads, N * H * (t + 1) // threads):
+            n, h = line // H, line % H
+            for w in range(W):
+                pixel = made[n, h // sh, w // sw, h % sh, w % sw]
+                for c in range(C):
+                    out[n, h, w, c] = pixel[c]
+                    trace += 0 * pixel[c]
+        lost[t] = trace != 0
