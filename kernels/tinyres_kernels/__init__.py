@@ -1,22 +1,53 @@
 """Floor 0 of tinyres: arrays in, arrays out. Nothing here knows what a tensor or a gradient is.
 
-The same kernels exist several times over, one module (a *rung*) each, under the same names and signatures, so that one
-can be read while another is run: `reference` (loops: what the words mean) and `im2col` (whole-array operations: NumPy
-or CuPy, no compiler) are the two lowest. What every rung promises:
+The same kernels exist several times over, one package (a *rung*) each, under the same names and signatures, so that one
+can be read while another is run:
 
-- Images are `(N, H, W, C)` and weights `(KH, KW, C / groups, O)`: channels last, C-contiguous, float32 or float64.
-- The result is written into `out`, which the caller allocates and gets back. What `out` held before does not matter
-  (it may be NaN): every element is written. `out`'s dtype is the result's dtype, and its shape carries the part of the
-  geometry that the other arguments leave open: at stride 2, images of 7 and of 8 rows both have outputs of 4.
-- `stride`, `padding`, `dilation` and `kernel` are pairs `(h, w)` of ints, passed by keyword. Padding is symmetric.
-- An empty batch is a batch: `N = 0` is allowed, and the weight gradient is then zero.
-- Shapes that do not belong together raise ValueError before anything is written.
+    reference   loops: what the words mean. Docstrings there hold the equations, shapes and costs
+    im2col      whole-array operations, for NumPy or CuPy arrays; needs no compiler
+    cpu         compiled by Numba, on all cores, for NumPy arrays in float32 or float64
+
+What there is, and how its arrays lie in memory (C-contiguous throughout; float32 or float64 unless said otherwise):
+
+    conv2d, conv2d_dx, conv2d_dw             images (N, H, W, C), channels last; weights (KH, KW, C / groups, O)
+    max_pool2d, max_pool2d_dx,
+    max_pool2d_take,
+    avg_pool2d, avg_pool2d_dx                images; winners as int32, numbers of taps in their window
+    batch_norm, batch_norm_dx                images as matrices (N H W, C), the rest (C,). The residual sum and the
+                                             ReLU that often follow can be taken along
+    cross_entropy, cross_entropy_dx          logits (M, C), losses (M,), classes (M,) int64
+    bce_with_logits, bce_with_logits_dx      arrays of one shape, whichever it is
+    sgd, adam, rmsprop                       a parameter, its gradient and state, of one shape, whichever it is
+    add, relu, relu_dx                       lines (M,)
+
+What every rung promises:
+
+- The results are written into arrays that the caller allocates: `out`, which is also returned, and the arguments behind
+  it. What they held before does not matter (it may be NaN): every element is written. Nothing else is: what is read
+  may be read-only. (Batch norm's `mean` and `variance` are results in training, and are read otherwise. Over one of its
+  terms `add` may write, if it is the caller's.)
+- `out`'s dtype is the result's dtype, and its shape carries the part of the geometry that the other arguments leave
+  open: at stride 2, images of 7 and of 8 rows both have outputs of 4.
+- None stands for what there is not: no residual, no gradient of one wanted, no state before the first step.
+- `stride`, `padding`, `dilation` and `kernel` are pairs `(h, w)` of ints. They and all other settings are passed by
+  keyword. Padding is symmetric.
+- An empty batch is a batch: `N = 0` is allowed, and the weight gradient is then zero. (Statistics of an empty batch
+  there are none: batch norm needs a pixel in training.)
+- Convolutions, pools, losses and steps raise ValueError for shapes that do not belong together, before anything is
+  written. Batch norm, `add` and the ReLU look at no shapes, and classes are not held against their number: whoever
+  calls has checked.
 - The same arguments give the same bits, run after run: no order of summation is left to chance.
+- NaN and infinity come out where the equations put them, and nowhere else. There is one exception, at the rim of an
+  image. `reference` leaves padding out. The other rungs may multiply the zeros there, and zero times a NaN or an
+  infinity is NaN. Both conform, and they differ only where it is the *second* argument that is not finite: a weight in
+  `conv2d` and `conv2d_dx` (whose images g have a rim of zeros even without padding), a cotangent in `conv2d_dw`.
+  A result all of whose terms are pixels is the same on every rung, and what is not finite in an image never reaches a
+  result that does not read it.
 
 `conv2d`, `conv2d_dx` and `conv2d_dw` are one trilinear form seen from three sides, so each is the derivative of the
 others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the winners are known, and `avg_pool2d`
 and `avg_pool2d_dx`.
 
-`namespace` tells whose arrays are at hand; `geometry` holds the integer arithmetic of windows. Importing this package
-imports neither.
+`conformance` holds any kernel, of these or a reader's own, against all of this. `namespace` tells whose arrays are at
+hand; `geometry` holds the integer arithmetic of windows. Importing this package imports none of them.
 """

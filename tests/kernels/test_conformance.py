@@ -287,7 +287,7 @@ PLANTED = {  # the operation, the kernel, what fails by name, and what the repor
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_fault_in_a_loss_a_step_or_a_sum_is_named(fault):
     op, kernel, title, said = PLANTED[fault]
-    report = conformance.check(kernel, op, examples=20, dtypes=["float64"])
+    report = conformance.check(kernel, op, examples=8, dtypes=["float64"])
     assert title in {finding.case.title for finding in report.failures}
     text = str(report)
     for words in said:
@@ -297,7 +297,7 @@ def test_a_fault_in_a_loss_a_step_or_a_sum_is_named(fault):
 @pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 @pytest.mark.parametrize("op", conformance.OPS)
 def test_our_own_kernels_conform(rung, op):
-    conformance.assert_conforms(getattr(rung, op), op, examples=8)
+    conformance.assert_conforms(getattr(rung, op), op, examples=6)
 
 
 @pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])
@@ -306,7 +306,7 @@ def test_our_own_kernels_conform(rung, op):
 def test_padding_is_nothing_or_zeros(rung, op, value):
     case = plain(op, N=2, hw=(6, 7), CG=3, OG=3, padding=(1, 1))
     first, second = case.inputs().values()
-    second[(0, 0) if second.ndim == 4 and op != "conv2d_dw" else (0, 2, 2)] = value
+    second[(0, 2, 2, 1) if op == "conv2d_dw" else (0, 0, 1, 1)] = value  # of one channel: the others stay as they are
     out = case.writes[0]
     expected, found = np.full((2, *case.shape(out)), np.nan)
     with np.errstate(invalid="ignore"):
@@ -317,6 +317,7 @@ def test_padding_is_nothing_or_zeros(rung, op, value):
     inside = np.ones(found.shape, bool) if op == "conv2d_dw" else np.zeros(found.shape, bool)
     inside[:, 1:-1, 1:-1] = True  # all terms are pixels there
     assert elsewhere[inside].all()
+    assert 0 < np.isfinite(expected).mean() < 1
     np.testing.assert_allclose(found[elsewhere], expected[elsewhere], rtol=1e-12, atol=1e-12)
 
 

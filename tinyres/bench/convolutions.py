@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyres import memory
 from tinyres.bench.timing import Call
 
 PASSES = ("forward", "dx", "dw")
@@ -80,13 +81,14 @@ def draw(shape: Shape, dtype: Any = np.float32) -> Arrays:
 
 
 def ours(rung: ModuleType, shape: Shape, arrays: Arrays) -> dict[str, Call]:
-    """The three passes by a rung of our kernels, from the unpadded input to a fresh output."""
+    """The three passes by a rung of our kernels, from the unpadded input to a new output, out of the memory that the
+    library's operations take theirs from (PyTorch's come from the C library's, which recycles, too)."""
     x, w, g = arrays
     how = {"stride": (shape.stride,) * 2, "padding": (1, 1), "dilation": (1, 1), "groups": 1}
     return {
-        "forward": lambda: rung.conv2d(x, w, np.empty(g.shape, x.dtype), **how),
-        "dx": lambda: rung.conv2d_dx(g, w, np.empty(x.shape, x.dtype), **how),
-        "dw": lambda: rung.conv2d_dw(x, g, np.empty(w.shape, x.dtype), **how),
+        "forward": lambda: rung.conv2d(x, w, memory.empty(g.shape, x.dtype), **how),
+        "dx": lambda: rung.conv2d_dx(g, w, memory.empty(x.shape, x.dtype), **how),
+        "dw": lambda: rung.conv2d_dw(x, g, memory.empty(w.shape, x.dtype), **how),
     }
 
 

@@ -1,6 +1,6 @@
 """`tinyres bench kernels`: every rung against the others, this machine's limits, and PyTorch where it is installed.
 
-Each convolution is timed from the unpadded image to a fresh output, as PyTorch's is; of PyTorch's two memory formats
+Each convolution is timed from the unpadded image to a new output, as PyTorch's is; of PyTorch's two memory formats
 the faster one counts. Compilation is told apart.
 """
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tinyres as tr
-from tinyres import nn, ops, optim
+from tinyres import memory, nn, ops, optim
 from tinyres.bench.convolutions import FORMATS
 from tinyres.bench.report import geometric_mean, table
 from tinyres.bench.timing import PAUSE, Call, Timing, enough, interleave
@@ -62,13 +62,13 @@ def _pool(kind: str, images: Images, backward: bool) -> Work:
 
         if kind == "avg":
             if backward:
-                return lambda: _first(cpu.avg_pool2d_dx(g, np.empty_like(x), **how))
-            return lambda: _first(cpu.avg_pool2d(x, np.empty_like(g), **how))
-        winners = np.empty(windows, np.int32)
-        cpu.max_pool2d(x, np.empty_like(g), winners, **how)
+                return lambda: _first(cpu.avg_pool2d_dx(g, memory.empty(x.shape, x.dtype), **how))
+            return lambda: _first(cpu.avg_pool2d(x, memory.empty(g.shape, g.dtype), **how))
+        winners = memory.empty(windows, np.int32)
+        cpu.max_pool2d(x, memory.empty(g.shape, g.dtype), winners, **how)
         if backward:
-            return lambda: _first(cpu.max_pool2d_dx(g, winners, np.empty_like(x), **how))
-        return lambda: _first(cpu.max_pool2d(x, np.empty_like(g), np.empty(windows, np.int32), **how))
+            return lambda: _first(cpu.max_pool2d_dx(g, winners, memory.empty(x.shape, x.dtype), **how))
+        return lambda: _first(cpu.max_pool2d(x, memory.empty(g.shape, g.dtype), memory.empty(windows, np.int32), **how))
 
     def pytorch(torch: Any, layout: Any) -> Call:
         image, cotangent = (torch.from_numpy(_first(a)).contiguous(memory_format=layout) for a in (x, g))
@@ -97,8 +97,7 @@ def _batch_norm(images: Images, residual: bool) -> Work:
         leaves = [image, *norm.parameters(), *([other] if residual else [])]
 
         def call() -> Any:
-            y = norm(image)
-            y = ops.relu(y + other if residual else y)
+            y = norm(image, residual=other if residual else None, relu=True)
             return tr.grad(y, leaves, _first(g))[0]
 
         return call

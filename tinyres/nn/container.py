@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tinyres.context import current
 from tinyres.nn.activation import ReLU
-from tinyres.nn.followed import followed
+from tinyres.nn.followed import followed, takes_along
 from tinyres.nn.module import Module
 
 
@@ -55,17 +55,20 @@ class Sequential(_Row):
     def takes_along(self) -> Any:
         """What the last module takes along; an empty row nothing."""
         last = next(reversed(list(self.children())), None)
-        return last.takes_along if last is not None else ()
+        return takes_along(last) if last is not None else ()
 
     def forward(self, x: Any, residual: Any = None, relu: bool = False) -> Any:
         modules = list(self.children())
+        asked = residual is not None or relu
         skip = False
         for module, following in zip_longest(modules, modules[1:]):
             if skip:  # a ReLU that the module before it took along
                 skip = False
             elif following is None:
                 x = followed(module, x, residual, relu)
-            elif type(following) is ReLU and "relu" in module.takes_along and not current().observers:
+            elif asked and following is modules[-1]:  # which is to be followed itself
+                x = module(x)
+            elif type(following) is ReLU and "relu" in takes_along(module) and not current().observers:
                 x, skip = followed(module, x, relu=True), True
             else:
                 x = module(x)

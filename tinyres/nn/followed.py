@@ -9,6 +9,15 @@ from tinyres.context import current
 from tinyres.nn.module import Module
 
 
+def takes_along(module: Module) -> Any:
+    """What of a residual and a ReLU the module's `forward` does itself: `module.takes_along`.
+
+    Nothing if a subclass brought a forward of its own and did not say so again: it may know neither argument.
+    """
+    kind = next(kind for kind in type(module).__mro__ if "forward" in vars(kind) or "takes_along" in vars(kind))
+    return module.takes_along if "takes_along" in vars(kind) else ()
+
+
 def followed(module: Module, x: Any, residual: Any = None, relu: bool = False) -> Any:
     """max(module(x) + residual, 0): the sum where there is a residual, the maximum where `relu`.
 
@@ -20,7 +29,7 @@ def followed(module: Module, x: Any, residual: Any = None, relu: bool = False) -
         ValueError: the residual has another shape than the module's result. (Nothing is broadcast.)
     """
     asked = ({} if residual is None else {"residual": residual}) | ({"relu": True} if relu else {})
-    if not current().observers and all(name in module.takes_along for name in asked):
+    if not current().observers and all(name in takes_along(module) for name in asked):
         return module(x, **asked)
     y = module(x)
     if residual is not None:
@@ -35,4 +44,4 @@ def followed(module: Module, x: Any, residual: Any = None, relu: bool = False) -
     return ops.relu(y) if relu else y
 
 
-__all__ = ["followed"]
+__all__ = ["followed", "takes_along"]

@@ -32,7 +32,7 @@ NUMBERS = {
     **{f"{n} numbers (whole vectors)": Named({"M": n}) for n in (16, 64)},
     **{f"{n} numbers (tail)": Named({"M": n}) for n in (15, 17, 33, 63, 65)},
     "many numbers": Named({"M": 1003}),
-    "more numbers than one thread should have": Named({"M": 400_003}),
+    "more numbers than one thread should have": Named({"M": 320_003}),
     "not a number": Named(put=Put(0, np.nan)),
     "infinity": Named(put=Put(0, np.inf)),
     "minus infinity": Named(put=Put(0, -np.inf)),

@@ -1,5 +1,6 @@
 """The compiled loops around the micro-kernels. Module-level functions, so that Numba keeps them on disk."""
 
+import numpy as np
 from numba import prange
 
 from tinyres_kernels.cpu.emit import clear, copy
@@ -171,6 +172,18 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
                             h += 1
 
 
+@compiled
+def _add_shares(threads, step, shares, at, out, first, count):
+    """out[first + k] = the sum over threads t of shares[at + t step + k]. Unsigned: such indices are never negative."""
+    at, first = np.uintp(at), np.uintp(first)
+    for k in range(np.uintp(count)):
+        out[first + k] = shares[at + k]
+    for _ in range(1, threads):
+        at += np.uintp(step)
+        for k in range(np.uintp(count)):
+            out[first + k] += shares[at + k]
+
+
 @kernel
 def outer(threads, x, g, out, buffers, places, image, result, weight, moves, work, tiles):
     """dw: each thread sums over its share of the images; the shares are then added in order."""
@@ -226,12 +239,4 @@ def outer(threads, x, g, out, buffers, places, image, result, weight, moves, wor
             group, block = part // blocks, part % blocks
             at = ((((group * KH + kh) * columns + column) * blocks + block) * padded_run + j) * wide
             first = line * O + group * OG + block * wide
-            total = out[first : first + min(wide, OG - block * wide)]
-            for t in range(threads):
-                share_of_t = buffers[at + t * (private + share) : at + t * (private + share) + len(total)]
-                if t == 0:
-                    for lane in range(len(total)):
-                        total[lane] = share_of_t[lane]
-                else:
-                    for lane in range(len(total)):
-                        total[lane] += share_of_t[lane]
+            _add_shares(threads, private + share, buffers, at, out, first, min(wide, OG - block * wide))

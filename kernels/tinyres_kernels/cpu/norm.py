@@ -7,6 +7,7 @@ from tinyres_kernels.cpu.host import threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat
 from tinyres_kernels.namespace import Array
 
+APART = 64  # numbers between what belongs to one thread and to the next
 NEAR = 64  # rows whose mean is the first guess at the mean of all
 
 
@@ -23,9 +24,16 @@ def _tile(values: Array, fold: int, dtype: np.dtype) -> Array:
     return np.tile(values.astype(dtype, copy=False), fold)
 
 
-def _total(shares: Array, channels: int) -> Array:
-    """(threads, 2, fold C), added up over threads, then over folded rows: (2, C)."""
-    return shares.sum(axis=0).reshape(2, -1, channels).sum(axis=1)
+def _shares(count: int, width: int, dtype: np.dtype) -> tuple[Array, Array]:
+    """What each thread sums up, in rows longer than needed: two threads that write to one cache line wait for each
+    other at every row."""
+    shape = (count, 2, width + APART)
+    return np.empty(shape, dtype), np.empty(shape)
+
+
+def _total(shares: Array, fold: int, channels: int) -> Array:
+    """The sums of all threads, then of folded rows, added up: (2, C)."""
+    return shares.sum(axis=0)[:, : fold * channels].reshape(2, fold, channels).sum(axis=1)
 
 
 def batch_norm(
@@ -53,9 +61,9 @@ def batch_norm(
     if training:
         centre = x[:NEAR].mean(axis=0)
         centre[~np.isfinite(centre)] = 0
-        shares = np.empty((count, 2, fold * C))
-        rows.moments(count, wide, _tile(centre, fold, x.dtype), np.empty(shares.shape, x.dtype), shares)
-        total, square = _total(shares, C)
+        near, shares = _shares(count, fold * C, x.dtype)
+        rows.moments(count, wide, _tile(centre, fold, x.dtype), near, shares)
+        total, square = _total(shares, fold, C)
         mean[...] = centre + total / M
         variance[...] = np.maximum(square / M - (total / M) ** 2, 0)
     scale = weight / np.sqrt(variance + eps)
@@ -90,19 +98,19 @@ def batch_norm_dx(
     fold, count = _fold(M, C), threads(8 * x.size)
     mask = 0 if not relu else 1 if y is not None else 2
     g_rows, x_rows, y_rows, result = (_wide(a, fold) for a in (g, x, x if y is None else y, out))
-    store = relu and dresidual is not None
+    store = mask == 1 and dresidual is not None
     passed = _wide(dresidual, fold) if store else result
     forward = weight / np.sqrt(variance + eps), bias
     centre, slope, shift = (_tile(v, fold, x.dtype) for v in (mean, *forward))
-    shares = np.empty((count, 2, fold * C))
-    near = np.empty(shares.shape, x.dtype)
+    near, shares = _shares(count, fold * C, x.dtype)
     rows.products(count, g_rows, x_rows, y_rows, centre, slope, shift, passed, near, shares, store, mask)
     if store:
         g_rows, mask = passed, 0
-    elif dresidual is not None:
-        dresidual[...] = g
+    elif dresidual is not None:  # no ReLU: it is g itself; or the signs follow from x, in one pass too few for it
+        plain = (x - mean) * forward[0].astype(x.dtype) + bias
+        dresidual[...] = np.where(plain > 0, g, g.dtype.type(0)) if mask else g
     spread = 1 / np.sqrt(variance.astype(np.float64) + eps)
-    total, along = _total(shares, C)
+    total, along = _total(shares, fold, C)
     dbias[...] = total
     dweight[...] = along * spread
     along, drift, scale = (_tile(v, fold, x.dtype) for v in (along * spread**2 / M, total / M, weight * spread))

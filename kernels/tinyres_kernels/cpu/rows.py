@@ -2,14 +2,40 @@
 
 Each thread takes a fixed share of the rows. Sums over a few rows are kept in the arrays' own dtype, where they are
 quick, and then added to float64 totals, private to the thread; the shares are added in order: the same bits run after
-run.
+run. Whole arrays and bounds are handed on, no slices: a slice counts references, and threads that count on one array
+wait for each other.
 """
 
 from numba import prange
 
-from tinyres_kernels.cpu.host import kernel
+from tinyres_kernels.cpu.host import compiled, kernel
 
-ROWS = 16  # of which a sum is formed in the arrays' own dtype
+ROWS = 16  # of which a sum is formed in the arrays' own dtype; taken four at a time, which spares the sums three ways
+
+
+@compiled
+def _add_up(t, width, near, totals):
+    for k in range(2):
+        for j in range(width):
+            totals[t, k, j] += near[t, k, j]
+            near[t, k, j] = 0
+
+
+@compiled
+def _moments(t, first, last, x, centre, near):
+    width = x.shape[1]
+    fours = first + (last - first) // 4 * 4
+    for i in range(first, fours, 4):
+        for j in range(width):
+            c = centre[j]
+            p, q, r, s = x[i, j] - c, x[i + 1, j] - c, x[i + 2, j] - c, x[i + 3, j] - c
+            near[t, 0, j] += (p + q) + (r + s)
+            near[t, 1, j] += (p * p + q * q) + (r * r + s * s)
+    for i in range(fours, last):
+        for j in range(width):
+            p = x[i, j] - centre[j]
+            near[t, 0, j] += p
+            near[t, 1, j] += p * p
 
 
 @kernel
@@ -19,38 +45,111 @@ def moments(threads, x, centre, near, totals):
     for t in prange(threads):
         first, last = rows * t // threads, rows * (t + 1) // threads
         totals[t] = 0
+        near[t] = 0
         for begin in range(first, last, ROWS):
-            near[t] = 0
-            for i in range(begin, min(begin + ROWS, last)):
-                for j in range(width):
-                    d = x[i, j] - centre[j]
-                    near[t, 0, j] += d
-                    near[t, 1, j] += d * d
+            _moments(t, begin, min(begin + ROWS, last), x, centre, near)
+            _add_up(t, width, near, totals)
+
+
+@compiled
+def _normalise(first, last, x, residual, centre, scale, shift, out, add, relu):
+    width = x.shape[1]
+    for i in range(first, last):
+        if add and relu:
             for j in range(width):
-                totals[t, 0, j] += near[t, 0, j]
-                totals[t, 1, j] += near[t, 1, j]
+                value = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
+                out[i, j] = 0 if value <= 0 else value
+        elif add:
+            for j in range(width):
+                out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
+        elif relu:
+            for j in range(width):
+                value = (x[i, j] - centre[j]) * scale[j] + shift[j]
+                out[i, j] = 0 if value <= 0 else value
+        else:
+            for j in range(width):
+                out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j]
 
 
 @kernel
 def normalise(threads, x, residual, centre, scale, shift, out, add, relu):
     """out = f((x - centre) scale + shift + residual)."""
-    rows, width = x.shape
+    rows = x.shape[0]
     for t in prange(threads):
-        for i in range(rows * t // threads, rows * (t + 1) // threads):
-            if add and relu:
-                for j in range(width):
-                    value = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
-                    out[i, j] = 0 if value <= 0 else value
-            elif add:
-                for j in range(width):
-                    out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
-            elif relu:
-                for j in range(width):
-                    value = (x[i, j] - centre[j]) * scale[j] + shift[j]
-                    out[i, j] = 0 if value <= 0 else value
-            else:
-                for j in range(width):
-                    out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j]
+        first, last = rows * t // threads, rows * (t + 1) // threads
+        _normalise(first, last, x, residual, centre, scale, shift, out, add, relu)
+
+
+@compiled
+def _products(t, first, last, g, x, y, centre, near):
+    """Where the ReLU let pass if y > 0."""
+    width = x.shape[1]
+    fours = first + (last - first) // 4 * 4
+    for i in range(first, fours, 4):
+        for j in range(width):
+            c = centre[j]
+            p = g[i, j] if y[i, j] > 0 else 0
+            q = g[i + 1, j] if y[i + 1, j] > 0 else 0
+            r = g[i + 2, j] if y[i + 2, j] > 0 else 0
+            s = g[i + 3, j] if y[i + 3, j] > 0 else 0
+            near[t, 0, j] += (p + q) + (r + s)
+            near[t, 1, j] += (p * (x[i, j] - c) + q * (x[i + 1, j] - c)) + (
+                r * (x[i + 2, j] - c) + s * (x[i + 3, j] - c)
+            )
+    for i in range(fours, last):
+        for j in range(width):
+            p = g[i, j] if y[i, j] > 0 else 0
+            near[t, 0, j] += p
+            near[t, 1, j] += p * (x[i, j] - centre[j])
+
+
+@compiled
+def _products_signs(t, first, last, g, x, centre, slope, shift, near):
+    """Where the ReLU let pass if (x - centre) slope + shift > 0."""
+    width = x.shape[1]
+    fours = first + (last - first) // 4 * 4
+    for i in range(first, fours, 4):
+        for j in range(width):
+            c, m, n = centre[j], slope[j], shift[j]
+            d, e, f, h = x[i, j] - c, x[i + 1, j] - c, x[i + 2, j] - c, x[i + 3, j] - c
+            p = g[i, j] if d * m + n > 0 else 0
+            q = g[i + 1, j] if e * m + n > 0 else 0
+            r = g[i + 2, j] if f * m + n > 0 else 0
+            s = g[i + 3, j] if h * m + n > 0 else 0
+            near[t, 0, j] += (p + q) + (r + s)
+            near[t, 1, j] += (p * d + q * e) + (r * f + s * h)
+    for i in range(fours, last):
+        for j in range(width):
+            d = x[i, j] - centre[j]
+            p = g[i, j] if d * slope[j] + shift[j] > 0 else 0
+            near[t, 0, j] += p
+            near[t, 1, j] += p * d
+
+
+@compiled
+def _products_plain(t, first, last, g, x, centre, near):
+    width = x.shape[1]
+    fours = first + (last - first) // 4 * 4
+    for i in range(first, fours, 4):
+        for j in range(width):
+            c = centre[j]
+            p, q, r, s = g[i, j], g[i + 1, j], g[i + 2, j], g[i + 3, j]
+            near[t, 0, j] += (p + q) + (r + s)
+            near[t, 1, j] += (p * (x[i, j] - c) + q * (x[i + 1, j] - c)) + (
+                r * (x[i + 2, j] - c) + s * (x[i + 3, j] - c)
+            )
+    for i in range(fours, last):
+        for j in range(width):
+            near[t, 0, j] += g[i, j]
+            near[t, 1, j] += g[i, j] * (x[i, j] - centre[j])
+
+
+@compiled
+def _store(first, last, g, y, passed):
+    width = g.shape[1]
+    for i in range(first, last):
+        for j in range(width):
+            passed[i, j] = g[i, j] if y[i, j] > 0 else 0
 
 
 @kernel
@@ -58,64 +157,56 @@ def products(threads, g, x, y, centre, slope, shift, passed, near, totals, store
     """totals[t, 0] = sum of g over thread t's rows, totals[t, 1] = sum of g (x - centre).
 
     g counts as 0 where the ReLU did not let pass; mask: 0 there is none, 1 it let pass where y > 0, 2 where
-    (x - centre) slope + shift > 0. With `store` that g is written to `passed`.
+    (x - centre) slope + shift > 0. With `store`, for which y is needed, that g is written to `passed`.
     """
     rows, width = x.shape
     for t in prange(threads):
         first, last = rows * t // threads, rows * (t + 1) // threads
         totals[t] = 0
+        near[t] = 0
         for begin in range(first, last, ROWS):
-            near[t] = 0
-            for i in range(begin, min(begin + ROWS, last)):
-                if mask and store:
-                    for j in range(width):
-                        d = x[i, j] - centre[j]
-                        value = g[i, j] if (y[i, j] if mask == 1 else d * slope[j] + shift[j]) > 0 else 0
-                        passed[i, j] = value
-                        near[t, 0, j] += value
-                        near[t, 1, j] += value * d
-                elif mask == 1:
-                    for j in range(width):
-                        value = g[i, j] if y[i, j] > 0 else 0
-                        near[t, 0, j] += value
-                        near[t, 1, j] += value * (x[i, j] - centre[j])
-                elif mask == 2:
-                    for j in range(width):
-                        d = x[i, j] - centre[j]
-                        value = g[i, j] if d * slope[j] + shift[j] > 0 else 0
-                        near[t, 0, j] += value
-                        near[t, 1, j] += value * d
-                else:
-                    for j in range(width):
-                        near[t, 0, j] += g[i, j]
-                        near[t, 1, j] += g[i, j] * (x[i, j] - centre[j])
+            end = min(begin + ROWS, last)
+            if mask == 1 and store:
+                _store(begin, end, g, y, passed)
+                _products_plain(t, begin, end, passed, x, centre, near)
+            elif mask == 1:
+                _products(t, begin, end, g, x, y, centre, near)
+            elif mask == 2:
+                _products_signs(t, begin, end, g, x, centre, slope, shift, near)
+            else:
+                _products_plain(t, begin, end, g, x, centre, near)
+            _add_up(t, width, near, totals)
+
+
+@compiled
+def _combine(first, last, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask):
+    width = x.shape[1]
+    for i in range(first, last):
+        if own and mask == 1:
             for j in range(width):
-                totals[t, 0, j] += near[t, 0, j]
-                totals[t, 1, j] += near[t, 1, j]
+                value = g[i, j] if y[i, j] > 0 else 0
+                out[i, j] = (value - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
+        elif own and mask == 2:
+            for j in range(width):
+                d = x[i, j] - centre[j]
+                value = g[i, j] if d * slope[j] + shift[j] > 0 else 0
+                out[i, j] = (value - mean[j] - d * along[j]) * scale[j]
+        elif own:
+            for j in range(width):
+                out[i, j] = (g[i, j] - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
+        elif mask:
+            for j in range(width):
+                passes = y[i, j] if mask == 1 else (x[i, j] - centre[j]) * slope[j] + shift[j]
+                out[i, j] = g[i, j] * scale[j] if passes > 0 else 0
+        else:
+            for j in range(width):
+                out[i, j] = g[i, j] * scale[j]
 
 
 @kernel
 def combine(threads, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask):
     """out = (g - mean - (x - centre) along) scale, with g and mask as in `products`; without `own` just g scale."""
-    rows, width = x.shape
+    rows = x.shape[0]
     for t in prange(threads):
-        for i in range(rows * t // threads, rows * (t + 1) // threads):
-            if own and mask == 1:
-                for j in range(width):
-                    value = g[i, j] if y[i, j] > 0 else 0
-                    out[i, j] = (value - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
-            elif own and mask == 2:
-                for j in range(width):
-                    d = x[i, j] - centre[j]
-                    value = g[i, j] if d * slope[j] + shift[j] > 0 else 0
-                    out[i, j] = (value - mean[j] - d * along[j]) * scale[j]
-            elif own:
-                for j in range(width):
-                    out[i, j] = (g[i, j] - mean[j] - (x[i, j] - centre[j]) * along[j]) * scale[j]
-            elif mask:
-                for j in range(width):
-                    passes = y[i, j] if mask == 1 else (x[i, j] - centre[j]) * slope[j] + shift[j]
-                    out[i, j] = g[i, j] * scale[j] if passes > 0 else 0
-            else:
-                for j in range(width):
-                    out[i, j] = g[i, j] * scale[j]
+        first, last = rows * t // threads, rows * (t + 1) // threads
+        _combine(first, last, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask)

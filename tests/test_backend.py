@@ -1,0 +1,128 @@
+"""Which kernels run: the rung that is asked for, or the best that is there."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import backend, models, nn
+
+WITHOUT_NUMBA = """
+import sys
+from importlib.machinery import PathFinder
+
+
+class WithoutNumba(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] == "numba" else PathFinder.find_spec(name, path, target)
+
+
+sys.meta_path = [WithoutNumba if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+EVERY_KERNEL = """
+import numpy as np
+
+import tinyres as tr
+from tinyres import backend, nn, optim
+
+rng = np.random.default_rng(0)
+net = nn.Sequential(
+    nn.Conv2d(2, 4, 3, padding=1, rng=rng), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(2),
+    nn.Flatten(), nn.Linear(16, 3, rng=rng),
+).to("float64")
+x, classes = rng.standard_normal((5, 2, 8, 8)), rng.integers(0, 3, 5)
+for make in (optim.SGD, optim.Adam, optim.RMSprop):
+    optimizer = make(net.parameters(), lr=0.01)
+    for _ in range(2):
+        loss = tr.cross_entropy(net(tr.tensor(x)), classes)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        print(repr(float(loss.numpy())))
+tr.binary_cross_entropy_with_logits(tr.tensor(x, requires_grad=True), np.ones_like(x)).backward()
+"""
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_without_numba_everything_runs_on_im2col_and_one_line_says_so():
+    last = "print(backend.kernels_for(x).__name__, 'numba' in sys.modules, 'tinyres_kernels.cpu' in sys.modules)"
+    ran = python(WITHOUT_NUMBA + EVERY_KERNEL + last)
+    *losses, where = ran.stdout.splitlines()
+    assert where == "tinyres_kernels.im2col False False"
+    (said,) = ran.stderr.splitlines()
+    assert said.startswith("tinyres: Numba is not installed")
+    here = python("import sys" + EVERY_KERNEL + last)
+    *expected, where = here.stdout.splitlines()
+    assert (where, here.stderr) == ("tinyres_kernels.cpu True True", "")
+    np.testing.assert_allclose([float(loss) for loss in losses], [float(loss) for loss in expected], rtol=1e-10)
+
+
+def test_without_numba_the_compiled_rung_says_what_is_missing():
+    ran = python(
+        WITHOUT_NUMBA
+        + """
+import numpy as np
+import tinyres as tr
+try:
+    with tr.kernels("cpu"):
+        tr.conv2d(tr.tensor(np.ones((1, 1, 3, 3))), tr.tensor(np.ones((1, 1, 3, 3))))
+except ModuleNotFoundError as error:
+    print(error.name)
+"""
+    )
+    assert (ran.stdout, ran.stderr) == ("numba\n", "")
+
+
+def one_pass(rung):
+    """Of a small residual net in float64: the loss and all gradients."""
+    rng = np.random.default_rng(0)
+    net = models.resnet(8, 2, in_channels=2, classes=3, shortcut="B", rng=rng).to("float64")
+    x, classes = tr.tensor(rng.standard_normal((2, 2, 6, 6)), requires_grad=True), rng.integers(0, 3, 2)
+    with tr.kernels(rung):
+        assert backend.kernels_for(x.numpy()).__name__ == f"tinyres_kernels.{rung}"
+        loss = tr.cross_entropy(net(x), classes)
+        return [value.numpy() for value in (loss, *tr.grad(loss, [x, *net.parameters()]))]
+
+
+@pytest.fixture(scope="module")
+def specified():
+    return one_pass("reference")
+
+
+@pytest.mark.parametrize("rung", ["im2col", "cpu"])
+def test_a_residual_net_is_the_same_on_every_rung(rung, specified):
+    assert sum(abs(g).max() > 1e-3 for g in specified) > len(specified) / 2
+    for found, expected in zip(one_pass(rung), specified, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("rung", backend.RUNGS)
+def test_a_forced_rung_runs_every_kernel(rung, monkeypatch):
+    """Forward and backward call the forced rung alone, the backward pass outside of the block as well."""
+    ran = []
+    real = backend._rung
+    monkeypatch.setattr(backend, "_rung", lambda name: ran.append(name) or real(name))
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    with tr.kernels(rung):
+        loss = tr.cross_entropy(net(tr.tensor(np.ones((2, 1, 4, 4), np.float32))), np.array([0, 1]))
+    loss.backward()
+    assert len(ran) >= 8
+    assert set(ran) == {rung}
+
+
+def test_an_unknown_rung_is_refused():
+    with pytest.raises(ValueError, match="no rung called 'gpu'; there are reference, im2col, cpu"), tr.kernels("gpu"):
+        pass
+
+
+def test_what_the_compiled_rung_is_not_made_for_goes_to_im2col():
+    small, whole = np.ones(3, np.float16), np.ones(3, np.int64)
+    assert backend.kernels_for(np.ones(3)).__name__ == "tinyres_kernels.cpu"
+    for other in (small, whole):
+        assert backend.kernels_for(np.ones(3), other).__name__ == "tinyres_kernels.im2col"
