@@ -18,7 +18,7 @@ from tinyres_kernels.cpu.memory import check_contiguous, flat, scratch
 from tinyres_kernels.geometry import Pair, conv_axes
 from tinyres_kernels.namespace import Array
 
-IMAGES_BYTES = 512 * 1024  # of padded images that a thread works on at once: they and a panel stay in its cache
+IMAGES_BYTES = 1024 * 1024  # of images in and out that a thread works on at once: they and a panel stay in its cache
 
 
 def _vectors(channels: int, lanes: int) -> int:
@@ -90,7 +90,7 @@ def _dot(
     image = span * across * C
     reach = (OH - 1) * stride[0] + (KH - 1) * dilation[0] + 1
     direct = padding == (0, 0) and reach <= H and across <= W  # no window leaves the image, so no copy is needed
-    batch = 1 if blocks > 1 else _batch(N, count, image * x.itemsize)
+    batch = 1 if blocks > 1 else _batch(N, count, (image + OH * OW * OG * groups) * x.itemsize)
     buffers = scratch("images", x.dtype, 1 if direct else count * batch * image)
     merged = groups == 1 and dilation[1] == 1
     in_row = vectors == 1 and KW == 3 and stride[1] == dilation[1] == 1 and OW >= loops.ROW
@@ -187,7 +187,9 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     taps = loops.TAPS[vectors]
     merged = groups == 1 and dilation[1] == 1
     run, columns = (KW * CG, 1) if merged else (CG, KW)
-    in_row = vectors == 1 and merged and KW == 3 and stride[1] == 1 and OW >= 2 and CG % loops.ROW_TAPS == 0
+    in_row = 0  # how many rows of three taps next to each other are taken at a time
+    if vectors == 1 and merged and KW == 3 and stride[1] == 1 and OW >= 2:
+        in_row = 3 if TARGET.registers == 32 and (KH, CG) == (3, 3) else int(CG % loops.ROW_TAPS == 0)
     padded_run = run if in_row else -(-run // taps) * taps
     wide = vectors * lanes
     count = min(threads(N * OH * OW * O * KH * KW * CG), N)
@@ -195,7 +197,7 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     across = (OW - 1) * stride[1] + (KW - 1) * dilation[1] + 1
     image = span * across * C
     direct = padding == (0, 0) and padded_run == run  # else a tile may read past the last pixel
-    batch = max(1, min(IMAGES_BYTES // (image * x.itemsize), -(-N // count)))
+    batch = _batch(N, count, (image + g[0].size) * x.itemsize)
     private = groups * KH * columns * -(-OG // wide) * padded_run * wide
     share = 0 if direct else batch * image + padded_run
     buffers = scratch("images", x.dtype, count * (private + share))

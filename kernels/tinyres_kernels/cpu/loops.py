@@ -19,8 +19,8 @@ _P1, _P2 = PIXELS[1], PIXELS[2]
 SUM = 256  # products of which a sum is formed at a time: so many rows of a panel stay in the first-level cache
 ROW = PIXELS[1][0]  # pixels of a row tile
 _R = row_tile(ROW)
-ROW_TAPS = 8  # channels of a row of taps
-_OR = outer_row(ROW_TAPS)
+ROW_TAPS = 8 if TARGET.registers == 32 else 4  # channels of a row of taps
+_OR, _OR3 = outer_row(1, ROW_TAPS), outer_row(3, 3)  # the latter: all 27 taps of three channels
 _O1, _O2 = outer_tile(TAPS[1], 1), outer_tile(TAPS[2], 2)
 
 
@@ -215,16 +215,21 @@ def outer(threads, x, g, out, buffers, places, image, result, weight, moves, wor
                         for block in range(blocks):
                             place = ((group * KH + kh) * columns + column) * blocks + block
                             tail = min(wide, OG - block * wide)
+                            g0 = n0 * OH * OW * O + group * OG + block * wide
+                            if in_row == 3:
+                                if kh == 0:
+                                    _OR3(n1 - n0, OH, OW, source, corner, x_image, sh * x_line, dh * x_line, C, g, g0,
+                                         OH * OW * O, OW * O, O, buffers, sums, padded_run * wide, CG * wide, wide,
+                                         tail)  # fmt: skip
+                                continue
                             if in_row:
                                 for c in range(0, CG, ROW_TAPS):
-                                    _OR(n1 - n0, OH, OW, source, corner + kh * dh * x_line + group * CG + c, x_image,
-                                        sh * x_line, C, g, n0 * OH * OW * O + group * OG, OH * OW * O, OW * O, O,
-                                        buffers, sums + (place * padded_run + c) * wide, CG * wide, wide,
-                                        tail)  # fmt: skip
+                                    _OR(n1 - n0, OH, OW, source, corner + kh * dh * x_line + c, x_image, sh * x_line,
+                                        0, C, g, g0, OH * OW * O, OW * O, O, buffers,
+                                        sums + (place * padded_run + c) * wide, 0, CG * wide, wide, tail)  # fmt: skip
                                 continue
                             for j in range(0, padded_run, taps):
                                 x0 = corner + kh * dh * x_line + column * dw * C + group * CG + j
-                                g0 = n0 * OH * OW * O + group * OG + block * wide
                                 s0 = sums + (place * padded_run + j) * wide
                                 if vectors == 1:
                                     _O1(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,

@@ -6,13 +6,14 @@ vendor's library must. So the two innermost loops are emitted by hand:
     dot_tile    sum over taps:   acc[m, v] += x[pixel m, tap k] * w[tap k, channels v]      (forward, and dx)
     row_tile    the same for three taps next to each other and one vector of channels
     outer_tile  sum over pixels: acc[j, v] += x[pixel, tap j]   * g[pixel, channels v]      (dw)
-    outer_row   the same for three taps next to each other and one vector of channels
+    outer_row   the same for three taps next to each other, of one or several rows, and one vector of channels
 
 Each step loads a row of vectors, broadcasts one number at a time and issues fused multiply-adds. Accumulators are
 `alloca`s that LLVM promotes to registers, so that the text below is a plain loop nest.
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from llvmlite import ir
@@ -161,28 +162,28 @@ def outer_tile(taps: int, vectors: int) -> Any:
     return tile
 
 
-def outer_row(channels: int) -> Any:
-    """sums[s0 + c s_tap + j s_step + lane] +=
-        sum_{n, r, p} x[x0 + n x_image + r x_row + (p + c) x_step + j] * g[g0 + n g_image + r g_row + p g_step + lane]
+def outer_row(kernel_rows: int, channels: int) -> Any:
+    """sums[s0 + k s_row + c s_tap + j s_step + lane] += sum_{n, r, p}
+        x[x0 + n x_image + r x_row + k x_below + (p + c) x_step + j] * g[g0 + n g_image + r g_row + p g_step + lane]
 
-    for the taps c < 3 of a row of the kernel and j < channels, over images n, rows r and `columns` pixels p (two at
-    least) next to each other. A number that was broadcast is multiplied with all three pixels of g that it belongs to.
+    for k < kernel_rows, the taps c < 3 of a row of the kernel and j < channels, over images n, rows r and `columns`
+    pixels p (two at least) next to each other. A number that was broadcast is multiplied with all three pixels of g that it belongs to.
     At the ends of a row it belongs to fewer: they are left out, not multiplied by 0, which would spread NaN.
     """
 
     @emitted
-    def tile(typing, images, rows, columns, x, x0, x_image, x_row, x_step, g, g0, g_image, g_row, g_step, sums, s0,
-             s_tap, s_step, tail):  # fmt: skip
+    def tile(typing, images, rows, columns, x, x0, x_image, x_row, x_below, x_step, g, g0, g_image, g_row, g_step,
+             sums, s0, s_row, s_tap, s_step, tail):  # fmt: skip
         number = types.intp
-        signature = types.void(*[number] * 3, x, *[number] * 4, g, *[number] * 4, sums, *[number] * 4)
+        signature = types.void(*[number] * 3, x, *[number] * 5, g, *[number] * 4, sums, *[number] * 5)
 
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            (images, rows, columns, x, x0, x_image, x_row, x_step, g, g0, g_image, g_row, g_step, sums, s0, s_tap,
-             s_step, tail) = args  # fmt: skip
+            (images, rows, columns, x, x0, x_image, x_row, x_below, x_step, g, g0, g_image, g_row, g_step, sums, s0,
+             s_row, s_tap, s_step, tail) = args  # fmt: skip
             e = Emitter(b, signature.args[3].dtype)
             x_start = b.gep(e.data(context, signature.args[3], x), [x0])
-            g_start = b.gep(e.data(context, signature.args[8], g), [g0])
-            acc, (mask,) = e.accumulators(3, channels), e.masks(tail, 1)
+            g_start = b.gep(e.data(context, signature.args[9], g), [g0])
+            acc, (mask,) = e.accumulators(3 * kernel_rows, channels), e.masks(tail, 1)
             before = [cgutils.alloca_once(b, e.vector) for _ in range(2)]  # the two pixels of g to the left
 
             def step(x_line: Any, g_line: Any, p: Any, taps: Sequence[int]) -> None:
@@ -190,11 +191,12 @@ def outer_row(channels: int) -> Any:
                 values = [None, b.load(before[0]), b.load(before[1])]
                 if 0 in taps:
                     values[0] = e.load(b.gep(g_line, [b.mul(p, g_step)]), mask)
-                pixel = b.gep(x_line, [b.mul(p, x_step)])
-                for j in range(channels):
-                    value = e.broadcast(e.at(pixel, j))
-                    for c in taps:
-                        e.multiply_add(value, values[c], acc[c][j])
+                for k in range(kernel_rows):
+                    pixel = e.at(x_line, b.mul(x_below, ir.Constant(I64, k)), b.mul(p, x_step))
+                    for j in range(channels):
+                        value = e.broadcast(e.at(pixel, j))
+                        for c in taps:
+                            e.multiply_add(value, values[c], acc[3 * k + c][j])
                 b.store(values[1], before[1])
                 if 0 in taps:
                     b.store(values[0], before[0])
@@ -210,11 +212,11 @@ def outer_row(channels: int) -> Any:
                     step(*lines, b.add(p.index, ir.Constant(I64, 2)), (0, 1, 2))
                 step(*lines, columns, (1, 2))
                 step(*lines, b.add(columns, ir.Constant(I64, 1)), (2,))
-            total = b.gep(e.data(context, signature.args[13], sums), [s0])
-            for c in range(3):
-                for j in range(channels):
-                    target = e.at(total, b.mul(s_tap, ir.Constant(I64, c)), b.mul(s_step, ir.Constant(I64, j)))
-                    e.store(b.fadd(e.load(target), b.load(acc[c][j])), target)
+            total = b.gep(e.data(context, signature.args[14], sums), [s0])
+            for k, c, j in product(range(kernel_rows), range(3), range(channels)):
+                steps = ((s_row, k), (s_tap, c), (s_step, j))
+                target = e.at(total, *(b.mul(step, ir.Constant(I64, count)) for step, count in steps))
+                e.store(b.fadd(e.load(target), b.load(acc[3 * k + c][j])), target)
             return context.get_dummy_value()
 
         return signature, generate
