@@ -101,7 +101,8 @@ def _row(vectors, sizes, overlap, width, x, x0, xs, rows, xr, cols, xc, run, w, 
 
 @kernel
 def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, work, tiles, sizes):
-    """Forward and dx: items of a few images (or of a few rows of one), each thread a fixed set of them.
+    """Forward and dx: items of a few images (or of a few rows of one), a contiguous share of them for each thread: what
+    it writes is then still in its own cache when the next kernel, which shares out alike, reads it.
 
     Sums of many taps are cut into pieces whose part of a panel stays in the first-level cache; this is more exact, too.
     """
@@ -121,7 +122,7 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
     whole = piece_rows >= KH and piece_run >= run
     for t in prange(threads):
         own = t * batch * span * across * C
-        for item in range(t, items, threads):
+        for item in range(items * t // threads, items * (t + 1) // threads):
             n0 = item // row_blocks * batch
             n1 = min(N, n0 + batch)
             h0 = item % row_blocks * per_block

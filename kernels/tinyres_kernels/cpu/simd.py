@@ -167,8 +167,9 @@ def outer_row(kernel_rows: int, channels: int) -> Any:
         x[x0 + n x_image + r x_row + k x_below + (p + c) x_step + j] * g[g0 + n g_image + r g_row + p g_step + lane]
 
     for k < kernel_rows, the taps c < 3 of a row of the kernel and j < channels, over images n, rows r and `columns`
-    pixels p (two at least) next to each other. A number that was broadcast is multiplied with all three pixels of g that it belongs to.
-    At the ends of a row it belongs to fewer: they are left out, not multiplied by 0, which would spread NaN.
+    pixels p (two at least) next to each other. A number that was broadcast is multiplied with all three pixels of g
+    that it belongs to. At the ends of a row it belongs to fewer: they are left out, not multiplied by 0, which would
+    spread NaN.
     """
 
     @emitted

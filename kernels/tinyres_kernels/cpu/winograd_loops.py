@@ -11,6 +11,24 @@ TAPS = 8  # divides what channels are padded to
 _O1, _O2 = outer_tile(TAPS, 1), outer_tile(TAPS, 2)
 
 
+@compiled
+def _transform(weights, panels, block, c, count):
+    first = block * panels.shape[3]
+    for i in range(4):  # rows of G w: the first and the last are w's own
+        a, b, d = (1, 0, 0) if i == 0 else (0, 0, 1) if i == 3 else (0.5, 0.5 if i == 1 else -0.5, 0.5)
+        for j in range(count):
+            p = a * weights[0, 0, c, first + j] + b * weights[1, 0, c, first + j] + d * weights[2, 0, c, first + j]
+            q = a * weights[0, 1, c, first + j] + b * weights[1, 1, c, first + j] + d * weights[2, 1, c, first + j]
+            r = a * weights[0, 2, c, first + j] + b * weights[1, 2, c, first + j] + d * weights[2, 2, c, first + j]
+            panels[4 * i, block, c, j] = p
+            panels[4 * i + 1, block, c, j] = (p + q + r) / 2
+            panels[4 * i + 2, block, c, j] = (p - q + r) / 2
+            panels[4 * i + 3, block, c, j] = r
+    for place in range(16):
+        for j in range(count, panels.shape[3]):
+            panels[place, block, c, j] = 0
+
+
 @kernel
 def transform_weights(threads, weights, panels):
     """G w G^T of (3, 3, in, out) weights, any strides, as panels (16, blocks, in, wide), zeros at the end."""
@@ -18,27 +36,7 @@ def transform_weights(threads, weights, panels):
     blocks, wide = panels.shape[1], panels.shape[3]
     for part in prange(threads):
         for line in range(blocks * inputs * part // threads, blocks * inputs * (part + 1) // threads):
-            block, c = line // inputs, line % inputs
-            for j in range(wide):
-                o = block * wide + j
-                if o >= outputs:
-                    for place in range(16):
-                        panels[place, block, c, j] = 0
-                    continue
-                w = weights[:, :, c, o]
-                for i in range(4):
-                    if i == 0 or i == 3:
-                        k = 0 if i == 0 else 2
-                        a, b, d = w[k, 0], w[k, 1], w[k, 2]
-                    else:
-                        s = 1 if i == 1 else -1
-                        a = (w[0, 0] + s * w[1, 0] + w[2, 0]) / 2
-                        b = (w[0, 1] + s * w[1, 1] + w[2, 1]) / 2
-                        d = (w[0, 2] + s * w[1, 2] + w[2, 2]) / 2
-                    panels[4 * i, block, c, j] = a
-                    panels[4 * i + 1, block, c, j] = (a + b + d) / 2
-                    panels[4 * i + 2, block, c, j] = (a - b + d) / 2
-                    panels[4 * i + 3, block, c, j] = d
+            _transform(weights, panels, line // inputs, line % inputs, min(wide, outputs - line // inputs * wide))
 
 
 @compiled
@@ -70,12 +68,13 @@ def forward(threads, x, panels, out, zeros, buffers, image, result, moves, work,
     high, across, band, v_tile, v_place, m_tile, m_place = work
     vectors, wide, blocks = tiles
     lines = N * high
+    items = (lines + band - 1) // band
     share = 16 * (v_place + m_place)
     for thread in prange(threads):
         v0 = thread * share
         m0 = v0 + 16 * v_place
         lost[thread] = False
-        for item in range(thread, (lines + band - 1) // band, threads):
+        for item in range(items * thread // threads, items * (thread + 1) // threads):
             first, last = item * band, min(item * band + band, lines)
             plan = steps if last - first == band else last_steps
             for line in range(first, last):
