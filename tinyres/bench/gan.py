@@ -19,7 +19,7 @@ from tinyres import models, optim
 from tinyres.bench import peers, process, report
 from tinyres.bench.convolutions import FORMATS
 from tinyres.bench.report import Target
-from tinyres.bench.timing import interleave, timed
+from tinyres.bench.timing import PAUSE, interleave, timed
 from tinyres.ops import binary_cross_entropy_with_logits
 
 BATCH, LATENT, WIDTH = 64, 100, 64
@@ -131,7 +131,7 @@ def main(rounds: int, json_file: Path | None, memory: bool = True, batch: int = 
         np.testing.assert_allclose(d_loss, d, rtol=1e-4, err_msg=name)
         np.testing.assert_allclose(g_loss, g, rtol=1e-2, err_msg=name)
     with report.progress(to, "steps", rounds + 3) as tick:
-        times = interleave(found, rounds, tick=tick)
+        times = interleave(found, rounds, pause=PAUSE, tick=tick)
     to.print(report.race(f"DCGAN, batch {batch}, 3x32x32: one step of each player", times))
     verdicts = report.against(times, TARGETS)
     document = {"threads": threads, "timings": {name: t.to_json() for name, t in times.items()}}

@@ -17,7 +17,7 @@ from tinyres import models, optim
 from tinyres.bench import peers, process, report
 from tinyres.bench.convolutions import FORMATS
 from tinyres.bench.report import Target
-from tinyres.bench.timing import interleave, timed
+from tinyres.bench.timing import PAUSE, interleave, timed
 from tinyres.ops import cross_entropy
 
 DEPTH, BATCH = 20, 128
@@ -118,7 +118,7 @@ def main(rounds: int, json_file: Path | None, compiled: bool = False, memory: bo
     # The same net on the same images has the same loss.
     np.testing.assert_allclose(list(losses.values()), losses["tinyres"], rtol=1e-4, err_msg=str(list(losses)))
     with report.progress(to, "steps", rounds + 3) as tick:
-        times = interleave(found, rounds, tick=tick)
+        times = interleave(found, rounds, pause=PAUSE, tick=tick)
     to.print(report.race(f"ResNet-{DEPTH}, batch {batch}, 3x32x32: a full training step", times))
     verdicts = report.against(times, TARGETS)
     document = {"threads": threads, "timings": {name: t.to_json() for name, t in times.items()}}

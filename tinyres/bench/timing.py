@@ -11,7 +11,7 @@ import numpy as np
 
 Call = Callable[[], Any]
 TURN = 0.004  # seconds that a turn should last at least, by repeating short calls
-PAUSE = 0.004  # seconds after which the threads of the peer before sleep
+PAUSE = 0.02  # seconds after which the idle threads of the peer before sleep: those of OpenMP spin for some 12 ms
 
 
 @dataclass(frozen=True)
