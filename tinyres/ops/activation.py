@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import empty, in_line, kernels_for, like_line, namespace
+from tinyres.backend import empty, empty_in_order, in_line, kernels_for, like_line, namespace
 from tinyres.ops.elementwise import erf, where
 
 
@@ -41,6 +41,11 @@ def relu_dx(dy, x, *, slope):
     No product with a mask: at slope 0 an infinite cotangent must not turn into NaN at a unit that is off.
     """
     lines = in_line(dy, x)
+    if lines is None and x.shape == dy.shape and x.dtype == dy.dtype and in_line(x) is not None:
+        again = empty_in_order(dy.shape, like=x)  # as behind a flatten: one copy, and then in one pass
+        again[...] = dy
+        lines = in_line(again, x)
+        dy = again
     if lines is not None:
         return like_line(kernels_for(dy).relu_dx(*lines, empty(lines[0].shape, like=dy), slope=slope), dy)
     return where(x > 0, dy, slope * dy if slope else 0.0)

@@ -42,8 +42,9 @@ def _target() -> Target:
 TARGET = _target()
 
 # OpenMP, unless the user chose: Numba's own pool ("workqueue") stalls for whole scheduler ticks. A thread that waits
-# gives its core back soon: on a busy machine one that spins holds up the very thread that it is waiting for.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# spins for some 4 ms, longer than what Python does between two kernels, and then gives its core back: on a busy machine
+# one that spins holds up the very thread that it is waiting for.
+os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 if not os.environ.get("NUMBA_THREADING_LAYER"):
     setattr(numba.config, "THREADING_LAYER", "omp")  # noqa: B010 (which its stubs do not know)
 try:

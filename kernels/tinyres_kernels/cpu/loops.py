@@ -65,10 +65,11 @@ def _copy_padded(x, start, H, W, C, top, left, span, across, buffer, at):
 def pack(threads, weights, panels):
     """(G, KH, KW, in, out), any strides, into panels (G, blocks, KH KW in, wide).
 
-    In squares of 16 numbers: whichever of the two axes the weights are contiguous in, both sides stay in the cache.
+    Weights that are not contiguous along `out` are taken in strips of 16, so that both sides stay in the cache.
     """
     G, KH, KW, inputs, outputs = weights.shape
     blocks, wide = panels.shape[1], panels.shape[3]
+    along = weights.strides[4] == weights.itemsize
     for t in prange(G * blocks * KH):
         g, block, kh = t // (blocks * KH), t // KH % blocks, t % KH
         first = block * wide
@@ -76,13 +77,18 @@ def pack(threads, weights, panels):
         for kw in range(KW):
             rows = panels[g, block, (kh * KW + kw) * inputs : (kh * KW + kw + 1) * inputs]
             taps = weights[g, kh, kw]
-            for c0 in range(0, inputs, 16):
-                for o in range(first, last):
-                    for c in range(c0, min(c0 + 16, inputs)):
-                        rows[c, o - first] = taps[c, o]
-                for c in range(c0, min(c0 + 16, inputs)):
-                    for j in range(last - first, wide):
-                        rows[c, j] = 0
+            if along:
+                for c in range(inputs):
+                    for j in range(last - first):
+                        rows[c, j] = taps[c, first + j]
+            else:
+                for c0 in range(0, inputs, 16):
+                    for o in range(first, last):
+                        for c in range(c0, min(c0 + 16, inputs)):
+                            rows[c, o - first] = taps[c, o]
+            for c in range(inputs if last - first < wide else 0):
+                for j in range(last - first, wide):
+                    rows[c, j] = 0
 
 
 @compiled

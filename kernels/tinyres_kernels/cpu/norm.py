@@ -20,8 +20,12 @@ def _fold(count: int, channels: int) -> int:
     return next((f for f in (16, 8, 4, 2) if count % f == 0 and f * channels <= 512), 1)
 
 
-def _tile(values: Array, fold: int, dtype: np.dtype) -> Array:
-    return np.tile(values.astype(dtype, copy=False), fold)
+def _tiles(fold: int, dtype: np.dtype, *vectors: Array) -> Array:
+    """Each of the vectors (C,), `fold` times behind itself."""
+    tiles = np.empty((len(vectors), fold, len(vectors[0])), dtype)
+    for tile, vector in zip(tiles, vectors, strict=True):
+        tile[...] = vector
+    return tiles.reshape(len(vectors), -1)
 
 
 def _shares(count: int, width: int, dtype: np.dtype) -> tuple[Array, Array]:
@@ -62,12 +66,12 @@ def batch_norm(
         centre = x[:NEAR].mean(axis=0)
         centre[~np.isfinite(centre)] = 0
         near, shares = _shares(count, fold * C, x.dtype)
-        rows.moments(count, wide, _tile(centre, fold, x.dtype), near, shares)
+        rows.moments(count, wide, _tiles(fold, x.dtype, centre)[0], near, shares)
         total, square = _total(shares, fold, C)
         mean[...] = centre + total / M
         variance[...] = np.maximum(square / M - (total / M) ** 2, 0)
     scale = weight / np.sqrt(variance + eps)
-    centre, scale, shift = (_tile(v, fold, x.dtype) for v in (mean, scale, bias))
+    centre, scale, shift = _tiles(fold, x.dtype, mean, scale, bias)
     other = wide if residual is None else _wide(residual, fold)
     rows.normalise(count, wide, other, centre, scale, shift, _wide(out, fold), residual is not None, relu)
     return out
@@ -101,7 +105,7 @@ def batch_norm_dx(
     store = mask == 1 and dresidual is not None
     passed = _wide(dresidual, fold) if store else result
     forward = weight / np.sqrt(variance + eps), bias
-    centre, slope, shift = (_tile(v, fold, x.dtype) for v in (mean, *forward))
+    centre, slope, shift = _tiles(fold, x.dtype, mean, *forward)
     near, shares = _shares(count, fold * C, x.dtype)
     rows.products(count, g_rows, x_rows, y_rows, centre, slope, shift, passed, near, shares, store, mask)
     if store:
@@ -113,6 +117,6 @@ def batch_norm_dx(
     total, along = _total(shares, fold, C)
     dbias[...] = total
     dweight[...] = along * spread
-    along, drift, scale = (_tile(v, fold, x.dtype) for v in (along * spread**2 / M, total / M, weight * spread))
+    along, drift, scale = _tiles(fold, x.dtype, along * spread**2 / M, total / M, weight * spread)
     rows.combine(count, g_rows, x_rows, y_rows, centre, slope, shift, along, drift, scale, result, training, mask)
     return out
