@@ -126,3 +126,48 @@ def test_what_the_compiled_rung_is_not_made_for_goes_to_im2col():
     assert backend.kernels_for(np.ones(3)).__name__ == "tinyres_kernels.cpu"
     for other in (small, whole):
         assert backend.kernels_for(np.ones(3), other).__name__ == "tinyres_kernels.im2col"
+
+
+# -- threads --------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def threads_as_before():
+    before = tr.get_num_threads()
+    yield before
+    tr.set_num_threads(before)
+
+
+def test_one_thread_gives_the_bits_of_all_where_nothing_is_summed_over_threads(threads_as_before):
+    draw = np.random.default_rng(0).standard_normal
+    x, w = (tr.tensor(draw(shape)) for shape in ((8, 5, 40, 40), (9, 5, 3, 3)))
+    a, b = draw((2, 300, 300))
+    both = tr.conv2d(x, w), tr.matmul(tr.tensor(a), tr.tensor(b))
+    tr.set_num_threads(1)
+    assert tr.get_num_threads() == 1
+    np.testing.assert_array_equal(tr.conv2d(x, w).numpy(), both[0].numpy())
+    np.testing.assert_allclose(tr.matmul(tr.tensor(a), tr.tensor(b)).numpy(), both[1].numpy(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2"])
+def test_a_number_of_threads_is_a_positive_integer(count):
+    with pytest.raises(ValueError, match="an integer of at least 1"):
+        tr.set_num_threads(count)
+
+
+def test_more_threads_than_the_pool_has_are_refused_with_the_way_to_get_them(threads_as_before):
+    with pytest.raises(ValueError, match=r"the pool has \d+; start Python with NUMBA_NUM_THREADS=1000"):
+        tr.set_num_threads(1000)
+
+
+def test_without_numba_there_is_one_thread():
+    code = """
+import tinyres as tr
+tr.set_num_threads(1)
+print(tr.get_num_threads())
+try:
+    tr.set_num_threads(2)
+except ValueError as error:
+    print(error)
+"""
+    count, error = python(WITHOUT_NUMBA + code).stdout.splitlines()
+    assert count == "1"
+    assert "pip install numba" in error

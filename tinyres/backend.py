@@ -25,11 +25,13 @@ __all__ = [
     "device_of",
     "empty",
     "empty_in_order",
+    "get_num_threads",
     "in_line",
     "kernels",
     "kernels_for",
     "like_line",
     "namespace",
+    "set_num_threads",
     "to_device",
 ]
 
@@ -47,7 +49,7 @@ def _rung(name: str) -> ModuleType:
 def _has_numba() -> bool:
     found = importlib.util.find_spec("numba") is not None
     if not found:
-        print("tinyres: Numba is not installed, so convolutions run on plain NumPy, more slowly", file=sys.stderr)
+        print("tinyres: Numba is not installed, so all kernels run on plain NumPy, more slowly", file=sys.stderr)
     return found
 
 
@@ -58,6 +60,36 @@ def kernels_for(*arrays: Any) -> ModuleType:
         return _rung(forced)
     compiled = all(isinstance(a, np.ndarray) and a.dtype in _COMPILED for a in arrays) and _has_numba()
     return _rung("cpu" if compiled else "im2col")
+
+
+def get_num_threads() -> int:
+    """How many threads the compiled kernels use; 1 where there are none."""
+    return int(_rung("cpu.host").threads()) if _has_numba() else 1
+
+
+def set_num_threads(count: int) -> None:
+    """Let the compiled kernels use `count` threads, matrix products included: BLAS itself is held to one a call.
+
+    The default is as many as the process may use cores, or `NUMBA_NUM_THREADS`. The setting belongs to the calling
+    thread of Python, and may be taken back at any time.
+
+    Raises:
+        ValueError: fewer than one, or more than the pool has: `NUMBA_NUM_THREADS`, set before the start, enlarges it.
+    """
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"set_num_threads: needs an integer of at least 1, got {count!r}")
+    if not _has_numba():
+        if count > 1:
+            raise ValueError("set_num_threads: without Numba there is one thread; pip install numba")
+        return
+    numba = importlib.import_module("numba")
+    _rung("cpu.host")  # which chooses the threading layer
+    most = int(numba.config.NUMBA_NUM_THREADS)
+    if count > most:
+        raise ValueError(
+            f"set_num_threads: got {count}, but the pool has {most}; start Python with NUMBA_NUM_THREADS={count}"
+        )
+    numba.set_num_threads(count)
 
 
 @contextmanager

@@ -145,3 +145,17 @@ def test_an_infinite_cotangent_is_lost_where_the_relu_is_off(rung):
     g = np.where(y > 0, g, np.inf).astype("f")
     dx = both(rung, x, weight, bias, None, g, *fixed, y, training=False, relu=True)[3]
     assert np.isfinite(dx).all()
+
+
+@pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
+def test_shapes_that_do_not_belong_together_are_refused(rung):
+    x, weight, bias, residual, g, mean, variance = arrays(6, 3, 0, "d", True)
+    how = {"eps": 1e-5, "training": True, "relu": False}
+    with pytest.raises(ValueError, match=r"must agree, got x \(6, 3\), out \(6, 3\), residual \(1, 3\)"):
+        rung.batch_norm(x, weight, bias, residual[:1], np.empty_like(x), mean, variance, **how)
+    with pytest.raises(ValueError, match=r"must agree, got channels \(3,\), weight \(1,\)"):
+        rung.batch_norm(x, weight[:1], bias, residual, np.empty_like(x), mean, variance, **how)
+    with pytest.raises(ValueError, match=r"must agree, got x \(6, 3\), g \(5, 3\)"):
+        rung.batch_norm_dx(
+            g[:5], x, None, weight, bias, mean, variance, np.empty_like(x), weight.copy(), bias.copy(), None, **how
+        )

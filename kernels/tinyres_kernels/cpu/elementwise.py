@@ -4,6 +4,7 @@ from numba import prange
 
 from tinyres_kernels.cpu.host import kernel, threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.geometry import alike
 from tinyres_kernels.namespace import Array
 
 COST = 16  # multiplications that a number's way through memory is worth
@@ -42,6 +43,7 @@ def _relu_dx(threads, g, y, out, slope, leaky):
 
 def add(a: Array, b: Array, out: Array) -> Array:
     """`reference.add`. 12 M bytes in float32."""
+    alike(a=a.shape, b=b.shape, out=out.shape)
     check_contiguous(out)
     _add(threads(COST * a.size), flat(a), flat(b), out)
     return out
@@ -49,6 +51,7 @@ def add(a: Array, b: Array, out: Array) -> Array:
 
 def relu(x: Array, out: Array, *, slope: float) -> Array:
     """`reference.relu`. 8 M bytes in float32."""
+    alike(x=x.shape, out=out.shape)
     check_contiguous(out)
     _relu(threads(COST * x.size), flat(x), out, x.dtype.type(slope), slope != 0)
     return out
@@ -56,6 +59,7 @@ def relu(x: Array, out: Array, *, slope: float) -> Array:
 
 def relu_dx(g: Array, y: Array, out: Array, *, slope: float) -> Array:
     """`reference.relu_dx`. 12 M bytes in float32."""
+    alike(g=g.shape, y=y.shape, out=out.shape)
     check_contiguous(out)
     _relu_dx(threads(COST * g.size), flat(g), flat(y), out, g.dtype.type(slope), slope != 0)
     return out

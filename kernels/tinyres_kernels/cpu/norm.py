@@ -5,6 +5,7 @@ import numpy as np
 from tinyres_kernels.cpu import rows
 from tinyres_kernels.cpu.host import threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.geometry import check_norm
 from tinyres_kernels.namespace import Array
 
 APART = 64  # numbers between what belongs to one thread and to the next
@@ -58,6 +59,7 @@ def batch_norm(
     One pass finds mean and variance from sums of d = x - a and of d^2, where a is a mean of a few rows: sum of
     (x - mean)^2 = sum of d^2 - (sum of d)^2 / M, in which nothing cancels as long as a is near the mean.
     """
+    check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
     check_contiguous(out)
     M, C = x.shape
     fold, count = _fold(M, C), threads(8 * x.size)
@@ -97,6 +99,8 @@ def batch_norm_dx(
     """`reference.batch_norm_dx` in two passes: the two sums, then the result. 20 M C bytes in float32, 8 more where y
     is read, 4 for `dresidual`. Where there is no y, the pixels that the ReLU let pass are found again from x, by the
     very arithmetic of the forward pass: cheaper than reading them."""
+    check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
+               dweight=dweight, dbias=dbias)  # fmt: skip
     check_contiguous(out)
     M, C = x.shape
     fold, count = _fold(M, C), threads(8 * x.size)

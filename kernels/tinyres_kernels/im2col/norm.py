@@ -1,5 +1,6 @@
 """Batch norm with the residual sum and the ReLU that follow it, and its adjoint, in whole-array operations."""
 
+from tinyres_kernels.geometry import check_norm
 from tinyres_kernels.namespace import Array, namespace
 
 
@@ -17,6 +18,7 @@ def batch_norm(
     relu: bool,
 ) -> Array:
     """`reference.batch_norm`. About 40 M C bytes in float32, 12 more for the sum and 8 for the ReLU."""
+    check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
     xp = namespace(x, out)
     if training:
         mean[...] = x.mean(axis=0)
@@ -50,6 +52,8 @@ def batch_norm_dx(
     relu: bool,
 ) -> Array:
     """`reference.batch_norm_dx`. About 60 M C bytes in float32, 12 more for the ReLU."""
+    check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
+               dweight=dweight, dbias=dbias)  # fmt: skip
     xp = namespace(x, out)
     spread = 1 / xp.sqrt(variance + eps)
     if relu:

@@ -1,5 +1,6 @@
 """What goes number by number over large arrays: the sum of two, and the ReLU with its adjoint."""
 
+from tinyres_kernels.geometry import alike
 from tinyres_kernels.namespace import Array
 
 
@@ -8,6 +9,7 @@ def add(a: Array, b: Array, out: Array) -> Array:
 
     a, b and out are (M,). Cost: M additions; a and b read once, out written once.
     """
+    alike(a=a.shape, b=b.shape, out=out.shape)
     for i in range(len(a)):
         out[i] = float(a[i]) + float(b[i])
     return out
@@ -18,6 +20,7 @@ def relu(x: Array, out: Array, *, slope: float) -> Array:
 
     x and out are (M,). Cost: at most M multiplications; x read once, out written once. Maas et al. 2013 (slope > 0).
     """
+    alike(x=x.shape, out=out.shape)
     for i in range(len(x)):
         value = float(x[i])
         out[i] = value if not value <= 0 else slope * value if slope else 0.0
@@ -30,6 +33,7 @@ def relu_dx(g: Array, y: Array, out: Array, *, slope: float) -> Array:
 
     g, y and out are (M,). Cost: at most M multiplications; g and y read once, out written once.
     """
+    alike(g=g.shape, y=y.shape, out=out.shape)
     for i in range(len(g)):
         out[i] = float(g[i]) if y[i] > 0 else slope * float(g[i]) if slope else 0.0
     return out

@@ -1,5 +1,6 @@
 """Batch norm with the residual sum and the ReLU that follow it, and its adjoint, one channel at a time."""
 
+from tinyres_kernels.geometry import check_norm
 from tinyres_kernels.namespace import Array
 
 
@@ -27,6 +28,7 @@ def batch_norm(
     Cost: 4 M C multiplications; x read twice in training and once otherwise, residual once, out written once.
     Ioffe & Szegedy 2015, "Batch normalization".
     """
+    check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
     M, C = x.shape
     for c in range(C):
         column = [float(x[m, c]) for m in range(M)]
@@ -71,6 +73,8 @@ def batch_norm_dx(
 
     Cost: 6 M C multiplications; g, x and y read twice, out and dresidual written once.
     """
+    check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
+               dweight=dweight, dbias=dbias)  # fmt: skip
     M, C = x.shape
     for c in range(C):
         scale = (float(variance[c]) + eps) ** -0.5
