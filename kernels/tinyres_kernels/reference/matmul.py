@@ -1,5 +1,6 @@
 """The matrix product."""
 
+from tinyres_kernels.geometry import alike
 from tinyres_kernels.namespace import Array
 
 
@@ -9,6 +10,8 @@ def matmul(a: Array, b: Array, out: Array) -> Array:
     a (M, K), b (K, N), out (M, N); a and b may be transposed views. Cost: M N K multiplications; each read or written
     once.
     """
+    alike(out=out.shape, product=(a.shape[0], b.shape[1]))
+    alike(columns=a.shape[1:], rows=b.shape[:1])
     rows, columns = a.tolist(), b.T.tolist()
     for m, row in enumerate(rows):
         for n, column in enumerate(columns):

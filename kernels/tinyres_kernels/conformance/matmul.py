@@ -1,0 +1,40 @@
+"""The matrix product, declared."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinyres_kernels.conformance.declare import Arg, Family, Named, Op, Put
+
+PRODUCT = Family(
+    plain={"M": 4, "K": 3, "N": 5},
+    shapes=lambda s: (
+        {"a": {"m": s["M"], "k": s["K"]}, "b": {"k": s["K"], "n": s["N"]}, "out": {"m": s["M"], "n": s["N"]}},
+        {},
+    ),
+    structures=st.fixed_dictionaries({"M": st.integers(0, 40), "K": st.integers(1, 40), "N": st.integers(0, 40)}),
+    traits={
+        "several rows": lambda s: s["M"] > 1,
+        "several terms": lambda s: s["K"] > 1,
+        "several columns": lambda s: s["N"] > 1,
+    },
+    named={
+        "plain": Named(),
+        "read-only inputs": Named(readonly=True),
+        "one number": Named({"M": 1, "K": 1, "N": 1}),
+        "one row": Named({"M": 1}),
+        "one column": Named({"N": 1}),
+        "one term": Named({"K": 1}),
+        "no row": Named({"M": 0}),
+        "16 columns (whole vectors)": Named({"N": 16}),
+        "17 columns (tail)": Named({"N": 17}),
+        "33 rows (tail)": Named({"M": 33}),
+        "many terms": Named({"K": 1003}),
+        "more than one thread should have": Named({"M": 70, "K": 900, "N": 110}),
+        "not a number": Named(put=Put(0, np.nan)),
+        "not a number in the second argument": Named(put=Put(1, np.nan)),
+        "infinity": Named(put=Put(0, np.inf)),
+        "refused: too many columns of a": Named(spoil=("a", "k"), refused=True),
+        "refused: an out with a row too many": Named(spoil=("out", "m"), refused=True),
+    },
+)
+OPS = [Op("matmul", PRODUCT, lambda s: [Arg("a", "a"), Arg("b", "b"), Arg("out", "out", "")])]
