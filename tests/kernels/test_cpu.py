@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyres_kernels import cpu, im2col
+from tinyres_kernels import cpu, im2col, reference
 from tinyres_kernels.cpu import conv, host
 from tinyres_kernels.geometry import conv_out
 
@@ -118,3 +118,43 @@ def test_a_forked_child_runs_serially_instead_of_being_killed():
     assert child.exitcode == 0
     assert threads == 1
     np.testing.assert_array_equal(found, expected)
+
+
+def test_the_second_process_compiles_nothing(tmp_path):
+    code = """
+import gc
+
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from tinyres_kernels import cpu
+
+static = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+for C in (3, 32):
+    x, w = np.ones((1, 4, 4, C), "f"), np.ones((3, 3, C, C), "f")
+    y = cpu.conv2d(x, w, np.empty_like(x), **static)
+    cpu.conv2d_dw(x, y, np.empty_like(w), **static)
+known = [d for d in gc.get_objects() if isinstance(d, Dispatcher) and "tinyres" in d.py_func.__module__]
+hits, misses = (sum(sum(getattr(d.stats, kind).values()) for d in known) for kind in ("cache_hits", "cache_misses"))
+print(hits, misses)
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run():
+        ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        return [int(word) for word in ran.stdout.split()]
+
+    assert run()[1] > 0
+    hits, misses = run()
+    assert hits > 0
+    assert misses == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_few_channels_at_a_stride_keep_what_is_not_finite_in_its_place(bad):
+    """All phases at once would multiply it by the zeros of phases that do not read it."""
+    _, w, g, static = arrays((2, 9, 8, 4, 3, 17, 2, 1, 1, 1, 0), "f")
+    g[1, 2, 2, 3] = bad
+    found, expected = (rung.conv2d_dx(g, w, np.full((2, 9, 8, 3), np.nan, "f"), **static) for rung in (cpu, reference))
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+    finite = np.isfinite(expected)
+    np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-4, atol=1e-4)

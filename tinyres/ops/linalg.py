@@ -20,10 +20,9 @@ def matmul_(x, w):
         raise TypeError(f"the dtypes {x.dtype} and {w.dtype} differ; convert one, e.g. with .astype('{w.dtype}')")
     if x.ndim != 2 or w.ndim != 2:
         return x @ w
-    (M, K), N = x.shape, w.shape[1]
-    if LARGE > M * N * K or w.shape[0] != K or x.dtype.kind != "f":
+    if x.size * w.shape[1] < LARGE or x.shape[1] != w.shape[0] or x.dtype.kind != "f":
         return x.dot(w)  # NumPy gets to a small product faster through `dot`
-    return kernels_for(x, w).matmul(x, w, empty((M, N), like=x))
+    return kernels_for(x, w).matmul(x, w, empty((x.shape[0], w.shape[1]), like=x))
 
 
 def _t(x):

@@ -1,0 +1,80 @@
+"""Large arrays take other ways through memory than the small ones of the table; what comes out must be the same."""
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+
+SHAPE = (4, 8, 32, 64)  # 256 KB in float32
+LAYOUTS = {
+    "channels first": lambda a: a,
+    "channels last": lambda a: np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
+    "every other": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "broadcast": lambda a: np.broadcast_to(a[:1], a.shape),
+}
+
+
+def numbers(seed, layout):
+    return LAYOUTS[layout](np.random.default_rng(seed).standard_normal(SHAPE).astype("f"))
+
+
+@pytest.mark.parametrize("of_g", LAYOUTS)
+@pytest.mark.parametrize("of_x", LAYOUTS)
+def test_relu_and_leaky_relu(of_x, of_g):
+    x, g = numbers(0, of_x), numbers(1, of_g)
+    for function, slope in ((tr.relu, 0.0), (tr.leaky_relu, 0.01)):
+        leaf = tr.tensor(x, requires_grad=True)
+        leaf.data = x
+        y = function(leaf)
+        np.testing.assert_array_equal(y.numpy(), np.where(x > 0, x, np.float32(slope) * x))
+        (dx,) = tr.grad(y, leaf, g)
+        np.testing.assert_array_equal(dx.numpy(), np.where(x > 0, g, np.float32(slope) * g))
+
+
+@pytest.mark.parametrize("of_b", LAYOUTS)
+@pytest.mark.parametrize("of_a", LAYOUTS)
+def test_cotangents_add_up_and_are_never_written_into(of_a, of_b):
+    x, a, b = numbers(0, "channels last"), numbers(1, of_a), numbers(2, of_b)
+    leaf = tr.tensor(x, requires_grad=True)
+    kept = [v.copy() for v in (a, b)]
+    (dx,) = tr.grad([leaf * 1.0, leaf * 1.0, leaf * 1.0], [leaf], [a, b, a])
+    np.testing.assert_allclose(dx.numpy(), a + b + a, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal([a, b], kept)
+
+
+def test_the_same_array_twice_counts_twice():
+    leaf = tr.tensor(numbers(0, "channels last"), requires_grad=True)
+    g = numbers(1, "channels last")
+    before = g.copy()
+    (dx,) = tr.grad(leaf + leaf, leaf, g)
+    np.testing.assert_array_equal(dx.numpy(), 2 * before)
+    np.testing.assert_array_equal(g, before)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pad_and_slice_keep_the_order_of_axes(layout):
+    x = tr.tensor(numbers(0, "channels first"), requires_grad=True)
+    x.data = numbers(0, layout)
+    y = tr.pad(x[:, :, ::2, ::2], (0, 1, 2, 0, 0, 8))
+    expected = np.pad(x.numpy()[:, :, ::2, ::2], ((0, 0), (0, 8), (2, 0), (0, 1)))
+    np.testing.assert_array_equal(y.numpy(), expected)
+    g = LAYOUTS[layout](np.random.default_rng(1).standard_normal(y.shape).astype("f"))
+    (dx,) = tr.grad(y, x, g)
+    inside = np.zeros(SHAPE, "f")
+    inside[:, :, ::2, ::2] = g[:, :8, 2:, :-1]
+    np.testing.assert_array_equal(dx.numpy(), inside)
+    if layout == "channels last":
+        for a in (y.numpy(), dx.numpy()):
+            assert a.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_large_product_and_its_derivatives(transposed):
+    draw = np.random.default_rng(0).standard_normal
+    a, b, g = draw((70, 90)), draw((90, 60)), draw((70, 60))
+    x, w = (tr.tensor(v.T if transposed else v, requires_grad=True) for v in (a, b))
+    y = (x.T @ w.T) if transposed else x @ w
+    np.testing.assert_allclose(y.numpy(), a @ b, rtol=1e-12, atol=1e-12)
+    dx, dw = (d.numpy().T if transposed else d.numpy() for d in tr.grad(y, [x, w], g))
+    np.testing.assert_allclose(dx, g @ b.T, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(dw, a.T @ g, rtol=1e-12, atol=1e-12)
