@@ -78,3 +78,28 @@ def test_a_large_product_and_its_derivatives(transposed):
     dx, dw = (d.numpy().T if transposed else d.numpy() for d in tr.grad(y, [x, w], g))
     np.testing.assert_allclose(dx, g @ b.T, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(dw, a.T @ g, rtol=1e-12, atol=1e-12)
+
+
+def test_sums_into_a_fused_rules_results_touch_nothing_that_others_hold():
+    """The skip's cotangent is a result of the fused rule, into which what comes through the branch is added."""
+    x, g = numbers(0, "channels last"), numbers(1, "channels last")
+    leaf, before = tr.tensor(x, requires_grad=True), g.copy()
+    y = tr.batch_norm(leaf * 2.0, residual=leaf, relu=False)
+    (dx,) = tr.grad(y, leaf, g, retain_graph=True)
+    np.testing.assert_array_equal(g, before)
+
+    class Keeping(tr.Observer):
+        def __init__(self):
+            self.kept = []
+
+        def on_edge(self, consumer, arg_index, producer, contribution):
+            self.kept.append((contribution, contribution.copy()))
+
+    with Keeping() as keeping:
+        (watched,) = tr.grad(y, leaf, g)
+    np.testing.assert_allclose(watched.numpy(), dx.numpy(), rtol=1e-6)
+    assert len(keeping.kept) == 3  # to the scaled input, to the skip, and from the scaled input to the leaf
+    for contribution, copy in keeping.kept:
+        np.testing.assert_array_equal(contribution, copy)
+    plain = tr.grad(tr.batch_norm(leaf * 2.0) + leaf, leaf, g)[0]
+    np.testing.assert_allclose(dx.numpy(), plain.numpy(), rtol=1e-5, atol=1e-6)

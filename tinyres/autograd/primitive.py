@@ -66,7 +66,10 @@ class Primitive:
         self.differentiable = True
 
     def vjp_joint(self, rule: Callable[..., tuple[Any, ...]]) -> None:
-        """Declare one rule that returns the contributions to all inputs at once (a fused backward kernel)."""
+        """Declare one rule that returns the contributions to all inputs at once (a fused backward kernel).
+
+        Each must be an array of its own, neither the cotangent nor a saved one: the engine may add others into it.
+        """
         if self.reference is None:
             raise TypeError(f"{self.name}.vjp_joint: a joint rule is for fused operations, which name a reference")
         self.joint = rule

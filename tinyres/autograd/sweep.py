@@ -163,6 +163,8 @@ def sweep(
                 summed.add(parent)
             else:
                 table[parent] = contribution
+                if together is not None and not watched:
+                    summed.add(parent)  # a joint rule's results are its own: later contributions are added into them
                 if upcoming is None and not heap and parent.primitive is not None:
                     upcoming = parent
                 elif parent.primitive is not None:
