@@ -12,7 +12,7 @@ core's own cache; weights are packed into panels as wide as a tile; the micro-ke
 import numpy as np
 
 from tinyres_kernels import im2col
-from tinyres_kernels.cpu import loops, subpixel, winograd
+from tinyres_kernels.cpu import loops, strided, subpixel, winograd
 from tinyres_kernels.cpu.host import TARGET, threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat, scratch
 from tinyres_kernels.geometry import Pair, conv_axes
@@ -113,6 +113,9 @@ def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilat
         return out
     if winograd.worthwhile(x, (KH, KW), (CG, O), stride, dilation, groups) and winograd.convolve(x, w, out, padding):
         return out
+    wins = strided.worthwhile(out, (KH, KW), (CG, O), stride, padding, dilation, groups)
+    if wins and strided.convolve(x, w, out, padding):
+        return out
     weights = w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 2, 4)
     _dot(x, weights, out, ((0, 0), (1, 1), (rows.out, cols.out)), stride, padding, dilation)
     return out
@@ -132,6 +135,9 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
         flipped = w[::-1, ::-1].transpose(0, 1, 3, 2)
         if winograd.convolve(g, flipped, out, (2 - padding[0], 2 - padding[1])):
             return out
+    wins = strided.worthwhile(g, (KH, KW), (O, CG), stride, padding, dilation, groups)
+    if wins and strided.image_gradient(g, w, out, padding):
+        return out
     if subpixel.worthwhile(CG, g.itemsize, stride, dilation, groups) and subpixel.convolve(g, w, out, rows, cols, _dot):
         return out
     by_group = w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 4, 2)  # (G, KH, KW, in, out)
@@ -181,6 +187,9 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
         return out
     wins = winograd.worthwhile(x, (KH, KW), (CG, O), stride, dilation, groups)
     if wins and winograd.weight_gradient(x, g, out, padding):
+        return out
+    wins = strided.worthwhile(g, (KH, KW), (CG, O), stride, padding, dilation, groups)
+    if wins and strided.weight_gradient(x, g, out, padding):
         return out
     lanes = TARGET.lanes * 4 // x.itemsize
     vectors = _vectors(OG, lanes)

@@ -31,7 +31,7 @@ def _int(value: int) -> Any:
     return ir.Constant(I64, value)
 
 
-class _Row(Emitter):
+class Row(Emitter):
     """A row of tiles, one vector of channels at a time."""
 
     def add(self, a: Any, b: Any) -> Any:
@@ -75,7 +75,7 @@ def input_tiles(typing, x, image, h, w, H, W, C, zeros, tiles, v, v0, v_place, v
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
         x, image, h, w, H, W, C, zeros, tiles, v, v0, v_place, v_tile = args
-        e = _Row(b, signature.args[0].dtype)
+        e = Row(b, signature.args[0].dtype)
         data, nothing = e.data(context, signature.args[0], x), e.data(context, signature.args[7], zeros)
         length = b.mul(W, C)
         rows = [e.row_pointer(data, nothing, image, b.add(h, _int(i)), H, length) for i in range(4)]
@@ -127,7 +127,7 @@ def cotangent_tiles(typing, g, image, h, H, W, C, zeros, tiles, v, v0, v_place, 
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
         g, image, h, H, W, C, zeros, tiles, v, v0, v_place, v_tile = args
-        e = _Row(b, signature.args[0].dtype)
+        e = Row(b, signature.args[0].dtype)
         data, nothing = e.data(context, signature.args[0], g), e.data(context, signature.args[6], zeros)
         rows = [e.row_pointer(data, nothing, image, b.add(h, _int(i)), H, b.mul(W, C)) for i in range(2)]
         target = b.gep(e.data(context, signature.args[8], v), [v0])
@@ -166,7 +166,7 @@ def output_tiles(typing, m, m0, m_place, m_tile, tiles, y, image, h, H, W, C):
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
         m, m0, m_place, m_tile, tiles, y, image, h, H, W, C = args
-        e = _Row(b, signature.args[0].dtype)
+        e = Row(b, signature.args[0].dtype)
         source = b.gep(e.data(context, signature.args[0], m), [m0])
         target = e.data(context, signature.args[5], y)
         zero = ir.Constant(e.vector, [0.0] * e.lanes)
