@@ -58,8 +58,9 @@ def interleave(
     """Time each peer `rounds` times, `burst` calls (of each) at once, in an order that rotates from round to round.
 
     The first `warm_up` rounds are not counted: they compile, allocate and fill caches. With a `pause` (seconds) each
-    turn begins with a rest and a call that is not counted: threads that wait for more work spin for some milliseconds
-    after a call, and would be charged to the next peer; and waking one's own belongs to nobody's kernel.
+    turn begins with a rest and as long a time of calls that are not counted: threads that wait for more work spin for
+    some milliseconds after a call, and would be charged to the next peer; and a thread that wakes may find itself on
+    the core of the one that woke it, until the scheduler moves it some ticks later.
     `tick` is called after every round.
     """
     taken: dict[str, list[float]] = {name: [] for name in peers}
@@ -70,7 +71,10 @@ def interleave(
             call = peers[name]
             if pause:
                 time.sleep(pause)
+                awake = time.perf_counter() + pause
                 call()
+                while time.perf_counter() < awake:
+                    call()
             start = time.perf_counter()
             for _ in range(bursts[name]):
                 call()
