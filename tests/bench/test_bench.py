@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tinyres.bench import gan, report, resnet
+from tinyres.bench import gan, report, resnet, timing
 from tinyres.bench.report import Target, Verdict
 from tinyres.bench.timing import Timing, enough, interleave
 from tinyres.cli import main
@@ -93,10 +93,19 @@ def test_short_calls_are_repeated_more_often_than_long_ones():
     assert enough(lambda: time.sleep(0.005)) == 1
 
 
-def test_a_rest_is_followed_by_a_call_that_does_not_count():
+def test_a_rest_is_followed_by_as_long_a_time_of_calls_that_do_not_count(monkeypatch):
+    clock = [0.0]
     calls = []
-    interleave({"a": lambda: calls.append("a")}, rounds=2, burst=3, warm_up=0, pause=1e-6)
-    assert len(calls) == 2 * (1 + 3)
+
+    def call():
+        clock[0] += 0.25
+        calls.append(clock[0])
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(timing.time, "sleep", lambda seconds: None)
+    times = interleave({"a": call}, rounds=2, burst=3, warm_up=0, pause=1.0)
+    assert len(calls) == 2 * (4 + 3)
+    assert times["a"].median == 0.25
 
 
 def test_a_target_is_for_the_fastest_of_its_peers():
