@@ -21,17 +21,19 @@ from tinyres_kernels.geometry import Pair
 from tinyres_kernels.namespace import Array
 
 TILES = 56  # about as many as are transformed at a time: they stay in the cache
+WORTH = 2e7  # multiplications of the direct sum, some 100 microseconds: in less there is little to win
 LEAST = 32  # channels on both sides: with fewer, the transforms cost what the products save
 
 
 def worthwhile(x: Any, kernel: Pair, channels: Pair, stride: Pair, dilation: Pair, groups: int) -> bool:
-    """Whether the shapes allow it, and it was measured to win."""
+    """Whether the shapes allow it, and it was measured to win; channels: of x, and of what it is convolved into."""
     return (
         x.dtype == np.float32
         and kernel == (3, 3)
         and stride == dilation == (1, 1)
         and groups == 1
         and min(channels) >= LEAST
+        and 9 * x.size * channels[1] >= WORTH
     )
 
 
