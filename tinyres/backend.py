@@ -127,10 +127,10 @@ def _inverse(order: list[int]) -> list[int]:
 def in_line(*arrays: Any) -> list[Any] | None:
     """Large arrays as lines in the order in which they lie in memory, if that is the same and without gaps; else None.
 
-    For small ones None, too: a NumPy call costs less than a kernel's.
+    For small ones None, too: a NumPy call costs less than a kernel's. And for integers, which promote.
     """
     first = arrays[0]
-    if type(first) is not np.ndarray or first.nbytes < memory.LEAST:
+    if type(first) is not np.ndarray or first.nbytes < memory.LEAST or first.dtype.kind != "f":
         return None
     order = _order(first)
     lines = []

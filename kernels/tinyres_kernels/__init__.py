@@ -19,6 +19,7 @@ What there is, and how its arrays lie in memory (C-contiguous throughout; float3
     bce_with_logits, bce_with_logits_dx      arrays of one shape, whichever it is
     sgd, adam, rmsprop                       a parameter, its gradient and state, of one shape, whichever it is
     add, relu, relu_dx                       lines (M,)
+    matmul                                   matrices (M, K) and (K, N), which may be transposed views
 
 What every rung promises:
 
@@ -33,10 +34,9 @@ What every rung promises:
   keyword. Padding is symmetric.
 - An empty batch is a batch: `N = 0` is allowed, and the weight gradient is then zero. (Statistics of an empty batch
   there are none: batch norm needs a pixel in training.)
-- Convolutions, pools, losses and steps raise ValueError for shapes that do not belong together, before anything is
-  written. Batch norm, `add` and the ReLU look at no shapes, and classes are not held against their number: whoever
-  calls has checked.
-- The same arguments give the same bits, run after run: no order of summation is left to chance.
+- Shapes that do not belong together raise ValueError before anything is written. Classes are not held against their
+  number: whoever calls has checked.
+- The same arguments on as many threads give the same bits, run after run: no order of summation is left to chance.
 - NaN and infinity come out where the equations put them, and nowhere else. There is one exception, at the rim of an
   image. `reference` leaves padding out. The other rungs may multiply the zeros there, and zero times a NaN or an
   infinity is NaN. Both conform, and they differ only where it is the *second* argument that is not finite: a weight in

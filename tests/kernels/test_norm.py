@@ -159,3 +159,13 @@ def test_shapes_that_do_not_belong_together_are_refused(rung):
         rung.batch_norm_dx(
             g[:5], x, None, weight, bias, mean, variance, np.empty_like(x), weight.copy(), bias.copy(), None, **how
         )
+
+
+@pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
+def test_what_passed_the_relu_can_be_had_without_y(rung):
+    g = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    x = np.array([[1.0, -1.0], [-2.0, 2.0], [3.0, -3.0]])
+    one, zero, passed = np.ones(2), np.zeros(2), np.full((3, 2), np.nan)
+    how = {"eps": 0.0, "training": False, "relu": True}
+    rung.batch_norm_dx(g, x, None, one, zero, zero, one, np.empty((3, 2)), one.copy(), one.copy(), passed, **how)
+    np.testing.assert_array_equal(passed, np.where(x > 0, g, 0))

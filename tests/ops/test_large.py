@@ -103,3 +103,18 @@ def test_sums_into_a_fused_rules_results_touch_nothing_that_others_hold():
         np.testing.assert_array_equal(contribution, copy)
     plain = tr.grad(tr.batch_norm(leaf * 2.0) + leaf, leaf, g)[0]
     np.testing.assert_allclose(dx.numpy(), plain.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_large_integers_promote_like_small_ones():
+    x = np.arange(-20_000, 20_000)
+    y = tr.leaky_relu(tr.tensor(x), 0.25)
+    np.testing.assert_array_equal(y.numpy(), np.where(x > 0, x, 0.25 * x))
+
+
+def test_in_evaluation_gradients_have_the_precision_of_x_not_of_the_statistics():
+    draw = np.random.default_rng(0).standard_normal
+    x, weight = (tr.tensor(draw(shape), requires_grad=True) for shape in ((6, 3), 3))
+    statistics = np.zeros(3, "f"), np.ones(3, "f")
+    g = draw((6, 3))
+    (dweight,) = tr.grad(tr.batch_norm(x, *statistics, weight, training=False, eps=0.0), weight, g)
+    np.testing.assert_allclose(dweight.numpy(), (g * x.numpy()).sum(0), rtol=1e-13)

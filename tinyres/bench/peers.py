@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import threadpoolctl
+
 
 def load_torch() -> Any | None:
     """The module, or None where it is not installed. To be called before our kernels are imported.
@@ -25,9 +27,5 @@ def pin_threads(torch: Any | None) -> int:
     count = threads()
     if torch is not None:
         torch.set_num_threads(count)
-    try:
-        import threadpoolctl  # comes with scikit-learn
-    except ImportError:
-        return count
     threadpoolctl.threadpool_limits(count, user_api="blas")
     return count

@@ -1,12 +1,14 @@
 """The compiled CPU rung: SIMD micro-kernels written as LLVM instructions, and Numba loops around them.
 
-    host.py   the target's vectors and registers; threads
-    simd.py   the two micro-kernels
-    loops.py  the compiled loops around them
-    conv.py   the convolutions
+    host.py   the target's vectors and registers; threads;   memory.py   scratch memory
+    emit.py   vector instructions;   simd.py   the micro-kernels made of them
+    loops.py  the compiled loops around them;   conv.py   the convolutions, and which way each goes:
+        winograd.py, winograd_loops.py, tiles.py            3x3 at stride 1
+        strided.py, strided_loops.py, strided_tiles.py      4x4 at stride 2
+        subpixel.py                                         conv2d_dx onto few channels at a stride
     rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them
-    pool.py   the pools, channels innermost
-    loss.py   cross-entropy;   update.py   optimiser steps
+    pool.py   the pools, channels innermost;   elementwise.py   sums and ReLUs
+    loss.py   cross-entropy;   update.py   optimiser steps;   matmul.py   matrix products
 
 The cross-entropy of a yes or no comes from `im2col`.
 """
