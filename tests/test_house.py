@@ -21,6 +21,7 @@ FLOORS = [
     ["ops"],
     ["gradcheck", "files", "nn", "optim", "data"],
     ["models"],
+    ["training"],
     ["flow"],
     ["bench", "cli"],
 ]

@@ -1,10 +1,12 @@
 """The command as a user types it."""
 
 import json
+import re
 
 import pytest
 
 from tinyres.cli import main
+from tinyres.flow.experiments import EXPERIMENTS
 
 
 def run(capsys, *arguments):
@@ -16,7 +18,8 @@ def run(capsys, *arguments):
 def test_list(capsys):
     status, out, _ = run(capsys, "flow", "--list")
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["E2", "E3", "check", "digits"]
+    names = {line.split()[0].strip("*") for line in out.splitlines() if line.strip()}
+    assert set(EXPERIMENTS) <= names
 
 
 def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
@@ -24,44 +27,61 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     status, out, _ = run(capsys, *arguments, str(tmp_path / "a"))
     assert status == 0
     assert "who trains?" in out
-    assert "Are the gradients true?" in out
+    assert "the gradients are true" in out
+    pictures = ["digits-gradients.png", "digits-routes.png", "digits-training.png"]
     written = sorted(p.name for p in (tmp_path / "a").iterdir())
-    assert written == ["gradients.png", "result.json", "routes.png", "training.png"]
-    assert all((tmp_path / "a" / name).read_bytes().startswith(b"\x89PNG") for name in written if name.endswith("png"))
-    result = json.loads((tmp_path / "a" / "result.json").read_text())
-    assert set(result) == {"laws", "training", "seed", "options", "versions", "seconds"}
-    assert all(law["ok"] for law in result["laws"])
-    assert {(r["arch"], r["depth"], r["steps"]) for r in result["training"]} == {("plain", 8, 12), ("resnet", 8, 12)}
-    residual = result["training"][1]
-    assert (len(residual["train_loss"]), len(residual["gradient_norm"]), len(residual["skip_share"])) == (12, 3, 3)
+    assert written == sorted(["check.json", "digits.json", "report.html", *pictures])
+    assert all((tmp_path / "a" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    check, digits = (json.loads((tmp_path / "a" / f"{name}.json").read_text()) for name in ("check", "digits"))
+    assert len(check["laws"]) == 6
+    assert all(law["ok"] for law in check["laws"])
+    assert digits["figures"] == pictures[:1] + pictures[2:] + pictures[1:2]
+    runs = digits["data"]["training"]
+    assert {(r["arch"], r["depth"], r["steps"]) for r in runs} == {("plain", 8, 12), ("resnet", 8, 12)}
+    assert (len(runs[1]["train_loss"]), len(runs[1]["gradient_norm"]), len(runs[1]["skip_share"])) == (12, 3, 3)
 
     # the same seed gives the same files, timings aside; another seed does not
     run(capsys, *arguments, str(tmp_path / "b"))
     run(capsys, *arguments, str(tmp_path / "c"), "--seed", "1")
-    again, other = (json.loads((tmp_path / name / "result.json").read_text()) for name in "bc")
-    assert {**again, "seconds": 0} == {**result, "seconds": 0}
-    assert other["training"] != result["training"]
-    for name in ("gradients.png", "routes.png", "training.png"):
+    again, other = (json.loads((tmp_path / name / "digits.json").read_text()) for name in "bc")
+    assert {**again, "seconds": 0} == {**digits, "seconds": 0}
+    assert other["data"] != digits["data"]
+    for name in pictures:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
+    run(capsys, "flow", "check", "--out", str(tmp_path))
+    first = (tmp_path / "report.html").read_text()
+    assert "6 of 6 laws hold" in first
+    assert 'id="digits"' not in first
+    (tmp_path / "other.json").write_text("[1, 2]")  # not ours: passed over
+    (tmp_path / "broken.json").write_text("{")
+    run(capsys, "flow", "digits", "--depth", "8", "--steps", "2", "--out", str(tmp_path))
+    page = (tmp_path / "report.html").read_text()
+    assert 'id="check"' in page
+    assert page.count("data:image/png;base64,") == 3
+    assert not re.search(r"(src|href)=.?https?:", page)
+    assert "<script" not in page
+
+
 def test_a_law_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatch):
-    from tinyres.flow import block_check
+    from tinyres.flow.experiments.laws import block_check
 
     monkeypatch.setattr(block_check, "STEP", 10.0)  # no difference quotient of this size is a derivative
     status, out, _ = run(capsys, "flow", "check", "--out", str(tmp_path))
     assert status == 1
     assert "do not hold" in out
-    assert not all(law["ok"] for law in json.loads((tmp_path / "result.json").read_text())["laws"])
+    assert not all(law["ok"] for law in json.loads((tmp_path / "check.json").read_text())["laws"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("E22",), "no experiment called 'E22'; did you mean E2"),
-        (("--depth", "0"), "--depth 0: the nets have 6 n + 2 layers"),
+        (("--depth", "0"), "--depth 0: plain: depth must be 6 n + 2 with n >= 1 (8, 14, 20, ...), got 0; 8 is near"),
         (("--depth", "21"), "--depth 21"),
-        (("--arch", "rasnet"), "no architecture called 'rasnet'; there are plain, resnet"),
+        (("--arch", "rasnet"), "no architecture called 'rasnet'; did you mean resnet"),
         (("--steps", "0"), "--steps 0: at least one step"),
         (("--seed", "-1"), "--seed -1: a seed is not negative"),
         (("--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
@@ -75,19 +95,23 @@ def test_what_cannot_be_run_is_one_sentence(capsys, arguments, message):
     assert err.count("\n") == 1
 
 
-def test_names_in_any_case_go_into_a_folder_of_their_own(capsys, tmp_path, monkeypatch):
+def test_names_in_any_case_and_the_folder_they_go_to(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, _ = run(capsys, "flow", "CHECK")
     assert status == 0
-    assert (tmp_path / "flow-results" / "check" / "result.json").exists()
+    assert (tmp_path / "flow-results" / "check.json").exists()
 
 
-def test_what_cannot_be_written_is_said_in_a_sentence(capsys, tmp_path):
-    (tmp_path / "result.json").mkdir()
-    status, _, err = run(capsys, "flow", "check", "--out", str(tmp_path))
+def test_what_cannot_be_written_is_said_in_a_sentence_and_what_is_finished_is_kept(capsys, tmp_path):
+    (tmp_path / "digits.json").mkdir()
+    arguments = ("check", "digits", "--depth", "8", "--steps", "1", "--out", str(tmp_path))
+    status, out, err = run(capsys, "flow", *arguments)
     assert status == 2
     assert "cannot write" in err
-    assert "result.json" in err
+    assert "digits.json" in err
+    assert "branch.0.weight" in out
+    assert (tmp_path / "check.json").exists()
+    assert not list(tmp_path.glob(".*"))  # nothing half written
 
 
 def test_without_a_command_there_is_help(capsys):
@@ -107,11 +131,13 @@ def test_a_missing_extra_is_named(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     status, _, err = run(capsys, "flow")
     assert status == 2
-    assert "needs rich, matplotlib, scikit-learn: pip install 'tinyres[lab]'" in err
+    assert "needs rich, matplotlib, scikit-learn, jinja2: pip install 'tinyres[lab]'" in err
 
 
 def test_a_diverging_net_still_gives_valid_json(tmp_path):
-    from tinyres.flow import Options, Result, report
+    from tinyres.flow import report
+    from tinyres.flow.experiments import Options, Result
 
-    report.save_json([Result(training=[{"loss": [1.0, float("nan")]}])], Options(), [], {}, tmp_path / "r.json")
-    assert json.loads((tmp_path / "r.json").read_text())["training"] == [{"loss": [1.0, None]}]
+    result = Result(data={"loss": [1.0, float("nan")]})
+    report.save(EXPERIMENTS["check"], result, Options(), 0.0, tmp_path)
+    assert json.loads((tmp_path / "check.json").read_text())["data"] == {"loss": [1.0, None]}

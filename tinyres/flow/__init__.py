@@ -1,14 +1,13 @@
-"""Gradient-flow experiments: what theory predicts, what is measured, and a verdict.
+"""Gradient flow: instruments that watch any model, and experiments that are held against theory.
 
-Each experiment is a file that ends in an `Experiment`; `EXPERIMENTS` lists them in the order of `tinyres flow`.
+instruments/     what passes through a model, measured
+measurement.py   what instruments return: named arrays, a picture, JSON
+theory/          closed forms
+experiments/     what theory predicts, what is measured, and a verdict
+report/          tables in the terminal, pictures, JSON, one page
 """
 
-from tinyres.flow import block_check, depth_law, digits, residual_gain
-from tinyres.flow.experiment import Experiment, Law, Options, Result
-from tinyres.flow.record import Recording, record
+from tinyres.flow.measurement import Measurement
+from tinyres.flow.instruments.record import Recording, record
 
-EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (depth_law, residual_gain, block_check, digits)
-}
-
-__all__ = ["EXPERIMENTS", "Experiment", "Law", "Options", "Recording", "Result", "record"]
+__all__ = ["Measurement", "Recording", "record"]

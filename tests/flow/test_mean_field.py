@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tinyres.flow import theory
-from tinyres.flow.depth_law import SETTINGS
+from tinyres.flow.theory import mean_field
+from tinyres.flow.experiments.laws.e02_depth import SETTINGS
 
 KNOWN = {  # s_w^2: (q*, chi, depth scale)
     0.5: (0.0876, 0.4320, 1.19),
@@ -20,7 +20,7 @@ def test_tanh(s_w2):
     q, chi, scale = KNOWN[s_w2]
     assert setting.q == pytest.approx(q, rel=1e-3)
     assert setting.chi == pytest.approx(chi, rel=1e-3)
-    assert theory.depth_scale(setting.chi) == pytest.approx(scale, rel=1e-2)
+    assert mean_field.depth_scale(setting.chi) == pytest.approx(scale, rel=1e-2)
 
 
 def test_tanh_is_critical_at_1_76():
@@ -40,6 +40,6 @@ def test_scale_free_activations():
 
 
 def test_gaussian_means():
-    assert theory.gaussian_mean(np.ones_like) == pytest.approx(1, rel=1e-13)
-    assert theory.gaussian_mean(lambda z: z**4) == pytest.approx(3, rel=1e-12)
-    assert theory.gaussian_mean(lambda z: np.maximum(z, 0) ** 2) == pytest.approx(0.5, rel=1e-6)
+    assert mean_field.gaussian_mean(np.ones_like) == pytest.approx(1, rel=1e-13)
+    assert mean_field.gaussian_mean(lambda z: z**4) == pytest.approx(3, rel=1e-12)
+    assert mean_field.gaussian_mean(lambda z: np.maximum(z, 0) ** 2) == pytest.approx(0.5, rel=1e-6)

@@ -9,9 +9,9 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, models, nn, optim
-from tinyres.flow import digits_figures
-from tinyres.flow.experiment import Experiment, Options, Result, Tick
-from tinyres.flow.record import record
+from tinyres.flow.experiments.trained import digits_figures
+from tinyres.flow.experiments.experiment import Experiment, Options, Result, Table, Tick
+from tinyres.flow.instruments.record import record
 from tinyres.ops.losses import cross_entropy
 
 WIDTH, BATCH, RATE, MOMENTUM, EVERY = 8, 64, 0.1, 0.9, 5
@@ -84,12 +84,42 @@ def run(options: Options, tick: Tick) -> Result:
     }
     if any(r["skip_share"] for r in runs):
         figures["routes"] = lambda figure: digits_figures.routes(figure, runs)
-    return Result(training=runs, figures=figures)
+    return Result(tables=[table(runs)], figures=figures, data={"training": runs})
+
+
+def table(runs: list[dict[str, Any]]) -> Table:
+    """Who trains and who does not."""
+    rows = []
+    for run in runs:
+        first = run["gradient_norm"][0]
+        share = f"{np.mean(run['skip_share'][0]):.0%}" if run["skip_share"] else "-"
+        rows.append(
+            [
+                run["arch"],
+                run["depth"],
+                f"{run['final_train_loss']:.3f}",
+                f"{run['test_accuracy']:.1%}",
+                f"{first[0] / first[-1]:.3g}",
+                share,
+                "trains" if run["trains"] else "does not",
+            ]
+        )
+    note = (
+        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; it 'trains' below {TRAINS:.2f}, a "
+        "quarter of guessing's. accuracy: on the test set. first/last: norm of the gradient at the first block's "
+        "output over the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a "
+        "block's input, mean over blocks, at the first step."
+    )
+    columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "verdict")
+    return Table("Real digits: who trains?", columns, rows, note)
 
 
 EXPERIMENT = Experiment(
-    "digits",
-    "real digits: which deep nets train?",
-    lambda options: options.steps * len(options.depths) * len(options.archs),
-    run,
+    name="digits",
+    claim="real digits: which deep nets train?",
+    prediction="a deep residual net trains; without its shortcuts the same net does not",
+    source="He et al. 2015, figure 6 (there on CIFAR-10)",
+    ticks=lambda options: options.steps * len(options.depths) * len(options.archs),
+    run=run,
+    seconds=20,
 )

@@ -11,7 +11,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres.autograd.observe import Observer
-from tinyres.flow.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
 
 WIDTH, DEPTH, SEEDS = 256, 10, 20
 SOURCE = "He et al. 2016; Hanin & Rolnick 2018"
@@ -80,16 +80,17 @@ def run(options: Options, tick: Tick) -> Result:
         predicted = (m * m + a * a) ** DEPTH
         for way, log in zip(("forward", "backward"), np.array(logs)[:, :, -1].T, strict=True):
             tolerance = predicted * max(relative, 3 * log.std(ddof=1) / np.sqrt(SEEDS))
-            name = f"E3 {way} gain, skip {m:g}, branch {a:.3g}"
+            name = f"{way} gain, skip {m:g}, branch {a:.3g}"
             laws.append(Law(name, float(np.exp(log.mean())), predicted, tolerance, "asymptotic", SOURCE))
     broken = np.mean([gains(1.0, 0.5, (options.seed, s), ends_in_relu=True)[0, -1] for s in range(SEEDS)])
     tick()
     law = 1.25**DEPTH
-    name = "E3 forward gain, skip 1, branch 0.5 ending in ReLU"
+    name = "forward gain, skip 1, branch 0.5 ending in ReLU"
     laws.append(Law(name, float(np.exp(broken)), law, 0.08 * law, "ordering", "derived: cross term of x and F(x)"))
-    name = "E3 split at the input, by hand: largest error"
+    name = "split at the input, by hand: largest error"
     laws.append(Law(name, split_error(options.seed), 0.0, 1e-12, "exact", "He et al. 2016"))
-    return Result(laws, figures={"gain": lambda figure: draw(figure, curves)})
+    note = "What 10 blocks y = skip x + branch F(x) multiply the squared signal (forward) or gradient (backward) by."
+    return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note)
 
 
 def _label(m: float, a: float) -> str:
@@ -110,5 +111,12 @@ def draw(figure: Any, curves: dict[tuple[float, float], Any]) -> None:
 
 
 EXPERIMENT = Experiment(
-    "E3", "residual nets: gradient² times 1 + a² a block", lambda options: SEEDS * len(CASES) + 1, run
+    name="E3",
+    claim="residual nets without normalisation: a block multiplies signal and gradient by 1 + a²",
+    prediction="(m² + a²)ᴸ both ways for y = m x + a F(x); exactly, dL/dx = g (F'(x) + I)",
+    source=SOURCE,
+    ticks=lambda options: SEEDS * len(CASES) + 1,
+    run=run,
+    seconds=2,
+    starred=True,
 )

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow import theory
-from tinyres.flow.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.flow.theory import mean_field
+from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
 
 WIDTH, DEPTH, BATCH, SEEDS = 512, 40, 8, 5
 SOURCE = "Poole et al. 2016; Schoenholz et al. 2017"
@@ -38,11 +38,11 @@ class Setting:
     @cached_property
     def q(self) -> float:
         """The variance at which the net is started: the fixed point."""
-        return 1.0 if self.scale_free else theory.fixed_point(self.activation, self.s_w2, self.s_b2)
+        return 1.0 if self.scale_free else mean_field.fixed_point(self.activation, self.s_w2, self.s_b2)
 
     @cached_property
     def chi(self) -> float:
-        return theory.chi(self.q, self.derivative, self.s_w2)
+        return mean_field.chi(self.q, self.derivative, self.s_w2)
 
 
 def _sigmoid_slope(x: Any) -> Any:
@@ -95,8 +95,9 @@ def run(options: Options, tick: Tick) -> Result:
         error = np.std([np.polyfit(layers, c, 1)[0] for c in curves], ddof=1) / np.sqrt(SEEDS)
         expected = np.log(setting.chi)
         tolerance = max(0.01 + 0.03 * abs(expected), 3 * error)
-        laws.append(Law(f"E2 {setting.name}: ln χ", slope, expected, tolerance, "asymptotic", SOURCE))
-    return Result(laws, figures={"depth": lambda figure: draw(figure, logs)})
+        laws.append(Law(f"{setting.name}: ln χ", slope, expected, tolerance, "asymptotic", SOURCE))
+    note = "ln of the squared gradient's factor a layer; s_w²: the variance of the weights times the width; s_b² = 0.05 (tanh)."
+    return Result(laws, figures={"": lambda figure: draw(figure, logs)}, note=note)
 
 
 def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
@@ -126,8 +127,8 @@ def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
     tanh = SETTINGS[0]
     scales = []
     for s in grid:
-        q = theory.fixed_point(tanh.activation, s, tanh.s_b2)
-        scales.append(theory.depth_scale(theory.chi(q, tanh.derivative, s)))
+        q = mean_field.fixed_point(tanh.activation, s, tanh.s_b2)
+        scales.append(mean_field.depth_scale(mean_field.chi(q, tanh.derivative, s)))
     right.semilogy(grid, scales, "k-", lw=1, label="theory")
     for k, setting in enumerate(s for s in SETTINGS if s.label == "tanh"):
         slope = abs(np.polyfit(depth, np.mean(logs[setting.name], axis=0), 1)[0])
@@ -140,4 +141,13 @@ def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
     right.legend(fontsize=7)
 
 
-EXPERIMENT = Experiment("E2", "plain nets: gradient² times χ a layer", lambda options: SEEDS * len(SETTINGS), run)
+EXPERIMENT = Experiment(
+    name="E2",
+    claim="plain nets: a layer multiplies the squared gradient by χ",
+    prediction="|g_bottom|² / |g_top|² = χᴸ, χ = s_w² E[φ'(√q* z)²], q* the fixed point of the variance map",
+    source=SOURCE,
+    ticks=lambda options: SEEDS * len(SETTINGS),
+    run=run,
+    seconds=6,
+    starred=True,
+)

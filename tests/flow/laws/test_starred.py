@@ -1,4 +1,4 @@
-"""The starred laws hold at their tolerances, and would not if the physics were wrong."""
+"""The first laws hold at their tolerances, and would not if the physics were wrong."""
 
 import math
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tinyres.autograd.primitive import Primitive
-from tinyres.flow import EXPERIMENTS, Law, Options, depth_law, residual_gain
+from tinyres.flow.experiments import EXPERIMENTS, Law, Options
+from tinyres.flow.experiments.laws import e02_depth, e03_residual_gain
 
 OPTIONS = Options()
 
@@ -27,18 +28,18 @@ def test_the_depth_law_notices_a_wrong_rule(monkeypatch):
     """tanh with a rule that is 3 % too small: the measured slope leaves the tolerance."""
     wrong = Primitive(lambda x: np.tanh(x))
     wrong.vjp(x=lambda g, y: 0.97 * g * (1 - y * y))
-    setting = next(s for s in depth_law.SETTINGS if s.label == "tanh" and s.s_w2 == 1.0)
-    broken = depth_law.Setting("wrong tanh", wrong, setting.derivative, setting.s_w2, setting.s_b2)
-    monkeypatch.setattr(depth_law, "SETTINGS", [setting, broken])
-    right, planted = depth_law.run(OPTIONS, nothing).laws
+    setting = next(s for s in e02_depth.SETTINGS if s.label == "tanh" and s.s_w2 == 1.0)
+    broken = e02_depth.Setting("wrong tanh", wrong, setting.derivative, setting.s_w2, setting.s_b2)
+    monkeypatch.setattr(e02_depth, "SETTINGS", [setting, broken])
+    right, planted = e02_depth.run(OPTIONS, nothing).laws
     assert right.ok
     assert not planted.ok
 
 
 def test_the_gain_law_notices_a_branch_of_the_wrong_gain(monkeypatch):
-    block = residual_gain.block
-    monkeypatch.setattr(residual_gain, "block", lambda x, w1, w2, m, a, **k: block(x, w1, w2 * 1.3, m, a, **k))
-    laws = [law for law in residual_gain.run(OPTIONS, nothing).laws if law.name.endswith("skip 1, branch 0.5")]
+    block = e03_residual_gain.block
+    monkeypatch.setattr(e03_residual_gain, "block", lambda x, w1, w2, m, a, **k: block(x, w1, w2 * 1.3, m, a, **k))
+    laws = [law for law in e03_residual_gain.run(OPTIONS, nothing).laws if law.name.endswith("skip 1, branch 0.5")]
     assert len(laws) == 2
     assert not any(law.ok for law in laws)
 

@@ -1,0 +1,7 @@
+"""`python -m tinyres.cli`."""
+
+import sys
+
+from tinyres.cli import main
+
+sys.exit(main())

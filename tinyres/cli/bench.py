@@ -1,0 +1,46 @@
+"""`tinyres bench`: speed, memory and rounding, beside peers."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+from typing import Any
+
+from tinyres.cli.common import UsageError, make_folder, need
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    bench = commands.add_parser("bench", help="measure speed, side by side with peers in one run")
+    kinds = bench.add_subparsers(dest="kind", metavar="WHAT", required=True)
+    made = {}
+    for name, rounds, text in (
+        ("engine", 60, "cost per operation of the tape: a 50-layer tanh MLP, forward and backward"),
+        ("kernels", 15, "every kernel beside this machine's limits and PyTorch; pictures of both"),
+        ("resnet", 10, "a full training step of ResNet-20, batch 128; memory; the first step of a process"),
+        ("gan", 10, "a training step of each player of a DCGAN, batch 64; memory; the first step of a process"),
+    ):
+        kind = made[name] = kinds.add_parser(name, help=text, description=text)
+        kind.add_argument("--rounds", type=int, default=rounds, help=f"how often each is measured (default: {rounds})")
+        kind.add_argument("--json", type=Path, metavar="FILE", dest="json_file", help="write the figures there, too")
+        kind.set_defaults(run=run)
+    made["kernels"].add_argument("--out", type=Path, metavar="DIR", default=Path("bench-results"),
+                                 help="where the pictures go (default: bench-results)")  # fmt: skip
+    made["resnet"].add_argument("--compile", action="store_true", dest="compiled",
+                                help="torch.compile as a further peer: needs a C++ compiler and a minute")  # fmt: skip
+    for name in ("resnet", "gan"):
+        made[name].add_argument("--no-memory", action="store_false", dest="memory",
+                                help="no fresh processes: leave out memory and first steps")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one benchmark."""
+    options = {name: value for name, value in vars(arguments).items() if name not in ("command", "kind", "run")}
+    need({"rich": "rich"} | ({"matplotlib": "matplotlib"} if arguments.kind == "kernels" else {}))
+    if arguments.rounds < 1:
+        raise UsageError(f"--rounds {arguments.rounds}: at least one is needed")
+    for folder in filter(None, (options.get("out"), arguments.json_file and arguments.json_file.parent)):
+        make_folder(folder)
+    module = importlib.import_module(f"tinyres.bench.{arguments.kind}")
+    return int(module.main(**options))

@@ -1,0 +1,62 @@
+"""What the commands share: errors of one sentence, folders, the progress bar."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+LAB = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn", "jinja2": "jinja2"}
+
+
+class UsageError(Exception):
+    """Something the user can mend; shown as one sentence without a traceback."""
+
+
+def need(packages: dict[str, str], extra: str = "lab") -> None:
+    """Refuse to begin without these packages ({module: name of its distribution})."""
+    missing = [name for module, name in packages.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UsageError(f"needs {', '.join(missing)}: pip install 'tinyres[{extra}]'")
+
+
+def known(what: str, name: str, names: Iterable[str], hint: str = "") -> str:
+    """`name` as it is spelled among `names`, in whatever case it was typed; otherwise an error with the nearest."""
+    spelled = {entry.lower(): entry for entry in names}
+    found = spelled.get(name.lower())
+    if found is None:
+        near = [spelled[n] for n in get_close_matches(name.lower(), spelled, n=3, cutoff=0.4)]
+        question = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(spelled.values())}"
+        raise UsageError(f"no {what} called {name!r}; {question}{hint}")
+    return found
+
+
+def make_folder(folder: Path) -> None:
+    """Make it, and see that something can be written there, before anything long begins."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".tinyres-can-write"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write into {folder}: {error.strerror}; name another folder with --out") from error
+
+
+def progress(console: Any) -> Any:
+    """A progress bar with counts and the time that is left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
+def check_depth(arch: str, depth: int, **options: Any) -> None:
+    """Refuse a depth that the architecture does not come in, with its own words."""
+    from tinyres import models
+
+    try:
+        getattr(models, arch)(depth, rng=0, **options)
+    except ValueError as error:
+        raise UsageError(f"--depth {depth}: {arch}: {error}") from error

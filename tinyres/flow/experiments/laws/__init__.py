@@ -1,0 +1,1 @@
+"""Random nets at initialisation, against closed forms."""

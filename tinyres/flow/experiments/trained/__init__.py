@@ -1,0 +1,1 @@
+"""Nets that are trained on real images."""
