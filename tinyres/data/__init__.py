@@ -1,21 +1,42 @@
-"""Data sets that are there at once: bundled digits, two-dimensional toys, and the loader that batches them.
+"""Data sets, the loader that batches them, and transforms of the batches.
 
-Nothing is downloaded. Every draw takes a seed, so the same call gives the same arrays on every machine.
+Bundled digits, two photographs and two-dimensional toys are there at once; MNIST, Fashion-MNIST and CIFAR-10 are
+downloaded on their first use. Every draw takes a seed, so the same call gives the same arrays on every machine.
 """
 
+from tinyres.data.cifar import cifar10
 from tinyres.data.dataset import Dataset, Split
 from tinyres.data.digits import digits
+from tinyres.data.fetch import DownloadError
+from tinyres.data.idx import read_idx
 from tinyres.data.loader import DataLoader
+from tinyres.data.mnist import fashion_mnist, mnist
+from tinyres.data.photographs import photographs
+from tinyres.data.registry import BY_NAME, load
 from tinyres.data.toy import gaussian_mixture, grid, grid_centers, ring, ring_centers, two_moons
+from tinyres.data.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, channel_statistics
 
 __all__ = [
+    "BY_NAME",
+    "Compose",
     "DataLoader",
     "Dataset",
+    "DownloadError",
+    "Normalize",
+    "RandomCrop",
+    "RandomHorizontalFlip",
     "Split",
+    "channel_statistics",
+    "cifar10",
     "digits",
+    "fashion_mnist",
     "gaussian_mixture",
     "grid",
     "grid_centers",
+    "load",
+    "mnist",
+    "photographs",
+    "read_idx",
     "ring",
     "ring_centers",
     "two_moons",

@@ -8,25 +8,29 @@ from operator import index
 import numpy as np
 
 from tinyres.data.dataset import Array, Dataset
+from tinyres.data.transforms import Transform
 from tinyres.tensor import Tensor, wrap
 
 
 class DataLoader:
     """Batches of (inputs, targets), both tensors; each `for` over it is one epoch.
 
-    A shuffled epoch's order depends on `seed` and `epoch` alone, not on what was drawn before: to repeat an epoch, or
-    to resume a run, set `epoch`. Images come as logical (B, C, H, W) in channels-last memory, which the kernels read
-    without a copy.
+    A shuffled epoch's order depends on `seed` and `epoch` alone, and what a transform draws on these and the batch's
+    number, not on what was drawn before: to repeat an epoch, or to resume a run, set `epoch`, and to begin in the
+    middle of one, take `batches(start)`. Images come as logical (B, C, H, W) in channels-last memory, which the kernels
+    read without a copy.
 
     Args:
         dataset: what to batch.
         batch_size: samples per batch; the last one may be smaller.
         shuffle: a new order each epoch; otherwise the data set's own.
-        seed: of the orders.
+        seed: of the orders, and of what `transform` draws.
         drop_last: leave out the last batch if it is smaller than the others.
+        transform: called with the inputs of each batch and a generator; see `tinyres.data.transforms`. Targets are left
+            alone.
 
     Attributes:
-        epoch: the number of the epoch that the next `for` runs through; starts at 0.
+        epoch: the number of the epoch that the next `for` or `batches` runs through; starts at 0.
 
     Raises:
         TypeError: dataset is no Dataset, or batch_size no integer.
@@ -34,7 +38,14 @@ class DataLoader:
     """
 
     def __init__(
-        self, dataset: Dataset, batch_size: int = 32, *, shuffle: bool = False, seed: int = 0, drop_last: bool = False
+        self,
+        dataset: Dataset,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        drop_last: bool = False,
+        transform: Transform | None = None,
     ) -> None:
         if not isinstance(dataset, Dataset):
             raise TypeError(
@@ -54,6 +65,7 @@ class DataLoader:
         self.shuffle = shuffle
         self.seed = seed
         self.drop_last = drop_last
+        self.transform = transform
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -62,19 +74,42 @@ class DataLoader:
         return full + bool(rest and not self.drop_last)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.batches()
+
+    def batches(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The epoch from its batch `start` on: bit for bit what a `for` would give after `start` batches.
+
+        Nothing is gathered or drawn for those left out. To resume a run that had seen `start` batches of epoch `e`:
+        `loader.epoch = e`, then `loader.batches(start)`.
+
+        Raises:
+            ValueError: start is negative, or larger than the number of batches.
+        """
+        if not 0 <= index(start) <= len(self):
+            raise ValueError(f"DataLoader: start must lie between 0 and the {len(self)} batches, got {start}")
         # No generator function: the epoch is taken and counted now, so that one left by `break` counts as well, and two
         # iterators side by side run through two epochs.
-        order = self._order(self.epoch)
+        epoch, size = self.epoch, self.batch_size
+        order = self._order(epoch)
         self.epoch += 1
-        starts = range(0, len(self) * self.batch_size, self.batch_size)
-        return (self._batch(order[i : i + self.batch_size]) for i in starts)
+        return (self._batch(order[i * size : (i + 1) * size], epoch, i) for i in range(start, len(self)))
 
     def _order(self, epoch: int) -> Array:
         n = len(self.dataset)
         return np.random.default_rng((self.seed, epoch)).permutation(n) if self.shuffle else np.arange(n)
 
-    def _batch(self, rows: Array) -> tuple[Tensor, Tensor]:
-        return wrap(_gather(self.dataset.inputs, rows)), wrap(_gather(self.dataset.targets, rows))
+    def _batch(self, rows: Array, epoch: int, number: int) -> tuple[Tensor, Tensor]:
+        inputs = _gather(self.dataset.inputs, rows)
+        if self.transform is not None:
+            # A child of the epoch's seed: (seed, epoch, 0) would draw the very numbers that (seed, epoch) does.
+            seeds = np.random.SeedSequence((self.seed, epoch), spawn_key=(number,))
+            inputs = self.transform(inputs, np.random.default_rng(seeds))
+            if not isinstance(inputs, np.ndarray) or len(inputs) != len(rows):
+                raise TypeError(
+                    f"DataLoader: transform must return an array of {len(rows)} samples, as many as it was given, "
+                    f"got {getattr(inputs, 'shape', type(inputs).__name__)}"
+                )
+        return wrap(inputs), wrap(_gather(self.dataset.targets, rows))
 
 
 def _gather(array: Array, rows: Array) -> Array:

@@ -1,8 +1,10 @@
 """Data sets: what is in them, who is in which part, and that a seed decides it."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,7 +75,7 @@ def test_digits_say_what_to_install(monkeypatch):
 def test_importing_is_light():
     code = (
         "import sys, tinyres.data, tinyres.files\n"
-        "heavy = {'sklearn', 'safetensors', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'sklearn', 'safetensors', 'matplotlib', 'pooch', 'requests', 'rich', 'PIL'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "assert callable(tinyres.data.digits)  # the function, not the file of that name\n"
     )
@@ -83,6 +85,60 @@ def test_importing_is_light():
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         timeout=60,
     )
+
+
+# -- by name, and what comes with scikit-learn ------------------------------------------------------------------------
+
+
+def test_data_sets_by_name():
+    assert list(data.BY_NAME) == ["digits", "mnist", "fashion-mnist", "cifar10"]
+    assert data.BY_NAME["fashion-mnist"] is data.fashion_mnist
+    assert len(data.load("digits", test_fraction=0.5, seed=1).test) == 899
+    for wrong, guess in [
+        ("MNIST", "did you mean mnist"),
+        ("fashion_mnist", "did you mean fashion-mnist"),
+        ("cifar-10", "did you mean cifar10"),
+        ("imagenet", "there are digits, mnist, fashion-mnist, cifar10"),
+    ]:
+        with pytest.raises(ValueError, match=f"no data set is called '{wrong}'; {guess}"):
+            data.load(wrong)
+
+
+def test_sums_are_whole():
+    from tinyres.data.cifar import CIFAR10
+
+    mnist = sys.modules["tinyres.data.mnist"]  # as an attribute, tinyres.data.mnist is the function
+    sources = [mnist.MNIST, mnist.FASHION_MNIST, CIFAR10]
+    sums = [value for source in sources for value in source.sha256.values()]
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for value in sums)
+    assert len(set(sums)) == 9
+    assert {source.name for source in sources} < set(data.BY_NAME)
+    assert all(mirror.endswith("/") and len(source.mirrors) > 1 for source in sources for mirror in source.mirrors)
+
+
+def test_photographs():
+    temple, flower = data.photographs()
+    for image in (temple, flower):
+        assert image.shape == (427, 640, 3)
+        assert image.dtype == np.float32
+        assert 0 <= image.min() < 0.1
+        assert 0.9 < image.max() <= 1
+    assert temple[:100, :, 2].mean() > temple[:100, :, 0].mean()  # its sky is blue: the channels are red, green, blue
+    assert data.photographs(dtype="float64")[1].dtype == np.float64
+
+
+@pytest.mark.parametrize("missing", ["sklearn.datasets", "PIL.Image"])
+def test_photographs_say_what_to_install(monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=r"photographs: .*pip install 'tinyres\[lab\]'"):
+        data.photographs()
+
+
+def test_nothing_that_is_read_can_run():
+    files = list(Path(data.__file__).parent.glob("*.py"))
+    assert len(files) > 10
+    for path in files:
+        assert not re.search(r"pickle|np\.load\(|joblib|\beval\(|\bexec\(", path.read_text()), path
 
 
 # -- Dataset ----------------------------------------------------------------------------------------------------------

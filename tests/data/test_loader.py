@@ -107,3 +107,84 @@ def test_loader_refuses():
         data.DataLoader(numbered(3)[3:])
     with pytest.raises(ValueError, match="3 samples do not fill one of 4"):
         data.DataLoader(numbered(3), 4, drop_last=True)
+
+
+# -- in the middle of an epoch, and with a transform ------------------------------------------------------------------
+
+
+def pictures(n):
+    rng = np.random.default_rng(0)
+    return data.Dataset(rng.random((n, 2, 6, 6), dtype=np.float32), np.arange(n))
+
+
+AUGMENT = data.Compose([data.RandomCrop(padding=2), data.RandomHorizontalFlip(), data.Normalize(0.5, 0.3)])
+
+
+def bits(batches):
+    return [(x.numpy().tobytes(), y.numpy().tobytes()) for x, y in batches]
+
+
+@pytest.mark.parametrize("transform", [None, AUGMENT])
+@given(
+    n=st.integers(1, 20), batch_size=st.integers(1, 7), shuffle=st.booleans(), seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 5), share=st.floats(0, 1),
+)  # fmt: skip
+def test_an_epoch_resumed_in_its_middle_is_bit_exact(transform, n, batch_size, shuffle, seed, epoch, share):
+    def loader():
+        made = data.DataLoader(pictures(n), batch_size, shuffle=shuffle, seed=seed, transform=transform)
+        made.epoch = epoch
+        return made
+
+    whole, resumed = loader(), loader()
+    start = round(share * len(whole))
+    assert bits(resumed.batches(start)) == bits(whole)[start:]
+    assert resumed.epoch == whole.epoch == epoch + 1
+    assert bits(resumed) == bits(whole)  # and so is the epoch after it
+
+
+def test_batches_left_out_are_not_made():
+    calls = []
+    loader = data.DataLoader(pictures(10), 2, transform=lambda x, rng: calls.append(x) or x)
+    rest = loader.batches(3)
+    assert not calls
+    assert len(list(rest)) == len(calls) == 2
+    assert list(loader.batches(5)) == []  # a run saved at the end of an epoch
+    for start in (-1, 6):
+        with pytest.raises(ValueError, match=f"start must lie between 0 and the 5 batches, got {start}"):
+            loader.batches(start)
+    assert loader.epoch == 2
+
+
+def test_a_transform_draws_anew_for_each_batch_epoch_and_seed():
+    draws = []
+
+    def spy(x, rng):
+        draws.append(rng.random())
+        return x
+
+    for seed in (0, 1):
+        loader = data.DataLoader(pictures(6), 2, seed=seed, transform=spy)
+        for _ in range(2):
+            list(loader)
+    assert len(set(draws)) == len(draws) == 12
+    # nor are they the numbers that the order of the epoch is drawn from
+    assert not {np.random.default_rng((seed, epoch)).random() for seed in (0, 1) for epoch in (0, 1)} & set(draws)
+
+
+def test_a_transform_changes_inputs_only_and_not_the_data_set():
+    pairs = pictures(9)
+    before = pairs.inputs.copy()
+    loader = data.DataLoader(pairs, 4, transform=AUGMENT)
+    for i, (x, y) in enumerate(loader):
+        assert y.tolist() == list(range(4 * i, min(4 * i + 4, 9)))
+        assert x.data.transpose(0, 2, 3, 1).flags.c_contiguous
+        assert x.dtype == np.float32
+        rng = np.random.default_rng(np.random.SeedSequence((0, 0), spawn_key=(i,)))
+        np.testing.assert_array_equal(x.numpy(), AUGMENT(before[4 * i : 4 * i + 4], rng))
+    np.testing.assert_array_equal(pairs.inputs, before)
+
+
+@pytest.mark.parametrize("wrong", [lambda x, rng: x[1:], lambda x, rng: x.tolist(), lambda x, rng: None])
+def test_a_transform_that_returns_no_batch(wrong):
+    with pytest.raises(TypeError, match="transform must return an array of 2 samples, as many as it was given, got "):
+        next(iter(data.DataLoader(pictures(2), 2, transform=wrong)))

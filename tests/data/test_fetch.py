@@ -1,0 +1,200 @@
+"""Downloads: the right file or none, whatever the network does, and a sentence that says what to do."""
+
+import hashlib
+import re
+import socket
+import sys
+import tempfile
+
+import pytest
+
+from tinyres import data
+from tinyres.data import fetch
+from tinyres.data.fetch import DownloadError, Source
+
+BODY = bytes(range(256)) * 2000  # more than a chunk
+RIGHT = hashlib.sha256(BODY).hexdigest()
+WRONG = bytes([BODY[0] ^ 1]) + BODY[1:]
+
+
+@pytest.fixture
+def source(server):
+    return Source("set", (server.url("one/"), server.url("two/")), {"file.gz": RIGHT})
+
+
+def left(cache):
+    return sorted(str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file())
+
+
+def closed_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def test_a_file_is_downloaded_once(server, source, tmp_path):
+    server.answers["/one/file.gz"] = [BODY]
+    path = source.fetch("file.gz", tmp_path / "new" / "cache")
+    assert path == tmp_path / "new" / "cache" / "set" / "file.gz"
+    assert path.read_bytes() == BODY
+    assert source.fetch("file.gz", tmp_path / "new" / "cache") == path
+    assert server.asked == ["/one/file.gz"]
+    assert left(tmp_path) == ["new/cache/set/file.gz"]
+
+
+def test_a_cached_file_needs_neither_network_nor_pooch(source, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ImportError, match=r"set: .*pip install 'tinyres\[lab\]'"):
+        source.fetch("file.gz", tmp_path)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "file.gz").write_bytes(BODY)  # as by hand
+    assert source.fetch("file.gz", str(tmp_path)).read_bytes() == BODY
+
+
+def test_the_cache_is_the_platforms_own(server, source, tmp_path, monkeypatch):
+    import pooch
+
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / project)
+    server.answers["/one/file.gz"] = [BODY]
+    assert source.fetch("file.gz") == tmp_path / "tinyres" / "set" / "file.gz"
+
+
+@pytest.mark.parametrize("first", [404, 500, WRONG, b"", "cut"], ids=["404", "500", "wrong", "empty", "cut"])
+def test_the_next_mirror_serves_where_one_does_not(server, source, cut, tmp_path, first):
+    server.answers = {"/one/file.gz": [cut(BODY) if first == "cut" else first], "/two/file.gz": [BODY]}
+    assert source.fetch("file.gz", tmp_path).read_bytes() == BODY
+    assert server.asked == ["/one/file.gz", "/two/file.gz"]
+    assert left(tmp_path) == ["set/file.gz"]
+
+
+@pytest.mark.parametrize("first", [503, "cut"])
+def test_a_server_that_failed_is_asked_again(server, cut, tmp_path, first):
+    server.answers["/file.gz"] = [cut(BODY) if first == "cut" else first, BODY]
+    source = Source("set", (server.url(),), {"file.gz": RIGHT})
+    assert source.fetch("file.gz", tmp_path).read_bytes() == BODY
+    assert len(server.asked) == 2
+    assert left(tmp_path) == ["set/file.gz"]
+
+
+def test_nothing_stays_of_what_went_wrong(server, source, cut, tmp_path):
+    server.answers = {"/one/file.gz": [cut(BODY)], "/two/file.gz": [WRONG]}
+    with pytest.raises(DownloadError) as caught:
+        source.fetch("file.gz", tmp_path)
+    assert str(caught.value) == (
+        f"set: the file file.gz could not be downloaded from {server.url('one/')}file.gz (the connection broke off), "
+        f"{server.url('two/')}file.gz (another file: its SHA-256 is wrong); save it by hand as "
+        f"{tmp_path / 'set' / 'file.gz'}, or take the data set digits, which works offline"
+    )
+    assert server.asked == ["/one/file.gz", "/two/file.gz", "/one/file.gz"]  # a wrong file is not asked for twice
+    assert left(tmp_path) == []
+
+
+def test_an_interrupt_leaves_nothing(server, source, tmp_path, monkeypatch):
+    server.answers["/one/file.gz"] = [BODY]
+
+    def interrupt(*args):
+        assert len(left(tmp_path)) == 1  # a part is there, under another name
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rich.progress.Progress.advance", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        source.fetch("file.gz", tmp_path)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("damaged", [WRONG, BODY[:-1], BODY + b"\0", b""], ids=["bit", "short", "long", "empty"])
+def test_a_damaged_cached_file_is_replaced_and_that_is_said(server, source, tmp_path, damaged):
+    server.answers["/one/file.gz"] = [BODY]
+    path = tmp_path / "set" / "file.gz"
+    path.parent.mkdir()
+    path.write_bytes(damaged)
+    found = hashlib.sha256(damaged).hexdigest()
+    with pytest.warns(UserWarning, match=rf"file.gz is damaged.*SHA-256 is {found}, {RIGHT} is needed"):
+        source.fetch("file.gz", tmp_path)
+    assert path.read_bytes() == BODY
+    server.answers.clear()
+    path.write_bytes(damaged)
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(DownloadError, match="save it by hand as"):
+        source.fetch("file.gz", tmp_path)
+
+
+def test_without_a_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    source = Source("set", (f"http://127.0.0.1:{closed_port()}/",), {"file.gz": RIGHT})
+    with pytest.raises(DownloadError, match=r"file\.gz \(no connection\); .*digits, which works offline"):
+        source.fetch("file.gz", tmp_path)
+    assert left(tmp_path) == []
+
+
+def test_behind_a_proxy_that_does_not_answer(tmp_path, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port()}")
+    source = Source("set", ("http://data.invalid/",), {"file.gz": RIGHT})
+    with pytest.raises(DownloadError, match=r"data\.invalid/file\.gz \(the proxy cannot be reached\)"):
+        source.fetch("file.gz", tmp_path)
+
+
+def test_a_server_that_keeps_silent(server, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "TIMEOUT", (1, 0.05))
+    server.answers = {"/one/file.gz": [None], "/two/file.gz": [BODY]}
+    assert source.fetch("file.gz", tmp_path).read_bytes() == BODY
+    server.answers["/two/file.gz"] = [None]
+    with pytest.raises(
+        DownloadError, match=r"one/file\.gz \(no answer in time\), .*two/file\.gz \(no answer in time\)"
+    ):
+        source.fetch("file.gz", tmp_path / "other")
+
+
+@pytest.mark.parametrize("obstacle", ["a file for a folder", "a folder for a file", "no permission"])
+def test_a_cache_that_cannot_be_used(server, source, tmp_path, monkeypatch, obstacle):
+    server.answers["/one/file.gz"] = [BODY]
+    cache = tmp_path / "cache"
+    if obstacle == "a file for a folder":
+        cache.write_text("")
+    elif obstacle == "a folder for a file":
+        (cache / "set" / "file.gz").mkdir(parents=True)
+    else:
+        (cache / "set").mkdir(parents=True)
+
+        def refuse(*args, **kwargs):  # a mode would not stop an administrator
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
+    with pytest.raises(DownloadError) as caught:
+        source.fetch("file.gz", cache)
+    told = rf"set: {re.escape(str(cache))}\S+file\.gz cannot be read or written \([A-Z][a-z ]+\); pass a folder that "
+    assert re.fullmatch(told + "can be as cache, or take the data set digits, which needs none", str(caught.value))
+
+
+def test_a_full_disk_is_told_from_a_bad_network(server, source, tmp_path, monkeypatch):
+    server.answers["/one/file.gz"] = [BODY]
+
+    def full(*args):  # where a piece has just been written
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rich.progress.Progress.advance", full)
+    with pytest.raises(DownloadError, match=r"cannot be read or written \(No space left on device\)"):
+        source.fetch("file.gz", tmp_path)
+    assert left(tmp_path) == []
+    assert len(server.asked) == 1  # another mirror would not help
+
+
+def test_progress_is_shown_on_a_terminal_only(server, source, tmp_path, monkeypatch, capsys):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    server.answers["/one/file.gz"] = [BODY]
+    source.fetch("file.gz", tmp_path / "quiet")
+    assert "512.0/512.0" not in capsys.readouterr().err
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    source.fetch("file.gz", tmp_path / "shown")
+    shown = capsys.readouterr()
+    assert "\x1b[2Kfile.gz " in shown.err  # drawn over its own line
+    assert "512.0/512.0 kB" in shown.err
+    assert shown.out == ""
+
+
+def test_the_error_is_public():
+    assert data.DownloadError is DownloadError
+    assert issubclass(DownloadError, OSError)

@@ -1,0 +1,105 @@
+"""CIFAR-10: 60,000 colour photographs of 32x32 pixels in ten classes, from the binary edition."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+from tinyres.data.dataset import Array, Dataset, Split
+from tinyres.data.fetch import Source
+from tinyres.data.images import image_dataset
+from tinyres.files import FileFormatError, PathLike
+
+CLASSES = 10
+CHANNELS, SIDE = 3, 32
+SAMPLES = 10_000  # in each file
+ROW = 1 + CHANNELS * SIDE * SIDE  # bytes: the class, then the red, the green and the blue plane
+CHUNK = 1 << 20
+ARCHIVE = "cifar-10-binary.tar.gz"
+TRAIN = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
+TEST = ["cifar-10-batches-bin/test_batch.bin"]
+
+CIFAR10 = Source(
+    "cifar10",
+    mirrors=(
+        "https://www.cs.toronto.edu/~kriz/",
+        "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/",
+    ),
+    sha256={ARCHIVE: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"},
+)
+
+
+def cifar10(*, cache: PathLike | None = None, dtype: Any = "float32", normalize: bool = True) -> Split:
+    """Small colour photographs, 50,000 to learn from and 10,000 to be judged by; downloaded once, 170 MB.
+
+    Inputs are (N, 3, 32, 32), red, green, blue, from 0 to 1, in channels-last memory: 737 MB as float32. Targets are
+    (N,) int64: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck.
+    From A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.
+
+    Args:
+        cache: the folder that keeps downloads; None is the platform's own for caches.
+        dtype: of the inputs.
+        normalize: False leaves the raw values, 0 to 255.
+
+    Raises:
+        DownloadError: the archive is not in the cache and could not be brought there.
+        FileFormatError: the archive is not what its SHA-256 promised.
+        TypeError: normalize, and a dtype that has no fractions.
+        ImportError: the package pooch is missing, and needed.
+    """
+    path = CIFAR10.fetch(ARCHIVE, cache)
+    rows = read_archive(path)
+
+    def part(names: list[str], name: str) -> Dataset:
+        table = np.concatenate([rows[each] for each in names])  # (N, ROW)
+        pixels = table[:, 1:].reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 2, 3, 1)  # (N, H, W, C)
+        return image_dataset(
+            pixels, table[:, 0], path=path, name=name, classes=CLASSES, dtype=dtype, normalize=normalize
+        )
+
+    return Split(part(TRAIN, "cifar10/train"), part(TEST, "cifar10/test"))
+
+
+def read_archive(path: PathLike) -> dict[str, Array]:
+    """The six tables of bytes in the archive, by name: each (10000, 3073), a row the class and the three planes.
+
+    Nothing is written to disk, and nothing but these six is read: names decide, not the archive's order.
+
+    Raises:
+        FileFormatError: the archive is cut short or damaged, or one of the six is missing, there twice, no regular
+            file, or of the wrong size.
+        FileNotFoundError: there is no such archive.
+    """
+    tables: dict[str, Array] = {}
+    try:
+        with gzip.open(path) as content, tarfile.open(fileobj=content, mode="r:") as archive:
+            for member in archive:
+                if member.name in (*TRAIN, *TEST):
+                    if member.name in tables:
+                        raise FileFormatError(f"{path}: {member.name} is there twice")
+                    tables[member.name] = _table(path, archive, member)
+            while content.read(CHUNK):  # tarfile stops at its own end; the checksum comes after it
+                pass
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise FileFormatError(
+            f"{path}: a whole tar.gz archive is needed, this is cut short or damaged ({error})"
+        ) from error
+    missing = [name for name in (*TRAIN, *TEST) if name not in tables]
+    if missing:
+        raise FileFormatError(f"{path}: {', '.join(missing)} cannot be found in the archive")
+    return tables
+
+
+def _table(path: PathLike, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Array:
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None:  # a link could lead anywhere
+        raise FileFormatError(f"{path}: {member.name} must be a regular file, it is a link, a folder or a device")
+    if member.size != SAMPLES * ROW:
+        raise FileFormatError(
+            f"{path}: {member.name} needs {SAMPLES} rows of {ROW} bytes, {SAMPLES * ROW} in all, it has {member.size}"
+        )
+    return np.frombuffer(content.read(), np.uint8).reshape(SAMPLES, ROW)
