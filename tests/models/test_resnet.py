@@ -30,7 +30,7 @@ def test_logits(make, size):
     assert sum(isinstance(m, nn.Residual) for m in model.modules()) == (3 if make is models.resnet else 0)
 
 
-@pytest.mark.parametrize("shortcut", ["A", "B"])
+@pytest.mark.parametrize("shortcut", ["A", "B", "C", "conv"])
 def test_shortcuts(shortcut):
     model = models.resnet(8, width=4, shortcut=shortcut, rng=0)
     x = np.random.default_rng(0).standard_normal((2, 4, 7, 7)).astype("f")
@@ -40,6 +40,10 @@ def test_shortcuts(shortcut):
     if shortcut == "A":
         np.testing.assert_array_equal(y.numpy()[:, :4], x[:, :, ::2, ::2])
         assert not y.numpy()[:, 4:].any()
+    else:
+        field = (3, 3) if shortcut == "conv" else (1, 1)
+        assert change.shortcut[0].weight.shape == (8, 4, *field)
+    assert (model.blocks[0].body.shortcut is None) == (shortcut in ("A", "B"))
 
 
 def test_with_its_branches_at_zero_a_block_is_the_identity():
@@ -51,12 +55,13 @@ def test_with_its_branches_at_zero_a_block_is_the_identity():
 
 
 def test_depths_that_do_not_exist():
-    with pytest.raises(ValueError, match=r"depth must be 6 n \+ 2 with n >= 1 \(8, 14, 20, ...\), got 18; 14 is near"):
+    with pytest.raises(ValueError, match=r"6 n \+ 2 with n >= 1 \(8, 14, 20, ...\), got 18; 20 is nearest"):
         models.plain(18)
-    with pytest.raises(ValueError, match="got 0; 8 is near"):
-        models.resnet(0)
-    with pytest.raises(ValueError, match="shortcut must be 'A'"):
-        models.resnet(20, shortcut="C")
+    for depth in (0, 2, -4):
+        with pytest.raises(ValueError, match=f"got {depth}; 8 is nearest"):
+            models.resnet(depth)
+    with pytest.raises(ValueError, match=r"shortcut must be 'A'.*got 'D'"):
+        models.resnet(20, shortcut="D")
 
 
 def test_the_same_seed_gives_the_same_net():

@@ -1,18 +1,43 @@
-"""What the plain and the residual net of He et al. 2015 have in common: everything but the shortcut.
-
-depth = 6 n + 2: a 3x3 stem, three stages of n blocks of two 3x3 convolutions with `width`, 2 `width` and 4 `width`
-channels (the second and third halve the image), global average pooling and a linear layer.
-"""
+"""What the convolutional nets have in common: layers and blocks, stages of them, how many a depth makes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tinyres import nn
+from tinyres.models.classifier import Classifier, block_count
 from tinyres.nn import init
+
+T = TypeVar("T")
+
+
+# -- pieces -----------------------------------------------------------------------------------------------------------
+def convolution(
+    channels: int, out_channels: int, kernel_size: int, stride: int, rng: np.random.Generator, bias: bool = False
+) -> nn.Conv2d:
+    """A convolution that keeps the image's size (at stride 1), with He's initialisation by fan_out.
+
+    It has no bias where a batch norm behind it would undo one; else the bias starts at 0.
+    """
+    padding = kernel_size // 2
+    conv = nn.Conv2d(channels, out_channels, kernel_size, stride=stride, padding=padding, bias=bias, rng=rng)
+    init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu", rng=rng)
+    if conv.bias is not None:
+        init.zeros_(conv.bias)
+    return conv
+
+
+def conv3x3(channels: int, out_channels: int, stride: int, rng: np.random.Generator, bias: bool = False) -> nn.Conv2d:
+    """A 3x3 `convolution`."""
+    return convolution(channels, out_channels, 3, stride, rng, bias)
+
+
+def conv1x1(channels: int, out_channels: int, stride: int, rng: np.random.Generator, bias: bool = False) -> nn.Conv2d:
+    """A 1x1 `convolution`: the same linear map at every pixel."""
+    return convolution(channels, out_channels, 1, stride, rng, bias)
 
 
 def two_convolutions(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Sequential:
@@ -26,25 +51,32 @@ def two_convolutions(channels: int, out_channels: int, stride: int, rng: np.rand
     )
 
 
-def conv3x3(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Conv2d:
-    """A 3x3 convolution with He's initialisation and no bias, which the batch norm behind it would undo."""
-    conv = nn.Conv2d(channels, out_channels, 3, stride=stride, padding=1, bias=False, rng=rng)
-    init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu", rng=rng)
-    return conv
+def pooled_head(channels: int, classes: int, rng: np.random.Generator, *before: nn.Module) -> nn.Sequential:
+    """What stands `before`, then the mean over the image and a linear layer: (N, channels, H, W) to (N, classes)."""
+    return nn.Sequential(*before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes, rng=rng))
 
 
 class Block(nn.Module):
-    """ReLU of a body: of two convolutions in a plain net, of these plus a shortcut in a residual one."""
+    """activation(body(x)): a body of two convolutions in a plain net, of these plus a shortcut in a residual one."""
 
     def __init__(self, body: nn.Module) -> None:
         self.body = body
+        self.activation: nn.Module = nn.ReLU()
 
     def forward(self, x: Any) -> Any:
-        return nn.followed(self.body, x, relu=True)
+        if type(self.activation) is nn.ReLU:  # which a batch norm at the body's end can take along
+            return nn.followed(self.body, x, relu=True)
+        return self.activation(self.body(x))
 
 
-class Stages(nn.Module):
-    """Stem, blocks and head; `body(channels, out_channels, stride, rng)` makes what stands inside each block."""
+# -- nets -------------------------------------------------------------------------------------------------------------
+class Stages(Classifier):
+    """The net of 6 n + 2 layers of He et al. 2015, up to what stands inside a block.
+
+    A 3x3 stem, three stages of n blocks of two 3x3 convolutions with `width`, 2 `width` and 4 `width` channels (the
+    second and third halve the image), global average pooling and a linear layer; `body(channels, out_channels, stride,
+    rng)` makes what stands inside each block.
+    """
 
     def __init__(
         self,
@@ -53,22 +85,46 @@ class Stages(nn.Module):
         in_channels: int,
         classes: int,
         body: Callable[[int, int, int, np.random.Generator], nn.Module],
-        rng: np.random.Generator | int | None,
+        rng: init.Rng,
     ) -> None:
-        if depth < 8 or (depth - 2) % 6:
-            lower = max(8, depth - (depth - 2) % 6)
-            raise ValueError(f"depth must be 6 n + 2 with n >= 1 (8, 14, 20, ...), got {depth}; {lower} is near")
+        n = block_count(depth, 6, 2)
         rng = np.random.default_rng(rng)
-        self.stem = nn.Sequential(conv3x3(in_channels, width, 1, rng), nn.BatchNorm2d(width), nn.ReLU())
-        self.blocks = nn.Sequential()
-        channels = width
-        for stage in range(3):
-            for block in range((depth - 2) // 6):
-                stride = 2 if stage > 0 and block == 0 else 1
-                self.blocks.append(Block(body(channels, width * 2**stage, stride, rng)))
-                channels = width * 2**stage
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes, rng=rng))
+        stem = nn.Sequential(conv3x3(in_channels, width, 1, rng), nn.BatchNorm2d(width), nn.ReLU())
+        blocks = in_stages(width, doubling(width), [n] * 3, lambda c, o, s: Block(body(c, o, s, rng)))
+        super().__init__(stem, blocks, pooled_head(4 * width, classes, rng))
 
-    def forward(self, x: Any) -> Any:
-        """Images (N, in_channels, H, W) to logits (N, classes)."""
-        return self.head(self.blocks(self.stem(x)))
+
+def in_stages(
+    channels: int, outputs: Sequence[int], counts: Sequence[int], block: Callable[[int, int, int], nn.Module]
+) -> nn.Sequential:
+    """counts[s] blocks of outputs[s] channels for every stage s, in one row.
+
+    Args:
+        channels: of what the first block gets.
+        block: makes one of (channels, out_channels, stride); the first of each stage but the first has stride 2.
+    """
+    blocks = []
+    for stage, (out_channels, count) in enumerate(zip(outputs, counts, strict=True)):
+        for index in range(count):
+            blocks.append(block(channels, out_channels, 2 if stage > 0 and index == 0 else 1))
+            channels = out_channels
+    return nn.Sequential(*blocks)
+
+
+def doubling(width: int, stages: int = 3) -> list[int]:
+    """width, 2 width, 4 width, ...: as the image halves, the channels double."""
+    return [width * 2**stage for stage in range(stages)]
+
+
+# -- depths -----------------------------------------------------------------------------------------------------------
+def of_depth(depth: int, known: Mapping[int, T]) -> T:
+    """What the paper's table says of this depth.
+
+    Raises:
+        ValueError: it says nothing; the nearest depth of the table is named.
+    """
+    if depth not in known:
+        nearest = min(known, key=lambda other: abs(other - depth))
+        among = ", ".join(map(str, known))
+        raise ValueError(f"depth must be one of {among}, got {depth}; {nearest} is nearest")
+    return known[depth]

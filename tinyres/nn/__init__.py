@@ -16,19 +16,25 @@ from tinyres.nn.activation import (
 )  # fmt: skip
 from tinyres.nn.container import ModuleList, Sequential
 from tinyres.nn.dropout import Dropout
+from tinyres.nn.embedding import Embedding
 from tinyres.nn.followed import followed
+from tinyres.nn.highway import Highway
 from tinyres.nn.layers import Conv2d, ConvTranspose2d, Flatten, Identity, Linear, Reshape, Upsample
 from tinyres.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from tinyres.nn.module import Module, Parameter
 from tinyres.nn.norm import BatchNorm1d, BatchNorm2d
 from tinyres.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from tinyres.nn.recurrent import LSTMCell, RNNCell
 from tinyres.nn.residual import Residual
+from tinyres.nn.scalar import Scale, Shift
+from tinyres.nn.squeeze_excite import SqueezeExcite
+from tinyres.nn.stochastic_depth import StochasticDepth
 from tinyres.nn.summary import Summary
 
 __all__ = [
     "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
-    "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "Flatten", "Identity", "L1Loss", "LeakyReLU", "Linear",
-    "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleList", "NLLLoss", "Parameter", "ReLU",
-    "Reshape", "Residual", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Summary", "Tanh", "Upsample",
-    "followed", "init",
+    "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "Highway", "Identity", "L1Loss",
+    "LSTMCell", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleList",
+    "NLLLoss", "Parameter", "RNNCell", "ReLU", "Reshape", "Residual", "Scale", "Sequential", "Shift", "SiLU", "Sigmoid",
+    "Softmax", "Softplus", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Upsample", "followed", "init",
 ]  # fmt: skip

@@ -1,6 +1,11 @@
-"""Optimisers, and limits on gradients."""
+"""Optimisers, schedules of their rates, limits on gradients, and the form in which their state is saved."""
 
 from tinyres.optim.clipping import clip_grad_norm_, clip_grad_value_
+from tinyres.optim.file_form import flat, nested
 from tinyres.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from tinyres.optim.schedules import CosineAnnealingLR, LinearLR, LRScheduler, MultiStepLR, SequentialLR, StepLR
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm_", "clip_grad_value_"]
+__all__ = [
+    "SGD", "Adam", "AdamW", "CosineAnnealingLR", "LRScheduler", "LinearLR", "MultiStepLR", "Optimizer", "RMSprop",
+    "SequentialLR", "StepLR", "clip_grad_norm_", "clip_grad_value_", "flat", "nested",
+]  # fmt: skip

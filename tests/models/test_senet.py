@@ -1,0 +1,78 @@
+"""Squeeze-and-excitation: the gate, and the net that has one in every branch."""
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import flow, models, nn
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype("f")
+
+
+def test_the_gate():
+    gate = nn.SqueezeExcite(8, 4, rng=0).to("float64")
+    x = normal(3, 8, 4, 5).astype("d")
+    hidden = np.maximum(x.mean((2, 3)) @ gate.fc1.weight.numpy().T + gate.fc1.bias.numpy(), 0)
+    s = 1 / (1 + np.exp(-(hidden @ gate.fc2.weight.numpy().T + gate.fc2.bias.numpy())))
+    np.testing.assert_allclose(gate(tr.tensor(x)).numpy(), x * s[:, :, None, None], rtol=1e-12)
+    assert gate.fc1.weight.shape == (2, 8)
+
+
+def test_with_its_last_layer_at_zero_a_gate_is_half_open():
+    gate = nn.SqueezeExcite(8, 4, rng=0)
+    for parameter in gate.fc2.parameters():
+        nn.init.zeros_(parameter)
+    x = normal(2, 8, 3, 3)
+    np.testing.assert_array_equal(gate(tr.tensor(x)).numpy(), x / 2)
+
+
+def test_what_a_gate_refuses():
+    assert nn.SqueezeExcite(4, 16, rng=0).fc1.weight.shape == (1, 4)  # one hidden unit remains
+    with pytest.raises(ValueError, match="reduction must be at least 1, got 0"):
+        nn.SqueezeExcite(4, 0)
+    with pytest.raises(ValueError, match=r"x must have shape \(N, 4, H, W\), got \(2, 3, 5, 5\)"):
+        nn.SqueezeExcite(4)(tr.tensor(normal(2, 3, 5, 5)))
+
+
+def test_parameter_count():
+    # Hu et al. 2018, equation 5: 2 / r * sum of C² over the blocks is added; here the two layers' biases as well.
+    plus = sum(3 * (2 * c * c // 16 + c // 16 + c) for c in (16, 32, 64))
+    assert models.senet(20, rng=0).parameter_count() == models.resnet(20, rng=0).parameter_count() + plus
+
+
+@pytest.mark.parametrize("size", [8, 28, 32])
+def test_logits(size):
+    model = models.senet(8, width=4, in_channels=1, classes=7, rng=0)
+    assert model(tr.tensor(normal(2, 1, size, size))).shape == (2, 7)
+    assert sum(isinstance(m, nn.SqueezeExcite) for m in model.modules()) == 3
+
+
+def test_depths_that_do_not_exist():
+    with pytest.raises(ValueError, match="got 0; 8 is nearest"):
+        models.senet(0)
+    with pytest.raises(ValueError, match="got 21; 20 is nearest"):
+        models.senet(21)
+
+
+def test_with_its_branch_at_zero_a_block_is_the_identity():
+    block = models.senet(8, width=4, rng=0).blocks[0]
+    block.body.branch[4].weight.data = np.zeros(4, "f")
+    x = np.abs(normal(2, 4, 5, 5))
+    np.testing.assert_array_equal(block(tr.tensor(x)).numpy(), x)
+
+
+def test_routes_and_gradients():
+    model = models.senet(14, width=8, in_channels=1, reduction=2, rng=0)
+    with flow.record(model) as recording:
+        (model(tr.tensor(normal(4, 1, 8, 8))) * normal(4, 10, seed=1)).sum().backward()
+    assert len(recording.skip_share()) == 6
+    assert all(0 < share < 1 for share in recording.skip_share().values())
+    assert all(p.grad is not None and p.grad.numpy().any() for p in model.parameters())
+
+
+def test_the_same_seed_gives_the_same_net():
+    a, b, c = (models.senet(8, rng=seed) for seed in (3, 3, 4))
+    assert all((p.numpy() == q.numpy()).all() for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    assert not all((p.numpy() == q.numpy()).all() for p, q in zip(a.parameters(), c.parameters(), strict=True))

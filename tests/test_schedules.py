@@ -1,0 +1,130 @@
+"""Schedules: closed forms, resuming with the same bits, and errors. (Step for step against PyTorch in parity.)"""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import nn, optim
+
+
+def sgd(lr=0.4):
+    return optim.SGD([nn.Parameter([1.0])], lr=lr)
+
+
+def warm_cosine(o):
+    return optim.SequentialLR(o, [optim.LinearLR(o, 0.1, total_iters=5), optim.CosineAnnealingLR(o, 20)], [5])
+
+
+ALL = {
+    "step": lambda o: optim.StepLR(o, 7, gamma=0.3),
+    "milestones": lambda o: optim.MultiStepLR(o, [12, 3, 12], gamma=0.5),
+    "cosine": lambda o: optim.CosineAnnealingLR(o, 20, eta_min=0.01),
+    "linear": lambda o: optim.LinearLR(o, 0.25, total_iters=8),
+    "warm-up and cosine": warm_cosine,
+}
+EACH = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+
+
+def follow(scheduler, steps):
+    rates = [scheduler.optimizer.lr]
+    for _ in range(steps):
+        scheduler.step()
+        assert scheduler.get_last_lr() == [scheduler.optimizer.lr]
+        rates.append(scheduler.optimizer.lr)
+    return rates
+
+
+def test_rates():
+    assert follow(optim.StepLR(sgd(), 2, 0.5), 5) == [0.4, 0.4, 0.2, 0.2, 0.1, 0.1]
+    assert follow(optim.MultiStepLR(sgd(), [3, 1, 3], 0.5), 4) == [0.4, 0.2, 0.2, 0.05, 0.05]
+    np.testing.assert_allclose(follow(optim.LinearLR(sgd(), 0.25, 1, 3), 4), [0.1, 0.2, 0.3, 0.4, 0.4], rtol=1e-15)
+    want = [0.2 + 0.2 * math.cos(math.pi * t / 4) for t in range(9)]  # down, and up again
+    np.testing.assert_allclose(follow(optim.CosineAnnealingLR(sgd(), 4), 8), want, rtol=1e-12, atol=1e-16)
+    o = sgd()
+    both = optim.SequentialLR(o, [optim.LinearLR(o, 0.5, total_iters=2), optim.StepLR(o, 2, 0.1)], [2])
+    np.testing.assert_allclose(follow(both, 5), [0.2, 0.3, 0.4, 0.4, 0.04, 0.04], rtol=1e-15)
+
+
+@EACH
+def test_nothing_drifts(make):
+    """The rate is a function of the count: after 3000 steps it is what one look-up gives, to the last bit."""
+    scheduler = make(sgd())
+    rates = follow(scheduler, 3000)
+    assert rates == [make(sgd()).lr_at(t) for t in range(3001)]
+    assert all(type(rate) is float for rate in rates)
+
+
+@EACH
+@pytest.mark.parametrize("stop", [0, 4, 5, 13])
+def test_a_resumed_run_has_the_same_bits(make, stop):
+    whole = follow(make(sgd()), 30)
+    first = make(sgd())
+    before = follow(first, stop)
+    text = json.dumps(first.state_dict())  # so that it fits into a file's metadata
+    second = make(sgd(lr=0.123))  # the base rate is part of the state
+    second.load_state_dict(json.loads(text))
+    assert second.optimizer.lr == before[-1]
+    assert before[:-1] + follow(second, 30 - stop) == whole
+
+
+def test_the_state_carries_the_settings():
+    first, second = optim.StepLR(sgd(), 2, 0.5), optim.StepLR(sgd(), 9, 0.9)
+    second.load_state_dict(first.state_dict())
+    assert follow(second, 6) == follow(first, 6)
+
+
+def test_training_with_a_schedule_uses_each_rate_once():
+    p = nn.Parameter(np.zeros(1))
+    optimizer = optim.SGD([p], lr=0.4)
+    scheduler = optim.StepLR(optimizer, 2, 0.5)
+    taken = []
+    for _ in range(4):
+        p.grad = tr.tensor(np.ones(1))
+        start = p.detach().numpy()[0]
+        optimizer.step()
+        scheduler.step()
+        taken.append(start - p.detach().numpy()[0])
+    np.testing.assert_allclose(taken, [0.4, 0.4, 0.2, 0.2], rtol=1e-14)
+
+
+def test_a_state_of_another_schedule_changes_nothing():
+    o = sgd()
+    step, sequence = optim.StepLR(o, 2), warm_cosine(o)
+    for _ in range(3):
+        sequence.step()
+    before, rate = json.dumps(sequence.state_dict()), o.lr
+    with pytest.raises(ValueError, match=r"StepLR.load_state_dict: needs the settings \['gamma', 'step_size'\], got"):
+        step.load_state_dict(optim.LinearLR(sgd()).state_dict())
+    with pytest.raises(ValueError, match="2 schedulers, but the state of 1"):
+        sequence.load_state_dict(sequence.state_dict() | {"schedulers": [{}]})
+    with pytest.raises(ValueError, match="2 schedulers, but the state of 0"):
+        sequence.load_state_dict(step.state_dict())
+    other = optim.SequentialLR(o, [optim.LinearLR(o, 0.7, total_iters=9), optim.StepLR(o, 3)], [6])
+    with pytest.raises(ValueError, match=r"CosineAnnealingLR.load_state_dict: needs the settings"):
+        sequence.load_state_dict(other.state_dict())
+    o.lr = rate
+    assert json.dumps(sequence.state_dict()) == before
+
+
+def test_errors():
+    o = sgd()
+    with pytest.raises(ValueError, match="StepLR: step_size must be at least 1, got 0"):
+        optim.StepLR(o, 0)
+    with pytest.raises(ValueError, match="T_max must be at least 1, got 0"):
+        optim.CosineAnnealingLR(o, 0)
+    with pytest.raises(ValueError, match="total_iters must be at least 1, got 0"):
+        optim.LinearLR(o, total_iters=0)
+    for start, end in ((0, 1), (1.1, 1), (0.5, 1.1), (0.5, -0.1)):
+        with pytest.raises(ValueError, match=f"LinearLR: .* got {start} and {end}"):
+            optim.LinearLR(o, start, end)
+    parts = [optim.StepLR(o, 2), optim.StepLR(o, 3)]
+    with pytest.raises(ValueError, match="2 milestones stand between 3 schedulers, got 2"):
+        optim.SequentialLR(o, parts, [2, 4])
+    with pytest.raises(ValueError, match="all schedulers must be made with the optimizer"):
+        optim.SequentialLR(sgd(), parts, [2])
+    for bad in ([0, 2], [3, 3], [4, 2]):
+        with pytest.raises(ValueError, match="milestones must be above 0 and increase"):
+            optim.SequentialLR(o, [*parts, optim.StepLR(o, 1)], bad)

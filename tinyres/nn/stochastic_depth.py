@@ -1,0 +1,71 @@
+"""A residual connection whose branch is left out at random."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyres import ops
+from tinyres.autograd.checkpoint import note_draw
+from tinyres.nn.followed import followed
+from tinyres.nn.init import Rng
+from tinyres.nn.module import Module
+from tinyres.nn.residual import Residual
+
+
+class StochasticDepth(Residual):
+    """y = b branch(x) + shortcut(x), b = 1 with probability `survival`, else 0; in evaluation b = `survival`.
+
+    b is drawn once a call: for a whole mini-batch. A branch that is left out is not computed: it costs no time, its
+    batch norms see nothing, its parameters get no gradient. Huang et al. 2016, "Deep networks with stochastic depth".
+
+    Args:
+        branch, shortcut: as those of `Residual`.
+        survival: the probability that the branch is there, in [0, 1].
+        rng: the generator that it draws from at every call in training (or a seed).
+
+    Raises:
+        ValueError: survival is no probability; branch and shortcut give different shapes.
+    """
+
+    takes_along = ("relu",)
+
+    def __init__(
+        self, branch: Module, shortcut: Module | None = None, survival: float = 0.5, *, rng: Rng = None
+    ) -> None:
+        if not 0 <= survival <= 1:
+            raise ValueError(f"StochasticDepth: survival is a probability and must be in [0, 1], got {survival}")
+        super().__init__(branch, shortcut)
+        self.survival = survival
+        self.rng = np.random.default_rng(rng)
+
+    def forward(self, x: Any, relu: bool = False) -> Any:
+        skip = x if self.shortcut is None else self.shortcut(x)
+        if not self.training:
+            return followed(_Weighted(self.branch, self.survival), x, residual=skip, relu=relu)
+        if self._survives():
+            return followed(self.branch, x, residual=skip, relu=relu)
+        return ops.relu(skip) if relu else skip
+
+    def _survives(self) -> bool:
+        if self.survival in (0, 1):  # nothing to draw
+            return self.survival == 1
+        note_draw(self.rng)
+        return float(self.rng.random()) < self.survival
+
+    def extra_repr(self) -> str:
+        return f"survival={self.survival:.4g}"
+
+
+class _Weighted(Module):
+    """weight * branch(x). It has no name, so that the branch is seen under its own."""
+
+    def __init__(self, branch: Module, weight: float) -> None:
+        self.branch, self.weight = branch, weight
+
+    def forward(self, x: Any) -> Any:
+        return self.branch(x) * self.weight
+
+
+__all__ = ["StochasticDepth"]

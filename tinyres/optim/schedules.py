@@ -1,0 +1,206 @@
+"""Learning rates as functions of the number of steps taken.
+
+    scheduler = StepLR(optimizer, step_size=30)
+    ...; optimizer.step(); scheduler.step()
+
+Every rate is computed from the step count alone, not from the rate before: nothing drifts, and a run that is resumed
+goes on with the same bits. In the equations t is the step count and lr_0 the optimiser's rate before any schedule.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tinyres.optim.optimizers import Optimizer
+
+
+class LRScheduler:
+    """The base: counts steps and assigns `optimizer.lr`, beginning at once; a subclass defines `lr_at`.
+
+    Several schedules of one optimiser agree on lr_0: the first that is made notes it as `optimizer.initial_lr`.
+
+    Attributes:
+        last_epoch: t, under PyTorch's name: how often `step` was called, be it after batches or after epochs.
+        base_lr: lr_0.
+    """
+
+    settings: tuple[str, ...] = ()
+
+    def __init__(self, optimizer: Optimizer, **settings: Any) -> None:
+        self.optimizer, self.last_epoch = optimizer, 0
+        self.base_lr: float = vars(optimizer).setdefault("initial_lr", float(optimizer.lr))
+        self.settings = tuple(settings)
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self._assign()
+
+    def lr_at(self, t: int) -> float:
+        """The rate after t steps."""
+        raise NotImplementedError(f"{type(self).__name__} must define lr_at")
+
+    def step(self) -> None:
+        """One step more; to be called after `optimizer.step()`."""
+        self.last_epoch += 1
+        self._assign()
+
+    def get_last_lr(self) -> list[float]:
+        """The rate now, in a list of one: the optimiser has one group of parameters."""
+        return [self.lr_at(self.last_epoch)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings and step count, all of them numbers: `json.dumps` takes it."""
+        settings = {name: getattr(self, name) for name in self.settings}
+        return {"settings": settings, "base_lr": self.base_lr, "last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` of the same kind of schedule gave; the optimiser gets its rate at once.
+
+        Raises:
+            ValueError: the settings are another schedule's; nothing is changed then.
+        """
+        self._restore(state_dict)
+        self._assign()
+
+    def _restore(self, state_dict: Mapping[str, Any]) -> None:
+        settings = state_dict["settings"]
+        if set(settings) != set(self.settings):
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: needs the settings {sorted(self.settings)}, "
+                f"got {sorted(settings)}"
+            )
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self.base_lr, self.last_epoch = state_dict["base_lr"], state_dict["last_epoch"]
+
+    def _assign(self) -> None:
+        self.optimizer.lr = self.lr_at(self.last_epoch)
+
+
+class StepLR(LRScheduler):
+    """lr_0 gamma^floor(t / step_size)."""
+
+    step_size: int
+    gamma: float
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        _at_least("StepLR", "step_size", step_size, 1)
+        super().__init__(optimizer, step_size=step_size, gamma=gamma)
+
+    def lr_at(self, t: int) -> float:
+        return self.base_lr * self.gamma ** (t // self.step_size)
+
+
+class MultiStepLR(LRScheduler):
+    """lr_0 gamma^(number of milestones <= t); a milestone that stands twice counts twice."""
+
+    milestones: list[int]
+    gamma: float
+
+    def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1) -> None:
+        super().__init__(optimizer, milestones=sorted(milestones), gamma=gamma)
+
+    def lr_at(self, t: int) -> float:
+        return self.base_lr * self.gamma ** bisect_right(self.milestones, t)
+
+
+class CosineAnnealingLR(LRScheduler):
+    """eta_min + (lr_0 - eta_min) (1 + cos(pi t / T_max)) / 2: down in T_max steps, and up again in the next T_max.
+
+    Loshchilov & Hutter 2017, "SGDR: stochastic gradient descent with warm restarts" (without the restarts).
+    """
+
+    T_max: int
+    eta_min: float
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        _at_least("CosineAnnealingLR", "T_max", T_max, 1)
+        super().__init__(optimizer, T_max=T_max, eta_min=eta_min)
+
+    def lr_at(self, t: int) -> float:
+        return self.eta_min + (self.base_lr - self.eta_min) * (1 + math.cos(math.pi * t / self.T_max)) / 2
+
+
+class LinearLR(LRScheduler):
+    """lr_0 (start_factor + (end_factor - start_factor) min(t, total_iters) / total_iters): a warm-up.
+
+    Goyal et al. 2017, "Accurate, large minibatch SGD".
+    """
+
+    start_factor: float
+    end_factor: float
+    total_iters: int
+
+    def __init__(
+        self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
+    ) -> None:
+        if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
+            raise ValueError(
+                "LinearLR: start_factor must be above 0 and at most 1, end_factor at least 0 and at most 1, "
+                f"got {start_factor} and {end_factor}"
+            )
+        _at_least("LinearLR", "total_iters", total_iters, 1)
+        super().__init__(optimizer, start_factor=start_factor, end_factor=end_factor, total_iters=total_iters)
+
+    def lr_at(self, t: int) -> float:
+        share = min(t, self.total_iters) / self.total_iters
+        return self.base_lr * (self.start_factor + (self.end_factor - self.start_factor) * share)
+
+
+class SequentialLR(LRScheduler):
+    """One schedule after the other: from milestones[k - 1] on the k-th, its t counted from there.
+
+    A warm-up before a cosine: SequentialLR(o, [LinearLR(o, 0.1, total_iters=5), CosineAnnealingLR(o, 95)], [5]).
+
+    Raises:
+        ValueError: the schedules are not one more than the milestones, or not all of this optimiser; or the milestones
+            do not increase.
+    """
+
+    milestones: list[int]
+
+    def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]) -> None:
+        self.schedulers, bounds = list(schedulers), list(milestones)
+        if len(self.schedulers) != len(bounds) + 1:
+            raise ValueError(
+                f"SequentialLR: {len(bounds)} milestones stand between {len(bounds) + 1} schedulers, "
+                f"got {len(self.schedulers)}"
+            )
+        if any(scheduler.optimizer is not optimizer for scheduler in self.schedulers):
+            raise ValueError("SequentialLR: all schedulers must be made with the optimizer that it is given")
+        if any(b <= a for a, b in zip([0, *bounds], bounds, strict=False)):
+            raise ValueError(f"SequentialLR: milestones must be above 0 and increase, got {bounds}")
+        super().__init__(optimizer, milestones=bounds)
+
+    def lr_at(self, t: int) -> float:
+        k = bisect_right(self.milestones, t)
+        return self.schedulers[k].lr_at(t - [0, *self.milestones][k])
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
+
+    def _restore(self, state_dict: Mapping[str, Any]) -> None:
+        states = state_dict.get("schedulers", [])
+        if len(states) != len(self.schedulers):
+            raise ValueError(
+                f"SequentialLR.load_state_dict: {len(self.schedulers)} schedulers, but the state of {len(states)}"
+            )
+        before = [scheduler.state_dict() for scheduler in self.schedulers]
+        try:
+            for scheduler, state in zip(self.schedulers, states, strict=True):
+                scheduler._restore(state)
+            super()._restore(state_dict)
+        except ValueError:
+            for scheduler, state in zip(self.schedulers, before, strict=True):
+                scheduler._restore(state)
+            raise
+
+
+def _at_least(kind: str, name: str, value: int, low: int) -> None:
+    if value < low:
+        raise ValueError(f"{kind}: {name} must be at least {low}, got {value}")
+
+
+__all__ = ["CosineAnnealingLR", "LRScheduler", "LinearLR", "MultiStepLR", "SequentialLR", "StepLR"]
