@@ -1,0 +1,94 @@
+"""A run that was saved and taken up again ends with the same bits as one that was never stopped."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import training
+from tinyres.files import FileFormatError
+
+SMALL = {"depth": 8, "width": 2, "steps": 6, "batch_size": 600, "warmup": 0.4}  # two batches an epoch
+
+
+def finished(run):
+    for _ in run.steps():
+        if run.epoch_ends:
+            run.score()
+    return run
+
+
+def assert_the_same(a, b):
+    for (name, x), y in zip(a.model.state_dict().items(), b.model.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(x.numpy(), y.numpy(), err_msg=name)
+    assert a.losses == b.losses
+    assert a.scores == b.scores
+    assert a.optimizer.lr == b.optimizer.lr
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5])  # in the middle of an epoch, at its end, before the last step
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arch": "resnet", "optimizer": "sgd"},
+        {"arch": "stochastic_depth", "optimizer": "adam", "lr": 0.01, "augment": True},
+        {"arch": "cnn", "optimizer": "adamw", "lr": 0.01, "depth": None, "schedule": "step"},
+        {"arch": "mlp", "activation": "tanh", "init": "1.5", "schedule": "constant", "momentum": 0.0},
+    ],
+    ids=lambda change: change["arch"],
+)
+def test_going_on_is_bit_exact(tmp_path, change, stop):
+    recipe = training.Recipe(**SMALL | change)
+    whole = finished(training.prepare(recipe))
+    begun = training.prepare(recipe)
+    for _ in begun.steps():
+        if begun.epoch_ends:
+            begun.score()
+        if begun.step == stop:
+            break
+    training.save(begun, tmp_path / "run.safetensors")
+    again = training.resume(training.prepare(recipe), tmp_path / "run.safetensors")
+    assert again.step == stop
+    assert_the_same(finished(again), whole)
+
+
+def test_the_same_recipe_gives_the_same_bits_and_another_seed_does_not():
+    a, b, c = (finished(training.prepare(training.Recipe(**SMALL, seed=seed))) for seed in (3, 3, 4))
+    assert_the_same(a, b)
+    assert a.losses != c.losses
+
+
+def test_a_run_of_another_recipe_is_refused_and_the_run_left_alone(tmp_path):
+    path = tmp_path / "run.safetensors"
+    training.save(training.prepare(training.Recipe(**SMALL)), path)
+    other = training.prepare(training.Recipe(**SMALL, lr=0.01))
+    before = {name: value.numpy() for name, value in other.model.state_dict().items()}
+    with pytest.raises(training.CheckpointError, match=r"another recipe \(lr is 0.1 there and 0.01 here\)"):
+        training.resume(other, path)
+    assert all((before[k] == v.numpy()).all() for k, v in other.model.state_dict().items())
+
+
+def test_a_model_is_no_run_and_a_cut_file_says_so(tmp_path):
+    run = training.prepare(training.Recipe(**SMALL))
+    tr.save(run.model, tmp_path / "model.safetensors")
+    with pytest.raises(training.CheckpointError, match="no saved run, but perhaps a model"):
+        training.resume(run, tmp_path / "model.safetensors")
+    training.save(run, tmp_path / "run.safetensors")
+    content = (tmp_path / "run.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(FileFormatError):
+        training.resume(run, tmp_path / "cut.safetensors")
+    with pytest.raises(FileNotFoundError):
+        training.resume(run, tmp_path / "none.safetensors")
+
+
+def test_a_recipe_of_a_later_version_is_refused(tmp_path):
+    run = training.prepare(training.Recipe(**SMALL))
+    training.save(run, tmp_path / "run.safetensors")
+    arrays, texts = tr.load(tmp_path / "run.safetensors"), tr.load_metadata(tmp_path / "run.safetensors")
+    about = json.loads(texts["run"])
+    about["recipe"]["colour"] = "blue"
+    tr.save(arrays, tmp_path / "later.safetensors", texts | {"run": json.dumps(about)})
+    with pytest.raises(training.CheckpointError, match=r"recipe is none of this version.*colour"):
+        training.resume(run, tmp_path / "later.safetensors")

@@ -1,0 +1,123 @@
+"""The recipe, what is built from it, the loop, the score."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import data, models, nn, training
+
+SMALL = {"depth": 8, "width": 2, "steps": 4, "batch_size": 400}
+
+
+def test_a_recipe_names_what_exists():
+    for field, value, message in (
+        ("arch", "rasnet", "no arch called 'rasnet'; there are"),
+        ("data", "imagenet", "no data called 'imagenet'; there are digits, mnist, fashion-mnist, cifar10"),
+        ("activation", "swish", "no activation called 'swish'"),
+        ("optimizer", "lbfgs", "no optimizer called 'lbfgs'; there are sgd, adam, adamw"),
+        ("schedule", "linear", "no schedule called 'linear'"),
+        ("init", "he", "no init called 'he'; there are default, kaiming_normal"),
+        ("init", "-1", "init: s_w² must be at least 0 and finite, got -1"),
+        ("epochs", 0, "epochs must be at least 1, got 0"),
+        ("lr", math.nan, "lr must be at least 0, got nan"),
+        ("warmup", 1.0, "warmup is a share of the run"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            training.Recipe(**{field: value})
+
+
+@pytest.mark.parametrize("arch", [arch for arch in models.CLASSIFIERS if arch != "densenet_imagenet"])
+def test_every_classifier_can_be_built_for_digits_and_learns_something(arch):
+    small = {"width": 8} if "mlp" in arch else {} if arch == "cnn" else {"width": 4}
+    run = training.prepare(training.Recipe(arch=arch, steps=2, batch_size=128, lr=0.01, **small))
+    before = [p.numpy().copy() for p in run.model.parameters()]
+    for loss in run.steps():
+        assert math.isfinite(loss)
+    changed = [not np.array_equal(a, p.numpy()) for a, p in zip(before, run.model.parameters(), strict=True)]
+    assert np.mean(changed) > 0.5
+    assert run.step == run.total == 2
+
+
+def test_an_image_that_is_too_small_is_refused_before_training():
+    with pytest.raises(ValueError, match="densenet_imagenet does not take images of 8x8 pixels: avg_pool2d"):
+        training.prepare(training.Recipe(arch="densenet_imagenet"))
+
+
+def test_inputs_are_normalised_by_the_training_set():
+    run = training.prepare(training.Recipe(**SMALL))
+    inputs = run.loader.dataset.inputs
+    assert abs(inputs.mean()) < 1e-4
+    assert abs(inputs.std() - 1) < 1e-4
+    split = data.digits(seed=0)
+    mean, std = split.train.inputs.mean(), split.train.inputs.std()
+    np.testing.assert_allclose(run.test.inputs, (split.test.inputs - mean) / std, atol=1e-4)
+
+
+def test_initialisations():
+    def weights(init):
+        model = training.prepare(training.Recipe(**SMALL | {"width": 16, "init": init})).model
+        return model.blocks[0].body.branch[0].weight.numpy()
+
+    fan_in = 16 * 9
+    assert weights("1.5").var() == pytest.approx(1.5 / fan_in, rel=0.1)
+    assert weights("kaiming_normal").var() == pytest.approx(2 / fan_in, rel=0.1)
+    flat = weights("orthogonal").reshape(16, -1)
+    np.testing.assert_allclose(flat @ flat.T, np.eye(16), atol=1e-5)
+    assert not np.array_equal(weights("xavier_normal"), weights("default"))
+
+
+def test_the_activation_takes_every_relus_place():
+    run = training.prepare(training.Recipe(**SMALL, activation="tanh"))
+    assert not any(isinstance(module, nn.ReLU) for module in run.model.modules())
+    assert sum(isinstance(module, nn.Tanh) for module in run.model.modules()) == 1 + 2 * 3
+
+
+def test_schedules():
+    def rates(**change):
+        run = training.prepare(training.Recipe(**SMALL | {"steps": 8, "lr": 1.0} | change))
+        found = [run.optimizer.lr]
+        for _ in run.steps():
+            found.append(run.optimizer.lr)
+        return found
+
+    np.testing.assert_allclose(rates(schedule="constant"), 1.0)
+    np.testing.assert_allclose(rates(schedule="cosine"), (1 + np.cos(np.pi * np.arange(9) / 8)) / 2, atol=1e-12)
+    np.testing.assert_allclose(rates(schedule="step"), [1] * 4 + [0.1] * 2 + [0.01] * 3)
+    warm = rates(schedule="constant", warmup=0.5)
+    np.testing.assert_allclose(warm[4:], 1.0)
+    assert (np.diff(warm[:5]) > 0).all()
+    assert warm[0] == 0.25
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_a_sentence():
+    run = training.prepare(training.Recipe(**SMALL))
+    weight = run.model.head[2].weight
+    weight.data = np.full_like(weight.data, np.nan)
+    with pytest.raises(training.Diverged, match=r"the loss is nan at step 0: try a smaller learning rate \(now 0.1\)"):
+        next(run.steps())
+    assert run.step == 0
+
+
+def test_score_against_a_loop_by_hand():
+    run = training.prepare(training.Recipe(**SMALL))
+    for _ in run.steps():
+        pass
+    score = run.score()
+    run.model.eval()
+    logits = run.model(tr.tensor(run.test.inputs)).numpy().astype("float64")
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    assert score.loss == pytest.approx(-log_p[np.arange(len(log_p)), run.test.targets].mean(), rel=1e-5)
+    assert score.accuracy == (logits.argmax(axis=1) == run.test.targets).mean()
+    assert run.scores == [{"step": 4, "loss": score.loss, "accuracy": score.accuracy}]
+
+
+def test_evaluation_leaves_modes_alone():
+    run = training.prepare(training.Recipe(**SMALL))
+    run.model.train()
+    run.model.blocks[0].eval()
+    modes = [module.training for module in run.model.modules()]
+    training.evaluate(run.model, run.test)
+    assert [module.training for module in run.model.modules()] == modes

@@ -1,0 +1,100 @@
+"""Recipe: everything that decides a training run, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, get_type_hints
+
+from tinyres import data, models, nn, optim
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity, "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU, "softplus": nn.Softplus,
+}  # fmt: skip
+INITIALISATIONS = ("default", "kaiming_normal", "xavier_normal", "orthogonal")
+OPTIMIZERS: dict[str, type[optim.Optimizer]] = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
+SCHEDULES = ("constant", "step", "cosine")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides a run completely: the same recipe gives the same weights, bit for bit, on the same machine.
+
+    Attributes:
+        arch: a name of `models.CLASSIFIERS`.
+        data: a name of `data.BY_NAME`.
+        depth, width: of the architecture; None: its own default.
+        activation: what stands in the place of every ReLU: a name of `ACTIVATIONS`.
+        init: how weights start: a name of `INITIALISATIONS`, "default" being the architecture's own; or a number s_w²
+            (as text) for N(0, s_w² / fan_in).
+        epochs: passes through the training set; steps, if given, counts batches instead.
+        lr: the highest learning rate; schedule: "constant", "step" (a tenth after 1/2 and after 3/4 of the run) or
+            "cosine" (to 0 at its end); warmup: the share of the run over which the rate rises linearly to lr.
+        augment: pad-and-crop, and where mirror images make sense a random flip; None: for cifar10 only.
+        seed: of the split (digits), the weights, the order of the batches and all that is drawn.
+
+    Raises:
+        ValueError: a name that does not exist, a number out of its range.
+    """
+
+    arch: str = "resnet"
+    data: str = "digits"
+    depth: int | None = None
+    width: int | None = None
+    activation: str = "relu"
+    init: str = "default"
+    epochs: int = 20
+    steps: int | None = None
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    warmup: float = 0.0
+    augment: bool | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("arch", models.CLASSIFIERS), ("data", data.BY_NAME), ("activation", ACTIVATIONS),
+            ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES),
+        ):  # fmt: skip
+            _one_of(name, getattr(self, name), known)
+        if self.weight_variance is None:
+            _one_of("init", self.init, [*INITIALISATIONS, "a number s_w²"])
+        least = {"epochs": 1, "steps": 1, "batch_size": 1, "seed": 0, "lr": 0, "momentum": 0, "weight_decay": 0}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and not value >= low:
+                raise ValueError(f"{name} must be at least {low}, got {value}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share of the run: at least 0 and below 1, got {self.warmup}")
+
+    @property
+    def weight_variance(self) -> float | None:
+        """s_w² where `init` is a number."""
+        try:
+            value = float(self.init)
+        except ValueError:
+            return None
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"init: s_w² must be at least 0 and finite, got {self.init}")
+        return value
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return asdict(self)
+
+    def differs_from(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
+        """{field: (here, there)} where they differ."""
+        mine, theirs = asdict(self), asdict(other)
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+FIELDS = get_type_hints(Recipe)  # {name: type}, in the order of the declaration
+
+
+def _one_of(name: str, value: Any, known: Any) -> None:
+    if value not in known:
+        raise ValueError(f"no {name} called {value!r}; there are {', '.join(known)}")

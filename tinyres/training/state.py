@@ -1,0 +1,92 @@
+"""A run as one safetensors file, from which it goes on bit for bit.
+
+Weights, running statistics, the optimiser's state and the losses are arrays; the recipe, the schedule, the state of
+every generator inside the model and the scores are JSON texts in the header. The order of the batches and what is drawn
+for them need no state: seed, epoch and batch number decide them.
+"""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from tinyres import nn, optim
+from tinyres.files import FileFormatError, load, load_metadata
+from tinyres.files import save as save_file
+from tinyres.training.recipe import Recipe
+from tinyres.training.run import Run
+
+FORMAT = "tinyres run 1"
+
+
+class CheckpointError(ValueError):
+    """A file that this run cannot go on from; the run is as it was."""
+
+
+def save(run: Run, path: str | PathLike[str]) -> None:
+    """Write the run; whatever happens meanwhile, `path` holds the old file or the new one."""
+    moments, texts = optim.flat(run.optimizer.state_dict())
+    arrays: dict[str, Any] = {f"model.{name}": value for name, value in run.model.state_dict().items()}
+    arrays |= {f"optimizer.{name}": value for name, value in moments.items()}
+    arrays["losses"] = np.array(run.losses)
+    about = {
+        "format": FORMAT,
+        "recipe": run.recipe.to_json(),
+        "step": run.step,
+        "schedule": run.scheduler.state_dict(),
+        "generators": {name: g.bit_generator.state for name, g in _generators(run.model)},
+        "scores": run.scores,
+    }
+    save_file(arrays, path, texts | {"run": json.dumps(about)})
+
+
+def resume(run: Run, path: str | PathLike[str]) -> Run:
+    """Bring a freshly prepared run to where the saved one stood; returns it.
+
+    Raises:
+        CheckpointError: the file holds something else, or a run of another recipe.
+        FileFormatError: the file is truncated or damaged.
+        FileNotFoundError: there is no such file.
+    """
+    texts = load_metadata(path)
+    about = json.loads(texts.get("run", "{}"))
+    if about.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: no saved run, but perhaps a model; a run is what training.save wrote")
+    try:
+        saved = Recipe(**about["recipe"])
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its recipe is none of this version: {error}") from error
+    different = run.recipe.differs_from(saved)
+    if different:
+        said = ", ".join(f"{name} is {there!r} there and {here!r} here" for name, (here, there) in different.items())
+        raise CheckpointError(f"{path}: a run of another recipe ({said}); give it the same, or another folder")
+    arrays = load(path)
+    part = {kind: _below(kind, arrays) for kind in ("model", "optimizer")}
+    run.model.load_state_dict(part["model"])
+    run.optimizer.load_state_dict(optim.nested(part["optimizer"], {k: v for k, v in texts.items() if k != "run"}))
+    run.scheduler.load_state_dict(about["schedule"])
+    for name, generator in _generators(run.model):
+        generator.bit_generator.state = about["generators"][name]
+    run.step, run.losses, run.scores = about["step"], arrays["losses"].tolist(), about["scores"]
+    return run
+
+
+def _below(kind: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    start = f"{kind}."
+    return {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
+
+
+def _generators(model: nn.Module) -> list[tuple[str, np.random.Generator]]:
+    """What the model draws from while it runs, by the name of the module and its attribute."""
+    return [
+        (f"{name}.{attribute}" if name else attribute, value)
+        for name, module in model.named_modules()
+        for attribute, value in vars(module).items()
+        if isinstance(value, np.random.Generator)
+    ]
+
+
+__all__ = ["CheckpointError", "FileFormatError", "resume", "save"]
