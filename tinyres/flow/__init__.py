@@ -4,10 +4,19 @@ instruments/     what passes through a model, measured
 measurement.py   what instruments return: named arrays, a picture, JSON
 theory/          closed forms
 experiments/     what theory predicts, what is measured, and a verdict
+sweep/           many training runs, on all cores or on a cluster
 report/          tables in the terminal, pictures, JSON, one page
 """
 
-from tinyres.flow.measurement import Measurement
+from tinyres.flow.instruments.correlation import gradient_correlation
+from tinyres.flow.instruments.lesions import dropped, lesion, swapped
+from tinyres.flow.instruments.noise import gradient_noise_scale
+from tinyres.flow.instruments.paths import paths
 from tinyres.flow.instruments.record import Recording, record
+from tinyres.flow.instruments.spectra import jacobian_spectrum, of_block
+from tinyres.flow.measurement import Measurement
 
-__all__ = ["Measurement", "Recording", "record"]
+__all__ = [
+    "Measurement", "Recording", "dropped", "gradient_correlation", "gradient_noise_scale", "jacobian_spectrum",
+    "lesion", "of_block", "paths", "record", "swapped",
+]  # fmt: skip

@@ -38,20 +38,27 @@ def test_gradient_norms_at_the_blocks_outputs(make):
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B"])
-def test_the_two_routes_add_up_to_the_gradient_at_the_blocks_input(shortcut):
+def test_the_routes_of_each_block_are_those_of_its_vector_jacobian_products(shortcut):
     model = models.resnet(8, width=4, in_channels=1, shortcut=shortcut, rng=0).to("float64")
     x, target = batch()
     with flow.record(model) as recording:
         cross_entropy(model(x), target).backward()
-    gradients = by_hand(model, x, target)
-    for k, (name, parts) in enumerate(recording._routes.items()):
-        k = len(recording._routes) - 1 - k  # the last block comes first
-        assert name == f"blocks.{k}.body"
-        np.testing.assert_allclose(parts["skip"] + parts["branch"], gradients[k].numpy(), rtol=1e-10, atol=1e-14)
-        np.testing.assert_allclose(recording.routes[name]["skip"], norm(tr.tensor(parts["skip"])), rtol=1e-12)
+    met = recording.steps[0].routes
+    h, states, sums = model.stem(x), [], []
+    with tr.Observer():  # so that a block's sum and ReLU are operations of their own
+        for block in model.blocks:
+            states.append(h)
+            sums.append(block.body(h))
+            h = tr.relu(sums[-1])
+    at_sums = tr.grad(cross_entropy(model.head(h), target), sums)
+    assert list(met) == [f"blocks.{k}.body" for k in range(3)]
+    for block, state, g, found in zip(model.blocks, states, at_sums, met.values(), strict=True):
+        _, branch = tr.vjp(block.body.branch, state.detach(), g)
+        skip = g if block.body.shortcut is None else tr.vjp(block.body.shortcut, state.detach(), g)[1]
+        cosine = float((skip.numpy() * branch.numpy()).sum()) / (norm(skip) * norm(branch))
+        assert found == pytest.approx((norm(skip), norm(branch), 0, cosine), rel=1e-9)
     shares = recording.skip_share()
-    assert list(shares) == ["blocks.0.body", "blocks.1.body", "blocks.2.body"]
-    assert all(0 < share < 1 for share in shares.values())
+    assert shares["blocks.0.body"] == pytest.approx(met["blocks.0.body"][0] / sum(met["blocks.0.body"][:2]))
 
 
 def test_an_identity_shortcut_brings_exactly_the_cotangent_of_the_sum():
@@ -84,17 +91,21 @@ def test_a_residual_connection_inside_another():
     }
 
 
-def test_recording_again_starts_afresh_after_clear():
+def test_after_clear_it_starts_afresh():
     model = models.resnet(8, width=4, in_channels=1, rng=0).to("float64")
     x, target = batch()
     with flow.record(model) as recording:
         cross_entropy(model(x), target).backward()
+        with pytest.raises(RuntimeError, match="clear\\(\\) would forget the step that is running"):
+            recording.clear()
     first = recording.routes
     recording.clear()
     assert recording.routes == {}
+    assert np.isnan(recording.gradient_norms()).all()
     with recording:
         cross_entropy(model(x), target).backward()
     assert recording.routes == first
+    assert recording.steps[-1].number == 0
 
 
 def test_a_model_may_be_converted_after_it_was_given_to_the_recorder():

@@ -1,128 +1,202 @@
-"""What passes through a model's blocks on the way back: `with flow.record(model) as recording: loss.backward()`."""
+"""What passes through a model's blocks while it trains: `with flow.record(model) as recording: loss.backward()`."""
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from tinyres import nn
 from tinyres.autograd.observe import Observer
+from tinyres.flow.instruments import history, statistics
+from tinyres.flow.instruments.history import Step
+from tinyres.flow.instruments.routes import Routes, share
+from tinyres.flow.instruments.updates import Updates
+from tinyres.flow.measurement import Measurement
 from tinyres.node import Node
 from tinyres.tensor import Array, raw
 
 
-def _size(value: Any) -> float:
-    flat = raw(value).ravel()
-    return float((flat @ flat) ** 0.5)
-
-
 class Recording(Observer):
-    """Gradient norms at the blocks of a model, and by which route they came.
+    """Watches the blocks of a model during every `every`-th of the steps that it is put around.
+
+    A step is one `with` block around a forward and a backward pass; the optimiser may step inside or after it. Of each
+    recorded step only numbers are kept, never an array of the model's. `history()` gives all of them; `gradient_norms`,
+    `routes` and `skip_share` tell of the last recorded step.
 
     Attributes:
-        blocks: dotted names of what is watched, in the order of the forward pass.
-        gradient: {block: |dL/d output|}, the norm of the whole batch's gradient at the block's output.
-        residual: dotted names of the model's residual connections, likewise.
-        routes: {residual connection: {"skip": |contribution|, "branch": |contribution|}} where its routes rejoin: at
-            its input. Only connections of type `nn.Residual` have routes.
-
-    Costs two look-ups for each operation, and one pass over the gradient at each block's output and input.
+        blocks: dotted names of what is watched.
+        every: which steps are recorded: number 0, every, 2 every, ...
+        entered: how many steps there were.
+        steps: what was recorded; `recording.steps[-1].forward["blocks.0"].variance`.
     """
 
-    def __init__(self, model: nn.Module, blocks: list[str] | None = None) -> None:
-        names = {name for name, _ in model.named_modules()}
-        if blocks is None:
-            inside = getattr(model, "blocks", model)
-            start = "" if inside is model else "blocks."
-            blocks = [start + name for name, _ in inside.named_children()] or [""]
+    def __init__(self, model: nn.Module, blocks: list[str] | None = None, *, every: int = 1) -> None:
+        names = [name for name, _ in model.named_modules()]
+        inside = getattr(model, "blocks", model)
+        usual = [name if inside is model else f"blocks.{name}" for name, _ in inside.named_children()] or [""]
+        blocks = usual if blocks is None else blocks
         unknown = [name for name in blocks if name not in names]
         if unknown or not blocks:
-            known = ", ".join(sorted(names - {""})[:8]) or "'' (the model itself)"
+            known = ", ".join([n for n in dict.fromkeys([*usual, *names]) if n][:8]) or "'' (the model itself)"
             raise ValueError(f"record: no blocks called {unknown}; name modules of the model, such as {known}")
-        self.blocks = blocks
-        self.residual = [name for name, module in model.named_modules() if isinstance(module, nn.Residual)]
-        self._enclosing: dict[str | None, tuple[list[str], list[str]]] = {}
+        if every < 1:
+            raise ValueError(f"record: every must be at least 1 (each step), got {every}")
+        self.blocks, self.every = list(blocks), every
+        self._model, self._names = model, set(names)
+        self._depth = 0
         self.clear()
 
     def clear(self) -> None:
-        """Forget what was recorded, before the next step."""
+        """Forget what was recorded, and count steps from 0 again.
+
+        Raises:
+            RuntimeError: inside the `with` block.
+        """
+        if self._depth:
+            raise RuntimeError("record: clear() would forget the step that is running; call it outside the with block")
+        self.entered = 0
+        self.steps: list[Step] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of everything that belongs to the tape."""
+        self._local: dict[str | None, str | None] = {}
+        self._enclosing: dict[str | None, list[str]] = {}
+        self._leaving: dict[str, tuple[Node, Array]] = {}  # blocks that are running, and their latest result
         self._output: dict[str, Node] = {}
         self._watched: dict[Node, list[str]] | None = None
-        self.gradient: dict[str, float] = {}
-        self._routes: dict[str, dict[str, Any]] = {}
+        self._routes = Routes()
+
+    # -- the last recorded step -------------------------------------------------------------------------------------
+    def gradient_norms(self) -> Array:
+        """|dL/d output| in the order of `blocks`, of the whole batch's gradient; NaN where nothing arrived."""
+        backward = self.steps[-1].backward if self.steps else {}
+        return np.array([backward[name].norm if name in backward else np.nan for name in self.blocks])
 
     @property
     def routes(self) -> dict[str, dict[str, float]]:
-        found = [(name, self._routes[name]) for name in self.residual if name in self._routes]
-        return {name: {role: _size(c) for role, c in roles.items()} for name, roles in found}
+        """{residual connection: {"skip": |contribution|, "branch": |contribution|}} where its routes rejoin."""
+        met = self.steps[-1].routes if self.steps else {}
+        return {
+            name: {"skip": m.skip, "branch": m.branch} | ({"gate": m.gate} if m.gate else {}) for name, m in met.items()
+        }
 
     def skip_share(self) -> dict[str, float]:
         """|skip| / (|skip| + |branch|) for each residual connection; NaN where both are 0."""
-        sizes = {name: (r.get("skip", 0.0), r.get("branch", 0.0)) for name, r in self.routes.items()}
-        return {name: skip / (skip + branch) if skip + branch else np.nan for name, (skip, branch) in sizes.items()}
+        return {name: share(m.skip, m) for name, m in (self.steps[-1].routes if self.steps else {}).items()}
 
-    def gradient_norms(self) -> Array:
-        """The norms in the order of `blocks`; NaN where nothing arrived."""
-        return np.array([self.gradient.get(name, np.nan) for name in self.blocks])
+    @property
+    def first_not_finite(self) -> str | None:
+        """Where a NaN or an infinity was met first, such as "step 30: the output of blocks.2"; None if nowhere."""
+        return next((f"step {s.number}: {s.not_finite}" for s in self.steps if s.not_finite), None)
+
+    def history(self) -> Measurement:
+        """Every recorded step as arrays by step and block; see `tinyres.flow.instruments.history`."""
+        if not self.steps:
+            raise ValueError("record: nothing was recorded yet; run a step inside `with recording:` first")
+        return history.collect(self.steps, self.blocks, self.first_not_finite)
+
+    # -- steps ------------------------------------------------------------------------------------------------------
+    def __enter__(self) -> Recording:
+        self._depth += 1
+        if self._depth > 1:
+            return self  # a block inside a block belongs to the same step, and nothing is to be seen twice
+        if self.steps:
+            self.steps[-1].settle()
+        number = self.entered
+        self.entered += 1
+        if number % self.every == 0:
+            self._forget()
+            self.steps.append(Step(number, Updates(self._model)))
+            super().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if not self._depth and self._blocks:
+            super().__exit__(kind, error, trace)
+            self._left(())
+            self.steps[-1].routes = self._routes.by_name(self._name_of)
+            self._forget()
 
     # -- what the tape tells ----------------------------------------------------------------------------------------
     def on_forward(self, node: Node, value: Array) -> None:
-        blocks, _ = self._around(node.path)
-        for name in blocks:
-            self._output[name] = node  # the last operation inside a block makes its output
+        inside = self._around(node.path)
+        self._left(inside)
+        for name in inside:
+            self._leaving[name] = node, value  # the last operation inside a block makes its output
+            self._output[name] = node
         self._watched = None
 
     def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
-        _, residual = self._around(consumer.path)
-        if not residual or _is_parameter(producer):
-            return
-        inside = self._around(producer.path)[1]
-        for name in residual:
-            if name in inside:
-                continue  # not yet at the block's input
-            role = _role(name, consumer, arg_index)
-            if role is not None:
-                so_far = self._routes.setdefault(name, {}).get(role)
-                self._routes[name][role] = contribution if so_far is None else so_far + contribution
+        self._routes.on_edge(consumer, arg_index, producer, contribution)
 
     def on_cotangent(self, node: Node, total: Any) -> None:
+        self._left(())
+        self._routes.on_cotangent(node)
+        step = self.steps[-1]
+        if node.primitive is None:
+            step.updates.on_cotangent(node, total)
         if self._watched is None:
             self._watched = {}
             for name, output in self._output.items():
                 self._watched.setdefault(output, []).append(name)
         for name in self._watched.get(node, ()):
-            self.gradient[name] = _size(total)
+            step.backward[name] = statistics.of_gradient(raw(total))
+            step.check(step.backward[name], f"the gradient at the output of {name or 'the model'}")
 
-    def _around(self, path: str | None) -> tuple[list[str], list[str]]:
-        """The watched blocks, and the residual connections, that the path lies in."""
+    def _left(self, inside: Any) -> None:
+        """Blocks that have been left have their output."""
+        for name in [name for name in self._leaving if name not in inside]:
+            step = self.steps[-1]
+            step.forward[name] = statistics.of_activation(self._leaving.pop(name)[1])
+            step.check(step.forward[name], f"the output of {name or 'the model'}")
+
+    # -- names ------------------------------------------------------------------------------------------------------
+    def _around(self, path: str | None) -> list[str]:
+        """The watched blocks that the path lies in."""
         found = self._enclosing.get(path)
         if found is None:
-            parts = (path or "").split(".")
-            names = {".".join(parts[:k]) for k in range(len(parts) + 1)} if path is not None else set()
-            found = [b for b in self.blocks if b in names], [r for r in self.residual if r in names]
-            self._enclosing[path] = found
+            local = self._name_of(path)
+            parts = (local or "").split(".")
+            names = {".".join(parts[:k]) for k in range(len(parts) + 1)} if local is not None else set()
+            found = self._enclosing[path] = [block for block in self.blocks if block in names]
         return found
 
-
-def _is_parameter(node: Node) -> bool:
-    return node.owner is not None and isinstance(node.owner(), nn.Parameter)
-
-
-def _role(residual: str, consumer: Node, arg_index: int) -> str | None:
-    """By which route of `residual` a contribution from `consumer` reaches the connection's input."""
-    if consumer.path == residual:
-        return consumer.roles[arg_index] if consumer.roles else None
-    start = f"{residual}." if residual else ""
-    rest = (consumer.path or "")[len(start) :]
-    return {"branch": "branch", "shortcut": "skip"}.get(rest.partition(".")[0])
+    def _name_of(self, path: str | None) -> str | None:
+        """The name inside the model of what runs under `path`; None for what belongs to no part of it."""
+        if path not in self._local:
+            own, parts = self._model._name, (path or "").split(".")
+            starts = [0] if not own else [k + 1 for k, part in enumerate(parts) if part == own]
+            names = [".".join(parts[k:]) for k in starts] if path is not None else []
+            self._local[path] = next((name for name in names if name in self._names), None)
+        return self._local[path]
 
 
-def record(model: nn.Module, blocks: list[str] | None = None) -> Recording:
-    """Watch a model's blocks inside a `with` block.
+def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1) -> Recording:
+    """Watch a model's blocks inside a `with` block, which is put around each training step.
+
+        recording = flow.record(model, every=10)
+        for x, target in loader:
+            with recording:
+                model.zero_grad()
+                cross_entropy(model(x), target).backward()
+                optimizer.step()
+        recording.history().plot().savefig("history.png")
+
+    Two models that run in the same step are told apart by the names that a common parent module gives them.
 
     Args:
         model: any module; it is not changed.
         blocks: dotted names of the modules to watch; default: the children of `model.blocks`, or else of the model.
+            A block that runs several times in a step is seen at its last run.
+        every: record the steps 0, every, 2 every, ... only; the others run as if nobody watched.
+
+    Raises:
+        ValueError: blocks that the model does not have, or every < 1.
     """
-    return Recording(model, blocks)
+    return Recording(model, blocks, every=every)

@@ -1,4 +1,12 @@
 """Closed forms, a file a theory: what the experiments are held against.
 
-mean_field.py   wide random nets: variance maps, fixed points, chi and the depth scale
+mean_field.py     wide random nets: variance maps, fixed points, chi and the depth scale
+normalised.py     what batch norm does to the squared gradient
+dense.py          layers that see all earlier layers
+finite_width.py   the distribution of log |J^T u|² in nets of finite width
+shattering.py     the correlation between the gradients at two inputs
+isometry.py       the spread of the Jacobian's singular values
+gates.py          Highway layers and squeeze-excite
+recurrent.py      steps through time
+path_lengths.py   how many paths a residual net has of each length, and how much gradient they carry
 """

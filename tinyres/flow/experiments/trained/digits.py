@@ -9,8 +9,8 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, models, nn, optim
-from tinyres.flow.experiments.trained import digits_figures
 from tinyres.flow.experiments.experiment import Experiment, Options, Result, Table, Tick
+from tinyres.flow.experiments.trained import digits_figures
 from tinyres.flow.instruments.record import record
 from tinyres.ops.losses import cross_entropy
 
@@ -23,31 +23,22 @@ def train(arch: str, depth: int, split: data.Split, options: Options, tick: Tick
     model = getattr(models, arch)(depth, WIDTH, in_channels=1, rng=options.seed)
     optimizer = optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
     loader = data.DataLoader(split.train, BATCH, shuffle=True, seed=options.seed, drop_last=True)
-    recording = record(model)
+    recording = record(model, every=EVERY)
     losses: list[float] = []
-    norms: list[list[float]] = []
-    shares: list[list[float]] = []
     while len(losses) < options.steps:
         for x, target in loader:
-            watched = len(losses) % EVERY == 0
-            recording.clear()
-            model.zero_grad()
-            if watched:
-                with recording:
-                    loss = cross_entropy(model(x), target)
-                    loss.backward()
-                norms.append(recording.gradient_norms().tolist())
-                shares.append(list(recording.skip_share().values()))
-            else:
+            with recording:
+                model.zero_grad()
                 loss = cross_entropy(model(x), target)
                 loss.backward()
-            optimizer.step()
+                optimizer.step()
             losses.append(loss.item())
             tick()
             if len(losses) == options.steps:
                 break
     tail = max(1, options.steps // 10)
     final = float(np.mean(losses[-tail:]))
+    history = recording.history()
     return {
         "arch": arch,
         "depth": depth,
@@ -59,9 +50,9 @@ def train(arch: str, depth: int, split: data.Split, options: Options, tick: Tick
         "trains": final < TRAINS,
         "trains_below": TRAINS,
         "blocks": recording.blocks,
-        "recorded_steps": list(range(0, options.steps, EVERY)),
-        "gradient_norm": norms,
-        "skip_share": shares if arch != "plain" else [],
+        "recorded_steps": history.labels["step"],
+        "gradient_norm": history["backward_norm"].tolist(),
+        "skip_share": history["skip_share"].tolist() if arch != "plain" else [],
     }
 
 

@@ -1,0 +1,157 @@
+"""E14: most paths of a residual net are long, and its gradient comes by the short ones.
+
+Veit, Wilber & Belongie 2016, "Residual networks behave like ensembles of relatively shallow networks": of the 2^54
+paths of a net of 54 blocks 0.45 % have 5-17 branches, and these carry the gradient of their trained net. Here the
+gradient is split exactly, at initialisation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import nn
+from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.instruments.paths import paths
+from tinyres.flow.measurement import Measurement
+from tinyres.flow.theory import normalised, path_lengths
+
+WIDTH = BATCH = 256
+BLOCKS, SEEDS = 54, 3
+NAMES = {1: "one layer a branch", 2: "two layers a branch"}
+VEIT = "Veit et al. 2016"
+DERIVED = "derived: uncorrelated paths, with the gains of E4"
+
+
+def net(layers: int, rng: np.random.Generator) -> nn.Module:
+    """54 blocks x + F(x); F is `layers` times batch norm, ReLU and a matrix of entries N(0, 2/n)."""
+
+    def branch() -> nn.Module:
+        modules: list[nn.Module] = []
+        for _ in range(layers):
+            linear = nn.Linear(WIDTH, WIDTH, bias=False, rng=rng)
+            nn.init.kaiming_normal_(linear.weight, nonlinearity="relu", rng=rng)
+            modules += [nn.BatchNorm1d(WIDTH, affine=False, track_running_stats=False), nn.ReLU(), linear]
+        return nn.Sequential(*modules)
+
+    return nn.Sequential(*(nn.Residual(branch()) for _ in range(BLOCKS))).to("float64").requires_grad_(False)
+
+
+def measure(layers: int, seed: tuple[int, ...]) -> tuple[Measurement, float]:
+    """The gradient at the input by path length, and how far the terms' sum is from the ordinary gradient, relatively.
+
+    Training mode: the gradient passes through the batch's statistics. Every sample has a random cotangent of its own.
+    """
+    rng = np.random.default_rng(seed)
+    model = net(layers, rng)
+    x = tr.tensor(rng.standard_normal((BATCH, WIDTH)), requires_grad=True)
+    g = rng.standard_normal((BATCH, WIDTH))
+    y = model(x)
+    found = paths(y, x, g, keep_terms=True)
+    ordinary = tr.grad(y, x, g)[0].numpy()
+    error = np.linalg.norm(found["terms"].sum(axis=0) - ordinary) / np.linalg.norm(ordinary)
+    return found, float(error)
+
+
+def run(options: Options, tick: Tick) -> Result:
+    """Three nets of each kind, taken apart exactly, against the Poisson binomial with the gains of E4."""
+    counted, errors = np.zeros(BLOCKS + 1), []
+    shares: dict[int, list[Any]] = {1: [], 2: []}
+    squares = []  # sum of |term|² over |gradient|²: 1 if terms of different lengths are orthogonal
+    for layers, found_shares in shares.items():
+        for seed in range(SEEDS):
+            found, error = measure(layers, (options.seed, seed, layers))
+            found_shares.append(found["share"])
+            squares.append(float((found["norm"] ** 2).sum() / found["gradient_norm"] ** 2))
+            errors.append(error)
+            counted = found["count_share"]
+            tick()
+    return Result(
+        laws=[*count_laws(counted), *length_laws(shares), *check_laws(errors, squares)],
+        tables=[table(shares)],
+        figures={"": lambda figure: draw(figure, shares)},
+        data={"share": {NAMES[layers]: np.mean(found, axis=0).tolist() for layers, found in shares.items()}},
+        note="A path's length is the number of branches on it. Mean lengths are weighted with |term|², term the sum of "
+        "all paths of one length; terms of different lengths are not quite orthogonal, so their squares need not "
+        "add up to the gradient's.",
+    )
+
+
+def count_laws(counted: Any) -> list[Law]:
+    """Ways through the recorded graph, counted by a walk over it, against the binomial."""
+    binomial = path_lengths.binomial(BLOCKS)
+    laws = []
+    for low, high in ((5, 17), (19, 35)):
+        name = f"share of the 2^{BLOCKS} paths that have {low}-{high} branches"
+        measured, predicted = (float(p[low : high + 1].sum()) for p in (counted, binomial))
+        laws.append(Law(name, measured, predicted, 1e-12, "exact", VEIT))
+    return laws
+
+
+def length_laws(shares: dict[int, list[Any]]) -> list[Law]:
+    """Mean length, and what the lengths of the trained net's gradient bring at initialisation."""
+    laws, k = [], np.arange(BLOCKS + 1)
+    for layers, found in shares.items():
+        means = np.array(found) @ k
+        predicted = path_lengths.mean_length(normalised.module_gains(BLOCKS, layers))
+        tolerance = max(0.1 * predicted, 3 * means.std(ddof=1) / np.sqrt(SEEDS))
+        name = f"{NAMES[layers]}: mean length of the gradient's paths"
+        laws.append(Law(name, float(means.mean()), predicted, tolerance, "asymptotic", DERIVED))
+    for layers, found in shares.items():
+        name = f"{NAMES[layers]}: share of squared gradient by 5-17 branches"
+        laws.append(shown(name, float(np.mean(found, axis=0)[5:18].sum()), VEIT))
+    return laws
+
+
+def check_laws(errors: list[float], squares: list[float]) -> list[Law]:
+    """The parts are those of the gradient, and what their squares add up to."""
+    return [
+        Law("sum of the terms less the gradient, relatively: the worst net", max(errors), 0.0, 1e-10, "exact", VEIT),
+        shown("sum of |term|² over |gradient|², mean of all nets", float(np.mean(squares))),
+    ]
+
+
+def table(shares: dict[int, list[Any]]) -> Table:
+    """Shares in per cent, for the lengths that matter."""
+    binomial = path_lengths.binomial(BLOCKS)
+    theory = {layers: path_lengths.poisson_binomial(normalised.module_gains(BLOCKS, layers)) for layers in shares}
+    rows = []
+    for k in (*range(13), 17, 27):
+        row = [f"{k}", f"{100 * binomial[k]:.2g}"]
+        for layers, found in shares.items():
+            row.append(f"{100 * np.mean(found, axis=0)[k]:.2g} ({100 * theory[layers][k]:.2g})")
+        rows.append(row)
+    columns = ["branches on the path", "% of paths", *(f"% of squared gradient, {name}" for name in NAMES.values())]
+    return Table("Many long paths, few short ones that carry the gradient", columns, rows, "In parentheses the theory.")
+
+
+def draw(figure: Any, shares: dict[int, list[Any]]) -> None:
+    """Shares against length, of paths and of squared gradient: as they are, and over decades."""
+    k, binomial = np.arange(BLOCKS + 1), path_lengths.binomial(BLOCKS)
+    for axes in figure.subplots(1, 2):
+        axes.fill_between(k, binomial, color="0.85", label="all 2⁵⁴ paths: binomial")
+        for layers, found in shares.items():
+            theory = path_lengths.poisson_binomial(normalised.module_gains(BLOCKS, layers))
+            mean = np.mean(found, axis=0)
+            axes.plot(k, theory, "-", color=f"C{layers - 1}", lw=1)
+            label = f"|gradient|², {NAMES[layers]}: mean {mean @ k:.2f}"
+            axes.plot(k, mean, "o", color=f"C{layers - 1}", ms=3.5, label=label)
+        axes.set(xlabel="residual branches on the path", ylabel="share of all lengths", xlim=(-1, BLOCKS + 1))
+    left, right = figure.axes
+    left.set_title("Most paths are long, the gradient comes by short ones\n(dots measured, lines theory)")
+    left.set_ylim(bottom=0)
+    left.legend(fontsize=8)
+    right.set(yscale="log", ylim=(1e-24, 2), title="The same over decades: each further branch costs")
+
+
+EXPERIMENT = Experiment(
+    name="E14",
+    claim="the gradient of a deep residual net comes by its short paths, which are few",
+    prediction="Binomial(54, 1/2) paths; share [z^k] ∏ (1 + r_l z)/(1 + r_l), mean Σ r_l/(1 + r_l): 4.60 and 6.25",
+    source="Veit et al. 2016; weights of the paths derived",
+    ticks=lambda options: 2 * SEEDS,
+    run=run,
+    seconds=16,
+)

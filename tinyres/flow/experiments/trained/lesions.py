@@ -1,0 +1,152 @@
+"""Lesions of trained nets: a residual net hardly misses a block, a plain one cannot do without any.
+
+Veit, Wilber & Belongie 2016, "Residual networks behave like ensembles of relatively shallow networks", figures 3 to 5
+(there on CIFAR-10, ResNet-110 against VGG).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyres import data, models, nn, optim
+from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
+from tinyres.flow.instruments.lesions import blocks_of, dropped, evaluate, lesion
+from tinyres.ops.losses import cross_entropy
+
+DEPTH, WIDTH, BATCH, RATE, MOMENTUM = 20, 8, 64, 0.1, 0.9  # 9 blocks: few, where Veit et al. have 54
+STEPS, SEEDS, DRAWS = 250, 3, 10
+STUDENT = 4.303  # the 97.5 % point of t with SEEDS - 1 degrees of freedom
+CHANCE = 0.1
+VEIT = "Veit et al. 2016"
+NAMES = {"resnet": "residual", "plain": "plain"}
+COLOURS = {"plain": "tab:red", "resnet": "tab:blue"}
+
+
+def trained(arch: str, split: data.Split, seed: tuple[int, int]) -> nn.Module:
+    """A net after 250 steps; both kinds get the same batches."""
+    rng = np.random.default_rng(seed)
+    order = int(rng.integers(2**31))
+    model: nn.Module = getattr(models, arch)(DEPTH, WIDTH, in_channels=1, rng=rng)
+    optimizer = optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
+    loader = data.DataLoader(split.train, BATCH, shuffle=True, seed=order, drop_last=True)
+    steps = 0
+    while steps < STEPS:
+        for x, target in loader:
+            model.zero_grad()
+            cross_entropy(model(x), target).backward()
+            optimizer.step()
+            steps += 1
+            if steps == STEPS:
+                break
+    return model
+
+
+def error_curve(model: nn.Module, names: list[str], test: data.Dataset, rng: np.random.Generator) -> list[float]:
+    """Error with 0, 1, ..., all of the named blocks left out at once: the mean of ten random choices."""
+    errors = []
+    for count in range(len(names) + 1):
+        found = []
+        for _ in range(DRAWS if 0 < count < len(names) else 1):
+            with dropped(model, rng.choice(names, count, replace=False).tolist()):
+                found.append(1 - evaluate(model, test)[1])
+        errors.append(float(np.mean(found)))
+    return errors
+
+
+def run(options: Options, tick: Tick) -> Result:
+    """Three nets of each kind: each block left out alone, then several at random."""
+    base: dict[str, list[Any]] = {arch: [] for arch in NAMES}
+    drop: dict[str, list[Any]] = {arch: [] for arch in NAMES}
+    errors: dict[str, list[Any]] = {arch: [] for arch in NAMES}
+    for seed in range(SEEDS):
+        split = data.digits(seed=options.seed + seed)
+        for arch in NAMES:
+            model = trained(arch, split, (options.seed, seed))
+            found = lesion(model, split.test)
+            base[arch].append(float(found["base_accuracy"]))
+            drop[arch].append(found["drop_accuracy"])
+            fits = np.flatnonzero(np.isfinite(found["drop_accuracy"]))
+            names = [blocks_of(model)[i] for i in fits]
+            errors[arch].append(error_curve(model, names, split.test, np.random.default_rng((options.seed, seed))))
+            tick()
+    common = np.isfinite(np.array(drop["plain"])).all(axis=0)  # the blocks that both can be without
+    kept = {arch: known(np.array(drop[arch])[:, common], np.array(base[arch])) for arch in NAMES}
+    return Result(
+        laws=laws(base, kept),
+        tables=[table(base, drop, common)],
+        figures={"": lambda figure: draw(figure, base, drop, errors)},
+        data={"base_accuracy": base, "errors": errors, "kept": {arch: k.tolist() for arch, k in kept.items()}},
+        note=f"Digits, {DEPTH} layers of width {WIDTH}, {STEPS} steps, {SEEDS} seeds; tolerance: the half width of a "
+        "95 % interval. Kept: (accuracy without a block - chance) / (accuracy - chance), mean over the blocks that a "
+        "plain net can be without, those that keep the shape.",
+    )
+
+
+def known(accuracy: Any, base: Any) -> Any:
+    """(accuracy - chance) / (base - chance), mean over blocks: (seeds, blocks), (seeds,) -> (seeds,)."""
+    return (accuracy.mean(axis=1) - CHANCE) / (base - CHANCE)
+
+
+def laws(base: dict[str, list[Any]], kept: dict[str, Any]) -> list[Law]:
+    """Both kinds train; the residual net keeps most of what it knows, the plain one loses most of it."""
+
+    def above(name: str, values: Any, least: float) -> Law:
+        half_width = STUDENT * np.std(values, ddof=1) / np.sqrt(SEEDS)
+        return Law(name, float(np.mean(values)), least, float(half_width), "ordering", VEIT)
+
+    return [
+        *(above(f"{name} net: accuracy above", base[arch], 0.75) for arch, name in NAMES.items()),
+        above("residual net: kept without one block, above", kept["resnet"], 0.5),
+        above("plain net: lost without one block, above", 1 - kept["plain"], 0.5),
+        above("kept by the residual net less kept by the plain one, above", kept["resnet"] - kept["plain"], 0.0),
+    ]
+
+
+def table(base: dict[str, list[Any]], drop: dict[str, list[Any]], common: Any) -> Table:
+    """Accuracies in per cent, mean over seeds: the whole net, and without each block."""
+    rows = []
+    for block in range(len(common)):
+        row = [f"{block}"]
+        for arch in NAMES:
+            values = 100 * np.array(drop[arch])[:, block]
+            row.append("changes the shape" if np.isnan(values).any() else f"{values.mean():.0f}")
+        rows.append(row)
+    rows.append(["none", *(f"{100 * np.mean(base[arch]):.0f}" for arch in NAMES)])
+    columns = ["block left out", *(f"{name} net, accuracy in %" for name in NAMES.values())]
+    return Table("What a trained net knows without one of its blocks", columns, rows, "Chance is 10 %.")
+
+
+def draw(figure: Any, base: dict[str, list[Any]], drop: dict[str, list[Any]], errors: dict[str, list[Any]]) -> None:
+    """Accuracy without each block, and error against the number of blocks left out (figures 3 and 5 of the paper)."""
+    left, right = figure.subplots(1, 2)
+    for arch, name in NAMES.items():
+        colour, accuracy = COLOURS[arch], np.array(drop[arch])
+        blocks = np.arange(accuracy.shape[1])
+        left.axhline(np.mean(base[arch]), color=colour, ls="--", lw=1, label=f"{name} net, whole")
+        left.plot(blocks, accuracy.T, ".", color=colour, ms=4, alpha=0.5)
+        left.plot(blocks, accuracy.mean(axis=0), "o", color=colour, ms=7, label=f"{name} net without the block")
+        curves = np.array(errors[arch])
+        counts = np.arange(curves.shape[1])
+        right.plot(counts, curves.T, "-", color=colour, lw=0.6, alpha=0.5)
+        right.plot(counts, curves.mean(axis=0), "o-", color=colour, label=f"{name} net")
+    left.axhline(CHANCE, color="0.6", lw=1, label="chance")
+    left.set(xlabel="block left out (0 = input side)", ylabel="test accuracy", ylim=(0, 1.02))
+    left.set_title("One block left out (small: seeds)\na plain net cannot lose those that change the shape")
+    left.legend(fontsize=8, loc="center right")
+    right.axhline(1 - CHANCE, color="0.6", lw=1, label="chance")
+    right.set(xlabel="blocks left out at random", ylabel="test error", ylim=(0, 1))
+    right.set_title("Error against the number of blocks left out (thin: seeds)")
+    right.legend(fontsize=8, loc="lower right")
+
+
+EXPERIMENT = Experiment(
+    name="lesions",
+    claim="a trained residual net hardly misses a block, a plain one cannot do without any",
+    prediction="residual: most of the accuracy is kept; plain: most of it is lost (ordering)",
+    source="Veit et al. 2016, figures 3 to 5 (there on CIFAR-10)",
+    ticks=lambda options: 2 * SEEDS,
+    run=run,
+    seconds=28,
+)

@@ -1,0 +1,114 @@
+"""What a recording keeps of a step, and its steps as arrays.
+
+By step and block:
+    forward_norm, forward_mean, forward_variance      of the block's output, over the whole batch
+    backward_norm, backward_mean, backward_variance   of the loss's gradient there
+    dead_fraction         share of units whose output is 0 for the whole batch: channels of (N, C, H, W), else entries
+                          of the last axis. After a ReLU these are the units that pass no gradient
+    activation_histogram  share of the output's elements in bins of standard deviations from its mean
+    gradient_histogram    share of the gradient's elements in bins of log10 |g|; exact zeros are in none
+By step and residual connection, where its routes rejoin:
+    skip_norm, branch_norm, gate_norm    of what each route brings (a gate: `nn.Highway`)
+    skip_share, branch_share             that norm relative to the sum of the routes' norms
+    route_cosine                         between what the skip and what the branch brings
+By step and parameter:
+    weight_norm, gradient_ratio, update_ratio         |w|, |dL/dw| / |w| and |new w - w| / |w|
+
+NaN stands where a thing was not seen in a step. The outer bins are open. Histograms look at 4096 elements where there
+are more, the same ones in every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinyres.flow.instruments import pictures
+from tinyres.flow.instruments.routes import Meeting, share
+from tinyres.flow.instruments.statistics import LOG_EDGES, SCORE_EDGES, Summary
+from tinyres.flow.instruments.updates import Updates
+from tinyres.flow.measurement import Measurement
+from tinyres.tensor import Array
+
+COST = "a recorded step: about 1.5 ordinary ones; no fusion, and two passes over each block's output and gradient"
+
+
+@dataclass
+class Step:
+    """One recorded step: numbers only, besides the weights as they were, until the next step begins."""
+
+    number: int
+    updates: Updates
+    forward: dict[str, Summary] = field(default_factory=dict)
+    backward: dict[str, Summary] = field(default_factory=dict)
+    routes: dict[str, Meeting] = field(default_factory=dict)
+    not_finite: str | None = None  # what was met first
+
+    def __post_init__(self) -> None:
+        bad = next((name for name, norm in self.updates.before.items() if not np.isfinite(norm)), None)
+        self.not_finite = None if bad is None else f"the weight {bad}"
+
+    def check(self, found: Summary, where: str) -> None:
+        if self.not_finite is None and not np.isfinite(found.mean):
+            self.not_finite = where
+
+    def settle(self) -> None:
+        """The update is over: keep its size and let go of the old weights."""
+        self.updates.settle()
+
+
+def collect(steps: list[Step], blocks: list[str], not_finite: str | None) -> Measurement:
+    """The steps as one `Measurement`."""
+    residuals = list(dict.fromkeys(name for step in steps for name in step.routes))
+    parameters = list(dict.fromkeys(name for step in steps for name in step.updates.before))
+
+    def table(names: list[str], row: Callable[[Step], dict[str, Any]]) -> Array:
+        rows = [row(step) for step in steps]
+        return np.array([[found.get(name, np.nan) for name in names] for found in rows]).reshape(len(steps), len(names))
+
+    def summaries(which: str, field_name: str) -> Array:
+        return table(blocks, lambda s: {n: getattr(summary, field_name) for n, summary in getattr(s, which).items()})
+
+    def histograms(which: str, bins: int) -> Array:
+        nothing = np.full(bins, np.nan)
+        seen = [getattr(step, which) for step in steps]
+        return np.array([[s[n].histogram if n in s else nothing for n in blocks] for s in seen])
+
+    arrays = {
+        f"{way}_{what}": summaries(way, what)
+        for way in ("forward", "backward")
+        for what in ("norm", "mean", "variance")
+    }
+    arrays["dead_fraction"] = summaries("forward", "dead")
+    axes: dict[str, tuple[str, ...]] = dict.fromkeys(arrays, ("step", "block"))
+    for name, way, edges in (("activation", "forward", SCORE_EDGES), ("gradient", "backward", LOG_EDGES)):
+        arrays[f"{name}_histogram"] = histograms(way, len(edges) - 1)
+        axes[f"{name}_histogram"] = ("step", "block", f"{name}_bin")
+        arrays[f"{name}_edges"], axes[f"{name}_edges"] = edges, (f"{name}_edge",)
+    routes: dict[str, Callable[[Meeting], float]] = {
+        "skip_norm": lambda m: m.skip,
+        "branch_norm": lambda m: m.branch,
+        "gate_norm": lambda m: m.gate,
+        "skip_share": lambda m: share(m.skip, m),
+        "branch_share": lambda m: share(m.branch, m),
+        "route_cosine": lambda m: m.cosine,
+    }
+    for name, of in routes.items():
+        arrays[name] = table(residuals, lambda s, of=of: {n: of(m) for n, m in s.routes.items()})  # type: ignore[misc]
+        axes[name] = ("step", "residual")
+    arrays["weight_norm"] = table(parameters, lambda s: s.updates.before)
+    arrays["gradient_ratio"] = table(parameters, lambda s: s.updates.gradient_ratios())
+    arrays["update_ratio"] = table(parameters, lambda s: s.updates.update_ratios())
+    axes |= dict.fromkeys(["weight_norm", "gradient_ratio", "update_ratio"], ("step", "parameter"))
+    labels: dict[str, list[Any]] = {
+        "step": [step.number for step in steps],
+        "block": blocks,
+        "residual": residuals,
+        "parameter": parameters,
+    }
+    return Measurement(
+        "record", arrays, axes, COST, lambda figure, found: pictures.history(figure, found, not_finite), labels
+    )

@@ -1,0 +1,242 @@
+"""Lesions: leave out blocks of a trained net, or exchange two, and see what it still knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from tinyres import nn, ops
+from tinyres.context import context, no_grad
+from tinyres.data import DataLoader, Dataset
+from tinyres.flow.measurement import Measurement
+from tinyres.tensor import Array
+
+Forward = Callable[..., Any]
+Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # {block: shapes of one sample's input and output}
+
+
+def blocks_of(model: nn.Module) -> list[str]:
+    """What a lesion can hit: the dotted names of all `nn.Residual`, or without any, the children of `model.blocks`.
+
+    Raises:
+        ValueError: the model has neither.
+    """
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Residual)]
+    blocks = getattr(model, "blocks", None)
+    if not names and isinstance(blocks, nn.Module):
+        names = [f"blocks.{name}" for name, _ in blocks.named_children()]
+    if not names:
+        raise ValueError(
+            f"lesion: {type(model).__name__} has neither residual connections (nn.Residual) nor .blocks; "
+            "name the modules to leave out: blocks=['0', '2']"
+        )
+    return names
+
+
+@contextmanager
+def dropped(model: nn.Module, blocks: Iterable[str]) -> Iterator[nn.Module]:
+    """Inside the `with` block, y = shortcut(x) for the residual connections named, and y = x for any other module.
+
+    The shortcut of a residual connection that changes the shape stays as it is (its projection or padding). A plain
+    block that changes the shape cannot be left out: calling the model then raises in the layer behind it.
+
+    Raises:
+        ValueError: the model has no module of that name.
+    """
+    modules = _modules(model, blocks)
+    with _replaced({module: _bypass(module) for module in modules.values()}):
+        yield model
+
+
+@contextmanager
+def swapped(model: nn.Module, first: str, second: str) -> Iterator[nn.Module]:
+    """Inside the `with` block, each of two blocks stands in the other's place.
+
+    Raises:
+        ValueError: the model has no module of that name, or one block is inside the other.
+    """
+    if _nested(first, second):
+        raise ValueError(f"swapped: two blocks beside each other are needed, got {first!r} and {second!r}")
+    a, b = (_modules(model, [name])[name] for name in (first, second))
+    with _replaced({a: b.forward, b: a.forward}):
+        yield model
+
+
+def evaluate(
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    loss: Callable[[Any, Any], Any] = ops.cross_entropy,
+    batch_size: int = 256,
+) -> tuple[float, float]:
+    """Mean loss over the samples and the share of right answers (NaN where there are no classes), in evaluation mode.
+
+    Unrecorded and unwatched; each module has its own mode back afterwards.
+    """
+    modes = {module: module.training for module in model.modules()}
+    total, right = 0.0, 0
+    model.eval()
+    try:
+        with no_grad(), context(observers=()):
+            for x, target in DataLoader(dataset, batch_size):
+                y = model(x)
+                total += loss(y, target).item() * len(x)
+                if dataset.classes is not None:
+                    right += int((y.numpy().argmax(axis=1) == target.numpy()).sum())
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return total / len(dataset), right / len(dataset) if dataset.classes is not None else np.nan
+
+
+def lesion(
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    blocks: list[str] | None = None,
+    swap: bool = False,
+    loss: Callable[[Any, Any], Any] = ops.cross_entropy,
+    batch_size: int = 256,
+) -> Measurement:
+    """Leave out each block in turn and evaluate; with `swap`, exchange each two of equal shapes, too.
+
+    A residual connection is replaced by its shortcut, F(x) + x by x; any other block by the identity, where shapes
+    allow it. Everything runs in evaluation mode, without gradients; afterwards the model is as it was,
+    whatever happens.
+    Veit et al. 2016, "Residual networks behave like ensembles of relatively shallow networks", sections 4.1 and 4.3.
+
+    Args:
+        dataset: what to evaluate on; accuracy is measured where it has classes.
+        blocks: dotted names of modules; default: all `nn.Residual`, or else the children of `model.blocks`.
+        loss: loss(outputs, targets), a mean over samples.
+
+    Returns:
+        Numbers: `base_loss`, `base_accuracy`. Over blocks: `drop_loss`, `drop_accuracy`, NaN for a plain block that
+        changes the shape. Over pairs: `swap_loss`, `swap_accuracy`.
+
+    Raises:
+        ValueError: there are no blocks, or none of that name; or none can be left out.
+        FloatingPointError: the whole model's loss is not finite.
+    """
+    modules = _modules(model, blocks_of(model) if blocks is None else blocks)
+    names = list(modules)
+
+    def judge() -> tuple[float, float]:
+        return evaluate(model, dataset, loss=loss, batch_size=batch_size)
+
+    shapes: Shapes = {}
+    with _replaced({module: _noting(name, module, shapes) for name, module in modules.items()}):
+        base = judge()
+    if not np.isfinite(base[0]):
+        raise FloatingPointError(
+            f"lesion: the loss of the whole model is {base[0]}, so there is nothing to compare with; "
+            "look for NaN or infinity in its weights"
+        )
+    fits = [n for n in names if n in shapes and (isinstance(modules[n], nn.Residual) or _keeps(shapes[n]))]
+    if not fits:
+        raise ValueError(f"lesion: none of {', '.join(names)} can be left out: each changes its input's shape")
+    drops = np.full((len(names), 2), np.nan)
+    for name in fits:
+        with dropped(model, [name]):
+            drops[names.index(name)] = judge()
+    pairs = [(a, b) for a, b in combinations(names, 2) if swap and _alike(a, b, shapes)]
+    swaps = np.full((len(pairs), 2), np.nan)
+    for i, (a, b) in enumerate(pairs):
+        with swapped(model, a, b):
+            swaps[i] = judge()
+    arrays: dict[str, Array] = {}
+    axes: dict[str, tuple[str, ...]] = {}
+    for column, what in enumerate(["loss", "accuracy"] if dataset.classes is not None else ["loss"]):
+        arrays |= {f"base_{what}": np.array(base[column]), f"drop_{what}": drops[:, column]}
+        axes |= {f"base_{what}": (), f"drop_{what}": ("block",)}
+        if swap:
+            arrays[f"swap_{what}"], axes[f"swap_{what}"] = swaps[:, column], ("pair",)
+    labels = {"block": names, "pair": [f"{a} and {b}" for a, b in pairs]}
+    cost = f"{1 + len(fits) + len(pairs)} evaluations of the data set, no backward pass"
+    return Measurement("lesions", arrays, axes, cost, draw, labels)
+
+
+# -- what stands in a block's place ----------------------------------------------------------------------------------
+def _modules(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
+    known, names = dict(model.named_modules()), list(names)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        some = ", ".join(sorted(known.keys() - {""})[:12])
+        raise ValueError(f"lesion: no modules called {unknown}; name modules of the model, such as {some}")
+    return {name: known[name] for name in names}
+
+
+def _keeps(shapes: tuple[Any, Any]) -> bool:
+    return bool(shapes[0] == shapes[1])
+
+
+def _alike(a: str, b: str, shapes: Shapes) -> bool:
+    return a in shapes and shapes[a] == shapes.get(b) and not _nested(a, b)
+
+
+def _nested(a: str, b: str) -> bool:
+    return f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")
+
+
+@contextmanager
+def _replaced(forwards: Mapping[nn.Module, Forward]) -> Iterator[None]:
+    """Give modules another `forward` for a while: the instance's hides the class's."""
+    before = {module: vars(module).get("forward") for module in forwards}
+    for module, forward in forwards.items():
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module, own in before.items():
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
+
+
+def _bypass(module: nn.Module) -> Forward:
+    """What is left of the block, with the arguments that a caller may hand along (see `nn.followed`)."""
+    shortcut = module.shortcut if isinstance(module, nn.Residual) else None
+
+    def forward(x: Any, residual: Any = None, relu: bool = False) -> Any:
+        y = x if shortcut is None else shortcut(x)
+        if residual is not None:
+            y = y + residual
+        return ops.relu(y) if relu else y
+
+    return forward
+
+
+def _noting(name: str, module: nn.Module, shapes: Shapes) -> Forward:
+    forward = module.forward
+
+    def noting(x: Any, *args: Any, **kwargs: Any) -> Any:
+        y = forward(x, *args, **kwargs)
+        shapes[name] = tuple(x.shape[1:]), tuple(y.shape[1:])
+        return y
+
+    return noting
+
+
+def draw(figure: Any, found: Measurement) -> None:
+    """Accuracy (or loss) after each lesion, against the whole model's."""
+    what = "accuracy" if "base_accuracy" in found else "loss"
+    kinds = [kind for kind in ("drop", "swap") if f"{kind}_{what}" in found]
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0], kinds, strict=True):
+        values, names = found[f"{kind}_{what}"], found.labels["block" if kind == "drop" else "pair"]
+        axes.axhline(float(found[f"base_{what}"]), color="0.6", lw=1, label="the whole net")
+        axes.plot(np.arange(len(values)), values, "o", color="C0", ms=5, label="with the lesion")
+        if len(names) <= 30:
+            axes.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=6)
+        axes.set_title("One block left out" if kind == "drop" else "Two blocks exchanged")
+        axes.set(xlabel="blocks", ylabel=what)
+        if what == "accuracy":
+            axes.set_ylim(0, 1.02)
+        axes.legend(fontsize=8)
+
+
+__all__ = ["blocks_of", "dropped", "evaluate", "lesion", "swapped"]

@@ -1,0 +1,124 @@
+"""The gradient noise scale: from which batch size on a larger batch brings little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import nn
+from tinyres.backend import to_device
+from tinyres.context import context
+from tinyres.data import Dataset
+from tinyres.flow.measurement import Measurement
+from tinyres.tensor import Array, Tensor
+
+
+def gradient_noise_scale(
+    model: nn.Module,
+    loss: Callable[[Any, Any], Tensor],
+    data: Dataset | tuple[Any, Any],
+    *,
+    small: int = 8,
+    big: int = 128,
+    batches: int = 8,
+    rng: np.random.Generator | int = 0,
+) -> Measurement:
+    """B = tr(Sigma) / |G|^2: the batch size at which noise and signal of the gradient are equally large.
+
+    Sigma is the covariance of one sample's gradient and G its mean. From |G_b|^2 of small batches and |G_B|^2 of the
+    big ones that they make up, without bias,
+
+        |G|^2 = (B |G_B|^2 - b |G_b|^2) / (B - b),    tr(Sigma) = (|G_b|^2 - |G_B|^2) / (1/b - 1/B)
+
+    McCandlish et al. 2018, "An empirical model of large-batch training", appendix A.1. The data are taken for a sample
+    of what they were drawn from, and big batches go through them without repetition as long as they last. In training
+    mode batch norm couples the samples of a small batch; the figures then are those of training at that batch size.
+
+    Args:
+        model: left as it was, `.grad` and running statistics included.
+        loss: loss(model(x), target), a mean over the samples.
+        data: a Dataset, or (x, target) as arrays.
+        small, big: b and B, samples; b divides B.
+        batches: how many big batches.
+        rng: of the order of the samples.
+
+    Returns:
+        noise_scale, in samples: infinite where |G|^2 came out at 0 or below, which says that the batches cannot tell G
+        from 0; noise tr(Sigma) and signal |G|^2 with noise_error and signal_error, one standard error over the big
+        batches (NaN with one); and small_square, big_square (batch,), what they were made from.
+
+    Raises:
+        ValueError: sizes that do not fit each other or the data, or a loss that is not one number.
+    """
+    inputs, targets = (data.inputs, data.targets) if isinstance(data, Dataset) else map(np.asarray, data)
+    if not 1 <= small < big or big % small or batches < 1:
+        raise ValueError(
+            "gradient_noise_scale: small must divide a larger big, and batches be at least 1; "
+            f"got small={small}, big={big}, batches={batches}"
+        )
+    if big > len(inputs) or len(inputs) != len(targets):
+        raise ValueError(
+            f"gradient_noise_scale: big={big} needs as many samples, got {len(inputs)} inputs and {len(targets)} "
+            "targets; lower big"
+        )
+    rng = np.random.default_rng(rng)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    order: list[int] = []
+    squares = np.empty((batches, 2))
+    for k in range(batches):
+        if len(order) < big:
+            order = rng.permutation(len(inputs)).tolist()
+        chosen, order = np.array(order[:big]).reshape(-1, small), order[big:]
+        parts = [_gradient(model, loss, parameters, inputs[part], targets[part]) for part in chosen]
+        mean = sum(parts) / len(parts)
+        squares[k] = np.mean([part @ part for part in parts]), mean @ mean
+    signals = (big * squares[:, 1] - small * squares[:, 0]) / (big - small)
+    noises = (squares[:, 0] - squares[:, 1]) / (1 / small - 1 / big)
+    signal, noise = signals.mean(), noises.mean()
+    found = {
+        "noise_scale": noise / signal if not signal <= 0 else np.inf,
+        "noise": noise,
+        "signal": signal,
+        "noise_error": _standard_error(noises),
+        "signal_error": _standard_error(signals),
+        "small_square": squares[:, 0],
+        "big_square": squares[:, 1],
+    }
+    arrays = {name: np.asarray(value) for name, value in found.items()}
+    axes: dict[str, tuple[str, ...]] = {name: ("batch",) * value.ndim for name, value in arrays.items()}
+    cost = f"{batches * (big // small)} forward and backward passes of {small} samples"
+    return Measurement("gradient noise scale", arrays, axes, cost, lambda figure, m: _draw(figure, m, small, big))
+
+
+def _gradient(model: nn.Module, loss: Any, parameters: list[nn.Parameter], x: Array, target: Array) -> Array:
+    with context(replaying=True, recording=True):
+        value = loss(model(tr.tensor(x)), target)
+        if value.size != 1:
+            raise ValueError(f"gradient_noise_scale: the loss must be one number, got shape {value.shape}; take a mean")
+        found = tr.grad(value, parameters, allow_unused=True)
+    parts = [to_device(g.data, "cpu").ravel() for g in found if g is not None]
+    return np.concatenate(parts).astype("float64")
+
+
+def _standard_error(values: Array) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+
+def _draw(figure: Any, found: Measurement, small: int, big: int) -> None:
+    axes = figure.subplots()
+    signal, noise, scale = (float(found[name]) for name in ("signal", "noise", "noise_scale"))
+    largest = max(big, scale) if np.isfinite(scale) else big
+    sizes = np.geomspace(1, 10 * largest, 200)
+    axes.loglog(sizes, signal + noise / sizes, color="black", label="|G|² + tr Σ / batch size")
+    axes.loglog(sizes, noise / sizes, "--", color="tab:red", label="tr Σ / batch size: noise")
+    if signal > 0:
+        axes.axhline(signal, ls="--", color="tab:green", label="|G|²: signal")
+        axes.axvline(scale, color="grey", lw=0.8)
+    for size, name in ((small, "small_square"), (big, "big_square")):
+        axes.plot(np.full(len(found[name]), size), found[name], "o", ms=4, alpha=0.6, color="tab:blue")
+        axes.plot(size, found[name].mean(), "D", color="tab:blue", label=f"measured, batches of {size}")
+    axes.set(xlabel="batch size", ylabel="squared norm of the gradient", title=f"noise scale: {scale:.3g} samples")
+    axes.legend()

@@ -1,0 +1,169 @@
+"""The gradient of a residual net as a sum over path lengths, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tinyres.autograd import Arrays, grad, walk
+from tinyres.context import context
+from tinyres.flow.measurement import Measurement
+from tinyres.flow.theory.path_lengths import tilted
+from tinyres.node import Node
+from tinyres.tensor import Array, Tensor, raw
+
+Terms = dict[int, Any]  # {number of branches passed: what came that way}
+
+
+class Lengths:
+    """The algebra of polynomials in z, {k: coefficient of z^k}; passing a residual branch multiplies by z."""
+
+    arrays = Arrays()
+
+    def add(self, total: Terms, contribution: Terms, fresh: bool) -> Terms:
+        both = {k: self._sum(total[k], contribution[k]) for k in total.keys() & contribution.keys()}
+        return total | contribution | both
+
+    def apply(self, rule: Any, cotangent: Terms) -> Terms:
+        return {k: rule(g) for k, g in cotangent.items()}
+
+    def edge(self, consumer: Node, arg_index: int, contribution: Terms) -> Terms:
+        # Every way but the skip's: a gate's, too, and a batch norm's own weight where the sum is inside its operation.
+        if consumer.roles is None or consumer.roles[arg_index] == "skip":
+            return contribution
+        return {k + 1: g for k, g in contribution.items()}
+
+    def _sum(self, a: Any, b: Any) -> Any:
+        return self.arrays.add(a, b, False)
+
+
+class Counts(Lengths):
+    """The same with the number 1 in place of every derivative: it counts the ways through the graph."""
+
+    def apply(self, rule: Any, cotangent: Terms) -> Terms:
+        return cotangent
+
+    def _sum(self, a: int, b: int) -> int:
+        return a + b
+
+
+def paths(
+    output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = None, *, keep_terms: bool = False
+) -> Measurement:
+    """Split the gradient at `inputs` by the number of residual branches that its parts came through.
+
+        gradient = sum_k term_k,    term_k: the paths through exactly k branches
+
+    One backward pass whose cotangents are polynomials in z: a branch multiplies by z, so that the coefficient of z^k
+    is term_k. Branches are known by the roles that `nn.Residual` and its relatives give the arguments of their sum; the
+    way through a gate counts as one through a branch. Nothing is sampled, cut off or freed.
+    Veit et al. 2016, "Residual networks behave like ensembles of relatively shallow networks".
+
+    Args:
+        output: a loss, or any result.
+        inputs: what to differentiate by: an input, parameters, any intermediate result. Several count as one vector.
+        grad_output: the cotangent of output; may be left out if that has one element.
+        keep_terms: give the terms themselves, too.
+
+    Returns:
+        Arrays over the length k = 0 ... L: `norm` |term_k|; `projection` <term_k, gradient> / |gradient|^2, which
+        sums to 1; `share` |term_k|^2 / sum_j |term_j|^2; `count` and `count_share`, the ways through the graph and
+        their share of all ways, C(L, k) and C(L, k) / 2^L for a chain of L blocks with one way through each branch;
+        `tilted`, proportional to count_k r^k with the share's mean; `terms`, (L + 1, *shape of the input), or
+        (L + 1, entries of all) if there are several. Numbers: `mean_length` of the share, `gradient_norm`.
+
+    Raises:
+        ValueError: there is no residual connection between inputs and output.
+        FloatingPointError: a term is not finite.
+        RuntimeError: as `tr.grad`.
+    """
+    targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    (seed,) = grad(output, output, grad_output, retain_graph=True)
+    with context(observers=(), anomaly=None):  # they expect arrays
+        counted = walk(output, targets, Counts(), {0: 1})
+        _check_routes(counted)
+        found = walk(output, targets, Lengths(), {0: raw(seed)})
+    length = 1 + max(k for terms in found for k in terms)
+    flat = np.concatenate([_stack(terms, target, length) for terms, target in zip(found, targets, strict=True)], axis=1)
+    finite = np.isfinite(flat).all(axis=1)
+    if not finite.all():
+        raise FloatingPointError(
+            f"paths: the gradient through {int(np.argmin(finite))} branches holds NaN or infinity; "
+            "run the forward and backward pass inside tr.detect_anomaly() to see which operation made the first"
+        )
+    total = flat.sum(axis=0)
+    norm, whole = np.array([_norm(term) for term in flat]), _norm(total)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a gradient of zeros has no shares: NaN
+        energy = (norm / norm.max()) ** 2
+        share, projection = energy / energy.sum(), (flat / whole) @ (total / whole)
+    ways = [sum(c.get(k, 0) for c in counted) for k in range(length)]
+    mean = float(share @ np.arange(length))
+    arrays = {
+        "norm": norm,
+        "projection": projection,
+        "share": share,
+        "count": np.array([float(n) if n.bit_length() < 1024 else np.inf for n in ways]),
+        "count_share": np.array([n / sum(ways) for n in ways]),
+        "tilted": tilted(ways, mean) if np.isfinite(mean) else np.full(length, np.nan),
+        "mean_length": np.array(mean),
+        "gradient_norm": np.array(whole),
+    }
+    axes = {name: ("length",) * array.ndim for name, array in arrays.items()}
+    if keep_terms:
+        arrays["terms"] = flat.reshape(length, *targets[0].shape) if len(targets) == 1 else flat
+        axes["terms"] = ("length", *(f"axis {a}" for a in range(arrays["terms"].ndim - 1)))
+    cost = f"each rule runs once a length that reaches it: about {length // 2 + 1} backward passes, at most {length}"
+    return Measurement("path lengths", arrays, axes, cost, draw, {"length": list(range(length))})
+
+
+def _check_routes(counted: tuple[Terms | None, ...]) -> None:
+    unused = [i for i, terms in enumerate(counted) if terms is None]
+    if unused:
+        raise RuntimeError(f"paths: the output does not depend on inputs[{unused[0]}]; leave that out")
+    if not any(k for terms in counted for k in terms or ()):
+        raise ValueError(
+            "paths: there is no residual connection between inputs and output, so that all paths have length 0; build "
+            "the blocks of nn.Residual, and differentiate by something below them, such as the model's input"
+        )
+
+
+def _stack(terms: Terms, target: Tensor, length: int) -> Array:
+    """(length, entries): the coefficients as the rows of a matrix; a sum of many parts deserves float64."""
+    rows = np.zeros((length, target.size))
+    for k, term in terms.items():
+        rows[k] = _host(term).ravel()
+    return rows
+
+
+def _norm(vector: Array) -> float:
+    """|vector|, where squares would overflow or vanish, too: gradients explode here."""
+    peak = float(np.abs(vector).max(initial=0))
+    return peak * float(np.linalg.norm(vector / peak)) if peak else 0.0
+
+
+def _host(array: Any) -> Array:
+    return np.asarray(array.get() if hasattr(array, "get") else array)  # CuPy arrays come by `get` only
+
+
+def draw(figure: Any, found: Measurement) -> None:
+    """The share of each length beside the number of its paths, and norms with projections."""
+    left, right = figure.subplots(1, 2)
+    k = np.arange(len(found["share"]))
+    left.plot(k, found["count_share"], "-", color="0.6", label="number of paths")
+    left.plot(k, found["tilted"], "-", color="C0", lw=1, label="number of paths × rᵏ")
+    left.plot(k, found["share"], "o", color="C0", ms=4, label="squared gradient, measured")
+    left.set(xlabel="residual branches on the path", ylabel="share of all lengths")
+    left.set_title(f"The gradient comes by paths of mean length {float(found['mean_length']):.2f}")
+    left.legend(fontsize=8)
+    right.semilogy(k, np.where(found["norm"] > 0, found["norm"], np.nan), "o", color="C0", ms=4, label="|term|")
+    whole = float(found["gradient_norm"])
+    right.axhline(whole, color="0.6", lw=1, label="|gradient|, the sum of all terms")
+    right.set(xlabel="residual branches on the path", ylabel="norm")
+    right.set_title("How much each length brings")
+    right.margins(y=0.1)
+    right.legend(fontsize=8, loc="lower left")
+
+
+__all__ = ["Counts", "Lengths", "paths"]

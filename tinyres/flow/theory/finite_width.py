@@ -1,0 +1,40 @@
+"""Closed forms: log |J^T u|² of random nets that are not infinitely wide.
+
+Hanin 2018, "Which neural net architectures give rise to exploding and vanishing gradients?"; Hanin & Nica 2018,
+"Products of many large random matrices and gradients in deep neural networks".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SPREAD = {"ReLU": 5, "linear": 2}  # n times the variance that a layer of n units adds to log |J^T u|²
+GAIN = {"ReLU": 2, "linear": 1}  # n times the variance of the weights that keeps E |J^T u|² at 1
+
+
+def leading(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
+    """Mean and variance to leading order in 1/width: -s beta / 2 and s beta, with beta = depth / width, s = SPREAD."""
+    spread = SPREAD[kind] * depth / width
+    return -spread / 2, spread
+
+
+def exact(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
+    """Mean and variance at any width.
+
+    Flipping signs of the Gaussian weights shows that the masks may be taken as fair coins that know nothing of the
+    weights (Hanin & Nica 2018). Each layer then multiplies |J^T u|² by an independent (2/n) chi²_K with
+    K ~ Binomial(n, 1/2), without ReLU by (1/n) chi²_n. And E log chi²_k = psi(k/2) + log 2, Var log chi²_k = psi'(k/2).
+    That all masks are closed at once (probability 2^-n a layer) is left out.
+    """
+    from scipy.special import digamma, polygamma
+    from scipy.stats import binom
+
+    if kind == "linear":
+        mean, variance = digamma(width / 2) + np.log(2 / width), polygamma(1, width / 2)
+    else:
+        open_units = np.arange(1, width + 1)
+        weight = binom.pmf(open_units, width, 0.5)
+        means = digamma(open_units / 2) + np.log(4 / width)
+        mean = weight @ means
+        variance = weight @ (polygamma(1, open_units / 2) + (means - mean) ** 2)
+    return float(depth * mean), float(depth * variance)
