@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tinyres.flow.theory import mean_field
 from tinyres.flow.experiments.laws.e02_depth import SETTINGS
+from tinyres.flow.theory import mean_field
 
 KNOWN = {  # s_w^2: (q*, chi, depth scale)
     0.5: (0.0876, 0.4320, 1.19),

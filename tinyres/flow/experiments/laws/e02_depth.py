@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow.theory import mean_field
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.flow.theory import mean_field
 
 WIDTH, DEPTH, BATCH, SEEDS = 512, 40, 8, 5
 SOURCE = "Poole et al. 2016; Schoenholz et al. 2017"
@@ -96,7 +96,7 @@ def run(options: Options, tick: Tick) -> Result:
         expected = np.log(setting.chi)
         tolerance = max(0.01 + 0.03 * abs(expected), 3 * error)
         laws.append(Law(f"{setting.name}: ln χ", slope, expected, tolerance, "asymptotic", SOURCE))
-    note = "ln of the squared gradient's factor a layer; s_w²: the variance of the weights times the width; s_b² = 0.05 (tanh)."
+    note = "ln of the squared gradient's factor a layer; s_w²: variance of the weights times the width; tanh: s_b² = 0.05."
     return Result(laws, figures={"": lambda figure: draw(figure, logs)}, note=note)
 
 

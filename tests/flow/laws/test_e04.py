@@ -1,0 +1,59 @@
+"""E4: batch norm's laws hold, and are broken by what they are about."""
+
+import pytest
+
+import tinyres as tr
+from tinyres.autograd.primitive import Primitive
+from tinyres.flow.experiments import Options
+from tinyres.flow.experiments.laws import e04_batch_norm as e04
+from tinyres.flow.theory import normalised
+
+
+def nothing() -> None:
+    pass
+
+
+def test_every_law_holds():
+    ticks = []
+    result = e04.run(Options(), lambda: ticks.append(1))
+    assert len(result.laws) == 8
+    assert [law.name for law in result.laws if not law.ok] == []
+    assert len(ticks) == e04.EXPERIMENT.ticks(Options())
+    assert [row[0] for row in result.tables[0].rows] == ["10", "27", "54"]
+    # an exponential and a power part company: from 10 to 54 blocks one grows ten million times, the other ten times
+    plain, one, two = (result.data["log_ratio"][case] for case in ("plain", "1", "2"))
+    assert plain[-1] > two[-1] > one[-1]
+    assert plain[10] < two[10]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(e04, "SEEDS", 2)
+
+
+def test_the_laws_notice_that_batch_norm_is_missing(monkeypatch, few):
+    monkeypatch.setattr(e04, "layer", lambda x, w: (tr.relu(x) * e04.HE) @ w)
+    assert not any(law.ok for law in e04.run(Options(), nothing).laws)
+
+
+def test_the_laws_notice_a_wrong_rule(monkeypatch, few):
+    """Three per cent of each layer's gradient are lost: 6 % of its square, and a power that is 6 % smaller."""
+    lossy = Primitive(lambda x: x)
+    lossy.vjp(x=lambda g: 0.97 * g)
+    right = e04.layer
+    monkeypatch.setattr(e04, "layer", lambda x, w: lossy(right(x, w)))
+    failed = {law.name for law in e04.run(Options(), nothing).laws if not law.ok}
+    assert "E4 plain BN + ReLU: gain a layer" in failed
+    assert "E4 BN residual, one layer a branch: gain of 40 blocks" in failed
+    assert "E4 BN residual, two layers a branch: gain of 40 blocks" in failed
+
+
+def test_closed_forms():
+    assert normalised.plain_gain() == pytest.approx(1.46694, abs=1e-5)
+    assert normalised.residual_gains(40, 1)[-1] == pytest.approx(111.9, abs=0.05)
+    assert normalised.residual_gains(40, 2)[-1] == pytest.approx(727, abs=0.5)
+    assert [normalised.residual_power(layers) for layers in (1, 2)] == pytest.approx([1.467, 2.152], abs=5e-4)
+    assert [normalised.scaled_gain(m) for m in (0.5, 0.5**0.5, 0.9)] == pytest.approx(
+        [1.3502, 1.2335, 1.0887], abs=5e-5
+    )
+    assert list(normalised.residual_gains(0)) == [1.0]

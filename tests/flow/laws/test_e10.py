@@ -1,0 +1,58 @@
+"""Through time: the laws hold, and notice a wrong rate, a broken bound and a leaking cell."""
+
+import numpy as np
+import pytest
+
+from tinyres import nn
+from tinyres.flow.experiments import EXPERIMENTS, Options
+from tinyres.flow.experiments.laws import e10_through_time as e10
+from tinyres.flow.theory import recurrent
+
+OPTIONS = Options()
+
+
+def failures():
+    return [law.name for law in e10.run(OPTIONS, lambda: None).laws if not law.ok]
+
+
+def test_every_law_holds():
+    ticks = []
+    result = EXPERIMENTS["E10"].run(OPTIONS, lambda: ticks.append(1))
+    assert [law.name for law in result.laws if not law.ok] == []
+    assert len(ticks) == e10.EXPERIMENT.ticks(OPTIONS)
+
+
+def test_published_figures_of_the_lstm():
+    assert [round(recurrent.half_life(b), 2) for b in e10.FORGET] == [1.0, 2.21, 5.46, 103.22]
+    assert recurrent.cell_path(0, 100) == pytest.approx(7.9e-31, rel=0.01)
+    assert recurrent.cell_path(5, 100) == pytest.approx(0.511, rel=0.001)
+
+
+def test_the_matrix_is_normal_and_has_its_radius():
+    w = e10.normal_matrix(0.9, np.random.default_rng(0))
+    assert np.abs(w @ w.T - w.T @ w).max() < 1e-14
+    assert np.abs(np.linalg.eigvals(w)).max() == pytest.approx(0.9, abs=1e-12)
+
+
+def test_a_rate_that_is_three_per_cent_off_is_noticed(monkeypatch):
+    matrix = e10.normal_matrix
+    monkeypatch.setattr(e10, "normal_matrix", lambda radius, rng: 1.03 * matrix(radius, rng))
+    assert [name for name in failures() if name.startswith("linear")] == failures()
+    assert len(failures()) == len(e10.RADII)
+
+
+def test_a_gradient_above_its_bound_is_noticed(monkeypatch):
+    """Bounds of a quarter of the true slope: a sigmoid's gamma for tanh."""
+    monkeypatch.setitem(recurrent.STEEPEST, "tanh", 0.25)
+    assert [name[:4] for name in failures()] == ["tanh", "tanh"]
+
+
+def test_a_cell_that_leaks_is_noticed(monkeypatch):
+    forward = nn.LSTMCell.forward
+
+    def leaking(self, x, state=None):
+        h, c = forward(self, x, state)
+        return h, c * (1 - 1e-9)
+
+    monkeypatch.setattr(nn.LSTMCell, "forward", leaking)
+    assert sum(name.startswith("LSTM") for name in failures()) >= 4

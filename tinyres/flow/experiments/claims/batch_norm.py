@@ -1,0 +1,190 @@
+"""Popular claim: batch norm is in the residual block against overfitting.
+
+What it does there at first is to make the branch small beside the skip, 1/l in block l, so that deep nets and large
+rates train at all. A better gap to the test set is real, too, and comes second.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import data, nn, optim
+from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.laws import e04_batch_norm as e04
+from tinyres.nn import init
+
+DEPTH, NETS = 40, 3  # of the random nets whose variances are measured
+BLOCKS, WIDTH, BATCH, STEPS, MOMENTUM = (2, 8, 32), 32, 64, 80, 0.9
+RATES: list[float] = [10.0 ** (k / 2) for k in range(1, -7, -1)]  # from 3.2 down to 0.001
+TRAINS = np.log(10) / 4  # a loss that is a quarter of guessing's
+FEW, MATCHED, GAP_SEEDS, AT_MOST = 200, 0.05, 5, 400  # samples, training loss at which to compare, nets, steps
+SOURCE = "De & Smith 2020"
+
+
+def shares(rng: np.random.Generator, *, norm: bool) -> Any:
+    """E F(x)^2 / E x^2 in blocks l = 1 ... DEPTH of x + F(x), F(x) = relu(x) W or relu(BN(x)) W, W ~ N(0, 2/n)."""
+    x = tr.tensor(rng.standard_normal((e04.BATCH, e04.WIDTH)))
+    found = []
+    for _ in range(DEPTH):
+        w = rng.standard_normal((e04.WIDTH, e04.WIDTH))
+        branch = e04.layer(x, w) if norm else (tr.relu(x) * e04.HE) @ w
+        found.append(float((branch.numpy() ** 2).mean() / (x.numpy() ** 2).mean()))
+        x = x + branch
+    return np.array(found)
+
+
+def net(blocks: int, rng: np.random.Generator, *, norm: bool) -> nn.Sequential:
+    """A residual net on the pixels of a digit: blocks x + Linear(relu(BN(x))), with He's weights."""
+
+    def branch() -> nn.Sequential:
+        linear = nn.Linear(WIDTH, WIDTH, rng=rng)
+        init.kaiming_normal_(linear.weight, rng=rng)
+        return nn.Sequential(*([nn.BatchNorm1d(WIDTH)] if norm else []), nn.ReLU(), linear)
+
+    last = [nn.BatchNorm1d(WIDTH)] if norm else []
+    stem = nn.Sequential(nn.Flatten(), nn.Linear(64, WIDTH, rng=rng))
+    return nn.Sequential(stem, *(nn.Residual(branch()) for _ in range(blocks)), *last, nn.Linear(WIDTH, 10, rng=rng))
+
+
+def losses(
+    model: nn.Module, train: data.Dataset, rate: float, steps: int, rng: np.random.Generator, until: float = 0.0
+) -> list[float]:
+    """Training losses, step by step; it stops at a loss below `until`, and where the loss has exploded."""
+    optimizer = optim.SGD(model.parameters(), lr=rate, momentum=MOMENTUM)
+    criterion, found = nn.CrossEntropyLoss(), []
+    for _ in range(steps):
+        chosen = rng.integers(len(train), size=BATCH) if len(train) > FEW else np.arange(len(train))
+        loss = criterion(model(tr.tensor(train.inputs[chosen])), tr.tensor(train.targets[chosen]))
+        found.append(loss.item())
+        if not found[-1] < 10 * (1 + found[0]) or found[-1] < until:  # NaN is not below anything
+            break
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return found
+
+
+def largest_rate(blocks: int, train: data.Dataset, seed: tuple[int, int], *, norm: bool) -> float:
+    """The largest of RATES with which the net trains; 0 if none does."""
+    with np.errstate(all="ignore"):  # exploding is one of the outcomes
+        for rate in RATES:
+            rng = np.random.default_rng(seed)
+            found = losses(net(blocks, rng, norm=norm), train, rate, STEPS, rng)
+            if len(found) == STEPS and np.mean(found[-10:]) < TRAINS:
+                return rate
+    return 0.0
+
+
+def held_out(few: data.Dataset, test: data.Dataset, seed: tuple[int, int], *, norm: bool) -> tuple[float, float]:
+    """Loss and accuracy on test digits of a net of 4 blocks, stopped when its training loss reaches MATCHED."""
+    rng = np.random.default_rng(seed)
+    model = net(4, rng, norm=norm)
+    reached = losses(model, few, 0.01, AT_MOST, rng, MATCHED)[-1]
+    assert reached < MATCHED, f"training loss {reached} after {AT_MOST} steps"
+    model.eval()
+    with tr.no_grad():
+        logits = model(tr.tensor(test.inputs))
+        loss = nn.CrossEntropyLoss()(logits, tr.tensor(test.targets)).item()
+    return loss, float((logits.numpy().argmax(axis=1) == test.targets).mean())
+
+
+def run(options: Options, tick: Tick) -> Result:
+    """Variances at the start, the largest rate at three depths, the gap at one training loss."""
+    share = {}
+    for norm in (True, False):
+        nets = [shares(np.random.default_rng((options.seed, k)), norm=norm) for k in range(NETS)]
+        share[norm] = np.mean(nets, axis=0)
+        tick()
+    split = data.digits(seed=options.seed)
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    for blocks in BLOCKS:
+        for norm in (True, False):
+            rates[norm].append(largest_rate(blocks, split.train, (options.seed, blocks), norm=norm))
+            tick()
+    gaps: dict[bool, Any] = {}
+    for norm in (True, False):
+        seeds = [(options.seed, k) for k in range(GAP_SEEDS)]
+        gaps[norm] = np.array([held_out(split.train[:FEW], split.test, seed, norm=norm) for seed in seeds])
+        tick()
+    block = np.arange(1, DEPTH + 1)
+    deepest = {
+        norm: max([b for b, rate in zip(BLOCKS, found, strict=True) if rate], default=0)
+        for norm, found in rates.items()
+    }
+    gain = float(np.log10(rates[True][1] / max(rates[False][1], RATES[-1])))
+    better = gaps[False][:, 0] - gaps[True][:, 0]
+    error = float(better.std(ddof=1) / np.sqrt(GAP_SEEDS))
+    laws = [
+        Law(
+            "BN: l times the branch's share in block l, mean",
+            float((share[True] * block).mean()),
+            1.0,
+            0.05,
+            "asymptotic",
+            SOURCE,
+        ),
+        Law("no BN: the branch's share, mean over blocks", float(share[False].mean()), 1.0, 0.05, "asymptotic", SOURCE),
+        Law("deepest net that trains, blocks: BN - none", deepest[True] - deepest[False], 0.0, 0.0, "ordering", SOURCE),
+        Law(f"log₁₀ of largest rate, {BLOCKS[1]} blocks: BN - none", gain, 0.9, 0.0, "ordering", SOURCE),
+        shown("test loss at equal training loss: none - BN", float(better.mean()), "by experiment"),
+        shown("its standard error", error, "by experiment"),
+    ]
+    rows = [[(norm and "batch norm") or "none", *(f"{rate:.2g}" if rate else "none trains" for rate in rates[norm]),
+             f"{gaps[norm][:, 0].mean():.3f}", f"{gaps[norm][:, 1].mean():.1%}"] for norm in (True, False)]  # fmt: skip
+    table = Table(
+        "Largest learning rate that trains, and the test set at equal training loss",
+        ["norm", *(f"{blocks} blocks" for blocks in BLOCKS), "test loss", "test accuracy"],
+        rows,
+        f"Digits, SGD with momentum {MOMENTUM}, {STEPS} steps; rates 10^(1/2) ... 10^-3. Test: 4 blocks, {FEW} "
+        f"training digits, each net stopped at training loss {MATCHED}; mean of {GAP_SEEDS} nets.",
+    )
+    note = (
+        "Share: E F(x)² / E x² of block l. At equal training loss the test loss with batch norm is "
+        f"{'lower' if better.mean() > 0 else 'higher'} by {abs(better.mean()):.3f} ± {error:.3f}; but whether a deep "
+        "net trains at all is decided by the share."
+    )
+    return Result(laws, [table], {"": lambda figure: draw(figure, share, rates)}, note=note)
+
+
+def draw(figure: Any, share: dict[bool, Any], rates: dict[bool, list[float]]) -> None:
+    """The branch's share against the block; the largest rate against the depth."""
+    left, right = figure.subplots(1, 2)
+    block = np.arange(1, DEPTH + 1)
+    for k, (norm, line, label) in enumerate(
+        [(True, 1 / block, "batch norm: 1/l"), (False, 1 + 0 * block, "no norm: 1")]
+    ):
+        left.loglog(block, line, "-", color=f"C{k}", lw=1)
+        left.loglog(block, share[norm], "o", color=f"C{k}", ms=4, label=label)
+        trains = [(blocks, rate) for blocks, rate in zip(BLOCKS, rates[norm], strict=True) if rate]
+        right.loglog(*zip(*trains, strict=True), "o-", color=f"C{k}", label=label.split(":")[0])
+        for blocks in set(BLOCKS) - {blocks for blocks, _ in trains}:
+            right.loglog(blocks, RATES[-1], "x", color=f"C{k}", ms=10)
+            right.annotate(
+                "no rate trains", (blocks, RATES[-1]), (8, 10), textcoords="offset points", ha="right", fontsize=8
+            )
+    left.set(xlabel="block l", ylabel="E F(x)² / E x²", title="Branch beside skip (dots measured, lines theory)")
+    right.set(
+        xlabel="blocks",
+        ylabel="largest rate that trains",
+        title="What trains on digits",
+        xticks=BLOCKS,
+        ylim=(5e-4, 10),
+    )
+    right.set_xticks(BLOCKS, [str(blocks) for blocks in BLOCKS])
+    right.minorticks_off()
+    left.legend()
+    right.legend()
+
+
+EXPERIMENT = Experiment(
+    name="claim-batch-norm",
+    claim="'batch norm is in the block against overfitting'",
+    prediction="the branch's share is 1/l with batch norm, 1 without it; deeper nets and larger rates train",
+    source=SOURCE,
+    ticks=lambda options: 2 + 2 * len(BLOCKS) + 2,
+    run=run,
+    seconds=10,
+)

@@ -1,0 +1,98 @@
+"""Popular claim: it is fine to train a classifier on noise whose labels are the argmax of its own output.
+
+The loss falls, since the net grows sure of itself; it learns nothing about the world.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import data, models, nn, optim
+from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
+
+SEEDS, STEPS, BATCH, RATE = 10, 150, 64, 0.1
+SOURCE = "by experiment; chance is one in ten classes"
+
+
+def train(seed: tuple[int, int], split: data.Split, *, real: bool) -> tuple[list[float], float]:
+    """Losses of each step and accuracy on real digits: trained on digits and labels, or on noise and its own argmax."""
+    rng = np.random.default_rng(seed)
+    model = models.mlp(4, 32, in_channels=1, rng=rng)
+    optimizer = optim.SGD(model.parameters(), lr=RATE, momentum=0.9)
+    measure = nn.CrossEntropyLoss()
+    losses = []
+    for _ in range(STEPS):
+        if real:
+            chosen = rng.integers(len(split.train), size=BATCH)
+            x, target = split.train.inputs[chosen], split.train.targets[chosen]
+            logits = model(tr.tensor(x))
+        else:
+            logits = model(tr.tensor(rng.random((BATCH, 1, 8, 8), dtype=np.float32)))
+            target = logits.numpy().argmax(axis=1)
+        loss = measure(logits, tr.tensor(target))
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    with tr.no_grad():
+        answers = model(tr.tensor(split.test.inputs)).numpy().argmax(axis=1)
+    return losses, float((answers == split.test.targets).mean())
+
+
+def run(options: Options, tick: Tick) -> Result:
+    """Ten nets of each kind from the same weights; accuracy on the held-out digits."""
+    split = data.digits(seed=options.seed)
+    losses: dict[bool, list[list[float]]] = {False: [], True: []}
+    scores: dict[bool, list[float]] = {False: [], True: []}
+    for seed in range(SEEDS):
+        for real in (False, True):
+            curve, score = train((options.seed, seed), split, real=real)
+            losses[real].append(curve)
+            scores[real].append(score)
+            tick()
+    own = np.mean(losses[False], axis=0)
+    error = float(np.std(scores[False], ddof=1) / np.sqrt(SEEDS))
+    chance, taught = float(np.mean(scores[False])), float(np.mean(scores[True]))
+    fallen = float(1 - own[-5:].mean() / own[0])
+    laws = [
+        Law("its own argmax on noise: share of the loss that is gone", fallen, 0.9, 0.0, "ordering", SOURCE),
+        Law(
+            "its own argmax on noise: accuracy on real digits", chance, 0.1, max(0.02, 3 * error), "asymptotic", SOURCE
+        ),
+        Law("labels: accuracy on real digits", taught, 0.9, 0.0, "ordering", SOURCE),
+    ]
+    note = (
+        f"Mean of {SEEDS} nets, {STEPS} steps. Own argmax: loss {own[0]:.3f} -> {own[-1]:.4f}, accuracy {chance:.1%} ± "
+        f"{error:.1%} (standard error); it ends by giving one answer to everything. A falling loss shows that "
+        "something is fitted, not what."
+    )
+    return Result(laws, figures={"": lambda figure: draw(figure, losses, scores)}, note=note)
+
+
+def draw(figure: Any, losses: dict[bool, list[list[float]]], scores: dict[bool, list[float]]) -> None:
+    """Losses fall in both cases; accuracy tells them apart."""
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    for k, (real, label) in enumerate([(False, "noise, own argmax"), (True, "digits, labels")]):
+        left.plot(np.mean(losses[real], axis=0), color=f"C{k}", label=label)
+        spread = np.linspace(-0.15, 0.15, SEEDS)
+        right.plot(k + spread, scores[real], "o", color=f"C{k}", ms=5)
+    left.set(xlabel="step", ylabel="training loss", title="Both losses fall")
+    left.legend()
+    right.axhline(0.1, color="k", lw=1, ls="--")
+    right.text(1.45, 0.115, "chance", ha="right")
+    right.set(xticks=[0, 1], xticklabels=["noise, own argmax", "digits, labels"], xlim=(-0.5, 1.5), ylim=(0, 1))
+    right.set(ylabel="accuracy on held-out digits", title="Only one has learned to read")
+
+
+EXPERIMENT = Experiment(
+    name="claim-argmax",
+    claim="'fine to train a classifier on the argmax of its own output, on noise'",
+    prediction="the loss falls; accuracy on real digits stays at chance, 10 %",
+    source=SOURCE,
+    ticks=lambda options: 2 * SEEDS,
+    run=run,
+    seconds=3,
+)
