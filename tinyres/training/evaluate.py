@@ -1,33 +1,46 @@
-"""How good a classifier is."""
+"""How good a model is."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import tinyres as tr
+import numpy as np
+
 from tinyres import data, nn
+from tinyres.context import context, no_grad
 from tinyres.ops.losses import cross_entropy
 
 
 class Score(NamedTuple):
-    """Mean cross-entropy in nats, and the share of right answers."""
+    """The mean loss over the samples, and the share of right answers (NaN where there are no classes)."""
 
     loss: float
     accuracy: float
 
 
-def evaluate(model: nn.Module, dataset: data.Dataset, batch_size: int = 500) -> Score:
-    """Loss and accuracy with running statistics and without dropout; each module is afterwards as it was before."""
+def evaluate(
+    model: nn.Module,
+    dataset: data.Dataset,
+    *,
+    loss: Callable[[Any, Any], Any] = cross_entropy,
+    batch_size: int = 500,
+) -> Score:
+    """Loss and accuracy with running statistics and without dropout, unrecorded and unwatched.
+
+    Each module is afterwards in the mode in which it was. `loss(outputs, targets)` is a mean over samples.
+    """
     modes = [(module, module.training) for module in model.modules()]
-    loss, right = 0.0, 0
+    total, right = 0.0, 0
     model.eval()
     try:
-        with tr.no_grad():
+        with no_grad(), context(observers=()):
             for x, target in data.DataLoader(dataset, batch_size):
-                logits = model(x)
-                loss += cross_entropy(logits, target).item() * len(target.data)
-                right += int((logits.numpy().argmax(axis=1) == target.numpy()).sum())
+                y = model(x)
+                total += loss(y, target).item() * len(x.data)
+                if dataset.classes is not None:
+                    right += int((y.numpy().argmax(axis=1) == target.numpy()).sum())
     finally:
         for module, mode in modes:
             module.training = mode
-    return Score(loss / len(dataset), right / len(dataset))
+    return Score(total / len(dataset), right / len(dataset) if dataset.classes is not None else np.nan)

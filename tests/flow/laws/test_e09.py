@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.flow.holds import holds
 from tinyres.flow.experiments import Options
 from tinyres.flow.experiments.laws import e09_shattering as e09
 from tinyres.flow.theory import shattering
 
 
-def test_every_law_holds():
-    ticks = []
-    result = e09.run(Options(), lambda: ticks.append(1))
-    assert [law.name for law in result.laws if not law.ok] == []
-    assert len(ticks) == e09.EXPERIMENT.ticks(Options())
+def test_every_law_holds(tmp_path):
+    result = holds("E9", tmp_path)
     white, deep, residual, brownian = (
         e09.autocorrelation(np.array([result.data["over_line"][name]]), 2)[1]
         for name in ("white noise", "plain, 24 layers", "residual, 50 blocks", "Brownian noise")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn, ops
-from tinyres.context import context, no_grad
-from tinyres.data import DataLoader, Dataset
+from tinyres.data import Dataset
 from tinyres.flow.measurement import Measurement
 from tinyres.tensor import Array
+from tinyres.training import evaluate
 
 Forward = Callable[..., Any]
 Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # {block: shapes of one sample's input and output}
@@ -66,33 +66,6 @@ def swapped(model: nn.Module, first: str, second: str) -> Iterator[nn.Module]:
         yield model
 
 
-def evaluate(
-    model: nn.Module,
-    dataset: Dataset,
-    *,
-    loss: Callable[[Any, Any], Any] = ops.cross_entropy,
-    batch_size: int = 256,
-) -> tuple[float, float]:
-    """Mean loss over the samples and the share of right answers (NaN where there are no classes), in evaluation mode.
-
-    Unrecorded and unwatched; each module has its own mode back afterwards.
-    """
-    modes = {module: module.training for module in model.modules()}
-    total, right = 0.0, 0
-    model.eval()
-    try:
-        with no_grad(), context(observers=()):
-            for x, target in DataLoader(dataset, batch_size):
-                y = model(x)
-                total += loss(y, target).item() * len(x)
-                if dataset.classes is not None:
-                    right += int((y.numpy().argmax(axis=1) == target.numpy()).sum())
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    return total / len(dataset), right / len(dataset) if dataset.classes is not None else np.nan
-
-
 def lesion(
     model: nn.Module,
     dataset: Dataset,
@@ -100,7 +73,7 @@ def lesion(
     blocks: list[str] | None = None,
     swap: bool = False,
     loss: Callable[[Any, Any], Any] = ops.cross_entropy,
-    batch_size: int = 256,
+    batch_size: int = 500,
 ) -> Measurement:
     """Leave out each block in turn and evaluate; with `swap`, exchange each two of equal shapes, too.
 
@@ -239,4 +212,4 @@ def draw(figure: Any, found: Measurement) -> None:
         axes.legend(fontsize=8)
 
 
-__all__ = ["blocks_of", "dropped", "evaluate", "lesion", "swapped"]
+__all__ = ["blocks_of", "dropped", "lesion", "swapped"]

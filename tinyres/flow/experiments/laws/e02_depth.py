@@ -96,7 +96,7 @@ def run(options: Options, tick: Tick) -> Result:
         expected = np.log(setting.chi)
         tolerance = max(0.01 + 0.03 * abs(expected), 3 * error)
         laws.append(Law(f"{setting.name}: ln χ", slope, expected, tolerance, "asymptotic", SOURCE))
-    note = "ln of the squared gradient's factor a layer; s_w²: variance of the weights times the width; tanh: s_b² = 0.05."
+    note = "ln of the squared gradient's factor a layer; s_w²: variance of the weights times width; tanh: s_b² = 0.05"
     return Result(laws, figures={"": lambda figure: draw(figure, logs)}, note=note)
 
 

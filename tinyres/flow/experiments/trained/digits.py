@@ -3,66 +3,44 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-import tinyres as tr
-from tinyres import data, models, nn, optim
+from tinyres import data, training
 from tinyres.flow.experiments.experiment import Experiment, Options, Result, Table, Tick
 from tinyres.flow.experiments.trained import digits_figures
 from tinyres.flow.instruments.record import record
-from tinyres.ops.losses import cross_entropy
 
-WIDTH, BATCH, RATE, MOMENTUM, EVERY = 8, 64, 0.1, 0.9, 5
+EVERY = 5  # steps from one recorded to the next
+RECIPE = training.Recipe(width=8, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.0, schedule="constant")
 TRAINS = math.log(10) / 4  # a loss that is a quarter of guessing's
 
 
 def train(arch: str, depth: int, split: data.Split, options: Options, tick: Tick) -> dict[str, Any]:
     """Train one net and record every few steps, per block, the gradient's norm and the share of the skip."""
-    model = getattr(models, arch)(depth, WIDTH, in_channels=1, rng=options.seed)
-    optimizer = optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
-    loader = data.DataLoader(split.train, BATCH, shuffle=True, seed=options.seed, drop_last=True)
-    recording = record(model, every=EVERY)
-    losses: list[float] = []
-    while len(losses) < options.steps:
-        for x, target in loader:
-            with recording:
-                model.zero_grad()
-                loss = cross_entropy(model(x), target)
-                loss.backward()
-                optimizer.step()
-            losses.append(loss.item())
-            tick()
-            if len(losses) == options.steps:
-                break
-    tail = max(1, options.steps // 10)
-    final = float(np.mean(losses[-tail:]))
+    recipe = replace(RECIPE, arch=arch, depth=depth, steps=options.steps, seed=options.seed)
+    run = training.prepare(recipe, split)
+    recording = record(run.model, every=EVERY)
+    for _ in run.steps(recording):
+        tick()
     history = recording.history()
     return {
         "arch": arch,
         "depth": depth,
-        "parameters": model.parameter_count(),
+        "parameters": run.model.parameter_count(),
         "steps": options.steps,
-        "train_loss": losses,
-        "final_train_loss": final,
-        "test_accuracy": accuracy(model, split.test),
-        "trains": final < TRAINS,
+        "train_loss": run.losses,
+        "final_train_loss": run.final_loss,
+        "test_accuracy": run.score().accuracy,
+        "trains": run.final_loss < TRAINS,
         "trains_below": TRAINS,
         "blocks": recording.blocks,
         "recorded_steps": history.labels["step"],
         "gradient_norm": history["backward_norm"].tolist(),
-        "skip_share": history["skip_share"].tolist() if arch != "plain" else [],
+        "skip_share": history["skip_share"].tolist() if history["skip_share"].size else [],
     }
-
-
-def accuracy(model: nn.Module, dataset: data.Dataset) -> float:
-    """The share of right answers with running statistics."""
-    model.eval()
-    with tr.no_grad():
-        answers = model(tr.tensor(dataset.inputs)).argmax(axis=1)
-    model.train()
-    return float((answers.numpy() == dataset.targets).mean())
 
 
 def run(options: Options, tick: Tick) -> Result:

@@ -6,17 +6,20 @@ Veit, Wilber & Belongie 2016, "Residual networks behave like ensembles of relati
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from tinyres import data, models, nn, optim
+from tinyres import data, nn, training
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
-from tinyres.flow.instruments.lesions import blocks_of, dropped, evaluate, lesion
-from tinyres.ops.losses import cross_entropy
+from tinyres.flow.instruments.lesions import blocks_of, dropped, lesion
 
-DEPTH, WIDTH, BATCH, RATE, MOMENTUM = 20, 8, 64, 0.1, 0.9  # 9 blocks: few, where Veit et al. have 54
-STEPS, SEEDS, DRAWS = 250, 3, 10
+DEPTH, WIDTH, STEPS = 20, 8, 250  # 9 blocks: few, where Veit et al. have 54
+RECIPE = training.Recipe(
+    depth=DEPTH, width=WIDTH, steps=STEPS, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.0, schedule="constant"
+)
+SEEDS, DRAWS = 3, 10
 STUDENT = 4.303  # the 97.5 % point of t with SEEDS - 1 degrees of freedom
 CHANCE = 0.1
 VEIT = "Veit et al. 2016"
@@ -24,23 +27,12 @@ NAMES = {"resnet": "residual", "plain": "plain"}
 COLOURS = {"plain": "tab:red", "resnet": "tab:blue"}
 
 
-def trained(arch: str, split: data.Split, seed: tuple[int, int]) -> nn.Module:
+def trained(arch: str, seed: int) -> training.Run:
     """A net after 250 steps; both kinds get the same batches."""
-    rng = np.random.default_rng(seed)
-    order = int(rng.integers(2**31))
-    model: nn.Module = getattr(models, arch)(DEPTH, WIDTH, in_channels=1, rng=rng)
-    optimizer = optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
-    loader = data.DataLoader(split.train, BATCH, shuffle=True, seed=order, drop_last=True)
-    steps = 0
-    while steps < STEPS:
-        for x, target in loader:
-            model.zero_grad()
-            cross_entropy(model(x), target).backward()
-            optimizer.step()
-            steps += 1
-            if steps == STEPS:
-                break
-    return model
+    run = training.prepare(replace(RECIPE, arch=arch, seed=seed))
+    for _ in run.steps():
+        pass
+    return run
 
 
 def error_curve(model: nn.Module, names: list[str], test: data.Dataset, rng: np.random.Generator) -> list[float]:
@@ -50,7 +42,7 @@ def error_curve(model: nn.Module, names: list[str], test: data.Dataset, rng: np.
         found = []
         for _ in range(DRAWS if 0 < count < len(names) else 1):
             with dropped(model, rng.choice(names, count, replace=False).tolist()):
-                found.append(1 - evaluate(model, test)[1])
+                found.append(1 - training.evaluate(model, test).accuracy)
         errors.append(float(np.mean(found)))
     return errors
 
@@ -61,15 +53,15 @@ def run(options: Options, tick: Tick) -> Result:
     drop: dict[str, list[Any]] = {arch: [] for arch in NAMES}
     errors: dict[str, list[Any]] = {arch: [] for arch in NAMES}
     for seed in range(SEEDS):
-        split = data.digits(seed=options.seed + seed)
         for arch in NAMES:
-            model = trained(arch, split, (options.seed, seed))
-            found = lesion(model, split.test)
+            finished = trained(arch, options.seed + seed)
+            model, test = finished.model, finished.test
+            found = lesion(model, test)
             base[arch].append(float(found["base_accuracy"]))
             drop[arch].append(found["drop_accuracy"])
             fits = np.flatnonzero(np.isfinite(found["drop_accuracy"]))
             names = [blocks_of(model)[i] for i in fits]
-            errors[arch].append(error_curve(model, names, split.test, np.random.default_rng((options.seed, seed))))
+            errors[arch].append(error_curve(model, names, test, np.random.default_rng((options.seed, seed))))
             tick()
     common = np.isfinite(np.array(drop["plain"])).all(axis=0)  # the blocks that both can be without
     kept = {arch: known(np.array(drop[arch])[:, common], np.array(base[arch])) for arch in NAMES}
