@@ -21,6 +21,7 @@ def test_a_recipe_names_what_exists():
         ("init", "he", "no init called 'he'; there are default, kaiming_normal"),
         ("init", "-1", "init: s_w² must be at least 0 and finite, got -1"),
         ("epochs", 0, "epochs must be at least 1, got 0"),
+        ("width", 0, "width must be at least 1, got 0"),
         ("lr", math.nan, "lr must be at least 0, got nan"),
         ("warmup", 1.0, "warmup is a share of the run"),
     ):

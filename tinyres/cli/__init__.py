@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tinyres import __version__
-from tinyres.cli import bench, flow
+from tinyres.cli import bench, flow, sweep, train
 from tinyres.cli.common import UsageError
 
 
@@ -20,11 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tinyres",
         description="See how gradients vanish or survive.",
-        epilog="Exit status: 0; 1 where a law does not hold; 2 where the command could not be run.",
+        epilog="Exit status: 0; 1 where a law does not hold, a run diverged or a point of a sweep failed; 2 where the "
+        "command could not be run.",
     )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (flow, bench):
+    for command in (flow, train, sweep, bench):
         command.add(commands)
     arguments = parser.parse_args(argv)
     if arguments.command is None:

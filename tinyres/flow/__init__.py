@@ -4,7 +4,7 @@ instruments/     what passes through a model, measured
 measurement.py   what instruments return: named arrays, a picture, JSON
 theory/          closed forms
 experiments/     what theory predicts, what is measured, and a verdict
-sweep/           many training runs, on all cores or on a cluster
+sweep/           many short trainings over a grid, on all cores or on a cluster
 report/          tables in the terminal, pictures, JSON, one page
 """
 

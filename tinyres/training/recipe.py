@@ -63,7 +63,16 @@ class Recipe:
             _one_of(name, getattr(self, name), known)
         if self.weight_variance is None:
             _one_of("init", self.init, [*INITIALISATIONS, "a number s_w²"])
-        least = {"epochs": 1, "steps": 1, "batch_size": 1, "seed": 0, "lr": 0, "momentum": 0, "weight_decay": 0}
+        least = {
+            "width": 1,
+            "epochs": 1,
+            "steps": 1,
+            "batch_size": 1,
+            "seed": 0,
+            "lr": 0,
+            "momentum": 0,
+            "weight_decay": 0,
+        }
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and not value >= low:

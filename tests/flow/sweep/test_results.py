@@ -1,0 +1,97 @@
+"""The table on the disk."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from tinyres.flow.sweep import Finding, Results, ResultsError
+from tinyres.training import Recipe
+
+FOUND = Finding("ok", 1 / 3, 0.1 + 0.2, 0.9, 1e-300, 2.0, -math.inf, 12, 5, 0.5)
+RECIPES = [Recipe(seed=seed, depth=None if seed else 8, augment=None if seed else True) for seed in range(3)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "sweep.csv"
+    with Results(path) as results:
+        for recipe in RECIPES:
+            results.add(recipe, replace(FOUND, parameters=recipe.seed))
+    return path
+
+
+def test_what_is_read_is_what_was_written(path):
+    with Results(path) as results:
+        assert len(results) == 3
+        assert [results[recipe] for recipe in RECIPES] == [replace(FOUND, parameters=seed) for seed in range(3)]
+        for other in (replace(RECIPES[0], lr=0.2), replace(RECIPES[0], depth=None), replace(RECIPES[0], augment=False)):
+            assert other not in results
+        results.add(Recipe(seed=9), replace(FOUND, accuracy=math.nan, status="diverged"))
+    with Results(path) as results:
+        assert math.isnan(results[Recipe(seed=9)].accuracy)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40, 150])
+def test_a_torn_last_line_is_dropped(path, cut):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    with Results(path) as results:
+        assert [recipe in results for recipe in RECIPES] == [True, True, False]
+        results.add(RECIPES[2], replace(FOUND, parameters=2))
+    assert path.read_bytes() == whole
+
+
+def test_a_torn_header_is_none(path):
+    whole = path.read_bytes()
+    header = whole.split(b"\n")[0]
+    for left in (0, 10, len(header)):
+        path.write_bytes(header[:left])
+        with Results(path) as results:
+            assert len(results) == 0
+        assert path.read_bytes() == header + b"\n"
+
+
+def test_sorting_writes_the_file_anew_and_goes_on(path):
+    with Results(path) as results:
+        results.sort([RECIPES[2], Recipe(seed=77), RECIPES[0]])
+        results.add(Recipe(seed=5), FOUND)
+    seeds = [line.split(",")[17] for line in path.read_text().splitlines()]
+    assert seeds == ["seed", "2", "0", "1", "5"]
+    assert [p.name for p in path.parent.iterdir()] == ["sweep.csv"]
+
+
+def test_a_sort_that_fails_leaves_the_table(path, monkeypatch):
+    before = path.read_bytes()
+    with Results(path) as results:
+        monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            results.sort(RECIPES[::-1])
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["sweep.csv"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"key,arch", b"key,architecture", "another version of tinyres"),
+        (b"\n1-", b"\n2-", "line 2 is damaged or of another version"),
+        (b",resnet,", b",plain,", "line 2 is damaged"),
+        (b",ok,", b",", "line 2 is damaged"),
+        (b"\n", b"\n\n", "line 2 is damaged"),
+    ],
+)
+def test_what_is_no_such_table_is_refused_and_left_alone(path, old, new, message):
+    path.write_bytes(path.read_bytes().replace(old, new))
+    before = path.read_bytes()
+    with pytest.raises(ResultsError, match=message):
+        Results(path)
+    assert path.read_bytes() == before
+
+
+def test_two_sweeps_do_not_share_a_folder(path):
+    pytest.importorskip("fcntl")
+    with Results(path), pytest.raises(ResultsError, match="another sweep is writing"):
+        Results(path)
+    with Results(path) as results:
+        assert len(results) == 3

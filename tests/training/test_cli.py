@@ -1,0 +1,128 @@
+"""`tinyres train` as a user types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres.cli import main
+
+SMALL = ("resnet", "--depth", "8", "--width", "2", "--batch-size", "400", "--lr", "0.05")
+
+
+def train(capsys, *arguments):
+    status = main(["train", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_a_run_leaves_weights_curves_and_figures(capsys, tmp_path):
+    status, out, _ = train(capsys, *SMALL, "--steps", 6, "--record", 2, "--out", tmp_path)
+    assert status == 0
+    assert "accuracy" in out
+    written = sorted(path.name for path in tmp_path.iterdir())
+    expected = ["flow.json", "flow.png", "model.safetensors", "result.json", "run.safetensors", "training.png"]
+    assert written == expected
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert len(result["train_loss"]) == result["steps"] == 6
+    assert [score["step"] for score in result["scores"]] == [3, 6]
+    found = json.loads((tmp_path / "flow.json").read_text())
+    assert found["labels"]["step"] == [0, 2, 4]
+    model = tr.load(tmp_path / "model.safetensors")
+    assert model["head.2.weight"].shape == (10, 8)
+
+
+def test_a_killed_run_goes_on_bit_for_bit(capsys, tmp_path):
+    """The process is killed while it runs (it cannot clean up); the run that goes on ends as one never stopped."""
+    arguments = [*SMALL, "--steps", "60", "--save-every", "1"]
+    command = [sys.executable, "-m", "tinyres.cli", "train", *arguments, "--out", str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "killed" / "run.safetensors").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+    about = json.loads(tr.load_metadata(tmp_path / "killed" / "run.safetensors")["run"])
+    assert 0 < about["step"] < 60, "the kill came too late to test anything"
+    status, out, _ = train(capsys, *arguments, "--resume", "--out", tmp_path / "killed")
+    assert status == 0
+    assert "going on from step" in out
+    train(capsys, *arguments, "--out", tmp_path / "whole")
+    whole, killed = (tr.load(tmp_path / name / "run.safetensors") for name in ("whole", "killed"))
+    assert set(whole) == set(killed)
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], killed[name], err_msg=name)
+
+
+def test_control_c_finishes_the_step_and_saves(tmp_path):
+    command = [sys.executable, "-m", "tinyres.cli", "train", *SMALL, "--epochs", "5000", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "run.safetensors").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume goes on" in out
+    assert "Traceback" not in out
+    about = json.loads(tr.load_metadata(tmp_path / "run.safetensors")["run"])
+    assert about["step"] == len(json.loads((tmp_path / "result.json").read_text())["train_loss"])
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, tmp_path):
+    train(capsys, *SMALL, "--steps", 1, "--out", tmp_path)
+    before = (tmp_path / "run.safetensors").read_bytes()
+    status, _, err = train(capsys, *SMALL, "--steps", 1, "--out", tmp_path)
+    assert status == 2
+    assert "holds a run already: --resume goes on with it" in err
+    status, _, err = train(capsys, *SMALL, "--steps", 2, "--resume", "--out", tmp_path)
+    assert status == 2
+    assert "a run of another recipe (steps is 1 there and 2 here)" in err
+    assert (tmp_path / "run.safetensors").read_bytes() == before
+
+
+def test_a_run_that_diverges_says_so_and_keeps_what_it_has(capsys, tmp_path):
+    status, out, _ = train(capsys, "mlp", "--steps", 20, "--lr", "1e6", "--out", tmp_path)
+    assert status == 1
+    assert "diverged" in out
+    assert "smaller learning rate" in out
+    assert json.loads((tmp_path / "result.json").read_text())["steps"] < 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rasnet",), "no architecture called 'rasnet'; did you mean resnet"),
+        (("resnet", "--depth", "0"), "depth must be 6 n + 2"),
+        (("resnet", "--data", "imagenet"), "no data set called 'imagenet'"),
+        (("resnet", "--lr", "-1"), "lr must be at least 0, got -1"),
+        (("resnet", "--init", "he"), "no init called 'he'"),
+        (("resnet", "--record", "0"), "--record 0: at least 1"),
+        (("resnet", "--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
+        (("resnet", "--resume", "--out", "EMPTY"), "there is no EMPTY/run.safetensors to go on from"),
+    ],
+)
+def test_what_cannot_be_run_is_one_sentence(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = train(capsys, *arguments)
+    assert status == 2
+    assert err.startswith("tinyres train: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_without_a_network_it_says_which_file_and_that_digits_works(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    status, _, err = train(capsys, "cnn", "--data", "mnist")
+    assert status == 2
+    sentence = err.splitlines()[-1]  # before it stand the attempts
+    assert sentence.startswith("tinyres train: ")
+    assert "train-images-idx3-ubyte.gz" in sentence
+    assert "digits" in sentence

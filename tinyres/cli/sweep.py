@@ -1,0 +1,204 @@
+"""`tinyres sweep`: many short trainings over a grid, on this machine's cores or on a Dask cluster."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress
+from tinyres.cli.train import add_recipe
+
+STEPS = 100
+MOST_ROWS = 40
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    sweep = commands.add_parser(
+        "sweep",
+        help="many short trainings over depth, width, learning rate, ...",
+        description=f"Train every combination of the lists below, {STEPS} steps each unless --steps or --epochs says "
+        "otherwise. Writes sweep.csv, a row a finished point, and sweep.png. The same command again goes on where it "
+        "was stopped, and a larger grid runs only what is new.",
+    )
+    for name, kind, text in (
+        ("arch", str, "architectures (default: plain resnet)"),
+        ("depth", int, "layers with weights (default: the architecture's)"),
+        ("width", int, "channels, units or growth rate (default: as above)"),
+        ("init", str, "default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²"),
+        ("activation", str, "in the place of every ReLU (default: relu)"),
+        ("lr", float, "highest learning rate (default: 0.1)"),
+        ("seed", int, "of every draw (default: 0)"),
+    ):
+        sweep.add_argument(f"--{name}", type=kind, nargs="+", metavar="X", help=text)
+    add_recipe(sweep)
+    sweep.set_defaults(epochs=None)
+    sweep.add_argument("--metric", default="accuracy", metavar="NAME",
+                       help="what sweep.png shows: accuracy (default), train_loss, test_loss, gradient")  # fmt: skip
+    sweep.add_argument("--x", metavar="AXIS", help="its columns (default: the list with most values)")
+    sweep.add_argument("--y", metavar="AXIS", help="its rows (default: the list with next most values)")
+    sweep.add_argument("--jobs", type=int, metavar="N", help="points at a time, a core each (default: all cores)")
+    sweep.add_argument("--scheduler", metavar="tcp://HOST:PORT",
+                       help="run on this Dask cluster, all of which needs tinyres installed")  # fmt: skip
+    sweep.add_argument("--out", type=Path, metavar="DIR", default=Path("sweep-results"),
+                       help="where results go (default: sweep-results)")  # fmt: skip
+    sweep.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run what is not finished yet, print the table, draw the figure."""
+    need(LAB | {"pooch": "pooch"})
+    if arguments.scheduler is not None:
+        need({"distributed": "distributed"}, "cluster")
+    from rich.console import Console
+    from rich.markup import escape
+
+    from tinyres.flow import sweep
+    from tinyres.flow.sweep.cluster import ClusterError
+
+    console = Console()
+    execute = _where(arguments)
+    recipes = _grid(arguments)
+    _figure_options(arguments, recipes)
+    make_folder(arguments.out)
+    path = arguments.out / "sweep.csv"
+    again = "the same command goes on from there"
+    try:
+        with sweep.Results(path) as results:
+            finished = sum(recipe in results for recipe in recipes)
+            if finished:
+                console.print(f"{finished} of {len(recipes)} points were finished before", highlight=False)
+            try:
+                with polite_kill(), progress(console) as bars:
+                    bar = bars.add_task("sweep", total=len(recipes), completed=finished)
+                    failed = sweep.sweep(recipes, results, execute, lambda: bars.advance(bar))
+            except ClusterError as error:
+                raise UsageError(f"{error}; {_kept(recipes, results, path)}, {again}") from error
+            except KeyboardInterrupt:
+                console.print(f"\nstopped; {_kept(recipes, results, path)}, {again}", highlight=False, soft_wrap=True)
+                return 130
+            console.print(_table(recipes, results))
+            picture = arguments.out / "sweep.png"
+            figure = sweep.heatmap(recipes, results, arguments.metric, arguments.x, arguments.y)
+            figure.savefig(picture, metadata={"Software": None})
+    except sweep.ResultsError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename or path}: {error.strerror or error}") from error
+    console.print(f"wrote {path}, {picture}", highlight=False, soft_wrap=True)
+    for recipe, why in failed.items():
+        console.print(f"[bold red]failed:[/] {escape(f'{_name(recipe, recipes)}: {why}')}", highlight=False)
+    return 1 if failed else 0
+
+
+def _where(arguments: argparse.Namespace) -> Any:
+    from tinyres.flow.sweep import cluster, local
+
+    if arguments.scheduler is not None:
+        if arguments.jobs is not None:
+            raise UsageError("--jobs is for this machine: a cluster's workers say themselves how much they take")
+        try:
+            return cluster.dask(arguments.scheduler)
+        except ValueError as error:
+            raise UsageError(f"--scheduler: {error}") from error
+    jobs = local.cores() if arguments.jobs is None else arguments.jobs
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}: at least 1 is needed")
+    return local.here if jobs == 1 else local.processes(jobs)
+
+
+def _grid(arguments: argparse.Namespace) -> Any:
+    """The recipes; refused before anything runs where one of them cannot be built."""
+    from tinyres import data, models, training
+    from tinyres.flow import sweep
+    from tinyres.training.prepare import load_split
+    from tinyres.training.recipe import FIELDS
+
+    arguments.data = known("data set", arguments.data, data.BY_NAME)
+    axes = {name: getattr(arguments, name) for name in sweep.AXES if getattr(arguments, name) is not None}
+    axes["arch"] = [known("architecture", name, models.CLASSIFIERS) for name in axes.get("arch", ["plain", "resnet"])]
+    if "activation" in axes:
+        axes["activation"] = [known("activation", name, training.ACTIVATIONS) for name in axes["activation"]]
+    shared = {name: getattr(arguments, name) for name in FIELDS if name not in sweep.AXES}
+    if shared["epochs"] is None:
+        shared |= {"epochs": training.Recipe.epochs, "steps": STEPS if shared["steps"] is None else shared["steps"]}
+    try:
+        recipes = sweep.grid(axes, **shared)
+        train = load_split(recipes[0]).train  # and it lies on the disk before several processes want it
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    wrong = sweep.problems(recipes, train.inputs.shape[1:], train.classes or int(train.targets.max()) + 1)
+    if wrong:
+        first = next(iter(wrong.values()))
+        others = f"; nor can {', '.join(list(wrong)[1:])}" if len(wrong) > 1 else ""
+        raise UsageError(f"{next(iter(wrong))} cannot be built ({first}){others}")
+    return recipes
+
+
+def _figure_options(arguments: argparse.Namespace, recipes: Any) -> None:
+    from tinyres.flow import sweep
+
+    arguments.metric = known("metric", arguments.metric, sweep.METRICS)
+    for option in ("x", "y"):
+        if getattr(arguments, option) is not None:
+            setattr(arguments, option, known("axis", getattr(arguments, option), sweep.AXES))
+    if arguments.x is not None and arguments.x == arguments.y:
+        raise UsageError(f"--x and --y are both {arguments.x}: a figure needs two axes")
+
+
+def _table(recipes: Any, results: Any) -> Any:
+    """Means over the seeds, a row for each other combination."""
+    from rich.table import Table
+
+    from tinyres.flow import sweep
+
+    several = sweep.varying(recipes)
+    axes = [name for name in several if name != "seed"] or ["arch"]
+    columns = {metric: sweep.mean(recipes, results, metric, axes) for metric in sweep.METRICS}
+    table = Table(title=f"mean over {len(several['seed'])} seeds" if "seed" in several else None, title_justify="left")
+    for name in (*axes, "accuracy", "training loss", "test loss", "log10 gradient", "diverged"):
+        table.add_column(name, justify="left" if name in ("arch", "init", "activation") else "right")
+    places = list(columns["accuracy"])
+    for place in places[:MOST_ROWS]:
+        cells = {metric: found[place] for metric, found in columns.items()}
+        count = cells["accuracy"]
+        figures = (format(cells[metric].value, ".2%" if metric == "accuracy" else ".3f") for metric in columns)
+        total = count.ok + count.diverged
+        style = "red" if count.diverged else None
+        table.add_row(*(_value(value) for value in place), *figures, f"{count.diverged} of {total}", style=style)
+    if len(places) > MOST_ROWS:
+        table.caption = f"and {len(places) - MOST_ROWS} more rows in sweep.csv"
+    return table
+
+
+def _value(value: Any) -> str:
+    return "default" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _name(recipe: Any, recipes: Any) -> str:
+    from tinyres.flow import sweep
+
+    others = (f"{name} {_value(getattr(recipe, name))}" for name in sweep.varying(recipes) if name != "arch")
+    return ", ".join([recipe.arch, *others])
+
+
+def _kept(recipes: Any, results: Any, path: Path) -> str:
+    return f"{sum(recipe in results for recipe in recipes)} of {len(recipes)} points are finished and kept in {path}"
+
+
+@contextmanager
+def polite_kill() -> Iterator[None]:
+    """Inside, SIGTERM stops as Ctrl-C does."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,183 @@
+"""`tinyres train`: train a classifier, keep a file to go on from, and the instruments' findings on request."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    train = commands.add_parser(
+        "train",
+        help="train an architecture on digits, MNIST, FashionMNIST or CIFAR-10",
+        description="Train a classifier. Writes run.safetensors after each epoch (from which --resume goes on bit for "
+        "bit), model.safetensors, result.json and training.png; with --record also flow.json and flow.png.",
+    )
+    train.add_argument("arch", metavar="ARCH", help="plain, resnet, preact, highway, densenet, ...")
+    add_recipe(train)
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
+    train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",
+                       help="watch the gradients at every N-th step (default without N: 10)")  # fmt: skip
+    train.add_argument("--resume", action="store_true", help="go on from the run in --out")
+    train.add_argument("--save-every", type=int, metavar="N", help="save every N steps, too, not only each epoch")
+    train.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: train-results/ARCH-DATA)")
+    train.set_defaults(run=run)
+
+
+def add_recipe(parser: Any) -> None:
+    """The settings that `train` and `sweep` share; their defaults are `Recipe`'s."""
+    parser.add_argument("--data", default="digits", metavar="NAME",
+                        help="digits (bundled), mnist, fashion-mnist, cifar10 (downloaded once)")  # fmt: skip
+    parser.add_argument("--epochs", type=int, default=20, metavar="N",
+                        help="passes through the data (default: 20; of a sweep: 100 steps instead)")  # fmt: skip
+    parser.add_argument("--steps", type=int, metavar="N", help="number of batches, instead of epochs")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="(default: 64)")
+    parser.add_argument("--optimizer", default="sgd", metavar="NAME", help="sgd, adam, adamw (default: sgd)")
+    parser.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of sgd (default: 0.9)")
+    parser.add_argument("--weight-decay", type=float, default=1e-4, metavar="X", help="(default: 1e-4)")
+    parser.add_argument("--schedule", default="cosine", metavar="NAME",
+                        help="constant, step (a tenth after 1/2 and 3/4), cosine (default)")  # fmt: skip
+    parser.add_argument("--warmup", type=float, default=0.0, metavar="X", help="share of the run (default: 0)")
+    parser.add_argument("--augment", action=argparse.BooleanOptionalAction, default=None,
+                        help="pad-and-crop and flips (default: for cifar10 only)")  # fmt: skip
+    if parser.prog.endswith("train"):
+        parser.add_argument("--depth", type=int, metavar="N", help="layers with weights (default: the architecture's)")
+        parser.add_argument("--width", type=int, metavar="N", help="channels, units or growth rate (default: as above)")
+        parser.add_argument("--activation", default="relu", metavar="NAME", help="in the place of every ReLU")
+        parser.add_argument("--init", default="default", metavar="NAME",
+                            help="default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²")  # fmt: skip
+        parser.add_argument("--lr", type=float, default=0.1, metavar="X", help="highest learning rate (default: 0.1)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and say where the results lie."""
+    need(LAB | {"safetensors": "safetensors", "pooch": "pooch"})
+    from rich.console import Console
+
+    from tinyres import flow, models, training
+    from tinyres.files import FileFormatError
+    from tinyres.files import save as save_file
+
+    console = Console()
+    arguments.arch = known("architecture", arguments.arch, models.CLASSIFIERS)
+    made = _prepare(arguments)
+    out = arguments.out or Path("train-results") / f"{arguments.arch}-{arguments.data}"
+    for name in ("record", "save_every"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+    make_folder(out)
+    checkpoint = out / "run.safetensors"
+    if arguments.resume:
+        try:
+            training.resume(made, checkpoint)
+        except FileNotFoundError as error:
+            raise UsageError(f"--resume: there is no {checkpoint} to go on from") from error
+        except (FileFormatError, training.CheckpointError) as error:
+            raise UsageError(f"--resume: {error}") from error
+        console.print(f"going on from step {made.step} of {made.total}", highlight=False)
+    elif checkpoint.exists():
+        raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
+
+    recorder = flow.record(made.model, every=arguments.record) if arguments.record else None
+    began, status = time.perf_counter(), 0
+    try:
+        with stopping() as stop, progress(console) as bars:
+            bar = bars.add_task(f"{arguments.arch} on {arguments.data}", total=made.total, completed=made.step)
+            for loss in made.steps(recorder):
+                bars.advance(bar)
+                if made.epoch_ends:
+                    score = made.score()
+                    bars.console.print(
+                        f"step {made.step:6}  lr {made.optimizer.lr:.2g}  training loss {loss:.4f}  "
+                        f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}", highlight=False
+                    )  # fmt: skip
+                due = arguments.save_every and made.step % arguments.save_every == 0
+                if made.epoch_ends or due or stop:
+                    training.save(made, checkpoint)
+                if stop:
+                    console.print(f"stopped after step {made.step}; --resume goes on")
+                    status = 130
+                    break
+    except training.Diverged as error:
+        console.print(f"[bold red]diverged:[/] {error}", highlight=False)
+        status = 1
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename or checkpoint}: {error.strerror or error}") from error
+    save_file(made.model, out / "model.safetensors")
+    _report(made, recorder, out, time.perf_counter() - began)
+    for path in sorted(out.iterdir()):
+        console.print(f"in {path}", highlight=False, soft_wrap=True)
+    return status
+
+
+def _prepare(arguments: argparse.Namespace) -> Any:
+    from tinyres import data, training
+    from tinyres.training.recipe import FIELDS
+
+    arguments.data = known("data set", arguments.data, data.BY_NAME)
+    try:
+        recipe = training.Recipe(**{name: getattr(arguments, name) for name in FIELDS})
+        return training.prepare(recipe)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+
+
+@contextmanager
+def stopping() -> Iterator[list[bool]]:
+    """Inside, Ctrl-C (or a polite kill) is noted, and acted on after the step; a second one is not waited for."""
+    asked: list[bool] = []
+
+    def note(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(made: Any, recorder: Any, out: Path, seconds: float) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from tinyres.flow.measurement import plain
+
+    document = {
+        "recipe": made.recipe.to_json(),
+        "parameters": made.model.parameter_count(),
+        "steps": made.step,
+        "train_loss": made.losses,
+        "scores": made.scores,
+        "seconds": round(seconds, 1),
+    }
+    (out / "result.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
+    figure = Figure(figsize=(9, 4.5), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    left = figure.add_subplot()
+    left.semilogy(range(1, made.step + 1), made.losses, "-", color="tab:blue", lw=0.7, alpha=0.6, label="training loss")
+    steps = [score["step"] for score in made.scores]
+    left.semilogy(steps, [score["loss"] for score in made.scores], "o-", color="tab:red", ms=3, label="test loss")
+    left.set(xlabel="training step", ylabel="cross-entropy in nats", title=f"{made.recipe.arch} on {made.recipe.data}")
+    right = left.twinx()
+    right.plot(steps, [score["accuracy"] for score in made.scores], "s--", color="tab:green", ms=3, label="accuracy")
+    right.set(ylabel="test accuracy", ylim=(0, 1.02))
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    figure.savefig(out / "training.png")
+    if recorder is not None:
+        history = recorder.history()
+        history.to_json(out / "flow.json")
+        history.plot().savefig(out / "flow.png")

@@ -1,0 +1,166 @@
+"""The table of a sweep: one CSV, a row a finished point.
+
+A row is appended whole and forced to the disk before the next one is awaited, so a sweep that is killed loses at most
+what was in flight; a line that the kill tore is dropped when the file is opened again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tinyres.flow.sweep.point import Finding
+from tinyres.training.recipe import FIELDS, Recipe
+
+VERSION = "1"
+FOUND = {field.name: field.type for field in fields(Finding)}
+COLUMNS = ("key", *FIELDS, *FOUND)
+
+
+class ResultsError(ValueError):
+    """A file that is no table of this kind of sweep, or one that another sweep is writing."""
+
+
+class Results:
+    """Finished points by recipe, in memory and in a CSV; a context manager.
+
+        with Results(folder / "sweep.csv") as results:
+            if recipe not in results:
+                results.add(recipe, measure(recipe))
+
+    Raises:
+        ResultsError: the file holds something else, is damaged, or another sweep writes into its folder.
+        OSError: it cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = _lock(path.parent)
+        try:
+            self._rows = _read(path)
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115  __exit__ closes it
+            if not self._file.tell():
+                self._file.write(_line(COLUMNS))
+        except BaseException:
+            _unlock(self._lock)
+            raise
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        _unlock(self._lock)
+
+    def __contains__(self, recipe: Recipe) -> bool:
+        return key(recipe) in self._rows
+
+    def __getitem__(self, recipe: Recipe) -> Finding:
+        row = self._rows[key(recipe)]
+        read = {"str": str, "int": int, "float": float}
+        return Finding(**{name: read[str(FOUND[name])](row[COLUMNS.index(name)]) for name in FOUND})
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, recipe: Recipe, finding: Finding) -> None:
+        """Append the row; when this returns, it is on the disk."""
+        row = [key(recipe), *_texts(recipe.to_json()), *_texts(asdict(finding))]
+        self._file.write(_line(row))
+        self._rows[row[0]] = row  # before the wait for the disk, during which Ctrl-C is likely
+        os.fsync(self._file.fileno())
+
+    def sort(self, recipes: Iterable[Recipe]) -> None:
+        """Write the file anew, all of it or nothing, in the order of `recipes`, then what else it holds."""
+        keys = [key(recipe) for recipe in recipes]
+        self._rows = {k: self._rows[k] for k in dict.fromkeys([*keys, *self._rows]) if k in self._rows}
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            with open(partial, "wb") as file:
+                file.write(b"".join(map(_line, [COLUMNS, *self._rows.values()])))
+                file.flush()
+                os.fsync(file.fileno())
+            self._file.close()  # not every system replaces an open file
+            os.replace(partial, self.path)
+        finally:
+            partial.unlink(missing_ok=True)
+            if self._file.closed:
+                self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115
+
+
+def key(recipe: Recipe) -> str:
+    """What names a point in the file: the version of its columns, and a hash of the recipe's texts."""
+    return _key(_texts(recipe.to_json()))
+
+
+def _key(texts: Iterable[str]) -> str:
+    return f"{VERSION}-{hashlib.sha256(_line(texts)).hexdigest()[:20]}"
+
+
+def _texts(values: dict[str, Any]) -> list[str]:
+    """Floats so that they are read back exactly; nothing for None."""
+    return ["" if value is None else str(value) for value in values.values()]
+
+
+def _line(row: Iterable[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(row)
+    return text.getvalue().encode()
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    """{key: row}; a last line that is torn is cut off the file."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    header = _line(COLUMNS)
+    whole = content.rfind(b"\n") + 1
+    if not (content.startswith(header) or header.startswith(content)):
+        raise ResultsError(
+            f"{path} is no table of such a sweep, or one of another version of tinyres (its columns are others): "
+            "move it away, or name another folder"
+        )
+    if whole < len(content):
+        os.truncate(path, whole)
+    rows: dict[str, list[str]] = {}
+    lines = content[len(header) : whole].decode(errors="replace").split("\n")[:-1]
+    for number, row in enumerate(csv.reader(lines), 2):
+        if len(row) != len(COLUMNS) or row[0] != _key(row[1 : 1 + len(FIELDS)]):
+            raise ResultsError(
+                f"{path}, line {number} is damaged or of another version (its key does not fit its recipe): "
+                "take the line out, and its point runs again"
+            )
+        rows.setdefault(row[0], row)
+    return rows
+
+
+def _lock(folder: Path) -> int | None:
+    """Hold the folder until `_unlock` or the end of the process, where the system can; two sweeps would mix lines."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise ResultsError(f"another sweep is writing into {folder}: wait for it, or name another folder") from error
+    except OSError:  # a file system without locks
+        pass
+    return handle
+
+
+def _unlock(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)
