@@ -107,6 +107,23 @@ def test_errors():
     assert arrays == {}
     with pytest.raises(ValueError, match=r"nested: needs the text 'optimizer' that flat made, got \['note'\]"):
         optim.nested(arrays, {"note": "x"})
-    for name in ("1.step", "conv.weight", "0", "0.", "-1.step", "²x.y"):
+    for name in ("1.step", "conv.weight", "0", "0.", "-1.step", "²x.y", "².y"):
         with pytest.raises(ValueError, match=r"arrays must be called 'i.name' with i below 1"):
             optim.nested({name: np.zeros(1)}, texts)
+
+
+def test_the_state_takes_its_parameters_dtype_and_layout():
+    images = np.asfortranarray(np.ones((3, 4)))
+    parameter = nn.Parameter(images.astype(np.float32, order="F"))
+    optimizer = optim.Adam([parameter])
+    moments = {name: np.arange(12.0).reshape(3, 4) for name in ("exp_avg", "exp_avg_sq")}
+    optimizer.load_state_dict({"settings": optimizer.state_dict()["settings"], "state": [{"step": 3, **moments}]})
+    (state,) = optimizer.state
+    assert state["step"] == 3
+    for name, given in moments.items():
+        assert state[name].dtype == np.float32
+        assert state[name].strides == parameter.data.strides
+        np.testing.assert_array_equal(state[name], given)
+    parameter.grad = tr.tensor(np.ones((3, 4), np.float32))
+    optimizer.step()
+    assert parameter.dtype == np.float32

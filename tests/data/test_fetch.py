@@ -1,6 +1,7 @@
 """Downloads: the right file or none, whatever the network does, and a sentence that says what to do."""
 
 import hashlib
+import os
 import re
 import socket
 import sys
@@ -198,3 +199,25 @@ def test_progress_is_shown_on_a_terminal_only(server, source, tmp_path, monkeypa
 def test_the_error_is_public():
     assert data.DownloadError is DownloadError
     assert issubclass(DownloadError, OSError)
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path):
+    address = f"http://127.0.0.1:{closed_port()}/"
+    four = Source("set", (address,), dict.fromkeys("abcd", RIGHT))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "b").write_bytes(BODY)
+    with pytest.raises(DownloadError) as caught:
+        four.fetch("a", tmp_path)
+    assert f"save it by hand as {tmp_path / 'set' / 'a'} and beside it c, d, or take" in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_a_download_may_be_read_by_whom_the_umask_allows(server, source, tmp_path, umask, mode):
+    server.answers["/one/file.gz"] = [BODY]
+    before = os.umask(umask)
+    try:
+        path = source.fetch("file.gz", tmp_path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode

@@ -48,7 +48,7 @@ def test_weights_are_orthogonal():
         gram = w @ w.T if len(w) <= w.shape[1] else w.T @ w
         np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-6)
     assert len(list(model.blocks)) == 3
-    assert {(m.eps, m.momentum) for m in model.modules() if isinstance(m, nn.BatchNorm2d)} == {(1e-4, 0.95)}
+    assert {(m.eps, m.momentum) for m in model.modules() if isinstance(m, nn.BatchNorm2d)} == {(1e-4, 0.05)}
 
 
 def test_it_learns_to_remove_noise():

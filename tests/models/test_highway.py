@@ -144,3 +144,9 @@ def test_the_same_seed_gives_the_same_net(make):
     a, b, c = (make(7, 4, rng=seed) for seed in (3, 3, 4))
     assert all((p.numpy() == q.numpy()).all() for p, q in zip(a.parameters(), b.parameters(), strict=True))
     assert not (next(a.parameters()).numpy() == next(c.parameters()).numpy()).all()
+
+
+def test_variances_before_a_relu_and_before_nothing():
+    net = highway_mlp(3, 400, rng=0)
+    for layer, variance in ((net.stem[1], 2), (net.blocks[0].branch[0], 2), (net.head, 1)):
+        assert layer.weight.numpy().var() * layer.weight.shape[1] == pytest.approx(variance, rel=0.08)

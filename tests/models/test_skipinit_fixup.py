@@ -130,3 +130,8 @@ def test_the_same_seed_gives_the_same_net(make):
     a, b, c = (make(8, rng=seed) for seed in (3, 3, 4))
     assert all((p.numpy() == q.numpy()).all() for p, q in zip(a.parameters(), b.parameters(), strict=True))
     assert not all((p.numpy() == q.numpy()).all() for p, q in zip(a.parameters(), c.parameters(), strict=True))
+
+
+def test_skipinits_head_begins_with_a_relu():
+    """The last sum has none of its own, so without it the head would be linear in the last block's output."""
+    assert type(models.skipinit(8, 4, rng=0).head[0]) is nn.ReLU

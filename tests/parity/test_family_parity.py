@@ -82,7 +82,7 @@ def small_cnn():
 
 
 def denoiser():
-    block = lambda: seq(conv(6, 6, bias=False), T.BatchNorm2d(6, eps=1e-4, momentum=0.95), T.ReLU())
+    block = lambda: seq(conv(6, 6, bias=False), T.BatchNorm2d(6, eps=1e-4, momentum=0.05), T.ReLU())
     stem, head = seq(conv(1, 6), T.ReLU()), conv(6, 1, bias=False)
     return Net(stem, [block() for _ in range(3)], head, denoises=True)
 

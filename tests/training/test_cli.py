@@ -126,3 +126,39 @@ def test_without_a_network_it_says_which_file_and_that_digits_works(capsys, tmp_
     assert sentence.startswith("tinyres train: ")
     assert "train-images-idx3-ubyte.gz" in sentence
     assert "digits" in sentence
+
+
+def test_a_run_that_has_ended_has_nothing_left_to_record(capsys, tmp_path):
+    train(capsys, *SMALL, "--steps", 1, "--out", tmp_path)
+    status, _, err = train(capsys, *SMALL, "--steps", 1, "--resume", "--record", "--out", tmp_path)
+    assert (status, err) == (0, "")
+    assert not (tmp_path / "flow.json").exists()
+
+
+@pytest.mark.parametrize("name", ["run.safetensors", "model.safetensors", "result.json", "training.png", "flow.json"])
+def test_a_file_that_cannot_be_written_is_one_sentence(capsys, tmp_path, name):
+    (tmp_path / name).mkdir()
+    resume = ["--resume"] if name == "run.safetensors" else []
+    status, _, err = train(capsys, *SMALL, "--steps", 1, "--record", *resume, "--out", tmp_path)
+    assert status == 2
+    assert err.startswith("tinyres train: ")
+    assert str(tmp_path / name) in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_in_the_place_of_the_folder(capsys, tmp_path):
+    (tmp_path / "taken").touch()
+    status, _, err = train(capsys, *SMALL, "--steps", 1, "--out", tmp_path / "taken")
+    assert (status, err) == (2, f"tinyres train: {tmp_path / 'taken'} is no folder; name another one with --out\n")
+
+
+def test_a_run_of_another_version_is_refused_in_a_sentence(capsys, tmp_path):
+    train(capsys, *SMALL, "--steps", 1, "--out", tmp_path)
+    path = tmp_path / "run.safetensors"
+    texts, arrays = tr.load_metadata(path), tr.load(path)
+    arrays["model.gone.weight"] = np.ones(2)
+    tr.save(arrays, path, texts)
+    status, _, err = train(capsys, *SMALL, "--steps", 1, "--resume", "--out", tmp_path)
+    assert status == 2
+    assert "does not fit what this version builds of its recipe" in err
+    assert "gone.weight" in err

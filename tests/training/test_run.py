@@ -7,6 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import data, models, nn, training
+from tinyres.training.prepare import augmentation
 
 SMALL = {"depth": 8, "width": 2, "steps": 4, "batch_size": 400}
 
@@ -122,3 +123,44 @@ def test_evaluation_leaves_modes_alone():
     modes = [module.training for module in run.model.modules()]
     training.evaluate(run.model, run.test)
     assert [module.training for module in run.model.modules()] == modes
+
+
+def test_the_seed_decides_weights_and_batches():
+    def start(seed):
+        split = data.digits(seed=0)
+        run = training.prepare(training.Recipe(**SMALL, seed=seed), split)
+        return run.model.stem[0].weight.numpy(), next(iter(run.loader))[1].numpy()
+
+    (a, first), (b, second), (c, third) = start(0), start(1), start(0)
+    assert not np.array_equal(a, b)
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(a, c)
+    np.testing.assert_array_equal(first, third)
+
+
+def test_a_last_small_batch_is_left_out():
+    run = training.prepare(training.Recipe(**SMALL))
+    assert [len(target.data) for _, target in run.loader] == [400] * (len(run.loader.dataset) // 400)
+
+
+def test_biases_start_at_zero_where_weights_are_drawn_again():
+    run = training.prepare(training.Recipe(**SMALL, init="orthogonal"))
+    assert not run.model.head[2].bias.numpy().any()
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "expected"),
+    [
+        ("digits", None, []),
+        ("digits", True, [data.RandomCrop]),
+        ("mnist", True, [data.RandomCrop]),
+        ("fashion-mnist", None, []),
+        ("fashion-mnist", True, [data.RandomCrop, data.RandomHorizontalFlip]),
+        ("cifar10", None, [data.RandomCrop, data.RandomHorizontalFlip]),
+        ("cifar10", False, []),
+    ],
+)
+def test_what_is_augmented_and_what_has_mirror_images(name, wanted, expected):
+    made = augmentation(training.Recipe(data=name, augment=wanted), 32)
+    kinds = [] if made is None else [type(t) for t in getattr(made, "transforms", [made])]
+    assert kinds == expected

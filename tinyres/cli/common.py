@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def known(what: str, name: str, names: Iterable[str], hint: str = "") -> str:
 
 def make_folder(folder: Path) -> None:
     """Make it, and see that something can be written there, before anything long begins."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; name another one with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".tinyres-can-write"
@@ -42,6 +45,18 @@ def make_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror}; name another folder with --out") from error
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Inside, a file that cannot be written is told in a sentence."""
+    try:
+        yield
+    except BrokenPipeError:  # of the terminal's, not of a file
+        raise
+    except OSError as error:
+        name = error.filename2 or error.filename or target
+        raise UsageError(f"cannot write {name}: {error.strerror or error}") from error
 
 
 def progress(console: Any) -> Any:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, check_depth, known, make_folder, need, progress
+from tinyres.cli.common import LAB, UsageError, check_depth, known, make_folder, need, progress, writing
 
 
 def add(commands: Any) -> None:
@@ -68,11 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
             bars.advance(whole)
             for table in report.tables(experiment, result):
                 bars.console.print(table)
-            try:
+            with writing(out):
                 written = report.save(experiment, result, options, seconds, out)
                 page = report.write_page(out)
-            except OSError as error:
-                raise UsageError(f"cannot write {error.filename or out}: {error.strerror}") from error
             files = ", ".join(str(path) for path in written)
             bars.console.print(f"{name}: {seconds:.1f} s, wrote {files}\n", highlight=False, soft_wrap=True)
             laws += [(name, law) for law in result.laws if law.kind != "figure"]

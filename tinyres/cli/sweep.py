@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, writing
 from tinyres.cli.train import add_recipe
 
 STEPS = 100
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.out / "sweep.csv"
     again = "the same command goes on from there"
     try:
-        with sweep.Results(path) as results:
+        with writing(path), sweep.Results(path) as results:
             finished = sum(recipe in results for recipe in recipes)
             if finished:
                 console.print(f"{finished} of {len(recipes)} points were finished before", highlight=False)
@@ -87,8 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
             figure.savefig(picture, metadata={"Software": None})
     except sweep.ResultsError as error:
         raise UsageError(str(error)) from error
-    except OSError as error:
-        raise UsageError(f"cannot write {error.filename or path}: {error.strerror or error}") from error
     console.print(f"wrote {path}, {picture}", highlight=False, soft_wrap=True)
     for recipe, why in failed.items():
         console.print(f"[bold red]failed:[/] {escape(f'{_name(recipe, recipes)}: {why}')}", highlight=False)
@@ -152,6 +151,7 @@ def _figure_options(arguments: argparse.Namespace, recipes: Any) -> None:
 
 def _table(recipes: Any, results: Any) -> Any:
     """Means over the seeds, a row for each other combination."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from tinyres.flow import sweep
@@ -159,20 +159,27 @@ def _table(recipes: Any, results: Any) -> Any:
     several = sweep.varying(recipes)
     axes = [name for name in several if name != "seed"] or ["arch"]
     columns = {metric: sweep.mean(recipes, results, metric, axes) for metric in sweep.METRICS}
-    table = Table(title=f"mean over {len(several['seed'])} seeds" if "seed" in several else None, title_justify="left")
+    title = f"mean over {len(several['seed'])} seeds" if "seed" in several else None
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
     for name in (*axes, "accuracy", "training loss", "test loss", "log10 gradient", "diverged"):
-        table.add_column(name, justify="left" if name in ("arch", "init", "activation") else "right")
+        words = name in ("arch", "init", "activation")
+        # Headers give way first, and nothing is cut off.
+        table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=name == "arch")
     places = list(columns["accuracy"])
     for place in places[:MOST_ROWS]:
         cells = {metric: found[place] for metric, found in columns.items()}
         count = cells["accuracy"]
-        figures = (format(cells[metric].value, ".2%" if metric == "accuracy" else ".3f") for metric in columns)
+        figures = (_figure(cells[metric].value, ".2%" if metric == "accuracy" else ".3f") for metric in columns)
         total = count.ok + count.diverged
         style = "red" if count.diverged else None
         table.add_row(*(_value(value) for value in place), *figures, f"{count.diverged} of {total}", style=style)
     if len(places) > MOST_ROWS:
         table.caption = f"and {len(places) - MOST_ROWS} more rows in sweep.csv"
     return table
+
+
+def _figure(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
 
 
 def _value(value: Any) -> str:

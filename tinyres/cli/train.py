@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, writing
 
 
 def add(commands: Any) -> None:
@@ -84,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--resume: there is no {checkpoint} to go on from") from error
         except (FileFormatError, training.CheckpointError) as error:
             raise UsageError(f"--resume: {error}") from error
+        except OSError as error:
+            raise UsageError(f"--resume: cannot read {checkpoint}: {error.strerror or error}") from error
         console.print(f"going on from step {made.step} of {made.total}", highlight=False)
     elif checkpoint.exists():
         raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     recorder = flow.record(made.model, every=arguments.record) if arguments.record else None
     began, status = time.perf_counter(), 0
     try:
-        with stopping() as stop, progress(console) as bars:
+        with writing(checkpoint), stopping() as stop, progress(console) as bars:
             bar = bars.add_task(f"{arguments.arch} on {arguments.data}", total=made.total, completed=made.step)
             for loss in made.steps(recorder):
                 bars.advance(bar)
@@ -111,10 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
     except training.Diverged as error:
         console.print(f"[bold red]diverged:[/] {error}", highlight=False)
         status = 1
-    except OSError as error:
-        raise UsageError(f"cannot write {error.filename or checkpoint}: {error.strerror or error}") from error
-    save_file(made.model, out / "model.safetensors")
-    _report(made, recorder, out, time.perf_counter() - began)
+    with writing(out):
+        save_file(made.model, out / "model.safetensors")
+        _report(made, recorder, out, time.perf_counter() - began)
     for path in sorted(out.iterdir()):
         console.print(f"in {path}", highlight=False, soft_wrap=True)
     return status
@@ -177,7 +178,7 @@ def _report(made: Any, recorder: Any, out: Path, seconds: float) -> None:
     right.set(ylabel="test accuracy", ylim=(0, 1.02))
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(out / "training.png")
-    if recorder is not None:
+    if recorder is not None and recorder.steps:  # a run that had ended already has none to show
         history = recorder.history()
         history.to_json(out / "flow.json")
         history.plot().savefig(out / "flow.png")

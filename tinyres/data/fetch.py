@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,9 +70,11 @@ class Source:
             ) from error
         if failures:
             tried = ", ".join(f"{url} ({reason})" for url, reason in failures.items())
+            others = [name for name in self.sha256 if name != file and not path.with_name(name).is_file()]
+            beside = f" and beside it {', '.join(others)}" if others else ""
             raise DownloadError(
-                f"{self.name}: the file {file} could not be downloaded from {tried}; save it by hand as {path}, "
-                "or take the data set digits, which works offline"
+                f"{self.name}: the file {file} could not be downloaded from {tried}; save it by hand as "
+                f"{path}{beside}, or take the data set digits, which works offline"
             )
         return path
 
@@ -132,7 +135,8 @@ def _download(url: str, part: str, _: Any) -> None:
     """Fetch `url` into the file `part`: a downloader for pooch, which has one, but one that leaves connections open."""
     import requests
 
-    with requests.get(url, stream=True, timeout=TIMEOUT) as response, open(part, "wb") as file:
+    os.unlink(part)  # pooch made it for one reader only; anew it has the mode that the user's umask allows
+    with open(part, "wb") as file, requests.get(url, stream=True, timeout=TIMEOUT) as response:
         response.raise_for_status()
         size = int(response.headers.get("Content-Length", 0)) or None  # a server need not tell it
         with _progress() as bar:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.backend import kernels_for, namespace
+from tinyres.nn.convert import as_array, fill_like
 from tinyres.tensor import Array, Tensor
 
 State = dict[str, Any]  # of one parameter: arrays and step counts by name; empty before its first step
@@ -82,6 +83,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` of the same kind of optimiser over the same parameters gave.
 
+        Arrays take the device, the dtype and the memory layout of their parameter.
+
         Raises:
             ValueError: settings, number of parameters or a shape do not agree; nothing is changed then.
         """
@@ -97,7 +100,10 @@ class Optimizer:
                     raise ValueError(f"{what}: {name} of params[{i}] is {value.shape}, must be {p.shape}")
         for name, value in settings.items():
             setattr(self, name, value)
-        self.state = [dict(state) for state in states]
+        self.state = [
+            {name: fill_like(p.data, as_array(v)) if hasattr(v, "shape") else v for name, v in state.items()}
+            for p, state in zip(self.params, states, strict=True)
+        ]
 
 
 class SGD(Optimizer):

@@ -23,7 +23,7 @@ FORMAT = "tinyres run 1"
 
 
 class CheckpointError(ValueError):
-    """A file that this run cannot go on from; the run is as it was."""
+    """A file that this run cannot go on from. Prepare the run again before it is used otherwise."""
 
 
 def save(run: Run, path: str | PathLike[str]) -> None:
@@ -65,12 +65,17 @@ def resume(run: Run, path: str | PathLike[str]) -> Run:
         raise CheckpointError(f"{path}: a run of another recipe ({said}); give it the same, or another folder")
     arrays = load(path)
     part = {kind: _below(kind, arrays) for kind in ("model", "optimizer")}
-    run.model.load_state_dict(part["model"])
-    run.optimizer.load_state_dict(optim.nested(part["optimizer"], {k: v for k, v in texts.items() if k != "run"}))
-    run.scheduler.load_state_dict(about["schedule"])
-    for name, generator in _generators(run.model):
-        generator.bit_generator.state = about["generators"][name]
-    run.step, run.losses, run.scores = about["step"], arrays["losses"].tolist(), about["scores"]
+    try:
+        run.model.load_state_dict(part["model"])
+        run.optimizer.load_state_dict(optim.nested(part["optimizer"], {k: v for k, v in texts.items() if k != "run"}))
+        run.scheduler.load_state_dict(about["schedule"])
+        for name, generator in _generators(run.model):
+            generator.bit_generator.state = about["generators"][name]
+        run.step, run.losses, run.scores = about["step"], arrays["losses"].tolist(), about["scores"]
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: does not fit what this version builds of its recipe ({error}); train it anew in another folder"
+        ) from error
     return run
 
 

@@ -67,7 +67,7 @@ def test_what_it_cannot_do_it_says():
     x = np.ones((4, 3), "f")
     with pytest.raises(ValueError, match="needs at least two samples along axis 0, got shape \\(1, 3\\)"):
         gradient_correlation(model, x[:1])
-    with pytest.raises(ValueError, match=r"the cotangent has shape \(3,\), one sample's output \(2,\)"):
+    with pytest.raises(ValueError, match=r"grad_output has shape \(3,\), one sample's output \(2,\)"):
         gradient_correlation(model, x, np.ones(3))
     with pytest.raises(ValueError, match="axis 0 must count the samples"):
         gradient_correlation(lambda z: model(z).sum(), x)

@@ -11,7 +11,7 @@ import pytest
 import tinyres as tr
 from tinyres import flow, models, nn, optim
 from tinyres.context import current
-from tinyres.flow.instruments.statistics import LOG_EDGES, SCORE_EDGES, of_activation, of_gradient, size
+from tinyres.flow.instruments.statistics import LOG_EDGES, SCORE_EDGES, dot, of_activation, of_gradient, size
 from tinyres.ops.losses import cross_entropy
 
 
@@ -96,6 +96,45 @@ def test_in_between_nobody_watches():
         assert not current().observers
     assert watched == [True, False, False, True, False, False, True]
     assert recording.history().labels["step"] == [0, 3, 6]
+
+
+def test_a_step_in_between_costs_what_an_unwatched_one_does(monkeypatch):
+    """Nothing is called, no weight is measured, and the batch norms fuse what follows them: the tape is the same."""
+    model = models.resnet(8, width=4, in_channels=1, rng=0)
+    x = images()[0]
+
+    def tape():
+        seen, waiting = [], [cross_entropy(model(tr.tensor(x)), np.arange(4)).node]
+        while waiting:
+            node = waiting.pop()
+            if node is not None and node.primitive is not None:
+                seen.append(node.primitive.name)
+                waiting += node.parents
+        return sorted(seen)
+
+    unwatched = tape()
+    recording = flow.record(model, every=10)
+    with recording:
+        assert len(tape()) > len(unwatched)  # a recorded step is unfused
+    with recording:
+        pass  # settles the recorded step
+    for moment in ("on_forward", "on_edge", "on_cotangent"):
+        monkeypatch.setattr(flow.Recording, moment, lambda *_: pytest.fail("watched"))
+    monkeypatch.setattr("tinyres.flow.instruments.updates.size", lambda _: pytest.fail("measured"))
+    with recording:
+        assert tape() == unwatched
+        cross_entropy(model(tr.tensor(x)), np.arange(4)).backward()
+    assert recording.entered == 3
+
+
+def test_shares_are_of_all_elements_those_that_are_not_finite_included():
+    found = of_gradient(np.array([1.0, 0.0, 0.0, np.inf]))
+    assert found.histogram.sum() == 0.25
+
+
+def test_an_inner_product_of_two_memory_layouts():
+    a = np.arange(6.0).reshape(2, 3)
+    assert dot(a, np.asfortranarray(a)) == dot(a, a) == 55
 
 
 def test_a_block_inside_a_block_sees_nothing_twice():
@@ -273,6 +312,7 @@ def test_a_highway_has_three_routes():
     history = recording.history()
     assert history["skip_share"][0, 0] == pytest.approx(found["skip"] / whole)
     assert history["branch_share"][0, 0] == pytest.approx(found["branch"] / whole)
+    assert {role: history[f"{role}_norm"][0, 0] for role in found} == found
 
 
 def test_two_sums_in_one_module_each_have_their_routes():
@@ -360,3 +400,11 @@ def test_the_picture_is_drawn_and_json_comes_back(make, steps, tmp_path):
     document = json.loads((found.to_json(tmp_path / "x.json"), (tmp_path / "x.json").read_text())[1])
     assert document["labels"]["block"] == ["blocks.0", "blocks.1", "blocks.2"]
     np.testing.assert_allclose(document["arrays"]["backward_norm"], found["backward_norm"])
+
+
+def test_the_columns_of_the_picture_stand_around_their_steps():
+    model = models.resnet(8, width=4, in_channels=1, rng=0)
+    recording = flow.record(model, every=5)
+    train(model, recording, 11)  # 0, 5, 10
+    (image,) = recording.history().plot().axes[1].images
+    assert image.get_extent() == [-2.5, 12.5, -0.5, 2.5]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres import data, models, nn
+from tinyres import data, flow, models, nn
+from tinyres.context import current
 from tinyres.flow.instruments.lesions import dropped, lesion, swapped
 
 
@@ -237,3 +238,38 @@ def test_nan_weights_say_so():
     weight.data = np.full_like(weight.data, np.nan)
     with pytest.raises(FloatingPointError, match="the loss of the whole model is nan"):
         lesion(model, dataset())
+
+
+def test_a_highway_layer_that_is_left_out_is_one_whose_gate_is_closed():
+    model = models.highway(10, width=4, in_channels=1, rng=0)
+    names = [f"blocks.{k}" for k in (0, 1, 3, 4, 6, 7)]  # and none of the plain layers between the stages
+    found = lesion(model, dataset())
+    assert found.labels["block"] == names
+    for k, name in enumerate(names):
+        layer = dict(model.named_modules())[name]
+        bias = layer.gate.bias.data
+        layer.gate.bias.data = np.full_like(bias, -np.inf)
+        assert found["drop_loss"][k] == lesion(model, dataset(), blocks=["blocks.0"])["base_loss"]
+        layer.gate.bias.data = bias
+    assert len(set(found["drop_loss"])) == len(names)
+
+
+def test_one_name_is_no_list_of_names():
+    with pytest.raises(TypeError, match=r"got the string 'blocks.0'; write \['blocks.0'\]"):
+        lesion(resnet(), dataset(), blocks="blocks.0")
+    with pytest.raises(TypeError, match="blocks is a list of names"), dropped(resnet(), "blocks.0"):
+        pass
+
+
+def test_it_is_unwatched_while_a_recording_runs():
+    model, watched = resnet(), []
+
+    def loss(outputs, targets):
+        watched.append(current().observers)
+        return tr.cross_entropy(outputs, targets)
+
+    alone = lesion(model, dataset(), loss=loss)
+    with flow.record(model):
+        meanwhile = lesion(model, dataset(), loss=loss)
+    assert set(watched) == {()}
+    np.testing.assert_array_equal(meanwhile["drop_loss"], alone["drop_loss"])  # fused as ever, to the last bit

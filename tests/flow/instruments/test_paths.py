@@ -274,3 +274,21 @@ def test_tilting_the_binomial_gives_a_binomial():
     assert theory.tilted([math.comb(1100, k) for k in range(1101)], 4.0) @ np.arange(1101) == pytest.approx(4)
     with pytest.raises(ValueError, match=r"from 1 to 3; their mean cannot be 0\.5"):
         theory.tilted([0, 2, 0, 2], 0.5)
+
+
+def test_more_ways_than_a_float_can_count():
+    depth = 1030
+    x = tr.tensor(np.ones(1), requires_grad=True)
+    y = x
+    for _ in range(depth):
+        y = y + y * 0.001
+        y.node.roles = ("skip", "branch")
+    found = paths(y, x)
+    assert found["count"][depth // 2] == np.inf
+    assert found["count"][1] == depth
+    assert found["count_share"].sum() == pytest.approx(1)
+
+
+def test_nothing_to_differentiate_by():
+    with pytest.raises(ValueError, match="paths: inputs is empty"):
+        paths(tr.tensor(np.ones(1), requires_grad=True) * 2, [])

@@ -135,3 +135,19 @@ def test_any_model_can_be_watched():
     with flow.record(model[0]) as recording:
         model[0](tr.tensor(np.ones((5, 3), "f"))).sum().backward()
     assert recording.gradient_norms()[0] == pytest.approx(np.sqrt(20))
+
+
+def test_attributes_called_blocks_that_are_no_modules_are_the_models_own():
+    class Counted(nn.Module):
+        def __init__(self):
+            self.blocks = 3
+            self.first = nn.Linear(3, 3, rng=0)
+
+    assert flow.record(Counted()).blocks == ["first"]
+
+
+def test_what_is_no_module_and_what_is_no_list():
+    with pytest.raises(TypeError, match="record: needs a module, whose blocks have names, got function"):
+        flow.record(lambda x: x)
+    with pytest.raises(TypeError, match=r"blocks is a list of names, got the string '0'; write \['0'\]"):
+        flow.record(nn.Sequential(nn.ReLU()), "0")

@@ -186,3 +186,16 @@ def test_the_picture_is_drawn_and_json_comes_back():
         assert found.plot().axes[0].get_yscale() == "log"
         document = json.loads(json.dumps(found.to_json()))
         np.testing.assert_array_equal(document["arrays"]["singular_values"], found["singular_values"])
+
+
+def test_the_error_is_the_distance_to_an_eigenvalue_of_the_symmetric_form():
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((40, 40))
+    found = jacobian_spectrum(
+        lambda z: tr.matmul(z, tr.tensor(w)), np.ones(40), method="randomised", k=3, power_iterations=0
+    )
+    basis = np.linalg.qr(w.T @ np.random.default_rng(0).standard_normal((13, 40)).T)[0]  # (40, 13)
+    u, s, v = np.linalg.svd(basis.T @ w.T, full_matrices=False)
+    residual = [np.linalg.norm(w.T @ v[i] - s[i] * basis @ u[:, i]) / np.sqrt(2) for i in range(3)]
+    np.testing.assert_allclose(found["singular_values"], s[:3], rtol=1e-10)
+    np.testing.assert_allclose(found["error"], residual, rtol=1e-8)

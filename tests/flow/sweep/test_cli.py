@@ -161,3 +161,13 @@ def test_epochs_instead_of_steps_and_the_default_length(capsys, tmp_path, table)
     header, *rows = table(tmp_path)
     assert [(row[header.index("epochs")], row[header.index("steps")]) for row in rows] == [("20", "100"), ("2", "")]
     assert [row[header.index("steps_taken")] for row in rows] == ["100", "4"]
+
+
+def test_a_terminal_of_80_columns_shows_names_and_figures_whole(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    arguments = ("--arch", "highway_mlp", "mlp", *TINY[2:], "--depth", 3, 5, "--lr", 0.1, 1e30, "--steps", 5)
+    _, out, _ = run(capsys, *arguments, "--out", tmp_path)
+    for whole in ("highway_mlp ", "accuracy ", "diverged", "1 of 1"):
+        assert whole in out
+    assert "nan" not in out  # of what diverged there are no figures
+    assert "\u2026" not in out

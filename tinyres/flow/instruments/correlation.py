@@ -15,7 +15,7 @@ from tinyres.tensor import raw
 
 
 def gradient_correlation(
-    model: Callable[[Any], Any], x: Any, cotangent: Any = None, *, rng: np.random.Generator | int = 0
+    model: Callable[[Any], Any], x: Any, grad_output: Any = None, *, rng: np.random.Generator | int = 0
 ) -> Measurement:
     """Cosines between the input gradients of the samples in a batch, the output's cotangent being the same for all.
 
@@ -29,7 +29,7 @@ def gradient_correlation(
     Args:
         model: from (N, ...) to (N, ...), N >= 2.
         x: tensor or array (N, ...).
-        cotangent: u, of the shape of one sample's output; default: Gaussian.
+        grad_output: u, of the shape of one sample's output; default: Gaussian.
         rng: what u is drawn from.
 
     Returns:
@@ -37,7 +37,7 @@ def gradient_correlation(
         relative to the mean |g_i|^2, which large gradients dominate; gradient_norm (N,).
 
     Raises:
-        ValueError: fewer than two samples, a cotangent of another shape, or an output that is not one entry a sample.
+        ValueError: fewer than two samples, a grad_output of another shape, or an output that is not one entry a sample.
     """
     values = tr.tensor(x, requires_grad=True)
     if values.ndim < 1 or len(values) < 2:
@@ -49,11 +49,11 @@ def gradient_correlation(
         raise ValueError(f"gradient_correlation: {samples} samples gave shape {y.shape}; axis 0 must count the samples")
     u = (
         np.random.default_rng(rng).standard_normal(y.shape[1:])
-        if cotangent is None
-        else np.asarray(to_device(raw(cotangent), "cpu"))
+        if grad_output is None
+        else np.asarray(to_device(raw(grad_output), "cpu"))
     )
     if u.shape != y.shape[1:]:
-        raise ValueError(f"gradient_correlation: the cotangent has shape {u.shape}, one sample's output {y.shape[1:]}")
+        raise ValueError(f"gradient_correlation: grad_output has shape {u.shape}, one sample's output {y.shape[1:]}")
     (gradient,) = tr.grad(y, values, np.broadcast_to(u, y.shape).astype(y.dtype))
     rows = to_device(gradient.data, "cpu").reshape(samples, -1).astype("float64")
     gram = rows @ rows.T

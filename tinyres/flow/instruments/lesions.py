@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import combinations
 from typing import Any
@@ -11,27 +11,27 @@ import numpy as np
 
 from tinyres import nn, ops
 from tinyres.data import Dataset
+from tinyres.flow.instruments.replaced import Forward, replaced
 from tinyres.flow.measurement import Measurement
 from tinyres.tensor import Array
 from tinyres.training import evaluate
 
-Forward = Callable[..., Any]
 Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # {block: shapes of one sample's input and output}
 
 
 def blocks_of(model: nn.Module) -> list[str]:
-    """What a lesion can hit: the dotted names of all `nn.Residual`, or without any, the children of `model.blocks`.
+    """Names of what a lesion can hit: every `nn.Residual` and `nn.Highway`, or else the children of `model.blocks`.
 
     Raises:
         ValueError: the model has neither.
     """
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Residual)]
+    names = [name for name, module in model.named_modules() if isinstance(module, (nn.Residual, nn.Highway))]
     blocks = getattr(model, "blocks", None)
     if not names and isinstance(blocks, nn.Module):
         names = [f"blocks.{name}" for name, _ in blocks.named_children()]
     if not names:
         raise ValueError(
-            f"lesion: {type(model).__name__} has neither residual connections (nn.Residual) nor .blocks; "
+            f"lesion: {type(model).__name__} has neither residual connections (nn.Residual, nn.Highway) nor .blocks; "
             "name the modules to leave out: blocks=['0', '2']"
         )
     return names
@@ -41,6 +41,8 @@ def blocks_of(model: nn.Module) -> list[str]:
 def dropped(model: nn.Module, blocks: Iterable[str]) -> Iterator[nn.Module]:
     """Inside the `with` block, y = shortcut(x) for the residual connections named, and y = x for any other module.
 
+    So a highway layer carries all of x, as with its gate closed.
+
     The shortcut of a residual connection that changes the shape stays as it is (its projection or padding). A plain
     block that changes the shape cannot be left out: calling the model then raises in the layer behind it.
 
@@ -48,7 +50,7 @@ def dropped(model: nn.Module, blocks: Iterable[str]) -> Iterator[nn.Module]:
         ValueError: the model has no module of that name.
     """
     modules = _modules(model, blocks)
-    with _replaced({module: _bypass(module) for module in modules.values()}):
+    with replaced({module: _bypass(module) for module in modules.values()}):
         yield model
 
 
@@ -62,7 +64,7 @@ def swapped(model: nn.Module, first: str, second: str) -> Iterator[nn.Module]:
     if _nested(first, second):
         raise ValueError(f"swapped: two blocks beside each other are needed, got {first!r} and {second!r}")
     a, b = (_modules(model, [name])[name] for name in (first, second))
-    with _replaced({a: b.forward, b: a.forward}):
+    with replaced({a: b.forward, b: a.forward}):
         yield model
 
 
@@ -84,7 +86,7 @@ def lesion(
 
     Args:
         dataset: what to evaluate on; accuracy is measured where it has classes.
-        blocks: dotted names of modules; default: all `nn.Residual`, or else the children of `model.blocks`.
+        blocks: dotted names of modules; default: those of `blocks_of`.
         loss: loss(outputs, targets), a mean over samples.
 
     Returns:
@@ -93,6 +95,7 @@ def lesion(
 
     Raises:
         ValueError: there are no blocks, or none of that name; or none can be left out.
+        TypeError: blocks is no list of names.
         FloatingPointError: the whole model's loss is not finite.
     """
     modules = _modules(model, blocks_of(model) if blocks is None else blocks)
@@ -102,7 +105,7 @@ def lesion(
         return evaluate(model, dataset, loss=loss, batch_size=batch_size)
 
     shapes: Shapes = {}
-    with _replaced({module: _noting(name, module, shapes) for name, module in modules.items()}):
+    with replaced({module: _noting(name, module, shapes) for name, module in modules.items()}):
         base = judge()
     if not np.isfinite(base[0]):
         raise FloatingPointError(
@@ -130,11 +133,13 @@ def lesion(
             arrays[f"swap_{what}"], axes[f"swap_{what}"] = swaps[:, column], ("pair",)
     labels = {"block": names, "pair": [f"{a} and {b}" for a, b in pairs]}
     cost = f"{1 + len(fits) + len(pairs)} evaluations of the data set, no backward pass"
-    return Measurement("lesions", arrays, axes, cost, draw, labels)
+    return Measurement("lesions", arrays, axes, cost, _draw, labels)
 
 
 # -- what stands in a block's place ----------------------------------------------------------------------------------
 def _modules(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
+    if isinstance(names, str):
+        raise TypeError(f"lesion: blocks is a list of names, got the string {names!r}; write [{names!r}]")
     known, names = dict(model.named_modules()), list(names)
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -153,22 +158,6 @@ def _alike(a: str, b: str, shapes: Shapes) -> bool:
 
 def _nested(a: str, b: str) -> bool:
     return f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")
-
-
-@contextmanager
-def _replaced(forwards: Mapping[nn.Module, Forward]) -> Iterator[None]:
-    """Give modules another `forward` for a while: the instance's hides the class's."""
-    before = {module: vars(module).get("forward") for module in forwards}
-    for module, forward in forwards.items():
-        module.forward = forward
-    try:
-        yield
-    finally:
-        for module, own in before.items():
-            if own is None:
-                del module.forward
-            else:
-                module.forward = own
 
 
 def _bypass(module: nn.Module) -> Forward:
@@ -195,7 +184,7 @@ def _noting(name: str, module: nn.Module, shapes: Shapes) -> Forward:
     return noting
 
 
-def draw(figure: Any, found: Measurement) -> None:
+def _draw(figure: Any, found: Measurement) -> None:
     """Accuracy (or loss) after each lesion, against the whole model's."""
     what = "accuracy" if "base_accuracy" in found else "loss"
     kinds = [kind for kind in ("drop", "swap") if f"{kind}_{what}" in found]

@@ -19,7 +19,7 @@ from tinyres.tensor import Array, Tensor
 def gradient_noise_scale(
     model: nn.Module,
     loss: Callable[[Any, Any], Tensor],
-    data: Dataset | tuple[Any, Any],
+    dataset: Dataset | tuple[Any, Any],
     *,
     small: int = 8,
     big: int = 128,
@@ -40,7 +40,7 @@ def gradient_noise_scale(
     Args:
         model: left as it was, `.grad` and running statistics included.
         loss: loss(model(x), target), a mean over the samples.
-        data: a Dataset, or (x, target) as arrays.
+        dataset: a Dataset, or (x, target) as arrays.
         small, big: b and B, samples; b divides B.
         batches: how many big batches.
         rng: of the order of the samples.
@@ -53,7 +53,7 @@ def gradient_noise_scale(
     Raises:
         ValueError: sizes that do not fit each other or the data, or a loss that is not one number.
     """
-    inputs, targets = (data.inputs, data.targets) if isinstance(data, Dataset) else map(np.asarray, data)
+    inputs, targets = (dataset.inputs, dataset.targets) if isinstance(dataset, Dataset) else map(np.asarray, dataset)
     if not 1 <= small < big or big % small or batches < 1:
         raise ValueError(
             "gradient_noise_scale: small must divide a larger big, and batches be at least 1; "

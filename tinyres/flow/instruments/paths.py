@@ -75,11 +75,13 @@ def paths(
         (L + 1, entries of all) if there are several. Numbers: `mean_length` of the share, `gradient_norm`.
 
     Raises:
-        ValueError: there is no residual connection between inputs and output.
+        ValueError: there is no residual connection between inputs and output, or inputs is empty.
         FloatingPointError: a term is not finite.
         RuntimeError: as `tr.grad`.
     """
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not targets:
+        raise ValueError("paths: inputs is empty; name at least one tensor to differentiate by")
     (seed,) = grad(output, output, grad_output, retain_graph=True)
     with context(observers=(), anomaly=None):  # they expect arrays
         counted = walk(output, targets, Counts(), {0: 1})
@@ -115,7 +117,7 @@ def paths(
         arrays["terms"] = flat.reshape(length, *targets[0].shape) if len(targets) == 1 else flat
         axes["terms"] = ("length", *(f"axis {a}" for a in range(arrays["terms"].ndim - 1)))
     cost = f"each rule runs once a length that reaches it: about {length // 2 + 1} backward passes, at most {length}"
-    return Measurement("path lengths", arrays, axes, cost, draw, {"length": list(range(length))})
+    return Measurement("path lengths", arrays, axes, cost, _draw, {"length": list(range(length))})
 
 
 def _check_routes(counted: tuple[Terms | None, ...]) -> None:
@@ -147,7 +149,7 @@ def _host(array: Any) -> Array:
     return np.asarray(array.get() if hasattr(array, "get") else array)  # CuPy arrays come by `get` only
 
 
-def draw(figure: Any, found: Measurement) -> None:
+def _draw(figure: Any, found: Measurement) -> None:
     """The share of each length beside the number of its paths, and norms with projections."""
     left, right = figure.subplots(1, 2)
     k = np.arange(len(found["share"]))

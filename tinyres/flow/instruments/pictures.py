@@ -93,9 +93,11 @@ def _histogram(figure: Any, axes: Any, found: Measurement) -> None:
 
 
 def _heat(figure: Any, axes: Any, values: Array, steps: list[int], label: str, title: str) -> None:
-    image = axes.imshow(
-        values, aspect="auto", origin="lower", cmap="magma", extent=(steps[0], steps[-1], -0.5, len(values) - 0.5)
-    )
+    half = (steps[-1] - steps[0]) / (len(steps) - 1) / 2  # each column stands around its step
+    extent = (steps[0] - half, steps[-1] + half, -0.5, len(values) - 0.5)
+    image = axes.imshow(values, aspect="auto", origin="lower", cmap="magma", extent=extent)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     axes.set_title(title, fontsize=10)
     figure.colorbar(image, ax=axes, label=label)
 

@@ -33,8 +33,14 @@ class Recording(Observer):
     """
 
     def __init__(self, model: nn.Module, blocks: list[str] | None = None, *, every: int = 1) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"record: needs a module, whose blocks have names, got {type(model).__name__}")
+        if isinstance(blocks, str):
+            raise TypeError(f"record: blocks is a list of names, got the string {blocks!r}; write [{blocks!r}]")
         names = [name for name, _ in model.named_modules()]
-        inside = getattr(model, "blocks", model)
+        inside = getattr(model, "blocks", None)
+        if not isinstance(inside, nn.Module):  # the attribute may be something of the model's own
+            inside = model
         usual = [name if inside is model else f"blocks.{name}" for name, _ in inside.named_children()] or [""]
         blocks = usual if blocks is None else blocks
         unknown = [name for name in blocks if name not in names]
@@ -198,5 +204,6 @@ def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1)
 
     Raises:
         ValueError: blocks that the model does not have, or every < 1.
+        TypeError: the model is no module, or blocks no list of names.
     """
     return Recording(model, blocks, every=every)

@@ -12,6 +12,7 @@ from tinyres import nn
 from tinyres.autograd.observe import Observer
 from tinyres.backend import namespace, to_device
 from tinyres.context import context
+from tinyres.flow.instruments.replaced import replaced
 from tinyres.flow.measurement import Measurement
 from tinyres.tensor import Array, Tensor
 
@@ -97,16 +98,15 @@ def of_block(model: nn.Module, name: str, x: Any) -> tuple[Callable[[Any], Any],
     block = modules[name]
     calls: list[tuple[Any, ...]] = []
 
+    forward = block.forward
+
     def listening(*args: Any, **kwargs: Any) -> Any:
         calls.append((*args, *kwargs.values()))
-        return type(block).forward(block, *args, **kwargs)
+        return forward(*args, **kwargs)
 
-    object.__setattr__(block, "forward", listening)
-    try:
-        with Observer(), context(recording=False, replaying=True):  # somebody watches: nothing is fused into the block
-            model(tr.tensor(x))
-    finally:
-        object.__delattr__(block, "forward")
+    # Somebody watches, so that nothing is fused into the block.
+    with replaced({block: listening}), Observer(), context(recording=False, replaying=True):
+        model(tr.tensor(x))
     if not calls or len(calls[0]) != 1:
         what = f"receives {len(calls[0])} arguments" if calls else "does not run"
         raise ValueError(f"of_block: {name!r} {what} in model(x); name a block that is a function of one tensor")

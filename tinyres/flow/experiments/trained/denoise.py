@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres import data, models, nn, optim
+from tinyres import data, models, optim
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
 
 SD = 0.25  # of the noise, where images go from 0 to 1
@@ -62,9 +62,6 @@ def train(setting: Setting, draw: Callable[[], Array], *, residual: bool, seed: 
     rng = np.random.default_rng(seed)
     clean = draw()
     model = models.dncnn(setting.depth, setting.width, in_channels=clean.shape[1], rng=rng)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.1  # the authors' 0.95 is the statistics of the last batch, which is small here
     forward = model if residual else model.noise
     optimizer = optim.Adam(model.parameters(), lr=setting.rate)
     schedule = optim.CosineAnnealingLR(optimizer, setting.steps)
