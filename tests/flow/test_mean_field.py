@@ -39,6 +39,12 @@ def test_scale_free_activations():
     assert chis == {"ReLU (Glorot)": pytest.approx(0.5), "ReLU (He)": pytest.approx(1.0), "linear": pytest.approx(0.5)}
 
 
+@pytest.mark.parametrize("s_w2", KNOWN)
+def test_weights_for_a_fixed_point(s_w2):
+    setting = next(s for s in SETTINGS if s.label == "tanh" and s.s_w2 == s_w2)
+    assert mean_field.weights_for(setting.q, setting.activation, setting.s_b2) == pytest.approx(s_w2, rel=1e-9)
+
+
 def test_gaussian_means():
     assert mean_field.gaussian_mean(np.ones_like) == pytest.approx(1, rel=1e-13)
     assert mean_field.gaussian_mean(lambda z: z**4) == pytest.approx(3, rel=1e-12)

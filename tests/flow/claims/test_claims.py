@@ -7,7 +7,7 @@ import pytest
 
 import tinyres as tr
 from tests.flow.holds import holds
-from tinyres import nn
+from tinyres import data, nn
 from tinyres.autograd.primitive import Primitive
 from tinyres.flow.experiments import ROOMS, Options
 from tinyres.flow.experiments.claims import (
@@ -113,8 +113,19 @@ def test_the_shared_norm_notices_norms_that_are_not_shared(monkeypatch):
 
     monkeypatch.setattr(shared_norm, "first_failure", lambda rng: "64 128")
     monkeypatch.setattr(shared_norm, "mixture_error", lambda model, x: 0.0)
+    monkeypatch.setattr(shared_norm, "variance_ratios", lambda model, x: np.ones(shared_norm.DEPTH))
     monkeypatch.setattr(shared_norm, "Listing", own)
     assert len(failures(shared_norm)) == 3  # not zero, as many parameters, and as good in evaluation
+
+
+def test_the_shared_variance_is_the_mixture_of_the_layers():
+    """With settled weights w_j and an even batch, sum_j w_j ratio_j is 1 (n / (n - 1) aside, that is unbiased)."""
+    x = np.random.default_rng(0).standard_normal((shared_norm.BATCH, 4, 8, 8))
+    model = shared_norm.Listing([4] * 4, 4, np.random.default_rng(1)).to("float64")
+    shared_norm.train_against_eval(model, x)
+    weights = 0.1 * 0.9 ** np.array([2, 1, 0])
+    n = shared_norm.BATCH * 8 * 8
+    assert weights @ shared_norm.variance_ratios(model, x) / weights.sum() == pytest.approx((n - 1) / n, rel=1e-6)
 
 
 def test_vanish_notices_an_identity_path_that_leaks(monkeypatch):
@@ -132,6 +143,33 @@ def test_listings_notice_one_that_runs_and_a_mend_that_does_not(monkeypatch):
     swapped = listings.Listing(good.wrong, good.runs, good.mentions, good.mend, good.fails)
     monkeypatch.setattr(listings, "LISTINGS", [swapped])
     assert len(failures(listings)) == 2
+
+
+def test_a_listing_fails_in_the_same_words_whatever_ran_before():
+    first = listings.error_of(listings.LISTINGS[0], 0)
+    assert "retain_graph=True" in first
+    assert first == listings.error_of(listings.LISTINGS[0], 0)
+
+
+def test_batch_norm_says_nan_where_the_training_loss_is_not_reached(monkeypatch):
+    monkeypatch.setattr(batch_norm, "AT_MOST", 2)
+    split = data.digits()
+    assert all(math.isnan(found) for found in batch_norm.held_out(split.train[:20], split.test, (0, 0), norm=True))
+
+
+def test_batch_norm_demands_more_than_the_seeds_differ(monkeypatch):
+    """Nets that train or not whatever their norm: no sign is left."""
+    rates = iter([0.1, 0.01, 0.01, 0.1, 0.1] * 6)
+    monkeypatch.setattr(batch_norm, "largest_rate", lambda blocks, train, seed, *, norm: next(rates))
+    monkeypatch.setattr(batch_norm, "held_out", lambda few, test, seed, *, norm: (1.0, 0.5))
+    assert [name.split(",")[0] for name in failures(batch_norm)] == [
+        "deepest net that trains",
+        "log₁₀ of largest rate",
+    ]
+
+
+def test_deepest():
+    assert list(batch_norm.deepest(np.array([[0.1, 0.1, 0.0], [0.1, 0.1, 0.1], [0.0, 0.0, 0.0]]))) == [8, 32, 0]
 
 
 def test_the_densenet_claim_notices_a_net_that_sums(monkeypatch):

@@ -42,7 +42,14 @@ def test_a_rate_that_is_three_per_cent_off_is_noticed(monkeypatch):
 def test_a_gradient_above_its_bound_is_noticed(monkeypatch):
     """Bounds of a quarter of the true slope: a sigmoid's gamma for tanh."""
     monkeypatch.setitem(recurrent.STEEPEST, "tanh", 0.25)
-    assert [name[:4] for name in failures()] == ["tanh", "tanh"]
+    broken = failures()
+    assert [name[:4] for name in broken] == ["tanh"] * 4
+    assert [("one step" in name) for name in broken] == [False, True] * 2
+
+
+def test_a_bound_that_is_too_wide_is_noticed(monkeypatch):
+    monkeypatch.setitem(recurrent.STEEPEST, "sigmoid", 0.2501)
+    assert [name.split(":")[1] for name in failures()] == [" one step from rest over its bound, worst cotangent"] * 2
 
 
 def test_a_cell_that_leaks_is_noticed(monkeypatch):

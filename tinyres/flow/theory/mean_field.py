@@ -14,7 +14,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Array]
 
-_Z = np.linspace(-12, 12, 24_000)  # an even number: no point on the kink of ReLU
+_Z = np.linspace(-12, 12, 2_400)  # an even number: no point on the kink of ReLU
 _DENSITY = np.exp(-_Z * _Z / 2) / np.sqrt(2 * np.pi) * (_Z[1] - _Z[0])
 
 
@@ -36,6 +36,11 @@ def fixed_point(activation: Function, s_w2: float, s_b2: float) -> float:
         if abs(q - before) <= 1e-14 * q:
             break
     return q
+
+
+def weights_for(q: float, activation: Function, s_b2: float) -> float:
+    """The s_w^2 whose fixed point is q: (q - s_b^2) / E[phi(sqrt(q) z)^2], `fixed_point` the other way round."""
+    return (q - s_b2) / gaussian_mean(lambda z: activation(np.sqrt(q) * z) ** 2)
 
 
 def chi(q: float, derivative: Function, s_w2: float) -> float:

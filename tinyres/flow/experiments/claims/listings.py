@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import tinyres as tr
 from tinyres import models, nn
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
 
+SERIAL = r" #\d+"  # of a node: it depends on what was computed before
 LATENT, WIDTH, BATCH = 100, 8, 4
 
 
@@ -103,7 +105,7 @@ def error_of(listing: Listing, seed: int) -> str:
     try:
         listing.fails(np.random.default_rng(seed))
     except (ValueError, RuntimeError) as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {re.sub(SERIAL, '', str(error))}"
     return ""
 
 

@@ -84,6 +84,18 @@ def mixture_error(model: Listing, x: Any) -> float:
     return float(np.abs(model.norm.running_mean.numpy() - weights @ np.array(means)).max())
 
 
+def variance_ratios(model: Listing, x: Any) -> Any:
+    """Var z_j / running variance, mean over channels, z_j the training input of layer j's batch norm: (L,)."""
+    assert model.norm.running_var is not None
+    shared, h, found = model.norm.running_var.numpy(), tr.tensor(x), []
+    with tr.no_grad():
+        for conv in model.convs:
+            z = conv(h)
+            found.append(float((z.numpy().var(axis=(0, 2, 3)) / shared).mean()))
+            h = tr.batch_norm(z, relu=True)
+    return np.array(found)
+
+
 def train_against_eval(model: nn.Module, x: Any) -> float:
     """|y_eval - y_train| / |y_train| on one batch, after so many passes that the running statistics have settled."""
     with tr.no_grad():
@@ -112,7 +124,9 @@ def run(options: Options, tick: Tick) -> Result:
     tick()
     mixture = mixture_error(listing(), x)
     tick()
-    gaps = [train_against_eval(residual(), x), train_against_eval(listing(), x)]
+    settled = listing()
+    gaps = [train_against_eval(residual(), x), train_against_eval(settled, x)]
+    ratios = variance_ratios(settled, x)
     tick()
     counts = [residual().parameter_count(), listing().parameter_count()]
     fewer = 2 * CHANNELS * (DEPTH - 1)
@@ -145,19 +159,24 @@ def run(options: Options, tick: Tick) -> Result:
         f"{DEPTH} convolutions of {CHANNELS} channels. The last row: outputs for one batch after {PASSES} passes. "
         "Shared running statistics hold layer j with weight m(1-m)^(L-j), so none is normalised by its own."
     )
-    return Result(laws, [table], {"": draw}, note=note)
+    return Result(laws, [table], {"": lambda figure: draw(figure, ratios)}, {"variance_ratio": ratios.tolist()}, note)
 
 
-def draw(figure: Any) -> None:
-    """How much of each layer's statistics the shared running average holds."""
-    axes = figure.subplots()
+def draw(figure: Any, ratios: Any) -> None:
+    """How much of each layer's statistics the shared running average holds, and how far it is from them."""
+    axes, right = figure.subplots(1, 2)
     layers = np.arange(1, DEPTH + 1)
     weights = MOMENTUM * (1 - MOMENTUM) ** (DEPTH - layers)
-    axes.bar(layers, weights / (1 - (1 - MOMENTUM) ** DEPTH), color="C0", label="shared by all layers (settled)")
+    axes.bar(layers, weights / (1 - (1 - MOMENTUM) ** DEPTH), color="C0", label="shared by all layers")
     axes.axhline(1, color="C1", label="a batch norm of the layer's own")
     axes.set(xlabel="layer j", ylabel="weight of layer j's statistics", ylim=(0, 1.1), xticks=layers)
-    axes.set_title("What the running statistics hold that layer j is normalised by in evaluation")
-    axes.legend()
+    axes.set_title("How much of the running statistics is layer j's own (theory)")
+    axes.legend(loc="center right")
+    right.axhline(1, color="C1", label="a batch norm of the layer's own")
+    right.plot(layers, ratios, "oC0", label=f"shared by all layers, after {PASSES} passes")
+    right.set(xlabel="layer j", ylabel="variance of layer j / running variance", ylim=(0, None), xticks=layers)
+    right.set_title("What is to be 1 in evaluation, and is not (measured)")
+    right.legend()
 
 
 EXPERIMENT = Experiment(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
 from tinyres.flow.theory import mean_field
 
 WIDTH, DEPTH, BATCH, SEEDS = 512, 40, 8, 5
@@ -63,8 +63,8 @@ SETTINGS = [
 ]
 
 
-def measure(setting: Setting, weights: list[Any], rng: np.random.Generator) -> Any:
-    """log(|g_l|^2 / |g_L|^2) at the pre-activations of layers l = L, L-1, ..., 0 of one random net."""
+def forward(setting: Setting, weights: list[Any], rng: np.random.Generator) -> list[Any]:
+    """The pre-activations (BATCH, n) of layers 0, 1, ..., L of one random net."""
     width = weights[0].shape[0]
     x = rng.standard_normal((BATCH, width))
     h = tr.tensor(x * np.sqrt(setting.q / (x * x).mean(axis=1, keepdims=True)), requires_grad=True)
@@ -73,19 +73,33 @@ def measure(setting: Setting, weights: list[Any], rng: np.random.Generator) -> A
         bias = np.sqrt(setting.s_b2) * rng.standard_normal(width)
         h = (setting.activation(h) @ w) * np.sqrt(setting.s_w2 / width) + bias
         layers.append(h)
-    gradients = tr.grad(h, layers, rng.standard_normal(h.shape))
+    return layers
+
+
+def backward(layers: list[Any], rng: np.random.Generator) -> Any:
+    """log(|g_l|^2 / |g_L|^2) at the layers l = L, L-1, ..., 0, for a random cotangent on top."""
+    gradients = tr.grad(layers[-1], layers, rng.standard_normal(layers[-1].shape))
     squared = np.array([float((g.numpy() ** 2).sum()) for g in gradients[::-1]])
     return np.log(squared / squared[0])
 
 
+def measure(setting: Setting, weights: list[Any], rng: np.random.Generator) -> Any:
+    """`backward` of `forward`."""
+    return backward(forward(setting, weights, rng), rng)
+
+
 def run(options: Options, tick: Tick) -> Result:
-    """The slope of log squared gradient per layer, mean of five nets a setting, against log chi."""
+    """The slope of log squared gradient per layer, mean of five nets a setting, against log chi; the signal's q."""
     logs: dict[str, list[Any]] = {setting.name: [] for setting in SETTINGS}
+    variances: dict[str, list[Any]] = {setting.name: [] for setting in SETTINGS}
     for seed in range(SEEDS):
         draws = np.random.default_rng((options.seed, seed))
         weights = [draws.standard_normal((WIDTH, WIDTH)) for _ in range(DEPTH)]
         for k, setting in enumerate(SETTINGS):  # the same matrices, scaled
-            logs[setting.name].append(measure(setting, weights, np.random.default_rng((options.seed, seed, k))))
+            rng = np.random.default_rng((options.seed, seed, k))
+            states = forward(setting, weights, rng)
+            logs[setting.name].append(backward(states, rng))
+            variances[setting.name].append(np.mean([(h.numpy() ** 2).mean() for h in states[1:]]))
             tick()
     layers = np.arange(DEPTH + 1)
     laws = []
@@ -96,8 +110,25 @@ def run(options: Options, tick: Tick) -> Result:
         expected = np.log(setting.chi)
         tolerance = max(0.01 + 0.03 * abs(expected), 3 * error)
         laws.append(Law(f"{setting.name}: ln χ", slope, expected, tolerance, "asymptotic", SOURCE))
-    note = "ln of the squared gradient's factor a layer; s_w²: variance of the weights times width; tanh: s_b² = 0.05"
-    return Result(laws, figures={"": lambda figure: draw(figure, logs)}, note=note)
+        if not setting.scale_free:
+            q = np.array(variances[setting.name])
+            tolerance = max(0.03 * setting.q, 3 * q.std(ddof=1) / np.sqrt(SEEDS))
+            laws.append(Law(f"{setting.name}: q*", float(q.mean()), setting.q, tolerance, "asymptotic", SOURCE))
+    note = "ln of the squared gradient's factor a layer; s_w²: variance of the weights times width; tanh: s_b² = 0.05; "
+    note += "q*: variance of the pre-activations, mean over the layers"
+    return Result(laws, [depth_scales(logs)], {"": lambda figure: draw(figure, logs)}, note=note)
+
+
+def depth_scales(logs: dict[str, list[Any]]) -> Table:
+    """xi of every setting."""
+    rows = []
+    for setting in SETTINGS:
+        slope = float(np.polyfit(np.arange(DEPTH + 1), np.mean(logs[setting.name], axis=0), 1)[0])
+        scale = f"{mean_field.depth_scale(setting.chi):,.2f}" if abs(np.log(setting.chi)) > 1e-6 else "∞"
+        measured = f"{1 / abs(slope):.2f}" if abs(slope) > 0.01 else "100 or more"
+        rows.append([setting.name, f"{setting.chi:.4g}", scale, measured])
+    note = "Over ξ = 1 / |ln χ| layers the squared gradient changes by a factor e; 40 layers cannot tell more than 100."
+    return Table("Depth scales", ["setting", "χ", "ξ by theory", "ξ measured"], rows, note)
 
 
 def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
@@ -123,12 +154,11 @@ def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
     )
     left.set_title("Plain nets: dots measured, lines χᴸ")
     left.legend(fontsize=7, loc="lower left")
-    grid = np.union1d(np.linspace(0.3, 3, 100), np.linspace(1.7, 1.82, 400))  # the peak is narrow
     tanh = SETTINGS[0]
-    scales = []
-    for s in grid:
-        q = mean_field.fixed_point(tanh.activation, s, tanh.s_b2)
-        scales.append(mean_field.depth_scale(mean_field.chi(q, tanh.derivative, s)))
+    grid, scales = [], []
+    for q in np.union1d(np.geomspace(0.06, 1.5, 100), np.linspace(0.53, 0.61, 400)):  # the peak is narrow
+        grid.append(mean_field.weights_for(q, tanh.activation, tanh.s_b2))
+        scales.append(mean_field.depth_scale(mean_field.chi(q, tanh.derivative, grid[-1])))
     right.semilogy(grid, scales, "k-", lw=1, label="theory")
     for k, setting in enumerate(s for s in SETTINGS if s.label == "tanh"):
         slope = abs(np.polyfit(depth, np.mean(logs[setting.name], axis=0), 1)[0])
@@ -136,7 +166,12 @@ def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
             right.semilogy(setting.s_w2, 1 / slope, "o", color=f"C{k}")
         else:  # 40 layers cannot tell how far beyond 100 it is
             right.semilogy(setting.s_w2, 100, "^", color=f"C{k}", label="measured: 100 or more")
-    right.set(xlabel="weight variance s_w² (tanh, s_b² = 0.05)", ylabel="depth scale ξ in layers", ylim=(0.5, 1000))
+    right.set(
+        xlabel="weight variance s_w² (tanh, s_b² = 0.05)",
+        ylabel="depth scale ξ in layers",
+        ylim=(0.5, 1000),
+        xlim=(0.2, 3.1),
+    )
     right.set_title("How deep a gradient reaches")
     right.legend(fontsize=7)
 
@@ -148,6 +183,6 @@ EXPERIMENT = Experiment(
     source=SOURCE,
     ticks=lambda options: SEEDS * len(SETTINGS),
     run=run,
-    seconds=6,
+    seconds=3,
     starred=True,
 )

@@ -70,10 +70,10 @@ def run(options: Options, tick: Tick) -> Result:
     rate = sum_ ** (1 / DEPTH)
     rate_tolerance = max(0.05 * 2, 3 * rate * error["summed"] / sum_ / DEPTH)
     laws = [
-        Law(f"E6 concatenated: ratio after {DEPTH} layers", dense_, predicted, tolerance, "asymptotic", SOURCE),
-        shown("E6 concatenated: its geometric mean over nets", float(np.exp(np.log(last["concatenated"]).mean()))),
-        Law("E6 summed: factor a layer", rate, 2.0, rate_tolerance, "asymptotic", SOURCE),
-        shown(f"E6 summed: ratio after {DEPTH} layers", sum_),
+        Law(f"concatenated: ratio after {DEPTH} layers", dense_, predicted, tolerance, "asymptotic", SOURCE),
+        shown("concatenated: its geometric mean over nets", float(np.exp(np.log(last["concatenated"]).mean()))),
+        Law("summed: factor a layer", rate, 2.0, rate_tolerance, "asymptotic", SOURCE),
+        shown(f"summed: ratio after {DEPTH} layers", sum_),
     ]
     return Result(
         laws,

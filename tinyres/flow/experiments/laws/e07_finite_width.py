@@ -86,7 +86,7 @@ def laws_of(setting: Setting, squared: Any) -> list[Law]:
     """Five laws from |J^T u|²: (groups, nets)."""
     logs = np.log(squared)
     deviations = (logs - logs.mean()) ** 2
-    name = f"E7 {setting.name}"
+    name = setting.name
     laws = [Law(f"{name}: mean of |Jᵀu|²", squared.mean(), 1.0, 3 * _error(squared), "asymptotic", SOURCE)]
     leading, exact = (f(setting.width, setting.depth, setting.kind) for f in (finite_width.leading, finite_width.exact))
     for which, values, rough, true in zip(("mean", "variance"), (logs, deviations), leading, exact, strict=True):

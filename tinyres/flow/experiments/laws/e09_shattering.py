@@ -49,9 +49,9 @@ def gradients(x: Any, norm: Norm, depth: int, g: Any, rng: np.random.Generator, 
 
 def correlation(g: Any) -> float:
     """Mean of <g_i, g_j> over all pairs i != j, over the mean of |g_i|^2; g: (N, n)."""
-    squares = np.vdot(g, g)
+    squares = (g * g).sum()
     total = g.sum(axis=0)
-    return float((np.vdot(total, total) - squares) / squares / (len(g) - 1))
+    return float(((total * total).sum() - squares) / squares / (len(g) - 1))
 
 
 def of_batch(norm: Norm, depth: int, seed: tuple[int, ...], *, residual: bool = False) -> float:
@@ -67,7 +67,7 @@ def of_pairs(seed: tuple[int, ...]) -> float:
     pairs, other, g = rng.standard_normal((3, PAIRS, PAIR_WIDTH))
     x = np.concatenate([pairs, RHO * pairs + np.sqrt(1 - RHO * RHO) * other])  # (2 PAIRS, PAIR_WIDTH)
     one, two = np.split(gradients(x, tr.relu, HE, np.concatenate([g, g]), rng), 2)
-    return float(np.vdot(one, two) / np.sqrt(np.vdot(one, one) * np.vdot(two, two)))
+    return float((one * two).sum() / np.sqrt((one * one).sum() * (two * two).sum()))
 
 
 def over_line(depth: int, seed: tuple[int, ...], *, residual: bool = False) -> Any:
@@ -92,21 +92,21 @@ def run(options: Options, tick: Tick) -> Result:
 
     def law(name: str, values: Any, predicted: float, source: str) -> Law:
         tolerance = max(0.15 * predicted, 3 * _error(values))
-        return Law(f"E9 {name}", float(values.mean()), predicted, tolerance, "asymptotic", source)
+        return Law(name, float(values.mean()), predicted, tolerance, "asymptotic", source)
 
     laws = []
     for depth in PLAIN:
         values = sample(partial(of_batch, frozen, depth))
         laws.append(law(f"plain, frozen BN, L={depth}", values, shattering.plain_frozen(depth), SOURCE))
     train = of_batch(exact, PLAIN[-1], (options.seed, 0))
-    name = f"E9 plain, exact BN, L={PLAIN[-1]}, equal cotangents"
+    name = f"plain, exact BN, L={PLAIN[-1]}, equal cotangents"
     laws.append(Law(name, train, shattering.exact_batch_norm(BATCH), 1e-10, "exact", "derived: they sum to zero"))
     residual = sample(partial(of_batch, frozen, RESIDUAL, residual=True))
     laws.append(law(f"residual, frozen BN, L={RESIDUAL}", residual, shattering.residual_frozen(RESIDUAL), DERIVED))
     he = sample(of_pairs, PAIR_SEEDS)
     laws.append(law(f"He, no BN, from ρ={RHO}, L={HE}", he, shattering.he(RHO, HE), ARC_COSINE))
     refuted = shattering.plain_frozen(HE)
-    laws.append(Law(f"E9 He, no BN: not 2^-{HE}", float(he.mean()), refuted, 3 * _error(he), "ordering", ARC_COSINE))
+    laws.append(Law(f"He, no BN: not 2^-{HE}", float(he.mean()), refuted, 3 * _error(he), "ordering", ARC_COSINE))
 
     curves = {name: sample(curve, CURVES) for name, curve in LINES.items()}
     return Result(

@@ -61,6 +61,17 @@ def norms(cell: nn.RNNCell, rng: np.random.Generator, steps: int = STEPS) -> Any
     return found / found[0]
 
 
+def attained(cell: nn.RNNCell, nonlinearity: str, largest: float) -> float:
+    """The gradient's norm over its bound after one step from rest, where phi is steepest, for the worst cotangent."""
+    for name, bias in cell.named_parameters():
+        if name.startswith("bias"):
+            nn.init.zeros_(bias)
+    h = tr.tensor(np.zeros((1, HIDDEN)), requires_grad=True)
+    worst = np.linalg.svd(cell.weight_hh.data)[0][:, :1].T  # (1, HIDDEN): the first left singular vector
+    (g,) = tr.grad(cell(tr.tensor(np.zeros((1, HIDDEN))), h), h, worst)
+    return float(np.linalg.norm(g.numpy()) / recurrent.norm_bound(largest, nonlinearity, 1))
+
+
 def cell_path(forget_bias: float) -> Any:
     """dc_T / dc_{T-t} for t = 0 ... T of an LSTM whose weights are zero, on random inputs: (T + 1,)."""
     lstm = nn.LSTMCell(1, 1, forget_bias=forget_bias, rng=0).to("float64")
@@ -100,6 +111,8 @@ def run(options: Options, tick: Tick) -> Result:
         margin = float(np.log(bound[1:] / found[1:]).min())
         name = f"{nonlinearity}, s_max={largest:g}: least of ln(bound / gradient) over {STEPS} steps"
         laws.append(Law(name, margin, 0.0, 0.0, "ordering", PASCANU))
+        name = f"{nonlinearity}, s_max={largest:g}: one step from rest over its bound, worst cotangent"
+        laws.append(Law(name, attained(cell, nonlinearity, largest), 1.0, 1e-12, "exact", PASCANU))
         tick()
     paths = {bias: cell_path(bias) for bias in FORGET}
     for bias, path in paths.items():
@@ -122,9 +135,8 @@ def draw(figure: Any, curves: Any, bounded: Any, paths: Any) -> None:
     linear, nonlinear, lstm = figure.subplots(1, 3)
     steps = np.arange(STEPS + 1)
     for k, (radius, found) in enumerate(curves.items()):
-        shift = found[STEPS // 2] / radius ** (
-            STEPS // 2
-        )  # a normal matrix's tail: the constant depends on the cotangent
+        half = STEPS // 2  # the tail: its rate is the radius, its constant depends on the cotangent
+        shift = found[half] / radius**half
         linear.semilogy(steps, shift * radius**steps, "-", color=f"C{k}", lw=1)
         linear.semilogy(steps[::20], found[::20], "o", color=f"C{k}", ms=4, label=f"ρ = {radius:g}")
     linear.set(xlabel="steps back in time", ylabel="gradient norm", title="Linear RNN: lines ρᵀ")

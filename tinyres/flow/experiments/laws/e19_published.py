@@ -42,13 +42,13 @@ def run(options: Options, tick: Tick) -> Result:
     laws, rows = [], []
     for depth, (error, millions, half) in PUBLISHED.items():
         count = by_formula(depth)
-        name = f"E19 ResNet-{depth}: million parameters"
-        laws.append(Law(name, count / 1e6, millions, half, "exact", SOURCE))
+        name = f"ResNet-{depth}: million parameters"
+        laws.append(Law(name, count / 1e6, millions, half, "check", SOURCE))
         built = "-"
         if depth in BUILT:
             counted = by_building(depth)
             built = f"{counted:,}"
-            laws.append(Law(f"E19 ResNet-{depth}: built against formula", counted, count, 0, "exact", "counted"))
+            laws.append(Law(f"ResNet-{depth}: built against formula", counted, count, 0, "check", "counted"))
         rows.append([depth, f"{error:.2f}", f"{millions:g} M", f"{count:,}", built])
         tick()
     table = Table(
