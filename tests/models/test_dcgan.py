@@ -1,5 +1,7 @@
 """The two players of a DCGAN: sizes, initialisation, and gradients that reach everything."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -66,3 +68,88 @@ def test_gradients_reach_every_parameter_of_both_players():
     for model in (generator, discriminator):
         for name, p in model.named_parameters():
             assert np.abs(p.grad.numpy()).max() > 0, name
+
+
+COUNTS = {8: (2, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4)}  # size: pixels on a side after so many halvings
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+@pytest.mark.parametrize("size", COUNTS)
+def test_every_size_and_norm(size, norm):
+    width, channels, latent = 4, 2, 6
+    side, steps = COUNTS[size]
+    generator = models.dcgan.generator(latent, width, channels, size=size, rng=0)
+    discriminator = models.dcgan.discriminator(width, channels, size=size, norm=norm, rng=1)
+    images = generator(noise(3, latent))
+    assert images.shape == (3, channels, size, size)
+    assert 0 < np.abs(images.numpy()).max() < 1
+    assert discriminator(images).shape == (3, 1)
+
+    maps = [width * 2**k for k in range(steps)]
+    pixels = maps[-1] * side * side
+    inner = 16 * sum(a * b for a, b in pairwise(maps))
+    assert generator.parameter_count() == latent * pixels + inner + 16 * width * channels + 2 * sum(maps)
+    norms = {
+        "batch": 2 * sum(maps[1:]),
+        "layer": 2 * sum(c * (size // 2 ** (k + 2)) ** 2 for k, c in enumerate(maps[1:])),
+        "none": sum(maps) + 1,  # biases
+    }
+    assert discriminator.parameter_count() == 16 * channels * width + inner + pixels + norms[norm]
+    discriminator(images).sum().backward()
+    for model in (generator, discriminator):
+        for name, p in model.named_parameters():
+            assert np.isfinite(p.grad.numpy()).all(), name
+            assert p.grad.numpy().any(), name
+
+
+def test_the_players_of_32_pixels_written_out():
+    """Keys, order of draws and values, as `tinyres bench gan` and saved weights know them."""
+    up = [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False) for a, b in ((16, 8), (8, 4), (4, 3))]
+    down = [nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False) for a, b in ((3, 4), (4, 8), (8, 16))]
+    generator = nn.Sequential(
+        nn.Linear(10, 256, bias=False), nn.Reshape(16, 4, 4), nn.BatchNorm2d(16), nn.ReLU(),
+        up[0], nn.BatchNorm2d(8), nn.ReLU(), up[1], nn.BatchNorm2d(4), nn.ReLU(), up[2], nn.Tanh(),
+    )  # fmt: skip
+    discriminator = nn.Sequential(
+        down[0], nn.LeakyReLU(0.2), down[1], nn.BatchNorm2d(8), nn.LeakyReLU(0.2),
+        down[2], nn.BatchNorm2d(16), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(256, 1, bias=False),
+    )  # fmt: skip
+    for model, want in (
+        (models.dcgan.generator(10, 4, rng=0), generator), (models.dcgan.discriminator(4, rng=0), discriminator)
+    ):  # fmt: skip
+        rng = np.random.default_rng(0)
+        want.apply(lambda module, rng=rng: nn.init.dcgan_(module, rng=rng))
+        assert list(model.state_dict()) == list(want.state_dict())
+        for key, value in want.state_dict().items():
+            np.testing.assert_array_equal(model.state_dict()[key].numpy(), value.numpy(), err_msg=key)
+        assert [type(m) for m in model] == [type(m) for m in want]
+
+
+def test_without_a_norm_the_discriminator_is_drawn_so_that_it_has_a_slope():
+    images = tr.tensor(np.random.default_rng(0).uniform(-1, 1, (16, 1, 8, 8)).astype("f"), requires_grad=True)
+    discriminator = models.dcgan.discriminator(16, 1, size=8, norm="none", rng=0)
+    (g,) = tr.grad(discriminator(images).sum(), images)
+    slopes = np.sqrt((g.numpy() ** 2).sum((1, 2, 3)))
+    assert 0.2 < slopes.mean() < 2
+    init = np.random.default_rng(0)
+    discriminator.apply(lambda module: nn.init.dcgan_(module, rng=init))
+    (g,) = tr.grad(discriminator(images).sum(), images)
+    assert np.sqrt((g.numpy() ** 2).sum((1, 2, 3))).mean() < 0.01  # what the paper's 0.02 would have given
+
+
+@pytest.mark.parametrize("make", [models.dcgan.generator, models.dcgan.discriminator])
+def test_a_size_that_does_not_exist_is_an_error(make):
+    with pytest.raises(ValueError, match=r"8x8, 28x28, 32x32, 64x64 pixels, got size=48"):
+        make(size=48)
+
+
+def test_a_norm_that_does_not_exist_is_an_error():
+    with pytest.raises(ValueError, match="norm must be one of batch, layer, none, got 'group'"):
+        models.dcgan.discriminator(norm="group")
+
+
+def test_images_of_another_size_are_an_error():
+    with pytest.raises(ValueError, match=r"shape \(N, 3, 32, 32\), got \(2, 3, 64, 64\); real samples and fakes must"):
+        models.dcgan.discriminator(4, rng=0)(tr.tensor(np.zeros((2, 3, 64, 64), "f")))
+    with pytest.raises(ValueError, match="must have 100 entries, got shape"):
+        models.dcgan.generator(width=4, rng=0)(noise(2, 5))

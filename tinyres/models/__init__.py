@@ -1,8 +1,9 @@
 """Architectures, a file each. Classifiers have one signature: `name(depth=..., width=..., *, in_channels=3, classes=10,
 rng=None)`, with options of their own before `rng`, and three attributes: `stem`, `blocks`, whose children are what
-instruments watch, and `head`. `dcgan` holds the two players of a GAN, `dcgan.generator` and `dcgan.discriminator`."""
+instruments watch, and `head`. The two players of a GAN are `generator` and `discriminator` of `dcgan`, `gan64` and
+`resgan`, or `mlp_generator` and `mlp_discriminator`; `PLAYERS` makes any of them for samples of a shape."""
 
-from tinyres.models import dcgan
+from tinyres.models import dcgan, gan64, resgan
 from tinyres.models.activation import swap_activation
 from tinyres.models.cnn import cnn
 from tinyres.models.densenet import densenet, densenet_imagenet
@@ -11,7 +12,9 @@ from tinyres.models.fixup import fixup
 from tinyres.models.highway import highway, highway_mlp
 from tinyres.models.imagenet import resnet_imagenet
 from tinyres.models.mlp import mlp
+from tinyres.models.mlp_players import mlp_discriminator, mlp_generator
 from tinyres.models.plain import plain
+from tinyres.models.players import PLAYERS, Players
 from tinyres.models.preact import preact
 from tinyres.models.resnet import resnet
 from tinyres.models.senet import senet
@@ -25,7 +28,7 @@ CLASSIFIERS = (  # what can be trained on labels, by name
 )  # fmt: skip
 
 __all__ = [
-    "CLASSIFIERS", "cnn", "dcgan", "densenet", "densenet_imagenet", "dncnn", "fixup", "from_torchvision", "highway",
-    "highway_mlp", "mlp", "plain", "preact", "resnet", "resnet_imagenet", "senet", "skipinit", "stochastic_depth",
-    "swap_activation",
+    "CLASSIFIERS", "PLAYERS", "Players", "cnn", "dcgan", "densenet", "densenet_imagenet", "dncnn", "fixup",
+    "from_torchvision", "gan64", "highway", "highway_mlp", "mlp", "mlp_discriminator", "mlp_generator", "plain",
+    "preact", "resgan", "resnet", "resnet_imagenet", "senet", "skipinit", "stochastic_depth", "swap_activation",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from tinyres.nn.dropout import Dropout
 from tinyres.nn.embedding import Embedding
 from tinyres.nn.followed import followed
 from tinyres.nn.highway import Highway
+from tinyres.nn.layer_norm import LayerNorm
 from tinyres.nn.layers import Conv2d, ConvTranspose2d, Flatten, Identity, Linear, Reshape, Upsample
 from tinyres.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from tinyres.nn.module import Module, Parameter
@@ -27,6 +28,7 @@ from tinyres.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from tinyres.nn.recurrent import LSTMCell, RNNCell
 from tinyres.nn.residual import Residual
 from tinyres.nn.scalar import Scale, Shift
+from tinyres.nn.spectral_norm import spectral_norm
 from tinyres.nn.squeeze_excite import SqueezeExcite
 from tinyres.nn.stochastic_depth import StochasticDepth
 from tinyres.nn.summary import Summary
@@ -34,7 +36,8 @@ from tinyres.nn.summary import Summary
 __all__ = [
     "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
     "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "Highway", "Identity", "L1Loss",
-    "LSTMCell", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleList",
-    "NLLLoss", "Parameter", "RNNCell", "ReLU", "Reshape", "Residual", "Scale", "Sequential", "Shift", "SiLU", "Sigmoid",
-    "Softmax", "Softplus", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Upsample", "followed", "init",
+    "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
+    "ModuleList", "NLLLoss", "Parameter", "RNNCell", "ReLU", "Reshape", "Residual", "Scale", "Sequential", "Shift",
+    "SiLU", "Sigmoid", "Softmax", "Softplus", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Upsample",
+    "followed", "init", "spectral_norm",
 ]  # fmt: skip
