@@ -22,6 +22,7 @@ FLOORS = [
     ["gradcheck", "files", "nn", "optim", "data"],
     ["models"],
     ["training"],
+    ["gan"],
     ["flow"],
     ["bench", "cli"],
 ]

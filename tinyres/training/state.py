@@ -37,7 +37,7 @@ def save(run: Run, path: str | PathLike[str]) -> None:
         "recipe": run.recipe.to_json(),
         "step": run.step,
         "schedule": run.scheduler.state_dict(),
-        "generators": {name: g.bit_generator.state for name, g in _generators(run.model)},
+        "generators": {name: g.bit_generator.state for name, g in generators(run.model)},
         "scores": run.scores,
     }
     save_file(arrays, path, texts | {"run": json.dumps(about)})
@@ -69,7 +69,7 @@ def resume(run: Run, path: str | PathLike[str]) -> Run:
         run.model.load_state_dict(part["model"])
         run.optimizer.load_state_dict(optim.nested(part["optimizer"], {k: v for k, v in texts.items() if k != "run"}))
         run.scheduler.load_state_dict(about["schedule"])
-        for name, generator in _generators(run.model):
+        for name, generator in generators(run.model):
             generator.bit_generator.state = about["generators"][name]
         run.step, run.losses, run.scores = about["step"], arrays["losses"].tolist(), about["scores"]
     except (KeyError, RuntimeError, ValueError) as error:
@@ -84,7 +84,7 @@ def _below(kind: str, arrays: dict[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
 
 
-def _generators(model: nn.Module) -> list[tuple[str, np.random.Generator]]:
+def generators(model: nn.Module) -> list[tuple[str, np.random.Generator]]:
     """What the model draws from while it runs, by the name of the module and its attribute."""
     return [
         (f"{name}.{attribute}" if name else attribute, value)
@@ -94,4 +94,4 @@ def _generators(model: nn.Module) -> list[tuple[str, np.random.Generator]]:
     ]
 
 
-__all__ = ["CheckpointError", "FileFormatError", "resume", "save"]
+__all__ = ["CheckpointError", "FileFormatError", "generators", "resume", "save"]

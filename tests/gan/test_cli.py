@@ -1,0 +1,250 @@
+"""`tinyres gan` as a user types it."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import gan, training
+from tinyres.cli import main
+from tinyres.gan.score import score_images
+
+SMALL = ("--data", "ring8", "--width", "8", "--batch-size", "64", "--method", "nonsaturating")
+PICTURES = ["interpolations.png", "samples.png", "training.png"]
+
+
+def run(capsys, *arguments):
+    status = main(["gan", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.fixture
+def trained(capsys, tmp_path):
+    """The folder of a short run."""
+    status, out, _ = run(capsys, "train", *SMALL, "--steps", 4, "--sample-every", 2, "--out", tmp_path / "run")
+    assert status == 0
+    assert "of 8 modes" in out
+    return tmp_path / "run"
+
+
+def test_a_run_leaves_weights_pictures_curves_and_its_score(trained):
+    written = sorted(path.name for path in trained.iterdir())
+    assert written == sorted(["generator.safetensors", *PICTURES, "result.json", "run.safetensors", "samples"])
+    assert sorted(path.name for path in (trained / "samples").iterdir()) == ["000002.png", "000004.png"]
+    for name in (*PICTURES, "samples/000002.png"):
+        assert (trained / name).read_bytes().startswith(b"\x89PNG")
+    result = json.loads((trained / "result.json").read_text())
+    assert {name: len(column) for name, column in result["history"].items()} == dict.fromkeys(gan.StepRecord._fields, 4)
+    assert set(result["score"]["figures"]) == {"modes", "high_quality", "reverse_kl"}
+    recipe, generator = gan.load_generator(trained / "run.safetensors")
+    assert result["recipe"] == recipe.to_json()
+    assert (recipe.width, recipe.norm) == (8, "batch")
+    averaged = tr.load(trained / "generator.safetensors")
+    for name, value in generator.state_dict().items():
+        np.testing.assert_array_equal(averaged[name], value.numpy())
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(capsys, tmp_path):
+    """Ctrl-C finishes the step and saves; the run that goes on ends as one never stopped."""
+    arguments = [*SMALL, "--steps", "300", "--save-every", "5", "--sample-every", "500", "--no-score", "--out"]
+    code = "import sys; from tinyres.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "gan", "train", *arguments, str(tmp_path / "stopped")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **streams) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "stopped" / "run.safetensors").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume goes on" in said
+    assert "Traceback" not in said
+    step = json.loads(tr.load_metadata(tmp_path / "stopped" / "run.safetensors")["gan"])["step"]
+    assert 0 < step < 300
+    orphan = tmp_path / "stopped" / ".tinyres-0123.tmp"
+    orphan.touch()
+    status, out, _ = run(capsys, "train", *arguments, tmp_path / "stopped", "--resume")
+    assert status == 0
+    assert f"going on from step {step} of 300" in out
+    assert not orphan.exists()
+    run(capsys, "train", *arguments, tmp_path / "whole")
+    whole, stopped = (tr.load(tmp_path / name / "run.safetensors") for name in ("whole", "stopped"))
+    assert set(whole) == set(stopped)
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], stopped[name], err_msg=name)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, trained):
+    before = (trained / "run.safetensors").read_bytes()
+    status, _, err = run(capsys, "train", *SMALL, "--steps", 4, "--out", trained)
+    assert status == 2
+    assert "holds a run already: --resume goes on with it" in err
+    status, _, err = run(capsys, "train", *SMALL, "--steps", 4, "--loss", "hinge", "--resume", "--out", trained)
+    assert status == 2
+    assert "a run of another recipe (loss is 'nonsaturating' there and 'hinge' here)" in err
+    assert (trained / "run.safetensors").read_bytes() == before
+
+
+def test_a_truncated_checkpoint_is_one_sentence_everywhere(capsys, trained):
+    path = trained / "run.safetensors"
+    path.write_bytes(path.read_bytes()[:500])
+    for arguments in (("train", *SMALL, "--steps", 4, "--resume", "--out", trained), ("sample", path), ("score", path)):
+        status, _, err = run(capsys, *arguments)
+        assert status == 2
+        assert "a whole safetensors file is needed, this holds 500 bytes" in err
+        assert err.count("\n") == 1
+
+
+def test_a_full_disk_is_one_sentence_and_the_last_save_stays(capsys, tmp_path, monkeypatch):
+    fsync, calls, seldom = os.fsync, [], ("--save-every", 2, "--sample-every", 99)
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 4:  # two saves, of the file and of its folder each
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        status, _, err = run(capsys, "train", *SMALL, "--steps", 9, *seldom, "--out", tmp_path)
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "No space left on device" in err
+    assert json.loads(tr.load_metadata(tmp_path / "run.safetensors")["gan"])["step"] == 4
+    status, out, _ = run(capsys, "train", *SMALL, "--steps", 9, *seldom, "--resume", "--out", tmp_path)
+    assert status == 0
+    assert "going on from step 4 of 9" in out
+
+
+def test_a_run_that_diverges_names_the_operation_and_keeps_the_last_good_state(capsys, tmp_path):
+    arguments = ("--lr-g", "1e12", "--save-every", 1, "--steps", 20)  # four such layers overflow at the next step
+    status, out, _ = run(capsys, "train", *SMALL, *arguments, "--out", tmp_path)
+    assert status == 1
+    assert "diverged" in out
+    assert "at step 1 the discriminator's loss is nan: matmul made Inf" in " ".join(out.split())
+    assert "run.safetensors holds the last good state" in " ".join(out.split())
+    gan.load_generator(tmp_path / "run.safetensors")
+    for value in tr.load(tmp_path / "run.safetensors").values():
+        assert np.isfinite(value).all()
+
+
+def test_samples_of_a_run_by_seed(capsys, trained, tmp_path):
+    made = []
+    for seed in (1, 1, 2):
+        status, out, _ = run(capsys, "sample", trained, "--n", 9, "--seed", seed, "--out", tmp_path / "x.png")
+        assert (status, "x.png" in out) == (0, True)
+        made.append((tmp_path / "x.png").read_bytes())
+    assert made[0].startswith(b"\x89PNG")
+    assert made[0] == made[1] != made[2]
+
+
+def test_the_score_of_a_run(capsys, trained):
+    status, out, _ = run(capsys, "score", trained, "--n", 100)
+    assert status == 0
+    assert "of 8 modes" in out
+    assert "from 100 samples" in out
+
+
+def test_images_are_scored_against_halves_of_the_real_ones():
+    """Real digits as the perfect generator; grey ones as the worst."""
+
+    class Judge:
+        name, classifier = "pixels", "a lookup"
+
+        def features(self, x):
+            return x.reshape(len(x), -1)[:, 20:44].astype("float64")
+
+        def probabilities(self, x):
+            return known.get(len(x)) if x is not grey else np.full((len(x), 10), 0.1)
+
+    digits = gan.real_data("digits")
+    order = np.random.default_rng(7).permutation(len(digits))[:1000]
+    known = {1000: np.where(np.eye(10)[digits.targets[order]] > 0, 0.91, 0.01)}
+    grey = np.zeros((1000, 1, 8, 8), np.float32)
+    perfect, worst = (score_images(Judge(), digits.inputs, x) for x in (digits.inputs[order], grey))
+    assert perfect.figures["frechet_ratio"] == pytest.approx(1, abs=0.6)  # it shares samples with the half it meets
+    assert abs(perfect.figures["mmd"]) < 4 * perfect.figures["mmd_error"]
+    np.testing.assert_allclose(perfect.shares, np.bincount(digits.targets[order]) / 1000)
+    assert perfect.figures["least_class"] == min(perfect.shares) > 0.02
+    assert perfect.figures["sure"] == 1
+    assert worst.figures["frechet_ratio"] > 20
+    assert (worst.figures["least_class"], worst.figures["sure"], worst.figures["precision"]) == (0, 0, 0)
+    assert any("898 against 898 samples" in sentence for sentence in perfect.sentences)
+
+
+def test_the_probe_writes_a_table_a_picture_and_its_figures(capsys, tmp_path):
+    status, out, _ = run(capsys, "probe", "--data", "gaussians", "--steps", 20, "--out", tmp_path)
+    assert status == 0
+    assert "nonsaturating" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["probe.json", "probe.png"]
+    document = json.loads((tmp_path / "probe.json").read_text())
+    assert [point["step"] for point in document["points"]] == [0, 1, 3, 10, 20]
+    assert set(document["points"][0]["gradient_norm"]) == set(gan.LOSSES)
+
+
+def test_the_probe_takes_the_generator_of_a_run(capsys, trained, tmp_path):
+    taken = ("--checkpoint", trained, "--steps", 2, "--out", tmp_path)
+    assert run(capsys, "probe", "--data", "ring8", *taken)[0] == 0
+    assert json.loads((tmp_path / "probe.json").read_text())["generator"].endswith("run")
+    status, _, err = run(capsys, "probe", *taken)
+    assert (status, "a generator of ring8, not of digits; say --data ring8" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--data", "imagenet"), "no data set called 'imagenet'"),
+        (("train", "--loss", "hing"), "no loss called 'hing'; did you mean hinge"),
+        (("train", "--loss", "wgan_gp"), "--method wgan_gp is a method"),
+        (("train", "--method", "gan"), "no method called 'gan'; did you mean"),
+        (("train", "--arch", "vae"), "no arch called 'vae'"),
+        (("train", "--arch", "gan64"), "gan64 makes no samples of shape (1, 8, 8)"),
+        (("train", "--d-steps", "0"), "d_steps must be at least 1, got 0"),
+        (("train", "--save-every", "0"), "--save-every 0: at least 1"),
+        (("train", "--method", "r1", "--norm", "batch"), "Batch norm makes each score depend on the whole batch"),
+        (("train", "--data", "ring8", "--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
+        (("train", "--data", "ring8", "--resume", "--out", "EMPTY"), "there is no EMPTY/run.safetensors to go on from"),
+        (("sample", "nothing"), "there is no nothing; a checkpoint is what"),
+        (("sample", "nothing", "--n", "0"), "--n 0: at least 1"),
+        (("score", "nothing", "--n", "1"), "--n 1: at least 4"),
+        (("probe", "--data", "gauss"), "no data set called 'gauss'; did you mean gaussians"),
+        (("probe", "--steps", "0"), "--steps 0: at least 1"),
+        (("probe", "--data", "gaussians", "--checkpoint", "x"), "the gaussians have a generator of their own"),
+    ],
+)
+def test_what_cannot_be_run_is_one_sentence(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert err.startswith("tinyres gan: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_plain_loss_brings_its_method(capsys, tmp_path):
+    run(capsys, "train", *SMALL[:-2], "--loss", "wasserstein", "--steps", 1, "--no-score", "--out", tmp_path)
+    recipe, _ = gan.load_generator(tmp_path / "run.safetensors")
+    assert (recipe.method, recipe.clip, recipe.d_steps) == ("wgan", 0.01, 5)
+
+
+def test_without_a_network_it_says_which_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    status, _, err = run(capsys, "train", "--data", "mnist")
+    assert status == 2
+    assert err.splitlines()[-1].startswith("tinyres gan: ")
+    assert "train-images-idx3-ubyte.gz" in err
+
+
+def test_diverged_is_the_trainings_own():
+    assert gan.CheckpointError is training.CheckpointError

@@ -1,0 +1,175 @@
+"""`tinyres gan`, and its first part, `train`: a generator against a discriminator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tinyres.cli import gan_looks
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, writing
+from tinyres.cli.gan_looks import CHECKPOINT, print_score
+from tinyres.cli.train import stopping
+
+NUMBERS = {  # settings of a run that are one number: what --help says
+    "penalty_weight": (float, "of the penalty"), "clip": (float, "bound on D's weights; 0: none"),
+    "instance_noise": (float, "standard deviation, falling to 0 at the run's end"),
+    "d_steps": (int, "steps of D for one of G"), "batch_size": (int, "samples a step"), "steps": (int, "of G"),
+    "lr_g": (float, "of G's Adam"), "lr_d": (float, "of D's Adam"), "beta1": (float, "of both Adams"),
+    "beta2": (float, "of both Adams"), "latent": (int, "numbers in a noise vector"),
+    "width": (int, "channels or units of both players"), "ema": (float, "decay of the averaged generator; 0: none"),
+}  # fmt: skip
+
+
+def add(commands: Any) -> None:
+    """Declare the command and its four parts."""
+    gan = commands.add_parser("gan", help="train a GAN, sample from it, score it, probe its gradients")
+    parts = gan.add_subparsers(dest="part", metavar="PART", required=True)
+    _add_train(parts)
+    gan_looks.add(parts)
+
+
+def _add_train(parts: Any) -> None:
+    train = parts.add_parser(
+        "train",
+        help="train two players on digits, ring8, grid25, mnist, fashion-mnist or cifar10",
+        description=f"Train a GAN. Writes {CHECKPOINT}, from which --resume goes on bit for bit, generator.safetensors "
+        "(the averaged one), samples.png and samples/, interpolations.png, training.png and result.json. What is not "
+        "given comes from the method and the data set.",
+    )
+    train.add_argument("--data", default="digits", metavar="NAME", help="(default: digits, which needs no download)")
+    train.add_argument("--method", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
+                       "wgan, wgan_gp, r1 or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
+    train.add_argument("--loss", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, wasserstein")
+    train.add_argument("--arch", metavar="NAME", help="mlp, dcgan, gan64 or resgan")
+    train.add_argument("--penalty", metavar="NAME", help="gp, r1, dragan or none")
+    train.add_argument("--norm", metavar="NAME", help="in D: batch, layer or none")
+    train.add_argument("--spectral-norm", action=argparse.BooleanOptionalAction, default=None, help="of D's weights")
+    for name, (kind, said) in NUMBERS.items():
+        train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=said)
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
+    train.add_argument("--resume", action="store_true", help="go on from the run in --out")
+    train.add_argument(
+        "--save-every", type=int, default=250, metavar="N", help="steps between two saves (default: 250)"
+    )
+    train.add_argument("--sample-every", type=int, metavar="N", help="steps between two pictures (default: a tenth)")
+    train.add_argument("--score", action=argparse.BooleanOptionalAction, default=True, help="judge it at the end")
+    train.add_argument("--out", type=Path, metavar="DIR", help="(default: gan-results/METHOD-DATA)")
+    train.set_defaults(run=run_train)
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """Train, and say where the results lie."""
+    need(LAB | {"safetensors": "safetensors", "scipy": "scipy"})
+    from rich.console import Console
+    from rich.markup import escape  # a message with the range [nan, nan] is no markup
+
+    from tinyres import gan, training
+    from tinyres.files import FileFormatError
+    from tinyres.files import save as save_file
+
+    console = Console()
+    recipe = _recipe(arguments)
+    try:
+        trainer = gan.prepare(recipe)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    out = arguments.out or Path("gan-results") / f"{recipe.method}-{recipe.data}"
+    sample_every = arguments.sample_every if arguments.sample_every is not None else max(1, recipe.steps // 10)
+    for name, value in (("save-every", arguments.save_every), ("sample-every", sample_every)):
+        if value < 1:
+            raise UsageError(f"--{name} {value}: at least 1 is needed")
+    make_folder(out)
+    checkpoint, title = out / CHECKPOINT, f"{recipe.method} on {recipe.data}"
+    if arguments.resume:
+        try:
+            gan.resume(trainer, checkpoint)
+        except FileNotFoundError as error:
+            raise UsageError(f"--resume: there is no {checkpoint} to go on from") from error
+        except (FileFormatError, training.CheckpointError) as error:
+            raise UsageError(f"--resume: {error}") from error
+        except OSError as error:
+            raise UsageError(f"--resume: cannot read {checkpoint}: {error.strerror or error}") from error
+        for orphan in out.glob(".tinyres-*.tmp"):  # what a killed run was writing
+            orphan.unlink()
+        console.print(f"going on from step {trainer.step} of {trainer.total}", highlight=False)
+    elif checkpoint.exists():
+        raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
+
+    began, status = time.perf_counter(), 0
+    try:
+        with writing(checkpoint), stopping() as stop, progress(console) as bars:
+            bar = bars.add_task(title, total=trainer.total, completed=trainer.step)
+            for record in trainer.steps():
+                bars.update(bar, advance=1, description=f"{title}  {_briefly(record)}")
+                last = trainer.step == trainer.total
+                if trainer.step % arguments.save_every == 0 or last or stop:
+                    gan.save(trainer, checkpoint)
+                if trainer.step % sample_every == 0 or last or stop:
+                    gan.pictures.pictures(trainer, out, title)
+                    bars.console.print(f"step {trainer.step:6}  {_told(record)}", highlight=False, soft_wrap=True)
+                if stop:
+                    console.print(f"stopped after step {trainer.step}; --resume goes on")
+                    status = 130
+                    break
+    except training.Diverged as error:
+        kept = f"{checkpoint} holds the last good state" if checkpoint.exists() else "nothing was saved before it"
+        console.print(f"[bold red]diverged[/] {escape(f'{error}; {kept}')}", highlight=False, soft_wrap=True)
+        return 1
+    seconds = time.perf_counter() - began
+    judged = (
+        print_score(recipe, trainer.sample, None, 0, console, out.parent) if arguments.score and not status else None
+    )
+    with writing(out):
+        save_file(trainer.average or trainer.generator, out / "generator.safetensors")
+        _write_result(trainer, judged, seconds, out)
+    for path in sorted(out.iterdir()):
+        console.print(f"in {path}", highlight=False, soft_wrap=True)
+    return status
+
+
+def _recipe(arguments: argparse.Namespace) -> Any:
+    from tinyres import gan, models
+
+    settings = {name: getattr(arguments, name) for name in gan.recipe.FIELDS if name not in ("data", "method")}
+    data = known("data set", arguments.data, gan.SHAPES)
+    for name, names in (("loss", gan.LOSSES), ("arch", models.PLAYERS), ("penalty", ["none", *gan.PENALTIES]),
+                        ("norm", gan.recipe.NORMS)):  # fmt: skip
+        if settings[name] is not None:
+            hint = f"; --method {settings[name]} is a method" if settings[name] in gan.METHODS else ""
+            settings[name] = known(name, settings[name], names, hint)
+    plain_method = {None: gan.recipe.METHOD, "wasserstein": "wgan"}.get(settings["loss"], settings["loss"])
+    method = known("method", arguments.method or plain_method, gan.METHODS)
+    try:
+        return gan.GANRecipe.of(method, data, **settings)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _told(record: Any) -> str:
+    return (
+        f"loss D {record.d_loss:7.3f} G {record.g_loss:7.3f}  |gradient| D {record.d_grad_norm:.2g} "
+        f"G {record.g_grad_norm:.2g}  D(real) {record.d_real:.2f} D(fake) {record.d_fake:.2f}"
+    )
+
+
+def _briefly(record: Any) -> str:
+    losses, norms = (record.d_loss, record.g_loss), (record.d_grad_norm, record.g_grad_norm)
+    return f"loss D {losses[0]:.2f} G {losses[1]:.2f}, |gradient| D {norms[0]:.2g} G {norms[1]:.2g}"
+
+
+def _write_result(trainer: Any, judged: Any, seconds: float, out: Path) -> None:
+    from tinyres.flow.measurement import plain
+    from tinyres.gan import StepRecord
+
+    document = {
+        "recipe": trainer.recipe.to_json(),
+        "parameters": {name: module.parameter_count() for name, module in trainer.modules.items()},
+        "steps": trainer.step,
+        "history": {name: [getattr(r, name) for r in trainer.history] for name in StepRecord._fields},
+        "score": None if judged is None else judged.to_json(),
+        "seconds": round(seconds, 1),
+    }
+    (out / "result.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")

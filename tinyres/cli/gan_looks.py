@@ -1,0 +1,174 @@
+"""`tinyres gan sample`, `score` and `probe`: what becomes of a trained generator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, writing
+
+CHECKPOINT = "run.safetensors"
+
+
+def add(parts: Any) -> None:
+    """Declare the three."""
+    sample = parts.add_parser("sample", help="a picture of samples from a saved run")
+    sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
+    sample.add_argument("--n", type=int, default=64, metavar="N", help="samples (default: 64)")
+    sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
+    sample.add_argument("--out", type=Path, default=Path("samples.png"), metavar="PNG", help="(default: samples.png)")
+    sample.set_defaults(run=run_sample)
+    score = parts.add_parser(
+        "score", help="Frechet distance, MMD, precision and recall, classes or modes of a saved run"
+    )
+    score.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
+    score.add_argument("--n", type=int, metavar="N", help="samples (default: 1000 images, 2500 points)")
+    score.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
+    score.set_defaults(run=run_score)
+    probe = parts.add_parser(
+        "probe",
+        help="freeze G, train D, and see what every loss would tell G",
+        description="Freezes G and trains D for 1, 10, 100, ... steps; measures, at the same D, the norm and direction "
+        "of G's gradient for every loss. Writes probe.png and probe.json.",
+    )
+    probe.add_argument(
+        "--data", default="digits", metavar="NAME", help="digits (default), gaussians, or another data set"
+    )
+    probe.add_argument("--checkpoint", type=Path, metavar="FILE", help="take G from this run; default: a fresh one")
+    probe.add_argument("--steps", type=int, default=1000, metavar="N", help="the most steps of D (default: 1000)")
+    probe.add_argument("--distance", type=float, default=4.0, metavar="X", help="of the gaussians (default: 4)")
+    probe.add_argument("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+    probe.add_argument("--out", type=Path, metavar="DIR", help="(default: gan-results/probe-DATA)")
+    probe.set_defaults(run=run_probe)
+
+
+def run_sample(arguments: argparse.Namespace) -> int:
+    """Draw samples of a saved run into a PNG."""
+    need(LAB | {"safetensors": "safetensors"})
+    from tinyres import gan
+
+    if arguments.n < 1:
+        raise UsageError(f"--n {arguments.n}: at least 1 is needed")
+    recipe, generator = _load(arguments.checkpoint)
+    samples = gan.sample(generator, _noise(arguments.n, recipe.latent, arguments.seed))
+    real = samples if samples.ndim > 2 else gan.real_data(recipe.data, recipe.seed).inputs
+    title = f"{recipe.method} on {recipe.data}, {arguments.n} samples, seed {arguments.seed}"
+    make_folder(arguments.out.parent)
+    with writing(arguments.out):
+        gan.pictures.write(arguments.out, gan.pictures.draw_samples, samples, real, title)
+    print(f"in {arguments.out}")
+    return 0
+
+
+def run_score(arguments: argparse.Namespace) -> int:
+    """Print what the metrics say about a saved run."""
+    need(LAB | {"safetensors": "safetensors", "scipy": "scipy"})
+    from rich.console import Console
+
+    from tinyres import gan
+
+    if arguments.n is not None and arguments.n < 4:
+        raise UsageError(f"--n {arguments.n}: at least 4 are needed")
+    recipe, generator = _load(arguments.checkpoint)
+    folder = arguments.checkpoint if arguments.checkpoint.is_dir() else arguments.checkpoint.parent
+    sample = lambda n: gan.sample(generator, _noise(n, recipe.latent, arguments.seed))
+    print_score(recipe, sample, arguments.n, arguments.seed, Console(), folder.parent)
+    return 0
+
+
+def run_probe(arguments: argparse.Namespace) -> int:
+    """Probe, print the table, write the picture and the figures."""
+    need(LAB | {"safetensors": "safetensors"})
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinyres import gan
+    from tinyres.flow.measurement import plain
+    from tinyres.gan.probe import REFERENCE, draw, gaussians, probe
+
+    console = Console()
+    name = known("data set", arguments.data, ["gaussians", *gan.SHAPES])
+    if arguments.steps < 1:
+        raise UsageError(f"--steps {arguments.steps}: at least 1 is needed")
+    if arguments.checkpoint is not None and name == "gaussians":
+        raise UsageError("--checkpoint: the gaussians have a generator of their own; name the checkpoint's data set")
+    out = arguments.out or Path("gan-results") / f"probe-{name}"
+    settings = {"arch": "mlp", "latent": 2, "norm": "none"} if name == "gaussians" else {}
+    recipe = gan.GANRecipe.of("nonsaturating", "ring8" if settings else name, seed=arguments.seed, **settings)
+    try:
+        generator, discriminator = gan.players(recipe)
+        if settings:
+            generator, dataset = gaussians(arguments.distance, arguments.seed)
+        else:
+            dataset = gan.real_data(name, arguments.seed)
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+    whose = "a fresh G"
+    if arguments.checkpoint is not None:
+        saved, generator = _load(arguments.checkpoint)
+        if saved.data != name:
+            raise UsageError(f"--checkpoint: a generator of {saved.data}, not of {name}; say --data {saved.data}")
+        recipe, whose = saved, f"G of {arguments.checkpoint}"
+    make_folder(out)
+    wanted = [0, *(s for power in range(7) for s in (10**power, 3 * 10**power) if s < arguments.steps), arguments.steps]
+    with progress(console) as bars:
+        bar = bars.add_task(f"D against {whose}", total=arguments.steps)
+        points = probe(generator, discriminator, dataset, latent=recipe.latent, steps=wanted, seed=arguments.seed,
+                       batch_size=recipe.batch_size, tick=lambda step: bars.advance(bar))  # fmt: skip
+    table = Table(title=f"|gradient of G|, and its cosine to that of {REFERENCE}: {name}, {whose}", padding=0)
+    for column in ("D's steps", "D's loss", "D(real)", "D(fake)", *gan.LOSSES):
+        table.add_column(column.replace("_", " "), justify="right", overflow="fold", min_width=6)
+    for p in points:
+        cells = [_norm_and_cosine(p, loss, REFERENCE) for loss in gan.LOSSES]
+        table.add_row(str(p.step), f"{p.d_loss:.3g}", f"{p.d_real:.4f}", f"{p.d_fake:.2g}", *cells)
+    console.print(table)
+    document = {"data": name, "generator": whose, "seed": arguments.seed, "points": [p.to_json() for p in points]}
+    with writing(out):
+        (out / "probe.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
+        gan.pictures.write(out / "probe.png", draw, points, f"{name}: D learns, {whose} is frozen", size=(13, 4.8))
+    for path in sorted(out.iterdir()):
+        console.print(f"in {path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _load(checkpoint: Path) -> Any:
+    from tinyres import gan, training
+    from tinyres.files import FileFormatError
+
+    path = checkpoint / CHECKPOINT if checkpoint.is_dir() else checkpoint
+    try:
+        return gan.load_generator(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {path}; a checkpoint is what `tinyres gan train` writes") from error
+    except (FileFormatError, training.CheckpointError, OSError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _noise(n: int, latent: int, seed: int) -> Any:
+    import numpy as np
+
+    return np.random.default_rng(seed).standard_normal((n, latent))
+
+
+def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any, folder: Path) -> Any:
+    """Judge n samples of `sample(n)`, and print what was found; `folder` keeps the classifier."""
+    from tinyres import gan, training
+    from tinyres.files import FileFormatError
+
+    try:
+        with progress(console) as bars:
+            bar = bars.add_task("training the classifier that judges", total=None, visible=False)
+            tick = lambda step, total: bars.update(bar, completed=step, total=total, visible=True)
+            found = gan.score(recipe, sample, n=n, seed=seed, folder=folder, tick=tick)
+    except (ValueError, FileFormatError, training.CheckpointError) as error:
+        raise UsageError(str(error)) from error
+    for sentence in found.sentences:
+        console.print(sentence, highlight=False, soft_wrap=True)
+    return found
+
+
+def _norm_and_cosine(point: Any, loss: str, reference: str) -> str:
+    cosine = next((value for pair, value in point.cosines.items() if set(pair) == {loss, reference}), None)
+    return f"{point.norms[loss]:.3g}" + ("" if cosine is None else f"\n({cosine:.2f})")

@@ -1,0 +1,54 @@
+"""The real data that a GAN learns: images with values in (-1, 1), where tanh ends, and mixtures in the plane."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyres import data
+from tinyres.data import Dataset
+
+SHAPES: dict[str, tuple[int, ...]] = {  # of one sample
+    "digits": (1, 8, 8), "ring8": (2,), "grid25": (2,), "mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+}  # fmt: skip
+POINTS = 50_000  # drawn once: enough that no epoch ends before the generator has moved
+GRID_SCALE = 4.0  # the outermost of the grid's centres
+
+
+def real_data(name: str, seed: int = 0) -> Dataset:
+    """The samples called `name`, scaled to what generators give.
+
+    Images go from [0, 1] to [-1, 1]. The ring has 8 modes on the unit circle; the grid's 25 modes, 2 apart, are divided
+    by 4, so that its centres lie in [-1, 1] and their spread, .05, becomes .0125: that is the same problem in another
+    unit, and `mixture` knows it. Digits are all 1,797, which come without a split; the others are the training part.
+
+    Args:
+        name: a key of `SHAPES`.
+        seed: of the points of a mixture.
+
+    Raises:
+        ValueError: there is no such data set.
+        ImportError, OSError: the data set's own errors.
+    """
+    if name not in SHAPES:
+        raise ValueError(f"no data called {name!r}; there are {', '.join(SHAPES)}")
+    if name in ("ring8", "grid25"):
+        centers, sd = mixture(name)
+        return data.gaussian_mixture(POINTS, centers, sd, seed, name=name)
+    split = data.load(name)
+    parts = split if name == "digits" else split[:1]
+    inputs = np.concatenate([part.inputs for part in parts])
+    targets = np.concatenate([part.targets for part in parts])
+    return Dataset(2 * inputs - 1, targets, name, split.train.classes)
+
+
+def mixture(name: str) -> tuple[data.dataset.Array, float]:
+    """The centres (modes, 2) of a mixture and the standard deviation round each, in the units of `real_data`.
+
+    PacGAN (Lin et al. 2018) and VEEGAN (Srivastava et al. 2017) count modes on these.
+    """
+    if name == "ring8":
+        return data.ring_centers(8), 0.01
+    if name == "grid25":
+        return data.grid_centers(5) / GRID_SCALE, 0.05 / GRID_SCALE
+    raise ValueError(f"{name} is no mixture; ring8 and grid25 are")

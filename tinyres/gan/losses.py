@@ -1,0 +1,138 @@
+"""What the two players minimise, from logits a = D(x), D's probability that x is real being sigmoid(a).
+
+Every loss is a mean over its batch, so a generator that sees N fakes gets dL_G/da_i / N: each function of the generator
+names that gradient, `pull`, in closed form. It is all that the loss decides: what reaches the generator's weights is
+the pull times da/dx, D's own slope, times dx/dw, the generator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tinyres.ops import log, mean, relu, sigmoid, softplus
+
+
+@dataclass(frozen=True, slots=True)
+class GANLoss:
+    """A pair of losses, each a number to be *minimised* by its own player.
+
+    Attributes:
+        name: the key in `LOSSES`.
+        paper: where it comes from.
+        discriminator: (logits of real samples (N, 1), logits of fakes (M, 1)) to the discriminator's loss.
+        generator: logits of fakes (N, 1) to the generator's loss.
+    """
+
+    name: str
+    paper: str
+    discriminator: Callable[[Any, Any], Any]
+    generator: Callable[[Any], Any]
+
+
+# -- cross-entropy: one discriminator, two generators -----------------------------------------------------------------
+def cross_entropy(real: Any, fake: Any) -> Any:
+    """-log D(real) - log(1 - D(fake)) = softplus(-a_real) + softplus(a_fake): minus the value of the game.
+
+    At the best discriminator it is log 4 - 2 JSD(real, fake). No logarithm of a rounded probability is taken: it is
+    exact however sure D is.
+    """
+    return mean(softplus(-real)) + mean(softplus(fake))
+
+
+def saturating(fake: Any) -> Any:
+    """log(1 - D(fake)) = -softplus(a): the generator of the minimax game.
+
+    Pull: dL/da = -sigmoid(a) = -D. Where the discriminator is sure that a fake is a fake, a << 0, it vanishes as e^a:
+    the worse the generator plays, the less it learns. Goodfellow et al. 2014, "Generative adversarial nets", eq. 1.
+    """
+    return -mean(softplus(fake))
+
+
+def nonsaturating(fake: Any) -> Any:
+    """-log D(fake) = softplus(-a): the generator makes its fakes likely, instead of less unlikely.
+
+    Pull: dL/da = -sigmoid(-a) = -(1 - D): 1 where the discriminator is sure of a fake. The same sign everywhere and the
+    same fixed point as the minimax game. Goodfellow et al. 2014, section 3.
+    """
+    return mean(softplus(-fake))
+
+
+# -- least squares ----------------------------------------------------------------------------------------------------
+def least_squares_discriminator(real: Any, fake: Any) -> Any:
+    """((a_real - 1)² + a_fake²) / 2: real is 1 and fake is 0, as numbers and not as probabilities (Mao et al. 2017)."""
+    return (mean((real - 1) ** 2) + mean(fake**2)) / 2
+
+
+def least_squares(fake: Any) -> Any:
+    """(a - 1)² / 2.
+
+    Pull: dL/da = a - 1: it grows with the distance from the target 1, and it turns round behind it. Mao et al. 2017,
+    "Least squares generative adversarial networks", equation 9 (a = 0, b = c = 1).
+    """
+    return mean((fake - 1) ** 2) / 2
+
+
+# -- hinge and Wasserstein: one generator, two discriminators ---------------------------------------------------------
+def hinge_discriminator(real: Any, fake: Any) -> Any:
+    """max(0, 1 - a_real) + max(0, 1 + a_fake): what is beyond the margin teaches nothing any more.
+
+    Lim & Ye 2017, "Geometric GAN"; Miyato et al. 2018, equation 16.
+    """
+    return mean(relu(1 - real)) + mean(relu(1 + fake))
+
+
+def critic(real: Any, fake: Any) -> Any:
+    """a_fake - a_real, means of scores: minus the Wasserstein distance, if the critic is 1-Lipschitz and the best such.
+
+    Nothing here keeps it Lipschitz: that takes `clip_weights_`, `gradient_penalty` or `nn.spectral_norm`.
+    Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN", equation 2.
+    """
+    return mean(fake) - mean(real)
+
+
+def score(fake: Any) -> Any:
+    """-a.
+
+    Pull: dL/da = -1, whatever the discriminator thinks; what the generator gets is D's slope alone.
+    """
+    return -mean(fake)
+
+
+LOSSES = {
+    loss.name: loss
+    for loss in (
+        GANLoss("saturating", "Goodfellow et al. 2014, arXiv:1406.2661", cross_entropy, saturating),
+        GANLoss("nonsaturating", "Goodfellow et al. 2014, arXiv:1406.2661", cross_entropy, nonsaturating),
+        GANLoss("least_squares", "Mao et al. 2017, arXiv:1611.04076", least_squares_discriminator, least_squares),
+        GANLoss("hinge", "Lim & Ye 2017, arXiv:1705.02894", hinge_discriminator, score),
+        GANLoss("wasserstein", "Arjovsky et al. 2017, arXiv:1701.07875", critic, score),
+    )
+}
+
+
+# -- how not to write it ----------------------------------------------------------------------------------------------
+def _naive_cross_entropy(real: Any, fake: Any) -> Any:
+    return -mean(log(sigmoid(real))) - mean(log(1 - sigmoid(fake)))
+
+
+def _naive_saturating(fake: Any) -> Any:
+    return mean(log(1 - sigmoid(fake)))
+
+
+saturating_naive = GANLoss(
+    "saturating_naive", "the same game, as formulas and most listings write it", _naive_cross_entropy, _naive_saturating
+)
+"""The saturating game by way of probabilities, to show how it breaks; it is not among `LOSSES`.
+
+In float32, 1 - sigmoid(a) is a multiple of 2^-24. So log(1 - sigmoid(a)) is exactly 0 for a < -17.3, where -softplus(a)
+still says -e^a; and for a > 16.6 it is log 0: the loss is -inf and its gradient 0 / 0, a NaN in every weight. The other
+logarithm, log sigmoid(a), holds out longer: at a < -88.7 the gradient's 1 / sigmoid(a) overflows, and at -104 it is
+log 0, too.
+"""
+
+__all__ = [
+    "LOSSES", "GANLoss", "critic", "cross_entropy", "hinge_discriminator", "least_squares",
+    "least_squares_discriminator", "nonsaturating", "saturating", "saturating_naive", "score",
+]  # fmt: skip

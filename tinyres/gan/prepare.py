@@ -1,0 +1,65 @@
+"""A recipe made into what runs: data, players, optimisers, trainer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import models, nn, optim
+from tinyres.data import Dataset
+from tinyres.gan.data import SHAPES, real_data
+from tinyres.gan.losses import LOSSES
+from tinyres.gan.penalties import PENALTIES
+from tinyres.gan.recipe import GANRecipe
+from tinyres.gan.trainer import GANTrainer
+
+
+def prepare(recipe: GANRecipe, dataset: Dataset | None = None) -> GANTrainer:
+    """Load the data (or take `dataset`), and build everything that the recipe names.
+
+    Raises:
+        ValueError: the architecture does not make samples of this shape; a penalty on a batch-coupled discriminator.
+        ImportError, OSError: the data set's own errors.
+    """
+    dataset = real_data(recipe.data, recipe.seed) if dataset is None else dataset
+    generator, discriminator = players(recipe, dataset.inputs.shape[1:])
+    betas = (recipe.beta1, recipe.beta2)
+    trainer = GANTrainer(
+        generator,
+        discriminator,
+        dataset,
+        loss=LOSSES[recipe.loss],
+        penalty=PENALTIES.get(recipe.penalty),
+        penalty_weight=recipe.penalty_weight,
+        clip=recipe.clip,
+        d_steps=recipe.d_steps,
+        optimizer_g=optim.Adam(generator.parameters(), recipe.lr_g, betas),
+        optimizer_d=optim.Adam(discriminator.parameters(), recipe.lr_d, betas),
+        ema=recipe.ema,
+        instance_noise=recipe.instance_noise,
+        batch_size=min(recipe.batch_size, len(dataset)),
+        latent=recipe.latent,
+        seed=recipe.seed,
+        total=recipe.steps,
+    )
+    trainer.recipe = recipe
+    return trainer
+
+
+def players(recipe: GANRecipe, shape: tuple[int, ...] | None = None) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator for samples of this shape (by default the data set's), with their initial weights."""
+    shape = SHAPES[recipe.data] if shape is None else shape
+    rng = np.random.default_rng(recipe.seed)
+    pair = models.PLAYERS[recipe.arch]
+    try:
+        generator = pair.generator(recipe.latent, recipe.width, shape, recipe.norm, rng)
+        discriminator = pair.discriminator(recipe.latent, recipe.width, shape, recipe.norm, rng)
+        with tr.no_grad():
+            made = generator.eval()(tr.tensor(np.zeros((1, recipe.latent), np.float32)))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{recipe.arch} makes no samples of shape {tuple(shape)}: {error}") from error
+    if made.shape[1:] != tuple(shape):
+        raise ValueError(f"{recipe.arch} makes samples of shape {made.shape[1:]}, {recipe.data} has {tuple(shape)}")
+    if recipe.spectral_norm:
+        nn.spectral_norm(discriminator, rng=rng)
+    return generator.train(), discriminator

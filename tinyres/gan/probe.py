@@ -1,0 +1,192 @@
+"""The probe: what one and the same discriminator tells a generator, through every loss.
+
+The generator is frozen, the discriminator learns to tell its samples from real ones, and after 1, 10, 100, ... steps
+the gradient that each loss would give the generator is measured: its norm, and its direction against the others'. What
+stands in the log of a GAN, D's loss and D's outputs, then says what the generator can learn from it
+(Arjovsky & Bottou 2017, "Towards principled methods for training GANs", figures 2 and 3).
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import nn, optim
+from tinyres.data import DataLoader, Dataset, gaussian_mixture
+from tinyres.gan.losses import LOSSES
+from tinyres.nn import Parameter
+from tinyres.tensor import Array
+
+REFERENCE = "nonsaturating"  # whose direction the others are held against
+
+
+@dataclass(frozen=True)
+class ProbePoint:
+    """What was found after `step` steps of the discriminator.
+
+    Attributes:
+        d_loss: the cross-entropy that D minimises, in nats; log 4 where it knows nothing.
+        d_real, d_fake: mean of sigmoid(D) over real and generated samples.
+        logit_fake: mean of D over generated samples.
+        norms: |dL/d(parameters of G)| for each loss L that a generator may minimise.
+        cosines: (a, b) -> cosine of the angle between the gradients of two losses; NaN where one has no length.
+    """
+
+    step: int
+    d_loss: float
+    d_real: float
+    d_fake: float
+    logit_fake: float
+    norms: dict[str, float]
+    cosines: dict[tuple[str, str], float]
+
+    @property
+    def confidence(self) -> float:
+        """D's mean probability of the right answer: 1/2 where it knows nothing, 1 where it is sure."""
+        return (self.d_real + 1 - self.d_fake) / 2
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "step": self.step, "d_loss": self.d_loss, "d_real": self.d_real, "d_fake": self.d_fake,
+            "logit_fake": self.logit_fake, "confidence": self.confidence, "gradient_norm": self.norms,
+            "cosine": {f"{a}, {b}": value for (a, b), value in self.cosines.items()},
+        }  # fmt: skip
+
+
+def probe(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    dataset: Dataset,
+    *,
+    latent: int,
+    steps: Sequence[int] = (0, 1, 3, 10, 30, 100, 300, 1000),
+    samples: int = 512,
+    batch_size: int = 64,
+    lr: float = 2e-4,
+    beta1: float = 0.5,
+    seed: int = 0,
+    tick: Callable[[int], object] = lambda step: None,
+) -> list[ProbePoint]:
+    """Train D against a frozen G with the cross-entropy, and measure every loss of `LOSSES` at the same D.
+
+    Both are copied first, in float64: a saturated gradient of 1e-60 is a finding, not an underflow. Batch norm sees
+    batches, as it does in training. The samples that gradients are measured on are the same at each point.
+
+    Args:
+        steps: of D, after which to measure; 0 is before any.
+        samples: real and generated ones, that gradients are measured on.
+        lr, beta1: of D's Adam.
+        tick: called after each step.
+
+    Raises:
+        ValueError: there is no step to measure after, or a negative one.
+    """
+    if not steps or min(steps) < 0:
+        raise ValueError(f"probe: needs numbers of steps of at least 0, got {list(steps)}")
+    generator, discriminator = (copy.deepcopy(m).to("float64").train() for m in (generator, discriminator))
+    optimizer = optim.Adam(discriminator.parameters(), lr, (beta1, 0.999))
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))  # seed alone orders the batches
+    real = dataset.inputs[rng.permutation(len(dataset))[:samples]].astype("float64")
+    noise = rng.standard_normal((samples, latent))
+    loader = DataLoader(dataset, min(batch_size, len(dataset)), shuffle=True, seed=seed, drop_last=True)
+    batches = itertools.chain.from_iterable(itertools.repeat(loader))
+    found = []
+    for step in range(max(steps) + 1):
+        if step in steps:
+            found.append(_measure(step, generator, discriminator, tr.tensor(real), tr.tensor(noise)))
+        if step == max(steps):
+            return found
+        x, _ = next(batches)
+        with tr.no_grad():
+            fake = generator(tr.tensor(rng.standard_normal((x.shape[0], latent))))
+        on_real = discriminator(tr.tensor(x.numpy().astype("float64")))
+        loss = LOSSES[REFERENCE].discriminator(on_real, discriminator(fake))
+        for parameter, gradient in zip(optimizer.params, tr.grad(loss, optimizer.params), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        tick(step + 1)
+    return found
+
+
+def _measure(step: int, generator: nn.Module, discriminator: nn.Module, real: Any, noise: Any) -> ProbePoint:
+    with tr.no_grad():
+        on_real = discriminator(real)  # (N, 1)
+    on_fake, parameters = discriminator(generator(noise)), list(generator.parameters())
+    gradients = {
+        name: np.concatenate([
+            g.numpy().ravel() for g in tr.grad(loss.generator(on_fake), parameters, retain_graph=True)
+        ])
+        for name, loss in LOSSES.items()
+    }  # fmt: skip
+    norms = {name: float(np.linalg.norm(g)) for name, g in gradients.items()}
+    logits = on_fake.detach()
+    return ProbePoint(
+        step,
+        LOSSES[REFERENCE].discriminator(on_real, logits).item(),
+        tr.sigmoid(on_real).mean().item(),
+        tr.sigmoid(logits).mean().item(),
+        logits.mean().item(),
+        norms,
+        {(a, b): _cosine(gradients[a], gradients[b]) for a, b in itertools.combinations(LOSSES, 2)},
+    )
+
+
+def _cosine(a: Array, b: Array) -> float:
+    lengths = [float(np.linalg.norm(v)) for v in (a, b)]
+    return float((a / lengths[0]) @ (b / lengths[1])) if all(lengths) else math.nan
+
+
+class Shift(nn.Module):
+    """G(z) = z + theta: a Gaussian that can only move."""
+
+    def __init__(self, theta: Sequence[float]) -> None:
+        self.theta = Parameter(np.array(theta, np.float32))
+
+    def forward(self, z: Any) -> Any:
+        """Noise (N, d) to samples (N, d)."""
+        return z + self.theta
+
+
+def gaussians(distance: float = 4.0, seed: int = 0) -> tuple[nn.Module, Dataset]:
+    """A generator of N((distance, 0), I), and real samples of N(0, I): the two of law E1, in the plane.
+
+    With A(d) the mean over generated samples of the best discriminator's output, the gradients at that discriminator
+    are d A(d) for the saturating loss, at most d/2 exp(-d²/8), and d (1 - A(d)) for the non-saturating one; and d for
+    the mean of its logits, which hinge and Wasserstein take.
+    """
+    return Shift((distance, 0.0)), gaussian_mixture(50_000, [[0.0, 0.0]], 1.0, seed, name="gaussians")
+
+
+def draw(figure: Any, points: Sequence[ProbePoint], title: str) -> None:
+    """Norms against D's steps and against what D still gets wrong, and directions against D's steps."""
+    steps = [max(p.step, 0.5) for p in points]  # 0 has no place on a logarithmic axis: it stands at 1/2
+    wrong = [1 - p.confidence for p in points]
+    left, middle, right = (figure.add_subplot(1, 3, i) for i in (1, 2, 3))
+    for i, name in enumerate(LOSSES):
+        norms = [p.norms[name] or math.nan for p in points]
+        # dashed, or it would hide the hinge: the two give a generator the same
+        line = "o--" if name == "wasserstein" else "o-"
+        style = {"color": f"C{i}", "ms": 4, "label": name.replace("_", " ")}
+        left.loglog(steps, norms, line, **style)
+        middle.loglog(wrong, norms, line, **style)
+        if name != REFERENCE:
+            right.semilogx(steps, [_against_reference(p, name) for p in points], line, **style)
+    left.set(xlabel="steps of D (first: none)", ylabel="|gradient of G|", title="what reaches G")
+    middle.set(xlabel="1 - D's confidence  (surer to the right)", title="against D's confidence")
+    middle.invert_xaxis()
+    right.set(xlabel="steps of D (first: none)", ylabel="cosine", title=f"direction, against {REFERENCE}")
+    right.set_ylim(top=1.01)
+    left.legend(fontsize=8)
+    figure.suptitle(title)
+
+
+def _against_reference(point: ProbePoint, name: str) -> float:
+    return next(value for pair, value in point.cosines.items() if set(pair) == {name, REFERENCE})

@@ -1,0 +1,156 @@
+"""GANRecipe: everything that decides a GAN's run, as plain values; and the methods of the papers as presets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, get_type_hints
+
+from tinyres import models
+from tinyres.gan.data import SHAPES
+from tinyres.gan.losses import LOSSES
+from tinyres.gan.penalties import PENALTIES
+
+NORMS = ("batch", "layer", "none")
+_ADAM = {"lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.5, "beta2": 0.999}  # Radford, Metz & Chintala 2016
+
+# What a method is besides its loss, with its authors' settings. `norm` is the discriminator's: batch norm couples the
+# samples, so it cannot stand under a penalty on each sample's gradient, and spectral norm takes its place.
+METHODS: dict[str, dict[str, Any]] = {
+    "saturating": _ADAM | {"loss": "saturating", "norm": "batch"},  # Goodfellow et al. 2014
+    "nonsaturating": _ADAM | {"loss": "nonsaturating", "norm": "batch"},  # the same
+    "least_squares": _ADAM | {"loss": "least_squares", "norm": "batch"},  # Mao et al. 2017
+    "hinge": _ADAM | {"loss": "hinge", "norm": "batch"},  # Lim & Ye 2017
+    # Miyato et al. 2018, with the two rates of Heusel et al. 2017 in the place of five steps of D for one of G
+    "sn_hinge": {
+        "loss": "hinge", "norm": "none", "spectral_norm": True, "lr_g": 1e-4, "lr_d": 4e-4, "beta1": 0.0, "beta2": 0.9,
+    },
+    # Arjovsky, Chintala & Bottou 2017; their RMSprop is Adam without its first moment
+    "wgan": {
+        "loss": "wasserstein", "norm": "batch", "clip": 0.01, "d_steps": 5,
+        "lr_g": 5e-5, "lr_d": 5e-5, "beta1": 0.0, "beta2": 0.99,
+    },
+    # Gulrajani et al. 2017
+    "wgan_gp": {
+        "loss": "wasserstein", "norm": "layer", "penalty": "gp", "penalty_weight": 10.0, "d_steps": 5,
+        "lr_g": 1e-4, "lr_d": 1e-4, "beta1": 0.0, "beta2": 0.9,
+    },
+    # Mescheder, Geiger & Nowozin 2018
+    "r1": {
+        "loss": "nonsaturating", "norm": "none", "penalty": "r1", "penalty_weight": 10.0,
+        "lr_g": 1e-4, "lr_d": 1e-4, "beta1": 0.0, "beta2": 0.99,
+    },
+    # Kodali et al. 2017
+    "dragan": _ADAM | {"loss": "nonsaturating", "norm": "none", "penalty": "dragan", "penalty_weight": 10.0},
+}  # fmt: skip
+
+METHOD = "sn_hinge"  # where none is named: it came nearest to the digits
+
+_POINTS = {"arch": "mlp", "latent": 2, "width": 128, "batch_size": 256, "steps": 5000}
+_IMAGES = {"arch": "dcgan", "latent": 100, "width": 64, "batch_size": 64, "steps": 20000}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "digits": {"arch": "dcgan", "latent": 32, "width": 32, "batch_size": 64, "steps": 4000},
+    "ring8": _POINTS,
+    "grid25": _POINTS | {"steps": 10000},
+    "mnist": _IMAGES,
+    "fashion-mnist": _IMAGES,
+    "cifar10": _IMAGES,
+}
+# Where the papers' settings, made for large images and long runs, were found too slow: what a method is on a data set.
+TUNED: dict[tuple[str, str], dict[str, Any]] = {
+    ("wgan_gp", "digits"): {"norm": "none", "d_steps": 3, "lr_g": 4e-4, "lr_d": 4e-4, "steps": 2000},
+    ("r1", "digits"): {"lr_g": 2e-4, "lr_d": 2e-4},
+}
+
+
+@dataclass(frozen=True)
+class GANRecipe:
+    """What decides a run completely: the same recipe gives the same weights, bit for bit, on the same machine.
+
+    `GANRecipe.of` fills in what a method and a data set bring along.
+
+    Attributes:
+        data: a name of `gan.data.SHAPES`.
+        arch: a name of `models.PLAYERS`.
+        method: the preset that the values come from, a name of `METHODS`.
+        loss: a name of `LOSSES`.
+        penalty: on the discriminator's gradient, a name of `PENALTIES` or "none", times penalty_weight.
+        clip: bound on every weight of D after each of its steps; 0: none.
+        spectral_norm: divide every weight of D by its spectral norm.
+        instance_noise: standard deviation of the noise on all that D sees, falling linearly to 0 at the run's end.
+        d_steps: steps of D for one of G.
+        steps: of the generator.
+        lr_g, lr_d, beta1, beta2: of the two Adams.
+        latent: numbers in a noise vector, from N(0, 1).
+        width: of both players.
+        ema: decay of the averaged generator that samples are drawn from; 0: no average.
+        norm: what normalises inside D: "batch", "layer" or "none".
+        seed: of the weights, the order of the batches and all that is drawn.
+
+    Raises:
+        ValueError: a name that does not exist, a number out of its range.
+    """
+
+    data: str = "digits"
+    arch: str = "dcgan"
+    method: str = "nonsaturating"
+    loss: str = "nonsaturating"
+    penalty: str = "none"
+    penalty_weight: float = 0.0
+    clip: float = 0.0
+    spectral_norm: bool = False
+    instance_noise: float = 0.0
+    d_steps: int = 1
+    batch_size: int = 64
+    steps: int = 3000
+    lr_g: float = 2e-4
+    lr_d: float = 2e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    latent: int = 32
+    width: int = 32
+    ema: float = 0.99
+    norm: str = "batch"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, names in (
+            ("data", SHAPES), ("arch", models.PLAYERS), ("method", METHODS), ("loss", LOSSES),
+            ("penalty", ["none", *PENALTIES]), ("norm", NORMS),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value not in names:
+                raise ValueError(f"no {name} called {value!r}; there are {', '.join(names)}")
+        for name in ("d_steps", "batch_size", "steps", "latent", "width"):
+            _within(name, getattr(self, name), 1)
+        for name in ("seed", "lr_g", "lr_d", "instance_noise", "penalty_weight", "clip"):
+            _within(name, getattr(self, name), 0)
+        for name in ("beta1", "beta2", "ema"):
+            _within(name, getattr(self, name), 0, below=1)
+
+    @classmethod
+    def of(cls, method: str = METHOD, data: str = "digits", **explicit: Any) -> GANRecipe:
+        """The recipe of a method on a data set: explicit values win over the method's, and those over the data's.
+
+        A value of None stands for what method and data set bring.
+        """
+        chosen = DEFAULTS.get(data, {}) | METHODS.get(method, {}) | TUNED.get((method, data), {})
+        chosen |= {name: value for name, value in explicit.items() if value is not None}
+        return cls(data=data, method=method, **chosen)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return asdict(self)
+
+    def differs_from(self, other: GANRecipe) -> dict[str, tuple[Any, Any]]:
+        """{field: (here, there)} where they differ."""
+        mine, theirs = asdict(self), asdict(other)
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+FIELDS = get_type_hints(GANRecipe)  # {name: type}, in the order of the declaration
+
+
+def _within(name: str, value: float, least: float, below: float = float("inf")) -> None:
+    if not least <= value < below:
+        limit = f" and below {below}" if below < float("inf") else ""
+        raise ValueError(f"{name} must be at least {least}{limit}, got {value}")

@@ -1,0 +1,44 @@
+"""Drawing from a generator, and the averaged generator that one draws from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import nn
+from tinyres.tensor import Array
+
+
+def update_average(average: nn.Module, generator: nn.Module, decay: float, step: int) -> None:
+    """a <- d a + (1 - d) x for parameters *and* batch norm's running statistics, d = min(decay, (1 + t) / (10 + t)).
+
+    The smaller d of the first steps t forgets the initial weights; counters are copied. The statistics of an averaged
+    net are not exactly the averaged statistics; they agree as far as the net moves little within 1 / (1 - decay) steps.
+    Yazici et al. 2019, "The unusual effectiveness of averaging in GAN training".
+
+    Args:
+        average: a copy of the generator; what it holds is replaced.
+        step: t, from 0.
+    """
+    d = min(decay, (1 + step) / (10 + step))
+    new = generator.state_dict()
+    for name, value in [*average.named_parameters(), *average.named_buffers()]:
+        x = new[name].data
+        value.data = d * value.data + (1 - d) * x if np.issubdtype(x.dtype, np.floating) else x
+
+
+def sample(generator: nn.Module, noise: Array, batch_size: int = 500) -> Array:
+    """G(noise) with running statistics, unrecorded; each module is afterwards in the mode in which it was."""
+    modes = [(module, module.training) for module in generator.modules()]
+    dtype = next(generator.parameters()).dtype
+    generator.eval()
+    try:
+        with tr.no_grad():
+            parts = [
+                generator(tr.tensor(noise[i : i + batch_size].astype(dtype))).numpy()
+                for i in range(0, len(noise), batch_size)
+            ]
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    return np.concatenate(parts)

@@ -1,0 +1,258 @@
+"""GANTrainer: two players on their way through training."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import data, nn, optim
+from tinyres.backend import namespace
+from tinyres.gan.losses import GANLoss
+from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
+from tinyres.gan.sampling import sample, update_average
+from tinyres.tensor import Array, Tensor
+from tinyres.training import Diverged
+from tinyres.training.state import generators
+
+if TYPE_CHECKING:
+    from tinyres.gan.recipe import GANRecipe
+
+NOISE, FIXED = 1, 2  # children of the seed: what a step draws, and the noise of the pictures
+LOG_LOSSES = ("saturating", "nonsaturating")  # whose discriminator's sigmoid is a probability
+
+
+class StepRecord(NamedTuple):
+    """What one step of the generator, and those of the discriminator before it, came to.
+
+    The losses are what their player minimises, the discriminator's with its penalty; norms are 2-norms of the gradient
+    over all of the player's parameters; d_real and d_fake are means over the discriminator's last batches, of the
+    probability sigmoid(D) for the two log losses and of D itself for the others.
+    """
+
+    step: int
+    d_loss: float
+    g_loss: float
+    d_grad_norm: float
+    g_grad_norm: float
+    d_real: float
+    d_fake: float
+
+
+class GANTrainer:
+    """Alternating descent: d_steps of the discriminator, then one of the generator, each on its own parameters.
+
+    Every draw depends on the seed and the number of the step alone, so that a run taken up again at a step is the run
+    that was never stopped.
+
+    Args:
+        generator: noise (N, latent) to samples.
+        discriminator: samples to logits or scores (N, 1).
+        dataset: its inputs are the real samples.
+        loss: of both players.
+        penalty: `(discriminator, real, fake, rng) -> Tensor`, added to D's loss times penalty_weight.
+        clip: bound on D's weights after each of its steps; 0: none.
+        optimizer_g, optimizer_d: over the parameters of their player.
+        ema: decay of the averaged generator `average`, see `update_average`; 0: none.
+        instance_noise: standard deviation of the noise on all that D sees, falling linearly to 0 at `total`
+            (Sonderby et al. 2017; Arjovsky & Bottou 2017).
+        total: steps of the generator.
+
+    Attributes:
+        step: how many steps were taken.
+        history: their records.
+        recipe: what the trainer was prepared from; None where it was put together by hand.
+
+    Raises:
+        ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        dataset: data.Dataset,
+        *,
+        loss: GANLoss,
+        penalty: Penalty | None = None,
+        penalty_weight: float = 0.0,
+        clip: float = 0.0,
+        d_steps: int = 1,
+        optimizer_g: optim.Optimizer,
+        optimizer_d: optim.Optimizer,
+        ema: float = 0.0,
+        instance_noise: float = 0.0,
+        batch_size: int = 64,
+        latent: int,
+        seed: int = 0,
+        total: int,
+    ) -> None:
+        if penalty is not None:
+            refuse_batch_norm(discriminator)
+        self.generator, self.discriminator, self.dataset = generator, discriminator, dataset
+        self.loss, self.penalty, self.penalty_weight, self.clip = loss, penalty, penalty_weight, clip
+        self.d_steps, self.optimizer_g, self.optimizer_d = d_steps, optimizer_g, optimizer_d
+        self.ema, self.instance_noise, self.latent = ema, instance_noise, latent
+        self.seed, self.total = seed, total
+        self.loader = data.DataLoader(dataset, batch_size, shuffle=True, seed=seed, drop_last=True)
+        self.average = copy.deepcopy(generator).requires_grad_(False) if ema else None
+        self.step = 0
+        self.history: list[StepRecord] = []
+        self.recipe: GANRecipe | None = None
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """All that is learned or averaged, by name."""
+        found = {"generator": self.generator, "discriminator": self.discriminator}
+        return found if self.average is None else found | {"average": self.average}
+
+    @property
+    def optimizers(self) -> dict[str, optim.Optimizer]:
+        """Of either player."""
+        return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
+
+    # -- training ---------------------------------------------------------------------------------------------------
+    def steps(self) -> Iterator[StepRecord]:
+        """Take one step for each item asked for, from where the trainer stands to its end.
+
+        Between two items the trainer is whole: it can be saved, sampled from, or left.
+
+        Raises:
+            Diverged: a loss, a gradient or a weight is not finite. The step is taken again under `tr.detect_anomaly`,
+                the message names the first operation that failed, and the trainer is as it was before the step.
+        """
+        batches = self._real_batches()
+        while self.step < self.total:
+            real, before = [next(batches) for _ in range(self.d_steps)], self.snapshot()
+            try:
+                record = self._take(real)
+            except _NotFinite as error:
+                self.restore(before)
+                raise Diverged(f"at step {self.step} {error}: {self._first_failure(real)}") from None
+            self.step += 1
+            self.history.append(record)
+            yield record
+
+    def _real_batches(self) -> Iterator[Tensor]:
+        seen = self.step * self.d_steps
+        while True:
+            self.loader.epoch, start = divmod(seen, len(self.loader))
+            for x, _ in self.loader.batches(start):
+                seen += 1
+                yield x
+
+    def _take(self, real: Sequence[Tensor]) -> StepRecord:
+        rng = self._draws(NOISE, self.step)
+        sd = self.instance_noise * (1 - self.step / self.total)
+        # What overflows is found below; NumPy's warnings would only come first.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for x in real:
+                d_loss, d_norm, d_real, d_fake = self._discriminate(x, sd, rng)
+            g_loss, g_norm = self._generate(len(real[0].data), sd, rng)
+            if self.average is not None:
+                update_average(self.average, self.generator, self.ema, self.step)
+        return StepRecord(self.step, d_loss, g_loss, d_norm, g_norm, d_real, d_fake)
+
+    def _discriminate(self, real: Tensor, sd: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
+        with tr.no_grad():
+            fake = self.generator(self._noise(real.shape[0], rng))
+        real, fake = _noisy(real, sd, rng), _noisy(fake, sd, rng)
+        on_real, on_fake = self.discriminator(real), self.discriminator(fake)  # (N, 1)
+        loss = self.loss.discriminator(on_real, on_fake)
+        if self.penalty is not None:
+            loss = loss + self.penalty_weight * self.penalty(self.discriminator, real, fake, rng)
+        value, norm = _descend("discriminator", loss, self.optimizer_d)
+        if self.clip:
+            clip_weights_(self.discriminator, self.clip)
+        outputs = (tr.sigmoid(y.detach()) if self.loss.name in LOG_LOSSES else y.detach() for y in (on_real, on_fake))
+        d_real, d_fake = (float(y.mean().item()) for y in outputs)
+        return value, norm, d_real, d_fake
+
+    def _generate(self, n: int, sd: float, rng: np.random.Generator) -> tuple[float, float]:
+        fake = _noisy(self.generator(self._noise(n, rng)), sd, rng)
+        return _descend("generator", self.loss.generator(self.discriminator(fake)), self.optimizer_g)
+
+    def _first_failure(self, real: Sequence[Tensor]) -> str:
+        before = self.snapshot()
+        try:
+            with tr.detect_anomaly():
+                self._take(real)
+        except FloatingPointError as error:
+            return f"{error}; the trainer is as it was before this step"
+        except _NotFinite:
+            return "every operation was finite, the optimiser's step was not; try a smaller learning rate"
+        finally:
+            self.restore(before)
+        return "taken again, the step is finite"
+
+    # -- state ------------------------------------------------------------------------------------------------------
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that a step changes; costs no copy, since steps rebind arrays and write into none."""
+        return {
+            "modules": {name: module.state_dict() for name, module in self.modules.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "generators": [(g, g.bit_generator.state) for m in self.modules.values() for _, g in generators(m)],
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Back to a snapshot."""
+        for name, module in self.modules.items():
+            module.load_state_dict(snapshot["modules"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(snapshot["optimizers"][name])
+        for generator, state in snapshot["generators"]:
+            generator.bit_generator.state = state
+
+    # -- samples ----------------------------------------------------------------------------------------------------
+    def sample(
+        self, n: int = 64, rng: np.random.Generator | int = 0, *, noise: Array | None = None, ema: bool = True
+    ) -> Array:
+        """n samples (n, ...), or those of the rows of `noise` (n, latent), with running statistics, unrecorded.
+
+        Args:
+            rng: what the noise is drawn from, a Generator or a seed.
+            ema: from the averaged generator, where there is one.
+        """
+        noise = np.random.default_rng(rng).standard_normal((n, self.latent)) if noise is None else noise
+        return sample(self.average if ema and self.average is not None else self.generator, noise)
+
+    def fixed_noise(self, n: int = 64) -> Array:
+        """The same n rows (n, latent) at every step of the run, for pictures to be compared."""
+        return self._draws(FIXED, 0).standard_normal((n, self.latent)).astype(np.float32)
+
+    def _noise(self, n: int, rng: np.random.Generator) -> Tensor:
+        dtype = next(self.generator.parameters()).dtype
+        return tr.tensor(rng.standard_normal((n, self.latent)).astype(dtype))
+
+    def _draws(self, purpose: int, step: int) -> np.random.Generator:
+        # A child of the seed: (seed, step) alone would draw the numbers that order the epoch of that number.
+        return np.random.default_rng(np.random.SeedSequence((self.seed, step), spawn_key=(purpose,)))
+
+
+class _NotFinite(Exception):
+    """What is not finite, and whose."""
+
+
+def _descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[float, float]:
+    """One step of a player on its own parameters; its loss and the norm of its gradient."""
+    value = loss.item()
+    if not math.isfinite(value):
+        raise _NotFinite(f"the {player}'s loss is {value}")
+    for parameter, gradient in zip(optimizer.params, tr.grad(loss, optimizer.params), strict=True):
+        parameter.grad = gradient
+    norm = optim.clip_grad_norm_(optimizer.params, math.inf)
+    if not math.isfinite(norm):
+        raise _NotFinite(f"the {player}'s gradient has the norm {norm}")
+    optimizer.step()
+    optimizer.zero_grad()
+    if not all(bool(namespace(p.data).isfinite(p.data).all()) for p in optimizer.params):
+        raise _NotFinite(f"a weight of the {player} is no longer finite")
+    return value, norm
+
+
+def _noisy(x: Tensor, sd: float, rng: np.random.Generator) -> Tensor:
+    return x + tr.tensor((sd * rng.standard_normal(x.shape)).astype(x.dtype)) if sd else x
