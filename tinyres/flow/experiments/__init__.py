@@ -1,6 +1,7 @@
 """The experiments, a file each: a claim, what theory or a paper predicts, what is measured, a figure, a verdict.
 
 laws/      random nets at initialisation against closed forms
+players/   what gradient a GAN's generator receives
 trained/   nets that are trained on real images
 claims/    popular claims and listings, put to the test
 
@@ -12,17 +13,17 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from tinyres.flow.experiments import claims, laws, trained
+from tinyres.flow.experiments import claims, laws, players, trained
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, shown
 
 ROOMS: dict[str, dict[str, Experiment]] = {}
-for room in (laws, trained, claims):
+for room in (laws, players, trained, claims):
     modules = [import_module(f"{room.__name__}.{entry.name}") for entry in pkgutil.iter_modules(room.__path__)]
     found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
     ROOMS[room.__name__.rpartition(".")[2]] = {experiment.name: experiment for experiment in found}
 EXPERIMENTS: dict[str, Experiment] = {name: e for room in ROOMS.values() for name, e in room.items()}
 
-TOUR = ("E2", "E3", "check", "digits")  # what `tinyres flow` runs when no names are given
+TOUR = ("E2", "E3", "E1", "check", "digits")  # what `tinyres flow` runs when no names are given
 GROUPS: dict[str, list[str]] = {
     "tour": list(TOUR),
     "starred": [name for name, experiment in EXPERIMENTS.items() if experiment.starred],

@@ -13,6 +13,7 @@ from tinyres.flow.report.tables import figure_text, verdict, wanted
 
 TITLES = {
     "laws": "Laws: random nets against closed forms",
+    "players": "Between two players",
     "trained": "Trained nets on real images",
     "claims": "Popular claims, put to the test",
 }

@@ -9,4 +9,8 @@ isometry.py       the spread of the Jacobian's singular values
 gates.py          Highway layers and squeeze-excite
 recurrent.py      steps through time
 path_lengths.py   how many paths a residual net has of each length, and how much gradient they carry
+saturation.py     two Gaussians and the best discriminator between them
+dirac.py          eigenvalues and limit cycles of the smallest GAN
+wasserstein.py    linear critics: gradient penalty, clipping, parallel lines
+gan_metrics.py    what metrics of generators must say of distributions that are known
 """

@@ -11,7 +11,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
-from tinyres.flow.experiments.laws.e02_depth import Setting, measure
+from tinyres.flow.experiments.laws.e02_depth import Setting, against_theory, measure
 
 WIDTH, DEPTH, SEEDS = 256, 40, 4
 SOURCE = "Poole et al. 2016; Schoenholz et al. 2017"
@@ -60,13 +60,8 @@ def run(options: Options, tick: Tick) -> Result:
 def draw(figure: Any, curves: list[Any]) -> None:
     """Squared gradient against depth for each variance of the weights."""
     axes = figure.subplots()
-    layers = np.arange(DEPTH + 1)
-    for k, (setting, curve) in enumerate(zip(SETTINGS, curves, strict=True)):
-        axes.plot(layers, layers * np.log10(setting.chi), "-", color=f"C{k}", lw=1)
-        axes.plot(layers[::2], curve[::2], "o", color=f"C{k}", ms=4, label=f"{setting.name}: χ = {setting.chi:.3g}")
-    axes.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top")
+    against_theory(axes, SETTINGS, curves)
     axes.set_title("The same net and the same backpropagation: χᴸ decides (dots measured, lines theory)")
-    axes.legend(fontsize=9)
 
 
 EXPERIMENT = Experiment(

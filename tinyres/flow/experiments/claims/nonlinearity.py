@@ -11,7 +11,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
-from tinyres.flow.experiments.laws.e02_depth import Setting, measure
+from tinyres.flow.experiments.laws.e02_depth import Setting, against_theory, measure
 
 WIDTH, DEPTH, SEEDS = 256, 50, 4
 SOURCE = "Schoenholz et al. 2017; Glorot & Bengio 2010"
@@ -59,13 +59,9 @@ def _three_errors(values: Any) -> float:
 def draw(figure: Any, curves: list[Any]) -> None:
     """Squared gradient against depth: linear, tanh, sigmoid."""
     axes = figure.subplots()
-    layers = np.arange(DEPTH + 1)
-    for k, (setting, curve) in enumerate(zip(SETTINGS, curves, strict=True)):
-        axes.plot(layers, layers * np.log10(setting.chi), "-", color=f"C{k}", lw=1)
-        axes.plot(layers[::2], curve[::2], "o", color=f"C{k}", ms=4, label=f"{setting.name}: χ = {setting.chi:.3g}")
-    axes.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top", ylim=(-66, 6))
+    against_theory(axes, SETTINGS, curves)
+    axes.set(ylim=(-66, 6))
     axes.set_title("The linear net vanishes, the tanh net does not (dots measured, lines χᴸ)")
-    axes.legend(fontsize=9)
 
 
 EXPERIMENT = Experiment(

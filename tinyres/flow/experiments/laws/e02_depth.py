@@ -5,7 +5,7 @@ Glorot & Bengio 2010; He et al. 2015; Poole et al. 2016; Schoenholz et al. 2017.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -174,6 +174,16 @@ def draw(figure: Any, logs: dict[str, list[Any]]) -> None:
     )
     right.set_title("How deep a gradient reaches")
     right.legend(fontsize=7)
+
+
+def against_theory(axes: Any, settings: Sequence[Setting], curves: Sequence[Any]) -> None:
+    """log10 of the squared gradient against depth: dots measured, lines chi^L; for the claims about this law."""
+    for k, (setting, curve) in enumerate(zip(settings, curves, strict=True)):
+        layers = np.arange(len(curve))
+        axes.plot(layers, layers * np.log10(setting.chi), "-", color=f"C{k}", lw=1)
+        axes.plot(layers[::2], curve[::2], "o", color=f"C{k}", ms=4, label=f"{setting.name}: χ = {setting.chi:.3g}")
+    axes.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top")
+    axes.legend(fontsize=9)
 
 
 EXPERIMENT = Experiment(

@@ -48,9 +48,9 @@ def run(options: Options, tick: Tick) -> Result:
         figures={"": lambda figure: draw(figure, curves, finals)},
         data={"train_loss": {f"{arch}-{depth}": found for (arch, depth), found in curves.items()}},
         note=f"Digits, width {RECIPE.width}, {STEPS} steps, rate rising to {RECIPE.lr} in the first "
-        f"{RECIPE.warmup:.0%} and then falling to 0 as a cosine, {SEEDS} seeds with the same images and batches for all four nets. "
+        f"{RECIPE.warmup:.0%} and then falling to 0 as a cosine, {SEEDS} seeds, the same batches for all four nets. "
         "Loss: training loss in nats, mean of the last tenth of the steps; tolerance: half of the 95 % interval of "
-        "the mean difference (t, paired by seed). After so few steps ResNet-56 may still be a little behind ResNet-20.",
+        "the mean difference (t, paired by seed). After so few steps ResNet-56 may still be behind ResNet-20.",
     )
 
 

@@ -1,0 +1,62 @@
+"""Wasserstein critics: the laws hold, and notice a penalty, a limit and a second derivative that are wrong."""
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tests.flow.holds import holds
+from tinyres.flow.experiments import Options
+from tinyres.flow.experiments.players import e08_wasserstein as e08
+from tinyres.flow.theory import wasserstein
+from tinyres.gan.losses import LOSSES
+from tinyres.gan.penalties import r1
+
+
+def failures():
+    return [law.name for law in e08.run(Options(), lambda: None).laws if not law.ok]
+
+
+def test_every_law_holds(tmp_path):
+    holds("E8", tmp_path)
+
+
+def test_the_closed_forms():
+    assert [wasserstein.penalised_slope(4, weight) for weight in (10, 0.1)] == pytest.approx([1.2, 21])
+    assert wasserstein.penalised_value(4, 10) == pytest.approx(4.4)
+    assert wasserstein.parallel_lines(0.0) == (0, 0)
+
+
+def test_a_penalty_on_the_square_of_the_slope_is_noticed(monkeypatch):
+    monkeypatch.setattr(e08, "gradient_penalty", lambda f, real, fake, rng: 2 * r1(f, real, fake, rng))
+    found = failures()
+    assert sum("slope" in name for name in found) == len(e08.PENALTIES)
+    assert "penalty's second derivatives, relative error" in found
+
+
+def test_a_slope_that_counts_as_a_constant_is_noticed(monkeypatch):
+    """The inner gradient without a graph: its derivative by the weights is lost, and the penalty teaches nothing."""
+    grad = tr.grad
+
+    def detached(f, real, fake, rng):
+        x = tr.tensor(real, requires_grad=True)
+        (slope,) = grad(tr.sum(f(x)), x)
+        n = tr.sqrt(tr.sum(slope * slope, axis=1))
+        return tr.mean((n - 1) ** 2) + 0.0 * tr.sum(f(x))
+
+    monkeypatch.setattr(e08, "gradient_penalty", detached)
+    found = failures()
+    assert "penalty's second derivatives, relative error" in found
+    assert sum(name.startswith("WGAN-GP") for name in found) >= len(e08.PENALTIES)
+
+
+def test_weights_that_are_not_clipped_are_noticed(monkeypatch):
+    monkeypatch.setattr(e08, "clip_weights_", lambda player, c: None)
+    assert sum(name.startswith("clipping") for name in failures()) == 2 * len(e08.CLIPS)
+
+
+def test_a_plan_that_is_not_the_cheapest_and_a_likelihood_that_is_none_are_noticed(monkeypatch):
+    y = (np.arange(e08.LINES) + 0.5) / e08.LINES
+    monkeypatch.setattr(e08, "transport", lambda theta: float(np.hypot(theta, y - y[::-1]).mean()))
+    monkeypatch.setitem(LOSSES, "saturating", LOSSES["least_squares"])
+    monkeypatch.setattr(e08, "RATE", 0.1)
+    assert sum(name.startswith("parallel lines") for name in failures()) == 2

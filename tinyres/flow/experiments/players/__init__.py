@@ -1,0 +1,1 @@
+"""Between two players: what gradient a GAN's generator receives."""

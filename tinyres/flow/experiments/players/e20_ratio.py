@@ -1,0 +1,117 @@
+"""E20: wild gradients of -log D belong to a discriminator that may touch zero; one that ends in a sigmoid has none.
+
+Arjovsky & Bottou 2017, "Towards principled methods for training generative adversarial networks", theorem 2.6: where D
+and its gradient err like two independent Gaussian fields, their ratio is Cauchy, without mean or variance. But with
+D = sigmoid(a) the gradient of log D is (1 - D) ∇a, which is never longer than ∇a.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick, shown
+from tinyres.flow.theory import saturation
+
+CHUNKS, FIELDS = 20, 20_000
+CENTRES = np.arange(-7.0, 9.0)  # of the bumps, around the x in (0, 1) at which the field is looked at
+FAR = 10.0  # medians
+SOURCE = "Arjovsky & Bottou 2017, theorem 2.6"
+IDENTITY = "the chain rule: d log σ(a) = (1 - σ(a)) da"
+
+
+def field(x: Any, noise: Any) -> Any:
+    """White noise (N, bumps) smoothed by Gaussian bumps of width 1 at x (N,): a stationary Gaussian field, (N,).
+
+    At each point it is independent of its slope, whose standard deviation is sqrt(1/2) of the field's own.
+    """
+    away = tr.reshape(x, (-1, 1)) - CENTRES  # (N, bumps)
+    return tr.sum(noise * tr.exp(-(away * away) / 2), axis=1)
+
+
+def slope(values: Any, x: Any) -> Any:
+    """d values_i / d x_i of every sample, (N,)."""
+    return tr.grad(tr.sum(values), x, retain_graph=True)[0].numpy()
+
+
+def measure(rng: np.random.Generator) -> tuple[Any, Any, Any, Any]:
+    """|∇ log |D|| for a Gaussian D; for a sigmoid D with the same field as its logit a: |∇ log D|, |∇a| and D."""
+    x = tr.tensor(rng.random(FIELDS), requires_grad=True)
+    a = field(x, rng.standard_normal((FIELDS, len(CENTRES))))
+    gaussian = slope(tr.log(tr.abs(a)), x)
+    sigmoid = slope(tr.logsigmoid(a), x)
+    return np.abs(gaussian), np.abs(sigmoid), np.abs(slope(a, x)), tr.sigmoid(a).numpy()
+
+
+def tail(sizes: Any) -> float:
+    """Share of the sizes that are beyond ten medians."""
+    return float((sizes > FAR * np.median(sizes)).mean())
+
+
+def run(options: Options, tick: Tick) -> Result:
+    """400,000 fields, each at one point; the same numbers once as D and once as its logit."""
+    parts = []
+    for seed in range(CHUNKS):
+        parts.append(measure(np.random.default_rng((options.seed, seed))))
+        tick()
+    gaussian, sigmoid, logit, d = (np.concatenate(part) for part in zip(*parts, strict=True))
+    count = len(gaussian)
+    predicted = saturation.ratio_tail(FAR)
+    error = np.sqrt(predicted * (1 - predicted) / count)
+    scale = float(np.sqrt(0.5))
+    spread = np.pi / 2 * scale / np.sqrt(count)  # standard error of a Cauchy's median
+    excess = float(np.abs(sigmoid - (1 - d) * logit).max())
+    laws = [
+        Law("Gaussian D: P(|∇ log D| > 10 medians)", tail(gaussian), predicted, 3 * error, "asymptotic", SOURCE),
+        Law("Gaussian D: median of |∇ log D|", float(np.median(gaussian)), scale, 3 * spread, "asymptotic", "derived"),
+        Law("sigmoid D: largest error of |∇ log D| = (1 - D) |∇a|", excess, 0.0, 1e-12, "exact", IDENTITY),
+        Law("sigmoid D: smallest of |∇a| - |∇ log D|", float((logit - sigmoid).min()), 0.0, 0.0, "ordering", IDENTITY),
+        Law(
+            "tails beyond 10 medians: Gaussian D - sigmoid D",
+            tail(gaussian) - tail(sigmoid),
+            0.05,
+            0.0,
+            "ordering",
+            SOURCE,
+        ),
+        shown("Gaussian D: largest |∇ log D|, in medians", float(gaussian.max() / np.median(gaussian)), SOURCE),
+        shown("sigmoid D: largest |∇ log D|, in medians", float(sigmoid.max() / np.median(sigmoid)), SOURCE),
+    ]
+    note = (
+        f"{count:,} Gaussian fields, once as D itself (the theorem's model of an imperfect D near 0), once as the "
+        "logit of D = σ(a), as every discriminator is built: the singularity of log D is then out of reach."
+    )
+    return Result(laws, figures={"": lambda figure: draw(figure, gaussian, sigmoid)}, note=note)
+
+
+def draw(figure: Any, gaussian: Any, sigmoid: Any) -> None:
+    """The share of gradients beyond a size, for both discriminators."""
+    axes = figure.subplots()
+    grid = np.logspace(-1, 4, 300)
+    axes.loglog(grid, [saturation.ratio_tail(x) for x in grid], "k-", lw=1, label="Cauchy: (2/π) arctan(1/x)")
+    dots = np.logspace(-1, 4, 41)
+    for sizes, colour, label in ((gaussian, "C3", "D a Gaussian field"), (sigmoid, "C0", "D = σ(the same field)")):
+        ordered = np.sort(sizes / np.median(sizes))
+        beyond = 1 - np.searchsorted(ordered, dots, side="right") / len(ordered)
+        kept = beyond * len(ordered) >= 10  # rarer ones are noise
+        axes.loglog(dots[kept], beyond[kept], "o", color=colour, ms=5, label=label)
+    share = saturation.ratio_tail(FAR)
+    axes.plot([FAR, FAR], [1e-5, share], "k:", lw=1)
+    axes.annotate(f"beyond {FAR:g} medians: {share:.2%}", (FAR, share), (14, 0.12), fontsize=10)
+    axes.set(xlabel="|∇ log D|, in medians", ylabel="share of points with more", ylim=(1e-5, 1.5))
+    axes.set_title("A discriminator that may touch zero has wild gradients; a sigmoid has none")
+    axes.legend(fontsize=10, loc="lower left")
+
+
+EXPERIMENT = Experiment(
+    name="E20",
+    claim="the wild gradients of -log D are those of a Gaussian D, not of a sigmoid",
+    prediction="Gaussian D: P(|∇ log D| > 10 medians) = (2/π) arctan(1/10) = 6.35 %; "
+    "sigmoid D: |∇ log D| = (1 - D) |∇a| <= |∇a|",
+    source=SOURCE,
+    ticks=lambda options: CHUNKS,
+    run=run,
+    seconds=1,
+)

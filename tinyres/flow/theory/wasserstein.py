@@ -1,0 +1,30 @@
+"""Closed forms: a linear critic f(x) = w·x between two distributions that differ by a shift δ.
+
+Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN"; Gulrajani et al. 2017, "Improved training of Wasserstein GANs".
+What a finite penalty does to the slope is derived: it maximises δ n - λ (n - 1)² over the norm n = |w|.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def penalised_slope(delta: float, weight: float) -> float:
+    """1 + δ / 2λ: the norm of the best critic's gradient; 1 only in the limit of a large weight λ."""
+    return 1 + delta / (2 * weight)
+
+
+def penalised_value(delta: float, weight: float) -> float:
+    """δ + δ² / 4λ: what the best critic reaches, penalty included; the Wasserstein distance is δ."""
+    return delta + delta * delta / (4 * weight)
+
+
+def clipped_value(shift: Sequence[float], c: float) -> float:
+    """c |δ|₁: what the best critic with |w_i| <= c reaches, in a corner of the box."""
+    return c * sum(abs(part) for part in shift)
+
+
+def parallel_lines(theta: float) -> tuple[float, float]:
+    """(W1, JS) of (0, y) and (θ, y), y ~ U(0, 1): |θ|, and log 2 unless θ = 0."""
+    return abs(theta), math.log(2) if theta else 0.0
