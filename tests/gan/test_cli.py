@@ -14,7 +14,6 @@ import pytest
 import tinyres as tr
 from tinyres import gan, training
 from tinyres.cli import main
-from tinyres.gan.score import score_images
 
 SMALL = ("--data", "ring8", "--width", "8", "--batch-size", "64", "--method", "nonsaturating")
 PICTURES = ["interpolations.png", "samples.png", "training.png"]
@@ -154,33 +153,6 @@ def test_the_score_of_a_run(capsys, trained):
     assert "from 100 samples" in out
 
 
-def test_images_are_scored_against_halves_of_the_real_ones():
-    """Real digits as the perfect generator; grey ones as the worst."""
-
-    class Judge:
-        name, classifier = "pixels", "a lookup"
-
-        def features(self, x):
-            return x.reshape(len(x), -1)[:, 20:44].astype("float64")
-
-        def probabilities(self, x):
-            return known.get(len(x)) if x is not grey else np.full((len(x), 10), 0.1)
-
-    digits = gan.real_data("digits")
-    order = np.random.default_rng(7).permutation(len(digits))[:1000]
-    known = {1000: np.where(np.eye(10)[digits.targets[order]] > 0, 0.91, 0.01)}
-    grey = np.zeros((1000, 1, 8, 8), np.float32)
-    perfect, worst = (score_images(Judge(), digits.inputs, x) for x in (digits.inputs[order], grey))
-    assert perfect.figures["frechet_ratio"] == pytest.approx(1, abs=0.6)  # it shares samples with the half it meets
-    assert abs(perfect.figures["mmd"]) < 4 * perfect.figures["mmd_error"]
-    np.testing.assert_allclose(perfect.shares, np.bincount(digits.targets[order]) / 1000)
-    assert perfect.figures["least_class"] == min(perfect.shares) > 0.02
-    assert perfect.figures["sure"] == 1
-    assert worst.figures["frechet_ratio"] > 20
-    assert (worst.figures["least_class"], worst.figures["sure"], worst.figures["precision"]) == (0, 0, 0)
-    assert any("898 against 898 samples" in sentence for sentence in perfect.sentences)
-
-
 def test_the_probe_writes_a_table_a_picture_and_its_figures(capsys, tmp_path):
     status, out, _ = run(capsys, "probe", "--data", "gaussians", "--steps", 20, "--out", tmp_path)
     assert status == 0
@@ -216,6 +188,11 @@ def test_the_probe_takes_the_generator_of_a_run(capsys, trained, tmp_path):
         (("sample", "nothing"), "there is no nothing; a checkpoint is what"),
         (("sample", "nothing", "--n", "0"), "--n 0: at least 1"),
         (("score", "nothing", "--n", "1"), "--n 1: at least 4"),
+        (("sample", "nothing", "--seed", "-1"), "--seed -1: at least 0"),
+        (("score", "nothing", "--seed", "-1"), "--seed -1: at least 0"),
+        (("probe", "--seed", "-1"), "--seed -1: at least 0"),
+        (("probe", "--data", "gaussians", "--distance", "nan"), "--distance nan: a finite number"),
+        (("train", "--method", "hinge", "--penalty-weight", "5"), "penalty_weight 5: hinge has no penalty"),
         (("probe", "--data", "gauss"), "no data set called 'gauss'; did you mean gaussians"),
         (("probe", "--steps", "0"), "--steps 0: at least 1"),
         (("probe", "--data", "gaussians", "--checkpoint", "x"), "the gaussians have a generator of their own"),
@@ -228,6 +205,28 @@ def test_what_cannot_be_run_is_one_sentence(capsys, tmp_path, monkeypatch, argum
     assert err.startswith("tinyres gan: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_classifier_that_cannot_be_read_is_one_sentence(capsys, tmp_path):
+    """Its file is a folder here; any other failure of a disk is told in the same way."""
+    digits = ("train", "--width", "4", "--batch-size", "8", "--steps", 1, "--no-score", "--out", tmp_path / "run")
+    assert run(capsys, *digits)[0] == 0
+    (tmp_path / "classifier-digits-0.safetensors").mkdir()
+    status, _, err = run(capsys, "score", tmp_path / "run", "--n", 4)
+    assert status == 2
+    assert err.startswith("tinyres gan: the score: ")
+    assert "classifier-digits-0.safetensors" in err
+    assert err.count("\n") == 1
+
+
+def test_a_package_that_data_need_is_one_sentence(capsys, tmp_path, monkeypatch):
+    def missing(*_):
+        raise ImportError("mnist needs pooch: pip install pooch")
+
+    monkeypatch.setattr(gan, "prepare", missing)
+    monkeypatch.setattr(gan, "real_data", missing)
+    for part in (("train", "--out", tmp_path), ("probe", "--out", tmp_path)):
+        assert run(capsys, *part)[::2] == (2, "tinyres gan: mnist needs pooch: pip install pooch\n")
 
 
 def test_a_plain_loss_brings_its_method(capsys, tmp_path):

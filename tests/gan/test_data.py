@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from tinyres import gan, models
+import tinyres as tr
+from tinyres import gan, models, nn
 from tinyres.gan.recipe import FIELDS
+from tinyres.nn.spectral_norm import SpectralNorm
 
 
 def test_digits_are_all_there_and_scaled_to_tanh():
@@ -65,6 +67,49 @@ def test_explicit_values_win_over_the_method_and_that_over_the_data():
     assert (tuned.lr_g, papers.lr_g) == (2e-4, 1e-4)
     assert gan.GANRecipe(**mine.to_json()) == mine
     assert set(FIELDS) == set(mine.to_json())
+
+
+def test_a_penalty_that_is_added_has_a_weight():
+    for penalty in ("gp", "r1", "dragan"):
+        assert gan.GANRecipe.of("nonsaturating", "ring8", penalty=penalty).penalty_weight == 10
+        assert gan.GANRecipe.of("nonsaturating", "ring8", penalty=penalty, penalty_weight=0.1).penalty_weight == 0.1
+        assert gan.GANRecipe.of("nonsaturating", "ring8", penalty=penalty, penalty_weight=0.0).penalty_weight == 0
+    assert gan.GANRecipe.of("nonsaturating", "ring8", penalty="none").penalty_weight == 0
+    with pytest.raises(ValueError, match="penalty_weight 5: nonsaturating has no penalty; name one, too"):
+        gan.GANRecipe.of("nonsaturating", "ring8", penalty_weight=5.0)
+
+
+def test_a_recipe_reaches_the_trainer_whole():
+    """Every value is another than the default, and the trainer shows it."""
+    recipe = gan.GANRecipe(
+        data="ring8", arch="mlp", method="r1", loss="hinge", penalty="r1", penalty_weight=3.0, clip=0.5,
+        spectral_norm=True, instance_noise=0.3, d_steps=4, batch_size=7, steps=9, lr_g=1e-3, lr_d=2e-3, beta1=0.1,
+        beta2=0.7, latent=5, width=6, ema=0.8, norm="layer", seed=11,
+    )  # fmt: skip
+    made = gan.prepare(recipe)
+    assert made.loss is gan.LOSSES["hinge"]
+    assert (made.penalty, made.penalty_weight, made.clip, made.instance_noise) == (gan.r1, 3.0, 0.5, 0.3)
+    assert (made.d_steps, made.total, made.latent, made.ema, made.seed) == (4, 9, 5, 0.8, 11)
+    assert next(iter(made.loader))[0].shape == (7, 2)
+    for name, lr in (("generator", 1e-3), ("discriminator", 2e-3)):
+        optimizer = made.optimizers[name]
+        assert (optimizer.lr, tuple(optimizer.betas)) == (lr, (0.1, 0.7))
+        assert {id(p) for p in optimizer.params} == {id(p) for p in made.modules[name].parameters()}
+    kinds = [type(m) for m in made.discriminator.modules()]
+    assert nn.LayerNorm in kinds
+    assert any(isinstance(m, SpectralNorm) for m in made.discriminator.modules())
+    assert not any(isinstance(m, SpectralNorm) for m in made.generator.modules())
+    assert made.sample(3).shape == (3, 2)
+    assert made.generator(tr.tensor(np.zeros((2, 5), np.float32))).shape == (2, 2)
+
+
+def test_the_seed_draws_the_weights_and_the_points():
+    a, b, c = (gan.prepare(gan.GANRecipe.of("r1", "ring8", width=4, seed=seed)) for seed in (1, 1, 2))
+    first = [next(made.generator.parameters()).numpy() for made in (a, b, c)]
+    np.testing.assert_array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], first[2])
+    np.testing.assert_array_equal(a.dataset.inputs, b.dataset.inputs)
+    assert not np.array_equal(a.dataset.inputs, c.dataset.inputs)
 
 
 @pytest.mark.parametrize("method", gan.METHODS)

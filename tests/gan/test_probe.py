@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import tinyres as tr
 from tinyres import data, gan, models, nn
@@ -111,6 +112,12 @@ def test_the_picture_and_its_file(tmp_path):
     pictures.write(tmp_path / "probe.png", draw, points, "two Gaussians")
     assert (tmp_path / "probe.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["probe.png"]
+    figure = Figure()
+    draw(figure, points, "two Gaussians")
+    low, high = figure.axes[2].get_ylim()
+    assert (low <= 0.85, high) == (True, 1.01)  # an axis on which a cosine of .999 looks like 1
+    for p in points:
+        assert p.confidence == pytest.approx((p.d_real + (1 - p.d_fake)) / 2)
     document = points[0].to_json()
     assert document["confidence"] == points[0].confidence
     assert f"saturating, {REFERENCE}" in document["cosine"]

@@ -94,6 +94,34 @@ def test_the_penalty_is_in_the_discriminators_loss():
     assert punished.d_loss - bare.d_loss == pytest.approx(3.0 * 0.7**2 / 2, rel=1e-12)
 
 
+def test_weights_are_clipped_after_each_step_of_the_discriminator():
+    made = trainer(clip=0.05, d_steps=3)
+    for _ in made.steps():
+        assert max(abs(p.item()) for p in made.discriminator.parameters()) <= 0.05
+    assert max(abs(p.item()) for p in made.generator.parameters()) > 0.05
+    free = trainer(clip=0.0)
+    next(free.steps())
+    assert max(abs(p.item()) for p in free.discriminator.parameters()) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"d_steps": 0}, "d_steps must be at least 1, got 0"),
+        ({"ema": 1.0}, "ema must be at least 0 and below 1, got 1.0"),
+        ({"batch_size": 41}, "40 samples do not fill one of 41"),
+    ],
+)
+def test_what_cannot_train_is_refused_at_once(changed, message):
+    with pytest.raises(ValueError, match=message):
+        next(trainer(**changed).steps())
+
+
+def test_no_noise_is_no_sample():
+    with pytest.raises(ValueError, match="sample: needs at least one row of noise, got shape"):
+        trainer().sample(0)
+
+
 def test_a_penalty_on_a_discriminator_with_batch_norm_is_refused_at_once():
     with pytest.raises(ValueError, match="Batch norm makes each score depend on the whole batch"):
         small("r1", norm="batch")

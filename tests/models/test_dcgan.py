@@ -60,6 +60,15 @@ def test_no_norm_at_the_image_and_no_bias_before_a_norm():
     assert sum(isinstance(m, nn.BatchNorm2d) for m in layers) == 5
 
 
+def test_the_discriminator_leaks_a_fifth():
+    for norm in ("batch", "layer", "none"):
+        model = models.dcgan.discriminator(4, 3, norm=norm, rng=0)
+        leaks = [m for m in model.modules() if isinstance(m, nn.LeakyReLU)]
+        assert len(leaks) == 3
+        for leak in leaks:
+            np.testing.assert_allclose(leak(tr.tensor([-1.0, 2.0])).numpy(), [-0.2, 2.0], rtol=1e-6)
+
+
 def test_gradients_reach_every_parameter_of_both_players():
     generator, discriminator = models.dcgan.generator(8, 4, rng=0), models.dcgan.discriminator(4, rng=1)
     loss = binary_cross_entropy_with_logits(discriminator(generator(noise(4, 8))), np.ones((4, 1), "f"))

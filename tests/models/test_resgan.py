@@ -77,6 +77,23 @@ def test_a_block_is_its_branch_and_the_doubled_or_halved_image():
         assert not list(block.shortcut.parameters())
 
 
+def test_a_block_written_out():
+    """Both routes, from the weights: a branch that halves by the mean, or doubles before its first convolution."""
+    rng, x = np.random.default_rng(0), draws(2, 4, 6, 6)
+    down = resgan.down_block(4, 4, 6, "none", rng)
+    first, second = (m for m in down.modules() if isinstance(m, nn.Conv2d))
+    halved = lambda y: y.numpy().reshape(2, 4, 3, 2, 3, 2).mean(axis=(3, 5))
+    expected = halved(x) + halved(second(tr.relu(first(tr.relu(x)))))
+    np.testing.assert_allclose(down(x).numpy(), expected, rtol=1e-4, atol=1e-5)
+    up = resgan.up_block(4, 4, rng).eval()
+    first, second = (m for m in up.modules() if isinstance(m, nn.Conv2d))
+    before, between = (m for m in up.modules() if isinstance(m, nn.BatchNorm2d))
+    doubled = lambda y: tr.tensor(y.numpy().repeat(2, axis=2).repeat(2, axis=3))
+    inner = first(doubled(tr.relu(before(x))))
+    expected = doubled(x).numpy() + second(tr.relu(between(inner))).numpy()
+    np.testing.assert_allclose(up(x).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_projection_commutes_with_the_repetition_of_pixels():
     block, x = resgan.up_block(4, 6, np.random.default_rng(0)), draws(2, 4, 3, 3)
     (conv, up) = block.shortcut

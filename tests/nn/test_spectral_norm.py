@@ -52,6 +52,20 @@ def test_it_converges_over_forward_passes_in_training_and_stands_still_in_evalua
     assert float(layer.sigma()) == pytest.approx(top, rel=1e-6)
 
 
+def test_a_forward_pass_that_is_taken_again_does_not_iterate(case):
+    """Under `tr.checkpoint` the backward pass computes the forward pass again: with the u and v that it had."""
+    layer, x, _ = case
+    twin = copy.deepcopy(nn.spectral_norm(layer, rng=0))
+    (expected,) = tr.grad(tr.sum(layer(tr.tensor(x)) ** 2), layer.weight_orig)
+    u = twin.weight_u.numpy().copy()
+    y = tr.checkpoint(twin, tr.tensor(x))
+    moved = twin.weight_u.numpy().copy()
+    assert not np.array_equal(u, moved)
+    (found,) = tr.grad(tr.sum(y**2), twin.weight_orig)
+    np.testing.assert_array_equal(twin.weight_u.numpy(), moved)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12)
+
+
 def test_more_iterations_a_pass():
     one, three = (nn.spectral_norm(nn.Linear(6, 5, rng=0), n, rng=1) for n in (1, 3))
     x = tr.tensor(draws(2, 6).astype("f"))

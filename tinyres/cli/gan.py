@@ -74,7 +74,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     recipe = _recipe(arguments)
     try:
         trainer = gan.prepare(recipe)
-    except (ValueError, OSError) as error:
+    except (ImportError, ValueError, OSError) as error:
         raise UsageError(str(error)) from error
     out = arguments.out or Path("gan-results") / f"{recipe.method}-{recipe.data}"
     sample_every = arguments.sample_every if arguments.sample_every is not None else max(1, recipe.steps // 10)

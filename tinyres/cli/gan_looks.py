@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,8 @@ def run_sample(arguments: argparse.Namespace) -> int:
     need(LAB | {"safetensors": "safetensors"})
     from tinyres import gan
 
-    if arguments.n < 1:
-        raise UsageError(f"--n {arguments.n}: at least 1 is needed")
+    _at_least(1, "n", arguments.n)
+    _at_least(0, "seed", arguments.seed)
     recipe, generator = _load(arguments.checkpoint)
     samples = gan.sample(generator, _noise(arguments.n, recipe.latent, arguments.seed))
     real = samples if samples.ndim > 2 else gan.real_data(recipe.data, recipe.seed).inputs
@@ -69,8 +70,9 @@ def run_score(arguments: argparse.Namespace) -> int:
 
     from tinyres import gan
 
-    if arguments.n is not None and arguments.n < 4:
-        raise UsageError(f"--n {arguments.n}: at least 4 are needed")
+    if arguments.n is not None:
+        _at_least(4, "n", arguments.n)
+    _at_least(0, "seed", arguments.seed)
     recipe, generator = _load(arguments.checkpoint)
     folder = arguments.checkpoint if arguments.checkpoint.is_dir() else arguments.checkpoint.parent
     sample = lambda n: gan.sample(generator, _noise(n, recipe.latent, arguments.seed))
@@ -90,8 +92,10 @@ def run_probe(arguments: argparse.Namespace) -> int:
 
     console = Console()
     name = known("data set", arguments.data, ["gaussians", *gan.SHAPES])
-    if arguments.steps < 1:
-        raise UsageError(f"--steps {arguments.steps}: at least 1 is needed")
+    _at_least(1, "steps", arguments.steps)
+    _at_least(0, "seed", arguments.seed)
+    if not math.isfinite(arguments.distance):
+        raise UsageError(f"--distance {arguments.distance}: a finite number is needed")
     if arguments.checkpoint is not None and name == "gaussians":
         raise UsageError("--checkpoint: the gaussians have a generator of their own; name the checkpoint's data set")
     out = arguments.out or Path("gan-results") / f"probe-{name}"
@@ -103,7 +107,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
             generator, dataset = gaussians(arguments.distance, arguments.seed)
         else:
             dataset = gan.real_data(name, arguments.seed)
-    except (ValueError, OSError) as error:
+    except (ImportError, ValueError, OSError) as error:
         raise UsageError(str(error)) from error
     whose = "a fresh G"
     if arguments.checkpoint is not None:
@@ -146,6 +150,11 @@ def _load(checkpoint: Path) -> Any:
         raise UsageError(str(error)) from error
 
 
+def _at_least(least: int, name: str, value: int) -> None:
+    if value < least:
+        raise UsageError(f"--{name} {value}: at least {least} {'is' if least < 2 else 'are'} needed")
+
+
 def _noise(n: int, latent: int, seed: int) -> Any:
     import numpy as np
 
@@ -164,6 +173,8 @@ def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any
             found = gan.score(recipe, sample, n=n, seed=seed, folder=folder, tick=tick)
     except (ValueError, FileFormatError, training.CheckpointError) as error:
         raise UsageError(str(error)) from error
+    except (ImportError, OSError) as error:  # of the data set, or of the file that keeps the classifier
+        raise UsageError(f"the score: {error}") from error
     for sentence in found.sentences:
         console.print(sentence, highlight=False, soft_wrap=True)
     return found

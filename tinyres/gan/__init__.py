@@ -5,6 +5,7 @@ recipe.py    everything that decides a run, as plain values, and the methods of 
 data.py      the real samples
 prepare.py   a recipe made into players, optimisers and trainer
 trainer.py   the loop
+descent.py   one step of one player
 sampling.py  drawing from a generator, and the averaged one
 state.py     a run as one file
 pictures.py  samples, ways between samples, what either player's log says

@@ -170,6 +170,7 @@ def draw(figure: Any, points: Sequence[ProbePoint], title: str) -> None:
     steps = [max(p.step, 0.5) for p in points]  # 0 has no place on a logarithmic axis: it stands at 1/2
     wrong = [1 - p.confidence for p in points]
     left, middle, right = (figure.add_subplot(1, 3, i) for i in (1, 2, 3))
+    lowest = 0.9  # rounding is not to be magnified where all are about 1
     for i, name in enumerate(LOSSES):
         norms = [p.norms[name] or math.nan for p in points]
         # dashed, or it would hide the hinge: the two give a generator the same
@@ -178,12 +179,14 @@ def draw(figure: Any, points: Sequence[ProbePoint], title: str) -> None:
         left.loglog(steps, norms, line, **style)
         middle.loglog(wrong, norms, line, **style)
         if name != REFERENCE:
-            right.semilogx(steps, [_against_reference(p, name) for p in points], line, **style)
+            cosines = [_against_reference(p, name) for p in points]
+            lowest = min([lowest, *cosines])  # of numbers: a NaN is never smaller
+            right.semilogx(steps, cosines, line, **style)
     left.set(xlabel="steps of D (first: none)", ylabel="|gradient of G|", title="what reaches G")
     middle.set(xlabel="1 - D's confidence  (surer to the right)", title="against D's confidence")
     middle.invert_xaxis()
     right.set(xlabel="steps of D (first: none)", ylabel="cosine", title=f"direction, against {REFERENCE}")
-    right.set_ylim(top=1.01)
+    right.set_ylim(lowest - 0.05, 1.01)
     left.legend(fontsize=8)
     figure.suptitle(title)
 

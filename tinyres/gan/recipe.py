@@ -43,6 +43,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "dragan": _ADAM | {"loss": "nonsaturating", "norm": "none", "penalty": "dragan", "penalty_weight": 10.0},
 }  # fmt: skip
 
+WEIGHT = 10.0  # of a penalty that a method does not bring along: that of WGAN-GP, DRAGAN and R1
 METHOD = "sn_hinge"  # where none is named: it came nearest to the digits
 
 _POINTS = {"arch": "mlp", "latent": 2, "width": 128, "batch_size": 256, "steps": 5000}
@@ -131,10 +132,18 @@ class GANRecipe:
     def of(cls, method: str = METHOD, data: str = "digits", **explicit: Any) -> GANRecipe:
         """The recipe of a method on a data set: explicit values win over the method's, and those over the data's.
 
-        A value of None stands for what method and data set bring.
+        A value of None stands for what method and data set bring. A penalty that is added to a method without one has
+        the weight 10, as in each of their papers.
+
+        Raises:
+            ValueError: besides what the recipe itself refuses, a penalty_weight where there is no penalty.
         """
         chosen = DEFAULTS.get(data, {}) | METHODS.get(method, {}) | TUNED.get((method, data), {})
         chosen |= {name: value for name, value in explicit.items() if value is not None}
+        if chosen.get("penalty", "none") != "none":
+            chosen.setdefault("penalty_weight", WEIGHT)
+        elif explicit.get("penalty_weight"):
+            raise ValueError(f"penalty_weight {explicit['penalty_weight']:g}: {method} has no penalty; name one, too")
         return cls(data=data, method=method, **chosen)
 
     def to_json(self) -> dict[str, Any]:

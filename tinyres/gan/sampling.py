@@ -28,7 +28,13 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
 
 
 def sample(generator: nn.Module, noise: Array, batch_size: int = 500) -> Array:
-    """G(noise) with running statistics, unrecorded; each module is afterwards in the mode in which it was."""
+    """G(noise) with running statistics, unrecorded; each module is afterwards in the mode in which it was.
+
+    Raises:
+        ValueError: there is no noise.
+    """
+    if not len(noise):
+        raise ValueError(f"sample: needs at least one row of noise, got shape {noise.shape}")
     modes = [(module, module.training) for module in generator.modules()]
     dtype = next(generator.parameters()).dtype
     generator.eval()

@@ -116,7 +116,10 @@ def load_players(path: str | PathLike[str], *, ema: bool = True) -> tuple[GANRec
 
 def _about(path: str | PathLike[str]) -> tuple[dict[str, Any], GANRecipe | None, dict[str, str]]:
     texts = load_metadata(path)
-    about = json.loads(texts.get("gan", "{}"))
+    try:
+        about = json.loads(texts.get("gan", "{}"))
+    except ValueError:  # another program's text of that name
+        about = {}
     if about.get("format") != FORMAT:
         raise CheckpointError(f"{path}: no saved run of a GAN, but perhaps a model; a run is what gan.save wrote")
     try:

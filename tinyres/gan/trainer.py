@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, nn, optim
-from tinyres.backend import namespace
+from tinyres.gan.descent import NotFinite, descend, noisy
 from tinyres.gan.losses import GANLoss
 from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
 from tinyres.gan.sampling import sample, update_average
@@ -68,7 +67,8 @@ class GANTrainer:
         recipe: what the trainer was prepared from; None where it was put together by hand.
 
     Raises:
-        ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch.
+        ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch; no step of the
+            discriminator; a decay outside [0, 1); a batch that the data do not fill.
     """
 
     def __init__(
@@ -93,6 +93,10 @@ class GANTrainer:
     ) -> None:
         if penalty is not None:
             refuse_batch_norm(discriminator)
+        if d_steps < 1:
+            raise ValueError(f"GANTrainer: d_steps must be at least 1, got {d_steps}")
+        if not 0 <= ema < 1:
+            raise ValueError(f"GANTrainer: ema must be at least 0 and below 1, got {ema}; 0 is no average")
         self.generator, self.discriminator, self.dataset = generator, discriminator, dataset
         self.loss, self.penalty, self.penalty_weight, self.clip = loss, penalty, penalty_weight, clip
         self.d_steps, self.optimizer_g, self.optimizer_d = d_steps, optimizer_g, optimizer_d
@@ -130,7 +134,7 @@ class GANTrainer:
             real, before = [next(batches) for _ in range(self.d_steps)], self.snapshot()
             try:
                 record = self._take(real)
-            except _NotFinite as error:
+            except NotFinite as error:
                 self.restore(before)
                 raise Diverged(f"at step {self.step} {error}: {self._first_failure(real)}") from None
             self.step += 1
@@ -160,12 +164,12 @@ class GANTrainer:
     def _discriminate(self, real: Tensor, sd: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
         with tr.no_grad():
             fake = self.generator(self._noise(real.shape[0], rng))
-        real, fake = _noisy(real, sd, rng), _noisy(fake, sd, rng)
+        real, fake = noisy(real, sd, rng), noisy(fake, sd, rng)
         on_real, on_fake = self.discriminator(real), self.discriminator(fake)  # (N, 1)
         loss = self.loss.discriminator(on_real, on_fake)
         if self.penalty is not None:
             loss = loss + self.penalty_weight * self.penalty(self.discriminator, real, fake, rng)
-        value, norm = _descend("discriminator", loss, self.optimizer_d)
+        value, norm = descend("discriminator", loss, self.optimizer_d)
         if self.clip:
             clip_weights_(self.discriminator, self.clip)
         outputs = (tr.sigmoid(y.detach()) if self.loss.name in LOG_LOSSES else y.detach() for y in (on_real, on_fake))
@@ -173,8 +177,8 @@ class GANTrainer:
         return value, norm, d_real, d_fake
 
     def _generate(self, n: int, sd: float, rng: np.random.Generator) -> tuple[float, float]:
-        fake = _noisy(self.generator(self._noise(n, rng)), sd, rng)
-        return _descend("generator", self.loss.generator(self.discriminator(fake)), self.optimizer_g)
+        fake = noisy(self.generator(self._noise(n, rng)), sd, rng)
+        return descend("generator", self.loss.generator(self.discriminator(fake)), self.optimizer_g)
 
     def _first_failure(self, real: Sequence[Tensor]) -> str:
         before = self.snapshot()
@@ -183,7 +187,7 @@ class GANTrainer:
                 self._take(real)
         except FloatingPointError as error:
             return f"{error}; the trainer is as it was before this step"
-        except _NotFinite:
+        except NotFinite:
             return "every operation was finite, the optimiser's step was not; try a smaller learning rate"
         finally:
             self.restore(before)
@@ -231,28 +235,3 @@ class GANTrainer:
     def _draws(self, purpose: int, step: int) -> np.random.Generator:
         # A child of the seed: (seed, step) alone would draw the numbers that order the epoch of that number.
         return np.random.default_rng(np.random.SeedSequence((self.seed, step), spawn_key=(purpose,)))
-
-
-class _NotFinite(Exception):
-    """What is not finite, and whose."""
-
-
-def _descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[float, float]:
-    """One step of a player on its own parameters; its loss and the norm of its gradient."""
-    value = loss.item()
-    if not math.isfinite(value):
-        raise _NotFinite(f"the {player}'s loss is {value}")
-    for parameter, gradient in zip(optimizer.params, tr.grad(loss, optimizer.params), strict=True):
-        parameter.grad = gradient
-    norm = optim.clip_grad_norm_(optimizer.params, math.inf)
-    if not math.isfinite(norm):
-        raise _NotFinite(f"the {player}'s gradient has the norm {norm}")
-    optimizer.step()
-    optimizer.zero_grad()
-    if not all(bool(namespace(p.data).isfinite(p.data).all()) for p in optimizer.params):
-        raise _NotFinite(f"a weight of the {player} is no longer finite")
-    return value, norm
-
-
-def _noisy(x: Tensor, sd: float, rng: np.random.Generator) -> Tensor:
-    return x + tr.tensor((sd * rng.standard_normal(x.shape)).astype(x.dtype)) if sd else x

@@ -13,6 +13,7 @@ import numpy as np
 from tinyres import data
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.flow.experiments.players.e13_figure import draw
+from tinyres.flow.experiments.players.e13_generators import GAPS, POINTS, RING, SD, gaussian, generators
 from tinyres.flow.theory import gan_metrics as theory
 from tinyres.gan import metrics
 
@@ -20,17 +21,9 @@ Array = np.ndarray[Any, Any]
 
 NULL = [(8, 1000, 100), (32, 1000, 20), (64, 2000, 6)]  # dimensions, samples of each side, seeds
 CURVES = [(8, 60, 20), (8, 250, 20), (8, 4000, 10), (32, 150, 4), (32, 400, 4), (64, 250, 3), (64, 700, 3)]
-SEEDS, LIMITS, POINTS = 20, 10, 1000
-RING, SD = data.ring_centers(8), 0.01
-GAPS = "every other mode missing"
+SEEDS, LIMITS = 20, 10
 SOURCES = "Salimans 2016; Heusel 2017; Binkowski 2018; Kynkäänniemi 2019; Chong & Forsyth 2020"
 BIAS = "derived: 2d/N from the means, d(d+1)/2N from the covariances"
-
-
-def gaussian(rng: np.random.Generator, n: int, d: int, sd: Any = 1.0) -> Array:
-    """n samples of N(0, sd²) in d dimensions; sd: one number, or one for each dimension."""
-    samples: Array = rng.standard_normal((n, d)) * sd
-    return samples
 
 
 def over_seeds(options: Options, seeds: int, measure: Callable[[np.random.Generator], float]) -> tuple[float, float]:
@@ -152,24 +145,6 @@ def kernels(options: Options) -> list[Law]:
         tolerance = max(0.05 * predicted, 3 * error)
         laws.append(Law(f"MMD² ({kernel}), {what}", mean, predicted, tolerance, "asymptotic", source))
     return laws
-
-
-def generators(options: Options) -> dict[str, Array]:
-    """1,000 samples each of what generators that learn the ring of eight may end as."""
-    rng, n = np.random.default_rng((options.seed, 2)), POINTS
-
-    def ring(modes: Any, sd: float = SD) -> Array:
-        return RING[rng.choice(modes, n)] + gaussian(rng, n, 2, sd)
-
-    some = data.ring(100, seed=options.seed).inputs.astype(np.float64)
-    return {
-        "perfect": ring(range(8)),
-        GAPS: ring([0, 2, 4, 6]),
-        "four neighbouring modes missing": ring([0, 1, 2, 3]),
-        "five times as wide": ring(range(8), 5 * SD),
-        "100 training points, repeated": some[rng.integers(100, size=n)],
-        "one round Gaussian": gaussian(rng, n, 2, np.sqrt(0.5 + SD**2)),
-    }
 
 
 def failures(options: Options) -> tuple[list[Law], Table, dict[str, Any]]:

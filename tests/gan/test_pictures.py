@@ -1,0 +1,71 @@
+"""Pictures: what lies where."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from tinyres.gan import pictures
+
+
+def drawn(draw, *arguments):
+    figure = Figure()
+    draw(figure, *arguments)
+    return figure
+
+
+def test_ways_between_samples_are_arcs_of_a_circle():
+    """Between orthogonal rows of one length an arc keeps the length, in equal angles; its ends are the rows."""
+    a, b = np.array([[3.0, 0, 0]]), np.array([[0, 3.0, 0]])
+    (way,) = pictures.interpolate(np.concatenate([a, b]), columns=4)
+    angles = np.radians([0, 30, 60, 90])
+    np.testing.assert_allclose(way, 3 * np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1), atol=1e-9)
+    noise = np.random.default_rng(0).standard_normal((6, 5))
+    ways = pictures.interpolate(noise, columns=3)
+    assert ways.shape == (3, 3, 5)
+    np.testing.assert_allclose(ways[:, 0], noise[0::2], atol=1e-9)
+    np.testing.assert_allclose(ways[:, -1], noise[1::2], atol=1e-9)
+
+
+def test_equal_ends_stay_where_they_are():
+    row = np.random.default_rng(0).standard_normal(4)
+    (way,) = pictures.interpolate(np.stack([row, row]), columns=5)
+    np.testing.assert_allclose(way, np.tile(row, (5, 1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_stand_in_rows_upright_with_a_line_between(channels):
+    images = np.random.default_rng(0).uniform(-1, 1, (5, channels, 2, 3))
+    figure = drawn(pictures.draw_samples, images, images, "five")  # three columns, two rows
+    page = figure.axes[0].images[0].get_array()
+    assert page.shape[:2] == (2 * 3 - 1, 3 * 4 - 1)
+    shown = images if channels == 1 else (images + 1) / 2
+    for i, image in enumerate(shown.transpose(0, 2, 3, 1)):
+        top, left = 3 * (i // 3), 4 * (i % 3)
+        found = np.asarray(page[top : top + 2, left : left + 3]).reshape(2, 3, channels)
+        np.testing.assert_allclose(found, image)
+    line = np.asarray(page[2])
+    assert (line == line.ravel()[0]).all()
+
+
+def test_points_lie_over_the_real_ones():
+    real, made = np.random.default_rng(0).standard_normal((2, 30, 2))
+    axes = drawn(pictures.draw_samples, made, real, "points").axes[0]
+    for line, points in zip(axes.lines, (real, made), strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), points)
+    ways = pictures.interpolate(made[:4], columns=3)
+    axes = drawn(pictures.draw_interpolations, ways, real, "ways").axes[0]
+    for line, way in zip(axes.lines[1:], ways, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), way)
+
+
+def test_a_picture_that_fails_leaves_the_old_one_and_no_rest(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def fail(figure):
+        figure.savefig = lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+
+    with pytest.raises(OSError, match="No space left"):
+        pictures.write(path, fail)
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]

@@ -1,0 +1,39 @@
+"""The generators that E13 judges: samples of what may come out of training on a ring of eight Gaussians."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyres import data
+from tinyres.flow.experiments.experiment import Options
+
+Array = np.ndarray[Any, Any]
+
+RING, SD, POINTS = data.ring_centers(8), 0.01, 1000
+GAPS = "every other mode missing"
+
+
+def gaussian(rng: np.random.Generator, n: int, d: int, sd: Any = 1.0) -> Array:
+    """n samples of N(0, sd²) in d dimensions; sd: one number, or one for each dimension."""
+    samples: Array = rng.standard_normal((n, d)) * sd
+    return samples
+
+
+def generators(options: Options) -> dict[str, Array]:
+    """1,000 samples each of what generators that learn the ring of eight may end as."""
+    rng, n = np.random.default_rng((options.seed, 2)), POINTS
+
+    def ring(modes: Any, sd: float = SD) -> Array:
+        return RING[rng.choice(modes, n)] + gaussian(rng, n, 2, sd)
+
+    some = data.ring(100, seed=options.seed).inputs.astype(np.float64)
+    return {
+        "perfect": ring(range(8)),
+        GAPS: ring([0, 2, 4, 6]),
+        "four neighbouring modes missing": ring([0, 1, 2, 3]),
+        "five times as wide": ring(range(8), 5 * SD),
+        "100 training points, repeated": some[rng.integers(100, size=n)],
+        "one round Gaussian": gaussian(rng, n, 2, np.sqrt(0.5 + SD**2)),
+    }
