@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     ["tinyres_kernels"],
     ["context", "memory", "backend"],
-    ["node", "tensor"],
+    ["node", "tensor", "dlpack"],
     ["autograd"],
     ["ops"],
     ["gradcheck", "files", "nn", "optim", "data"],

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from tinyres.context import context, current
 
 __all__ = [
     "RUNGS",
+    "check_device",
     "device_of",
     "empty",
     "empty_in_order",
@@ -35,8 +36,8 @@ __all__ = [
     "to_device",
 ]
 
-RUNGS = ("reference", "im2col", "cpu")  # from the one to read to the one to use
-_COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the compiled rung is made for
+RUNGS = ("reference", "im2col", "cpu")  # for NumPy arrays, from the one to read to the one to use
+_COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the compiled rungs are made for
 
 
 @cache
@@ -53,13 +54,36 @@ def _has_numba() -> bool:
     return found
 
 
-def kernels_for(*arrays: Any) -> ModuleType:
-    """The kernel module that serves these arrays: the forced rung, or the fastest that can."""
+@cache
+def _has_numba_cuda() -> bool:
+    found = importlib.util.find_spec("numba_cuda") is not None
+    if not found:
+        print("tinyres: numba-cuda is not installed, so kernels on the GPU run as CuPy's own operations, more slowly",
+              file=sys.stderr)  # fmt: skip
+    return found
+
+
+@cache
+def _cuda() -> Any:
+    """The CUDA kernels, and whole-array operations for what they leave to CuPy (matrix products: cuBLAS)."""
+    own, library = _rung("cuda"), _rung("im2col")
+    kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
+    return SimpleNamespace(__name__=own.__name__, **kernels)
+
+
+def kernels_for(*arrays: Any) -> Any:
+    """The kernels that serve these arrays, a function a name: those of the forced rung, or of the fastest that can."""
     forced = current().kernels
     if forced:
-        return _rung(forced)
-    compiled = all(isinstance(a, np.ndarray) and a.dtype in _COMPILED for a in arrays) and _has_numba()
-    return _rung("cpu" if compiled else "im2col")
+        return _cuda() if forced == "cuda" else _rung(forced)
+    if all(isinstance(a, np.ndarray) and a.dtype in _COMPILED for a in arrays) and _has_numba():
+        return _rung("cpu")
+    return _cuda() if all(map(_on_gpu, arrays)) and _has_numba_cuda() else _rung("im2col")
+
+
+def _on_gpu(array: Any) -> bool:
+    """Whether CUDA kernels can take it."""
+    return hasattr(type(array), "__cuda_array_interface__") and array.dtype in _COMPILED
 
 
 def get_num_threads() -> int:
@@ -95,8 +119,8 @@ def set_num_threads(count: int) -> None:
 @contextmanager
 def kernels(name: str) -> Iterator[None]:
     """Force a rung of the kernel ladder inside the block: `with tr.kernels("reference"): ...`."""
-    if name not in RUNGS:
-        raise ValueError(f"kernels: no rung called {name!r}; there are {', '.join(RUNGS)}")
+    if name not in (*RUNGS, "cuda"):
+        raise ValueError(f"kernels: no rung called {name!r}; there are {', '.join(RUNGS)}, and cuda for arrays there")
     with context(kernels=name):
         yield
 
@@ -156,18 +180,46 @@ def device_of(array: Any) -> str:
 
 
 def to_device(array: Any, device: str) -> Any:
-    """The array on `device`; itself when it is there already."""
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"to: no device called {device!r}; there are 'cpu' and 'cuda'")
+    """The array on `device`, with its axes in memory as they were; itself when it is there already.
+
+    Raises:
+        ValueError: there is no such device.
+        RuntimeError: this machine cannot compute there; the sentence says what is missing.
+    """
+    check_device(device)
     if device_of(array) == device:
         return array
-    if device == "cpu":
-        return namespace(array).asnumpy(array)
+    # A copy between devices keeps only the row-major layout: the array travels with its axes in the order of memory.
+    order = _order(array) if getattr(array, "ndim", 0) > 1 else []
+    travelling = array.transpose(order) if order else array
+    arrived = namespace(array).asnumpy(travelling) if device == "cpu" else _cupy().asarray(travelling)
+    return arrived.transpose(_inverse(order)) if order else arrived
+
+
+def check_device(device: str) -> None:
+    """Nothing where arrays can be on `device`. Raises what `to_device` raises."""
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"to: no device called {device!r}; there are 'cpu' and 'cuda'")
+    if device == "cuda":
+        _cupy()
+
+
+def _cupy() -> Any:
+    instead = "everything also runs on the device 'cpu', which is the default"
     try:
         import cupy
     except ImportError as error:
         raise RuntimeError(
-            "to('cuda'): CuPy is not installed; pip install 'tinyres[cuda12]' or 'tinyres[cuda13]'. "
-            "Everything also runs on the CPU"
+            "the device 'cuda' needs CuPy, which is not installed: pip install 'tinyres[cuda12]' or 'tinyres[cuda13]', "
+            f"as the driver's version has it; {instead}"
         ) from error
-    return cupy.asarray(array)
+    if not cupy.cuda.is_available():
+        try:
+            found = f"{cupy.cuda.runtime.getDeviceCount()} devices"
+        except Exception as error:  # its class, CUDARuntimeError, has moved between CuPy's versions
+            found = str(error)
+        raise RuntimeError(
+            f"the device 'cuda' needs an NVIDIA GPU and its driver, and CuPy {cupy.__version__} found none ({found}); "
+            f"nvidia-smi shows what the system sees; {instead}"
+        )
+    return cupy

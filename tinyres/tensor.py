@@ -198,7 +198,25 @@ class Tensor:
                 "NumPy was about to take the array out of a tensor that requires a gradient, which would lose it "
                 "silently; use .detach().numpy() if that is meant, or the function of the same name in tinyres"
             )
+        if self.device != "cpu":
+            raise TypeError(
+                "NumPy was about to take the array out of a tensor on the GPU, a copy that nothing asked for; "
+                "use .numpy() or .to('cpu') if it is meant, or the function of the same name in tinyres"
+            )
         return np.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
+
+    def __dlpack__(self, **how: Any) -> Any:
+        """The array for another library, without a copy: `torch.from_dlpack(tensor)`. Not to be written into."""
+        if self.node is not None:
+            raise BufferError(
+                "__dlpack__: this tensor requires a gradient, which the other library would not carry on; "
+                "hand out tensor.detach()"
+            )
+        # Only since version 1 can the protocol say that memory is read-only; before, NumPy refuses to hand it out.
+        return (self.data if how.get("max_version") else self._data).__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()  # type: ignore[no-any-return]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:

@@ -6,6 +6,7 @@ can be read while another is run:
     reference   loops: what the words mean. Docstrings there hold the equations, shapes and costs
     im2col      whole-array operations, for NumPy or CuPy arrays; needs no compiler
     cpu         compiled by Numba, on all cores, for NumPy arrays in float32 or float64
+    cuda        compiled by Numba for a GPU, for CuPy arrays in float32 or float64
 
 What there is, and how its arrays lie in memory (C-contiguous throughout; float32 or float64 unless said otherwise):
 

@@ -124,20 +124,6 @@ def test_weights_keep_their_memory_layout():
     assert layouts(net) == want
 
 
-def test_a_move_between_devices_keeps_the_layout(monkeypatch):
-    def to_device(array, device):  # as CuPy's does, it keeps no layout but row-major
-        assert array.flags.c_contiguous
-        return np.array(array, order="C")
-
-    monkeypatch.setattr("tinyres.nn.convert.to_device", to_device)
-    conv = nn.Conv2d(4, 6, 3, rng=0)
-    before = conv.weight.detach().numpy()
-    conv.to("cuda")
-    assert conv.weight._data is not before
-    np.testing.assert_array_equal(conv.weight.detach().numpy(), before)
-    assert conv.weight.data.strides == before.strides
-
-
 def test_to_a_dtype_takes_gradients_along_and_leaves_integers():
     net = Net()
     net(images()).sum().backward()

@@ -25,7 +25,7 @@ class Row:
     differentiable: bool = True
     analytic: bool = False  # takes complex arrays: checked by complex step as well
     float32: bool = True  # nothing float64 is closed over
-    needs: str = ""  # a package without which the row cannot run
+    needs: str = ""  # a device without which the row cannot run
 
     def inputs(self, seed: int = 0) -> list[np.ndarray]:
         rng = np.random.default_rng([seed, *self.id.encode()])

@@ -41,6 +41,7 @@ from tinyres.ops.elementwise import move
 # -- constants that rows close over ---------------------------------------------------------------------------------
 MASK = np.array([[True, False, True], [False, False, True]])
 REPEATED = np.array([2, 0, 2, 2])
+EXPONENTS = np.array([2, 3])
 ROWS_AT, COLS_AT = np.array([[0, 1], [1, 1]]), np.array([[2, 0], [0, 0]])
 KEYS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "an integer": (1, (3, 4)), "from the end": (-1, (3, 4)), "to a number": ((1, 2), (3, 4)),
@@ -77,7 +78,7 @@ def elementwise_rows() -> None:
     row("astype", lambda x: tr.astype(x, x.dtype), each(lambda x: x), normal(2, 3), **shape)
     row("move", lambda x: move(move(x, device="cuda"), device="cpu"), each(lambda x: x), normal(2, 3),
         case="there and back",
-        needs="cupy")  # fmt: skip
+        needs="cuda")  # fmt: skip
     row("exp", tr.exp, each(math.exp), normal(2, 3), analytic=True, **shape)
     row("log", tr.log, each(math.log), positive(2, 3), analytic=True, **shape)
     row("sqrt", tr.sqrt, each(math.sqrt), positive(2, 3), analytic=True, **shape)
@@ -91,7 +92,7 @@ def elementwise_rows() -> None:
     row("power", lambda x: x**3, each(lambda x: x * x * x), away(3), case="of negative numbers", analytic=True,
         empty=((0,),))  # fmt: skip
     row("pow", lambda x: 2.0**x, each(lambda x: math.exp(x * math.log(2))), normal(3), case="of a Python number")
-    row("pow", lambda x: tr.pow(x, np.array([2, 3])),
+    row("pow", lambda x: tr.pow(x, EXPONENTS),
         lambda x: np.stack([x[:, 0] * x[:, 0], x[:, 1] * x[:, 1] * x[:, 1]], 1),
         away(3, 2), case="to a constant array", float32=False)  # fmt: skip
     row("where", lambda a, b: tr.where(MASK, a, b), lambda a, b: MASK * a + (1 - MASK) * b, normal(2, 3), normal(2, 3))

@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 import types
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,16 +12,20 @@ from tests.ops.table import ROWS
 from tinyres import ops
 from tinyres.autograd.observe import Observer
 from tinyres.autograd.primitive import PRIMITIVES
+from tinyres.backend import check_device
 from tinyres.gradcheck import gradcheck
 from tinyres.tensor import FUNCTIONS, Tensor, wrap
 
 
 def for_rows(wanted=lambda row: True):
-    """Run a test for each row that is wanted; skip, and say so, those whose package is missing."""
+    """Run a test for each row that is wanted; skip, and say so, those whose device is missing."""
 
     def marks(row):
-        absent = row.needs and find_spec(row.needs) is None
-        return [pytest.mark.skip(reason=f"{row.id} needs {row.needs}")] if absent else []
+        try:
+            check_device(row.needs or "cpu")
+        except RuntimeError as error:
+            return [pytest.mark.skip(reason=f"{row.id}: {error}")]
+        return []
 
     return pytest.mark.parametrize("row", [pytest.param(r, id=r.id, marks=marks(r)) for r in ROWS if wanted(r)])
 

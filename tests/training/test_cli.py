@@ -82,8 +82,22 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, tmp_path):
     assert "holds a run already: --resume goes on with it" in err
     status, _, err = train(capsys, *SMALL, "--steps", 2, "--resume", "--out", tmp_path)
     assert status == 2
-    assert "a run of another recipe (steps is 1 there and 2 here)" in err
+    assert "a run of another recipe (steps is 1 there and 2 here); a run is not lengthened" in err
     assert (tmp_path / "run.safetensors").read_bytes() == before
+
+
+def test_going_on_needs_no_setting_again(capsys, tmp_path):
+    train(capsys, *SMALL, "--steps", 1, "--seed", 3, "--out", tmp_path)
+    recipe = json.loads((tmp_path / "result.json").read_text())["recipe"]
+    status, out, _ = train(capsys, "resnet", "--resume", "--out", tmp_path)
+    assert status == 0
+    said = "depth 8, width 2, steps 1, batch_size 400, lr 0.05, seed 3\n"
+    assert f"going on from step 1 of 1: resnet on digits, {said}" in out
+    assert f"wrote {tmp_path / 'result.json'}\n" in out
+    assert json.loads((tmp_path / "result.json").read_text())["recipe"] == recipe
+    for other in (("plain",), ("resnet", "--lr", "0.1"), ("resnet", "--seed", "0"), ("resnet", "--data", "mnist")):
+        status, _, err = train(capsys, *other, "--resume", "--out", tmp_path)
+        assert (status, "a run of another recipe" in err, err.count("\n")) == (2, True, 1)
 
 
 def test_a_run_that_diverges_says_so_and_keeps_what_it_has(capsys, tmp_path):
@@ -101,6 +115,7 @@ def test_a_run_that_diverges_says_so_and_keeps_what_it_has(capsys, tmp_path):
         (("resnet", "--depth", "0"), "depth must be 6 n + 2"),
         (("resnet", "--data", "imagenet"), "no data set called 'imagenet'"),
         (("resnet", "--lr", "-1"), "lr must be at least 0, got -1"),
+        (("resnet", "--steps", "2", "--epochs", "2"), "--steps 2 and --epochs 2 both say how long"),
         (("resnet", "--init", "he"), "no init called 'he'"),
         (("resnet", "--record", "0"), "--record 0: at least 1"),
         (("resnet", "--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
@@ -122,7 +137,7 @@ def test_without_a_network_it_says_which_file_and_that_digits_works(capsys, tmp_
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     status, _, err = train(capsys, "cnn", "--data", "mnist")
     assert status == 2
-    sentence = err.splitlines()[-1]  # before it stand the attempts
+    (sentence,) = err.splitlines()
     assert sentence.startswith("tinyres train: ")
     assert "train-images-idx3-ubyte.gz" in sentence
     assert "digits" in sentence

@@ -147,6 +147,10 @@ def _cotangent(head: Tensor, g: Any, i: int, create_graph: bool) -> Array | Tens
         return xp.ones_like(head._data)
     if not isinstance(g, Tensor):
         g = xp.array(g)  # a copy: the result may be this very array
+    elif g.device != head.device:
+        raise RuntimeError(
+            f"grad: grad_outputs[{i}] is on {g.device}, outputs[{i}] on {head.device}; bring it there with .to(...)"
+        )
     if g.shape != head.shape:
         raise ValueError(f"grad: grad_outputs[{i}] has shape {tuple(g.shape)}, the output has {head.shape}")
     if isinstance(g, Tensor) and not (create_graph and g.requires_grad):

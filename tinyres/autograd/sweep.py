@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from tinyres.autograd.checkpoint import CHECKPOINT
-from tinyres.backend import empty, in_line, kernels_for, like_line, namespace
+from tinyres.backend import empty, in_line, kernels_for, like_line, namespace, to_device
 from tinyres.context import context, current
 from tinyres.node import Node
 from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap
@@ -43,11 +43,15 @@ class Event:
         role = f" [{self.role}]" if self.role else ""
         path = f" in {self.consumer.path}" if self.consumer.path else ""
         edge = f"{self.consumer.name} #{self.consumer.serial}{path}, argument {self.arg_index}{role}"
-        size = float(np.linalg.norm(np.ravel(raw(self.contribution))))
+        size = _norm(self.contribution)
         if self.kind == "rule":
             return f"rule        {edge}: sends |g| = {size:.4g} to {self.producer.name} #{self.producer.serial}"
-        total = float(np.linalg.norm(np.ravel(raw(self.total))))
+        total = _norm(self.total)
         return f"accumulate  {self.producer.name} #{self.producer.serial}: += |g| = {size:.4g}, now {total:.4g}"
+
+
+def _norm(value: Any) -> float:
+    return float(np.linalg.norm(np.ravel(to_device(raw(value), "cpu"))))
 
 
 class Algebra(Protocol):

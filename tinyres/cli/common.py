@@ -34,6 +34,16 @@ def known(what: str, name: str, names: Iterable[str], hint: str = "") -> str:
     return found
 
 
+def on_device(name: str) -> None:
+    """Refuse a device that does not exist, or that this machine does not have."""
+    from tinyres.backend import check_device
+
+    try:
+        check_device(name)
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"--device: {error}") from error
+
+
 def make_folder(folder: Path) -> None:
     """Make it, and see that something can be written there, before anything long begins."""
     if folder.exists() and not folder.is_dir():
@@ -57,6 +67,35 @@ def writing(target: Path) -> Iterator[None]:
     except OSError as error:
         name = error.filename2 or error.filename or target
         raise UsageError(f"cannot write {name}: {error.strerror or error}") from error
+
+
+@contextmanager
+def going_on(checkpoint: Path) -> Iterator[None]:
+    """Inside, a checkpoint that --resume cannot go on from is told in a sentence."""
+    from tinyres.files import FileFormatError
+    from tinyres.training import CheckpointError
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UsageError(f"--resume: there is no {checkpoint} to go on from") from error
+    except (FileFormatError, CheckpointError) as error:
+        raise UsageError(f"--resume: {error}") from error
+    except OSError as error:
+        raise UsageError(f"--resume: cannot read {checkpoint}: {error.strerror or error}") from error
+
+
+def tell_resumed(console: Any, made: Any, what: str, plain: Any) -> None:
+    """One line: from where `made` goes on, and in what its recipe is another than `plain`."""
+    settings = [f"{name} {here}" for name, (here, _) in made.recipe.differs_from(plain).items()]
+    told = ", ".join([what, *settings])
+    console.print(f"going on from step {made.step} of {made.total}: {told}", highlight=False, soft_wrap=True)
+
+
+def tell_files(console: Any, folder: Path) -> None:
+    """A line for each file and folder that lies there now."""
+    for path in sorted(folder.iterdir()):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 def progress(console: Any) -> Any:

@@ -8,10 +8,28 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, writing
+from tinyres.cli.common import (
+    LAB,
+    UsageError,
+    going_on,
+    known,
+    make_folder,
+    need,
+    on_device,
+    progress,
+    tell_files,
+    tell_resumed,
+    writing,
+)
+
+DEFAULTS = (  # fields of a recipe that a sweep takes from the parser
+    "data", "epochs", "batch_size", "optimizer", "momentum", "weight_decay", "schedule", "warmup",
+    "activation", "init", "lr",
+)  # fmt: skip
 
 
 def add(commands: Any) -> None:
@@ -24,11 +42,13 @@ def add(commands: Any) -> None:
     )
     train.add_argument("arch", metavar="ARCH", help="plain, resnet, preact, highway, densenet, ...")
     add_recipe(train)
-    train.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
+    train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given is `Recipe`'s, or a resumed run's
+    train.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
     train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",
                        help="watch the gradients at every N-th step (default without N: 10)")  # fmt: skip
-    train.add_argument("--resume", action="store_true", help="go on from the run in --out")
+    train.add_argument("--resume", action="store_true", help="go on from the run in --out, with its settings")
     train.add_argument("--save-every", type=int, metavar="N", help="save every N steps, too, not only each epoch")
+    train.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
     train.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: train-results/ARCH-DATA)")
     train.set_defaults(run=run)
 
@@ -63,30 +83,25 @@ def run(arguments: argparse.Namespace) -> int:
     need(LAB | {"safetensors": "safetensors", "pooch": "pooch"})
     from rich.console import Console
 
-    from tinyres import flow, models, training
-    from tinyres.files import FileFormatError
+    from tinyres import flow, training
     from tinyres.files import save as save_file
 
     console = Console()
-    arguments.arch = known("architecture", arguments.arch, models.CLASSIFIERS)
-    made = _prepare(arguments)
-    out = arguments.out or Path("train-results") / f"{arguments.arch}-{arguments.data}"
+    given = _given(arguments)
+    out = arguments.out or Path("train-results") / f"{given['arch']}-{given.get('data', training.Recipe.data)}"
+    checkpoint = out / "run.safetensors"
+    made = _prepare(given, arguments.device, checkpoint if arguments.resume else None)
+    recipe = made.recipe
     for name in ("record", "save_every"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
     make_folder(out)
-    checkpoint = out / "run.safetensors"
     if arguments.resume:
-        try:
+        with going_on(checkpoint):
             training.resume(made, checkpoint)
-        except FileNotFoundError as error:
-            raise UsageError(f"--resume: there is no {checkpoint} to go on from") from error
-        except (FileFormatError, training.CheckpointError) as error:
-            raise UsageError(f"--resume: {error}") from error
-        except OSError as error:
-            raise UsageError(f"--resume: cannot read {checkpoint}: {error.strerror or error}") from error
-        console.print(f"going on from step {made.step} of {made.total}", highlight=False)
+        plain = training.Recipe(arch=recipe.arch, data=recipe.data)
+        tell_resumed(console, made, f"{recipe.arch} on {recipe.data}", plain)
     elif checkpoint.exists():
         raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
 
@@ -94,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     began, status = time.perf_counter(), 0
     try:
         with writing(checkpoint), stopping() as stop, progress(console) as bars:
-            bar = bars.add_task(f"{arguments.arch} on {arguments.data}", total=made.total, completed=made.step)
+            bar = bars.add_task(f"{recipe.arch} on {recipe.data}", total=made.total, completed=made.step)
             for loss in made.steps(recorder):
                 bars.advance(bar)
                 if made.epoch_ends:
@@ -116,19 +131,40 @@ def run(arguments: argparse.Namespace) -> int:
     with writing(out):
         save_file(made.model, out / "model.safetensors")
         _report(made, recorder, out, time.perf_counter() - began)
-    for path in sorted(out.iterdir()):
-        console.print(f"in {path}", highlight=False, soft_wrap=True)
+    tell_files(console, out)
     return status
 
 
-def _prepare(arguments: argparse.Namespace) -> Any:
-    from tinyres import data, training
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The recipe's fields that were typed."""
+    from tinyres import data, models
     from tinyres.training.recipe import FIELDS
 
-    arguments.data = known("data set", arguments.data, data.BY_NAME)
+    given = {name: getattr(arguments, name) for name in FIELDS if getattr(arguments, name) is not None}
+    given["arch"] = known("architecture", given["arch"], models.CLASSIFIERS)
+    if "data" in given:
+        given["data"] = known("data set", given["data"], data.BY_NAME)
+    if "steps" in given and "epochs" in given:
+        raise UsageError(
+            f"--steps {given['steps']} and --epochs {given['epochs']} both say how long the run is: give one of them"
+        )
+    return given
+
+
+def _prepare(given: dict[str, Any], device: str, checkpoint: Path | None) -> Any:
+    """What is not given comes from the checkpoint's recipe, or, without one, from `Recipe`'s defaults."""
+    from tinyres import training
+    from tinyres.training.state import refuse_another, saved_recipe
+
+    on_device(device)
     try:
-        recipe = training.Recipe(**{name: getattr(arguments, name) for name in FIELDS})
-        return training.prepare(recipe)
+        if checkpoint is None:
+            recipe = training.Recipe(**given)
+        else:
+            with going_on(checkpoint):
+                recipe = saved_recipe(checkpoint)
+                refuse_another(checkpoint, replace(recipe, **given).differs_from(recipe))
+        return training.prepare(recipe, device=device)
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
 
@@ -159,6 +195,7 @@ def _report(made: Any, recorder: Any, out: Path, seconds: float) -> None:
 
     document = {
         "recipe": made.recipe.to_json(),
+        "device": made.device,
         "parameters": made.model.parameter_count(),
         "steps": made.step,
         "train_loss": made.losses,

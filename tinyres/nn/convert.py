@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from tinyres.backend import device_of, namespace, to_device
+from tinyres.dlpack import dlpack_array
 from tinyres.tensor import Array, raw
 
 
 def as_array(value: Any) -> Array:
-    """The array of a tensor, or whatever NumPy can read: a PyTorch tensor, a list."""
+    """The array of a tensor, of another library's tensor (on its device, without a copy), or what NumPy makes of it."""
     value = raw(value)
-    return value if type(value).__module__.partition(".")[0] in ("numpy", "cupy") else np.asarray(value)
+    if type(value).__module__.partition(".")[0] in ("numpy", "cupy"):
+        return value
+    return dlpack_array(value) if hasattr(value, "__dlpack__") else np.asarray(value)
 
 
 def fill_like(array: Array, values: Any) -> Array:
@@ -27,7 +30,7 @@ def fill_like(array: Array, values: Any) -> Array:
 def converter(target: Any) -> Callable[[Array], Array]:
     """What brings an array to a device ("cpu", "cuda") or, if it is floating, to a dtype; the layout is kept."""
     if isinstance(target, str) and target in ("cpu", "cuda"):
-        return lambda array: _move(array, target)
+        return lambda array: to_device(array, target)
     try:
         dtype = np.dtype(target)
     except TypeError as error:
@@ -35,13 +38,6 @@ def converter(target: Any) -> Callable[[Array], Array]:
     if not np.issubdtype(dtype, np.floating):
         raise TypeError(f"to: parameters need a floating dtype, got {dtype}")
     return lambda array: array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array
-
-
-def _move(array: Array, device: str) -> Array:
-    # A copy between devices keeps only the row-major layout: the array travels with its axes in the order of memory.
-    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
-    back = sorted(range(array.ndim), key=order.__getitem__)
-    return to_device(array.transpose(order), device).transpose(back)
 
 
 __all__ = ["as_array", "converter", "fill_like"]

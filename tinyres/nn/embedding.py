@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tinyres import ops
+from tinyres.backend import device_of
 from tinyres.nn import init
 from tinyres.nn.convert import as_array
 from tinyres.nn.init import Rng
@@ -27,7 +29,7 @@ class Embedding(Module):
     Raises:
         ValueError: padding_idx is not a row of the table.
         TypeError: indices that are no integers.
-        IndexError: an index outside the table; negative ones are not taken from the end.
+        IndexError: an index outside the table (on a GPU: its vector is NaN); negative ones are not taken from the end.
     """
 
     def __init__(
@@ -53,12 +55,17 @@ class Embedding(Module):
             raise TypeError(
                 f"{self.label()}: indices must be integers, got {index.dtype}; convert with .astype('int64')"
             )
-        low, high = (int(index.min()), int(index.max())) if index.size else (0, -1)
-        if low < 0 or high >= self.num_embeddings:
-            raise IndexError(
-                f"{self.label()}: indices must be in 0 to {self.num_embeddings - 1}, got {low if low < 0 else high}"
-            )
-        y = ops.getitem(self.weight, index)  # (..., embedding_dim)
+        if device_of(index) == "cpu":
+            low, high = (int(index.min()), int(index.max())) if index.size else (0, -1)
+            if low < 0 or high >= self.num_embeddings:
+                raise IndexError(
+                    f"{self.label()}: indices must be in 0 to {self.num_embeddings - 1}, got {low if low < 0 else high}"
+                )
+            y = ops.getitem(self.weight, index)  # (..., embedding_dim)
+        else:  # an error would have to wait for the GPU
+            outside = (index < 0) | (index >= self.num_embeddings)
+            y = ops.getitem(self.weight, ops.where(outside, 0, index))  # (..., embedding_dim)
+            y = ops.where(outside[..., None], math.nan, y)
         if self.padding_idx is None:
             return y
         return ops.where((index == self.padding_idx)[..., None], y.detach(), y)

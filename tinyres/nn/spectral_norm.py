@@ -136,7 +136,8 @@ def _normalise(layer: Module, n_power_iterations: int, rng: np.random.Generator)
 
 def _unit(vector: Array) -> Array:
     # PyTorch's eps: a weight that has become 0 gives 0 here and a NaN in weight_orig / sigma, never a wrong scale.
-    return vector / max(float(namespace(vector).linalg.norm(vector)), 1e-12)
+    xp = namespace(vector)
+    return vector / xp.maximum(xp.linalg.norm(vector), 1e-12)
 
 
 __all__ = ["SpectralConv2d", "SpectralConvTranspose2d", "SpectralLinear", "SpectralNorm", "spectral_norm"]

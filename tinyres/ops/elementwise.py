@@ -170,13 +170,19 @@ def where(condition, a, b):
     many = type(b) is float and b == 0 and getattr(a, "size", 0) > 4096
     if many and a.dtype.kind == "f" and getattr(condition, "shape", ()) == a.shape and condition.dtype.kind == "b":
         return _masked(a, condition)
-    return namespace(condition, a, b).where(condition, a, b)
+    xp = namespace(condition, a, b)
+    if condition is False and xp is not np:  # how rules write zeros of a shape; CuPy takes arrays only
+        condition = xp.zeros((), bool)
+    return xp.where(condition, a, b)
 
 
 def _masked(x, condition):
     """x where the condition holds, else 0. A product takes a tenth of the time of a choice that no processor can
-    foresee; only where it may have made NaN of infinity times 0 is the choice made after all."""
-    xp = namespace(x)
+    foresee; only where it may have made NaN of infinity times 0 is the choice made after all. A GPU chooses at no cost,
+    and would have to be waited for."""
+    xp = namespace(x, condition)
+    if xp is not np:
+        return xp.where(condition, x, 0.0)
     with np.errstate(invalid="ignore", over="ignore"):
         y = x * condition
         finite = bool(xp.isfinite(y.sum()))

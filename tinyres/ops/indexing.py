@@ -19,7 +19,10 @@ getitem_.vjp(x=lambda g, x_shape, key: scatter_add(g, key=key, shape=x_shape))
 
 @primitive
 def scatter_add(x, *, key, shape):
-    """Zeros of `shape` with x added at `key`; places that the key names twice receive twice."""
+    """Zeros of `shape` with x added at `key`; places that the key names twice receive twice.
+
+    On a GPU, CuPy adds those by atomics, in an order that may change from run to run, and with it the last digit.
+    """
     out = empty_in_order(shape, like=x)
     out.fill(0)
     if _is_basic(key):

@@ -10,6 +10,7 @@ from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import empty, kernels_for, namespace
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import expand, matrix_transpose, permute, reshape
+from tinyres.tensor import raw
 
 LARGE = 1 << 18  # multiplications; up to here OpenBLAS does not wake its threads either
 
@@ -94,7 +95,7 @@ def _diagonal(x: Any, term: str) -> tuple[Any, str]:
             if x.shape[a] != x.shape[b]:
                 raise ValueError(f"einsum: {c!r} stands for both {x.shape[a]} and {x.shape[b]}")
             rest = [k for k in range(x.ndim) if k not in (a, b)]
-            index = namespace(x).arange(x.shape[a]) if isinstance(x, np.ndarray) else np.arange(x.shape[a])
+            index = namespace(raw(x)).arange(x.shape[a])
             x = permute(x, (a, b, *rest))[index, index]
             term = c + "".join(term[k] for k in rest)
     return x, term

@@ -1,6 +1,7 @@
 """Losses: the two from logits fused, with the compositions that they must equal; the others composed of primitives.
 
-A target of numbers is converted to the input's dtype; no target is ever broadcast against its input.
+A target of numbers is converted to the input's dtype; no target is ever broadcast against its input. To raise an error
+for a value out of its range, the GPU would have to be waited for at every step: there the value's loss is NaN instead.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
 
     Raises:
         TypeError: the target does not hold integers.
-        ValueError: a shape does not fit, a class is out of range, or there is nothing to take a mean of.
+        ValueError: a shape does not fit, a class is out of range (on a GPU: its loss is NaN), or there is nothing to
+            take a mean of.
     """
     return _likelihood("cross_entropy", input, target, reduction, logits=True)
 
@@ -105,17 +107,19 @@ def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> An
     From logits, `binary_cross_entropy_with_logits` has neither limit.
 
     Raises:
-        ValueError: the shapes differ, or a probability is outside [0, 1].
+        ValueError: the shapes differ, or a probability is outside [0, 1] (on a GPU: its loss is NaN).
     """
     op = "binary_cross_entropy"
     target = _alike(op, input, target)
     p = raw(input)
-    if ((p < 0) | (p > 1)).any():
+    outside = (p < 0) | (p > 1)
+    if device_of(p) == "cpu" and outside.any():
         raise ValueError(
             f"{op}: input must be probabilities in [0, 1], got values from {p.min():.4g} to {p.max():.4g}; "
             "for logits use binary_cross_entropy_with_logits"
         )
-    return _reduce(op, -(target * _limited_log(input) + (1 - target) * _limited_log(1 - input)), reduction)
+    values = -(target * _limited_log(input) + (1 - target) * _limited_log(1 - input))
+    return _reduce(op, values if device_of(p) == "cpu" else where(outside, math.nan, values), reduction)
 
 
 @public
@@ -148,7 +152,12 @@ def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) 
     if input.ndim < 2:
         raise ValueError(f"{op}: input must have shape (N, C) or (N, C, ...), got {describe(raw(input))}")
     classes, input = _classes(op, input, target), _floating(input)
-    return _reduce(op, (cross_entropy_ if logits else _picked)(input, classes=classes), reduction)
+    loss = cross_entropy_ if logits else _picked
+    if device_of(classes) == "cpu":
+        return _reduce(op, loss(input, classes=classes), reduction)
+    outside = (classes < 0) | (classes >= input.shape[1])
+    values = loss(input, classes=where(outside, 0, classes))
+    return _reduce(op, where(outside, math.nan, values), reduction)
 
 
 def _classes(op: str, input: Any, target: Any) -> Any:
@@ -162,7 +171,7 @@ def _classes(op: str, input: Any, target: Any) -> Any:
             f"{op}: for an input of shape {tuple(input.shape)} the target must have shape {needed}, "
             f"got {describe(classes)}"
         )
-    if classes.size and (classes.min() < 0 or classes.max() >= input.shape[1]):
+    if device_of(classes) == "cpu" and classes.size and (classes.min() < 0 or classes.max() >= input.shape[1]):
         raise ValueError(
             f"{op}: target must be classes from 0 to {input.shape[1] - 1} (axis 1 of input has {input.shape[1]}), "
             f"got values from {classes.min()} to {classes.max()}"

@@ -10,6 +10,7 @@ import numpy as np
 from tinyres import data, nn
 from tinyres.context import context, no_grad
 from tinyres.ops.losses import cross_entropy
+from tinyres.ops.reduction import argmax
 
 
 class Score(NamedTuple):
@@ -28,18 +29,20 @@ def evaluate(
 ) -> Score:
     """Loss and accuracy with running statistics and without dropout, unrecorded and unwatched.
 
-    Each module is afterwards in the mode in which it was. `loss(outputs, targets)` is a mean over samples.
+    It runs where the model's parameters are. Each module is afterwards in the mode in which it was.
+    `loss(outputs, targets)` is a mean over samples.
     """
     modes = [(module, module.training) for module in model.modules()]
+    device = next((p.device for p in model.parameters()), "cpu")
     total, right = 0.0, 0
     model.eval()
     try:
         with no_grad(), context(observers=()):
             for x, target in data.DataLoader(dataset, batch_size):
-                y = model(x)
-                total += loss(y, target).item() * len(x.data)
+                y, target = model(x.to(device)), target.to(device)
+                total += loss(y, target).item() * len(x)
                 if dataset.classes is not None:
-                    right += int((y.numpy().argmax(axis=1) == target.numpy()).sum())
+                    right += (argmax(y, 1) == target).sum().item()
     finally:
         for module, mode in modes:
             module.training = mode

@@ -18,12 +18,17 @@ from tinyres.training.run import Run
 FLIPS = ("fashion-mnist", "cifar10")  # a mirrored digit is another sign
 
 
-def prepare(recipe: Recipe, split: data.Split | None = None) -> Run:
+def prepare(recipe: Recipe, split: data.Split | None = None, *, device: str = "cpu") -> Run:
     """Load the data (or take `split`), and build everything that the recipe names.
 
     Inputs are brought to mean 0 and variance 1 in each channel, by the training set's statistics.
 
+    Args:
+        device: where to compute. It is no part of the recipe: all is drawn on the CPU and then moved, so that the same
+            recipe starts from the same numbers everywhere; sums may round differently from there on.
+
     Raises:
+        RuntimeError: this machine cannot compute on `device`.
         ValueError: the architecture has no such depth or width, or does not take images of this size.
         ImportError, OSError: the data set's own errors.
     """
@@ -31,7 +36,7 @@ def prepare(recipe: Recipe, split: data.Split | None = None) -> Run:
     scale = data.Normalize(*data.channel_statistics(split.train))
     unused = np.random.default_rng(0)  # nothing is drawn for a normalisation
     train, test = (data.Dataset(scale(part.inputs, unused), part.targets, part.name, part.classes) for part in split)
-    model = build(recipe, train.inputs.shape[1:], train.classes or int(train.targets.max()) + 1)
+    model = build(recipe, train.inputs.shape[1:], train.classes or int(train.targets.max()) + 1).to(device)
     loader = data.DataLoader(
         train,
         min(recipe.batch_size, len(train)),

@@ -62,7 +62,7 @@ class Run:
                 # What overflows shows in the loss; NumPy's warnings would only come first.
                 with np.errstate(over="ignore", invalid="ignore"), watch if watch is not None else nullcontext():
                     self.model.zero_grad()
-                    loss = cross_entropy(self.model(x), target)
+                    loss = cross_entropy(self.model(x.to(self.device)), target.to(self.device))
                     value = loss.item()
                     if not math.isfinite(value):
                         raise Diverged(
@@ -77,6 +77,11 @@ class Run:
                 yield value
                 if self.step == self.total:
                     return
+
+    @property
+    def device(self) -> str:
+        """Where the model is, and so where batches are brought to."""
+        return next(self.model.parameters()).device
 
     @property
     def epoch_ends(self) -> bool:

@@ -20,6 +20,7 @@ from tinyres.training.recipe import Recipe
 from tinyres.training.run import Run
 
 FORMAT = "tinyres run 1"
+LENGTH = {"steps", "epochs"}
 
 
 class CheckpointError(ValueError):
@@ -51,18 +52,8 @@ def resume(run: Run, path: str | PathLike[str]) -> Run:
         FileFormatError: the file is truncated or damaged.
         FileNotFoundError: there is no such file.
     """
-    texts = load_metadata(path)
-    about = json.loads(texts.get("run", "{}"))
-    if about.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: no saved run, but perhaps a model; a run is what training.save wrote")
-    try:
-        saved = Recipe(**about["recipe"])
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its recipe is none of this version: {error}") from error
-    different = run.recipe.differs_from(saved)
-    if different:
-        said = ", ".join(f"{name} is {there!r} there and {here!r} here" for name, (here, there) in different.items())
-        raise CheckpointError(f"{path}: a run of another recipe ({said}); give it the same, or another folder")
+    about, saved, texts = _about(path)
+    refuse_another(path, run.recipe.differs_from(saved))
     arrays = load(path)
     part = {kind: _below(kind, arrays) for kind in ("model", "optimizer")}
     try:
@@ -77,6 +68,37 @@ def resume(run: Run, path: str | PathLike[str]) -> Run:
             f"{path}: does not fit what this version builds of its recipe ({error}); train it anew in another folder"
         ) from error
     return run
+
+
+def saved_recipe(path: str | PathLike[str]) -> Recipe:
+    """The recipe of a saved run, without building anything of it.
+
+    Raises:
+        CheckpointError: the file holds something else.
+        FileFormatError: the file is truncated or damaged.
+        FileNotFoundError: there is no such file.
+    """
+    return _about(path)[1]
+
+
+def refuse_another(path: str | PathLike[str], different: dict[str, tuple[Any, Any]]) -> None:
+    """Raise a CheckpointError that names what differs, {field: (here, there)}, if anything does."""
+    if not different:
+        return
+    said = ", ".join(f"{name} is {there!r} there and {here!r} here" for name, (here, there) in different.items())
+    length = "; a run is not lengthened, since its schedule depends on its length" if LENGTH & set(different) else ""
+    raise CheckpointError(f"{path}: a run of another recipe ({said}){length}; give it the same, or another folder")
+
+
+def _about(path: str | PathLike[str]) -> tuple[dict[str, Any], Recipe, dict[str, str]]:
+    texts = load_metadata(path)
+    about = json.loads(texts.get("run", "{}"))
+    if about.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: no saved run, but perhaps a model; a run is what training.save wrote")
+    try:
+        return about, Recipe(**about["recipe"]), texts
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its recipe is none of this version: {error}") from error
 
 
 def _below(kind: str, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -94,4 +116,4 @@ def generators(model: nn.Module) -> list[tuple[str, np.random.Generator]]:
     ]
 
 
-__all__ = ["CheckpointError", "FileFormatError", "generators", "resume", "save"]
+__all__ = ["CheckpointError", "FileFormatError", "generators", "refuse_another", "resume", "save", "saved_recipe"]

@@ -1,0 +1,51 @@
+"""The CUDA rung, in Numba: kernels for what CuPy lacks, on its arrays, in float32 or float64.
+
+    conv_naive.py   the convolutions to read: one thread an output element
+    conv_tiled.py   the convolutions to use: tiles in shared memory and registers;   conv.py   which of them, and how
+    norm.py   batch norm, its sums in two passes;   loss.py   cross-entropies
+    pool.py, elementwise.py, update.py   one thread a number;   matmul.py   cuBLAS, by way of CuPy
+    host.py   launching;   show.py   what one thread reads and writes; races
+
+Everything is gathered: a thread finds what its result is made of, and no other thread writes there. There are no
+atomics, and the order of every sum is fixed. Kernels run on the stream that the arrays' library works on.
+
+Importing this rung imports Numba; it needs numba-cuda (`pip install 'tinyres[cuda12]'` or `[cuda13]`), and a GPU only
+when a kernel is launched. With `NUMBA_ENABLE_CUDASIM=1` in the environment it runs on NumPy arrays, very slowly.
+"""
+
+from tinyres_kernels.cuda.conv import conv2d, conv2d_dw, conv2d_dx
+from tinyres_kernels.cuda.elementwise import add, relu, relu_dx
+from tinyres_kernels.cuda.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
+from tinyres_kernels.cuda.matmul import matmul
+from tinyres_kernels.cuda.norm import batch_norm, batch_norm_dx
+from tinyres_kernels.cuda.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
+from tinyres_kernels.cuda.show import Access, Shown, races, show_thread
+from tinyres_kernels.cuda.update import adam, rmsprop, sgd
+
+__all__ = [
+    "Access",
+    "Shown",
+    "adam",
+    "add",
+    "avg_pool2d",
+    "avg_pool2d_dx",
+    "batch_norm",
+    "batch_norm_dx",
+    "bce_with_logits",
+    "bce_with_logits_dx",
+    "conv2d",
+    "conv2d_dw",
+    "conv2d_dx",
+    "cross_entropy",
+    "cross_entropy_dx",
+    "matmul",
+    "max_pool2d",
+    "max_pool2d_dx",
+    "max_pool2d_take",
+    "races",
+    "relu",
+    "relu_dx",
+    "rmsprop",
+    "sgd",
+    "show_thread",
+]

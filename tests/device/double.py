@@ -1,0 +1,260 @@
+"""A stand-in for CuPy where there is no GPU: its names, its refusals, and NumPy behind them.
+
+Only what CuPy has exists here (`cupy_names.json`, taken from CuPy itself), with CuPy's names of arguments. An array
+never becomes NumPy's unasked, and takes no NumPy array as a partner. Every copy to the host is counted. What it cannot
+show: races, streams, speed, and rounding.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import scipy.special
+
+NAMES = json.loads((Path(__file__).parent / "cupy_names.json").read_text())
+UPLOADS = ("array", "asarray", "asanyarray")  # what takes the host's arrays; indexing is the other way in
+copies: Counter[str] = Counter()  # to the host: "get", "item", and "implicit" (a truth value, a Python number)
+
+
+class Flags:
+    def __init__(self, flags):
+        self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, flags.owndata
+
+
+class ndarray:
+    __module__ = "cupy"
+    __slots__ = ("_host",)
+    __array_ufunc__ = None  # stricter than CuPy's: numpy.exp(array) is refused, too
+    __hash__ = None
+
+    def __init__(self, shape, dtype=float):
+        self._host = np.empty(shape, dtype)
+
+    # -- what it is -------------------------------------------------------------------------------------------------
+    flags = property(lambda self: Flags(self._host.flags))
+    device = property(lambda self: SimpleNamespace(id=0))
+    data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data))
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __len__(self):
+        return len(self._host)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key):
+        return up(self._host[_key(key)])
+
+    def __setitem__(self, key, value):
+        self._host[_key(key)] = down(value)
+
+    def __deepcopy__(self, memo):
+        return up(self._host.copy())
+
+    def __repr__(self):
+        return f"double of {self._host!r}"
+
+    # -- to the host ------------------------------------------------------------------------------------------------
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        copies["get"] += 1
+        return np.array(self._host, order=order)
+
+    def item(self):
+        copies["item"] += 1
+        return self._host.item()
+
+    def tolist(self):
+        copies["get"] += 1
+        return self._host.tolist()
+
+    def __dlpack__(self, **how):
+        raise BufferError("a stand-in's memory is on no GPU")
+
+    def __dlpack_device__(self):
+        return (2, 0)
+
+
+def down(value):
+    """What NumPy is to compute with; refused where CuPy refuses."""
+    if isinstance(value, ndarray):
+        return value._host
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}")
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(down, value))
+    return value
+
+
+def up(value):
+    """An array of the stand-in for what NumPy computed: never a NumPy scalar."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = ndarray.__new__(ndarray)
+        array._host = np.asarray(value)
+        return array
+    return tuple(map(up, value)) if isinstance(value, tuple) else value
+
+
+def _key(key):
+    """CuPy copies a host's index to the device by itself."""
+    parts = key if isinstance(key, tuple) else (key,)
+    found = tuple(k._host if isinstance(k, ndarray) else k for k in parts)
+    return found if isinstance(key, tuple) else found[0]
+
+
+def _checked(name, parameters, call):
+    """`call` on NumPy's arrays, with no more and no other arguments than CuPy's function has."""
+    spread = any(p.startswith("*") for p in parameters)
+
+    def function(*args, **kwargs):
+        unknown = kwargs.keys() - set(parameters)
+        if unknown or (len(args) > len(parameters) and not spread):
+            raise TypeError(f"cupy.{name} takes {parameters}, not {len(args)} arguments and {sorted(unknown)}")
+        with np.errstate(all="ignore"):  # a GPU says nothing of overflow
+            result = call(*map(down, args), **{k: down(v) for k, v in kwargs.items()})
+        return up(result) if kwargs.get("out") is None else kwargs["out"]
+
+    function.__name__ = name
+    return function
+
+
+class ufunc:
+    def __init__(self, name, function):
+        self.__name__, self._function = name, function
+        self._call = _checked(name, ["*args", "out", "dtype", "casting"], function)
+
+    def __call__(self, *args, **kwargs):
+        if not any(isinstance(a, (ndarray, int, float, complex, np.generic)) for a in args):
+            raise TypeError(f"cupy.{self.__name__}: no array among {[type(a).__name__ for a in args]}")
+        return self._call(*args, **kwargs)
+
+    def at(self, a, indices, b=None):
+        self._function.at(down(a), _key(indices), *(() if b is None else (down(b),)))
+
+
+def _operator(name):
+    call = getattr(np.ndarray, name)
+
+    def operator(self, *others):
+        if any(getattr(o, "__array_ufunc__", 0) is None and not isinstance(o, ndarray) for o in others):
+            return NotImplemented  # a Tensor: its reflected operator takes over
+        with np.errstate(all="ignore"):
+            result = call(self._host, *map(down, others))
+        if result is NotImplemented or result is self._host:
+            return result if result is NotImplemented else self
+        return up(result)
+
+    return operator
+
+
+def _method(name, parameters):
+    def method(self, *args, **kwargs):
+        return _checked(f"ndarray.{name}", parameters, getattr(self._host, name))(*args, **kwargs)
+
+    return method
+
+
+def _number(name):
+    def convert(self):
+        copies["implicit"] += 1
+        return getattr(self._host, name)()
+
+    return convert
+
+
+def _where(condition, x=None, y=None):
+    if not hasattr(condition, "astype"):
+        raise AttributeError(f"{type(condition).__name__!r} object has no attribute 'astype'")
+    return up(np.where(down(condition), down(x), down(y)))
+
+
+def _upload(call):
+    def function(obj, dtype=None, **kwargs):
+        host = obj._host if isinstance(obj, ndarray) else obj
+        if isinstance(obj, ndarray) and call is np.asarray and dtype in (None, host.dtype) and not kwargs:
+            return obj
+        if isinstance(obj, np.ndarray):  # a transfer keeps no layout but C's and Fortran's
+            host = np.array(obj, order="F" if obj.flags.f_contiguous and not obj.flags.c_contiguous else "C")
+        return up(call(host, dtype=dtype, **kwargs))
+
+    return function
+
+
+def _fill_class():
+    for name in NAMES["attributes"]:
+        if not hasattr(ndarray, name) and hasattr(np.ndarray, name):
+            setattr(ndarray, name, property(lambda self, name=name: up(getattr(self._host, name))))
+    for name, parameters in NAMES["methods"].items():
+        if hasattr(np.ndarray, name) and not hasattr(ndarray, name):
+            setattr(ndarray, name, _method(name, parameters))
+    numbers = ("__bool__", "__int__", "__float__", "__complex__")
+    for name in NAMES["operators"]:
+        if name in numbers:
+            setattr(ndarray, name, _number(name))
+        elif name not in vars(ndarray) and hasattr(np.ndarray, name) and not name.startswith(("__array", "__copy")):
+            setattr(ndarray, name, _operator(name))
+    for name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):  # which every object has
+        setattr(ndarray, name, _operator(name))
+
+
+_fill_class()
+
+
+def modules():
+    """{name: module} of what stands in for CuPy."""
+    cupy, cuda = ModuleType("cupy"), ModuleType("cupy.cuda")
+    cupy.__version__, cupy.ndarray, cupy.cuda = NAMES["cupy"], ndarray, cuda
+    cuda.is_available = lambda: True
+    for name, parameters in NAMES["functions"].items():
+        if callable(getattr(np, name, None)) and parameters is not None:
+            setattr(cupy, name, _checked(name, parameters, getattr(np, name)))
+    for name in [*NAMES["ufuncs"], *NAMES["gufuncs"]]:
+        if hasattr(np, name):
+            setattr(cupy, name, ufunc(name, getattr(np, name)))
+    for name in UPLOADS:
+        setattr(cupy, name, _upload(getattr(np, name)))
+    for name in ("float16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool_", "newaxis", "inf", "nan"):
+        setattr(cupy, name, getattr(np, name))
+    cupy.where, cupy.asnumpy = _where, lambda a, stream=None, order="C", out=None, *, blocking=True: a.get(order=order)
+    cupy.linalg = SimpleNamespace(norm=_checked("norm", NAMES["linalg"]["norm"], np.linalg.norm))
+    strided = _checked("as_strided", ["x", "shape", "strides"], np.lib.stride_tricks.as_strided)
+    cupy.lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=strided))
+    special = ModuleType("cupyx.scipy.special")
+    for name in NAMES["special"]:
+        if isinstance(getattr(scipy.special, name, None), np.ufunc):
+            setattr(special, name, ufunc(name, getattr(scipy.special, name)))
+    cupyx, inner = ModuleType("cupyx"), ModuleType("cupyx.scipy")
+    cupyx.scipy, inner.special = inner, special
+    return {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx, "cupyx.scipy": inner, "cupyx.scipy.special": special}
+
+
+@contextmanager
+def standing_in():
+    """Inside, `import cupy` gives the stand-in; whatever was imported under those names comes back after."""
+    found = modules()
+    before = {name: sys.modules.get(name) for name in found}
+    sys.modules.update(found)
+    try:
+        yield found["cupy"]
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+
+
+@contextmanager
+def no_copies(*allowed):
+    """Inside, nothing is copied to the host but in the ways that are `allowed`."""
+    copies.clear()
+    yield
+    unasked = {kind: n for kind, n in copies.items() if kind not in allowed}
+    assert not unasked, f"copied to the host: {unasked}"

@@ -1,0 +1,95 @@
+"""Run as a program, with the targets as arguments: compiles every kernel, and prints what became of it as JSON."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+def ptxas():
+    """The assembler of the release that Numba compiles with: the one beside its library, or else the system's."""
+    for name in ("nvidia.cuda_nvcc", "nvidia.cu13", "nvidia.cu12"):
+        try:
+            found = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            continue
+        for folder in (found.submodule_search_locations or []) if found else []:
+            if (Path(folder) / "bin" / "ptxas").exists():
+                return str(Path(folder) / "bin" / "ptxas")
+    return shutil.which("ptxas")
+
+
+def kernels():
+    """(name, how it is made, its arguments): all that are declared, and the tiled ones for every tile."""
+    from tinyres_kernels.cuda import conv, conv_tiled, host
+
+    for real in ("float32", "float64"):
+        for name, (make, arguments) in host.MADE.items():
+            yield name, real, make, arguments
+        for tile in conv.SINGLE if real == "float32" else conv.DOUBLE:
+            size = f"{tile.rows}x{tile.columns}"
+            for make, arguments in ((conv_tiled.gather_kernel, "rrr977"), (conv_tiled.weight_kernel, "rrra44")):
+                of_tile = lambda number, make=make, tile=tile: make(number, tile)
+                yield f"{make.__name__} {size}", real, of_tile, arguments
+
+
+def signature(arguments, real):
+    from numba import types
+
+    number = getattr(types, real)
+    known = {
+        "r": number[::1], "R": number[:, ::1], "q": number[:, :, :, ::1], "s": number,
+        "i": types.int32[:, :, :, ::1], "l": types.int64[::1], "n": types.int64,
+    }  # fmt: skip
+    return types.void(*(known.get(a) or types.UniTuple(types.int64, int(a, 16)) for a in arguments))
+
+
+def compiled(name, real, make, arguments, target, assembler, folder):
+    import numpy as np
+    from numba import cuda
+
+    major, minor = map(int, target.split("."))
+    kernel = make(getattr(np, real)).py_func
+    text, _ = cuda.compile_ptx(kernel, signature(arguments, real), cc=(major, minor))
+    source = Path(folder) / "kernel.ptx"
+    source.write_text(text)
+    command = [assembler, "-v", f"-arch=sm_{major}{minor}", str(source), "-o", str(source.with_suffix(".cubin"))]
+    said = subprocess.run(command, capture_output=True, text=True)
+    if said.returncode:
+        raise RuntimeError(f"{name} for sm_{major}{minor}: ptxas says {said.stderr}")
+    stack, stores, loads = map(
+        int, re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+)", said.stderr).groups()
+    )
+    shared = re.search(r"(\d+) bytes smem", said.stderr)
+    return {
+        "kernel": name,
+        "type": real,
+        "target": target,
+        "registers": int(re.search(r"Used (\d+) registers", said.stderr)[1]),
+        "shared": int(shared[1]) if shared else 0,
+        "stack": stack,
+        "spilled": stores + loads,
+        "doubles": len(re.findall(r"\.f64", text)),
+        "products": len(re.findall(r"fma\.rn", text)),
+        "loads": len(re.findall(r"ld\.shared\.f", text)),
+    }
+
+
+def main(targets):
+    assembler = ptxas()
+    if importlib.util.find_spec("numba_cuda") is None or assembler is None:
+        print("numba-cuda is missing" if assembler else "ptxas is missing", file=sys.stderr)
+        return 3
+    with tempfile.TemporaryDirectory() as folder:
+        for target in targets:
+            for kernel in kernels():
+                print(json.dumps(compiled(*kernel, target, assembler, folder)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

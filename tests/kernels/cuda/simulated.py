@@ -1,0 +1,179 @@
+"""Run as a program, with NUMBA_ENABLE_CUDASIM=1: every check of the CUDA kernels, on the CPU; a line of JSON each.
+
+The variable must be set before Numba is imported, hence a process of its own. Names of the checks are found without it.
+"""
+
+import json
+import sys
+import warnings
+from itertools import pairwise
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.examine import examine
+from tinyres_kernels.conformance.ops import OPS
+from tinyres_kernels.geometry import conv_axes
+
+CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
+SMALL, LARGER = 110, 250  # numbers in a case: a thread of the simulator costs a third of a millisecond
+WIDE = {"OG": 5, "CG": 5}  # channels enough for two tiles of the simulator, the second with a tail
+
+
+def cases(op, most, changes=None):
+    """The named cases of an operation that are small enough; every other one in float64."""
+    for i, (title, named) in enumerate(OPS[op].cases.items()):
+        structure = {**OPS[op].family.plain, **(changes or {}), **named.changes}
+        settings = {key: getattr(named, key) for key in ("put", "spoil", "refused", "readonly")}
+        case = Case(OPS[op], title, structure, ("float32", "float64")[i % 2], **settings)
+        if case.elements <= most:
+            yield title, case
+
+
+def conformance_checks():
+    """(name, route, operation, case): the route is the rung's own choice, or one of the two ways to convolve."""
+    for op in OPS:
+        if op == "matmul":
+            continue  # the array library's
+        routes = {"": (SMALL, {})}
+        if op in CONVOLUTIONS:
+            routes = {"naive": (SMALL, {}), "tiled": (LARGER, WIDE)}
+        for route, (most, changes) in routes.items():
+            for title, case in cases(op, most, changes):
+                yield f"{op} {route} {title}".replace("  ", " "), route, op, case
+
+
+GEOMETRIES = {
+    "plain": {"padding": (1, 1)},
+    "stride 2": {"stride": (2, 2), "padding": (1, 1)},
+    "stride 3, dilation 2": {"stride": (3, 3), "dilation": (2, 2), "padding": (2, 2)},
+    "strides 1 and 2, dilations 2 and 1": {"stride": (1, 2), "dilation": (2, 1), "padding": (2, 0)},
+    "two groups": {"groups": 2, "padding": (1, 0)},
+    "windows apart": {"stride": (4, 4), "kernel": (2, 2)},
+}
+# What is broken: module, the sentence, what it is replaced by, and the operation whose cases must notice.
+FAULTS = {
+    "tiled: the last column of a tile's tail": ("conv_tiled", "col < OG", "col < OG - 1", "conv2d"),
+    "tiled: the last row of a tile's tail": ("conv_tiled", "p < pixels:", "p < pixels - 1:", "conv2d"),
+    "tiled: one column too many": ("conv_tiled", "if col < OG:", "if col <= OG:", "conv2d"),
+    "tiled: the slab's tail multiplied": ("conv_tiled", "k < depth and b_col < OG", "b_col < OG", "conv2d"),
+    "tiled: a carry forgotten": ("conv_tiled", "kw, kh = 0, kh + 1", "kw, kh = 0, kh", "conv2d"),
+    "tiled: the phase written one pixel off": ("conv_tiled", "first_w + qw * step_w", "qw * step_w", "conv2d_dx"),
+    "tiled: a pixel past the part": ("conv_tiled", "slab + k < end", "slab + k < end + 1", "conv2d_dw"),
+    "naive: the rim read from the other side": ("conv_naive", "0 <= v < W", "v < W", "conv2d"),
+    "pool: a NaN loses": ("pool", "value != value and best == best", "False", "max_pool2d"),
+    "norm: the last part as long as the others": ("norm", "min(size, M - part * size)", "size", "batch_norm"),
+    "norm: threads beyond the last pixel": ("norm", "end = min(begin + size, M)", "end = begin + size", "batch_norm"),
+    "loss: the maximum of a part of the row": ("loss", "half = across // 2", "half = across // 4", "cross_entropy"),
+    "update: the average kept in place of its share": ("update", "keep1 * m[i] + mean", "keep1 * m[i] - mean", "adam"),
+}
+NAMES = [
+    *(name for name, *_ in conformance_checks()),
+    *(f"adjoints of {way}, {title}" for way in ("naive", "tiled") for title in GEOMETRIES),
+    "the same bits twice, whatever the block",
+    "a rounded mean does not show in the variance",
+    "of several NaNs the first wins",
+    *(f"notices {title}" for title in FAULTS),
+]
+
+
+def route_to(rung, route, op):
+    """The kernel of `op`, sent one way."""
+    whole = getattr(rung, op)
+    if route == "tiled":
+        return lambda *a, **how: whole(*a, **how, tile=rung.conv.TINY[0])
+    if route == "naive":
+
+        def kernel(*arrays, **how):
+            with mock.patch.object(rung.conv, "tile_for", return_value=None):
+                return whole(*arrays, **how)
+
+        return kernel
+    return whole
+
+
+def adjoint(rung, way, changes):
+    """<g, conv2d(x, w)>, <conv2d_dx(g, w), x> and <conv2d_dw(x, g), w>, all by our own kernels, are one number."""
+    structure = {**OPS["conv2d"].family.plain, "hw": (7, 6), "CG": 3, "OG": 3, **changes}
+    shapes, how = OPS["conv2d"].family.shapes(structure)
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.standard_normal(tuple(shape.values())) for name, shape in shapes.items()}
+    x, w, g = arrays["x"], arrays["w"], arrays["y"]
+    conv_axes(x.shape, w.shape, g.shape, **how)
+    y, dx, dw = (
+        route_to(rung, way, op)(*args, np.full(like.shape, np.nan), **how)
+        for op, args, like in [("conv2d", (x, w), g), ("conv2d_dx", (g, w), x), ("conv2d_dw", (x, g), w)]
+    )
+    found = [float(np.vdot(a, b)) for a, b in [(g, y), (dx, x), (dw, w)]]
+    slack = 1e-13 * float(np.vdot(abs(g), route_to(rung, way, "conv2d")(abs(x), abs(w), np.empty_like(g), **how)))
+    return [f"{a} is not {b}" for a, b in pairwise(found) if not abs(a - b) <= slack]
+
+
+def same_bits(rung):
+    rng = np.random.default_rng(0)
+    x, g = (rng.standard_normal((2, 5, 5, 4)).astype("float32") for _ in range(2))
+    how = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    first, second = (rung.conv2d_dw(x, g, np.empty((3, 3, 4, 4), "float32"), **how) for _ in range(2))
+    return [] if first.tobytes() == second.tobytes() else ["two runs gave different bits"]
+
+
+def far_mean(rung):
+    x = (1e4 + np.random.default_rng(0).standard_normal((50, 3))).astype("float32")
+    mean, variance, one = np.empty(3, "f"), np.empty(3, "f"), np.ones(3, "f")
+    rung.batch_norm(x, one, one, None, np.empty_like(x), mean, variance, eps=1e-5, training=True, relu=False)
+    off = abs(variance / x.astype("float64").var(axis=0) - 1).max()
+    return [] if off < 1e-3 else [f"the variance is off by {off:.1e}"]  # E[x^2] - E[x]^2 is off by 8
+
+
+def first_nan(rung):
+    x, index = np.full((1, 2, 2, 1), np.nan), np.empty((1, 1, 1, 1), "int32")
+    x[0, 0, 0, 0] = 1.0
+    how = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
+    rung.max_pool2d(x, np.empty((1, 1, 1, 1)), index, **how)
+    return [] if index.item() == 1 else [f"tap {index.item()} won, needed tap 1"]
+
+
+def notices(rung, module, old, new, op):
+    """The kernels of one module, one sentence of them changed: in which cases does conformance see it?"""
+    home = sys.modules[f"tinyres_kernels.cuda.{module}"]
+    text = Path(home.__file__).read_text()
+    assert old in text, f"{old!r} is not in {module}"
+    scope = {"__name__": home.__name__}
+    exec(compile(text.replace(old, new), f"{module}, broken", "exec"), scope)
+    route = {"conv_tiled": "tiled", "conv_naive": "naive"}.get(module, "")
+    broken = {name: value for name, value in scope.items() if name.endswith(("_kernel", "_naive"))}
+    host = {**vars(home), **broken}
+    targets = [home, rung.conv] if module == "conv_tiled" else [home]
+    with mock.patch.dict(vars(home), {k: host[k] for k in broken}):
+        extra = {k: v for k, v in broken.items() if k in vars(targets[-1])}
+        with mock.patch.dict(vars(targets[-1]), extra):
+            kernel = route_to(rung, route, op)
+            found = cases(op, LARGER, WIDE if route == "tiled" else None)
+            return [] if any(not examine(kernel, case).ok for _, case in found) else ["nobody noticed"]
+
+
+def main():
+    warnings.simplefilter("ignore", RuntimeWarning)  # of 0 / 0, in threads that errstate does not reach
+    from tinyres_kernels import cuda as rung
+    from tinyres_kernels.cuda.host import SIMULATED
+
+    assert SIMULATED
+
+    def tell(name, faults):
+        print(json.dumps([name, faults]), flush=True)
+
+    for name, route, op, case in conformance_checks():
+        tell(name, examine(route_to(rung, route, op), case).faults)
+    for way in ("naive", "tiled"):
+        for title, changes in GEOMETRIES.items():
+            tell(f"adjoints of {way}, {title}", adjoint(rung, way, changes))
+    tell("the same bits twice, whatever the block", same_bits(rung))
+    tell("a rounded mean does not show in the variance", far_mean(rung))
+    tell("of several NaNs the first wins", first_nan(rung))
+    for title, (module, old, new, op) in FAULTS.items():
+        tell(f"notices {title}", notices(rung, module, old, new, op))
+
+
+if __name__ == "__main__":
+    main()

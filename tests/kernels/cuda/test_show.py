@@ -1,0 +1,115 @@
+"""What `show_thread` tells is what the equations say, and it needs neither a GPU nor the simulator."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="NO NUMBA: the CUDA kernels need it")
+host = pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", exc_type=ImportError)
+
+from tinyres_kernels.cuda import Access, conv_naive, conv_tiled, elementwise, loss, norm, races, show_thread  # noqa: E402
+from tinyres_kernels.geometry import Axis  # noqa: E402
+
+
+def naive_case():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 5, 6, 2)), rng.standard_normal((3, 3, 2, 4))
+    return x, w, np.zeros((1, 5, 6, 4)), (1, 1, 1), (1, 1, 1)
+
+
+@pytest.mark.parametrize("i", [0, 57, 119])
+def test_one_thread_of_the_naive_convolution_reads_its_window(i):
+    x, w, out, rows, cols = naive_case()
+    shown = show_thread(conv_naive.conv2d_naive(np.float64), i // 8, i % 8, (x, w, out, rows, cols), threads=8)
+    n, oh, ow, o = np.unravel_index(i, out.shape)
+    axes = (Axis(size, size, 3, 1, 1, 1) for size in (5, 6))
+    (down, along) = (axis.window(int(at)) for axis, at in zip(axes, (oh, ow), strict=True))
+    pixels = {Access("x", (n, h, v, c)) for _, h in down for _, v in along for c in range(2)}
+    weights = {Access("w", (kh, kw, c, o)) for kh, _ in down for kw, _ in along for c in range(2)}
+    assert set(shown.reads) == pixels | weights
+    assert shown.writes == [Access("out", (n, oh, ow, o))]
+    assert not out.any()  # the arguments are left alone
+
+
+def test_a_thread_beyond_the_end_does_nothing_and_says_so():
+    a = np.ones(3)
+    shown = show_thread(elementwise.add_kernel(np.float64), 0, 3, (a, a, a.copy()), threads=4)
+    assert str(shown) == "reads nothing\nwrites nothing"
+    shown = show_thread(elementwise.add_kernel(np.float64), 0, 2, (a, a, a.copy()), threads=4)
+    assert str(shown) == "reads a[2], b[2]\nwrites out[2]"
+
+
+def test_a_tile_reads_each_number_once():
+    """The naive way reads 72 weights for these 4 results; here the block loads each one once."""
+    tile = conv_tiled.Tile(8, 4, 4, 2, 2, 2)
+    x, w, out = np.ones((1, 4, 4, 4)), np.ones((1, 1, 4, 4)), np.zeros((1, 4, 4, 4))
+    lines = (x.reshape(-1), w.reshape(-1), out.reshape(-1))
+    image, span = (1, 4, 4, 4, 4, 4, 4, 4, 4), (4, 1, 0, 1, 1, 0, 1)
+    kernel = conv_tiled.gather_kernel(np.float64, tile)
+    shown = [show_thread(kernel, 0, i, (*lines, image, span, span), threads=8) for i in range(tile.threads)]
+    reads = [access for each in shown for access in each.reads]
+    assert len(reads) == len(set(reads)) == 8 * 4 + 4 * 4  # 8 pixels and 4 outputs, of 4 channels
+    writes = [access for each in shown for access in each.writes]
+    assert sorted(access.place[0] for access in writes) == list(range(32))
+
+
+def test_the_threads_of_a_row_meet_at_their_barriers():
+    x, target = np.array([[1.0, 5.0, 2.0]]), np.array([1])
+    arguments = (x, target, np.zeros(1), np.zeros((1, 3)))
+    shown = show_thread(loss.cross_entropy_kernel(np.float64), 0, (0, 0), arguments, threads=(2, 1))
+    assert set(shown.writes) == {Access("out", (0,)), Access("probabilities", (0, 0)), Access("probabilities", (0, 2))}
+
+
+def test_leaving_an_array_is_an_error_that_names_it():
+    with pytest.raises(IndexError, match=r"b\[3\] lies outside of the array, which has the shape \(3,\)"):
+        show_thread(elementwise.add_kernel(np.float64), 0, 0, (np.ones(4), np.ones(3), np.ones(4)), threads=4)
+    with pytest.raises(ValueError, match=r"thread \(4, 0, 0\) is not in a block of \(4, 1, 1\) threads"):
+        show_thread(elementwise.add_kernel(np.float64), 0, 4, (np.ones(4),) * 3, threads=4)
+
+
+TINY = conv_tiled.Tile(8, 4, 4, 2, 2, 2)
+
+
+def blocks_with_barriers():
+    """(kernel, block, arguments, threads): all kernels with shared memory, on shapes with more than one slab."""
+    rng = np.random.default_rng(0)
+    x, w, g = rng.standard_normal((1, 4, 4, 6)), rng.standard_normal((3, 3, 6, 5)), rng.standard_normal((1, 4, 4, 5))
+    line = [a.reshape(-1) for a in (x, w, g)]
+    gather = ((1, 4, 4, 6, 6, 4, 4, 5, 5), (4, 1, -1, 1, 3, 0, 1), (4, 1, -1, 1, 3, 0, 1))
+    weight = ((1, 4, 4, 6, 6, 4, 4, 5, 5, 16), (1, 1, 1, 3), (1, 1, 1, 3))
+    pixels, sums, channels = rng.standard_normal((21, 3)), np.zeros((3, 3)), np.ones(3)
+    yield conv_tiled.gather_kernel(np.float64, TINY), (1, 1, 0), (*line, *gather), 8
+    yield conv_tiled.weight_kernel(np.float64, TINY), (1, 1, 0), (line[0], line[2], line[1], *weight), 8
+    yield loss.cross_entropy_kernel(np.float64), 0, (pixels, np.zeros(21, int), np.zeros(21), pixels), (4, 2)
+    yield norm.parts_kernel(np.float64), (0, 1), (pixels, sums, sums, 8), (2, 4)
+    norms = (pixels, pixels, pixels, *[channels] * 4, sums, sums, 1e-5, 1, 1, 8)
+    yield norm.parts_dx_kernel(np.float64), (0, 2), norms, (2, 4)
+
+
+CASES = {case[0].__name__: case for case in blocks_with_barriers()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_between_two_barriers_no_thread_touches_what_another_writes(name):
+    kernel, block, arguments, threads = CASES[name]
+    assert races(kernel, block, arguments, threads=threads) == []
+
+
+@pytest.mark.parametrize("module", [conv_tiled, loss, norm], ids=["conv_tiled", "loss", "norm"])
+def test_every_barrier_is_needed(module):
+    """Take away one `syncthreads()` at a time: some kernel of the module then races."""
+    text = Path(module.__file__).read_text()
+    pieces = text.split("cuda.syncthreads()")
+    assert len(pieces) > 4
+    for i in range(1, len(pieces)):
+        broken = "cuda.syncthreads()".join(pieces[:i]) + "pass" + "cuda.syncthreads()".join(pieces[i:])
+        scope = {"__name__": module.__name__}
+        exec(compile(broken, "broken", "exec"), scope)
+        found = []
+        for name, (_, block, arguments, threads) in CASES.items():
+            if name in scope:
+                make = scope[name]
+                kernel = make(np.float64, TINY) if module is conv_tiled else make(np.float64)
+                found += races(kernel, block, arguments, threads=threads)
+        assert found, f"without its barrier number {i}, {module.__name__} still has no race"
