@@ -1,6 +1,8 @@
 """Downloads: the right file or none, whatever the network does, and a sentence that says what to do."""
 
 import hashlib
+import io
+import logging
 import os
 import re
 import socket
@@ -68,13 +70,32 @@ def test_the_next_mirror_serves_where_one_does_not(server, source, cut, tmp_path
     assert left(tmp_path) == ["set/file.gz"]
 
 
-@pytest.mark.parametrize("first", [503, "cut"])
-def test_a_server_that_failed_is_asked_again(server, cut, tmp_path, first):
-    server.answers["/file.gz"] = [cut(BODY) if first == "cut" else first, BODY]
+def test_only_a_server_that_was_too_slow_is_asked_again(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "TIMEOUT", (1, 0.05))
     source = Source("set", (server.url(),), {"file.gz": RIGHT})
+    server.answers["/file.gz"] = [503, BODY]
+    with pytest.raises(DownloadError, match="answers 503"):
+        source.fetch("file.gz", tmp_path)
+    server.answers["/file.gz"] = [None, BODY]
     assert source.fetch("file.gz", tmp_path).read_bytes() == BODY
-    assert len(server.asked) == 2
+    assert len(server.asked) == 3
     assert left(tmp_path) == ["set/file.gz"]
+
+
+def test_pooch_says_nothing_of_its_own(server, source, tmp_path):
+    import pooch
+
+    said = io.StringIO()
+    handler, logger = logging.StreamHandler(said), pooch.get_logger()
+    level = logger.level
+    logger.addHandler(handler)
+    try:
+        server.answers = {"/one/file.gz": [WRONG], "/two/file.gz": [BODY]}
+        source.fetch("file.gz", tmp_path)
+    finally:
+        logger.removeHandler(handler)
+    assert said.getvalue() == ""
+    assert logger.level == level
 
 
 def test_nothing_stays_of_what_went_wrong(server, source, cut, tmp_path):
@@ -86,7 +107,7 @@ def test_nothing_stays_of_what_went_wrong(server, source, cut, tmp_path):
         f"{server.url('two/')}file.gz (another file: its SHA-256 is wrong); save it by hand as "
         f"{tmp_path / 'set' / 'file.gz'}, or take the data set digits, which works offline"
     )
-    assert server.asked == ["/one/file.gz", "/two/file.gz", "/one/file.gz"]  # a wrong file is not asked for twice
+    assert server.asked == ["/one/file.gz", "/two/file.gz"]  # what broke off or is wrong is not asked for twice
     assert left(tmp_path) == []
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tinyres.cli import main
-from tinyres.flow.experiments import EXPERIMENTS
+from tinyres.flow.experiments import EXPERIMENTS, GROUPS, TOUR
 
 
 def run(capsys, *arguments):
@@ -20,6 +20,15 @@ def test_list(capsys):
     assert status == 0
     names = {line.split()[0].strip("*") for line in out.splitlines() if line.strip()}
     assert set(EXPERIMENTS) <= names
+
+
+def test_the_help_names_the_tour_and_the_groups(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["flow", "--help"])
+    assert stopped.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"a tour of {', '.join(TOUR[:-1])} and {TOUR[-1]}." in text
+    assert f"Groups: {', '.join(GROUPS)}." in text
 
 
 def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
@@ -84,6 +93,8 @@ def test_a_law_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatch)
         (("--arch", "rasnet"), "no architecture called 'rasnet'; did you mean resnet"),
         (("--steps", "0"), "--steps 0: at least one step"),
         (("--seed", "-1"), "--seed -1: a seed is not negative"),
+        (("E3", "--depth", "8"), "--depth: for `digits` only, which is not among E3; name digits, too, or leave"),
+        (("check", "--arch", "plain", "--steps", "3"), "--arch and --steps: for `digits` only"),
         (("--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
     ],
 )

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,10 +11,11 @@ import time
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import tinyres as tr
 from tinyres import gan, training
-from tinyres.cli import main
+from tinyres.cli import gan_looks, main
 
 SMALL = ("--data", "ring8", "--width", "8", "--batch-size", "64", "--method", "nonsaturating")
 PICTURES = ["interpolations.png", "samples.png", "training.png"]
@@ -93,6 +95,35 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, trained):
     assert (trained / "run.safetensors").read_bytes() == before
 
 
+def test_going_on_needs_no_setting_again(capsys, trained):
+    before = json.loads((trained / "result.json").read_text())
+    status, out, _ = run(capsys, "train", "--resume", "--no-score", "--out", trained)
+    assert status == 0
+    assert "going on from step 4 of 4: nonsaturating on ring8, batch_size 64, steps 4, width 8\n" in out
+    assert json.loads((trained / "result.json").read_text())["recipe"] == before["recipe"]
+    for option, value, said in (
+        ("--data", "digits", "data is 'ring8' there"),
+        ("--width", 9, "width is 8 there"),
+        ("--method", "r1", "method is 'nonsat"),
+        ("--steps", 9, "run is not lengthened"),
+    ):
+        status, _, err = run(capsys, "train", option, value, "--resume", "--out", trained)
+        assert (status, said in err, err.count("\n")) == (2, True, 1)
+
+
+def test_a_run_whose_losses_explode_has_diverged(capsys, tmp_path):
+    status, out, _ = run(capsys, "train", *SMALL[:-2], "--lr-d", "1e9", "--steps", 50, "--out", tmp_path)
+    assert status == 1
+    assert re.search(r"diverged at step \d+ .* is \S+e\+\d+, beyond 1e\+06 in absolute value: try a smaller", out)
+
+
+@pytest.mark.parametrize(("method", "name"), [("nonsaturating", "D"), ("hinge", "score")])
+def test_only_a_probability_is_called_d(capsys, tmp_path, method, name):
+    _, out, _ = run(capsys, "train", *SMALL[:-1], method, "--steps", 1, "--no-score", "--out", tmp_path)
+    assert f" {name}(real) " in out
+    assert f" {name}(fake) " in out
+
+
 def test_a_truncated_checkpoint_is_one_sentence_everywhere(capsys, trained):
     path = trained / "run.safetensors"
     path.write_bytes(path.read_bytes()[:500])
@@ -153,14 +184,38 @@ def test_the_score_of_a_run(capsys, trained):
     assert "from 100 samples" in out
 
 
+def test_the_score_of_images_is_a_table(capsys):
+    figures = dict.fromkeys(
+        ("frechet", "frechet_real", "frechet_ratio", "mmd", "mmd_error", "precision", "recall", "inception_score"), 0.25
+    )
+    found = gan.Score(figures | {"sure": 0.829}, [], [0.8, 0.029], "features of a judge")
+    console = Console(width=80)
+    gan_looks._print_images(found, console)
+    out = capsys.readouterr().out
+    assert out.count("features of a judge") == 1
+    assert "these by class: 0: 80.0 %, 1: 2.9 %\n" in out
+    assert re.search(r"recall +0\.250 +share of the real data that samples reach *\n", out)
+
+
 def test_the_probe_writes_a_table_a_picture_and_its_figures(capsys, tmp_path):
     status, out, _ = run(capsys, "probe", "--data", "gaussians", "--steps", 20, "--out", tmp_path)
     assert status == 0
-    assert "nonsaturating" in out
+    for name in ("sat.", "non-sat.", "LSQ", "hinge", "W", "cosine to that of nonsaturating"):
+        assert name in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["probe.json", "probe.png"]
     document = json.loads((tmp_path / "probe.json").read_text())
     assert [point["step"] for point in document["points"]] == [0, 1, 3, 10, 20]
     assert set(document["points"][0]["gradient_norm"]) == set(gan.LOSSES)
+
+
+def test_nothing_of_the_probe_is_cut_at_80_columns(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run(capsys, "probe", "--data", "gaussians", "--distance", 300, "--steps", 100, "--out", tmp_path)
+    points = json.loads((tmp_path / "probe.json").read_text())["points"]
+    last = next(line for line in out.splitlines() if line.split()[:1] == ["100"])
+    assert last.split()[4:] == [f"{value:.2g}" for value in points[-1]["gradient_norm"].values()]
+    assert points[-1]["gradient_norm"]["saturating"] < 1e-10
+    assert "…" not in out
 
 
 def test_the_probe_takes_the_generator_of_a_run(capsys, trained, tmp_path):
@@ -241,7 +296,8 @@ def test_without_a_network_it_says_which_file(capsys, tmp_path, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     status, _, err = run(capsys, "train", "--data", "mnist")
     assert status == 2
-    assert err.splitlines()[-1].startswith("tinyres gan: ")
+    assert err.count("\n") == 1
+    assert err.startswith("tinyres gan: ")
     assert "train-images-idx3-ubyte.gz" in err
 
 

@@ -95,6 +95,17 @@ def test_the_generators_inside_a_player_are_kept(tmp_path):
         gan.load_generator(tmp_path / "run.safetensors")
 
 
+def test_a_generator_is_found_in_its_runs_folder(tmp_path):
+    made = gan.prepare(recipe(method="hinge"))
+    with pytest.raises(gan.CheckpointError, match=r"in it; give the run's folder or its run\.safetensors"):
+        gan.load_generator(tmp_path)
+    gan.save(made, tmp_path / "run.safetensors")
+    assert gan.load_generator(tmp_path)[0] == made.recipe
+    tr.save(made.generator, tmp_path / "generator.safetensors")
+    with pytest.raises(gan.CheckpointError, match=r"a model; give the run's folder or its run\.safetensors"):
+        gan.load_generator(tmp_path / "generator.safetensors")
+
+
 CHILD = """
 import os, sys, time
 from tinyres import gan

@@ -1,6 +1,8 @@
 """The loop: whose weights a step moves and by how much, the average, the noise, and what happens at a NaN."""
 
+import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -229,7 +231,26 @@ def test_a_gradient_that_is_not_finite_stops_too():
 
 def test_a_step_out_of_the_numbers_is_the_optimisers():
     with pytest.raises(training.Diverged, match=r"a weight of the discriminator is no longer finite: every operation"):
-        next(trainer(rate=1e308, penalty=gan.r1, penalty_weight=1e10).steps())
+        next(trainer(rate=1e308, penalty=gan.r1, penalty_weight=1e4).steps())
+
+
+@pytest.mark.parametrize(("discriminator", "what"), [
+    (Affine(3e7, 0.0), "the discriminator's loss is "),
+    (Affine(0.0, 3e6), "an output of the discriminator is 3e+06"),
+])  # fmt: skip
+def test_what_is_far_too_large_is_diverged_before_it_overflows(discriminator, what):
+    made = trainer(discriminator=discriminator, loss=dataclasses.replace(gan.LOSSES["hinge"], discriminator=flat))
+    if "loss" in what:
+        made = trainer(discriminator=discriminator)
+    before = values(discriminator)
+    with pytest.raises(training.Diverged, match=rf"at step 0 {re.escape(what)}.*beyond 1e\+06.*smaller learning rate"):
+        next(made.steps())
+    assert (values(discriminator), made.history) == (before, [])
+
+
+def flat(real, fake):
+    """0, whatever the outputs."""
+    return (real.mean() + fake.mean()) * 0.0
 
 
 @pytest.mark.parametrize(("method", "d_steps"), [("nonsaturating", 2), ("wgan_gp", 5), ("sn_hinge", 1)])

@@ -10,23 +10,38 @@ from typing import Any
 
 from tinyres.cli.common import LAB, UsageError, check_depth, known, make_folder, need, progress, writing
 
+NETS = {"depth": "depths", "arch": "archs", "steps": "steps"}  # options of the command: fields of `Options`
+
+
+class _Help(argparse.Action):
+    """The experiments are read when somebody asks, so that all other commands start without them."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from tinyres.flow.experiments import GROUPS, TOUR
+
+        parser.description = (
+            "Measure how gradients vanish or survive, beside what theory predicts. Without names: a tour of "
+            f"{', '.join(TOUR[:-1])} and {TOUR[-1]}. Groups: {', '.join(GROUPS)}."
+        )
+        parser.print_help()
+        parser.exit()
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
     flow = commands.add_parser(
         "flow",
         help="gradient-flow experiments: laws at initialisation, trained nets, popular claims",
-        description="Measure how gradients vanish or survive, beside what theory predicts. Without names: a tour of "
-        "E2, E3, check and digits.",
+        add_help=False,
     )
-    flow.add_argument("names", nargs="*", metavar="NAME",
-                      help="experiments or groups (tour, starred, laws, trained, claims, all); see --list")  # fmt: skip
+    flow.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help and stop")
+    flow.add_argument("names", nargs="*", metavar="NAME", help="experiments or groups; see --list")
     flow.add_argument("--list", action="store_true", help="list the experiments and stop")
-    flow.add_argument("--depth", type=int, nargs="+", default=[8, 20, 56], metavar="N",
+    flow.add_argument("--depth", type=int, nargs="+", metavar="N",
                       help="layers of the nets of `digits` (default: 8 20 56)")  # fmt: skip
-    flow.add_argument("--arch", nargs="+", default=["plain", "resnet"], metavar="NAME",
+    flow.add_argument("--arch", nargs="+", metavar="NAME",
                       help="architectures of `digits` (default: plain resnet)")  # fmt: skip
-    flow.add_argument("--steps", type=int, default=200, metavar="N",
+    flow.add_argument("--steps", type=int, metavar="N",
                       help="training steps of `digits` (default: 200)")  # fmt: skip
     flow.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
     flow.add_argument("--out", type=Path, metavar="DIR", default=Path("flow-results"),
@@ -49,8 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     asked = [known("experiment", name, [*EXPERIMENTS, *GROUPS], "; --list shows all") for name in arguments.names]
     names = list(dict.fromkeys(name for entry in asked or TOUR for name in GROUPS.get(entry, [entry])))
-    depths, archs = (tuple(dict.fromkeys(given)) for given in (arguments.depth, arguments.arch))
-    options = Options(arguments.seed, depths, archs, arguments.steps)
+    given = {option: value for option in NETS if (value := getattr(arguments, option)) is not None}
+    if given and "digits" not in names:
+        raise UsageError(
+            f"{' and '.join(f'--{option}' for option in given)}: for `digits` only, which is not among "
+            f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}; name digits, too, or leave the option out"
+        )
+    chosen = {NETS[option]: _once(value) for option, value in given.items()}
+    options = Options(seed=arguments.seed, **chosen)
     _check(options)
     out = arguments.out
     make_folder(out)
@@ -83,6 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
     elif laws:
         console.print(f"[green]all {len(laws)} hold[/]", highlight=False)
     return 1 if failed else 0
+
+
+def _once(value: Any) -> Any:
+    """Lists without what was named before."""
+    return tuple(dict.fromkeys(value)) if isinstance(value, list) else value
 
 
 def _list(console: Any) -> None:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tinyres.cli import gan_looks
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, writing
+from tinyres.cli.common import (
+    LAB,
+    UsageError,
+    going_on,
+    known,
+    make_folder,
+    need,
+    progress,
+    tell_files,
+    tell_resumed,
+    writing,
+)
 from tinyres.cli.gan_looks import CHECKPOINT, print_score
 from tinyres.cli.train import stopping
 
@@ -39,7 +51,7 @@ def _add_train(parts: Any) -> None:
         "(the averaged one), samples.png and samples/, interpolations.png, training.png and result.json. What is not "
         "given comes from the method and the data set.",
     )
-    train.add_argument("--data", default="digits", metavar="NAME", help="(default: digits, which needs no download)")
+    train.add_argument("--data", metavar="NAME", help="(default: digits, which needs no download)")
     train.add_argument("--method", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
                        "wgan, wgan_gp, r1 or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
     train.add_argument("--loss", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, wasserstein")
@@ -49,8 +61,8 @@ def _add_train(parts: Any) -> None:
     train.add_argument("--spectral-norm", action=argparse.BooleanOptionalAction, default=None, help="of D's weights")
     for name, (kind, said) in NUMBERS.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=said)
-    train.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
-    train.add_argument("--resume", action="store_true", help="go on from the run in --out")
+    train.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
+    train.add_argument("--resume", action="store_true", help="go on from the run in --out, with its settings")
     train.add_argument(
         "--save-every", type=int, default=250, metavar="N", help="steps between two saves (default: 250)"
     )
@@ -67,34 +79,29 @@ def run_train(arguments: argparse.Namespace) -> int:
     from rich.markup import escape  # a message with the range [nan, nan] is no markup
 
     from tinyres import gan, training
-    from tinyres.files import FileFormatError
     from tinyres.files import save as save_file
 
     console = Console()
-    recipe = _recipe(arguments)
+    given = _given(arguments)
+    out = arguments.out or Path("gan-results") / f"{given['method']}-{given.get('data', gan.GANRecipe.data)}"
+    checkpoint = out / CHECKPOINT
+    recipe = _saved(arguments, given, checkpoint) if arguments.resume else _fresh(given)
     try:
         trainer = gan.prepare(recipe)
     except (ImportError, ValueError, OSError) as error:
         raise UsageError(str(error)) from error
-    out = arguments.out or Path("gan-results") / f"{recipe.method}-{recipe.data}"
     sample_every = arguments.sample_every if arguments.sample_every is not None else max(1, recipe.steps // 10)
     for name, value in (("save-every", arguments.save_every), ("sample-every", sample_every)):
         if value < 1:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
     make_folder(out)
-    checkpoint, title = out / CHECKPOINT, f"{recipe.method} on {recipe.data}"
+    title = f"{recipe.method} on {recipe.data}"
     if arguments.resume:
-        try:
+        with going_on(checkpoint):
             gan.resume(trainer, checkpoint)
-        except FileNotFoundError as error:
-            raise UsageError(f"--resume: there is no {checkpoint} to go on from") from error
-        except (FileFormatError, training.CheckpointError) as error:
-            raise UsageError(f"--resume: {error}") from error
-        except OSError as error:
-            raise UsageError(f"--resume: cannot read {checkpoint}: {error.strerror or error}") from error
         for orphan in out.glob(".tinyres-*.tmp"):  # what a killed run was writing
             orphan.unlink()
-        console.print(f"going on from step {trainer.step} of {trainer.total}", highlight=False)
+        tell_resumed(console, trainer, title, gan.GANRecipe.of(recipe.method, recipe.data))
     elif checkpoint.exists():
         raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
 
@@ -103,13 +110,15 @@ def run_train(arguments: argparse.Namespace) -> int:
         with writing(checkpoint), stopping() as stop, progress(console) as bars:
             bar = bars.add_task(title, total=trainer.total, completed=trainer.step)
             for record in trainer.steps():
-                bars.update(bar, advance=1, description=f"{title}  {_briefly(record)}")
+                bars.advance(bar)
                 last = trainer.step == trainer.total
                 if trainer.step % arguments.save_every == 0 or last or stop:
                     gan.save(trainer, checkpoint)
                 if trainer.step % sample_every == 0 or last or stop:
                     gan.pictures.pictures(trainer, out, title)
-                    bars.console.print(f"step {trainer.step:6}  {_told(record)}", highlight=False, soft_wrap=True)
+                    bars.console.print(
+                        f"step {trainer.step:6}  {_told(record, recipe.loss)}", highlight=False, soft_wrap=True
+                    )
                 if stop:
                     console.print(f"stopped after step {trainer.step}; --resume goes on")
                     status = 130
@@ -125,39 +134,57 @@ def run_train(arguments: argparse.Namespace) -> int:
     with writing(out):
         save_file(trainer.average or trainer.generator, out / "generator.safetensors")
         _write_result(trainer, judged, seconds, out)
-    for path in sorted(out.iterdir()):
-        console.print(f"in {path}", highlight=False, soft_wrap=True)
+    tell_files(console, out)
     return status
 
 
-def _recipe(arguments: argparse.Namespace) -> Any:
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The recipe's fields that were typed, and the method that a loss stands for."""
     from tinyres import gan, models
 
-    settings = {name: getattr(arguments, name) for name in gan.recipe.FIELDS if name not in ("data", "method")}
-    data = known("data set", arguments.data, gan.SHAPES)
-    for name, names in (("loss", gan.LOSSES), ("arch", models.PLAYERS), ("penalty", ["none", *gan.PENALTIES]),
-                        ("norm", gan.recipe.NORMS)):  # fmt: skip
-        if settings[name] is not None:
-            hint = f"; --method {settings[name]} is a method" if settings[name] in gan.METHODS else ""
-            settings[name] = known(name, settings[name], names, hint)
-    plain_method = {None: gan.recipe.METHOD, "wasserstein": "wgan"}.get(settings["loss"], settings["loss"])
-    method = known("method", arguments.method or plain_method, gan.METHODS)
+    given = {name: getattr(arguments, name) for name in gan.recipe.FIELDS if getattr(arguments, name) is not None}
+    for name, names in (("data", gan.SHAPES), ("loss", gan.LOSSES), ("arch", models.PLAYERS),
+                        ("penalty", ["none", *gan.PENALTIES]), ("norm", gan.recipe.NORMS)):  # fmt: skip
+        if name in given:
+            hint = f"; --method {given[name]} is a method" if name == "loss" and given[name] in gan.METHODS else ""
+            given[name] = known("data set" if name == "data" else name, given[name], names, hint)
+    loss = given.get("loss")
+    plain = gan.recipe.METHOD if loss is None else {"wasserstein": "wgan"}.get(loss, loss)
+    return given | {"method": known("method", given.get("method", plain), gan.METHODS)}
+
+
+def _fresh(given: dict[str, Any]) -> Any:
+    from tinyres import gan
+
     try:
-        return gan.GANRecipe.of(method, data, **settings)
+        return gan.GANRecipe.of(**given)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-def _told(record: Any) -> str:
+def _saved(arguments: argparse.Namespace, given: dict[str, Any], checkpoint: Path) -> Any:
+    """The recipe of the run in the folder, which nothing that was typed may contradict."""
+    from tinyres.gan.state import saved_recipe
+    from tinyres.training.state import refuse_another
+
+    typed = {name: value for name, value in given.items() if name != "method" or arguments.method is not None}
+    try:
+        with going_on(checkpoint):
+            recipe = saved_recipe(checkpoint)
+            refuse_another(checkpoint, replace(recipe, **typed).differs_from(recipe))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return recipe
+
+
+def _told(record: Any, loss: str) -> str:
+    from tinyres.gan.trainer import LOG_LOSSES
+
+    name = "D" if loss in LOG_LOSSES else "score"  # of the others no output is a probability
     return (
         f"loss D {record.d_loss:7.3f} G {record.g_loss:7.3f}  |gradient| D {record.d_grad_norm:.2g} "
-        f"G {record.g_grad_norm:.2g}  D(real) {record.d_real:.2f} D(fake) {record.d_fake:.2f}"
+        f"G {record.g_grad_norm:.2g}  {name}(real) {record.d_real:.2f} {name}(fake) {record.d_fake:.2f}"
     )
-
-
-def _briefly(record: Any) -> str:
-    losses, norms = (record.d_loss, record.g_loss), (record.d_grad_norm, record.g_grad_norm)
-    return f"loss D {losses[0]:.2f} G {losses[1]:.2f}, |gradient| D {norms[0]:.2g} G {norms[1]:.2g}"
 
 
 def _write_result(trainer: Any, judged: Any, seconds: float, out: Path) -> None:

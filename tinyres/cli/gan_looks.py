@@ -8,9 +8,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, writing
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, tell_files, writing
 
 CHECKPOINT = "run.safetensors"
+SHORT = {  # losses, as columns
+    "saturating": "sat.", "nonsaturating": "non-sat.", "least_squares": "LSQ", "hinge": "hinge", "wasserstein": "W",
+}  # fmt: skip
 
 
 def add(parts: Any) -> None:
@@ -59,7 +62,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
     make_folder(arguments.out.parent)
     with writing(arguments.out):
         gan.pictures.write(arguments.out, gan.pictures.draw_samples, samples, real, title)
-    print(f"in {arguments.out}")
+    print(f"wrote {arguments.out}")
     return 0
 
 
@@ -84,11 +87,10 @@ def run_probe(arguments: argparse.Namespace) -> int:
     """Probe, print the table, write the picture and the figures."""
     need(LAB | {"safetensors": "safetensors"})
     from rich.console import Console
-    from rich.table import Table
 
     from tinyres import gan
     from tinyres.flow.measurement import plain
-    from tinyres.gan.probe import REFERENCE, draw, gaussians, probe
+    from tinyres.gan.probe import draw, gaussians, probe
 
     console = Console()
     name = known("data set", arguments.data, ["gaussians", *gan.SHAPES])
@@ -121,19 +123,12 @@ def run_probe(arguments: argparse.Namespace) -> int:
         bar = bars.add_task(f"D against {whose}", total=arguments.steps)
         points = probe(generator, discriminator, dataset, latent=recipe.latent, steps=wanted, seed=arguments.seed,
                        batch_size=recipe.batch_size, tick=lambda step: bars.advance(bar))  # fmt: skip
-    table = Table(title=f"|gradient of G|, and its cosine to that of {REFERENCE}: {name}, {whose}", padding=0)
-    for column in ("D's steps", "D's loss", "D(real)", "D(fake)", *gan.LOSSES):
-        table.add_column(column.replace("_", " "), justify="right", overflow="fold", min_width=6)
-    for p in points:
-        cells = [_norm_and_cosine(p, loss, REFERENCE) for loss in gan.LOSSES]
-        table.add_row(str(p.step), f"{p.d_loss:.3g}", f"{p.d_real:.4f}", f"{p.d_fake:.2g}", *cells)
-    console.print(table)
+    _print_probe(points, f"{name}: D learns, {whose} is frozen", console)
     document = {"data": name, "generator": whose, "seed": arguments.seed, "points": [p.to_json() for p in points]}
     with writing(out):
         (out / "probe.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
         gan.pictures.write(out / "probe.png", draw, points, f"{name}: D learns, {whose} is frozen", size=(13, 4.8))
-    for path in sorted(out.iterdir()):
-        console.print(f"in {path}", highlight=False, soft_wrap=True)
+    tell_files(console, out)
     return 0
 
 
@@ -141,11 +136,10 @@ def _load(checkpoint: Path) -> Any:
     from tinyres import gan, training
     from tinyres.files import FileFormatError
 
-    path = checkpoint / CHECKPOINT if checkpoint.is_dir() else checkpoint
     try:
-        return gan.load_generator(path)
+        return gan.load_generator(checkpoint)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no {path}; a checkpoint is what `tinyres gan train` writes") from error
+        raise UsageError(f"there is no {checkpoint}; a checkpoint is what `tinyres gan train` writes") from error
     except (FileFormatError, training.CheckpointError, OSError) as error:
         raise UsageError(str(error)) from error
 
@@ -175,11 +169,59 @@ def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any
         raise UsageError(str(error)) from error
     except (ImportError, OSError) as error:  # of the data set, or of the file that keeps the classifier
         raise UsageError(f"the score: {error}") from error
-    for sentence in found.sentences:
-        console.print(sentence, highlight=False, soft_wrap=True)
+    if found.features:
+        _print_images(found, console)
+    else:
+        for sentence in found.sentences:
+            console.print(sentence, highlight=False, soft_wrap=True)
     return found
 
 
-def _norm_and_cosine(point: Any, loss: str, reference: str) -> str:
-    cosine = next((value for pair, value in point.cosines.items() if set(pair) == {loss, reference}), None)
-    return f"{point.norms[loss]:.3g}" + ("" if cosine is None else f"\n({cosine:.2f})")
+def _print_images(found: Any, console: Any) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from tinyres.gan.score import SURE
+
+    console.print(f"in {found.features}:", highlight=False, soft_wrap=True)
+    table = Table("metric", "value", "to be read as", box=SIMPLE_HEAD, pad_edge=False)
+    of = found.figures
+    ratio = f"{of['frechet_ratio']:.2f} times the {of['frechet_real']:.4g} between real halves"
+    table.add_row("Fréchet distance", f"{of['frechet']:.4g}", ratio)
+    table.add_row("MMD²", f"{of['mmd']:.4g}", f"± {of['mmd_error']:.2g}; 0: the same distribution")
+    table.add_row("precision", f"{of['precision']:.3f}", "share of the samples that look real")
+    table.add_row("recall", f"{of['recall']:.3f}", "share of the real data that samples reach")
+    table.add_row("Inception Score", f"{of['inception_score']:.4g}", f"1 to {len(found.shares)}")
+    table.add_row("sure", _percent(of["sure"]), f"samples whose class is at least {SURE:.0%} sure")
+    console.print(table)
+    shares = ", ".join(f"{name}: {_percent(share)}" for name, share in enumerate(found.shares))
+    console.print(f"these by class: {shares}", highlight=False, soft_wrap=True)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _print_probe(points: Any, title: str, console: Any) -> None:
+    """The norms, and below them the cosines: side by side they are wider than a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from tinyres import gan
+    from tinyres.gan.probe import REFERENCE
+
+    others = [loss for loss in gan.LOSSES if loss != REFERENCE]
+    norms, cosines = Table(box=SIMPLE_HEAD, padding=0), Table(box=SIMPLE_HEAD, padding=0)
+    columns = {loss: SHORT[loss] for loss in gan.LOSSES}
+    for name in ("steps", "D's loss", "D(real)", "D(fake)", *columns.values()):
+        norms.add_column(name, justify="right")
+    for name in ("steps", *(columns[loss] for loss in others)):
+        cosines.add_column(name, justify="right")
+    for p in points:
+        to = {loss: value for pair, value in p.cosines.items() if REFERENCE in pair for loss in pair}
+        norms.add_row(str(p.step), f"{p.d_loss:.3g}", f"{p.d_real:.4f}", f"{p.d_fake:.2g}",
+                      *(f"{p.norms[loss]:.2g}" for loss in gan.LOSSES))  # fmt: skip
+        cosines.add_row(str(p.step), *(f"{to[loss]:.2f}" for loss in others))
+    for said, table in ((f"{title}: |gradient of G|, by loss", norms), (f"cosine to that of {REFERENCE}", cosines)):
+        console.print(said, highlight=False, soft_wrap=True)
+        console.print(table)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from tinyres.files import PathLike
 
 TIMEOUT = (5.0, 30.0)  # seconds: to be connected, and from one piece of an answer to the next
-ROUNDS = 2  # a server that failed is asked once more, after all the others
+ROUNDS = 2  # a server that did not answer in time is asked once more, after all the others
 CHUNK = 1 << 16
 
 
@@ -88,13 +90,16 @@ class Source:
         for _ in range(ROUNDS):
             for url in tuple(hopeful):
                 try:
-                    pooch.retrieve(url, self.sha256[file], fname=path.name, path=path.parent, downloader=_download)
+                    with _quiet(pooch.get_logger()):
+                        pooch.retrieve(url, self.sha256[file], fname=path.name, path=path.parent, downloader=_download)
                     return {}
                 except requests.RequestException as error:  # before OSError, which it is a kind of
                     failures[url] = _reason(error)
+                    if not isinstance(error, requests.Timeout):
+                        hopeful.remove(url)
                 except ValueError:
                     failures[url] = "another file: its SHA-256 is wrong"
-                    hopeful.remove(url)  # it came whole, so it would come again
+                    hopeful.remove(url)
         return failures
 
     def _default_cache(self) -> Path:
@@ -108,6 +113,17 @@ class Source:
                 f"{self.name}: downloading needs the package pooch; pip install 'tinyres[lab]'"
             ) from error
         return pooch
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Inside, it tells errors only: what it would say of a download, the bar and our own sentences say."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _sha256(path: Path) -> str:

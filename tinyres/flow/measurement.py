@@ -14,7 +14,7 @@ import numpy as np
 from tinyres.tensor import Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Measurement(Mapping[str, Array]):
     """Arrays by name: `found["forward_norm"]`, `list(found)`, `found.plot()`, `found.to_json("found.json")`.
 
@@ -30,7 +30,7 @@ class Measurement(Mapping[str, Array]):
     arrays: dict[str, Array]
     axes: dict[str, tuple[str, ...]]
     cost: str
-    draw: Callable[[Any, Measurement], None] = field(repr=False)
+    draw: Callable[[Any, Measurement], None]
     labels: dict[str, list[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -49,6 +49,10 @@ class Measurement(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self.arrays)
 
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{key} {array.shape}" for key, array in self.arrays.items())
+        return f"Measurement({self.name!r}: {arrays}; cost: {self.cost})"
+
     def plot(self, figure: Any = None) -> Any:
         """Draw it into a matplotlib figure (a new one by default) and return that: `found.plot().savefig("x.png")`."""
         if figure is None:
@@ -61,11 +65,20 @@ class Measurement(Mapping[str, Array]):
         return figure
 
     def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
-        """The arrays as nested lists with their axes and labels; written to `path` if one is given."""
+        """The arrays as nested lists with their axes and labels; written to `path` if one is given.
+
+        Raises:
+            FileNotFoundError: the folder of `path` does not exist.
+        """
         document = plain(
             {"name": self.name, "cost": self.cost, "labels": self.labels, "axes": self.axes, "arrays": self.arrays}
         )
         if path is not None:
+            folder = Path(path).parent
+            if not folder.is_dir():
+                raise FileNotFoundError(
+                    f"to_json: there is no folder {folder} to write {Path(path).name} into; make it"
+                )
             Path(path).write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
         return document  # type: ignore[no-any-return]
 

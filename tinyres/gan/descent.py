@@ -11,9 +11,28 @@ from tinyres import optim
 from tinyres.backend import namespace
 from tinyres.tensor import Tensor
 
+LIMIT = 1e6  # of losses and scores; players that train stay far below it
+
 
 class NotFinite(Exception):
     """What is not finite, and whose."""
+
+
+class TooLarge(Exception):
+    """What is finite, but beyond `LIMIT`, and whose."""
+
+
+def check_size(what: str, value: float) -> None:
+    """Refuse a number that is none, or that only a player gone astray comes to.
+
+    Raises:
+        NotFinite: it is NaN or infinite.
+        TooLarge: its absolute value is above `LIMIT`.
+    """
+    if not math.isfinite(value):
+        raise NotFinite(f"{what} is {value}")
+    if abs(value) > LIMIT:
+        raise TooLarge(f"{what} is {value:.3g}, beyond {LIMIT:g} in absolute value")
 
 
 def descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[float, float]:
@@ -21,10 +40,10 @@ def descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[floa
 
     Raises:
         NotFinite: loss, gradient or a weight after the step.
+        TooLarge: the loss.
     """
     value = loss.item()
-    if not math.isfinite(value):
-        raise NotFinite(f"the {player}'s loss is {value}")
+    check_size(f"the {player}'s loss", value)
     for parameter, gradient in zip(optimizer.params, tr.grad(loss, optimizer.params), strict=True):
         parameter.grad = gradient
     norm = optim.clip_grad_norm_(optimizer.params, math.inf)
@@ -35,6 +54,12 @@ def descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[floa
     if not all(bool(namespace(p.data).isfinite(p.data).all()) for p in optimizer.params):
         raise NotFinite(f"a weight of the {player} is no longer finite")
     return value, norm
+
+
+def check_outputs(*outputs: Tensor) -> None:
+    """`check_size` for outputs of D: hinge and softplus are 0 for what is far out on the right side."""
+    for y in outputs:
+        check_size("an output of the discriminator", y.detach().abs().max().item())
 
 
 def noisy(x: Tensor, sd: float, rng: np.random.Generator) -> Tensor:

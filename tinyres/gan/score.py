@@ -24,12 +24,14 @@ class Score:
     Images: `frechet`, `frechet_real` (between two halves of the real data), `frechet_ratio`, `mmd`, `mmd_error`,
     `precision`, `recall`, `inception_score`, `least_class` (the rarest class's share of the samples, counting only
     those that the classifier is at least 90 % sure of) and `sure` (the share of those). Mixtures: `modes`,
-    `high_quality`, `reverse_kl`.
+    `high_quality`, `reverse_kl`. Images also have `shares`, one of each class, and `features`, what
+    they are compared by.
     """
 
     figures: dict[str, float]
     sentences: list[str]
     shares: list[float] = field(default_factory=list)
+    features: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -96,4 +98,4 @@ def score_images(extractor: metrics.Extractor, real: Array, samples: Array, seed
         f"classes, of {len(samples):,} samples, where {extractor.classifier} is at least {SURE:.0%} sure: "
         + ", ".join(f"{name} {share:.1%}" for name, share in enumerate(shares)),
     ]
-    return Score(figures, sentences, shares.tolist())
+    return Score(figures, sentences, shares.tolist(), extractor.name)

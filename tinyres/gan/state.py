@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from tinyres.gan.prepare import players
 from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.trainer import GANTrainer, StepRecord
 from tinyres.training import CheckpointError
-from tinyres.training.state import generators
+from tinyres.training.state import generators, refuse_another
 
 FORMAT = "tinyres gan 1"
+NAME = "run.safetensors"  # in the folder of a run
+GIVE = f"give the run's folder or its {NAME}"
 
 
 def save(trainer: GANTrainer, path: str | PathLike[str]) -> None:
@@ -62,12 +65,7 @@ def resume(trainer: GANTrainer, path: str | PathLike[str]) -> GANTrainer:
     """
     about, saved, texts = _about(path)
     if trainer.recipe is not None and saved is not None:
-        different = trainer.recipe.differs_from(saved)
-        if different:
-            said = ", ".join(
-                f"{name} is {there!r} there and {here!r} here" for name, (here, there) in different.items()
-            )
-            raise CheckpointError(f"{path}: a run of another recipe ({said}); give it the same, or another folder")
+        refuse_another(path, trainer.recipe.differs_from(saved))
     arrays, before = load(path), trainer.snapshot()
     try:
         for name, module in trainer.modules.items():
@@ -90,8 +88,11 @@ def resume(trainer: GANTrainer, path: str | PathLike[str]) -> GANTrainer:
 def load_generator(path: str | PathLike[str], *, ema: bool = True) -> tuple[GANRecipe, nn.Module]:
     """The recipe of a saved run and its generator (the averaged one, where there is one), without loading any data.
 
+    Args:
+        path: of the saved run, or of its folder.
+
     Raises:
-        CheckpointError: the file holds something else, or a run that was not made from a recipe.
+        CheckpointError: the file or folder holds something else, or a run that was not made from a recipe.
         FileFormatError: the file is truncated or damaged.
         FileNotFoundError: there is no such file.
     """
@@ -101,9 +102,12 @@ def load_generator(path: str | PathLike[str], *, ema: bool = True) -> tuple[GANR
 
 def load_players(path: str | PathLike[str], *, ema: bool = True) -> tuple[GANRecipe, tuple[nn.Module, nn.Module]]:
     """As `load_generator`, with the discriminator."""
-    _, recipe, _ = _about(path)
-    if recipe is None:
-        raise CheckpointError(f"{path}: players made by hand; build them as they were, and call resume")
+    path = Path(path)
+    if path.is_dir():
+        if not (path / NAME).exists():
+            raise CheckpointError(f"{path}: no saved run of a GAN in it; {GIVE}")
+        path = path / NAME
+    recipe = saved_recipe(path)
     generator, discriminator = players(recipe)
     arrays = load(path)
     try:
@@ -114,6 +118,20 @@ def load_players(path: str | PathLike[str], *, ema: bool = True) -> tuple[GANRec
     return recipe, (generator, discriminator)
 
 
+def saved_recipe(path: str | PathLike[str]) -> GANRecipe:
+    """The recipe of a saved run, without building anything of it.
+
+    Raises:
+        CheckpointError: the file holds something else, or a run that was not made from a recipe.
+        FileFormatError: the file is truncated or damaged.
+        FileNotFoundError: there is no such file.
+    """
+    _, recipe, _ = _about(path)
+    if recipe is None:
+        raise CheckpointError(f"{path}: players made by hand; build them as they were, and call resume")
+    return recipe
+
+
 def _about(path: str | PathLike[str]) -> tuple[dict[str, Any], GANRecipe | None, dict[str, str]]:
     texts = load_metadata(path)
     try:
@@ -121,7 +139,7 @@ def _about(path: str | PathLike[str]) -> tuple[dict[str, Any], GANRecipe | None,
     except ValueError:  # another program's text of that name
         about = {}
     if about.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: no saved run of a GAN, but perhaps a model; a run is what gan.save wrote")
+        raise CheckpointError(f"{path}: no saved run of a GAN, but perhaps a model; {GIVE}")
     try:
         return about, None if about["recipe"] is None else GANRecipe(**about["recipe"]), texts
     except (TypeError, ValueError) as error:
@@ -133,4 +151,4 @@ def _below(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
     return {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
 
 
-__all__ = ["CheckpointError", "FileFormatError", "load_generator", "load_players", "resume", "save"]
+__all__ = ["CheckpointError", "FileFormatError", "load_generator", "load_players", "resume", "save", "saved_recipe"]

@@ -10,7 +10,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, nn, optim
-from tinyres.gan.descent import NotFinite, descend, noisy
+from tinyres.gan.descent import NotFinite, TooLarge, check_outputs, descend, noisy
 from tinyres.gan.losses import GANLoss
 from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
 from tinyres.gan.sampling import sample, update_average
@@ -126,8 +126,9 @@ class GANTrainer:
         Between two items the trainer is whole: it can be saved, sampled from, or left.
 
         Raises:
-            Diverged: a loss, a gradient or a weight is not finite. The step is taken again under `tr.detect_anomaly`,
-                the message names the first operation that failed, and the trainer is as it was before the step.
+            Diverged: a loss, an output of D, a gradient or a weight is not finite, or a loss or an output of D is
+                beyond `descent.LIMIT`. The trainer is as it was before the step. For what is not finite the step is
+                taken again under `tr.detect_anomaly`, and the message names the first operation that failed.
         """
         batches = self._real_batches()
         while self.step < self.total:
@@ -137,6 +138,13 @@ class GANTrainer:
             except NotFinite as error:
                 self.restore(before)
                 raise Diverged(f"at step {self.step} {error}: {self._first_failure(real)}") from None
+            except TooLarge as error:
+                self.restore(before)
+                rates = f"G {self.optimizer_g.lr:g}, D {self.optimizer_d.lr:g}"
+                raise Diverged(
+                    f"at step {self.step} {error}: try a smaller learning rate (now {rates}); "
+                    "the trainer is as it was before this step"
+                ) from None
             self.step += 1
             self.history.append(record)
             yield record
@@ -170,6 +178,7 @@ class GANTrainer:
         if self.penalty is not None:
             loss = loss + self.penalty_weight * self.penalty(self.discriminator, real, fake, rng)
         value, norm = descend("discriminator", loss, self.optimizer_d)
+        check_outputs(on_real, on_fake)
         if self.clip:
             clip_weights_(self.discriminator, self.clip)
         outputs = (tr.sigmoid(y.detach()) if self.loss.name in LOG_LOSSES else y.detach() for y in (on_real, on_fake))
@@ -178,7 +187,10 @@ class GANTrainer:
 
     def _generate(self, n: int, sd: float, rng: np.random.Generator) -> tuple[float, float]:
         fake = noisy(self.generator(self._noise(n, rng)), sd, rng)
-        return descend("generator", self.loss.generator(self.discriminator(fake)), self.optimizer_g)
+        on_fake = self.discriminator(fake)  # (N, 1)
+        step = descend("generator", self.loss.generator(on_fake), self.optimizer_g)
+        check_outputs(on_fake)
+        return step
 
     def _first_failure(self, real: Sequence[Tensor]) -> str:
         before = self.snapshot()

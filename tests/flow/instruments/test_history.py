@@ -407,4 +407,24 @@ def test_the_columns_of_the_picture_stand_around_their_steps():
     recording = flow.record(model, every=5)
     train(model, recording, 11)  # 0, 5, 10
     (image,) = recording.history().plot().axes[1].images
-    assert image.get_extent() == [-2.5, 12.5, -0.5, 2.5]
+    assert image.get_extent() == [-2.5, 12.5, 0.5, 3.5]
+
+
+def test_the_picture_leaves_out_what_was_not_seen():
+    model, x, g = two_blocks()
+    forward, both = flow.record(model), flow.record(model)
+    with forward:
+        model(tr.tensor(x))
+    with both:
+        model(tr.tensor(x)).backward(g)
+
+    def titles(recording):
+        return [axes.get_title().partition(",")[0] for axes in recording.history().plot().axes if axes.get_title()]
+
+    assert titles(forward) == ["norms at the blocks' outputs", "dead units"]
+    norms = forward.history().plot().axes[0]
+    assert [line.get_label() for line in norms.lines] == ["|output|, step 0"]
+    assert norms.lines[0].get_xdata().tolist() == [1, 2]
+    assert titles(both)[2:] == ["gradient and update relative to the weight", "how the gradient's elements are spread"]
+    updates = both.history().plot().axes[2]
+    assert [line.get_label() for line in updates.lines] == ["gradient ratio"]  # nothing stepped

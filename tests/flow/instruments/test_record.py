@@ -101,7 +101,9 @@ def test_after_clear_it_starts_afresh():
     first = recording.routes
     recording.clear()
     assert recording.routes == {}
-    assert np.isnan(recording.gradient_norms()).all()
+    for ask in (recording.gradient_norms, recording.skip_share):
+        with pytest.raises(ValueError, match="nothing was recorded yet"):
+            ask()
     with recording:
         cross_entropy(model(x), target).backward()
     assert recording.routes == first
@@ -151,3 +153,58 @@ def test_what_is_no_module_and_what_is_no_list():
         flow.record(lambda x: x)
     with pytest.raises(TypeError, match=r"blocks is a list of names, got the string '0'; write \['0'\]"):
         flow.record(nn.Sequential(nn.ReLU()), "0")
+
+
+def mlp(recorded_passes=1):
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1))
+    recording = flow.record(model)
+    with recording:
+        y = model(tr.tensor(np.ones((5, 3), "f"))).sum()
+        for _ in range(recorded_passes):
+            y.backward(retain_graph=True)
+    return recording
+
+
+def test_a_model_without_residual_connections_has_no_share():
+    recording = mlp()
+    with pytest.raises(ValueError, match=r"no residual connection.*; build the blocks of nn.Residual"):
+        recording.skip_share()
+    assert np.isfinite(recording.gradient_norms()).all()
+    assert recording.history()["skip_share"].shape == (1, 0)
+
+
+def test_a_forward_pass_alone_has_no_gradient_norms():
+    recording = mlp(0)
+    for ask in (recording.gradient_norms, recording.skip_share):
+        with pytest.raises(RuntimeError, match="no backward pass in the block of step 0"):
+            ask()
+    assert np.isfinite(recording.history()["forward_norm"]).all()
+
+
+def test_a_second_backward_pass_in_one_step_is_warned_of():
+    with pytest.warns(UserWarning, match="several backward passes reached 0 in step 0, and only the last one is kept"):
+        mlp(2)
+
+
+def test_the_share_inside_the_block_is_that_after_it():
+    model = models.resnet(8, width=4, in_channels=1, rng=0).to("float64")
+    x, target = batch()
+    with flow.record(model) as recording:
+        cross_entropy(model(x), target).backward()
+        inside = recording.skip_share()
+    assert inside == recording.skip_share()
+    assert len(inside) == 3
+
+
+def test_what_is_printed_is_short():
+    recording = mlp()
+    assert repr(recording).startswith("Recording(Sequential, 3 blocks, 1 of 1 steps recorded; a recorded step: about")
+    printed = repr(recording.history())
+    assert printed.startswith("Measurement('record': forward_norm (1, 3), ")
+    assert "cost: a recorded step" in printed
+    assert "array(" not in printed
+
+
+def test_a_measurement_goes_into_a_folder_that_exists(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"to_json: there is no folder .*nowhere to write found.json into"):
+        mlp().history().to_json(tmp_path / "nowhere" / "found.json")

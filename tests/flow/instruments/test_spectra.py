@@ -199,3 +199,8 @@ def test_the_error_is_the_distance_to_an_eigenvalue_of_the_symmetric_form():
     residual = [np.linalg.norm(w.T @ v[i] - s[i] * basis @ u[:, i]) / np.sqrt(2) for i in range(3)]
     np.testing.assert_allclose(found["singular_values"], s[:3], rtol=1e-10)
     np.testing.assert_allclose(found["error"], residual, rtol=1e-8)
+
+
+def test_integers_have_no_jacobian():
+    with pytest.raises(TypeError, match="jacobian_spectrum: x is of int64, which has no derivative"):
+        jacobian_spectrum(lambda x: x, np.arange(3))

@@ -46,6 +46,8 @@ class Step:
     backward: dict[str, Summary] = field(default_factory=dict)
     routes: dict[str, Meeting] = field(default_factory=dict)
     not_finite: str | None = None  # what was met first
+    differentiated: bool = False  # a backward pass has begun
+    again: str | None = None  # a block that a second one has reached
 
     def __post_init__(self) -> None:
         bad = next((name for name, norm in self.updates.before.items() if not np.isfinite(norm)), None)

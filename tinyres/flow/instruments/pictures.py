@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,68 +13,86 @@ from tinyres.tensor import Array
 
 
 def history(figure: Any, found: Measurement, not_finite: str | None = None) -> None:
-    """Norms against block, gradients over the steps, the routes, and the gradient's histogram at the last step."""
-    steps, several = found.labels["step"], len(found.labels["step"]) > 1
-    panels = figure.subplots(2, 2)
-    _norms(panels[0, 0], found)
-    gradients = _log10(found["backward_norm"]).T
-    if several:
-        _heat(figure, panels[0, 1], gradients, steps, "log₁₀ |gradient|", "the gradient over the steps")
-        panels[0, 1].set(xlabel="recorded step", ylabel="block")
+    """Norms against block, gradients over the steps, the routes, and the gradient's histogram at the last step.
+
+    Blocks, connections and parameters count from 1 at the input side. What was not seen has no panel.
+    """
+    several = len(found.labels["step"]) > 1
+    over_steps = several and _any(found["backward_norm"])
+    candidates: list[tuple[bool, Callable[[Any, Any, Measurement], None]]] = [
+        (_any(found["forward_norm"]) or _any(found["backward_norm"]), _norms),
+        (over_steps, _heat),
+        (not over_steps and _any(found["dead_fraction"][-1]), _dead),
+        (_any(found["skip_share"]), _routes),
+        (not _any(found["skip_share"]) and (_any(found["gradient_ratio"][-1])), _updates),
+        (bool(np.nansum(found["gradient_histogram"][-1])), _histogram),
+    ]
+    chosen = [draw for wanted, draw in candidates if wanted]
+    if chosen:
+        rows, columns = (1, len(chosen)) if len(chosen) < 3 else (2, 2)
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes in panels[len(chosen) :]:
+            axes.remove()
+        for draw, axes in zip(chosen, panels, strict=False):
+            draw(figure, axes, found)
     else:
-        _dead(panels[0, 1], found)
-    if found.labels["residual"]:
-        _routes(panels[1, 0], found)
-    else:
-        _updates(panels[1, 0], found)
-    _histogram(figure, panels[1, 1], found)
+        figure.text(0.5, 0.5, "no block ran in the recorded steps", ha="center", va="center", color="grey")
     if not_finite:
         figure.suptitle(f"not finite first at {not_finite}", color="tab:red", fontsize=10)
 
 
-def _norms(axes: Any, found: Measurement) -> None:
+def _norms(figure: Any, axes: Any, found: Measurement) -> None:
     steps = found.labels["step"]
-    for row, style in ((0, "o-"), (-1, "s--"))[: min(len(steps), 2)]:
+    for row, style in _first_and_last(found):
         for name, colour, label in (("forward", "tab:blue", "output"), ("backward", "tab:red", "gradient")):
-            axes.plot(
-                _log10(found[f"{name}_norm"][row]), style, color=colour, ms=3, label=f"|{label}|, step {steps[row]}"
-            )
-    axes.set(ylabel="log₁₀ norm", xlabel="block")
+            values = _log10(found[f"{name}_norm"][row])
+            _series(axes, values, style, color=colour, label=f"|{label}|, step {steps[row]}")
+    axes.set(ylabel="log₁₀ norm", xlabel="block (1 = input side)")
     axes.set_title("norms at the blocks' outputs", fontsize=10)
-    _blocks(axes.xaxis, found)
-    axes.legend(fontsize=7)
+    _blocks(axes, found)
+    _legend(axes)
 
 
-def _routes(axes: Any, found: Measurement) -> None:
+def _heat(figure: Any, axes: Any, found: Measurement) -> None:
+    steps, values = found.labels["step"], _log10(found["backward_norm"]).T
+    half = (steps[-1] - steps[0]) / (len(steps) - 1) / 2  # each column stands around its step
+    extent = (steps[0] - half, steps[-1] + half, 0.5, len(values) + 0.5)
+    image = axes.imshow(values, aspect="auto", origin="lower", cmap="magma", extent=extent)
+    _integers(axes.xaxis)
+    _count(axes.yaxis, len(values))
+    axes.set(xlabel="recorded step", ylabel="block (1 = input side)")
+    axes.set_title("the gradient over the steps", fontsize=10)
+    figure.colorbar(image, ax=axes, label="log₁₀ |gradient|")
+
+
+def _routes(figure: Any, axes: Any, found: Measurement) -> None:
     steps = found.labels["step"]
-    for row, style in ((0, "o-"), (-1, "s--"))[: min(len(steps), 2)]:
-        axes.plot(
-            found["skip_share"][row], style, color="tab:green", ms=3, label=f"the skip's share, step {steps[row]}"
-        )
-        axes.plot(found["route_cosine"][row], style, color="tab:purple", ms=3, label=f"cosine, step {steps[row]}")
+    for row, style in _first_and_last(found):
+        _series(axes, found["skip_share"][row], style, color="tab:green", label=f"skip's share, step {steps[row]}")
+        _series(axes, found["route_cosine"][row], style, color="tab:purple", label=f"cosine, step {steps[row]}")
     axes.axhline(0.5, color="grey", lw=0.8)
     axes.axhline(0, color="grey", lw=0.8)
     low = np.nanmin(np.append(found["route_cosine"], 0))
-    axes.set(ylim=(low - 0.05, 1.05), xlabel="residual connection (0 = input side)")
+    axes.set(ylim=(low - 0.05, 1.05), xlabel="residual connection (1 = input side)")
     axes.set_title("where the routes rejoin: skip against branch", fontsize=10)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(fontsize=7)
+    _count(axes.xaxis, len(found.labels["residual"]))
+    _legend(axes)
 
 
-def _dead(axes: Any, found: Measurement) -> None:
-    axes.bar(range(len(found.labels["block"])), found["dead_fraction"][-1], color="tab:grey")
-    axes.set(ylim=(0, 1), ylabel="share of units", xlabel="block")
-    axes.set_title("dead units", fontsize=10)
-    _blocks(axes.xaxis, found)
+def _dead(figure: Any, axes: Any, found: Measurement) -> None:
+    _series(axes, found["dead_fraction"][-1], "o", color="tab:grey", label="")
+    axes.set(ylim=(-0.05, 1.05), ylabel="share of units", xlabel="block (1 = input side)")
+    axes.set_title(f"dead units, step {found.labels['step'][-1]}", fontsize=10)
+    _blocks(axes, found)
 
 
-def _updates(axes: Any, found: Measurement) -> None:
+def _updates(figure: Any, axes: Any, found: Measurement) -> None:
     for name, colour in (("gradient_ratio", "tab:red"), ("update_ratio", "tab:green")):
-        axes.plot(_log10(found[name][-1]), "o-", color=colour, ms=3, label=name.replace("_", " "))
-    axes.set(ylabel="log₁₀ ratio", xlabel="parameter (0 = input side)")
+        _series(axes, _log10(found[name][-1]), "o-", color=colour, label=name.replace("_", " "))
+    axes.set(ylabel="log₁₀ ratio", xlabel="parameter (1 = input side)")
     axes.set_title(f"gradient and update relative to the weight, step {found.labels['step'][-1]}", fontsize=10)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(fontsize=7)
+    _count(axes.xaxis, len(found.labels["parameter"]))
+    _legend(axes)
 
 
 def _histogram(figure: Any, axes: Any, found: Measurement) -> None:
@@ -83,31 +103,53 @@ def _histogram(figure: Any, axes: Any, found: Measurement) -> None:
         shares[:, low:high].T,
         aspect="auto",
         origin="lower",
-        extent=(-0.5, len(shares) - 0.5, edges[low], edges[high]),
+        extent=(0.5, len(shares) + 0.5, edges[low], edges[high]),
         cmap="viridis",
     )
-    axes.set(xlabel="block", ylabel="log₁₀ |gradient| of an element")
+    axes.set(xlabel="block (1 = input side)", ylabel="log₁₀ |gradient| of an element")
     axes.set_title(f"how the gradient's elements are spread, step {found.labels['step'][-1]}", fontsize=10)
-    _blocks(axes.xaxis, found)
+    _blocks(axes, found)
     figure.colorbar(image, ax=axes, label="share")
 
 
-def _heat(figure: Any, axes: Any, values: Array, steps: list[int], label: str, title: str) -> None:
-    half = (steps[-1] - steps[0]) / (len(steps) - 1) / 2  # each column stands around its step
-    extent = (steps[0] - half, steps[-1] + half, -0.5, len(values) - 0.5)
-    image = axes.imshow(values, aspect="auto", origin="lower", cmap="magma", extent=extent)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
-    axes.set_title(title, fontsize=10)
-    figure.colorbar(image, ax=axes, label=label)
+def _series(axes: Any, values: Array, style: str, **kwargs: Any) -> None:
+    """Values against 1, 2, ...; nothing, and no entry in the legend, where none is finite."""
+    if _any(values):
+        axes.plot(np.arange(1, len(values) + 1), values, style, ms=3, **kwargs)
 
 
-def _blocks(axis: Any, found: Measurement) -> None:
-    names = found.labels["block"]
-    if len(names) <= 8 and max(map(len, names)) <= 12:
-        axis.set_ticks(range(len(names)), [name or "model" for name in names], fontsize=7)
+def _legend(axes: Any) -> None:
+    """Beside the panel, where no data can be."""
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+
+
+def _first_and_last(found: Measurement) -> list[tuple[int, str]]:
+    return [(0, "o-"), (-1, "s--")][: min(len(found.labels["step"]), 2)]
+
+
+def _blocks(axes: Any, found: Measurement) -> None:
+    """Names instead of numbers where there is room for them."""
+    names = [name or "model" for name in found.labels["block"]]
+    if len(names) <= 8 and max(map(len, names)) <= 12 and not all(re.fullmatch(r"(blocks\.)?\d+", n) for n in names):
+        axes.xaxis.set_ticks(range(1, len(names) + 1), names, fontsize=7)
+        axes.set_xlabel("block")
+        axes.set_xlim(0.5, len(names) + 0.5)
     else:
-        axis.get_major_locator().set_params(integer=True)
+        _count(axes.xaxis, len(names))
+
+
+def _count(axis: Any, number: int) -> None:
+    """Ticks at whole numbers from 1 on."""
+    axis.axes.set(**{f"{axis.axis_name}lim": (0.5, number + 0.5)})
+    _integers(axis)
+
+
+def _integers(axis: Any) -> None:
+    axis.get_major_locator().set_params(integer=True)
+
+
+def _any(values: Array) -> bool:
+    return bool(np.isfinite(values).any())
 
 
 def _log10(values: Array) -> Array:

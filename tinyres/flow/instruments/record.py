@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import TracebackType
 from typing import Any
 
@@ -11,11 +12,13 @@ from tinyres import nn
 from tinyres.autograd.observe import Observer
 from tinyres.flow.instruments import history, statistics
 from tinyres.flow.instruments.history import Step
-from tinyres.flow.instruments.routes import Routes, share
+from tinyres.flow.instruments.routes import Meeting, Routes, share
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
 from tinyres.node import Node
 from tinyres.tensor import Array, raw
+
+NOTHING = "record: nothing was recorded yet; run a step inside `with recording:` first"
 
 
 class Recording(Observer):
@@ -23,7 +26,8 @@ class Recording(Observer):
 
     A step is one `with` block around a forward and a backward pass; the optimiser may step inside or after it. Of each
     recorded step only numbers are kept, never an array of the model's. `history()` gives all of them; `gradient_norms`,
-    `routes` and `skip_share` tell of the last recorded step.
+    `routes` and `skip_share` tell of the last recorded step. Where several backward passes of a step reach the same
+    block, the last one is kept, with a warning.
 
     Attributes:
         blocks: dotted names of what is watched.
@@ -77,21 +81,54 @@ class Recording(Observer):
 
     # -- the last recorded step -------------------------------------------------------------------------------------
     def gradient_norms(self) -> Array:
-        """|dL/d output| in the order of `blocks`, of the whole batch's gradient; NaN where nothing arrived."""
-        backward = self.steps[-1].backward if self.steps else {}
+        """|dL/d output| in the order of `blocks`, of the whole batch's gradient; NaN where nothing arrived.
+
+        Raises:
+            ValueError: nothing was recorded yet.
+            RuntimeError: there was no backward pass in the step.
+        """
+        backward = self._last().backward
         return np.array([backward[name].norm if name in backward else np.nan for name in self.blocks])
 
     @property
     def routes(self) -> dict[str, dict[str, float]]:
         """{residual connection: {"skip": |contribution|, "branch": |contribution|}} where its routes rejoin."""
-        met = self.steps[-1].routes if self.steps else {}
         return {
-            name: {"skip": m.skip, "branch": m.branch} | ({"gate": m.gate} if m.gate else {}) for name, m in met.items()
+            name: {"skip": m.skip, "branch": m.branch} | ({"gate": m.gate} if m.gate else {})
+            for name, m in self._met().items()
         }
 
     def skip_share(self) -> dict[str, float]:
-        """|skip| / (|skip| + |branch|) for each residual connection; NaN where both are 0."""
-        return {name: share(m.skip, m) for name, m in (self.steps[-1].routes if self.steps else {}).items()}
+        """|skip| / (|skip| + |branch|) for each residual connection; NaN where both are 0.
+
+        Raises:
+            ValueError: nothing was recorded yet, or the gradient met no residual connection.
+            RuntimeError: there was no backward pass in the step.
+        """
+        self._last()
+        met = self._met()
+        if not met:
+            raise ValueError(
+                "record: skip_share() met no residual connection, so that no route can be compared with another; build "
+                "the blocks of nn.Residual. gradient_norms() and history() need none"
+            )
+        return {name: share(m.skip, m) for name, m in met.items()}
+
+    def _met(self) -> dict[str, Meeting]:
+        if not self.steps:
+            return {}
+        return self.steps[-1].routes or self._routes.by_name(self._name_of)  # inside the block: so far
+
+    def _last(self) -> Step:
+        """The last recorded step, which is to have seen a backward pass."""
+        if not self.steps:
+            raise ValueError(NOTHING)
+        if not self.steps[-1].differentiated:
+            raise RuntimeError(
+                f"record: there was no backward pass in the block of step {self.steps[-1].number}; call "
+                "loss.backward() inside `with recording:`, too"
+            )
+        return self.steps[-1]
 
     @property
     def first_not_finite(self) -> str | None:
@@ -101,8 +138,12 @@ class Recording(Observer):
     def history(self) -> Measurement:
         """Every recorded step as arrays by step and block; see `tinyres.flow.instruments.history`."""
         if not self.steps:
-            raise ValueError("record: nothing was recorded yet; run a step inside `with recording:` first")
+            raise ValueError(NOTHING)
         return history.collect(self.steps, self.blocks, self.first_not_finite)
+
+    def __repr__(self) -> str:
+        steps = f"{len(self.steps)} of {self.entered} steps recorded"
+        return f"Recording({type(self._model).__name__}, {len(self.blocks)} blocks, {steps}; {history.COST})"
 
     # -- steps ------------------------------------------------------------------------------------------------------
     def __enter__(self) -> Recording:
@@ -126,8 +167,15 @@ class Recording(Observer):
         if not self._depth and self._blocks:
             super().__exit__(kind, error, trace)
             self._left(())
-            self.steps[-1].routes = self._routes.by_name(self._name_of)
+            step = self.steps[-1]
+            step.routes = self._routes.by_name(self._name_of)
             self._forget()
+            if step.again is not None and kind is None:
+                warnings.warn(
+                    f"record: several backward passes reached {step.again or 'the model'} in step {step.number}, and "
+                    "only the last one is kept; put `with recording:` around each step, not around all of them",
+                    stacklevel=2,
+                )
 
     # -- what the tape tells ----------------------------------------------------------------------------------------
     def on_forward(self, node: Node, value: Array) -> None:
@@ -145,6 +193,7 @@ class Recording(Observer):
         self._left(())
         self._routes.on_cotangent(node)
         step = self.steps[-1]
+        step.differentiated = True
         if node.primitive is None:
             step.updates.on_cotangent(node, total)
         if self._watched is None:
@@ -152,6 +201,8 @@ class Recording(Observer):
             for name, output in self._output.items():
                 self._watched.setdefault(output, []).append(name)
         for name in self._watched.get(node, ()):
+            if name in step.backward:
+                step.again = name
             step.backward[name] = statistics.of_gradient(raw(total))
             step.check(step.backward[name], f"the gradient at the output of {name or 'the model'}")
 

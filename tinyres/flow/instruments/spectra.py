@@ -55,11 +55,18 @@ def jacobian_spectrum(
 
     Raises:
         ValueError: an unknown method, k or samples below 1, or a result that does not depend on x.
+        TypeError: x has no derivative, being of integers or booleans.
     """
     if method not in ("auto", "exact", "randomised"):
         raise ValueError(f"jacobian_spectrum: method must be 'auto', 'exact' or 'randomised', got {method!r}")
     if k < 1 or samples < 2:
         raise ValueError(f"jacobian_spectrum: needs k >= 1 and samples >= 2, got k={k} and samples={samples}")
+    dtype = tr.tensor(x).dtype
+    if not np.issubdtype(dtype, np.floating):
+        raise TypeError(
+            f"jacobian_spectrum: x is of {dtype}, which has no derivative; give floating-point numbers: "
+            'x.astype("float32")'
+        )
     jacobian = _Jacobian(function, x)
     rank = min(jacobian.shape)
     if method == "exact" or (method == "auto" and rank <= EXACT):

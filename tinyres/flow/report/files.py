@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import platform
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from tinyres.flow.experiments import EXPERIMENTS
 from tinyres.flow.experiments.experiment import Draw, Experiment, Options, Result
 from tinyres.flow.measurement import plain
 
 FORMAT = "tinyres experiment 1"
+KEYS = frozenset(
+    ["name", "claim", "prediction", "source", "laws", "note", "tables", "figures", "options", "versions", "seconds"]
+)
 
 
 def save(experiment: Experiment, result: Result, options: Options, seconds: float, folder: Path) -> list[Path]:
@@ -60,18 +65,34 @@ def versions() -> dict[str, str]:
 
 
 def _draw(draw: Draw, path: Path) -> Path:
+    """Drawn as large as it takes for labels and panels to have room; the size is 11 x 5 inches where that is enough."""
+    for scale in (1.0, 1.5, 2.25):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="constrained_layout not applied")
+            try:
+                content = _png(draw, scale, "constrained")
+                break
+            except UserWarning as warning:
+                if "constrained_layout" not in str(warning):
+                    raise
+    else:
+        content = _png(draw, scale, None)
+    write(path, content)
+    return path
+
+
+def _png(draw: Draw, scale: float, layout: Literal["constrained"] | None) -> bytes:
     from io import BytesIO
 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5), dpi=130, layout="constrained")
+    figure = Figure(figsize=(11 * scale, 5 * scale), dpi=130, layout=layout)
     FigureCanvasAgg(figure)
     draw(figure)
     content = BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})  # the same seed gives the same file
-    write(path, content.getvalue())
-    return path
+    return content.getvalue()
 
 
 def write(path: Path, content: bytes) -> None:
@@ -84,14 +105,20 @@ def write(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load(folder: Path) -> list[dict[str, Any]]:
-    """The experiments whose files lie in the folder; files that are something else are passed over."""
-    found = []
+def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The experiments whose files lie in the folder, and the names of files that should hold one and do not.
+
+    Files of another kind are passed over.
+    """
+    found, broken = [], []
     for path in sorted(folder.glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            continue
-        if isinstance(document, dict) and document.get("format") == FORMAT:
+            document = None
+        ours = isinstance(document, dict) and document.get("format") == FORMAT
+        if ours and document.keys() >= KEYS:
             found.append(document)
-    return found
+        elif ours or path.stem in EXPERIMENTS:
+            broken.append(path.name)
+    return found, broken

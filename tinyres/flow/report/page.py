@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
 from tinyres.flow.experiments import EXPERIMENTS, ROOMS
-from tinyres.flow.experiments.experiment import Law
+from tinyres.flow.experiments.experiment import Law, Table
 from tinyres.flow.report.files import load, write
-from tinyres.flow.report.tables import figure_text, verdict, wanted
+from tinyres.flow.report.tables import figure_text, numeric_columns, verdict, wanted
 
 TITLES = {
     "laws": "Laws: random nets against closed forms",
@@ -17,6 +18,7 @@ TITLES = {
     "trained": "Trained nets on real images",
     "claims": "Popular claims, put to the test",
 }
+NUMBERED = re.compile(r"E\d+")
 
 
 def write_page(folder: Path) -> Path:
@@ -31,7 +33,9 @@ def write_page(folder: Path) -> Path:
         undefined=jinja2.StrictUndefined,
     )
     order = {name: k for k, name in enumerate(EXPERIMENTS)}
-    documents = sorted(load(folder), key=lambda d: order.get(d["name"], len(order)))
+    loaded, broken = load(folder)
+    # The numbered laws of a room first, then what stands beside them.
+    documents = sorted(loaded, key=lambda d: (not NUMBERED.fullmatch(d["name"]), order.get(d["name"], len(order))))
     sections = [_section(document, folder) for document in documents]
     rooms = [(TITLES[room], [s for s in sections if s["name"] in names]) for room, names in ROOMS.items()]
     rooms.append(("Of another version", [s for s in sections if s["name"] not in EXPERIMENTS]))
@@ -40,6 +44,7 @@ def write_page(folder: Path) -> Path:
         rooms=[room for room in rooms if room[1]],
         held=sum(law["verdict"] == "holds" for law in judged),
         judged=len(judged),
+        broken=broken,
         versions=documents[0]["versions"] if documents else {},
     )
     path = folder / "report.html"
@@ -56,8 +61,16 @@ def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         "laws": laws,
         "verdict": f"{failed} of {len(judged)} FAIL" if failed else f"{len(judged)} hold" if judged else "shown",
         "failed": failed,
+        "sources": any(law["source"] != document["source"] for law in laws),
+        "tables": [_table(entry) for entry in document["tables"]],
         "images": [(name, base64.b64encode(path.read_bytes()).decode()) for name, path in images if path.exists()],
     }
+
+
+def _table(entry: dict[str, Any]) -> dict[str, Any]:
+    rows = [["-" if cell is None else cell for cell in row] for row in entry["rows"]]
+    numeric = numeric_columns(Table(entry["title"], entry["columns"], rows))
+    return entry | {"rows": rows, "classes": ["number" if right else "text" for right in numeric]}
 
 
 def _law(entry: dict[str, Any]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from textwrap import wrap
 from typing import Any
 
 from tinyres.flow.experiments.experiment import Experiment, Law, Result, Table
@@ -26,6 +28,7 @@ def verdict(law: Law) -> str:
     return "shown" if law.kind == "figure" else "holds" if law.ok else "FAILS"
 
 
+NARROW = 80  # columns of a terminal that tables should fit into
 STYLES = {"holds": "green", "FAILS": "bold red", "trains": "green", "does not": "bold red", "shown": "dim"}
 
 
@@ -54,19 +57,38 @@ def laws_table(experiment: Experiment, result: Result) -> Any:
 
 def plain_table(given: Table) -> Any:
     """A table of an experiment's own making."""
+    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table as RichTable
 
     table = RichTable(title=escape(given.title), title_justify="left", caption_justify="left")
     table.caption = escape(given.note)
-    for k, column in enumerate(given.columns):
-        numeric = bool(given.rows) and all(_is_number(row[k]) for row in given.rows)
-        table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+    least = 1
+    for column, numeric, cells in zip(given.columns, numeric_columns(given), _columns(given), strict=True):
+        words = [word for text in (column, *cells) for word in text.split()]
+        narrow = max(map(len, [*column.split(), *(cells if numeric else words)]), default=1)
+        least += narrow + 3
+        if numeric:  # its cells are never broken; the header is, at words
+            table.add_column(escape("\n".join(wrap(column, narrow))), justify="right", no_wrap=True)
+        else:
+            table.add_column(escape(column), overflow="fold")
+    if least > NARROW:  # the rules between the columns are what can be spared
+        table.box, table.show_edge, table.pad_edge, table.collapse_padding = SIMPLE_HEAD, False, False, True
     for row in given.rows:
         cells = [escape(str(cell)) for cell in row]
         table.add_row(*(f"[{STYLES[cell]}]{cell}[/]" if cell in STYLES else cell for cell in cells))
     return table
 
 
-def _is_number(cell: Any) -> bool:
-    return str(cell).replace(",", "").strip("-+%. ").replace(".", "", 1).replace("e-", "").isdigit() or cell == "-"
+def numeric_columns(table: Table) -> list[bool]:
+    """Which columns hold figures only, to be aligned on the right: 1,024, -3e-05, 0.71 / 5, 20 (20), -, ∞."""
+    columns = _columns(table)
+    return [bool(cells) and all(_is_number(cell) for cell in cells) for cells in columns]
+
+
+def _columns(table: Table) -> list[list[str]]:
+    return [[str(row[k]) for row in table.rows] for k in range(len(table.columns))]
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"([-+\d.,/±×%<>≤≥≈∞()\s]|e[-+]?\d|nan|inf|None)+", cell) is not None

@@ -26,7 +26,7 @@ def gradients(figure: Any, runs: Runs) -> None:
             place = np.linspace(0, 1, len(start))
             axes.plot(place, start, ".-", color=f"C{depths.index(depth)}", label=f"{depth} layers")
         axes.set(ylim=(np.nanmin(np.concatenate(starts)) - 0.2, np.nanmax(np.concatenate(starts)) + 0.2))
-        axes.set_title(f"{NAMES.get(arch, arch)}: the first step", fontsize=9)
+        axes.set_title(f"{NAMES.get(arch, arch)}, first step", fontsize=9)
         axes.set_ylabel("log₁₀ |gradient|")
         axes.legend(fontsize=7)
         if i == len(archs) - 1:
@@ -36,7 +36,8 @@ def gradients(figure: Any, runs: Runs) -> None:
         run = next(r for r in runs if (r["arch"], r["depth"]) == (arch, depth))
         extent = (0, run["steps"], 0.5, len(values) + 0.5)
         image = axes.imshow(values, aspect="auto", origin="lower", extent=extent, vmin=low, vmax=high, cmap="magma")
-        axes.set_title(f"{NAMES.get(arch, arch)} {depth}: {run['test_accuracy']:.0%}", fontsize=9)
+        title = f"{NAMES.get(arch, arch)}, {depth} layers\n(test accuracy {100 * run['test_accuracy']:.0f} %)"
+        axes.set_title(title, fontsize=9)
         axes.set_yticks(sorted({1, (len(values) + 1) // 2, len(values)}))
         if j == 0:
             axes.set_ylabel("block (1 = input side)")
@@ -59,6 +60,7 @@ def routes(figure: Any, runs: Runs) -> None:
         )
     left.axhline(0.5, color="grey", lw=0.8)
     left.set(xlabel="place in the net (0 = input side, 1 = output side)", ylim=(0, 1))
+    left.set_title("how much of the gradient comes back by the skip", fontsize=9)
     left.set_ylabel("|skip| / (|skip| + |branch|) at the block's input")
     left.legend(fontsize=7)
     deepest = residual[-1]
@@ -66,7 +68,7 @@ def routes(figure: Any, runs: Runs) -> None:
     extent = (0, deepest["steps"], 0.5, len(shares) + 0.5)
     image = right.imshow(shares, aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1, cmap="RdBu")
     right.set(xlabel="training step", ylabel="block (1 = input side)")
-    right.set_title(f"{deepest['depth']} layers: red by the branch, blue by the skip", fontsize=9)
+    right.set_title(f"{deepest['depth']} layers, over the steps: red by the branch, blue by the skip", fontsize=9)
     figure.colorbar(image, ax=right, label="|skip| / (|skip| + |branch|)")
 
 
@@ -91,6 +93,7 @@ def training(figure: Any, runs: Runs) -> None:
     left.text(
         0.99, np.log(10) * 1.05, "guessing", fontsize=7, color="grey", ha="right", transform=left.get_yaxis_transform()
     )
+    left.set_title("what training makes of it", fontsize=9)
     left.set(xlabel="training step", ylabel="training loss" + (f", mean of {window} steps" if window > 1 else ""))
     left.legend(fontsize=8)
     for arch in dict.fromkeys(r["arch"] for r in runs):
@@ -101,5 +104,6 @@ def training(figure: Any, runs: Runs) -> None:
         )
     right.axhline(0.1, color="grey", lw=0.8)
     right.text(0.01, 0.11, "guessing", fontsize=7, color="grey", transform=right.get_yaxis_transform())
+    right.set_title("what the nets know at the end", fontsize=9)
     right.set(xlabel="layers", ylabel="test accuracy", ylim=(0, 1.02), xticks=depths)
     right.legend(fontsize=8)
