@@ -42,6 +42,12 @@ def add(commands: Any) -> None:
     )
     train.add_argument("arch", metavar="ARCH", help="plain, resnet, preact, highway, densenet, ...")
     add_recipe(train)
+    train.add_argument("--depth", type=int, metavar="N", help="layers with weights (default: the architecture's)")
+    train.add_argument("--width", type=int, metavar="N", help="channels, units or growth rate (default: as above)")
+    train.add_argument("--activation", default="relu", metavar="NAME", help="in the place of every ReLU")
+    train.add_argument("--init", default="default", metavar="NAME",
+                        help="default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²")  # fmt: skip
+    train.add_argument("--lr", type=float, default=0.1, metavar="X", help="highest learning rate (default: 0.1)")
     train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given is `Recipe`'s, or a resumed run's
     train.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
     train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",
@@ -69,13 +75,6 @@ def add_recipe(parser: Any) -> None:
     parser.add_argument("--warmup", type=float, default=0.0, metavar="X", help="share of the run (default: 0)")
     parser.add_argument("--augment", action=argparse.BooleanOptionalAction, default=None,
                         help="pad-and-crop and flips (default: for cifar10 only)")  # fmt: skip
-    if parser.prog.endswith("train"):
-        parser.add_argument("--depth", type=int, metavar="N", help="layers with weights (default: the architecture's)")
-        parser.add_argument("--width", type=int, metavar="N", help="channels, units or growth rate (default: as above)")
-        parser.add_argument("--activation", default="relu", metavar="NAME", help="in the place of every ReLU")
-        parser.add_argument("--init", default="default", metavar="NAME",
-                            help="default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²")  # fmt: skip
-        parser.add_argument("--lr", type=float, default=0.1, metavar="X", help="highest learning rate (default: 0.1)")
 
 
 def run(arguments: argparse.Namespace) -> int:
