@@ -100,7 +100,7 @@ def table(base: dict[str, list[Any]], drop: dict[str, list[Any]], common: Any) -
     """Accuracies in per cent, mean over seeds: the whole net, and without each block."""
     rows = []
     for block in range(len(common)):
-        row = [f"{block}"]
+        row = [f"{block + 1}"]
         for arch in NAMES:
             values = 100 * np.array(drop[arch])[:, block]
             row.append("changes the shape" if np.isnan(values).any() else f"{values.mean():.0f}")
@@ -115,7 +115,7 @@ def draw(figure: Any, base: dict[str, list[Any]], drop: dict[str, list[Any]], er
     left, right = figure.subplots(1, 2)
     for arch, name in NAMES.items():
         colour, accuracy = COLOURS[arch], np.array(drop[arch])
-        blocks = np.arange(accuracy.shape[1])
+        blocks = 1 + np.arange(accuracy.shape[1])
         left.axhline(np.mean(base[arch]), color=colour, ls="--", lw=1, label=f"{name} net, whole")
         left.plot(blocks, accuracy.T, ".", color=colour, ms=4, alpha=0.5)
         left.plot(blocks, accuracy.mean(axis=0), "o", color=colour, ms=7, label=f"{name} net without the block")
@@ -124,7 +124,7 @@ def draw(figure: Any, base: dict[str, list[Any]], drop: dict[str, list[Any]], er
         right.plot(counts, curves.T, "-", color=colour, lw=0.6, alpha=0.5)
         right.plot(counts, curves.mean(axis=0), "o-", color=colour, label=f"{name} net")
     left.axhline(CHANCE, color="0.6", lw=1, label="chance")
-    left.set(xlabel="block left out (0 = input side)", ylabel="test accuracy", ylim=(0, 1.02))
+    left.set(xlabel="block left out (1 = input side)", ylabel="test accuracy", ylim=(0, 1.02))
     left.set_title("One block left out (small: seeds)\na plain net cannot lose those that change the shape")
     left.legend(fontsize=8, loc="center right")
     right.axhline(1 - CHANCE, color="0.6", lw=1, label="chance")
