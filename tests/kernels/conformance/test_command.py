@@ -1,0 +1,102 @@
+"""`python -m tinyres_kernels`."""
+
+import builtins
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tinyres_kernels import __main__ as command
+from tinyres_kernels import conformance
+
+MODULE = """
+from tinyres_kernels import im2col
+
+conv2d = im2col.conv2d
+version = 3
+
+
+def without_padding(x, w, out, **static):
+    im2col.conv2d(x, w, out, **static)
+    if any(static["padding"]):
+        out[:, 0] = 0
+    return out
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    name = f"kernels_of_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    (tmp_path / "broken_kernels.py").write_text("import nothing_of_that_name")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return name
+
+
+def test_the_command_as_a_process(folder):
+    run = [sys.executable, "-m", "tinyres_kernels", "check", f"{folder}:without_padding", "--op", "conv2d"]
+    ran = subprocess.run([*run, "--examples", "20"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (1, "")
+    for words in (f"{folder}:without_padding as conv2d: DOES NOT CONFORM", "FAIL  padding", "ok    plain", "oh=0",
+                  "every failing case has padding > 0", f"from {folder} import without_padding as kernel"):  # fmt: skip
+        assert words in ran.stdout
+    assert not Path(".hypothesis").exists(), "it leaves nothing behind"
+
+
+def test_the_command_says_yes(folder, capsys):
+    assert command.main(["check", f"{folder}:conv2d", "--op", "conv2d", "--examples", "3", "--dtype", "float32"]) == 0
+    out = capsys.readouterr().out
+    assert "as conv2d: conforms" in out
+    assert "3 run, none fails" in out
+    assert "FAIL" not in out
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("mymodule", "got 'mymodule', needed MODULE:FUNCTION"),
+        ("no_such_module:conv2d", "no_such_module could not be imported: ModuleNotFoundError"),
+        ("broken_kernels:conv2d", "No module named 'nothing_of_that_name'"),
+        ("{folder}:conv3d", "has no conv3d; it has conv2d, without_padding"),
+        ("{folder}:version", "is of type int, needed a function"),
+    ],
+)
+def test_the_command_says_what_it_could_not_run(folder, capsys, place, said):
+    assert command.main(["check", place.format(folder=folder), "--op", "conv2d"]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", ["", "check m:f", "check m:f --op conv3d", "check m:f --op conv2d --examples -1"])
+def test_arguments_that_do_not_parse_are_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        command.main(arguments.split())
+    assert exit.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_the_command_lists_operations_and_named_cases(capsys):
+    assert command.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "conv2d(x, w, out, *, stride, padding, dilation, groups)" in lines
+    assert "cross_entropy(x, target, out, probabilities)" in lines
+    assert "    depthwise" in lines
+    assert sum(not line.startswith(" ") for line in lines) == len(conformance.OPS)
+
+
+def test_without_hypothesis_one_line_says_what_to_install(monkeypatch, capsys):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.partition(".")[0] == "hypothesis":
+            raise ModuleNotFoundError("No module named 'hypothesis'", name="hypothesis")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.delitem(sys.modules, "tinyres_kernels.conformance")
+    monkeypatch.delattr("tinyres_kernels.conformance")
+    assert command.main(["list"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "tinyres_kernels: tinyres_kernels.conformance draws its cases with hypothesis, which is missing: "
+        "pip install 'tinyres[conformance]'"
+    ]

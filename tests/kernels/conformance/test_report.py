@@ -1,0 +1,62 @@
+"""What the report shows: an example to paste, a picture, the same cases for the same seed."""
+
+import numpy as np
+import pytest
+from tinyres_kernels import conformance, im2col
+from tinyres_kernels.conformance.examine import examine
+from tinyres_kernels.conformance.picture import picture
+
+from tests.kernels.conformance.faulty import around, groups_mixed, plain
+
+
+def test_the_snippet_reproduces_the_example():
+    report = conformance.check(groups_mixed("conv2d"), "conv2d", examples=20, dtypes=["float32"])
+    text = str(report).partition("to reproduce it\n")[2]
+    shown = []
+    code = "\n".join(line[4:] for line in text.splitlines())
+    assert "kernel = ...  # tests" in code
+    code = code.replace("kernel = ...", "kernel = given")
+    exec(code, {"given": report.kernel, "print": lambda *arrays, sep: shown.append(arrays)})
+    (right,), (wrong,) = shown
+    assert right.dtype == np.float32
+    marks = report.smallest.marks["out"]
+    np.testing.assert_array_equal(marks == "X", right != wrong)
+
+
+def test_the_picture_shows_the_wrong_elements_and_says_what_it_leaves_out():
+    def spoil(x, out):
+        out[1, 0, :2, 1] = 0, np.nan
+        out[0, 2, 44] += 1
+        return out
+
+    finding = examine(around(after=spoil), plain(N=2, hw=(25, 50), kernel=(1, 1), OG=7))
+    lines = picture(finding).splitlines()
+    assert lines[1] == "out[n=0, :, :, o=0]    rows: oh, columns: ow"
+    assert lines[2].endswith("8 9  (and 10 more columns)")
+    assert "     (and 5 more rows)" in lines
+    assert lines[-1] == "... and 4 more such grids with something wrong"
+    finding = examine(
+        around(after=lambda x, out: (out.__setitem__((0, 1, slice(2)), [[0], [np.nan]]), out)[1]),
+        plain(hw=(2, 3), kernel=(1, 1), OG=1),
+    )
+    assert picture(finding).splitlines()[2:] == ["     0 1 2", "   0 . . .", "   1 X N ."]
+
+
+def test_the_same_seed_draws_the_same_cases_and_another_one_others():
+    def drawn(seed):
+        findings = conformance.check(im2col.avg_pool2d, "avg_pool2d", examples=10, seed=seed, dtypes=["float32"]).drawn
+        return [(finding.case.structure, finding.case.seed) for finding in findings]
+
+    first = drawn(3)
+    assert len(first) == 10
+    assert first == drawn(3)
+    assert first != drawn(4)
+
+
+def test_what_check_cannot_check_is_said():
+    with pytest.raises(ValueError, match="got op 'conv3d', needed one of conv2d, "):
+        conformance.check(im2col.conv2d, "conv3d")
+    with pytest.raises(TypeError, match="got a kernel of type str"):
+        conformance.check("conv2d", "conv2d")
+    with pytest.raises(ValueError, match="float16"):
+        conformance.check(im2col.conv2d, "conv2d", dtypes=["float16"])
