@@ -24,6 +24,7 @@ FLOORS = [
     ["training"],
     ["gan"],
     ["flow"],
+    ["viewer", "exercises"],
     ["bench", "cli"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -31,7 +31,9 @@ __all__ = [
     "kernels",
     "kernels_for",
     "like_line",
+    "line",
     "namespace",
+    "numbers",
     "set_num_threads",
     "to_device",
 ]
@@ -71,11 +73,21 @@ def _cuda() -> Any:
     return SimpleNamespace(__name__=own.__name__, **kernels)
 
 
+@cache
+def _tensor_core() -> Any:
+    """The CUDA kernels, with the convolutions on tensor cores: float32 only, and only on demand."""
+    own = _rung("cuda.tensor_core")
+    return SimpleNamespace(**{**vars(_cuda()), **{name: getattr(own, name) for name in own.__all__}})
+
+
+_ON_DEMAND = {"cuda": _cuda, "tensor_core": _tensor_core}
+
+
 def kernels_for(*arrays: Any) -> Any:
     """The kernels that serve these arrays, a function a name: those of the forced rung, or of the fastest that can."""
     forced = current().kernels
     if forced:
-        return _cuda() if forced == "cuda" else _rung(forced)
+        return _ON_DEMAND[forced]() if forced in _ON_DEMAND else _rung(forced)
     if all(isinstance(a, np.ndarray) and a.dtype in _COMPILED for a in arrays) and _has_numba():
         return _rung("cpu")
     return _cuda() if all(map(_on_gpu, arrays)) and _has_numba_cuda() else _rung("im2col")
@@ -119,8 +131,10 @@ def set_num_threads(count: int) -> None:
 @contextmanager
 def kernels(name: str) -> Iterator[None]:
     """Force a rung of the kernel ladder inside the block: `with tr.kernels("reference"): ...`."""
-    if name not in (*RUNGS, "cuda"):
-        raise ValueError(f"kernels: no rung called {name!r}; there are {', '.join(RUNGS)}, and cuda for arrays there")
+    if name not in (*RUNGS, *_ON_DEMAND):
+        raise ValueError(
+            f"kernels: no rung called {name!r}; there are {', '.join(RUNGS)}, and {' and '.join(_ON_DEMAND)} on a GPU"
+        )
     with context(kernels=name):
         yield
 
@@ -151,15 +165,18 @@ def _inverse(order: list[int]) -> list[int]:
 def in_line(*arrays: Any) -> list[Any] | None:
     """Large arrays as lines in the order in which they lie in memory, if that is the same and without gaps; else None.
 
-    For small ones None, too: a NumPy call costs less than a kernel's. And for integers, which promote.
+    For small ones None, too: a call of the array library costs less than a kernel's. And for integers, which promote.
     """
     first = arrays[0]
-    if type(first) is not np.ndarray or first.nbytes < memory.LEAST or first.dtype.kind != "f":
+    kind = type(first)
+    if kind is not np.ndarray and kind.__module__.partition(".")[0] != "cupy":
+        return None
+    if first.nbytes < memory.LEAST or first.dtype.kind != "f":
         return None
     order = _order(first)
     lines = []
     for a in arrays:
-        if type(a) is not np.ndarray or a.dtype != first.dtype or a.shape != first.shape:
+        if type(a) is not kind or a.dtype != first.dtype or a.shape != first.shape:
             return None
         a = a.transpose(order)
         if not a.flags.c_contiguous:
@@ -172,6 +189,25 @@ def like_line(line: Any, array: Any) -> Any:
     """What was written in the order of `in_line(array)`, with the shape and the strides of `array`."""
     order = _order(array)
     return line.reshape([array.shape[axis] for axis in order]).transpose(_inverse(order))
+
+
+def line(array: Any) -> Any:
+    """All of its entries as one line, in the order in which they lie in memory; a view where there are no gaps.
+
+    That is `array.ravel(order="K")`, which CuPy does not have.
+    """
+    return (array.transpose(_order(array)) if array.ndim > 1 else array).reshape(-1)
+
+
+def numbers(*scalars: Any) -> list[float]:
+    """Arrays of one element each as Python floats; from a GPU they come in one copy, for which it is waited once."""
+    if not scalars:
+        return []
+    xp = namespace(*scalars)
+    if xp is np:
+        return [float(scalar) for scalar in scalars]
+    found: list[float] = to_device(xp.stack([s.reshape(()).astype("float64") for s in scalars]), "cpu").tolist()
+    return found
 
 
 def device_of(array: Any) -> str:

@@ -156,6 +156,8 @@ def _operator(name):
 
 def _method(name, parameters):
     def method(self, *args, **kwargs):
+        if name == "ravel" and "K" in (*args, kwargs.get("order")):
+            raise NotImplementedError("ravel with order='K' not yet implemented.")
         return _checked(f"ndarray.{name}", parameters, getattr(self._host, name))(*args, **kwargs)
 
     return method

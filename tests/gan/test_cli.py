@@ -275,7 +275,7 @@ def test_a_classifier_that_cannot_be_read_is_one_sentence(capsys, tmp_path):
 
 
 def test_a_package_that_data_need_is_one_sentence(capsys, tmp_path, monkeypatch):
-    def missing(*_):
+    def missing(*_, **__):
         raise ImportError("mnist needs pooch: pip install pooch")
 
     monkeypatch.setattr(gan, "prepare", missing)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, check_depth, known, make_folder, need, progress, writing
+from tinyres.cli.common import LAB, UsageError, check_depth, known, make_folder, need, on_device, progress, writing
 
 NETS = {"depth": "depths", "arch": "archs", "steps": "steps"}  # options of the command: fields of `Options`
 
@@ -44,6 +44,8 @@ def add(commands: Any) -> None:
     flow.add_argument("--steps", type=int, metavar="N",
                       help="training steps of `digits` (default: 200)")  # fmt: skip
     flow.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
+    flow.add_argument("--device", default="cpu", metavar="NAME",
+                      help="cpu or cuda: where nets are (default: cpu); formulas and toys stay on the CPU")  # fmt: skip
     flow.add_argument("--out", type=Path, metavar="DIR", default=Path("flow-results"),
                       help="where results go (default: flow-results); with one page of all")  # fmt: skip
     flow.set_defaults(run=run)
@@ -71,11 +73,15 @@ def run(arguments: argparse.Namespace) -> int:
             f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}; name digits, too, or leave the option out"
         )
     chosen = {NETS[option]: _once(value) for option, value in given.items()}
-    options = Options(seed=arguments.seed, **chosen)
+    on_device(arguments.device)
+    options = Options(seed=arguments.seed, device=arguments.device, **chosen)
     _check(options)
     out = arguments.out
     make_folder(out)
 
+    staying = [name for name in names if options.device not in EXPERIMENTS[name].devices]
+    if staying:
+        console.print(f"on the CPU all the same: {', '.join(staying)}", highlight=False, soft_wrap=True)
     laws = []
     with progress(console) as bars:
         whole = bars.add_task("experiments", total=len(names), visible=len(names) > 1)

@@ -17,6 +17,7 @@ from tinyres.cli.common import (
     known,
     make_folder,
     need,
+    on_device,
     progress,
     tell_files,
     tell_resumed,
@@ -67,6 +68,7 @@ def _add_train(parts: Any) -> None:
         "--save-every", type=int, default=250, metavar="N", help="steps between two saves (default: 250)"
     )
     train.add_argument("--sample-every", type=int, metavar="N", help="steps between two pictures (default: a tenth)")
+    train.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
     train.add_argument("--score", action=argparse.BooleanOptionalAction, default=True, help="judge it at the end")
     train.add_argument("--out", type=Path, metavar="DIR", help="(default: gan-results/METHOD-DATA)")
     train.set_defaults(run=run_train)
@@ -82,12 +84,13 @@ def run_train(arguments: argparse.Namespace) -> int:
     from tinyres.files import save as save_file
 
     console = Console()
+    on_device(arguments.device)
     given = _given(arguments)
     out = arguments.out or Path("gan-results") / f"{given['method']}-{given.get('data', gan.GANRecipe.data)}"
     checkpoint = out / CHECKPOINT
     recipe = _saved(arguments, given, checkpoint) if arguments.resume else _fresh(given)
     try:
-        trainer = gan.prepare(recipe)
+        trainer = gan.prepare(recipe, device=arguments.device)
     except (ImportError, ValueError, OSError) as error:
         raise UsageError(str(error)) from error
     sample_every = arguments.sample_every if arguments.sample_every is not None else max(1, recipe.steps // 10)
@@ -193,6 +196,7 @@ def _write_result(trainer: Any, judged: Any, seconds: float, out: Path) -> None:
 
     document = {
         "recipe": trainer.recipe.to_json(),
+        "device": trainer.device,
         "parameters": {name: module.parameter_count() for name, module in trainer.modules.items()},
         "steps": trainer.step,
         "history": {name: [getattr(r, name) for r in trainer.history] for name in StepRecord._fields},

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, tell_files, writing
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, tell_files, writing
 
 CHECKPOINT = "run.safetensors"
 SHORT = {  # losses, as columns
@@ -22,6 +22,7 @@ def add(parts: Any) -> None:
     sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
     sample.add_argument("--n", type=int, default=64, metavar="N", help="samples (default: 64)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
+    sample.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where G runs (default: cpu)")
     sample.add_argument("--out", type=Path, default=Path("samples.png"), metavar="PNG", help="(default: samples.png)")
     sample.set_defaults(run=run_sample)
     score = parts.add_parser(
@@ -30,6 +31,8 @@ def add(parts: Any) -> None:
     score.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
     score.add_argument("--n", type=int, metavar="N", help="samples (default: 1000 images, 2500 points)")
     score.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
+    score.add_argument("--device", default="cpu", metavar="NAME",
+                       help="cpu or cuda: where G runs; what judges is on the CPU (default: cpu)")  # fmt: skip
     score.set_defaults(run=run_score)
     probe = parts.add_parser(
         "probe",
@@ -44,6 +47,7 @@ def add(parts: Any) -> None:
     probe.add_argument("--steps", type=int, default=1000, metavar="N", help="the most steps of D (default: 1000)")
     probe.add_argument("--distance", type=float, default=4.0, metavar="X", help="of the gaussians (default: 4)")
     probe.add_argument("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+    probe.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
     probe.add_argument("--out", type=Path, metavar="DIR", help="(default: gan-results/probe-DATA)")
     probe.set_defaults(run=run_probe)
 
@@ -55,7 +59,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
 
     _at_least(1, "n", arguments.n)
     _at_least(0, "seed", arguments.seed)
-    recipe, generator = _load(arguments.checkpoint)
+    recipe, generator = _load(arguments.checkpoint, arguments.device)
     samples = gan.sample(generator, _noise(arguments.n, recipe.latent, arguments.seed))
     real = samples if samples.ndim > 2 else gan.real_data(recipe.data, recipe.seed).inputs
     title = f"{recipe.method} on {recipe.data}, {arguments.n} samples, seed {arguments.seed}"
@@ -76,7 +80,7 @@ def run_score(arguments: argparse.Namespace) -> int:
     if arguments.n is not None:
         _at_least(4, "n", arguments.n)
     _at_least(0, "seed", arguments.seed)
-    recipe, generator = _load(arguments.checkpoint)
+    recipe, generator = _load(arguments.checkpoint, arguments.device)
     folder = arguments.checkpoint if arguments.checkpoint.is_dir() else arguments.checkpoint.parent
     sample = lambda n: gan.sample(generator, _noise(n, recipe.latent, arguments.seed))
     print_score(recipe, sample, arguments.n, arguments.seed, Console(), folder.parent)
@@ -100,6 +104,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--distance {arguments.distance}: a finite number is needed")
     if arguments.checkpoint is not None and name == "gaussians":
         raise UsageError("--checkpoint: the gaussians have a generator of their own; name the checkpoint's data set")
+    on_device(arguments.device)
     out = arguments.out or Path("gan-results") / f"probe-{name}"
     settings = {"arch": "mlp", "latent": 2, "norm": "none"} if name == "gaussians" else {}
     recipe = gan.GANRecipe.of("nonsaturating", "ring8" if settings else name, seed=arguments.seed, **settings)
@@ -113,10 +118,11 @@ def run_probe(arguments: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     whose = "a fresh G"
     if arguments.checkpoint is not None:
-        saved, generator = _load(arguments.checkpoint)
+        saved, generator = _load(arguments.checkpoint, arguments.device)
         if saved.data != name:
             raise UsageError(f"--checkpoint: a generator of {saved.data}, not of {name}; say --data {saved.data}")
         recipe, whose = saved, f"G of {arguments.checkpoint}"
+    generator = generator.to(arguments.device)
     make_folder(out)
     wanted = [0, *(s for power in range(7) for s in (10**power, 3 * 10**power) if s < arguments.steps), arguments.steps]
     with progress(console) as bars:
@@ -124,7 +130,13 @@ def run_probe(arguments: argparse.Namespace) -> int:
         points = probe(generator, discriminator, dataset, latent=recipe.latent, steps=wanted, seed=arguments.seed,
                        batch_size=recipe.batch_size, tick=lambda step: bars.advance(bar))  # fmt: skip
     _print_probe(points, f"{name}: D learns, {whose} is frozen", console)
-    document = {"data": name, "generator": whose, "seed": arguments.seed, "points": [p.to_json() for p in points]}
+    document = {
+        "data": name,
+        "generator": whose,
+        "seed": arguments.seed,
+        "device": arguments.device,
+        "points": [p.to_json() for p in points],
+    }
     with writing(out):
         (out / "probe.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
         gan.pictures.write(out / "probe.png", draw, points, f"{name}: D learns, {whose} is frozen", size=(13, 4.8))
@@ -132,12 +144,15 @@ def run_probe(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(checkpoint: Path) -> Any:
+def _load(checkpoint: Path, device: str) -> Any:
+    """The recipe of a saved run, and its generator on the device."""
     from tinyres import gan, training
     from tinyres.files import FileFormatError
 
+    on_device(device)
     try:
-        return gan.load_generator(checkpoint)
+        recipe, generator = gan.load_generator(checkpoint)
+        return recipe, generator.to(device)
     except FileNotFoundError as error:
         raise UsageError(f"there is no {checkpoint}; a checkpoint is what `tinyres gan train` writes") from error
     except (FileFormatError, training.CheckpointError, OSError) as error:

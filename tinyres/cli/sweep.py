@@ -7,10 +7,11 @@ import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, progress, writing
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, writing
 from tinyres.cli.train import add_recipe
 
 STEPS = 100
@@ -42,7 +43,10 @@ def add(commands: Any) -> None:
                        help="what sweep.png shows: accuracy (default), train_loss, test_loss, gradient")  # fmt: skip
     sweep.add_argument("--x", metavar="AXIS", help="its columns (default: the list with most values)")
     sweep.add_argument("--y", metavar="AXIS", help="its rows (default: the list with next most values)")
-    sweep.add_argument("--jobs", type=int, metavar="N", help="points at a time, a core each (default: all cores)")
+    sweep.add_argument("--device", default="cpu", metavar="NAME",
+                       help="cpu or cuda, of this machine or of the cluster's workers (default: cpu)")  # fmt: skip
+    sweep.add_argument("--jobs", type=int, metavar="N",
+                       help="points at a time, a core each (default: all cores; on cuda: 1)")  # fmt: skip
     sweep.add_argument("--scheduler", metavar="tcp://HOST:PORT",
                        help="run on this Dask cluster, all of which needs tinyres installed")  # fmt: skip
     sweep.add_argument("--out", type=Path, metavar="DIR", default=Path("sweep-results"),
@@ -98,16 +102,19 @@ def _where(arguments: argparse.Namespace) -> Any:
     from tinyres.flow.sweep import cluster, local
 
     if arguments.scheduler is not None:
+        known("device", arguments.device, ["cpu", "cuda"])  # whether they have it, the workers know
         if arguments.jobs is not None:
             raise UsageError("--jobs is for this machine: a cluster's workers say themselves how much they take")
         try:
-            return cluster.dask(arguments.scheduler)
+            return cluster.dask(arguments.scheduler, device=arguments.device)
         except ValueError as error:
             raise UsageError(f"--scheduler: {error}") from error
-    jobs = local.cores() if arguments.jobs is None else arguments.jobs
+    on_device(arguments.device)
+    alone = 1 if arguments.device == "cuda" else local.cores()
+    jobs = alone if arguments.jobs is None else arguments.jobs
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: at least 1 is needed")
-    return local.here if jobs == 1 else local.processes(jobs)
+    return partial(local.here, device=arguments.device) if jobs == 1 else local.processes(jobs, arguments.device)
 
 
 def _grid(arguments: argparse.Namespace) -> Any:

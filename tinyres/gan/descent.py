@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -51,9 +52,15 @@ def descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[floa
         raise NotFinite(f"the {player}'s gradient has the norm {norm}")
     optimizer.step()
     optimizer.zero_grad()
-    if not all(bool(namespace(p.data).isfinite(p.data).all()) for p in optimizer.params):
+    if not _finite(optimizer.params):
         raise NotFinite(f"a weight of the {player} is no longer finite")
     return value, norm
+
+
+def _finite(parameters: Sequence[Tensor]) -> bool:
+    """Whether all entries are; a GPU is asked once."""
+    xp = namespace(*(p.data for p in parameters))
+    return bool(xp.stack([xp.isfinite(p.data).all() for p in parameters]).all().item())
 
 
 def check_outputs(*outputs: Tensor) -> None:
@@ -63,5 +70,5 @@ def check_outputs(*outputs: Tensor) -> None:
 
 
 def noisy(x: Tensor, sd: float, rng: np.random.Generator) -> Tensor:
-    """x + N(0, sd²), entry by entry; at sd 0 nothing is drawn."""
-    return x + tr.tensor((sd * rng.standard_normal(x.shape)).astype(x.dtype)) if sd else x
+    """x + N(0, sd²), entry by entry, drawn on the host; at sd 0 nothing is drawn."""
+    return x + tr.tensor((sd * rng.standard_normal(x.shape)).astype(x.dtype)).to(x.device) if sd else x

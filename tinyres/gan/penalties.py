@@ -61,7 +61,7 @@ def dragan(discriminator: Discriminator, real: Any, fake: Any, rng: np.random.Ge
         scale: of the noise, in standard deviations of the batch.
     """
     real = raw(real)
-    size = float(scale * namespace(real).std(real))
+    size = scale * namespace(real).std(real)
     return _to_one(discriminator, real + size * _drawn(rng.standard_normal(real.shape), real))
 
 

@@ -14,15 +14,20 @@ from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.trainer import GANTrainer
 
 
-def prepare(recipe: GANRecipe, dataset: Dataset | None = None) -> GANTrainer:
+def prepare(recipe: GANRecipe, dataset: Dataset | None = None, *, device: str = "cpu") -> GANTrainer:
     """Load the data (or take `dataset`), and build everything that the recipe names.
 
+    Args:
+        device: where to compute. It is no part of the recipe: all is drawn on the CPU and then moved, so that the same
+            recipe plays with the same numbers everywhere; sums may round differently from there on.
+
     Raises:
+        RuntimeError: this machine cannot compute on `device`.
         ValueError: the architecture does not make samples of this shape; a penalty on a batch-coupled discriminator.
         ImportError, OSError: the data set's own errors.
     """
     dataset = real_data(recipe.data, recipe.seed) if dataset is None else dataset
-    generator, discriminator = players(recipe, dataset.inputs.shape[1:])
+    generator, discriminator = (player.to(device) for player in players(recipe, dataset.inputs.shape[1:]))
     betas = (recipe.beta1, recipe.beta2)
     trainer = GANTrainer(
         generator,

@@ -78,7 +78,8 @@ def probe(
     """Train D against a frozen G with the cross-entropy, and measure every loss of `LOSSES` at the same D.
 
     Both are copied first, in float64: a saturated gradient of 1e-60 is a finding, not an underflow. Batch norm sees
-    batches, as it does in training. The samples that gradients are measured on are the same at each point.
+    batches, as it does in training. The samples that gradients are measured on are the same at each point. All runs
+    where the generator is, on numbers drawn on the CPU.
 
     Args:
         steps: of D, after which to measure; 0 is before any.
@@ -91,23 +92,24 @@ def probe(
     """
     if not steps or min(steps) < 0:
         raise ValueError(f"probe: needs numbers of steps of at least 0, got {list(steps)}")
-    generator, discriminator = (copy.deepcopy(m).to("float64").train() for m in (generator, discriminator))
+    device = next(generator.parameters()).device
+    generator, discriminator = (copy.deepcopy(m).to("float64").to(device).train() for m in (generator, discriminator))
     optimizer = optim.Adam(discriminator.parameters(), lr, (beta1, 0.999))
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))  # seed alone orders the batches
     real = dataset.inputs[rng.permutation(len(dataset))[:samples]].astype("float64")
-    noise = rng.standard_normal((samples, latent))
+    noise = tr.tensor(rng.standard_normal((samples, latent))).to(device)
     loader = DataLoader(dataset, min(batch_size, len(dataset)), shuffle=True, seed=seed, drop_last=True)
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
     found = []
     for step in range(max(steps) + 1):
         if step in steps:
-            found.append(_measure(step, generator, discriminator, tr.tensor(real), tr.tensor(noise)))
+            found.append(_measure(step, generator, discriminator, tr.tensor(real).to(device), noise))
         if step == max(steps):
             return found
         x, _ = next(batches)
         with tr.no_grad():
-            fake = generator(tr.tensor(rng.standard_normal((x.shape[0], latent))))
-        on_real = discriminator(tr.tensor(x.numpy().astype("float64")))
+            fake = generator(tr.tensor(rng.standard_normal((x.shape[0], latent))).to(device))
+        on_real = discriminator(x.astype("float64").to(device))
         loss = LOSSES[REFERENCE].discriminator(on_real, discriminator(fake))
         for parameter, gradient in zip(optimizer.params, tr.grad(loss, optimizer.params), strict=True):
             parameter.grad = gradient
@@ -120,12 +122,10 @@ def _measure(step: int, generator: nn.Module, discriminator: nn.Module, real: An
     with tr.no_grad():
         on_real = discriminator(real)  # (N, 1)
     on_fake, parameters = discriminator(generator(noise)), list(generator.parameters())
-    gradients = {
-        name: np.concatenate([
-            g.numpy().ravel() for g in tr.grad(loss.generator(on_fake), parameters, retain_graph=True)
-        ])
-        for name, loss in LOSSES.items()
-    }  # fmt: skip
+    gradients = {}
+    for name, loss in LOSSES.items():
+        found = tr.grad(loss.generator(on_fake), parameters, retain_graph=True)
+        gradients[name] = tr.concatenate([g.reshape(-1) for g in found]).numpy()  # from a GPU in one copy
     norms = {name: float(np.linalg.norm(g)) for name, g in gradients.items()}
     logits = on_fake.detach()
     return ProbePoint(

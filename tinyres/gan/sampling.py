@@ -30,18 +30,20 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
 def sample(generator: nn.Module, noise: Array, batch_size: int = 500) -> Array:
     """G(noise) with running statistics, unrecorded; each module is afterwards in the mode in which it was.
 
+    Noise and samples are NumPy arrays wherever the generator is.
+
     Raises:
         ValueError: there is no noise.
     """
     if not len(noise):
         raise ValueError(f"sample: needs at least one row of noise, got shape {noise.shape}")
     modes = [(module, module.training) for module in generator.modules()]
-    dtype = next(generator.parameters()).dtype
+    first = next(generator.parameters())
     generator.eval()
     try:
         with tr.no_grad():
             parts = [
-                generator(tr.tensor(noise[i : i + batch_size].astype(dtype))).numpy()
+                generator(tr.tensor(noise[i : i + batch_size].astype(first.dtype)).to(first.device)).numpy()
                 for i in range(0, len(noise), batch_size)
             ]
     finally:

@@ -46,7 +46,7 @@ class GANTrainer:
     """Alternating descent: d_steps of the discriminator, then one of the generator, each on its own parameters.
 
     Every draw depends on the seed and the number of the step alone, so that a run taken up again at a step is the run
-    that was never stopped.
+    that was never stopped. All is drawn on the CPU and brought to where the players are: the same numbers everywhere.
 
     Args:
         generator: noise (N, latent) to samples.
@@ -119,6 +119,11 @@ class GANTrainer:
         """Of either player."""
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
 
+    @property
+    def device(self) -> str:
+        """Where the players are, and so where batches and noise are brought to."""
+        return next(self.generator.parameters()).device
+
     # -- training ---------------------------------------------------------------------------------------------------
     def steps(self) -> Iterator[StepRecord]:
         """Take one step for each item asked for, from where the trainer stands to its end.
@@ -155,7 +160,7 @@ class GANTrainer:
             self.loader.epoch, start = divmod(seen, len(self.loader))
             for x, _ in self.loader.batches(start):
                 seen += 1
-                yield x
+                yield x.to(self.device)
 
     def _take(self, real: Sequence[Tensor]) -> StepRecord:
         rng = self._draws(NOISE, self.step)
@@ -241,8 +246,9 @@ class GANTrainer:
         return self._draws(FIXED, 0).standard_normal((n, self.latent)).astype(np.float32)
 
     def _noise(self, n: int, rng: np.random.Generator) -> Tensor:
-        dtype = next(self.generator.parameters()).dtype
-        return tr.tensor(rng.standard_normal((n, self.latent)).astype(dtype))
+        like = next(self.generator.parameters())
+        noise: Tensor = tr.tensor(rng.standard_normal((n, self.latent)).astype(like.dtype)).to(like.device)
+        return noise
 
     def _draws(self, purpose: int, step: int) -> np.random.Generator:
         # A child of the seed: (seed, step) alone would draw the numbers that order the epoch of that number.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty_in_order, namespace
@@ -21,14 +24,16 @@ getitem_.vjp(x=lambda g, x_shape, key: scatter_add(g, key=key, shape=x_shape))
 def scatter_add(x, *, key, shape):
     """Zeros of `shape` with x added at `key`; places that the key names twice receive twice.
 
-    On a GPU, CuPy adds those by atomics, in an order that may change from run to run, and with it the last digit.
+    The order of the sums is fixed, on a GPU too, so that results are the same from run to run.
     """
     out = empty_in_order(shape, like=x)
     out.fill(0)
     if _is_basic(key):
         out[key] = x
-    else:
-        namespace(x).add.at(out, key, x)
+    elif namespace(x) is np:
+        np.add.at(out, key, x)
+    elif x.size:
+        out[...] = _summed_by_place(x, key, shape)
     return out
 
 
@@ -39,6 +44,31 @@ scatter_add.vjp(x=lambda g, key: getitem_(g, key=key))
 def getitem(x: Any, key: Any) -> Any:
     """x[key] with integers, slices, None, ..., integer arrays and boolean masks, as in NumPy."""
     return getitem_(x, key=tuple(raw(k) for k in key) if isinstance(key, tuple) else raw(key))
+
+
+def _summed_by_place(x: Any, key: Any, shape: tuple[int, ...]) -> Any:
+    """`np.add.at` on zeros, without atomics, whose order changes from run to run, and without asking the GPU anything.
+
+    Rows are sorted by their place; then each adds the sum that ends 1, 2, 4, ... rows before it, if it belongs to the
+    same place (Hillis & Steele 1986, "Data parallel algorithms"), and the last row of a place holds all of it.
+    """
+    xp, parts = namespace(x), key if isinstance(key, tuple) else (key,)
+    rows_only = all(type(k) is int or (hasattr(k, "dtype") and k.dtype.kind in ("i", "u")) for k in parts)
+    leading = shape[: len(parts)] if rows_only else shape  # the axes that the key tells apart
+    places, width = prod(leading), prod(shape[len(leading) :])
+    place = xp.arange(places).reshape(leading)[key].reshape(-1)  # (M,)
+    order = xp.argsort(place, kind="stable")
+    place, rows = place[order], x.reshape(-1, width)[order]  # (M,), (M, width)
+    step = 1
+    while step < len(place):
+        same = (place[step:] == place[:-step])[:, None]
+        rows[step:] = rows[step:] + xp.where(same, rows[:-step], 0)  # the right side is a copy, made before
+        step *= 2
+    ends = xp.ones(len(place), dtype=bool)
+    ends[:-1] = place[1:] != place[:-1]
+    out = xp.zeros((places + 1, width), dtype=x.dtype)
+    out[xp.where(ends, place, places)] = rows  # the row after the last is nobody's: it takes what is no end
+    return out[:-1].reshape(shape)
 
 
 def _is_basic(key: Any) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from tinyres.backend import namespace
-from tinyres.tensor import Array, Tensor, wrap
+from tinyres.backend import device_of, namespace, numbers
+from tinyres.tensor import Array, Tensor, raw, wrap
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
@@ -15,12 +15,15 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> f
         g <- g min(1, max_norm / (norm + 1e-6))
 
     The norm does not overflow where a square would. If it is infinite or NaN no factor helps: the gradients are left
-    as they are, and the return value says so. Pascanu et al. 2013, "On the difficulty of training recurrent networks".
+    as they are, and the return value says so. The norm is a number, for which gradients on a GPU are waited for: once
+    for all of them. Pascanu et al. 2013, "On the difficulty of training recurrent networks".
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be at least 0, got {max_norm}")
     owners = _with_grad(parameters)
-    norm = math.hypot(*(_norm(p.grad.data) for p in owners if p.grad is not None))
+    gradients = [raw(p.grad) for p in owners]
+    on_gpu = [g for g in gradients if device_of(g) == "cuda"]
+    norm = math.hypot(*(_norm(g) for g in gradients if device_of(g) == "cpu"), _joint_norm(on_gpu))
     if math.isfinite(norm) and norm + 1e-6 > max_norm:
         factor = max_norm / (norm + 1e-6)
         for p in owners:
@@ -44,6 +47,19 @@ def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def _norm(g: Array) -> float:
     top = float(abs(g).max()) if g.size else 0.0
     return top * float(namespace(g).linalg.norm(g / top)) if top and math.isfinite(top) else top
+
+
+def _joint_norm(gradients: list[Array]) -> float:
+    """The norm of all of them, which are on a GPU: whatever decides is decided there."""
+    gradients = [g for g in gradients if g.size]
+    if not gradients:
+        return 0.0
+    xp = namespace(gradients[0])
+    top = xp.stack([abs(g).max() for g in gradients]).max()
+    scale = xp.where((top > 0) & xp.isfinite(top), top, 1)
+    lengths = xp.stack([xp.linalg.norm(g / scale) for g in gradients])
+    largest, length = numbers(top, xp.linalg.norm(lengths))
+    return largest * length if largest and math.isfinite(largest) else largest
 
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinyres.backend import kernels_for, namespace
 from tinyres.nn.convert import as_array, fill_like
+from tinyres.optim.devices import check_devices
 from tinyres.tensor import Array, Tensor
 
 State = dict[str, Any]  # of one parameter: arrays and step counts by name; empty before its first step
@@ -58,12 +59,18 @@ class Optimizer:
             setattr(self, name, value)
 
     def step(self) -> None:
-        """Take one step with every parameter that has a gradient."""
+        """Take one step with every parameter that has a gradient.
+
+        Raises:
+            ValueError: a gradient of another shape than its parameter.
+            RuntimeError: a gradient, or what an earlier step has kept, on another device than its parameter.
+        """
         for i, (p, state) in enumerate(zip(self.params, self.state, strict=True)):
             if p.grad is None:
                 continue
             if p.grad.shape != p.shape:
                 raise ValueError(f"{type(self).__name__}: params[{i}] has shape {p.shape}, its .grad {p.grad.shape}")
+            check_devices(type(self).__name__, i, p, state)
             p.data = self.update(p.data, p.grad.data, state)
 
     def update(self, p: Array, g: Array, state: State) -> Array:

@@ -80,7 +80,7 @@ def test_adversarial_notices_a_game_in_which_both_pull_the_same_way(monkeypatch)
 def test_argmax_notices_a_net_that_does_learn(monkeypatch):
     train = own_argmax.train
     monkeypatch.setattr(own_argmax, "SEEDS", 2)
-    monkeypatch.setattr(own_argmax, "train", lambda seed, split, *, real: train(seed, split, real=True))
+    monkeypatch.setattr(own_argmax, "train", lambda seed, split, *, real, device: train(seed, split, real=True))
     assert failures(own_argmax) == ["its own argmax on noise: accuracy on real digits"]
 
 
@@ -160,8 +160,8 @@ def test_batch_norm_says_nan_where_the_training_loss_is_not_reached(monkeypatch)
 def test_batch_norm_demands_more_than_the_seeds_differ(monkeypatch):
     """Nets that train or not whatever their norm: no sign is left."""
     rates = iter([0.1, 0.01, 0.01, 0.1, 0.1] * 6)
-    monkeypatch.setattr(batch_norm, "largest_rate", lambda blocks, train, seed, *, norm: next(rates))
-    monkeypatch.setattr(batch_norm, "held_out", lambda few, test, seed, *, norm: (1.0, 0.5))
+    monkeypatch.setattr(batch_norm, "largest_rate", lambda blocks, train, seed, *, norm, device: next(rates))
+    monkeypatch.setattr(batch_norm, "held_out", lambda few, test, seed, *, norm, device: (1.0, 0.5))
     assert [name.split(",")[0] for name in failures(batch_norm)] == [
         "deepest net that trains",
         "log₁₀ of largest rate",
@@ -188,8 +188,8 @@ def test_the_densenet_claim_counts_by_hand():
 
 
 def test_batch_norm_notices_a_branch_without_it(monkeypatch):
-    monkeypatch.setattr(batch_norm, "largest_rate", lambda blocks, train, seed, *, norm: 1.0 if norm else 0.01)
-    monkeypatch.setattr(batch_norm, "held_out", lambda few, test, seed, *, norm: (1.0, 0.5))
+    monkeypatch.setattr(batch_norm, "largest_rate", lambda blocks, train, seed, *, norm, device: 1.0 if norm else 0.01)
+    monkeypatch.setattr(batch_norm, "held_out", lambda few, test, seed, *, norm, device: (1.0, 0.5))
     monkeypatch.setattr(batch_norm.e04, "layer", lambda x, w: (tr.relu(x) * batch_norm.e04.HE) @ w)
     assert failures(batch_norm) == [
         "BN: l times the branch's share in block l, mean",

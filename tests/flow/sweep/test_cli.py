@@ -31,7 +31,7 @@ def test_a_sweep_leaves_a_table_and_a_picture_and_is_not_run_again(capsys, tmp_p
     picture = (tmp_path / "sweep.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
 
-    monkeypatch.setattr(local, "attempt", lambda recipe: pytest.fail(f"ran again: {recipe}"))
+    monkeypatch.setattr(local, "attempt", lambda recipe, device: pytest.fail(f"ran again: {recipe}"))
     status, out, _ = run(capsys, *arguments)
     assert status == 0
     assert "4 of 4 points were finished before" in out
@@ -92,10 +92,10 @@ def test_a_sweep_stopped_and_then_killed_ends_in_the_table_of_one_never_stopped(
 def test_a_polite_kill_stops_as_ctrl_c_does(capsys, tmp_path, monkeypatch, table):
     attempt, before = local.attempt, signal.getsignal(signal.SIGTERM)
 
-    def interrupted(recipe):
+    def interrupted(recipe, device):
         if recipe.seed == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return attempt(recipe)
+        return attempt(recipe, device)
 
     monkeypatch.setattr(local, "attempt", interrupted)
     status, out, _ = run(capsys, *TINY, "--seed", 0, 1, 2, 3, "--out", tmp_path)
@@ -107,7 +107,7 @@ def test_a_polite_kill_stops_as_ctrl_c_does(capsys, tmp_path, monkeypatch, table
 
 def test_a_point_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatch, table):
     attempt = local.attempt
-    monkeypatch.setattr(local, "attempt", lambda r: "MemoryError: no room" if r.seed == 1 else attempt(r))
+    monkeypatch.setattr(local, "attempt", lambda r, d: "MemoryError: no room" if r.seed == 1 else attempt(r, d))
     status, out, _ = run(capsys, *TINY, "--seed", 0, 1, "--out", tmp_path)
     assert status == 1
     assert "failed: mlp, seed 1: MemoryError: no room" in out

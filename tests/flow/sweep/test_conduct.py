@@ -10,7 +10,7 @@ from tinyres.flow.sweep import Results, local, point
 
 def test_what_is_finished_never_runs_again(tiny, tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr(local, "attempt", lambda recipe: ran.append(recipe) or point.attempt(recipe))
+    monkeypatch.setattr(local, "attempt", lambda recipe, device: ran.append(recipe) or point.attempt(recipe, device))
     small, large = tiny({"seed": [0, 1]}), tiny({"depth": [3, 4], "seed": [0, 1]})
     ticks = []
     for recipes, new in ((small, small), (small, []), (large, large[2:]), (large, []), (small, [])):
@@ -38,10 +38,10 @@ def test_processes_find_what_one_process_finds_in_the_same_order(tiny, tmp_path,
 def test_a_point_that_cannot_be_run_spares_the_others(tiny, tmp_path, monkeypatch):
     recipes = tiny({"seed": [0, 1, 2]})
 
-    def fails(recipe):
+    def fails(recipe, device):
         if recipe.seed == 1:
             raise MemoryError("no room")
-        return measure(recipe)
+        return measure(recipe, device)
 
     measure = point.measure
     monkeypatch.setattr(point, "measure", fails)
@@ -53,7 +53,7 @@ def test_a_point_that_cannot_be_run_spares_the_others(tiny, tmp_path, monkeypatc
 DIES = """
 import os
 
-def attempt(recipe):
+def attempt(recipe, device):
     if recipe.seed == 1:
         os._exit(9)  # as the system would kill it
     return f"ran {recipe.seed}"

@@ -61,12 +61,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line may change."""
+    """What the command line may change.
+
+    device: where an experiment whose `devices` name it keeps its nets; all is drawn on the CPU and then moved.
+    """
 
     seed: int = 0
     depths: tuple[int, ...] = (8, 20, 56)
     archs: tuple[str, ...] = ("plain", "resnet")
     steps: int = 200
+    device: str = "cpu"
 
 
 Draw = Callable[[Any], None]  # draws into a matplotlib Figure
@@ -87,6 +91,7 @@ class Result:
 
 
 Tick = Callable[[], None]
+BOTH = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ class Experiment:
         run: measures, and gives laws with verdicts, tables and figures.
         seconds: about how long it takes on two cores.
         starred: one of the laws that come first and are quick to check together.
+        devices: where it can run. Those that train or run nets take `Options.device`; closed forms, toys of a few
+            numbers and what is NumPy's alone stay on the CPU.
     """
 
     name: str
@@ -112,3 +119,4 @@ class Experiment:
     run: Callable[[Options, Tick], Result]
     seconds: float
     starred: bool = False
+    devices: tuple[str, ...] = ("cpu",)

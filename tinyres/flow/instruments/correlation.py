@@ -54,7 +54,7 @@ def gradient_correlation(
     )
     if u.shape != y.shape[1:]:
         raise ValueError(f"gradient_correlation: grad_output has shape {u.shape}, one sample's output {y.shape[1:]}")
-    (gradient,) = tr.grad(y, values, np.broadcast_to(u, y.shape).astype(y.dtype))
+    (gradient,) = tr.grad(y, values, to_device(np.broadcast_to(u, y.shape).astype(y.dtype), y.device))
     rows = to_device(gradient.data, "cpu").reshape(samples, -1).astype("float64")
     gram = rows @ rows.T
     norms = np.sqrt(np.diag(gram))

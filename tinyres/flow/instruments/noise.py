@@ -9,7 +9,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.backend import to_device
+from tinyres.backend import namespace, to_device
 from tinyres.context import context
 from tinyres.data import Dataset
 from tinyres.flow.measurement import Measurement
@@ -95,12 +95,13 @@ def gradient_noise_scale(
 
 def _gradient(model: nn.Module, loss: Any, parameters: list[nn.Parameter], x: Array, target: Array) -> Array:
     with context(replaying=True, recording=True):
-        value = loss(model(tr.tensor(x)), target)
+        device = next((p.device for p in parameters), "cpu")
+        value = loss(model(tr.tensor(x).to(device)), to_device(target, device))
         if value.size != 1:
             raise ValueError(f"gradient_noise_scale: the loss must be one number, got shape {value.shape}; take a mean")
         found = tr.grad(value, parameters, allow_unused=True)
-    parts = [to_device(g.data, "cpu").ravel() for g in found if g is not None]
-    return np.concatenate(parts).astype("float64")
+    parts = [g.data.reshape(-1) for g in found if g is not None]
+    return to_device(namespace(*parts).concatenate(parts), "cpu").astype("float64")  # in one copy
 
 
 def _standard_error(values: Array) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd import Arrays, grad, walk
+from tinyres.backend import namespace, to_device
 from tinyres.context import context
 from tinyres.flow.measurement import Measurement
 from tinyres.flow.theory.path_lengths import tilted
@@ -134,8 +135,8 @@ def _check_routes(counted: tuple[Terms | None, ...]) -> None:
 def _stack(terms: Terms, target: Tensor, length: int) -> Array:
     """(length, entries): the coefficients as the rows of a matrix; a sum of many parts deserves float64."""
     rows = np.zeros((length, target.size))
-    for k, term in terms.items():
-        rows[k] = _host(term).ravel()
+    xp = namespace(*terms.values())
+    rows[list(terms)] = to_device(xp.stack([term.reshape(-1) for term in terms.values()]), "cpu")  # in one copy
     return rows
 
 
@@ -143,10 +144,6 @@ def _norm(vector: Array) -> float:
     """|vector|, where squares would overflow or vanish, too: gradients explode here."""
     peak = float(np.abs(vector).max(initial=0))
     return peak * float(np.linalg.norm(vector / peak)) if peak else 0.0
-
-
-def _host(array: Any) -> Array:
-    return np.asarray(array.get() if hasattr(array, "get") else array)  # CuPy arrays come by `get` only
 
 
 def _draw(figure: Any, found: Measurement) -> None:

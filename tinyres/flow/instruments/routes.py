@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tinyres import nn
-from tinyres.flow.instruments.statistics import dot, size
+from tinyres.flow.instruments.statistics import dot, sizes
 from tinyres.node import Node
 
 
@@ -85,8 +85,9 @@ def is_parameter(node: Node) -> bool:
 
 
 def _measure(parts: dict[str, Any]) -> Meeting:
-    skip, branch = size(parts["skip"]), size(parts["branch"])
-    gate = size(parts["gate"]) if "gate" in parts else 0.0
+    names = [name for name in ("skip", "branch", "gate") if name in parts]
+    skip, branch, *rest = sizes([parts[name] for name in names])
+    gate = rest[0] if rest else 0.0
     if not skip * branch:  # at least one is 0, or their product is too small for a float
         return Meeting(skip, branch, gate, math.nan)
     return Meeting(skip, branch, gate, dot(parts["skip"], parts["branch"]) / (skip * branch))

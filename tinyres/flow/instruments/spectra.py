@@ -79,7 +79,7 @@ def jacobian_spectrum(
         k = min(k, rank)
         values, error = _largest(jacobian, k, power_iterations, generator)
         signs = generator.choice([-1.0, 1.0], (samples, jacobian.shape[0]))
-        squares = np.array([row @ row for row in map(jacobian.transposed, signs)])
+        squares = np.array([row @ row for row in jacobian.transposed(signs)])
         found = {"singular_values": values, "error": error, "frobenius_square": squares.mean()}
         found["frobenius_error"] = squares.std(ddof=1) / np.sqrt(samples)
         columns = min(k + _OVERSAMPLING, rank)
@@ -124,6 +124,7 @@ class _Jacobian:
     """J as a linear operator on vectors, from one forward pass.
 
     u^T J is a backward pass. It is linear in u, so its own derivative, applied to v, is J v: a backward pass as well.
+    Vectors come as the rows of a matrix, which goes to the device, and its result back, in one copy.
     """
 
     def __init__(self, function: Callable[[Any], Any], x: Any) -> None:
@@ -137,47 +138,43 @@ class _Jacobian:
         self._back = found[0]
         self.shape = self._y.size, self._x.size
 
-    def transposed(self, u: Array) -> Array:
-        """u^T J: (outputs,) -> (inputs,)."""
-        return _vector(tr.grad(self._y, self._x, _shaped(u, self._y), retain_graph=True)[0])
+    def transposed(self, us: Array) -> Array:
+        """u^T J of each row: (k, outputs) -> (k, inputs)."""
+        return _each(self._y, self._x, us)
 
-    def times(self, v: Array) -> Array:
-        """J v: (inputs,) -> (outputs,)."""
+    def times(self, vs: Array) -> Array:
+        """J v of each row: (k, inputs) -> (k, outputs)."""
         if self._back.node is None:  # J is 0 wherever it is defined
-            return np.zeros(self.shape[0])
-        return _vector(tr.grad(self._back, self._u, _shaped(v, self._back), retain_graph=True)[0])
+            return np.zeros((len(vs), self.shape[0]))
+        return _each(self._back, self._u, vs)
 
     def explicit(self) -> Array:
         """(outputs, inputs), by rows or by columns, whichever are fewer."""
         outputs, inputs = self.shape
         if outputs <= inputs:
-            return np.array([self.transposed(e) for e in np.eye(outputs)]).reshape(self.shape)
-        return np.array([self.times(e) for e in np.eye(inputs)]).reshape(inputs, outputs).T
+            return self.transposed(np.eye(outputs))
+        return self.times(np.eye(inputs)).T
 
 
 def _largest(jacobian: _Jacobian, k: int, iterations: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """The k largest singular values, and for each how far off the nearest true one may be."""
     columns = min(k + _OVERSAMPLING, *jacobian.shape)
-    basis = _orthonormal([jacobian.times(v) for v in rng.standard_normal((columns, jacobian.shape[1]))])
+    basis = _orthonormal(jacobian.times(rng.standard_normal((columns, jacobian.shape[1]))))
     for _ in range(iterations):
-        basis = _orthonormal([jacobian.transposed(u) for u in basis])  # (columns, inputs)
-        basis = _orthonormal([jacobian.times(v) for v in basis])  # (columns, outputs)
-    small = np.array([jacobian.transposed(u) for u in basis])  # (columns, inputs): Q^T J
+        basis = _orthonormal(jacobian.transposed(basis))  # (columns, inputs)
+        basis = _orthonormal(jacobian.times(basis))  # (columns, outputs)
+    small = jacobian.transposed(basis)  # (columns, inputs): Q^T J
     if not np.isfinite(small).all():
         return np.full(k, np.nan), np.full(k, np.nan)
     left, values, right = np.linalg.svd(small, full_matrices=False)
     # J^T u = s v holds exactly, so all that (u, v) / sqrt 2 lacks of an eigenvector of the symmetric [[0, J], [J^T, 0]]
     # is J v - s u, and an eigenvalue, which is a true singular value, lies as near to s as |J v - s u| / sqrt 2.
-    found = [
-        np.linalg.norm(jacobian.times(v) - s * (u @ basis))
-        for u, s, v in zip(left.T[:k], values[:k], right[:k], strict=True)
-    ]
-    return values[:k], np.array(found) / np.sqrt(2)
+    missing = jacobian.times(right[:k]) - values[:k, None] * (left.T[:k] @ basis)  # (k, outputs)
+    return values[:k], np.linalg.norm(missing, axis=1) / np.sqrt(2)
 
 
-def _orthonormal(rows: list[Array]) -> Array:
-    whole = np.array(rows)
-    return np.linalg.qr(whole.T)[0].T if np.isfinite(whole).all() else whole
+def _orthonormal(rows: Array) -> Array:
+    return np.linalg.qr(rows.T)[0].T if np.isfinite(rows).all() else rows
 
 
 def _svd(matrix: Array) -> Array:
@@ -186,12 +183,13 @@ def _svd(matrix: Array) -> Array:
     return np.linalg.svd(matrix, compute_uv=False)
 
 
-def _vector(found: Tensor) -> Array:
-    return to_device(found.data, "cpu").ravel().astype("float64")
-
-
-def _shaped(vector: Array, like: Tensor) -> Array:
-    return namespace(like.data).asarray(vector.reshape(like.shape).astype(like.dtype))
+def _each(output: Tensor, input: Tensor, rows: Array) -> Array:
+    """The gradient of <row, output> for each row: (k, outputs) -> (k, inputs), float64 on the host."""
+    if not len(rows):
+        return np.zeros((0, input.size))
+    cotangents = to_device(rows.astype(output.dtype), output.device)
+    found = [tr.grad(output, input, row.reshape(output.shape), retain_graph=True)[0].data for row in cotangents]
+    return to_device(namespace(*found).stack([g.reshape(-1) for g in found]), "cpu").astype("float64")
 
 
 def _draw(figure: Any, found: Measurement) -> None:

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from tinyres import nn
-from tinyres.flow.instruments.statistics import size
+from tinyres.backend import device_of
+from tinyres.flow.instruments.statistics import size, sizes
 from tinyres.node import Node
 from tinyres.tensor import raw
 
@@ -22,7 +23,7 @@ class Updates:
     def __init__(self, model: nn.Module) -> None:
         self._old: dict[str, tuple[nn.Parameter, Any]] = {n: (p, raw(p)) for n, p in model.named_parameters()}
         self._leaves = {p.node: name for name, (p, _) in self._old.items() if p.node is not None}
-        self.before = {name: size(old) for name, (_, old) in self._old.items()}
+        self.before = dict(zip(self._old, sizes([old for _, old in self._old.values()]), strict=True))
         self.gradient: dict[str, float] = {}
         self._settled: dict[str, float] | None = None
 
@@ -31,15 +32,19 @@ class Updates:
             self.gradient[self._leaves[node]] = size(total)
 
     def update_ratios(self) -> dict[str, float]:
-        """|new - old| / |old| by parameter; NaN where nothing has replaced the old array, or where it was 0."""
+        """|new - old| / |old| by parameter; NaN where nothing has replaced the old array, or where it was 0.
+
+        Moving a model to another device is no update.
+        """
         if self._settled is not None:
             return self._settled
-        return {
-            name: _ratio(size(raw(p) - old), self.before[name])
-            if raw(p) is not old and p.shape == old.shape
-            else math.nan
+        changed = {
+            name: raw(p) - old
             for name, (p, old) in self._old.items()
+            if raw(p) is not old and p.shape == old.shape and p.device == device_of(old)
         }
+        found = dict(zip(changed, sizes(list(changed.values())), strict=True))
+        return {name: _ratio(found.get(name, math.nan), self.before[name]) for name in self._old}
 
     def settle(self) -> None:
         """The step is over: keep the ratios, let go of the old weights."""

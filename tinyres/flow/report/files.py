@@ -41,7 +41,13 @@ def save(experiment: Experiment, result: Result, options: Options, seconds: floa
         "tables": [{"title": t.title, "columns": t.columns, "rows": t.rows, "note": t.note} for t in result.tables],
         "figures": [picture.name for picture in pictures],
         "data": result.data,
-        "options": {"seed": options.seed, "depths": options.depths, "archs": options.archs, "steps": options.steps},
+        "options": {
+            "seed": options.seed,
+            "depths": options.depths,
+            "archs": options.archs,
+            "steps": options.steps,
+            "device": options.device,
+        },
         "versions": versions(),
         "seconds": round(seconds, 2),
     }

@@ -23,13 +23,14 @@ class ClusterError(RuntimeError):
     """The cluster does not answer, or no longer."""
 
 
-def dask(address: str, patience: float = 8.0) -> Execute:
+def dask(address: str, patience: float = 8.0, device: str = "cpu") -> Execute:
     """On the workers of the scheduler at `address`, "tcp://host:port", each with tinyres installed.
 
     Dask gives the points of a worker that died to another; a point on which several died failed.
 
     Args:
         patience: seconds to wait for the scheduler, and for a first worker.
+        device: where each worker computes; a worker that cannot fails the point, in a sentence.
 
     Raises:
         ValueError: the address is none.
@@ -46,7 +47,7 @@ def dask(address: str, patience: float = 8.0) -> Execute:
     def execute(recipes: Sequence[Recipe]) -> Generator[Outcome]:
         if recipes:
             with _quiet(), _client(address, patience) as client:
-                yield from _run(client, address, recipes)
+                yield from _run(client, address, recipes, device)
 
     return execute
 
@@ -73,11 +74,11 @@ def _client(address: str, patience: float) -> Iterator[Any]:
         client.close(timeout=2)
 
 
-def _run(client: Any, address: str, recipes: Sequence[Recipe]) -> Generator[Outcome]:
+def _run(client: Any, address: str, recipes: Sequence[Recipe], device: str) -> Generator[Outcome]:
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     flying = {}
     for recipe in recipes:
-        future = client.submit(attempt, recipe, key=f"tinyres-sweep-{key(recipe)}", pure=True)
+        future = client.submit(attempt, recipe, device, key=f"tinyres-sweep-{device}-{key(recipe)}", pure=True)
         flying[future.key] = recipe, future
         future.add_done_callback(done.put)
     while flying:

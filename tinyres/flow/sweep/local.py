@@ -22,14 +22,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def here(recipes: Sequence[Recipe]) -> Generator[Outcome]:
+def here(recipes: Sequence[Recipe], device: str = "cpu") -> Generator[Outcome]:
     """One after the other, in this process."""
     for recipe in recipes:
-        yield recipe, attempt(recipe)
+        yield recipe, attempt(recipe, device)
 
 
-def processes(jobs: int) -> Execute:
-    """`jobs` points at a time, each in a process of its own with one thread.
+def processes(jobs: int, device: str = "cpu") -> Execute:
+    """`jobs` points at a time, each in a process of its own with one thread; on "cuda" they share the GPU.
 
     A process that dies (killed for its memory, say) breaks the pool, and takes along whatever ran beside it: the other
     points go on in a fresh pool, and at the end the suspects are run once more, one at a time. What dies again failed.
@@ -39,15 +39,15 @@ def processes(jobs: int) -> Execute:
     def execute(recipes: Sequence[Recipe]) -> Generator[Outcome]:
         waiting, suspects = deque(recipes), []
         while waiting:
-            suspects += yield from _pool(waiting, jobs)
+            suspects += yield from _pool(waiting, jobs, device)
         for recipe in suspects:
-            if (yield from _pool(deque([recipe]), 1)):
+            if (yield from _pool(deque([recipe]), 1, device)):
                 yield recipe, "its process died twice: killed, perhaps for its memory"
 
     return execute
 
 
-def _pool(waiting: deque[Recipe], jobs: int) -> Generator[Outcome, None, list[Recipe]]:
+def _pool(waiting: deque[Recipe], jobs: int, device: str) -> Generator[Outcome, None, list[Recipe]]:
     """Run what waits until it is done, or until the pool breaks; returns what was in flight then."""
     # Spawned, since OpenMP does not survive a fork. The pipe is never written to: its end closes with this process.
     spawn = multiprocessing.get_context("spawn")
@@ -61,7 +61,7 @@ def _pool(waiting: deque[Recipe], jobs: int) -> Generator[Outcome, None, list[Re
             while waiting and not lost and len(flying) < jobs:
                 recipe = waiting.popleft()
                 try:
-                    flying[pool.submit(attempt, recipe)] = recipe
+                    flying[pool.submit(attempt, recipe, device)] = recipe
                 except BrokenProcessPool:
                     lost.append(recipe)
             for future in wait(flying, return_when=FIRST_COMPLETED).done:

@@ -44,15 +44,18 @@ class Finding:
     seconds: float
 
 
-def measure(recipe: Recipe) -> Finding:
+def measure(recipe: Recipe, device: str = "cpu") -> Finding:
     """Train and measure, on one thread: the same recipe gives the same figures bit for bit, wherever it runs.
 
+    On the device "cuda" it starts from the same numbers, and its sums round differently.
+
     Raises:
+        RuntimeError: this machine cannot compute on `device`.
         ValueError, ImportError, OSError: see `training.prepare`.
     """
     began = time.perf_counter()
     with _one_thread(), np.errstate(all="ignore"):  # a point that overflows is told by its status
-        run = prepare(recipe)
+        run = prepare(recipe, device=device)
         recording = record(run.model, every=run.total)  # step 0 only
         status, train_loss, test_loss, accuracy = _train(run, recording)
     first, last = (float(norm) for norm in recording.gradient_norms()[[0, -1]])
@@ -64,10 +67,10 @@ def measure(recipe: Recipe) -> Finding:
     )  # fmt: skip
 
 
-def attempt(recipe: Recipe) -> Finding | str:
+def attempt(recipe: Recipe, device: str = "cpu") -> Finding | str:
     """`measure`, with an exception as a sentence: it has to travel between processes, and to spare the other points."""
     try:
-        return measure(recipe)
+        return measure(recipe, device)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 

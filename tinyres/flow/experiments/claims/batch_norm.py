@@ -7,13 +7,14 @@ rates train at all. Whether it narrows the gap to the test set at equal training
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import tinyres as tr
 from tinyres import data, nn, optim
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.flow.experiments.laws import e04_batch_norm as e04
 from tinyres.nn import init
 
@@ -56,10 +57,11 @@ def losses(
 ) -> list[float]:
     """Training losses, step by step; it stops at a loss below `until`, and where the loss has exploded."""
     optimizer = optim.SGD(model.parameters(), lr=rate, momentum=MOMENTUM)
-    criterion, found = nn.CrossEntropyLoss(), []
+    criterion, found, device = nn.CrossEntropyLoss(), [], next(model.parameters()).device
     for _ in range(steps):
         chosen = rng.integers(len(train), size=BATCH) if len(train) > FEW else np.arange(len(train))
-        loss = criterion(model(tr.tensor(train.inputs[chosen])), tr.tensor(train.targets[chosen]))
+        x, target = (tr.tensor(part[chosen]).to(device) for part in (train.inputs, train.targets))
+        loss = criterion(model(x), target)
         found.append(loss.item())
         if not found[-1] < 10 * (1 + found[0]) or found[-1] < until:  # NaN is not below anything
             break
@@ -69,30 +71,32 @@ def losses(
     return found
 
 
-def largest_rate(blocks: int, train: data.Dataset, seed: tuple[int, int], *, norm: bool) -> float:
+def largest_rate(blocks: int, train: data.Dataset, seed: tuple[int, int], *, norm: bool, device: str = "cpu") -> float:
     """The largest of RATES with which the net trains; 0 if none does."""
     with np.errstate(all="ignore"):  # exploding is one of the outcomes
         for rate in RATES:
             rng = np.random.default_rng(seed)
-            found = losses(net(blocks, rng, norm=norm), train, rate, STEPS, rng)
+            found = losses(net(blocks, rng, norm=norm).to(device), train, rate, STEPS, rng)
             if len(found) == STEPS and np.mean(found[-10:]) < TRAINS:
                 return rate
     return 0.0
 
 
-def held_out(few: data.Dataset, test: data.Dataset, seed: tuple[int, int], *, norm: bool) -> tuple[float, float]:
+def held_out(
+    few: data.Dataset, test: data.Dataset, seed: tuple[int, int], *, norm: bool, device: str = "cpu"
+) -> tuple[float, float]:
     """Loss and accuracy on test digits of a net of 4 blocks, stopped when its training loss reaches MATCHED.
 
     NaN if it does not in AT_MOST steps.
     """
     rng = np.random.default_rng(seed)
-    model = net(4, rng, norm=norm)
+    model = net(4, rng, norm=norm).to(device)
     if not losses(model, few, 0.01, AT_MOST, rng, MATCHED)[-1] < MATCHED:
         return math.nan, math.nan
     model.eval()
     with tr.no_grad():
-        logits = model(tr.tensor(test.inputs))
-        loss = nn.CrossEntropyLoss()(logits, tr.tensor(test.targets)).item()
+        logits = model(tr.tensor(test.inputs).to(device))
+        loss = nn.CrossEntropyLoss()(logits, tr.tensor(test.targets).to(device)).item()
     return loss, float((logits.numpy().argmax(axis=1) == test.targets).mean())
 
 
@@ -107,12 +111,14 @@ def run(options: Options, tick: Tick) -> Result:
     rates: dict[bool, Any] = {norm: np.zeros((RATE_SEEDS, len(BLOCKS))) for norm in (True, False)}
     for k, blocks in enumerate(BLOCKS):
         for norm, found in rates.items():
-            found[:, k] = [largest_rate(blocks, split.train, (options.seed, s), norm=norm) for s in range(RATE_SEEDS)]
+            trains = partial(largest_rate, blocks, split.train, norm=norm, device=options.device)
+            found[:, k] = [trains((options.seed, s)) for s in range(RATE_SEEDS)]
             tick()
     gaps: dict[bool, Any] = {}
     for norm in (True, False):
         seeds = [(options.seed, k) for k in range(GAP_SEEDS)]
-        gaps[norm] = np.array([held_out(split.train[:FEW], split.test, seed, norm=norm) for seed in seeds])
+        gap = partial(held_out, split.train[:FEW], split.test, norm=norm, device=options.device)
+        gaps[norm] = np.array([gap(seed) for seed in seeds])
         tick()
     block = np.arange(1, DEPTH + 1)
     deeper = deepest(rates[True]) - deepest(rates[False])
@@ -208,4 +214,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: 2 + 2 * len(BLOCKS) + 2,
     run=run,
     seconds=14,
+    devices=BOTH,
 )

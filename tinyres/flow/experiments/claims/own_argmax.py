@@ -11,16 +11,16 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, models, nn, optim
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Tick
 
 SEEDS, STEPS, BATCH, RATE = 10, 150, 64, 0.1
 SOURCE = "by experiment; chance is one in ten classes"
 
 
-def train(seed: tuple[int, int], split: data.Split, *, real: bool) -> tuple[list[float], float]:
+def train(seed: tuple[int, int], split: data.Split, *, real: bool, device: str = "cpu") -> tuple[list[float], float]:
     """Losses of each step and accuracy on real digits: trained on digits and labels, or on noise and its own argmax."""
     rng = np.random.default_rng(seed)
-    model = models.mlp(4, 32, in_channels=1, rng=rng)
+    model = models.mlp(4, 32, in_channels=1, rng=rng).to(device)
     optimizer = optim.SGD(model.parameters(), lr=RATE, momentum=0.9)
     measure = nn.CrossEntropyLoss()
     losses = []
@@ -28,17 +28,17 @@ def train(seed: tuple[int, int], split: data.Split, *, real: bool) -> tuple[list
         if real:
             chosen = rng.integers(len(split.train), size=BATCH)
             x, target = split.train.inputs[chosen], split.train.targets[chosen]
-            logits = model(tr.tensor(x))
+            logits, target = model(tr.tensor(x).to(device)), tr.tensor(target).to(device)
         else:
-            logits = model(tr.tensor(rng.random((BATCH, 1, 8, 8), dtype=np.float32)))
-            target = logits.numpy().argmax(axis=1)
-        loss = measure(logits, tr.tensor(target))
+            logits = model(tr.tensor(rng.random((BATCH, 1, 8, 8), dtype=np.float32)).to(device))
+            target = tr.argmax(logits, 1)
+        loss = measure(logits, target)
         model.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     with tr.no_grad():
-        answers = model(tr.tensor(split.test.inputs)).numpy().argmax(axis=1)
+        answers = model(tr.tensor(split.test.inputs).to(device)).numpy().argmax(axis=1)
     return losses, float((answers == split.test.targets).mean())
 
 
@@ -49,7 +49,7 @@ def run(options: Options, tick: Tick) -> Result:
     scores: dict[bool, list[float]] = {False: [], True: []}
     for seed in range(SEEDS):
         for real in (False, True):
-            curve, score = train((options.seed, seed), split, real=real)
+            curve, score = train((options.seed, seed), split, real=real, device=options.device)
             losses[real].append(curve)
             scores[real].append(score)
             tick()
@@ -112,4 +112,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: 2 * SEEDS,
     run=run,
     seconds=3,
+    devices=BOTH,
 )

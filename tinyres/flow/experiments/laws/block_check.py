@@ -8,7 +8,8 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, models
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.backend import to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Tick
 from tinyres.ops.losses import cross_entropy
 
 STEP = 1e-6
@@ -18,8 +19,9 @@ def run(options: Options, tick: Tick) -> Result:
     """d loss along a random direction of each parameter of a block: by reverse mode, and by (f(+h) - f(-h)) / 2h."""
     train, _ = data.digits(seed=options.seed, dtype="float64")
     rng = np.random.default_rng(options.seed)
-    model = models.resnet(8, width=8, in_channels=1, rng=rng).to("float64")
-    x, labels = tr.tensor(train.inputs[:32]), train.targets[:32]
+    model = models.resnet(8, width=8, in_channels=1, rng=rng)
+    model = model.to("float64").to(options.device)
+    x, labels = (tr.tensor(part[:32]).to(options.device) for part in (train.inputs, train.targets))
     block = model.blocks[1]  # where the image is halved and the channels doubled, so that its shortcut works, too
 
     def loss() -> Any:
@@ -29,14 +31,14 @@ def run(options: Options, tick: Tick) -> Result:
     gradients = tr.grad(loss(), parameters.values())
     laws = []
     for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-        centre = parameter.data
+        centre = parameter.numpy()
         direction = rng.standard_normal(centre.shape) * (np.abs(centre).mean() or 1.0)  # zeros move by about one
         ends = []
         for sign in (1, -1):
-            parameter.data = centre + sign * STEP * direction
+            parameter.data = to_device(centre + sign * STEP * direction, options.device)
             with tr.no_grad():
                 ends.append(loss().item())
-        parameter.data = centre
+        parameter.data = to_device(centre, options.device)
         difference = (ends[0] - ends[1]) / (2 * STEP)
         slope = float((gradient.numpy() * direction).sum())
         tolerance = 1e-6 * abs(difference)
@@ -53,4 +55,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: 6,
     run=run,
     seconds=1,
+    devices=BOTH,
 )

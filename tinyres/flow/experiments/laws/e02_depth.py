@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
+from tinyres.backend import device_of, to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
 from tinyres.flow.theory import mean_field
 
 WIDTH, DEPTH, BATCH, SEEDS = 512, 40, 8, 5
@@ -67,10 +68,12 @@ def forward(setting: Setting, weights: list[Any], rng: np.random.Generator) -> l
     """The pre-activations (BATCH, n) of layers 0, 1, ..., L of one random net."""
     width = weights[0].shape[0]
     x = rng.standard_normal((BATCH, width))
-    h = tr.tensor(x * np.sqrt(setting.q / (x * x).mean(axis=1, keepdims=True)), requires_grad=True)
+    device = device_of(weights[0])
+    x = to_device(x * np.sqrt(setting.q / (x * x).mean(axis=1, keepdims=True)), device)
+    h = tr.tensor(x, requires_grad=True)
     layers = [h]
     for w in weights:
-        bias = np.sqrt(setting.s_b2) * rng.standard_normal(width)
+        bias = to_device(np.sqrt(setting.s_b2) * rng.standard_normal(width), device)
         h = (setting.activation(h) @ w) * np.sqrt(setting.s_w2 / width) + bias
         layers.append(h)
     return layers
@@ -78,7 +81,8 @@ def forward(setting: Setting, weights: list[Any], rng: np.random.Generator) -> l
 
 def backward(layers: list[Any], rng: np.random.Generator) -> Any:
     """log(|g_l|^2 / |g_L|^2) at the layers l = L, L-1, ..., 0, for a random cotangent on top."""
-    gradients = tr.grad(layers[-1], layers, rng.standard_normal(layers[-1].shape))
+    top = to_device(rng.standard_normal(layers[-1].shape), layers[-1].device)
+    gradients = tr.grad(layers[-1], layers, top)
     squared = np.array([float((g.numpy() ** 2).sum()) for g in gradients[::-1]])
     return np.log(squared / squared[0])
 
@@ -94,7 +98,7 @@ def run(options: Options, tick: Tick) -> Result:
     variances: dict[str, list[Any]] = {setting.name: [] for setting in SETTINGS}
     for seed in range(SEEDS):
         draws = np.random.default_rng((options.seed, seed))
-        weights = [draws.standard_normal((WIDTH, WIDTH)) for _ in range(DEPTH)]
+        weights = [to_device(draws.standard_normal((WIDTH, WIDTH)), options.device) for _ in range(DEPTH)]
         for k, setting in enumerate(SETTINGS):  # the same matrices, scaled
             rng = np.random.default_rng((options.seed, seed, k))
             states = forward(setting, weights, rng)
@@ -195,4 +199,5 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=3,
     starred=True,
+    devices=BOTH,
 )

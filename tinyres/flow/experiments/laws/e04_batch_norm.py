@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
+from tinyres.backend import device_of, to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
 from tinyres.flow.theory import normalised
 
 WIDTH = BATCH = 256
@@ -27,7 +28,7 @@ DERIVED = "derived: variance and gradient of the blocks multiplied up; for the s
 
 def layer(x: Any, w: Any) -> Any:
     """relu(BN(x)) W, the statistics those of the batch: the gradient passes through them."""
-    return tr.batch_norm(x, weight=HE, relu=True) @ w
+    return tr.batch_norm(x, weight=to_device(HE, x.device), relu=True) @ w
 
 
 def plain(x: Any, w: Any) -> Any:
@@ -51,10 +52,11 @@ def log_ratios(block: Callable[[Any, Any], Any], weights: Any, rng: np.random.Ge
 
     The inputs have the given variance, and every sample a random cotangent of its own on top.
     """
-    states = [tr.tensor(np.sqrt(variance) * rng.standard_normal((BATCH, WIDTH)), requires_grad=True)]
+    x, device = np.sqrt(variance) * rng.standard_normal((BATCH, WIDTH)), device_of(weights)
+    states = [tr.tensor(to_device(x, device), requires_grad=True)]
     for w in weights:
         states.append(block(states[-1], w))
-    gradients = tr.grad(states[-1], states, rng.standard_normal((BATCH, WIDTH)))
+    gradients = tr.grad(states[-1], states, to_device(rng.standard_normal((BATCH, WIDTH)), device))
     logs = np.log([(g.numpy() ** 2).sum() for g in gradients])  # no BLAS dot: its threads would wait for ours
     return logs[0] - logs
 
@@ -65,8 +67,8 @@ def run(options: Options, tick: Tick) -> Result:
     memory = np.empty((DEEP, 2, WIDTH, WIDTH))  # 57 MB that every seed fills again
     for seed in range(SEEDS):
         rng = np.random.default_rng((options.seed, seed))
-        weights = memory[: DEPTH if seed else DEEP]
-        rng.standard_normal(out=weights)
+        drawn = memory[: DEPTH if seed else DEEP]
+        weights = to_device(rng.standard_normal(out=drawn), options.device)
         blocks = {f"{layers}": partial(residual, layers=layers) for layers in (1, 2)}
         for case, block in blocks.items():
             logs.setdefault(case, []).append(log_ratios(block, weights[:DEPTH], rng))
@@ -181,4 +183,5 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=4,
     starred=True,
+    devices=BOTH,
 )

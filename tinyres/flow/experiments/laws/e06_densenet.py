@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick, shown
+from tinyres.backend import to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Tick, shown
 from tinyres.flow.theory import dense
 
 K0, K, DEPTH = 32, 12, 20
@@ -23,7 +24,7 @@ SOURCE = "derived: a He layer keeps the squared gradient; the architecture is th
 def he_layer(x: Any, features: int, rng: np.random.Generator) -> Any:
     """relu(x) W, W ~ N(0, 2/m) and another one for every net: (nets, 1, m) -> (nets, 1, features)."""
     nets, _, m = x.shape
-    return tr.relu(x) @ rng.standard_normal((nets, m, features)) * np.sqrt(2 / m)
+    return tr.relu(x) @ to_device(rng.standard_normal((nets, m, features)), x.device) * np.sqrt(2 / m)
 
 
 def concatenated(x: Any, rng: np.random.Generator) -> Any:
@@ -42,12 +43,12 @@ WAYS: dict[str, tuple[Callable[[Any, np.random.Generator], Any], Any]] = {
 }
 
 
-def ratios(step: Callable[[Any, np.random.Generator], Any], rng: np.random.Generator) -> Any:
+def ratios(step: Callable[[Any, np.random.Generator], Any], rng: np.random.Generator, device: str = "cpu") -> Any:
     """Squared gradient per feature at the input over that at layer l = 0 ... DEPTH: (CHUNK, DEPTH + 1)."""
-    states = [tr.tensor(rng.standard_normal((CHUNK, 1, K0)), requires_grad=True)]
+    states = [tr.tensor(to_device(rng.standard_normal((CHUNK, 1, K0)), device), requires_grad=True)]
     for _ in range(DEPTH):
         states.append(step(states[-1], rng))
-    gradients = tr.grad(states[-1], states, rng.standard_normal(states[-1].shape))
+    gradients = tr.grad(states[-1], states, to_device(rng.standard_normal(states[-1].shape), device))
     per_feature = np.stack([(g.numpy() ** 2).mean(axis=(1, 2)) for g in gradients], axis=1)  # (CHUNK, DEPTH + 1)
     return per_feature[:, :1] / per_feature
 
@@ -58,7 +59,7 @@ def run(options: Options, tick: Tick) -> Result:
     for k, (way, (step, _)) in enumerate(WAYS.items()):
         chunks = []
         for chunk in range(NETS // CHUNK):
-            chunks.append(ratios(step, np.random.default_rng((options.seed, chunk, k))))
+            chunks.append(ratios(step, np.random.default_rng((options.seed, chunk, k)), options.device))
             tick()
         found[way] = np.concatenate(chunks)  # (NETS, DEPTH + 1)
     last = {way: ratio[:, -1] for way, ratio in found.items()}
@@ -114,4 +115,5 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=1.5,
     starred=True,
+    devices=BOTH,
 )

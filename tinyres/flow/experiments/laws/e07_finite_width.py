@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.backend import to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Tick
 from tinyres.flow.theory import finite_width
 
 NETS = 8192
@@ -40,7 +41,7 @@ def layer(h: Any, signs: Any, w: Any, kind: str) -> Any:
     return ((tr.relu(h) if kind == "ReLU" else h) * signs) @ w
 
 
-def squared_gradients(setting: Setting, rng: np.random.Generator) -> Any:
+def squared_gradients(setting: Setting, rng: np.random.Generator, device: str = "cpu") -> Any:
     """|J^T u|² of a group of n nets: (n,). In net i, u is the unit vector along coordinate i.
 
     To draw every matrix of every net, half a billion numbers and more, would take too long. A group shares the Gaussian
@@ -49,12 +50,12 @@ def squared_gradients(setting: Setting, rng: np.random.Generator) -> Any:
     """
     n = setting.width
     scale = np.sqrt(finite_width.GAIN[setting.kind] / n)
-    signs = rng.choice([-scale, scale], (n, n))  # (net, unit)
-    x = tr.tensor(rng.standard_normal((n, n)), requires_grad=True)  # (net, unit)
+    signs = to_device(rng.choice([-scale, scale], (n, n)), device)  # (net, unit)
+    x = tr.tensor(to_device(rng.standard_normal((n, n)), device), requires_grad=True)  # (net, unit)
     h = x
-    for w in rng.standard_normal((setting.depth, n, n)):
+    for w in to_device(rng.standard_normal((setting.depth, n, n)), device):
         h = layer(h, signs, w, setting.kind)
-    (g,) = tr.grad(h, x, np.eye(n))
+    (g,) = tr.grad(h, x, to_device(np.eye(n), device))
     return (g.numpy() ** 2).sum(axis=1)
 
 
@@ -64,7 +65,7 @@ def run(options: Options, tick: Tick) -> Result:
     for k, setting in enumerate(SETTINGS):
         groups = []
         for group in range(NETS // setting.width):
-            groups.append(squared_gradients(setting, np.random.default_rng((options.seed, group, k))))
+            groups.append(squared_gradients(setting, np.random.default_rng((options.seed, group, k)), options.device))
             tick()
         found[setting] = np.array(groups)  # (groups, nets)
         laws += laws_of(setting, found[setting])
@@ -122,4 +123,5 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=1.5,
     starred=True,
+    devices=BOTH,
 )

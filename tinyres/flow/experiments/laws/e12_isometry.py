@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.backend import to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Tick
 from tinyres.flow.theory import isometry
 from tinyres.nn import init
 
@@ -34,11 +35,12 @@ def weights(orthogonal: bool, rng: np.random.Generator) -> list[Any]:
 
 def jacobian(layers: list[Any], active: float, rng: np.random.Generator) -> Any:
     """d h_L / d h_0 at a random input; ReLU is scaled by sqrt(2), for half of the units are off."""
-    x = tr.tensor(np.tile(rng.standard_normal(WIDTH), (WIDTH, 1)), requires_grad=True)
+    device = layers[0].device
+    x = tr.tensor(to_device(np.tile(rng.standard_normal(WIDTH), (WIDTH, 1)), device), requires_grad=True)
     h = x  # the same input in every row: one reverse pass with the identity on top gives every row of J
     for w in layers:
         h = tr.relu(h @ w) * np.sqrt(2) if active < 1 else h @ w
-    return tr.grad(h, x, np.eye(WIDTH))[0].numpy()
+    return tr.grad(h, x, to_device(np.eye(WIDTH), device))[0].numpy()
 
 
 def singular_values(j: Any) -> Any:
@@ -56,7 +58,8 @@ def run(options: Options, tick: Tick) -> Result:
     nets: dict[tuple[int, float, bool], list[Any]] = {(d, a, o): [] for d in DEPTHS for a, o in CASES}
     for seed in range(SEEDS):
         for orthogonal in (False, True):
-            layers = weights(orthogonal, np.random.default_rng((options.seed, seed)))
+            drawn = weights(orthogonal, np.random.default_rng((options.seed, seed)))
+            layers = [w.to(options.device) for w in drawn]
             for depth, active in (
                 (d, a) for d in DEPTHS for a in (1.0, 0.5)
             ):  # the shallower nets are parts of the deeper
@@ -110,4 +113,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: SEEDS,
     run=run,
     seconds=4,
+    devices=BOTH,
 )

@@ -13,7 +13,8 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.backend import to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.flow.instruments.paths import paths
 from tinyres.flow.measurement import Measurement
 from tinyres.flow.theory import normalised, path_lengths
@@ -39,15 +40,15 @@ def net(layers: int, rng: np.random.Generator) -> nn.Module:
     return nn.Sequential(*(nn.Residual(branch()) for _ in range(BLOCKS))).to("float64").requires_grad_(False)
 
 
-def measure(layers: int, seed: tuple[int, ...]) -> tuple[Measurement, float]:
+def measure(layers: int, seed: tuple[int, ...], device: str = "cpu") -> tuple[Measurement, float]:
     """The gradient at the input by path length, and how far the terms' sum is from the ordinary gradient, relatively.
 
     Training mode: the gradient passes through the batch's statistics. Every sample has a random cotangent of its own.
     """
     rng = np.random.default_rng(seed)
-    model = net(layers, rng)
-    x = tr.tensor(rng.standard_normal((BATCH, WIDTH)), requires_grad=True)
-    g = rng.standard_normal((BATCH, WIDTH))
+    model = net(layers, rng).to(device)
+    x = tr.tensor(to_device(rng.standard_normal((BATCH, WIDTH)), device), requires_grad=True)
+    g = to_device(rng.standard_normal((BATCH, WIDTH)), device)
     y = model(x)
     found = paths(y, x, g, keep_terms=True)
     ordinary = tr.grad(y, x, g)[0].numpy()
@@ -62,7 +63,7 @@ def run(options: Options, tick: Tick) -> Result:
     squares = []  # sum of |term|² over |gradient|²: 1 if terms of different lengths are orthogonal
     for layers, found_shares in shares.items():
         for seed in range(SEEDS):
-            found, error = measure(layers, (options.seed, seed, layers))
+            found, error = measure(layers, (options.seed, seed, layers), options.device)
             found_shares.append(found["share"])
             squares.append(float((found["norm"] ** 2).sum() / found["gradient_norm"] ** 2))
             errors.append(error)
@@ -154,4 +155,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: 2 * SEEDS,
     run=run,
     seconds=16,
+    devices=BOTH,
 )

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 import tinyres as tr
 from tinyres import nn
 from tinyres.data import Dataset
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.flow.experiments.trained.e16_degradation import half_width
 from tinyres.gan.data import real_data
 from tinyres.gan.losses import LOSSES
@@ -41,9 +41,11 @@ ROUNDED = "share of fakes with log(1 - sigmoid(D)) = 0 in float32"
 Curves = dict[str, list[float]]  # loss: |gradient by G's weights| at each checkpoint; and ROUNDED
 
 
-def frozen(dataset: Dataset, seed: int, epochs: tuple[int, ...], tick: Tick) -> Iterator[nn.Module]:
+def frozen(
+    dataset: Dataset, seed: int, epochs: tuple[int, ...], tick: Tick, device: str = "cpu"
+) -> Iterator[nn.Module]:
     """The generator of one run after each number of epochs."""
-    trainer = prepare(replace(RECIPE, seed=seed), dataset)
+    trainer = prepare(replace(RECIPE, seed=seed), dataset, device=device)
     trainer.total = max(epochs) * len(trainer.loader)
     for record in trainer.steps():
         done, rest = divmod(record.step + 1, len(trainer.loader))
@@ -55,8 +57,8 @@ def frozen(dataset: Dataset, seed: int, epochs: tuple[int, ...], tick: Tick) -> 
 
 def retrain(generator: nn.Module, dataset: Dataset, seed: int, tick: Tick) -> Curves:
     """|gradient by G's weights| of each loss while a fresh discriminator learns against a G that stands still."""
-    steps = max(CHECKPOINTS) // AT_ONCE
-    trainer = prepare(replace(RECIPE, seed=seed, d_steps=AT_ONCE, steps=steps, lr_g=0.0), dataset)
+    steps, device = max(CHECKPOINTS) // AT_ONCE, next(generator.parameters()).device
+    trainer = prepare(replace(RECIPE, seed=seed, d_steps=AT_ONCE, steps=steps, lr_g=0.0), dataset, device=device)
     trainer.generator.load_state_dict(generator.state_dict())
     noise = trainer.fixed_noise(SAMPLES)
     found: Curves = {name: [] for name in (*NAMES, ROUNDED)}
@@ -70,11 +72,12 @@ def retrain(generator: nn.Module, dataset: Dataset, seed: int, tick: Tick) -> Cu
 
 def measure(generator: nn.Module, discriminator: nn.Module, noise: Array) -> dict[str, float]:
     """|gradient by G's weights| of each loss, in float64; and for how many fakes float32 rounds D to 0."""
+    device = next(generator.parameters()).device
     with tr.no_grad():
-        rounded = 1 - tr.sigmoid(discriminator(generator(tr.tensor(noise)))).numpy() == 1
+        rounded = 1 - tr.sigmoid(discriminator(generator(tr.tensor(noise).to(device)))).numpy() == 1
     g, d = (copy.deepcopy(player).to("float64") for player in (generator, discriminator))
     parameters = list(g.parameters())
-    logits = d(g(tr.tensor(noise.astype("float64"))))
+    logits = d(g(tr.tensor(noise.astype("float64")).to(device)))
     found = {ROUNDED: float(np.mean(rounded))}
     for name in NAMES:
         parts = tr.grad(LOSSES[name].generator(logits), parameters, retain_graph=True)
@@ -88,7 +91,7 @@ def run(options: Options, tick: Tick) -> Result:
     with threadpool_limits(1, user_api="blas"):  # products too small to share
         for seed in range(options.seed, options.seed + SEEDS):
             dataset = real_data("digits", seed)
-            for epochs, generator in zip(EPOCHS, frozen(dataset, seed, EPOCHS, tick), strict=True):
+            for epochs, generator in zip(EPOCHS, frozen(dataset, seed, EPOCHS, tick, options.device), strict=True):
                 # not the seed of the first discriminator, or the fresh one would begin where that began
                 found[epochs].append(retrain(generator, dataset, 1000 + seed, tick))
     rows = []
@@ -166,4 +169,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: SEEDS * (max(EPOCHS) + len(EPOCHS) * len(CHECKPOINTS)),
     run=run,
     seconds=70,
+    devices=BOTH,
 )

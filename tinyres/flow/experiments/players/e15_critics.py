@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 import tinyres as tr
 from tinyres import nn, optim
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
 from tinyres.flow.experiments.trained.e16_degradation import half_width
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import clip_weights_, gradient_penalty
@@ -54,13 +54,13 @@ def critic(rng: np.random.Generator) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def train(clip: float | None, rng: np.random.Generator, tick: Tick) -> nn.Sequential:
+def train(clip: float | None, rng: np.random.Generator, tick: Tick, device: str = "cpu") -> nn.Sequential:
     """A critic of the roll against its fakes, bounded by clipping its weights, or by the penalty on its slope."""
-    player = critic(rng)
+    player = critic(rng).to(device)
     optimizer = optim.Adam(player.parameters(), LR, BETAS)
     for _ in range(STEPS):
-        real, fake = swiss_roll(BATCH, rng), fakes(BATCH, rng)
-        loss = LOSSES["wasserstein"].discriminator(player(tr.tensor(real)), player(tr.tensor(fake)))
+        real, fake = (tr.tensor(x).to(device) for x in (swiss_roll(BATCH, rng), fakes(BATCH, rng)))
+        loss = LOSSES["wasserstein"].discriminator(player(real), player(fake))
         if clip is None:
             loss = loss + PENALTY_WEIGHT * gradient_penalty(player, real, fake, rng)
         optimizer.zero_grad()
@@ -101,7 +101,8 @@ def clipped_factor(c: float, n: int, active: float = 0.5) -> tuple[float, float]
 def measure(player: nn.Sequential, rng: np.random.Generator) -> Found:
     """In float64: what vanishes is to be seen."""
     real, fake = swiss_roll(PROBES, rng), fakes(PROBES, rng)
-    h: Any = tr.tensor(np.concatenate([real, fake]).astype("float64"))  # (2 PROBES, 2)
+    device = next(player.parameters()).device
+    h: Any = tr.tensor(np.concatenate([real, fake]).astype("float64")).to(device)  # (2 PROBES, 2)
     states = []
     for layer in player.to("float64"):
         h = layer(h)
@@ -121,7 +122,7 @@ def run(options: Options, tick: Tick) -> Result:
         for seed in range(SEEDS):
             for name, clip in METHODS.items():
                 rng = np.random.default_rng((options.seed, seed))
-                found[name].append(measure(train(clip, rng, tick), rng))
+                found[name].append(measure(train(clip, rng, tick, options.device), rng))
     rows = []
     for name, clip in METHODS.items():
         factors = [f.factor for f in found[name]]
@@ -196,4 +197,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: SEEDS * len(METHODS) * STEPS,
     run=run,
     seconds=20,
+    devices=BOTH,
 )

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 import tinyres as tr
 from tinyres import data, nn, optim
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.flow.experiments.trained.e16_degradation import half_width
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.metrics import ModeCoverage, mode_coverage
@@ -100,10 +100,10 @@ def net(inputs: int, outputs: int, slope: float, rngs: list[np.random.Generator]
     return nn.Sequential(*layers, Linears(inputs, outputs, 1.0, rngs))
 
 
-def trainer(method: Method, mixture: Mixture, seeds: range, base: int = 0) -> GANTrainer:
+def trainer(method: Method, mixture: Mixture, seeds: range, base: int = 0, device: str = "cpu") -> GANTrainer:
     """All seeds of a method side by side; each has its own weights, noise and real samples."""
     rngs = [np.random.default_rng((base, seed)) for seed in seeds]
-    generator, discriminator = net(LATENT, 2, 0.0, rngs), net(2, 1, 0.2, rngs)
+    generator, discriminator = net(LATENT, 2, 0.0, rngs).to(device), net(2, 1, 0.2, rngs).to(device)
     return GANTrainer(
         generator,
         discriminator,
@@ -127,7 +127,7 @@ def samples(trained: GANTrainer, seeds: int, rng: np.random.Generator) -> Array:
     noise = rng.standard_normal((seeds * SAMPLES, LATENT)).astype(np.float32)
     generator = trained.modules["average"]
     with tr.no_grad():
-        return generator(tr.tensor(noise)).numpy().reshape(seeds, SAMPLES, 2)
+        return generator(tr.tensor(noise).to(trained.device)).numpy().reshape(seeds, SAMPLES, 2)
 
 
 def run(options: Options, tick: Tick) -> Result:
@@ -137,7 +137,7 @@ def run(options: Options, tick: Tick) -> Result:
     with threadpool_limits(1, user_api="blas"):  # products too small to share
         for mixture in (RING, GRID):
             for method in METHODS:
-                trained = trainer(method, mixture, range(SEEDS), options.seed)
+                trained = trainer(method, mixture, range(SEEDS), options.seed, options.device)
                 for record in trained.steps():
                     if (record.step + 1) % TICK == 0:
                         tick()
@@ -222,4 +222,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: sum(steps // TICK for method in METHODS for steps in method.steps.values()),
     run=run,
     seconds=120,
+    devices=BOTH,
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, models, optim
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 
 SD = 0.25  # of the noise, where images go from 0 to 1
 WIDTHS = np.arange(0.2, 3.01, 0.05)  # standard deviations of the Gaussian filter, in pixels
@@ -53,7 +53,15 @@ def psnr(images: Array, clean: Array) -> float:
     return float(-10 * np.log10(np.mean(np.square(images - clean, dtype=np.float64))))
 
 
-def train(setting: Setting, draw: Callable[[], Array], *, residual: bool, seed: tuple[int, ...], tick: Tick) -> Denoise:
+def train(
+    setting: Setting,
+    draw: Callable[[], Array],
+    *,
+    residual: bool,
+    seed: tuple[int, ...],
+    tick: Tick,
+    device: str = "cpu",
+) -> Denoise:
     """A trained net as a function from noisy images to clean ones, (N, C, H, W) to the same.
 
     draw: a batch of clean images, (B, C, H, W). residual: the net gives the noise, which is subtracted; otherwise the
@@ -61,13 +69,13 @@ def train(setting: Setting, draw: Callable[[], Array], *, residual: bool, seed: 
     """
     rng = np.random.default_rng(seed)
     clean = draw()
-    model = models.dncnn(setting.depth, setting.width, in_channels=clean.shape[1], rng=rng)
+    model = models.dncnn(setting.depth, setting.width, in_channels=clean.shape[1], rng=rng).to(device)
     forward = model if residual else model.noise
     optimizer = optim.Adam(model.parameters(), lr=setting.rate)
     schedule = optim.CosineAnnealingLR(optimizer, setting.steps)
     for _ in range(setting.steps):
         model.zero_grad()
-        error = forward(tr.tensor(noisy(clean, rng))) - tr.tensor(clean)
+        error = forward(tr.tensor(noisy(clean, rng)).to(device)) - tr.tensor(clean).to(device)
         (error * error).mean().backward()
         optimizer.step()
         schedule.step()
@@ -77,7 +85,8 @@ def train(setting: Setting, draw: Callable[[], Array], *, residual: bool, seed: 
 
     def denoise(images: Array) -> Array:
         with tr.no_grad():
-            return np.concatenate([forward(tr.tensor(part)).numpy() for part in np.array_split(images, _parts(images))])
+            parts = np.array_split(images, _parts(images))
+            return np.concatenate([forward(tr.tensor(part).to(device)).numpy() for part in parts])
 
     return denoise
 
@@ -108,7 +117,13 @@ class Outcome:
 
 
 def compare(
-    setting: Setting, training: Array, test: Array, draw: Draw, seed: tuple[int, int, int], tick: Tick
+    setting: Setting,
+    training: Array,
+    test: Array,
+    draw: Draw,
+    seed: tuple[int, int, int],
+    tick: Tick,
+    device: str = "cpu",
 ) -> Outcome:
     """Both nets and the filter on the same noisy test images; all are fitted to the training images alone."""
     rng = np.random.default_rng(seed)
@@ -117,7 +132,7 @@ def compare(
     images[f"Gaussian filter, {width:.2f} pixels"] = gaussian(images["noisy"], width)
     for name, residual in (("net that learns the noise", True), ("net that learns the image", False)):
         clean = partial(draw, training, setting.batch, np.random.default_rng((*seed, 1)))  # the same for both
-        net = train(setting, clean, residual=residual, seed=seed, tick=tick)
+        net = train(setting, clean, residual=residual, seed=seed, tick=tick, device=device)
         images[name] = net(images["noisy"])
     return Outcome(images, {name: psnr(made, test) for name, made in images.items() if name != "clean"})
 
@@ -137,10 +152,11 @@ def patches(images: Array, count: int, rng: np.random.Generator) -> Array:
 def run(options: Options, tick: Tick) -> Result:
     """Digits, with a law; and a photograph, each colour by itself, by nets trained on the colours of another."""
     split = data.digits(seed=options.seed)
-    digits = compare(DIGITS, split.train.inputs, split.test.inputs, whole, (options.seed, 0, 0), tick)
+    images = split.train.inputs, split.test.inputs
+    digits = compare(DIGITS, *images, whole, (options.seed, 0, 0), tick, options.device)
     temple, flower = (photograph.transpose(2, 0, 1)[:, None] for photograph in data.photographs())  # (3, 1, H, W)
     flower = flower[:, :, 80 : 80 + TILE, 200 : 200 + TILE]
-    photo = compare(PHOTOGRAPHS, temple, flower, patches, (options.seed, 1, 0), tick)
+    photo = compare(PHOTOGRAPHS, temple, flower, patches, (options.seed, 1, 0), tick, options.device)
     return Result(
         laws=laws(digits.decibels),
         tables=[table(digits.decibels, photo.decibels)],
@@ -213,4 +229,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: 2 * (DIGITS.steps + PHOTOGRAPHS.steps),
     run=run,
     seconds=75,
+    devices=BOTH,
 )

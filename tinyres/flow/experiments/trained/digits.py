@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import data, training
-from tinyres.flow.experiments.experiment import Experiment, Options, Result, Table, Tick
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Options, Result, Table, Tick
 from tinyres.flow.experiments.trained import digits_figures
 from tinyres.flow.instruments.record import record
 
@@ -21,7 +21,7 @@ TRAINS = math.log(10) / 4  # a loss that is a quarter of guessing's
 def train(arch: str, depth: int, split: data.Split, options: Options, tick: Tick) -> dict[str, Any]:
     """Train one net and record every few steps, per block, the gradient's norm and the share of the skip."""
     recipe = replace(RECIPE, arch=arch, depth=depth, steps=options.steps, seed=options.seed)
-    run = training.prepare(recipe, split)
+    run = training.prepare(recipe, split, device=options.device)
     recording = record(run.model, every=EVERY)
     for _ in run.steps(recording):
         tick()
@@ -91,4 +91,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: options.steps * len(options.depths) * len(options.archs),
     run=run,
     seconds=20,
+    devices=BOTH,
 )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import data, training
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 
 ARCHS, DEPTHS = ("plain", "resnet"), (20, 56)
 STEPS, SEEDS = 200, 5
@@ -26,9 +26,9 @@ SOURCE = "He et al. 2015, figure 6"
 Curves = dict[tuple[str, int], list[list[float]]]  # (arch, depth): for each seed the loss of each step
 
 
-def train(arch: str, depth: int, split: data.Split, seed: int, tick: Tick) -> list[float]:
+def train(arch: str, depth: int, split: data.Split, seed: int, tick: Tick, device: str = "cpu") -> list[float]:
     """The training loss of each step; every net of one seed sees the same batches."""
-    run = training.prepare(replace(RECIPE, arch=arch, depth=depth, steps=STEPS, seed=seed), split)
+    run = training.prepare(replace(RECIPE, arch=arch, depth=depth, steps=STEPS, seed=seed), split, device=device)
     for _ in run.steps():
         tick()
     return run.losses
@@ -40,7 +40,7 @@ def run(options: Options, tick: Tick) -> Result:
     for seed in range(SEEDS):
         split = data.digits(seed=options.seed + seed)
         for (arch, depth), found in curves.items():
-            found.append(train(arch, depth, split, options.seed + seed, tick))
+            found.append(train(arch, depth, split, options.seed + seed, tick, options.device))
     finals = {net: np.array([final(losses) for losses in found]) for net, found in curves.items()}
     return Result(
         laws=laws(finals),
@@ -130,4 +130,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: len(ARCHS) * len(DEPTHS) * SEEDS * STEPS,
     run=run,
     seconds=100,
+    devices=BOTH,
 )

@@ -13,7 +13,8 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.backend import to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.flow.theory import mean_field
 from tinyres.ops.losses import cross_entropy
 
@@ -53,19 +54,22 @@ def logits(x: Any, weights: list[Any], biases: list[Any]) -> Any:
     return h @ weights[-1] + biases[-1]
 
 
-def train(depth: int, s_w2: Sequence[float], train_set: data.Dataset, seed: tuple[int, int], steps: int) -> Any:
+def train(
+    depth: int, s_w2: Sequence[float], train_set: data.Dataset, seed: tuple[int, int], steps: int, device: str = "cpu"
+) -> Any:
     """The mean loss over the last tenth of the steps, of one net per s_w²: (S,)."""
     rng = np.random.default_rng(seed)
-    weights, biases = nets(depth, s_w2, rng)
+    weights, biases = ([to_device(array, device) for array in found] for found in nets(depth, s_w2, rng))
     losses: list[Any] = []
     while len(losses) < steps:
         for x, target in data.DataLoader(train_set, BATCH, shuffle=True, seed=int(rng.integers(2**31)), drop_last=True):
             leaves = [tr.tensor(array, requires_grad=True) for array in weights + biases]
             ws, bs = leaves[: len(weights)], leaves[len(weights) :]
-            y = logits(x, ws, bs)
-            loss = cross_entropy(y.reshape(-1, 10), np.tile(target.numpy(), len(s_w2)), reduction="none")
+            y = logits(x.to(device), ws, bs)
+            targets = to_device(np.tile(target.numpy(), len(s_w2)), device)
+            loss = cross_entropy(y.reshape(-1, 10), targets, reduction="none")
             each = loss.reshape(len(s_w2), -1).mean(axis=1)  # (S,): no net's loss reaches another net's weights
-            new = [w.numpy() - RATE * g.numpy() for w, g in zip(leaves, tr.grad(each.sum(), leaves), strict=True)]
+            new = [w.data - RATE * g.data for w, g in zip(leaves, tr.grad(each.sum(), leaves), strict=True)]
             weights, biases = new[: len(weights)], new[len(weights) :]
             losses.append(each.numpy())
             if len(losses) == steps:
@@ -78,7 +82,7 @@ def run(options: Options, tick: Tick) -> Result:
     pixels = flat(data.digits(seed=options.seed).train)
     losses = []
     for k, depth in enumerate(DEPTHS):
-        losses.append(train(depth, S_W2, pixels, (options.seed, k), STEPS))
+        losses.append(train(depth, S_W2, pixels, (options.seed, k), STEPS, options.device))
         tick()
     found = np.array(losses)  # (depths, s_w²)
     reached, scales = boundaries(found), np.array([xi(s) for s in S_W2])
@@ -176,4 +180,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: len(DEPTHS),
     run=run,
     seconds=45,
+    devices=BOTH,
 )

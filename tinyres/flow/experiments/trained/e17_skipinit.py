@@ -6,6 +6,7 @@ Dauphin & Ma 2019, "Fixup initialization: residual learning without normalizatio
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, models, nn, optim
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
+from tinyres.backend import to_device
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
 from tinyres.models.classifier import Classifier
 from tinyres.nn import init
 from tinyres.ops.losses import cross_entropy
@@ -54,6 +56,7 @@ def train(model: nn.Module, train_set: data.Dataset, seed: int, steps: int, tick
     """The loss of each step; it ends early where the loss is no longer finite."""
     optimizer = optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
     loader = data.DataLoader(train_set, BATCH, shuffle=True, seed=seed, drop_last=True)
+    device = next(model.parameters()).device
     losses: list[float] = []
     ended = False
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows shows in the loss
@@ -62,7 +65,7 @@ def train(model: nn.Module, train_set: data.Dataset, seed: int, steps: int, tick
                 tick()
                 if not ended:
                     model.zero_grad()
-                    loss = cross_entropy(model(x), target)
+                    loss = cross_entropy(model(x.to(device)), target.to(device))
                     ended = not math.isfinite(loss.item())
                 if ended:
                     losses.append(math.inf)
@@ -77,13 +80,13 @@ def train(model: nn.Module, train_set: data.Dataset, seed: int, steps: int, tick
 
 def gains(model: Classifier, images: Any, seed: tuple[int, ...]) -> tuple[float, float]:
     """log2 of what all blocks together multiply the squared signal by, and the squared gradient, in float64."""
-    model.to("float64")
+    device = next(model.to("float64").parameters()).device
     with tr.no_grad():
-        entering = model.stem(tr.tensor(images.astype(np.float64)))
-    x = tr.tensor(entering.numpy(), requires_grad=True)
+        entering = model.stem(tr.tensor(images.astype(np.float64)).to(device))
+    x = tr.tensor(entering, requires_grad=True)
     y = model.blocks(x)
     g = np.random.default_rng(seed).standard_normal(y.shape)
-    (down,) = tr.grad(y, [x], g)
+    (down,) = tr.grad(y, [x], to_device(g, device))
     forward, backward = (
         float(np.log2((after**2).sum()) - np.log2((before**2).sum()))
         for after, before in ((y.numpy(), x.numpy()), (down.numpy(), g))
@@ -101,8 +104,8 @@ def run(options: Options, tick: Tick) -> Result:
     for depth in DEPTHS:
         for start in STARTS:  # the same draws for all four
             seed = (options.seed, depth)
-            first[depth, start] = gains(net(depth, start, np.random.default_rng(seed)), images.inputs[:BATCH], seed)
-            model = net(depth, start, np.random.default_rng(seed))
+            model = net(depth, start, np.random.default_rng(seed)).to(options.device)
+            first[depth, start] = gains(copy.deepcopy(model), images.inputs[:BATCH], seed)
             curves[depth, start] = train(model, images, options.seed, STEPS, tick)
     finals = {key: final(losses) for key, losses in curves.items()}
     return Result(
@@ -187,4 +190,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: len(DEPTHS) * len(STARTS) * STEPS,
     run=run,
     seconds=60,
+    devices=BOTH,
 )

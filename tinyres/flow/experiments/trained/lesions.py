@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import data, nn, training
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
 from tinyres.flow.instruments.lesions import blocks_of, dropped, lesion
 
 DEPTH, WIDTH, STEPS = 20, 8, 250  # 9 blocks: few, where Veit et al. have 54
@@ -27,9 +27,9 @@ NAMES = {"resnet": "residual", "plain": "plain"}
 COLOURS = {"plain": "tab:red", "resnet": "tab:blue"}
 
 
-def trained(arch: str, seed: int) -> training.Run:
+def trained(arch: str, seed: int, device: str = "cpu") -> training.Run:
     """A net after 250 steps; both kinds get the same batches."""
-    run = training.prepare(replace(RECIPE, arch=arch, seed=seed))
+    run = training.prepare(replace(RECIPE, arch=arch, seed=seed), device=device)
     for _ in run.steps():
         pass
     return run
@@ -54,7 +54,7 @@ def run(options: Options, tick: Tick) -> Result:
     errors: dict[str, list[Any]] = {arch: [] for arch in NAMES}
     for seed in range(SEEDS):
         for arch in NAMES:
-            finished = trained(arch, options.seed + seed)
+            finished = trained(arch, options.seed + seed, options.device)
             model, test = finished.model, finished.test
             found = lesion(model, test)
             base[arch].append(float(found["base_accuracy"]))
@@ -141,4 +141,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: 2 * SEEDS,
     run=run,
     seconds=28,
+    devices=BOTH,
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyres import data
 from tinyres.data.digits import DARKEST
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.training import Recipe, prepare
 
 SEEDS, EPOCHS = 5, 30
@@ -23,9 +23,9 @@ def recipe(seed: int) -> Recipe:
     )
 
 
-def residual_net(split: data.Split, seed: int, tick: Tick) -> float:
+def residual_net(split: data.Split, seed: int, tick: Tick, device: str = "cpu") -> float:
     """Test accuracy of the last epoch's weights."""
-    run = prepare(recipe(seed), split)
+    run = prepare(recipe(seed), split, device=device)
     for _ in run.steps():
         if run.epoch_ends:
             tick()
@@ -45,7 +45,7 @@ def run(options: Options, tick: Tick) -> Result:
     nets, machines = [], []
     for seed in range(SEEDS):
         split = data.digits(seed=options.seed + seed)
-        nets.append(residual_net(split, options.seed + seed, tick))
+        nets.append(residual_net(split, options.seed + seed, tick, options.device))
         machines.append(machine(split))
     return Result(
         laws=laws(np.array(nets), np.array(machines)),
@@ -116,4 +116,5 @@ EXPERIMENT = Experiment(
     ticks=lambda options: SEEDS * EPOCHS,
     run=run,
     seconds=50,
+    devices=BOTH,
 )

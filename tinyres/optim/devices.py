@@ -1,0 +1,32 @@
+"""A parameter, its gradient and what an optimiser keeps of it belong on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinyres.backend import device_of
+from tinyres.tensor import Tensor, raw
+
+
+def check_devices(kind: str, i: int, p: Tensor, state: Mapping[str, Any]) -> None:
+    """Refuse a step of params[i] of an optimiser of this kind with anything on another device.
+
+    Raises:
+        RuntimeError: its gradient, or an array of its state, is elsewhere; which, and how to bring it along.
+    """
+    here = device_of(raw(p))
+    if p.grad is not None and p.grad.device != here:
+        raise RuntimeError(
+            f"{kind}: params[{i}], of shape {p.shape}, is on {here}, its .grad on {p.grad.device}; move the model "
+            "before the backward pass, or the gradient: p.grad = p.grad.to(p.device)"
+        )
+    for name, value in state.items():
+        if hasattr(value, "shape") and device_of(value) != here:
+            raise RuntimeError(
+                f"{kind}: params[{i}], of shape {p.shape}, is on {here}, its {name} on {device_of(value)}; after "
+                "moving a model, optimizer.load_state_dict(optimizer.state_dict()) brings the state along"
+            )
+
+
+__all__ = ["check_devices"]
