@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ from tinyres.cli.common import (
     tell_resumed,
     writing,
 )
+from tinyres.cli.train_ranks import by_ranks, declare, settle, testimony
+from tinyres.cli.train_report import report
 
 DEFAULTS = (  # fields of a recipe that a sweep takes from the parser
     "data", "epochs", "batch_size", "optimizer", "momentum", "weight_decay", "schedule", "warmup",
@@ -51,11 +52,13 @@ def add(commands: Any) -> None:
     train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given is `Recipe`'s, or a resumed run's
     train.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
     train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",
-                       help="watch the gradients at every N-th step (default without N: 10)")  # fmt: skip
+                       help="watch the gradients at every N-th step (default without N: 10); of several processes, "
+                       "those of rank 0's share")  # fmt: skip
     train.add_argument("--resume", action="store_true", help="go on from the run in --out, with its settings")
     train.add_argument("--save-every", type=int, metavar="N", help="save every N steps, too, not only each epoch")
     train.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
     train.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: train-results/ARCH-DATA)")
+    declare(train)
     train.set_defaults(run=run)
 
 
@@ -80,57 +83,92 @@ def add_recipe(parser: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say where the results lie."""
     need(LAB | {"safetensors": "safetensors", "pooch": "pooch"})
+    if arguments.distributed:
+        return by_ranks(lambda ranks: _train(arguments, ranks), arguments.timeout)
+    if arguments.sync_batch_norm or arguments.timeout is not None:
+        raise UsageError("--sync-batch-norm and --timeout are for several processes: give --distributed as well")
+    return _train(arguments, None)
+
+
+def _train(arguments: argparse.Namespace, ranks: Any) -> int:
+    """One process's part of it; `ranks` are all of them, if there are others."""
     from rich.console import Console
 
     from tinyres import flow, training
     from tinyres.files import save as save_file
+    from tinyres.training.witness import Witness
 
-    console = Console()
-    given = _given(arguments)
-    out = arguments.out or Path("train-results") / f"{given['arch']}-{given.get('data', training.Recipe.data)}"
-    checkpoint = out / "run.safetensors"
-    made = _prepare(given, arguments.device, checkpoint if arguments.resume else None)
-    recipe = made.recipe
+    first = ranks is None or ranks.rank == 0  # it alone speaks, scores and writes
+    console = Console(quiet=not first)
     for name in ("record", "save_every"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
-    make_folder(out)
-    if arguments.resume:
-        with going_on(checkpoint):
-            training.resume(made, checkpoint)
-        plain = training.Recipe(arch=recipe.arch, data=recipe.data)
-        tell_resumed(console, made, f"{recipe.arch} on {recipe.data}", plain)
-    elif checkpoint.exists():
-        raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
+    given = _given(arguments)
+    out = arguments.out or Path("train-results") / f"{given['arch']}-{given.get('data', training.Recipe.data)}"
+    checkpoint = out / "run.safetensors"
+    made = _prepare(given, arguments.device, checkpoint if arguments.resume else None, ranks)
+    recipe = made.recipe
+    if first:
+        make_folder(out)
+        if arguments.resume:
+            with going_on(checkpoint):
+                training.resume(made, checkpoint)
+            plain = training.Recipe(arch=recipe.arch, data=recipe.data)
+            tell_resumed(console, made, f"{recipe.arch} on {recipe.data}", plain)
+        elif checkpoint.exists():
+            raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
+    if ranks is not None:
+        try:
+            made = training.DataParallel(made, ranks, sync_batch_norm=arguments.sync_batch_norm)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
-    recorder = flow.record(made.model, every=arguments.record) if arguments.record else None
+    recorder = flow.record(made.model, every=arguments.record) if arguments.record and first else None
     began, status = time.perf_counter(), 0
     try:
-        with writing(checkpoint), stopping() as stop, progress(console) as bars:
+        with (
+            writing(checkpoint),
+            stopping() as stop,
+            Witness() if first and ranks is not None else nullcontext() as witness,
+            progress(console) as bars,
+        ):
+            if ranks is not None:
+                ranks.asks_to_stop = lambda: bool(stop)
+            if witness is not None:
+                witness.tell(testimony(checkpoint, made.step if arguments.resume else None))
             bar = bars.add_task(f"{recipe.arch} on {recipe.data}", total=made.total, completed=made.step)
             for loss in made.steps(recorder):
                 bars.advance(bar)
-                if made.epoch_ends:
+                stops = stop if ranks is None else ranks.stopping
+                if first and made.epoch_ends:
                     score = made.score()
                     bars.console.print(
                         f"step {made.step:6}  lr {made.optimizer.lr:.2g}  training loss {loss:.4f}  "
                         f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}", highlight=False
                     )  # fmt: skip
                 due = arguments.save_every and made.step % arguments.save_every == 0
-                if made.epoch_ends or due or stop:
+                if first and (made.epoch_ends or due or stops):
                     training.save(made, checkpoint)
-                if stop:
+                    if witness is not None:
+                        witness.tell(testimony(checkpoint, made.step))
+                if stops:
                     console.print(f"stopped after step {made.step}; --resume goes on")
                     status = 130
                     break
     except training.Diverged as error:
         console.print(f"[bold red]diverged:[/] {error}", highlight=False)
         status = 1
-    with writing(out):
-        save_file(made.model, out / "model.safetensors")
-        _report(made, recorder, out, time.perf_counter() - began)
-    tell_files(console, out)
+    except training.RankFailed as error:
+        if first:
+            training.save(made, checkpoint)
+        saved = f"saved after step {made.step}, --resume goes on from there, in as many processes as you like"
+        raise training.RankFailed(f"{error}; {saved}", error.lost) from error
+    if first:
+        with writing(out):
+            save_file(made.model, out / "model.safetensors")
+            report(made, recorder, out, time.perf_counter() - began, 1 if ranks is None else ranks.size)
+        tell_files(console, out)
     return status
 
 
@@ -150,22 +188,38 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def _prepare(given: dict[str, Any], device: str, checkpoint: Path | None) -> Any:
+def _prepare(given: dict[str, Any], device: str, checkpoint: Path | None, ranks: Any) -> Any:
     """What is not given comes from the checkpoint's recipe, or, without one, from `Recipe`'s defaults."""
+    from tinyres import training
+
+    on_device(device)
+    if ranks is not None:
+        settle(ranks, device)
+    first = ranks is None or ranks.rank == 0
+    try:
+        recipe: Any = _recipe(given, checkpoint) if first else None
+        if ranks is not None:
+            recipe = ranks.share(recipe)
+        if not first:
+            ranks.meet()  # until rank 0 has downloaded what is to be downloaded
+        made = training.prepare(recipe, device=device)
+        if first and ranks is not None:
+            ranks.meet()
+        return made
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _recipe(given: dict[str, Any], checkpoint: Path | None) -> Any:
     from tinyres import training
     from tinyres.training.state import refuse_another, saved_recipe
 
-    on_device(device)
-    try:
-        if checkpoint is None:
-            recipe = training.Recipe(**given)
-        else:
-            with going_on(checkpoint):
-                recipe = saved_recipe(checkpoint)
-                refuse_another(checkpoint, replace(recipe, **given).differs_from(recipe))
-        return training.prepare(recipe, device=device)
-    except (ValueError, OSError) as error:
-        raise UsageError(str(error)) from error
+    if checkpoint is None:
+        return training.Recipe(**given)
+    with going_on(checkpoint):
+        recipe = saved_recipe(checkpoint)
+        refuse_another(checkpoint, replace(recipe, **given).differs_from(recipe))
+    return recipe
 
 
 @contextmanager
@@ -184,37 +238,3 @@ def stopping() -> Iterator[list[bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _report(made: Any, recorder: Any, out: Path, seconds: float) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from tinyres.flow.measurement import plain
-
-    document = {
-        "recipe": made.recipe.to_json(),
-        "device": made.device,
-        "parameters": made.model.parameter_count(),
-        "steps": made.step,
-        "train_loss": made.losses,
-        "scores": made.scores,
-        "seconds": round(seconds, 1),
-    }
-    (out / "result.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
-    figure = Figure(figsize=(9, 4.5), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    left = figure.add_subplot()
-    left.semilogy(range(1, made.step + 1), made.losses, "-", color="tab:blue", lw=0.7, alpha=0.6, label="training loss")
-    steps = [score["step"] for score in made.scores]
-    left.semilogy(steps, [score["loss"] for score in made.scores], "o-", color="tab:red", ms=3, label="test loss")
-    left.set(xlabel="training step", ylabel="cross-entropy in nats", title=f"{made.recipe.arch} on {made.recipe.data}")
-    right = left.twinx()
-    right.plot(steps, [score["accuracy"] for score in made.scores], "s--", color="tab:green", ms=3, label="accuracy")
-    right.set(ylabel="test accuracy", ylim=(0, 1.02))
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
-    figure.savefig(out / "training.png")
-    if recorder is not None and recorder.steps:  # a run that had ended already has none to show
-        history = recorder.history()
-        history.to_json(out / "flow.json")
-        history.plot().savefig(out / "flow.png")

@@ -62,14 +62,7 @@ class Run:
                 # What overflows shows in the loss; NumPy's warnings would only come first.
                 with np.errstate(over="ignore", invalid="ignore"), watch if watch is not None else nullcontext():
                     self.model.zero_grad()
-                    loss = cross_entropy(self.model(x.to(self.device)), target.to(self.device))
-                    value = loss.item()
-                    if not math.isfinite(value):
-                        raise Diverged(
-                            f"the loss is {value} at step {self.step}: try a smaller learning rate (now "
-                            f"{self.optimizer.lr:.3g}) or a warm-up; tr.detect_anomaly names the operation"
-                        )
-                    loss.backward()
+                    value = self.gradient(x, target)
                     self.optimizer.step()
                 self.scheduler.step()
                 self.losses.append(value)
@@ -77,6 +70,22 @@ class Run:
                 yield value
                 if self.step == self.total:
                     return
+
+    def gradient(self, x: Any, target: Any) -> float:
+        """The loss of a batch; its gradient is left in `.grad` of the parameters. Raises Diverged."""
+        loss = cross_entropy(self.model(x.to(self.device)), target.to(self.device))
+        value = self.finite(loss.item())
+        loss.backward()
+        return value
+
+    def finite(self, value: float) -> float:
+        """The loss, if it is a finite number. Raises Diverged."""
+        if not math.isfinite(value):
+            raise Diverged(
+                f"the loss is {value} at step {self.step}: try a smaller learning rate (now {self.optimizer.lr:.3g}) "
+                "or a warm-up; tr.detect_anomaly names the operation"
+            )
+        return value
 
     @property
     def device(self) -> str:

@@ -1,0 +1,181 @@
+"""What the tests of test_distributed.py start under mpiexec: `python ranks_work.py TASK FOLDER [ARGUMENTS]`."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+import tinyres as tr
+from tests.device.double import standing_in
+from tinyres import nn, training
+from tinyres.cli.common import UsageError
+from tinyres.cli.train_ranks import by_ranks
+from tinyres.nn.sync_batch_norm import all_sum, synchronise
+
+# Batches of 101: shares of 50 and 51. Plain SGD: Adam's first step is the sign of the gradient, also where that is a
+# rounding error.
+RECIPES = {
+    "mlp": {"arch": "mlp", "steps": 20},
+    "resnet": {"arch": "resnet", "depth": 8, "width": 4, "steps": 12, "lr": 0.02},
+    "stochastic_depth": {"arch": "stochastic_depth", "depth": 8, "width": 4, "steps": 12, "lr": 0.02, "augment": True},
+    "cnn": {"arch": "cnn", "steps": 6, "lr": 0.02, "augment": True},
+}
+
+
+def recipe(name):
+    return training.Recipe(**{"batch_size": 101, "schedule": "constant", "momentum": 0.0} | RECIPES[name])
+
+
+def prepared(name):
+    """The run, with dropout where there is none, so that its draws are compared as well."""
+    run = training.prepare(recipe(name))
+    if name == "cnn":
+        for module in run.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.3
+    return run
+
+
+def finished(run):
+    for _ in run.steps():
+        if run.epoch_ends:
+            run.score()
+    return run
+
+
+def train(ranks, folder, name, synchronised):
+    run = finished(training.DataParallel(prepared(name), ranks, sync_batch_norm=synchronised == "1"))
+    training.save(run, folder / f"{name}.{ranks.rank}.safetensors")
+
+
+def shares(ranks, folder):
+    """One step with momentum 1: the statistics of each share, and their weighted mean."""
+    run = prepared("resnet")
+    for module in run.model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    x, _ = next(prepared("resnet").loader.batches())
+    found = []
+    for rows in (slice(0, 50), slice(50, 101)):
+        other = prepared("resnet").model
+        stem = next(module for module in other.modules() if isinstance(module, nn.BatchNorm2d))
+        stem.momentum = 1.0
+        other(tr.tensor(x.data[rows]))
+        found.append((stem.running_mean.data, stem.running_var.data))
+    (m0, v0), (m1, v1) = found
+    name = next(name for name, module in run.model.named_modules() if isinstance(module, nn.BatchNorm2d))
+    run = training.DataParallel(run, ranks)
+    next(run.steps())
+    if ranks.rank == 0:
+        expected = {"mean": (50 * m0 + 51 * m1) / 101, "var": (50 * v0 + 51 * v1) / 101}
+        tr.save({k: v.astype("float32") for k, v in expected.items()}, folder / "expected.safetensors")
+        got = dict(run.model.named_buffers())
+        together = {k: got[f"{name}.running_{k}"].numpy() for k in ("mean", "var")}
+        tr.save(together, folder / "together.safetensors")
+
+
+def norm(ranks, folder):
+    """y and all gradients of a batch norm, of a loss that is no mean: each rank has rows of its own number."""
+    rng = np.random.default_rng(0)
+    whole, cotangent = rng.standard_normal((2, 7, 3, 4, 4))
+    rows = slice(0, 3) if ranks.rank == 0 else slice(3, 7)
+    module = synchronise(nn.BatchNorm2d(3).to("float64"), ranks)
+    x = tr.tensor(whole[rows], requires_grad=True)
+    y = module(x, residual=x * 0.5, relu=True)
+    dx, dweight, dbias = tr.grad((y * cotangent[rows]).sum(), [x, module.weight, module.bias])
+    total = all_sum(tr.tensor(np.full(2, ranks.rank + 1.0)), ranks)
+    found = {"y": y, "dx": dx, "dweight": dweight, "dbias": dbias, "sum": total}
+    arrays = {name: value.numpy() for name, value in found.items()}
+    arrays |= {name: value.numpy() for name, value in module.named_buffers()}
+    tr.save(arrays, folder / f"norm.{ranks.rank}.safetensors")
+
+
+def gpu(ranks, folder, nccl):
+    """Two steps on the stand-in for CuPy; sums go through the host, or through a stand-in for NCCL that counts them."""
+    with standing_in():
+        sums = []
+
+        class Group:
+            def all_reduce(self, given, out):
+                sums.append(given.size)
+                out[...] = tr.backend.to_device(ranks.sum(tr.backend.to_device(given, "cpu").copy()), "cuda")
+
+        made = []
+        asked = lambda size, rank, use_mpi: made.append((size, rank, use_mpi)) or Group()
+        sys.modules["cupyx.distributed"] = SimpleNamespace(init_process_group=asked)
+        only_here = ranks.rank == 0  # a GPU of its own for rank 0 alone is none for NCCL
+        assert not ranks.over_nccl(only_here)
+        assert ranks.over_nccl(nccl == "1") == (nccl == "1")
+        run = training.prepare(recipe("resnet"), device="cuda")
+        run.total = 2
+        run = finished(training.DataParallel(run, ranks, sync_batch_norm=True))
+        assert run.device == "cuda"
+        assert made == [(2, ranks.rank, True)] * int(nccl)
+        assert bool(sums) == (nccl == "1")
+        losses = np.array(run.losses)
+    tr.save({"losses": losses}, folder / f"gpu.{ranks.rank}.safetensors")
+
+
+def fail(ranks, folder, how):
+    """Rank 1 fails at its fourth step, while the others go on."""
+    run = training.DataParallel(prepared("stochastic_depth"), ranks)
+    take = run._gradient
+
+    def gradient(x, target):
+        if ranks.rank == 1 and run.step == 3:
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise MemoryError("the fourth step was too much")
+        return take(x, target)
+
+    run._gradient = gradient
+    try:
+        for _ in run.steps():
+            pass
+    except training.RankFailed as error:
+        (folder / "said").write_text(str(error))
+        training.save(run, folder / "run.safetensors")
+    except MemoryError as error:
+        ranks.fail(error)
+        raise
+
+
+def go_on(ranks, folder):
+    """Only rank 0 reads the file: the others may be on machines that do not have it."""
+    run = prepared("stochastic_depth")
+    if ranks.rank == 0:
+        training.resume(run, folder / "run.safetensors")
+    run = finished(training.DataParallel(run, ranks))
+    if ranks.rank == 0:
+        training.save(run, folder / "end.safetensors")
+
+
+def lonely_error(ranks, folder):
+    def something(ranks):
+        if ranks.rank == 1:
+            raise UsageError("no room here")
+        ranks.meet()
+
+    sys.exit(by_ranks(something, None))
+
+
+def silent(ranks, folder):
+    """Rank 1 does not come."""
+    if ranks.rank == 1:
+        ranks._machine.Recv(np.empty(1), source=0)
+        return
+    ranks.timeout = 0.5
+    try:
+        ranks.meet()
+    except training.RankFailed as error:
+        (folder / "said").write_text(json.dumps([str(error), error.lost]))
+    ranks.abort()
+
+
+if __name__ == "__main__":
+    task, folder, *arguments = sys.argv[1:]
+    globals()[task](training.Ranks(), Path(folder), *arguments)

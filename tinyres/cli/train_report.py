@@ -1,0 +1,43 @@
+"""What `tinyres train` leaves besides weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def report(made: Any, recorder: Any, out: Path, seconds: float, processes: int) -> None:
+    """Write result.json and training.png, and with a recorder flow.json and flow.png."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from tinyres.flow.measurement import plain
+
+    document = {
+        "recipe": made.recipe.to_json(),
+        "device": made.device,
+        "processes": processes,
+        "parameters": made.model.parameter_count(),
+        "steps": made.step,
+        "train_loss": made.losses,
+        "scores": made.scores,
+        "seconds": round(seconds, 1),
+    }
+    (out / "result.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
+    figure = Figure(figsize=(9, 4.5), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    left = figure.add_subplot()
+    left.semilogy(range(1, made.step + 1), made.losses, "-", color="tab:blue", lw=0.7, alpha=0.6, label="training loss")
+    steps = [score["step"] for score in made.scores]
+    left.semilogy(steps, [score["loss"] for score in made.scores], "o-", color="tab:red", ms=3, label="test loss")
+    left.set(xlabel="training step", ylabel="cross-entropy in nats", title=f"{made.recipe.arch} on {made.recipe.data}")
+    right = left.twinx()
+    right.plot(steps, [score["accuracy"] for score in made.scores], "s--", color="tab:green", ms=3, label="accuracy")
+    right.set(ylabel="test accuracy", ylim=(0, 1.02))
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    figure.savefig(out / "training.png")
+    if recorder is not None and recorder.steps:  # a run that had ended already has none to show
+        history = recorder.history()
+        history.to_json(out / "flow.json")
+        history.plot().savefig(out / "flow.png")

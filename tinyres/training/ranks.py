@@ -1,0 +1,161 @@
+"""Ranks: the processes of one run, over MPI, which notice when one of them fails."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from tinyres.backend import device_of, to_device
+from tinyres.tensor import Array
+
+TIMEOUT = 1800.0  # seconds: rank 0 may score a large test set while the others wait
+LONGEST_SLEEP = 2e-3  # seconds
+
+
+class RankFailed(RuntimeError):
+    """Another process of the run failed, or was not heard of.
+
+    Attributes:
+        lost: it cannot be reached any more, so that MPI must not be used again but to abort.
+    """
+
+    def __init__(self, sentence: str, lost: bool = False) -> None:
+        super().__init__(sentence)
+        self.lost = lost
+
+
+class Ranks:
+    """The processes that MPI started together; this one has the number `rank` of `size`.
+
+    Before each exchange all of them meet: there a process learns that another one has failed, instead of waiting for it
+    for ever. Who waits for others sleeps, and leaves its core to them.
+
+    Args:
+        comm: an mpi4py communicator; default: all processes that `mpiexec` started (one, without it).
+        timeout: seconds to wait for the others before they are held to be dead.
+
+    Attributes:
+        local_rank, local_size: the same among the processes on this machine.
+        asks_to_stop: called at each meeting; once it is true on one rank, `stopping` becomes true on all at once.
+
+    Raises:
+        RuntimeError: mpi4py or the MPI library is missing.
+    """
+
+    def __init__(self, comm: Any = None, *, timeout: float = TIMEOUT) -> None:
+        self._mpi = _mpi()
+        self.comm = (self._mpi.COMM_WORLD if comm is None else comm).Dup()  # no other traffic gets in between
+        self.rank, self.size, self.timeout = int(self.comm.rank), int(self.comm.size), timeout
+        self._machine = self.comm.Split_type(self._mpi.COMM_TYPE_SHARED)
+        self.local_rank, self.local_size = int(self._machine.rank), int(self._machine.size)
+        self.asks_to_stop: Callable[[], bool] = lambda: False
+        self.stopping = False
+        self._nccl: Any = None
+
+    def meet(self, failure: BaseException | None = None) -> None:
+        """Wait until every rank is here. One that has failed comes with its `failure`, and all others raise.
+
+        Raises:
+            RankFailed: on every rank but the one that failed (of several: the lowest).
+        """
+        news = 1 + self.size - self.rank if failure is not None else int(self.asks_to_stop())
+        heard = np.array(news, np.int64)
+        self._finish(self.comm.Iallreduce(self._mpi.IN_PLACE, heard, op=self._mpi.MAX), asleep=True)
+        self.stopping |= heard == 1
+        if heard > 1:
+            who = 1 + self.size - int(heard)
+            said = f"{type(failure).__name__}: {failure} (on {platform.node()})" if who == self.rank else None
+            said = self.comm.bcast(said, root=who)
+            if who != self.rank:
+                raise RankFailed(f"rank {who} of {self.size} failed with {said}")
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the others why this rank does not go on; in the place of whatever it would have exchanged next."""
+        if isinstance(error, RankFailed):
+            return  # all know
+        with suppress(RankFailed):  # another one failed as well, and was named
+            self.meet(error)
+
+    def sum(self, array: Array) -> Array:
+        """Σ_r array_r of a contiguous array, which may be written into; every rank gets the same bits.
+
+        An array on a GPU goes through NCCL after `over_nccl`, otherwise through host memory. (MPI demands that an
+        all-reduce gives identical results everywhere; in which order it adds is its own choice.)
+
+        Raises:
+            RankFailed: a rank has failed or died; what is in the array then means nothing.
+        """
+        if device_of(array) != "cpu" and self._nccl is None:
+            return to_device(self.sum(to_device(array, "cpu")), device_of(array))
+        self.meet()
+        if device_of(array) != "cpu":
+            self._nccl.all_reduce(array, array)
+        else:
+            self._finish(self.comm.Iallreduce(self._mpi.IN_PLACE, array, op=self._mpi.SUM), asleep=False)
+        return array
+
+    def over_nccl(self, possible: bool) -> bool:
+        """Send arrays on GPUs directly from GPU to GPU, if that is `possible` on every rank; says whether it is.
+
+        It is where NCCL is there and each rank uses a GPU of its own; the ranks must be all that MPI started.
+        """
+        self.meet()
+        if not self.comm.allreduce(int(possible and self.size == self._mpi.COMM_WORLD.size), op=self._mpi.MIN):
+            return False
+        distributed = importlib.import_module("cupyx.distributed")
+        self._nccl = distributed.init_process_group(self.size, self.rank, use_mpi=True)
+        return True
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's value, on all ranks; whatever can be pickled."""
+        self.meet()
+        return self.comm.bcast(value, root=0)
+
+    def threads(self) -> int:
+        """This rank's part of the cores of its machine, where mpiexec has not bound each to cores of its own."""
+        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+        sharing = sum(bool(theirs == cores) for theirs in self._machine.allgather(cores))
+        return int(max(1, len(cores) // sharing))
+
+    def abort(self) -> None:
+        """End all processes at once: the only way out when one is lost."""
+        self.comm.Abort(1)
+
+    def _finish(self, request: Any, *, asleep: bool) -> None:
+        """Wait for an exchange; asleep, with pauses of a sixteenth of the time waited so far."""
+        began = time.monotonic()
+        try:
+            while not request.Test():
+                waited = time.monotonic() - began
+                if waited > self.timeout:
+                    raise RankFailed(
+                        f"a rank was not heard of for {self.timeout:g} seconds: it died, hangs, or needs a longer "
+                        "--timeout",
+                        lost=True,
+                    )
+                time.sleep(min(waited / 16, LONGEST_SLEEP) if asleep else 0)
+        except self._mpi.Exception as error:
+            raise RankFailed(f"a rank cannot be reached any more: MPI says {error}", lost=True) from error
+
+
+def _mpi() -> Any:
+    """mpi4py.MPI, whose import starts MPI."""
+    try:
+        return importlib.import_module("mpi4py.MPI")
+    except ModuleNotFoundError as error:
+        missing: Exception = error
+        what = "needs mpi4py, which is not installed: pip install 'tinyres[mpi]'"
+    except (ImportError, RuntimeError, OSError) as error:
+        missing = error
+        what = "needs an MPI library, and mpi4py found none: load the cluster's own, or pip install mpich"
+    raise RuntimeError(f"training by several processes {what}") from missing
+
+
+__all__ = ["TIMEOUT", "RankFailed", "Ranks"]
