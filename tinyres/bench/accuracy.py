@@ -68,8 +68,8 @@ def measure(
 
 def error(result: Any, truth: Any) -> Error:
     gap = result - truth
-    largest = np.abs(gap).max() / np.abs(truth).max()
-    return Error(float(largest), float(np.sqrt(np.mean(gap * gap) / np.mean(truth * truth))))
+    largest = abs(gap).max() / abs(truth).max()
+    return Error(float(largest), float((gap * gap).mean() / (truth * truth).mean()) ** 0.5)
 
 
 def show(to: Any, rows: list[Row]) -> list[Verdict]:

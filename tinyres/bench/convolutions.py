@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres import memory
+from tinyres import backend
+from tinyres.bench.device import from_torch, to_torch
 from tinyres.bench.timing import Call
 
 PASSES = ("forward", "dx", "dw")
@@ -17,7 +18,7 @@ AGREE = 1e-4  # largest difference between two float32 results, as a share of th
 
 
 class Shape(NamedTuple):
-    """Square images (N, C, H, H) to O channels, kernel K x K, padding 1."""
+    """Square images (N, C, H, H) to O channels, kernel K x K."""
 
     N: int
     C: int
@@ -25,6 +26,7 @@ class Shape(NamedTuple):
     O: int
     K: int
     stride: int
+    padding: int = 1
 
     def __str__(self) -> str:
         return f"{self.N}, {self.C}, {self.H} -> {self.O}, {self.K}, {self.stride}"
@@ -32,7 +34,7 @@ class Shape(NamedTuple):
     @property
     def out(self) -> int:
         """Rows, and columns, of the result."""
-        return (self.H + 2 - self.K) // self.stride + 1
+        return (self.H + 2 * self.padding - self.K) // self.stride + 1
 
     @property
     def flops(self) -> float:
@@ -72,10 +74,10 @@ class Arrays(NamedTuple):
     g: Any
 
 
-def draw(shape: Shape, dtype: Any = np.float32) -> Arrays:
+def draw(shape: Shape, dtype: Any = np.float32, seed: int = 0) -> Arrays:
     """Normal numbers; the same in float32 and float64, up to rounding to float32."""
-    rng = np.random.default_rng(0)
-    N, C, H, O, K, _ = shape
+    rng = np.random.default_rng(seed)
+    N, C, H, O, K = shape[:5]
     sizes = (N, H, H, C), (K, K, C, O), (N, shape.out, shape.out, O)
     return Arrays(*(rng.standard_normal(size, np.float32).astype(dtype, copy=False) for size in sizes))
 
@@ -84,20 +86,20 @@ def ours(rung: ModuleType, shape: Shape, arrays: Arrays) -> dict[str, Call]:
     """The three passes by a rung of our kernels, from the unpadded input to a new output, out of the memory that the
     library's operations take theirs from (PyTorch's come from the C library's, which recycles, too)."""
     x, w, g = arrays
-    how = {"stride": (shape.stride,) * 2, "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    how = {"stride": (shape.stride,) * 2, "padding": (shape.padding,) * 2, "dilation": (1, 1), "groups": 1}
     return {
-        "forward": lambda: rung.conv2d(x, w, memory.empty(g.shape, x.dtype), **how),
-        "dx": lambda: rung.conv2d_dx(g, w, memory.empty(x.shape, x.dtype), **how),
-        "dw": lambda: rung.conv2d_dw(x, g, memory.empty(w.shape, x.dtype), **how),
+        "forward": lambda: rung.conv2d(x, w, backend.empty(g.shape, x), **how),
+        "dx": lambda: rung.conv2d_dx(g, w, backend.empty(x.shape, x), **how),
+        "dw": lambda: rung.conv2d_dw(x, g, backend.empty(w.shape, x), **how),
     }
 
 
-def pytorch(torch: Any, shape: Shape, arrays: Arrays, channels_last: bool) -> dict[str, Call]:
-    """The same by PyTorch, image and weight in one of its two memory formats."""
+def pytorch(torch: Any, shape: Shape, arrays: Arrays, channels_last: bool, device: str = "cpu") -> dict[str, Call]:
+    """The same by PyTorch, image and weight in one of its two memory formats; `arrays` are NumPy's."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     logical = (arrays.x.transpose(0, 3, 1, 2), arrays.w.transpose(3, 2, 0, 1), arrays.g.transpose(0, 3, 1, 2))
-    x, w, g = (torch.from_numpy(a).contiguous(memory_format=layout) for a in logical)
-    step, pad = [shape.stride] * 2, [1, 1]
+    x, w, g = (to_torch(torch, a, device).contiguous(memory_format=layout) for a in logical)
+    step, pad = [shape.stride] * 2, [shape.padding] * 2
 
     def backward(mask: list[bool]) -> Callable[[], Any]:
         function = torch.ops.aten.convolution_backward
@@ -111,9 +113,9 @@ def pytorch(torch: Any, shape: Shape, arrays: Arrays, channels_last: bool) -> di
     }
 
 
-def as_ours(which: str, result: Any) -> Any:
+def as_ours(which: str, result: Any, device: str = "cpu") -> Any:
     """PyTorch's result in our order of axes, without a copy."""
-    return result.permute(*((2, 3, 1, 0) if which == "dw" else (0, 2, 3, 1))).numpy()
+    return from_torch(result.permute(*((2, 3, 1, 0) if which == "dw" else (0, 2, 3, 1))), device)
 
 
 def peers(torch: Any | None, shape: Shape, arrays: Arrays, rungs: dict[str, ModuleType]) -> dict[str, dict[str, Call]]:
@@ -129,8 +131,8 @@ def check(shape: Shape, which: str, calls: dict[str, Call]) -> None:
     results = {name: call() for name, call in calls.items()}
     arrays = {name: as_ours(which, r) if name in FORMATS else r for name, r in results.items()}
     first_name, first = next(iter(arrays.items()))
-    largest = float(np.abs(first).max())
+    largest = float(abs(first).max())
     for name, other in arrays.items():
-        gap = float(np.abs(other - first).max())
+        gap = float(abs(other - first).max())
         if not gap <= AGREE * largest:
             raise AssertionError(f"{shape} {which}: {name} and {first_name} differ by {gap:.2g} of {largest:.2g}")

@@ -1,15 +1,14 @@
-"""The pictures of `tinyres bench kernels`: the roofline, and time against the amount of work."""
+"""The pictures of `tinyres bench`: the roofline, and time against the amount of work."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyres.bench.convolutions import PASSES, Shape
-from tinyres.bench.machine import Machine
 from tinyres.bench.scaling import Curves
 
 
@@ -33,8 +32,10 @@ def save(draw: Any, path: Path, size: tuple[float, float]) -> Path:
     return path
 
 
-def roofline(points: Sequence[Point], machine: Machine, path: Path) -> Path:
-    """GFLOP/s over FLOP a byte of compulsory traffic, a panel a pass, under the two measured roofs.
+def roofline(points: Sequence[Point], flops: float, roofs: Mapping[str, float], title: str, path: Path) -> Path:
+    """GFLOP/s over FLOP a byte of compulsory traffic, a panel a pass, under the measured roofs.
+
+    flops: the rate of arithmetic that nothing exceeds; roofs: bytes a second, by what they are the limit of.
 
     The three passes of a convolution touch the same three arrays: a shape stands at the same place in each panel. What
     is computed with fewer multiplications than the direct convolution (Winograd's way) may break through the roof.
@@ -45,18 +46,13 @@ def roofline(points: Sequence[Point], machine: Machine, path: Path) -> Path:
         numbers = {shape: i + 1 for i, shape in enumerate(shapes)}
         low, high = shapes[0].intensity / 2.5, shapes[-1].intensity * 2.5
         rates = [p.shape.flops / s / 1e9 for p in points for s in (p.ours, p.pytorch) if s]
-        bottom, top = min(rates) / 2.5, max(machine.flops / 1e9, *rates) * 1.8
+        bottom, top = min(rates) / 2.5, max(flops / 1e9, *rates) * 1.8
         x = np.geomspace(low, high, 200)
-        roofs = {
-            f"triad over {machine.memory_bytes >> 20} MB: {machine.memory_bandwidth / 1e9:.0f} GB/s": (
-                machine.memory_bandwidth, "-"),
-            f"triad over {machine.cache_bytes >> 20} MB: {machine.cache_bandwidth / 1e9:.0f} GB/s": (
-                machine.cache_bandwidth, "--"),
-        }  # fmt: skip
         panels = figure.subplots(1, len(PASSES), sharey=True)
         for axes, which in zip(panels, PASSES, strict=True):
-            for label, (bandwidth, style) in roofs.items():
-                axes.plot(x, np.minimum(bandwidth * x, machine.flops) / 1e9, style, color="black", lw=1, label=label)
+            for (what, bandwidth), style in zip(roofs.items(), ("-", "--"), strict=False):
+                label = f"{what}: {bandwidth / 1e9:.0f} GB/s"
+                axes.plot(x, np.minimum(bandwidth * x, flops) / 1e9, style, color="black", lw=1, label=label)
             for p in (p for p in points if p.which == which):
                 place, colour = p.shape.intensity, f"C{(numbers[p.shape] - 1) % 10}"
                 if p.pytorch:
@@ -83,8 +79,7 @@ def roofline(points: Sequence[Point], machine: Machine, path: Path) -> Path:
         handles += [Line2D([], [], marker="o", ls="", color=f"C{(n - 1) % 10}") for n in numbers.values()]
         labels += ["tinyres", "PyTorch, faster format", *names]
         figure.legend(handles, labels, loc="outside right upper", fontsize=8, title="N, C, H -> O, K, stride")
-        figure.suptitle(f"Roofline: fused multiply-add peak {machine.flops / 1e9:.0f} GFLOP/s, "
-                        f"{machine.threads} threads, float32", fontsize=10)  # fmt: skip
+        figure.suptitle(f"Roofline: {title}", fontsize=10)
 
     return save(draw, path, (14, 5))
 

@@ -9,6 +9,7 @@ respect to that player's parameters only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import tinyres as tr
 from tinyres import models, optim
 from tinyres.bench import peers, process, report
 from tinyres.bench.convolutions import FORMATS
+from tinyres.bench.device import TORCH, to_torch
 from tinyres.bench.report import Target
 from tinyres.bench.timing import PAUSE, interleave, timed
 from tinyres.ops import binary_cross_entropy_with_logits
@@ -26,12 +28,12 @@ BATCH, LATENT, WIDTH = 64, 100, 64
 ADAM: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
 TARGETS = {"PyTorch": Target(0.9, 0.7)}
 
-Step = Callable[[], tuple[float, float]]  # the losses of discriminator and generator
+Step = Callable[[], tuple[Any, Any]]  # the losses of discriminator and generator; nothing waits for them
 
 
-def problem(batch: int) -> tuple[Any, Any, Any]:
+def problem(batch: int, seed: int = 0) -> tuple[Any, Any, Any]:
     """Images (N, 3, 32, 32) in (-1, 1), channels last in memory, and the noise (N, 100) for either player's step."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     images = rng.uniform(-1, 1, (batch, 32, 32, 3)).astype(np.float32)
     first, second = rng.standard_normal((2, batch, LATENT)).astype(np.float32)
     return images.transpose(0, 3, 1, 2), first, second
@@ -42,21 +44,22 @@ def players() -> tuple[Any, Any]:
     return models.dcgan.generator(LATENT, WIDTH, rng=0), models.dcgan.discriminator(WIDTH, rng=1)
 
 
-def ours(batch: int = BATCH) -> Step:
-    """One step of each player; gives the losses."""
-    real, for_d, for_g = (tr.tensor(a) for a in problem(batch))
-    generator, discriminator = players()
+def ours(batch: int = BATCH, device: str = "cpu", sets: int = 1) -> Step:
+    """One step of each player; gives the losses. The batches are `sets` different ones, in turn."""
+    batches = cycle([[tr.tensor(a).to(device) for a in problem(batch, seed)] for seed in range(sets)])
+    generator, discriminator = (player.to(device) for player in players())
     g_adam, d_adam = (optim.Adam(model.parameters(), **ADAM) for model in (generator, discriminator))
-    ones, zeros = np.ones((batch, 1), np.float32), np.zeros((batch, 1), np.float32)
+    ones, zeros = (tr.tensor(np.full((batch, 1), value, np.float32)).to(device) for value in (1, 0))
     entropy = binary_cross_entropy_with_logits
 
-    def descend(adam: Any, loss: Any) -> float:
+    def descend(adam: Any, loss: Any) -> Any:
         for p, g in zip(adam.params, tr.grad(loss, adam.params), strict=True):
             p.grad = g
         adam.step()
-        return float(loss)
+        return loss.detach()
 
-    def step() -> tuple[float, float]:
+    def step() -> tuple[Any, Any]:
+        real, for_d, for_g = next(batches)
         with tr.no_grad():
             fake = generator(for_d)
         d_loss = descend(d_adam, entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros))
@@ -65,15 +68,15 @@ def ours(batch: int = BATCH) -> Step:
     return step
 
 
-def pytorch(channels_last: bool, batch: int = BATCH) -> Step:
+def pytorch(channels_last: bool, batch: int = BATCH, device: str = "cpu", sets: int = 1) -> Step:
     """The same with PyTorch's modules, written as in its own DCGAN example."""
     import torch
     from torch import nn
     from torch.nn import functional
 
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    real, for_d, for_g = (torch.from_numpy(a) for a in problem(batch))
-    real = real.contiguous(memory_format=layout)
+    drawn = [[to_torch(torch, a, device) for a in problem(batch, seed)] for seed in range(sets)]
+    batches = cycle([(real.contiguous(memory_format=layout), *noise) for real, *noise in drawn])
 
     def up(inputs: int, outputs: int) -> Any:
         return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
@@ -94,19 +97,20 @@ def pytorch(channels_last: bool, batch: int = BATCH) -> Step:
     nets: list[Any] = [generator, discriminator]
     for model, source in zip(nets, players(), strict=True):
         model.load_state_dict({n: torch.from_numpy(np.array(v.numpy())) for n, v in source.state_dict().items()})
-        model.to(memory_format=layout)
+        model.to(TORCH[device], memory_format=layout)
     g_adam, d_adam = (torch.optim.Adam(model.parameters(), **ADAM) for model in (generator, discriminator))
-    ones, zeros = torch.ones(batch, 1), torch.zeros(batch, 1)
+    ones, zeros = (torch.full((batch, 1), value, device=TORCH[device]) for value in (1.0, 0.0))
     entropy = functional.binary_cross_entropy_with_logits
 
-    def descend(adam: Any, loss: Any) -> float:
+    def descend(adam: Any, loss: Any) -> Any:
         params = adam.param_groups[0]["params"]
         for p, g in zip(params, torch.autograd.grad(loss, params), strict=True):
             p.grad = g
         adam.step()
-        return float(loss.detach())
+        return loss.detach()
 
-    def step() -> tuple[float, float]:
+    def step() -> tuple[Any, Any]:
+        real, for_d, for_g = next(batches)
         with torch.no_grad():
             fake = generator(for_d)
         d_loss = descend(d_adam, entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros))
@@ -122,9 +126,10 @@ def main(rounds: int, json_file: Path | None, memory: bool = True, batch: int = 
     found: dict[str, Step] = {"tinyres": ours(batch)}
     if torch is not None:
         found |= {name: pytorch(last, batch) for name, last in FORMATS.items()}
-    losses: dict[str, tuple[float, float]] = {}
+    losses: dict[str, tuple[float, ...]] = {}
     for name, step in found.items():
-        taken, losses[name] = timed(step)
+        taken, found_losses = timed(step)
+        losses[name] = tuple(map(float, found_losses))
         to.print(f"{name}: first step {taken:.2f} s, not counted below")
     for name, (d_loss, g_loss) in losses.items():  # the same nets on the same images; Adam's first step is +-lr, and
         d, g = losses["tinyres"]  # where a gradient is a rounding error its sign is chance: the second loss may differ

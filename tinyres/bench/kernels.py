@@ -145,9 +145,12 @@ def main(rounds: int, json_file: Path | None, out: Path) -> int:
     steps = ladder(to, rows[min(len(rows) - 1, len(PASSES))])
     scaling.show(to, curves)
     verdicts += accuracy.show(to, errors)
+    roofs = {f"triad over {limits.memory_bytes >> 20} MB": limits.memory_bandwidth,
+             f"triad over {limits.cache_bytes >> 20} MB": limits.cache_bandwidth}  # fmt: skip
+    title = f"fused multiply-add peak {limits.flops / 1e9:.0f} GFLOP/s, {limits.threads} threads, float32"
     points = [figures.Point(r.shape, r.which, r.times["cpu"].median, r.rival and r.rival[1].median) for r in rows]
     for path in (
-        figures.roofline(points, limits, out / "roofline.png"),
+        figures.roofline(points, limits.flops, roofs, title, out / "roofline.png"),
         figures.linearity(curves, out / "scaling.png"),
     ):
         to.print(f"wrote {path}", soft_wrap=True)

@@ -7,6 +7,7 @@ threads as the kernels use.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import tinyres as tr
 from tinyres import models, optim
 from tinyres.bench import peers, process, report
 from tinyres.bench.convolutions import FORMATS
+from tinyres.bench.device import to_torch
 from tinyres.bench.report import Target
 from tinyres.bench.timing import PAUSE, interleave, timed
 from tinyres.ops import cross_entropy
@@ -24,42 +26,45 @@ DEPTH, BATCH = 20, 128
 COMPILED = "torch.compile, channels last"
 TARGETS = {"PyTorch": Target(0.9, 0.6), "torch.compile": Target(1.0, 0.7)}
 
-Step = Callable[[], float]  # gives the loss
+Step = Callable[[], Any]  # gives the loss; nothing waits for it
 
 
-def problem(batch: int) -> tuple[Any, Any]:
+def problem(batch: int, seed: int = 0) -> tuple[Any, Any]:
     """Images (N, 3, 32, 32), channels last in memory, and labels."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     images = rng.standard_normal((batch, 32, 32, 3)).astype(np.float32)
     return images.transpose(0, 3, 1, 2), rng.integers(0, 10, batch)
 
 
-def ours(batch: int = BATCH) -> Step:
-    """A step that returns the loss."""
-    x, labels = problem(batch)
-    images, model = tr.tensor(x), models.resnet(DEPTH, rng=0)
+def ours(batch: int = BATCH, device: str = "cpu", sets: int = 1) -> Step:
+    """A step that returns the loss; the batches are `sets` different ones, in turn."""
+    batches = cycle([[tr.tensor(a).to(device) for a in problem(batch, seed)] for seed in range(sets)])
+    model = models.resnet(DEPTH, rng=0).to(device)
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
-    def step() -> float:
+    def step() -> Any:
+        images, labels = next(batches)
         model.zero_grad()
         loss = cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.detach()
 
     return step
 
 
-def pytorch(channels_last: bool, batch: int = BATCH, compiled: bool = False) -> Step:
+def pytorch(
+    channels_last: bool, batch: int = BATCH, compiled: bool = False, device: str = "cpu", sets: int = 1
+) -> Step:
     """The same net, built from the same weights; `compiled`: forward and backward by torch.compile."""
     import torch
     from torch.nn import functional
 
-    x, labels = problem(batch)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    images, targets = torch.from_numpy(x).contiguous(memory_format=layout), torch.from_numpy(labels)
+    drawn = [[to_torch(torch, a, device) for a in problem(batch, seed)] for seed in range(sets)]
+    batches = cycle([(images.contiguous(memory_format=layout), labels) for images, labels in drawn])
     state = models.resnet(DEPTH, rng=0).state_dict()
-    values = {name: torch.from_numpy(value.numpy().copy()) for name, value in state.items()}
+    values = {name: to_torch(torch, value.numpy().copy(), device) for name, value in state.items()}
     weights = {name: v.contiguous(memory_format=layout) if v.ndim == 4 else v for name, v in values.items()}
     learned = [v.requires_grad_() for name, v in weights.items() if name.endswith(("weight", "bias"))]
     optimizer = torch.optim.SGD(learned, lr=0.1, momentum=0.9)
@@ -84,12 +89,12 @@ def pytorch(channels_last: bool, batch: int = BATCH, compiled: bool = False) -> 
 
     forward = torch.compile(loss_of) if compiled else loss_of
 
-    def step() -> float:
+    def step() -> Any:
         optimizer.zero_grad()
-        loss = forward(images, targets)
+        loss = forward(*next(batches))
         torch.autograd.backward(loss)
         optimizer.step()
-        return float(loss.detach())
+        return loss.detach()
 
     return step
 
@@ -107,7 +112,8 @@ def main(rounds: int, json_file: Path | None, compiled: bool = False, memory: bo
     for name, step in list(found.items()):
         with to.status(f"{name}: first step ..."):
             try:
-                taken, losses[name] = timed(step)
+                taken, loss = timed(step)
+                losses[name] = float(loss)
             except Exception as error:
                 if name != COMPILED:
                     raise

@@ -6,14 +6,16 @@ operation, forward and backward. A new kernel is a new entry in `works()`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 import tinyres as tr
-from tinyres import memory, nn, ops, optim
+from tinyres import backend, nn, ops, optim
 from tinyres.bench.convolutions import FORMATS
+from tinyres.bench.device import TORCH, empty, on_host, to_torch
 from tinyres.bench.report import geometric_mean, table
 from tinyres.bench.timing import PAUSE, Call, Timing, enough, interleave
 
@@ -23,12 +25,24 @@ PARAMETERS = 1_000_000
 ROWS, CLASSES = 4096, 100
 
 
+class Ours(Protocol):
+    def __call__(self, device: str = "cpu", seed: int = 0) -> Call: ...
+
+
+class Theirs(Protocol):
+    def __call__(self, torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call: ...
+
+
 class Work(NamedTuple):
-    """Ours, and PyTorch's in a memory format; both give one result, in PyTorch's order of axes, to be compared."""
+    """Ours, and PyTorch's in a memory format; both give one result, in PyTorch's order of axes, to be compared.
+
+    bytes: the compulsory traffic of a call. What a pass, forward or backward, reads or writes goes by once.
+    """
 
     name: str
-    ours: Callable[[], Call]
-    pytorch: Callable[[Any, Any], Call]  # of the torch module and a memory format
+    ours: Ours
+    pytorch: Theirs
+    bytes: int
 
 
 def works(images: Images = IMAGES, parameters: int = PARAMETERS, rows: int = ROWS) -> list[Work]:
@@ -40,7 +54,7 @@ def works(images: Images = IMAGES, parameters: int = PARAMETERS, rows: int = ROW
     return made
 
 
-def _numbers(shape: Sequence[int], seed: int = 0) -> Any:
+def _numbers(shape: Sequence[int], *seed: int) -> Any:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
@@ -55,23 +69,23 @@ def _pool(kind: str, images: Images, backward: bool) -> Work:
     windows = (N, (H + 2 * pad - size) // 2 + 1, (W + 2 * pad - size) // 2 + 1, C)
     how: dict[str, Any] = {"kernel": (size, size), "stride": (2, 2), "padding": (pad, pad)}
     how |= {"dilation": (1, 1)} if kind == "max" else {"count_include_pad": True}
-    x, g = _numbers(images), _numbers(windows, 1)
 
-    def ours() -> Call:
-        from tinyres_kernels import cpu
-
+    def ours(device: str = "cpu", seed: int = 0) -> Call:
+        x, g = (backend.to_device(_numbers(shape, seed, i), device) for i, shape in enumerate((images, windows)))
+        rung = backend.kernels_for(x)
         if kind == "avg":
             if backward:
-                return lambda: _first(cpu.avg_pool2d_dx(g, memory.empty(x.shape, x.dtype), **how))
-            return lambda: _first(cpu.avg_pool2d(x, memory.empty(g.shape, g.dtype), **how))
-        winners = memory.empty(windows, np.int32)
-        cpu.max_pool2d(x, memory.empty(g.shape, g.dtype), winners, **how)
+                return lambda: _first(rung.avg_pool2d_dx(g, backend.empty(images, x), **how))
+            return lambda: _first(rung.avg_pool2d(x, backend.empty(windows, x), **how))
+        winners = empty(windows, np.int32, device)
+        rung.max_pool2d(x, backend.empty(windows, x), winners, **how)
         if backward:
-            return lambda: _first(cpu.max_pool2d_dx(g, winners, memory.empty(x.shape, x.dtype), **how))
-        return lambda: _first(cpu.max_pool2d(x, memory.empty(g.shape, g.dtype), memory.empty(windows, np.int32), **how))
+            return lambda: _first(rung.max_pool2d_dx(g, winners, backend.empty(images, x), **how))
+        return lambda: _first(rung.max_pool2d(x, backend.empty(windows, x), empty(windows, np.int32, device), **how))
 
-    def pytorch(torch: Any, layout: Any) -> Call:
-        image, cotangent = (torch.from_numpy(_first(a)).contiguous(memory_format=layout) for a in (x, g))
+    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
+        drawn = (to_torch(torch, _first(_numbers(shape, seed, i)), device) for i, shape in enumerate((images, windows)))
+        image, cotangent = (a.contiguous(memory_format=layout) for a in drawn)
         aten, two, taps, margin = torch.ops.aten, [2, 2], [size, size], [pad, pad]
         if kind == "avg":
             if backward:
@@ -83,28 +97,29 @@ def _pool(kind: str, images: Images, backward: bool) -> Work:
             return lambda: function(cotangent, image, taps, two, margin, [1, 1], False, index)
         return lambda: aten.max_pool2d_with_indices(image, taps, two, margin)[0]
 
-    return Work(f"{kind} pool {size}x{size}, stride 2{', dx' if backward else ''}", ours, pytorch)
+    traffic = 4 * (math.prod(images) + (2 if kind == "max" else 1) * math.prod(windows))
+    return Work(f"{kind} pool {size}x{size}, stride 2{', dx' if backward else ''}", ours, pytorch, traffic)
 
 
 def _batch_norm(images: Images, residual: bool) -> Work:
     """relu(batch_norm(x)), or relu(batch_norm(x) + skip), in training, forward and backward; gives dx."""
-    x, g, skip = _numbers(images), _numbers(images, 1), _numbers(images, 2)
     channels = images[-1]
 
-    def ours() -> Call:
-        norm = nn.BatchNorm2d(channels)
-        image, other = (tr.tensor(_first(a), requires_grad=True) for a in (x, skip))
-        leaves = [image, *norm.parameters(), *([other] if residual else [])]
+    def ours(device: str = "cpu", seed: int = 0) -> Call:
+        norm = nn.BatchNorm2d(channels).to(device)
+        image, g, other = (tr.tensor(_first(_numbers(images, seed, i))).to(device) for i in range(3))
+        leaves = [image.requires_grad_(), *norm.parameters(), *([other.requires_grad_()] if residual else [])]
 
         def call() -> Any:
             y = norm(image, residual=other if residual else None, relu=True)
-            return tr.grad(y, leaves, _first(g))[0]
+            return tr.grad(y, leaves, g)[0]
 
         return call
 
-    def pytorch(torch: Any, layout: Any) -> Call:
-        norm = torch.nn.BatchNorm2d(channels).to(memory_format=layout)
-        image, other, cotangent = (torch.from_numpy(_first(a)).contiguous(memory_format=layout) for a in (x, skip, g))
+    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
+        norm = torch.nn.BatchNorm2d(channels).to(TORCH[device])
+        drawn = (to_torch(torch, _first(_numbers(images, seed, i)), device) for i in range(3))
+        image, cotangent, other = (a.contiguous(memory_format=layout) for a in drawn)
         leaves = [image.requires_grad_(), *norm.parameters(), *([other.requires_grad_()] if residual else [])]
 
         def call() -> Any:
@@ -114,24 +129,31 @@ def _batch_norm(images: Images, residual: bool) -> Work:
 
         return call
 
-    return Work(f"batch norm{' + skip' if residual else ''} + ReLU, fwd + bwd", ours, pytorch)
+    # Forward: x (and skip), y. Backward: g, x, where y is positive (counted as y), dx (and skip's).
+    passes = 8 if residual else 6
+    name = f"batch norm{' + skip' if residual else ''} + ReLU, fwd + bwd"
+    return Work(name, ours, pytorch, 4 * passes * math.prod(images))
 
 
 def _cross_entropy(rows: int) -> Work:
     """Logits (rows, 100), forward and backward; gives the logits' gradient."""
-    x, labels = _numbers((rows, CLASSES)), np.random.default_rng(0).integers(0, CLASSES, rows)
+    labels = np.random.default_rng(0).integers(0, CLASSES, rows)
 
-    def ours() -> Call:
-        logits = tr.tensor(x, requires_grad=True)
-        return lambda: tr.grad(ops.cross_entropy(logits, labels), [logits])[0]
+    def ours(device: str = "cpu", seed: int = 0) -> Call:
+        logits, target = (tr.tensor(a).to(device) for a in (_numbers((rows, CLASSES), seed), labels))
+        logits.requires_grad_()
+        return lambda: tr.grad(ops.cross_entropy(logits, target), [logits])[0]
 
-    def pytorch(torch: Any, layout: Any) -> Call:
-        logits, target = torch.from_numpy(x).clone().requires_grad_(), torch.from_numpy(labels)
+    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
+        logits, target = (to_torch(torch, a, device) for a in (_numbers((rows, CLASSES), seed), labels))
+        logits.requires_grad_()
         return lambda: torch.autograd.grad(torch.nn.functional.cross_entropy(logits, target), logits)[0]
 
-    return Work(f"cross-entropy of {rows} x {CLASSES}, fwd + bwd", ours, pytorch)
+    # Forward: logits, and the probabilities kept. Backward: those, and the logits' gradient.
+    return Work(f"cross-entropy of {rows} x {CLASSES}, fwd + bwd", ours, pytorch, 4 * 4 * rows * CLASSES)
 
 
+PASSES_OF = {"SGD": 5, "Adam": 7, "AdamW": 7, "RMSprop": 5}  # arrays read or written: p and the state twice, g once
 OPTIMISERS: dict[str, dict[str, Any]] = {
     "SGD": {"lr": 1e-3, "momentum": 0.9},
     "Adam": {"lr": 1e-3},
@@ -142,11 +164,10 @@ OPTIMISERS: dict[str, dict[str, Any]] = {
 
 def _update(kind: str, parameters: int, settings: dict[str, Any]) -> Work:
     """One parameter as large as a small net; gives its new value."""
-    start, g = _numbers((parameters,)), _numbers((parameters,), 1)
 
-    def ours() -> Call:
-        p = tr.tensor(start.copy(), requires_grad=True)
-        p.grad = tr.tensor(g)
+    def ours(device: str = "cpu", seed: int = 0) -> Call:
+        p, g = (tr.tensor(_numbers((parameters,), seed, i)).to(device) for i in range(2))
+        p.requires_grad_().grad = g
         optimiser = getattr(optim, kind)([p], **settings)
 
         def call() -> Any:
@@ -155,9 +176,9 @@ def _update(kind: str, parameters: int, settings: dict[str, Any]) -> Work:
 
         return call
 
-    def pytorch(torch: Any, layout: Any) -> Call:
-        p = torch.from_numpy(start.copy()).requires_grad_()
-        p.grad = torch.from_numpy(g)
+    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
+        p, g = (to_torch(torch, _numbers((parameters,), seed, i), device) for i in range(2))
+        p.requires_grad_().grad = g
         optimiser = getattr(torch.optim, kind)([p], **settings)
 
         def call() -> Any:
@@ -166,7 +187,7 @@ def _update(kind: str, parameters: int, settings: dict[str, Any]) -> Work:
 
         return call
 
-    return Work(f"{kind} step, {parameters:,} parameters", ours, pytorch)
+    return Work(f"{kind} step, {parameters:,} parameters", ours, pytorch, 4 * PASSES_OF[kind] * parameters)
 
 
 class Row(NamedTuple):
@@ -190,18 +211,12 @@ def measure(
         if torch is not None:
             layouts = {name: torch.channels_last if last else torch.contiguous_format for name, last in FORMATS.items()}
             calls |= {name: work.pytorch(torch, layout) for name, layout in layouts.items()}
-        results = [_array(call()) for call in calls.values()]
+        results = [on_host(call()) for call in calls.values()]
         for result in results:
             np.testing.assert_allclose(result, results[0], rtol=1e-3, atol=1e-4, err_msg=work.name)
         rows.append(Row(work.name, interleave(calls, rounds, enough(calls["tinyres"]), warm_up=2, pause=PAUSE)))
         tick()
     return rows
-
-
-def _array(result: Any) -> Any:
-    """Of a Tensor of ours or of PyTorch's, or an array."""
-    result = result.detach() if hasattr(result, "detach") else result
-    return np.array(result.numpy() if hasattr(result, "numpy") else result)
 
 
 def show(to: Any, rows: list[Row]) -> None:

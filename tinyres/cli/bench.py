@@ -7,7 +7,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import UsageError, make_folder, need
+from tinyres.cli.common import UsageError, make_folder, need, on_device
 
 
 def add(commands: Any) -> None:
@@ -20,11 +20,15 @@ def add(commands: Any) -> None:
         ("kernels", 15, "every kernel beside this machine's limits and PyTorch; pictures of both"),
         ("resnet", 10, "a full training step of ResNet-20, batch 128; memory; the first step of a process"),
         ("gan", 10, "a training step of each player of a DCGAN, batch 64; memory; the first step of a process"),
+        ("mpi", 5, "training steps shared by two processes over MPI, beside one process, a thread each"),
     ):
         kind = made[name] = kinds.add_parser(name, help=text, description=text)
         kind.add_argument("--rounds", type=int, default=rounds, help=f"how often each is measured (default: {rounds})")
         kind.add_argument("--json", type=Path, metavar="FILE", dest="json_file", help="write the figures there, too")
         kind.set_defaults(run=run)
+    for name in ("kernels", "resnet", "gan"):
+        made[name].add_argument("--device", default="cpu", metavar="NAME",
+                                help="cpu, or cuda: beside PyTorch with cuDNN (default: cpu)")  # fmt: skip
     made["kernels"].add_argument("--out", type=Path, metavar="DIR", default=Path("bench-results"),
                                  help="where the pictures go (default: bench-results)")  # fmt: skip
     made["resnet"].add_argument("--compile", action="store_true", dest="compiled",
@@ -32,15 +36,37 @@ def add(commands: Any) -> None:
     for name in ("resnet", "gan"):
         made[name].add_argument("--no-memory", action="store_false", dest="memory",
                                 help="no fresh processes: leave out memory and first steps")  # fmt: skip
+    text = "everything on a GPU: conformance, kernels, training steps; one table, within 8 minutes"
+    whole = kinds.add_parser("gpu-report", help=text, description=text)
+    whole.add_argument("--out", type=Path, metavar="DIR", default=Path("gpu-results"),
+                       help="where the report goes (default: gpu-results)")  # fmt: skip
+    whole.set_defaults(run=run_report)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one benchmark."""
-    options = {name: value for name, value in vars(arguments).items() if name not in ("command", "kind", "run")}
+    device = getattr(arguments, "device", "cpu")
+    options = {
+        name: value for name, value in vars(arguments).items() if name not in ("command", "kind", "run", "device")
+    }
+    on_device(device)
     need({"rich": "rich"} | ({"matplotlib": "matplotlib"} if arguments.kind == "kernels" else {}))
     if arguments.rounds < 1:
         raise UsageError(f"--rounds {arguments.rounds}: at least one is needed")
     for folder in filter(None, (options.get("out"), arguments.json_file and arguments.json_file.parent)):
         make_folder(folder)
+    if device == "cuda":
+        from tinyres.bench.gpu import alone
+
+        return alone.main(arguments.kind, arguments.rounds, arguments.json_file, options.get("out"))
     module = importlib.import_module(f"tinyres.bench.{arguments.kind}")
     return int(module.main(**options))
+
+
+def run_report(arguments: argparse.Namespace) -> int:
+    """Measure everything on the GPU."""
+    on_device("cuda")
+    make_folder(arguments.out)
+    from tinyres.bench.gpu import report
+
+    return report.main(arguments.out)

@@ -1,0 +1,248 @@
+"""The parts of `tinyres bench gpu-report` run from end to end on the stand-in; what fails in them becomes a row."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.bench.events import TORCH, Event, gpu_of_nothing
+from tinyres.bench.convolutions import FORMATS, PASSES
+from tinyres.bench.gpu import alone, conform, findings, kernels, pages, parts, race, steps, suite, table
+from tinyres.bench.gpu.race import Peer
+
+
+@pytest.fixture
+def card():
+    with gpu_of_nothing() as cupy:
+        yield cupy
+
+
+def rows_of(name, rounds=1):
+    rows = list(parts.run(name, rounds))
+    assert [row.get("traceback") for row in rows if "error" in row] == []
+    assert {row["part"] for row in rows} == {name}
+    return json.loads(json.dumps(rows))  # a row is what JSON can hold
+
+
+needs_torch = pytest.mark.skipif(not TORCH, reason="beside PyTorch, which is not installed")
+
+
+@needs_torch
+def test_the_card_tells_its_names_and_its_roofs(card):
+    rows = rows_of("card")
+    assert [row["name"] for row in rows] == ["card", "copy", "float32 matrix product", "TF32 matrix product", "launch"]
+    assert (rows[0]["card"], rows[0]["versions"]["CUDA of the driver"]) == ("a stand-in", "13.1")
+    assert findings.bandwidth(rows) > 0
+    assert set(rows[2]["by"]) == {"CuPy", "PyTorch"}
+    assert set(rows[3]["by"]) == {"PyTorch"}
+    assert all(seconds > 0 for seconds in rows[4]["host_s"].values())
+    assert "a stand-in" in pages.section("card", rows)
+
+
+def test_every_operation_is_checked_in_every_named_case_there(card):
+    from tinyres_kernels.conformance import OPS
+
+    rows = rows_of("conformance")
+    assert [row["name"] for row in rows] == ["rung", *OPS]
+    assert sum(row["cases"] for row in rows[1:]) == sum(2 * len(op.cases) for op in OPS.values())
+    assert findings.conformance(rows).value == 0
+    assert "im2col" in findings.conformance(rows).wanting  # it was not the CUDA kernels that conformed
+
+
+@pytest.mark.parametrize("fault", ["wrong", "past the end", "its input"])
+def test_a_kernel_that_is_wrong_on_the_card_is_seen(card, fault):
+    def relu(x, out, *, slope):
+        out[...] = card.maximum(x, 0 if fault == "wrong" else x * slope)
+        if fault == "past the end":
+            out._host.base[...] = 1.0
+        if fault == "its input":
+            x[...] = 0.0
+        return out
+
+    found = conform.conform(relu, "relu")
+    assert found["failed"] > 0
+    assert {"wrong": "wrong", "past the end": "past the end", "its input": "input x"}[fault] in str(found["faults"])
+
+
+def test_a_group_of_columns_goes_the_way_that_is_asked_for():
+    conv = pytest.importorskip("tinyres_kernels.cuda.conv", exc_type=ImportError)
+    usual = conv.LEAST
+    with conform._least(conv, 0):
+        assert conv.LEAST == 0
+    assert usual == conv.LEAST
+    with pytest.raises(AttributeError), conform._least(object(), 0):  # a threshold that nobody reads any more
+        pass
+
+
+@needs_torch
+def test_every_convolution_is_measured_checked_and_held_against_float64(card):
+    rows = rows_of("convolutions")
+    assert [(row["family"], row["pass"]) for row in rows] == [
+        (family, which) for family, shapes in kernels.FAMILIES.items() for _ in shapes for which in PASSES
+    ]
+    peers = {"tinyres", *FORMATS, *(name + kernels.TF32 for name in FORMATS)}
+    for row in rows:
+        assert row["name"].endswith(f" {row['pass']}")
+        assert set(row["timings"]) == set(row["errors"]) == peers
+        assert (row["disagree"], row["refused"]) == ({}, {})
+        assert 0 < row["errors"]["tinyres"]["rms"] < 1e-6
+    assert findings.share_of_cudnn(("1x1",))(rows).value > 0
+    assert findings.error_ratio(rows).value > 0
+    section = pages.section("convolutions", rows)
+    assert sum(line.startswith("| 2, ") for line in section.splitlines()) == len(rows)
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["resnet", "gan"])
+def test_a_training_step_is_the_same_as_pytorchs_and_is_timed(card, name):
+    (row,) = rows_of(name)
+    assert len(row["timings"]) == 5
+    assert (row["disagree"], row["refused"]) == ({}, {})
+    assert len(row["losses"]["tinyres"]) == {"resnet": 1, "gan": 2}[name]
+    assert all(size > 0 for size in row["memory_bytes"].values())
+    assert findings.step(name, row["batch"])(rows=[{"part": name, **row}]).value > 0
+    assert "PyTorch, channels first, TF32" in pages.section(name, [row])
+
+
+@needs_torch
+def test_what_streams_memory_is_measured(card):
+    rows = [*rows_of("card"), *rows_of("streams")]
+    assert len(findings.of(rows, "streams")) == 11
+    assert findings.streaming(rows).value > 0
+    assert "AdamW step" in pages.section("streams", rows)
+
+
+def test_without_pytorch_ours_alone_is_measured(card, monkeypatch):
+    monkeypatch.setattr(kernels, "load_torch", lambda: None)
+    rows = list(parts.run("convolutions", 1))
+    assert "PyTorch with CUDA is not installed" in rows[0]["error"]
+    assert set(rows[1]["timings"]) == {"tinyres"}
+    assert "PyTorch" in table.verdict(findings.share_of_cudnn(("1x1",))(rows), table.FAST, True)
+
+
+def test_what_raises_is_a_row_and_the_next_one_is_measured(card, monkeypatch):
+    measure = kernels.measure
+
+    def sometimes(torch, shape, which, rounds):
+        if which == "dx":
+            raise MemoryError("out of memory: 3 GB\nand more")
+        return measure(torch, shape, which, rounds)
+
+    monkeypatch.setattr(kernels, "measure", sometimes)
+    monkeypatch.setattr(kernels, "load_torch", lambda: None)
+    rows = list(parts.run("convolutions", 1))[1:]
+    assert [("error" in row) for row in rows] == [False, True, False] * (len(rows) // 3)
+    assert rows[1]["error"] == "MemoryError: out of memory: 3 GB"
+    assert "out of memory" in pages.section("convolutions", rows)
+
+
+def test_a_part_that_cannot_begin_is_a_row(monkeypatch):
+    monkeypatch.setitem(parts.PARTS, "card", parts.PARTS["card"]._replace(module="no_such_module"))
+    (row,) = parts.run("card", 1)
+    assert row["part"] == "card"
+    assert "ModuleNotFoundError" in row["error"]
+
+
+@needs_torch
+def test_who_computes_something_else_is_told_and_does_not_count(card, monkeypatch):
+    monkeypatch.setattr(kernels, "AGREE", 0.0)
+    rows = rows_of("convolutions")
+    assert any(name in row["disagree"] for row in rows for name in FORMATS)
+    assert "DISAGREES" in pages.section("convolutions", rows)
+    assert "agree" in findings.share_of_cudnn(table.MUST)(rows).wanting or (
+        findings.share_of_cudnn(table.MUST)(rows).value is None
+    )
+
+
+def test_losses_agree_when_every_one_does():
+    off, tf32 = "PyTorch, channels last", "PyTorch, channels last, TF32"
+    losses = {"tinyres": [1.0, 2.0], off: [1.0, 2.01], tf32: [1.001, 2.01]}
+    assert list(steps.disagreements(losses, (1e-4, 1e-3))) == [off]
+    assert steps.disagreements(losses, (1e-4, 1e-2)) == {}
+
+
+# -- peers in turns ---------------------------------------------------------------------------------------------------
+class Clock:
+    """One whose time is what was done: a second a call, and as long as it is held."""
+
+    def __init__(self):
+        self.now, self.held = 0.0, []
+
+    def start(self):
+        return self.now
+
+    def stop(self, started):
+        return self.now - started
+
+    def wait(self):
+        pass
+
+    def hold(self, seconds):
+        self.held.append(seconds)
+        self.now += 100.0
+
+
+def test_inputs_change_from_call_to_call_and_holding_up_is_not_counted():
+    clock, seen = Clock(), []
+
+    def call(i):
+        seen.append(i)
+        clock.now += 1e-3
+
+    settings = []
+    peer = Peer([lambda i=i: call(i) for i in range(3)], clock, lambda: settings.append(1))
+    found = race.race({"a": peer}, rounds=2, turn=4e-3)["a"]
+    assert found.device.median == pytest.approx(1e-3)
+    assert found.called.median == pytest.approx(1e-3)
+    assert len(clock.held) == 2  # once a turn, and not where it is timed as it is called
+    turns = seen[1 + 3 + 3 :]  # behind the first call, every set once, and the pace
+    assert turns == [0, 1, 2, 0, 0, 1, 2, 0, 1, 2, 0, 1]  # two turns of 2 ms, two of 4 ms
+    assert len(settings) == 1 + 4
+
+
+def test_so_many_inputs_that_no_cache_holds_them(card):
+    assert race.sets(100) == -(-3 * 1024 // 100)
+    assert race.sets(1 << 20) == 2
+
+
+def test_the_events_of_the_stand_in_are_those_of_cupy():
+    with pytest.raises(AssertionError):
+        Event().synchronize()
+    with pytest.raises(AssertionError):
+        Event(disable_timing=True).elapsed_time(Event())
+
+
+# -- the suite's own tests --------------------------------------------------------------------------------------------
+def test_pytest_is_run_and_its_tests_are_counted(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "import pytest, time\n"
+        "def test_good(): pass\n"
+        "def test_bad(): assert 1 == 2\n"
+        "def test_left(): pytest.skip('no')\n"
+        "def test_slow(): time.sleep(60)\n"
+    )
+    row = suite.tell(*suite.pytest(tmp_path, ["-k", "not slow", "test_it.py"], 60))
+    assert row["counts"] == {"passed": 1, "failed": 1, "skipped": 1}
+    assert row["first"] == ["test_it.py::test_bad"]
+    assert "error" not in row
+    late = suite.tell(*suite.pytest(tmp_path, ["test_it.py"], 5))
+    assert late["counts"]["failed"] == 1  # what ended before it was stopped
+    assert late["error"] == "stopped after 5 s"
+    none = suite.tell(*suite.pytest(tmp_path, ["no_such_file.py"], 60))
+    assert "pytest ended with 4" in none["error"]
+
+
+# -- one by itself ----------------------------------------------------------------------------------------------------
+@needs_torch
+def test_one_benchmark_on_the_card_by_itself(card, capsys, tmp_path):
+    from tinyres.cli import main
+
+    arguments = ["--device", "cuda", "--rounds", "1", "--json", str(tmp_path / "k.json"), "--out", str(tmp_path)]
+    assert main(["bench", "kernels", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "## Convolutions beside cuDNN" in out
+    assert "## What streams memory" in out
+    assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
+    rows = json.loads((tmp_path / "k.json").read_text())["rows"]
+    assert {row["part"] for row in rows} == set(alone.KINDS["kernels"])
+    assert np.isfinite(findings.bandwidth(rows))

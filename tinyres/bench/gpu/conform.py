@@ -1,0 +1,109 @@
+"""Conformance of the CUDA rung on CuPy arrays: every operation, every named case, some drawn ones, both dtypes.
+
+What `tinyres_kernels.conformance` makes are NumPy arrays; they are brought to the card with the guards around them, and
+back again, so that a write out of bounds is seen there too. The convolutions go both ways, naive and tiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinyres import backend
+from tinyres.bench.gpu.parts import Row, attempt
+
+CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
+EXAMPLES = 20  # drawn beyond the named cases
+SHOWN = 3  # faults told of a failing operation
+
+Kernel = Callable[..., Any]
+
+
+def rows(rounds: int) -> Iterator[Row]:
+    from tinyres_kernels.conformance import OPS
+
+    rung = backend.kernels_for(backend.to_device(np.ones(1, np.float32), "cuda"))
+    yield {"name": "rung", "rung": rung.__name__}
+    for op in OPS:
+        for way, kernel in ways(rung, op).items():
+            yield attempt(f"{op}, {way}" if way else op, lambda op=op, kernel=kernel: conform(kernel, op))  # type: ignore[misc]
+
+
+def conform(kernel: Kernel, op: str) -> Row:
+    """How many cases were put to it, how many failed, and what the first ones did."""
+    from tinyres_kernels.conformance import check
+
+    report = check(on_card(kernel), op, examples=EXAMPLES)
+    told = [f"{f.case.title} ({f.case.dtype}): {'; '.join(f.faults[:2])}" for f in report.failures[:SHOWN]]
+    return {"cases": len(report.named) + report.tries, "failed": len(report.failures), "faults": told}
+
+
+def on_card(kernel: Kernel) -> Kernel:
+    """The kernel, for NumPy arrays: they travel with whatever memory they are views of, and come back."""
+
+    def call(*arrays: Any, **how: Any) -> Any:
+        places = [None if a is None else _Place(a, backend.to_device(_whole(a), "cuda")) for a in arrays]
+        returned = kernel(*(p and p.part() for p in places), **how)
+        for place in filter(None, places):
+            place.bring_back()
+        return next((p.array for p in places if p and p.given is returned), returned)
+
+    call.__module__, call.__qualname__ = getattr(kernel, "__module__", "?"), getattr(kernel, "__qualname__", "?")
+    return call
+
+
+def _whole(array: Any) -> Any:
+    """The flat memory that an array between guards is a part of; the array itself where it is a whole one."""
+    return array if array.base is None else array.base
+
+
+class _Place:
+    """An array of the host, and the memory that it is a part of on the card."""
+
+    def __init__(self, array: Any, there: Any) -> None:
+        self.array, self.there, self.given = array, there, None
+
+    def part(self) -> Any:
+        whole = _whole(self.array)
+        start = (self.array.ctypes.data - whole.ctypes.data) // self.array.itemsize
+        line = self.there.reshape(-1)[start : start + self.array.size]
+        self.given = self.there if whole is self.array else line.reshape(self.array.shape)
+        return self.given
+
+    def bring_back(self) -> None:
+        whole, back = _whole(self.array), backend.to_device(self.there, "cpu")
+        if self.array.flags.writeable:
+            whole[...] = back
+        elif back.tobytes() != whole.tobytes():
+            raise RuntimeError("wrote into an array that is read-only")
+
+
+def ways(rung: Any, op: str) -> dict[str, Kernel]:
+    """The kernel as it is called; for a convolution of the CUDA rung, naive and tiled whatever it would choose."""
+    kernel = getattr(rung, op)
+    if op not in CONVOLUTIONS or not rung.__name__.endswith(".cuda"):
+        return {"": kernel}
+    from tinyres_kernels.cuda import conv
+
+    def least(columns: int) -> Kernel:
+        def call(*arrays: Any, **how: Any) -> Any:
+            with _least(conv, columns):
+                return kernel(*arrays, **how)
+
+        return call
+
+    return {"": kernel, "naive": least(1 << 30), "tiled": least(0)}
+
+
+@contextmanager
+def _least(conv: Any, columns: int) -> Iterator[None]:
+    """Inside, tiles are for groups of at least so many columns."""
+    usual = conv.LEAST
+    conv.LEAST = columns
+    try:
+        yield
+    finally:
+        conv.LEAST = usual

@@ -1,0 +1,117 @@
+"""The convolutions on the card beside cuDNN, by way of PyTorch, and every one's error against float64.
+
+Both sides allocate their results as they are used, from pools that recycle; of PyTorch's two memory formats the better
+one counts. `tensor_core` is a further rung, where there is one: measured, not counted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinyres import backend
+from tinyres.bench import accuracy, convolutions
+from tinyres.bench.convolutions import AGREE, FORMATS, PASSES, SHAPES, Arrays, Shape
+from tinyres.bench.gpu.clocks import CupyClock, TorchClock, allow_tf32, free, load_torch
+from tinyres.bench.gpu.parts import Row, attempt
+from tinyres.bench.gpu.race import Peer, race, sets
+
+WIDE = tuple(Shape(32, c, 56, c, 3, 1) for c in (64, 128, 256))
+POINTWISE = tuple(Shape(32, c, 56, c, 1, 1, 0) for c in (64, 128, 256))
+FAMILIES = {"performance.md": SHAPES, "56x56": tuple(s for s in WIDE if s not in SHAPES), "1x1": POINTWISE}
+OURS = "tinyres"
+CORES = {f"{OURS}, tensor cores": {}, f"{OURS}, tensor cores, one product": {"products": 1}}
+TF32 = ", TF32"
+TF32_AGREE = 1e-2  # as AGREE, where factors have 10 bits
+
+
+def rows(rounds: int) -> Iterator[Row]:
+    torch = load_torch()
+    if torch is None:
+        yield {"name": "cuDNN", "error": "not measured: PyTorch with CUDA is not installed"}
+    for family, shapes in FAMILIES.items():
+        for shape in shapes:
+            for which in PASSES:
+                yield attempt(f"{shape} {which}", partial(measure, torch, shape, which, rounds)) | {
+                    "family": family, "shape": list(shape), "pass": which}  # fmt: skip
+                free(torch)
+
+
+def measure(torch: Any | None, shape: Shape, which: str, rounds: int) -> Row:
+    """Times and errors of every peer; who disagrees with ours, by how much: such a row does not count."""
+    drawn = [convolutions.draw(shape, seed=seed) for seed in range(sets(shape.bytes))]
+    there = [Arrays(*(backend.to_device(a, "cuda") for a in arrays)) for arrays in drawn]
+    peers = _ours(shape, which, there) | (_cudnn(torch, shape, which, drawn) if torch else {})
+    results, refused = _first_results(peers, which)
+    row: Row = {"rung": backend.kernels_for(there[0].x).__name__, "sets": len(drawn), "refused": refused}
+    against = attempt("float64", partial(_errors, shape, which, drawn[0], results))
+    row |= {"errors": against["errors"]} if "errors" in against else {"no errors": against["error"]}
+    row["disagree"] = _disagreements(results)
+    del results
+    times = race({name: peer for name, peer in peers.items() if name not in refused}, rounds)
+    return row | {"flops": shape.flops, "timings": {name: r.to_json() for name, r in times.items()}}
+
+
+def _ours(shape: Shape, which: str, there: list[Arrays]) -> dict[str, Peer]:
+    clock, rung = CupyClock(), backend.kernels_for(there[0].x)
+    peers = {OURS: Peer([convolutions.ours(rung, shape, arrays)[which] for arrays in there], clock)}
+    if importlib.util.find_spec("tinyres_kernels.cuda.tensor_core") and rung.__name__.endswith(".cuda"):
+        cores = importlib.import_module("tinyres_kernels.cuda.tensor_core")
+        for name, how in CORES.items():
+            triple: Any = SimpleNamespace(**{
+                op: partial(getattr(cores, op), **how) for op in ("conv2d", "conv2d_dx", "conv2d_dw")
+            })  # fmt: skip
+            peers[name] = Peer([convolutions.ours(triple, shape, arrays)[which] for arrays in there], clock)
+    return peers
+
+
+def _cudnn(torch: Any, shape: Shape, which: str, drawn: list[Arrays]) -> dict[str, Peer]:
+    clock, peers = TorchClock(torch), {}
+    for name, last in FORMATS.items():
+        calls = [convolutions.pytorch(torch, shape, arrays, last, "cuda")[which] for arrays in drawn]
+        for tf32 in (False, True):
+            peers[name + (TF32 if tf32 else "")] = Peer(calls, clock, partial(allow_tf32, torch, tf32))
+    return peers
+
+
+def _first_results(peers: dict[str, Peer], which: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """What each peer makes of the first set; and of those but ours that raise, why."""
+    results, refused = {}, {}
+    for name, peer in peers.items():
+
+        def call(name: str = name, peer: Peer = peer) -> Row:
+            peer.before()
+            found = peer.calls[0]()
+            peer.clock.wait()
+            return {"result": found if name.startswith(OURS) else convolutions.as_ours(which, found, "cuda")}
+
+        came = call() if name == OURS else attempt(name, call)
+        if "error" in came:
+            refused[name] = came["error"]
+        else:
+            results[name] = came["result"]
+    return results, refused
+
+
+def _disagreements(results: dict[str, Any]) -> dict[str, float]:
+    """Gaps to ours as shares of the largest number, where they are too large for rounding."""
+    ours = results[OURS]
+    largest = float(abs(ours).max())
+    gaps = {name: float(abs(result - ours).max()) / largest for name, result in results.items()}
+    rough = {name: TF32_AGREE if TF32 in name or "one product" in name else AGREE for name in gaps}
+    return {name: gap for name, gap in gaps.items() if not gap <= rough[name]}
+
+
+def _errors(shape: Shape, which: str, arrays: Arrays, results: dict[str, Any]) -> Row:
+    """float32 against float64: `im2col` on the card, which is NumPy's formula and cuBLAS."""
+    from tinyres_kernels import im2col
+
+    wide = Arrays(*(backend.to_device(a.astype(np.float64), "cuda") for a in arrays))
+    truth = convolutions.ours(im2col, shape, wide)[which]()
+    return {"errors": {name: accuracy.error(result, truth)._asdict() for name, result in results.items()}}
