@@ -12,6 +12,7 @@ from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
 from tinyres.backend import get_num_threads, kernels, set_num_threads
 from tinyres.context import enable_grad, is_recording, no_grad
 from tinyres.dlpack import from_dlpack
+from tinyres.exercises import exercise
 from tinyres.files import FileFormatError, load, load_metadata, save
 from tinyres.gradcheck import GradcheckError, gradcheck
 from tinyres.ops import *  # noqa: F403
@@ -21,7 +22,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "Observer", "Tensor", "backward", "checkpoint", "detect_anomaly",
-    "enable_grad", "from_dlpack", "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "is_recording", "jacobian",
-    "jvp", "kernels", "load", "load_metadata", "no_grad", "save", "set_num_threads", "steps", "tensor", "vjp", "walk",
+    "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "is_recording",
+    "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save", "set_num_threads", "steps", "tensor", "vjp",
+    "walk",
 ]  # fmt: skip
 __all__ += ops.__all__

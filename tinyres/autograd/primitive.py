@@ -140,7 +140,8 @@ def primitive(
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         made = Primitive(function, aux=aux, broadcasts=broadcasts, reference=reference)
-        if made.name in PRIMITIVES:
+        known = PRIMITIVES.get(made.name)
+        if known is not None and known.__module__ != "__main__":  # a notebook's cell may well be run again
             raise ValueError(f"there is a primitive called {made.name!r} already; give yours a name of its own")
         call: Any = made.call if not made.variadic else partial(made._call_variadic)
         call.primitive, call.vjp, call.vjp_joint = made, made.vjp, made.vjp_joint

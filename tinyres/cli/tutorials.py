@@ -1,0 +1,106 @@
+"""`tinyres tutorials`: list them, copy them to where they can be edited, run one."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyres.cli.common import UsageError, known, make_folder, need, writing
+
+PACKAGE = Path(__file__).parents[1]
+FILES = "[0-9][0-9]_*.py"
+TITLE = re.compile(r"^# # (?:\d+\W+)?(.+)$", re.MULTILINE)  # a heading in a markdown cell of the percent format
+TIME = re.compile(r"[Aa]bout (\d+) s")
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """A file of the tutorials: its number, the question it asks, and about how many seconds it runs."""
+
+    path: Path
+    number: str
+    question: str
+    seconds: int | None
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "tutorials",
+        help="list the tutorials, copy them, run one",
+        description="Lists the tutorials. They are plain Python files, in cells: run them as scripts, or open them in "
+        "VS Code or, with jupytext, in Jupyter.",
+    )
+    parser.set_defaults(run=run_list)
+    parts = parser.add_subparsers(dest="part", metavar="WHAT")
+    copy = parts.add_parser("copy", help="copy all of them into a folder")
+    copy.add_argument("folder", nargs="?", type=Path, metavar="DIR", default=Path("tinyres-tutorials"),
+                      help="(default: tinyres-tutorials)")  # fmt: skip
+    copy.add_argument("--force", action="store_true", help="overwrite what is there")
+    copy.set_defaults(run=run_copy)
+    run = parts.add_parser("run", help="run one in a fresh process; figures open in windows where there is a display")
+    run.add_argument("number", metavar="NUMBER", help="as listed: 03")
+    run.set_defaults(run=run_one)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """A line a tutorial."""
+    found = tutorials()
+    width = max(len(tutorial.question) for tutorial in found)
+    for tutorial in found:
+        time = "" if tutorial.seconds is None else f"{tutorial.seconds} s"
+        print(f"{tutorial.number}  {tutorial.question:{width}}  {time:>5}".rstrip())
+    print(f"\nThey lie in {found[0].path.parent}")
+    print("`tinyres tutorials copy` copies them to edit, `tinyres tutorials run 01` runs the first.")
+    return 0
+
+
+def run_copy(arguments: argparse.Namespace) -> int:
+    """Copy; nothing is copied where something is in the way."""
+    found, folder = tutorials(), arguments.folder
+    make_folder(folder)
+    if folder.resolve() == found[0].path.parent.resolve():
+        raise UsageError(f"{folder} is where they come from; name another folder")
+    there = [tutorial.path.name for tutorial in found if (folder / tutorial.path.name).exists()]
+    if there and not arguments.force:
+        raise UsageError(f"{folder} holds {', '.join(there)} already; --force overwrites, or name another folder")
+    for tutorial in found:
+        with writing(folder):
+            shutil.copyfile(tutorial.path, folder / tutorial.path.name)
+    print(f"copied {len(found)} tutorials to {folder}; begin with: python {folder / found[0].path.name}")
+    return 0
+
+
+def run_one(arguments: argparse.Namespace) -> int:
+    """Run it with this Python; the exit status is 0, or 1 where it did not come to its end."""
+    need({"matplotlib": "matplotlib", "sklearn": "scikit-learn"})
+    by_number = {tutorial.number: tutorial for tutorial in tutorials()}
+    number = known("tutorial", arguments.number.zfill(2), by_number)
+    ended = subprocess.run([sys.executable, str(by_number[number].path)], check=False).returncode
+    return 1 if ended else 0
+
+
+def tutorials(package: Path = PACKAGE) -> list[Tutorial]:
+    """In order, from the wheel or from the checkout.
+
+    Raises:
+        UsageError: they are in neither place.
+    """
+    for folder in (package / "tutorials", package.parent / "tutorials"):
+        paths = sorted(folder.glob(FILES))
+        if paths:
+            return [_read(path) for path in paths]
+    raise UsageError("this installation came without the tutorials; they are in the folder tutorials of the repository")
+
+
+def _read(path: Path) -> Tutorial:
+    first, _, _ = path.read_text(encoding="utf-8").partition("\n\n# %%")
+    title, time = TITLE.search(first), TIME.search(first)
+    question = title.group(1).strip() if title else path.stem[3:].replace("_", " ")
+    return Tutorial(path, path.name[:2], question, int(time.group(1)) if time else None)

@@ -1,0 +1,67 @@
+"""The same tape, read forwards, gives the derivatives of everything with respect to one number.
+
+That is forward mode. With J the Jacobian, one walk forwards is one column of J, one walk backwards is one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Entry = tuple[tuple[int, ...], tuple[float, ...]]  # numbers of the inputs, and the local slope for each
+
+
+def check(answer: Callable[[Sequence[Entry], int], Sequence[float]]) -> None:
+    """Hold answer(tape, start) against the sum over all routes, on small tapes and on random ones."""
+    assert callable(answer), f"forward(tape, start) is to be a function; what came is a {type(answer).__name__}"
+    rng = np.random.default_rng(0)
+    two_routes: list[Entry] = [((), ()), ((), ()), ((0, 1), (-1.5, 0.6)), ((0,), (0.71,)), ((2, 3), (1.0, 1.0))]
+    squared: list[Entry] = [((), ()), ((0, 0), (3.0, 3.0))]
+    tapes = [two_routes, squared, *(_random_tape(rng, length) for length in (3, 8, 20))]
+    for tape in tapes:
+        for start in range(len(tape)):
+            _hold(answer, tape, start)
+
+
+def _hold(answer: Callable[[Sequence[Entry], int], Sequence[float]], tape: list[Entry], start: int) -> None:
+    came: Any = answer(list(tape), start)
+    assert came is not None, "forward(tape, start) returned None: does it end in a return?"
+    came, needed = np.asarray(came, dtype=float), _moves(tape, start)
+    assert came.shape == needed.shape, f"one number an entry is needed, {len(tape)} here; what came has {came.shape}"
+    if np.allclose(came, needed, rtol=1e-9, atol=1e-12):
+        return
+    if came[start] != 1.0:
+        hint = "Entry `start` moves by 1 for each unit that it moves itself: begin with that, and let nothing undo it."
+    elif any(came[k] for k in range(start)):
+        hint = "What was written before `start` does not depend on it: those entries do not move."
+    elif np.allclose(came, _moves(tape, start, last_only=True)):
+        hint = "Only the last route was kept: what comes along several inputs is added (+=, not =)."
+    elif np.allclose(came, _moves(tape, start, reverse=True)) or not came[start + 1 :].any():
+        hint = "Inputs had not moved yet when their turn came: walk from the first entry to the last."
+    else:
+        hint = "An entry moves by the sum, over its inputs, of slope times how much that input moves."
+    raise AssertionError(f"tape {tape}, start {start}: {came.tolist()} came, {needed.tolist()} is needed. {hint}")
+
+
+def _moves(tape: list[Entry], start: int, *, last_only: bool = False, reverse: bool = False) -> np.ndarray:
+    moves = np.zeros(len(tape))
+    moves[start] = 1.0
+    later = range(start + 1, len(tape))
+    for k in reversed(later) if reverse else later:
+        terms = [slope * moves[i] for i, slope in zip(*tape[k], strict=True)]
+        moves[k] = (terms[-1] if last_only else sum(terms)) if terms else 0.0
+    return moves
+
+
+def _random_tape(rng: np.random.Generator, length: int) -> list[Entry]:
+    tape: list[Entry] = [((), ()), ((), ())]
+    for k in range(2, length):
+        count = int(rng.integers(0, 3))
+        inputs = tuple(int(i) for i in rng.integers(0, k, count))
+        tape.append((inputs, tuple(float(s) for s in rng.standard_normal(count).round(2))))
+    return tape
+
+
+__all__ = ["check"]

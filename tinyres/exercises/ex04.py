@@ -1,0 +1,67 @@
+"""What was copied on the way forwards is summed on the way back: copying and summing are each other's transpose.
+
+With B the matrix of broadcasting: <g, B b> = <B^T g, b>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+# Shape of the input, shape of the output.
+CASES = [
+    ((3,), (4, 3)), ((4, 3), (4, 3)), ((1, 3), (4, 3)), ((4, 1), (4, 3)), ((), (4, 3)), ((1, 1), (4, 3)), ((), ()),
+    ((2, 1, 3), (2, 4, 3)), ((1, 3), (2, 4, 3)), ((4, 1), (2, 4, 3)), ((1,), (2, 4, 3)), ((1, 3), (1, 3)),
+    ((3, 3), (3, 3, 3)), ((3,), (0, 3)), ((1, 3), (0, 3)),
+]  # fmt: skip
+
+
+def check(answer: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]) -> None:
+    """Hold answer(g, shape) against the sum over all elements of the output that are copies of one of the input."""
+    assert callable(answer), f"unbroadcast(g, shape) is to be a function; what came is a {type(answer).__name__}"
+    rng = np.random.default_rng(0)
+    for shape, whole in CASES:
+        g = rng.standard_normal(whole)
+        kept = g.copy()
+        came: Any = answer(g, shape)
+        where = f"g of shape {whole} for an input of shape {shape}"
+        assert came is not None, "unbroadcast(g, shape) returned None: does it end in a return?"
+        assert np.array_equal(g, kept), f"{where}: g itself was changed; others may still read it. Make a new array."
+        came, needed = np.asarray(came), _summed(g, shape)
+        assert came.shape == shape, f"{where}: a result of shape {came.shape} came. {_shape_hint(shape, whole)}"
+        if not np.allclose(came, needed, rtol=1e-9, atol=1e-12):
+            raise AssertionError(
+                f"{where}: {came.ravel()[:3]} came, {needed.ravel()[:3]} is needed. {_hint(g, came, needed)}"
+            )
+
+
+def _summed(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """By the definition: each element of the output is given to the element of the input that it is a copy of."""
+    total = np.zeros(shape)
+    owner = np.broadcast_to(np.arange(total.size).reshape(shape), g.shape)
+    np.add.at(total.reshape(-1), owner.ravel(), g.ravel())
+    return total
+
+
+def _shape_hint(shape: tuple[int, ...], whole: tuple[int, ...]) -> str:
+    if len(whole) > len(shape):
+        return (
+            "Shapes are compared from the right: axes that the input did not have stand in front. Sum over those too."
+        )
+    return "An axis of length 1 that was stretched is summed over and kept, with length 1."
+
+
+def _hint(g: np.ndarray, came: np.ndarray, needed: np.ndarray) -> str:
+    copies = g.size / needed.size if needed.size else 0
+    if g.size and np.allclose(came * copies, needed):
+        return "That is the mean of the copies; each copy is a route of its own, and routes that meet are added."
+    if g.size and copies > 1 and np.isin(came, g).all():
+        return "That is the gradient of one of the copies; all of them moved the result."
+    if not g.size:
+        return "Nothing was copied there, so nothing arrives: a sum over no elements is 0."
+    return "Is the right axis summed over? Shapes are compared from the right."
+
+
+__all__ = ["check"]

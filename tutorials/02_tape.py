@@ -1,0 +1,265 @@
+# %% [markdown]
+# # 02 What must a program remember to go backwards?
+#
+# *About 3 seconds. From before: a gradient is a product of local slopes, and routes that meet are added (01).*
+#
+# In the first tutorial we multiplied three slopes by hand. For a net with thousands of operations a program has to do
+# it. What does it need to know? Less than one would think. We build such a program now, whole, and then put the real
+# one beside it.
+#
+# **Before you read on**, guess: how many lines does it take to differentiate *any* calculation made of $+$, $\cdot$ and
+# $\tanh$, and what has to be stored for each operation?
+#
+# ## The tape
+#
+# While the calculation runs forwards, write each operation down, in order. An entry holds the value that came out,
+# which earlier entries went in (by their number) and, for each of these, the local slope: by how much the output moves
+# if that input moves. That is all. The slopes are known on the spot: for $a + b$ they are $1$ and $1$, for $a \cdot b$
+# they are $b$ and $a$, for $y = \tanh a$ it is $1 - y^2$.
+
+# %%
+import math
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinyres as tr
+
+
+class Tape:
+    """A list of operations in the order in which they ran."""
+
+    def __init__(self):
+        self.entries = []  # (name, value, numbers of the inputs, local slope for each)
+
+    def write(self, name, value, inputs=(), slopes=()):
+        self.entries.append((name, value, inputs, slopes))
+        return Number(self, len(self.entries) - 1)
+
+
+class Number:
+    """One entry of a tape, dressed up so that + and * work."""
+
+    def __init__(self, tape, index):
+        self.tape, self.index = tape, index
+
+    @property
+    def value(self):
+        return self.tape.entries[self.index][1]
+
+    def __add__(self, other):
+        other = self.lift(other)
+        return self.tape.write("+", self.value + other.value, (self.index, other.index), (1.0, 1.0))
+
+    def __mul__(self, other):
+        other = self.lift(other)
+        return self.tape.write("×", self.value * other.value, (self.index, other.index), (other.value, self.value))
+
+    def __sub__(self, other):
+        return self + self.lift(other) * -1.0
+
+    def tanh(self):
+        y = math.tanh(self.value)
+        return self.tape.write("tanh", y, (self.index,), (1 - y * y,))
+
+    def lift(self, other):
+        """A plain number becomes an entry that has no inputs."""
+        return other if isinstance(other, Number) else self.tape.write("const", float(other))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def backward(output):
+    """The derivative of `output` with respect to every entry of its tape."""
+    entries = output.tape.entries
+    gradients = [0.0] * len(entries)
+    gradients[output.index] = 1.0
+    for index in range(output.index, -1, -1):  # from the last to the first
+        _, _, inputs, slopes = entries[index]
+        for i, slope in zip(inputs, slopes, strict=True):
+            gradients[i] += gradients[index] * slope  # routes that meet are added
+    return gradients
+
+
+# %% [markdown]
+# That is the whole machine. Two lines of it carry the ideas. The loop runs from the last entry to the first: an entry
+# was written *after* its inputs, so when we reach it, everything that uses it has already had its say. And the `+=`: a
+# number that is used twice gets two contributions.
+#
+# Try it on $f = a \cdot b + \tanh a$, where $a$ is used twice. By hand, $df/da = b + 1 - \tanh^2 a$.
+
+# %%
+tape = Tape()
+a, b = tape.write("a", 0.6), tape.write("b", -1.5)
+f = a * b + a.tanh()
+gradients = backward(f)
+by_hand = b.value + 1 - math.tanh(a.value) ** 2
+print(f"df/da: {gradients[a.index]:.6f}, by hand {by_hand:.6f}")
+
+# %% [markdown]
+# Here is the tape as it lies there, left to right, with an arc from each entry to those that it came from. The number
+# on an arc is its slope, the colour of an entry its gradient. Follow the two arcs that end in $a$: their products add
+# up.
+
+# %% tags=["hide-input"]
+figure, axes = plt.subplots(figsize=(8, 3.7), layout="constrained")
+for index, (_, _, inputs, slopes) in enumerate(tape.entries):
+    for i, slope in zip(inputs, slopes, strict=True):
+        bend = -0.55 if index - i > 1 else -0.3
+        arrow = {
+            "arrowstyle": "->",
+            "connectionstyle": f"arc3,rad={-bend}",
+            "color": "0.45",
+            "shrinkA": 17,
+            "shrinkB": 17,
+        }
+        axes.annotate("", (i, 0), (index, 0), arrowprops=arrow)
+        axes.text((index + i) / 2, -bend * (index - i) / 2 + 0.05, f"{slope:.2f}", ha="center", color="0.3")
+coloured = axes.scatter(range(len(gradients)), [0] * len(gradients), s=900, c=gradients, cmap="coolwarm", vmin=-1.6,
+                        vmax=1.6, edgecolors="0.3", zorder=3)  # fmt: skip
+for index, (name, value, _, _) in enumerate(tape.entries):
+    axes.text(index, 0, name, ha="center", va="center", zorder=4)
+    axes.text(index, -0.38, f"value {value:.3f}\ngradient {gradients[index]:.3f}", ha="center", va="top", fontsize=9)
+axes.set(
+    xlim=(-0.6, 4.6), ylim=(-0.85, 1.35), title="The tape of a·b + tanh a: written to the right, read back to the left"
+)
+axes.set_aspect("equal")
+axes.axis("off")
+figure.colorbar(coloured, ax=axes, label="gradient", shrink=0.8)
+plt.show()
+
+# %% [markdown]
+# ## Is it enough to train with?
+#
+# A net of one input, five $\tanh$ units and one output, fitted to 16 points of a sine. Nothing below knows about layers
+# or training; it is the same three operations, 640 entries a step. The twin beside it is the same net, from the same
+# start, in tinyres, with the five units as one array.
+
+# %%
+rng = np.random.default_rng(0)
+xs = np.linspace(-3, 3, 16)
+ys = np.sin(xs)
+UNITS, STEPS, RATE = 5, 150, 0.2
+start = rng.standard_normal((3, UNITS)) * np.array([[1.0], [1.0], [0.5]])  # weights in, biases, weights out
+
+
+def train_toy(values):
+    losses, values = [], values.copy()
+    for _ in range(STEPS):
+        tape = Tape()
+        knobs = [[tape.write("knob", v) for v in row] for row in values]
+        loss = 0.0
+        for x, y in zip(xs, ys, strict=True):
+            answer = sum(v * (w * x + c).tanh() for w, c, v in zip(*knobs, strict=True))
+            miss = answer - y
+            loss = loss + miss * miss * (1 / len(xs))
+        gradients = backward(loss)
+        values -= RATE * np.array([[gradients[k.index] for k in row] for row in knobs])
+        losses.append(loss.value)
+    return losses, len(tape.entries)
+
+
+def train_tinyres(values):
+    losses, x, y = [], xs[:, None], ys
+    for _ in range(STEPS):
+        knobs = tr.tensor(values, requires_grad=True)
+        answer = tr.tanh(x * knobs[0] + knobs[1]) @ knobs[2]  # (16, 5) @ (5,) -> (16,)
+        loss = ((answer - y) ** 2).mean()
+        (gradient,) = tr.grad(loss, knobs)
+        values = values - RATE * gradient.numpy()
+        losses.append(loss.item())
+    return losses, loss.node.serial - knobs.node.serial
+
+
+begun = time.perf_counter()
+toy, toy_entries = train_toy(start)
+between = time.perf_counter()
+real, real_nodes = train_tinyres(start)
+ended = time.perf_counter()
+print(f"toy:     {toy_entries} entries a step, {1e3 * (between - begun) / STEPS:.1f} ms a step, loss {toy[-1]:.6f}")
+print(f"tinyres: {real_nodes} nodes a step, {1e3 * (ended - between) / STEPS:.1f} ms a step, loss {real[-1]:.6f}")
+
+# %% tags=["hide-input"]
+figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+axes.semilogy(real, label="tinyres")
+axes.semilogy(range(0, STEPS, 10), toy[::10], "o", label="the toy above")
+axes.set(xlabel="training step", ylabel="loss", title="Two engines, one training")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# The same losses to the last digit. So the toy is no caricature: `Tape` and `backward` *are* reverse-mode automatic
+# differentiation. The real engine differs in what an entry is. Look at one:
+
+# %%
+x = tr.tensor(np.ones((4, 3)), requires_grad=True)
+w = tr.tensor(np.full((3, 2), 0.5), requires_grad=True)
+y = tr.tanh(x @ w).sum()
+node, tape_of_y = y.node, []
+while node is not None:  # down the first input of each
+    tape_of_y.append(node)
+    node = next((parent for parent in node.parents if parent is not None), None)
+for node in tape_of_y:
+    saved = [value.shape if isinstance(value, np.ndarray) else value for value in node.saved or ()]
+    print(f"{node!r:28} keeps {saved}")
+
+# %% [markdown]
+# An entry is a whole array operation, so there are few of them. It does not store slopes: a matrix product of $(4, 3)$
+# and $(3, 2)$ has $8 \times 12$ slopes for its first input alone, most of them zero. It stores what its *rule* needs
+# to multiply a gradient by all these slopes at once: for `matmul` the two arrays, for `tanh` its output, for `sum`
+# only a shape and the axes. The number behind the `#` grows with time, like our index, and the walk back goes by it.
+#
+# Two things the toy cannot do. First, its tape never ends: whatever was calculated stays, wanted or not, while a node
+# of tinyres knows only its parents and is forgotten with them. Second, its `backward` works on plain floats, so its
+# result cannot be differentiated again. In tinyres the walk back can itself be recorded. For $\tanh$, the second
+# derivative is $-2\,y\,(1 - y^2)$:
+
+# %%
+t = tr.tensor(np.linspace(-2, 2, 5), requires_grad=True)
+(once,) = tr.grad(tr.tanh(t).sum(), t, create_graph=True)
+(twice,) = tr.grad(once.sum(), t)
+print(twice.numpy().round(4))
+print((-2 * np.tanh(t.numpy()) * once.numpy()).round(4))
+
+# %% [markdown]
+# And what the two have in common: neither calls itself. A backward pass written as a recursion, which is the first that
+# comes to mind, fails at Python's limit of a thousand. A loop over a list does not care:
+
+# %%
+LONG = 100_000
+tape = Tape()
+number = begin = tape.write("start", 1.0)
+tensor = leaf = tr.tensor(np.array(1.0), requires_grad=True)
+for _ in range(LONG):
+    number, tensor = number * 1.00001, tensor * 1.00001
+deep_toy, deep_real = backward(number)[begin.index], tr.grad(tensor, leaf)[0].item()
+print(f"{LONG} operations deep: toy {deep_toy:.9f}, tinyres {deep_real:.9f}, 1.00001^{LONG} = {1.00001**LONG:.9f}")
+
+# %%
+assert math.isclose(gradients[a.index], by_hand, rel_tol=1e-12)
+assert np.allclose(toy, real, rtol=1e-9)  # the same training, step by step
+assert toy[-1] < 0.1 * toy[0]  # which learned something
+assert real_nodes * 20 < toy_entries
+assert np.allclose(twice.numpy(), -2 * np.tanh(t.numpy()) * once.numpy(), rtol=1e-12)
+assert math.isclose(deep_toy, 1.00001**LONG, rel_tol=1e-9)
+assert math.isclose(deep_real, deep_toy, rel_tol=1e-12)
+
+# %% [markdown]
+# ## Your turn
+#
+# A tape can also be read *forwards*. Nudge one entry, and carry along by how much every later entry moves. One walk
+# gives the derivatives of everything with respect to one input (backwards, one walk gave those of one output with
+# respect to everything). Write that walk. A tape is here a plain list, an entry a pair of its inputs' numbers and
+# their slopes; entries without inputs are `((), ())`.
+#
+# ```python
+# def forward(tape, start):
+#     moves = [0.0] * len(tape)
+#     ...  # moves[k]: by how much entry k moves for each unit that entry `start` moves
+#     return moves
+#
+# tr.exercise("02", forward)
+# ```
+#
+# Next: how we know that the slopes themselves are right.

@@ -1,0 +1,69 @@
+"""The site: `python -m sphinx -W --keep-going -b html tutorials site`, from the root of the repository.
+
+The tutorials are its pages. Each is run while the site is built, and an assertion that fails stops the build.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # its own modules
+os.environ.pop("MPLBACKEND", None)  # the notebooks' figures are to go onto the page
+
+import _docstrings  # noqa: E402
+import _gallery  # noqa: E402
+import _mathml  # noqa: E402
+
+import tinyres  # noqa: E402
+
+project = "tinyres"
+author = "The tinyres authors"
+version = release = tinyres.__version__
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["conf.py", "_*.py", "**/__pycache__"]
+
+# The tutorials: percent-format files, each run in a fresh process.
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "force"
+nb_execution_raise_on_error = False  # a warning with its traceback, hence an error with -W: all that fail are told
+nb_execution_show_tb = True
+nb_execution_timeout = 180  # seconds a cell
+nb_execution_in_temp = True
+nb_output_stderr = "remove-warn"  # what is written there is a warning, hence an error with -W
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]
+myst_heading_anchors = 3
+
+# The reference: Google style docstrings, whose formulas are plain text.
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+default_role = "code"
+highlight_language = "none"  # literal blocks in docstrings are formulas and columns
+nitpicky = False
+
+html_math_renderer = "mathml"
+html_theme = "furo"
+html_title = "tinyres"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#1f6fb2", "color-brand-content": "#1f6fb2"},
+    "dark_css_variables": {"color-brand-primary": "#7ab8ef", "color-brand-content": "#7ab8ef"},
+}
+
+
+def _skip(app, what, name, obj, skip, options):
+    """Leave out what every module has and no reader calls."""
+    return True if name == "extra_repr" else None
+
+
+def setup(app):
+    """What is made while pages are read and written: the gallery's text, that of docstrings, formulas."""
+    _mathml.setup(app)
+    app.connect("source-read", _gallery.fill)
+    app.connect("autodoc-process-docstring", _docstrings.mend, priority=400)  # napoleon comes at 500
+    app.connect("autodoc-skip-member", _skip)
+    return {"parallel_read_safe": False}
