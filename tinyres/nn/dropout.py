@@ -22,7 +22,8 @@ class Dropout(Module):
 
     Args:
         p: the probability of a zero, in [0, 1].
-        rng: the generator that it draws from at every call in training (or a seed).
+        rng: the generator that it draws from at every call in training (or a seed): on the CPU, and what was drawn is
+            moved to x, so that the same entries fall out on every device.
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:

@@ -23,7 +23,7 @@ class StochasticDepth(Residual):
     Args:
         branch, shortcut: as those of `Residual`.
         survival: the probability that the branch is there, in [0, 1].
-        rng: the generator that it draws from at every call in training (or a seed).
+        rng: the generator that it draws from at every call in training (or a seed): on the CPU, wherever x is.
 
     Raises:
         ValueError: survival is no probability; branch and shortcut give different shapes.
