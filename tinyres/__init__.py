@@ -4,6 +4,8 @@ A tensor and autograd library from scratch. `tr.Tensor` and the operations below
 rest lives in the submodules `nn`, `optim`, `data`, `models` and `flow`.
 """
 
+from typing import TYPE_CHECKING
+
 from tinyres import ops
 from tinyres.autograd import Event, Observer, backward, grad, steps, walk
 from tinyres.autograd.anomaly import detect_anomaly
@@ -18,12 +20,24 @@ from tinyres.gradcheck import GradcheckError, gradcheck
 from tinyres.ops import *  # noqa: F403
 from tinyres.tensor import Tensor, tensor
 
+if TYPE_CHECKING:
+    from tinyres.viewer import trace
+
 __version__ = "0.1.0"
 
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "Observer", "Tensor", "backward", "checkpoint", "detect_anomaly",
     "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "is_recording",
-    "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save", "set_num_threads", "steps", "tensor", "vjp",
-    "walk",
+    "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save", "set_num_threads", "steps", "tensor", "trace",
+    "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
+
+
+def __getattr__(name: str) -> object:
+    """`tr.trace`, imported when it is first asked for: the viewer stands on every floor below it."""
+    if name == "trace":
+        from tinyres.viewer import trace
+
+        return trace
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,11 +63,14 @@ def _range(value: Any) -> str:
 _OURS = (os.path.dirname(os.path.dirname(__file__)) + os.sep, os.path.dirname(np.__file__) + os.sep, "<tinyres ")
 
 
+def is_ours(frame: FrameType) -> bool:
+    """Whether a frame of the call stack runs code of tinyres or NumPy."""
+    return frame.f_code.co_filename.startswith(_OURS) or "tinyres_kernels" in frame.f_code.co_filename
+
+
 def user_line() -> str | None:
     """The innermost line of the call stack that is neither tinyres nor NumPy."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if not frame.f_code.co_filename.startswith(_OURS) and "tinyres_kernels" not in frame.f_code.co_filename:
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_ours(frame):
+        frame = frame.f_back
+    return None if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tinyres import __version__
-from tinyres.cli import bench, flow, gan, sweep, train, tutorials
+from tinyres.cli import bench, flow, gan, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError
 
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (flow, train, sweep, gan, tutorials, bench):
+    for command in (flow, train, sweep, gan, step, tutorials, bench):
         command.add(commands)
     arguments = parser.parse_args(argv)
     if arguments.command is None:

@@ -1,0 +1,41 @@
+"""The text of rules, and their formulas."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tinyres import viewer
+from tinyres.autograd.primitive import PRIMITIVES
+from tinyres.viewer.rules import rule_text
+
+
+def test_rules_are_told_as_they_stand_in_the_source():
+    assert rule_text("tanh") == {"forward": "namespace(x).tanh(x)", "args": {"x": "g * (1 - y * y)"}}
+    assert rule_text("matmul")["args"] == {"x": "matmul_(g, _t(w))", "w": "matmul_(_t(x), g)"}
+    assert rule_text("mul")["args"] == {"a": "g * b", "b": "g * a"}
+    assert rule_text("leaf") == {}
+
+
+@pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if p.differentiable])
+def test_every_rule_has_a_text(name):
+    found, primitive = rule_text(name), PRIMITIVES[name]
+    assert found["forward"]
+    assert set(found["args"]) == ({"*"} if primitive.joint is not None else set(primitive.rules))
+    for arg, text in found["args"].items():
+        assert text, arg
+        rule = primitive.joint or primitive.rules[arg]
+        if rule.__name__ == "<lambda>":  # the very rule: compiled again it does the same
+            again = compile(text, "", "eval").co_names
+            assert set(again) >= set(rule.__code__.co_names)
+
+
+@pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if p.differentiable])
+def test_every_rule_has_a_formula(name):
+    formulas = json.loads((Path(viewer.__file__).parent / "web" / "formulas.json").read_text())
+    primitive = PRIMITIVES[name]
+    inputs = set(primitive.rules) or set(primitive.inputs)
+    assert formulas[name]["y"]
+    assert set(formulas[name]["args"]) <= inputs
+    assert set(primitive.rules) <= set(formulas[name]["args"]) or primitive.joint is not None
+    assert formulas[name]["args"]

@@ -1,0 +1,213 @@
+"""`tinyres step`."""
+
+import argparse
+import io
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import nn, viewer
+from tinyres.cli import step
+from tinyres.cli.common import UsageError
+from tinyres.viewer.stepper import Stepper
+
+MODEL = """
+import numpy as np
+import tinyres as tr
+from tinyres import nn
+
+model = nn.Sequential(nn.Linear(2, 2, rng=0), nn.Residual(nn.Linear(2, 2, rng=1)))
+x = tr.tensor(np.ones((1, 2), np.float32))
+
+def loss():
+    y = model(x)
+    return (y * y).sum()
+
+if __name__ == "__main__":
+    raise SystemExit("not to be run")
+"""
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    step.add(parser.add_subparsers())
+    parsed = parser.parse_args(["step", *map(str, arguments)])
+    return parsed.run(parsed)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(MODEL)
+    return path
+
+
+def test_without_a_terminal_every_event_is_a_line(file, capsys):
+    assert run(file) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("forward") for line in lines) == 9
+    assert "model.py:11  return (y * y).sum()" in lines[7]
+    assert any("[skip]" in line for line in lines)
+    assert lines[-2].startswith("accumulate")
+    assert lines[-1].startswith("trace of loss")
+    assert run(file, "--limit", 3) == 0
+    limited = capsys.readouterr().out.splitlines()
+    assert limited[:3] == lines[:3]
+    assert limited[3] == f"and {len(lines) - 1 - 3} more"
+
+
+def test_a_tensor_and_a_trace_of_several(tmp_path, capsys):
+    path = tmp_path / "m.py"
+    path.write_text("import tinyres as tr\nw = tr.tensor(2.0, requires_grad=True)\nloss = w * w\n")
+    run(path)
+    assert "accumulate  w: g = 2. += g = 2., now g = 4." in capsys.readouterr().out
+    path.write_text(
+        "import tinyres as tr\nfrom tinyres import viewer\nw = tr.tensor(2.0, requires_grad=True)\nloss = 3\n"
+        "def trace():\n    return viewer.trace(D=lambda: w * w, G=lambda: w * 2)\n"
+    )
+    run(path)
+    assert "G: accumulate  w: nothing so far += g = 2., now g = 2." in capsys.readouterr().out
+
+
+def test_html(file, tmp_path, capsys, monkeypatch):
+    target, opened = tmp_path / "out.html", []
+    monkeypatch.setattr(step.webbrowser, "open", opened.append)
+    assert run(file, "--html", target) == 0
+    found = json.loads(re.search(r'id="tinyres-data">(.*?)</script>', target.read_text())[1])
+    assert found["title"] == "model.py, step by step"
+    assert opened == []
+    run(file, "--html", target, "--open")
+    assert opened == [target.as_uri()]
+    with pytest.raises(UsageError, match="there is no folder"):
+        run(file, "--html", tmp_path / "nowhere" / "x.html")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n", r"m.py defines no `loss` to step through"),
+        ("loss = 1\n", r"its `loss` is of type int"),
+        ("\n\n1 / 0\n", r"^m.py:3: ZeroDivisionError: division by zero$"),
+        ("def loss():\n    x = 1\n    return x / 0\n", r"^m.py:3: ZeroDivisionError"),
+        ("def (\n", r"^m.py:1: invalid syntax"),
+        ("raise SystemExit(3)\n", r"^m.py:1: SystemExit: 3"),
+        ("def loss():\n    return 3\n", r"must give a tensor of one element"),
+        ("def trace():\n    return 3\n", r"trace\(\) must return what tr.trace\(...\) returns, it gave int"),
+        ("import tinyres as tr\ntr.tensor([1.0]) @ tr.tensor([[1.0], [2.0]])\n", r"^m.py:2: ValueError: matmul"),
+    ],
+)
+def test_errors_are_one_sentence(tmp_path, text, message):
+    path = tmp_path / "m.py"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message) as error:
+        run(path)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path) not in sys.path
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match="there is no file"):
+        run(tmp_path / "none.py")
+    with pytest.raises(UsageError, match="--limit -1: at least 0"):
+        run(tmp_path / "none.py", "--limit", -1)
+
+
+@pytest.fixture
+def stepper():
+    model = nn.Sequential(nn.Linear(2, 2, rng=0), nn.Tanh())
+    x = tr.tensor(np.ones((1, 2), "f4"))
+    return Stepper(viewer.trace(D=lambda: model(x).sum(), G=lambda: (model(x) * 2).sum()))
+
+
+def test_keys(stepper):
+    trace = stepper.trace
+    seeds = [i for i, moment in enumerate(trace) if moment.kind == "seed"]
+    assert stepper.press("p")
+    assert stepper.at == 0
+    for key in ("n", "\n", "\x1b[C"):
+        stepper.press(key)
+    assert stepper.at == 3
+    stepper.press("\x1b[D")
+    assert stepper.at == 2
+    stepper.press("b")
+    assert stepper.at == seeds[0]
+    stepper.press("b")
+    assert stepper.at == seeds[1]
+    stepper.press("b")
+    assert stepper.at == seeds[0]
+    stepper.press("f")
+    assert trace[stepper.at].kind == "forward"
+    assert trace[stepper.at - 1].kind == "accumulate"
+    stepper.press("f")
+    assert stepper.at == 0
+    stepper.press("m")
+    assert trace[stepper.at].path != trace[0].path == "0"
+    stepper.press("M")
+    assert trace[stepper.at].path == "0"
+    stepper.press("/", lambda: "TANH")
+    assert "tanh" in str(trace[stepper.at])
+    before = stepper.at
+    stepper.press("/", lambda: "no such thing")
+    assert stepper.at == before
+    assert "nothing found" in stepper.note
+    stepper.press("x")
+    assert stepper.note == "no key 'x'"
+    assert not stepper.press("q")
+
+
+def test_the_view_shows_rule_and_arrays(stepper):
+    from rich.console import Console
+
+    def shown():
+        console = Console(width=140, record=True, file=io.StringIO())
+        console.print(stepper.view())
+        return console.export_text()
+
+    stepper.press("/", lambda: "rule        tanh")
+    text = shown()
+    assert "dx = g * (1 - y * y)" in text
+    assert "sent" in text
+    stepper.press("n")
+    text = shown()
+    assert "before nothing yet" in text
+    assert "now" in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_in_a_terminal(file):
+    import pty
+
+    master, slave = pty.openpty()
+    code = "import sys; from tests.viewer.test_step import run; run(sys.argv[1])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(file)],
+        stdin=slave, stdout=slave, stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    os.close(slave)
+    seen, keys, deadline = b"", [b"n", b"\x1b[C", b"q"], time.monotonic() + 60
+    try:
+        while time.monotonic() < deadline:
+            if not select.select([master], [], [], 1)[0]:
+                continue
+            try:
+                seen += os.read(master, 4096)
+            except OSError:  # the other side has closed
+                break
+            if keys and f"event {4 - len(keys)} of".encode() in seen:
+                os.write(master, keys.pop(0))
+        assert process.wait(20) == 0, process.stderr.read()
+    finally:
+        process.kill()
+        process.stderr.close()
+        os.close(master)
+    assert b"event 3 of" in seen

@@ -1,0 +1,113 @@
+"""`tinyres step`: through a forward and a backward pass of your own, event by event."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
+from typing import Any
+
+from tinyres.cli.common import UsageError, need, writing
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    step = commands.add_parser(
+        "step",
+        help="step through forward and backward of your own model",
+        description="Runs a Python file and steps through what it defines: `loss`, a tensor of one element or a "
+        "function without arguments that computes one (then every value is shown); or `trace`, a function without "
+        "arguments that returns tr.trace(...), for several losses: tr.trace(D=d_loss, G=g_loss). What stands under "
+        "`if __name__ == '__main__'` does not run. In a terminal, keys step through it; else every event is a line.",
+    )
+    step.add_argument("file", type=Path, metavar="FILE.py", help="what to run")
+    step.add_argument("--html", type=Path, metavar="FILE", help="write the page that steps through it, instead")
+    step.add_argument("--open", action="store_true", help="and show it in the browser (without --html: step.html)")
+    step.add_argument("--limit", type=int, metavar="N", help="print at most N events")
+    step.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the file, then tell, step through or write what happened."""
+    if arguments.limit is not None and arguments.limit < 0:
+        raise UsageError(f"--limit {arguments.limit}: at least 0 is needed")
+    trace = _traced(arguments.file)
+    if arguments.html is not None or arguments.open:
+        target = arguments.html or Path("step.html")
+        with writing(target):
+            try:
+                trace.save(target, title=f"{arguments.file.name}, step by step")
+            except (FileNotFoundError, IsADirectoryError) as error:
+                if error.errno is not None:  # the system's, which `writing` tells
+                    raise
+                raise UsageError(str(error).removeprefix("save: ")) from error
+        print(f"wrote {target}")
+        if arguments.open:
+            webbrowser.open(target.resolve().as_uri())
+        return 0
+    if arguments.limit is None and sys.stdin.isatty() and sys.stdout.isatty():
+        need({"rich": "rich"})
+        from rich.console import Console
+
+        from tinyres.viewer.stepper import step_through
+
+        step_through(trace, Console())
+        return 0
+    told = len(trace) if arguments.limit is None else min(arguments.limit, len(trace))
+    for i in range(told):
+        print(trace[i], f"    {trace[i].source}" if trace[i].kind == "forward" and trace[i].source else "", sep="")
+    if told < len(trace):
+        print(f"and {len(trace) - told} more")
+    print(trace)
+    return 0
+
+
+def _traced(file: Path) -> Any:
+    """The trace of what the file defines."""
+    from tinyres.tensor import Tensor
+    from tinyres.viewer.tracing import Trace, traced
+
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}")
+    sys.path.insert(0, str(file.resolve().parent))
+    try:
+        with _told(file):
+            defined = runpy.run_path(str(file), run_name="__tinyres__")
+            own, loss = defined.get("trace"), defined.get("loss")
+            if callable(own) and getattr(own, "__module__", None) == "__tinyres__":  # not one that was imported
+                found = own()
+                if not isinstance(found, Trace):
+                    what = type(found).__name__
+                    raise UsageError(f"{file}: trace() must return what tr.trace(...) returns, it gave {what}")
+                return found
+            if not isinstance(loss, Tensor) and not callable(loss):
+                got = "" if loss is None else f"; its `loss` is of type {type(loss).__name__}"
+                raise UsageError(
+                    f"{file} defines no `loss` to step through, neither a tensor nor a function that computes one{got}"
+                )
+            return traced({"loss": loss}, [defined])
+    finally:
+        sys.path.pop(0)
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Inside, an exception of the user's code is told in a sentence with the line of theirs."""
+    from tinyres.autograd.anomaly import is_ours
+
+    try:
+        yield
+    except (UsageError, KeyboardInterrupt):
+        raise
+    except SyntaxError as error:
+        raise UsageError(f"{Path(error.filename or file).name}:{error.lineno}: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if not is_ours(frame)]
+        lines = [(frame.f_code.co_filename, line) for frame, line in frames if "runpy" not in frame.f_code.co_filename]
+        where = f"{Path(lines[-1][0]).name}:{lines[-1][1]}: " if lines else f"{file.name}: "
+        raise UsageError(f"{where}{type(error).__name__}: {error}") from error

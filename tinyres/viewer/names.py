@@ -1,0 +1,107 @@
+"""What a value is called: the line that made it, the module that ran, the name of a parameter or a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import CellType, FrameType
+from typing import Any, NamedTuple, TypeAlias
+
+from tinyres import nn
+from tinyres.autograd.anomaly import is_ours
+from tinyres.node import Node
+from tinyres.tensor import Tensor
+
+Scopes: TypeAlias = "list[Mapping[str, Any]]"
+
+_CALL = nn.Module.__call__.__code__
+
+
+class Place(NamedTuple):
+    """Where an operation was called."""
+
+    frame: FrameType | None  # of the user's innermost function
+    root: nn.Module | None  # the outermost module that was running
+
+
+def look(frame: FrameType | None, until: FrameType) -> Place:
+    """Climb from an operation to `until`, the frame that watches."""
+    user, outermost = None, None
+    while frame is not None and frame is not until:
+        if frame.f_code is _CALL:
+            outermost = frame
+        elif user is None and not is_ours(frame):
+            user = frame
+        frame = frame.f_back
+    return Place(user, None if outermost is None else outermost.f_locals["self"])
+
+
+class Names:
+    """Names of leaves, constants and root modules, looked up in modules and in the variables of frames."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes  # searched last
+        self._leaves: dict[int, tuple[int | None, str]] = {}  # by serial: the root module that has it, and its name
+        self._roots: dict[int, tuple[nn.Module, str]] = {}  # by id (held, so that ids stay theirs): its own name
+        self._searched = False
+
+    def look_into(self, function: Any) -> None:
+        """Search what a function closes over, and its module's variables, too."""
+        function = getattr(function, "__func__", function)  # of a method
+        names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+        cells = getattr(function, "__closure__", None) or ()
+        held = {name: cell.cell_contents for name, cell in zip(names, cells, strict=True) if cell != CellType()}
+        self._scopes = [held, getattr(function, "__globals__", {}), *self._scopes]
+        self._searched = False
+
+    def meet(self, root: nn.Module | None, frame: FrameType | None) -> int | None:
+        """Take note of a root module and of what its parameters are called."""
+        if root is None:
+            return None
+        if id(root) not in self._roots:
+            called = "" if root._name else _variable(self._around(frame), root) or type(root).__name__
+            taken = [name for _, name in self._roots.values()]
+            label = next(n for n in (called, *(f"{called}#{k}" for k in range(2, 1000))) if not n or n not in taken)
+            self._roots[id(root)] = root, label
+            for name, parameter in root.named_parameters():
+                if parameter.node is not None:
+                    full = f"{root._name}.{name}" if root._name else name
+                    self._leaves.setdefault(parameter.node.serial, (id(root), full))
+        return id(root)
+
+    def leaf(self, node: Node, frame: FrameType | None) -> tuple[int | None, str]:
+        """The root module that a leaf belongs to, and its name; None and "" where nobody calls it anything."""
+        if node.serial not in self._leaves:
+            owner = node.owner() if node.owner is not None else None
+            name = None if owner is None else _variable(self._around(frame), owner)
+            if name is None and not self._searched:
+                self._search()
+            self._leaves.setdefault(node.serial, (None, name or ""))
+        return self._leaves[node.serial]
+
+    def constant(self, value: Any, frame: FrameType | None) -> str:
+        """The variable that holds the array or a tensor of it."""
+        return _variable(self._around(frame), value) or "" if hasattr(value, "strides") else ""
+
+    def full(self, root: int | None, name: str) -> str:
+        """A path or a leaf's name; it begins with the root module's where several have none of their own."""
+        several = sum(bool(label) for _, label in self._roots.values()) > 1
+        label = self._roots[root][1] if root is not None and several else ""
+        return f"{label}.{name}" if label and name else label or name
+
+    def _search(self) -> None:
+        """The modules that the caller has in variables: a finished graph has seen no module run."""
+        self._searched = True
+        for value in [value for scope in self._scopes for value in scope.values() if isinstance(value, nn.Module)]:
+            self.meet(value, None)
+
+    def _around(self, frame: FrameType | None) -> Scopes:
+        return self._scopes if frame is None else [frame.f_locals, frame.f_globals, *self._scopes]
+
+
+def _variable(scopes: Scopes, value: Any) -> str | None:
+    held = hasattr(value, "strides")
+    for scope in scopes:
+        for name, found in list(scope.items()):
+            if found is value or (held and isinstance(found, Tensor) and found._data is value):
+                return name
+    return None

@@ -1,0 +1,58 @@
+"""The page that shows a document: one file that opens from the disk, or a frame in a notebook."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = Path(__file__).with_name("page.html")
+DATA, TITLE = "<!--tinyres-data-->", "<!--tinyres-title-->"
+_HEIGHT = 720  # pixels, in a notebook
+
+
+def dump(document: Any) -> str:
+    """Compact JSON that can stand inside a script element."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")  # `<` occurs in strings only
+
+
+def fill(document: dict[str, Any], still: str) -> str:
+    """The page with the document in it; `still` is the SVG that is shown where scripts do not run."""
+    data = f'<script type="application/json" id="tinyres-data">{dump(document)}</script>'
+    before, after = TEMPLATE.read_text(encoding="utf-8").split(DATA)
+    before, after = (part.replace(TITLE, escape(document["title"])) for part in (before, after))
+    return f"{before}<noscript>{image(still)}</noscript>{data}{after}"
+
+
+def framed(html: str, still: str) -> str:
+    """For a notebook: the page in a frame that can reach nothing, before a picture for where frames are not shown."""
+    style = "position:absolute;inset:0;width:100%;height:100%;border:0;background:white"
+    return (
+        f'<div style="position:relative;min-height:{_HEIGHT}px">{image(still)}'
+        f'<iframe sandbox="allow-scripts" title="tinyres, step by step" style="{style}" '
+        f'srcdoc="{escape(html)}"></iframe></div>'
+    )
+
+
+def image(svg: str) -> str:
+    """An SVG as a picture, in which nothing can run."""
+    source = b64encode(svg.encode()).decode()
+    return f'<img alt="norms of the gradients" src="data:image/svg+xml;base64,{source}">'
+
+
+def write(path: str | Path, text: str) -> None:
+    """Write a file whose folder is there.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        IsADirectoryError: `path` is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"save: {path} is a folder; name a file in it, e.g. {path / 'step.html'}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"save: there is no folder {path.parent} to write {path.name} into; make it")
+    path.write_text(text, encoding="utf-8")

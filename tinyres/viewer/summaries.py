@@ -1,0 +1,210 @@
+"""What the viewer keeps of an array: all of it up to 64 elements, a thumbnail of a larger one."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from tinyres.backend import to_device
+from tinyres.tensor import Array, raw
+
+WHOLE = 64  # elements, up to which an array is kept as it is
+CELLS = 8  # a thumbnail is 8 x 8 cells
+_PIECE = 8192  # summed in the array's dtype; sums of pieces are added in float64
+_SQUARES = 1e-12, 1e15  # largest absolute values whose float32 squares have a sum that can be trusted
+_SHADES = 254  # the brightest finite cell; 255 marks one that holds a NaN or an infinity
+
+
+class Whole(NamedTuple):
+    """Shape, dtype and the numbers themselves."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    data: bytes
+
+    def array(self) -> Array:
+        return np.frombuffer(self.data, self.dtype).reshape(self.shape)
+
+    def told(self) -> str:
+        """In words, on one line."""
+        return " ".join(np.array2string(self.array(), precision=4, separator=", ", max_line_width=10**6).split())
+
+    def to_json(self, whole: int = WHOLE) -> dict[str, Any]:
+        """As documented in schema.json; a thumbnail where there are more than `whole` elements."""
+        array = self.array()
+        if array.size > whole:
+            return thumbnail(array).to_json()
+        wide = array.astype("float64")
+        with np.errstate(all="ignore"):
+            norm = _scaled_norm(wide.ravel()) if array.size else 0.0
+        bad = array.size - int(np.isfinite(wide).sum())
+        found: dict[str, Any] = {"s": list(self.shape), "v": _numbers(array), "n": number(norm)}
+        return found | ({"bad": bad} if bad else {})
+
+
+class Thumbnail(NamedTuple):
+    """64 shades of the means of an array's blocks, and what is to be told besides."""
+
+    shape: tuple[int, ...]
+    shades: bytes
+    shade_range: tuple[float, float]  # what 0 and 254 stand for
+    low: float  # of the finite elements
+    high: float
+    norm: float
+    zeros: float  # their share
+    bad: int  # NaN and infinities
+
+    def told(self) -> str:
+        """In words, on one line."""
+        bad = f", {self.bad} not finite" if self.bad else ""
+        ends = f"from {self.low:.4g} to {self.high:.4g}, norm {self.norm:.4g}, {self.zeros:.1%} zeros"
+        return f"{self.shape}: {ends}{bad}"
+
+    def to_json(self, whole: int = WHOLE) -> dict[str, Any]:
+        """As documented in schema.json."""
+        found = {
+            "s": list(self.shape), "t": b64encode(self.shades).decode(), "lo": number(self.low),
+            "hi": number(self.high), "n": number(self.norm), "z": round(self.zeros, 4),
+            "tlo": number(self.shade_range[0]), "thi": number(self.shade_range[1]),
+        }  # fmt: skip
+        return found | ({"bad": self.bad} if self.bad else {})
+
+
+class Summaries:
+    """A growing list of summaries; arrays that are the same numbers get the same place in it."""
+
+    def __init__(self) -> None:
+        self.items: list[Whole | Thumbnail] = []
+        self._small: dict[Whole, int] = {}
+        self._large: dict[int, int] = {}  # by the id of an array
+        self._alive: WeakValueDictionary[int, Any] = WeakValueDictionary()  # for ids are given again
+
+    def add(self, value: Any) -> int | None:
+        """The place of the value's summary; None for what is no array of real numbers."""
+        value = raw(value)
+        if not hasattr(value, "strides"):
+            value = np.asarray(value)
+        if value.dtype.kind not in "fiub":
+            return None
+        if value.size > WHOLE:
+            return self._add_large(value)
+        value = to_device(value, "cpu")
+        whole = Whole(value.shape, value.dtype.str, value.tobytes())
+        place = self._small.get(whole)
+        if place is None:
+            place = self._small[whole] = self._append(whole)
+        return place
+
+    def _add_large(self, value: Array) -> int:
+        if self._alive.get(id(value)) is value:
+            return self._large[id(value)]
+        place = self._large[id(value)] = self._append(thumbnail(to_device(value, "cpu")))
+        self._alive[id(value)] = value
+        return place
+
+    def _append(self, summary: Whole | Thumbnail) -> int:
+        self.items.append(summary)
+        return len(self.items) - 1
+
+
+def thumbnail(value: Array) -> Thumbnail:
+    """Means over 8 x 8 blocks in 256 shades, smallest and largest element, norm, share of zeros.
+
+    Rows are blocks of the first axis, columns blocks of the second (of three and more axes: averaged over the further
+    ones where there are 8 entries of the second, else of all others in order). One axis: 64 runs, row by row. Where
+    there are fewer than 8 entries, cells repeat. A NaN or infinite element shows in its cell and in `bad`.
+    """
+    if value.dtype.kind != "f":
+        value = value.astype("float64")
+    flat = value.ravel(order="K")  # as it lies in memory: no copy
+    with np.errstate(all="ignore"):
+        low, high, bad = float(flat.min()), float(flat.max()), 0
+        if not (math.isfinite(low) and math.isfinite(high)):
+            finite = flat[np.isfinite(flat)]
+            bad = flat.size - finite.size
+            low, high = (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
+        norm = _norm(flat, max(abs(low), abs(high)) if not bad else math.nan)
+        zeros = np.count_nonzero(flat == 0) / flat.size
+        means = _means(value).ravel()
+    shades, shade_range = _shades(means)
+    return Thumbnail(tuple(value.shape), shades, shade_range, low, high, norm, zeros, bad)
+
+
+def _norm(flat: Array, largest: float) -> float:
+    if not _SQUARES[0] < largest < _SQUARES[1]:
+        return _scaled_norm(flat.astype("float64"))
+    even = flat.size - flat.size % _PIECE
+    pieces = flat[:even].reshape(-1, _PIECE)
+    return math.sqrt(float(np.vecdot(pieces, pieces).sum(dtype="float64")) + float(np.vecdot(flat[even:], flat[even:])))
+
+
+def _scaled_norm(flat: Array) -> float:
+    """|flat|, also where squares are too small or too large for a float."""
+    largest = float(abs(flat).max())
+    if not 0 < largest < math.inf:
+        return largest
+    scaled = flat / largest
+    return largest * float(np.sqrt((scaled * scaled).sum()))
+
+
+def _means(value: Array) -> Array:
+    """(8, 8) means of blocks."""
+    if value.ndim == 1:
+        return _reduced(value, 0, CELLS * CELLS)
+    folded, share = value, 1
+    if value.ndim > 2 and value.shape[1] >= CELLS:
+        folded = _summed(value)  # (N, C, ...) -> (N, C)
+        share = value.size // folded.size
+    elif value.ndim > 2:
+        folded = value.reshape(len(value), -1)
+    return _reduced(_reduced(folded, 0, CELLS), 1, CELLS) / share
+
+
+def _summed(value: Array) -> Array:
+    """Over all axes but the first two; in memory the second may come last."""
+    last = value.transpose(0, *range(2, value.ndim), 1)
+    if last.flags.c_contiguous:
+        lines = last.reshape(len(value), -1, value.shape[1])  # (N, positions, C)
+        return (np.ones((1, lines.shape[1]), lines.dtype) @ lines)[:, 0]  # several times as fast as a sum
+    return value.reshape(*value.shape[:2], -1).sum(axis=2)
+
+
+def _reduced(value: Array, axis: int, cells: int) -> Array:
+    """Means of `cells` runs along an axis, in float64."""
+    cuts = np.arange(cells) * value.shape[axis] // cells
+    counts = np.maximum(np.diff(cuts, append=value.shape[axis]), 1)
+    sums = np.add.reduceat(value, cuts, axis=axis)  # of an empty run: the element at its cut
+    return sums / (counts.astype("float64") if axis or value.ndim == 1 else counts[:, None].astype("float64"))
+
+
+def _shades(means: Array) -> tuple[bytes, tuple[float, float]]:
+    finite = np.isfinite(means)
+    if not finite.any():
+        return bytes([_SHADES + 1]) * means.size, (math.nan, math.nan)
+    low, high = float(means[finite].min()), float(means[finite].max())
+    shades = np.full(means.size, _SHADES + 1, "uint8")
+    scale = _SHADES / (high - low) if high > low else 0.0
+    shades[finite] = np.rint((means[finite] - low) * scale)
+    return shades.tobytes(), (low, high)
+
+
+def number(value: float) -> float | str:
+    """A JSON value with five digits: numbers that are not finite become the strings NaN, Infinity and -Infinity."""
+    return float(f"{value:.5g}") if math.isfinite(value) else _word(value)
+
+
+def _numbers(array: Array) -> list[Any]:
+    """In row-major order, each with the fewest digits that give it back."""
+    flat = array.ravel()
+    if flat.dtype.kind != "f":
+        return [int(v) for v in flat]
+    values = flat.tolist() if flat.dtype.itemsize == 8 else [float(str(v)) for v in flat]
+    return [v if math.isfinite(v) else _word(v) for v in values]
+
+
+def _word(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,214 @@
+"""Watches a forward and a backward pass and writes down what happens, in numbers that outlive the tape."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from tinyres.autograd import Event, Observer, steps
+from tinyres.autograd.sweep import FREED
+from tinyres.context import enable_grad
+from tinyres.node import Node
+from tinyres.tensor import Array, Tensor
+from tinyres.viewer.joins import Joins
+from tinyres.viewer.names import Names, Scopes, look
+from tinyres.viewer.records import Op
+from tinyres.viewer.summaries import Summaries
+
+_STATIC = 60  # characters of a static argument's repr
+
+
+class Tracer(Observer):
+    """Collects operations by serial and events in the order of execution; holds no node once a lane is done."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        self.names = Names(scopes)
+        self.summaries = Summaries()
+        self.ops: dict[float, Op] = {}
+        self.events: list[list[Any]] = []  # as in the document, with serials for operations
+        self.joins: list[dict[str, Any]] = []
+        self.grads: dict[tuple[int, int], int | None] = {}  # by lane and serial of a leaf
+        self._constants: dict[int, tuple[Any, float]] = {}  # by id (held, so that ids stay theirs)
+        self._shown: set[float] = set()  # operations whose forward is among the events
+        self._lane: int | None = None  # None during a forward pass
+        self._here: FrameType | None = None
+        self._totals: dict[int, int | None] = {}  # by serial: what has been accumulated so far
+        self._routes = Joins()
+
+    def lane(self, index: int, name: str, target: Tensor | Callable[[], Any]) -> None:
+        """One loss: its forward pass if it comes as a function, then its backward pass."""
+        self._here, self._lane = sys._getframe(), None
+        try:
+            with self:
+                if not isinstance(target, Tensor):
+                    self.names.look_into(target)
+                loss = _lossy(name, target)
+                for node in _reachable(loss.node):  # type: ignore[arg-type]
+                    self._adopt(node)
+                self.ops[loss.node.serial].value = self.summaries.add(loss)  # type: ignore[union-attr]
+                self._lane, self._totals, self._routes = index, {}, Joins()
+                for event in steps(loss):
+                    self._write(index, event)
+        finally:
+            self._here, self._totals, self._routes = None, {}, Joins()
+
+    # -- forward ----------------------------------------------------------------------------------------------------
+    def on_forward(self, node: Node, value: Array) -> None:
+        call = sys._getframe(1)  # the operation's, which still has what the tape does not keep
+        place = look(call.f_back, self._here)  # type: ignore[arg-type]
+        given, primitive = call.f_locals, node.primitive
+        root = self.names.meet(place.root, place.frame)
+        op = self._record(node, root)
+        op.value = self.summaries.add(value)
+        if place.frame is not None:
+            op.place = place.frame.f_code.co_filename, place.frame.f_lineno
+        self._settings(op, primitive, given)
+        for i, (arg, parent) in enumerate(zip(op.args, node.parents, strict=True)):
+            if parent is None:
+                op.inputs[i] = self._constant(node, i, given[arg], place.frame)
+            elif parent.serial not in self.ops:
+                self._leaf(parent, given[arg], place.frame)
+        if self._lane is not None:  # the second run of a checkpoint
+            op.again = True
+            self._show(node.serial)
+
+    def _record(self, node: Node, root: int | None) -> Op:
+        primitive = node.primitive
+        assert primitive is not None
+        count = len(node.parents)
+        args = [f"{primitive.inputs[0]}{i}" for i in range(count)] if primitive.variadic else list(primitive.inputs)
+        inputs = [None if parent is None else float(parent.serial) for parent in node.parents]
+        made = Op(primitive.name, node.path or "", root, inputs, args, node.shape, str(node.dtype))
+        self.ops[node.serial] = made
+        return made
+
+    def _settings(self, op: Op, primitive: Any, given: dict[str, Any]) -> None:
+        """Static arguments, as they are written; functions have no such form."""
+        static = {name: given[name] for name in primitive.statics if name in given and not callable(given[name])}
+        op.static |= {name: _repr(value) for name, value in static.items()}
+
+    def _leaf(self, node: Node, value: Any, frame: FrameType | None) -> None:
+        if node.primitive is not None:  # recorded in a replay, which nobody watches: the tape will tell
+            return
+        root, name = self.names.leaf(node, frame)
+        made = self.ops[node.serial] = Op("leaf", "", root, [], [], node.shape, str(node.dtype), name=name)
+        made.path = name.rpartition(".")[0] if root is not None else ""
+        made.value = None if value is None else self.summaries.add(value)
+
+    def _constant(self, node: Node, i: int, value: Any, frame: FrameType | None) -> float | None:
+        """The constant's place among the operations: shortly before the first that takes it."""
+        known = self._constants.get(id(value))
+        if known is not None and hasattr(value, "strides"):
+            return known[1]
+        kept = None if value is None else self.summaries.add(value)
+        if kept is None:
+            return None
+        serial = node.serial - 1 + (i + 1) / (len(node.parents) + 1)
+        shape, dtype = tuple(getattr(value, "shape", ())), str(getattr(value, "dtype", type(value).__name__))
+        name = self.names.constant(value, frame)
+        self.ops[serial] = Op("constant", "", None, [], [], shape, dtype, name=name, value=kept)
+        self._constants[id(value)] = value, serial
+        return serial
+
+    # -- what the tape tells ----------------------------------------------------------------------------------------
+    def _adopt(self, node: Node) -> None:
+        """Record what was not seen being computed, with the values that the tape has kept."""
+        op = self.ops.get(node.serial)
+        if node.primitive is None:
+            if op is None:
+                owner = node.owner() if node.owner is not None else None
+                same = owner is not None and owner._data.shape == node.shape
+                self._leaf(node, owner._data if same and owner is not None else None, None)
+            return
+        if op is None:
+            op = self._record(node, None)
+            self._read_saved(node, op)
+        self._show(node.serial)
+
+    def _read_saved(self, node: Node, op: Op) -> None:
+        if node.plan is None or node.saved is FREED:
+            return
+        for name, tie, value in zip(node.plan.names, node.plan.ties, node.saved, strict=True):
+            if tie == "y":
+                op.value = self.summaries.add(value)
+            elif tie is None:
+                self._settings(op, node.primitive, {name: value})
+            elif isinstance(tie, int) and node.parents[tie] is None:
+                op.inputs[tie] = self._constant(node, tie, value, None)
+            elif isinstance(tie, int):
+                made = self.ops[node.parents[tie].serial]  # type: ignore[union-attr]
+                made.value = self.summaries.add(value)  # of a leaf: as it was then, whatever it is now
+
+    def _show(self, serial: float) -> None:
+        if serial not in self._shown:
+            self._shown.add(serial)
+            self.events.append(["f", serial])
+
+    # -- backward ---------------------------------------------------------------------------------------------------
+    def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
+        if self._lane is not None:
+            self._routes.see(consumer, arg_index, producer, contribution, len(self.events) + 1)  # after the rule's
+
+    def _write(self, lane: int, event: Event) -> None:
+        consumer, producer = event.consumer, event.producer
+        if consumer.serial not in self.ops:  # recorded in a replay inside a checkpoint's second run
+            for node in _reachable(consumer):
+                self._adopt(node)
+        self.ops[consumer.serial].roles = consumer.roles
+        edge = lane, consumer.serial, event.arg_index, producer.serial
+        contribution = self.summaries.add(event.contribution)
+        if event.kind == "rule":
+            self.events.append(["r", *edge, contribution])
+        else:
+            before, total = self._totals.get(producer.serial), self.summaries.add(event.total)
+            self.events.append(["a", *edge, contribution, before, total])
+            self._totals[producer.serial] = total
+
+    def on_cotangent(self, node: Node, total: Any) -> None:
+        if self._lane is None:  # a pass inside the function, as a gradient penalty has
+            return
+        if node.serial not in self._totals:  # it begins here: the loss, or a checkpoint's second run
+            self._totals[node.serial] = self.summaries.add(total)
+            self.events.append(["s", self._lane, node.serial, self._totals[node.serial]])
+        for join in self._routes.meet(node):
+            self.joins.append({"lane": self._lane, "op": node.serial, **join})
+        if node.primitive is None:
+            self.grads[self._lane, node.serial] = self._totals[node.serial]
+
+
+def _lossy(name: str, target: Tensor | Callable[[], Any]) -> Tensor:
+    """The loss that a target is or gives, if it can be one."""
+    if isinstance(target, Tensor):
+        loss: Any = target
+    else:
+        with enable_grad():
+            loss = target()
+    what = f"trace: {name}" if isinstance(target, Tensor) else f"trace: the function {name}"
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"{what} must give a tensor of one element, the loss; it gave {type(loss).__name__}")
+    if loss.size != 1:
+        raise ValueError(f"{what} has shape {loss.shape}; a loss has one element: reduce it first, e.g. with .sum()")
+    if loss.node is None:
+        raise ValueError(
+            f"{what} requires no gradient, so there is no backward pass to show: nothing that it was made from has "
+            "requires_grad=True"
+        )
+    return loss
+
+
+def _reachable(head: Node) -> list[Node]:
+    """The graph of a loss, parents first."""
+    seen, stack = {head}, [head]
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=lambda node: node.serial)
+
+
+def _repr(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _STATIC else text[: _STATIC - 1] + "…"

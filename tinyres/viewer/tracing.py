@@ -1,0 +1,197 @@
+"""`tr.trace`: a forward and a backward pass as a document that can be stepped through."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinyres import __version__
+from tinyres.tensor import Tensor
+from tinyres.viewer import page, picture
+from tinyres.viewer.names import Scopes
+from tinyres.viewer.records import Op
+from tinyres.viewer.rules import rule_text
+from tinyres.viewer.story import Moment
+from tinyres.viewer.summaries import WHOLE
+from tinyres.viewer.tracer import Tracer
+
+_SIZE = 750  # bytes an operation, above which smaller arrays become thumbnails, too
+_LEAST = 500_000  # bytes that any trace may have
+_LINE = 160  # characters of a source line
+
+
+def trace(target: Tensor | Callable[[], Tensor] | None = None, /, **lanes: Tensor | Callable[[], Tensor]) -> Trace:
+    """Everything that happens in a forward and a backward pass, event by event.
+
+        tr.trace(lambda: loss_function(model(x), y)).save("step.html")
+        tr.trace(D=discriminator_loss, G=generator_loss).save("players.html")
+
+    A function is run and watched: every value is shown, with your source line and the module that ran; fused
+    operations come apart, so that each sum has its routes. Of a tensor, whose graph exists already, what the tape has
+    kept is shown: values that no rule needs, source lines and second runs are missing; pass a function to see
+    everything. The passes change no `.grad` and free no graph; besides what the function itself does (batch norm's
+    running statistics, random draws), nothing changes. Of arrays with more than 64 elements a thumbnail is kept.
+
+    Args:
+        target: the loss of one element, or a function without arguments that computes it.
+        lanes: several losses with names, each with a backward pass of its own.
+
+    Raises:
+        TypeError: there is no target, or one is neither a tensor nor a function that returns one.
+        ValueError: the loss has more than one element, or requires no gradient.
+        RuntimeError: the graph was freed by an earlier pass.
+    """
+    if (target is None) == (not lanes):
+        raise TypeError("trace: needs one loss, trace(loss), or several with names, trace(D=d_loss, G=g_loss)")
+    caller = sys._getframe(1)
+    return traced(lanes if target is None else {"loss": target}, [caller.f_locals, caller.f_globals])
+
+
+def traced(targets: Mapping[str, Any], scopes: Scopes) -> Trace:
+    """`trace`, with the scopes whose variables give names to what a finished graph holds."""
+    for name, entry in targets.items():
+        if not isinstance(entry, Tensor) and not callable(entry):
+            raise TypeError(f"trace: {name} is neither a tensor nor a function, but {type(entry).__name__}")
+    tracer = Tracer(scopes)
+    for i, (name, entry) in enumerate(targets.items()):
+        tracer.lane(i, name, entry)
+    return Trace(list(targets), tracer)
+
+
+class Trace:
+    """Operations and events of one or several passes; see `trace`. `str(trace)`, `len(trace)`, `for event in trace`.
+
+    Attributes:
+        lanes: names of the losses.
+        ops: the operations, parents before consumers.
+        events: in the order of execution, as schema.json describes them.
+    """
+
+    def __init__(self, lanes: list[str], tracer: Tracer) -> None:
+        self.lanes = lanes
+        kept = _shown(tracer)
+        number = {serial: i for i, serial in enumerate(sorted(kept))}
+        self.ops = [tracer.ops[serial] for serial in number]
+        for op in self.ops:
+            op.name = tracer.names.full(op.root, op.name) if op.name else ""
+            op.path = tracer.names.full(op.root, op.path)
+            op.inputs = [None if serial is None else number[serial] for serial in op.inputs]
+        self.events: list[list[Any]] = [
+            [number[entry] if k in _OPS[event[0]] else entry for k, entry in enumerate(event)]
+            for event in tracer.events
+        ]
+        self.joins = [join | {"op": number[join["op"]]} for join in tracer.joins]
+        self.grads = {(lane, number[serial]): place for (lane, serial), place in tracer.grads.items()}
+        self.summaries = tracer.summaries.items
+        places = dict.fromkeys(op.place for op in self.ops if op.place is not None)
+        self.sources = {place: linecache.getline(*place).strip()[:_LINE] for place in places}
+
+    # -- told -------------------------------------------------------------------------------------------------------
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __iter__(self) -> Iterator[Moment]:
+        return (Moment(self, i) for i in range(len(self)))
+
+    def __getitem__(self, i: int) -> Moment:
+        return Moment(self, range(len(self))[i])
+
+    def __str__(self) -> str:
+        kinds = [event[0] for event in self.events]
+        return (
+            f"trace of {', '.join(self.lanes)}: {len(self.ops)} operations, {kinds.count('f')} computed forward; "
+            f"backward {kinds.count('r')} rules, each followed by its accumulation; .save('step.html') to step through"
+        )
+
+    __repr__ = __str__
+
+    # -- written ----------------------------------------------------------------------------------------------------
+    def save(self, path: str | Path, title: str | None = None) -> None:
+        """Write one self-contained page that steps through it; a file that is there already is replaced.
+
+        Raises:
+            FileNotFoundError: the folder does not exist.
+            IsADirectoryError: `path` is a folder.
+        """
+        page.write(path, self.html(title))
+
+    def html(self, title: str | None = None) -> str:
+        """The page that `save` writes."""
+        return page.fill(document(trace=self, title=title), picture.draw(self))
+
+    def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
+        """The document that the page reads, described in tinyres/viewer/schema.json; written to `path` if given."""
+        found = document(trace=self)
+        if path is not None:
+            page.write(path, page.dump(found) + "\n")
+        return found
+
+    def _repr_html_(self) -> str:
+        return page.framed(self.html(), picture.draw(self))
+
+    def described(self) -> dict[str, Any]:
+        """The document's entry "trace"."""
+        for whole in (WHOLE, WHOLE // 4, 0):  # 64 numbers take four times the room of a thumbnail
+            found = self._described(whole)
+            if len(page.dump(found)) <= max(_SIZE * len(self.ops), _LEAST):
+                break
+        return found
+
+    def _described(self, whole: int) -> dict[str, Any]:
+        places = {place: i for i, place in enumerate(self.sources)}
+        used: dict[int, int] = {}  # summaries that something refers to: their places in the document
+
+        def at(place: int | None) -> int | None:
+            return None if place is None else used.setdefault(place, len(used))
+
+        described = {
+            "lanes": self.lanes,
+            "whole": whole,
+            "ops": [_op(op, at(op.value), places) for op in self.ops],
+            "rules": {kind: text for kind in dict.fromkeys(op.kind for op in self.ops) if (text := rule_text(kind))},
+            "places": [[file, line, source] for (file, line), source in self.sources.items()],
+            "events": [
+                [at(entry) if k >= _ARRAYS[event[0]] else entry for k, entry in enumerate(event)]
+                for event in self.events
+            ],
+            "joins": self.joins,
+            "grads": {f"{lane}:{op}": at(place) for (lane, op), place in self.grads.items()},
+        }
+        exact = set(self.grads.values())  # what arrives at leaves in all is told as exactly as can be
+        arrays = [self.summaries[place].to_json(WHOLE if place in exact else whole) for place in used]
+        return described | {"arrays": arrays}
+
+
+_OPS = {"f": (1,), "s": (2,), "r": (2, 4), "a": (2, 4)}  # where in an event operations stand
+_ARRAYS = {"f": 2, "s": 3, "r": 5, "a": 5}  # and from where on arrays
+
+
+def document(trace: Trace | None = None, run: dict[str, Any] | None = None, title: str | None = None) -> dict[str, Any]:
+    """What the page reads; see tinyres/viewer/schema.json."""
+    return {
+        "format": "tinyres-trace", "version": 1, "tinyres": __version__,
+        "title": title or (f"tinyres: {', '.join(trace.lanes)}, step by step" if trace else "tinyres: a training"),
+        "trace": None if trace is None else trace.described(), "run": run,
+    }  # fmt: skip
+
+
+def _shown(tracer: Tracer) -> set[float]:
+    """The operations that events tell of, and their inputs: what never reached a loss is left out."""
+    told = {event[k] for event in tracer.events for k in _OPS[event[0]]}
+    return told | {serial for op in told for serial in tracer.ops[op].inputs if serial is not None}
+
+
+def _op(op: Op, value: int | None, places: dict[tuple[str, int], int]) -> dict[str, Any]:
+    found = {
+        "name": op.name, "path": op.path, "inputs": op.inputs, "args": op.args, "roles": op.roles, "static": op.static,
+        "again": op.again,
+    }  # fmt: skip
+    present: dict[str, Any] = {key: entry for key, entry in found.items() if entry}
+    if value is not None:
+        present["value"] = value
+    if op.place is not None:
+        present["place"] = places[op.place]
+    return {"kind": op.kind, "shape": list(op.shape), "dtype": op.dtype} | present
