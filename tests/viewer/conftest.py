@@ -1,0 +1,92 @@
+"""A real browser for the tests of the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+import pytest
+
+BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
+
+
+class Visit:
+    """A page that was opened from the disk, and all that it asked for and complained of."""
+
+    def __init__(self, browser, path, fragment="", scheme="light", size=(1280, 800)):
+        self.context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.url = path.as_uri()
+        self.page.goto(self.url + fragment)
+        self.until("window.tinyres?.ready")
+
+    def js(self, expression, argument=None):
+        return self.page.evaluate(expression, argument)
+
+    def until(self, expression, seconds=20):
+        """Wait for it. (The page's own policy forbids the way in which Playwright would.)"""
+        end = time.monotonic() + seconds
+        while not self.js(expression):
+            assert time.monotonic() < end, f"waited for {expression}"
+            time.sleep(0.02)
+
+    def step(self):
+        return self.js("tinyres.step()")
+
+    def go(self, step):
+        self.js("n => tinyres.go(n)", step)
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def text(self, selector):
+        return self.page.locator(selector).inner_text()
+
+    def shown(self):
+        """All that is on the page."""
+        return self.js("document.getElementById('page').outerHTML")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, started once."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page was not tested: pip install playwright")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("the page was not tested: there is no browser; apt-get install chromium")
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=found, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """visit(trace or path, ...) opens a page. After the test: it asked for nothing but itself, and had no complaint."""
+    visits = []
+
+    def open_page(shown, *arguments, **options):
+        path = shown
+        if hasattr(shown, "save"):
+            path = tmp_path / f"page{len(visits)}.html"
+            shown.save(path)
+        visits.append(Visit(browser, path, *arguments, **options))
+        return visits[-1]
+
+    yield open_page
+    for made in visits:
+        others = [url for url in made.requests if url.partition("#")[0] != made.url]
+        made.context.close()
+        assert others == [], "the page asked for something"
+        assert made.complaints == []

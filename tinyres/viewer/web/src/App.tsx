@@ -1,0 +1,84 @@
+// The page.
+
+import { Help, Search } from "./Dialogs";
+import { Graph } from "./Graph";
+import { Run } from "./HeatMap";
+import type { Recording, State, Store } from "./state";
+import { Step } from "./Step";
+import { Table } from "./Table";
+import { Transport } from "./Transport";
+
+export function App({ store, state }: { store: Store; state: State }) {
+  const { recording, run, data } = store;
+  return (
+    <>
+      <header class="top">
+        <h1>{data.title || "A recording"}</h1>
+        <span class="muted">tinyres {data.tinyres}</span>
+        <span class="space" />
+        {recording !== null && <Toolbar store={store} state={state} recording={recording} />}
+        <button type="button" onClick={() => store.set({ dialog: "help" })}>
+          Help <kbd>?</kbd>
+        </button>
+      </header>
+      <main class={recording === null ? "only-run" : run.length ? "both" : "only-trace"}>
+        {recording !== null && (
+          <div class="trace">
+            <section class="left" aria-label={state.view === "graph" ? "Graph" : "Table"}>
+              {state.view === "graph" ? (
+                <Graph store={store} recording={recording} state={state} />
+              ) : (
+                <Table store={store} recording={recording} state={state} />
+              )}
+            </section>
+            <Step store={store} recording={recording} state={state} />
+            <Transport store={store} recording={recording} state={state} />
+          </div>
+        )}
+        {run.length > 0 && <Run store={store} lanes={run} chosen={state.runStep} alone={recording === null} />}
+        {recording === null && run.length === 0 && (
+          <p class="empty">This recording is empty: it holds neither a step nor a training.</p>
+        )}
+      </main>
+      {state.dialog === "help" && <Help store={store} />}
+      {state.dialog === "search" && recording !== null && <Search store={store} recording={recording} />}
+    </>
+  );
+}
+
+function Toolbar({ store, state, recording }: { store: Store; state: State; recording: Recording }) {
+  return (
+    <>
+      <div class="segments" role="group" aria-label="View">
+        {(["graph", "table"] as const).map((view) => (
+          <button type="button" aria-pressed={state.view === view} onClick={() => store.set({ view })}>
+            {view === "graph" ? "Graph" : "Table"}
+          </button>
+        ))}
+      </div>
+      {state.view === "graph" && (
+        <>
+          <div class="segments" role="group" aria-label="Zoom">
+            <button type="button" aria-label="Zoom out" onClick={() => store.zoomBy(0.8)}>
+              −
+            </button>
+            <button type="button" aria-label="As wide as the pane" onClick={() => store.set({ zoom: null })}>
+              {state.zoom === null ? "fit" : `${Math.round(100 * state.zoom)} %`}
+            </button>
+            <button type="button" aria-label="Zoom in" onClick={() => store.zoomBy(1.25)}>
+              +
+            </button>
+          </div>
+          {recording.calls.byKey.size > 0 && (
+            <button type="button" onClick={() => store.toggleAll()}>
+              {store.allOpen ? "Close all" : "Open all"}
+            </button>
+          )}
+        </>
+      )}
+      <button type="button" onClick={() => store.set({ dialog: "search", playing: false })}>
+        Search <kbd>/</kbd>
+      </button>
+    </>
+  );
+}

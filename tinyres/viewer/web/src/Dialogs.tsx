@@ -1,0 +1,147 @@
+// Search and help. The browser's own dialog keeps the focus inside and gives it back.
+
+import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import type { Op } from "./data";
+import { KEYS } from "./keyboard";
+import { LICENCES } from "./licences";
+import type { Recording, Store } from "./state";
+import { nameOf, shapeText } from "./text";
+
+function Dialog({ store, title, children }: { store: Store; title: string; children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const before = document.activeElement;
+    dialog.current?.showModal();
+    dialog.current?.querySelector<HTMLElement>("[type=search]")?.focus();
+    return () => before instanceof HTMLElement && before.isConnected && before.focus();
+  }, []);
+  const close = (): void => store.set({ dialog: null });
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="dialog-title"
+      onClose={close}
+      onClick={(e) => e.target === e.currentTarget && close()}
+    >
+      <div class="inside">
+        <header>
+          <h2 id="dialog-title">{title}</h2>
+          <button type="button" class="quiet" aria-label="Close" onClick={close}>
+            ✕
+          </button>
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+export function Help({ store }: { store: Store }) {
+  return (
+    <Dialog store={store} title="How to read this page">
+      <p>
+        The graph shows the operations of one training step; a closed module is one node. The forward pass computes
+        values from top to bottom. The backward pass sends gradients back up, one <b>rule</b> at a time, and each result
+        is <b>added</b> (+=) to what its receiver has already.
+      </p>
+      <table class="keys">
+        <caption class="hidden">Keys</caption>
+        <tbody>
+          {KEYS.map(([keys, meaning]) => (
+            <tr>
+              <th scope="row">
+                {keys.split(" ").map((key) => (
+                  <kbd>{key}</kbd>
+                ))}
+              </th>
+              <td>{meaning}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <details>
+        <summary>Licences of what this page is built with</summary>
+        <pre class="licences" tabIndex={0}>
+          {LICENCES}
+        </pre>
+      </details>
+    </Dialog>
+  );
+}
+
+const SHOWN = 40;
+
+export function Search({ store, recording }: { store: Store; recording: Recording }) {
+  const [query, setQuery] = useState("");
+  const [chosen, setChosen] = useState(0);
+  const { ops } = recording.trace;
+  const texts = useMemo(() => ops.map((op) => `${op.kind} ${op.name ?? ""} ${op.path} #${op.id}`.toLowerCase()), [ops]);
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const all = words.length ? ops.filter((_, i) => words.every((word) => texts[i]?.includes(word))) : [];
+  const found = all.slice(0, SHOWN);
+  const go = (op: Op | undefined): void => {
+    if (op === undefined) return;
+    store.set({ dialog: null });
+    store.goOp(op.id);
+  };
+  const combobox = {
+    role: "combobox",
+    "aria-expanded": found.length > 0,
+    "aria-controls": "found",
+    "aria-autocomplete": "list",
+  } as object;
+  const onKeyDown = (e: KeyboardEvent): void => {
+    if (e.key === "Enter") go(found[chosen]);
+    else if (e.key === "ArrowDown") setChosen(Math.min(found.length - 1, chosen + 1));
+    else if (e.key === "ArrowUp") setChosen(Math.max(0, chosen - 1));
+    else return;
+    e.preventDefault();
+  };
+  return (
+    <Dialog store={store} title="Search">
+      <input
+        type="search"
+        {...combobox}
+        aria-label="Operation, module or name"
+        aria-activedescendant={found.length ? `found-${chosen}` : undefined}
+        placeholder="conv2d, blocks.3, weight…"
+        value={query}
+        onInput={(e) => {
+          setQuery(e.currentTarget.value);
+          setChosen(0);
+        }}
+        onKeyDown={onKeyDown}
+      />
+      <ul id="found" role="listbox" aria-label="Found" tabIndex={-1}>
+        {found.map((op, i) => (
+          <li
+            id={`found-${i}`}
+            role="option"
+            aria-selected={i === chosen}
+            onClick={() => go(op)}
+            ref={
+              i === chosen
+                ? (element: HTMLLIElement | null) => element?.scrollIntoView({ block: "nearest" })
+                : undefined
+            }
+          >
+            <b>{nameOf(op)}</b>{" "}
+            <span>
+              {op.name === null ? "" : op.kind} {op.path}
+            </span>{" "}
+            <span>{shapeText(op.shape)}</span>
+          </li>
+        ))}
+      </ul>
+      <p class="muted" role="status">
+        {words.length === 0
+          ? "Type to search."
+          : all.length > SHOWN
+            ? `${SHOWN} of ${all.length} shown`
+            : `${all.length} found`}
+      </p>
+    </Dialog>
+  );
+}

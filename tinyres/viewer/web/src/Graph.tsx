@@ -1,0 +1,130 @@
+// The graph's pane: drawing again when modules open or close, lighting and scrolling when the step changes.
+
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+
+import { eventAt, type Event, type Op } from "./data";
+import { Drawing } from "./drawing";
+import { picture } from "./layout";
+import { ancestors, hiddenIn, type Call } from "./modules";
+import type { Recording, State, Store } from "./state";
+
+interface Props {
+  store: Store;
+  recording: Recording;
+  state: State;
+}
+
+const SMALLEST = 0.7; // the scale at which text can still be read
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+export function Graph({ store, recording, state }: Props) {
+  const { trace, calls, replay } = recording;
+  const pane = useRef<HTMLDivElement>(null);
+  const drawing = useMemo(() => {
+    const opened = [...calls.byKey.values()].filter((c) => hiddenIn(c, state.opened) === null);
+    return new Drawing(picture(trace.ops, calls, state.opened, replay), replay, opened);
+  }, [recording, state.opened]);
+  const event = eventAt(trace, state.step);
+
+  useLayoutEffect(() => {
+    const focused = pane.current?.querySelector("[data-key]:focus")?.getAttribute("data-key");
+    pane.current?.replaceChildren(drawing.element);
+    if (focused != null) drawing.focus(drawing.has(focused) ? focused : (drawing.firstOf(focused) ?? focused));
+  }, [drawing]);
+  useLayoutEffect(() => {
+    const { width, height } = drawing.picture;
+    store.fitting = Math.min(1, Math.max(SMALLEST, (pane.current?.clientWidth ?? width) / width));
+    const zoom = state.zoom ?? store.fitting;
+    drawing.element.setAttribute("width", String(width * zoom));
+    drawing.element.setAttribute("height", String(height * zoom));
+  }, [drawing, state.zoom]);
+  useLayoutEffect(() => drawing.light(event, state.step, store.lane), [drawing, state.step]);
+  useLayoutEffect(() => follow(pane.current, drawing, event, state.playing), [drawing, state.step, state.zoom]);
+
+  const activate = (target: EventTarget | null): void => {
+    const element = target instanceof Element ? target.closest("[data-key], [data-close]") : null;
+    const close = element?.getAttribute("data-close");
+    if (close != null) return store.toggle(close);
+    const key = element?.getAttribute("data-key");
+    if (key == null) return;
+    if (calls.byKey.has(key)) store.toggle(key);
+    else store.goOp(Number(key.slice(1)));
+  };
+  const onKeyDown = (pressed: KeyboardEvent): void => {
+    const key = pressed.target instanceof Element ? pressed.target.getAttribute("data-key") : null;
+    if (key === null) return;
+    const by = pressed.key === "ArrowDown" ? 1 : pressed.key === "ArrowUp" ? -1 : 0;
+    if (by !== 0) {
+      const next = drawing.neighbour(key, by);
+      if (next !== null) drawing.focus(next);
+    } else if (pressed.key === "Enter" || pressed.key === " ") activate(pressed.target);
+    else return;
+    pressed.preventDefault();
+  };
+  return (
+    <div class="graph-pane">
+      <Path store={store} call={calls.of[event.consumer ?? event.op] as Call} opened={state.opened} />
+      <div class="scroll" ref={pane} onClick={(e) => activate(e.target)} onKeyDown={onKeyDown} />
+      <Legend skip={trace.ops.some((op: Op) => op.roles?.includes("skip"))} />
+    </div>
+  );
+}
+
+/** Where the current event is, module in module; each opens and closes. */
+function Path({ store, call, opened }: { store: Store; call: Call; opened: ReadonlySet<string> }) {
+  const line = ancestors(call).filter((c) => c.parent !== null);
+  return (
+    <div class="path" role="group" aria-label="Modules of the current event">
+      {line.length === 0 && <span class="muted">outside all modules</span>}
+      {line.map((c) => (
+        <button
+          type="button"
+          key={c.key}
+          aria-expanded={opened.has(c.key)}
+          title={`${opened.has(c.key) ? "Close" : "Open"} ${c.path}`}
+          onClick={() => store.toggle(c.key)}
+        >
+          {opened.has(c.key) ? "−" : "+"} {c.label}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Legend({ skip }: { skip: boolean }) {
+  if (!skip) return null;
+  const line = (kind: string, text: string) => (
+    <span>
+      <svg width="34" height="8" aria-hidden="true">
+        <path class={`edge ${kind}`} d="M1 4 H33" />
+      </svg>{" "}
+      {text}
+    </span>
+  );
+  return (
+    <p class="legend">
+      {line("skip", "skip")} {line("branch", "branch")} {line("walked", "gradient has passed")}
+    </p>
+  );
+}
+
+/** Keep the current nodes in view: only as far as needed, and at once where less motion is wanted. */
+function follow(pane: HTMLElement | null, drawing: Drawing, event: Event, playing: boolean): void {
+  const node = drawing.nodeOf(event.op);
+  if (pane === null || node === null) return;
+  const [frame, box] = [pane.getBoundingClientRect(), node.getBoundingClientRect()];
+  const margin = 90;
+  const inside =
+    box.left > frame.left + 10 &&
+    box.right < frame.right - 10 &&
+    box.top > frame.top + margin &&
+    box.bottom < frame.bottom - margin;
+  if (inside) return;
+  const left = pane.scrollLeft + (box.left + box.right) / 2 - (frame.left + frame.right) / 2;
+  const top = pane.scrollTop + (box.top + box.bottom) / 2 - (frame.top + frame.bottom) / 2;
+  pane.scrollTo({
+    left,
+    top,
+    behavior: calm.matches || playing || Math.abs(top - pane.scrollTop) > 2000 ? "instant" : "smooth",
+  });
+}

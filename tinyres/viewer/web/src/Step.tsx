@@ -1,0 +1,100 @@
+// The panel of the current event.
+
+import { viewOf, type View } from "./arrays";
+import { eventAt, type Op } from "./data";
+import { Rule } from "./Rule";
+import type { Recording, State, Store } from "./state";
+import { Rejoin, Sum } from "./Sum";
+import { nameOf, sentence, shapeText } from "./text";
+import { Thumbnail } from "./Thumbnail";
+
+export function Step({ store, recording, state }: { store: Store; recording: Recording; state: State }) {
+  const { trace, replay } = recording;
+  const { step } = state;
+  const event = eventAt(trace, step);
+  const op = trace.ops[event.op] as Op;
+  const source = trace.ops[event.consumer ?? event.op] as Op;
+  const shown = event.contribution ?? event.total;
+  const element = state.element ?? (shown === null ? 0 : largest(viewOf(trace, shown)));
+  const before = event.kind === "rule" ? replay.gradient(event.lane as number, event.op, step) : event.before;
+  const join =
+    event.kind === "forward"
+      ? undefined
+      : trace.joins.find(
+          (j) => j.lane === event.lane && j.routes.some((r) => r.event === step || r.event === step + 1),
+        );
+  const choose = (to: number): void => store.set({ element: to });
+  return (
+    <section class="step" tabIndex={0} aria-labelledby="event-title">
+      <h2 class="hidden" id="event-title">
+        The current event
+      </h2>
+      <p class="eyebrow">
+        <span class={`tag ${event.kind}`}>{event.kind}</span> event {step + 1} of {trace.events.length}
+        {event.lane !== null && trace.lanes.length > 1 && <> · lane {trace.lanes[event.lane]}</>}
+      </p>
+      <p class="sentence" role="status" aria-live={state.playing ? "off" : "polite"}>
+        {sentence(trace, step)}
+      </p>
+      {event.kind === "forward" ? (
+        <Value op={op} view={op.value === null ? null : viewOf(trace, op.value)} />
+      ) : (
+        <Sum trace={trace} event={event} before={before} element={element} onElement={choose} />
+      )}
+      {join !== undefined && <Rejoin trace={trace} join={join} step={step} />}
+      {event.kind !== "seed" && (
+        <Rule trace={trace} replay={replay} event={event} step={step} element={element} onElement={choose} />
+      )}
+      <Source op={source} />
+    </section>
+  );
+}
+
+function Value({ op, view }: { op: Op; view: View | null }) {
+  return (
+    <section class="sum" aria-label="Value">
+      <p class="target">
+        value of <b>{nameOf(op)}</b>{" "}
+        <span class="muted">
+          {shapeText(op.shape)} {op.dtype}
+        </span>
+      </p>
+      <div class="parts">
+        <div class="part after">
+          <Thumbnail view={view} label="value" />
+        </div>
+      </div>
+    </section>
+  );
+}
+
+/** The user's line that made the operation. */
+function Source({ op }: { op: Op }) {
+  if (op.source === null && op.file === null) return null;
+  const file = op.file?.split(/[\\/]/).slice(-2).join("/");
+  return (
+    <section class="source" aria-label="Source">
+      <h3>
+        {nameOf(op)} <span class="muted">comes from</span>{" "}
+        <span title={op.file ?? undefined}>
+          {file}
+          {op.line !== null && `:${op.line}`}
+        </span>
+      </h3>
+      {op.source !== null && (
+        <pre class="code" tabIndex={0} aria-label="Source line">
+          {op.source}
+        </pre>
+      )}
+    </section>
+  );
+}
+
+/** The element that says most. */
+function largest(view: View): number {
+  let [best, most] = [0, -1];
+  view.whole?.forEach((value, i) => {
+    if (Math.abs(value) > most) [best, most] = [i, Math.abs(value)];
+  });
+  return best;
+}

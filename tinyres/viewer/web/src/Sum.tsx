@@ -1,0 +1,100 @@
+// The accumulation, large: before += contribution = after.
+// And where a block's routes rejoin: which of them brought how much.
+
+import { magnitude, viewOf, type View } from "./arrays";
+import { toNumber, type Event, type Join, type Op, type Trace } from "./data";
+import { nameOf, number, shapeText } from "./text";
+import { Thumbnail } from "./Thumbnail";
+
+interface Props {
+  trace: Trace;
+  event: Event;
+  before: number | null;
+  element: number;
+  onElement: (element: number) => void;
+}
+
+export function Sum({ trace, event, before, element, onElement }: Props) {
+  const view = (index: number | null): View | null => (index === null ? null : viewOf(trace, index));
+  const [b, c, t] = [view(before), view(event.contribution), view(event.total)];
+  const scale = magnitude(b, c, t);
+  const op = trace.ops[event.op] as Op;
+  const pending = event.kind === "rule";
+  const role = event.consumer === null ? null : ((trace.ops[event.consumer] as Op).roles?.[event.arg] ?? null);
+  const long = [b, c, t].some((v) => v !== null && v.whole !== null && v.whole.length > 1 && v.columns > 2);
+  const part = (name: string, shown: View | null, absent: string, kind: string) => (
+    <div class={`part ${kind}`}>
+      <h3>{name}</h3>
+      {shown === null ? (
+        <span class="absent">{absent}</span>
+      ) : (
+        <Thumbnail
+          view={shown}
+          label={name}
+          scale={scale}
+          chosen={shown.whole !== null && shown.whole.length > 1 ? element : undefined}
+          onChoose={onElement}
+        />
+      )}
+    </div>
+  );
+  return (
+    <section class={`sum ${pending ? "pending" : ""}`} aria-label="Accumulation">
+      <p class="target">
+        gradient of <b>{nameOf(op)}</b> <span class="muted">{shapeText(op.shape)}</span>
+      </p>
+      <div class={`parts ${long ? "down" : "across"}`}>
+        {long && <span class="sign" />}
+        {part("before", b, event.kind === "seed" ? "nothing" : "nothing yet", "before")}
+        <span class={`sign ${pending ? "off" : ""}`}>+=</span>
+        {part(
+          "contribution",
+          event.kind === "seed" ? t : c,
+          "",
+          `contribution ${role === "skip" || role === "branch" ? role : ""}`,
+        )}
+        <span class={`sign ${pending ? "off" : ""}`}>=</span>
+        {part("after", t, pending ? "not added yet" : "", "after")}
+      </div>
+    </section>
+  );
+}
+
+export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: number }) {
+  const norms = join.routes.map((route) => toNumber(route.norm));
+  const all = norms.reduce((a, b) => a + b, 0);
+  const share = (norm: number): number => (all > 0 && Number.isFinite(all) ? norm / all : 1 / norms.length);
+  const arrived = join.routes.map((route) => route.event <= step);
+  return (
+    <section class="rejoin" aria-label="Where the routes rejoin">
+      <h3>
+        The routes of {join.name || "the block"} rejoin at {nameOf(trace.ops[join.op] as Op)}
+      </h3>
+      <div
+        class="bar"
+        role="img"
+        aria-label={join.routes.map((r, i) => `${r.role}: norm ${number(norms[i] as number)}`).join(", ")}
+      >
+        {join.routes.map((route, i) => (
+          <span
+            class={`${tone(route.role)} ${arrived[i] ? "" : "coming"}`}
+            style={{ flexGrow: Math.max(0.02, share(norms[i] as number)) }}
+          />
+        ))}
+      </div>
+      <ul>
+        {join.routes.map((route, i) => (
+          <li class={tone(route.role)}>
+            <i class="key" /> {route.role} <b>‖{number(norms[i] as number)}‖</b>{" "}
+            <span class="muted">
+              {Math.round(100 * share(norms[i] as number))} %{arrived[i] ? "" : ", still to come"}
+            </span>
+          </li>
+        ))}
+        {join.angle !== null && <li class="muted">{Math.round((180 * join.angle) / Math.PI)}° between them</li>}
+      </ul>
+    </section>
+  );
+}
+
+const tone = (role: string): string => (role === "skip" || role === "branch" ? role : "");

@@ -1,0 +1,87 @@
+// The graph's twin for those who read rather than look: the same operations, the same current one.
+
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+
+import { viewOf } from "./arrays";
+import { eventAt, type Op } from "./data";
+import type { Recording, State, Store } from "./state";
+import { nameOf, number, shapeText } from "./text";
+
+export function Table({ store, recording, state }: { store: Store; recording: Recording; state: State }) {
+  const body = useRef<HTMLTableSectionElement>(null);
+  const { trace } = recording;
+  const rows = useMemo(() => trace.ops.map((op) => <Row op={op} ops={trace.ops} />), [trace]);
+  useLayoutEffect(() => light(body.current, recording, state.step), [recording, state.step]);
+  return (
+    <div class="scroll table-pane" tabIndex={0} role="region" aria-label="Operations as a table">
+      <table class="twin">
+        <caption>Operations in the order of execution; the current one is marked</caption>
+        <thead>
+          <tr>
+            <th scope="col">Operation</th>
+            <th scope="col">Module</th>
+            <th scope="col">From</th>
+            <th scope="col">Shape</th>
+            <th scope="col">Gradient norm</th>
+            <th scope="col">State</th>
+          </tr>
+        </thead>
+        <tbody
+          ref={body}
+          onClick={(e) => {
+            const row = e.target instanceof Element ? e.target.closest("tr") : null;
+            if (row !== null) store.goOp(row.sectionRowIndex);
+          }}
+        >
+          {rows}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ op, ops }: { op: Op; ops: Op[] }) {
+  const from = op.inputs.map((input, i) =>
+    input === null ? null : `${nameOf(ops[input] as Op)}${op.roles?.[i] ? ` (${op.roles[i]})` : ""}`,
+  );
+  return (
+    <tr>
+      <th scope="row">{nameOf(op)}</th>
+      <td>{op.path}</td>
+      <td>{from.filter((f) => f !== null).join(", ")}</td>
+      <td>{shapeText(op.shape)}</td>
+      <td class="number" />
+      <td />
+    </tr>
+  );
+}
+
+function light(body: HTMLTableSectionElement | null, { trace, replay }: Recording, step: number): void {
+  if (body === null) return;
+  const event = eventAt(trace, step);
+  const lane = replay.laneAt[step] as number;
+  trace.ops.forEach((op, i) => {
+    const row = body.rows[i] as HTMLTableRowElement;
+    const gradient = replay.gradient(lane, op.id, step);
+    const current = op.id === event.op;
+    const word = current
+      ? event.kind
+      : op.id === event.consumer
+        ? "sends"
+        : gradient !== null
+          ? "has a gradient"
+          : (replay.forwardAt[op.id] as number) <= step
+            ? "computed"
+            : "";
+    put(row.cells[4] as HTMLElement, gradient === null ? "" : number(viewOf(trace, gradient).norm));
+    put(row.cells[5] as HTMLElement, word);
+    if (current === row.hasAttribute("aria-current")) return;
+    if (!current) return row.removeAttribute("aria-current");
+    row.setAttribute("aria-current", "step");
+  });
+  (body.rows[event.op] as HTMLElement).scrollIntoView({ block: "nearest" });
+}
+
+function put(cell: HTMLElement, text: string): void {
+  if (cell.textContent !== text) cell.textContent = text;
+}

@@ -1,0 +1,117 @@
+// An array as a small heat map: diverging colours about 0, numbers in the cells when they are few.
+
+import { magnitude, placeOf, type View } from "./arrays";
+import { number, shapeText } from "./text";
+
+interface Props {
+  view: View | null;
+  label: string;
+  /** The magnitude that gets the full colour, where several are to be compared. */
+  scale?: number;
+  chosen?: number | undefined;
+  onChoose?: ((element: number) => void) | undefined;
+  caption?: boolean;
+}
+
+export function Thumbnail({ view, label, scale, chosen, onChoose, caption = true }: Props) {
+  if (view === null) return <span class="absent">not kept</span>;
+  if (view.whole?.length === 1 && chosen === undefined)
+    return (
+      <span class={`figure ${Number.isFinite(view.whole[0]) ? "" : "bad"}`}>{number(view.whole[0] as number)}</span>
+    );
+  return (
+    <figure class="thumbnail">
+      <Cells view={view} label={label} scale={scale ?? magnitude(view)} chosen={chosen} onChoose={onChoose} />
+      {caption && <Facts view={view} />}
+    </figure>
+  );
+}
+
+function Cells({
+  view,
+  label,
+  scale,
+  chosen,
+  onChoose,
+}: Required<Pick<Props, "label">> & {
+  view: View;
+  scale: number;
+  chosen?: number | undefined;
+  onChoose?: Props["onChoose"];
+}) {
+  const { cells, columns } = view;
+  const rows = Math.ceil(cells.length / columns);
+  const written = view.whole !== null && columns <= 6 && rows <= 8;
+  const [width, height] = written ? [columns > 4 ? 40 : 48, 22] : [11, 11];
+  return (
+    <svg
+      class="cells"
+      width={columns * width}
+      height={rows * height}
+      viewBox={`0 0 ${columns * width} ${rows * height}`}
+      role="img"
+      aria-label={`${label}: ${described(view)}`}
+    >
+      {cells.map((cell, i) => {
+        const [x, y] = [(i % columns) * width, Math.floor(i / columns) * height];
+        const share = scale > 0 ? Math.min(1, Math.abs(cell) / scale) : 0;
+        const tone = Number.isFinite(cell) ? (cell < 0 ? "negative" : "positive") : "bad";
+        const strong = share > 0.55 ? " strong" : "";
+        return (
+          <g
+            class={`cell ${tone}${strong}${i === chosen ? " chosen" : ""}`}
+            style={{ "--share": `${Math.round(100 * share)}%` }}
+            onClick={onChoose && (() => onChoose(i))}
+          >
+            <rect x={x + 0.5} y={y + 0.5} width={width - 1} height={height - 1} rx={2} />
+            {written && (
+              <text x={x + width / 2} y={y + 15}>
+                {short(cell)}
+              </text>
+            )}
+            {view.whole !== null && <title>{`[${placeOf(view.shape, i).join(", ")}] = ${String(cell)}`}</title>}
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
+/** What fits into a cell. */
+function short(value: number): string {
+  const text = number(value);
+  return text.length <= 6
+    ? text
+    : number(Number(value.toPrecision(Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? 2 : 3)));
+}
+
+function Facts({ view }: { view: View }) {
+  const bad = view.bad > 0 && <b class="bad">{view.bad} not finite</b>;
+  return (
+    <figcaption>
+      {view.whole === null ? (
+        <>
+          <span>‖·‖ {number(view.norm)}</span>{" "}
+          <span class="number">
+            {number(view.low, 3)} … {number(view.high, 3)}
+          </span>{" "}
+          <span>{Math.round(100 * view.zeros)} % zeros</span> {bad}
+        </>
+      ) : (
+        <>
+          <span>‖·‖ {number(view.norm)}</span> {bad}
+        </>
+      )}
+    </figcaption>
+  );
+}
+
+function described(view: View): string {
+  const { whole, low, high } = view;
+  const few = whole !== null && whole.length <= 8;
+  const zeros = `${Math.round(100 * view.zeros)} % zeros`;
+  const values = few
+    ? `values ${whole.map((v) => number(v)).join(", ")}`
+    : `from ${number(low)} to ${number(high)}, ${zeros}`;
+  return `${shapeText(view.shape)}, ${values}, norm ${number(view.norm)}${view.bad ? `, ${view.bad} not finite` : ""}`;
+}

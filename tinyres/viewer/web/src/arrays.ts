@@ -1,0 +1,88 @@
+// Arrays as they are shown: cells in rows and columns, and what is known of the whole.
+
+import { toNumber, type Trace } from "./data";
+
+export interface View {
+  shape: number[];
+  /** Every element in row-major order, or null where only the thumbnail is kept. */
+  whole: number[] | null;
+  cells: number[];
+  columns: number;
+  low: number;
+  high: number;
+  norm: number;
+  zeros: number;
+  bad: number;
+}
+
+const WIDEST = 12;
+const made = new WeakMap<Trace, Map<number, View>>();
+
+export function viewOf(trace: Trace, index: number): View {
+  let views = made.get(trace);
+  if (views === undefined) made.set(trace, (views = new Map()));
+  let view = views.get(index);
+  if (view === undefined) views.set(index, (view = build(trace, index)));
+  return view;
+}
+
+function build(trace: Trace, index: number): View {
+  const array = trace.arrays[index];
+  if (array === undefined) throw new RangeError(`array ${index} of ${trace.arrays.length}`);
+  const bad = array.bad ?? 0;
+  if ("t" in array) {
+    const bytes = Uint8Array.from(atob(array.t), (c) => c.charCodeAt(0));
+    const low = toNumber(array.tlo);
+    const unit = (toNumber(array.thi) - low) / 254; // 255 says that a block holds what is not finite
+    return {
+      shape: array.s,
+      whole: null,
+      cells: Array.from(bytes, (byte) => (bad > 0 && byte === 255 ? NaN : low + unit * byte)),
+      columns: Math.round(Math.sqrt(bytes.length)),
+      low: toNumber(array.lo),
+      high: toNumber(array.hi),
+      norm: toNumber(array.n),
+      zeros: array.z,
+      bad,
+    };
+  }
+  const whole = array.v.map(toNumber);
+  const finite = whole.filter(Number.isFinite);
+  return {
+    shape: array.s,
+    whole,
+    cells: whole,
+    columns: columnsOf(array.s),
+    low: finite.length ? Math.min(...finite) : NaN,
+    high: finite.length ? Math.max(...finite) : NaN,
+    norm: toNumber(array.n),
+    zeros: whole.length ? whole.filter((v) => v === 0).length / whole.length : 0,
+    bad,
+  };
+}
+
+/** The last axis runs across and all others down, unless that would be a long thin strip. */
+function columnsOf(shape: number[]): number {
+  const last = shape.at(-1) ?? 1;
+  const size = shape.reduce((a, b) => a * b, 1);
+  const rows = last ? size / last : 0;
+  return last > WIDEST || rows > WIDEST ? 8 : Math.max(1, last);
+}
+
+/** The largest finite magnitude among the cells: what two thumbnails share so that they can be compared. */
+export function magnitude(...views: (View | null)[]): number {
+  let most = 0;
+  for (const view of views)
+    for (const cell of view?.cells ?? []) if (Number.isFinite(cell)) most = Math.max(most, Math.abs(cell));
+  return most;
+}
+
+/** A place in the array, such as [1, 0], from its place in row-major order. */
+export function placeOf(shape: number[], flat: number): number[] {
+  const place: number[] = [];
+  for (const n of [...shape].reverse()) {
+    place.unshift(flat % n);
+    flat = Math.floor(flat / n);
+  }
+  return place;
+}

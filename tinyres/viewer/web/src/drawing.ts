@@ -1,0 +1,238 @@
+// The graph as SVG. It is drawn once for a picture; a step touches only what changes.
+
+import type { Event } from "./data";
+import type { Edge, Node, Picture } from "./layout";
+import type { Call } from "./modules";
+import { viewOf } from "./arrays";
+import type { Replay } from "./replay";
+import { number } from "./text";
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function make<K extends keyof SVGElementTagNameMap>(
+  tag: K,
+  attributes: Record<string, string | number> = {},
+  text?: string,
+): SVGElementTagNameMap[K] {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+interface DrawnNode {
+  node: Node;
+  element: SVGGElement;
+  norm: SVGTextElement;
+  classes: string;
+  shown: string;
+}
+
+interface DrawnEdge {
+  edge: Edge;
+  element: SVGPathElement;
+  classes: string;
+}
+
+export class Drawing {
+  readonly element: SVGSVGElement;
+  private readonly nodes: DrawnNode[] = [];
+  private readonly edges: DrawnEdge[] = [];
+  private readonly byKey = new Map<string, DrawnNode>();
+  private tabbed: DrawnNode | null = null;
+
+  constructor(
+    readonly picture: Picture,
+    private readonly replay: Replay,
+    opened: Call[],
+  ) {
+    const { width, height } = picture;
+    this.element = make("svg", {
+      viewBox: `0 0 ${width} ${height}`,
+      width,
+      height,
+      role: "group",
+      "aria-label": "Graph of the operations; up and down move between nodes, Enter opens one",
+    });
+    this.element.append(markers());
+    for (const call of opened) this.drawFrame(call);
+    for (const edge of picture.edges) {
+      const element = make("path", { d: curve(edge.points), class: "edge" });
+      this.edges.push({ edge, element, classes: "" });
+      this.element.append(element);
+    }
+    for (const node of picture.nodes) this.drawNode(node);
+    this.moveTab(this.nodes[0] ?? null);
+  }
+
+  /** An open module's frame, where no other module's nodes lie in it. */
+  private drawFrame(call: Call): void {
+    const inside = (c: Call): boolean => c === call || (c.parent !== null && inside(c.parent));
+    const members = this.picture.nodes.filter((n) => inside(n.call));
+    if (members.length < 2) return;
+    const within = Math.max(...members.map((n) => depth(n.call))) - depth(call);
+    const levels = Math.min(3, within); // of frames in this one, which need room
+    const pad = 8 + 5 * levels;
+    const left = Math.min(...members.map((n) => n.x - n.width / 2)) - pad;
+    const right = Math.max(...members.map((n) => n.x + n.width / 2)) + pad;
+    const top = Math.min(...members.map((n) => n.y - n.height / 2)) - 19 - 15 * levels;
+    const bottom = Math.max(...members.map((n) => n.y + n.height / 2)) + pad;
+    const apart = (n: Node): boolean =>
+      inside(n.call) ||
+      n.x + n.width / 2 < left ||
+      n.x - n.width / 2 > right ||
+      n.y + n.height / 2 < top ||
+      n.y - n.height / 2 > bottom;
+    if (!this.picture.nodes.every(apart)) return;
+    this.element.append(
+      make("rect", { class: "frame", x: left, y: top, width: right - left, height: bottom - top, rx: 10 }),
+    );
+    const label = make(
+      "text",
+      { class: "frame-label", x: left + 10, y: top + 13, "data-close": call.key },
+      `− ${call.label}`,
+    );
+    label.append(make("title", {}, `Close ${call.path}`));
+    this.element.append(label);
+  }
+
+  private drawNode(node: Node): void {
+    const [x, y] = [node.x - node.width / 2, node.y - node.height / 2];
+    const element = make("g", {
+      "data-key": node.key,
+      transform: `translate(${x} ${y})`,
+      role: "button",
+      tabindex: -1,
+      "aria-label": `${node.kind === "op" ? "" : `${node.kind} `}${node.full}, ${node.note}`,
+    });
+    if (node.kind === "module") {
+      element.setAttribute("aria-expanded", "false");
+      element.append(make("rect", { class: "behind", x: 4, y: 4, width: node.width, height: node.height, rx: 7 }));
+    }
+    element.append(
+      make("rect", {
+        class: "box",
+        width: node.width,
+        height: node.height,
+        rx: node.kind === "leaf" ? node.height / 2 : 7,
+      }),
+    );
+    element.append(
+      make("text", { class: "name", x: 11, y: 17 }, node.kind === "module" ? `+ ${node.title}` : node.title),
+    );
+    element.append(make("text", { class: "note", x: 11, y: 32 }, node.note));
+    const norm = make("text", { class: "norm", x: node.width - 11, y: 32 });
+    element.append(norm, make("title", {}, node.full));
+    const drawn = { node, element, norm, classes: "", shown: "" };
+    this.nodes.push(drawn);
+    this.byKey.set(node.key, drawn);
+    this.element.append(element);
+  }
+
+  /** Light what `step` has reached. */
+  light(event: Event, step: number, lane: number): void {
+    const { trace } = this.replay;
+    const backward = event.kind !== "forward";
+    const receiver = this.picture.of.get(event.op);
+    const sender = event.consumer === null ? undefined : this.picture.of.get(event.consumer);
+    for (const drawn of this.nodes) {
+      const { node } = drawn;
+      const reached = node.ops.some((op) => this.replay.reachedAt(lane, op) <= step);
+      const computed = node.ops.some((op) => (this.replay.forwardAt[op] as number) <= step);
+      const current = node === receiver ? " current" : node === sender ? " sender" : "";
+      const classes = `node ${node.kind}${computed ? " computed" : ""}${reached ? " reached" : ""}${current}`;
+      if (classes !== drawn.classes) {
+        drawn.element.setAttribute("class", (drawn.classes = classes));
+        if (current === " current") drawn.element.setAttribute("aria-current", "step");
+        else drawn.element.removeAttribute("aria-current");
+      }
+      if (node.kind === "module") continue;
+      const gradient = reached ? this.replay.gradient(lane, node.ops[0] as number, step) : null;
+      const shown = gradient === null ? "" : `‖g‖ ${number(viewOf(trace, gradient).norm)}`;
+      if (shown !== drawn.shown) drawn.norm.textContent = drawn.shown = shown;
+    }
+    for (const drawn of this.edges) {
+      const { edge } = drawn;
+      const walked = edge.routes.some(([consumer, arg]) => this.replay.walkedAt(lane, consumer, arg) <= step);
+      const lit = backward
+        ? edge.routes.some(([c, a]) => c === event.consumer && a === event.arg)
+        : edge.to === receiver && edge.routes.some(([c]) => c === event.op);
+      const role = edge.role === "skip" || edge.role === "branch" ? ` ${edge.role}` : "";
+      const classes = `edge${role}${walked ? " walked" : ""}${lit ? ` lit ${backward ? "up" : "down"}` : ""}`;
+      if (classes === drawn.classes) continue;
+      drawn.element.setAttribute("class", (drawn.classes = classes));
+    }
+  }
+
+  nodeOf(op: number): SVGGElement | null {
+    const node = this.picture.of.get(op);
+    return node === undefined ? null : (this.byKey.get(node.key)?.element ?? null);
+  }
+
+  /** One node is in the tab order; the arrows move it. */
+  private moveTab(drawn: DrawnNode | null): void {
+    this.tabbed?.element.setAttribute("tabindex", "-1");
+    drawn?.element.setAttribute("tabindex", "0");
+    this.tabbed = drawn;
+  }
+
+  focus(key: string): void {
+    const drawn = this.byKey.get(key);
+    if (drawn === undefined) return;
+    this.moveTab(drawn);
+    drawn.element.focus();
+  }
+
+  has(key: string): boolean {
+    return this.byKey.has(key);
+  }
+
+  /** What came in place of a module that was opened. */
+  firstOf(key: string): string | null {
+    const inside = (call: Call | null): boolean => call !== null && (call.key === key || inside(call.parent));
+    return this.nodes.find(({ node }) => inside(node.call))?.node.key ?? null;
+  }
+
+  neighbour(key: string, by: number): string | null {
+    const at = this.nodes.findIndex((n) => n.node.key === key);
+    return this.nodes[at + by]?.node.key ?? null;
+  }
+}
+
+function depth(call: Call): number {
+  return call.parent === null ? 0 : 1 + depth(call.parent);
+}
+
+function markers(): SVGDefsElement {
+  const defs = make("defs");
+  for (const kind of ["plain", "skip", "branch", "lit"]) {
+    const marker = make("marker", {
+      id: `arrow-${kind}`,
+      class: kind,
+      viewBox: "0 0 8 8",
+      refX: 7,
+      refY: 4,
+      markerWidth: 7,
+      markerHeight: 7,
+      markerUnits: "userSpaceOnUse",
+      orient: "auto-start-reverse",
+    });
+    marker.append(make("path", { d: "M0 0.5 L8 4 L0 7.5 z" }));
+    defs.append(marker);
+  }
+  return defs;
+}
+
+/** A smooth line: straight to the middle of each stretch, round the points between. */
+function curve(points: { x: number; y: number }[]): string {
+  const f = (v: number): string => v.toFixed(1);
+  const [first, ...rest] = points;
+  if (first === undefined) return "";
+  let d = `M${f(first.x)} ${f(first.y)}`;
+  rest.forEach((p, i) => {
+    const next = rest[i + 1];
+    if (next === undefined) d += ` L${f(p.x)} ${f(p.y)}`;
+    else d += ` Q${f(p.x)} ${f(p.y)} ${f((p.x + next.x) / 2)} ${f((p.y + next.y) / 2)}`;
+  });
+  return d;
+}

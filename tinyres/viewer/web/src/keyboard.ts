@@ -1,0 +1,94 @@
+// The keys of the whole page. What has the focus comes first: a slider keeps its arrows, a button its space.
+
+import { eventAt } from "./data";
+import type { Store } from "./state";
+
+export const KEYS: [string, string][] = [
+  ["← →", "one event back, one event on"],
+  ["Shift ← →", "to the previous, to the next module"],
+  ["Home End", "to the first, to the last event"],
+  ["Space", "play, pause"],
+  ["F B", "forward pass, backward pass (of the same operation)"],
+  ["E", "open the module of the current event, or close it"],
+  ["Shift E", "open all modules, or close all"],
+  ["↑ ↓ Enter", "in the graph: move between nodes, open one"],
+  ["T", "graph or table"],
+  ["L", "next lane"],
+  ["+ − 0", "zoom"],
+  ["/", "search by operation, module or name"],
+  ["?", "this help"],
+];
+
+export function listen(store: Store): void {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || store.state.dialog !== null) return;
+    const target = event.target instanceof Element ? event.target : document.body;
+    if (target.matches("input[type=search], textarea, select")) return;
+    const slider = target.matches("input[type=range]");
+    const pressed = target.matches("button, a, summary, [role=button], [role=tab]");
+    if (slider && /^(Arrow|Home|End|Page)/.test(event.key) && !event.shiftKey) return;
+    if (pressed && (event.key === " " || event.key === "Enter")) return;
+    if (act(store, event.key, event.shiftKey)) event.preventDefault();
+  });
+}
+
+function act(store: Store, key: string, shift: boolean): boolean {
+  const { state, recording } = store;
+  if (key === "?") return done(store.set({ dialog: "help", playing: false }));
+  if (recording === null) return false;
+  switch (key) {
+    case "ArrowRight":
+      return done(shift ? store.goModule(1) : store.go(state.step + 1));
+    case "ArrowLeft":
+      return done(shift ? store.goModule(-1) : store.go(state.step - 1));
+    case "Home":
+      return done(store.go(0));
+    case "End":
+      return done(store.go(store.last));
+    case " ":
+      return done(togglePlay(store));
+    case "f":
+    case "b":
+      return done(store.goPass(key));
+    case "e": {
+      const event = eventAt(recording.trace, state.step);
+      return done(store.toggleAround(event.consumer ?? event.op));
+    }
+    case "E":
+      return done(store.toggleAll());
+    case "t":
+      return done(store.set({ view: state.view === "graph" ? "table" : "graph" }));
+    case "l":
+      return done(store.goLane((store.lane + 1) % recording.trace.lanes.length));
+    case "+":
+    case "-":
+      return done(store.zoomBy(key === "+" ? 1.25 : 0.8));
+    case "0":
+      return done(store.set({ zoom: null }));
+    case "/":
+      return done(store.set({ dialog: "search", playing: false }));
+    default:
+      return false;
+  }
+}
+
+const done = (_: void): true => true;
+
+export function togglePlay(store: Store): void {
+  const { playing, step } = store.state;
+  if (!playing && step === store.last) store.go(0);
+  store.set({ playing: !playing });
+}
+
+/** One event at a time for as long as it plays. */
+export function player(store: Store): void {
+  let timer: number | undefined;
+  let running = 0;
+  store.watch(({ playing, speed }) => {
+    const wanted = playing ? speed : 0;
+    if (wanted === running) return;
+    clearInterval(timer);
+    running = wanted;
+    if (wanted) timer = setInterval(() => store.go(store.state.step + 1), 1000 / wanted);
+  });
+}

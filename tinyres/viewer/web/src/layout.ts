@@ -1,0 +1,157 @@
+// From what is open to a picture: which nodes and edges there are, and what they say.
+
+import type { Op } from "./data";
+import { hiddenIn, isInput, type Call, type Calls } from "./modules";
+import { place } from "./place";
+import type { Replay } from "./replay";
+import { shapeText } from "./text";
+
+export interface Point {
+  x: number;
+  y: number;
+}
+
+export interface Node extends Point {
+  key: string;
+  kind: "op" | "leaf" | "constant" | "module";
+  title: string;
+  note: string;
+  full: string;
+  ops: number[];
+  call: Call;
+  width: number;
+  height: number;
+}
+
+export interface Edge {
+  from: Node;
+  to: Node;
+  role: string | null;
+  /** (consumer, argument) of every edge that runs along here. */
+  routes: [number, number][];
+  points: Point[];
+}
+
+export interface Picture {
+  nodes: Node[];
+  edges: Edge[];
+  of: Map<number, Node>;
+  width: number;
+  height: number;
+}
+
+const HEIGHT = 40;
+const LONGEST = 30;
+
+export function picture(ops: Op[], calls: Calls, opened: ReadonlySet<string>, replay: Replay): Picture {
+  const { nodes, of } = visible(ops, calls, opened);
+  const edges = joined(ops, of, replay);
+  return { nodes, edges, of, ...place(sorted(nodes, edges, ops), edges) };
+}
+
+/** Sources first; a weight right before the first that uses it. */
+function sorted(nodes: Node[], edges: Edge[], ops: Op[]): Node[] {
+  const inputs = new Map<Node, Node[]>();
+  for (const { from, to } of edges) inputs.set(to, [...(inputs.get(to) ?? []), from]);
+  const input = (node: Node): boolean => node.kind === "leaf" || node.kind === "constant";
+  const first = (node: Node): number => node.ops.find((id) => !isInput(ops[id] as Op)) ?? ops.length;
+  const order = new Set<Node>();
+  for (const node of nodes.filter((n) => !input(n)).sort((a, b) => first(a) - first(b))) {
+    for (const source of inputs.get(node) ?? []) if (input(source)) order.add(source);
+    order.add(node);
+  }
+  for (const node of nodes) order.add(node);
+  return [...order];
+}
+
+function visible(ops: Op[], calls: Calls, opened: ReadonlySet<string>): { nodes: Node[]; of: Map<number, Node> } {
+  const nodes: Node[] = [];
+  const of = new Map<number, Node>();
+  const modules = new Map<string, Node>();
+  for (const op of ops) {
+    const home = calls.of[op.id] as Call;
+    const call = hiddenIn(home, opened);
+    let node = call === null ? undefined : modules.get(call.key);
+    if (node === undefined) {
+      node = call === null ? opNode(op, home) : moduleNode(call, ops);
+      if (call !== null) modules.set(call.key, node);
+      nodes.push(node);
+    }
+    node.ops.push(op.id);
+    of.set(op.id, node);
+  }
+  return { nodes, of };
+}
+
+function opNode(op: Op, call: Call): Node {
+  const inside =
+    op.name !== null && call.path && op.name.startsWith(`${call.path}.`)
+      ? op.name.slice(call.path.length + 1)
+      : op.name;
+  const kind = isInput(op) ? (op.kind as "leaf" | "constant") : "op";
+  const title = inside ?? (kind === "op" ? `${op.kind} #${op.id}` : op.kind);
+  return box(`o${op.id}`, kind, title, shapeText(op.shape), op.name ?? title, call);
+}
+
+function moduleNode(call: Call, ops: Op[]): Node {
+  const inner = call.calls.length || call.ops.filter((id) => !isInput(ops[id] as Op)).length !== 1;
+  const only = call.ops.find((id) => !isInput(ops[id] as Op));
+  const note = inner || only === undefined ? `${call.size} nodes` : (ops[only] as Op).kind;
+  const line: string[] = [];
+  for (let c: Call = call; c.parent !== null; c = c.parent) line.unshift(c.label);
+  return box(call.key, "module", line.slice(-2).join("."), note, call.path, call);
+}
+
+function box(key: string, kind: Node["kind"], title: string, note: string, full: string, call: Call): Node {
+  const shown = title.length > LONGEST ? `…${title.slice(1 - LONGEST)}` : title;
+  const room = Math.max(
+    textWidth(shown, "600 13px") + (kind === "module" ? 18 : 0),
+    textWidth(`${note}  ‖g‖ 0.0001234`, "11px"),
+  );
+  return {
+    key,
+    kind,
+    title: shown,
+    note,
+    full,
+    ops: [],
+    call,
+    x: 0,
+    y: 0,
+    width: 12 * Math.ceil((room + 22) / 12),
+    height: HEIGHT,
+  };
+}
+
+let context: CanvasRenderingContext2D | null = null;
+const widths = new Map<string, number>();
+
+function textWidth(text: string, font: string): number {
+  const key = `${font} ${text}`;
+  let width = widths.get(key);
+  if (width === undefined) {
+    context ??= document.createElement("canvas").getContext("2d");
+    if (context !== null) context.font = `${font} system-ui, sans-serif`;
+    width = context?.measureText(text).width ?? text.length * 8;
+    widths.set(key, width);
+  }
+  return width;
+}
+
+function joined(ops: Op[], of: Map<number, Node>, replay: Replay): Edge[] {
+  const found = new Map<string, Edge>();
+  for (const op of ops)
+    op.inputs.forEach((input, arg) => {
+      const [from, to] = [input === null ? undefined : of.get(input), of.get(op.id) as Node];
+      if (from === undefined || from === to) return;
+      const role = replay.role(op, arg);
+      const key = `${from.key} ${to.key}`;
+      const edge = found.get(key);
+      if (edge === undefined) found.set(key, { from, to, role, routes: [[op.id, arg]], points: [] });
+      else {
+        edge.routes.push([op.id, arg]);
+        if (edge.role !== role) edge.role = null; // both routes of a closed block
+      }
+    });
+  return [...found.values()];
+}

@@ -1,0 +1,103 @@
+// Modules as nodes that open and close. There is no compound layout: a closed module is one ordinary node.
+//
+// What stands for a module is one *call* of it, a run of consecutive operations under its path. Operations are sorted
+// with parents before consumers, so contracting a run can never make a cycle, however often a module is called.
+
+import type { Op } from "./data";
+
+export interface Call {
+  key: string;
+  path: string;
+  label: string;
+  parent: Call | null;
+  calls: Call[];
+  /** Directly in it, not in one of its own calls. */
+  ops: number[];
+  size: number;
+}
+
+export interface Calls {
+  top: Call;
+  /** The innermost call of each op. */
+  of: Call[];
+  byKey: Map<string, Call>;
+}
+
+const COMFORTABLE = 80; // nodes that a first view may have
+
+export function callsOf(ops: Op[]): Calls {
+  const top: Call = { key: "", path: "", label: "", parent: null, calls: [], ops: [], size: 0 };
+  const of: Call[] = new Array(ops.length).fill(top) as Call[];
+  const byKey = new Map<string, Call>(); // all but the top, which is always open
+  let current = top;
+  for (const op of ops) {
+    if (isInput(op)) continue;
+    const within = (call: Call): boolean =>
+      call === top || op.path === call.path || op.path.startsWith(`${call.path}.`);
+    while (!within(current)) current = current.parent as Call;
+    const rest = current === top ? op.path : op.path.slice(current.path.length + 1);
+    for (const part of rest ? rest.split(".") : []) {
+      const path = current === top ? part : `${current.path}.${part}`;
+      const call: Call = { key: `${path}@${op.id}`, path, label: part, parent: current, calls: [], ops: [], size: 0 };
+      current.calls.push(call);
+      byKey.set(call.key, call);
+      current = call;
+    }
+    of[op.id] = current;
+  }
+  placeInputs(ops, of, top);
+  for (const op of ops) {
+    const call = of[op.id] as Call;
+    call.ops.push(op.id);
+    for (let c: Call | null = call; c !== null; c = c.parent) c.size++;
+  }
+  return { top, of, byKey };
+}
+
+export const isInput = (op: Op): boolean => op.kind === "leaf" || op.kind === "constant";
+
+/** A weight belongs to the innermost call that holds all who use it. */
+function placeInputs(ops: Op[], of: Call[], top: Call): void {
+  const home = new Map<number, Call>();
+  for (const op of ops)
+    for (const input of op.inputs) {
+      if (input === null || !isInput(ops[input] as Op)) continue;
+      const call = of[op.id] as Call;
+      const sofar = home.get(input);
+      home.set(input, sofar === undefined ? call : common(sofar, call));
+    }
+  for (const op of ops) if (isInput(op)) of[op.id] = home.get(op.id) ?? top;
+}
+
+export function ancestors(call: Call): Call[] {
+  const line: Call[] = [];
+  for (let c: Call | null = call; c !== null; c = c.parent) line.unshift(c);
+  return line;
+}
+
+function common(a: Call, b: Call): Call {
+  const others = new Set(ancestors(b));
+  let c = a;
+  while (!others.has(c)) c = c.parent as Call;
+  return c;
+}
+
+/** The closed call that stands for an op in the picture, or null where the op itself is shown. */
+export function hiddenIn(call: Call, opened: ReadonlySet<string>): Call | null {
+  return ancestors(call).find((c) => c.parent !== null && !opened.has(c.key)) ?? null;
+}
+
+/** Level by level, as far as the picture stays one that can be taken in. */
+export function openedAtFirst({ top }: Calls): Set<string> {
+  const opened = new Set<string>();
+  let level = top.calls;
+  let shown = top.ops.length + level.length;
+  while (level.length) {
+    const more = level.reduce((n, c) => n + c.ops.length + c.calls.length - 1, 0);
+    if (shown + more > COMFORTABLE) break;
+    for (const call of level) opened.add(call.key);
+    shown += more;
+    level = level.flatMap((c) => c.calls);
+  }
+  return opened;
+}

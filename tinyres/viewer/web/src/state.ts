@@ -1,0 +1,148 @@
+// What the page shows is a function of this and of the document.
+
+import { eventAt, type Document, type RunLane, type Trace } from "./data";
+import { callsOf, openedAtFirst, type Calls } from "./modules";
+import { Replay } from "./replay";
+
+export interface State {
+  step: number;
+  opened: ReadonlySet<string>;
+  view: "graph" | "table";
+  dialog: null | "help" | "search";
+  playing: boolean;
+  /** Events a second. */
+  speed: number;
+  /** Which element of the current contribution is written out; null: the largest. */
+  element: number | null;
+  /** null: as wide as the pane, within reason. */
+  zoom: number | null;
+  runStep: number;
+}
+
+export interface Recording {
+  trace: Trace;
+  calls: Calls;
+  replay: Replay;
+}
+
+export class Store {
+  readonly recording: Recording | null;
+  readonly run: RunLane[];
+  state: State;
+  private readonly watchers: ((state: State) => void)[] = [];
+
+  constructor(readonly data: Document) {
+    this.recording = data.trace && {
+      trace: data.trace,
+      calls: callsOf(data.trace.ops),
+      replay: new Replay(data.trace),
+    };
+    this.run = data.run?.lanes.filter((lane) => lane.steps.length > 0) ?? [];
+    const longest = Math.max(0, ...this.run.map((lane) => lane.steps.length - 1));
+    const opened = this.recording ? openedAtFirst(this.recording.calls) : new Set<string>();
+    this.state = {
+      step: 0,
+      opened,
+      view: "graph",
+      dialog: null,
+      playing: false,
+      speed: 2,
+      element: null,
+      zoom: null,
+      runStep: longest,
+    };
+  }
+
+  watch(watcher: (state: State) => void): void {
+    this.watchers.push(watcher);
+  }
+
+  set(change: Partial<State>): void {
+    this.state = { ...this.state, ...change };
+    for (const watcher of this.watchers) watcher(this.state);
+  }
+
+  get last(): number {
+    return (this.recording?.trace.events.length ?? 1) - 1;
+  }
+
+  go(step: number): void {
+    if (this.recording === null) return;
+    const to = Math.min(this.last, Math.max(0, Math.trunc(step) || 0));
+    this.set({ step: to, element: null, playing: this.state.playing && to < this.last });
+  }
+
+  /** The next event (or the one before) in another module. */
+  goModule(direction: 1 | -1): void {
+    if (this.recording === null) return;
+    const { trace, calls } = this.recording;
+    const where = (step: number) => {
+      const event = eventAt(trace, step);
+      return calls.of[event.consumer ?? event.op];
+    };
+    let step = this.state.step;
+    const here = where(step);
+    while (step + direction >= 0 && step + direction <= this.last) {
+      step += direction;
+      if (where(step) !== here) break;
+    }
+    this.go(step);
+  }
+
+  /** The lane follows from the step. */
+  get lane(): number {
+    return this.recording?.replay.laneAt[this.state.step] ?? 0;
+  }
+
+  /** The same operation in the other pass; in the pass itself, its beginning. */
+  goPass(pass: "f" | "b"): void {
+    if (this.recording === null) return;
+    const event = eventAt(this.recording.trace, this.state.step);
+    const there = (event.kind === "forward") === (pass === "f");
+    this.go(this.recording.replay.find(pass, this.lane, there ? null : event.op));
+  }
+
+  /** To where a lane's backward pass begins. */
+  goLane(lane: number): void {
+    if (this.recording !== null) this.go(this.recording.replay.find("b", lane, null));
+  }
+
+  goOp(op: number): void {
+    if (this.recording === null) return;
+    const pass = eventAt(this.recording.trace, this.state.step).kind === "forward" ? "f" : "b";
+    this.go(this.recording.replay.find(pass, this.lane, op));
+  }
+
+  /** What `zoom: null` comes to; the graph's pane says it. */
+  fitting = 1;
+
+  zoomBy(factor: number): void {
+    this.set({ zoom: Math.min(2, Math.max(0.2, (this.state.zoom ?? this.fitting) * factor)) });
+  }
+
+  toggle(key: string): void {
+    const opened = new Set(this.state.opened);
+    if (!opened.delete(key)) opened.add(key);
+    this.set({ opened });
+  }
+
+  /** E: open what hides the current op, or else close the module around it. */
+  toggleAround(op: number): void {
+    if (this.recording === null) return;
+    const { calls } = this.recording;
+    let call = calls.of[op];
+    let outermostClosed = null;
+    for (let c = call; c && c.parent !== null; c = c.parent) if (!this.state.opened.has(c.key)) outermostClosed = c;
+    call = outermostClosed ?? call;
+    if (call && call.parent !== null) this.toggle(call.key);
+  }
+
+  get allOpen(): boolean {
+    return this.state.opened.size === this.recording?.calls.byKey.size;
+  }
+
+  toggleAll(): void {
+    if (this.recording === null) return;
+    this.set({ opened: new Set(this.allOpen ? [] : this.recording.calls.byKey.keys()) });
+  }
+}

@@ -1,0 +1,69 @@
+// Numbers, shapes and events in words.
+
+import { viewOf, type View } from "./arrays";
+import { eventAt, type Event, type Op, type Trace } from "./data";
+
+/** A few significant digits, without trailing zeros; the minus sign is one. */
+export function number(value: number, digits = 4): string {
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const text =
+    size >= 1e5 || size < 1e-4
+      ? value
+          .toExponential(2)
+          .replace(/\.?0+e/, "e")
+          .replace("e+", "e")
+      : String(Number(value.toPrecision(digits)));
+  return text.replaceAll("-", "−");
+}
+
+export const shapeText = (shape: number[]): string => (shape.length ? shape.join("×") : "number");
+
+export const nameOf = (op: Op): string =>
+  op.name ?? (op.kind === "constant" ? `constant #${op.id}` : `${op.kind} #${op.id}`);
+
+export const passOf = (event: Event): "f" | "b" => (event.kind === "forward" ? "f" : "b");
+
+/** A number as itself, an array as its norm. */
+export function amount(view: View): string {
+  return view.whole?.length === 1 ? number(view.whole[0] as number) : `norm ${number(view.norm)}`;
+}
+
+const laneOf = (trace: Trace, event: Event): string => trace.lanes[event.lane ?? 0] ?? "the output";
+
+export function through(trace: Trace, event: Event): string {
+  const consumer = trace.ops[event.consumer as number] as Op;
+  const role = consumer.roles?.[event.arg];
+  return `${nameOf(consumer)} argument ${event.arg}${role ? ` (${role})` : ""}`;
+}
+
+/** The step in one sentence, for the ear as well as for the eye. */
+export function sentence(trace: Trace, step: number): string {
+  const event = eventAt(trace, step);
+  const op = trace.ops[event.op] as Op;
+  const size = (index: number): string => amount(viewOf(trace, index));
+  switch (event.kind) {
+    case "forward": {
+      const again = op.again ? "forward, once more for a checkpoint" : "forward";
+      const value = op.value === null ? "" : op.shape.length ? `, ${size(op.value)}` : `: ${size(op.value)}`;
+      return `${again}: ${nameOf(op)} computes ${op.shape.length ? shapeText(op.shape) : "a number"}${value}`;
+    }
+    case "seed":
+      return `seed: the backward pass of ${laneOf(trace, event)} begins at ${nameOf(op)} with ${size(event.total ?? 0)}`;
+    case "rule":
+      return `rule: ${through(trace, event)} sends ${size(event.contribution as number)} to ${nameOf(op)}`;
+    case "accumulate":
+      return `accumulate: contribution of ${through(trace, event)} into ${nameOf(op)}: ${addition(trace, event)}`;
+  }
+}
+
+function addition(trace: Trace, event: Event): string {
+  const [before, added, total] = [event.before, event.contribution, event.total].map((index) =>
+    index === null ? null : viewOf(trace, index),
+  ) as [View | null, View, View];
+  if (before === null) return `the first, ${amount(total)}`;
+  if (total.whole?.length === 1) return `${amount(before)} + ${amount(added)} = ${amount(total)}`;
+  return `norms ${number(before.norm)} and ${number(added.norm)} add up to norm ${number(total.norm)}`;
+}
