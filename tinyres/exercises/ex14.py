@@ -1,0 +1,97 @@
+"""Each player is given the gradient of its own loss for its own parameters, and nothing of the other's.
+
+D: -log D(x) - log(1 - D(G(z))) for D's parameters; G: -log D(G(z)) for G's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres import nn
+
+N, LATENT, HIDDEN, PIXELS = 6, 3, 5, 4
+Gradients = list[np.ndarray]
+
+
+def _players(seed: int) -> tuple[nn.Module, nn.Module, Any, Any]:
+    """G, D, reals and z; float64."""
+    rng = np.random.default_rng((14, seed))
+    layers = [nn.Linear(a, b, rng=rng) for a, b in ((LATENT, HIDDEN), (HIDDEN, PIXELS), (PIXELS, HIDDEN), (HIDDEN, 1))]
+    g = nn.Sequential(layers[0], nn.Tanh(), layers[1]).to("float64")
+    d = nn.Sequential(layers[2], nn.LeakyReLU(0.2), layers[3]).to("float64")
+    return g, d, tr.tensor(rng.standard_normal((N, PIXELS)) + 1), tr.tensor(rng.standard_normal((N, LATENT)))
+
+
+def _of(loss: Any, player: nn.Module) -> Gradients:
+    """The loss's gradients for one player's parameters; zeros where it does not depend on them."""
+    parameters = list(player.parameters())
+    found = tr.grad(loss, parameters, allow_unused=True, retain_graph=True)
+    return [np.zeros(p.shape) if g is None else g.numpy() for p, g in zip(parameters, found, strict=True)]
+
+
+def check(answer: Callable[[Any, Any, Any, Any], tuple[Any, Any]]) -> None:
+    """Hold answer(G, D, reals, z) against each loss, differentiated by itself."""
+    assert callable(answer), f"gradients(G, D, reals, z) is to be a function; what came is a {type(answer).__name__}"
+    for seed in range(3):
+        g, d, reals, z = _players(seed)
+        before = [p.numpy().copy() for p in (*d.parameters(), *g.parameters())]
+        try:
+            came: Any = answer(g, d, reals, z)
+        except RuntimeError as error:
+            raise AssertionError(
+                f"it stops: {error}. After the first pass the graph of the fakes is gone. tr.grad(loss, parameters, "
+                "retain_graph=True) keeps it; or give D's loss tr.tensor(fakes.numpy()), which has no past"
+            ) from None
+        assert came is not None, "gradients(G, D, reals, z) returned None: does it end in a return?"
+        pair = isinstance(came, tuple | list) and len(came) == 2
+        assert pair, f"two lists are needed, D's gradients and G's; a {type(came).__name__} came"
+        after = [p.numpy() for p in (*d.parameters(), *g.parameters())]
+        assert all(map(np.array_equal, before, after)), "the parameters have changed: gradients are asked for, no step"
+        fakes = d(g(z))
+        g_loss, called_fake = tr.softplus(-fakes).mean(), tr.softplus(fakes).mean()
+        d_loss = tr.softplus(-d(reals)).mean() + called_fake
+        for who, player, grads, own, other in (("D", d, came[0], d_loss, g_loss), ("G", g, came[1], g_loss, d_loss)):
+            found = _arrays(who, player, grads)
+            _hold(who, found, _of(own, player), _of(other, player), _of(called_fake, player))
+
+
+def _arrays(who: str, player: nn.Module, grads: Sequence[Any]) -> Gradients:
+    shapes = [p.shape for p in player.parameters()]
+    assert all(g is not None for g in grads), f"{who} was given None for a gradient: does its loss reach it?"
+    found = [np.asarray(g.numpy() if isinstance(g, tr.Tensor) else g) for g in grads]
+    assert [g.shape for g in found] == shapes, (
+        f"{who}'s gradients have the shapes {[g.shape for g in found]}, its parameters {shapes}. "
+        "D's come first, then G's"
+    )
+    return found
+
+
+def _hold(who: str, came: Gradients, own: Gradients, other: Gradients, called_fake: Gradients) -> None:
+    """Raise with a hint unless `came` are those of the player's own loss; called_fake: those of -log(1 - D(fakes))."""
+    line, mine, theirs, fake = (np.concatenate([g.ravel() for g in grads]) for grads in (came, own, other, called_fake))
+    if np.allclose(line, mine, rtol=1e-6, atol=1e-9):
+        return
+    hint = "Is it the mean over the batch, on logits, with ones for reals and zeros for fakes?"
+    for usual, text in (
+        (mine + theirs, "The other player's loss is in it as well: backward() adds to what is there. Ask tr.grad for "
+                        "one loss and one player's parameters, or call zero_grad between the two."),
+        (fake + fake, "D's loss is in it as well, and G asks for zeros: it helps D. G wants its fakes called real."),
+        (mine - theirs, "The other player's loss is taken off: each loss is minimised by its own player."),
+        (-mine, "It has the wrong sign: both losses are to be minimised."),
+        (fake, "G asks D to call its fakes fake, which helps D. G wants them called real: ones."),
+        (-fake, "That is the saturating loss, log(1 - D): its gradient vanishes where D is sure. Take -log D."),
+        (2 * mine, "It is there twice: does a second backward() add to the first?"),
+        (N * mine, "That is a sum over the batch; take the mean."),
+        (theirs, "That is the gradient of the other player's loss."),
+    ):  # fmt: skip
+        if np.allclose(line, usual, rtol=1e-6, atol=1e-9):
+            hint = text
+            break
+    raise AssertionError(f"{who}'s gradient begins {line[:3].round(5)}, needed is {mine[:3].round(5)}. {hint}")
+
+
+__all__ = ["check"]

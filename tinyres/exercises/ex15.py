@@ -1,0 +1,94 @@
+"""A block that shares what it loads reads each number once, and a barrier stands between loading and using.
+
+out[i] = x[i-1] + x[i] + x[i+1]: 8 threads read 10 numbers, in place of 24.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+THREADS = 8
+SIZES = (8, 24, 21, 17, 3)  # whole blocks, and tails
+
+
+class _Kept:
+    """The output as kernels see it: what is written stays, whereas arrays are copied before a kernel is watched."""
+
+    def __init__(self, size: int) -> None:
+        self.values, self.times = np.full(size, np.nan), np.zeros(size, int)
+        self.shape, self.size, self.ndim = (size,), size, 1
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, i: int) -> float:
+        return float(self.values[i])
+
+    def __setitem__(self, i: int, value: float) -> None:
+        if not 0 <= i < self.size:
+            raise IndexError(f"out[{i}] lies outside of the array, which has the shape {self.shape}")
+        self.values[i] = value
+        self.times[i] += 1
+
+
+def check(answer: Callable[[Any, Any], None]) -> None:
+    """Run answer(x, out) block by block, thread by thread: its results, its races and what it reads."""
+    kernel: Any = getattr(answer, "py_func", answer)
+    assert callable(kernel), f"sum3(x, out) is to be a function; what came is a {type(answer).__name__}"
+    for size in SIZES:
+        x = np.random.default_rng(size).standard_normal(size)
+        _results(kernel, x)
+        for block in range(-(-size // THREADS)):
+            _accesses(kernel, x, block)
+
+
+def _results(kernel: Any, x: np.ndarray) -> None:
+    from tinyres_kernels.cuda import show_thread
+
+    out, blocks = _Kept(x.size), -(-x.size // THREADS)
+    where = f"x of {x.size} numbers, {blocks} blocks of {THREADS}"
+    for block in range(blocks):
+        try:
+            show_thread(kernel, block, 0, (x, out), threads=THREADS, grid=blocks)
+        except IndexError as error:
+            raise AssertionError(
+                f"{where}: block {block}: {error}. The first and the last thread have a neighbour too few, and the "
+                "last block may have threads beyond the end: ask before you read or write."
+            ) from None
+    assert (out.times > 0).all(), f"{where}: out[{int(np.argmin(out.times))}] was never written"
+    assert (out.times == 1).all(), f"{where}: out[{int(np.argmax(out.times))}] was written more than once"
+    needed = np.convolve(x, np.ones(3))[1:-1]
+    wrong = np.flatnonzero(~np.isclose(out.values, needed, rtol=1e-9, atol=1e-12))
+    if wrong.size:
+        i = int(wrong[0])
+        rim = np.isin(wrong % THREADS, (0, THREADS - 1)).all()
+        raise AssertionError(
+            f"{where}: out[{i}] is {out.values[i]:.4f}, needed is {needed[i]:.4f}. "
+            + ("It stands at the rim of a block: a block needs the number before its first and the one after its last, "
+               "or a zero where there is none (shared memory is not cleared)." if rim else
+               "Where in the tile does number i lie, and where its neighbours?")
+        )  # fmt: skip
+
+
+def _accesses(kernel: Any, x: np.ndarray, block: int) -> None:
+    from tinyres_kernels.cuda import races, show_thread
+
+    arguments, blocks = (x, np.zeros(x.size)), -(-x.size // THREADS)
+    found = races(kernel, block, arguments, threads=THREADS, grid=blocks)
+    assert not found, (
+        f"right by luck: two threads of block {block} touch {', '.join(map(str, found[:3]))} with nothing between "
+        "them, and one of them writes. cuda.syncthreads() makes all wait until the tile is full."
+    )
+    watched = [show_thread(kernel, block, t, arguments, threads=THREADS, grid=blocks) for t in range(THREADS)]
+    reads = [access for shown in watched for access in shown.reads]
+    needed = len(range(max(0, block * THREADS - 1), min(x.size, block * THREADS + THREADS + 1)))
+    assert len(reads) == needed, (
+        f"block {block} of {blocks} reads {len(reads)} numbers from x; {needed} suffice, each one once. Put them into "
+        "cuda.shared.array first, the two beyond the block's ends by one thread each, and add from there."
+    )
+
+
+__all__ = ["check"]

@@ -1,0 +1,270 @@
+# %% [markdown]
+# # 16 Is your own kernel right, and is it fast?
+#
+# *About 8 seconds. From before: a convolution as a sum of matrix products, one a tap (05, its exercise). It needs
+# `pip install 'tinyres[conformance]'`.*
+#
+# You have written a convolution. On your image it gives the numbers that it should. Is it right? With a stride of 2? Of
+# 2 along the rows and 1 along the columns? With an image smaller than its padding, an empty batch, 17 channels, a pixel
+# that is NaN? Each of these has been a bug in somebody's library.
+#
+# tinyres keeps a *specification*: plain loops, one sum an output (`tinyres_kernels.reference`). `conformance` puts a
+# kernel, anyone's, through some fifty named corners and a hundred cases drawn at random. Every number must be that of
+# the specification within a few roundings. Here we write a kernel, fail, pass, make it faster, and fail again.
+#
+# ## The first try
+#
+# A kernel gets arrays, writes into `out` and returns it. Output row $i$ reads, through tap $a$, the image's row
+#
+# $$ i \cdot \text{stride} - \text{padding} + a \cdot \text{dilation}, $$
+#
+# and group $k$ of the outputs reads group $k$ of the channels. That row may lie outside of the image. Our author has
+# been careful never to leave an array, and clips the row to what there is. On images without padding it works.
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import numba
+import numpy as np
+from matplotlib.colors import ListedColormap
+from tinyres_kernels import conformance, cpu, reference
+from tinyres_kernels.geometry import conv_axes
+
+import tinyres as tr
+
+tr.set_num_threads(1)
+
+
+def add_taps(shifted, w, out, groups):
+    """Add to out, tap by tap, what the tap makes of the image that is shifted to it."""
+    KH, KW, CG, O = w.shape
+    OG = O // groups
+    for a in range(KH):
+        for b in range(KW):
+            pixels = shifted(a, b)  # (N, OH, OW, C)
+            for k in range(groups):
+                to, of = slice(k * OG, (k + 1) * OG), slice(k * CG, (k + 1) * CG)
+                out[..., to] += pixels[..., of] @ w[a, b, :, to]
+
+
+def first_try(x, w, out, *, stride, padding, dilation, groups):
+    def shifted(a, b):
+        rows = np.arange(out.shape[1]) * stride[0] - padding[0] + a * dilation[0]
+        columns = np.arange(out.shape[2]) * stride[1] - padding[1] + b * dilation[1]
+        return x[:, rows.clip(0, x.shape[1] - 1)[:, None], columns.clip(0, x.shape[2] - 1)]
+
+    out[...] = 0
+    add_taps(shifted, w, out, groups)
+    return out
+
+
+def essence(report):
+    """What matters of a report: its verdict, the smallest case that fails, its picture, and where to look."""
+    text = str(report)
+    middle = text[text.find("smallest failing") : text.find("to reproduce it")] if not report.ok else ""
+    return f"{text.splitlines()[0]}\n\n{middle}".rstrip()
+
+
+# %% [markdown]
+# **Guess before you run:** which outputs will be wrong? For which kinds of layers?
+
+# %%
+first = conformance.check(first_try, "conv2d")
+print(essence(first))
+
+# %% [markdown]
+# Read it from below. *Where to look* is what all failing cases have in common and the passing ones have not. The case
+# above it is the smallest one: a drawn case failed, and was made smaller for as long as it went on failing. And the
+# picture has an `X` for each wrong number. On a case of such a size it says little, so let us draw those of some larger
+# corners.
+
+
+# %%
+def draw(report, titles):
+    """The picture of wrong elements, for some of the named cases: image 0, channel 0."""
+    found = {f.case.title: f for f in report.named if f.case.dtype == "float64"}
+    colours = ListedColormap(["0.93", "tab:red", "tab:orange"])
+    figure, axes = plt.subplots(1, len(titles), figsize=(8.5, 3.2), layout="constrained")
+    for ax, title in zip(axes, titles, strict=True):
+        finding = found[title]
+        out = finding.case.writes[0]
+        marks = finding.marks.get("out", np.full(finding.case.shape(out), "."))[0, :, :, 0]
+        ax.imshow(np.select([marks == "X", marks == "N"], [1, 2], 0), cmap=colours, vmin=0, vmax=2)
+        for (i, j), mark in np.ndenumerate(marks):
+            ax.text(j, i, mark, ha="center", va="center", color="0.6" if mark == "." else "white")
+        ax.set(title=title.replace(", ", ",\n"), xlabel="column", ylabel="row", xticks=[], yticks=[])
+    figure.suptitle("X: a wrong number, N: no number, a dot: right")
+    plt.show()
+
+
+draw(first, ["padding", "padding of rows only", "dilation 2, padding 2"])
+
+# %% [markdown]
+# The picture names the fault: the rim, as wide as the padding reaches, and nothing else. A clipped row is the image's
+# *last* row, read again; the specification has zeros there. A test on the sum of the outputs, or with a tolerance of a
+# few per cent on a large image, would hardly have seen it.
+#
+# The report has a second finding. Arrays that do not belong together were accepted: an output one row too large was
+# filled without a word. `geometry.conv_axes` checks the shapes, and says which ones it got.
+#
+# ## Right
+
+
+# %%
+def padded_taps(x, w, out, *, stride, padding, dilation, groups):
+    conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)  # ValueError where shapes do not fit
+    (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
+    padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    out[...] = 0
+    add_taps(lambda a, b: padded[:, a * dh :: sh, b * dw :: sw][:, : out.shape[1], : out.shape[2]], w, out, groups)
+    return out
+
+
+conformance.assert_conforms(padded_taps, "conv2d")  # the line for a test
+right = conformance.check(padded_taps, "conv2d")
+print(f"{essence(right)}: {len(right.named)} named cases (each corner in two types), {right.tries} drawn ones")
+
+# %% [markdown]
+# ## Faster
+#
+# Where is it slow? A *depthwise* layer has a group for each channel. Then there is nothing to multiply as matrices, and
+# our sum of products makes 9 tiny ones a channel. For this case, compiled loops: channels innermost, since they lie
+# next to each other, and four pixels at a time, so that a row of weights that was fetched is used for four. For all
+# other layers the kernel stays as it is.
+
+
+# %%
+def depthwise(last):
+    """A kernel; `last(W)` says where the blocks of four pixels of a row end."""
+
+    @numba.njit(error_model="numpy")
+    def loops(x, w, out, end, stride, padding, dilation):
+        N, H, W, C = out.shape
+        for n in range(N):
+            for i in range(H):
+                for first in range(0, end, 4):
+                    block = range(first, min(first + 4, W))
+                    for j in block:
+                        for c in range(C):
+                            out[n, i, j, c] = 0
+                    for a in range(w.shape[0]):
+                        row = i * stride[0] - padding[0] + a * dilation[0]
+                        if 0 <= row < x.shape[1]:
+                            for b in range(w.shape[1]):
+                                for j in block:
+                                    column = j * stride[1] - padding[1] + b * dilation[1]
+                                    if 0 <= column < x.shape[2]:
+                                        for c in range(C):
+                                            out[n, i, j, c] += x[n, row, column, c] * w[a, b, 0, c]
+
+    def kernel(x, w, out, *, stride, padding, dilation, groups):
+        conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
+        if groups == x.shape[3] == w.shape[3]:
+            loops(x, w, out, last(out.shape[2]), stride, padding, dilation)
+            return out
+        return padded_taps(x, w, out, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+    return kernel
+
+
+in_a_hurry = conformance.check(depthwise(lambda W: W // 4 * 4), "conv2d")
+print(essence(in_a_hurry), "\n\nnamed cases that fail:", {f.case.title for f in in_a_hurry.named if not f.ok})
+draw(in_a_hurry, ["padding", "groups 2", "depthwise"])
+
+# %% [markdown]
+# One corner of fifty: no other goes through the new loops. Five columns, blocks of four, and the last column is left
+# off; the smallest case is a row of one. On widths of 8, 16 and 32 the kernel is right, and those are the widths one
+# tries. Forgetting the tail is the classical fault of fast kernels. Note the `N`: these numbers are not *wrong*, nobody
+# ever wrote them, and what was in `out` before shines through. Fresh memory is often all zeros, and a test may be
+# content with them. So `out` is filled with rubbish here, and the kernel is run again over other rubbish.
+
+# %%
+faster = depthwise(lambda W: W)  # `block` above already ends where the row does
+mended = conformance.check(faster, "conv2d")
+print(essence(mended))
+
+# %% [markdown]
+# ## Is it worth it?
+#
+# Side by side, in turn, on three layers. **Guess before you run:** is a kernel of our own ever close to that of the
+# library?
+
+# %%
+layers = {"3 -> 16 channels": (3, 16, 1), "32 -> 32 channels": (32, 32, 1), "32, depthwise": (32, 32, 32)}
+kernels = {"sum of taps": padded_taps, "with own loops": faster, "tinyres": cpu.conv2d}
+rng = np.random.default_rng(0)
+taken = {}
+for layer, (C, O, groups) in layers.items():
+    x = rng.standard_normal((2, 32, 32, C)).astype("float32")
+    w = rng.standard_normal((3, 3, C // groups, O)).astype("float32")
+    out = np.empty((2, 32, 32, O), "float32")
+    settings = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": groups}
+    best = dict.fromkeys(kernels, np.inf)
+    for _ in range(12):
+        for name, kernel in kernels.items():
+            start = time.perf_counter()
+            kernel(x, w, out, **settings)
+            best[name] = min(best[name], time.perf_counter() - start)
+    taken[layer] = best
+    print(f"{layer:18}", ", ".join(f"{name} {seconds * 1e3:.2f} ms" for name, seconds in best.items()))
+
+crumb = x[:1, :8, :8].copy(), w, np.empty((1, 8, 8, 32), "float32")
+start = time.perf_counter()
+reference.conv2d(*crumb, **settings)
+specification = (time.perf_counter() - start) * out.size / crumb[2].size
+print(f"the specification, depthwise: {specification * 1e3:.0f} ms (scaled up from a small image)")
+
+figure, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
+for k, (name, marker) in enumerate(zip(kernels, "os^", strict=True)):
+    at, times = np.arange(3) + 0.08 * (k - 1), [taken[layer][name] * 1e3 for layer in layers]
+    axes.semilogy(at, times, marker, color=f"C{k}", ms=9, label=name)
+axes.semilogy(2, specification * 1e3, "x", color="0.3", ms=9, label="specification")
+axes.set(xticks=range(3), xticklabels=list(layers), ylabel="milliseconds", title="Two images of 32 x 32, one core")
+axes.margins(x=0.3)
+axes.legend(fontsize=9, loc="upper left")
+plt.show()
+
+# %%
+assert not first.ok
+assert any("padding > 0" in line for line in str(first).splitlines() if "every failing case" in line)
+rim = next(f for f in first.named if f.case.title == "padding").marks["out"][0, :, :, 0] == "X"
+assert rim[[0, -1]].all()
+assert rim[:, [0, -1]].all()
+assert not rim[1:-1, 1:-1].any()  # the rim, and nothing but the rim
+assert right.ok
+(tail,) = (f for f in in_a_hurry.named if not f.ok and f.case.dtype == "float64")
+assert tail.case.title == "depthwise"
+assert (tail.marks["out"][:, :, 4:] == "N").all()  # the last of five columns ...
+assert (tail.marks["out"][:, :, :4] == ".").all()  # ... and no other
+assert mended.ok
+assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of taps"] / 2
+assert taken["32, depthwise"]["with own loops"] < specification / 50
+
+# %% [markdown]
+# On ordinary layers the library is ahead, and our kernel is what it was. On the depthwise one the compiled loops are
+# some thirty times faster than the sum of taps, and when this was written they were ahead of the library, too. That is
+# less odd than it looks: a kernel for one case has less to do than one for all. The whole difficulty is to be
+# *certain* that it is only called in its case, and right there. Hence conformance.
+#
+# What is right stays right: put `assert_conforms` into a test, and from then on you may turn the kernel inside out.
+# From the command line it is `python -m tinyres_kernels check mymodule:my_conv2d --op conv2d`. The same can be asked of
+# pools, norms, losses and optimisers' steps: `conformance.OPS` lists them.
+#
+# ## Your turn
+#
+# A kernel for the mean of each window:
+#
+# ```python
+# def avg_pool2d(x, out, *, kernel, stride, padding, count_include_pad):
+#     # x (N, H, W, C) -> out (N, OH, OW, C); reference.avg_pool2d says exactly what is needed
+#     return out
+#
+# tr.exercise("16", avg_pool2d)
+# ```
+#
+# It will be put through conformance, and it has to be at least ten times faster than the specification. If you know
+# what happens at the rim when `count_include_pad` is `False`, you are halfway through.
+#
+# That was the last of these tutorials. `tinyres flow --list` has the experiments, and a kernel of yours, an experiment
+# of yours, a claim that you want to see measured would be the seventeenth.
