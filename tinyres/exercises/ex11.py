@@ -1,0 +1,89 @@
+"""Two players go down two slopes, which no single loss has: what one does to the other comes back with the other sign.
+
+With L_D = softplus(-ψ c) + softplus(ψ θ) and L_G = softplus(-ψ θ): θ moves by ψ σ(-ψ θ), ψ by c σ(-ψ c) - θ σ(ψ θ).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+POINTS = [(1.0, 0.5, 0.0), (0.4, -1.2, 0.9), (-1.5, 0.8, 0.3), (2.0, 1.1, -0.7), (0.6, 0.7, 0.6), (-0.3, -2.0, -1.4)]
+
+Moves = Callable[[float, float, float], Sequence[float]]
+
+
+def check(answer: Moves) -> None:
+    """Hold answer(theta, psi, c) against both derivatives, at points where no two terms are alike."""
+    assert callable(answer), f"moves(theta, psi, c) is to be a function; what came is a {type(answer).__name__}"
+    found = [_pair(answer, *point) for point in POINTS]
+    for word, k in (("theta", 0), ("psi", 1)):
+        for point, pair in zip(POINTS, found, strict=True):
+            needed = _moves(*point)[k]
+            if not math.isclose(pair[k], needed, rel_tol=1e-5, abs_tol=1e-8):
+                where = "moves(theta={:g}, psi={:g}, c={:g})".format(*point)
+                raise AssertionError(
+                    f"{where}: {word} moves by {pair[k]:.6g}, {needed:.6g} is needed. {_hint(found, k)}"
+                )
+
+
+def _sigma(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def _moves(theta: float, psi: float, c: float) -> tuple[float, float]:
+    return psi * _sigma(-psi * theta), c * _sigma(-psi * c) - theta * _sigma(psi * theta)
+
+
+def _pair(answer: Moves, theta: float, psi: float, c: float) -> tuple[float, float]:
+    came: Any = answer(theta, psi, c)
+    assert came is not None, "moves(theta, psi, c) returned None: does it end in a return?"
+    try:
+        first, second = (float(part) for part in came)
+    except (TypeError, ValueError):
+        raise AssertionError(f"two numbers are needed, how theta moves and how psi moves; {came!r} came") from None
+    return first, second
+
+
+def _hint(found: list[tuple[float, float]], k: int) -> str:
+    """The mistake that explains component k at all points."""
+    mistakes: list[dict[str, Moves]] = [
+        {
+            "That is uphill: a player moves against the derivative of its loss.": lambda t, p, c: [
+                -part for part in _moves(t, p, c)
+            ],
+            "The two are swapped: theta, which is G's, comes first.": lambda t, p, c: _moves(t, p, c)[::-1],
+        },
+        {
+            "That is the saturating game, -softplus(psi theta); G goes down softplus(-psi theta).": lambda t, p, c: [
+                p * _sigma(p * t)
+            ],
+            "That is G going down D's loss: it has one of its own.": lambda t, p, c: [-p * _sigma(p * t)],
+            "The slope of psi theta by theta is missing: multiply by psi.": lambda t, p, c: [_sigma(-p * t)],
+            "What c does is D's business: G's loss does not hold it.": lambda t, p, c: [p * _sigma(-p * (t - c))],
+        },
+        {
+            "That is what the fake does to D alone; the data at c push it, too.": lambda t, p, c: [
+                0, -t * _sigma(p * t)
+            ],
+            "That is what the data do to D alone; the fake pushes it, too.": lambda t, p, c: [0, c * _sigma(-p * c)],
+            "The two terms of D's loss pull in opposite directions: real up, fake down.": lambda t, p, c: [
+                0, c * _sigma(-p * c) + t * _sigma(p * t)
+            ],
+            "D goes down its own loss, not G's.": lambda t, p, c: [0, t * _sigma(-p * t)],
+            "The slopes of psi c and psi theta by psi are missing: c and theta.": lambda t, p, c: [
+                0, _sigma(-p * c) - _sigma(p * t)
+            ],
+        },
+    ]  # fmt: skip
+    for sentence, mistake in (mistakes[0] | mistakes[1 + k]).items():
+        if all(
+            math.isclose(pair[k], mistake(*point)[k], rel_tol=1e-4, abs_tol=1e-8)
+            for pair, point in zip(found, POINTS, strict=True)
+        ):
+            return sentence
+    return "Differentiate L_G by theta and L_D by psi, by the chain rule through softplus, and take both with a minus."
+
+
+__all__ = ["check"]
