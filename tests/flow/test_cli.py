@@ -37,14 +37,14 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     assert status == 0
     assert "who trains?" in out
     assert "the gradients are true" in out
-    pictures = ["digits-gradients.png", "digits-routes.png", "digits-training.png"]
+    pictures = ["digits.png", "digits-gradients.png", "digits-routes.png", "digits-training.png"]
     written = sorted(p.name for p in (tmp_path / "a").iterdir())
     assert written == sorted(["check.json", "digits.json", "report.html", *pictures])
     assert all((tmp_path / "a" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     check, digits = (json.loads((tmp_path / "a" / f"{name}.json").read_text()) for name in ("check", "digits"))
     assert len(check["laws"]) == 6
     assert all(law["ok"] for law in check["laws"])
-    assert digits["figures"] == pictures[:1] + pictures[2:] + pictures[1:2]
+    assert digits["figures"] == [pictures[i] for i in (0, 1, 3, 2)]
     runs = digits["data"]["training"]
     assert {(r["arch"], r["depth"], r["steps"]) for r in runs} == {("plain", 8, 12), ("resnet", 8, 12)}
     assert (len(runs[1]["train_loss"]), len(runs[1]["gradient_norm"]), len(runs[1]["skip_share"])) == (12, 3, 3)
@@ -69,7 +69,7 @@ def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
     run(capsys, "flow", "digits", "--depth", "8", "--steps", "2", "--out", str(tmp_path))
     page = (tmp_path / "report.html").read_text()
     assert 'id="check"' in page
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert not re.search(r"(src|href)=.?https?:", page)
     assert "<script" not in page
 

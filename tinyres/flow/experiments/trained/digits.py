@@ -51,6 +51,8 @@ def run(options: Options, tick: Tick) -> Result:
         "gradients": lambda figure: digits_figures.gradients(figure, runs),
         "training": lambda figure: digits_figures.training(figure, runs),
     }
+    if len(options.archs) > 1:
+        figures = {"": lambda figure: digits_figures.deepest(figure, runs), **figures}
     if any(r["skip_share"] for r in runs):
         figures["routes"] = lambda figure: digits_figures.routes(figure, runs)
     return Result(tables=[table(runs)], figures=figures, data={"training": runs})

@@ -11,6 +11,44 @@ COLOURS = {"plain": "tab:red", "resnet": "tab:blue"}
 NAMES = {"plain": "plain", "resnet": "residual"}
 
 
+def deepest(figure: Any, runs: Runs) -> None:
+    """The deepest plain and residual net side by side: gradient, routes, and who learns."""
+    depth = max(r["depth"] for r in runs)
+    pair = [r for r in runs if r["depth"] == depth]
+    left, middle, right = figure.subplots(1, 3)
+    for run in pair:
+        style = {"color": COLOURS.get(run["arch"]), "label": f"{NAMES.get(run['arch'], run['arch'])}, {depth} layers"}
+        first, losses = np.array(run["gradient_norm"][0]), np.array(run["train_loss"])
+        left.semilogy(np.arange(1, len(first) + 1), first / first[-1], ".-", **style)
+        left.annotate(f"{first[0] / first[-1]:,.0f}-fold", (1, first[0] / first[-1]), (6, 0), color=style["color"],
+                      fontsize=9, textcoords="offset points", va="center")  # fmt: skip
+        middle.plot(*smooth(losses, run["steps"]), **style)
+        if run["skip_share"]:
+            shares = 100 * np.array(run["skip_share"])
+            blocks, last = np.arange(1, shares.shape[1] + 1), shares[-5:].mean(axis=0)
+            right.fill_between(blocks, 0, last, color="tab:blue", alpha=0.75, lw=0, label="by the skip")
+            right.fill_between(blocks, last, 100, color="tab:orange", alpha=0.75, lw=0, label="by the branch")
+            right.plot(blocks, shares[0], "k--", lw=1, label="the border, before training")
+    left.set(xlabel="block (1 = input side)", ylabel="|gradient| / |gradient at the last block|",
+             title="Before training: the gradient, block by block")  # fmt: skip
+    right.set(xlabel="block (1 = input side)", ylabel="share of the gradient that came back, %", ylim=(0, 100),
+              title="How it comes back, once trained")  # fmt: skip
+    middle.axhline(np.log(10), color="grey", lw=0.8)
+    middle.text(1, np.log(10), "guessing ", fontsize=8, color="grey", ha="right", va="bottom",
+                transform=middle.get_yaxis_transform())  # fmt: skip
+    middle.set(xlabel="training step", ylabel="training loss", ylim=(0, None), title="Training: who learns")
+    right.margins(x=0)
+    for axes in (left, middle, right):
+        axes.legend(fontsize=8, loc="lower right" if axes is right else "upper right")
+        axes.title.set_fontsize(10)
+
+
+def smooth(losses: Any, steps: int) -> tuple[Any, Any]:
+    """(steps, means of a twentieth of them)."""
+    window = max(1, steps // 20)
+    return np.arange(window, steps + 1), np.convolve(losses, np.ones(window) / window, "valid")
+
+
 def gradients(figure: Any, runs: Runs) -> None:
     """The gradient's norm at each block's output: at the first step against depth, then over the steps as heat maps."""
     archs, depths = list(dict.fromkeys(r["arch"] for r in runs)), list(dict.fromkeys(r["depth"] for r in runs))
@@ -78,9 +116,8 @@ def training(figure: Any, runs: Runs) -> None:
     depths = list(dict.fromkeys(r["depth"] for r in runs))
     styles = {"plain": ":", "resnet": "-"}
     for run in runs:
-        window = max(1, run["steps"] // 20)
-        losses = np.convolve(run["train_loss"], np.ones(window) / window, "valid")
-        steps = np.arange(window, run["steps"] + 1)
+        steps, losses = smooth(run["train_loss"], run["steps"])
+        window = steps[0]
         label = f"{NAMES.get(run['arch'], run['arch'])} {run['depth']}"
         left.semilogy(
             steps,
