@@ -1,7 +1,8 @@
 """The CUDA rung, in Numba: kernels for what CuPy lacks, on its arrays, in float32 or float64.
 
     conv_naive.py   the convolutions to read: one thread an output element
-    conv_tiled.py   the convolutions to use: tiles in shared memory and registers;   conv.py   which of them, and how
+    conv_tiled.py, conv_weights.py   the convolutions to use: tiles in shared memory and registers
+    products.py, words.py   what they multiply and load with;   sums.py   parts added up;   conv.py   which, and how
     norm.py   batch norm, its sums in two passes;   loss.py   cross-entropies
     pool.py, elementwise.py, update.py   one thread a number;   matmul.py   cuBLAS, by way of CuPy
     host.py   launching;   show.py   what one thread reads and writes; races

@@ -6,10 +6,13 @@ multiplication and an addition cost two loads, so memory sets the pace: `conv_ti
 tile of results.
 """
 
-from tinyres_kernels.cuda.host import THREADS, blocks, cuda, jit, kernel, launch, real
+from tinyres_kernels.cuda import host
+from tinyres_kernels.cuda.host import THREADS, blocks, cuda, flat, jit, kernel, launch, real
+from tinyres_kernels.cuda.sums import add_parts
 from tinyres_kernels.geometry import Axis
-from tinyres_kernels.namespace import Array
+from tinyres_kernels.namespace import Array, namespace
 
+ENOUGH = 64 if host.SIMULATED else 1 << 18  # threads that keep all multiprocessors of a large GPU busy
 # Along an axis: stride, padding, dilation, as `geometry.Axis` has them.
 
 
@@ -69,38 +72,52 @@ def conv2d_dx_naive(real):
     return conv2d_dx_naive
 
 
-@kernel("qqq33")
+@kernel("qqr44nn")
 def conv2d_dw_naive(real):
+    """`out` has a line for each part: so many rows of windows."""
+
     @jit
-    def conv2d_dw_naive(x, g, out, rows, cols):
+    def conv2d_dw_naive(x, g, out, rows, cols, CG, size):
         i = cuda.grid(1)
-        KH, KW, CG, O = out.shape
-        if i < KH * KW * CG * O:
-            N, H, W = x.shape[0], x.shape[1], x.shape[2]
-            OH, OW = g.shape[1], g.shape[2]
-            groups = x.shape[3] // CG
-            sh, ph, dh = rows
-            sw, pw, dw = cols
-            o, c, kw, kh = i % O, i // O % CG, i // (O * CG) % KW, i // (O * CG * KW)
-            channel = o // (O // groups) * CG + c
+        N, H, W, C = x.shape
+        OH, OW, O = g.shape[1], g.shape[2], g.shape[3]
+        sh, ph, dh, KH = rows
+        sw, pw, dw, KW = cols
+        if i < out.size:
+            o, c, kw, kh = i % O, i // O % CG, i // (O * CG) % KW, i // (O * CG * KW) % KH
+            part = i // (O * CG * KW * KH)
+            channel = o // (O // (C // CG)) * CG + c
             total = real(0)
-            for n in range(N):
-                for oh in range(OH):
-                    h = oh * sh - ph + kh * dh
-                    if 0 <= h < H:
-                        row = real(0)  # a sum of sums, a row each: the rounding errors of one long sum would show
-                        for ow in range(OW):
-                            v = ow * sw - pw + kw * dw
-                            if 0 <= v < W:
-                                row += x[n, h, v, channel] * g[n, oh, ow, o]
-                        total += row
-            out[kh, kw, c, o] = total
+            for line in range(part * size, min(part * size + size, N * OH)):
+                n, oh = line // OH, line % OH
+                h = oh * sh - ph + kh * dh
+                if 0 <= h < H:
+                    row = real(0)  # a sum of sums, a row each: the rounding errors of one long sum would show
+                    for ow in range(OW):
+                        v = ow * sw - pw + kw * dw
+                        if 0 <= v < W:
+                            row += x[n, h, v, channel] * g[n, oh, ow, o]
+                    total += row
+            out[i] = total
 
     return conv2d_dw_naive
 
 
 def run(make: object, a: Array, b: Array, out: Array, rows: Axis, cols: Axis) -> Array:
-    """One of the three, over all elements of `out`."""
+    """One of the first two, over all elements of `out`."""
     settings = [(axis.stride, axis.padding, axis.dilation) for axis in (rows, cols)]
     launch(make(real(out)), blocks(out.size), THREADS, a, b, out, *settings)  # type: ignore[operator]
+    return out
+
+
+def run_dw(x: Array, g: Array, out: Array, rows: Axis, cols: Axis) -> Array:
+    """The third one, in as many parts as keep all multiprocessors busy, and their sum."""
+    lines = g.shape[0] * g.shape[1]
+    size = blocks(lines, max(1, ENOUGH // out.size))
+    parts = blocks(lines, size)
+    sums = namespace(x, g, out).empty(parts * out.size, out.dtype) if parts > 1 else flat(out)
+    settings = [(axis.stride, axis.padding, axis.dilation, axis.kernel) for axis in (rows, cols)]
+    launch(conv2d_dw_naive(real(out)), blocks(sums.size), THREADS, x, g, sums, *settings, out.shape[2], size)
+    if parts > 1:
+        add_parts(sums, flat(out), parts)
     return out

@@ -6,12 +6,15 @@ slabs: all threads together bring a slab of both matrices into shared memory, fi
 the image as they go, and then multiply from there.
 
 - Why a tile: each number that reaches shared memory is used by a whole row or column of it.
-- Why registers: a thread holds `down x across` sums, so that `down + across` loads from shared memory feed
-  `down x across` multiplications. Its rows and columns lie a block's width apart: neighbouring threads then read
-  neighbouring words, which lie in different banks.
-- Why two barriers a slab: none may multiply before all have loaded, none may load anew before all have multiplied.
-- Why `& THREADS - 1`, which changes nothing: the compiler then knows that indices are not negative, need not count
-  them from an array's end, and keeps one address where it would keep sixteen.
+- Why registers: a thread holds `down x across` sums, so that `(down + across) / 4` loads of four numbers each from
+  shared memory feed `down x across` multiplications. Its rows lie in fours, and so do its columns.
+- Why two buffers: the next slab is asked for before the products of this one and stored behind them, so the memory's
+  latency is hidden by work, and one barrier a slab is enough: it keeps apart who stores into a buffer and who read it
+  one slab earlier, and who reads it one slab later.
+- Why lanes lie as they do: where all pairs of neighbouring lanes read the same fours, a warp's load takes two passes
+  through the banks and not four.
+- Why 32 bits and unsigned: 64 bits are two instructions each time, and `0 <= h < H` is one comparison where a
+  negative h is a large number.
 - The order of summation is that of the inner dimension, whoever runs first: the same bits every time.
 """
 
@@ -20,7 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyres_kernels.cuda.host import cuda, jit
+from tinyres_kernels.cuda.host import cuda, helper, jit_for
+from tinyres_kernels.cuda.products import products
+from tinyres_kernels.cuda.words import ALIGNED, load1, load4, store1, store4
 
 FAR = -(1 << 28)  # where the windows of pixels lie that do not exist: outside of every image, whatever the tap
 
@@ -28,7 +33,7 @@ FAR = -(1 << 28)  # where the windows of pixels lie that do not exist: outside o
 class Tile(NamedTuple):
     """`rows` x `columns` results of a block, of which a thread holds `down` x `across`; slabs are `deep`.
 
-    `share`: slabs that a block of `conv2d_dw` has at least, before another is given a part of the pixels.
+    All are powers of two; `down` and `across` are multiples of 4.
     """
 
     rows: int
@@ -36,192 +41,205 @@ class Tile(NamedTuple):
     deep: int
     down: int
     across: int
-    share: int
 
     @property
     def threads(self) -> int:
         return self.rows // self.down * (self.columns // self.across)
 
+    @property
+    def resident(self) -> int:
+        """Blocks on a multiprocessor at once, so that a thread has 128 registers, or 168 where blocks are small."""
+        return max(1, (512 if self.threads >= 256 else 384) // self.threads)
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """How the threads of a warp lie: so many side by side, so many one under another."""
+        along = min(8, self.columns // self.across)
+        return along, min(32, self.threads) // along
+
+
+class Words(NamedTuple):
+    """How many numbers are loaded or stored at once, 1 or 4: of the first matrix, of the second, of the result."""
+
+    a: int
+    b: int
+    out: int
+
+
+@helper
+def phase_of(axis, phase):
+    """Count, shift, move, taps, first tap, hop from tap to tap: the windows of one phase of the adjoint."""
+    size, stride, padding, dilation, taps, hop = axis
+    first = 0
+    while first < taps and (phase + padding - first * dilation) % stride != 0:
+        first += 1
+    found = (taps - first + hop - 1) // hop if first < taps else 0
+    shift = (phase + padding - first * dilation) // stride
+    return (size - phase + stride - 1) // stride, shift, -(hop * dilation // stride), found, first, hop
+
 
 @cache
-def gather_kernel(real, tile):
+def gather_kernel(real, tile, words, adjoint):
     """out[p, col] = sum over taps and channels of x[where p's window has the tap, channel] * w[tap, channel, col].
 
-    Along an axis: `count` results, `stride` and `shift` of their windows, `move` from tap to tap, number of `taps`, and
-    where results go in `out`: the `first` and the `step`. This says a convolution, and a phase of its adjoint as well.
+    Along an axis: the size of the result, stride, padding, dilation, taps, and by how many taps the adjoint hops. For
+    the adjoint, x is the cotangent, its channels are the outputs, and weights are read across: w[tap, col, channel].
     """
-    ROWS, COLS, DEEP, DOWN, ACROSS, _ = tile
-    ACROSS_BLOCK, DOWN_BLOCK, THREADS = COLS // ACROSS, ROWS // DOWN, tile.threads
-    A_STEP, B_STEP = THREADS // DEEP, THREADS // COLS  # rows of a slab that are loaded at once
-    A_LOADS, B_LOADS = ROWS // A_STEP, DEEP // B_STEP
-    SKEW = ROWS + 4  # threads that store one under another would otherwise meet in one bank
+    ROWS, COLS, DEEP, DOWN, ACROSS = tile
+    THREADS, (LANES_X, LANES_Y) = tile.threads, tile.lanes
+    LANES, WARPS_X = LANES_X * LANES_Y, COLS // ACROSS // LANES_X
+    A_WIDE, B_WIDE, OUT_WIDE = words
+    A_SPOTS = DEEP // A_WIDE  # threads that share a pixel
+    A_STEP, A_PITCH = THREADS // A_SPOTS, ROWS + 4  # pixels at once; threads that store side by side meet in no bank
+    A_LOADS, A_SLAB = ROWS // A_STEP, DEEP * A_PITCH
+    B_SPOTS = DEEP // B_WIDE if adjoint else COLS // B_WIDE
+    B_STEP, B_PITCH = THREADS // B_SPOTS, COLS + 4 if adjoint else COLS
+    B_LINES = COLS if adjoint else DEEP
+    B_LOADS, B_SLAB, B_SPARE = -(-B_LINES // B_STEP), DEEP * B_PITCH, B_STEP > B_LINES  # spare: threads without a part
+    A_FAR, B_FAR = ROWS * 4 // DOWN, COLS * 4 // ACROSS  # from a thread's four to its next four
+    A_ROOM, B_ROOM, A_TAKEN, B_TAKEN = 2 * A_SLAB, 2 * B_SLAB, A_LOADS * A_WIDE, B_LOADS * B_WIDE
+    add_products = products(DEEP, DOWN, ACROSS, A_PITCH, B_PITCH, A_FAR, B_FAR)
 
-    @jit
+    @jit_for(THREADS, tile.resident)
     def gather_kernel(x, w, out, image, rows, cols):
-        N, H, W, C, CG, OH, OW, O, OG = image
-        count_h, stride_h, shift_h, move_h, taps_h, first_h, step_h = rows
-        count_w, stride_w, shift_w, move_w, taps_w, first_w, step_w = cols
-        a_slab = cuda.shared.array((DEEP, SKEW), real)
-        b_slab = cuda.shared.array((DEEP, COLS), real)
+        N, H, W, C, CG, OH, OW, O, OG, groups, size = image
+        a_slab = cuda.shared.array(A_ROOM, real, ALIGNED)
+        b_slab = cuda.shared.array(B_ROOM, real, ALIGNED)
         sums = cuda.local.array((DOWN, ACROSS), real)
-        a, b = cuda.local.array(DOWN, real), cuda.local.array(ACROSS, real)
-        corner = cuda.local.array(A_LOADS, np.int64)  # of the windows that this thread loads from: the address,
+        next_a, next_b = cuda.local.array(A_TAKEN, real), cuda.local.array(B_TAKEN, real)
+        corner = cuda.local.array(A_LOADS, np.int32)  # of the windows that this thread loads from: the address,
         top, left = cuda.local.array(A_LOADS, np.int32), cuda.local.array(A_LOADS, np.int32)  # and the place
 
-        thread, group = cuda.threadIdx.x & THREADS - 1, cuda.blockIdx.z
-        tx, ty = thread % ACROSS_BLOCK, thread // ACROSS_BLOCK
+        group, phase, part = cuda.blockIdx.z % groups, cuda.blockIdx.z // groups, 0
+        if adjoint:  # the last phase first: where they differ, it is the one with the most taps as a rule
+            _, stride_h, _, _, _, _ = rows
+            _, stride_w, _, _, KW, _ = cols
+            along_w = min(stride_w, OW)
+            phase = min(stride_h, OH) * along_w - 1 - phase
+            start_h, start_w, step_h, step_w = phase // along_w, phase % along_w, stride_h, stride_w
+            count_h, shift_h, move_h, taps_h, tap_h, hop_h = phase_of(rows, start_h)
+            count_w, shift_w, move_w, taps_w, tap_w, hop_w = phase_of(cols, start_w)
+            stride_h, stride_w = 1, 1
+        else:
+            part = phase
+            count_h, stride_h, padding_h, move_h, taps_h, _ = rows
+            count_w, stride_w, padding_w, move_w, taps_w, _ = cols
+            shift_h, shift_w, start_h, start_w, step_h, step_w = -padding_h, -padding_w, 0, 0, 1, 1
+            tap_h, tap_w, hop_h, hop_w, KW = 0, 0, 1, 1, taps_w
+        pixels, depth, begin = N * count_h * count_w, taps_h * taps_w * CG, part * size
+        end = depth if adjoint else min(depth, begin + size)
         first_row, first_col = cuda.blockIdx.x * ROWS, cuda.blockIdx.y * COLS
-        pixels, depth = N * count_h * count_w, taps_h * taps_w * CG
+        if first_row >= pixels:  # a phase with fewer pixels than the first one; all threads leave together
+            return
+        thread = cuda.threadIdx.x & THREADS - 1
+        lane, warp = thread % LANES, thread // LANES
+        tx = lane // 2 % LANES_X + warp % WARPS_X * LANES_X
+        ty = lane % 2 + lane // (2 * LANES_X) * 2 + warp // WARPS_X * LANES_Y
         for i in range(DOWN):
             for j in range(ACROSS):
                 sums[i, j] = real(0)
 
         # Neighbouring threads load neighbouring channels: a thread stays with one place in the slab, and takes
-        # several rows of it.
-        a_deep, a_row = thread % DEEP, thread // DEEP
+        # several pixels of it.
+        a_deep, a_row = thread % A_SPOTS * A_WIDE, thread // A_SPOTS
         for i in range(A_LOADS):
-            p = first_row + a_row + i * A_STEP
-            qw, qh, n = p % count_w, p // count_w % count_h, p // (count_w * count_h)
-            h, v = qh * stride_h + shift_h, qw * stride_w + shift_w
-            corner[i] = ((n * H + h) * W + v) * C + group * CG
-            top[i], left[i] = (h, v) if p < pixels else (FAR, FAR)
-        b_col, b_deep = first_col + thread % COLS, thread // COLS
+            p = np.int32(first_row + a_row + i * A_STEP)
+            line = np.int32(np.uint32(p) // np.uint32(count_w))
+            n = np.int32(np.uint32(line) // np.uint32(count_h))
+            h = np.int32((line - n * count_h) * stride_h + shift_h)
+            v = np.int32((p - line * count_w) * stride_w + shift_w)
+            corner[i] = np.int32(((n * H + h) * W + v) * C + group * CG)
+            top[i], left[i] = (h, v) if p < pixels else (np.int32(FAR), np.int32(FAR))
+        height, width = np.uint32(H), np.uint32(W)
+        if adjoint:
+            b_deep, b_col = a_deep, thread // B_SPOTS
+        else:
+            b_deep, b_col = thread // B_SPOTS, thread % B_SPOTS * B_WIDE
+        b_here = not B_SPARE or (b_col if adjoint else b_deep) < B_LINES
+        if adjoint:
+            b_at = np.int32((first_col + b_col) * C + group * CG)
+        else:
+            b_at = np.int32((begin + b_deep) * O + group * OG + first_col + b_col)
+        b_left = np.int32(end - begin - b_deep if b_here and first_col + b_col < OG else 0)  # lines of weights
 
-        c, kh, kw = a_deep, 0, 0
-        for slab in range(0, depth, DEEP):
+        # One place before the first: the loop's first turn carries, which brings all of these to where they belong.
+        skipped = begin // (taps_w * CG) if depth > 0 else 0
+        c, kw, kh = np.int32(begin - skipped * taps_w * CG + a_deep + CG), np.int32(-1), np.int32(skipped)
+        down, along, spot, tap = np.int32(FAR), np.int32(0), np.int32(0), np.int32(0)
+        slabs = (end - begin + DEEP - 1) // DEEP
+        for turn in range(slabs + 1):
             while c >= CG:  # a carry, which costs less than two divisions
-                c -= CG
-                kw += 1
+                c = np.int32(c - CG)
+                kw = np.int32(kw + 1)
                 if kw == taps_w:
-                    kw, kh = 0, kh + 1
-            down, along = kh * move_h, kw * move_w
-            offset = (down * W + along) * C + c
-            inside = slab + a_deep < depth
+                    kw, kh = np.int32(0), np.int32(kh + 1)
+                down, along = np.int32(kh * move_h if kh < taps_h and depth > 0 else FAR), np.int32(kw * move_w)
+                spot = np.int32((down * W + along) * C)
+                tap = np.int32(((tap_h + kh * hop_h) * KW + tap_w + kw * hop_w) * OG * C)
+            # The slab after the one that is multiplied now; behind the last one there is none, and zeros come.
             for i in range(A_LOADS):
-                h, v = top[i] + down, left[i] + along
-                value = real(0)
-                if inside and 0 <= h < H and 0 <= v < W:
-                    value = x[corner[i] + offset]
-                a_slab[a_deep, a_row + i * A_STEP] = value
+                for j in range(A_WIDE):
+                    next_a[i * A_WIDE + j] = real(0)
+                if np.uint32(top[i] + down) < height and np.uint32(left[i] + along) < width:
+                    at = np.int32(corner[i] + spot + c)
+                    if A_WIDE == 4:
+                        next_a[i * 4], next_a[i * 4 + 1], next_a[i * 4 + 2], next_a[i * 4 + 3] = load4(x, at)
+                    else:
+                        next_a[i] = load1(x, at)
             for i in range(B_LOADS):
-                k = slab + b_deep + i * B_STEP
-                value = real(0)
-                if k < depth and b_col < OG:
-                    value = w[k * O + group * OG + b_col]
-                b_slab[b_deep + i * B_STEP, thread % COLS] = value
-            c += DEEP
-            cuda.syncthreads()
-            for k in range(DEEP):
-                for i in range(DOWN):
-                    a[i] = a_slab[k, ty + i * DOWN_BLOCK]
-                for j in range(ACROSS):
-                    b[j] = b_slab[k, tx + j * ACROSS_BLOCK]
-                for i in range(DOWN):
-                    for j in range(ACROSS):
-                        sums[i, j] += a[i] * b[j]
+                for j in range(B_WIDE):
+                    next_b[i * B_WIDE + j] = real(0)
+                if adjoint:
+                    at = np.int32(b_at + i * B_STEP * C + tap + c)
+                    inside = b_here and down != FAR and first_col + b_col + i * B_STEP < OG
+                else:
+                    at = np.int32(b_at + i * B_STEP * O)
+                    inside = i * B_STEP < b_left
+                if inside:
+                    if B_WIDE == 4:
+                        next_b[i * 4], next_b[i * 4 + 1], next_b[i * 4 + 2], next_b[i * 4 + 3] = load4(w, at)
+                    else:
+                        next_b[i] = load1(w, at)
+            c = np.int32(c + DEEP)
+            if not adjoint:
+                b_at = np.int32(b_at + DEEP * O)
+                b_left = np.int32(b_left - DEEP)
+
+            if turn > 0:
+                from_a, from_b = (turn - 1 & 1) * A_SLAB + ty * 4, (turn - 1 & 1) * B_SLAB + tx * 4
+                add_products(sums, a_slab, from_a, b_slab, from_b)
+
+            to_a, to_b = (turn & 1) * A_SLAB, (turn & 1) * B_SLAB
+            for i in range(A_LOADS):
+                for j in range(A_WIDE):
+                    store1(a_slab, to_a + (a_deep + j) * A_PITCH + a_row + i * A_STEP, next_a[i * A_WIDE + j])
+            if b_here:
+                for i in range(B_LOADS):
+                    if adjoint:
+                        for j in range(B_WIDE):
+                            store1(b_slab, to_b + (b_deep + j) * B_PITCH + b_col + i * B_STEP, next_b[i * B_WIDE + j])
+                    elif B_WIDE == 4:
+                        at = to_b + (b_deep + i * B_STEP) * B_PITCH + b_col
+                        store4(b_slab, at, next_b[i * 4], next_b[i * 4 + 1], next_b[i * 4 + 2], next_b[i * 4 + 3])
+                    else:
+                        store1(b_slab, to_b + (b_deep + i * B_STEP) * B_PITCH + b_col, next_b[i])
             cuda.syncthreads()
 
         for i in range(DOWN):
-            p = first_row + ty + i * DOWN_BLOCK
+            p = np.int32(first_row + ty * 4 + i // 4 * A_FAR + i % 4)
             if p < pixels:
-                qw, qh, n = p % count_w, p // count_w % count_h, p // (count_w * count_h)
-                at = ((n * OH + first_h + qh * step_h) * OW + first_w + qw * step_w) * O + group * OG
-                for j in range(ACROSS):
-                    col = first_col + tx + j * ACROSS_BLOCK
-                    if col < OG:
-                        out[at + col] = sums[i, j]
+                line = np.int32(np.uint32(p) // np.uint32(count_w))
+                n = np.int32(np.uint32(line) // np.uint32(count_h))
+                h, v = start_h + (line - n * count_h) * step_h, start_w + (p - line * count_w) * step_w
+                at = ((np.int64(part * N + n) * OH + h) * OW + v) * O + group * OG
+                for j in range(0, ACROSS, 4):
+                    col = first_col + tx * 4 + j // 4 * B_FAR
+                    if OUT_WIDE == 4:
+                        if col < OG:
+                            store4(out, at + col, sums[i, j], sums[i, j + 1], sums[i, j + 2], sums[i, j + 3])
+                    else:
+                        for more in range(4):
+                            if col + more < OG:
+                                store1(out, at + col + more, sums[i, j + more])
 
     return gather_kernel
-
-
-@cache
-def weight_kernel(real, tile):
-    """out[part, tap, c, o] = sum over a part of the pixels of x[where the pixel's window has the tap, c] * g[pixel, o].
-
-    The result is small and the inner dimension, all pixels of the batch, is long: it is cut into parts, so that there
-    are blocks enough for all multiprocessors. `sum_kernel` adds the parts up.
-    """
-    ROWS, COLS, DEEP, DOWN, ACROSS, _ = tile
-    ACROSS_BLOCK, DOWN_BLOCK, THREADS = COLS // ACROSS, ROWS // DOWN, tile.threads
-    A_STEP, B_STEP = THREADS // ROWS, THREADS // COLS
-    A_LOADS, B_LOADS = DEEP // A_STEP, DEEP // B_STEP
-
-    @jit
-    def weight_kernel(x, g, out, image, rows, cols):
-        N, H, W, C, CG, OH, OW, O, OG, part_size = image
-        stride_h, padding_h, dilation_h, KH = rows
-        stride_w, padding_w, dilation_w, KW = cols
-        a_slab = cuda.shared.array((DEEP, ROWS), real)
-        b_slab = cuda.shared.array((DEEP, COLS), real)
-        corner = cuda.shared.array(DEEP, np.int64)  # of the windows of a slab's pixels: the address,
-        top = cuda.shared.array(DEEP, np.int32)  # and the place
-        left = cuda.shared.array(DEEP, np.int32)
-        sums = cuda.local.array((DOWN, ACROSS), real)
-        a, b = cuda.local.array(DOWN, real), cuda.local.array(ACROSS, real)
-
-        thread, groups = cuda.threadIdx.x & THREADS - 1, O // OG
-        group, part = cuda.blockIdx.z % groups, cuda.blockIdx.z // groups
-        tx, ty = thread % ACROSS_BLOCK, thread // ACROSS_BLOCK
-        first_row, first_col = cuda.blockIdx.x * ROWS, cuda.blockIdx.y * COLS
-        weights = KH * KW * CG
-        begin = part * part_size
-        end = min(begin + part_size, N * OH * OW)
-        for i in range(DOWN):
-            for j in range(ACROSS):
-                sums[i, j] = real(0)
-
-        # Neighbouring threads load neighbouring channels of one tap: a thread stays with one row of the result.
-        row, a_deep = first_row + thread % ROWS, thread // ROWS
-        c, kw, kh = row % CG, row // CG % KW, row // (CG * KW)
-        down, along = kh * dilation_h, kw * dilation_w
-        offset = (down * W + along) * C + group * CG + c
-        b_col, b_deep = first_col + thread % COLS, thread // COLS
-
-        p = begin + thread
-        ow, oh, n = p % OW, p // OW % OH, p // (OW * OH)
-        for slab in range(begin, end, DEEP):
-            if thread < DEEP:  # the others load, later, from where these have found the windows
-                while ow >= OW:  # carries
-                    ow -= OW
-                    oh += 1
-                    if oh == OH:
-                        oh, n = 0, n + 1
-                h, v = oh * stride_h - padding_h, ow * stride_w - padding_w
-                corner[thread] = ((n * H + h) * W + v) * C
-                top[thread], left[thread] = (h, v) if slab + thread < end else (FAR, FAR)
-                ow += DEEP
-            cuda.syncthreads()
-            for i in range(A_LOADS):
-                k = a_deep + i * A_STEP
-                h, v = top[k] + down, left[k] + along
-                value = real(0)
-                if row < weights and 0 <= h < H and 0 <= v < W:
-                    value = x[corner[k] + offset]
-                a_slab[k, thread % ROWS] = value
-            for i in range(B_LOADS):
-                k = b_deep + i * B_STEP
-                value = real(0)
-                if slab + k < end and b_col < OG:
-                    value = g[(slab + k) * O + group * OG + b_col]
-                b_slab[k, thread % COLS] = value
-            cuda.syncthreads()
-            # No third barrier: who is ahead writes `corner`, `top` and `left`, which are read only between the other
-            # two, and waits at the first one before it loads.
-            for k in range(DEEP):
-                for i in range(DOWN):
-                    a[i] = a_slab[k, ty + i * DOWN_BLOCK]
-                for j in range(ACROSS):
-                    b[j] = b_slab[k, tx + j * ACROSS_BLOCK]
-                for i in range(DOWN):
-                    for j in range(ACROSS):
-                        sums[i, j] += a[i] * b[j]
-
-        for i in range(DOWN):
-            row = first_row + ty + i * DOWN_BLOCK
-            if row < weights:
-                for j in range(ACROSS):
-                    col = first_col + tx + j * ACROSS_BLOCK
-                    if col < OG:
-                        out[(part * weights + row) * O + group * OG + col] = sums[i, j]
-
-    return weight_kernel

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ except ImportError as missing:
 
 cuda: Any = _cuda  # inside of a kernel, Numba knows its types
 SIMULATED = bool(getattr(numba.config, "ENABLE_CUDASIM", False))
+numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # small arrays are nothing to be warned of
 THREADS = 8 if SIMULATED else 256  # in a block, where no tile says otherwise: a power of two
 MADE: dict[str, Made] = {}  # every kernel, by name
 
@@ -56,7 +58,28 @@ def kernel(arguments: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], A
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    return cuda.jit(function)
+    return cuda.jit(function) if SIMULATED else cuda.jit(lto=False)(function)
+
+
+def jit_for(threads: int, resident: int) -> Callable[[Callable[..., Any]], Any]:
+    """`jit` for blocks of so many threads, with so few registers that so many blocks fit on a multiprocessor."""
+    if SIMULATED:
+        return jit
+    made: Callable[[Callable[..., Any]], Any] = cuda.jit(lto=False, launch_bounds=(threads, resident))
+    return made
+
+
+def helper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that kernels call; Python can call it, too."""
+    if SIMULATED:
+        return function
+    made: Callable[..., Any] = part_of_numba("extending").register_jitable(function)
+    return made
+
+
+def part_of_numba(name: str) -> Any:
+    """A module of Numba's CUDA, whose types no checker knows."""
+    return import_module(f"numba.cuda.{name}")
 
 
 def blocks(size: int, threads: int = 0) -> int:
@@ -65,15 +88,20 @@ def blocks(size: int, threads: int = 0) -> int:
 
 
 def launch(compiled: Any, grid: int | tuple[int, ...], block: int | tuple[int, ...], *arguments: Any) -> None:
-    """Run a kernel on the stream that the arrays' library works on at present. Nothing waits for its end."""
+    """Run a kernel on the stream that the arrays' library works on at present. Nothing waits for its end.
+
+    Raises TypeError for a NumPy array, unless simulated: Numba would copy it to the GPU, and wait, and copy it back.
+    """
     if SIMULATED:  # which copies arrays back after the launch, unless told that they are only read
         given = [cuda.In(a) if isinstance(a, np.ndarray) and not a.flags.writeable else a for a in arguments]
         compiled[grid, block](*given)
         return
     arrays = [a for a in arguments if hasattr(a, "__cuda_array_interface__")]
-    if not arrays:
+    on_host = [i for i, a in enumerate(arguments) if isinstance(a, np.ndarray)]
+    if on_host or not arrays:
+        which = f" as arguments {on_host} of {len(arguments)}" if arrays else ""
         raise TypeError(
-            "the CUDA kernels need CuPy arrays, got NumPy's: move them with cupy.asarray, or set "
+            f"the CUDA kernels need CuPy arrays, got NumPy's{which}: move them with cupy.asarray, or set "
             "NUMBA_ENABLE_CUDASIM=1 before the start to simulate a GPU"
         )
     address = namespace(*arrays).cuda.get_current_stream().ptr

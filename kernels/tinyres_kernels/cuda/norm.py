@@ -1,8 +1,8 @@
 """Batch norm with the residual sum and the ReLU that follow it, and its adjoint.
 
 A sum over all pixels of a channel crosses blocks. In a first pass each block sums a part of the pixels of some
-channels: its threads each several pixels, and then together in halves. In a second, a thread adds up the parts of a
-channel, in their order. Both are trees of a fixed shape, so the bits are the same every time.
+channels: its threads each several pixels, and then together in halves. In a second, the threads of a channel add up its
+parts in the same way. Both are trees of a fixed shape, so the bits are the same every time.
 
 A part's variance is taken around its own mean, and parts are brought together by Chan's formula: nothing cancels, even
 where the mean is a thousand times the deviation, and x comes from memory only once (the second time from a cache).
@@ -14,11 +14,13 @@ from math import sqrt
 
 from tinyres_kernels.cuda import host
 from tinyres_kernels.cuda.host import THREADS, blocks, check_contiguous, cuda, flat, jit, kernel, lanes, launch, real
+from tinyres_kernels.cuda.sums import ACROSS, DOWN, add_parts
+from tinyres_kernels.cuda.sums import THREADS as TOGETHER
 from tinyres_kernels.geometry import check_norm
 from tinyres_kernels.namespace import Array, namespace
 
 PART = 8 if host.SIMULATED else 256  # pixels of a part at least
-MOST = 512  # parts at most: a thread adds them up
+MOST = 512  # parts at most: enough for all multiprocessors, whatever the number of channels
 
 
 @kernel("RRRn")
@@ -64,18 +66,32 @@ def merge_kernel(real):
 
     @jit
     def merge_kernel(means, squares, mean, variance, size, M):
-        c = cuda.grid(1)
+        shared = cuda.shared.array(TOGETHER, real)
+        tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
+        c, own = cuda.blockIdx.x * ACROSS + tx, ty * ACROSS + tx
         parts, C = means.shape
-        if c < C:
+        channel = min(c, C - 1)
+        centre = real(0)
+        for turn in range(2):  # first the mean, and then around it
             total = real(0)
-            for part in range(parts):
-                total += means[part, c] * real(min(size, M - part * size))
-            centre = total / real(M)
-            total = real(0)
-            for part in range(parts):
-                off = means[part, c] - centre
-                total += squares[part, c] + off * off * real(min(size, M - part * size))
-            mean[c], variance[c] = centre, total / real(M)
+            for part in range(ty, parts, DOWN):
+                count = real(min(size, M - part * size))
+                off = means[part, channel] - centre
+                total += squares[part, channel] + off * off * count if turn == 1 else off * count
+            shared[own] = total
+            cuda.syncthreads()
+            half = DOWN // 2
+            while half > 0:
+                if ty < half:
+                    shared[own] += shared[own + half * ACROSS]
+                cuda.syncthreads()
+                half //= 2
+            total = shared[tx] / real(M)
+            cuda.syncthreads()  # all have read it: the second turn may write
+            if turn == 0:
+                centre = total
+            elif ty == 0 and c < C:
+                mean[c], variance[c] = centre, total
 
     return merge_kernel
 
@@ -132,21 +148,6 @@ def parts_dx_kernel(real):
     return parts_dx_kernel
 
 
-@kernel("RRrr")
-def merge_dx_kernel(real):
-    @jit
-    def merge_dx_kernel(totals, alongs, dbias, dweight):
-        c = cuda.grid(1)
-        if c < dbias.size:
-            total, along = real(0), real(0)
-            for part in range(totals.shape[0]):
-                total += totals[part, c]
-                along += alongs[part, c]
-            dbias[c], dweight[c] = total, along
-
-    return merge_dx_kernel
-
-
 @kernel("rrrrrrrrrrrsnnnn")
 def normalise_dx_kernel(real):
     @jit
@@ -199,7 +200,7 @@ def batch_norm(
         means, squares, size, grid, block = _parts(x)
         launch(parts_kernel(real(out)), grid, block, x, means, squares, size)
         arguments = means, squares, mean, variance, size, len(x)
-        launch(merge_kernel(real(out)), blocks(x.shape[1]), THREADS, *arguments)
+        launch(merge_kernel(real(out)), blocks(x.shape[1], ACROSS), (ACROSS, DOWN), *arguments)
     if out.size:
         added = x if residual is None else residual
         arrays = flat(x), weight, bias, flat(added), flat(out), mean, variance
@@ -237,7 +238,8 @@ def batch_norm_dx(
     totals, alongs, size, grid, block = _parts(x)
     arrays = g, x, signs, weight, bias, mean, variance, totals, alongs
     launch(parts_dx_kernel(number), grid, block, *arrays, number(eps), int(relu), int(y is not None), size)
-    launch(merge_dx_kernel(number), blocks(x.shape[1]), THREADS, totals, alongs, dbias, dweight)
+    for parts, total in ((totals, dbias), (alongs, dweight)):
+        add_parts(flat(parts), total, len(parts))
     lines = map(flat, (g, x, signs, weight, bias, mean, variance, dweight, dbias, out, passed))
     flags = map(int, (training, relu, y is not None, dresidual is not None))
     launch(normalise_dx_kernel(number), blocks(out.size), THREADS, *lines, number(eps), *flags)

@@ -82,7 +82,7 @@ def _run_block(kernel: Any, index: Place, size: Place, grid: Place, arguments: S
             barrier.wait(PATIENCE)
             passed += 1
 
-        def in_shared(shape: Any, dtype: Any) -> _Recorder:
+        def in_shared(shape: Any, dtype: Any, alignment: int | None = None) -> _Recorder:
             nonlocal asked
             name = f"shared {asked}"  # every thread asks in the same order; the first one makes it
             asked += 1

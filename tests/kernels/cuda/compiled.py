@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 
 def ptxas():
@@ -24,17 +26,21 @@ def ptxas():
 
 
 def kernels():
-    """(name, how it is made, its arguments): all that are declared, and the tiled ones for every tile."""
-    from tinyres_kernels.cuda import conv, conv_tiled, host
+    """(name, type, how it is made, its arguments): all that are declared, and the tiled ones for every tile."""
+    import numpy as np
+    from tinyres_kernels.cuda import conv, conv_tiled, conv_weights, host
 
     for real in ("float32", "float64"):
         for name, (make, arguments) in host.MADE.items():
             yield name, real, make, arguments
-        for tile in conv.SINGLE if real == "float32" else conv.DOUBLE:
-            size = f"{tile.rows}x{tile.columns}"
-            for make, arguments in ((conv_tiled.gather_kernel, "rrr977"), (conv_tiled.weight_kernel, "rrra44")):
-                of_tile = lambda number, make=make, tile=tile: make(number, tile)
-                yield f"{make.__name__} {size}", real, of_tile, arguments
+        for width in (4, 1):
+            words = conv_tiled.Words(width, width, width)
+            for tile in (offer.tile for offer in conv.offers(np.dtype(real), words)):
+                size = f"{tile.rows}x{tile.columns} by {width}"
+                for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
+                    make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel
+                    of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
+                    yield f"{name} {size}", real, of_tile, "rrrb66"
 
 
 def signature(arguments, real):
@@ -53,8 +59,12 @@ def compiled(name, real, make, arguments, target, assembler, folder):
     from numba import cuda
 
     major, minor = map(int, target.split("."))
-    kernel = make(getattr(np, real)).py_func
-    text, _ = cuda.compile_ptx(kernel, signature(arguments, real), cc=(major, minor))
+    kernel = make(getattr(np, real))
+    here = SimpleNamespace(compute_capability=(major, minor))  # what a kernel calls is compiled for the current device
+    with mock.patch("numba.cuda.dispatcher.get_current_device", return_value=here):
+        bounds = kernel.targetoptions.get("launch_bounds")
+        arguments = signature(arguments, real)
+        text, _ = cuda.compile_ptx(kernel.py_func, arguments, cc=(major, minor), launch_bounds=bounds)
     source = Path(folder) / "kernel.ptx"
     source.write_text(text)
     command = [assembler, "-v", f"-arch=sm_{major}{minor}", str(source), "-o", str(source.with_suffix(".cubin"))]
@@ -75,7 +85,12 @@ def compiled(name, real, make, arguments, target, assembler, folder):
         "spilled": stores + loads,
         "doubles": len(re.findall(r"\.f64", text)),
         "products": len(re.findall(r"fma\.rn", text)),
-        "loads": len(re.findall(r"ld\.shared\.f", text)),
+        "loads": {
+            f"{space} by {width or '1'}": len(re.findall(rf"ld\.{space}\.{f'v{width}.' if width else ''}f", text))
+            for space in ("shared", "global")
+            for width in ("", "2", "4")
+        },
+        "resident": bounds[0] * bounds[1] // 32 if bounds else 0,  # warps that were asked for
     }
 
 

@@ -46,6 +46,9 @@ def test_arrays_of_the_host_are_refused_with_what_to_do():
     a = np.ones(3)
     with pytest.raises(TypeError, match=r"need CuPy arrays, got NumPy's: move them with cupy\.asarray"):
         elementwise.add(a, a, np.empty(3))
+    there = SimpleNamespace(shape=(3,), size=3, dtype=np.dtype("d"), __cuda_array_interface__={})
+    with pytest.raises(TypeError, match=r"got NumPy's as arguments \[1\] of 3: move them"):
+        host.launch(Noted(), 1, 8, there, a, np.float64(0.5))
     with pytest.raises(ValueError, match="float32 and float64, got int64"):
         elementwise.add(np.ones(3, int), np.ones(3, int), np.empty(3, int))
 

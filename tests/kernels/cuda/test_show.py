@@ -8,8 +8,22 @@ import pytest
 pytest.importorskip("numba", reason="NO NUMBA: the CUDA kernels need it")
 host = pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", exc_type=ImportError)
 
-from tinyres_kernels.cuda import Access, conv_naive, conv_tiled, elementwise, loss, norm, races, show_thread  # noqa: E402
+from tinyres_kernels.cuda import (  # noqa: E402
+    Access,
+    conv_naive,
+    conv_tiled,
+    conv_weights,
+    elementwise,
+    loss,
+    norm,
+    races,
+    show_thread,
+)
+from tinyres_kernels.cuda import sums as of_parts  # noqa: E402
 from tinyres_kernels.geometry import Axis  # noqa: E402
+
+TINY = conv_tiled.Tile(16, 16, 4, 4, 4)
+ONE_BY_ONE = conv_tiled.Words(1, 1, 1)
 
 
 def naive_case():
@@ -41,17 +55,16 @@ def test_a_thread_beyond_the_end_does_nothing_and_says_so():
 
 
 def test_a_tile_reads_each_number_once():
-    """The naive way reads 72 weights for these 4 results; here the block loads each one once."""
-    tile = conv_tiled.Tile(8, 4, 4, 2, 2, 2)
+    """The naive way reads 256 weights for these 16 pixels; here the block loads each one once."""
     x, w, out = np.ones((1, 4, 4, 4)), np.ones((1, 1, 4, 4)), np.zeros((1, 4, 4, 4))
     lines = (x.reshape(-1), w.reshape(-1), out.reshape(-1))
-    image, span = (1, 4, 4, 4, 4, 4, 4, 4, 4), (4, 1, 0, 1, 1, 0, 1)
-    kernel = conv_tiled.gather_kernel(np.float64, tile)
-    shown = [show_thread(kernel, 0, i, (*lines, image, span, span), threads=8) for i in range(tile.threads)]
+    image, axis = (1, 4, 4, 4, 4, 4, 4, 4, 4, 1, 4), (4, 1, 0, 1, 1, 1)
+    kernel = conv_tiled.gather_kernel(np.float64, TINY, conv_tiled.Words(4, 4, 4), False)
+    shown = [show_thread(kernel, 0, i, (*lines, image, axis, axis), threads=TINY.threads) for i in range(TINY.threads)]
     reads = [access for each in shown for access in each.reads]
-    assert len(reads) == len(set(reads)) == 8 * 4 + 4 * 4  # 8 pixels and 4 outputs, of 4 channels
+    assert len(reads) == len(set(reads)) == 16 * 4 + 4 * 4  # 16 pixels and 4 outputs, of 4 channels
     writes = [access for each in shown for access in each.writes]
-    assert sorted(access.place[0] for access in writes) == list(range(32))
+    assert sorted(access.place[0] for access in writes) == list(range(64))
 
 
 def test_the_threads_of_a_row_meet_at_their_barriers():
@@ -68,22 +81,24 @@ def test_leaving_an_array_is_an_error_that_names_it():
         show_thread(elementwise.add_kernel(np.float64), 0, 4, (np.ones(4),) * 3, threads=4)
 
 
-TINY = conv_tiled.Tile(8, 4, 4, 2, 2, 2)
-
-
 def blocks_with_barriers():
     """(kernel, block, arguments, threads): all kernels with shared memory, on shapes with more than one slab."""
     rng = np.random.default_rng(0)
     x, w, g = rng.standard_normal((1, 4, 4, 6)), rng.standard_normal((3, 3, 6, 5)), rng.standard_normal((1, 4, 4, 5))
     line = [a.reshape(-1) for a in (x, w, g)]
-    gather = ((1, 4, 4, 6, 6, 4, 4, 5, 5), (4, 1, -1, 1, 3, 0, 1), (4, 1, -1, 1, 3, 0, 1))
-    weight = ((1, 4, 4, 6, 6, 4, 4, 5, 5, 16), (1, 1, 1, 3), (1, 1, 1, 3))
+    axes = ((4, 1, 1, 1, 3, 1),) * 2
+    image = (1, 4, 4, 6, 6, 4, 4, 5, 5, 1)
     pixels, sums, channels = rng.standard_normal((21, 3)), np.zeros((3, 3)), np.ones(3)
-    yield conv_tiled.gather_kernel(np.float64, TINY), (1, 1, 0), (*line, *gather), 8
-    yield conv_tiled.weight_kernel(np.float64, TINY), (1, 1, 0), (line[0], line[2], line[1], *weight), 8
+    kernel = conv_tiled.gather_kernel(np.float64, TINY, ONE_BY_ONE, False)
+    yield kernel, (0, 0, 0), (*line, (*image, 54), *axes), TINY.threads
+    kernel = conv_weights.weight_kernel(np.float64, TINY, ONE_BY_ONE)
+    yield kernel, (1, 0, 0), (line[0], line[2], line[1], (*image, 16), *axes), TINY.threads
+    parts = (np.ones(6 * 5), np.zeros(5), 6)
+    yield of_parts.parts_sum_kernel(np.float64), 0, parts, (of_parts.ACROSS, of_parts.DOWN)
     yield loss.cross_entropy_kernel(np.float64), 0, (pixels, np.zeros(21, int), np.zeros(21), pixels), (4, 2)
     yield norm.parts_kernel(np.float64), (0, 1), (pixels, sums, sums, 8), (2, 4)
     norms = (pixels, pixels, pixels, *[channels] * 4, sums, sums, 1e-5, 1, 1, 8)
+    yield norm.merge_kernel(np.float64), 0, (sums, sums, channels, channels, 8, 21), (of_parts.ACROSS, of_parts.DOWN)
     yield norm.parts_dx_kernel(np.float64), (0, 2), norms, (2, 4)
 
 
@@ -96,12 +111,16 @@ def test_between_two_barriers_no_thread_touches_what_another_writes(name):
     assert races(kernel, block, arguments, threads=threads) == []
 
 
-@pytest.mark.parametrize("module", [conv_tiled, loss, norm], ids=["conv_tiled", "loss", "norm"])
+@pytest.mark.parametrize(
+    "module",
+    [conv_tiled, conv_weights, of_parts, loss, norm],
+    ids=["conv_tiled", "conv_weights", "sums", "loss", "norm"],
+)
 def test_every_barrier_is_needed(module):
     """Take away one `syncthreads()` at a time: some kernel of the module then races."""
     text = Path(module.__file__).read_text()
     pieces = text.split("cuda.syncthreads()")
-    assert len(pieces) > 4
+    assert len(pieces) > 1
     for i in range(1, len(pieces)):
         broken = "cuda.syncthreads()".join(pieces[:i]) + "pass" + "cuda.syncthreads()".join(pieces[i:])
         scope = {"__name__": module.__name__}
@@ -110,6 +129,7 @@ def test_every_barrier_is_needed(module):
         for name, (_, block, arguments, threads) in CASES.items():
             if name in scope:
                 make = scope[name]
-                kernel = make(np.float64, TINY) if module is conv_tiled else make(np.float64)
+                more = {"gather_kernel": (TINY, ONE_BY_ONE, False), "weight_kernel": (TINY, ONE_BY_ONE)}.get(name, ())
+                kernel = make(np.float64, *more)
                 found += races(kernel, block, arguments, threads=threads)
         assert found, f"without its barrier number {i}, {module.__name__} still has no race"

@@ -1,0 +1,145 @@
+"""The gradient of the weights, in the manner of `conv_tiled`: a matrix product whose inner dimension is all pixels."""
+
+from functools import cache
+
+import numpy as np
+
+from tinyres_kernels.cuda.conv_tiled import FAR
+from tinyres_kernels.cuda.host import cuda, jit_for
+from tinyres_kernels.cuda.products import products
+from tinyres_kernels.cuda.words import ALIGNED, load1, load4, store1, store4
+
+
+@cache
+def weight_kernel(real, tile, words):
+    """out[part, tap, c, o] = sum over a part of the pixels of x[where the pixel's window has the tap, c] * g[pixel, o].
+
+    The result is small and the inner dimension, all pixels of the batch, is long: it is cut into parts, so that there
+    are blocks enough for all multiprocessors. `sum_kernel` adds the parts up.
+    """
+    ROWS, COLS, DEEP, DOWN, ACROSS = tile
+    THREADS, (LANES_X, LANES_Y) = tile.threads, tile.lanes
+    LANES, WARPS_X = LANES_X * LANES_Y, COLS // ACROSS // LANES_X
+    A_WIDE, B_WIDE, OUT_WIDE = words
+    A_SPOTS, B_SPOTS = ROWS // A_WIDE, COLS // B_WIDE  # threads that share a pixel
+    A_STEP, B_STEP = THREADS // A_SPOTS, THREADS // B_SPOTS  # pixels at once
+    A_LOADS, B_LOADS, A_SLAB, B_SLAB = DEEP // A_STEP, -(-DEEP // B_STEP), DEEP * ROWS, DEEP * COLS
+    B_SPARE = B_STEP > DEEP  # threads without a part in it
+    A_FAR, B_FAR = ROWS * 4 // DOWN, COLS * 4 // ACROSS  # from a thread's four to its next four
+    A_ROOM, B_ROOM, A_TAKEN, B_TAKEN = 2 * A_SLAB, 2 * B_SLAB, A_LOADS * A_WIDE, B_LOADS * B_WIDE
+    add_products = products(DEEP, DOWN, ACROSS, ROWS, COLS, A_FAR, B_FAR)
+
+    @jit_for(THREADS, tile.resident)
+    def weight_kernel(x, g, out, image, rows, cols):
+        N, H, W, C, CG, OH, OW, O, OG, groups, size = image
+        _, stride_h, padding_h, dilation_h, KH, _ = rows
+        _, stride_w, padding_w, dilation_w, KW, _ = cols
+        a_slab = cuda.shared.array(A_ROOM, real, ALIGNED)
+        b_slab = cuda.shared.array(B_ROOM, real, ALIGNED)
+        sums = cuda.local.array((DOWN, ACROSS), real)
+        next_a, next_b = cuda.local.array(A_TAKEN, real), cuda.local.array(B_TAKEN, real)
+        image_at = cuda.local.array(A_LOADS, np.int32)  # of the pixels that this thread loads from: the image's address
+        top, left = cuda.local.array(A_LOADS, np.int32), cuda.local.array(A_LOADS, np.int32)  # and the window's place
+
+        group, part = cuda.blockIdx.z % groups, cuda.blockIdx.z // groups
+        thread = cuda.threadIdx.x & THREADS - 1
+        lane, warp = thread % LANES, thread // LANES
+        tx = lane // 2 % LANES_X + warp % WARPS_X * LANES_X
+        ty = lane % 2 + lane // (2 * LANES_X) * 2 + warp // WARPS_X * LANES_Y
+        first_row, first_col = cuda.blockIdx.x * ROWS, cuda.blockIdx.y * COLS
+        weights, begin = KH * KW * CG, part * size
+        count = np.int32(min(size, N * OH * OW - begin))
+        for i in range(DOWN):
+            for j in range(ACROSS):
+                sums[i, j] = real(0)
+
+        # Neighbouring threads load neighbouring channels of one tap: a thread stays with one row of the result.
+        a_row, a_deep = thread % A_SPOTS * A_WIDE, thread // A_SPOTS
+        row = np.int32(first_row + a_row)
+        tap = np.int32(np.uint32(row) // np.uint32(CG))
+        kh = np.int32(np.uint32(tap) // np.uint32(KW))
+        down, along = np.int32(kh * dilation_h - padding_h), np.int32((tap - kh * KW) * dilation_w - padding_w)
+        if row >= weights:
+            down = np.int32(FAR)
+        channel = group * CG + (row - tap * CG)
+        height, width = np.uint32(H), np.uint32(W)
+        last_h, last_w = np.int32(OH * stride_h + down), np.int32(OW * stride_w + along)
+        tall, broad = np.int32(OH * stride_h), np.int32(OW * stride_w)
+        for i in range(A_LOADS):
+            p = np.int32(begin + a_deep + i * A_STEP)
+            line = np.int32(np.uint32(p) // np.uint32(OW))
+            n = np.int32(np.uint32(line) // np.uint32(OH))
+            top[i] = np.int32((line - n * OH) * stride_h + down)
+            left[i] = np.int32((p - line * OW) * stride_w + along)
+            image_at[i] = np.int32(n * (H * W * C) + channel)
+        b_col, b_deep = thread % B_SPOTS * B_WIDE, thread // B_SPOTS
+        b_at = np.int32((begin + b_deep) * O + group * OG + first_col + b_col)
+        b_left = np.int32(count - b_deep if (not B_SPARE or b_deep < DEEP) and first_col + b_col < OG else 0)  # pixels
+        a_left = np.int32(count - a_deep)
+
+        slabs = (count + DEEP - 1) // DEEP
+        for turn in range(slabs + 1):
+            # The slab after the one that is multiplied now; behind the last one there is none, and zeros come.
+            for i in range(A_LOADS):
+                for j in range(A_WIDE):
+                    next_a[i * A_WIDE + j] = real(0)
+                if i * A_STEP < a_left and np.uint32(top[i]) < height and np.uint32(left[i]) < width:
+                    at = np.int32(image_at[i] + (top[i] * W + left[i]) * C)
+                    if A_WIDE == 4:
+                        next_a[i * 4], next_a[i * 4 + 1], next_a[i * 4 + 2], next_a[i * 4 + 3] = load4(x, at)
+                    else:
+                        next_a[i] = load1(x, at)
+                left[i] = np.int32(left[i] + DEEP * stride_w)
+                while left[i] >= last_w:  # carries
+                    left[i] = np.int32(left[i] - broad)
+                    top[i] = np.int32(top[i] + stride_h)
+                    if top[i] == last_h:
+                        top[i] = np.int32(top[i] - tall)
+                        image_at[i] = np.int32(image_at[i] + H * W * C)
+            for i in range(B_LOADS):
+                for j in range(B_WIDE):
+                    next_b[i * B_WIDE + j] = real(0)
+                if i * B_STEP < b_left:
+                    at = np.int32(b_at + i * B_STEP * O)
+                    if B_WIDE == 4:
+                        next_b[i * 4], next_b[i * 4 + 1], next_b[i * 4 + 2], next_b[i * 4 + 3] = load4(g, at)
+                    else:
+                        next_b[i] = load1(g, at)
+            b_at = np.int32(b_at + DEEP * O)
+            a_left, b_left = np.int32(a_left - DEEP), np.int32(b_left - DEEP)
+
+            if turn > 0:
+                from_a, from_b = (turn - 1 & 1) * A_SLAB + ty * 4, (turn - 1 & 1) * B_SLAB + tx * 4
+                add_products(sums, a_slab, from_a, b_slab, from_b)
+
+            to_a, to_b = (turn & 1) * A_SLAB, (turn & 1) * B_SLAB
+            for i in range(A_LOADS):
+                at = to_a + (a_deep + i * A_STEP) * ROWS + a_row
+                if A_WIDE == 4:
+                    store4(a_slab, at, next_a[i * 4], next_a[i * 4 + 1], next_a[i * 4 + 2], next_a[i * 4 + 3])
+                else:
+                    store1(a_slab, at, next_a[i])
+            if not B_SPARE or b_deep < DEEP:
+                for i in range(B_LOADS):
+                    at = to_b + (b_deep + i * B_STEP) * COLS + b_col
+                    if B_WIDE == 4:
+                        store4(b_slab, at, next_b[i * 4], next_b[i * 4 + 1], next_b[i * 4 + 2], next_b[i * 4 + 3])
+                    else:
+                        store1(b_slab, at, next_b[i])
+            cuda.syncthreads()
+
+        for i in range(DOWN):
+            row = first_row + ty * 4 + i // 4 * A_FAR + i % 4
+            if row < weights:
+                at = np.int64(part * weights + row) * O + group * OG
+                for j in range(0, ACROSS, 4):
+                    col = first_col + tx * 4 + j // 4 * B_FAR
+                    if OUT_WIDE == 4:
+                        if col < OG:
+                            store4(out, at + col, sums[i, j], sums[i, j + 1], sums[i, j + 2], sums[i, j + 3])
+                    else:
+                        for more in range(4):
+                            if col + more < OG:
+                                store1(out, at + col + more, sums[i, j + more])
+
+    return weight_kernel

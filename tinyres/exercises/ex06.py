@@ -1,0 +1,58 @@
+"""The squared gradient is kept if weights undo the mean *square* of the slopes that the units have.
+
+chi = s_w² E[slope²] = 1; a unit with slope 1 or a, kept with probability p and then divided by p: (1 + a²) / 2p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+CASES = [(0.0, 1.0), (0.5, 1.0), (0.0, 0.8), (1.0, 1.0), (-1.0, 1.0), (0.5, 0.5), (0.1, 0.8), (1.0, 0.25), (2.0, 0.9)]
+DEPTH = 40
+
+
+def check(answer: Callable[[float, float], float]) -> None:
+    """Hold answer(a, p) against 2 p / (1 + a²), for leaks and dropouts of many sizes."""
+    assert callable(answer), f"variance(a, p) is to be a function; what came is a {type(answer).__name__}"
+    for a, p in CASES:
+        came: Any = answer(a, p)
+        assert came is not None, "variance(a, p) returned None: does it end in a return?"
+        number = np.asarray(came, dtype=float)
+        where = f"a = {a:g}, p = {p:g}"
+        assert number.shape == (), f"{where}: one number is needed; what came has shape {number.shape}"
+        needed = 2 * p / (1 + a * a)
+        if not np.isclose(number, needed, rtol=1e-6, atol=0):
+            variance = float(number)
+            raise AssertionError(
+                f"{where}: s_w² = {variance:.4g} came, {_consequence(variance / needed)} {_hint(variance, a, p)}"
+            )
+
+
+def _consequence(chi: float) -> str:
+    if not (np.isfinite(chi) and chi > 0):
+        return "which is no variance of weights that pass a gradient on."
+    return f"with which {DEPTH} layers multiply the squared gradient by {chi**DEPTH:.2g}."
+
+
+def _hint(came: float, a: float, p: float) -> str:
+    """What the usual mistakes amount to; a = 0 and p = 1 come first, so that each is told by its own case."""
+    usual = [
+        (np.sqrt(2 * p / (1 + a * a)), "That is the standard deviation; the variance is asked for."),
+        (1.0, "Half of a ReLU's units have slope 0: the mean of the squared slopes is 1/2, not 1."),
+        ((1 + a * a) / (2 * p), "That is the mean of the squared slopes; the weights have to undo it."),
+        (2.0 * p, "The half with slope a passes a gradient on, too."),
+        (2 * p / (1 + a), "What adds up are squares: slope a contributes a²."),
+        (2 / (1 + a * a), "What dropout keeps is divided by p: a share p of the units has slope 1/p, squared 1/p²."),
+        (2 * p * p / (1 + a * a), "The slope is 1/p, squared 1/p², but only a share p of the units has it."),
+        (2 / (p * (1 + a * a)), "Dropout makes the mean of the squared slopes larger, 1/p times: the weights shrink."),
+    ]
+    for mistake, hint in usual:
+        if np.isclose(came, mistake, rtol=1e-6):
+            return hint
+    return "What is the mean of slope² over all units? s_w² times that mean is to be 1."
+
+
+__all__ = ["check"]

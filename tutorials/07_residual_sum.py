@@ -1,0 +1,199 @@
+# %% [markdown]
+# # 07 Where does the gradient go at a residual sum?
+#
+# *About 6 seconds. From before: a plain layer multiplies the squared gradient by $\chi$, and $\chi^L$ vanishes or
+# explodes (06).*
+#
+# Take the worst net of the last tutorial, twenty sigmoid layers whose first layer got $10^{-12}$ of the gradient, and
+# change one thing. Each layer *adds* its result to what it was given, where it used to replace it:
+#
+# $$ y = F(x) \qquad\longrightarrow\qquad y = x + F(x). $$
+#
+# He et al. (2015) called it a residual connection. **Guess before you run:** the layers are the same, with the same
+# hopeless $\chi = \frac1{18}$. What reaches the first one now?
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinyres as tr
+from tinyres import flow, nn
+from tinyres.flow.experiments.laws import e03_residual_gain as gain_law
+from tinyres.flow.experiments.laws import e14_path_lengths as length_law
+from tinyres.flow.theory import normalised, path_lengths
+
+WIDTH, DEPTH = 256, 20
+
+
+def net(residual):
+    """Twenty sigmoid layers, W from N(0, 1 / WIDTH); the same numbers for either net."""
+    rng = np.random.default_rng(0)
+
+    def block():
+        linear = nn.Linear(WIDTH, WIDTH, bias=False, rng=rng)
+        nn.init.normal_(linear.weight, std=WIDTH**-0.5, rng=rng)
+        layer = nn.Sequential(linear, nn.Sigmoid())
+        return nn.Residual(layer) if residual else layer
+
+    return nn.Sequential(*(block() for _ in range(DEPTH))).to("float64")
+
+
+def watched(model, samples=32):
+    """One forward and one backward pass, a random gradient of length 1 on top."""
+    rng = np.random.default_rng(1)
+    recording = flow.record(model)
+    x = tr.tensor(rng.standard_normal((samples, WIDTH)), requires_grad=True)
+    with recording:
+        y = model(x)
+        y.backward(rng.standard_normal(y.shape) / np.sqrt(y.size))
+    return recording
+
+
+plain, residual = watched(net(False)), watched(net(True))
+print(f"plain:    {plain.gradient_norms()[0]:.1e}")
+print(f"residual: {residual.gradient_norms()[0]:.2f}")
+
+# %% [markdown]
+# All of it. Why is one line of algebra. If $x$ moves, $y$ moves along two routes, and routes that meet are added (01):
+#
+# $$ g_x \;=\; \underbrace{g}_{\text{skip}} \;+\; \underbrace{F'(x)^\top g}_{\text{branch}}. $$
+#
+# At the sum the gradient is not divided. *Both* routes get all of it. The branch sends back little, or nothing, and
+# the skip sends back $g$ as it came. Here are both, as they arrive at the input of a block, a few blocks below the top.
+
+# %%
+for name in ("19", "15", "10", "5"):
+    route = residual.routes[name]
+    print(f"block {name:>2}: by the skip {route['skip']:.4f}, by the branch {route['branch']:.4f}")
+
+# %% [markdown]
+# So the gradient lives, but look who is doing the work: the skips, nearly alone. These branches hardly take part.
+# A residual connection keeps the gradient of what lies *below*. It does not mend the layer that it goes around.
+#
+# You can walk the way yourself. Below is a pass through two such blocks of four units, operation by operation: press
+# the arrow keys, or the buttons, and watch both routes leave a sum and rejoin at the input of its block. (In a script:
+# `step.save("step.html")`, and open the page.)
+
+# %%
+rng = np.random.default_rng(0)
+small = nn.Sequential(*(nn.Residual(nn.Sequential(nn.Linear(4, 4, rng=rng), nn.Sigmoid())) for _ in range(2)))
+small = small.to("float64")
+x = tr.tensor(rng.standard_normal((2, 4)), requires_grad=True)
+step = tr.trace(lambda: (small(x) ** 2).mean())
+step
+
+# %% [markdown]
+# ## A sum can explode
+#
+# Now give it good branches, ReLU layers of gain 1, which on their own would keep the gradient for ever. **Guess before
+# you run:** ten blocks $x + F(x)$, where the skip keeps the squared gradient and the branch keeps it. What do ten
+# blocks do: nothing? times 10?
+
+# %%
+BLOCKS, SEEDS = gain_law.DEPTH, 5
+cases = [(1.0, 1.0), (1.0, 0.5), (1.0, BLOCKS**-0.5), (0.0, 1.0), (0.5, 0.5)]  # skip m, branch a
+names = ["x + F(x)", "x + F(x)/2", "x + F(x)/√10", "F(x)", "x/2 + F(x)/2"]
+draws = [gain_law.Draw.of((0, seed)) for seed in range(SEEDS)]
+gains = {case: np.array([gain_law.gains(*case, draw)[1] for draw in draws]) for case in cases}  # (seeds, blocks + 1)
+figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+passed = np.arange(BLOCKS + 1)
+for k, ((m, a), name) in enumerate(zip(cases, names, strict=True)):
+    axes.semilogy(passed, (m * m + a * a) ** passed, color=f"C{k}", lw=1)
+    label = f"{name}: {m * m + a * a:.3g} a block"
+    axes.semilogy(passed, np.exp(gains[m, a].mean(axis=0)), "o", color=f"C{k}", markersize=4, label=label)
+axes.set(xlabel="blocks below the top", ylabel="squared gradient, relative to the top",
+         title="Without normalisation: lines (m² + a²)ᴸ, dots mean of five nets", ylim=(1e-4, 1e5))  # fmt: skip
+axes.legend(fontsize=8, ncols=2, loc="upper left")
+plt.show()
+print(f"ten blocks x + F(x): {np.exp(gains[1, 1].mean(axis=0)[-1]):.0f}")
+
+# %% [markdown]
+# Two vectors of length 1 at a right angle add up to a squared length of 2. The branch is random, so what it sends back
+# is at a right angle to what the skip sends, nearly; each block doubles, ten blocks give $2^{10} = 1024$. For a skip of
+# $m x$ and a branch of $a F(x)$ it is $m^2 + a^2$ a block. In numbers of practice: 54 blocks would make it $10^{16}$.
+#
+# A residual net *without normalisation does not vanish, it explodes*. The plain net of the same layers, `F(x)`, is the
+# one that stays. There are two ways out. Make branches weak, $a = 1/\sqrt L$: then $(1 + 1/L)^L < e$ at any depth. Or
+# average, $\frac12 x + \frac12 F(x)$, which looks harmless, and loses half at every block: the skips alone bring
+# $4^{-L}$. (Weak branches are what batch norm makes, in secret: 08. Averaging is what some of the relatives do: 09.)
+#
+# ## A thousand ways through ten blocks
+#
+# Multiply out three blocks, $J$ being what a branch does:
+#
+# $$ (1 + J_1)(1 + J_2)(1 + J_3) = 1 + (J_1 + J_2 + J_3) + (J_1 J_2 + J_1 J_3 + J_2 J_3) + J_1 J_2 J_3. $$
+#
+# Eight ways from the top to the bottom: at each block, round it or through it. One way takes no branch, three take one,
+# three take two, one takes all. With $L$ blocks there are $2^L$ ways, and $\binom Lk$ of them pass $k$ branches. The
+# gradient is their sum, and `flow.paths` takes it apart, exactly: it walks back once, with a polynomial in place of
+# each number, in which a branch multiplies by $z$. What stands at $z^k$ in the end came through $k$ branches.
+#
+# **Guess before you run:** in a net of 54 blocks, as in ResNet-110, most of the $2^{54}$ paths pass about 27 branches.
+# How many does the gradient pass, on average? (These blocks have batch norm in their branches.)
+
+# %%
+found, error = length_law.measure(layers=1, seed=(0, 0))
+count, share = found["count_share"], found["share"]
+print(f"paths:    mean length {count @ np.arange(55):.1f}, {count[20:].sum():.0%} of them pass 20 branches or more")
+print(f"gradient: mean length {found['mean_length']:.1f}, {share[20:].sum():.0e} of it passed 20 branches or more")
+print(f"the 55 terms add up to the gradient, but for {error:.0e}")
+
+# %%
+branch = normalised.module_gains(54)  # what the branch of block l multiplies the squared gradient by: 08 tells why
+theory = path_lengths.poisson_binomial(branch)
+bn_net = watched(length_law.net(1, np.random.default_rng(0)), samples=256)
+skip = np.array(list(bn_net.skip_share().values()))
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+k = np.arange(55)
+left.fill_between(k, count, color="0.85", label="all 2⁵⁴ paths")
+left.plot(k, theory, color="tab:blue", lw=1, label="squared gradient, theory")
+left.plot(k, share, "o", color="tab:blue", markersize=4, label="squared gradient, measured")
+left.set(xlabel="branches on the path", ylabel="share", title="Most paths are long,\nthe gradient takes short ones")
+left.legend(fontsize=8)
+right.plot(range(1, 55), 1 / (1 + np.sqrt(branch)), color="tab:green", lw=1, label="theory")
+right.plot(range(1, 55), skip, "o", color="tab:green", markersize=4, label="measured")
+right.axhline(0.5, color="0.7", linestyle="--", label="both alike")
+right.set(xlabel="block, from the input", ylabel="skip / (skip + branch)", ylim=(0.4, 1),
+          title="What the skip brings back\nto the input of its block")  # fmt: skip
+right.legend(fontsize=8, loc="lower right")
+plt.show()
+
+# %% [markdown]
+# About five, of 54. The net is deep, and its gradient is not: it comes as a sum of many short products, and of 06 we
+# know that short products are harmless. Nearly all paths, the long ones, carry nothing that one could measure. Veit et
+# al. (2016) saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in 220.
+#
+# The right figure is the same from the side of one block. At the first block both routes bring as much as the other.
+# Further up, the skip brings more and more. That is *not* the residual connection, which treats both alike; it is
+# something that batch norm does to the branches. What, is the next question.
+
+# %%
+assert plain.gradient_norms()[0] < 1e-11 < 0.5 < residual.gradient_norms()[0] < 2
+assert all(route["skip"] > 4 * route["branch"] for route in residual.routes.values())
+for m, a in cases:  # m² + a² a block, as well as five nets can tell
+    logs = gains[m, a][:, -1]
+    assert abs(logs.mean() - BLOCKS * np.log(m * m + a * a)) < 0.08 + 3 * logs.std(ddof=1) / np.sqrt(SEEDS), (m, a)
+assert np.exp(gains[1, 1].mean(axis=0)[-1]) > 500  # it explodes, where the plain net does not
+assert [len(join["routes"]) for join in step.joins] == [2, 2]  # both routes rejoin, at each of the two blocks
+assert error < 1e-12  # nothing is lost in taking the gradient apart
+assert abs(found["mean_length"] - theory @ k) < 0.1 * (theory @ k)
+assert share[20:].sum() < 1e-5 < 0.9 < count[20:].sum()
+assert np.abs(skip - 1 / (1 + np.sqrt(branch))).max() < 0.01
+
+# %% [markdown]
+# ## Your turn
+#
+# Where does the blue line of the left figure come from? Say that the branch of block $l$ multiplies the squared
+# gradient by $r_l$, that a skip keeps it, and that what different paths bring is at right angles, so that squares add.
+# Then a path carries the product of the $r_l$ of the branches on it. From the list of $r_l$, give the share of the
+# squared gradient that came through $0, 1, \dots, L$ branches. The shares sum to 1.
+#
+# ```python
+# def shares(gains):  # gains[l]: what the branch of block l multiplies the squared gradient by
+#     return ...  # len(gains) + 1 numbers
+#
+# tr.exercise("07", shares)
+# ```
+#
+# Next: why batch norm makes the branches of a deep net weak, and what becomes of a net where it cannot.

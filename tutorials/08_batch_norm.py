@@ -1,0 +1,198 @@
+# %% [markdown]
+# # 08 What is batch norm's real job?
+#
+# *About 8 seconds. From before: $\chi$ a layer (06), and $m^2 + a^2$ for a block $m x + a F(x)$ (07).*
+#
+# Batch norm takes each unit of a layer, and moves and scales its values over the batch to mean 0 and variance 1 (Ioffe
+# & Szegedy 2015):
+#
+# $$ \hat x = \frac{x - \text{mean}(x)}{\sqrt{\text{var}(x)}}. $$
+#
+# After that no signal can vanish, and none can explode: it is set to 1 again at every layer. So nobody should need to
+# worry about initialisation, or about depth. **Guess before you run:** forty plain layers, each batch norm, ReLU and a
+# He matrix. A gradient of size 1 on top. What arrives, squared: about 1? less? more?
+
+# %%
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinyres as tr
+from tinyres import data, nn
+from tinyres.flow.experiments.claims import batch_norm as claim
+from tinyres.flow.experiments.laws import e04_batch_norm as law
+from tinyres.flow.theory import normalised
+
+DEPTH, NETS = 40, 3
+kinds = {
+    "no norm, residual": lambda x, w: x + (tr.relu(x) * law.HE) @ w[0],
+    "batch norm, plain": law.plain,
+    "batch norm, residual": partial(law.residual, layers=1),
+}
+logs = {kind: [] for kind in kinds}  # ln of the squared gradient l blocks below the top, over the top's
+for seed in range(NETS):
+    rng = np.random.default_rng(seed)
+    weights = rng.standard_normal((DEPTH, 1, law.WIDTH, law.WIDTH))
+    for kind, block in kinds.items():
+        logs[kind].append(law.log_ratios(block, weights, rng, normalised.V if "plain" in kind else 1.0))
+curves = {kind: np.mean(found, axis=0) for kind, found in logs.items()}
+print(f"batch norm, plain, {DEPTH} layers: {np.exp(curves['batch norm, plain'][-1]):.1e}")
+
+# %% [markdown]
+# Millions. Forwards everything is in order, and backwards it explodes, faster than any net of 06. Batch norm does not
+# keep the gradient.
+#
+# ## 1.467
+#
+# To see why, follow one unit. It comes out of batch norm, so it is $z \sim N(0, 1)$. ReLU keeps the positive half, with
+# a mean square of $\frac12$; He's factor 2 makes it 1 again. So far, so good. But what ReLU puts out is never negative.
+# It has a *mean*, and the mean is the same for each sample of the batch. The next batch norm subtracts it. Of the 1,
+# what is left is
+#
+# $$ v = 2\left(\tfrac12 - \Big(\tfrac{1}{\sqrt{2\pi}}\Big)^2\right) = 1 - \frac1\pi = 0.68, $$
+#
+# and batch norm stretches *that* to 1. A map that stretches by $1/\sqrt v$ forwards stretches gradients by as much
+# backwards. Matrix and ReLU keep the squared gradient, batch norm multiplies it by $1/v = \pi/(\pi - 1)$:
+
+# %%
+rng = np.random.default_rng(0)
+h = tr.relu(tr.batch_norm(tr.tensor(5 + 3 * rng.standard_normal((4096, 256)))))  # whatever came in
+v = 2 * h.numpy().var(axis=0).mean()
+per_layer = np.exp(np.polyfit(np.arange(DEPTH + 1), curves["batch norm, plain"], 1)[0])
+print(f"variance that the next batch norm finds: {v:.3f} (theory {normalised.V:.3f})")
+print(f"1 / {v:.3f} = {1 / v:.3f}; measured a layer: {per_layer:.3f} (theory {normalised.plain_gain():.4f})")
+
+# %% [markdown]
+# $1.467^{40}$ is $4.5$ million. It is not a matter of initialisation. No weights help: batch norm undoes their scale.
+#
+# ## And then, a shortcut
+#
+# Now put the same layer into a branch, $x + F(x)$. In 07 this did not save anybody from exploding: a branch as strong
+# as the skip gives $2^L$. **Guess before you run:** forty such blocks, branches *with* batch norm. Between which two
+# curves of 07 will it lie, $2^{40} = 10^{12}$ and the flat one? Nearer to which?
+
+# %%
+blocks = np.arange(1, DEPTH + 1)
+theory = {
+    "no norm, residual": 2.0**blocks,
+    "batch norm, plain": normalised.plain_gain() ** blocks,
+    "batch norm, residual": normalised.residual_gains(DEPTH)[1:],
+}
+share = {norm: claim.shares(np.random.default_rng(0), norm=norm) for norm in (False, True)}
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.1), layout="constrained")
+for kind, colour in zip(kinds, ("tab:red", "tab:orange", "tab:blue"), strict=True):
+    left.loglog(blocks, theory[kind], color=colour, lw=1)
+    left.loglog(blocks, np.exp(curves[kind][1:]), "o", color=colour, markersize=4, label=kind)
+left.set(xlabel="blocks, L", ylabel="squared gradient, input over top", ylim=(0.7, 1e13),
+         title="Straight is a power of L,\nbent upwards an exponential")  # fmt: skip
+left.legend(fontsize=8, loc="upper left")
+right.loglog(blocks, 1 / blocks, color="tab:blue", lw=1)
+right.loglog(blocks, share[True], "o", color="tab:blue", markersize=4, label="batch norm: 1/l")
+right.loglog(blocks, np.ones(DEPTH), color="tab:red", lw=1)
+right.loglog(blocks, share[False], "o", color="tab:red", markersize=4, label="no norm: 1")
+right.set(xlabel="block l, from the input", ylabel="squared branch over squared skip",
+          title="How strong the branch is\nbeside its skip")  # fmt: skip
+right.legend(fontsize=8, loc="lower left")
+plt.show()
+print(f"batch norm, residual, {DEPTH} blocks: {np.exp(curves['batch norm, residual'][-1]):.0f}")
+
+# %% [markdown]
+# About a hundred, where the other two have millions and a trillion. And it lies straight: a *power* of the depth,
+# $L^{1.47}$, no exponential. Two things that each explode tame one another. How?
+#
+# Look at the right figure. Nobody resets the skip. Each block adds its $v$ to it, so that the sum that comes to block
+# $l$ has variance $1 + (l-1)\,v$: it grows, slowly, by adding. The branch begins with batch norm, which divides by just
+# that. So what it puts out always has the same size, beside a sum that gets larger and larger: a share of $1/l$.
+# Backwards, the same division: the branch multiplies the squared gradient by
+#
+# $$ r_l = \frac{1}{1 + (l-1)\,v}, \qquad\text{a block by}\quad 1 + r_l, \qquad\text{all of them by}\quad
+# \prod_{l=1}^{L} (1 + r_l) \approx (L v)^{1/v}. $$
+#
+# That is the $a^2 = 1/L$ of 07, made in secret: in deep blocks the branch is a small correction, the block is nearly
+# the identity, paths are short. De & Smith (2020) call it *the* reason why batch norm and residual nets go together.
+#
+# ## Does it decide who trains?
+#
+# If so, then one should be able to leave batch norm out, *write* the small number before the branch, and still train.
+# Four nets of 32 blocks on digits, the same learning rate, 80 steps. **Guess:** which of the four learn?
+
+# %%
+LAYERS, RATE, STEPS, SEEDS = 32, 0.03, 80, 2
+train = data.digits(seed=0).train
+
+
+def net(kind, rng):
+    """32 blocks of ReLU and a matrix on 64 pixels: with or without batch norm, shortcuts, and a number 1 / sqrt(32)."""
+    model = claim.net(LAYERS, rng, norm="batch norm" in kind)
+    inner = [module for module in model if isinstance(module, nn.Residual)]
+    if "1/√L" in kind:
+        for block in inner:
+            block.branch.append(nn.Scale(LAYERS**-0.5))
+    if "plain" in kind:
+        return nn.Sequential(*(module.branch if module in inner else module for module in model))
+    return model
+
+
+trained = {}
+for kind in ("batch norm, plain", "no norm, residual", "batch norm, residual", "no norm, residual, 1/√L"):
+    for seed in range(SEEDS):
+        with np.errstate(all="ignore"):  # what explodes shows in the loss
+            rng = np.random.default_rng(seed)
+            trained.setdefault(kind, []).append(claim.losses(net(kind, rng), train, RATE, STEPS, rng))
+
+# %% tags=["hide-input"]
+final = {kind: np.mean([np.mean(run[-10:]) if len(run) == STEPS else np.inf for run in runs])
+         for kind, runs in trained.items()}  # fmt: skip
+colours = ("tab:orange", "tab:red", "tab:blue", "tab:green")
+figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+for (kind, runs), colour in zip(trained.items(), colours, strict=True):
+    for i, run in enumerate(runs):
+        label = f"{kind}: {final[kind]:.2f}" if np.isfinite(final[kind]) else f"{kind}: explodes at once"
+        marker = "-" if len(run) == STEPS else "X"
+        axes.semilogy(run, marker, color=colour, lw=1.3, label=None if i else label)
+axes.axhline(np.log(10), color="0.6", linestyle="--")
+axes.text(STEPS - 1, np.log(10) * 1.1, "guessing", color="0.4", ha="right")
+axes.set(xlabel="step", ylabel="training loss", ylim=(0.03, 1e5), title="Digits, 32 blocks: two nets of each kind")
+axes.legend(fontsize=8, loc="upper right")
+plt.show()
+
+# %% [markdown]
+# Batch norm without the shortcut hardly gets off the ground. The shortcut without batch norm starts at a loss of
+# thousands, and blows up in the first step. Together they train. And the shortcut with a small number, without any
+# norm, trains as well. So it is the *smallness of the branch* that carries depth; batch norm is one way to have it.
+#
+# That is not all it does. It lets one take larger learning rates, its noise regularises a little (`tinyres flow
+# claim-batch-norm` measures both), and it forgives weights of the wrong size. But the story that it is in the block
+# "against overfitting", or to keep each layer's input in shape, leaves out what happens in the second figure.
+
+# %%
+last = np.array(logs["batch norm, residual"])[:, -1]
+error = last.std(ddof=1) / np.sqrt(NETS)
+assert abs(last.mean() - np.log(theory["batch norm, residual"][-1])) < max(0.1, 3 * error)  # 10 % of the gradient
+assert abs(per_layer - normalised.plain_gain()) < 0.03 * normalised.plain_gain()
+assert abs(v - normalised.V) < 0.01
+assert curves["batch norm, residual"][-1] < np.log(200) < np.log(1e6) < curves["batch norm, plain"][-1]
+assert abs((share[True] * blocks).mean() - 1) < 0.1
+assert abs(share[False].mean() - 1) < 0.1
+assert max(final["batch norm, residual"], final["no norm, residual, 1/√L"]) < np.log(10) / 4
+assert final["batch norm, plain"] > np.log(10) / 2
+assert final["no norm, residual"] == np.inf
+
+# %% [markdown]
+# ## Your turn
+#
+# Batch norm's gradient is the one that is most often written wrong, because the batch's mean and variance move, too,
+# when an element moves. Write it, for one unit per column: `x` and `g` have shape `(N, C)`, `g` is what arrives at
+# $\hat x = (x - \text{mean})/\sqrt{\text{var} + \varepsilon}$, with the mean and the variance of the batch (divided by
+# $N$).
+#
+# ```python
+# def batch_norm_backward(x, g, eps):
+#     return ...  # (N, C)
+#
+# tr.exercise("08", batch_norm_backward)
+# ```
+#
+# Next: the relatives of the residual net, and what each of them puts in the place of $m^2 + a^2$.

@@ -1,0 +1,204 @@
+# %% [markdown]
+# # 09 What do the relatives of the residual net do with the gradient?
+#
+# *About 8 seconds. From before: a skip of $m$ and a branch of $a$ multiply the squared gradient by $m^2 + a^2$ (07).*
+#
+# Residual nets have a family. All of them lay a way around the layer. They differ in what they do where the ways meet:
+#
+# | net | block | skip $m$ | branch $a$ |
+# |---|---|---|---|
+# | ResNet | $x + F(x)$ | $1$ | $1$ |
+# | Highway | $(1 - T)\,x + T\,F(x)$ | $1 - T$ | $T$ |
+# | squeeze-and-excitation | $x + s\,F(x)$ | $1$ | $s$ |
+# | DenseNet | $[x,\, F(x)]$, side by side | - | - |
+#
+# $T$ and $s$ are *gates*: numbers between 0 and 1, a sigmoid's, that the net learns and that depend on the input. We
+# know how to read such a table by now. Let us see how far $m^2 + a^2$ carries us.
+#
+# ## Highway: a gate that decides
+#
+# At each unit the gate decides: take the old value, or the new, or mix (Srivastava et al. 2015). It looks like the
+# fairest of all designs; the two shares sum to 1. **Guess before you run:** the gates start half open, $T = \frac12$,
+# and the branch has gain 1. What is left of a gradient of length 1 after 50 layers? And if the gates start nearly
+# closed, $T = \sigma(-4) = 0.02$?
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinyres as tr
+from tinyres import data, flow, models, nn
+from tinyres.flow.experiments.claims import batch_norm as claim
+from tinyres.flow.experiments.laws import e06_densenet as dense_law
+from tinyres.flow.experiments.laws import e11_gates as gate_law
+from tinyres.flow.theory import gates
+
+LAYERS, NETS, BIASES = gate_law.DEPTH, 8, (0.0, -1.0, -2.0, -4.0)
+no_weights = np.zeros((gate_law.WIDTH, gate_law.WIDTH))  # so that T is the sigmoid of the bias alone
+
+
+def through_highway(bias, seed):
+    """|g_l|² / |g_top|², l = 0, 1, ... 50 layers below the top, mean over the samples."""
+    rng = np.random.default_rng(seed)
+    states = [tr.tensor(rng.standard_normal((gate_law.BATCH, gate_law.WIDTH)), requires_grad=True)]
+    for w1, w2 in gate_law.branches(rng, LAYERS):
+        states.append(gate_law.highway(states[-1], w1, w2, no_weights, bias))
+    return gate_law.backward(states, rng).mean(axis=1)
+
+
+length = {bias: np.mean([through_highway(bias, seed) for seed in range(NETS)], axis=0) ** 0.5 for bias in BIASES}
+for bias in (0.0, -4.0):
+    print(f"bias {bias:2g}, T = {gates.sigmoid(bias):.3f}: {length[bias][-1]:.1e} is left after {LAYERS} layers")
+
+# %% [markdown]
+# A few $10^{-8}$. Half and half is the *worst* there is. The skip brings $\frac12 g$, the branch brings something
+# random of length $\frac12 |g|$, at a right angle. Squares add: $\frac14 + \frac14 = \frac12$ a layer. Averaging two
+# independent things makes them smaller; that is what averages are for.
+#
+# In general a layer multiplies by $(1 - T)^2 + T^2$. It is 1 at either end, and less than 1 between. The mend is one
+# number: begin with a negative bias, so that the gates begin closed and the layer begins as (nearly) the identity. The
+# gate learns to open where that pays. Does so small a thing decide whether a net trains? Four Highway nets of 30 layers
+# on digits, from the same weights, with the same learning rate.
+
+# %%
+STEPS, RATE, TRAINED_LAYERS = 150, 0.05, 30
+train = data.digits(seed=0).train
+runs = {}
+for bias in BIASES:
+    model = models.highway_mlp(TRAINED_LAYERS, 32, in_channels=1, gate_bias=bias, rng=0)
+    runs[bias] = claim.losses(model, train, RATE, STEPS, np.random.default_rng(0))
+final = {bias: np.mean(losses[-10:]) for bias, losses in runs.items()}
+
+# %% tags=["hide-input"]
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+below = np.arange(LAYERS + 1)
+for k, bias in enumerate(BIASES):
+    left.semilogy(below, gates.highway_gain(bias) ** (below / 2), color=f"C{k}", lw=1)
+    label = f"bias {bias:g}: T = {gates.sigmoid(bias):.2f}"
+    left.semilogy(below[::5], length[bias][::5], "o", color=f"C{k}", markersize=4, label=label)
+    right.plot(runs[bias], color=f"C{k}", lw=1.3, label=f"bias {bias:g}: {final[bias]:.2f}")
+left.set(xlabel="Highway layers below the top", ylabel="length of the gradient", ylim=(1e-9, 3),
+         title="At the start: dots measured,\nlines ((1 − T)² + T²) to the layers / 2")  # fmt: skip
+left.legend(fontsize=8)
+right.axhline(np.log(10), color="0.6", linestyle="--")
+right.set(xlabel="step", ylabel="training loss", ylim=(0, 2.7), title=f"Digits, {TRAINED_LAYERS} layers:\nfour biases")
+right.legend(fontsize=8, loc="lower left")
+plt.show()
+
+# %% [markdown]
+# It does decide. One bias, the same for all units, between a net that guesses for ever and one that learns.
+#
+# You may know this from elsewhere. The forget gate of an LSTM carries its cell from step to step as $T$ carries $x$
+# here, and the folklore "start the forget bias at 1 or 2" is the same arithmetic, over time in place of depth.
+#
+# ## The third route
+#
+# A gate depends on $x$ as well. So there is a third way back: through the branch, past both, *and through the gate*,
+#
+# $$ g_x = \underbrace{(1 - T)\, g}_{\text{skip}} + \underbrace{F'(x)^\top (T\, g)}_{\text{branch}} +
+# \underbrace{T'(x)^\top \big((F(x) - x)\, g\big)}_{\text{gate}}. $$
+#
+# **Guess:** how large is the third beside the others? `flow.record` keeps the three apart.
+
+# %%
+model = models.highway_mlp(12, 64, in_channels=1, gate_bias=-2.0, rng=0)
+recording = flow.record(model)
+with recording:
+    nn.CrossEntropyLoss()(model(tr.tensor(train.inputs[:64])), tr.tensor(train.targets[:64])).backward()
+route = recording.routes["blocks.5"]
+whole = sum(route.values())
+print("block 5:", ", ".join(f"{name} {size / whole:.0%}" for name, size in route.items()))
+
+# %% [markdown]
+# Small, as long as the gate is nearly closed: there a sigmoid is flat. It is how the gate itself learns, and it does no
+# harm to what passes by.
+#
+# ## Squeeze-and-excitation: a gate on the branch only
+#
+# SE blocks (Hu et al. 2018) gate each *channel* of the branch, $x + s\,F(x)$, and leave the skip alone. With nothing
+# learned yet, $s = \frac12$. So $m^2 + a^2$ says $1 + \frac14$ a block, where the ungated net has $1 + 1$. What if one
+# put the same gates into a plain net, $s\,F(x)$? Then it is $\frac14$, and ten blocks leave a millionth. A gate belongs
+# where closing it cannot cut the wire.
+
+
+# %%
+def through_excitation(skip, seed):
+    """The squared gradient after ten blocks skip x + s F(x), over the top's."""
+    rng = np.random.default_rng(seed)
+    squeeze = rng.standard_normal((gate_law.WIDTH, gate_law.WIDTH // 4)) * np.sqrt(2 / gate_law.WIDTH)
+    excite = np.zeros((gate_law.WIDTH // 4, gate_law.WIDTH))  # nothing learned yet: s = 1/2
+    x = rng.standard_normal((gate_law.BATCH, gate_law.POSITIONS, gate_law.WIDTH))
+    states = [tr.tensor(x, requires_grad=True)]
+    for w1, w2 in gate_law.branches(rng, gate_law.BLOCKS):
+        states.append(gate_law.excited(states[-1], w1, w2, squeeze, excite, 1.0, skip))
+    return gate_law.backward(states, rng)[-1].mean()
+
+
+excited = {skip: np.mean([through_excitation(skip, seed) for seed in range(12)]) for skip in (1.0, 0.0)}
+for skip, words in ((1.0, "x + s F(x)"), (0.0, "s F(x)")):
+    predicted = gates.excitation_gain(1.0, skip) ** gate_law.BLOCKS
+    print(f"ten blocks {words:11} {excited[skip]:.2e}, predicted {predicted:.2e}")
+
+# %% [markdown]
+# ## DenseNet: nothing is added at all
+#
+# A dense layer makes $k$ new features and puts them *beside* all that were there, which are kept as they are (Huang et
+# al. 2017). It is often said that a layer reads "the sum of all earlier layers". **Guess before you run:** twenty
+# layers, 32 features at first, 12 new ones each. How much does the gradient of one input feature grow? And if layers
+# were really *summed*?
+
+# %%
+ratios = {way: np.concatenate([dense_law.ratios(step, np.random.default_rng(k)) for k in range(5)])
+          for way, (step, _) in dense_law.WAYS.items()}  # fmt: skip
+figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+passed = np.arange(dense_law.DEPTH + 1)
+labels = {"concatenated": "side by side: (32 + 12 L) / 32", "summed": "summed: 2ᴸ"}
+for (way, (_, theory)), colour in zip(dense_law.WAYS.items(), ("tab:blue", "tab:red"), strict=True):
+    axes.semilogy(passed, theory, color=colour, lw=1)
+    axes.semilogy(passed, ratios[way].mean(axis=0), "o", color=colour, markersize=4, label=labels[way])
+axes.set(xlabel="dense layers, L", ylabel="squared gradient of a feature, input over top",
+         xticks=passed[::5], title="Side by side grows like the depth, summed explodes: mean of 500 nets")  # fmt: skip
+axes.legend()
+plt.show()
+print({way: f"{ratio[:, -1].mean():.3g}" for way, ratio in ratios.items()})
+
+# %% [markdown]
+# $8.5$ against a million. Count features. A He layer that reads $m$ features takes the squared gradient of its $k$ new
+# ones back and keeps it, *spread over all $m$*: each gets $k/m$ of what a feature has. So a layer multiplies by
+# $1 + k/m$, and $m$ grows by $k$ each time: $\frac{44}{32} \cdot \frac{56}{44} \cdots \frac{272}{260}$, in which
+# nearly everything cancels. A *power* of the depth again, as with batch norm in 08, and for the same reason: each
+# further layer changes a smaller share of what is there.
+#
+# So this is the family likeness. A block that is half new and half old doubles or halves the gradient, and forty of
+# them ruin it. All the members that go deep, in their own ways, begin as a *small change* to the identity: batch norm's
+# $1/l$, SkipInit's $0$, Highway's closed gates, DenseNet's $k/m$.
+
+# %%
+for bias in BIASES:  # a few per cent, where the square runs over many decades
+    assert abs(length[bias][-1] ** (2 / LAYERS) / gates.highway_gain(bias) - 1) < 0.03, bias
+assert length[0.0][-1] < 1e-7 < 0.3 < length[-4.0][-1]
+assert final[-4.0] < 0.5 < 2.2 < final[0.0]
+assert route["gate"] < route["branch"] < route["skip"]
+for skip, gain in excited.items():
+    assert abs(gain ** (1 / gate_law.BLOCKS) / gates.excitation_gain(1.0, skip) - 1) < 0.05, skip
+side_by_side = ratios["concatenated"][:, -1]
+error = side_by_side.std(ddof=1) / np.sqrt(len(side_by_side))
+assert abs(side_by_side.mean() - 8.5) < max(0.05 * 8.5, 3 * error)
+assert ratios["summed"][:, -1].mean() > 1e5
+
+# %% [markdown]
+# ## Your turn
+#
+# You build a Highway net of so many layers, and want a given share of the gradient's *length* (not its square) to reach
+# the bottom at the start: `bias(50, 0.4)` should be about $-4$, as in the figure. All gates start at
+# $T = \sigma(\text{bias})$, branches have gain 1. Of the two biases that do it, give the one whose gates are nearly
+# closed.
+#
+# ```python
+# def bias(layers, kept):
+#     return ...
+#
+# tr.exercise("09", bias)
+# ```
+#
+# Next: all of this was about the gradient's *size*. Is that enough?
