@@ -28,8 +28,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "Observer", "Tensor", "backward", "checkpoint", "detect_anomaly",
     "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "is_recording",
-    "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save", "set_num_threads", "steps", "tensor", "trace",
-    "vjp", "walk",
+    "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save", "set_num_threads", "steps", "tensor",
+    "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
 

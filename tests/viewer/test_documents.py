@@ -188,6 +188,45 @@ def test_a_recorded_training(tmp_path):
     assert "tinyres-data" in (tmp_path / "run.html").read_text()
 
 
+def test_a_training_that_fails_shows_how():
+    watched = nn.Sequential(nn.Linear(3, 1, rng=0))
+    recording = flow.record(watched)
+    for scale in (1.0, 0.0, np.nan, np.inf):
+        with recording, np.errstate(all="ignore"):
+            (watched(tr.tensor(np.ones((1, 3), "f4"))) * np.float32(scale)).sum().backward()
+    with recording, tr.no_grad():
+        watched(tr.tensor(np.ones((1, 3), "f4")))
+    (lane,) = checked(document(None, described(recording, [1.0, 0.5, np.nan, np.inf, 2.0])))["run"]["lanes"]
+    assert lane["log10"] == [[0.0, None, "NaN", "Infinity", None]]
+    assert lane["loss"] == [1.0, 0.5, "NaN", "Infinity", 2.0]
+
+
+def test_losses_of_a_training():
+    model = nn.Sequential(nn.Linear(3, 1, rng=0))
+    recording = flow.record(model, every=2)
+    for _ in range(5):
+        with recording:
+            model(tr.tensor(np.ones((1, 3), "f4"))).sum().backward()
+    loss = lambda given, recorded=recording: [lane["loss"] for lane in described(recorded, given)["lanes"]]
+    assert loss(None) == [None]
+    assert loss([5, 4, 3, 2, 1]) == [[5.0, 3.0, 1.0]], "of every step: those of the recorded ones"
+    assert loss(tr.tensor(value) for value in (5.0, 3.0, 1.0)) == [[5.0, 3.0, 1.0]]
+    players = {"D": recording, "G": recording}
+    assert loss({"G": [1, 2, 3]}, players) == [None, [1.0, 2.0, 3.0]]
+    with pytest.raises(
+        ValueError, match="save: 4 losses, but 3 recorded steps, the last of them step 4; give the loss of"
+    ):
+        loss([1, 2, 3, 4])
+    with pytest.raises(ValueError, match="a list for one recording, and for several a dict of lists by their names"):
+        loss([1, 2, 3], players)
+    with pytest.raises(ValueError, match="a list for one recording"):
+        loss({"": [1, 2, 3]})
+    with pytest.raises(ValueError, match="losses of 'd', but recordings of 'D', 'G'"):
+        loss({"d": [1, 2, 3]}, players)
+    with pytest.raises(ValueError, match="there is no recording"):
+        described({})
+
+
 def test_only_recordings_are_saved(tmp_path):
     with pytest.raises(TypeError, match=r"save: D: needs a flow\.record\(model\) or its history\(\), got int"):
         viewer.save({"D": 3}, tmp_path / "run.html")

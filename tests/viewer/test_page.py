@@ -8,7 +8,7 @@ import pytest
 
 import tinyres as tr
 from tests.viewer import cases
-from tinyres import nn, viewer
+from tinyres import models, nn, viewer
 from tinyres.viewer.page import TEMPLATE
 
 pytestmark = pytest.mark.browser
@@ -77,7 +77,7 @@ def test_two_players_have_a_lane_each(visit):
         for player in (D, G):
             player.zero_grad()
         loss().backward()
-        page.page.get_by_role("group", name="Lane").get_by_role("button", name=name).click()
+        page.page.get_by_role("group", name="Loss").get_by_role("button", name=name).click()
         assert page.text(".tag") == "seed"
         end = max(i for i, event in enumerate(trace.events) if event[0] != "f" and event[1] == lane)
         page.go(end)
@@ -157,6 +157,31 @@ def test_where_the_routes_rejoin(visit):
     assert page.page.locator(".edge.skip").count() >= 1
     dashes = "kind => getComputedStyle(document.querySelector(`.edge.${kind}`)).strokeDasharray"
     assert len({page.js(dashes, kind) for kind in ("skip", "branch")} | {"none"}) == 3, "told apart without colour"
+
+
+def test_a_frame_says_which_block_it_is(visit):
+    """Where no frame fits round a block, that of its body has the whole name."""
+    model = models.resnet(8, width=4, in_channels=1, rng=0)
+    x = cases.tensor(2, 1, 8, 8).astype("float32")
+    page = visit(viewer.trace(lambda: (model(x) ** 2).sum()))
+    labels = page.page.locator(".frame-label").evaluate_all("labels => labels.map(l => l.firstChild.textContent)")
+    paths = page.page.locator(".frame-label title").evaluate_all("titles => titles.map(t => t.textContent)")
+    assert "− blocks.0.body.branch.0" in labels
+    assert len(set(paths)) == len(paths) > 3
+    drawn = {path.removeprefix("Close ") for path in paths}
+    for label, path in zip(labels, paths, strict=True):
+        around = path.removeprefix("Close ").removesuffix(label.removeprefix("− "))
+        assert around == "" or around.removesuffix(".") in drawn
+
+
+def test_routes_that_bring_nothing_have_no_shares(visit):
+    block = nn.Residual(nn.Linear(2, 2, rng=0)).to("float64")
+    x = cases.tensor(3, 2, requires_grad=True)
+    trace = viewer.trace(lambda: (block(x) * 0.0).sum())
+    page = visit(trace)
+    page.go(max(route["event"] for route in trace.joins[0]["routes"]))
+    assert "skip ‖0‖" in page.text(".rejoin")
+    assert "%" not in page.text(".rejoin")
 
 
 def test_the_keyboard_alone_goes_everywhere(visit):
@@ -273,6 +298,51 @@ def test_what_is_not_finite_says_so(visit):
     assert any(word.endswith("not finite") for word in words)
 
 
+def test_a_contribution_that_is_summed_says_so(visit):
+    a, b = tr.tensor(np.ones((3, 2)), requires_grad=True), tr.tensor(np.ones(2), requires_grad=True)
+    trace = viewer.trace(lambda: (a + b).sum())
+    page = visit(trace)
+    told = {}
+    for step, event in enumerate(trace.events):
+        if event[0] == "r":
+            page.go(step)
+            told[trace.ops[event[2]].kind, event[3]] = "summed over the axes" in page.text(".derivation")
+    assert told == {("sum", 0): False, ("add", 0): False, ("add", 1): True}
+
+
+def test_what_the_tape_did_not_keep_is_explained(visit):
+    x = cases.tensor(3, requires_grad=True)
+    page = visit(viewer.trace(((x + 1.0) * 2.0).sum()))
+    assert "Trace a function" in page.text("[aria-label=Value]")
+    page = visit(viewer.trace(lambda: ((x + 1.0) * 2.0).sum()))
+    assert "Trace a function" not in page.text("[aria-label=Value]")
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (800, 600)])
+def test_numbers_stay_in_their_cells(visit, size):
+    x = tr.tensor(np.array([[-0.00926, -0.0004372, 12345.6], [-1.5e-20, -0.01234, -98765.4]]), requires_grad=True)
+    page = visit(viewer.trace(lambda: (x * 1.0).sum()), size=size)
+    out = page.js(
+        "[...document.querySelectorAll('.cell')].filter(c => c.querySelector('text').getBoundingClientRect().width"
+        " > c.querySelector('rect').getBoundingClientRect().width).map(c => c.textContent)"
+    )
+    assert out == []
+    assert page.page.locator(".cell text").count() >= 12
+
+
+def test_a_pane_that_changes_its_size_keeps_the_event_in_view(visit):
+    trace = viewer.trace(cases.residual()[0])
+    page = visit(trace)
+    page.go(next(i for i, event in enumerate(trace.events) if event[0] == "s"))  # at the bottom
+    for size in ((1280, 420), (700, 900), (1280, 800)):
+        page.page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.until(
+            "(() => { const [n, p] = ['.node.current', '.graph-pane .scroll'].map(s => document.querySelector(s)"
+            ".getBoundingClientRect()); return n.top >= p.top && n.bottom <= p.bottom && n.left >= p.left"
+            " && n.right <= p.right })()"
+        )
+
+
 def test_an_empty_array_is_no_error(visit):
     page = visit(viewer.trace(cases.empty()[0]))
     page.press("End", "Home")
@@ -286,7 +356,7 @@ RUN = {
             "layers": [f"blocks.{i}" for i in range(5)],
             "steps": [0, 10, 20, 30],
             "log10": [[-i - scale, -i - 0.5, "NaN", None] for i in range(5)],
-            "skip_share": None,
+            "skip_share": [[0.75 if i == 1 else None] * 4 for i in range(5)],
             "loss": [2.0, 1.5, 1.0, 0.5],
         }
         for name, scale in (("D", 0.1), ("G", 0.3))
@@ -312,6 +382,7 @@ def test_a_training_has_a_heat_map(visit, tmp_path):
     page.press("Home")
     assert "Step 0" in page.text(".scrub")
     assert page.page.locator(".column .value").all_inner_texts()[:2] == ["−0.1", "−1.1"]
+    assert page.page.locator(".lane").first.locator(".share").all_inner_texts() == ["", "skip 75 %", "", "", ""]
     page.press("ArrowRight")
     assert slider.get_attribute("aria-valuetext") == "step 10"
     assert "loss 1.5" in page.text(".lane >> nth=0")

@@ -3,18 +3,39 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import tinyres as tr
 from tinyres import viewer
 from tinyres.autograd.primitive import PRIMITIVES
-from tinyres.viewer.rules import rule_text
+from tinyres.viewer.rules import broadcasting, rule_text
 
 
 def test_rules_are_told_as_they_stand_in_the_source():
     assert rule_text("tanh") == {"forward": "namespace(x).tanh(x)", "args": {"x": "g * (1 - y * y)"}}
+    assert rule_text("relu").get("broadcasts") is None
     assert rule_text("matmul")["args"] == {"x": "matmul_(g, _t(w))", "w": "matmul_(_t(x), g)"}
     assert rule_text("mul")["args"] == {"a": "g * b", "b": "g * a"}
+    assert rule_text("mul")["broadcasts"] is True
     assert rule_text("leaf") == {}
+
+
+def test_a_rule_says_where_its_contribution_is_summed():
+    a, b, w = (np.ones(shape) for shape in ((4, 3), (3,), (3, 2)))
+    a, b, w = (tr.tensor(values, requires_grad=True) for values in (a, b, w))
+    trace = viewer.trace(lambda: tr.relu((a + b) @ w).sum())
+    told = {}
+    for event in trace.events:
+        if event[0] == "r":
+            consumer, arg, producer = (trace.ops[event[2]], event[3], trace.ops[event[4]])
+            told[consumer.kind, arg] = bool(broadcasting(consumer, arg, producer.shape))
+    assert {edge for edge, summed in told.items() if summed} == {("add", 1)}
+    batch = tr.tensor(np.ones((5, 4, 3)))
+    trace = viewer.trace(lambda: (batch @ w).sum())
+    product = next(op for op in trace.ops if op.kind == "matmul")
+    assert broadcasting(product, 1, (3, 2)).startswith(", summed")
+    assert broadcasting(product, 0, (5, 4, 3)) == ""
 
 
 @pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if p.differentiable])

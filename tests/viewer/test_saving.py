@@ -1,16 +1,20 @@
 """Files and notebooks."""
 
+import functools
 import json
 import re
 from html import unescape
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.viewer import cases
 from tinyres import viewer
 from tinyres.viewer import page, picture
 
+SVG = "{http://www.w3.org/2000/svg}"
 TEMPLATE = "<title><!--tinyres-title--></title><body><!--tinyres-data--></body>"
 
 
@@ -65,14 +69,45 @@ def test_a_notebook_shows_the_page_in_a_closed_frame(trace):
     assert html.index("<img") < html.index("<iframe")
 
 
-def test_the_still_picture_tells_norms(trace):
-    from xml.etree import ElementTree
+def texts(svg):
+    root = ElementTree.fromstring(svg)
+    return [element.text for element in root.iter(f"{SVG}text")]
 
-    root = ElementTree.fromstring(picture.draw(trace))
-    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts[1:] == ["mul #1", f"{np.log10(np.sqrt(3)):.2f}"]
-    many = {f"<b>layer & {i}": float(-i) for i in range(100)} | {"none": None}
-    root = ElementTree.fromstring(picture.bars(many))
-    labels = [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")][1::2]
+
+def test_the_still_picture_of_a_small_pass_is_a_drawing(trace):
+    assert texts(picture.draw(trace))[1:] == ["sum #2", "1", "mul #1", f"{np.sqrt(3):.4g}", "x", f"{np.sqrt(20):.4g}"]
+    loss, _ = cases.residual()
+    traced = viewer.trace(loss)
+    root = ElementTree.fromstring(picture.draw(traced))
+    lines = [line.get("stroke-dasharray") for line in root.iter(f"{SVG}polyline")]
+    assert len(lines) == sum(event[0] == "r" for event in traced.events)
+    assert (lines.count("7 4"), lines.count("2 3")) == (2, 2), "two skips, two branches"
+    boxes = [
+        [float(box.get(k)) for k in ("x", "y", "width", "height")] for box in root.iter(f"{SVG}rect") if box.get("x")
+    ]
+    width, height = float(root.get("width")), float(root.get("height"))
+    for i, (x, y, w, h) in enumerate(boxes):
+        assert 0 <= x <= x + w <= width
+        assert 0 <= y <= y + h <= height
+        assert all(abs(x - other[0]) >= w or abs(y - other[1]) >= h for other in boxes[:i]), "one over another"
+
+
+def test_the_still_picture_of_a_larger_pass_is_bars():
+    w = tr.tensor(np.ones(3), requires_grad=True)
+    chain = lambda n: viewer.trace(lambda: functools.reduce(lambda h, _: h * 0.1, range(n), w).sum())
+    assert len(texts(picture.draw(chain(28)))) == 1 + 2 * 30
+    told = texts(picture.draw(chain(29)))
+    assert told[0] == "log10 of the norm of the gradient"
+    assert told[1].startswith("mul #")
+    assert told[2] == f"{np.log10(np.sqrt(3)) - 28:.2f}"
+    many = {f"<b>layer & {i}": float(-i) for i in range(100)} | {"none": -np.inf}
+    labels = texts(picture.bars(many))[1::2]
     assert len(labels) == 40
     assert (labels[0], labels[-1]) == ("<b>layer & 0", "none")
+    assert texts(picture.bars({"a": np.nan, "b": np.inf, "c": -np.inf}))[2::2] == ["nan", "inf", "none"]
+
+
+def test_a_title_that_is_no_text_leaves_no_empty_file(trace, tmp_path):
+    target = tmp_path / "step.html"
+    trace.save(target, title="of \udcff.py")  # a file name that is not UTF-8
+    assert "<title>of ?.py</title>" in target.read_text()

@@ -51,6 +51,16 @@ def file(tmp_path):
     return path
 
 
+@pytest.mark.parametrize(
+    ("loss", "hinted"), [("loss = (x * 2.0 + 1.0).sum()", True), ("def loss(): return (x * 2.0).sum()", False)]
+)
+def test_a_finished_graph_is_told_to_have_values_missing(tmp_path, capsys, loss, hinted):
+    (tmp_path / "m.py").write_text(f"import tinyres as tr\nx = tr.tensor([1.0, 2.0], requires_grad=True)\n{loss}\n")
+    assert run(tmp_path / "m.py") == 0
+    told = capsys.readouterr().out
+    assert ("not kept" in told) == ("make the loss a function" in told) == hinted
+
+
 def test_without_a_terminal_every_event_is_a_line(file, capsys):
     assert run(file) == 0
     lines = capsys.readouterr().out.splitlines()

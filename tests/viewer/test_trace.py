@@ -82,6 +82,26 @@ def test_modules_name_paths_and_parameters():
     assert roles == {None, "branch", "skip"}
 
 
+def test_what_a_module_holds_has_its_name_where_it_requires_no_gradient():
+    """As D's weights while G learns."""
+    D, G = nn.Linear(2, 1, rng=0), nn.Linear(3, 2, rng=1)
+    D.requires_grad_(False)
+    z = cases.tensor(2, 3).astype("float32")
+    trace = viewer.trace(lambda: D(G(z)).sum())
+    constants = {op.name: op for op in trace.ops if op.kind == "constant"}
+    assert {"D.weightᵀ", "D.bias", "z"} <= set(constants)
+    np.testing.assert_array_equal(value(trace, constants["D.weightᵀ"]), D.weight.numpy().T)
+    assert constants["D.bias"].path == "D"
+    assert {op.name for op in trace.ops if op.kind == "leaf"} == {"G.weight", "G.bias"}
+
+
+def test_the_geometry_of_a_convolution_is_told_whole():
+    x, w = cases.tensor(1, 4, 5, 5), cases.tensor(2, 2, 3, 3, seed=1, requires_grad=True)
+    trace = viewer.trace(lambda: tr.conv2d(x, w, stride=2, padding=(1, 0), groups=2).sum())
+    convolution = next(op for op in trace.ops if op.kind == "conv2d")
+    assert convolution.static == {"stride": "(2, 2)", "padding": "(1, 0)", "dilation": "(1, 1)", "groups": "2"}
+
+
 def test_a_method_and_a_finished_graph_find_names_in_the_callers_variables():
     model = nn.Linear(2, 1, rng=0)
     own = tr.tensor(np.ones((1, 2), "f4"), requires_grad=True)
@@ -204,10 +224,24 @@ def test_what_cannot_be_traced_is_told_in_a_sentence():
         viewer.trace(D=lambda: 1.0)
     with pytest.raises(ValueError, match="requires no gradient, so there is no backward pass to show"):
         viewer.trace(lambda: x.detach().sum())
+    with tr.no_grad(), pytest.raises(ValueError, match=r"or it was made under tr\.no_grad\(\)"):
+        viewer.trace((x * x).sum())
     freed = (x * x).sum()
     freed.backward()
     with pytest.raises(RuntimeError, match="an earlier pass has freed"):
         viewer.trace(freed)
+
+
+def test_a_function_that_runs_backward_itself_is_told_so():
+    x = cases.tensor(3, requires_grad=True)
+
+    def loss():
+        made = (x * x).sum()
+        made.backward()
+        return made
+
+    with pytest.raises(RuntimeError, match=r"the function loss has run backward\(\) itself, .* only return the loss"):
+        viewer.trace(loss)
 
 
 def test_it_records_also_where_recording_is_off():
@@ -229,6 +263,6 @@ def test_the_words_tell_the_same_story():
     ]
     trace = viewer.trace(lambda: x * x)
     assert len(trace) == 6
-    assert "1 computed forward; backward 2 rules" in str(trace)
+    assert "6 events; forward 1 operations, backward 2 rules" in str(trace)
     assert trace[0].source.startswith(f"{Path(__file__).name}:")
     assert trace[-1].kind == "accumulate"

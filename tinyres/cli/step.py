@@ -64,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     if told < len(trace):
         print(f"and {len(trace) - told} more")
     print(trace)
+    if any(op.inputs and op.value is None for op in trace.ops):
+        print("the tape keeps only what a rule needs; make the loss a function, `def loss(): ...`, to see every value")
     return 0
 
 

@@ -7,7 +7,7 @@ summaries.py  what is kept of an array
 rules.py      the text of the rules
 story.py      the same in words, for the terminal
 run.py        a recorded training
-page.py       the page;   picture.py  what is shown where no script runs
+page.py       the page;   picture.py, sketch.py  what is shown where no script runs
 web/          the source of page.html
 schema.json   what the documents hold
 """

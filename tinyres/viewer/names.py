@@ -42,6 +42,9 @@ class Names:
         self._scopes = scopes  # searched last
         self._leaves: dict[int, tuple[int | None, str]] = {}  # by serial: the root module that has it, and its name
         self._roots: dict[int, tuple[nn.Module, str]] = {}  # by id (held, so that ids stay theirs): its own name
+        self._frozen: dict[
+            int, tuple[Any, int, str]
+        ] = {}  # by an array's id (held, too): the root module, and its name
         self._searched = False
 
     def look_into(self, function: Any) -> None:
@@ -62,10 +65,12 @@ class Names:
             taken = [name for _, name in self._roots.values()]
             label = next(n for n in (called, *(f"{called}#{k}" for k in range(2, 1000))) if not n or n not in taken)
             self._roots[id(root)] = root, label
-            for name, parameter in root.named_parameters():
-                if parameter.node is not None:
-                    full = f"{root._name}.{name}" if root._name else name
-                    self._leaves.setdefault(parameter.node.serial, (id(root), full))
+            for name, held in [*root.named_parameters(), *root.named_buffers()]:
+                full = f"{root._name}.{name}" if root._name else name
+                if held.node is not None:
+                    self._leaves.setdefault(held.node.serial, (id(root), full))
+                else:
+                    self._frozen.setdefault(id(held._data), (held._data, id(root), full))
         return id(root)
 
     def leaf(self, node: Node, frame: FrameType | None) -> tuple[int | None, str]:
@@ -78,9 +83,20 @@ class Names:
             self._leaves.setdefault(node.serial, (None, name or ""))
         return self._leaves[node.serial]
 
-    def constant(self, value: Any, frame: FrameType | None) -> str:
-        """The variable that holds the array or a tensor of it."""
-        return _variable(self._around(frame), value) or "" if hasattr(value, "strides") else ""
+    def constant(self, value: Any, frame: FrameType | None) -> tuple[int | None, str]:
+        """As `leaf`, of what requires no gradient: an array of a module, or one that a variable holds."""
+        if id(value) in self._frozen:
+            return self._frozen[id(value)][1:]
+        base = getattr(value, "base", None)
+        if (
+            base is not None
+            and id(base) in self._frozen
+            and value.shape == base.shape[::-1]
+            and value.strides == base.strides[::-1]
+        ):
+            _, root, name = self._frozen[id(base)]
+            return root, f"{name}ᵀ"  # as a layer takes it
+        return None, _variable(self._around(frame), value) or "" if hasattr(value, "strides") else ""
 
     def full(self, root: int | None, name: str) -> str:
         """A path or a leaf's name; it begins with the root module's where several have none of their own."""

@@ -55,4 +55,4 @@ def write(path: str | Path, text: str) -> None:
         raise IsADirectoryError(f"save: {path} is a folder; name a file in it, e.g. {path / 'step.html'}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: there is no folder {path.parent} to write {path.name} into; make it")
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text.encode("utf-8", "replace"))  # a title, as of a file, may hold what is no character

@@ -1,4 +1,5 @@
-"""A still picture for where no script runs: a bar for each module, log10 of the norm of the gradient there."""
+"""A still picture for where no script runs: of a small backward pass a drawing; of others a bar for each module, log10
+of the norm of the gradient there."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from tinyres.viewer.summaries import Thumbnail, Whole
+from tinyres.viewer.sketch import sketch
 
 if TYPE_CHECKING:
     from tinyres.viewer.tracing import Trace
@@ -16,24 +17,28 @@ _ROW, _LABEL, _BAR, _NUMBER = 18, 260, 300, 70  # pixels
 
 
 def draw(trace: Trace) -> str:
-    """What the output of each module got, for the graph's modules; operations outside of any stand for themselves."""
-    norms: dict[str, float | None] = {}
+    """A sketch, or what the output of each module got; operations outside of any module stand for themselves."""
+    return sketch(trace) or bars(_by_module(trace))
+
+
+def _by_module(trace: Trace) -> dict[str, float]:
+    norms: dict[str, float] = {}
     last = {(event[1], event[4]): event[7] for event in trace.events if event[0] == "a"}
     for (lane, op), place in sorted(last.items(), key=lambda item: item[0]):
         found = trace.ops[op]
         if found.kind != "leaf":  # in the order of the forward pass: the last operation of a module is its output
             name = found.path or f"{found.kind} #{op}"
             lane_name = f"{trace.lanes[lane]}: " if len(trace.lanes) > 1 else ""
-            norms[f"{lane_name}{name}"] = _log(trace.summaries[place])
-    return bars(norms)
+            norms[f"{lane_name}{name}"] = log10(trace.summaries[place].size())
+    return norms
 
 
-def bars(logs: dict[str, float | None]) -> str:
+def bars(logs: dict[str, float]) -> str:
     """An SVG of horizontal bars: of at most 40 of them, evenly chosen where there are more."""
     names = list(logs)
     if len(names) > _MOST:
         names = [names[round(i * (len(names) - 1) / (_MOST - 1))] for i in range(_MOST)]
-    finite = [value for name in names if (value := logs[name]) is not None]
+    finite = [logs[name] for name in names if math.isfinite(logs[name])]
     low, high = (math.floor(min(finite)) - 1, math.ceil(max(finite))) if finite else (-1, 0)
     rows = [_row(i, name, logs[name], low, max(high - low, 1)) for i, name in enumerate(names)]
     width, height = _LABEL + _BAR + _NUMBER, _ROW * (len(rows) + 2)
@@ -45,11 +50,11 @@ def bars(logs: dict[str, float | None]) -> str:
     )
 
 
-def _row(i: int, name: str, value: float | None, low: int, span: int) -> str:
+def _row(i: int, name: str, value: float, low: int, span: int) -> str:
     y = _ROW * (i + 1) + 14
     short = name if len(name) <= 38 else f"{name[:18]}…{name[-19:]}"
-    length = 0 if value is None else _BAR * (value - low) / span
-    told = "none" if value is None else f"{value:.2f}"
+    length = _BAR * (value - low) / span if math.isfinite(value) else 0.0
+    told = "none" if value == -math.inf else f"{value:.2f}"
     return (
         f'<text x="{_LABEL - 6}" y="{y}" text-anchor="end">{escape(short)}</text>'
         f'<rect x="{_LABEL}" y="{y - 10}" width="{length:.1f}" height="12" fill="#3b6ea5"/>'
@@ -57,6 +62,6 @@ def _row(i: int, name: str, value: float | None, low: int, span: int) -> str:
     )
 
 
-def _log(summary: Whole | Thumbnail) -> float | None:
-    norm = float(summary.norm if isinstance(summary, Thumbnail) else summary.to_json()["n"])
-    return math.log10(norm) if 0 < norm < math.inf else None
+def log10(norm: float) -> float:
+    """-inf of 0; NaN and infinity stay."""
+    return -math.inf if norm == 0 else math.log10(norm)

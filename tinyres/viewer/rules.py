@@ -11,6 +11,7 @@ from textwrap import dedent
 from typing import Any
 
 from tinyres.autograd.primitive import PRIMITIVES
+from tinyres.viewer.records import Op
 
 _LONGEST = 1200  # characters
 
@@ -19,6 +20,7 @@ _LONGEST = 1200  # characters
 def rule_text(name: str) -> dict[str, Any]:
     """{"forward": Python text, "args": {input: Python text of its contribution}}; a joint rule stands under "*".
 
+    Where inputs broadcast, "broadcasts" is True: the engine then sums a contribution to its input's shape.
     Of a fused operation the forward is told by its reference, which is composed of primitives. Empty for what is no
     primitive (leaves, constants, a checkpoint).
     """
@@ -27,7 +29,18 @@ def rule_text(name: str) -> dict[str, Any]:
         return {}
     rules: dict[str, Any] = {"*": primitive.joint} if primitive.joint is not None else dict(primitive.rules)
     forward = _body(primitive.reference or primitive.forward)
-    return {"forward": forward, "args": {arg: _text(rule, arg) for arg, rule in rules.items()}}
+    text = {"forward": forward, "args": {arg: _text(rule, arg) for arg, rule in rules.items()}}
+    return text | ({"broadcasts": True} if primitive.broadcasts else {})
+
+
+def broadcasting(consumer: Op, arg: int, shape: tuple[int, ...]) -> str:
+    """What the engine adds to a rule where the input, of `shape`, was repeated to meet the others."""
+    if not rule_text(consumer.kind).get("broadcasts"):
+        return ""
+    whole = consumer.shape
+    if consumer.kind == "matmul":  # only what stands before the two axes of the matrices broadcasts
+        whole, shape = whole[:-2], shape[:-2]
+    return "" if whole == shape else ", summed over the axes along which it was repeated"
 
 
 def _text(rule: Callable[..., Any], arg: str) -> str:

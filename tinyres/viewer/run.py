@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,63 +13,100 @@ from tinyres.flow.instruments.record import Recording
 from tinyres.flow.measurement import Measurement
 from tinyres.tensor import Array
 from tinyres.viewer import page, picture
+from tinyres.viewer.summaries import number
 from tinyres.viewer.tracing import Trace, document
 
 Recorded = Recording | Measurement
+Losses = Iterable[Any] | Mapping[str, Iterable[Any]]
 
 
 def save(
-    recorded: Recorded | Mapping[str, Recorded], path: str | Path, trace: Trace | None = None, title: str | None = None
+    recorded: Recorded | Mapping[str, Recorded],
+    path: str | Path,
+    trace: Trace | None = None,
+    title: str | None = None,
+    losses: Losses | None = None,
 ) -> None:
     """Write one self-contained page that shows a recorded training: log10 of the gradient's norm, layer by step.
 
-    with recording: loss.backward()          # recording = flow.record(model)
-    viewer.save(recording, "run.html")
-    viewer.save({"D": of_d, "G": of_g}, "gan.html")
+        with recording:  # recording = flow.record(model)
+            loss.backward()
+        viewer.save(recording, "run.html")
+        viewer.save({"D": of_d, "G": of_g}, "gan.html", losses={"D": d_losses, "G": g_losses})
 
     Args:
         recorded: a recording, its `history()`, or several by the name of the player.
         path: of the page; a file that is there already is replaced.
         trace: of a step, to be stepped through on the same page.
         title: of the page.
+        losses: of every step of the training, or one for each recorded step; for several recordings by their names.
 
     Raises:
         TypeError: something else than a recording.
-        ValueError: nothing was recorded yet.
+        ValueError: nothing was recorded yet, or losses of another number of steps, or under names of no recording.
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: `path` is a folder.
     """
-    found = described(recorded)
+    found = described(recorded, losses)
     still = picture.bars(_last(found["lanes"])) if trace is None else picture.draw(trace)
     page.write(path, page.fill(document(trace, found, title), still))
 
 
-def described(recorded: Recorded | Mapping[str, Recorded]) -> dict[str, Any]:
+def described(recorded: Recorded | Mapping[str, Recorded], losses: Losses | None = None) -> dict[str, Any]:
     """The document's entry "run"."""
-    lanes: Mapping[str, Any] = {"": recorded}
-    if isinstance(recorded, Mapping) and not isinstance(recorded, Measurement):  # which is a mapping of arrays
-        lanes = recorded
-    return {"lanes": [_lane(name, entry) for name, entry in lanes.items()]}
+    several = isinstance(recorded, Mapping) and not isinstance(recorded, Measurement)  # which is a mapping of arrays
+    lanes: Mapping[str, Any] = recorded if several else {"": recorded}  # type: ignore[assignment]
+    if not lanes:
+        raise ValueError("save: there is no recording to show; give at least one flow.record(model)")
+    of: Any = losses if several else {"": losses}
+    if losses is not None and isinstance(losses, Mapping) != several:
+        raise ValueError("save: losses are a list for one recording, and for several a dict of lists by their names")
+    if several and losses is not None and set(of) - set(lanes):
+        raise ValueError(f"save: losses of {', '.join(map(repr, of))}, but recordings of {', '.join(map(repr, lanes))}")
+    return {"lanes": [_lane(name, entry, (of or {}).get(name)) for name, entry in lanes.items()]}
 
 
-def _lane(name: str, recorded: Any) -> dict[str, Any]:
+def _lane(name: str, recorded: Any, losses: Iterable[Any] | None) -> dict[str, Any]:
     history = recorded.history() if isinstance(recorded, Recording) else recorded
     if not isinstance(history, Measurement) or "backward_norm" not in history:
         what = f"save: {name}" if name else "save"
         raise TypeError(f"{what}: needs a flow.record(model) or its history(), got {type(recorded).__name__}")
     blocks = [str(block) for block in history.labels["block"]]
-    with np.errstate(divide="ignore"):
-        logs = np.log10(history["backward_norm"])  # (steps, blocks)
+    arrived = ~np.isnan(history["gradient_histogram"][..., 0])  # a norm that is NaN may have arrived
     shares = [_share(block, history) for block in blocks]
-    absent = [None] * len(logs)
+    steps = [int(step) for step in history.labels["step"]]
+    absent = [None] * len(steps)
     return {
         "name": str(name),
         "layers": blocks,
-        "steps": [int(step) for step in history.labels["step"]],
-        "log10": [_numbers(column) for column in logs.T],
+        "steps": steps,
+        "log10": [
+            [_log10(norm) if there else None for norm, there in zip(norms, seen, strict=True)]
+            for norms, seen in zip(history["backward_norm"].T, arrived.T, strict=True)
+        ],
         "skip_share": [absent if share is None else share for share in shares] if any(shares) else None,
-        "loss": None,
+        "loss": None if losses is None else _losses(name, losses, steps),
     }
+
+
+def _losses(name: str, losses: Iterable[Any], steps: list[int]) -> list[float | str]:
+    """Those of the recorded steps."""
+    given = [float(loss) for loss in losses]
+    if len(given) != len(steps):
+        if len(given) <= steps[-1]:
+            of = f" of {name}" if name else ""
+            raise ValueError(
+                f"save: {len(given)} losses{of}, but {len(steps)} recorded steps, the last of them step {steps[-1]}; "
+                "give the loss of every step of the training, or of every recorded one"
+            )
+        given = [given[step] for step in steps]
+    return [number(loss) for loss in given]
+
+
+def _log10(norm: float) -> float | str | None:
+    """Four digits behind the point; None of 0."""
+    found = picture.log10(float(norm))
+    return None if found == -math.inf else round(found, 4) if math.isfinite(found) else number(found)
 
 
 def _share(block: str, history: Measurement) -> list[float | None] | None:
@@ -84,10 +121,10 @@ def _numbers(values: Array) -> list[float | None]:
     return [round(float(value), 4) if math.isfinite(value) else None for value in values]
 
 
-def _last(lanes: list[dict[str, Any]]) -> dict[str, float | None]:
+def _last(lanes: list[dict[str, Any]]) -> dict[str, float]:
     """log10 of the norm at each layer in the last step."""
     return {
-        f"{lane['name']}: {layer}" if lane["name"] else layer: column[-1]
+        f"{lane['name']}: {layer}" if lane["name"] else layer: float("-inf" if column[-1] is None else column[-1])
         for lane in lanes
         for layer, column in zip(lane["layers"], lane["log10"], strict=True)
     }

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tinyres.viewer.rules import rule_text
+from tinyres.viewer.rules import broadcasting, rule_text
 from tinyres.viewer.story import printable
 from tinyres.viewer.tracing import Trace
 
@@ -83,7 +83,8 @@ class Stepper:
         args = rule_text(consumer.kind).get("args", {})
         arg = consumer.args[event[3]]
         text = args.get(arg) or args.get("*") or next(iter(args.values()), "")
-        told = [f"rule   d{arg} = {text}", *self._array("sent", event[5])]
+        summed = broadcasting(consumer, event[3], self.trace.ops[event[4]].shape)
+        told = [f"rule   d{arg} = {text}{summed}", *self._array("sent", event[5])]
         if event[0] == "a":
             told = [*self._array("before", event[6]), *self._array("+=", event[5]), *self._array("now", event[7])]
         return told

@@ -96,8 +96,7 @@ def _written(summary: Whole) -> str:
     array = summary.array()
     if array.size <= FEW:
         return np.array2string(array, precision=4, separator=", ").replace("\n", "")
-    norm = summary.to_json()["n"]
-    return f"array of norm {norm}"
+    return f"array of norm {summary.size():.5g}"
 
 
 def printable(text: str) -> str:

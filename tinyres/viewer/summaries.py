@@ -29,6 +29,11 @@ class Whole(NamedTuple):
     def array(self) -> Array:
         return np.frombuffer(self.data, self.dtype).reshape(self.shape)
 
+    def size(self) -> float:
+        """The 2-norm."""
+        with np.errstate(all="ignore"):
+            return _scaled_norm(self.array().astype("float64").ravel()) if self.data else 0.0
+
     def told(self) -> str:
         """In words, on one line."""
         return " ".join(np.array2string(self.array(), precision=4, separator=", ", max_line_width=10**6).split())
@@ -38,11 +43,8 @@ class Whole(NamedTuple):
         array = self.array()
         if array.size > whole:
             return thumbnail(array).to_json()
-        wide = array.astype("float64")
-        with np.errstate(all="ignore"):
-            norm = _scaled_norm(wide.ravel()) if array.size else 0.0
-        bad = array.size - int(np.isfinite(wide).sum())
-        found: dict[str, Any] = {"s": list(self.shape), "v": _numbers(array), "n": number(norm)}
+        bad = array.size - int(np.isfinite(array).sum())
+        found: dict[str, Any] = {"s": list(self.shape), "v": _numbers(array), "n": number(self.size())}
         return found | ({"bad": bad} if bad else {})
 
 
@@ -57,6 +59,10 @@ class Thumbnail(NamedTuple):
     norm: float
     zeros: float  # their share
     bad: int  # NaN and infinities
+
+    def size(self) -> float:
+        """The 2-norm."""
+        return self.norm
 
     def told(self) -> str:
         """In words, on one line."""

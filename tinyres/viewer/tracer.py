@@ -87,7 +87,9 @@ class Tracer(Observer):
     def _settings(self, op: Op, primitive: Any, given: dict[str, Any]) -> None:
         """Static arguments, as they are written; functions have no such form."""
         static = {name: given[name] for name in primitive.statics if name in given and not callable(given[name])}
-        op.static |= {name: _repr(value) for name, value in static.items()}
+        for name, value in static.items():  # a convolution's geometry: its fields
+            fields = value._asdict() if hasattr(value, "_asdict") else {name: value}
+            op.static |= {field: _repr(entry) for field, entry in fields.items()}
 
     def _leaf(self, node: Node, value: Any, frame: FrameType | None) -> None:
         if node.primitive is not None:  # recorded in a replay, which nobody watches: the tape will tell
@@ -107,8 +109,9 @@ class Tracer(Observer):
             return None
         serial = node.serial - 1 + (i + 1) / (len(node.parents) + 1)
         shape, dtype = tuple(getattr(value, "shape", ())), str(getattr(value, "dtype", type(value).__name__))
-        name = self.names.constant(value, frame)
-        self.ops[serial] = Op("constant", "", None, [], [], shape, dtype, name=name, value=kept)
+        root, name = self.names.constant(value, frame)
+        path = name.rpartition(".")[0] if root is not None else ""
+        self.ops[serial] = Op("constant", path, root, [], [], shape, dtype, name=name, value=kept)
         self._constants[id(value)] = value, serial
         return serial
 
@@ -193,7 +196,11 @@ def _lossy(name: str, target: Tensor | Callable[[], Any]) -> Tensor:
     if loss.node is None:
         raise ValueError(
             f"{what} requires no gradient, so there is no backward pass to show: nothing that it was made from has "
-            "requires_grad=True"
+            "requires_grad=True, or it was made under tr.no_grad()"
+        )
+    if not isinstance(target, Tensor) and loss.node.saved is FREED:
+        raise RuntimeError(
+            f"{what} has run backward() itself, which frees the graph; leave that to trace, and only return the loss"
         )
     return loss
 

@@ -102,8 +102,8 @@ class Trace:
     def __str__(self) -> str:
         kinds = [event[0] for event in self.events]
         return (
-            f"trace of {', '.join(self.lanes)}: {len(self.ops)} operations, {kinds.count('f')} computed forward; "
-            f"backward {kinds.count('r')} rules, each followed by its accumulation; .save('step.html') to step through"
+            f"trace of {', '.join(self.lanes)}: {len(self)} events; forward {kinds.count('f')} operations, backward "
+            f"{kinds.count('r')} rules, each followed by its accumulation; .save('step.html') to step through"
         )
 
     __repr__ = __str__

@@ -1,6 +1,6 @@
 // The graph's pane: drawing again when modules open or close, lighting and scrolling when the step changes.
 
-import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { eventAt, type Event, type Op } from "./data";
 import { Drawing } from "./drawing";
@@ -31,15 +31,24 @@ export function Graph({ store, recording, state }: Props) {
     pane.current?.replaceChildren(drawing.element);
     if (focused != null) drawing.focus(drawing.has(focused) ? focused : (drawing.firstOf(focused) ?? focused));
   }, [drawing]);
+  const [room, setRoom] = useState(""); // of the pane: it changes with the window, or in a frame that loads
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(([entry]) => {
+      const { width, height } = (entry as ResizeObserverEntry).contentRect;
+      setRoom(`${width} ${height}`);
+    });
+    observer.observe(pane.current as Element);
+    return () => observer.disconnect();
+  }, []);
   useLayoutEffect(() => {
     const { width, height } = drawing.picture;
     store.fitting = Math.min(1, Math.max(SMALLEST, (pane.current?.clientWidth ?? width) / width));
     const zoom = state.zoom ?? store.fitting;
     drawing.element.setAttribute("width", String(width * zoom));
     drawing.element.setAttribute("height", String(height * zoom));
-  }, [drawing, state.zoom]);
+  }, [drawing, state.zoom, room]);
   useLayoutEffect(() => drawing.light(event, state.step, store.lane), [drawing, state.step]);
-  useLayoutEffect(() => follow(pane.current, drawing, event, state.playing), [drawing, state.step, state.zoom]);
+  useLayoutEffect(() => follow(pane.current, drawing, event, state.playing), [drawing, state.step, state.zoom, room]);
 
   const activate = (target: EventTarget | null): void => {
     const element = target instanceof Element ? target.closest("[data-key], [data-close]") : null;

@@ -142,19 +142,20 @@ function Column({
   range: Bound;
   height: number;
 }) {
+  const few = Math.min(16, column.length); // rows that are shown without scrolling
   const length = (value: number): number =>
     Number.isFinite(value) ? (100 * (value - range.low)) / Math.max(1e-9, range.high - range.low) : 0;
   return (
     <ol
-      class="column"
-      style={{ maxHeight: `${height}px` }}
+      class={`column ${lane.skip_share === null ? "" : "shared"}`}
+      style={{ maxHeight: `${Math.max(height, few * 16)}px` }}
       tabIndex={0}
       aria-label={`Layers at step ${lane.steps[chosen]}: log10 of the gradient norm`}
     >
       {column.map((value, i) => {
         const share = lane.skip_share?.[i]?.[chosen];
         return (
-          <li title={share == null ? undefined : `skip share ${number(toNumber(share))}`}>
+          <li>
             <span class="layer">{lane.layers[i]}</span>
             <span class="track">
               <i
@@ -165,6 +166,9 @@ function Column({
               />
             </span>
             <span class={`value ${Number.isFinite(value) ? "" : "bad"}`}>{number(value)}</span>
+            {lane.skip_share !== null && (
+              <span class="share">{share == null ? "" : `skip ${Math.round(100 * toNumber(share))} %`}</span>
+            )}
           </li>
         );
       })}

@@ -36,6 +36,18 @@ export function Rule({ trace, replay, event, step, element, onElement }: Props) 
         )}
       </h3>
       <Formula kind={op.kind} arg={backward ? arg : null} />
+      {backward && rules?.broadcasts && repeated(op, (trace.ops[event.op] as Op).shape) && (
+        <p>
+          … summed over the axes along which <code>{arg}</code> ({shapeText((trace.ops[event.op] as Op).shape)}) was
+          repeated to meet the others.
+        </p>
+      )}
+      {op.kind.startsWith("conv2d") && (
+        <p class="muted">
+          s, d, P: stride, dilation and padding below; c counts the channels of o’s group; nothing is added beyond the
+          image’s edge.
+        </p>
+      )}
       {code !== undefined && <Shaped code={code} shapes={new Map(symbols.map((s) => [s.name, s.shape]))} />}
       <Written trace={trace} replay={replay} event={event} step={step} element={element} onElement={onElement} />
       <table class="symbols">
@@ -70,6 +82,12 @@ export function Rule({ trace, replay, event, step, element, onElement }: Props) 
       <Statics op={op} />
     </section>
   );
+}
+
+/** Whether an input was repeated along an axis; of a matrix product, before the two axes of the matrices. */
+function repeated(op: Op, shape: number[]): boolean {
+  const end = op.kind === "matmul" ? -2 : undefined;
+  return op.shape.slice(0, end).join() !== shape.slice(0, end).join();
 }
 
 const variadic = (arg: string): string => arg.replace(/\d+$/, "");

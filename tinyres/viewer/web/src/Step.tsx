@@ -31,7 +31,7 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
       </h2>
       <p class="eyebrow">
         <span class={`tag ${event.kind}`}>{event.kind}</span> event {step + 1} of {trace.events.length}
-        {event.lane !== null && trace.lanes.length > 1 && <> · lane {trace.lanes[event.lane]}</>}
+        {event.lane !== null && trace.lanes.length > 1 && <> · loss {trace.lanes[event.lane]}</>}
       </p>
       <p class="sentence" role="status" aria-live={state.playing ? "off" : "polite"}>
         {sentence(trace, step)}
@@ -64,6 +64,9 @@ function Value({ op, view }: { op: Op; view: View | null }) {
           <Thumbnail view={view} label="value" />
         </div>
       </div>
+      {view === null && (
+        <p class="muted">The tape keeps only what a rule needs. Trace a function, tr.trace(lambda: …), to see all.</p>
+      )}
     </section>
   );
 }

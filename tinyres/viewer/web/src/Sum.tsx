@@ -63,7 +63,9 @@ export function Sum({ trace, event, before, element, onElement }: Props) {
 export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: number }) {
   const norms = join.routes.map((route) => toNumber(route.norm));
   const all = norms.reduce((a, b) => a + b, 0);
-  const share = (norm: number): number => (all > 0 && Number.isFinite(all) ? norm / all : 1 / norms.length);
+  const comparable = all > 0 && Number.isFinite(all);
+  const share = (norm: number): number => (comparable ? norm / all : 1 / norms.length);
+  const told = (norm: number): string => (comparable ? `${Math.round(100 * share(norm))} %` : "");
   const arrived = join.routes.map((route) => route.event <= step);
   return (
     <section class="rejoin" aria-label="Where the routes rejoin">
@@ -87,7 +89,7 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
           <li class={tone(route.role)}>
             <i class="key" /> {route.role} <b>‖{number(norms[i] as number)}‖</b>{" "}
             <span class="muted">
-              {Math.round(100 * share(norms[i] as number))} %{arrived[i] ? "" : ", still to come"}
+              {[told(norms[i] as number), arrived[i] ? "" : "still to come"].filter(Boolean).join(", ")}
             </span>
           </li>
         ))}

@@ -5,6 +5,7 @@ import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { viewOf } from "./arrays";
 import { eventAt, type Op } from "./data";
 import type { Recording, State, Store } from "./state";
+import { isInput } from "./modules";
 import { nameOf, number, shapeText } from "./text";
 
 export function Table({ store, recording, state }: { store: Store; recording: Recording; state: State }) {
@@ -49,9 +50,9 @@ function Row({ op, ops }: { op: Op; ops: Op[] }) {
       <th scope="row">{nameOf(op)}</th>
       <td>{op.path}</td>
       <td>{from.filter((f) => f !== null).join(", ")}</td>
-      <td>{shapeText(op.shape)}</td>
+      <td class="number">{shapeText(op.shape)}</td>
       <td class="number" />
-      <td />
+      <td class="word" />
     </tr>
   );
 }
@@ -70,9 +71,11 @@ function light(body: HTMLTableSectionElement | null, { trace, replay }: Recordin
         ? "sends"
         : gradient !== null
           ? "has a gradient"
-          : (replay.forwardAt[op.id] as number) <= step
-            ? "computed"
-            : "";
+          : isInput(op)
+            ? "given"
+            : (replay.forwardAt[op.id] as number) <= step
+              ? "computed"
+              : "";
     put(row.cells[4] as HTMLElement, gradient === null ? "" : number(viewOf(trace, gradient).norm));
     put(row.cells[5] as HTMLElement, word);
     if (current === row.hasAttribute("aria-current")) return;

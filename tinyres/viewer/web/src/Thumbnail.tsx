@@ -65,7 +65,7 @@ function Cells({
           >
             <rect x={x + 0.5} y={y + 0.5} width={width - 1} height={height - 1} rx={2} />
             {written && (
-              <text x={x + width / 2} y={y + 15}>
+              <text x={x + width / 2} y={y + 15} {...fitted(short(cell), width)}>
                 {short(cell)}
               </text>
             )}
@@ -84,6 +84,10 @@ function short(value: number): string {
     ? text
     : number(Number(value.toPrecision(Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? 2 : 3)));
 }
+
+/** Long numbers are set narrower. */
+const fitted = (text: string, width: number): object =>
+  text.length * 6.6 > width - 4 ? { textLength: width - 6, lengthAdjust: "spacingAndGlyphs" } : {};
 
 function Facts({ view }: { view: View }) {
   const bad = view.bad > 0 && <b class="bad">{view.bad} not finite</b>;

@@ -49,7 +49,7 @@ export function Transport({ store, recording, state }: { store: Store; recording
           </button>
         </div>
         {trace.lanes.length > 1 && (
-          <div class="segments" role="group" aria-label="Lane">
+          <div class="segments" role="group" aria-label="Loss">
             {trace.lanes.map((name, i) => (
               <button type="button" aria-pressed={store.lane === i} onClick={() => store.goLane(i)}>
                 {name}

@@ -52,6 +52,8 @@ export interface Join {
 export interface Rules {
   forward: string;
   args: Record<string, string>;
+  /** Inputs may broadcast; a contribution is then summed to its input's shape. */
+  broadcasts?: true;
 }
 
 export interface Trace {

@@ -55,7 +55,8 @@ export class Drawing {
       "aria-label": "Graph of the operations; up and down move between nodes, Enter opens one",
     });
     this.element.append(markers());
-    for (const call of opened) this.drawFrame(call);
+    const framed = new Set<Call>();
+    for (const call of opened) if (this.drawFrame(call, labelIn(call, framed))) framed.add(call);
     for (const edge of picture.edges) {
       const element = make("path", { d: curve(edge.points), class: "edge" });
       this.edges.push({ edge, element, classes: "" });
@@ -66,10 +67,10 @@ export class Drawing {
   }
 
   /** An open module's frame, where no other module's nodes lie in it. */
-  private drawFrame(call: Call): void {
+  private drawFrame(call: Call, name: string): boolean {
     const inside = (c: Call): boolean => c === call || (c.parent !== null && inside(c.parent));
     const members = this.picture.nodes.filter((n) => inside(n.call));
-    if (members.length < 2) return;
+    if (members.length < 2) return false;
     const within = Math.max(...members.map((n) => depth(n.call))) - depth(call);
     const levels = Math.min(3, within); // of frames in this one, which need room
     const pad = 8 + 5 * levels;
@@ -83,17 +84,18 @@ export class Drawing {
       n.x - n.width / 2 > right ||
       n.y + n.height / 2 < top ||
       n.y - n.height / 2 > bottom;
-    if (!this.picture.nodes.every(apart)) return;
+    if (!this.picture.nodes.every(apart)) return false;
     this.element.append(
       make("rect", { class: "frame", x: left, y: top, width: right - left, height: bottom - top, rx: 10 }),
     );
     const label = make(
       "text",
       { class: "frame-label", x: left + 10, y: top + 13, "data-close": call.key },
-      `− ${call.label}`,
+      `− ${name}`,
     );
     label.append(make("title", {}, `Close ${call.path}`));
     this.element.append(label);
+    return true;
   }
 
   private drawNode(node: Node): void {
@@ -197,6 +199,13 @@ export class Drawing {
     const at = this.nodes.findIndex((n) => n.node.key === key);
     return this.nodes[at + by]?.node.key ?? null;
   }
+}
+
+/** What a frame is called inside the frames around it; those that could not be drawn are named here. */
+function labelIn(call: Call, framed: Set<Call>): string {
+  const line = [call.label];
+  for (let c = call.parent; c !== null && c.parent !== null && !framed.has(c); c = c.parent) line.unshift(c.label);
+  return line.join(".");
 }
 
 function depth(call: Call): number {

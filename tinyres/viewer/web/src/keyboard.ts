@@ -13,7 +13,7 @@ export const KEYS: [string, string][] = [
   ["Shift E", "open all modules, or close all"],
   ["↑ ↓ Enter", "in the graph: move between nodes, open one"],
   ["T", "graph or table"],
-  ["L", "next lane"],
+  ["L", "backward pass of the next loss"],
   ["+ − 0", "zoom"],
   ["/", "search by operation, module or name"],
   ["?", "this help"],

@@ -65,5 +65,5 @@ function addition(trace: Trace, event: Event): string {
   ) as [View | null, View, View];
   if (before === null) return `the first, ${amount(total)}`;
   if (total.whole?.length === 1) return `${amount(before)} + ${amount(added)} = ${amount(total)}`;
-  return `norms ${number(before.norm)} and ${number(added.norm)} add up to norm ${number(total.norm)}`;
+  return `norm ${number(before.norm)} before, norm ${number(added.norm)} added, norm ${number(total.norm)} after`;
 }
