@@ -266,3 +266,13 @@ def test_the_words_tell_the_same_story():
     assert "6 events; forward 1 operations, backward 2 rules" in str(trace)
     assert trace[0].source.startswith(f"{Path(__file__).name}:")
     assert trace[-1].kind == "accumulate"
+
+
+def test_a_notebooks_cell_is_called_that(monkeypatch):
+    code = compile("import tinyres as tr\nx = tr.tensor(2.0, requires_grad=True)\nloss = lambda: tr.tanh(x)",
+                   "/tmp/ipykernel_77/123.py", "exec")  # fmt: skip
+    cell = {}
+    exec(code, cell)
+    trace = tr.trace(cell["loss"])
+    assert [place[:2] for place in trace.to_json()["trace"]["places"]] == [["the notebook's cell", 3]]
+    assert next(iter(trace)).source.startswith("the notebook's cell:3")

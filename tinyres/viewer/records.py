@@ -1,8 +1,9 @@
-"""An operation of a trace."""
+"""An operation of a trace, and where it was called."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(slots=True)
@@ -31,3 +32,8 @@ class Op:
     static: dict[str, str] = field(default_factory=dict)
     place: tuple[str, int] | None = None
     again: bool = False
+
+
+def file_name(path: str) -> str:
+    """As a reader knows it: a notebook's cells lie in temporary files, whose names say nothing."""
+    return "the notebook's cell" if Path(path).parent.name.startswith("ipykernel_") else path

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinyres.viewer.records import file_name
 from tinyres.viewer.summaries import Thumbnail, Whole
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class Moment:
     def source(self) -> str:
         """The user's line, `model.py:12  h = self.conv(x)`; empty where there is none."""
         place = self.trace.ops[self.op].place
-        return "" if place is None else printable(f"{Path(place[0]).name}:{place[1]}  {self.trace.sources[place]}")
+        if place is None:
+            return ""
+        return printable(f"{Path(file_name(place[0])).name}:{place[1]}  {self.trace.sources[place]}")
 
     def __str__(self) -> str:
         lane = f"{self.lane}: " if self.lane is not None and len(self.trace.lanes) > 1 else ""

@@ -12,7 +12,7 @@ from tinyres import __version__
 from tinyres.tensor import Tensor
 from tinyres.viewer import page, picture
 from tinyres.viewer.names import Scopes
-from tinyres.viewer.records import Op
+from tinyres.viewer.records import Op, file_name
 from tinyres.viewer.rules import rule_text
 from tinyres.viewer.story import Moment
 from tinyres.viewer.summaries import WHOLE
@@ -152,7 +152,7 @@ class Trace:
             "whole": whole,
             "ops": [_op(op, at(op.value), places) for op in self.ops],
             "rules": {kind: text for kind in dict.fromkeys(op.kind for op in self.ops) if (text := rule_text(kind))},
-            "places": [[file, line, source] for (file, line), source in self.sources.items()],
+            "places": [[file_name(file), line, source] for (file, line), source in self.sources.items()],
             "events": [
                 [at(entry) if k >= _ARRAYS[event[0]] else entry for k, entry in enumerate(event)]
                 for event in self.events
