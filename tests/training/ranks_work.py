@@ -1,9 +1,11 @@
 """What the tests of test_distributed.py start under mpiexec: `python ranks_work.py TASK FOLDER [ARGUMENTS]`."""
 
+import itertools
 import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +13,8 @@ import numpy as np
 
 import tinyres as tr
 from tests.device.double import standing_in
-from tinyres import nn, training
+from tinyres import cli, flow, nn, training
+from tinyres.cli import train_ranks
 from tinyres.cli.common import UsageError
 from tinyres.cli.train_ranks import by_ranks
 from tinyres.nn.sync_batch_norm import all_sum, synchronise
@@ -163,17 +166,88 @@ def lonely_error(ranks, folder):
     sys.exit(by_ranks(something, None))
 
 
-def silent(ranks, folder):
-    """Rank 1 does not come."""
-    if ranks.rank == 1:
-        ranks._machine.Recv(np.empty(1), source=0)
-        return
-    ranks.timeout = 0.5
+def silent(ranks, folder, who):
+    """One rank of three does not come. Rank 0, if it is another, takes its time to save."""
+
+    def something(ranks):
+        if ranks.rank == int(who):
+            ranks._machine.Recv(np.empty(1), source=ranks.rank)
+        try:
+            ranks.meet()
+        except training.RankFailed as error:
+            if ranks.rank == 0:
+                time.sleep(3)
+                (folder / "saved").touch()
+            raise training.RankFailed(f"{error} [{ranks.rank}]", error.lost) from error
+
+    if who == "0":
+        train_ranks.SAVING = 0.1
+    by_ranks(something, 0.5)
+
+
+SMALL = ("train", "resnet", "--depth", "8", "--width", "2", "--batch-size", "101", "--lr", "0.02")
+
+
+def command(ranks, folder, what):
+    """`tinyres train`, in which something goes wrong."""
+
+    def instead(holder, name, error, on, when=lambda *arguments: True):
+        usual = getattr(holder, name)
+
+        def raising(*arguments, **named):
+            if ranks.rank == on and when(*arguments):
+                raise error
+            return usual(*arguments, **named)
+
+        setattr(holder, name, raising)
+
+    calls = itertools.count()
+    full, third = OSError(28, "No space left on device", "run.safetensors"), lambda run, *_: run.step == 3
+    if what == "no data":
+        instead(training, "prepare", FileNotFoundError("no digits here"), on=1)
+    if what in ("full", "full afterwards"):
+        instead(training, "save", full, on=0)
+    if what in ("failing", "full afterwards"):
+        instead(training.DataParallel, "_gradient", MemoryError("too much"), on=1, when=third)
+    if what == "scoring":
+        instead(training.DataParallel, "score", MemoryError("too much"), on=0)
+    if what == "interrupted":
+        instead(training.DataParallel, "_gradient", KeyboardInterrupt(), on=0, when=third)
+    if what == "amid":
+        instead(training.Ranks, "_finish", KeyboardInterrupt(), on=1, when=lambda *_: next(calls) == 12)
+    sys.exit(cli.main([*SMALL, "--steps", "9", "--distributed", "--out", str(folder / "out")]))
+
+
+def another(ranks, folder, what):
+    """Rank 1 brings something else than rank 0."""
+    run, sync = prepared("mlp"), what == "sync" and ranks.rank == 1
+    if what == "seed" and ranks.rank == 1:
+        run = training.prepare(training.Recipe(**recipe("mlp").to_json() | {"seed": 1}))
+    if what == "shard":
+        half = run.loader.dataset
+        run.loader.dataset = type(half)(half.inputs[ranks.rank :: 2], half.targets[ranks.rank :: 2], "half", 10)
     try:
-        ranks.meet()
+        next(training.DataParallel(run, ranks, sync_batch_norm=sync).steps())
+    except ValueError as error:
+        (folder / "said").write_text(str(error))
+        ranks.fail(error)
     except training.RankFailed as error:
-        (folder / "said").write_text(json.dumps([str(error), error.lost]))
-    ranks.abort()
+        (folder / "heard").write_text(str(error))
+
+
+def recorded(ranks, folder):
+    """What rank 0 records of a step is what its rows would show by themselves."""
+    run, alone = prepared("mlp"), prepared("mlp")
+    for one in (run, alone):
+        one.loader.batch_size = 100
+    x, target = next(alone.loader.batches())
+    run = training.DataParallel(run, ranks)
+    found, expected = flow.record(run.model), flow.record(alone.model)
+    next(run.steps(found if ranks.rank == 0 else None))
+    if ranks.rank == 0:
+        with expected:
+            tr.cross_entropy(alone.model(tr.tensor(x.data[:50])), tr.tensor(target.data[:50])).backward()
+        (folder / "norms").write_text(json.dumps([r.gradient_norms().tolist() for r in (found, expected)]))
 
 
 if __name__ == "__main__":

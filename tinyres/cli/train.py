@@ -126,17 +126,17 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
 
     recorder = flow.record(made.model, every=arguments.record) if arguments.record and first else None
     began, status = time.perf_counter(), 0
-    try:
-        with (
-            writing(checkpoint),
-            stopping() as stop,
-            Witness() if first and ranks is not None else nullcontext() as witness,
-            progress(console) as bars,
-        ):
-            if ranks is not None:
-                ranks.asks_to_stop = lambda: bool(stop)
-            if witness is not None:
-                witness.tell(testimony(checkpoint, made.step if arguments.resume else None))
+    with (
+        writing(checkpoint),
+        stopping() as stop,
+        Witness() if first and ranks is not None else nullcontext() as witness,
+        progress(console) as bars,
+    ):
+        if ranks is not None:
+            ranks.asks_to_stop = lambda: bool(stop)
+        if witness is not None:
+            witness.tell(testimony(checkpoint, made.step if arguments.resume else None))
+        try:
             bar = bars.add_task(f"{recipe.arch} on {recipe.data}", total=made.total, completed=made.step)
             for loss in made.steps(recorder):
                 bars.advance(bar)
@@ -156,14 +156,15 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
                     console.print(f"stopped after step {made.step}; --resume goes on")
                     status = 130
                     break
-    except training.Diverged as error:
-        console.print(f"[bold red]diverged:[/] {error}", highlight=False)
-        status = 1
-    except training.RankFailed as error:
-        if first:
+        except training.Diverged as error:
+            console.print(f"[bold red]diverged:[/] {error}", highlight=False)
+            status = 1
+        except training.RankFailed as error:
+            if not first:
+                raise
             training.save(made, checkpoint)
-        saved = f"saved after step {made.step}, --resume goes on from there, in as many processes as you like"
-        raise training.RankFailed(f"{error}; {saved}", error.lost) from error
+            saved = f"saved after step {made.step}, --resume goes on from there, in as many processes as you like"
+            raise training.RankFailed(f"{error}; {saved}", error.lost) from error
     if first:
         with writing(out):
             save_file(made.model, out / "model.safetensors")
@@ -223,14 +224,17 @@ def _recipe(given: dict[str, Any], checkpoint: Path | None) -> Any:
 
 
 @contextmanager
-def stopping() -> Iterator[list[bool]]:
-    """Inside, Ctrl-C (or a polite kill) is noted, and acted on after the step; a second one is not waited for."""
-    asked: list[bool] = []
+def stopping() -> Iterator[list[float]]:
+    """Inside, Ctrl-C (or a polite kill) is noted, and acted on after the step; a second Ctrl-C is not waited for.
+
+    One within a second of the first is the same: a terminal, or a batch system, and mpiexec may both hand it on.
+    """
+    asked: list[float] = []  # when
 
     def note(number: int, frame: Any) -> None:
-        if asked:
+        if asked and number == signal.SIGINT and time.monotonic() - asked[0] > 1:
             raise KeyboardInterrupt
-        asked.append(True)
+        asked.append(time.monotonic())
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

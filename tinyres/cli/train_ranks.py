@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tinyres.cli.common import UsageError, need
+
+SAVING = 60.0  # seconds that rank 0 has to save the run before another rank ends it
 
 
 def declare(train: Any) -> None:
@@ -42,16 +45,25 @@ def by_ranks(work: Callable[[Any], int], timeout: float | None) -> int:
         ranks.meet()  # the others sleep until rank 0 has written everything
         return status
     except RankFailed as error:
+        if error.lost:
+            _end_all(ranks, error)
         if ranks.rank == 0:
             print(f"tinyres train: {error}", file=sys.stderr, flush=True)
-        if error.lost:
-            ranks.abort()
         return 1
     except BaseException as error:
         ranks.fail(error)
         if isinstance(error, UsageError) and ranks.rank:
             return 2  # rank 0 says it: it had the same to say, or was told
         raise
+
+
+def _end_all(ranks: Any, error: Exception) -> NoReturn:
+    """Rank 0 has saved, and ends all. The others wait for that; if it does not come, it is rank 0 that was lost."""
+    if ranks.rank:
+        time.sleep(SAVING + ranks.rank)  # not all at once: one of them is to speak
+    print(f"tinyres train: {error}", file=sys.stderr, flush=True)
+    ranks.abort()
+    raise AssertionError("MPI_Abort does not return")
 
 
 def settle(ranks: Any, device: str) -> None:

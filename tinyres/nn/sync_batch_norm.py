@@ -1,10 +1,9 @@
-"""Batch normalisation over a batch that several processes share."""
+"""Batch normalisation over a batch that several processes share: a fused operation, and the composition that it must
+equal."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
-
-import numpy as np
 
 from tinyres import ops
 from tinyres.autograd.primitive import Primitive
@@ -12,13 +11,17 @@ from tinyres.backend import namespace
 from tinyres.context import is_replaying
 from tinyres.nn.module import Module
 from tinyres.nn.norm import BatchNorm1d, BatchNorm2d
-from tinyres.tensor import Array, raw
+from tinyres.ops.normalization import batch_norm_
+from tinyres.tensor import Array
 
 M = TypeVar("M", bound=Module)
 
 
 class Summing(Protocol):
     """What it takes of the processes: `training.Ranks` has it."""
+
+    rank: int
+    size: int
 
     def sum(self, array: Array) -> Array:
         """The sum over all processes of a contiguous array, which may be written into."""
@@ -29,8 +32,8 @@ def _all_sum(x: Array, *, ranks: Summing) -> Array:
     return ranks.sum(namespace(x).array(x, order="C"))  # a copy: the sum is written into it
 
 
-_primitive = Primitive(_all_sum)
-_primitive.vjp(x=lambda g, ranks: all_sum(g, ranks))
+_all_sum_primitive = Primitive(_all_sum)
+_all_sum_primitive.vjp(x=lambda g, ranks: all_sum(g, ranks))
 
 
 def all_sum(x: Any, ranks: Summing) -> Any:
@@ -40,7 +43,86 @@ def all_sum(x: Any, ranks: Summing) -> Any:
     operation itself: dx_r = Σ_s g_s. Each process must call it, and differentiate it, the same number of times and in
     the same order, as they do when they run the same model.
     """
-    return _primitive(x, ranks=ranks)
+    return _all_sum_primitive(x, ranks=ranks)
+
+
+def _statistics(x: Array, ranks: Summing) -> tuple[Array, Array, float]:
+    """Mean (C,) and variance (C,) of each channel over all processes' x, and how many values a channel that makes.
+
+    Each process's own n_r, m_r and v_r become known to all, and are brought together in float64 by the formula of Chan,
+    Golub & LeVeque 1983, "Algorithms for computing the sample variance", in which nothing cancels:
+    mean = Σ_r n_r m_r / M,  variance = Σ_r n_r (v_r + (m_r - mean)²) / M.
+    """
+    channels = x.shape[1]
+    table = namespace(x).zeros((ranks.size, 1 + 2 * channels))  # float64; a row a process, of which only its own is set
+    mine = table[ranks.rank]
+
+    def note(mean: Array, variance: Array, count: int) -> None:
+        mine[0], mine[1 : 1 + channels], mine[1 + channels :] = count, mean, variance
+
+    if x.size:
+        batch_norm_(x, None, None, None, eps=1.0, relu=False, statistics=None, on_statistics=note)
+    table = ranks.sum(table)
+    counts, means, variances = table[:, :1], table[:, 1 : 1 + channels], table[:, 1 + channels :]
+    count = float(counts.sum())
+    if count < 2:
+        raise ValueError(f"{count:g} value(s) a channel in all processes, training needs at least 2")
+    mean = (counts * means).sum(0) / count
+    variance = (counts * (variances + (means - mean) ** 2)).sum(0) / count
+    return mean.astype(x.dtype), variance.astype(x.dtype), count
+
+
+def _reference(x: Any, weight: Any, bias: Any, residual: Any, *, ranks: Summing, eps: float, relu: bool) -> Any:
+    """The definition, which the fused rules must equal; what is differentiated for orders above the first."""
+    axes = (0, *range(2, x.ndim))
+    each = (1, -1) + (1,) * (x.ndim - 2)
+    count = float(ranks.sum(namespace(x.data).full(1, x.size / x.shape[1]))[0])
+    centred = x - all_sum(ops.sum(x, axes, keepdims=True), ranks) / count
+    variance = all_sum(ops.sum(centred * centred, axes, keepdims=True), ranks) / count
+    y = centred / ops.sqrt(variance + eps)
+    if weight is not None:
+        y = y * ops.reshape(weight, each)
+    if bias is not None:
+        y = y + ops.reshape(bias, each)
+    if residual is not None:
+        y = y + residual
+    return ops.relu(y) if relu else y
+
+
+def _sync_batch_norm(
+    x: Any, weight: Any, bias: Any, residual: Any, *, ranks: Summing, eps: float, relu: bool, on_statistics: Any
+) -> Any:
+    mean, variance, count = _statistics(x, ranks)
+    given = mean, variance
+    y = batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=given, on_statistics=None)
+    if on_statistics is not None:
+        on_statistics(mean, variance, count)
+    return y, (*given, count)
+
+
+def _joint(
+    g: Any, x: Any, weight: Any, bias: Any, residual: Any, y: Any, aux: Any, ranks: Summing, eps: float, relu: bool
+) -> Any:
+    """With h = (x - mean) / sqrt(variance + eps) and sums over all processes: the rule for given statistics, minus what
+    these depend on x,
+
+        dx = weight / sqrt(variance + eps) (g - Σ g / M - h Σ g h / M)
+
+    whose last two terms are once more a batch norm of x, with another weight and bias, and its residual is the first.
+    """
+    mean, variance, count = aux
+    given = mean, variance
+    fixed, dweight, dbias, dresidual = batch_norm_.primitive.joint(
+        g, x, weight, bias, residual, y, given, eps, relu, statistics=given
+    )
+    total = ranks.sum(namespace(x).stack([dweight, dbias]))  # (2, C)
+    total *= (1 if weight is None else weight) / (-count * (variance + eps) ** 0.5)
+    dx = batch_norm_(x, total[0], total[1], fixed, eps=eps, relu=False, statistics=given, on_statistics=None)
+    return dx, dweight, dbias, dresidual
+
+
+sync_batch_norm_ = Primitive(_sync_batch_norm, aux=True, reference=_reference)
+sync_batch_norm_.vjp_joint(_joint)
 
 
 class _SyncBatchNorm(BatchNorm1d):
@@ -50,34 +132,24 @@ class _SyncBatchNorm(BatchNorm1d):
     def forward(self, x: Any, residual: Any = None, relu: bool = False) -> Any:
         if not self.training or x.ndim != 2 + len(self._axes) or x.shape[1] != self.num_features:
             return super().forward(x, residual, relu)  # which refuses the wrong shape
-        axes = (0, *range(2, x.ndim))
-        count = float(self.ranks.sum(np.array(x.size / self.num_features)))  # M, of all processes
-        if count < 2:
-            raise ValueError(f"{self.label()}: {count:g} value a channel in all processes, training needs at least 2")
-        centre = all_sum(ops.sum(x, axes, keepdims=True), self.ranks) / count  # (1, C, 1, 1)
-        centred = x - centre
-        variance = all_sum(ops.sum(centred * centred, axes, keepdims=True), self.ranks) / count  # (1, C, 1, 1)
-        scale = 1 / ops.sqrt(variance + self.eps)  # (1, C, 1, 1): small, so that x is passed over less often
-        if self.weight is not None:
-            scale = scale * ops.reshape(self.weight, centre.shape)
-        y = centred * scale
-        if self.bias is not None:
-            y = y + ops.reshape(self.bias, centre.shape)
-        if residual is not None:
-            y = y + residual
-            if getattr(y, "node", None) is not None:
-                y.node.roles = ("branch", "skip")
-        if not is_replaying():
-            self._track(raw(centre).reshape(-1), raw(variance).reshape(-1) * (count / (count - 1)))
-        return ops.relu(y) if relu else y
+        track = None if is_replaying() else self._track
+        try:
+            y = sync_batch_norm_(
+                x, self.weight, self.bias, residual, ranks=self.ranks, eps=self.eps, relu=relu, on_statistics=track
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.label()}: {error}") from error
+        if residual is not None and getattr(y, "node", None) is not None:
+            y.node.roles = ("branch", None, None, "skip")
+        return y
 
-    def _track(self, centre: Array, variance: Array) -> None:
-        for running, new in ((self.running_mean, centre), (self.running_var, variance)):
+    def _track(self, mean: Array, variance: Array, count: float) -> None:
+        for running, new in ((self.running_mean, mean), (self.running_var, variance * (count / (count - 1)))):
             if running is not None:
                 running.data = (1 - self.momentum) * running.data + self.momentum * new
         if self.num_batches_tracked is not None:
-            count = self.num_batches_tracked.data
-            self.num_batches_tracked.data = namespace(count).asarray(count + 1)
+            number = self.num_batches_tracked.data
+            self.num_batches_tracked.data = namespace(number).asarray(number + 1)
 
 
 class SyncBatchNorm1d(_SyncBatchNorm):
@@ -85,8 +157,7 @@ class SyncBatchNorm1d(_SyncBatchNorm):
 
         mean = Σ_r Σ_i x_ri / M,   var = Σ_r Σ_i (x_ri - mean)² / M,   M values a channel in all processes r together
 
-    Two sums over the processes forward and two backward; the gradient is that of the sum of the processes' losses.
-    Composed of single operations, it takes several passes over memory where `BatchNorm1d` takes one.
+    One exchange forward and one backward; the gradient is that of the sum of the processes' losses.
     Peng et al. 2018, "MegDet: a large mini-batch object detector", section 3.3.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class DataParallel(Run):
         ranks: the processes.
 
     Raises:
-        ValueError: fewer samples in a batch than ranks.
+        ValueError: fewer samples in a batch than ranks, or not the same recipe, data and settings on each.
         RankFailed: from `steps`, when another rank fails or dies. The run is then as after its last step, and can be
             saved.
     """
@@ -50,6 +51,15 @@ class DataParallel(Run):
                 f"{ranks.size}, or fewer ranks"
             )
         self.ranks = ranks
+        agreed = _agreed(run, sync_batch_norm)
+        first, state = ranks.share((agreed, state_of(run)) if ranks.rank == 0 else None)
+        others = [f"{name} is {value!r} here and {first[name]!r} there" for name, value in agreed.items()
+                  if value != first[name]]  # fmt: skip
+        if others:
+            raise ValueError(
+                f"rank {ranks.rank} has another run than rank 0 ({', '.join(others)}): give each rank the same recipe "
+                "and all of the data, of which it takes its share by itself"
+            )
         self.rows, self.samples = slice(0), 0  # this rank's of the batch, and how many the batch has
         if sync_batch_norm:
             synchronise(self.model, ranks)
@@ -57,7 +67,7 @@ class DataParallel(Run):
             for name, value in vars(module).items():
                 if isinstance(value, np.random.Generator):
                     setattr(module, name, _WholeBatch(value, self))
-        take_over(self, ranks.share(state_of(run) if ranks.rank == 0 else None))
+        take_over(self, state)
 
     def gradient(self, x: Any, target: Any) -> float:
         before = _accidental_state(self.model)
@@ -71,21 +81,21 @@ class DataParallel(Run):
         self.samples, rank, size = len(x), self.ranks.rank, self.ranks.size
         self.rows = slice(len(x) * rank // size, len(x) * (rank + 1) // size)
         mine, labels = (wrap(t.data[self.rows]).to(self.device) for t in (x, target))
-        weight = len(mine) / len(x)
-        loss = cross_entropy(self.model(mine), labels) * weight
+        share = len(mine) * size / len(x)  # about 1: who watches this rank sees gradients of their usual size
+        loss = cross_entropy(self.model(mine), labels) * share
         loss.backward()
         parameters = [p for p in self.model.parameters() if p.grad is not None]
         buffers = [b for b in self.model.buffers() if np.issubdtype(b.dtype, np.floating)]
-        running = [b.data * weight for b in buffers]
-        summed = self._sum([loss.data, *running, *(p.grad.data for p in parameters if p.grad is not None)])
-        for buffer, value in zip(buffers, summed[1:], strict=False):
+        running = [b.data * share for b in buffers]
+        means = self._mean([loss.data, *running, *(p.grad.data for p in parameters if p.grad is not None)])
+        for buffer, value in zip(buffers, means[1:], strict=False):
             buffer.data = value
-        for parameter, value in zip(parameters, summed[1 + len(buffers) :], strict=True):
+        for parameter, value in zip(parameters, means[1 + len(buffers) :], strict=True):
             parameter.grad = wrap(value)
-        return self.finite(float(summed[0]))
+        return self.finite(float(means[0]))
 
-    def _sum(self, arrays: list[Array]) -> list[Array]:
-        """Each array summed over the ranks: all of a dtype travel as one line."""
+    def _mean(self, arrays: list[Array]) -> list[Array]:
+        """The mean over the ranks of each array: all of a dtype travel as one line."""
         found: list[Array] = list(arrays)
         for dtype in dict.fromkeys(a.dtype for a in arrays):
             chosen = [i for i, a in enumerate(arrays) if a.dtype == dtype]
@@ -93,7 +103,7 @@ class DataParallel(Run):
             line = namespace(arrays[0]).empty(int(ends[-1]), dtype)
             for i, end in zip(chosen, ends, strict=True):
                 like_line(line[end - arrays[i].size : end], arrays[i])[...] = arrays[i]
-            line = self.ranks.sum(line)
+            line = self.ranks.sum(line) / self.ranks.size
             for i, end in zip(chosen, ends, strict=True):
                 found[i] = like_line(line[end - arrays[i].size : end], arrays[i])
         return found
@@ -115,6 +125,14 @@ class _WholeBatch(np.random.Generator):
         if isinstance(size, tuple) and size and size[0] == rows.stop - (rows.start or 0):
             return super().random((self._run.samples, *size[1:]), *arguments, **named)[rows]
         return super().random(size, *arguments, **named)
+
+
+def _agreed(run: Run, sync_batch_norm: bool) -> dict[str, Any]:
+    """What must be the same on all ranks: where it is not, they would wait for each other, or mix up two batches."""
+    data = run.loader.dataset
+    settings = {"--sync-batch-norm": sync_batch_norm, "batch size": run.loader.batch_size, "number of steps": run.total}
+    labels = {"number of samples": len(data), "checksum of the labels": zlib.crc32(data.targets.tobytes())}
+    return run.recipe.to_json() | settings | labels
 
 
 # -- what a run is, besides what its recipe makes ---------------------------------------------------------------------

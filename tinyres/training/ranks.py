@@ -6,8 +6,10 @@ import importlib
 import os
 import platform
 import time
-from collections.abc import Callable
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from tinyres.backend import device_of, to_device
 from tinyres.tensor import Array
 
 TIMEOUT = 1800.0  # seconds: rank 0 may score a large test set while the others wait
+AWAKE = 2e-4  # seconds of polling before the first sleep
 LONGEST_SLEEP = 2e-3  # seconds
+_yield = getattr(os, "sched_yield", partial(time.sleep, 0))  # 1 µs, while even sleep(0) may take 70
 
 
 class RankFailed(RuntimeError):
@@ -57,6 +61,8 @@ class Ranks:
         self.local_rank, self.local_size = int(self._machine.rank), int(self._machine.size)
         self.asks_to_stop: Callable[[], bool] = lambda: False
         self.stopping = False
+        self._over = False  # all know that a rank has failed
+        self._amid = False  # in an exchange, or broken off in one: the others wait there, and cannot be told anything
         self._nccl: Any = None
 
     def meet(self, failure: BaseException | None = None) -> None:
@@ -67,9 +73,11 @@ class Ranks:
         """
         news = 1 + self.size - self.rank if failure is not None else int(self.asks_to_stop())
         heard = np.array(news, np.int64)
-        self._finish(self.comm.Iallreduce(self._mpi.IN_PLACE, heard, op=self._mpi.MAX), asleep=True)
-        self.stopping |= heard == 1
+        with self._exchange():
+            self._finish(self.comm.Iallreduce(self._mpi.IN_PLACE, heard, op=self._mpi.MAX), asleep=True)
+        self.stopping |= bool(heard == 1)
         if heard > 1:
+            self._over = True
             who = 1 + self.size - int(heard)
             said = f"{type(failure).__name__}: {failure} (on {platform.node()})" if who == self.rank else None
             said = self.comm.bcast(said, root=who)
@@ -77,9 +85,15 @@ class Ranks:
                 raise RankFailed(f"rank {who} of {self.size} failed with {said}")
 
     def fail(self, error: BaseException) -> None:
-        """Tell the others why this rank does not go on; in the place of whatever it would have exchanged next."""
-        if isinstance(error, RankFailed):
-            return  # all know
+        """Tell the others why this rank does not go on; in the place of whatever it would have exchanged next.
+
+        Where it was broken off amid an exchange (by a second Ctrl-C, say) all processes end at once.
+        """
+        if self._over:
+            return
+        if self._amid:
+            traceback.print_exception(error)
+            self.abort()
         with suppress(RankFailed):  # another one failed as well, and was named
             self.meet(error)
 
@@ -95,10 +109,11 @@ class Ranks:
         if device_of(array) != "cpu" and self._nccl is None:
             return to_device(self.sum(to_device(array, "cpu")), device_of(array))
         self.meet()
-        if device_of(array) != "cpu":
-            self._nccl.all_reduce(array, array)
-        else:
-            self._finish(self.comm.Iallreduce(self._mpi.IN_PLACE, array, op=self._mpi.SUM), asleep=False)
+        with self._exchange():
+            if device_of(array) != "cpu":
+                self._nccl.all_reduce(array, array)
+            else:
+                self._finish(self.comm.Iallreduce(self._mpi.IN_PLACE, array, op=self._mpi.SUM), asleep=False)
         return array
 
     def over_nccl(self, possible: bool) -> bool:
@@ -120,6 +135,7 @@ class Ranks:
 
     def threads(self) -> int:
         """This rank's part of the cores of its machine, where mpiexec has not bound each to cores of its own."""
+        self.meet()
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
         sharing = sum(bool(theirs == cores) for theirs in self._machine.allgather(cores))
         return int(max(1, len(cores) // sharing))
@@ -127,6 +143,12 @@ class Ranks:
     def abort(self) -> None:
         """End all processes at once: the only way out when one is lost."""
         self.comm.Abort(1)
+
+    @contextmanager
+    def _exchange(self) -> Iterator[None]:
+        self._amid = True
+        yield
+        self._amid = False  # not if an exception comes this way
 
     def _finish(self, request: Any, *, asleep: bool) -> None:
         """Wait for an exchange; asleep, with pauses of a sixteenth of the time waited so far."""
@@ -140,7 +162,10 @@ class Ranks:
                         "--timeout",
                         lost=True,
                     )
-                time.sleep(min(waited / 16, LONGEST_SLEEP) if asleep else 0)
+                if asleep and waited > AWAKE:
+                    time.sleep(min(waited / 16, LONGEST_SLEEP))
+                else:
+                    _yield()
         except self._mpi.Exception as error:
             raise RankFailed(f"a rank cannot be reached any more: MPI says {error}", lost=True) from error
 

@@ -40,7 +40,8 @@ def framed(html: str, still: str) -> str:
 def image(svg: str) -> str:
     """An SVG as a picture, in which nothing can run."""
     source = b64encode(svg.encode()).decode()
-    return f'<img alt="the backward pass, in one picture" style="max-height:{_HEIGHT}px" src="data:image/svg+xml;base64,{source}">'
+    about = f'alt="the backward pass, in one picture" style="max-height:{_HEIGHT}px"'
+    return f'<img {about} src="data:image/svg+xml;base64,{source}">'
 
 
 def write(path: str | Path, text: str) -> None:
