@@ -1,0 +1,67 @@
+"""A recorded training in the page."""
+
+import json
+
+import pytest
+
+from tinyres.viewer.page import TEMPLATE
+
+pytestmark = pytest.mark.browser
+
+
+RUN = {
+    "lanes": [
+        {
+            "name": name,
+            "layers": [f"blocks.{i}" for i in range(5)],
+            "steps": [0, 10, 20, 30],
+            "log10": [[-i - scale, -i - 0.5, "NaN", None] for i in range(5)],
+            "skip_share": [[0.75 if i == 1 else None] * 4 for i in range(5)],
+            "loss": [2.0, 1.5, 1.0, 0.5],
+        }
+        for name, scale in (("D", 0.1), ("G", 0.3))
+    ]
+}
+
+
+def document(tmp_path, run, trace=None):
+    """A page with a training in it."""
+    data = {"format": "tinyres-trace", "version": 1, "title": "t", "tinyres": "0", "trace": trace, "run": run}
+    element = f'<script type="application/json" id="tinyres-data">{json.dumps(data)}</script>'
+    path = tmp_path / "run.html"
+    path.write_text(TEMPLATE.read_text(encoding="utf-8").replace("<!--tinyres-data-->", element), encoding="utf-8")
+    return path
+
+
+def test_a_training_has_a_heat_map(visit, tmp_path):
+    page = visit(document(tmp_path, RUN))
+    assert page.page.locator(".lane").count() == 2
+    assert page.page.locator(".trace").count() == 0
+    slider = page.page.get_by_role("slider", name="Step of the training")
+    slider.focus()
+    page.press("Home")
+    assert "Step 0" in page.text(".scrub")
+    assert page.page.locator(".column .value").all_inner_texts()[:2] == ["−0.1", "−1.1"]
+    assert page.page.locator(".lane").first.locator(".share").all_inner_texts() == ["", "skip 75 %", "", "", ""]
+    page.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "step 10"
+    assert "loss 1.5" in page.text(".lane >> nth=0")
+    page.press("ArrowRight")
+    assert set(page.page.locator(".column .value").all_inner_texts()) == {"NaN"}
+    pixels = page.js("[...document.querySelector('canvas').getContext('2d').getImageData(0, 0, 4, 1).data]")
+    finite, unknown, nothing = (pixels[4 * column : 4 * column + 3] for column in (0, 2, 3))
+    assert nothing == [0, 0, 0]
+    assert unknown not in (finite, nothing)
+
+
+def test_an_empty_or_foreign_document_says_so(browser, tmp_path):
+    path = document(tmp_path, None)
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    assert "neither a step nor a training" in page.inner_text("main")
+    path.write_text(path.read_text(encoding="utf-8").replace('"version": 1', '"version": 9'), encoding="utf-8")
+    page.reload()
+    assert "holds version 9" in page.inner_text("main")
+    page.goto(TEMPLATE.as_uri())
+    assert "holds no recording" in page.inner_text("main")
+    page.close()

@@ -1,0 +1,83 @@
+"""Ways through the page: keys, the address, and what stays in view."""
+
+import pytest
+
+from tests.viewer import cases
+from tinyres import viewer
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_keyboard_alone_goes_everywhere(visit):
+    page = visit(viewer.trace(cases.residual()[0]))
+    state = lambda: page.js("tinyres.state()")
+    page.press("ArrowRight", "ArrowRight", "ArrowLeft")
+    assert page.step() == 1
+    page.press("b")
+    assert page.text(".tag") == "accumulate", "the same operation, in the other pass"
+    page.press("f")
+    assert page.step() == 1
+    page.press("Shift+ArrowRight")
+    assert page.step() > 1
+    page.press("Shift+ArrowLeft", "End")
+    many = state()["nodes"]
+    page.press("Shift+E")
+    if state()["nodes"] >= many:
+        page.press("Shift+E")
+    closed = state()["nodes"]
+    assert closed < many
+    page.press("e")
+    assert state()["nodes"] > closed
+    page.press("Home", " ")
+    assert state()["playing"]
+    page.until("tinyres.step() > 0")
+    page.press(" ")
+    assert not state()["playing"]
+    page.press("t")
+    assert page.page.locator("tr[aria-current]").count() == 1
+    page.press("t", "/")
+    page.page.keyboard.type("tanh")
+    page.press("Enter")
+    assert "tanh" in page.text("[role=status]")
+    page.press("?")
+    assert page.page.get_by_role("dialog").is_visible()
+    page.press("Escape")
+    assert page.page.get_by_role("dialog").count() == 0
+
+
+def test_the_tab_key_reaches_the_graph_and_opens_a_module(visit):
+    page = visit(viewer.trace(cases.residual()[0]))
+    page.press("Shift+E", "Shift+E")
+    if page.page.locator("[data-key][aria-expanded]").count() == 0:
+        page.press("Shift+E")
+    nodes = page.js("tinyres.state().nodes")
+    for _ in range(40):
+        page.press("Tab")
+        if page.js("document.activeElement.hasAttribute('data-key')"):
+            break
+    focused = "document.activeElement.getAttribute('data-key')"
+    first = page.js(focused)
+    page.press("ArrowDown")
+    assert page.js(focused) != first
+    page.press("ArrowUp")
+    assert page.js(focused) == first
+    for _ in range(nodes):
+        if page.js("document.activeElement.hasAttribute('aria-expanded')"):
+            break
+        page.press("ArrowDown")
+    page.press("Enter")
+    assert page.js("tinyres.state().nodes") > nodes
+    assert page.js("document.activeElement.hasAttribute('data-key')"), "the focus stays in the graph"
+
+
+def test_the_address_keeps_the_step(visit):
+    trace = viewer.trace(cases.residual()[0])
+    page = visit(trace, "#step=7")
+    assert page.step() == 7
+    page.press("ArrowRight")
+    assert "#step=8&lane=0&pass=f" in page.page.url
+    page.js("location.hash = 'step=3'")
+    page.until("tinyres.step() === 3")
+    assert visit(trace, "#step=999999").step() == len(trace) - 1
+    assert visit(trace, "#step=nonsense").step() == 0
+    assert visit(trace, "#pass=b").text(".tag") == "seed"
