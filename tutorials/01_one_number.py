@@ -83,8 +83,15 @@ print(f"\ntinyres: {gradient.item():.6f}, by hand: {by_hand:.6f}")
 # number, only the three factors. And *one* walk back would have served a million knobs, because they all share the part
 # near the loss. That is why nets are trained backwards.
 #
-# In the picture, the curve is the loss for every $w$, and the line is drawn through one point of it with the slope that
-# came out of `tr.grad`. It touches.
+# `tr.trace` tells the same walk with everything in sight, the way forwards included: press the arrow keys, and watch
+# the number that travels. (It is a page: in a script, write `tr.trace(...).save("step.html")` and open that.)
+
+# %%
+tr.trace(lambda: (tr.tanh(w * X) - TARGET) ** 2)
+
+# %% [markdown]
+# In the picture below, the curve is the loss for every $w$, and the line is drawn through one point of it with the
+# slope that came out of `tr.grad`. It touches.
 
 # %%
 ws = np.linspace(-1.0, 6.0, 200)
@@ -171,7 +178,8 @@ assert arrived[1.5] < arrived[0.8] < 1e-3 < arrived[1.0] < 1  # a larger weight 
 #
 # $$ f(w) = w \cdot \tanh(w\,x). $$
 #
-# Find its derivative with pencil and paper, and write it as a function. Turning $w$ moves $f$ along two routes at once.
+# Find its derivative with pencil and paper, and write it as a function. Turning $w$ moves $f$ along two routes at once;
+# what comes back by them is added.
 #
 # ```python
 # def slope(w, x):

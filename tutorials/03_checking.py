@@ -51,12 +51,8 @@ for (name, error), colour in zip(errors.items(), ("tab:blue", "tab:orange", "tab
     axes.loglog(steps, np.maximum(error, 1e-17), "o", markersize=4, color=colour, label=f"{name}, measured")
     if name in theory:
         axes.loglog(steps, theory[name], color=colour, label=f"{name}: error of the curve + rounding")
-axes.set(
-    xlabel="step h",
-    ylabel="error of the slope",
-    ylim=(1e-17, 1e5),
-    title="Too large a step is wrong, too small is worse",
-)
+axes.set(xlabel="step h", ylabel="error of the slope", ylim=(1e-17, 1e5),
+         title="Too large a step is wrong, too small is worse")  # fmt: skip
 axes.legend(loc="upper center", fontsize=8, ncols=2)
 plt.show()
 
@@ -64,7 +60,7 @@ plt.show()
 # Two errors pull in opposite directions. On the right the curve bends within a step: the error falls as $h$, or as
 # $h^2$ with two sides. On the left $f(x+h)$ and $f(x)$ agree in almost all of their sixteen digits, and subtracting
 # cancels them; what remains is rounding, blown up by $1/h$. Best is where the two meet: for two sides at
-# $h \approx \varepsilon^{1/3} \approx 6 \cdot 10^{-6}$, with ten digits or so. float32 would leave about four.
+# $h \approx \varepsilon^{1/3} \approx 6 \cdot 10^{-6}$, with ten or eleven digits. float32 would leave about four.
 #
 # The green dots are a trick worth knowing: step into the *imaginary* direction. $f(x + ih) \approx f(x) + ih f'(x)$,
 # the slope stands alone in the imaginary part, nothing is subtracted, and the error is that of the last digit (Squire
@@ -157,8 +153,9 @@ except tr.GradcheckError as error:
 #
 # ## Fooled, the third time: right once, wrong twice
 #
-# Some methods differentiate a gradient again (a GAN's gradient penalty does: 12). Here is an operation $y = x^3$ of
-# our own, with a rule that looks innocent: it takes the slope $3x^2$ *as an array*, kept from the forward pass.
+# Some methods differentiate a gradient again (a GAN's gradient penalty does, tutorial 12). Here is an operation $y =
+# x^3$ of our own, with a rule that looks innocent: it takes the slope $3x^2$ *as an array*, kept from the forward pass.
+# (Change a rule and run its cell again as often as you like: the new one takes the old one's place.)
 
 
 # %%
@@ -182,7 +179,7 @@ try:
 except tr.GradcheckError as error:
     frozen = str(error)
     print(f"\n{frozen}\n")
-print(tr.gradcheck(cube, t, order=2), sep="")
+print(tr.gradcheck(cube, t, order=2))
 
 # %% [markdown]
 # At order 1 the two cannot be told apart: same numbers, same arrays. But for the first rule the slope is a constant,

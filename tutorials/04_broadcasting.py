@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 04 Where does the gradient of a copied number go?
 #
-# *About 2 seconds. From before: routes that meet are added (01), and how a gradient is checked (03).*
+# *About 2 seconds. From before: what comes back by several routes is added (01, 02), and $\langle g, J d\rangle$, the
+# one number by which a gradient is checked (03).*
 #
 # A batch of 32 samples goes through a layer, and the *same* bias is added to each. In NumPy one writes `x + b`, where
 # `x` has shape `(32, 3)` and `b` has `(3,)`. Nobody says so, but `b` is copied 32 times. It is called broadcasting. On
@@ -25,7 +26,7 @@ print("gradient of b:", gb.numpy())
 
 # %% [markdown]
 # $0 + 3 + 6 + 9 = 18$: the sum of each column. It has to be. A bias that is used four times moves the result along four
-# routes, and routes that meet are added. Copying is using many times.
+# routes, and what comes back by them is added. Copying is using many times.
 #
 # ## Copying is a matrix
 #

@@ -93,7 +93,7 @@ curves = {
 }
 figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
 depth_law.against_theory(axes, settings, [curves[setting.name] / np.log(10) for setting in settings])
-axes.set(title="Dots: random nets, mean of three. Lines: one number for each, to the power of the depth", ylim=(-13, 4))
+axes.set(ylim=(-13, 4), title="Dots: random nets, mean of three.\nLines: one number each, to the power of the depth")
 axes.legend(fontsize=8, loc="lower left")
 plt.show()
 

@@ -54,7 +54,8 @@ print(f"plain:    {plain.gradient_norms()[0]:.1e}")
 print(f"residual: {residual.gradient_norms()[0]:.2f}")
 
 # %% [markdown]
-# All of it. Why is one line of algebra. If $x$ moves, $y$ moves along two routes, and routes that meet are added (01):
+# All of it. Why is one line of algebra. If $x$ moves, $y$ moves along two routes, and what comes back by them is added
+# (01):
 #
 # $$ g_x \;=\; \underbrace{g}_{\text{skip}} \;+\; \underbrace{F'(x)^\top g}_{\text{branch}}. $$
 #
@@ -70,9 +71,8 @@ for name in ("19", "15", "10", "5"):
 # So the gradient lives, but look who is doing the work: the skips, nearly alone. These branches hardly take part.
 # A residual connection keeps the gradient of what lies *below*. It does not mend the layer that it goes around.
 #
-# You can walk the way yourself. Below is a pass through two such blocks of four units, operation by operation: press
-# the arrow keys, or the buttons, and watch both routes leave a sum and rejoin at the input of its block. (In a script:
-# `step.save("step.html")`, and open the page.)
+# You can walk the way yourself. Below is a pass through two such blocks of four units, operation by operation, as in
+# 01: watch both routes leave a sum and rejoin at the input of its block.
 
 # %%
 rng = np.random.default_rng(0)

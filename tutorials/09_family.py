@@ -171,7 +171,7 @@ print({way: f"{ratio[:, -1].mean():.3g}" for way, ratio in ratios.items()})
 #
 # So this is the family likeness. A block that is half new and half old doubles or halves the gradient, and forty of
 # them ruin it. All the members that go deep, in their own ways, begin as a *small change* to the identity: batch norm's
-# $1/l$, SkipInit's $0$, Highway's closed gates, DenseNet's $k/m$.
+# $1/l$, the number before the branch (08), Highway's closed gates, DenseNet's $k/m$.
 
 # %%
 for bias in BIASES:  # a few per cent, where the square runs over many decades

@@ -31,7 +31,7 @@ import tinyres as tr
 from tinyres import gan
 from tinyres.flow.theory import dirac, saturation
 
-Z, WEIGHTS = saturation.trapezoid()  # a fine grid of z and the bell's weights: the sum of WEIGHTS f(Z) is a mean
+Z, WEIGHTS = saturation.trapezoid()  # a fine grid, and the bell over it: the sum of WEIGHTS · f(Z) is the mean of f
 
 
 def generator_gradient(loss, distance):
@@ -39,19 +39,16 @@ def generator_gradient(loss, distance):
     bias, slope = saturation.optimal_logit(distance)
     d = tr.tensor(np.array(float(distance)), requires_grad=True)
     logits = bias + slope * (Z + d)  # D's answer to every fake
-    each = {
-        "saturating": -tr.softplus(logits),  # log(1 - sigmoid(a))
-        "non-saturating": tr.softplus(-logits),  # -log sigmoid(a)
-    }
-    return tr.grad((WEIGHTS * each[loss]).sum(), d)[0].item()
+    # log(1 - sigmoid(a)), or -log sigmoid(a)
+    each = -tr.softplus(logits) if loss == "saturating" else tr.softplus(-logits)
+    return tr.grad((WEIGHTS * each).sum(), d)[0].item()
 
 
 distances = np.array([0.5, 1, 2, 3, 4, 5, 6, 7, 8])
 measured = {loss: [generator_gradient(loss, d) for d in distances] for loss in ("saturating", "non-saturating")}
-for k in (1, 2, 4, 8):
-    d, right = distances[k], saturation.right_answers(distances[k])
-    print(f"d = {d:g}: D is right in {right:8.3%}; gradient saturating {measured['saturating'][k]:.2g}, "
-          f"non-saturating {measured['non-saturating'][k]:.2g}")  # fmt: skip
+for k in (1, 4, 8):
+    told = ", ".join(f"{loss} {values[k]:.2g}" for loss, values in measured.items())
+    print(f"d = {distances[k]:g}: D is right in {saturation.right_answers(distances[k]):7.3%}; gradient {told}")
 
 # %%
 fine = np.linspace(0.1, 8.5, 200)
@@ -81,9 +78,9 @@ plt.show()
 #
 # ## A real generator, a real opponent
 #
-# Now 64 pixels instead of a number. A fresh $G$ makes fake digits and stands still, while $D$ trains and gets better
-# and better. `gan.probe` stops at some steps and measures what $G$ *would* be told, by each loss, through one and the
-# same $D$. **Guess:** after 200 steps, how far apart are the two?
+# Now 64 pixels instead of a number. A fresh $G$ makes fake digits and stands still, while $D$ trains. `gan.probe` stops
+# at some steps and measures what $G$ *would* be told, by each loss, through one and the same $D$. **Guess:** after 200
+# steps, how far apart are the two?
 
 # %%
 recipe = gan.GANRecipe.of("nonsaturating", "digits", arch="mlp", norm="none", width=64)
@@ -106,15 +103,14 @@ plt.show()
 
 # %% [markdown]
 # The red line falls in step with $D$'s doubt; the blue one rises. The direction that $D$ could show is there all the
-# time. The saturating loss only multiplies it by next to nothing. That is why hardly anyone trains with the formula
-# that stands at the top of the first paper.
+# time, the saturating loss only multiplies it by next to nothing. Hence hardly anyone trains with it.
 #
 # ## Two gradients are not one
 #
 # So a strong signal arrives. Do the two meet? Take the smallest game that there is (Mescheder et al. 2018): all data
 # are the number $0$. $G$ gives one number, $\theta$. $D$ is a line through the origin, $a(x) = \psi\,x$. One weight a
 # player, and the only point of rest is $\theta = \psi = 0$. We let them play the original game, in which what one wins
-# the other loses. Each goes down its own slope:
+# the other loses. With $\mathrm{softplus}(a) = \log(1 + e^a)$, which is $-\log(1 - \sigma(a))$, each goes down its own:
 #
 # $$ L_D = \mathrm{softplus}(-\psi \cdot 0) + \mathrm{softplus}(\psi\,\theta), \qquad
 # L_G = -\mathrm{softplus}(\psi\,\theta). $$
@@ -138,9 +134,9 @@ print("its eigenvalues:", eigenvalues.round(3))
 
 # %% [markdown]
 # Look at the two numbers off the diagonal: $+\tfrac12$ and $-\tfrac12$. If both players went down *one* loss, this
-# matrix would be minus its Hessian, and a Hessian is symmetric: what $\theta$ does to $\psi$'s slope, $\psi$ does to
-# $\theta$'s. Its eigenvalues would be real, and following the field would end in a valley. Here they are $\pm i/2$,
-# purely imaginary. There is no valley. A field like that *turns*.
+# matrix of second derivatives would be symmetric: what $\theta$ does to $\psi$'s slope, $\psi$ does to $\theta$'s. Its
+# eigenvalues would be real, and following the field would end in a valley. Here they are $\pm i/2$, purely imaginary.
+# There is no valley. A field like that *turns*.
 #
 # **Guess before you run:** both start at $(1, 0)$ and take small steps along the arrows, at the same time. Do they
 # spiral in, circle, or spiral out? What if they take turns, $G$ first and then $D$, who sees where $G$ has gone?
@@ -149,13 +145,12 @@ print("its eigenvalues:", eigenvalues.round(3))
 STEP, STEPS, GAMMA = 0.2, 150, 0.3
 
 
-def simultaneous(point):
-    return point + STEP * field(tr.tensor(point, requires_grad=True)).numpy()
+def simultaneous(point, who=(1.0, 1.0)):
+    return point + STEP * field(tr.tensor(point, requires_grad=True)).numpy() * who
 
 
 def alternating(point):
-    moved = point + STEP * field(tr.tensor(point, requires_grad=True)).numpy() * [1.0, 0.0]
-    return moved + STEP * field(tr.tensor(moved, requires_grad=True)).numpy() * [0.0, 1.0]
+    return simultaneous(simultaneous(point, who=(1.0, 0.0)), who=(0.0, 1.0))
 
 
 def damped(point):
@@ -177,7 +172,7 @@ near = {name: np.linalg.norm(path(step, (0.01, 0.0)), axis=1) for name, step in 
 ends = {name: distance[-1] / distance[0] for name, distance in near.items()}
 
 # %% tags=["hide-input"]
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.4), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 grid = np.stack(np.meshgrid(np.linspace(-1.8, 1.8, 13), np.linspace(-1.8, 1.8, 13))).reshape(2, -1)  # (2, 169)
 arrows = field(tr.tensor(grid, requires_grad=True)).numpy()
 left.quiver(*grid, *arrows, color="0.7", zorder=0)
@@ -200,11 +195,10 @@ print({name: f"{end:.3f} times as far after {STEPS} steps" for name, end in ends
 # At the same time they drift out, by $\sqrt{1 + h^2/4}$ a step, and a smaller step $h$ only makes it slower. In turns
 # they circle for ever. Neither has done anything wrong: each gradient is exact, and each player does improve its own
 # loss. But when the fake has reached the data, $D$ still leans, so it is pushed on, past the data, and $D$ has to lean
-# the other way. (The non-saturating loss has the same eigenvalues. Away from the centre it curls inwards a little, and
-# the less the nearer it comes.)
+# the other way. (The non-saturating loss has the same eigenvalues.)
 #
-# What helps is friction. R1 tells $D$ to be flat *where the data are*. That puts $-\gamma$ on the diagonal, the
-# eigenvalues become $-\gamma/2 \pm \dots$, and the players spiral in. In tutorial 13 a real pair trains with it.
+# What helps is friction. The penalty R1 tells $D$ to be flat *where the data are*. That puts $-\gamma$ on the diagonal,
+# the eigenvalues become $-\gamma/2 \pm \dots$, and the players spiral in. In tutorial 13 a real pair trains with it.
 #
 # `tinyres flow E1 E5` measures both laws more finely, with a Wasserstein loss, instance noise and others.
 

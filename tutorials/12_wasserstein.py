@@ -5,8 +5,8 @@
 # (11); `create_graph` records the walk back, so that it can be differentiated again (02).*
 #
 # In the last tutorial a stronger opponent took the generator's gradient away, and the mend was another loss. There is a
-# second mend: another kind of opponent, one that does not answer "real or fake?" but "how far?". It needs its slope
-# held in check, and to hold a slope in check one has to differentiate it.
+# second mend: an opponent that does not answer "real or fake?" but "how far?". It needs its slope held in check, and to
+# hold a slope in check one has to differentiate it.
 #
 # ## A distance that goes on growing
 #
@@ -43,6 +43,7 @@ six, seven = 24, 28
 print(f"from d = 6 to 7: JSD grows by {divergence[seven] - divergence[six]:.5f}, "
       f"W by {carried[seven] - carried[six]:.3f}")  # fmt: skip
 
+# %% tags=["hide-input"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained")
 left.plot(distances, divergence, color="tab:red", label="Jensen-Shannon divergence")
 left.plot(distances, played, "o", color="tab:red", markersize=4, label="(V + log 4) / 2 of the perfect D")
@@ -57,7 +58,7 @@ plt.show()
 
 # %% [markdown]
 # The divergence counts whether the two can be told apart, and at $d = 6$ they can, full stop. $W$ keeps a slope of $1$
-# however far away the fakes are. And it, too, can be had from an opponent (Arjovsky et al. 2017): among all functions
+# at any distance. And it, too, can be had from an opponent (Arjovsky et al. 2017): among all functions
 # $f$ whose slope is nowhere above $1$, the one that scores data highest and fakes lowest does it by exactly $W$,
 #
 # $$ W = \max_{|\nabla f| \le 1} \; \mathbb{E} f(\text{data}) - \mathbb{E} f(\text{fakes}). $$
@@ -116,8 +117,8 @@ print("its value, with and without:", price(weights, v).item(), price(weights, v
 
 # %% [markdown]
 # The right value and no gradient. Had there been other terms in the loss, nobody would have complained: the critic
-# would train as if the price did not exist, while the log shows a perfectly good number for it. tinyres' own
-# `gan.gradient_penalty` does what `price` does, between data and fakes.
+# would train as if the price did not exist, while the log shows a perfectly good number for it. (`gan.gradient_penalty`
+# does what `price` does, between data and fakes.)
 #
 # ## Is the slope 1?
 #
@@ -187,33 +188,19 @@ for _ in range(50):
     (gradient,) = tr.grad(loss.discriminator(data @ leaf, (data + SHIFT) @ leaf), leaf)
     w = np.clip(w - 0.01 * gradient.numpy(), -CLIP, CLIP)
 clipped, ideal = w / np.linalg.norm(w), -SHIFT / DELTA
-angle = {"with a price": directions[10.0] @ ideal, "clipped": clipped @ ideal}
-angle = {name: float(np.degrees(np.arccos(min(1, cosine)))) for name, cosine in angle.items()}
+cosines = {"with a price": directions[10.0] @ ideal, "clipped": clipped @ ideal}
+angle = {name: float(np.degrees(np.arccos(min(1, cosine)))) for name, cosine in cosines.items()}
 print(f"clipped: w = {w}, slope {np.linalg.norm(w):.4f}")
-print({name: f"{degrees:.2f} degrees off" for name, degrees in angle.items()})
-
-# %% tags=["hide-input"]
-figure, axes = plt.subplots(figsize=(7, 4.4), layout="constrained")
-axes.plot(*data.T, "o", color="0.6", label="data")
-axes.plot(*(data + SHIFT).T, "o", color="tab:orange", label="fakes")
-for way, colour, name in ((directions[10.0], "tab:blue", "with a price"), (clipped, "tab:red", "clipped")):
-    arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.5, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", SHIFT + DELTA * way, SHIFT, arrowprops=arrow)
-    axes.plot([], [], color=colour, linewidth=2.5, label=f"{name}: {angle[name]:.1f}° off")
-axes.set(xlabel="x₁", ylabel="x₂", aspect="equal", title="Where each critic sends the fakes")
-axes.legend(bbox_to_anchor=(1.02, 1), loc="upper left")
-plt.show()
+print("degrees off:", {name: round(degrees, 2) for name, degrees in angle.items()})
 
 # %% [markdown]
 # Each weight runs into its own wall: $w$ ends in a *corner* of the square, whatever the direction to the data, and its
-# slope is $c\sqrt2$, seventy times too small. With two weights that costs 8 degrees. In a deep net nearly all weights
-# sit at $\pm c$, and each layer multiplies the gradient by about the same factor, too small or too large: a plain deep
-# net again, with its $\chi^L$ (06).
+# slope is $c\sqrt2$, seventy times too small. With two weights that costs 8 degrees. In a deep net each layer then
+# multiplies the gradient by about the same factor, too small or too large: $\chi^L$ again (06).
 #
-# And does the price make the two players *meet*? No. Remember the circling of the last tutorial: at the end, where
-# fakes are data, this price still asks for a slope of $1$, so the critic never comes to rest. R1, which asks for a
-# slope of $0$ on the data, damps. It is a gradient of a gradient as well, and you have met it there as friction.
-# `tinyres flow E8 E5` holds all of this against closed forms.
+# And does the price make the two players *meet* (11)? No: at the end, where fakes are data, it still asks for a slope
+# of $1$, so the critic never comes to rest. R1, which asks for a slope of $0$ on the data, damps; it is a gradient of a
+# gradient as well. `tinyres flow E8 E5` holds all of this against closed forms.
 
 # %%
 assert np.allclose(played, divergence, atol=1e-6)

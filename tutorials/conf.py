@@ -3,8 +3,10 @@
 The tutorials are its pages. Each is run while the site is built, and an assertion that fails stops the build.
 """
 
+import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -13,6 +15,7 @@ os.environ.pop("MPLBACKEND", None)  # the notebooks' figures are to go onto the 
 
 import _docstrings  # noqa: E402
 import _gallery  # noqa: E402
+import _links  # noqa: E402
 import _mathml  # noqa: E402
 
 import tinyres  # noqa: E402
@@ -32,6 +35,13 @@ nb_execution_timeout = 180  # seconds a cell
 nb_execution_in_temp = True
 nb_output_stderr = "remove-warn"  # what is written there is a warning, hence an error with -W
 nb_merge_streams = True
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # else a line a notebook: that it is being run
+KERNELS = tempfile.TemporaryDirectory()  # kernels take their settings from here, and nobody's own
+os.environ["IPYTHONDIR"] = KERNELS.name
+(Path(KERNELS.name) / "profile_default").mkdir()
+(Path(KERNELS.name) / "profile_default" / "ipython_kernel_config.py").write_text(
+    "c.IPKernelApp.log_level = 40\n"  # else a line a notebook: that its messages are not encrypted
+)
 myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 
@@ -61,9 +71,10 @@ def _skip(app, what, name, obj, skip, options):
 
 
 def setup(app):
-    """What is made while pages are read and written: the gallery's text, that of docstrings, formulas."""
+    """What is made while pages are read and written: the gallery's text, links, that of docstrings, formulas."""
     _mathml.setup(app)
     app.connect("source-read", _gallery.fill)
+    app.connect("source-read", _links.fill)
     app.connect("autodoc-process-docstring", _docstrings.mend, priority=400)  # napoleon comes at 500
     app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": False}

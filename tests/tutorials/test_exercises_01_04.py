@@ -241,6 +241,7 @@ def test_04_worked(answer):
     ("mistake", "hint"),
     [
         (lambda g, shape: g, "axes that the input did not have stand in front"),
+        (lambda g, shape: g.sum(axis=0), "Nothing was copied there"),
         (lambda g, shape: g.sum(axis=tuple(range(g.ndim - len(shape)))), "is summed over and kept, with length 1"),
         (lambda g, shape: g[(0,) * (g.ndim - len(shape))], "one of the copies"),
         (lambda g, shape: unbroadcast(g, shape) * np.prod(shape) / max(g.size, 1), "mean of the copies"),

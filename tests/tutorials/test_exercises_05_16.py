@@ -197,6 +197,19 @@ def without_a_barrier(x, out):
         out[i] = total + 0 * tile[t]
 
 
+def forgetting_the_barrier(x, out):
+    tile = cuda.shared.array(10, np.float64)
+    t = cuda.threadIdx.x
+    i = cuda.blockIdx.x * 8 + t
+    tile[t + 1] = x[i] if i < x.size else 0.0
+    if t == 0:
+        tile[0] = x[i - 1] if i > 0 else 0.0
+    if t == 7:
+        tile[9] = x[i + 1] if i + 1 < x.size else 0.0
+    if i < out.size:
+        out[i] = tile[t] + tile[t + 1] + tile[t + 2]
+
+
 def plainly(x, out):
     i = cuda.blockIdx.x * 8 + cuda.threadIdx.x
     if i < x.size:
@@ -277,8 +290,15 @@ def test_15_mistakes(mistake, hint):
 @needs_cuda
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_15_right_by_luck_is_not_right():
-    with pytest.raises(AssertionError, match=r"right by luck: .*syncthreads"):
+    with pytest.raises(AssertionError, match=r"a race: .*right only by luck.*syncthreads"):
         exercise("15", without_a_barrier)
+
+
+@needs_cuda
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_15_a_missing_barrier_is_named_where_results_are_wrong_too():
+    with pytest.raises(AssertionError, match=r"a race: .*syncthreads"):
+        exercise("15", forgetting_the_barrier)
 
 
 # -- 16: a kernel of one's own ----------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ def _summed(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _shape_hint(shape: tuple[int, ...], whole: tuple[int, ...]) -> str:
+    if shape == whole:
+        return "Nothing was copied there: g goes through as it is."
     if len(whole) > len(shape):
         return (
             "Shapes are compared from the right: axes that the input did not have stand in front. Sum over those too."
