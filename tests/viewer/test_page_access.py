@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.viewer import cases
-from tests.viewer.test_page import RUN, document
+from tests.viewer.test_page_run import RUN, document
 from tinyres import viewer
 from tinyres.viewer.page import TEMPLATE
 
