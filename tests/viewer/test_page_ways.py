@@ -75,7 +75,7 @@ def test_the_address_keeps_the_step(visit):
     page = visit(trace, "#step=7")
     assert page.step() == 7
     page.press("ArrowRight")
-    assert "#step=8&lane=0&pass=f" in page.page.url
+    page.until("location.hash === '#step=8&lane=0&pass=f'")  # page.url hears of it later
     page.js("location.hash = 'step=3'")
     page.until("tinyres.step() === 3")
     assert visit(trace, "#step=999999").step() == len(trace) - 1
