@@ -3,9 +3,10 @@
     conv_naive.py   the convolutions to read: one thread an output element
     conv_tiled.py, conv_weights.py   the convolutions to use: tiles in shared memory and registers
     products.py, words.py   what they multiply and load with;   sums.py   parts added up;   conv.py   which, and how
-    norm.py   batch norm, its sums in two passes;   loss.py   cross-entropies
-    pool.py, elementwise.py, update.py   one thread a number;   matmul.py   cuBLAS, by way of CuPy
-    host.py   launching;   show.py   what one thread reads and writes; races
+    norm.py   batch norm, its sums in two passes;   normalise.py   its last pass;   loss.py   cross-entropies
+    pool.py, elementwise.py, update.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
+    host.py   how kernels are made;   launching.py   machine code, kept on disk, and launches
+    show.py   what one thread reads and writes; races
 
 Everything is gathered: a thread finds what its result is made of, and no other thread writes there. There are no
 atomics, and the order of every sum is fixed. Kernels run on the stream that the arrays' library works on.

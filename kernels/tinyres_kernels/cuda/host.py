@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres_kernels.namespace import Array, namespace
+from tinyres_kernels.namespace import Array
 
 try:
     import numba
     from numba import cuda as _cuda
+
+    from tinyres_kernels.cuda import launching
 except ImportError as missing:
     raise ModuleNotFoundError(
         "tinyres_kernels.cuda needs numba-cuda, which is missing: pip install 'tinyres[cuda12]' or 'tinyres[cuda13]'. "
@@ -27,7 +29,6 @@ except ImportError as missing:
 
 cuda: Any = _cuda  # inside of a kernel, Numba knows its types
 SIMULATED = bool(getattr(numba.config, "ENABLE_CUDASIM", False))
-numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # small arrays are nothing to be warned of
 THREADS = 8 if SIMULATED else 256  # in a block, where no tile says otherwise: a power of two
 MADE: dict[str, Made] = {}  # every kernel, by name
 
@@ -43,14 +44,15 @@ class Made(NamedTuple):
     arguments: str
 
 
-def kernel(arguments: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """For a function that, given float32 or float64, returns a kernel: remembered, and made once a type.
+def kernel(arguments: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For a function that, given float32 or float64, returns a kernel: remembered, and made once a type. Some can also
+    be given a width, how many numbers a thread takes at once: 1 or 4.
 
     The type has to be there when a kernel is written, since constants have one: beside a plain 1 or 0.5 Numba would
     compute in float64.
     """
 
-    def declare(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def declare(make: Callable[..., Any]) -> Callable[..., Any]:
         MADE[make.__name__] = Made(make, arguments)
         return cache(make)
 
@@ -90,25 +92,13 @@ def blocks(size: int, threads: int = 0) -> int:
 def launch(compiled: Any, grid: int | tuple[int, ...], block: int | tuple[int, ...], *arguments: Any) -> None:
     """Run a kernel on the stream that the arrays' library works on at present. Nothing waits for its end.
 
-    Raises TypeError for a NumPy array, unless simulated: Numba would copy it to the GPU, and wait, and copy it back.
+    Raises TypeError for a NumPy array, unless simulated; RuntimeError where compiler and driver do not fit together.
     """
     if SIMULATED:  # which copies arrays back after the launch, unless told that they are only read
         given = [cuda.In(a) if isinstance(a, np.ndarray) and not a.flags.writeable else a for a in arguments]
         compiled[grid, block](*given)
         return
-    arrays = [a for a in arguments if hasattr(a, "__cuda_array_interface__")]
-    on_host = [i for i, a in enumerate(arguments) if isinstance(a, np.ndarray)]
-    if on_host or not arrays:
-        which = f" as arguments {on_host} of {len(arguments)}" if arrays else ""
-        raise TypeError(
-            f"the CUDA kernels need CuPy arrays, got NumPy's{which}: move them with cupy.asarray, or set "
-            "NUMBA_ENABLE_CUDASIM=1 before the start to simulate a GPU"
-        )
-    address = namespace(*arrays).cuda.get_current_stream().ptr
-    stream = cuda.external_stream(address) if address else cuda.default_stream()
-    # Left to itself, Numba would wait for that stream once for every array.
-    given = [cuda.as_cuda_array(a, sync=False) if hasattr(a, "__cuda_array_interface__") else a for a in arguments]
-    compiled[grid, block, stream](*given)
+    launching.launch(compiled, grid, block, arguments)
 
 
 def real(array: Array) -> Any:
@@ -124,6 +114,13 @@ def real(array: Array) -> Any:
 def flat(array: Array) -> Array:
     """The array as one line, copied where it does not lie in one."""
     return array.reshape(-1)
+
+
+def wide(*lines: Array) -> int:
+    """How many numbers a thread takes at once: 4 where all lines begin at a multiple of 16 bytes, or else 1."""
+    if SIMULATED:
+        return 4
+    return 4 if all(getattr(line.data, "ptr", 1) % 16 == 0 for line in lines) else 1  # NumPy's: `launch` refuses them
 
 
 def check_contiguous(*written: Array) -> None:

@@ -13,7 +13,19 @@ Ioffe & Szegedy 2015; Chan, Golub & LeVeque 1979, "Updating formulae and a pairw
 from math import sqrt
 
 from tinyres_kernels.cuda import host
-from tinyres_kernels.cuda.host import THREADS, blocks, check_contiguous, cuda, flat, jit, kernel, lanes, launch, real
+from tinyres_kernels.cuda.host import (
+    THREADS,
+    blocks,
+    check_contiguous,
+    cuda,
+    flat,
+    jit,
+    kernel,
+    lanes,
+    launch,
+    real,
+)
+from tinyres_kernels.cuda.normalise import normalise_dx_kernel, normalise_kernel, spread
 from tinyres_kernels.cuda.sums import ACROSS, DOWN, add_parts
 from tinyres_kernels.cuda.sums import THREADS as TOGETHER
 from tinyres_kernels.geometry import check_norm
@@ -96,23 +108,6 @@ def merge_kernel(real):
     return merge_kernel
 
 
-@kernel("rrrrrrrsnn")
-def normalise_kernel(real):
-    @jit
-    def normalise_kernel(x, weight, bias, residual, out, mean, variance, eps, adds, relu):
-        i = cuda.grid(1)
-        if i < out.size:
-            c = i % weight.size
-            value = (x[i] - mean[c]) / real(sqrt(variance[c] + eps)) * weight[c] + bias[c]
-            if adds:
-                value += residual[i]
-            if relu and value <= real(0):  # a NaN is not, and stays
-                value = real(0)
-            out[i] = value
-
-    return normalise_kernel
-
-
 @kernel("RRRrrrrRRsnnn")
 def parts_dx_kernel(real):
     """Of each part and channel the sums of dresidual, and of dresidual h."""
@@ -148,28 +143,6 @@ def parts_dx_kernel(real):
     return parts_dx_kernel
 
 
-@kernel("rrrrrrrrrrrsnnnn")
-def normalise_dx_kernel(real):
-    @jit
-    def normalise_dx_kernel(
-        g, x, y, weight, bias, mean, variance, dweight, dbias, out, dresidual, eps, training, relu, has_y, wanted
-    ):
-        i = cuda.grid(1)
-        if i < out.size:
-            C = weight.size
-            c, M = i % C, real(out.size // C)
-            scale = real(1) / real(sqrt(variance[c] + eps))
-            h = (x[i] - mean[c]) * scale
-            sign = y[i] if has_y else h * weight[c] + bias[c]
-            passed = g[i] if not relu or sign > real(0) else real(0)
-            own = dbias[c] / M + h * dweight[c] / M if training else real(0)
-            out[i] = weight[c] * scale * (passed - own)
-            if wanted:
-                dresidual[i] = passed
-
-    return normalise_dx_kernel
-
-
 def _parts(x: Array) -> tuple[Array, Array, int, tuple[int, int], tuple[int, int]]:
     """Room for two sums of each part and channel, the pixels of a part, the grid and the block."""
     M, C = x.shape
@@ -202,10 +175,10 @@ def batch_norm(
         arguments = means, squares, mean, variance, size, len(x)
         launch(merge_kernel(real(out)), blocks(x.shape[1], ACROSS), (ACROSS, DOWN), *arguments)
     if out.size:
-        added = x if residual is None else residual
-        arrays = flat(x), weight, bias, flat(added), flat(out), mean, variance
-        flags = int(residual is not None), int(relu)
-        launch(normalise_kernel(real(out)), blocks(out.size), THREADS, *arrays, real(out)(eps), *flags)
+        pixels, added, written = flat(x), flat(x if residual is None else residual), flat(out)
+        made, grid, block = spread(normalise_kernel, (written, pixels, added), x.shape[1])
+        arrays, flags = (pixels, weight, bias, added, written, mean, variance), (int(residual is not None), int(relu))
+        launch(made, grid, block, *arrays, real(out)(eps), *flags)
     return out
 
 
@@ -240,7 +213,8 @@ def batch_norm_dx(
     launch(parts_dx_kernel(number), grid, block, *arrays, number(eps), int(relu), int(y is not None), size)
     for parts, total in ((totals, dbias), (alongs, dweight)):
         add_parts(flat(parts), total, len(parts))
-    lines = map(flat, (g, x, signs, weight, bias, mean, variance, dweight, dbias, out, passed))
+    read, written = tuple(map(flat, (g, x, signs))), tuple(map(flat, (out, passed)))
+    made, grid, block = spread(normalise_dx_kernel, (*written, *read), x.shape[1])
     flags = map(int, (training, relu, y is not None, dresidual is not None))
-    launch(normalise_dx_kernel(number), blocks(out.size), THREADS, *lines, number(eps), *flags)
+    launch(made, grid, block, *read, weight, bias, mean, variance, dweight, dbias, *written, number(eps), *flags)
     return out

@@ -1,8 +1,9 @@
-"""The steps of optimisers: one number a thread, everything read once and written once."""
+"""The steps of optimisers: everything read once and written once, by SGD and Adam four numbers a thread."""
 
 from math import sqrt
 
-from tinyres_kernels.cuda.host import THREADS, blocks, cuda, jit, kernel, launch, lines, real
+from tinyres_kernels.cuda.host import THREADS, blocks, cuda, helper, jit, kernel, launch, lines, real, wide
+from tinyres_kernels.cuda.words import load4, store4
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.reference.loss import check_alike
 
@@ -10,35 +11,80 @@ from tinyres_kernels.reference.loss import check_alike
 
 
 @kernel("rrrrrssssnnn")
-def sgd_kernel(real):
+def sgd_kernel(real, width=1):
+    zero = real(0)
+
+    @helper
+    def stepped(p, g, average, lr, momentum, share, decay, has_buffer, first, nesterov):
+        """The parameter and its average after the step."""
+        step = g + decay * p if decay != zero else g
+        if has_buffer:
+            average = step if first else momentum * average + share * step
+            step = step + momentum * average if nesterov else average
+        return p - lr * step, average
+
     @jit
     def sgd_kernel(out, new_buffer, p, g, buffer, lr, momentum, share, decay, has_buffer, first, nesterov):
-        i = cuda.grid(1)
-        if i < out.size:
-            step = g[i] + decay * p[i] if decay != real(0) else g[i]
+        i = cuda.grid(1) * width
+        how = lr, momentum, share, decay, has_buffer, first, nesterov
+        if width == 4 and i + 4 <= out.size:
+            p0, p1, p2, p3 = load4(p, i)
+            g0, g1, g2, g3 = load4(g, i)
+            b0, b1, b2, b3 = zero, zero, zero, zero
+            if has_buffer and not first:
+                b0, b1, b2, b3 = load4(buffer, i)
+            (p0, b0), (p1, b1) = stepped(p0, g0, b0, *how), stepped(p1, g1, b1, *how)
+            (p2, b2), (p3, b3) = stepped(p2, g2, b2, *how), stepped(p3, g3, b3, *how)
             if has_buffer:
-                average = step if first else momentum * buffer[i] + share * step
-                new_buffer[i] = average
-                step = step + momentum * average if nesterov else average
-            out[i] = p[i] - lr * step
+                store4(new_buffer, i, b0, b1, b2, b3)
+            store4(out, i, p0, p1, p2, p3)
+        else:
+            for j in range(i, min(i + width, out.size)):
+                p0, b0 = stepped(p[j], g[j], buffer[j] if has_buffer and not first else zero, *how)
+                if has_buffer:
+                    new_buffer[j] = b0
+                out[j] = p0
 
     return sgd_kernel
 
 
 @kernel("rrrrrrrsssssssssn")
-def adam_kernel(real):
+def adam_kernel(real, width=1):
+    zero = real(0)
+
+    @helper
+    def stepped(p, g, m, v, rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first):
+        """The parameter and both averages after the step."""
+        slope = g + decay * p if decay != zero else g
+        mean, square = share1 * slope, share2 * (slope * slope)
+        if not first:
+            mean, square = keep1 * m + mean, keep2 * v + square
+        return shrink * p - rate * (mean / (real(sqrt(square)) / scale + eps)), mean, square
+
     @jit
     def adam_kernel(
         out, new_m, new_v, p, g, m, v, rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first
     ):
-        i = cuda.grid(1)
-        if i < out.size:
-            slope = g[i] + decay * p[i] if decay != real(0) else g[i]
-            mean, square = share1 * slope, share2 * (slope * slope)
+        i = cuda.grid(1) * width
+        how = rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first
+        if width == 4 and i + 4 <= out.size:
+            p0, p1, p2, p3 = load4(p, i)
+            g0, g1, g2, g3 = load4(g, i)
+            m0, m1, m2, m3 = zero, zero, zero, zero
+            v0, v1, v2, v3 = zero, zero, zero, zero
             if not first:
-                mean, square = keep1 * m[i] + mean, keep2 * v[i] + square
-            new_m[i], new_v[i] = mean, square
-            out[i] = shrink * p[i] - rate * (mean / (real(sqrt(square)) / scale + eps))
+                m0, m1, m2, m3 = load4(m, i)
+                v0, v1, v2, v3 = load4(v, i)
+            (p0, m0, v0), (p1, m1, v1) = stepped(p0, g0, m0, v0, *how), stepped(p1, g1, m1, v1, *how)
+            (p2, m2, v2), (p3, m3, v3) = stepped(p2, g2, m2, v2, *how), stepped(p3, g3, m3, v3, *how)
+            store4(new_m, i, m0, m1, m2, m3)
+            store4(new_v, i, v0, v1, v2, v3)
+            store4(out, i, p0, p1, p2, p3)
+        else:
+            for j in range(i, min(i + width, out.size)):
+                m0, v0 = (zero, zero) if first else (m[j], v[j])
+                p0, m0, v0 = stepped(p[j], g[j], m0, v0, *how)
+                new_m[j], new_v[j], out[j] = m0, v0, p0
 
     return adam_kernel
 
@@ -92,8 +138,9 @@ def sgd(
     if out.size:
         settings = map(real(out), (lr, momentum, 1 - dampening, weight_decay))
         flags = map(int, (new_buffer is not None, buffer is None, nesterov))
-        arrays = lines((out, new_buffer), (p, g, buffer))
-        launch(sgd_kernel(real(out)), blocks(out.size), THREADS, *arrays, *settings, *flags)
+        arrays = tuple(lines((out, new_buffer), (p, g, buffer)))
+        width = wide(*arrays)
+        launch(sgd_kernel(real(out), width), blocks(out.size, THREADS * width), THREADS, *arrays, *settings, *flags)
     return out
 
 
@@ -119,8 +166,10 @@ def adam(
     if out.size:
         decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
         rates = lr / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, (1 - beta2**step) ** 0.5
-        arrays = lines((out, new_m, new_v), (p, g, m, v))
-        launch(adam_kernel(real(out)), blocks(out.size), THREADS, *arrays, *map(real(out), rates), int(m is None))
+        arrays, settings = tuple(lines((out, new_m, new_v), (p, g, m, v))), map(real(out), rates)
+        width = wide(*arrays)
+        made = adam_kernel(real(out), width)
+        launch(made, blocks(out.size, THREADS * width), THREADS, *arrays, *settings, int(m is None))
     return out
 
 

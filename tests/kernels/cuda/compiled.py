@@ -1,6 +1,7 @@
 """Run as a program, with the targets as arguments: compiles every kernel, and prints what became of it as JSON."""
 
 import importlib.util
+import inspect
 import json
 import re
 import shutil
@@ -32,7 +33,12 @@ def kernels():
 
     for real in ("float32", "float64"):
         for name, (make, arguments) in host.MADE.items():
-            yield name, real, make, arguments
+            if "width" in inspect.signature(make).parameters:
+                for width in (4, 1):
+                    of_width = lambda number, make=make, width=width: make(number, width)
+                    yield f"{name}, {width} at once", real, of_width, arguments
+            else:
+                yield name, real, make, arguments
         for width in (4, 1):
             words = conv_tiled.Words(width, width, width)
             for tile in (offer.tile for offer in conv.offers(np.dtype(real), words)):
@@ -54,17 +60,28 @@ def signature(arguments, real):
     return types.void(*(known.get(a) or types.UniTuple(types.int64, int(a, 16)) for a in arguments))
 
 
+def parameters(text, name):
+    """The type of each parameter of the kernel, in order, and the places of those which are made addresses."""
+    listed = re.search(rf"\.entry {name}\(([^)]*)\)", text)[1]
+    types = re.findall(rf"\.param \.(\w+) {name}_param_\d+", listed)
+    assert listed.count(".param") == len(types)
+    registers = dict(re.findall(rf"ld\.param\.u64\s+(%rd\d+), \[{name}_param_(\d+)\]", text))
+    addresses = re.findall(r"cvta\.to\.global\.u64\s+%rd\d+, (%rd\d+);", text)
+    return types, sorted({int(registers[register]) for register in addresses})
+
+
 def compiled(name, real, make, arguments, target, assembler, folder):
     import numpy as np
-    from numba import cuda
+    from tinyres_kernels.cuda import launching
 
     major, minor = map(int, target.split("."))
     kernel = make(getattr(np, real))
     here = SimpleNamespace(compute_capability=(major, minor))  # what a kernel calls is compiled for the current device
+    bounds = kernel.targetoptions.get("launch_bounds")
+    types = signature(arguments, real)
     with mock.patch("numba.cuda.dispatcher.get_current_device", return_value=here):
-        bounds = kernel.targetoptions.get("launch_bounds")
-        arguments = signature(arguments, real)
-        text, _ = cuda.compile_ptx(kernel.py_func, arguments, cc=(major, minor), launch_bounds=bounds)
+        text = launching.ptx(kernel, types, (major, minor))
+    given, addresses = parameters(text, kernel.py_func.__name__)
     source = Path(folder) / "kernel.ptx"
     source.write_text(text)
     command = [assembler, "-v", f"-arch=sm_{major}{minor}", str(source), "-o", str(source.with_suffix(".cubin"))]
@@ -79,6 +96,13 @@ def compiled(name, real, make, arguments, target, assembler, folder):
         "kernel": name,
         "type": real,
         "target": target,
+        "parameters": given,
+        "addresses": addresses,
+        "written": launching.layout(types),
+        "arguments": arguments,
+        "missing": re.findall(r"^\s*\.extern.*", text, re.MULTILINE),
+        "file": launching.place(kernel, types, (major, minor)).name,
+        "described": repr(launching.described(kernel.py_func)),
         "registers": int(re.search(r"Used (\d+) registers", said.stderr)[1]),
         "shared": int(shared[1]) if shared else 0,
         "stack": stack,
@@ -90,8 +114,25 @@ def compiled(name, real, make, arguments, target, assembler, folder):
             for space in ("shared", "global")
             for width in ("", "2", "4")
         },
+        "stores": {width: len(re.findall(rf"st\.global\.v{width}\.f", text)) for width in ("2", "4")},
         "resident": bounds[0] * bounds[1] // 32 if bounds else 0,  # warps that were asked for
     }
+
+
+def one_front_end():
+    """Numba types and lowers a kernel once for all targets, as these begin to differ behind it: half of the time."""
+    from numba.cuda import compiler
+
+    real, kept = compiler._compile_pyfunc_with_fixup, {}
+
+    def once(function, given, **how):
+        key = (function, str(given))
+        if key not in kept:
+            kept.clear()
+            kept[key] = real(function, given, **how)
+        return kept[key]
+
+    return mock.patch.object(compiler, "_compile_pyfunc_with_fixup", once)
 
 
 def main(targets):
@@ -99,9 +140,9 @@ def main(targets):
     if importlib.util.find_spec("numba_cuda") is None or assembler is None:
         print("numba-cuda is missing" if assembler else "ptxas is missing", file=sys.stderr)
         return 3
-    with tempfile.TemporaryDirectory() as folder:
-        for target in targets:
-            for kernel in kernels():
+    with tempfile.TemporaryDirectory() as folder, one_front_end():
+        for kernel in kernels():
+            for target in targets:
                 print(json.dumps(compiled(*kernel, target, assembler, folder)), flush=True)
     return 0
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernels.cuda.once import found_once
+
 HERE = Path(__file__).parent
 TARGETS = ["8.0", "9.0"]
 REGISTERS, SHARED = 128, 48 * 1024  # of a thread; of a block, which is what a kernel may declare
@@ -21,17 +23,20 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def table():
+def table(tmp_path_factory):
     """A row a kernel, type and target, found by a process of its own: compilation leaves Numba's settings behind."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("NUMBA_ENABLE_CUDASIM", None)
-    run = subprocess.run(
-        [sys.executable, str(HERE / "compiled.py"), *TARGETS], env=environment, capture_output=True, text=True
-    )
-    if run.returncode == 3:
-        pytest.skip(f"NO COMPILER: {run.stderr.strip()}, no CUDA kernel compiled; pip install 'numba-cuda[cu12]'")
-    assert run.returncode == 0, run.stderr[-3000:]
-    return [json.loads(line) for line in run.stdout.splitlines()]
+
+    def compile_all():
+        command = [sys.executable, str(HERE / "compiled.py"), *TARGETS]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if run.returncode == 3:
+            pytest.skip(f"NO COMPILER: {run.stderr.strip()}, no CUDA kernel compiled; pip install 'numba-cuda[cu12]'")
+        assert run.returncode == 0, run.stderr[-3000:]
+        return run.stdout
+
+    return [json.loads(line) for line in found_once(tmp_path_factory, "compiled.jsonl", compile_all).splitlines()]
 
 
 def test_every_kernel_is_compiled_for_both_targets(table):
@@ -63,6 +68,42 @@ def test_kernels_for_float32_compute_in_float32(table, target):
     assert [row["kernel"] for row in rows if row["doubles"]] == []
 
 
+WIDTHS = {"u64": "q", "f32": "f4x", "f64": "d"}
+
+
+def test_what_a_launch_writes_is_what_the_kernel_reads(table):
+    """Count, order and width of the parameters, and that addresses are read where addresses are written."""
+    for row in table:
+        assert "".join(WIDTHS[given] for given in row["parameters"]) == row["written"], row["kernel"]
+        place, addresses = 0, []
+        for letter in row["arguments"]:
+            axes = {"r": 1, "l": 1, "R": 2, "q": 4, "i": 4}.get(letter)
+            if axes:
+                addresses.append(place + 4)
+            place += 5 + 2 * axes if axes else 1 if letter in "sn" else int(letter, 16)
+        assert place == len(row["parameters"]), row["kernel"]
+        assert row["addresses"], row["kernel"]
+        assert set(row["addresses"]) <= set(addresses), row["kernel"]
+
+
+def test_arrays_have_the_parts_that_a_launch_writes():
+    models = pytest.importorskip("numba.cuda.datamodel.models", reason="NO NUMBA.CUDA")
+    types, manager = (pytest.importorskip(f"numba.cuda.{name}") for name in ("types", "datamodel"))
+    model = models.ArrayModel(manager.default_manager, types.float32[:, ::1])
+    assert list(model._fields) == ["meminfo", "parent", "nitems", "itemsize", "data", "shape", "strides"]
+
+
+def test_a_kernel_is_one_piece(table):
+    """What it calls has been linked in: nothing is left for the driver to look for."""
+    assert [(row["kernel"], row["missing"]) for row in table if row["missing"]] == []
+
+
+def test_no_two_kernels_share_a_place_on_disk(table):
+    """What tells kernels apart does not hold an address, which another process would not find again."""
+    assert [name for name, count in Counter(row["file"] for row in table).items() if count > 1] == []
+    assert [row["described"] for row in table if " at 0x" in row["described"]] == []
+
+
 # Of a line of a slab: products, and loads of four numbers from shared memory.
 LINES = {
     "128x128": (64, 4), "128x64": (64, 4), "64x64": (32, 3), "128x32": (32, 3), "64x32": (16, 2),
@@ -90,3 +131,16 @@ def test_what_can_be_loaded_by_fours_is(table, target):
         if row["target"] == target and row["type"] == "float32" and row["kernel"].endswith("by 4"):
             assert row["loads"]["global by 1"] == row["loads"]["global by 2"] == 0, row
             assert 0 < row["loads"]["global by 4"] <= 9, row  # each holds four registers until its slab is stored
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_kernels_that_take_four_at_once_load_and_store_so(table, target):
+    """`by 2` is what four doubles are: two loads of 16 bytes. Of what is left over, numbers come one by one."""
+    seen = [row for row in table if row["target"] == target and row["kernel"].endswith("4 at once")]
+    assert {row["kernel"].split("_kernel")[0] for row in seen} == {
+        "add", "relu", "relu_dx", "sgd", "adam", "normalise", "normalise_dx",
+    }  # fmt: skip
+    for row in seen:
+        width, count = ("4", 1) if row["type"] == "float32" else ("2", 2)
+        assert row["loads"][f"global by {width}"] >= count, row
+        assert row["stores"][width] >= count, row
