@@ -66,7 +66,7 @@ def stopped(file, arguments, number):
 
 
 def test_a_sweep_stopped_and_then_killed_ends_in_the_table_of_one_never_stopped(capsys, tmp_path, table):
-    arguments = [*TINY[:-4], "--steps", "10", "--seed", *map(str, range(40))]
+    arguments = [*TINY[:-4], "--steps", "40", "--seed", *map(str, range(40))]  # long enough to be stopped in time
     file = tmp_path / "a" / "sweep.csv"
     before = []
     for number in (signal.SIGINT, signal.SIGKILL):
