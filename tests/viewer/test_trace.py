@@ -276,3 +276,19 @@ def test_a_notebooks_cell_is_called_that(monkeypatch):
     trace = tr.trace(cell["loss"])
     assert [place[:2] for place in trace.to_json()["trace"]["places"]] == [["the notebook's cell", 3]]
     assert next(iter(trace)).source.startswith("the notebook's cell:3")
+
+
+def test_each_loss_accumulates_from_nothing():
+    """Two losses that share a parameter: the second pass adds nothing to what the first one left there."""
+    w = tr.tensor(2.0, requires_grad=True)
+    document = tr.trace(D=lambda: tr.tanh(w) * w, G=lambda: w * w * w).to_json()["trace"]
+    (shared,) = [i for i, op in enumerate(document["ops"]) if op["kind"] == "leaf"]
+    for lane in (0, 1):
+        begun = False
+        for event in document["events"]:
+            if event[:2] == ["a", lane] and event[4] == shared:
+                assert (event[6] is not None) == begun
+                begun = True
+        assert begun
+    seeds = [event[1] for event in document["events"] if event[0] == "s"]
+    assert seeds == [0, 1]

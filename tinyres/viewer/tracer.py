@@ -48,7 +48,7 @@ class Tracer(Observer):
                 for node in _reachable(loss.node):  # type: ignore[arg-type]
                     self._adopt(node)
                 self.ops[loss.node.serial].value = self.summaries.add(loss)  # type: ignore[union-attr]
-                self._lane, self._totals, self._routes = index, {}, Joins()
+                self._lane = index
                 for event in steps(loss):
                     self._write(index, event)
         finally:
