@@ -23,7 +23,7 @@ from tinyres.tensor import Tensor, tensor
 if TYPE_CHECKING:
     from tinyres.viewer import trace
 
-__version__ = "0.1.0"
+__version__ = "0.1.1"
 
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "Observer", "Tensor", "backward", "checkpoint", "detect_anomaly",

@@ -49,12 +49,10 @@ def _batch(images: int, threads: int, bytes_each: int) -> int:
 
 
 def _pieces(rows: int, columns: int, run: int) -> Pair:
-    """How many rows of taps, and taps of a row, are summed at a time."""
-    if rows * columns * run <= loops.SUM:
-        return rows, run
+    """How many rows of taps are summed at a time, and of a row how much of each of its `columns` runs."""
     if columns * run <= loops.SUM:
-        return loops.SUM // (columns * run), run
-    return 1, -(-run // -(-run // loops.SUM)) if columns == 1 else run
+        return min(rows, loops.SUM // (columns * run)), run
+    return 1, -(-run // -(-columns * run // loops.SUM))
 
 
 def _panels(weights: Array, lanes: int) -> tuple[Array, int]:
@@ -92,8 +90,8 @@ def _dot(
     direct = padding == (0, 0) and reach <= H and across <= W  # no window leaves the image, so no copy is needed
     batch = 1 if blocks > 1 else _batch(N, count, (image + OH * OW * OG * groups) * x.itemsize)
     buffers = scratch("images", x.dtype, 1 if direct else count * batch * image)
-    merged = groups == 1 and dilation[1] == 1
     in_row = vectors == 1 and KW == 3 and stride[1] == dilation[1] == 1 and OW >= loops.ROW
+    merged = groups == 1 and dilation[1] == 1 and not in_row
     pieces = _pieces(KH, 1 if merged else KW, KW * CG if merged else CG)
     loops.dot(
         count, flat(x), panels.reshape(-1), out.reshape(-1), buffers,

@@ -25,25 +25,25 @@ _O1, _O2 = outer_tile(TAPS[1], 1), outer_tile(TAPS[2], 2)
 
 
 @compiled
-def tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add):
+def tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add):
     """The micro-kernel of this size."""
     if vectors == 1:
         if pixels == _P1[0]:
-            _A1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
+            _A1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
         elif pixels == _P1[1]:
-            _B1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
+            _B1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
         elif pixels == _P1[2]:
-            _C1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
+            _C1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
         else:
-            _D1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
+            _D1(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
     elif pixels == _P2[0]:
-        _A2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
+        _A2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
     elif pixels == _P2[1]:
-        _B2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
+        _B2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
     elif pixels == _P2[2]:
-        _C2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
+        _C2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
     else:
-        _D2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, out, o0, os, oj, tail, add)
+        _D2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
 
 
 @compiled
@@ -92,7 +92,7 @@ def pack(threads, weights, panels):
 
 
 @compiled
-def _row(vectors, sizes, overlap, width, x, x0, xs, rows, xr, cols, xc, run, w, w0, out, o0, os, tail, add):
+def _row(vectors, sizes, overlap, width, x, x0, xs, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, tail, add):
     """A row of `width` pixels in tiles of the first size; what is left over in smaller ones, or, where an `overlap`
     does no harm, in one that computes some of the pixels before it again."""
     done = 0
@@ -100,7 +100,7 @@ def _row(vectors, sizes, overlap, width, x, x0, xs, rows, xr, cols, xc, run, w, 
         while done + size <= width or (overlap and done < width and size <= width):
             first = min(done, width - size)
             half = (size + 1) // 2
-            tile(vectors, size, x, x0 + first * xs, xs, half * xs, rows, xr, cols, xc, run, w, w0,
+            tile(vectors, size, x, x0 + first * xs, xs, half * xs, rows, xr, cols, xc, run, w, w0, wt,
                  out, o0 + first * os, os, half * os, tail, add)  # fmt: skip
             done = first + size
 
@@ -162,20 +162,20 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
                             done = 0
                             while done + ROW <= OW or (whole and done < OW):
                                 w = min(done, OW - ROW)  # the last tile may overlap the one before
-                                _R(source, at + w * C, C, taps_h, dh * x_line, CG, panels, w0, out, o_at + w * o_step,
+                                _R(source, at + w * C, C, taps_h, dh * x_line, taps, panels, w0, run, out, o_at + w * o_step,
                                    o_step, tail, add)  # fmt: skip
                                 done = w + ROW
                             _row(vectors, sizes, whole, OW - done, source, at + done * C, C, taps_h, dh * x_line,
-                                 columns, dw * C, taps, panels, w0, out, o_at + done * o_step, o_step, tail,
+                                 columns, dw * C, taps, panels, w0, run, out, o_at + done * o_step, o_step, tail,
                                  add)  # fmt: skip
                             h += 1
                         elif paired and h + 2 <= h1 - h0:
                             tile(vectors, sizes[0], source, at, sw * C, sh * x_line, taps_h, dh * x_line, columns,
-                                 dw * C, taps, panels, w0, out, o_at, o_step, o_row, tail, add)  # fmt: skip
+                                 dw * C, taps, panels, w0, run, out, o_at, o_step, o_row, tail, add)  # fmt: skip
                             h += 2
                         else:
                             _row(vectors, sizes, whole, OW, source, at, sw * C, taps_h, dh * x_line, columns, dw * C,
-                                 taps, panels, w0, out, o_at, o_step, tail, add)  # fmt: skip
+                                 taps, panels, w0, run, out, o_at, o_step, tail, add)  # fmt: skip
                             h += 1
 
 

@@ -24,9 +24,10 @@ from tinyres_kernels.cpu.emit import I64, Emitter, emitted
 
 
 def dot_tile(pixels: int, vectors: int) -> Any:
-    """out[pixel m, lane] = sum_{r, c, k} x[x0 + place(m) + r x_row + c x_col + k] * w[w0 + step * wide + lane]
+    """out[pixel m, lane] =
+        sum_{r, c, k < run} x[x0 + place(m) + r x_row + c x_col + k] * w[w0 + ((r columns + c) w_tap + k) wide + lane]
 
-    where wide = vectors * lanes and step counts (r, c, k) in order through the packed panel at w0. The first half of
+    where wide = vectors * lanes; w_tap is larger than run where a part of the channels is summed. The first half of
     the pixels lie x_step apart, the second half likewise from x_jump on (so that a tile may cover two short rows); out
     likewise. Of each row of vectors the first `tail` numbers are stored; with `add` they are added to what is there.
     """
@@ -34,13 +35,32 @@ def dot_tile(pixels: int, vectors: int) -> Any:
 
     @emitted
     def tile(
-        typing, x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, out, o0, o_step, o_jump, tail, add
+        typing,
+        x,
+        x0,
+        x_step,
+        x_jump,
+        rows,
+        x_row,
+        columns,
+        x_col,
+        run,
+        w,
+        w0,
+        w_tap,
+        out,
+        o0,
+        o_step,
+        o_jump,
+        tail,
+        add,
     ):
         number = types.intp
-        signature = types.void(x, *[number] * 8, w, number, out, *[number] * 4, types.boolean)
+        signature = types.void(x, *[number] * 8, w, *[number] * 2, out, *[number] * 4, types.boolean)
 
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, out, o0, o_step, o_jump, tail, add = args
+            (x, x0, x_step, x_jump, rows, x_row, columns, x_col, run, w, w0, w_tap, out, o0, o_step, o_jump, tail,
+             add) = args  # fmt: skip
             e = Emitter(b, signature.args[0].dtype)
             lanes = e.lanes
             weights = b.gep(e.data(context, signature.args[9], w), [w0])
@@ -64,9 +84,9 @@ def dot_tile(pixels: int, vectors: int) -> Any:
                         value = e.broadcast(b.gep(pixel[m], [k.index]))
                         for v in range(vectors):
                             e.multiply_add(value, w_row[v], acc[m][v])
-                b.store(b.gep(first, [b.mul(run, ir.Constant(I64, vectors * lanes))]), panel)
+                b.store(b.gep(first, [b.mul(w_tap, ir.Constant(I64, vectors * lanes))]), panel)
             masks = e.masks(tail, vectors)
-            result = b.gep(e.data(context, signature.args[11], out), [o0])
+            result = b.gep(e.data(context, signature.args[12], out), [o0])
             targets = [b.gep(result, [place(m, o_step, o_jump)]) for m in range(pixels)]
             e.finish(acc, [[e.at(target, v * lanes) for v in range(vectors)] for target in targets], masks, add)
             return context.get_dummy_value()
@@ -78,24 +98,24 @@ def dot_tile(pixels: int, vectors: int) -> Any:
 
 def row_tile(pixels: int) -> Any:
     """out[o0 + m o_step + lane] =
-        sum_{r, c < 3, k} x[x0 + r x_row + (m + c) x_step + k] * w[w0 + ((3 r + c) run + k) lanes + lane]
+        sum_{r, c < 3, k < run} x[x0 + r x_row + (m + c) x_step + k] * w[w0 + ((3 r + c) w_tap + k) lanes + lane]
 
     for pixels m next to each other. With one vector of channels `dot_tile` waits for its loads, one for each
     multiply-add; here a number that was broadcast is multiplied by the weights of all three taps that read it.
     """
 
     @emitted
-    def tile(typing, x, x0, x_step, rows, x_row, run, w, w0, out, o0, o_step, tail, add):
+    def tile(typing, x, x0, x_step, rows, x_row, run, w, w0, w_tap, out, o0, o_step, tail, add):
         number = types.intp
-        signature = types.void(x, *[number] * 5, w, number, out, *[number] * 3, types.boolean)
+        signature = types.void(x, *[number] * 5, w, *[number] * 2, out, *[number] * 3, types.boolean)
 
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            x, x0, x_step, rows, x_row, run, w, w0, out, o0, o_step, tail, add = args
+            x, x0, x_step, rows, x_row, run, w, w0, w_tap, out, o0, o_step, tail, add = args
             e = Emitter(b, signature.args[0].dtype)
             weights = b.gep(e.data(context, signature.args[6], w), [w0])
             corner = b.gep(e.data(context, signature.args[0], x), [x0])
             acc = e.accumulators(pixels, 1)
-            tap = b.mul(run, ir.Constant(I64, e.lanes))
+            tap = b.mul(w_tap, ir.Constant(I64, e.lanes))
             with cgutils.for_range(b, rows) as r:
                 start = e.at(corner, b.mul(r.index, x_row))
                 panel = b.gep(weights, [b.mul(r.index, b.mul(tap, ir.Constant(I64, 3)))])
@@ -108,7 +128,7 @@ def row_tile(pixels: int) -> Any:
                         for c in range(3):
                             if 0 <= j - c < pixels:
                                 e.multiply_add(value, taps[c], acc[j - c][0])
-            result = b.gep(e.data(context, signature.args[8], out), [o0])
+            result = b.gep(e.data(context, signature.args[9], out), [o0])
             targets = [[b.gep(result, [b.mul(o_step, ir.Constant(I64, m))])] for m in range(pixels)]
             e.finish(acc, targets, e.masks(tail, 1), add)
             return context.get_dummy_value()

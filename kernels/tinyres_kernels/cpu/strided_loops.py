@@ -61,7 +61,7 @@ def _multiply(vectors, steps, parts, part, run, v, v0, v_tile, panels, w0, m, m0
                 k = run * piece // pieces
                 tile(vectors, size, v, v0 + first * v_tile + begin * part + k, v_tile, half * v_tile, 1, 0,
                      min(together, parts - begin), part, run * (piece + 1) // pieces - k,
-                     panels, w0 + (begin * run + k) * wide,
+                     panels, w0 + (begin * run + k) * wide, run,
                      m, m0 + first * m_tile, m_tile, half * m_tile, wide, begin + piece > 0)  # fmt: skip
 
 

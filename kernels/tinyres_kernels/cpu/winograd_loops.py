@@ -45,7 +45,7 @@ def _multiply(vectors, steps, C, v, v0, v_tile, panels, w0, m, m0, m_tile, wide)
     for s in range(steps.shape[0]):
         first, size = steps[s, 0], steps[s, 1]
         half = (size + 1) // 2
-        tile(vectors, size, v, v0 + first * v_tile, v_tile, half * v_tile, 1, 0, 1, 0, C, panels, w0,
+        tile(vectors, size, v, v0 + first * v_tile, v_tile, half * v_tile, 1, 0, 1, 0, C, panels, w0, C,
              m, m0 + first * m_tile, m_tile, half * m_tile, wide, False)  # fmt: skip
 
 
