@@ -162,8 +162,8 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
                             done = 0
                             while done + ROW <= OW or (whole and done < OW):
                                 w = min(done, OW - ROW)  # the last tile may overlap the one before
-                                _R(source, at + w * C, C, taps_h, dh * x_line, taps, panels, w0, run, out, o_at + w * o_step,
-                                   o_step, tail, add)  # fmt: skip
+                                _R(source, at + w * C, C, taps_h, dh * x_line, taps, panels, w0, run, out,
+                                   o_at + w * o_step, o_step, tail, add)  # fmt: skip
                                 done = w + ROW
                             _row(vectors, sizes, whole, OW - done, source, at + done * C, C, taps_h, dh * x_line,
                                  columns, dw * C, taps, panels, w0, run, out, o_at + done * o_step, o_step, tail,
