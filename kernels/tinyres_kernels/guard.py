@@ -35,6 +35,11 @@ class Mode(NamedTuple):
 _mode: ContextVar[Mode | None] = ContextVar("guard mode", default=None)
 
 
+def possible() -> bool:
+    """Whether this system can protect memory."""
+    return hasattr(mmap, "MAP_PRIVATE")
+
+
 def mode() -> Mode | None:
     """The mode in force; None: arrays lie as they come."""
     return _mode.get()
@@ -130,7 +135,7 @@ def _address(a: Array) -> int:
 
 def _protect() -> Callable[[int, int, int], int]:
     """The system's `mprotect`."""
-    if not hasattr(mmap, "MAP_PRIVATE"):
+    if not possible():
         raise OSError("guard mode needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
