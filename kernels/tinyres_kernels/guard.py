@@ -23,6 +23,9 @@ from tinyres_kernels.namespace import Array
 Side = Literal["end", "start"]
 SIDES: tuple[Side, ...] = get_args(Side)
 NAN = 0xFF  # a float whose bytes are all of these is NaN
+SLACK = (
+    64 * 1024
+)  # bytes of NaN at least, on the other side of an array: what overruns it there lives on to the other pass
 
 
 class Mode(NamedTuple):
@@ -117,7 +120,7 @@ def _copies(group: list[Array], side: Side) -> Iterator[tuple[Array, Array]]:
 def _fenced(size: int, side: Side) -> Array:
     """So many bytes of NaN between two pages that must not be touched. They are given back with the last view."""
     page = mmap.PAGESIZE
-    room = -(-size // page) * page
+    room = -(-(size + SLACK) // page) * page
     whole = np.frombuffer(mmap.mmap(-1, room + 2 * page, flags=mmap.MAP_PRIVATE), np.uint8)
     protect = _protect()
     for fence in (_address(whole), _address(whole) + page + room):

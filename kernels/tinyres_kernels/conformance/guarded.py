@@ -20,12 +20,17 @@ from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import call
 from tinyres_kernels.conformance.search import cases
-from tinyres_kernels.guard import SIDES, Side
+from tinyres_kernels.guard import SIDES, SLACK, Side
 
 Forced = tuple[tuple[str, Any], ...]
 Packed = tuple[str, dict[str, Any], Forced, Side]  # a kernel's place, a case, what is forced, a side
 
-BEYOND = {"end": "past the end", "start": "before the beginning"}
+# Ended by an overrun in the passes "end" and "start": on the side that is not guarded, a short one goes unpunished.
+BEYOND = {
+    (True, False): "past the end of an array",
+    (False, True): "before the beginning of an array",
+    (True, True): f"beyond an array, by more than {SLACK // 1024} KiB or on both sides",
+}
 
 
 class Task(NamedTuple):
@@ -42,16 +47,23 @@ class Task(NamedTuple):
 
 
 class Violation(NamedTuple):
-    """What is wrong with one case in one of the two passes."""
+    """What is wrong with one case."""
 
     task: Task
-    side: Side
     what: str
 
     def __str__(self) -> str:
         kernel, case, forced = self.task
         under = f", under cpu.forced({', '.join(f'{name}={value}' for name, value in forced)})" if forced else ""
         return f"{kernel}, {case.title}: {call(case)}, seed {case.seed}{under}: {self.what}"
+
+
+class Outcome(NamedTuple):
+    """What came of one pass. `overrun`: it ended the process, in the compiled kernel `inside`, if that has a name."""
+
+    faults: list[str]
+    overrun: bool = False
+    inside: str = ""
 
 
 def own() -> Iterator[Task]:
@@ -72,24 +84,35 @@ def run(
 
     Raises RuntimeError, with what the process said, if it could not run the kernels.
     """
+    tasks = list(tasks)
     steps = [(task, side) for task in tasks for side in SIDES]
     found: list[Violation] = []
-    done = 0
-    while done < len(steps) and (most is None or len(found) < most):
-        with closing(_outcomes(steps[done:])) as outcomes:
-            for faults in outcomes:
-                task, side = steps[done]
-                done += 1
-                before = [violation.what for violation in found if violation.task is task]  # in the other pass
-                found += [Violation(task, side, fault) for fault in faults if fault not in before]
-                if done % len(SIDES) == 0:
-                    progress(done // len(SIDES), task)
+    outcomes: list[Outcome] = []
+    while len(outcomes) < len(steps) and (most is None or len(found) < most):
+        with closing(_outcomes(steps[len(outcomes) :])) as made:
+            for outcome in made:
+                outcomes.append(outcome)
+                done, rest = divmod(len(outcomes), len(SIDES))
+                if rest:
+                    continue
+                task = tasks[done - 1]
+                found += [Violation(task, what) for what in _verdict(*outcomes[-len(SIDES) :])]
+                progress(done, task)
                 if most is not None and len(found) >= most:
                     break
     return found
 
 
-def _outcomes(steps: Sequence[tuple[Task, Side]]) -> Generator[list[str], None, None]:
+def _verdict(end: Outcome, start: Outcome) -> list[str]:
+    faults = list(dict.fromkeys(end.faults + start.faults))
+    if end.overrun or start.overrun:
+        inside = end.inside or start.inside
+        where = f", in the compiled kernel {inside}" if inside else ""
+        faults.insert(0, f"read or wrote {BEYOND[end.overrun, start.overrun]}{where}")
+    return faults
+
+
+def _outcomes(steps: Sequence[tuple[Task, Side]]) -> Generator[Outcome, None, None]:
     """What is wrong in each step, run in one process; after the step that ends the process there is nothing more."""
     command = [sys.executable, "-m", "tinyres_kernels.conformance.guarded_child"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
@@ -109,7 +132,7 @@ def _outcomes(steps: Sequence[tuple[Task, Side]]) -> Generator[list[str], None, 
         finally:
             os.close(write)
         try:
-            running, inside, done = False, "", 0
+            running, inside = False, ""
             for line in lines:
                 step, what = json.loads(line)
                 if step == "inside":
@@ -117,12 +140,10 @@ def _outcomes(steps: Sequence[tuple[Task, Side]]) -> Generator[list[str], None, 
                     continue
                 running, inside = step == "begins", ""
                 if step == "ends":
-                    done += 1
-                    yield what
+                    yield Outcome(what)
             status = child.wait()
             if running:
-                where = f", in the compiled kernel {inside}" if inside else ""
-                yield [_death(status, steps[done][1]) + where]
+                yield _death(status, inside)
             elif status:
                 said.seek(0)
                 raise RuntimeError(f"guard mode: the process that runs the kernels failed:\n{said.read()}")
@@ -131,9 +152,8 @@ def _outcomes(steps: Sequence[tuple[Task, Side]]) -> Generator[list[str], None, 
             child.wait()
 
 
-def _death(status: int, side: Side) -> str:
+def _death(status: int, inside: str) -> Outcome:
     if -status in (signal.SIGSEGV, signal.SIGBUS):
-        return f"read or wrote {BEYOND[side]} of an array"
-    if status < 0:
-        return f"ended its process by {signal.Signals(-status).name}"
-    return f"ended its process with status {status}"
+        return Outcome([], True, inside)
+    how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+    return Outcome([f"ended its process {how}"])

@@ -9,7 +9,6 @@ from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-
 _FOREIGN = type(ctypes.pythonapi.Py_IsInitialized).__mro__[1]  # what ctypes calls, of whichever library
 
 
