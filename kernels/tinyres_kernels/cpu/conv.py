@@ -14,7 +14,7 @@ import numpy as np
 from tinyres_kernels import im2col
 from tinyres_kernels.cpu import loops, strided, subpixel, winograd
 from tinyres_kernels.cpu.host import TARGET, threads
-from tinyres_kernels.cpu.memory import check_contiguous, flat, scratch
+from tinyres_kernels.cpu.memory import check_contiguous, flat, native, scratch
 from tinyres_kernels.geometry import Pair, conv_axes
 from tinyres_kernels.namespace import Array
 
@@ -105,6 +105,7 @@ def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilat
     """`reference.conv2d` as register tiles of pixels by channels. N OH OW KH KW C O / groups multiplications."""
     rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
     check_contiguous(out)
+    x, w = native(x), native(w)
     KH, KW, CG, O = w.shape
     if not x.size or not out.size:
         out.fill(0)
@@ -125,6 +126,7 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
     if any(s > 1 and d > 1 for s, d in zip(stride, dilation, strict=True)):
         return im2col.conv2d_dx(g, w, out, stride=stride, padding=padding, dilation=dilation, groups=groups)
     check_contiguous(out)
+    g, w = native(g), native(w)
     if not g.size or not out.size:
         out.fill(0)
         return out
@@ -180,6 +182,7 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     KH, KW, CG, _ = out.shape
     OG = O // groups
     check_contiguous(out)
+    x, g = native(x), native(g)
     if not x.size or not g.size:
         out.fill(0)
         return out

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinyres_kernels.cpu import rows
 from tinyres_kernels.cpu.host import threads
-from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.memory import check_contiguous, flat, native
 from tinyres_kernels.geometry import check_norm
 from tinyres_kernels.namespace import Array
 
@@ -61,6 +61,7 @@ def batch_norm(
     """
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
     check_contiguous(out)
+    x = native(x)
     M, C = x.shape
     fold, count = _fold(M, C), threads(8 * x.size)
     wide = _wide(x, fold)
@@ -102,6 +103,7 @@ def batch_norm_dx(
     check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
                dweight=dweight, dbias=dbias)  # fmt: skip
     check_contiguous(out)
+    x = native(x)
     M, C = x.shape
     fold, count = _fold(M, C), threads(8 * x.size)
     mask = 0 if not relu else 1 if y is not None else 2
