@@ -10,7 +10,7 @@ import numpy as np
 from tinyres_kernels.conformance import elementwise, loss, matmul, norm, update, windows
 from tinyres_kernels.conformance.declare import Case, Op, Put, Structure
 from tinyres_kernels.conformance.layouts import CHANGES, LAYOUTS
-from tinyres_kernels.conformance.trial import Trial
+from tinyres_kernels.conformance.trial import Names, Trial
 from tinyres_kernels.geometry import extent
 
 Rng = np.random.Generator
@@ -36,14 +36,14 @@ def draw(rng: Rng, op: Op, budget: Budget = Budget(), threads: int = 1) -> Trial
     dtype = "float32" if rng.random() < 0.75 else "float64"
     case = Case(op, "drawn", structure, dtype, int(rng.integers(2**32)))
     layouts = {arg.name: _some(rng, list(LAYOUTS), 0.35) for arg in case.reads}
-    changes = {}
+    changes: Names = {}
     if rng.random() < 0.15:
         put = _puts(op)[rng.integers(len(_puts(op)))]
         case = replace(case, put=put if put.argument < len(case.reads) else None)
     elif op.form or any(op.family is one for one in (elementwise.SUM, elementwise.RELU, matmul.PRODUCT)):
         changes = {arg.name: _some(rng, list(CHANGES), 0.1) for arg in case.reads if not arg.dtype}
-    own = int(rng.integers(1, threads + 1))
-    return Trial(case, *({k: v for k, v in names.items() if v} for names in (layouts, changes)), own)
+    layouts, changes = ({k: v for k, v in names.items() if v} for names in (layouts, changes))
+    return Trial(case, layouts, changes, int(rng.integers(1, threads + 1)))
 
 
 def _some(rng: Rng, names: list[str], chance: float) -> list[str]:

@@ -5,7 +5,7 @@ Case K of seed S is the same on every machine, whatever came before it.
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.draw import draw
 from tinyres_kernels.conformance.ops import OPS
-from tinyres_kernels.conformance.trial import Trial
+from tinyres_kernels.conformance.trial import Names, Trial
 
 OFTEN = ("conv2d", "conv2d_dx", "conv2d_dw")  # what goes most ways: as often as all others together
 PATIENCE = 60.0  # seconds for making a case smaller
@@ -91,8 +92,8 @@ def _tell(rung: Any, trial: Trial, faults: list[str], again: str, failures: Path
             file.write(f"{small}\n")
 
 
-def shrink(trial: Trial, fails: Any, patience: float = PATIENCE) -> tuple[Trial, int]:
-    """The simplest case found that still fails, and how many were tried. Greedy: what fails is made simpler from."""
+def shrink(trial: Trial, fails: Callable[[Trial], bool], patience: float = PATIENCE) -> tuple[Trial, int]:
+    """The simplest case found that still fails, and how many were tried. The first simpler one that fails is taken."""
     end, tries, going = monotonic() + patience, 0, True
     while going:
         going = False
@@ -111,19 +112,24 @@ def _simpler(trial: Trial) -> Iterator[Trial]:
     case, structure, plain = trial.case, trial.case.structure, trial.case.op.family.plain
     if trial.threads > 1:
         yield replace(trial, threads=1)
-    for names in ("layouts", "changes"):
-        held = getattr(trial, names)
-        if held:
-            yield replace(trial, **{names: {}})
-        for key, lines in held.items():
-            fewer = [{**held, key: lines[:i] + lines[i + 1 :]} for i in range(len(lines))]
-            yield from (replace(trial, **{names: {k: v for k, v in less.items() if v}}) for less in fewer)
+    yield from (replace(trial, layouts=fewer) for fewer in _fewer(trial.layouts))
+    yield from (replace(trial, changes=fewer) for fewer in _fewer(trial.changes))
     cases = [replace(case, put=None)] if case.put else []
     cases += [replace(case, dtype="float64")] if case.dtype == "float32" else []
     cases += [replace(case, seed=0)] if case.seed else []
     for key, value in structure.items():
         cases += [replace(case, structure={**structure, key: other}) for other in _smaller(key, value, plain[key])]
-    yield from (replace(trial, case=simpler) for simpler in cases if _legal(simpler))
+    yield from (replace(trial, case=simpler) for simpler in cases if _fits(simpler))
+
+
+def _fewer(names: Names) -> Iterator[Names]:
+    """All of them left out, then one by one."""
+    yield from [{}] if names else []
+    for key, lines in names.items():
+        others = {k: v for k, v in names.items() if k != key}
+        for i in range(len(lines)):
+            rest = lines[:i] + lines[i + 1 :]
+            yield {**others, key: rest} if rest else others
 
 
 def _smaller(key: str, value: Any, plain: Any) -> Iterator[Any]:
@@ -141,8 +147,8 @@ def _smaller(key: str, value: Any, plain: Any) -> Iterator[Any]:
         yield from dict.fromkeys((1, value // 2, value - 1))
 
 
-def _legal(case: Any) -> bool:
+def _fits(case: Case) -> bool:
     try:
-        return case.elements >= 0
-    except ValueError:  # no window fits
+        return case.elements > 0
+    except ValueError:  # no window does
         return False

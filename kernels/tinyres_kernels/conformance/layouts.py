@@ -18,6 +18,6 @@ CHANGES = {
     "large": "{a} *= 1e15",
     "small": "{a} *= 1e-15",
     "vanishing": "{a} *= 1e-30",
-    "many zeros": "{a}[rng.random({a}.shape) < 0.7] = 0",
+    "many zeros": "{a}[np.random.default_rng(1).random({a}.shape) < 0.7] = 0",
 }
 ALIKE = "{a}[...] = {a}[:1]"  # before an array is broadcast, so that what is computed from it agrees with it

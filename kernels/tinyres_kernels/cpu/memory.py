@@ -37,8 +37,9 @@ def native(a: Array) -> Array:
 
 def flat(a: Array) -> Array:
     """The array as one line, copied where it does not lie in one: a reshape of some strided arrays is strided itself."""
-    a = native(a)
-    return (a if a.flags.c_contiguous else np.ascontiguousarray(a)).reshape(-1)
+    if not (a.flags.carray and a.dtype.isnative):  # else there is nothing to do
+        a = np.ascontiguousarray(native(a))
+    return a.reshape(-1)
 
 
 def check_contiguous(out: Array) -> None:
