@@ -1,11 +1,13 @@
 """`python -m tinyres_kernels check MODULE:FUNCTION --op OP`: does this kernel conform? And `list`: to what?
 
-`check --guard --all`: is nothing touched beside its arrays, by any kernel of the CPU rung?
+`python -m tinyres_kernels check --guard --all`: does any kernel of the CPU rung read or write beside its arrays?
+`python -m tinyres_kernels fuzz --minutes M`: do the kernels of the CPU rung conform, at any size and in any layout?
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinyres_kernels import guard
@@ -28,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{op.name}({', '.join([*op.order, *(['*'] if keywords else []), *keywords])})")
             print("".join(f"    {title}\n" for title in op.cases), end="")
         return 0
+    if given.command == "fuzz":
+        return _fuzz(given)
     if given.all != (given.kernel is None) or given.all != (given.op is None) or (given.all and not given.guard):
         parser.error("check needs MODULE:FUNCTION and --op OP; or --guard --all, for every kernel of the CPU rung")
     if given.guard and not guard.possible():
@@ -79,6 +83,15 @@ def _guarded(tasks: "Sequence[Task]", **how: Any) -> int:
     return len(found)
 
 
+def _fuzz(given: argparse.Namespace) -> int:
+    from tinyres_kernels import cpu
+    from tinyres_kernels.conformance.fuzz import fuzz
+
+    most, first = (None, 0) if given.case is None else (1, given.case)
+    ops = [given.op] if given.op else []
+    return int(fuzz(cpu, given.minutes, ops=ops, seed=given.seed, first=first, most=most, failures=given.failures) > 0)
+
+
 def _could_not(why: str) -> int:
     print(f"tinyres_kernels: {why}", file=sys.stderr)
     return 2
@@ -88,6 +101,16 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"got {text!r}, needed a whole number that is not negative")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text!r}, needed a number of minutes greater than 0")
+    return minutes
 
 
 def _parser(ops: list[str]) -> argparse.ArgumentParser:
@@ -112,6 +135,15 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
         "(default: if the kernel is compiled)",
     )
     check.add_argument("--all", action="store_true", help="with --guard: all cases of all kernels of the CPU rung")
+    fuzz = commands.add_parser(
+        "fuzz",
+        help="realistic cases for the kernels of the CPU rung; the status is 0 where none fails, 1 where one does",
+    )
+    fuzz.add_argument("--minutes", type=_minutes, default=1.0, help="for how long (default: 1)")
+    fuzz.add_argument("--op", choices=ops, help="only this operation (default: all)")
+    fuzz.add_argument("--seed", type=_count, default=0, help="another seed draws other cases (default: 0)")
+    fuzz.add_argument("--case", type=_count, help="only the case of this number, as a failure tells it")
+    fuzz.add_argument("--failures", type=Path, metavar="FILE", help="append the shrunk cases that fail to this file")
     commands.add_parser("list", help="the operations, their arguments and their named cases")
     return parser
 
