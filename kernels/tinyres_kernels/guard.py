@@ -109,26 +109,25 @@ def _overlapping(arrays: Iterable[Array]) -> list[list[Array]]:
 def _copies(group: list[Array], side: Side) -> Iterator[tuple[Array, Array]]:
     low = min(byte_bounds(a)[0] for a in group)
     high = max(byte_bounds(a)[1] for a in group) if group[0].size else low
-    memory = _fenced(high - low, side)
+    memory, first = _fenced(high - low, side)
     for a in group:
-        copy: Array = np.ndarray(a.shape, a.dtype, memory, _address(a) - low if a.size else 0, a.strides)
+        copy: Array = np.ndarray(a.shape, a.dtype, memory, first + (_address(a) - low if a.size else 0), a.strides)
         copy[...] = a
         copy.flags.writeable = a.flags.writeable
         yield a, copy
 
 
-def _fenced(size: int, side: Side) -> Array:
-    """So many bytes of NaN between two pages that must not be touched. They are given back with the last view."""
-    page = mmap.PAGESIZE
+def _fenced(size: int, side: Side) -> tuple[Array, int]:
+    """Memory given back with its last view: between two pages that must not be touched, NaN; and the place in it where
+    so many bytes begin."""
+    protect, page = _protect(), mmap.PAGESIZE
     room = -(-(size + SLACK) // page) * page
     whole = np.frombuffer(mmap.mmap(-1, room + 2 * page, flags=mmap.MAP_PRIVATE), np.uint8)
-    protect = _protect()
     for fence in (_address(whole), _address(whole) + page + room):
         if protect(fence, page, 0):
             raise OSError(ctypes.get_errno(), f"guard mode: mprotect refused a page of {page} bytes")
     whole[page : page + room] = NAN
-    first = page if side == "start" else page + room - size
-    return whole[first : first + size]
+    return whole, page if side == "start" else page + room - size
 
 
 def _address(a: Array) -> int:

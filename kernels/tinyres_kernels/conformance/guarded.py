@@ -1,4 +1,4 @@
-"""Guard mode for conformance: cases run in a child process, where an array that is overrun is a crash with a name.
+"""Guard mode for conformance: cases run in a child process, which dies of an array that is overrun.
 
 for violation in guarded.run([Task("mymodule:my_conv2d", case) for case in cases]):
     print(violation)
@@ -104,12 +104,11 @@ def run(
 
 
 def _verdict(end: Outcome, start: Outcome) -> list[str]:
-    faults = list(dict.fromkeys(end.faults + start.faults))
-    if end.overrun or start.overrun:
+    if end.overrun or start.overrun:  # of a pass that lives through it the results are wrong, as is to be expected
         inside = end.inside or start.inside
         where = f", in the compiled kernel {inside}" if inside else ""
-        faults.insert(0, f"read or wrote {BEYOND[end.overrun, start.overrun]}{where}")
-    return faults
+        return [f"read or wrote {BEYOND[end.overrun, start.overrun]}{where}"]
+    return list(dict.fromkeys(end.faults + start.faults))
 
 
 def _outcomes(steps: Sequence[tuple[Task, Side]]) -> Generator[Outcome, None, None]:

@@ -79,6 +79,8 @@ def _used(function: FunctionType) -> Iterator[Any]:
         value = function.__globals__.get(name)
         if isinstance(value, ModuleType):
             yield from (getattr(value, attribute) for attribute in names if hasattr(value, attribute))
+        elif isinstance(value, dict | list | tuple):  # a table of ways to go
+            yield from value.values() if isinstance(value, dict) else value
         elif not isinstance(value, type):
             yield value
     for cell in function.__closure__ or ():
