@@ -5,6 +5,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import optim
+from tinyres.ops.long_sum import LONG, PART, drifts
 
 DTYPES = ["float16", "float32", "float64"]
 LAYOUTS = {
@@ -133,3 +134,61 @@ def test_powers(p):
     (dx,) = tr.grad(y, x, g, create_graph=True)
     np.testing.assert_allclose(y.numpy(), a.astype("d") ** p, rtol=1e-6)
     np.testing.assert_allclose(dx.numpy(), g * p * a.astype("d") ** (p - 1.0), rtol=1e-6)
+
+
+# -- sums of many terms: beyond `LONG` one after the other, in parts ---------------------------------------------------
+SUMMED = {
+    "rows": ((LONG, 3), (0,), False),
+    "more rows": ((LONG + 1, 3), (0,), True),
+    "many rows": ((2 * LONG + 5, 3), (0,), True),
+    "very many rows, of which parts of parts": ((LONG**2 + LONG + 7, 2), (0,), True),
+    "pixels": ((64, 64, 3), (0, 1), False),
+    "more pixels": ((65, 64, 3), (0, 1), True),
+    "images": ((9, 40, 50, 2), (0, 1, 2), True),
+    "columns": ((3, 5 * LONG), (1,), False),
+    "columns between": ((2, 5 * LONG, 2), (1,), True),
+    "everything": ((5 * LONG, 3), (0, 1), False),
+    "nothing": ((0, 3), (0,), False),
+}
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", SUMMED)
+def test_long_sums(case, dtype, keepdims):
+    shape, axis, long = SUMMED[case]
+    x = np.random.default_rng(0).uniform(0.5, 1.5, shape).astype(dtype)
+    assert drifts(x, axis) == (long and dtype == "float32")
+    found = tr.sum(tr.tensor(x), axis, keepdims)
+    assert found.dtype == dtype
+    expected = x.sum(axis=axis, keepdims=keepdims, dtype="float64")
+    np.testing.assert_allclose(found.numpy(), expected, rtol=2e-6)  # one after the other: 1e-5 to 1e-2
+    assert found.shape == expected.shape
+
+
+def test_long_sums_of_views():
+    """Equal terms are rounded the same way each time: then the bound is reached that no sum can leave."""
+    roundings = (PART + 30_000 / PART) * np.finfo("f").eps / 2
+    wide = np.random.default_rng(0).uniform(0.5, 1.5, (30_000, 8)).astype("f")
+    for view, axis, drifting in (
+        (wide[:, :3], (0, 1), True),  # runs of 3 with gaps between them
+        (wide[:, ::2], (0, 1), False),  # one run, at a stride
+        (wide[::-1], (0,), True),
+        (wide.T, (1,), True),
+        (np.broadcast_to(wide[0], wide.shape), (0,), True),
+        (np.broadcast_to(wide[:, :1], wide.shape), (0, 1), False),
+        (wide.reshape(300, 100, 8).transpose(2, 0, 1), (1, 2), True),
+        (wide.reshape(300, 100, 8).transpose(2, 1, 0), (0, 1), False),  # 100 runs of 8
+    ):
+        assert drifts(view, axis) == drifting
+        expected = view.sum(axis=axis, dtype="float64")
+        np.testing.assert_allclose(tr.sum(tr.tensor(view), axis).numpy(), expected, rtol=roundings)
+        x = leaf(view)
+        np.testing.assert_allclose(tr.sum(x, axis).numpy(), expected, rtol=roundings)
+
+
+def test_the_gradient_of_a_bias_of_many_pixels():
+    g = np.random.default_rng(0).uniform(0.5, 1.5, (64, 64, 64, 2)).astype("f").transpose(0, 3, 1, 2)
+    bias = tr.tensor(np.zeros((1, 2, 1, 1), "f"), requires_grad=True)
+    (found,) = tr.grad(tr.tensor(g) + bias, bias, g)
+    np.testing.assert_allclose(found.numpy().ravel(), g.sum(axis=(0, 2, 3), dtype="float64"), rtol=2e-6)
