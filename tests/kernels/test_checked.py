@@ -163,8 +163,13 @@ def test_a_difference_that_is_only_rounding_may_have_any_root():
 def test_what_leaves_the_range_of_float32_is_not_compared():
     x, w = np.full((1, 3, 3, 1), 1e30, "float32"), np.full((3, 3, 1, 1), 1e30, "float32")
     assert np.isinf(WATCHED.conv2d(x, w, np.empty_like(x), **GEOMETRY)).all()
-    x[0, 1, 1] = np.nan
-    WATCHED.conv2d(x, w, np.empty_like(x), **GEOMETRY)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nor_is_a_call_that_is_given_what_is_not_finite(value):
+    arrays, keywords = drawn("conv2d")
+    arrays[0][0, 2, 2, 0] = value
+    wrong("conv2d", 2, off).conv2d(*arrays, **keywords)
 
 
 def test_numbers_that_are_nearly_0_are_compared():
