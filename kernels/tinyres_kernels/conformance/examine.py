@@ -60,13 +60,8 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
     given = {name: a.copy() for name, a in inputs.items()}
     for a in given.values():
         a.flags.writeable = not case.readonly
-    buffers, outputs, before = {}, {}, {}
-    for arg in case.writes:
-        shape, dtype = case.shape(arg), arg.dtype or case.dtype
-        buffers[arg.name] = np.full(prod(shape) + 2 * GUARD, FENCE).astype(dtype)
-        outputs[arg.name] = buffers[arg.name][GUARD : GUARD + prod(shape)].reshape(shape)
-        outputs[arg.name][...] = np.nan_to_num(held, nan=-77) if np.dtype(dtype).kind == "i" else held
-        before[arg.name] = outputs[arg.name].tobytes()
+    buffers, outputs = guarded(case, held)
+    before = {name: a.tobytes() for name, a in outputs.items()}
     everything = {**given, **outputs}
     positional = [everything[arg.name] if arg else None for arg in case.arguments]
     error: Exception | None = None
@@ -76,12 +71,7 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
             returned = kernel(*positional, **case.keywords)
     except Exception as caught:  # whatever it is, it is the kernel's and belongs in the report
         error = caught
-    faults = [
-        f"wrote {'before the beginning' if side == 0 else 'past the end'} of {name}"
-        for name, buffer in buffers.items()
-        for side, guard in enumerate((buffer[:GUARD], buffer[-GUARD:]))
-        if (guard != np.full(1, FENCE).astype(guard.dtype)).any()
-    ]
+    faults = overruns(buffers)
     faults += [f"wrote to its input {name}" for name, a in given.items() if a.tobytes() != inputs[name].tobytes()]
     if case.refused:
         came = f"raised {type(error).__name__}: {error}" if error else "accepted it"
@@ -96,6 +86,27 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
         what = "another array" if isinstance(returned, np.ndarray) else f"{type(returned).__name__}"
         faults.append(f"returned {what}, needed the array that it was given as {case.writes[0].name}")
     return Run(outputs, faults)
+
+
+def guarded(case: Case, held: float) -> tuple[Arrays, Arrays]:
+    """Buffers, and the arrays that the kernel is to write: they lie between guards in them and hold `held`."""
+    buffers, outputs = {}, {}
+    for arg in case.writes:
+        shape, dtype = case.shape(arg), arg.dtype or case.dtype
+        buffers[arg.name] = np.full(prod(shape) + 2 * GUARD, FENCE).astype(dtype)
+        outputs[arg.name] = buffers[arg.name][GUARD : GUARD + prod(shape)].reshape(shape)
+        outputs[arg.name][...] = np.nan_to_num(held, nan=-77) if np.dtype(dtype).kind == "i" else held
+    return buffers, outputs
+
+
+def overruns(buffers: Arrays) -> list[str]:
+    """The faults of a kernel that wrote into guards."""
+    return [
+        f"wrote {'before the beginning' if side == 0 else 'past the end'} of {name}"
+        for name, buffer in buffers.items()
+        for side, guard in enumerate((buffer[:GUARD], buffer[-GUARD:]))
+        if (guard != np.full(1, FENCE).astype(guard.dtype)).any()
+    ]
 
 
 def _compare(finding: Finding, arg: Arg, runs: tuple[Array, Array, Array], expected: Array, allowed: Array) -> None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from tinyres_kernels import im2col
 from tinyres_kernels.cpu import dot, outer, strided, subpixel, winograd
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.memory import check_contiguous
+from tinyres_kernels.cpu.memory import check_contiguous, native
 from tinyres_kernels.cpu.plan import Machine, Plan, Settings, Shape, decide, planner
 from tinyres_kernels.geometry import Pair, conv_axes
 from tinyres_kernels.namespace import Array
@@ -181,6 +181,7 @@ _CONV2D_DW: Mapping[str, Way] = {
 def _go(op: str, ways: Mapping[str, Way], a: Array, b: Array, out: Array, settings: Settings) -> Array:
     """The way that is planned, and while what comes out is not finite, the next."""
     check_contiguous(out)
+    a, b = native(a), native(b)
     shapes = a.shape, b.shape, out.shape
     plan = decide(op, shapes, a.itemsize, settings)
     tried: tuple[str, ...] = ()

@@ -119,7 +119,18 @@ def plan(
         "" if pieces == (KH, run) else "rows of taps" if pieces[1] == run else "parts of a row",
         "one vector" if vectors == 1 else "two vectors",
     )
-    return Plan("dot", traits, count, how)
+    whole, turns = pieces == (KH, run), -(-N // batch) * blocks
+    ends = (
+        "several panels" if wide < OG else "",
+        "a tail of channels" if OG % wide else "",
+        "" if paired or OW % sizes[0] == 0 else "a tile that overlaps" if whole else "smaller tiles",
+        "an odd row" if paired and -(-OH // blocks) % 2 else "",
+        "several images at a time" if batch > 1 else "",
+        "several turns" if turns > count else "",
+        "a last turn that is shorter" if N % batch or OH % blocks else "",
+        "a second row of taps" if KH > 1 else "",
+    )
+    return Plan("dot", traits, count, how, ends=ends)
 
 
 def _panels(weights: Array, wide: int) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyres_kernels.cpu import rows
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.memory import check_contiguous, flat, native
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide
 from tinyres_kernels.geometry import check_norm
 from tinyres_kernels.namespace import Array
@@ -72,6 +72,7 @@ def batch_norm(
     """
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
     check_contiguous(out)
+    x = native(x)
     M, C = x.shape
     plan = decide("batch_norm", (x.shape,), x.itemsize, ())
     fold, count = plan.how, plan.threads
@@ -114,6 +115,7 @@ def batch_norm_dx(
     check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
                dweight=dweight, dbias=dbias)  # fmt: skip
     check_contiguous(out)
+    x = native(x)
     M, C = x.shape
     plan = decide("batch_norm_dx", (x.shape,), x.itemsize, ())
     fold, count = plan.how, plan.threads

@@ -74,7 +74,16 @@ def plan(
         "" if padded_run == run else "taps rounded up",
         "one vector" if vectors == 1 else "two vectors",
     )
-    return Plan("outer", traits, count, how)
+    ends = (
+        "several panels" if wide < OG else "",
+        "a tail of channels" if OG % wide else "",
+        "several tiles of taps" if taps < run else "",
+        "several images at a time" if batch > 1 else "",
+        "several turns" if -(-N // batch) > count else "",
+        "a last turn that is shorter" if N % batch else "",
+        "a second row of taps" if KH > 1 else "",
+    )
+    return Plan("outer", traits, count, how, ends=ends)
 
 
 def run(plan: Plan, x: Array, g: Array, out: Array) -> None:

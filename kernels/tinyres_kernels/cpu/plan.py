@@ -40,6 +40,7 @@ class Plan(NamedTuple):
 
     traits: what else is chosen;   threads: how many take part
     how: the numbers that the way's own code is handed;   parts: plans that it consists of
+    ends: what its loops meet at these sizes: tails, leftovers, a second turn. It chooses no code, and tests look for it
     """
 
     way: str
@@ -47,6 +48,7 @@ class Plan(NamedTuple):
     threads: int = 1
     how: Any = None
     parts: tuple["Plan", ...] = ()
+    ends: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         many = "" if self.parts else "one thread" if self.threads == 1 else "threads"
@@ -57,7 +59,13 @@ class Plan(NamedTuple):
     @property
     def names(self) -> set[str]:
         """Its own name without its parts, and theirs."""
-        return {str(self._replace(parts=()))} | {name for part in self.parts for name in part.names}
+        return {name for name, _ in self.met}
+
+    @property
+    def met(self) -> set[tuple[str, str]]:
+        """Each of its names with each of the ends that it meets, and with none."""
+        own = str(self._replace(parts=()))
+        return {(own, end) for end in ("", *filter(None, self.ends))}.union(*(part.met for part in self.parts))
 
 
 Planner = Callable[..., Plan]

@@ -133,7 +133,16 @@ def plan(
         "sums in parts" if C > loops.SUM else "",
         "one vector" if columns.vectors == 1 else "two vectors",
     )
-    return Plan("strided", traits, count, how)
+    return Plan("strided", traits, count, how, ends=_ends(columns, O, N, lines, band * count))
+
+
+def _ends(columns: Columns, channels: int, images: int, lines: int, together: int) -> tuple[str, ...]:
+    return (
+        "several panels" if columns.blocks > 1 else "",
+        "a tail of channels" if columns.blocks * columns.wide != channels else "",
+        "several images" if images > 1 else "",
+        "several turns" if lines > together else "",
+    )
 
 
 def _transformed(how: Bands, w: Array) -> Array:
@@ -191,7 +200,7 @@ def plan_sums(x: tuple[int, ...], g: tuple[int, ...], padding: Pair, machine: Ma
         "channels rounded up" if C % machine.target.lanes or columns.blocks * columns.wide != O else "",
         "one vector" if columns.vectors == 1 else "two vectors",
     )
-    return Plan("strided", traits, count, how)
+    return Plan("strided", traits, count, how, ends=_ends(columns, O, N, lines, band))
 
 
 def weight_gradient(plan: Plan, x: Array, g: Array, out: Array) -> bool:

@@ -108,7 +108,13 @@ def plan(
         "channels rounded up" if v_tile != C or m_tile != O else "",
         "one vector" if vectors == 1 else "two vectors",
     )
-    return Plan("winograd", traits, count, how)
+    ends = (
+        "several panels" if blocks > 1 else "",
+        "a tail of channels" if m_tile != O else "",
+        "several images" if images > 1 else "",
+        "several turns" if lines > band * count else "",
+    )
+    return Plan("winograd", traits, count, how, ends=ends)
 
 
 def convolve(plan: Plan, x: Array, weights: Array, out: Array) -> bool:
