@@ -56,6 +56,12 @@ def test_large_inputs_are_probed_along_directions_only():
     assert gradcheck(tr.tanh, [RNG.standard_normal(70)], full=True).orders[0].probes == 3 + 70 * 70
 
 
+@pytest.mark.parametrize(("n", "entries"), [(63, 63), (64, 64), (65, 0)])
+def test_every_entry_of_a_small_jacobian_is_compared(n, entries):
+    assert gradcheck(tr.tanh, [RNG.standard_normal(n)], seeds=2).orders[0].probes == 2 + n * entries
+    assert gradcheck(lambda x: x.sum(), [RNG.standard_normal(n)], seeds=2).orders[0].probes == 2 + entries
+
+
 def test_the_step_grows_with_the_input():
     gradcheck(lambda x: x * x, [np.array([1e6, 1.0, 1e-6])])
 

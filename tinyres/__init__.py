@@ -11,7 +11,7 @@ from tinyres.autograd import Event, Observer, backward, grad, steps, walk
 from tinyres.autograd.anomaly import detect_anomaly
 from tinyres.autograd.checkpoint import checkpoint
 from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
-from tinyres.backend import get_num_threads, kernels, set_num_threads
+from tinyres.backend import KernelDisagreement, get_num_threads, kernels, set_num_threads
 from tinyres.context import enable_grad, is_recording, no_grad
 from tinyres.dlpack import from_dlpack
 from tinyres.exercises import exercise
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.1"
 
 __all__ = [
-    "Event", "FileFormatError", "GradcheckError", "Observer", "Tensor", "backward", "checkpoint", "detect_anomaly",
-    "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "is_recording",
-    "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save", "set_num_threads", "steps", "tensor",
-    "trace", "vjp", "walk",
+    "Event", "FileFormatError", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward", "checkpoint",
+    "detect_anomaly", "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck", "hessian",
+    "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save",
+    "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
 

@@ -15,13 +15,16 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+from tinyres_kernels.checked import KernelDisagreement, checked
 from tinyres_kernels.namespace import namespace
 
 from tinyres import memory
 from tinyres.context import context, current
 
 __all__ = [
+    "CHECK",
     "RUNGS",
+    "KernelDisagreement",
     "check_device",
     "device_of",
     "empty",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 RUNGS = ("reference", "im2col", "cpu")  # for NumPy arrays, from the one to read to the one to use
+CHECK = "check"  # what would run without being forced, each result held against im2col in float64
 _COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the compiled rungs are made for
 
 
@@ -86,11 +90,24 @@ _ON_DEMAND = {"cuda": _cuda, "tensor_core": _tensor_core}
 def kernels_for(*arrays: Any) -> Any:
     """The kernels that serve these arrays, a function a name: those of the forced rung, or of the fastest that can."""
     forced = current().kernels
-    if forced:
-        return _ON_DEMAND[forced]() if forced in _ON_DEMAND else _rung(forced)
+    if forced == CHECK:
+        return _checked(_fastest(*arrays))
+    return _named(forced or _fastest(*arrays))
+
+
+def _fastest(*arrays: Any) -> str:
     if all(isinstance(a, np.ndarray) and a.dtype in _COMPILED for a in arrays) and _has_numba():
-        return _rung("cpu")
-    return _cuda() if all(map(_on_gpu, arrays)) and _has_numba_cuda() else _rung("im2col")
+        return "cpu"
+    return "cuda" if all(map(_on_gpu, arrays)) and _has_numba_cuda() else "im2col"
+
+
+def _named(rung: str) -> Any:
+    return _ON_DEMAND[rung]() if rung in _ON_DEMAND else _rung(rung)
+
+
+@cache
+def _checked(rung: str) -> Any:
+    return checked(_named(rung))
 
 
 def _on_gpu(array: Any) -> bool:
@@ -130,11 +147,25 @@ def set_num_threads(count: int) -> None:
 
 @contextmanager
 def kernels(name: str) -> Iterator[None]:
-    """Force a rung of the kernel ladder inside the block: `with tr.kernels("reference"): ...`."""
-    if name not in (*RUNGS, *_ON_DEMAND):
+    """Force a rung of the kernel ladder inside the block: `with tr.kernels("reference"): ...`.
+
+    `"check"` forces none: it runs what would have run, and holds each result against `im2col` in float64. A backward
+    pass runs, and is checked, by where its forward ran, inside the block or not; only sums of cotangents, and the
+    optimiser's step, go by where they run themselves. A convolutional net takes some eight times
+    as long, a tiny one longer.
+
+    Raises:
+        ValueError: there is no such rung.
+        ModuleNotFoundError: `"check"` needs hypothesis, which is missing.
+        KernelDisagreement: of what runs under `"check"`: a kernel's result is wrong.
+    """
+    if name not in (*RUNGS, *_ON_DEMAND, CHECK):
         raise ValueError(
-            f"kernels: no rung called {name!r}; there are {', '.join(RUNGS)}, and {' and '.join(_ON_DEMAND)} on a GPU"
+            f"kernels: no rung called {name!r}; there are {', '.join(RUNGS)}, and {' and '.join(_ON_DEMAND)} on a GPU; "
+            f"{CHECK!r} holds the one that runs by itself against im2col"
         )
+    if name == CHECK:
+        _rung("conformance")  # or its sentence on what is missing
     with context(kernels=name):
         yield
 

@@ -40,8 +40,8 @@ What every rung promises:
   number: whoever calls has checked.
 - The same arguments on as many threads give the same bits, run after run: no order of summation is left to chance.
 - What is read may lie in memory in any way that its array library knows: strided, reversed, broadcast, misaligned, in
-  the other byte order. It may then be copied. What is written is C-contiguous, and `out` in any other layout raises ValueError (the steps
-  `sgd`, `adam` and `rmsprop` take any order of axes without gaps).
+  the other byte order. It may then be copied. What is written has to be C-contiguous: another `out` raises
+  ValueError where it cannot be written in place (`sgd`, `adam` and `rmsprop` take any order of axes without gaps).
 - NaN and infinity come out where the equations put them, and nowhere else. There is one exception, at the rim of an
   image. `reference` leaves padding out. The other rungs may multiply the zeros there, and zero times a NaN or an
   infinity is NaN. Both conform, and they differ only where it is the *second* argument that is not finite: a weight in
@@ -53,6 +53,7 @@ What every rung promises:
 others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the winners are known, and `avg_pool2d`
 and `avg_pool2d_dx`.
 
-`conformance` holds any kernel, of these or a reader's own, against all of this. `namespace` tells whose arrays are at
-hand; `geometry` holds the integer arithmetic of windows. Importing this package imports none of them.
+`conformance` holds any kernel, of these or a reader's own, against all of this; `checked` holds every call of a rung
+against `im2col` while a program runs. `namespace` tells whose arrays are at hand; `geometry` holds the integer
+arithmetic of windows. Importing this package imports none of them.
 """

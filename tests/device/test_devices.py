@@ -214,3 +214,25 @@ def test_train_runs_on_the_gpu(gpu, tmp_path, capsys):
     assert main(["train", "resnet", *options, "--device", "cuda"]) == 0
     assert '"device": "cuda"' in (out / "result.json").read_text()
     assert main(["train", "resnet", *options, "--resume"]) == 0  # the device is no part of the recipe
+
+
+def test_kernels_on_cupy_arrays_can_be_checked(gpu, monkeypatch):
+    net = nn.Sequential(nn.Conv2d(2, 3, 3, rng=0), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()).to(
+        "cuda"
+    )
+    x, classes = on_gpu(2, 2, 5, 5).astype("float32"), gpu.asarray(np.array([0, 2]))  # so few that loops specify
+    with tr.kernels("check"):
+        tr.cross_entropy(net(x), classes).backward()
+    assert all(type(p.grad.data) is gpu.ndarray for p in net.parameters())
+
+    rung = backend._named(backend._fastest(x.data))
+    right = rung.conv2d_dw
+
+    def wrong(x, g, out, **geometry):
+        right(x, g, out, **geometry)
+        out[0, 0, 0, 0] += 1
+        return out
+
+    monkeypatch.setattr(rung, "conv2d_dw", wrong)
+    with tr.kernels("check"), pytest.raises(tr.KernelDisagreement, match=r"conv2d_dw in float32 of x \(2, 5, 5, 2\)"):
+        tr.cross_entropy(net(x), classes).backward()

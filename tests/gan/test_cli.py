@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 from rich.console import Console
+from tinyres_kernels import cpu
 
 import tinyres as tr
 from tinyres import gan, training
@@ -82,6 +83,19 @@ def test_a_stopped_run_goes_on_bit_for_bit(capsys, tmp_path):
     assert set(whole) == set(stopped)
     for name in whole:
         np.testing.assert_array_equal(whole[name], stopped[name], err_msg=name)
+
+
+def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeypatch):
+    plan = (*SMALL, "--steps", 2, "--no-score")
+    for name, more in (("plain", ()), ("checked", ("--check-kernels", 2))):
+        assert run(capsys, "train", *plan, *more, "--out", tmp_path / name)[0] == 0
+    plain, checked = (tr.load(tmp_path / name / "generator.safetensors") for name in ("plain", "checked"))
+    for name in plain:
+        np.testing.assert_array_equal(plain[name], checked[name], err_msg=name)
+    monkeypatch.setattr(cpu, "adam", lambda p, *rest, **how: np.copyto(rest[3], p) or rest[3])
+    status, _, err = run(capsys, "train", *plan, "--check-kernels", 1, "--out", tmp_path / "wrong")
+    assert status == 1
+    assert err.startswith("tinyres gan: tinyres_kernels.cpu.adam [loop: one thread] in float32 of p (")
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, trained):

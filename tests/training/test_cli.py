@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from tinyres_kernels import cpu
 
 import tinyres as tr
 from tinyres.cli import main
@@ -57,6 +58,36 @@ def test_a_killed_run_goes_on_bit_for_bit(capsys, tmp_path):
     assert set(whole) == set(killed)
     for name in whole:
         np.testing.assert_array_equal(whole[name], killed[name], err_msg=name)
+
+
+def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeypatch):
+    """That changes no bit; a wrong kernel ends the run where it is first seen, and later nobody looks."""
+    train(capsys, *SMALL, "--steps", 6, "--out", tmp_path / "plain")
+    status, out, _ = train(capsys, *SMALL, "--steps", 6, "--check-kernels", 2, "--out", tmp_path / "checked")
+    assert status == 0
+    assert "the kernels of the first 2 steps are checked, each against im2col in float64" in out
+    plain, checked = (tr.load(tmp_path / name / "model.safetensors") for name in ("plain", "checked"))
+    for name in plain:
+        np.testing.assert_array_equal(plain[name], checked[name], err_msg=name)
+
+    right, calls = cpu.cross_entropy_dx, []
+
+    def wrong_from_the_third_on(g, probabilities, target, out):
+        calls.append(0)
+        right(g, probabilities, target, out)
+        out[5, 3] *= 1.5 if len(calls) > 2 else 1
+        return out
+
+    monkeypatch.setattr(cpu, "cross_entropy_dx", wrong_from_the_third_on)
+    assert train(capsys, *SMALL, "--steps", 3, "--check-kernels", 2, "--out", tmp_path / "unseen")[0] == 0
+    calls.clear()
+    status, _, err = train(capsys, *SMALL, "--steps", 3, "--check-kernels", 3, "--out", tmp_path / "seen")
+    assert status == 1
+    assert err.startswith(
+        "tinyres train: tinyres_kernels.cpu.cross_entropy_dx [loop: one thread] in float32 of g (400,)"
+    )
+    assert "1 of 4000 elements are wrong, the worst at [5, 3]" in err
+    assert err.count("\n") == 1
 
 
 def test_control_c_finishes_the_step_and_saves(tmp_path):
@@ -118,6 +149,7 @@ def test_a_run_that_diverges_says_so_and_keeps_what_it_has(capsys, tmp_path):
         (("resnet", "--steps", "2", "--epochs", "2"), "--steps 2 and --epochs 2 both say how long"),
         (("resnet", "--init", "he"), "no init called 'he'"),
         (("resnet", "--record", "0"), "--record 0: at least 1"),
+        (("resnet", "--check-kernels", "-1"), "--check-kernels -1: a number of steps is needed"),
         (("resnet", "--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
         (("resnet", "--resume", "--out", "EMPTY"), "there is no EMPTY/run.safetensors to go on from"),
     ],

@@ -116,6 +116,15 @@ def test_score_against_a_loop_by_hand():
     assert run.scores == [{"step": 4, "loss": score.loss, "accuracy": score.accuracy}]
 
 
+@pytest.mark.parametrize("size", [1, 199, 200, 359, 360, 361])
+def test_a_score_is_that_of_all_samples_whatever_the_batches(size):
+    run = training.prepare(training.Recipe(**SMALL))
+    whole = training.evaluate(run.model, run.test, batch_size=len(run.test))
+    found = training.evaluate(run.model, run.test, batch_size=size)
+    assert found.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert found.accuracy == pytest.approx(whole.accuracy, rel=1e-12)
+
+
 def test_evaluation_leaves_modes_alone():
     run = training.prepare(training.Recipe(**SMALL))
     run.model.train()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tinyres import __version__
+from tinyres.backend import KernelDisagreement
 from tinyres.cli import bench, flow, gan, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError
 
@@ -20,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tinyres",
         description="See how gradients vanish or survive.",
-        epilog="Exit status: 0; 1 where a law does not hold, a run diverged or a point of a sweep failed; 2 where the "
-        "command could not be run.",
+        epilog="Exit status: 0; 1 where a law does not hold, a run diverged, a kernel was wrong or a point of a sweep "
+        "failed; 2 where the command could not be run.",
     )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"tinyres {arguments.command}: {error}", file=sys.stderr)
         return 2
+    except KernelDisagreement as error:
+        print(f"tinyres {arguments.command}: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -85,6 +85,30 @@ def going_on(checkpoint: Path) -> Iterator[None]:
         raise UsageError(f"--resume: cannot read {checkpoint}: {error.strerror or error}") from error
 
 
+def check_kernels(command: Any) -> None:
+    """Declare --check-kernels."""
+    command.add_argument("--check-kernels", type=int, default=0, metavar="N",
+                         help="hold each kernel's results against im2col in float64, in the first N steps")  # fmt: skip
+
+
+def checking(steps: Iterator[Any], count: int, console: Any) -> Iterator[Any]:
+    """The items of `steps`, of which the first `count` are made by kernels that are checked."""
+    from tinyres.backend import CHECK, kernels
+
+    if count < 0:
+        raise UsageError(f"--check-kernels {count}: a number of steps is needed, 0 or more")
+    if count:
+        need({"hypothesis": "hypothesis"}, "conformance")
+        console.print(f"the kernels of the first {count} steps are checked, each against im2col in float64: slowly")
+    for _ in range(count):
+        with kernels(CHECK):
+            item = next(steps, None)
+        if item is None:
+            return
+        yield item
+    yield from steps
+
+
 def tell_resumed(console: Any, made: Any, what: str, plain: Any) -> None:
     """One line: from where `made` goes on, and in what its recipe is another than `plain`."""
     settings = [f"{name} {here}" for name, (here, _) in made.recipe.differs_from(plain).items()]

@@ -13,6 +13,8 @@ from tinyres.cli import gan_looks
 from tinyres.cli.common import (
     LAB,
     UsageError,
+    check_kernels,
+    checking,
     going_on,
     known,
     make_folder,
@@ -70,6 +72,7 @@ def _add_train(parts: Any) -> None:
     train.add_argument("--sample-every", type=int, metavar="N", help="steps between two pictures (default: a tenth)")
     train.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
     train.add_argument("--score", action=argparse.BooleanOptionalAction, default=True, help="judge it at the end")
+    check_kernels(train)
     train.add_argument("--out", type=Path, metavar="DIR", help="(default: gan-results/METHOD-DATA)")
     train.set_defaults(run=run_train)
 
@@ -112,7 +115,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     try:
         with writing(checkpoint), stopping() as stop, progress(console) as bars:
             bar = bars.add_task(title, total=trainer.total, completed=trainer.step)
-            for record in trainer.steps():
+            for record in checking(trainer.steps(), arguments.check_kernels, bars.console):
                 bars.advance(bar)
                 last = trainer.step == trainer.total
                 if trainer.step % arguments.save_every == 0 or last or stop:

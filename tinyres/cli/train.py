@@ -14,6 +14,8 @@ from typing import Any
 from tinyres.cli.common import (
     LAB,
     UsageError,
+    check_kernels,
+    checking,
     going_on,
     known,
     make_folder,
@@ -58,6 +60,7 @@ def add(commands: Any) -> None:
     train.add_argument("--save-every", type=int, metavar="N", help="save every N steps, too, not only each epoch")
     train.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
     train.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: train-results/ARCH-DATA)")
+    check_kernels(train)
     declare(train)
     train.set_defaults(run=run)
 
@@ -138,7 +141,7 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
             witness.tell(testimony(checkpoint, made.step if arguments.resume else None))
         try:
             bar = bars.add_task(f"{recipe.arch} on {recipe.data}", total=made.total, completed=made.step)
-            for loss in made.steps(recorder):
+            for loss in checking(made.steps(recorder), arguments.check_kernels, bars.console):
                 bars.advance(bar)
                 stops = stop if ranks is None else ranks.stopping
                 if first and made.epoch_ends:

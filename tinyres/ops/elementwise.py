@@ -10,6 +10,9 @@ from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import namespace, to_device
 from tinyres.tensor import Tensor
 
+MANY = 4096  # numbers, from which on a choice between them and 0 is made without a branch
+_WORDS = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
+
 
 @primitive(broadcasts=True)
 def add(a, b):
@@ -167,26 +170,14 @@ abs.vjp(x=lambda g, x: g * sign(x))
 @primitive(broadcasts=True)
 def where(condition, a, b):
     """a where the condition holds, else b."""
-    many = type(b) is float and b == 0 and getattr(a, "size", 0) > 4096
-    if many and a.dtype.kind == "f" and getattr(condition, "shape", ()) == a.shape and condition.dtype.kind == "b":
-        return _masked(a, condition)
     xp = namespace(condition, a, b)
+    many = xp is np and type(b) is float and b == 0 and getattr(a, "size", 0) > MANY
+    if many and a.dtype in _WORDS and getattr(condition, "shape", ()) == a.shape and condition.dtype.kind == "b":
+        word = _WORDS[a.dtype]  # its bits times 1 or 0: a tenth of the time of a choice that no processor can foresee
+        return (a.view(word) * condition).view(a.dtype)
     if condition is False and xp is not np:  # how rules write zeros of a shape; CuPy takes arrays only
         condition = xp.zeros((), bool)
     return xp.where(condition, a, b)
-
-
-def _masked(x, condition):
-    """x where the condition holds, else 0. A product takes a tenth of the time of a choice that no processor can
-    foresee; only where it may have made NaN of infinity times 0 is the choice made after all. A GPU chooses at no cost,
-    and would have to be waited for."""
-    xp = namespace(x, condition)
-    if xp is not np:
-        return xp.where(condition, x, 0.0)
-    with np.errstate(invalid="ignore", over="ignore"):
-        y = x * condition
-        finite = bool(xp.isfinite(y.sum()))
-    return y if finite else xp.where(condition, x, 0.0)
 
 
 where.vjp(

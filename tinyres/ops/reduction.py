@@ -8,6 +8,7 @@ from typing import Any
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import namespace
 from tinyres.ops.elementwise import astype, exp, where
+from tinyres.ops.long_sum import drifts, sum_in_parts
 from tinyres.ops.shape import axes_of, expand, flip, reshape
 
 
@@ -28,6 +29,8 @@ def _named(axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> tuple[Any, boo
 
 @primitive
 def sum_(x, *, axis, keepdims):
+    if drifts(x, axis):
+        return sum_in_parts(x, axis, keepdims)
     return x.sum(axis=axis, keepdims=keepdims)
 
 

@@ -15,7 +15,8 @@ arrays here, and from the fuzz also others.
     declare.py   what a declaration of an operation consists of, and one case
     windows.py   convolutions and pools, declared;   norm.py   batch norm;   loss.py   cross-entropies
     update.py    the steps of optimisers;   elementwise.py   sums and ReLUs;   ops.py   all of them by name
-    agree.py     results held against the specification, at any size
+    agree.py, projection.py   results held against the specification, at any size
+    in_use.py    the same on the numbers of a training, where rounding has more room
     layers.py    the convolutions of well-known nets: sizes to check a kernel at, besides
     examine.py   one case put to one kernel
     search.py    the named cases, and the search for a small one that fails

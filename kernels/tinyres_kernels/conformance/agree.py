@@ -1,26 +1,21 @@
 """Do these results agree with the specification? A light check of what a kernel has computed already, at any size.
 
 Each element may be a few roundings away, of the size of the terms that it is a sum of. A large convolution is not
-computed a second time: it is projected (Freivalds 1977). Convolution is linear in each axis of channels, so the results
-times a matrix R over their channels must be the convolution of the weights times R, which has as few channels as R has
-columns. R picks some channels, those with every pixel, and adds all of them up with normal random numbers as weights.
+computed a second time, but projected (`projection.py`).
 """
 
-from collections.abc import Callable, Sequence
-from math import log, prod, sqrt
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinyres_kernels.conformance.declare import Arrays, Op, specification
 from tinyres_kernels.conformance.ops import OPS
+from tinyres_kernels.conformance.projection import projections, worthwhile
 from tinyres_kernels.namespace import Array
 
 ROUNDINGS = 4  # allowed, in eps of the result's dtype times the sum of the terms' absolute values
 WIDE = float(np.finfo("float64").eps)  # the specification rounds too
-LARGE = 2e8  # multiplications of a convolution from which it is projected
-FEW = 16  # channels up to which a projection would save little
-SURE = sqrt(2 * log(2 / 1e-18))  # standard deviations that a normal number exceeds once in 1e18
 
 
 def disagreements(
@@ -33,8 +28,8 @@ def disagreements(
     of not finite, with the exception at the rim of an image that the package's promises name.
     """
     op = OPS[op_name]
-    if _projects(op, inputs, outputs, keywords) and _projections_agree(op, inputs, outputs, keywords, roundings):
-        return []
+    if worthwhile(op, inputs, outputs, keywords) and _projections_agree(op, inputs, outputs, keywords, roundings):
+        return []  # else everything is computed, to say where
     expected, allowed = standard(op, inputs, outputs, keywords, roundings)
     faults = []
     for name, got in outputs.items():
@@ -54,6 +49,8 @@ def standard(
     expected = specification(op.name, wide, outputs, keywords, op.order)
     with np.errstate(all="ignore"):
         sizes = op.size(op, wide, keywords, expected)
+        if "out" in sizes:
+            sizes["out"] = _of_the_tile(op.name, inputs, sizes["out"], keywords)
         number = np.finfo(next(a.dtype for a in outputs.values() if a.dtype.kind == "f"))
         # Below `tiny` numbers have steps in place of digits. What selects and never computes (of size 0) has no excuse.
         allowed = {
@@ -61,6 +58,27 @@ def standard(
             for name, size in sizes.items()
         }
     return expected, allowed
+
+
+def _of_the_tile(op: str, inputs: Arrays, size: Array, keywords: dict[str, Any]) -> Array:
+    """Sizes of terms as an element and its neighbours have them, where a kernel may go Winograd's way.
+
+    There a tile of 2x2 outputs shares all of its pixels, and so the rounding of their terms; at the rim of an image, an
+    element with few terms of its own has neighbours with many. Lavin & Gray 2016.
+    """
+    if not op.startswith("conv2d") or not size.size or keywords["groups"] > 1 or keywords["dilation"] != (1, 1):
+        return size
+    kernel = size.shape[:2] if op == "conv2d_dw" else inputs["w"].shape[:2]
+    stride = {(3, 3): 1, (4, 4): 2}.get(kernel)
+    if stride is None or keywords["stride"] != (stride, stride):
+        return size
+    if op == "conv2d_dw":
+        return np.broadcast_to(size.max(axis=(0, 1), keepdims=True), size.shape)
+    reach = stride if op == "conv2d_dx" else 1  # pixels of one phase lie a stride apart
+    for axis in (1, 2):
+        padded = np.pad(size, [(reach, reach) if a == axis else (0, 0) for a in range(4)])
+        size = np.maximum.reduce([padded.take(range(k, k + size.shape[axis]), axis=axis) for k in range(2 * reach + 1)])
+    return size
 
 
 def right(got: Array, expected: Array, allowed: Array) -> Array:
@@ -94,57 +112,7 @@ def _at_rim(op: Op, inputs: Arrays, groups: int) -> Array:
     return ~np.isfinite(by_group).all(axis=(0, 1, 4)).T.reshape(-1)
 
 
-def _contracted(op: Op, inputs: Arrays, outputs: Arrays, groups: int) -> tuple[str, bool, bool, int]:
-    """Which argument has the axis that is projected, whether it lies last there and in the result; its length."""
-    second, out = inputs[op.order[1]], outputs["out"]
-    if op.name == "conv2d":
-        return "w", True, True, out.shape[3] // groups
-    if op.name == "conv2d_dx":
-        return "w", False, True, second.shape[2]
-    if out.shape[2] >= out.shape[3] // groups:
-        return "x", True, False, out.shape[2]
-    return "g", True, True, out.shape[3] // groups
-
-
-def _projects(op: Op, inputs: Arrays, outputs: Arrays, keywords: dict[str, Any]) -> bool:
-    if not op.name.startswith("conv2d"):
-        return False
-    arrays = {**inputs, **outputs}
-    weights, pixels = {"conv2d": ("w", "out"), "conv2d_dx": ("w", "g"), "conv2d_dw": ("out", "g")}[op.name]
-    return (
-        float(arrays[pixels].size) * prod(arrays[weights].shape[:3]) >= LARGE
-        and _contracted(op, inputs, outputs, keywords["groups"])[3] > FEW
-        and all(np.isfinite(a).all() for a in inputs.values())
-    )
-
-
 def _projections_agree(op: Op, inputs: Arrays, outputs: Arrays, keywords: dict[str, Any], roundings: float) -> bool:
-    """Whether a few channels of the result, and a random sum of all, are those of the projected arguments."""
-    groups = keywords["groups"]
-    name, last, result_last, length = _contracted(op, inputs, outputs, groups)
-    rng = np.random.default_rng(0)
-    picked, weights = [0, *rng.integers(length, size=2), length - 1], rng.standard_normal((length, 1))
-
-    def projected(a: Array) -> Array:
-        return np.concatenate([a[..., picked], a @ weights], axis=-1)
-
-    def sizes(a: Array) -> Array:
-        """Of the sum, the norm: errors that are normal numbers times it. Their own norm is no greater (Minkowski)."""
-        return np.concatenate([abs(a[..., picked]), SURE * np.linalg.norm(a, axis=-1, keepdims=True)], axis=-1)
-
-    other = {key: a for key, a in inputs.items() if key != name}
-    like = {"out": _along(outputs["out"], result_last, groups, projected)}
-    wide = inputs[name].astype("float64")
-    given, off = ({name: _along(wide, last, groups, change)} for change in (projected, sizes))
-    expected = specification(op.name, other | given, like, keywords, op.order)
-    size = specification(op.name, {key: abs(a) for key, a in other.items()} | off, like, keywords, op.order)
-    allowed = (roundings * float(np.finfo(outputs["out"].dtype).eps) + 2 * WIDE) * size["out"]
-    return bool(right(like["out"], expected["out"], allowed).all())
-
-
-def _along(a: Array, last: bool, groups: int, change: Callable[[Array], Array]) -> Array:
-    """`change` applied to the channels of each group: of the last axis (G * K), or of the third, which is one group."""
-    if not last:
-        return change(a.swapaxes(2, 3)).swapaxes(2, 3)
-    changed = change(a.reshape(*a.shape[:3], groups, -1))
-    return changed.reshape(*a.shape[:3], -1)
+    got, needed, size = projections(op, inputs, outputs, keywords)
+    size = _of_the_tile(op.name, inputs | outputs, size, keywords)
+    return bool(right(got, needed, (roundings * float(np.finfo(outputs["out"].dtype).eps) + 2 * WIDE) * size).all())

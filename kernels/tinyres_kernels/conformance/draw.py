@@ -35,7 +35,10 @@ def draw(rng: Rng, op: Op, budget: Budget = Budget(), threads: int = 1) -> Trial
     )
     dtype = "float32" if rng.random() < 0.75 else "float64"
     case = Case(op, "drawn", structure, dtype, int(rng.integers(2**32)))
-    layouts = {arg.name: _some(rng, list(LAYOUTS), 0.35) for arg in case.reads}
+    known = list(LAYOUTS)
+    if op.family is norm.NORM and dtype == "float64":
+        known.remove("broadcast")  # of equal rows, the roundings add up: what is summed in float64 shows them
+    layouts = {arg.name: _some(rng, known, 0.35) for arg in case.reads}
     changes: Names = {}
     if rng.random() < 0.15:
         put = _puts(op)[rng.integers(len(_puts(op)))]

@@ -4,9 +4,13 @@ A plan is the way that a kernel goes at some sizes (`cpu.explain`). The search a
 sizes drawn from a list; then, from the cheapest case of every plan, along each axis of its structure to where another
 plan begins. The cases just below, at and above that place are kept, and what is new is searched in turn. A plan counts
 once for each end that its loops may meet: a tail of channels, a tile that overlaps, a shorter last turn.
+
+Limits say what is fast, not what is right. So the ordinary suite lowers them (`SMALL`): every plan is then reached at
+sizes that take milliseconds. `suite(full=True)` takes the limits as they are, too, and other numbers of threads;
+`layers` takes the sizes of real nets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -17,14 +21,16 @@ from tinyres_kernels import cpu
 from tinyres_kernels.conformance.agree import disagreements
 from tinyres_kernels.conformance.declare import Case, Structure
 from tinyres_kernels.conformance.examine import Kernel
-from tinyres_kernels.conformance.layers import LAYERS
+from tinyres_kernels.conformance.layers import LAYERS, Layer
 from tinyres_kernels.conformance.ops import OPS
+from tinyres_kernels.conformance.report import call as case_text
+from tinyres_kernels.conformance.search import DTYPES
 from tinyres_kernels.cpu.host import TARGET, Target
 from tinyres_kernels.cpu.plan import Plan
 
-DRAWS = 6000  # structures at which the search begins
+DRAWS = 4000  # structures at which the search begins
 MOST = 6e7  # multiplications of a case
-LONGEST = 1 << 20  # of any axis: a stride may grow without end
+LONGEST = {"stride": 4, "dilation": 3, "groups": 5, "kernel": 12, "padding": 12}  # of what no net has in other sizes
 
 Axis = tuple[str, int | None]  # a number of a structure: its key, and its place where the value is a tuple
 _SIZES = {
@@ -54,55 +60,121 @@ _FREE = {  # what is chosen freely, since it is no size
 }
 
 
+Limits = tuple[tuple[str, float], ...]
+SMALL: Limits = (
+    ("images_bytes", 16 * 1024),
+    ("strided_band", 32 * 1024),
+    ("strided_channels", 5),
+    ("strided_outputs", 20),
+    ("winograd_channels", 5),
+    ("winograd_tiles", 12),
+    ("winograd_work", 1e4),
+    ("worth_a_thread", 2e4),
+)
+
+
 class Found(NamedTuple):
-    """A case, and what it is there for: the plans with their ends, or a limit that lies between it and its neighbour."""
+    """A case, the plan that it is there for, and why: an end that the plan meets, or a limit beside which it lies."""
 
     case: Case
     plan: Plan
     why: str
+    limits: Limits
+    threads: int
+
+    def faults(self, kernel: Kernel | None = None) -> list[str]:
+        """What is wrong with what a kernel, by default the rung's own, makes of the case. Results hold NaN before."""
+        case = self.case
+        inputs = case.inputs()
+        outputs = {
+            arg.name: np.full(case.shape(arg), -77 if arg.dtype else np.nan, arg.dtype or case.dtype)
+            for arg in case.writes
+        }
+        everything = {**inputs, **outputs}
+        with cpu.forced(threads=self.threads, **dict(self.limits)):
+            (kernel or getattr(cpu, case.op.name))(
+                *(everything[arg.name] if arg else None for arg in case.arguments), **case.keywords
+            )
+        return disagreements(case.op.name, inputs, outputs, case.keywords)
+
+    def __str__(self) -> str:
+        return f"{case_text(self.case)}, {self.threads} threads: {self.plan} ({self.why})"
 
 
-def explained(case: Case, threads: int, target: Target = TARGET) -> Plan:
+def explained(case: Case, limits: Limits = (), threads: int = 2, target: Target = TARGET) -> Plan:
     """The plan of a case. Raises ValueError where its sizes do not belong together."""
-    shapes = [case.shape(arg) if arg else None for arg in case.arguments]
-    return cpu.explain(case.op.name, *shapes, dtype=case.dtype, threads=threads, target=target, **case.keywords)
+    named, keywords = case.op.family.shapes(case.structure)
+    shapes = [tuple(named[arg.shape].values()) if arg else None for arg in case.arguments]
+    with cpu.forced(**dict(limits)):
+        return cpu.explain(case.op.name, *shapes, dtype=case.dtype, threads=threads, target=target, **keywords)
 
 
 def cost(case: Case) -> float:
     """About how many multiplications the operation takes, and what is read and written."""
-    elements = float(case.elements)
+    named = {name: tuple(axes.values()) for name, axes in case.op.family.shapes(case.structure)[0].items()}
+    elements = float(sum(prod(named[arg.shape]) for arg in case.arguments if arg))
     if case.op.name.startswith("conv2d"):
-        pixels = next(arg for arg in case.reads + case.writes if arg.shape == "y")
-        weights = next(arg for arg in case.reads + case.writes if arg.shape == "w")
-        return elements + prod(case.shape(pixels)) * prod(case.shape(weights)[:3])
+        return elements + prod(named["y"]) * prod(named["w"][:3])
     if case.op.name == "matmul":
-        s = case.structure
-        return elements + s["M"] * s["K"] * s["N"]
+        return elements + prod(float(case.structure[key]) for key in "MKN")
     return 8 * elements
 
 
-def verify(kernel: Kernel, case: Case) -> list[str]:
-    """What is wrong with what a kernel makes of a case; results hold NaN before."""
-    inputs = case.inputs()
-    outputs = {
-        arg.name: np.full(case.shape(arg), -77 if arg.dtype else np.nan, arg.dtype or case.dtype) for arg in case.writes
-    }
-    everything = {**inputs, **outputs}
-    kernel(*(everything[arg.name] if arg else None for arg in case.arguments), **case.keywords)
-    return disagreements(case.op.name, inputs, outputs, case.keywords)
+def suite(full: bool = False, ops: Sequence[str] = tuple(OPS), dtypes: Sequence[str] = DTYPES) -> Iterator[Found]:
+    """All cases, each once: in the ordinary suite with low limits on two threads; in full at all limits, on more."""
+    scopes: list[tuple[Limits, int]] = [(SMALL, 2), (SMALL, 3), ((), 2), ((), 1), ((), 7)] if full else [(SMALL, 2)]
+    for op in ops:
+        for dtype in dtypes:
+            for limits, threads in scopes:
+                seen = set()
+                for found in search(op, dtype, limits, threads):
+                    if (key := repr(found.case.structure)) not in seen:
+                        seen.add(key)
+                        yield found
+
+
+def layers(full: bool = False) -> Iterator[Found]:
+    """The layers of well-known nets, with all limits as they are. In full: in both dtypes, on one thread and two, for
+    batches of 1, 2, 3 and what fills the cache. Else each once, and of small images a sixth of the others."""
+    nets = {layer: name for name, known in reversed(LAYERS.items()) for layer in known}
+    for number, (layer, name) in enumerate(nets.items()):
+        for op in ("conv2d", "conv2d_dx", "conv2d_dw"):
+            for dtype in DTYPES:
+                for threads in (1, 2):
+                    for N in dict.fromkeys((1, 2, 3, _filling(op, layer, dtype, threads))):
+                        once = (dtype, threads, N) == ("float32", 2, 1)
+                        some = layer.H <= 32 and (number + N + DTYPES.index(dtype) + threads) % 6 == 0
+                        if full or once or some:
+                            case = Case(OPS[op], f"a layer of {name}", _structure(layer, N), dtype)
+                            yield Found(case, explained(case, threads=threads), f"of {name}", (), threads)
+
+
+def _filling(op: str, layer: Layer, dtype: str, threads: int) -> int:
+    """A batch that is cut into several turns, since a thread's cache does not hold it."""
+    for batch in (5, 9, 17, 33):
+        plan = explained(Case(OPS[op], "", _structure(layer, batch), dtype), threads=threads)
+        if "several turns" in {end for _, end in plan.met}:
+            return batch
+    return 65 if layer.H <= 16 else 33
+
+
+def _structure(layer: Layer, N: int) -> Structure:
+    pairs = {key: (getattr(layer, key),) * 2 for key in ("kernel", "stride", "padding", "dilation")}
+    channels = {"groups": layer.groups, "CG": layer.C // layer.groups, "OG": layer.O // layer.groups}
+    return {"N": N, "hw": (layer.H, layer.W)} | pairs | channels
 
 
 @lru_cache
-def search(op: str, dtype: str, threads: int = 2, target: Target = TARGET) -> tuple[Found, ...]:
+def search(op: str, dtype: str, limits: Limits = SMALL, threads: int = 2, target: Target = TARGET) -> tuple[Found, ...]:
     """The cases of an operation: the cheapest for every plan with every end, and those beside every limit."""
-    return tuple(_Search(op, dtype, threads, target).run())
+    return tuple(_Search(op, dtype, limits, threads, target).run())
 
 
 class _Search:
-    def __init__(self, op: str, dtype: str, threads: int, target: Target) -> None:
-        self.op, self.dtype, self.threads, self.target = op, dtype, threads, target
+    def __init__(self, op: str, dtype: str, limits: Limits, threads: int, target: Target) -> None:
+        self.op, self.dtype, self.limits, self.threads, self.target = op, dtype, limits, threads, target
         self.best: dict[tuple[str, str], tuple[float, Case, Plan]] = {}
-        self.beside: dict[tuple[str, str, str, int], tuple[float, Case, Plan]] = {}
+        self.beside: dict[tuple[str, str, int], tuple[float, Case, Plan]] = {}
         self.new: list[tuple[str, str]] = []
 
     def run(self) -> Iterator[Found]:
@@ -114,11 +186,11 @@ class _Search:
             if not name[1]:  # the ends need no neighbours of their own
                 for axis in self.axes(self.best[name][1].structure):
                     self.walk(name, axis)
-        for (name, end), (_, case, plan) in self.best.items():
-            yield Found(case, plan, f"{name} | {end}" if end else name)
-        for (axis, before, after, place), (_, case, plan) in self.beside.items():
+        for (_, end), (_, case, plan) in self.best.items():
+            yield Found(case, plan, end or "the cheapest", self.limits, self.threads)
+        for (along, change, place), (_, case, plan) in self.beside.items():
             where = ("below", "at", "above")[place]
-            yield Found(case, plan, f"{where} the {axis} at which [{before}] becomes [{after}]")
+            yield Found(case, plan, f"{where} the {along} at which {change}", self.limits, self.threads)
 
     def _drawn(self, rng: np.random.Generator) -> Iterator[Structure]:
         plain = OPS[self.op].family.plain
@@ -140,10 +212,8 @@ class _Search:
         """The layers of real nets, as far as they are cheap."""
         if not self.op.startswith("conv2d"):
             return
-        for layer in {layer for layers in LAYERS.values() for layer in layers}:
-            pairs = {key: (getattr(layer, key),) * 2 for key in ("kernel", "stride", "padding", "dilation")}
-            sizes = {"N": 1, "hw": (layer.H, layer.W), "groups": layer.groups}
-            yield sizes | pairs | {"CG": layer.C // layer.groups, "OG": layer.O // layer.groups}
+        for layer in dict.fromkeys(layer for known in LAYERS.values() for layer in known):
+            yield _structure(layer, 1)
 
     def case(self, structure: Structure) -> Case:
         return Case(OPS[self.op], "of a plan", structure, self.dtype)
@@ -153,7 +223,7 @@ class _Search:
         case = self.case(structure)
         try:
             price = cost(case)
-            plan = explained(case, self.threads, self.target) if price <= MOST else None
+            plan = explained(case, self.limits, self.threads, self.target) if price <= MOST else None
         except (ValueError, ZeroDivisionError):  # a kernel larger than its image, say
             return None
         if plan is None:
@@ -175,12 +245,13 @@ class _Search:
         """Along an axis, upwards in ever longer steps, until other plans begin; then to the place where they do."""
         start = self.best[name][1].structure
         value, plan = _get(start, axis), self.best[name][2]
+        names = plan.names
         low, step = value, 1
-        while low + step <= LONGEST:
+        while low + step <= LONGEST.get(axis[0], 1 << 20):
             found = self.look(_set(start, axis, low + step))
             if found is None:
                 return
-            if found.names != plan.names:
+            if found.names != names:
                 break
             low, step = low + step, step * 2
         else:
@@ -191,7 +262,7 @@ class _Search:
             found = self.look(_set(start, axis, middle))
             if found is None:
                 return
-            low, high = (middle, high) if found.names == plan.names else (low, middle)
+            low, high = (middle, high) if found.names == names else (low, middle)
         for place, at in enumerate((low, high, high + 1)):
             self._keep(start, axis, at, place, plan)
 
@@ -203,10 +274,17 @@ class _Search:
         after = self.look(_set(start, axis, at if place else at + 1))
         if after is None:
             return
-        key = _title(axis), str(before), str(after), place
+        key = _title(axis), _change(before, after), place
         price = cost(case)
         if key not in self.beside or price < self.beside[key][0]:
             self.beside[key] = price, case, found
+
+
+def _change(before: Plan, after: Plan) -> str:
+    """What is another: the words of the two names that they do not share."""
+    old, new = (set(", ".join(sorted(plan.names)).replace(": ", ", ").split(", ")) for plan in (before, after))
+    gone, come = (" and ".join(sorted(words)) or "nothing" for words in (old - new, new - old))
+    return f"{gone} becomes {come}"
 
 
 def _get(structure: Structure, axis: Axis) -> int:

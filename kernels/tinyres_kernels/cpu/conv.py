@@ -73,8 +73,8 @@ def _conv2d_dx(
     if subpixel.taken(CG, itemsize, stride, dilation, groups, machine, choices):
         return subpixel.plan(g, CG, axes, itemsize, machine, choices)
     phases, parts = [], []
-    for a in range(stride[0]):
-        for b in range(stride[1]):
+    for a in range(min(stride[0], out[1])):
+        for b in range(min(stride[1], out[2])):
             # Pixel i = s q + a is read through taps k with (a + p - k d) divisible by s: q + (a + p - k d) / s is the
             # output that reads it, which falls as k rises, so that the taps are taken in reverse.
             sides = [
@@ -82,8 +82,6 @@ def _conv2d_dx(
                 for first, axis in zip((a, b), axes, strict=True)
             ]
             (taps_h, many_h, pad_h, count_h), (taps_w, many_w, pad_w, count_w) = sides
-            if not count_h or not count_w:
-                continue
             phases.append(Phase((slice(a, None, stride[0]), slice(b, None, stride[1])), (taps_h, taps_w)))
             if not many_h or not many_w:
                 parts.append(Plan(ZEROS))

@@ -37,7 +37,7 @@ def native(a: Array) -> Array:
 
 
 def flat(a: Array) -> Array:
-    """The array as one line, copied where it does not lie in one: a reshape of some strided arrays is strided itself."""
+    """The array as one line, copied where it does not lie in one: a reshaped strided array may be strided, too."""
     if not (a.flags.carray and a.dtype.isnative):  # else there is nothing to do
         a = np.ascontiguousarray(native(a))
     return a.reshape(-1)

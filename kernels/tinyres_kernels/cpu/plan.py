@@ -50,22 +50,26 @@ class Plan(NamedTuple):
     parts: tuple["Plan", ...] = ()
     ends: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    @property
+    def name(self) -> str:
+        """Its own name, without its parts."""
         many = "" if self.parts else "one thread" if self.threads == 1 else "threads"
-        own = ": ".join(filter(None, (self.way, ", ".join(filter(None, (*self.traits, many))))))
-        parts = list(dict.fromkeys(map(str, self.parts)))
-        return own + (" of " if parts else "") + " and ".join(f"[{part}]" for part in parts)
+        return ": ".join(filter(None, (self.way, ", ".join(filter(None, (*self.traits, many))))))
+
+    def __str__(self) -> str:
+        parts = dict.fromkeys(map(str, self.parts))
+        return self.name + (" of " if parts else "") + " and ".join(f"[{part}]" for part in parts)
 
     @property
     def names(self) -> set[str]:
-        """Its own name without its parts, and theirs."""
-        return {name for name, _ in self.met}
+        """Its own name, and those of its parts."""
+        return {self.name}.union(*(part.names for part in self.parts))
 
     @property
     def met(self) -> set[tuple[str, str]]:
         """Each of its names with each of the ends that it meets, and with none."""
-        own = str(self._replace(parts=()))
-        return {(own, end) for end in ("", *filter(None, self.ends))}.union(*(part.met for part in self.parts))
+        name = self.name
+        return {(name, end) for end in ("", *filter(None, self.ends))}.union(*(part.met for part in self.parts))
 
 
 Planner = Callable[..., Plan]

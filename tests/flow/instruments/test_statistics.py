@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyres.flow.instruments.statistics import LOG_EDGES, dot, of_activation, of_gradient, size
+from tinyres.flow.instruments.statistics import _PIECE, LOG_EDGES, SAMPLE, dot, of_activation, of_gradient, size
 
 
 def test_shares_are_of_all_elements_those_that_are_not_finite_included():
@@ -42,3 +42,31 @@ def test_channels_are_the_units_of_images():
     values[0, 2] = 0  # alive in the other sample
     assert of_activation(values).dead == 0.25
     assert np.isnan(of_activation(np.ones(3)).dead)
+
+
+@pytest.mark.parametrize("n", [_PIECE - 1, _PIECE, _PIECE + 1, 3 * _PIECE + 5])
+def test_figures_of_as_many_pieces_as_it_takes(n):
+    a, b = np.random.default_rng(0).standard_normal((2, n)).astype("f") + np.float32(0.5)
+    wide = a.astype("d")
+    found = of_activation(a)
+    assert size(a) == pytest.approx(np.linalg.norm(wide), rel=1e-12)
+    assert (found.norm, found.mean) == pytest.approx((np.linalg.norm(wide), wide.mean()), rel=1e-12)
+    assert found.variance == pytest.approx(wide.var(), rel=1e-9)
+    assert dot(a, b) == pytest.approx(wide @ b.astype("d"), rel=1e-12)
+    assert dot(np.stack([a, b]), np.stack([a, b]).T.copy().T) == pytest.approx(
+        wide @ wide + b.astype("d") @ b, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("n", [SAMPLE - 1, SAMPLE, SAMPLE + 1])
+def test_a_histogram_is_of_all_elements_up_to_a_sample(n):
+    values = np.logspace(-5, 5, n)
+    whole = np.histogram(np.log10(values), LOG_EDGES)[0] / n
+    found = of_gradient(values).histogram
+    assert np.array_equal(found, whole) == (n <= SAMPLE)
+    np.testing.assert_allclose(found, whole, atol=0.04)
+
+
+@pytest.mark.parametrize("power", [-126, -124, 124, 126])
+def test_norms_on_both_sides_of_where_squares_are_trusted(power):
+    assert size(np.array([3.0, 4.0]) * 10.0**power) == pytest.approx(5 * 10.0**power, rel=1e-14)

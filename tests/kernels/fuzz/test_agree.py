@@ -5,7 +5,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from tinyres_kernels import im2col
-from tinyres_kernels.conformance import agree
+from tinyres_kernels.conformance import agree, projection
 from tinyres_kernels.conformance.agree import disagreements
 from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.ops import OPS
@@ -35,7 +35,7 @@ def projected():
         said.append(whole(*args))
         return said[-1]
 
-    with mock.patch.multiple(agree, LARGE=0, _projections_agree=note):
+    with mock.patch.object(projection, "LARGE", 0), mock.patch.object(agree, "_projections_agree", note):
         yield said
 
 

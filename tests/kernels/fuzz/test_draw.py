@@ -1,5 +1,7 @@
 """What the fuzz draws: the same again by seed, within its budget, of every operation, size and layout."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tinyres_kernels.conformance import OPS
@@ -43,6 +45,8 @@ def test_sizes_reach_from_one_to_many_and_lie_near_powers_of_two():
     assert min(channels) == 1
     assert max(channels) > 900
     assert {31, 32, 33, 63, 64, 65, 127, 128, 129, 3} <= set(channels)
+    near = {2**k + i for k in range(4, 11) for i in (-1, 0, 1)}
+    assert sum(c in near for c in channels) > len(channels) / 5
     assert {s["N"] for s in drawn} > {0, 1, 2, 3, 8, 16}
     assert max(s["hw"][0] for s in drawn) > 200
     assert {s["groups"] > 1 for s in drawn} == {s["CG"] == 1 < s["groups"] for s in drawn} == {True, False}
@@ -85,6 +89,13 @@ def test_a_trial_is_a_line_of_text_and_back():
         assert str(read(line)) == line
         back, own = read(line).lines(), trial.lines()
         assert back == own
+
+
+def test_what_is_computed_from_a_broadcast_array_agrees_with_it():
+    case = draw(np.random.default_rng(0), OPS["batch_norm_dx"], Budget(500, 1e5, 499)).case
+    case = replace(case, structure={**case.structure, "training": True})
+    inputs = Trial(case, {"x": ["broadcast"]}).inputs()
+    np.testing.assert_allclose(inputs["mean"], inputs["x"][0], rtol=1e-6)
 
 
 def test_values_are_changed_before_what_is_computed_from_them():

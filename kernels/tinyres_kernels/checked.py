@@ -1,0 +1,95 @@
+"""A rung that is watched: each kernel's results are held against the specification before anyone uses them.
+
+    kernels = checked(cpu)              # a namespace with the same functions
+    kernels.conv2d(x, w, out, ...)      # raises KernelDisagreement if `out` is not what it should be
+
+What a call should give is computed in float64 by `im2col` (by `reference` where it is small), for the very arguments of
+that call: nothing builds up over a training, so that each element has to be right within some roundings of the terms
+that it is a sum of. `conformance/in_use.py` says how many, and what is excused.
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinyres_kernels import im2col
+from tinyres_kernels.namespace import Array, namespace
+
+BY_NORM = ("winograd", "strided")  # ways of the CPU's convolutions whose errors are bounded by norms, not term by term
+
+
+class KernelDisagreement(RuntimeError):
+    """A kernel gave something else than the specification.
+
+    Attributes:
+        op: which.
+        faults: a sentence for each result that is wrong.
+    """
+
+    def __init__(self, op: str, faults: list[str], call: str) -> None:
+        self.op, self.faults = op, faults
+        super().__init__(
+            f"{call} disagrees with im2col in float64: {'; '.join(faults)}. This is a fault of the kernel, not of your "
+            'program: please report this message. `with tr.kernels("im2col"):` goes on without this kernel, more slowly'
+        )
+
+
+def checked(rung: Any) -> Any:
+    """The kernels of `rung` (a module or a namespace), each followed by a check of what it wrote.
+
+    Arrays of a GPU are brought to the host to be compared. Calls with an infinity or a NaN among their arguments are
+    not: the first kernel that made one out of finite numbers has been.
+
+    Raises:
+        ModuleNotFoundError: hypothesis is missing, with which `conformance` is written.
+    """
+    from tinyres_kernels.conformance.ops import OPS
+
+    functions = {name: _checked(rung, name) for name in im2col.__all__ if name in OPS}
+    return SimpleNamespace(__name__=f"{rung.__name__}, checked", **functions)
+
+
+def _checked(rung: Any, name: str) -> Callable[..., Array]:
+    from tinyres_kernels.conformance.in_use import faults
+    from tinyres_kernels.conformance.ops import OPS
+
+    op = OPS[name]
+
+    def kernel(*arrays: Array | None, **keywords: Any) -> Array:
+        written = _written(op, keywords)
+        given = {key: a for key, a in zip(op.order, arrays, strict=True) if a is not None}
+        inputs = {key: _on_host(a) for key, a in given.items() if key not in written}  # `add` may write over a term
+        out = getattr(rung, name)(*arrays, **keywords)
+        outputs = {key: _on_host(a) for key, a in given.items() if key in written}
+        plan = rung.explain(name, *arrays, **keywords) if hasattr(rung, "explain") else None
+        by_norm = plan is not None and plan.way in BY_NORM
+        found = faults(name, inputs, outputs, keywords, by_norm=by_norm)
+        if found:
+            raise KernelDisagreement(name, found, _call(f"{rung.__name__}.{name}", plan, given, keywords))
+        return out
+
+    kernel.__name__ = name
+    return kernel
+
+
+def _written(op: Any, keywords: dict[str, Any]) -> set[str]:
+    """The arguments that this call writes: batch norm's statistics are, in training."""
+    plain = op.family.plain
+    structure = plain | {key: value for key, value in keywords.items() if key in plain}
+    return {arg.name for arg in op.arguments(structure) if arg is not None and arg.written}
+
+
+def _on_host(a: Array) -> Any:
+    """A copy as a NumPy array."""
+    xp = namespace(a)
+    return np.array(a) if xp is np else xp.asnumpy(a)
+
+
+def _call(kernel: str, plan: Any, given: dict[str, Array], keywords: dict[str, Any]) -> str:
+    """What was called, and which way it went where the rung can tell: enough to call it again."""
+    shapes = [f"{key} {tuple(a.shape)}" for key, a in given.items()]
+    settings = [f"{key}={value!r}" for key, value in keywords.items()]
+    dtype = next(a.dtype for a in given.values() if a.dtype.kind == "f")
+    return f"{kernel}{f' [{plan}]' if plan else ''} in {dtype} of {', '.join(shapes + settings)}"

@@ -1,0 +1,153 @@
+"""Every plan is tested where it is taken: none that occurs is left out, and each gives what `im2col` gives."""
+
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import pytest
+from tinyres_kernels import cpu
+from tinyres_kernels.conformance import plans
+from tinyres_kernels.conformance.draw import draw
+from tinyres_kernels.conformance.ops import OPS
+from tinyres_kernels.cpu.host import TARGET, Target
+from tinyres_kernels.cpu.plan import PLANNERS
+
+DTYPES = ("float32", "float64")
+CONV = ("conv2d", "conv2d_dx", "conv2d_dw")
+SHARES = 4  # that the cases of a convolution are cut into, so that all cores have something to do
+
+
+@cache
+def found(op, dtype):
+    return list(plans.suite(ops=[op], dtypes=[dtype]))
+
+
+def every(cases):
+    """Nothing is wrong with any of them; what is, is told ready to be looked up, three at most."""
+    wrong = [(case, faults) for case in cases if (faults := case.faults())]
+    told = "\n".join(f"{case}\n    {faults[0]}" for case, faults in wrong[:3])
+    assert not wrong, f"{len(wrong)} of {len(cases)} cases are wrong:\n{told}"
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("op", CONV)
+def test_every_plan_of_a_convolution_and_both_sides_of_every_limit(op, dtype, share):
+    every(found(op, dtype)[share::SHARES])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("op", [op for op in OPS if op not in CONV])
+def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype):
+    every(found(op, dtype))
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_the_layers_of_real_nets(share):
+    every(list(plans.layers())[share::SHARES])
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_no_plan_that_occurs_is_left_without_a_test(op):
+    """At sizes drawn by others: those of the fuzz and of real nets. Limits as they are."""
+    tested = {dtype: {name for case in found(op, dtype) for name in case.plan.names} for dtype in DTYPES}
+    rng = np.random.default_rng(1)
+    cases = [draw(rng, OPS[op]).case for _ in range(400)]
+    cases += [case.case for case in plans.layers(full=True) if case.case.op.name == op]
+    occur = Counter()
+    for case in cases:
+        try:
+            names = plans.explained(case).names
+        except ValueError:  # the arguments do not belong together
+            continue
+        occur.update((name, case.dtype) for name in names if name not in tested[case.dtype])
+    assert not occur, f"no test runs these: {dict(occur)}"
+
+
+def test_every_operation_has_a_planner():
+    assert set(PLANNERS) == set(OPS)
+
+
+def test_a_kernel_goes_the_way_that_is_explained(monkeypatch):
+    """The plan that runs is the one that `explain` names: the tests above would otherwise watch another code."""
+    taken = []
+    from tinyres_kernels.cpu import conv
+
+    real = conv.decide
+    monkeypatch.setattr(conv, "decide", lambda *args: taken.append(real(*args)) or taken[-1])
+    for case in found("conv2d_dx", "float32")[::40] + found("conv2d_dw", "float64")[::40]:
+        taken.clear()
+        case.faults()
+        assert [str(plan) for plan in taken] == [str(case.plan)]
+
+
+STATIC = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+SHAPES = (2, 8, 8, 3), (3, 3, 3, 5), (2, 8, 8, 5)
+
+
+def test_explain_takes_arrays_or_shapes_and_runs_nothing():
+    x, w, out = (np.full(shape, np.nan, "f") for shape in SHAPES)
+    assert cpu.explain("conv2d", x, w, out, **STATIC) == cpu.explain("conv2d", *SHAPES, dtype="f", **STATIC)
+    assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize("target", [Target(4, 16), Target(8, 16), Target(16, 32)], ids=["SSE", "AVX2", "AVX-512"])
+def test_plans_can_be_asked_for_another_machine(target):
+    plan = cpu.explain("conv2d", (1, 32, 32, 3), (3, 3, 3, 16), (1, 32, 32, 16), target=target, threads=64, **STATIC)
+    assert plan.threads in (1, 64)
+    assert plan.how.wide == target.lanes * (1 if target.lanes == 16 else 2)
+
+
+def test_explain_refuses_what_it_does_not_know():
+    with pytest.raises(ValueError, match="no operation 'conv3d'; there are adam"):
+        cpu.explain("conv3d", *SHAPES)
+    with pytest.raises(ValueError, match="the output is 8 x 9"):
+        cpu.explain("conv2d", *SHAPES[:2], (2, 8, 9, 5), **STATIC)
+
+
+def test_what_is_forced_is_taken_or_refused():
+    def plan(**choices):
+        with cpu.forced(**choices):
+            return str(cpu.explain("conv2d", *SHAPES, dtype="f", threads=2, **STATIC))
+
+    assert plan() != plan(winograd=True)
+    assert plan(winograd=True).startswith("winograd")
+    assert "rows split" not in plan(split=False, worth_a_thread=0)
+    with pytest.raises(ValueError, match="direct was forced where it cannot be taken"):
+        plan(direct=True)
+    with pytest.raises(ValueError, match="nothing is called fast; there are threads"):
+        plan(fast=True)
+    assert plan() == plan()
+
+
+def test_a_plan_is_kept_for_its_own_sizes_alone():
+    """Whatever a plan depends on is part of what it is kept by."""
+    draw_one = np.random.default_rng(0).standard_normal
+    x, w = draw_one((3, 9, 9, 8)).astype("f"), draw_one((3, 3, 8, 40)).astype("f")
+    out = np.empty((3, 9, 9, 40), "f")
+    with cpu.forced(threads=2, worth_a_thread=0):
+        cpu.conv2d(x, w, out, **STATIC)
+        for case in (
+            {"padding": (0, 1)},
+            {"padding": (2, 1)},
+            {"stride": (2, 1)},
+            {"dilation": (2, 2)},
+            {"stride": (1, 2)},
+        ):
+            how = STATIC | case
+            axes = zip((9, 9), (3, 3), how["stride"], how["padding"], how["dilation"], strict=True)
+            sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in axes]
+            for dtype in ("f", "d"):
+                a, b = x.astype(dtype), w.astype(dtype)
+                got = cpu.conv2d(a, b, np.empty((3, *sizes, 40), dtype), **how)
+                np.testing.assert_allclose(got, reference(a, b, sizes, how), rtol=0, atol=1e-4)
+
+
+def reference(x, w, sizes, how):
+    from tinyres_kernels import im2col
+
+    return im2col.conv2d(x.astype("d"), w.astype("d"), np.empty((3, *sizes, 40)), **how)
+
+
+def test_this_machine_is_one_of_those_that_plans_are_made_for():
+    assert TARGET in (Target(4, 16), Target(8, 16), Target(16, 32))

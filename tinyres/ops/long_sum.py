@@ -1,0 +1,53 @@
+"""Sums of very many numbers in float32.
+
+NumPy adds in pairs along what lies innermost in memory, and along the other axes one number after the other. Then the
+last ones are lost in the sum: the mean of 2^25 ones came out as 0.5. An image's channels lie innermost here, so that
+this is how the gradient of every bias is summed. (Float64 has digits enough, and a GPU sums in a tree.)
+"""
+
+from __future__ import annotations
+
+from math import inf, prod
+from typing import Any
+
+import numpy as np
+
+from tinyres.backend import namespace
+
+LONG = 4096  # terms that are added up one after the other without a thought
+PART = 256  # terms of a part, where there are more
+
+
+def drifts(x: Any, axis: tuple[int, ...]) -> bool:
+    """Whether NumPy's own sum over these axes would add up more than `LONG` terms one after the other."""
+    if x.size <= LONG or x.dtype.kind != "f" or x.dtype.itemsize > 4 or namespace(x) is not np:
+        return False
+    run, following = 1, 0  # what NumPy takes for one axis, and the stride at which it would go on
+    for a in sorted(range(x.ndim), key=lambda a: _step(x, a)):
+        if x.shape[a] > 1:
+            if a not in axis or (following and x.strides[a] != following):
+                break
+            run, following = run * x.shape[a], x.strides[a] * x.shape[a]
+    return bool(prod([x.shape[a] for a in axis]) > LONG * run)
+
+
+def sum_in_parts(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """The same sum axis by axis, an axis longer than `LONG` in parts, and those in parts again."""
+    for a in sorted(axis, key=lambda a: _step(x, a)):
+        while x.shape[a] > LONG:
+            x = _parts(x, a)
+        x = x.sum(axis=a, keepdims=True)
+    return x if keepdims else x.reshape([n for a, n in enumerate(x.shape) if a not in axis])
+
+
+def _step(x: Any, a: int) -> float:
+    return abs(x.strides[a]) or inf
+
+
+def _parts(x: Any, a: int) -> Any:
+    """Sums of `PART` neighbours on an axis, and of the rest."""
+    whole = x.shape[a] // PART
+    before = (slice(None),) * a
+    neighbours = x[(*before, slice(whole * PART))].reshape(*x.shape[:a], whole, PART, *x.shape[a + 1 :])
+    rest = x[(*before, slice(whole * PART, None))]
+    return np.concatenate([neighbours.sum(axis=a + 1), rest.sum(axis=a, keepdims=True)], axis=a)
