@@ -8,7 +8,8 @@ can be read while another is run:
     cpu         compiled by Numba, on all cores, for NumPy arrays in float32 or float64
     cuda        compiled by Numba for a GPU, for CuPy arrays in float32 or float64
 
-What there is, and how its arrays lie in memory (C-contiguous throughout; float32 or float64 unless said otherwise):
+What there is, and the shapes of its arrays (fastest where they are C-contiguous; float32 or float64 unless said
+otherwise):
 
     conv2d, conv2d_dx, conv2d_dw             images (N, H, W, C), channels last; weights (KH, KW, C / groups, O)
     max_pool2d, max_pool2d_dx,
@@ -38,6 +39,9 @@ What every rung promises:
 - Shapes that do not belong together raise ValueError before anything is written. Classes are not held against their
   number: whoever calls has checked.
 - The same arguments on as many threads give the same bits, run after run: no order of summation is left to chance.
+- What is read may lie in memory in any way that its array library knows: strided, reversed, broadcast, misaligned, in
+  the other byte order. It may then be copied. What is written is C-contiguous, and `out` in any other layout raises ValueError (the steps
+  `sgd`, `adam` and `rmsprop` take any order of axes without gaps).
 - NaN and infinity come out where the equations put them, and nowhere else. There is one exception, at the rim of an
   image. `reference` leaves padding out. The other rungs may multiply the zeros there, and zero times a NaN or an
   infinity is NaN. Both conform, and they differ only where it is the *second* argument that is not finite: a weight in

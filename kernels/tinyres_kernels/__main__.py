@@ -1,10 +1,14 @@
-"""`python -m tinyres_kernels check MODULE:FUNCTION --op OP`: does this kernel conform? And `list`: to what?"""
+"""`python -m tinyres_kernels check MODULE:FUNCTION --op OP`: does this kernel conform? And `list`: to what?
+
+`python -m tinyres_kernels fuzz --minutes M`: do the kernels of the CPU rung, at any size and in any layout?
+"""
 
 import argparse
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -21,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{op.name}({', '.join([*op.order, *(['*'] if keywords else []), *keywords])})")
             print("".join(f"    {title}\n" for title in op.cases), end="")
         return 0
+    if given.command == "fuzz":
+        return _fuzz(given)
     try:
         kernel = _load(given.kernel)
     except ValueError as error:
@@ -29,6 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = conformance.check(kernel, given.op, examples=given.examples, seed=given.seed, dtypes=dtypes)
     print(report)
     return 0 if report.ok else 1
+
+
+def _fuzz(given: argparse.Namespace) -> int:
+    from tinyres_kernels import cpu
+    from tinyres_kernels.conformance.fuzz import fuzz
+
+    most, first = (None, 0) if given.case is None else (1, given.case)
+    ops = [given.op] if given.op else []
+    return int(fuzz(cpu, given.minutes, ops=ops, seed=given.seed, first=first, most=most, failures=given.failures) > 0)
 
 
 def _could_not(why: str) -> int:
@@ -40,6 +55,16 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"got {text!r}, needed a whole number that is not negative")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text!r}, needed a number of minutes greater than 0")
+    return minutes
 
 
 def _parser(ops: list[str]) -> argparse.ArgumentParser:
@@ -55,6 +80,15 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
     check.add_argument("--examples", type=_count, default=100, help="how many cases to draw (default: 100)")
     check.add_argument("--seed", type=_count, default=0, help="another seed draws other cases (default: 0)")
     check.add_argument("--dtype", choices=["float32", "float64", "both"], default="both", help="(default: both)")
+    fuzz = commands.add_parser(
+        "fuzz",
+        help="realistic cases for the kernels of the CPU rung; the status is 0 where none fails, 1 where one does",
+    )
+    fuzz.add_argument("--minutes", type=_minutes, default=1.0, help="for how long (default: 1)")
+    fuzz.add_argument("--op", choices=ops, help="only this operation (default: all)")
+    fuzz.add_argument("--seed", type=_count, default=0, help="another seed draws other cases (default: 0)")
+    fuzz.add_argument("--case", type=_count, help="only the case of this number, as a failure tells it")
+    fuzz.add_argument("--failures", type=Path, metavar="FILE", help="append the shrunk cases that fail to this file")
     commands.add_parser("list", help="the operations, their arguments and their named cases")
     return parser
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
-from tinyres_kernels.cpu import conv, host
+from tinyres_kernels.cpu import host
 from tinyres_kernels.geometry import conv_out
 
 
@@ -54,11 +54,8 @@ def assert_right(got, x, w, g, static):
 @given(cases(), st.sampled_from("fd"), st.sampled_from([1, 30_000, 512 * 1024]))
 def test_it_is_im2col(case, dtype, budget):
     *given_arrays, static = arrays(case, dtype)
-    before, conv.IMAGES_BYTES = conv.IMAGES_BYTES, budget
-    try:
+    with cpu.forced(images_bytes=budget):
         got = triple(cpu, *given_arrays, static)
-    finally:
-        conv.IMAGES_BYTES = before
     assert_right(got, *given_arrays, static)
 
 

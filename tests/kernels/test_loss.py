@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
-from tinyres_kernels.cpu import host
 
 RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 INF, NAN = np.inf, np.nan
@@ -48,11 +47,8 @@ def arrays(M, C, seed, dtype, scale):
 )
 def test_it_is_softmax_cross_entropy(rung, M, C, seed, dtype, scale, threads):
     x, target, g = arrays(M, C, seed, dtype, scale)
-    before, host.WORTH_A_THREAD = host.WORTH_A_THREAD, 0 if threads else 1e9
-    try:
+    with cpu.forced(worth_a_thread=0 if threads else 1e9):
         out, probabilities, dx = both(rung, x, target, g)
-    finally:
-        host.WORTH_A_THREAD = before
     wide = x.astype("d")
     powers = np.exp(wide - wide.max(axis=1, keepdims=True))
     expected = powers / powers.sum(axis=1, keepdims=True)

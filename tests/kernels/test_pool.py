@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 from tinyres_kernels import cpu, im2col, reference
-from tinyres_kernels.cpu import host
 from tinyres_kernels.geometry import conv_out
 
 RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
@@ -161,9 +160,9 @@ def test_bad_windows_leave_out_alone(rung, kernel, stride, padding, size):
     ],
     ids=["2x2", "dilated", "overlapping", "whole image"],
 )
-def test_vectors_of_channels_and_shares_of_threads(monkeypatch, dtype, C, size, kernel, stride, padding, dilation):
+@cpu.forced(worth_a_thread=0)
+def test_vectors_of_channels_and_shares_of_threads(dtype, C, size, kernel, stride, padding, dilation):
     """What only chooses is the reference bit for bit, and what sums is so within its roundings, on all threads."""
-    monkeypatch.setattr(host, "WORTH_A_THREAD", 0)
     rng = np.random.default_rng(C)
     x = rng.choice(np.array([-1, -0.0, 0.0, 0.5, 2, np.inf, -np.inf, np.nan], dtype), (3, *size, C))
     y = (3, *map(conv_out, size, kernel, stride, padding, dilation), C)

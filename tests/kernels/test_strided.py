@@ -5,14 +5,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col
-from tinyres_kernels.cpu import strided
+from tinyres_kernels.geometry import conv_out
 
 NAMES = ["conv2d", "conv2d_dx", "conv2d_dw"]
-WAYS = {"conv2d": strided.convolve, "conv2d_dx": strided.image_gradient, "conv2d_dw": strided.weight_gradient}
 
 
 def static(padding):
     return {"stride": (2, 2), "padding": padding, "dilation": (1, 1), "groups": 1}
+
+
+def strided(name, a, b, out, padding, **choices):
+    """This way to it, whether it is worth it or not."""
+    with cpu.forced(strided=True, **choices):
+        return getattr(cpu, name)(a, b, out, **static(padding))
 
 
 def cases(N, H, W, C, O, padding, seed=0):
@@ -52,33 +57,29 @@ def bound(name, a, b):
 )
 def test_it_is_the_convolution_and_its_adjoints(N, hw, C, O, padding, threads, seed):
     hw = tuple(max(n, 4 - 2 * p) for n, p in zip(hw, padding, strict=True))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strided, "threads", lambda *work: threads)
-        for name, (a, b, like) in cases(N, *hw, C, O, padding, seed).items():
-            a.flags.writeable = b.flags.writeable = False
-            out = np.full(like.shape, np.nan, "f")
-            assert WAYS[name](a, b, out, padding)
-            error = abs(out - exact(name, a, b, like, padding))
-            assert (error <= 4 * np.finfo("f").eps * bound(name, a, b)).all(), name
+    for name, (a, b, like) in cases(N, *hw, C, O, padding, seed).items():
+        a.flags.writeable = b.flags.writeable = False
+        out = np.full(like.shape, np.nan, "f")
+        strided(name, a, b, out, padding, threads=threads, worth_a_thread=0)
+        error = abs(out - exact(name, a, b, like, padding))
+        assert (error <= 4 * np.finfo("f").eps * bound(name, a, b)).all(), name
 
 
 @pytest.mark.parametrize("band", [1, 10**5, 10**9])
 @pytest.mark.parametrize("name", NAMES)
-def test_bands_of_any_height_make_up_the_same_sums(name, band, monkeypatch):
-    monkeypatch.setattr(strided, "BAND", band)
+def test_bands_of_any_height_make_up_the_same_sums(name, band):
     a, b, like = cases(5, 18, 14, 20, 36, (1, 1))[name]
     out = np.full(like.shape, np.nan, "f")
-    assert WAYS[name](a, b, out, (1, 1))
+    strided(name, a, b, out, (1, 1), strided_band=band)
     np.testing.assert_allclose(out, exact(name, a, b, like, (1, 1)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", range(1, 8))
-def test_threads_share_out_phases_and_columns(count, monkeypatch):
+def test_threads_share_out_phases_and_columns(count):
     """More threads than the machine has take turns: the loop runs over shares, whoever takes them."""
-    monkeypatch.setattr(strided, "threads", lambda *work: count)
     for name, (a, b, like) in cases(3, 12, 11, 9, 150, (1, 1)).items():
         out = np.full(like.shape, np.nan, "f")
-        assert WAYS[name](a, b, out, (1, 1))
+        strided(name, a, b, out, (1, 1), threads=count, worth_a_thread=0)
         np.testing.assert_allclose(out, exact(name, a, b, like, (1, 1)), rtol=1e-4, atol=1e-3)
 
 
@@ -87,18 +88,28 @@ def test_every_run_gives_the_same_bits(name):
     a, b, like = cases(16, 16, 16, 64, 64, (1, 1))[name]
     runs = [np.empty_like(like) for _ in range(4)]
     for out in runs:
-        assert WAYS[name](a, b, out, (1, 1))
+        strided(name, a, b, out, (1, 1))
         np.testing.assert_array_equal(out, runs[0])
 
 
 def test_it_is_taken_where_the_shapes_allow_it():
-    y = np.empty((16, 8, 8, 64), "f")
-    usual = ((4, 4), (64, 64), (2, 2), (1, 1), (1, 1), 1)
-    assert strided.worthwhile(y, *usual)
-    assert not strided.worthwhile(y.astype("d"), *usual)
-    assert not strided.worthwhile(y[:1], *usual)
-    for place, other in enumerate([(3, 3), (3, 64), (1, 1), (4, 1), (2, 1), 2]):
-        assert not strided.worthwhile(y, *usual[:place], other, *usual[place + 1 :])
+    def way(N=16, C=64, O=64, kernel=(4, 4), dtype="f", **changes):
+        how = static((1, 1)) | changes
+        sizes = [
+            conv_out(16, *axis)
+            for axis in zip(kernel, *(how[k] for k in ("stride", "padding", "dilation")), strict=True)
+        ]
+        x, w, y = (N, 16, 16, C), (*kernel, C // how["groups"], O), (N, *sizes, O)
+        return cpu.explain("conv2d", x, w, y, dtype=dtype, **how).way
+
+    assert way() == "strided"
+    others = [{"N": 7}, {"C": 63}, {"O": 63}, {"kernel": (3, 3)}, {"dtype": "d"}, {"stride": (1, 1)}]
+    others += [{"padding": (4, 1)}, {"dilation": (2, 1)}, {"groups": 2}]
+    for other in others:
+        assert way(**other) != "strided", other
+        if not {"N", "C", "O"} & set(other):
+            with pytest.raises(ValueError, match="forced"), cpu.forced(strided=True):
+                way(**other)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
@@ -106,8 +117,7 @@ def test_it_is_taken_where_the_shapes_allow_it():
 def test_what_is_not_finite_is_left_to_the_direct_way(name, bad):
     a, b, like = cases(8, 16, 16, 64, 64, (1, 1))[name]
     a[1, 4, 4, 5] = bad
-    assert not WAYS[name](a, b, np.empty_like(like), (1, 1))
-    found = getattr(cpu, name)(a, b, np.empty_like(like), **static((1, 1)))
+    found = strided(name, a, b, np.empty_like(like), (1, 1))
     with np.errstate(invalid="ignore", over="ignore"):
         expected = getattr(im2col, name)(a, b, np.empty_like(like), **static((1, 1)))
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
@@ -118,12 +128,12 @@ def test_what_is_not_finite_is_left_to_the_direct_way(name, bad):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_as_exact_as_the_direct_sum(name, monkeypatch):
+def test_it_is_as_exact_as_the_direct_sum(name):
     a, b, like = cases(16, 16, 16, 64, 128, (1, 1))[name]
     expected = exact(name, a, b, like, (1, 1))
     errors = []
-    for least in (64, 1000):
-        monkeypatch.setattr(strided, "LEAST", least)
-        errors.append(abs(getattr(cpu, name)(a, b, np.empty_like(like), **static((1, 1))) - expected).max())
+    for taken in (True, False):
+        with cpu.forced(strided=taken):
+            errors.append(abs(getattr(cpu, name)(a, b, np.empty_like(like), **static((1, 1))) - expected).max())
     assert errors[0] != errors[1]
     assert errors[0] <= 1.5 * errors[1]

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
-from tinyres_kernels.cpu import host
 
 RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 SHAPES = st.sampled_from([(), (0,), (1,), (7,), (40,), (3, 2), (5, 4, 3, 3)])
@@ -93,17 +92,9 @@ def test_rmsprop(rung, shape, seed, dtype, order, threads, first, decay, momentu
     check([out, *(n for n, _ in kept)], [p - 0.1 * step, *(e for _, e in kept)], dtype)
 
 
-class many:
+def many(threads):
     """All of Numba's threads for any work at all, or one."""
-
-    def __init__(self, threads):
-        self.worth = 0 if threads else 1e9
-
-    def __enter__(self):
-        self.before, host.WORTH_A_THREAD = host.WORTH_A_THREAD, self.worth
-
-    def __exit__(self, *_):
-        host.WORTH_A_THREAD = self.before
+    return cpu.forced(worth_a_thread=0 if threads else 1e9)
 
 
 SGD = {"lr": 0.1, "momentum": 0.9, "dampening": 0.2, "weight_decay": 0.0, "nesterov": False}

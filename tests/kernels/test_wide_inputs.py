@@ -1,9 +1,9 @@
 """The fault of 0.1.0: three taps in a row over more channels than are summed at a time came out as rubbish."""
 
-import numpy as np
 import pytest
-from tests.kernels.test_cpu import arrays, assert_right, triple
 from tinyres_kernels import cpu
+
+from tests.kernels.test_cpu import arrays, assert_right, triple
 
 
 @pytest.mark.parametrize("dtype", "fd")

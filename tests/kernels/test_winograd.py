@@ -5,7 +5,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col
-from tinyres_kernels.cpu import winograd
+from tinyres_kernels.cpu import host, winograd
+
+STATIC = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
 
 
 def arrays(N, H, W, C, O, padding, seed=0):
@@ -40,12 +42,15 @@ def test_it_is_the_convolution(N, hw, C, O, padding, seed):
     x, w, g = arrays(N, *hw, C, O, padding, seed)
     for a in (x, w, g):
         a.flags.writeable = False
+    static = STATIC | {"padding": padding}
     out = np.full(g.shape, np.nan, "f")
-    assert winograd.convolve(x, w, out, padding)
+    with cpu.forced(winograd=True):
+        cpu.conv2d(x, w, out, **static)
     largest = abs(x).max(axis=(0, 1, 2))
     assert_close(out, exact("conv2d", x, w, g, padding), largest @ abs(w).sum(axis=(0, 1)))
     out = np.full(w.shape, np.nan, "f")
-    assert winograd.weight_gradient(x, g, out, padding)
+    with cpu.forced(winograd=True):
+        cpu.conv2d_dw(x, g, out, **static)
     assert_close(out, exact("conv2d_dw", x, g, w, padding), np.outer(largest, abs(g).sum(axis=(0, 1, 2))))
 
 
@@ -53,24 +58,21 @@ def test_it_is_the_convolution(N, hw, C, O, padding, seed):
 def test_every_tile_is_taken_and_none_beyond_the_last(vectors):
     for count in range(1, 100):
         taken = np.zeros(count, int)
-        for first, size in winograd.steps(count, vectors):
+        for first, size in winograd.steps(count, host.TARGET.pixels[vectors]):
             assert 0 <= first <= first + size <= count
             taken[first : first + size] += 1
         assert taken.min() == 1
         assert (taken > 1).sum() <= 16
 
 
-STATIC = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
 @pytest.mark.parametrize("name", ["conv2d", "conv2d_dx", "conv2d_dw"])
-def test_what_is_not_finite_is_left_to_the_direct_way(name, bad, monkeypatch):
-    monkeypatch.setattr(winograd, "WORTH", 0)
+def test_what_is_not_finite_is_left_to_the_direct_way(name, bad):
     x, w, g = arrays(2, 9, 8, 32, 32, (1, 1))
     a, b, like = {"conv2d": (x, w, g), "conv2d_dx": (g, w, x), "conv2d_dw": (x, g, w)}[name]
     a[1, 4, 4, 5] = bad
-    found = getattr(cpu, name)(a, b, np.empty_like(like), **STATIC)
+    with cpu.forced(winograd=True):
+        found = getattr(cpu, name)(a, b, np.empty_like(like), **STATIC)
     with np.errstate(invalid="ignore", over="ignore"):
         expected = getattr(im2col, name)(a, b, np.empty_like(like), **STATIC)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
@@ -81,13 +83,13 @@ def test_what_is_not_finite_is_left_to_the_direct_way(name, bad, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["conv2d", "conv2d_dx", "conv2d_dw"])
-def test_it_is_as_exact_as_the_direct_sum(name, monkeypatch):
+def test_it_is_as_exact_as_the_direct_sum(name):
     x, w, g = arrays(8, 16, 16, 64, 64, (1, 1))
     a, b, like = {"conv2d": (x, w, g), "conv2d_dx": (g, w, x), "conv2d_dw": (x, g, w)}[name]
     expected = exact(name, a, b, like, (1, 1))
     errors = []
-    for least in (32, 1000):
-        monkeypatch.setattr(winograd, "LEAST", least)
-        errors.append(abs(getattr(cpu, name)(a, b, np.empty_like(like), **STATIC) - expected).max())
+    for taken in (True, False):
+        with cpu.forced(winograd=taken):
+            errors.append(abs(getattr(cpu, name)(a, b, np.empty_like(like), **STATIC) - expected).max())
     assert errors[0] != errors[1]
     assert errors[0] <= 1.5 * errors[1]

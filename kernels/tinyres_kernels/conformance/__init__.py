@@ -4,19 +4,24 @@
     conformance.assert_conforms(my_conv2d, "conv2d")            # in a test
     print(conformance.check(my_conv2d, "conv2d"))               # the whole report
     python -m tinyres_kernels check mymodule:my_conv2d --op conv2d
+    python -m tinyres_kernels fuzz --minutes 10             # the CPU rung, at any size
 
 Every case, a named corner or one drawn by Hypothesis, is put to the kernel three times. Its results must be those of
 the specification (`reference`, in float64) within a few roundings of the terms that they are sums of, satisfy the
 adjoint identities, not depend on what the results held before, and be the same bits again. Nothing beside the results
-may be written to, and shapes that do not belong together must raise ValueError. Kernels get C-contiguous NumPy arrays.
+may be written to, and shapes that do not belong together must raise ValueError. Kernels get C-contiguous NumPy
+arrays here, and from the fuzz also others.
 
     declare.py   what a declaration of an operation consists of, and one case
     windows.py   convolutions and pools, declared;   norm.py   batch norm;   loss.py   cross-entropies
     update.py    the steps of optimisers;   elementwise.py   sums and ReLUs;   ops.py   all of them by name
+    agree.py     results held against the specification, at any size
     layers.py    the convolutions of well-known nets: sizes to check a kernel at, besides
     examine.py   one case put to one kernel
     search.py    the named cases, and the search for a small one that fails
     picture.py, hints.py, report.py   the text
+    draw.py      realistic cases;   trial.py, layouts.py   one of them, and how its arrays lie
+    fuzz.py      the search among them
 """
 
 try:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyres_kernels.conformance.agree import WIDE, right, standard, worst
 from tinyres_kernels.conformance.declare import Arg, Arrays, Case, specification
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.namespace import Array
@@ -14,7 +15,6 @@ from tinyres_kernels.namespace import Array
 Kernel = Callable[..., Any]
 
 ROUNDINGS = 6  # allowed, in eps of the kernel's dtype times the sum of the terms' absolute values
-WIDE = float(np.finfo("float64").eps)  # the specification rounds too
 GUARD = 1024  # elements before and after each result that nobody may touch
 FENCE, STALE = -7254.5, 12345.5  # what the guards hold, and what the result holds before the second run
 RIGHT, WRONG, NAN = ".", "X", "N"
@@ -45,17 +45,12 @@ def examine(kernel: Kernel, case: Case) -> Finding:
     finding = Finding(case, list(dict.fromkeys(first.faults + second.faults + again.faults)))
     if case.refused or not (first.outputs and second.outputs and again.outputs):
         return finding
-    wide = {name: a if a.dtype.kind == "i" else a.astype("float64") for name, a in inputs.items()}
-    op, keywords = case.op, case.keywords
-    expected = specification(op.name, wide, first.outputs, keywords, op.order)
-    with np.errstate(all="ignore"):
-        sizes = op.size(op, wide, keywords, expected)
-    roundings = ROUNDINGS * float(np.finfo(case.dtype).eps) + 2 * WIDE
-    allowed = {name: roundings * size for name, size in sizes.items()}
+    expected, allowed = standard(case.op, inputs, first.outputs, case.keywords, ROUNDINGS)
     for arg in case.writes:
         name = arg.name
         runs = first.outputs[name], second.outputs[name], again.outputs[name]
         _compare(finding, arg, runs, expected[name], allowed[name])
+    wide = {name: a if a.dtype.kind == "i" else a.astype("float64") for name, a in inputs.items()}
     finding.faults += adjoint(case, wide, first.outputs, allowed)
     return finding
 
@@ -65,13 +60,8 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
     given = {name: a.copy() for name, a in inputs.items()}
     for a in given.values():
         a.flags.writeable = not case.readonly
-    buffers, outputs, before = {}, {}, {}
-    for arg in case.writes:
-        shape, dtype = case.shape(arg), arg.dtype or case.dtype
-        buffers[arg.name] = np.full(prod(shape) + 2 * GUARD, FENCE).astype(dtype)
-        outputs[arg.name] = buffers[arg.name][GUARD : GUARD + prod(shape)].reshape(shape)
-        outputs[arg.name][...] = np.nan_to_num(held, nan=-77) if np.dtype(dtype).kind == "i" else held
-        before[arg.name] = outputs[arg.name].tobytes()
+    buffers, outputs = guarded(case, held)
+    before = {name: a.tobytes() for name, a in outputs.items()}
     everything = {**given, **outputs}
     positional = [everything[arg.name] if arg else None for arg in case.arguments]
     error: Exception | None = None
@@ -81,12 +71,7 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
             returned = kernel(*positional, **case.keywords)
     except Exception as caught:  # whatever it is, it is the kernel's and belongs in the report
         error = caught
-    faults = [
-        f"wrote {'before the beginning' if side == 0 else 'past the end'} of {name}"
-        for name, buffer in buffers.items()
-        for side, guard in enumerate((buffer[:GUARD], buffer[-GUARD:]))
-        if (guard != np.full(1, FENCE).astype(guard.dtype)).any()
-    ]
+    faults = overruns(buffers)
     faults += [f"wrote to its input {name}" for name, a in given.items() if a.tobytes() != inputs[name].tobytes()]
     if case.refused:
         came = f"raised {type(error).__name__}: {error}" if error else "accepted it"
@@ -103,11 +88,25 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
     return Run(outputs, faults)
 
 
-def _right(got: Array, expected: Array, allowed: Array) -> Array:
-    """Where `got` is within `allowed` of what is expected; what is not finite must be the same kind of not finite."""
-    with np.errstate(all="ignore"):
-        close = np.isfinite(expected) & (abs(got - expected) <= allowed)
-    return close | (got == expected) | (np.isnan(got) & np.isnan(expected))
+def guarded(case: Case, held: float) -> tuple[Arrays, Arrays]:
+    """Buffers, and the arrays that the kernel is to write: they lie between guards in them and hold `held`."""
+    buffers, outputs = {}, {}
+    for arg in case.writes:
+        shape, dtype = case.shape(arg), arg.dtype or case.dtype
+        buffers[arg.name] = np.full(prod(shape) + 2 * GUARD, FENCE).astype(dtype)
+        outputs[arg.name] = buffers[arg.name][GUARD : GUARD + prod(shape)].reshape(shape)
+        outputs[arg.name][...] = np.nan_to_num(held, nan=-77) if np.dtype(dtype).kind == "i" else held
+    return buffers, outputs
+
+
+def overruns(buffers: Arrays) -> list[str]:
+    """The faults of a kernel that wrote into guards."""
+    return [
+        f"wrote {'before the beginning' if side == 0 else 'past the end'} of {name}"
+        for name, buffer in buffers.items()
+        for side, guard in enumerate((buffer[:GUARD], buffer[-GUARD:]))
+        if (guard != np.full(1, FENCE).astype(guard.dtype)).any()
+    ]
 
 
 def _compare(finding: Finding, arg: Arg, runs: tuple[Array, Array, Array], expected: Array, allowed: Array) -> None:
@@ -117,7 +116,7 @@ def _compare(finding: Finding, arg: Arg, runs: tuple[Array, Array, Array], expec
     same = (over_nan == over_stale) | (np.isnan(over_nan) & np.isnan(over_stale))
     unwritten = ~same & (over_stale == STALE // 1 if arg.dtype else over_stale == np.asarray(STALE, over_stale.dtype))
     stale = ~same & ~unwritten
-    wrong = ~unwritten & ~stale & ~_right(over_stale, expected, allowed)
+    wrong = ~unwritten & ~stale & ~right(over_stale, expected, allowed)
     bits = f"u{over_nan.itemsize}"
     shaky = over_nan.view(bits) != again.view(bits)
     marks = np.full(expected.shape, RIGHT)
@@ -131,15 +130,8 @@ def _compare(finding: Finding, arg: Arg, runs: tuple[Array, Array, Array], expec
     if shaky.any():
         faults.append(f"{name}: the same arguments gave other numbers the second time ({shaky.sum()} of {total})")
     if wrong.any():
-        with np.errstate(all="ignore"):
-            off = np.where(wrong, np.nan_to_num(abs(over_stale - expected), nan=np.inf), -1.0)
-        place = tuple(int(i) for i in np.unravel_index(off.argmax(), off.shape))
-        at = ", ".join(f"{axis}={i}" for axis, i in zip(finding.case.axes(arg), place, strict=True))
-        faults.append(
-            f"{name}: {wrong.sum()} of {total} elements are wrong, the worst at [{at}]: "
-            f"got {over_stale[place]:.6g}, needed {expected[place]:.6g}"
-            + (f" within {allowed[place]:.1g}" if allowed[place] > 0 and np.isfinite(allowed[place]) else "")
-        )
+        axes = list(finding.case.axes(arg))
+        faults.append(worst(name, wrong, over_stale, expected, allowed, axes))
     if faults:
         finding.faults += faults
         finding.marks[name] = marks

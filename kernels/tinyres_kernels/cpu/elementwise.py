@@ -1,13 +1,18 @@
 """The sum of two arrays, and the ReLU with its adjoint: one pass each, on all threads."""
 
+from math import prod
+
 from numba import prange
 
 from tinyres_kernels.cpu.host import kernel, threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.plan import PLANNERS, by_loop
 from tinyres_kernels.geometry import alike
 from tinyres_kernels.namespace import Array
 
 COST = 16  # multiplications that a number's way through memory is worth
+
+PLANNERS |= dict.fromkeys(("add", "relu", "relu_dx"), by_loop(lambda x, *_: COST * prod(x)))
 
 
 @kernel

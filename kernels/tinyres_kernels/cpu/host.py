@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numba
 from llvmlite import binding
 
+from tinyres_kernels.cpu.choices import limit
+
 _WIDE = ("avx512", "skx", "icelake", "sapphire", "granite", "cascade", "cooper", "tiger", "rocket", "znver4", "znver5")
 
 
@@ -19,10 +21,28 @@ _AVX2 = ("haswell", "broadwell", "skylake", "alderlake", "znver", "x86-64-v3")
 
 
 class Target(NamedTuple):
-    """lanes: float32 numbers in one vector register; registers: how many vectors an inner loop can hold."""
+    """lanes: float32 numbers in one vector register; registers: how many vectors an inner loop can hold.
+
+    Tiles have as many sums as the registers hold beside the operands. By the number of vectors in a row of a tile:
+    """
 
     lanes: int
     registers: int
+
+    @property
+    def pixels(self) -> dict[int, tuple[int, ...]]:
+        """Pixels of a tile of `conv2d`: the largest, and smaller ones for what is left over."""
+        return {1: (16, 8, 4, 1), 2: (14, 8, 4, 1)} if self.registers == 32 else {1: (8, 4, 2, 1), 2: (6, 4, 2, 1)}
+
+    @property
+    def taps(self) -> dict[int, int]:
+        """Taps of a tile of `conv2d_dw`."""
+        return {1: 16, 2: 12} if self.registers == 32 else {1: 8, 2: 6}
+
+    @property
+    def row_taps(self) -> int:
+        """Channels that `conv2d_dw` takes at a time, where it takes three taps next to each other."""
+        return 8 if self.registers == 32 else 4
 
 
 def _target() -> Target:
@@ -55,8 +75,6 @@ except ImportError:
     if not PARALLEL:
         print("tinyres_kernels: OpenMP is not available, so the CPU kernels run on one thread", file=sys.stderr)
 
-WORTH_A_THREAD = 5e6  # multiplications, some 50 microseconds: below, waking the others costs more than they bring
-
 _forked = False
 
 
@@ -71,7 +89,9 @@ if hasattr(os, "register_at_fork"):  # Windows does not fork
 
 def threads(multiplications: float = float("inf")) -> int:
     """How many threads to use: Numba's count (`numba.set_num_threads`); one for little work and in a forked child."""
-    return 1 if _forked or not PARALLEL or multiplications < WORTH_A_THREAD else int(numba.get_num_threads())
+    if _forked or not PARALLEL or multiplications < limit("worth_a_thread"):
+        return 1
+    return int(limit("threads") or numba.get_num_threads())
 
 
 # What is compiled from one file also depends on the others, of which Numba's cache on disk knows nothing.

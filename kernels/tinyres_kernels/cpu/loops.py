@@ -7,21 +7,14 @@ from tinyres_kernels.cpu.emit import clear, copy
 from tinyres_kernels.cpu.host import TARGET, compiled, kernel
 from tinyres_kernels.cpu.simd import dot_tile, outer_row, outer_tile, row_tile
 
-# Sizes of tiles: as many accumulators as the registers hold beside the operands.
-if TARGET.registers == 32:
-    PIXELS, TAPS = {1: (16, 8, 4, 1), 2: (14, 8, 4, 1)}, {1: 16, 2: 12}
-else:
-    PIXELS, TAPS = {1: (8, 4, 2, 1), 2: (6, 4, 2, 1)}, {1: 8, 2: 6}
-
-_A1, _B1, _C1, _D1 = (dot_tile(pixels, 1) for pixels in PIXELS[1])
-_A2, _B2, _C2, _D2 = (dot_tile(pixels, 2) for pixels in PIXELS[2])
-_P1, _P2 = PIXELS[1], PIXELS[2]
-SUM = 256  # products of which a sum is formed at a time: so many rows of a panel stay in the first-level cache
-ROW = PIXELS[1][0]  # pixels of a row tile
+_P1, _P2 = TARGET.pixels[1], TARGET.pixels[2]
+_A1, _B1, _C1, _D1 = (dot_tile(pixels, 1) for pixels in _P1)
+_A2, _B2, _C2, _D2 = (dot_tile(pixels, 2) for pixels in _P2)
+ROW = _P1[0]  # pixels of a row tile
 _R = row_tile(ROW)
-ROW_TAPS = 8 if TARGET.registers == 32 else 4  # channels of a row of taps
+ROW_TAPS = TARGET.row_taps
 _OR, _OR3 = outer_row(1, ROW_TAPS), outer_row(3, 3)  # the latter: all 27 taps of three channels
-_O1, _O2 = outer_tile(TAPS[1], 1), outer_tile(TAPS[2], 2)
+_O1, _O2 = outer_tile(TARGET.taps[1], 1), outer_tile(TARGET.taps[2], 2)
 
 
 @compiled
@@ -162,8 +155,8 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
                             done = 0
                             while done + ROW <= OW or (whole and done < OW):
                                 w = min(done, OW - ROW)  # the last tile may overlap the one before
-                                _R(source, at + w * C, C, taps_h, dh * x_line, taps, panels, w0, run, out, o_at + w * o_step,
-                                   o_step, tail, add)  # fmt: skip
+                                _R(source, at + w * C, C, taps_h, dh * x_line, taps, panels, w0, run, out,
+                                   o_at + w * o_step, o_step, tail, add)  # fmt: skip
                                 done = w + ROW
                             _row(vectors, sizes, whole, OW - done, source, at + done * C, C, taps_h, dh * x_line,
                                  columns, dw * C, taps, panels, w0, run, out, o_at + done * o_step, o_step, tail,

@@ -3,18 +3,31 @@
 What is almost nothing but exponentials is left to `im2col`: NumPy's come in vectors, a compiled loop's one by one.
 """
 
-from math import exp, log
+from math import exp, log, prod
 
 from numba import prange
 
 from tinyres_kernels import im2col
+from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.host import kernel, threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, by_loop, decide, planner
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.reference.loss import check_rows
 
 EXPONENTIAL = 10  # the time of one, in multiplications
-WIDE = 128  # classes from which NumPy's vectors outweigh its passes over memory
+
+
+@planner("cross_entropy")
+def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices) -> Plan:
+    x = shapes[0]
+    if len(x) == 2 and x[1] >= choices.limit("wide_classes"):
+        return Plan("im2col", ("many classes",))
+    return Plan("loop", threads=machine.threads_for(EXPONENTIAL * prod(x), choices))
+
+
+PLANNERS["cross_entropy_dx"] = by_loop(lambda g, probabilities, *_: 8 * prod(probabilities))
+PLANNERS |= dict.fromkeys(("bce_with_logits", "bce_with_logits_dx"), lambda *_, **__: Plan("im2col"))
 
 
 @kernel
@@ -48,14 +61,14 @@ def _rows_dx(threads, g, probabilities, target, out):
 
 def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> Array:
     """`reference.cross_entropy`, row by row while the row is in the cache; sums in float64. 8 M C bytes in float32."""
-    if x.ndim == 2 and x.shape[1] >= WIDE:
+    plan = decide("cross_entropy", (x.shape,), x.itemsize, ())
+    if plan.way == "im2col":
         return im2col.cross_entropy(x, target, out, probabilities)
     check_rows(x, target, out, probabilities)
     check_contiguous(out)
     check_contiguous(probabilities)
     if x.size:
-        count = threads(EXPONENTIAL * x.size)
-        _rows(count, flat(x).reshape(x.shape), flat(target), out, probabilities)
+        _rows(plan.threads, flat(x).reshape(x.shape), flat(target), out, probabilities)
     return out
 
 

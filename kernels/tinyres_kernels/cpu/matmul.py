@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from tinyres_kernels.cpu.host import threads
+from tinyres_kernels.cpu.choices import Choices
+from tinyres_kernels.cpu.plan import Machine, Plan, Shape, decide, planner
 from tinyres_kernels.namespace import Array
 
-ROWS = 16  # at least, for a thread
 SHARED = 8  # a product has to be so many times larger than a loop to be worth the way through Python
+
+
+@planner("matmul")
+def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices) -> Plan:
+    (M, K), (_, N), *_rest = shapes
+    most = M // int(choices.limit("matmul_rows"))  # threads that have enough rows each
+    return Plan("blas", threads=max(1, min(machine.threads_for(M * N * K / SHARED, choices), most)))
 
 
 @cache
@@ -32,7 +39,7 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 def matmul(a: Array, b: Array, out: Array) -> Array:
     """`reference.matmul` by BLAS, rows of `out` shared out among the threads."""
     M = len(out)
-    count = max(1, min(threads(out.size * a.shape[1] / SHARED), M // ROWS))
+    count = decide("matmul", (a.shape, b.shape), a.itemsize, ()).threads
     before = [library.get_num_threads() for library in _blas()]
     for library in _blas():
         library.set_num_threads(1)

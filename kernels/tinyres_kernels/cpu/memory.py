@@ -18,16 +18,28 @@ def scratch(name: str, dtype: Any, size: int) -> Array:
     return found[: size * np.dtype(dtype).itemsize].view(dtype)
 
 
-def flat(a: Array) -> Array:
-    """The array as one line. Compiled code is made for writable arrays only, though it writes to none of these."""
-    line = a.reshape(-1)
-    if not line.flags.writeable:
-        line = line.view()
+def native(a: Array) -> Array:
+    """The array, of any strides, as compiled code takes it: in the machine's byte order, aligned, and marked writable.
+
+    Compiled code is made for writable arrays only, though it writes to none of these.
+    """
+    if a.flags.behaved and a.dtype.isnative:
+        return a
+    if a.flags.aligned and a.dtype.isnative:
+        view = a.view()
         try:
-            line.flags.writeable = True
+            view.flags.writeable = True
         except ValueError:  # read-only to the bottom
-            line = line.copy()
-    return line
+            return a.copy()
+        return view
+    return a.astype(a.dtype.newbyteorder("="), order="C")
+
+
+def flat(a: Array) -> Array:
+    """The array as one line, copied where it does not lie in one: a reshape of some strided arrays is strided itself."""
+    if not (a.flags.carray and a.dtype.isnative):  # else there is nothing to do
+        a = np.ascontiguousarray(native(a))
+    return a.reshape(-1)
 
 
 def check_contiguous(out: Array) -> None:

@@ -1,10 +1,13 @@
 """Batch norm as a few streaming passes; arithmetic is cheap here, and memory is what is counted."""
 
+from typing import Any
+
 import numpy as np
 
 from tinyres_kernels.cpu import rows
-from tinyres_kernels.cpu.host import threads
-from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.choices import Choices
+from tinyres_kernels.cpu.memory import check_contiguous, flat, native
+from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide
 from tinyres_kernels.geometry import check_norm
 from tinyres_kernels.namespace import Array
 
@@ -17,8 +20,16 @@ def _wide(a: Array, fold: int) -> Array:
     return flat(a).reshape(a.shape[0] // fold, fold * a.shape[1])
 
 
-def _fold(count: int, channels: int) -> int:
-    return next((f for f in (16, 8, 4, 2) if count % f == 0 and f * channels <= 512), 1)
+def _plan(shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, choices: Choices, **_: Any) -> Plan:
+    """how: so many rows are taken as one."""
+    assert shapes[0] is not None
+    M, C = shapes[0]
+    fold = next((f for f in (16, 8, 4, 2) if M % f == 0 and f * C <= choices.limit("fold")), 1)
+    traits = ("rows as they are" if fold == 1 else "rows folded",)
+    return Plan("passes", traits, machine.threads_for(8 * M * C, choices), fold)
+
+
+PLANNERS |= dict.fromkeys(("batch_norm", "batch_norm_dx"), _plan)
 
 
 def _tiles(fold: int, dtype: np.dtype, *vectors: Array) -> Array:
@@ -61,8 +72,10 @@ def batch_norm(
     """
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
     check_contiguous(out)
+    x = native(x)
     M, C = x.shape
-    fold, count = _fold(M, C), threads(8 * x.size)
+    plan = decide("batch_norm", (x.shape,), x.itemsize, ())
+    fold, count = plan.how, plan.threads
     wide = _wide(x, fold)
     if training:
         centre = x[:NEAR].mean(axis=0)
@@ -102,8 +115,10 @@ def batch_norm_dx(
     check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
                dweight=dweight, dbias=dbias)  # fmt: skip
     check_contiguous(out)
+    x = native(x)
     M, C = x.shape
-    fold, count = _fold(M, C), threads(8 * x.size)
+    plan = decide("batch_norm_dx", (x.shape,), x.itemsize, ())
+    fold, count = plan.how, plan.threads
     mask = 0 if not relu else 1 if y is not None else 2
     g_rows, x_rows, y_rows, result = (_wide(a, fold) for a in (g, x, x if y is None else y, out))
     store = mask == 1 and dresidual is not None

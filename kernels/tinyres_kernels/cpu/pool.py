@@ -5,13 +5,20 @@ turns it into vectors, twenty times as fast, as long as a choice is a selection 
 arrays keep their four axes: in a flat one it cannot rule out a negative index, which Python counts from the end.
 """
 
+from math import prod
+
 import numpy as np
 from numba import prange
 
 from tinyres_kernels.cpu.host import kernel, threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.plan import PLANNERS, by_loop
 from tinyres_kernels.geometry import Axis, Pair, pool_axes
 from tinyres_kernels.namespace import Array
+
+COST = 8  # multiplications that a number's way through memory is worth
+POOLS = ("max_pool2d", "max_pool2d_dx", "max_pool2d_take", "avg_pool2d", "avg_pool2d_dx")
+PLANNERS |= dict.fromkeys(POOLS, by_loop(lambda *shapes: COST * max(map(prod, shapes))))
 
 
 @kernel
@@ -153,7 +160,7 @@ def _open(a: Array) -> Array:
 
 
 def _work(x: Array, out: Array) -> int:
-    return threads(8 * max(x.size, out.size))  # memory work: a number costs as much as several products
+    return threads(COST * max(x.size, out.size))
 
 
 def max_pool2d(

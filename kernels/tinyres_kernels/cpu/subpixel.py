@@ -7,33 +7,50 @@ and video super-resolution using an efficient sub-pixel convolutional neural net
 whoever calls is told if something is not finite, and then takes the phases one by one.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numba import prange
 
-from tinyres_kernels.cpu.host import TARGET, kernel, threads
+from tinyres_kernels.cpu import dot
+from tinyres_kernels.cpu.choices import Choices
+from tinyres_kernels.cpu.host import kernel, threads
 from tinyres_kernels.cpu.memory import scratch
+from tinyres_kernels.cpu.plan import Machine, Plan
 from tinyres_kernels.geometry import Axis, Pair
 from tinyres_kernels.namespace import Array
 
 
-def worthwhile(channels: int, itemsize: int, stride: Pair, dilation: Pair, groups: int) -> bool:
-    """Whether all phases fit into one vector."""
+def taken(
+    channels: int, itemsize: int, stride: Pair, dilation: Pair, groups: int, machine: Machine, choices: Choices
+) -> bool:
+    """Whether to go this way: where all phases fit into one vector."""
     many = stride[0] * stride[1]
-    return many > 1 and groups == 1 and dilation == (1, 1) and channels * many * itemsize <= TARGET.lanes * 4
+    can = many > 1 and groups == 1 and dilation == (1, 1)
+    return choices.take("subpixel", can, channels * many <= machine.lanes(itemsize))
 
 
-def reach(axis: Axis) -> tuple[int, int]:
+def reach(axis: Axis) -> Pair:
     """The outputs that read the `stride` pixels from s q on are q + first, ..., q + last."""
     shifts = [phase + axis.padding - k for phase in range(axis.stride) for k in range(axis.kernel)]
     shifts = [shift // axis.stride for shift in shifts if shift % axis.stride == 0]
     return min(shifts), max(shifts)
 
 
-def convolve(g: Array, w: Array, out: Array, rows: Axis, cols: Axis, dot: Callable[..., None]) -> bool:
-    """out (N, H, W, C) = conv2d_dx(g, w) by way of `dot`, the convolution; False where it is not finite."""
-    N, H, W, C = out.shape
+def plan(
+    g: tuple[int, ...], channels: int, axes: tuple[Axis, Axis], itemsize: int, machine: Machine, choices: Choices
+) -> Plan:
+    """For cotangents (N, OH, OW, O) of images with so many channels."""
+    (top, bottom), (left, right) = map(reach, axes)
+    many = axes[0].stride * axes[1].stride * channels
+    count = (-(-axes[0].size // axes[0].stride), -(-axes[1].size // axes[1].stride))
+    moves = dot.Moves(((0, 0), (1, 1), count), (1, 1), (-top, -left), (1, 1))
+    weights = (1, bottom - top + 1, right - left + 1, g[3], many)
+    return Plan("subpixel", parts=(dot.plan(g, weights, moves, itemsize, machine, choices),), how=axes)
+
+
+def convolve(plan: Plan, g: Array, w: Array, out: Array) -> bool:
+    """out (N, H, W, C) = conv2d_dx(g, w); False where it is not finite."""
+    N, _, _, C = out.shape
+    rows, cols = plan.how
     (top, bottom), (left, right) = reach(rows), reach(cols)
     many = rows.stride, cols.stride
     weights = np.zeros((bottom - top + 1, right - left + 1, w.shape[3], *many, C), w.dtype)
@@ -42,11 +59,10 @@ def convolve(g: Array, w: Array, out: Array, rows: Axis, cols: Axis, dot: Callab
             for kw in range((b + cols.padding) % many[1], cols.kernel, many[1]):
                 place = (a + rows.padding - kh) // many[0] - top, (b + cols.padding - kw) // many[1] - left
                 weights[(*place, slice(None), a, b)] = w[kh, kw].T
-    high, across = -(-H // many[0]), -(-W // many[1])
+    high, across = plan.parts[0].how.moves.grid[2]
     channels = many[0] * many[1] * C
     made = scratch("phases", g.dtype, N * high * across * channels).reshape(N, high, across, channels)
-    flat_weights = weights.reshape(1, *weights.shape[:3], channels)
-    dot(g, flat_weights, made, ((0, 0), (1, 1), (high, across)), (1, 1), (-top, -left), (1, 1))
+    dot.run(plan.parts[0], g, weights.reshape(1, *weights.shape[:3], channels), made)
     count = threads(8 * out.size)
     lost = np.zeros(count, np.bool_)
     _deal(count, made.reshape(N, high, across, *many, C), out, lost)

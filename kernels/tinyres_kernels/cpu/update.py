@@ -8,18 +8,34 @@ a negative one, so that it makes vectors of them. What is off is a condition, no
 """
 
 from collections.abc import Iterator
-from math import sqrt
+from math import prod, sqrt
+from typing import Any
 
 import numpy as np
 from numba import prange
 
 from tinyres_kernels import im2col
+from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.host import kernel, threads
 from tinyres_kernels.cpu.memory import flat
+from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, by_loop, planner
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.reference.loss import check_alike
 
 WORK = 30  # of one number, in multiplications: memory is what is waited for
+
+PLANNERS |= dict.fromkeys(("sgd", "adam"), by_loop(lambda p, *_: WORK * prod(p)))
+
+
+@planner("rmsprop")
+def _plan_rmsprop(
+    shapes: tuple[Shape | None, ...], _: int, machine: Machine, choices: Choices, **settings: Any
+) -> Plan:
+    p, *_others, new_a, new_b = shapes
+    if new_a is not None or new_b is not None:
+        return Plan("im2col", ("centred or with momentum",))
+    assert p is not None
+    return Plan("loop", threads=machine.threads_for(WORK * prod(p), choices))
 
 
 @kernel

@@ -112,8 +112,9 @@ def real(array: Array) -> Any:
 
 
 def flat(array: Array) -> Array:
-    """The array as one line, copied where it does not lie in one."""
-    return array.reshape(-1)
+    """The array as one line, copied where it does not lie in one: kernels read four numbers next to each other."""
+    line = array.reshape(-1)  # of some strided arrays, a line that is strided itself
+    return line if line.flags.c_contiguous else line.copy()
 
 
 def wide(*lines: Array) -> int:
@@ -144,7 +145,7 @@ def lines(written: Iterable[Array | None], read: Iterable[Array | None]) -> Iter
         line = (stand_in if a is None else a).transpose(order)
         if any(a is w for w in written) and a is not None and not line.flags.c_contiguous:
             raise ValueError(f"what is written must be laid out as out is, without gaps: got strides {a.strides}")
-        yield line.reshape(-1)
+        yield flat(line)
 
 
 def lanes(columns: int) -> tuple[int, int]:

@@ -1,0 +1,23 @@
+"""How an array may lie in memory, and what its values may look like: each a line of Python that makes it so."""
+
+LAYOUTS = {
+    "Fortran": "{a} = np.asfortranarray({a})",
+    "channels first": "{a} = np.moveaxis(np.moveaxis({a}, -1, 0).copy(), 0, -1)",
+    "every second": "{a} = np.repeat({a}, 2, -1)[..., ::2]",
+    "reversed": "{a} = np.flip(np.flip({a}).copy())",
+    "broadcast": "{a} = np.broadcast_to({a}[:1], {a}.shape)",
+    "one element on": "{a} = np.append({a}.reshape(-1)[:1], {a})[-{a}.size:].reshape({a}.shape)",
+    "misaligned": "{a} = np.frombuffer(b'.' + {a}.tobytes(), {a}.dtype, {a}.size, 1).reshape({a}.shape)",
+    "big-endian": "{a} = {a}.astype({a}.dtype.newbyteorder('>'))",
+    "read-only": "{a}.flags.writeable = False",
+}
+# The others no GPU's array can have.
+ON_DEVICE = ("Fortran", "channels first", "every second", "reversed", "broadcast", "one element on")
+
+CHANGES = {
+    "large": "{a} *= 1e15",
+    "small": "{a} *= 1e-15",
+    "vanishing": "{a} *= 1e-30",
+    "many zeros": "{a}[np.random.default_rng(1).random({a}.shape) < 0.7] = 0",
+}
+ALIKE = "{a}[...] = {a}[:1]"  # before an array is broadcast, so that what is computed from it agrees with it

@@ -1,0 +1,97 @@
+"""Every limit from which on a kernel goes another way, in one table; and how to force a way.
+
+The limits were measured. They decide what is fast, never what is right: whatever can be forced here must give the same
+result. `with forced(winograd_channels=1, in_row=False):` is how tests and curious readers take ways that the sizes at
+hand would not.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any
+
+Wanted = tuple[tuple[str, Any], ...]  # what is forced, sorted by name: it is part of a plan's key
+
+LIMITS = MappingProxyType(
+    {
+        "threads": 0,  # shares that work is cut into; 0: as many as Numba has threads
+        "worth_a_thread": 5e6,  # multiplications, some 50 microseconds: below, waking the others costs more
+        "images_bytes": 1024 * 1024,  # of images in and out that a thread works on at once: they stay in its cache
+        "sum": 256,  # products of which a sum is formed at a time: so many rows of a panel stay in the nearest cache
+        "winograd_channels": 32,  # on both sides: with fewer, the transforms cost what the products save
+        "winograd_work": 2e7,  # multiplications of the direct sum, some 100 microseconds: below, there is little to win
+        "winograd_tiles": 56,  # about as many as are transformed at a time: they stay in the cache
+        "strided_channels": 64,  # on both sides, as above
+        "strided_outputs": 512,  # pixels of all images: with fewer, the kernel's transform costs what the products save
+        "strided_band": 1280 * 1024,  # bytes of transformed tiles that a thread works on: they stay in its cache
+        "wide_classes": 128,  # from which on NumPy's vectors of exponentials outweigh its passes over memory
+        "matmul_rows": 16,  # at least, for a thread
+        "fold": 512,  # numbers in a row, up to which rows of few channels are taken together
+    }
+)
+
+FLAGS = MappingProxyType(
+    {
+        "winograd": "3x3 at stride 1 by Winograd's F(2x2, 3x3)",
+        "strided": "4x4 at stride 2 by Winograd's F(2x2, 2x2)",
+        "subpixel": "conv2d_dx onto few channels: all phases of a stride at once",
+        "direct": "read the images where they lie, instead of a padded copy",
+        "split": "few images: share out the rows of each",
+        "in_row": "three taps next to each other at a time",
+        "paired": "one tile over two short rows",
+        "in_columns": "conv2d_dw: all nine taps of three channels at a time",
+    }
+)
+
+_wanted: ContextVar[Wanted] = ContextVar("wanted", default=())
+
+
+def wanted() -> Wanted:
+    """What is forced at the moment."""
+    return _wanted.get()
+
+
+@contextmanager
+def forced(**choices: Any) -> Iterator[None]:
+    """Take other ways inside the block: a limit is given a number, a flag True or False.
+
+    Raises:
+        ValueError: there is no such limit or flag. Inside the block kernels raise it, where a way that is to be taken
+            cannot be.
+    """
+    unknown = [name for name in choices if name not in LIMITS and name not in FLAGS]
+    if unknown:
+        raise ValueError(f"forced: nothing is called {', '.join(unknown)}; there are {', '.join([*LIMITS, *FLAGS])}")
+    token = _wanted.set(tuple(sorted((dict(_wanted.get()) | choices).items())))
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
+
+
+def limit(name: str) -> float:
+    """The limit in force."""
+    forced_ones = _wanted.get()
+    value: float = dict(forced_ones).get(name, LIMITS[name]) if forced_ones else LIMITS[name]
+    return value
+
+
+class Choices:
+    """The limits and flags that one plan is made under."""
+
+    def __init__(self, wanted: Wanted = ()) -> None:
+        self._wanted = dict(wanted)
+
+    def limit(self, name: str) -> float:
+        value: float = self._wanted.get(name, LIMITS[name])
+        return value
+
+    def take(self, name: str, can: bool, worth: bool = True) -> bool:
+        """Whether to go this way: as forced, else where it can be done and is worth it."""
+        want = self._wanted.get(name)
+        if want is None:
+            return can and worth
+        if want and not can:
+            raise ValueError(f"{name} was forced where it cannot be taken: it is {FLAGS[name]}")
+        return bool(want)
