@@ -72,7 +72,7 @@ def _skip(app, what, name, obj, skip, options):
 
 
 def setup(app):
-    """What is made while pages are read and written: the gallery's text and that of plans, links, docstrings, formulas."""
+    """What is made while pages are read and written: texts of the gallery and of plans, links, docstrings, formulas."""
     _mathml.setup(app)
     app.connect("source-read", _gallery.fill)
     app.connect("source-read", _links.fill)
