@@ -1,15 +1,19 @@
 """`python -m tinyres_kernels check MODULE:FUNCTION --op OP`: does this kernel conform? And `list`: to what?
 
-`python -m tinyres_kernels fuzz --minutes M`: do the kernels of the CPU rung, at any size and in any layout?
+`python -m tinyres_kernels check --guard --all`: does any kernel of the CPU rung read or write beside its arrays?
+`python -m tinyres_kernels fuzz --minutes M`: do the kernels of the CPU rung conform, at any size and in any layout?
 """
 
 import argparse
-import importlib
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tinyres_kernels import guard
+
+if TYPE_CHECKING:
+    from tinyres_kernels.conformance.guarded import Task
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from tinyres_kernels import conformance
     except ModuleNotFoundError as missing:
         return _could_not(str(missing))
-    given = _parser(list(conformance.OPS)).parse_args(arguments)
+    parser = _parser(list(conformance.OPS))
+    given = parser.parse_args(arguments)
     if given.command == "list":
         for op in conformance.OPS.values():
             keywords = list(op.family.shapes(op.family.plain)[1])
@@ -27,14 +32,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if given.command == "fuzz":
         return _fuzz(given)
+    if given.all != (given.kernel is None) or given.all != (given.op is None) or (given.all and not given.guard):
+        parser.error("check needs MODULE:FUNCTION and --op OP; or --guard --all, for every kernel of the CPU rung")
+    if given.guard and not guard.possible():
+        return _could_not("--guard needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
+    return _guard_all() if given.all else _check(given)
+
+
+def _check(given: argparse.Namespace) -> int:
+    from tinyres_kernels import conformance
+    from tinyres_kernels.conformance.guarded import Task
+    from tinyres_kernels.conformance.kernel import is_compiled, load
+
     try:
-        kernel = _load(given.kernel)
+        kernel = load(given.kernel)
     except ValueError as error:
         return _could_not(str(error))
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
-    report = conformance.check(kernel, given.op, examples=given.examples, seed=given.seed, dtypes=dtypes)
+    how = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
+    beyond = 0
+    if given.guard or (given.guard is None and is_compiled(kernel) and guard.possible()):
+        tasks = [Task(given.kernel, case) for case in conformance.search.cases(given.op, **how)]
+        beyond = _guarded(tasks, most=3)
+    report = conformance.check(kernel, given.op, **how)
     print(report)
-    return 0 if report.ok else 1
+    return 0 if report.ok and not beyond else 1
+
+
+def _guard_all() -> int:
+    from tinyres_kernels.conformance.guarded import Task, own
+
+    tasks = list(own())
+
+    def progress(done: int, task: Task) -> None:
+        if done == len(tasks) or done % 50 == 0 or task.case.op != tasks[done].case.op:
+            print(f"guard mode: {done} of {len(tasks)} cases, {task.case.op.name}", file=sys.stderr, flush=True)
+
+    return 1 if _guarded(tasks, progress=progress) else 0
+
+
+def _guarded(tasks: "Sequence[Task]", **how: Any) -> int:
+    """Run them and print what was found. Returns the number of violations."""
+    from tinyres_kernels.conformance.guarded import run
+
+    found = run(tasks, **how)
+    for violation in found:
+        print(violation)
+    enough = "" if len(found) != how.get("most") else " (it stopped there)"
+    print(f"guard mode: {len(tasks)} cases, {len(found)} violations{enough}\n", flush=True)  # the next check may crash
+    return len(found)
 
 
 def _fuzz(given: argparse.Namespace) -> int:
@@ -75,11 +121,20 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check", help="check one kernel; the status is 0 where it conforms, 1 where it does not"
     )
-    check.add_argument("kernel", metavar="MODULE:FUNCTION", help="where it is; the current folder can be imported from")
-    check.add_argument("--op", required=True, choices=ops, help="the operation that it claims to be")
+    check.add_argument(
+        "kernel", nargs="?", metavar="MODULE:FUNCTION", help="where it is; the current folder can be imported from"
+    )
+    check.add_argument("--op", choices=ops, help="the operation that it claims to be")
     check.add_argument("--examples", type=_count, default=100, help="how many cases to draw (default: 100)")
     check.add_argument("--seed", type=_count, default=0, help="another seed draws other cases (default: 0)")
     check.add_argument("--dtype", choices=["float32", "float64", "both"], default="both", help="(default: both)")
+    check.add_argument(
+        "--guard",
+        action=argparse.BooleanOptionalAction,
+        help="run it in a child process, too, where each array lies against memory that must not be touched "
+        "(default: if the kernel is compiled)",
+    )
+    check.add_argument("--all", action="store_true", help="with --guard: all cases of all kernels of the CPU rung")
     fuzz = commands.add_parser(
         "fuzz",
         help="realistic cases for the kernels of the CPU rung; the status is 0 where none fails, 1 where one does",
@@ -91,34 +146,6 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
     fuzz.add_argument("--failures", type=Path, metavar="FILE", help="append the shrunk cases that fail to this file")
     commands.add_parser("list", help="the operations, their arguments and their named cases")
     return parser
-
-
-def _load(place: str) -> Callable[..., Any]:
-    """The function at `module:name`; a dot in the name goes on to an attribute.
-
-    Raises ValueError, saying what is missing, where there is none.
-    """
-    module, colon, name = place.partition(":")
-    if not (module and colon and name):
-        raise ValueError(f"got {place!r}, needed MODULE:FUNCTION, as in mymodule:my_conv2d")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:  # the reader's module runs here, and may raise anything
-        raise ValueError(
-            f"{module} could not be imported: {type(error).__name__}: {error}. "
-            "Give the module's dotted name, without .py, and start in the folder that holds it"
-        ) from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            there = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
-            raise ValueError(f"{module} has no {name}; it has {', '.join(there) or 'nothing that can be called'}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise ValueError(f"{place} is of type {type(found).__name__}, needed a function")
-    function: Callable[..., Any] = found
-    return function
 
 
 if __name__ == "__main__":

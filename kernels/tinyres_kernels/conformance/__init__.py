@@ -21,6 +21,8 @@ arrays here, and from the fuzz also others.
     examine.py   one case put to one kernel
     search.py    the named cases, and the search for a small one that fails
     picture.py, hints.py, report.py   the text
+    kernel.py    a reader's kernel: where it is, whether it is compiled
+    guarded.py   cases with arrays that must not be overrun, in a process of their own: guarded_child.py
     draw.py      realistic cases;   trial.py, layouts.py   one of them, and how its arrays lie
     fuzz.py      the search among them
 """

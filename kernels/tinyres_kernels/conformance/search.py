@@ -1,6 +1,6 @@
 """All named cases, then drawn ones until one fails, which is then made as small as it can be."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 
@@ -39,15 +39,7 @@ def check(kernel: Kernel, op: str, *, examples: int = 100, seed: int = 0, dtypes
     found: Finding | None = None
     tries = 0
     if examples:
-        settings = hypothesis.settings(
-            max_examples=examples,
-            database=None,  # what failed yesterday must not change what is drawn today
-            deadline=None,
-            phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
-        )
-        # A kernel that fails only now and then is Flaky to Hypothesis, and for us it fails.
-        with suppress(hypothesis.errors.NoSuchExample, hypothesis.errors.Flaky):
-            hypothesis.find(_cases(OPS[op], dtypes), fails, settings=settings, random=Random(seed))
+        _search(OPS[op], dtypes, examples, seed, fails)
         found = next(
             (finding for finding in reversed(drawn) if not finding.ok), None
         )  # the search ends on the smallest
@@ -62,6 +54,32 @@ def assert_conforms(
     report = check(kernel, op, examples=examples, seed=seed, dtypes=dtypes)
     if not report.ok:
         raise AssertionError(f"\n{report}")
+
+
+def cases(op: str, *, examples: int = 100, seed: int = 0, dtypes: Sequence[str] = DTYPES) -> list[Case]:
+    """The named cases and so many drawn ones: what `check` puts to a kernel that conforms."""
+    drawn: list[Case] = []
+
+    def keep(case: Case) -> bool:
+        drawn.append(case)
+        return False
+
+    if examples:
+        _search(OPS[op], dtypes, examples, seed, keep)
+    return _named(OPS[op], dtypes, seed) + drawn
+
+
+def _search(op: Op, dtypes: Sequence[str], examples: int, seed: int, fails: Callable[[Case], bool]) -> None:
+    """Draw cases until one fails, and then ever smaller ones."""
+    settings = hypothesis.settings(
+        max_examples=examples,
+        database=None,  # what failed yesterday must not change what is drawn today
+        deadline=None,
+        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+    )
+    # A kernel that fails only now and then is Flaky to Hypothesis, and for us it fails.
+    with suppress(hypothesis.errors.NoSuchExample, hypothesis.errors.Flaky):
+        hypothesis.find(_cases(op, dtypes), fails, settings=settings, random=Random(seed))
 
 
 def _named(op: Op, dtypes: Sequence[str], seed: int) -> list[Case]:

@@ -14,6 +14,7 @@ from tinyres_kernels.cpu.host import threads
 from tinyres_kernels.cpu.memory import flat, scratch
 from tinyres_kernels.cpu.plan import Machine, Plan
 from tinyres_kernels.geometry import Pair
+from tinyres_kernels.guard import poison
 from tinyres_kernels.namespace import Array
 
 
@@ -136,7 +137,7 @@ def plan(
 def _panels(weights: Array, wide: int) -> Array:
     """(G, KH, KW, in, out) as panels (G, blocks, KH KW in, wide), zeros beyond the last channel."""
     groups, kh, kw, inputs, outputs = weights.shape
-    panels = np.empty((groups, -(-outputs // wide), kh * kw * inputs, wide), weights.dtype)
+    panels = poison(np.empty((groups, -(-outputs // wide), kh * kw * inputs, wide), weights.dtype))
     loops.pack(threads(32 * weights.size), weights, panels)  # memory work: a number costs as much as many products
     return panels
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numba
 from llvmlite import binding
 
+from tinyres_kernels import guard
 from tinyres_kernels.cpu.choices import limit
 
 _WIDE = ("avx512", "skx", "icelake", "sapphire", "granite", "cascade", "cooper", "tiger", "rocket", "znver4", "znver5")
@@ -117,6 +118,10 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     serial, parallel = compiled(function, "_serial"), compiled(function, parallel=True)
 
     def call(count: int, *args: Any) -> Any:
-        return (parallel if count > 1 else serial)(count, *args)
+        run = parallel if count > 1 else serial
+        if mode := guard.mode():
+            mode.tell(function.__name__)
+            return guard.guarded(run, count, *args, side=mode.side)
+        return run(count, *args)
 
     return call

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres_kernels.guard import poison
 from tinyres_kernels.namespace import Array
 
 _own = threading.local()
@@ -15,7 +16,7 @@ def scratch(name: str, dtype: Any, size: int) -> Array:
     found = _own.__dict__.get(name)
     if found is None or found.nbytes < size * np.dtype(dtype).itemsize:
         found = _own.__dict__[name] = np.empty(size * np.dtype(dtype).itemsize, np.uint8)
-    return found[: size * np.dtype(dtype).itemsize].view(dtype)
+    return poison(found[: size * np.dtype(dtype).itemsize]).view(dtype)
 
 
 def native(a: Array) -> Array:

@@ -9,6 +9,7 @@ from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.memory import check_contiguous, flat, native
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide
 from tinyres_kernels.geometry import check_norm
+from tinyres_kernels.guard import poison
 from tinyres_kernels.namespace import Array
 
 APART = 64  # numbers between what belongs to one thread and to the next
@@ -44,7 +45,7 @@ def _shares(count: int, width: int, dtype: np.dtype) -> tuple[Array, Array]:
     """What each thread sums up, in rows longer than needed: two threads that write to one cache line wait for each
     other at every row."""
     shape = (count, 2, width + APART)
-    return np.empty(shape, dtype), np.empty(shape)
+    return poison(np.empty(shape, dtype)), poison(np.empty(shape))
 
 
 def _total(shares: Array, fold: int, channels: int) -> Array:
