@@ -17,6 +17,7 @@ import _docstrings  # noqa: E402
 import _gallery  # noqa: E402
 import _links  # noqa: E402
 import _mathml  # noqa: E402
+import _plans  # noqa: E402
 
 import tinyres  # noqa: E402
 
@@ -71,10 +72,11 @@ def _skip(app, what, name, obj, skip, options):
 
 
 def setup(app):
-    """What is made while pages are read and written: the gallery's text, links, that of docstrings, formulas."""
+    """What is made while pages are read and written: texts of the gallery and of plans, links, docstrings, formulas."""
     _mathml.setup(app)
     app.connect("source-read", _gallery.fill)
     app.connect("source-read", _links.fill)
+    app.connect("source-read", _plans.fill)
     app.connect("autodoc-process-docstring", _docstrings.mend, priority=400)  # napoleon comes at 500
     app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": False}

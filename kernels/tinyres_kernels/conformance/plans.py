@@ -28,13 +28,13 @@ from tinyres_kernels.conformance.search import DTYPES
 from tinyres_kernels.cpu.host import TARGET, Target
 from tinyres_kernels.cpu.plan import Plan
 
-DRAWS = 4000  # structures at which the search begins
+DRAWS = 2500  # structures at which the search begins
 MOST = 6e7  # multiplications of a case
 LONGEST = {"stride": 4, "dilation": 3, "groups": 5, "kernel": 12, "padding": 12}  # of what no net has in other sizes
 
 Axis = tuple[str, int | None]  # a number of a structure: its key, and its place where the value is a tuple
 _SIZES = {
-    "N": (1, 2, 3, 5, 16, 64),
+    "N": (0, 1, 1, 2, 2, 3, 3, 5, 16, 64),
     "hw": (1, 2, 3, 4, 7, 8, 14, 15, 16, 17, 28, 33, 56),
     "kernel": (1, 2, 3, 3, 4, 4, 5),
     "stride": (1, 1, 2, 2, 3),
@@ -120,22 +120,31 @@ def cost(case: Case) -> float:
     return 8 * elements
 
 
+ALONE: Limits = tuple(sorted({**dict(SMALL), "worth_a_thread": 1e12}.items()))  # what is one thread's at any size
+
+
 def suite(full: bool = False, ops: Sequence[str] = tuple(OPS), dtypes: Sequence[str] = DTYPES) -> Iterator[Found]:
-    """All cases, each once: in the ordinary suite with low limits on two threads; in full at all limits, on more."""
-    scopes: list[tuple[Limits, int]] = [(SMALL, 2), (SMALL, 3), ((), 2), ((), 1), ((), 7)] if full else [(SMALL, 2)]
+    """All cases, each once. In the ordinary suite with low limits, on two threads, and each plan on one thread alone.
+    In full with the limits as they are, too, on other numbers of threads, and above every limit."""
+    scopes: list[tuple[Limits, int]] = [(SMALL, 2), (ALONE, 2)]
+    scopes += [(SMALL, 3), ((), 2), ((), 1), ((), 7)] if full else []
     for op in ops:
         for dtype in dtypes:
+            names: set[str] = set()
             for limits, threads in scopes:
                 seen = set()
                 for found in search(op, dtype, limits, threads):
-                    if (key := repr(found.case.structure)) not in seen:
+                    key = repr(found.case.structure)
+                    beside = limits is SMALL and not found.why.startswith("above")
+                    if key not in seen and (full or beside or not found.plan.names <= names):
                         seen.add(key)
+                        names |= found.plan.names
                         yield found
 
 
 def layers(full: bool = False) -> Iterator[Found]:
     """The layers of well-known nets, with all limits as they are. In full: in both dtypes, on one thread and two, for
-    batches of 1, 2, 3 and what fills the cache. Else each once, and of small images a sixth of the others."""
+    batches of 1, 2, 3 and what fills the cache. Else each once, and of small images a sixteenth of the others."""
     nets = {layer: name for name, known in reversed(LAYERS.items()) for layer in known}
     for number, (layer, name) in enumerate(nets.items()):
         for op in ("conv2d", "conv2d_dx", "conv2d_dw"):
@@ -143,7 +152,7 @@ def layers(full: bool = False) -> Iterator[Found]:
                 for threads in (1, 2):
                     for N in dict.fromkeys((1, 2, 3, _filling(op, layer, dtype, threads))):
                         once = (dtype, threads, N) == ("float32", 2, 1)
-                        some = layer.H <= 32 and (number + N + DTYPES.index(dtype) + threads) % 6 == 0
+                        some = layer.H <= 32 and (number + N + DTYPES.index(dtype) + threads) % 16 == 0
                         if full or once or some:
                             case = Case(OPS[op], f"a layer of {name}", _structure(layer, N), dtype)
                             yield Found(case, explained(case, threads=threads), f"of {name}", (), threads)
@@ -209,11 +218,12 @@ class _Search:
             yield made
 
     def _known(self) -> Iterator[Structure]:
-        """The layers of real nets, as far as they are cheap."""
+        """The layers of real nets as far as they are cheap, and without their padding."""
         if not self.op.startswith("conv2d"):
             return
         for layer in dict.fromkeys(layer for known in LAYERS.values() for layer in known):
             yield _structure(layer, 1)
+            yield _structure(layer, 1) | {"padding": (0, 0), "hw": (min(layer.H, 20), min(layer.W, 20))}
 
     def case(self, structure: Structure) -> Case:
         return Case(OPS[self.op], "of a plan", structure, self.dtype)

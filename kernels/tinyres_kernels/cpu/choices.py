@@ -9,25 +9,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 Wanted = tuple[tuple[str, Any], ...]  # what is forced, sorted by name: it is part of a plan's key
 
+
+class Limit(NamedTuple):
+    """A number from which on another way is taken, and why there."""
+
+    value: float
+    why: str
+
+
 LIMITS = MappingProxyType(
     {
-        "threads": 0,  # shares that work is cut into; 0: as many as Numba has threads
-        "worth_a_thread": 5e6,  # multiplications, some 50 microseconds: below, waking the others costs more
-        "images_bytes": 1024 * 1024,  # of images in and out that a thread works on at once: they stay in its cache
-        "sum": 256,  # products of which a sum is formed at a time: so many rows of a panel stay in the nearest cache
-        "winograd_channels": 32,  # on both sides: with fewer, the transforms cost what the products save
-        "winograd_work": 2e7,  # multiplications of the direct sum, some 100 microseconds: below, there is little to win
-        "winograd_tiles": 56,  # about as many as are transformed at a time: they stay in the cache
-        "strided_channels": 64,  # on both sides, as above
-        "strided_outputs": 512,  # pixels of all images: with fewer, the kernel's transform costs what the products save
-        "strided_band": 1280 * 1024,  # bytes of transformed tiles that a thread works on: they stay in its cache
-        "wide_classes": 128,  # from which on NumPy's vectors of exponentials outweigh its passes over memory
-        "matmul_rows": 16,  # at least, for a thread
-        "fold": 512,  # numbers in a row, up to which rows of few channels are taken together
+        "threads": Limit(0, "shares that work is cut into; 0: as many as Numba has threads"),
+        "worth_a_thread": Limit(5e6, "multiplications, some 50 microseconds: below, waking the others costs more"),
+        "images_bytes": Limit(1 << 20, "of images in and out that a thread works on at once: they stay in its cache"),
+        "sum": Limit(256, "products that are summed at a time: so many rows of a panel stay in the nearest cache"),
+        "winograd_channels": Limit(32, "on both sides: with fewer, the transforms cost what the products save"),
+        "winograd_work": Limit(
+            2e7, "multiplications of the direct sum, some 100 microseconds: below, little is to win"
+        ),
+        "winograd_tiles": Limit(56, "about as many as are transformed at a time: they stay in the cache"),
+        "strided_channels": Limit(64, "on both sides: with fewer, the transforms cost what the products save"),
+        "strided_outputs": Limit(512, "pixels of all images: with fewer, the kernel's transform costs too much"),
+        "strided_band": Limit(1280 << 10, "bytes of transformed tiles that a thread works on: they stay in its cache"),
+        "wide_classes": Limit(128, "from which on NumPy's vectors of exponentials outweigh its passes over memory"),
+        "matmul_rows": Limit(16, "at least, for a thread"),
+        "fold": Limit(512, "numbers in a row, up to which rows of few channels are taken together"),
     }
 )
 
@@ -73,7 +83,7 @@ def forced(**choices: Any) -> Iterator[None]:
 def limit(name: str) -> float:
     """The limit in force."""
     forced_ones = _wanted.get()
-    value: float = dict(forced_ones).get(name, LIMITS[name]) if forced_ones else LIMITS[name]
+    value: float = dict(forced_ones).get(name, LIMITS[name].value) if forced_ones else LIMITS[name].value
     return value
 
 
@@ -84,7 +94,7 @@ class Choices:
         self._wanted = dict(wanted)
 
     def limit(self, name: str) -> float:
-        value: float = self._wanted.get(name, LIMITS[name])
+        value: float = self._wanted.get(name, LIMITS[name].value)
         return value
 
     def take(self, name: str, can: bool, worth: bool = True) -> bool:

@@ -10,15 +10,37 @@ from math import prod
 import numpy as np
 from numba import prange
 
+from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.host import kernel, threads
 from tinyres_kernels.cpu.memory import check_contiguous, flat
-from tinyres_kernels.cpu.plan import PLANNERS, by_loop
+from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Planner, Shape
 from tinyres_kernels.geometry import Axis, Pair, pool_axes
 from tinyres_kernels.namespace import Array
 
 COST = 8  # multiplications that a number's way through memory is worth
-POOLS = ("max_pool2d", "max_pool2d_dx", "max_pool2d_take", "avg_pool2d", "avg_pool2d_dx")
-PLANNERS |= dict.fromkeys(POOLS, by_loop(lambda *shapes: COST * max(map(prod, shapes))))
+# Which arguments are the images and the windows.
+POOLS = {
+    "max_pool2d": (0, 1),
+    "max_pool2d_dx": (2, 0),
+    "max_pool2d_take": (0, 2),
+    "avg_pool2d": (0, 1),
+    "avg_pool2d_dx": (1, 0),
+}
+
+
+def _planner(image: int, windows: int) -> Planner:
+    def plan(
+        shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, *,
+        kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1), count_include_pad: bool = True,
+    ) -> Plan:  # fmt: skip
+        pool_axes(shapes[image], shapes[windows], kernel, stride, padding, dilation)
+        work = COST * max(prod(shapes[image]), prod(shapes[windows]))
+        return Plan("loop", threads=machine.threads_for(work, choices))
+
+    return plan
+
+
+PLANNERS |= {op: _planner(*places) for op, places in POOLS.items()}
 
 
 @kernel

@@ -14,7 +14,7 @@ from tinyres_kernels.cpu.plan import PLANNERS
 
 DTYPES = ("float32", "float64")
 CONV = ("conv2d", "conv2d_dx", "conv2d_dw")
-SHARES = 4  # that the cases of a convolution are cut into, so that all cores have something to do
+SHARES = 2  # that the cases of a convolution are cut into, so that all cores have something to do
 
 
 @cache

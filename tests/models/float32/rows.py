@@ -1,0 +1,80 @@
+"""Every model of `tinyres.models` at the sizes it is made for: a row each, or a few where options take other ways."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tinyres import models
+
+
+class Row(NamedTuple):
+    """A model as a user makes it, and what it is given."""
+
+    of: Any  # the constructor that the row belongs to
+    make: Callable[[], Any]
+    shape: tuple[int, ...]  # of the input, batch included
+    slow: bool = False
+
+
+def _row(of, *sizes, shape, slow=False, **options):
+    return Row(of, lambda: of(*sizes, rng=0, **options), shape, slow)
+
+
+def _small(of, *sizes, size=32, channels=3, batch=2, **options):
+    return _row(of, *sizes, shape=(batch, channels, size, size), **options)
+
+
+def _large(of, depth, **options):
+    return _row(of, depth, shape=(1, 3, 224, 224), **options)
+
+
+def _classifiers():
+    resnet, densenet = models.resnet, models.densenet
+    yield "plain 20", _small(models.plain)
+    yield "resnet 20", _small(resnet)
+    yield "resnet 56", _small(resnet, 56, batch=1)
+    yield "resnet 110", _small(resnet, 110, batch=1)
+    for shortcut in ("B", "C", "conv"):
+        yield f"resnet 20, shortcut {shortcut}", _small(resnet, shortcut=shortcut)
+    yield "preact 20", _small(models.preact)
+    yield "preact 164, bottleneck", _small(models.preact, 164, bottleneck=True, batch=1)
+    yield "highway 19", _small(models.highway)
+    yield "densenet 40, 16 pixels", _small(densenet, size=16)
+    yield "densenet 40", _small(densenet)
+    yield "densenet 40, BC", _small(densenet, bottleneck=True)
+    yield "densenet 100, BC", _small(densenet, 100, bottleneck=True, batch=1)
+    yield "senet 20", _small(models.senet)
+    yield "skipinit 20", _small(models.skipinit)
+    yield "fixup 20", _small(models.fixup)
+    yield "stochastic_depth 20", _small(models.stochastic_depth)
+    yield "cnn, 8 pixels", _small(models.cnn, size=8, batch=8)
+    yield "cnn, 28 pixels", _row(models.cnn, in_channels=1, size=28, shape=(4, 1, 28, 28))
+    yield "mlp 8", _small(models.mlp, size=8, batch=16)
+    yield "mlp 8, residual", _row(models.mlp, residual=True, shape=(16, 3, 8, 8))
+    yield "highway_mlp 11", _small(models.highway_mlp, size=8, batch=16)
+    yield "dncnn 17", _row(models.dncnn, shape=(1, 1, 40, 40))
+    yield "dncnn 20, colour", _row(models.dncnn, 20, in_channels=3, shape=(1, 3, 50, 50))
+    for depth in (18, 34, 50, 101, 152):
+        yield f"resnet_imagenet {depth}", _large(models.resnet_imagenet, depth, slow=depth > 50)
+    yield "resnet_imagenet 50, reduction 16", _large(models.resnet_imagenet, 50, reduction=16, slow=True)
+    yield "densenet_imagenet 121", _large(models.densenet_imagenet, 121)
+    yield "densenet_imagenet 161", _large(models.densenet_imagenet, 161, width=48, slow=True)
+
+
+def _players():
+    for name, family, latent in (("dcgan", models.dcgan, 100), ("resgan", models.resgan, 128)):
+        for size, width in ((8, 64), (28, 64), (32, 64), (32, 128), (64, 64), (64, 128)):
+            slow = name == "resgan" and size == 64
+            batch = {8: 16, 64: 2}.get(size, 4) // (2 if name == "resgan" and size * width > 2048 else 1)
+            noise, image, end = (batch, latent), (batch, 3, size, size), f", {size} pixels, width {width}"
+            yield f"{name}.generator{end}", _row(family.generator, latent, width, size=size, shape=noise, slow=slow)
+            yield f"{name}.discriminator{end}", _row(family.discriminator, width, size=size, shape=image, slow=slow)
+        for norm in ("layer", "none" if name == "dcgan" else "batch"):  # the rows above have the third
+            yield f"{name}.discriminator, norm {norm}", _row(family.discriminator, norm=norm, shape=(4, 3, 32, 32))
+    yield "gan64.generator", _row(models.gan64.generator, shape=(8, 100))
+    for norm in ("batch", "layer", "none"):
+        yield f"gan64.discriminator, norm {norm}", _row(models.gan64.discriminator, norm=norm, shape=(2, 3, 64, 64))
+        yield f"mlp_discriminator, norm {norm}", _row(models.mlp_discriminator, norm=norm, shape=(64, 2))
+    yield "mlp_generator", _row(models.mlp_generator, shape=(64, 2))
+
+
+ROWS: dict[str, Row] = dict([*_classifiers(), *_players()])
