@@ -5,6 +5,7 @@ import os
 from numba import njit
 from tinyres_kernels import cpu, im2col
 from tinyres_kernels.cpu import conv2d, dot, memory  # noqa: F401 (conv2d is what the last one below should be)
+from tinyres_kernels.cpu.host import threads
 
 
 @njit
@@ -47,6 +48,16 @@ def reads_stale_scratch(x, w, out, **settings):
 def wrong(x, w, out, **settings):
     im2col.conv2d(x, w, out, **settings)
     out.flat[-1:] += 1
+    return out
+
+
+def wants_two_threads(x, w, out, **settings):
+    if threads(0) != 2:
+        raise RuntimeError("is not forced to use two threads")
+    return im2col.conv2d(x, w, out, **settings)
+
+
+def accepts_anything(x, w, out, **settings):
     return out
 
 

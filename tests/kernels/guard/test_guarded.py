@@ -1,5 +1,6 @@
 """Cases in guard mode: planted faults are found and named, and the CPU rung's own kernels have none."""
 
+from dataclasses import replace
 from itertools import combinations
 from unittest import mock
 
@@ -18,12 +19,15 @@ PAST = "read or wrote past the end of an array"
 WIDE = Case(  # a layer of the default DenseNet-40: 0.1.0 got it wrong
     plain().op, "86 channels", {**plain().structure, "hw": (6, 33), "padding": (1, 1), "CG": 86, "OG": 8}, "float32"
 )
+REFUSED = replace(plain(), title="refused", spoil=("y", "oh"), refused=True)
 TWO_THREADS = (("threads", 2), ("worth_a_thread", 0))
 EXPECTED = {
     "right": (plain(), (), []),
     "reads_past_the_end": (plain(), (), [PAST]),
     "reads_before_the_beginning": (plain(), (), ["read or wrote before the beginning of an array"]),
     "writes_past_the_end": (plain(), (), [PAST]),
+    "wants_two_threads": (plain(), TWO_THREADS, []),
+    "accepts_anything": (REFUSED, (), ["needed ValueError for shapes that do not belong together, but the kernel acc"]),
     "leaves": (plain(), (), ["ended its process with status 3"]),
     "reads_stale_scratch": (plain(), (), ["out: 18 of 18 elements are wrong, the worst at [0, 0, 0, 0]: got nan, nee"]),
     "wrong": (plain(), (), ["out: 1 of 18 elements are wrong"]),
