@@ -23,9 +23,8 @@ from tinyres_kernels.namespace import Array
 Side = Literal["end", "start"]
 SIDES: tuple[Side, ...] = get_args(Side)
 NAN = 0xFF  # a float whose bytes are all of these is NaN
-SLACK = (
-    64 * 1024
-)  # bytes of NaN at least, on the other side of an array: what overruns it there lives on to the other pass
+# Bytes of NaN, at least, on the other side of an array: what overruns it there lives on until the other pass.
+SLACK = 64 * 1024
 
 
 class Mode(NamedTuple):
