@@ -64,7 +64,8 @@ def _of_the_tile(op: str, inputs: Arrays, size: Array, keywords: dict[str, Any])
     """Sizes of terms as an element and its neighbours have them, where a kernel may go Winograd's way.
 
     There a tile of 2x2 outputs shares all of its pixels, and so the rounding of their terms; at the rim of an image, an
-    element with few terms of its own has neighbours with many. Lavin & Gray 2016.
+    element with few terms of its own has neighbours with many. Lavin & Gray 2016. What is not finite excuses no
+    neighbour: the kernels then go another way.
     """
     if not op.startswith("conv2d") or not size.size or keywords["groups"] > 1 or keywords["dilation"] != (1, 1):
         return size
@@ -72,13 +73,14 @@ def _of_the_tile(op: str, inputs: Arrays, size: Array, keywords: dict[str, Any])
     stride = {(3, 3): 1, (4, 4): 2}.get(kernel)
     if stride is None or keywords["stride"] != (stride, stride):
         return size
+    own, size = size, np.where(np.isfinite(size), size, 0.0)
     if op == "conv2d_dw":
-        return np.broadcast_to(size.max(axis=(0, 1), keepdims=True), size.shape)
+        return np.maximum(own, size.max(axis=(0, 1), keepdims=True))
     reach = stride if op == "conv2d_dx" else 1  # pixels of one phase lie a stride apart
     for axis in (1, 2):
         padded = np.pad(size, [(reach, reach) if a == axis else (0, 0) for a in range(4)])
         size = np.maximum.reduce([padded.take(range(k, k + size.shape[axis]), axis=axis) for k in range(2 * reach + 1)])
-    return size
+    return np.maximum(own, size)
 
 
 def right(got: Array, expected: Array, allowed: Array) -> Array:

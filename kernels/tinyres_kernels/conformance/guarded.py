@@ -14,13 +14,16 @@ import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import call
 from tinyres_kernels.conformance.search import cases
 from tinyres_kernels.guard import SIDES, SLACK, Side
+
+if TYPE_CHECKING:
+    from tinyres_kernels.conformance.plans import Found
 
 Forced = tuple[tuple[str, Any], ...]
 Packed = tuple[str, dict[str, Any], Forced, Side]  # a kernel's place, a case, what is forced, a side
@@ -67,11 +70,18 @@ class Outcome(NamedTuple):
 
 
 def own() -> Iterator[Task]:
-    """The named cases of every operation for the CPU rung, as they come and cut into shares for two threads."""
+    """For the CPU rung: the named cases of every operation, and those of every plan."""
+    from tinyres_kernels.conformance import plans  # for which Numba has to be there
+
     for op in OPS:
-        for case in cases(op, examples=0):
-            for forced in ((), (("threads", 2), ("worth_a_thread", 0))):
-                yield Task(f"tinyres_kernels.cpu:{op}", case, forced)
+        yield from (Task(f"tinyres_kernels.cpu:{op}", case) for case in cases(op, examples=0))
+        yield from map(planned, plans.suite(ops=[op]))
+
+
+def planned(found: "Found") -> Task:
+    """The case of a plan, for the CPU rung's own kernel."""
+    forced = (*found.limits, ("threads", found.threads))
+    return Task(f"tinyres_kernels.cpu:{found.case.op.name}", found.case, forced)
 
 
 def run(

@@ -1,9 +1,13 @@
 """Cases in guard mode: planted faults are found and named, and the CPU rung's own kernels have none."""
 
+from unittest import mock
+
 import pytest
+from tinyres_kernels import conformance
+from tinyres_kernels.conformance import plans, search
 from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.examine import examine
-from tinyres_kernels.conformance.guarded import Outcome, Task, _verdict, own, run
+from tinyres_kernels.conformance.guarded import Outcome, Task, _verdict, own, planned, run
 from tinyres_kernels.cpu import memory
 
 from tests.kernels.conformance.faulty import plain
@@ -71,8 +75,28 @@ def test_an_overrun_in_both_passes_is_a_long_one():
     ]
 
 
-def test_our_own_kernels_touch_nothing_beside_their_arrays():
-    # With two threads in one dtype only: compiling all of the parallel loops twice would take minutes.
-    tasks = [task for task in own() if not task.forced or task.case.dtype == "float32"]
-    assert len(tasks) > 1000
+def test_the_named_cases_of_our_own_kernels_touch_nothing_beside_their_arrays():
+    tasks = [Task(f"tinyres_kernels.cpu:{op}", case) for op in conformance.OPS for case in search.cases(op, examples=0)]
     assert [str(violation) for violation in run(tasks)] == []
+
+
+def test_no_plan_touches_anything_beside_its_arrays():
+    """On two threads: a case for each plan, and for each end that a way may meet. `check --guard --all` takes all."""
+    tasks, seen = [], set()
+    for found in plans.suite(dtypes=["float32"]):
+        ends = {(name.partition(":")[0], end) for name, end in found.plan.met}
+        new = {(found.case.op.name, what) for what in ends | found.plan.names}
+        if not new <= seen:
+            seen |= new
+            tasks.append(planned(found))
+    assert {way for _, (way, _) in (what for what in seen if isinstance(what[1], tuple))} >= {"dot", "outer", "loop"}
+    assert [str(violation) for violation in run(tasks)] == []
+
+
+def test_all_of_them_are_the_named_cases_and_those_of_plans():
+    few = mock.patch.object(plans, "suite", lambda ops: [found for found in [a_plan] if ops == ["conv2d"]])
+    a_plan = plans.Found(plain(), plans.explained(plain()), "of this test", (("sum", 8),), 3)
+    with few:
+        tasks = list(own())
+    assert Task("tinyres_kernels.cpu:conv2d", plain(), (("sum", 8), ("threads", 3))) in tasks
+    assert len(tasks) == 1 + sum(2 * len(op.cases) for op in conformance.OPS.values())
