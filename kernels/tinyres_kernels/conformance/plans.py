@@ -126,7 +126,7 @@ ALONE: Limits = tuple(sorted({**dict(SMALL), "worth_a_thread": 1e12}.items()))  
 def suite(full: bool = False, ops: Sequence[str] = tuple(OPS), dtypes: Sequence[str] = DTYPES) -> Iterator[Found]:
     """All cases, each once. In the ordinary suite with low limits on two threads, and of what that leaves out (one
     thread at any size, plans of large sizes alone) a case of each plan. In full with the limits as they are, too, on
-    other numbers of threads, and above every limit."""
+    other numbers of threads, and above every limit. What only the sizes of real nets meet is taken from them."""
     scopes: list[tuple[Limits, int, int]] = [(SMALL, 2, 2), (ALONE, 2, 5), ((), 2, 0)]
     if full:
         scopes = [(SMALL, 2, 1), (SMALL, 3, 1), ((), 2, 1), ((), 1, 1), ((), 7, 1)]
@@ -142,15 +142,19 @@ def suite(full: bool = False, ops: Sequence[str] = tuple(OPS), dtypes: Sequence[
                         seen.add(key)
                         names |= found.plan.names
                         yield found
+            for found in sorted(layers(True, [op], [dtype]), key=lambda found: cost(found.case)):
+                if not found.plan.names <= names:
+                    names |= found.plan.names
+                    yield found
 
 
-def layers(full: bool = False) -> Iterator[Found]:
+def layers(full: bool = False, ops: Sequence[str] = tuple(OPS), dtypes: Sequence[str] = DTYPES) -> Iterator[Found]:
     """The layers of well-known nets, with all limits as they are. In full: in both dtypes, on one thread and two, for
     batches of 1, 2, 3 and what fills the cache. Else each once, and of small images a sixteenth of the others."""
     nets = {layer: name for name, known in reversed(LAYERS.items()) for layer in known}
     for number, (layer, name) in enumerate(nets.items()):
-        for op in ("conv2d", "conv2d_dx", "conv2d_dw"):
-            for dtype in DTYPES:
+        for op in (op for op in ops if op.startswith("conv2d")):
+            for dtype in dtypes:
                 for threads in (1, 2):
                     for N in dict.fromkeys((1, 2, 3, _filling(op, layer, dtype, threads))):
                         once = (dtype, threads, N) == ("float32", 2, 1)
@@ -213,7 +217,7 @@ class _Search:
 
     def _drawn(self, rng: np.random.Generator) -> Iterator[Structure]:
         plain = OPS[self.op].family.plain
-        for _ in range(DRAWS if "hw" in plain else DRAWS // 10):
+        for _ in range(DRAWS if self.op.startswith("conv2d") else DRAWS // 10):
             alike = rng.random() < 0.7  # rows like columns, as nets have it
             made = dict(plain)
             for key, value in plain.items():
@@ -232,8 +236,9 @@ class _Search:
         if not self.op.startswith("conv2d"):
             return
         for layer in dict.fromkeys(layer for known in LAYERS.values() for layer in known):
-            yield _structure(layer, 1)
-            yield _structure(layer, 1) | {"padding": (0, 0), "hw": (min(layer.H, 20), min(layer.W, 20))}
+            for N in (1, 8):
+                yield _structure(layer, N)
+                yield _structure(layer, N) | {"padding": (0, 0), "hw": (min(layer.H, 20), min(layer.W, 20))}
 
     def case(self, structure: Structure) -> Case:
         return Case(OPS[self.op], "of a plan", structure, self.dtype)
