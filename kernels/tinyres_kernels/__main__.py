@@ -62,6 +62,7 @@ def _check(given: argparse.Namespace) -> int:
 def _guard_all() -> int:
     from tinyres_kernels.conformance.guarded import Task, own
 
+    print("guard mode: looking for the cases of every plan, which takes some minutes", file=sys.stderr, flush=True)
     tasks = list(own())
 
     def progress(done: int, task: Task) -> None:

@@ -70,12 +70,13 @@ class Outcome(NamedTuple):
 
 
 def own() -> Iterator[Task]:
-    """For the CPU rung: the named cases of every operation, and those of every plan."""
+    """For the CPU rung: the named cases of every operation, all of every plan, and the layers of well-known nets."""
     from tinyres_kernels.conformance import plans  # for which Numba has to be there
 
     for op in OPS:
         yield from (Task(f"tinyres_kernels.cpu:{op}", case) for case in cases(op, examples=0))
-        yield from map(planned, plans.suite(ops=[op]))
+        yield from map(planned, plans.suite(full=True, ops=[op]))
+    yield from map(planned, plans.layers())
 
 
 def planned(found: "Found") -> Task:

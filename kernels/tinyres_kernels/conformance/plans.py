@@ -28,8 +28,8 @@ from tinyres_kernels.conformance.search import DTYPES
 from tinyres_kernels.cpu.host import TARGET, Target
 from tinyres_kernels.cpu.plan import Plan
 
-DRAWS = 2500  # structures at which the search begins
-MOST = 6e7  # multiplications of a case
+DRAWS = 4000  # structures at which the search begins
+MOST = 1e8  # multiplications of a case
 LONGEST = {"stride": 4, "dilation": 3, "groups": 5, "kernel": 12, "padding": 12}  # of what no net has in other sizes
 
 Axis = tuple[str, int | None]  # a number of a structure: its key, and its place where the value is a tuple
@@ -124,31 +124,37 @@ ALONE: Limits = tuple(sorted({**dict(SMALL), "worth_a_thread": 1e12}.items()))  
 
 
 def suite(full: bool = False, ops: Sequence[str] = tuple(OPS), dtypes: Sequence[str] = DTYPES) -> Iterator[Found]:
-    """All cases, each once. In the ordinary suite with low limits, on two threads, and each plan on one thread alone.
-    In full with the limits as they are, too, on other numbers of threads, and above every limit."""
-    scopes: list[tuple[Limits, int]] = [(SMALL, 2), (ALONE, 2)]
-    scopes += [(SMALL, 3), ((), 2), ((), 1), ((), 7)] if full else []
+    """All cases, each once. In the ordinary suite with low limits on two threads, and of what that leaves out (one
+    thread at any size, plans of large sizes alone) a case of each plan. In full with the limits as they are, too, on
+    other numbers of threads, and above every limit. What only the sizes of real nets meet is taken from them."""
+    scopes: list[tuple[Limits, int, int]] = [(SMALL, 2, 2), (ALONE, 2, 5), ((), 2, 0)]
+    if full:
+        scopes = [(SMALL, 2, 1), (SMALL, 3, 1), ((), 2, 1), ((), 1, 1), ((), 7, 1)]
     for op in ops:
         for dtype in dtypes:
             names: set[str] = set()
-            for limits, threads in scopes:
+            for limits, threads, every in scopes:
                 seen = set()
-                for found in search(op, dtype, limits, threads):
+                for found in search(op, dtype, limits, threads, every):
                     key = repr(found.case.structure)
                     beside = limits is SMALL and not found.why.startswith("above")
                     if key not in seen and (full or beside or not found.plan.names <= names):
                         seen.add(key)
                         names |= found.plan.names
                         yield found
+            for found in sorted(layers(True, [op], [dtype]), key=lambda found: cost(found.case)):
+                if not found.plan.names <= names:
+                    names |= found.plan.names
+                    yield found
 
 
-def layers(full: bool = False) -> Iterator[Found]:
+def layers(full: bool = False, ops: Sequence[str] = tuple(OPS), dtypes: Sequence[str] = DTYPES) -> Iterator[Found]:
     """The layers of well-known nets, with all limits as they are. In full: in both dtypes, on one thread and two, for
     batches of 1, 2, 3 and what fills the cache. Else each once, and of small images a sixteenth of the others."""
     nets = {layer: name for name, known in reversed(LAYERS.items()) for layer in known}
     for number, (layer, name) in enumerate(nets.items()):
-        for op in ("conv2d", "conv2d_dx", "conv2d_dw"):
-            for dtype in DTYPES:
+        for op in (op for op in ops if op.startswith("conv2d")):
+            for dtype in dtypes:
                 for threads in (1, 2):
                     for N in dict.fromkeys((1, 2, 3, _filling(op, layer, dtype, threads))):
                         once = (dtype, threads, N) == ("float32", 2, 1)
@@ -174,26 +180,34 @@ def _structure(layer: Layer, N: int) -> Structure:
 
 
 @lru_cache
-def search(op: str, dtype: str, limits: Limits = SMALL, threads: int = 2, target: Target = TARGET) -> tuple[Found, ...]:
-    """The cases of an operation: the cheapest for every plan with every end, and those beside every limit."""
-    return tuple(_Search(op, dtype, limits, threads, target).run())
+def search(
+    op: str, dtype: str, limits: Limits = SMALL, threads: int = 2, every: int = 1, target: Target = TARGET
+) -> tuple[Found, ...]:
+    """The cases of an operation: the cheapest for every plan with every end, and those beside every limit.
+
+    every: along every how many-th axis limits are looked for, in turn, since many plans tell of the same; 0: none.
+    """
+    return tuple(_Search(op, dtype, limits, threads, every, target).run())
 
 
 class _Search:
-    def __init__(self, op: str, dtype: str, limits: Limits, threads: int, target: Target) -> None:
+    def __init__(self, op: str, dtype: str, limits: Limits, threads: int, every: int, target: Target) -> None:
         self.op, self.dtype, self.limits, self.threads, self.target = op, dtype, limits, threads, target
+        self.every = every
         self.best: dict[tuple[str, str], tuple[float, Case, Plan]] = {}
         self.beside: dict[tuple[str, str, int], tuple[float, Case, Plan]] = {}
         self.new: list[tuple[str, str]] = []
+        self.walked = 0
 
     def run(self) -> Iterator[Found]:
         rng = np.random.default_rng(0)
         for structure in (*self._drawn(rng), *self._known()):
             self.look(structure)
-        while self.new:
+        while self.new and self.every:
             name = self.new.pop()
             if not name[1]:  # the ends need no neighbours of their own
-                for axis in self.axes(self.best[name][1].structure):
+                self.walked += 1
+                for axis in list(self.axes(self.best[name][1].structure))[self.walked % self.every :: self.every]:
                     self.walk(name, axis)
         for (_, end), (_, case, plan) in self.best.items():
             yield Found(case, plan, end or "the cheapest", self.limits, self.threads)
@@ -203,7 +217,7 @@ class _Search:
 
     def _drawn(self, rng: np.random.Generator) -> Iterator[Structure]:
         plain = OPS[self.op].family.plain
-        for _ in range(DRAWS if "hw" in plain else DRAWS // 10):
+        for _ in range(DRAWS if self.op.startswith("conv2d") else DRAWS // 10):
             alike = rng.random() < 0.7  # rows like columns, as nets have it
             made = dict(plain)
             for key, value in plain.items():
@@ -222,8 +236,9 @@ class _Search:
         if not self.op.startswith("conv2d"):
             return
         for layer in dict.fromkeys(layer for known in LAYERS.values() for layer in known):
-            yield _structure(layer, 1)
-            yield _structure(layer, 1) | {"padding": (0, 0), "hw": (min(layer.H, 20), min(layer.W, 20))}
+            for N in (1, 8):
+                yield _structure(layer, N)
+                yield _structure(layer, N) | {"padding": (0, 0), "hw": (min(layer.H, 20), min(layer.W, 20))}
 
     def case(self, structure: Structure) -> Case:
         return Case(OPS[self.op], "of a plan", structure, self.dtype)
