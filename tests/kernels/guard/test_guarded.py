@@ -87,7 +87,7 @@ def test_the_named_cases_of_our_own_kernels_touch_nothing_beside_their_arrays():
 
 def chosen(plan):
     """What a plan is tested for here: any two of its traits, and the ends that its ways meet."""
-    own = enumerate([*plan.traits, plan.threads > 1])
+    own = ["", *enumerate([*plan.traits, plan.threads > 1])]
     pairs = {(plan.way, *two) for two in combinations(own, 2)}
     return pairs.union({(name.partition(":")[0], end) for name, end in plan.met}, *map(chosen, plan.parts))
 
