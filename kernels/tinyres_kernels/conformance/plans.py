@@ -253,7 +253,10 @@ class _Search:
             return None
         if plan is None:
             return None
-        for key in plan.met:
+        empty = any(
+            0 in case.shape(arg) for arg in case.reads + case.writes
+        )  # cheapest, and no example of anything else
+        for key in {(name, "nothing to do") for name in plan.names} if empty else plan.met:
             known = self.best.get(key)
             if known is None:
                 self.new.append(key)
