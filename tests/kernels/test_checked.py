@@ -185,7 +185,7 @@ def sparse(op):
     x, g = np.abs(rng.standard_normal((2, 2, 8, 8, 32))) * (rng.random((2, 2, 8, 8, 32)) < 0.003)
     g = rng.standard_normal(g.shape) * np.exp(2 * rng.standard_normal(g.shape)) if op == "conv2d_dw" else g
     w = rng.standard_normal((3, 3, 32, 32)) * np.exp(2 * rng.standard_normal((3, 3, 32, 32)))
-    given = {"conv2d": (x, w, np.empty_like(g)), "conv2d_dx": (g, w, np.empty_like(x)), "conv2d_dw": (x, g, w.copy())}
+    given = {"conv2d": (x, w, np.zeros_like(g)), "conv2d_dx": (g, w, np.zeros_like(x)), "conv2d_dw": (x, g, w.copy())}
     return [a.astype("float32") for a in given[op]]
 
 
