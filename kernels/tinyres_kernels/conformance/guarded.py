@@ -23,7 +23,7 @@ from tinyres_kernels.conformance.search import cases
 from tinyres_kernels.guard import SIDES, SLACK, Side
 
 if TYPE_CHECKING:
-    from tinyres_kernels.conformance.plans import Found
+    from tinyres_kernels.conformance.plan_search import Found
 
 Forced = tuple[tuple[str, Any], ...]
 Packed = tuple[str, dict[str, Any], Forced, Side]  # a kernel's place, a case, what is forced, a side

@@ -9,6 +9,7 @@ convolution stands here as the convolution whose image gradient it is, so C coun
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from tinyres_kernels.conformance.declare import Structure
 from tinyres_kernels.geometry import conv_out
 
 Shape = tuple[int, ...]
@@ -32,6 +33,11 @@ class Layer(NamedTuple):
         """The keywords of the kernels."""
         pairs = {name: (getattr(self, name),) * 2 for name in ("stride", "padding", "dilation")}
         return {**pairs, "groups": self.groups}
+
+    def structure(self, N: int) -> Structure:
+        """Of a case with a batch of N."""
+        channels = {"groups": self.groups, "CG": self.C // self.groups, "OG": self.O // self.groups}
+        return {"N": N, "hw": (self.H, self.W), "kernel": (self.kernel,) * 2} | self.settings | channels
 
     def shapes(self, N: int) -> tuple[Shape, Shape, Shape]:
         """Of the images, the weights, and the result."""

@@ -2,9 +2,10 @@
 
 Tiles of 4x4 pixels and the kernels are transformed (`tiles.py`), multiplied channel by channel with the micro-kernels
 of the direct convolution, and transformed back. The transforms add and halve, no more, and each sum has a ninth of the
-terms: the rounding error is about half of the direct convolution's. What it cannot do is keep NaN and infinity where
-they belong: a tile shares each pixel among all of its outputs, and inf - inf is NaN. So whoever calls is told if
-something came out that is not finite, and then takes the direct way.
+terms. Among pixels of one size the rounding error is about half of the direct convolution's. But a tile shares its
+pixels among all of its outputs: a small result beside a large pixel bears the rounding of the large one, and beside
+infinity it becomes NaN. So whoever calls is told if something came out that is not finite, and then takes the direct
+way.
 
 Lavin & Gray 2016, "Fast algorithms for convolutional neural networks".
 """

@@ -40,12 +40,12 @@ def ptx(nvrtc, variant, target):
     made = done(nvrtc.nvrtcCreateProgram(program.source().encode(), b"convolution.cu", 0, [], []))
     options = [option.encode() for option in (*variant.options, f"--gpu-architecture=compute_{target}")]
     status = nvrtc.nvrtcCompileProgram(made, len(options), options)[0]
-    log = b" " * done(nvrtc.nvrtcGetProgramLogSize(made))
+    log = bytearray(done(nvrtc.nvrtcGetProgramLogSize(made)))  # no bytes: Python shares one object for all b"\0"
     nvrtc.nvrtcGetProgramLog(made, log)
     assert status.value == 0, log.decode()
-    text = b" " * done(nvrtc.nvrtcGetPTXSize(made))
+    text = bytearray(done(nvrtc.nvrtcGetPTXSize(made)))
     nvrtc.nvrtcGetPTX(made, text)
-    return text.decode().rstrip("\0 ")
+    return text.decode().rstrip("\0")
 
 
 @pytest.mark.slow

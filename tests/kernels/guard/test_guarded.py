@@ -10,6 +10,7 @@ from tinyres_kernels.conformance import plans, search
 from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.examine import examine
 from tinyres_kernels.conformance.guarded import Outcome, Task, _verdict, own, planned, run
+from tinyres_kernels.conformance.plan_search import Found, explained
 from tinyres_kernels.cpu import memory
 
 from tests.kernels.conformance.faulty import plain
@@ -111,7 +112,7 @@ def test_no_plan_touches_anything_beside_its_arrays(ops):
 
 def test_all_of_them_are_the_named_cases_and_those_of_plans():
     few = mock.patch.object(plans, "suite", lambda full, ops: [a_plan] if full and ops == ["conv2d"] else [])
-    a_plan = plans.Found(plain(), plans.explained(plain()), "of this test", (("sum", 8),), 3)
+    a_plan = Found(plain(), explained(plain()), "of this test", (("sum", 8),), 3)
     with few, mock.patch.object(plans, "layers", return_value=[]):
         tasks = list(own())
     assert Task("tinyres_kernels.cpu:conv2d", plain(), (("sum", 8), ("threads", 3))) in tasks
