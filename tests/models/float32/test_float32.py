@@ -40,6 +40,12 @@ LITTERED = (
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def give_back_what_large_nets_took():
+    yield
+    memory.release()
+
+
 def inputs(row):
     return np.random.default_rng(0).standard_normal(row.shape).astype(np.float32)
 
