@@ -97,6 +97,26 @@ def test_a_wrong_rule_in_one_element_of_many_is_found_by_a_random_direction():
     assert "ratio             0.5" in text
 
 
+@pytest.mark.parametrize("size", [256, 257, 3000])
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_the_worst_element_is_looked_for_among_all_or_among_256(size, everywhere):
+    """Above 256 elements a single wrong one may not be among those: the fault is told all the same."""
+
+    def forward(x):
+        return x * x
+
+    at = size // 2
+    mask = np.full(size, 0.5) if everywhere else np.where(np.arange(size) == at, 0.5, 1)
+    text = caught(planted(forward, x=lambda g, x: 2 * g * x * mask), [1 + RNG.random(size)])
+    if everywhere:
+        assert "at inputs[0][" in text
+        assert "ratio             0.5" in text
+    elif size <= 256:
+        assert f"at inputs[0][{at}]" in text
+    else:
+        assert f"at inputs[0][{at}]" in text or "along a random direction" in text
+
+
 @pytest.fixture
 def softmax_that_only_looks_right():
     """The rule lacks y in its sum; a cotangent of ones it answers with zero, which is the right answer."""

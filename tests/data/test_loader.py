@@ -82,6 +82,17 @@ def test_image_batches_are_channels_last_in_memory(shuffle, stored):
         np.testing.assert_array_equal(y.numpy(), plain[rows, :1])
 
 
+@pytest.mark.parametrize("axes", range(1, 6))
+@pytest.mark.parametrize("stored", ["C", "F", "reversed"])
+def test_samples_of_any_number_of_axes(axes, stored):
+    values = np.random.default_rng(0).standard_normal((10, 3, 4, 5, 2)[:axes])
+    held = values[::-1, ...].copy()[::-1, ...] if stored == "reversed" else np.array(values, order=stored)
+    loader = data.DataLoader(data.Dataset(held, np.arange(10)), 4, shuffle=True, seed=1)
+    for x, rows in loader:
+        np.testing.assert_array_equal(x.numpy(), values[rows.numpy()])
+        assert not np.shares_memory(x.data, held)
+
+
 def test_batches_are_copies_with_the_data_sets_dtype():
     pairs = numbered(6)
     x, y = next(iter(data.DataLoader(pairs, 6)))

@@ -142,6 +142,24 @@ def test_what_a_checkpoint_must_return():
         y.backward(np.ones(2))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("to", ["itself", "float64", "int64", "bool"])
+def test_what_a_checkpoint_returns_has_a_gradient_where_it_has_a_real_number(dtype, to):
+    functions = {
+        "itself": lambda z: 2 * z,
+        "float64": lambda z: (2 * z).astype("float64"),
+        "int64": lambda z: tr.argmax(2 * z, axis=0),
+        "bool": lambda z: 2 * z > 0,
+    }
+    x = tr.tensor(np.array([-1.0, 3.0, 2.0], dtype), requires_grad=True)
+    plain, y = functions[to](x), tr.checkpoint(functions[to], x)
+    np.testing.assert_array_equal(y.numpy(), plain.numpy())
+    assert y.dtype == plain.dtype
+    assert y.requires_grad == plain.requires_grad == (to in ("itself", "float64"))
+    if y.requires_grad:
+        np.testing.assert_array_equal(tr.grad(y.sum(), x)[0].numpy(), np.full(3, 2, dtype))
+
+
 def peak(layers: int, segment: int | None) -> int:
     """The most bytes alive in forward and backward of a deep net, over those of its parameters."""
     rngs = [np.random.default_rng(s) for s in range(4)]

@@ -47,6 +47,17 @@ def test_images_keep_their_layout_and_draw_independently_of_it():
     assert b.data.strides == last.strides
 
 
+@pytest.mark.parametrize("shape", [(999,), (3, 333), (3, 9, 37), (3, 5, 8, 9), (2, 3, 5, 6, 7)], ids=len)
+def test_tensors_of_any_number_of_axes_are_dropped_alike(shape):
+    x = 1 + abs(normal(*shape))
+    y = nn.Dropout(0.5, rng=0)(tr.tensor(x)).numpy()
+    kept = y != 0
+    np.testing.assert_array_equal(y, np.where(kept, 2 * x, 0))
+    assert abs(kept.mean() - 0.5) < 0.1  # 6 standard deviations
+    for axis, size in enumerate(shape):  # no axis is dropped as a whole
+        assert size == 1 or kept.size == size or np.ptp(kept.astype(int), axis=axis).any()
+
+
 def test_running_statistics_move_by_the_momentum():
     norm = nn.BatchNorm1d(2, momentum=0.25)
     x = np.array([[1.0, 0.0], [3.0, 4.0]], np.float32)

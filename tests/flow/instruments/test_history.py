@@ -347,6 +347,20 @@ def test_nothing_recorded_and_bad_arguments():
         recording.history()["norms"]
 
 
+@pytest.mark.parametrize(("count", "name", "named"), [(8, "layer", True), (9, "layer", False), (8, "x" * 13, False)])
+def test_blocks_are_named_where_there_is_room_and_counted_elsewhere(count, name, named):
+    model = nn.Sequential({f"{name[:-1]}{i}": nn.Linear(3, 3, rng=i) for i in range(count)})
+    recording = flow.record(model)
+    with recording:
+        model(tr.tensor(np.ones((2, 3), "f"))).sum().backward()
+    axes = recording.history().plot().axes[0]
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert (ticks == list(recording.history().labels["block"])) is named
+    assert axes.get_xlim() == (0.5, count + 0.5)
+    if not named:
+        assert all(tick == int(tick) for tick in axes.get_xticks())
+
+
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("make", [models.plain, models.resnet])
 def test_the_picture_is_drawn_and_json_comes_back(make, steps, tmp_path):

@@ -215,6 +215,14 @@ def test_picture_and_json(tmp_path):
     assert document["arrays"]["drop_loss"] == found["drop_loss"].tolist()
 
 
+@pytest.mark.parametrize("depth", [62, 68])  # 30 blocks, and 33
+def test_blocks_are_named_as_long_as_they_can_be_read(depth):
+    found = lesion(models.resnet(depth, width=1, in_channels=1, rng=0), dataset(2))
+    names = found.labels["block"]
+    ticks = [label.get_text() for label in found.plot().axes[0].get_xticklabels()]
+    assert (ticks == list(names)) is (len(names) <= 30)
+
+
 # -- bad input -------------------------------------------------------------------------------------------------------
 def test_what_cannot_be_said():
     bare = nn.Sequential(nn.Linear(3, 4, rng=0))
