@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tinyres_kernels.conformance import plans
-from tinyres_kernels.conformance.plan_search import cost
+from tinyres_kernels.conformance.plan_search import cost, empty
 from tinyres_kernels.conformance.report import call
 from tinyres_kernels.cpu.choices import LIMITS
 
@@ -27,7 +27,8 @@ def _plans(op):
         for found in plans.suite(ops=[op], dtypes=[dtype]):
             for name in found.plan.names:
                 counted[name, dtype] += 1
-                if name not in cheapest or cost(found.case) < cost(cheapest[name]):
+                known = cheapest.get(name)
+                if not known or (empty(found.case), cost(found.case)) < (empty(known), cost(known)):
                     cheapest[name] = found.case
     rows = [
         f"<tr><td>{name}</td><td>{call(case)}</td><td>{counted[name, 'float32'] or '-'}</td>"

@@ -85,6 +85,11 @@ class Found(NamedTuple):
         return f"{case_text(self.case)}, {self.threads} threads: {self.plan} ({self.why})"
 
 
+def empty(case: Case) -> bool:
+    """Whether an array has no elements. Such a case is the cheapest of its plan, and no example of it."""
+    return any(0 in case.shape(arg) for arg in case.reads + case.writes)
+
+
 def explained(case: Case, limits: Limits = (), threads: int = 2, target: Target = TARGET) -> Plan:
     """The plan of a case. Raises ValueError where its sizes do not belong together."""
     named, keywords = case.op.family.shapes(case.structure)
@@ -178,10 +183,7 @@ class _Search:
             return None
         if plan is None:
             return None
-        empty = any(
-            0 in case.shape(arg) for arg in case.reads + case.writes
-        )  # cheapest, and no example of anything else
-        for key in {(name, "nothing to do") for name in plan.names} if empty else plan.met:
+        for key in {(name, "nothing to do") for name in plan.names} if empty(case) else plan.met:
             known = self.best.get(key)
             if known is None:
                 self.new.append(key)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[3]
 CPU = "kernels/tinyres_kernels/cpu/"
-WATCH = ["tests/kernels/plans/test_plans.py", "tests/kernels/guard"]  # of the ordinary suite, what is there for such faults
+WATCH = ["tests/kernels/plans/test_plans.py", "tests/kernels/guard"]  # what the ordinary suite has for such faults
 
 
 class Fault(NamedTuple):
