@@ -8,6 +8,7 @@ it says. `choices.py` holds the limits that planners go by, and how to force ano
 
 from collections.abc import Callable
 from functools import lru_cache
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,10 +118,15 @@ def explain(
 
     dtype: by default that of the first array, or float32;   threads, target: by default this machine's
 
-    Raises ValueError for an operation that is not known, and what the kernel raises for shapes that do not fit.
+    Raises ValueError for an operation that is not known, TypeError for a setting that is missing, and what the kernel
+    raises for shapes that do not fit.
     """
     if op not in PLANNERS:
         raise ValueError(f"explain: there is no operation {op!r}; there are {', '.join(sorted(PLANNERS))}")
+    needed = [p.name for p in signature(PLANNERS[op]).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    if missing := [name for name in needed if name not in settings]:
+        raise TypeError(f"explain: {op} needs {', '.join(needed)} as keywords, as the kernel does; not given: "
+                        f"{', '.join(missing)}")  # fmt: skip
     dtypes = [a.dtype for a in arrays if hasattr(a, "dtype")]
     itemsize = np.dtype(dtype or (dtypes[0] if dtypes else "float32")).itemsize
     shapes = tuple(None if a is None else tuple(getattr(a, "shape", a)) for a in arrays)
