@@ -123,7 +123,8 @@ def explain(
     """
     if op not in PLANNERS:
         raise ValueError(f"explain: there is no operation {op!r}; there are {', '.join(sorted(PLANNERS))}")
-    needed = [p.name for p in signature(PLANNERS[op]).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    parameters = signature(PLANNERS[op]).parameters.values()
+    needed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     if missing := [name for name in needed if name not in settings]:
         raise TypeError(f"explain: {op} needs {', '.join(needed)} as keywords, as the kernel does; not given: "
                         f"{', '.join(missing)}")  # fmt: skip

@@ -99,6 +99,11 @@ def test_plans_can_be_asked_for_another_machine(target):
     assert plan.how.wide == target.lanes * (1 if target.lanes == 16 else 2)
 
 
+@pytest.mark.parametrize("op", OPS)
+def test_explain_takes_the_settings_that_the_kernel_takes(op):
+    assert explained(found(op, "float32")[0].case)
+
+
 def test_explain_refuses_what_it_does_not_know():
     with pytest.raises(ValueError, match="no operation 'conv3d'; there are adam"):
         cpu.explain("conv3d", *SHAPES)
