@@ -1,7 +1,9 @@
 """`tinyres bench gpu-report`: its verdicts, its table whatever is missing, its processes; machines without a GPU."""
 
+import re
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +55,15 @@ def test_where_nothing_was_measured_the_table_says_so(capsys):
     assert out.count("| not yet measured |") == len(table.LINES)
     assert out.startswith("On a GPU nothing was measured yet.")
     assert sum(line.target is not None for line in table.LINES) == 5
+
+
+def test_the_readme_has_every_line_of_the_table_and_every_stages_limit():
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = text[text.index("<!-- the GPU's table -->") : text.index("<!-- its end -->")]
+    told = [line.split(" | ")[0].removeprefix("| ") for line in shown.splitlines() if line.startswith("| ")]
+    assert told[1:] == [line.what for line in table.LINES]
+    limits = dict(re.findall(r"^\| ([A-Z]) \| (\d+) s \|", text, re.MULTILINE))
+    assert limits == {name: f"{stage.seconds:.0f}" for name, stage in parts.STAGES.items()}
 
 
 @pytest.mark.parametrize(
