@@ -152,9 +152,20 @@ def test_inputs_are_drawn_once_a_shape_and_brought_to_the_card_once_a_layout(car
     shapes = [shape for family in kernels.FAMILIES.values() for shape in family]
     sets = sum(race.sets(shape.bytes) for shape in shapes)
     assert len(rows) == len(PASSES) * len(shapes)
-    assert len(drawn) == sets
+    assert len(drawn) == len(shapes)
     assert brought.count("cuda") == 3 * sets
     assert (layouts.count(True), layouts.count(False)) == (sets, sets)
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["resnet", "gan"])
+def test_batches_are_drawn_once_for_all_peers(card, name):
+    module = steps.NETS[name].module
+    module.problem.cache_clear()
+    rows_of(name)
+    (batch,) = steps.NETS[name].batches
+    sets = race.sets(batch * steps.IMAGE_BYTES)
+    assert (module.problem.cache_info().misses, module.problem.cache_info().hits) == (sets, 4 * sets)
 
 
 def test_a_shape_whose_inputs_do_not_fit_costs_no_other(card, monkeypatch):

@@ -102,6 +102,8 @@ def test_only_the_tests_that_can_need_a_gpu_are_collected(monkeypatch):
     assert asked[-1][-1] == "stream or every_tile"
     assert asked[0][-2:] == ["--ignore", suite.SLOW]
     assert asked[1][-1] == suite.SLOW
+    assert {"tests/device", "tests/kernels/cuda/test_gpu.py"} <= set(asked[0])
+    assert not [a for a in asked[0] if "simulator" in a or "test_compile" in a]
 
 
 def test_runs_add_up_and_a_test_that_was_run_again_counts_as_it_ended_last(tmp_path, monkeypatch):

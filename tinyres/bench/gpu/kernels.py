@@ -33,9 +33,10 @@ TF32_AGREE = 1e-2  # as AGREE, where factors have 10 bits
 
 
 class Ready(NamedTuple):
-    """A shape's inputs, drawn once and brought to the card once for each layout. peers: by pass, then by name."""
+    """A shape's inputs for all three passes. They are drawn once, and lie on the card in each layout in as many places
+    as there are sets: a cache goes by places, whatever the numbers are. peers: by pass, then by name."""
 
-    first: Arrays
+    drawn: Arrays
     sets: int
     rung: str
     peers: dict[str, dict[str, Peer]]
@@ -62,12 +63,12 @@ def _made(torch: Any | None, shape: Shape) -> Row:
 
 def ready(torch: Any | None, shape: Shape) -> Ready:
     """Everybody's inputs and calls. Ours and PyTorch's are on one card, each in its own memory."""
-    drawn = [convolutions.draw(shape, seed=seed) for seed in range(sets(shape.bytes))]
-    there = [Arrays(*(backend.to_device(a, "cuda") for a in arrays)) for arrays in drawn]
+    drawn, many = convolutions.draw(shape), sets(shape.bytes)
+    there = [Arrays(*(backend.to_device(a, "cuda") for a in drawn)) for _ in range(many)]
     rung = backend.kernels_for(there[0].x)
-    found = _ours(rung, shape, there) | (_cudnn(torch, shape, drawn) if torch else {})
+    found = _ours(rung, shape, there) | (_cudnn(torch, shape, drawn, many) if torch else {})
     peers = {which: {name: peers[which] for name, peers in found.items()} for which in PASSES}
-    return Ready(drawn[0], len(drawn), rung.__name__, peers)
+    return Ready(drawn, many, rung.__name__, peers)
 
 
 def measure(ready: Ready, shape: Shape, which: str, rounds: int) -> Row:
@@ -75,7 +76,7 @@ def measure(ready: Ready, shape: Shape, which: str, rounds: int) -> Row:
     peers = ready.peers[which]
     results, refused = _first_results(peers, which)
     row: Row = {"rung": ready.rung, "sets": ready.sets, "refused": refused}
-    against = attempt("float64", partial(_errors, shape, which, ready.first, results))
+    against = attempt("float64", partial(_errors, shape, which, ready.drawn, results))
     row |= {"errors": against["errors"]} if "errors" in against else {"no errors": against["error"]}
     row["disagree"] = _disagreements(results)
     del results
@@ -96,10 +97,10 @@ def _ours(rung: Any, shape: Shape, there: list[Arrays]) -> dict[str, dict[str, P
             for name, triple in triples.items()}  # fmt: skip
 
 
-def _cudnn(torch: Any, shape: Shape, drawn: list[Arrays]) -> dict[str, dict[str, Peer]]:
+def _cudnn(torch: Any, shape: Shape, drawn: Arrays, many: int) -> dict[str, dict[str, Peer]]:
     clock, peers = TorchClock(torch), {}
     for name, last in FORMATS.items():
-        calls = [convolutions.pytorch(torch, shape, arrays, last, "cuda") for arrays in drawn]
+        calls = [convolutions.pytorch(torch, shape, drawn, last, "cuda") for _ in range(many)]
         for tf32 in (False, True):
             peers[name + (TF32 if tf32 else "")] = _by_pass(calls, clock, partial(allow_tf32, torch, tf32))
     return peers

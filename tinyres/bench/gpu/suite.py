@@ -33,22 +33,23 @@ LINE = re.compile(
     re.MULTILINE,
 )
 UNREADABLE = re.compile(r"^ERROR ((?:(?!::)\S)+?)(?: - .*)?$", re.MULTILINE)  # a file, not a test
-SLOW = "tests/device/test_table.py"
+SLOW, ON_GPU = "tests/device/test_table.py", "tests/kernels/cuda/test_gpu.py"
 SMALL = "some_size and float32 and tails"  # convolutions that a checker, 10 to 100 times as slow, can run
 
 
 class Choice(NamedTuple):
-    """Which tests, and what looks on: a tool of compute-sanitizer's, or nothing."""
+    """Which tests (of all files, where none is named), and what looks on: a tool of compute-sanitizer's, or nothing."""
 
     arguments: Sequence[str]
     tool: str = ""
+    file: str = ""
 
 
 CHOICES = {
-    "suite": Choice(("tests/kernels/cuda", "tests/device", "--ignore", SLOW)),
-    "table": Choice((SLOW,)),
-    "memcheck": Choice(("tests/kernels/cuda/test_gpu.py", "-k", SMALL), "memcheck"),
-    "racecheck": Choice(("tests/kernels/cuda/test_gpu.py", "-k", SMALL), "racecheck"),
+    "suite": Choice(("--ignore", SLOW)),
+    "table": Choice((), file=SLOW),
+    "memcheck": Choice(("-k", SMALL), "memcheck", ON_GPU),
+    "racecheck": Choice(("-k", SMALL), "racecheck", ON_GPU),
 }
 
 
@@ -59,14 +60,21 @@ def rows(rounds: int, part: str = "suite") -> Iterator[Row]:
         why = "pytest is missing" if (root / "tests").is_dir() else "the tests lie in the repository only"
         yield {"name": name, "error": f"not run: {why}"}
         return
-    choice = CHOICES[part] if part in CHOICES else Choice(("tests/kernels/cuda", "tests/device", "-k", named()))
-    arguments = ["-m", "gpu", *choice.arguments]
+    choice = CHOICES.get(part) or Choice(("-k", named()))
+    arguments = ["-m", "gpu", *([choice.file] if choice.file else files(root)), *choice.arguments]
     if choice.tool:
         yield attempt(name, lambda: checked(choice.tool, *pytest(root, arguments, PARTS[part].seconds - MARGIN,
                                                                  sanitizer(choice.tool))))  # fmt: skip
     else:
         # Whichever part ran them, all are tests of the suite: a later run of a test replaces an earlier one.
         yield {"part": "suite", **tell(*pytest(root, arguments, PARTS[part].seconds - MARGIN)), "name": name}
+
+
+def files(root: Path) -> list[str]:
+    """What may hold tests on a GPU. Beside them in tests/kernels/cuda lie those of compilers and the simulator, which
+    import what such a machine may not have."""
+    marked = [path for path in (root / "tests/kernels/cuda").glob("test_*.py") if "mark.gpu" in path.read_text()]
+    return ["tests/device", *sorted(str(path.relative_to(root)) for path in marked)]
 
 
 def named() -> str:
