@@ -7,6 +7,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 START = """
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
+from threading import Event
 out = Path(sys.argv[2])
 def write(**row):  # as `parts.write`, which takes a second to import
     with (out / "rows.jsonl").open("a") as file:
@@ -93,6 +95,17 @@ time.sleep(99)
     assert table.LINES[0].what in document["not met"]
     assert findings.minutes(rows).value < 1
     assert "stage A, does it work: at most" in capsys.readouterr().out
+
+
+def test_a_part_ends_with_its_time_or_when_it_is_told_to(ends, tmp_path):
+    ends["card"] = "time.sleep(99)"
+    stop, began = Event(), time.monotonic()
+    assert report.launch("card", tmp_path, 2.0, stop) == "stopped after 2 s, its time being over"
+    assert 2 <= time.monotonic() - began < 9
+    stop.set()
+    began = time.monotonic()
+    assert report.launch("card", tmp_path, 60.0, stop) == "stopped, as the gate is shut"
+    assert time.monotonic() - began < 9
 
 
 def test_no_part_is_begun_without_time(ends, tmp_path, monkeypatch):
