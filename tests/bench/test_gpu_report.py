@@ -4,6 +4,7 @@ import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -169,7 +170,7 @@ def test_rows_say_on_which_card_they_were_found():
 @pytest.mark.slow
 def test_a_part_in_a_process_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "command", lambda name, folder: [sys.executable, events.__file__, name, str(folder)])
-    assert report.launch("card", tmp_path, 120) is None, (tmp_path / report.LOG).read_text()
+    assert report.launch("card", tmp_path, 120, Event()) is None, (tmp_path / report.LOG).read_text()
     assert findings.bandwidth(parts.read(tmp_path)) > 0
 
 

@@ -85,6 +85,17 @@ def test_what_a_kernel_is_made_with_comes_back_from_json():
         warm.encoded([1])
 
 
+def test_the_cpus_kernels_are_compiled_by_putting_their_cases_to_them(monkeypatch):
+    cpu = pytest.importorskip("tinyres_kernels.cpu")
+    from tinyres_kernels.conformance import OPS
+
+    assert all(callable(getattr(cpu, op)) for op in OPS)
+    own, seen = cpu.relu, set()
+    monkeypatch.setattr(cpu, "relu", lambda x, out, **how: seen.add(str(x.dtype)) or own(x, out, **how))
+    warm._on_host("relu")
+    assert seen == {"float32", "float64"}
+
+
 FAULTY = """
 import json
 from tinyres.bench.gpu import warm
