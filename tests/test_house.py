@@ -25,7 +25,7 @@ FLOORS = [
     ["gan"],
     ["flow"],
     ["viewer", "exercises"],
-    ["bench", "cli"],
+    ["bench", "cli", "__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -17,7 +17,7 @@ from tests.device.double import standing_in
 from tinyres.bench import device, gan, resnet
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.gpu import __main__ as gpu_main
-from tinyres.bench.gpu import card, clocks, conform, findings, kernels, race, steps, streams
+from tinyres.bench.gpu import card, clocks, conform, findings, kernels, race, smoke, steps, streams, suite, warm
 
 TORCH = importlib.util.find_spec("torch") is not None
 
@@ -44,6 +44,22 @@ class Event:
 class Stream:
     ptr = 0
 
+    def __init__(self, null=False, non_blocking=False, ptds=False, priority=None):
+        pass
+
+    def synchronize(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+class Device:
+    compute_capability = "90"
+
     def synchronize(self):
         pass
 
@@ -64,7 +80,7 @@ def equip(cupy):
     """CuPy's further names, with its names of arguments."""
     pool = Pool()
     cupy.get_default_memory_pool = lambda: pool
-    cupy.cuda.Event, cupy.cuda.Stream = Event, Stream
+    cupy.cuda.Event, cupy.cuda.Stream, cupy.cuda.Device = Event, Stream, Device
     cupy.cuda.get_current_stream = lambda device_id=-1: Stream()
     cupy.cuda.get_elapsed_time = lambda start_event, end_event: start_event.elapsed_time(end_event)
     properties = {"name": b"a stand-in", "major": 9, "minor": 0, "multiProcessorCount": 132, "l2CacheSize": 1 << 10,
@@ -97,6 +113,16 @@ def small():
         (race, "TURN", 0.0),
         (race, "AHEAD", 0.0),
         (steps, "TURN", 0.0),
+        (smoke, "RUNG", "tinyres_kernels.im2col"),
+        (smoke, "ROWS", 400),
+        (smoke, "SHAPES", {"tails": (2, 3, 7, 5, 3, 1, 1)}),
+        (smoke, "LONG", 1 << 10),
+        (smoke, "BATCH", 2),
+        (smoke, "BATCHES", (2,)),
+        (smoke, "CALLS", 3),
+        (suite, "pytest", lambda *_: ("tests/a.py::one PASSED\n", None)),
+        (warm, "listed", list),
+        (warm, "compile_host", lambda processes: {"operations": 0}),
         (gan, "WIDTH", 4),
         (resnet, "DEPTH", 8),
     )
@@ -116,7 +142,7 @@ def gpu_of_nothing():
             stack.enter_context(mock.patch.object(cuda, "Event", Event))
             stack.enter_context(mock.patch.object(cuda, "current_stream", Stream))
             stack.enter_context(mock.patch.object(cuda, "memory_reserved", Pool().total_bytes))
-        for module in (card, kernels, streams, steps):
+        for module in (card, kernels, smoke, streams, steps):
             stack.enter_context(mock.patch.object(module, "load_torch", torch_on_the_cpu))
         for module, name, value in small():
             stack.enter_context(mock.patch.object(module, name, value))
@@ -125,4 +151,4 @@ def gpu_of_nothing():
 
 if __name__ == "__main__":  # a part of the report, on the stand-in, in a process of its own
     with gpu_of_nothing():
-        gpu_main.main(*sys.argv[1:])
+        sys.exit(gpu_main.main(*sys.argv[1:]))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tests.bench.events import TORCH, Event, gpu_of_nothing
+from tinyres import backend
+from tinyres.bench import convolutions
 from tinyres.bench.convolutions import FORMATS, PASSES
-from tinyres.bench.gpu import alone, conform, findings, kernels, pages, parts, race, steps, suite, table
+from tinyres.bench.gpu import alone, conform, findings, kernels, pages, parts, race, steps, table
 from tinyres.bench.gpu.race import Peer
 
 
@@ -123,10 +125,10 @@ def test_without_pytorch_ours_alone_is_measured(card, monkeypatch):
 def test_what_raises_is_a_row_and_the_next_one_is_measured(card, monkeypatch):
     measure = kernels.measure
 
-    def sometimes(torch, shape, which, rounds):
+    def sometimes(ready, shape, which, rounds):
         if which == "dx":
             raise MemoryError("out of memory: 3 GB\nand more")
-        return measure(torch, shape, which, rounds)
+        return measure(ready, shape, which, rounds)
 
     monkeypatch.setattr(kernels, "measure", sometimes)
     monkeypatch.setattr(kernels, "load_torch", lambda: None)
@@ -134,6 +136,51 @@ def test_what_raises_is_a_row_and_the_next_one_is_measured(card, monkeypatch):
     assert [("error" in row) for row in rows] == [False, True, False] * (len(rows) // 3)
     assert rows[1]["error"] == "MemoryError: out of memory: 3 GB"
     assert "out of memory" in pages.section("convolutions", rows)
+
+
+@needs_torch
+def test_inputs_are_drawn_once_a_shape_and_brought_to_the_card_once_a_layout(card, monkeypatch):
+    drawn, brought = [], []
+    draw, to_device = convolutions.draw, backend.to_device
+    monkeypatch.setattr(convolutions, "draw", lambda *a, **how: drawn.append(a) or draw(*a, **how))
+    monkeypatch.setattr(kernels.backend, "to_device", lambda a, where: brought.append(where) or to_device(a, where))
+    pytorch = convolutions.pytorch
+    layouts = []
+    monkeypatch.setattr(convolutions, "pytorch", lambda *a: layouts.append(a[3]) or pytorch(*a))
+    monkeypatch.setattr(kernels, "_errors", lambda *_: {"errors": {}})  # which brings over its own, in float64
+    rows = rows_of("convolutions")
+    shapes = [shape for family in kernels.FAMILIES.values() for shape in family]
+    sets = sum(race.sets(shape.bytes) for shape in shapes)
+    assert len(rows) == len(PASSES) * len(shapes)
+    assert len(drawn) == len(shapes)
+    assert brought.count("cuda") == 3 * sets
+    assert (layouts.count(True), layouts.count(False)) == (sets, sets)
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["resnet", "gan"])
+def test_batches_are_drawn_once_for_all_peers(card, name):
+    module = steps.NETS[name].module
+    module.problem.cache_clear()
+    rows_of(name)
+    (batch,) = steps.NETS[name].batches
+    sets = race.sets(batch * steps.IMAGE_BYTES)
+    assert (module.problem.cache_info().misses, module.problem.cache_info().hits) == (sets, 4 * sets)
+
+
+def test_a_shape_whose_inputs_do_not_fit_costs_no_other(card, monkeypatch):
+    ready, first = kernels.ready, kernels.FAMILIES["performance.md"][0]
+
+    def sometimes(torch, shape):
+        if shape == first:
+            raise MemoryError("out of memory")
+        return ready(torch, shape)
+
+    monkeypatch.setattr(kernels, "ready", sometimes)
+    monkeypatch.setattr(kernels, "load_torch", lambda: None)
+    rows = list(parts.run("convolutions", 1))[1:]
+    assert [row["name"] for row in rows if "error" in row] == [f"{first} {which}" for which in PASSES]
+    assert [row["pass"] for row in rows if "timings" in row] == [*PASSES] * (len(rows) // 3 - 1)
 
 
 def test_a_part_that_cannot_begin_is_a_row(monkeypatch):
@@ -210,26 +257,6 @@ def test_the_events_of_the_stand_in_are_those_of_cupy():
         Event().synchronize()
     with pytest.raises(AssertionError):
         Event(disable_timing=True).elapsed_time(Event())
-
-
-# -- the suite's own tests --------------------------------------------------------------------------------------------
-def test_pytest_is_run_and_its_tests_are_counted(tmp_path):
-    (tmp_path / "test_it.py").write_text(
-        "import pytest, time\n"
-        "def test_good(): pass\n"
-        "def test_bad(): assert 1 == 2\n"
-        "def test_left(): pytest.skip('no')\n"
-        "def test_slow(): time.sleep(60)\n"
-    )
-    row = suite.tell(*suite.pytest(tmp_path, ["-k", "not slow", "test_it.py"], 60))
-    assert row["counts"] == {"passed": 1, "failed": 1, "skipped": 1}
-    assert row["first"] == ["test_it.py::test_bad"]
-    assert "error" not in row
-    late = suite.tell(*suite.pytest(tmp_path, ["test_it.py"], 5))
-    assert late["counts"]["failed"] == 1  # what ended before it was stopped
-    assert late["error"] == "stopped after 5 s"
-    none = suite.tell(*suite.pytest(tmp_path, ["no_such_file.py"], 60))
-    assert "pytest ended with 4" in none["error"]
 
 
 # -- one by itself ----------------------------------------------------------------------------------------------------

@@ -1,15 +1,15 @@
 """`tinyres bench gpu-report`: its verdicts, its table whatever is missing, its processes; machines without a GPU."""
 
-import json
+import re
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from tests.bench import events
-from tinyres.bench.gpu import findings, pages, parts, report, table
+from tinyres.bench.gpu import findings, pages, parts, report, stages, table
 from tinyres.bench.gpu.kernels import FAMILIES, TF32
 from tinyres.cli import main
 
@@ -58,6 +58,15 @@ def test_where_nothing_was_measured_the_table_says_so(capsys):
     assert sum(line.target is not None for line in table.LINES) == 5
 
 
+def test_the_readme_has_every_line_of_the_table_and_every_stages_limit():
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = text[text.index("<!-- the GPU's table -->") : text.index("<!-- its end -->")]
+    told = [line.split(" | ")[0].removeprefix("| ") for line in shown.splitlines() if line.startswith("| ")]
+    assert told[1:] == [line.what for line in table.LINES]
+    limits = dict(re.findall(r"^\| ([A-Z]) \| (\d+) s \|", text, re.MULTILINE))
+    assert limits == {name: f"{stage.seconds:.0f}" for name, stage in parts.STAGES.items()}
+
+
 @pytest.mark.parametrize(
     ("ours", "text", "verdict"),
     [(0.5, "2.00", "aim met"), (1.25, "0.80", "met"), (1.0, "1.00", "aim met"), (2.0, "0.50", "MISSED")],
@@ -91,7 +100,7 @@ def test_a_step_is_judged_as_it_is_called():
            "memory_bytes": {"tinyres": 3e6, OFF: 2e6}, "timings": times(ours=0.02, off=0.025)}  # fmt: skip
     row["timings"]["tinyres"]["device"]["median_s"] = 9.0
     found = cells([row])
-    assert found[STEP] == ("0.80 (40.0 ms / 50.0 ms)", "met")
+    assert found[STEP] == ("0.80 (40.0 / 50.0 ms); the device alone: 360.00 (9000.0 / 25.0 ms)", "met")
     assert found["-- batch 1,024, memory / PyTorch's"][0].startswith("1.50")
     slow = row | {"timings": times(ours=0.03, off=0.025)}
     assert cells([slow])[STEP][1] == "MISSED"
@@ -111,11 +120,15 @@ def test_conformance_is_all_or_nothing():
 
 
 def test_the_suites_tests_count_when_some_passed():
-    row = {"part": "suite", "name": "pytest -m gpu", "counts": {"passed": 3, "skipped": 1}, "failed": 0, "first": []}
-    name = "tests of the suite that need a GPU, failures"
+    def told(**counts):
+        outcomes = {f"a.py::{how}{i}": how for how, count in counts.items() for i in range(count)}
+        return {"part": "suite", "name": "pytest -m gpu", "counts": counts, "outcomes": outcomes}
+
+    row, name = told(passed=3, skipped=1), "tests of the suite that need a GPU, failures"
     assert cells([row])[name] == ("3 passed, 1 skipped", "met")
-    assert cells([row | {"counts": {"skipped": 4}}])[name][1] == "incomplete: no test ran to its end"
-    assert cells([row | {"failed": 2}])[name][1] == "MISSED"
+    assert cells([told(skipped=4)])[name][1] == "incomplete: no test ran to its end"
+    assert cells([told(passed=3, failed=2)])[name] == ("3 passed, 2 failed", "MISSED")
+    assert cells([told(passed=3, error=1)])[name][1] == "MISSED"
     assert "stopped" in cells([row | {"error": "stopped after 5 s"}])[name][1]
 
 
@@ -128,67 +141,6 @@ def test_a_figure_that_cannot_be_told_costs_no_other():
 
 
 # -- processes ------------------------------------------------------------------------------------------------------
-ENDINGS = {
-    "card": """
-import sys
-from pathlib import Path
-from tinyres.bench.gpu import parts
-parts.write({"part": "card", "name": "copy", "bytes_per_s": 4e12}, Path(sys.argv[2]))
-sys.exit("broken")
-""",
-    "conformance": "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
-    "suite": """
-import subprocess, sys, time
-from pathlib import Path
-process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
-Path(sys.argv[2], "pid").write_text(str(process.pid))
-time.sleep(99)
-""",
-}
-
-
-def test_a_part_that_breaks_or_takes_too_long_is_a_row_and_the_table_is_whole(tmp_path, monkeypatch, capsys):
-    def command(name, folder):
-        return [sys.executable, "-c", ENDINGS.get(name, ""), name, str(folder)]
-
-    monkeypatch.setattr(report, "command", command)
-    monkeypatch.setitem(parts.PARTS, "suite", parts.PARTS["suite"]._replace(seconds=6))
-    began = time.monotonic()
-    assert report.main(tmp_path) == 0
-    assert time.monotonic() - began < 40
-    rows = parts.read(tmp_path)
-    errors = {row["part"]: row["error"] for row in rows if "error" in row}
-    assert errors["card"] == "its process ended with 1: broken"
-    assert errors["conformance"].startswith("its process ended with -11")
-    assert errors["suite"] == "stopped after 6 s, its time being over"
-    assert findings.bandwidth(rows) == 4e12  # what was written before it broke
-    child = Path("/proc", (tmp_path / "pid").read_text(), "stat")
-    until = time.monotonic() + 5
-    while child.exists() and child.read_text().split()[2] != "Z":
-        assert time.monotonic() < until, "what the part had started still runs"
-        time.sleep(0.05)
-    page = (tmp_path / "report.md").read_text()
-    assert page.count("\n| ") >= len(table.LINES)
-    assert all(f"## {part.title[0].upper()}{part.title[1:]}" in page for part in parts.PARTS.values())
-    document = json.loads((tmp_path / "report.json").read_text())
-    assert document["readme"] == table.readme(rows)
-    assert document["readme"] in capsys.readouterr().out
-    assert CONFORMS in document["not met"]
-
-
-def test_no_part_is_begun_without_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "launch", lambda *_: pytest.fail("begun"))
-    assert report.main(tmp_path, minutes=0.1) == 0
-    errors = {row["part"]: row["error"] for row in parts.read(tmp_path) if "error" in row}
-    assert errors == dict.fromkeys(parts.PARTS, "no time was left")
-
-
-def test_all_parts_are_run_and_fit_into_the_time_together():
-    assert [name for names in parts.TOGETHER for name in names] == list(parts.PARTS)
-    longest = sum(max(parts.PARTS[name].seconds for name in names) for names in parts.TOGETHER[:-1])
-    assert longest + 25 < 60 * report.MINUTES  # the last one gets what is left, and that is something
-
-
 def test_rows_that_broke_off_are_left_out(tmp_path):
     parts.write({"part": "card", "name": "a"}, tmp_path)
     with (tmp_path / parts.ROWS).open("a") as file:
@@ -196,10 +148,29 @@ def test_rows_that_broke_off_are_left_out(tmp_path):
     assert [row["name"] for row in parts.read(tmp_path)] == ["a"]
 
 
+def test_what_was_measured_again_counts_once_and_the_last_time(tmp_path):
+    for name, value in (("a", 1), ("b", 2), ("a", 3)):
+        parts.write({"part": "card", "name": name, "value": value}, tmp_path)
+    assert [(row["name"], row["value"]) for row in parts.read(tmp_path)] == [("b", 2), ("a", 3)]
+
+
+def test_figures_of_two_cards_are_not_put_into_one_table(tmp_path):
+    for name, card in (("a", "H200"), ("b", "H100"), ("c", None)):
+        parts.write({"part": "card", "name": name} | ({"on": card} if card else {}), tmp_path)
+    assert [row["name"] for row in parts.read(tmp_path)] == ["b", "c"]
+    assert parts.other_cards(tmp_path) == ["H200"]
+
+
+def test_rows_say_on_which_card_they_were_found():
+    with events.gpu_of_nothing():
+        assert {row["on"] for row in parts.run("facts")} == {"a stand-in"}
+    assert all("on" not in row for row in parts.run("facts"))
+
+
 @pytest.mark.slow
 def test_a_part_in_a_process_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "command", lambda name, folder: [sys.executable, events.__file__, name, str(folder)])
-    assert report.launch("card", tmp_path, 120) is None, (tmp_path / report.LOG).read_text()
+    assert report.launch("card", tmp_path, 120, Event()) is None, (tmp_path / report.LOG).read_text()
     assert findings.bandwidth(parts.read(tmp_path)) > 0
 
 
@@ -231,6 +202,6 @@ def test_the_command_makes_the_folder_and_measures(double_report, tmp_path):
 def double_report(monkeypatch):
     """`gpu-report` where there is a GPU, without what it takes long for."""
     begun = []
-    monkeypatch.setattr(report, "main", lambda out: begun.append(out) or 0)
+    monkeypatch.setattr(stages, "main", lambda out: begun.append(out) or 0)
     with events.gpu_of_nothing():
         yield begun

@@ -55,11 +55,18 @@ def test_a_cached_file_needs_neither_network_nor_pooch(source, tmp_path, monkeyp
 
 
 def test_the_cache_is_the_platforms_own(server, source, tmp_path, monkeypatch):
-    import pooch
-
-    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / project)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     server.answers["/one/file.gz"] = [BODY]
     assert source.fetch("file.gz") == tmp_path / "tinyres" / "set" / "file.gz"
+
+
+@pytest.mark.parametrize("home", ["", "  ", "/somewhere/else"])
+def test_without_pooch_the_cache_is_where_pooch_would_put_it(home, monkeypatch):
+    pooch = pytest.importorskip("pooch")
+    monkeypatch.setenv("XDG_CACHE_HOME", home)
+    named = pooch.os_cache("tinyres")
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert fetch.default_cache() == named
 
 
 @pytest.mark.parametrize("first", [404, 500, WRONG, b"", "cut"], ids=["404", "500", "wrong", "empty", "cut"])

@@ -12,6 +12,7 @@ import pytest
 import tinyres as tr
 from tests.device.double import copies, no_copies
 from tinyres import backend, nn
+from tinyres.bench.children import environment
 from tinyres.cli import main
 
 
@@ -175,7 +176,8 @@ WITHOUT = "import sys; sys.modules['cupy'] = None; import tinyres as tr, tinyres
 
 def said(code):
     try_it = f"try:\n    {code}\nexcept RuntimeError as error:\n    print(error)"
-    return subprocess.run([sys.executable, "-c", WITHOUT + try_it], capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", WITHOUT + try_it]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("code", ["tr.tensor([1.0]).to('cuda')", "nn.Linear(2, 2, rng=0).to('cuda')"])

@@ -1,11 +1,12 @@
 """`tr.kernels("cuda")` in Numba's simulator: a whole training step on the CUDA kernels, without a GPU."""
 
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
 
 import pytest
+
+from tinyres.bench import children
 
 STEP = """
 import numpy as np
@@ -42,6 +43,6 @@ print("the same")
 def test_a_training_step_on_simulated_cuda_kernels_is_that_of_whole_array_operations():
     if find_spec("numba_cuda") is None:
         pytest.skip("no simulated training step: numba-cuda is not installed")
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}  # has to be set before the import
+    environment = children.environment(NUMBA_ENABLE_CUDASIM="1")  # has to be set before the import
     ran = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, env=environment, timeout=300)
     assert (ran.returncode, ran.stdout) == (0, "the same\n"), ran.stderr

@@ -175,6 +175,20 @@ def test_without_a_network_it_says_which_file_and_that_digits_works(capsys, tmp_
     assert "digits" in sentence
 
 
+def test_what_needs_no_download_needs_no_pooch(capsys, tmp_path, monkeypatch):
+    for name in ("pooch", "platformdirs", "requests"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    status, _, err = train(capsys, *SMALL, "--steps", 1, "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    assert main(["sweep", *SMALL[1:], "--steps", "1", "--jobs", "1", "--out", str(tmp_path / "sweep")]) == 0
+    capsys.readouterr()
+    status, _, err = train(capsys, "cnn", "--data", "mnist", "--out", tmp_path / "mnist")
+    assert status == 2
+    assert "mnist: downloading needs the package pooch; pip install 'tinyres[lab]'" in err.lower()
+    assert not (tmp_path / "mnist").exists()
+
+
 def test_a_run_that_has_ended_has_nothing_left_to_record(capsys, tmp_path):
     train(capsys, *SMALL, "--steps", 1, "--out", tmp_path)
     status, _, err = train(capsys, *SMALL, "--steps", 1, "--resume", "--record", "--out", tmp_path)

@@ -4,7 +4,6 @@ import json
 import math
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from tinyres import flow, nn, viewer
 from tinyres.viewer.run import described
 from tinyres.viewer.tracing import document, traced
 
+jsonschema = pytest.importorskip("jsonschema", reason="documents are not validated: jsonschema is missing")
 SCHEMA = json.loads((Path(viewer.__file__).with_name("schema.json")).read_text())
 VALID = jsonschema.Draft202012Validator(SCHEMA)
 

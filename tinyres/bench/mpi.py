@@ -8,7 +8,6 @@ prints the seconds of each as JSON.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import data, training
-from tinyres.bench import report
+from tinyres.bench import children, report
 from tinyres.bench.report import Target, Verdict
 from tinyres.bench.timing import Timing
 from tinyres.cli.common import UsageError, need
@@ -51,7 +50,7 @@ def work(steps: int, distributed: bool, sync_batch_norm: bool) -> list[float] | 
 
 def launch(mpiexec: str, count: int, sync: bool, steps: int = STEPS) -> list[float]:
     """The same in so many fresh processes with one thread each."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "NUMBA_NUM_THREADS": "1"}
+    environment = children.environment(NUMBA_NUM_THREADS="1")
     start = [mpiexec, "-n", str(count)] if count > 1 else []
     command = [*start, sys.executable, "-m", "tinyres.bench.mpi", str(steps), str(int(count > 1)), str(int(sync))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tinyres.bench import children
 from tinyres.bench.report import Target, Verdict, table
 
 PEERS = {"tinyres": "ours", "PyTorch, channels last": "last", "PyTorch, channels first": "first"}
@@ -56,9 +56,7 @@ def work(bench: str, peer: str, steps: int, batch: int, threads: int, started: f
 
 def fresh(bench: str, peer: str, batch: int, threads: int, steps: int = STEPS, cache: str | None = None) -> Any:
     """`work` in a process of its own; `cache` is the folder of Numba's compiled code, else the usual one."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    if cache is not None:
-        environment["NUMBA_CACHE_DIR"] = cache
+    environment = children.environment(**({} if cache is None else {"NUMBA_CACHE_DIR": cache}))
     arguments = [bench, peer, str(steps), str(batch), str(threads), repr(time.time())]
     command = [sys.executable, "-m", "tinyres.bench.process", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

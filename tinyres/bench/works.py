@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -55,6 +56,12 @@ def works(images: Images = IMAGES, parameters: int = PARAMETERS, rows: int = ROW
 
 
 def _numbers(shape: Sequence[int], *seed: int) -> Any:
+    """Normal numbers, an array of the caller's own."""
+    return _drawn(tuple(shape), seed).copy()
+
+
+@lru_cache(maxsize=8)  # a work's, of two sets of inputs: all peers get the same, and drawing takes longer than they do
+def _drawn(shape: tuple[int, ...], seed: tuple[int, ...]) -> Any:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 

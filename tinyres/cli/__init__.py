@@ -14,7 +14,8 @@ from tinyres.cli.common import UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, or 1 where a law failed, or 2 where the command could not be run."""
+    """Run a command; returns the exit status: 0; 1 where a law failed; 2 where the command could not be run; 3 where a
+    GPU fails the smoke checks of `bench gpu-report`."""
     for stream in (sys.stdout, sys.stderr):  # a terminal without Greek letters shows a question mark instead
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="tinyres",
         description="See how gradients vanish or survive.",
         epilog="Exit status: 0; 1 where a law does not hold, a run diverged, a kernel was wrong or a point of a sweep "
-        "failed; 2 where the command could not be run.",
+        "failed; 2 where the command could not be run; 3 where a GPU fails the smoke checks of `bench gpu-report`.",
     )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
     for name in ("resnet", "gan"):
         made[name].add_argument("--no-memory", action="store_false", dest="memory",
                                 help="no fresh processes: leave out memory and first steps")  # fmt: skip
-    text = "everything on a GPU: conformance, kernels, training steps; one table, within 8 minutes"
+    text = "everything on a GPU: smoke checks, conformance, kernels, training steps; one table, within 8 minutes"
     whole = kinds.add_parser("gpu-report", help=text, description=text)
     whole.add_argument("--out", type=Path, metavar="DIR", default=Path("gpu-results"),
                        help="where the report goes (default: gpu-results)")  # fmt: skip
@@ -67,6 +67,6 @@ def run_report(arguments: argparse.Namespace) -> int:
     """Measure everything on the GPU."""
     on_device("cuda")
     make_folder(arguments.out)
-    from tinyres.bench.gpu import report
+    from tinyres.bench.gpu import stages
 
-    return report.main(arguments.out)
+    return stages.main(arguments.out)

@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run what is not finished yet, print the table, draw the figure."""
-    need(LAB | {"pooch": "pooch"})
+    need(LAB)
     if arguments.scheduler is not None:
         need({"distributed": "distributed"}, "cluster")
     from rich.console import Console

@@ -85,7 +85,7 @@ def add_recipe(parser: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say where the results lie."""
-    need(LAB | {"safetensors": "safetensors", "pooch": "pooch"})
+    need(LAB | {"safetensors": "safetensors"})
     if arguments.distributed:
         return by_ranks(lambda ranks: _train(arguments, ranks), arguments.timeout)
     if arguments.sync_batch_norm or arguments.timeout is not None:
@@ -210,7 +210,7 @@ def _prepare(given: dict[str, Any], device: str, checkpoint: Path | None, ranks:
         if first and ranks is not None:
             ranks.meet()
         return made
-    except (ValueError, OSError) as error:
+    except (ImportError, ValueError, OSError) as error:
         raise UsageError(str(error)) from error
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyres.bench import children
 from tinyres.cli.common import UsageError, known, make_folder, need, writing
 
 PACKAGE = Path(__file__).parents[1]
@@ -82,7 +83,8 @@ def run_one(arguments: argparse.Namespace) -> int:
     need({"matplotlib": "matplotlib", "sklearn": "scikit-learn"})
     by_number = {tutorial.number: tutorial for tutorial in tutorials()}
     number = known("tutorial", arguments.number.zfill(2), by_number)
-    ended = subprocess.run([sys.executable, str(by_number[number].path)], check=False).returncode
+    command = [sys.executable, str(by_number[number].path)]
+    ended = subprocess.run(command, env=children.environment(), check=False).returncode
     return 1 if ended else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ class Source:
             DownloadError: no mirror gave the file, or the cache cannot be read or written.
             ImportError: pooch is missing, and needed.
         """
-        path = (self._default_cache() if cache is None else Path(cache).expanduser()) / self.name / file
+        path = (default_cache() if cache is None else Path(cache).expanduser()) / self.name / file
         try:
             found = _sha256(path) if path.is_file() else None
             if found == self.sha256[file]:
@@ -102,9 +103,6 @@ class Source:
                     hopeful.remove(url)
         return failures
 
-    def _default_cache(self) -> Path:
-        return Path(self._pooch().os_cache("tinyres"))
-
     def _pooch(self) -> Any:
         try:
             import pooch
@@ -113,6 +111,17 @@ class Source:
                 f"{self.name}: downloading needs the package pooch; pip install 'tinyres[lab]'"
             ) from error
         return pooch
+
+
+def default_cache() -> Path:
+    """The platform's own folder for our caches: the one that pooch names, found without pooch."""
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(local) / "tinyres" / "tinyres" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "tinyres"
+    named = os.environ.get("XDG_CACHE_HOME", "").strip()
+    return (Path(named) if named else Path.home() / ".cache") / "tinyres"
 
 
 @contextmanager

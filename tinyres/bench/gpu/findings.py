@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from tinyres.bench.convolutions import FORMATS, PASSES
 from tinyres.bench.gpu.kernels import FAMILIES, OURS, TF32
-from tinyres.bench.gpu.parts import PARTS, Row
+from tinyres.bench.gpu.parts import PARTS, REPORT, STAGES, Row
 from tinyres.bench.report import geometric_mean
 
 OFF = tuple(FORMATS)  # PyTorch's peers without TF32, and with it
@@ -62,12 +63,33 @@ def conformance(rows: Rows) -> Figure:
 
 
 def suite(rows: Rows) -> Figure:
-    told = next((row for row in of(rows, "suite") if "counts" in row), None)
-    if told is None or not sum(told["counts"].values()):
+    """Of all runs together: a test that was run again counts as it ended last."""
+    told = [row for row in of(rows, "suite") if "counts" in row]
+    outcomes: dict[str, str] = {}
+    counts = Counter[str]()
+    for row in told:
+        outcomes |= row["outcomes"]
+    counts.update(outcomes.values())
+    if not counts:
         return unmeasured(rows, "suite")
-    text = ", ".join(f"{count} {how}" for how, count in told["counts"].items())
-    passed = told["counts"].get("passed", 0)
-    return Figure(told["failed"], text, told.get("error", "" if passed else "no test ran to its end"))
+    wrong = [error for part in ("suite", "table", "again") for error in errors(rows, part)]
+    wrong += [] if counts["passed"] else ["no test ran to its end"]
+    text = ", ".join(f"{count} {how}" for how, count in counts.items())
+    return Figure(counts["failed"] + counts["error"], text, "; ".join(wrong))
+
+
+def checker(tool: str) -> Callable[[Rows], Figure]:
+    """Faults that one of compute-sanitizer's tools found."""
+
+    def find(rows: Rows) -> Figure:
+        row = next((row for row in of(rows, tool) if "faults" in row), None)
+        if row is None:
+            return unmeasured(rows, tool)
+        tests = ", ".join(f"{count} {how}" for how, count in row["counts"].items())
+        wanting = "" if row["counts"].get("passed") else "no test passed"
+        return Figure(row["faults"], f"{row['faults']}; {tests}", wanting)
+
+    return find
 
 
 def share_of_cudnn(
@@ -114,7 +136,11 @@ def step(part: str, batch: int, theirs: Sequence[str] = OFF) -> Callable[[Rows],
             disagree = ", ".join((row or {}).get("disagree", {}))
             return Figure(None, wanting=f"losses disagree: {disagree}") if disagree else unmeasured(rows, part)
         mine, other = (1e3 * float(seconds(row, names, "called") or 0) for names in ([OURS], theirs))
-        return Figure(value, f"{value:.2f} ({mine:.1f} ms / {other:.1f} ms)")
+        text, device = f"{value:.2f} ({mine:.1f} / {other:.1f} ms)", ratio(row, OURS, theirs, "device")
+        if device is not None:  # where the two differ, it is the host that launches which is measured
+            alone = (1e3 * float(seconds(row, names, "device") or 0) for names in ([OURS], theirs))
+            text += "; the device alone: {:.2f} ({:.1f} / {:.1f} ms)".format(device, *alone)
+        return Figure(value, text)
 
     return find
 
@@ -156,8 +182,9 @@ def launch(rows: Rows) -> Figure:
 
 
 def minutes(rows: Rows) -> Figure:
-    row = next((row for row in rows if row["part"] == "report" and "seconds" in row), None)
-    if row is None:
+    """Of the stages that `gpu-report` runs."""
+    took = [row["seconds"] for row in of(rows, "report") if row["name"] in [f"stage {name}" for name in REPORT]]
+    if not took:
         return Figure(None)
-    missing = [part.title for name, part in PARTS.items() if not of(rows, name)]
-    return Figure(row["seconds"] / 60, f"{row['seconds'] / 60:.1f}", f"without {', '.join(missing)}" if missing else "")
+    missing = [PARTS[part].title for name in REPORT for part in STAGES[name].parts if not of(rows, part)]
+    return Figure(sum(took) / 60, f"{sum(took) / 60:.1f}", f"without {', '.join(missing)}" if missing else "")

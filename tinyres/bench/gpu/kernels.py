@@ -11,16 +11,17 @@ import importlib.util
 from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyres import backend
 from tinyres.bench import accuracy, convolutions
 from tinyres.bench.convolutions import AGREE, FORMATS, PASSES, SHAPES, Arrays, Shape
-from tinyres.bench.gpu.clocks import CupyClock, TorchClock, allow_tf32, free, load_torch
+from tinyres.bench.gpu.clocks import Clock, CupyClock, TorchClock, allow_tf32, free, load_torch
 from tinyres.bench.gpu.parts import Row, attempt
 from tinyres.bench.gpu.race import Peer, race, sets
+from tinyres.bench.timing import Call
 
 WIDE = tuple(Shape(32, c, 56, c, 3, 1) for c in (64, 128, 256))
 POINTWISE = tuple(Shape(32, c, 56, c, 1, 1, 0) for c in (64, 128, 256))
@@ -31,26 +32,51 @@ TF32 = ", TF32"
 TF32_AGREE = 1e-2  # as AGREE, where factors have 10 bits
 
 
+class Ready(NamedTuple):
+    """A shape's inputs for all three passes. They are drawn once, and lie on the card in each layout in as many places
+    as there are sets: a cache goes by places, whatever the numbers are. peers: by pass, then by name."""
+
+    drawn: Arrays
+    sets: int
+    rung: str
+    peers: dict[str, dict[str, Peer]]
+
+
 def rows(rounds: int) -> Iterator[Row]:
     torch = load_torch()
     if torch is None:
         yield {"name": "cuDNN", "error": "not measured: PyTorch with CUDA is not installed"}
     for family, shapes in FAMILIES.items():
         for shape in shapes:
+            made = attempt(str(shape), partial(_made, torch, shape))
             for which in PASSES:
-                yield attempt(f"{shape} {which}", partial(measure, torch, shape, which, rounds)) | {
-                    "family": family, "shape": list(shape), "pass": which}  # fmt: skip
-                free(torch)
+                name = f"{shape} {which}"
+                row = attempt(name, partial(measure, made["ready"], shape, which, rounds)) if "ready" in made else made
+                yield row | {"name": name, "family": family, "shape": list(shape), "pass": which}
+            del made
+            free(torch)
 
 
-def measure(torch: Any | None, shape: Shape, which: str, rounds: int) -> Row:
+def _made(torch: Any | None, shape: Shape) -> Row:
+    return {"ready": ready(torch, shape)}
+
+
+def ready(torch: Any | None, shape: Shape) -> Ready:
+    """Everybody's inputs and calls. Ours and PyTorch's are on one card, each in its own memory."""
+    drawn, many = convolutions.draw(shape), sets(shape.bytes)
+    there = [Arrays(*(backend.to_device(a, "cuda") for a in drawn)) for _ in range(many)]
+    rung = backend.kernels_for(there[0].x)
+    found = _ours(rung, shape, there) | (_cudnn(torch, shape, drawn, many) if torch else {})
+    peers = {which: {name: peers[which] for name, peers in found.items()} for which in PASSES}
+    return Ready(drawn, many, rung.__name__, peers)
+
+
+def measure(ready: Ready, shape: Shape, which: str, rounds: int) -> Row:
     """Times and errors of every peer; who disagrees with ours, by how much: such a row does not count."""
-    drawn = [convolutions.draw(shape, seed=seed) for seed in range(sets(shape.bytes))]
-    there = [Arrays(*(backend.to_device(a, "cuda") for a in arrays)) for arrays in drawn]
-    peers = _ours(shape, which, there) | (_cudnn(torch, shape, which, drawn) if torch else {})
+    peers = ready.peers[which]
     results, refused = _first_results(peers, which)
-    row: Row = {"rung": backend.kernels_for(there[0].x).__name__, "sets": len(drawn), "refused": refused}
-    against = attempt("float64", partial(_errors, shape, which, drawn[0], results))
+    row: Row = {"rung": ready.rung, "sets": ready.sets, "refused": refused}
+    against = attempt("float64", partial(_errors, shape, which, ready.drawn, results))
     row |= {"errors": against["errors"]} if "errors" in against else {"no errors": against["error"]}
     row["disagree"] = _disagreements(results)
     del results
@@ -58,26 +84,31 @@ def measure(torch: Any | None, shape: Shape, which: str, rounds: int) -> Row:
     return row | {"flops": shape.flops, "timings": {name: r.to_json() for name, r in times.items()}}
 
 
-def _ours(shape: Shape, which: str, there: list[Arrays]) -> dict[str, Peer]:
-    clock, rung = CupyClock(), backend.kernels_for(there[0].x)
-    peers = {OURS: Peer([convolutions.ours(rung, shape, arrays)[which] for arrays in there], clock)}
+def _ours(rung: Any, shape: Shape, there: list[Arrays]) -> dict[str, dict[str, Peer]]:
+    triples = {OURS: rung}
     if importlib.util.find_spec("tinyres_kernels.cuda.tensor_core") and rung.__name__.endswith(".cuda"):
         cores = importlib.import_module("tinyres_kernels.cuda.tensor_core")
         for name, how in CORES.items():
-            triple: Any = SimpleNamespace(**{
+            triples[name] = SimpleNamespace(**{
                 op: partial(getattr(cores, op), **how) for op in ("conv2d", "conv2d_dx", "conv2d_dw")
             })  # fmt: skip
-            peers[name] = Peer([convolutions.ours(triple, shape, arrays)[which] for arrays in there], clock)
-    return peers
+    clock = CupyClock()
+    return {name: _by_pass([convolutions.ours(triple, shape, arrays) for arrays in there], clock)
+            for name, triple in triples.items()}  # fmt: skip
 
 
-def _cudnn(torch: Any, shape: Shape, which: str, drawn: list[Arrays]) -> dict[str, Peer]:
+def _cudnn(torch: Any, shape: Shape, drawn: Arrays, many: int) -> dict[str, dict[str, Peer]]:
     clock, peers = TorchClock(torch), {}
     for name, last in FORMATS.items():
-        calls = [convolutions.pytorch(torch, shape, arrays, last, "cuda")[which] for arrays in drawn]
+        calls = [convolutions.pytorch(torch, shape, drawn, last, "cuda") for _ in range(many)]
         for tf32 in (False, True):
-            peers[name + (TF32 if tf32 else "")] = Peer(calls, clock, partial(allow_tf32, torch, tf32))
+            peers[name + (TF32 if tf32 else "")] = _by_pass(calls, clock, partial(allow_tf32, torch, tf32))
     return peers
+
+
+def _by_pass(calls: list[dict[str, Call]], clock: Clock, before: Call = lambda: None) -> dict[str, Peer]:
+    """From a dictionary of passes for each set of inputs, a peer for each pass."""
+    return {which: Peer([each[which] for each in calls], clock, before) for which in PASSES}
 
 
 def _first_results(peers: dict[str, Peer], which: str) -> tuple[dict[str, Any], dict[str, str]]:

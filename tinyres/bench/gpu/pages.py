@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tinyres.bench.convolutions import Shape
-from tinyres.bench.gpu import findings, table
+from tinyres.bench.gpu import findings, smoke, table
 from tinyres.bench.gpu.findings import OFF, ON, Rows, of, ratio, seconds
 from tinyres.bench.gpu.kernels import CORES, OURS
-from tinyres.bench.gpu.parts import PARTS, attempt
+from tinyres.bench.gpu.parts import PARTS, REPORT, STAGES, attempt
 
 CORE = next(iter(CORES))
 CONVOLUTIONS = (
@@ -18,8 +18,12 @@ CONVOLUTIONS = (
 )  # fmt: skip
 
 
-def page(rows: Rows, which: Sequence[str] = tuple(PARTS)) -> str:
-    """All of it. A part that found nothing says why."""
+REPORTED = tuple(part for name in REPORT for part in STAGES[name].parts)
+
+
+def page(rows: Rows) -> str:
+    """All of it. A part that found nothing says why; of those beyond `gpu-report`, only what was run."""
+    which = [name for name in PARTS if name in REPORTED or of(rows, name)]
     sections = [f"# tinyres on a GPU\n\n{table.readme(rows)}"]
     return "\n".join(sections + [section(name, rows) for name in which])
 
@@ -32,6 +36,30 @@ def section(name: str, rows: Rows) -> str:
     lines += body or ([] if findings.errors(rows, name) else ["Not measured."])
     lines += [f"- not measured: {error}" for error in findings.errors(rows, name)]
     return "\n".join(lines) + "\n"
+
+
+def _facts(rows: Rows, part: str) -> Iterator[str]:
+    for row in of(rows, part):
+        told = {key: value for key, value in row.items() if key not in ("part", "name", "on", "error", "traceback")}
+        if row["name"] != PARTS[part].title and told:
+            yield f"- {row['name']}: {told}"
+
+
+def _smoke(rows: Rows, part: str) -> Iterator[str]:
+    for row in of(rows, part):
+        if row["name"] == smoke.GATE:
+            yield f"- the gate is {'open' if row['open'] else 'SHUT: ' + ', '.join(row['shut by'])}"
+        elif "needed" in row and "error" not in row:
+            known = ("part", "name", "on", "needed", "seconds")
+            found = ", ".join(f"{key}: {value}" for key, value in row.items() if key not in known)
+            yield f"- ok: {row['name']} ({row['seconds']:.1f} s) {found}".rstrip()
+
+
+def _checker(rows: Rows, part: str) -> Iterator[str]:
+    for row in of(rows, part):
+        if "faults" in row:
+            yield f"- {findings.checker(part)(rows).text}"
+            yield from (f"- FAULT: {found}" for found in row["found"])
 
 
 def _card(rows: Rows, part: str) -> Iterator[str]:
@@ -58,10 +86,16 @@ def _conformance(rows: Rows, part: str) -> Iterator[str]:
 
 
 def _suite(rows: Rows, part: str) -> Iterator[str]:
-    for row in of(rows, part):
-        if "counts" in row:
-            yield f"- {findings.suite(rows).text}"
-            yield from (f"- FAILS: {test}" for test in row.get("reasons") or row["first"])
+    told = [row for row in of(rows, part) if "counts" in row]
+    if told:
+        yield f"- {findings.suite(rows).text}"
+    for row in told:
+        yield f"- {row['name']}: {', '.join(f'{count} {how}' for how, count in row['counts'].items())}"
+        yield from (f"- FAILED: {test}" for test in row.get("reasons") or row["first"])
+
+
+def _nothing(rows: Rows, part: str) -> Iterator[str]:
+    yield "Its tests are counted with the suite's."
 
 
 def _convolutions(rows: Rows, part: str) -> Iterator[str]:
@@ -113,13 +147,14 @@ def _steps(rows: Rows, part: str) -> Iterator[str]:
     for row in of(rows, part):
         if "timings" not in row:
             continue
-        yield from _header([row["name"], "ms", "quartiles", "the device alone", "ours / this", "MB", "first step, s",
-                            "first losses"], 1)  # fmt: skip
+        yield from _header([row["name"], "ms", "quartiles", "ours / this", "the device alone, ms", "ours / this", "MB",
+                            "first step, s", "first losses"], 1)  # fmt: skip
         for name, times in row["timings"].items():
             called = times["called"]
             yield _line(name, *(f"{1e3 * v:.2f}" for v in (called["median_s"],)),
                         f"{1e3 * called['lower_quartile_s']:.2f} - {1e3 * called['upper_quartile_s']:.2f}",
-                        f"{1e3 * times['device']['median_s']:.2f}", _number(ratio(row, OURS, [name], "called")),
+                        _number(ratio(row, OURS, [name], "called")),
+                        f"{1e3 * times['device']['median_s']:.2f}", _number(ratio(row, OURS, [name], "device")),
                         f"{row['memory_bytes'][name] / 1e6:.0f}", _number(row["first_s"][name]),
                         ", ".join(f"{loss:.6f}" for loss in row["losses"][name]))  # fmt: skip
         yield ""
@@ -145,6 +180,9 @@ def _number(value: float | None) -> str:
 
 
 _BODIES = {
+    "facts": _facts,
+    "warm": _facts,
+    "smoke": _smoke,
     "card": _card,
     "conformance": _conformance,
     "suite": _suite,
@@ -152,4 +190,8 @@ _BODIES = {
     "resnet": _steps,
     "gan": _steps,
     "streams": _streams,
+    "table": _nothing,
+    "memcheck": _checker,
+    "racecheck": _checker,
+    "again": _nothing,
 }

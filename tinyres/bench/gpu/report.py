@@ -1,7 +1,6 @@
-"""`tinyres bench gpu-report`: part after part, each in a process of its own with a time of its own.
+"""A part in a process of its own with a time of its own, and the report of whatever came of it.
 
-A fault on a card leaves its process unable to compute, so the next part gets a fresh one. The report is written anew
-after every part: whatever stops this program, what was measured before lies in the folder.
+A fault on a card leaves its process unable to compute, so the next part gets a fresh one.
 """
 
 from __future__ import annotations
@@ -13,20 +12,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+from tinyres.bench import children
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.gpu import findings, pages, table
 from tinyres.bench.gpu.kernels import OURS
-from tinyres.bench.gpu.parts import PARTS, ROWS, TOGETHER, Row, attempt, read, said, write
+from tinyres.bench.gpu.parts import Row, read, said
 
-MINUTES = 8.0
-LAST = 8.0  # seconds kept for the last page
-LEAST = 5.0  # seconds with which a part is not begun any more
 LOG = "log.txt"
+PULSE = 0.1  # seconds between two looks at whether a part has ended
 
 
 def command(name: str, folder: Path) -> list[str]:
@@ -34,43 +32,12 @@ def command(name: str, folder: Path) -> list[str]:
     return [sys.executable, "-m", "tinyres.bench.gpu", name, str(folder)]
 
 
-def main(out: Path, minutes: float = MINUTES) -> int:
-    """Measure, write report.md, report.json, rows.jsonl and log.txt; print the report."""
-    began = time.monotonic()
-    for name in (ROWS, LOG):
-        (out / name).unlink(missing_ok=True)
-    for names in TOGETHER:
-        left = 60 * minutes - LAST - (time.monotonic() - began)
-        with ThreadPoolExecutor(len(names)) as pool:
-            list(pool.map(lambda name, left=left: _part(name, out, min(PARTS[name].seconds, left)), names))
-        _save(out)
-    write({"part": "report", "name": "took", "seconds": time.monotonic() - began}, out)
-    rows = _save(out)
-    picture = attempt("roofline", lambda: {"path": str(roofline(rows, out / "roofline.png"))})
-    print(pages.page(rows))
-    print(f"The README's table once more, to be pasted:\n\n{table.readme(rows)}")
-    if "error" in picture:
-        print(f"no picture: {picture['error']}")
-    for path in sorted(out.iterdir()):
-        print(f"wrote {path}")
-    missed = table.missed(rows)
-    print(f"not met, or not in full: {'; '.join(missed)}" if missed else "every target is met")
-    return 0
+def launch(name: str, out: Path, seconds: float, stop: Event, **variables: str) -> str | None:
+    """Run a part in a process, with whatever it starts; why it did not end well, if it did not.
 
-
-def _part(name: str, out: Path, seconds: float) -> None:
-    title = PARTS[name].title
-    print(f"{title}: at most {max(0.0, seconds):.0f} s ...", flush=True)
-    why = launch(name, out, seconds) if seconds >= LEAST else "no time was left"
-    if why:
-        write({"part": name, "name": title, "error": why}, out)
-    print(f"{title}: {why or 'done'}", flush=True)
-
-
-def launch(name: str, out: Path, seconds: float) -> str | None:
-    """Run a part in a process, with whatever it starts; why it did not end well, if it did not."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1",
-                   "NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS": "0"}  # fmt: skip
+    stop: whoever sets it ends the part.
+    """
+    environment = children.environment(PYTHONUNBUFFERED="1", NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS="0", **variables)
     try:
         with (out / LOG).open("ab") as log:
             log.write(f"\n== {name}\n".encode())
@@ -79,9 +46,12 @@ def launch(name: str, out: Path, seconds: float) -> str | None:
                 command(name, out), env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
             try:
-                status = process.wait(timeout=seconds)
-            except subprocess.TimeoutExpired:
-                return f"stopped after {seconds:.0f} s, its time being over"
+                until = time.monotonic() + seconds
+                while (status := process.poll()) is None:
+                    if time.monotonic() > until:
+                        return f"stopped after {seconds:.0f} s, its time being over"
+                    if stop.wait(PULSE):
+                        return "stopped, as the gate is shut"
             finally:
                 _end(process)
     except OSError as error:

@@ -32,6 +32,8 @@ MUST = ("performance.md", "56x56")
 LINES = (
     Line("conformance of the CUDA kernels on CuPy arrays, failures", findings.conformance, Target(0)),
     Line("tests of the suite that need a GPU, failures", findings.suite, Target(0)),
+    Line("-- of the CUDA kernels under memcheck, faults", findings.checker("memcheck")),
+    Line("-- of the CUDA kernels under racecheck, hazards", findings.checker("racecheck")),
     Line("convolutions, rate / cuDNN's, TF32 off: the next two", share_of_cudnn(MUST), FAST),
     Line("-- of ResNet-20, DCGAN and ImageNet's first", share_of_cudnn(("performance.md",))),
     Line("-- of 128 and 256 channels, 56x56, 3x3", share_of_cudnn(("56x56",))),
