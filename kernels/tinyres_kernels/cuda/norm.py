@@ -26,7 +26,7 @@ from tinyres_kernels.cuda.host import (
     real,
 )
 from tinyres_kernels.cuda.normalise import normalise_dx_kernel, normalise_kernel, spread
-from tinyres_kernels.cuda.sums import ACROSS, DOWN, add_parts
+from tinyres_kernels.cuda.sums import ACROSS, DOWN, add_both
 from tinyres_kernels.cuda.sums import THREADS as TOGETHER
 from tinyres_kernels.geometry import check_norm
 from tinyres_kernels.namespace import Array, namespace
@@ -143,13 +143,13 @@ def parts_dx_kernel(real):
     return parts_dx_kernel
 
 
-def _parts(x: Array) -> tuple[Array, Array, int, tuple[int, int], tuple[int, int]]:
+def _parts(x: Array) -> tuple[Array, int, tuple[int, int], tuple[int, int]]:
     """Room for two sums of each part and channel, the pixels of a part, the grid and the block."""
     M, C = x.shape
     size = max(PART, blocks(M, MOST))
     across, down = lanes(C)
     sums = namespace(x).empty((2, blocks(M, size), C), x.dtype)
-    return sums[0], sums[1], size, (blocks(C, across), blocks(M, size)), (across, down)
+    return sums, size, (blocks(C, across), blocks(M, size)), (across, down)
 
 
 def batch_norm(
@@ -170,7 +170,7 @@ def batch_norm(
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
     check_contiguous(out, mean, variance)
     if training:
-        means, squares, size, grid, block = _parts(x)
+        (means, squares), size, grid, block = _parts(x)
         launch(parts_kernel(real(out)), grid, block, x, means, squares, size)
         arguments = means, squares, mean, variance, size, len(x)
         launch(merge_kernel(real(out)), blocks(x.shape[1], ACROSS), (ACROSS, DOWN), *arguments)
@@ -208,11 +208,10 @@ def batch_norm_dx(
         dbias.fill(0)
         return out
     signs, passed, number = x if y is None else y, x if dresidual is None else dresidual, real(out)
-    totals, alongs, size, grid, block = _parts(x)
-    arrays = g, x, signs, weight, bias, mean, variance, totals, alongs
+    sums, size, grid, block = _parts(x)
+    arrays = g, x, signs, weight, bias, mean, variance, *sums
     launch(parts_dx_kernel(number), grid, block, *arrays, number(eps), int(relu), int(y is not None), size)
-    for parts, total in ((totals, dbias), (alongs, dweight)):
-        add_parts(flat(parts), total, len(parts))
+    add_both(flat(sums), dbias, dweight, sums.shape[1])
     read, written = tuple(map(flat, (g, x, signs))), tuple(map(flat, (out, passed)))
     made, grid, block = spread(normalise_dx_kernel, (*written, *read), x.shape[1])
     flags = map(int, (training, relu, y is not None, dresidual is not None))
