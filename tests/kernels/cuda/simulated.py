@@ -59,6 +59,15 @@ GEOMETRIES = {
     "two groups": {"groups": 2, "padding": (1, 0)},
     "windows apart": {"stride": (4, 4), "kernel": (2, 2)},
 }
+# Of each optimiser: its settings, and how many arrays a step reads beside parameter and gradient, and writes.
+STEPS = {
+    "sgd": ({"lr": 0.1, "momentum": 0.9, "dampening": 0.0, "weight_decay": 0.01, "nesterov": True}, 1),
+    "adam": (
+        {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.01, "decoupled": True, "step": 3},
+        2,
+    ),
+    "rmsprop": ({"lr": 0.1, "alpha": 0.9, "eps": 1e-8, "weight_decay": 0.01, "momentum": 0.9}, 3),
+}
 # What is broken: module, the sentence, what it is replaced by, and the operation whose cases must notice.
 FAULTS = {
     "tiled: the last column of a tile's tail": ("conv_tiled", "col + more < OG", "col + more < OG - 1", "conv2d"),
@@ -98,6 +107,12 @@ FAULTS = {
     ),
     "norm: threads beyond the last pixel": ("norm", "end = min(begin + size, M)", "end = begin + size", "batch_norm"),
     "loss: the maximum of a part of the row": ("loss", "half = across // 2", "half = across // 4", "cross_entropy"),
+    "update: a thread too far along its line": (
+        "update",
+        "(cuda.blockIdx.x - start)",
+        "cuda.blockIdx.x",
+        "sgd of many",
+    ),
     "update: the average kept in place of its share": ("update", "keep1 * m + mean", "keep1 * m - mean", "adam"),
     "tiled: no barrier": ("conv_tiled", "cuda.syncthreads()", "pass", "conv2d"),
     "tiled: no barrier among the weights": ("conv_weights", "cuda.syncthreads()", "pass", "conv2d_dw"),
@@ -129,6 +144,7 @@ NAMES = [
     "the same bits twice, whatever the block",
     "a rounded mean does not show in the variance",
     "of several NaNs the first wins",
+    *(f"{op} of many in one launch, in {real}" for op in STEPS for real in ("float32", "float64")),
     *(f"notices {title}" for title in FAULTS),
 ]
 
@@ -189,6 +205,42 @@ def first_nan(rung):
     return [] if index.item() == 1 else [f"tap {index.item()} won, needed tap 1"]
 
 
+def of_many(rung, op, real):
+    """Parameters of odd sizes, one of them empty, one transposed with a gradient that is not, one without a state: the
+    bits of one by one, in as many launches as there are kinds and full tables."""
+    settings, kept = STEPS[op]
+    rng = np.random.default_rng(0)
+
+    def drawn(shape):
+        return 1 + rng.random(shape).astype(real)
+
+    steps = []
+    for i, shape in enumerate([(3,), (0,), (17,), (8, 5), (1,), (33,)]):
+        p, g, *state = (drawn(shape) for _ in range(2 + kept))
+        if i == 3:
+            p, state = p.T, [a.T for a in state]
+            g = np.ascontiguousarray(g.T)
+        steps.append((p, g, *([None] * kept if i == 2 else state)))
+    name = f"{op.upper()}_ROWS"
+    results, counted = [], []
+    with (
+        mock.patch.object(rung.update, name, 2),
+        mock.patch.object(rung.steps, "launch", wraps=rung.host.launch) as launch,
+    ):
+        for together in (False, True):
+            rows = [(*step, *(np.full_like(step[0], np.nan) for _ in range(1 + kept))) for step in steps]
+            before = launch.call_count
+            if together:
+                rung.MANY[op](rows, **settings)
+            else:
+                for row in rows:
+                    getattr(rung, op)(*row, **settings)
+            counted.append(launch.call_count - before)
+            results.append([a.tobytes() for row in rows for a in row[2 + kept :]])
+    faults = [] if results[0] == results[1] else ["other bits than one by one"]
+    return faults if counted == [5, 3] else [*faults, f"{counted} launches, needed [5, 3]"]
+
+
 def notices(rung, module, old, new, op):
     """The kernels of one module, one sentence of them changed: does conformance see it in a case?"""
     home = sys.modules[f"tinyres_kernels.cuda.{module}"]
@@ -207,6 +259,8 @@ def notices(rung, module, old, new, op):
     with ExitStack() as patched:
         for user in users:
             patched.enter_context(mock.patch.dict(vars(user), {k: v for k, v in broken.items() if k in vars(user)}))
+        if op.endswith(" of many"):
+            return [] if of_many(rung, op.split()[0], "float64") else ["nobody noticed"]
         for route, (most, changes) in routes.items():
             kernel = route_to(rung, route, op)
             if any(not examine(kernel, case).ok for _, case in cases(op, most, changes)):
@@ -239,6 +293,9 @@ def check(rung):
     tell("the same bits twice, whatever the block", same_bits(rung))
     tell("a rounded mean does not show in the variance", far_mean(rung))
     tell("of several NaNs the first wins", first_nan(rung))
+    for op in STEPS:
+        for real in ("float32", "float64"):
+            tell(f"{op} of many in one launch, in {real}", of_many(rung, op, real))
     for title, (module, old, new, op) in FAULTS.items():
         tell(f"notices {title}", notices(rung, module, old, new, op))
 
