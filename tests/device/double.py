@@ -207,7 +207,7 @@ def _upload(call):
             return obj
         if isinstance(obj, np.ndarray):  # a transfer keeps no layout but C's and Fortran's
             host = np.array(obj, order="F" if obj.flags.f_contiguous and not obj.flags.c_contiguous else "C")
-        return up(_noted("array", call(host, dtype=dtype, **kwargs)))
+        return up(_noted("array", call(host, dtype=dtype, **kwargs), host if isinstance(obj, ndarray) else None))
 
     return function
 

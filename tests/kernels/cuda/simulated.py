@@ -105,6 +105,8 @@ FAULTS = {
         "range(ty + 1, parts, DOWN)",
         "batch_norm",
     ),
+    "norm: a running variance that is biased": ("norm", "share_var * total", "share * total", "batch_norm"),
+    "norm: batches that nobody counts": ("norm", "has_batches and c == 0", "has_batches and c == C", "batch_norm"),
     "norm: threads beyond the last pixel": ("norm", "end = min(begin + size, M)", "end = begin + size", "batch_norm"),
     "loss: the maximum of a part of the row": ("loss", "half = across // 2", "half = across // 4", "cross_entropy"),
     "update: a thread too far along its line": (
