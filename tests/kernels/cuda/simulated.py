@@ -145,6 +145,7 @@ NAMES = [
     *(f"adjoints of {way}, {title}" for way in ("naive", "tiled") for title in GEOMETRIES),
     "the same bits twice, whatever the block",
     "a rounded mean does not show in the variance",
+    "each running statistic by itself",
     "of several NaNs the first wins",
     *(f"{op} of many in one launch, in {real}" for op in STEPS for real in ("float32", "float64")),
     *(f"notices {title}" for title in FAULTS),
@@ -197,6 +198,22 @@ def far_mean(rung):
     rung.batch_norm(x, one, one, None, np.empty_like(x), mean, variance, eps=1e-5, training=True, relu=False)
     off = abs(variance / x.astype("float64").var(axis=0) - 1).max()
     return [] if off < 1e-3 else [f"the variance is off by {off:.1e}"]  # E[x^2] - E[x]^2 is off by 8
+
+
+def each_alone(rung):
+    """Each running statistic moves as it does beside the others."""
+    x, one = np.random.default_rng(0).standard_normal((21, 3)), np.ones(3)
+    how = {"eps": 1e-5, "training": True, "relu": False, "momentum": 0.25}
+
+    def moved(*kept):
+        old = [a if there else None for a, there in zip((2 * one, 3 * one, np.array([41])), kept, strict=True)]
+        new = [None if a is None else np.full_like(a, -77) for a in old]
+        rung.batch_norm(x, one, one, None, np.empty_like(x), np.empty(3), np.empty(3), *old, *new, **how)
+        return [None if a is None else a.tolist() for a in new]
+
+    together, names = moved(1, 1, 1), ("mean", "variance", "batches")
+    alone = [moved(*(i == k for k in range(3)))[i] for i in range(3)]
+    return [f"{names[i]}: {alone[i]}, beside others {together[i]}" for i in range(3) if alone[i] != together[i]]
 
 
 def first_nan(rung):
@@ -294,6 +311,7 @@ def check(rung):
             tell(f"adjoints of {way}, {title}", adjoint(rung, way, changes))
     tell("the same bits twice, whatever the block", same_bits(rung))
     tell("a rounded mean does not show in the variance", far_mean(rung))
+    tell("each running statistic by itself", each_alone(rung))
     tell("of several NaNs the first wins", first_nan(rung))
     for op in STEPS:
         for real in ("float32", "float64"):
