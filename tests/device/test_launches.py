@@ -101,6 +101,9 @@ def test_kernels_of_ours_count_by_name_and_refuse_arrays_of_the_host():
         kernels.relu(x.reshape(-1), cupy.empty(24, "f"), slope=0.0)
         with pytest.raises(TypeError, match=r"need CuPy arrays, got NumPy's as arguments \[0\]"):
             kernels.relu(np.ones(24, "f"), cupy.empty(24, "f"), slope=0.0)
+        how = {"lr": 0.1, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False}
+        with pytest.raises(TypeError, match=r"need CuPy arrays, got NumPy's as arguments"):
+            kernels.sgd(x, np.ones((4, 6), "f"), None, cupy.empty_like(x), None, **how)
     assert found.ours == {"relu_kernel": 1}
     assert found.total == 1
     assert str(found) == "    1  kernels of ours\n      1  relu_kernel\n    0  of the array library"

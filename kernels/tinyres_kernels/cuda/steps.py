@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from tinyres_kernels.cuda import update
 from tinyres_kernels.cuda.host import THREADS, blocks, launch, lines, real, wide
-from tinyres_kernels.cuda.table import NOBODYS, address
+from tinyres_kernels.cuda.table import NOBODYS, addresses
 from tinyres_kernels.namespace import Array, namespace
 from tinyres_kernels.reference.loss import check_alike
 
@@ -150,7 +150,7 @@ def _table(held: list[tuple[Array, ...]], each: int, most: int) -> tuple[tuple[i
     """The table of these lines, filled up to `most` rows; and how many blocks of `each` numbers they take."""
     numbers, count = list[int](), 0
     for arrays in held:
-        numbers += count, arrays[0].size, *map(address, arrays)
+        numbers += count, arrays[0].size, *addresses(arrays)
         count += blocks(arrays[0].size, each)
     spare = (NOBODYS, *[0] * (len(held[0]) + 1))
     return (*numbers, *spare * (most - len(held))), count

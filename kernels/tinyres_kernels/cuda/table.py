@@ -6,12 +6,13 @@ arrays hold, and where they lie. A block looks for its row, and makes arrays of 
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from tinyres_kernels.cuda import launching
 from tinyres_kernels.cuda.host import SIMULATED, part_of_numba
 from tinyres_kernels.namespace import Array
 
@@ -24,11 +25,11 @@ def rows(fields: int, others: int) -> int:
     return (PARAMETERS - others) // fields
 
 
-def address(array: Array) -> int:
-    """Where an array lies; 0 for NumPy's, which `launch` refuses, unless simulated."""
-    if SIMULATED and isinstance(array, np.ndarray):
-        return int(array.ctypes.data)
-    return int(getattr(array.data, "ptr", 0))
+def addresses(arrays: Sequence[Array]) -> list[int]:
+    """Where arrays lie. Raises TypeError for NumPy's, unless simulated."""
+    if not SIMULATED and any(isinstance(a, np.ndarray) for a in arrays):
+        raise launching._on_host(arrays)
+    return [a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr for a in arrays]
 
 
 @cache

@@ -51,7 +51,7 @@ def test_compiled_steps_of_many_parameters_are_those_of_whole_array_operations(o
     with (
         mock.patch.object(steps, "launch", launch),
         mock.patch.object(steps, "wide", return_value=width),
-        mock.patch.object(steps, "address", lambda array: array.ctypes.data),
+        mock.patch.object(steps, "addresses", lambda arrays: [a.ctypes.data for a in arrays]),
     ):
         MANY[op](rows, **settings)
     assert len(launches) == 1
