@@ -15,18 +15,32 @@ Arrays = tuple[Array | None, ...]
 class Step(NamedTuple):
     """What one parameter's step writes and reads, the first of each being the parameter; and the kernel's flags."""
 
-    written: Arrays
-    read: Arrays
+    written: tuple[Any, ...]
+    read: tuple[Any, ...]
     flags: tuple[int, ...]
 
     def lines(self) -> tuple[Array, ...]:
-        """All arrays as lines of one type, that of what is written: a kernel is told no more than where they lie."""
-        dtype = self.written[0].dtype  # type: ignore[union-attr]
-        other = next((a for a in self.written if a is not None and a.dtype != dtype), None)
+        """All arrays, of one type, and alike in memory without gaps: a kernel is told no more than where they lie."""
+        out, given = self.written[0], [a for a in (*self.written, *self.read) if a is not None]
+        if all(a.strides == out.strides and a.dtype == out.dtype for a in given) and _dense(out):
+            return tuple(given[-1] if a is None else a for a in (*self.written, *self.read))
+        other = next((a for a in self.written if a is not None and a.dtype != out.dtype), None)
         if other is not None:
-            raise ValueError(f"new state must be of the new parameter's type, {dtype}, got {other.dtype}")
-        read = (a if a is None or a.dtype == dtype else a.astype(dtype) for a in self.read)
+            raise ValueError(f"new state must be of the new parameter's type, {out.dtype}, got {other.dtype}")
+        read = (a if a is None or a.dtype == out.dtype else a.astype(out.dtype) for a in self.read)
         return tuple(lines(self.written, read))
+
+
+def _dense(array: Array) -> bool:
+    """Whether its numbers lie one behind the other, whatever the order of its axes."""
+    if array.flags.c_contiguous:
+        return True
+    step = array.itemsize
+    for stride, size in sorted(zip(array.strides, array.shape, strict=True)):
+        if stride != step:
+            return False
+        step *= size
+    return True
 
 
 def sgd_many(
