@@ -54,6 +54,8 @@ What every rung promises:
 others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the winners are known, and `avg_pool2d`
 and `avg_pool2d_dx`.
 
+The `cuda` rung also has the steps of many parameters in one launch, with the bits of one by one: `cuda.MANY`, by name.
+
 `conformance` holds any kernel, of these or a reader's own, against all of this; `checked` holds every call of a rung
 against `im2col` while a program runs. `namespace` tells whose arrays are at hand; `geometry` holds the integer
 arithmetic of windows. Importing this package imports none of them.
