@@ -130,7 +130,10 @@ class Call(NamedTuple):
 
 
 class KernelOptimizer(Optimizer):
-    """One whose step is a kernel: on a GPU, that of all parameters is one launch, as far as they are of one type."""
+    """One whose step is a kernel: on a GPU, that of all parameters is one launch, as far as they are of one type.
+
+    All new arrays of a launch are then there before the first old one goes.
+    """
 
     kernel: str
 
