@@ -71,10 +71,11 @@ def _has_numba_cuda() -> bool:
 
 @cache
 def _cuda() -> Any:
-    """The CUDA kernels, and whole-array operations for what they leave to CuPy (matrix products: cuBLAS)."""
+    """The CUDA kernels, and whole-array operations for what they leave to CuPy (matrix products: cuBLAS). `MANY`: those
+    which, beside, take many parameters in one launch."""
     own, library = _rung("cuda"), _rung("im2col")
     kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
-    return SimpleNamespace(__name__=own.__name__, **kernels)
+    return SimpleNamespace(__name__=own.__name__, MANY=getattr(own, "MANY", {}), **kernels)
 
 
 @cache

@@ -27,8 +27,9 @@ What every rung promises:
 
 - The results are written into arrays that the caller allocates: `out`, which is also returned, and the arguments behind
   it. What they held before does not matter (it may be NaN): every element is written. Nothing else is: what is read
-  may be read-only. (Batch norm's `mean` and `variance` are results in training, and are read otherwise. Over one of its
-  terms `add` may write, if it is the caller's.)
+  may be read-only. (Batch norm's `mean` and `variance` are results in training, and are read otherwise; running
+  statistics are read, and what they become is written elsewhere. Over one of its terms `add` may write, if it is the
+  caller's.)
 - `out`'s dtype is the result's dtype, and its shape carries the part of the geometry that the other arguments leave
   open: at stride 2, images of 7 and of 8 rows both have outputs of 4.
 - None stands for what there is not: no residual, no gradient of one wanted, no state before the first step.
@@ -52,6 +53,8 @@ What every rung promises:
 `conv2d`, `conv2d_dx` and `conv2d_dw` are one trilinear form seen from three sides, so each is the derivative of the
 others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the winners are known, and `avg_pool2d`
 and `avg_pool2d_dx`.
+
+The `cuda` rung also has the steps of many parameters in one launch, with the bits of one by one: `cuda.MANY`, by name.
 
 `conformance` holds any kernel, of these or a reader's own, against all of this; `checked` holds every call of a rung
 against `im2col` while a program runs. `namespace` tells whose arrays are at hand; `geometry` holds the integer

@@ -59,7 +59,7 @@ def _checked(rung: Any, name: str) -> Callable[..., Array]:
 
     def kernel(*arrays: Array | None, **keywords: Any) -> Array:
         written = _written(op, keywords)
-        given = {key: a for key, a in zip(op.order, arrays, strict=True) if a is not None}
+        given = {key: a for key, a in zip(op.order, arrays, strict=False) if a is not None}
         inputs = {key: _on_host(a) for key, a in given.items() if key not in written}  # `add` may write over a term
         out = getattr(rung, name)(*arrays, **keywords)
         outputs = {key: _on_host(a) for key, a in given.items() if key in written}

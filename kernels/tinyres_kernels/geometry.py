@@ -141,3 +141,21 @@ def check_norm(*, x: Any, **arrays: Any) -> None:
     given = {name: array.shape for name, array in arrays.items() if array is not None}
     alike(x=x.shape, **{name: shape for name, shape in given.items() if len(shape) != 1})
     alike(channels=x.shape[1:], **{name: shape for name, shape in given.items() if len(shape) == 1})
+
+
+def check_running(x: Any, training: bool, *pairs: tuple[Any, Any]) -> None:
+    """Raises ValueError where running statistics cannot move: means, variances, and then how many batches they saw.
+
+    Each comes with an array for its new value, of the same shape, (C,) or for the batches (1,), and in training only;
+    a variance of one pixel is none.
+    """
+    if all(new is None for _, new in pairs):
+        return
+    if not training or len(x) < 2:
+        raise ValueError(
+            f"running statistics move in training, with two pixels or more, got training={training} and {len(x)}"
+        )
+    for (old, new), shape in zip(pairs, (x.shape[1:], x.shape[1:], (1,)), strict=True):
+        if new is not None and (old is None or not old.shape == new.shape == shape):
+            given = None if old is None else old.shape
+            raise ValueError(f"a running statistic and its new value must both be {shape}, got {given} and {new.shape}")

@@ -22,6 +22,18 @@ UPLOADS = ("array", "asarray", "asanyarray")  # what takes the host's arrays; in
 copies: Counter[str] = Counter()  # to the host: "get", "item", and "implicit" (a truth value, a Python number)
 
 
+def note(name):
+    """Called for each operation that computes or copies on the device; `launches.py` counts them here."""
+
+
+def _noted(name, result, *given):
+    """`result`, of an operation on `given`: one that is no view of it, and holds something, took a launch."""
+    made = isinstance(result, (np.ndarray, np.generic)) and result.size and "empty" not in name
+    if made and not any(isinstance(a, np.ndarray) and np.may_share_memory(a, result) for a in given):
+        note(name)
+    return result
+
+
 class Flags:
     def __init__(self, flags):
         self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, flags.owndata
@@ -51,10 +63,11 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key):
-        return up(self._host[_key(key)])
+        return up(_noted("__getitem__", self._host[_key(key)], self._host))
 
     def __setitem__(self, key, value):
         self._host[_key(key)] = down(value)
+        note("__setitem__")
 
     def __deepcopy__(self, memo):
         return up(self._host.copy())
@@ -109,8 +122,8 @@ def _key(key):
     return found if isinstance(key, tuple) else found[0]
 
 
-def _checked(name, parameters, call):
-    """`call` on NumPy's arrays, with no more and no other arguments than CuPy's function has."""
+def _checked(name, parameters, call, *own):
+    """`call` on NumPy's arrays (a method's `own` is one), with no more and no other arguments than CuPy's has."""
     spread = any(p.startswith("*") for p in parameters)
 
     def function(*args, **kwargs):
@@ -118,8 +131,14 @@ def _checked(name, parameters, call):
         if unknown or (len(args) > len(parameters) and not spread):
             raise TypeError(f"cupy.{name} takes {parameters}, not {len(args)} arguments and {sorted(unknown)}")
         with np.errstate(all="ignore"):  # a GPU says nothing of overflow
-            result = call(*map(down, args), **{k: down(v) for k, v in kwargs.items()})
-        return up(result) if kwargs.get("out") is None else kwargs["out"]
+            given = *map(down, args), *map(down, kwargs.values())
+            result = call(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+        if kwargs.get("out") is not None:
+            note(name)
+            return kwargs["out"]
+        if result is None:  # `fill`: written in place
+            note(name)
+        return up(_noted(name, result, *given, *own))
 
     function.__name__ = name
     return function
@@ -136,6 +155,7 @@ class ufunc:
         return self._call(*args, **kwargs)
 
     def at(self, a, indices, b=None):
+        note(self.__name__)
         self._function.at(down(a), _key(indices), *(() if b is None else (down(b),)))
 
 
@@ -147,9 +167,12 @@ def _operator(name):
             return NotImplemented  # a Tensor: its reflected operator takes over
         with np.errstate(all="ignore"):
             result = call(self._host, *map(down, others))
-        if result is NotImplemented or result is self._host:
-            return result if result is NotImplemented else self
-        return up(result)
+        if result is NotImplemented:
+            return result
+        if result is self._host:
+            note(name)
+            return self
+        return up(_noted(name, result, self._host))
 
     return operator
 
@@ -158,7 +181,7 @@ def _method(name, parameters):
     def method(self, *args, **kwargs):
         if name == "ravel" and "K" in (*args, kwargs.get("order")):
             raise NotImplementedError("ravel with order='K' not yet implemented.")
-        return _checked(f"ndarray.{name}", parameters, getattr(self._host, name))(*args, **kwargs)
+        return _checked(f"ndarray.{name}", parameters, getattr(self._host, name), self._host)(*args, **kwargs)
 
     return method
 
@@ -174,7 +197,7 @@ def _number(name):
 def _where(condition, x=None, y=None):
     if not hasattr(condition, "astype"):
         raise AttributeError(f"{type(condition).__name__!r} object has no attribute 'astype'")
-    return up(np.where(down(condition), down(x), down(y)))
+    return up(_noted("where", np.where(down(condition), down(x), down(y))))
 
 
 def _upload(call):
@@ -184,7 +207,7 @@ def _upload(call):
             return obj
         if isinstance(obj, np.ndarray):  # a transfer keeps no layout but C's and Fortran's
             host = np.array(obj, order="F" if obj.flags.f_contiguous and not obj.flags.c_contiguous else "C")
-        return up(call(host, dtype=dtype, **kwargs))
+        return up(_noted("array", call(host, dtype=dtype, **kwargs), host if isinstance(obj, ndarray) else None))
 
     return function
 

@@ -169,3 +169,41 @@ def test_what_passed_the_relu_can_be_had_without_y(rung):
     how = {"eps": 0.0, "training": False, "relu": True}
     rung.batch_norm_dx(g, x, None, one, zero, zero, one, np.empty((3, 2)), one.copy(), one.copy(), passed, **how)
     np.testing.assert_array_equal(passed, np.where(x > 0, g, 0))
+
+
+RUNNING = [np.array([1.0, -2.0, 0.5]), np.array([0.5, 2.0, 1.0]), np.array([41])]
+
+
+@pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
+@pytest.mark.parametrize("kept", list(itertools.product([True, False], repeat=3)), ids=str)
+def test_running_statistics_move_each_by_itself_into_arrays_of_their_own(rung, kept):
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    one, mean, variance = np.ones(3), np.empty(3), np.empty(3)
+    old = [a if there else None for a, there in zip(RUNNING, kept, strict=True)]
+    new = [None if a is None else np.full_like(a, -77) for a in old]
+    how = {"eps": 1e-5, "training": True, "relu": False, "momentum": 0.25}
+    rung.batch_norm(x, one, one, None, np.empty_like(x), mean, variance, *old, *new, **how)
+    moved = 0.75 * RUNNING[0] + 0.25 * x.mean(0), 0.75 * RUNNING[1] + 0.25 * x.var(0, ddof=1), [42]
+    for found, expected in zip(new, moved, strict=True):
+        if found is not None:
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert [a.tolist() for a in RUNNING] == [[1.0, -2.0, 0.5], [0.5, 2.0, 1.0], [41]]
+
+
+@pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
+@pytest.mark.parametrize(
+    ("rows", "training", "old", "message"),
+    [
+        (20, False, RUNNING, "move in training, with two pixels or more, got training=False and 20"),
+        (1, True, RUNNING, "with two pixels or more, got training=True and 1"),
+        (20, True, [None, *RUNNING[1:]], r"must both be \(3,\), got None and \(3,\)"),
+        (20, True, [*RUNNING[:2], np.array([1, 2])], r"must both be \(1,\), got \(2,\) and \(1,\)"),
+    ],
+)
+def test_running_statistics_that_cannot_move_are_refused(rung, rows, training, old, message):
+    x, one = np.ones((rows, 3)), np.ones(3)
+    out, new = np.zeros_like(x), [np.zeros_like(a) for a in RUNNING]
+    how = {"eps": 1e-5, "training": training, "relu": False, "momentum": 0.25}
+    with pytest.raises(ValueError, match=message):
+        rung.batch_norm(x, one, one, None, out, np.zeros(3), np.zeros(3), *old, *new, **how)
+    assert not any(a.any() for a in (out, *new))

@@ -61,12 +61,15 @@ def test_tensors_of_any_number_of_axes_are_dropped_alike(shape):
 def test_running_statistics_move_by_the_momentum():
     norm = nn.BatchNorm1d(2, momentum=0.25)
     x = np.array([[1.0, 0.0], [3.0, 4.0]], np.float32)
-    old = norm.running_mean.data
+    old = [buffer.data for buffer in norm.buffers()]
+    before = [array.copy() for array in old]
     norm(tr.tensor(x))
     np.testing.assert_allclose(norm.running_mean.numpy(), [0.5, 0.5])
     np.testing.assert_allclose(norm.running_var.numpy(), [0.75 + 0.25 * 2, 0.75 + 0.25 * 8])
     assert norm.num_batches_tracked.item() == 1
-    assert not old.any(), "buffers are rebound, not written into"
+    for array, value, buffer in zip(old, before, norm.buffers(), strict=True):
+        np.testing.assert_array_equal(array, value, err_msg="buffers are rebound, not written into")
+        assert (buffer.dtype, buffer.shape) == (array.dtype, array.shape)
     norm.eval()(tr.tensor(x))
     assert norm.num_batches_tracked.item() == 1
 

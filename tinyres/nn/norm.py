@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
-from tinyres.backend import namespace
-from tinyres.context import is_replaying
 from tinyres.nn.module import Module, Parameter
 from tinyres.tensor import Tensor
 
@@ -54,12 +52,10 @@ class _BatchNorm(Module):
             self.eps,
             residual=residual,
             relu=relu,
+            num_batches_tracked=self.num_batches_tracked,
         )
         if residual is not None and getattr(y, "node", None) is not None:
             y.node.roles = ("branch", None, None, "skip")
-        if self.training and self.num_batches_tracked is not None and not is_replaying():
-            count = self.num_batches_tracked.data
-            self.num_batches_tracked.data = namespace(count).asarray(count + 1)
         return y
 
     def extra_repr(self) -> str:

@@ -56,12 +56,11 @@ def _statistics(x: Array, ranks: Summing) -> tuple[Array, Array, float]:
     channels = x.shape[1]
     table = namespace(x).zeros((ranks.size, 1 + 2 * channels))  # float64; a row a process, of which only its own is set
     mine = table[ranks.rank]
-
-    def note(mean: Array, variance: Array, count: int) -> None:
-        mine[0], mine[1 : 1 + channels], mine[1 + channels :] = count, mean, variance
-
     if x.size:
-        batch_norm_(x, None, None, None, eps=1.0, relu=False, statistics=None, on_statistics=note)
+        _, (mean, variance) = batch_norm_.primitive.forward(
+            x, None, None, None, eps=1.0, relu=False, statistics=None, running=None
+        )
+        mine[0], mine[1 : 1 + channels], mine[1 + channels :] = x.size // channels, mean, variance
     table = ranks.sum(table)
     counts, means, variances = table[:, :1], table[:, 1 : 1 + channels], table[:, 1 + channels :]
     count = float(counts.sum())
@@ -94,7 +93,7 @@ def _sync_batch_norm(
 ) -> Any:
     mean, variance, count = _statistics(x, ranks)
     given = mean, variance
-    y = batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=given, on_statistics=None)
+    y = batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=given, running=None)
     if on_statistics is not None:
         on_statistics(mean, variance, count)
     return y, (*given, count)
@@ -117,7 +116,7 @@ def _joint(
     )
     total = ranks.sum(namespace(x).stack([dweight, dbias]))  # (2, C)
     total *= (1 if weight is None else weight) / (-count * (variance + eps) ** 0.5)
-    dx = batch_norm_(x, total[0], total[1], fixed, eps=eps, relu=False, statistics=given, on_statistics=None)
+    dx = batch_norm_(x, total[0], total[1], fixed, eps=eps, relu=False, statistics=given, running=None)
     return dx, dweight, dbias, dresidual
 
 

@@ -47,7 +47,7 @@ def _unrows(rows, shape):
 def cross_entropy_(input, *, classes):
     xp, rows = namespace(input), _rows(input)
     out, probabilities = xp.empty(len(rows), input.dtype), xp.empty_like(rows)
-    targets = classes.reshape(-1).astype(np.int64)
+    targets = classes.reshape(-1).astype(np.int64, copy=xp is np)  # a copy of the caller's; on a GPU it is one by now
     kernels_for(input).cross_entropy(rows, targets, out, probabilities)
     return out.reshape(classes.shape), (probabilities, targets)
 
@@ -155,7 +155,8 @@ def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) 
     loss = cross_entropy_ if logits else _picked
     if device_of(classes) == "cpu":
         return _reduce(op, loss(input, classes=classes), reduction)
-    outside = (classes < 0) | (classes >= input.shape[1])
+    classes = classes.astype(np.int64, copy=False)
+    outside = classes.view(np.uint64) >= input.shape[1]  # what is below 0 is larger than any class, without its sign
     values = loss(input, classes=where(outside, 0, classes))
     return _reduce(op, where(outside, math.nan, values), reduction)
 

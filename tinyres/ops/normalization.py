@@ -3,7 +3,7 @@ composition that it must equal."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty, kernels_for, namespace
@@ -55,16 +55,39 @@ def _or(value, default, x):
     return namespace(x).full(x.shape[1], default, x.dtype) if value is None else value
 
 
+class Running(NamedTuple):
+    """What moves with each batch, as far as it is kept: tensors, which are rebound to new arrays."""
+
+    mean: Tensor | None
+    var: Tensor | None
+    batches: Tensor | None
+    momentum: float
+
+    def arrays(self) -> list[Any]:
+        """As kernels take them: what there is, and room for what it becomes."""
+        held = [None if t is None else raw(t).reshape(-1) for t in self[:3]]  # batches have no axis: here, one
+        return held + [None if a is None else namespace(a).empty_like(a) for a in held]
+
+    def move(self, new: list[Any]) -> None:
+        """Rebind the tensors to what the kernel has written."""
+        for tensor, array in zip(self[:3], new, strict=True):
+            if tensor is not None:
+                tensor.data = array.reshape(tensor.shape)
+
+
 @primitive(aux=True, reference=_reference)
-def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, on_statistics):
+def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, running):
     xp, rows, C = namespace(x), _rows(x), x.shape[1]
     centre, variance = (xp.empty(C, x.dtype), xp.empty(C, x.dtype)) if statistics is None else statistics
     other = None if residual is None else _rows(residual)
     out, weight, bias = empty(rows.shape, like=x), _or(weight, 1, x), _or(bias, 0, x)
-    training = statistics is None
-    kernels_for(x).batch_norm(rows, weight, bias, other, out, centre, variance, eps=eps, training=training, relu=relu)
-    if on_statistics is not None:
-        on_statistics(centre, variance, rows.shape[0])
+    moving, momentum = ([], 0.0) if running is None else (running.arrays(), running.momentum)
+    kernels_for(x).batch_norm(
+        rows, weight, bias, other, out, centre, variance, *moving,
+        eps=eps, training=statistics is None, relu=relu, momentum=momentum,
+    )  # fmt: skip
+    if running is not None:
+        running.move(moving[3:])
     return _unrows(out, x.shape), (centre, variance)
 
 
@@ -99,18 +122,21 @@ def batch_norm(
     *,
     residual: Any = None,
     relu: bool = False,
+    num_batches_tracked: Tensor | None = None,
 ) -> Any:
     """y = (x - mean) / sqrt(var + eps) * weight + bias, a mean and a variance for each channel.
 
     What often follows is taken along in the same pass over memory: y = max(y + residual, 0), each part if asked for.
 
     In training these are the batch's own, and the gradient passes through them; the running ones move by `momentum`
-    towards the batch's (the variance towards the unbiased one). Otherwise the running ones are used, as constants.
+    towards the batch's (the variance towards the unbiased one), and num_batches_tracked counts the batch. Otherwise the
+    running ones are used, as constants.
 
     Args:
         x: (N, C) or (N, C, H, W).
         running_mean, running_var, weight, bias: (C,) or None; the running ones are rebound, never written into.
         residual: of the shape of x (never broadcast), or None.
+        num_batches_tracked: an integer without axes, or None; rebound as well.
 
     Raises:
         ValueError: fewer than two values a channel in training (their variance is 0, and so is the gradient).
@@ -126,19 +152,12 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training it needs running_mean and running_var")
         statistics = raw(running_mean), raw(running_var)
-        return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=statistics, on_statistics=None)
-
-    def update(centre: Any, variance: Any, count: int) -> None:
-        if running_mean is not None:
-            running_mean.data = (1 - momentum) * running_mean.data + momentum * centre
-        if running_var is not None:
-            running_var.data = (1 - momentum) * running_var.data + momentum * (count / (count - 1)) * variance
-
+        return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=statistics, running=None)
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count < 2:
         raise ValueError(
             f"batch_norm: {tuple(x.shape)} has {count} value(s) a channel, training needs at least 2: "
             "use a larger batch, or .eval()"
         )
-    on_statistics = None if is_replaying() else update
-    return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=None, on_statistics=on_statistics)
+    running = None if is_replaying() else Running(running_mean, running_var, num_batches_tracked, momentum)
+    return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=None, running=running)

@@ -2,7 +2,8 @@
 
 from tinyres.optim.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.optim.file_form import flat, nested
-from tinyres.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from tinyres.optim.optimizer import Optimizer
+from tinyres.optim.optimizers import SGD, Adam, AdamW, RMSprop
 from tinyres.optim.schedules import CosineAnnealingLR, LinearLR, LRScheduler, MultiStepLR, SequentialLR, StepLR
 
 __all__ = [

@@ -6,114 +6,15 @@ every operation is element by element. Parameters without a gradient are skipped
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from tinyres.backend import kernels_for, namespace
-from tinyres.nn.convert import as_array, fill_like
-from tinyres.optim.devices import check_devices
+from tinyres.backend import namespace
+from tinyres.optim.optimizer import Call, KernelOptimizer, State
 from tinyres.tensor import Array, Tensor
 
-State = dict[str, Any]  # of one parameter: arrays and step counts by name; empty before its first step
 
-
-class Optimizer:
-    """The base: holds the parameters, their state and the settings; a subclass defines `update`.
-
-    Settings are attributes, so that a schedule may assign `optimizer.lr` between steps.
-
-    Raises:
-        ValueError: there are no parameters, one comes twice, or a setting is out of range.
-        TypeError: something is no tensor of a floating dtype, or not a leaf.
-    """
-
-    settings: tuple[str, ...] = ()
-    lr: float
-    weight_decay: float
-
-    def __init__(self, params: Iterable[Tensor], **settings: Any) -> None:
-        kind = type(self).__name__
-        if hasattr(params, "parameters"):
-            raise TypeError(f"{kind}: got a module; pass its parameters: {kind}(model.parameters(), ...)")
-        self.params: list[Tensor] = [params] if isinstance(params, Tensor) else list(params)
-        self.state: list[State] = [{} for _ in self.params]
-        if not self.params:
-            raise ValueError(
-                f"{kind}: there are no parameters; a generator that was used up is empty, too, and modules in a plain "
-                "list are not found: put them into nn.ModuleList"
-            )
-        if len({id(p) for p in self.params}) != len(self.params):
-            raise ValueError(f"{kind}: a parameter comes twice and would take two steps at a time")
-        for i, p in enumerate(self.params):
-            if not isinstance(p, Tensor) or not p.is_leaf or not np.issubdtype(p.dtype, np.floating):
-                raise TypeError(f"{kind}: params[{i}] must be a leaf tensor of a floating dtype, got {p!r:.80}")
-        self.settings = tuple(settings)
-        for name, value in settings.items():
-            if name in _LIMITS:
-                low, high = _LIMITS[name]
-                if not all(low <= v < high for v in (value if isinstance(value, tuple) else (value,))):
-                    raise ValueError(f"{kind}: {name} must be at least {low:g} and below {high:g}, got {value}")
-            setattr(self, name, value)
-
-    def step(self) -> None:
-        """Take one step with every parameter that has a gradient.
-
-        Raises:
-            ValueError: a gradient of another shape than its parameter.
-            RuntimeError: a gradient, or what an earlier step has kept, on another device than its parameter.
-        """
-        for i, (p, state) in enumerate(zip(self.params, self.state, strict=True)):
-            if p.grad is None:
-                continue
-            if p.grad.shape != p.shape:
-                raise ValueError(f"{type(self).__name__}: params[{i}] has shape {p.shape}, its .grad {p.grad.shape}")
-            check_devices(type(self).__name__, i, p, state)
-            p.data = self.update(p.data, p.grad.data, state)
-
-    def update(self, p: Array, g: Array, state: State) -> Array:
-        """The new array of a parameter; keeps what it needs in `state`. Writes into neither p nor g."""
-        raise NotImplementedError(f"{type(self).__name__} must define update")
-
-    def zero_grad(self) -> None:
-        """Forget the gradients: `.grad = None`."""
-        for p in self.params:
-            p.grad = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """The settings, and the state of every parameter in order. A snapshot: steps replace arrays."""
-        settings = {name: getattr(self, name) for name in self.settings}
-        return {"settings": settings, "state": [dict(state) for state in self.state]}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` of the same kind of optimiser over the same parameters gave.
-
-        Arrays take the device, the dtype and the memory layout of their parameter.
-
-        Raises:
-            ValueError: settings, number of parameters or a shape do not agree; nothing is changed then.
-        """
-        settings, states = dict(state_dict["settings"]), list(state_dict["state"])
-        what = f"{type(self).__name__}.load_state_dict"
-        if set(settings) != set(self.settings):
-            raise ValueError(f"{what}: needs the settings {sorted(self.settings)}, got {sorted(settings)}")
-        if len(states) != len(self.params):
-            raise ValueError(f"{what}: {len(self.params)} parameters, but the state of {len(states)}")
-        for i, (p, state) in enumerate(zip(self.params, states, strict=True)):
-            for name, value in state.items():
-                if getattr(value, "shape", p.shape) != p.shape:
-                    raise ValueError(f"{what}: {name} of params[{i}] is {value.shape}, must be {p.shape}")
-        for name, value in settings.items():
-            setattr(self, name, value)
-        self.state = [
-            {name: fill_like(p.data, as_array(v)) if hasattr(v, "shape") else v for name, v in state.items()}
-            for p, state in zip(self.params, states, strict=True)
-        ]
-
-
-class SGD(Optimizer):
+class SGD(KernelOptimizer):
     """Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
 
     g <- g + weight_decay p
@@ -121,6 +22,7 @@ class SGD(Optimizer):
     p <- p - lr b,   with nesterov   p <- p - lr (g + momentum b)
     """
 
+    kernel = "sgd"
     momentum: float
     dampening: float
     nesterov: bool
@@ -139,16 +41,14 @@ class SGD(Optimizer):
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         super().__init__(params, **settings, nesterov=nesterov)
 
-    def update(self, p: Array, g: Array, state: State) -> Array:
-        old, new = state.get("momentum_buffer"), _like(p) if self.momentum else None
+    def call(self, p: Array, g: Array, state: State) -> Call:
+        old, out, new = state.get("momentum_buffer"), _like(p), _like(p) if self.momentum else None
         how = _floats(lr=self.lr, momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay)
-        out: Array = kernels_for(p, g).sgd(p, g, old, _like(p), new, **how, nesterov=self.nesterov)
-        if new is not None:
-            state["momentum_buffer"] = new
-        return out
+        how |= {"nesterov": self.nesterov}
+        return Call((p, g, old, out, new), how, out, {} if new is None else {"momentum_buffer": new})
 
 
-class Adam(Optimizer):
+class Adam(KernelOptimizer):
     """Steps of about lr in each coordinate, from running moments of the gradient (Kingma & Ba 2015).
 
     g <- g + weight_decay p
@@ -156,6 +56,7 @@ class Adam(Optimizer):
     p <- p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
     """
 
+    kernel = "adam"
     betas: tuple[float, float]
     eps: float
 
@@ -171,16 +72,14 @@ class Adam(Optimizer):
 
     decoupled = False
 
-    def update(self, p: Array, g: Array, state: State) -> Array:
-        step, m, v = state.get("step", 0) + 1, _like(p), _like(p)
+    def call(self, p: Array, g: Array, state: State) -> Call:
+        step, out, m, v = state.get("step", 0) + 1, _like(p), _like(p), _like(p)
         how = _floats(
             lr=self.lr, beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, weight_decay=self.weight_decay
         )
         how |= {"decoupled": self.decoupled, "step": step}
         old_m, old_v = state.get("exp_avg"), state.get("exp_avg_sq")
-        out: Array = kernels_for(p, g).adam(p, g, old_m, old_v, _like(p), m, v, **how)
-        state.update(step=step, exp_avg=m, exp_avg_sq=v)
-        return out
+        return Call((p, g, old_m, old_v, out, m, v), how, out, {"step": step, "exp_avg": m, "exp_avg_sq": v})
 
 
 class AdamW(Adam):
@@ -202,7 +101,7 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay)
 
 
-class RMSprop(Optimizer):
+class RMSprop(KernelOptimizer):
     """The gradient divided by its running root mean square (Tieleman & Hinton 2012, lecture 6.5).
 
     g <- g + weight_decay p
@@ -212,6 +111,7 @@ class RMSprop(Optimizer):
     p <- p - lr b
     """
 
+    kernel = "rmsprop"
     alpha: float
     eps: float
     momentum: float
@@ -231,8 +131,8 @@ class RMSprop(Optimizer):
             params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
         )
 
-    def update(self, p: Array, g: Array, state: State) -> Array:
-        new = {"square_avg": _like(p)}
+    def call(self, p: Array, g: Array, state: State) -> Call:
+        out, new = _like(p), {"square_avg": _like(p)}
         if self.centered:
             new["grad_avg"] = _like(p)
         if self.momentum:
@@ -240,14 +140,7 @@ class RMSprop(Optimizer):
         names = ("square_avg", "grad_avg", "momentum_buffer")
         how = _floats(lr=self.lr, alpha=self.alpha, eps=self.eps, weight_decay=self.weight_decay)
         how |= _floats(momentum=self.momentum)
-        olds, news = map(state.get, names), map(new.get, names)
-        out: Array = kernels_for(p, g).rmsprop(p, g, *olds, _like(p), *news, **how)
-        state.update(new)
-        return out
-
-
-_BELOW_ONE, _ANY = (0.0, 1.0), (0.0, math.inf)
-_LIMITS = dict.fromkeys(("lr", "weight_decay", "eps", "momentum"), _ANY) | dict.fromkeys(("betas", "alpha"), _BELOW_ONE)
+        return Call((p, g, *map(state.get, names), out, *map(new.get, names)), how, out, new)
 
 
 def _like(p: Array) -> Array:
@@ -260,4 +153,4 @@ def _floats(**settings: Any) -> dict[str, Any]:
     return {name: float(value) for name, value in settings.items()}
 
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = ["SGD", "Adam", "AdamW", "RMSprop"]

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tinyres.optim.optimizers import Optimizer
+from tinyres.optim.optimizer import Optimizer
 
 
 class LRScheduler:

@@ -37,7 +37,7 @@ def draw(rng: Rng, op: Op, budget: Budget = Budget(), threads: int = 1) -> Trial
     case = Case(op, "drawn", structure, dtype, int(rng.integers(2**32)))
     known = list(LAYOUTS)
     # A bound of a few roundings counts on terms that round differently: those of equal terms add up, in any sum.
-    if op.family is norm.NORM and dtype == "float64":  # in float32 it is summed in float64
+    if op.family in (norm.NORM, norm.FORWARD) and dtype == "float64":  # in float32 it is summed in float64
         known.remove("broadcast")
     layouts = {arg.name: _some(rng, known, 0.35) for arg in case.reads}
     if op.name == "conv2d_dw" and all("broadcast" in names for names in layouts.values()):
@@ -134,6 +134,10 @@ def _norm(rng: Rng) -> Structure:
     return {"M": _size(rng, 1e6), "C": _channels(rng), "eps": _one_of(rng, 1e-5, 1e-5, 0.1), **flags, "y": True}
 
 
+def _norm_forward(rng: Rng) -> Structure:
+    return {**_norm(rng), "running": bool(rng.random() < 0.8), "momentum": _one_of(rng, 0.1, 0.1, 1.0)}
+
+
 def _rows(rng: Rng) -> Structure:
     classes = _one_of(rng, 10, 126, 127, 128, 129, 1000, _size(rng, 5000), _size(rng, 200))
     return {"M": _size(rng, 1e5), "C": classes, "scale": _one_of(rng, 1.0, 30.0, 1e4)}
@@ -172,6 +176,7 @@ STRUCTURES: dict[int, Callable[[Rng], Structure]] = {
     id(windows.MAX): _pool,
     id(windows.AVG): _average,
     id(norm.NORM): _norm,
+    id(norm.FORWARD): _norm_forward,
     id(loss.ROWS): _rows,
     id(loss.ANSWER): _answer,
     id(elementwise.SUM): _line,

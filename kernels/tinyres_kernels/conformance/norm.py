@@ -1,5 +1,6 @@
 """Batch norm, declared. It is not multilinear, so how far its results are rounded is written out here."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,24 @@ from hypothesis import strategies as st
 from tinyres_kernels.conformance.declare import NORMAL, Arg, Arrays, Family, Named, Op, Put, Shape, Structure
 
 POSITIVE = "rng.uniform(0.5, 2, {shape}).astype({dtype!r})"
+RUNNING = [  # one batch more than a float32 can tell from the next
+    Arg("running_mean", "running"),
+    Arg("running_var", "running", POSITIVE),
+    Arg("batches", "one", "rng.integers(2**24, 2**30, {shape})", "int64"),
+    Arg("new_mean", "running", ""),
+    Arg("new_var", "running", ""),
+    Arg("new_batches", "one", "", "int64"),
+]
 
 
 def _shapes(s: Structure) -> tuple[dict[str, Shape], dict[str, Any]]:
     shapes = {"x": {"m": s["M"], "c": s["C"]}, "channels": {"c": s["C"]}}
     return shapes, {key: s[key] for key in ("eps", "training", "relu")}
+
+
+def _forward_shapes(s: Structure) -> tuple[dict[str, Shape], dict[str, Any]]:
+    shapes, keywords = _shapes(s)
+    return {**shapes, "running": shapes["channels"], "one": {"one": 1}}, {**keywords, "momentum": s["momentum"]}
 
 
 def _forward(s: Structure) -> list[Arg | None]:
@@ -25,6 +39,7 @@ def _forward(s: Structure) -> list[Arg | None]:
         Arg("out", "x", ""),
         Arg("mean", "channels", mean),
         Arg("variance", "channels", variance),
+        *(arg if s["training"] and s["running"] and s["M"] > 1 else None for arg in RUNNING),
     ]
 
 
@@ -57,6 +72,12 @@ def _forward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Ar
         "mean": mean,
         "variance": squares / scale**2,
     }
+    if "new_mean" in expected:
+        keep, share = 1 - keywords["momentum"], keywords["momentum"]
+        made["new_mean"] = keep * abs(inputs["running_mean"]) + share * mean
+        unbiased = len(x) / (len(x) - 1)
+        made["new_var"] = keep * abs(inputs["running_var"]) + share * unbiased * made["variance"]
+        made["new_batches"] = np.zeros(1)
     return {name: made[name] for name in expected}
 
 
@@ -119,8 +140,27 @@ NORM = Family(
         "not a number, evaluation": Named({"training": False}, Put(0, np.nan)),
     },
 )
+_RUNNING = {"running": True, "momentum": 0.1}
+FORWARD = replace(
+    NORM,
+    plain=PLAIN | _RUNNING,
+    shapes=_forward_shapes,
+    structures=st.builds(
+        dict.__or__,
+        NORM.structures,
+        st.fixed_dictionaries({"running": st.booleans(), "momentum": st.sampled_from([0.1, 0.5, 1.0])}),
+    ),
+    traits={**NORM.traits, "running statistics": lambda s: bool(s["running"] and s["training"])},
+    named={
+        **NORM.named,
+        "no running statistics": Named({"running": False}),
+        "running statistics forgotten at once": Named({"momentum": 1.0}),
+        "refused: more running statistics than channels": Named(spoil=("running", "c"), refused=True),
+        "refused: two numbers of batches": Named(spoil=("one", "one"), refused=True),
+    },
+)
 # Whether an infinity that meets another ends as NaN depends on the order of terms, which is not specified: NaN only.
 OPS = [
-    Op("batch_norm", NORM, _forward, size=_forward_size, special=(np.nan,)),
+    Op("batch_norm", FORWARD, _forward, size=_forward_size, special=(np.nan,)),
     Op("batch_norm_dx", NORM, _backward, size=_backward_size, special=(np.nan,)),
 ]

@@ -47,6 +47,7 @@ _FREE = {  # what is chosen freely, since it is no size
     "relu": (True, False),
     "residual": (True, False),
     "y": (True, False),
+    "running": (True, False),
     "slope": (0.0, 0.25),
     "first": (True, False),
     "momentum": (0.0, 0.9),

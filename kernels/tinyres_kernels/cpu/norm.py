@@ -8,8 +8,9 @@ from tinyres_kernels.cpu import rows
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.memory import check_contiguous, flat, native
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide
-from tinyres_kernels.geometry import check_norm
+from tinyres_kernels.geometry import check_norm, check_running
 from tinyres_kernels.guard import poison
+from tinyres_kernels.im2col.norm import move
 from tinyres_kernels.namespace import Array
 
 APART = 64  # numbers between what belongs to one thread and to the next
@@ -61,10 +62,17 @@ def batch_norm(
     out: Array,
     mean: Array,
     variance: Array,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    batches: Array | None = None,
+    new_mean: Array | None = None,
+    new_var: Array | None = None,
+    new_batches: Array | None = None,
     *,
     eps: float,
     training: bool,
     relu: bool,
+    momentum: float = 0.0,
 ) -> Array:
     """`reference.batch_norm` in two passes: the statistics, the result. 12 M C bytes in float32, 4 more for the sum.
 
@@ -72,6 +80,7 @@ def batch_norm(
     (x - mean)^2 = sum of d^2 - (sum of d)^2 / M, in which nothing cancels as long as a is near the mean.
     """
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
+    check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))
     check_contiguous(out)
     x = native(x)
     M, C = x.shape
@@ -86,6 +95,8 @@ def batch_norm(
         total, square = _total(shares, fold, C)
         mean[...] = centre + total / M
         variance[...] = np.maximum(square / M - (total / M) ** 2, 0)
+        running, new = (running_mean, running_var, batches), (new_mean, new_var, new_batches)
+        move(mean, variance, running, new, momentum, M)
     scale = weight / np.sqrt(variance + eps)
     centre, scale, shift = _tiles(fold, x.dtype, mean, scale, bias)
     other = wide if residual is None else _wide(residual, fold)

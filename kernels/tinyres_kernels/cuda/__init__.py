@@ -4,7 +4,8 @@
     conv_tiled.py, conv_weights.py   the convolutions to use: tiles in shared memory and registers
     products.py, words.py   what they multiply and load with;   sums.py   parts added up;   conv.py   which, and how
     norm.py   batch norm, its sums in two passes;   normalise.py   its last pass;   loss.py   cross-entropies
-    pool.py, elementwise.py, update.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
+    pool.py, elementwise.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
+    update.py   optimisers, many parameters in one launch;   table.py   how;   steps.py   how many
     host.py   how kernels are made;   launching.py   machine code, kept on disk, and launches
     show.py   what one thread reads and writes; races
 
@@ -22,9 +23,10 @@ from tinyres_kernels.cuda.matmul import matmul
 from tinyres_kernels.cuda.norm import batch_norm, batch_norm_dx
 from tinyres_kernels.cuda.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
 from tinyres_kernels.cuda.show import Access, Shown, races, show_thread
-from tinyres_kernels.cuda.update import adam, rmsprop, sgd
+from tinyres_kernels.cuda.steps import MANY, adam, rmsprop, sgd
 
 __all__ = [
+    "MANY",
     "Access",
     "Shown",
     "adam",

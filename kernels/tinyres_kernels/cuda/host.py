@@ -6,7 +6,7 @@ Python for each of CUDA's. Blocks are then made small, since each thread costs a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -37,14 +37,14 @@ class Made(NamedTuple):
     """How a kernel is made for a type of numbers, and what its arguments are, a letter each.
 
     r, R, q: an array of that type with 1, 2 or 4 axes; s: one number of it; i: int32 with 4 axes; l: int64 with one;
-    n: an integer; a digit: a tuple of as many of them.
+    n: an integer; a number: a tuple of as many of them.
     """
 
     make: Callable[..., Any]
-    arguments: str
+    arguments: Sequence[str | int]
 
 
-def kernel(arguments: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def kernel(arguments: Sequence[str | int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """For a function that, given float32 or float64, returns a kernel: remembered, and made once a type. Some can also
     be given a width, how many numbers a thread takes at once: 1 or 4.
 

@@ -26,9 +26,9 @@ from tinyres_kernels.cuda.host import (
     real,
 )
 from tinyres_kernels.cuda.normalise import normalise_dx_kernel, normalise_kernel, spread
-from tinyres_kernels.cuda.sums import ACROSS, DOWN, add_parts
+from tinyres_kernels.cuda.sums import ACROSS, DOWN, add_both
 from tinyres_kernels.cuda.sums import THREADS as TOGETHER
-from tinyres_kernels.geometry import check_norm
+from tinyres_kernels.geometry import check_norm, check_running
 from tinyres_kernels.namespace import Array, namespace
 
 PART = 8 if host.SIMULATED else 256  # pixels of a part at least
@@ -72,12 +72,16 @@ def parts_kernel(real):
     return parts_kernel
 
 
-@kernel("RRrrnn")
+@kernel("RRrrrrlrrlsssnnnnn")
 def merge_kernel(real):
-    """mean = sum_i n_i mean_i / M;  variance = sum_i (squares_i + n_i (mean_i - mean)^2) / M."""
+    """mean = sum_i n_i mean_i / M;  variance = sum_i (squares_i + n_i (mean_i - mean)^2) / M. The running statistics
+    that there are move on, with them: new_mean = keep running_mean + share mean, and so on."""
 
     @jit
-    def merge_kernel(means, squares, mean, variance, size, M):
+    def merge_kernel(
+        means, squares, mean, variance, running_mean, running_var, batches, new_mean, new_var, new_batches,
+        keep, share, share_var, has_mean, has_var, has_batches, size, M,
+    ):  # fmt: skip
         shared = cuda.shared.array(TOGETHER, real)
         tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
         c, own = cuda.blockIdx.x * ACROSS + tx, ty * ACROSS + tx
@@ -104,6 +108,12 @@ def merge_kernel(real):
                 centre = total
             elif ty == 0 and c < C:
                 mean[c], variance[c] = centre, total
+                if has_mean:
+                    new_mean[c] = keep * running_mean[c] + share * centre
+                if has_var:
+                    new_var[c] = keep * running_var[c] + share_var * total
+                if has_batches and c == 0:
+                    new_batches[0] = batches[0] + 1
 
     return merge_kernel
 
@@ -143,13 +153,13 @@ def parts_dx_kernel(real):
     return parts_dx_kernel
 
 
-def _parts(x: Array) -> tuple[Array, Array, int, tuple[int, int], tuple[int, int]]:
+def _parts(x: Array) -> tuple[Array, int, tuple[int, int], tuple[int, int]]:
     """Room for two sums of each part and channel, the pixels of a part, the grid and the block."""
     M, C = x.shape
     size = max(PART, blocks(M, MOST))
     across, down = lanes(C)
     sums = namespace(x).empty((2, blocks(M, size), C), x.dtype)
-    return sums[0], sums[1], size, (blocks(C, across), blocks(M, size)), (across, down)
+    return sums, size, (blocks(C, across), blocks(M, size)), (across, down)
 
 
 def batch_norm(
@@ -160,20 +170,32 @@ def batch_norm(
     out: Array,
     mean: Array,
     variance: Array,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    batches: Array | None = None,
+    new_mean: Array | None = None,
+    new_var: Array | None = None,
+    new_batches: Array | None = None,
     *,
     eps: float,
     training: bool,
     relu: bool,
+    momentum: float = 0.0,
 ) -> Array:
     """`reference.batch_norm`. 16 M C bytes in float32 in training, of which 4 may come from a cache; 4 more with a
     residual."""
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
-    check_contiguous(out, mean, variance)
+    check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))
+    check_contiguous(*(a for a in (out, mean, variance, new_mean, new_var, new_batches) if a is not None))
     if training:
-        means, squares, size, grid, block = _parts(x)
+        (means, squares), size, grid, block = _parts(x)
         launch(parts_kernel(real(out)), grid, block, x, means, squares, size)
-        arguments = means, squares, mean, variance, size, len(x)
-        launch(merge_kernel(real(out)), blocks(x.shape[1], ACROSS), (ACROSS, DOWN), *arguments)
+        given = running_mean, running_var, batches, new_mean, new_var, new_batches
+        arrays = (means, squares, mean, variance, *(bias if a is None else a for a in given))  # which nobody touches
+        keep, share, more = map(real(out), (1 - momentum, momentum, momentum * len(x) / max(len(x) - 1, 1)))
+        present = (int(a is not None) for a in given[3:])
+        numbers = keep, share, more, *present, size, len(x)
+        launch(merge_kernel(real(out)), blocks(x.shape[1], ACROSS), (ACROSS, DOWN), *arrays, *numbers)
     if out.size:
         pixels, added, written = flat(x), flat(x if residual is None else residual), flat(out)
         made, grid, block = spread(normalise_kernel, (written, pixels, added), x.shape[1])
@@ -208,11 +230,10 @@ def batch_norm_dx(
         dbias.fill(0)
         return out
     signs, passed, number = x if y is None else y, x if dresidual is None else dresidual, real(out)
-    totals, alongs, size, grid, block = _parts(x)
-    arrays = g, x, signs, weight, bias, mean, variance, totals, alongs
+    sums, size, grid, block = _parts(x)
+    arrays = g, x, signs, weight, bias, mean, variance, *sums
     launch(parts_dx_kernel(number), grid, block, *arrays, number(eps), int(relu), int(y is not None), size)
-    for parts, total in ((totals, dbias), (alongs, dweight)):
-        add_parts(flat(parts), total, len(parts))
+    add_both(flat(sums), dbias, dweight, sums.shape[1])
     read, written = tuple(map(flat, (g, x, signs))), tuple(map(flat, (out, passed)))
     made, grid, block = spread(normalise_dx_kernel, (*written, *read), x.shape[1])
     flags = map(int, (training, relu, y is not None, dresidual is not None))

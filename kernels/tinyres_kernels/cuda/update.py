@@ -1,18 +1,24 @@
-"""The steps of optimisers: everything read once and written once, by SGD and Adam four numbers a thread."""
+"""The steps of optimisers: everything read once and written once, by SGD and Adam four numbers a thread.
+
+A net has many parameters, and most of them are small: what a launch costs is what the step costs. So each kernel takes
+a table of them (`table.py`), and the step of one parameter is that of a table with one row. How a launch is made of
+steps is in `steps.py`.
+"""
 
 from math import sqrt
 
-from tinyres_kernels.cuda.host import THREADS, blocks, cuda, helper, jit, kernel, launch, lines, real, wide
+from tinyres_kernels.cuda.host import THREADS, cuda, helper, jit, kernel
+from tinyres_kernels.cuda.table import line_at, reader, rows
 from tinyres_kernels.cuda.words import load4, store4
-from tinyres_kernels.namespace import Array
-from tinyres_kernels.reference.loss import check_alike
+
+SGD_ROWS, ADAM_ROWS, RMSPROP_ROWS = rows(7, 14), rows(9, 17), rows(11, 16)
 
 # 0 times an infinity is NaN: what a setting of 0 leaves out is asked, and not multiplied.
 
 
-@kernel("rrrrrssssnnn")
+@kernel(["r", 7 * SGD_ROWS, *"ssssnnn"])
 def sgd_kernel(real, width=1):
-    zero = real(0)
+    zero, row_of = real(0), reader(7)
 
     @helper
     def stepped(p, g, average, lr, momentum, share, decay, has_buffer, first, nesterov):
@@ -24,8 +30,11 @@ def sgd_kernel(real, width=1):
         return p - lr * step, average
 
     @jit
-    def sgd_kernel(out, new_buffer, p, g, buffer, lr, momentum, share, decay, has_buffer, first, nesterov):
-        i = cuda.grid(1) * width
+    def sgd_kernel(like, table, lr, momentum, share, decay, has_buffer, first, nesterov):
+        start, size, to_out, to_new, to_p, to_g, to_buffer = row_of(table, cuda.blockIdx.x)
+        out, new_buffer = line_at(like, to_out, size), line_at(like, to_new, size)
+        p, g, buffer = line_at(like, to_p, size), line_at(like, to_g, size), line_at(like, to_buffer, size)
+        i = ((cuda.blockIdx.x - start) * THREADS + cuda.threadIdx.x) * width
         how = lr, momentum, share, decay, has_buffer, first, nesterov
         if width == 4 and i + 4 <= out.size:
             p0, p1, p2, p3 = load4(p, i)
@@ -48,9 +57,9 @@ def sgd_kernel(real, width=1):
     return sgd_kernel
 
 
-@kernel("rrrrrrrsssssssssn")
+@kernel(["r", 9 * ADAM_ROWS, *"sssssssssn"])
 def adam_kernel(real, width=1):
-    zero = real(0)
+    zero, row_of = real(0), reader(9)
 
     @helper
     def stepped(p, g, m, v, rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first):
@@ -62,10 +71,12 @@ def adam_kernel(real, width=1):
         return shrink * p - rate * (mean / (real(sqrt(square)) / scale + eps)), mean, square
 
     @jit
-    def adam_kernel(
-        out, new_m, new_v, p, g, m, v, rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first
-    ):
-        i = cuda.grid(1) * width
+    def adam_kernel(like, table, rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first):
+        start, size, to_out, to_new_m, to_new_v, to_p, to_g, to_m, to_v = row_of(table, cuda.blockIdx.x)
+        out, new_m, new_v = line_at(like, to_out, size), line_at(like, to_new_m, size), line_at(like, to_new_v, size)
+        p, g = line_at(like, to_p, size), line_at(like, to_g, size)
+        m, v = line_at(like, to_m, size), line_at(like, to_v, size)
+        i = ((cuda.blockIdx.x - start) * THREADS + cuda.threadIdx.x) * width
         how = rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first
         if width == 4 and i + 4 <= out.size:
             p0, p1, p2, p3 = load4(p, i)
@@ -89,13 +100,18 @@ def adam_kernel(real, width=1):
     return adam_kernel
 
 
-@kernel("rrrrrrrrrssssssnnn")
+@kernel(["r", 11 * RMSPROP_ROWS, *"ssssssnnn"])
 def rmsprop_kernel(real):
+    row_of = reader(11)
+
     @jit
-    def rmsprop_kernel(
-        out, new_v, new_a, new_b, p, g, v, a, b, lr, keep, share, eps, decay, momentum, first, centred, moving
-    ):
-        i = cuda.grid(1)
+    def rmsprop_kernel(like, table, lr, keep, share, eps, decay, momentum, first, centred, moving):
+        found = row_of(table, cuda.blockIdx.x)
+        size, i = found[1], (cuda.blockIdx.x - found[0]) * THREADS + cuda.threadIdx.x
+        out, new_v = line_at(like, found[2], size), line_at(like, found[3], size)
+        new_a, new_b = line_at(like, found[4], size), line_at(like, found[5], size)
+        p, g, v = line_at(like, found[6], size), line_at(like, found[7], size), line_at(like, found[8], size)
+        a, b = line_at(like, found[9], size), line_at(like, found[10], size)
         if i < out.size:
             slope = g[i] + decay * p[i] if decay != real(0) else g[i]
             spread = share * (slope * slope)
@@ -118,83 +134,3 @@ def rmsprop_kernel(real):
             out[i] = p[i] - lr * step
 
     return rmsprop_kernel
-
-
-def sgd(
-    p: Array,
-    g: Array,
-    buffer: Array | None,
-    out: Array,
-    new_buffer: Array | None,
-    *,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-) -> Array:
-    """`reference.sgd`. 20 bytes a number in float32."""
-    check_alike(*(a for a in (p, g, buffer, out, new_buffer) if a is not None))
-    if out.size:
-        settings = map(real(out), (lr, momentum, 1 - dampening, weight_decay))
-        flags = map(int, (new_buffer is not None, buffer is None, nesterov))
-        arrays = tuple(lines((out, new_buffer), (p, g, buffer)))
-        width = wide(*arrays)
-        launch(sgd_kernel(real(out), width), blocks(out.size, THREADS * width), THREADS, *arrays, *settings, *flags)
-    return out
-
-
-def adam(
-    p: Array,
-    g: Array,
-    m: Array | None,
-    v: Array | None,
-    out: Array,
-    new_m: Array,
-    new_v: Array,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-    step: int,
-) -> Array:
-    """`reference.adam`. 28 bytes a number in float32."""
-    check_alike(*(a for a in (p, g, m, v, out, new_m, new_v) if a is not None))
-    if out.size:
-        decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
-        rates = lr / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, (1 - beta2**step) ** 0.5
-        arrays, settings = tuple(lines((out, new_m, new_v), (p, g, m, v))), map(real(out), rates)
-        width = wide(*arrays)
-        made = adam_kernel(real(out), width)
-        launch(made, blocks(out.size, THREADS * width), THREADS, *arrays, *settings, int(m is None))
-    return out
-
-
-def rmsprop(
-    p: Array,
-    g: Array,
-    v: Array | None,
-    a: Array | None,
-    b: Array | None,
-    out: Array,
-    new_v: Array,
-    new_a: Array | None,
-    new_b: Array | None,
-    *,
-    lr: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-    momentum: float,
-) -> Array:
-    """`reference.rmsprop`. 20 to 36 bytes a number in float32."""
-    check_alike(*(array for array in (p, g, v, a, b, out, new_v, new_a, new_b) if array is not None))
-    if out.size:
-        settings = map(real(out), (lr, alpha, 1 - alpha, eps, weight_decay, momentum))
-        flags = map(int, (v is None, new_a is not None, new_b is not None))
-        arrays = lines((out, new_v, new_a, new_b), (p, g, v, a, b))
-        launch(rmsprop_kernel(real(out)), blocks(out.size), THREADS, *arrays, *settings, *flags)
-    return out

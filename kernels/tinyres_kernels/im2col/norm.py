@@ -2,7 +2,7 @@
 
 from math import isqrt
 
-from tinyres_kernels.geometry import check_norm
+from tinyres_kernels.geometry import check_norm, check_running
 from tinyres_kernels.namespace import Array, namespace
 
 
@@ -14,19 +14,29 @@ def batch_norm(
     out: Array,
     mean: Array,
     variance: Array,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    batches: Array | None = None,
+    new_mean: Array | None = None,
+    new_var: Array | None = None,
+    new_batches: Array | None = None,
     *,
     eps: float,
     training: bool,
     relu: bool,
+    momentum: float = 0.0,
 ) -> Array:
     """`reference.batch_norm`. About 40 M C bytes in float32, 12 more for the sum and 8 for the ReLU."""
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
+    check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))
     xp = namespace(x, out)
     if training:
         mean[...] = _total(x) / x.shape[0]
     xp.subtract(x, mean, out=out)
     if training:
         variance[...] = _total(out * out) / x.shape[0]
+        running, new = (running_mean, running_var, batches), (new_mean, new_var, new_batches)
+        move(mean, variance, running, new, momentum, x.shape[0])
     out *= weight / xp.sqrt(variance + eps)
     out += bias
     if residual is not None:
@@ -34,6 +44,27 @@ def batch_norm(
     if relu:
         xp.maximum(out, 0, out=out)
     return out
+
+
+def move(
+    mean: Array,
+    variance: Array,
+    running: tuple[Array | None, ...],
+    new: tuple[Array | None, ...],
+    momentum: float,
+    pixels: int,
+) -> None:
+    """Running mean, variance and number of batches, as far as there are any, towards those of this batch."""
+    (running_mean, running_var, batches), (new_mean, new_var, new_batches) = running, new
+    xp = namespace(mean)
+    if new_mean is not None:
+        xp.multiply(running_mean, 1 - momentum, out=new_mean)
+        new_mean += momentum * mean
+    if new_var is not None:
+        xp.multiply(running_var, 1 - momentum, out=new_var)
+        new_var += momentum * (pixels / (pixels - 1)) * variance
+    if new_batches is not None:
+        xp.add(batches, 1, out=new_batches)
 
 
 def batch_norm_dx(

@@ -1,6 +1,6 @@
 """Batch norm with the residual sum and the ReLU that follow it, and its adjoint, one channel at a time."""
 
-from tinyres_kernels.geometry import check_norm
+from tinyres_kernels.geometry import check_norm, check_running
 from tinyres_kernels.namespace import Array
 
 
@@ -12,29 +12,46 @@ def batch_norm(
     out: Array,
     mean: Array,
     variance: Array,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    batches: Array | None = None,
+    new_mean: Array | None = None,
+    new_var: Array | None = None,
+    new_batches: Array | None = None,
     *,
     eps: float,
     training: bool,
     relu: bool,
+    momentum: float = 0.0,
 ) -> Array:
     """Every channel brought to mean 0 and variance 1, scaled and shifted; then, if asked for, a sum and a ReLU.
 
         out[m, c] = f( (x[m, c] - mean[c]) / sqrt(variance[c] + eps) * weight[c] + bias[c] + residual[m, c] )
 
     with f = max(., 0) where `relu`, else the identity. In training the statistics are those of the batch, and written:
-    mean[c] = sum_m x / M, variance[c] = sum_m (x - mean)^2 / M. Otherwise they are read.
+    mean[c] = sum_m x / M, variance[c] = sum_m (x - mean)^2 / M. Otherwise they are read. In training, running ones
+    may be given, and move towards them; what each becomes goes into an array of its own, or both are None:
 
-    x, out and residual (or None) are (M, C), pixels by channels; the others (C,). NaN passes through the ReLU.
+        new_mean = (1 - momentum) running_mean + momentum mean,   new_batches = batches + 1,
+        new_var = (1 - momentum) running_var + momentum variance M / (M - 1)
+
+    x, out and residual (or None) are (M, C), pixels by channels; the numbers of batches are integers (1,), the others
+    (C,). NaN passes through the ReLU.
     Cost: 4 M C multiplications; x read twice in training and once otherwise, residual once, out written once.
     Ioffe & Szegedy 2015, "Batch normalization".
     """
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
+    check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))
     M, C = x.shape
     for c in range(C):
         column = [float(x[m, c]) for m in range(M)]
         if training:
             mean[c] = centre = sum(column) / M
             variance[c] = spread = sum((value - centre) ** 2 for value in column) / M
+            if new_mean is not None and running_mean is not None:
+                new_mean[c] = (1 - momentum) * float(running_mean[c]) + momentum * centre
+            if new_var is not None and running_var is not None:
+                new_var[c] = (1 - momentum) * float(running_var[c]) + momentum * spread * M / (M - 1)
         else:
             centre, spread = float(mean[c]), float(variance[c])
         for m in range(M):
@@ -42,6 +59,8 @@ def batch_norm(
             if residual is not None:
                 value += float(residual[m, c])
             out[m, c] = 0.0 if relu and value <= 0 else value
+    if new_batches is not None and batches is not None:
+        new_batches[0] = batches[0] + 1
     return out
 
 

@@ -49,6 +49,11 @@ def kernels():
                     yield f"{name} {size}", real, of_tile, "rrrb66"
 
 
+def count(argument):
+    """Of what is no array and no single number: the integers of a tuple, as a number or a digit."""
+    return argument if isinstance(argument, int) else int(argument, 16)
+
+
 def signature(arguments, real):
     from numba import types
 
@@ -57,7 +62,7 @@ def signature(arguments, real):
         "r": number[::1], "R": number[:, ::1], "q": number[:, :, :, ::1], "s": number,
         "i": types.int32[:, :, :, ::1], "l": types.int64[::1], "n": types.int64,
     }  # fmt: skip
-    return types.void(*(known.get(a) or types.UniTuple(types.int64, int(a, 16)) for a in arguments))
+    return types.void(*(known.get(a) or types.UniTuple(types.int64, count(a)) for a in arguments))
 
 
 def parameters(text, name):

@@ -59,6 +59,15 @@ GEOMETRIES = {
     "two groups": {"groups": 2, "padding": (1, 0)},
     "windows apart": {"stride": (4, 4), "kernel": (2, 2)},
 }
+# Of each optimiser: its settings, and how many arrays a step reads beside parameter and gradient, and writes.
+STEPS = {
+    "sgd": ({"lr": 0.1, "momentum": 0.9, "dampening": 0.0, "weight_decay": 0.01, "nesterov": True}, 1),
+    "adam": (
+        {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.01, "decoupled": True, "step": 3},
+        2,
+    ),
+    "rmsprop": ({"lr": 0.1, "alpha": 0.9, "eps": 1e-8, "weight_decay": 0.01, "momentum": 0.9}, 3),
+}
 # What is broken: module, the sentence, what it is replaced by, and the operation whose cases must notice.
 FAULTS = {
     "tiled: the last column of a tile's tail": ("conv_tiled", "col + more < OG", "col + more < OG - 1", "conv2d"),
@@ -84,6 +93,7 @@ FAULTS = {
     "tiled: a pixel past the part": ("conv_weights", "min(size, N * OH", "min(size + 1, N * OH", "conv2d_dw"),
     "tiled: images end one row late": ("conv_weights", "if top[i] == last_h:", "if top[i] > last_h:", "conv2d_dw"),
     "sums: the last part left out": ("sums", "range(ty, count, DOWN)", "range(ty, count - 1, DOWN)", "conv2d_dw"),
+    "sums: the second sum of the first's parts": ("sums", "(which * count + part)", "part", "batch_norm_dx"),
     "products: a line taken twice": ("products", "from_a + k * a_pitch", "from_a + k // 2 * a_pitch", "conv2d"),
     "naive: every part to the end": ("conv_naive", "min(part * size + size, N * OH)", "N * OH", "conv2d_dw"),
     "naive: the rim read from the other side": ("conv_naive", "0 <= v < W", "v < W", "conv2d"),
@@ -95,8 +105,16 @@ FAULTS = {
         "range(ty + 1, parts, DOWN)",
         "batch_norm",
     ),
+    "norm: a running variance that is biased": ("norm", "share_var * total", "share * total", "batch_norm"),
+    "norm: batches that nobody counts": ("norm", "has_batches and c == 0", "has_batches and c == C", "batch_norm"),
     "norm: threads beyond the last pixel": ("norm", "end = min(begin + size, M)", "end = begin + size", "batch_norm"),
     "loss: the maximum of a part of the row": ("loss", "half = across // 2", "half = across // 4", "cross_entropy"),
+    "update: a thread too far along its line": (
+        "update",
+        "(cuda.blockIdx.x - start)",
+        "cuda.blockIdx.x",
+        "sgd of many",
+    ),
     "update: the average kept in place of its share": ("update", "keep1 * m + mean", "keep1 * m - mean", "adam"),
     "tiled: no barrier": ("conv_tiled", "cuda.syncthreads()", "pass", "conv2d"),
     "tiled: no barrier among the weights": ("conv_weights", "cuda.syncthreads()", "pass", "conv2d_dw"),
@@ -127,7 +145,9 @@ NAMES = [
     *(f"adjoints of {way}, {title}" for way in ("naive", "tiled") for title in GEOMETRIES),
     "the same bits twice, whatever the block",
     "a rounded mean does not show in the variance",
+    "each running statistic by itself",
     "of several NaNs the first wins",
+    *(f"{op} of many in one launch, in {real}" for op in STEPS for real in ("float32", "float64")),
     *(f"notices {title}" for title in FAULTS),
 ]
 
@@ -180,12 +200,66 @@ def far_mean(rung):
     return [] if off < 1e-3 else [f"the variance is off by {off:.1e}"]  # E[x^2] - E[x]^2 is off by 8
 
 
+def each_alone(rung):
+    """Each running statistic moves as it does beside the others."""
+    x, one = np.random.default_rng(0).standard_normal((21, 3)), np.ones(3)
+    how = {"eps": 1e-5, "training": True, "relu": False, "momentum": 0.25}
+
+    def moved(*kept):
+        old = [a if there else None for a, there in zip((2 * one, 3 * one, np.array([41])), kept, strict=True)]
+        new = [None if a is None else np.full_like(a, -77) for a in old]
+        rung.batch_norm(x, one, one, None, np.empty_like(x), np.empty(3), np.empty(3), *old, *new, **how)
+        return [None if a is None else a.tolist() for a in new]
+
+    together, names = moved(1, 1, 1), ("mean", "variance", "batches")
+    alone = [moved(*(i == k for k in range(3)))[i] for i in range(3)]
+    return [f"{names[i]}: {alone[i]}, beside others {together[i]}" for i in range(3) if alone[i] != together[i]]
+
+
 def first_nan(rung):
     x, index = np.full((1, 2, 2, 1), np.nan), np.empty((1, 1, 1, 1), "int32")
     x[0, 0, 0, 0] = 1.0
     how = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
     rung.max_pool2d(x, np.empty((1, 1, 1, 1)), index, **how)
     return [] if index.item() == 1 else [f"tap {index.item()} won, needed tap 1"]
+
+
+def of_many(rung, op, real):
+    """Parameters of odd sizes, one of them empty, one transposed with a gradient that is not, one with one that is, one
+    without a state: the bits of one by one, in as many launches as there are kinds and full tables."""
+    settings, kept = STEPS[op]
+    rng = np.random.default_rng(0)
+
+    def drawn(shape):
+        return 1 + rng.random(shape).astype(real)
+
+    steps = []
+    for i, shape in enumerate([(3,), (0,), (17,), (8, 5), (1,), (33,), (5, 7)]):
+        p, g, *state = (drawn(shape) for _ in range(2 + kept))
+        if i == 3:
+            p, state = p.T, [a.T for a in state]
+            g = np.ascontiguousarray(g.T)
+        if i == 6:
+            p, g, *state = (a.T for a in (p, g, *state))
+        steps.append((p, g, *([None] * kept if i == 2 else state)))
+    name = f"{op.upper()}_ROWS"
+    results, counted = [], []
+    with (
+        mock.patch.object(rung.update, name, 2),
+        mock.patch.object(rung.steps, "launch", wraps=rung.host.launch) as launch,
+    ):
+        for together in (False, True):
+            rows = [(*step, *(np.full_like(step[0], np.nan) for _ in range(1 + kept))) for step in steps]
+            before = launch.call_count
+            if together:
+                rung.MANY[op](rows, **settings)
+            else:
+                for row in rows:
+                    getattr(rung, op)(*row, **settings)
+            counted.append(launch.call_count - before)
+            results.append([a.tobytes() for row in rows for a in row[2 + kept :]])
+    faults = [] if results[0] == results[1] else ["other bits than one by one"]
+    return faults if counted == [6, 4] else [*faults, f"{counted} launches, needed [6, 4]"]
 
 
 def notices(rung, module, old, new, op):
@@ -206,6 +280,8 @@ def notices(rung, module, old, new, op):
     with ExitStack() as patched:
         for user in users:
             patched.enter_context(mock.patch.dict(vars(user), {k: v for k, v in broken.items() if k in vars(user)}))
+        if op.endswith(" of many"):
+            return [] if of_many(rung, op.split()[0], "float64") else ["nobody noticed"]
         for route, (most, changes) in routes.items():
             kernel = route_to(rung, route, op)
             if any(not examine(kernel, case).ok for _, case in cases(op, most, changes)):
@@ -237,7 +313,11 @@ def check(rung):
             tell(f"adjoints of {way}, {title}", adjoint(rung, way, changes))
     tell("the same bits twice, whatever the block", same_bits(rung))
     tell("a rounded mean does not show in the variance", far_mean(rung))
+    tell("each running statistic by itself", each_alone(rung))
     tell("of several NaNs the first wins", first_nan(rung))
+    for op in STEPS:
+        for real in ("float32", "float64"):
+            tell(f"{op} of many in one launch, in {real}", of_many(rung, op, real))
     for title, (module, old, new, op) in FAULTS.items():
         tell(f"notices {title}", notices(rung, module, old, new, op))
 

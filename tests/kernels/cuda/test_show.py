@@ -93,12 +93,14 @@ def blocks_with_barriers():
     yield kernel, (0, 0, 0), (*line, (*image, 54), *axes), TINY.threads
     kernel = conv_weights.weight_kernel(np.float64, TINY, ONE_BY_ONE)
     yield kernel, (1, 0, 0), (line[0], line[2], line[1], (*image, 16), *axes), TINY.threads
-    parts = (np.ones(6 * 5), np.zeros(5), 6)
-    yield of_parts.parts_sum_kernel(np.float64), 0, parts, (of_parts.ACROSS, of_parts.DOWN)
+    parts = (np.ones(2 * 6 * 5), np.zeros(5), np.zeros(5), 6)
+    yield of_parts.parts_sum_kernel(np.float64), (0, 1), parts, (of_parts.ACROSS, of_parts.DOWN)
     yield loss.cross_entropy_kernel(np.float64), 0, (pixels, np.zeros(21, int), np.zeros(21), pixels), (4, 2)
     yield norm.parts_kernel(np.float64), (0, 1), (pixels, sums, sums, 8), (2, 4)
     norms = (pixels, pixels, pixels, *[channels] * 4, sums, sums, 1e-5, 1, 1, 8)
-    yield norm.merge_kernel(np.float64), 0, (sums, sums, channels, channels, 8, 21), (of_parts.ACROSS, of_parts.DOWN)
+    running = *[channels] * 2, np.zeros(1, int), *[channels] * 2, np.zeros(1, int), 0.9, 0.1, 0.1, 1, 1, 1
+    merged = sums, sums, channels, channels, *running, 8, 21
+    yield norm.merge_kernel(np.float64), 0, merged, (of_parts.ACROSS, of_parts.DOWN)
     yield norm.parts_dx_kernel(np.float64), (0, 2), norms, (2, 4)
 
 

@@ -1,0 +1,170 @@
+"""The steps of optimisers, launched: that of one parameter, as every rung has it, or those of many in one launch."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from tinyres_kernels.cuda import update
+from tinyres_kernels.cuda.host import THREADS, blocks, launch, lines, real, wide
+from tinyres_kernels.cuda.table import NOBODYS, addresses
+from tinyres_kernels.namespace import Array, namespace
+from tinyres_kernels.reference.loss import check_alike
+
+Arrays = tuple[Array | None, ...]
+
+
+class Step(NamedTuple):
+    """What one parameter's step writes and reads, the first of each being the parameter; and the kernel's flags."""
+
+    written: tuple[Any, ...]
+    read: tuple[Any, ...]
+    flags: tuple[int, ...]
+
+    def lines(self) -> tuple[Array, ...]:
+        """All arrays, of one type, and alike in memory without gaps: a kernel is told no more than where they lie."""
+        out, given = self.written[0], [a for a in (*self.written, *self.read) if a is not None]
+        if all(a.strides == out.strides and a.dtype == out.dtype for a in given) and _dense(out):
+            return tuple(given[-1] if a is None else a for a in (*self.written, *self.read))
+        other = next((a for a in self.written if a is not None and a.dtype != out.dtype), None)
+        if other is not None:
+            raise ValueError(f"new state must be of the new parameter's type, {out.dtype}, got {other.dtype}")
+        read = (a if a is None or a.dtype == out.dtype else a.astype(out.dtype) for a in self.read)
+        return tuple(lines(self.written, read))
+
+
+def _dense(array: Array) -> bool:
+    """Whether its numbers lie one behind the other, whatever the order of its axes."""
+    if array.flags.c_contiguous:
+        return True
+    step = array.itemsize
+    for stride, size in sorted(zip(array.strides, array.shape, strict=True)):
+        if stride != step:
+            return False
+        step *= size
+    return True
+
+
+def sgd_many(
+    steps: Iterable[Arrays],
+    *,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+) -> None:
+    """`sgd` of each (p, g, buffer, out, new_buffer). 20 bytes a number in float32."""
+    settings = lr, momentum, 1 - dampening, weight_decay
+    _run(
+        update.sgd_kernel,
+        update.SGD_ROWS,
+        [
+            Step((out, new), (p, g, old), (int(new is not None), int(old is None), int(nesterov)))
+            for p, g, old, out, new in steps
+        ],
+        settings,
+    )
+
+
+def adam_many(
+    steps: Iterable[Arrays],
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    step: int,
+) -> None:
+    """`adam` of each (p, g, m, v, out, new_m, new_v). 28 bytes a number in float32."""
+    decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
+    rates = lr / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, (1 - beta2**step) ** 0.5
+    made = [Step((out, *new), (p, g, m, v), (int(m is None),)) for p, g, m, v, out, *new in steps]
+    _run(update.adam_kernel, update.ADAM_ROWS, made, rates)
+
+
+def rmsprop_many(
+    steps: Iterable[Arrays],
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float,
+) -> None:
+    """`rmsprop` of each (p, g, v, a, b, out, new_v, new_a, new_b). 20 to 36 bytes a number in float32."""
+    made = [
+        Step((out, *new), (p, g, v, a, b), (int(v is None), int(new[1] is not None), int(new[2] is not None)))
+        for p, g, v, a, b, out, *new in steps
+    ]
+    _run(update.rmsprop_kernel, update.RMSPROP_ROWS, made, (lr, alpha, 1 - alpha, eps, weight_decay, momentum))
+
+
+MANY: dict[str, Callable[..., None]] = {"sgd": sgd_many, "adam": adam_many, "rmsprop": rmsprop_many}
+
+
+def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array | None, **settings: Any) -> Array:
+    """`reference.sgd`."""
+    sgd_many([(p, g, buffer, out, new_buffer)], **settings)
+    return out
+
+
+def adam(
+    p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m: Array, new_v: Array, **settings: Any
+) -> Array:
+    """`reference.adam`."""
+    adam_many([(p, g, m, v, out, new_m, new_v)], **settings)
+    return out
+
+
+def rmsprop(
+    p: Array,
+    g: Array,
+    v: Array | None,
+    a: Array | None,
+    b: Array | None,
+    out: Array,
+    new_v: Array,
+    new_a: Array | None,
+    new_b: Array | None,
+    **settings: Any,
+) -> Array:
+    """`reference.rmsprop`."""
+    rmsprop_many([(p, g, v, a, b, out, new_v, new_a, new_b)], **settings)
+    return out
+
+
+def _run(make: Callable[..., Any], most: int, steps: list[Step], settings: Iterable[float]) -> None:
+    """As few launches as there are kernels and flags among the steps, and `most` rows in a table."""
+    for step in steps:
+        check_alike(*(a for a in (*step.written, *step.read) if a is not None))
+    for (kernel, number, width, flags), alike in _groups(make, steps).items():
+        numbers = [number(value) for value in settings]
+        for i in range(0, len(alike), most):
+            some = alike[i : i + most]
+            table, count = _table(some, THREADS * width, most)
+            like = namespace(*some[0]).empty(0, number)
+            launch(kernel, count, THREADS, like, table, *numbers, *flags)
+
+
+def _groups(make: Callable[..., Any], steps: list[Step]) -> dict[tuple[Any, ...], list[tuple[Array, ...]]]:
+    """The lines of the steps, by kernel, type, how many numbers a thread takes, and flags."""
+    found: dict[tuple[Any, ...], list[tuple[Array, ...]]] = {}
+    for step in steps:
+        held = step.lines()
+        if held[0].size:
+            number = real(held[0])
+            width = 1 if make is update.rmsprop_kernel else wide(*held)
+            kernel = make(number) if make is update.rmsprop_kernel else make(number, width)
+            found.setdefault((kernel, number, width, step.flags), []).append(held)
+    return found
+
+
+def _table(held: list[tuple[Array, ...]], each: int, most: int) -> tuple[tuple[int, ...], int]:
+    """The table of these lines, filled up to `most` rows; and how many blocks of `each` numbers they take."""
+    numbers, count = list[int](), 0
+    for arrays in held:
+        numbers += count, arrays[0].size, *addresses(arrays)
+        count += blocks(arrays[0].size, each)
+    spare = (NOBODYS, *[0] * (len(held[0]) + 1))
+    return (*numbers, *spare * (most - len(held))), count
