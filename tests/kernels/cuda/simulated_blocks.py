@@ -4,6 +4,8 @@ Numba's simulator starts all threads of a block and asks each one over and over 
 than what they compute. Here a thread runs until it ends or comes to a barrier, and then another one does, in an order
 that is drawn anew behind every barrier. Who reads without a barrier what another thread writes, reads too early. The
 threads of a kernel without barriers need no threads of Python: they are run by the one that launches.
+
+The simulator also copies every array, and wraps it twice. `run` gives a kernel the memory itself, where it is.
 """
 
 import inspect
@@ -11,7 +13,17 @@ import random
 import threading
 
 import numpy as np
-from numba.cuda.simulator.kernel import BlockManager, BlockThread, Dim3
+from numba.cuda.simulator.kernel import ArgHint, BlockManager, BlockThread, Dim3, FakeCUDAModule
+from numba.cuda.simulator.kernelapi import swapped_cuda_module
+
+
+def run(compiled, *arguments):
+    """A launch, in place of `FakeCUDAKernel.__call__`."""
+    grid, block = compiled.grid_dim, compiled.block_dim
+    given = [a.value if isinstance(a, ArgHint) else a for a in arguments]  # what is only read comes as `cuda.In`
+    with swapped_cuda_module(compiled.fn, FakeCUDAModule(grid, block, 0)):
+        for point in np.ndindex(*grid):
+            Block(compiled.fn, grid, block, False).run(point, *given)
 
 
 class OneOfMany(BlockThread):

@@ -29,7 +29,9 @@ def bare(monkeypatch):
         asked.append(os.environ.get("CUDA_HOME"))
         if not loaded:
             raise NotFound("Failure finding libnvvm.so")
-        return {"libdevice": SimpleNamespace(info=os.path.join(os.environ["CUDA_HOME"], toolkit.DEVICE))}
+        if not hasattr(get_cuda_paths, "kept"):  # as Numba's does
+            get_cuda_paths.kept = os.path.join(os.environ["CUDA_HOME"], toolkit.DEVICE)
+        return {"libdevice": SimpleNamespace(info=get_cuda_paths.kept)}
 
     for name in ("CUDA_HOME", "CUDA_PATH"):
         monkeypatch.delenv(name, raising=False)
