@@ -20,7 +20,7 @@ from tests.device import double
 from tinyres import backend
 
 BLOCKS = Path(__file__).parents[1] / "kernels" / "cuda" / "simulated_blocks.py"
-MOST = 512  # numbers of an array that the simulated kernels serve
+MOST = 128  # numbers of an array that the simulated kernels serve
 launched = {}  # launches of each kernel, by name
 
 assert SIMULATED, "set NUMBA_ENABLE_CUDASIM=1 before the start"
