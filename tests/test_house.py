@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,3 +98,14 @@ def test_the_version_is_told_once_in_each_place():
     assert project["version"] == tinyres.__version__
     assert f"version: {tinyres.__version__}" in (ROOT / "CITATION.cff").read_text()
     assert f"## {tinyres.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("major", ["12", "13"])
+def test_the_extra_for_a_cuda_generation_holds_compiler_and_linker_to_one_release(major):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    needed = {r.name: r for r in map(Requirement, extras[f"cuda{major}"])}
+    assert f"cupy-cuda{major}x" in needed
+    assert needed["numba-cuda"].extras == {f"cu{major}"}
+    toolkit = needed["cuda-toolkit"]
+    assert toolkit.extras == {"nvjitlink", "nvrtc", "nvcc" if major == "12" else "nvvm"}
+    assert str(toolkit.specifier) == f"=={major}.*"

@@ -113,10 +113,14 @@ def plan(
     return min(found)[2]
 
 
+def fit(*arrays: Array) -> bool:
+    """Whether the tiled kernels, which count in 32 bits, reach every number of these."""
+    return all(array.size < FIT for array in arrays)
+
+
 def wide(array: Array, *counts: int) -> int:
     """How many numbers may be loaded at once where all runs of neighbours are multiples of these counts."""
-    at = 0 if host.SIMULATED else array.data.ptr
-    return WIDE if at % 16 == 0 and all(count % WIDE == 0 for count in counts) else 1
+    return WIDE if host.aligned(array) and all(count % WIDE == 0 for count in counts) else 1
 
 
 def _numbers(axis: Axis, results: int) -> tuple[int, ...]:
@@ -161,7 +165,7 @@ def conv2d(
     check_contiguous(out)
     if not x.size or not out.size:
         out.fill(0)
-    elif tile is None and (w.shape[3] // groups < LEAST or max(x.size, out.size) >= FIT):
+    elif tile is None and (w.shape[3] // groups < LEAST or not fit(x, w, out)):
         conv_naive.run(conv_naive.conv2d_naive, x, w, out, rows, cols)
     else:
         _gather(x, w, out, rows, cols, groups, tile, False)
@@ -184,7 +188,7 @@ def conv2d_dx(
     check_contiguous(out)
     if not g.size or not out.size:
         out.fill(0)
-    elif tile is None and (w.shape[2] < LEAST or max(g.size, out.size) >= FIT):
+    elif tile is None and (w.shape[2] < LEAST or not fit(g, w, out)):
         conv_naive.run(conv_naive.conv2d_dx_naive, g, w, out, rows, cols)
     else:
         _gather(g, w, out, rows, cols, groups, tile, True)
@@ -212,7 +216,7 @@ def conv2d_dw(
     _, OH, OW, O = g.shape
     KH, KW, CG, _ = out.shape
     OG, weights, pixels = O // groups, KH * KW * CG, N * OH * OW
-    if tile is None and (OG < LEAST or max(x.size, g.size) >= FIT):
+    if tile is None and (OG < LEAST or not fit(x, g, out)):
         return conv_naive.run_dw(x, g, out, rows, cols)
     words = Words(wide(x, C, CG), wide(g, O, OG), wide(out, O, OG))
     tile, parts, size = plan(out.dtype, words, weights, OG, groups, pixels, True, tile)

@@ -174,7 +174,7 @@ def gather_kernel(real, tile, words, adjoint):
                 if kw == taps_w:
                     kw, kh = np.int32(0), np.int32(kh + 1)
                 down, along = np.int32(kh * move_h if kh < taps_h and depth > 0 else FAR), np.int32(kw * move_w)
-                spot = np.int32((down * W + along) * C)
+                spot = np.int32((np.int64(down) * W + along) * C)  # beyond the last tap more than 32 bits; unread
                 tap = np.int32(((tap_h + kh * hop_h) * KW + tap_w + kw * hop_w) * OG * C)
             # The slab after the one that is multiplied now; behind the last one there is none, and zeros come.
             for i in range(A_LOADS):

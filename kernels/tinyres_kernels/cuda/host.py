@@ -119,9 +119,14 @@ def flat(array: Array) -> Array:
 
 def wide(*lines: Array) -> int:
     """How many numbers a thread takes at once: 4 where all lines begin at a multiple of 16 bytes, or else 1."""
-    if SIMULATED:
-        return 4
-    return 4 if all(getattr(line.data, "ptr", 1) % 16 == 0 for line in lines) else 1  # NumPy's: `launch` refuses them
+    return 4 if all(map(aligned, lines)) else 1
+
+
+def aligned(array: Array) -> bool:
+    """Whether it begins at a multiple of 16 bytes, from which four numbers can be loaded at once."""
+    if SIMULATED and isinstance(array, np.ndarray):
+        return array.ctypes.data % 16 == 0
+    return getattr(array.data, "ptr", 1) % 16 == 0  # without an address it is the host's, and `launch` refuses it
 
 
 def check_contiguous(*written: Array) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from tinyres_kernels.cuda import toolkit
 from tinyres_kernels.namespace import namespace
 
 types: Any = numba.types  # of these, checkers know too little
@@ -139,7 +140,8 @@ def _load(compiled: Any, arguments: Sequence[Any], library: ModuleType) -> Loade
     target = divmod(int(library.cuda.Device().compute_capability), 10)
     name = compiled.py_func.__name__
     with _explained(name, driver):
-        module = _got(driver.cuModuleLoadData(machine_code(compiled, signature, target)))
+        code = machine_code(compiled, signature, target)
+        module = _got(driver.cuModuleLoadData(code))
         function = _got(driver.cuModuleGetFunction(module, name.encode()))
     return Loaded(name, function, layout(signature), driver.cuLaunchKernel)
 
@@ -159,10 +161,11 @@ def _explained(name: str, driver: ModuleType) -> Iterator[None]:
         if not any(word in str(failed) for word in REFUSED):
             raise
         release = _got(driver.cuDriverGetVersion())
-        major, minor = release // 1000, release % 1000 // 10
+        major, minor, links = release // 1000, release % 1000 // 10, toolkit.linked_by()
+        linker = "none" if links == toolkit.MISSING else "{}.{}".format(*links)
         raise RuntimeError(
-            f"{name} cannot be loaded ({str(failed).splitlines()[0]}): Numba's compiler, nvJitLink and the driver, "
-            f"which is of CUDA {major}.{minor}, do not fit together; take all of one release: "
+            f"{name} cannot be loaded ({str(failed).splitlines()[0]}): Numba's compiler, nvJitLink ({linker}) and the "
+            f"driver, which is of CUDA {major}.{minor}, do not fit together; take all of one release: "
             f"pip install 'numba-cuda[cu{major}]' 'cuda-toolkit[nvjitlink]=={major}.{minor}.*'"
         ) from failed
 
@@ -171,7 +174,9 @@ def ptx(compiled: Any, signature: Any, target: tuple[int, int]) -> str:
     """The kernel for a compute capability, in one piece; its entry has the function's plain name."""
     cuda = import_module("numba.cuda")
     bounds = compiled.targetoptions.get("launch_bounds")
-    text, _ = cuda.compile_ptx(compiled.py_func, signature, cc=target, launch_bounds=bounds)
+    toolkit.find_nvvm()
+    with toolkit.compiling_for(target):
+        text, _ = cuda.compile_ptx(compiled.py_func, signature, cc=target, launch_bounds=bounds)
     entry = re.findall(r"\.entry\s+([\w$]+)", text)[0]
     return str(text.replace(entry, compiled.py_func.__name__))
 
@@ -203,6 +208,9 @@ def place(compiled: Any, signature: Any, target: tuple[int, int]) -> Path:
 
 
 def _linked(text: str, target: tuple[int, int]) -> bytes:
+    wrote, links = toolkit.compiled_by(text), toolkit.linked_by()
+    if links != toolkit.MISSING and wrote > links:  # or else the linker says only that it cannot
+        raise RuntimeError("the PTX is of NVVM's release {}.{}, newer than nvJitLink's {}.{}".format(*wrote, *links))
     core = import_module("cuda.core")
     options = core.LinkerOptions(arch="sm_{}{}".format(*target))
     return bytes(core.Linker(core.ObjectCode.from_ptx(text.encode()), options=options).link("cubin").code)

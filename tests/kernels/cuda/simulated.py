@@ -18,7 +18,7 @@ from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.geometry import conv_axes
 
 CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
-SMALL, LARGER = 110, 250  # numbers in a case: a thread of the simulator costs a third of a millisecond
+SMALL, MOVED, LARGER = 110, 200, 250  # numbers in a case: a thread of the simulator costs a third of a millisecond
 # Tiles that the simulator can afford; channels for them, enough for two of them; the largest case.
 TILES = {
     "tiled": ((16, 16, 4, 4, 4), {"OG": 3, "CG": 3}, 400),  # loads one by one, and a tail
@@ -46,6 +46,7 @@ def conformance_checks():
         routes = {"": (SMALL, {})}
         if op in CONVOLUTIONS:
             routes = {"naive": (SMALL, {}), **{name: (most, changes) for name, (_, changes, most) in TILES.items()}}
+        routes["moved"] = (MOVED, TILES["fours"][1]) if op in CONVOLUTIONS else (SMALL, {})
         for route, (most, changes) in routes.items():
             for title, case in cases(op, most, changes):
                 yield f"{op} {route} {title}".replace("  ", " "), route, op, case
@@ -155,6 +156,8 @@ NAMES = [
 def route_to(rung, route, op):
     """The kernel of `op`, sent one way."""
     whole = getattr(rung, op)
+    if route == "moved":
+        return moved(whole)
     if route in TILES:
         return lambda *a, **how: whole(*a, **how, tile=rung.conv.Tile(*TILES[route][0]))
     if route == "naive":
@@ -165,6 +168,50 @@ def route_to(rung, route, op):
 
         return kernel
     return whole
+
+
+def moved(kernel):
+    """The kernel, on arrays that begin one number past a multiple of 16 bytes: where none can be loaded by fours."""
+
+    def call(*arrays, **how):
+        there = [None if a is None else one_on(a) for a in arrays]
+        returned = kernel(*(t and t[0] for t in there), **how)
+        for array, (_, memory) in ((a, t) for a, t in zip(arrays, there, strict=True) if t):
+            if array.flags.writeable:
+                whole_of(array)[...] = memory
+        return next((a for a, t in zip(arrays, there, strict=True) if t and t[0] is returned), returned)
+
+    return call
+
+
+def whole_of(array):
+    """The memory that an array between guards is a part of; the array itself where it is a whole one."""
+    return array if array.base is None else array.base
+
+
+def one_on(array):
+    """The array one number past a multiple of 16 bytes, and a copy of the whole memory that it is a part of there."""
+    whole = whole_of(array)
+    before = (array.ctypes.data - whole.ctypes.data) // array.itemsize
+    room = np.empty(whole.size + 16, array.dtype)
+    ahead = (1 - before - room.ctypes.data // array.itemsize) % (16 // array.itemsize)
+    memory = room[ahead : ahead + whole.size]
+    memory[...] = whole.reshape(-1)
+    part = memory[before : before + array.size].reshape(array.shape)
+    part.flags.writeable = array.flags.writeable
+    assert part.ctypes.data % 16 == array.itemsize or not array.size
+    return part, memory.reshape(whole.shape)
+
+
+def aligned(fours):
+    """`load4` or `store4`, which fails as the GPU does where the first number is not at a multiple of 16 bytes."""
+
+    def call(array, i, *numbers):
+        if (array.ctypes.data + int(i) * array.itemsize) % 16:
+            raise ValueError(f"MISALIGNED: four numbers from index {i} of an array at {array.ctypes.data:#x}")
+        return fours(array, i, *numbers)
+
+    return call
 
 
 def adjoint(rung, way, changes):
@@ -292,13 +339,19 @@ def notices(rung, module, old, new, op):
 def main():
     warnings.simplefilter("ignore", RuntimeWarning)  # of 0 / 0, in threads that errstate does not reach
     from numba.cuda.simulator import kernel
-    from simulated_blocks import Block
+    from simulated_blocks import run
     from tinyres_kernels import cuda as rung
     from tinyres_kernels.cuda.host import SIMULATED
 
     assert SIMULATED
 
-    with mock.patch.object(kernel, "BlockManager", Block):
+    with ExitStack() as patched:
+        patched.enter_context(mock.patch.object(kernel.FakeCUDAKernel, "__call__", run))
+        for name in ("load4", "store4"):
+            checked = aligned(getattr(sys.modules["tinyres_kernels.cuda.words"], name))
+            for home in [m for key, m in sys.modules.items() if key.startswith("tinyres_kernels.cuda")]:
+                if hasattr(home, name):
+                    patched.enter_context(mock.patch.object(home, name, checked))
         check(rung)
 
 

@@ -2,14 +2,28 @@
 
 Numba's simulator starts all threads of a block and asks each one over and over whether it waits, which takes far longer
 than what they compute. Here a thread runs until it ends or comes to a barrier, and then another one does, in an order
-that is drawn anew behind every barrier. Who reads without a barrier what another thread writes, reads too early.
+that is drawn anew behind every barrier. Who reads without a barrier what another thread writes, reads too early. The
+threads of a kernel without barriers need no threads of Python: they are run by the one that launches.
+
+The simulator also copies every array, and wraps it twice. `run` gives a kernel the memory itself, where it is.
 """
 
+import inspect
 import random
 import threading
 
 import numpy as np
-from numba.cuda.simulator.kernel import BlockManager, BlockThread
+from numba.cuda.simulator.kernel import ArgHint, BlockManager, BlockThread, Dim3, FakeCUDAModule
+from numba.cuda.simulator.kernelapi import swapped_cuda_module
+
+
+def run(compiled, *arguments):
+    """A launch, in place of `FakeCUDAKernel.__call__`."""
+    grid, block = compiled.grid_dim, compiled.block_dim
+    given = [a.value if isinstance(a, ArgHint) else a for a in arguments]  # what is only read comes as `cuda.In`
+    with swapped_cuda_module(compiled.fn, FakeCUDAModule(grid, block, 0)):
+        for point in np.ndindex(*grid):
+            Block(compiled.fn, grid, block, False).run(point, *given)
 
 
 class OneOfMany(BlockThread):
@@ -49,6 +63,9 @@ class Block(BlockManager):
     order = random.Random(0)
 
     def run(self, grid_point, *args):
+        if "syncthreads" not in inspect.getsource(self._f):
+            self.run_in_turn(grid_point, *args)
+            return
         threads = [
             OneOfMany(lambda: self._f(*args), self, grid_point, point, self._debug)
             for point in np.ndindex(*self._block_dim)
@@ -68,3 +85,12 @@ class Block(BlockManager):
                 if not thread.ended:
                     thread.abort = True
                     thread.step()
+
+    def run_in_turn(self, grid_point, *args):
+        points = list(np.ndindex(*self._block_dim))
+        self.order.shuffle(points)
+        me = threading.current_thread()  # of which a kernel asks where it is
+        me.blockIdx = Dim3(*grid_point)
+        for point in points:
+            me.threadIdx = Dim3(*point)
+            self._f(*args)

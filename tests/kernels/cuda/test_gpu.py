@@ -6,6 +6,7 @@ from tinyres_kernels import im2col
 from tinyres_kernels.conformance import OPS, check
 
 from tests.device.conftest import reason_without_gpu
+from tinyres.bench.gpu.conform import MOVED, on_card
 
 pytestmark = [
     pytest.mark.gpu,
@@ -41,14 +42,12 @@ def ways(op):
     return of_rung(cuda, op)
 
 
-@pytest.mark.parametrize("way", ["", "naive", "tiled"])
+@pytest.mark.parametrize("way", ["", MOVED, "naive", "tiled"])
 @pytest.mark.parametrize("op", OPS)
 def test_every_operation_conforms(op, way):
-    if way and op not in CONVOLUTIONS:
+    if way not in ways(op):
         return
-    from tinyres.bench.gpu.conform import on_card
-
-    report = check(on_card(ways(op)[way]), op, examples=30)
+    report = check(on_card(ways(op)[way], moved=way == MOVED), op, examples=30)
     assert [(f.case.title, f.case.dtype, f.faults) for f in report.failures] == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 host = pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", exc_type=ImportError)
 
-from tinyres_kernels.cuda import elementwise, launching, normalise, sgd  # noqa: E402
+from tinyres_kernels.cuda import conv, elementwise, launching, normalise, sgd, toolkit  # noqa: E402
 
 launched = pytest.mark.skipif(host.SIMULATED, reason="in the simulator nothing is launched")
 
@@ -68,7 +68,7 @@ class Card:
 @pytest.fixture
 def card(tmp_path):
     made = Card()
-    known, here = launching.layout, SimpleNamespace(compute_capability=(9, 0))
+    known, foreign = launching.layout, RuntimeError("Numba cannot operate on non-primary CUDA context")
 
     def layout(signature):
         made.layout = known(signature)
@@ -83,7 +83,7 @@ def card(tmp_path):
         mock.patch.object(launching, "_loaded", {}),
         mock.patch.object(launching, "_threads", launching._Threads()),
         mock.patch.object(launching.config, "CACHE_DIR", str(tmp_path)),
-        mock.patch("numba.cuda.dispatcher.get_current_device", return_value=here),
+        mock.patch("numba.cuda.dispatcher.get_current_device", side_effect=foreign),  # as beside torch
     ):
         yield made
 
@@ -106,6 +106,16 @@ def test_a_launch_writes_arrays_tuples_and_numbers_in_their_order(card, real):
     written = struct.pack(f"{len(integers)}q", *integers) + real(0.5).tobytes().ljust(8, b"\0") + struct.pack("q", 9)
     assert card.launches == [((0, b"mixed"), (7, 8, 1, 32, 4, 1, 0), 77, written, 0)]
     assert card.loaded[0][1].startswith(b"\x7fELF")  # machine code, whatever the PTX's age
+
+
+@launched
+def test_a_kernel_that_calls_a_function_is_compiled_beside_a_context_of_another_library(card):
+    dispatcher = launching.import_module("numba.cuda.dispatcher")
+    asks = dispatcher.get_current_device
+    a = There(np.empty(4, "f"), 1)
+    host.launch(elementwise.relu_kernel.__wrapped__(np.float32), 1, 8, a, a, np.float32(0.5))  # compiled anew
+    assert card.loaded[0][1].startswith(b"\x7fELF")
+    assert dispatcher.get_current_device is asks
 
 
 @launched
@@ -168,6 +178,11 @@ def test_a_driver_that_is_too_old_is_told_with_what_to_install(card):
     a = There(np.empty(4, "f"), 1)
     card.refuses = Result.CUDA_ERROR_UNSUPPORTED_PTX_VERSION
     needed = r"add_kernel cannot be loaded \(CUDA_ERROR_UNSUPPORTED_PTX_VERSION\).* pip install 'numba-cuda\[cu12\]'"
+    with (
+        mock.patch.object(toolkit, "linked_by", return_value=(12, 9)),
+        pytest.raises(RuntimeError, match=r"nvJitLink \(12\.9\) and the driver, which is of CUDA 12\.4"),
+    ):
+        host.launch(elementwise.add_kernel(np.float32), 1, 8, a, a, a)
     with pytest.raises(RuntimeError, match=needed + r" 'cuda-toolkit\[nvjitlink\]==12\.4\.\*'"):
         host.launch(elementwise.add_kernel(np.float32), 1, 8, a, a, a)
     card.refuses = Result.CUDA_ERROR_OUT_OF_MEMORY
@@ -182,6 +197,14 @@ def test_a_linker_that_is_older_than_the_compiler_is_told_too(card):
         mock.patch.object(launching, "ptx", lambda *given: newer(*given).replace(".version ", ".version 9")),
         pytest.raises(RuntimeError, match=r"add_kernel cannot be loaded .*PTX.* do not fit together"),
     ):
+        host.launch(elementwise.add_kernel(np.float32), 1, 8, a, a, a)
+
+
+@launched
+def test_a_compiler_that_is_newer_than_the_linker_is_told_with_both_releases(card):
+    a = There(np.empty(4, "f"), 1)
+    told = r"PTX is of NVVM's release \d+\.\d+, newer than nvJitLink's 12\.0\).* pip install 'numba-cuda\[cu12\]'"
+    with mock.patch.object(toolkit, "linked_by", return_value=(12, 0)), pytest.raises(RuntimeError, match=told):
         host.launch(elementwise.add_kernel(np.float32), 1, 8, a, a, a)
 
 
@@ -242,3 +265,31 @@ def test_an_update_of_transposed_parameters_is_refused_where_it_could_not_be_wri
     p = np.zeros((4, 4))[::2]
     with pytest.raises(ValueError, match="without gaps"):
         sgd(p, p, None, p, None, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False)
+
+
+LARGEST = {  # a convolution whose largest array it is, and its stride
+    "x": ({"x": (1, 33, 33, 4), "w": (1, 1, 4, 4), "g": (1, 5, 5, 4)}, 8),
+    "w": ({"x": (1, 3, 3, 4), "w": (3, 3, 4, 4), "g": (1, 1, 1, 4)}, 1),
+    "g": ({"x": (1, 6, 6, 4), "w": (1, 1, 4, 32), "g": (1, 6, 6, 32)}, 1),
+}
+
+
+@pytest.mark.parametrize("large", LARGEST)
+@pytest.mark.parametrize("op", ["conv2d", "conv2d_dx", "conv2d_dw"])
+def test_arrays_that_32_bits_cannot_count_go_to_the_naive_kernels(op, large):
+    """The limit is set to the size of the largest array, or to one more; no kernel is run."""
+    shapes, stride = LARGEST[large]
+    arrays = {name: np.empty(shape, "f") for name, shape in shapes.items()}
+    names = {"conv2d": "xwg", "conv2d_dx": "gwx", "conv2d_dw": "xgw"}[op]
+    how = {"stride": (stride, stride), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    naive, tiled = mock.Mock(), mock.Mock()
+    with (
+        mock.patch.multiple(conv.conv_naive, run=naive, run_dw=naive),
+        mock.patch.object(conv, "launch", tiled),
+        mock.patch.object(conv, "wide", return_value=1),
+        mock.patch.object(conv, "add_parts"),
+    ):
+        for more in (0, 1):
+            with mock.patch.object(conv, "FIT", arrays[large].size + more):
+                getattr(conv, op)(*(arrays[name] for name in names), **how)
+            assert (naive.call_count, tiled.call_count) == (1, more)

@@ -1,7 +1,8 @@
 """Conformance of the CUDA rung on CuPy arrays: every operation, every named case, some drawn ones, both dtypes.
 
 What `tinyres_kernels.conformance` makes are NumPy arrays; they are brought to the card with the guards around them, and
-back again, so that a write out of bounds is seen there too. The convolutions go both ways, naive and tiled.
+back again, so that a write out of bounds is seen there too. Each operation also has them between the multiples of 16
+bytes, where four numbers cannot be loaded at once; the convolutions go both ways, naive and tiled.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tinyres import backend
 from tinyres.bench.gpu.parts import Row, attempt
 
 CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
+MOVED = "moved by one number"
 EXAMPLES = 20  # drawn beyond the named cases
 SHOWN = 3  # faults told of a failing operation
 
@@ -29,23 +31,27 @@ def rows(rounds: int) -> Iterator[Row]:
     yield {"name": "rung", "rung": rung.__name__}
     for op in OPS:
         for way, kernel in ways(rung, op).items():
-            yield attempt(f"{op}, {way}" if way else op, lambda op=op, kernel=kernel: conform(kernel, op))  # type: ignore[misc]
+            on = on_card(kernel, moved=way == MOVED)
+            yield attempt(f"{op}, {way}" if way else op, lambda op=op, on=on: conform(on, op))  # type: ignore[misc]
 
 
 def conform(kernel: Kernel, op: str) -> Row:
     """How many cases were put to it, how many failed, and what the first ones did."""
     from tinyres_kernels.conformance import check
 
-    report = check(on_card(kernel), op, examples=EXAMPLES)
+    report = check(kernel, op, examples=EXAMPLES)
     told = [f"{f.case.title} ({f.case.dtype}): {'; '.join(f.faults[:2])}" for f in report.failures[:SHOWN]]
     return {"cases": len(report.named) + report.tries, "failed": len(report.failures), "faults": told}
 
 
-def on_card(kernel: Kernel) -> Kernel:
-    """The kernel, for NumPy arrays: they travel with whatever memory they are views of, and come back."""
+def on_card(kernel: Kernel, moved: bool = False) -> Kernel:
+    """The kernel, for NumPy arrays: they travel with whatever memory they are views of, and come back.
+
+    `moved`: each lies one number further on than it would, so not at a multiple of 16 bytes.
+    """
 
     def call(*arrays: Any, **how: Any) -> Any:
-        places = [None if a is None else _Place(a, backend.to_device(_whole(a), "cuda")) for a in arrays]
+        places = [None if a is None else _Place(a, _there(_whole(a), moved)) for a in arrays]
         returned = kernel(*(p and p.part() for p in places), **how)
         for place in filter(None, places):
             place.bring_back()
@@ -58,6 +64,15 @@ def on_card(kernel: Kernel) -> Kernel:
 def _whole(array: Any) -> Any:
     """The flat memory that an array between guards is a part of; the array itself where it is a whole one."""
     return array if array.base is None else array.base
+
+
+def _there(whole: Any, moved: bool) -> Any:
+    there = backend.to_device(whole, "cuda")
+    if not moved:
+        return there
+    room = backend.empty((there.size + 1,), there)[1:]
+    room[...] = there.reshape(-1)
+    return room.reshape(there.shape)
 
 
 class _Place:
@@ -82,10 +97,11 @@ class _Place:
 
 
 def ways(rung: Any, op: str) -> dict[str, Kernel]:
-    """The kernel as it is called; for a convolution of the CUDA rung, naive and tiled whatever it would choose."""
+    """The kernel as it is called; on arrays that are moved by one number, which take another kernel, that loads one
+    number at a time; for a convolution of the CUDA rung, naive and tiled whatever it would choose."""
     kernel = getattr(rung, op)
     if op not in CONVOLUTIONS or not rung.__name__.endswith(".cuda"):
-        return {"": kernel}
+        return {"": kernel, MOVED: kernel}
     from tinyres_kernels.cuda import conv
 
     def least(columns: int) -> Kernel:
@@ -95,7 +111,7 @@ def ways(rung: Any, op: str) -> dict[str, Kernel]:
 
         return call
 
-    return {"": kernel, "naive": least(1 << 30), "tiled": least(0)}
+    return {"": kernel, MOVED: kernel, "naive": least(1 << 30), "tiled": least(0)}
 
 
 @contextmanager
