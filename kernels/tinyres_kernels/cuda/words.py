@@ -1,14 +1,17 @@
-"""Loads and stores of one number or of four, from and to memory, global or shared, in one instruction.
+"""Loads and stores of one number or of four, from and to memory, global or shared, in one instruction; and copies from
+global to shared memory that need no register, and that a thread does not wait for (`cp.async`).
 
 In Python (the simulator, `show`) each of these is what its body says; when Numba compiles it, it is an instruction. The
 index is not negative, so nobody asks whether it counts from the end; four numbers begin at a multiple of 16 bytes.
 """
 
+import threading
 from typing import Any
 
 from tinyres_kernels.cuda.host import SIMULATED, part_of_numba
 
 WIDE = 4  # numbers
+SHARED = 3  # the address space of shared memory
 ALIGNED = None if SIMULATED else 16  # bytes: of arrays in shared memory, a setting that the simulator refuses
 
 
@@ -35,6 +38,30 @@ def store4(array: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> None:
     array[i + 3] = d
 
 
+def copy4(array: Any, i: Any, source: Any, j: Any, there: Any) -> None:
+    """array[i], ..., array[i + 3] = source[j], ..., source[j + 3], or zeros if it is not `there`: begun, not done."""
+    _on_their_way().append((array, i, source, j, there))
+
+
+def copies_end() -> None:
+    """Until the copies that this thread has begun are done; those of other threads are behind the next barrier."""
+    for array, i, source, j, there in _on_their_way():
+        for more in range(WIDE):
+            array[i + more] = source[j + more] if there else array.dtype.type(0)
+    _on_their_way().clear()
+
+
+_own = threading.local()
+
+
+def _on_their_way() -> list[Any]:
+    """The simulator's copies of this thread: whoever forgets to wait for them reads what was there before."""
+    if not hasattr(_own, "copies"):
+        _own.copies = []
+    found: list[Any] = _own.copies
+    return found
+
+
 def _compiled() -> None:
     from llvmlite import ir
 
@@ -47,6 +74,10 @@ def _compiled() -> None:
     def vector_place(context, builder, array_type, array, index):
         vector = ir.VectorType(context.get_data_type(array_type.dtype), WIDE)
         return vector, builder.bitcast(place(context, builder, array_type, array, index), vector.as_pointer())
+
+    def asynchronous():
+        """Whether the card that is compiled for copies so: where not, a copy is a load and a store."""
+        return part_of_numba("core.targetconfig").ConfigStack().top().compute_capability >= (8, 0)
 
     def lane(number):
         return ir.Constant(ir.IntType(32), number)
@@ -89,6 +120,44 @@ def _compiled() -> None:
         for i, number in enumerate(given[2:]):
             value = builder.insert_element(value, number, lane(i))
         builder.store(value, pointer, align=ALIGNED)
+        return context.get_dummy_value()
+
+    @extending.type_callable(copy4)
+    def type_copy4(context):
+        return lambda array, i, source, j, there: types.void
+
+    @extending.lower_builtin(copy4, types.Array, types.Integer, types.Array, types.Integer, types.Boolean)
+    def lower_copy4(context, builder, signature, given):
+        to_type, _, from_type, _, _ = signature.args
+        number = context.get_data_type(to_type.dtype)
+        to, source = place(context, builder, to_type, *given[:2]), place(context, builder, from_type, *given[2:4])
+        if not asynchronous():
+            vector = ir.VectorType(number, WIDE)
+            to, source = (builder.bitcast(pointer, vector.as_pointer()) for pointer in (to, source))
+            with builder.if_else(given[4]) as (there, elsewhere):
+                with there:
+                    builder.store(builder.load(source, align=ALIGNED), to, align=ALIGNED)
+                with elsewhere:
+                    builder.store(ir.Constant(vector, [0.0] * WIDE), to, align=ALIGNED)
+            return context.get_dummy_value()
+        word, far, step = ir.IntType(32), ir.IntType(64), 16  # bytes that an instruction copies
+        to = builder.ptrtoint(builder.addrspacecast(to, number.as_pointer(SHARED)), word)
+        source = builder.ptrtoint(source, far)
+        count = builder.select(given[4], ir.Constant(word, step), ir.Constant(word, 0))
+        copy = ir.FunctionType(ir.VoidType(), [word, far, word])
+        for more in range(0, WIDE * to_type.dtype.bitwidth // 8, step):
+            at = [builder.add(to, ir.Constant(word, more)), builder.add(source, ir.Constant(far, more)), count]
+            builder.asm(copy, "cp.async.cg.shared.global [$0], [$1], 16, $2;", "r,l,r,~{memory}", at, True)
+        return context.get_dummy_value()
+
+    @extending.type_callable(copies_end)
+    def type_copies_end(context):
+        return lambda: types.void
+
+    @extending.lower_builtin(copies_end)
+    def lower_copies_end(context, builder, signature, given):
+        if asynchronous():
+            builder.asm(ir.FunctionType(ir.VoidType(), []), "cp.async.wait_all;", "~{memory}", [], True)
         return context.get_dummy_value()
 
 

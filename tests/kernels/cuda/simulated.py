@@ -84,7 +84,7 @@ FAULTS = {
     "tiled: a pixel past the part": ("conv_weights", "min(size, N * OH", "min(size + 1, N * OH", "conv2d_dw"),
     "tiled: images end one row late": ("conv_weights", "if top[i] == last_h:", "if top[i] > last_h:", "conv2d_dw"),
     "sums: the last part left out": ("sums", "range(ty, count, DOWN)", "range(ty, count - 1, DOWN)", "conv2d_dw"),
-    "products: a line taken twice": ("products", "from_a + k * a_pitch", "from_a + k // 2 * a_pitch", "conv2d"),
+    "products: a line taken twice": ("products", "low) + k * a_pitch", "low) + k // 2 * a_pitch", "conv2d"),
     "naive: every part to the end": ("conv_naive", "min(part * size + size, N * OH)", "N * OH", "conv2d_dw"),
     "naive: the rim read from the other side": ("conv_naive", "0 <= v < W", "v < W", "conv2d"),
     "pool: a NaN loses": ("pool", "value != value and best == best", "False", "max_pool2d"),
