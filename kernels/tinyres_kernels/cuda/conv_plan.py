@@ -1,10 +1,10 @@
 """Which tile the convolutions take, in how many parts; or Winograd's way. Nothing is run, and no card is asked.
 
 The tile is the one whose time is foreseen to be the shortest. Each multiprocessor gets `ceil(blocks / 132)` blocks; it
-multiplies 128 times a cycle, if it does nothing else, and a block that waits for memory once a slab takes at least
-that long:
+multiplies 128 times a cycle, if it does nothing else, and a block that waits for memory once a slab, or once in as many
+slabs as are on their way at once, takes at least that long:
 
-    cycles = depth / parts * max(ceil(blocks / 132) rows columns / (128 share), rounds LATENCY / deep)
+    cycles = depth / parts * max(ceil(blocks / 132) rows columns / (128 share), rounds LATENCY / (ahead deep))
            + (SUM + parts results / RATE, where there are parts)
 
 A large tile loads less for what it multiplies (a greater `share`); a small one leaves fewer multiprocessors without
@@ -80,9 +80,13 @@ class Plan(NamedTuple):
 
 @cache
 def plan(
-    dtype: object, words: Words, rows: int, columns: int, others: int, depth: int, split: bool, tile: Tile | None = None
-) -> Plan:
-    """What is foreseen to be the fastest for `rows` x `columns` results, `others` times; `split`: in parts, too."""
+    dtype: object, words: Words, rows: int, columns: int, others: int, depth: int, split: bool, ahead: int = 1,
+    tile: Tile | None = None,
+) -> Plan:  # fmt: skip
+    """What is foreseen to be the fastest for `rows` x `columns` results, `others` times; `split`: in parts, too.
+
+    ahead: slabs that are on their way while one is multiplied.
+    """
     found: list[tuple[float, int, Plan]] = []
     for offer in [Offer(tile, 1.0)] if tile else offers(dtype, words):
         of = offer.tile
@@ -95,7 +99,7 @@ def plan(
             parts = max(1, blocks(depth, size))
             own = blocks(count * parts, MULTIPROCESSORS)
             work = own * of.rows * of.columns / (128 * offer.share)
-            cycles = size * max(work, blocks(own, of.resident) * LATENCY / of.deep)
+            cycles = size * max(work, blocks(own, of.resident) * LATENCY / (ahead * of.deep))
             if parts > 1:
                 cycles += SUM + parts * rows * columns * others / RATE
             found.append((cycles, len(found), Plan(of, parts, size, cycles)))
@@ -129,7 +133,8 @@ def choose(gather: Gather, tile: Tile | None = None) -> Plan | winograd.Plan:
     groups, others = gather.groups, gather.groups * phases[0] * phases[1]
     taps = gather.rows.kernel * gather.cols.kernel
     depth = taps * (C // groups) // (phases[0] * phases[1])  # of a phase of the adjoint, about
-    direct = plan(gather.dtype, gather.words, pixels, O // groups, others, depth, not gather.turn, tile)
+    split = not gather.turn
+    direct = plan(gather.dtype, gather.words, pixels, O // groups, others, depth, split, tile=tile)
     if tile is None and winograd.fits(gather.dtype, gather.rows, gather.cols, groups, C, O):
         other = winograd.plan(N, OH, OW, C, O)
         if other.cycles <= winograd.ENOUGH * direct.cycles:

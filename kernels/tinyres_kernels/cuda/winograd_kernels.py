@@ -31,7 +31,7 @@ import numpy as np
 
 from tinyres_kernels.cuda.host import cuda, helper, jit, jit_for
 from tinyres_kernels.cuda.products import products
-from tinyres_kernels.cuda.words import ALIGNED, copies_end, copy4, load1, store1, store4
+from tinyres_kernels.cuda.words import ALIGNED, copy4, load1, store1, store4, wait_for_copies
 
 PLACES, EACH = 16, 2  # places of a tile; how many of them a thread multiplies at
 
@@ -206,7 +206,7 @@ def winograd_kernel(real, block):
                     store1(slab, at + GRIP, d[i + 1] + d[i + 2])
                     store1(slab, at + 2 * GRIP, d[i + 2] - d[i + 1])
                     store1(slab, at + 3 * GRIP, d[i + 1] - d[i + 3])
-            copies_end()
+            wait_for_copies()
             cuda.syncthreads()
 
         for done in range(0, DOWN, TOGETHER):

@@ -38,28 +38,48 @@ def store4(array: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> None:
     array[i + 3] = d
 
 
+def copy1(array: Any, i: Any, source: Any, j: Any, there: Any) -> None:
+    """array[i] = source[j], or zero if it is not `there`: begun, not done."""
+    _groups()[-1].append((array, i, source, j, there, 1))
+
+
 def copy4(array: Any, i: Any, source: Any, j: Any, there: Any) -> None:
     """array[i], ..., array[i + 3] = source[j], ..., source[j + 3], or zeros if it is not `there`: begun, not done."""
-    _on_their_way().append((array, i, source, j, there))
+    _groups()[-1].append((array, i, source, j, there, WIDE))
 
 
-def copies_end() -> None:
+def commit_copies() -> None:
+    """The copies that this thread has begun since the last time are a group."""
+    _groups().append([])
+
+
+def wait_for_copies() -> None:
     """Until the copies that this thread has begun are done; those of other threads are behind the next barrier."""
-    for array, i, source, j, there in _on_their_way():
-        for more in range(WIDE):
-            array[i + more] = source[j + more] if there else array.dtype.type(0)
-    _on_their_way().clear()
+    _finish(len(_groups()))
+
+
+def wait_for_older_copies() -> None:
+    """Until all groups are done but the latest."""
+    _finish(len(_groups()) - 2)  # the last one is not a group yet
 
 
 _own = threading.local()
 
 
-def _on_their_way() -> list[Any]:
-    """The simulator's copies of this thread: whoever forgets to wait for them reads what was there before."""
-    if not hasattr(_own, "copies"):
-        _own.copies = []
-    found: list[Any] = _own.copies
+def _groups() -> list[list[Any]]:
+    """Copies on their way, of this thread, where there is no GPU: who forgets to wait reads what was there before."""
+    if not hasattr(_own, "groups"):
+        _own.groups = [[]]
+    found: list[list[Any]] = _own.groups
     return found
+
+
+def _finish(count: int) -> None:
+    groups = _groups()
+    for array, i, source, j, there, width in (copy for group in groups[: max(0, count)] for copy in group):
+        for more in range(width):
+            array[i + more] = source[j + more] if there else 0
+    _own.groups = groups[max(0, count) :] or [[]]
 
 
 def _compiled() -> None:
@@ -122,43 +142,55 @@ def _compiled() -> None:
         builder.store(value, pointer, align=ALIGNED)
         return context.get_dummy_value()
 
-    @extending.type_callable(copy4)
-    def type_copy4(context):
-        return lambda array, i, source, j, there: types.void
+    def lower_copy(width):
+        """By `cp.async`, which is a load and a store on cards that have none."""
 
-    @extending.lower_builtin(copy4, types.Array, types.Integer, types.Array, types.Integer, types.Boolean)
-    def lower_copy4(context, builder, signature, given):
-        to_type, _, from_type, _, _ = signature.args
-        number = context.get_data_type(to_type.dtype)
-        to, source = place(context, builder, to_type, *given[:2]), place(context, builder, from_type, *given[2:4])
-        if not asynchronous():
-            vector = ir.VectorType(number, WIDE)
-            to, source = (builder.bitcast(pointer, vector.as_pointer()) for pointer in (to, source))
-            with builder.if_else(given[4]) as (there, elsewhere):
-                with there:
-                    builder.store(builder.load(source, align=ALIGNED), to, align=ALIGNED)
-                with elsewhere:
-                    builder.store(ir.Constant(vector, [0.0] * WIDE), to, align=ALIGNED)
+        def lower(context, builder, signature, given):
+            to_type, _, from_type, _, _ = signature.args
+            number, size = context.get_data_type(to_type.dtype), to_type.dtype.bitwidth // 8
+            to, source = place(context, builder, to_type, *given[:2]), place(context, builder, from_type, *given[2:4])
+            if not asynchronous():
+                vector, align = ir.VectorType(number, width), ALIGNED if width == WIDE else size
+                to, source = (builder.bitcast(pointer, vector.as_pointer()) for pointer in (to, source))
+                with builder.if_else(given[4]) as (there, elsewhere):
+                    with there:
+                        builder.store(builder.load(source, align=align), to, align=align)
+                    with elsewhere:
+                        builder.store(ir.Constant(vector, [0.0] * width), to, align=align)
+                return context.get_dummy_value()
+            word, far = ir.IntType(32), ir.IntType(64)
+            step = 16 if width == WIDE else size  # bytes that an instruction copies
+            to = builder.ptrtoint(builder.addrspacecast(to, number.as_pointer(SHARED)), word)
+            source = builder.ptrtoint(source, far)
+            count = builder.select(given[4], ir.Constant(word, step), ir.Constant(word, 0))
+            copy = ir.FunctionType(ir.VoidType(), [word, far, word])
+            written = f"cp.async.{'cg' if step == 16 else 'ca'}.shared.global [$0], [$1], {step}, $2;"
+            for more in range(0, width * size, step):
+                at = [builder.add(to, ir.Constant(word, more)), builder.add(source, ir.Constant(far, more)), count]
+                builder.asm(copy, written, "r,l,r,~{memory}", at, True)
             return context.get_dummy_value()
-        word, far, step = ir.IntType(32), ir.IntType(64), 16  # bytes that an instruction copies
-        to = builder.ptrtoint(builder.addrspacecast(to, number.as_pointer(SHARED)), word)
-        source = builder.ptrtoint(source, far)
-        count = builder.select(given[4], ir.Constant(word, step), ir.Constant(word, 0))
-        copy = ir.FunctionType(ir.VoidType(), [word, far, word])
-        for more in range(0, WIDE * to_type.dtype.bitwidth // 8, step):
-            at = [builder.add(to, ir.Constant(word, more)), builder.add(source, ir.Constant(far, more)), count]
-            builder.asm(copy, "cp.async.cg.shared.global [$0], [$1], 16, $2;", "r,l,r,~{memory}", at, True)
-        return context.get_dummy_value()
 
-    @extending.type_callable(copies_end)
-    def type_copies_end(context):
-        return lambda: types.void
+        return lower
 
-    @extending.lower_builtin(copies_end)
-    def lower_copies_end(context, builder, signature, given):
-        if asynchronous():
-            builder.asm(ir.FunctionType(ir.VoidType(), []), "cp.async.wait_all;", "~{memory}", [], True)
-        return context.get_dummy_value()
+    def lower_order(instruction):
+        def lower(context, builder, signature, given):
+            if asynchronous():
+                builder.asm(ir.FunctionType(ir.VoidType(), []), instruction, "~{memory}", [], True)
+            return context.get_dummy_value()
+
+        return lower
+
+    for copy, width in ((copy1, 1), (copy4, WIDE)):
+        extending.type_callable(copy)(lambda context: lambda array, i, source, j, there: types.void)
+        given = types.Array, types.Integer, types.Array, types.Integer, types.Boolean
+        extending.lower_builtin(copy, *given)(lower_copy(width))
+    for order, instruction in (
+        (commit_copies, "cp.async.commit_group;"),
+        (wait_for_copies, "cp.async.wait_all;"),
+        (wait_for_older_copies, "cp.async.wait_group 1;"),
+    ):
+        extending.type_callable(order)(lambda context: lambda: types.void)
+        extending.lower_builtin(order)(lower_order(instruction))
 
 
 if not SIMULATED:

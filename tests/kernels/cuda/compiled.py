@@ -119,7 +119,7 @@ def compiled(name, real, make, arguments, target, assembler, folder):
             for space in ("shared", "global")
             for width in ("", "2", "4")
         },
-        "copies": len(re.findall(r"cp\.async\.cg", text)),
+        "copies": {kind: len(re.findall(rf"cp\.async\.{kind}", text)) for kind in ("cg", "ca")},  # 16 bytes, fewer
         "stores": {width: len(re.findall(rf"st\.global\.v{width}\.f", text)) for width in ("2", "4")},
         "resident": bounds[0] * bounds[1] // 32 if bounds else 0,  # warps that were asked for
     }

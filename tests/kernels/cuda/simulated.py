@@ -82,6 +82,7 @@ FAULTS = {
     "tiled: the phase written one pixel off": ("conv_tiled", "start_w + (p", "(p", "conv2d_dx"),
     "tiled: every tap taken, not every so many-th": ("conv_tiled", "tap_w + kw * hop_w", "tap_w + kw", "conv2d_dx"),
     "tiled: a pixel past the part": ("conv_weights", "min(size, N * OH", "min(size + 1, N * OH", "conv2d_dw"),
+    "tiled: weights of a slab that has not come": ("conv_weights", "wait_for_older_copies()", "pass", "conv2d_dw"),
     "tiled: images end one row late": ("conv_weights", "if top[i] == last_h:", "if top[i] > last_h:", "conv2d_dw"),
     "sums: the last part left out": ("sums", "range(ty, count, DOWN)", "range(ty, count - 1, DOWN)", "conv2d_dw"),
     "products: a line taken twice": ("products", "low) + k * a_pitch", "low) + k // 2 * a_pitch", "conv2d"),

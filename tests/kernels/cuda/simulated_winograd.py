@@ -35,7 +35,7 @@ FAULTS = {
     "a place's second sum in the first one's place": ("from_a + GRIP", "from_a"),
     "half of a weight": ("half * (a + d) + half * b, half", "half * (a + d) + b, half"),
     "the last of the tiles that come together": ("i = done + row % TOGETHER", "i = row % TOGETHER"),
-    "weights that have not arrived": ("            copies_end()\n", ""),
+    "weights that have not arrived": ("            wait_for_copies()\n", ""),
     "no barrier": ("cuda.syncthreads()", "pass"),
     "NaN that spreads in a tile": ("if lost:", "if False:"),
     "the direct way one tap short": ("min(3, W + padding_w - j)", "min(2, W + padding_w - j)"),
@@ -162,7 +162,7 @@ def notices(rung, old, new):
             for block in BLOCKS.values():
                 wanted = [case for case in cases(op) if case.put] + [own_case(op, title) for title in OWN]
                 found = conforms(rung, op, block, wanted)
-                words._on_their_way().clear()
+                words._groups()[:] = [[]]
                 if found:
                     return []
     return ["nobody noticed"]
