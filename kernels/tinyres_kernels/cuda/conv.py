@@ -14,7 +14,7 @@ from tinyres_kernels.cuda import conv_naive, host, winograd
 from tinyres_kernels.cuda.card import FIT
 from tinyres_kernels.cuda.conv_plan import Gather, Plan, choose, plan
 from tinyres_kernels.cuda.conv_tiled import Tile, Words, gather_kernel
-from tinyres_kernels.cuda.conv_weights import AHEAD, weight_kernel
+from tinyres_kernels.cuda.conv_weights import weight_kernel
 from tinyres_kernels.cuda.host import blocks, check_contiguous, flat, launch, real
 from tinyres_kernels.cuda.sums import add_parts
 from tinyres_kernels.cuda.words import WIDE
@@ -155,7 +155,7 @@ def conv2d_dw(
     if tile is None and (OG < LEAST or max(x.size, g.size) >= FIT):
         return conv_naive.run_dw(x, g, out, rows, cols)
     words = Words(wide(x, C, CG), wide(g, O, OG), wide(out, O, OG))
-    tile, parts, size, _ = plan(out.dtype, words, weights, OG, groups, pixels, True, AHEAD, tile)
+    tile, parts, size, _ = plan(out.dtype, words, weights, OG, groups, pixels, True, True, tile)
     grid = blocks(weights, tile.rows), blocks(OG, tile.columns)
     made = weight_kernel(real(out), tile, words)
     sums = namespace(x, g, out).empty(parts * out.size, out.dtype) if parts > 1 else flat(out)

@@ -19,7 +19,8 @@ import numpy as np
 
 from tinyres_kernels.cuda import host, winograd
 from tinyres_kernels.cuda.card import LATENCY, MULTIPROCESSORS, RATE, SUM, WARPS
-from tinyres_kernels.cuda.conv_tiled import Tile, Words
+from tinyres_kernels.cuda.conv_tiled import Tile, Words, ahead
+from tinyres_kernels.cuda.conv_weights import AHEAD
 from tinyres_kernels.cuda.host import blocks
 from tinyres_kernels.cuda.words import WIDE
 from tinyres_kernels.geometry import Axis, Pair
@@ -33,22 +34,22 @@ class Offer(NamedTuple):
 
 
 SINGLE = (
-    Offer(Tile(128, 128, 16, 8, 8), 0.82),
-    Offer(Tile(128, 64, 16, 8, 8), 0.80),
+    Offer(Tile(128, 128, 16, 8, 8), 0.83),
+    Offer(Tile(128, 64, 16, 8, 8), 0.82),
     Offer(Tile(64, 64, 16, 8, 4), 0.73),
-    Offer(Tile(128, 32, 16, 8, 4), 0.70),
+    Offer(Tile(128, 32, 16, 8, 4), 0.71),
     Offer(Tile(64, 32, 16, 4, 4), 0.62),
-    Offer(Tile(128, 16, 16, 8, 4), 0.64),
-    Offer(Tile(64, 16, 16, 4, 4), 0.57),
-    Offer(Tile(32, 16, 16, 4, 4), 0.56),
-    Offer(Tile(128, 4, 8, 4, 4), 0.35),
+    Offer(Tile(128, 16, 16, 8, 4), 0.66),
+    Offer(Tile(64, 16, 16, 4, 4), 0.59),
+    Offer(Tile(32, 16, 16, 4, 4), 0.58),
+    Offer(Tile(128, 4, 8, 4, 4), 0.37),
 )
-# Where numbers must be loaded one by one, a thread of a large tile has no registers for all that it loads at once.
+# Where numbers must be copied one by one, a thread of a large tile has no registers for all the places in an image.
 SCALAR = (
-    Offer(Tile(64, 64, 16, 8, 4), 0.60),
-    Offer(Tile(64, 32, 16, 4, 4), 0.48),
-    Offer(Tile(64, 16, 16, 4, 4), 0.40),
-    Offer(Tile(32, 16, 16, 4, 4), 0.38),
+    Offer(Tile(64, 64, 16, 8, 4), 0.64),
+    Offer(Tile(64, 32, 16, 4, 4), 0.51),
+    Offer(Tile(64, 16, 16, 4, 4), 0.45),
+    Offer(Tile(32, 16, 16, 4, 4), 0.43),
 )
 DOUBLE = (
     Offer(Tile(64, 64, 16, 4, 4), 0.60),
@@ -80,12 +81,12 @@ class Plan(NamedTuple):
 
 @cache
 def plan(
-    dtype: object, words: Words, rows: int, columns: int, others: int, depth: int, split: bool, ahead: int = 1,
+    dtype: object, words: Words, rows: int, columns: int, others: int, depth: int, split: bool, weights: bool = False,
     tile: Tile | None = None,
 ) -> Plan:  # fmt: skip
     """What is foreseen to be the fastest for `rows` x `columns` results, `others` times; `split`: in parts, too.
 
-    ahead: slabs that are on their way while one is multiplied.
+    weights: of `weight_kernel`, which has other slabs on their way than `gather_kernel`.
     """
     found: list[tuple[float, int, Plan]] = []
     for offer in [Offer(tile, 1.0)] if tile else offers(dtype, words):
@@ -99,7 +100,8 @@ def plan(
             parts = max(1, blocks(depth, size))
             own = blocks(count * parts, MULTIPROCESSORS)
             work = own * of.rows * of.columns / (128 * offer.share)
-            cycles = size * max(work, blocks(own, of.resident) * LATENCY / (ahead * of.deep))
+            slabs_ahead = AHEAD if weights else ahead(dtype, of)
+            cycles = size * max(work, blocks(own, of.resident) * LATENCY / (slabs_ahead * of.deep))
             if parts > 1:
                 cycles += SUM + parts * rows * columns * others / RATE
             found.append((cycles, len(found), Plan(of, parts, size, cycles)))

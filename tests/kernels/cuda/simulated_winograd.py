@@ -49,7 +49,7 @@ NAMES = [
 ]
 
 
-def cases(op, most=300):
+def cases(op, most=200):
     """The named cases of an operation that this way can compute."""
     for title, named in OPS[op].cases.items():
         structure = {**OPS[op].family.plain, **named.changes}
@@ -155,16 +155,12 @@ def notices(rung, old, new):
     scope = {"__name__": winograd_kernels.__name__}
     exec(compile(text.replace(old, new), "winograd_kernels, broken", "exec"), scope)
     broken = {name: scope[name] for name in ("winograd_kernel", "winograd_weights_kernel")}
-    from tinyres_kernels.cuda import words
-
     with mock.patch.dict(vars(winograd), broken):
         for op in PASSES:
             for block in BLOCKS.values():
-                wanted = [case for case in cases(op) if case.put] + [own_case(op, title) for title in OWN]
-                found = conforms(rung, op, block, wanted)
-                words._groups()[:] = [[]]
-                if found:
-                    return []
+                for case in [*(own_case(op, title) for title in OWN), *(case for case in cases(op) if case.put)]:
+                    if conforms(rung, op, block, [case]):
+                        return []
     return ["nobody noticed"]
 
 
