@@ -75,14 +75,16 @@ def _cuda() -> Any:
     which, beside, take many parameters in one launch."""
     own, library = _rung("cuda"), _rung("im2col")
     kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
-    return SimpleNamespace(__name__=own.__name__, MANY=getattr(own, "MANY", {}), **kernels)
+    return SimpleNamespace(__name__=own.__name__, MANY=getattr(own, "MANY", {}), explain=own.explain, **kernels)
 
 
 @cache
 def _tensor_core() -> Any:
     """The CUDA kernels, with the convolutions on tensor cores: float32 only, and only on demand."""
     own = _rung("cuda.tensor_core")
-    return SimpleNamespace(**{**vars(_cuda()), **{name: getattr(own, name) for name in own.__all__}})
+    kernels = {**vars(_cuda()), **{name: getattr(own, name) for name in own.__all__}}
+    del kernels["explain"]  # which tells how the convolutions go that these take the place of
+    return SimpleNamespace(**kernels)
 
 
 _ON_DEMAND = {"cuda": _cuda, "tensor_core": _tensor_core}

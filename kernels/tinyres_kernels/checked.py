@@ -17,7 +17,7 @@ import numpy as np
 from tinyres_kernels import im2col
 from tinyres_kernels.namespace import Array, namespace
 
-BY_NORM = ("winograd", "strided")  # ways of the CPU's convolutions whose errors are bounded by norms, not term by term
+BY_NORM = ("winograd", "strided")  # ways of the convolutions whose errors are bounded by norms, not term by term
 
 
 class KernelDisagreement(RuntimeError):

@@ -2,7 +2,10 @@
 
     conv_naive.py   the convolutions to read: one thread an output element
     conv_tiled.py, conv_weights.py   the convolutions to use: tiles in shared memory and registers
-    products.py, words.py   what they multiply and load with;   sums.py   parts added up;   conv.py   which, and how
+    winograd_kernels.py, winograd.py   3x3 convolutions with fewer products, and when they are foreseen to be faster
+    products.py, words.py   what they multiply and load with;   sums.py   parts added up
+    conv.py   which of them;   conv_plan.py   with which tile, in how many parts (`explain` tells)
+    card.py   the card that is planned for
     norm.py   batch norm, its sums in two passes;   normalise.py   its last pass;   loss.py   cross-entropies
     pool.py, elementwise.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
     update.py   optimisers, many parameters in one launch;   table.py   how;   steps.py   how many
@@ -16,7 +19,7 @@ Importing this rung imports Numba; it needs numba-cuda (`pip install 'tinyres[cu
 when a kernel is launched. With `NUMBA_ENABLE_CUDASIM=1` in the environment it runs on NumPy arrays, very slowly.
 """
 
-from tinyres_kernels.cuda.conv import conv2d, conv2d_dw, conv2d_dx
+from tinyres_kernels.cuda.conv import conv2d, conv2d_dw, conv2d_dx, explain
 from tinyres_kernels.cuda.elementwise import add, relu, relu_dx
 from tinyres_kernels.cuda.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
 from tinyres_kernels.cuda.matmul import matmul
@@ -42,6 +45,7 @@ __all__ = [
     "conv2d_dx",
     "cross_entropy",
     "cross_entropy_dx",
+    "explain",
     "matmul",
     "max_pool2d",
     "max_pool2d_dx",

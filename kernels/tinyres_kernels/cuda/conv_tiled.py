@@ -8,9 +8,11 @@ the image as they go, and then multiply from there.
 - Why a tile: each number that reaches shared memory is used by a whole row or column of it.
 - Why registers: a thread holds `down x across` sums, so that `(down + across) / 4` loads of four numbers each from
   shared memory feed `down x across` multiplications. Its rows lie in fours, and so do its columns.
-- Why two buffers: the next slab is asked for before the products of this one and stored behind them, so the memory's
-  latency is hidden by work, and one barrier a slab is enough: it keeps apart who stores into a buffer and who read it
-  one slab earlier, and who reads it one slab later.
+- Why three buffers: while a slab is multiplied the next two are on their way, so the memory's latency is hidden by
+  work, and one barrier a slab is enough: it keeps apart who writes into a buffer and who read it one slab earlier. A
+  large tile has room for two.
+- Why copies: from global to shared memory they take no registers, and zeros come where the image ends. An image's
+  channels are neighbours in memory, and pixels are neighbours in a slab, so these are copied one by one.
 - Why lanes lie as they do: where all pairs of neighbouring lanes read the same fours, a warp's load takes two passes
   through the banks and not four.
 - Why 32 bits and unsigned: 64 bits are two instructions each time, and `0 <= h < H` is one comparison where a
@@ -19,14 +21,25 @@ the image as they go, and then multiply from there.
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyres_kernels.cuda.host import cuda, helper, jit_for
 from tinyres_kernels.cuda.products import products
-from tinyres_kernels.cuda.words import ALIGNED, load1, load4, store1, store4
+from tinyres_kernels.cuda.words import (
+    ALIGNED,
+    commit_copies,
+    copy1,
+    copy4,
+    store1,
+    store4,
+    wait_for_copies,
+    wait_for_older_copies,
+)
 
+ROOM = 48 * 1024  # bytes of shared memory that a kernel may declare
+SPARE = 4  # numbers behind each line of a slab that is stored across its lines
 FAR = -(1 << 28)  # where the windows of pixels lie that do not exist: outside of every image, whatever the tap
 
 
@@ -66,6 +79,12 @@ class Words(NamedTuple):
     out: int
 
 
+def ahead(real: Any, tile: Tile) -> int:
+    """How many slabs are on their way while one is multiplied: two, where there is room for three."""
+    slab = tile.deep * (tile.rows + tile.columns + 2 * SPARE)
+    return 2 if 3 * slab * np.dtype(real).itemsize <= ROOM else 1
+
+
 @helper
 def phase_of(axis, phase):
     """Count, shift, move, taps, first tap, hop from tap to tap: the windows of one phase of the adjoint."""
@@ -90,14 +109,17 @@ def gather_kernel(real, tile, words, adjoint):
     LANES, WARPS_X = LANES_X * LANES_Y, COLS // ACROSS // LANES_X
     A_WIDE, B_WIDE, OUT_WIDE = words
     A_SPOTS = DEEP // A_WIDE  # threads that share a pixel
-    A_STEP, A_PITCH = THREADS // A_SPOTS, ROWS + 4  # pixels at once; threads that store side by side meet in no bank
+    A_STEP, A_PITCH = THREADS // A_SPOTS, ROWS + SPARE  # pixels at once; neighbours store into other banks
     A_LOADS, A_SLAB = ROWS // A_STEP, DEEP * A_PITCH
     B_SPOTS = DEEP // B_WIDE if adjoint else COLS // B_WIDE
-    B_STEP, B_PITCH = THREADS // B_SPOTS, COLS + 4 if adjoint else COLS
+    B_STEP, B_PITCH = THREADS // B_SPOTS, COLS + SPARE if adjoint else COLS
     B_LINES = COLS if adjoint else DEEP
     B_LOADS, B_SLAB, B_SPARE = -(-B_LINES // B_STEP), DEEP * B_PITCH, B_STEP > B_LINES  # spare: threads without a part
     A_FAR, B_FAR = ROWS * 4 // DOWN, COLS * 4 // ACROSS  # from a thread's four to its next four
-    A_ROOM, B_ROOM, A_TAKEN, B_TAKEN = 2 * A_SLAB, 2 * B_SLAB, A_LOADS * A_WIDE, B_LOADS * B_WIDE
+    AHEAD = ahead(real, tile)
+    A_ROOM, B_ROOM = (AHEAD + 1) * A_SLAB, (AHEAD + 1) * B_SLAB
+    wait = wait_for_older_copies if AHEAD == 2 else wait_for_copies
+    copy_b = copy4 if B_WIDE == 4 else copy1
     add_products = products(DEEP, DOWN, ACROSS, A_PITCH, B_PITCH, A_FAR, B_FAR)
 
     @jit_for(THREADS, tile.resident)
@@ -106,7 +128,6 @@ def gather_kernel(real, tile, words, adjoint):
         a_slab = cuda.shared.array(A_ROOM, real, ALIGNED)
         b_slab = cuda.shared.array(B_ROOM, real, ALIGNED)
         sums = cuda.local.array((DOWN, ACROSS), real)
-        next_a, next_b = cuda.local.array(A_TAKEN, real), cuda.local.array(B_TAKEN, real)
         corner = cuda.local.array(A_LOADS, np.int32)  # of the windows that this thread loads from: the address,
         top, left = cuda.local.array(A_LOADS, np.int32), cuda.local.array(A_LOADS, np.int32)  # and the place
 
@@ -166,8 +187,11 @@ def gather_kernel(real, tile, words, adjoint):
         skipped = begin // (taps_w * CG) if depth > 0 else 0
         c, kw, kh = np.int32(begin - skipped * taps_w * CG + a_deep + CG), np.int32(-1), np.int32(skipped)
         down, along, spot, tap = np.int32(FAR), np.int32(0), np.int32(0), np.int32(0)
-        slabs = (end - begin + DEEP - 1) // DEEP
-        for turn in range(slabs + 1):
+        slabs, written, read = (end - begin + DEEP - 1) // DEEP, np.int32(0), np.int32(1)
+        for turn in range(slabs + AHEAD):
+            if turn >= AHEAD:  # the slab that comes next is there, and nobody reads the one before any more
+                wait()
+                cuda.syncthreads()
             while c >= CG:  # a carry, which costs less than two divisions
                 c = np.int32(c - CG)
                 kw = np.int32(kw + 1)
@@ -176,54 +200,31 @@ def gather_kernel(real, tile, words, adjoint):
                 down, along = np.int32(kh * move_h if kh < taps_h and depth > 0 else FAR), np.int32(kw * move_w)
                 spot = np.int32((np.int64(down) * W + along) * C)  # beyond the last tap more than 32 bits; unread
                 tap = np.int32(((tap_h + kh * hop_h) * KW + tap_w + kw * hop_w) * OG * C)
-            # The slab after the one that is multiplied now; behind the last one there is none, and zeros come.
             for i in range(A_LOADS):
+                inside = np.uint32(top[i] + down) < height and np.uint32(left[i] + along) < width
+                at, to = np.int32(corner[i] + spot + c), written * A_SLAB + a_deep * A_PITCH + a_row + i * A_STEP
                 for j in range(A_WIDE):
-                    next_a[i * A_WIDE + j] = real(0)
-                if np.uint32(top[i] + down) < height and np.uint32(left[i] + along) < width:
-                    at = np.int32(corner[i] + spot + c)
-                    if A_WIDE == 4:
-                        next_a[i * 4], next_a[i * 4 + 1], next_a[i * 4 + 2], next_a[i * 4 + 3] = load4(x, at)
+                    copy1(a_slab, to + j * A_PITCH, x, at + j, inside)
+            if b_here:
+                for i in range(B_LOADS):
+                    if adjoint:
+                        at = np.int32(b_at + i * B_STEP * C + tap + c)
+                        to = written * B_SLAB + b_deep * B_PITCH + b_col + i * B_STEP
+                        inside = down != FAR and first_col + b_col + i * B_STEP < OG
+                        for j in range(B_WIDE):
+                            copy1(b_slab, to + j * B_PITCH, w, at + j, inside)
                     else:
-                        next_a[i] = load1(x, at)
-            for i in range(B_LOADS):
-                for j in range(B_WIDE):
-                    next_b[i * B_WIDE + j] = real(0)
-                if adjoint:
-                    at = np.int32(b_at + i * B_STEP * C + tap + c)
-                    inside = b_here and down != FAR and first_col + b_col + i * B_STEP < OG
-                else:
-                    at = np.int32(b_at + i * B_STEP * O)
-                    inside = i * B_STEP < b_left
-                if inside:
-                    if B_WIDE == 4:
-                        next_b[i * 4], next_b[i * 4 + 1], next_b[i * 4 + 2], next_b[i * 4 + 3] = load4(w, at)
-                    else:
-                        next_b[i] = load1(w, at)
+                        to = written * B_SLAB + (b_deep + i * B_STEP) * B_PITCH + b_col
+                        copy_b(b_slab, to, w, np.int32(b_at + i * B_STEP * O), i * B_STEP < b_left)
+            commit_copies()
             c = np.int32(c + DEEP)
             if not adjoint:
                 b_at = np.int32(b_at + DEEP * O)
                 b_left = np.int32(b_left - DEEP)
-
-            if turn > 0:
-                from_a, from_b = (turn - 1 & 1) * A_SLAB + ty * 4, (turn - 1 & 1) * B_SLAB + tx * 4
-                add_products(sums, a_slab, from_a, b_slab, from_b)
-
-            to_a, to_b = (turn & 1) * A_SLAB, (turn & 1) * B_SLAB
-            for i in range(A_LOADS):
-                for j in range(A_WIDE):
-                    store1(a_slab, to_a + (a_deep + j) * A_PITCH + a_row + i * A_STEP, next_a[i * A_WIDE + j])
-            if b_here:
-                for i in range(B_LOADS):
-                    if adjoint:
-                        for j in range(B_WIDE):
-                            store1(b_slab, to_b + (b_deep + j) * B_PITCH + b_col + i * B_STEP, next_b[i * B_WIDE + j])
-                    elif B_WIDE == 4:
-                        at = to_b + (b_deep + i * B_STEP) * B_PITCH + b_col
-                        store4(b_slab, at, next_b[i * 4], next_b[i * 4 + 1], next_b[i * 4 + 2], next_b[i * 4 + 3])
-                    else:
-                        store1(b_slab, to_b + (b_deep + i * B_STEP) * B_PITCH + b_col, next_b[i])
-            cuda.syncthreads()
+            if turn >= AHEAD:
+                add_products(sums, a_slab, read * A_SLAB + ty * 4, b_slab, read * B_SLAB + tx * 4)
+            written, read = np.int32(written + 1 if written < AHEAD else 0), np.int32(read + 1 if read < AHEAD else 0)
+        wait_for_copies()
 
         for i in range(DOWN):
             p = np.int32(first_row + ty * 4 + i // 4 * A_FAR + i % 4)

@@ -1,4 +1,8 @@
-"""The gradient of the weights, in the manner of `conv_tiled`: a matrix product whose inner dimension is all pixels."""
+"""The gradient of the weights, in the manner of `conv_tiled`: a matrix product whose inner dimension is all pixels.
+
+Here neighbours in memory are neighbours in a slab, so that slabs are copied and no thread holds them on their way.
+There are three buffers: while one slab is multiplied, the next two are on their way.
+"""
 
 from functools import cache
 
@@ -7,7 +11,18 @@ import numpy as np
 from tinyres_kernels.cuda.conv_tiled import FAR
 from tinyres_kernels.cuda.host import cuda, jit_for
 from tinyres_kernels.cuda.products import products
-from tinyres_kernels.cuda.words import ALIGNED, load1, load4, store1, store4
+from tinyres_kernels.cuda.words import (
+    ALIGNED,
+    commit_copies,
+    copy1,
+    copy4,
+    store1,
+    store4,
+    wait_for_copies,
+    wait_for_older_copies,
+)
+
+AHEAD = 2  # slabs that are on their way while one is multiplied
 
 
 @cache
@@ -26,7 +41,8 @@ def weight_kernel(real, tile, words):
     A_LOADS, B_LOADS, A_SLAB, B_SLAB = DEEP // A_STEP, -(-DEEP // B_STEP), DEEP * ROWS, DEEP * COLS
     B_SPARE = B_STEP > DEEP  # threads without a part in it
     A_FAR, B_FAR = ROWS * 4 // DOWN, COLS * 4 // ACROSS  # from a thread's four to its next four
-    A_ROOM, B_ROOM, A_TAKEN, B_TAKEN = 2 * A_SLAB, 2 * B_SLAB, A_LOADS * A_WIDE, B_LOADS * B_WIDE
+    A_ROOM, B_ROOM = (AHEAD + 1) * A_SLAB, (AHEAD + 1) * B_SLAB
+    copy_a, copy_b = copy4 if A_WIDE == 4 else copy1, copy4 if B_WIDE == 4 else copy1
     add_products = products(DEEP, DOWN, ACROSS, ROWS, COLS, A_FAR, B_FAR)
 
     @jit_for(THREADS, tile.resident)
@@ -37,7 +53,6 @@ def weight_kernel(real, tile, words):
         a_slab = cuda.shared.array(A_ROOM, real, ALIGNED)
         b_slab = cuda.shared.array(B_ROOM, real, ALIGNED)
         sums = cuda.local.array((DOWN, ACROSS), real)
-        next_a, next_b = cuda.local.array(A_TAKEN, real), cuda.local.array(B_TAKEN, real)
         image_at = cuda.local.array(A_LOADS, np.int32)  # of the pixels that this thread loads from: the image's address
         top, left = cuda.local.array(A_LOADS, np.int32), cuda.local.array(A_LOADS, np.int32)  # and the window's place
 
@@ -77,18 +92,15 @@ def weight_kernel(real, tile, words):
         b_left = np.int32(count - b_deep if (not B_SPARE or b_deep < DEEP) and first_col + b_col < OG else 0)  # pixels
         a_left = np.int32(count - a_deep)
 
-        slabs = (count + DEEP - 1) // DEEP
-        for turn in range(slabs + 1):
-            # The slab after the one that is multiplied now; behind the last one there is none, and zeros come.
+        slabs, written, read = (count + DEEP - 1) // DEEP, np.int32(0), np.int32(1)
+        for turn in range(slabs + AHEAD):
+            if turn >= AHEAD:  # the slab that comes next is there, and nobody reads the one before any more
+                wait_for_older_copies()
+                cuda.syncthreads()
             for i in range(A_LOADS):
-                for j in range(A_WIDE):
-                    next_a[i * A_WIDE + j] = real(0)
-                if i * A_STEP < a_left and np.uint32(top[i]) < height and np.uint32(left[i]) < width:
-                    at = np.int32(image_at[i] + (top[i] * W + left[i]) * C)
-                    if A_WIDE == 4:
-                        next_a[i * 4], next_a[i * 4 + 1], next_a[i * 4 + 2], next_a[i * 4 + 3] = load4(x, at)
-                    else:
-                        next_a[i] = load1(x, at)
+                inside = i * A_STEP < a_left and np.uint32(top[i]) < height and np.uint32(left[i]) < width
+                to = written * A_SLAB + (a_deep + i * A_STEP) * ROWS + a_row
+                copy_a(a_slab, to, x, np.int32(image_at[i] + (top[i] * W + left[i]) * C), inside)
                 left[i] = np.int32(left[i] + DEEP * stride_w)
                 while left[i] >= last_w:  # carries
                     left[i] = np.int32(left[i] - broad)
@@ -96,37 +108,17 @@ def weight_kernel(real, tile, words):
                     if top[i] == last_h:
                         top[i] = np.int32(top[i] - tall)
                         image_at[i] = np.int32(image_at[i] + H * W * C)
-            for i in range(B_LOADS):
-                for j in range(B_WIDE):
-                    next_b[i * B_WIDE + j] = real(0)
-                if i * B_STEP < b_left:
-                    at = np.int32(b_at + i * B_STEP * O)
-                    if B_WIDE == 4:
-                        next_b[i * 4], next_b[i * 4 + 1], next_b[i * 4 + 2], next_b[i * 4 + 3] = load4(g, at)
-                    else:
-                        next_b[i] = load1(g, at)
-            b_at = np.int32(b_at + DEEP * O)
-            a_left, b_left = np.int32(a_left - DEEP), np.int32(b_left - DEEP)
-
-            if turn > 0:
-                from_a, from_b = (turn - 1 & 1) * A_SLAB + ty * 4, (turn - 1 & 1) * B_SLAB + tx * 4
-                add_products(sums, a_slab, from_a, b_slab, from_b)
-
-            to_a, to_b = (turn & 1) * A_SLAB, (turn & 1) * B_SLAB
-            for i in range(A_LOADS):
-                at = to_a + (a_deep + i * A_STEP) * ROWS + a_row
-                if A_WIDE == 4:
-                    store4(a_slab, at, next_a[i * 4], next_a[i * 4 + 1], next_a[i * 4 + 2], next_a[i * 4 + 3])
-                else:
-                    store1(a_slab, at, next_a[i])
             if not B_SPARE or b_deep < DEEP:
                 for i in range(B_LOADS):
-                    at = to_b + (b_deep + i * B_STEP) * COLS + b_col
-                    if B_WIDE == 4:
-                        store4(b_slab, at, next_b[i * 4], next_b[i * 4 + 1], next_b[i * 4 + 2], next_b[i * 4 + 3])
-                    else:
-                        store1(b_slab, at, next_b[i])
-            cuda.syncthreads()
+                    to = written * B_SLAB + (b_deep + i * B_STEP) * COLS + b_col
+                    copy_b(b_slab, to, g, np.int32(b_at + i * B_STEP * O), i * B_STEP < b_left)
+            commit_copies()
+            b_at = np.int32(b_at + DEEP * O)
+            a_left, b_left = np.int32(a_left - DEEP), np.int32(b_left - DEEP)
+            if turn >= AHEAD:
+                add_products(sums, a_slab, read * A_SLAB + ty * 4, b_slab, read * B_SLAB + tx * 4)
+            written, read = read, np.int32(read + 1 if read < AHEAD else 0)
+        wait_for_copies()
 
         for i in range(DOWN):
             row = first_row + ty * 4 + i // 4 * A_FAR + i % 4

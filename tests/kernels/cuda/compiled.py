@@ -29,7 +29,7 @@ def ptxas():
 def kernels():
     """(name, type, how it is made, its arguments): all that are declared, and the tiled ones for every tile."""
     import numpy as np
-    from tinyres_kernels.cuda import conv, conv_tiled, conv_weights, host
+    from tinyres_kernels.cuda import conv_plan, conv_tiled, conv_weights, host, winograd, winograd_kernels
 
     for real in ("float32", "float64"):
         for name, (make, arguments) in host.MADE.items():
@@ -41,12 +41,17 @@ def kernels():
                 yield name, real, make, arguments
         for width in (4, 1):
             words = conv_tiled.Words(width, width, width)
-            for tile in (offer.tile for offer in conv.offers(np.dtype(real), words)):
+            for tile in (offer.tile for offer in conv_plan.offers(np.dtype(real), words)):
                 size = f"{tile.rows}x{tile.columns} by {width}"
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
                     make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel
                     of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
                     yield f"{name} {size}", real, of_tile, "rrrb66"
+    for block, _, _ in winograd.OFFERS:
+        of_block = lambda number, block=block: winograd_kernels.winograd_kernel(number, block)
+        yield f"winograd {block.tiles}x{block.columns}", "float32", of_block, "rrrr97"
+        of_block = lambda number, block=block: winograd_kernels.winograd_weights_kernel(number, block)
+        yield f"winograd's weights, {block.columns} columns", "float32", of_block, "rr7n"
 
 
 def count(argument):
@@ -119,6 +124,7 @@ def compiled(name, real, make, arguments, target, assembler, folder):
             for space in ("shared", "global")
             for width in ("", "2", "4")
         },
+        "copies": {kind: len(re.findall(rf"cp\.async\.{kind}", text)) for kind in ("cg", "ca")},  # 16 bytes, fewer
         "stores": {width: len(re.findall(rf"st\.global\.v{width}\.f", text)) for width in ("2", "4")},
         "resident": bounds[0] * bounds[1] // 32 if bounds else 0,  # warps that were asked for
     }

@@ -74,28 +74,20 @@ FAULTS = {
     "tiled: the last column of a tile's tail": ("conv_tiled", "col + more < OG", "col + more < OG - 1", "conv2d"),
     "tiled: the last row of a tile's tail": ("conv_tiled", "if p < pixels:", "if p < pixels - 1:", "conv2d"),
     "tiled: one column too many": ("conv_tiled", "col + more < OG", "col + more <= OG", "conv2d"),
-    "tiled: the slab's tail multiplied": ("conv_tiled", "inside = i * B_STEP < b_left", "inside = True", "conv2d"),
+    "tiled: the slab's tail multiplied": ("conv_tiled", ", i * B_STEP < b_left)", ", True)", "conv2d"),
     "tiled: a carry forgotten": ("conv_tiled", "np.int32(0), np.int32(kh + 1)", "np.int32(0), np.int32(kh)", "conv2d"),
-    "tiled: padding that holds what was there before": (
-        "conv_tiled",
-        "next_a[i * A_WIDE + j] = real(0)",
-        "pass",
-        "conv2d",
-    ),
-    "tiled: the buffer that is being written read": (
-        "conv_tiled",
-        "(turn - 1 & 1) * A_SLAB",
-        "(turn & 1) * A_SLAB",
-        "conv2d",
-    ),
+    "tiled: no end of an image's rows": ("conv_tiled", "np.uint32(left[i] + along) < width", "True", "conv2d"),
+    "tiled: the buffer that is being written read": ("conv_tiled", "read * A_SLAB", "written * A_SLAB", "conv2d"),
+    "tiled: a slab that has not come": ("conv_tiled", "wait()", "pass", "conv2d"),
     "tiled: every part begins at the first tap": ("conv_tiled", "begin - skipped * taps_w * CG", "0", "conv2d"),
     "tiled: the phase written one pixel off": ("conv_tiled", "start_w + (p", "(p", "conv2d_dx"),
     "tiled: every tap taken, not every so many-th": ("conv_tiled", "tap_w + kw * hop_w", "tap_w + kw", "conv2d_dx"),
     "tiled: a pixel past the part": ("conv_weights", "min(size, N * OH", "min(size + 1, N * OH", "conv2d_dw"),
+    "tiled: weights of a slab that has not come": ("conv_weights", "wait_for_older_copies()", "pass", "conv2d_dw"),
     "tiled: images end one row late": ("conv_weights", "if top[i] == last_h:", "if top[i] > last_h:", "conv2d_dw"),
     "sums: the last part left out": ("sums", "range(ty, count, DOWN)", "range(ty, count - 1, DOWN)", "conv2d_dw"),
     "sums: the second sum of the first's parts": ("sums", "(which * count + part)", "part", "batch_norm_dx"),
-    "products: a line taken twice": ("products", "from_a + k * a_pitch", "from_a + k // 2 * a_pitch", "conv2d"),
+    "products: a line taken twice": ("products", "low) + k * a_pitch", "low) + k // 2 * a_pitch", "conv2d"),
     "naive: every part to the end": ("conv_naive", "min(part * size + size, N * OH)", "N * OH", "conv2d_dw"),
     "naive: the rim read from the other side": ("conv_naive", "0 <= v < W", "v < W", "conv2d"),
     "pool: a NaN loses": ("pool", "value != value and best == best", "False", "max_pool2d"),
@@ -149,6 +141,7 @@ NAMES = [
     "each running statistic by itself",
     "of several NaNs the first wins",
     *(f"{op} of many in one launch, in {real}" for op in STEPS for real in ("float32", "float64")),
+    "two buffers where there is no room for three",
     *(f"notices {title}" for title in FAULTS),
 ]
 
@@ -309,6 +302,20 @@ def of_many(rung, op, real):
     return faults if counted == [6, 4] else [*faults, f"{counted} launches, needed [6, 4]"]
 
 
+def two_buffers(rung):
+    """As large tiles have them, which the simulator cannot afford."""
+    tile, faults = rung.conv.Tile(*TILES["fours"][0]), []
+    with mock.patch.object(rung.conv_tiled, "ROOM", 1000):
+        rung.conv_tiled.gather_kernel.cache_clear()
+        if rung.conv_tiled.ahead(np.float32, tile) != 1:
+            faults.append("there is room for three")
+        for op in ("conv2d", "conv2d_dx"):
+            for title, case in cases(op, 300, TILES["fours"][1]):
+                faults += [f"{op} {title}: {fault}" for fault in examine(route_to(rung, "fours", op), case).faults]
+    rung.conv_tiled.gather_kernel.cache_clear()
+    return faults
+
+
 def notices(rung, module, old, new, op):
     """The kernels of one module, one sentence of them changed: does conformance see it in a case?"""
     home = sys.modules[f"tinyres_kernels.cuda.{module}"]
@@ -371,6 +378,7 @@ def check(rung):
     for op in STEPS:
         for real in ("float32", "float64"):
             tell(f"{op} of many in one launch, in {real}", of_many(rung, op, real))
+    tell("two buffers where there is no room for three", two_buffers(rung))
     for title, (module, old, new, op) in FAULTS.items():
         tell(f"notices {title}", notices(rung, module, old, new, op))
 

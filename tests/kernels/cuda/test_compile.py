@@ -128,12 +128,29 @@ def test_a_slab_is_multiplied_without_a_branch_and_from_registers(table, target)
         assert row["loads"]["shared by 1"] == row["loads"]["shared by 2"] == 0, row
 
 
+# Of a slab of Winograd's way: products at two places, loads of four numbers, and a thread's copies of weights.
+SLABS = {"winograd 32x64": (512, 32, 4), "winograd 32x32": (256, 24, 2)}
+
+
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_can_be_loaded_by_fours_is(table, target):
+def test_winograds_slab_is_multiplied_from_registers_and_its_weights_need_none(table, target):
+    rows = [row for row in table if row["target"] == target and row["kernel"] in SLABS]
+    assert len(rows) == len(SLABS)
+    for row in rows:
+        products, loads, copies = SLABS[row["kernel"]]
+        assert products <= row["products"] <= products + 16, row  # and some of what is computed tap by tap
+        assert (row["loads"]["shared by 4"], row["copies"]) == (loads, {"cg": copies, "ca": 0}), row
+        assert row["spilled"] == row["stack"] == 0, row
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_can_be_copied_by_fours_is_and_nothing_is_loaded_into_registers(table, target):
     for row in table:
         if row["target"] == target and row["type"] == "float32" and row["kernel"].endswith("by 4"):
-            assert row["loads"]["global by 1"] == row["loads"]["global by 2"] == 0, row
-            assert 0 < row["loads"]["global by 4"] <= 9, row  # each holds four registers until its slab is stored
+            assert {row["loads"][f"global by {width}"] for width in (1, 2, 4)} == {0}, row
+            op = row["kernel"].split()[0]
+            assert (row["copies"]["cg"] > 0) == (op != "conv2d_dx"), row  # 16 bytes: weights, and all of conv2d_dw
+            assert (row["copies"]["ca"] > 0) == (op != "conv2d_dw"), row  # what lies across a slab, number by number
 
 
 @pytest.mark.parametrize("target", TARGETS)

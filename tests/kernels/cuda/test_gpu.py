@@ -90,12 +90,38 @@ def test_convolutions_of_some_size(rung, op, title, dtype):
 @pytest.mark.parametrize("op", CONVOLUTIONS)
 def test_every_tile(rung, op, title, dtype):
     width = 1 if title == "tails everywhere" else 4
-    for offer in rung.conv.offers(np.dtype(dtype), rung.conv.Words(width, width, width)):
+    for offer in rung.conv_plan.offers(np.dtype(dtype), rung.conv_tiled.Words(width, width, width)):
 
         def call(*arrays, tile=offer.tile, **how):
             getattr(rung, op)(*arrays, **how, tile=tile)
 
         compared(call, op, SHAPES[title], dtype)
+
+
+@pytest.mark.parametrize("title", ["a residual network's layer", "its first layer", "tails everywhere"])
+@pytest.mark.parametrize("op", ["conv2d", "conv2d_dx"])
+def test_winograds_way(rung, op, title, monkeypatch):
+    """Whatever would be chosen: close by norm, and what is not finite stays with the windows that read it."""
+    import cupy
+
+    arrays, how = arrays_of(SHAPES[title], "float32")
+    names = {"conv2d": ("x", "w", "g"), "conv2d_dx": ("g", "w", "x")}[op]
+    a, w, out = (arrays[name] for name in names)
+    expected, marks = np.empty(out.shape), np.empty_like(out)
+    getattr(im2col, op)(a.astype("float64"), w.astype("float64"), expected, **how)
+    spoilt = a.copy()
+    spoilt[0, 1, 1, 0] = np.inf
+    getattr(im2col, op)(spoilt, w, marks, **how)
+    for offer in rung.winograd.OFFERS:
+        monkeypatch.setattr(rung.conv, "choose", lambda gather, tile, of=offer.block: rung.winograd.Plan(of, 0.0))
+        first, again, third = (cupy.full(out.shape, rubbish, "float32") for rubbish in (np.nan, 7.0, np.nan))
+        for result in (first, again):
+            getattr(rung, op)(cupy.asarray(a), cupy.asarray(w), result, **how)
+        assert first.get().tobytes() == again.get().tobytes()
+        off = np.linalg.norm(first.get() - expected) / np.linalg.norm(expected)
+        assert off < 1e-6
+        getattr(rung, op)(cupy.asarray(spoilt), cupy.asarray(w), third, **how)
+        assert (np.isfinite(third.get()) == np.isfinite(marks)).all()
 
 
 def test_arrays_that_begin_between_sixteen_bytes(rung):
