@@ -35,9 +35,13 @@ __all__ += ops.__all__
 
 
 def __getattr__(name: str) -> object:
-    """`tr.trace`, imported when it is first asked for: the viewer stands on every floor below it."""
+    """`tr.trace` and `tr.compile`, imported when they are first asked for: they stand on the floors below."""
     if name == "trace":
         from tinyres.viewer import trace
 
         return trace
+    if name == "compile":
+        from tinyres.graph import compile
+
+        return compile
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ import json
 import sys
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -22,16 +23,51 @@ UPLOADS = ("array", "asarray", "asanyarray")  # what takes the host's arrays; in
 copies: Counter[str] = Counter()  # to the host: "get", "item", and "implicit" (a truth value, a Python number)
 
 
+IN_PLACE = {f"ndarray.{name}" for name in ("fill", "set", "put", "sort", "partition")}
+IN_PLACE |= {"copyto", "put", "place", "putmask", "fill_diagonal"}
+recorded = None  # a list while a stream captures: what its graph is to do, a function each
+held = []  # the memory that was asked for meanwhile, as a pool keeps it: kernels may know an address and no array
+
+
 def note(name):
     """Called for each operation that computes or copies on the device; `launches.py` counts them here."""
 
 
-def _noted(name, result, *given):
-    """`result`, of an operation on `given`: one that is no view of it, and holds something, took a launch."""
+def pinned(size):
+    """Called before so many bytes travel from the host while a stream captures."""
+
+
+def _noted(name, again, *given):
+    """The array that `again` makes of `given`: one that is no view of it, and holds something, took a launch."""
+    result = again()
+    array = up(result)
+    if recorded is not None:
+        held.append(result)
     made = isinstance(result, (np.ndarray, np.generic)) and result.size and "empty" not in name
     if made and not any(isinstance(a, np.ndarray) and np.may_share_memory(a, result) for a in given):
         note(name)
-    return result
+        if recorded is not None:
+            recorded.append(partial(_once_more, again, array._host))
+    return array
+
+
+def _once_more(again, into):
+    into[...] = again()
+
+
+def _in_place(name, action):
+    """Done now; by the graph where one is being captured."""
+    note(name)
+    if recorded is None:
+        action()
+    else:
+        recorded.append(action)
+
+
+def _to_host(kind):
+    copies[kind] += 1
+    if recorded is not None:
+        raise RuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
 
 
 class Flags:
@@ -63,11 +99,12 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key):
-        return up(_noted("__getitem__", self._host[_key(key)], self._host))
+        place = _key(key)
+        return _noted("__getitem__", lambda: self._host[place], self._host)
 
     def __setitem__(self, key, value):
-        self._host[_key(key)] = down(value)
-        note("__setitem__")
+        place, given = _key(key), down(value)
+        _in_place("__setitem__", lambda: self._host.__setitem__(place, given))
 
     def __deepcopy__(self, memo):
         return up(self._host.copy())
@@ -77,15 +114,18 @@ class ndarray:
 
     # -- to the host ------------------------------------------------------------------------------------------------
     def get(self, stream=None, order="C", out=None, blocking=True):
-        copies["get"] += 1
+        _to_host("get")
         return np.array(self._host, order=order)
 
+    def set(self, arr, stream=None):
+        self._host[...] = arr
+
     def item(self):
-        copies["item"] += 1
+        _to_host("item")
         return self._host.item()
 
     def tolist(self):
-        copies["get"] += 1
+        _to_host("get")
         return self._host.tolist()
 
     def __dlpack__(self, **how):
@@ -130,15 +170,16 @@ def _checked(name, parameters, call, *own):
         unknown = kwargs.keys() - set(parameters)
         if unknown or (len(args) > len(parameters) and not spread):
             raise TypeError(f"cupy.{name} takes {parameters}, not {len(args)} arguments and {sorted(unknown)}")
-        with np.errstate(all="ignore"):  # a GPU says nothing of overflow
-            given = *map(down, args), *map(down, kwargs.values())
-            result = call(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
-        if kwargs.get("out") is not None:
-            note(name)
-            return kwargs["out"]
-        if result is None:  # `fill`: written in place
-            note(name)
-        return up(_noted(name, result, *given, *own))
+        given = *map(down, args), *map(down, kwargs.values())
+
+        def compute():
+            with np.errstate(all="ignore"):  # a GPU says nothing of overflow
+                return call(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+
+        if kwargs.get("out") is not None or name in IN_PLACE:
+            _in_place(name, compute)
+            return kwargs.get("out")
+        return _noted(name, compute, *given, *own)
 
     function.__name__ = name
     return function
@@ -155,8 +196,8 @@ class ufunc:
         return self._call(*args, **kwargs)
 
     def at(self, a, indices, b=None):
-        note(self.__name__)
-        self._function.at(down(a), _key(indices), *(() if b is None else (down(b),)))
+        given = down(a), _key(indices), *(() if b is None else (down(b),))
+        _in_place(self.__name__, lambda: self._function.at(*given))
 
 
 def _operator(name):
@@ -165,14 +206,16 @@ def _operator(name):
     def operator(self, *others):
         if any(getattr(o, "__array_ufunc__", 0) is None and not isinstance(o, ndarray) for o in others):
             return NotImplemented  # a Tensor: its reflected operator takes over
-        with np.errstate(all="ignore"):
-            result = call(self._host, *map(down, others))
-        if result is NotImplemented:
-            return result
-        if result is self._host:
-            note(name)
+        given = tuple(map(down, others))
+
+        def compute():
+            with np.errstate(all="ignore"):
+                return call(self._host, *given)
+
+        if name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__", "__iand__", "__ior__"):
+            _in_place(name, compute)
             return self
-        return up(_noted(name, result, self._host))
+        return _noted(name, compute, self._host)
 
     return operator
 
@@ -188,7 +231,7 @@ def _method(name, parameters):
 
 def _number(name):
     def convert(self):
-        copies["implicit"] += 1
+        _to_host("implicit")
         return getattr(self._host, name)()
 
     return convert
@@ -197,7 +240,8 @@ def _number(name):
 def _where(condition, x=None, y=None):
     if not hasattr(condition, "astype"):
         raise AttributeError(f"{type(condition).__name__!r} object has no attribute 'astype'")
-    return up(_noted("where", np.where(down(condition), down(x), down(y))))
+    given = down(condition), down(x), down(y)
+    return _noted("where", lambda: np.where(*given))
 
 
 def _upload(call):
@@ -207,7 +251,10 @@ def _upload(call):
             return obj
         if isinstance(obj, np.ndarray):  # a transfer keeps no layout but C's and Fortran's
             host = np.array(obj, order="F" if obj.flags.f_contiguous and not obj.flags.c_contiguous else "C")
-        return up(_noted("array", call(host, dtype=dtype, **kwargs), host if isinstance(obj, ndarray) else None))
+        if recorded is not None and not isinstance(obj, ndarray):
+            pinned(np.asarray(host).nbytes)
+        given = host if isinstance(obj, ndarray) else None
+        return _noted("array", lambda: call(host, dtype=dtype, **kwargs), given)
 
     return function
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,10 +113,10 @@ class Optimizer:
                     raise ValueError(f"{what}: {name} of params[{i}] is {value.shape}, must be {p.shape}")
         for name, value in settings.items():
             setattr(self, name, value)
-        self.state = [
-            {name: fill_like(p.data, as_array(v)) if hasattr(v, "shape") else v for name, v in state.items()}
-            for p, state in zip(self.params, states, strict=True)
-        ]
+        for p, own, state in zip(self.params, self.state, states, strict=True):
+            own.clear()
+            for name, value in state.items():
+                own[name] = fill_like(p.data, as_array(value)) if hasattr(value, "shape") else value
 
 
 class Call(NamedTuple):
@@ -129,6 +129,14 @@ class Call(NamedTuple):
     state: State
 
 
+class Captured(NamedTuple):
+    """A launch in a captured graph: what it makes of the settings, for which states, and the lines it reads it from."""
+
+    numbers: Callable[..., tuple[float, ...]]
+    states: list[State]
+    lines: list[Array]
+
+
 class KernelOptimizer(Optimizer):
     """One whose step is a kernel: on a GPU, that of all parameters is one launch, as far as they are of one type.
 
@@ -136,6 +144,11 @@ class KernelOptimizer(Optimizer):
     """
 
     kernel: str
+    captured: list[Captured] | None = None  # a list while `tr.compile` captures a step
+
+    def how(self, step: int) -> dict[str, Any]:
+        """The kernel's settings for a parameter's step of this number."""
+        raise NotImplementedError(f"{type(self).__name__} must define how")
 
     def call(self, p: Array, g: Array, state: State) -> Call:
         """What the kernel is to be called with."""
@@ -153,16 +166,34 @@ class KernelOptimizer(Optimizer):
         together: dict[Any, list[tuple[Tensor, State, Call]]] = {}
         for p, g, state in ready:
             many = getattr(kernels_for(p.data, g), "MANY", {}).get(self.kernel)
+            if many is None and self.captured is not None:
+                raise RuntimeError(
+                    f"{type(self).__name__} has no kernels here that read the learning rate from memory, as a captured "
+                    "step needs: they come with numba-cuda, and not in a block `with tr.kernels(...)`"
+                )
             if many is None:
                 p.data = self.update(p.data, g, state)
             else:
                 call = self.call(p.data, g, state)
                 together.setdefault((many, *call.settings.items()), []).append((p, state, call))
         for (many, *settings), alike in together.items():
-            many([call.arrays for *_, call in alike], **dict(settings))
+            kept: list[Array] | None = None if self.captured is None else []
+            many.launch([call.arrays for *_, call in alike], kept, **dict(settings))
             for p, state, call in alike:
                 state.update(call.state)
                 p.data = call.out
+            if self.captured is not None and kept is not None:
+                self.captured.append(Captured(many.numbers, [state for _, state, _ in alike], kept))
+
+    def prepare(self, launches: Iterable[Captured], steps: int) -> None:
+        """Before a captured step is launched: count so many steps, and write down the settings of the last."""
+        for launch in launches:
+            for state in launch.states:
+                if "step" in state:
+                    state["step"] += steps
+            numbers = launch.numbers(**self.how(launch.states[0].get("step", 0)))
+            for line in launch.lines:
+                line.set(np.asarray(numbers, line.dtype))
 
 
-__all__ = ["Call", "KernelOptimizer", "Optimizer", "State"]
+__all__ = ["Call", "Captured", "KernelOptimizer", "Optimizer", "State"]

@@ -41,11 +41,13 @@ class SGD(KernelOptimizer):
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         super().__init__(params, **settings, nesterov=nesterov)
 
+    def how(self, step: int) -> dict[str, Any]:
+        how = _floats(lr=self.lr, momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay)
+        return how | {"nesterov": self.nesterov}
+
     def call(self, p: Array, g: Array, state: State) -> Call:
         old, out, new = state.get("momentum_buffer"), _like(p), _like(p) if self.momentum else None
-        how = _floats(lr=self.lr, momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay)
-        how |= {"nesterov": self.nesterov}
-        return Call((p, g, old, out, new), how, out, {} if new is None else {"momentum_buffer": new})
+        return Call((p, g, old, out, new), self.how(0), out, {} if new is None else {"momentum_buffer": new})
 
 
 class Adam(KernelOptimizer):
@@ -72,14 +74,16 @@ class Adam(KernelOptimizer):
 
     decoupled = False
 
-    def call(self, p: Array, g: Array, state: State) -> Call:
-        step, out, m, v = state.get("step", 0) + 1, _like(p), _like(p), _like(p)
+    def how(self, step: int) -> dict[str, Any]:
         how = _floats(
             lr=self.lr, beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, weight_decay=self.weight_decay
         )
-        how |= {"decoupled": self.decoupled, "step": step}
-        old_m, old_v = state.get("exp_avg"), state.get("exp_avg_sq")
-        return Call((p, g, old_m, old_v, out, m, v), how, out, {"step": step, "exp_avg": m, "exp_avg_sq": v})
+        return how | {"decoupled": self.decoupled, "step": step}
+
+    def call(self, p: Array, g: Array, state: State) -> Call:
+        step, out, m, v = state.get("step", 0) + 1, _like(p), _like(p), _like(p)
+        new = {"step": step, "exp_avg": m, "exp_avg_sq": v}
+        return Call((p, g, state.get("exp_avg"), state.get("exp_avg_sq"), out, m, v), self.how(step), out, new)
 
 
 class AdamW(Adam):
@@ -131,6 +135,11 @@ class RMSprop(KernelOptimizer):
             params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
         )
 
+    def how(self, step: int) -> dict[str, Any]:
+        return _floats(
+            lr=self.lr, alpha=self.alpha, eps=self.eps, weight_decay=self.weight_decay, momentum=self.momentum
+        )
+
     def call(self, p: Array, g: Array, state: State) -> Call:
         out, new = _like(p), {"square_avg": _like(p)}
         if self.centered:
@@ -138,9 +147,7 @@ class RMSprop(KernelOptimizer):
         if self.momentum:
             new["momentum_buffer"] = _like(p)
         names = ("square_avg", "grad_avg", "momentum_buffer")
-        how = _floats(lr=self.lr, alpha=self.alpha, eps=self.eps, weight_decay=self.weight_decay)
-        how |= _floats(momentum=self.momentum)
-        return Call((p, g, *map(state.get, names), out, *map(new.get, names)), how, out, new)
+        return Call((p, g, *map(state.get, names), out, *map(new.get, names)), self.how(0), out, new)
 
 
 def _like(p: Array) -> Array:

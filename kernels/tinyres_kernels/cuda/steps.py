@@ -10,6 +10,15 @@ from tinyres_kernels.namespace import Array, namespace
 from tinyres_kernels.reference.loss import check_alike
 
 Arrays = tuple[Array | None, ...]
+Numbers = tuple[float, ...]
+Kept = list[Array]
+
+
+class Many(NamedTuple):
+    """launch: many steps at once;   numbers: what its kernel makes of an optimiser's settings."""
+
+    launch: Callable[..., None]
+    numbers: Callable[..., Numbers]
 
 
 class Step(NamedTuple):
@@ -43,64 +52,52 @@ def _dense(array: Array) -> bool:
     return True
 
 
-def sgd_many(
-    steps: Iterable[Arrays],
-    *,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-) -> None:
+def sgd_many(steps: Iterable[Arrays], kept: Kept | None = None, **settings: Any) -> None:
     """`sgd` of each (p, g, buffer, out, new_buffer). 20 bytes a number in float32."""
-    settings = lr, momentum, 1 - dampening, weight_decay
-    _run(
-        update.sgd_kernel,
-        update.SGD_ROWS,
-        [
-            Step((out, new), (p, g, old), (int(new is not None), int(old is None), int(nesterov)))
-            for p, g, old, out, new in steps
-        ],
-        settings,
-    )
+    nesterov = int(settings["nesterov"])
+    made = [
+        Step((out, new), (p, g, old), (int(new is not None), int(old is None), nesterov))
+        for p, g, old, out, new in steps
+    ]
+    _run(update.sgd_kernel, update.SGD_ROWS, made, sgd_numbers(**settings), kept)
 
 
-def adam_many(
-    steps: Iterable[Arrays],
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-    step: int,
-) -> None:
+def adam_many(steps: Iterable[Arrays], kept: Kept | None = None, **settings: Any) -> None:
     """`adam` of each (p, g, m, v, out, new_m, new_v). 28 bytes a number in float32."""
-    decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
-    rates = lr / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, (1 - beta2**step) ** 0.5
     made = [Step((out, *new), (p, g, m, v), (int(m is None),)) for p, g, m, v, out, *new in steps]
-    _run(update.adam_kernel, update.ADAM_ROWS, made, rates)
+    _run(update.adam_kernel, update.ADAM_ROWS, made, adam_numbers(**settings), kept)
 
 
-def rmsprop_many(
-    steps: Iterable[Arrays],
-    *,
-    lr: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-    momentum: float,
-) -> None:
+def rmsprop_many(steps: Iterable[Arrays], kept: Kept | None = None, **settings: Any) -> None:
     """`rmsprop` of each (p, g, v, a, b, out, new_v, new_a, new_b). 20 to 36 bytes a number in float32."""
     made = [
         Step((out, *new), (p, g, v, a, b), (int(v is None), int(new[1] is not None), int(new[2] is not None)))
         for p, g, v, a, b, out, *new in steps
     ]
-    _run(update.rmsprop_kernel, update.RMSPROP_ROWS, made, (lr, alpha, 1 - alpha, eps, weight_decay, momentum))
+    _run(update.rmsprop_kernel, update.RMSPROP_ROWS, made, rmsprop_numbers(**settings), kept)
 
 
-MANY: dict[str, Callable[..., None]] = {"sgd": sgd_many, "adam": adam_many, "rmsprop": rmsprop_many}
+def sgd_numbers(*, lr: float, momentum: float, dampening: float, weight_decay: float, nesterov: bool) -> Numbers:
+    """What the kernel is given for these settings."""
+    return lr, momentum, 1 - dampening, weight_decay
+
+
+def adam_numbers(
+    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int
+) -> Numbers:
+    decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
+    return lr / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, (1 - beta2**step) ** 0.5
+
+
+def rmsprop_numbers(*, lr: float, alpha: float, eps: float, weight_decay: float, momentum: float) -> Numbers:
+    return lr, alpha, 1 - alpha, eps, weight_decay, momentum
+
+
+MANY = {
+    "sgd": Many(sgd_many, sgd_numbers),
+    "adam": Many(adam_many, adam_numbers),
+    "rmsprop": Many(rmsprop_many, rmsprop_numbers),
+}
 
 
 def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array | None, **settings: Any) -> Array:
@@ -134,8 +131,9 @@ def rmsprop(
     return out
 
 
-def _run(make: Callable[..., Any], most: int, steps: list[Step], settings: Iterable[float]) -> None:
-    """As few launches as there are kernels and flags among the steps, and `most` rows in a table."""
+def _run(make: Callable[..., Any], most: int, steps: list[Step], settings: Numbers, kept: Kept | None) -> None:
+    """As few launches as there are kernels and flags among the steps, and `most` rows in a table. Each adds to `kept`,
+    where one is given, the line that it reads its settings from."""
     for step in steps:
         check_alike(*(a for a in (*step.written, *step.read) if a is not None))
     for (kernel, number, width, flags), alike in _groups(make, steps).items():
@@ -143,8 +141,10 @@ def _run(make: Callable[..., Any], most: int, steps: list[Step], settings: Itera
         for i in range(0, len(alike), most):
             some = alike[i : i + most]
             table, count = _table(some, THREADS * width, most)
-            like = namespace(*some[0]).empty(0, number)
-            launch(kernel, count, THREADS, like, table, *numbers, *flags)
+            line = namespace(*some[0]).empty(0 if kept is None else len(numbers), number)
+            launch(kernel, count, THREADS, line, table, *numbers, *flags)
+            if kept is not None:
+                kept.append(line)
 
 
 def _groups(make: Callable[..., Any], steps: list[Step]) -> dict[tuple[Any, ...], list[tuple[Array, ...]]]:

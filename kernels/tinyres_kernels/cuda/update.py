@@ -3,6 +3,9 @@
 A net has many parameters, and most of them are small: what a launch costs is what the step costs. So each kernel takes
 a table of them (`table.py`), and the step of one parameter is that of a table with one row. How a launch is made of
 steps is in `steps.py`.
+
+A launch that is captured into a graph is launched again with the numbers that it was given once. So the settings, which
+a schedule changes from step to step, may lie in memory as well: `kept` is a line of them, or an empty one.
 """
 
 from math import sqrt
@@ -30,11 +33,13 @@ def sgd_kernel(real, width=1):
         return p - lr * step, average
 
     @jit
-    def sgd_kernel(like, table, lr, momentum, share, decay, has_buffer, first, nesterov):
+    def sgd_kernel(kept, table, lr, momentum, share, decay, has_buffer, first, nesterov):
         start, size, to_out, to_new, to_p, to_g, to_buffer = row_of(table, cuda.blockIdx.x)
-        out, new_buffer = line_at(like, to_out, size), line_at(like, to_new, size)
-        p, g, buffer = line_at(like, to_p, size), line_at(like, to_g, size), line_at(like, to_buffer, size)
+        out, new_buffer = line_at(kept, to_out, size), line_at(kept, to_new, size)
+        p, g, buffer = line_at(kept, to_p, size), line_at(kept, to_g, size), line_at(kept, to_buffer, size)
         i = ((cuda.blockIdx.x - start) * THREADS + cuda.threadIdx.x) * width
+        if kept.size:
+            lr, momentum, share, decay = kept[0], kept[1], kept[2], kept[3]
         how = lr, momentum, share, decay, has_buffer, first, nesterov
         if width == 4 and i + 4 <= out.size:
             p0, p1, p2, p3 = load4(p, i)
@@ -71,12 +76,15 @@ def adam_kernel(real, width=1):
         return shrink * p - rate * (mean / (real(sqrt(square)) / scale + eps)), mean, square
 
     @jit
-    def adam_kernel(like, table, rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first):
+    def adam_kernel(kept, table, rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first):
         start, size, to_out, to_new_m, to_new_v, to_p, to_g, to_m, to_v = row_of(table, cuda.blockIdx.x)
-        out, new_m, new_v = line_at(like, to_out, size), line_at(like, to_new_m, size), line_at(like, to_new_v, size)
-        p, g = line_at(like, to_p, size), line_at(like, to_g, size)
-        m, v = line_at(like, to_m, size), line_at(like, to_v, size)
+        out, new_m, new_v = line_at(kept, to_out, size), line_at(kept, to_new_m, size), line_at(kept, to_new_v, size)
+        p, g = line_at(kept, to_p, size), line_at(kept, to_g, size)
+        m, v = line_at(kept, to_m, size), line_at(kept, to_v, size)
         i = ((cuda.blockIdx.x - start) * THREADS + cuda.threadIdx.x) * width
+        if kept.size:
+            rate, keep1, share1, keep2, share2 = kept[0], kept[1], kept[2], kept[3], kept[4]
+            eps, decay, shrink, scale = kept[5], kept[6], kept[7], kept[8]
         how = rate, keep1, share1, keep2, share2, eps, decay, shrink, scale, first
         if width == 4 and i + 4 <= out.size:
             p0, p1, p2, p3 = load4(p, i)
@@ -105,13 +113,15 @@ def rmsprop_kernel(real):
     row_of = reader(11)
 
     @jit
-    def rmsprop_kernel(like, table, lr, keep, share, eps, decay, momentum, first, centred, moving):
+    def rmsprop_kernel(kept, table, lr, keep, share, eps, decay, momentum, first, centred, moving):
         found = row_of(table, cuda.blockIdx.x)
         size, i = found[1], (cuda.blockIdx.x - found[0]) * THREADS + cuda.threadIdx.x
-        out, new_v = line_at(like, found[2], size), line_at(like, found[3], size)
-        new_a, new_b = line_at(like, found[4], size), line_at(like, found[5], size)
-        p, g, v = line_at(like, found[6], size), line_at(like, found[7], size), line_at(like, found[8], size)
-        a, b = line_at(like, found[9], size), line_at(like, found[10], size)
+        out, new_v = line_at(kept, found[2], size), line_at(kept, found[3], size)
+        new_a, new_b = line_at(kept, found[4], size), line_at(kept, found[5], size)
+        p, g, v = line_at(kept, found[6], size), line_at(kept, found[7], size), line_at(kept, found[8], size)
+        a, b = line_at(kept, found[9], size), line_at(kept, found[10], size)
+        if kept.size:
+            lr, keep, share, eps, decay, momentum = kept[0], kept[1], kept[2], kept[3], kept[4], kept[5]
         if i < out.size:
             slope = g[i] + decay * p[i] if decay != real(0) else g[i]
             spread = share * (slope * slope)

@@ -292,7 +292,7 @@ def of_many(rung, op, real):
             rows = [(*step, *(np.full_like(step[0], np.nan) for _ in range(1 + kept))) for step in steps]
             before = launch.call_count
             if together:
-                rung.MANY[op](rows, **settings)
+                rung.MANY[op].launch(rows, **settings)
             else:
                 for row in rows:
                     getattr(rung, op)(*row, **settings)

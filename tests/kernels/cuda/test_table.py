@@ -53,7 +53,7 @@ def test_compiled_steps_of_many_parameters_are_those_of_whole_array_operations(o
         mock.patch.object(steps, "wide", return_value=width),
         mock.patch.object(steps, "addresses", lambda arrays: [a.ctypes.data for a in arrays]),
     ):
-        MANY[op](rows, **settings)
+        MANY[op].launch(rows, **settings)
     assert len(launches) == 1
     found = [array for row in rows for array in row[2 + kept :]]
     for got, right in zip(found, expected, strict=True):
