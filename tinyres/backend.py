@@ -75,7 +75,7 @@ def _cuda() -> Any:
     which, beside, take many parameters in one launch."""
     own, library = _rung("cuda"), _rung("im2col")
     kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
-    return SimpleNamespace(__name__=own.__name__, MANY=getattr(own, "MANY", {}), explain=own.explain, **kernels)
+    return SimpleNamespace(__name__=own.__name__, MANY=own.MANY, explain=own.explain, **kernels)
 
 
 @cache

@@ -36,9 +36,9 @@ def recording():
     made, found = {}, {}
 
     def tagged(make, *given, **more):
-        assert not more
-        compiled = make(*given)
+        compiled = make(*given, **more)
         if hasattr(compiled, "py_func"):
+            assert not more
             function = make.__wrapped__
             made[compiled] = f"{function.__module__}.{function.__qualname__}", [warm.encoded(each) for each in given]
         return compiled
@@ -99,8 +99,8 @@ def conformance(rung, cupy):
     from tinyres_kernels.conformance import OPS, examine, search
 
     for op in OPS:
-        for kernel in conform.ways(rung, op).values():
-            call = conform.on_card(kernel)
+        for way, kernel in conform.ways(rung, op).items():
+            call = conform.on_card(kernel, moved=way == conform.MOVED)
             for case in search._named(OPS[op], search.DTYPES, 0):
                 examine._run(call, case, case.inputs(), np.nan)
 

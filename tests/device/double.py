@@ -284,6 +284,7 @@ def modules():
     cupy, cuda = ModuleType("cupy"), ModuleType("cupy.cuda")
     cupy.__version__, cupy.ndarray, cupy.cuda = NAMES["cupy"], ndarray, cuda
     cuda.is_available = lambda: True
+    cuda.get_current_stream = lambda: SimpleNamespace(ptr=0, is_capturing=lambda: recorded is not None)
     for name, parameters in NAMES["functions"].items():
         if callable(getattr(np, name, None)) and parameters is not None:
             setattr(cupy, name, _checked(name, parameters, getattr(np, name)))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyres_kernels.cuda import host, winograd
-from tinyres_kernels.cuda.card import LATENCY, MULTIPROCESSORS, RATE, SUM, WARPS
+from tinyres_kernels.cuda.card import LATENCY, LAUNCH, MULTIPROCESSORS, RATE, SUM, WARPS
 from tinyres_kernels.cuda.conv_tiled import Tile, Words, ahead
 from tinyres_kernels.cuda.conv_weights import AHEAD
 from tinyres_kernels.cuda.host import blocks
@@ -139,6 +139,6 @@ def choose(gather: Gather, tile: Tile | None = None) -> Plan | winograd.Plan:
     direct = plan(gather.dtype, gather.words, pixels, O // groups, others, depth, split, tile=tile)
     if tile is None and winograd.fits(gather.dtype, gather.rows, gather.cols, groups, C, O):
         other = winograd.plan(N, OH, OW, C, O)
-        if other.cycles <= winograd.ENOUGH * direct.cycles:
+        if other.cycles + LAUNCH <= winograd.ENOUGH * direct.cycles:  # that of its weights
             return other
     return direct

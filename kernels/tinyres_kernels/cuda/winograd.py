@@ -40,7 +40,7 @@ OFFERS = (
 )
 TINY = (Offer(Block(16, 16, 4, 8, 4), 1.0, 0),)  # for the simulator: 64 threads
 LEAST = 64  # channels that are read, and that are written
-ENOUGH = 0.8  # of the direct way's time: what is foreseen is not measured, and a second launch needs the host, too
+ENOUGH = 0.8  # of the direct way's time, at most: what is foreseen is not measured
 
 
 class Plan(NamedTuple):

@@ -17,11 +17,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from tinyres.bench.gpu.parts import Row, attempt, said
@@ -95,25 +93,12 @@ def one(kernel: Any, target: Target) -> float | None:
     signature = launching.types.void(*map(_type, kernel["arguments"]))
     file, began = launching.place(compiled, signature, target), time.perf_counter()
     before = _when(file)
-    with without_device(target):
-        launching.machine_code(compiled, signature, target)
+    launching.machine_code(compiled, signature, target)
     return None if before is not None and _when(file) == before else time.perf_counter() - began
 
 
 def _when(file: Path) -> int | None:
     return file.stat().st_mtime_ns if file.exists() else None
-
-
-@contextmanager
-def without_device(target: Target) -> Iterator[None]:
-    """Inside, Numba compiles the functions that kernels call for this capability, and asks no device."""
-    dispatcher: Any = import_module("numba.cuda.dispatcher")
-    usual = dispatcher.get_current_device
-    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=target)
-    try:
-        yield
-    finally:
-        dispatcher.get_current_device = usual
 
 
 def encoded(value: Any) -> Any:
