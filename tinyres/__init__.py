@@ -21,14 +21,15 @@ from tinyres.ops import *  # noqa: F403
 from tinyres.tensor import Tensor, tensor
 
 if TYPE_CHECKING:
+    from tinyres.graph import compile
     from tinyres.viewer import trace
 
 __version__ = "0.1.1"
 
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward", "checkpoint",
-    "detect_anomaly", "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck", "hessian",
-    "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save",
+    "compile", "detect_anomaly", "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck",
+    "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save",
     "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
