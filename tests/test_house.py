@@ -21,7 +21,7 @@ FLOORS = [
     ["autograd"],
     ["ops"],
     ["gradcheck", "files", "nn", "optim", "data"],
-    ["models"],
+    ["models", "graph"],
     ["training"],
     ["gan"],
     ["flow"],
