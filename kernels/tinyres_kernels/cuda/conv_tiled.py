@@ -202,7 +202,8 @@ def gather_kernel(real, tile, words, adjoint):
                 tap = np.int32(((tap_h + kh * hop_h) * KW + tap_w + kw * hop_w) * OG * C)
             for i in range(A_LOADS):
                 inside = np.uint32(top[i] + down) < height and np.uint32(left[i] + along) < width
-                at, to = np.int32(corner[i] + spot + c), written * A_SLAB + a_deep * A_PITCH + a_row + i * A_STEP
+                at = np.int32(np.int64(corner[i]) + spot + c)  # outside more than 32 bits; unread
+                to = written * A_SLAB + a_deep * A_PITCH + a_row + i * A_STEP
                 for j in range(A_WIDE):
                     copy1(a_slab, to + j * A_PITCH, x, at + j, inside)
             if b_here:

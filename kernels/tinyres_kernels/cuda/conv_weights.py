@@ -100,7 +100,7 @@ def weight_kernel(real, tile, words):
             for i in range(A_LOADS):
                 inside = i * A_STEP < a_left and np.uint32(top[i]) < height and np.uint32(left[i]) < width
                 to = written * A_SLAB + (a_deep + i * A_STEP) * ROWS + a_row
-                copy_a(a_slab, to, x, np.int32(image_at[i] + (top[i] * W + left[i]) * C), inside)
+                copy_a(a_slab, to, x, np.int32(image_at[i] + (np.int64(top[i]) * W + left[i]) * C), inside)
                 left[i] = np.int32(left[i] + DEEP * stride_w)
                 while left[i] >= last_w:  # carries
                     left[i] = np.int32(left[i] - broad)
