@@ -275,3 +275,18 @@ def test_no_module_hides_a_function_of_the_same_name():
 def test_a_module_instead_of_its_parameters():
     with pytest.raises(TypeError, match=r"SGD: got a module; pass its parameters: SGD\(model.parameters\(\), ...\)"):
         optim.SGD(nn.Linear(2, 2, rng=0), lr=0.1)
+
+
+@EACH
+def test_an_optimiser_may_be_loaded_with_its_own_state(make):
+    params = pair()
+    optimizer = make(params)
+    give(params, 1)
+    optimizer.step()
+    before = [dict(state) for state in optimizer.state]
+    optimizer.load_state_dict({"settings": optimizer.state_dict()["settings"], "state": optimizer.state})
+    assert all(before)
+    for state, was in zip(optimizer.state, before, strict=True):
+        assert state.keys() == was.keys()
+        for name, value in was.items():
+            np.testing.assert_array_equal(state[name], value)

@@ -157,9 +157,13 @@ class Graph:
             with self._cupy.cuda.using_allocator(self._pool.malloc):
                 self._results = step(*map(wrap, self._inputs))
                 _each(self._results, lambda result: result)
-                for place, fixed in zip(self._places, self._fixed, strict=True):
-                    if place.read() is not fixed:  # where the next launch looks for it
-                        self._cupy.copyto(fixed, place.read())
+                shared = set(map(id, self._fixed))  # one tensor may have been given the array of another
+                found = [place.read() for place in self._places]
+                moved = [new is not fixed for new, fixed in zip(found, self._fixed, strict=True)]
+                found = [new.copy() if go and id(new) in shared else new for new, go in zip(found, moved, strict=True)]
+                for place, fixed, new, go in zip(self._places, self._fixed, found, moved, strict=True):
+                    if go:  # the next launch looks for it there
+                        self._cupy.copyto(fixed, new)
                         place.write(fixed)
         except BaseException:
             with suppress(Exception):  # it may have been ended by what went wrong
@@ -219,16 +223,19 @@ def _alone(cupy: Any, held: Sequence[Holder]) -> Iterator[None]:
     leaves = [
         p for holder in held for p in (holder.params if isinstance(holder, KernelOptimizer) else holder.parameters())
     ]
-    before = [(p, p.grad) for p in leaves if p.grad is not None]
-    for p, _ in before:
-        p.grad = _Outside()  # type: ignore[assignment]
+    before = [(p, p.grad) for p in leaves]
+    for p, grad in before:
+        if grad is not None:
+            p.grad = _Outside()  # type: ignore[assignment]
     cupy.cuda.set_pinned_memory_allocator(refuse)
+    done = False
     try:
         yield
+        done = True
     finally:
         cupy.cuda.set_pinned_memory_allocator(cupy.get_default_pinned_memory_pool().malloc)
         for p, grad in before:
-            if isinstance(cast(object, p.grad), _Outside):  # the step left it alone
+            if not done or isinstance(cast(object, p.grad), _Outside):  # the step failed, or left it alone
                 p.grad = grad
 
 

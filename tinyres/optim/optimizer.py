@@ -113,10 +113,13 @@ class Optimizer:
                     raise ValueError(f"{what}: {name} of params[{i}] is {value.shape}, must be {p.shape}")
         for name, value in settings.items():
             setattr(self, name, value)
-        for p, own, state in zip(self.params, self.state, states, strict=True):
+        loaded = [
+            {name: fill_like(p.data, as_array(v)) if hasattr(v, "shape") else v for name, v in state.items()}
+            for p, state in zip(self.params, states, strict=True)
+        ]
+        for own, state in zip(self.state, loaded, strict=True):  # the same dictionaries: a captured step looks there
             own.clear()
-            for name, value in state.items():
-                own[name] = fill_like(p.data, as_array(value)) if hasattr(value, "shape") else value
+            own.update(state)
 
 
 class Call(NamedTuple):
