@@ -62,7 +62,7 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
 def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
     run(capsys, "flow", "check", "--out", str(tmp_path))
     first = (tmp_path / "report.html").read_text()
-    assert "6 of 6 laws hold" in first
+    assert "6 of 6 checks agree" in first
     assert 'id="digits"' not in first
     (tmp_path / "other.json").write_text("[1, 2]")  # not ours: passed over
     (tmp_path / "broken.json").write_text("{")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ def add(commands: Any) -> None:
     flow.add_argument("--steps", type=int, metavar="N",
                       help="training steps of `digits` (default: 200)")  # fmt: skip
     flow.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
+    flow.add_argument("--seeds", type=int, default=1, metavar="N",
+                      help="run at N seeds from --seed on, on all cores, and show the spread (default: 1)")  # fmt: skip
+    flow.add_argument("--jobs", type=int, metavar="N", help="processes for --seeds (default: one a core)")
+    flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",
+                      help="ask a law at other settings: E3 --set m=0.9 a=0.436 (--list names them)")  # fmt: skip
     flow.add_argument("--device", default="cpu", metavar="NAME",
                       help="cpu or cuda: where nets are (default: cpu); formulas and toys stay on the CPU")  # fmt: skip
     flow.add_argument("--out", type=Path, metavar="DIR", default=Path("flow-results"),
@@ -55,9 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the experiments one after the other; what is finished is kept whatever happens to the next."""
     need(LAB)
     from rich.console import Console
-    from rich.markup import escape
 
-    from tinyres.flow import report
     from tinyres.flow.experiments import EXPERIMENTS, GROUPS, TOUR, Options
 
     console = Console()
@@ -74,15 +78,57 @@ def run(arguments: argparse.Namespace) -> int:
         )
     chosen = {NETS[option]: _once(value) for option, value in given.items()}
     on_device(arguments.device)
-    options = Options(seed=arguments.seed, device=arguments.device, **chosen)
+    options = Options(seed=arguments.seed, device=arguments.device, settings=_settings(arguments, names), **chosen)
     _check(options)
+    _check_seeds(arguments)
     out = arguments.out
     make_folder(out)
 
     staying = [name for name in names if options.device not in EXPERIMENTS[name].devices]
     if staying:
         console.print(f"on the CPU all the same: {', '.join(staying)}", highlight=False, soft_wrap=True)
-    laws = []
+    one_by_one = _one_seed(console, names, options, out)
+    finished = one_by_one if arguments.seeds == 1 else _seeds(console, names, options, arguments)
+    rows: list[dict[str, Any]] = []
+    silent = []
+    for document in finished:
+        found = document["seeds"]["laws"] if "seeds" in document else document["laws"]
+        rows += [row | {"name": f"{document['name']}: {row['name']}"} for row in found]
+        silent += list(document["seeds"]["failed"]) if "seeds" in document else []
+    page = out / "report.html"
+    console.print(f"all on one page: {page}", highlight=False, soft_wrap=True)
+    return _tell(console, rows, silent, [name for name in names if EXPERIMENTS[name].seeds > arguments.seeds])
+
+
+def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged: list[str]) -> int:
+    """The last lines, and the exit status."""
+    from rich.markup import escape
+
+    from tinyres.flow.report.page import counts
+
+    failed = [row["name"] for row in rows if row["verdict"] == "FAILS"]
+    if failed:
+        text = f"[bold red]{len(failed)} do not hold:[/] {escape('; '.join(failed))}"
+        console.print(text, highlight=False)
+    said = counts(rows)
+    if said:
+        console.print(f"[{'yellow' if failed else 'green'}]{said}[/]", highlight=False)
+    if unjudged:
+        from tinyres.flow.experiments import EXPERIMENTS
+
+        least = max(EXPERIMENTS[name].seeds for name in unjudged)
+        text = f"shown without a verdict, which takes more seeds: tinyres flow {' '.join(unjudged)} --seeds {least}"
+        console.print(text, highlight=False, soft_wrap=True)
+    return 1 if failed or silent else 0
+
+
+def _one_seed(console: Any, names: list[str], options: Any, out: Path) -> Iterator[dict[str, Any]]:
+    """The experiments one after the other, in this process; what is finished is kept whatever happens to the next."""
+    from rich.markup import escape
+
+    from tinyres.flow import report
+    from tinyres.flow.experiments import EXPERIMENTS
+
     with progress(console) as bars:
         whole = bars.add_task("experiments", total=len(names), visible=len(names) > 1)
         for name in names:
@@ -97,19 +143,69 @@ def run(arguments: argparse.Namespace) -> int:
                 bars.console.print(table)
             with writing(out):
                 written = report.save(experiment, result, options, seconds, out)
-                page = report.write_page(out)
+                report.write_page(out)
             files = ", ".join(str(path) for path in written)
             bars.console.print(f"{name}: {seconds:.1f} s, wrote {files}\n", highlight=False, soft_wrap=True)
-            laws += [(name, law) for law in result.laws if law.kind != "figure"]
+            yield report.describe(experiment, result, options, seconds, written[1:])
 
-    console.print(f"all on one page: {page}", highlight=False, soft_wrap=True)
-    failed = [f"{name}: {law.name}" for name, law in laws if not law.ok]
-    if failed:
-        text = f"[bold red]{len(failed)} of {len(laws)} do not hold:[/] {escape('; '.join(failed))}"
-        console.print(text, highlight=False)
-    elif laws:
-        console.print(f"[green]all {len(laws)} hold[/]", highlight=False)
-    return 1 if failed else 0
+
+def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The experiments at several seeds, all seeds of all experiments side by side; a table as each is complete."""
+    from tinyres.flow import report, seeds
+    from tinyres.flow.experiments import EXPERIMENTS
+    from tinyres.flow.processes import cores
+
+    out, count = arguments.out, arguments.seeds
+    jobs = arguments.jobs or (1 if options.device == "cuda" else cores())
+    works = seeds.at_seeds(names, options, count, out)
+    found: dict[str, dict[int, Any]] = {name: {} for name in names}
+    with progress(console) as bars, writing(out):
+        whole = bars.add_task(f"{len(names)} experiments, {count} seeds", total=len(works))
+        for work, outcome in seeds.run_seeds(works, jobs):
+            bars.advance(whole)
+            at = found[work.name]
+            at[work.options.seed] = outcome
+            if len(at) < count:
+                continue
+            failed = {seed: at[seed] for seed in sorted(at) if isinstance(at[seed], str)}
+            done = {seed: at[seed] for seed in sorted(at) if seed not in failed}
+            for seed, why in failed.items():
+                bars.console.print(f"{work.name}, seed {seed}, found nothing: {why}", style="red", highlight=False)
+            if not done:
+                raise UsageError(f"{work.name} found nothing at any seed: {next(iter(failed.values()))}")
+            document = report.gather(done, failed)
+            report.save_seeds(EXPERIMENTS[work.name], options, document, out)
+            report.write_page(out)
+            bars.console.print(report.seeds_table(document))
+            yield document
+
+
+def _settings(arguments: argparse.Namespace, names: list[str]) -> dict[str, Any]:
+    """What --set says, checked against the one experiment that it can be for."""
+    from tinyres.flow.experiments import EXPERIMENTS, SettingError, chosen
+
+    if not arguments.settings:
+        return {}
+    if len(names) != 1:
+        raise UsageError(f"--set is for one experiment at a time, and there are {', '.join(names[:8])}; name one")
+    given = {}
+    for text in arguments.settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text}: NAME=VALUE is needed, as in --set m=0.9")
+        given[name] = value
+    try:
+        return chosen(names[0], EXPERIMENTS[names[0]].settings, given)
+    except SettingError as error:
+        raise UsageError(f"--set: {error}") from error
+
+
+def _check_seeds(arguments: argparse.Namespace) -> None:
+    for option, value in (("--seeds", arguments.seeds), ("--jobs", arguments.jobs)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option} {value}: at least 1 is needed")
+    if arguments.jobs is not None and arguments.seeds == 1:
+        raise UsageError("--jobs is for several seeds: name how many with --seeds")
 
 
 def _once(value: Any) -> Any:
@@ -129,7 +225,8 @@ def _list(console: Any) -> None:
         table.add_row(f"[bold]{room}[/]")
         for name, experiment in experiments.items():
             mark = "*" if experiment.starred else " "
-            table.add_row(f" {mark}{name}", experiment.claim, f"{experiment.seconds:g} s")
+            asked = f" [dim](--set {', '.join(experiment.settings)})[/]" if experiment.settings else ""
+            table.add_row(f" {mark}{name}", experiment.claim + asked, f"{experiment.seconds:g} s")
     console.print(table)
     console.print(f"Groups: {', '.join(GROUPS)} (tour: {', '.join(TOUR)}; * starred).", highlight=False)
 

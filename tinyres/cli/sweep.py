@@ -99,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _where(arguments: argparse.Namespace) -> Any:
+    from tinyres.flow.processes import cores
     from tinyres.flow.sweep import cluster, local
 
     if arguments.scheduler is not None:
@@ -110,7 +111,7 @@ def _where(arguments: argparse.Namespace) -> Any:
         except ValueError as error:
             raise UsageError(f"--scheduler: {error}") from error
     on_device(arguments.device)
-    alone = 1 if arguments.device == "cuda" else local.cores()
+    alone = 1 if arguments.device == "cuda" else cores()
     jobs = alone if arguments.jobs is None else arguments.jobs
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: at least 1 is needed")

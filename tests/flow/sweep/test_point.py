@@ -7,7 +7,8 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn, training
-from tinyres.flow.sweep import measure, point
+from tinyres.flow import processes
+from tinyres.flow.sweep import measure
 from tinyres.flow.sweep.point import attempt
 from tinyres.ops.losses import cross_entropy
 from tinyres.training import Recipe
@@ -61,8 +62,8 @@ def test_a_gradient_that_is_gone_is_minus_infinity():
 
 def test_one_thread_meanwhile_and_afterwards_as_many_as_before(monkeypatch):
     asked = []
-    monkeypatch.setattr(point, "get_num_threads", lambda: 7)
-    monkeypatch.setattr(point, "set_num_threads", asked.append)
+    monkeypatch.setattr(processes, "get_num_threads", lambda: 7)
+    monkeypatch.setattr(processes, "set_num_threads", asked.append)
     measure(Recipe(arch="mlp", depth=3, width=4, steps=1))
     assert asked == [1, 7]
 

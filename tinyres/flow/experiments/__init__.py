@@ -14,7 +14,9 @@ import pkgutil
 from importlib import import_module
 
 from tinyres.flow.experiments import claims, laws, players, trained
-from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, shown
+from tinyres.flow.experiments.experiment import Experiment, Options, Result, Table
+from tinyres.flow.experiments.law import Law, Spread, shown
+from tinyres.flow.experiments.setting import Setting, SettingError, chosen
 
 ROOMS: dict[str, dict[str, Experiment]] = {}
 for room in (laws, players, trained, claims):
@@ -31,4 +33,7 @@ GROUPS: dict[str, list[str]] = {
     "all": list(EXPERIMENTS),
 }
 
-__all__ = ["EXPERIMENTS", "GROUPS", "Experiment", "Law", "Options", "Result", "Table", "shown"]
+__all__ = [
+    "EXPERIMENTS", "GROUPS", "Experiment", "Law", "Options", "Result", "Setting", "SettingError", "Spread", "Table",
+    "chosen", "shown",
+]  # fmt: skip

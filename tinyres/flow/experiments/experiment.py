@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tinyres.flow.experiments.law import Law, shown
+from tinyres.flow.experiments.setting import Setting
 
-@dataclass(frozen=True)
-class Law:
-    """One measured figure beside what it should be.
-
-    kind: "exact" (1e-6 or better), "asymptotic" (per cent), "ordering" (measured is to exceed predicted by more than
-    the tolerance), "check" (two ways to compute one figure), or "figure" (measured and shown; nothing is demanded).
-    The tolerance is absolute, in the figure's own unit. source: the paper, or "derived: ..." where it is our algebra.
-    """
-
-    name: str
-    measured: float
-    predicted: float
-    tolerance: float
-    kind: str
-    source: str
-
-    @property
-    def ok(self) -> bool:
-        if self.kind == "figure":
-            return True
-        if self.kind == "ordering":
-            return self.measured > self.predicted + self.tolerance
-        return abs(self.measured - self.predicted) <= self.tolerance  # NaN is never ok
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields and the verdict as plain JSON values."""
-        return {
-            "name": self.name,
-            "measured": float(self.measured),
-            "predicted": float(self.predicted),
-            "tolerance": float(self.tolerance),
-            "ok": bool(self.ok),
-            "kind": self.kind,
-            "source": self.source,
-        }
-
-
-def shown(name: str, measured: float, source: str = "") -> Law:
-    """A figure that is shown without a verdict."""
-    return Law(name, measured, float("nan"), float("nan"), "figure", source)
+__all__ = ["BOTH", "Experiment", "Law", "Options", "Result", "Setting", "Table", "Tick", "shown"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +26,7 @@ class Table:
 class Options:
     """What the command line may change.
 
+    settings: all of the experiment's `settings` with their values, or none of them: then it is run at its own cases.
     device: where an experiment whose `devices` name it keeps its nets; all is drawn on the CPU and then moved.
     """
 
@@ -71,6 +35,7 @@ class Options:
     archs: tuple[str, ...] = ("plain", "resnet")
     steps: int = 200
     device: str = "cpu"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 Draw = Callable[[Any], None]  # draws into a matplotlib Figure
@@ -80,6 +45,7 @@ Draw = Callable[[Any], None]  # draws into a matplotlib Figure
 class Result:
     """Laws with their verdicts, tables, figures as functions that draw them, and what else belongs into the JSON file.
 
+    found: what was found, in one sentence with its numbers.
     note: what a reader of the laws' table needs to know.
     """
 
@@ -88,6 +54,13 @@ class Result:
     figures: dict[str, Draw] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    found: str = ""
+
+    def __str__(self) -> str:
+        """The table of laws as the command prints it."""
+        from tinyres.flow.report.tables import as_text
+
+        return as_text(self)
 
 
 Tick = Callable[[], None]
@@ -100,8 +73,10 @@ class Experiment:
 
     Attributes:
         name: as it is typed: "E2".
+        question: what a reader wants to know, in one sentence.
         claim: one line: what is said to be so.
-        prediction: the equation or figure that it is held against.
+        prediction: the equation or figure that it is held against, as plain text for the terminal.
+        equation: the same equation in TeX, for pages that set it in type.
         source: papers, or "derived: ..." where the prediction is our own algebra.
         ticks: ticks(options) says how often `run` calls its second argument: the length of the progress bar.
         run: measures, and gives laws with verdicts, tables and figures.
@@ -109,6 +84,12 @@ class Experiment:
         starred: one of the laws that come first and are quick to check together.
         devices: where it can run. Those that train or run nets take `Options.device`; closed forms, toys of a few
             numbers and what is NumPy's alone stay on the CPU.
+        varies: what another seed draws anew.
+        seeds: how many seeds a verdict takes: 1 where the experiment repeats its draws itself, or draws nothing; 5
+            where a seed is one training.
+        conditions: where the law holds: the widths, ranges and limits that it needs.
+        choices: what was chosen after a result had been seen (seeds, widths, rates, factors), and why, a sentence each.
+        settings: what the law may be asked at beside the experiment's own cases.
     """
 
     name: str
@@ -120,3 +101,10 @@ class Experiment:
     seconds: float
     starred: bool = False
     devices: tuple[str, ...] = ("cpu",)
+    question: str = ""
+    equation: str = ""
+    varies: str = ""
+    seeds: int = 1
+    conditions: str = ""
+    choices: tuple[str, ...] = ()
+    settings: Mapping[str, Setting] = field(default_factory=dict)

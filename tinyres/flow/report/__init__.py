@@ -2,11 +2,14 @@
 
 tables.py   for the terminal
 files.py    NAME.json and NAME.png of each experiment
+pictures.py how a figure becomes a PNG file
+spread.py   one experiment at several seeds: its figures and their spread
 page.py     report.html: everything that lies in a folder, put together from those files
 """
 
-from tinyres.flow.report.files import save
+from tinyres.flow.report.files import describe, save, save_seeds
 from tinyres.flow.report.page import write_page
-from tinyres.flow.report.tables import tables
+from tinyres.flow.report.spread import gather
+from tinyres.flow.report.tables import seeds_table, tables
 
-__all__ = ["save", "tables", "write_page"]
+__all__ = ["describe", "gather", "save", "save_seeds", "seeds_table", "tables", "write_page"]

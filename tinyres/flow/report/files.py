@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tinyres.flow.experiments import EXPERIMENTS
-from tinyres.flow.experiments.experiment import Draw, Experiment, Options, Result
+from tinyres.flow.experiments.experiment import Experiment, Options, Result
+from tinyres.flow.experiments.law import Spread
 from tinyres.flow.measurement import plain
+from tinyres.flow.report.pictures import save_picture, write
+from tinyres.flow.report.spread import picture
 
-FORMAT = "tinyres experiment 1"
-KEYS = frozenset(
-    ["name", "claim", "prediction", "source", "laws", "note", "tables", "figures", "options", "versions", "seconds"]
-)
+FORMAT = "tinyres experiment 2"
+KEYS = frozenset([
+    "name", "question", "claim", "prediction", "equation", "source", "varies", "least_seeds", "conditions", "choices",
+    "found", "laws", "note", "tables", "figures", "options", "versions", "seconds",
+])  # fmt: skip
 
 
 def save(experiment: Experiment, result: Result, options: Options, seconds: float, folder: Path) -> list[Path]:
@@ -27,38 +31,72 @@ def save(experiment: Experiment, result: Result, options: Options, seconds: floa
     Raises:
         OSError: something cannot be written. What was written before it stays.
     """
-    pictures = []
-    for name, draw in result.figures.items():
-        pictures.append(_draw(draw, folder / f"{file_name(experiment.name, name)}.png"))
+    pictures = save_pictures(experiment, result, options, folder)
+    document = describe(experiment, result, options, seconds, pictures)
+    path = folder / f"{file_name(experiment, options)}.json"
+    write_json(path, document)
+    return [path, *pictures]
+
+
+def save_seeds(experiment: Experiment, options: Options, document: dict[str, Any], folder: Path) -> None:
+    """What several seeds found (`gather`), with a picture of the spread before the first seed's own."""
+    stem = file_name(experiment, options)
+    spread = save_picture(picture(document["seeds"]["laws"]), folder / f"{stem}-seeds.png")
+    write_json(folder / f"{stem}.json", document | {"figures": [spread.name, *document["figures"]]})
+
+
+def save_pictures(experiment: Experiment, result: Result, options: Options, folder: Path) -> list[Path]:
+    """A PNG file for each of the result's figures."""
+    stem = file_name(experiment, options)
+    return [
+        save_picture(draw, folder / f"{stem}{'-' if name else ''}{name}.png") for name, draw in result.figures.items()
+    ]  # fmt: skip
+
+
+def describe(
+    experiment: Experiment, result: Result, options: Options, seconds: float, pictures: Sequence[Path]
+) -> dict[str, Any]:
+    """What goes into the JSON file, as plain values."""
+    laws = [law.to_json() | {"verdict": Spread([law], experiment.seeds).verdict()} for law in result.laws]
     document = {
         "format": FORMAT,
         "name": experiment.name,
+        "question": experiment.question,
         "claim": experiment.claim,
         "prediction": experiment.prediction,
+        "equation": experiment.equation,
         "source": experiment.source,
-        "laws": [law.to_json() for law in result.laws],
+        "varies": experiment.varies,
+        "least_seeds": experiment.seeds,
+        "conditions": experiment.conditions,
+        "choices": experiment.choices,
+        "found": result.found,
+        "laws": laws,
         "note": result.note,
         "tables": [{"title": t.title, "columns": t.columns, "rows": t.rows, "note": t.note} for t in result.tables],
         "figures": [picture.name for picture in pictures],
         "data": result.data,
-        "options": {
-            "seed": options.seed,
-            "depths": options.depths,
-            "archs": options.archs,
-            "steps": options.steps,
-            "device": options.device,
-        },
+        "options": asdict(options),
         "versions": versions(),
         "seconds": round(seconds, 2),
     }
-    path = folder / f"{file_name(experiment.name)}.json"
-    write(path, (json.dumps(plain(document), indent=1, allow_nan=False) + "\n").encode())
-    return [path, *pictures]
+    return plain(document)  # type: ignore[no-any-return]
 
 
-def file_name(experiment: str, figure: str = "") -> str:
-    """E2, digits-routes, ..."""
-    return f"{experiment}-{figure}" if figure else experiment
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """The document, all of it or, if that fails, what was there before."""
+    write(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+
+
+def file_name(experiment: Experiment, options: Options) -> str:
+    """E2, or E3-m=0.9,a=0.5 where settings are given: those that are not the default."""
+    return "-".join(filter(None, [experiment.name, ",".join(settings_text(experiment, options.settings))]))
+
+
+def settings_text(experiment: Experiment, settings: Mapping[str, Any]) -> list[str]:
+    """["m=0.9", "a=0.5"]: what differs from the defaults or, if nothing does, all."""
+    differs = [name for name, value in settings.items() if value != experiment.settings[name].default]
+    return [f"{name}={settings[name]:{'' if isinstance(settings[name], str) else 'g'}}" for name in differs or settings]
 
 
 def versions() -> dict[str, str]:
@@ -68,47 +106,6 @@ def versions() -> dict[str, str]:
     import tinyres
 
     return {"tinyres": tinyres.__version__, "numpy": numpy.__version__, "python": platform.python_version()}
-
-
-def _draw(draw: Draw, path: Path) -> Path:
-    """Drawn as large as it takes for labels and panels to have room; the size is 11 x 5 inches where that is enough."""
-    for scale in (1.0, 1.5, 2.25):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="constrained_layout not applied")
-            try:
-                content = _png(draw, scale, "constrained")
-                break
-            except UserWarning as warning:
-                if "constrained_layout" not in str(warning):
-                    raise
-    else:
-        content = _png(draw, scale, None)
-    write(path, content)
-    return path
-
-
-def _png(draw: Draw, scale: float, layout: Literal["constrained"] | None) -> bytes:
-    from io import BytesIO
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11 * scale, 5 * scale), dpi=130, layout=layout)
-    FigureCanvasAgg(figure)
-    draw(figure)
-    content = BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})  # the same seed gives the same file
-    return content.getvalue()
-
-
-def write(path: Path, content: bytes) -> None:
-    """All of it or, if that fails, what was there before."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:

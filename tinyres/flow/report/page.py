@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tinyres.flow.experiments import EXPERIMENTS, ROOMS
-from tinyres.flow.experiments.experiment import Law, Table
-from tinyres.flow.report.files import load, write
-from tinyres.flow.report.tables import figure_text, numeric_columns, verdict, wanted
+from tinyres.flow.experiments.experiment import Table
+from tinyres.flow.experiments.law import LAWS, Law
+from tinyres.flow.report.files import load, settings_text
+from tinyres.flow.report.pictures import write
+from tinyres.flow.report.tables import figure_text, numeric_columns, spread_text, wanted
 
 TITLES = {
     "laws": "Laws: random nets against closed forms",
@@ -39,11 +42,10 @@ def write_page(folder: Path) -> Path:
     sections = [_section(document, folder) for document in documents]
     rooms = [(TITLES[room], [s for s in sections if s["name"] in names]) for room, names in ROOMS.items()]
     rooms.append(("Of another version", [s for s in sections if s["name"] not in EXPERIMENTS]))
-    judged = [law for section in sections for law in section["laws"] if law["verdict"] != "shown"]
+    rows = [law for section in sections for law in section["laws"]]
     page = environment.get_template("page.html.j2").render(
         rooms=[room for room in rooms if room[1]],
-        held=sum(law["verdict"] == "holds" for law in judged),
-        judged=len(judged),
+        counted=counts(rows),
         broken=broken,
         versions=documents[0]["versions"] if documents else {},
     )
@@ -52,19 +54,63 @@ def write_page(folder: Path) -> Path:
     return path
 
 
+def counts(rows: Iterable[dict[str, Any]]) -> str:
+    """How many laws hold and checks agree: "58 of 59 laws hold; 14 of 14 checks agree"."""
+    said = []
+    judged = [row for row in rows if row["verdict"] != "shown"]
+    for what, verb, chosen in (
+        ("law", "hold", [row for row in judged if row["kind"] in LAWS]),
+        ("check", "agree", [row for row in judged if row["kind"] == "check"]),
+    ):
+        if chosen:
+            met = sum(row["verdict"] != "FAILS" for row in chosen)
+            one = len(chosen) == 1
+            said.append(f"{met} of {len(chosen)} {what}{'' if one else 's'} {verb}{'s' if one else ''}")
+    return "; ".join(said)
+
+
 def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
-    laws = [_law(entry) for entry in document["laws"]]
+    seeds = document.get("seeds")
+    laws = [_at_seeds(row, len(seeds["done"])) for row in seeds["laws"]] if seeds else list(map(_law, document["laws"]))
     images = [(name, folder / name) for name in document["figures"]]
-    judged = [law for law in laws if law["verdict"] != "shown"]
-    failed = sum(law["verdict"] == "FAILS" for law in judged)
+    settings = setting_words(document)
     return document | {
+        "id": "-".join([document["name"], *settings]),
+        "title": document["name"] + (f" at {', '.join(settings)}" if settings else ""),
         "laws": laws,
-        "verdict": f"{failed} of {len(judged)} FAIL" if failed else f"{len(judged)} hold" if judged else "shown",
-        "failed": failed,
+        "seeds": seeds,
+        "verdict": counts(laws) or "shown",
+        "failed": any(law["verdict"] == "FAILS" for law in laws),
+        "formula": markup(document["equation"]),
+        "unjudged": _unjudged(document, laws),
         "sources": any(law["source"] != document["source"] for law in laws),
         "tables": [_table(entry) for entry in document["tables"]],
         "images": [(name, base64.b64encode(path.read_bytes()).decode()) for name, path in images if path.exists()],
     }
+
+
+def markup(equation: str) -> Any:
+    """MathML of an equation in TeX, which browsers set in type by themselves."""
+    import markupsafe
+    from latex2mathml.converter import convert
+
+    return markupsafe.Markup(convert(equation, display="block")) if equation else ""
+
+
+def setting_words(document: dict[str, Any]) -> list[str]:
+    """["m = 0.9", "a = 0.5"]: what was set, where anything was."""
+    values = document["options"]["settings"]
+    experiment = EXPERIMENTS.get(document["name"])
+    if experiment is not None and values.keys() <= experiment.settings.keys():
+        return settings_text(experiment, values)
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def _unjudged(document: dict[str, Any], laws: list[dict[str, Any]]) -> str:
+    """Why laws have no verdict."""
+    waiting = any(law["verdict"] == "shown" and law["kind"] in LAWS for law in laws)
+    least = document["least_seeds"]
+    return f"A verdict takes {least} seeds: tinyres flow {document['name']} --seeds {least}." if waiting else ""
 
 
 def _table(entry: dict[str, Any]) -> dict[str, Any]:
@@ -73,14 +119,12 @@ def _table(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | {"rows": rows, "classes": ["number" if right else "text" for right in numeric]}
 
 
-def _law(entry: dict[str, Any]) -> dict[str, str]:
-    numbers = {k: float("nan") if entry[k] is None else entry[k] for k in ("measured", "predicted", "tolerance")}
-    law = Law(entry["name"], **numbers, kind=entry["kind"], source=entry["source"])
-    return {
-        "name": law.name,
-        "measured": figure_text(law.measured),
-        "wanted": wanted(law),
-        "verdict": verdict(law),
-        "kind": law.kind,
-        "source": law.source,
-    }
+def _law(entry: dict[str, Any]) -> dict[str, Any]:
+    law = Law.from_json(entry)
+    return entry | {"measured": figure_text(law.measured), "wanted": wanted(law), "holds": ""}
+
+
+def _at_seeds(row: dict[str, Any], count: int) -> dict[str, Any]:
+    law = Law.from_json(row | {"measured": row["mean"]})
+    holds = "" if law.kind == "figure" else f"{row['holds']} of {count}"
+    return row | {"measured": spread_text(row), "wanted": wanted(law), "holds": holds}

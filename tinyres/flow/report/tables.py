@@ -6,7 +6,8 @@ import re
 from textwrap import wrap
 from typing import Any
 
-from tinyres.flow.experiments.experiment import Experiment, Law, Result, Table
+from tinyres.flow.experiments.experiment import Experiment, Result, Table
+from tinyres.flow.experiments.law import Law, Spread
 
 
 def figure_text(value: float) -> str:
@@ -23,36 +24,68 @@ def wanted(law: Law) -> str:
     return f"{figure_text(law.predicted)} ± {law.tolerance:.2g}"
 
 
-def verdict(law: Law) -> str:
-    """In a word."""
-    return "shown" if law.kind == "figure" else "holds" if law.ok else "FAILS"
-
-
 NARROW = 80  # columns of a terminal that tables should fit into
-STYLES = {"holds": "green", "FAILS": "bold red", "trains": "green", "does not": "bold red", "shown": "dim"}
+STYLES = {
+    "holds": "green", "agrees": "green", "FAILS": "bold red", "trains": "green", "does not": "bold red", "shown": "dim",
+}  # fmt: skip
 
 
 def tables(experiment: Experiment, result: Result) -> list[Any]:
     """The experiment's laws with their verdicts, then its other tables."""
-    made = [laws_table(experiment, result)] if result.laws else []
+    made = [laws_table(f"{experiment.name}: {experiment.claim}", result, experiment.seeds)] if result.laws else []
     return made + [plain_table(table) for table in result.tables]
 
 
-def laws_table(experiment: Experiment, result: Result) -> Any:
-    """Measured beside predicted, a verdict a row."""
+def as_text(result: Result) -> str:
+    """A result without its experiment, as plain text."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    stream = StringIO()
+    console = Console(file=stream, width=100, color_system=None)
+    console.print(laws_table("", result), *map(plain_table, result.tables))
+    return stream.getvalue().rstrip()
+
+
+def laws_table(title: str, result: Result, least: int = 1) -> Any:
+    """Measured beside predicted, a verdict a row; none where a verdict takes more seeds (`least`)."""
     from rich.markup import escape
     from rich.table import Table as RichTable
 
-    title = f"{experiment.name}: {experiment.claim}"
     table = RichTable(title=escape(title), title_justify="left", caption_justify="left")
-    table.caption = escape(result.note)
+    table.caption = escape("\n".join(filter(None, [result.found, result.note])))
     table.add_column("law", overflow="fold")
     for column in ("measured", "predicted", ""):
         table.add_column(column, justify="right", no_wrap=True)
     for law in result.laws:
-        word = verdict(law)
+        word = Spread([law], least).verdict()
         table.add_row(escape(law.name), figure_text(law.measured), wanted(law), f"[{STYLES[word]}]{word}[/]")
     return table
+
+
+def seeds_table(document: dict[str, Any]) -> Any:
+    """Laws at several seeds: the mean, the spread, and at how many seeds each holds."""
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    done = document["seeds"]["done"]
+    table = RichTable(title=escape(f"{document['name']}: {document['claim']}"), title_justify="left")
+    table.add_column("law", overflow="fold")
+    for column in ("mean ± sd", "predicted", f"of {len(done)}", ""):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in document["seeds"]["laws"]:
+        law, word = Law.from_json(row | {"measured": row["mean"]}), row["verdict"]
+        holds = "-" if law.kind == "figure" else f"{row['holds']}"
+        table.add_row(escape(law.name), spread_text(row), wanted(law), holds, f"[{STYLES[word]}]{word}[/]")
+    return table
+
+
+def spread_text(row: dict[str, Any]) -> str:
+    """Mean and standard deviation over seeds; the median alone where a seed's figure is not finite."""
+    if row["mean"] is None:
+        return "not finite"
+    return figure_text(row["mean"]) + ("" if row["sd"] is None else f" ± {row['sd']:.2g}")
 
 
 def plain_table(given: Table) -> Any:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from tinyres.backend import get_num_threads, set_num_threads
 from tinyres.flow.instruments.record import Recording, record
+from tinyres.flow.processes import one_thread
 from tinyres.training.prepare import prepare
 from tinyres.training.recipe import Recipe
 from tinyres.training.run import Diverged, Run
@@ -54,7 +51,7 @@ def measure(recipe: Recipe, device: str = "cpu") -> Finding:
         ValueError, ImportError, OSError: see `training.prepare`.
     """
     began = time.perf_counter()
-    with _one_thread(), np.errstate(all="ignore"):  # a point that overflows is told by its status
+    with one_thread(), np.errstate(all="ignore"):  # a point that overflows is told by its status
         run = prepare(recipe, device=device)
         recording = record(run.model, every=run.total)  # step 0 only
         status, train_loss, test_loss, accuracy = _train(run, recording)
@@ -86,15 +83,3 @@ def _train(run: Run, recording: Recording) -> tuple[str, float, float, float]:
     if not math.isfinite(score.loss):  # the last step went astray
         return "diverged", math.nan, math.nan, math.nan
     return "ok", run.final_loss, score.loss, score.accuracy
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums are added up in the same order on every machine, and points side by side do not fight for cores."""
-    before = get_num_threads()
-    set_num_threads(1)
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
-    finally:
-        set_num_threads(before)
