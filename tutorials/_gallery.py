@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tinyres.flow.experiments import ROOMS, Law
 from tinyres.flow.report.files import load
-from tinyres.flow.report.page import NUMBERED, TITLES
-from tinyres.flow.report.tables import figure_text, verdict, wanted
+from tinyres.flow.report.page import NUMBERED, TITLES, counts, unjudged
+from tinyres.flow.report.tables import figure_text, spread_text, wanted
 
 ROOT = Path(__file__).parents[1]
 FEW = 8  # laws that are shown at once; more fold away
@@ -28,7 +28,7 @@ def fill(app, docname, content):
     documents, broken = load(folder)
     if broken:
         raise RuntimeError(f"gallery: {folder} holds files that are not readable: {', '.join(broken)}")
-    found = {document["name"]: document for document in documents}
+    found = {document["name"]: document for document in documents if not document["options"]["settings"]}
     parts = [content[0]]
     for room, experiments in ROOMS.items():
         parts.append(f"## {TITLES[room]}")
@@ -57,44 +57,52 @@ def _results(own):
 
 
 def _section(experiment, document, folder):
-    """One experiment in MyST Markdown."""
-    told = document or {"claim": experiment.claim, "prediction": experiment.prediction, "source": experiment.source}
-    lines = [
-        f"### {_plain(experiment.name)}: {_plain(told['claim'])}",
-        f"Prediction: {_plain(told['prediction'])} *({_plain(told['source'])})*",
-    ]
+    """One experiment in MyST Markdown: question, prediction, picture, what was found, conditions, then the table."""
+    parts = [f"### {_plain(experiment.name)}: {_plain(experiment.claim)}", _plain(experiment.question)]
+    if experiment.equation:
+        parts += [f"$$ {experiment.equation} $$", f"*{_plain(experiment.source)}*"]
+    else:
+        parts.append(f"Prediction: {_plain(experiment.prediction)} *({_plain(experiment.source)})*")
     command = f"`tinyres flow {experiment.name}`, about {experiment.seconds:g} s"
     if document is None:
-        return "\n\n".join([*lines, f"Not run for this page: {command}."])
-    lines += [f"![{_plain(name)}](<{folder}/{name}>){{.gallery-figure}}" for name in document["figures"]]
-    lines += _laws([_law(entry) for entry in document["laws"]])
+        return "\n\n".join([*parts, f"Not run for this page: {command}."])
+    seeds = document.get("seeds")
+    rows = seeds["laws"] if seeds else document["laws"]
+    parts += [f"![{_plain(name)}](<{folder}/{name}>){{.gallery-figure}}" for name in document["figures"]]
+    if document["found"]:
+        parts.append(f"**{_plain(document['found'])}**")
+    if seeds:
+        parts.append(f"At {len(seeds['done'])} seeds: {counts(rows)}. Drawn anew: {_plain(document['varies'])}.")
+    waiting = unjudged(document, rows)
+    if waiting:
+        parts.append(_plain(waiting))
+    if document["conditions"]:
+        parts.append(f"Conditions: {_plain(document['conditions'])}")
+    if document["choices"]:
+        parts += ["Chosen after a result had been seen:", "\n".join(f"- {_plain(c)}" for c in document["choices"])]
+    parts += _laws(rows, len(seeds["done"]) if seeds else 0)
     if document["note"]:
-        lines.append(_plain(document["note"]))
+        parts.append(_plain(document["note"]))
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
-    lines.append(f"{command}; this run: seed {document['options']['seed']}, {document['seconds']} s, {versions}.")
-    return "\n\n".join(lines)
+    parts.append(f"{command}; this run: seed {document['options']['seed']}, {document['seconds']} s, {versions}.")
+    return "\n\n".join(parts)
 
 
-def _laws(laws):
-    if not laws:
+def _laws(rows, seeds):
+    """The table; folded away where it is long."""
+    if not rows:
         return []
-    judged = [law for law in laws if law.kind != "figure"]
-    failed = sum(not law.ok for law in judged)
-    said = f"{failed} of {len(judged)} fail" if failed else f"{len(judged)} hold" if judged else "shown"
-    rows = ["| law | verdict | measured | predicted | kind |", "|---|---|---:|---:|---|"]
-    for law in laws:
-        word = verdict(law)
-        cells = (_plain(law.name), f"[{word}]{{.{word.lower()}}}", figure_text(law.measured), wanted(law), law.kind)
-        rows.append(f"| {' | '.join(cells)} |")
-    table = "\n".join(rows)
-    if len(laws) <= FEW:
+    lines = ["| law | verdict | measured | predicted | kind |", "|---|---|---:|---:|---|"]
+    for row in rows:
+        law = Law.from_json(row | {"measured": row["mean"]} if seeds else row)
+        measured = spread_text(row) if seeds else figure_text(law.measured)
+        word = row["verdict"] + (f", {row['holds']} of {seeds}" if seeds and law.kind != "figure" else "")
+        cells = (_plain(law.name), f"[{word}]{{.{row['verdict'].lower()}}}", measured, wanted(law), law.kind)
+        lines.append(f"| {' | '.join(cells)} |")
+    table = "\n".join(lines)
+    if len(rows) <= FEW:
         return [table]
-    return [f"<details><summary>{len(laws)} figures: {said}</summary>", table, "</details>"]
-
-
-def _law(entry):
-    numbers = {k: float("nan") if entry[k] is None else entry[k] for k in ("measured", "predicted", "tolerance")}
-    return Law(entry["name"], **numbers, kind=entry["kind"], source=entry["source"])
+    return [f"<details><summary>{len(rows)} figures: {counts(rows) or 'shown'}</summary>", table, "</details>"]
 
 
 def _plain(text):

@@ -1,13 +1,11 @@
 """The first laws hold at their tolerances, and would not if the physics were wrong."""
 
-import math
-
 import numpy as np
 import pytest
 
 from tests.flow.holds import holds
 from tinyres.autograd.primitive import Primitive
-from tinyres.flow.experiments import Law, Options
+from tinyres.flow.experiments import Options
 from tinyres.flow.experiments.laws import e02_depth, e03_residual_gain
 
 OPTIONS = Options()
@@ -71,15 +69,3 @@ def test_the_shortcuts_alone_are_noticed_to_be_scaled(monkeypatch):
 
 def test_errors_from_memory_say_so():
     assert "unchecked; not measured" in e03_residual_gain.published().note
-
-
-def test_a_law_is_judged_by_its_kind():
-    def law(measured, kind="asymptotic"):
-        return Law("x", measured, 1.0, 0.1, kind, "")
-
-    assert law(1.09).ok
-    assert not law(1.11).ok
-    assert not law(math.nan).ok
-    assert law(1.11, "ordering").ok
-    assert not law(1.09, "ordering").ok
-    assert not law(math.nan, "ordering").ok

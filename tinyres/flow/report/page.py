@@ -82,7 +82,7 @@ def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         "verdict": counts(laws) or "shown",
         "failed": any(law["verdict"] == "FAILS" for law in laws),
         "formula": markup(document["equation"]),
-        "unjudged": _unjudged(document, laws),
+        "unjudged": unjudged(document, laws),
         "sources": any(law["source"] != document["source"] for law in laws),
         "tables": [_table(entry) for entry in document["tables"]],
         "images": [(name, base64.b64encode(path.read_bytes()).decode()) for name, path in images if path.exists()],
@@ -106,7 +106,7 @@ def setting_words(document: dict[str, Any]) -> list[str]:
     return [f"{name}={value}" for name, value in values.items()]
 
 
-def _unjudged(document: dict[str, Any], laws: list[dict[str, Any]]) -> str:
+def unjudged(document: dict[str, Any], laws: list[dict[str, Any]]) -> str:
     """Why laws have no verdict."""
     waiting = any(law["verdict"] == "shown" and law["kind"] in LAWS for law in laws)
     least = document["least_seeds"]
