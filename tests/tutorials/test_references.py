@@ -21,13 +21,19 @@ ENTRIES = references.entries()
 # Not converted yet: there a paper is named by authors and year alone. This list is to become empty.
 WITHOUT_KEYS = ("tinyres/flow/experiments/", "tinyres/flow/report/")
 OF_THEMSELVES = {"tests/tutorials/test_references.py", "tutorials/_references.py", "tutorials/references.md"}
-FILES = {
-    name: path.read_text(encoding="utf-8")
-    for folder in ("tinyres", "kernels", "tests", "tutorials", ".")
-    for kind in ("py", "md", "rst", "cu", "cuh")
-    for path in ((ROOT / folder).glob(f"*.{kind}") if folder == "." else (ROOT / folder).rglob(f"*.{kind}"))
-    if (name := path.relative_to(ROOT).as_posix()) not in OF_THEMSELVES
-}
+
+
+def texts():
+    """(name, text) of whatever may cite. In Markdown, code is an example of how to cite."""
+    paths = [path for folder in ("tinyres", "kernels", "tests", "tutorials") for path in (ROOT / folder).rglob("*.*")]
+    for path in [*paths, *ROOT.glob("*.md")]:
+        name = path.relative_to(ROOT).as_posix()
+        if path.suffix in {".py", ".md", ".rst", ".cu", ".cuh"} and "node_modules" not in path.parts:
+            text = path.read_text(encoding="utf-8")
+            yield name, re.sub(r"`[^`\n]*`", "", text) if path.suffix == ".md" else text
+
+
+FILES = {name: text for name, text in texts() if name not in OF_THEMSELVES}
 CITING = {name: text for name, text in FILES.items() if not name.startswith(WITHOUT_KEYS)}
 
 KEY = re.compile(r"\[([a-z]+(?:19|20)\d\d[a-z]+)\]")
