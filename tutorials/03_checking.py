@@ -63,8 +63,8 @@ plt.show()
 # $h \approx \varepsilon^{1/3} \approx 6 \cdot 10^{-6}$, with ten or eleven digits. float32 would leave about four.
 #
 # The green dots are a trick worth knowing: step into the *imaginary* direction. $f(x + ih) \approx f(x) + ih f'(x)$,
-# the slope stands alone in the imaginary part, nothing is subtracted, and the error is that of the last digit (Squire
-# & Trapp 1998). It works where every operation takes complex numbers.
+# the slope stands alone in the imaginary part, nothing is subtracted, and the error is that of the last digit (Squire &
+# Trapp 1998 [squire1998using]). It works where every operation takes complex numbers.
 #
 # ## One number for a whole matrix
 #

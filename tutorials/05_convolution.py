@@ -197,8 +197,8 @@ plt.show()
 # convolution uses every weight at every pixel and every pixel for every channel, so there is much to save.
 #
 # Is the dashed line the end? Only if all those multiplications are needed. For $3 \times 3$ kernels Winograd's trick
-# (Lavin & Gray 2016) computes $2 \times 2$ outputs with 16 products where the sum has 36; tinyres takes it from two
-# images on. (`tinyres bench kernels` measures every rung, for 27 layers and passes.)
+# (Lavin & Gray 2016 [lavin2016fast]) computes $2 \times 2$ outputs with 16 products where the sum has 36; tinyres takes
+# it from two images on. (`tinyres bench kernels` measures every rung, for 27 layers and passes.)
 #
 # ## And backwards?
 #

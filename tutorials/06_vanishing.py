@@ -70,7 +70,8 @@ print(f"a layer multiplies the squared gradient by {measured:.4f}; theory {squas
 
 # %% [markdown]
 # The theory's $\chi$ is an integral over a bell curve: the inputs of a wide layer are Gaussian, with a variance $q$
-# that settles after a few layers (Poole et al. 2016; Schoenholz et al. 2017). No net had to be built for it.
+# that settles after a few layers (Poole et al. 2016 [poole2016exponential]; Schoenholz et al. 2017
+# [schoenholz2017deep]). No net had to be built for it.
 #
 # **Guess again.** If $\frac1{16}$ is the trouble, weights of variance $16/n$ should mend it: $16 \cdot \frac1{16} = 1$.
 # Will that net keep its gradient?
@@ -182,8 +183,8 @@ plt.show()
 # It is like a game in which each round multiplies your money by a random number of mean 1. The mean over all players
 # stays what it was, held up by a few who become very rich, and nearly everybody is ruined. Each layer is a round. The
 # *logarithm* adds up, and it is bell-shaped, with mean $-\frac52 \frac{L}{n}$ and variance $5\frac Ln$ (Hanin & Nica
-# 2018). What counts is depth over width: 64 layers of 64 units is one too many, and no choice of $s_w^2$ narrows the
-# bell.
+# 2020 [hanin2020products]). What counts is depth over width: 64 layers of 64 units is one too many, and no choice of
+# $s_w^2$ narrows the bell.
 #
 # A product of many random factors is a bad thing to bet on. The next tutorial replaces the product by a sum.
 

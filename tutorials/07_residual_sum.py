@@ -9,8 +9,8 @@
 #
 # $$ y = F(x) \qquad\longrightarrow\qquad y = x + F(x). $$
 #
-# He et al. (2015) called it a residual connection. **Guess before you run:** the layers are the same, with the same
-# hopeless $\chi = \frac1{18}$. What reaches the first one now?
+# He et al. 2016 [he2016deep] called it a residual connection. **Guess before you run:** the layers are the same, with
+# the same hopeless $\chi = \frac1{18}$. What reaches the first one now?
 
 # %%
 import matplotlib.pyplot as plt
@@ -162,7 +162,8 @@ plt.show()
 # %% [markdown]
 # About five, of 54. The net is deep, and its gradient is not: it comes as a sum of many short products, and of 06 we
 # know that short products are harmless. Nearly all paths, the long ones, carry nothing that one could measure. Veit et
-# al. (2016) saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in 220.
+# al. 2016 [veit2016residual] saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in
+# 220.
 #
 # The right figure is the same from the side of one block. At the first block both routes bring as much as the other.
 # Further up, the skip brings more and more. That is *not* the residual connection, which treats both alike; it is

@@ -4,7 +4,7 @@
 # *About 8 seconds. From before: $\chi$ a layer (06), and $m^2 + a^2$ for a block $m x + a F(x)$ (07).*
 #
 # Batch norm takes each unit of a layer, and moves and scales its values over the batch to mean 0 and variance 1 (Ioffe
-# & Szegedy 2015):
+# & Szegedy 2015 [ioffe2015batch]):
 #
 # $$ \hat x = \frac{x - \text{mean}(x)}{\sqrt{\text{var}(x)}}. $$
 #
@@ -111,7 +111,8 @@ print(f"batch norm, residual, {DEPTH} blocks: {np.exp(curves['batch norm, residu
 # \prod_{l=1}^{L} (1 + r_l) \approx (L v)^{1/v}. $$
 #
 # That is the $a^2 = 1/L$ of 07, made in secret: in deep blocks the branch is a small correction, the block is nearly
-# the identity, paths are short. De & Smith (2020) call it *the* reason why batch norm and residual nets go together.
+# the identity, paths are short. De & Smith 2020 [de2020batch] call it *the* reason why batch norm and residual nets go
+# together.
 #
 # ## Does it decide who trains?
 #

@@ -17,10 +17,10 @@
 #
 # ## Highway: a gate that decides
 #
-# At each unit the gate decides: take the old value, or the new, or mix (Srivastava et al. 2015). It looks like the
-# fairest of all designs; the two shares sum to 1. **Guess before you run:** the gates start half open, $T = \frac12$,
-# and the branch has gain 1. What is left of a gradient of length 1 after 50 layers? And if the gates start nearly
-# closed, $T = \sigma(-4) = 0.02$?
+# At each unit the gate decides: take the old value, or the new, or mix (Srivastava et al. 2015
+# [srivastava2015training]). It looks like the fairest of all designs; the two shares sum to 1. **Guess before you
+# run:** the gates start half open, $T = \frac12$, and the branch has gain 1. What is left of a gradient of length 1
+# after 50 layers? And if the gates start nearly closed, $T = \sigma(-4) = 0.02$?
 
 # %%
 import matplotlib.pyplot as plt
@@ -115,10 +115,10 @@ print("block 5:", ", ".join(f"{name} {size / whole:.0%}" for name, size in route
 #
 # ## Squeeze-and-excitation: a gate on the branch only
 #
-# SE blocks (Hu et al. 2018) gate each *channel* of the branch, $x + s\,F(x)$, and leave the skip alone. With nothing
-# learned yet, $s = \frac12$. So $m^2 + a^2$ says $1 + \frac14$ a block, where the ungated net has $1 + 1$. What if one
-# put the same gates into a plain net, $s\,F(x)$? Then it is $\frac14$, and ten blocks leave a millionth. A gate belongs
-# where closing it cannot cut the wire.
+# SE blocks (Hu et al. 2018 [hu2018squeeze]) gate each *channel* of the branch, $x + s\,F(x)$, and leave the skip alone.
+# With nothing learned yet, $s = \frac12$. So $m^2 + a^2$ says $1 + \frac14$ a block, where the ungated net has $1 + 1$.
+# What if one put the same gates into a plain net, $s\,F(x)$? Then it is $\frac14$, and ten blocks leave a millionth. A
+# gate belongs where closing it cannot cut the wire.
 
 
 # %%
@@ -143,9 +143,9 @@ for skip, words in ((1.0, "x + s F(x)"), (0.0, "s F(x)")):
 # ## DenseNet: nothing is added at all
 #
 # A dense layer makes $k$ new features and puts them *beside* all that were there, which are kept as they are (Huang et
-# al. 2017). It is often said that a layer reads "the sum of all earlier layers". **Guess before you run:** twenty
-# layers, 32 features at first, 12 new ones each. How much does the gradient of one input feature grow? And if layers
-# were really *summed*?
+# al. 2017 [huang2017densely]). It is often said that a layer reads "the sum of all earlier layers". **Guess before you
+# run:** twenty layers, 32 features at first, 12 new ones each. How much does the gradient of one input feature grow?
+# And if layers were really *summed*?
 
 # %%
 ratios = {way: np.concatenate([dense_law.ratios(step, np.random.default_rng(k)) for k in range(5)])

@@ -37,9 +37,10 @@ alike = {name: float(np.corrcoef(slopes[:-1], slopes[1:])[0, 1]) for name, slope
 print("correlation of neighbours:", {name: round(value, 2) for name, value in alike.items()})
 
 # %% [markdown]
-# The second picture and the fourth could be exchanged and nobody would notice. The gradient of the deep plain net has
-# a perfectly good size, and it is noise: what it says at one input is not true next door. Balduzzi et al. (2017) call
-# such gradients *shattered*. The residual net is more than twice as deep, rugged, and yet one sees a shape.
+# The second picture and the fourth could be exchanged and nobody would notice. The gradient of the deep plain net has a
+# perfectly good size, and it is noise: what it says at one input is not true next door. Balduzzi et al. 2017
+# [balduzzi2017shattered] call such gradients *shattered*. The residual net is more than twice as deep, rugged, and yet
+# one sees a shape.
 #
 # ## A half a layer
 #
@@ -140,11 +141,12 @@ for kind, found in values.items():
 # %% [markdown]
 # In the linear net half of the directions are as good as dead, and a few get all the rest: the largest is stretched
 # sixfold. (Values below $10^{-16}$ are rounding.) With ReLU it is worse. An orthogonal matrix turns without stretching,
-# so a product of any number of them does, too: each value is exactly 1. Saxe et al. (2014) call that *dynamical
-# isometry*. It is no help with ReLU, which switches half of the units off, whatever the matrices are.
+# so a product of any number of them does, too: each value is exactly 1. Saxe et al. 2014 [saxe2014exact] call that
+# *dynamical isometry*. It is no help with ReLU, which switches half of the units off, whatever the matrices are.
 #
 # One number says how unequal the values are: the variance of their squares over the squared mean. Theory (Pennington et
-# al. 2017) has it *add up* over layers. A Gaussian matrix adds 1, a ReLU adds 1. So it is $L$ and $2L$, without end.
+# al. 2017 [pennington2017resurrecting]) has it *add up* over layers. A Gaussian matrix adds 1, a ReLU adds 1. So it is
+# $L$ and $2L$, without end.
 #
 # And a residual block $x + a F(x)$? Multiply $(1 + aJ)(1 + aJ)^\top$ out for a small $a$: the squares are
 # $1 + a\,(J + J^\top)$, whose variance is $2a^2$. With $a^2 = 1/L$ a block adds $2/L$, hence $L$ blocks together about

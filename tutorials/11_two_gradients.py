@@ -17,8 +17,8 @@
 # a(x) = \frac{d^2}{2} - d\,x. $$
 #
 # Against it, $G$ can play in two ways. *Saturating*, the rule of the game: make $\log(1 - D)$ small, "be caught less
-# often". Or *non-saturating*: make $-\log D$ small, "be believed more often" (Goodfellow et al. 2014 propose both).
-# Same $D$, same winner in the end.
+# often". Or *non-saturating*: make $-\log D$ small, "be believed more often" (Goodfellow et al. 2014
+# [goodfellow2014generative] propose both). Same $D$, same winner in the end.
 #
 # **Guess before you run:** the fakes are 8 standard deviations off, and $D^*$ is right in 99.997 % of all cases. How
 # large is the gradient by $d$ for each of the two?
@@ -107,10 +107,11 @@ plt.show()
 #
 # ## Two gradients are not one
 #
-# So a strong signal arrives. Do the two meet? Take the smallest game that there is (Mescheder et al. 2018): all data
-# are the number $0$. $G$ gives one number, $\theta$. $D$ is a line through the origin, $a(x) = \psi\,x$. One weight a
-# player, and the only point of rest is $\theta = \psi = 0$. We let them play the original game, in which what one wins
-# the other loses. With $\mathrm{softplus}(a) = \log(1 + e^a)$, which is $-\log(1 - \sigma(a))$, each goes down its own:
+# So a strong signal arrives. Do the two meet? Take the smallest game that there is (Mescheder et al. 2018
+# [mescheder2018which]): all data are the number $0$. $G$ gives one number, $\theta$. $D$ is a line through the origin,
+# $a(x) = \psi\,x$. One weight a player, and the only point of rest is $\theta = \psi = 0$. We let them play the
+# original game, in which what one wins the other loses. With $\mathrm{softplus}(a) = \log(1 + e^a)$, which is
+# $-\log(1 - \sigma(a))$, each goes down its own:
 #
 # $$ L_D = \mathrm{softplus}(-\psi \cdot 0) + \mathrm{softplus}(\psi\,\theta), \qquad
 # L_G = -\mathrm{softplus}(\psi\,\theta). $$

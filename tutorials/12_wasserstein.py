@@ -58,8 +58,9 @@ plt.show()
 
 # %% [markdown]
 # The divergence counts whether the two can be told apart, and at $d = 6$ they can, full stop. $W$ keeps a slope of $1$
-# at any distance. And it, too, can be had from an opponent (Arjovsky et al. 2017): among all functions
-# $f$ whose slope is nowhere above $1$, the one that scores data highest and fakes lowest does it by exactly $W$,
+# at any distance. And it, too, can be had from an opponent (Arjovsky et al. 2017 [arjovsky2017wasserstein]): among all
+# functions $f$ whose slope is nowhere above $1$, the one that scores data highest and fakes lowest does it by
+# exactly $W$,
 #
 # $$ W = \max_{|\nabla f| \le 1} \; \mathbb{E} f(\text{data}) - \mathbb{E} f(\text{fakes}). $$
 #
@@ -68,10 +69,10 @@ plt.show()
 #
 # ## A slope inside a loss
 #
-# Gulrajani et al. (2017) put a price on it: the critic also pays $\lambda\,(|\nabla f(x)| - 1)^2$ at points $x$ between
-# data and fakes. Read that twice. $\nabla f(x)$ is a gradient with respect to a *sample*. The price is part of the
-# critic's loss, which is differentiated with respect to the *weights*. So training takes the derivative by $w$ of a
-# derivative by $x$.
+# Gulrajani et al. 2017 [gulrajani2017improved] put a price on it: the critic also pays $\lambda\,(|\nabla f(x)| - 1)^2$
+# at points $x$ between data and fakes. Read that twice. $\nabla f(x)$ is a gradient with respect to a *sample*. The
+# price is part of the critic's loss, which is differentiated with respect to the *weights*. So training takes the
+# derivative by $w$ of a derivative by $x$.
 #
 # Let us do it with a net of one hidden layer, $f(x) = v \cdot \tanh(W x)$. Two calls to `tr.grad`, one inside the
 # other:

@@ -104,7 +104,7 @@ for name in ("real", "mean", "ghosts", "parrot", "one digit", "step 800"):
 # ## Second yardstick: compare the clouds, not the points
 #
 # Better: take each set of images as a cloud of points, and compare mean $m$ and covariance $C$ of the two clouds. That
-# is the Fréchet distance (Heusel et al. 2017),
+# is the Fréchet distance (Heusel et al. 2017 [heusel2017gans]),
 #
 # $$ |m_a - m_b|^2 + \operatorname{tr}\left(C_a + C_b - 2\,(C_a^{1/2} C_b\, C_a^{1/2})^{1/2}\right). $$
 #
@@ -146,8 +146,8 @@ plt.show()
 #
 # A set of fakes can be wrong in two ways. They may look unreal, or something real may be missing among them.
 # *Precision* is the share of fakes that lie among the real ones, *recall* the share of real ones that lie among the
-# fakes (Kynkäänniemi et al. 2019; "among" is: within reach of a point's third neighbour). And since these are digits,
-# we can ask a nearest-neighbour classifier which digit each is, and look at the rarest.
+# fakes (Kynkäänniemi et al. 2019 [kynkaanniemi2019improved]; "among" is: within reach of a point's third neighbour).
+# And since these are digits, we can ask a nearest-neighbour classifier which digit each is, and look at the rarest.
 #
 # **Guess before you run the table:** which of the *bad* fakes does Fréchet call perfect? And which yardstick finds the
 # parrot out?

@@ -5,6 +5,8 @@ This makes reStructuredText of them before napoleon reads their sections.
 
 import re
 
+from _references import linked
+
 SECTION = re.compile(r"^(Args|Arguments|Attributes|Example|Examples|Note|Notes|Raises|Returns|Yields):$")
 ALIGNED = re.compile(r"\S {2,}\S")
 SPAN = re.compile(r"(``[^`]+``|`[^`]+`|(?<![\w*])\*[^\s*](?:[^*]*[^\s*])?\*(?![\w*]))")  # code, emphasis
@@ -15,6 +17,8 @@ def mend(app, what, name, obj, options, lines):
     made, in_section = [], False
     for paragraph in _paragraphs(lines):
         first = paragraph[0]
+        if not _is_figure(paragraph):
+            paragraph = linked("\n".join(paragraph)).split("\n")
         if SECTION.match(first):
             in_section = True
         elif not first.startswith(" "):

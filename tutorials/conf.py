@@ -18,13 +18,14 @@ import _gallery  # noqa: E402
 import _links  # noqa: E402
 import _mathml  # noqa: E402
 import _plans  # noqa: E402
+import _references  # noqa: E402
 
 import tinyres  # noqa: E402
 
 project = "tinyres"
 author = "The tinyres authors"
 version = release = tinyres.__version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinxcontrib.bibtex"]
 exclude_patterns = ["conf.py", "_*.py", "**/__pycache__"]
 
 # The tutorials: percent-format files, each run in a fresh process.
@@ -54,6 +55,9 @@ default_role = "code"
 highlight_language = "none"  # literal blocks in docstrings are formulas and columns
 nitpicky = False
 
+bibtex_bibfiles = [_references.BIBLIOGRAPHY.name]
+bibtex_default_style = "references"
+
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "tinyres"
@@ -77,6 +81,7 @@ def setup(app):
     app.connect("source-read", _gallery.fill)
     app.connect("source-read", _links.fill)
     app.connect("source-read", _plans.fill)
+    _references.setup(app)
     app.connect("autodoc-process-docstring", _docstrings.mend, priority=400)  # napoleon comes at 500
     app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": False}

@@ -10,7 +10,7 @@ from tinyres.models.densenet import DenseLayer
 
 @pytest.mark.parametrize(
     ("depth", "growth", "bottleneck", "millions"),
-    # Huang et al. 2017, table 2.
+    # Huang et al. 2017 [huang2017densely], table 2.
     [(40, 12, False, 1.0), (100, 12, False, 7.0), (100, 12, True, 0.8), (250, 24, True, 15.3), (190, 40, True, 25.6)],
 )
 def test_parameter_counts_of_table_2(depth, growth, bottleneck, millions):

@@ -10,13 +10,14 @@ from tinyres import flow, models, nn
 @pytest.mark.parametrize(
     ("make", "depth", "options", "count"),
     [
-        # torchvision's table of models, "num_params": resnet18 ... resnet152. He et al. 2015 give no counts.
+        # torchvision's table of models, "num_params": resnet18 ... resnet152. He et al. 2016 [he2016deep] count none.
         ("resnet_imagenet", 18, {}, 11_689_512),
         ("resnet_imagenet", 34, {}, 21_797_672),
         ("resnet_imagenet", 50, {}, 25_557_032),
         ("resnet_imagenet", 101, {}, 44_549_160),
         ("resnet_imagenet", 152, {}, 60_192_808),
-        # Hu et al. 2018, section 4: about 2.5 M beyond the 25 M of ResNet-50; to the last digit, timm's seresnet50.
+        # Hu et al. 2018 [hu2018squeeze], section 4: about 2.5 M beyond the 25 M of ResNet-50; to the last digit, timm's
+        # seresnet50.
         ("resnet_imagenet", 50, {"reduction": 16}, 28_088_024),
     ],
 )

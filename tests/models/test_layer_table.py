@@ -72,7 +72,7 @@ def test_the_formula_gives_what_the_model_calls(name, called):
 
 
 def test_the_mobilenet_has_the_published_size():
-    """Howard et al. 2017, table 8: 4.2 million parameters and 569 million multiplications and additions."""
+    """Howard et al. 2017 [howard2017mobilenets], table 8: 4.2 million parameters, 569 million multiply-adds."""
     layers = list(mobilenet())
     sizes = [(np.prod(weights), np.prod(result[:3])) for _, weights, result in (layer.shapes(1) for layer in layers)]
     linear, norms = 1024 * 1000, 2 * sum(layer.O for layer in layers)

@@ -37,7 +37,8 @@ def test_what_a_gate_refuses():
 
 
 def test_parameter_count():
-    # Hu et al. 2018, equation 5: 2 / r * sum of C² over the blocks is added; here the two layers' biases as well.
+    # Hu et al. 2018 [hu2018squeeze], equation 5: 2 / r * sum of C² over the blocks is added; here the two layers'
+    # biases as well.
     plus = sum(3 * (2 * c * c // 16 + c // 16 + c) for c in (16, 32, 64))
     assert models.senet(20, rng=0).parameter_count() == models.resnet(20, rng=0).parameter_count() + plus
 

@@ -16,13 +16,14 @@ def normal(*shape, seed=0):
 
 
 def test_parameter_counts():
-    # The convolutions and the linear layer are those of He et al. 2015; the norms' parameters go.
+    # The convolutions and the linear layer are those of He et al. 2016 [he2016deep]; the norms' parameters go.
     model = models.resnet(20, rng=0)
     weights = sum(p.size for p in model.parameters() if p.ndim > 1) + model.head[2].bias.size
     blocks, channels = 9, 3 * (16 + 32 + 64)
-    # De & Smith 2020, section 3: biases in each convolution, one multiplier a block.
+    # De & Smith 2020 [de2020batch], section 3: biases in each convolution, one multiplier a block.
     assert models.skipinit(20, rng=0).parameter_count() == weights + 16 + 2 * channels + blocks
-    # Zhang et al. 2019, figure 1: four numbers to add and one to multiply a block; one behind the stem, one at the end.
+    # Zhang et al. 2019 [zhang2019fixup], figure 1: four numbers to add and one to multiply a block; one behind the
+    # stem, one at the end.
     assert models.fixup(20, rng=0).parameter_count() == weights + 5 * blocks + 2
 
 

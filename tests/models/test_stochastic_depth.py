@@ -22,14 +22,15 @@ def test_survival_falls_linearly_with_depth():
     model = models.stochastic_depth(14, width=4, survival=0.4, rng=0)
     found = [m.survival for m in model.modules() if isinstance(m, nn.StochasticDepth)]
     np.testing.assert_allclose(found, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
-    # Huang et al. 2016, section 3: of the 54 blocks of ResNet-110, (3 L - 1) / 4, about 40, are there on average.
+    # Huang et al. 2016 [huang2016deep], section 3: of the 54 blocks of ResNet-110, (3 L - 1) / 4, about 40, are there
+    # on average.
     deep = models.stochastic_depth(110, width=1, rng=0)
     expected = sum(m.survival for m in deep.modules() if isinstance(m, nn.StochasticDepth))
     assert expected == pytest.approx((3 * 54 - 1) / 4)
 
 
 def test_parameter_count():
-    # He et al. 2015, table 6: 1.7 M; nothing is learned besides.
+    # He et al. 2016 [he2016deep], table 6: 1.7 M; nothing is learned besides.
     ours, theirs = models.stochastic_depth(110, rng=0), models.resnet(110, rng=0)
     assert ours.parameter_count() == theirs.parameter_count()
     assert list(ours.state_dict()) == list(theirs.state_dict())

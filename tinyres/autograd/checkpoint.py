@@ -1,7 +1,7 @@
 """Checkpointing: trade a second forward run for memory.
 
-Chen et al. 2016, "Training deep nets with sublinear memory cost": with sqrt(L) segments of sqrt(L) layers each, what is
-alive at once grows like sqrt(L).
+Chen et al. 2016 [chen2016training], "Training deep nets with sublinear memory cost": with sqrt(L) segments of sqrt(L)
+layers each, what is alive at once grows like sqrt(L).
 """
 
 from __future__ import annotations

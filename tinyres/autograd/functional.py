@@ -73,7 +73,10 @@ def jvp(
 
 
 def hvp(function: Callable[..., Tensor], inputs: Inputs, v: Any) -> tuple[Tensor, Any]:
-    """(function(inputs), H v) for a function of one element: the gradient of <grad f, v> (Pearlmutter 1994)."""
+    """(function(inputs), H v) for a function of one element: the gradient of <grad f, v>.
+
+    Pearlmutter 1994 [pearlmutter1994fast].
+    """
     with enable_grad():
         xs = _fresh(inputs)
         y = function(*xs)

@@ -1,9 +1,9 @@
 """`tinyres bench gan`: a training step of each player of a DCGAN on 3x32x32 images, batch 64, float32.
 
 The discriminator tells a batch of images from a batch of fakes, then the generator takes a step with the
-non-saturating loss (Goodfellow et al. 2014), each from noise of its own; Adam with the paper's settings. PyTorch in
-both memory formats with the same weights, on as many threads as the kernels use. Either player's gradient is taken with
-respect to that player's parameters only.
+non-saturating loss (Goodfellow et al. 2014 [goodfellow2014generative]), each from noise of its own; Adam with the
+paper's settings. PyTorch in both memory formats with the same weights, on as many threads as the kernels use. Either
+player's gradient is taken with respect to that player's parameters only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What this machine can do: its peak of fused multiply-adds, and how fast memory streams, with the threads we use.
 
 Both are measured with code that does nothing else. What a kernel reaches is then told as a share of them: they are the
-two roofs of the roofline (Williams, Waterman & Patterson 2009).
+two roofs of the roofline (Williams et al. 2009 [williams2009roofline]).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def cifar10(*, cache: PathLike | None = None, dtype: Any = "float32", normalize:
 
     Inputs are (N, 3, 32, 32), red, green, blue, from 0 to 1, in channels-last memory: 737 MB as float32. Targets are
     (N,) int64: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck.
-    From A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.
+    From Krizhevsky 2009 [krizhevsky2009learning], "Learning multiple layers of features from tiny images".
 
     Args:
         cache: the folder that keeps downloads; None is the platform's own for caches.

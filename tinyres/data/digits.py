@@ -15,7 +15,7 @@ def digits(*, test_fraction: float = 0.2, seed: int = 0, dtype: Any = "float32",
     """The digits, split so that every class keeps its share in both parts: `train, test = data.digits(seed=0)`.
 
     Inputs are (N, 1, 8, 8), from 0 (paper) to 1 (ink); targets are (N,) int64, the digit.
-    From E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
+    From Alpaydin & Kaynak 1998 [alpaydin1998optical], "Optical recognition of handwritten digits".
 
     Args:
         test_fraction: the part held back, between 0 and 1.

@@ -46,7 +46,7 @@ def mnist(*, cache: PathLike | None = None, dtype: Any = "float32", normalize: b
     """Handwritten digits, 60,000 to learn from and 10,000 to be judged by; downloaded once, 12 MB.
 
     Inputs are (N, 1, 28, 28), from 0 (paper) to 1 (ink); targets are (N,) int64, the digit.
-    From Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to document recognition, 1998.
+    From LeCun et al. 1998 [lecun1998gradient], "Gradient-based learning applied to document recognition".
 
     Args:
         cache: the folder that keeps downloads; None is the platform's own for caches.
@@ -66,8 +66,8 @@ def fashion_mnist(*, cache: PathLike | None = None, dtype: Any = "float32", norm
     """Photographs of clothes in the form of MNIST, and harder to tell apart; downloaded once, 31 MB.
 
     Targets are 0 T-shirt, 1 trousers, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag, 9 ankle boot.
-    From H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning
-    algorithms, 2017. Arguments, shapes and what is raised: see `mnist`.
+    From Xiao et al. 2017 [xiao2017fashion], "Fashion-MNIST: a novel image dataset for benchmarking machine learning
+    algorithms". Arguments, shapes and what is raised: see `mnist`.
     """
     return _split(FASHION_MNIST, cache, dtype, normalize)
 

@@ -1,7 +1,7 @@
 """Two-dimensional toys: two moons to classify, and mixtures of Gaussians whose modes a generator should find.
 
-The ring and the grid are those on which VEEGAN (Srivastava et al., 2017) counts covered modes. In all of them the
-target of a sample is the number of the component it was drawn from.
+The ring and the grid are those on which VEEGAN (Srivastava et al. 2017 [srivastava2017veegan]) counts covered modes. In
+all of them the target of a sample is the number of the component it was drawn from.
 """
 
 from __future__ import annotations

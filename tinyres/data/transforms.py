@@ -72,8 +72,8 @@ class Normalize:
 class RandomCrop:
     """Each image moved by its own random offset: padded with zeros on all sides, then cropped to its old size.
 
-    All (2 padding + 1)² offsets are equally likely. From K. He et al., Deep residual learning for image recognition,
-    2015, where padding is 4 for CIFAR-10.
+    All (2 padding + 1)² offsets are equally likely. From He et al. 2016 [he2016deep], section 4.2, where padding
+    is 4 for CIFAR-10.
 
     Args:
         padding: pixels on each side; by name only, since the first argument of torchvision's RandomCrop is a size.

@@ -45,7 +45,8 @@ def real_data(name: str, seed: int = 0) -> Dataset:
 def mixture(name: str) -> tuple[data.dataset.Array, float]:
     """The centres (modes, 2) of a mixture and the standard deviation round each, in the units of `real_data`.
 
-    PacGAN (Lin et al. 2018) and VEEGAN (Srivastava et al. 2017) count modes on these.
+    PacGAN (Lin et al. 2018 [lin2018pacgan]) and VEEGAN (Srivastava et al. 2017 [srivastava2017veegan]) count modes on
+    these.
     """
     if name == "ring8":
         return data.ring_centers(8), 0.01

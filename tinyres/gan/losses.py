@@ -45,7 +45,8 @@ def saturating(fake: Any) -> Any:
     """log(1 - D(fake)) = -softplus(a): the generator of the minimax game.
 
     Pull: dL/da = -sigmoid(a) = -D. Where the discriminator is sure that a fake is a fake, a << 0, it vanishes as e^a:
-    the worse the generator plays, the less it learns. Goodfellow et al. 2014, "Generative adversarial nets", eq. 1.
+    the worse the generator plays, the less it learns. Goodfellow et al. 2014 [goodfellow2014generative], "Generative
+    adversarial nets", eq. 1.
     """
     return -mean(softplus(fake))
 
@@ -54,22 +55,25 @@ def nonsaturating(fake: Any) -> Any:
     """-log D(fake) = softplus(-a): the generator makes its fakes likely, instead of less unlikely.
 
     Pull: dL/da = -sigmoid(-a) = -(1 - D): 1 where the discriminator is sure of a fake. The same sign everywhere and the
-    same fixed point as the minimax game. Goodfellow et al. 2014, section 3.
+    same fixed point as the minimax game. Goodfellow et al. 2014 [goodfellow2014generative], section 3.
     """
     return mean(softplus(-fake))
 
 
 # -- least squares ----------------------------------------------------------------------------------------------------
 def least_squares_discriminator(real: Any, fake: Any) -> Any:
-    """((a_real - 1)² + a_fake²) / 2: real is 1 and fake is 0, as numbers and not as probabilities (Mao et al. 2017)."""
+    """((a_real - 1)² + a_fake²) / 2: real is 1 and fake is 0, as numbers and not as probabilities.
+
+    Mao et al. 2017 [mao2017least].
+    """
     return (mean((real - 1) ** 2) + mean(fake**2)) / 2
 
 
 def least_squares(fake: Any) -> Any:
     """(a - 1)² / 2.
 
-    Pull: dL/da = a - 1: it grows with the distance from the target 1, and it turns round behind it. Mao et al. 2017,
-    "Least squares generative adversarial networks", equation 9 (a = 0, b = c = 1).
+    Pull: dL/da = a - 1: it grows with the distance from the target 1, and it turns round behind it. Mao et al. 2017
+    [mao2017least], "Least squares generative adversarial networks", equation 9 (a = 0, b = c = 1).
     """
     return mean((fake - 1) ** 2) / 2
 
@@ -78,7 +82,7 @@ def least_squares(fake: Any) -> Any:
 def hinge_discriminator(real: Any, fake: Any) -> Any:
     """max(0, 1 - a_real) + max(0, 1 + a_fake): what is beyond the margin teaches nothing any more.
 
-    Lim & Ye 2017, "Geometric GAN"; Miyato et al. 2018, equation 16.
+    Lim & Ye 2017 [lim2017geometric], "Geometric GAN"; Miyato et al. 2018 [miyato2018spectral], equation 16.
     """
     return mean(relu(1 - real)) + mean(relu(1 + fake))
 
@@ -87,7 +91,7 @@ def critic(real: Any, fake: Any) -> Any:
     """a_fake - a_real, means of scores: minus the Wasserstein distance, if the critic is 1-Lipschitz and the best such.
 
     Nothing here keeps it Lipschitz: that takes `clip_weights_`, `gradient_penalty` or `nn.spectral_norm`.
-    Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN", equation 2.
+    Arjovsky et al. 2017 [arjovsky2017wasserstein], "Wasserstein GAN", equation 2.
     """
     return mean(fake) - mean(real)
 
@@ -103,11 +107,26 @@ def score(fake: Any) -> Any:
 LOSSES = {
     loss.name: loss
     for loss in (
-        GANLoss("saturating", "Goodfellow et al. 2014, arXiv:1406.2661", cross_entropy, saturating),
-        GANLoss("nonsaturating", "Goodfellow et al. 2014, arXiv:1406.2661", cross_entropy, nonsaturating),
-        GANLoss("least_squares", "Mao et al. 2017, arXiv:1611.04076", least_squares_discriminator, least_squares),
-        GANLoss("hinge", "Lim & Ye 2017, arXiv:1705.02894", hinge_discriminator, score),
-        GANLoss("wasserstein", "Arjovsky et al. 2017, arXiv:1701.07875", critic, score),
+        GANLoss(
+            "saturating",
+            "Goodfellow et al. 2014 [goodfellow2014generative], arXiv:1406.2661",
+            cross_entropy,
+            saturating,
+        ),
+        GANLoss(
+            "nonsaturating",
+            "Goodfellow et al. 2014 [goodfellow2014generative], arXiv:1406.2661",
+            cross_entropy,
+            nonsaturating,
+        ),
+        GANLoss(
+            "least_squares",
+            "Mao et al. 2017 [mao2017least], arXiv:1611.04076",
+            least_squares_discriminator,
+            least_squares,
+        ),
+        GANLoss("hinge", "Lim & Ye 2017 [lim2017geometric], arXiv:1705.02894", hinge_discriminator, score),
+        GANLoss("wasserstein", "Arjovsky et al. 2017 [arjovsky2017wasserstein], arXiv:1701.07875", critic, score),
     )
 }
 

@@ -30,7 +30,7 @@ def gradient_penalty(
 
     Between real samples and fakes the best critic's slope is 1; the penalty asks for it there. At a finite weight it is
     not reached: a linear critic between two points `delta` apart ends at slope 1 + delta / (2 weight).
-    Gulrajani et al. 2017, "Improved training of Wasserstein GANs", equation 3.
+    Gulrajani et al. 2017 [gulrajani2017improved], "Improved training of Wasserstein GANs", equation 3.
 
     Args:
         discriminator: from samples (N, ...) to scores (N, 1), each of its own sample only.
@@ -54,8 +54,8 @@ def dragan(discriminator: Discriminator, real: Any, fake: Any, rng: np.random.Ge
     """mean (|grad D(x)| - 1)², x = real + scale std(real) n, n ~ N(0, 1): a slope of 1 around the data only.
 
     The fakes do not matter. The paper's noise is N(0, c), with c to be tuned; the authors' code takes half the batch's
-    standard deviation for its size, and so does this. Its weight is 10. Kodali et al. 2017, "On convergence and
-    stability of GANs", equation 4.
+    standard deviation for its size, and so does this. Its weight is 10. Kodali et al. 2017 [kodali2017convergence], "On
+    convergence and stability of GANs", equation 4.
 
     Args:
         scale: of the noise, in standard deviations of the batch.
@@ -69,8 +69,8 @@ def r1(discriminator: Discriminator, real: Any, fake: Any, rng: np.random.Genera
     """mean |grad D(real)|² / 2: on the data the discriminator shall be flat; its weight is gamma.
 
     Where the fakes equal the data a discriminator that still pulls only makes both players circle; this damps it, and
-    proves local convergence. Neither fakes nor draws are used. Mescheder, Geiger & Nowozin 2018, "Which training
-    methods for GANs do actually converge?", equation 9.
+    proves local convergence. Neither fakes nor draws are used. Mescheder et al. 2018 [mescheder2018which], "Which
+    training methods for GANs do actually converge?", equation 9.
     """
     return mean(_squared_slopes(discriminator, raw(real))) / 2
 
@@ -82,8 +82,8 @@ def clip_weights_(discriminator: nn.Module, c: float) -> None:
     """Limit every parameter to [-c, c], after each of the discriminator's steps; 0.01 in the paper.
 
     It bounds the slope, but a critic that wants a slope of 1 from weights in a box ends with them at +-c, and the
-    gradient grows or shrinks by a factor between c sqrt(n/2) and c n/2 in every ReLU layer of width n. Arjovsky,
-    Chintala & Bottou 2017, "Wasserstein GAN", algorithm 1.
+    gradient grows or shrinks by a factor between c sqrt(n/2) and c n/2 in every ReLU layer of width n. Arjovsky et al.
+    2017 [arjovsky2017wasserstein], "Wasserstein GAN", algorithm 1.
 
     Raises:
         ValueError: c is not positive.
@@ -98,7 +98,8 @@ def refuse_batch_norm(discriminator: Discriminator) -> None:
     """Raise if batch norm stands anywhere in the discriminator.
 
     With it D(x_i) depends on the whole batch, and row i of the gradient of sum_j D(x_j) is the slope of no function of
-    x_i: the penalty would bound something else than the slope that it is for (Gulrajani et al. 2017, section 4).
+    x_i: the penalty would bound something else than the slope that it is for (Gulrajani et al. 2017
+    [gulrajani2017improved], section 4).
 
     Raises:
         ValueError: it does; where, and what to take instead.

@@ -91,8 +91,8 @@ def draw_curves(figure: Any, history: Sequence[StepRecord], loss: str, title: st
 def interpolate(noise: Array, columns: int = 9) -> Array:
     """Great circles between rows 0 and 1, 2 and 3, ... of noise (2 R, latent): (R, columns, latent).
 
-    Straight lines would pass through the middle, where N(0, I) has next to no samples (White 2016, "Sampling generative
-    networks"): with the angle w between a and b, z(t) = [sin((1 - t) w) a + sin(t w) b] / sin w.
+    Straight lines would pass through the middle, where N(0, I) has next to no samples (White 2016 [white2016sampling],
+    "Sampling generative networks"): with the angle w between a and b, z(t) = [sin((1 - t) w) a + sin(t w) b] / sin w.
     """
     a, b = noise[0::2, None], noise[1::2, None]  # (R, 1, latent)
     cosine = (a * b).sum(-1, keepdims=True) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))[..., None]

@@ -3,7 +3,8 @@
 The generator is frozen, the discriminator learns to tell its samples from real ones, and after 1, 10, 100, ... steps
 the gradient that each loss would give the generator is measured: its norm, and its direction against the others'. What
 stands in the log of a GAN, D's loss and D's outputs, then says what the generator can learn from it
-(Arjovsky & Bottou 2017, "Towards principled methods for training GANs", figures 2 and 3).
+(Arjovsky & Bottou 2017 [arjovsky2017towards], "Towards principled methods for training generative
+adversarial networks", figures 2 and 3).
 """
 
 from __future__ import annotations

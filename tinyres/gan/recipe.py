@@ -11,35 +11,36 @@ from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import PENALTIES
 
 NORMS = ("batch", "layer", "none")
-_ADAM = {"lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.5, "beta2": 0.999}  # Radford, Metz & Chintala 2016
+_ADAM = {"lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.5, "beta2": 0.999}  # Radford et al. 2016 [radford2016unsupervised]
 
 # What a method is besides its loss, with its authors' settings. `norm` is the discriminator's: batch norm couples the
 # samples, so it cannot stand under a penalty on each sample's gradient, and spectral norm takes its place.
 METHODS: dict[str, dict[str, Any]] = {
-    "saturating": _ADAM | {"loss": "saturating", "norm": "batch"},  # Goodfellow et al. 2014
+    "saturating": _ADAM | {"loss": "saturating", "norm": "batch"},  # Goodfellow et al. 2014 [goodfellow2014generative]
     "nonsaturating": _ADAM | {"loss": "nonsaturating", "norm": "batch"},  # the same
-    "least_squares": _ADAM | {"loss": "least_squares", "norm": "batch"},  # Mao et al. 2017
-    "hinge": _ADAM | {"loss": "hinge", "norm": "batch"},  # Lim & Ye 2017
-    # Miyato et al. 2018, with the two rates of Heusel et al. 2017 in the place of five steps of D for one of G
+    "least_squares": _ADAM | {"loss": "least_squares", "norm": "batch"},  # Mao et al. 2017 [mao2017least]
+    "hinge": _ADAM | {"loss": "hinge", "norm": "batch"},  # Lim & Ye 2017 [lim2017geometric]
+    # Miyato et al. 2018 [miyato2018spectral], with the two rates of Heusel et al. 2017 [heusel2017gans] in the place of
+    # five steps of D for one of G
     "sn_hinge": {
         "loss": "hinge", "norm": "none", "spectral_norm": True, "lr_g": 1e-4, "lr_d": 4e-4, "beta1": 0.0, "beta2": 0.9,
     },
-    # Arjovsky, Chintala & Bottou 2017; their RMSprop is Adam without its first moment
+    # Arjovsky et al. 2017 [arjovsky2017wasserstein]; their RMSprop is Adam without its first moment
     "wgan": {
         "loss": "wasserstein", "norm": "batch", "clip": 0.01, "d_steps": 5,
         "lr_g": 5e-5, "lr_d": 5e-5, "beta1": 0.0, "beta2": 0.99,
     },
-    # Gulrajani et al. 2017
+    # Gulrajani et al. 2017 [gulrajani2017improved]
     "wgan_gp": {
         "loss": "wasserstein", "norm": "layer", "penalty": "gp", "penalty_weight": 10.0, "d_steps": 5,
         "lr_g": 1e-4, "lr_d": 1e-4, "beta1": 0.0, "beta2": 0.9,
     },
-    # Mescheder, Geiger & Nowozin 2018
+    # Mescheder et al. 2018 [mescheder2018which]
     "r1": {
         "loss": "nonsaturating", "norm": "none", "penalty": "r1", "penalty_weight": 10.0,
         "lr_g": 1e-4, "lr_d": 1e-4, "beta1": 0.0, "beta2": 0.99,
     },
-    # Kodali et al. 2017
+    # Kodali et al. 2017 [kodali2017convergence]
     "dragan": _ADAM | {"loss": "nonsaturating", "norm": "none", "penalty": "dragan", "penalty_weight": 10.0},
 }  # fmt: skip
 

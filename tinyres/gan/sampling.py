@@ -14,7 +14,7 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
 
     The smaller d of the first steps t forgets the initial weights; counters are copied. The statistics of an averaged
     net are not exactly the averaged statistics; they agree as far as the net moves little within 1 / (1 - decay) steps.
-    Yazici et al. 2019, "The unusual effectiveness of averaging in GAN training".
+    Yazıcı et al. 2019 [yazici2019unusual], "The unusual effectiveness of averaging in GAN training".
 
     Args:
         average: a copy of the generator; what it holds is replaced.

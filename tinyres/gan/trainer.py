@@ -58,7 +58,7 @@ class GANTrainer:
         optimizer_g, optimizer_d: over the parameters of their player.
         ema: decay of the averaged generator `average`, see `update_average`; 0: none.
         instance_noise: standard deviation of the noise on all that D sees, falling linearly to 0 at `total`
-            (Sonderby et al. 2017; Arjovsky & Bottou 2017).
+            (Sønderby et al. 2017 [sonderby2017amortised]; Arjovsky & Bottou 2017 [arjovsky2017towards]).
         total: steps of the generator.
 
     Attributes:

@@ -5,8 +5,8 @@ direction d and a random cotangent g the two must meet in one number,
 
     <g, J d> = <J^T g, d>,
 
-the adjoint test (Griewank & Walther 2008, *Evaluating Derivatives*). The cotangent has to be random: softmax
-and batch norm send a cotangent of ones to zero, and a wrong rule of theirs may well do the same.
+the adjoint test (Griewank & Walther 2008 [griewank2008evaluating], *Evaluating Derivatives*). The cotangent has to be
+random: softmax and batch norm send a cotangent of ones to zero, and a wrong rule of theirs may well do the same.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def gradcheck(
         rtol, atol: |by the rules - by differences| may be atol + rtol |value|, and what rounding alone explains.
             Default: 1e-6 and 1e-7; with complex_step 1e-11 and 1e-12.
         full: compare every entry of the Jacobian. Default: where it is small.
-        complex_step: take order 1 by  Im f(x + i h d) / h  with h = 1e-30, where nothing cancels (Squire & Trapp 1998).
-            The function is called on complex arrays: it must be analytic, and made of operations that take them.
+        complex_step: take order 1 by  Im f(x + i h d) / h  with h = 1e-30, where nothing cancels (Squire & Trapp
+            1998 [squire1998using]). The function is called on complex arrays: it must be analytic, and made of
+            operations that take them.
         allow_zero: accept an input whose derivative is zero on both sides.
 
     Returns:

@@ -14,8 +14,9 @@ def bottleneck(channels: int, out_channels: int, stride: int, rng: np.random.Gen
     """1x1 conv - BN - ReLU - 3x3 conv - BN - ReLU - 1x1 conv - BN: the 3x3 one on a quarter of the channels.
 
     For the price of two 3x3 convolutions with C channels, 18 C² weights, it carries 4 C channels: 17 C² weights (He et
-    al. 2015, figure 5). The stride is that of the 3x3 convolution, as in most code since; the paper gave it to the
-    first 1x1, which then throws three quarters of the pixels away unseen. The number of parameters is the same.
+    al. 2016 [he2016deep], figure 5). The stride is that of the 3x3 convolution, as in most code since; the paper gave
+    it to the first 1x1, which then throws three quarters of the pixels away unseen. The number of parameters is the
+    same.
     """
     inside = out_channels // EXPANSION
     return nn.Sequential(

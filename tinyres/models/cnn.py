@@ -1,4 +1,4 @@
-"""The small convolutional net of a thousand MNIST tutorials, a grandchild of LeNet-5 (LeCun et al. 1998)."""
+"""The small convolutional net of a thousand MNIST tutorials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def cnn(
     """conv - pool - conv - pool - fc - dropout - fc, ReLU behind all but the last.
 
     5x5 convolutions with `width` and 2 `width` channels that keep the size, 2x2 max pools, 32 `width` hidden units. At
-    width 32, one channel and 28x28 pixels these are 3,274,634 parameters.
+    width 32, one channel and 28x28 pixels these are 3,274,634 parameters. It is a grandchild of LeNet-5: LeCun et al.
+    1998 [lecun1998gradient], "Gradient-based learning applied to document recognition".
 
     Args:
         depth: 4: the architecture has no other.

@@ -1,9 +1,9 @@
-"""The two players of a DCGAN for images of 8x8, 28x28, 32x32 or 64x64 pixels (Radford, Metz & Chintala 2016,
-"Unsupervised representation learning with deep convolutional generative adversarial networks").
+"""The two players of a DCGAN for images of 8x8, 28x28, 32x32 or 64x64 pixels.
 
-Strided convolutions instead of pools, batch norm everywhere but at the generator's output and the discriminator's
-input, no hidden fully connected layer, and no bias, as in the authors' code. The paper draws images of 64x64 pixels,
-at width 128; smaller images have a layer or two less.
+Radford et al. 2016 [radford2016unsupervised], "Unsupervised representation learning with deep convolutional generative
+adversarial networks". Strided convolutions instead of pools, batch norm everywhere but at the generator's output and
+the discriminator's input, no hidden fully connected layer, and no bias, as in the authors' code. The paper draws images
+of 64x64 pixels, at width 128; smaller images have a layer or two less.
 """
 
 from __future__ import annotations

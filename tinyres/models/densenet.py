@@ -1,4 +1,4 @@
-"""The densely connected net (Huang et al. 2017, "Densely connected convolutional networks")."""
+"""The densely connected net."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def densenet(
 
     F is BN - ReLU - 3x3 conv. With bottlenecks, DenseNet-BC, a BN - ReLU - 1x1 conv to 4 `width` channels stands before
     it, and the transitions between dense blocks (BN - ReLU - 1x1 conv - 2x2 mean) halve the channels. Parameters: 1.0
-    million at depth 40 and growth 12; BC: 0.8 at 100 and 12, 15.3 at 250 and 24, 25.6 at 190 and 40 (table 2).
+    million at depth 40 and growth 12; BC: 0.8 at 100 and 12, 15.3 at 250 and 24, 25.6 at 190 and 40 (Huang et al. 2017
+    [huang2017densely], "Densely connected convolutional networks", table 2).
 
     `blocks` is one row of layers and transitions, so that instruments see each layer. Memory: a layer's result is a new
     array that holds all features so far, and batch norm makes another one of that size; so a dense block of n layers
@@ -72,7 +73,7 @@ def densenet_imagenet(
     Parameters at growth 32: 8.0 million at depth 121, 14.1 at 169, 20.0 at 201; at growth 48: 28.7 at depth 161.
 
     Args:
-        depth: 121, 161, 169 or 201 layers with weights (table 1).
+        depth: 121, 161, 169 or 201 layers with weights (Huang et al. 2017 [huang2017densely], table 1).
         width: the growth rate k; the stem has 2 k channels.
         rng: what the weights are drawn from: a Generator or a seed.
 

@@ -1,4 +1,4 @@
-"""DnCNN: a net that learns the noise of an image (Zhang et al. 2017, "Beyond a Gaussian denoiser")."""
+"""DnCNN: a net that learns the noise of an image."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def dncnn(
     It is trained to give the clean image back, which makes R(x) learn the noise. Biases, orthogonal weights and the
     eps of batch norm as in the authors' code: 556,096 parameters at depth 17, width 64 and one channel. The running
     statistics keep 0.95 of what they were, as there (which a port to PyTorch, whose momentum is the other part, turned
-    into those of nearly the last batch alone).
+    into those of nearly the last batch alone). Zhang et al. 2017 [zhang2017beyond], "Beyond a Gaussian denoiser".
 
     Args:
         depth: 3, 4, 5, ... convolutions; 17 in the paper for one noise level, 20 for unknown levels.

@@ -1,5 +1,4 @@
-"""Fixup: a residual net without batch norm (Zhang, Dauphin & Ma 2019, "Fixup initialization: residual learning without
-normalization")."""
+"""Fixup: a residual net without batch norm."""
 
 from __future__ import annotations
 
@@ -19,7 +18,8 @@ def fixup(
 ) -> Classifier:
     """A residual net of 6 n + 2 layers without any norm: block(x) = relu(F(x) + x), F made small by its first weights.
 
-    The three rules of the paper, L the number of blocks and m = 2 convolutions in a branch:
+    The three rules of Zhang et al. 2019 [zhang2019fixup], "Fixup initialization: residual learning without
+    normalization", L the number of blocks and m = 2 convolutions in a branch:
 
     1. the last convolution of each branch and the linear layer start at 0;
     2. the first convolution of each branch starts from He's weights times L^(-1 / (2 m - 2));

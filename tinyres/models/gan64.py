@@ -2,7 +2,7 @@
 
 A DCGAN projects its noise straight onto a picture of 4x4 pixels, so that everything global has to be decided by one
 linear layer. Here two fully connected layers come before it, and the first picture has 8x8 pixels (compare InfoGAN's
-generators, Chen et al. 2016, appendix C).
+generators, Chen et al. 2016 [chen2016infogan], appendix C).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Highway nets (Srivastava, Greff & Schmidhuber 2015, "Training very deep networks"): no normalisation, gated skips."""
+"""Highway nets: no normalisation, gated skips."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def highway(
 
     depth = 3 n + 4 layers: the stem, n highway layers in each stage, a plain convolution with stride 2 before the
     second and third stage (a highway layer cannot change its shape), and the linear head behind a global average. A
-    highway layer counts once, although its gate has as many weights as its branch.
+    highway layer counts once, although its gate has as many weights as its branch. Srivastava et al. 2015
+    [srivastava2015training], "Training very deep networks".
 
     Args:
         depth: 7, 10, 13, ... layers; the paper's deep convolutional nets have 19 and 32.
@@ -59,7 +60,9 @@ def highway_mlp(
     gate_bias: float = -2.0,
     rng: np.random.Generator | int | None = None,
 ) -> Classifier:
-    """The paper's fully connected highway net: a plain layer, n highway layers with H = relu(W x + b), a linear head.
+    """The fully connected highway net: a plain layer, n highway layers with H = relu(W x + b), a linear head.
+
+    Srivastava et al. 2015 [srivastava2015training], "Training very deep networks".
 
     Args:
         depth: n + 2: 3, 4, 5, ... layers; the paper does not count the head and calls these 10, 20, 50 and 100 deep

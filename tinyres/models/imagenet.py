@@ -1,4 +1,4 @@
-"""The residual nets for ImageNet (He et al. 2015, table 1), also with squeeze-and-excitation (Hu et al. 2018)."""
+"""The residual nets for ImageNet, also with squeeze-and-excitation."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ def resnet_imagenet(
 
     Four stages behind a stem that leaves a sixteenth of the pixels. F is two 3x3 convolutions at depth 18 and 34, a
     `bottleneck` at 50, 101 and 152. Parameters at width 64: 11.7, 21.8, 25.6, 44.5 and 60.2 million. Smaller images do:
-    whatever their size, the head takes the mean over what is left of it.
+    whatever their size, the head takes the mean over what is left of it. He et al. 2016 [he2016deep], "Deep residual
+    learning for image recognition", table 1.
 
     Args:
         depth: 18, 34, 50, 101 or 152 layers with weights.
         width: channels of the first stage's 3x3 convolutions; the others have 2, 4 and 8 times as many.
-        reduction: of a `nn.SqueezeExcite` at each branch's end, 16 in the paper: SE-ResNet. None: there is none.
+        reduction: of a `nn.SqueezeExcite` at each branch's end: SE-ResNet, with 16 in Hu et al. 2018
+            [hu2018squeeze]. None: there is none.
         rng: what the weights are drawn from: a Generator or a seed.
 
     Raises:

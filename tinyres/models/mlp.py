@@ -30,8 +30,8 @@ def mlp(
 
     The initial weights are He's, N(0, 2/fan_in) before a ReLU and N(0, 1/fan_in) elsewhere, which gives F unit gain; or
     N(0, weight_variance / fan_in) everywhere, to move a net through the ordered and the chaotic phase (Poole et al.
-    2016, "Exponential expressivity in deep neural networks through transient chaos"; Schoenholz et al. 2017, "Deep
-    information propagation").
+    2016 [poole2016exponential], "Exponential expressivity in deep neural networks through transient chaos"; Schoenholz
+    et al. 2017 [schoenholz2017deep], "Deep information propagation").
 
     Args:
         depth: 3, 4, 5, ... layers with weights; residual: 4, 6, 8, ...

@@ -1,4 +1,4 @@
-"""The plain net: the residual net of the same depth without its shortcuts (He et al. 2015, section 4.2)."""
+"""The plain net: the residual net of the same depth without its shortcuts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ def plain(
     depth: int = 20, width: int = 16, *, in_channels: int = 3, classes: int = 10, rng: nn.init.Rng = None
 ) -> Stages:
     """A plain convolutional net of 6 n + 2 layers: block(x) = relu(F(x)), F two 3x3 convolutions with batch norm.
+
+    He et al. 2016 [he2016deep], "Deep residual learning for image recognition", section 4.2.
 
     Args:
         depth: 8, 14, 20, ... layers with weights.

@@ -1,4 +1,4 @@
-"""The pre-activation residual net (He et al. 2016, "Identity mappings in deep residual networks")."""
+"""The pre-activation residual net."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ def preact(
     """A residual net whose blocks are sums and nothing else: block(x) = x + F(x), BN and ReLU before each conv.
 
     So x_L = x_l + sum of F_i(x_i), l <= i < L: between any two blocks there is a route without a nonlinearity, and the
-    gradient has a term dL/dx_L that no weight has touched (equation 5 of the paper). Batch norm and ReLU end the row.
+    gradient has a term dL/dx_L that no weight has touched (He et al. 2016 [he2016identity], "Identity mappings in deep
+    residual networks", equation 5). Batch norm and ReLU end the row.
 
     Where the shape changes, basic blocks pad the identity with zeros. Bottleneck blocks project it, and there the first
-    BN-ReLU stands before both routes, as in the authors' code. Parameters at width 16: 1.7 million for the basic net of
-    110 layers; with bottlenecks 1.7 for 164 and 10.3 for 1001 (the paper's 10.2 are those of the convolutions).
+    BN-ReLU stands before both routes, as in the authors' code.
+
+    Parameters at width 16: 1,727,962 for the basic net of 110 layers, 1,703,258 with bottlenecks and 164; the paper's
+    table 4 has 1.7 million for both. With 1001 layers it has 10.2 million, and this net 10,327,706: 10,178,490 in
+    convolutions and the linear layer, 149,216 in batch norms. The paper does not say what it counts; that it leaves out
+    batch norm is unchecked.
 
     Args:
         depth: 6 n + 2 layers with weights (8, 14, 20, ...) in basic blocks, 9 n + 2 (11, 20, 29, ...) in bottlenecks.

@@ -1,5 +1,7 @@
-"""Residual players for images of 8x8, 28x28, 32x32 or 64x64 pixels (Gulrajani et al. 2017, "Improved training of
-Wasserstein GANs", section F; Miyato et al. 2018, "Spectral normalization for generative adversarial networks").
+"""Residual players for images of 8x8, 28x28, 32x32 or 64x64 pixels.
+
+Gulrajani et al. 2017 [gulrajani2017improved], "Improved training of Wasserstein GANs", section F; Miyato et al. 2018
+[miyato2018spectral], "Spectral normalization for generative adversarial networks".
 
 Each block doubles or halves the image on both of its routes. The shortcut has no weights but where the number of
 channels changes, so that a gradient passes both players without a nonlinearity on its way.

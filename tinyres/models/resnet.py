@@ -1,4 +1,4 @@
-"""The residual net (He et al. 2015, "Deep residual learning for image recognition", section 4.2)."""
+"""The residual net, and what may stand in the place of its shortcuts."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ def resnet(
     """A residual net of 6 n + 2 layers: block(x) = relu(F(x) + x), F two 3x3 convolutions with batch norm.
 
     Where a stage begins the shapes differ, and x goes through a shortcut instead. Parameters at width 16 with option A:
-    0.27, 0.46, 0.66, 0.85, 1.7 million at depth 20, 32, 44, 56, 110 (table 6 of the paper).
+    0.27, 0.46, 0.66, 0.85, 1.7 million at depth 20, 32, 44, 56, 110 (table 6 of the paper: He et al. 2016
+    [he2016deep], "Deep residual learning for image recognition").
 
     Args:
         depth: 8, 14, 20, ... layers with weights.
         width: channels of the first stage; the others have 2 and 4 times as many.
         shortcut: "A", identities, padded with zeros where the shape changes; "B", projections (1x1 convolutions) there;
-            "C", projections in every block (table 3 of the paper; of He et al. 2016, "Identity mappings in deep
-            residual networks", section 3.2, we know that at depth 110 they are worse than the identity); "conv", a
-            3x3 convolution in every block: the limit of a shortcut that is none.
+            "C", projections in every block (table 3 of the paper; of He et al. 2016 [he2016identity], "Identity
+            mappings in deep residual networks", section 3.1, we know that at depth 110 they are worse than the
+            identity); "conv", a 3x3 convolution in every block: the limit of a shortcut that is none.
         rng: what the weights are drawn from: a Generator or a seed.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The squeeze-and-excitation net (Hu et al. 2018, "Squeeze-and-excitation networks"), for small images."""
+"""The squeeze-and-excitation net for small images."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def senet(
 
     The gates s in (0, 1) are those of `nn.SqueezeExcite` on F(x): they add 2 C² / reduction weights to the 18 C² of a
     block with C channels. (SE-ResNet-50 for ImageNet is `resnet_imagenet(50, reduction=16)`.)
+    Hu et al. 2018 [hu2018squeeze], "Squeeze-and-excitation networks".
 
     Args:
         depth: 8, 14, 20, ... layers with weights, those of the gates not counted.

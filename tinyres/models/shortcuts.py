@@ -1,4 +1,7 @@
-"""What leads around a block whose branch changes the shape: the options of He et al. 2015, and a convolution."""
+"""What leads around a block whose branch changes the shape.
+
+The options A to C are those of He et al. 2016 [he2016deep]; the convolution is our own.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""SkipInit: a residual net without batch norm (De & Smith 2020, "Batch normalization biases residual blocks towards the
-identity function in deep networks")."""
+"""SkipInit: a residual net without batch norm."""
 
 from __future__ import annotations
 
@@ -28,6 +27,8 @@ def skipinit(
     zeros. At alpha = 0 every block starts as the identity, and batch norm makes deep blocks nearly that: it brings the
     branch of block l to the variance of one while the sum that it joins has that of about l of them. Without a norm
     and with unit-gain branches the variance grows by 1 + alpha² a block: 2^L at alpha = 1, less than e at 1 / sqrt(L).
+    De & Smith 2020 [de2020batch], "Batch normalization biases residual blocks towards the identity function in deep
+    networks".
 
     Args:
         depth: 8, 14, 20, ... layers with weights.

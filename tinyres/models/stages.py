@@ -71,7 +71,7 @@ class Block(nn.Module):
 
 # -- nets -------------------------------------------------------------------------------------------------------------
 class Stages(Classifier):
-    """The net of 6 n + 2 layers of He et al. 2015, up to what stands inside a block.
+    """The net of 6 n + 2 layers of He et al. 2016 [he2016deep], up to what stands inside a block.
 
     A 3x3 stem, three stages of n blocks of two 3x3 convolutions with `width`, 2 `width` and 4 `width` channels (the
     second and third halve the image), global average pooling and a linear layer; `body(channels, out_channels, stride,

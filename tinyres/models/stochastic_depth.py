@@ -1,4 +1,4 @@
-"""The residual net with stochastic depth (Huang et al. 2016, "Deep networks with stochastic depth")."""
+"""The residual net with stochastic depth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def stochastic_depth(
 
     block_l(x) = relu(b_l F(x) + x); b_l = 1 with probability p_l, drawn for each mini-batch, else 0; in evaluation
     b_l = p_l. Later blocks are left out more often: p_l = 1 - l / L (1 - p_L), l = 1 .. L blocks. At p_L = 1/2 a net
-    is (3 L - 1) / 4 blocks deep on average while it trains.
+    is (3 L - 1) / 4 blocks deep on average while it trains. Huang et al. 2016 [huang2016deep], "Deep networks with
+    stochastic depth".
 
     Args:
         depth: 8, 14, 20, ... layers with weights.

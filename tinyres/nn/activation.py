@@ -16,7 +16,7 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x for x > 0, else negative_slope * x (Maas et al. 2013)."""
+    """x for x > 0, else negative_slope * x (Maas et al. 2013 [maas2013rectifier])."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
@@ -29,7 +29,7 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """x for x > 0, else alpha * (e^x - 1) (Clevert et al. 2016)."""
+    """x for x > 0, else alpha * (e^x - 1) (Clevert et al. 2016 [clevert2016fast])."""
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
@@ -42,7 +42,10 @@ class ELU(Module):
 
 
 class GELU(Module):
-    """x * Phi(x), Phi the normal distribution function (Hendrycks & Gimpel 2016); approximate: "none" or "tanh"."""
+    """x * Phi(x), Phi the normal distribution function; approximate: "none" or "tanh".
+
+    Hendrycks & Gimpel 2016 [hendrycks2016gaussian].
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
@@ -55,7 +58,7 @@ class GELU(Module):
 
 
 class SiLU(Module):
-    """x * sigmoid(x) (Elfwing et al. 2018)."""
+    """x * sigmoid(x) (Elfwing et al. 2018 [elfwing2018sigmoid])."""
 
     def forward(self, x: Any) -> Any:
         return ops.silu(x)

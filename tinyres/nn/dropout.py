@@ -17,8 +17,8 @@ from tinyres.tensor import raw
 class Dropout(Module):
     """Each entry becomes 0 with probability p, the others are divided by 1 - p; in evaluation y = x.
 
-    Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting" (in the inverted form,
-    whose evaluation needs no scaling).
+    Srivastava et al. 2014 [srivastava2014dropout], "Dropout: a simple way to prevent neural networks from overfitting"
+    (in the inverted form, whose evaluation needs no scaling).
 
     Args:
         p: the probability of a zero, in [0, 1].

@@ -17,8 +17,8 @@ class Highway(Module):
 
     of which the last is (nearly) all of g where the gate is closed, T = 0, and nothing where it is open: unlike a
     residual connection's, a highway's skip may itself vanish. The sum's node carries the roles ("branch", "skip"); that
-    of the product (1 - T) x the roles ("gate", "skip"), for the skip meets the gate there. Srivastava, Greff &
-    Schmidhuber 2015, "Training very deep networks", equation 3.
+    of the product (1 - T) x the roles ("gate", "skip"), for the skip meets the gate there. Srivastava et al. 2015
+    [srivastava2015training], "Training very deep networks", equation 3.
 
     Args:
         branch: H, called `branch` in names.

@@ -67,7 +67,7 @@ def kaiming_normal_(
 ) -> Tensor:
     """Entries from N(0, gain^2 / fan): the variance of activations (fan_in) or gradients (fan_out) is kept in depth.
 
-    He et al. 2015, "Delving deep into rectifiers".
+    He et al. 2015 [he2015delving], "Delving deep into rectifiers".
 
     Args:
         a: the negative slope, if the nonlinearity is leaky_relu (0 is relu).
@@ -90,13 +90,17 @@ def kaiming_uniform_(
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
     """Entries from N(0, gain^2 * 2 / (fan_in + fan_out)): a compromise between activations and gradients.
 
-    Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
+    Glorot & Bengio 2010 [glorot2010understanding], "Understanding the difficulty of training deep feedforward neural
+    networks".
     """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans("xavier_normal_", tensor))), rng=rng)
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
-    """Entries from U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010)."""
+    """Entries from U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)).
+
+    Glorot & Bengio 2010 [glorot2010understanding].
+    """
     bound = gain * math.sqrt(6 / sum(fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -bound, bound, rng=rng)
 
@@ -104,8 +108,8 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Te
 def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
     """W W^T = gain^2 I (or W^T W, if W is tall), W being the weight as a matrix of shape[0] rows; uniform among such.
 
-    All singular values are then `gain`: nothing vanishes in a deep linear net. Saxe et al. 2014, "Exact solutions to
-    the nonlinear dynamics of learning in deep linear neural networks".
+    All singular values are then `gain`: nothing vanishes in a deep linear net. Saxe et al. 2014 [saxe2014exact], "Exact
+    solutions to the nonlinear dynamics of learning in deep linear neural networks".
     """
     fans("orthogonal_", tensor)
     rows = tensor.shape[0]
@@ -120,8 +124,9 @@ def dcgan_(module: Module, *, rng: Rng = None) -> None:
     """For `model.apply`: weights from N(0, 0.02^2), batch norm weights from N(1, 0.02^2), biases 0.
 
     With a seed: `generator = np.random.default_rng(0); model.apply(lambda m: init.dcgan_(m, rng=generator))`.
-    Radford et al. 2016, "Unsupervised representation learning with deep convolutional GANs" (weights; the batch norm
-    part is the common practice that came with its implementations).
+    Radford et al. 2016 [radford2016unsupervised], "Unsupervised representation learning with deep convolutional
+    generative adversarial networks" (weights; the batch norm part is the common practice that came with its
+    implementations).
     """
     from tinyres.nn.layers import Conv2d, ConvTranspose2d, Linear
     from tinyres.nn.norm import BatchNorm1d, BatchNorm2d

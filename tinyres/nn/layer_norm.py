@@ -18,7 +18,7 @@ class LayerNorm(Module):
         y = (x - mean) / sqrt(var + eps) * weight + bias
 
     Mean and (biased) variance are those of one sample: no sample sees another, in training as in evaluation. That is
-    why a critic under a gradient penalty takes it where others take batch norm. Ba, Kiros & Hinton 2016, "Layer
+    why a critic under a gradient penalty takes it where others take batch norm. Ba et al. 2016 [ba2016layer], "Layer
     normalization".
 
     Shapes: x and y (..., *normalized_shape), weight and bias of `normalized_shape`; LayerNorm((C, H, W)) for images

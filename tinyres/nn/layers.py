@@ -131,7 +131,8 @@ class ConvTranspose2d(_Conv):
 
     Shapes: x (N, in_channels, H, W), W (in_channels, out_channels / groups, KH, KW), y (N, out_channels, H', W') with
     H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1. The weight's memory is that of a Conv2d
-    with O = in_channels. Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning".
+    with O = in_channels. Dumoulin & Visin 2016 [dumoulin2016guide], "A guide to convolution arithmetic for deep
+    learning".
     """
 
     def __init__(

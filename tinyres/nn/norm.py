@@ -72,7 +72,7 @@ class BatchNorm1d(_BatchNorm):
 
     Training takes mean and (biased) variance from the batch and moves the running ones (the variance unbiased) towards
     them, running <- (1 - momentum) running + momentum batch; evaluation uses the running ones.
-    Ioffe & Szegedy 2015, "Batch normalization".
+    Ioffe & Szegedy 2015 [ioffe2015batch], "Batch normalization".
 
     Args:
         num_features: C; x has shape (N, C).

@@ -56,10 +56,10 @@ class _Cell(Module):
 
 
 class RNNCell(_Cell):
-    """h' = phi(x W_ih^T + b_ih + h W_hh^T + b_hh) (Elman 1990, "Finding structure in time").
+    """h' = phi(x W_ih^T + b_ih + h W_hh^T + b_hh) (Elman 1990 [elman1990finding], "Finding structure in time").
 
     Over T steps dh_T/dh_0 is a product of T matrices diag(phi') W_hh: it shrinks or grows like the T-th power of W_hh
-    (Pascanu et al. 2013, "On the difficulty of training recurrent neural networks").
+    (Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural networks").
 
     Shapes: x (..., input_size), h and h' (..., hidden_size), W_ih (hidden_size, input_size), W_hh (hidden_size,
     hidden_size). Without h the state before is 0.
@@ -95,14 +95,16 @@ class LSTMCell(_Cell):
 
     Along the cell's own path dc_T/dc_0 is the product of the forget gates sigmoid(f): with a bias b_f and weights near
     0 it halves every log(1/2) / log(sigmoid(b_f)) steps, which are 1, 2.2, 5.5 and 103 for b_f = 0, 1, 2, 5. Hochreiter
-    & Schmidhuber 1997, "Long short-term memory"; forget gates: Gers et al. 2000, "Learning to forget".
+    & Schmidhuber 1997 [hochreiter1997long], "Long short-term memory"; forget gates: Gers et al. 2000
+    [gers2000learning], "Learning to forget".
 
     Shapes: x (..., input_size), h and c (..., hidden_size), W_ih (4 hidden_size, input_size), W_hh (4 hidden_size,
     hidden_size). Without a state h and c before are 0. Returns (h', c').
 
     Args:
-        forget_bias: what b_ih + b_hh is at first for the forget gate (1 in Jozefowicz et al. 2015, "An empirical
-            exploration of recurrent network architectures"); None: drawn like the rest, as in PyTorch.
+        forget_bias: what b_ih + b_hh is at first for the forget gate (1 in Jozefowicz et al. 2015
+            [jozefowicz2015empirical], "An empirical exploration of recurrent network architectures"); None: drawn like
+            the rest, as in PyTorch.
 
     Raises:
         ValueError: a forget_bias without biases; x, h or c of another shape.

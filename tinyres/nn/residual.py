@@ -15,9 +15,9 @@ class Residual(Module):
 
         dL/dx = g (F'(x) + I),    g = dL/dy,
 
-    of which the second is there however small F' is. He et al. 2016, "Deep residual learning for image recognition" and
-    "Identity mappings in deep residual networks". The sum's node carries the roles ("branch", "skip"), so that
-    backward events tell the routes apart.
+    of which the second is there however small F' is. He et al. 2016 [he2016deep], "Deep residual learning for image
+    recognition", and He et al. 2016 [he2016identity], "Identity mappings in deep residual networks". The sum's node
+    carries the roles ("branch", "skip"), so that backward events tell the routes apart.
 
     Args:
         branch: F, called `branch` in names.

@@ -89,8 +89,8 @@ def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) ->
 
     A linear layer with such a weight changes no distance by more than the factor 1, so a discriminator of them (and of
     activations with slopes up to 1) is 1-Lipschitz. For a convolution the weight counts as a matrix (O, C KH KW), as in
-    the paper: the convolution itself may still stretch by up to sqrt(KH KW) times that. Miyato et al. 2018, "Spectral
-    normalization for generative adversarial networks".
+    the paper: the convolution itself may still stretch by up to sqrt(KH KW) times that. Miyato et al. 2018
+    [miyato2018spectral], "Spectral normalization for generative adversarial networks".
 
     The layer stays the object that it was. Its keys are PyTorch's: `weight_orig`, which is learned, and the buffers
     `weight_u` and `weight_v`. Every forward pass in training does `n_power_iterations` steps, evaluation does none.

@@ -17,7 +17,7 @@ class SqueezeExcite(Module):
         y = x * s,    s = sigmoid(W2 relu(W1 mean(x) + b1) + b2),    mean over H and W
 
     Shapes: x and y (N, C, H, W), s (N, C, 1, 1), W1 (C / reduction, C), W2 (C, C / reduction). At zero W2 and b2 each
-    gate is 1/2. Hu et al. 2018, "Squeeze-and-excitation networks".
+    gate is 1/2. Hu et al. 2018 [hu2018squeeze], "Squeeze-and-excitation networks".
 
     Args:
         channels: C.

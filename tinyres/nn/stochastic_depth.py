@@ -18,7 +18,8 @@ class StochasticDepth(Residual):
     """y = b branch(x) + shortcut(x), b = 1 with probability `survival`, else 0; in evaluation b = `survival`.
 
     b is drawn once a call: for a whole mini-batch. A branch that is left out is not computed: it costs no time, its
-    batch norms see nothing, its parameters get no gradient. Huang et al. 2016, "Deep networks with stochastic depth".
+    batch norms see nothing, its parameters get no gradient. Huang et al. 2016 [huang2016deep], "Deep networks with
+    stochastic depth".
 
     Args:
         branch, shortcut: as those of `Residual`.

@@ -49,8 +49,8 @@ def all_sum(x: Any, ranks: Summing) -> Any:
 def _statistics(x: Array, ranks: Summing) -> tuple[Array, Array, float]:
     """Mean (C,) and variance (C,) of each channel over all processes' x, and how many values a channel that makes.
 
-    Each process's own n_r, m_r and v_r become known to all, and are brought together in float64 by the formula of Chan,
-    Golub & LeVeque 1983, "Algorithms for computing the sample variance", in which nothing cancels:
+    Each process's own n_r, m_r and v_r become known to all, and are brought together in float64 by the formula of Chan
+    et al. 1983 [chan1983algorithms], "Algorithms for computing the sample variance", in which nothing cancels:
     mean = Σ_r n_r m_r / M,  variance = Σ_r n_r (v_r + (m_r - mean)²) / M.
     """
     channels = x.shape[1]
@@ -157,7 +157,7 @@ class SyncBatchNorm1d(_SyncBatchNorm):
         mean = Σ_r Σ_i x_ri / M,   var = Σ_r Σ_i (x_ri - mean)² / M,   M values a channel in all processes r together
 
     One exchange forward and one backward; the gradient is that of the sum of the processes' losses.
-    Peng et al. 2018, "MegDet: a large mini-batch object detector", section 3.3.
+    Peng et al. 2018 [peng2018megdet], "MegDet: a large mini-batch object detector", section 3.3.
     """
 
 

@@ -56,7 +56,7 @@ relu_dx.vjp(dy=lambda g, x, slope: relu_dx(g, x, slope=slope), x=lambda g, x: wh
 
 @public
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """x for x > 0, else negative_slope * x (Maas et al. 2013)."""
+    """x for x > 0, else negative_slope * x (Maas et al. 2013 [maas2013rectifier])."""
     return leaky_relu_(x, negative_slope=negative_slope)
 
 
@@ -71,7 +71,7 @@ elu_.vjp(x=lambda g, x, y, alpha: where(x > 0, g, g * (y + alpha)))
 
 @public
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """x for x > 0, else alpha * (e^x - 1) (Clevert et al. 2016)."""
+    """x for x > 0, else alpha * (e^x - 1) (Clevert et al. 2016 [clevert2016fast])."""
     return elu_(x, alpha=alpha)
 
 
@@ -118,13 +118,13 @@ def logsigmoid(x: Any) -> Any:
 
 @public
 def silu(x: Any) -> Any:
-    """x * sigmoid(x) (Elfwing et al. 2018)."""
+    """x * sigmoid(x) (Elfwing et al. 2018 [elfwing2018sigmoid])."""
     return x * sigmoid(x)
 
 
 @public
 def gelu(x: Any, approximate: str = "none") -> Any:
-    """x * Phi(x), with Phi the normal distribution function (Hendrycks & Gimpel 2016).
+    """x * Phi(x), with Phi the normal distribution function (Hendrycks & Gimpel 2016 [hendrycks2016gaussian]).
 
     Args:
         approximate: "none" for the exact form, "tanh" for 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).

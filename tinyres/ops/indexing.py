@@ -50,7 +50,8 @@ def _summed_by_place(x: Any, key: Any, shape: tuple[int, ...]) -> Any:
     """`np.add.at` on zeros, without atomics, whose order changes from run to run, and without asking the GPU anything.
 
     Rows are sorted by their place; then each adds the sum that ends 1, 2, 4, ... rows before it, if it belongs to the
-    same place (Hillis & Steele 1986, "Data parallel algorithms"), and the last row of a place holds all of it.
+    same place (Hillis & Steele 1986 [hillis1986data], "Data parallel algorithms"), and the last row of a place holds
+    all of it.
     """
     xp, parts = namespace(x), key if isinstance(key, tuple) else (key,)
     rows_only = all(type(k) is int or (hasattr(k, "dtype") and k.dtype.kind in ("i", "u")) for k in parts)

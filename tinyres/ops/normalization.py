@@ -1,5 +1,5 @@
-"""Batch normalisation (Ioffe & Szegedy 2015), with the sum and the ReLU that often follow: a fused operation, and the
-composition that it must equal."""
+"""Batch normalisation (Ioffe & Szegedy 2015 [ioffe2015batch]), with the sum and the ReLU that often follow: a fused
+operation, and the composition that it must equal."""
 
 from __future__ import annotations
 

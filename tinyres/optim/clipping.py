@@ -16,7 +16,8 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> f
 
     The norm does not overflow where a square would. If it is infinite or NaN no factor helps: the gradients are left
     as they are, and the return value says so. The norm is a number, for which gradients on a GPU are waited for: once
-    for all of them. Pascanu et al. 2013, "On the difficulty of training recurrent networks".
+    for all of them. Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural
+    networks".
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be at least 0, got {max_norm}")

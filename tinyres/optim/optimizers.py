@@ -15,7 +15,9 @@ from tinyres.tensor import Array, Tensor
 
 
 class SGD(KernelOptimizer):
-    """Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
+    """Stochastic gradient descent, with momentum or Nesterov's.
+
+    Momentum: Polyak 1964 [polyak1964some]; Nesterov's: Sutskever et al. 2013 [sutskever2013importance].
 
     g <- g + weight_decay p
     b <- momentum b + (1 - dampening) g        (at its first step b <- g)
@@ -51,7 +53,7 @@ class SGD(KernelOptimizer):
 
 
 class Adam(KernelOptimizer):
-    """Steps of about lr in each coordinate, from running moments of the gradient (Kingma & Ba 2015).
+    """Steps of about lr in each coordinate, from running moments of the gradient (Kingma & Ba 2015 [kingma2015adam]).
 
     g <- g + weight_decay p
     m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
@@ -89,7 +91,7 @@ class Adam(KernelOptimizer):
 class AdamW(Adam):
     """Adam with the decay taken out of the gradient: p <- (1 - lr weight_decay) p, then Adam without weight_decay.
 
-    Loshchilov & Hutter 2019, "Decoupled weight decay regularization".
+    Loshchilov & Hutter 2019 [loshchilov2019decoupled], "Decoupled weight decay regularization".
     """
 
     decoupled = True
@@ -106,11 +108,11 @@ class AdamW(Adam):
 
 
 class RMSprop(KernelOptimizer):
-    """The gradient divided by its running root mean square (Tieleman & Hinton 2012, lecture 6.5).
+    """The gradient divided by its running root mean square (Tieleman & Hinton 2012 [tieleman2012lecture], lecture 6.5).
 
     g <- g + weight_decay p
     v <- alpha v + (1 - alpha) g^2
-    a <- alpha a + (1 - alpha) g       (centered: v - a^2 stands for v below; Graves 2013)
+    a <- alpha a + (1 - alpha) g       (centered: v - a^2 stands for v below; Graves 2013 [graves2013generating])
     b <- momentum b + g / (sqrt(v) + eps)
     p <- p - lr b
     """

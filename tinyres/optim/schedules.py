@@ -109,7 +109,8 @@ class MultiStepLR(LRScheduler):
 class CosineAnnealingLR(LRScheduler):
     """eta_min + (lr_0 - eta_min) (1 + cos(pi t / T_max)) / 2: down in T_max steps, and up again in the next T_max.
 
-    Loshchilov & Hutter 2017, "SGDR: stochastic gradient descent with warm restarts" (without the restarts).
+    Loshchilov & Hutter 2017 [loshchilov2017sgdr], "SGDR: stochastic gradient descent with warm restarts" (without the
+    restarts).
     """
 
     T_max: int
@@ -126,7 +127,7 @@ class CosineAnnealingLR(LRScheduler):
 class LinearLR(LRScheduler):
     """lr_0 (start_factor + (end_factor - start_factor) min(t, total_iters) / total_iters): a warm-up.
 
-    Goyal et al. 2017, "Accurate, large minibatch SGD".
+    Goyal et al. 2017 [goyal2017accurate], "Accurate, large minibatch SGD".
     """
 
     start_factor: float

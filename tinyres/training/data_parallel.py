@@ -24,9 +24,9 @@ class DataParallel(Run):
 
     This is the gradient of the whole batch: recipe, batch size and learning rate mean what they mean in one process.
     (Who makes the batch k times as large for k processes may want k times the learning rate, with a warm-up: Goyal et
-    al. 2017, "Accurate, large minibatch SGD"; nothing is scaled by itself.) Order, augmentation and dropout are those
-    of one process, too: each draws for the whole batch and takes its rows. After each step all ranks hold the same
-    bits, so that any one of them can score or save the run; its file goes on in any number of processes.
+    al. 2017 [goyal2017accurate], "Accurate, large minibatch SGD"; nothing is scaled by itself.) Order, augmentation and
+    dropout are those of one process, too: each draws for the whole batch and takes its rows. After each step all ranks
+    hold the same bits, so that any one of them can score or save the run; its file goes on in any number of processes.
 
     Without batch norm the result is that of one process, to rounding. With it, each rank normalises by its own share,
     as PyTorch's DistributedDataParallel does, and running statistics become the mean of the ranks' ones;

@@ -64,8 +64,8 @@ def _of_the_tile(op: str, inputs: Arrays, size: Array, keywords: dict[str, Any])
     """Sizes of terms as an element and its neighbours have them, where a kernel may go Winograd's way.
 
     There a tile of 2x2 outputs shares all of its pixels, and so the rounding of their terms; at the rim of an image, an
-    element with few terms of its own has neighbours with many. Lavin & Gray 2016. What is not finite excuses no
-    neighbour: the kernels then go another way.
+    element with few terms of its own has neighbours with many. Lavin & Gray 2016 [lavin2016fast]. What is not finite
+    excuses no neighbour: the kernels then go another way.
     """
     if not op.startswith("conv2d") or not size.size or keywords["groups"] > 1 or keywords["dilation"] != (1, 1):
         return size

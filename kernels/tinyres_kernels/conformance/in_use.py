@@ -3,7 +3,7 @@
 It asks what `agree.py` asks, of arguments that are not a few normal numbers:
 
 - Sums are long, and their terms may be of one sign. The rounding errors of n additions grow like sqrt(n) (Higham & Mary
-  2019, "A new approach to probabilistic rounding error analysis").
+  2019 [higham2019new], "A new approach to probabilistic rounding error analysis").
 - Images may be nearly empty, and there Winograd's convolutions are right only by norm: what they add and take away
   again shows in results whose own terms are small.
 - Numbers leave the dtype's range.

@@ -53,13 +53,13 @@ def _conv(C: int, size: int, O: int, kernel: int, stride: int = 1, groups: int =
 
 
 def resnet(blocks: int, size: int = 32) -> Iterator[Layer]:
-    """He et al. 2015, section 4.2: 6 blocks + 2 layers, 16, 32 and 64 channels, shortcuts without weights."""
+    """He et al. 2016 [he2016deep], section 4.2: 6 blocks + 2 layers, 16, 32 and 64 channels, weightless shortcuts."""
     yield _conv(3, size, 16, 3)
     yield from _basic(16, size, (16, 32, 64), (blocks,) * 3, projected=False)
 
 
 def resnet_imagenet(counts: Shape, bottleneck: bool = False, size: int = 224) -> Iterator[Layer]:
-    """He et al. 2015, table 1: a 7x7 stem and a pool that leave a sixteenth of the pixels, then four stages."""
+    """He et al. 2016 [he2016deep], table 1: a stem and pool that leave a sixteenth of the pixels, then four stages."""
     yield _conv(3, size, 64, 7, 2)
     stages = _bottlenecks if bottleneck else _basic
     yield from stages(64, size // 4, (64, 128, 256, 512), counts)
@@ -100,14 +100,14 @@ def _bottlenecks(C: int, size: int, widths: Shape, counts: Shape) -> Iterator[La
 
 
 def densenet(counts: Shape, growth: int, bottleneck: bool, size: int = 32) -> Iterator[Layer]:
-    """Huang et al. 2017, section 3: three dense blocks for small images."""
+    """Huang et al. 2017 [huang2017densely], section 3: three dense blocks for small images."""
     C = 2 * growth if bottleneck else 16
     yield _conv(3, size, C, 3)
     yield from _dense(C, size, counts, growth, bottleneck)
 
 
 def densenet_imagenet(counts: Shape, growth: int, size: int = 224) -> Iterator[Layer]:
-    """Huang et al. 2017, table 1."""
+    """Huang et al. 2017 [huang2017densely], table 1."""
     yield _conv(3, size, 2 * growth, 7, 2)
     yield from _dense(2 * growth, size // 4, counts, growth, True)
 
@@ -126,7 +126,7 @@ def _dense(C: int, size: int, counts: Shape, growth: int, bottleneck: bool) -> I
 
 
 def dcgan_discriminator(size: int, width: int) -> Iterator[Layer]:
-    """Radford et al. 2016: 4x4 kernels that halve the image down to 4x4 pixels, while the channels double."""
+    """Radford et al. 2016 [radford2016unsupervised]: 4x4 kernels halve the image down to 4x4, the channels double."""
     C = 3
     while size > 4:
         yield Layer(C, size, size, width, 4, 2, 1)
@@ -139,7 +139,7 @@ def dcgan_generator(size: int, width: int) -> Iterator[Layer]:
 
 
 def mobilenet(size: int = 224) -> Iterator[Layer]:
-    """Howard et al. 2017, "MobileNets", table 1: each 3x3 layer falls into a depthwise and a 1x1 one."""
+    """Howard et al. 2017 [howard2017mobilenets], table 1: each 3x3 layer falls into a depthwise and a 1x1 one."""
     yield _conv(3, size, 32, 3, 2)
     C, size = 32, size // 2
     strided = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]

@@ -1,9 +1,10 @@
-"""Is a large convolution right? Found out in a fraction of the time that it takes, by projections (Freivalds 1977).
+"""Is a large convolution right? Found out in a fraction of the time that it takes, by projections.
 
-Convolution is linear in each axis of channels: a result times a matrix R over its channels is the convolution of the
-weights times R, which has as few channels as R has columns. R picks some channels, whose every element is held against
-its own tolerance, and adds all of them up with normal random numbers as weights. In that sum no error is lost, and
-roundings, which are as good as independent of R, come to a normal number times the norm of their bounds.
+Freivalds 1977 [freivalds1977probabilistic]. Convolution is linear in each axis of channels: a result times a matrix R
+over its channels is the convolution of the weights times R, which has as few channels as R has columns. R picks some
+channels, whose every element is held against its own tolerance, and adds all of them up with normal random numbers as
+weights. In that sum no error is lost, and roundings, which are as good as independent of R, come to a normal number
+times the norm of their bounds.
 """
 
 from collections.abc import Callable

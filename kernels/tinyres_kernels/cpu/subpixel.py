@@ -2,9 +2,9 @@
 
 A 4x4 kernel at stride 2 makes 2x2 pixels of 3 channels from each pixel of g: phase by phase, 3 of a vector's 16 lanes
 would be in use. Here the phases are channels of one convolution at stride 1, whose kernel covers what any phase reads,
-with zeros where a phase does not; its result is then dealt out to the pixels (Shi et al. 2016, "Real-time single image
-and video super-resolution using an efficient sub-pixel convolutional neural network"). A zero times NaN is NaN: so
-whoever calls is told if something is not finite, and then takes the phases one by one.
+with zeros where a phase does not; its result is then dealt out to the pixels (Shi et al. 2016 [shi2016real], "Real-time
+single image and video super-resolution using an efficient sub-pixel convolutional neural network"). A zero times NaN is
+NaN: so whoever calls is told if something is not finite, and then takes the phases one by one.
 """
 
 import numpy as np

@@ -14,7 +14,7 @@ A tile of 2x2 outputs reads 4x4 pixels d and a 3x3 kernel w:
     cotangent_tiles  A g A^T, the adjoint of the latter (for dw)
 
 Lanes are channels. All three go along a row of tiles, so that neighbours share the columns in which they overlap.
-Lavin & Gray 2016, "Fast algorithms for convolutional neural networks".
+Lavin & Gray 2016 [lavin2016fast], "Fast algorithms for convolutional neural networks".
 """
 
 from collections.abc import Sequence

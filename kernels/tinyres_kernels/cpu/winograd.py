@@ -7,7 +7,7 @@ pixels among all of its outputs: a small result beside a large pixel bears the r
 infinity it becomes NaN. So whoever calls is told if something came out that is not finite, and then takes the direct
 way.
 
-Lavin & Gray 2016, "Fast algorithms for convolutional neural networks".
+Lavin & Gray 2016 [lavin2016fast], "Fast algorithms for convolutional neural networks".
 """
 
 from typing import NamedTuple

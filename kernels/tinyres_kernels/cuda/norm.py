@@ -7,7 +7,8 @@ parts in the same way. Both are trees of a fixed shape, so the bits are the same
 A part's variance is taken around its own mean, and parts are brought together by Chan's formula: nothing cancels, even
 where the mean is a thousand times the deviation, and x comes from memory only once (the second time from a cache).
 
-Ioffe & Szegedy 2015; Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing variances".
+Ioffe & Szegedy 2015 [ioffe2015batch]; Chan et al. 1979 [chan1979updating], "Updating formulae and a pairwise algorithm
+for computing sample variances".
 """
 
 from math import sqrt

@@ -21,7 +21,7 @@ reading it again would take as long as the direct way does.
   it, since inf - inf is NaN. A thread that finds one of its four results not finite computes the four once more, tap by
   tap. So nobody has to wait for an answer from the device, and nothing else is launched.
 
-Lavin & Gray 2016, "Fast algorithms for convolutional neural networks".
+Lavin & Gray 2016 [lavin2016fast], "Fast algorithms for convolutional neural networks".
 """
 
 from functools import cache

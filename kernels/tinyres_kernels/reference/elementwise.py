@@ -18,7 +18,8 @@ def add(a: Array, b: Array, out: Array) -> Array:
 def relu(x: Array, out: Array, *, slope: float) -> Array:
     """out[i] = x[i] where x[i] > 0, else slope x[i]; with slope 0 that is 0, for -inf as well. NaN stays NaN.
 
-    x and out are (M,). Cost: at most M multiplications; x read once, out written once. Maas et al. 2013 (slope > 0).
+    x and out are (M,). Cost: at most M multiplications; x read once, out written once. Maas et al. 2013
+    [maas2013rectifier] (slope > 0).
     """
     alike(x=x.shape, out=out.shape)
     for i in range(len(x)):

@@ -38,7 +38,7 @@ def batch_norm(
     x, out and residual (or None) are (M, C), pixels by channels; the numbers of batches are integers (1,), the others
     (C,). NaN passes through the ReLU.
     Cost: 4 M C multiplications; x read twice in training and once otherwise, residual once, out written once.
-    Ioffe & Szegedy 2015, "Batch normalization".
+    Ioffe & Szegedy 2015 [ioffe2015batch], "Batch normalization".
     """
     check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
     check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))

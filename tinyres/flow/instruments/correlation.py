@@ -21,10 +21,10 @@ def gradient_correlation(
 
         g_i = d<u, f(x)_i> / dx_i,    C_ij = <g_i, g_j> / (|g_i| |g_j|)
 
-    In a plain net of L ReLU layers with normalised statistics C falls as 2^-L: gradients look like white noise over
-    the inputs. Balduzzi et al. 2017, "The shattered gradients problem". The model runs as it is, in training or
-    evaluation mode, and is left as it was. In training mode batch norm couples the samples: g_i is then the gradient
-    of the sum over all samples, whose mean over the batch it removes.
+    In a plain net of L ReLU layers with normalised statistics C falls as 2^-L: gradients look like white noise over the
+    inputs. Balduzzi et al. 2017 [balduzzi2017shattered], "The shattered gradients problem". The model runs as it is, in
+    training or evaluation mode, and is left as it was. In training mode batch norm couples the samples: g_i is then the
+    gradient of the sum over all samples, whose mean over the batch it removes.
 
     Args:
         model: from (N, ...) to (N, ...), N >= 2.

@@ -82,7 +82,8 @@ def lesion(
     A residual connection is replaced by its shortcut, F(x) + x by x; any other block by the identity, where shapes
     allow it. Everything runs in evaluation mode, without gradients; afterwards the model is as it was,
     whatever happens.
-    Veit et al. 2016, "Residual networks behave like ensembles of relatively shallow networks", sections 4.1 and 4.3.
+    Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks",
+    sections 4.1 and 4.3.
 
     Args:
         dataset: what to evaluate on; accuracy is measured where it has classes.

@@ -33,9 +33,10 @@ def gradient_noise_scale(
 
         |G|^2 = (B |G_B|^2 - b |G_b|^2) / (B - b),    tr(Sigma) = (|G_b|^2 - |G_B|^2) / (1/b - 1/B)
 
-    McCandlish et al. 2018, "An empirical model of large-batch training", appendix A.1. The data are taken for a sample
-    of what they were drawn from, and big batches go through them without repetition as long as they last. In training
-    mode batch norm couples the samples of a small batch; the figures then are those of training at that batch size.
+    McCandlish et al. 2018 [mccandlish2018empirical], "An empirical model of large-batch training", appendix A.1. The
+    data are taken for a sample of what they were drawn from, and big batches go through them without repetition as long
+    as they last. In training mode batch norm couples the samples of a small batch; the figures then are those of
+    training at that batch size.
 
     Args:
         model: left as it was, `.grad` and running statistics included.

@@ -60,7 +60,7 @@ def paths(
     One backward pass whose cotangents are polynomials in z: a branch multiplies by z, so that the coefficient of z^k
     is term_k. Branches are known by the roles that `nn.Residual` and its relatives give the arguments of their sum; the
     way through a gate counts as one through a branch. Nothing is sampled, cut off or freed.
-    Veit et al. 2016, "Residual networks behave like ensembles of relatively shallow networks".
+    Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks".
 
     Args:
         output: a loss, or any result.

@@ -36,9 +36,9 @@ def jacobian_spectrum(
     in training, of the coupled map. A model runs in the mode in which it is, and is left as it was.
 
     "exact" computes J from min(outputs, inputs) passes. "randomised" finds the largest k from a sketch of the range
-    with power iterations (Halko, Martinsson & Tropp 2011, "Finding structure with randomness", algorithms 4.4 and 5.1),
-    in k + 10 columns. Its values never exceed the true ones in order, and a true one lies within `error` of each. The
-    sum of all squares comes from Hutchinson's estimator, |J|^2 = E |u^T J|^2 with random signs u.
+    with power iterations (Halko et al. 2011 [halko2011finding], "Finding structure with randomness", algorithms 4.4 and
+    5.1), in k + 10 columns. Its values never exceed the true ones in order, and a true one lies within `error` of each.
+    The sum of all squares comes from Hutchinson's estimator, |J|^2 = E |u^T J|^2 with random signs u.
 
     Args:
         function: a module or any differentiable function of one tensor; see `of_block` for a block inside a net.

@@ -1,7 +1,7 @@
 """Closed forms of the Dirac-GAN: data at 0, one fake at θ, D(x) = ψ x; the point (0, 0) is where all should end.
 
-Mescheder, Geiger & Nowozin 2018, "Which training methods for GANs do actually converge?". With f(t) = -log(1 + e^-t),
-f'(0) = 1/2 and f''(0) = -1/4. The two limit cycles are derived.
+Mescheder et al. 2018 [mescheder2018which], "Which training methods for GANs do actually converge?". With
+f(t) = -log(1 + e^-t), f'(0) = 1/2 and f''(0) = -1/4. The two limit cycles are derived.
 """
 
 from __future__ import annotations

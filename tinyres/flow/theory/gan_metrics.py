@@ -10,7 +10,7 @@ import numpy as np
 def isotropic_frechet(d: int, sd_a: float, sd_b: float, shift: float = 0.0) -> float:
     """|shift|² + d (s_a - s_b)², the Fréchet distance of N(0, s_a² I) and N(shift, s_b² I) in d dimensions.
 
-    Dowson & Landau 1982; Heusel et al. 2017.
+    Dowson & Landau 1982 [dowson1982frechet]; Heusel et al. 2017 [heusel2017gans].
     """
     return shift**2 + d * (sd_a - sd_b) ** 2
 
@@ -45,10 +45,10 @@ def balanced_inception(classes: int, confidence: float) -> float:
 
 
 def share_bias(classes: int, n: int) -> float:
-    """(K - 1) / (2 n), by how much the entropy of shares counted from n samples is too small, in nats (Miller 1955).
+    """(K - 1) / (2 n), by how much the entropy of shares counted from n samples is too small, in nats.
 
-    So much is also the mean KL of the counted shares from the true ones; the Inception Score of a split loses it in its
-    logarithm.
+    Miller 1955 [miller1955note]. So much is also the mean KL of the counted shares from the true ones; the Inception
+    Score of a split loses it in its logarithm.
     """
     return (classes - 1) / (2 * n)
 

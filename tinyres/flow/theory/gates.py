@@ -1,6 +1,7 @@
 """Closed forms: what gates that do not look at their input yet multiply the squared gradient by.
 
-Srivastava et al. 2015, "Training very deep networks"; Hu et al. 2018, "Squeeze-and-excitation networks".
+Srivastava et al. 2015 [srivastava2015training], "Training very deep networks"; Hu et al. 2018 [hu2018squeeze],
+"Squeeze-and-excitation networks".
 """
 
 from __future__ import annotations

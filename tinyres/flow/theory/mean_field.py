@@ -1,7 +1,7 @@
 """Closed forms: mean-field theory of wide random nets.
 
-Poole et al. 2016, "Exponential expressivity in deep neural networks through transient chaos"; Schoenholz et al. 2017,
-"Deep information propagation".
+Poole et al. 2016 [poole2016exponential], "Exponential expressivity in deep neural networks through transient chaos";
+Schoenholz et al. 2017 [schoenholz2017deep], "Deep information propagation".
 """
 
 from __future__ import annotations

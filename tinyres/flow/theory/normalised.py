@@ -4,8 +4,9 @@ A unit of variance q enters batch norm, ReLU and a matrix of entries N(0, 2/n). 
 keep the squared gradient, and batch norm divides it by q. Forwards v = (π - 1)/π of variance come out: the mean of
 ReLU's output is the same for all samples, so the next batch norm does not see it.
 
-Yang et al. 2019, "A mean field theory of batch normalization"; De & Smith 2020, "Batch normalization biases residual
-blocks towards the identity function in deep networks". The products over residual blocks are our own algebra.
+Yang et al. 2019 [yang2019mean], "A mean field theory of batch normalization"; De & Smith 2020 [de2020batch], "Batch
+normalization biases residual blocks towards the identity function in deep networks". The products over residual blocks
+are our own algebra.
 """
 
 from __future__ import annotations

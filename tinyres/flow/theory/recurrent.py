@@ -1,7 +1,7 @@
 """Closed forms: what T steps of a recurrent net multiply a gradient's norm by.
 
-Hochreiter & Schmidhuber 1997, "Long short-term memory"; Pascanu et al. 2013, "On the difficulty of training recurrent
-neural networks".
+Hochreiter & Schmidhuber 1997 [hochreiter1997long], "Long short-term memory"; Pascanu et al. 2013
+[pascanu2013difficulty], "On the difficulty of training recurrent neural networks".
 """
 
 from __future__ import annotations

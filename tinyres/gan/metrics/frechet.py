@@ -28,8 +28,9 @@ def frechet_distance(features_a: Any, features_b: Any, *, extractor: str = GIVEN
     Raises:
         TypeError, ValueError: features that are no finite matrices of the same width.
 
-    Heusel et al. 2017, "GANs trained by a two time-scale update rule converge to a local Nash equilibrium", where the
-    features are those of an Inception net trained on ImageNet; only then is the distance the FID.
+    Heusel et al. 2017 [heusel2017gans], "GANs trained by a two time-scale update rule converge to a local Nash
+    equilibrium", where the features are those of an Inception net trained on ImageNet; only then is the distance the
+    FID.
     """
     a, b = checked_pair("frechet_distance", ("features_a", "features_b"), features_a, features_b)
     samples, root_a, root_b = (len(a), len(b)), _root(a), _root(b)
@@ -102,8 +103,8 @@ def frechet_limit(
 ) -> FrechetLimit:
     """The intercept of a straight line through the distance against 1/n, from subsets of n samples of each side.
 
-    Chong & Forsyth 2020, "Effectively unbiased FID and Inception Score and where to find them", who vary the number of
-    generated samples; here both sides have n.
+    Chong & Forsyth 2020 [chong2020effectively], "Effectively unbiased FID and Inception Score and where to find them",
+    who vary the number of generated samples; here both sides have n.
 
     Args:
         seed: of the subsets.

@@ -49,7 +49,8 @@ def inception_score(probabilities: Any, *, splits: int = 10, classifier: str = "
     Raises:
         ValueError: rows that are no probabilities, or fewer samples than splits.
 
-    Salimans et al. 2016, "Improved techniques for training GANs", where the classifier is an Inception net.
+    Salimans et al. 2016 [salimans2016improved], "Improved techniques for training GANs", where the classifier is an
+    Inception net.
     """
     p = checked("inception_score", "probabilities", probabilities, least=1)
     if p.min() < 0 or np.abs(p.sum(axis=1) - 1).max() > 1e-4:

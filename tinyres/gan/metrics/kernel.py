@@ -24,13 +24,14 @@ def mmd(
     """MMD² = E k(x, x') + E k(y, y') - 2 E k(x, y), without bias: pairs of one sample with itself are left out.
 
     It is 0 on average if both sets come from one distribution, whatever their size, and so may come out negative. The
-    error is a jackknife's over samples, which tends to be too large rather than too small (Efron & Stein 1981): about
-    √2 times the true one where the distributions are equal.
+    error is a jackknife's over samples, which tends to be too large rather than too small (Efron & Stein 1981
+    [efron1981jackknife]): about √2 times the true one where the distributions are equal.
 
     Args:
         features_a, features_b: (N, d) and (M, d).
-        kernel: "polynomial", (x·y/d + 1)³: the Kernel Inception Distance of Binkowski et al. 2018, "Demystifying MMD
-            GANs", if the features are those of their Inception net; or "rbf", exp(-|x - y|² / 2 h²).
+        kernel: "polynomial", (x·y/d + 1)³: the Kernel Inception Distance of Bińkowski et al. 2018
+            [binkowski2018demystifying], "Demystifying MMD GANs", if the features are those of their Inception net; or
+            "rbf", exp(-|x - y|² / 2 h²).
         bandwidth: h of "rbf"; by default the median distance in at most 1,000 samples of each side.
         extractor: what the features are.
 
@@ -38,7 +39,7 @@ def mmd(
         TypeError, ValueError: features that are no finite matrices of the same width, or have fewer than 3 samples;
             no such kernel; a bandwidth that is not positive.
 
-    Gretton et al. 2012, "A kernel two-sample test", eq. 3.
+    Gretton et al. 2012 [gretton2012kernel], "A kernel two-sample test", eq. 3.
     """
     a, b = checked_pair("mmd", ("features_a", "features_b"), features_a, features_b, least=3)
     k: Kernel = _cubic

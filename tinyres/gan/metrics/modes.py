@@ -54,7 +54,8 @@ def mode_coverage(points: Any, centers: Any, sd: float) -> ModeCoverage:
     Raises:
         TypeError, ValueError: no finite matrices of the same width, or sd that is not positive.
 
-    Srivastava et al. 2017, "VEEGAN", section 5; Lin et al. 2018, "PacGAN", section 4.1, for the reverse KL.
+    Srivastava et al. 2017 [srivastava2017veegan], "VEEGAN", section 5; Lin et al. 2018 [lin2018pacgan], "PacGAN",
+    section 4.1, for the reverse KL.
     """
     x, c = checked_pair("mode_coverage", ("points", "centers"), points, centers, least=1)
     if not sd > 0:

@@ -42,7 +42,8 @@ def precision_recall(real: Any, fake: Any, k: int = 3, *, extractor: str = GIVEN
     Raises:
         TypeError, ValueError: features that are no finite matrices of the same width; k < 1, or too few samples for k.
 
-    Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models".
+    Kynkäänniemi et al. 2019 [kynkaanniemi2019improved], "Improved precision and recall metric for assessing generative
+    models".
     """
     if k < 1:
         raise ValueError(f"precision_recall: k must be at least 1, got {k}")
