@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a terminal without Greek letters shows a question mark instead
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    os.environ["MPLBACKEND"] = "agg"  # commands draw into files; a notebook's own, inherited by `!tinyres`, is no use
     parser = argparse.ArgumentParser(
         prog="tinyres",
         description="See how gradients vanish or survive.",

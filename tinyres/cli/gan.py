@@ -194,6 +194,7 @@ def _told(record: Any, loss: str) -> str:
 
 
 def _write_result(trainer: Any, judged: Any, seconds: float, out: Path) -> None:
+    from tinyres.files import write
     from tinyres.flow.measurement import plain
     from tinyres.gan import StepRecord
 
@@ -206,4 +207,4 @@ def _write_result(trainer: Any, judged: Any, seconds: float, out: Path) -> None:
         "score": None if judged is None else judged.to_json(),
         "seconds": round(seconds, 1),
     }
-    (out / "result.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
+    write(out / "result.json", json.dumps(plain(document), indent=1) + "\n")

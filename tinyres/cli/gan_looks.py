@@ -93,6 +93,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from tinyres import gan
+    from tinyres.files import write
     from tinyres.flow.measurement import plain
     from tinyres.gan.probe import draw, gaussians, probe
 
@@ -138,7 +139,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
         "points": [p.to_json() for p in points],
     }
     with writing(out):
-        (out / "probe.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
+        write(out / "probe.json", json.dumps(plain(document), indent=1) + "\n")
         gan.pictures.write(out / "probe.png", draw, points, f"{name}: D learns, {whose} is frozen", size=(13, 4.8))
     tell_files(console, out)
     return 0

@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.markup import escape
 
+    from tinyres.files import write_figure
     from tinyres.flow import sweep
     from tinyres.flow.sweep.cluster import ClusterError
 
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(_table(recipes, results))
             picture = arguments.out / "sweep.png"
             figure = sweep.heatmap(recipes, results, arguments.metric, arguments.x, arguments.y)
-            figure.savefig(picture, metadata={"Software": None})
+            write_figure(figure, picture)
     except sweep.ResultsError as error:
         raise UsageError(str(error)) from error
     console.print(f"wrote {path}, {picture}", highlight=False, soft_wrap=True)

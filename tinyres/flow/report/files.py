@@ -9,11 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tinyres.files import write
 from tinyres.flow.experiments import EXPERIMENTS
 from tinyres.flow.experiments.experiment import Experiment, Options, Result
 from tinyres.flow.experiments.law import Spread
 from tinyres.flow.measurement import plain
-from tinyres.flow.report.pictures import save_picture, write
+from tinyres.flow.report.pictures import save_picture
 from tinyres.flow.report.spread import picture
 
 FORMAT = "tinyres experiment 2"
@@ -85,7 +86,7 @@ def describe(
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """The document, all of it or, if that fails, what was there before."""
-    write(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def file_name(experiment: Experiment, options: Options) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tinyres.files import write
 from tinyres.flow.experiments import EXPERIMENTS, ROOMS
 from tinyres.flow.experiments.experiment import Table
 from tinyres.flow.experiments.law import LAWS, Law
 from tinyres.flow.report.files import load, settings_text
-from tinyres.flow.report.pictures import write
 from tinyres.flow.report.tables import figure_text, numeric_columns, spread_text, wanted
 
 TITLES = {
@@ -50,7 +50,7 @@ def write_page(folder: Path) -> Path:
         versions=documents[0]["versions"] if documents else {},
     )
     path = folder / "report.html"
-    write(path, page.encode())
+    write(path, page)
     return path
 
 
