@@ -14,7 +14,7 @@ from tinyres.cli.terminal import LEAST, say, spelled, terminal
 QUICK = {
     "flow": ("flow", "check"),
     "train": ("train", "resnet", "--depth", "8", "--width", "2", "--batch-size", "400", "--steps", "1"),
-    "gan": ("gan", "train", "--method", "hinge", "--data", "ring", "--steps", "2"),
+    "gan": ("gan", "train", "--method", "hinge", "--data", "ring8", "--steps", "2"),
     "sweep": ("sweep", "--arch", "mlp", "--depth", "3", "--steps", "1", "--jobs", "1"),
 }
 

@@ -110,7 +110,7 @@ def versions() -> dict[str, str]:
 
 
 def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The experiments whose files lie in the folder, and the names of files that should hold one and do not.
+    """The experiments whose files lie in the folder, with its `file`, and the names of those that cannot be read.
 
     Files of another kind are passed over.
     """
@@ -118,11 +118,11 @@ def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     for path in sorted(folder.glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             document = None
         ours = isinstance(document, dict) and document.get("format") == FORMAT
-        if ours and document.keys() >= KEYS:
-            found.append(document)
+        if ours and document.keys() >= KEYS and isinstance(document["name"], str):
+            found.append(document | {"file": path.name})
         elif ours or path.stem in EXPERIMENTS:
             broken.append(path.name)
     return found, broken
