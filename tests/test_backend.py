@@ -63,6 +63,24 @@ def test_without_numba_everything_runs_on_im2col_and_one_line_says_so():
     np.testing.assert_allclose([float(loss) for loss in losses], [float(loss) for loss in expected], rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("import os; os.environ['NUMBA_DISABLE_JIT'] = '1'", "Numba is told not to compile (NUMBA_DISABLE_JIT)"),
+        (
+            "import sys; sys.path.insert(0, FOLDER)",
+            "Numba cannot be imported (Numba needs NumPy 9 or less)",
+        ),
+    ],
+)
+def test_a_numba_that_does_not_compile_is_no_numba(tmp_path, before, said):
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 9 or less')\n")
+    first = f"FOLDER = {str(tmp_path)!r}\n{before}\n"
+    ran = python(first + EVERY_KERNEL + "print(backend.kernels_for(x).__name__, backend.get_num_threads())")
+    assert ran.stdout.splitlines()[-1] == "tinyres_kernels.im2col 1"
+    assert ran.stderr == f"tinyres: {said}, so all kernels run on plain NumPy, more slowly\n"
+
+
 def test_without_numba_the_compiled_rung_says_what_is_missing():
     ran = python(
         WITHOUT_NUMBA

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # Each floor may import from itself and from the floors before it.
 FLOORS = [
     ["tinyres_kernels"],
-    ["context", "memory", "backend"],
+    ["starting", "context", "memory", "backend"],
     ["node", "tensor", "dlpack"],
     ["autograd"],
     ["ops"],
@@ -66,6 +66,18 @@ def test_imports_point_down(path):
     if here == "tinyres_kernels":
         roots = {module.split(".")[0] for module in imports_of(ast.parse(path.read_text()))}
         assert not roots & {"tinyres", "cupy"}
+
+
+WRITES = {"write_text", "write_bytes", "savefig"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_written_whole_or_not_at_all(path):
+    """By `tinyres.files`: a full disk or a kill must not leave half a file where a whole one was."""
+    if path == ROOT / "tinyres" / "files.py":
+        return
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert [c.lineno for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in WRITES] == []
 
 
 def test_the_kernels_folder_is_no_package():

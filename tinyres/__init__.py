@@ -6,6 +6,7 @@ rest lives in the submodules `nn`, `optim`, `data`, `models` and `flow`.
 
 from typing import TYPE_CHECKING
 
+from tinyres import starting  # isort: skip  # noqa: F401  (first, while Ctrl-C may come)
 from tinyres import ops
 from tinyres.autograd import Event, Observer, backward, grad, steps, walk
 from tinyres.autograd.anomaly import detect_anomaly

@@ -54,10 +54,17 @@ def _rung(name: str) -> ModuleType:
 
 @cache
 def _has_numba() -> bool:
-    found = importlib.util.find_spec("numba") is not None
-    if not found:
-        print("tinyres: Numba is not installed, so all kernels run on plain NumPy, more slowly", file=sys.stderr)
-    return found
+    """Whether Numba compiles: it may be missing, refuse this NumPy or Python, or be told not to."""
+    try:
+        off = importlib.import_module("numba").config.DISABLE_JIT
+        why = "Numba is told not to compile (NUMBA_DISABLE_JIT)" if off else ""
+    except ModuleNotFoundError as error:
+        why = "Numba is not installed" if error.name == "numba" else f"Numba cannot be imported ({error})"
+    except Exception as error:  # whatever its own check of versions and libraries raises
+        why = f"Numba cannot be imported ({error})"
+    if why:
+        print(f"tinyres: {why}, so all kernels run on plain NumPy, more slowly", file=sys.stderr)
+    return not why
 
 
 @cache

@@ -1,6 +1,7 @@
 """Weights in and out of safetensors files: names, shapes, numbers and nothing that can run.
 
-A file is replaced whole or not at all: it is written beside its final name, forced to disk, and renamed over it.
+A file is replaced whole or not at all, weights and anything else that tinyres writes: it is written beside its final
+name, forced to disk, and renamed over it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -70,7 +72,7 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save: {target} needs the directory {target.parent}, which does not exist")
-    _replace(target, numpy_io.save(arrays, metadata=texts or None))
+    write(target, numpy_io.save(arrays, metadata=texts or None))
 
 
 def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
@@ -136,8 +138,17 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
     return arrays
 
 
-def _replace(target: Path, content: bytes) -> None:
-    """Put `content` under the name `target` so that no moment shows a part of it."""
+def write(path: PathLike, content: bytes | str) -> None:
+    """Put `content` under the name `path` so that no moment shows a part of it; texts as UTF-8.
+
+    Through a symbolic link, the file that it points to is replaced. A killed process may at most leave a
+    `.tinyres-*.tmp` beside it.
+
+    Raises:
+        OSError: the disk is full or fails, or the folder does not exist; what was there before is as it was.
+    """
+    target = Path(os.path.realpath(path))
+    content = content.encode() if isinstance(content, str) else content
     temporary = target.with_name(f".tinyres-{secrets.token_hex(8)}.tmp")  # a rename is atomic within a directory only
     try:
         with open(temporary, "xb") as file:
@@ -156,6 +167,18 @@ def _replace(target: Path, content: bytes) -> None:
             os.fsync(directory)  # the rename itself
         finally:
             os.close(directory)
+
+
+def write_figure(figure: Any, path: PathLike) -> None:
+    """A matplotlib figure as a PNG file, whole or not at all."""
+    write(path, png(figure))
+
+
+def png(figure: Any) -> bytes:
+    """A matplotlib figure as PNG; the same figure gives the same bytes."""
+    content = BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
 
 
 def _not_safetensors(path: PathLike, content: bytes, size: int, error: Exception) -> FileFormatError:

@@ -7,6 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
+from tests.spoiled import spoiled
 from tinyres.flow import report
 from tinyres.flow.experiments import EXPERIMENTS, Law, Options, Result, Table
 
@@ -89,3 +90,40 @@ def test_a_column_of_figures_is_not_broken_for_the_sake_of_text():
     stream = io.StringIO()
     Console(width=80, file=stream).print(*report.tables(EXPERIMENTS["E14"], Result(tables=[table])))
     assert stream.getvalue().count(pair) == 3
+
+
+def test_no_file_of_others_breaks_the_page(tmp_path):
+    """It is on the page, or named as not readable; the experiments beside it are there."""
+    save(tmp_path, "E3", laws=[law("a paper")])
+    save(tmp_path, "E2", laws=[law("a paper")], tables=[WIDE], figures={"": lambda figure: figure.subplots()})
+    path = tmp_path / "E2.json"
+    whole = json.loads(path.read_text())
+    seen = 0
+    for _, document in spoiled(whole, every=7):
+        path.write_text(json.dumps(document))
+        page = report.write_page(tmp_path).read_text()
+        assert 'id="E3"' in page
+        there = document.get("format") != whole["format"] or 'id="E2' in page or "left out: E2.json" in page
+        assert there or document.get("name") != "E2"
+        seen += "left out: E2.json" in page
+    assert seen > 10
+    path.write_text("[" * 100_000)
+    assert "left out: E2.json" in report.write_page(tmp_path).read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../secret.png", "secret.txt", "link.png", "text.png", "missing.png", 7]
+)
+def test_a_figure_is_a_picture_of_the_same_folder(tmp_path, name):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for place in (tmp_path / "secret.png", folder / "secret.txt"):
+        place.write_bytes(b"\x89PNG\r\n\x1a\nsecret")
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "text.png").write_text("secret")
+    save(folder, "E2", laws=[law("a paper")], figures={"": lambda figure: figure.subplots()})
+    path = folder / "E2.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"figures": [name, "E2.png"]}))
+    page = report.write_page(folder).read_text()
+    assert page.count("data:image/png") == (name != 7)
+    assert "Content-Security-Policy" in page

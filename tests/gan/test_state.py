@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.spoiled import harmless, outcome, spoiled
 from tinyres import data, gan, nn, optim
 from tinyres.files import FileFormatError
 
@@ -235,3 +236,27 @@ def test_the_generator_alone_is_the_averaged_one(tmp_path, monkeypatch):
     _, (_, discriminator) = gan.load_players(tmp_path / "run.safetensors")
     for name, value in discriminator.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), trainer.discriminator.state_dict()[name].numpy())
+
+
+def test_a_header_is_not_trusted(tmp_path):
+    """Whatever stands in it: one error that names the file, or the run that was saved."""
+    trainer = finished(gan.prepare(recipe("nonsaturating", "ring8", steps=2, width=4)))
+    good, bad = tmp_path / "good.safetensors", tmp_path / "bad.safetensors"
+    gan.save(trainer, good)
+    arrays, texts = tr.load(good), tr.load_metadata(good)
+    other = gan.prepare(trainer.recipe)
+    for key in texts:
+        whole = json.loads(texts[key])
+        for place, document in spoiled(whole, every=3):
+            tr.save(arrays, bad, texts | {key: json.dumps(document)})
+            before = content(other)
+            again, said = outcome(lambda to=other: gan.resume(to, bad), gan.CheckpointError)
+            if again is None:
+                assert said.startswith(str(bad)), place
+                assert "\n" not in said, place
+                for name, value in content(other).items():
+                    np.testing.assert_array_equal(value, before[name])
+            else:
+                assert_the_same(again, trainer)
+                assert harmless(place, document, whole), (place, document)
+                other = gan.prepare(trainer.recipe)

@@ -223,3 +223,26 @@ def test_a_run_of_another_version_is_refused_in_a_sentence(capsys, tmp_path):
     assert status == 2
     assert "does not fit what this version builds of its recipe" in err
     assert "gone.weight" in err
+
+
+def test_a_notebooks_backend_is_no_trouble(tmp_path):
+    """`!tinyres train` inherits the variable; the package that it names may be missing."""
+    command = [sys.executable, "-m", "tinyres", "train", *SMALL, "--steps", "1", "--out", str(tmp_path)]
+    environment = {**os.environ, "MPLBACKEND": "module://there_is_no.such_backend"}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_numbers_are_written_before_pictures(capsys, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    def fails(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", fails)
+    status, _, err = train(capsys, *SMALL, "--steps", 2, "--record", 1, "--out", tmp_path)
+    assert status == 2
+    assert "No space left on device" in err
+    assert json.loads((tmp_path / "result.json").read_text())["steps"] == 2
+    assert json.loads((tmp_path / "flow.json").read_text())["labels"]["step"] == [0, 1]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.spoiled import harmless, outcome, spoiled
 from tinyres import training
 from tinyres.files import FileFormatError
 
@@ -92,3 +93,57 @@ def test_a_recipe_of_a_later_version_is_refused(tmp_path):
     tr.save(arrays, tmp_path / "later.safetensors", texts | {"run": json.dumps(about)})
     with pytest.raises(training.CheckpointError, match=r"recipe is none of this version.*colour"):
         training.resume(run, tmp_path / "later.safetensors")
+
+
+def test_a_header_is_not_trusted(tmp_path):
+    """Whatever stands in it: one error that names the file, or the run that was saved."""
+    run = finished(training.prepare(training.Recipe(**SMALL | {"arch": "stochastic_depth", "steps": 4})))
+    good, bad = tmp_path / "good.safetensors", tmp_path / "bad.safetensors"
+    training.save(run, good)
+    arrays, texts = tr.load(good), tr.load_metadata(good)
+    for key in texts:
+        for place, document in spoiled(json.loads(texts[key]), every=13):
+            tr.save(arrays, bad, texts | {key: json.dumps(document)})
+            fresh = training.prepare(run.recipe)
+            again, said = outcome(lambda run=fresh: training.resume(run, bad), training.CheckpointError)
+            if again is None:
+                assert said.startswith(str(bad)), place
+                assert "\n" not in said, place
+            else:  # where a value does not matter
+                assert_the_same(again, run)
+                assert harmless(place, document, json.loads(texts[key])), (place, document)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"losses": np.zeros(3)}, {"losses": np.full(4, np.nan)}, {"losses": np.zeros(4, "f4")},
+        {"losses": np.zeros((4, 1))}, {"optimizer.7000.momentum_buffer": np.zeros(3)}, {"optimizer.x": np.zeros(3)},
+        {"model.another": np.zeros(3)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_arrays_are_not_trusted(tmp_path, change):
+    run = finished(training.prepare(training.Recipe(**SMALL | {"steps": 4})))
+    training.save(run, tmp_path / "run.safetensors")
+    arrays, texts = tr.load(tmp_path / "run.safetensors"), tr.load_metadata(tmp_path / "run.safetensors")
+    tr.save(arrays | change, tmp_path / "run.safetensors", texts)
+    with pytest.raises(training.CheckpointError, match=r"run\.safetensors: does not fit"):
+        training.resume(training.prepare(run.recipe), tmp_path / "run.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": "8"}, "depth must be a whole number or None, got '8'"),
+        ({"depth": True}, "depth must be a whole number or None, got True"),
+        ({"lr": float("inf")}, "lr must be a finite number, got inf"),
+        ({"lr": float("nan")}, "lr must be a finite number, got nan"),
+        ({"augment": 1}, "augment must be True or False or None, got 1"),
+        ({"arch": 3}, "arch must be a text, got 3"),
+    ],
+)
+def test_a_recipe_knows_its_types(change, message):
+    with pytest.raises(ValueError, match=message):
+        training.Recipe(**change)
+    training.Recipe(depth=np.int64(8), lr=np.float32(0.1), seed=np.uint8(3))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyres.bench.convolutions import PASSES, Shape
 from tinyres.bench.scaling import Curves
+from tinyres.files import write_figure
 
 
 class Point(NamedTuple):
@@ -28,7 +29,7 @@ def save(draw: Any, path: Path, size: tuple[float, float]) -> Path:
     figure = Figure(figsize=size, dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
-    figure.savefig(path, metadata={"Software": None})
+    write_figure(figure, path)
     return path
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyres.bench.timing import Timing
+from tinyres.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +127,7 @@ def conclude(
             "missing": missing,
             "versions": versions(),
         }
-        json_file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write(json_file, json.dumps(document, indent=1) + "\n")
         to.print(f"wrote {json_file}", soft_wrap=True)
 
 

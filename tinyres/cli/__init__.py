@@ -6,19 +6,21 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-from tinyres import __version__
+from tinyres import __version__, starting
 from tinyres.backend import KernelDisagreement
 from tinyres.cli import bench, flow, gan, step, sweep, train, tutorials
-from tinyres.cli.common import UsageError
+from tinyres.cli.common import UsageError, polite_kill
+from tinyres.cli.terminal import complain, speak_anywhere
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0; 1 where a law failed; 2 where the command could not be run; 3 where a
     GPU fails the smoke checks of `bench gpu-report`."""
-    for stream in (sys.stdout, sys.stderr):  # a terminal without Greek letters shows a question mark instead
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    speak_anywhere(sys.stdout, sys.stderr)
+    starting.over()
+    os.environ["MPLBACKEND"] = "agg"  # commands draw into files; a notebook's own, inherited by `!tinyres`, is no use
     parser = argparse.ArgumentParser(
         prog="tinyres",
         description="See how gradients vanish or survive.",
@@ -34,19 +36,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return int(arguments.run(arguments))
+        with polite_kill():
+            status = int(arguments.run(arguments))
+        sys.stdout.flush()  # a full disk behind it shows here, and not when Python ends
+        return status
     except UsageError as error:
-        print(f"tinyres {arguments.command}: {error}", file=sys.stderr)
+        complain(f"tinyres {arguments.command}: {error}")
         return 2
     except KernelDisagreement as error:
-        print(f"tinyres {arguments.command}: {error}", file=sys.stderr)
+        complain(f"tinyres {arguments.command}: {error}")
         return 1
     except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _listen_no_more()
         return 0
+    except OSError as error:  # files are told of where they are written: this is the output itself, or the system
+        where = error.filename or "the standard output, perhaps"
+        complain(f"tinyres {arguments.command}: {error.strerror or error}: {where}")
+        _listen_no_more()
+        return 2
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
+
+
+def _listen_no_more() -> None:
+    """What is still to be flushed goes nowhere."""
+    with suppress(OSError, ValueError):  # ValueError: no stream of the system's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 __all__ = ["main"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+from tinyres.cli.terminal import say
 
 LAB = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn", "jinja2": "jinja2"}
 
@@ -99,7 +103,7 @@ def checking(steps: Iterator[Any], count: int, console: Any) -> Iterator[Any]:
         raise UsageError(f"--check-kernels {count}: a number of steps is needed, 0 or more")
     if count:
         need({"hypothesis": "hypothesis"}, "conformance")
-        console.print(f"the kernels of the first {count} steps are checked, each against im2col in float64: slowly")
+        say(console, f"the kernels of the first {count} steps are checked, each against im2col in float64: slowly")
     for _ in range(count):
         with kernels(CHECK):
             item = next(steps, None)
@@ -113,20 +117,20 @@ def tell_resumed(console: Any, made: Any, what: str, plain: Any) -> None:
     """One line: from where `made` goes on, and in what its recipe is another than `plain`."""
     settings = [f"{name} {here}" for name, (here, _) in made.recipe.differs_from(plain).items()]
     told = ", ".join([what, *settings])
-    console.print(f"going on from step {made.step} of {made.total}: {told}", highlight=False, soft_wrap=True)
+    say(console, f"going on from step {made.step} of {made.total}: {told}")
 
 
 def tell_files(console: Any, folder: Path) -> None:
     """A line for each file and folder that lies there now."""
     for path in sorted(folder.iterdir()):
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        say(console, f"wrote {path}")
 
 
 def progress(console: Any) -> Any:
     """A progress bar with counts and the time that is left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console)
 
 
@@ -138,3 +142,20 @@ def check_depth(arch: str, depth: int, **options: Any) -> None:
         getattr(models, arch)(depth, rng=0, **options)
     except ValueError as error:
         raise UsageError(f"--depth {depth}: {arch}: {error}") from error
+
+
+@contextmanager
+def polite_kill() -> Iterator[None]:
+    """Inside, SIGTERM stops as Ctrl-C does."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # which alone is sent signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

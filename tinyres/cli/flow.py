@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.cli.common import LAB, UsageError, check_depth, known, make_folder, need, on_device, progress, writing
+from tinyres.cli.terminal import say, terminal
 
 NETS = {"depth": "depths", "arch": "archs", "steps": "steps"}  # options of the command: fields of `Options`
 
@@ -60,11 +61,9 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the experiments one after the other; what is finished is kept whatever happens to the next."""
     need(LAB)
-    from rich.console import Console
-
     from tinyres.flow.experiments import EXPERIMENTS, GROUPS, TOUR, Options
 
-    console = Console()
+    console = terminal()
     if arguments.list:
         _list(console)
         return 0
@@ -86,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     staying = [name for name in names if options.device not in EXPERIMENTS[name].devices]
     if staying:
-        console.print(f"on the CPU all the same: {', '.join(staying)}", highlight=False, soft_wrap=True)
+        say(console, f"on the CPU all the same: {', '.join(staying)}")
     one_by_one = _one_seed(console, names, options, out)
     finished = one_by_one if arguments.seeds == 1 else _seeds(console, names, options, arguments)
     rows: list[dict[str, Any]] = []
@@ -96,36 +95,31 @@ def run(arguments: argparse.Namespace) -> int:
         rows += [row | {"name": f"{document['name']}: {row['name']}"} for row in found]
         silent += list(document["seeds"]["failed"]) if "seeds" in document else []
     page = out / "report.html"
-    console.print(f"all on one page: {page}", highlight=False, soft_wrap=True)
+    say(console, f"all on one page: {page}")
     return _tell(console, rows, silent, [name for name in names if EXPERIMENTS[name].seeds > arguments.seeds])
 
 
 def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged: list[str]) -> int:
     """The last lines, and the exit status."""
-    from rich.markup import escape
-
     from tinyres.flow.report.page import counts
 
     failed = [row["name"] for row in rows if row["verdict"] == "FAILS"]
     if failed:
-        text = f"[bold red]{len(failed)} do not hold:[/] {escape('; '.join(failed))}"
-        console.print(text, highlight=False)
+        say(console, "; ".join(failed), f"{len(failed)} do not hold:", "bold red")
     said = counts(rows)
     if said:
-        console.print(f"[{'yellow' if failed else 'green'}]{said}[/]", highlight=False)
+        say(console, said, style="yellow" if failed else "green")
     if unjudged:
         from tinyres.flow.experiments import EXPERIMENTS
 
         least = max(EXPERIMENTS[name].seeds for name in unjudged)
         text = f"shown without a verdict, which takes more seeds: tinyres flow {' '.join(unjudged)} --seeds {least}"
-        console.print(text, highlight=False, soft_wrap=True)
+        say(console, text)
     return 1 if failed or silent else 0
 
 
 def _one_seed(console: Any, names: list[str], options: Any, out: Path) -> Iterator[dict[str, Any]]:
     """The experiments one after the other, in this process; what is finished is kept whatever happens to the next."""
-    from rich.markup import escape
-
     from tinyres.flow import report
     from tinyres.flow.experiments import EXPERIMENTS
 
@@ -133,7 +127,7 @@ def _one_seed(console: Any, names: list[str], options: Any, out: Path) -> Iterat
         whole = bars.add_task("experiments", total=len(names), visible=len(names) > 1)
         for name in names:
             experiment = EXPERIMENTS[name]
-            current = bars.add_task(escape(name), total=experiment.ticks(options))
+            current = bars.add_task(name, total=experiment.ticks(options))
             start = time.perf_counter()
             result = experiment.run(options, partial(bars.advance, current))
             seconds = time.perf_counter() - start
@@ -145,7 +139,7 @@ def _one_seed(console: Any, names: list[str], options: Any, out: Path) -> Iterat
                 written = report.save(experiment, result, options, seconds, out)
                 report.write_page(out)
             files = ", ".join(str(path) for path in written)
-            bars.console.print(f"{name}: {seconds:.1f} s, wrote {files}\n", highlight=False, soft_wrap=True)
+            say(bars.console, f"{name}: {seconds:.1f} s, wrote {files}\n")
             yield report.describe(experiment, result, options, seconds, written[1:])
 
 
@@ -170,7 +164,7 @@ def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Nam
             failed = {seed: at[seed] for seed in sorted(at) if isinstance(at[seed], str)}
             done = {seed: at[seed] for seed in sorted(at) if seed not in failed}
             for seed, why in failed.items():
-                bars.console.print(f"{work.name}, seed {seed}, found nothing: {why}", style="red", highlight=False)
+                say(bars.console, f"{work.name}, seed {seed}, found nothing: {why}", style="red")
             if not done:
                 raise UsageError(f"{work.name} found nothing at any seed: {next(iter(failed.values()))}")
             document = report.gather(done, failed)
@@ -215,6 +209,7 @@ def _once(value: Any) -> Any:
 
 def _list(console: Any) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from tinyres.flow.experiments import GROUPS, ROOMS, TOUR
 
@@ -222,13 +217,13 @@ def _list(console: Any) -> None:
     for column in ("name", "claim", "about"):
         table.add_column(column, no_wrap=column != "claim", justify="right" if column == "about" else "left")
     for room, experiments in ROOMS.items():
-        table.add_row(f"[bold]{room}[/]")
+        table.add_row(Text(room, "bold"))
         for name, experiment in experiments.items():
             mark = "*" if experiment.starred else " "
-            asked = f" [dim](--set {', '.join(experiment.settings)})[/]" if experiment.settings else ""
-            table.add_row(f" {mark}{name}", experiment.claim + asked, f"{experiment.seconds:g} s")
+            asked = f" (--set {', '.join(experiment.settings)})" if experiment.settings else ""
+            table.add_row(f" {mark}{name}", Text(experiment.claim).append(asked, "dim"), f"{experiment.seconds:g} s")
     console.print(table)
-    console.print(f"Groups: {', '.join(GROUPS)} (tour: {', '.join(TOUR)}; * starred).", highlight=False)
+    say(console, f"Groups: {', '.join(GROUPS)} (tour: {', '.join(TOUR)}; * starred).")
 
 
 def _check(options: Any) -> None:

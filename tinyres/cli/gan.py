@@ -26,6 +26,7 @@ from tinyres.cli.common import (
     writing,
 )
 from tinyres.cli.gan_looks import CHECKPOINT, print_score
+from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train import stopping
 
 NUMBERS = {  # settings of a run that are one number: what --help says
@@ -80,13 +81,10 @@ def _add_train(parts: Any) -> None:
 def run_train(arguments: argparse.Namespace) -> int:
     """Train, and say where the results lie."""
     need(LAB | {"safetensors": "safetensors", "scipy": "scipy"})
-    from rich.console import Console
-    from rich.markup import escape  # a message with the range [nan, nan] is no markup
-
     from tinyres import gan, training
     from tinyres.files import save as save_file
 
-    console = Console()
+    console = terminal()
     on_device(arguments.device)
     given = _given(arguments)
     out = arguments.out or Path("gan-results") / f"{given['method']}-{given.get('data', gan.GANRecipe.data)}"
@@ -122,16 +120,14 @@ def run_train(arguments: argparse.Namespace) -> int:
                     gan.save(trainer, checkpoint)
                 if trainer.step % sample_every == 0 or last or stop:
                     gan.pictures.pictures(trainer, out, title)
-                    bars.console.print(
-                        f"step {trainer.step:6}  {_told(record, recipe.loss)}", highlight=False, soft_wrap=True
-                    )
+                    say(bars.console, f"step {trainer.step:6}  {_told(record, recipe.loss)}")
                 if stop:
-                    console.print(f"stopped after step {trainer.step}; --resume goes on")
+                    say(console, f"stopped after step {trainer.step}; --resume goes on")
                     status = 130
                     break
     except training.Diverged as error:
         kept = f"{checkpoint} holds the last good state" if checkpoint.exists() else "nothing was saved before it"
-        console.print(f"[bold red]diverged[/] {escape(f'{error}; {kept}')}", highlight=False, soft_wrap=True)
+        say(console, f"{error}; {kept}", "diverged", "bold red")
         return 1
     seconds = time.perf_counter() - began
     judged = (
@@ -194,6 +190,7 @@ def _told(record: Any, loss: str) -> str:
 
 
 def _write_result(trainer: Any, judged: Any, seconds: float, out: Path) -> None:
+    from tinyres.files import write
     from tinyres.flow.measurement import plain
     from tinyres.gan import StepRecord
 
@@ -206,4 +203,4 @@ def _write_result(trainer: Any, judged: Any, seconds: float, out: Path) -> None:
         "score": None if judged is None else judged.to_json(),
         "seconds": round(seconds, 1),
     }
-    (out / "result.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
+    write(out / "result.json", json.dumps(plain(document), indent=1) + "\n")

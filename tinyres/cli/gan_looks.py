@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, tell_files, writing
+from tinyres.cli.terminal import say, terminal
 
 CHECKPOINT = "run.safetensors"
 SHORT = {  # losses, as columns
@@ -73,8 +74,6 @@ def run_sample(arguments: argparse.Namespace) -> int:
 def run_score(arguments: argparse.Namespace) -> int:
     """Print what the metrics say about a saved run."""
     need(LAB | {"safetensors": "safetensors", "scipy": "scipy"})
-    from rich.console import Console
-
     from tinyres import gan
 
     if arguments.n is not None:
@@ -83,20 +82,19 @@ def run_score(arguments: argparse.Namespace) -> int:
     recipe, generator = _load(arguments.checkpoint, arguments.device)
     folder = arguments.checkpoint if arguments.checkpoint.is_dir() else arguments.checkpoint.parent
     sample = lambda n: gan.sample(generator, _noise(n, recipe.latent, arguments.seed))
-    print_score(recipe, sample, arguments.n, arguments.seed, Console(), folder.parent)
+    print_score(recipe, sample, arguments.n, arguments.seed, terminal(), folder.parent)
     return 0
 
 
 def run_probe(arguments: argparse.Namespace) -> int:
     """Probe, print the table, write the picture and the figures."""
     need(LAB | {"safetensors": "safetensors"})
-    from rich.console import Console
-
     from tinyres import gan
+    from tinyres.files import write
     from tinyres.flow.measurement import plain
     from tinyres.gan.probe import draw, gaussians, probe
 
-    console = Console()
+    console = terminal()
     name = known("data set", arguments.data, ["gaussians", *gan.SHAPES])
     _at_least(1, "steps", arguments.steps)
     _at_least(0, "seed", arguments.seed)
@@ -138,7 +136,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
         "points": [p.to_json() for p in points],
     }
     with writing(out):
-        (out / "probe.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
+        write(out / "probe.json", json.dumps(plain(document), indent=1) + "\n")
         gan.pictures.write(out / "probe.png", draw, points, f"{name}: D learns, {whose} is frozen", size=(13, 4.8))
     tell_files(console, out)
     return 0
@@ -188,7 +186,7 @@ def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any
         _print_images(found, console)
     else:
         for sentence in found.sentences:
-            console.print(sentence, highlight=False, soft_wrap=True)
+            say(console, sentence)
     return found
 
 
@@ -198,7 +196,7 @@ def _print_images(found: Any, console: Any) -> None:
 
     from tinyres.gan.score import SURE
 
-    console.print(f"in {found.features}:", highlight=False, soft_wrap=True)
+    say(console, f"in {found.features}:")
     table = Table("metric", "value", "to be read as", box=SIMPLE_HEAD, pad_edge=False)
     of = found.figures
     ratio = f"{of['frechet_ratio']:.2f} times the {of['frechet_real']:.4g} between real halves"
@@ -210,7 +208,7 @@ def _print_images(found: Any, console: Any) -> None:
     table.add_row("sure", _percent(of["sure"]), f"samples whose class is at least {SURE:.0%} sure")
     console.print(table)
     shares = ", ".join(f"{name}: {_percent(share)}" for name, share in enumerate(found.shares))
-    console.print(f"these by class: {shares}", highlight=False, soft_wrap=True)
+    say(console, f"these by class: {shares}")
 
 
 def _percent(share: float) -> str:
@@ -238,5 +236,5 @@ def _print_probe(points: Any, title: str, console: Any) -> None:
                       *(f"{p.norms[loss]:.2g}" for loss in gan.LOSSES))  # fmt: skip
         cosines.add_row(str(p.step), *(f"{to[loss]:.2f}" for loss in others))
     for said, table in ((f"{title}: |gradient of G|, by loss", norms), (f"cosine to that of {REFERENCE}", cosines)):
-        console.print(said, highlight=False, soft_wrap=True)
+        say(console, said)
         console.print(table)

@@ -13,6 +13,7 @@ from traceback import walk_tb
 from typing import Any
 
 from tinyres.cli.common import UsageError, need, writing
+from tinyres.cli.terminal import printable, terminal
 
 
 def add(commands: Any) -> None:
@@ -46,17 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
                 if error.errno is not None:  # the system's, which `writing` tells
                     raise
                 raise UsageError(str(error).removeprefix("save: ")) from error
-        print(f"wrote {target}")
+        print(printable(f"wrote {target}"))
         if arguments.open:
             webbrowser.open(target.resolve().as_uri())
         return 0
     if arguments.limit is None and sys.stdin.isatty() and sys.stdout.isatty():
         need({"rich": "rich"})
-        from rich.console import Console
-
         from tinyres.viewer.stepper import step_through
 
-        step_through(trace, Console())
+        step_through(trace, terminal())
         return 0
     told = len(trace) if arguments.limit is None else min(arguments.limit, len(trace))
     for i in range(told):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, writing
+from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train import add_recipe
 
 STEPS = 100
@@ -59,13 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     need(LAB)
     if arguments.scheduler is not None:
         need({"distributed": "distributed"}, "cluster")
-    from rich.console import Console
-    from rich.markup import escape
-
+    from tinyres.files import write_figure
     from tinyres.flow import sweep
     from tinyres.flow.sweep.cluster import ClusterError
 
-    console = Console()
+    console = terminal()
     execute = _where(arguments)
     recipes = _grid(arguments)
     _figure_options(arguments, recipes)
@@ -76,25 +72,25 @@ def run(arguments: argparse.Namespace) -> int:
         with writing(path), sweep.Results(path) as results:
             finished = sum(recipe in results for recipe in recipes)
             if finished:
-                console.print(f"{finished} of {len(recipes)} points were finished before", highlight=False)
+                say(console, f"{finished} of {len(recipes)} points were finished before")
             try:
-                with polite_kill(), progress(console) as bars:
+                with progress(console) as bars:
                     bar = bars.add_task("sweep", total=len(recipes), completed=finished)
                     failed = sweep.sweep(recipes, results, execute, lambda: bars.advance(bar))
             except ClusterError as error:
                 raise UsageError(f"{error}; {_kept(recipes, results, path)}, {again}") from error
             except KeyboardInterrupt:
-                console.print(f"\nstopped; {_kept(recipes, results, path)}, {again}", highlight=False, soft_wrap=True)
+                say(console, f"\nstopped; {_kept(recipes, results, path)}, {again}")
                 return 130
             console.print(_table(recipes, results))
             picture = arguments.out / "sweep.png"
             figure = sweep.heatmap(recipes, results, arguments.metric, arguments.x, arguments.y)
-            figure.savefig(picture, metadata={"Software": None})
+            write_figure(figure, picture)
     except sweep.ResultsError as error:
         raise UsageError(str(error)) from error
-    console.print(f"wrote {path}, {picture}", highlight=False, soft_wrap=True)
+    say(console, f"wrote {path}, {picture}")
     for recipe, why in failed.items():
-        console.print(f"[bold red]failed:[/] {escape(f'{_name(recipe, recipes)}: {why}')}", highlight=False)
+        say(console, f"{_name(recipe, recipes)}: {why}", "failed:", "bold red")
     return 1 if failed else 0
 
 
@@ -203,17 +199,3 @@ def _name(recipe: Any, recipes: Any) -> str:
 
 def _kept(recipes: Any, results: Any, path: Path) -> str:
     return f"{sum(recipe in results for recipe in recipes)} of {len(recipes)} points are finished and kept in {path}"
-
-
-@contextmanager
-def polite_kill() -> Iterator[None]:
-    """Inside, SIGTERM stops as Ctrl-C does."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

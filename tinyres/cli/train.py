@@ -26,6 +26,7 @@ from tinyres.cli.common import (
     tell_resumed,
     writing,
 )
+from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train_ranks import by_ranks, declare, settle, testimony
 from tinyres.cli.train_report import report
 
@@ -95,14 +96,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     """One process's part of it; `ranks` are all of them, if there are others."""
-    from rich.console import Console
 
     from tinyres import flow, training
     from tinyres.files import save as save_file
     from tinyres.training.witness import Witness
 
     first = ranks is None or ranks.rank == 0  # it alone speaks, scores and writes
-    console = Console(quiet=not first)
+    console = terminal(quiet=not first)
     for name in ("record", "save_every"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -146,21 +146,19 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
                 stops = stop if ranks is None else ranks.stopping
                 if first and made.epoch_ends:
                     score = made.score()
-                    bars.console.print(
-                        f"step {made.step:6}  lr {made.optimizer.lr:.2g}  training loss {loss:.4f}  "
-                        f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}", highlight=False
-                    )  # fmt: skip
+                    say(bars.console, f"step {made.step:6}  lr {made.optimizer.lr:.2g}  training loss {loss:.4f}  "
+                        f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}")  # fmt: skip
                 due = arguments.save_every and made.step % arguments.save_every == 0
                 if first and (made.epoch_ends or due or stops):
                     training.save(made, checkpoint)
                     if witness is not None:
                         witness.tell(testimony(checkpoint, made.step))
                 if stops:
-                    console.print(f"stopped after step {made.step}; --resume goes on")
+                    say(console, f"stopped after step {made.step}; --resume goes on")
                     status = 130
                     break
         except training.Diverged as error:
-            console.print(f"[bold red]diverged:[/] {error}", highlight=False)
+            say(console, str(error), "diverged:", "bold red")
             status = 1
         except training.RankFailed as error:
             if not first:

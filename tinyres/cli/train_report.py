@@ -8,10 +8,8 @@ from typing import Any
 
 
 def report(made: Any, recorder: Any, out: Path, seconds: float, processes: int) -> None:
-    """Write result.json and training.png, and with a recorder flow.json and flow.png."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    """Write result.json and training.png, and with a recorder flow.json and flow.png: numbers before pictures."""
+    from tinyres.files import write, write_figure
     from tinyres.flow.measurement import plain
 
     document = {
@@ -24,7 +22,19 @@ def report(made: Any, recorder: Any, out: Path, seconds: float, processes: int) 
         "scores": made.scores,
         "seconds": round(seconds, 1),
     }
-    (out / "result.json").write_text(json.dumps(plain(document), indent=1) + "\n", encoding="utf-8")
+    write(out / "result.json", json.dumps(plain(document), indent=1) + "\n")
+    if recorder is not None and recorder.steps:  # a run that had ended already has none to show
+        history = recorder.history()
+        history.to_json(out / "flow.json")
+        write_figure(history.plot(), out / "flow.png")
+    write_figure(_losses(made), out / "training.png")
+
+
+def _losses(made: Any) -> Any:
+    """The losses of every step, and the scores."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 4.5), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     left = figure.add_subplot()
@@ -36,8 +46,4 @@ def report(made: Any, recorder: Any, out: Path, seconds: float, processes: int) 
     right.plot(steps, [score["accuracy"] for score in made.scores], "s--", color="tab:green", ms=3, label="accuracy")
     right.set(ylabel="test accuracy", ylim=(0, 1.02))
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
-    figure.savefig(out / "training.png")
-    if recorder is not None and recorder.steps:  # a run that had ended already has none to show
-        history = recorder.history()
-        history.to_json(out / "flow.json")
-        history.plot().savefig(out / "flow.png")
+    return figure

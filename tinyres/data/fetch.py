@@ -178,7 +178,7 @@ def _progress() -> Any:
 
     console = Console(stderr=True)
     columns = [
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.DownloadColumn(),
         progress.TimeRemainingColumn(),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.files import write
 from tinyres.tensor import Array
 
 
@@ -79,7 +80,7 @@ class Measurement(Mapping[str, Array]):
                 raise FileNotFoundError(
                     f"to_json: there is no folder {folder} to write {Path(path).name} into; make it"
                 )
-            Path(path).write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+            write(path, json.dumps(document, allow_nan=False) + "\n")
         return document  # type: ignore[no-any-return]
 
 

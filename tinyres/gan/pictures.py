@@ -5,8 +5,6 @@ Each function draws into a matplotlib figure; `write` makes the file.
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.files import write_figure
 from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
 from tinyres.tensor import Array
 
@@ -32,12 +31,7 @@ def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[fl
     figure = Figure(figsize=size, dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure, *arguments)
-    temporary = path.with_name(f".tinyres-{secrets.token_hex(8)}.tmp")
-    try:
-        figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_figure(figure, path)
 
 
 def draw_samples(figure: Any, samples: Array, real: Array, title: str) -> None:

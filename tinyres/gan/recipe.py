@@ -9,6 +9,7 @@ from tinyres import models
 from tinyres.gan.data import SHAPES
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import PENALTIES
+from tinyres.training.header import check_types
 
 NORMS = ("batch", "layer", "none")
 _ADAM = {"lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.5, "beta2": 0.999}  # Radford et al. 2016 [radford2016unsupervised]
@@ -115,6 +116,7 @@ class GANRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self, FIELDS)
         for name, names in (
             ("data", SHAPES), ("arch", models.PLAYERS), ("method", METHODS), ("loss", LOSSES),
             ("penalty", ["none", *PENALTIES]), ("norm", NORMS),

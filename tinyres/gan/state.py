@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn, optim
-from tinyres.files import FileFormatError, load, load_metadata
+from tinyres.files import FileFormatError, load
 from tinyres.files import save as save_file
 from tinyres.gan.prepare import players
 from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.trainer import GANTrainer, StepRecord
-from tinyres.training import CheckpointError
+from tinyres.training import CheckpointError, header
 from tinyres.training.state import generators, refuse_another
 
 FORMAT = "tinyres gan 1"
@@ -74,10 +74,13 @@ def resume(trainer: GANTrainer, path: str | PathLike[str]) -> GANTrainer:
                 generator.bit_generator.state = about["generators"][name][key]
         for name, optimizer in trainer.optimizers.items():
             key = f"optimizer of {name}"
-            optimizer.load_state_dict(optim.nested(_below(key, arrays), {"optimizer": texts[key]}))
-        history = [StepRecord(int(row[0]), *row[1:]) for row in arrays["history"].tolist()]
-        step = int(about["step"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            state = optim.nested(_below(key, arrays), {"optimizer": texts[key]}, len(optimizer.params))
+            header.same(f"the optimiser of the {name}", state["settings"], optimizer.state_dict()["settings"])
+            optimizer.load_state_dict(state)
+        step = header.step(about, trainer.total)
+        found = header.rows("its history", arrays["history"], [step, len(StepRecord._fields)])
+        history = [StepRecord(int(row[0]), *row[1:]) for row in found.tolist()]
+    except Exception as error:  # whatever the values of a damaged or foreign file lead to
         trainer.restore(before)
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: a run of other players or another optimiser: {reason}") from error
@@ -133,16 +136,10 @@ def saved_recipe(path: str | PathLike[str]) -> GANRecipe:
 
 
 def _about(path: str | PathLike[str]) -> tuple[dict[str, Any], GANRecipe | None, dict[str, str]]:
-    texts = load_metadata(path)
-    try:
-        about = json.loads(texts.get("gan", "{}"))
-    except ValueError:  # another program's text of that name
-        about = {}
-    if about.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: no saved run of a GAN, but perhaps a model; {GIVE}")
+    about, texts = header.read(path, "gan", FORMAT, f"no saved run of a GAN, but perhaps a model; {GIVE}")
     try:
         return about, None if about["recipe"] is None else GANRecipe(**about["recipe"]), texts
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its recipe is none of this version: {error}") from error
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from tinyres.tensor import Array
 
 KEY = "optimizer"  # the one text
+MOST = 1_000_000  # parameter arrays of one optimiser: a damaged count must not fill the memory
 
 
 def flat(state_dict: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -37,20 +38,23 @@ def flat(state_dict: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, str
     return arrays, {KEY: json.dumps(about, default=lambda number: number.item())}  # NumPy's float32 is no float
 
 
-def nested(arrays: Mapping[str, Array], texts: Mapping[str, str]) -> dict[str, Any]:
+def nested(arrays: Mapping[str, Array], texts: Mapping[str, str], parameters: int | None = None) -> dict[str, Any]:
     """The inverse of `flat`: what `Optimizer.load_state_dict` takes.
 
+    parameters: how many the optimiser has, where that is known: a file of another number is then refused unread.
+
     Raises:
-        ValueError: the text "optimizer" is missing, or an array's name is not "i.name" with i below the number of
-            parameters.
+        ValueError: the text "optimizer" is missing or none that flat made, or it is of another number of parameters, or
+            an array's name is not "i.name" with i below that number.
     """
     if KEY not in texts:
         raise ValueError(
             f"nested: needs the text {KEY!r} that flat made, got {sorted(texts)}; save both of its results"
         )
-    about = json.loads(texts[KEY])
-    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in about["settings"].items()}
-    state: list[dict[str, Any]] = [{} for _ in range(about["parameters"])]
+    settings, count = _read(texts[KEY])
+    if count != (count if parameters is None else parameters):
+        raise ValueError(f"nested: the state is of {count} parameters, and the optimiser has {parameters}")
+    state: list[dict[str, Any]] = [{} for _ in range(count)]
     for key, value in arrays.items():
         index, _, name = key.partition(".")
         if not re.fullmatch("[0-9]+", index) or int(index) >= len(state) or not name:
@@ -60,6 +64,19 @@ def nested(arrays: Mapping[str, Array], texts: Mapping[str, str]) -> dict[str, A
             )
         state[int(index)][name] = int(value) if value.dtype.kind in "iu" else value
     return {"settings": settings, "state": state}
+
+
+def _read(text: str) -> tuple[dict[str, Any], int]:
+    """The settings and the number of parameters."""
+    try:
+        about = json.loads(text)
+        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in about["settings"].items()}
+        count = about["parameters"]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"nested: the text {KEY!r} is none that flat made: {text[:60]!r}") from error
+    if type(count) is not int or not 0 <= count <= MOST:
+        raise ValueError(f"nested: the text {KEY!r} counts {count!r} parameters; from 0 to {MOST:,} can be")
+    return settings, count
 
 
 __all__ = ["flat", "nested"]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
 from tinyres import data, models, nn, optim
+from tinyres.training.header import check_types
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity, "leaky_relu": nn.LeakyReLU,
@@ -56,6 +57,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self, FIELDS)
         for name, known in (
             ("arch", models.CLASSIFIERS), ("data", data.BY_NAME), ("activation", ACTIVATIONS),
             ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES),

@@ -14,17 +14,15 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn, optim
-from tinyres.files import FileFormatError, load, load_metadata
+from tinyres.files import FileFormatError, load
 from tinyres.files import save as save_file
+from tinyres.training import header
+from tinyres.training.header import CheckpointError
 from tinyres.training.recipe import Recipe
 from tinyres.training.run import Run
 
 FORMAT = "tinyres run 1"
 LENGTH = {"steps", "epochs"}
-
-
-class CheckpointError(ValueError):
-    """A file that this run cannot go on from. Prepare the run again before it is used otherwise."""
 
 
 def save(run: Run, path: str | PathLike[str]) -> None:
@@ -57,15 +55,23 @@ def resume(run: Run, path: str | PathLike[str]) -> Run:
     arrays = load(path)
     part = {kind: _below(kind, arrays) for kind in ("model", "optimizer")}
     try:
+        step = header.step(about, run.total)
+        losses = header.rows("its losses", arrays["losses"], [step]).tolist()
+        scores = header.scores(about["scores"], step)
+        optimizer = optim.nested(part["optimizer"], texts, len(run.optimizer.params))
+        for _ in range(step):
+            run.scheduler.step()
+        header.same("its optimiser", optimizer["settings"], run.optimizer.state_dict()["settings"])
+        header.same("its schedule", about["schedule"], run.scheduler.state_dict())
         run.model.load_state_dict(part["model"])
-        run.optimizer.load_state_dict(optim.nested(part["optimizer"], {k: v for k, v in texts.items() if k != "run"}))
-        run.scheduler.load_state_dict(about["schedule"])
+        run.optimizer.load_state_dict(optimizer)
         for name, generator in generators(run.model):
             generator.bit_generator.state = about["generators"][name]
-        run.step, run.losses, run.scores = about["step"], arrays["losses"].tolist(), about["scores"]
-    except (KeyError, RuntimeError, ValueError) as error:
+        run.step, run.losses, run.scores = step, losses, scores
+    except Exception as error:  # whatever the values of a damaged or foreign file lead to
+        reason = " ".join(f"{type(error).__name__} {error}".split()) if not isinstance(error, ValueError) else error
         raise CheckpointError(
-            f"{path}: does not fit what this version builds of its recipe ({error}); train it anew in another folder"
+            f"{path}: does not fit what this version builds of its recipe ({reason}); train it anew in another folder"
         ) from error
     return run
 
@@ -91,13 +97,11 @@ def refuse_another(path: str | PathLike[str], different: dict[str, tuple[Any, An
 
 
 def _about(path: str | PathLike[str]) -> tuple[dict[str, Any], Recipe, dict[str, str]]:
-    texts = load_metadata(path)
-    about = json.loads(texts.get("run", "{}"))
-    if about.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: no saved run, but perhaps a model; a run is what training.save wrote")
+    otherwise = "no saved run, but perhaps a model; a run is what training.save wrote"
+    about, texts = header.read(path, "run", FORMAT, otherwise)
     try:
         return about, Recipe(**about["recipe"]), texts
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its recipe is none of this version: {error}") from error
 
 

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from tinyres import files
+
 TEMPLATE = Path(__file__).with_name("page.html")
 DATA, TITLE = "<!--tinyres-data-->", "<!--tinyres-title-->"
 _HEIGHT = 720  # pixels, in a notebook
@@ -56,4 +58,4 @@ def write(path: str | Path, text: str) -> None:
         raise IsADirectoryError(f"save: {path} is a folder; name a file in it, e.g. {path / 'step.html'}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: there is no folder {path.parent} to write {path.name} into; make it")
-    path.write_bytes(text.encode("utf-8", "replace"))  # a title, as of a file, may hold what is no character
+    files.write(path, text.encode("utf-8", "replace"))  # a title, as of a file, may hold what is no character

@@ -13,6 +13,7 @@ import numba
 from llvmlite import binding
 
 from tinyres_kernels import guard
+from tinyres_kernels.cpu.cache import keep
 from tinyres_kernels.cpu.choices import limit
 
 _WIDE = ("avx512", "skx", "icelake", "sapphire", "granite", "cascade", "cooper", "tiger", "rocket", "znver4", "znver5")
@@ -109,7 +110,8 @@ def compiled(function: Callable[..., Any], variant: str = "", **options: Any) ->
     copy = FunctionType(function.__code__, function.__globals__)
     copy.__name__ = copy.__qualname__ = f"{function.__name__}{variant}_{_SOURCES}"
     copy.__module__, copy.__doc__ = function.__module__, function.__doc__
-    made: Callable[..., Any] = numba.njit(cache=True, error_model="numpy", nogil=True, **options)(copy)
+    made: Callable[..., Any] = numba.njit(error_model="numpy", nogil=True, **options)(copy)
+    keep(made, copy)
     return made
 
 

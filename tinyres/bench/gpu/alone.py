@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyres.bench.gpu import pages, parts, report
 from tinyres.bench.gpu.parts import PARTS, Row
+from tinyres.files import write
 
 KINDS = {
     "kernels": ("card", "convolutions", "streams"),
@@ -26,7 +27,7 @@ def main(kind: str, rounds: int, json_file: Path | None, out: Path | None = None
         print(pages.section(name, rows))
     written: list[Any] = []
     if json_file is not None:
-        json_file.write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
+        write(json_file, json.dumps({"rows": rows}, indent=1) + "\n")
         written.append(json_file)
     if out is not None:
         drawn = parts.attempt("roofline", lambda: {"path": report.roofline(rows, out / "roofline.png")})

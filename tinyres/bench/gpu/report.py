@@ -22,6 +22,7 @@ from tinyres.bench.convolutions import Shape
 from tinyres.bench.gpu import findings, pages, table
 from tinyres.bench.gpu.kernels import OURS
 from tinyres.bench.gpu.parts import Row, read, said
+from tinyres.files import write
 
 LOG = "log.txt"
 PULSE = 0.1  # seconds between two looks at whether a part has ended
@@ -89,6 +90,6 @@ def _last_line(log: Path) -> str:
 def _save(out: Path) -> list[dict[str, Any]]:
     rows = read(out)
     document = {"rows": rows, "not met": table.missed(rows), "readme": table.readme(rows)}
-    (out / "report.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (out / "report.md").write_text(pages.page(rows), encoding="utf-8")
+    write(out / "report.json", json.dumps(document, indent=1) + "\n")
+    write(out / "report.md", pages.page(rows))
     return rows

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tinyres.files import write
 from tinyres.flow.experiments import EXPERIMENTS
 from tinyres.flow.experiments.experiment import Experiment, Options, Result
 from tinyres.flow.experiments.law import Spread
 from tinyres.flow.measurement import plain
-from tinyres.flow.report.pictures import save_picture, write
+from tinyres.flow.report.pictures import save_picture
 from tinyres.flow.report.spread import picture
 
 FORMAT = "tinyres experiment 2"
@@ -85,7 +86,7 @@ def describe(
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """The document, all of it or, if that fails, what was there before."""
-    write(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def file_name(experiment: Experiment, options: Options) -> str:
@@ -109,7 +110,7 @@ def versions() -> dict[str, str]:
 
 
 def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The experiments whose files lie in the folder, and the names of files that should hold one and do not.
+    """The experiments whose files lie in the folder, with its `file`, and the names of those that cannot be read.
 
     Files of another kind are passed over.
     """
@@ -117,11 +118,11 @@ def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     for path in sorted(folder.glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             document = None
         ours = isinstance(document, dict) and document.get("format") == FORMAT
-        if ours and document.keys() >= KEYS:
-            found.append(document)
+        if ours and document.keys() >= KEYS and isinstance(document["name"], str):
+            found.append(document | {"file": path.name})
         elif ours or path.stem in EXPERIMENTS:
             broken.append(path.name)
     return found, broken

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tinyres.files import write
 from tinyres.flow.experiments import EXPERIMENTS, ROOMS
 from tinyres.flow.experiments.experiment import Table
 from tinyres.flow.experiments.law import LAWS, Law
 from tinyres.flow.report.files import load, settings_text
-from tinyres.flow.report.pictures import write
 from tinyres.flow.report.tables import figure_text, numeric_columns, spread_text, wanted
 
 TITLES = {
@@ -22,11 +22,13 @@ TITLES = {
     "claims": "Popular claims, put to the test",
 }
 NUMBERED = re.compile(r"E\d+")
+LARGEST = 20 * 2**20  # bytes of a picture on the page
 
 
 def write_page(folder: Path) -> Path:
     """Put every finished experiment of the folder onto folder/report.html: figures inside, no script, no network."""
     import jinja2
+    import markupsafe
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -39,7 +41,13 @@ def write_page(folder: Path) -> Path:
     loaded, broken = load(folder)
     # The numbered laws of a room first, then what stands beside them.
     documents = sorted(loaded, key=lambda d: (not NUMBERED.fullmatch(d["name"]), order.get(d["name"], len(order))))
-    sections = [_section(document, folder) for document in documents]
+    sections, template = [], environment.get_template("section.html.j2")
+    for document in documents:
+        try:
+            section = _section(document, folder)
+            sections.append(section | {"html": markupsafe.Markup(template.render(section=section))})
+        except Exception:  # somebody else's file, or a damaged one: whatever its values lead to
+            broken.append(document["file"])
     rooms = [(TITLES[room], [s for s in sections if s["name"] in names]) for room, names in ROOMS.items()]
     rooms.append(("Of another version", [s for s in sections if s["name"] not in EXPERIMENTS]))
     rows = [law for section in sections for law in section["laws"]]
@@ -47,10 +55,10 @@ def write_page(folder: Path) -> Path:
         rooms=[room for room in rooms if room[1]],
         counted=counts(rows),
         broken=broken,
-        versions=documents[0]["versions"] if documents else {},
+        versions=sections[0]["versions"] if sections else {},
     )
     path = folder / "report.html"
-    write(path, page.encode())
+    write(path, page)
     return path
 
 
@@ -72,21 +80,36 @@ def counts(rows: Iterable[dict[str, Any]]) -> str:
 def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     seeds = document.get("seeds")
     laws = [_at_seeds(row, len(seeds["done"])) for row in seeds["laws"]] if seeds else list(map(_law, document["laws"]))
-    images = [(name, folder / name) for name in document["figures"]]
     settings = setting_words(document)
     return document | {
         "id": "-".join([document["name"], *settings]),
         "title": document["name"] + (f" at {', '.join(settings)}" if settings else ""),
         "laws": laws,
         "seeds": seeds,
+        "versions": dict(document["versions"]),
         "verdict": counts(laws) or "shown",
         "failed": any(law["verdict"] == "FAILS" for law in laws),
         "formula": markup(document["equation"]),
         "unjudged": unjudged(document, laws),
         "sources": any(law["source"] != document["source"] for law in laws),
         "tables": [_table(entry) for entry in document["tables"]],
-        "images": [(name, base64.b64encode(path.read_bytes()).decode()) for name, path in images if path.exists()],
+        "images": [(name, _image(folder / name)) for name in document["figures"] if is_picture(name, folder)],
     }
+
+
+def is_picture(name: str, folder: Path) -> bool:
+    """Whether a file's `figures` name a PNG of the same folder: they might name anything on this machine."""
+    if name != Path(name).name or not name.endswith(".png"):
+        return False
+    path = folder / name
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
+        return False
+    with open(path, "rb") as file:
+        return file.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def _image(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def markup(equation: str) -> Any:

@@ -1,12 +1,12 @@
-"""Pictures as PNG files, and files that are never half written."""
+"""How a figure becomes a PNG file."""
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import Literal
 
+from tinyres.files import png, write
 from tinyres.flow.experiments.experiment import Draw
 
 
@@ -28,24 +28,10 @@ def save_picture(draw: Draw, path: Path) -> Path:
 
 
 def _png(draw: Draw, scale: float, layout: Literal["constrained"] | None) -> bytes:
-    from io import BytesIO
-
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11 * scale, 5 * scale), dpi=130, layout=layout)
     FigureCanvasAgg(figure)
     draw(figure)
-    content = BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})  # the same seed gives the same file
-    return content.getvalue()
-
-
-def write(path: Path, content: bytes) -> None:
-    """All of it or, if that fails, what was there before."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return png(figure)

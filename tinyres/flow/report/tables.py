@@ -43,41 +43,41 @@ def as_text(result: Result) -> str:
     from rich.console import Console
 
     stream = StringIO()
-    console = Console(file=stream, width=100, color_system=None)
+    console = Console(file=stream, width=100, color_system=None, emoji=False, highlight=False)
     console.print(laws_table("", result), *map(plain_table, result.tables))
     return stream.getvalue().rstrip()
 
 
 def laws_table(title: str, result: Result, least: int = 1) -> Any:
     """Measured beside predicted, a verdict a row; none where a verdict takes more seeds (`least`)."""
-    from rich.markup import escape
     from rich.table import Table as RichTable
+    from rich.text import Text
 
-    table = RichTable(title=escape(title), title_justify="left", caption_justify="left")
-    table.caption = escape("\n".join(filter(None, [result.found, result.note])))
+    table = RichTable(title=Text(title), title_justify="left", caption_justify="left")
+    table.caption = Text("\n".join(filter(None, [result.found, result.note])))
     table.add_column("law", overflow="fold")
     for column in ("measured", "predicted", ""):
         table.add_column(column, justify="right", no_wrap=True)
     for law in result.laws:
         word = Spread([law], least).verdict()
-        table.add_row(escape(law.name), figure_text(law.measured), wanted(law), f"[{STYLES[word]}]{word}[/]")
+        table.add_row(Text(law.name), figure_text(law.measured), wanted(law), Text(word, STYLES[word]))
     return table
 
 
 def seeds_table(document: dict[str, Any]) -> Any:
     """Laws at several seeds: the mean, the spread, and at how many seeds each holds."""
-    from rich.markup import escape
     from rich.table import Table as RichTable
+    from rich.text import Text
 
     done = document["seeds"]["done"]
-    table = RichTable(title=escape(f"{document['name']}: {document['claim']}"), title_justify="left")
+    table = RichTable(title=Text(f"{document['name']}: {document['claim']}"), title_justify="left")
     table.add_column("law", overflow="fold")
     for column in ("mean ± sd", "predicted", f"of {len(done)}", ""):
         table.add_column(column, justify="right", no_wrap=True)
     for row in document["seeds"]["laws"]:
         law, word = Law.from_json(row | {"measured": row["mean"]}), row["verdict"]
         holds = "-" if law.kind == "figure" else f"{row['holds']}"
-        table.add_row(escape(law.name), spread_text(row), wanted(law), holds, f"[{STYLES[word]}]{word}[/]")
+        table.add_row(Text(law.name), spread_text(row), wanted(law), holds, Text(word, STYLES[word]))
     return table
 
 
@@ -91,25 +91,24 @@ def spread_text(row: dict[str, Any]) -> str:
 def plain_table(given: Table) -> Any:
     """A table of an experiment's own making."""
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
     from rich.table import Table as RichTable
+    from rich.text import Text
 
-    table = RichTable(title=escape(given.title), title_justify="left", caption_justify="left")
-    table.caption = escape(given.note)
+    table = RichTable(title=Text(given.title), title_justify="left", caption_justify="left")
+    table.caption = Text(given.note)
     least = 1
     for column, numeric, cells in zip(given.columns, numeric_columns(given), _columns(given), strict=True):
         words = [word for text in (column, *cells) for word in text.split()]
         narrow = max(map(len, [*column.split(), *(cells if numeric else words)]), default=1)
         least += narrow + 3
         if numeric:  # its cells are never broken; the header is, at words
-            table.add_column(escape("\n".join(wrap(column, narrow))), justify="right", no_wrap=True)
+            table.add_column(Text("\n".join(wrap(column, narrow))), justify="right", no_wrap=True)
         else:
-            table.add_column(escape(column), overflow="fold")
+            table.add_column(Text(column), overflow="fold")
     if least > NARROW:  # the rules between the columns are what can be spared
         table.box, table.show_edge, table.pad_edge, table.collapse_padding = SIMPLE_HEAD, False, False, True
     for row in given.rows:
-        cells = [escape(str(cell)) for cell in row]
-        table.add_row(*(f"[{STYLES[cell]}]{cell}[/]" if cell in STYLES else cell for cell in cells))
+        table.add_row(*(Text(str(cell), STYLES.get(str(cell), "")) for cell in row))
     return table
 
 

@@ -1,0 +1,84 @@
+"""Compiled code is kept on disk where that can be done; a cache that cannot be used costs time, and nothing else.
+
+Numba's own stops the program where it finds no folder to write to, where the disk is full, and where a file is damaged.
+"""
+
+import hashlib
+import pickle
+import sys
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+
+_SETTING = "the environment variable NUMBA_CACHE_DIR names another folder for it"
+
+
+@cache
+def _tell(sentence: str) -> None:
+    """Once in a process, whichever kernel it happens to first."""
+    print(f"tinyres_kernels: {sentence}; {_SETTING}", file=sys.stderr)
+
+
+class _Files(IndexDataCacheFile):
+    """Numba's files, with a checksum before the code: six wrong bytes in the middle may well be loaded and run."""
+
+    def _save_data(self, name: str, data: Any) -> None:
+        code = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(code).digest() + code)
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        digest, code = content[:32], content[32:]
+        if hashlib.sha256(code).digest() != digest:
+            raise ValueError("damaged")
+        return pickle.loads(code)
+
+    def drop(self) -> None:
+        """Take the index away: what it lists is compiled anew, and written over."""
+        Path(self._index_path).unlink(missing_ok=True)
+
+
+class _Kept(FunctionCache):
+    """Numba's cache of one function, for which no file is worth an error."""
+
+    def __init__(self, function: FunctionType) -> None:
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp()
+        self._files = self._cache_file = _Files(self.cache_path, self._impl.filename_base, stamp)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What was compiled for this signature, or None: there is none, or the file cannot be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except OSError as error:
+            _tell(
+                f"compiled kernels cannot be read from {self.cache_path} ({error.strerror}), so they are compiled anew"
+            )
+        except Exception:  # of a damaged file: pickle's, LLVM's, or any that its bytes happen to spell
+            _tell(f"a file of compiled kernels in {self.cache_path} is damaged, so what it held is compiled anew")
+            with suppress(OSError):
+                self._files.drop()
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep it for other processes, if that can be done."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            why = f"compiled kernels cannot be kept in {self.cache_path} ({error.strerror})"
+            _tell(f"{why}, so they are compiled anew in every process")
+            self.disable()
+
+
+def keep(dispatcher: Any, function: FunctionType) -> None:
+    """Let a compiled function keep its code on disk, in the first folder of Numba's that can be written to."""
+    try:
+        dispatcher._cache = _Kept(function)
+    except (RuntimeError, OSError):  # no folder
+        _tell("there is no folder to keep compiled kernels in, so they are compiled anew in every process")
+        dispatcher._cache = NullCache()

@@ -1,0 +1,63 @@
+"""What the commands print to: texts come out as they are, on any terminal."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import unicodedata
+from typing import Any, TextIO
+
+LEAST = 60  # columns; a narrower terminal wraps lines by itself, and rich would cut words off
+WORDS = {
+    "χ": "chi", "ξ": "xi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "θ": "theta", "λ": "lambda",
+    "μ": "mu", "π": "pi", "ρ": "rho", "σ": "sigma", "φ": "phi", "ψ": "psi", "√": "sqrt ", "∏": "prod ", "∞": "inf",
+    "±": "+-", "·": " ", "×": "x", "≤": "<=", "≥": ">=", "≈": "~", "→": "->", "²": "^2", "ᴸ": "^L", "–": "-",
+    "…": "...", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "▎": "|", "━": "-", "╸": "-", "╺": "-",
+}  # fmt: skip
+
+
+def spelled(error: UnicodeError) -> tuple[str, int]:
+    """For a terminal without these letters: chi for χ, e for é; a question mark where nothing is known."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    return "".join(WORDS.get(c) or _plain(c) for c in text), error.end
+
+
+def _plain(letter: str) -> str:
+    """The letter without its accents, or a digit or letter that was set higher or lower."""
+    return unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"
+
+
+def speak_anywhere(*streams: TextIO) -> None:
+    """Let streams spell what their encoding does not have."""
+    codecs.register_error("tinyres.spelled", spelled)
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="tinyres.spelled")
+
+
+def printable(text: str) -> str:
+    """The text without what would steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def terminal(**options: Any) -> Any:
+    """A rich Console that takes no text for markup: a folder may be called a[/b], a range is [0, 1]."""
+    from rich.console import Console
+
+    made = Console(markup=False, highlight=False, emoji=False, **options)
+    made.width = max(made.width, LEAST)
+    return made
+
+
+def say(console: Any, text: str, lead: str = "", style: str = "") -> None:
+    """One line, however long it is; `lead` before it in a style of its own."""
+    from rich.text import Text
+
+    line = Text(f"{lead} " if lead else "", style)
+    console.print(line.append(printable(text), "" if lead else style), soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """A sentence on standard error."""
+    print(printable(text), file=sys.stderr)
