@@ -18,12 +18,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from tinyres.bench.gpu import pages, parts, report, smoke, suite, table
 from tinyres.bench.gpu.parts import PARTS, REPORT, ROWS, SAVING, STAGES, Stage, attempt, read, write
 
 CACHES = "caches.tgz"
 SHUT = 3  # the exit status where the gate is shut
+SAFELY: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.0 to 3.11.3 do not know it
 LEAST = 5.0  # seconds with which a part is not begun any more
 
 
@@ -116,7 +118,7 @@ def _take_over(out: Path, earlier: Path | None, caches: Path) -> None:
     if (out / CACHES).exists():
         try:
             with tarfile.open(out / CACHES) as packed:
-                packed.extractall(caches, filter="data")
+                packed.extractall(caches, **SAFELY)
         except (OSError, tarfile.TarError) as broken:
             print(f"{out / CACHES} cannot be read ({broken}): its kernels are compiled again", flush=True)
 
