@@ -156,7 +156,7 @@ def on(device, array):
 
 LAWS = {
     "E2": lambda d: e02_depth.measure(
-        e02_depth.SETTINGS[0], [on(d, w) for w in rng().standard_normal((4, 50, 50))], rng()
+        e02_depth.CASES[0], [on(d, w) for w in rng().standard_normal((4, 50, 50))], rng()
     ),
     "E4": lambda d: e04_batch_norm.log_ratios(
         e04_batch_norm.plain, on(d, rng().standard_normal((2, 2, e04_batch_norm.WIDTH, e04_batch_norm.WIDTH))), rng()
