@@ -1,6 +1,6 @@
 """Closed forms: what layers that see all earlier layers do to the gradient; our own algebra.
 
-For the architecture: Huang et al. 2017, "Densely connected convolutional networks".
+For the architecture: Huang et al. 2017 [huang2017densely].
 """
 
 from __future__ import annotations
