@@ -157,7 +157,7 @@ plt.show()
 # %%
 found = {}
 for depth in (4, 16, 64):
-    net = finite_width.Setting("ReLU", 64, depth)
+    net = finite_width.Case("ReLU", 64, depth)
     found[depth] = np.concatenate([finite_width.squared_gradients(net, np.random.default_rng(k)) for k in range(32)])
     share, median = (found[depth] < 1).mean(), np.median(found[depth])
     print(f"{depth:2} layers: mean {found[depth].mean():.2f}, median {median:.3f}, below 1 in {share:.0%} of the nets")

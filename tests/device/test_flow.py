@@ -162,7 +162,7 @@ LAWS = {
         e04_batch_norm.plain, on(d, rng().standard_normal((2, 2, e04_batch_norm.WIDTH, e04_batch_norm.WIDTH))), rng()
     ),
     "E6": lambda d: e06_densenet.ratios(e06_densenet.summed, rng(), d),
-    "E7": lambda d: e07_finite_width.squared_gradients(e07_finite_width.Setting("ReLU", 16, 3), rng(), d),
+    "E7": lambda d: e07_finite_width.squared_gradients(e07_finite_width.Case("ReLU", 16, 3), rng(), d),
     "E12": lambda d: e12_isometry.jacobian([w.to(d) for w in e12_isometry.weights(True, rng())][:3], 0.5, rng()),
 }
 

@@ -110,9 +110,9 @@ def said_of(gains: list[Law], products: list[Law], plain_total: float) -> str:
     return (
         f"A plain layer with batch norm multiplies the squared gradient by {layer_gain.measured:.3f} (predicted "
         f"{layer_gain.predicted:.3f}), {DEPTH} layers by {plain_total:.2g}. {DEPTH} residual blocks multiply it by "
-        f"only {one.measured:.0f} with one layer a branch (predicted {one.predicted:.0f}) and {two.measured:.0f} with two "
-        f"({two.predicted:.0f}): the powers {its_power.measured:.2f} and {other_power.measured:.2f} of the depth. A "
-        f"shortcut scaled by m brings the exponential back: {blocks} a block."
+        f"only {one.measured:.0f} with one layer a branch (predicted {one.predicted:.0f}) and {two.measured:.0f} with "
+        f"two ({two.predicted:.0f}): the powers {its_power.measured:.2f} and {other_power.measured:.2f} of the depth. "
+        f"A shortcut scaled by m brings the exponential back: {blocks} a block."
     )
 
 
