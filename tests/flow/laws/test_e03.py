@@ -5,6 +5,7 @@ import pytest
 
 from tests.flow.holds import holds
 from tinyres import flow, nn
+from tinyres.flow.experiments.laws import e03_nets
 from tinyres.flow.experiments.laws import e03_residual_gain as e03
 from tinyres.flow.theory import finite_width
 
@@ -82,14 +83,16 @@ def test_the_finite_width_term_against_draws_of_one_block():
 
 
 def test_nets_that_share_their_numbers_are_nets_of_their_own():
-    one, two = (draw.weights[0, 0] for draw, _ in zip(e03.Draw.some((0,), e03.Shape(128, 1)), range(2), strict=False))
+    one, two = (
+        draw.weights[0, 0] for draw, _ in zip(e03_nets.Draw.some((0,), e03_nets.Shape(128, 1)), range(2), strict=False)
+    )
     assert np.array_equal(np.abs(one), np.abs(two))
     assert abs(np.corrcoef(one.ravel(), two.ravel())[0, 1]) < 0.03
     assert one.var() == pytest.approx(2 / 128, rel=0.05)
 
 
 def test_all_cases_in_one_pass_are_each_case_by_itself():
-    net, draw = e03.Net(32, 3), e03.Draw.of((0,), e03.Shape(32, 3))
+    net, draw = e03_nets.Net(32, 3), e03_nets.Draw.of((0,), e03_nets.Shape(32, 3))
     cases = [(1.0, 0.5), (0.3, 1.1)]
     together = e03.gains(net, cases, draw)
     for k, case in enumerate(cases):

@@ -1,7 +1,6 @@
 """Closed forms: the correlation between a net's gradients at two inputs.
 
-Balduzzi et al. 2017, "The shattered gradients problem"; the arc-cosine kernels are those of Cho & Saul 2009, "Kernel
-methods for deep learning".
+Balduzzi et al. 2017 [balduzzi2017shattered]; the arc-cosine kernels are those of Cho & Saul 2009 [cho2009kernel].
 """
 
 from __future__ import annotations

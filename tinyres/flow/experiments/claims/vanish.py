@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
 from tinyres.flow.experiments.laws import e04_batch_norm as e04
-from tinyres.flow.experiments.laws.e03_residual_gain import Net
+from tinyres.flow.experiments.laws.e03_nets import Net
 from tinyres.flow.experiments.laws.e11_gates import WIDTH, backward, branches
 from tinyres.flow.theory import normalised
 
