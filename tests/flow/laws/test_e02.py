@@ -27,7 +27,14 @@ def test_every_law_holds(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("activation", "s_w2", "s_b2"),
-    [("silu", 2.0, 0.3), ("elu", 1.3, 0.1), ("softplus", 0.5, 0.0), ("leaky_relu", 1.7, 0.0), ("sigmoid", 9.0, 0.2)],
+    [
+        ("silu", 2.0, 0.3),
+        ("elu", 1.3, 0.1),
+        ("softplus", 0.5, 0.0),
+        ("leaky_relu", 1.7, 0.0),
+        ("relu", 1.4, 0.2),
+        ("sigmoid", 9.0, 0.2),
+    ],
 )
 def test_the_law_at_other_settings(activation, s_w2, s_b2):
     result = flow.run("E2", activation=activation, s_w2=s_w2, s_b2=s_b2, **QUICK)
