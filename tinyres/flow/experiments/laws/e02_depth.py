@@ -209,7 +209,8 @@ def depth_scales(curves: dict[Case, Any]) -> Table:
         scale = f"{1 / abs(expected):,.2f}" if abs(expected) > 1e-6 else "∞"
         measured = f"{1 / abs(found):.2f}" if abs(found) > 0.01 else "100 or more"
         rows.append([case.name, f"{np.exp(expected):.4g}", scale, measured])
-    note = "Over ξ = 1 / |ln χ| layers the squared gradient changes by a factor e; 40 layers cannot tell more than 100."
+    note = "Over ξ = 1 / |ln χ| layers the squared gradient changes by a factor e. So few layers cannot tell more than "
+    note += "100."
     return Table("Depth scales", ["setting", "χ", "ξ by theory", "ξ measured"], rows, note)
 
 

@@ -60,7 +60,9 @@ def against_theory(axes: Any, cases: Sequence[Any], curves: Sequence[Any]) -> No
     """log10 of the squared gradient against depth: dots measured, lines theory; for the claims about this law, too."""
     for k, (case, curve) in enumerate(zip(cases, curves, strict=True)):
         layers = np.arange(len(curve))
-        axes.plot(layers, case.gradient(len(curve) - 1) / np.log(10), "-", color=f"C{k}", lw=1)
-        axes.plot(layers[::2], curve[::2], "o", color=f"C{k}", ms=4, label=f"{case.name}: χ = {case.chi:.3g}")
+        theory = case.gradient(len(curve) - 1)
+        label = f"{case.name}: χ = {np.exp(theory[-1] / layers[-1]):.3g}"  # its geometric mean where it is not constant
+        axes.plot(layers, theory / np.log(10), "-", color=f"C{k}", lw=1)
+        axes.plot(layers[::2], curve[::2], "o", color=f"C{k}", ms=4, label=label)
     axes.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top")
     axes.legend(fontsize=9)
