@@ -184,7 +184,10 @@ def said_of(curves: dict[Case, Any]) -> str:
     text += ", ".join(f"{factor[case.name]:.3g}" for case in tanh)
     text += f" (tanh, s_w² = {', '.join(f'{case.s_w2:g}' for case in tanh)}) and by "
     text += ", ".join(f"{factor[case.name]:.3g} ({case.name})" for case in curves if case not in tanh)
-    return text + f": all to the power of the depth, within the tolerance of ln χ over {DEPTH} layers."
+    off = max(abs(slope(curve) - np.log(case.chi)) for case, curve in curves.items())
+    return (
+        text + f": over {DEPTH} layers this is χ to the power of the depth, and no ln χ is off by more than {off:.2g}."
+    )
 
 
 def said_of_one(case: Case, laws: Sequence[Law], depth: int) -> str:
