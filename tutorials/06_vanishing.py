@@ -21,6 +21,7 @@ import tinyres as tr
 from tinyres import data, flow, nn
 from tinyres.flow.experiments.laws import e02_depth as depth_law
 from tinyres.flow.experiments.laws import e07_finite_width as finite_width
+from tinyres.flow.experiments.laws.e02_figure import against_theory
 from tinyres.flow.experiments.trained import e16_trainability as trainability
 from tinyres.flow.theory import mean_field
 from tinyres.flow.theory.finite_width import leading
@@ -65,7 +66,7 @@ print("on top", f"{norms[-1]:.2f}", " three layers below", f"{norms[-4]:.5f}", "
 
 # %%
 measured = (norms[0] / norms[-1]) ** (2 / 19)  # of the squared gradient, a layer
-squash = depth_law.Setting("sigmoid", tr.sigmoid, lambda x: tr.sigmoid(x) * tr.sigmoid(-x), s_w2=1.0)
+squash = depth_law.Case("sigmoid", s_w2=1.0)
 print(f"a layer multiplies the squared gradient by {measured:.4f}; theory {squash.chi:.4f}; 1/16 is {1 / 16:.4f}")
 
 # %% [markdown]
@@ -77,15 +78,13 @@ print(f"a layer multiplies the squared gradient by {measured:.4f}; theory {squas
 # Will that net keep its gradient?
 
 # %%
-tanh_slope = lambda x: 1 - np.tanh(x) ** 2
-step = lambda x: 1.0 * (x > 0)
 settings = [
-    depth_law.Setting("tanh", tr.tanh, tanh_slope, 1.0, 0.05),
-    depth_law.Setting("tanh", tr.tanh, tanh_slope, 1.76, 0.05),
-    depth_law.Setting("tanh", tr.tanh, tanh_slope, 2.5, 0.05),
-    depth_law.Setting("sigmoid", tr.sigmoid, squash.derivative, 16.0),
-    depth_law.Setting("ReLU", tr.relu, step, 1.0, scale_free=True),
-    depth_law.Setting("ReLU", tr.relu, step, 2.0, scale_free=True),
+    depth_law.Case("tanh", 1.0, 0.05),
+    depth_law.Case("tanh", 1.76, 0.05),
+    depth_law.Case("tanh", 2.5, 0.05),
+    depth_law.Case("sigmoid", 16.0),
+    depth_law.Case("relu", 1.0),
+    depth_law.Case("relu", 2.0),
 ]
 LAYERS, NETS = 30, 3
 weights = [[rng.standard_normal((WIDTH, WIDTH)) for _ in range(LAYERS)] for _ in range(NETS)]
@@ -93,7 +92,7 @@ curves = {
     setting.name: np.mean([depth_law.measure(setting, net, rng) for net in weights], axis=0) for setting in settings
 }
 figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
-depth_law.against_theory(axes, settings, [curves[setting.name] / np.log(10) for setting in settings])
+against_theory(axes, settings, [curves[setting.name] / np.log(10) for setting in settings])
 axes.set(ylim=(-13, 4), title="Dots: random nets, mean of three.\nLines: one number each, to the power of the depth")
 axes.legend(fontsize=8, loc="lower left")
 plt.show()
@@ -137,7 +136,7 @@ left.minorticks_off()
 left.legend(fontsize=8, ncols=2, loc="upper center")
 qs = np.union1d(np.geomspace(0.1, 1.4, 60), np.linspace(0.53, 0.61, 200))  # the peak is narrow
 around = [mean_field.weights_for(q, np.tanh, 0.05) for q in qs]
-chis = [mean_field.chi(q, tanh_slope, s) for q, s in zip(qs, around, strict=True)]
+chis = [mean_field.chi(q, lambda z: 1 - np.tanh(z) ** 2, s) for q, s in zip(qs, around, strict=True)]
 right.semilogy(around, [mean_field.depth_scale(chi) for chi in chis], "k-")
 for k, s in enumerate(S_W2):
     right.axvline(s, color=f"C{k}")
@@ -159,7 +158,7 @@ plt.show()
 # %%
 found = {}
 for depth in (4, 16, 64):
-    net = finite_width.Setting("ReLU", 64, depth)
+    net = finite_width.Case("ReLU", 64, depth)
     found[depth] = np.concatenate([finite_width.squared_gradients(net, np.random.default_rng(k)) for k in range(32)])
     share, median = (found[depth] < 1).mean(), np.median(found[depth])
     print(f"{depth:2} layers: mean {found[depth].mean():.2f}, median {median:.3f}, below 1 in {share:.0%} of the nets")

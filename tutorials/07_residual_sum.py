@@ -18,6 +18,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import flow, nn
+from tinyres.flow.experiments.laws import e03_nets
 from tinyres.flow.experiments.laws import e03_residual_gain as gain_law
 from tinyres.flow.experiments.laws import e14_path_lengths as length_law
 from tinyres.flow.theory import normalised, path_lengths
@@ -93,8 +94,9 @@ step
 BLOCKS, SEEDS = gain_law.DEPTH, 5
 cases = [(1.0, 1.0), (1.0, 0.5), (1.0, BLOCKS**-0.5), (0.0, 1.0), (0.5, 0.5)]  # skip m, branch a
 names = ["x + F(x)", "x + F(x)/2", "x + F(x)/√10", "F(x)", "x/2 + F(x)/2"]
-draws = [gain_law.Draw.of((0, seed)) for seed in range(SEEDS)]
-gains = {case: np.array([gain_law.gains(*case, draw)[1] for draw in draws]) for case in cases}  # (seeds, blocks + 1)
+model, shape = e03_nets.Net(WIDTH, BLOCKS), e03_nets.Shape(WIDTH, BLOCKS)
+nets = [gain_law.gains(model, cases, e03_nets.Draw.of((0, seed), shape))[1] for seed in range(SEEDS)]
+gains = dict(zip(cases, np.moveaxis(nets, 2, 0), strict=True))  # each (seeds, blocks + 1)
 figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
 passed = np.arange(BLOCKS + 1)
 for k, ((m, a), name) in enumerate(zip(cases, names, strict=True)):

@@ -156,13 +156,13 @@ def on(device, array):
 
 LAWS = {
     "E2": lambda d: e02_depth.measure(
-        e02_depth.SETTINGS[0], [on(d, w) for w in rng().standard_normal((4, 50, 50))], rng()
+        e02_depth.CASES[0], [on(d, w) for w in rng().standard_normal((4, 50, 50))], rng()
     ),
     "E4": lambda d: e04_batch_norm.log_ratios(
         e04_batch_norm.plain, on(d, rng().standard_normal((2, 2, e04_batch_norm.WIDTH, e04_batch_norm.WIDTH))), rng()
     ),
     "E6": lambda d: e06_densenet.ratios(e06_densenet.summed, rng(), d),
-    "E7": lambda d: e07_finite_width.squared_gradients(e07_finite_width.Setting("ReLU", 16, 3), rng(), d),
+    "E7": lambda d: e07_finite_width.squared_gradients(e07_finite_width.Case("ReLU", 16, 3), rng(), d),
     "E12": lambda d: e12_isometry.jacobian([w.to(d) for w in e12_isometry.weights(True, rng())][:3], 0.5, rng()),
 }
 

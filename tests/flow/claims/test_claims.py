@@ -54,7 +54,7 @@ def test_backprop_notices_a_gradient_that_is_too_small(monkeypatch):
 
 def test_nonlinearity_notices_a_linear_net_that_does_not_vanish(monkeypatch):
     linear, *others = nonlinearity.SETTINGS
-    unit = nonlinearity.Setting(linear.label, linear.activation, linear.derivative, 1.0, scale_free=True)
+    unit = nonlinearity.Case(linear.activation, 1.0)
     monkeypatch.setattr(nonlinearity, "SETTINGS", [unit, *others])
     assert any(name.startswith("orders of magnitude") for name in failures(nonlinearity))
 
@@ -130,8 +130,8 @@ def test_the_shared_variance_is_the_mixture_of_the_layers():
 
 def test_vanish_notices_an_identity_path_that_leaks(monkeypatch):
     """Without its shortcut the batch-normed net explodes; with 0.9 of it the one without norm grows by less than 2."""
-    block = vanish.block
-    monkeypatch.setattr(vanish, "block", lambda x, w1, w2, m, a: block(x, w1, w2, 0.9 * m, a))
+    fill = vanish.Net.fill
+    monkeypatch.setattr(vanish.Net, "fill", lambda self, weights, m, a: fill(self, weights, 0.9 * m, a))
     monkeypatch.setattr(vanish.e04, "residual", lambda x, w, layers: vanish.e04.plain(x, w))
     found = failures(vanish)
     assert "no norm, x + F(x): squared gain a block" in found

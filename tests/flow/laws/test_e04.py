@@ -5,6 +5,7 @@ import pytest
 
 import tinyres as tr
 from tests.flow.holds import holds
+from tinyres import flow
 from tinyres.autograd.primitive import Primitive
 from tinyres.flow.experiments import Options
 from tinyres.flow.experiments.laws import e04_batch_norm as e04
@@ -68,6 +69,38 @@ def test_blocks_by_hand():
         np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-10, atol=1e-10, err_msg=name)
 
 
+QUICK = {"width": 128, "depth": 10, "nets": 4}
+OTHERS = [(0.6, 0.8, 1), (1.0, 0.5, 2), (0.0, 1.0, 1), (1.3, 1.0, 1), (0.4, 0.2, 2)]
+
+
+@pytest.mark.parametrize(("m", "a", "layers"), OTHERS)
+def test_the_law_at_other_settings(m, a, layers):
+    result = flow.run("E4", m=m, a=a, layers=layers, **QUICK)
+    (law,) = result.laws
+    assert law.ok
+    assert law.tolerance < 0.35 * law.predicted
+    assert f"{law.measured:.4g}" in result.found
+
+
+@pytest.mark.parametrize(("m", "a", "layers"), [(1.0, 1.0, 1), (0.6, 0.8, 1), (1.0, 0.5, 2)])
+def test_a_broken_batch_norm_is_noticed_at_other_settings(m, a, layers, monkeypatch):
+    right = tr.batch_norm
+    monkeypatch.setattr(tr, "batch_norm", lambda x, **how: right(x, **how) + 0.5 * tr.relu(x))
+    assert not any(law.ok for law in flow.run("E4", m=m, a=a, layers=layers, **QUICK).laws)
+
+
+def test_what_becomes_of_the_gain_in_the_long_run_is_said():
+    words = [flow.run("E4", m=m, width=64, depth=2, nets=3).found for m in (0.5, 1.0, 1.5)]
+    assert "each multiplies it by 1.3502, an exponential" in words[0]
+    assert "as the power 1.467 of the depth" in words[1]
+    assert "a block multiplies it by m² = 2.25" in words[2]
+
+
+def test_what_cannot_be_run_is_said():
+    with pytest.raises(ValueError, match=r"E4: layers=3 .*: a whole number from 1 to 2 is needed"):
+        flow.run("E4", layers=3)
+
+
 def test_closed_forms():
     assert normalised.plain_gain() == pytest.approx(1.46694, abs=1e-5)
     assert normalised.residual_gains(40, 1)[-1] == pytest.approx(111.9, abs=0.05)
@@ -77,3 +110,9 @@ def test_closed_forms():
         [1.3502, 1.2335, 1.0887], abs=5e-5
     )
     assert list(normalised.residual_gains(0)) == [1.0]
+    # blocks of any scales: as above where they are one, settling where m < 1
+    for layers in (1, 2):
+        np.testing.assert_allclose(normalised.block_gains(40, 1, 1, layers), normalised.residual_gains(40, layers))
+        late = normalised.block_gains(200, 0.7, 0.3, layers)[-2:]
+        assert late[1] / late[0] == pytest.approx(normalised.scaled_gain(0.7, layers))
+    assert normalised.block_gains(1, 0, 1, batch=4)[-1] == pytest.approx(0.5)  # from variance 1, two of four are left

@@ -1,18 +1,24 @@
-"""E6: concatenating keeps the gradient, summing doubles it; both laws notice wrong weights."""
+"""E6: concatenating keeps the gradient, summing doubles it; both laws notice wrong weights, at any settings."""
 
 import numpy as np
+import pytest
 
+import tinyres as tr
 from tests.flow.holds import holds
+from tinyres import flow
 from tinyres.flow.experiments import Options
 from tinyres.flow.experiments.laws import e06_densenet as e06
 from tinyres.flow.theory import dense
 
+OTHERS = [{"k0": 20, "k": 6, "depth": 10}, {"k0": 48, "k": 20, "depth": 6}]
+
 
 def test_every_law_holds(tmp_path):
     result = holds("E6", tmp_path)
-    concatenated, geometric, _, summed = (law.measured for law in result.laws)
-    assert geometric < concatenated
-    assert 3e5 < summed < 3e6
+    side_by_side, geometric, logarithm, summed = result.laws
+    assert geometric.measured < side_by_side.measured
+    assert logarithm.measured == pytest.approx(np.log(summed.measured))
+    assert logarithm.tolerance < 20 * np.log(1.05)  # tighter than 5 % a layer
 
 
 def test_both_laws_notice_weights_that_are_a_tenth_too_large(monkeypatch):
@@ -20,6 +26,29 @@ def test_both_laws_notice_weights_that_are_a_tenth_too_large(monkeypatch):
     monkeypatch.setattr(e06, "he_layer", lambda x, features, rng: 1.1 * right(x, features, rng))
     laws = e06.run(Options(), lambda: None).laws
     assert [law.ok for law in laws if law.kind != "figure"] == [False, False]
+
+
+@pytest.mark.parametrize("settings", OTHERS)
+def test_the_laws_at_other_settings(settings):
+    result = flow.run("E6", **settings)
+    side_by_side, _, logarithm, _ = result.laws
+    assert side_by_side.predicted == pytest.approx(1 + settings["k"] * settings["depth"] / settings["k0"])
+    assert logarithm.predicted == pytest.approx(settings["depth"] * np.log(2))
+    assert side_by_side.ok
+    assert logarithm.ok
+    assert f"{side_by_side.measured:.3g}" in result.found
+
+
+@pytest.mark.parametrize("settings", OTHERS)
+def test_broken_parts_are_noticed_at_other_settings(settings, monkeypatch):
+    monkeypatch.setattr(tr, "relu", lambda x: tr.leaky_relu(x, 0.9))
+    laws = flow.run("E6", **settings).laws
+    assert [law.ok for law in laws if law.kind != "figure"] == [False, False]
+
+
+def test_what_cannot_be_run_is_said():
+    with pytest.raises(ValueError, match=r"E6: k=0 \(new features a layer\): a whole number from 1 to 32 is needed"):
+        flow.run("E6", k=0)
 
 
 def test_closed_forms():

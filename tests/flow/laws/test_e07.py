@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import tinyres as tr
 from tests.flow.holds import holds
+from tinyres import flow
 from tinyres.flow.experiments import Options
 from tinyres.flow.experiments.laws import e07_finite_width as e07
 from tinyres.flow.theory import finite_width
@@ -13,11 +15,12 @@ def test_every_law_holds(tmp_path):
     result = holds("E7", tmp_path)
     assert len(result.laws) == 15
     assert all(len(logs) == e07.NETS for logs in result.data.values())
+    assert {law.kind for law in result.laws} == {"asymptotic"}
 
 
 def test_the_laws_notice_nets_without_relu(monkeypatch):
     """At their own critical scale they keep the mean of the square, too: only its logarithm tells them apart."""
-    monkeypatch.setattr(e07, "SETTINGS", e07.SETTINGS[:1])
+    monkeypatch.setattr(e07, "CASES", e07.CASES[:1])
     monkeypatch.setattr(e07, "layer", lambda h, signs, w, kind: (h * signs * np.sqrt(0.5)) @ w)
     mean, *logarithm = e07.run(Options(), lambda: None).laws
     assert mean.ok
@@ -26,9 +29,42 @@ def test_the_laws_notice_nets_without_relu(monkeypatch):
 
 def test_the_mean_notices_weights_one_per_cent_too_small(monkeypatch):
     right = e07.layer
-    monkeypatch.setattr(e07, "SETTINGS", e07.SETTINGS[1:2])
+    monkeypatch.setattr(e07, "CASES", e07.CASES[1:2])
     monkeypatch.setattr(e07, "layer", lambda h, signs, w, kind: right(h, signs, 0.99 * w, kind))
     assert not e07.run(Options(), lambda: None).laws[0].ok
+
+
+OTHERS = [("relu", 80, 8), ("linear", 32, 10)]
+
+
+@pytest.mark.parametrize(("activation", "width", "depth"), OTHERS)
+def test_the_laws_at_other_settings(activation, width, depth):
+    result = flow.run("E7", activation=activation, width=width, depth=depth)
+    spread = {"relu": 5, "linear": 2}[activation] * depth / width
+    assert [law.predicted for law in result.laws[1::2]] == pytest.approx([-spread / 2, spread])
+    assert all(law.ok for law in result.laws)
+    assert f"{result.laws[0].measured:.3g}" in result.found
+
+
+def test_a_broken_activation_is_noticed_at_other_settings(monkeypatch):
+    monkeypatch.setattr(tr, "relu", lambda x: 1.02 * tr.leaky_relu(x, 0.1))
+    mean, *logarithm = flow.run("E7", activation="relu", width=80, depth=8).laws
+    assert not mean.ok
+    assert not any(law.ok for law in logarithm if "mean" in law.name)
+
+
+def test_where_a_law_has_no_say_its_figure_is_shown():
+    result = flow.run("E7", activation="relu", width=32, depth=32)
+    mean, log, _, variance, _ = (law.kind for law in result.laws)
+    assert (mean, log, variance) == ("figure", "asymptotic", "figure")
+    assert "too rare to be among them" in result.found
+    assert "only the law at this width is judged" in result.found
+    assert all(law.ok for law in result.laws)
+
+
+def test_what_cannot_be_run_is_said():
+    with pytest.raises(ValueError, match=r"E7: width=8 .*a whole number from 24 to 512 is needed"):
+        flow.run("E7", width=8)
 
 
 @pytest.mark.parametrize("kind", ["ReLU", "linear"])

@@ -5,7 +5,9 @@ import pytest
 
 import tinyres as tr
 from tests.flow.holds import holds
+from tinyres import flow
 from tinyres.flow.experiments import Options
+from tinyres.flow.experiments.laws import e09_figure
 from tinyres.flow.experiments.laws import e09_shattering as e09
 from tinyres.flow.theory import shattering
 
@@ -13,7 +15,7 @@ from tinyres.flow.theory import shattering
 def test_every_law_holds(tmp_path):
     result = holds("E9", tmp_path)
     white, deep, residual, brownian = (
-        e09.autocorrelation(np.array([result.data["over_line"][name]]), 2)[1]
+        e09_figure.autocorrelation(np.array([result.data["over_line"][name]]), 2)[1]
         for name in ("white noise", "plain, 24 layers", "residual, 50 blocks", "Brownian noise")
     )
     assert max(abs(white), abs(deep)) < 0.2 < residual < brownian  # of 256 points: the error is 0.06
@@ -33,7 +35,7 @@ def test_the_laws_notice_statistics_that_are_no_constants(monkeypatch, few):
 
 def test_the_exact_law_notices_frozen_statistics(monkeypatch, few):
     monkeypatch.setattr(e09, "exact", e09.frozen)
-    (law,) = (law for law in e09.run(Options(), lambda: None).laws if law.kind == "exact")
+    (law,) = (law for law in e09.run(Options(), lambda: None).laws if law.kind == "check")
     assert not law.ok
 
 
@@ -41,6 +43,43 @@ def test_the_law_without_batch_norm_notices_another_activation(monkeypatch, few)
     monkeypatch.setattr(tr, "relu", lambda x: tr.leaky_relu(x, 0.3))
     he = [law for law in e09.run(Options(), lambda: None).laws if "from ρ" in law.name]
     assert [law.ok for law in he] == [False]
+
+
+OTHERS = [
+    {"net": "he", "rho": 0.5, "depth": 5, "width": 512},
+    {"net": "he", "rho": -0.3, "depth": 3, "width": 512},
+    {"net": "residual", "depth": 8, "width": 128},
+    {"net": "plain", "depth": 3, "width": 384},
+]
+
+
+@pytest.mark.parametrize("settings", OTHERS)
+def test_the_law_at_other_settings(settings):
+    result = flow.run("E9", **settings)
+    (law,) = result.laws
+    assert law.kind == "asymptotic"
+    assert law.ok
+    assert f"{law.measured:.4g}" in result.found
+
+
+@pytest.mark.parametrize("settings", OTHERS)
+def test_another_activation_is_noticed_at_other_settings(settings, monkeypatch):
+    batch_norm = tr.batch_norm
+    monkeypatch.setattr(tr, "relu", lambda x: tr.leaky_relu(x, 0.4))
+    monkeypatch.setattr(tr, "batch_norm", lambda *x, relu, **how: tr.leaky_relu(batch_norm(*x, **how), 0.4))
+    (law,) = flow.run("E9", **settings).laws
+    assert not law.ok
+
+
+def test_what_cannot_be_told_from_zero_has_no_verdict():
+    result = flow.run("E9", net="plain", depth=18, width=64)
+    assert [law.kind for law in result.laws] == ["figure"]
+    assert "too little to be told from zero" in result.found
+
+
+def test_what_cannot_be_run_is_said():
+    with pytest.raises(ValueError, match=r"E9: rho=1 .*a number from -0.95 to 0.999 is needed"):
+        flow.run("E9", rho=1)
 
 
 def test_correlation_by_hand():

@@ -1,6 +1,7 @@
 """Closed forms, a file a theory: what the experiments are held against.
 
 mean_field.py     wide random nets: variance maps, fixed points, chi and the depth scale
+activations.py    activations and their slopes in NumPy
 normalised.py     what batch norm does to the squared gradient
 dense.py          layers that see all earlier layers
 finite_width.py   the distribution of log |J^T u|² in nets of finite width

@@ -2,6 +2,7 @@
 
 Hanin 2018 [hanin2018which], "Which neural net architectures give rise to exploding and vanishing gradients?"; Hanin &
 Nica 2020 [hanin2020products], "Products of many large random matrices and gradients in deep neural networks".
+The shift of residual nets is our own algebra.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ def leading(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
 def exact(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
     """Mean and variance at any width.
 
-    Flipping signs of the Gaussian weights shows that the masks may be taken as fair coins that know nothing of the
-    weights (Hanin & Nica 2020 [hanin2020products]). Each layer then multiplies |J^T u|² by an independent
-    (2/n) chi²_K with K ~ Binomial(n, 1/2), without ReLU by (1/n) chi²_n. And E log chi²_k = psi(k/2) + log 2,
-    Var log chi²_k = psi'(k/2). That all masks are closed at once (probability 2^-n a layer) is left out.
-    """
+        Flipping signs of the Gaussian weights shows that the masks may be taken as fair coins that know nothing of the
+            weights (Hanin & Nica 2020 [hanin2020products]). Each layer then multiplies |J^T u|² by an independent
+        (2/n) chi²_K with K ~ Binomial(n, 1/2), without ReLU by (1/n) chi²_n. And E log chi²_k = psi(k/2) + log 2,
+        Var log chi²_k = psi'(k/2). That all masks are closed at once (probability 2^-n a layer) is left out.
+        """
     from scipy.special import digamma, polygamma
     from scipy.stats import binom
 
@@ -38,3 +39,13 @@ def exact(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
         mean = weight @ means
         variance = weight @ (polygamma(1, open_units / 2) + (means - mean) ** 2)
     return float(depth * mean), float(depth * variance)
+
+
+def residual_shift(m: float, a: float, width: int, depth: int) -> float:
+    """What finite width adds to the mean logarithm of a net of blocks m x + a W2 relu(W1 x), to leading order.
+
+    The square behind a block is m² + a² |F|² + 2 m a x.F in units of |x|². The last has mean 0 and variance 4 m²a²/n,
+    and |F|² has mean 1 and variance 7/n: 5/n from W1 with its ReLU and 2/n from W2. A mean logarithm lies below the
+    logarithm of the mean by half the relative variance.
+    """
+    return -depth * (4 * m * m * a * a + 7 * a**4) / (2 * width * (m * m + a * a) ** 2)

@@ -6,6 +6,7 @@ Schoenholz et al. 2017 [schoenholz2017deep], "Deep information propagation".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Array]
 
 _Z = np.linspace(-12, 12, 2_400)  # an even number: no point on the kink of ReLU
+VANISHED, EXPLODED = 1e-6, 1e6  # beyond these a variance is taken to go to 0 or to infinity
 _DENSITY = np.exp(-_Z * _Z / 2) / np.sqrt(2 * np.pi) * (_Z[1] - _Z[0])
 
 
@@ -29,13 +31,23 @@ def variance_map(q: float, activation: Function, s_w2: float, s_b2: float) -> fl
 
 
 def fixed_point(activation: Function, s_w2: float, s_b2: float) -> float:
-    """q*, where the variance map maps to itself."""
+    """q*, where the variance map settles from 1; NaN where it goes to 0 or to infinity, or has not settled for long."""
     q = 1.0
     for _ in range(10_000):
         q, before = variance_map(q, activation, s_w2, s_b2), q
-        if abs(q - before) <= 1e-14 * q:
+        if not VANISHED < q < EXPLODED:
             break
-    return q
+        if abs(q - before) <= 1e-14 * q:
+            return q
+    return math.nan
+
+
+def variances(q: float, depth: int, activation: Function, s_w2: float, s_b2: float) -> Array:
+    """q_0, ..., q_depth: the variance map followed from q."""
+    found = [q]
+    for _ in range(depth):
+        found.append(variance_map(found[-1], activation, s_w2, s_b2))
+    return np.array(found)
 
 
 def weights_for(q: float, activation: Function, s_b2: float) -> float:

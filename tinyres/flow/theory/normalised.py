@@ -11,6 +11,7 @@ are our own algebra.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,27 @@ def residual_power(layers: int = 1) -> float:
     return float(V**-layers)
 
 
-def scaled_gain(m: float) -> float:
-    """What a block m x + a F(x), m² + a² = 1, multiplies it by, F one layer: m² + (1 - m²) / v.
+def scaled_gain(m: float, layers: int = 1) -> float:
+    """What a block m x + a F(x), m < 1, multiplies it by when the variance has settled: m² + (1 - m²) / v^layers.
 
-    The variance settles at v, since m² v + a² v = v.
+    It settles at a² v / (1 - m²), where m² of it and what the branch adds make up for one another: at v if
+    m² + a² = 1. The scale a has no say in the gain.
     """
-    return float(m * m + (1 - m * m) / V)
+    return float(m * m + (1 - m * m) / V**layers)
+
+
+def block_gains(depth: int, m: float, a: float, layers: int = 1, batch: float = math.inf) -> Array:
+    """What the first 0, 1, ..., depth blocks m x + a F(x) multiply it by, from a variance of 1 on: (depth + 1,).
+
+    A block multiplies it by m² + a² c / q, c = v^(1 - layers), and the variance q by m² + a² v / q.
+
+    Args:
+        batch: the size of the batch. Each batch norm takes two of so many directions out of the gradient: the constant
+            one and that of its own output.
+    """
+    q, found = 1.0, [1.0]
+    for _ in range(depth):
+        branch = V ** (1 - layers) * (1 - 2 / batch) ** layers / q
+        found.append(found[-1] * (m * m + a * a * branch))
+        q = m * m * q + a * a * V
+    return np.array(found)

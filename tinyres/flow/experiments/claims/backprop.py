@@ -11,11 +11,12 @@ import numpy as np
 
 import tinyres as tr
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
-from tinyres.flow.experiments.laws.e02_depth import Setting, against_theory, measure
+from tinyres.flow.experiments.laws.e02_depth import Case, measure
+from tinyres.flow.experiments.laws.e02_figure import against_theory
 
 WIDTH, DEPTH, SEEDS = 256, 40, 4
 SOURCE = "Poole et al. 2016; Schoenholz et al. 2017"
-SETTINGS = [Setting("tanh", tr.tanh, lambda x: 1 - np.tanh(x) ** 2, s, 0.05) for s in (0.5, 1.0, 1.76, 2.5)]
+SETTINGS = [Case("tanh", s, 0.05) for s in (0.5, 1.0, 1.76, 2.5)]
 
 
 def exactness(seed: int) -> tuple[float, float]:

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-import tinyres as tr
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
-from tinyres.flow.experiments.laws.e02_depth import Setting, against_theory, measure
+from tinyres.flow.experiments.laws.e02_depth import Case, measure
+from tinyres.flow.experiments.laws.e02_figure import against_theory
 
 WIDTH, DEPTH, SEEDS = 256, 50, 4
 SOURCE = "Schoenholz et al. 2017; Glorot & Bengio 2010"
 SETTINGS = [
-    Setting("linear", lambda x: x, np.ones_like, 0.5, scale_free=True),
-    Setting("tanh, critical", tr.tanh, lambda x: 1 - np.tanh(x) ** 2, 1.76, 0.05),
-    Setting("sigmoid", tr.sigmoid, lambda x: tr.sigmoid(x) * tr.sigmoid(-x), 1.0),
+    Case("linear", 0.5),
+    Case("tanh", 1.76, 0.05, label="tanh, critical"),
+    Case("sigmoid", 1.0),
 ]
 
 

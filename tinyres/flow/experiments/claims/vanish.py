@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-import tinyres as tr
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
 from tinyres.flow.experiments.laws import e04_batch_norm as e04
-from tinyres.flow.experiments.laws.e03_residual_gain import block
+from tinyres.flow.experiments.laws.e03_nets import Net
 from tinyres.flow.experiments.laws.e11_gates import WIDTH, backward, branches
 from tinyres.flow.theory import normalised
 
@@ -35,15 +34,14 @@ def label(m: float, a: float) -> str:
 def run(options: Options, tick: Tick) -> Result:
     """Squared gradients at 10, 27 and 54 blocks."""
     logs: dict[str, list[Any]] = {}
+    net = Net(WIDTH, DEEPEST)
     for seed in range(SEEDS):
         rng = np.random.default_rng((options.seed, seed))
-        weights = branches(rng, DEEPEST)
+        weights = np.array(branches(rng, DEEPEST)).swapaxes(2, 3)  # a layer computes x Wᵀ
         x = rng.standard_normal((BATCH, WIDTH))
         for m, a in UNNORMED:
-            states = [tr.tensor(x, requires_grad=True)]
-            for w1, w2 in weights:
-                states.append(block(states[-1], w1, w2, m, a))
-            logs.setdefault(label(m, a), []).append(np.log(backward(states, rng)).mean(axis=1))
+            net.fill(weights, m, a)
+            logs.setdefault(label(m, a), []).append(np.log(backward(net.states(x), rng)).mean(axis=1))
         tick()
     for seed in range(NORMED_SEEDS):
         rng = np.random.default_rng((options.seed, seed))

@@ -1,11 +1,13 @@
 """E4: batch norm makes plain nets explode, and lets residual nets grow only as a power of the depth.
 
-Yang et al. 2019; De & Smith 2020; Yang & Schoenholz 2017.
+Yang et al. 2019 [yang2019mean]; De & Smith 2020 [de2020batch]; Yang & Schoenholz 2017 [yang2017mean].
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +15,8 @@ import numpy as np
 
 import tinyres as tr
 from tinyres.backend import device_of, to_device
-from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Setting, Table, Tick
+from tinyres.flow.experiments.laws import e04_figure
 from tinyres.flow.theory import normalised
 
 WIDTH = BATCH = 256
@@ -28,7 +31,8 @@ DERIVED = "derived: variance and gradient of the blocks multiplied up; for the s
 
 def layer(x: Any, w: Any) -> Any:
     """relu(BN(x)) W, the statistics those of the batch: the gradient passes through them."""
-    return tr.batch_norm(x, weight=to_device(HE, x.device), relu=True) @ w
+    he = HE if len(w) == WIDTH else np.full(len(w), np.sqrt(2 / len(w)))
+    return tr.batch_norm(x, weight=to_device(he, x.device), relu=True) @ w
 
 
 def plain(x: Any, w: Any) -> Any:
@@ -36,33 +40,37 @@ def plain(x: Any, w: Any) -> Any:
     return layer(x, w[0])
 
 
-def residual(x: Any, w: Any, layers: int) -> Any:
-    """x + F(x), F of one or two layers."""
+def residual(x: Any, w: Any, layers: int, m: float = 1.0, a: float = 1.0) -> Any:
+    """m x + a F(x), F of one or two layers."""
     branch = layer(x, w[0])
-    return x + (branch if layers == 1 else layer(branch, w[1]))
+    branch = branch if layers == 1 else layer(branch, w[1])
+    return x + branch if m == a == 1 else m * x + a * branch
 
 
 def scaled(x: Any, w: Any, m: float) -> Any:
     """m x + sqrt(1 - m²) F(x), F of one layer."""
-    return m * x + np.sqrt(1 - m * m) * layer(x, w[0])
+    return residual(x, w, 1, m, np.sqrt(1 - m * m))
 
 
 def log_ratios(block: Callable[[Any, Any], Any], weights: Any, rng: np.random.Generator, variance: float = 1.0) -> Any:
     """ln |g_0|² / |g_l|² for l = 0 ... L: what the first l blocks do to the squared gradient.
 
-    The inputs have the given variance, and every sample a random cotangent of its own on top.
+    The inputs have the given variance, and every sample a random cotangent of its own on top. The batch is as large as
+    the layers are wide.
     """
-    x, device = np.sqrt(variance) * rng.standard_normal((BATCH, WIDTH)), device_of(weights)
+    x, device = np.sqrt(variance) * rng.standard_normal(weights.shape[-2:]), device_of(weights)
     states = [tr.tensor(to_device(x, device), requires_grad=True)]
     for w in weights:
         states.append(block(states[-1], w))
-    gradients = tr.grad(states[-1], states, to_device(rng.standard_normal((BATCH, WIDTH)), device))
+    gradients = tr.grad(states[-1], states, to_device(rng.standard_normal(x.shape), device))
     logs = np.log([(g.numpy() ** 2).sum() for g in gradients])  # no BLAS dot: its threads would wait for ours
     return logs[0] - logs
 
 
 def run(options: Options, tick: Tick) -> Result:
     """Ten nets a residual case, five a case whose gain is the same in every block; deeper ones for the table."""
+    if options.settings:
+        return run_one(Case(**options.settings), options, tick)
     logs: dict[str, list[Any]] = {}
     memory = np.empty((DEEP, 2, WIDTH, WIDTH))  # 57 MB that every seed fills again
     for seed in range(SEEDS):
@@ -82,14 +90,78 @@ def run(options: Options, tick: Tick) -> Result:
             deep["plain"] = log_ratios(plain, weights, rng, normalised.V)
         tick()
     curves = {case: np.mean(found, axis=0) for case, found in logs.items()}
+    gains, products = gain_laws(logs), product_laws(logs)
     return Result(
-        laws=[*gain_laws(logs), *product_laws(logs)],
+        laws=[*gains, *products],
         tables=[growth_table(deep)],
-        figures={"": lambda figure: draw(figure, curves)},
+        figures={"": lambda figure: e04_figure.draw(figure, curves, SCALES)},
         data={"log_ratio": {case: curve.tolist() for case, curve in curves.items()}},
         note="what BN, ReLU and a matrix N(0, 2/n) do to the squared gradient: a plain layer or a scaled block "
         "multiplies it by a constant; residual blocks x + F(BN(x)) by less and less, as the variance of x grows.",
+        found=said_of(gains, products, float(np.exp(curves["plain"][-1]))),
     )
+
+
+def said_of(gains: list[Law], products: list[Law], plain_total: float) -> str:
+    """Exponentials and powers in a sentence."""
+    layer_gain, scaled_blocks = gains[0], gains[1:]
+    one, its_power, two, other_power = products
+    blocks = ", ".join(f"{law.measured:.3f} at m = {m}" for law, m in zip(scaled_blocks, SCALES, strict=True))
+    return (
+        f"A plain layer with batch norm multiplies the squared gradient by {layer_gain.measured:.3f} (predicted "
+        f"{layer_gain.predicted:.3f}), {DEPTH} layers by {plain_total:.2g}. {DEPTH} residual blocks multiply it by "
+        f"only {one.measured:.0f} with one layer a branch (predicted {one.predicted:.0f}) and {two.measured:.0f} with "
+        f"two ({two.predicted:.0f}): the powers {its_power.measured:.2f} and {other_power.measured:.2f} of the depth. "
+        f"A shortcut scaled by m brings the exponential back: {blocks} a block."
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """Blocks m x + a F(x), F of one or two layers; a batch as large as the layers are wide."""
+
+    m: float
+    a: float
+    layers: int
+    depth: int
+    width: int
+    nets: int
+
+    def predicted(self, batch: float = math.inf) -> Any:
+        """What 0, ..., depth blocks multiply the squared gradient by."""
+        return normalised.block_gains(self.depth, self.m, self.a, self.layers, batch)
+
+
+def run_one(case: Case, options: Options, tick: Tick) -> Result:
+    """The gain of all blocks of one case: within 10 % and what a finite batch takes, or three standard errors."""
+    found = []
+    for seed in range(case.nets):
+        rng = np.random.default_rng((options.seed, seed))
+        weights = rng.standard_normal((case.depth, case.layers, case.width, case.width))
+        block = partial(residual, layers=case.layers, m=case.m, a=case.a)
+        found.append(log_ratios(block, to_device(weights, options.device), rng))
+        tick()
+    logs = np.array(found)
+    total = logs[:, -1]
+    predicted, finite = case.predicted()[-1], case.predicted(case.width)[-1]
+    relative = max(0.1 + 1 - finite / predicted, 3 * total.std(ddof=1) / np.sqrt(case.nets))
+    name = f"BN, skip {case.m:g}, branch {case.a:g} of {case.layers}: gain of {case.depth} blocks"
+    law = Law(name, float(np.exp(total.mean())), predicted, relative * predicted, "asymptotic", DERIVED)
+    said = f"{case.depth} blocks multiply the squared gradient by {law.measured:.4g} (predicted {predicted:.4g}), "
+    said += f"{law.measured ** (1 / case.depth):.4f} a block. "
+    if case.m < 1:
+        said += (
+            f"At last each multiplies it by {normalised.scaled_gain(case.m, case.layers):.4f}, an exponential: m < 1."
+        )
+    elif case.m == 1:
+        said += f"In the long run it grows as the power {normalised.residual_power(case.layers):.3f} of the depth."
+    else:
+        said += f"The stream outgrows the branches, and in the long run a block multiplies it by m² = {case.m**2:.4g}."
+    picture = partial(e04_figure.draw_one, curve=logs.mean(axis=0), theory=case.predicted())
+    note = (
+        "The inputs have variance 1. Tolerance: 10 %, and 2 of the batch's directions that each batch norm takes away."
+    )
+    return Result([law], figures={"": picture}, note=note, found=said)
 
 
 def gain_laws(logs: dict[str, list[Any]]) -> list[Law]:
@@ -146,42 +218,33 @@ def growth_table(deep: dict[str, Any]) -> Table:
     )
 
 
-def draw(figure: Any, curves: dict[str, Any]) -> None:
-    """Gain against depth on logarithmic axes, where a power is a straight line, and gain a block against m."""
-    left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
-    depth = np.arange(1, DEPTH + 1)
-    lines = [
-        (None, 2.0**depth, "C7", "residual without BN: 2ᴸ"),
-        ("plain", normalised.plain_gain() ** depth, "C3", "plain BN: 1.467ᴸ"),
-        ("2", normalised.residual_gains(DEPTH, 2)[1:], "C1", "BN residual, two layers a branch: about L^2.15"),
-        ("1", normalised.residual_gains(DEPTH, 1)[1:], "C0", "BN residual, one layer a branch: about L^1.47"),
-    ]
-    for case, theory, colour, label in lines:
-        left.loglog(depth, theory, "-" if case else "--", color=colour, lw=1, label=None if case else label)
-        if case:
-            left.loglog(depth, np.exp(curves[case][1:]), "o", color=colour, ms=3.5, label=label)
-    left.set(xlabel="layers or blocks passed, L", ylabel="|gradient at input|² / |gradient after L|²", ylim=(0.8, 1e7))
-    left.set_title("With shortcuts batch norm turns exponentials into powers\n(dots measured, lines theory)")
-    left.legend(fontsize=8, loc="upper left")
-    m = np.linspace(0, 1, 101)
-    right.plot(m, [normalised.scaled_gain(value) for value in m], "k-", lw=1, label="m² + (1 - m²) π/(π - 1)")
-    for value in SCALES:
-        slope = np.polyfit(np.arange(SHALLOW + 1), curves[f"m={value}"], 1)[0]
-        right.plot(value, np.exp(slope), "oC2", label="measured" if value == SCALES[0] else None)
-    right.plot(0, np.exp(np.polyfit(np.arange(DEPTH + 1), curves["plain"], 1)[0]), "oC3", label="plain")
-    right.set(xlabel="scale m of the shortcut (branch √(1 - m²))", ylabel="gain of the squared gradient a block")
-    right.set_title("A scaled shortcut explodes again")
-    right.legend(fontsize=8)
+SETTINGS = {
+    "m": Setting(1.0, "scale of the shortcut; 0: none, a plain net", low=0, high=2),
+    "a": Setting(1.0, "scale of the branch", low=0.01, high=3),
+    "layers": Setting(1, "layers of a branch", low=1, high=2),
+    "depth": Setting(DEPTH, "blocks", low=1, high=100),
+    "width": Setting(WIDTH, "units of a layer, and samples of the batch", low=64, high=512),
+    "nets": Setting(SEEDS, "random nets", low=3, high=20),
+}
 
 
 EXPERIMENT = Experiment(
     name="E4",
+    question="Does batch norm keep the gradient, in plain nets and in residual ones?",
     claim="batch norm: plain nets explode, residual nets grow only as a power of the depth",
     prediction="plain π/(π-1) a layer; residual ∏ 1 + c/(1 + (l-1)v), v = (π-1)/π; m² + (1-m²)/v a scaled block",
     source="Yang et al. 2019; De & Smith 2020; products derived",
-    ticks=lambda options: SEEDS,
+    equation=r"\text{plain: } \left(\frac{\pi}{\pi - 1}\right)^L \quad \text{residual: } "
+    r"\prod_{l=1}^{L} \left(1 + \frac{c}{1 + (l - 1) v}\right), \quad v = \frac{\pi - 1}{\pi}",
+    ticks=lambda options: int(options.settings.get("nets", SEEDS)),
     run=run,
     seconds=4,
     starred=True,
     devices=BOTH,
+    varies="weights, inputs and cotangents of all nets",
+    conditions="ReLU behind batch norm in training mode, the gradient through its statistics included; each sample has "
+    "a cotangent of its own; wide layers and large batches. A batch norm takes two of the batch's directions away, 1 % "
+    "of the squared gradient at 256 samples. Figures are geometric means over nets. c = 1 for one layer a branch, 1/v "
+    "for two; with a shortcut scaled by m < 1 the gain a block tends to m² + (1 - m²)/v.",
+    settings=SETTINGS,
 )

@@ -1,0 +1,54 @@
+"""The figures of E4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyres.flow.theory import normalised
+
+
+def slope(curve: Any) -> Any:
+    """Of a straight line through it."""
+    return np.polyfit(np.arange(len(curve)), curve, 1)[0]
+
+
+def draw(figure: Any, curves: dict[str, Any], scales: Sequence[float]) -> None:
+    """Gain against depth on logarithmic axes, where a power is a straight line, and gain a block against m."""
+    left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
+    last = len(curves["plain"]) - 1
+    depth = np.arange(1, last + 1)
+    lines = [
+        (None, 2.0**depth, "C7", "residual without BN: 2ᴸ"),
+        ("plain", normalised.plain_gain() ** depth, "C3", "plain BN: 1.467ᴸ"),
+        ("2", normalised.residual_gains(last, 2)[1:], "C1", "BN residual, two layers a branch: about L^2.15"),
+        ("1", normalised.residual_gains(last, 1)[1:], "C0", "BN residual, one layer a branch: about L^1.47"),
+    ]
+    for case, theory, colour, label in lines:
+        left.loglog(depth, theory, "-" if case else "--", color=colour, lw=1, label=None if case else label)
+        if case:
+            left.loglog(depth, np.exp(curves[case][1:]), "o", color=colour, ms=3.5, label=label)
+    left.set(xlabel="layers or blocks passed, L", ylabel="|gradient at input|² / |gradient after L|²", ylim=(0.8, 1e7))
+    left.set_title("With shortcuts batch norm turns exponentials into powers\n(dots measured, lines theory)")
+    left.legend(fontsize=8, loc="upper left")
+    m = np.linspace(0, 1, 101)
+    right.plot(m, [normalised.scaled_gain(value) for value in m], "k-", lw=1, label="m² + (1 - m²) π/(π - 1)")
+    for value in scales:
+        found = slope(curves[f"m={value}"])
+        right.plot(value, np.exp(found), "oC2", label="measured" if value == scales[0] else None)
+    right.plot(0, np.exp(slope(curves["plain"])), "oC3", label="plain")
+    right.set(xlabel="scale m of the shortcut (branch √(1 - m²))", ylabel="gain of the squared gradient a block")
+    right.set_title("A scaled shortcut explodes again")
+    right.legend(fontsize=8)
+
+
+def draw_one(figure: Any, curve: Any, theory: Any) -> None:
+    """The gain against depth of the one case that was asked about."""
+    axes, depth = figure.subplots(), np.arange(len(curve))
+    axes.semilogy(depth, theory, "k-", lw=1, label="theory")
+    axes.semilogy(depth, np.exp(curve), "oC0", ms=4, label="measured")
+    axes.set(xlabel="blocks passed, L", ylabel="|gradient at input|² / |gradient after L|²")
+    axes.set_title("Blocks with batch norm in their branches")
+    axes.legend()

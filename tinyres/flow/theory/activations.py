@@ -1,0 +1,48 @@
+"""Activations and their slopes in NumPy: what theory integrates, and what the library's own are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, ndtr
+
+Array = np.ndarray[Any, Any]
+Function = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """phi, its derivative, and whether phi(c x) = c phi(x) for c > 0: then nothing depends on the signal's variance."""
+
+    label: str
+    value: Function
+    slope: Function
+    scale_free: bool = False
+
+
+def _normal(x: Array) -> Any:
+    return np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+
+
+def _leaky(slope: float) -> tuple[Function, Function]:
+    return lambda x: np.where(x > 0, x, slope * x), lambda x: np.where(x > 0, 1.0, slope)
+
+
+def _elu(x: Array) -> Array:
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+ACTIVATIONS = {  # under the names of the library's functions
+    "linear": Activation("linear", lambda x: x, np.ones_like, scale_free=True),
+    "relu": Activation("ReLU", *_leaky(0.0), scale_free=True),
+    "leaky_relu": Activation("leaky ReLU", *_leaky(0.01), scale_free=True),
+    "elu": Activation("ELU", _elu, lambda x: np.exp(np.minimum(x, 0))),
+    "gelu": Activation("GELU", lambda x: x * ndtr(x), lambda x: ndtr(x) + x * _normal(x)),
+    "silu": Activation("SiLU", lambda x: x * expit(x), lambda x: expit(x) * (1 + x * expit(-x))),
+    "softplus": Activation("softplus", lambda x: np.logaddexp(0, x), expit),
+    "sigmoid": Activation("sigmoid", expit, lambda x: expit(x) * expit(-x)),
+    "tanh": Activation("tanh", np.tanh, lambda x: 1 / np.cosh(np.minimum(np.abs(x), 300)) ** 2),
+}
