@@ -237,7 +237,7 @@ EXPERIMENT = Experiment(
     question="How far should a gate stand open at the start, for a gradient to get through a deep net?",
     claim="gates: how far they stand open at the start decides whether a gradient gets through",
     prediction="squared gain (1 − T)² + T² a Highway layer, T = σ(b); 1 + a²/4 a residual SE block, 1/4 a plain one",
-    equation=r"\frac{|g_l|^2}{|g_{l+1}|^2} = (1-T)^2 + T^2, \quad T = \frac{1}{1+e^{-b}}; \qquad"
+    equation=r"\frac{|g_l|^2}{|g_{l+1}|^2} = (1-T)^2 + T^2, \quad T = \frac{1}{1+e^{-b}}; \qquad "
     r"x + a\,s\,F(x), \quad s = \frac{1}{2}: \quad 1 + \frac{a^2}{4}",
     source="Srivastava et al. 2015; Hu et al. 2018; the gains are derived",
     ticks=lambda options: SEEDS if options.settings else 2 * SEEDS,

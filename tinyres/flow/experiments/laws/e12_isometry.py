@@ -165,8 +165,8 @@ EXPERIMENT = Experiment(
     question="Can a deep net pass gradients of all directions on equally well?",
     claim="dynamical isometry: depth spreads the singular values; orthogonal weights prevent it, if units are linear",
     prediction="Var / mean² of the eigenvalues of JJᵀ: Gaussian L, orthogonal 0; with ReLU 2L and L",
-    equation=r"\frac{\mathrm{Var}\,\lambda}{\bar{\lambda}^2} = L \left( \frac{1}{p} - s \right), \quad"
-    r"p = 1 \;(\mathrm{linear}),\; \frac{1}{2} \;(\mathrm{ReLU}), \quad"
+    equation=r"\frac{\mathrm{Var}\,\lambda}{\bar{\lambda}^2} = L \left( \frac{1}{p} - s \right), \quad "
+    r"p = 1 \;(\mathrm{linear}),\; \frac{1}{2} \;(\mathrm{ReLU}), \quad "
     r"s = 0 \;(\mathrm{Gaussian}),\; 1 \;(\mathrm{orthogonal})",
     source=SOURCE,
     ticks=lambda options: SEEDS,

@@ -198,8 +198,8 @@ EXPERIMENT = Experiment(
     question="A deep residual net is a sum of very many paths: which of them bring the gradient back?",
     claim="the gradient of a deep residual net comes by its short paths, which are few",
     prediction="Binomial(54, 1/2) paths; share [z^k] ∏ (1 + r_l z)/(1 + r_l), mean Σ r_l/(1 + r_l): 4.60 and 6.25",
-    equation=r"\sum_k p_k z^k = \prod_{l=1}^{L} \frac{1 + r_l z}{1 + r_l}, \quad"
-    r"\bar{k} = \sum_{l=1}^{L} \frac{r_l}{1 + r_l}, \quad"
+    equation=r"\sum_k p_k z^k = \prod_{l=1}^{L} \frac{1 + r_l z}{1 + r_l}, \quad "
+    r"\bar{k} = \sum_{l=1}^{L} \frac{r_l}{1 + r_l}, \quad "
     r"r_l = \frac{v^{1-d}}{1 + (l-1) v}, \quad v = \frac{\pi-1}{\pi}",
     source="Veit et al. 2016; weights of the paths derived",
     ticks=lambda options: SEEDS if options.settings else 2 * SEEDS,
