@@ -7,6 +7,7 @@ from tests.flow.holds import holds
 from tinyres import flow, nn, ops
 from tinyres.flow.experiments import EXPERIMENTS, Options, SettingError
 from tinyres.flow.experiments.laws import e11_gates as e11
+from tinyres.flow.report.pictures import save_picture
 from tinyres.flow.theory import gates
 
 OPTIONS = Options()
@@ -118,3 +119,8 @@ def test_the_bar_reaches_its_end_with_settings(small):
     ticks, options = [], Options(settings={"bias": -2.0, "depth": 3})
     EXPERIMENTS["E11"].run(options, lambda: ticks.append(1))
     assert len(ticks) == EXPERIMENTS["E11"].ticks(options)
+
+
+def test_the_picture_of_one_case(small, tmp_path):
+    result = flow.run("E11", bias=-8, depth=5)
+    assert save_picture(result.figures[""], tmp_path / "e11.png").stat().st_size > 10_000

@@ -7,6 +7,7 @@ from tests.flow.holds import holds
 from tinyres import flow
 from tinyres.flow.experiments import Options, SettingError
 from tinyres.flow.experiments.laws import e12_isometry as e12
+from tinyres.flow.report.pictures import save_picture
 from tinyres.flow.theory import isometry
 
 OPTIONS = Options()
@@ -84,3 +85,8 @@ def test_a_net_too_narrow_for_its_depth_has_no_verdict():
 def test_settings_out_of_range(wrong):
     with pytest.raises(SettingError, match=next(iter(wrong))):
         flow.run("E12", **wrong)
+
+
+def test_the_picture_of_one_case(tmp_path):
+    result = flow.run("E12", width=24, depth=3)
+    assert save_picture(result.figures[""], tmp_path / "e12.png").stat().st_size > 10_000

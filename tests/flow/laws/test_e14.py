@@ -6,6 +6,7 @@ from tests.flow.holds import holds
 from tinyres import flow
 from tinyres.flow.experiments import Options, SettingError
 from tinyres.flow.experiments.laws import e14_path_lengths as e14
+from tinyres.flow.report.pictures import save_picture
 
 OPTIONS = Options()
 
@@ -83,3 +84,8 @@ def test_settings_out_of_range(wrong):
 
 def test_a_count_that_is_not_the_binomial_is_noticed():
     assert not e14.count_laws(e14.path_lengths.tilted([1, 3, 3, 1], 1.51), published=False)[0].ok
+
+
+def test_the_picture_of_one_case(tmp_path):
+    result = flow.run("E14", blocks=3, layers=1)
+    assert save_picture(result.figures[""], tmp_path / "e14.png").stat().st_size > 10_000

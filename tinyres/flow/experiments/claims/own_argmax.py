@@ -79,7 +79,7 @@ def run(options: Options, tick: Tick) -> Result:
     ]
     note = f"Means of {SEEDS} nets after {STEPS} steps, on the held-out digits."
     told = (
-        f"Trained on the argmax of its own output the loss falls from {own[0]:.2f} to {own[-1]:.4f}, and the "
+        f"Trained on the argmax of its own output the loss falls from {own[0]:.2f} to {own[-1]:.0e}, and the "
         f"accuracy on real digits is {chance:.1%} ± {error:.1%} (standard error), where labels give {taught:.0%}: a "
         "falling loss shows that something is fitted, not what."
     )

@@ -94,7 +94,7 @@ def law(case: Case, values: list[Any]) -> Law:
     error = predicted * np.std(logs, ddof=1) / np.sqrt(SEEDS)
     if predicted:
         return Law(name, mean, predicted, max(0.08 * predicted, 3 * error), "asymptotic", SOURCE)
-    return Law(name, mean, 0.0, 1e-10, "exact", SOURCE)
+    return Law(name, mean, 0.0, 1e-10, "check", SOURCE)  # a product of orthogonal matrices is one
 
 
 def run(options: Options, tick: Tick) -> Result:
@@ -126,10 +126,10 @@ def summary(laws: dict[Case, Law]) -> str:
     """The deepest nets of each kind in a sentence."""
     found = {(case.active, case.orthogonal): law.measured for case, law in laws.items() if case.depth == max(DEPTHS)}
     return (
-        f"After {max(DEPTHS)} layers the squared singular values of a linear net with orthogonal weights are equal to "
-        f"{found[1.0, True]:.0e}, where Gaussian weights spread them to {found[1.0, False]:.2f}; with ReLU orthogonal "
-        f"weights halve the spread, {found[0.5, True]:.2f} against {found[0.5, False]:.2f}, and cannot prevent it, "
-        "since no weights undo that half of the units are off."
+        f"After {max(DEPTHS)} layers the squared singular values of a linear net with orthogonal weights have a "
+        f"relative variance of {found[1.0, True]:.0e}, and with Gaussian weights of {found[1.0, False]:.2f}; in a ReLU "
+        f"net orthogonal weights leave {found[0.5, True]:.2f} of {found[0.5, False]:.2f}, since no weights undo that "
+        "half of the units are off."
     )
 
 
