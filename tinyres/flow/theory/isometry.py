@@ -1,7 +1,8 @@
 """Closed forms: how far from equal the singular values of a deep net's Jacobian are.
 
-Saxe et al. 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"; Pennington et
-al. 2017, "Resurrecting the sigmoid in deep learning through dynamical isometry".
+Saxe et al. 2014 [saxe2014exact], "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+networks"; Pennington et al. 2017 [pennington2017resurrecting], "Resurrecting the sigmoid in deep learning through
+dynamical isometry".
 """
 
 from __future__ import annotations

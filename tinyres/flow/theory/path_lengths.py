@@ -4,8 +4,8 @@ A net of L residual blocks is the sum of 2^L paths, and C(L, k) of them pass k b
 squared gradient by r_l, and different paths bring uncorrelated gradients, then the squared gradient of all paths of
 length k is the coefficient of z^k in  prod_l (1 + r_l z).
 
-Veit, Wilber & Belongie 2016, "Residual networks behave like ensembles of relatively shallow networks". The weighting
-is our own algebra; the gains r_l of nets with batch norm are `normalised.module_gains`.
+Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks". The
+weighting is our own algebra; the gains r_l of nets with batch norm are `normalised.module_gains`.
 """
 
 from __future__ import annotations
