@@ -249,6 +249,10 @@ EXPERIMENT = Experiment(
     f"many layers has a verdict where its logarithm's variance between nets is at most {SPREAD:g}, so that the mean of "
     f"{SEEDS} is known to a fifth; for b = 0 this ends at about {int(SPREAD / gates.highway_log_variance(0.0, WIDTH))} "
     "layers, and for open gates sooner.",
+    choices=(
+        f"The limit of {SPREAD:g} was set by theory, but so that b = 0 with {DEPTH} layers, where the variance is "
+        f"{DEPTH * gates.highway_log_variance(0.0, WIDTH):.2f}, keeps its verdict.",
+    ),
     settings={
         "bias": Setting(-2.0, "bias b of the gates", low=-20, high=20),
         "depth": Setting(DEPTH, "Highway layers", low=1, high=100),
