@@ -34,16 +34,18 @@ from tinyres.flow.experiments.laws import e11_gates as gate_law
 from tinyres.flow.theory import gates
 
 LAYERS, NETS, BIASES = gate_law.DEPTH, 8, (0.0, -1.0, -2.0, -4.0)
-no_weights = np.zeros((gate_law.WIDTH, gate_law.WIDTH))  # so that T is the sigmoid of the bias alone
+highway = gate_law.highway_net(
+    LAYERS
+)  # 50 times nn.Highway; the gates have no weights, so T is the sigmoid of the bias
 
 
 def through_highway(bias, seed):
     """|g_l|² / |g_top|², l = 0, 1, ... 50 layers below the top, mean over the samples."""
     rng = np.random.default_rng(seed)
-    states = [tr.tensor(rng.standard_normal((gate_law.BATCH, gate_law.WIDTH)), requires_grad=True)]
-    for w1, w2 in gate_law.branches(rng, LAYERS):
-        states.append(gate_law.highway(states[-1], w1, w2, no_weights, bias))
-    return gate_law.backward(states, rng).mean(axis=1)
+    x = rng.standard_normal((gate_law.BATCH, gate_law.WIDTH))
+    gate_law.fill(highway, gate_law.branches(rng, LAYERS))
+    gate_law.set_gates(highway, bias)
+    return gate_law.backward(gate_law.states(highway, x), rng).mean(axis=1)
 
 
 length = {bias: np.mean([through_highway(bias, seed) for seed in range(NETS)], axis=0) ** 0.5 for bias in BIASES}
@@ -125,17 +127,14 @@ print("block 5:", ", ".join(f"{name} {size / whole:.0%}" for name, size in route
 def through_excitation(skip, seed):
     """The squared gradient after ten blocks skip x + s F(x), over the top's."""
     rng = np.random.default_rng(seed)
-    squeeze = rng.standard_normal((gate_law.WIDTH, gate_law.WIDTH // 4)) * np.sqrt(2 / gate_law.WIDTH)
-    excite = np.zeros((gate_law.WIDTH // 4, gate_law.WIDTH))  # nothing learned yet: s = 1/2
-    x = rng.standard_normal((gate_law.BATCH, gate_law.POSITIONS, gate_law.WIDTH))
-    states = [tr.tensor(x, requires_grad=True)]
-    for w1, w2 in gate_law.branches(rng, gate_law.BLOCKS):
-        states.append(gate_law.excited(states[-1], w1, w2, squeeze, excite, 1.0, skip))
-    return gate_law.backward(states, rng)[-1].mean()
+    net = gate_law.excited_net(skip)  # nn.SqueezeExcite that ends in zeros: nothing learned yet, s = 1/2
+    gate_law.fill(net, gate_law.branches(rng, gate_law.BLOCKS))
+    x = rng.standard_normal((gate_law.BATCH, gate_law.WIDTH, gate_law.SIZE, gate_law.SIZE))
+    return gate_law.backward(gate_law.states(net, x), rng)[-1].mean()
 
 
-excited = {skip: np.mean([through_excitation(skip, seed) for seed in range(12)]) for skip in (1.0, 0.0)}
-for skip, words in ((1.0, "x + s F(x)"), (0.0, "s F(x)")):
+excited = {skip: np.mean([through_excitation(skip, seed) for seed in range(12)]) for skip in (True, False)}
+for skip, words in ((True, "x + s F(x)"), (False, "s F(x)")):
     predicted = gates.excitation_gain(1.0, skip) ** gate_law.BLOCKS
     print(f"ten blocks {words:11} {excited[skip]:.2e}, predicted {predicted:.2e}")
 

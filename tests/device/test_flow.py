@@ -173,9 +173,8 @@ def test_the_nets_of_a_law_give_the_same_there(name, gpu):
     both(LAWS[name])
 
 
-def test_path_lengths_of_54_blocks_are_the_same(gpu, monkeypatch):
-    monkeypatch.setattr(e14, "BLOCKS", 4)
-    both(lambda device: e14.measure(1, (0, 0), device)[0]["share"])
+def test_path_lengths_are_the_same(gpu):
+    both(lambda device: e14.measure(1, (0, 0), device, blocks=4)[0]["share"])
 
 
 TRAINED = {

@@ -1,6 +1,7 @@
 """Every claim's verdict holds, and would not if the claim were true or the library wrong."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -36,7 +37,16 @@ def failures(module):
 
 @pytest.mark.parametrize("name", ROOMS["claims"])
 def test_every_verdict_holds(name, tmp_path):
-    assert holds(name, tmp_path).note
+    experiment, result = ROOMS["claims"][name], holds(name, tmp_path)
+    assert experiment.question.endswith("?")
+    assert experiment.varies
+    assert experiment.conditions
+    assert re.search(r"\d", result.found), "what was found has a number"
+
+
+def test_theorems_do_not_count_as_laws():
+    for module in (adversarial, listings):
+        assert {law.kind for law in module.run(OPTIONS, nothing).laws} == {"check"}
 
 
 def wrong_tanh(factor):

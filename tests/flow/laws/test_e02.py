@@ -1,6 +1,5 @@
 """E2: the depth law of plain nets, at its own settings and at others, and what breaks it."""
 
-import math
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import tinyres as tr
 from tests.flow.holds import holds
 from tinyres import flow
 from tinyres.autograd.primitive import Primitive
-from tinyres.flow.experiments import Law, Options
+from tinyres.flow.experiments import Options
 from tinyres.flow.experiments.laws import e02_depth
 
 OPTIONS = Options()
@@ -101,15 +100,3 @@ def test_the_prediction_runs_from_the_top_down():
 def test_what_cannot_be_run_is_said():
     with pytest.raises(ValueError, match=r"E2: activation=swish .* one of linear, relu, .* is needed"):
         flow.run("E2", activation="swish")
-
-
-def test_a_law_is_judged_by_its_kind():
-    def law(measured, kind="asymptotic"):
-        return Law("x", measured, 1.0, 0.1, kind, "")
-
-    assert law(1.09).ok
-    assert not law(1.11).ok
-    assert not law(math.nan).ok
-    assert law(1.11, "ordering").ok
-    assert not law(1.09, "ordering").ok
-    assert not law(math.nan, "ordering").ok

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.flow.holds import holds
-from tinyres import nn
+from tinyres import nn, ops
 from tinyres.flow.experiments import Options
 from tinyres.flow.experiments.laws import e10_through_time as e10
 from tinyres.flow.theory import recurrent
@@ -17,7 +17,9 @@ def failures():
 
 
 def test_every_law_holds(tmp_path):
-    holds("E10", tmp_path)
+    result = holds("E10", tmp_path)
+    assert [law.name.split(",")[0] for law in result.laws if law.kind != "check"] == ["linear"] * len(e10.RADII)
+    assert "1 at forget bias 0 and 103 at 5" in result.found
 
 
 def test_published_figures_of_the_lstm():
@@ -61,3 +63,33 @@ def test_a_cell_that_leaks_is_noticed(monkeypatch):
 
     monkeypatch.setattr(nn.LSTMCell, "forward", leaking)
     assert sum(name.startswith("LSTM") for name in failures()) >= 4
+
+
+def lstm(order="ifgo", squash=ops.sigmoid, out=ops.tanh):
+    """A step of an LSTM whose gates come in this order, or are squashed by something else."""
+
+    def forward(self, x, state=None):
+        h, c = state
+        z = dict(zip(order, ops.split(self._sum(x, h), self.hidden_size, -1), strict=True))
+        c = squash(z["f"]) * c + squash(z["i"]) * ops.tanh(z["g"])
+        return squash(z["o"]) * out(c), c
+
+    return forward
+
+
+FAULTS = {
+    "input and forget gate exchanged": (nn.LSTMCell, lstm("figo")),
+    "candidate and output gate exchanged": (nn.LSTMCell, lstm("ifog")),
+    "gates without sigmoid": (nn.LSTMCell, lstm(squash=lambda z: z)),
+    "the cell is not squashed on its way out": (nn.LSTMCell, lstm(out=lambda c: c)),
+    "the input is forgotten": (nn.RNNCell, lambda self, x, h=None: ops.tanh(self._sum(0 * x, h))),
+    "no activation": (nn.RNNCell, lambda self, x, h=None: self._sum(x, h)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_cell_is_noticed(fault, monkeypatch):
+    cell, forward = FAULTS[fault]
+    monkeypatch.setattr(cell, "forward", forward)
+    broken = [law.name for law in e10.by_hand(0) if not law.ok]
+    assert [name[:3] for name in broken] == [cell.__name__[:3]]

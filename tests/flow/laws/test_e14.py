@@ -3,8 +3,10 @@
 import pytest
 
 from tests.flow.holds import holds
-from tinyres.flow.experiments.experiment import Options
+from tinyres import flow
+from tinyres.flow.experiments import Options, SettingError
 from tinyres.flow.experiments.laws import e14_path_lengths as e14
+from tinyres.flow.report.pictures import save_picture
 
 OPTIONS = Options()
 
@@ -17,6 +19,8 @@ def test_every_law_holds(tmp_path):
     )  # Veit
     assert figures["share of the 2^54 paths that have 19-35 branches"].measured == pytest.approx(0.980, abs=5e-4)
     assert [round(law.predicted, 2) for law in result.laws if "mean length" in law.name] == [4.60, 6.25]
+    assert [law.kind for law in result.laws].count("asymptotic") == 2  # what counts as laws
+    assert "0.45% have 5-17" in result.found
 
 
 @pytest.mark.parametrize("wrong", ["gain", "roles"])
@@ -27,8 +31,8 @@ def test_the_law_notices_other_nets(monkeypatch, wrong):
     monkeypatch.setattr(e14, "BATCH", 64)
     make = e14.net
 
-    def other(layers, rng):
-        model = make(layers, rng)
+    def other(layers, rng, blocks):
+        model = make(layers, rng, blocks)
         for block in model:
             last = block.branch[-1].weight
             if wrong == "gain":
@@ -42,9 +46,10 @@ def test_the_law_notices_other_nets(monkeypatch, wrong):
         return y
 
     monkeypatch.setattr(e14, "net", other)
-    laws = [law for law in e14.run(OPTIONS, lambda: None).laws if "mean length" in law.name]
-    assert len(laws) == 2
-    assert not any(law.ok for law in laws)
+    for found in (e14.run(OPTIONS, lambda: None), flow.run("E14", blocks=10, layers=1)):
+        laws = [law for law in found.laws if "mean length" in law.name]
+        assert laws
+        assert not any(law.ok for law in laws)
 
 
 def test_a_term_that_is_lost_is_noticed(monkeypatch):
@@ -61,3 +66,26 @@ def test_a_term_that_is_lost_is_noticed(monkeypatch):
 
     monkeypatch.setattr(e14, "paths", losing)
     assert e14.measure(1, (0, 0))[1] > 1e-10
+
+
+@pytest.mark.parametrize(("blocks", "layers"), [(1, 1), (6, 3), (16, 2)])
+def test_other_nets(blocks, layers):
+    result = flow.run("E14", blocks=blocks, layers=layers)
+    assert [law.kind for law in result.laws] == ["check", "asymptotic", "check", "figure"]
+    assert all(law.ok for law in result.laws)
+    assert f"With {blocks} blocks" in result.found
+
+
+@pytest.mark.parametrize("wrong", [{"blocks": 0}, {"blocks": 101}, {"layers": 4}])
+def test_settings_out_of_range(wrong):
+    with pytest.raises(SettingError, match=next(iter(wrong))):
+        flow.run("E14", **wrong)
+
+
+def test_a_count_that_is_not_the_binomial_is_noticed():
+    assert not e14.count_laws(e14.path_lengths.tilted([1, 3, 3, 1], 1.51), published=False)[0].ok
+
+
+def test_the_picture_of_one_case(tmp_path):
+    result = flow.run("E14", blocks=3, layers=1)
+    assert save_picture(result.figures[""], tmp_path / "e14.png").stat().st_size > 10_000

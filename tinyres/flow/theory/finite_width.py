@@ -22,11 +22,11 @@ def leading(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
 def exact(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
     """Mean and variance at any width.
 
-        Flipping signs of the Gaussian weights shows that the masks may be taken as fair coins that know nothing of the
-            weights (Hanin & Nica 2020 [hanin2020products]). Each layer then multiplies |J^T u|² by an independent
-        (2/n) chi²_K with K ~ Binomial(n, 1/2), without ReLU by (1/n) chi²_n. And E log chi²_k = psi(k/2) + log 2,
-        Var log chi²_k = psi'(k/2). That all masks are closed at once (probability 2^-n a layer) is left out.
-        """
+    Flipping signs of the Gaussian weights shows that the masks may be taken as fair coins that know nothing of the
+    weights (Hanin & Nica 2020 [hanin2020products]). Each layer then multiplies |J^T u|² by an independent
+    (2/n) chi²_K with K ~ Binomial(n, 1/2), without ReLU by (1/n) chi²_n. And E log chi²_k = psi(k/2) + log 2,
+    Var log chi²_k = psi'(k/2). That all masks are closed at once (probability 2^-n a layer) is left out.
+    """
     from scipy.special import digamma, polygamma
     from scipy.stats import binom
 

@@ -1,12 +1,16 @@
-"""Closed forms: what T steps of a recurrent net multiply a gradient's norm by.
+"""Closed forms: what T steps of a recurrent net multiply a gradient's norm by, and one step's gradient by hand.
 
-Hochreiter & Schmidhuber 1997 [hochreiter1997long], "Long short-term memory"; Pascanu et al. 2013
-[pascanu2013difficulty], "On the difficulty of training recurrent neural networks".
+Hochreiter & Schmidhuber 1997 [hochreiter1997long], "Long short-term memory"; Gers et al. 2000 [gers2000learning],
+"Learning to forget"; Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural
+networks".
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from tinyres.flow.theory.gates import sigmoid
 
@@ -26,3 +30,24 @@ def cell_path(forget_bias: float, steps: int) -> float:
 def half_life(forget_bias: float) -> float:
     """The number of steps in which `cell_path` halves: log(1/2) / log(sigmoid(b_f))."""
     return math.log(0.5) / math.log(sigmoid(forget_bias))
+
+
+def rnn_gradients(x: Any, h: Any, g: Any, w_ih: Any, w_hh: Any, bias: Any) -> tuple[Any, Any]:
+    """dL/dx and dL/dh of h' = tanh(x W_ih^T + h W_hh^T + b), where g = dL/dh': written out by hand."""
+    at_sum = g * (1 - np.tanh(x @ w_ih.T + h @ w_hh.T + bias) ** 2)
+    return at_sum @ w_ih, at_sum @ w_hh
+
+
+def lstm_gradients(x: Any, h: Any, c: Any, g_h: Any, g_c: Any, w_ih: Any, w_hh: Any, bias: Any) -> tuple[Any, Any, Any]:
+    """dL/dx, dL/dh and dL/dc of an LSTM's step, where g_h = dL/dh' and g_c = dL/dc': written out by hand.
+
+    i, f, g, o = x W_ih^T + h W_hh^T + b, c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c').
+    """
+    sums = np.split(x @ w_ih.T + h @ w_hh.T + bias, 4, axis=1)
+    i, f, o = (1 / (1 + np.exp(-sums[k])) for k in (0, 1, 3))
+    g = np.tanh(sums[2])
+    new = np.tanh(f * c + i * g)
+    at_cell = g_c + g_h * o * (1 - new**2)
+    parts = [at_cell * g * i * (1 - i), at_cell * c * f * (1 - f), at_cell * i * (1 - g**2), g_h * new * o * (1 - o)]
+    at_sums = np.concatenate(parts, axis=1)
+    return at_sums @ w_ih, at_sums @ w_hh, at_cell * f

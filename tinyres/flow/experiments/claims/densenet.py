@@ -1,7 +1,8 @@
 """Popular claim: DenseNet sums its inputs; and it saves memory and time.
 
 It concatenates: the gradient per feature grows linearly with depth, where sums would double it in every layer. It has
-fewer parameters than a residual net of its accuracy, but keeps more activations, and multiplies more.
+fewer parameters than a residual net of its accuracy, but keeps more activations, and multiplies more. Huang et al. 2017
+[huang2017densely], "Densely connected convolutional networks"; the residual net: He et al. 2016 [he2016deep].
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def run(options: Options, tick: Tick) -> Result:
         Law(f"{name}, concatenated", concatenated, predicted, 0.05 * predicted, "asymptotic", DERIVED),
         Law("its factor a layer, summed", summed ** (1 / DEPTH), 2.0, 0.1, "asymptotic", DERIVED),
         Law("parameters of DenseNet-BC-100-12, millions", densenet["parameters"] / 1e6, 0.8, 0.05, "check", HUANG),
-        Law("parameters of ResNet-110, millions", resnet["parameters"] / 1e6, 1.7, 0.05, "check", "He et al. 2015"),
+        Law("parameters of ResNet-110, millions", resnet["parameters"] / 1e6, 1.7, 0.05, "check", "He et al. 2016"),
         Law("parameters: ResNet-110 over DenseNet", 1 / ratio["parameters"], 1.0, 0.0, "ordering", HUANG),
         Law("activations kept: DenseNet over ResNet-110", ratio["activations kept"], 1.0, 0.0, "ordering", "counted"),
         Law("multiplications: DenseNet over ResNet-110", ratio["multiplications"], 1.0, 0.0, "ordering", "counted"),
@@ -78,10 +79,16 @@ def run(options: Options, tick: Tick) -> Result:
         "results of convolutions and batch norms, once each.",
     )
     note = (
-        f"Gradients: means of {100 * CHUNKS} random nets, {concatenated:.3g} against {summed:.2g} in {DEPTH} layers. "
-        "Counts: layer by layer from both nets as published for CIFAR-10, which are of one class in accuracy."
+        f"Gradients: means of {100 * CHUNKS} random nets. Counts: layer by layer from both nets as published for "
+        "CIFAR-10, which are of one class in accuracy."
     )
-    return Result(laws, [table], {"": lambda figure: draw(figure, curves, ratio)}, note=note)
+    told = (
+        f"In {DEPTH} layers the squared gradient of a feature grows by {concatenated:.3g} where inputs are "
+        f"concatenated and by {summed:.2g} were they summed; DenseNet-BC-100-12 has {ratio['parameters']:.2f} of "
+        f"ResNet-110's parameters, but keeps {ratio['activations kept']:.2f} times its activations and takes "
+        f"{ratio['multiplications']:.2f} times its multiplications: it saves parameters, not memory or time."
+    )
+    return Result(laws, [table], {"": lambda figure: draw(figure, curves, ratio)}, note=note, found=told)
 
 
 def draw(figure: Any, curves: dict[str, Any], ratio: dict[str, float]) -> None:
@@ -103,10 +110,16 @@ def draw(figure: Any, curves: dict[str, Any], ratio: dict[str, float]) -> None:
 
 EXPERIMENT = Experiment(
     name="claim-densenet",
+    question="Does a DenseNet sum its inputs, and does it save memory and time?",
     claim="'DenseNet sums its inputs; and saves memory and time'",
     prediction="gradient² 8.5 against 10⁶ in 20 layers; fewer parameters than ResNet-110, more activations kept",
+    equation=r"\frac{k_0 + kL}{k_0} \; (\mathrm{concatenated}), \qquad 2^L \; (\mathrm{summed})",
     source=HUANG,
     ticks=lambda options: 4,
     run=run,
     seconds=2,
+    varies="weights, inputs and cotangents of the random nets; what is counted depends on no draw",
+    conditions="Gradients: at initialisation, arithmetic means, exact at any width for concatenation. Counts: one "
+    "image of 32x32, with every result of a convolution or a batch norm kept once; an implementation that computes "
+    "them again keeps less.",
 )

@@ -44,16 +44,28 @@ def run(options: Options, tick: Tick) -> Result:
         tolerance = 1e-6 * abs(difference)
         laws.append(Law(name.removeprefix("body."), slope, difference, tolerance, "check", "central differences"))
         tick()
-    return Result(laws, note="Each row: d loss along a random direction of one parameter of block 1, on real digits.")
+    worst = max(abs(law.measured / law.predicted - 1) for law in laws)
+    return Result(
+        laws,
+        note="Each row: d loss along a random direction of one parameter of block 1, on real digits.",
+        found=f"For all {len(laws)} parameters of a residual block, on real digits, reverse mode and central "
+        f"differences agree to {worst:.0e} of themselves.",
+    )
 
 
 EXPERIMENT = Experiment(
     name="check",
+    question="Are the gradients true, on which every other figure rests?",
     claim="the gradients are true: a real block against finite differences",
     prediction="d loss along a direction v = (loss(w + h v) - loss(w - h v)) / 2h, within 1e-6 of itself",
+    equation=r"v^\top \nabla L(w) = \frac{L(w + h v) - L(w - h v)}{2h} + O(h^2)",
     source="central differences",
     ticks=lambda options: 6,
     run=run,
     seconds=1,
     devices=BOTH,
+    varies="weights, directions and which digits are seen",
+    conditions=f"float64 and h = {STEP:g}, with directions about as long as the weights: what the difference rounds "
+    "off and the curvature that it leaves out are both below 1e-6. A direction that crosses the kink of a ReLU would "
+    "disagree by more; it would take a unit within about 1e-6 of zero.",
 )

@@ -1,7 +1,12 @@
 """E10: through time a gradient is multiplied by the same matrix again and again; an LSTM's cell by a gate instead.
 
-Hochreiter & Schmidhuber 1997, "Long short-term memory"; Pascanu et al. 2013, "On the difficulty of training recurrent
-neural networks".
+Hochreiter & Schmidhuber 1997 [hochreiter1997long], "Long short-term memory"; Gers et al. 2000 [gers2000learning],
+"Learning to forget"; Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural
+networks".
+
+Only the rates of linear nets are laws: a cotangent has to find the largest eigenvalues. That no gradient exceeds the
+bound, that one reaches it, and what an LSTM's cell hands on, are theorems and identities: they check `nn.RNNCell` and
+`nn.LSTMCell`, as do the gradients by hand.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import nn
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.flow.experiments.laws.e10_figure import draw
 from tinyres.flow.theory import recurrent
 
 HIDDEN, STEPS, BATCH = 32, 200, 16
@@ -20,6 +26,7 @@ RADII = (0.9, 0.98, 1.0, 1.03)
 BOUNDED = [("tanh", 1.0), ("tanh", 1.5), ("sigmoid", 3.8), ("sigmoid", 8.0)]  # nonlinearity, largest singular value
 FORGET, MEMORY = (0.0, 1.0, 2.0, 5.0), 100
 PASCANU, LSTM = "Pascanu et al. 2013", "Hochreiter & Schmidhuber 1997; Gers et al. 2000"
+BY_HAND = "derived: the chain rule by hand"
 
 
 class SigmoidCell(nn.RNNCell):
@@ -86,20 +93,60 @@ def cell_path(forget_bias: float) -> Any:
     return np.array([g.item() for g in tr.grad(cells[-1], cells, np.ones((1, 1)))[::-1]])
 
 
+def by_hand(seed: int) -> list[Law]:
+    """One step of each cell with all its weights and biases, against its gradients by hand; relative errors."""
+    rng, size = np.random.default_rng((seed, 2)), (BATCH, HIDDEN)
+    arrays = rng.standard_normal((3, *size))
+    x, h, c = (tr.tensor(array, requires_grad=True) for array in arrays)
+    g_h, g_c = rng.standard_normal((2, *size))
+    rnn, lstm = nn.RNNCell(HIDDEN, HIDDEN, rng=rng).to("float64"), nn.LSTMCell(HIDDEN, HIDDEN, rng=rng).to("float64")
+    pairs = {
+        "RNN": (tr.grad(rnn(x, h), [x, h], g_h), recurrent.rnn_gradients(arrays[0], arrays[1], g_h, *_parts(rnn))),
+        "LSTM": (
+            tr.grad(list(lstm(x, (h, c))), [x, h, c], [g_h, g_c]),
+            recurrent.lstm_gradients(arrays[0], arrays[1], arrays[2], g_h, g_c, *_parts(lstm)),
+        ),
+    }
+    return [
+        Law(
+            f"{name}, a step with random weights: gradient less the one by hand",
+            _error(found, expected),
+            0.0,
+            1e-12,
+            "check",
+            BY_HAND,
+        )
+        for name, (found, expected) in pairs.items()
+    ]
+
+
+def _parts(cell: Any) -> Any:
+    """Both matrices, and the sum of both biases."""
+    return cell.weight_ih.numpy(), cell.weight_hh.numpy(), cell.bias_ih.numpy() + cell.bias_hh.numpy()
+
+
+def _error(found: Any, expected: Any) -> float:
+    return max(float(np.linalg.norm(f.numpy() - e) / np.linalg.norm(e)) for f, e in zip(found, expected, strict=True))
+
+
+def linear_law(radius: float, found: Any) -> Law:
+    """The rate of the second half: by then the largest eigenvalues have the rest of the gradient behind them."""
+    half = STEPS // 2
+    rate = float((found[-1] / found[half]) ** (1 / (STEPS - half)))
+    name = f"linear, spectral radius {radius:g}: rate a step"
+    return Law(name, rate, radius, 0.02 * radius, "asymptotic", PASCANU)
+
+
 def run(options: Options, tick: Tick) -> Result:
     """Linear nets against their spectral radius, tanh and sigmoid below their bound, the LSTM's cell exactly."""
     laws, curves = [], {}
-    half = STEPS // 2  # by then the largest eigenvalues have the rest of the gradient behind them
     for radius in RADII:
         rng = np.random.default_rng((options.seed, 0))
         found = np.exp(np.log(norms(cell_with(normal_matrix(radius, rng), "linear", rng), rng)).mean(axis=1))
         curves[radius] = found
-        rate = float((found[-1] / found[half]) ** (1 / (STEPS - half)))
-        laws.append(
-            Law(f"linear, spectral radius {radius:g}: rate a step", rate, radius, 0.02 * radius, "asymptotic", PASCANU)
-        )
+        laws.append(linear_law(radius, found))
         tick()
-    bounded = {}
+    bounded, margins = {}, []
     for nonlinearity, largest in BOUNDED:
         rng = np.random.default_rng((options.seed, 1))
         w = rng.standard_normal((HIDDEN, HIDDEN))  # not normal: its singular values are not its eigenvalues' moduli
@@ -108,61 +155,53 @@ def run(options: Options, tick: Tick) -> Result:
         bounded[nonlinearity, largest] = found
         steps = np.arange(STEPS + 1)
         bound = recurrent.norm_bound(largest, nonlinearity, 1) ** steps
-        margin = float(np.log(bound[1:] / found[1:]).min())
-        name = f"{nonlinearity}, s_max={largest:g}: least of ln(bound / gradient) over {STEPS} steps"
-        laws.append(Law(name, margin, 0.0, 0.0, "ordering", PASCANU))
+        margins.append(float(np.log(bound[1:] / found[1:]).min()))
+        name = f"{nonlinearity}, s_max={largest:g}: ln(gradient / bound) where it is exceeded, {STEPS} steps"
+        laws.append(Law(name, max(0.0, -margins[-1]), 0.0, 1e-12, "check", PASCANU))
         name = f"{nonlinearity}, s_max={largest:g}: one step from rest over its bound, worst cotangent"
-        laws.append(Law(name, attained(cell, nonlinearity, largest), 1.0, 1e-12, "exact", PASCANU))
+        laws.append(Law(name, attained(cell, nonlinearity, largest), 1.0, 1e-12, "check", PASCANU))
         tick()
     paths = {bias: cell_path(bias) for bias in FORGET}
     for bias, path in paths.items():
         predicted = recurrent.cell_path(bias, MEMORY)
         name = f"LSTM, b_f={bias:g}: dc_T/dc_0 at T={MEMORY}"
-        laws.append(Law(name, float(path[-1]), predicted, 1e-10 * predicted, "exact", LSTM))
-        life = float(np.log(0.5) * MEMORY / np.log(path[-1]))
-        name = f"LSTM, b_f={bias:g}: half-life in steps"
-        laws.append(Law(name, life, recurrent.half_life(bias), 1e-10 * life, "exact", LSTM))
+        laws.append(Law(name, float(path[-1]), predicted, 1e-10 * predicted, "check", LSTM))
+        name, life = f"LSTM, b_f={bias:g}: half-life in steps", _half_life(path)
+        laws.append(Law(name, life, recurrent.half_life(bias), 1e-10 * life, "check", LSTM))
         tick()
+    laws += by_hand(options.seed)
     note = (
         "Rates of the gradient's norm (not of its square). Bound: (γ s_max)ᵀ with γ = 1 (tanh), 1/4 (sigmoid), s_max "
-        "the largest singular value of the recurrent matrix: the worst of 16 cotangents stays below for every T to 200."
+        "the largest singular value of the recurrent matrix, for the worst of 16 cotangents at every T to 200."
     )
-    return Result(laws, figures={"": lambda figure: draw(figure, curves, bounded, paths)}, note=note)
+    low, high = curves[RADII[1]][-1], curves[RADII[-1]][-1]
+    found_words = (
+        f"In {STEPS} steps a linear recurrent net multiplies the gradient's norm by {low:.2g} if the spectral radius "
+        f"is {RADII[1]:g} and by {high:.2g} if it is {RADII[-1]:g}; gradients of tanh and sigmoid nets come no nearer "
+        f"to their bound than a factor of {np.exp(min(margins)):.2f}; along an LSTM's cell its half-life in steps is "
+        f"{_half_life(paths[FORGET[0]]):.3g} at forget bias {FORGET[0]:g} and "
+        f"{_half_life(paths[FORGET[-1]]):.3g} at {FORGET[-1]:g}."
+    )
+    return Result(laws, figures={"": lambda figure: draw(figure, curves, bounded, paths)}, note=note, found=found_words)
 
 
-def draw(figure: Any, curves: Any, bounded: Any, paths: Any) -> None:
-    """Gradient norm against steps back in time: linear nets, nonlinear ones with their bounds, the LSTM's cell."""
-    linear, nonlinear, lstm = figure.subplots(1, 3)
-    steps = np.arange(STEPS + 1)
-    for k, (radius, found) in enumerate(curves.items()):
-        half = STEPS // 2  # the tail: its rate is the radius, its constant depends on the cotangent
-        shift = found[half] / radius**half
-        linear.semilogy(steps, shift * radius**steps, "-", color=f"C{k}", lw=1)
-        linear.semilogy(steps[::20], found[::20], "o", color=f"C{k}", ms=4, label=f"ρ = {radius:g}")
-    linear.set(xlabel="steps back in time", ylabel="gradient norm", title="Linear RNN: lines ρᵀ")
-    for k, ((nonlinearity, largest), found) in enumerate(bounded.items()):
-        bound = recurrent.norm_bound(largest, nonlinearity, 1) ** steps
-        nonlinear.semilogy(steps[:41], bound[:41], "-", color=f"C{k}", lw=1)
-        nonlinear.semilogy(
-            steps[:41:4], found[:41:4], "o", color=f"C{k}", ms=4, label=f"{nonlinearity}, s_max = {largest:g}"
-        )
-    nonlinear.set(xlabel="steps back in time", title="Nonlinear RNN: lines are bounds", ylim=(1e-24, 1e13))
-    for k, (bias, path) in enumerate(paths.items()):
-        steps = np.arange(MEMORY + 1)
-        lstm.semilogy(steps, recurrent.cell_path(bias, 1) ** steps, "-", color=f"C{k}", lw=1)
-        label = f"b_f = {bias:g}: halves in {recurrent.half_life(bias):.3g}"
-        lstm.semilogy(steps[::10], path[::10], "o", color=f"C{k}", ms=4, label=label)
-    lstm.set(xlabel="steps back in time", title="LSTM cell: lines σ(b_f)ᵀ")
-    for axes in (linear, nonlinear, lstm):
-        axes.legend(fontsize=8, loc="lower left")
+def _half_life(path: Any) -> float:
+    return float(np.log(0.5) * MEMORY / np.log(path[-1]))
 
 
 EXPERIMENT = Experiment(
     name="E10",
+    question="What becomes of a gradient that is sent back through many time steps?",
     claim="through time: a recurrent matrix is a rate a step, a forget gate is a half-life",
     prediction="spectral radiusᵀ (normal matrix, linear); at most (γ s_max)ᵀ; σ(b_f)ᵀ along the LSTM's cell",
-    source="Hochreiter & Schmidhuber 1997; Pascanu et al. 2013",
+    equation=r"|g_{t-1}| \to \rho(W)\, |g_t|, \qquad |g_0| \le \left( \gamma s_{\max} \right)^T |g_T|, \qquad "
+    r"\frac{\partial c_T}{\partial c_0} = \sigma(b_f)^T",
+    source="Hochreiter & Schmidhuber 1997; Gers et al. 2000; Pascanu et al. 2013",
     ticks=lambda options: len(RADII) + len(BOUNDED) + len(FORGET),
     run=run,
     seconds=1,
+    varies="recurrent matrices, inputs and cotangents; along the LSTM's cell nothing matters, since its weights are 0",
+    conditions=f"The rate is ρ for a normal matrix (W Wᵀ = Wᵀ W), without nonlinearity, once the largest eigenvalues "
+    f"have left the others behind: between steps {STEPS // 2} and {STEPS} here, with moduli from ρ/2 to ρ. The bound "
+    "holds for any matrix. The LSTM's path is that along the cell alone; with weights there are others, through h.",
 )

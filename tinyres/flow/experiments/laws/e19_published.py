@@ -1,11 +1,14 @@
-"""E19: the residual nets of He et al. 2015 on CIFAR-10: parameters counted, published errors beside them."""
+"""E19: the residual nets of He et al. 2016 on CIFAR-10: parameters counted, published errors beside them.
+
+He et al. 2016 [he2016deep], "Deep residual learning for image recognition", table 6.
+"""
 
 from __future__ import annotations
 
 from tinyres import models
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Table, Tick
 
-SOURCE = "He et al. 2015, table 6"
+SOURCE = "He et al. 2016, table 6"
 PUBLISHED = {  # layers: (test error in %, parameters in millions, half a unit of their last digit)
     20: (8.75, 0.27, 0.005),
     32: (7.51, 0.46, 0.005),
@@ -58,15 +61,27 @@ def run(options: Options, tick: Tick) -> Result:
         f"{SOURCE}. The errors are the paper's, not measured here: they take a GPU and the data. 1202 layers are "
         "counted by the formula only. The deepest net is not the best one.",
     )
-    return Result(laws, tables=[table], note="what is counted agrees with the paper to its last digit.")
+    agreed = sum(law.ok for law in laws if law.source == SOURCE)
+    found = (
+        f"From {by_formula(min(PUBLISHED)):,} parameters at {min(PUBLISHED)} layers to "
+        f"{by_formula(max(PUBLISHED)):,} at {max(PUBLISHED)}, {agreed} of {len(PUBLISHED)} nets have the published "
+        "number to its last digit."
+    )
+    return Result(laws, tables=[table], found=found)
 
 
 EXPERIMENT = Experiment(
     name="E19",
+    question="Are the nets that are built here those of the paper?",
     claim="the nets built here have the published numbers of parameters",
     prediction="0.27, 0.46, 0.66, 0.85, 1.7, 19.4 million at 20, 32, 44, 56, 110, 1202 layers",
+    equation=r"9 c_0 w + \sum_{s=1}^{3} \left( 9 w_s (w_{s-1} + (2n-1) w_s) + 4 n w_s \right) + 2 w + 40 w + 10, \quad "
+    r"w_s = 2^{s-1} w, \quad w_0 = w, \quad \mathrm{layers} = 6n + 2",
     source=SOURCE,
     ticks=lambda options: len(PUBLISHED),
     run=run,
     seconds=0.3,
+    varies="nothing: parameters are counted",
+    conditions="Width w = 16, shortcuts without parameters (option A), c₀ = 3 colours and ten classes. The errors are "
+    "the paper's: to measure them takes a GPU and the data.",
 )

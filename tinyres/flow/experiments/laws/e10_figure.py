@@ -1,0 +1,36 @@
+"""The picture of E10."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyres.flow.theory import recurrent
+
+
+def draw(figure: Any, curves: Any, bounded: Any, paths: Any) -> None:
+    """Gradient norm against steps back in time: linear nets, nonlinear ones with their bounds, the LSTM's cell."""
+    linear, nonlinear, lstm = figure.subplots(1, 3)
+    steps = np.arange(len(next(iter(curves.values()))))
+    for k, (radius, found) in enumerate(curves.items()):
+        half = len(steps) // 2  # the tail: its rate is the radius, its constant depends on the cotangent
+        shift = found[half] / radius**half
+        linear.semilogy(steps, shift * radius**steps, "-", color=f"C{k}", lw=1)
+        linear.semilogy(steps[::20], found[::20], "o", color=f"C{k}", ms=4, label=f"ρ = {radius:g}")
+    linear.set(xlabel="steps back in time", ylabel="gradient norm", title="Linear RNN: lines ρᵀ")
+    for k, ((nonlinearity, largest), found) in enumerate(bounded.items()):
+        bound = recurrent.norm_bound(largest, nonlinearity, 1) ** steps
+        nonlinear.semilogy(steps[:41], bound[:41], "-", color=f"C{k}", lw=1)
+        nonlinear.semilogy(
+            steps[:41:4], found[:41:4], "o", color=f"C{k}", ms=4, label=f"{nonlinearity}, s_max = {largest:g}"
+        )
+    nonlinear.set(xlabel="steps back in time", title="Nonlinear RNN: lines are bounds", ylim=(1e-24, 1e13))
+    for k, (bias, path) in enumerate(paths.items()):
+        steps = np.arange(len(path))
+        lstm.semilogy(steps, recurrent.cell_path(bias, 1) ** steps, "-", color=f"C{k}", lw=1)
+        label = f"b_f = {bias:g}: halves in {recurrent.half_life(bias):.3g}"
+        lstm.semilogy(steps[::10], path[::10], "o", color=f"C{k}", ms=4, label=label)
+    lstm.set(xlabel="steps back in time", title="LSTM cell: lines σ(b_f)ᵀ")
+    for axes in (linear, nonlinear, lstm):
+        axes.legend(fontsize=8, loc="lower left")
