@@ -10,7 +10,7 @@ import numpy as np
 def isotropic_frechet(d: int, sd_a: float, sd_b: float, shift: float = 0.0) -> float:
     """|shift|² + d (s_a - s_b)², the Fréchet distance of N(0, s_a² I) and N(shift, s_b² I) in d dimensions.
 
-    Dowson & Landau 1982; Heusel et al. 2017.
+    Dowson & Landau 1982 [dowson1982frechet]; Heusel et al. 2017 [heusel2017gans].
     """
     return shift**2 + d * (sd_a - sd_b) ** 2
 
@@ -21,6 +21,16 @@ def frechet_null_bias(d: int, n: int) -> float:
     2 d / n by the means and d (d + 1) / (2 n) by the covariances, to leading order in 1/n. *Derived.*
     """
     return d * (d + 5) / (2 * n)
+
+
+def frechet_bias(d: int, n: int, sd_a: float, sd_b: float) -> float:
+    """What samples of n each add to the distance of N(0, s_a² I) and N(0, s_b² I) on average, if n > d.
+
+    d (s_a² + s_b²) / n by the means, s_a s_b d (d + 1) / (2 n) by the covariances, to leading order in 1/n. For large d
+    at a fixed c = d/n the mean root of the eigenvalues of the product of both covariances is 1 - c/4 + 0 c²: the next
+    order vanishes. *Derived.*
+    """
+    return d * (sd_a**2 + sd_b**2) / n + sd_a * sd_b * d * (d + 1) / (2 * n)
 
 
 def shrunk_mse(trace: float, a: Any) -> Any:
@@ -45,10 +55,10 @@ def balanced_inception(classes: int, confidence: float) -> float:
 
 
 def share_bias(classes: int, n: int) -> float:
-    """(K - 1) / (2 n), by how much the entropy of shares counted from n samples is too small, in nats (Miller 1955).
+    """(K - 1) / (2 n), by how much the entropy of shares counted from n samples is too small, in nats.
 
-    So much is also the mean KL of the counted shares from the true ones; the Inception Score of a split loses it in its
-    logarithm.
+    Miller 1955 [miller1955note]. So much is also the mean KL of the counted shares from the true ones; the Inception
+    Score of a split loses it in its logarithm.
     """
     return (classes - 1) / (2 * n)
 
