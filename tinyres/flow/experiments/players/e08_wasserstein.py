@@ -164,7 +164,7 @@ def run(options: Options, tick: Tick) -> Result:
         both, ways[weight] = penalised_laws(data, delta, weight, options.seed)
         laws += both
         slope, value = (law.measured for law in both)
-        rows.append([f"{weight:g}", f"{slope:.4f}", f"{value:.4f}", f"{value / delta:.4f}"])
+        rows.append([f"{weight:g}", f"{slope:.5g}", f"{value:.5g}", f"{value / delta:.5g}"])
         tick()
     for c in clips:
         laws += clipped_laws(data, delta, c)
