@@ -106,6 +106,7 @@ SETTINGS = [
     {"method": "r1", "gamma": 1.7, "h": 0.3},
     {"method": "r1", "gamma": 1.0},  # critical
     {"method": "r1", "gamma": 0.4, "chi": 0.9, "h": 0.2},
+    {"method": "r2", "gamma": 1.3, "chi": 0.3},  # critical
     {"method": "r2", "gamma": 2.5, "chi": -1.5, "h": 0.2},
     {"method": "wgan", "chi": -0.2, "h": 0.05},
     {"method": "nonsaturating", "h": 2.0},

@@ -136,7 +136,7 @@ EXPERIMENT = Experiment(
         "WGAN-GP's condition γ < 2 was added after a run at the published λ = 10 had shown no cycle.",
         "D = ψx + χx² was added after penalties at the data and at the fakes had been swapped and nothing in this "
         "experiment had noticed.",
-        "WGAN-GP's cycle is held against the closed form for steps of size h, not for gradient flow, since 1.3 % of "
+        "WGAN-GP's cycle is held against the closed form for steps of size h, not for gradient flow, since 1 % of "
         "its extent at h = 0.08 had been seen to be the steps' doing; its tolerance went from 3 % to 1 %.",
     ),
     settings=SETTINGS,

@@ -37,6 +37,14 @@ class Method:
         return abs(self.eigenvalues[0] - self.eigenvalues[1]) < CRITICAL
 
     @property
+    def tolerance(self) -> float:
+        """1e-8; by differences also what an error of the discriminant does to its root, most where both coincide."""
+        if self.chi is None:
+            return 1e-8
+        root = abs(self.eigenvalues[0] - self.eigenvalues[1]) / 2
+        return 1e-8 + min(games.DIFFERENCE_ERROR**0.5, games.DIFFERENCE_ERROR / (2 * root) if root else 1.0)
+
+    @property
     def source(self) -> str:
         return MESCHEDER if self.chi is None else DERIVED
 
@@ -72,7 +80,7 @@ def eigenvalue_laws(method: Method) -> list[Law]:
         ("imaginary", found.imag, method.eigenvalues[0].imag),
     ):
         name = f"{method.name}: {part} part of the field's first eigenvalue"
-        laws.append(Law(name, measured, expected, 1e-8, "exact", method.source))
+        laws.append(Law(name, measured, expected, method.tolerance, "exact", method.source))
     return laws
 
 
@@ -82,7 +90,7 @@ def simultaneous_laws(method: Method, h: float) -> list[Law]:
     expected = max(dirac.simultaneous(x, h) for x in method.eigenvalues)
     found = max(abs(x) for x in games.eigenvalues(games.jacobian(step, method.chi)))
     name = f"{method.name}, simultaneous, h={h:g}:"
-    laws = [Law(f"{name} |λ|", found, expected, 1e-8, "exact", method.source)]
+    laws = [Law(f"{name} |λ|", found, expected, method.tolerance * max(1.0, h), "exact", method.source)]
     if not method.critical:
         measured = games.rate(step, method.chi)
         laws.append(Law(f"{name} trajectory's factor a step", measured, expected, 1e-6, "exact", method.source))
