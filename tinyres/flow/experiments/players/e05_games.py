@@ -16,7 +16,7 @@ from tinyres.gan.penalties import r1
 
 NOISE, NOISE_WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
 SMALL, STEPS, GROWTH = 1e-5, 100, 100.0  # trajectories are linear only near the equilibrium: how they start, how far
-DIFFERENCE, DIFFERENCE_ERROR = 1e-3, 1e-12  # of the stencil of fourth order; rounding, over the distance of its points
+DIFFERENCE, DIFFERENCE_ERROR = 1e-3, 2e-13  # of the stencil of fourth order; rounding, over the distance of its points
 
 Field = Callable[[Any], Any]  # the point, a tensor, to the direction in which both players go
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -41,8 +42,8 @@ class Method:
         """1e-8; by differences also what an error of the discriminant does to its root, most where both coincide."""
         if self.chi is None:
             return 1e-8
-        root = abs(self.eigenvalues[0] - self.eigenvalues[1]) / 2
-        return 1e-8 + min(games.DIFFERENCE_ERROR**0.5, games.DIFFERENCE_ERROR / (2 * root) if root else 1.0)
+        root, error = abs(self.eigenvalues[0] - self.eigenvalues[1]) / 2, games.DIFFERENCE_ERROR
+        return 1e-8 + min(math.sqrt(error), error / (2 * root) if root else math.inf)
 
     @property
     def source(self) -> str:
