@@ -1,7 +1,8 @@
 """Closed forms: two Gaussians N(0, s²) and N(θ, s²), d = θ / s apart, and the best discriminator between them.
 
-Goodfellow et al. 2014, "Generative adversarial nets"; Arjovsky & Bottou 2017, "Towards principled methods for training
-generative adversarial networks". The logistic form and the asymptote are derived.
+Goodfellow et al. 2014 [goodfellow2014generative], "Generative adversarial nets"; Arjovsky & Bottou 2017
+[arjovsky2017towards], "Towards principled methods for training generative adversarial networks". The logistic form and
+the asymptote are derived.
 """
 
 from __future__ import annotations
