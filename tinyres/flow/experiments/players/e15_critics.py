@@ -126,17 +126,19 @@ def run(options: Options, tick: Tick) -> Result:
                 found[name].append(measure(train(clip, rng, tick, options.device), rng))
     rows = []
     for name, clip in METHODS.items():
-        factors = [f.factor for f in found[name]]
+        factors = np.array([f.factor for f in found[name]])
         limits = "" if clip is None else "{:.3g} to {:.3g}".format(*clipped_factor(clip, WIDTH))
         active = np.mean([f.active for f in found[name]])
-        spread = f"{np.mean(factors):.3g} ± {half_width(np.array(factors)):.1g}"
-        rows.append([name, spread, " ".join(f"{f:.3g}" for f in factors), limits, f"{active:.2f}"])
-    columns = ["critic", "factor a layer", "of each seed", "c sqrt(n/2) to c n/2", "active"]
+        rows.append([name, f"{factors.mean():.3g} ± {half_width(factors):.1g}", limits, f"{active:.2f}"])
+    columns = ["critic", "factor a layer", "c sqrt(n/2) to c n/2", "active"]
     return Result(
         laws(found),
         [Table("What a layer multiplies the gradient's norm by", columns, rows, NOTE)],
         figures={"": lambda figure: draw(figure, found)},
-        data={"gradient": {name: [f.gradient.tolist() for f in seeds] for name, seeds in found.items()}},
+        data={
+            "gradient": {name: [f.gradient.tolist() for f in seeds] for name, seeds in found.items()},
+            "factor": {name: [f.factor for f in seeds] for name, seeds in found.items()},
+        },
         note=f"{DEPTH} layers of width n = {WIDTH}, {STEPS} steps, {SEEDS} seeds; the fakes stand still. The law "
         "counts the ReLUs that are active, pn. Under small limits the lower layers see next to no gradient: they keep "
         "the random signs they began with. A verdict is on the worst seed, or on all of the 95 % interval of the mean.",
