@@ -50,7 +50,7 @@ def test_signs_notice_that_the_listing_is_right(monkeypatch):
     """The two-sign listing with the signs of the paper, and sums in which each player gets its own loss."""
     right = next(iter(signs.GAMES.values()))
     monkeypatch.setattr(signs, "GAMES", dict.fromkeys(signs.GAMES, right))
-    monkeypatch.setattr(signs, "one_sum", lambda point: signs.e05.game("nonsaturating", point))
+    monkeypatch.setattr(signs, "one_sum", signs.e05.plain("nonsaturating"))
     found = failures(signs)
     for word in ("wrong answers", "how far V falls", "a D that separates", "G's gradient", "mean D on fakes"):
         assert sum(word in name for name in found) == 1, word

@@ -1,6 +1,5 @@
 """E2: the depth law of plain nets, at its own settings and at others, and what breaks it."""
 
-
 import numpy as np
 import pytest
 

@@ -1,10 +1,15 @@
 """Saturation: the laws hold, and notice a loss of G that is another, and a D that is not the best."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import tinyres as tr
 from tests.flow.holds import holds
-from tinyres.flow.experiments import Options
+from tinyres import nn
+from tinyres.flow import run
+from tinyres.flow.experiments import Options, SettingError
 from tinyres.flow.experiments.players import e01_saturation as e01
 from tinyres.flow.theory import saturation
 from tinyres.gan.losses import LOSSES
@@ -35,7 +40,7 @@ def test_the_non_saturating_loss_in_the_other_s_place_is_noticed(monkeypatch):
     monkeypatch.setitem(LOSSES, "saturating", LOSSES["nonsaturating"])
     found = failures()
     assert sum("saturating gradient" in name and "best" in name for name in found) == len(e01.DISTANCES)
-    assert any("below" in name for name in found)
+    assert any("over its bound" in name for name in found)
 
 
 def test_a_discriminator_one_part_in_a_million_off_is_noticed(monkeypatch):
@@ -48,3 +53,46 @@ def test_a_discriminator_one_part_in_a_million_off_is_noticed(monkeypatch):
 def test_a_discriminator_that_stopped_early_is_noticed(monkeypatch):
     monkeypatch.setattr(e01, "NEWTON_STEPS", 3)
     assert "d=8, trained D: saturating gradient" in failures()
+
+
+def test_a_layer_and_a_loss_of_d_that_are_wrong_are_noticed(monkeypatch):
+    forward = nn.Linear.forward
+    with monkeypatch.context() as patch:
+        patch.setattr(nn.Linear, "forward", lambda self, x: 1.01 * forward(self, x))
+        assert len([law for law in run("E1", d=4).laws if not law.ok]) >= 2
+    heavier = replace(
+        LOSSES["saturating"],
+        discriminator=lambda real, fake: tr.mean(tr.softplus(-real)) + 1.1 * tr.mean(tr.softplus(fake)),
+    )
+    monkeypatch.setitem(LOSSES, "saturating", heavier)
+    found = [law.name for law in run("E1", d=4).laws if not law.ok]
+    assert found == ["d=4, trained D: saturating gradient", "d=4: V(D*) = -log 4 + 2 JSD"]
+
+
+# -- at other settings ------------------------------------------------------------------------------------------------
+SETTINGS = [
+    {"d": 0.1, "loss": "nonsaturating"},
+    {"d": 5.5, "loss": "saturating"},
+    {"d": 10.0, "loss": "saturating"},
+    {"d": 2.5, "loss": "wasserstein"},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_laws_hold_at_other_settings(settings):
+    result = run("E1", **settings)
+    assert [law.name for law in result.laws if not law.ok] == []
+    assert f"d = {settings['d']:g}" in result.found
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_another_loss_is_noticed_at_other_settings(settings, monkeypatch):
+    monkeypatch.setitem(LOSSES, settings["loss"], LOSSES["least_squares"])
+    assert [law for law in run("E1", **settings).laws if not law.ok and "gradient" in law.name]
+
+
+def test_settings_out_of_range():
+    with pytest.raises(SettingError, match=r"from 0\.05 to 10"):
+        run("E1", d=11)
+    with pytest.raises(SettingError, match="one of saturating"):
+        run("E1", loss="hinge")

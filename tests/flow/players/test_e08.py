@@ -5,11 +5,12 @@ import pytest
 
 import tinyres as tr
 from tests.flow.holds import holds
-from tinyres.flow.experiments import Options
+from tinyres.flow import run
+from tinyres.flow.experiments import Options, SettingError
 from tinyres.flow.experiments.players import e08_wasserstein as e08
 from tinyres.flow.theory import wasserstein
 from tinyres.gan.losses import LOSSES
-from tinyres.gan.penalties import r1
+from tinyres.gan.penalties import gradient_penalty, r1
 
 
 def failures():
@@ -60,3 +61,36 @@ def test_a_plan_that_is_not_the_cheapest_and_a_likelihood_that_is_none_are_notic
     monkeypatch.setitem(LOSSES, "saturating", LOSSES["least_squares"])
     monkeypatch.setattr(e08, "RATE", 0.1)
     assert sum(name.startswith("parallel lines") for name in failures()) == 2
+
+
+# -- at other settings ------------------------------------------------------------------------------------------------
+SETTINGS = [
+    {"delta": 0.316, "lambda": 50.0, "clip": 0.03},  # plain gradient ascent is slow here
+    {"delta": 1e-3, "lambda": 1e3, "clip": 1e-4},
+    {"delta": 150.0, "lambda": 0.02, "clip": 5.0},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_laws_hold_at_other_settings(settings):
+    result = run("E8", **settings)
+    assert len(result.laws) == 4
+    assert [law.name for law in result.laws if not law.ok] == []
+    assert f"{settings['delta']:g}" in result.found
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_wrong_penalty_and_a_wrong_clip_are_noticed_at_other_settings(settings, monkeypatch):
+    monkeypatch.setattr(e08, "gradient_penalty", lambda *a: 1.01 * gradient_penalty(*a))
+    monkeypatch.setattr(e08, "clip_weights_", lambda player, c: None)
+    assert len([law for law in run("E8", **settings).laws if not law.ok]) == 4
+
+
+def test_a_critic_that_has_not_arrived_is_noticed(monkeypatch):
+    monkeypatch.setattr(e08, "STEPS", 8)
+    assert sum(name.startswith("WGAN-GP") for name in failures()) == 2 * len(e08.PENALTIES)
+
+
+def test_settings_out_of_range():
+    with pytest.raises(SettingError, match=r"from 0\.01 to 1000"):
+        run("E8", **{"lambda": 0})

@@ -73,3 +73,9 @@ def test_published_rows_are_labelled():
     published = [row for row in rows if row[-1] == e18.PACGAN]
     assert [row[2] for row in published] == ["6.3 ± 0.5", "7.9 ± 0.1", "17.3 ± 0.8", "23.8 ± 0.7", "24.8 ± 0.2"]
     assert len(rows) - len(published) == 2 * len(e18.METHODS)
+
+
+def test_what_was_found_names_the_figures_of_this_run():
+    text = e18._found(coverages([8, 8, 7, 8, 8], [17] * 5, [24, 25, 24, 23, 24]))
+    assert "7.8 with R1 on average (the worst R1 seed 7)" in text
+    assert "R1 covers 7.0 ± 0.9 more" in text

@@ -38,4 +38,5 @@ def test_a_gradient_that_is_not_that_of_a_sigmoid_is_noticed(monkeypatch):
     monkeypatch.setattr(tr, "logsigmoid", lambda a: tr.log(tr.abs(a)))
     with np.errstate(all="ignore"):
         found = failures()
+    assert "sigmoid D: largest excess of |∇ log D| over |∇a|" in found
     assert len(found) == 3

@@ -23,6 +23,16 @@ def frechet_null_bias(d: int, n: int) -> float:
     return d * (d + 5) / (2 * n)
 
 
+def frechet_bias(d: int, n: int, sd_a: float, sd_b: float) -> float:
+    """What samples of n each add to the distance of N(0, s_a² I) and N(0, s_b² I) on average, if n > d.
+
+    d (s_a² + s_b²) / n by the means, s_a s_b d (d + 1) / (2 n) by the covariances, to leading order in 1/n. For large d
+    at a fixed c = d/n the mean root of the eigenvalues of the product of both covariances is 1 - c/4 + 0 c²: the next
+    order vanishes. *Derived.*
+    """
+    return d * (sd_a**2 + sd_b**2) / n + sd_a * sd_b * d * (d + 1) / (2 * n)
+
+
 def shrunk_mse(trace: float, a: Any) -> Any:
     """(1 + a²) tr C, the mean |x - (m + a (x' - m))|² over independent x and x' of mean m and covariance C.
 

@@ -1,8 +1,8 @@
 """Closed forms: a linear critic f(x) = w·x between two distributions that differ by a shift δ.
 
-Arjovsky et al. 2017 [arjovsky2017wasserstein], "Wasserstein GAN"; Gulrajani et al. 2017 [gulrajani2017improved],
-"Improved training of Wasserstein GANs". What a finite penalty does to the slope is derived: it maximises
-δ n - λ (n - 1)² over the norm n = |w|.
+Arjovsky et al. 2017 [arjovsky2017wasserstein], "Wasserstein generative adversarial networks"; Gulrajani et al. 2017
+[gulrajani2017improved], "Improved training of Wasserstein GANs". What a finite penalty does to the slope is derived: it
+maximises δ n - λ (n - 1)² over the norm n = |w|.
 """
 
 from __future__ import annotations

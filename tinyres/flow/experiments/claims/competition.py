@@ -22,6 +22,12 @@ STEPS, RATE, LOOKS = 600, 0.1, 60
 SOURCE = "Goodfellow et al. 2014; Arjovsky & Bottou 2017"
 
 
+def cross_entropy(player: Any, distance: float) -> Any:
+    """-V = -E log D(z) - E log(1 - D(d + z)) by quadrature, what the discriminator minimises."""
+    real, fake = e01.logit(player, e01.Z), e01.logit(player, distance + e01.Z)
+    return tr.sum(e01.WEIGHTS * (tr.softplus(-real) + tr.softplus(fake)))
+
+
 def train(distance: float) -> tuple[Any, Any]:
     """(steps, players) of a logistic D trained by Adam from D = 1/2 while G stands still, seen 60 times on the way."""
     about_middle = tr.tensor(np.zeros(2), requires_grad=True)  # bias and slope about d / 2, where both act apart
@@ -31,7 +37,7 @@ def train(distance: float) -> tuple[Any, Any]:
     seen = []
     for step in range(1, STEPS + 1):
         optimizer.zero_grad()
-        e01.cross_entropy(about_middle @ to_player, distance).backward()
+        cross_entropy(about_middle @ to_player, distance).backward()
         optimizer.step()
         if step in looks:
             seen.append(about_middle.numpy() @ to_player)

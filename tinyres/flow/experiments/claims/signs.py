@@ -9,7 +9,6 @@ Goodfellow et al. 2014 [goodfellow2014generative], "Generative adversarial nets"
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,9 @@ import numpy as np
 import tinyres as tr
 from tinyres.flow.experiments.claims.adversarial import asymmetry
 from tinyres.flow.experiments.experiment import Experiment, Law, Options, Result, Tick
-from tinyres.flow.experiments.players import e05_dirac as e05
+from tinyres.flow.experiments.players import e05_games as e05
 from tinyres.flow.experiments.players.e01_saturation import WEIGHTS, Z, logit
 from tinyres.flow.theory import saturation
-from tinyres.gan.losses import LOSSES
 
 D0 = 2.0  # the distance at which the fakes start
 STEPS, RATE = 400, 0.2
@@ -99,10 +97,12 @@ def jacobian_asymmetry(field: e05.Field) -> float:
 
 def one_sum(point: Any) -> Any:
     """The Dirac-GAN's field of one optimiser on d_loss + g_loss, -log D."""
-    real, fake = e05.discriminator(point[1], 0.0), e05.discriminator(point[1], point[0])
-    loss = LOSSES["nonsaturating"]
-    total = loss.discriminator(real, fake) + loss.generator(fake)
-    return e05.own(total, total, point)
+    game = e05.plain("nonsaturating")
+
+    def total(at: Any) -> Any:
+        return game.discriminator(at) + game.generator(at)
+
+    return e05.Game(total, total)(point)
 
 
 def run(options: Options, tick: Tick) -> Result:
@@ -154,7 +154,7 @@ def run(options: Options, tick: Tick) -> Result:
     fakes = tr.softplus(logit(best, leaf + Z))  # the logit of that D, as a function of x
     away = -tr.grad(tr.sum(WEIGHTS * (tr.softplus(fakes) + tr.softplus(-fakes))), leaf)[0].item()
     laws.append(Law("one sum, -log D: G's step away from the data", away, 0.0, 0.0, "ordering", "derived"))
-    fields: dict[str, e05.Field] = {"one sum": one_sum, "two losses": partial(e05.game, "nonsaturating")}
+    fields: dict[str, e05.Field] = {"one sum": one_sum, "two losses": e05.plain("nonsaturating")}
     skew = {name: jacobian_asymmetry(field) for name, field in fields.items()}
     laws += [
         Law("one sum: asymmetry of the field's Jacobian", skew["one sum"], 0.0, 1e-12, "check", "one potential"),

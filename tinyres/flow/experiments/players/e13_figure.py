@@ -24,15 +24,7 @@ def draw(figure: Any, points: list[dict[str, float]], limit: dict[str, Any], rin
     bias.set_title("Two samples of one Gaussian\n(lines: d(d+5)/2N)")
     bias.legend()
 
-    inverse, distances = 1 / np.array(limit["sizes"]), np.array(limit["distances"])
-    slope = np.polyfit(inverse, distances, 1)[0]
-    x = np.linspace(0, inverse.max(), 2)
-    line.plot(x, limit["value"] + slope * x, "C3-", lw=1, label="fit")
-    line.plot(inverse, distances, "C3o", ms=5, label="subsets of 1,000 samples")
-    line.axhline(limit["true"], color="k", lw=1, ls="--", label=f"true: {limit['true']:.2f}")
-    line.set(xlabel="1/N", ylabel="Fréchet distance", ylim=(0, None), xlim=(0, None))
-    line.set_title(f"s = 1 against 1.2 in 32 dimensions\n(extrapolated: {limit['value']:.2f})")
-    line.legend(loc="lower right")
+    limit_line(line, limit, "s = 1 against 1.2 in 32 dimensions")
 
     scores = ring["scores"]
     plane.plot(*ring["real"].T, "o", color="0.75", ms=9, label="real")
@@ -43,3 +35,21 @@ def draw(figure: Any, points: list[dict[str, float]], limit: dict[str, Any], rin
         f"recall {scores['recall']:.2f}, {scores['modes']:g} of 8 modes"
     )
     plane.legend(loc="center")
+
+
+def limit_line(axes: Any, limit: dict[str, Any], title: str) -> None:
+    """The distance against 1/N, the line through it, and the true one."""
+    inverse, distances = 1 / np.array(limit["sizes"]), np.array(limit["distances"])
+    slope = np.polyfit(inverse, distances, 1)[0]
+    x = np.linspace(0, inverse.max(), 2)
+    axes.plot(x, limit["value"] + slope * x, "C3-", lw=1, label="fit")
+    axes.plot(inverse, distances, "C3o", ms=5, label=f"subsets of {max(limit['sizes']):,} samples")
+    axes.axhline(limit["true"], color="k", lw=1, ls="--", label=f"true: {limit['true']:.3g}")
+    axes.set(xlabel="1/N", ylabel="Fréchet distance", ylim=(0, None), xlim=(0, None))
+    axes.set_title(f"{title}\n(extrapolated: {limit['value']:.3g})")
+    axes.legend(loc="lower right")
+
+
+def draw_case(figure: Any, limit: dict[str, Any], title: str) -> None:
+    """One distance and its limit."""
+    limit_line(figure.subplots(), limit, title)
