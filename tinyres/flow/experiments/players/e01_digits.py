@@ -19,7 +19,7 @@ import tinyres as tr
 from tinyres import nn
 from tinyres.data import Dataset
 from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
-from tinyres.flow.experiments.trained.e16_degradation import half_width
+from tinyres.flow.experiments.trained.interval import half_width
 from tinyres.gan.data import real_data
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.prepare import prepare

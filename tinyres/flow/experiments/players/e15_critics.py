@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import tinyres as tr
 from tinyres import nn, optim
 from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
-from tinyres.flow.experiments.trained.e16_degradation import half_width
+from tinyres.flow.experiments.trained.interval import half_width
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import clip_weights_, gradient_penalty
 from tinyres.models.classifier import he_

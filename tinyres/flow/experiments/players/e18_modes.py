@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 import tinyres as tr
 from tinyres import data, nn, optim
 from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
-from tinyres.flow.experiments.trained.e16_degradation import half_width
+from tinyres.flow.experiments.trained.interval import half_width
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.metrics import ModeCoverage, mode_coverage
 from tinyres.gan.penalties import PENALTIES

@@ -1,6 +1,6 @@
 """E16, degradation: more layers make a plain net worse on the very images it is trained on, but not a residual net.
 
-He et al. 2015, "Deep residual learning for image recognition", figures 1 and 6 (there on CIFAR-10).
+He et al. 2016 [he2016deep], "Deep residual learning for image recognition", figures 1 and 6 (there on CIFAR-10).
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import numpy as np
 
 from tinyres import data, training
 from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.trained.interval import half_width, own_seeds
 
 ARCHS, DEPTHS = ("plain", "resnet"), (20, 56)
 STEPS, SEEDS = 200, 5
-# Without the warm-up the first steps throw one ResNet-56 of five back to guessing.
 RECIPE = training.Recipe(width=8, batch_size=64, lr=0.1, weight_decay=0.0, schedule="cosine", warmup=0.25)
-STUDENT = {2: 4.303, 3: 3.182, 4: 2.776}  # the 97.5 % point of t by its degrees of freedom
 NAMES = {"plain": "plain", "resnet": "residual"}
 COLOURS = {"plain": "tab:red", "resnet": "tab:blue"}
-SOURCE = "He et al. 2015, figure 6"
+SOURCE = "He et al. 2016, figure 6"
 
 Curves = dict[tuple[str, int], list[list[float]]]  # (arch, depth): for each seed the loss of each step
 
@@ -37,20 +36,19 @@ def train(arch: str, depth: int, split: data.Split, seed: int, tick: Tick, devic
 def run(options: Options, tick: Tick) -> Result:
     """Plain and residual nets of 20 and 56 layers, five seeds each, on the same batches."""
     curves: Curves = {(arch, depth): [] for arch in ARCHS for depth in DEPTHS}
-    for seed in range(SEEDS):
-        split = data.digits(seed=options.seed + seed)
-        for (arch, depth), found in curves.items():
-            found.append(train(arch, depth, split, options.seed + seed, tick, options.device))
-    finals = {net: np.array([final(losses) for losses in found]) for net, found in curves.items()}
+    for seed in own_seeds(options.seed, SEEDS):
+        split = data.digits(seed=seed)
+        for (arch, depth), runs in curves.items():
+            runs.append(train(arch, depth, split, seed, tick, options.device))
+    finals = {net: np.array([final(losses) for losses in runs]) for net, runs in curves.items()}
     return Result(
         laws=laws(finals),
         tables=[table(finals)],
         figures={"": lambda figure: draw(figure, curves, finals)},
-        data={"train_loss": {f"{arch}-{depth}": found for (arch, depth), found in curves.items()}},
-        note=f"Digits, width {RECIPE.width}, {STEPS} steps, rate rising to {RECIPE.lr} in the first "
-        f"{RECIPE.warmup:.0%} and then falling to 0 as a cosine, {SEEDS} seeds, the same batches for all four nets. "
-        "Loss: training loss in nats, mean of the last tenth of the steps; tolerance: half of the 95 % interval of "
-        "the mean difference (t, paired by seed). After so few steps ResNet-56 may still be behind ResNet-20.",
+        data={"train_loss": {f"{arch}-{depth}": runs for (arch, depth), runs in curves.items()}},
+        note="Loss: training loss in nats, mean of the last tenth of the steps. Tolerance: half of the 95 % interval "
+        "of the mean difference (t, paired by seed).",
+        found=found(finals),
     )
 
 
@@ -59,9 +57,15 @@ def final(losses: list[float]) -> float:
     return float(np.mean(losses[-max(1, len(losses) // 10) :]))
 
 
-def half_width(values: Any) -> float:
-    """Half of the 95 % interval of the mean: t s / sqrt(n)."""
-    return float(STUDENT[len(values) - 1] * np.std(values, ddof=1) / np.sqrt(len(values)))
+def found(finals: Mapping[tuple[str, int], Any]) -> str:
+    """The mean losses, with intervals."""
+    ends = {net: f"{values.mean():.3f} ± {half_width(values):.3f}" for net, values in finals.items()}
+    short, deep = DEPTHS
+    return (
+        f"From {short} to {deep} layers the training loss of plain nets goes from {ends['plain', short]} to "
+        f"{ends['plain', deep]}, that of residual nets from {ends['resnet', short]} to {ends['resnet', deep]} (mean of "
+        f"{len(finals['plain', deep])} nets, 95 % interval)."
+    )
 
 
 def laws(finals: Mapping[tuple[str, int], Any]) -> list[Law]:
@@ -124,11 +128,21 @@ def draw(figure: Any, curves: Curves, finals: Mapping[tuple[str, int], Any]) -> 
 
 EXPERIMENT = Experiment(
     name="degradation",
+    question="Are more layers at least no worse on the images that a net is trained on?",
     claim="more layers make a plain net worse on its own training images; with shortcuts they do not",
     prediction="training loss: plain-56 above plain-20; ResNet-56 below plain-20",
-    source="He et al. 2015, figures 1 and 6 (there on CIFAR-10)",
+    source="He et al. 2016, figures 1 and 6 (there on CIFAR-10)",
     ticks=lambda options: len(ARCHS) * len(DEPTHS) * SEEDS * STEPS,
     run=run,
     seconds=100,
     devices=BOTH,
+    equation=r"\ell(\mathrm{plain}_{56}) > \ell(\mathrm{plain}_{20}) > \ell(\mathrm{ResNet}_{56})",
+    varies=f"weights, splits and batches of all {SEEDS} trainings of each net",
+    conditions=f"Digits, width {RECIPE.width}, {STEPS} steps of {RECIPE.batch_size} images, rate rising to {RECIPE.lr} "
+    f"in the first {RECIPE.warmup:.0%} of the steps and then falling to 0 as a cosine; the same batches for all four "
+    "nets of a seed. After so few steps ResNet-56 may still be behind ResNet-20: that pair has no verdict.",
+    choices=(
+        "The rate rises over the first quarter of the steps. Without this warm-up the first steps threw one ResNet-56 "
+        "of five back to guessing, and the intervals overlapped.",
+    ),
 )

@@ -1,7 +1,13 @@
-"""E17: a residual net without batch norm trains at any depth if its branches begin small.
+"""E17: a residual net without batch norm trains if its branches begin small, as deep as the step allows.
 
-De & Smith 2020, "Batch normalization biases residual blocks towards the identity function in deep networks"; Zhang,
-Dauphin & Ma 2019, "Fixup initialization: residual learning without normalization".
+De & Smith 2020 [de2020batch], "Batch normalization biases residual blocks towards the identity function in deep
+networks"; Zhang et al. 2019 [zhang2019fixup], "Fixup initialization: Residual learning without normalization".
+
+What ends a net that begins small? Gradient descent of step η and momentum β leaves a direction of curvature λ once
+η λ > 2 (1 + β). Each block's learned α is one parameter more, and ∂y/∂α = F(x) is not made small by α: the L of them
+have a curvature that grows with L, e L at α = 1/√L, while that of the weights, which is multiplied by α² = 1/L, does
+not grow. At a fixed step the learned α's therefore set the depth at which training ends. Where a is learned in
+α = a/√L, ∂y/∂a = F(x)/√L, and the curvature no longer grows.
 """
 
 from __future__ import annotations
@@ -15,25 +21,44 @@ import numpy as np
 import tinyres as tr
 from tinyres import data, models, nn, optim
 from tinyres.backend import to_device
-from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
+from tinyres.flow.experiments.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.flow.experiments.trained.e17_figure import draw
 from tinyres.models.classifier import Classifier
 from tinyres.nn import init
 from tinyres.ops.losses import cross_entropy
 
 DEPTHS = (16, 100, 1000)  # layers with weights: 2 L + 2 for L blocks
 WIDTH, BATCH, STEPS, RATE, MOMENTUM = 32, 64, 100, 0.01, 0.9
+LIMIT = 2 * (1 + MOMENTUM) / RATE  # a direction that is curved more than this is left, not descended
 GUESSING = math.log(10)
 TRAINED = GUESSING / 4
-STARTS = {"0": "α = 0 (SkipInit)", "1/sqrt(L)": "α = 1/√L", "1": "α = 1", "fixup": "Fixup"}
-COLOURS = {"0": "tab:blue", "1/sqrt(L)": "tab:green", "1": "tab:red", "fixup": "tab:purple"}
-SKIPINIT, FIXUP = "De & Smith 2020, table 1", "Zhang et al. 2019"
+STARTS = {
+    "0": "α = 0 (SkipInit)", "1/sqrt(L)": "α = 1/√L", "a/sqrt(L)": "α = a/√L", "1": "α = 1",
+    "fixup": "Fixup",
+}  # fmt: skip
+ON_THE_EDGE = 1000, "1/sqrt(L)"  # where the step is near the limit, and some nets train and some do not
+CURVED = ("1/sqrt(L)", "a/sqrt(L)")
+SKIPINIT, FIXUP, DERIVED = "De & Smith 2020, table 1", "Zhang et al. 2019", "derived: curvature of the learned α"
+
+Net = tuple[int, str]  # layers, start
+
+
+class Times(nn.Module):
+    """y = factor * x, the factor not learned."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def forward(self, x: Any) -> Any:
+        return x * self.factor
 
 
 def net(depth: int, start: str, rng: np.random.Generator) -> Classifier:
     """A residual MLP without normalisation: blocks x + α W2 relu(W1 x), of unit gain at α = 1.
 
-    start: what α, one learned number a block, begins with; "fixup": 1, but the last layer of each branch and of the net
-    begin at 0, the first of each branch is smaller by 1/sqrt(L), and learned shifts stand before layers and ReLU.
+    start: what α, one learned number a block, begins with; "a/sqrt(L)": α = a / sqrt(L), of which a is learned and
+    begins with 1; "fixup": 1, but the last layer of each branch and of the net begin at 0, the first of each branch is
+    smaller by 1/sqrt(L), and learned shifts stand before layers and ReLU.
     """
     model = models.mlp(depth, WIDTH, in_channels=1, residual=True, rng=rng)
     count = len(model.blocks)
@@ -45,7 +70,11 @@ def net(depth: int, start: str, rng: np.random.Generator) -> Classifier:
             shifts = nn.Shift(), nn.Shift(), nn.Shift(), nn.Shift()
             block.branch = nn.Sequential(shifts[0], first, shifts[1], relu, shifts[2], last, nn.Scale(1.0), shifts[3])
         else:
-            block.branch.append(nn.Scale(count**-0.5 if start == "1/sqrt(L)" else float(start)))
+            small = start in ("1/sqrt(L)", "a/sqrt(L)")
+            value = 1.0 if start == "a/sqrt(L)" else count**-0.5 if small else float(start)
+            block.branch.append(nn.Scale(value))
+            if start == "a/sqrt(L)":
+                block.branch.append(Times(count**-0.5))
     if start == "fixup":
         for parameter in model.head.parameters():
             init.zeros_(parameter)
@@ -94,32 +123,56 @@ def gains(model: Classifier, images: Any, seed: tuple[int, ...]) -> tuple[float,
     return forward, backward
 
 
+def sharpest(model: Classifier, images: data.Dataset, seed: tuple[int, ...]) -> tuple[float, float]:
+    """The largest curvature of the loss, and the learned scales' share of the squared length of its direction.
+
+    Eight power iterations with exact products H v, in float64.
+    """
+    device = next(model.to("float64").parameters()).device
+    scales = {id(module.weight) for module in model.modules() if isinstance(module, nn.Scale)}
+    parameters, rng, curvature = list(model.parameters()), np.random.default_rng(seed), 0.0
+    x, target = tr.tensor(images.inputs.astype(np.float64)).to(device), to_device(images.targets, device)
+    slopes = tr.grad(cross_entropy(model(x), target), parameters, create_graph=True)
+    v = [to_device(rng.standard_normal(p.shape), device) for p in parameters]
+    for _ in range(8):
+        length = math.sqrt(sum(float((part**2).sum()) for part in v))
+        v = [part / length for part in v]
+        product = [hv.data for hv in tr.grad(slopes, parameters, v, retain_graph=True)]
+        curvature = sum(float((a * b).sum()) for a, b in zip(product, v, strict=True))
+        v = product
+    squares = {id(p): float((part**2).sum()) for p, part in zip(parameters, v, strict=True)}
+    return curvature, sum(squares[key] for key in scales) / sum(squares.values())
+
+
 def run(options: Options, tick: Tick) -> Result:
     """At each depth one net a start: what its blocks do to signal and gradient at first, and its training."""
     images = data.digits(seed=options.seed).train
     scale = data.Normalize(*data.channel_statistics(images))
     images = data.Dataset(scale(images.inputs, np.random.default_rng(0)), images.targets)
-    curves: dict[tuple[int, str], list[float]] = {}
-    first: dict[tuple[int, str], tuple[float, float]] = {}
+    some = data.Dataset(images.inputs[: 2 * BATCH], images.targets[: 2 * BATCH])
+    curves: dict[Net, list[float]] = {}
+    first: dict[Net, tuple[float, float]] = {}
+    curved: dict[Net, tuple[float, float]] = {}
     for depth in DEPTHS:
-        for start in STARTS:  # the same draws for all four
+        for start in STARTS:  # the same draws for all
             seed = (options.seed, depth)
             model = net(depth, start, np.random.default_rng(seed)).to(options.device)
             first[depth, start] = gains(copy.deepcopy(model), images.inputs[:BATCH], seed)
+            if start in CURVED:
+                curved[depth, start] = sharpest(copy.deepcopy(model), some, seed)
             curves[depth, start] = train(model, images, options.seed, STEPS, tick)
     finals = {key: final(losses) for key, losses in curves.items()}
     return Result(
-        laws=laws(finals),
-        tables=[table(finals, first)],
-        figures={"": lambda figure: draw(figure, curves, finals)},
+        laws=laws(finals, curved),
+        tables=[table(finals, first, curved)],
+        figures={"": lambda figure: draw(figure, curves, STARTS)},
         data={
             "train_loss": {f"{depth} {start}": losses for (depth, start), losses in curves.items()},
             "log2_gain": {f"{depth} {start}": found for (depth, start), found in first.items()},
+            "curvature": {f"{depth} {start}": found for (depth, start), found in curved.items()},
         },
-        note=f"Digits; residual MLP of {WIDTH} units, blocks x + α W₂ relu(W₁ x), no normalisation; {STEPS} steps of "
-        f"{BATCH} images, rate {RATE} and momentum {MOMENTUM} for all: of 0.003, 0.01, 0.03 and 0.1 the highest at "
-        "which every start trains at 16 layers, α = 1 too. A net trains when its loss, mean of the last tenth of the "
-        "steps, is below a quarter of guessing's.",
+        note="Trains: the loss, mean of the last tenth of the steps, is below a quarter of guessing's.",
+        found=found(finals, curved),
     )
 
 
@@ -128,67 +181,90 @@ def final(losses: list[float]) -> float:
     return float(np.mean(losses[-max(1, len(losses) // 10) :]))
 
 
-def laws(finals: dict[tuple[int, str], float]) -> list[Law]:
-    """What begins small trains at every depth; α = 1 trains at 16 layers and not at 100 and 1000."""
-    found = []
+def laws(finals: dict[Net, float], curved: dict[Net, tuple[float, float]]) -> list[Law]:
+    """What begins small trains at every depth; α = 1 trains at 16 layers and not at 100 and 1000.
+
+    α = 1/√L at 1000 layers is on the edge of what the step allows: the share of nets that train is shown.
+    """
+    made = []
     for (depth, start), loss in finals.items():
-        source = FIXUP if start == "fixup" else SKIPINIT
+        source = {"fixup": FIXUP, "a/sqrt(L)": DERIVED}.get(start, SKIPINIT)
         if start == "1" and depth > min(DEPTHS):
             # 1 where the loss is infinite, 0 at guessing's
             name = f"{STARTS[start]}, {depth} layers, does not: 1 - guessing's loss / its"
-            found.append(Law(name, 1 - GUESSING / loss, 0.0, 0.0, "ordering", source))
+            made.append(Law(name, 1 - GUESSING / loss, 0.0, 0.0, "ordering", source))
+        elif (depth, start) == ON_THE_EDGE:
+            made.append(shown(f"{STARTS[start]}, {depth} layers: share that trains", float(loss < TRAINED), source))
         else:
             name = f"{STARTS[start]}, {depth} layers, trains: guessing's loss / its"
-            found.append(Law(name, GUESSING / loss, GUESSING / TRAINED, 0.0, "ordering", source))
-    return found
+            made.append(Law(name, GUESSING / loss, GUESSING / TRAINED, 0.0, "ordering", source))
+    for (depth, start), (curvature, _) in curved.items():
+        made.append(shown(f"{STARTS[start]}, {depth} layers: η λ / 2(1 + β) at first", curvature / LIMIT, DERIVED))
+    return made
 
 
-def table(finals: dict[tuple[int, str], float], first: dict[tuple[int, str], tuple[float, float]]) -> Table:
+def found(finals: dict[Net, float], curved: dict[Net, tuple[float, float]]) -> str:
+    """Who trains at the greatest depth, and how near to its limit the step is."""
+    deep = max(DEPTHS)
+    there = {start: loss for (depth, start), loss in finals.items() if depth == deep}
+    good = [f"{STARTS[start]} (loss {loss:.2f})" for start, loss in there.items() if loss < TRAINED]
+    bad = [STARTS[start] for start, loss in there.items() if not loss < TRAINED]
+    curvature, share = curved[deep, "1/sqrt(L)"]
+    return (
+        f"With {deep} layers these train: {', '.join(good) or 'none'}; these do not: {', '.join(bad) or 'none'}. "
+        f"At α = 1/√L the loss begins with {curvature / LIMIT:.0%} of the curvature that the step allows, {share:.0%} "
+        f"of its direction in the learned α; where a is learned in α = a/√L, with "
+        f"{curved[deep, 'a/sqrt(L)'][0] / LIMIT:.0%}."
+    )
+
+
+def table(
+    finals: dict[Net, float], first: dict[Net, tuple[float, float]], curved: dict[Net, tuple[float, float]]
+) -> Table:
     """What the blocks do at first, and where the loss ends."""
     rows = []
     for (depth, start), loss in finals.items():
         forward, backward = first[depth, start]
         verdict = "trains" if loss < TRAINED else "does not"
-        ends = f"{loss:.3f}" if math.isfinite(loss) else "infinite"
-        rows.append([depth, (depth - 2) // 2, STARTS[start], f"{forward:.1f}", f"{backward:.1f}", ends, verdict])
+        ends = f"{loss:.3f}" if math.isfinite(loss) else "∞"
+        edge = f"{curved[depth, start][0] / LIMIT:.2f}" if (depth, start) in curved else "-"
+        rows.append([depth, STARTS[start], f"{forward:.1f}", f"{backward:.1f}", edge, ends, verdict])
     note = (
-        "signal, gradient: log₂ of what all L blocks multiply the square by, before training, in float64. Wide nets: L "
-        "at α = 1 (2ᴸ), L log₂(1 + 1/L) at α = 1/√L, 0 at α = 0 and with Fixup; a narrow net's typical gain is lower "
-        "(E7)."
+        "signal, gradient: log₂ of what all L = layers / 2 - 1 blocks multiply the square by, before training, in "
+        "float64. Wide nets: L at α = 1 (2ᴸ), L log₂(1 + 1/L) at α = 1/√L, 0 at α = 0 and with Fixup; a narrow net's "
+        "typical gain is lower (E7). edge: η λ / 2(1 + β) before training, λ the largest curvature on the first "
+        f"{2 * BATCH} images; above 1 the step is too large."
     )
-    columns = ("layers", "L", "start", "signal", "gradient", "training loss", "verdict")
+    columns = ("layers", "start", "signal", "gradient", "edge", "loss", "verdict")
     return Table("Residual nets without normalisation", columns, rows, note)
-
-
-def draw(figure: Any, curves: dict[tuple[int, str], list[float]], finals: dict[tuple[int, str], float]) -> None:
-    """Training loss over the steps, a panel a depth."""
-    panels = figure.subplots(1, len(DEPTHS), sharey=True)
-    for axes, depth in zip(panels, DEPTHS, strict=True):
-        for start, name in STARTS.items():
-            losses = np.array(curves[depth, start])
-            alive = np.isfinite(losses)
-            axes.semilogy(np.flatnonzero(alive) + 1, losses[alive], color=COLOURS[start], lw=1.2, label=name)
-            if not alive.all():
-                steps = int(np.flatnonzero(~alive)[0])
-                axes.plot(max(steps, 1), 60, "x", color=COLOURS[start], ms=9, mew=2)
-                axes.annotate(f"{name}: infinite at step {steps + 1}", (max(steps, 1), 60), (8, -3),
-                              textcoords="offset points", fontsize=8, color=COLOURS[start])  # fmt: skip
-        axes.axhline(GUESSING, color="0.6", lw=1)
-        axes.text(0.99, GUESSING * 1.08, "guessing", fontsize=8, color="0.4", ha="right",
-                  transform=axes.get_yaxis_transform())  # fmt: skip
-        axes.set(xlabel="training step", ylim=(0.02, 100), xlim=(0, len(losses)))
-        axes.set_title(f"{depth} layers, {(depth - 2) // 2} blocks")
-    panels[0].set_ylabel("training loss (rate and batches the same for all)")
-    panels[0].legend(fontsize=8, loc="lower left")
 
 
 EXPERIMENT = Experiment(
     name="E17",
-    claim="without batch norm a residual net trains at any depth if its branches begin small",
-    prediction="α = 0, α = 1/√L and Fixup train at 16, 100 and 1000 layers; α = 1, with its gain of 2ᴸ, fails deep",
-    source="De & Smith 2020; Zhang et al. 2019",
+    question="Can a residual net without batch norm be a thousand layers deep and still be trained?",
+    claim="without batch norm a residual net trains if its branches begin small, as deep as the step allows",
+    prediction="α = 0, α = a/√L and Fixup train at 16, 100 and 1000 layers; α = 1, with its gain of 2ᴸ, fails deep; a "
+    "learned α = 1/√L trains while the step times a curvature that grows as L is below 2 (1 + β)",
+    equation=r"\frac{|y|^2}{|x|^2} = (1 + \alpha^2)^L, \qquad \sum_{l=1}^{L} \left| \frac{\partial y}"
+    r"{\partial \alpha_l} \right|^2 = L (1 + \alpha^2)^{L-1} |x|^2, \qquad \eta \lambda < 2 (1 + \beta)",
+    source="De & Smith 2020; Zhang et al. 2019; derived: curvature of the learned α",
     ticks=lambda options: len(DEPTHS) * len(STARTS) * STEPS,
     run=run,
-    seconds=60,
+    seconds=200,
     devices=BOTH,
+    varies="weights, the split of the digits and the order of the batches",
+    seeds=5,
+    conditions=f"Residual MLPs of {WIDTH} units, blocks x + α W₂ relu(W₁ x); {STEPS} steps of {BATCH} digits at rate "
+    f"η = {RATE} and momentum β = {MOMENTUM} for all. A start of bounded gain is not enough: η times the largest "
+    "curvature must stay below 2 (1 + β). That of the learned α grows with the number of blocks, and at α = 1/√L and "
+    "1000 layers it comes near the limit, where chance decides whether a net trains: no verdict is given there. "
+    "Where a is learned in α = a/√L it does not grow.",
+    choices=(
+        "The rate is, of 0.003, 0.01, 0.03 and 0.1, the highest at which every start trains at 16 layers, α = 1 too.",
+        "α = 1/√L at 1000 layers had a verdict until one net of six (seed 1 of 0 to 5) became infinite at step 17, "
+        "while the others ended at losses of 0.20 to 0.40. Its curvature before training was the largest of the six, "
+        "377 of the 380 that the step allows, 316 of it in the learned α alone.",
+        "The start α = a/√L was added then, to test that explanation: that net, with the same weights and batches, "
+        "trains when a is learned in place of α.",
+    ),
 )
