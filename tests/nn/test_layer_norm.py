@@ -20,7 +20,7 @@ def test_each_sample_has_mean_0_and_variance_1(shape, own):
 
 
 def test_eps_is_added_to_the_variance():
-    layer, x = nn.LayerNorm(2, eps=0.5).to("float64"), tr.tensor([[1.0, 3.0], [5.0, 5.0]])
+    layer, x = nn.LayerNorm(2, eps=0.5).to("float64"), tr.tensor(np.array([[1.0, 3.0], [5.0, 5.0]]))
     one = 1 / 1.5**0.5  # a variance of 1, and not a standard deviation of 1 + 0.5
     np.testing.assert_allclose(layer(x).numpy(), [[-one, one], [0, 0]], rtol=1e-12)
 
