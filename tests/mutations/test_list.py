@@ -63,9 +63,9 @@ def test_a_text_that_does_not_stand_there_once_is_refused(before, tmp_path):
         plant(Fault("nn", "a fault", "x.py", before, "pass", ()), tmp_path)
 
 
-@pytest.mark.parametrize(("options", "status"), [([], 5), (["-m", "not slow"], 5), (["-m", "mutation"], 0)])
-def test_they_run_only_when_they_are_asked_for(options, status):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", *options]
+@pytest.mark.parametrize(("markers", "status"), [("not slow", 5), ("mutation", 0)])
+def test_they_run_only_when_they_are_asked_for(markers, status):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-m", markers]
     ran = subprocess.run([*command, "tests/mutations/test_faults.py"], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == status, ran.stdout  # 5: no test was collected
     assert ran.stdout.count("::test_it_is_noticed") == (0 if status else len(faults(*FAMILIES)))
