@@ -81,6 +81,25 @@ def test_dragan_looks_around_the_data_and_r1_at_it():
     assert abs(noise.mean()) < 5 * 1.5 / np.sqrt(noise.size)
 
 
+def test_each_penalty_is_taken_where_it_should_be():
+    """D = ψ x + χ x² has slope ψ + 2 χ x, which tells the data, at 1, from the fakes, at -2."""
+    psi, chi = 0.5, 0.25
+
+    def critic(x):
+        return (psi * x + chi * x * x).sum(axis=1)
+
+    def slope(x):
+        return psi + 2 * chi * x
+
+    at_data, at_fakes = np.full((2000, 1), 1.0), np.full((2000, 1), -2.0)
+    assert float(r1(critic, at_data, at_fakes, rng())) == pytest.approx(slope(1.0) ** 2 / 2, rel=1e-12)
+    assert float(dragan(critic, at_data, at_fakes, rng())) == pytest.approx((slope(1.0) - 1) ** 2, abs=1e-12)
+    # Between them x ~ U(-2, 1), so that D' = s ~ U(-1/2, 1): 2/3 of the integrals of (s + 1)² below 0, (s - 1)² above.
+    mean = 2 / 3 * ((1 - 0.5**3) / 3 + 1 / 3)  # 0.417; at the data alone it would be 0, at the fakes 0.25
+    found = float(gradient_penalty(critic, at_data, at_fakes, rng()))
+    assert found == pytest.approx(mean, abs=5 * 0.3 / np.sqrt(2000))
+
+
 @pytest.mark.parametrize(
     ("penalty", "value"),
     [

@@ -96,6 +96,22 @@ def test_the_penalty_is_in_the_discriminators_loss():
     assert punished.d_loss - bare.d_loss == pytest.approx(3.0 * 0.7**2 / 2, rel=1e-12)
 
 
+def test_a_penalty_is_given_the_data_first_and_then_the_fakes():
+    given = []
+
+    def penalty(discriminator, real, fake, rng):
+        given.extend(x.numpy() for x in (real, fake))
+        return discriminator.w.sum()
+
+    made = trainer(penalty=penalty, penalty_weight=1.0)
+    noise = made._draws(NOISE, 0).standard_normal((8, 1))
+    next(made.steps())
+    batch, _ = next(iter(data.DataLoader(points(), 8, shuffle=True, seed=5, drop_last=True)))
+    real, fake = given
+    np.testing.assert_array_equal(real, batch.numpy())
+    np.testing.assert_allclose(fake, 1.0 * noise - 0.5, rtol=1e-12)
+
+
 def test_weights_are_clipped_after_each_step_of_the_discriminator():
     made = trainer(clip=0.05, d_steps=3)
     for _ in made.steps():

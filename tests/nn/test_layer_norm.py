@@ -19,6 +19,12 @@ def test_each_sample_has_mean_0_and_variance_1(shape, own):
     np.testing.assert_allclose(y.var(axes), 1, rtol=1e-4)
 
 
+def test_eps_is_added_to_the_variance():
+    layer, x = nn.LayerNorm(2, eps=0.5).to("float64"), tr.tensor(np.array([[1.0, 3.0], [5.0, 5.0]]))
+    one = 1 / 1.5**0.5  # a variance of 1, and not a standard deviation of 1 + 0.5
+    np.testing.assert_allclose(layer(x).numpy(), [[-one, one], [0, 0]], rtol=1e-12)
+
+
 def test_no_sample_sees_another():
     layer, x = nn.LayerNorm((3, 2, 2)), draws(4, 3, 2, 2).astype("f")
     together = layer(tr.tensor(x)).numpy()

@@ -27,6 +27,24 @@ def test_a_seed_or_a_generator_fixes_the_weights():
     assert not np.array_equal(first.weight.detach().numpy(), second.weight.detach().numpy())
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(400, 100, rng=0),
+        nn.Conv2d(16, 50, 5, rng=0),
+        nn.Conv2d(32, 48, 5, groups=2, rng=0),
+        nn.ConvTranspose2d(50, 16, 5, rng=0),  # PyTorch's fan_in is shape[1] times the window here, too
+    ],
+    ids=["linear", "conv", "grouped conv", "transposed conv"],
+)
+def test_weights_and_biases_start_evenly_within_one_over_the_root_of_the_fan_in(layer):
+    bound = 1 / 400**0.5
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    assert 0.99 * bound < abs(weight).max() <= bound
+    assert weight.std() == pytest.approx(bound / 3**0.5, rel=0.02)
+    assert 0.7 * bound < abs(bias).max() <= bound
+
+
 def test_reshape_identity_and_upsample():
     x = tr.tensor(np.arange(8.0).reshape(2, 4))
     y = nn.Reshape(1, 2, -1)(x)

@@ -91,6 +91,24 @@ def test_a_residual_connection_inside_another():
     }
 
 
+def test_a_branch_that_reads_its_input_twice_is_one_route():
+    class Both(nn.Module):
+        def __init__(self):
+            self.a, self.b = nn.Linear(3, 3, rng=0), nn.Linear(3, 3, rng=1)
+
+        def forward(self, x):
+            return self.a(x) + self.b(x)
+
+    model = nn.Residual(Both()).to("float64")
+    x = tr.tensor(np.random.default_rng(0).standard_normal((2, 3)), requires_grad=True)
+    g = np.random.default_rng(1).standard_normal((2, 3))
+    with flow.record(model, [""]) as recording:
+        tr.grad(model(x), x, g)
+    both = g @ (model.branch.a.weight.numpy() + model.branch.b.weight.numpy())
+    assert recording.routes[""]["branch"] == pytest.approx(np.linalg.norm(both), rel=1e-14)
+    assert recording.routes[""]["skip"] == pytest.approx(np.linalg.norm(g), rel=1e-14)
+
+
 def test_after_clear_it_starts_afresh():
     model = models.resnet(8, width=4, in_channels=1, rng=0).to("float64")
     x, target = batch()
