@@ -46,7 +46,7 @@ def kernels():
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
                     make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel
                     of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
-                    yield f"{name} {size}", real, of_tile, "rrrb66"
+                    yield f"{name} {size}", real, of_tile, "rrrb66" if more else "rrrurd66"
     for block, _, _ in winograd.OFFERS:
         of_block = lambda number, block=block: winograd_kernels.winograd_kernel(number, block)
         yield f"winograd {block.tiles}x{block.columns}", "float32", of_block, "rrrr97"
@@ -65,7 +65,7 @@ def signature(arguments, real):
     number = getattr(types, real)
     known = {
         "r": number[::1], "R": number[:, ::1], "q": number[:, :, :, ::1], "s": number,
-        "i": types.int32[:, :, :, ::1], "l": types.int64[::1], "n": types.int64,
+        "i": types.int32[:, :, :, ::1], "l": types.int64[::1], "u": types.uint32[::1], "n": types.int64,
     }  # fmt: skip
     return types.void(*(known.get(a) or types.UniTuple(types.int64, count(a)) for a in arguments))
 
