@@ -13,7 +13,7 @@ from typing import Any
 from tinyres_kernels.cuda import conv_naive, host, winograd
 from tinyres_kernels.cuda.card import FIT
 from tinyres_kernels.cuda.conv_plan import Gather, Plan, choose, merging, plan
-from tinyres_kernels.cuda.conv_tiled import Tile, Words, gather_kernel
+from tinyres_kernels.cuda.conv_tiled import Norm, Tile, Words, gather_kernel
 from tinyres_kernels.cuda.conv_weights import fans, weight_kernel
 from tinyres_kernels.cuda.counters import counters
 from tinyres_kernels.cuda.host import blocks, check_contiguous, flat, launch, real
@@ -53,17 +53,20 @@ def _asked(x: Array, w: Array, out: Array, rows: Axis, cols: Axis, groups: int, 
     return Gather(out.dtype, x.shape, out.shape, rows, cols, groups, turn, words)
 
 
-def _gather(x: Array, w: Array, out: Array, gather: Gather, plan: Plan) -> None:
-    """`gather_kernel` over all pixels, columns, groups and phases, and the sum of its parts."""
+def _gather(
+    x: Array, w: Array, out: Array, gather: Gather, plan: Plan, then: Norm | None = None, given: tuple[int, ...] = ()
+) -> None:
+    """`gather_kernel` over all pixels, columns, groups and phases, and the sum of its parts. then, given: what follows
+    where there are none."""
     N, H, W, C = x.shape
     _, OH, OW, O = out.shape
     groups, phases, (tile, parts, size, _) = gather.groups, gather.phases, plan
     CG, OG = C // groups, O // groups
     pixels = N * blocks(OH, phases[0]) * blocks(OW, phases[1])
-    made = gather_kernel(real(out), tile, gather.words, gather.turn)
+    made = gather_kernel(real(out), tile, gather.words, gather.turn, *([then] if then else []))
     sums = namespace(x, w, out).empty(parts * out.size, out.dtype) if parts > 1 else flat(out)
     grid = blocks(pixels, tile.rows), blocks(OG, tile.columns), groups * phases[0] * phases[1] * parts
-    image = N, H, W, C, CG, OH, OW, O, OG, groups, size
+    image = N, H, W, C, CG, OH, OW, O, OG, groups, size, *given
     axes = _numbers(gather.rows, OH), _numbers(gather.cols, OW)
     launch(made, grid, tile.threads, flat(x), flat(w), sums, image, *axes)
     if parts > 1:

@@ -19,8 +19,8 @@ import numpy as np
 
 from tinyres_kernels.cuda import host, winograd
 from tinyres_kernels.cuda.card import LATENCY, LAUNCH, MEET, MULTIPROCESSORS, RATE, SUM, WARPS
-from tinyres_kernels.cuda.conv_tiled import Tile, Words, ahead
-from tinyres_kernels.cuda.conv_weights import AHEAD, FAN, fans, merges
+from tinyres_kernels.cuda.conv_tiled import Tile, Words, ahead, spares
+from tinyres_kernels.cuda.conv_weights import AHEAD, FAN, fans
 from tinyres_kernels.cuda.host import blocks
 from tinyres_kernels.cuda.words import WIDE
 from tinyres_kernels.geometry import Axis, Pair
@@ -94,7 +94,7 @@ def merging(tile: Tile, parts: int, results: int, weights: bool) -> Merging:
     all tiles at once and takes the card less time as a rule, but it costs the host one more.
     """
     apart = SUM + parts * results / RATE
-    if not weights or not merges(tile):
+    if not weights or not spares(tile):
         return Merging(False, apart)
     within, left, together = 0.0, parts, max(1, HELD // (tile.down * tile.across))
     for count in fans(parts):

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from tinyres_kernels.cuda import host
-from tinyres_kernels.cuda.conv_tiled import FAR
+from tinyres_kernels.cuda.conv_tiled import FAR, spares
 from tinyres_kernels.cuda.host import blocks, cuda, helper, jit_for
 from tinyres_kernels.cuda.products import products
 from tinyres_kernels.cuda.words import (
@@ -31,11 +31,6 @@ from tinyres_kernels.cuda.words import (
 
 AHEAD = 2  # slabs that are on their way while one is multiplied
 FAN = 2 if host.SIMULATED else 16  # parts that a block adds up at a time
-
-
-def merges(tile):
-    """Whether its blocks can merge parts: a thread of the largest tile has no registers left for that."""
-    return tile.threads < 256
 
 
 def fans(parts):
@@ -64,7 +59,7 @@ def weight_kernel(real, tile, words):
     A_ROOM, B_ROOM = (AHEAD + 1) * A_SLAB, (AHEAD + 1) * B_SLAB
     copy_a, copy_b = copy4 if A_WIDE == 4 else copy1, copy4 if B_WIDE == 4 else copy1
     add_products = products(DEEP, DOWN, ACROSS, ROWS, COLS, A_FAR, B_FAR)
-    MERGES, zero = merges(tile), real(0)
+    MERGES, zero = spares(tile), real(0)
 
     @helper
     def left4(room, at, there):
