@@ -79,10 +79,11 @@ def _has_numba_cuda() -> bool:
 @cache
 def _cuda() -> Any:
     """The CUDA kernels, and whole-array operations for what they leave to CuPy (matrix products: cuBLAS). `MANY`: those
-    which, beside, take many parameters in one launch."""
+    which, beside, take many parameters in one launch; `conv2d_norm`: a convolution and what follows it, in one."""
     own, library = _rung("cuda"), _rung("im2col")
     kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
-    return SimpleNamespace(__name__=own.__name__, MANY=own.MANY, explain=own.explain, **kernels)
+    beside = {name: getattr(own, name) for name in ("MANY", "explain", "conv2d_norm")}
+    return SimpleNamespace(__name__=own.__name__, **beside, **kernels)
 
 
 @cache
@@ -90,7 +91,7 @@ def _tensor_core() -> Any:
     """The CUDA kernels, with the convolutions on tensor cores: float32 only, and only on demand."""
     own = _rung("cuda.tensor_core")
     kernels = {**vars(_cuda()), **{name: getattr(own, name) for name in own.__all__}}
-    del kernels["explain"]  # which tells how the convolutions go that these take the place of
+    del kernels["explain"], kernels["conv2d_norm"]  # of the convolutions that these take the place of
     return SimpleNamespace(**kernels)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -284,6 +284,7 @@ def modules():
     cupy, cuda = ModuleType("cupy"), ModuleType("cupy.cuda")
     cupy.__version__, cupy.ndarray, cupy.cuda = NAMES["cupy"], ndarray, cuda
     cuda.is_available = lambda: True
+    cuda.Stream = lambda non_blocking=False: nullcontext(SimpleNamespace(synchronize=lambda: None))
     cuda.get_current_stream = lambda: SimpleNamespace(ptr=0, is_capturing=lambda: recorded is not None)
     for name, parameters in NAMES["functions"].items():
         if callable(getattr(np, name, None)) and parameters is not None:

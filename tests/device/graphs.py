@@ -5,6 +5,7 @@ As on a GPU, while a stream captures nothing may be read on the host, and CuPy c
 
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from types import SimpleNamespace
 from unittest import mock
 
@@ -22,23 +23,26 @@ class Graph:
 
 
 class Stream:
-    ptr = 0
+    made = count()
 
     def __init__(self, null=False, non_blocking=False):
-        self.null = null
+        self.null, self.ptr, self.recording = null, next(self.made), None
 
     def begin_capture(self, mode):
         assert current[-1] is self
         assert not self.null, "cudaErrorStreamCaptureUnsupported: the default stream cannot be captured"
-        double.recorded = []
+        double.recorded = self.recording = []
 
     def end_capture(self):
-        graphs.append(Graph(double.recorded, double.held))
-        double.recorded, double.held = None, []
+        graphs.append(Graph(self.recording, double.held))
+        double.recorded, self.recording, double.held = None, None, []
         return graphs[-1]
 
     def is_capturing(self):
-        return double.recorded is not None
+        return self.recording is not None
+
+    def synchronize(self):
+        assert not self.is_capturing()
 
     def record(self):
         assert not self.is_capturing()
@@ -48,10 +52,12 @@ class Stream:
 
     def __enter__(self):
         current.append(self)
+        double.recorded = self.recording
         return self
 
     def __exit__(self, *error):
         current.pop()
+        double.recorded = current[-1].recording
 
 
 current, graphs = [Stream(null=True)], []

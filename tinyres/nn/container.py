@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from tinyres.context import current
 from tinyres.nn.activation import ReLU
+from tinyres.nn.folded import folded
 from tinyres.nn.followed import followed, takes_along
 from tinyres.nn.module import Module
 
@@ -60,16 +61,21 @@ class Sequential(_Row):
     def forward(self, x: Any, residual: Any = None, relu: bool = False) -> Any:
         modules = list(self.children())
         asked = residual is not None or relu
-        skip = False
-        for module, following in zip_longest(modules, modules[1:]):
-            if skip:  # a ReLU that the module before it took along
-                skip = False
+        skip = 0
+        for module, following, third in zip_longest(modules, modules[1:], modules[2:]):
+            last = third is None
+            takes = type(third) is ReLU and not (asked and third is modules[-1])  # which is to be followed itself
+            more = (residual, relu) if last else (None, takes)
+            if skip:  # what the modules before it took along
+                skip -= 1
+            elif (y := folded(module, following, x, *more)) is not None:
+                x, skip = y, 1 + takes
             elif following is None:
                 x = followed(module, x, residual, relu)
             elif asked and following is modules[-1]:  # which is to be followed itself
                 x = module(x)
             elif type(following) is ReLU and "relu" in takes_along(module) and not current().observers:
-                x, skip = followed(module, x, relu=True), True
+                x, skip = followed(module, x, relu=True), 1
             else:
                 x = module(x)
         return x

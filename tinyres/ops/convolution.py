@@ -48,7 +48,7 @@ def channels_first(x: Any) -> Any:
     return x.transpose(0, 3, 1, 2)
 
 
-def _taps_first(w: Any) -> Any:
+def taps_first(w: Any) -> Any:
     return namespace(w).ascontiguousarray(w.transpose(2, 3, 1, 0))  # (O, C, KH, KW) -> (KH, KW, C, O)
 
 
@@ -67,7 +67,7 @@ def conv2d_(x, w, *, geometry):
     OH = conv_out(H, KH, stride[0], padding[0], dilation[0])
     OW = conv_out(W, KW, stride[1], padding[1], dilation[1])
     out = empty((N, OH, OW, O), like=x)
-    return channels_first(kernels_for(x, w).conv2d(channels_last(x), _taps_first(w), out, **geometry._asdict()))
+    return channels_first(kernels_for(x, w).conv2d(channels_last(x), taps_first(w), out, **geometry._asdict()))
 
 
 @primitive
@@ -75,7 +75,7 @@ def conv2d_dx(dy, w, *, x_hw, geometry):
     """The adjoint of conv2d in its image; also transposed convolution."""
     _check(dy, w)
     out = empty((dy.shape[0], *x_hw, w.shape[1] * geometry.groups), like=dy)
-    return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), _taps_first(w), out, **geometry._asdict()))
+    return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), taps_first(w), out, **geometry._asdict()))
 
 
 @primitive

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tinyres_kernels.geometry import Pair, conv_out
+
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty, kernels_for, namespace
 from tinyres.context import is_replaying
 from tinyres.ops.activation import relu as relu_
-from tinyres.ops.convolution import channels_first, channels_last
+from tinyres.ops.convolution import channels_first, channels_last, taps_first
 from tinyres.ops.elementwise import sqrt
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import reshape
-from tinyres.tensor import Tensor, raw
+from tinyres.tensor import Tensor, raw, wrap
 
 
 def _per_channel(v, ndim):
@@ -161,3 +163,35 @@ def batch_norm(
         )
     running = None if is_replaying() else Running(running_mean, running_var, num_batches_tracked, momentum)
     return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=None, running=running)
+
+
+def conv2d_norm(
+    x: Tensor,
+    w: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    *,
+    residual: Tensor | None,
+    relu: bool,
+) -> Tensor:
+    """`batch_norm` of `conv2d` in evaluation, which is not recorded: for arrays whose kernels have such a kernel."""
+    (N, _, H, W), (O, _, KH, KW) = x.shape, w.shape
+    OH = conv_out(H, KH, stride[0], padding[0], dilation[0])
+    OW = conv_out(W, KW, stride[1], padding[1], dilation[1])
+    image, added = raw(x), None if residual is None else channels_last(raw(residual))
+    out = empty((N, OH, OW, O), like=image)
+    per_channel = [
+        namespace(image).full(O, 1 - i, image.dtype) if v is None else raw(v) for i, v in enumerate((weight, bias))
+    ]
+    kernels_for(image).conv2d_norm(
+        channels_last(image), taps_first(raw(w)), out, *per_channel, raw(running_mean), raw(running_var), added,
+        eps=eps, relu=relu, stride=stride, padding=padding, dilation=dilation, groups=groups,
+    )  # fmt: skip
+    return wrap(channels_first(out))

@@ -3,23 +3,26 @@
     conv_naive.py   the convolutions to read: one thread an output element
     conv_tiled.py, conv_weights.py   the convolutions to use: tiles in shared memory and registers
     winograd_kernels.py, winograd.py   3x3 convolutions with fewer products, and when they are foreseen to be faster
-    products.py, words.py   what they multiply and load with;   sums.py   parts added up
+    products.py, words.py   what they multiply and load with
+    counters.py   who is the last, and adds up what all have left;   sums.py   parts added up in a launch of their own
     conv.py   which of them;   conv_plan.py   with which tile, in how many parts (`explain` tells)
+    conv_norm.py   a convolution with batch norm, in evaluation, in one launch
     card.py   the card that is planned for
-    norm.py   batch norm, its sums in two passes;   normalise.py   its last pass;   loss.py   cross-entropies
+    norm.py   batch norm, its sums;   normalise.py   its last pass;   loss.py   cross-entropies
     pool.py, elementwise.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
     update.py   optimisers, many parameters in one launch;   table.py   how;   steps.py   how many
     host.py   how kernels are made;   launching.py   machine code, kept on disk, and launches
     show.py   what one thread reads and writes; races
 
-Everything is gathered: a thread finds what its result is made of, and no other thread writes there. There are no
-atomics, and the order of every sum is fixed. Kernels run on the stream that the arrays' library works on.
+Everything is gathered: a thread finds what its result is made of, and no other thread writes there. Atomics count
+blocks and add up nothing: the order of every sum is fixed. Kernels run on the stream that the arrays' library works on.
 
 Importing this rung imports Numba; it needs numba-cuda (`pip install 'tinyres[cuda12]'` or `[cuda13]`), and a GPU only
 when a kernel is launched. With `NUMBA_ENABLE_CUDASIM=1` in the environment it runs on NumPy arrays, very slowly.
 """
 
 from tinyres_kernels.cuda.conv import conv2d, conv2d_dw, conv2d_dx, explain
+from tinyres_kernels.cuda.conv_norm import conv2d_norm
 from tinyres_kernels.cuda.elementwise import add, relu, relu_dx
 from tinyres_kernels.cuda.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
 from tinyres_kernels.cuda.matmul import matmul
@@ -43,6 +46,7 @@ __all__ = [
     "conv2d",
     "conv2d_dw",
     "conv2d_dx",
+    "conv2d_norm",
     "cross_entropy",
     "cross_entropy_dx",
     "explain",

@@ -12,9 +12,10 @@ from typing import Any
 
 from tinyres_kernels.cuda import conv_naive, host, winograd
 from tinyres_kernels.cuda.card import FIT
-from tinyres_kernels.cuda.conv_plan import Gather, Plan, choose, plan
-from tinyres_kernels.cuda.conv_tiled import Tile, Words, gather_kernel
-from tinyres_kernels.cuda.conv_weights import weight_kernel
+from tinyres_kernels.cuda.conv_plan import Gather, Plan, choose, merging, plan
+from tinyres_kernels.cuda.conv_tiled import Norm, Tile, Words, gather_kernel
+from tinyres_kernels.cuda.conv_weights import fans, weight_kernel
+from tinyres_kernels.cuda.counters import counters
 from tinyres_kernels.cuda.host import blocks, check_contiguous, flat, launch, real
 from tinyres_kernels.cuda.sums import add_parts
 from tinyres_kernels.cuda.words import WIDE
@@ -52,17 +53,20 @@ def _asked(x: Array, w: Array, out: Array, rows: Axis, cols: Axis, groups: int, 
     return Gather(out.dtype, x.shape, out.shape, rows, cols, groups, turn, words)
 
 
-def _gather(x: Array, w: Array, out: Array, gather: Gather, plan: Plan) -> None:
-    """`gather_kernel` over all pixels, columns, groups and phases, and the sum of its parts."""
+def _gather(
+    x: Array, w: Array, out: Array, gather: Gather, plan: Plan, then: Norm | None = None, given: tuple[int, ...] = ()
+) -> None:
+    """`gather_kernel` over all pixels, columns, groups and phases, and the sum of its parts. then, given: what follows
+    where there are none."""
     N, H, W, C = x.shape
     _, OH, OW, O = out.shape
     groups, phases, (tile, parts, size, _) = gather.groups, gather.phases, plan
     CG, OG = C // groups, O // groups
     pixels = N * blocks(OH, phases[0]) * blocks(OW, phases[1])
-    made = gather_kernel(real(out), tile, gather.words, gather.turn)
+    made = gather_kernel(real(out), tile, gather.words, gather.turn, *([then] if then else []))
     sums = namespace(x, w, out).empty(parts * out.size, out.dtype) if parts > 1 else flat(out)
     grid = blocks(pixels, tile.rows), blocks(OG, tile.columns), groups * phases[0] * phases[1] * parts
-    image = N, H, W, C, CG, OH, OW, O, OG, groups, size
+    image = N, H, W, C, CG, OH, OW, O, OG, groups, size, *given
     axes = _numbers(gather.rows, OH), _numbers(gather.cols, OW)
     launch(made, grid, tile.threads, flat(x), flat(w), sums, image, *axes)
     if parts > 1:
@@ -146,7 +150,7 @@ def conv2d_dw(
     groups: int,
     tile: Tile | None = None,
 ) -> Array:
-    """`reference.conv2d_dw`, by tiles of taps and channels by outputs, each a part of the pixels; then their sum."""
+    """`reference.conv2d_dw`, by tiles of taps and channels by outputs, each a part of the pixels; and their sum."""
     rows, cols = conv_axes(x.shape, out.shape, g.shape, stride, padding, dilation, groups)
     check_contiguous(out)
     if not x.size or not g.size:
@@ -160,12 +164,16 @@ def conv2d_dw(
         return conv_naive.run_dw(x, g, out, rows, cols)
     words = Words(wide(x, C, CG), wide(g, O, OG), wide(out, O, OG))
     tile, parts, size, _ = plan(out.dtype, words, weights, OG, groups, pixels, True, True, tile)
-    grid = blocks(weights, tile.rows), blocks(OG, tile.columns)
+    grid = blocks(weights, tile.rows), blocks(OG, tile.columns), groups * parts
     made = weight_kernel(real(out), tile, words)
-    sums = namespace(x, g, out).empty(parts * out.size, out.dtype) if parts > 1 else flat(out)
-    image = N, H, W, C, CG, OH, OW, O, OG, groups, size
-    axes = _numbers(rows, OH), _numbers(cols, OW)
-    launch(made, (*grid, groups * parts), tile.threads, flat(x), flat(g), sums, image, *axes)
-    if parts > 1:
-        add_parts(sums, flat(out), parts)
+    within = parts > 1 and merging(tile, parts, out.size, True).within
+    each = sum(fans(parts)) if within else 0
+    tiles = grid[0] * grid[1] * groups
+    size_apart = out.size if not within else tiles * tile.rows * tile.columns
+    room = namespace(x, g, out).empty(parts * size_apart, out.dtype) if parts > 1 else flat(out)
+    image = N, H, W, C, CG, OH, OW, O, OG, groups, size, parts if within else 1, each
+    arrays = flat(x), flat(g), room, counters(x, tiles * each), flat(out) if within else room
+    launch(made, grid, tile.threads, *arrays, image, _numbers(rows, OH), _numbers(cols, OW))
+    if parts > 1 and not within:
+        add_parts(room, flat(out), parts)
     return out

@@ -5,7 +5,7 @@ multiplies 128 times a cycle, if it does nothing else, and a block that waits fo
 slabs as are on their way at once, takes at least that long:
 
     cycles = depth / parts * max(ceil(blocks / 132) rows columns / (128 share), rounds LATENCY / (ahead deep))
-           + (SUM + parts results / RATE, where there are parts)
+           + (SUM + parts results / RATE, where there are parts that are added up in another launch)
 
 A large tile loads less for what it multiplies (a greater `share`); a small one leaves fewer multiprocessors without
 work at the end, and fewer of its rows and columns beyond the matrix; parts of the depth bring work to multiprocessors
@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyres_kernels.cuda import host, winograd
-from tinyres_kernels.cuda.card import LATENCY, LAUNCH, MULTIPROCESSORS, RATE, SUM, WARPS
-from tinyres_kernels.cuda.conv_tiled import Tile, Words, ahead
-from tinyres_kernels.cuda.conv_weights import AHEAD
+from tinyres_kernels.cuda.card import LATENCY, LAUNCH, MEET, MULTIPROCESSORS, RATE, SUM, WARPS
+from tinyres_kernels.cuda.conv_tiled import Tile, Words, ahead, spares
+from tinyres_kernels.cuda.conv_weights import AHEAD, FAN, fans
 from tinyres_kernels.cuda.host import blocks
 from tinyres_kernels.cuda.words import WIDE
 from tinyres_kernels.geometry import Axis, Pair
@@ -57,6 +57,7 @@ DOUBLE = (
     Offer(Tile(64, 16, 8, 4, 4), 0.45),
 )
 TINY = (Offer(Tile(16, 16, 4, 4, 4), 1.0),)  # for the simulator: 16 threads
+HELD = 64  # numbers that a thread has registers for, on their way to be added to others
 SHARE = 2 if host.SIMULATED else 8  # slabs of a part at least
 
 
@@ -77,6 +78,29 @@ class Plan(NamedTuple):
     @property
     def way(self) -> str:
         return "tiled"
+
+
+class Merging(NamedTuple):
+    """Whether the last block to arrive adds up the parts of its tile, and the cycles that adding them up takes."""
+
+    within: bool
+    cycles: float
+
+
+def merging(tile: Tile, parts: int, results: int, weights: bool) -> Merging:
+    """How so many parts of so many results are added up, of `weight_kernel` or of `gather_kernel`.
+
+    Within the launch a block meets others once a fan, and loads a fan's parts some at a time. Another launch adds up
+    all tiles at once and takes the card less time as a rule, but it costs the host one more.
+    """
+    apart = SUM + parts * results / RATE
+    if not weights or not spares(tile):
+        return Merging(False, apart)
+    within, left, together = 0.0, parts, max(1, HELD // (tile.down * tile.across))
+    for count in fans(parts):
+        within += MEET + blocks(min(left, FAN), together) * LATENCY
+        left = count
+    return Merging(True, within) if within <= apart + LAUNCH else Merging(False, apart)
 
 
 @cache
@@ -103,7 +127,7 @@ def plan(
             slabs_ahead = AHEAD if weights else ahead(dtype, of)
             cycles = size * max(work, blocks(own, of.resident) * LATENCY / (slabs_ahead * of.deep))
             if parts > 1:
-                cycles += SUM + parts * rows * columns * others / RATE
+                cycles += merging(of, parts, rows * columns * others, weights).cycles
             found.append((cycles, len(found), Plan(of, parts, size, cycles)))
     return min(found)[2]
 

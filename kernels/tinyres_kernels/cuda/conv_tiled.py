@@ -21,17 +21,20 @@ the image as they go, and then multiply from there.
 """
 
 from functools import cache
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyres_kernels.cuda.host import cuda, helper, jit_for
 from tinyres_kernels.cuda.products import products
+from tinyres_kernels.cuda.table import line_at
 from tinyres_kernels.cuda.words import (
     ALIGNED,
     commit_copies,
     copy1,
     copy4,
+    load1,
     store1,
     store4,
     wait_for_copies,
@@ -79,10 +82,23 @@ class Words(NamedTuple):
     out: int
 
 
+class Norm(NamedTuple):
+    """Batch norm that follows a convolution: its eps, and whether a sum and a ReLU come with it."""
+
+    eps: float
+    adds: bool
+    relu: bool
+
+
 def ahead(real: Any, tile: Tile) -> int:
     """How many slabs are on their way while one is multiplied: two, where there is room for three."""
     slab = tile.deep * (tile.rows + tile.columns + 2 * SPARE)
     return 2 if 3 * slab * np.dtype(real).itemsize <= ROOM else 1
+
+
+def spares(tile: Tile) -> bool:
+    """Whether a thread has registers for more than its sums at the end: that of the largest tile has none."""
+    return tile.threads < 256
 
 
 @helper
@@ -98,11 +114,14 @@ def phase_of(axis, phase):
 
 
 @cache
-def gather_kernel(real, tile, words, adjoint):
+def gather_kernel(real, tile, words, adjoint, then=None):
     """out[p, col] = sum over taps and channels of x[where p's window has the tap, channel] * w[tap, channel, col].
 
     Along an axis: the size of the result, stride, padding, dilation, taps, and by how many taps the adjoint hops. For
     the adjoint, x is the cotangent, its channels are the outputs, and weights are read across: w[tap, col, channel].
+
+    then: batch norm in evaluation, before anything is written. `image` goes on with the addresses of mean, variance,
+    weight, bias and, or 0, a residual.
     """
     ROWS, COLS, DEEP, DOWN, ACROSS = tile
     THREADS, (LANES_X, LANES_Y) = tile.threads, tile.lanes
@@ -122,9 +141,11 @@ def gather_kernel(real, tile, words, adjoint):
     copy_b = copy4 if B_WIDE == 4 else copy1
     add_products = products(DEEP, DOWN, ACROSS, A_PITCH, B_PITCH, A_FAR, B_FAR)
 
+    EPS, ADDS, RELU = then or Norm(0.0, False, False)
+
     @jit_for(THREADS, tile.resident)
     def gather_kernel(x, w, out, image, rows, cols):
-        N, H, W, C, CG, OH, OW, O, OG, groups, size = image
+        N, H, W, C, CG, OH, OW, O, OG, groups, size = image[:11]
         a_slab = cuda.shared.array(A_ROOM, real, ALIGNED)
         b_slab = cuda.shared.array(B_ROOM, real, ALIGNED)
         sums = cuda.local.array((DOWN, ACROSS), real)
@@ -227,6 +248,16 @@ def gather_kernel(real, tile, words, adjoint):
             written, read = np.int32(written + 1 if written < AHEAD else 0), np.int32(read + 1 if read < AHEAD else 0)
         wait_for_copies()
 
+        if then is not None:
+            centre, scale = cuda.local.array(ACROSS, real), cuda.local.array(ACROSS, real)
+            shift = cuda.local.array(ACROSS, real)
+            mean, variance = line_at(out, image[11], O), line_at(out, image[12], O)
+            weight, bias = line_at(out, image[13], O), line_at(out, image[14], O)
+            residual = line_at(out, image[15], out.size)
+            for j in range(ACROSS):
+                channel = group * OG + min(first_col + tx * 4 + j // 4 * B_FAR + j % 4, OG - 1)
+                centre[j], shift[j] = mean[channel], bias[channel]
+                scale[j] = weight[channel] / real(sqrt(variance[channel] + real(EPS)))
         for i in range(DOWN):
             p = np.int32(first_row + ty * 4 + i // 4 * A_FAR + i % 4)
             if p < pixels:
@@ -236,6 +267,14 @@ def gather_kernel(real, tile, words, adjoint):
                 at = ((np.int64(part * N + n) * OH + h) * OW + v) * O + group * OG
                 for j in range(0, ACROSS, 4):
                     col = first_col + tx * 4 + j // 4 * B_FAR
+                    if then is not None:
+                        for more in range(4):
+                            value = (sums[i, j + more] - centre[j + more]) * scale[j + more] + shift[j + more]
+                            if ADDS:  # beyond the last column that of the last one, which is not stored
+                                value += load1(residual, at + min(col + more, OG - 1))
+                            if RELU:
+                                value = real(0) if value <= real(0) else value  # a NaN is not, and stays
+                            sums[i, j + more] = value
                     if OUT_WIDE == 4:
                         if col < OG:
                             store4(out, at + col, sums[i, j], sums[i, j + 1], sums[i, j + 2], sums[i, j + 3])

@@ -36,8 +36,8 @@ MADE: dict[str, Made] = {}  # every kernel, by name
 class Made(NamedTuple):
     """How a kernel is made for a type of numbers, and what its arguments are, a letter each.
 
-    r, R, q: an array of that type with 1, 2 or 4 axes; s: one number of it; i: int32 with 4 axes; l: int64 with one;
-    n: an integer; a number: a tuple of as many of them.
+    r, R, q: an array of that type with 1, 2 or 4 axes; s: one number of it; i: int32 with 4 axes; l, u: int64, uint32
+    with one; n: an integer; a number: a tuple of as many of them.
     """
 
     make: Callable[..., Any]

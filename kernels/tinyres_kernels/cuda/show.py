@@ -35,6 +35,7 @@ class Shown(NamedTuple):
         return f"reads {reads}\nwrites {writes}"
 
 
+FENCE = Access("threadfence", ())
 Place = tuple[int, int, int]
 Note = Callable[[Place, int, str, tuple[int, ...], bool], None]  # thread, barriers passed, array, element, written?
 
@@ -92,6 +93,7 @@ def _run_block(kernel: Any, index: Place, size: Place, grid: Place, arguments: S
             threadIdx=_axes(at), blockIdx=_axes(index), blockDim=_axes(size), gridDim=_axes(grid),
             grid=lambda axes: index[0] * size[0] + at[0], syncthreads=wait, shared=SimpleNamespace(array=in_shared),
             local=SimpleNamespace(array=lambda shape, dtype: np.zeros(shape, dtype)),
+            threadfence=lambda: noted(*FENCE, True), atomic=SimpleNamespace(inc=_inc),
         )  # fmt: skip
         scope = {name: here if value is cuda else value for name, value in function.__globals__.items()}
         seen = [_Recorder(name, copies[name], noted) if name in copies else argument for name, argument in named]
@@ -134,7 +136,7 @@ def show_thread(
     shown = Shown([], [])
 
     def note(at: Place, passed: int, name: str, place: tuple[int, ...], written: bool) -> None:
-        if at == watched and not name.startswith("shared"):
+        if at == watched and not name.startswith("shared") and name != FENCE.argument:
             (shown.writes if written else shown.reads).append(Access(name, place))
 
     _run_block(kernel, _three(block, 0), size, _three(grid, 1), arguments, note)
@@ -153,6 +155,9 @@ def races(
 
     Which of the two is first is then left to chance. All accesses of the block are held against each other, so it does
     not matter which thread came first this time. An empty list speaks for these shapes, and for this block.
+
+    A fence counts as an access to all memory that the block has written: where a thread fences, for itself and for
+    others, these must have passed a barrier since they wrote.
     """
     touched: dict[tuple[int, Access], set[Place]] = defaultdict(set)
     written_to: set[tuple[int, Access]] = set()
@@ -160,11 +165,20 @@ def races(
     def note(at: Place, passed: int, name: str, place: tuple[int, ...], written: bool) -> None:
         key = (passed, Access(name, place))
         touched[key].add(at)
+        if written and not name.startswith("shared"):
+            touched[passed, FENCE].add(at)
         if written:
             written_to.add(key)
 
     _run_block(kernel, _three(block, 0), _three(threads, 1), _three(grid, 1), arguments, note)
     return sorted({key[1] for key in written_to if len(touched[key]) > 1})
+
+
+def _inc(array: Any, place: Any, most: Any) -> Any:
+    """`cuda.atomic.inc`."""
+    before = array[place]
+    array[place] = 0 if before >= most else before + 1
+    return before
 
 
 def _three(numbers: Sequence[int] | int, rest: int) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""The sum of what several blocks have computed of the same results: a tree of a fixed shape."""
+"""The sum of what several blocks have computed of the same results, in a launch of its own: a tree of a fixed shape."""
 
 from tinyres_kernels.cuda import host
 from tinyres_kernels.cuda.host import blocks, cuda, jit, kernel, launch, real
@@ -8,23 +8,22 @@ ACROSS, DOWN = (8, 2) if host.SIMULATED else (8, 32)  # threads of a block: side
 THREADS = ACROSS * DOWN
 
 
-@kernel("rrrn")
+@kernel("rrn")
 def parts_sum_kernel(real):
-    """Thread (tx, ty) adds every so many-th part of a result; then the threads of a result add up in halves. The second
-    row of blocks, where there is one, does the same for the parts behind these and for `second`.
+    """Thread (tx, ty) adds every so many-th part of a result; then the threads of a result add up in halves.
 
     One thread for all parts would wait for memory part after part, and most multiprocessors would have no thread.
     """
 
     @jit
-    def parts_sum_kernel(parts, out, second, count):
+    def parts_sum_kernel(parts, out, count):
         shared = cuda.shared.array(THREADS, real)
-        tx, ty, which = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockIdx.y
+        tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
         i, own = cuda.blockIdx.x * ACROSS + tx, ty * ACROSS + tx
         total = real(0)
         if i < out.size:
             for part in range(ty, count, DOWN):
-                total += parts[(which * count + part) * out.size + i]
+                total += parts[part * out.size + i]
         shared[own] = total
         cuda.syncthreads()
         half = DOWN // 2
@@ -34,24 +33,11 @@ def parts_sum_kernel(real):
             cuda.syncthreads()
             half //= 2
         if ty == 0 and i < out.size:
-            if which == 0:
-                out[i] = shared[tx]
-            else:
-                second[i] = shared[tx]
+            out[i] = shared[tx]
 
     return parts_sum_kernel
 
 
 def add_parts(parts: Array, out: Array, count: int) -> None:
     """out[i] = sum_part parts[part, i], both as lines."""
-    _launch(parts, out, parts, count, 1)
-
-
-def add_both(parts: Array, out: Array, second: Array, count: int) -> None:
-    """out[i] = sum_part parts[0, part, i], second[i] = sum_part parts[1, part, i], in one launch, all as lines."""
-    _launch(parts, out, second, count, 2)
-
-
-def _launch(parts: Array, out: Array, second: Array, count: int, rows: int) -> None:
-    grid = blocks(out.size, ACROSS), rows
-    launch(parts_sum_kernel(real(out)), grid, (ACROSS, DOWN), parts, out, second, count)
+    launch(parts_sum_kernel(real(out)), blocks(out.size, ACROSS), (ACROSS, DOWN), parts, out, count)

@@ -31,6 +31,7 @@ def kernels():
     import numpy as np
     from tinyres_kernels.cuda import conv_plan, conv_tiled, conv_weights, host, winograd, winograd_kernels
 
+    then = conv_tiled.Norm(1e-5, True, True)
     for real in ("float32", "float64"):
         for name, (make, arguments) in host.MADE.items():
             if "width" in inspect.signature(make).parameters:
@@ -46,7 +47,10 @@ def kernels():
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
                     make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel
                     of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
-                    yield f"{name} {size}", real, of_tile, "rrrb66"
+                    yield f"{name} {size}", real, of_tile, "rrrb66" if more else "rrrurd66"
+            for tile in filter(conv_tiled.spares, (offer.tile for offer in conv_plan.offers(np.dtype(real), words))):
+                of_tile = lambda number, given=(tile, words, False, then): conv_tiled.gather_kernel(number, *given)
+                yield f"conv2d and norm, {tile.rows}x{tile.columns}, {width}", real, of_tile, (*"rrr", 16, 6, 6)
     for block, _, _ in winograd.OFFERS:
         of_block = lambda number, block=block: winograd_kernels.winograd_kernel(number, block)
         yield f"winograd {block.tiles}x{block.columns}", "float32", of_block, "rrrr97"
@@ -65,7 +69,7 @@ def signature(arguments, real):
     number = getattr(types, real)
     known = {
         "r": number[::1], "R": number[:, ::1], "q": number[:, :, :, ::1], "s": number,
-        "i": types.int32[:, :, :, ::1], "l": types.int64[::1], "n": types.int64,
+        "i": types.int32[:, :, :, ::1], "l": types.int64[::1], "u": types.uint32[::1], "n": types.int64,
     }  # fmt: skip
     return types.void(*(known.get(a) or types.UniTuple(types.int64, count(a)) for a in arguments))
 

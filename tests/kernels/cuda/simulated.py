@@ -25,6 +25,7 @@ TILES = {
     "fours": ((16, 8, 4, 8, 4), {"OG": 12, "CG": 4, "hw": (4, 4), "kernel": (2, 2)}, 450),  # loads by fours
     "narrow": ((32, 4, 4, 4, 4), {"OG": 4, "CG": 8, "hw": (4, 4), "kernel": (2, 2)}, 300),  # slabs smaller than blocks
 }
+PARTS = 330, {"M": 21}  # the largest case of batch norm, and pixels for three parts
 
 
 def cases(op, most, changes=None):
@@ -46,6 +47,8 @@ def conformance_checks():
         routes = {"": (SMALL, {})}
         if op in CONVOLUTIONS:
             routes = {"naive": (SMALL, {}), **{name: (most, changes) for name, (_, changes, most) in TILES.items()}}
+        if op.startswith("batch_norm"):
+            routes["parts"] = PARTS
         routes["moved"] = (MOVED, TILES["fours"][1]) if op in CONVOLUTIONS else (SMALL, {})
         for route, (most, changes) in routes.items():
             for title, case in cases(op, most, changes):
@@ -86,18 +89,42 @@ FAULTS = {
     "tiled: weights of a slab that has not come": ("conv_weights", "wait_for_older_copies()", "pass", "conv2d_dw"),
     "tiled: images end one row late": ("conv_weights", "if top[i] == last_h:", "if top[i] > last_h:", "conv2d_dw"),
     "sums: the last part left out": ("sums", "range(ty, count, DOWN)", "range(ty, count - 1, DOWN)", "conv2d_dw"),
-    "sums: the second sum of the first's parts": ("sums", "(which * count + part)", "part", "batch_norm_dx"),
     "products: a line taken twice": ("products", "low) + k * a_pitch", "low) + k // 2 * a_pitch", "conv2d"),
     "naive: every part to the end": ("conv_naive", "min(part * size + size, N * OH)", "N * OH", "conv2d_dw"),
     "naive: the rim read from the other side": ("conv_naive", "0 <= v < W", "v < W", "conv2d"),
     "pool: a NaN loses": ("pool", "value != value and best == best", "False", "max_pool2d"),
-    "norm: the last part as long as the others": ("norm", "min(size, M - part * size)", "size", "batch_norm"),
+    "norm: the last part as long as the others": ("norm", "min(size, M - i * size)", "size", "batch_norm"),
     "norm: every so many-th part left out": (
         "norm",
-        "range(ty, parts, DOWN)",
-        "range(ty + 1, parts, DOWN)",
+        "range(ty, parts, down)",
+        "range(ty + 1, parts, down)",
         "batch_norm",
     ),
+    "norm: one part too few": ("norm", "range(ty, parts, down)", "range(ty, parts - 1, down)", "batch_norm_dx"),
+    "norm: the first one merges": ("norm", "ticket[0] < parts - 1", "ticket[0] > 0", "batch_norm"),
+    "norm: the ReLU before the shift": (
+        "conv_tiled",
+        "(sums[i, j + more] - centre[j + more]) * scale[j + more]",
+        "max((sums[i, j + more] - centre[j + more]) * scale[j + more], real(0))",
+        "conv2d_norm",
+    ),
+    "norm: the residual of another pixel": (
+        "conv_tiled",
+        "(residual, at + min",
+        "(residual, min",
+        "conv2d_norm",
+    ),
+    "norm: the channel of another thread": (
+        "conv_tiled",
+        "j // 4 * B_FAR + j % 4, OG - 1",
+        "j // 4 * B_FAR, OG - 1",
+        "conv2d_norm",
+    ),
+    "norm: a counter that is not put back": ("norm", "np.uint32(parts - 1)", "np.uint32(99)", "counters"),
+    "weights: one part too few": ("conv_weights", "= k + 1 < members", "= k + 2 < members", "conv2d_dw"),
+    "weights: a fan merged before it is full": ("conv_weights", "a_slab[0] < real(members - 1)", "False", "conv2d_dw"),
+    "weights: fans that count together": ("conv_weights", "place += left", "place += 0", "conv2d_dw"),
+    "weights: a counter that is not put back": ("conv_weights", "np.uint32(members - 1)", "np.uint32(99)", "counters"),
     "norm: a running variance that is biased": ("norm", "share_var * total", "share * total", "batch_norm"),
     "norm: batches that nobody counts": ("norm", "has_batches and c == 0", "has_batches and c == C", "batch_norm"),
     "norm: threads beyond the last pixel": ("norm", "end = min(begin + size, M)", "end = begin + size", "batch_norm"),
@@ -139,7 +166,10 @@ NAMES = [
     "the same bits twice, whatever the block",
     "a rounded mean does not show in the variance",
     "each running statistic by itself",
+    "counters are back at 0",
+    "parts added up in a launch of their own",
     "of several NaNs the first wins",
+    "a convolution and its batch norm",
     *(f"{op} of many in one launch, in {real}" for op in STEPS for real in ("float32", "float64")),
     "two buffers where there is no room for three",
     *(f"notices {title}" for title in FAULTS),
@@ -207,6 +237,17 @@ def aligned(fours):
     return call
 
 
+def unwritten(empty):
+    """Room that holds NaN, or a large number: nothing that was right once."""
+
+    def call(*given, **how):
+        made = empty(*given, **how)
+        made.fill(np.nan if made.dtype.kind == "f" else -77 if made.dtype.kind == "i" else 77)
+        return made
+
+    return call
+
+
 def adjoint(rung, way, changes):
     """<g, conv2d(x, w)>, <conv2d_dx(g, w), x> and <conv2d_dw(x, g), w>, all by our own kernels, are one number."""
     structure = {**OPS["conv2d"].family.plain, "hw": (7, 6), "CG": 3, "OG": 3, **changes}
@@ -232,6 +273,34 @@ def same_bits(rung):
     return [] if first.tobytes() == second.tobytes() else ["two runs gave different bits"]
 
 
+def counters_back(rung):
+    """The next launch finds them as this one did."""
+    rng = np.random.default_rng(0)
+    x, one = rng.standard_normal((40, 9)), np.ones(9)
+    rung.batch_norm(x, one, one, None, np.empty_like(x), *np.empty((2, 9)), eps=0.1, training=True, relu=True)
+    given = x, x, None, one, one, x.mean(axis=0), x.var(axis=0), np.empty_like(x), *np.empty((2, 9)), None
+    rung.batch_norm_dx(*given, eps=0.1, training=True, relu=True)
+    x, how = rng.standard_normal((2, 5, 5, 4)), {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    rung.conv2d_dw(x, x, np.empty((3, 3, 4, 4)), **how)
+    kept = sys.modules["tinyres_kernels.cuda.counters"]._kept
+    left = [int(line.max()) for line in kept.values()]
+    kept.clear()
+    return [] if left == [0] else [f"the largest of the counters are {left}"]
+
+
+def apart(rung):
+    """As `conv_plan` wants it where merging would take long."""
+    faults, plan = [], rung.conv_plan
+    with (
+        mock.patch.object(rung.conv, "merging", return_value=plan.Merging(False, 0.0)),
+        mock.patch.object(rung.conv, "add_parts", wraps=rung.conv.add_parts) as added,
+    ):
+        for route, (_, changes, most) in TILES.items():
+            for title, case in cases("conv2d_dw", most, changes):
+                faults += [f"{title}: {fault}" for fault in examine(route_to(rung, route, "conv2d_dw"), case).faults]
+    return faults if added.call_count else ["there were no parts"]
+
+
 def far_mean(rung):
     x = (1e4 + np.random.default_rng(0).standard_normal((50, 3))).astype("float32")
     mean, variance, one = np.empty(3, "f"), np.empty(3, "f"), np.ones(3, "f")
@@ -254,6 +323,36 @@ def each_alone(rung):
     together, names = moved(1, 1, 1), ("mean", "variance", "batches")
     alone = [moved(*(i == k for k in range(3)))[i] for i in range(3)]
     return [f"{names[i]}: {alone[i]}, beside others {together[i]}" for i in range(3) if alone[i] != together[i]]
+
+
+def with_norm(rung):
+    """`conv2d_norm` is `conv2d` and then the equation of batch norm, in one launch or, where that is in parts, more."""
+    faults, launches = [], set()
+    cases = (  # images, channels, outputs, size, taps, groups, stride, whether there are a residual and a ReLU, type
+        (1, 7, 5, 5, 1, 1, 1, True, True, "d"), (2, 8, 20, 3, 1, 1, 1, True, False, "f"),
+        (1, 4, 6, 5, 1, 2, 2, False, True, "d"), (1, 1, 3, 5, 3, 1, 1, False, False, "f"),
+        (1, 4, 4, 5, 3, 1, 2, True, True, "f"), (1, 2, 2, 4, 3, 1, 1, True, True, "f"),
+        (0, 3, 3, 5, 3, 1, 1, True, True, "f"),
+    )  # fmt: skip
+    for N, C, O, H, K, groups, stride, adds, relu, dtype in cases:
+        rng = np.random.default_rng(0)
+        how = {"stride": (stride,) * 2, "padding": (K // 2,) * 2, "dilation": (1, 1), "groups": groups}
+        x, w = (rng.standard_normal(shape).astype(dtype) for shape in ((N, H, H, C), (K, K, C // groups, O)))
+        weight, bias, mean, variance = rng.uniform(0.5, 2, (4, O)).astype(dtype)
+        plain = rung.conv2d(x, w, np.empty((N, (H - 1) // stride + 1, (H - 1) // stride + 1, O), dtype), **how)
+        residual = rng.standard_normal(plain.shape).astype(dtype) if adds else None
+        expected = (plain - mean) / np.sqrt(variance + 0.1) * weight + bias + (residual if adds else 0)
+        expected = np.maximum(expected, 0) if relu else expected
+        given = x, w, np.empty_like(plain), weight, bias, mean, variance, residual
+        with (
+            mock.patch.object(rung.conv, "launch", wraps=rung.conv.launch) as first,
+            mock.patch.object(rung.norm, "launch", wraps=rung.norm.launch) as second,
+        ):
+            found = rung.conv2d_norm(*given, eps=0.1, relu=relu, **how)
+        launches.add((first.call_count, second.call_count))
+        if found is not given[2] or not np.allclose(found, expected, atol={"d": 1e-13, "f": 1e-5}[dtype]):
+            faults.append(f"{(N, C, O, H, K, groups, stride, adds, relu, dtype)}: off by {abs(found - expected).max()}")
+    return faults if {(1, 0), (1, 1)} <= launches else [*faults, f"only {launches} launches"]
 
 
 def first_nan(rung):
@@ -325,15 +424,21 @@ def notices(rung, module, old, new, op):
     scope = {"__name__": home.__name__}
     exec(compile(text.replace(old, new), f"{module}, broken", "exec"), scope)
     broken = {name: value for name, value in scope.items() if name.endswith(("_kernel", "_naive", "products"))}
-    users = [home, rung.conv, rung.conv_tiled, rung.conv_naive] if op in CONVOLUTIONS else [home]
+    users = [home, rung.conv, rung.conv_tiled, rung.conv_naive] if op.startswith("conv2d") else [home]
     if module == "products":  # of which the kernels are made: those that are known are made of the right ones
         rung.conv_tiled.gather_kernel.cache_clear()
     routes = {"naive": (SMALL, {})} if op in CONVOLUTIONS else {"": (LARGER, {})}
-    if op in CONVOLUTIONS and module != "conv_naive":
+    if op.startswith("batch_norm"):
+        routes["parts"] = PARTS
+    if op in CONVOLUTIONS and module not in ("conv_naive", "sums"):
         routes = {name: (most, changes) for name, (_, changes, most) in TILES.items()}
     with ExitStack() as patched:
         for user in users:
             patched.enter_context(mock.patch.dict(vars(user), {k: v for k, v in broken.items() if k in vars(user)}))
+        if op == "conv2d_norm":
+            return [] if with_norm(rung) else ["nobody noticed"]
+        if op == "counters":
+            return [] if counters_back(rung) else ["nobody noticed"]
         if op.endswith(" of many"):
             return [] if of_many(rung, op.split()[0], "float64") else ["nobody noticed"]
         for route, (most, changes) in routes.items():
@@ -354,6 +459,7 @@ def main():
 
     with ExitStack() as patched:
         patched.enter_context(mock.patch.object(kernel.FakeCUDAKernel, "__call__", run))
+        patched.enter_context(mock.patch.object(np, "empty", unwritten(np.empty)))
         for name in ("load4", "store4"):
             checked = aligned(getattr(sys.modules["tinyres_kernels.cuda.words"], name))
             for home in [m for key, m in sys.modules.items() if key.startswith("tinyres_kernels.cuda")]:
@@ -374,6 +480,9 @@ def check(rung):
     tell("the same bits twice, whatever the block", same_bits(rung))
     tell("a rounded mean does not show in the variance", far_mean(rung))
     tell("each running statistic by itself", each_alone(rung))
+    tell("counters are back at 0", counters_back(rung))
+    tell("parts added up in a launch of their own", apart(rung))
+    tell("a convolution and its batch norm", with_norm(rung))
     tell("of several NaNs the first wins", first_nan(rung))
     for op in STEPS:
         for real in ("float32", "float64"):

@@ -2,8 +2,9 @@
 
 Numba's simulator starts all threads of a block and asks each one over and over whether it waits, which takes far longer
 than what they compute. Here a thread runs until it ends or comes to a barrier, and then another one does, in an order
-that is drawn anew behind every barrier. Who reads without a barrier what another thread writes, reads too early. The
-threads of a kernel without barriers need no threads of Python: they are run by the one that launches.
+that is drawn anew behind every barrier. Who reads without a barrier what another thread writes, reads too early. Blocks
+come in an order that is drawn, too: any of them may be the last. The threads of a kernel without barriers need no
+threads of Python: they are run by the one that launches.
 
 The simulator also copies every array, and wraps it twice. `run` gives a kernel the memory itself, where it is.
 """
@@ -22,7 +23,9 @@ def run(compiled, *arguments):
     grid, block = compiled.grid_dim, compiled.block_dim
     given = [a.value if isinstance(a, ArgHint) else a for a in arguments]  # what is only read comes as `cuda.In`
     with swapped_cuda_module(compiled.fn, FakeCUDAModule(grid, block, 0)):
-        for point in np.ndindex(*grid):
+        points = list(np.ndindex(*grid))
+        Block.order.shuffle(points)
+        for point in points:
             Block(compiled.fn, grid, block, False).run(point, *given)
 
 

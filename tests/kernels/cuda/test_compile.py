@@ -80,7 +80,7 @@ def test_what_a_launch_writes_is_what_the_kernel_reads(table):
         assert "".join(WIDTHS[given] for given in row["parameters"]) == row["written"], row["kernel"]
         place, addresses = 0, []
         for letter in row["arguments"]:
-            axes = {"r": 1, "l": 1, "R": 2, "q": 4, "i": 4}.get(letter)
+            axes = {"r": 1, "l": 1, "u": 1, "R": 2, "q": 4, "i": 4}.get(letter)
             if axes:
                 addresses.append(place + 4)
             place += 5 + 2 * axes if axes else 1 if letter in ("s", "n") else count(letter)
@@ -125,7 +125,8 @@ def test_a_slab_is_multiplied_without_a_branch_and_from_registers(table, target)
         products, loads = LINES[shape]
         assert row["products"] == products * DEEP.get(shape, 16), row
         assert row["loads"]["shared by 4"] == loads * DEEP.get(shape, 16), row
-        assert row["loads"]["shared by 1"] == row["loads"]["shared by 2"] == 0, row
+        assert row["loads"]["shared by 1"] <= ("dw" in row["kernel"]), row  # who is the last
+        assert row["loads"]["shared by 2"] == 0, row
 
 
 # Of a slab of Winograd's way: products at two places, loads of four numbers, and a thread's copies of weights.
@@ -147,8 +148,9 @@ def test_winograds_slab_is_multiplied_from_registers_and_its_weights_need_none(t
 def test_what_can_be_copied_by_fours_is_and_nothing_is_loaded_into_registers(table, target):
     for row in table:
         if row["target"] == target and row["type"] == "float32" and row["kernel"].endswith("by 4"):
-            assert {row["loads"][f"global by {width}"] for width in (1, 2, 4)} == {0}, row
             op = row["kernel"].split()[0]
+            loads = {row["loads"][f"global by {width}"] for width in (1, 2, 4)[: 2 if op == "conv2d_dw" else 3]}
+            assert loads == {0}, row  # but parts that are merged
             assert (row["copies"]["cg"] > 0) == (op != "conv2d_dx"), row  # 16 bytes: weights, and all of conv2d_dw
             assert (row["copies"]["ca"] > 0) == (op != "conv2d_dw"), row  # what lies across a slab, number by number
 

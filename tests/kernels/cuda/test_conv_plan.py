@@ -34,3 +34,15 @@ def test_the_gradient_of_the_weights_has_room_for_three_slabs_of_every_tile():
     asked = (np.dtype("float64"), Words(4, 4, 4), tile.rows, tile.columns, 1, 64, True)
     own, gathered = (conv_plan.plan(*asked, weights=weights, tile=tile).cycles for weights in (True, False))
     assert (own, gathered) == (64 * 64 * 64 / 128, 64 * 600 / 16)
+
+
+def test_parts_are_merged_by_their_own_blocks_unless_another_launch_is_faster():
+    """Host and card together: a launch is 12,000 cycles and 4,000 more until it begins; to meet others 1,700."""
+    small, large, largest = (conv_plan.SINGLE[i].tile for i in (7, 1, 0))
+    assert conv_plan.merging(small, 211, 9 * 16 * 16, True) == (True, 2 * (1700 + 4 * 600))
+    within = (1700 + 16 * 600) * 2 + 1700 + 2 * 600
+    assert conv_plan.merging(large, 300, 1000, True) == (False, 4000 + 300 * 1000 / 285)
+    assert within > 4000 + 300 * 1000 / 285 + 12_000
+    assert conv_plan.merging(large, 16, 1000, True) == (True, 1700 + 16 * 600)
+    assert not conv_plan.merging(largest, 2, 1 << 20, True).within  # no registers
+    assert not conv_plan.merging(small, 2, 1000, False).within  # of `gather_kernel`
