@@ -12,6 +12,7 @@ def holds(name: str, folder) -> Result:
     result = experiment.run(options, lambda: ticks.append(1))
     assert [law.name for law in result.laws if not law.ok] == []
     assert len(ticks) == experiment.ticks(options), "the progress bar is to reach its end, and no further"
+    assert result.found.endswith("."), "a sentence that tells what was found"
     written = report.save(experiment, result, options, 0.0, folder)
     assert len(written) == 1 + len(result.figures)
     assert json.loads(written[0].read_text())["name"] == name

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tinyres.flow.experiments import EXPERIMENTS, Law, Spread
+from tinyres.flow.experiments import Law, Spread
 
 
 def laws(values, kind="asymptotic", predicted=1.0, tolerance=0.1):
@@ -67,7 +67,3 @@ def test_an_interval_is_students():
 )
 def test_what_is_trained_is_judged_by_the_interval_of_its_mean(values, kind, word):
     assert Spread(laws(values, kind), least=5).verdict() == word
-
-
-def test_names_of_kinds():
-    assert {experiment.seeds for experiment in EXPERIMENTS.values()} <= {1, 5}
