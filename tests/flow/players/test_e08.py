@@ -65,9 +65,9 @@ def test_a_plan_that_is_not_the_cheapest_and_a_likelihood_that_is_none_are_notic
 
 # -- at other settings ------------------------------------------------------------------------------------------------
 SETTINGS = [
-    {"delta": 0.316, "lambda": 50.0, "clip": 0.03},  # plain gradient ascent is slow here
-    {"delta": 1e-3, "lambda": 1e3, "clip": 1e-4},
-    {"delta": 150.0, "lambda": 0.02, "clip": 5.0},
+    {"delta": 0.316, "penalty_weight": 50.0, "clip": 0.03},  # plain gradient ascent is slow here
+    {"delta": 1e-3, "penalty_weight": 1e3, "clip": 1e-4},
+    {"delta": 150.0, "penalty_weight": 0.02, "clip": 5.0},
 ]
 
 
@@ -93,4 +93,4 @@ def test_a_critic_that_has_not_arrived_is_noticed(monkeypatch):
 
 def test_settings_out_of_range():
     with pytest.raises(SettingError, match=r"from 0\.01 to 1000"):
-        run("E8", **{"lambda": 0})
+        run("E8", penalty_weight=0)

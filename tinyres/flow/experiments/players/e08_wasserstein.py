@@ -158,7 +158,7 @@ def run(options: Options, tick: Tick) -> Result:
     weights: Sequence[float] = PENALTIES
     clips: Sequence[float] = CLIPS
     if values:
-        weights, clips = [values["lambda"]], [values["clip"]]
+        weights, clips = [values["penalty_weight"]], [values["clip"]]
     laws, rows, ways = [], [], {}
     for weight in weights:
         both, ways[weight] = penalised_laws(data, delta, weight, options.seed)
@@ -233,7 +233,7 @@ EXPERIMENT = Experiment(
     ),
     settings={
         "delta": Setting(4.0, "distance from the data to the fakes", low=1e-3, high=1e3),
-        "lambda": Setting(10.0, "weight of the gradient penalty", low=1e-2, high=1e3),
+        "penalty_weight": Setting(10.0, "weight of the gradient penalty", low=1e-2, high=1e3),
         "clip": Setting(0.01, "what the other critic's weights are clipped to", low=1e-4, high=10),
     },
 )
