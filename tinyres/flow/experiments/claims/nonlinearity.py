@@ -83,5 +83,7 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=3,
     varies="weights, inputs and cotangents of all nets",
-    conditions=f"Wide nets at initialisation (width {WIDTH}).",
+    conditions=f"Wide nets at initialisation (width {WIDTH}). A geometric mean over nets of width n lies below the "
+    "theory by (3κ - 1)/2n a layer to the leading order, κ = E φ'⁴ / (E φ'²)², which is 1 for linear units: more "
+    "than half of the tolerance for tanh at criticality, whose ln χ is 0.",
 )
