@@ -8,11 +8,13 @@ from tinyres.flow.experiments.trained import lesions
 
 
 def test_residual_nets_bear_lesions_and_plain_ones_do_not(monkeypatch, tmp_path):
-    """At a third of the cost: fewer choices of several blocks."""
+    """At a fraction of the cost: three nets of each kind, and fewer choices of several blocks."""
     monkeypatch.setattr(lesions, "DRAWS", 1)
+    monkeypatch.setattr(lesions, "SEEDS", 3)
     result = holds("lesions", tmp_path)
     residual, plain = (np.array(result.data["errors"][arch]) for arch in ("resnet", "plain"))
     assert (residual.shape, plain.shape) == ((3, 10), (3, 8))  # two plain blocks change the shape
+    assert "(mean of 3 nets each, 95 % interval)" in result.found
     assert [row[2] for row in result.tables[0].rows].count("changes the shape") == 2
 
 

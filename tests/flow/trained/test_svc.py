@@ -14,10 +14,13 @@ def demanded(nets, machines):
 
 
 def test_each_verdict_can_fail():
-    machines = [0.98, 0.99, 1.0]  # mean 0.99, standard error 0.0058
-    assert demanded([0.99, 0.98, 0.99], machines) == [True]
-    assert demanded([0.98, 0.98, 0.99], machines) == [False]
-    assert svc.standard_error(machines) == pytest.approx(0.01 / np.sqrt(3))
+    machines = np.array([0.98, 0.99, 1.0, 0.98, 0.99])  # mean 0.988, standard error 0.0037
+    assert svc.standard_error(machines) == pytest.approx(0.00374, rel=1e-2)
+    assert demanded(machines, machines) == [True]
+    assert demanded(machines - 0.003, machines) == [True]  # behind by less than the standard error, on every split
+    assert demanded(machines - 0.005, machines) == [False]
+    scattered = machines + np.array([0.02, -0.02, 0.02, -0.02, 0])
+    assert demanded(scattered, machines) == [False]  # as good on average, but nobody knows
 
 
 def test_two_epochs_already_know_most_digits(monkeypatch):
