@@ -57,7 +57,7 @@ def test_an_experiment_that_was_run_is_shown_with_its_figure_and_verdicts(monkey
 
 
 def test_many_laws_fold_away_below_their_count(monkeypatch, tmp_path):
-    assert "<details><summary>9 figures: 1 of 9 fail</summary>" in filled(monkeypatch, tmp_path, 9)
+    assert "<details><summary>9 figures: 8 of 9 laws hold</summary>" in filled(monkeypatch, tmp_path, 9)
 
 
 def test_what_was_not_run_is_listed_with_its_command(monkeypatch, tmp_path):
