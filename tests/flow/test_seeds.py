@@ -56,10 +56,10 @@ def test_figures_with_their_spread(here, capsys):
     assert (even["measured"], even["holds"]) == ([0, 1, 0, 1, 0], 3)
     assert grows["interval"][0] == pytest.approx(3 - 1.9632, abs=1e-3)  # of measured - predicted; t(4) 2.776
     assert document["found"] == "found 0"
-    assert document["figures"] == ["E0-seeds.png", "E0.png"]
+    assert document["figures"] == ["E0.png", "E0-seeds.png"]
     page = (here / "report.html").read_text()
     assert "At 5 seeds (0 to 4): 1 of 2 laws hold; 1 of 1 check agrees. Another seed draws anew: the seed." in page
-    assert "<td>3 of 5</td>" in page
+    assert '<td class="number">3 of 5</td>' in page
 
 
 def test_with_fewer_seeds_there_is_no_verdict(here, capsys):

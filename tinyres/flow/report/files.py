@@ -40,10 +40,10 @@ def save(experiment: Experiment, result: Result, options: Options, seconds: floa
 
 
 def save_seeds(experiment: Experiment, options: Options, document: dict[str, Any], folder: Path) -> None:
-    """What several seeds found (`gather`), with a picture of the spread before the first seed's own."""
+    """What several seeds found (`gather`), with a picture of the spread behind the first seed's own."""
     stem = file_name(experiment, options)
     spread = save_picture(picture(document["seeds"]["laws"]), folder / f"{stem}-seeds.png")
-    write_json(folder / f"{stem}.json", document | {"figures": [spread.name, *document["figures"]]})
+    write_json(folder / f"{stem}.json", document | {"figures": [*document["figures"], spread.name]})
 
 
 def save_pictures(experiment: Experiment, result: Result, options: Options, folder: Path) -> list[Path]:

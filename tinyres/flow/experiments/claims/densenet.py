@@ -61,7 +61,8 @@ def run(options: Options, tick: Tick) -> Result:
     name = f"gradient² per feature, {DEPTH} layers"
     laws = [
         Law(f"{name}, concatenated", concatenated, predicted, 0.05 * predicted, "asymptotic", DERIVED),
-        Law("its factor a layer, summed", summed ** (1 / DEPTH), 2.0, 0.1, "asymptotic", DERIVED),
+        # As in E6: 5 % a layer would be 2.65 on the total, so its logarithm is judged, to a term of the order L / k0.
+        Law("its logarithm, summed", float(np.log(summed)), DEPTH * np.log(2), DEPTH / K0, "asymptotic", DERIVED),
         Law("parameters of DenseNet-BC-100-12, millions", densenet["parameters"] / 1e6, 0.8, 0.05, "check", HUANG),
         Law("parameters of ResNet-110, millions", resnet["parameters"] / 1e6, 1.7, 0.05, "check", "He et al. 2016"),
         Law("parameters: ResNet-110 over DenseNet", 1 / ratio["parameters"], 1.0, 0.0, "ordering", HUANG),
