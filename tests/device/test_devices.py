@@ -145,7 +145,9 @@ def test_an_array_that_no_cuda_kernel_takes_is_served_by_whole_array_operations(
 
 
 def test_the_cuda_rung_serves_what_it_has_and_im2col_the_rest(monkeypatch):
-    own = SimpleNamespace(__name__="tinyres_kernels.cuda", MANY={}, explain=None, conv2d=lambda: "own")
+    own = SimpleNamespace(
+        __name__="tinyres_kernels.cuda", MANY={}, explain=None, conv2d_norm=None, conv2d=lambda: "own"
+    )
     real = backend._rung
     monkeypatch.setattr(backend, "_rung", lambda name: own if name == "cuda" else real(name))
     monkeypatch.setattr(backend, "_has_numba_cuda", lambda: True)
