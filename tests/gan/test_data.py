@@ -48,7 +48,7 @@ def test_names_that_do_not_exist():
         ("penalty", "r2", "no penalty called 'r2'; there are none, gp, r1, dragan"),
         ("norm", "group", "no norm called 'group'; there are batch, layer, none"),
         ("d_steps", 0, "d_steps must be at least 1, got 0"),
-        ("lr_g", math.nan, "lr_g must be at least 0, got nan"),
+        ("lr_g", math.nan, "lr_g must be a finite number, got nan"),
         ("ema", 1.0, "ema must be at least 0 and below 1, got 1.0"),
         ("beta2", 1.0, "beta2 must be at least 0 and below 1, got 1.0"),
     ):

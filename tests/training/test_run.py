@@ -23,7 +23,7 @@ def test_a_recipe_names_what_exists():
         ("init", "-1", "init: s_w² must be at least 0 and finite, got -1"),
         ("epochs", 0, "epochs must be at least 1, got 0"),
         ("width", 0, "width must be at least 1, got 0"),
-        ("lr", math.nan, "lr must be at least 0, got nan"),
+        ("lr", math.nan, "lr must be a finite number, got nan"),
         ("warmup", 1.0, "warmup is a share of the run"),
     ):
         with pytest.raises(ValueError, match=message):

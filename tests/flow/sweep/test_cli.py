@@ -127,7 +127,7 @@ def test_a_point_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatc
         (("--activation", "rellu"), "no activation called 'rellu'; did you mean relu"),
         (("--init", "orthogonl"), "no init called 'orthogonl'"),
         (("--init", "-1"), "s_w² must be at least 0"),
-        (("--lr", "0.1", "nan"), "lr must be at least 0, got nan"),
+        (("--lr", "0.1", "nan"), "lr must be a finite number, got nan"),
         (("--seed", "-1"), "seed must be at least 0"),
         (("--steps", "0"), "steps must be at least 1"),
         (("--data", "digit"), "no data set called 'digit'; did you mean digits"),
