@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tinyres.flow.experiments.experiment import Result
+if TYPE_CHECKING:  # the experiments need the packages of the extra `lab`, which tinyres.flow itself does without
+    from tinyres.flow.experiments.experiment import Result
 
 
 def run(name: str, /, *, seed: int = 0, device: str = "cpu", **settings: Any) -> Result:
