@@ -112,9 +112,9 @@ SETTINGS = [
     {"method": "nonsaturating", "h": 2.0},
     {"method": "noise", "s": 1.1},
     {"method": "consensus", "gamma": 3.0, "h": 0.4},
-    {"method": "wgan-gp", "gamma": 1.2, "h": 0.1},
-    {"method": "wgan-gp", "gamma": 1.95, "h": 0.2},  # a node of the steps, though not of the flow
-    {"method": "wgan-gp", "gamma": 5.0, "h": 0.1},
+    {"method": "wgan_gp", "gamma": 1.2, "h": 0.1},
+    {"method": "wgan_gp", "gamma": 1.95, "h": 0.2},  # a node of the steps, though not of the flow
+    {"method": "wgan_gp", "gamma": 5.0, "h": 0.1},
 ]
 
 
@@ -130,15 +130,15 @@ def test_a_library_part_that_is_wrong_is_noticed_at_other_settings(monkeypatch):
     monkeypatch.setitem(LOSSES, "wasserstein", LOSSES["least_squares"])
     assert failed(run("E5", method="wgan").laws)
     monkeypatch.setattr(cycles, "gradient_penalty", lambda *a: 2 * gradient_penalty(*a))
-    assert failed(run("E5", method="wgan-gp", gamma=1.2, h=0.1).laws)
-    assert failed(run("E5", method="wgan-gp", gamma=4, h=0.1).laws)
+    assert failed(run("E5", method="wgan_gp", gamma=1.2, h=0.1).laws)
+    assert failed(run("E5", method="wgan_gp", gamma=4, h=0.1).laws)
 
 
 def test_both_regimes_of_the_gradient_penalty_are_told():
-    assert "circles for ever" in run("E5", method="wgan-gp", gamma=1.2, h=0.1).found
-    assert "no limit cycle, the other regime" in run("E5", method="wgan-gp", gamma=3, h=0.1).found
+    assert "circles for ever" in run("E5", method="wgan_gp", gamma=1.2, h=0.1).found
+    assert "no limit cycle, the other regime" in run("E5", method="wgan_gp", gamma=3, h=0.1).found
     for gamma, h in ((20, 0.1), (1.0, 0.5)):  # steps that leap over ψ = 0: shown, and no verdict
-        result = run("E5", method="wgan-gp", gamma=gamma, h=h)
+        result = run("E5", method="wgan_gp", gamma=gamma, h=h)
         assert [law.kind for law in result.laws] == ["figure"]
         assert "no verdict" in result.found
 

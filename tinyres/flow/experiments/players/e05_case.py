@@ -22,7 +22,7 @@ from tinyres.flow.theory import dirac
 
 SLOPES = {"gan": dirac.SLOPE, "nonsaturating": dirac.SLOPE, "wgan": 1.0, "r1": dirac.SLOPE, "r2": dirac.SLOPE}
 SETTINGS = {
-    "method": Setting("r1", "how both are trained", choices=(*SLOPES, "wgan-gp", "noise", "consensus")),
+    "method": Setting("r1", "how both are trained", choices=(*SLOPES, "wgan_gp", "noise", "consensus")),
     "gamma": Setting(0.3, "weight of R1, R2 and consensus; 2λ of WGAN-GP", low=0.05, high=40),
     "s": Setting(0.5, "standard deviation of the instance noise", low=0, high=4),
     "chi": Setting(0.0, "curvature of D = ψx + χx², for gan, nonsaturating, wgan, r1 and r2", low=-4, high=4),
@@ -35,7 +35,7 @@ LONG = 0.25  # steps up to which the form of WGAN-GP's cycle has been derived: l
 def one(values: Mapping[str, Any]) -> Result:
     """The laws of one case, its trajectory, and what was found."""
     kind, gamma, chi, h = (values[name] for name in ("method", "gamma", "chi", "h"))
-    if kind == "wgan-gp":
+    if kind == "wgan_gp":
         return penalised(gamma, h)
     bent = chi != 0 and kind in SLOPES
     method = curved(kind, gamma, chi) if bent else linear(kind, gamma, values["s"])
