@@ -8,6 +8,7 @@ from tinyres_kernels.cuda import host
 import tinyres as tr
 from tinyres import nn
 from tinyres.autograd import observe
+from tinyres.flow.instruments.replaced import replaced
 from tinyres.nn import folded
 
 pytestmark = pytest.mark.skipif(not host.SIMULATED, reason="runs where simulated kernels serve the stand-in")
@@ -82,6 +83,16 @@ def test_other_layers_are_not_folded(name, calls):
     with tr.no_grad():
         net(image())
     assert not calls
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_forward_of_the_instance_is_not_passed_over(part, calls):
+    net, x = nn.Sequential(conv(2, 2, 1), norm(2), nn.ReLU()).to("cuda").eval(), image()
+    with tr.no_grad(), replaced({net[part]: lambda x: x * 0 + 7}):
+        found = net(x).numpy()
+    assert len(calls) == (part == 2)
+    if part == 2:
+        np.testing.assert_array_equal(found, np.full(found.shape, 7))
 
 
 def test_whoever_watches_sees_both_layers(calls):

@@ -5,6 +5,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import flow, nn
+from tinyres.flow.instruments.replaced import replaced
 from tinyres.models.stages import Block
 
 STATE = [
@@ -292,3 +293,30 @@ def test_an_empty_row_takes_nothing_along():
     y = nn.Residual(nn.Sequential())(x)
     np.testing.assert_array_equal(y.numpy(), 2 * x.numpy())
     assert y.node.roles == ("branch", "skip")
+
+
+def doubling(x):
+    return 2 * x
+
+
+@pytest.mark.parametrize("part", [0, 1, 2, 3])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_forward_of_the_instance_is_not_passed_over(part, training):
+    """As lesions put one there: beside layers that take each other along, it is what runs."""
+    x = tr.tensor(np.random.default_rng(0).standard_normal((4, 2, 3, 3)).astype("f4"))
+    net = nn.Sequential(nn.Conv2d(2, 2, 1, bias=False, rng=0), nn.BatchNorm2d(2), nn.ReLU(), nn.BatchNorm2d(2))
+    whole = nn.Residual(net).train(training)
+
+    def by_hand():
+        h = x
+        for k, module in enumerate(net):
+            h = doubling(h) if k == part else module(h)
+        return (h + x).numpy()
+
+    before = {name: value.numpy().copy() for name, value in net.state_dict().items()}
+    expected = by_hand()
+    net.load_state_dict(before)
+    for recorded in (tr.enable_grad, tr.no_grad):
+        with recorded(), replaced({net[part]: doubling}):
+            np.testing.assert_allclose(whole(x).numpy(), expected, rtol=1e-6)
+        net.load_state_dict(before)

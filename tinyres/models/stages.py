@@ -10,6 +10,7 @@ import numpy as np
 from tinyres import nn
 from tinyres.models.classifier import Classifier, block_count
 from tinyres.nn import init
+from tinyres.nn.module import is_just
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ class Block(nn.Module):
         self.activation: nn.Module = nn.ReLU()
 
     def forward(self, x: Any) -> Any:
-        if type(self.activation) is nn.ReLU:  # which a batch norm at the body's end can take along
+        if is_just(self.activation, nn.ReLU):  # which a batch norm at the body's end can take along
             return nn.followed(self.body, x, relu=True)
         return self.activation(self.body(x))
 

@@ -10,7 +10,7 @@ from tinyres.context import current
 from tinyres.nn.activation import ReLU
 from tinyres.nn.folded import folded
 from tinyres.nn.followed import followed, takes_along
-from tinyres.nn.module import Module
+from tinyres.nn.module import Module, is_just
 
 
 class _Row(Module):
@@ -64,7 +64,7 @@ class Sequential(_Row):
         skip = 0
         for module, following, third in zip_longest(modules, modules[1:], modules[2:]):
             last = third is None
-            takes = type(third) is ReLU and not (asked and third is modules[-1])  # which is to be followed itself
+            takes = is_just(third, ReLU) and not (asked and third is modules[-1])  # which is to be followed itself
             more = (residual, relu) if last else (None, takes)
             if skip:  # what the modules before it took along
                 skip -= 1
@@ -74,7 +74,7 @@ class Sequential(_Row):
                 x = followed(module, x, residual, relu)
             elif asked and following is modules[-1]:  # which is to be followed itself
                 x = module(x)
-            elif type(following) is ReLU and "relu" in takes_along(module) and not current().observers:
+            elif is_just(following, ReLU) and "relu" in takes_along(module) and not current().observers:
                 x, skip = followed(module, x, relu=True), 1
             else:
                 x = module(x)

@@ -7,7 +7,7 @@ from typing import Any
 from tinyres.backend import kernels_for
 from tinyres.context import current
 from tinyres.nn.layers import Conv2d
-from tinyres.nn.module import Module
+from tinyres.nn.module import Module, is_just
 from tinyres.nn.norm import BatchNorm2d
 from tinyres.ops.normalization import conv2d_norm
 from tinyres.tensor import Tensor, raw
@@ -20,7 +20,11 @@ def folded(conv: Module, norm: Module | None, x: Any, residual: Any = None, relu
     running ones. Only CUDA has such a kernel, and only layers that are no subclasses are known to do no more than this.
     """
     here = current()
-    if here.recording or here.observers or here.anomaly or type(conv) is not Conv2d or type(norm) is not BatchNorm2d:
+    if here.recording or here.observers or here.anomaly:
+        return None
+    if not isinstance(conv, Conv2d) or not isinstance(norm, BatchNorm2d):
+        return None
+    if not is_just(conv, Conv2d) or not is_just(norm, BatchNorm2d):
         return None
     given = [t for t in (x, conv.weight, residual) if t is not None]
     if (

@@ -12,8 +12,11 @@ from tinyres.nn.module import Module
 def takes_along(module: Module) -> Any:
     """What of a residual and a ReLU the module's `forward` does itself: `module.takes_along`.
 
-    Nothing if a subclass brought a forward of its own and did not say so again: it may know neither argument.
+    Nothing if a subclass, or the instance, brought a forward of its own and did not say so again: it may know neither
+    argument.
     """
+    if "forward" in vars(module):
+        return ()
     kind = next(kind for kind in type(module).__mro__ if "forward" in vars(kind) or "takes_along" in vars(kind))
     return module.takes_along if "takes_along" in vars(kind) else ()
 

@@ -33,6 +33,12 @@ class Keys(NamedTuple):
     unexpected_keys: list[str]
 
 
+def is_just(module: Any, kind: type[Module]) -> bool:
+    """Whether a module does what its class does, and no more: of a subclass nobody knows what it adds, and an instance
+    may have been given a forward of its own, as instruments do."""
+    return type(module) is kind and "forward" not in vars(module)
+
+
 class Module:
     """The base of every layer and model: define `forward`, assign parameters and other modules as attributes.
 
