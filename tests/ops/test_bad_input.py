@@ -134,13 +134,11 @@ def test_nan_and_infinity_stay_what_they_are():
 def test_numpys_integers_are_integers(integer):
     x, w = image(1, 2, 6, 6), image(2, 2, 3, 3)
     one = integer(1)
-    np.testing.assert_array_equal(
-        tr.conv2d(x, w, stride=(one, integer(2)), padding=one).numpy(),
-        tr.conv2d(x, w, stride=(1, 2), padding=1).numpy(),
-    )
+    expected = tr.conv2d(x, w, stride=(1, 2), padding=1).numpy()
+    np.testing.assert_array_equal(tr.conv2d(x, w, stride=(one, integer(2)), padding=one).numpy(), expected)
     assert [part.shape[0] for part in tr.split(tr.tensor(np.arange(5.0)), integer(2))] == [2, 2, 1]
     assert nn.MaxPool2d(integer(2))(x).shape == (1, 2, 3, 3)
-    assert nn.Conv2d(2, 2, integer(3), stride=integer(2), rng=0)(x).shape == (1, 2, 2, 2)
+    assert nn.Conv2d(2, 2, integer(3), stride=integer(2), rng=0)(x.astype("float32")).shape == (1, 2, 2, 2)
 
 
 @pytest.mark.parametrize("value", [1.5, (1, 2.0), (1, 2, 3), "12", None])
@@ -171,7 +169,10 @@ def test_output_padding_between_stride_and_dilation(stride, dilation, extra):
     """By the definition: every pixel scatters its taps, i s - p + d k; beyond them, zeros of the chosen size."""
     (s, t), (d, e), (m, n) = (v if isinstance(v, tuple) else (v, v) for v in (stride, dilation, extra))
     x, w, p = image(2, 2, 3, 4), image(2, 3, 2, 3), 1
-    y = tr.conv_transpose2d(x, w, stride=stride, padding=p, dilation=dilation, output_padding=extra)
+
+    def transposed(x, w):
+        return tr.conv_transpose2d(x, w, stride=stride, padding=p, dilation=dilation, output_padding=extra)
+
     full = np.zeros((2, 3, 2 * s + d + 1 + m, 3 * t + 2 * e + 1 + n))
     for i in range(3):
         for j in range(4):
@@ -179,8 +180,5 @@ def test_output_padding_between_stride_and_dilation(stride, dilation, extra):
                 for q in range(3):
                     full[:, :, i * s + d * k, j * t + e * q] += x.numpy()[:, :, i, j] @ w.numpy()[:, :, k, q]
     expected = full[:, :, p : full.shape[2] - p, p : full.shape[3] - p]
-    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
-    tr.gradcheck(
-        lambda x, w: tr.conv_transpose2d(x, w, stride=stride, padding=p, dilation=dilation, output_padding=extra),
-        (x, w),
-    )
+    np.testing.assert_allclose(transposed(x, w).numpy(), expected, rtol=1e-12, atol=1e-12)
+    tr.gradcheck(transposed, (x, w))
