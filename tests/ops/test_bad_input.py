@@ -182,3 +182,18 @@ def test_output_padding_between_stride_and_dilation(stride, dilation, extra):
     expected = full[:, :, p : full.shape[2] - p, p : full.shape[3] - p]
     np.testing.assert_allclose(transposed(x, w).numpy(), expected, rtol=1e-12, atol=1e-12)
     tr.gradcheck(transposed, (x, w))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+def test_a_mean_of_integers_is_no_integer(dtype):
+    whole = np.random.default_rng(0).integers(0, 2, (2, 3, 6, 4)).astype(dtype)
+    x, y = tr.tensor(whole), tr.tensor(whole.astype("float64"))
+    for pool in (
+        lambda x: tr.adaptive_avg_pool2d(x, (4, 3)),
+        lambda x: tr.adaptive_avg_pool2d(x, 1),
+        lambda x: tr.avg_pool2d(x, 2),
+        lambda x: tr.mse_loss(x, np.full(x.shape, 0.125)),
+        lambda x: tr.l1_loss(x, np.full(x.shape, 0.125)),
+    ):
+        np.testing.assert_array_equal(pool(x).numpy(), pool(y).numpy())
+        assert 0 < float(pool(x).mean().numpy()) < 1
