@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres import models
+from tinyres import models, nn
 from tinyres.ops import cross_entropy
 
 
@@ -128,3 +128,72 @@ def test_nan_and_infinity_stay_what_they_are():
     y = tr.conv2d(tr.tensor(x), tr.tensor(np.ones((1, 1, 1, 1)))).numpy()
     assert (np.isnan(y).sum(), np.isinf(y).sum()) == (1, 1)
     assert np.isnan(tr.max_pool2d(tr.tensor(x), 2).numpy()).sum() == 1
+
+
+@pytest.mark.parametrize("integer", [np.int64, np.int32, np.uint8])
+def test_numpys_integers_are_integers(integer):
+    x, w = image(1, 2, 6, 6), image(2, 2, 3, 3)
+    one = integer(1)
+    expected = tr.conv2d(x, w, stride=(1, 2), padding=1).numpy()
+    np.testing.assert_array_equal(tr.conv2d(x, w, stride=(one, integer(2)), padding=one).numpy(), expected)
+    assert [part.shape[0] for part in tr.split(tr.tensor(np.arange(5.0)), integer(2))] == [2, 2, 1]
+    assert nn.MaxPool2d(integer(2))(x).shape == (1, 2, 3, 3)
+    assert nn.Conv2d(2, 2, integer(3), stride=integer(2), rng=0)(x.astype("float32")).shape == (1, 2, 2, 2)
+
+
+@pytest.mark.parametrize("value", [1.5, (1, 2.0), (1, 2, 3), "12", None])
+def test_what_is_no_pair(value):
+    with pytest.raises(ValueError, match="stride must be an integer or a pair of integers, got"):
+        tr.conv2d(image(1, 2, 6, 6), image(2, 2, 3, 3), stride=value)
+
+
+def test_one_number_is_no_bias_for_all_channels():
+    with pytest.raises(ValueError, match=r"conv2d: bias must have the shape \(2,\), got \(1,\)"):
+        tr.conv2d(image(1, 2, 6, 6), image(2, 2, 3, 3), tr.tensor(np.zeros(1)))
+    with pytest.raises(ValueError, match=r"conv_transpose2d: bias must have the shape \(2,\), got \(1,\)"):
+        tr.conv_transpose2d(image(1, 2, 6, 6), image(2, 2, 3, 3), tr.tensor(np.zeros(1)))
+    for name in ("running_mean", "running_var", "weight", "bias"):
+        with pytest.raises(ValueError, match=rf"batch_norm: {name} must have the shape \(2,\), .* got \(1,\)"):
+            tr.batch_norm(image(3, 2, 6, 6), **{name: tr.tensor(np.ones(1))})
+
+
+def test_split_takes_no_negative_sizes():
+    with pytest.raises(ValueError, match=r"split: sizes cannot be negative, got \[5, -1\]"):
+        tr.split(tr.tensor(np.arange(4.0)), [5, -1])
+
+
+@pytest.mark.parametrize(
+    ("stride", "dilation", "extra"), [(1, 3, 2), (2, 4, 3), ((1, 2), (3, 1), (2, 1)), (2, 5, 4), (1, 2, 0)]
+)
+def test_output_padding_between_stride_and_dilation(stride, dilation, extra):
+    """By the definition: every pixel scatters its taps, i s - p + d k; beyond them, zeros of the chosen size."""
+    (s, t), (d, e), (m, n) = (v if isinstance(v, tuple) else (v, v) for v in (stride, dilation, extra))
+    x, w, p = image(2, 2, 3, 4), image(2, 3, 2, 3), 1
+
+    def transposed(x, w):
+        return tr.conv_transpose2d(x, w, stride=stride, padding=p, dilation=dilation, output_padding=extra)
+
+    full = np.zeros((2, 3, 2 * s + d + 1 + m, 3 * t + 2 * e + 1 + n))
+    for i in range(3):
+        for j in range(4):
+            for k in range(2):
+                for q in range(3):
+                    full[:, :, i * s + d * k, j * t + e * q] += x.numpy()[:, :, i, j] @ w.numpy()[:, :, k, q]
+    expected = full[:, :, p : full.shape[2] - p, p : full.shape[3] - p]
+    np.testing.assert_allclose(transposed(x, w).numpy(), expected, rtol=1e-12, atol=1e-12)
+    tr.gradcheck(transposed, (x, w))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+def test_a_mean_of_integers_is_no_integer(dtype):
+    whole = np.random.default_rng(0).integers(0, 2, (2, 3, 6, 4)).astype(dtype)
+    x, y = tr.tensor(whole), tr.tensor(whole.astype("float64"))
+    for pool in (
+        lambda x: tr.adaptive_avg_pool2d(x, (4, 3)),
+        lambda x: tr.adaptive_avg_pool2d(x, 1),
+        lambda x: tr.avg_pool2d(x, 2),
+        lambda x: tr.mse_loss(x, np.full(x.shape, 0.125)),
+        lambda x: tr.l1_loss(x, np.full(x.shape, 0.125)),
+    ):
+        np.testing.assert_array_equal(pool(x).numpy(), pool(y).numpy())
+        assert 0 < float(pool(x).mean().numpy()) < 1

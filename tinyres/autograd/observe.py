@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from tinyres.context import context, current
+from tinyres.context import assign, context, current
 from tinyres.node import Node
 from tinyres.tensor import Array
 
@@ -37,4 +37,9 @@ class Observer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        watching = current().observers
+        last = len(watching) - 1 - watching[::-1].index(self) if self in watching else len(watching)
+        others = (*watching[:last], *watching[last + 1 :])
         self._blocks.pop().__exit__(kind, error, trace)  # and no cycle is left behind
+        if current().observers != others:  # one that was entered later watches on, or one that came earlier has left
+            assign(observers=others)

@@ -11,16 +11,9 @@ from tinyres import ops
 from tinyres.nn import init
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
+from tinyres.ops.convolution import pair
 
 Pair = int | tuple[int, int]
-
-
-def pair(value: Any, what: str) -> tuple[int, int]:
-    """(v, v) for an integer v, a pair as it is."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2:
-        raise ValueError(f"{what} must be an integer or a pair (height, width), got {value!r}")
-    return both
 
 
 class Linear(Module):

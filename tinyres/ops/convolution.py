@@ -18,7 +18,7 @@ from tinyres_kernels.geometry import Pair, conv_out
 
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty, kernels_for, namespace
-from tinyres.ops.shape import reshape
+from tinyres.ops.shape import INTEGERS, pad, reshape
 
 
 class Geometry(NamedTuple):
@@ -31,11 +31,11 @@ class Geometry(NamedTuple):
 
 
 def pair(value: Any, name: str) -> Pair:
-    """An integer for both directions, or (vertical, horizontal)."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or not all(isinstance(n, int) for n in both):
+    """An integer for both directions, or (vertical, horizontal); of Python's or NumPy's integers."""
+    both = (value, value) if isinstance(value, INTEGERS) else value
+    if not isinstance(both, (tuple, list)) or len(both) != 2 or not all(isinstance(n, INTEGERS) for n in both):
         raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
-    return both
+    return int(both[0]), int(both[1])
 
 
 def channels_last(x: Any) -> Any:
@@ -123,7 +123,7 @@ def conv2d(
     """
     geometry = Geometry(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
     y = conv2d_(x, weight, geometry=geometry)
-    return y if bias is None else y + reshape(bias, (1, -1, 1, 1))
+    return y if bias is None else y + _per_channel("conv2d", bias, y)
 
 
 @public
@@ -156,5 +156,16 @@ def conv_transpose2d(
     x_hw = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in sizes)
     if min(x_hw) < 1:
         raise ValueError(f"conv_transpose2d: the result would have size {x_hw}; take a smaller padding than {padding}")
+    # Of an image that much larger, conv2d has more rows than x: those have no cotangent here.
+    more = [e // s for e, s in zip(extra, geometry.stride, strict=True)]
+    if any(more):
+        x = pad(x, (0, more[1], 0, more[0]))
     y = conv2d_dx(x, weight, x_hw=x_hw, geometry=geometry)
-    return y if bias is None else y + reshape(bias, (1, -1, 1, 1))
+    return y if bias is None else y + _per_channel("conv_transpose2d", bias, y)
+
+
+def _per_channel(function: str, bias: Any, y: Any) -> Any:
+    """(O,) as (1, O, 1, 1); one number is no bias for all channels."""
+    if bias.shape != y.shape[1:2]:
+        raise ValueError(f"{function}: bias must have the shape {tuple(y.shape[1:2])}, got {tuple(bias.shape)}")
+    return reshape(bias, (1, -1, 1, 1))

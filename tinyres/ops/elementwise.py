@@ -79,6 +79,11 @@ def astype(x: Any, dtype: Any) -> Any:
     return y if not isinstance(y, Tensor) or np.issubdtype(y.dtype, np.floating) else y.detach()
 
 
+def floating(x: Any) -> Any:
+    """x itself, or integers as float64: what is a mean, or a difference to a float, is no integer."""
+    return x if np.issubdtype(x.dtype, np.floating) else astype(x, np.float64)
+
+
 @primitive
 def move(x, *, device):
     """x on the other device."""

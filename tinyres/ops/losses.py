@@ -14,7 +14,7 @@ import numpy as np
 from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import device_of, kernels_for, namespace
 from tinyres.ops.activation import softplus
-from tinyres.ops.elementwise import abs, astype, log, where
+from tinyres.ops.elementwise import abs, astype, floating, log, where
 from tinyres.ops.indexing import getitem
 from tinyres.ops.reduction import log_softmax, mean, sum
 from tinyres.tensor import raw
@@ -131,7 +131,7 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "
     Raises:
         ValueError: the shapes differ.
     """
-    op, input = "binary_cross_entropy_with_logits", _floating(input)
+    op, input = "binary_cross_entropy_with_logits", floating(input)
     target = _alike(op, input, target)
     return _reduce(op, binary_cross_entropy_with_logits_(input, target), reduction)
 
@@ -139,19 +139,21 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "
 @public
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """(input - target)^2. Raises ValueError where the shapes differ."""
+    input = floating(input)
     return _reduce("mse_loss", (input - _alike("mse_loss", input, target)) ** 2, reduction)
 
 
 @public
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """|input - target|. Raises ValueError where the shapes differ."""
+    input = floating(input)
     return _reduce("l1_loss", abs(input - _alike("l1_loss", input, target)), reduction)
 
 
 def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) -> Any:
     if input.ndim < 2:
         raise ValueError(f"{op}: input must have shape (N, C) or (N, C, ...), got {describe(raw(input))}")
-    classes, input = _classes(op, input, target), _floating(input)
+    classes, input = _classes(op, input, target), floating(input)
     loss = cross_entropy_ if logits else _picked
     if device_of(classes) == "cpu":
         return _reduce(op, loss(input, classes=classes), reduction)
@@ -178,10 +180,6 @@ def _classes(op: str, input: Any, target: Any) -> Any:
             f"got values from {classes.min()} to {classes.max()}"
         )
     return classes
-
-
-def _floating(input: Any) -> Any:
-    return input if np.issubdtype(input.dtype, np.floating) else astype(input, np.float64)
 
 
 def _alike(op: str, input: Any, target: Any) -> Any:

@@ -150,6 +150,14 @@ def batch_norm(
             f"batch_norm: residual must have the shape {tuple(x.shape)} of x, got {tuple(residual.shape)}: "
             "a projection, e.g. a 1x1 convolution, brings it there"
         )
+    for name, given in (
+        ("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)
+    ):  # fmt: skip
+        if given is not None and given.shape != x.shape[1:2]:
+            raise ValueError(
+                f"batch_norm: {name} must have the shape {tuple(x.shape[1:2])}, a number a channel, "
+                f"got {tuple(given.shape)}"
+            )
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training it needs running_mean and running_var")

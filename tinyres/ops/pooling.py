@@ -11,6 +11,7 @@ from tinyres_kernels.geometry import Pair, conv_out
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import kernels_for, namespace
 from tinyres.ops.convolution import channels_first, channels_last, pair
+from tinyres.ops.elementwise import floating
 from tinyres.ops.linalg import matmul
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import expand, matrix_transpose, reshape
@@ -115,7 +116,7 @@ def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, c
 
     x: (N, C, H, W) -> (N, C, OH, OW); stride defaults to the kernel's size.
     """
-    kernel = pair(kernel_size, "kernel_size")
+    kernel, x = pair(kernel_size, "kernel_size"), floating(x)
     step = kernel if stride is None else pair(stride, "stride")
     return avg_pool2d_(x, window=Window(kernel, step, pair(padding, "padding")), count_include_pad=count_include_pad)
 
@@ -123,7 +124,7 @@ def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, c
 @public
 def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
     """Means over output_size regions that cover the image: region i spans floor(i H / OH) to ceil((i + 1) H / OH)."""
-    OH, OW = pair(output_size, "output_size")
+    (OH, OW), x = pair(output_size, "output_size"), floating(x)
     if (OH, OW) == (1, 1):
         return mean(x, (2, 3), keepdims=True)
     rows, cols = (_regions(n, m, x) for n, m in zip(x.shape[2:], (OH, OW), strict=True))

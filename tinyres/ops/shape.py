@@ -6,8 +6,12 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty_in_order, namespace
+
+INTEGERS = int, np.integer
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -172,12 +176,14 @@ def split(x: Any, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, .
     """Pieces of `split_size` (the last may be smaller), or of the given sizes, along `dim`."""
     (axis,) = axes_of(dim, x.ndim)
     total = x.shape[axis]
-    if isinstance(split_size, int):
+    if isinstance(split_size, INTEGERS):
         if split_size < 1:
             raise ValueError(f"split: split_size must be positive, got {split_size}")
         sizes = [min(split_size, total - start) for start in range(0, total, split_size)]
     else:
         sizes = list(split_size)
+        if min(sizes, default=0) < 0:
+            raise ValueError(f"split: sizes cannot be negative, got {sizes}")
         if sum(sizes) != total:
             raise ValueError(f"split: sizes {sizes} add up to {sum(sizes)}, axis {dim} has {total}")
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
