@@ -76,13 +76,16 @@ def _has_numba_cuda() -> bool:
     return found
 
 
+_WITH_NORM = "conv2d_norm", "conv2d_statistics"
+
+
 @cache
 def _cuda() -> Any:
     """The CUDA kernels, and whole-array operations for what they leave to CuPy (matrix products: cuBLAS). `MANY`: those
-    which, beside, take many parameters in one launch; `conv2d_norm`: a convolution and what follows it, in one."""
+    which, beside, take many parameters in one launch; `_WITH_NORM`: convolutions with what follows them."""
     own, library = _rung("cuda"), _rung("im2col")
     kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
-    beside = {name: getattr(own, name) for name in ("MANY", "explain", "conv2d_norm")}
+    beside = {name: getattr(own, name) for name in ("MANY", "explain", *_WITH_NORM)}
     return SimpleNamespace(__name__=own.__name__, **beside, **kernels)
 
 
@@ -91,8 +94,8 @@ def _tensor_core() -> Any:
     """The CUDA kernels, with the convolutions on tensor cores: float32 only, and only on demand."""
     own = _rung("cuda.tensor_core")
     kernels = {**vars(_cuda()), **{name: getattr(own, name) for name in own.__all__}}
-    del kernels["explain"], kernels["conv2d_norm"]  # of the convolutions that these take the place of
-    return SimpleNamespace(**kernels)
+    of_others = "explain", *_WITH_NORM  # of the convolutions that these take the place of
+    return SimpleNamespace(**{name: kernel for name, kernel in kernels.items() if name not in of_others})
 
 
 _ON_DEMAND = {"cuda": _cuda, "tensor_core": _tensor_core}

@@ -55,7 +55,8 @@ others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the 
 and `avg_pool2d_dx`.
 
 The `cuda` rung also has the steps of many parameters in one launch, with the bits of one by one: `cuda.MANY`, by name.
-And it has `cuda.conv2d_norm`: a convolution and batch norm in evaluation, in one launch, within rounding of the two.
+And it has `cuda.conv2d_norm`: a convolution and batch norm in evaluation, in one launch, within rounding of the two;
+and `cuda.conv2d_statistics`, which in training leaves mean and variance of the convolution's channels.
 
 `conformance` holds any kernel, of these or a reader's own, against all of this; `checked` holds every call of a rung
 against `im2col` while a program runs. `namespace` tells whose arrays are at hand; `geometry` holds the integer

@@ -77,7 +77,7 @@ def test_machine_code_lies_where_a_launch_looks_for_it():
 
 
 def test_what_a_kernel_is_made_with_comes_back_from_json():
-    tiles = pytest.importorskip("tinyres_kernels.cuda.conv_tiled", exc_type=ImportError)
+    tiles = pytest.importorskip("tinyres_kernels.cuda.conv_tile", exc_type=ImportError)
     for value in (np.float32, 4, True, None, "x", tiles.Tile(128, 64, 16, 8, 8)):
         back = warm.decoded(json.loads(json.dumps(warm.encoded(value))))
         assert (back, type(back)) == (value, type(value))

@@ -87,6 +87,8 @@ def test_a_class_out_of_range_makes_a_loss_of_nan_and_harms_no_other(gpu):
         expected = loss(x.detach().to("cpu"), np.array([1, 0, 0]), "none").numpy()
         assert np.isnan(found.numpy()).tolist() == [False, True, True]
         assert found.numpy()[0] == pytest.approx(expected[0], rel=1e-12)
+        gradient = tr.grad(found.sum(), x)[0].numpy() if loss is tr.cross_entropy else None
+        assert gradient is None or np.isnan(gradient).any(axis=1).tolist() == [False, True, True]
 
 
 def test_a_probability_out_of_range_makes_a_loss_of_nan(gpu):
@@ -146,8 +148,13 @@ def test_an_array_that_no_cuda_kernel_takes_is_served_by_whole_array_operations(
 
 def test_the_cuda_rung_serves_what_it_has_and_im2col_the_rest(monkeypatch):
     own = SimpleNamespace(
-        __name__="tinyres_kernels.cuda", MANY={}, explain=None, conv2d_norm=None, conv2d=lambda: "own"
-    )
+        __name__="tinyres_kernels.cuda",
+        MANY={},
+        explain=None,
+        conv2d_norm=None,
+        conv2d_statistics=None,
+        conv2d=lambda: "own",
+    )  # fmt: skip
     real = backend._rung
     monkeypatch.setattr(backend, "_rung", lambda name: own if name == "cuda" else real(name))
     monkeypatch.setattr(backend, "_has_numba_cuda", lambda: True)

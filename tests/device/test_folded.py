@@ -1,5 +1,5 @@
-"""In evaluation a convolution takes the batch norm behind it along, and what that takes along: the same numbers, and
-only where nobody could tell."""
+"""In evaluation a convolution takes the batch norm behind it along, and what that takes along; in training it finds the
+statistics of its batch. The same numbers, and only where nobody could tell."""
 
 import numpy as np
 import pytest
@@ -70,8 +70,6 @@ class Doubled(nn.Conv2d):
 
 
 OTHERS = {
-    "a norm that trains": lambda: nn.Sequential(*block()).train(),
-    "no running statistics": lambda: nn.Sequential(*block(track_running_stats=False)).eval(),
     "a convolution with a bias": lambda: nn.Sequential(nn.Conv2d(2, 4, 1, rng=0), norm(4)).eval(),
     "a convolution of one's own": lambda: nn.Sequential(Doubled(2, 4, 1, bias=False, rng=0), norm(4)).eval(),
 }
@@ -112,3 +110,66 @@ def test_an_image_that_does_not_fit_is_refused_in_the_layers_own_words(calls):
     net = nn.Sequential(conv(3, 4, 1), norm(4)).to("cuda").eval()
     with tr.no_grad(), pytest.raises(ValueError, match=r"x must have shape \(N, 3, H, W\), got \(1, 2, 4, 4\)"):
         net(image())
+
+
+@pytest.fixture
+def measured(double, monkeypatch):
+    """How many batches have been measured by convolutions."""
+    made, measure = [], folded.measured_conv2d
+    monkeypatch.setattr(folded, "measured_conv2d", lambda *given: made.append(given) or measure(*given))
+    return made
+
+
+TRAINED = {
+    **{name: make for name, (make, *_) in NETS.items()},
+    "no running statistics": lambda: nn.Sequential(*block(track_running_stats=False)),
+    "a batch of one pixel for each channel and image": lambda: nn.Sequential(conv(2, 4, 4), norm(4)),
+}
+
+
+def one_step(net, x):
+    """Values, all gradients, the gradient of a gradient's size, and what has moved."""
+    x = x.detach().requires_grad_()
+    params = list(net.parameters())
+    y = net(x)
+    first = tr.grad((y * y * y).sum(), [x, *params], create_graph=True)
+    second = tr.grad(sum((g * g).sum() for g in first), x)
+    return [t.numpy() for t in (y, *first, *second, *net.buffers())], dict(net.named_buffers())
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_batch_that_the_convolution_measures_gives_what_the_norm_finds(name, measured, monkeypatch):
+    x, nets = image(2), [TRAINED[name]().to("cuda").train() for _ in range(2)]
+    found, buffers = one_step(nets[0], x)
+    assert len(measured) >= len([m for m in nets[0].modules() if isinstance(m, nn.BatchNorm2d)])
+    assert all(int(b.numpy()) == 1 for key, b in buffers.items() if "batches" in key)
+    count = len(measured)
+    monkeypatch.setattr("tinyres.nn.container.folded", lambda *_: None)
+    expected, _ = one_step(nets[1], x)
+    assert len(measured) == count
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5 * abs(b).max())
+
+
+def test_a_replayed_batch_moves_no_statistic(measured):
+    net, x = nn.Sequential(*block()).to("cuda").train(), image(2).requires_grad_()
+    tr.checkpoint(net, x).sum().backward()
+    assert len(measured) == 4
+    assert [int(b.numpy()) for name, b in net.named_buffers() if "batches" in name] == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["a batch of one number", "a residual of another shape"])
+def test_a_step_that_is_refused_moves_no_statistic(name, measured):
+    one = name == "a batch of one number"
+    net = nn.Sequential(conv(2, 2, 4 if one else 3), norm(2)).to("cuda").train()
+    with pytest.raises(ValueError, match="training needs at least 2" if one else r"residual.*shape|must agree"):
+        (net if one else nn.Residual(net))(image(1 if one else 2))
+    assert not measured
+    assert all(int(b.numpy()) == 0 for key, b in net.named_buffers() if "batches" in key)
+
+
+def test_nodes_carry_the_names_of_both_layers(measured):
+    net = nn.Residual(nn.Sequential(*block())).to("cuda").train()
+    y = net(image(2))
+    assert y.node.roles == ("branch", None, None, "skip")
+    assert (y.node.path, y.node.parents[0].path) == ("branch.4", "branch.3")

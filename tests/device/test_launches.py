@@ -44,8 +44,8 @@ def wgan_gp(batch=64, latent=100, width=64):
 
 # What a step is made of, and how many launches it may take.
 STEPS = {
-    "ResNet-20, batch 128": (lambda: bench_resnet.ours(128, device="cuda"), 170),
-    "DCGAN, batch 64": (lambda: bench_gan.ours(64, device="cuda"), 152),
+    "ResNet-20, batch 128": (lambda: bench_resnet.ours(128, device="cuda"), 148),
+    "DCGAN, batch 64": (lambda: bench_gan.ours(64, device="cuda"), 146),
     "WGAN-GP, batch 64": (wgan_gp, 254),
 }
 

@@ -56,9 +56,12 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`forward`, with this module's name appended to the ambient path (`block3.conv1`)."""
-        outer, name = current().path, self._name
-        with context(path=f"{outer}.{name}" if outer and name else outer or name):
+        with self._entered():
             return self.forward(*args, **kwargs)
+
+    def _entered(self) -> context:
+        outer, name = current().path, self._name
+        return context(path=f"{outer}.{name}" if outer and name else outer or name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (Module, Parameter)):

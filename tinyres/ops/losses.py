@@ -25,7 +25,11 @@ def _picked(log_p, *, classes):
     # An open grid over N and the places behind C, with the class between: one entry for each target.
     xp = namespace(raw(log_p))
     grid = [xp.arange(n).reshape((-1,) + (1,) * (classes.ndim - 1 - a)) for a, n in enumerate(classes.shape)]
-    return -getitem(log_p, (grid[0], classes, *grid[1:]))
+    if xp is np:
+        return -getitem(log_p, (grid[0], classes, *grid[1:]))
+    classes = classes.astype(np.int64, copy=False)
+    outside = classes.view(np.uint64) >= log_p.shape[1]  # what is below 0 is larger than any class, without its sign
+    return where(outside, math.nan, -getitem(log_p, (grid[0], where(outside, 0, classes), *grid[1:])))
 
 
 def _contiguous(a):
@@ -155,12 +159,7 @@ def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) 
         raise ValueError(f"{op}: input must have shape (N, C) or (N, C, ...), got {describe(raw(input))}")
     classes, input = _classes(op, input, target), floating(input)
     loss = cross_entropy_ if logits else _picked
-    if device_of(classes) == "cpu":
-        return _reduce(op, loss(input, classes=classes), reduction)
-    classes = classes.astype(np.int64, copy=False)
-    outside = classes.view(np.uint64) >= input.shape[1]  # what is below 0 is larger than any class, without its sign
-    values = loss(input, classes=where(outside, 0, classes))
-    return _reduce(op, where(outside, math.nan, values), reduction)
+    return _reduce(op, loss(input, classes=classes), reduction)
 
 
 def _classes(op: str, input: Any, target: Any) -> Any:

@@ -11,7 +11,7 @@ from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty, kernels_for, namespace
 from tinyres.context import is_replaying
 from tinyres.ops.activation import relu as relu_
-from tinyres.ops.convolution import channels_first, channels_last, taps_first
+from tinyres.ops.convolution import Geometry, channels_first, channels_last, conv2d_, taps_first
 from tinyres.ops.elementwise import sqrt
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import reshape
@@ -78,15 +78,16 @@ class Running(NamedTuple):
 
 
 @primitive(aux=True, reference=_reference)
-def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, running):
-    xp, rows, C = namespace(x), _rows(x), x.shape[1]
-    centre, variance = (xp.empty(C, x.dtype), xp.empty(C, x.dtype)) if statistics is None else statistics
+def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, running, measured=None):
+    """statistics: constants, in evaluation. measured: those of the batch, which whoever computed x has found."""
+    rows, C, known = _rows(x), x.shape[1], measured or statistics
+    centre, variance = known or (empty((C,), like=x), empty((C,), like=x))
     other = None if residual is None else _rows(residual)
     out, weight, bias = empty(rows.shape, like=x), _or(weight, 1, x), _or(bias, 0, x)
     moving, momentum = ([], 0.0) if running is None else (running.arrays(), running.momentum)
     kernels_for(x).batch_norm(
         rows, weight, bias, other, out, centre, variance, *moving,
-        eps=eps, training=statistics is None, relu=relu, momentum=momentum,
+        eps=eps, training=known is None, relu=relu, momentum=momentum,
     )  # fmt: skip
     if running is not None:
         running.move(moving[3:])
@@ -171,6 +172,23 @@ def batch_norm(
         )
     running = None if is_replaying() else Running(running_mean, running_var, num_batches_tracked, momentum)
     return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=None, running=running)
+
+
+def measured_conv2d(x: Tensor, w: Tensor, geometry: Geometry, running: Running | None) -> tuple[Tensor, Any]:
+    """conv2d, and mean and variance of its channels for `batch_norm_`; the running ones have moved. For arrays whose
+    kernels have such a kernel."""
+    image = raw(x)
+    found = empty(w.shape[:1], like=image), empty(w.shape[:1], like=image)
+    moving, momentum = ([], 0.0) if running is None else (running.arrays(), running.momentum)
+    measuring = kernels_for(image).conv2d_statistics
+
+    def kernel(x: Any, w: Any, out: Any, **how: Any) -> Any:
+        return measuring(x, w, out, *found, *moving, momentum=momentum, **how)
+
+    y = conv2d_(x, w, geometry=geometry, kernel=kernel)
+    if running is not None:
+        running.move(moving[3:])
+    return y, found
 
 
 def conv2d_norm(

@@ -6,7 +6,8 @@
     products.py, words.py   what they multiply and load with
     counters.py   who is the last, and adds up what all have left;   sums.py   parts added up in a launch of their own
     conv.py   which of them;   conv_plan.py   with which tile, in how many parts (`explain` tells)
-    conv_norm.py   a convolution with batch norm, in evaluation, in one launch
+    conv_norm.py   a convolution with batch norm, in evaluation, in one launch; or with its statistics, in training
+    conv_measure.py   how blocks that convolve bring these together
     card.py   the card that is planned for
     norm.py   batch norm, its sums;   normalise.py   its last pass;   loss.py   cross-entropies
     pool.py, elementwise.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
@@ -22,7 +23,7 @@ when a kernel is launched. With `NUMBA_ENABLE_CUDASIM=1` in the environment it r
 """
 
 from tinyres_kernels.cuda.conv import conv2d, conv2d_dw, conv2d_dx, explain
-from tinyres_kernels.cuda.conv_norm import conv2d_norm
+from tinyres_kernels.cuda.conv_norm import conv2d_norm, conv2d_statistics
 from tinyres_kernels.cuda.elementwise import add, relu, relu_dx
 from tinyres_kernels.cuda.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
 from tinyres_kernels.cuda.matmul import matmul
@@ -47,6 +48,7 @@ __all__ = [
     "conv2d_dw",
     "conv2d_dx",
     "conv2d_norm",
+    "conv2d_statistics",
     "cross_entropy",
     "cross_entropy_dx",
     "explain",

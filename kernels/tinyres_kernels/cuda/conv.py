@@ -12,8 +12,10 @@ from typing import Any
 
 from tinyres_kernels.cuda import conv_naive, host, winograd
 from tinyres_kernels.cuda.card import FIT
+from tinyres_kernels.cuda.conv_measure import Measure
 from tinyres_kernels.cuda.conv_plan import Gather, Plan, choose, merging, plan
-from tinyres_kernels.cuda.conv_tiled import Norm, Tile, Words, gather_kernel
+from tinyres_kernels.cuda.conv_tile import Norm, Tile, Words
+from tinyres_kernels.cuda.conv_tiled import gather_kernel
 from tinyres_kernels.cuda.conv_weights import fans, weight_kernel
 from tinyres_kernels.cuda.counters import counters
 from tinyres_kernels.cuda.host import blocks, check_contiguous, flat, launch, real
@@ -54,8 +56,9 @@ def _asked(x: Array, w: Array, out: Array, rows: Axis, cols: Axis, groups: int, 
 
 
 def _gather(
-    x: Array, w: Array, out: Array, gather: Gather, plan: Plan, then: Norm | None = None, given: tuple[int, ...] = ()
-) -> None:
+    x: Array, w: Array, out: Array, gather: Gather, plan: Plan, then: Norm | Measure | None = None,
+    given: tuple[int, ...] = (),
+) -> None:  # fmt: skip
     """`gather_kernel` over all pixels, columns, groups and phases, and the sum of its parts. then, given: what follows
     where there are none."""
     N, H, W, C = x.shape

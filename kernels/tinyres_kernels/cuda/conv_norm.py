@@ -1,13 +1,16 @@
-"""A convolution, and batch norm in evaluation before its result is written: one launch and one pass over memory."""
+"""A convolution, and batch norm in evaluation before its result is written: one launch and one pass over memory. And a
+convolution that leaves the statistics that batch norm needs in training."""
 
 from tinyres_kernels.cuda import conv, winograd
+from tinyres_kernels.cuda.conv_measure import Measure, fans
 from tinyres_kernels.cuda.conv_plan import choose
-from tinyres_kernels.cuda.conv_tiled import Norm, Tile, spares
-from tinyres_kernels.cuda.host import check_contiguous, flat
-from tinyres_kernels.cuda.norm import batch_norm
+from tinyres_kernels.cuda.conv_tile import Norm, Tile, spares
+from tinyres_kernels.cuda.counters import counters
+from tinyres_kernels.cuda.host import blocks, check_contiguous, flat
+from tinyres_kernels.cuda.norm import batch_norm, statistics
 from tinyres_kernels.cuda.table import addresses
-from tinyres_kernels.geometry import Pair, alike, check_norm, conv_axes
-from tinyres_kernels.namespace import Array
+from tinyres_kernels.geometry import Pair, alike, check_norm, check_running, conv_axes
+from tinyres_kernels.namespace import Array, namespace
 
 
 def conv2d_norm(
@@ -49,4 +52,65 @@ def conv2d_norm(
             return out
     conv.conv2d(x, w, out, stride=stride, padding=padding, dilation=dilation, groups=groups, tile=tile)
     batch_norm(pixels, weight, bias, added, pixels, mean, variance, eps=eps, training=False, relu=relu)
+    return out
+
+
+def conv2d_statistics(
+    x: Array,
+    w: Array,
+    out: Array,
+    mean: Array,
+    variance: Array,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    batches: Array | None = None,
+    new_mean: Array | None = None,
+    new_var: Array | None = None,
+    new_batches: Array | None = None,
+    *,
+    momentum: float = 0.0,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    tile: Tile | None = None,
+) -> Array:
+    """out = conv2d(x, w), and its statistics as `batch_norm` finds them in training: mean, variance, running ones.
+
+    In one launch where the convolution goes Winograd's way over even rows and columns, or by tiles, but the largest,
+    and in one part; else the statistics have their own.
+    """
+    rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
+    check_contiguous(*(a for a in (out, mean, variance, new_mean, new_var, new_batches) if a is not None))
+    pixels = out.reshape(-1, out.shape[3])
+    check_norm(x=pixels, out=pixels, mean=mean, variance=variance)
+    running = running_mean, running_var, batches, new_mean, new_var, new_batches
+    check_running(pixels, True, *zip(running[:3], running[3:], strict=True))
+    alike_in_memory = all(
+        a is None or (a.dtype == ("int64" if a is batches or a is new_batches else out.dtype) and a.flags.c_contiguous)
+        for a in (mean, variance, *running)
+    )
+    if x.size and out.size and alike_in_memory and (tile is not None or not conv._naive(x, w, out, groups)):
+        gather = conv._asked(x, w, out, rows, cols, groups, False)
+        plan = choose(gather, tile)
+        then = Measure(float(momentum), *(a is not None for a in running[3:]))
+        if isinstance(plan, winograd.Plan):
+            within = all(size % 2 == 0 for size in out.shape[1:3])
+            size, columns, lines = 4 * plan.block.tiles, plan.block.columns, 1
+        else:
+            within = plan.parts == 1 and spares(plan.tile)
+            size, columns, lines = plan.tile.rows, plan.tile.columns, groups
+        if within:
+            of = blocks(len(pixels), size)
+            each, lines = fans(of), lines * blocks(out.shape[3] // lines, columns)
+            room = namespace(x, w, out).empty(2 * of * out.shape[3], out.dtype)
+            there = (mean if a is None else a for a in running)  # which nobody touches
+            given = each, *addresses([room, counters(x, lines * each), mean, variance, *there])
+            if isinstance(plan, winograd.Plan):
+                winograd.run(plan.block, x, w, out, (rows.padding, cols.padding), False, then, given)
+            else:
+                conv._gather(x, w, out, gather, plan, then, given)
+            return out
+    conv.conv2d(x, w, out, stride=stride, padding=padding, dilation=dilation, groups=groups, tile=tile)
+    statistics(pixels, mean, variance, running, momentum=momentum)
     return out

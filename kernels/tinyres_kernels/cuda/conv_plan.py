@@ -19,7 +19,7 @@ import numpy as np
 
 from tinyres_kernels.cuda import host, winograd
 from tinyres_kernels.cuda.card import LATENCY, LAUNCH, MEET, MULTIPROCESSORS, RATE, SUM, WARPS
-from tinyres_kernels.cuda.conv_tiled import Tile, Words, ahead, spares
+from tinyres_kernels.cuda.conv_tile import Tile, Words, ahead, spares
 from tinyres_kernels.cuda.conv_weights import AHEAD, FAN, fans
 from tinyres_kernels.cuda.host import blocks
 from tinyres_kernels.cuda.words import WIDE

@@ -22,10 +22,11 @@ the image as they go, and then multiply from there.
 
 from functools import cache
 from math import sqrt
-from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyres_kernels.cuda.conv_measure import FAN, NOTHING, Measure, bring_together, tell
+from tinyres_kernels.cuda.conv_tile import SPARE, Norm, ahead
 from tinyres_kernels.cuda.host import cuda, helper, jit_for
 from tinyres_kernels.cuda.products import products
 from tinyres_kernels.cuda.table import line_at
@@ -41,64 +42,7 @@ from tinyres_kernels.cuda.words import (
     wait_for_older_copies,
 )
 
-ROOM = 48 * 1024  # bytes of shared memory that a kernel may declare
-SPARE = 4  # numbers behind each line of a slab that is stored across its lines
 FAR = -(1 << 28)  # where the windows of pixels lie that do not exist: outside of every image, whatever the tap
-
-
-class Tile(NamedTuple):
-    """`rows` x `columns` results of a block, of which a thread holds `down` x `across`; slabs are `deep`.
-
-    All are powers of two; `down` and `across` are multiples of 4.
-    """
-
-    rows: int
-    columns: int
-    deep: int
-    down: int
-    across: int
-
-    @property
-    def threads(self) -> int:
-        return self.rows // self.down * (self.columns // self.across)
-
-    @property
-    def resident(self) -> int:
-        """Blocks on a multiprocessor at once, so that a thread has 128 registers, or 168 where blocks are small."""
-        return max(1, (512 if self.threads >= 256 else 384) // self.threads)
-
-    @property
-    def lanes(self) -> tuple[int, int]:
-        """How the threads of a warp lie: so many side by side, so many one under another."""
-        along = min(8, self.columns // self.across)
-        return along, min(32, self.threads) // along
-
-
-class Words(NamedTuple):
-    """How many numbers are loaded or stored at once, 1 or 4: of the first matrix, of the second, of the result."""
-
-    a: int
-    b: int
-    out: int
-
-
-class Norm(NamedTuple):
-    """Batch norm that follows a convolution: its eps, and whether a sum and a ReLU come with it."""
-
-    eps: float
-    adds: bool
-    relu: bool
-
-
-def ahead(real: Any, tile: Tile) -> int:
-    """How many slabs are on their way while one is multiplied: two, where there is room for three."""
-    slab = tile.deep * (tile.rows + tile.columns + 2 * SPARE)
-    return 2 if 3 * slab * np.dtype(real).itemsize <= ROOM else 1
-
-
-def spares(tile: Tile) -> bool:
-    """Whether a thread has registers for more than its sums at the end: that of the largest tile has none."""
-    return tile.threads < 256
 
 
 @helper
@@ -121,7 +65,8 @@ def gather_kernel(real, tile, words, adjoint, then=None):
     the adjoint, x is the cotangent, its channels are the outputs, and weights are read across: w[tap, col, channel].
 
     then: batch norm in evaluation, before anything is written. `image` goes on with the addresses of mean, variance,
-    weight, bias and, or 0, a residual.
+    weight, bias and, or 0, a residual. Or the statistics of batch norm in training, afterwards: `image` goes on with
+    the number of fans, and the addresses of `room`, of counters and of all that `tell` is given.
     """
     ROWS, COLS, DEEP, DOWN, ACROSS = tile
     THREADS, (LANES_X, LANES_Y) = tile.threads, tile.lanes
@@ -141,7 +86,10 @@ def gather_kernel(real, tile, words, adjoint, then=None):
     copy_b = copy4 if B_WIDE == 4 else copy1
     add_products = products(DEEP, DOWN, ACROSS, A_PITCH, B_PITCH, A_FAR, B_FAR)
 
-    EPS, ADDS, RELU = then or Norm(0.0, False, False)
+    NORMS, MEASURES = isinstance(then, Norm), isinstance(then, Measure)
+    EPS, ADDS, RELU = then if NORMS else Norm(0.0, False, False)
+    DEPTH = ROWS // DOWN  # threads one below another
+    together, tells = bring_together(real, THREADS), tell(real, THREADS, then if MEASURES else NOTHING)
 
     @jit_for(THREADS, tile.resident)
     def gather_kernel(x, w, out, image, rows, cols):
@@ -248,7 +196,7 @@ def gather_kernel(real, tile, words, adjoint, then=None):
             written, read = np.int32(written + 1 if written < AHEAD else 0), np.int32(read + 1 if read < AHEAD else 0)
         wait_for_copies()
 
-        if then is not None:
+        if NORMS:
             centre, scale = cuda.local.array(ACROSS, real), cuda.local.array(ACROSS, real)
             shift = cuda.local.array(ACROSS, real)
             mean, variance = line_at(out, image[11], O), line_at(out, image[12], O)
@@ -267,7 +215,7 @@ def gather_kernel(real, tile, words, adjoint, then=None):
                 at = ((np.int64(part * N + n) * OH + h) * OW + v) * O + group * OG
                 for j in range(0, ACROSS, 4):
                     col = first_col + tx * 4 + j // 4 * B_FAR
-                    if then is not None:
+                    if NORMS:
                         for more in range(4):
                             value = (sums[i, j + more] - centre[j + more]) * scale[j + more] + shift[j + more]
                             if ADDS:  # beyond the last column that of the last one, which is not stored
@@ -282,5 +230,55 @@ def gather_kernel(real, tile, words, adjoint, then=None):
                         for more in range(4):
                             if col + more < OG:
                                 store1(out, at + col + more, sums[i, j + more])
+        if MEASURES:
+            room, ticket = line_at(out, image[12], 2 * cuda.gridDim.x * O), cuda.shared.array(1, np.uint32)
+            held, first, wide = min(ROWS, pixels - first_row), group * OG + first_col, min(COLS, OG - first_col)
+            cuda.syncthreads()  # nobody reads slabs any more
+            for j in range(ACROSS):
+                if ty == 0:  # the tile's first pixel, which there is: sums are of deviations from it
+                    a_slab[tx * 4 + j // 4 * B_FAR + j % 4] = sums[0, j]
+            cuda.syncthreads()
+            for j in range(ACROSS):
+                col = tx * 4 + j // 4 * B_FAR + j % 4
+                origin, total, along = a_slab[col], real(0), real(0)
+                for i in range(DOWN):
+                    if first_row + ty * 4 + i // 4 * A_FAR + i % 4 < pixels:
+                        off = sums[i, j] - origin
+                        total += off
+                        along += off * off
+                a_slab[(1 + ty) * COLS + col], a_slab[(1 + DEPTH + ty) * COLS + col] = total, along
+            cuda.syncthreads()
+            for k in range(thread, wide, THREADS):
+                total, along = real(0), real(0)
+                for i in range(DEPTH):
+                    total += a_slab[(1 + i) * COLS + k]
+                    along += a_slab[(1 + DEPTH + i) * COLS + k]
+                at = np.int64(cuda.blockIdx.x) * O + first + k
+                room[at] = a_slab[k] + total / real(held)
+                room[cuda.gridDim.x * O + at] = along - total * total / real(held)
+            each, line = image[11], group * cuda.gridDim.y + cuda.blockIdx.y
+            counters, whole = line_at(ticket, image[13], (line + 1) * each), cuda.local.array(1, np.int64)
+            slot, lots, apart, place = (
+                np.int64(cuda.blockIdx.x),
+                np.int64(cuda.gridDim.x),
+                np.int64(1),
+                np.int64(line) * each,
+            )
+            squares = lots * O
+            while lots > 1:
+                fan = slot // FAN * FAN  # the first one of this block's
+                members = min(np.int64(FAN), lots - fan)
+                cuda.syncthreads()  # all have written: the block arrives
+                if thread == 0:
+                    cuda.threadfence()
+                    ticket[0] = cuda.atomic.inc(counters, place + slot // FAN, np.uint32(members - 1))
+                    cuda.threadfence()
+                cuda.syncthreads()
+                if ticket[0] < members - 1:
+                    return
+                together(room, squares, thread, fan, members, apart, ROWS, pixels, first, wide, O)
+                lots, slot, apart = (lots + FAN - 1) // FAN, fan // FAN, apart * FAN
+                place += lots
+            tells(room, squares, image[14:], whole, thread, pixels, first, wide, O)
 
     return gather_kernel

@@ -14,7 +14,8 @@ from functools import cache
 import numpy as np
 
 from tinyres_kernels.cuda import host
-from tinyres_kernels.cuda.conv_tiled import FAR, spares
+from tinyres_kernels.cuda.conv_tile import spares
+from tinyres_kernels.cuda.conv_tiled import FAR
 from tinyres_kernels.cuda.host import blocks, cuda, helper, jit_for
 from tinyres_kernels.cuda.products import products
 from tinyres_kernels.cuda.words import (

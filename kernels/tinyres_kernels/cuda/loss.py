@@ -1,6 +1,6 @@
 """Losses and their gradients: a few threads a row of logits, or one a number."""
 
-from math import exp, log, log1p
+from math import exp, log, log1p, nan
 
 from tinyres_kernels.cuda.host import THREADS, blocks, check_contiguous, cuda, flat, jit, kernel, lanes, launch, real
 from tinyres_kernels.namespace import Array
@@ -10,7 +10,10 @@ from tinyres_kernels.reference.loss import check_alike, check_rows
 @kernel("RlrR")
 def cross_entropy_kernel(real):
     """A block is as wide as a warp, or as a row where that is narrower: thread (tx, ty) takes every so many-th class
-    of row ty. What the threads of a row find is brought together in halves, a tree whose shape is always the same."""
+    of row ty. What the threads of a row find is brought together in halves, a tree whose shape is always the same.
+
+    A class that there is not has the loss NaN, and so its row of probabilities: nobody waits for an answer from the
+    device to raise an error."""
 
     @jit
     def cross_entropy_kernel(x, target, out, probabilities):
@@ -50,10 +53,13 @@ def cross_entropy_kernel(real):
             half //= 2
         total = shared[ty * across]
         if m < M:
+            right = target[m]
+            if right < 0 or right >= C:
+                right, total = 0, real(nan)
             for c in range(tx, C, across):
                 probabilities[m, c] = real(exp(x[m, c] - top)) / total
             if tx == 0:
-                out[m] = real(log(total)) - (x[m, target[m]] - top)
+                out[m] = real(log(total)) - (x[m, right] - top)
 
     return cross_entropy_kernel
 

@@ -35,6 +35,7 @@ from tinyres_kernels.geometry import check_norm, check_running
 from tinyres_kernels.namespace import Array, namespace
 
 PART = 8 if host.SIMULATED else 256  # pixels of a part at least
+Running = tuple[Array | None, ...]  # mean, variance, batches as they were, and as they become
 MOST = 512  # blocks at most: enough for all multiprocessors, whatever the number of channels
 
 
@@ -186,6 +187,16 @@ def _parts(x: Array) -> tuple[Array, int, tuple[int, int], tuple[int, int]]:
     return sums, size, (columns, blocks(M, size)), (across, down)
 
 
+def statistics(x: Array, mean: Array, variance: Array, running: Running, *, momentum: float) -> None:
+    """Mean and variance of each channel; and the running ones, which they move."""
+    (means, squares), size, grid, block = _parts(x)
+    there = (mean if a is None else a for a in running)  # which nobody touches
+    keep, share, more = map(real(x), (1 - momentum, momentum, momentum * len(x) / max(len(x) - 1, 1)))
+    numbers = keep, share, more, *(int(a is not None) for a in running[3:]), size
+    arrays = x, means, squares, counters(x, grid[0]), mean, variance, *there
+    launch(statistics_kernel(real(x)), grid, block, *arrays, *numbers)
+
+
 def batch_norm(
     x: Array,
     weight: Array,
@@ -212,13 +223,8 @@ def batch_norm(
     check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))
     check_contiguous(*(a for a in (out, mean, variance, new_mean, new_var, new_batches) if a is not None))
     if training:
-        (means, squares), size, grid, block = _parts(x)
-        given = running_mean, running_var, batches, new_mean, new_var, new_batches
-        there = (bias if a is None else a for a in given)  # which nobody touches
-        keep, share, more = map(real(out), (1 - momentum, momentum, momentum * len(x) / max(len(x) - 1, 1)))
-        numbers = keep, share, more, *(int(a is not None) for a in given[3:]), size
-        arrays = x, means, squares, counters(x, grid[0]), mean, variance, *there
-        launch(statistics_kernel(real(out)), grid, block, *arrays, *numbers)
+        running = running_mean, running_var, batches, new_mean, new_var, new_batches
+        statistics(x, mean, variance, running, momentum=momentum)
     if out.size:
         pixels, added, written = flat(x), flat(x if residual is None else residual), flat(out)
         made, grid, block = spread(normalise_kernel, (written, pixels, added), x.shape[1])

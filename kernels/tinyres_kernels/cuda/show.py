@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyres_kernels.cuda.host import cuda
+from tinyres_kernels.cuda.table import line_at
 from tinyres_kernels.namespace import Array
 
 PATIENCE = 60.0  # seconds at a barrier, after which a thread is held to have missed it
@@ -45,7 +46,7 @@ class _Recorder:
 
     def __init__(self, name: str, array: Array, note: Callable[[str, tuple[int, ...], bool], None]) -> None:
         self._name, self._array, self._note = name, array, note
-        self.shape, self.size, self.ndim = array.shape, array.size, array.ndim
+        self.shape, self.size, self.ndim, self.dtype = array.shape, array.size, array.ndim, array.dtype
 
     def __len__(self) -> int:
         return len(self._array)
@@ -65,7 +66,8 @@ class _Recorder:
 
 
 def _run_block(kernel: Any, index: Place, size: Place, grid: Place, arguments: Sequence[Any], note: Note) -> None:
-    """All threads of one block, each a thread of Python with its own view of the arrays, which are copies."""
+    """All threads of one block, each a thread of Python with its own view of the arrays, which are copies. What lies at
+    an address is none."""
     function = getattr(kernel, "py_func", kernel)
     named = list(zip(function.__code__.co_varnames, arguments, strict=False))
     copies = {name: argument.copy() for name, argument in named if isinstance(argument, np.ndarray)}
@@ -89,6 +91,9 @@ def _run_block(kernel: Any, index: Place, size: Place, grid: Place, arguments: S
             asked += 1
             return _Recorder(name, shared.setdefault(name, np.zeros(shape, dtype)), noted)
 
+        def at_address(like: Any, where: Any, size: Any) -> _Recorder:
+            return _Recorder(f"address {where}", line_at(like, where, size), noted)
+
         here = SimpleNamespace(
             threadIdx=_axes(at), blockIdx=_axes(index), blockDim=_axes(size), gridDim=_axes(grid),
             grid=lambda axes: index[0] * size[0] + at[0], syncthreads=wait, shared=SimpleNamespace(array=in_shared),
@@ -96,6 +101,7 @@ def _run_block(kernel: Any, index: Place, size: Place, grid: Place, arguments: S
             threadfence=lambda: noted(*FENCE, True), atomic=SimpleNamespace(inc=_inc),
         )  # fmt: skip
         scope = {name: here if value is cuda else value for name, value in function.__globals__.items()}
+        scope |= {name: at_address for name, value in scope.items() if value is line_at}
         seen = [_Recorder(name, copies[name], noted) if name in copies else argument for name, argument in named]
         try:
             with np.errstate(all="ignore"):

@@ -19,6 +19,7 @@ import numpy as np
 
 from tinyres_kernels.cuda import host
 from tinyres_kernels.cuda.card import LATENCY, MULTIPROCESSORS, RATE, SUM
+from tinyres_kernels.cuda.conv_measure import Measure
 from tinyres_kernels.cuda.host import THREADS, blocks, flat, launch, real
 from tinyres_kernels.cuda.winograd_kernels import PLACES, Block, winograd_kernel, winograd_weights_kernel
 from tinyres_kernels.geometry import Axis, Pair
@@ -75,8 +76,13 @@ def plan(images: int, high: int, wide: int, channels: int, columns: int) -> Plan
     return min(found)[2]
 
 
-def run(block: Block, x: Array, w: Array, out: Array, padding: Pair, turn: bool) -> None:
-    """`conv2d`, or turned `conv2d_dx`: a convolution with all taps reversed, of which the padding is what 2 lacks."""
+def run(
+    block: Block, x: Array, w: Array, out: Array, padding: Pair, turn: bool,
+    then: Measure | None = None, given: tuple[int, ...] = (),
+) -> None:  # fmt: skip
+    """`conv2d`, or turned `conv2d_dx`: a convolution with all taps reversed, of which the padding is what 2 lacks.
+
+    then, given: what follows."""
     N, H, W, C = x.shape
     _, OH, OW, O = out.shape
     tap = C * O
@@ -90,4 +96,5 @@ def run(block: Block, x: Array, w: Array, out: Array, padding: Pair, turn: bool)
     launch(winograd_weights_kernel(real(out), block), blocks(u.size // PLACES), THREADS, flat(w), u, weights, along)
     grid = blocks(N * blocks(OH, 2) * blocks(OW, 2), block.tiles), wide
     image = N, H, W, C, OH, OW, O, *padding
-    launch(winograd_kernel(real(out), block), grid, block.threads, flat(x), u, flat(w), flat(out), image, weights)
+    made = winograd_kernel(real(out), block, *([then] if then else []))
+    launch(made, grid, block.threads, flat(x), u, flat(w), flat(out), image, (*weights, *given))

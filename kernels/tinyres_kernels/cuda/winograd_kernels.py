@@ -29,8 +29,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinyres_kernels.cuda.conv_measure import FAN, NOTHING, bring_together, tell
 from tinyres_kernels.cuda.host import cuda, helper, jit, jit_for
 from tinyres_kernels.cuda.products import products
+from tinyres_kernels.cuda.table import line_at
 from tinyres_kernels.cuda.words import ALIGNED, copy4, load1, store1, store4, wait_for_copies
 
 PLACES, EACH = 16, 2  # places of a tile; how many of them a thread multiplies at
@@ -126,10 +128,13 @@ def tap_by_tap(x, w, out, n, h, v, col, image, strides, zero):
 
 
 @cache
-def winograd_kernel(real, block):
+def winograd_kernel(real, block, then=None):
     """out[n, h, v, col] = sum over taps and channels of x[n, h + kh - padding, v + kw - padding, c] w[kh, kw, c, col].
 
     u: the weights, transformed for this block; w and its `strides` are for what must be computed tap by tap.
+
+    then: the statistics of batch norm in training, where all tiles have four pixels. `strides` goes on with the number
+    of fans, and the addresses of `room`, of counters and of all that `tell` is given.
     """
     TILES, COLS, DEEP, DOWN, ACROSS = block
     THREADS, (LANES_X, LANES_Y) = block.threads, block.lanes
@@ -142,6 +147,8 @@ def winograd_kernel(real, block):
     TOGETHER = min(DOWN, 1 << (ROOM // (PLACES * COLS * LANES_Y)).bit_length() - 1)
     GATHERED = TOGETHER * LANES_Y
     add_products = products(DEEP, DOWN, ACROSS, TILES, COLS, A_FAR, B_FAR, FOLD)
+    MEASURES = then is not None
+    together, tells = bring_together(real, THREADS), tell(real, THREADS, then or NOTHING)
 
     @jit_for(THREADS, block.resident)
     def winograd_kernel(x, u, w, out, image, strides):
@@ -209,6 +216,7 @@ def winograd_kernel(real, block):
             wait_for_copies()
             cuda.syncthreads()
 
+        origin, total, along, seen = real(0), real(0), real(0), 0  # of this thread's column, which is always the same
         for done in range(0, DOWN, TOGETHER):
             for first in range(0, DOWN, TOGETHER):  # which the compiler writes out: registers have no addresses
                 if first == done:
@@ -240,7 +248,53 @@ def winograd_kernel(real, block):
                             if h + i < OH and v + j < OW:
                                 store1(out, ((np.int64(n) * OH + h + i) * OW + v + j) * O + col, d[4 * i + j])
                     if lost:
-                        tap_by_tap(x, w, out, n, h, v, col, image, strides, real(0))
+                        tap_by_tap(x, w, out, n, h, v, col, image, strides[:7], real(0))
+                    if MEASURES:
+                        for i in range(2):
+                            for j in range(2):
+                                value = d[4 * i + j]
+                                if lost:
+                                    value = load1(out, ((np.int64(n) * OH + h + i) * OW + v + j) * O + col)
+                                if seen == 0:
+                                    origin = value
+                                seen += 1
+                                total += value - origin
+                                along += (value - origin) * (value - origin)
             cuda.syncthreads()
+        if MEASURES:
+            room, ticket = line_at(out, strides[8], 2 * cuda.gridDim.x * O), cuda.shared.array(1, np.uint32)
+            slab[thread], slab[THREADS + thread], slab[2 * THREADS + thread] = origin, real(seen), total
+            slab[3 * THREADS + thread] = along
+            cuda.syncthreads()
+            width = min(COLS, O - first_col)
+            if thread < width:
+                first, total, along = slab[thread], real(0), real(0)
+                for i in range(thread, THREADS, COLS):
+                    off = slab[i] - first
+                    total += slab[2 * THREADS + i] + slab[THREADS + i] * off
+                    along += slab[3 * THREADS + i] + off * (slab[THREADS + i] * off + 2 * slab[2 * THREADS + i])
+                held, at = real(min(TILES, tiles - first_tile) * 4), np.int64(cuda.blockIdx.x) * O + first_col + thread
+                room[at] = first + total / held
+                room[cuda.gridDim.x * O + at] = along - total * total / held
+            each, line = strides[7], cuda.blockIdx.y
+            counters, whole = line_at(ticket, strides[9], (line + 1) * each), cuda.local.array(1, np.int64)
+            slot, lots, apart = np.int64(cuda.blockIdx.x), np.int64(cuda.gridDim.x), np.int64(1)
+            place = np.int64(line) * each
+            squares = lots * O
+            while lots > 1:
+                fan = slot // FAN * FAN  # the first one of this block's
+                members = min(np.int64(FAN), lots - fan)
+                cuda.syncthreads()  # all have written: the block arrives
+                if thread == 0:
+                    cuda.threadfence()
+                    ticket[0] = cuda.atomic.inc(counters, place + slot // FAN, np.uint32(members - 1))
+                    cuda.threadfence()
+                cuda.syncthreads()
+                if ticket[0] < members - 1:
+                    return
+                together(room, squares, thread, fan, members, apart, 4 * TILES, 4 * tiles, first_col, width, O)
+                lots, slot, apart = (lots + FAN - 1) // FAN, fan // FAN, apart * FAN
+                place += lots
+            tells(room, squares, strides[10:], whole, thread, 4 * tiles, first_col, width, O)
 
     return winograd_kernel

@@ -1,5 +1,9 @@
 """Losses and their gradients in whole-array operations."""
 
+import math
+
+import numpy as np
+
 from tinyres_kernels.namespace import Array, namespace
 from tinyres_kernels.reference.loss import check_alike, check_rows
 
@@ -11,6 +15,10 @@ def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> 
         return out
     xp = namespace(x, out)
     xp.subtract(x, x.max(axis=1, keepdims=True), out=probabilities)
+    if xp is not np:  # whose index beyond the end raises an error; on a GPU the loss and its gradient are NaN
+        outside = (target < 0) | (target >= x.shape[1])
+        probabilities += xp.where(outside, math.nan, 0).astype(x.dtype)[:, None]
+        target = xp.where(outside, 0, target)
     right = probabilities[xp.arange(len(x)), target]
     xp.exp(probabilities, out=probabilities)
     total = probabilities.sum(axis=1)
@@ -24,7 +32,8 @@ def cross_entropy_dx(g: Array, probabilities: Array, target: Array, out: Array) 
     check_rows(out, target, g, probabilities)
     xp = namespace(g, out)
     out[...] = probabilities
-    out[xp.arange(len(out)), target] -= 1
+    rows = xp.arange(len(out))
+    out[rows, target if xp is np else target.clip(0, out.shape[1] - 1)] -= 1
     out *= g[:, None]
     return out
 

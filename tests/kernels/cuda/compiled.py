@@ -29,9 +29,10 @@ def ptxas():
 def kernels():
     """(name, type, how it is made, its arguments): all that are declared, and the tiled ones for every tile."""
     import numpy as np
-    from tinyres_kernels.cuda import conv_plan, conv_tiled, conv_weights, host, winograd, winograd_kernels
+    from tinyres_kernels.cuda import conv_plan, conv_tile, conv_tiled, conv_weights, host, winograd, winograd_kernels
+    from tinyres_kernels.cuda.conv_measure import Measure
 
-    then = conv_tiled.Norm(1e-5, True, True)
+    follow = {"norm": (conv_tile.Norm(1e-5, True, True), 16), "statistics": (Measure(0.1, True, True, True), 22)}
     for real in ("float32", "float64"):
         for name, (make, arguments) in host.MADE.items():
             if "width" in inspect.signature(make).parameters:
@@ -41,19 +42,23 @@ def kernels():
             else:
                 yield name, real, make, arguments
         for width in (4, 1):
-            words = conv_tiled.Words(width, width, width)
+            words = conv_tile.Words(width, width, width)
             for tile in (offer.tile for offer in conv_plan.offers(np.dtype(real), words)):
                 size = f"{tile.rows}x{tile.columns} by {width}"
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
                     make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel
                     of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
                     yield f"{name} {size}", real, of_tile, "rrrb66" if more else "rrrurd66"
-            for tile in filter(conv_tiled.spares, (offer.tile for offer in conv_plan.offers(np.dtype(real), words))):
-                of_tile = lambda number, given=(tile, words, False, then): conv_tiled.gather_kernel(number, *given)
-                yield f"conv2d and norm, {tile.rows}x{tile.columns}, {width}", real, of_tile, (*"rrr", 16, 6, 6)
+            for tile in filter(conv_tile.spares, (offer.tile for offer in conv_plan.offers(np.dtype(real), words))):
+                for title, (then, numbers) in follow.items():
+                    of_tile = lambda number, given=(tile, words, False, then): conv_tiled.gather_kernel(number, *given)
+                    name = f"conv2d and {title}, {tile.rows}x{tile.columns}, {width}"
+                    yield name, real, of_tile, (*"rrr", numbers, 6, 6)
     for block, _, _ in winograd.OFFERS:
         of_block = lambda number, block=block: winograd_kernels.winograd_kernel(number, block)
         yield f"winograd {block.tiles}x{block.columns}", "float32", of_block, "rrrr97"
+        of_block = lambda number, block=block: winograd_kernels.winograd_kernel(number, block, follow["statistics"][0])
+        yield f"winograd {block.tiles}x{block.columns} and statistics", "float32", of_block, (*"rrrr", 9, 18)
         of_block = lambda number, block=block: winograd_kernels.winograd_weights_kernel(number, block)
         yield f"winograd's weights, {block.columns} columns", "float32", of_block, "rr7n"
 

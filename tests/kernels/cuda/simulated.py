@@ -102,24 +102,6 @@ FAULTS = {
     ),
     "norm: one part too few": ("norm", "range(ty, parts, down)", "range(ty, parts - 1, down)", "batch_norm_dx"),
     "norm: the first one merges": ("norm", "ticket[0] < parts - 1", "ticket[0] > 0", "batch_norm"),
-    "norm: the ReLU before the shift": (
-        "conv_tiled",
-        "(sums[i, j + more] - centre[j + more]) * scale[j + more]",
-        "max((sums[i, j + more] - centre[j + more]) * scale[j + more], real(0))",
-        "conv2d_norm",
-    ),
-    "norm: the residual of another pixel": (
-        "conv_tiled",
-        "(residual, at + min",
-        "(residual, min",
-        "conv2d_norm",
-    ),
-    "norm: the channel of another thread": (
-        "conv_tiled",
-        "j // 4 * B_FAR + j % 4, OG - 1",
-        "j // 4 * B_FAR, OG - 1",
-        "conv2d_norm",
-    ),
     "norm: a counter that is not put back": ("norm", "np.uint32(parts - 1)", "np.uint32(99)", "counters"),
     "weights: one part too few": ("conv_weights", "= k + 1 < members", "= k + 2 < members", "conv2d_dw"),
     "weights: a fan merged before it is full": ("conv_weights", "a_slab[0] < real(members - 1)", "False", "conv2d_dw"),
@@ -169,7 +151,6 @@ NAMES = [
     "counters are back at 0",
     "parts added up in a launch of their own",
     "of several NaNs the first wins",
-    "a convolution and its batch norm",
     *(f"{op} of many in one launch, in {real}" for op in STEPS for real in ("float32", "float64")),
     "two buffers where there is no room for three",
     *(f"notices {title}" for title in FAULTS),
@@ -325,36 +306,6 @@ def each_alone(rung):
     return [f"{names[i]}: {alone[i]}, beside others {together[i]}" for i in range(3) if alone[i] != together[i]]
 
 
-def with_norm(rung):
-    """`conv2d_norm` is `conv2d` and then the equation of batch norm, in one launch or, where that is in parts, more."""
-    faults, launches = [], set()
-    cases = (  # images, channels, outputs, size, taps, groups, stride, whether there are a residual and a ReLU, type
-        (1, 7, 5, 5, 1, 1, 1, True, True, "d"), (2, 8, 20, 3, 1, 1, 1, True, False, "f"),
-        (1, 4, 6, 5, 1, 2, 2, False, True, "d"), (1, 1, 3, 5, 3, 1, 1, False, False, "f"),
-        (1, 4, 4, 5, 3, 1, 2, True, True, "f"), (1, 2, 2, 4, 3, 1, 1, True, True, "f"),
-        (0, 3, 3, 5, 3, 1, 1, True, True, "f"),
-    )  # fmt: skip
-    for N, C, O, H, K, groups, stride, adds, relu, dtype in cases:
-        rng = np.random.default_rng(0)
-        how = {"stride": (stride,) * 2, "padding": (K // 2,) * 2, "dilation": (1, 1), "groups": groups}
-        x, w = (rng.standard_normal(shape).astype(dtype) for shape in ((N, H, H, C), (K, K, C // groups, O)))
-        weight, bias, mean, variance = rng.uniform(0.5, 2, (4, O)).astype(dtype)
-        plain = rung.conv2d(x, w, np.empty((N, (H - 1) // stride + 1, (H - 1) // stride + 1, O), dtype), **how)
-        residual = rng.standard_normal(plain.shape).astype(dtype) if adds else None
-        expected = (plain - mean) / np.sqrt(variance + 0.1) * weight + bias + (residual if adds else 0)
-        expected = np.maximum(expected, 0) if relu else expected
-        given = x, w, np.empty_like(plain), weight, bias, mean, variance, residual
-        with (
-            mock.patch.object(rung.conv, "launch", wraps=rung.conv.launch) as first,
-            mock.patch.object(rung.norm, "launch", wraps=rung.norm.launch) as second,
-        ):
-            found = rung.conv2d_norm(*given, eps=0.1, relu=relu, **how)
-        launches.add((first.call_count, second.call_count))
-        if found is not given[2] or not np.allclose(found, expected, atol={"d": 1e-13, "f": 1e-5}[dtype]):
-            faults.append(f"{(N, C, O, H, K, groups, stride, adds, relu, dtype)}: off by {abs(found - expected).max()}")
-    return faults if {(1, 0), (1, 1)} <= launches else [*faults, f"only {launches} launches"]
-
-
 def first_nan(rung):
     x, index = np.full((1, 2, 2, 1), np.nan), np.empty((1, 1, 1, 1), "int32")
     x[0, 0, 0, 0] = 1.0
@@ -404,9 +355,9 @@ def of_many(rung, op, real):
 def two_buffers(rung):
     """As large tiles have them, which the simulator cannot afford."""
     tile, faults = rung.conv.Tile(*TILES["fours"][0]), []
-    with mock.patch.object(rung.conv_tiled, "ROOM", 1000):
+    with mock.patch.object(rung.conv_tile, "ROOM", 1000):
         rung.conv_tiled.gather_kernel.cache_clear()
-        if rung.conv_tiled.ahead(np.float32, tile) != 1:
+        if rung.conv_tile.ahead(np.float32, tile) != 1:
             faults.append("there is room for three")
         for op in ("conv2d", "conv2d_dx"):
             for title, case in cases(op, 300, TILES["fours"][1]):
@@ -435,8 +386,6 @@ def notices(rung, module, old, new, op):
     with ExitStack() as patched:
         for user in users:
             patched.enter_context(mock.patch.dict(vars(user), {k: v for k, v in broken.items() if k in vars(user)}))
-        if op == "conv2d_norm":
-            return [] if with_norm(rung) else ["nobody noticed"]
         if op == "counters":
             return [] if counters_back(rung) else ["nobody noticed"]
         if op.endswith(" of many"):
@@ -482,7 +431,6 @@ def check(rung):
     tell("each running statistic by itself", each_alone(rung))
     tell("counters are back at 0", counters_back(rung))
     tell("parts added up in a launch of their own", apart(rung))
-    tell("a convolution and its batch norm", with_norm(rung))
     tell("of several NaNs the first wins", first_nan(rung))
     for op in STEPS:
         for real in ("float32", "float64"):

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", exc_type=ImportError)
-from tinyres_kernels.cuda import conv_plan, conv_tiled, host
-from tinyres_kernels.cuda.conv_tiled import Words
+from tinyres_kernels.cuda import conv_plan, conv_tile, host
+from tinyres_kernels.cuda.conv_tile import Words
 
 pytestmark = pytest.mark.skipif(host.SIMULATED, reason="the simulator is given small numbers")
 FLOAT = np.dtype("float32")
 
 
 def test_only_the_largest_tiles_have_no_room_for_three_slabs():
-    one = [offer.tile for offer in conv_plan.SINGLE if conv_tiled.ahead(np.float32, offer.tile) == 1]
+    one = [offer.tile for offer in conv_plan.SINGLE if conv_tile.ahead(np.float32, offer.tile) == 1]
     assert one == [conv_plan.SINGLE[0].tile]
-    assert [conv_tiled.ahead(np.float64, offer.tile) for offer in conv_plan.DOUBLE] == [1, 2, 2]
+    assert [conv_tile.ahead(np.float64, offer.tile) for offer in conv_plan.DOUBLE] == [1, 2, 2]
 
 
 def test_slabs_on_their_way_hide_the_latency_of_a_block_that_is_alone():
@@ -23,7 +23,7 @@ def test_slabs_on_their_way_hide_the_latency_of_a_block_that_is_alone():
     for tile, waits in ((conv_plan.SINGLE[0].tile, False), (conv_plan.SINGLE[6].tile, True)):
         asked = (FLOAT, words, tile.rows, tile.columns, 1, 1024, False)
         found = conv_plan.plan(*asked, tile=tile).cycles
-        latency = 1024 * 600 / (tile.deep * conv_tiled.ahead(np.float32, tile))
+        latency = 1024 * 600 / (tile.deep * conv_tile.ahead(np.float32, tile))
         assert found == max(latency, 1024 * tile.rows * tile.columns / 128)
         assert (found == latency) == waits
 

@@ -90,7 +90,7 @@ def test_convolutions_of_some_size(rung, op, title, dtype):
 @pytest.mark.parametrize("op", CONVOLUTIONS)
 def test_every_tile(rung, op, title, dtype):
     width = 1 if title == "tails everywhere" else 4
-    for offer in rung.conv_plan.offers(np.dtype(dtype), rung.conv_tiled.Words(width, width, width)):
+    for offer in rung.conv_plan.offers(np.dtype(dtype), rung.conv_tile.Words(width, width, width)):
 
         def call(*arrays, tile=offer.tile, **how):
             getattr(rung, op)(*arrays, **how, tile=tile)
@@ -161,3 +161,42 @@ def test_batch_norm_of_a_far_mean_and_many_parts(rung):
     rung.batch_norm(there, one, one, None, out, mean, variance, eps=1e-5, training=True, relu=False)
     np.testing.assert_allclose(mean.get(), x.astype("float64").mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(variance.get(), x.astype("float64").var(axis=0), rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("title", ["a residual network's layer", "its first layer", "tails everywhere"])
+def test_a_convolution_measures_its_result_and_takes_a_norm_along(rung, title, dtype, monkeypatch):
+    """By every tile, and Winograd's way: mean, variance and running ones of what it wrote, with the same bits twice."""
+    import cupy
+
+    arrays, how = arrays_of(SHAPES[title], dtype)
+    x, w, y = (cupy.asarray(arrays[name]) for name in "xwg")
+    O, pixels = y.shape[3], y.size // y.shape[3]
+    words = rung.conv_tile.Words(*[1 if title == "tails everywhere" else 4] * 3)
+    own = [rung.conv_plan.Plan(offer.tile, 1, 1 << 30, 0.0) for offer in rung.conv_plan.offers(np.dtype(dtype), words)]
+    own = [plan for plan in own if how["groups"] == 1 or O // how["groups"] >= 4]
+    three = w.shape[:2] == (3, 3) and {*how["stride"], *how["dilation"], how["groups"]} == {1}
+    ways = (
+        [rung.winograd.Plan(offer.block, 0.0) for offer in rung.winograd.OFFERS] if three and dtype == "float32" else []
+    )
+    close = {"rtol": 1e-4, "atol": 1e-4} if dtype == "float32" else {"rtol": 1e-11, "atol": 1e-11}
+    line = cupy.arange(O, dtype=dtype) + 1
+    for plan in [*own, *ways]:
+        monkeypatch.setattr(rung.conv_norm, "choose", lambda gather, tile, plan=plan: plan)
+        monkeypatch.setattr(rung.conv, "choose", lambda gather, tile, plan=plan: plan)
+        found = []
+        for _ in range(2):
+            made = [cupy.full(O, cupy.nan, dtype) for _ in range(4)] + [cupy.zeros(1, "int64")]
+            mean, variance, *new = made
+            rung.conv2d_statistics(x, w, y, mean, variance, line, line, cupy.array([41]), *new, momentum=0.25, **how)
+            found.append([a.get() for a in made])
+        assert [a.tobytes() for a in found[0]] == [a.tobytes() for a in found[1]]
+        rows = y.get().reshape(-1, O).astype("float64")
+        centre, spread, old = rows.mean(axis=0), rows.var(axis=0), line.get()
+        moved = 0.75 * old + 0.25 * centre, 0.75 * old + 0.25 * spread * pixels / (pixels - 1)
+        for a, b in zip(found[0], (centre, spread, *moved, [42]), strict=True):
+            np.testing.assert_allclose(a, b, **close)
+        if plan in own:
+            out = rung.conv2d_norm(x, w, cupy.empty_like(y), line, line, mean, variance, y, eps=0.1, relu=True, **how)
+            expected = np.maximum((rows - centre) / np.sqrt(spread + 0.1) * old + old + rows, 0)
+            np.testing.assert_allclose(out.get().reshape(-1, O), expected, rtol=1e-3, atol=close["atol"] * 10)

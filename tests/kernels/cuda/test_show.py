@@ -11,7 +11,9 @@ host = pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", 
 
 from tinyres_kernels.cuda import (  # noqa: E402
     Access,
+    conv_measure,
     conv_naive,
+    conv_tile,
     conv_tiled,
     conv_weights,
     elementwise,
@@ -24,8 +26,8 @@ from tinyres_kernels.cuda import (  # noqa: E402
 from tinyres_kernels.cuda import sums as of_parts  # noqa: E402
 from tinyres_kernels.geometry import Axis  # noqa: E402
 
-TINY = conv_tiled.Tile(16, 16, 4, 4, 4)
-ONE_BY_ONE = conv_tiled.Words(1, 1, 1)
+TINY = conv_tile.Tile(16, 16, 4, 4, 4)
+ONE_BY_ONE = conv_tile.Words(1, 1, 1)
 
 
 def naive_case():
@@ -61,7 +63,7 @@ def test_a_tile_reads_each_number_once():
     x, w, out = np.ones((1, 4, 4, 4)), np.ones((1, 1, 4, 4)), np.zeros((1, 4, 4, 4))
     lines = (x.reshape(-1), w.reshape(-1), out.reshape(-1))
     image, axis = (1, 4, 4, 4, 4, 4, 4, 4, 4, 1, 4), (4, 1, 0, 1, 1, 1)
-    kernel = conv_tiled.gather_kernel(np.float64, TINY, conv_tiled.Words(4, 4, 4), False)
+    kernel = conv_tiled.gather_kernel(np.float64, TINY, conv_tile.Words(4, 4, 4), False)
     shown = [show_thread(kernel, 0, i, (*lines, image, axis, axis), threads=TINY.threads) for i in range(TINY.threads)]
     reads = [access for each in shown for access in each.reads]
     assert len(reads) == len(set(reads)) == 16 * 4 + 4 * 4  # 16 pixels and 4 outputs, of 4 channels
@@ -83,37 +85,66 @@ def test_leaving_an_array_is_an_error_that_names_it():
         show_thread(elementwise.add_kernel(np.float64), 0, 4, (np.ones(4),) * 3, threads=4)
 
 
+ROOM, COUNTED = np.zeros(500), np.ones(4, "uint32")  # of which a kernel is given the addresses
+
+
 def blocks_with_barriers():
-    """(kernel, block, arguments, threads): all kernels with shared memory, on shapes with more than one slab."""
+    """(title, how the kernel is made, block, arguments, threads, grid): all kernels with shared memory, on shapes with
+    more than one slab."""
     rng = np.random.default_rng(0)
     x, w, g = rng.standard_normal((1, 4, 4, 6)), rng.standard_normal((3, 3, 6, 5)), rng.standard_normal((1, 4, 4, 5))
     line = [a.reshape(-1) for a in (x, w, g)]
     axes = ((4, 1, 1, 1, 3, 1),) * 2
     image = (1, 4, 4, 6, 6, 4, 4, 5, 5, 1)
     pixels, sums, channels = rng.standard_normal((21, 3)), np.zeros((3, 3)), np.ones(3)
-    kernel = conv_tiled.gather_kernel(np.float64, TINY, ONE_BY_ONE, False)
-    yield kernel, (0, 0, 0), (*line, (*image, 54), *axes), TINY.threads
+    many = (1 << 20,) * 3
+    make, tile = conv_tiled.gather_kernel, (TINY, ONE_BY_ONE, False)
+    yield "a convolution", (make, tile), (0, 0, 0), (*line, (*image, 54), *axes), TINY.threads, many
+    two = (
+        np.concatenate([line[0]] * 2),
+        line[1],
+        np.concatenate([line[2]] * 2),
+    )  # images, of which the first has arrived
+    room, counted = ROOM.ctypes.data, COUNTED.ctypes.data
+    given = *two, (2, *image[1:], 54, 1, room, counted, *range(room + 1600, room + 2880, 160)), *axes
+    made = make, (*tile, conv_measure.Measure(0.1, True, True, True))
+    yield "a convolution that measures", made, (1, 0, 0), given, TINY.threads, (2, 1, 1)
     counted = np.array([2, 1, 0, 0], "uint32")  # of the blocks below, the last ones have not arrived
-    kernel = conv_weights.weight_kernel(np.float64, TINY, ONE_BY_ONE)
     given = line[0], line[2], np.zeros(4 * 2 * 256), counted, line[1], (*image, 8, 2, 1), *axes
-    yield kernel, (1, 0, 1), given, TINY.threads
-    parts = (np.ones(6 * 5), np.zeros(5), 6)
-    yield of_parts.parts_sum_kernel(np.float64), 0, parts, (of_parts.ACROSS, of_parts.DOWN)
-    yield loss.cross_entropy_kernel(np.float64), 0, (pixels, np.zeros(21, int), np.zeros(21), pixels), (4, 2)
+    yield "of weights", (conv_weights.weight_kernel, (TINY, ONE_BY_ONE)), (1, 0, 1), given, TINY.threads, many
+    parts, threads = (np.ones(6 * 5), np.zeros(5), 6), (of_parts.ACROSS, of_parts.DOWN)
+    yield "a sum of parts", (of_parts.parts_sum_kernel, ()), 0, parts, threads, many
+    given = pixels, np.zeros(21, int), np.zeros(21), pixels
+    yield "a loss", (loss.cross_entropy_kernel, ()), 0, given, (4, 2), many
     running = *[channels] * 2, np.zeros(1, int), *[channels] * 2, np.zeros(1, int), 0.9, 0.1, 0.1, 1, 1, 1
     given = pixels, sums, sums, counted, channels, channels, *running, 8
-    yield norm.statistics_kernel(np.float64), (0, 2), given, (2, 4)
+    yield "statistics", (norm.statistics_kernel, ()), (0, 2), given, (2, 4), many
     given = pixels, pixels, pixels, *[channels] * 4, sums, sums, counted, channels, channels, 1e-5, 1, 1, 8
-    yield norm.sums_dx_kernel(np.float64), (0, 2), given, (2, 4)
+    yield "the sums of its adjoint", (norm.sums_dx_kernel, ()), (0, 2), given, (2, 4), many
 
 
-CASES = {case[0].__name__: case for case in blocks_with_barriers()}
+CASES = {title: case for title, *case in blocks_with_barriers()}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_between_two_barriers_no_thread_touches_what_another_writes(name):
-    kernel, block, arguments, threads = CASES[name]
-    assert races(kernel, block, arguments, threads=threads) == []
+def raced(make, title):
+    (_, given), block, arguments, threads, grid = CASES[title]
+    COUNTED[:] = 1
+    return races(make(np.float64, *given), block, arguments, threads=threads, grid=grid)
+
+
+@pytest.mark.parametrize("title", CASES)
+def test_between_two_barriers_no_thread_touches_what_another_writes(title):
+    assert raced(CASES[title][0][0], title) == []
+
+
+def test_what_a_kernel_has_the_address_of_is_watched_too():
+    raced(conv_tiled.gather_kernel, "a convolution that measures")
+    assert COUNTED.tolist() == [0, 1, 1, 1]
+    assert ROOM.view(int)[340] == ROOM.view(int)[280] + 1  # batches: the block was the last one
+    COUNTED[:] = 1
+    (make, given), block, arguments, threads, grid = CASES["a convolution that measures"]
+    shown = show_thread(make(np.float64, *given), block, 0, arguments, threads=threads, grid=grid)
+    assert Access(f"address {ROOM.ctypes.data}", (5,)) in shown.writes
 
 
 @pytest.mark.parametrize(
@@ -133,13 +164,10 @@ def test_every_barrier_is_needed(module, monkeypatch):
         scope = {"__name__": module.__name__}
         exec(compile(broken, "broken", "exec"), scope)
         found = []
-        for name, (_, block, arguments, threads) in CASES.items():
-            if name in scope:
-                make = scope[name]
-                more = {"gather_kernel": (TINY, ONE_BY_ONE, False), "weight_kernel": (TINY, ONE_BY_ONE)}.get(name, ())
-                kernel = make(np.float64, *more)
+        for title, ((make, _), *_) in CASES.items():
+            if make.__name__ in scope:
                 try:
-                    found += races(kernel, block, arguments, threads=threads)
+                    found += raced(scope[make.__name__], title)
                 except BrokenBarrierError:
                     found.append("a barrier that some never reach")
         assert found, f"without its barrier number {i}, {module.__name__} still has no race"

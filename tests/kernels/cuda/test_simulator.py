@@ -4,43 +4,21 @@ This proves index arithmetic, tails, barriers that all threads reach and that no
 It proves nothing about races within a warp or between blocks, nor about speed.
 """
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from tests.kernels.cuda.once import found_once
+from tests.kernels.cuda.once import program, simulated
 
-HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("simulated", HERE / "simulated.py")
-simulated = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(simulated)
+PROGRAMS = "simulated", "simulated_norm"
+NAMES = [(name, title) for name in PROGRAMS for title in program(name).NAMES]
 pytestmark = [pytest.mark.cudasim, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """What each check found, by its name."""
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    look = subprocess.run(
-        [sys.executable, "-c", "from numba import cuda"], env=environment, capture_output=True, text=True
-    )
-    if look.returncode:
-        pytest.skip("NO SIMULATOR: numba-cuda is missing, so no CUDA kernel was run; pip install 'numba-cuda[cu12]'")
-
-    def simulate():
-        command = [sys.executable, str(HERE / "simulated.py")]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-        assert run.returncode == 0, run.stderr[-3000:]
-        return run.stdout
-
-    return dict(map(json.loads, found_once(tmp_path_factory, "simulated.jsonl", simulate).splitlines()))
+    """What each check found, by its program and its name."""
+    return {(name, title): faults for name in PROGRAMS for title, faults in simulated(tmp_path_factory, name).items()}
 
 
-@pytest.mark.parametrize("name", simulated.NAMES)
-def test_simulated(told, name):
-    assert told[name] == []
+@pytest.mark.parametrize(("name", "title"), NAMES)
+def test_simulated(told, name, title):
+    assert told[name, title] == []

@@ -1,10 +1,5 @@
 """Winograd's convolution on CUDA: when it is chosen, and in the simulator that it is the convolution."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from unittest import mock
 
@@ -12,18 +7,16 @@ import numpy as np
 import pytest
 
 from tests.kernels.cuda.compiled import compiled, ptxas
-from tests.kernels.cuda.once import found_once
+from tests.kernels.cuda.once import program, simulated
 
 pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", exc_type=ImportError)
 from tinyres_kernels.cuda import conv_plan, host, winograd
-from tinyres_kernels.cuda.conv_tiled import Words
+from tinyres_kernels.cuda.conv_tile import Words
 from tinyres_kernels.cuda.winograd_kernels import winograd_kernel
 from tinyres_kernels.geometry import Axis
 
 HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("simulated_winograd", HERE / "simulated_winograd.py")
-simulated = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(simulated)
+PROGRAM = "simulated_winograd"
 on_card = pytest.mark.skipif(host.SIMULATED, reason="the simulator is given small numbers")
 FLOAT, DOUBLE = np.dtype("float32"), np.dtype("float64")
 
@@ -134,19 +127,11 @@ def test_cards_that_cannot_copy_by_themselves_load_and_store(target, copies, tmp
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """What each check found, by its name."""
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-
-    def simulate():
-        command = [sys.executable, str(HERE / "simulated_winograd.py")]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-        assert run.returncode == 0, run.stderr[-3000:]
-        return run.stdout
-
-    return dict(map(json.loads, found_once(tmp_path_factory, "simulated_winograd.jsonl", simulate).splitlines()))
+    return simulated(tmp_path_factory, PROGRAM)
 
 
 @pytest.mark.cudasim
 @pytest.mark.slow
-@pytest.mark.parametrize("name", simulated.NAMES)
+@pytest.mark.parametrize("name", program(PROGRAM).NAMES)
 def test_simulated(told, name):
     assert told[name] == []
