@@ -19,7 +19,7 @@ def test_engine_prints_a_table_and_writes_json(capsys, tmp_path):
     out = capsys.readouterr().out
     assert "NumPy by hand" in out
     result = json.loads((tmp_path / "new" / "e.json").read_text())
-    assert set(result) == {"timings", "targets", "missing", "versions"}
+    assert set(result) == {"timings", "targets", "missing", "disagreements", "versions"}
     assert result["timings"]["tinyres"]["median_s"] > 0
     assert result["targets"]["tinyres / NumPy by hand"]["must"] == 1.5
     assert ("tinyres / PyTorch" in result["targets"]) == all("PyTorch" not in name for name in result["missing"])

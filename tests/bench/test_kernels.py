@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,11 +57,45 @@ def test_work_and_traffic_are_those_of_the_direct_convolution():
     assert [s.out for s in convolutions.SHAPES] == [32, 32, 16, 16, 8, 16, 8, 4, 56]
 
 
-def test_a_wrong_result_is_not_measured():
-    with pytest.raises(AssertionError, match="b and a differ by"):
-        convolutions.check(TINY[0], "forward", {"a": lambda: np.ones(3), "b": lambda: np.array([1, 1, 1.01])})
-    with pytest.raises(AssertionError, match="differ by nan"):
-        convolutions.check(TINY[0], "forward", {"a": lambda: np.ones(1), "b": lambda: np.array([np.nan])})
+def test_a_disagreement_is_a_row_with_its_figure():
+    def found(*results):
+        return convolutions.disagreements(TINY[0], "forward", {f"p{i}": lambda r=r: r for i, r in enumerate(results)})
+
+    assert found(np.ones(3), np.ones(3) * 1.00005, np.ones(3)) == []
+    (wrong,) = found(np.ones(3), np.ones(3), np.array([1, 1, 1.01]))
+    assert wrong.peers == ("p2", "p0")
+    assert str(wrong).endswith(
+        "forward: p2 and p0 DISAGREE by 1.0e-02 of the largest number, 1e-04 is rounding: the times of this row mean "
+        "nothing"
+    )
+    assert [np.isnan(pair.gap) for pair in found(np.ones(1), np.array([np.nan]))] == [True]
+    assert found(np.zeros(2), np.zeros(2)) == []
+    assert found(np.zeros(2), np.ones(2))[0].gap == np.inf
+
+
+def test_a_wrong_work_is_told_after_all_rows_with_exit_status_1(tiny, capsys, tmp_path, monkeypatch):
+    entries = works.works()
+    one = entries[0]._replace(pytorch=lambda torch, layout, **_: lambda: 2 * entries[0].ours()())
+    torch = SimpleNamespace(channels_last=1, contiguous_format=0)
+    (row,) = works.measure(torch, [one], 1)
+    assert [pair.peers for pair in row.disagreements] == [(name, "tinyres") for name in FORMATS]
+    assert {round(pair.gap, 3) for pair in row.disagreements} == {1}
+    monkeypatch.setattr(works, "measure", lambda *_: [row])
+    assert main(["bench", "kernels", "--rounds", "1", "--json", f"{tmp_path}/k.json", "--out", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("DISAGREE") == 2
+    assert out.index("DISAGREE") > out.index("worst") if TORCH else out.index("least share")
+    assert len(json.loads((tmp_path / "k.json").read_text())["disagreements"]) == 2
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_inputs_of_a_benchmark_lie_away_from_kinks(residual):
+    """1e-7 must not decide between 0 and a whole gradient: a window has one maximum, no ReLU's argument is near 0."""
+    image, _, other = works._far_from_0(works.IMAGES, 0)
+    y = (image - image.mean(axis=(0, 1, 2))) / image.std(axis=(0, 1, 2)) + (other if residual else 0)
+    assert abs(y).min() > 0.2
+    x = works._distinct(works.IMAGES, 0, 0)
+    assert len(np.unique(x)) == x.size
 
 
 def test_errors_are_relative_to_the_largest_and_to_the_rms():

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyres import backend
+from tinyres.bench import agreement
+from tinyres.bench.agreement import Disagreement
 from tinyres.bench.device import from_torch, to_torch
 from tinyres.bench.timing import Call
 
@@ -126,13 +128,8 @@ def peers(torch: Any | None, shape: Shape, arrays: Arrays, rungs: dict[str, Modu
     return {which: {name: call[which] for name, call in calls.items()} for which in PASSES}
 
 
-def check(shape: Shape, which: str, calls: dict[str, Call]) -> None:
-    """All agree on the result: a benchmark of wrong numbers would be worth nothing."""
+def disagreements(shape: Shape, which: str, calls: dict[str, Call]) -> list[Disagreement]:
+    """Who differs from the first one by more than rounding."""
     results = {name: call() for name, call in calls.items()}
     arrays = {name: as_ours(which, r) if name in FORMATS else r for name, r in results.items()}
-    first_name, first = next(iter(arrays.items()))
-    largest = float(abs(first).max())
-    for name, other in arrays.items():
-        gap = float(abs(other - first).max())
-        if not gap <= AGREE * largest:
-            raise AssertionError(f"{shape} {which}: {name} and {first_name} differ by {gap:.2g} of {largest:.2g}")
+    return agreement.disagreements(f"{shape} {which}", arrays, AGREE)

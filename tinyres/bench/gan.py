@@ -19,6 +19,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import models, optim
 from tinyres.bench import peers, process, report
+from tinyres.bench.agreement import disagreements
 from tinyres.bench.convolutions import FORMATS
 from tinyres.bench.device import TORCH, to_torch
 from tinyres.bench.report import Target
@@ -133,10 +134,12 @@ def main(rounds: int, json_file: Path | None, memory: bool = True, batch: int = 
         taken, found_losses = timed(step)
         losses[name] = tuple(map(float, found_losses))
         to.print(f"{name}: first step {taken:.2f} s, not counted below")
-    for name, (d_loss, g_loss) in losses.items():  # the same nets on the same images; Adam's first step is +-lr, and
-        d, g = losses["tinyres"]  # where a gradient is a rounding error its sign is chance: the second loss may differ
-        np.testing.assert_allclose(d_loss, d, rtol=1e-4, err_msg=name)
-        np.testing.assert_allclose(g_loss, g, rtol=1e-2, err_msg=name)
+    # The same nets on the same images. Adam's first step is +-lr, and where a gradient is a rounding error its sign is
+    # chance: the second player's loss comes after it, and may differ more.
+    wrong = []
+    for i, (player, allowed) in enumerate((("discriminator", 1e-4), ("generator", 1e-2))):
+        found_of = {name: np.float64(pair[i]) for name, pair in losses.items()}
+        wrong += disagreements(f"loss of the {player}", found_of, allowed)
     with report.progress(to, "steps", rounds + 3) as tick:
         times = interleave(found, rounds, pause=PAUSE, tick=tick)
     to.print(report.race(f"DCGAN, batch {batch}, 3x32x32: one step of each player", times))
@@ -145,5 +148,4 @@ def main(rounds: int, json_file: Path | None, memory: bool = True, batch: int = 
     if memory:
         measured, more = process.study(to, "gan", batch, torch, threads)
         document, verdicts = {**document, **measured}, verdicts + more
-    report.conclude(to, verdicts, [] if torch else ["PyTorch"], document, json_file)
-    return 0
+    return report.conclude(to, verdicts, [] if torch else ["PyTorch"], document, json_file, wrong)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinyres.bench import accuracy, convolutions, peers, report, scaling, works
+from tinyres.bench.agreement import Disagreement
 from tinyres.bench.convolutions import FORMATS, PASSES, Shape
 from tinyres.bench.report import Target, Verdict
 from tinyres.bench.timing import PAUSE, Timing, enough, interleave, seconds
@@ -27,6 +28,7 @@ class Row(NamedTuple):
     shape: Shape
     which: str
     times: dict[str, Timing]
+    disagreements: list[Disagreement]
 
     @property
     def rival(self) -> tuple[str, Timing] | None:
@@ -62,10 +64,10 @@ def measure(torch: Any | None, shape: Shape, rounds: int, tick: Callable[[], Any
     arrays = convolutions.draw(shape)
     slow = convolutions.ours(im2col, shape, arrays)
     for which, calls in convolutions.peers(torch, shape, arrays, {"cpu": cpu}).items():
-        convolutions.check(shape, which, {"im2col": slow[which], **calls})
+        wrong = convolutions.disagreements(shape, which, {"im2col": slow[which], **calls})
         times = interleave(calls, rounds, enough(calls["cpu"]), warm_up=2, pause=PAUSE)
         times |= interleave({"im2col": slow[which]}, max(1, rounds // 5), warm_up=1)
-        rows.append(Row(shape, which, times))
+        rows.append(Row(shape, which, times, wrong))
         tick()
     return rows
 
@@ -165,8 +167,8 @@ def main(rounds: int, json_file: Path | None, out: Path) -> int:
         "scaling": curves,
         "errors": [row.to_json() for row in errors],
     }  # fmt: skip
-    report.conclude(to, verdicts, [] if torch else ["PyTorch"], document, json_file)
-    return 0
+    wrong = [pair for found in (rows, streams) for row in found for pair in row.disagreements]
+    return report.conclude(to, verdicts, [] if torch else ["PyTorch"], document, json_file, wrong)
 
 
 def _compiled() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinyres.bench.agreement import Disagreement
 from tinyres.bench.timing import Timing
 from tinyres.files import write
 
@@ -113,22 +114,31 @@ def against(times: dict[str, Timing], targets: dict[str, Target]) -> list[Verdic
 
 
 def conclude(
-    to: Any, verdicts: list[Verdict], missing: list[str], document: dict[str, Any], json_file: Path | None
-) -> None:
-    """The end of every benchmark: the verdicts, who is missing, the file."""
+    to: Any,
+    verdicts: list[Verdict],
+    missing: list[str],
+    document: dict[str, Any],
+    json_file: Path | None,
+    disagreements: Sequence[Disagreement] = (),
+) -> int:
+    """The end of every benchmark: the verdicts, who is missing, who disagrees, the file; and the exit status."""
     for verdict in verdicts:
         to.print(str(verdict), style="" if verdict.met else "bold red")
     if missing:
         to.print(f"not installed, so not measured: {', '.join(missing)}")
+    for pair in disagreements:
+        to.print(str(pair), style="bold red", soft_wrap=True)
     if json_file is not None:
         document = {
             **document,
+            "disagreements": [pair._asdict() for pair in disagreements],
             "targets": {v.what: v.to_json() for v in verdicts},
             "missing": missing,
             "versions": versions(),
         }
         write(json_file, json.dumps(document, indent=1) + "\n")
         to.print(f"wrote {json_file}", soft_wrap=True)
+    return 1 if disagreements else 0
 
 
 def versions() -> dict[str, Any]:

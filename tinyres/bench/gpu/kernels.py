@@ -17,6 +17,7 @@ import numpy as np
 
 from tinyres import backend
 from tinyres.bench import accuracy, convolutions
+from tinyres.bench.agreement import gap
 from tinyres.bench.convolutions import AGREE, FORMATS, PASSES, SHAPES, Arrays, Shape
 from tinyres.bench.gpu.clocks import Clock, CupyClock, TorchClock, allow_tf32, free, load_torch
 from tinyres.bench.gpu.parts import Row, attempt
@@ -132,9 +133,7 @@ def _first_results(peers: dict[str, Peer], which: str) -> tuple[dict[str, Any], 
 
 def _disagreements(results: dict[str, Any]) -> dict[str, float]:
     """Gaps to ours as shares of the largest number, where they are too large for rounding."""
-    ours = results[OURS]
-    largest = float(abs(ours).max())
-    gaps = {name: float(abs(result - ours).max()) / largest for name, result in results.items()}
+    gaps = {name: gap(result, results[OURS]) for name, result in results.items()}
     rough = {name: TF32_AGREE if TF32 in name or "one product" in name else AGREE for name in gaps}
     return {name: gap for name, gap in gaps.items() if not gap <= rough[name]}
 

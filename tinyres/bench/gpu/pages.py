@@ -141,6 +141,9 @@ def _streams(rows: Rows, part: str) -> Iterator[str]:
         share = f"{rate / copy:.0%}" if copy else ""
         yield _line(row["name"], _micro(mine), f"{rate / 1e9:,.0f}", share, _micro(called),
                     _micro(seconds(row, OFF, "device")), _number(ratio(row, OURS, OFF, "device")))  # fmt: skip
+    yield from (
+        f"- DISAGREES, not counted: {row['name']}: {row['disagree']}" for row in measured if row.get("disagree")
+    )
 
 
 def _steps(rows: Rows, part: str) -> Iterator[str]:

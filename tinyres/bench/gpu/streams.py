@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from tinyres.bench import works
-from tinyres.bench.convolutions import FORMATS
+from tinyres.bench.agreement import gap
+from tinyres.bench.convolutions import AGREE, FORMATS
 from tinyres.bench.device import on_host
 from tinyres.bench.gpu.clocks import CupyClock, TorchClock, free, load_torch
 from tinyres.bench.gpu.kernels import OURS
@@ -27,7 +26,7 @@ def rows(rounds: int) -> Iterator[Row]:
 
 
 def measure(torch: Any | None, work: works.Work, rounds: int) -> Row:
-    """Times of ours and of PyTorch's two formats; their results agree."""
+    """Times of ours and of PyTorch's two formats; who disagrees with ours does not count."""
     seeds = range(sets(work.bytes))
     peers = {OURS: Peer([work.ours("cuda", seed) for seed in seeds], CupyClock())}
     clock = TorchClock(torch) if torch is not None else None
@@ -36,7 +35,6 @@ def measure(torch: Any | None, work: works.Work, rounds: int) -> Row:
         calls = [work.pytorch(torch, layout, "cuda", seed) for seed in seeds]
         peers[name] = Peer(calls, clock)  # type: ignore[arg-type]
     results = {name: on_host(peer.calls[0]()) for name, peer in peers.items()}
-    for name, result in results.items():
-        np.testing.assert_allclose(result, results[OURS], rtol=1e-3, atol=1e-4, err_msg=f"{work.name}: {name}")
+    wrong = {name: apart for name, r in results.items() if not (apart := gap(r, results[OURS])) <= AGREE}
     times = race(peers, rounds)
-    return {"bytes": work.bytes, "timings": {name: r.to_json() for name, r in times.items()}}
+    return {"bytes": work.bytes, "timings": {name: r.to_json() for name, r in times.items()}, "disagree": wrong}
