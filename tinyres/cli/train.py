@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,12 @@ from tinyres.cli.common import (
     check_kernels,
     checking,
     going_on,
+    held,
     known,
-    make_folder,
     need,
     on_device,
     progress,
+    stopping,
     tell_files,
     tell_resumed,
     writing,
@@ -34,6 +33,9 @@ DEFAULTS = (  # fields of a recipe that a sweep takes from the parser
     "data", "epochs", "batch_size", "optimizer", "momentum", "weight_decay", "schedule", "warmup",
     "activation", "init", "lr",
 )  # fmt: skip
+
+
+CHECKPOINT = "run.safetensors"
 
 
 def add(commands: Any) -> None:
@@ -96,10 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     """One process's part of it; `ranks` are all of them, if there are others."""
-
-    from tinyres import flow, training
-    from tinyres.files import save as save_file
-    from tinyres.training.witness import Witness
+    from tinyres import training
 
     first = ranks is None or ranks.rank == 0  # it alone speaks, scores and writes
     console = terminal(quiet=not first)
@@ -109,24 +108,38 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
             raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
     given = _given(arguments)
     out = arguments.out or Path("train-results") / f"{given['arch']}-{given.get('data', training.Recipe.data)}"
-    checkpoint = out / "run.safetensors"
+    checkpoint = out / CHECKPOINT
     made = _prepare(given, arguments.device, checkpoint if arguments.resume else None, ranks)
-    recipe = made.recipe
-    if first:
-        make_folder(out)
-        if arguments.resume:
-            with going_on(checkpoint):
-                training.resume(made, checkpoint)
-            plain = training.Recipe(arch=recipe.arch, data=recipe.data)
-            tell_resumed(console, made, f"{recipe.arch} on {recipe.data}", plain)
-        elif checkpoint.exists():
+    with held(out, console) if first else nullcontext():
+        if first and arguments.resume:
+            _take_up(made, checkpoint, console)
+        elif first and checkpoint.exists():
             raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
-    if ranks is not None:
-        try:
-            made = training.DataParallel(made, ranks, sync_batch_norm=arguments.sync_batch_norm)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        if ranks is not None:
+            try:
+                made = training.DataParallel(made, ranks, sync_batch_norm=arguments.sync_batch_norm)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+        return _steps(arguments, made, out, ranks, console)
 
+
+def _take_up(made: Any, checkpoint: Path, console: Any) -> None:
+    """Bring what was prepared to where the saved run stood."""
+    from tinyres import training
+
+    with going_on(checkpoint):
+        training.resume(made, checkpoint)
+    plain = training.Recipe(arch=made.recipe.arch, data=made.recipe.data)
+    tell_resumed(console, made, f"{made.recipe.arch} on {made.recipe.data}", plain)
+
+
+def _steps(arguments: argparse.Namespace, made: Any, out: Path, ranks: Any, console: Any) -> int:
+    """Take them, and write what they come to; the exit status."""
+    from tinyres import flow, training
+    from tinyres.files import save as save_file
+    from tinyres.training.witness import Witness
+
+    recipe, checkpoint, first = made.recipe, out / CHECKPOINT, ranks is None or ranks.rank == 0
     recorder = flow.record(made.model, every=arguments.record) if arguments.record and first else None
     began, status = time.perf_counter(), 0
     with (
@@ -222,24 +235,3 @@ def _recipe(given: dict[str, Any], checkpoint: Path | None) -> Any:
         recipe = saved_recipe(checkpoint)
         refuse_another(checkpoint, replace(recipe, **given).differs_from(recipe))
     return recipe
-
-
-@contextmanager
-def stopping() -> Iterator[list[float]]:
-    """Inside, Ctrl-C (or a polite kill) is noted, and acted on after the step; a second Ctrl-C is not waited for.
-
-    One within a second of the first is the same: a terminal, or a batch system, and mpiexec may both hand it on.
-    """
-    asked: list[float] = []  # when
-
-    def note(number: int, frame: Any) -> None:
-        if asked and number == signal.SIGINT and time.monotonic() - asked[0] > 1:
-            raise KeyboardInterrupt
-        asked.append(time.monotonic())
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
