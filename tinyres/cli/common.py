@@ -132,11 +132,16 @@ def checking(steps: Iterator[Any], count: int, console: Any) -> Iterator[Any]:
     yield from steps
 
 
-def tell_resumed(console: Any, made: Any, what: str, plain: Any) -> None:
-    """One line: from where `made` goes on, and in what its recipe is another than `plain`."""
+def tell_resumed(console: Any, made: Any, what: str, plain: Any, processes: int = 1) -> None:
+    """One line: from where `made` goes on, and in what its recipe is another than `plain`; one more where it moved."""
+    from tinyres.training.machine import differences, machine
+
     settings = [f"{name} {here}" for name, (here, _) in made.recipe.differs_from(plain).items()]
     told = ", ".join([what, *settings])
     say(console, f"going on from step {made.step} of {made.total}: {told}")
+    moved = differences(made.came_from, machine(made.device, processes))
+    if moved:
+        say(console, f"sums may round otherwise than before ({moved}): not bit for bit the run that was never stopped")
 
 
 def tell_files(console: Any, folder: Path) -> None:

@@ -112,7 +112,7 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     made = _prepare(given, arguments.device, checkpoint if arguments.resume else None, ranks)
     with held(out, console) if first else nullcontext():
         if first and arguments.resume:
-            _take_up(made, checkpoint, console)
+            _take_up(made, checkpoint, console, 1 if ranks is None else ranks.size)
         elif first and checkpoint.exists():
             raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
         if ranks is not None:
@@ -123,14 +123,14 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
         return _steps(arguments, made, out, ranks, console)
 
 
-def _take_up(made: Any, checkpoint: Path, console: Any) -> None:
+def _take_up(made: Any, checkpoint: Path, console: Any, processes: int) -> None:
     """Bring what was prepared to where the saved run stood."""
     from tinyres import training
 
     with going_on(checkpoint):
         training.resume(made, checkpoint)
     plain = training.Recipe(arch=made.recipe.arch, data=made.recipe.data)
-    tell_resumed(console, made, f"{made.recipe.arch} on {made.recipe.data}", plain)
+    tell_resumed(console, made, f"{made.recipe.arch} on {made.recipe.data}", plain, processes)
 
 
 def _steps(arguments: argparse.Namespace, made: Any, out: Path, ranks: Any, console: Any) -> int:
