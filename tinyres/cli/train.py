@@ -27,7 +27,7 @@ from tinyres.cli.common import (
 )
 from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train_ranks import by_ranks, declare, settle, testimony
-from tinyres.cli.train_report import report
+from tinyres.cli.train_report import recording, report, save
 
 DEFAULTS = (  # fields of a recipe that a sweep takes from the parser
     "data", "epochs", "batch_size", "optimizer", "momentum", "weight_decay", "schedule", "warmup",
@@ -57,8 +57,8 @@ def add(commands: Any) -> None:
     train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given is `Recipe`'s, or a resumed run's
     train.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
     train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",
-                       help="watch the gradients at every N-th step (default without N: 10); of several processes, "
-                       "those of rank 0's share")  # fmt: skip
+                       help="watch the gradients at every N-th step (default without N: 10), also where the run goes "
+                       "on; of several processes, those of rank 0's share")  # fmt: skip
     train.add_argument("--resume", action="store_true", help="go on from the run in --out, with its settings")
     train.add_argument("--save-every", type=int, metavar="N", help="save every N steps, too, not only each epoch")
     train.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
@@ -135,12 +135,12 @@ def _take_up(made: Any, checkpoint: Path, console: Any, processes: int) -> None:
 
 def _steps(arguments: argparse.Namespace, made: Any, out: Path, ranks: Any, console: Any) -> int:
     """Take them, and write what they come to; the exit status."""
-    from tinyres import flow, training
+    from tinyres import training
     from tinyres.files import save as save_file
     from tinyres.training.witness import Witness
 
     recipe, checkpoint, first = made.recipe, out / CHECKPOINT, ranks is None or ranks.rank == 0
-    recorder = flow.record(made.model, every=arguments.record) if arguments.record and first else None
+    recorder = recording(made, arguments.record, checkpoint) if first else None
     began, status = time.perf_counter(), 0
     with (
         writing(checkpoint),
@@ -154,7 +154,7 @@ def _steps(arguments: argparse.Namespace, made: Any, out: Path, ranks: Any, cons
             witness.tell(testimony(checkpoint, made.step if arguments.resume else None))
         try:
             bar = bars.add_task(f"{recipe.arch} on {recipe.data}", total=made.total, completed=made.step)
-            for loss in checking(made.steps(recorder), arguments.check_kernels, bars.console):
+            for loss in checking(made.steps(recorder and recorder.recording), arguments.check_kernels, bars.console):
                 bars.advance(bar)
                 stops = stop if ranks is None else ranks.stopping
                 if first and made.epoch_ends:
@@ -163,7 +163,7 @@ def _steps(arguments: argparse.Namespace, made: Any, out: Path, ranks: Any, cons
                         f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}")  # fmt: skip
                 due = arguments.save_every and made.step % arguments.save_every == 0
                 if first and (made.epoch_ends or due or stops):
-                    training.save(made, checkpoint)
+                    save(made, recorder, checkpoint)
                     if witness is not None:
                         witness.tell(testimony(checkpoint, made.step))
                 if stops:
@@ -176,7 +176,7 @@ def _steps(arguments: argparse.Namespace, made: Any, out: Path, ranks: Any, cons
         except training.RankFailed as error:
             if not first:
                 raise
-            training.save(made, checkpoint)
+            save(made, recorder, checkpoint)
             saved = f"saved after step {made.step}, --resume goes on from there, in as many processes as you like"
             raise training.RankFailed(f"{error}; {saved}", error.lost) from error
     if first:

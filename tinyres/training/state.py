@@ -74,7 +74,7 @@ def resume(run: Run, path: str | PathLike[str]) -> Run:
         for name, generator in generators(run.model):
             generator.bit_generator.state = about["generators"][name]
         run.came_from = read_machine(about.get("machine"))
-        run.notes = (_below("notes", arrays), about["notes"]) if "notes" in about else None
+        run.notes = (_below("notes", arrays), dict(about["notes"])) if "notes" in about else None
         run.step, run.losses, run.scores = step, losses, scores
     except Exception as error:  # whatever the values of a damaged or foreign file lead to
         reason = " ".join(f"{type(error).__name__} {error}".split()) if not isinstance(error, ValueError) else error
