@@ -119,12 +119,13 @@ def _steps(arguments: argparse.Namespace, trainer: Any, out: Path, sample_every:
     try:
         with writing(checkpoint), stopping() as stop, progress(console) as bars:
             bar = bars.add_task(title, total=trainer.total, completed=trainer.step)
+            if trainer.step and _due(trainer, sample_every) and not gan.pictures.drawn(out, trainer.step):
+                gan.pictures.pictures(trainer, out, title)  # it was killed after it had saved
             for record in checking(trainer.steps(), arguments.check_kernels, bars.console):
                 bars.advance(bar)
-                last = trainer.step == trainer.total
-                if trainer.step % arguments.save_every == 0 or last or stop:
+                if _due(trainer, arguments.save_every) or stop:
                     gan.save(trainer, checkpoint)
-                if trainer.step % sample_every == 0 or last or stop:
+                if _due(trainer, sample_every) or stop:
                     gan.pictures.pictures(trainer, out, title)
                     say(bars.console, f"step {trainer.step:6}  {_told(record, recipe.loss)}")
                 if stop:
@@ -144,6 +145,10 @@ def _steps(arguments: argparse.Namespace, trainer: Any, out: Path, sample_every:
         _write_result(trainer, judged, seconds, out)
     tell_files(console, out)
     return status
+
+
+def _due(trainer: Any, every: int) -> bool:
+    return bool(trainer.step % every == 0 or trainer.step == trainer.total)
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
