@@ -15,6 +15,7 @@ from rich.console import Console
 from tinyres_kernels import cpu
 
 import tinyres as tr
+from tests.training.kills import left
 from tinyres import gan, training
 from tinyres.cli import gan_looks, main
 
@@ -90,13 +91,6 @@ class Killed(BaseException):
 
 
 PLAN = (*SMALL, "--steps", 4, "--save-every", 2, "--sample-every", 2)
-
-
-def left(folder):
-    """Every file of a run by its name; a time is no result."""
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    result = json.loads(found.pop("result.json"))
-    return found | {"result.json": {name: value for name, value in result.items() if name != "seconds"}}
 
 
 @pytest.fixture(scope="module")

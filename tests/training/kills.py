@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def live(command: tuple[str, ...], folder: Path, doom: Callable[[], None] = lamb
         os.dup2(output, 2)
         doom()
         status = main([*command, *resume, "--out", str(folder)])
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -62,7 +65,7 @@ def live(command: tuple[str, ...], folder: Path, doom: Callable[[], None] = lamb
 
 
 def at_event(number: int, folder: Path) -> Callable[[], None]:
-    """Die before the so manieth dealing with a file in the folder."""
+    """Die where the run deals with a file of its folder for that time, before it does."""
 
     def doom() -> None:
         left = number
