@@ -141,7 +141,7 @@ def tell_resumed(console: Any, made: Any, what: str, plain: Any, processes: int 
     say(console, f"going on from step {made.step} of {made.total}: {told}")
     moved = differences(made.came_from, machine(made.device, processes))
     if moved:
-        say(console, f"sums may round otherwise than before ({moved}): not bit for bit the run that was never stopped")
+        say(console, f"sums may round differently here ({moved}): not bit for bit the run that was never stopped")
 
 
 def tell_files(console: Any, folder: Path) -> None:
