@@ -36,8 +36,9 @@ def harmless(place, document, whole):
     """Whether a change to a saved run's header makes no other run of it.
 
     It wrote a number otherwise (0 for 0.0); a field of the recipe is missing, as in an older file, and its default is
-    what it was; there is no recipe, as of players made by hand; or a generator was spared that nothing draws from.
+    what it was; there is no recipe, as of players made by hand; it tells of another machine, or of none; or a generator
+    was spared that nothing draws from.
     """
-    if document == whole or place[0] == "generators" or place == ("recipe",):
+    if document == whole or place[0] in ("generators", "machine") or place == ("recipe",):
         return True
     return place[0] == "recipe" and place[-1] not in document["recipe"]

@@ -1,5 +1,6 @@
 """Files: what is written comes back bit for bit, and what cannot be written is refused before anything is."""
 
+import json
 import os
 import stat
 import struct
@@ -233,3 +234,17 @@ def test_str_paths_and_relative_ones(path, monkeypatch):
     same(load("model.safetensors"), NEW)
     assert load_metadata("model.safetensors") == {}
     alone(path)
+
+
+def test_the_same_content_is_the_same_bytes(tmp_path):
+    """The library keeps texts by the hash of their names, which is drawn anew for each file."""
+    texts = {f"text {i}": "é" * i for i in range(20)}
+    for i, some in enumerate((texts, dict(reversed(texts.items())))):
+        save({"w": np.arange(3.0)}, tmp_path / str(i), some)
+    content = (tmp_path / "0").read_bytes()
+    assert content == (tmp_path / "1").read_bytes()
+    assert load_metadata(tmp_path / "0") == texts
+    assert load(tmp_path / "0")["w"].tolist() == [0.0, 1.0, 2.0]
+    begin = 8 + int.from_bytes(content[:8], "little")
+    assert (begin % 8, len(content) - begin) == (0, 24)
+    assert list(json.loads(content[8:begin])["__metadata__"]) == sorted(texts)

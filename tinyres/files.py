@@ -6,6 +6,7 @@ name, forced to disk, and renamed over it.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -46,7 +47,8 @@ class Stateful(Protocol):
 def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[str, str] | None = None) -> None:
     """Write a module's state, or a mapping from names to tensors or arrays, to a safetensors file.
 
-    Names, logical shapes, dtypes and every bit are kept; the order of the names and the memory layout are not.
+    Names, logical shapes, dtypes and every bit are kept; the order of the names and the memory layout are not. The same
+    content gives the same bytes.
     Whatever happens meanwhile, `path` holds either the old file or the new one: a killed process may at most leave a
     `.tinyres-*.tmp` beside it. Through a symbolic link, the file that it points to is replaced.
 
@@ -72,7 +74,7 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save: {target} needs the directory {target.parent}, which does not exist")
-    write(target, numpy_io.save(arrays, metadata=texts or None))
+    write(target, _texts_in_order(numpy_io.save(arrays, metadata=texts or None)))
 
 
 def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
@@ -111,6 +113,19 @@ def load_metadata(path: PathLike) -> dict[str, str]:
             return dict(opened.metadata() or {})
     except library.SafetensorError as error:
         raise _not_safetensors(path, beginning, size, error) from error
+
+
+def _texts_in_order(content: bytes) -> bytes:
+    """The same file with its texts by name: the library writes them in an order that is another one each time."""
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    texts = header.pop("__metadata__", {})
+    if len(texts) < 2:
+        return content
+    header = {"__metadata__": dict(sorted(texts.items()))} | header
+    line = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    line += b" " * (-len(line) % 8)  # so that what follows is aligned
+    return b"".join([len(line).to_bytes(8, "little"), line, memoryview(content)[begin:]])
 
 
 def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:

@@ -274,3 +274,13 @@ def test_one_benchmark_on_the_card_by_itself(card, capsys, tmp_path):
     rows = json.loads((tmp_path / "k.json").read_text())["rows"]
     assert {row["part"] for row in rows} == set(alone.KINDS["kernels"])
     assert np.isfinite(findings.bandwidth(rows))
+
+
+def test_a_row_behind_a_line_that_broke_off_is_a_line_of_its_own(tmp_path):
+    rows = [{"part": "copy", "name": str(i)} for i in range(3)]
+    parts.write(rows[0], tmp_path)
+    parts.write(rows[1], tmp_path)
+    path = tmp_path / parts.ROWS
+    path.write_bytes(path.read_bytes()[:-5])
+    parts.write(rows[2], tmp_path)
+    assert parts.read(tmp_path) == [rows[0], rows[2]]

@@ -284,6 +284,7 @@ def modules():
     cupy, cuda = ModuleType("cupy"), ModuleType("cupy.cuda")
     cupy.__version__, cupy.ndarray, cupy.cuda = NAMES["cupy"], ndarray, cuda
     cuda.is_available = lambda: True
+    cuda.runtime = SimpleNamespace(getDevice=lambda: 0, getDeviceProperties=lambda device: {"name": b"a stand-in"})
     cuda.Stream = lambda non_blocking=False: nullcontext(SimpleNamespace(synchronize=lambda: None))
     cuda.get_current_stream = lambda: SimpleNamespace(ptr=0, is_capturing=lambda: recorded is not None)
     for name, parameters in NAMES["functions"].items():

@@ -15,6 +15,7 @@ from rich.console import Console
 from tinyres_kernels import cpu
 
 import tinyres as tr
+from tests.training.kills import left
 from tinyres import gan, training
 from tinyres.cli import gan_looks, main
 
@@ -83,6 +84,42 @@ def test_a_stopped_run_goes_on_bit_for_bit(capsys, tmp_path):
     assert set(whole) == set(stopped)
     for name in whole:
         np.testing.assert_array_equal(whole[name], stopped[name], err_msg=name)
+
+
+class Killed(BaseException):
+    """In the place of a SIGKILL: nobody catches it."""
+
+
+PLAN = (*SMALL, "--steps", 4, "--save-every", 2, "--sample-every", 2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run that nobody killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert main(["gan", "train", *map(str, PLAN), "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("before", ["000002.png", "interpolations.png", "000004.png", "result.json"])
+def test_pictures_that_a_kill_prevented_are_drawn_when_the_run_goes_on(capsys, tmp_path, monkeypatch, whole, before):
+    replace, first = os.replace, ["interpolations.png"]  # the run comes by there at its second step, too
+
+    def killed(source, target):
+        name = os.path.basename(target)
+        if name == before and name not in first:
+            raise Killed
+        first[:] = [other for other in first if other != name]
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", killed)
+        with pytest.raises(Killed):
+            run(capsys, "train", *PLAN, "--out", tmp_path)
+    step = json.loads(tr.load_metadata(tmp_path / "run.safetensors")["gan"])["step"]
+    assert step == (2 if before == "000002.png" else 4)
+    assert run(capsys, "train", *PLAN, "--resume", "--out", tmp_path)[0] == 0
+    assert left(tmp_path) == left(whole)
 
 
 def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = ("ops", "nn", "optim", "gan", "flow")
+FAMILIES = ("ops", "nn", "optim", "gan", "flow", "runs")
 BY_NAME = ("kernels",)  # run only when they are asked for: each compiles all kernels anew, which takes a minute
 VERDICT = "tests/mutations/experiment.py::test_every_law_holds"
 LEFT_BEHIND = ("node_modules", "*.pytest_cache", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".hypothesis")

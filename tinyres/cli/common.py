@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import signal
+import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -13,6 +15,7 @@ from typing import Any
 
 from tinyres.cli.terminal import say
 
+UNGUARDED = "there are no locks on the file system of {}: see to it that no other run writes there meanwhile"
 LAB = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn", "jinja2": "jinja2"}
 
 
@@ -54,11 +57,27 @@ def make_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is no folder; name another one with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".tinyres-can-write"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # under no name, or one of its own: others may look at the same time
+            pass
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror}; name another folder with --out") from error
+
+
+@contextmanager
+def held(folder: Path, console: Any, *inside: str) -> Iterator[None]:
+    """Make the folder, and keep other runs out while the block runs; see `FolderLock`."""
+    from tinyres.lock import FolderLock, FolderTaken
+
+    make_folder(folder)
+    try:
+        with writing(folder):
+            lock = FolderLock(folder, *inside)
+    except FolderTaken as error:
+        raise UsageError(str(error)) from error
+    with lock:
+        if not lock.held:
+            say(console, UNGUARDED.format(folder))
+        yield
 
 
 @contextmanager
@@ -113,17 +132,23 @@ def checking(steps: Iterator[Any], count: int, console: Any) -> Iterator[Any]:
     yield from steps
 
 
-def tell_resumed(console: Any, made: Any, what: str, plain: Any) -> None:
-    """One line: from where `made` goes on, and in what its recipe is another than `plain`."""
+def tell_resumed(console: Any, made: Any, what: str, plain: Any, processes: int = 1) -> None:
+    """One line: from where `made` goes on, and in what its recipe is another than `plain`; one more where it moved."""
+    from tinyres.training.machine import differences, machine
+
     settings = [f"{name} {here}" for name, (here, _) in made.recipe.differs_from(plain).items()]
     told = ", ".join([what, *settings])
     say(console, f"going on from step {made.step} of {made.total}: {told}")
+    moved = differences(made.came_from, machine(made.device, processes))
+    if moved:
+        say(console, f"sums may round differently here ({moved}): not bit for bit the run that was never stopped")
 
 
 def tell_files(console: Any, folder: Path) -> None:
     """A line for each file and folder that lies there now."""
     for path in sorted(folder.iterdir()):
-        say(console, f"wrote {path}")
+        if not path.name.startswith("."):  # as the lock's
+            say(console, f"wrote {path}")
 
 
 def progress(console: Any) -> Any:
@@ -159,3 +184,24 @@ def polite_kill() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def stopping() -> Iterator[list[float]]:
+    """Inside, Ctrl-C (or a polite kill) is noted, and acted on after the step; a second Ctrl-C is not waited for.
+
+    One within a second of the first is the same: a terminal, or a batch system, and mpiexec may both hand it on.
+    """
+    asked: list[float] = []  # when
+
+    def note(number: int, frame: Any) -> None:
+        if asked and number == signal.SIGINT and time.monotonic() - asked[0] > 1:
+            raise KeyboardInterrupt
+        asked.append(time.monotonic())
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

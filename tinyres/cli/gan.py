@@ -16,18 +16,18 @@ from tinyres.cli.common import (
     check_kernels,
     checking,
     going_on,
+    held,
     known,
-    make_folder,
     need,
     on_device,
     progress,
+    stopping,
     tell_files,
     tell_resumed,
     writing,
 )
 from tinyres.cli.gan_looks import CHECKPOINT, print_score
 from tinyres.cli.terminal import say, terminal
-from tinyres.cli.train import stopping
 
 NUMBERS = {  # settings of a run that are one number: what --help says
     "penalty_weight": (float, "of the penalty"), "clip": (float, "bound on D's weights; 0: none"),
@@ -81,8 +81,7 @@ def _add_train(parts: Any) -> None:
 def run_train(arguments: argparse.Namespace) -> int:
     """Train, and say where the results lie."""
     need(LAB | {"safetensors": "safetensors", "scipy": "scipy"})
-    from tinyres import gan, training
-    from tinyres.files import save as save_file
+    from tinyres import gan
 
     console = terminal()
     on_device(arguments.device)
@@ -98,27 +97,35 @@ def run_train(arguments: argparse.Namespace) -> int:
     for name, value in (("save-every", arguments.save_every), ("sample-every", sample_every)):
         if value < 1:
             raise UsageError(f"--{name} {value}: at least 1 is needed")
-    make_folder(out)
-    title = f"{recipe.method} on {recipe.data}"
-    if arguments.resume:
-        with going_on(checkpoint):
-            gan.resume(trainer, checkpoint)
-        for orphan in out.glob(".tinyres-*.tmp"):  # what a killed run was writing
-            orphan.unlink()
-        tell_resumed(console, trainer, title, gan.GANRecipe.of(recipe.method, recipe.data))
-    elif checkpoint.exists():
-        raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
+    with held(out, console, "samples"):
+        if arguments.resume:
+            with going_on(checkpoint):
+                gan.resume(trainer, checkpoint)
+            title = f"{recipe.method} on {recipe.data}"
+            tell_resumed(console, trainer, title, gan.GANRecipe.of(recipe.method, recipe.data))
+        elif checkpoint.exists():
+            raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
+        return _steps(arguments, trainer, out, sample_every, console)
 
+
+def _steps(arguments: argparse.Namespace, trainer: Any, out: Path, sample_every: int, console: Any) -> int:
+    """Take them, and write what they come to; the exit status."""
+    from tinyres import gan, training
+    from tinyres.files import save as save_file
+
+    recipe, checkpoint = trainer.recipe, out / CHECKPOINT
+    title = f"{recipe.method} on {recipe.data}"
     began, status = time.perf_counter(), 0
     try:
         with writing(checkpoint), stopping() as stop, progress(console) as bars:
             bar = bars.add_task(title, total=trainer.total, completed=trainer.step)
+            if trainer.step and _due(trainer, sample_every) and not gan.pictures.drawn(out, trainer.step):
+                gan.pictures.pictures(trainer, out, title)  # it was killed after it had saved
             for record in checking(trainer.steps(), arguments.check_kernels, bars.console):
                 bars.advance(bar)
-                last = trainer.step == trainer.total
-                if trainer.step % arguments.save_every == 0 or last or stop:
+                if _due(trainer, arguments.save_every) or stop:
                     gan.save(trainer, checkpoint)
-                if trainer.step % sample_every == 0 or last or stop:
+                if _due(trainer, sample_every) or stop:
                     gan.pictures.pictures(trainer, out, title)
                     say(bars.console, f"step {trainer.step:6}  {_told(record, recipe.loss)}")
                 if stop:
@@ -138,6 +145,10 @@ def run_train(arguments: argparse.Namespace) -> int:
         _write_result(trainer, judged, seconds, out)
     tell_files(console, out)
     return status
+
+
+def _due(trainer: Any, every: int) -> bool:
+    return bool(trainer.step % every == 0 or trainer.step == trainer.total)
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, writing
+from tinyres.cli.common import LAB, UNGUARDED, UsageError, known, make_folder, need, on_device, progress, writing
 from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train import add_recipe
 
@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     again = "the same command goes on from there"
     try:
         with writing(path), sweep.Results(path) as results:
+            if not results.guarded:
+                say(console, UNGUARDED.format(arguments.out))
             finished = sum(recipe in results for recipe in recipes)
             if finished:
                 say(console, f"{finished} of {len(recipes)} points were finished before")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,23 +15,27 @@ from tinyres.cli.common import (
     check_kernels,
     checking,
     going_on,
+    held,
     known,
-    make_folder,
     need,
     on_device,
     progress,
+    stopping,
     tell_files,
     tell_resumed,
     writing,
 )
 from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train_ranks import by_ranks, declare, settle, testimony
-from tinyres.cli.train_report import report
+from tinyres.cli.train_report import recording, report, save
 
 DEFAULTS = (  # fields of a recipe that a sweep takes from the parser
     "data", "epochs", "batch_size", "optimizer", "momentum", "weight_decay", "schedule", "warmup",
     "activation", "init", "lr",
 )  # fmt: skip
+
+
+CHECKPOINT = "run.safetensors"
 
 
 def add(commands: Any) -> None:
@@ -55,8 +57,8 @@ def add(commands: Any) -> None:
     train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given is `Recipe`'s, or a resumed run's
     train.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
     train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",
-                       help="watch the gradients at every N-th step (default without N: 10); of several processes, "
-                       "those of rank 0's share")  # fmt: skip
+                       help="watch the gradients at every N-th step (default without N: 10), also where the run goes "
+                       "on; of several processes, those of rank 0's share")  # fmt: skip
     train.add_argument("--resume", action="store_true", help="go on from the run in --out, with its settings")
     train.add_argument("--save-every", type=int, metavar="N", help="save every N steps, too, not only each epoch")
     train.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
@@ -96,10 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     """One process's part of it; `ranks` are all of them, if there are others."""
-
-    from tinyres import flow, training
-    from tinyres.files import save as save_file
-    from tinyres.training.witness import Witness
+    from tinyres import training
 
     first = ranks is None or ranks.rank == 0  # it alone speaks, scores and writes
     console = terminal(quiet=not first)
@@ -109,25 +108,39 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
             raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
     given = _given(arguments)
     out = arguments.out or Path("train-results") / f"{given['arch']}-{given.get('data', training.Recipe.data)}"
-    checkpoint = out / "run.safetensors"
+    checkpoint = out / CHECKPOINT
     made = _prepare(given, arguments.device, checkpoint if arguments.resume else None, ranks)
-    recipe = made.recipe
-    if first:
-        make_folder(out)
-        if arguments.resume:
-            with going_on(checkpoint):
-                training.resume(made, checkpoint)
-            plain = training.Recipe(arch=recipe.arch, data=recipe.data)
-            tell_resumed(console, made, f"{recipe.arch} on {recipe.data}", plain)
-        elif checkpoint.exists():
+    with held(out, console) if first else nullcontext():
+        if first and arguments.resume:
+            _take_up(made, checkpoint, console, 1 if ranks is None else ranks.size)
+        elif first and checkpoint.exists():
             raise UsageError(f"{out} holds a run already: --resume goes on with it, --out names another folder")
-    if ranks is not None:
-        try:
-            made = training.DataParallel(made, ranks, sync_batch_norm=arguments.sync_batch_norm)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        if ranks is not None:
+            try:
+                made = training.DataParallel(made, ranks, sync_batch_norm=arguments.sync_batch_norm)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+        return _steps(arguments, made, out, ranks, console)
 
-    recorder = flow.record(made.model, every=arguments.record) if arguments.record and first else None
+
+def _take_up(made: Any, checkpoint: Path, console: Any, processes: int) -> None:
+    """Bring what was prepared to where the saved run stood."""
+    from tinyres import training
+
+    with going_on(checkpoint):
+        training.resume(made, checkpoint)
+    plain = training.Recipe(arch=made.recipe.arch, data=made.recipe.data)
+    tell_resumed(console, made, f"{made.recipe.arch} on {made.recipe.data}", plain, processes)
+
+
+def _steps(arguments: argparse.Namespace, made: Any, out: Path, ranks: Any, console: Any) -> int:
+    """Take them, and write what they come to; the exit status."""
+    from tinyres import training
+    from tinyres.files import save as save_file
+    from tinyres.training.witness import Witness
+
+    recipe, checkpoint, first = made.recipe, out / CHECKPOINT, ranks is None or ranks.rank == 0
+    recorder = recording(made, arguments.record, checkpoint) if first else None
     began, status = time.perf_counter(), 0
     with (
         writing(checkpoint),
@@ -141,7 +154,7 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
             witness.tell(testimony(checkpoint, made.step if arguments.resume else None))
         try:
             bar = bars.add_task(f"{recipe.arch} on {recipe.data}", total=made.total, completed=made.step)
-            for loss in checking(made.steps(recorder), arguments.check_kernels, bars.console):
+            for loss in checking(made.steps(recorder and recorder.recording), arguments.check_kernels, bars.console):
                 bars.advance(bar)
                 stops = stop if ranks is None else ranks.stopping
                 if first and made.epoch_ends:
@@ -150,7 +163,7 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
                         f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}")  # fmt: skip
                 due = arguments.save_every and made.step % arguments.save_every == 0
                 if first and (made.epoch_ends or due or stops):
-                    training.save(made, checkpoint)
+                    save(made, recorder, checkpoint)
                     if witness is not None:
                         witness.tell(testimony(checkpoint, made.step))
                 if stops:
@@ -163,7 +176,7 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
         except training.RankFailed as error:
             if not first:
                 raise
-            training.save(made, checkpoint)
+            save(made, recorder, checkpoint)
             saved = f"saved after step {made.step}, --resume goes on from there, in as many processes as you like"
             raise training.RankFailed(f"{error}; {saved}", error.lost) from error
     if first:
@@ -222,24 +235,3 @@ def _recipe(given: dict[str, Any], checkpoint: Path | None) -> Any:
         recipe = saved_recipe(checkpoint)
         refuse_another(checkpoint, replace(recipe, **given).differs_from(recipe))
     return recipe
-
-
-@contextmanager
-def stopping() -> Iterator[list[float]]:
-    """Inside, Ctrl-C (or a polite kill) is noted, and acted on after the step; a second Ctrl-C is not waited for.
-
-    One within a second of the first is the same: a terminal, or a batch system, and mpiexec may both hand it on.
-    """
-    asked: list[float] = []  # when
-
-    def note(number: int, frame: Any) -> None:
-        if asked and number == signal.SIGINT and time.monotonic() - asked[0] > 1:
-            raise KeyboardInterrupt
-        asked.append(time.monotonic())
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,10 +1,35 @@
-"""What `tinyres train` leaves besides weights."""
+"""What `tinyres train` leaves besides weights, and what it keeps of a recording."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
+
+from tinyres.cli.common import UsageError
+
+
+def recording(made: Any, every: int | None, checkpoint: Path) -> Any:
+    """What watches the run, from the start or as it was watched before; None where nobody asks for it."""
+    from tinyres import flow
+    from tinyres.flow.instruments import kept
+
+    if every is None and made.notes is None:
+        return None
+    try:
+        recorder = flow.record(made.model, every=kept.every(made.notes) if every is None else every)
+        return kept.Kept(recorder, made.step, made.notes)
+    except ValueError as error:
+        raise UsageError(f"--resume: {checkpoint}: its recording cannot go on: {error}") from error
+
+
+def save(made: Any, recorder: Any, checkpoint: Path) -> None:
+    """The run, with what was recorded so far: what a resumed run leaves is what it would have left unstopped."""
+    from tinyres import training
+
+    if recorder is not None:
+        made.notes = recorder.notes(made.step)
+    training.save(made, checkpoint)
 
 
 def report(made: Any, recorder: Any, out: Path, seconds: float, processes: int) -> None:
@@ -23,7 +48,7 @@ def report(made: Any, recorder: Any, out: Path, seconds: float, processes: int) 
         "seconds": round(seconds, 1),
     }
     write(out / "result.json", json.dumps(plain(document), indent=1) + "\n")
-    if recorder is not None and recorder.steps:  # a run that had ended already has none to show
+    if recorder is not None and not recorder.empty:  # a run that had ended already has nothing to show
         history = recorder.history()
         history.to_json(out / "flow.json")
         write_figure(history.plot(), out / "flow.png")

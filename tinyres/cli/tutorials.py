@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from tinyres.bench import children
 from tinyres.cli.common import UsageError, known, make_folder, need, writing
+from tinyres.files import write
 
 PACKAGE = Path(__file__).parents[1]
 FILES = "[0-9][0-9]_*.py"
@@ -73,7 +73,7 @@ def run_copy(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{folder} holds {', '.join(there)} already; --force overwrites, or name another folder")
     for tutorial in found:
         with writing(folder):
-            shutil.copyfile(tutorial.path, folder / tutorial.path.name)
+            write(folder / tutorial.path.name, tutorial.path.read_bytes())
     print(f"copied {len(found)} tutorials to {folder}; begin with: python {folder / found[0].path.name}")
     return 0
 

@@ -5,17 +5,18 @@ Each function draws into a matplotlib figure; `write` makes the file.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinyres.files import write as write_file
 from tinyres.files import write_figure
 from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
 from tinyres.tensor import Array
 
+PICTURES = ("samples.png", "interpolations.png", "training.png")
 D_COLOUR, G_COLOUR = "tab:blue", "tab:orange"
 
 
@@ -97,18 +98,30 @@ def interpolate(noise: Array, columns: int = 9) -> Array:
 
 
 def pictures(trainer: GANTrainer, folder: Path, title: str) -> None:
-    """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step."""
+    """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step.
+
+    The last one comes last: where it is, the others were drawn, see `drawn`.
+    """
     real, n = trainer.dataset.inputs, 64 if trainer.dataset.inputs.ndim > 2 else 1000
     samples = trainer.sample(noise=trainer.fixed_noise(n))
     said = f"{title}, step {trainer.step}"
     write(folder / "samples.png", draw_samples, samples, real, said)
-    (folder / "samples").mkdir(exist_ok=True)
-    shutil.copyfile(folder / "samples.png", folder / "samples" / f"{trainer.step:06}.png")
     ways = interpolate(trainer.fixed_noise(16))  # (8, columns, latent)
     between = trainer.sample(noise=ways.reshape(-1, trainer.latent)).reshape(*ways.shape[:2], *real.shape[1:])
     write(folder / "interpolations.png", draw_interpolations, between, real, f"from one sample to another: {said}")
     if trainer.history:
         write(folder / "training.png", draw_curves, trainer.history, trainer.loss.name, said, size=(13, 4.5))
+    (folder / "samples").mkdir(exist_ok=True)
+    write_file(_of_step(folder, trainer.step), (folder / "samples.png").read_bytes())
+
+
+def drawn(folder: Path, step: int) -> bool:
+    """Whether all `pictures` of this step, or of later ones, are there."""
+    return all(path.exists() for path in (*(folder / name for name in PICTURES), _of_step(folder, step)))
+
+
+def _of_step(folder: Path, step: int) -> Path:
+    return folder / "samples" / f"{step:06}.png"
 
 
 def _tiles(figure: Any, images: Array, columns: int, title: str) -> None:

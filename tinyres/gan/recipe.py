@@ -69,6 +69,8 @@ TUNED: dict[tuple[str, str], dict[str, Any]] = {
 class GANRecipe:
     """What decides a run completely: the same recipe gives the same weights, bit for bit, on the same machine.
 
+    With another number of threads, or on another kind of processor, sums are rounded otherwise, see `training.machine`.
+
     `GANRecipe.of` fills in what a method and a data set bring along.
 
     Attributes:

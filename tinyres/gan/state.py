@@ -1,8 +1,8 @@
 """A GAN's run as one safetensors file, from which it goes on bit for bit.
 
 Weights and buffers of both players and of the averaged generator, both optimisers' states and the history are arrays;
-the recipe, the step and the state of every generator inside the players are JSON texts in the header. The order of the
-batches and the noise need no state: seed and step decide them.
+the recipe, the step, the state of every generator inside the players and the machine are JSON texts in the header. The
+order of the batches and the noise need no state: seed and step decide them. Equal runs give equal bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from tinyres.gan.prepare import players
 from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.trainer import GANTrainer, StepRecord
 from tinyres.training import CheckpointError, header
+from tinyres.training.machine import machine
+from tinyres.training.machine import read as read_machine
 from tinyres.training.state import generators, refuse_another
 
 FORMAT = "tinyres gan 1"
@@ -50,6 +52,7 @@ def save(trainer: GANTrainer, path: str | PathLike[str]) -> None:
             name: {key: generator.bit_generator.state for key, generator in generators(module)}
             for name, module in trainer.modules.items()
         },
+        "machine": machine(trainer.device),
     }
     save_file(arrays, path, texts | {"gan": json.dumps(about)})
 
@@ -77,14 +80,14 @@ def resume(trainer: GANTrainer, path: str | PathLike[str]) -> GANTrainer:
             state = optim.nested(_below(key, arrays), {"optimizer": texts[key]}, len(optimizer.params))
             header.same(f"the optimiser of the {name}", state["settings"], optimizer.state_dict()["settings"])
             optimizer.load_state_dict(state)
-        step = header.step(about, trainer.total)
+        step, came_from = header.step(about, trainer.total), read_machine(about.get("machine"))
         found = header.rows("its history", arrays["history"], [step, len(StepRecord._fields)])
         history = [StepRecord(int(row[0]), *row[1:]) for row in found.tolist()]
     except Exception as error:  # whatever the values of a damaged or foreign file lead to
         trainer.restore(before)
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path}: a run of other players or another optimiser: {reason}") from error
-    trainer.step, trainer.history = step, history
+    trainer.step, trainer.history, trainer.came_from = step, history, came_from
     return trainer
 
 

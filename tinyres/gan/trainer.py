@@ -65,6 +65,7 @@ class GANTrainer:
         step: how many steps were taken.
         history: their records.
         recipe: what the trainer was prepared from; None where it was put together by hand.
+        came_from: the machine that saved the run this one goes on with; None where nothing tells.
 
     Raises:
         ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch; no step of the
@@ -107,6 +108,7 @@ class GANTrainer:
         self.step = 0
         self.history: list[StepRecord] = []
         self.recipe: GANRecipe | None = None
+        self.came_from: dict[str, str | int] | None = None
 
     @property
     def modules(self) -> dict[str, nn.Module]:

@@ -4,6 +4,7 @@ recipe.py    everything that decides a run, as plain values
 prepare.py   a recipe made into model, data, optimiser and schedule
 run.py       the loop
 state.py     a run as one file
+machine.py   what decides how sums are rounded
 evaluate.py  loss and accuracy on a data set
 ranks.py, data_parallel.py, witness.py  the same by several processes, over MPI
 """

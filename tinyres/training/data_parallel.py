@@ -50,7 +50,8 @@ class DataParallel(Run):
                 f"{ranks.size} ranks cannot share batches of {run.loader.batch_size}: take a batch size of at least "
                 f"{ranks.size}, or fewer ranks"
             )
-        self.ranks = ranks
+        self.ranks, self.processes = ranks, ranks.size
+        self.came_from, self.notes = run.came_from, run.notes
         agreed = _agreed(run, sync_batch_norm)
         first, state = ranks.share((agreed, state_of(run)) if ranks.rank == 0 else None)
         others = [f"{name} is {value!r} here and {first[name]!r} there" for name, value in agreed.items()

@@ -21,6 +21,8 @@ SCHEDULES = ("constant", "step", "cosine")
 class Recipe:
     """What decides a run completely: the same recipe gives the same weights, bit for bit, on the same machine.
 
+    With another number of threads, or on another kind of processor, sums are rounded otherwise, see `training.machine`.
+
     Attributes:
         arch: a name of `models.CLASSIFIERS`.
         data: a name of `data.BY_NAME`.

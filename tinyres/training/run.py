@@ -12,8 +12,11 @@ import numpy as np
 from tinyres import data, nn, optim
 from tinyres.ops.losses import cross_entropy
 from tinyres.optim.schedules import LRScheduler
+from tinyres.tensor import Array
 from tinyres.training.evaluate import Score, evaluate
 from tinyres.training.recipe import Recipe
+
+Notes = tuple[dict[str, Array], dict[str, Any]]
 
 
 class Diverged(RuntimeError):
@@ -27,7 +30,11 @@ class Run:
         step: how many steps were taken, of `total`.
         losses: the training loss of each step, in nats.
         scores: what `score` found: {"step", "loss", "accuracy"}, on the test set.
+        came_from: the machine that saved the run this one goes on with; None where nothing tells.
+        notes: what an instrument wants to find again when the run goes on: arrays by name, and JSON values.
     """
+
+    processes = 1  # that take each step together
 
     def __init__(
         self,
@@ -44,6 +51,8 @@ class Run:
         self.step = 0
         self.losses: list[float] = []
         self.scores: list[dict[str, Any]] = []
+        self.came_from: dict[str, str | int] | None = None
+        self.notes: Notes | None = None
 
     def steps(self, watch: AbstractContextManager[Any] | None = None) -> Iterator[float]:
         """Take one training step for each item asked for, which is its loss, from where the run stands to its end.

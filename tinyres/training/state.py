@@ -1,8 +1,8 @@
 """A run as one safetensors file, from which it goes on bit for bit.
 
 Weights, running statistics, the optimiser's state and the losses are arrays; the recipe, the schedule, the state of
-every generator inside the model and the scores are JSON texts in the header. The order of the batches and what is drawn
-for them need no state: seed, epoch and batch number decide them.
+every generator inside the model, the scores and the machine are JSON texts in the header. The order of the batches and
+what is drawn for them need no state: seed, epoch and batch number decide them. Equal runs give equal bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from tinyres.files import FileFormatError, load
 from tinyres.files import save as save_file
 from tinyres.training import header
 from tinyres.training.header import CheckpointError
+from tinyres.training.machine import machine
+from tinyres.training.machine import read as read_machine
 from tinyres.training.recipe import Recipe
 from tinyres.training.run import Run
 
@@ -38,7 +40,11 @@ def save(run: Run, path: str | PathLike[str]) -> None:
         "schedule": run.scheduler.state_dict(),
         "generators": {name: g.bit_generator.state for name, g in generators(run.model)},
         "scores": run.scores,
+        "machine": machine(run.device, run.processes),
     }
+    if run.notes is not None:
+        arrays |= {f"notes.{name}": value for name, value in run.notes[0].items()}
+        about["notes"] = run.notes[1]
     save_file(arrays, path, texts | {"run": json.dumps(about)})
 
 
@@ -67,6 +73,8 @@ def resume(run: Run, path: str | PathLike[str]) -> Run:
         run.optimizer.load_state_dict(optimizer)
         for name, generator in generators(run.model):
             generator.bit_generator.state = about["generators"][name]
+        run.came_from = read_machine(about.get("machine"))
+        run.notes = (_below("notes", arrays), dict(about["notes"])) if "notes" in about else None
         run.step, run.losses, run.scores = step, losses, scores
     except Exception as error:  # whatever the values of a damaged or foreign file lead to
         reason = " ".join(f"{type(error).__name__} {error}".split()) if not isinstance(error, ValueError) else error

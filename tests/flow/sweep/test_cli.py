@@ -92,6 +92,30 @@ def test_a_sweep_stopped_and_then_killed_ends_in_the_table_of_one_never_stopped(
     assert table(tmp_path / "a") == table(tmp_path / "b")
 
 
+def test_a_disk_that_fills_up_is_one_sentence_and_costs_no_row(capsys, tmp_path, table):
+    """No file of that process may exceed 1,024 bytes: the system takes a part of a row, as a full disk does."""
+    pytest.importorskip("resource")
+    arguments = [*TINY, "--seed", *map(str, range(6)), "--out", str(tmp_path)]
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)); "
+    code += "from tinyres.cli import main; sys.exit(main(['sweep', *sys.argv[1:]]))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1] == f"tinyres sweep: cannot write {tmp_path / 'sweep.csv'}: File too large"
+    assert "Traceback" not in ran.stderr
+    rows = (tmp_path / "sweep.csv").read_bytes()
+    assert rows.endswith(b"\n")
+    status, out, _ = run(capsys, *arguments)
+    assert status == 0
+    count = rows.count(b"\n") - 1
+    assert 0 < count < 6
+    assert f"{count} of 6 points were finished before" in out
+    assert (tmp_path / "sweep.csv").read_bytes().startswith(rows)
+    assert len(table(tmp_path)) == 7
+
+
 def test_a_polite_kill_stops_as_ctrl_c_does(capsys, tmp_path, monkeypatch, table):
     attempt, before = local.attempt, signal.getsignal(signal.SIGTERM)
 

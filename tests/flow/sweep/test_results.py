@@ -1,6 +1,9 @@
 """The table on the disk."""
 
+import errno
+import io
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -71,6 +74,61 @@ def test_a_sort_that_fails_leaves_the_table(path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == ["sweep.csv"]
 
 
+def full_after(path, room):
+    """A file that takes `room` bytes more: it takes a part without a word, and only then says why."""
+
+    class Full(io.FileIO):
+        left = room
+
+        def write(self, data):
+            if not self.left:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            taken = super().write(bytes(data)[: self.left])
+            self.left -= taken
+            return taken
+
+    return Full(path, "ab")
+
+
+@pytest.mark.parametrize("room", [0, 1, 40, 150, 400])
+def test_a_row_that_has_no_room_leaves_no_part_of_itself(path, room):
+    before, added = path.read_bytes(), []
+    with Results(path) as results:
+        results._file.close()
+        results._file = full_after(path, room)
+
+        def fill():
+            for seed in range(10, 100):
+                results.add(Recipe(seed=seed), FOUND)
+                added.append(Recipe(seed=seed))
+
+        with pytest.raises(OSError, match="No space left on device"):
+            fill()
+        refused = Recipe(seed=10 + len(added))
+        assert refused not in results
+        assert path.read_bytes().startswith(before)
+        assert path.read_bytes().count(b"\n") == 4 + len(added)
+        assert path.read_bytes().endswith(b"\n")
+        results._file.left = 10_000  # there is room again
+        results.add(refused, FOUND)
+    with Results(path) as results:
+        assert all(results[recipe] == FOUND for recipe in (*added, refused))
+
+
+def test_a_row_that_does_not_reach_the_disk_is_none(path, monkeypatch):
+    before = path.read_bytes()
+
+    def fails(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with Results(path) as results:
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match="Input/output error"):
+            results.add(Recipe(seed=9), FOUND)
+        assert Recipe(seed=9) not in results
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -91,7 +149,10 @@ def test_what_is_no_such_table_is_refused_and_left_alone(path, old, new, message
 
 def test_two_sweeps_do_not_share_a_folder(path):
     pytest.importorskip("fcntl")
-    with Results(path), pytest.raises(ResultsError, match="another sweep is writing"):
+    with (
+        Results(path),
+        pytest.raises(ResultsError, match=rf"another run is writing into .* \(process {os.getpid()} on"),
+    ):
         Results(path)
     with Results(path) as results:
         assert len(results) == 3

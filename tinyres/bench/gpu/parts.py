@@ -107,8 +107,11 @@ def on() -> Row:
 
 
 def write(row: Row, folder: Path) -> None:
-    with (folder / ROWS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    """Append it, on a line of its own, though the one before may have broken off."""
+    with (folder / ROWS).open("ab") as file:
+        whole = not file.tell() or (folder / ROWS).read_bytes().endswith(b"\n")
+        file.write(b"" if whole else b"\n")
+        file.write(json.dumps(row).encode() + b"\n")
 
 
 def read(folder: Path) -> list[Row]:

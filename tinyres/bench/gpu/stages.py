@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from tinyres import files
 from tinyres.bench.gpu import pages, parts, report, smoke, suite, table
 from tinyres.bench.gpu.parts import PARTS, REPORT, ROWS, SAVING, STAGES, Stage, attempt, read, write
 
@@ -114,7 +114,7 @@ def _take_over(out: Path, earlier: Path | None, caches: Path) -> None:
     if earlier is not None:
         for name in (ROWS, CACHES):
             if (earlier / name).exists() and not (out / name).exists():
-                shutil.copyfile(earlier / name, out / name)
+                files.write(out / name, (earlier / name).read_bytes())
     if (out / CACHES).exists():
         try:
             with tarfile.open(out / CACHES) as packed:

@@ -77,7 +77,8 @@ def collect(steps: list[Step], blocks: list[str], not_finite: str | None) -> Mea
     def histograms(which: str, bins: int) -> Array:
         nothing = np.full(bins, np.nan)
         seen = [getattr(step, which) for step in steps]
-        return np.array([[s[n].histogram if n in s else nothing for n in blocks] for s in seen])
+        found = np.array([[s[n].histogram if n in s else nothing for n in blocks] for s in seen])
+        return found.reshape(len(steps), len(blocks), bins)
 
     arrays = {
         f"{way}_{what}": summaries(way, what)

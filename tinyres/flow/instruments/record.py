@@ -55,7 +55,7 @@ class Recording(Observer):
             raise ValueError(f"record: every must be at least 1 (each step), got {every}")
         self.blocks, self.every = list(blocks), every
         self._model, self._names = model, set(names)
-        self._depth = 0
+        self._depth, self._blocks = 0, []
         self.clear()
 
     def clear(self) -> None:

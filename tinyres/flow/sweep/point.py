@@ -42,7 +42,7 @@ class Finding:
 
 
 def measure(recipe: Recipe, device: str = "cpu") -> Finding:
-    """Train and measure, on one thread: the same recipe gives the same figures bit for bit, wherever it runs.
+    """Train and measure, on one thread: on one kind of processor the same recipe gives the same bits.
 
     On the device "cuda" it starts from the same numbers, and its sums round differently.
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tinyres.files import write
 from tinyres.flow.sweep.point import Finding
+from tinyres.lock import FolderLock, FolderTaken
 from tinyres.training.recipe import FIELDS, Recipe
 
 VERSION = "1"
@@ -25,7 +27,7 @@ COLUMNS = ("key", *FIELDS, *FOUND)
 
 
 class ResultsError(ValueError):
-    """A file that is no table of this kind of sweep, or one that another sweep is writing."""
+    """A file that is no table of this kind of sweep, or one that another run is writing."""
 
 
 class Results:
@@ -36,30 +38,38 @@ class Results:
                 results.add(recipe, measure(recipe))
 
     Raises:
-        ResultsError: the file holds something else, is damaged, or another sweep writes into its folder.
+        ResultsError: the file holds something else, is damaged, or another run writes into its folder.
         OSError: it cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = _lock(path.parent)
+        try:
+            self._lock = FolderLock(path.parent)
+        except FolderTaken as error:
+            raise ResultsError(str(error)) from error
         try:
             self._rows = _read(path)
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115  __exit__ closes it
             if not self._file.tell():
-                self._file.write(_line(COLUMNS))
+                self._append(_line(COLUMNS))
         except BaseException:
-            _unlock(self._lock)
+            self._lock.close()
             raise
 
     def __enter__(self) -> Results:
         return self
 
+    @property
+    def guarded(self) -> bool:
+        """Whether other runs are kept out of the folder, see `FolderLock.held`."""
+        return self._lock.held
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        _unlock(self._lock)
+        self._lock.close()
 
     def __contains__(self, recipe: Recipe) -> bool:
         return key(recipe) in self._rows
@@ -73,28 +83,44 @@ class Results:
         return len(self._rows)
 
     def add(self, recipe: Recipe, finding: Finding) -> None:
-        """Append the row; when this returns, it is on the disk."""
+        """Append the row; when this returns, it is on the disk.
+
+        Raises:
+            OSError: the disk is full or fails; the table is as it was.
+        """
         row = [key(recipe), *_texts(recipe.to_json()), *_texts(asdict(finding))]
-        self._file.write(_line(row))
+        before = self._size()
+        self._append(_line(row))
         self._rows[row[0]] = row  # before the wait for the disk, during which Ctrl-C is likely
-        os.fsync(self._file.fileno())
+        try:
+            os.fsync(self._file.fileno())
+        except OSError:
+            del self._rows[row[0]]
+            os.ftruncate(self._file.fileno(), before)
+            raise
+
+    def _append(self, line: bytes) -> None:
+        """All of it or nothing: of a line for which the disk has no room, it takes a part without a word."""
+        before, rest = self._size(), memoryview(line)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]  # behind a part comes the error that tells why
+        except BaseException:  # a KeyboardInterrupt too
+            os.ftruncate(self._file.fileno(), before)
+            raise
+
+    def _size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
 
     def sort(self, recipes: Iterable[Recipe]) -> None:
         """Write the file anew, all of it or nothing, in the order of `recipes`, then what else it holds."""
         keys = [key(recipe) for recipe in recipes]
         self._rows = {k: self._rows[k] for k in dict.fromkeys([*keys, *self._rows]) if k in self._rows}
-        partial = self.path.with_name(f".{self.path.name}.partial")
+        self._file.close()  # not every system replaces an open file
         try:
-            with open(partial, "wb") as file:
-                file.write(b"".join(map(_line, [COLUMNS, *self._rows.values()])))
-                file.flush()
-                os.fsync(file.fileno())
-            self._file.close()  # not every system replaces an open file
-            os.replace(partial, self.path)
+            write(self.path, b"".join(map(_line, [COLUMNS, *self._rows.values()])))
         finally:
-            partial.unlink(missing_ok=True)
-            if self._file.closed:
-                self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115
 
 
 def key(recipe: Recipe) -> str:
@@ -142,25 +168,3 @@ def _read(path: Path) -> dict[str, list[str]]:
             )
         rows.setdefault(row[0], row)
     return rows
-
-
-def _lock(folder: Path) -> int | None:
-    """Hold the folder until `_unlock` or the end of the process, where the system can; two sweeps would mix lines."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise ResultsError(f"another sweep is writing into {folder}: wait for it, or name another folder") from error
-    except OSError:  # a file system without locks
-        pass
-    return handle
-
-
-def _unlock(handle: int | None) -> None:
-    if handle is not None:
-        os.close(handle)

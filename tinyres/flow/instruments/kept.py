@@ -1,0 +1,130 @@
+"""A history that is kept with a run, so that recording goes on where the run does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyres.flow.instruments import history, pictures
+from tinyres.flow.instruments.record import Recording
+from tinyres.flow.measurement import Measurement
+from tinyres.tensor import Array
+from tinyres.training.run import Notes
+
+
+class Kept:
+    """A recording of a run, which is kept in the run's file, and goes on with it.
+
+    Args:
+        recording: a fresh one, of the run's model.
+        step: where the run stands.
+        notes: what the run's file says of the steps before, if they were recorded.
+
+    Raises:
+        ValueError: the notes are of other blocks, or of no recording.
+    """
+
+    def __init__(self, recording: Recording, step: int = 0, notes: Notes | None = None) -> None:
+        self.recording = recording
+        recording.entered = step
+        self._earlier: Measurement | None = None
+        self._broke: str | None = None
+        if notes is not None:
+            self._earlier, self._broke = read(notes, recording.blocks, step)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no step that `history` could tell of."""
+        return not self.recording.steps and not (self._earlier and self._earlier.labels["step"])
+
+    def history(self, before: float = math.inf) -> Measurement:
+        """Every recorded step (before this number), those of earlier lives of the run included."""
+        steps = [step for step in self.recording.steps if step.number < before]
+        found = history.collect(steps, self.recording.blocks, self.first_not_finite)
+        return found if self._earlier is None else joined(self._earlier, found, self.first_not_finite)
+
+    @property
+    def first_not_finite(self) -> str | None:
+        """As `Recording.first_not_finite`, of the whole run."""
+        return self._broke or self.recording.first_not_finite
+
+    def notes(self, step: int) -> Notes:
+        """What was recorded before the step of this number, for `Run.notes` and so for its file."""
+        found = self.history(step)
+        rows = {name: array for name, array in found.items() if found.axes[name][0] == "step"}
+        return rows, {"every": self.recording.every, "labels": found.labels, "not_finite": self.first_not_finite}
+
+
+def every(notes: Notes) -> int:
+    """Which steps were recorded. Raises ValueError where that is not told."""
+    found = notes[1].get("every")
+    if type(found) is not int or found < 1:
+        raise ValueError(f"every is {found!r}; a whole number of at least 1 is needed")
+    return found
+
+
+def read(notes: Notes, blocks: list[str], step: int) -> tuple[Measurement, str | None]:
+    """What was recorded of these blocks before this step, and where it was not finite first.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    arrays, about = notes
+    empty, labels, not_finite = history.collect([], blocks, None), about.get("labels"), about.get("not_finite")
+    if not isinstance(labels, dict) or labels.keys() != empty.labels.keys() or not all(map(_once, labels.values())):
+        raise ValueError(f"labels are {str(labels)[:80]}; names along {', '.join(empty.labels)} are needed")
+    steps = labels["step"]
+    if not all(type(number) is int and 0 <= number < step for number in steps) or steps != sorted(steps):
+        raise ValueError(f"steps are {str(steps)[:80]}; numbers below {step} in their order are needed")
+    if labels["block"] != blocks:
+        raise ValueError(f"blocks are {str(labels['block'])[:80]} there and {str(blocks)[:80]} here")
+    if not all(isinstance(name, str) for name in (*labels["residual"], *labels["parameter"])):
+        raise ValueError("connections and parameters need names")
+    if not (not_finite is None or isinstance(not_finite, str)):
+        raise ValueError(f"not_finite is {not_finite!r}; a place or None is needed")
+    whole = dict(empty.arrays)
+    for name, axes in empty.axes.items():
+        if axes[0] != "step":
+            continue
+        shape = tuple(len(labels[axis]) if axis in labels else empty[name].shape[i] for i, axis in enumerate(axes))
+        if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != np.float64:
+            raise ValueError(f"{name} is missing or is no float64 of shape {shape}")
+        whole[name] = arrays[name]
+    return _of(whole, labels, empty, not_finite), not_finite
+
+
+def joined(earlier: Measurement, later: Measurement, not_finite: str | None) -> Measurement:
+    """Both, one after the other; what only one of them saw is NaN in the other's steps."""
+    labels = {axis: list(dict.fromkeys([*earlier.labels[axis], *names])) for axis, names in later.labels.items()}
+    arrays = dict(later.arrays)
+    for name, axes in later.axes.items():
+        if axes[0] == "step":
+            arrays[name] = np.concatenate([_spread(found, name, labels[axes[1]]) for found in (earlier, later)])
+    return _of(arrays, labels, later, not_finite)
+
+
+def _of(
+    arrays: dict[str, Array], labels: dict[str, list[Any]], like: Measurement, not_finite: str | None
+) -> Measurement:
+    draw = lambda figure, found: pictures.history(figure, found, not_finite)
+    return Measurement(like.name, arrays, like.axes, like.cost, draw, labels)
+
+
+def _spread(found: Measurement, name: str, names: Sequence[str]) -> Array:
+    """An array (steps, own names, ...) as (steps, names, ...)."""
+    array, own = found[name], found.labels[found.axes[name][1]]
+    if own == list(names):
+        return array
+    wide = np.full((len(array), len(names), *array.shape[2:]), np.nan)
+    wide[:, [names.index(one) for one in own]] = array
+    return wide
+
+
+def _once(names: Any) -> bool:
+    return isinstance(names, list) and len({str(name) for name in names}) == len(names)
+
+
+__all__ = ["Kept", "every", "joined", "read"]
