@@ -134,7 +134,7 @@ def _line(row: Iterable[str]) -> bytes:
 def _read(path: Path) -> dict[str, list[str]]:
     """{key: row}; a last line that is torn is cut off the file, once the others were found whole.
 
-    What a spreadsheet does to a file that it saves, and that changes no cell, is taken: a byte order mark, CRLF, quotes.
+    A byte order mark, CRLF and quotes, which a spreadsheet adds when it saves the file, change no cell and are taken.
     """
     try:
         content = path.read_bytes()
