@@ -171,10 +171,9 @@ def test_machine_code_is_kept_on_disk_until_the_sources_change(card, tmp_path):
         file.write_bytes(damaged)
         with mock.patch.object(launching, "_stamp", return_value=b"other sources"):
             assert [launch(), launch()] == [1, 0]
-        assert file.read_bytes() == whole
     images = [image for _, image in card.loaded]
     assert images[0] == images[1]
-    assert len({*images[2:]}) == 1
+    assert images[2] == images[3]
     with mock.patch.object(launching.config, "CACHE_DIR", "/proc/nowhere"):
         assert [launch(), launch()] == [1, 1]
 
