@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -24,6 +25,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 DTYPES = ["bool", *INTEGERS, "float16", "float32", "float64"]
+CODES = {f"{name[0]}{''.join(filter(str.isdigit, name))}".upper(): name for name in DTYPES[1:]} | {"BOOL": "bool"}
 SIGNATURES = {
     b"\x89PNG": "a PNG image",
     b"\x93NUMPY": "a NumPy .npy array",
@@ -79,6 +81,7 @@ def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
     """Read a safetensors file into NumPy arrays by name, and hand them to a module if one is given.
 
     The whole file is read and checked before `into` is touched; its `load_state_dict` then says what does not fit.
+    NumPy has no bfloat16: such numbers become float32, which holds all of them, and a warning names them.
 
     Raises:
         FileFormatError: the file is truncated, damaged, or of another format; or it holds a dtype NumPy lacks.
@@ -94,10 +97,30 @@ def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
         state: dict[str, Array] = library.numpy.load(content)
     except (library.SafetensorError, ValueError) as error:  # ValueError: a shape that is no NumPy shape
         raise _not_safetensors(path, content, len(content), error) from error
-    except KeyError as error:  # the library's table from dtypes to NumPy's has no such entry
-        raise FileFormatError(f"{path}: holds tensors of dtype {error.args[0]}, which NumPy does not have") from error
+    except KeyError:  # the library's table from dtypes to NumPy's lacks one of them
+        state = _widened(path, library.deserialize(content))
     if into is not None:
         into.load_state_dict(state)
+    return state
+
+
+def _widened(path: PathLike, entries: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Array]:
+    state, widened = {}, []
+    for name, entry in entries:
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            bits = np.frombuffer(entry["data"], "<u2").astype(np.uint32) << 16
+            values = bits.view(np.float32)
+            widened.append(name)
+        elif entry["dtype"] in CODES:
+            values = np.frombuffer(entry["data"], CODES[entry["dtype"]]).copy()
+        else:
+            raise FileFormatError(f"{path}: holds tensors of dtype {entry['dtype']}, which NumPy does not have")
+        try:
+            state[name] = values.reshape(entry["shape"])
+        except ValueError as error:
+            raise FileFormatError(f"{path}: {name!r} has shape {entry['shape']}, NumPy has none such") from error
+    others = f" and {len(widened) - 1} more" if len(widened) > 1 else ""
+    warnings.warn(f"{path}: {widened[0]}{others} came as bfloat16 and became float32", stacklevel=3)
     return state
 
 
