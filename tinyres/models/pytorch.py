@@ -59,9 +59,8 @@ def from_pytorch(state_dict: Mapping[str, Any], *, two_sided: bool | None = None
         ValueError: a key is unknown, the net is none that we have, or two_sided is needed.
     """
     inner = state_dict.get("state_dict")
-    state = {
-        bare: (state_dict if inner is None else inner)[key] for key, bare in unwrapped(inner or state_dict).items()
-    }
+    opened = inner if isinstance(inner, Mapping) else state_dict
+    state = {bare: opened[key] for key, bare in unwrapped(opened).items()}
     renamed = _renamed("from_pytorch", state)
     first: Any = next((state[key] for key in ("conv1.weight", "features.conv0.weight") if key in state), None)
     if len(getattr(first, "shape", ())) != 4:
