@@ -71,6 +71,8 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     for key, text in texts.items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise TypeError(f"save: metadata maps str to str, got {key!r}: {text!r}")
+        _check_text(key)
+        _check_text(text)
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save: {target} needs the directory {target.parent}, which does not exist")
@@ -150,6 +152,7 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
             raise TypeError(f"save: names must be str, got {name!r} of type {type(name).__name__}")
         if name == "__metadata__":
             raise ValueError("save: a tensor cannot be called '__metadata__', the format keeps that name for itself")
+        _check_text(name)
         array = raw(value)
         if not hasattr(array, "dtype"):
             raise TypeError(f"save: {name!r} must be a tensor or an array, got {type(value).__name__}")
@@ -162,7 +165,7 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
 
 
 def write(path: PathLike, content: bytes | str) -> None:
-    """Put `content` under the name `path` so that no moment shows a part of it; texts as UTF-8.
+    """Put `content` under the name `path` so that no moment shows a part of it; a text is made `legible`.
 
     Through a symbolic link, the file that it points to is replaced. A killed process may at most leave a
     `.tinyres-*.tmp` beside it.
@@ -171,7 +174,7 @@ def write(path: PathLike, content: bytes | str) -> None:
         OSError: the disk is full or fails, or the folder does not exist; what was there before is as it was.
     """
     target = Path(os.path.realpath(path))
-    content = content.encode() if isinstance(content, str) else content
+    content = legible(content).encode() if isinstance(content, str) else content
     temporary = target.with_name(f".tinyres-{secrets.token_hex(8)}.tmp")  # a rename is atomic within a directory only
     try:
         with open(temporary, "xb") as file:
@@ -190,6 +193,16 @@ def write(path: PathLike, content: bytes | str) -> None:
             os.fsync(directory)  # the rename itself
         finally:
             os.close(directory)
+
+
+def _check_text(text: str) -> None:
+    if legible(text) != text:
+        raise ValueError(f"save: {text[:80]!r} is no valid Unicode, it holds a lone surrogate; give it another name")
+
+
+def legible(text: str) -> str:
+    """`text` with `?` for each lone surrogate: a file's or a module's name may hold one, and no UTF-8 can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def write_figure(figure: Any, path: PathLike) -> None:
