@@ -116,7 +116,7 @@ def test_a_title_that_is_no_text_leaves_no_empty_file(trace, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
-@pytest.mark.parametrize("name", ["a\udc80b", "\ud800", "$\\wrong$ $", "a\0b\x1f\uffff", "</script><b>"])
+@pytest.mark.parametrize("name", ["a\udc80b", "\ud800", "$\\wrong$", "a\0b\x1f\uffff", "</script><b>"])
 def test_a_module_of_any_name_is_traced_recorded_and_drawn(name, tmp_path):
     """setattr takes any name but one with a dot; a page, a document and a picture have to."""
 
