@@ -11,9 +11,12 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.readers.mutate import mutated
+from tests.readers.pages import pages
 from tests.readers.table import Reader, readers
 
 MEMORY = 200  # MB
@@ -51,14 +54,14 @@ def tried(reader: Reader, content: bytes, folder: Path) -> tuple[str, str]:
 
 
 def campaign(
-    count: int, seed: int, only: str = "", keep: Path | None = None
+    count: int, seed: int, only: str = "", keep: Path | None = None, besides: Mapping[str, Reader] | None = None
 ) -> tuple[dict[str, Counter[str]], list[str]]:
     """What each reader made of its share of `count` inputs, and all faults."""
     found: dict[str, Counter[str]] = {}
     faults: list[str] = []
     with tempfile.TemporaryDirectory() as made, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        table = readers(Path(made))
+        table = {**readers(Path(made)), **(besides or {})}
         names = [name for name in table if only in name]
         for name in names:
             with tempfile.TemporaryDirectory() as folder:
@@ -87,11 +90,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", metavar="WORD", help="readers that have it in their name")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where inputs that show a fault are kept")
+    parser.add_argument("--browser", action="store_true", help="documents in the viewer's page, too")
     arguments = parser.parse_args()
     if arguments.keep is not None:
         arguments.keep.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    found, faults = campaign(arguments.count, arguments.seed, arguments.only, arguments.keep)
+    with pages() if arguments.browser else nullcontext() as besides:
+        found, faults = campaign(arguments.count, arguments.seed, arguments.only, arguments.keep, besides)
     for name, outcomes in found.items():
         print(f"{name:24}", ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items())))
     print(*faults, sep="\n")
