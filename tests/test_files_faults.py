@@ -1,5 +1,6 @@
 """Files: damage, foreign formats, full disks and killed processes, none of which costs the file that was there."""
 
+import json
 import os
 import pickle
 import signal
@@ -106,7 +107,8 @@ def test_a_truncated_file_is_not_taken_for_a_pickle(path):
 @pytest.mark.parametrize(
     ("entry", "content", "says"),
     [
-        ('"dtype":"BF16","shape":[1],"data_offsets":[0,2]', b"12", "dtype BF16, which NumPy does not have"),
+        ('"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]', b"12", "dtype F8_E4M3, which NumPy does not have"),
+        ('"dtype":"BF16","shape":[0,18446744073709551615],"data_offsets":[0,0]', b"", "NumPy has none such"),
         ('"dtype":"F32","shape":[0,18446744073709551615],"data_offsets":[0,0]', b"", "whole safetensors file"),
         ('"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]', b"1234", "whole safetensors file"),
         ('"dtype":"F32","shape":[3],"data_offsets":[0,4]', b"1234", "whole safetensors file"),
@@ -118,6 +120,24 @@ def test_headers_that_ask_for_the_impossible(tmp_path, entry, content, says):
     (tmp_path / "x").write_bytes(struct.pack("<Q", len(header)) + header + content)
     with pytest.raises(FileFormatError, match=says):
         load(tmp_path / "x")
+
+
+def test_bfloat16_becomes_float32_and_that_is_said(tmp_path):
+    halves = np.array([1.0, -2.5, 3e38, 1e-40, np.inf], np.float32).view(np.uint32) >> 16 << 16
+    entries = {"a": ("BF16", [5]), "b": ("BF16", []), "c": ("I16", [2]), "d": ("BOOL", [1, 2])}
+    content = [(halves >> 16).astype("<u2").tobytes(), b"\x80\x3f", b"\x01\0\xff\xff", b"\1\0"]
+    ends = np.cumsum([0, *map(len, content)]).tolist()
+    header = json.dumps({
+        name: {"dtype": dtype, "shape": shape, "data_offsets": ends[k : k + 2]}
+        for k, (name, (dtype, shape)) in enumerate(entries.items())
+    }).encode()  # fmt: skip
+    path = tmp_path / "x"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"".join(content))
+    with pytest.warns(UserWarning, match=rf"^{path}: (a|b) and 1 more came as bfloat16 and became float32$") as caught:
+        state = load(path)
+    assert [warning.filename for warning in caught] == [__file__]
+    values = {"a": halves.view(np.float32), "b": np.ones((), "f"), "c": np.array([1, -1], "i2")}
+    same(state, values | {"d": np.array([[True, False]])})
 
 
 def test_missing_files(tmp_path):

@@ -10,7 +10,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -25,6 +26,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 DTYPES = ["bool", *INTEGERS, "float16", "float32", "float64"]
+CODES = {f"{name[0]}{''.join(filter(str.isdigit, name))}".upper(): name for name in DTYPES[1:]} | {"BOOL": "bool"}
 SIGNATURES = {
     b"\x89PNG": "a PNG image",
     b"\x93NUMPY": "a NumPy .npy array",
@@ -71,6 +73,8 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     for key, text in texts.items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise TypeError(f"save: metadata maps str to str, got {key!r}: {text!r}")
+        _check_text(key)
+        _check_text(text)
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save: {target} needs the directory {target.parent}, which does not exist")
@@ -81,6 +85,7 @@ def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
     """Read a safetensors file into NumPy arrays by name, and hand them to a module if one is given.
 
     The whole file is read and checked before `into` is touched; its `load_state_dict` then says what does not fit.
+    NumPy has no bfloat16: such numbers become float32, which holds all of them, and a warning names them.
 
     Raises:
         FileFormatError: the file is truncated, damaged, or of another format; or it holds a dtype NumPy lacks.
@@ -96,10 +101,30 @@ def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
         state: dict[str, Array] = library.numpy.load(content)
     except (library.SafetensorError, ValueError) as error:  # ValueError: a shape that is no NumPy shape
         raise _not_safetensors(path, content, len(content), error) from error
-    except KeyError as error:  # the library's table from dtypes to NumPy's has no such entry
-        raise FileFormatError(f"{path}: holds tensors of dtype {error.args[0]}, which NumPy does not have") from error
+    except KeyError:  # the library's table from dtypes to NumPy's lacks one of them
+        state = _widened(path, library.deserialize(content))
     if into is not None:
         into.load_state_dict(state)
+    return state
+
+
+def _widened(path: PathLike, entries: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Array]:
+    state, widened = {}, []
+    for name, entry in entries:
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            bits = np.frombuffer(entry["data"], "<u2").astype(np.uint32) << 16
+            values = bits.view(np.float32)
+            widened.append(name)
+        elif entry["dtype"] in CODES:
+            values = np.frombuffer(entry["data"], CODES[entry["dtype"]]).copy()
+        else:
+            raise FileFormatError(f"{path}: holds tensors of dtype {entry['dtype']}, which NumPy does not have")
+        try:
+            state[name] = values.reshape(entry["shape"])
+        except ValueError as error:
+            raise FileFormatError(f"{path}: {name!r} has shape {entry['shape']}, NumPy has none such") from error
+    others = f" and {len(widened) - 1} more" if len(widened) > 1 else ""
+    warnings.warn(f"{path}: {widened[0]}{others} came as bfloat16 and became float32", stacklevel=3)
     return state
 
 
@@ -142,6 +167,7 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
             raise TypeError(f"save: names must be str, got {name!r} of type {type(name).__name__}")
         if name == "__metadata__":
             raise ValueError("save: a tensor cannot be called '__metadata__', the format keeps that name for itself")
+        _check_text(name)
         array = raw(value)
         if not hasattr(array, "dtype"):
             raise TypeError(f"save: {name!r} must be a tensor or an array, got {type(value).__name__}")
@@ -154,7 +180,7 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
 
 
 def write(path: PathLike, content: bytes | str) -> None:
-    """Put `content` under the name `path` so that no moment shows a part of it; texts as UTF-8.
+    """Put `content` under the name `path` so that no moment shows a part of it; a text is made `legible`.
 
     Through a symbolic link, the file that it points to is replaced. A killed process may at most leave a
     `.tinyres-*.tmp` beside it.
@@ -163,7 +189,7 @@ def write(path: PathLike, content: bytes | str) -> None:
         OSError: the disk is full or fails, or the folder does not exist; what was there before is as it was.
     """
     target = Path(os.path.realpath(path))
-    content = content.encode() if isinstance(content, str) else content
+    content = legible(content).encode() if isinstance(content, str) else content
     temporary = target.with_name(f".tinyres-{secrets.token_hex(8)}.tmp")  # a rename is atomic within a directory only
     try:
         with open(temporary, "xb") as file:
@@ -182,6 +208,16 @@ def write(path: PathLike, content: bytes | str) -> None:
             os.fsync(directory)  # the rename itself
         finally:
             os.close(directory)
+
+
+def _check_text(text: str) -> None:
+    if legible(text) != text:
+        raise ValueError(f"save: {text[:80]!r} is no valid Unicode, it holds a lone surrogate; give it another name")
+
+
+def legible(text: str) -> str:
+    """`text` with `?` for each lone surrogate: a file's or a module's name may hold one, and no UTF-8 can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def write_figure(figure: Any, path: PathLike) -> None:

@@ -143,8 +143,8 @@ def test_a_figure_that_cannot_be_told_costs_no_other():
 # -- processes ------------------------------------------------------------------------------------------------------
 def test_rows_that_broke_off_are_left_out(tmp_path):
     parts.write({"part": "card", "name": "a"}, tmp_path)
-    with (tmp_path / parts.ROWS).open("a") as file:
-        file.write('{"part": "card", "na')
+    with (tmp_path / parts.ROWS).open("ab") as file:
+        file.write(b'1\nnull\n"a"\n\xff\n' + b"[" * 100_000 + b'\n{"part": "card", "na')
     assert [row["name"] for row in parts.read(tmp_path)] == ["a"]
 
 

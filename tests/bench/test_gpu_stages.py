@@ -274,6 +274,26 @@ def test_a_second_run_compiles_nothing_twice(ends, tmp_path, monkeypatch):
     assert third["compiled"] == 2
 
 
+@pytest.mark.parametrize("fault", ["whole", "cut", "a bomb", "text"])
+def test_caches_that_are_damaged_or_swollen_are_left_and_that_is_said(tmp_path, capsys, monkeypatch, fault):
+    (tmp_path / "old").mkdir()
+    for k in range(3):
+        (tmp_path / "old" / f"{k}.cubin").write_bytes(np.random.default_rng(k).bytes(100_000))
+    stages._keep(tmp_path / "old", tmp_path)
+    path = tmp_path / stages.CACHES
+    whole = path.read_bytes()
+    damaged = {"cut": whole[:-60_000], "text": b"kernels"}
+    path.write_bytes(damaged.get(fault, whole))
+    if fault == "a bomb":
+        monkeypatch.setattr(stages, "MOST", 250_000)
+    (tmp_path / "new").mkdir()
+    stages._take_over(tmp_path, None, tmp_path / "new")
+    said, there = capsys.readouterr().out, sum(file.stat().st_size for file in (tmp_path / "new").iterdir())
+    assert ("caches.tgz cannot be read (" in said) == (fault != "whole")
+    assert there <= (200_000 if fault == "a bomb" else 300_000)
+    assert fault != "whole" or there == 300_000
+
+
 # -- as a command -----------------------------------------------------------------------------------------------------
 @pytest.mark.slow
 def test_a_whole_stage_on_the_stand_in(tmp_path, monkeypatch):

@@ -10,6 +10,10 @@ class Cut(bytes):
     """A body that is announced as a whole, of which half is sent before the connection closes."""
 
 
+class Drip(bytes):
+    """A body that comes byte by byte, a hundredth of a second apart."""
+
+
 class Server(ThreadingHTTPServer):
     """`answers` maps a path to what it gets, request by request, the last one for good: a body, a status or None.
 
@@ -39,6 +43,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            if isinstance(answer, Drip):
+                for byte in answer:
+                    self.wfile.write(bytes([byte]))
+                    if self.server.over.wait(0.01):
+                        return
             self.wfile.write(answer[: len(answer) // 2] if isinstance(answer, Cut) else answer)
 
     def log_message(self, *args):
@@ -55,6 +64,11 @@ def server(monkeypatch):
         running.over.set()
         running.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def drip():
+    return Drip
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """CIFAR-10's archive: six regular members of one size, read in place, and everything else refused."""
 
+import gzip
 import hashlib
 import io
 import re
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -108,6 +110,38 @@ def test_any_other_archive_is_refused(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match=re.escape(str(path)) + ": .*" + message):
         cifar.read_archive(path)
+
+
+def bomb(kind):
+    """64 MB, or more files than tarfile should hold, in a few KB; the six are behind."""
+    if kind == "files":
+        return archive(extra=[member(f"f{k}", b"") for k in range(cifar.MOST_MEMBERS)])
+    if kind == "a long name" or kind == "an extended header":
+        info, content = member("x", bytes(2**26))
+        info.type = tarfile.GNUTYPE_LONGNAME if kind == "a long name" else tarfile.XHDTYPE
+        return archive(extra=[(info, content)])
+    if kind == "headers of headers":
+        info, content = member("x", b"")
+        info.type = tarfile.XHDTYPE
+        return archive(extra=[(info, content)] * 2000)
+    whole = gzip.decompress(archive(extra=[member("x", bytes(2**26))] if kind == "a file" else ()))
+    return gzip.compress(whole + (b"" if kind == "a file" else bytes(2**26)))
+
+
+@pytest.mark.parametrize(
+    "kind", ["files", "a long name", "an extended header", "headers of headers", "a file", "what follows"]
+)
+def test_a_bomb_takes_no_memory(tmp_path, kind):
+    path = tmp_path / "bomb.tar.gz"
+    path.write_bytes(bomb(kind))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileFormatError, match=re.escape(str(path)) + ": .*(cannot be CIFAR-10|damaged)"):
+            cifar.read_archive(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**24
 
 
 def test_a_label_that_is_no_class(server, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import hashlib
 import re
 import struct
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_bytes_in_full():
         (GOOD[:11], "cut short in its header, 11 bytes of 12 are there"),
         (GOOD[:-1], r"cut short, .* int16 of shape \(2, 3\), 12 bytes, and 11 bytes follow"),
         (GOOD[:12], "12 bytes, and 0 bytes follow"),
-        (GOOD + b"\0", "longer than it should be, .* and 13 bytes follow"),
+        (GOOD + b"\0", "longer than it should be, .* 12 bytes, and more follow"),
         (b"\0\0\x08\x02" + b"\xff" * 8 + b"abc", r"shape \(4294967295, 4294967295\), 18446744065119617025 bytes"),
         (b"\0\0\x08\x41" + b"\0\0\0\1" * 65 + b"x", "NumPy has no array of 65 axes"),
         (packed(GOOD)[:-9], "gzip compression is cut short or damaged"),
@@ -80,6 +81,21 @@ def test_anything_else_is_refused(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match=re.escape(str(path)) + ": .*" + message):
         data.read_idx(path)
+
+
+@pytest.mark.parametrize("promised", [6, 2**32 - 1], ids=["less", "more"])
+def test_a_bomb_takes_no_memory(tmp_path, promised):
+    """64 MB of zeros in 64 KB, behind a header that promises six bytes, or more than there are."""
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(packed(b"\0\0\x08\x01" + struct.pack(">I", promised) + bytes(2**26)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileFormatError, match=r"bomb\.gz: (longer than it should be|cut short), .* follow$"):
+            data.read_idx(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < (2**22 if promised == 6 else 2**27)  # what is there has to be read where it was promised
 
 
 def test_no_file(tmp_path):

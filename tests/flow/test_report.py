@@ -107,6 +107,8 @@ def test_no_file_of_others_breaks_the_page(tmp_path):
         assert there or document.get("name") != "E2"
         seen += "left out: E2.json" in page
     assert seen > 10
+    path.write_text(json.dumps(whole | {"found": "half a \ud800 character"}))
+    assert "half a ? character" in report.write_page(tmp_path).read_text()
     path.write_text("[" * 100_000)
     assert "left out: E2.json" in report.write_page(tmp_path).read_text()
 

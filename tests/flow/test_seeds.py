@@ -87,6 +87,18 @@ def test_what_is_finished_is_not_run_again(here, capsys, monkeypatch):
     assert sorted(CALLED[8:]) == [0, 1, 2]
 
 
+def test_a_kept_figure_that_was_edited_is_measured_again(here, capsys):
+    run(here, "--seeds", "2")
+    path = here / "seeds" / "E0-seed1.json"
+    whole = path.read_text()
+    for damaged in (whole.replace("found 1", "found 7"), "[" * 100_000, whole[:-50], '{"check": 1}'):
+        path.write_text(damaged)
+        run(here, "--seeds", "2")
+        kept, first = json.loads(path.read_text()), json.loads(whole)
+        assert kept["found"] == first["found"] == "found 1"
+    assert CALLED == [0, 1, 1, 1, 1, 1]
+
+
 def test_a_seed_that_fails_spares_the_others(here, capsys):
     assert run(here, "--seeds", "5", "--seed", "10") == 1
     out = capsys.readouterr().out

@@ -119,7 +119,7 @@ def test_a_header_is_not_trusted(tmp_path):
     [
         {"losses": np.zeros(3)}, {"losses": np.full(4, np.nan)}, {"losses": np.zeros(4, "f4")},
         {"losses": np.zeros((4, 1))}, {"optimizer.7000.momentum_buffer": np.zeros(3)}, {"optimizer.x": np.zeros(3)},
-        {"model.another": np.zeros(3)},
+        {"model.another": np.zeros(3)}, {"optimizEr.1.momentum_buffer": np.zeros(3)},
     ],
     ids=str,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+from base64 import b64decode
 from html import unescape
 from xml.etree import ElementTree
 
@@ -11,7 +12,8 @@ import pytest
 
 import tinyres as tr
 from tests.viewer import cases
-from tinyres import viewer
+from tinyres import flow, nn, viewer
+from tinyres.files import write_figure
 from tinyres.viewer import page, picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -111,3 +113,35 @@ def test_a_title_that_is_no_text_leaves_no_empty_file(trace, tmp_path):
     target = tmp_path / "step.html"
     trace.save(target, title="of \udcff.py")  # a file name that is not UTF-8
     assert "<title>of ?.py</title>" in target.read_text()
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
+@pytest.mark.parametrize("name", ["a\udc80b", "\ud800", "$\\wrong$", "a\0b\x1f\uffff", "</script><b>"])
+def test_a_module_of_any_name_is_traced_recorded_and_drawn(name, tmp_path):
+    """setattr takes any name but one with a dot; a page, a document and a picture have to."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            setattr(self, name, nn.Linear(2, 2, rng=0))
+
+        def forward(self, x):
+            return getattr(self, name)(x)
+
+    net = Net()
+    net._be_called(name)
+    x = tr.tensor(np.ones((1, 2), "f"), requires_grad=True)
+    trace = tr.trace(lambda: net(x).sum())
+    trace.save(tmp_path / "step.html")
+    document = json.loads(re.search(r'id="tinyres-data">(.*?)</script>', (tmp_path / "step.html").read_text())[1])
+    assert name in {part for op in document["trace"]["ops"] for part in op.get("path", "").split(".")}
+    for source in re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", (tmp_path / "step.html").read_text()):
+        ElementTree.fromstring(b64decode(source))
+    trace._repr_html_().encode()
+    trace.to_json(tmp_path / "trace.json")
+    with flow.record(net, [name]) as recording:
+        net(x).sum().backward()
+    viewer.save(recording, tmp_path / "run.html")
+    found = recording.history()
+    found.to_json(tmp_path / "history.json")
+    assert name in json.loads((tmp_path / "history.json").read_text())["labels"]["block"]
+    write_figure(found.plot(), tmp_path / "history.png")

@@ -19,6 +19,8 @@ CHANNELS, SIDE = 3, 32
 SAMPLES = 10_000  # in each file
 ROW = 1 + CHANNELS * SIDE * SIDE  # bytes: the class, then the red, the green and the blue plane
 CHUNK = 1 << 20
+ROOM = 10 * CHUNK  # for what the archive holds beside the six files: a page, the names of the classes, headers
+MOST_MEMBERS = 100  # tarfile keeps each in memory
 ARCHIVE = "cifar-10-binary.tar.gz"
 TRAIN = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
 TEST = ["cifar-10-batches-bin/test_batch.bin"]
@@ -76,15 +78,21 @@ def read_archive(path: PathLike) -> dict[str, Array]:
     """
     tables: dict[str, Array] = {}
     try:
-        with gzip.open(path) as content, tarfile.open(fileobj=content, mode="r:") as archive:
-            for member in archive:
+        with gzip.open(path) as packed:
+            limited: Any = _Limited(path, packed)
+            archive = tarfile.open(fileobj=limited, mode="r:")  # noqa: SIM115  nothing is open but `packed`
+            for number, member in enumerate(archive, 1):
+                if number > MOST_MEMBERS:
+                    raise FileFormatError(f"{path}: it holds more than {MOST_MEMBERS} files, it cannot be CIFAR-10")
                 if member.name in (*TRAIN, *TEST):
                     if member.name in tables:
                         raise FileFormatError(f"{path}: {member.name} is there twice")
                     tables[member.name] = _table(path, archive, member)
-            while content.read(CHUNK):  # tarfile stops at its own end; the checksum comes after it
+            while limited.read(CHUNK):  # tarfile stops at its own end; the checksum comes after it
                 pass
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except FileFormatError:
+        raise
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError) as error:
         raise FileFormatError(
             f"{path}: a whole tar.gz archive is needed, this is cut short or damaged ({error})"
         ) from error
@@ -92,6 +100,30 @@ def read_archive(path: PathLike) -> dict[str, Array]:
     if missing:
         raise FileFormatError(f"{path}: {', '.join(missing)} cannot be found in the archive")
     return tables
+
+
+class _Limited:
+    """What is inflated, as far as CIFAR-10 goes: a damaged or malicious archive may hold or ask for any amount."""
+
+    def __init__(self, path: PathLike, file: gzip.GzipFile) -> None:
+        self.path, self.file, self.most = path, file, 6 * SAMPLES * ROW + ROOM
+
+    def read(self, size: int) -> bytes:
+        # The largest thing that is read at once is one of the six, or an extended header that may claim any length.
+        content = self.file.read(min(size, SAMPLES * ROW + CHUNK))
+        self._check(self.file.tell())
+        return content
+
+    def seek(self, offset: int) -> int:
+        self._check(offset)
+        return self.file.seek(offset)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def _check(self, place: int) -> None:
+        if place > self.most:
+            raise FileFormatError(f"{self.path}: it inflates to more than {self.most} bytes, it cannot be CIFAR-10")
 
 
 def _table(path: PathLike, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Array:

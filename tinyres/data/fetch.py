@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +17,18 @@ from typing import Any
 from tinyres.files import PathLike
 
 TIMEOUT = (5.0, 30.0)  # seconds: to be connected, and from one piece of an answer to the next
+DEADLINE = 1800.0  # seconds for a whole file: 170 MB, the largest, at 100 kB a second
+LARGEST = 2**28  # bytes
 ROUNDS = 2  # a server that did not answer in time is asked once more, after all the others
 CHUNK = 1 << 16
 
 
 class DownloadError(OSError):
     """A file is not in the cache, and could not be brought there; the message says where to put it by hand."""
+
+
+class Refused(Exception):
+    """What a server sends is not waited for to its end."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,9 @@ class Source:
                     failures[url] = _reason(error)
                     if not isinstance(error, requests.Timeout):
                         hopeful.remove(url)
+                except Refused as error:
+                    failures[url] = str(error)
+                    hopeful.remove(url)
                 except ValueError:
                     failures[url] = "another file: its SHA-256 is wrong"
                     hopeful.remove(url)
@@ -161,14 +171,41 @@ def _download(url: str, part: str, _: Any) -> None:
     import requests
 
     os.unlink(part)  # pooch made it for one reader only; anew it has the mode that the user's umask allows
-    with open(part, "wb") as file, requests.get(url, stream=True, timeout=TIMEOUT) as response:
+    until, room = time.monotonic() + DEADLINE, LARGEST
+    plain = {"Accept-Encoding": "identity"}  # the bytes that the SHA-256 is of: nothing is inflated on the way
+    with open(part, "wb") as file, requests.get(url, headers=plain, stream=True, timeout=TIMEOUT) as response:
         response.raise_for_status()
-        size = int(response.headers.get("Content-Length", 0)) or None  # a server need not tell it
+        if url.startswith("https:") and not response.url.startswith("https:"):
+            raise Refused("leads to an address without https")
+        told = response.headers.get("Content-Length", "")
+        size = int(told) if told.isdecimal() else None  # a server need not tell it
+        too_large = Refused(f"more than {LARGEST} bytes")
+        if size is not None and size > LARGEST:
+            raise too_large
         with _progress() as bar:
             task = bar.add_task(url.rpartition("/")[2], total=size)
-            for piece in response.iter_content(CHUNK):
+            while piece := _piece(response):
                 file.write(piece)
                 bar.advance(task, len(piece))
+                room -= len(piece)
+                if room < 0:
+                    raise too_large
+                if time.monotonic() > until:
+                    raise Refused(f"not finished after {DEADLINE:g} seconds")
+
+
+def _piece(response: Any) -> bytes:
+    """What has come, up to CHUNK bytes; not `iter_content`, which waits for all of them, however slowly they drip."""
+    import requests
+    from urllib3 import exceptions
+
+    try:
+        read = getattr(response.raw, "read1", response.raw.read)  # urllib3 1 has no read1
+        return read(CHUNK)  # type: ignore[no-any-return]
+    except exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout(error) from error
+    except exceptions.HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(error) from error
 
 
 def _progress() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tinyres.files import FileFormatError, PathLike
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: "i2", 0x0C: "i4", 0x0D: "f4", 0x0E: "f8"}
 GZIP = b"\x1f\x8b"
+CHUNK = 1 << 20
 
 
 def read_idx(path: PathLike) -> Array:
@@ -26,32 +27,42 @@ def read_idx(path: PathLike) -> Array:
         FileFormatError: the content is not exactly that: another format, cut short, damaged, or with bytes too many.
         FileNotFoundError: there is no such file.
     """
-    content = Path(path).read_bytes()
-    if content.startswith(GZIP):
+    with open(path, "rb") as file:
+        packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP
+        content: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=file) if packed else file
         try:
-            content = gzip.decompress(content)
+            return _read(path, content)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FileFormatError(f"{path}: the gzip compression is cut short or damaged ({error})") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
+
+
+def _read(path: PathLike, file: IO[bytes] | gzip.GzipFile) -> Array:
+    """The header, then what it promises and one byte: three compressed megabytes may hold gigabytes."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in TYPES:
         codes = ", ".join(f"{code:02x}" for code in TYPES)
         raise FileFormatError(
             f"{path}: an IDX file begins with two zero bytes, a type ({codes}) and a number of axes, "
-            f"this one with {content[:4].hex(' ') or 'nothing'}"
+            f"this one with {start.hex(' ') or 'nothing'}"
         )
-    dtype, rank = np.dtype(TYPES[content[2]]).newbyteorder(">"), content[3]
-    header = 4 + 4 * rank
-    if len(content) < header:
-        raise FileFormatError(f"{path}: cut short in its header, {len(content)} bytes of {header} are there")
-    shape = tuple(np.frombuffer(content, ">u4", rank, 4).tolist())
-    needed, there = math.prod(shape) * dtype.itemsize, len(content) - header
-    if there != needed:
-        trouble = "cut short" if there < needed else "longer than it should be"
+    dtype, rank = np.dtype(TYPES[start[2]]).newbyteorder(">"), start[3]
+    axes = file.read(4 * rank)
+    if len(axes) < 4 * rank:
+        raise FileFormatError(f"{path}: cut short in its header, {4 + len(axes)} bytes of {4 + 4 * rank} are there")
+    shape = tuple(np.frombuffer(axes, ">u4").tolist())
+    needed = math.prod(shape) * dtype.itemsize
+    content = bytearray()  # a header may promise more than any memory has, so that what is there decides
+    while piece := file.read(min(CHUNK, needed + 1 - len(content))):
+        content += piece
+    if len(content) != needed:
+        trouble, there = "cut short", f"{len(content)} bytes follow"
+        if len(content) > needed:
+            trouble, there = "longer than it should be", "more follow"
         raise FileFormatError(
-            f"{path}: {trouble}, its header promises {dtype.name} of shape {shape}, {needed} bytes, "
-            f"and {there} bytes follow"
+            f"{path}: {trouble}, its header promises {dtype.name} of shape {shape}, {needed} bytes, and {there}"
         )
     try:
-        values: Array = np.ndarray(shape, dtype, content, header)
+        values: Array = np.ndarray(shape, dtype, content)
     except ValueError as error:
         raise FileFormatError(f"{path}: NumPy has no array of {rank} axes with shape {shape} ({error})") from error
     return values.astype(dtype.newbyteorder("="))

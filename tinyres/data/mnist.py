@@ -30,7 +30,7 @@ MNIST = Source(
 FASHION_MNIST = Source(
     "fashion-mnist",
     mirrors=(
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
     sha256={

@@ -71,20 +71,21 @@ def attempt(seed: Seed) -> dict[str, Any] | str:
         seconds = time.perf_counter() - start
         pictures = save_pictures(experiment, result, seed.options, seed.folder) if seed.pictures else []
         document = describe(experiment, result, seed.options, seconds, pictures) | {"code": code()}
-        write_json(seed.path, document)
+        write_json(seed.path, document | {"check": _check(document)})
         return document
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
 
 def kept(seed: Seed) -> dict[str, Any] | None:
-    """What an earlier run found with the same options and the same code; None where there is none."""
+    """What an earlier run found with the same options and the same code; None where there is none, or an edited one."""
     try:
         document = json.loads(seed.path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     same = (
         isinstance(document, dict)
+        and document.pop("check", None) == _check(document)
         and document.get("format") == FORMAT
         and document.get("code") == code()
         and document.get("options") == plain(vars(seed.options))
@@ -92,6 +93,10 @@ def kept(seed: Seed) -> dict[str, Any] | None:
     if not same or (seed.pictures and not _all_there(document["figures"], seed.folder)):
         return None
     return document  # type: ignore[no-any-return]
+
+
+def _check(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:20]
 
 
 def _all_there(pictures: Sequence[str], folder: Path) -> bool:

@@ -71,6 +71,8 @@ def resume(trainer: GANTrainer, path: str | PathLike[str]) -> GANTrainer:
         refuse_another(path, trainer.recipe.differs_from(saved))
     arrays, before = load(path), trainer.snapshot()
     try:
+        moments = [f"optimizer of {name}." for name in trainer.optimizers]
+        header.known(arrays, *[f"{name}." for name in trainer.modules], *moments, "history")
         for name, module in trainer.modules.items():
             module.load_state_dict(_below(name, arrays))
             for key, generator in generators(module):

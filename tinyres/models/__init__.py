@@ -16,11 +16,11 @@ from tinyres.models.mlp_players import mlp_discriminator, mlp_generator
 from tinyres.models.plain import plain
 from tinyres.models.players import PLAYERS, Players
 from tinyres.models.preact import preact
+from tinyres.models.pytorch import from_pytorch, from_torchvision
 from tinyres.models.resnet import resnet
 from tinyres.models.senet import senet
 from tinyres.models.skipinit import skipinit
 from tinyres.models.stochastic_depth import stochastic_depth
-from tinyres.models.torchvision import from_torchvision
 
 CLASSIFIERS = (  # what can be trained on labels, by name
     "plain", "resnet", "preact", "highway", "densenet", "senet", "skipinit", "fixup", "stochastic_depth", "cnn",
@@ -29,6 +29,7 @@ CLASSIFIERS = (  # what can be trained on labels, by name
 
 __all__ = [
     "CLASSIFIERS", "PLAYERS", "Players", "cnn", "dcgan", "densenet", "densenet_imagenet", "dncnn", "fixup",
-    "from_torchvision", "gan64", "highway", "highway_mlp", "mlp", "mlp_discriminator", "mlp_generator", "plain",
-    "preact", "resgan", "resnet", "resnet_imagenet", "senet", "skipinit", "stochastic_depth", "swap_activation",
+    "from_pytorch", "from_torchvision", "gan64", "highway", "highway_mlp", "mlp", "mlp_discriminator",
+    "mlp_generator", "plain", "preact", "resgan", "resnet", "resnet_imagenet", "senet", "skipinit",
+    "stochastic_depth", "swap_activation",
 ]  # fmt: skip

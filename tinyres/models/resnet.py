@@ -23,6 +23,7 @@ def resnet(
     in_channels: int = 3,
     classes: int = 10,
     shortcut: str = "A",
+    two_sided: bool = False,
     rng: nn.init.Rng = None,
 ) -> Stages:
     """A residual net of 6 n + 2 layers: block(x) = relu(F(x) + x), F two 3x3 convolutions with batch norm.
@@ -38,19 +39,25 @@ def resnet(
             "C", projections in every block (table 3 of the paper; of He et al. 2016 [he2016identity], "Identity
             mappings in deep residual networks", section 3.1, we know that at depth 110 they are worse than the
             identity); "conv", a 3x3 convolution in every block: the limit of a shortcut that is none.
+        two_sided: of option A: half of the zeros come before the old channels, as in the CIFAR nets that are widespread
+            in PyTorch, and not all behind them. Weights of the one are of no use to the other.
         rng: what the weights are drawn from: a Generator or a seed.
 
     Raises:
-        ValueError: there is no net of this depth, or no such shortcut.
+        ValueError: there is no net of this depth, or no such shortcut, or two_sided is asked of another than "A".
     """
     if shortcut not in SHORTCUTS:
         raise ValueError(
             "resnet: shortcut must be 'A' (padded), 'B' (projections where the shape changes), 'C' (projections "
             f"everywhere) or 'conv' (3x3 convolutions everywhere), got {shortcut!r}"
         )
+    if two_sided and shortcut != "A":
+        raise ValueError(f"resnet: two_sided says where the zeros of shortcut 'A' come, and {shortcut!r} has none")
 
     def body(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Residual:
         branch = two_convolutions(channels, out_channels, stride, rng)
+        if two_sided:
+            return nn.Residual(branch, padded(channels, out_channels, stride, two_sided=True))
         return nn.Residual(branch, SHORTCUTS[shortcut](channels, out_channels, stride, rng))
 
     return Stages(depth, width, in_channels, classes, body, rng)

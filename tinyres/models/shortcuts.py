@@ -15,22 +15,26 @@ from tinyres.ops import pad
 
 
 class PadShortcut(nn.Module):
-    """Option A: every stride-th pixel, new channels filled with zeros. It has no parameters."""
+    """Option A: every stride-th pixel, new channels filled with zeros. It has no parameters.
 
-    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+    The zeros come behind the old channels or, two_sided, half of them before these.
+    """
+
+    def __init__(self, channels: int, out_channels: int, stride: int, two_sided: bool = False) -> None:
         self.extra, self.stride = out_channels - channels, stride
+        self.before = self.extra // 2 if two_sided else 0
 
     def forward(self, x: Any) -> Any:
         """(N, C, H, W) -> (N, C + extra, ceil(H / stride), ceil(W / stride))."""
-        return pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
+        return pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.extra - self.before))
 
     def extra_repr(self) -> str:
-        return f"extra={self.extra}, stride={self.stride}"
+        return f"extra={self.extra}, stride={self.stride}" + (f", before={self.before}" if self.before else "")
 
 
-def padded(channels: int, out_channels: int, stride: int) -> PadShortcut | None:
+def padded(channels: int, out_channels: int, stride: int, two_sided: bool = False) -> PadShortcut | None:
     """Option A where the shape changes; elsewhere the identity, for which `nn.Residual` takes None."""
-    return None if stride == 1 and channels == out_channels else PadShortcut(channels, out_channels, stride)
+    return None if stride == 1 and channels == out_channels else PadShortcut(channels, out_channels, stride, two_sided)
 
 
 def projection(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Sequential:

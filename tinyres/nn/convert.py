@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,23 @@ def as_array(value: Any) -> Array:
     value = raw(value)
     if type(value).__module__.partition(".")[0] in ("numpy", "cupy"):
         return value
+    if str(getattr(value, "dtype", "")).endswith("bfloat16"):  # which neither NumPy nor its DLPack knows
+        value = value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
     return dlpack_array(value) if hasattr(value, "__dlpack__") else np.asarray(value)
+
+
+def warn_of_halves(state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Say in a line which values come in 16 bits and are kept in more: none of their digits comes back."""
+    halves = [key for key in own if key in state and str(getattr(state[key], "dtype", "")).endswith("float16")]
+    wider = [key for key in halves if own[key].dtype.itemsize > 2]
+    if wider:
+        first, others = wider[0], f" and {len(wider) - 1} more" if len(wider) > 1 else ""
+        came = str(state[first].dtype).rpartition(".")[2]
+        warnings.warn(
+            f"load_state_dict: {first}{others} came as {came} and became {own[first].dtype.name}, with the digits that "
+            f"{came} has",
+            stacklevel=3,
+        )
 
 
 def fill_like(array: Array, values: Any) -> Array:
@@ -40,4 +57,4 @@ def converter(target: Any) -> Callable[[Array], Array]:
     return lambda array: array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array
 
 
-__all__ = ["as_array", "converter", "fill_like"]
+__all__ = ["as_array", "converter", "fill_like", "warn_of_halves"]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tinyres.context import context, current
-from tinyres.nn.convert import as_array, converter, fill_like
+from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
+from tinyres.nn.foreign import advice, translated
 from tinyres.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
@@ -145,14 +146,18 @@ class Module:
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Keys:
         """Take over the values of tensors or arrays (PyTorch's too) by name, in this module's dtype and memory layout.
 
+        What PyTorch's weight norm and spectral norm keep in parts is put together, batches that an old file does not
+        count are 0, and what came in 16 bits is widened, with a warning; see `tinyres.nn.foreign`.
+
         Args:
             state_dict: what `state_dict` of the same architecture gave, here or in PyTorch.
             strict: the names must agree exactly; otherwise what is missing or unexpected is left alone and returned.
 
         Raises:
-            RuntimeError: names or shapes do not agree. It lists all of them, and the module is as it was before.
+            RuntimeError: names or shapes do not agree. It lists all of them, with advice where a wrapper of PyTorch's
+                changed the names, and the module is as it was before.
         """
-        own = dict(self._state())
+        own, state_dict = dict(self._state()), translated(self, state_dict)
         keys = Keys([k for k in own if k not in state_dict], [k for k in state_dict if k not in own])
         given = {k: as_array(state_dict[k]) for k in own if k in state_dict}
         wrong = [
@@ -163,8 +168,10 @@ class Module:
         if strict:
             wrong += [f"missing: {k}" for k in keys.missing_keys] + [f"unexpected: {k}" for k in keys.unexpected_keys]
         if wrong:
+            wrong = advice(own, state_dict) + wrong
             raise RuntimeError(f"load_state_dict of {type(self).__name__}:\n  " + "\n  ".join(wrong))
         new = {k: fill_like(own[k]._data, value) for k, value in given.items()}  # all are converted, then all replaced
+        warn_of_halves(state_dict, own)
         for k, value in new.items():
             own[k].data = value
         return keys

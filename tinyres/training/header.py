@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from types import NoneType
 from typing import Any, get_args
@@ -100,6 +100,17 @@ def same(what: str, found: Any, expected: Mapping[str, Any]) -> None:
     for name, value in plain.items():
         if json.dumps(found[name]) != json.dumps(value):
             raise ValueError(f"{what}: {name} is {found[name]!r}, and {value!r} follows from the recipe")
+
+
+def known(arrays: Iterable[str], *starts: str) -> None:
+    """Hold the names of a file's arrays against what they may begin with: one that is misspelt would be missing.
+
+    Raises:
+        ValueError: an array is called otherwise.
+    """
+    other = next((name for name in arrays if not name.startswith(starts)), None)
+    if other is not None:
+        raise ValueError(f"its array {other!r} is none of a run")
 
 
 def rows(name: str, array: Any, shape: Sequence[int]) -> Any:

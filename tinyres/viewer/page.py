@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from html import escape
 from pathlib import Path
@@ -12,6 +13,7 @@ from tinyres import files
 
 TEMPLATE = Path(__file__).with_name("page.html")
 DATA, TITLE = "<!--tinyres-data-->", "<!--tinyres-title-->"
+NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # one of them, and a browser draws nothing
 _HEIGHT = 720  # pixels, in a notebook
 
 
@@ -24,8 +26,9 @@ def dump(document: Any) -> str:
 def fill(document: dict[str, Any], still: str) -> str:
     """The page with the document in it; `still` is the SVG that is shown where scripts do not run."""
     data = f'<script type="application/json" id="tinyres-data">{dump(document)}</script>'
+    title = escape(files.legible(document["title"]))  # as of a file, it may hold what is no character
     before, after = TEMPLATE.read_text(encoding="utf-8").split(DATA)
-    before, after = (part.replace(TITLE, escape(document["title"])) for part in (before, after))
+    before, after = (part.replace(TITLE, title) for part in (before, after))
     return f"{before}<noscript>{image(still)}</noscript>{data}{after}"
 
 
@@ -41,7 +44,7 @@ def framed(html: str, still: str) -> str:
 
 def image(svg: str) -> str:
     """An SVG as a picture, in which nothing can run."""
-    source = b64encode(svg.encode()).decode()
+    source = b64encode(NO_XML.sub("?", files.legible(svg)).encode()).decode()
     about = f'alt="the backward pass, in one picture" style="max-height:{_HEIGHT}px"'
     return f'<img {about} src="data:image/svg+xml;base64,{source}">'
 
@@ -58,4 +61,4 @@ def write(path: str | Path, text: str) -> None:
         raise IsADirectoryError(f"save: {path} is a folder; name a file in it, e.g. {path / 'step.html'}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: there is no folder {path.parent} to write {path.name} into; make it")
-    files.write(path, text.encode("utf-8", "replace"))  # a title, as of a file, may hold what is no character
+    files.write(path, text)

@@ -189,13 +189,14 @@ def machine_code(compiled: Any, signature: Any, target: tuple[int, int]) -> byte
     file, stamp = place(compiled, signature, target), _stamp()
     with suppress(OSError):
         kept = file.read_bytes()
-        if kept.startswith(stamp):
-            return kept[len(stamp) :]
+        code = kept[len(stamp) + hashlib.sha256().digest_size :]
+        if kept == stamp + hashlib.sha256(code).digest() + code:  # else it is of other sources, or damaged
+            return code
     made = _linked(ptx(compiled, signature, target), target)
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as new:
-            new.write(stamp + made)
+            new.write(stamp + hashlib.sha256(made).digest() + made)
         os.replace(new.name, file)  # in one step: other processes see all of it, or nothing
     return made
 

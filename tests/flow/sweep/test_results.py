@@ -1,14 +1,18 @@
 """The table on the disk."""
 
+import codecs
+import csv
 import errno
 import io
 import math
 import os
+import re
 from dataclasses import replace
 
 import pytest
 
 from tinyres.flow.sweep import Finding, Results, ResultsError
+from tinyres.flow.sweep import results as table
 from tinyres.training import Recipe
 
 FOUND = Finding("ok", 1 / 3, 0.1 + 0.2, 0.9, 1e-300, 2.0, -math.inf, 12, 5, 0.5)
@@ -48,8 +52,8 @@ def test_a_torn_last_line_is_dropped(path, cut):
 def test_a_torn_header_is_none(path):
     whole = path.read_bytes()
     header = whole.split(b"\n")[0]
-    for left in (0, 10, len(header)):
-        path.write_bytes(header[:left])
+    for left in (b"", header[:10], header, header + b"\r", codecs.BOM_UTF8 + header[:10]):
+        path.write_bytes(left)
         with Results(path) as results:
             assert len(results) == 0
         assert path.read_bytes() == header + b"\n"
@@ -133,18 +137,58 @@ def test_a_row_that_does_not_reach_the_disk_is_none(path, monkeypatch):
     ("old", "new", "message"),
     [
         (b"key,arch", b"key,architecture", "another version of tinyres"),
-        (b"\n1-", b"\n2-", "line 2 is damaged or of another version"),
+        (b"\n2-", b"\n1-", "line 2 is damaged, edited or of another version"),
+        (b",0,5,", b",0,6,", "line 2 is damaged"),  # an edited finding
+        (b",0.5,", b",0.25,", "line 2 is damaged"),
+        (b",ok,", b',"ok,', "line 2 is damaged"),
+        (b",ok,", b",o\0k,", "line 2 is damaged"),
+        (b",ok,", b",o\xffk,", "line 2 is damaged"),
+        (b",ok,", b"," + b"k" * 200_000 + b",", "line 2 is damaged"),  # more than csv takes
         (b",resnet,", b",plain,", "line 2 is damaged"),
         (b",ok,", b",", "line 2 is damaged"),
         (b"\n", b"\n\n", "line 2 is damaged"),
     ],
 )
 def test_what_is_no_such_table_is_refused_and_left_alone(path, old, new, message):
-    path.write_bytes(path.read_bytes().replace(old, new))
+    assert old in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(old, new) + b"torn")
     before = path.read_bytes()
-    with pytest.raises(ResultsError, match=message):
+    with pytest.raises(ResultsError, match=f"^{re.escape(str(path))}.*{message}"):
         Results(path)
     assert path.read_bytes() == before
+
+
+def test_every_changed_cell_is_seen(path):
+    whole = path.read_text().splitlines(keepends=True)
+    cells = next(csv.reader(whole[2:]))
+    for k, cell in enumerate(cells):
+        row = [*cells[:k], "7" if cell != "7" else "8", *cells[k + 1 :]]
+        path.write_text("".join(whole[:2]) + ",".join(row) + "\n" + whole[3])
+        with pytest.raises(ResultsError, match="line 3 is damaged"):
+            Results(path)
+
+
+def test_a_row_with_a_right_check_and_no_number_in_it_is_refused_too(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + table._line(table._row(RECIPES[0], replace(FOUND, accuracy="high"))))
+    with pytest.raises(ResultsError, match="line 2 is damaged"):
+        Results(path)
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_a_file_that_a_spreadsheet_saved_is_read(path, mark, quoting):
+    whole = path.read_bytes()
+    text = io.StringIO()
+    csv.writer(text, quoting=quoting).writerows(csv.reader(whole.decode().splitlines()))  # with CRLF
+    path.write_bytes(mark + text.getvalue().encode()[:-1])  # and its last line torn
+    with Results(path) as results:
+        assert [recipe in results for recipe in RECIPES] == [True, True, False]
+        results.add(RECIPES[2], replace(FOUND, parameters=2))
+    with Results(path) as results:
+        assert [results[recipe] for recipe in RECIPES] == [replace(FOUND, parameters=seed) for seed in range(3)]
+        results.sort(RECIPES)
+    assert path.read_bytes() == whole
 
 
 def test_two_sweeps_do_not_share_a_folder(path):

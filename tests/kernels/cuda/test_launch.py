@@ -165,7 +165,12 @@ def test_machine_code_is_kept_on_disk_until_the_sources_change(card, tmp_path):
     assert [file.suffix for file in tmp_path.iterdir()] == [".cubin"]
     with mock.patch.object(launching, "_stamp", return_value=b"other sources"):
         assert [launch(), launch()] == [1, 0]
-    assert len(list(tmp_path.iterdir())) == 1  # the old one has been written over
+    (file,) = tmp_path.iterdir()  # the old one has been written over
+    whole = file.read_bytes()
+    for damaged in (whole[:-1], whole[:-1] + b"?", whole[:20], b""):
+        file.write_bytes(damaged)
+        with mock.patch.object(launching, "_stamp", return_value=b"other sources"):
+            assert [launch(), launch()] == [1, 0]
     images = [image for _, image in card.loaded]
     assert images[0] == images[1]
     assert images[2] == images[3]

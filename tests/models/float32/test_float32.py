@@ -18,7 +18,7 @@ from tests.models.float32.compare import (
 from tests.models.float32.rows import ROWS
 from tinyres import memory, models
 
-NO_MODELS = {models.swap_activation, models.from_torchvision}
+NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvision}
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if row.slow else name for name, row in ROWS.items()]
 
 EVALUATED = (  # one of each kind that has batch norms: the convolutions are those of training

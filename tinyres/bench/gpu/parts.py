@@ -135,10 +135,12 @@ def _card(rows: Sequence[Row]) -> str | None:
 def _latest(folder: Path) -> list[Row]:
     found: dict[tuple[str, str], Row] = {}
     path = folder / ROWS
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(row, dict):  # "1" is all that is left of a line
             continue
         key = str(row.get("part")), str(row.get("name"))
         found.pop(key, None)  # so that it takes its place in order, too

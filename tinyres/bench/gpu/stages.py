@@ -13,6 +13,7 @@ import os
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ from tinyres.bench.gpu.parts import PARTS, REPORT, ROWS, SAVING, STAGES, Stage, 
 
 CACHES = "caches.tgz"
 SHUT = 3  # the exit status where the gate is shut
+MOST = 2**30  # bytes of machine code: there are some megabytes
 SAFELY: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.0 to 3.11.3 do not know it
 LEAST = 5.0  # seconds with which a part is not begun any more
 
@@ -118,9 +120,18 @@ def _take_over(out: Path, earlier: Path | None, caches: Path) -> None:
     if (out / CACHES).exists():
         try:
             with tarfile.open(out / CACHES) as packed:
-                packed.extractall(caches, **SAFELY)
-        except (OSError, tarfile.TarError) as broken:
+                _unpack(packed, caches)
+        except (OSError, tarfile.TarError, EOFError, zlib.error, ValueError) as broken:
             print(f"{out / CACHES} cannot be read ({broken}): its kernels are compiled again", flush=True)
+
+
+def _unpack(packed: tarfile.TarFile, caches: Path) -> None:
+    room = MOST
+    for member in packed:
+        room -= member.size
+        if room < 0:
+            raise tarfile.TarError(f"it inflates to more than {MOST} bytes")
+        packed.extract(member, caches, **SAFELY)
 
 
 def _keep(caches: Path, out: Path) -> None:

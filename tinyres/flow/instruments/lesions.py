@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyres import nn, ops
 from tinyres.data import Dataset
+from tinyres.flow.instruments.pictures import literal
 from tinyres.flow.instruments.replaced import Forward, replaced
 from tinyres.flow.measurement import Measurement
 from tinyres.tensor import Array
@@ -194,7 +195,7 @@ def _draw(figure: Any, found: Measurement) -> None:
         axes.axhline(float(found[f"base_{what}"]), color="0.6", lw=1, label="the whole net")
         axes.plot(np.arange(len(values)), values, "o", color="C0", ms=5, label="with the lesion")
         if len(names) <= 30:
-            axes.set_xticks(np.arange(len(names)), names, rotation=90, fontsize=6)
+            axes.set_xticks(np.arange(len(names)), literal(names), rotation=90, fontsize=6)
         axes.set_title("One block left out" if kind == "drop" else "Two blocks exchanged")
         axes.set(xlabel="blocks", ylabel=what)
         if what == "accuracy":

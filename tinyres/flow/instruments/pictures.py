@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
+from tinyres.files import legible
 from tinyres.flow.measurement import Measurement
 from tinyres.tensor import Array
 
@@ -131,7 +132,7 @@ def _blocks(axes: Any, found: Measurement) -> None:
     """Names instead of numbers where there is room for them."""
     names = [name or "model" for name in found.labels["block"]]
     if len(names) <= 8 and max(map(len, names)) <= 12 and not all(re.fullmatch(r"(blocks\.)?\d+", n) for n in names):
-        axes.xaxis.set_ticks(range(1, len(names) + 1), names, fontsize=7)
+        axes.xaxis.set_ticks(range(1, len(names) + 1), literal(names), fontsize=7)
         axes.set_xlabel("block")
         axes.set_xlim(0.5, len(names) + 0.5)
     else:
@@ -155,3 +156,8 @@ def _any(values: Array) -> bool:
 def _log10(values: Array) -> Array:
     """NaN where there is no logarithm."""
     return np.log10(np.where(values > 0, values, np.nan))
+
+
+def literal(names: Iterable[str]) -> list[str]:
+    """Names as Matplotlib writes them as they are: not as formulas, and without what is no character."""
+    return [legible(name).replace("$", r"\$") for name in names]

@@ -1,11 +1,13 @@
 """The table of a sweep: one CSV, a row a finished point.
 
 A row is appended whole and forced to the disk before the next one is awaited, so a sweep that is killed loses at most
-what was in flight; a line that the kill tore is dropped when the file is opened again.
+what was in flight; a line that the kill tore is dropped when the file is opened again. The last cell of a row is a hash
+of all the others: a figure that was edited or damaged is not read as one that was measured.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -21,9 +23,9 @@ from tinyres.flow.sweep.point import Finding
 from tinyres.lock import FolderLock, FolderTaken
 from tinyres.training.recipe import FIELDS, Recipe
 
-VERSION = "1"
+VERSION = "2"
 FOUND = {field.name: field.type for field in fields(Finding)}
-COLUMNS = ("key", *FIELDS, *FOUND)
+COLUMNS = ("key", *FIELDS, *FOUND, "check")
 
 
 class ResultsError(ValueError):
@@ -75,9 +77,7 @@ class Results:
         return key(recipe) in self._rows
 
     def __getitem__(self, recipe: Recipe) -> Finding:
-        row = self._rows[key(recipe)]
-        read = {"str": str, "int": int, "float": float}
-        return Finding(**{name: read[str(FOUND[name])](row[COLUMNS.index(name)]) for name in FOUND})
+        return _finding(self._rows[key(recipe)])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,7 +88,7 @@ class Results:
         Raises:
             OSError: the disk is full or fails; the table is as it was.
         """
-        row = [key(recipe), *_texts(recipe.to_json()), *_texts(asdict(finding))]
+        row = _row(recipe, finding)
         before = self._size()
         self._append(_line(row))
         self._rows[row[0]] = row  # before the wait for the disk, during which Ctrl-C is likely
@@ -129,7 +129,21 @@ def key(recipe: Recipe) -> str:
 
 
 def _key(texts: Iterable[str]) -> str:
-    return f"{VERSION}-{hashlib.sha256(_line(texts)).hexdigest()[:20]}"
+    return f"{VERSION}-{_hash(texts)}"
+
+
+def _hash(texts: Iterable[str]) -> str:
+    return hashlib.sha256(_line(texts)).hexdigest()[:20]
+
+
+def _row(recipe: Recipe, finding: Finding) -> list[str]:
+    cells = [key(recipe), *_texts(recipe.to_json()), *_texts(asdict(finding))]
+    return [*cells, _hash(cells)]
+
+
+def _finding(row: list[str]) -> Finding:
+    read = {"str": str, "int": int, "float": float}
+    return Finding(**{name: read[str(FOUND[name])](row[COLUMNS.index(name)]) for name in FOUND})
 
 
 def _texts(values: dict[str, Any]) -> list[str]:
@@ -144,27 +158,49 @@ def _line(row: Iterable[str]) -> bytes:
 
 
 def _read(path: Path) -> dict[str, list[str]]:
-    """{key: row}; a last line that is torn is cut off the file."""
+    """{key: row}; a last line that is torn is cut off the file, once the others were found whole.
+
+    A byte order mark, CRLF and quotes, which a spreadsheet adds when it saves the file, change no cell and are taken.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return {}
-    header = _line(COLUMNS)
-    whole = content.rfind(b"\n") + 1
-    if not (content.startswith(header) or header.startswith(content)):
+    first, ended, rest = content.removeprefix(codecs.BOM_UTF8).partition(b"\n")
+    if not (_cells(first) == [*COLUMNS] if ended else _line(COLUMNS).startswith(first.rstrip(b"\r"))):
         raise ResultsError(
             f"{path} is no table of such a sweep, or one of another version of tinyres (its columns are others): "
             "move it away, or name another folder"
         )
-    if whole < len(content):
-        os.truncate(path, whole)
     rows: dict[str, list[str]] = {}
-    lines = content[len(header) : whole].decode(errors="replace").split("\n")[:-1]
-    for number, row in enumerate(csv.reader(lines), 2):
-        if len(row) != len(COLUMNS) or row[0] != _key(row[1 : 1 + len(FIELDS)]):
+    *lines, torn = rest.split(b"\n") if ended else [content]
+    for number, line in enumerate(lines, 2):
+        row = _cells(line)
+        if not _whole(row):
             raise ResultsError(
-                f"{path}, line {number} is damaged or of another version (its key does not fit its recipe): "
-                "take the line out, and its point runs again"
+                f"{path}, line {number} is damaged, edited or of another version (its key or its check does not fit "
+                "its values): take the line out, and its point runs again"
             )
         rows.setdefault(row[0], row)
+    if torn:
+        os.truncate(path, len(content) - len(torn))
     return rows
+
+
+def _cells(line: bytes) -> list[str]:
+    """The cells of one line; none where it is no line of a CSV."""
+    try:
+        return next(csv.reader([line.decode().rstrip("\r")], strict=True), [])
+    except (csv.Error, ValueError):  # an open quote, a NUL, a cell without end; no UTF-8
+        return []
+
+
+def _whole(row: list[str]) -> bool:
+    """Whether a row is one that `_row` made."""
+    if len(row) != len(COLUMNS) or row[0] != _key(row[1 : 1 + len(FIELDS)]) or row[-1] != _hash(row[:-1]):
+        return False
+    try:
+        _finding(row)
+    except ValueError:
+        return False
+    return True

@@ -1,5 +1,7 @@
 // The document that the page shows: its types, and reading it out of the page.
 
+import { check } from "./sound";
+
 export type Num = number | "NaN" | "Infinity" | "-Infinity";
 
 export interface Op {
@@ -141,6 +143,7 @@ export function load(): Document | string {
   }
   if (found.format !== "tinyres-trace" || found.version !== 1)
     return `This page shows version 1 of tinyres-trace, and holds version ${found.version} of ${found.format}.`;
+  check(found as unknown as Record<string, unknown>);
   return { ...found, trace: found.trace?.events.length ? complete(found.trace) : null };
 }
 

@@ -53,4 +53,18 @@ function start(): void {
   };
 }
 
-start();
+/** A recording from elsewhere, or a damaged one, may break anything at any step: a sentence is better than half a page. */
+function refuse(error: unknown): void {
+  const root = document.getElementById("page") as HTMLElement;
+  const said = document.createElement("main");
+  said.className = "empty";
+  said.textContent = `The recording in this page is damaged (${String(error)}). Save it again.`;
+  root.replaceChildren(said);
+}
+
+window.addEventListener("error", (event) => refuse(event.error ?? event.message));
+try {
+  start();
+} catch (error) {
+  refuse(error);
+}

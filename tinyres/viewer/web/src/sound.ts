@@ -1,0 +1,134 @@
+// Holds a document against what schema.json says and what it cannot say: a page may come from anywhere, or be damaged.
+
+type Unknown = Record<string, unknown>;
+
+const LARGEST = 1e7; // steps of a training, elements along an axis that is drawn
+
+function must(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new Error(what);
+}
+
+const isList = (value: unknown): value is unknown[] => Array.isArray(value);
+const isText = (value: unknown): value is string => typeof value === "string";
+const isNumber = (value: unknown): boolean =>
+  typeof value === "number" || value === "NaN" || value === "Infinity" || value === "-Infinity";
+const below = (value: unknown, end: number): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < end;
+const every = (value: unknown, holds: (entry: unknown) => boolean): boolean => isList(value) && value.every(holds);
+
+function object(value: unknown, what: string): Unknown {
+  must(typeof value === "object" && value !== null && !isList(value), `${what} is no object`);
+  return value as Unknown;
+}
+
+function list(value: unknown, what: string): unknown[] {
+  must(isList(value), `${what} is no list`);
+  return value;
+}
+
+/** Throws an error that says what is wrong first, if anything is. */
+export function check(found: Unknown): void {
+  must(isText(found["title"]), "title is no text");
+  if (found["trace"] !== null) checkTrace(object(found["trace"], "trace"));
+  if (found["run"] !== null) {
+    const lanes = list(object(found["run"], "run")["lanes"], "run");
+    must(lanes.length > 0, "run has no lanes");
+    lanes.forEach((lane) => checkLane(object(lane, "a lane")));
+  }
+}
+
+function checkTrace(trace: Unknown): void {
+  const lanes = list(trace["lanes"], "lanes");
+  const [ops, arrays, events] = ["ops", "arrays", "events"].map((name) => list(trace[name], name)) as [
+    unknown[],
+    unknown[],
+    unknown[],
+  ];
+  must(lanes.length > 0 && lanes.every(isText), "lanes are no names");
+  const places = list(trace["places"] ?? [], "places");
+  must(every(places, (p) => isList(p) && isText(p[0]) && below(p[1], LARGEST) && isText(p[2])), "a place is none");
+  for (const rule of Object.values(object(trace["rules"], "rules"))) {
+    const { forward, args } = object(rule, "a rule");
+    must(isText(forward) && Object.values(object(args, "a rule's args")).every(isText), "a rule is no text");
+  }
+  ops.forEach((value, id) => {
+    const op = object(value, `operation ${id}`);
+    const known: Record<string, (entry: unknown) => boolean> = {
+      kind: isText,
+      shape: (entry) => every(entry, (size) => below(size, Number.MAX_SAFE_INTEGER)),
+      dtype: isText,
+      name: isText,
+      path: isText,
+      inputs: (entry) => every(entry, (input) => input === null || below(input, id)),
+      args: (entry) => every(entry, isText) && (entry as unknown[]).length === ((op["inputs"] ?? []) as unknown[]).length,
+      roles: (entry) => every(entry, isText),
+      static: (entry) => Object.values(object(entry, "static")).every(isText),
+      again: (entry) => entry === true,
+      value: (entry) => below(entry, arrays.length),
+      place: (entry) => below(entry, places.length),
+    };
+    for (const name of ["kind", "shape", "dtype", ...Object.keys(op)])
+      must(known[name]?.(op[name]) ?? false, `operation ${id} has a wrong ${name}`);
+    must(op["inputs"] === undefined || op["args"] !== undefined, `operation ${id} has inputs without names`);
+  });
+  arrays.forEach((value, place) => checkArray(object(value, `array ${place}`), `array ${place}`));
+  checkEvents(events, lanes.length, ops as Unknown[], arrays as Unknown[]);
+  for (const value of list(trace["joins"], "joins")) {
+    const join = object(value, "a join");
+    const sound = below(join["lane"], lanes.length) && below(join["op"], ops.length) && isText(join["name"]);
+    must(sound && (join["angle"] === null || typeof join["angle"] === "number"), "a join is none");
+    for (const entry of list(join["routes"], "routes")) {
+      const { role, event, norm } = object(entry, "a route");
+      must(isText(role) && below(event, events.length) && isNumber(norm), "a route is none");
+      must((events[event] as unknown[])[0] === "a", "a route is no accumulation");
+    }
+  }
+  for (const [key, place] of Object.entries(object(trace["grads"], "grads"))) {
+    const [lane, op] = key.split(":").map(Number);
+    must(below(lane, lanes.length) && below(op, ops.length) && below(place, arrays.length), "a gradient is of nothing");
+  }
+}
+
+function checkArray(array: Unknown, what: string): void {
+  must(
+    every(array["s"], (size) => below(size, Number.MAX_SAFE_INTEGER)),
+    `${what} has no shape`,
+  );
+  must(isNumber(array["n"]), `${what} has no norm`);
+  const size = (array["s"] as number[]).reduce((a, b) => a * b, 1);
+  if (array["v"] !== undefined)
+    must(every(array["v"], isNumber) && (array["v"] as unknown[]).length === size, `${what} is not of its shape`);
+  else {
+    must(isText(array["t"]) && /^[A-Za-z0-9+/]{86}==$/.test(array["t"]), `${what} has no thumbnail`);
+    must(["lo", "hi", "z", "tlo", "thi"].every((name) => isNumber(array[name])), `${what} has no range`);
+  }
+}
+
+function checkEvents(events: unknown[], lanes: number, ops: Unknown[], arrays: Unknown[]): void {
+  const like = (place: unknown, op: unknown): boolean =>
+    below(place, arrays.length) && String((arrays[place] as Unknown)["s"]) === String((ops[op as number] as Unknown)["shape"]);
+  events.forEach((value, i) => {
+    const [kind, ...rest] = list(value, `event ${i}`);
+    const what = `event ${i} is none`;
+    if (kind === "f") return must(rest.length === 1 && below(rest[0], ops.length), what);
+    must(below(rest[0], lanes) && below(rest[1], ops.length), what);
+    if (kind === "s") return must(rest.length === 3 && like(rest[2], rest[1]), what);
+    const [, consumer, arg, op, contribution, before, total] = rest;
+    must(kind === "r" ? rest.length === 5 : kind === "a" && rest.length === 7, what);
+    const inputs = ((ops[consumer as number] as Unknown)["inputs"] ?? []) as unknown[];
+    must(below(arg, inputs.length) && below(op, ops.length) && inputs[arg] === op && like(contribution, op), what);
+    must(kind === "r" || ((before === null || like(before, op)) && like(total, op)), what);
+  });
+}
+
+function checkLane(lane: Unknown): void {
+  const { name, layers, steps, log10, skip_share: share, loss } = lane;
+  must(isText(name) && every(layers, isText) && every(steps, (step) => below(step, LARGEST)), "a lane is none");
+  const maybe = (entry: unknown): boolean => entry === null || isNumber(entry);
+  const columns = (steps as unknown[]).length;
+  const row = (entry: unknown): boolean => every(entry, maybe) && (entry as unknown[]).length === columns;
+  const rows = (entry: unknown): boolean => isList(entry) && entry.length === (layers as unknown[]).length;
+  must(rows(log10) && every(log10, row), "a lane has other norms than layers and steps");
+  must(share === null || (rows(share) && every(share, (entry) => entry === null || row(entry))), "a lane has other shares");
+  must(loss === null || row(loss), "a lane has other losses than steps");
+}
