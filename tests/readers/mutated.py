@@ -25,11 +25,8 @@ PATIENCE = 20.0  # seconds
 
 def peak() -> float:
     """MB that this process has had at most."""
-    return (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        / (1 if sys.platform == "darwin" else 1024)
-        / 1024 ** (sys.platform == "darwin")
-    )
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # what the kernel counts in
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def tried(reader: Reader, content: bytes, folder: Path) -> tuple[str, str]:
