@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinyres.backend import device_of, namespace, to_device
+from tinyres.foreign import foreign_array, is_foreign
 from tinyres.node import Node
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
@@ -69,7 +70,7 @@ class Tensor:
     __array_ufunc__ = None  # `array * Tensor` then reaches Tensor.__rmul__
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
-        self._data: Array = _as_array(data, dtype)
+        self._data: Array = as_array(data, dtype)
         self.node: Node | None = None
         self.grad: Tensor | None = None
         if requires_grad:
@@ -78,7 +79,7 @@ class Tensor:
     # -- what it is -------------------------------------------------------------------------------------------------
     @property
     def data(self) -> Array:
-        """The raw array, read-only: a graph may have saved it. Assigning another rebinds it, as an optimiser does."""
+        """The raw array, read-only: a graph may have saved it. Assigning another array takes a copy of its values."""
         if not isinstance(self._data, np.ndarray):
             return self._data
         view = self._data.view()
@@ -87,16 +88,13 @@ class Tensor:
 
     @data.setter
     def data(self, value: Array) -> None:
-        if self.node is not None and self.node.primitive is not None:
-            raise RuntimeError(f"{self.node.name}: only a leaf's data can be replaced; use .detach() first")
-        value = raw(value)
+        if isinstance(value, Tensor):
+            return rebind(self, value._data)
+        if is_foreign(value):
+            value = foreign_array(value, "data: the value", values=True)
         if not hasattr(value, "strides"):
             raise TypeError(f"data: needs an array, got {type(value).__name__}; make it one with np.asarray(...)")
-        changed = value.shape != self._data.shape or value.dtype != self._data.dtype
-        self._data = value
-        if changed and self.node is not None:  # the old graph keeps the old leaf, of the old shape
-            self.node = None
-            self.requires_grad_()
+        rebind(self, value.copy("K"))  # the array is the caller's, who may write into it
 
     @property
     def requires_grad(self) -> bool:
@@ -325,8 +323,24 @@ def wrap(data: Array, node: Node | None = None) -> Tensor:
     return tensor
 
 
+def rebind(tensor: Tensor, array: Array) -> None:
+    """`tensor.data = array` without the copy: for arrays of which there is no other owner, as an optimiser's are."""
+    if tensor.node is not None and tensor.node.primitive is not None:
+        raise RuntimeError(f"{tensor.node.name}: only a leaf's data can be replaced; use .detach() first")
+    changed = array.shape != tensor._data.shape or array.dtype != tensor._data.dtype
+    tensor._data = array
+    if changed and tensor.node is not None:  # the old graph keeps the old leaf, of the old shape
+        tensor.node = None
+        tensor.requires_grad_()
+
+
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Make a tensor from numbers, nested lists, an array or a tensor; the values are copied."""
+    """Make a tensor from numbers, nested lists, an array or a tensor, another library's included.
+
+    The values are copied, here as wherever an array is kept: `p.data = a` copies it, and so does an operation that
+    needs it for the backward pass (`x * a`, `x[a]`, `cross_entropy(x, a)`). What is written into the array later
+    changes no tensor and no gradient. Only `from_dlpack` shares memory.
+    """
     return Tensor(data, dtype=dtype, requires_grad=requires_grad)
 
 
@@ -335,9 +349,12 @@ def raw(value: Any) -> Any:
     return value._data if isinstance(value, Tensor) else value
 
 
-def _as_array(data: Any, dtype: Any) -> Array:
+def as_array(data: Any, dtype: Any = None) -> Array:
+    """A fresh array with the values of what `tensor` takes."""
     if isinstance(data, Tensor):
         data = data._data
+    elif is_foreign(data):
+        data = foreign_array(data, "tensor: data", values=True)
     if hasattr(data, "dtype"):
         return namespace(data).array(data, dtype=dtype)
     array = np.array(data, dtype=dtype)

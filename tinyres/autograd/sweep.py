@@ -240,7 +240,8 @@ def _tie(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     tied = []
     for value, tie in zip(saved, node.plan.ties, strict=True):
         origin = node if tie == "y" else None if tie is None else node.parents[tie]
-        tied.append(value if origin is None else wrap(value, origin))
+        # An input without a node becomes a tensor, too: an operation copies the arrays that are none.
+        tied.append(wrap(value, origin) if tie is not None and hasattr(value, "strides") else value)
     return tuple(tied)
 
 

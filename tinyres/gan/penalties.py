@@ -17,7 +17,7 @@ from tinyres import nn
 from tinyres.autograd import grad
 from tinyres.backend import device_of, namespace, to_device
 from tinyres.ops import mean, relu, sqrt, sum, where
-from tinyres.tensor import Array, Tensor, raw
+from tinyres.tensor import Array, Tensor, raw, rebind
 
 Discriminator = Callable[[Any], Any]
 Penalty = Callable[[Discriminator, Any, Any, np.random.Generator], Any]
@@ -91,7 +91,7 @@ def clip_weights_(discriminator: nn.Module, c: float) -> None:
     if not c > 0:
         raise ValueError(f"clip_weights_: c must be positive, got {c}; the paper's is 0.01")
     for p in discriminator.parameters():
-        p.data = namespace(p.data).clip(p.data, -c, c)
+        rebind(p, namespace(p.data).clip(p.data, -c, c))
 
 
 def refuse_batch_norm(discriminator: Discriminator) -> None:

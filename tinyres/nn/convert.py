@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.backend import device_of, namespace, to_device
-from tinyres.dlpack import dlpack_array
+from tinyres.foreign import dlpack_array
 from tinyres.tensor import Array, raw
 
 

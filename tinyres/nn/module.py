@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tinyres.context import context, current
 from tinyres.nn.convert import as_array, converter, fill_like
-from tinyres.tensor import Tensor, wrap
+from tinyres.tensor import Tensor, rebind, wrap
 
 if TYPE_CHECKING:
     from tinyres.nn.summary import Summary
@@ -163,7 +163,7 @@ class Module:
             raise RuntimeError(f"load_state_dict of {type(self).__name__}:\n  " + "\n  ".join(wrong))
         new = {k: fill_like(own[k]._data, value) for k, value in given.items()}  # all are converted, then all replaced
         for k, value in new.items():
-            own[k].data = value
+            rebind(own[k], value)
         return keys
 
     # -- changing it ------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class Module:
         """Move to a device ("cpu", "cuda") or convert floats to a dtype ("float64"); memory layouts stay."""
         convert = converter(target)
         for _, value in _once(self._state()):
-            value.data = convert(value._data)
+            rebind(value, convert(value._data))
             if value.grad is not None:
                 value.grad = wrap(convert(value.grad._data))
         return self

@@ -13,11 +13,12 @@ import numpy as np
 
 from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import device_of, kernels_for, namespace
+from tinyres.foreign import is_foreign
 from tinyres.ops.activation import softplus
 from tinyres.ops.elementwise import abs, astype, floating, log, where
 from tinyres.ops.indexing import getitem
 from tinyres.ops.reduction import log_softmax, mean, sum
-from tinyres.tensor import raw
+from tinyres.tensor import Tensor, as_array, raw
 
 
 def _picked(log_p, *, classes):
@@ -47,7 +48,7 @@ def _unrows(rows, shape):
 def cross_entropy_(input, *, classes):
     xp, rows = namespace(input), _rows(input)
     out, probabilities = xp.empty(len(rows), input.dtype), xp.empty_like(rows)
-    targets = classes.reshape(-1).astype(np.int64, copy=xp is np)  # a copy of the caller's; on a GPU it is one by now
+    targets = xp.ascontiguousarray(classes.reshape(-1), dtype=np.int64)
     kernels_for(input).cross_entropy(rows, targets, out, probabilities)
     return out.reshape(classes.shape), (probabilities, targets)
 
@@ -164,7 +165,7 @@ def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) 
 
 
 def _classes(op: str, input: Any, target: Any) -> Any:
-    classes = raw(target) if hasattr(target, "dtype") else namespace(raw(input)).asarray(target)
+    classes = raw(target) if isinstance(target, Tensor) else _copied(target, input)  # the caller may write into it
     _same_device(op, input, classes)
     needed = (*input.shape[:1], *input.shape[2:])
     if not np.issubdtype(classes.dtype, np.integer):
@@ -184,8 +185,8 @@ def _classes(op: str, input: Any, target: Any) -> Any:
 
 def _alike(op: str, input: Any, target: Any) -> Any:
     """The target in the input's dtype; an error unless the shapes are equal."""
-    if not hasattr(target, "dtype"):
-        target = namespace(raw(input)).asarray(target)
+    if not hasattr(target, "dtype") or is_foreign(target):
+        target = _copied(target, input)
     _same_device(op, input, target)
     if tuple(target.shape) != tuple(input.shape):
         raise ValueError(
@@ -193,6 +194,10 @@ def _alike(op: str, input: Any, target: Any) -> Any:
             "the two are not broadcast, so reshape or expand one of them"
         )
     return astype(target, input.dtype)
+
+
+def _copied(target: Any, input: Any) -> Any:
+    return as_array(target) if hasattr(target, "dtype") else namespace(raw(input)).asarray(target)
 
 
 def _same_device(op: str, input: Any, target: Any) -> None:

@@ -10,12 +10,13 @@ from tinyres_kernels.geometry import Pair, conv_out
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty, kernels_for, namespace
 from tinyres.context import is_replaying
+from tinyres.operands import kept
 from tinyres.ops.activation import relu as relu_
 from tinyres.ops.convolution import channels_first, channels_last, taps_first
 from tinyres.ops.elementwise import sqrt
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import reshape
-from tinyres.tensor import Tensor, raw, wrap
+from tinyres.tensor import Tensor, raw, rebind, wrap
 
 
 def _per_channel(v, ndim):
@@ -74,7 +75,7 @@ class Running(NamedTuple):
         """Rebind the tensors to what the kernel has written."""
         for tensor, array in zip(self[:3], new, strict=True):
             if tensor is not None:
-                tensor.data = array.reshape(tensor.shape)
+                rebind(tensor, array.reshape(tensor.shape))
 
 
 @primitive(aux=True, reference=_reference)
@@ -161,7 +162,7 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training it needs running_mean and running_var")
-        statistics = raw(running_mean), raw(running_var)
+        statistics = tuple(raw(v) if isinstance(v, Tensor) else kept(v) for v in (running_mean, running_var))
         return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=statistics, running=None)
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count < 2:
