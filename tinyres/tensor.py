@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyres.backend import device_of, namespace, to_device
+from tinyres.backend import device_of, inverse, memory_order, namespace, to_device
 from tinyres.foreign import foreign_array, is_foreign
 from tinyres.node import Node
 
@@ -224,6 +224,16 @@ class Tensor:
         made = memo[id(self)] = Tensor(self._data, requires_grad=self.requires_grad)
         return made
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A leaf travels by value, without `.grad`, in the memory layout that it has."""
+        if not self.is_leaf:
+            raise RuntimeError(
+                "pickle: only leaves can be pickled; what was computed belongs to its graph: hand over .detach()"
+            )
+        order = tuple(memory_order(self._data))
+        made = type(self), self._data.transpose(order), order, self.requires_grad
+        return _unpickled, made, getattr(self, "__dict__", None)
+
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
@@ -321,6 +331,13 @@ def wrap(data: Array, node: Node | None = None) -> Tensor:
     tensor.node = node
     tensor.grad = None
     return tensor
+
+
+def _unpickled(kind: type[Tensor], array: Array, order: tuple[int, ...], requires_grad: bool) -> Tensor:
+    """`array` has its axes in the order of memory, since a pickle keeps no other."""
+    made = Tensor.__new__(kind)
+    made._data, made.node, made.grad = array.transpose(inverse(order)), None, None
+    return made.requires_grad_() if requires_grad else made
 
 
 def rebind(tensor: Tensor, array: Array) -> None:

@@ -45,6 +45,8 @@ class Module:
     Parameters, buffers and children come in the order of their assignment, under PyTorch's names. A module that draws
     random numbers takes `rng`: a `numpy.random.Generator`, an integer seed, or None for a fresh unseeded generator.
     There is no global seed: for a reproducible model make one generator and hand it to all of its layers.
+
+    Modules pickle by value, alone or together with their optimiser, so that joblib and multiprocessing can send them.
     """
 
     training: bool = True
