@@ -115,7 +115,7 @@ def refuse_batch_norm(discriminator: Discriminator) -> None:
 
 def _to_one(discriminator: Discriminator, x: Array, one_sided: bool = False) -> Any:
     squared = _squared_slopes(discriminator, x)  # (N,)
-    flat = squared.data == 0
+    flat = squared == 0
     # sqrt has no slope at 0: a sample where D is flat counts as 0 and moves nothing, instead of making a NaN.
     excess = where(flat, 0.0, sqrt(where(flat, 1.0, squared))) - 1
     return mean((relu(excess) if one_sided else excess) ** 2)

@@ -18,7 +18,7 @@ from tinyres.ops.activation import softplus
 from tinyres.ops.elementwise import abs, astype, floating, log, where
 from tinyres.ops.indexing import getitem
 from tinyres.ops.reduction import log_softmax, mean, sum
-from tinyres.tensor import Tensor, as_array, raw
+from tinyres.tensor import Tensor, as_array, raw, wrap
 
 
 def _picked(log_p, *, classes):
@@ -48,7 +48,8 @@ def _unrows(rows, shape):
 def cross_entropy_(input, *, classes):
     xp, rows = namespace(input), _rows(input)
     out, probabilities = xp.empty(len(rows), input.dtype), xp.empty_like(rows)
-    targets = xp.ascontiguousarray(classes.reshape(-1), dtype=np.int64)
+    targets = classes.reshape(-1).astype(np.int64, copy=False)
+    targets = targets if targets.flags.c_contiguous else targets.copy()
     kernels_for(input).cross_entropy(rows, targets, out, probabilities)
     return out.reshape(classes.shape), (probabilities, targets)
 
@@ -120,7 +121,7 @@ def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> An
             "for logits use binary_cross_entropy_with_logits"
         )
     values = -(target * _limited_log(input) + (1 - target) * _limited_log(1 - input))
-    return _reduce(op, values if device_of(p) == "cpu" else where(outside, math.nan, values), reduction)
+    return _reduce(op, values if device_of(p) == "cpu" else where(wrap(outside), math.nan, values), reduction)
 
 
 @public
@@ -161,7 +162,7 @@ def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) 
     classes = classes.astype(np.int64, copy=False)
     outside = classes.view(np.uint64) >= input.shape[1]  # what is below 0 is larger than any class, without its sign
     values = loss(input, classes=where(outside, 0, classes))
-    return _reduce(op, where(outside, math.nan, values), reduction)
+    return _reduce(op, where(wrap(outside), math.nan, values), reduction)
 
 
 def _classes(op: str, input: Any, target: Any) -> Any:
@@ -209,6 +210,7 @@ def _same_device(op: str, input: Any, target: Any) -> None:
 def _limited_log(p: Any) -> Any:
     """max(log p, -100); the inner `where` keeps the log, and its rule, away from p = 0. NaN stays NaN."""
     low = raw(p) <= max(math.exp(-100), float(np.finfo(p.dtype).tiny))
+    low = wrap(low) if isinstance(p, Tensor) else low
     return where(low, -100.0, log(where(low, 1.0, p)))
 
 
