@@ -58,8 +58,12 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`forward`, with this module's name appended to the ambient path (`block3.conv1`)."""
-        outer, name = current().path, self._name
-        with context(path=f"{outer}.{name}" if outer and name else outer or name):
+        ambient, name = current(), self._name
+        outer = ambient.path
+        path = f"{outer}.{name}" if outer and name else outer or name
+        for observer in ambient.observers:
+            observer.on_call(self, path)
+        with context(path=path):
             return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
