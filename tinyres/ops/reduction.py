@@ -62,7 +62,9 @@ def var(
     count = math.prod(x.shape[a] for a in axes)
     if count <= correction:
         raise ValueError(f"var: {count} values and correction={correction} leave nothing to divide by")
-    return sum_((x - mean(x, axes, keepdims=True)) ** 2, axis=axes, keepdims=keepdims) / (count - correction)
+    x = x - mean(x, axes, keepdims=True)
+    off = sum_(x, axis=axes, keepdims=keepdims)  # 0, but for the rounding of the mean
+    return (sum_(x**2, axis=axes, keepdims=keepdims) - off * off / count) / (count - correction)
 
 
 @primitive
