@@ -105,6 +105,13 @@ def kernels_for(*arrays: Any) -> Any:
     forced = current().kernels
     if forced == CHECK:
         return _checked(_fastest(*arrays))
+    if forced == "cpu":
+        for a in arrays:
+            if a.dtype not in _COMPILED:
+                raise TypeError(
+                    f"the kernels of the rung 'cpu' are made for float32 and float64, got {a.dtype}: convert it first, "
+                    "or leave the choice of the rung to tinyres"
+                )
     return _named(forced or _fastest(*arrays))
 
 

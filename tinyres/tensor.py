@@ -19,6 +19,8 @@ from tinyres.node import Node
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
 
+_ANY = np.empty(0)
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
@@ -67,7 +69,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "grad", "node")
-    __array_ufunc__ = None  # `array * Tensor` then reaches Tensor.__rmul__
+    __array_priority__ = 1000  # `array * Tensor` then reaches Tensor.__rmul__
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
         self._data: Array = as_array(data, dtype)
@@ -94,7 +96,7 @@ class Tensor:
             value = foreign_array(value, "data: the value", values=True)
         if not hasattr(value, "strides"):
             raise TypeError(f"data: needs an array, got {type(value).__name__}; make it one with np.asarray(...)")
-        rebind(self, value.copy("K"))  # the array is the caller's, who may write into it
+        rebind(self, _numbers(value, value).copy("K"))  # the array is the caller's, who may write into it
 
     @property
     def requires_grad(self) -> bool:
@@ -202,6 +204,14 @@ class Tensor:
                 "use .numpy() or .to('cpu') if it is meant, or the function of the same name in tinyres"
             )
         return np.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """`np.sum(tensor)`: what NumPy makes of the array, where no gradient is lost by it."""
+        try:
+            return np.ndarray.__array_function__(_ANY, function, (), args, kwargs)
+        except TypeError:  # it has called a method of the tensor, with arguments that only an array's has
+            args, kwargs = _as_arrays(args), {name: _as_arrays(value) for name, value in kwargs.items()}
+            return function(*args, **kwargs)
 
     def __dlpack__(self, **how: Any) -> Any:
         """The array for another library, without a copy: `torch.from_dlpack(tensor)`. Not to be written into."""
@@ -366,6 +376,19 @@ def raw(value: Any) -> Any:
     return value._data if isinstance(value, Tensor) else value
 
 
+def _as_arrays(value: Any) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(map(_as_arrays, value))
+    return np.asarray(value) if isinstance(value, Tensor) else value
+
+
+def _numbers(array: Array, given: Any) -> Array:
+    if array.dtype.kind not in "biufc":
+        what = f"an array of dtype {array.dtype}" if hasattr(given, "dtype") else type(given).__name__
+        raise TypeError(f"tensor: {what} does not hold numbers of one rectangular shape")
+    return array
+
+
 def as_array(data: Any, dtype: Any = None) -> Array:
     """A fresh array with the values of what `tensor` takes."""
     if isinstance(data, Tensor):
@@ -373,10 +396,11 @@ def as_array(data: Any, dtype: Any = None) -> Array:
     elif is_foreign(data):
         data = foreign_array(data, "tensor: data", values=True)
     if hasattr(data, "dtype"):
-        return namespace(data).array(data, dtype=dtype)
-    array = np.array(data, dtype=dtype)
-    if array.dtype == object:
-        raise TypeError(f"tensor: {type(data).__name__} does not hold numbers of one rectangular shape")
+        return _numbers(namespace(data).array(data, dtype=dtype), data)
+    try:
+        array = _numbers(np.array(data, dtype=dtype), data)
+    except ValueError as error:  # lists of different lengths
+        raise TypeError(f"tensor: {type(data).__name__} does not hold numbers of one rectangular shape") from error
     if dtype is None and array.dtype == np.float64:  # Python floats
         array = array.astype(np.float32)
     return array

@@ -49,7 +49,7 @@ def test_a_channel_with_an_infinity_is_not_a_number_and_the_others_are(rung):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_composition_that_is_differentiated_twice(shape):
-    x, axes = around(1e4, *shape), (0, *range(2, len(shape)))
+    x = around(1e4, *shape)
     gradients = []
     for dtype, create_graph in (("float32", True), ("float64", False)):
         leaf = tr.tensor(x.astype(dtype), requires_grad=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from tinyres.context import current
 from tinyres.node import Node
-from tinyres.operands import kept, operand
+from tinyres.operands import kept, operand, refuse
 from tinyres.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ def call({signature}):
     lifted, mask, {unset} = 0, 0, {nones}
     {unwrap}
     if not lifted:
-        return forward({passed}){first}
+        try:
+            return forward({passed}){first}
+        except (AttributeError, TypeError) as error:
+            refuse(primitive.name, error, ({inputs},))
+            raise
     {others}
     recording, observers, path, kernels, anomaly, notes, _ = current()
     try:
@@ -134,7 +138,7 @@ def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
         **defaults, "Node": Node, "Tensor": Tensor, "new": Tensor.__new__, "asarray": np.asarray, "current": current,
         "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic, "kept": kept, "plans": {},
         "make_plan": lambda mask: make_plan(primitive, inputs, mask), "operand": operand, "primitive": primitive,
-        "wrap": wrap,
+        "refuse": refuse, "wrap": wrap,
     }  # fmt: skip
     exec(compile(text, f"<tinyres {primitive.name}>", "exec"), scope)
     call: Callable[..., Any] = scope["call"]

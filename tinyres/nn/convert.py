@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.backend import device_of, namespace, to_device
-from tinyres.foreign import dlpack_array
+from tinyres.foreign import foreign_array, is_foreign
 from tinyres.tensor import Array, raw
 
 
@@ -17,7 +17,7 @@ def as_array(value: Any) -> Array:
     value = raw(value)
     if type(value).__module__.partition(".")[0] in ("numpy", "cupy"):
         return value
-    return dlpack_array(value) if hasattr(value, "__dlpack__") else np.asarray(value)
+    return foreign_array(value, "a value", values=True) if is_foreign(value) else np.asarray(value)
 
 
 def fill_like(array: Array, values: Any) -> Array:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tinyres.context import context, current
 from tinyres.nn.convert import as_array, converter, fill_like
+from tinyres.operands import refuse
 from tinyres.tensor import Tensor, rebind, wrap
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ class Module:
         for observer in ambient.observers:
             observer.on_call(self, path)
         with context(path=path):
-            return self.forward(*args, **kwargs)
+            try:
+                return self.forward(*args, **kwargs)
+            except (AttributeError, RuntimeError, TypeError) as error:
+                refuse(self.label(), error, (*args, *kwargs.values()))
+                raise
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (Module, Parameter)):

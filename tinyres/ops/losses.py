@@ -15,7 +15,7 @@ from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import device_of, kernels_for, namespace
 from tinyres.foreign import is_foreign
 from tinyres.ops.activation import softplus
-from tinyres.ops.elementwise import abs, astype, floating, log, where
+from tinyres.ops.elementwise import abs, astype, floating, log, log1p, where
 from tinyres.ops.indexing import getitem
 from tinyres.ops.reduction import log_softmax, mean, sum
 from tinyres.tensor import Tensor, as_array, raw, wrap
@@ -120,7 +120,7 @@ def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> An
             f"{op}: input must be probabilities in [0, 1], got values from {p.min():.4g} to {p.max():.4g}; "
             "for logits use binary_cross_entropy_with_logits"
         )
-    values = -(target * _limited_log(input) + (1 - target) * _limited_log(1 - input))
+    values = -(target * _limited(log, input, 0.0) + (1 - target) * _limited(log1p, -input, -1.0))
     return _reduce(op, values if device_of(p) == "cpu" else where(wrap(outside), math.nan, values), reduction)
 
 
@@ -207,11 +207,11 @@ def _same_device(op: str, input: Any, target: Any) -> None:
         raise RuntimeError(f"{op}: input is on {here}, target on {there}; bring them together with .to({here!r})")
 
 
-def _limited_log(p: Any) -> Any:
-    """max(log p, -100); the inner `where` keeps the log, and its rule, away from p = 0. NaN stays NaN."""
-    low = raw(p) <= max(math.exp(-100), float(np.finfo(p.dtype).tiny))
-    low = wrap(low) if isinstance(p, Tensor) else low
-    return where(low, -100.0, log(where(low, 1.0, p)))
+def _limited(logarithm: Any, x: Any, pole: float) -> Any:
+    """max(logarithm(x), -100); the inner `where` keeps it, and its rule, away from the pole. NaN stays NaN."""
+    low = raw(x) <= pole + max(math.exp(-100), float(np.finfo(x.dtype).tiny))
+    low = wrap(low) if isinstance(x, Tensor) else low
+    return where(low, -100.0, logarithm(where(low, pole + 1.0, x)))
 
 
 def _reduce(op: str, values: Any, reduction: str) -> Any:
