@@ -59,6 +59,11 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     Letters that repeat within one operand take its diagonal; `...` stands for axes that broadcast; without `->` the
     result has the letters that occur once, in alphabetical order, as in NumPy.
     """
+    if not isinstance(subscripts, str):
+        raise TypeError(
+            "einsum: the first argument is a string such as 'ij,jk->ik'; operands with lists of their axes are not "
+            f"taken, got {type(subscripts).__name__}"
+        )
     terms, out = _parse(subscripts, operands)
     parts = [_diagonal(x, term) for x, term in zip(operands, terms, strict=True)]
     x, term = parts[0]
