@@ -249,3 +249,8 @@ def test_nothing_planted_has_entered_the_registry():
 def test_a_wrong_forward_mode_is_caught(monkeypatch):
     monkeypatch.setitem(gradcheck.__globals__, "jvp", lambda f, x, v: (f(*x), 2 * jvp(f, x, v)[1]))
     assert "forward mode" in caught(tr.exp, [np.ones(2)], order=2)
+
+
+def test_a_function_that_returns_a_python_number():
+    with pytest.raises(TypeError, match=r"gradcheck: output\[0\] is a float, not a tensor: the graph is cut"):
+        gradcheck(lambda x: x.sum().item(), np.ones(3))

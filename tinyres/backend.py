@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType, SimpleNamespace
@@ -31,10 +31,12 @@ __all__ = [
     "empty_in_order",
     "get_num_threads",
     "in_line",
+    "inverse",
     "kernels",
     "kernels_for",
     "like_line",
     "line",
+    "memory_order",
     "namespace",
     "numbers",
     "set_num_threads",
@@ -106,6 +108,13 @@ def kernels_for(*arrays: Any) -> Any:
     forced = current().kernels
     if forced == CHECK:
         return _checked(_fastest(*arrays))
+    if forced == "cpu":
+        for a in arrays:
+            if a.dtype not in _COMPILED:
+                raise TypeError(
+                    f"the kernels of the rung 'cpu' are made for float32 and float64, got {a.dtype}: convert it first, "
+                    "or leave the choice of the rung to tinyres"
+                )
     return _named(forced or _fastest(*arrays))
 
 
@@ -194,16 +203,17 @@ def empty_in_order(shape: tuple[int, ...], like: Any) -> Any:
     """The same with the axes in the order in which those of `like` lie in memory, if it has as many."""
     if like.ndim != len(shape):
         return empty(shape, like)
-    order = _order(like)
-    return empty(tuple(shape[axis] for axis in order), like).transpose(_inverse(order))
+    order = memory_order(like)
+    return empty(tuple(shape[axis] for axis in order), like).transpose(inverse(order))
 
 
-def _order(array: Any) -> list[int]:
+def memory_order(array: Any) -> list[int]:
     """Axes from the one with the largest stride to the one with the smallest."""
     return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
 
 
-def _inverse(order: list[int]) -> list[int]:
+def inverse(order: Sequence[int]) -> list[int]:
+    """The permutation that undoes `order`."""
     return sorted(range(len(order)), key=order.__getitem__)
 
 
@@ -218,7 +228,7 @@ def in_line(*arrays: Any) -> list[Any] | None:
         return None
     if first.nbytes < memory.LEAST or first.dtype.kind != "f":
         return None
-    order = _order(first)
+    order = memory_order(first)
     lines = []
     for a in arrays:
         if type(a) is not kind or a.dtype != first.dtype or a.shape != first.shape:
@@ -232,8 +242,8 @@ def in_line(*arrays: Any) -> list[Any] | None:
 
 def like_line(line: Any, array: Any) -> Any:
     """What was written in the order of `in_line(array)`, with the shape and the strides of `array`."""
-    order = _order(array)
-    return line.reshape([array.shape[axis] for axis in order]).transpose(_inverse(order))
+    order = memory_order(array)
+    return line.reshape([array.shape[axis] for axis in order]).transpose(inverse(order))
 
 
 def line(array: Any) -> Any:
@@ -241,7 +251,7 @@ def line(array: Any) -> Any:
 
     That is `array.ravel(order="K")`, which CuPy does not have.
     """
-    return (array.transpose(_order(array)) if array.ndim > 1 else array).reshape(-1)
+    return (array.transpose(memory_order(array)) if array.ndim > 1 else array).reshape(-1)
 
 
 def numbers(*scalars: Any) -> list[float]:
@@ -271,10 +281,10 @@ def to_device(array: Any, device: str) -> Any:
     if device_of(array) == device:
         return array
     # A copy between devices keeps only the row-major layout: the array travels with its axes in the order of memory.
-    order = _order(array) if getattr(array, "ndim", 0) > 1 else []
+    order = memory_order(array) if getattr(array, "ndim", 0) > 1 else []
     travelling = array.transpose(order) if order else array
     arrived = namespace(array).asnumpy(travelling) if device == "cpu" else _cupy().asarray(travelling)
-    return arrived.transpose(_inverse(order)) if order else arrived
+    return arrived.transpose(inverse(order)) if order else arrived
 
 
 def check_device(device: str) -> None:

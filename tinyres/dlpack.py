@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinyres.backend import check_device
-from tinyres.tensor import Array, Tensor, wrap
-
-_CPU, _CUDA, _CUDA_MANAGED = 1, 2, 13  # DLDeviceType in dlpack.h
+from tinyres.foreign import dlpack_array
+from tinyres.tensor import Tensor, wrap
 
 
 def from_dlpack(x: Any) -> Tensor:
@@ -25,21 +21,6 @@ def from_dlpack(x: Any) -> Tensor:
         RuntimeError: it is on a CUDA GPU, and CuPy is missing.
     """
     return wrap(dlpack_array(x))
-
-
-def dlpack_array(x: Any) -> Array:
-    """The raw array of `from_dlpack`."""
-    if not hasattr(x, "__dlpack__") or not hasattr(x, "__dlpack_device__"):
-        raise TypeError(f"from_dlpack: {type(x).__name__} has no __dlpack__; tr.tensor(...) copies numbers and arrays")
-    kind = int(x.__dlpack_device__()[0])
-    if kind == _CPU:
-        return np.from_dlpack(x)
-    if kind not in (_CUDA, _CUDA_MANAGED):
-        raise ValueError(f"from_dlpack: device type {kind} of DLPack is neither CPU (1) nor CUDA (2); move it there")
-    check_device("cuda")
-    import cupy
-
-    return cupy.from_dlpack(x)
 
 
 __all__ = ["from_dlpack"]

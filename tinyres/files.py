@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from tinyres.backend import to_device
+from tinyres.foreign import foreign_array, is_foreign
 from tinyres.tensor import raw
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -168,7 +169,7 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
         if name == "__metadata__":
             raise ValueError("save: a tensor cannot be called '__metadata__', the format keeps that name for itself")
         _check_text(name)
-        array = raw(value)
+        array = foreign_array(value, f"save: {name!r}", values=True) if is_foreign(value) else raw(value)
         if not hasattr(array, "dtype"):
             raise TypeError(f"save: {name!r} must be a tensor or an array, got {type(value).__name__}")
         array = to_device(array, "cpu")

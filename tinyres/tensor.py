@@ -13,10 +13,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyres.backend import device_of, namespace, to_device
+from tinyres.backend import device_of, inverse, memory_order, namespace, to_device
+from tinyres.foreign import foreign_array, is_foreign
 from tinyres.node import Node
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
+
+_ANY = np.empty(0)
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
@@ -66,10 +69,10 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "grad", "node")
-    __array_ufunc__ = None  # `array * Tensor` then reaches Tensor.__rmul__
+    __array_priority__ = 1000  # `array * Tensor` then reaches Tensor.__rmul__
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
-        self._data: Array = _as_array(data, dtype)
+        self._data: Array = as_array(data, dtype)
         self.node: Node | None = None
         self.grad: Tensor | None = None
         if requires_grad:
@@ -78,7 +81,7 @@ class Tensor:
     # -- what it is -------------------------------------------------------------------------------------------------
     @property
     def data(self) -> Array:
-        """The raw array, read-only: a graph may have saved it. Assigning another rebinds it, as an optimiser does."""
+        """The raw array, read-only: a graph may have saved it. Assigning another array takes a copy of its values."""
         if not isinstance(self._data, np.ndarray):
             return self._data
         view = self._data.view()
@@ -87,16 +90,13 @@ class Tensor:
 
     @data.setter
     def data(self, value: Array) -> None:
-        if self.node is not None and self.node.primitive is not None:
-            raise RuntimeError(f"{self.node.name}: only a leaf's data can be replaced; use .detach() first")
-        value = raw(value)
+        if isinstance(value, Tensor):
+            return rebind(self, value._data)
+        if is_foreign(value):
+            value = foreign_array(value, "data: the value", values=True)
         if not hasattr(value, "strides"):
             raise TypeError(f"data: needs an array, got {type(value).__name__}; make it one with np.asarray(...)")
-        changed = value.shape != self._data.shape or value.dtype != self._data.dtype
-        self._data = value
-        if changed and self.node is not None:  # the old graph keeps the old leaf, of the old shape
-            self.node = None
-            self.requires_grad_()
+        rebind(self, _numbers(value, value).copy("K"))  # the array is the caller's, who may write into it
 
     @property
     def requires_grad(self) -> bool:
@@ -205,6 +205,14 @@ class Tensor:
             )
         return np.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
 
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """`np.sum(tensor)`: what NumPy makes of the array, where no gradient is lost by it."""
+        try:
+            return np.ndarray.__array_function__(_ANY, function, (), args, kwargs)
+        except TypeError:  # it has called a method of the tensor, with arguments that only an array's has
+            args, kwargs = _as_arrays(args), {name: _as_arrays(value) for name, value in kwargs.items()}
+            return function(*args, **kwargs)
+
     def __dlpack__(self, **how: Any) -> Any:
         """The array for another library, without a copy: `torch.from_dlpack(tensor)`. Not to be written into."""
         if self.node is not None:
@@ -225,6 +233,16 @@ class Tensor:
             )
         made = memo[id(self)] = Tensor(self._data, requires_grad=self.requires_grad)
         return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A leaf travels by value, without `.grad`, in the memory layout that it has."""
+        if not self.is_leaf:
+            raise RuntimeError(
+                "pickle: only leaves can be pickled; what was computed belongs to its graph: hand over .detach()"
+            )
+        order = tuple(memory_order(self._data))
+        made = type(self), self._data.transpose(order), order, self.requires_grad
+        return _unpickled, made, getattr(self, "__dict__", None)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -325,8 +343,31 @@ def wrap(data: Array, node: Node | None = None) -> Tensor:
     return tensor
 
 
+def _unpickled(kind: type[Tensor], array: Array, order: tuple[int, ...], requires_grad: bool) -> Tensor:
+    """`array` has its axes in the order of memory, since a pickle keeps no other."""
+    made = Tensor.__new__(kind)
+    made._data, made.node, made.grad = array.transpose(inverse(order)), None, None
+    return made.requires_grad_() if requires_grad else made
+
+
+def rebind(tensor: Tensor, array: Array) -> None:
+    """`tensor.data = array` without the copy: for arrays of which there is no other owner, as an optimiser's are."""
+    if tensor.node is not None and tensor.node.primitive is not None:
+        raise RuntimeError(f"{tensor.node.name}: only a leaf's data can be replaced; use .detach() first")
+    changed = array.shape != tensor._data.shape or array.dtype != tensor._data.dtype
+    tensor._data = array
+    if changed and tensor.node is not None:  # the old graph keeps the old leaf, of the old shape
+        tensor.node = None
+        tensor.requires_grad_()
+
+
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Make a tensor from numbers, nested lists, an array or a tensor; the values are copied."""
+    """Make a tensor from numbers, nested lists, an array or a tensor, another library's included.
+
+    The values are copied, here as wherever an array is kept: `p.data = a` copies it, and so does an operation that
+    needs it for the backward pass (`x * a`, `x[a]`, `cross_entropy(x, a)`). What is written into the array later
+    changes no tensor and no gradient. Only `from_dlpack` shares memory.
+    """
     return Tensor(data, dtype=dtype, requires_grad=requires_grad)
 
 
@@ -335,14 +376,31 @@ def raw(value: Any) -> Any:
     return value._data if isinstance(value, Tensor) else value
 
 
-def _as_array(data: Any, dtype: Any) -> Array:
+def _as_arrays(value: Any) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(map(_as_arrays, value))
+    return np.asarray(value) if isinstance(value, Tensor) else value
+
+
+def _numbers(array: Array, given: Any) -> Array:
+    if array.dtype.kind not in "biufc":
+        what = f"an array of dtype {array.dtype}" if hasattr(given, "dtype") else type(given).__name__
+        raise TypeError(f"tensor: {what} does not hold numbers of one rectangular shape")
+    return array
+
+
+def as_array(data: Any, dtype: Any = None) -> Array:
+    """A fresh array with the values of what `tensor` takes."""
     if isinstance(data, Tensor):
         data = data._data
+    elif is_foreign(data):
+        data = foreign_array(data, "tensor: data", values=True)
     if hasattr(data, "dtype"):
-        return namespace(data).array(data, dtype=dtype)
-    array = np.array(data, dtype=dtype)
-    if array.dtype == object:
-        raise TypeError(f"tensor: {type(data).__name__} does not hold numbers of one rectangular shape")
+        return _numbers(namespace(data).array(data, dtype=dtype), data)
+    try:
+        array = _numbers(np.array(data, dtype=dtype), data)
+    except ValueError as error:  # lists of different lengths
+        raise TypeError(f"tensor: {type(data).__name__} does not hold numbers of one rectangular shape") from error
     if dtype is None and array.dtype == np.float64:  # Python floats
         array = array.astype(np.float32)
     return array

@@ -6,6 +6,7 @@ import pytest
 import tinyres as tr
 from tinyres import backend, memory
 from tinyres.ops import elementwise, linalg
+from tinyres.tensor import wrap
 
 DTYPES = ["float16", "float32", "float64"]
 LAYOUTS = {
@@ -24,9 +25,7 @@ def sizes(limit):
 
 def leaf(array):
     """A leaf on this very array: `tr.tensor` would copy it into C order."""
-    made = tr.tensor(array, requires_grad=True)
-    made.data = array
-    return made
+    return wrap(array).requires_grad_()
 
 
 def kinked(shape, dtype, seed=0):

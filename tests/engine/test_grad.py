@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tinyres import autograd
 from tinyres.autograd.primitive import PRIMITIVES, Primitive, primitive
 from tinyres.tensor import FUNCTIONS, Tensor
 
@@ -344,3 +345,7 @@ def test_importing_is_cheap_and_imports_no_numba():
     code = f"import sys, tinyres; print([m for m in {heavy} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_declaration_of_an_operation_is_found_beside_the_passes():
+    assert autograd.primitive is primitive  # and not the module of that name

@@ -6,6 +6,7 @@ import pytest
 import tinyres as tr
 from tinyres import optim
 from tinyres.ops.long_sum import LONG, PART, drifts
+from tinyres.tensor import wrap
 
 DTYPES = ["float16", "float32", "float64"]
 LAYOUTS = {
@@ -19,9 +20,7 @@ LAYOUTS = {
 
 def leaf(array):
     """A leaf on this very array: `tr.tensor` would copy it into C order."""
-    made = tr.tensor(array, requires_grad=True)
-    made.data = array
-    return made
+    return wrap(array).requires_grad_()
 
 
 # -- fused operations: by layout, dtype, and whether somebody watches -------------------------------------------------

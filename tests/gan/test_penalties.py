@@ -198,3 +198,11 @@ def test_clipping_limits_every_parameter_and_rebinds():
         assert p.dtype == np.float32
     with pytest.raises(ValueError, match="must be positive, got 0"):
         clip_weights_(critic, 0)
+
+
+@pytest.mark.parametrize("penalty", [gradient_penalty, dragan])
+def test_a_seed_stands_for_a_generator(penalty):
+    critic = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 1, rng=1))
+    real, fake = (np.random.default_rng(k).normal(size=(5, 3)).astype("f") for k in (1, 2))
+    by_seed, by_generator = (penalty(critic, real, fake, rng).item() for rng in (0, np.random.default_rng(0)))
+    assert by_seed == by_generator

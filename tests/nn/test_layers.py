@@ -169,3 +169,25 @@ def test_summary_as_a_rich_table():
     assert "0: Linear" in text
     assert "(2, 5)" in text
     assert "25" in text
+
+
+def test_settings_that_pytorch_has_and_these_layers_have_not():
+    for norm in (nn.BatchNorm1d, nn.BatchNorm2d):
+        with pytest.raises(ValueError, match=rf"{norm.__name__}: momentum must be .* got None; .* assign 1 / k"):
+            norm(3, momentum=None)
+    with pytest.raises(ValueError, match=r"momentum must be a number from 0 to 1, got 1\.5$"):
+        nn.BatchNorm2d(3, momentum=1.5)
+    with pytest.raises(ValueError, match=r"Upsample: scale_factor must be an integer or a pair of integers, got 1\.5"):
+        nn.Upsample(1.5)
+    with pytest.raises(ValueError, match="Upsample: scale_factor must be at least 1, got 0"):
+        nn.Upsample(0)
+    assert nn.Upsample((1, 2))(tr.tensor(np.ones((1, 1, 2, 2)))).shape == (1, 1, 2, 4)
+
+
+def test_the_average_over_all_batches_as_the_message_has_it():
+    norm, batches = nn.BatchNorm1d(2), np.random.default_rng(0).normal(size=(3, 8, 2)).astype("f")
+    for k, x in enumerate(batches, start=1):
+        norm.momentum = 1 / k
+        norm(tr.tensor(x))
+    np.testing.assert_allclose(norm.running_mean.numpy(), batches.mean(axis=(0, 1)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(norm.running_var.numpy(), batches.var(axis=1, ddof=1).mean(axis=0), rtol=1e-5)

@@ -81,6 +81,7 @@ def elementwise_rows() -> None:
         needs="cuda")  # fmt: skip
     row("exp", tr.exp, each(math.exp), normal(2, 3), analytic=True, **shape)
     row("log", tr.log, each(math.log), positive(2, 3), analytic=True, **shape)
+    row("log1p", tr.log1p, each(math.log1p), positive(2, 3), analytic=True, **shape)
     row("sqrt", tr.sqrt, each(math.sqrt), positive(2, 3), analytic=True, **shape)
     row("erf", tr.erf, each(math.erf), normal(2, 3), analytic=True, **shape)
     row("sign", tr.sign, each(lambda x: math.copysign(1, x)), away(2, 3), allow_zero=True, **shape)

@@ -197,3 +197,9 @@ def test_a_mean_of_integers_is_no_integer(dtype):
     ):
         np.testing.assert_array_equal(pool(x).numpy(), pool(y).numpy())
         assert 0 < float(pool(x).mean().numpy()) < 1
+
+
+def test_einsum_with_lists_of_axes():
+    x = tr.tensor(np.ones((2, 2)))
+    with pytest.raises(TypeError, match=r"einsum: the first argument is a string .* got Tensor"):
+        tr.einsum(x, [0, 1], x, [1, 2])

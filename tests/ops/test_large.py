@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tinyres.tensor import wrap
 
 SHAPE = (4, 8, 32, 64)  # 256 KB in float32
 LAYOUTS = {
@@ -23,8 +24,7 @@ def numbers(seed, layout):
 def test_relu_and_leaky_relu(of_x, of_g):
     x, g = numbers(0, of_x), numbers(1, of_g)
     for function, slope in ((tr.relu, 0.0), (tr.leaky_relu, 0.01)):
-        leaf = tr.tensor(x, requires_grad=True)
-        leaf.data = x
+        leaf = wrap(x).requires_grad_()
         y = function(leaf)
         np.testing.assert_array_equal(y.numpy(), np.where(x > 0, x, np.float32(slope) * x))
         (dx,) = tr.grad(y, leaf, g)
@@ -53,8 +53,7 @@ def test_the_same_array_twice_counts_twice():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_pad_and_slice_keep_the_order_of_axes(layout):
-    x = tr.tensor(numbers(0, "channels first"), requires_grad=True)
-    x.data = numbers(0, layout)
+    x = wrap(numbers(0, layout)).requires_grad_()
     y = tr.pad(x[:, :, ::2, ::2], (0, 1, 2, 0, 0, 8))
     expected = np.pad(x.numpy()[:, :, ::2, ::2], ((0, 0), (0, 8), (2, 0), (0, 1)))
     np.testing.assert_array_equal(y.numpy(), expected)

@@ -10,7 +10,8 @@ observe.py     who watches;   anomaly.py  who made the first NaN
 """
 
 from tinyres.autograd.observe import Observer
+from tinyres.autograd.primitive import primitive
 from tinyres.autograd.reverse import backward, grad, steps, walk
 from tinyres.autograd.sweep import Algebra, Arrays, Event
 
-__all__ = ["Algebra", "Arrays", "Event", "Observer", "backward", "grad", "steps", "walk"]
+__all__ = ["Algebra", "Arrays", "Event", "Observer", "backward", "grad", "primitive", "steps", "walk"]

@@ -20,6 +20,7 @@ import numpy as np
 
 from tinyres.context import current
 from tinyres.node import Node
+from tinyres.operands import kept, operand, refuse
 from tinyres.tensor import Tensor, wrap
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ class Plan:
     pack(y, aux, *inputs, *statics) -> saved, in the order of `names`. pulls: pairs of an input's index i and of
     (g, saved) -> the contribution to input i; together(g, saved) -> all of them, where a joint rule is declared.
     ties[j] tells where saved[j] came from ("y", an input's index, or None for a constant): with create_graph it is tied
-    to that node again.
+    to that node again. keeps: a bit for each input that is saved.
     """
 
     pack: Callable[..., tuple[Any, ...]]
     pulls: tuple[tuple[int, Callable[[Any, tuple[Any, ...]], Any]], ...]
     names: tuple[str, ...]
     ties: tuple[int | str | None, ...]
+    keeps: int
     together: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
 
 
@@ -48,9 +50,12 @@ def call({signature}):
     lifted, mask, {unset} = 0, 0, {nones}
     {unwrap}
     if not lifted:
-        return forward({passed}){first}
-    if lifted < {count}:  # a NumPy scalar promotes no more than a Python one
-        {scalars}
+        try:
+            return forward({passed}){first}
+        except (AttributeError, TypeError) as error:
+            refuse(primitive.name, error, ({inputs},))
+            raise
+    {others}
     recording, observers, path, kernels, anomaly, notes, _ = current()
     try:
         {result} = forward({passed})
@@ -67,7 +72,8 @@ def call({signature}):
     plan = plans.get(mask)
     if plan is None:
         plan = plans[mask] = make_plan(mask)
-    node = Node(primitive, ({nodes},), plan, plan.pack(y, {aux}, {inputs}{statics}), y, path, kernels)
+    {save}
+    node = Node(primitive, ({nodes},), plan, saved, y, path, kernels)
     if anomaly is not None:
         anomaly.note_line(node)
     for observer in observers:
@@ -81,14 +87,21 @@ def call({signature}):
 
 _UNWRAP = """
     if isinstance({x}, Tensor):
-        lifted += 1
+        lifted |= {bit}
         {x}_node = {x}.node
         {x} = {x}._data
         if {x}_node is not None:
             mask |= {bit}"""
-_SCALARS = """
-        if isinstance({x}, generic):
-            {x} = {x}.item()"""
+_OTHERS = """
+        if not lifted & {bit} and type({x}) is not float:
+            {x} = operand({x}, primitive.name)"""
+_SAVE = """saved = plan.pack(y, {aux}, {inputs}{statics})"""
+_SAVE_MIXED = """
+    if lifted == {full}:
+        saved = plan.pack(y, {aux}, {inputs}{statics})
+    else:  # an array that is no tensor's belongs to the caller, who may write into it before the backward pass
+        own = plan.keeps & ~lifted
+        saved = plan.pack(y, {aux}, {copies}{statics})"""
 
 
 def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
@@ -98,26 +111,34 @@ def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
     defaults = {f"default_{s}": value for s, value in primitive.statics.items() if value is not empty}
     keywords = [f"{s}=default_{s}" if f"default_{s}" in defaults else s for s in statics]
     nodes = ", ".join(f"{x}_node" for x in inputs)
+    full = (1 << len(inputs)) - 1
+    written = {
+        "full": full,
+        "inputs": ", ".join(inputs),
+        "aux": "aux" if primitive.aux else "None",
+        "statics": "".join(f", {s}" for s in statics),
+        "copies": ", ".join(f"kept({x}) if own & {1 << i} else {x}" for i, x in enumerate(inputs)),
+    }
+    several = len(inputs) > 1  # of one input there is a tensor, or nothing to record
+    others = "".join(_OTHERS.format(x=x, bit=1 << i) for i, x in enumerate(inputs))
     text = _CALL.format(
         signature=", ".join([*inputs, *(["*", *keywords] if statics else [])]),
         unset=nodes,
         nones=", ".join("None" for _ in inputs),
         unwrap="".join(_UNWRAP.format(x=x, bit=1 << i) for i, x in enumerate(inputs)).lstrip(),
-        scalars="".join(_SCALARS.format(x=x) for x in inputs).lstrip(),
-        count=len(inputs),
+        others=f"if lifted != {full}:{others}" if several else "",
+        save=(_SAVE_MIXED.lstrip() if several else _SAVE).format(**written),
         passed=", ".join([*inputs, *(f"{s}={s}" for s in statics)]),
         first="[0]" if primitive.aux else "",
         result="y, aux" if primitive.aux else "y",
         inputs=", ".join(inputs),
         nodes=nodes,
-        aux="aux" if primitive.aux else "None",
-        statics="".join(f", {s}" for s in statics),
     )
     scope: dict[str, Any] = {
         **defaults, "Node": Node, "Tensor": Tensor, "new": Tensor.__new__, "asarray": np.asarray, "current": current,
-        "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic, "plans": {},
-        "make_plan": lambda mask: make_plan(primitive, inputs, mask), "primitive": primitive,
-        "wrap": wrap,
+        "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic, "kept": kept, "plans": {},
+        "make_plan": lambda mask: make_plan(primitive, inputs, mask), "operand": operand, "primitive": primitive,
+        "refuse": refuse, "wrap": wrap,
     }  # fmt: skip
     exec(compile(text, f"<tinyres {primitive.name}>", "exec"), scope)
     call: Callable[..., Any] = scope["call"]
@@ -138,6 +159,7 @@ def make_plan(primitive: Primitive, inputs: list[str], mask: int) -> Plan:
     slots = {name: j for j, name in enumerate(needs)}
     arguments = ", ".join(["y", "aux", *inputs, *primitive.statics])
     pack = eval(f"lambda {arguments}: ({''.join(_source(name, inputs) + ', ' for name in slots)})")
+    keeps = sum(1 << i for i, name in enumerate(inputs) if name in slots)
     ties = tuple("y" if name == "y" else inputs.index(name) if name in inputs else None for name in slots)
 
     def pull(rule: Callable[..., Any], i: int) -> Any:
@@ -147,10 +169,10 @@ def make_plan(primitive: Primitive, inputs: list[str], mask: int) -> Plan:
 
     if primitive.joint is None:
         pulls = tuple((i, pull(rule, i)) for i, rule in rules.items())
-        return Plan(pack, pulls, tuple(slots), ties)
+        return Plan(pack, pulls, tuple(slots), ties, keeps)
     together = pull(primitive.joint, 0)
     pulls = tuple((i, lambda g, s, i=i: together(g, s)[i]) for i in rules)
-    return Plan(pack, pulls, tuple(slots), ties, together)
+    return Plan(pack, pulls, tuple(slots), ties, keeps, together)
 
 
 def _source(name: str, inputs: list[str]) -> str:

@@ -17,7 +17,8 @@ import numpy as np
 from tinyres.autograd.primitive import Primitive
 from tinyres.context import context, current
 from tinyres.node import Node, next_serial
-from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap
+from tinyres.operands import kept_argument
+from tinyres.tensor import FUNCTIONS, Tensor, wrap
 
 
 def checkpoint_(*tensors: Any) -> Any:  # the name of a node; its backward runs a function, not a rule
@@ -75,11 +76,11 @@ class Segment:
 def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
     """`function(*args, **kwargs)`, whose intermediate values are not kept but computed again in the backward pass.
 
-    The second run finds arguments and parameters as they were in the first, draws the same random numbers (generators
-    that went through `note_draw`) and updates no running statistics; but buffers that were changed in between, such as
-    running statistics used in eval mode, are seen as they are then. Gradients reach the arguments and everything that
-    the function closes over; any order works. What the function closes over must not be rebound before backward: in a
-    loop, pass it as an argument.
+    The second run finds arguments (arrays are copied) and parameters as they were in the first, draws the same random
+    numbers (generators that went through `note_draw`) and updates no running statistics; but buffers that were changed
+    in between, such as running statistics used in eval mode, are seen as they are then. Gradients reach the arguments
+    and everything that the function closes over; any order works. What the function closes over must not be rebound or
+    written into before backward: in a loop, pass it as an argument.
 
     Raises:
         TypeError: the function returns something other than one tensor.
@@ -88,6 +89,8 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
     ambient = current()
     if not ambient.recording:
         return function(*args, **kwargs)
+    # Before the function can write into them.
+    again, again_by_name = kept_argument(args), kept_argument(kwargs)
     notes, now = Notes(), next_serial()
     notes.reach(*(arg.node for arg in args if isinstance(arg, Tensor)))
     with context(recording=False, notes=notes):
@@ -100,9 +103,12 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
         return y.detach()
     owners = [node.owner() for node in reached if node.primitive is None and node.owner is not None]
     leaves = [(owner, owner._data) for owner in owners if owner is not None]
-    kept = [(raw(a), a.node if isinstance(a, Tensor) else None, isinstance(a, Tensor)) for a in args]
+    kept = [
+        (a._data, a.node, True) if isinstance(a, Tensor) else (given, None, False)
+        for a, given in zip(args, again, strict=True)
+    ]
     generators = list(notes.generators.values())
-    segment = Segment(function, kept, kwargs, leaves, generators, ambient.path, ambient.kernels)
+    segment = Segment(function, kept, again_by_name, leaves, generators, ambient.path, ambient.kernels)
     return wrap(y._data, Node(CHECKPOINT, reached, None, segment, y._data, ambient.path, ambient.kernels))
 
 

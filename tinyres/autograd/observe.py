@@ -19,6 +19,9 @@ class Observer:
 
     _blocks: list[context]  # as often as it is entered
 
+    def on_call(self, module: Any, path: str | None) -> None:
+        """A module is about to run; `path` is what the nodes inside of it will carry."""
+
     def on_forward(self, node: Node, value: Array) -> None:
         """An operation was recorded; `value` is its output."""
 

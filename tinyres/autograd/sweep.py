@@ -200,8 +200,11 @@ def run(
 def _pull(node: Node, i: int, parent: Node, saved: Any, total: Any, algebra: Algebra | None, create_graph: bool) -> Any:
     """The contribution of `node` to its i-th input where more is asked than arrays on the ambient kernels."""
     assert node.primitive is not None
-    if create_graph:
+    if create_graph:  # all as tensors: of an array that is none, an operation would save a copy
         saved = _tie(node, saved)
+        total = (
+            total if isinstance(total, Tensor) else wrap(np.asarray(total) if isinstance(total, np.generic) else total)
+        )
     if create_graph and node.primitive.reference is not None:
         rule = partial(_replay, node, i, saved)
     else:
@@ -240,7 +243,7 @@ def _tie(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     tied = []
     for value, tie in zip(saved, node.plan.ties, strict=True):
         origin = node if tie == "y" else None if tie is None else node.parents[tie]
-        tied.append(value if origin is None else wrap(value, origin))
+        tied.append(wrap(value, origin) if tie is not None and hasattr(value, "strides") else value)
     return tuple(tied)
 
 

@@ -16,16 +16,15 @@ import numpy as np
 from tinyres import nn
 from tinyres.autograd import grad
 from tinyres.backend import device_of, namespace, to_device
+from tinyres.nn.init import Rng
 from tinyres.ops import mean, relu, sqrt, sum, where
-from tinyres.tensor import Array, Tensor, raw
+from tinyres.tensor import Array, Tensor, raw, rebind
 
 Discriminator = Callable[[Any], Any]
-Penalty = Callable[[Discriminator, Any, Any, np.random.Generator], Any]
+Penalty = Callable[[Discriminator, Any, Any, Any], Any]
 
 
-def gradient_penalty(
-    discriminator: Discriminator, real: Any, fake: Any, rng: np.random.Generator, *, one_sided: bool = False
-) -> Any:
+def gradient_penalty(discriminator: Discriminator, real: Any, fake: Any, rng: Rng, *, one_sided: bool = False) -> Any:
     """mean (|grad D(x)| - 1)², x = e real + (1 - e) fake, e ~ U(0, 1) for each pair: WGAN-GP, whose weight is 10.
 
     Between real samples and fakes the best critic's slope is 1; the penalty asks for it there. At a finite weight it is
@@ -35,6 +34,7 @@ def gradient_penalty(
     Args:
         discriminator: from samples (N, ...) to scores (N, 1), each of its own sample only.
         real, fake: samples of one shape (N, ...), tensors or arrays; both count as constants.
+        rng: a generator, whose next numbers are drawn, or a seed.
         one_sided: max(0, |grad D| - 1)²: a slope below 1 costs nothing (the paper's section 4).
 
     Raises:
@@ -46,11 +46,11 @@ def gradient_penalty(
             f"gradient_penalty: it interpolates between pairs, so real and fake must have one shape, got "
             f"{tuple(real.shape)} and {tuple(fake.shape)}; draw as many fakes as there are real samples, of their size"
         )
-    e = _drawn(rng.random((len(real),) + (1,) * (real.ndim - 1)), real)
+    e = _drawn(np.random.default_rng(rng).random((len(real),) + (1,) * (real.ndim - 1)), real)
     return _to_one(discriminator, e * real + (1 - e) * fake, one_sided)
 
 
-def dragan(discriminator: Discriminator, real: Any, fake: Any, rng: np.random.Generator, *, scale: float = 0.5) -> Any:
+def dragan(discriminator: Discriminator, real: Any, fake: Any, rng: Rng, *, scale: float = 0.5) -> Any:
     """mean (|grad D(x)| - 1)², x = real + scale std(real) n, n ~ N(0, 1): a slope of 1 around the data only.
 
     The fakes do not matter. The paper's noise is N(0, c), with c to be tuned; the authors' code takes half the batch's
@@ -62,10 +62,10 @@ def dragan(discriminator: Discriminator, real: Any, fake: Any, rng: np.random.Ge
     """
     real = raw(real)
     size = scale * namespace(real).std(real)
-    return _to_one(discriminator, real + size * _drawn(rng.standard_normal(real.shape), real))
+    return _to_one(discriminator, real + size * _drawn(np.random.default_rng(rng).standard_normal(real.shape), real))
 
 
-def r1(discriminator: Discriminator, real: Any, fake: Any, rng: np.random.Generator) -> Any:
+def r1(discriminator: Discriminator, real: Any, fake: Any, rng: Rng) -> Any:
     """mean |grad D(real)|² / 2: on the data the discriminator shall be flat; its weight is gamma.
 
     Where the fakes equal the data a discriminator that still pulls only makes both players circle; this damps it, and
@@ -91,7 +91,7 @@ def clip_weights_(discriminator: nn.Module, c: float) -> None:
     if not c > 0:
         raise ValueError(f"clip_weights_: c must be positive, got {c}; the paper's is 0.01")
     for p in discriminator.parameters():
-        p.data = namespace(p.data).clip(p.data, -c, c)
+        rebind(p, namespace(p.data).clip(p.data, -c, c))
 
 
 def refuse_batch_norm(discriminator: Discriminator) -> None:
@@ -115,7 +115,7 @@ def refuse_batch_norm(discriminator: Discriminator) -> None:
 
 def _to_one(discriminator: Discriminator, x: Array, one_sided: bool = False) -> Any:
     squared = _squared_slopes(discriminator, x)  # (N,)
-    flat = squared.data == 0
+    flat = squared == 0
     # sqrt has no slope at 0: a sample where D is flat counts as 0 and moves nothing, instead of making a NaN.
     excess = where(flat, 0.0, sqrt(where(flat, 1.0, squared))) - 1
     return mean((relu(excess) if one_sided else excess) ** 2)

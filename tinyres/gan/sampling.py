@@ -6,7 +6,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.tensor import Array
+from tinyres.tensor import Array, rebind
 
 
 def update_average(average: nn.Module, generator: nn.Module, decay: float, step: int) -> None:
@@ -24,7 +24,7 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float, step:
     new = generator.state_dict()
     for name, value in [*average.named_parameters(), *average.named_buffers()]:
         x = new[name].data
-        value.data = d * value.data + (1 - d) * x if np.issubdtype(x.dtype, np.floating) else x
+        rebind(value, d * value.data + (1 - d) * x if np.issubdtype(x.dtype, np.floating) else x)
 
 
 def sample(generator: nn.Module, noise: Array, batch_size: int = 500) -> Array:

@@ -41,6 +41,9 @@ class VectorFunction:
         y = self.function(*inputs)
         self.several = isinstance(y, (tuple, list))
         ys = list(y) if self.several else [y]
+        for i, part in enumerate(ys):
+            if not hasattr(part, "shape"):
+                raise TypeError(f"gradcheck: output[{i}] is a {type(part).__name__}, not a tensor: the graph is cut")
         self.output_shapes = [tuple(part.shape) for part in ys]
         return ys
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.backend import device_of, namespace, to_device
-from tinyres.dlpack import dlpack_array
+from tinyres.foreign import foreign_array, is_foreign
 from tinyres.tensor import Array, raw
 
 
@@ -20,7 +20,7 @@ def as_array(value: Any) -> Array:
         return value
     if str(getattr(value, "dtype", "")).endswith("bfloat16"):  # which neither NumPy nor its DLPack knows
         value = value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
-    return dlpack_array(value) if hasattr(value, "__dlpack__") else np.asarray(value)
+    return foreign_array(value, "a value", values=True) if is_foreign(value) else np.asarray(value)
 
 
 def warn_of_halves(state: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from tinyres.autograd.checkpoint import note_draw
 from tinyres.backend import device_of, to_device
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module
-from tinyres.tensor import raw
+from tinyres.tensor import raw, wrap
 
 
 class Dropout(Module):
@@ -43,7 +43,7 @@ class Dropout(Module):
             keep = self.rng.random(x.shape) >= self.p
         keep = to_device(keep, device_of(raw(x)))
         # `where`, not a product with the mask: an infinite entry that is dropped must not turn into NaN.
-        kept = ops.where(keep, x, 0.0)
+        kept = ops.where(wrap(keep), x, 0.0)
         return kept if self.p == 1 else kept * (1 / (1 - self.p))
 
     def extra_repr(self) -> str:

@@ -13,6 +13,7 @@ from tinyres.nn import init
 from tinyres.nn.convert import as_array
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
+from tinyres.tensor import wrap
 
 
 class Embedding(Module):
@@ -65,10 +66,10 @@ class Embedding(Module):
         else:  # an error would have to wait for the GPU
             outside = (index < 0) | (index >= self.num_embeddings)
             y = ops.getitem(self.weight, ops.where(outside, 0, index))  # (..., embedding_dim)
-            y = ops.where(outside[..., None], math.nan, y)
+            y = ops.where(wrap(outside[..., None]), math.nan, y)
         if self.padding_idx is None:
             return y
-        return ops.where((index == self.padding_idx)[..., None], y.detach(), y)
+        return ops.where(wrap((index == self.padding_idx)[..., None]), y.detach(), y)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -7,7 +7,7 @@ from typing import Any
 from tinyres_kernels.geometry import conv_out
 
 from tinyres.backend import kernels_for
-from tinyres.context import current, is_replaying
+from tinyres.context import context, current, is_replaying
 from tinyres.nn.layers import Conv2d
 from tinyres.nn.module import Module, is_just
 from tinyres.nn.norm import BatchNorm2d
@@ -58,9 +58,10 @@ def _measured(conv: Conv2d, norm: BatchNorm2d, x: Tensor, residual: Tensor | Non
     if x.shape[0] * rows * columns < 2 or (residual is not None and residual.shape != shape):
         return None  # the layers say why not, and no statistic has moved
     moving = Running(norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.momentum)
-    with conv._entered():
+    outer = current().path
+    with context(path=conv._inside(outer)):
         y, measured = measured_conv2d(x, conv.weight, geometry, None if is_replaying() else moving)
-    with norm._entered():
+    with context(path=norm._inside(outer)):
         z = batch_norm_(
             y, norm.weight, norm.bias, residual, eps=norm.eps, relu=relu, statistics=None, running=None,
             measured=measured,

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyres.nn.convert import fill_like
 from tinyres.nn.module import Module
-from tinyres.tensor import Tensor
+from tinyres.tensor import Tensor, rebind
 
 Rng = np.random.Generator | int | None
 
@@ -159,7 +159,7 @@ def _kaiming_std(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str
 
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
-    tensor.data = fill_like(tensor.data, values)
+    rebind(tensor, fill_like(tensor.data, values))
     return tensor
 
 

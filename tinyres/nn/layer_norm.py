@@ -24,6 +24,9 @@ class LayerNorm(Module):
     Shapes: x and y (..., *normalized_shape), weight and bias of `normalized_shape`; LayerNorm((C, H, W)) for images
     (N, C, H, W), whose weight then lies in memory as (H, W, C), as the images do.
 
+    The mean is a number of x's dtype: where float32 data lie around 1e4, y is off by some 1e-3, one or two units in the
+    mean's last place.
+
     Args:
         normalized_shape: the axes at the end of x over which is normalised; an integer for the last one.
         eps: keeps a constant sample from a division by 0.

@@ -193,7 +193,9 @@ class Identity(Module):
 class Upsample(Module):
     """Every pixel repeated scale_factor times in both directions: (N, C, H, W) -> (N, C, s H, s W)."""
 
-    def __init__(self, scale_factor: int) -> None:
+    def __init__(self, scale_factor: int | Pair) -> None:
+        if min(pair(scale_factor, "Upsample: scale_factor")) < 1:
+            raise ValueError(f"Upsample: scale_factor must be at least 1, got {scale_factor}")
         self.scale_factor = scale_factor
 
     def forward(self, x: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from tinyres.context import context, current
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
 from tinyres.nn.foreign import advice, translated
-from tinyres.tensor import Tensor, wrap
+from tinyres.operands import refuse
+from tinyres.tensor import Tensor, rebind, wrap
 
 if TYPE_CHECKING:
     from tinyres.nn.summary import Summary
@@ -46,6 +47,8 @@ class Module:
     Parameters, buffers and children come in the order of their assignment, under PyTorch's names. A module that draws
     random numbers takes `rng`: a `numpy.random.Generator`, an integer seed, or None for a fresh unseeded generator.
     There is no global seed: for a reproducible model make one generator and hand it to all of its layers.
+
+    Modules pickle by value, alone or together with their optimiser, so that joblib and multiprocessing can send them.
     """
 
     training: bool = True
@@ -57,12 +60,21 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`forward`, with this module's name appended to the ambient path (`block3.conv1`)."""
-        with self._entered():
-            return self.forward(*args, **kwargs)
+        ambient = current()
+        path = self._inside(ambient.path)
+        for observer in ambient.observers:
+            observer.on_call(self, path)
+        with context(path=path):
+            try:
+                return self.forward(*args, **kwargs)
+            except (AttributeError, RuntimeError, TypeError) as error:
+                refuse(self.label(), error, (*args, *kwargs.values()))
+                raise
 
-    def _entered(self) -> context:
-        outer, name = current().path, self._name
-        return context(path=f"{outer}.{name}" if outer and name else outer or name)
+    def _inside(self, outer: str | None) -> str:
+        """The path of this module, called inside of another one's."""
+        name = self._name
+        return f"{outer}.{name}" if outer and name else outer or name
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (Module, Parameter)):
@@ -173,7 +185,7 @@ class Module:
         new = {k: fill_like(own[k]._data, value) for k, value in given.items()}  # all are converted, then all replaced
         warn_of_halves(state_dict, own)
         for k, value in new.items():
-            own[k].data = value
+            rebind(own[k], value)
         return keys
 
     # -- changing it ------------------------------------------------------------------------------------------------
@@ -210,7 +222,7 @@ class Module:
         """Move to a device ("cpu", "cuda") or convert floats to a dtype ("float64"); memory layouts stay."""
         convert = converter(target)
         for _, value in _once(self._state()):
-            value.data = convert(value._data)
+            rebind(value, convert(value._data))
             if value.grad is not None:
                 value.grad = wrap(convert(value.grad._data))
         return self

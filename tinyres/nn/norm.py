@@ -28,6 +28,12 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
+        if momentum is None or not 0 <= momentum <= 1:
+            mend = "; for PyTorch's average over all batches assign 1 / k to .momentum before batch k = 1, 2, ..."
+            raise ValueError(
+                f"{type(self).__name__}: momentum must be a number from 0 to 1, got {momentum}"
+                + (mend if momentum is None else "")
+            )
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None

@@ -14,7 +14,7 @@ from tinyres.nn import init
 from tinyres.nn.convert import fill_like
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
-from tinyres.tensor import raw, wrap
+from tinyres.tensor import raw, rebind, wrap
 
 NONLINEARITIES: dict[str, Callable[[Any], Any]] = {"tanh": ops.tanh, "relu": ops.relu, "linear": lambda z: z}
 
@@ -127,7 +127,7 @@ class LSTMCell(_Cell):
         for parameter, value in ((self.bias_ih, forget_bias), (self.bias_hh, 0.0)):
             values = parameter.data.copy()
             values[hidden_size : 2 * hidden_size] = value
-            parameter.data = fill_like(parameter.data, values)
+            rebind(parameter, fill_like(parameter.data, values))
 
     def forward(self, x: Any, state: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
         h, c = (self._zeros(x), self._zeros(x)) if state is None else state

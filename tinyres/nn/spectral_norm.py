@@ -12,7 +12,7 @@ from tinyres.context import is_replaying
 from tinyres.nn.init import Rng
 from tinyres.nn.layers import Conv2d, ConvTranspose2d, Linear
 from tinyres.nn.module import Module, Parameter
-from tinyres.tensor import Array, Tensor
+from tinyres.tensor import Array, Tensor, rebind
 
 M = TypeVar("M", bound=Module)
 WARM_UP = 15  # steps of power iteration before the first forward pass, as in PyTorch's newer parametrisation
@@ -52,7 +52,8 @@ class SpectralNorm(Module):
         for _ in range(steps):
             v = _unit(w.T @ u)
             u = _unit(w @ v)
-        self.weight_u.data, self.weight_v.data = u, v
+        rebind(self.weight_u, u)
+        rebind(self.weight_v, v)
 
     def _matrix(self, weight: Any) -> Any:
         if self._outputs:

@@ -12,7 +12,7 @@ from tinyres.context import is_replaying
 from tinyres.nn.module import Module
 from tinyres.nn.norm import BatchNorm1d, BatchNorm2d
 from tinyres.ops.normalization import batch_norm_
-from tinyres.tensor import Array
+from tinyres.tensor import Array, rebind
 
 M = TypeVar("M", bound=Module)
 
@@ -145,10 +145,10 @@ class _SyncBatchNorm(BatchNorm1d):
     def _track(self, mean: Array, variance: Array, count: float) -> None:
         for running, new in ((self.running_mean, mean), (self.running_var, variance * (count / (count - 1)))):
             if running is not None:
-                running.data = (1 - self.momentum) * running.data + self.momentum * new
+                rebind(running, (1 - self.momentum) * running.data + self.momentum * new)
         if self.num_batches_tracked is not None:
             number = self.num_batches_tracked.data
-            self.num_batches_tracked.data = namespace(number).asarray(number + 1)
+            rebind(self.num_batches_tracked, namespace(number).asarray(number + 1))
 
 
 class SyncBatchNorm1d(_SyncBatchNorm):

@@ -1,5 +1,6 @@
 """The operations: a file a family, each rule beside its forward. Names and argument order follow PyTorch."""
 
+from tinyres.operands import explained as _explained
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.convolution import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
 from tinyres.ops.elementwise import (
@@ -16,6 +17,7 @@ from tinyres.ops.elementwise import (
     identity,
     le,
     log,
+    log1p,
     lt,
     maximum,
     minimum,
@@ -61,9 +63,12 @@ __all__ = [
     "abs", "adaptive_avg_pool2d", "add", "argmax", "astype", "avg_pool2d", "batch_norm", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "clip", "concatenate", "conv2d", "conv2d_dw", "conv2d_dx",
     "conv_transpose2d", "cross_entropy", "cumsum", "div", "einsum", "elu", "eq", "erf", "exp", "expand", "flatten",
-    "flip", "ge", "gelu", "getitem", "gt", "identity", "l1_loss", "le", "leaky_relu", "log", "log_softmax",
+    "flip", "ge", "gelu", "getitem", "gt", "identity", "l1_loss", "le", "leaky_relu", "log", "log1p", "log_softmax",
     "logsigmoid", "logsumexp", "lt", "matmul", "matrix_transpose", "max", "max_pool2d", "maximum", "mean", "min",
     "minimum", "mse_loss", "mul", "ne", "neg", "nll_loss", "pad", "permute", "pow", "relu", "reshape",
     "scatter_add", "sigmoid", "sign", "silu", "softmax", "softplus", "split", "sqrt", "squeeze", "stack", "sub",
     "sum", "tanh", "transpose", "unsqueeze", "upsample_nearest2d", "var", "where",
 ]  # fmt: skip
+
+# Whoever calls them by these names is told what a list lacks; the modules below call the plain functions.
+globals().update({n: f if hasattr(f, "primitive") else _explained(f) for n, f in globals().items() if n in __all__})

@@ -11,7 +11,7 @@ from tinyres.ops.elementwise import erf, where
 
 @primitive
 def relu(x):
-    """max(x, 0); NaN stays NaN."""
+    """max(x, 0); NaN stays NaN, and passes no gradient: it is not above 0."""
     return _relu(x, 0.0)
 
 

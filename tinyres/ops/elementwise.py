@@ -112,6 +112,15 @@ log.vjp(x=lambda g, x: g / x)
 
 
 @primitive
+def log1p(x):
+    """log(1 + x), exact where x is too small for 1 + x."""
+    return namespace(x).log1p(x)
+
+
+log1p.vjp(x=lambda g, x: g / (1 + x))
+
+
+@primitive
 def sqrt(x):
     """The square root."""
     return namespace(x).sqrt(x)
@@ -193,25 +202,25 @@ where.vjp(
 
 @primitive(broadcasts=True)
 def maximum(a, b):
-    """The larger of the two; at a tie each gets half of the gradient."""
+    """The larger of the two; at a tie each gets half of the gradient, beside a NaN both get all."""
     return namespace(a, b).maximum(a, b)
 
 
 maximum.vjp(
-    a=lambda g, a, b: where(a == b, 0.5 * g, where(a > b, g, 0.0)),
-    b=lambda g, a, b: where(a == b, 0.5 * g, where(b > a, g, 0.0)),
+    a=lambda g, a, b: where(a == b, 0.5 * g, where(a < b, 0.0, g)),
+    b=lambda g, a, b: where(a == b, 0.5 * g, where(b < a, 0.0, g)),
 )
 
 
 @primitive(broadcasts=True)
 def minimum(a, b):
-    """The smaller of the two; at a tie each gets half of the gradient."""
+    """The smaller of the two; at a tie each gets half of the gradient, beside a NaN both get all."""
     return namespace(a, b).minimum(a, b)
 
 
 minimum.vjp(
-    a=lambda g, a, b: where(a == b, 0.5 * g, where(a < b, g, 0.0)),
-    b=lambda g, a, b: where(a == b, 0.5 * g, where(b < a, g, 0.0)),
+    a=lambda g, a, b: where(a == b, 0.5 * g, where(a > b, 0.0, g)),
+    b=lambda g, a, b: where(a == b, 0.5 * g, where(b > a, 0.0, g)),
 )
 
 

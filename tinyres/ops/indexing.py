@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty_in_order, namespace
-from tinyres.tensor import raw
+from tinyres.operands import kept_key
 
 
 @primitive
@@ -17,15 +17,12 @@ def getitem_(x, *, key):
     return x[key]
 
 
-getitem_.vjp(x=lambda g, x_shape, key: scatter_add(g, key=key, shape=x_shape))
+getitem_.vjp(x=lambda g, x_shape, key: scatter_add_(g, key=key, shape=x_shape))
 
 
 @primitive
-def scatter_add(x, *, key, shape):
-    """Zeros of `shape` with x added at `key`; places that the key names twice receive twice.
-
-    The order of the sums is fixed, on a GPU too, so that results are the same from run to run.
-    """
+def scatter_add_(x, *, key, shape):
+    # The order of the sums is fixed, on a GPU too, so that results are the same from run to run.
     out = empty_in_order(shape, like=x)
     out.fill(0)
     if _is_basic(key):
@@ -37,13 +34,19 @@ def scatter_add(x, *, key, shape):
     return out
 
 
-scatter_add.vjp(x=lambda g, key: getitem_(g, key=key))
+scatter_add_.vjp(x=lambda g, key: getitem_(g, key=key))
+
+
+@public
+def scatter_add(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape` with x added at `key`; places that the key names twice receive twice."""
+    return scatter_add_(x, key=kept_key(key), shape=shape)
 
 
 @public
 def getitem(x: Any, key: Any) -> Any:
     """x[key] with integers, slices, None, ..., integer arrays and boolean masks, as in NumPy."""
-    return getitem_(x, key=tuple(raw(k) for k in key) if isinstance(key, tuple) else raw(key))
+    return getitem_(x, key=key if type(key) is int or type(key) is slice else kept_key(key))
 
 
 def _summed_by_place(x: Any, key: Any, shape: tuple[int, ...]) -> Any:

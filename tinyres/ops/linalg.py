@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import empty, kernels_for, namespace
+from tinyres.operands import array_of
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import expand, matrix_transpose, permute, reshape
 from tinyres.tensor import raw
@@ -36,8 +37,12 @@ matmul_.vjp(x=lambda g, w: matmul_(g, _t(w)), w=lambda g, x: matmul_(_t(x), g))
 @public
 def matmul(x: Any, w: Any) -> Any:
     """x @ w over the last two axes, the others broadcast; a vector is a row on the left and a column on the right."""
-    if x.ndim > 1 and w.ndim > 1:
-        return matmul_(x, w)
+    try:
+        if x.ndim > 1 and w.ndim > 1:
+            return matmul_(x, w)
+    except AttributeError:
+        x, w = (v if hasattr(v, "ndim") else array_of(v, "matmul") for v in (x, w))
+        return matmul(x, w)
     if not x.ndim or not w.ndim:
         raise ValueError(f"matmul: needs vectors or matrices, got {describe(x)} and {describe(w)}; use * for numbers")
     row = reshape(x, (1, *x.shape)) if x.ndim == 1 else x
@@ -54,6 +59,11 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     Letters that repeat within one operand take its diagonal; `...` stands for axes that broadcast; without `->` the
     result has the letters that occur once, in alphabetical order, as in NumPy.
     """
+    if not isinstance(subscripts, str):
+        raise TypeError(
+            "einsum: the first argument is a string such as 'ij,jk->ik'; operands with lists of their axes are not "
+            f"taken, got {type(subscripts).__name__}"
+        )
     terms, out = _parse(subscripts, operands)
     parts = [_diagonal(x, term) for x, term in zip(operands, terms, strict=True)]
     x, term = parts[0]

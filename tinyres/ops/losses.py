@@ -13,11 +13,12 @@ import numpy as np
 
 from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import device_of, kernels_for, namespace
+from tinyres.foreign import is_foreign
 from tinyres.ops.activation import softplus
-from tinyres.ops.elementwise import abs, astype, floating, log, where
+from tinyres.ops.elementwise import abs, astype, floating, log, log1p, where
 from tinyres.ops.indexing import getitem
 from tinyres.ops.reduction import log_softmax, mean, sum
-from tinyres.tensor import raw
+from tinyres.tensor import Tensor, as_array, raw, wrap
 
 
 def _picked(log_p, *, classes):
@@ -29,7 +30,7 @@ def _picked(log_p, *, classes):
         return -getitem(log_p, (grid[0], classes, *grid[1:]))
     classes = classes.astype(np.int64, copy=False)
     outside = classes.view(np.uint64) >= log_p.shape[1]  # what is below 0 is larger than any class, without its sign
-    return where(outside, math.nan, -getitem(log_p, (grid[0], where(outside, 0, classes), *grid[1:])))
+    return where(wrap(outside), math.nan, -getitem(log_p, (grid[0], where(outside, 0, classes), *grid[1:])))
 
 
 def _contiguous(a):
@@ -51,7 +52,8 @@ def _unrows(rows, shape):
 def cross_entropy_(input, *, classes):
     xp, rows = namespace(input), _rows(input)
     out, probabilities = xp.empty(len(rows), input.dtype), xp.empty_like(rows)
-    targets = classes.reshape(-1).astype(np.int64, copy=xp is np)  # a copy of the caller's; on a GPU it is one by now
+    targets = classes.reshape(-1).astype(np.int64, copy=False)
+    targets = targets if targets.flags.c_contiguous else targets.copy()
     kernels_for(input).cross_entropy(rows, targets, out, probabilities)
     return out.reshape(classes.shape), (probabilities, targets)
 
@@ -122,8 +124,8 @@ def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> An
             f"{op}: input must be probabilities in [0, 1], got values from {p.min():.4g} to {p.max():.4g}; "
             "for logits use binary_cross_entropy_with_logits"
         )
-    values = -(target * _limited_log(input) + (1 - target) * _limited_log(1 - input))
-    return _reduce(op, values if device_of(p) == "cpu" else where(outside, math.nan, values), reduction)
+    values = -(target * _limited(log, input, 0.0) + (1 - target) * _limited(log1p, -input, -1.0))
+    return _reduce(op, values if device_of(p) == "cpu" else where(wrap(outside), math.nan, values), reduction)
 
 
 @public
@@ -163,7 +165,7 @@ def _likelihood(op: str, input: Any, target: Any, reduction: str, logits: bool) 
 
 
 def _classes(op: str, input: Any, target: Any) -> Any:
-    classes = raw(target) if hasattr(target, "dtype") else namespace(raw(input)).asarray(target)
+    classes = raw(target) if isinstance(target, Tensor) else _copied(target, input)  # the caller may write into it
     _same_device(op, input, classes)
     needed = (*input.shape[:1], *input.shape[2:])
     if not np.issubdtype(classes.dtype, np.integer):
@@ -183,8 +185,8 @@ def _classes(op: str, input: Any, target: Any) -> Any:
 
 def _alike(op: str, input: Any, target: Any) -> Any:
     """The target in the input's dtype; an error unless the shapes are equal."""
-    if not hasattr(target, "dtype"):
-        target = namespace(raw(input)).asarray(target)
+    if not hasattr(target, "dtype") or is_foreign(target):
+        target = _copied(target, input)
     _same_device(op, input, target)
     if tuple(target.shape) != tuple(input.shape):
         raise ValueError(
@@ -194,16 +196,21 @@ def _alike(op: str, input: Any, target: Any) -> Any:
     return astype(target, input.dtype)
 
 
+def _copied(target: Any, input: Any) -> Any:
+    return as_array(target) if hasattr(target, "dtype") else namespace(raw(input)).asarray(target)
+
+
 def _same_device(op: str, input: Any, target: Any) -> None:
     here, there = device_of(raw(input)), device_of(raw(target))
     if here != there:
         raise RuntimeError(f"{op}: input is on {here}, target on {there}; bring them together with .to({here!r})")
 
 
-def _limited_log(p: Any) -> Any:
-    """max(log p, -100); the inner `where` keeps the log, and its rule, away from p = 0. NaN stays NaN."""
-    low = raw(p) <= max(math.exp(-100), float(np.finfo(p.dtype).tiny))
-    return where(low, -100.0, log(where(low, 1.0, p)))
+def _limited(logarithm: Any, x: Any, pole: float) -> Any:
+    """max(logarithm(x), -100); the inner `where` keeps it, and its rule, away from the pole. NaN stays NaN."""
+    low = raw(x) <= pole + max(math.exp(-100), float(np.finfo(x.dtype).tiny))
+    low = wrap(low) if isinstance(x, Tensor) else low
+    return where(low, -100.0, logarithm(where(low, pole + 1.0, x)))
 
 
 def _reduce(op: str, values: Any, reduction: str) -> Any:

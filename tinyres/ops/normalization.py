@@ -10,12 +10,13 @@ from tinyres_kernels.geometry import Pair, conv_out
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty, kernels_for, namespace
 from tinyres.context import is_replaying
+from tinyres.operands import kept
 from tinyres.ops.activation import relu as relu_
 from tinyres.ops.convolution import Geometry, channels_first, channels_last, conv2d_, taps_first
 from tinyres.ops.elementwise import sqrt
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import reshape
-from tinyres.tensor import Tensor, raw, wrap
+from tinyres.tensor import Tensor, raw, rebind, wrap
 
 
 def _per_channel(v, ndim):
@@ -26,6 +27,7 @@ def _reference(x, weight, bias, residual, *, eps, relu, statistics):
     """The definition, which the fused rules must equal; what is differentiated for orders above the first."""
     axes = (0, *range(2, x.ndim))
     if statistics is None:
+        x = x - _near(raw(x), axes)  # a constant, so that the mean that is left is small, and so is its rounding
         centred = x - mean(x, axes, keepdims=True)
         variance = mean(centred * centred, axes, keepdims=True)
     else:
@@ -39,6 +41,13 @@ def _reference(x, weight, bias, residual, *, eps, relu, statistics):
     if residual is not None:
         y = y + residual
     return relu_(y) if relu else y
+
+
+def _near(x, axes):
+    """The mean of one pixel of each image: a first guess at that of all."""
+    xp = namespace(x)
+    guess = x[(slice(None), slice(None), *(slice(1),) * (x.ndim - 2))].mean(axes, keepdims=True)
+    return xp.where(xp.isfinite(guess), guess, guess.dtype.type(0))
 
 
 def _rows(x):
@@ -74,7 +83,7 @@ class Running(NamedTuple):
         """Rebind the tensors to what the kernel has written."""
         for tensor, array in zip(self[:3], new, strict=True):
             if tensor is not None:
-                tensor.data = array.reshape(tensor.shape)
+                rebind(tensor, array.reshape(tensor.shape))
 
 
 @primitive(aux=True, reference=_reference)
@@ -135,6 +144,8 @@ def batch_norm(
     towards the batch's (the variance towards the unbiased one), and num_batches_tracked counts the batch. Otherwise the
     running ones are used, as constants.
 
+    The mean is kept as a number of x's dtype: where float32 data lie around 1e4, y is off by up to 5e-4.
+
     Args:
         x: (N, C) or (N, C, H, W).
         running_mean, running_var, weight, bias: (C,) or None; the running ones are rebound, never written into.
@@ -162,7 +173,7 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training it needs running_mean and running_var")
-        statistics = raw(running_mean), raw(running_var)
+        statistics = tuple(raw(v) if isinstance(v, Tensor) else kept(v) for v in (running_mean, running_var))
         return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=statistics, running=None)
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count < 2:

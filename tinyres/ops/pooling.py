@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tinyres_kernels.geometry import Pair, conv_out
 
-from tinyres.autograd.primitive import primitive, public
+from tinyres.autograd.primitive import describe, primitive, public
 from tinyres.backend import kernels_for, namespace
 from tinyres.ops.convolution import channels_first, channels_last, pair
 from tinyres.ops.elementwise import floating
@@ -124,11 +124,17 @@ def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, c
 @public
 def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
     """Means over output_size regions that cover the image: region i spans floor(i H / OH) to ceil((i + 1) H / OH)."""
+    _check_image("adaptive_avg_pool2d", x)
     (OH, OW), x = pair(output_size, "output_size"), floating(x)
     if (OH, OW) == (1, 1):
         return mean(x, (2, 3), keepdims=True)
     rows, cols = (_regions(n, m, x) for n, m in zip(x.shape[2:], (OH, OW), strict=True))
     return matmul(rows, matmul(x, matrix_transpose(cols)))  # (OH, H) (N, C, H, W) (W, OW)
+
+
+def _check_image(op: str, x: Any) -> None:
+    if x.ndim != 4:
+        raise ValueError(f"{op}: needs an image (N, C, H, W), got {describe(raw(x))}")
 
 
 def _regions(size: int, count: int, x: Any) -> Any:
@@ -143,6 +149,7 @@ def _regions(size: int, count: int, x: Any) -> Any:
 @public
 def upsample_nearest2d(x: Any, scale_factor: Any) -> Any:
     """Every pixel repeated scale_factor times in both directions: (N, C, H, W) -> (N, C, H sh, W sw)."""
+    _check_image("upsample_nearest2d", x)
     sh, sw = pair(scale_factor, "scale_factor")
     N, C, H, W = x.shape
     repeated = expand(reshape(x, (N, C, H, 1, W, 1)), (N, C, H, sh, W, sw))

@@ -62,7 +62,9 @@ def var(
     count = math.prod(x.shape[a] for a in axes)
     if count <= correction:
         raise ValueError(f"var: {count} values and correction={correction} leave nothing to divide by")
-    return sum_((x - mean(x, axes, keepdims=True)) ** 2, axis=axes, keepdims=keepdims) / (count - correction)
+    x = x - mean(x, axes, keepdims=True)
+    off = sum_(x, axis=axes, keepdims=keepdims)  # 0, but for the rounding of the mean
+    return (sum_(x**2, axis=axes, keepdims=keepdims) - off * off / count) / (count - correction)
 
 
 @primitive
@@ -77,9 +79,8 @@ def min_(x, *, axis, keepdims):
 
 def _to_winners(g, x, y, axis):
     kept = _kept(x.shape, axis)
-    won = x == reshape(y, kept)
-    ties = astype(sum_(won, axis=axis, keepdims=True), g.dtype)
-    return where(won, reshape(g, kept) / where(ties == 0, 1.0, ties), 0.0)  # no winner: the maximum is NaN
+    won = where(x == x, x == reshape(y, kept), True)  # a NaN wins against every number
+    return where(won, reshape(g, kept) / astype(sum_(won, axis=axis, keepdims=True), g.dtype), 0.0)
 
 
 max_.vjp(x=_to_winners)
@@ -88,14 +89,14 @@ min_.vjp(x=_to_winners)
 
 @public
 def max(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest value over `axis`; elements that tie share the gradient equally."""
+    """The largest value over `axis`; elements that tie share the gradient equally, and so do NaNs if there are any."""
     axis, keepdims = _named(axis, keepdims, dim, keepdim)
     return max_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
 @public
 def min(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest value over `axis`; elements that tie share the gradient equally."""
+    """The smallest value over `axis`; elements that tie share the gradient equally, and so do NaNs if there are any."""
     axis, keepdims = _named(axis, keepdims, dim, keepdim)
     return min_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
@@ -117,9 +118,12 @@ def argmax(
 @primitive
 def logsumexp_(x, *, axis, keepdims):
     xp = namespace(x)
-    top = x.max(axis=axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, 0)
-    y = xp.log(xp.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    if x.size:
+        top = x.max(axis=axis, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, 0)
+        y = xp.log(xp.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    else:
+        y = xp.full(_kept(x.shape, axis), -math.inf, x.dtype)
     return y if keepdims else y.reshape(tuple(n for a, n in enumerate(x.shape) if a not in axis))
 
 
@@ -128,13 +132,15 @@ logsumexp_.vjp(x=lambda g, x, y, axis: reshape(g, _kept(x.shape, axis)) * exp(x 
 
 @public
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """log sum e^x over `axis`, without overflow."""
+    """log sum e^x over `axis`, without overflow; -inf where there is nothing to sum."""
     axis, keepdims = _named(axis, keepdims, dim, keepdim)
     return logsumexp_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
 @primitive
 def softmax_(x, *, axis):
+    if not x.size:
+        return x.copy()
     xp = namespace(x)
     y = xp.exp(x - x.max(axis=axis, keepdims=True))
     return y / y.sum(axis=axis, keepdims=True)
@@ -152,6 +158,8 @@ def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
 
 @primitive
 def log_softmax_(x, *, axis):
+    if not x.size:
+        return x.copy()
     xp = namespace(x)
     shifted = x - x.max(axis=axis, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))

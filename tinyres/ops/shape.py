@@ -179,7 +179,7 @@ def split(x: Any, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, .
     if isinstance(split_size, INTEGERS):
         if split_size < 1:
             raise ValueError(f"split: split_size must be positive, got {split_size}")
-        sizes = [min(split_size, total - start) for start in range(0, total, split_size)]
+        sizes = [min(split_size, total - start) for start in range(0, total, split_size)] or [0]
     else:
         sizes = list(split_size)
         if min(sizes, default=0) < 0:
@@ -205,6 +205,8 @@ pad_.vjp(x=lambda g, x_shape, widths: g[tuple(slice(b, b + n) for (b, _), n in z
 @public
 def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
     """Constant padding; `pad` as in PyTorch: (left, right) of the last axis, then of the one before it, and so on."""
+    if not isinstance(pad, (tuple, list)) or not all(isinstance(n, INTEGERS) for n in pad):
+        raise TypeError(f"pad: needs a list of integers, (left, right) of the last axis first, got {pad!r}")
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ValueError(f"pad: needs pairs for at most {x.ndim} axes, got {tuple(pad)}")
     if min(pad, default=0) < 0:

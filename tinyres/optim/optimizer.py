@@ -11,7 +11,7 @@ import numpy as np
 from tinyres.backend import kernels_for
 from tinyres.nn.convert import as_array, fill_like
 from tinyres.optim.devices import check_devices
-from tinyres.tensor import Array, Tensor
+from tinyres.tensor import Array, Tensor, rebind
 
 State = dict[str, Any]  # of one parameter: arrays and step counts by name; empty before its first step
 
@@ -77,10 +77,10 @@ class Optimizer:
     def _take(self, ready: list[tuple[Tensor, Array, State]]) -> None:
         """The step of these parameters, with their gradients and states, which fit."""
         for p, g, state in ready:
-            p.data = self.update(p.data, g, state)
+            rebind(p, self.update(p.data, g, state))
 
     def update(self, p: Array, g: Array, state: State) -> Array:
-        """The new array of a parameter; keeps what it needs in `state`. Writes into neither p nor g."""
+        """A new array for a parameter; keeps what it needs in `state`. Writes into neither p nor g."""
         raise NotImplementedError(f"{type(self).__name__} must define update")
 
     def zero_grad(self) -> None:
@@ -175,7 +175,7 @@ class KernelOptimizer(Optimizer):
                     "step needs: they come with numba-cuda, and not in a block `with tr.kernels(...)`"
                 )
             if many is None:
-                p.data = self.update(p.data, g, state)
+                rebind(p, self.update(p.data, g, state))
             else:
                 call = self.call(p.data, g, state)
                 together.setdefault((many, *call.settings.items()), []).append((p, state, call))
@@ -184,7 +184,7 @@ class KernelOptimizer(Optimizer):
             many.launch([call.arrays for *_, call in alike], kept, **dict(settings))
             for p, state, call in alike:
                 state.update(call.state)
-                p.data = call.out
+                rebind(p, call.out)
             if self.captured is not None and kept is not None:
                 self.captured.append(Captured(many.numbers, [state for _, state, _ in alike], kept))
 

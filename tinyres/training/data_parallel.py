@@ -11,7 +11,7 @@ from tinyres import nn
 from tinyres.backend import like_line, namespace, to_device
 from tinyres.nn.sync_batch_norm import synchronise
 from tinyres.ops.losses import cross_entropy
-from tinyres.tensor import Array, wrap
+from tinyres.tensor import Array, rebind, wrap
 from tinyres.training.ranks import RankFailed, Ranks
 from tinyres.training.run import Run
 from tinyres.training.state import generators
@@ -90,7 +90,7 @@ class DataParallel(Run):
         running = [b.data * share for b in buffers]
         means = self._mean([loss.data, *running, *(p.grad.data for p in parameters if p.grad is not None)])
         for buffer, value in zip(buffers, means[1:], strict=False):
-            buffer.data = value
+            rebind(buffer, value)
         for parameter, value in zip(parameters, means[1 + len(buffers) :], strict=True):
             parameter.grad = wrap(value)
         return self.finite(float(means[0]))
@@ -173,7 +173,7 @@ def _accidental_state(model: nn.Module) -> Any:
 
 def _restore(model: nn.Module, state: Any) -> None:
     for buffer, value in zip(model.buffers(), state[0], strict=True):
-        buffer.data = value
+        rebind(buffer, value)
     for (_, generator), bits in zip(generators(model), state[1], strict=True):
         generator.bit_generator.state = bits
 

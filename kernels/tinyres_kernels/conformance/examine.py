@@ -64,12 +64,12 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
     before = {name: a.tobytes() for name, a in outputs.items()}
     everything = {**given, **outputs}
     positional = [everything[arg.name] if arg else None for arg in case.arguments]
-    error: Exception | None = None
+    error: Exception | SystemExit | None = None
     returned = None
     try:
         with np.errstate(all="ignore"):
             returned = kernel(*positional, **case.keywords)
-    except Exception as caught:  # whatever it is, it is the kernel's and belongs in the report
+    except (Exception, SystemExit) as caught:  # whatever it is, it is the kernel's and belongs in the report
         error = caught
     faults = overruns(buffers)
     faults += [f"wrote to its input {name}" for name, a in given.items() if a.tobytes() != inputs[name].tobytes()]

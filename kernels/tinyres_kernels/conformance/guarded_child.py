@@ -51,11 +51,11 @@ def _faults(
     outputs = {a.name: np.full(case.shape(a), -77 if a.dtype else np.nan, a.dtype or case.dtype) for a in case.writes}
     everything = {**inputs, **outputs}
     positional = [everything[arg.name] if arg else None for arg in case.arguments]
-    error: Exception | None = None
+    error: Exception | SystemExit | None = None
     try:
         with guarding(side, tell), np.errstate(all="ignore"), _forcing(forced):
             guarded(kernel, *positional, side=side, **case.keywords)
-    except Exception as caught:  # whatever it is, it is the kernel's and belongs in the report
+    except (Exception, SystemExit) as caught:  # whatever it is, it is the kernel's and belongs in the report
         error = caught
     if case.refused and not isinstance(error, ValueError):
         came = f"raised {type(error).__name__}: {error}" if error else "accepted it"

@@ -24,7 +24,7 @@ def load(place: str) -> Callable[..., Any]:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:  # the reader's module runs here, and may raise anything
+    except (Exception, SystemExit) as error:  # the reader's module runs here, and may raise anything
         raise ValueError(
             f"{module} could not be imported: {type(error).__name__}: {error}. "
             "Give the module's dotted name, without .py, and start in the folder that holds it"

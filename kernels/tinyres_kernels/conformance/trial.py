@@ -70,7 +70,7 @@ class Trial:
         try:
             with np.errstate(all="ignore"):
                 kernel(*(given[arg.name] if arg else None for arg in self.case.arguments), **self.case.keywords)
-        except Exception as error:  # whatever it is, it is the kernel's and belongs in the report
+        except (Exception, SystemExit) as error:  # whatever it is, it is the kernel's and belongs in the report
             return {}, [*overruns(buffers), f"raised {type(error).__name__}: {error}"]
         return outputs, overruns(buffers)
 

@@ -21,10 +21,11 @@ def max_pool2d(
     top = xp.asarray([rows.window(o)[0][0] for o in range(rows.out)], dtype=index.dtype)
     left = xp.asarray([cols.window(o)[0][0] for o in range(cols.out)], dtype=index.dtype)
     index[...] = (top[:, None] * kernel[1] + left)[:, :, None]
-    out.fill(-inf)
+    least = -inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
+    out.fill(least)
     if any(padding):
         N, H, W, C = x.shape
-        padded = xp.full((N, H + 2 * padding[0], W + 2 * padding[1], C), -inf, x.dtype)
+        padded = xp.full((N, H + 2 * padding[0], W + 2 * padding[1], C), least, x.dtype)
         padded[:, padding[0] : padding[0] + H, padding[1] : padding[1] + W] = x
         x = padded
         rows, cols = (axis._replace(size=axis.size + 2 * axis.padding, padding=0) for axis in (rows, cols))

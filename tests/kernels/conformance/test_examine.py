@@ -150,3 +150,10 @@ def test_the_adjoint_identities_tell_right_from_wrong_by_themselves(op):
     broken = adjoint(case, inputs, outputs, allowed)
     assert len(broken) == len(case.op.form) - 1
     assert "the adjoint identity does not hold" in broken[0]
+
+
+def test_a_kernel_that_ends_the_process_is_a_failure_too():
+    def leaves(x, out):
+        raise SystemExit("good-bye")
+
+    assert faults(around(after=leaves), plain()) == "raised SystemExit: good-bye"

@@ -1,6 +1,6 @@
 """What a recording keeps of a step, and its steps as arrays.
 
-By step and block:
+By step and block (each run of one that ran several times in a step: cell[0], cell[1], ...):
     forward_norm, forward_mean, forward_variance      of the block's output, over the whole batch
     backward_norm, backward_mean, backward_variance   of the loss's gradient there
     dead_fraction         share of units whose output is 0 for the whole batch: channels of (N, C, H, W), else entries
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.flow.instruments import pictures
+from tinyres.flow.instruments.blocks import seen
 from tinyres.flow.instruments.routes import Meeting, share
 from tinyres.flow.instruments.statistics import LOG_EDGES, SCORE_EDGES, Summary
 from tinyres.flow.instruments.updates import Updates
@@ -47,7 +48,8 @@ class Step:
     routes: dict[str, Meeting] = field(default_factory=dict)
     not_finite: str | None = None  # what was met first
     differentiated: bool = False  # a backward pass has begun
-    again: str | None = None  # a block that a second one has reached
+    again: str | None = None  # a run that a second one has reached
+    runs: dict[str, int] = field(default_factory=dict)  # of each block
 
     def __post_init__(self) -> None:
         bad = next((name for name, norm in self.updates.before.items() if not np.isfinite(norm)), None)
@@ -56,6 +58,15 @@ class Step:
     def check(self, found: Summary, where: str) -> None:
         if self.not_finite is None and not np.isfinite(found.mean):
             self.not_finite = where
+
+    def rename(self, name: str, new: str) -> None:
+        """The first run of a block, when there is a second one."""
+        for found in (self.forward, self.backward):
+            items = list(found.items())
+            found.clear()
+            found.update({new if key == name else key: value for key, value in items})
+        if self.not_finite in (f"the output of {name}", f"the gradient at the output of {name}"):
+            self.not_finite = self.not_finite.removesuffix(name) + new
 
     def settle(self) -> None:
         """The update is over: keep its size and let go of the old weights."""
@@ -72,13 +83,14 @@ def collect(steps: list[Step], blocks: list[str], not_finite: str | None) -> Mea
         return np.array([[found.get(name, np.nan) for name in names] for found in rows]).reshape(len(steps), len(names))
 
     def summaries(which: str, field_name: str) -> Array:
-        return table(blocks, lambda s: {n: getattr(summary, field_name) for n, summary in getattr(s, which).items()})
+        found = [[seen(getattr(step, which), name) for name in blocks] for step in steps]
+        return np.array([[np.nan if s is None else getattr(s, field_name) for s in row] for row in found])
 
     def histograms(which: str, bins: int) -> Array:
         nothing = np.full(bins, np.nan)
-        seen = [getattr(step, which) for step in steps]
-        found = np.array([[s[n].histogram if n in s else nothing for n in blocks] for s in seen])
-        return found.reshape(len(steps), len(blocks), bins)
+        found = [[seen(getattr(step, which), name) for name in blocks] for step in steps]
+        filled = np.array([[nothing if s is None else s.histogram for s in row] for row in found])
+        return filled.reshape(len(steps), len(blocks), bins)
 
     arrays = {
         f"{way}_{what}": summaries(way, what)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyres import nn, ops
 from tinyres.data import Dataset
+from tinyres.flow.instruments.blocks import modules_of, names_of
 from tinyres.flow.instruments.pictures import literal
 from tinyres.flow.instruments.replaced import Forward, replaced
 from tinyres.flow.measurement import Measurement
@@ -29,7 +30,8 @@ def blocks_of(model: nn.Module) -> list[str]:
     names = [name for name, module in model.named_modules() if isinstance(module, (nn.Residual, nn.Highway))]
     blocks = getattr(model, "blocks", None)
     if not names and isinstance(blocks, nn.Module):
-        names = [f"blocks.{name}" for name, _ in blocks.named_children()]
+        first = names_of(model)  # one that stands in two places is one to leave out
+        names = list(dict.fromkeys(first[f"blocks.{name}"] for name, _ in blocks.named_children()))
     if not names:
         raise ValueError(
             f"lesion: {type(model).__name__} has neither residual connections (nn.Residual, nn.Highway) nor .blocks; "
@@ -142,7 +144,7 @@ def lesion(
 def _modules(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
     if isinstance(names, str):
         raise TypeError(f"lesion: blocks is a list of names, got the string {names!r}; write [{names!r}]")
-    known, names = dict(model.named_modules()), list(names)
+    known, names = modules_of(model), list(names)
     unknown = [name for name in names if name not in known]
     if unknown:
         some = ", ".join(sorted(known.keys() - {""})[:12])

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyres import nn
 from tinyres.autograd.observe import Observer
+from tinyres.flow.instruments import blocks as blocks_of
 from tinyres.flow.instruments import history, statistics
 from tinyres.flow.instruments.history import Step
 from tinyres.flow.instruments.routes import Meeting, Routes, share
@@ -26,11 +27,13 @@ class Recording(Observer):
 
     A step is one `with` block around a forward and a backward pass; the optimiser may step inside or after it. Of each
     recorded step only numbers are kept, never an array of the model's. `history()` gives all of them; `gradient_norms`,
-    `routes` and `skip_share` tell of the last recorded step. Where several backward passes of a step reach the same
-    block, the last one is kept, with a warning.
+    `routes` and `skip_share` tell of the last recorded step. A block that runs several times in a step, such as the
+    cell of a recurrent net, has numbers for each run: cell[0], cell[1], ... . Where several backward passes of a step
+    reach the same run, the last one is kept, with a warning.
 
     Attributes:
-        blocks: dotted names of what is watched.
+        watched: dotted names of the blocks.
+        blocks: the names of what there are numbers of: these, or the runs of those that ran several times.
         every: which steps are recorded: number 0, every, 2 every, ...
         entered: how many steps there were.
         steps: what was recorded; `recording.steps[-1].forward["blocks.0"].variance`.
@@ -39,22 +42,11 @@ class Recording(Observer):
     def __init__(self, model: nn.Module, blocks: list[str] | None = None, *, every: int = 1) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"record: needs a module, whose blocks have names, got {type(model).__name__}")
-        if isinstance(blocks, str):
-            raise TypeError(f"record: blocks is a list of names, got the string {blocks!r}; write [{blocks!r}]")
-        names = [name for name, _ in model.named_modules()]
-        inside = getattr(model, "blocks", None)
-        if not isinstance(inside, nn.Module):  # the attribute may be something of the model's own
-            inside = model
-        usual = [name if inside is model else f"blocks.{name}" for name, _ in inside.named_children()] or [""]
-        blocks = usual if blocks is None else blocks
-        unknown = [name for name in blocks if name not in names]
-        if unknown or not blocks:
-            known = ", ".join([n for n in dict.fromkeys([*usual, *names]) if n][:8]) or "'' (the model itself)"
-            raise ValueError(f"record: no blocks called {unknown}; name modules of the model, such as {known}")
+        self.watched = blocks_of.chosen(model, blocks)
         if every < 1:
             raise ValueError(f"record: every must be at least 1 (each step), got {every}")
-        self.blocks, self.every = list(blocks), every
-        self._model, self._names = model, set(names)
+        self.every = every
+        self._model = model
         self._depth, self._blocks = 0, []
         self.clear()
 
@@ -72,23 +64,38 @@ class Recording(Observer):
 
     def _forget(self) -> None:
         """Let go of everything that belongs to the tape."""
-        self._local: dict[str | None, str | None] = {}
-        self._enclosing: dict[str | None, list[str]] = {}
-        self._leaving: dict[str, tuple[Node, Array]] = {}  # blocks that are running, and their latest result
-        self._output: dict[str, Node] = {}
-        self._watched: dict[Node, list[str]] | None = None
+        self._paths = blocks_of.Paths(self._model, self.watched)
+        self._called: set[str] = set()  # blocks that have been called and have not computed anything yet
+        self._run: dict[str, str] = {}  # what the latest run of a block is called
+        self._leaving: dict[str, Array] = {}  # blocks that are running, and their latest result
+        self._output: dict[str, Node] = {}  # by run
+        self._ends: dict[Node, list[str]] | None = None  # the same by node
         self._routes = Routes()
+
+    @property
+    def blocks(self) -> list[str]:
+        """What there are numbers of: `watched`, but name[0], name[1], ... for a block that ran several times in a step.
+
+        Where one did, the runs stand in the order in which they ended, so that a picture goes from the input side on.
+        """
+        found = blocks_of.labels(self.watched, [step.runs for step in self.steps])
+        if len(found) == len(self.watched):
+            return found
+        longest = max(self.steps, key=lambda step: len(step.forward)).forward
+        place = {name: k for k, name in enumerate(longest)}
+        return sorted(found, key=lambda name: place.get(name, len(place)))
 
     # -- the last recorded step -------------------------------------------------------------------------------------
     def gradient_norms(self) -> Array:
-        """|dL/d output| in the order of `blocks`, of the whole batch's gradient; NaN where nothing arrived.
+        """|dL/d output| of the runs in `blocks`, of the whole batch's gradient; NaN where nothing arrived.
 
         Raises:
             ValueError: nothing was recorded yet.
             RuntimeError: there was no backward pass in the step.
         """
         backward = self._last().backward
-        return np.array([backward[name].norm if name in backward else np.nan for name in self.blocks])
+        found = [blocks_of.seen(backward, name) for name in self.blocks]
+        return np.array([np.nan if summary is None else summary.norm for summary in found])
 
     @property
     def routes(self) -> dict[str, dict[str, float]]:
@@ -117,7 +124,7 @@ class Recording(Observer):
     def _met(self) -> dict[str, Meeting]:
         if not self.steps:
             return {}
-        return self.steps[-1].routes or self._routes.by_name(self._name_of)  # inside the block: so far
+        return self.steps[-1].routes or self._routes.by_name(self._paths.name_of)  # inside the block: so far
 
     def _last(self) -> Step:
         """The last recorded step, which is to have seen a backward pass."""
@@ -143,7 +150,7 @@ class Recording(Observer):
 
     def __repr__(self) -> str:
         steps = f"{len(self.steps)} of {self.entered} steps recorded"
-        return f"Recording({type(self._model).__name__}, {len(self.blocks)} blocks, {steps}; {history.COST})"
+        return f"Recording({type(self._model).__name__}, {len(self.watched)} blocks, {steps}; {history.COST})"
 
     # -- steps ------------------------------------------------------------------------------------------------------
     def __enter__(self) -> Recording:
@@ -168,7 +175,7 @@ class Recording(Observer):
             super().__exit__(kind, error, trace)
             self._left(())
             step = self.steps[-1]
-            step.routes = self._routes.by_name(self._name_of)
+            step.routes = self._routes.by_name(self._paths.name_of)
             self._forget()
             if step.again is not None and kind is None:
                 warnings.warn(
@@ -178,13 +185,23 @@ class Recording(Observer):
                 )
 
     # -- what the tape tells ----------------------------------------------------------------------------------------
+    def on_call(self, module: Any, path: str | None) -> None:
+        name = self._paths.meet(module, path)
+        if name is not None:
+            if name in self._leaving:  # called again with nothing in between
+                self._leave(name)
+            self._called.add(name)
+
     def on_forward(self, node: Node, value: Array) -> None:
-        inside = self._around(node.path)
+        inside = self._paths.around(node.path)
         self._left(inside)
         for name in inside:
-            self._leaving[name] = node, value  # the last operation inside a block makes its output
-            self._output[name] = node
-        self._watched = None
+            if name in self._called or name not in self._run:
+                self._called.discard(name)
+                self._begin(name)
+            self._leaving[name] = value  # the last operation inside a block makes its output
+            self._output[self._run[name]] = node
+        self._ends = None
 
     def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
         self._routes.on_edge(consumer, arg_index, producer, contribution)
@@ -196,11 +213,11 @@ class Recording(Observer):
         step.differentiated = True
         if node.primitive is None:
             step.updates.on_cotangent(node, total)
-        if self._watched is None:
-            self._watched = {}
+        if self._ends is None:
+            self._ends = {}
             for name, output in self._output.items():
-                self._watched.setdefault(output, []).append(name)
-        for name in self._watched.get(node, ()):
+                self._ends.setdefault(output, []).append(name)
+        for name in self._ends.get(node, ()):
             if name in step.backward:
                 step.again = name
             step.backward[name] = statistics.of_gradient(raw(total))
@@ -209,29 +226,21 @@ class Recording(Observer):
     def _left(self, inside: Any) -> None:
         """Blocks that have been left have their output."""
         for name in [name for name in self._leaving if name not in inside]:
-            step = self.steps[-1]
-            step.forward[name] = statistics.of_activation(self._leaving.pop(name)[1])
-            step.check(step.forward[name], f"the output of {name or 'the model'}")
+            self._leave(name)
 
-    # -- names ------------------------------------------------------------------------------------------------------
-    def _around(self, path: str | None) -> list[str]:
-        """The watched blocks that the path lies in."""
-        found = self._enclosing.get(path)
-        if found is None:
-            local = self._name_of(path)
-            parts = (local or "").split(".")
-            names = {".".join(parts[:k]) for k in range(len(parts) + 1)} if local is not None else set()
-            found = self._enclosing[path] = [block for block in self.blocks if block in names]
-        return found
+    def _leave(self, name: str) -> None:
+        step, run = self.steps[-1], self._run[name]
+        step.forward[run] = statistics.of_activation(self._leaving.pop(name))
+        step.check(step.forward[run], f"the output of {run or 'the model'}")
 
-    def _name_of(self, path: str | None) -> str | None:
-        """The name inside the model of what runs under `path`; None for what belongs to no part of it."""
-        if path not in self._local:
-            own, parts = self._model._name, (path or "").split(".")
-            starts = [0] if not own else [k + 1 for k, part in enumerate(parts) if part == own]
-            names = [".".join(parts[k:]) for k in starts] if path is not None else []
-            self._local[path] = next((name for name in names if name in self._names), None)
-        return self._local[path]
+    def _begin(self, name: str) -> None:
+        """A run of a block begins. At the second one, the first is called name[0]."""
+        step = self.steps[-1]
+        number = step.runs[name] = step.runs.get(name, 0) + 1
+        if number == 2:
+            step.rename(name, blocks_of.label(name, 0))
+            self._output[blocks_of.label(name, 0)] = self._output.pop(name)
+        self._run[name] = name if number == 1 else blocks_of.label(name, number - 1)
 
 
 def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1) -> Recording:
@@ -250,7 +259,8 @@ def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1)
     Args:
         model: any module; it is not changed.
         blocks: dotted names of the modules to watch; default: the children of `model.blocks`, or else of the model.
-            A block that runs several times in a step is seen at its last run.
+            A block that runs several times in a step is seen at each run, one that stands in several places under its
+            first name. Runs inside `tr.checkpoint` are counted in the order in which they are computed again.
         every: record the steps 0, every, 2 every, ... only; the others run as if nobody watched.
 
     Raises:

@@ -12,6 +12,7 @@ from tinyres import nn
 from tinyres.autograd.observe import Observer
 from tinyres.backend import namespace, to_device
 from tinyres.context import context
+from tinyres.flow.instruments.blocks import modules_of
 from tinyres.flow.instruments.replaced import replaced
 from tinyres.flow.measurement import Measurement
 from tinyres.tensor import Array, Tensor
@@ -98,7 +99,7 @@ def of_block(model: nn.Module, name: str, x: Any) -> tuple[Callable[[Any], Any],
     Raises:
         ValueError: the model has no such block, does not run it, or gives it more than one argument.
     """
-    modules = dict(model.named_modules())
+    modules = modules_of(model)
     if name not in modules:
         known = ", ".join(n for n in list(modules)[:9] if n)
         raise ValueError(f"of_block: no block called {name!r}; name a module of the model, such as {known}")
