@@ -23,16 +23,18 @@ from tinyres_kernels.cuda.table import line_at
 FAN = 2 if host.SIMULATED else 16  # blocks that are brought together at a time
 
 
-class Measure(NamedTuple):
-    """The statistics that a convolution leaves: the running ones' momentum, and which of them there are."""
+ONE = 1 << 60  # a momentum comes as an integer, beside addresses: as so many of these parts of 1
 
-    momentum: float
+
+class Measure(NamedTuple):
+    """The statistics that a convolution leaves: which of the running ones there are."""
+
     mean: bool
     var: bool
     batches: bool
 
 
-NOTHING = Measure(0.0, False, False, False)
+NOTHING = Measure(False, False, False)
 
 
 def fans(parts: int) -> int:
@@ -75,26 +77,27 @@ def bring_together(real, threads):
 def tell(real, threads, measure):
     """A function for kernels: mean and variance from what is in `room`, and the running statistics that they move.
 
-    where: addresses of mean, variance, and running mean, variance and batches as they were and as they become. whole:
-    an array of integers of 64 bits.
+    momentum: that of the running ones, in parts of ONE. where: addresses of mean, variance, and running mean, variance
+    and batches as they were and as they become. whole: an array of integers of 64 bits.
     """
-    MOMENTUM, HAS_MEAN, HAS_VAR, HAS_BATCHES = measure
+    HAS_MEAN, HAS_VAR, HAS_BATCHES = measure
 
     @helper
-    def tell(room, squares, where, whole, thread, pixels, channel, count, channels):
+    def tell(room, squares, momentum, where, whole, thread, pixels, channel, count, channels):
         mean, variance = line_at(room, where[0], channels), line_at(room, where[1], channels)
         old_mean, old_var = line_at(room, where[2], channels), line_at(room, where[3], channels)
         new_mean, new_var = line_at(room, where[5], channels), line_at(room, where[6], channels)
+        share = real(momentum) / real(ONE)
         batches, new_batches = line_at(whole, where[4], 1), line_at(whole, where[7], 1)
         for k in range(thread, count, threads):
             at = channel + k
             centre, spread = room[at], room[squares + at] / real(pixels)
             mean[at], variance[at] = centre, spread
             if HAS_MEAN:
-                new_mean[at] = real(1 - MOMENTUM) * old_mean[at] + real(MOMENTUM) * centre
+                new_mean[at] = (real(1) - share) * old_mean[at] + share * centre
             if HAS_VAR:
                 unbiased = real(pixels) / real(pixels - 1) * spread
-                new_var[at] = real(1 - MOMENTUM) * old_var[at] + real(MOMENTUM) * unbiased
+                new_var[at] = (real(1) - share) * old_var[at] + share * unbiased
             if HAS_BATCHES and at == 0:
                 new_batches[0] = batches[0] + 1
 

@@ -2,7 +2,7 @@
 convolution that leaves the statistics that batch norm needs in training."""
 
 from tinyres_kernels.cuda import conv, winograd
-from tinyres_kernels.cuda.conv_measure import Measure, fans
+from tinyres_kernels.cuda.conv_measure import ONE, Measure, fans
 from tinyres_kernels.cuda.conv_plan import choose
 from tinyres_kernels.cuda.conv_tile import Norm, Tile, spares
 from tinyres_kernels.cuda.counters import counters
@@ -93,7 +93,7 @@ def conv2d_statistics(
     if x.size and out.size and alike_in_memory and (tile is not None or not conv._naive(x, w, out, groups)):
         gather = conv._asked(x, w, out, rows, cols, groups, False)
         plan = choose(gather, tile)
-        then = Measure(float(momentum), *(a is not None for a in running[3:]))
+        then = Measure(*(a is not None for a in running[3:]))
         if isinstance(plan, winograd.Plan):
             within = all(size % 2 == 0 for size in out.shape[1:3])
             size, columns, lines = 4 * plan.block.tiles, plan.block.columns, 1
@@ -105,7 +105,8 @@ def conv2d_statistics(
             each, lines = fans(of), lines * blocks(out.shape[3] // lines, columns)
             room = namespace(x, w, out).empty(2 * of * out.shape[3], out.dtype)
             there = (mean if a is None else a for a in running)  # which nobody touches
-            given = each, *addresses([room, counters(x, lines * each), mean, variance, *there])
+            room_at, *others = addresses([room, counters(x, lines * each), mean, variance, *there])
+            given = each, room_at, round(momentum * ONE), *others
             if isinstance(plan, winograd.Plan):
                 winograd.run(plan.block, x, w, out, (rows.padding, cols.padding), False, then, given)
             else:

@@ -66,7 +66,8 @@ def gather_kernel(real, tile, words, adjoint, then=None):
 
     then: batch norm in evaluation, before anything is written. `image` goes on with the addresses of mean, variance,
     weight, bias and, or 0, a residual. Or the statistics of batch norm in training, afterwards: `image` goes on with
-    the number of fans, and the addresses of `room`, of counters and of all that `tell` is given.
+    the number of fans, the address of `room`, the momentum, and the addresses of counters and of all that `tell` is
+    given.
     """
     ROWS, COLS, DEEP, DOWN, ACROSS = tile
     THREADS, (LANES_X, LANES_Y) = tile.threads, tile.lanes
@@ -257,7 +258,7 @@ def gather_kernel(real, tile, words, adjoint, then=None):
                 room[at] = a_slab[k] + total / real(held)
                 room[cuda.gridDim.x * O + at] = along - total * total / real(held)
             each, line = image[11], group * cuda.gridDim.y + cuda.blockIdx.y
-            counters, whole = line_at(ticket, image[13], (line + 1) * each), cuda.local.array(1, np.int64)
+            counters, whole = line_at(ticket, image[14], (line + 1) * each), cuda.local.array(1, np.int64)
             slot, lots, apart, place = (
                 np.int64(cuda.blockIdx.x),
                 np.int64(cuda.gridDim.x),
@@ -279,6 +280,6 @@ def gather_kernel(real, tile, words, adjoint, then=None):
                 together(room, squares, thread, fan, members, apart, ROWS, pixels, first, wide, O)
                 lots, slot, apart = (lots + FAN - 1) // FAN, fan // FAN, apart * FAN
                 place += lots
-            tells(room, squares, image[14:], whole, thread, pixels, first, wide, O)
+            tells(room, squares, image[13], image[15:], whole, thread, pixels, first, wide, O)
 
     return gather_kernel

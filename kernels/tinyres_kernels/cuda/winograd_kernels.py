@@ -134,7 +134,7 @@ def winograd_kernel(real, block, then=None):
     u: the weights, transformed for this block; w and its `strides` are for what must be computed tap by tap.
 
     then: the statistics of batch norm in training, where all tiles have four pixels. `strides` goes on with the number
-    of fans, and the addresses of `room`, of counters and of all that `tell` is given.
+    of fans, the address of `room`, the momentum, and the addresses of counters and of all that `tell` is given.
     """
     TILES, COLS, DEEP, DOWN, ACROSS = block
     THREADS, (LANES_X, LANES_Y) = block.threads, block.lanes
@@ -277,7 +277,7 @@ def winograd_kernel(real, block, then=None):
                 room[at] = first + total / held
                 room[cuda.gridDim.x * O + at] = along - total * total / held
             each, line = strides[7], cuda.blockIdx.y
-            counters, whole = line_at(ticket, strides[9], (line + 1) * each), cuda.local.array(1, np.int64)
+            counters, whole = line_at(ticket, strides[10], (line + 1) * each), cuda.local.array(1, np.int64)
             slot, lots, apart = np.int64(cuda.blockIdx.x), np.int64(cuda.gridDim.x), np.int64(1)
             place = np.int64(line) * each
             squares = lots * O
@@ -295,6 +295,6 @@ def winograd_kernel(real, block, then=None):
                 together(room, squares, thread, fan, members, apart, 4 * TILES, 4 * tiles, first_col, width, O)
                 lots, slot, apart = (lots + FAN - 1) // FAN, fan // FAN, apart * FAN
                 place += lots
-            tells(room, squares, strides[10:], whole, thread, 4 * tiles, first_col, width, O)
+            tells(room, squares, strides[9], strides[11:], whole, thread, 4 * tiles, first_col, width, O)
 
     return winograd_kernel

@@ -32,7 +32,7 @@ def kernels():
     from tinyres_kernels.cuda import conv_plan, conv_tile, conv_tiled, conv_weights, host, winograd, winograd_kernels
     from tinyres_kernels.cuda.conv_measure import Measure
 
-    follow = {"norm": (conv_tile.Norm(1e-5, True, True), 16), "statistics": (Measure(0.1, True, True, True), 22)}
+    follow = {"norm": (conv_tile.Norm(1e-5, True, True), 16), "statistics": (Measure(True, True, True), 23)}
     for real in ("float32", "float64"):
         for name, (make, arguments) in host.MADE.items():
             if "width" in inspect.signature(make).parameters:
@@ -58,7 +58,7 @@ def kernels():
         of_block = lambda number, block=block: winograd_kernels.winograd_kernel(number, block)
         yield f"winograd {block.tiles}x{block.columns}", "float32", of_block, "rrrr97"
         of_block = lambda number, block=block: winograd_kernels.winograd_kernel(number, block, follow["statistics"][0])
-        yield f"winograd {block.tiles}x{block.columns} and statistics", "float32", of_block, (*"rrrr", 9, 18)
+        yield f"winograd {block.tiles}x{block.columns} and statistics", "float32", of_block, (*"rrrr", 9, 19)
         of_block = lambda number, block=block: winograd_kernels.winograd_weights_kernel(number, block)
         yield f"winograd's weights, {block.columns} columns", "float32", of_block, "rr7n"
 

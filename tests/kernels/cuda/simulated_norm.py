@@ -52,8 +52,8 @@ FAULTS = {
     "no spread among blocks": ("conv_measure", "+ off * off * real(own)", "", "with_statistics"),
     "a running variance that is biased": (
         "conv_measure",
-        "real(MOMENTUM) * unbiased",
-        "real(MOMENTUM) * spread",
+        "share * unbiased",
+        "share * spread",
         "with_statistics",
     ),
     "batches that nobody counts": (

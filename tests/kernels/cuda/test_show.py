@@ -106,8 +106,12 @@ def blocks_with_barriers():
         np.concatenate([line[2]] * 2),
     )  # images, of which the first has arrived
     room, counted = ROOM.ctypes.data, COUNTED.ctypes.data
-    given = *two, (2, *image[1:], 54, 1, room, counted, *range(room + 1600, room + 2880, 160)), *axes
-    made = make, (*tile, conv_measure.Measure(0.1, True, True, True))
+    given = (
+        *two,
+        (2, *image[1:], 54, 1, room, conv_measure.ONE // 4, counted, *range(room + 1600, room + 2880, 160)),
+        *axes,
+    )
+    made = make, (*tile, conv_measure.Measure(True, True, True))
     yield "a convolution that measures", made, (1, 0, 0), given, TINY.threads, (2, 1, 1)
     counted = np.array([2, 1, 0, 0], "uint32")  # of the blocks below, the last ones have not arrived
     given = line[0], line[2], np.zeros(4 * 2 * 256), counted, line[1], (*image, 8, 2, 1), *axes
