@@ -44,6 +44,7 @@ def linear(function, shape):
 def elementwise():
     yield from {
         "neg": torch.neg, "identity": lambda x: x * 1, "astype": lambda x: x * 1, "exp": torch.exp, "log": torch.log,
+        "log1p": torch.log1p,
         "sqrt": torch.sqrt, "erf": torch.erf, "sign": lambda x: x * 0 + torch.sign(x), "abs": torch.abs,
         "add: a Python number": lambda x: x + 1.5, "sub: from a Python number": lambda x: 2 - x,
         "mul: a Python number": lambda x: 3 * x, "div: a Python number by it": lambda x: 2 / x,

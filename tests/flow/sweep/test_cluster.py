@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -151,3 +152,33 @@ def test_missing_distributed_is_named(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "distributed" else find(name))
     assert main(["sweep", "--scheduler", "tcp://127.0.0.1:8786"]) == 2
     assert "needs distributed: pip install 'tinyres[cluster]'" in capsys.readouterr().err
+
+
+def test_a_sweep_that_waits_says_for_what(dask_cluster, tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cluster, "SILENCE", 2.0)
+    address, scheduler, workers = dask_cluster
+    wait_for_workers(address, 2)
+    recipes, came, said = tiny({"seed": range(30)}, steps=300), [], []
+
+    def next_trouble():
+        came.append(1)
+        if len(came) == 1:
+            for worker in workers:
+                os.kill(worker.pid, signal.SIGKILL)
+            threading.Thread(target=watch, daemon=True).start()
+
+    def watch():
+        """The two sentences, one after the other; then the scheduler is gone, which ends the sweep."""
+        for sentence, then in (("has no workers left", signal.SIGSTOP), ("does not answer", signal.SIGKILL)):
+            deadline = time.monotonic() + 60
+            while sentence not in "".join(said) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            os.kill(scheduler.pid, then)
+
+    monkeypatch.setattr(cluster, "print", lambda text, **_: said.append(text), raising=False)
+    with Results(tmp_path / "sweep.csv") as results, pytest.raises(cluster.ClusterError):
+        sweep.sweep(recipes, results, cluster.dask(address, patience=30), next_trouble)
+    assert said == [
+        f"tinyres sweep: the scheduler at {address} has no workers left: start some, `dask worker {address}`; waiting",
+        f"tinyres sweep: the scheduler at {address} does not answer; waiting",
+    ]

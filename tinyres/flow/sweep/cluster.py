@@ -6,6 +6,8 @@ import asyncio
 import concurrent.futures
 import logging
 import queue
+import sys
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +18,7 @@ from tinyres.flow.sweep.point import Finding, attempt
 from tinyres.flow.sweep.results import key
 from tinyres.training.recipe import Recipe
 
+SILENCE = 10.0  # seconds without a result, after which it is looked for the reason
 PULSE = 1.0  # seconds between two looks at whether the scheduler is still there
 
 
@@ -81,12 +84,19 @@ def _run(client: Any, address: str, recipes: Sequence[Recipe], device: str) -> G
         future = client.submit(attempt, recipe, device, key=f"tinyres-sweep-{device}-{key(recipe)}", pure=True)
         flying[future.key] = recipe, future
         future.add_done_callback(done.put)
+    heard, told = time.monotonic(), ""
     while flying:
         try:
             future = done.get(timeout=PULSE)
         except queue.Empty:
             _see(client, address)
+            if time.monotonic() - heard > SILENCE:
+                why = _why_silent(client, address)
+                if why and why != told:
+                    print(f"tinyres sweep: {why}; waiting", file=sys.stderr, flush=True)
+                heard, told = time.monotonic(), why
             continue
+        heard, told = time.monotonic(), ""
         recipe, _ = flying.pop(future.key)  # with its last reference the cluster forgets the result
         yield recipe, _outcome(future, client, address)
 
@@ -110,6 +120,15 @@ def _outcome(future: Any, client: Any, address: str) -> Finding | str:
 def _see(client: Any, address: str) -> None:
     if client.status != "running":
         raise ClusterError(f"the scheduler at {address} is gone")
+
+
+def _why_silent(client: Any, address: str) -> str:
+    """What keeps results from coming; "" where there are workers, which may just need their time."""
+    try:
+        workers = client.sync(client.scheduler.identity, callback_timeout=2 * PULSE)["workers"]
+    except (TimeoutError, OSError):
+        return f"the scheduler at {address} does not answer"
+    return "" if workers else f"the scheduler at {address} has no workers left: start some, `dask worker {address}`"
 
 
 @contextmanager
