@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # Each floor may import from itself and from the floors before it.
 FLOORS = [
     ["tinyres_kernels"],
-    ["starting", "context", "memory", "backend", "foreign"],
+    ["version", "starting", "context", "memory", "backend", "foreign"],
     ["node", "tensor", "operands", "dlpack"],
     ["autograd"],
     ["ops"],

@@ -4,6 +4,7 @@ A tensor and autograd library from scratch. `tr.Tensor` and the operations below
 rest lives in the submodules `nn`, `optim`, `data`, `models` and `flow`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tinyres import starting  # isort: skip  # noqa: F401  (first, while Ctrl-C may come)
@@ -15,17 +16,17 @@ from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
 from tinyres.backend import KernelDisagreement, get_num_threads, kernels, set_num_threads
 from tinyres.context import enable_grad, is_recording, no_grad
 from tinyres.dlpack import from_dlpack
-from tinyres.exercises import exercise
 from tinyres.files import FileFormatError, load, load_metadata, save
 from tinyres.gradcheck import GradcheckError, gradcheck
 from tinyres.ops import *  # noqa: F403
 from tinyres.tensor import Tensor, tensor
+from tinyres.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from tinyres.exercises import exercise
     from tinyres.graph import compile
     from tinyres.viewer import trace
 
-__version__ = "0.1.1"
 
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward", "checkpoint",
@@ -34,16 +35,11 @@ __all__ = [
     "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
+_HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
 
 
 def __getattr__(name: str) -> object:
-    """`tr.trace` and `tr.compile`, imported when they are first asked for: they stand on the floors below."""
-    if name == "trace":
-        from tinyres.viewer import trace
-
-        return trace
-    if name == "compile":
-        from tinyres.graph import compile
-
-        return compile
+    """`tr.trace`, `tr.compile`, `tr.exercise`: imported when first asked for, since they stand on higher floors."""
+    if name in _HIGHER:
+        return getattr(import_module(f"tinyres.{_HIGHER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

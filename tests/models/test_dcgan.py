@@ -1,5 +1,6 @@
 """The two players of a DCGAN: sizes, initialisation, and gradients that reach everything."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import models, nn
+from tinyres.models.dcgan import dcgan_
 from tinyres.ops import binary_cross_entropy_with_logits
 
 
@@ -127,7 +129,7 @@ def test_the_players_of_32_pixels_written_out():
         (models.dcgan.generator(10, 4, rng=0), generator), (models.dcgan.discriminator(4, rng=0), discriminator)
     ):  # fmt: skip
         rng = np.random.default_rng(0)
-        want.apply(lambda module, rng=rng: nn.init.dcgan_(module, rng=rng))
+        want.apply(lambda module, rng=rng: dcgan_(module, rng=rng))
         assert list(model.state_dict()) == list(want.state_dict())
         for key, value in want.state_dict().items():
             np.testing.assert_array_equal(model.state_dict()[key].numpy(), value.numpy(), err_msg=key)
@@ -141,7 +143,7 @@ def test_without_a_norm_the_discriminator_is_drawn_so_that_it_has_a_slope():
     slopes = np.sqrt((g.numpy() ** 2).sum((1, 2, 3)))
     assert 0.2 < slopes.mean() < 2
     init = np.random.default_rng(0)
-    discriminator.apply(lambda module: nn.init.dcgan_(module, rng=init))
+    discriminator.apply(lambda module: dcgan_(module, rng=init))
     (g,) = tr.grad(discriminator(images).sum(), images)
     assert np.sqrt((g.numpy() ** 2).sum((1, 2, 3))).mean() < 0.01  # what the paper's 0.02 would have given
 
@@ -162,3 +164,16 @@ def test_images_of_another_size_are_an_error():
         models.dcgan.discriminator(4, rng=0)(tr.tensor(np.zeros((2, 3, 64, 64), "f")))
     with pytest.raises(ValueError, match="must have 100 entries, got shape"):
         models.dcgan.generator(width=4, rng=0)(noise(2, 5))
+
+
+def test_dcgan_applies_to_convolutions_and_norms():
+    net = nn.Sequential(nn.ConvTranspose2d(30, 40, 4), nn.BatchNorm2d(400), nn.Conv2d(4, 5, 1, bias=False), nn.ReLU())
+    net.apply(partial(dcgan_, rng=np.random.default_rng(0)))
+    w, b = net[0].weight.detach().numpy(), net[0].bias.detach().numpy()
+    assert w.std() == pytest.approx(0.02, rel=0.03)
+    assert abs(w.mean()) < 1e-3
+    assert not b.any()
+    scale = net[1].weight.detach().numpy()
+    assert scale.mean() == pytest.approx(1, abs=0.005)
+    assert scale.std() == pytest.approx(0.02, rel=0.2)
+    assert not net[1].bias.detach().numpy().any()

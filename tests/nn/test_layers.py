@@ -133,7 +133,7 @@ def test_summary_lists_layers_shapes_and_counts():
     )
     net[2].eval()
     state = rng.bit_generator.state
-    table = net.summary((1, 3, 4, 4))
+    table = nn.summary(net, (1, 3, 4, 4))
     assert [(r.name, r.kind, r.shape, r.parameters) for r in table.rows] == [
         ("", "Sequential", (1, 10), 0),
         ("0", "Conv2d", (1, 8, 4, 4), 224),
@@ -154,17 +154,24 @@ def test_summary_lists_layers_shapes_and_counts():
 def test_summary_counts_what_is_shared_once_and_cleans_up_after_an_error():
     layer = nn.Linear(4, 4)
     net = nn.Sequential(layer, nn.ReLU(), layer)
-    table = net.summary((2, 4))
+    table = nn.summary(net, (2, 4))
     assert [r.parameters for r in table.rows] == [0, 20, 0, 0]
     with pytest.raises(ValueError, match="4 entries"):
-        net.summary((2, 5))
+        nn.summary(net, (2, 5))
     assert net.training
     assert "forward" not in vars(layer)
 
 
+def test_summary_leaves_an_instance_the_forward_that_it_was_given():
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    net[1].forward = own = lambda x: x[:, :2]
+    assert nn.summary(net, (2, 4)).rows[-1].shape == (2, 2)
+    assert vars(net[1])["forward"] is own
+
+
 def test_summary_as_a_rich_table():
     console = pytest.importorskip("rich.console").Console(record=True, width=80, file=io.StringIO())
-    console.print(nn.Sequential(nn.Linear(4, 5)).summary((2, 4)))
+    console.print(nn.summary(nn.Sequential(nn.Linear(4, 5)), (2, 4)))
     text = console.export_text()
     assert "0: Linear" in text
     assert "(2, 5)" in text

@@ -7,6 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn
+from tinyres.models.dcgan import dcgan_
 
 LAYERS = {
     "linear": (lambda: nn.Linear(6, 5, rng=0), (3, 6), lambda w: w),
@@ -150,7 +151,7 @@ def test_float32_throughout():
 def test_the_weight_is_no_leaf_any_more():
     layer = nn.spectral_norm(nn.Linear(3, 2, rng=0), rng=1)
     with pytest.raises(RuntimeError, match="leaf"):
-        nn.init.dcgan_(layer)
+        dcgan_(layer)
     with pytest.raises(ValueError, match="holds, no Linear"):
         nn.spectral_norm(layer)
 

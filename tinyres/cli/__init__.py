@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tinyres import __version__, starting
+from tinyres import starting
 from tinyres.backend import KernelDisagreement
 from tinyres.cli import bench, flow, gan, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError, polite_kill
 from tinyres.cli.terminal import complain, speak_anywhere
+from tinyres.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from tinyres.models.classifier import he_
 from tinyres.models.critic import Critic, norm_layers, pyramid
 from tinyres.models.stages import doubling
 from tinyres.nn import init
+from tinyres.nn.init import Rng
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -121,4 +122,24 @@ def up(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 def drawn(model: M, rng: np.random.Generator | int | None) -> M:
     """The model with weights drawn as in the paper."""
     rng = np.random.default_rng(rng)
-    return model.apply(lambda module: init.dcgan_(module, rng=rng))
+    return model.apply(lambda module: dcgan_(module, rng=rng))
+
+
+def dcgan_(module: nn.Module, *, rng: Rng = None) -> None:
+    """For `model.apply`: weights from N(0, 0.02^2), batch norm weights from N(1, 0.02^2), biases 0.
+
+    With a seed: `generator = np.random.default_rng(0); model.apply(lambda m: dcgan_(m, rng=generator))`.
+    Radford et al. 2016 [radford2016unsupervised], "Unsupervised representation learning with deep convolutional
+    generative adversarial networks" (weights; the batch norm part is the common practice that came with its
+    implementations).
+    """
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        mean = 0.0
+    elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        mean = 1.0
+    else:
+        return
+    if module.weight is not None:
+        init.normal_(module.weight, mean, 0.02, rng=rng)
+    if module.bias is not None:
+        init.zeros_(module.bias)

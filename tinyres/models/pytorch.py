@@ -13,7 +13,7 @@ from tinyres.models.densenet import BLOCKS as DENSE_BLOCKS
 from tinyres.models.densenet import densenet_imagenet
 from tinyres.models.imagenet import BLOCKS, resnet_imagenet
 from tinyres.models.resnet import resnet
-from tinyres.nn.foreign import unwrapped
+from tinyres.nn.keys import unwrapped
 
 # A key is split into the module's name and the tensor's: those of a ResNet and those of a DenseNet, whose first
 # published files have a dot before the number of a layer's norms and convolutions.

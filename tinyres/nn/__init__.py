@@ -31,7 +31,7 @@ from tinyres.nn.scalar import Scale, Shift
 from tinyres.nn.spectral_norm import spectral_norm
 from tinyres.nn.squeeze_excite import SqueezeExcite
 from tinyres.nn.stochastic_depth import StochasticDepth
-from tinyres.nn.summary import Summary
+from tinyres.nn.table import Summary, summary
 
 __all__ = [
     "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
@@ -39,5 +39,5 @@ __all__ = [
     "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
     "ModuleList", "NLLLoss", "Parameter", "RNNCell", "ReLU", "Reshape", "Residual", "Scale", "Sequential", "Shift",
     "SiLU", "Sigmoid", "Softmax", "Softplus", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Upsample",
-    "followed", "init", "spectral_norm",
+    "followed", "init", "spectral_norm", "summary",
 ]  # fmt: skip

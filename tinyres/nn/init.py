@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from tinyres.nn.convert import fill_like
-from tinyres.nn.module import Module
 from tinyres.tensor import Tensor, rebind
 
 Rng = np.random.Generator | int | None
@@ -120,29 +119,6 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
-def dcgan_(module: Module, *, rng: Rng = None) -> None:
-    """For `model.apply`: weights from N(0, 0.02^2), batch norm weights from N(1, 0.02^2), biases 0.
-
-    With a seed: `generator = np.random.default_rng(0); model.apply(lambda m: init.dcgan_(m, rng=generator))`.
-    Radford et al. 2016 [radford2016unsupervised], "Unsupervised representation learning with deep convolutional
-    generative adversarial networks" (weights; the batch norm part is the common practice that came with its
-    implementations).
-    """
-    from tinyres.nn.layers import Conv2d, ConvTranspose2d, Linear
-    from tinyres.nn.norm import BatchNorm1d, BatchNorm2d
-
-    if isinstance(module, (Conv2d, ConvTranspose2d, Linear)):
-        mean = 0.0
-    elif isinstance(module, (BatchNorm1d, BatchNorm2d)):
-        mean = 1.0
-    else:
-        return
-    if module.weight is not None:
-        normal_(module.weight, mean, 0.02, rng=rng)
-    if module.bias is not None:
-        zeros_(module.bias)
-
-
 def fans(op: str, tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight."""
     if tensor.ndim < 2:
@@ -164,6 +140,6 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
 
 
 __all__ = [
-    "Rng", "calculate_gain", "constant_", "dcgan_", "fans", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+    "Rng", "calculate_gain", "constant_", "fans", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
     "orthogonal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip

@@ -128,6 +128,8 @@ class ConvTranspose2d(_Conv):
     learning".
     """
 
+    outputs_axis = 1  # of the weight; elsewhere it is 0
+
     def __init__(
         self,
         in_channels: int,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from tinyres.context import context, current
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
-from tinyres.nn.foreign import advice, translated
+from tinyres.nn.keys import advice, translated
 from tinyres.operands import refuse
 from tinyres.tensor import Tensor, rebind, wrap
-
-if TYPE_CHECKING:
-    from tinyres.nn.summary import Summary
 
 
 class Parameter(Tensor):
@@ -159,7 +156,7 @@ class Module:
         """Take over the values of tensors or arrays (PyTorch's too) by name, in this module's dtype and memory layout.
 
         What PyTorch's weight norm and spectral norm keep in parts is put together, batches that an old file does not
-        count are 0, and what came in 16 bits is widened, with a warning; see `tinyres.nn.foreign`.
+        count are 0, and what came in 16 bits is widened, with a warning; see `tinyres.nn.keys`.
 
         Args:
             state_dict: what `state_dict` of the same architecture gave, here or in PyTorch.
@@ -236,12 +233,6 @@ class Module:
         """The module with its settings and the path it runs under: for error messages."""
         path = current().path
         return f"{type(self).__name__}({self.extra_repr()})" + (f" at {path!r}" if path else "")
-
-    def summary(self, input_shape: tuple[int, ...]) -> Summary:
-        """A table of the layers that an input of this shape (batch included) passes; see `tinyres.nn.summary`."""
-        from tinyres.nn.summary import summary
-
-        return summary(self, input_shape)
 
     def __repr__(self) -> str:
         inside = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]

@@ -5,23 +5,20 @@ from __future__ import annotations
 
 import math
 from html import escape
-from typing import TYPE_CHECKING
 
+from tinyres.viewer.records import Passes
 from tinyres.viewer.sketch import sketch
-
-if TYPE_CHECKING:
-    from tinyres.viewer.tracing import Trace
 
 _MOST = 40  # bars
 _ROW, _LABEL, _BAR, _NUMBER = 18, 260, 300, 70  # pixels
 
 
-def draw(trace: Trace) -> str:
+def draw(trace: Passes) -> str:
     """A sketch, or what the output of each module got; operations outside of any module stand for themselves."""
     return sketch(trace) or bars(_by_module(trace))
 
 
-def _by_module(trace: Trace) -> dict[str, float]:
+def _by_module(trace: Passes) -> dict[str, float]:
     norms: dict[str, float] = {}
     last = {(event[1], event[4]): event[7] for event in trace.events if event[0] == "a"}
     for (lane, op), place in sorted(last.items(), key=lambda item: item[0]):

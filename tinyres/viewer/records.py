@@ -1,9 +1,12 @@
-"""An operation of a trace, and where it was called."""
+"""What a trace holds: operations, events, and where they were called."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from tinyres.viewer.summaries import Thumbnail, Whole
 
 
 @dataclass(slots=True)
@@ -32,6 +35,28 @@ class Op:
     static: dict[str, str] = field(default_factory=dict)
     place: tuple[str, int] | None = None
     again: bool = False
+
+
+class Passes:
+    """What a trace holds.
+
+    Attributes:
+        lanes: names of the losses.
+        ops: the operations, parents before consumers.
+        events: in the order of execution, as schema.json describes them.
+        joins: where the routes of a sum rejoin.
+        grads: what arrived at leaves in all, by lane and operation: places among the summaries.
+        summaries: arrays, whole or as thumbnails.
+        sources: the user's line at each place.
+    """
+
+    lanes: list[str]
+    ops: list[Op]
+    events: list[list[Any]]
+    joins: list[dict[str, Any]]
+    grads: dict[tuple[int, int], int | None]
+    summaries: list[Whole | Thumbnail]
+    sources: dict[tuple[str, int], str]
 
 
 def file_name(path: str) -> str:

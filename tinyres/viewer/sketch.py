@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from html import escape
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from tinyres.viewer.tracing import Trace
+from tinyres.viewer.records import Passes
 
 MOST = 30  # operations that can be taken in at once
 _BOX, _STEP, _ROW, _EDGE = (122, 36), 136, 66, 24  # pixels: a box, from box to box, from row to row, margin
@@ -16,7 +15,7 @@ _LINES = {"skip": ("#1a5fb4", "7 4"), "branch": ("#a84e00", "2 3")}  # as on the
 Spot: TypeAlias = "int | tuple[int, int]"  # an operation, or where an edge (by its number) crosses a row
 
 
-def sketch(trace: Trace) -> str | None:
+def sketch(trace: Passes) -> str | None:
     """An SVG of the operations that a gradient reached; None of several losses, or where there are more than 30."""
     totals = {event[2 if event[0] == "s" else 4]: event[-1] for event in trace.events if event[0] in "sa"}
     if len(trace.lanes) > 1 or len(totals) > MOST:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyres.viewer.records import file_name
+from tinyres.viewer.records import Passes, file_name
 from tinyres.viewer.summaries import Thumbnail, Whole
-
-if TYPE_CHECKING:
-    from tinyres.viewer.tracing import Trace
 
 FEW = 4  # numbers that are written out
 
@@ -26,7 +22,7 @@ class Moment:
         role: "skip", "branch" or another route's name, of the argument that a rule sends to.
     """
 
-    def __init__(self, trace: Trace, index: int) -> None:
+    def __init__(self, trace: Passes, index: int) -> None:
         self.trace, self.index = trace, index
         event = trace.events[index]
         self._event = event

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tinyres import __version__
 from tinyres.tensor import Tensor
+from tinyres.version import __version__
 from tinyres.viewer import page, picture
 from tinyres.viewer.names import Scopes
-from tinyres.viewer.records import Op, file_name
+from tinyres.viewer.records import Op, Passes, file_name
 from tinyres.viewer.rules import rule_text
 from tinyres.viewer.story import Moment
 from tinyres.viewer.summaries import WHOLE
@@ -61,14 +61,8 @@ def traced(targets: Mapping[str, Any], scopes: Scopes) -> Trace:
     return Trace(list(targets), tracer)
 
 
-class Trace:
-    """Operations and events of one or several passes; see `trace`. `str(trace)`, `len(trace)`, `for event in trace`.
-
-    Attributes:
-        lanes: names of the losses.
-        ops: the operations, parents before consumers.
-        events: in the order of execution, as schema.json describes them.
-    """
+class Trace(Passes):
+    """Operations and events of one or several passes; see `trace`. `str(trace)`, `len(trace)`, `for event in trace`."""
 
     def __init__(self, lanes: list[str], tracer: Tracer) -> None:
         self.lanes = lanes
@@ -79,7 +73,7 @@ class Trace:
             op.name = tracer.names.full(op.root, op.name) if op.name else ""
             op.path = tracer.names.full(op.root, op.path)
             op.inputs = [None if serial is None else number[serial] for serial in op.inputs]
-        self.events: list[list[Any]] = [
+        self.events = [
             [number[entry] if k in _OPS[event[0]] else entry for k, entry in enumerate(event)]
             for event in tracer.events
         ]

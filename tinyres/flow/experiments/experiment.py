@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tinyres.flow.experiments.law import Law, shown
+from tinyres.flow.experiments.printed import Table, as_text
 from tinyres.flow.experiments.setting import Setting
 
 __all__ = ["BOTH", "Experiment", "Law", "Options", "Result", "Setting", "Table", "Tick", "shown"]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text and numbers that are no laws; `note` says what the columns mean."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,9 +49,12 @@ class Result:
 
     def __str__(self) -> str:
         """The table of laws as the command prints it."""
-        from tinyres.flow.report.tables import as_text
+        return as_text(self.laws, self.caption, self.tables)
 
-        return as_text(self)
+    @property
+    def caption(self) -> str:
+        """What stands below the table of laws."""
+        return "\n".join(filter(None, [self.found, self.note]))
 
 
 Tick = Callable[[], None]

@@ -12,8 +12,9 @@ from tinyres.files import write
 from tinyres.flow.experiments import EXPERIMENTS, ROOMS
 from tinyres.flow.experiments.experiment import Table
 from tinyres.flow.experiments.law import LAWS, Law
+from tinyres.flow.experiments.printed import figure_text, numeric_columns, wanted
 from tinyres.flow.report.files import load, settings_text
-from tinyres.flow.report.tables import figure_text, numeric_columns, spread_text, wanted
+from tinyres.flow.report.tables import spread_text
 
 TITLES = {
     "laws": "Laws: random nets against closed forms",

@@ -35,7 +35,7 @@ def counted(model: nn.Module) -> dict[str, int]:
     Kept are the results of convolutions and batch norms, once each, as a frugal implementation does (ReLU in place, a
     concatenation as a view). A convolution without bias uses each of its weights once per pixel of its result.
     """
-    rows = model.summary((1, 3, SIZE, SIZE)).rows
+    rows = nn.summary(model, (1, 3, SIZE, SIZE)).rows
     kept = multiplications = 0
     for row in rows:
         if row.kind.startswith(("Conv2d", "BatchNorm2d")) and row.shape is not None:

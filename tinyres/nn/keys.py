@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyres.backend import namespace
 from tinyres.nn.convert import as_array
 from tinyres.tensor import Array
-
-if TYPE_CHECKING:
-    from tinyres.nn.module import Module
 
 COMPILED, PARALLEL = "_orig_mod.", "module."
 PARTS = "parametrizations.weight."  # of torch.nn.utils.parametrizations; the older functions have names of their own
@@ -22,15 +19,13 @@ SPECTRAL_NORM = [(PARTS + "original", PARTS + "0._u", PARTS + "0._v"), ("weight_
 NAMES = re.compile(r"layer\d+\.\d+\.(conv|bn)\d\.|features\.denseblock\d+\.denselayer\d+\.")
 
 
-def translated(module: Module, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+def translated(module: Any, state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """`state_dict` under the names of `module`, as far as PyTorch has several names for the same thing.
 
     - Weight norm's g and v, saved by PyTorch's newer or older function, become the weight g v / |v|.
     - Spectral norm's tensors get the older names, which are ours; for a layer without it they become W / (u^T W v).
     - Files from before PyTorch 0.4.1 do not count batches: those counters become 0, as PyTorch sets them.
     """
-    from tinyres.nn.layers import ConvTranspose2d
-
     state = dict(state_dict)
     for path, inner in module._tree():
         start, own = f"{path}." if path else "", {name for name, _ in inner._state(recurse=False)}
@@ -42,7 +37,7 @@ def translated(module: Module, state_dict: Mapping[str, Any]) -> dict[str, Any]:
             for g, v in _parts(state, start, WEIGHT_NORM):
                 state[start + "weight"] = _of_length(v, g)
             for w, u, v in _parts(state, start, SPECTRAL_NORM):
-                state[start + "weight"] = _of_norm_1(w, u, v, outputs=int(isinstance(inner, ConvTranspose2d)))
+                state[start + "weight"] = _of_norm_1(w, u, v, outputs=getattr(inner, "outputs_axis", 0))
         if "num_batches_tracked" in own and start + "running_var" in state:
             state.setdefault(start + "num_batches_tracked", np.zeros((), np.int64))
     return state

@@ -59,7 +59,9 @@ class Summary:
 
 
 def summary(model: Module, input_shape: tuple[int, ...]) -> Summary:
-    """Run zeros of `input_shape` (batch included) through the model and note every module that is called.
+    """A table of the modules that an input passes: name, shape of the output, parameters.
+
+    Zeros of `input_shape` (batch included) run through the model, and every module that is called is noted.
 
     The run is in evaluation mode and unrecorded, so it changes neither running statistics nor generators; each module
     is afterwards in the mode in which it was.
@@ -69,7 +71,7 @@ def summary(model: Module, input_shape: tuple[int, ...]) -> Summary:
     x = wrap(zeros if first is None else to_device(zeros, first.device))
     rows: list[Row] = []
     listed: set[int] = set()
-    modes = [(module, module.training) for module in model.modules()]
+    before = [(module, module.training, module.__dict__.get("forward")) for module in model.modules()]
     try:
         for name, module in model.named_modules():
             module.__dict__["forward"] = _noting(module, name, rows, listed)
@@ -77,9 +79,12 @@ def summary(model: Module, input_shape: tuple[int, ...]) -> Summary:
         with no_grad():
             model(x)
     finally:
-        for module, mode in modes:
-            module.__dict__.pop("forward", None)
+        for module, mode, own in before:
             module.training = mode
+            if own is None:
+                module.__dict__.pop("forward", None)
+            else:  # the instance has one, as instruments give it
+                module.__dict__["forward"] = own
     return Summary(rows, model.parameter_count())
 
 
