@@ -260,3 +260,17 @@ def test_a_header_is_not_trusted(tmp_path):
                 assert_the_same(again, trainer)
                 assert harmless(place, document, whole), (place, document)
                 other = gan.prepare(trainer.recipe)
+
+
+@pytest.mark.parametrize("name", ["width", "latent"])
+def test_a_recipe_of_larger_players_than_the_file_is_refused_before_they_are_built(tmp_path, name):
+    trainer = finished(gan.prepare(recipe("nonsaturating", "ring8", steps=1, width=4)))
+    path = tmp_path / "run.safetensors"
+    gan.save(trainer, path)
+    assert gan.load_players(path)[0] == trainer.recipe
+    texts = tr.load_metadata(path)
+    about = json.loads(texts["gan"])
+    about["recipe"][name] = 2**31
+    tr.save(tr.load(path), path, texts | {"gan": json.dumps(about)})
+    with pytest.raises(gan.CheckpointError, match=rf"run\.safetensors: its recipe says {name} 2147483648, and none"):
+        gan.load_players(path)

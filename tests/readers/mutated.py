@@ -89,6 +89,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where inputs that show a fault are kept")
     parser.add_argument("--browser", action="store_true", help="documents in the viewer's page, too")
     arguments = parser.parse_args()
+    if not arguments.browser:  # which reserves more than that
+        resource.setrlimit(resource.RLIMIT_DATA, (2**33, 2**33))  # what asks for more is seen, and the machine lives on
     if arguments.keep is not None:
         arguments.keep.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()

@@ -9,6 +9,7 @@ import tinyres as tr
 from tests.spoiled import harmless, outcome, spoiled
 from tinyres import training
 from tinyres.files import FileFormatError
+from tinyres.training.state import saved_recipe
 
 SMALL = {"depth": 8, "width": 2, "steps": 6, "batch_size": 600, "warmup": 0.4}  # two batches an epoch
 
@@ -112,6 +113,20 @@ def test_a_header_is_not_trusted(tmp_path):
             else:  # where a value does not matter
                 assert_the_same(again, run)
                 assert harmless(place, document, json.loads(texts[key])), (place, document)
+
+
+@pytest.mark.parametrize(("name", "value"), [("depth", 2**40 * 6 + 2), ("width", 2**31)])
+def test_a_recipe_of_a_larger_net_than_the_file_is_refused_before_it_is_built(tmp_path, name, value):
+    run = finished(training.prepare(training.Recipe(**SMALL | {"steps": 1})))
+    path = tmp_path / "run.safetensors"
+    training.save(run, path)
+    assert saved_recipe(path) == run.recipe
+    texts = tr.load_metadata(path)
+    about = json.loads(texts["run"])
+    about["recipe"][name] = value
+    tr.save(tr.load(path), path, texts | {"run": json.dumps(about)})
+    with pytest.raises(training.CheckpointError, match=rf"run\.safetensors: its recipe says {name} {value}, and "):
+        saved_recipe(path)
 
 
 @pytest.mark.parametrize(

@@ -130,13 +130,15 @@ def saved_recipe(path: str | PathLike[str]) -> GANRecipe:
     """The recipe of a saved run, without building anything of it.
 
     Raises:
-        CheckpointError: the file holds something else, or a run that was not made from a recipe.
+        CheckpointError: the file holds something else, or less than the recipe says, or a run that was not made from
+            a recipe.
         FileFormatError: the file is truncated or damaged.
         FileNotFoundError: there is no such file.
     """
     _, recipe, _ = _about(path)
     if recipe is None:
         raise CheckpointError(f"{path}: players made by hand; build them as they were, and call resume")
+    header.in_proportion(path, width=recipe.width, latent=recipe.latent)
     return recipe
 
 

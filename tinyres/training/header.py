@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from tinyres.files import load_metadata
+from tinyres.files import load, load_metadata
 
 WORDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "True or False", NoneType: "None"}
 
@@ -58,6 +58,24 @@ def read(path: str | PathLike[str], key: str, form: str, otherwise: str) -> tupl
     if not isinstance(about, dict) or about.get("format") != form:
         raise CheckpointError(f"{path}: {otherwise}")
     return about, texts
+
+
+def in_proportion(path: str | PathLike[str], depth: int | None = None, **sizes: int | None) -> None:
+    """Hold what a recipe says of a net against the weights in the same file, before a net of that size is built.
+
+    Every layer has an array of its own, and width or latent is the length of an axis of one.
+
+    Raises:
+        CheckpointError: the recipe is of a larger net than the file.
+        FileFormatError: see `tr.load`.
+    """
+    arrays = load(path)
+    axes = {length for array in arrays.values() for length in array.shape}
+    if depth is not None and depth > len(arrays):
+        raise CheckpointError(f"{path}: its recipe says depth {depth}, and it holds {len(arrays)} arrays")
+    for name, size in sizes.items():
+        if size is not None and size not in axes:
+            raise CheckpointError(f"{path}: its recipe says {name} {size}, and none of its arrays has such an axis")
 
 
 def step(about: Mapping[str, Any], total: int) -> int:

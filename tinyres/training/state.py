@@ -89,11 +89,13 @@ def saved_recipe(path: str | PathLike[str]) -> Recipe:
     """The recipe of a saved run, without building anything of it.
 
     Raises:
-        CheckpointError: the file holds something else.
+        CheckpointError: the file holds something else, or less than the recipe says.
         FileFormatError: the file is truncated or damaged.
         FileNotFoundError: there is no such file.
     """
-    return _about(path)[1]
+    recipe = _about(path)[1]
+    header.in_proportion(path, recipe.depth, width=recipe.width)
+    return recipe
 
 
 def refuse_another(path: str | PathLike[str], different: dict[str, tuple[Any, Any]]) -> None:
