@@ -100,17 +100,10 @@ def blocks_with_barriers():
     many = (1 << 20,) * 3
     make, tile = conv_tiled.gather_kernel, (TINY, ONE_BY_ONE, False)
     yield "a convolution", (make, tile), (0, 0, 0), (*line, (*image, 54), *axes), TINY.threads, many
-    two = (
-        np.concatenate([line[0]] * 2),
-        line[1],
-        np.concatenate([line[2]] * 2),
-    )  # images, of which the first has arrived
+    two = np.concatenate([line[0]] * 2), line[1], np.concatenate([line[2]] * 2)  # images: the first one has arrived
     room, counted = ROOM.ctypes.data, COUNTED.ctypes.data
-    given = (
-        *two,
-        (2, *image[1:], 54, 1, room, conv_measure.ONE // 4, counted, *range(room + 1600, room + 2880, 160)),
-        *axes,
-    )
+    more = 1, room, conv_measure.ONE // 4, counted, *range(room + 1600, room + 2880, 160)
+    given = *two, (2, *image[1:], 54, *more), *axes
     made = make, (*tile, conv_measure.Measure(True, True, True))
     yield "a convolution that measures", made, (1, 0, 0), given, TINY.threads, (2, 1, 1)
     counted = np.array([2, 1, 0, 0], "uint32")  # of the blocks below, the last ones have not arrived
