@@ -1,9 +1,14 @@
 """What holds for the whole suite."""
 
 import os
+import signal
 
 # Several test processes share the cores: an idle thread that spins for long would hold up the others.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+# A suite that runs in the background may have been told to ignore Ctrl-C, and what it starts would ignore it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(config, val, argname):

@@ -61,7 +61,7 @@ def resume(run: Run, path: str | PathLike[str]) -> Run:
     arrays = load(path)
     part = {kind: _below(kind, arrays) for kind in ("model", "optimizer")}
     try:
-        header.known(arrays, "model.", "optimizer.", "losses")
+        header.known(arrays, "model.", "optimizer.", "losses", *(["notes."] if "notes" in about else []))
         step = header.step(about, run.total)
         losses = header.rows("its losses", arrays["losses"], [step]).tolist()
         scores = header.scores(about["scores"], step)

@@ -48,10 +48,7 @@ def stopped(file, arguments, number):
     lines = file.read_bytes().count(b"\n") if file.exists() else 1
     command = [sys.executable, "-m", "tinyres.cli", "sweep", *arguments, "--jobs", "2", "--out", str(file.parent)]
     pipe = subprocess.PIPE
-    heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a suite in the background may not
-    with subprocess.Popen(
-        command, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=heeding
-    ) as process:
+    with subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:
         deadline = time.monotonic() + 60
         while not (file.exists() and file.read_bytes().count(b"\n") >= lines + 2):
             assert time.monotonic() < deadline

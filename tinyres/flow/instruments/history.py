@@ -84,7 +84,8 @@ def collect(steps: list[Step], blocks: list[str], not_finite: str | None) -> Mea
 
     def summaries(which: str, field_name: str) -> Array:
         found = [[seen(getattr(step, which), name) for name in blocks] for step in steps]
-        return np.array([[np.nan if s is None else getattr(s, field_name) for s in row] for row in found])
+        filled = np.array([[np.nan if s is None else getattr(s, field_name) for s in row] for row in found])
+        return filled.reshape(len(steps), len(blocks))
 
     def histograms(which: str, bins: int) -> Array:
         nothing = np.full(bins, np.nan)
