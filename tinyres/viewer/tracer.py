@@ -85,8 +85,12 @@ class Tracer(Observer):
         return made
 
     def _settings(self, op: Op, primitive: Any, given: dict[str, Any]) -> None:
-        """Static arguments, as they are written; functions have no such form."""
-        static = {name: given[name] for name in primitive.statics if name in given and not callable(given[name])}
+        """Static arguments, as they are written; functions have no such form, a None that is the default says nothing."""
+        static = {
+            name: given[name]
+            for name, default in primitive.statics.items()
+            if name in given and not callable(given[name]) and not (given[name] is default is None)
+        }
         for name, value in static.items():  # a convolution's geometry: its fields
             fields = value._asdict() if hasattr(value, "_asdict") else {name: value}
             op.static |= {field: _repr(entry) for field, entry in fields.items()}
