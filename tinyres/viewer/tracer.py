@@ -85,7 +85,7 @@ class Tracer(Observer):
         return made
 
     def _settings(self, op: Op, primitive: Any, given: dict[str, Any]) -> None:
-        """Static arguments, as they are written; functions have no such form, a None that is the default says nothing."""
+        """Static arguments, as they are written; functions have none, and a None by default says nothing."""
         static = {
             name: given[name]
             for name, default in primitive.statics.items()
