@@ -232,7 +232,7 @@ def gather_kernel(real, tile, words, adjoint, then=None):
                             if col + more < OG:
                                 store1(out, at + col + more, sums[i, j + more])
         if MEASURES:
-            room, ticket = line_at(out, image[12], 2 * cuda.gridDim.x * O), cuda.shared.array(1, np.uint32)
+            room = line_at(out, image[12], 2 * cuda.gridDim.x * O)
             held, first, wide = min(ROWS, pixels - first_row), group * OG + first_col, min(COLS, OG - first_col)
             cuda.syncthreads()  # nobody reads slabs any more
             for j in range(ACROSS):
@@ -258,7 +258,8 @@ def gather_kernel(real, tile, words, adjoint, then=None):
                 room[at] = a_slab[k] + total / real(held)
                 room[cuda.gridDim.x * O + at] = along - total * total / real(held)
             each, line = image[11], group * cuda.gridDim.y + cuda.blockIdx.y
-            counters, whole = line_at(ticket, image[14], (line + 1) * each), cuda.local.array(1, np.int64)
+            counters = line_at(cuda.local.array(1, np.uint32), image[14], (line + 1) * each)
+            whole = cuda.local.array(1, np.int64)
             slot, lots, apart, place = (
                 np.int64(cuda.blockIdx.x),
                 np.int64(cuda.gridDim.x),
@@ -272,10 +273,10 @@ def gather_kernel(real, tile, words, adjoint, then=None):
                 cuda.syncthreads()  # all have written: the block arrives
                 if thread == 0:
                     cuda.threadfence()
-                    ticket[0] = cuda.atomic.inc(counters, place + slot // FAN, np.uint32(members - 1))
+                    a_slab[0] = real(cuda.atomic.inc(counters, place + slot // FAN, np.uint32(members - 1)))
                     cuda.threadfence()
                 cuda.syncthreads()
-                if ticket[0] < members - 1:
+                if a_slab[0] < real(members - 1):
                     return
                 together(room, squares, thread, fan, members, apart, ROWS, pixels, first, wide, O)
                 lots, slot, apart = (lots + FAN - 1) // FAN, fan // FAN, apart * FAN

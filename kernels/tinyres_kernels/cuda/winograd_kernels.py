@@ -262,7 +262,7 @@ def winograd_kernel(real, block, then=None):
                                 along += (value - origin) * (value - origin)
             cuda.syncthreads()
         if MEASURES:
-            room, ticket = line_at(out, strides[8], 2 * cuda.gridDim.x * O), cuda.shared.array(1, np.uint32)
+            room = line_at(out, strides[8], 2 * cuda.gridDim.x * O)
             slab[thread], slab[THREADS + thread], slab[2 * THREADS + thread] = origin, real(seen), total
             slab[3 * THREADS + thread] = along
             cuda.syncthreads()
@@ -272,12 +272,13 @@ def winograd_kernel(real, block, then=None):
                 for i in range(thread, THREADS, COLS):
                     off = slab[i] - first
                     total += slab[2 * THREADS + i] + slab[THREADS + i] * off
-                    along += slab[3 * THREADS + i] + off * (slab[THREADS + i] * off + 2 * slab[2 * THREADS + i])
+                    along += slab[3 * THREADS + i] + off * (slab[THREADS + i] * off + real(2) * slab[2 * THREADS + i])
                 held, at = real(min(TILES, tiles - first_tile) * 4), np.int64(cuda.blockIdx.x) * O + first_col + thread
                 room[at] = first + total / held
                 room[cuda.gridDim.x * O + at] = along - total * total / held
             each, line = strides[7], cuda.blockIdx.y
-            counters, whole = line_at(ticket, strides[10], (line + 1) * each), cuda.local.array(1, np.int64)
+            counters = line_at(cuda.local.array(1, np.uint32), strides[10], (line + 1) * each)
+            whole = cuda.local.array(1, np.int64)
             slot, lots, apart = np.int64(cuda.blockIdx.x), np.int64(cuda.gridDim.x), np.int64(1)
             place = np.int64(line) * each
             squares = lots * O
@@ -287,10 +288,10 @@ def winograd_kernel(real, block, then=None):
                 cuda.syncthreads()  # all have written: the block arrives
                 if thread == 0:
                     cuda.threadfence()
-                    ticket[0] = cuda.atomic.inc(counters, place + slot // FAN, np.uint32(members - 1))
+                    slab[0] = real(cuda.atomic.inc(counters, place + slot // FAN, np.uint32(members - 1)))
                     cuda.threadfence()
                 cuda.syncthreads()
-                if ticket[0] < members - 1:
+                if slab[0] < real(members - 1):
                     return
                 together(room, squares, thread, fan, members, apart, 4 * TILES, 4 * tiles, first_col, width, O)
                 lots, slot, apart = (lots + FAN - 1) // FAN, fan // FAN, apart * FAN

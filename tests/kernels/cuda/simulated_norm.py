@@ -28,7 +28,7 @@ FAULTS = {
         "i // 4 * A_FAR + i % 4 < pixels + 3:",
         "with_statistics",
     ),
-    "the first block merges": ("conv_tiled", "if ticket[0] < members - 1:", "if ticket[0] > 0:", "with_statistics"),
+    "the first block merges": ("conv_tiled", "a_slab[0] < real(members - 1)", "a_slab[0] > real(0)", "with_statistics"),
     "the origin of another column": (
         "conv_tiled",
         "a_slab[k] + total / real(held)",
@@ -43,8 +43,8 @@ FAULTS = {
     ),
     "a counter that is not put back": (
         "conv_tiled",
-        "np.uint32(members - 1))\n        ",
-        "np.uint32(99))\n        ",
+        "np.uint32(members - 1)))\n        ",
+        "np.uint32(99)))\n        ",
         "with_statistics",
     ),
     "no barrier": ("conv_tiled", "cuda.syncthreads()", "pass", "with_statistics"),
@@ -64,7 +64,7 @@ FAULTS = {
     ),
     "winograd: a share of pixels about another origin": (
         "winograd_kernels",
-        "+ 2 * slab[2",
+        "+ real(2) * slab[2",
         "+ slab[2",
         "winograd_statistics",
     ),
@@ -82,8 +82,8 @@ FAULTS = {
     ),
     "winograd: the first block merges": (
         "winograd_kernels",
-        "if ticket[0] < members - 1:",
-        "if ticket[0] > 0:",
+        "slab[0] < real(members - 1)",
+        "slab[0] > real(0)",
         "winograd_statistics",
     ),
 }
