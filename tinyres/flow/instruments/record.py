@@ -33,7 +33,6 @@ class Recording(Observer):
 
     Attributes:
         watched: dotted names of the blocks.
-        blocks: the names of what there are numbers of: these, or the runs of those that ran several times.
         every: which steps are recorded: number 0, every, 2 every, ...
         entered: how many steps there were.
         steps: what was recorded; `recording.steps[-1].forward["blocks.0"].variance`.
