@@ -25,7 +25,7 @@ from tinyres.backend import device_of, namespace
 from tinyres.context import current
 from tinyres.nn import Module
 from tinyres.optim.optimizer import Captured, KernelOptimizer
-from tinyres.tensor import Tensor, raw, wrap
+from tinyres.tensor import Tensor, raw, rebind, wrap
 
 Holder: TypeAlias = Module | KernelOptimizer  # of what a step changes
 MEND = "Without tr.compile the step runs as it is"
@@ -104,7 +104,7 @@ def places(held: Sequence[Holder]) -> Iterator[Place]:
     for holder in held:
         if isinstance(holder, Module):
             for tensor in (*holder.parameters(), *holder.buffers()):
-                yield Place(partial(getattr, tensor, "data"), partial(setattr, tensor, "data"))
+                yield Place(partial(getattr, tensor, "data"), partial(rebind, tensor))
         else:
             for state in holder.state:
                 for name in [name for name, value in state.items() if hasattr(value, "shape")]:
