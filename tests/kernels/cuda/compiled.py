@@ -1,4 +1,4 @@
-"""Run as a program, with the targets as arguments: compiles every kernel, and prints what became of it as JSON."""
+"""Run as a program, with `main`'s arguments as JSON: compiles kernels, and prints what became of each as JSON."""
 
 import importlib.util
 import inspect
@@ -155,17 +155,18 @@ def one_front_end():
     return mock.patch.object(compiler, "_compile_pyfunc_with_fixup", once)
 
 
-def main(targets):
+def main(targets, only=None):
+    """All kernels for each of the targets, or only those of these names and types."""
     assembler = ptxas()
     if importlib.util.find_spec("numba_cuda") is None or assembler is None:
         print("numba-cuda is missing" if assembler else "ptxas is missing", file=sys.stderr)
         return 3
     with tempfile.TemporaryDirectory() as folder, one_front_end():
         for kernel in kernels():
-            for target in targets:
+            for target in targets if only is None or list(kernel[:2]) in only else ():
                 print(json.dumps(compiled(*kernel, target, assembler, folder)), flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(**json.loads(sys.argv[1])))

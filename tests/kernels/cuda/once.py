@@ -1,39 +1,92 @@
-"""What takes minutes is found once, by the first of pytest's workers to ask; the others wait for its file."""
+"""What takes minutes is found once: kept on disk for as long as its sources and packages stay what they are.
 
+Within a run, the first of pytest's workers to ask finds it, and the others wait for its file. What is kept is what a
+program printed, never a verdict: the tests judge it anew each time.
+"""
+
+import hashlib
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from numba import config
+
+from tinyres.files import write
 
 HERE = Path(__file__).parent
+KERNELS = HERE.parents[2] / "kernels" / "tinyres_kernels"
+SOURCES = KERNELS, HERE, HERE.parent / "fuzz"
+PACKAGES = "numba", "numpy", "llvmlite", "cuda-", "nvidia-"
 
 
-def found_once(tmp_path_factory, name, find) -> str:
-    """The text that `find()` returns."""
+def stamp(*folders) -> str:
+    """A hash of the sources in these folders, of Python's version, and of those of the packages that run them."""
+    found = hashlib.sha256(f"{sys.implementation.cache_tag} {platform.python_version()} {platform.machine()}".encode())
+    for folder in folders:
+        for file in sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cu", ".cuh", ".h")):
+            found.update(f"\n{file.relative_to(folder)} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
+    for name, version in sorted((each.metadata["Name"] or "", each.version) for each in distributions()):
+        if name.lower().startswith(PACKAGES):
+            found.update(f"\n{name} {version}".encode())
+    return found.hexdigest()
+
+
+def kept(folder, name, key, find, sound=lambda text: True) -> str:
+    """What `find()` returned before, where that was of the same key; else what it returns now, kept if it is sound.
+
+    A file that is damaged, of another key, or not to be read counts for nothing; nor does a folder that cannot be
+    written to. Only the newest result of a name is kept.
+    """
+    file = folder / f"{name}.kept"
+    with suppress(OSError, UnicodeDecodeError):
+        first, _, text = file.read_text(encoding="utf-8").partition("\n")
+        if first == f"{key} {hashlib.sha256(text.encode()).hexdigest()}":
+            return text
+    text = find()
+    if sound(text):
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            write(file, f"{key} {hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+    return text
+
+
+def found_once(tmp_path_factory, name, find, sound=lambda text: True) -> str:
+    """The text that `find()` returns, kept beside the machine code that the CUDA kernels keep."""
     folder = Path(tmp_path_factory.getbasetemp())
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # which all workers share
-    kept = folder / name
+    here = folder / name
     with FileLock(folder / f"{name}.lock"):
-        if not kept.exists():
-            kept.write_text(find())
-        return kept.read_text()
+        if not here.exists():
+            on_disk = Path(config.CACHE_DIR or KERNELS / "cuda" / "__pycache__")
+            here.write_text(kept(on_disk, name, stamp(*SOURCES), find, sound))
+        return here.read_text()
 
 
-def program(name):
+def program(name, folder=HERE):
     """One of the programs beside this file, for the names of its checks; nothing is simulated."""
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def simulated(tmp_path_factory, name) -> dict:
-    """What each check of a program found, run in the simulator by a process of its own."""
+def told(text) -> dict:
+    """A program's lines: what each check found, by its name."""
+    return dict(map(json.loads, text.splitlines()))
+
+
+def simulated(tmp_path_factory, name, folder=HERE) -> dict:
+    """What each check of a program found, run in the simulator by a process of its own. Kept if no check found a
+    fault.
+    """
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     look = subprocess.run(
         [sys.executable, "-c", "from numba import cuda"], env=environment, capture_output=True, text=True
@@ -42,9 +95,9 @@ def simulated(tmp_path_factory, name) -> dict:
         pytest.skip("NO SIMULATOR: numba-cuda is missing, so no CUDA kernel was run; pip install 'numba-cuda[cu12]'")
 
     def simulate():
-        command = [sys.executable, str(HERE / f"{name}.py")]
+        command = [sys.executable, str(folder / f"{name}.py")]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         assert run.returncode == 0, run.stderr[-3000:]
         return run.stdout
 
-    return dict(map(json.loads, found_once(tmp_path_factory, f"{name}.jsonl", simulate).splitlines()))
+    return told(found_once(tmp_path_factory, f"{name}.jsonl", simulate, lambda text: not any(told(text).values())))

@@ -1,7 +1,8 @@
-"""The CUDA kernels without a GPU: all are compiled to PTX and, by ptxas, to machine code, for sm_80 and sm_90.
+"""The CUDA kernels without a GPU: compiled to PTX and, by ptxas, to machine code.
 
 What ptxas says is kept to bounds: no spills for sm_90, registers and shared memory enough for several blocks on a
-multiprocessor.
+multiprocessor. The tests look at a few kernels for sm_90, one of each kind; marked `slow`, at all of
+them for both targets.
 """
 
 import json
@@ -21,53 +22,79 @@ TARGETS = ["8.0", "9.0"]
 REGISTERS, SHARED = 128, 48 * 1024  # of a thread; of a block, which is what a kernel may declare
 PARAMETERS = 4096 // 8  # of a kernel
 FILE = 64 * 1024  # registers of a multiprocessor
-pytestmark = pytest.mark.slow
+FEW = [
+    ("conv2d_naive", "float64"), ("add_kernel, 4 at once", "float32"), ("add_kernel, 4 at once", "float64"),
+    ("cross_entropy_kernel", "float32"), ("conv2d 64x16 by 4", "float32"), ("conv2d_dx 64x16 by 4", "float32"),
+    ("conv2d_dw 64x16 by 4", "float32"), ("winograd 32x32", "float32"),
+]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
+def compiled(tmp_path_factory, name, **chosen):
     """A row a kernel, type and target, found by a process of its own: compilation leaves Numba's settings behind."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("NUMBA_ENABLE_CUDASIM", None)
 
-    def compile_all():
-        command = [sys.executable, str(HERE / "compiled.py"), *TARGETS]
+    def compile_them():
+        command = [sys.executable, str(HERE / "compiled.py"), json.dumps(chosen)]
         run = subprocess.run(command, env=environment, capture_output=True, text=True)
         if run.returncode == 3:
             pytest.skip(f"NO COMPILER: {run.stderr.strip()}, no CUDA kernel compiled; pip install 'numba-cuda[cu12]'")
         assert run.returncode == 0, run.stderr[-3000:]
         return run.stdout
 
-    return [json.loads(line) for line in found_once(tmp_path_factory, "compiled.jsonl", compile_all).splitlines()]
+    return [json.loads(line) for line in found_once(tmp_path_factory, name, compile_them).splitlines()]
 
 
-def test_every_kernel_is_compiled_for_both_targets(table):
-    seen = Counter((row["target"], row["type"]) for row in table)
+@pytest.fixture(scope="module")
+def every(tmp_path_factory):
+    return compiled(tmp_path_factory, "compiled", targets=TARGETS)
+
+
+SETS = ["a few", *(pytest.param(target, marks=pytest.mark.slow) for target in TARGETS)]
+
+
+@pytest.fixture(scope="module", params=SETS)
+def table(request, tmp_path_factory):
+    """The rows of one target: a few for the last, or all."""
+    if request.param == "a few":
+        return compiled(tmp_path_factory, "compiled_few", targets=TARGETS[-1:], only=FEW)
+    return [row for row in request.getfixturevalue("every") if row["target"] == request.param]
+
+
+def of(table, every, few):
+    """What the table is to hold."""
+    return every if len(table) > 2 * len(FEW) else few
+
+
+@pytest.mark.slow
+def test_every_kernel_is_compiled_for_both_targets(every):
+    seen = Counter((row["target"], row["type"]) for row in every)
     assert set(seen) == {(target, real) for target in TARGETS for real in ("float32", "float64")}
     assert min(seen.values()) >= 33  # 24 kernels, and three for each of at least three tiles
-    names = {row["kernel"] for row in table}
+    names = {row["kernel"] for row in every}
     assert {"conv2d_naive", "conv2d_dx 128x128 by 4", "conv2d_dw 64x16 by 1", "cross_entropy_kernel"} <= names
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_registers_and_shared_memory_are_bounded_and_nothing_spills(table, target, capsys):
-    rows = [row for row in table if row["target"] == target]
+def test_one_of_each_kind_is_compiled(table):
+    assert {(row["kernel"], row["type"]) for row in table} >= set(FEW)
+    assert len({row["target"] for row in table}) == 1
+
+
+def test_registers_and_shared_memory_are_bounded_and_nothing_spills(table, capsys):
     with capsys.disabled():
-        print(f"\nsm_{target.replace('.', '')}: kernel, type, registers, bytes of shared memory, bytes spilled")
-        for row in rows:
+        print(f"\nsm_{table[0]['target'].replace('.', '')}: kernel, type, registers, shared memory, bytes spilled")
+        for row in table:
             print(f"  {row['kernel']:27} {row['type']}  {row['registers']:4} {row['shared']:6} {row['spilled']:4}")
-    for row in rows:
-        if target == TARGETS[-1] or not row["resident"]:  # tiles are cut for sm_90; for sm_80 some do spill
+    for row in table:
+        if row["target"] == TARGETS[-1] or not row["resident"]:  # tiles are cut for sm_90; for sm_80 some do spill
             assert row["spilled"] == row["stack"] == 0, row
         assert 0 < row["registers"] <= (FILE // (32 * row["resident"]) if row["resident"] else REGISTERS), row
         assert row["shared"] <= SHARED, row
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_kernels_for_float32_compute_in_float32(table, target):
+def test_kernels_for_float32_compute_in_float32(table):
     """A constant without a type would make Numba compute in float64, at a fraction of the speed on most cards."""
-    rows = [row for row in table if row["target"] == target and row["type"] == "float32"]
-    assert [row["kernel"] for row in rows if row["doubles"]] == []
+    assert [row["kernel"] for row in table if row["type"] == "float32" and row["doubles"]] == []
 
 
 WIDTHS = {"u64": "q", "f32": "f4x", "f64": "d"}
@@ -101,10 +128,19 @@ def test_a_kernel_is_one_piece(table):
     assert [(row["kernel"], row["missing"]) for row in table if row["missing"]] == []
 
 
-def test_no_two_kernels_share_a_place_on_disk(table):
+def places_on_disk(table):
     """What tells kernels apart does not hold an address, which another process would not find again."""
     assert [name for name, count in Counter(row["file"] for row in table).items() if count > 1] == []
     assert [row["described"] for row in table if " at 0x" in row["described"]] == []
+
+
+def test_no_two_kernels_share_a_place_on_disk(table):
+    places_on_disk(table)
+
+
+@pytest.mark.slow
+def test_no_two_kernels_of_two_targets_share_a_place_on_disk(every):
+    places_on_disk(every)
 
 
 # Of a line of a slab: products, and loads of four numbers from shared memory.
@@ -115,11 +151,10 @@ LINES = {
 DEEP = {"128x4": 8}  # lines of a slab, where they are not 16
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_a_slab_is_multiplied_without_a_branch_and_from_registers(table, target):
+def test_a_slab_is_multiplied_without_a_branch_and_from_registers(table):
     """All of a slab's products, once, and `(down + across) / 4` loads for `down x across` of them."""
-    rows = [r for r in table if r["target"] == target and r["type"] == "float32" and " by " in r["kernel"]]
-    assert {row["kernel"].split()[1] for row in rows} == set(LINES)
+    rows = [r for r in table if r["type"] == "float32" and " by " in r["kernel"]]
+    assert {row["kernel"].split()[1] for row in rows} == of(table, set(LINES), {"64x16"})
     for row in rows:
         shape = row["kernel"].split()[1]
         products, loads = LINES[shape]
@@ -133,10 +168,9 @@ def test_a_slab_is_multiplied_without_a_branch_and_from_registers(table, target)
 SLABS = {"winograd 32x64": (512, 32, 4), "winograd 32x32": (256, 24, 2)}
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_winograds_slab_is_multiplied_from_registers_and_its_weights_need_none(table, target):
-    rows = [row for row in table if row["target"] == target and row["kernel"] in SLABS]
-    assert len(rows) == len(SLABS)
+def test_winograds_slab_is_multiplied_from_registers_and_its_weights_need_none(table):
+    rows = [row for row in table if row["kernel"] in SLABS]
+    assert len(rows) == of(table, len(SLABS), 1)
     for row in rows:
         products, loads, copies = SLABS[row["kernel"]]
         assert products <= row["products"] <= products + 16, row  # and some of what is computed tap by tap
@@ -144,10 +178,9 @@ def test_winograds_slab_is_multiplied_from_registers_and_its_weights_need_none(t
         assert row["spilled"] == row["stack"] == 0, row
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_what_can_be_copied_by_fours_is_and_nothing_is_loaded_into_registers(table, target):
+def test_what_can_be_copied_by_fours_is_and_nothing_is_loaded_into_registers(table):
     for row in table:
-        if row["target"] == target and row["type"] == "float32" and row["kernel"].endswith("by 4"):
+        if row["type"] == "float32" and row["kernel"].endswith("by 4"):
             op = row["kernel"].split()[0]
             loads = {row["loads"][f"global by {width}"] for width in (1, 2, 4)[: 2 if op == "conv2d_dw" else 3]}
             assert loads == {0}, row  # but parts that are merged
@@ -155,13 +188,11 @@ def test_what_can_be_copied_by_fours_is_and_nothing_is_loaded_into_registers(tab
             assert (row["copies"]["ca"] > 0) == (op != "conv2d_dw"), row  # what lies across a slab, number by number
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_kernels_that_take_four_at_once_load_and_store_so(table, target):
+def test_kernels_that_take_four_at_once_load_and_store_so(table):
     """`by 2` is what four doubles are: two loads of 16 bytes. Of what is left over, numbers come one by one."""
-    seen = [row for row in table if row["target"] == target and row["kernel"].endswith("4 at once")]
-    assert {row["kernel"].split("_kernel")[0] for row in seen} == {
-        "add", "relu", "relu_dx", "sgd", "adam", "normalise", "normalise_dx",
-    }  # fmt: skip
+    seen = [row for row in table if row["kernel"].endswith("4 at once")]
+    wide = {"add", "relu", "relu_dx", "sgd", "adam", "normalise", "normalise_dx"}
+    assert {row["kernel"].split("_kernel")[0] for row in seen} == of(table, wide, {"add"})
     for row in seen:
         width, count = ("4", 1) if row["type"] == "float32" else ("2", 2)
         assert row["loads"][f"global by {width}"] >= count, row

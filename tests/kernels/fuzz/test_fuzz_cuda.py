@@ -2,9 +2,6 @@
 
 import ctypes
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,20 +12,12 @@ from tinyres_kernels.conformance.fuzz import drawn
 from tinyres_kernels.conformance.layouts import LAYOUTS, ON_DEVICE
 
 from tests.device.conftest import reason_without_gpu
-
-PROGRAM = Path(__file__).with_name("simulated_cases.py")
+from tests.kernels.cuda.once import simulated
 
 
 @pytest.mark.cudasim
-@pytest.mark.slow
-def test_small_cases_in_the_simulator():
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    look = subprocess.run([sys.executable, "-c", "from numba import cuda"], env=environment, capture_output=True)
-    if look.returncode:
-        pytest.skip("NO SIMULATOR: numba-cuda is missing, so no CUDA kernel was run; pip install 'numba-cuda[cu12]'")
-    run = subprocess.run([sys.executable, str(PROGRAM)], env=environment, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr[-3000:]
-    told = dict(map(json.loads, run.stdout.splitlines()))
+def test_small_cases_in_the_simulator(tmp_path_factory):
+    told = simulated(tmp_path_factory, "simulated_cases", Path(__file__).parent)
     assert {name: faults for name, faults in told.items() if faults} == {}
     assert {json.loads(line)["op"] for line in told if line != "lines"} == set(OPS) - {"matmul"}
 
