@@ -2,6 +2,12 @@
 
 import os
 import signal
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
 
 # Several test processes share the cores: an idle thread that spins for long would hold up the others.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -9,6 +15,35 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # A suite that runs in the background may have been told to ignore Ctrl-C, and what it starts would ignore it, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# What takes longest comes first: a worker that began with it last would keep the others waiting.
+LONGEST = (
+    "kernels/cuda", "training/test_distributed", "training/test_kills", "kernels/plans", "tutorials/test_pure_wheel",
+    "kernels/test_", "flow/trained", "flow/players", "viewer/test_page",
+)  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Workers of pytest-xdist, where there are any, take tests from each other when they have none left."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "worksteal"
+
+
+def pytest_configure():
+    if "PYTEST_XDIST_WORKER" in os.environ and find_spec("numba") and find_spec("filelock"):
+        from tests.compiling import one_after_the_other
+
+        one_after_the_other()
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        path = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
+        return next((i for i, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 def pytest_make_parametrize_id(config, val, argname):

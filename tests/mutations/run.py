@@ -99,7 +99,7 @@ def pytest(tree: Path, tests: Iterable[str], limit: float, *options: str) -> Ran
             "PYTHONDONTWRITEBYTECODE": "1",  # which would name files of the copy
             "WITNESS": str(report),
         }
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.mutations.witness"]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "tests.mutations.witness", "-m", ""]
         try:
             ran = subprocess.run(
                 [*command, *options, *tests], cwd=tree, env=environment, capture_output=True, text=True, timeout=limit
