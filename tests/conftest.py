@@ -17,11 +17,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# What takes longest comes first: a worker that began with it last would keep the others waiting.
-LONGEST = (
-    "kernels/cuda", "training/test_distributed", "training/test_kills", "kernels/plans", "tutorials/test_pure_wheel",
-    "kernels/test_", "flow/trained", "flow/players", "viewer/test_page",
-)  # fmt: skip
+# What takes longest comes first: a worker that began with it last would keep the others waiting. Tests that start other
+# processes come behind those of the kernels, which leave compiled code for them.
+LONGEST = ("kernels/cuda", "kernels/plans", "kernels/", "models/float32", "training/", "tutorials/", "viewer/")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -20,12 +20,14 @@ ROOT = Path(__file__).parents[2]
 BESIDE = Path(sys.executable).parent / "mpiexec"  # where the wheel of MPICH puts it
 MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
 
-NEEDS_MPI = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py and an MPI with mpiexec"
-    ),
-]
+NEEDS_MPI = pytest.mark.skipif(
+    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py and an MPI with mpiexec"
+)
+
+
+def slow(*values):
+    """A case of a test that another of its cases tells of as well: each starts a world of its own."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def environment():

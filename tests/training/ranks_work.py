@@ -120,7 +120,7 @@ def gpu(ranks, folder, nccl):
         assert made == [(2, ranks.rank, True)] * int(nccl)
         assert bool(sums) == (nccl == "1")
         losses = np.array(run.losses)
-    tr.save({"losses": losses}, folder / f"gpu.{ranks.rank}.safetensors")
+    tr.save({"losses": losses}, folder / f"gpu.{nccl}.{ranks.rank}.safetensors")
 
 
 def fail(ranks, folder, how):
@@ -248,6 +248,12 @@ def recorded(ranks, folder):
         with expected:
             tr.cross_entropy(alone.model(tr.tensor(x.data[:50])), tr.tensor(target.data[:50])).backward()
         (folder / "norms").write_text(json.dumps([r.gradient_norms().tolist() for r in (found, expected)]))
+
+
+def several(ranks, folder, file):
+    """Tasks one after the other, where none of them ends its rank: a world of processes takes seconds to start."""
+    for name, *arguments in json.loads(Path(file).read_text()):
+        globals()[name](ranks, folder, *arguments)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.kernels.cuda.once import within_run
 from tests.training import ranks_work
-from tests.training.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, work
+from tests.training.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, slow, work
 from tinyres import nn, training
 
 pytestmark = NEEDS_MPI
@@ -22,17 +24,46 @@ def assert_close(a, b, tolerance):
         np.testing.assert_allclose(b[name], value, rtol=0, atol=tolerance * size, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    ("name", "synchronised", "count"),
-    [("mlp", 0, 2), ("mlp", 0, 3), ("resnet", 1, 2), ("resnet", 1, 4), ("stochastic_depth", 1, 2), ("cnn", 1, 2)],
-)
+# What two ranks do in one world, as none of it ends a rank.
+TOGETHER = [
+    ["train", "mlp", "0"], ["train", "resnet", "1"], ["train", "stochastic_depth", "1"], ["train", "cnn", "1"],
+    ["shares"], ["norm"], ["recorded"], ["gpu", "0"], ["gpu", "1"],
+]  # fmt: skip
+
+
+def together(folder):
+    (folder / "tasks.json").write_text(json.dumps(TOGETHER))
+    status, _, err = work("several", folder, folder / "tasks.json", seconds=300)
+    return json.dumps([str(folder), status, err])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """The folder in which `TOGETHER` has left its files: each test reads those of one task."""
+    told = within_run(tmp_path_factory, "world", lambda: together(tmp_path_factory.mktemp("world")))
+    folder, *ended = json.loads(told)
+    assert ended == [0, ""]
+    return Path(folder)
+
+
+@pytest.mark.parametrize("name", ["mlp", "resnet", "stochastic_depth", "cnn"])
+def test_two_ranks_are_one_process_to_rounding(world, tmp_path, name):
+    same_as_alone(world, tmp_path, name, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "synchronised", "count"), [("mlp", 0, 3), ("resnet", 1, 4)])
 def test_several_ranks_are_one_process_to_rounding(tmp_path, name, synchronised, count):
     status, _, err = work("train", tmp_path, name, synchronised, count=count)
     assert (status, err) == (0, "")
+    same_as_alone(tmp_path, tmp_path, name, count)
+
+
+def same_as_alone(folder, tmp_path, name, count):
     alone = ranks_work.finished(ranks_work.prepared(name))
     training.save(alone, tmp_path / "alone.safetensors")
     expected = tr.load(tmp_path / "alone.safetensors")
-    paths = [tmp_path / f"{name}.{rank}.safetensors" for rank in range(count)]
+    paths = [folder / f"{name}.{rank}.safetensors" for rank in range(count)]
     first = tr.load(paths[0])
     assert_close(expected, first, 1e-4)
     for path in paths[1:]:  # weights, statistics, moments, losses, scores, generators: the same bits
@@ -41,17 +72,14 @@ def test_several_ranks_are_one_process_to_rounding(tmp_path, name, synchronised,
         assert json.loads(tr.load_metadata(path)["run"]) == json.loads(tr.load_metadata(paths[0])["run"])
 
 
-def test_statistics_of_each_share_are_averaged(tmp_path):
+def test_statistics_of_each_share_are_averaged(world):
     """Without sync: momentum 1 makes the running statistics those of the last batch's shares."""
-    assert work("shares", tmp_path)[0] == 0
-    alone, together = (tr.load(tmp_path / f"{name}.safetensors") for name in ("expected", "together"))
+    alone, together = (tr.load(world / f"{name}.safetensors") for name in ("expected", "together"))
     assert_close(alone, together, 1e-5)
 
 
-def test_synchronised_batch_norm_is_batch_norm_of_the_whole(tmp_path):
-    status, _, err = work("norm", tmp_path)
-    assert (status, err) == (0, "")
-    a, b = (tr.load(tmp_path / f"norm.{rank}.safetensors") for rank in (0, 1))
+def test_synchronised_batch_norm_is_batch_norm_of_the_whole(world):
+    a, b = (tr.load(world / f"norm.{rank}.safetensors") for rank in (0, 1))
     rng = np.random.default_rng(0)
     whole, cotangent = rng.standard_normal((2, 7, 3, 4, 4))
     module = nn.BatchNorm2d(3).to("float64")
@@ -68,19 +96,18 @@ def test_synchronised_batch_norm_is_batch_norm_of_the_whole(tmp_path):
 
 
 @pytest.mark.parametrize("nccl", [0, 1])
-def test_gradients_of_gpus_travel_through_the_host_or_over_nccl(tmp_path, nccl):
+def test_gradients_of_gpus_travel_through_the_host_or_over_nccl(world, nccl):
     """On the stand-ins for CuPy and NCCL: what is called, and that the numbers are those of the CPU."""
-    status, _, err = work("gpu", tmp_path, nccl)
-    assert (status, err) == (0, "")
     run = ranks_work.prepared("resnet")
     run.total = 2
     expected = ranks_work.finished(run).losses
     for rank in (0, 1):
-        found = tr.load(tmp_path / f"gpu.{rank}.safetensors")["losses"]
+        found = tr.load(world / f"gpu.{nccl}.{rank}.safetensors")["losses"]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 # -- the command ------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_the_command_leaves_one_run_that_one_process_goes_on_with(tmp_path):
     status, out, err = mpiexec(*SMALL, "--steps", 4, "--distributed", "--sync-batch-norm", "--out", tmp_path / "two")
     assert (status, err) == (0, "")
@@ -99,9 +126,8 @@ def test_the_command_leaves_one_run_that_one_process_goes_on_with(tmp_path):
     assert "going on from step 4 of 4" in alone.stdout
 
 
-def test_what_is_recorded_is_what_rank_0_sees_of_its_share(tmp_path):
-    assert work("recorded", tmp_path)[0] == 0
-    found, expected = json.loads((tmp_path / "norms").read_text())
+def test_what_is_recorded_is_what_rank_0_sees_of_its_share(world):
+    found, expected = json.loads((world / "norms").read_text())
     assert len(found) > 1
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
@@ -110,10 +136,10 @@ def test_what_is_recorded_is_what_rank_0_sees_of_its_share(tmp_path):
     ("arguments", "sentence"),
     [
         (["--steps", "1", "--batch-size", "1"], "2 ranks cannot share batches of 1"),
-        (["--depth", "9"], "depth must be 6 n + 2"),
-        (["--timeout", "0"], "--timeout 0: more than 0 seconds are needed"),
-        (["--resume"], "to go on from"),
-        (["--lr", "1e12", "--steps", "20"], "diverged"),
+        slow(["--depth", "9"], "depth must be 6 n + 2"),
+        slow(["--timeout", "0"], "--timeout 0: more than 0 seconds are needed"),
+        slow(["--resume"], "to go on from"),
+        slow(["--lr", "1e12", "--steps", "20"], "diverged"),
     ],
 )
 def test_what_cannot_be_run_is_said_once(tmp_path, arguments, sentence):

@@ -9,7 +9,7 @@ import pytest
 
 import tinyres as tr
 from tests.training import ranks_work
-from tests.training.mpiexec import NEEDS_MPI, SMALL, ended, mpiexec, ranks_of, same_files, started, wait_for, work
+from tests.training.mpiexec import NEEDS_MPI, SMALL, ended, mpiexec, ranks_of, same_files, slow, started, wait_for, work
 from tinyres import training
 
 pytestmark = NEEDS_MPI
@@ -21,6 +21,7 @@ def undisturbed(path):
     return tr.load(path / "stochastic_depth.0.safetensors")
 
 
+@pytest.mark.slow
 def test_a_rank_that_fails_costs_no_step(tmp_path):
     """Rank 1 runs out of memory in step 3; rank 0 saves what it has, and two other ranks go on to the same bits."""
     status, _, err = work("fail", tmp_path, "raise")
@@ -39,6 +40,7 @@ def test_a_rank_that_fails_costs_no_step(tmp_path):
     assert len(ranks_work.finished(alone).losses) == alone.total  # and so does one process, with its own statistics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("silent", "speaker"), [(0, 1), (2, 0)])
 def test_a_rank_that_does_not_come_is_not_waited_for_for_ever(tmp_path, silent, speaker):
     """One says so, and ends all: rank 0, once it has saved; another only if rank 0 does not."""
@@ -56,12 +58,12 @@ SAID_BY_RANK_0 = "tinyres train: rank 1 of 2 failed with "
     ("what", "sentence", "step"),
     [
         ("failing", f"{SAID_BY_RANK_0}MemoryError: too much", 3),
-        ("no data", f"{SAID_BY_RANK_0}UsageError: no digits here", None),
-        ("full", "cannot write run.safetensors: No space left on device", None),
-        ("full afterwards", "cannot write run.safetensors: No space left on device", None),
-        ("scoring", "MemoryError: too much", None),
-        ("interrupted", "stopped", None),
-        ("amid", "KeyboardInterrupt", None),
+        slow("no data", f"{SAID_BY_RANK_0}UsageError: no digits here", None),
+        slow("full", "cannot write run.safetensors: No space left on device", None),
+        slow("full afterwards", "cannot write run.safetensors: No space left on device", None),
+        slow("scoring", "MemoryError: too much", None),
+        slow("interrupted", "stopped", None),
+        slow("amid", "KeyboardInterrupt", None),
     ],
 )
 def test_whatever_fails_ends_all_at_once_and_is_said(tmp_path, what, sentence, step):
@@ -77,6 +79,7 @@ def test_whatever_fails_ends_all_at_once_and_is_said(tmp_path, what, sentence, s
     assert ("a process of this run was killed or failed" in err) == (what not in ("failing", "no data"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
@@ -94,6 +97,7 @@ def test_ranks_that_bring_different_runs_are_refused(tmp_path, what, sentence):
     assert said in (tmp_path / "heard").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     """mpiexec kills all the others at once; the file goes on, in two processes, to the bits of an undisturbed run."""
     command = (*SMALL, "--steps", 120, "--save-every", 1, "--distributed")
@@ -118,7 +122,7 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "to"),
-    [(signal.SIGINT, "mpiexec"), (signal.SIGTERM, "mpiexec"), (signal.SIGTERM, 1), (signal.SIGTERM, "all")],
+    [(signal.SIGTERM, 1), slow(signal.SIGINT, "mpiexec"), slow(signal.SIGTERM, "mpiexec"), slow(signal.SIGTERM, "all")],
 )
 def test_a_signal_ends_all_ranks_after_the_same_step(tmp_path, number, to):
     """Ctrl-C; what a batch system sends, to mpiexec, to one process (here not rank 0) or to all of them.
@@ -140,6 +144,7 @@ def test_a_signal_ends_all_ranks_after_the_same_step(tmp_path, number, to):
     assert about["step"] == len(json.loads((tmp_path / "result.json").read_text())["train_loss"])
 
 
+@pytest.mark.slow
 def test_what_only_another_rank_cannot_do_is_said_with_its_number(tmp_path):
     status, _, err = work("lonely_error", tmp_path)
     assert status != 0

@@ -20,16 +20,16 @@ def in_turns(plain, watched, turns):
     return tuple(min(column) for column in zip(*pairs, strict=True))
 
 
-@pytest.mark.slow
-def test_a_deep_net_takes_at_most_three_steps():
+@pytest.mark.parametrize(("depth", "turns"), [(20, 3), pytest.param(110, 4, marks=pytest.mark.slow)])
+def test_a_deep_net_takes_at_most_three_steps(depth, turns):
     rng = np.random.default_rng(0)
-    model, labels = models.resnet(110, rng=0), tr.tensor(rng.integers(0, 10, 32))
+    model, labels = models.resnet(depth, rng=0), tr.tensor(rng.integers(0, 10, 32))
     images = tr.tensor(rng.standard_normal((32, 3, 32, 32)).astype("f4"))
 
     def loss():
         return tr.cross_entropy(model(images), labels)
 
-    plain, watched = in_turns(lambda: loss().backward(), lambda: viewer.trace(loss), 4)
+    plain, watched = in_turns(lambda: loss().backward(), lambda: viewer.trace(loss), turns)
     assert watched <= 3 * plain
 
 

@@ -58,16 +58,21 @@ def kept(folder, name, key, find, sound=lambda text: True) -> str:
     return text
 
 
-def found_once(tmp_path_factory, name, find, sound=lambda text: True) -> str:
-    """The text that `find()` returns, kept beside the machine code that the CUDA kernels keep."""
+def within_run(tmp_path_factory, name, find) -> str:
+    """The text that `find()` returns, found once by all workers of this run."""
     folder = Path(tmp_path_factory.getbasetemp())
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder  # which all workers share
-    here = folder / name
+    here = folder / f"{name}.found"
     with FileLock(folder / f"{name}.lock"):
         if not here.exists():
-            on_disk = Path(config.CACHE_DIR or KERNELS / "cuda" / "__pycache__")
-            here.write_text(kept(on_disk, name, stamp(*SOURCES), find, sound))
+            here.write_text(find())
         return here.read_text()
+
+
+def found_once(tmp_path_factory, name, find, sound=lambda text: True) -> str:
+    """As `within_run`, and kept for other runs, beside the machine code that the CUDA kernels keep."""
+    on_disk = Path(config.CACHE_DIR or KERNELS / "cuda" / "__pycache__")
+    return within_run(tmp_path_factory, name, lambda: kept(on_disk, name, stamp(*SOURCES), find, sound))
 
 
 def program(name, folder=HERE):
@@ -83,7 +88,7 @@ def told(text) -> dict:
     return dict(map(json.loads, text.splitlines()))
 
 
-def simulated(tmp_path_factory, name, folder=HERE) -> dict:
+def simulated(tmp_path_factory, name, *arguments, folder=HERE) -> dict:
     """What each check of a program found, run in the simulator by a process of its own. Kept if no check found a
     fault.
     """
@@ -95,9 +100,22 @@ def simulated(tmp_path_factory, name, folder=HERE) -> dict:
         pytest.skip("NO SIMULATOR: numba-cuda is missing, so no CUDA kernel was run; pip install 'numba-cuda[cu12]'")
 
     def simulate():
-        command = [sys.executable, str(folder / f"{name}.py")]
+        command = [sys.executable, str(folder / f"{name}.py"), *arguments]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         assert run.returncode == 0, run.stderr[-3000:]
         return run.stdout
 
-    return told(found_once(tmp_path_factory, f"{name}.jsonl", simulate, lambda text: not any(told(text).values())))
+    def sound(text):
+        return not any(told(text).values())
+
+    return told(found_once(tmp_path_factory, "_".join((name, *arguments)), simulate, sound))
+
+
+def simulated_titles(*programs):
+    """(program, which of its checks, the title of one), all of them: the few are looked at every time."""
+    return [
+        pytest.param(name, what, title, marks=[] if what == "few" else [pytest.mark.slow], id=f"{name}: {title}")
+        for name in programs
+        for what, titles in program(name).NAMES.items()
+        for title in titles
+    ]

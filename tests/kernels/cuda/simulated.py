@@ -1,4 +1,6 @@
-"""Run as a program, with NUMBA_ENABLE_CUDASIM=1: every check of the CUDA kernels, on the CPU; a line of JSON each.
+"""Run as a program, with NUMBA_ENABLE_CUDASIM=1: checks of the CUDA kernels, on the CPU; a line of JSON each.
+
+Its argument says which: a few checks, the others, or whether they notice the faults that are planted.
 
 The variable must be set before Numba is imported, hence a process of its own. Names of the checks are found without it.
 """
@@ -142,7 +144,7 @@ FAULTS = {
         "cross_entropy",
     ),
 }
-NAMES = [
+CHECKS = [
     *(name for name, *_ in conformance_checks()),
     *(f"adjoints of {way}, {title}" for way in ("naive", "tiled") for title in GEOMETRIES),
     "the same bits twice, whatever the block",
@@ -153,8 +155,14 @@ NAMES = [
     "of several NaNs the first wins",
     *(f"{op} of many in one launch, in {real}" for op in STEPS for real in ("float32", "float64")),
     "two buffers where there is no room for three",
-    *(f"notices {title}" for title in FAULTS),
 ]
+FIRST = {(route, op): name for name, route, op, _ in reversed(list(conformance_checks()))}  # of each way's cases
+FEW = {*FIRST.values(), "counters are back at 0", "of several NaNs the first wins", "each running statistic by itself"}
+NAMES = {
+    "few": [name for name in CHECKS if name in FEW],
+    "more": [name for name in CHECKS if name not in FEW],
+    "faults": [f"notices {title}" for title in FAULTS],
+}
 
 
 def route_to(rung, route, op):
@@ -397,7 +405,7 @@ def notices(rung, module, old, new, op):
     return ["nobody noticed"]
 
 
-def main():
+def main(what):
     warnings.simplefilter("ignore", RuntimeWarning)  # of 0 / 0, in threads that errstate does not reach
     from numba.cuda.simulator import kernel
     from simulated_blocks import run
@@ -414,31 +422,42 @@ def main():
             for home in [m for key, m in sys.modules.items() if key.startswith("tinyres_kernels.cuda")]:
                 if hasattr(home, name):
                     patched.enter_context(mock.patch.object(home, name, checked))
-        check(rung)
+        check(rung, asked(NAMES[what]))
 
 
-def check(rung):
-    def tell(name, faults):
-        print(json.dumps([name, faults]), flush=True)
+def asked(titles):
+    """What prints the faults that a check finds, if it is one of these."""
 
-    for name, route, op, case in conformance_checks():
-        tell(name, examine(route_to(rung, route, op), case).faults)
+    def tell(name, find, *given):
+        if name in titles:
+            print(json.dumps([name, find(*given)]), flush=True)
+
+    return tell
+
+
+def check(rung, tell):
+    for name, *given in conformance_checks():
+        tell(name, conforms, rung, *given)
     for way in ("naive", "tiled"):
         for title, changes in GEOMETRIES.items():
-            tell(f"adjoints of {way}, {title}", adjoint(rung, way, changes))
-    tell("the same bits twice, whatever the block", same_bits(rung))
-    tell("a rounded mean does not show in the variance", far_mean(rung))
-    tell("each running statistic by itself", each_alone(rung))
-    tell("counters are back at 0", counters_back(rung))
-    tell("parts added up in a launch of their own", apart(rung))
-    tell("of several NaNs the first wins", first_nan(rung))
+            tell(f"adjoints of {way}, {title}", adjoint, rung, way, changes)
+    tell("the same bits twice, whatever the block", same_bits, rung)
+    tell("a rounded mean does not show in the variance", far_mean, rung)
+    tell("each running statistic by itself", each_alone, rung)
+    tell("counters are back at 0", counters_back, rung)
+    tell("parts added up in a launch of their own", apart, rung)
+    tell("of several NaNs the first wins", first_nan, rung)
     for op in STEPS:
         for real in ("float32", "float64"):
-            tell(f"{op} of many in one launch, in {real}", of_many(rung, op, real))
-    tell("two buffers where there is no room for three", two_buffers(rung))
-    for title, (module, old, new, op) in FAULTS.items():
-        tell(f"notices {title}", notices(rung, module, old, new, op))
+            tell(f"{op} of many in one launch, in {real}", of_many, rung, op, real)
+    tell("two buffers where there is no room for three", two_buffers, rung)
+    for title, fault in FAULTS.items():
+        tell(f"notices {title}", notices, rung, *fault)
+
+
+def conforms(rung, route, op, case):
+    return examine(route_to(rung, route, op), case).faults
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -87,12 +87,12 @@ FAULTS = {
         "winograd_statistics",
     ),
 }
-NAMES = [
+CHECKS = [
     "a convolution and its batch norm",
     "a convolution and the statistics that batch norm needs",
     "Winograd's way and the statistics that batch norm needs",
-    *(f"notices {title}" for title in FAULTS),
 ]
+NAMES = {"few": CHECKS, "faults": [f"notices {title}" for title in FAULTS]}
 
 
 def with_norm(rung):
@@ -219,16 +219,13 @@ def notices(rung, module, old, new, by):
 
 
 def check(rung, tell):
-    tell(NAMES[0], with_norm(rung))
-    tell(NAMES[1], with_statistics(rung))
-    tell(NAMES[2], winograd_statistics(rung))
+    for name, find in zip(CHECKS, (with_norm, with_statistics, winograd_statistics), strict=True):
+        tell(name, find, rung)
     for title, fault in FAULTS.items():
-        tell(f"notices {title}", notices(rung, *fault))
+        tell(f"notices {title}", notices, rung, *fault)
 
 
-def main():
-    import json
-
+def main(what):
     import simulated
     from numba.cuda.simulator import kernel
     from simulated_blocks import run
@@ -238,8 +235,8 @@ def main():
         mock.patch.object(kernel.FakeCUDAKernel, "__call__", run),
         mock.patch.object(np, "empty", simulated.unwritten(np.empty)),
     ):
-        check(rung, lambda name, faults: print(json.dumps([name, faults]), flush=True))
+        check(rung, simulated.asked(NAMES[what]))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -1,6 +1,5 @@
 """Run as a program, with NUMBA_ENABLE_CUDASIM=1: Winograd's convolution on the CPU; a line of JSON for each check."""
 
-import json
 import sys
 import warnings
 from contextlib import ExitStack, contextmanager
@@ -40,13 +39,18 @@ FAULTS = {
     "NaN that spreads in a tile": ("if lost:", "if False:"),
     "the direct way one tap short": ("min(3, W + padding_w - j)", "min(2, W + padding_w - j)"),
 }
-NAMES = [
+CHECKS = [
     *(f"{op} {block}, {title}" for op in PASSES for block in BLOCKS for title in ("the named cases", *OWN)),
     *(f"{op}, {bad} stays with the windows that read it" for op in PASSES for bad in ("nan", "inf", "3e38")),
     "errors are about the direct way's",
     "whoever checks kernels is told that errors are bounded by norm",
-    *(f"notices {title}" for title in FAULTS),
 ]
+FEW = [f"{op} {block}, the named cases" for op, block in zip(PASSES, BLOCKS, strict=True)]
+NAMES = {
+    "few": FEW,
+    "more": [name for name in CHECKS if name not in FEW],
+    "faults": [f"notices {title}" for title in FAULTS],
+}
 
 
 def cases(op, most=200):
@@ -167,19 +171,20 @@ def notices(rung, old, new):
 def check(rung, tell):
     for op in PASSES:
         for name, block in BLOCKS.items():
-            tell(f"{op} {name}, the named cases", conforms(rung, op, block, cases(op)))
+            tell(f"{op} {name}, the named cases", conforms, rung, op, block, cases(op))
             for title in OWN:
-                tell(f"{op} {name}, {title}", conforms(rung, op, block, [own_case(op, title)]))
+                tell(f"{op} {name}, {title}", conforms, rung, op, block, [own_case(op, title)])
         for bad in ("nan", "inf", "3e38"):
-            tell(f"{op}, {bad} stays with the windows that read it", stays(rung, op, float(bad)))
-    tell("errors are about the direct way's", errors(rung))
-    tell("whoever checks kernels is told that errors are bounded by norm", excused(rung))
+            tell(f"{op}, {bad} stays with the windows that read it", stays, rung, op, float(bad))
+    tell("errors are about the direct way's", errors, rung)
+    tell("whoever checks kernels is told that errors are bounded by norm", excused, rung)
     for title, (old, new) in FAULTS.items():
-        tell(f"notices {title}", notices(rung, old, new))
+        tell(f"notices {title}", notices, rung, old, new)
 
 
-def main():
+def main(what):
     warnings.simplefilter("ignore", RuntimeWarning)  # in threads that errstate does not reach
+    import simulated
     from numba.cuda.simulator import kernel
     from simulated_blocks import Block
     from tinyres_kernels import cuda as rung
@@ -187,8 +192,8 @@ def main():
 
     assert SIMULATED
     with mock.patch.object(kernel, "BlockManager", Block):
-        check(rung, lambda name, faults: print(json.dumps([name, faults]), flush=True))
+        check(rung, simulated.asked(NAMES[what]))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -127,5 +127,5 @@ def test_what_a_check_finds_wrong_is_looked_at_again_in_the_next_run(tmp_path, m
     (tmp_path / "program.py").write_text(program.format(log, json.dumps(faults)))
     for run in ("first", "second"):
         for _ in range(2):
-            assert once.simulated(Basetemp(tmp_path / run), "program", tmp_path) == {"a check": faults}
+            assert once.simulated(Basetemp(tmp_path / run), "program", folder=tmp_path) == {"a check": faults}
     assert log.read_text() == "x" * runs

@@ -1,5 +1,6 @@
 """Winograd's convolution on CUDA: when it is chosen, and in the simulator that it is the convolution."""
 
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.cuda.compiled import compiled, ptxas
-from tests.kernels.cuda.once import program, simulated
+from tests.kernels.cuda.once import simulated, simulated_titles
 
 pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", exc_type=ImportError)
 from tinyres_kernels.cuda import conv_plan, host, winograd
@@ -16,7 +17,6 @@ from tinyres_kernels.cuda.winograd_kernels import winograd_kernel
 from tinyres_kernels.geometry import Axis
 
 HERE = Path(__file__).parent
-PROGRAM = "simulated_winograd"
 on_card = pytest.mark.skipif(host.SIMULATED, reason="the simulator is given small numbers")
 FLOAT, DOUBLE = np.dtype("float32"), np.dtype("float64")
 
@@ -126,12 +126,11 @@ def test_cards_that_cannot_copy_by_themselves_load_and_store(target, copies, tmp
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """What each check found, by its name."""
-    return simulated(tmp_path_factory, PROGRAM)
+    """What the checks of a program, or the faults planted in it, told, by their titles."""
+    return cache(lambda name, what: simulated(tmp_path_factory, name, what))
 
 
 @pytest.mark.cudasim
-@pytest.mark.slow
-@pytest.mark.parametrize("name", program(PROGRAM).NAMES)
-def test_simulated(told, name):
-    assert told[name] == []
+@pytest.mark.parametrize(("name", "what", "title"), simulated_titles("simulated_winograd"))
+def test_simulated(told, name, what, title):
+    assert told(name, what)[title] == []

@@ -17,7 +17,7 @@ from tests.kernels.cuda.once import simulated
 
 @pytest.mark.cudasim
 def test_small_cases_in_the_simulator(tmp_path_factory):
-    told = simulated(tmp_path_factory, "simulated_cases", Path(__file__).parent)
+    told = simulated(tmp_path_factory, "simulated_cases", folder=Path(__file__).parent)
     assert {name: faults for name, faults in told.items() if faults} == {}
     assert {json.loads(line)["op"] for line in told if line != "lines"} == set(OPS) - {"matmul"}
 
