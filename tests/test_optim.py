@@ -7,8 +7,8 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn, optim
-from tinyres.backend import RUNGS
-from tinyres.tensor import wrap
+from tinyres.arrays import RUNGS
+from tinyres.autograd.tensor import wrap
 
 ALL = [
     lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),

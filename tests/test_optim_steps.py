@@ -7,7 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn, optim
-from tinyres.backend import RUNGS
+from tinyres.arrays import RUNGS
 
 START = np.array([0.5, -1.0, 2.0])
 GRADIENTS = np.random.default_rng(0).normal(0.3, 1.0, (10, 3))  # a step, an entry

@@ -41,7 +41,7 @@ def test_the_tests_that_must_notice_exist(fault):
 
 
 def test_the_experiments_that_must_notice_exist():
-    from tinyres.flow.experiments import EXPERIMENTS
+    from tinyres.lab.registry import EXPERIMENTS
 
     named = {test.partition("[")[2][:-1] for fault in ALL for test in fault.tests if test.startswith(VERDICT)}
     assert named

@@ -9,9 +9,9 @@ checkpoint.py  less memory for a second forward run
 observe.py     who watches;   anomaly.py  who made the first NaN
 """
 
-from tinyres.autograd.observe import Observer
-from tinyres.autograd.primitive import primitive
+from tinyres.autograd.calling import primitive
 from tinyres.autograd.reverse import backward, grad, steps, walk
 from tinyres.autograd.sweep import Algebra, Arrays, Event
+from tinyres.context import Observer
 
 __all__ = ["Algebra", "Arrays", "Event", "Observer", "backward", "grad", "primitive", "steps", "walk"]

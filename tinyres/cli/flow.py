@@ -19,7 +19,7 @@ class _Help(argparse.Action):
     """The experiments are read when somebody asks, so that all other commands start without them."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from tinyres.flow.experiments import GROUPS, TOUR
+        from tinyres.lab.registry import GROUPS, TOUR
 
         parser.description = (
             "Measure how gradients vanish or survive, beside what theory predicts. Without names: a tour of "
@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the experiments one after the other; what is finished is kept whatever happens to the next."""
     need(LAB)
-    from tinyres.flow.experiments import EXPERIMENTS, GROUPS, TOUR, Options
+    from tinyres.lab.registry import EXPERIMENTS, GROUPS, TOUR, Options
 
     console = terminal()
     if arguments.list:
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged: list[str]) -> int:
     """The last lines, and the exit status."""
-    from tinyres.flow.report.page import counts
+    from tinyres.lab.report.page import counts
 
     failed = [row["name"] for row in rows if row["verdict"] == "FAILS"]
     if failed:
@@ -110,7 +110,7 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
     if said:
         say(console, said, style="yellow" if failed else "green")
     if unjudged:
-        from tinyres.flow.experiments import EXPERIMENTS
+        from tinyres.lab.registry import EXPERIMENTS
 
         least = max(EXPERIMENTS[name].seeds for name in unjudged)
         text = f"shown without a verdict, which takes more seeds: tinyres flow {' '.join(unjudged)} --seeds {least}"
@@ -120,8 +120,8 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
 
 def _one_seed(console: Any, names: list[str], options: Any, out: Path) -> Iterator[dict[str, Any]]:
     """The experiments one after the other, in this process; what is finished is kept whatever happens to the next."""
-    from tinyres.flow import report
-    from tinyres.flow.experiments import EXPERIMENTS
+    from tinyres.lab import report
+    from tinyres.lab.registry import EXPERIMENTS
 
     with progress(console) as bars:
         whole = bars.add_task("experiments", total=len(names), visible=len(names) > 1)
@@ -145,9 +145,9 @@ def _one_seed(console: Any, names: list[str], options: Any, out: Path) -> Iterat
 
 def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The experiments at several seeds, all seeds of all experiments side by side; a table as each is complete."""
-    from tinyres.flow import report, seeds
-    from tinyres.flow.experiments import EXPERIMENTS
-    from tinyres.flow.processes import cores
+    from tinyres.lab import report, seeds
+    from tinyres.lab.processes import cores
+    from tinyres.lab.registry import EXPERIMENTS
 
     out, count = arguments.out, arguments.seeds
     jobs = arguments.jobs or (1 if options.device == "cuda" else cores())
@@ -176,7 +176,7 @@ def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Nam
 
 def _settings(arguments: argparse.Namespace, names: list[str]) -> dict[str, Any]:
     """What --set says, checked against the one experiment that it can be for."""
-    from tinyres.flow.experiments import EXPERIMENTS, SettingError, chosen
+    from tinyres.lab.registry import EXPERIMENTS, SettingError, chosen
 
     if not arguments.settings:
         return {}
@@ -211,7 +211,7 @@ def _list(console: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tinyres.flow.experiments import GROUPS, ROOMS, TOUR
+    from tinyres.lab.registry import GROUPS, ROOMS, TOUR
 
     table = Table(box=None, pad_edge=False)
     for column in ("name", "claim", "about"):
