@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tinyres import data, models, nn
+from tinyres.training import evaluate
 
 
 def test_the_first_nan_forward():
@@ -25,3 +27,54 @@ def test_the_first_inf_backward_names_where_the_operation_was_called():
 def test_without_it_nothing_is_checked():
     with np.errstate(invalid="ignore"):
         assert np.isnan(tr.log(tr.tensor([-1.0])).numpy()).all()
+
+
+class Wrong(nn.Module):
+    def forward(self, x):
+        return tr.log(-1 - x * x)
+
+
+def test_an_evaluation_does_not_mute_it():
+    images = data.Dataset(np.ones((4, 2), "f"), np.zeros(4, "int64"), classes=2)
+    with tr.detect_anomaly(), np.errstate(invalid="ignore"), pytest.raises(FloatingPointError, match="log made NaN"):
+        evaluate(Wrong(), images)
+
+
+def test_it_fuses_as_much_as_training_does():
+    net = models.resnet(8, width=4, rng=0)
+    x = tr.tensor(np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype("f"))
+    names = []
+    for block in (tr.enable_grad(), tr.detect_anomaly(), tr.Observer()):
+        with block:
+            names.append([node.name for node in ancestors(net(x).sum().node)])
+    assert names[0] == names[1] != names[2]
+
+
+def ancestors(node):
+    found, waiting = [], [node]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in found:
+            found.append(node)
+            waiting += node.parents
+    return found
+
+
+def test_as_a_decorator_it_is_on_while_the_function_runs():
+    @tr.detect_anomaly()
+    def wrong():
+        return tr.log(tr.tensor([-1.0]))
+
+    with np.errstate(invalid="ignore"):
+        with pytest.raises(FloatingPointError, match="log made NaN"):
+            wrong()
+        assert np.isnan(tr.log(tr.tensor([-1.0])).numpy()).all()
+
+
+def test_what_is_sent_by_another_node_in_between_keeps_its_own_cotangent():
+    """The range in the message is that of the rule's own cotangent, not of the last that was seen."""
+    x = tr.tensor([0.0, 4.0], requires_grad=True)
+    with tr.detect_anomaly(), np.errstate(divide="ignore"):
+        y = (3 * tr.sqrt(x)).sum() + tr.exp(x).sum()
+        with pytest.raises(FloatingPointError, match=r"rule of <sqrt .*; its cotangent was \[3, 3\]"):
+            y.backward()

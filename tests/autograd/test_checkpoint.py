@@ -190,3 +190,19 @@ def test_memory_grows_like_the_square_root_of_depth():
     rooted = [peak(depth, int(depth**0.5)) for depth in (256, 1024)]
     assert rooted[1] / rooted[0] == pytest.approx(2, rel=0.15)
     assert rooted[1] < plain[1] / 8
+
+
+def test_a_first_run_under_an_observer_and_a_backward_inside_a_checkpoint():
+    """Notes are taken of the checkpoint's own first run, not of what a backward pass inside of it runs again."""
+    x, w = leaf(2, 3), leaf(3, 3, seed=1)
+
+    def with_a_gradient_inside(z):
+        with tr.enable_grad():
+            h = tr.tensor(np.ones((2, 3)), requires_grad=True)
+            (inner,) = tr.grad(tr.checkpoint(block, h, w).sum(), h)
+        return z * inner
+
+    with tr.Observer():
+        (g,) = tr.grad(tr.checkpoint(with_a_gradient_inside, x).sum(), x)
+    h = tr.tensor(np.ones((2, 3)), requires_grad=True)
+    np.testing.assert_allclose(g.numpy(), tr.grad(block(h, w).sum(), h)[0].numpy(), rtol=1e-13)
