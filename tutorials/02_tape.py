@@ -26,6 +26,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyres as tr
+from tinyres.autograd import reference
+from tinyres.autograd.primitive import PRIMITIVES
 
 
 class Tape:
@@ -216,9 +218,6 @@ tr.trace(lambda: tr.tanh(x @ w).sum())
 # ```
 
 # %%
-from tinyres.autograd import reference
-from tinyres.autograd.primitive import PRIMITIVES
-
 product = reference.record(PRIMITIVES["matmul"], [x, w], {})
 answer = reference.record(PRIMITIVES["tanh"], [product], {})
 slow = reference.grad(answer, [x, w], np.ones(answer.shape))
