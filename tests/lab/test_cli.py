@@ -152,3 +152,31 @@ def test_a_diverging_net_still_gives_valid_json(tmp_path):
     result = Result(data={"loss": [1.0, float("nan")]})
     report.save(EXPERIMENTS["check"], result, Options(), 0.0, tmp_path)
     assert json.loads((tmp_path / "check.json").read_text())["data"] == {"loss": [1.0, None]}
+
+
+def test_several_experiments_side_by_side_find_what_they_find_in_turn(capsys, tmp_path):
+    found = {}
+    for jobs in "12":
+        arguments = ("check", "E20", "digits", "--depth", "8", "--steps", "2", "--jobs", jobs)
+        status, out, _ = run(capsys, "flow", *arguments, "--out", str(tmp_path / jobs))
+        assert status == 0
+        assert all(word in out for word in ("the gradients are true", "who trains?", "report.html"))
+        found[jobs] = {p.name: json.loads(p.read_text()) for p in (tmp_path / jobs).glob("*.json")}
+    assert found["1"].keys() == found["2"].keys() == {"check.json", "E20.json", "digits.json"}
+    for name, one in found["1"].items():
+        two = found["2"][name]
+        assert [law["name"] for law in one["laws"]] == [law["name"] for law in two["laws"]]
+        assert one["figures"] == two["figures"]
+        measured = [[law["measured"] for law in document["laws"]] for document in (one, two)]
+        assert measured[0] == pytest.approx(measured[1], rel=1e-4)  # sums on one thread, and on all
+
+
+def test_an_experiment_that_fails_in_its_process_says_where(tmp_path, monkeypatch):
+    from tinyres.lab import side_by_side
+    from tinyres.lab.laws import block_check
+    from tinyres.lab.registry import Options
+
+    monkeypatch.setattr(block_check, "STEP", None)
+    error = side_by_side.attempt(side_by_side.Work("check", Options(), tmp_path))
+    assert isinstance(error, TypeError)
+    assert "block_check.py" in error.__notes__[0]
