@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.autograd.leaves import leaf
 from tinyres import data, models, nn
 from tinyres.training import evaluate
 
@@ -78,3 +79,16 @@ def test_what_is_sent_by_another_node_in_between_keeps_its_own_cotangent():
         y = (3 * tr.sqrt(x)).sum() + tr.exp(x).sum()
         with pytest.raises(FloatingPointError, match=r"rule of <sqrt .*; its cotangent was \[3, 3\]"):
             y.backward()
+
+
+def test_anomaly_detection_lets_integers_and_empty_tensors_pass():
+    with tr.detect_anomaly():
+        x = tr.tensor([1, 2, 3])
+        assert (x + x).tolist() == [2, 4, 6]
+        empty = tr.tensor(np.ones((0, 2)), requires_grad=True)
+        tr.exp(empty).sum().backward()
+        with (
+            pytest.raises(FloatingPointError, match=r"div made Inf .* b: \[0, 0\] of shape \(2,\)"),
+            np.errstate(all="ignore"),
+        ):
+            leaf(2) / tr.tensor(np.zeros(2))

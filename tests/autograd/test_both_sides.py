@@ -96,7 +96,6 @@ def test_memory(n):
     assert (a.shape, a.dtype) == ((n,), np.uint8)
 
 
-# -- a choice between numbers and 0: from `MANY` on without a branch --------------------------------------------------
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [*DTYPES, ">f4", "longdouble", "int32"])
 @pytest.mark.parametrize("shape", [*((n,) for n in sizes(elementwise.MANY)), (3, 64, 40)])
@@ -118,7 +117,6 @@ def test_where_a_condition_broadcasts():
     )
 
 
-# -- products of matrices: `dot` up to `LARGE` multiplications, then kernels ------------------------------------------
 @pytest.mark.parametrize("layouts", [(a, b) for a in LAYOUTS for b in LAYOUTS if "turned" not in (a, b)])
 @pytest.mark.parametrize("rows", sizes(64))
 @pytest.mark.parametrize("dtype", [*DTYPES, "int64"])
@@ -182,7 +180,6 @@ def test_a_product_of_many_matrices_with_one(shape):
     np.testing.assert_allclose(dw.numpy(), np.einsum("nij,nik->jk", a, g), rtol=1e-10, atol=1e-10)
 
 
-# -- indexing: a basic key is assigned, any other adds up; its array keeps the order of the axes ----------------------
 KEYS = {
     "a slice": (slice(1, None, 2),),
     "an integer": (3,),

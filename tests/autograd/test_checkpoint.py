@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.autograd.leaves import leaf
+from tinyres import nn
 from tinyres.autograd.checkpoint import note_draw
-
-
-def leaf(*shape, seed=0):
-    return tr.tensor(np.random.default_rng(seed).standard_normal(shape), requires_grad=True)
+from tinyres.context import current
 
 
 def block(x, w):
@@ -206,3 +205,63 @@ def test_a_first_run_under_an_observer_and_a_backward_inside_a_checkpoint():
         (g,) = tr.grad(tr.checkpoint(with_a_gradient_inside, x).sum(), x)
     h = tr.tensor(np.ones((2, 3)), requires_grad=True)
     np.testing.assert_allclose(g.numpy(), tr.grad(block(h, w).sum(), h)[0].numpy(), rtol=1e-13)
+
+
+def test_a_checkpoint_is_run_again_where_it_was_first_run():
+    x = leaf(2, 3)
+    paths, rungs = [], []
+
+    class Noting(nn.Module):
+        def forward(self, z):
+            paths.append(current().path)
+            rungs.append(current().kernels)
+            return tr.exp(z)
+
+    class Outer(nn.Module):
+        def __init__(self):
+            self.inner = Noting()
+
+        def forward(self, z, scale=1.0):
+            return tr.checkpoint(lambda a, scale: self.inner(a) * scale, z, scale=scale)
+
+    model = Outer()
+    with tr.kernels("reference"):
+        y = model(x, scale=3.0).sum()
+    with tr.no_grad():
+        (g,) = tr.grad(y, x)
+    np.testing.assert_allclose(g.numpy(), 3 * np.exp(x.data))
+    assert paths == ["inner", "inner"]
+    assert rungs == ["reference", "reference"]
+
+
+def test_generators_are_rewound_and_put_back_even_after_an_error():
+    x, rng = leaf(4), np.random.default_rng(3)
+    fail = []
+
+    def noisy(z):
+        note_draw(rng)
+        first = rng.standard_normal(4)
+        note_draw(rng)
+        second = rng.standard_normal(4)
+        if fail:
+            raise OSError("planted")
+        return z * first * second
+
+    y = tr.checkpoint(noisy, x)
+    rng.standard_normal(100)  # life goes on between forward and backward
+    later = rng.bit_generator.state
+    (g,) = tr.grad(y.sum(), x, retain_graph=True)
+    np.testing.assert_allclose(g.numpy(), y.numpy() / x.data)
+    assert rng.bit_generator.state == later
+    fail.append(True)
+    with pytest.raises(OSError, match="planted"):
+        tr.grad(y.sum(), x)
+    assert rng.bit_generator.state == later
+    assert not current().replaying
+
+
+def test_a_checkpoint_of_what_needs_no_gradient_keeps_nothing():
+    y = tr.checkpoint(tr.exp, tr.tensor([1.0, 2.0]))
+    assert not y.requires_grad
+    with tr.no_grad():
+        assert not tr.checkpoint(tr.exp, leaf(2)).requires_grad

@@ -6,7 +6,8 @@ import gc
 import pytest
 
 import tinyres as tr
-from tinyres.context import current, is_recording
+from tests.autograd.leaves import leaf
+from tinyres.context import context, current, is_recording
 
 
 def counting(n):
@@ -116,3 +117,51 @@ def test_a_decorated_coroutine_is_inside_and_other_tasks_are_not():
         @tr.no_grad()
         async def refused():
             yield 1
+
+
+def test_observers_watch_side_by_side():
+    class Count(tr.Observer):
+        def __init__(self):
+            self.seen = 0
+
+        def on_forward(self, node, value):
+            self.seen += 1
+
+    x, outer, inner = leaf(2), Count(), Count()
+    with outer:
+        tr.exp(x)
+        with inner:
+            tr.exp(x)
+        tr.exp(x)
+    assert (outer.seen, inner.seen) == (3, 1)
+
+
+def test_the_context_is_restored_after_an_error():
+    before = current()
+    with pytest.raises(ValueError, match="planted"), tr.no_grad(), tr.Observer(), tr.kernels("reference"):
+        raise ValueError("planted")
+    assert current() is before
+
+
+def test_a_decorated_function_may_call_itself():
+    depth = []
+
+    @tr.no_grad()
+    def recurse(n):
+        depth.append(tr.is_recording())
+        if n:
+            recurse(n - 1)
+        depth.append(tr.is_recording())
+
+    recurse(3)
+    assert not any(depth)
+    assert tr.is_recording()
+    with context(path="a"), context(path="b"):
+        assert current().path == "b"
+
+
+def test_one_block_may_be_entered_inside_itself():
+    block = tr.no_grad()
+    with block, block:
+        assert not tr.is_recording()
+    assert tr.is_recording()

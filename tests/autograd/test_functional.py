@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.autograd.leaves import leaf
 
 rng = np.random.default_rng(0)
 A = rng.standard_normal((3, 4))
@@ -91,3 +92,29 @@ def test_bad_shapes():
         tr.jvp(f, tr.tensor(X), np.ones(3))
     with pytest.raises(ValueError, match=r"hessian: the function must return one element, got shape \(3,\)"):
         tr.hessian(f, tr.tensor(X))
+
+
+def test_functional_works_inside_no_grad_and_detaches_unless_asked():
+    x = leaf(3)
+    with tr.no_grad():
+        y, g = tr.vjp(lambda z: (z * z).sum(), x)
+        _, pushed = tr.jvp(lambda z: z * z, x, np.ones(3))
+    np.testing.assert_allclose(g.numpy(), 2 * x.data)
+    np.testing.assert_allclose(pushed.numpy(), 2 * x.data)
+    assert not y.requires_grad
+    assert not g.requires_grad
+    y, g = tr.vjp(lambda z: (z * z * z).sum(), x, create_graph=True)
+    assert y.requires_grad
+    np.testing.assert_allclose(tr.grad(g.sum(), x)[0].numpy(), 6 * x.data)
+    y, pushed = tr.jvp(lambda z: z * z * z, x, np.ones(3), create_graph=True)
+    assert y.requires_grad
+    np.testing.assert_allclose(tr.grad(pushed.sum(), x)[0].numpy(), 6 * x.data)
+    y, pushed = tr.jvp(lambda z: z * z * z, x, np.ones(3))
+    assert not y.requires_grad
+    assert not pushed.requires_grad
+
+
+def test_an_input_that_is_closed_over_as_well_counts_only_where_it_is_passed():
+    x = leaf(3)
+    _, g = tr.vjp(lambda z: (z * x).sum(), x)
+    np.testing.assert_allclose(g.numpy(), x.data)

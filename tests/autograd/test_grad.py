@@ -9,14 +9,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres import autograd
-from tinyres.autograd.calling import define, primitive
-from tinyres.autograd.primitive import PRIMITIVES
-from tinyres.autograd.tensor import FUNCTIONS, Tensor
-
-
-def leaf(*shape, seed=0):
-    return tr.tensor(np.random.default_rng(seed).standard_normal(shape), requires_grad=True)
+from tests.autograd.leaves import leaf
 
 
 def test_the_worked_pass_of_the_design():
@@ -184,11 +177,6 @@ def test_a_cotangent_is_needed_for_more_than_one_element_and_must_fit():
         tr.grad([x * 2], x, [np.ones(3), np.ones(3)])
 
 
-def test_integer_tensors_cannot_require_a_gradient():
-    with pytest.raises(TypeError, match=r"dtype int64 cannot require a gradient.*astype\('float32'\)"):
-        tr.tensor([1, 2], requires_grad=True)
-
-
 def test_shapes_that_do_not_broadcast_name_the_operation_and_both_shapes():
     with pytest.raises(ValueError, match=r"add\(a: \(3,\) float64, b: \(4,\) float64\)"):
         leaf(3) + leaf(4)
@@ -201,89 +189,6 @@ def test_nan_passes_through_and_back():
     (g,) = tr.grad((x * x).sum(), x)
     assert np.isnan(g.numpy()).tolist() == [False, True]
     assert np.isnan(tr.relu(x).numpy()).tolist() == [False, True]
-
-
-def test_a_rule_of_the_wrong_shape_is_named():
-    def swap(x):
-        return x.T
-
-    wrong = define(swap)
-    wrong.vjp(x=lambda g: g)
-    x = leaf(2, 3)
-    expected = r"swap: the rule for argument 0 returned .*\(3, 2\), but the argument has shape \(2, 3\)"
-    with pytest.raises(RuntimeError, match=expected):
-        tr.grad(wrong(x), x, np.ones((3, 2)))
-
-
-def test_broadcasting_only_ever_reduces():
-    def total(x):
-        return x.sum()
-
-    wrong = define(total, broadcasts=True)
-    wrong.vjp(x=lambda g: g)  # forgets to spread the cotangent
-    x = leaf(3)
-    with pytest.raises(RuntimeError, match=r"returned a cotangent of shape \(\), but the argument has shape \(3,\)"):
-        tr.grad(wrong(x), x)
-
-
-def test_a_rule_that_asks_for_what_is_not_there_is_refused_at_declaration():
-    def double(x, *, scale):
-        return 2 * x
-
-    wrong = define(double)
-    with pytest.raises(TypeError, match=r"double: a rule asks for 'z'; it can have .* an input \(x\).*\(scale\)"):
-        wrong.vjp(x=lambda g, z: g)
-    with pytest.raises(TypeError, match="no input called 'w'"):
-        wrong.vjp(w=lambda g: g)
-
-
-def test_two_primitives_cannot_have_one_name():
-    with pytest.raises(ValueError, match="there is a primitive called 'tanh' already"):
-
-        @primitive
-        def tanh(x):
-            return x
-
-
-def test_a_notebooks_cell_may_declare_its_operation_again(monkeypatch):
-    monkeypatch.setitem(PRIMITIVES, "times", None)  # what the cells declare goes with the test
-    monkeypatch.setitem(FUNCTIONS, "times", None)
-    for factor in (2, 3):
-        cell = {"__name__": "__main__", "primitive": primitive, "factor": factor}
-        exec("@primitive\ndef times(x):\n    return factor * x\ntimes.vjp(x=lambda g: factor * g)", cell)
-        x = tr.tensor(1.0, requires_grad=True)
-        assert tr.grad(cell["times"](x), x)[0].item() == factor
-
-
-def test_a_primitive_that_is_not_differentiable_in_an_input_says_so():
-    with pytest.raises(TypeError, match=r"where: 'condition' requires a gradient, but .* not differentiable in it"):
-        tr.where(leaf(2), leaf(2), leaf(2))
-
-
-def test_only_what_the_rules_name_is_saved():
-    x = leaf(1000)
-    assert (x + 1.0).node.saved == ()
-    y = tr.tanh(x)
-    assert len(y.node.saved) == 1
-    assert y.node.saved[0] is y._data
-    w = tr.tensor(np.ones(1000))  # needs no gradient, so that x is not kept for it
-    assert len((x * w).node.saved) == 1
-
-
-def test_an_array_on_the_left_reaches_the_tensor():
-    x = leaf(3)
-    y = np.ones(3) * x
-    assert isinstance(y, Tensor)
-    assert y.requires_grad
-
-
-def test_numpy_cannot_take_a_tracked_array_silently():
-    with pytest.raises(RuntimeError, match=r"use .detach\(\).numpy\(\)"):
-        np.asarray(leaf(3))
-    with pytest.raises(ValueError, match="read-only"):
-        leaf(3).numpy()[0] = 1
-    with pytest.raises(TypeError, match="a tensor is a value"):
-        leaf(3)[0] = 1.0
 
 
 def test_an_update_between_forward_and_backward_does_not_corrupt():
@@ -346,7 +251,3 @@ def test_importing_is_cheap_and_imports_no_numba():
     code = f"import sys, tinyres; print([m for m in {heavy} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
-
-
-def test_the_declaration_of_an_operation_is_found_beside_the_passes():
-    assert autograd.primitive is primitive  # and not the module of that name

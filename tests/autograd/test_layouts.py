@@ -23,7 +23,6 @@ def leaf(array):
     return wrap(array).requires_grad_()
 
 
-# -- fused operations: by layout, dtype, and whether somebody watches -------------------------------------------------
 def images(layout, dtype="float64", shape=(3, 5, 6, 7)):
     a = np.random.default_rng(0).standard_normal(shape)
     made = {
@@ -103,7 +102,6 @@ def test_an_optimisers_step_in_any_layout(make, of_p, of_g, dtype):
     np.testing.assert_allclose(stepped(dtype, of_p, of_g), expected, rtol=tolerance, atol=tolerance)
 
 
-# -- cotangents of another shape or dtype than their input: reduced and converted, at any size ------------------------
 @pytest.mark.parametrize("n", [3, 200])
 @pytest.mark.parametrize("other", [(), (1,), ("n",), (1, "n"), ("n", 1), (2, "n", "n"), (2, 1, 1)])
 def test_broadcasting_is_undone(n, other):
@@ -135,7 +133,6 @@ def test_powers(p):
     np.testing.assert_allclose(dx.numpy(), g * p * a.astype("d") ** (p - 1.0), rtol=1e-6)
 
 
-# -- sums of many terms: beyond `LONG` one after the other, in parts ---------------------------------------------------
 SUMMED = {
     "rows": ((LONG, 3), (0,), False),
     "more rows": ((LONG + 1, 3), (0,), True),

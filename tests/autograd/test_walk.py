@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.autograd.leaves import leaf
 from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.autograd.sweep import between
-
-
-def leaf(*shape, seed=0):
-    return tr.tensor(np.random.default_rng(seed).standard_normal(shape), requires_grad=True)
+from tinyres.context import current
 
 
 def test_steps_tell_the_pass_and_never_release():
@@ -169,3 +167,45 @@ def test_between_finds_the_nodes_on_the_way():
     h = x @ w
     y = tr.relu(h) + tr.exp(w)
     assert between([y.node], [h.node]) == {y.node, y.node.parents[0], h.node}
+
+
+def test_steps_towards_some_inputs_only():
+    x, w = leaf(2, 2), leaf(2, 2, seed=1)
+    y = (tr.exp(x) * tr.tanh(w)).sum()
+    assert {e.consumer.name for e in tr.steps(y, inputs=[x])} == {"sum", "mul", "exp"}
+
+
+def test_events_keep_the_totals_that_they_told():
+    x = leaf(2)
+    events = list(tr.steps((x + x + x + x).sum()))
+    totals = [e.total.tolist() for e in events if e.kind == "accumulate" and e.producer is x.node]
+    assert totals == [[1, 1], [2, 2], [3, 3], [4, 4]]
+
+
+def test_steps_left_half_way_leave_nothing_behind():
+    x = leaf(2)
+    with tr.kernels("reference"):
+        y = tr.conv2d(tr.reshape(x, 1, 1, 1, 2), np.ones((1, 1, 1, 1))).sum()
+    before = current()
+    for _ in tr.steps(y):
+        break
+    assert current() is before
+
+
+def test_walk_returns_totals_of_intermediate_tensors():
+    x = leaf(3)
+    h = tr.exp(x)
+
+    class Doubled:
+        def add(self, total, contribution, fresh):
+            return total + contribution
+
+        def apply(self, rule, cotangent):
+            return rule(cotangent)
+
+        def edge(self, consumer, arg_index, contribution):
+            return 2 * contribution
+
+    gx, gh = tr.walk(h * 3.0, [x, h], Doubled(), np.ones(3))
+    np.testing.assert_allclose(gh, [6, 6, 6])
+    np.testing.assert_allclose(gx, 12 * h.numpy())
