@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tinyres.autograd.calling import define
 from tinyres.autograd.functional import jvp
-from tinyres.autograd.primitive import PRIMITIVES, Primitive
+from tinyres.autograd.primitive import PRIMITIVES
+from tinyres.autograd.tensor import raw
 from tinyres.gradcheck import GradcheckError, gradcheck
 from tinyres.ops.reduction import softmax_, sum_
-from tinyres.tensor import raw
 
 RNG = np.random.default_rng(7)
 
 
 def planted(forward, **rules):
     """A primitive that does not enter the registry."""
-    made = Primitive(forward)
+    made = define(forward)
     made.vjp(**rules)
     return made
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from tinyres import starting  # isort: skip  # noqa: F401  (first, while Ctrl-C may come)
 from tinyres import ops
+from tinyres.arrays import KernelDisagreement, get_num_threads, kernels, set_num_threads
 from tinyres.autograd import Event, Observer, backward, grad, steps, walk
 from tinyres.autograd.anomaly import detect_anomaly
 from tinyres.autograd.checkpoint import checkpoint
+from tinyres.autograd.dlpack import from_dlpack
 from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
-from tinyres.backend import KernelDisagreement, get_num_threads, kernels, set_num_threads
+from tinyres.autograd.tensor import Tensor, tensor
 from tinyres.context import enable_grad, is_recording, no_grad
-from tinyres.dlpack import from_dlpack
 from tinyres.files import FileFormatError, load, load_metadata, save
 from tinyres.gradcheck import GradcheckError, gradcheck
 from tinyres.ops import *  # noqa: F403
-from tinyres.tensor import Tensor, tensor
 from tinyres.version import __version__ as __version__
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from tinyres.backend import to_device
-from tinyres.foreign import foreign_array, is_foreign
-from tinyres.tensor import raw
+from tinyres.arrays import to_device
+from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.tensor import raw
 
 Array: TypeAlias = np.ndarray[Any, Any]
 PathLike: TypeAlias = str | os.PathLike[str]

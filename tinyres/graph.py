@@ -21,11 +21,11 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from tinyres.backend import device_of, namespace
+from tinyres.arrays import device_of, namespace
+from tinyres.autograd.tensor import Tensor, raw, rebind, wrap
 from tinyres.context import current
 from tinyres.nn import Module
 from tinyres.optim.optimizer import Captured, KernelOptimizer
-from tinyres.tensor import Tensor, raw, rebind, wrap
 
 Holder: TypeAlias = Module | KernelOptimizer  # of what a step changes
 MEND = "Without tr.compile the step runs as it is"

@@ -26,6 +26,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyres as tr
+from tinyres.autograd import reference
+from tinyres.autograd.primitive import PRIMITIVES
 
 
 class Tape:
@@ -206,6 +208,23 @@ while node is not None:  # down the first input of each
 tr.trace(lambda: tr.tanh(x @ w).sum())
 
 # %% [markdown]
+# And this is the loop that walks back over such nodes, in full. It stands in `tinyres/autograd/reference.py`, a page
+# long, beside `record`, which makes the nodes. A table holds the gradients that have arrived, a heap the nodes that
+# wait, the youngest on top. What the library runs (`sweep.py`) is the same loop with observers, checkpoints and a few
+# short cuts; a test gives every operation to both and compares.
+#
+# ```{literalinclude} ../tinyres/autograd/reference.py
+# :pyobject: grad
+# ```
+
+# %%
+product = reference.record(PRIMITIVES["matmul"], [x, w], {})
+answer = reference.record(PRIMITIVES["tanh"], [product], {})
+slow = reference.grad(answer, [x, w], np.ones(answer.shape))
+fast = tr.grad(tr.tanh(x @ w).sum(), [x, w])
+print([np.abs(a - b.numpy()).max() for a, b in zip(slow, fast, strict=True)])
+
+# %% [markdown]
 # Two things the toy cannot do. First, its tape never ends: whatever was calculated stays, wanted or not, while a node
 # of tinyres knows only its parents and is forgotten with them. Second, its `backward` works on plain floats, so its
 # result cannot be differentiated again. In tinyres the walk back can itself be recorded. For $\tanh$, the second
@@ -223,6 +242,7 @@ assert math.isclose(gradients[a.index], by_hand, rel_tol=1e-12)
 assert np.allclose(toy, real, rtol=1e-9)  # the same training, step by step
 assert toy[-1] < 0.1 * toy[0]  # which learned something
 assert real_nodes * 20 < toy_entries
+assert all(np.allclose(a, b.numpy(), rtol=1e-14) for a, b in zip(slow, fast, strict=True))
 assert np.allclose(twice.numpy(), -2 * np.tanh(t.numpy()) * once.numpy(), rtol=1e-12)
 
 # %% [markdown]

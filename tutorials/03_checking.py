@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyres as tr
-from tinyres.autograd.primitive import primitive
+from tinyres.autograd.calling import primitive
 
 x0 = 0.7
 truth = np.exp(x0) * (np.sin(x0) + np.cos(x0))

@@ -19,12 +19,12 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, flow, nn
-from tinyres.flow.experiments.laws import e02_depth as depth_law
-from tinyres.flow.experiments.laws import e07_finite_width as finite_width
-from tinyres.flow.experiments.laws.e02_figure import against_theory
-from tinyres.flow.experiments.trained import e16_trainability as trainability
 from tinyres.flow.theory import mean_field
 from tinyres.flow.theory.finite_width import leading
+from tinyres.lab.laws import e02_depth as depth_law
+from tinyres.lab.laws import e07_finite_width as finite_width
+from tinyres.lab.laws.e02_figure import against_theory
+from tinyres.lab.trained import e16_trainability as trainability
 
 WIDTH = 256
 rng = np.random.default_rng(0)

@@ -18,10 +18,10 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import flow, nn
-from tinyres.flow.experiments.laws import e03_nets
-from tinyres.flow.experiments.laws import e03_residual_gain as gain_law
-from tinyres.flow.experiments.laws import e14_path_lengths as length_law
 from tinyres.flow.theory import normalised, path_lengths
+from tinyres.lab.laws import e03_nets
+from tinyres.lab.laws import e03_residual_gain as gain_law
+from tinyres.lab.laws import e14_path_lengths as length_law
 
 WIDTH, DEPTH = 256, 20
 

@@ -20,9 +20,9 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, nn
-from tinyres.flow.experiments.claims import batch_norm as claim
-from tinyres.flow.experiments.laws import e04_batch_norm as law
 from tinyres.flow.theory import normalised
+from tinyres.lab.claims import batch_norm as claim
+from tinyres.lab.laws import e04_batch_norm as law
 
 DEPTH, NETS = 40, 3
 kinds = {

@@ -28,10 +28,10 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, flow, models, nn
-from tinyres.flow.experiments.claims import batch_norm as claim
-from tinyres.flow.experiments.laws import e06_densenet as dense_law
-from tinyres.flow.experiments.laws import e11_gates as gate_law
 from tinyres.flow.theory import gates
+from tinyres.lab.claims import batch_norm as claim
+from tinyres.lab.laws import e06_densenet as dense_law
+from tinyres.lab.laws import e11_gates as gate_law
 
 LAYERS, NETS, BIASES = gate_law.DEPTH, 8, (0.0, -1.0, -2.0, -4.0)
 highway = gate_law.highway_net(

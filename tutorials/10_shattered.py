@@ -18,8 +18,8 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import flow, nn
-from tinyres.flow.experiments.laws import e09_shattering as shatter
 from tinyres.flow.theory import isometry, shattering
+from tinyres.lab.laws import e09_shattering as shatter
 
 lines = {
     "plain, 2 layers": shatter.over_line(2, (0, 0)),

@@ -26,8 +26,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyres as tr
-from tinyres.flow.experiments import EXPERIMENTS, Options
-from tinyres.flow.experiments.claims.listings import LISTINGS, error_of, mended
+from tinyres.lab.claims.listings import LISTINGS, error_of, mended
+from tinyres.lab.registry import EXPERIMENTS, Options
 
 errors = {listing.wrong: error_of(listing, seed=0) for listing in LISTINGS}
 for listing in LISTINGS:

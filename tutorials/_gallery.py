@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tinyres.flow.experiments import ROOMS, Law
-from tinyres.flow.report.files import load
-from tinyres.flow.report.page import NUMBERED, TITLES, counts, unjudged
-from tinyres.flow.report.tables import figure_text, spread_text, wanted
+from tinyres.lab.registry import ROOMS, Law
+from tinyres.lab.report.files import load
+from tinyres.lab.report.page import NUMBERED, TITLES, counts, unjudged
+from tinyres.lab.report.tables import figure_text, spread_text, wanted
 
 ROOT = Path(__file__).parents[1]
 FEW = 8  # laws that are shown at once; more fold away

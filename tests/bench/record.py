@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 
 from tests.device.double import standing_in
-from tinyres import backend
+from tinyres.arrays import dispatch
 from tinyres.bench import convolutions, gan, resnet, works
 from tinyres.bench.gpu import conform, kernels, smoke, steps, warm
 
@@ -58,7 +58,7 @@ def recording():
                 if hasattr(value, "cache_info") and hasattr(value, "__wrapped__"):
                     stack.enter_context(mock.patch.object(module, name, partial(tagged, value)))
         stack.enter_context(mock.patch.object(launching, "launch", launch))
-        stack.enter_context(mock.patch.object(backend, "_on_gpu", lambda a: type(a).__module__ == "cupy"))
+        stack.enter_context(mock.patch.object(dispatch, "_on_gpu", lambda a: type(a).__module__ == "cupy"))
         yield rung, cupy, found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.bench.events import TORCH, Event, gpu_of_nothing
-from tinyres import backend
+from tinyres import arrays
 from tinyres.bench import convolutions
 from tinyres.bench.convolutions import FORMATS, PASSES
 from tinyres.bench.gpu import alone, conform, findings, kernels, pages, parts, race, steps, table
@@ -142,9 +142,9 @@ def test_what_raises_is_a_row_and_the_next_one_is_measured(card, monkeypatch):
 @needs_torch
 def test_inputs_are_drawn_once_a_shape_and_brought_to_the_card_once_a_layout(card, monkeypatch):
     drawn, brought = [], []
-    draw, to_device = convolutions.draw, backend.to_device
+    draw, to_device = convolutions.draw, arrays.to_device
     monkeypatch.setattr(convolutions, "draw", lambda *a, **how: drawn.append(a) or draw(*a, **how))
-    monkeypatch.setattr(kernels.backend, "to_device", lambda a, where: brought.append(where) or to_device(a, where))
+    monkeypatch.setattr(kernels, "to_device", lambda a, where: brought.append(where) or to_device(a, where))
     pytorch = convolutions.pytorch
     layouts = []
     monkeypatch.setattr(convolutions, "pytorch", lambda *a: layouts.append(a[3]) or pytorch(*a))

@@ -66,7 +66,7 @@ def test_ctrl_c_while_it_starts_is_no_traceback(tmp_path):
         "import os, signal, sys\n"
         "class Last:\n"
         "    def find_spec(name, path=None, target=None):\n"
-        "        if name == 'tinyres.tensor':\n"
+        "        if name == 'tinyres.autograd.tensor':\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Last)\n"
     )
@@ -80,7 +80,7 @@ def test_ctrl_c_while_it_starts_is_no_traceback(tmp_path):
 
 
 def test_a_polite_kill_stops_politely(tmp_path, monkeypatch, capsys):
-    from tinyres.flow.experiments import EXPERIMENTS, Experiment
+    from tinyres.lab.registry import EXPERIMENTS, Experiment
 
     def killed(options, tick):
         os.kill(os.getpid(), signal.SIGTERM)

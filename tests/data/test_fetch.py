@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tinyres import data
-from tinyres.data import cifar, fetch
+from tinyres.data import fetch
 from tinyres.data.fetch import DownloadError, Source
 
 BODY = bytes(range(256)) * 2000  # more than a chunk
@@ -190,61 +190,6 @@ def test_a_file_without_end_is_not_waited_for(server, source, drip, tmp_path, mo
     assert time.monotonic() - began < 5
     assert server.asked == [f"/{mirror}/file.gz" for mirror in ("one", "two", "one", "two")]  # and not asked again
     assert left(tmp_path) == ["set/file.gz"]
-
-
-class Answer:
-    """What `requests.get` gives: here without a network, and for ever the same piece."""
-
-    def __init__(self, url, headers):
-        self.url, self.headers, self.raw = url, headers, self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
-
-    def raise_for_status(self):
-        pass
-
-    def read(self, size):
-        return bytes(size)
-
-
-@pytest.mark.parametrize(
-    ("url", "headers", "why"),
-    [
-        ("https://data.invalid/file.gz", {}, "more than 1000000 bytes"),
-        ("https://data.invalid/file.gz", {"Content-Length": "1000001"}, "more than 1000000 bytes"),
-        ("https://data.invalid/file.gz", {"Content-Length": "-7, many"}, "more than 1000000 bytes"),
-        ("http://data.invalid/file.gz", {}, "leads to an address without https"),
-    ],
-)
-def test_what_a_server_may_not_do(tmp_path, monkeypatch, url, headers, why):
-    monkeypatch.setattr(fetch, "LARGEST", 1_000_000)
-    monkeypatch.setattr("requests.get", lambda *args, **options: Answer(url, headers))
-    with pytest.raises(DownloadError, match=rf"https://data\.invalid/file\.gz \({why}\)"):
-        Source("set", ("https://data.invalid/",), {"file.gz": RIGHT}).fetch("file.gz", tmp_path)
-    assert left(tmp_path) == []
-
-
-def test_nothing_is_inflated_on_the_way(server, source, tmp_path, monkeypatch):
-    import requests
-
-    asked = []
-    get = requests.get
-    monkeypatch.setattr(
-        "requests.get", lambda url, **options: (asked.append(options["headers"]), get(url, **options))[1]
-    )
-    server.answers["/one/file.gz"] = [BODY]
-    source.fetch("file.gz", tmp_path)
-    assert asked == [{"Accept-Encoding": "identity"}]
-
-
-def test_every_mirror_is_asked_by_https():
-    mnist = sys.modules["tinyres.data.mnist"]  # as an attribute, tinyres.data.mnist is the function
-    for source in (mnist.MNIST, mnist.FASHION_MNIST, cifar.CIFAR10):
-        assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in source.mirrors)
 
 
 @pytest.mark.parametrize("obstacle", ["a file for a folder", "a folder for a file", "no permission"])

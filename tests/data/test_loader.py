@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyres import data
-from tinyres.tensor import Tensor
+from tinyres.autograd.tensor import Tensor
 
 
 def numbered(n):

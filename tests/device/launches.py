@@ -14,7 +14,7 @@ import numpy as np
 from tinyres_kernels.cuda import launching
 
 from tests.device import double
-from tinyres import backend
+from tinyres.arrays import dispatch
 
 
 class Launches(NamedTuple):
@@ -49,7 +49,7 @@ def counted():
     card = SimpleNamespace(getDevice=lambda: 0, getDeviceProperties=lambda device: {"l2CacheSize": 50 << 20})
     with (
         mock.patch.object(launching, "launch", launch),
-        mock.patch.object(backend, "_on_gpu", lambda a: type(a) is double.ndarray and a.dtype in backend._COMPILED),
+        mock.patch.object(dispatch, "_on_gpu", lambda a: type(a) is double.ndarray and a.dtype in dispatch._COMPILED),
         mock.patch.object(double, "note", lambda name: found.library.update([name])),
         double.standing_in() as cupy,
     ):

@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 
-from tinyres.backend import to_device
+from tinyres.arrays import to_device
 
 
 def moved(value, device="cuda"):

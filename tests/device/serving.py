@@ -17,7 +17,7 @@ from numba.cuda.simulator import kernel as simulator
 from tinyres_kernels.cuda.host import MADE, SIMULATED
 
 from tests.device import double
-from tinyres import backend
+from tinyres.arrays import dispatch
 
 BLOCKS = Path(__file__).parents[1] / "kernels" / "cuda" / "simulated_blocks.py"
 MOST = 128  # numbers of an array that the simulated kernels serve
@@ -41,10 +41,10 @@ def interface(array):
 
 
 def pytest_configure(config):
-    serves = backend._on_gpu
+    serves = dispatch._on_gpu
     mock.patch.object(simulator.FakeCUDAKernel, "__call__", run).start()
     mock.patch.object(double.ndarray, "__cuda_array_interface__", property(interface), create=True).start()
-    mock.patch.object(backend, "_on_gpu", lambda array: serves(array) and array.size <= MOST).start()
+    mock.patch.object(dispatch, "_on_gpu", lambda array: serves(array) and array.size <= MOST).start()
 
 
 def pytest_sessionfinish(session, exitstatus):

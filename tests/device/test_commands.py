@@ -10,7 +10,7 @@ import pytest
 import tinyres as tr
 from tinyres import gan
 from tinyres.cli import main
-from tinyres.flow.experiments import EXPERIMENTS
+from tinyres.lab.registry import EXPERIMENTS
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_device_that_is_not_there_is_told_in_a_sentence(name, device, needs, n
 
 def test_a_clusters_devices_are_its_workers_own(no_gpu, monkeypatch, tmp_path, capsys):
     pytest.importorskip("distributed")
-    from tinyres.flow.sweep import cluster
+    from tinyres.lab.sweep import cluster
 
     asked = []
     monkeypatch.setattr(

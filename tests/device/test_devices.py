@@ -11,7 +11,8 @@ import pytest
 
 import tinyres as tr
 from tests.device.double import copies, no_copies
-from tinyres import backend, nn
+from tinyres import arrays, nn
+from tinyres.arrays import dispatch
 from tinyres.bench.children import environment
 from tinyres.cli import main
 
@@ -143,7 +144,7 @@ def test_anomalies_are_found_there(gpu):
 def test_an_array_that_no_cuda_kernel_takes_is_served_by_whole_array_operations(double):
     kind = type("ndarray", (), {"__module__": "cupy", "dtype": np.dtype("float32"), "size": 1})  # without an interface
     for array in (kind(), double.asarray([1])):
-        assert backend.kernels_for(array).__name__ == "tinyres_kernels.im2col"
+        assert arrays.kernels_for(array).__name__ == "tinyres_kernels.im2col"
 
 
 def test_the_cuda_rung_serves_what_it_has_and_im2col_the_rest(monkeypatch):
@@ -155,31 +156,31 @@ def test_the_cuda_rung_serves_what_it_has_and_im2col_the_rest(monkeypatch):
         conv2d_statistics=None,
         conv2d=lambda: "own",
     )  # fmt: skip
-    real = backend._rung
-    monkeypatch.setattr(backend, "_rung", lambda name: own if name == "cuda" else real(name))
-    monkeypatch.setattr(backend, "_has_numba_cuda", lambda: True)
-    backend._cuda.cache_clear()
+    real = dispatch.kernel_module
+    monkeypatch.setattr(dispatch, "kernel_module", lambda name: own if name == "cuda" else real(name))
+    monkeypatch.setattr(dispatch, "_has_numba_cuda", lambda: True)
+    dispatch._cuda.cache_clear()
     own_type = {"__module__": "cupy", "__cuda_array_interface__": {}, "dtype": np.dtype("float32"), "size": 1}
     kind = type("ndarray", (), own_type)
     try:
-        for served in (backend.kernels_for(kind()), backend.kernels_for(kind(), kind())):
+        for served in (arrays.kernels_for(kind()), arrays.kernels_for(kind(), kind())):
             assert served.__name__ == "tinyres_kernels.cuda"
             assert served.conv2d() == "own"
             assert served.sgd is real("im2col").sgd
-        assert backend.kernels_for(kind(), np.ones(1)).__name__ == "tinyres_kernels.im2col"  # which refuses the mixture
+        assert arrays.kernels_for(kind(), np.ones(1)).__name__ == "tinyres_kernels.im2col"  # which refuses the mixture
         kind.dtype = np.dtype("int64")
-        assert backend.kernels_for(kind()).__name__ == "tinyres_kernels.im2col"
+        assert arrays.kernels_for(kind()).__name__ == "tinyres_kernels.im2col"
         with tr.kernels("cuda"):
-            assert backend.kernels_for(np.ones(1)).conv2d() == "own"
+            assert arrays.kernels_for(np.ones(1)).conv2d() == "own"
     finally:
-        backend._cuda.cache_clear()
+        dispatch._cuda.cache_clear()
 
 
 @pytest.mark.gpu
 def test_on_a_gpu_the_cuda_kernels_serve(gpu):
-    if backend.kernels_for(on_gpu(2).data).__name__ == "tinyres_kernels.im2col":
+    if arrays.kernels_for(on_gpu(2).data).__name__ == "tinyres_kernels.im2col":
         pytest.skip("the stand-in, or numba-cuda is missing")
-    assert backend.kernels_for(on_gpu(2).data).__name__ == "tinyres_kernels.cuda"
+    assert arrays.kernels_for(on_gpu(2).data).__name__ == "tinyres_kernels.cuda"
 
 
 # -- machines without -----------------------------------------------------------------------------------------------
@@ -239,7 +240,7 @@ def test_kernels_on_cupy_arrays_can_be_checked(gpu, monkeypatch):
         tr.cross_entropy(net(x), classes).backward()
     assert all(type(p.grad.data) is gpu.ndarray for p in net.parameters())
 
-    rung = backend._named(backend._fastest(x.data))
+    rung = dispatch._named(dispatch._fastest(x.data))
     right = rung.conv2d_dw
 
     def wrong(x, g, out, **geometry):

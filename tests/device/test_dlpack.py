@@ -9,7 +9,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.dlpack import from_dlpack
+from tinyres.autograd.dlpack import from_dlpack
 
 
 def address(array):

@@ -8,14 +8,14 @@ import pytest
 import tinyres as tr
 from tests.device.double import copies, no_copies
 from tinyres import data, flow, models, nn, ops, optim
-from tinyres.flow import sweep
-from tinyres.flow.experiments import EXPERIMENTS, Options
-from tinyres.flow.experiments.laws import e02_depth, e04_batch_norm, e06_densenet, e07_finite_width, e12_isometry
-from tinyres.flow.experiments.laws import e14_path_lengths as e14
-from tinyres.flow.experiments.players import e15_critics, e18_modes
-from tinyres.flow.experiments.trained import denoise, e16_trainability, e17_skipinit
 from tinyres.flow.instruments import statistics
-from tinyres.flow.sweep import local
+from tinyres.lab import sweep
+from tinyres.lab.laws import e02_depth, e04_batch_norm, e06_densenet, e07_finite_width, e12_isometry
+from tinyres.lab.laws import e14_path_lengths as e14
+from tinyres.lab.players import e15_critics, e18_modes
+from tinyres.lab.registry import EXPERIMENTS, Options
+from tinyres.lab.sweep import local
+from tinyres.lab.trained import denoise, e16_trainability, e17_skipinit
 from tinyres.training import Recipe
 
 DEVICES = ("cpu", "cuda")
@@ -212,7 +212,7 @@ def test_eight_nets_side_by_side_give_samples_there(gpu):
 
 
 def test_a_whole_experiment_runs_there_and_reports_in_json(gpu, tmp_path):
-    from tinyres.flow import report
+    from tinyres.lab import report
 
     options = Options(depths=(8,), archs=("resnet",), steps=2)
     results = [EXPERIMENTS["digits"].run(replace(options, device=d), lambda: None) for d in DEVICES]

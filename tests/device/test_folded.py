@@ -7,7 +7,6 @@ from tinyres_kernels.cuda import host
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.autograd import observe
 from tinyres.flow.instruments.replaced import replaced
 from tinyres.nn import folded
 
@@ -94,7 +93,7 @@ def test_a_forward_of_the_instance_is_not_passed_over(part, calls):
 
 
 def test_whoever_watches_sees_both_layers(calls):
-    class Watcher(observe.Observer):
+    class Watcher(tr.Observer):
         seen = 0
 
         def on_forward(self, node, value):
@@ -173,3 +172,15 @@ def test_nodes_carry_the_names_of_both_layers(measured):
     y = net(image(2))
     assert y.node.roles == ("branch", None, None, "skip")
     assert (y.node.path, y.node.parents[0].path) == ("branch.4", "branch.3")
+
+
+def test_a_checkpoint_of_a_net_in_evaluation_finds_what_it_reaches(calls):
+    """The kernel for two layers is no operation: notes of a checkpoint, or of anomalies, would not see it."""
+    net, x = nn.Sequential(*block()).to("cuda").eval(), image()
+    weights = list(net.parameters())
+    plain = tr.grad(net(x).sum(), weights)
+    for mine, theirs in zip(tr.grad(tr.checkpoint(net, x).sum(), weights), plain, strict=True):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
+    with tr.no_grad(), tr.detect_anomaly():
+        net(x)
+    assert not calls

@@ -9,7 +9,7 @@ import pytest
 import tinyres as tr
 from tests.device.double import copies, no_copies
 from tinyres import data, gan, models
-from tinyres.backend import device_of
+from tinyres.arrays import device_of
 from tinyres.gan.descent import noisy
 from tinyres.gan.probe import gaussians
 from tinyres.training import Diverged

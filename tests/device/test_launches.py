@@ -7,7 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import gan, models, optim
-from tinyres.backend import kernels_for
+from tinyres.arrays import kernels_for
 from tinyres.bench import gan as bench_gan
 from tinyres.bench import resnet as bench_resnet
 from tinyres.context import context

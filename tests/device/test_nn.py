@@ -6,7 +6,7 @@ import pytest
 import tinyres as tr
 from tests.device.double import no_copies
 from tinyres import data, models, nn, optim, training
-from tinyres.backend import device_of
+from tinyres.arrays import device_of
 
 IMAGE, VECTOR = (3, 4, 6, 6), (3, 5)
 MODULES = {

@@ -12,7 +12,7 @@ STEP = """
 import numpy as np
 
 import tinyres as tr
-from tinyres import backend, nn, optim
+from tinyres import arrays, nn, optim
 
 
 def step(rung):
@@ -24,7 +24,7 @@ def step(rung):
     x = tr.tensor(rng.standard_normal((3, 1, 4, 4)), requires_grad=True)
     optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     with tr.kernels(rung):
-        assert backend.kernels_for(x.data).__name__ == f"tinyres_kernels.{rung}"
+        assert arrays.kernels_for(x.data).__name__ == f"tinyres_kernels.{rung}"
         loss = tr.cross_entropy(net(x), np.array([0, 1, 1]))
         (slope,) = tr.grad(loss, [x], create_graph=True)
         total = loss + (slope * slope).sum()

@@ -5,8 +5,8 @@ import pytest
 
 import tinyres as tr
 from tests.device.double import copies, no_copies
-from tinyres import backend, nn, optim
-from tinyres.backend import in_line, to_device
+from tinyres import arrays, nn, optim
+from tinyres.arrays import ravel_alike, to_device
 from tinyres.ops import indexing
 
 KEYS = {
@@ -66,18 +66,18 @@ def test_numpy_keeps_its_own_sum(monkeypatch):
 # -- kernels that take large arrays as lines ------------------------------------------------------------------------
 def test_large_arrays_are_taken_as_lines_and_small_ones_are_not(gpu):
     large = to_device(np.ones((64, 3, 16, 16), np.float32), "cuda")
-    assert [v.shape for v in in_line(large, large)] == [(64 * 3 * 256,)] * 2
-    assert in_line(large.transpose(0, 2, 3, 1))[0].shape == (64 * 3 * 256,)
-    assert in_line(large, large.transpose(0, 1, 3, 2)) is None  # another order
-    assert in_line(large[:, :, ::2]) is None  # gaps
-    assert in_line(large[:1]) is None
-    assert in_line(large.astype("int64")) is None
-    assert in_line(large, to_device(large, "cpu")) is None
+    assert [v.shape for v in ravel_alike(large, large)] == [(64 * 3 * 256,)] * 2
+    assert ravel_alike(large.transpose(0, 2, 3, 1))[0].shape == (64 * 3 * 256,)
+    assert ravel_alike(large, large.transpose(0, 1, 3, 2)) is None  # another order
+    assert ravel_alike(large[:, :, ::2]) is None  # gaps
+    assert ravel_alike(large[:1]) is None
+    assert ravel_alike(large.astype("int64")) is None
+    assert ravel_alike(large, to_device(large, "cpu")) is None
 
 
 def test_gradients_of_large_arrays_are_added_and_masked_by_the_kernels(double, monkeypatch):
     used = []
-    whole = backend.kernels_for(double.ones(1))
+    whole = arrays.kernels_for(double.ones(1))
 
     class Noted:
         def __getattr__(self, name):

@@ -7,8 +7,8 @@ import tinyres as tr
 from tests.device.double import no_copies
 from tests.device.moved import moved
 from tests.ops.table import ROWS
-from tinyres.backend import device_of, to_device
-from tinyres.tensor import Tensor, wrap
+from tinyres.arrays import device_of, to_device
+from tinyres.autograd.tensor import Tensor, wrap
 
 EACH_ROW = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 SYNCS = {"getitem: a mask", "scatter_add: a mask"}  # CuPy itself counts a mask's places on the host

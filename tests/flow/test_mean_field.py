@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres.flow.experiments.laws.e02_depth import CASES
 from tinyres.flow.theory import mean_field
 from tinyres.flow.theory.activations import ACTIVATIONS
+from tinyres.lab.laws.e02_depth import CASES
 
 KNOWN = {  # s_w^2: (q*, chi, depth scale)
     0.5: (0.0876, 0.4320, 1.19),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinyres.flow.experiments import EXPERIMENTS, Options
+from tinyres.lab.registry import EXPERIMENTS, Options
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -41,7 +41,7 @@ def test_the_tests_that_must_notice_exist(fault):
 
 
 def test_the_experiments_that_must_notice_exist():
-    from tinyres.flow.experiments import EXPERIMENTS
+    from tinyres.lab.registry import EXPERIMENTS
 
     named = {test.partition("[")[2][:-1] for fault in ALL for test in fault.tests if test.startswith(VERDICT)}
     assert named
@@ -72,7 +72,7 @@ def test_they_run_only_when_they_are_asked_for(markers, status):
 
 
 # -- the runner -----------------------------------------------------------------------------------------------------
-RATES = "tests/test_schedules.py::test_rates"
+RATES = "tests/optim/test_schedules.py::test_rates"
 RATE = "self.gamma ** (t // self.step_size)"  # of StepLR
 
 
@@ -110,7 +110,7 @@ def test_a_test_that_takes_for_ever_is_stopped(monkeypatch):
 
 
 def test_a_test_must_run_without_a_fault_and_without_pytorch():
-    missing, parity = "tests/test_schedules.py::test_no_such", "tests/parity/test_optim_parity.py"
+    missing, parity = "tests/optim/test_schedules.py::test_no_such", "tests/parity/test_optim_parity.py"
     found = unsound([RATES, parity])
     assert found.keys() == {parity}
     assert "does not run here, or not without PyTorch" in found[parity]

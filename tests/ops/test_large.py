@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres.tensor import wrap
+from tinyres.autograd.tensor import wrap
 
 SHAPE = (4, 8, 32, 64)  # 256 KB in float32
 LAYOUTS = {

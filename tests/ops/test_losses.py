@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tinyres.arrays import RUNGS
 from tinyres.autograd.primitive import PRIMITIVES
-from tinyres.backend import RUNGS
 from tinyres.ops import losses
 
 INF, NAN = np.inf, np.nan

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from tinyres import ops
+from tinyres.arrays import namespace
 from tinyres.autograd.primitive import PRIMITIVES
-from tinyres.backend import namespace
-from tinyres.tensor import FUNCTIONS, raw
+from tinyres.autograd.tensor import FUNCTIONS, raw
 
 COMMON = {"shape", "ndim", "dtype", "T"}
 MODULES = [importlib.import_module(f"tinyres.ops.{found.name}") for found in pkgutil.iter_modules(ops.__path__)]

@@ -10,11 +10,11 @@ import pytest
 import tinyres as tr
 from tests.ops.table import ROWS
 from tinyres import ops
-from tinyres.autograd.observe import Observer
+from tinyres.arrays import check_device
 from tinyres.autograd.primitive import PRIMITIVES
-from tinyres.backend import check_device
+from tinyres.autograd.tensor import FUNCTIONS, Tensor, wrap
+from tinyres.context import Observer
 from tinyres.gradcheck import gradcheck
-from tinyres.tensor import FUNCTIONS, Tensor, wrap
 
 
 def for_rows(wanted=lambda row: True):

@@ -9,7 +9,7 @@ import tinyres as tr
 from tests.ops.table import KEYS, MASK, REPEATED, ROWS
 from tests.ops.table_images import GEOMETRIES, WON
 from tests.ops.table_losses import CLASSES, PIXEL_CLASSES
-from tinyres.tensor import wrap
+from tinyres.autograd.tensor import wrap
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing, so nothing was held against it: pip install torch")
 F = torch.nn.functional

@@ -20,8 +20,8 @@ from tinyres.cli import main
 from tinyres.data import cifar
 from tinyres.data.mnist import read_pair
 from tinyres.files import FileFormatError, legible
-from tinyres.flow import report, seeds, sweep
-from tinyres.flow.experiments import EXPERIMENTS, Law, Options, Result, Table
+from tinyres.lab import report, seeds, sweep
+from tinyres.lab.registry import EXPERIMENTS, Law, Options, Result, Table
 
 SAMPLES = 3  # in each of CIFAR's files; the reader is told so
 

@@ -105,7 +105,7 @@ def gpu(ranks, folder, nccl):
         class Group:
             def all_reduce(self, given, out):
                 sums.append(given.size)
-                out[...] = tr.backend.to_device(ranks.sum(tr.backend.to_device(given, "cpu").copy()), "cuda")
+                out[...] = tr.arrays.to_device(ranks.sum(tr.arrays.to_device(given, "cpu").copy()), "cuda")
 
         made = []
         asked = lambda size, rank, use_mpi: made.append((size, rank, use_mpi)) or Group()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tinyres.flow.experiments import EXPERIMENTS, Law, Options, Result
-from tinyres.flow.report import save
+from tinyres.lab.registry import EXPERIMENTS, Law, Options, Result
+from tinyres.lab.report import save
 
 SOURCE = Path(__file__).parents[2] / "tutorials" / "_gallery.py"
 SPEC = importlib.util.spec_from_file_location("gallery_of_the_site", SOURCE)

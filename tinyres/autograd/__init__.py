@@ -1,17 +1,20 @@
-"""The tape: how operations are declared and recorded, and the passes that walk back over it.
+"""The tape: tensors, how operations are declared and recorded, and the passes that walk back over them.
 
-primitive.py   the declaration of an operation: a forward and a rule for each input
-calling.py     what calling one does, compiled once from its signature
-sweep.py       the one loop of reverse mode
-reverse.py     its faces: grad, backward, steps, walk
+Read in this order:
+
+primitive.py   the declaration of an operation: a forward, and a rule for each input
+node.py        what the tape is made of;   tensor.py  an array with its node
+reference.py   the whole engine on a page: it is not run, but held against the one that is
+calling.py     @primitive, and what calling an operation does;   operands.py  what it accepts beside tensors
+sweep.py       the one loop of reverse mode;   reverse.py  its faces: grad, backward, steps, walk
 functional.py  products with Jacobians and Hessians, and these themselves
-checkpoint.py  less memory for a second forward run
-observe.py     who watches;   anomaly.py  who made the first NaN
+checkpoint.py  less memory for a second forward run;   anomaly.py  who made the first NaN
+dlpack.py      tensors on the memory of other libraries
 """
 
-from tinyres.autograd.observe import Observer
-from tinyres.autograd.primitive import primitive
+from tinyres.autograd.calling import primitive
 from tinyres.autograd.reverse import backward, grad, steps, walk
 from tinyres.autograd.sweep import Algebra, Arrays, Event
+from tinyres.context import Observer
 
 __all__ = ["Algebra", "Arrays", "Event", "Observer", "backward", "grad", "primitive", "steps", "walk"]

@@ -5,42 +5,46 @@ from __future__ import annotations
 import os
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tinyres.backend import namespace
-from tinyres.context import context
-from tinyres.node import Node
-from tinyres.tensor import Array, raw
-
-if TYPE_CHECKING:
-    from tinyres.autograd.primitive import Primitive
+from tinyres.arrays import namespace
+from tinyres.autograd.node import Node
+from tinyres.autograd.primitive import Primitive
+from tinyres.autograd.tensor import Array, raw
+from tinyres.context import Observer
 
 
-class Anomaly:
+class Anomaly(Observer):
     """Raises at the first operation whose output, or whose rule's contribution, is not finite."""
 
-    def check_forward(self, primitive: Primitive, inputs: tuple[Any, ...], y: Array) -> None:
-        if not _finite(y):
-            ranges = ", ".join(f"{name}: {_range(a)}" for name, a in zip(primitive.inputs, inputs, strict=False))
-            raise FloatingPointError(f"{primitive.name} made {_what(y)} at {user_line()}; its inputs were {ranges}")
+    watches_layers = False
+    _cotangent: Any = None  # of the node whose rules run now
 
-    def note_line(self, node: Node) -> None:
+    def on_call(self, primitive: Primitive, inputs: tuple[Any, ...], parents: tuple[Any, ...], value: Array) -> None:
+        if not _finite(value):
+            ranges = ", ".join(f"{name}: {_range(a)}" for name, a in zip(primitive.inputs, inputs, strict=False))
+            raise FloatingPointError(f"{primitive.name} made {_what(value)} at {user_line()}; its inputs were {ranges}")
+
+    def on_forward(self, node: Node, value: Array) -> None:
         node.line = user_line()
 
-    def check_backward(self, node: Node, i: int, g: Any, contribution: Any) -> None:
+    def on_cotangent(self, node: Node, total: Any) -> None:
+        self._cotangent = total
+
+    def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
         if not _finite(raw(contribution)):
             raise FloatingPointError(
-                f"the rule of {node!r} for argument {i} made {_what(raw(contribution))}; "
-                f"its cotangent was {_range(raw(g))}; the operation was called at {node.line}"
+                f"the rule of {consumer!r} for argument {arg_index} made {_what(raw(contribution))}; "
+                f"its cotangent was {_range(raw(self._cotangent))}; the operation was called at {consumer.line}"
             )
 
 
-def detect_anomaly() -> context:
+def detect_anomaly() -> Observer:
     """Inside the block the first NaN or Inf, forward or backward, raises FloatingPointError naming the operation, the
     range of its inputs and the line of your code that called it. Slow: for looking, not for training."""
-    return context(anomaly=Anomaly())
+    return Anomaly()
 
 
 def _finite(value: Array) -> bool:

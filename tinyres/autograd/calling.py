@@ -1,8 +1,15 @@
-"""The hot path of an operation, compiled once from its signature.
+"""Declaring operations, and what calling one does.
+
+    @primitive
+    def tanh(x):                                   # arrays in, array out
+        return namespace(x).tanh(x)
+
+    tanh.vjp(x=lambda g, y: g * (1 - y * y))       # one rule per differentiable input; it names what it needs
 
 An operation on tiny arrays costs as much as the Python around it. So what is the same at every call (which arguments
-are inputs, what the rules want saved) is written into a function of its own instead of being looked up in loops. For
-`tanh(x)` the text below reads
+are inputs, what the rules want saved) is generated once, as the text of a function, instead of being looked up in
+loops. What that function does is `record` in `reference.py`, written out for a reader; a test holds the two together.
+For `tanh(x)` the generated text begins
 
     def call(x):
         lifted, mask, x_node = 0, 0, None
@@ -14,35 +21,91 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.node import Node
+from tinyres.autograd.operands import kept, operand, refuse
+from tinyres.autograd.primitive import PRIMITIVES, Primitive
+from tinyres.autograd.tensor import FUNCTIONS, Tensor, wrap
 from tinyres.context import current
-from tinyres.node import Node
-from tinyres.operands import kept, operand, refuse
-from tinyres.tensor import Tensor, wrap
 
-if TYPE_CHECKING:
-    from tinyres.autograd.primitive import Primitive
+
+def define(
+    forward: Callable[..., Any],
+    *,
+    aux: bool = False,
+    broadcasts: bool = False,
+    reference: Callable[..., Any] | None = None,
+) -> Any:
+    """A function of arrays as an operation on tensors, without a name that others could find it by.
+
+    Its arguments are those of `Primitive`. The result is called like `forward`, with tensors or arrays: of arrays only
+    it returns an array. Its `vjp` declares the rules.
+    """
+    made = Primitive(forward, aux=aux, broadcasts=broadcasts, reference=reference)
+    call: Any = _call_variadic(made) if made.variadic else compile_call(made, made.inputs)
+    call.primitive, call.vjp, call.vjp_joint = made, made.vjp, made.vjp_joint
+    return call
+
+
+def primitive(
+    forward: Callable[..., Any] | None = None,
+    *,
+    aux: bool = False,
+    broadcasts: bool = False,
+    reference: Callable[..., Any] | None = None,
+) -> Any:
+    """Register a function of arrays as an operation on tensors: `define`, under its own name.
+
+    Args:
+        aux: the forward returns (output, something its rules may ask for as `aux`).
+        broadcasts: inputs may broadcast; the engine then sums cotangents back to each input's shape.
+        reference: for a fused operation, the same function composed of primitives. A first-order pass runs the fused
+            rules; with create_graph the reference is replayed on the saved inputs and differentiated.
+
+    Raises:
+        ValueError: there is one of this name already.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        call = define(function, aux=aux, broadcasts=broadcasts, reference=reference)
+        name = call.primitive.name
+        known = PRIMITIVES.get(name)
+        if known is not None and known.__module__ != "__main__":  # a notebook's cell may well be run again
+            raise ValueError(f"there is a primitive called {name!r} already; give yours a name of its own")
+        PRIMITIVES[name], FUNCTIONS[name] = call.primitive, call
+        return call  # type: ignore[no-any-return]
+
+    return register if forward is None else register(forward)
+
+
+def public(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function composed of primitives available to Tensor's operators and methods under its own name."""
+    FUNCTIONS[function.__name__.rstrip("_")] = function
+    return function
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a call saves and what its backward runs, for one set of inputs that want a gradient.
 
-    pack(y, aux, *inputs, *statics) -> saved, in the order of `names`. pulls: pairs of an input's index i and of
-    (g, saved) -> the contribution to input i; together(g, saved) -> all of them, where a joint rule is declared.
-    ties[j] tells where saved[j] came from ("y", an input's index, or None for a constant): with create_graph it is tied
-    to that node again. keeps: a bit for each input that is saved.
+    Attributes:
+        save: (y, aux, *inputs, *statics) -> saved, in the order of `names`.
+        vjps: pairs of an input's index i and of (g, saved) -> the contribution to input i.
+        origins: of each saved value, what it was: "y", an input's index, or None for a constant. With create_graph it
+            becomes a tensor of that node again.
+        saves: a bit for each input that is saved.
+        joint_vjp: (g, saved) -> the contributions to all inputs, where a joint rule is declared.
     """
 
-    pack: Callable[..., tuple[Any, ...]]
-    pulls: tuple[tuple[int, Callable[[Any, tuple[Any, ...]], Any]], ...]
+    save: Callable[..., tuple[Any, ...]]
+    vjps: tuple[tuple[int, Callable[[Any, tuple[Any, ...]], Any]], ...]
     names: tuple[str, ...]
-    ties: tuple[int | str | None, ...]
-    keeps: int
-    together: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
+    origins: tuple[int | str | None, ...]
+    saves: int
+    joint_vjp: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
 
 
 _CALL = """
@@ -56,17 +119,15 @@ def call({signature}):
             refuse(primitive.name, error, ({inputs},))
             raise
     {others}
-    recording, observers, path, kernels, anomaly, notes, _ = current()
+    recording, observers, path, kernels, _ = current()
     try:
         {result} = forward({passed})
     except (TypeError, ValueError, IndexError) as error:
         raise explain(error, ({inputs},)) from error
     if isinstance(y, generic):  # NumPy turns arrays of no dimensions into scalars
         y = asarray(y)
-    if anomaly is not None:
-        anomaly.check_forward(primitive, ({inputs},), y)
-    if notes is not None:
-        notes.reach({nodes})
+    for observer in observers:
+        observer.on_call(primitive, ({inputs},), ({nodes},), y)
     if not mask or not recording or not primitive.differentiable:
         return wrap(y)
     plan = plans.get(mask)
@@ -74,8 +135,6 @@ def call({signature}):
         plan = plans[mask] = make_plan(mask)
     {save}
     node = Node(primitive, ({nodes},), plan, saved, y, path, kernels)
-    if anomaly is not None:
-        anomaly.note_line(node)
     for observer in observers:
         observer.on_forward(node, y)
     result = new(Tensor)
@@ -95,13 +154,13 @@ _UNWRAP = """
 _OTHERS = """
         if not lifted & {bit} and type({x}) is not float:
             {x} = operand({x}, primitive.name)"""
-_SAVE = """saved = plan.pack(y, {aux}, {inputs}{statics})"""
+_SAVE = """saved = plan.save(y, {aux}, {inputs}{statics})"""
 _SAVE_MIXED = """
     if lifted == {full}:
-        saved = plan.pack(y, {aux}, {inputs}{statics})
+        saved = plan.save(y, {aux}, {inputs}{statics})
     else:  # an array that is no tensor's belongs to the caller, who may write into it before the backward pass
-        own = plan.keeps & ~lifted
-        saved = plan.pack(y, {aux}, {copies}{statics})"""
+        own = plan.saves & ~lifted
+        saved = plan.save(y, {aux}, {copies}{statics})"""
 
 
 def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
@@ -141,7 +200,24 @@ def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
         "refuse": refuse, "wrap": wrap,
     }  # fmt: skip
     exec(compile(text, f"<tinyres {primitive.name}>", "exec"), scope)
-    call: Callable[..., Any] = scope["call"]
+    return _named(scope["call"], primitive)  # type: ignore[no-any-return]
+
+
+def _call_variadic(primitive: Primitive) -> Callable[..., Any]:
+    """The call of an operation on any number of inputs: compiled anew for each number."""
+    by_count: dict[int, Callable[..., Any]] = {}
+
+    def call(*args: Any, **static: Any) -> Any:
+        run = by_count.get(len(args))
+        if run is None:
+            names = [f"{primitive.inputs[0]}{i}" for i in range(len(args))]
+            run = by_count[len(args)] = compile_call(primitive, names)
+        return run(*args, **static)
+
+    return _named(call, primitive)  # type: ignore[no-any-return]
+
+
+def _named(call: Any, primitive: Primitive) -> Any:
     call.__name__ = call.__qualname__ = primitive.name
     call.__doc__, call.__module__ = primitive.forward.__doc__, primitive.forward.__module__
     return call
@@ -158,27 +234,30 @@ def make_plan(primitive: Primitive, inputs: list[str], mask: int) -> Plan:
         needs |= dict.fromkeys([*inputs, *(name for name in primitive.statics if name in named)])
     slots = {name: j for j, name in enumerate(needs)}
     arguments = ", ".join(["y", "aux", *inputs, *primitive.statics])
-    pack = eval(f"lambda {arguments}: ({''.join(_source(name, inputs) + ', ' for name in slots)})")
-    keeps = sum(1 << i for i, name in enumerate(inputs) if name in slots)
-    ties = tuple("y" if name == "y" else inputs.index(name) if name in inputs else None for name in slots)
+    save = eval(f"lambda {arguments}: ({''.join(_source(name, inputs) + ', ' for name in slots)})")
+    saves = sum(1 << i for i, name in enumerate(inputs) if name in slots)
+    origins = tuple("y" if name == "y" else inputs.index(name) if name in inputs else None for name in slots)
 
-    def pull(rule: Callable[..., Any], i: int) -> Any:
+    def vjp(rule: Callable[..., Any], i: int) -> Any:
         found = {"g": "g", "index": str(i), **{name: f"s[{j}]" for name, j in slots.items()}}
         passed = ", ".join(found[name] for name in inspect.signature(rule).parameters)
         return eval(f"lambda g, s: rule({passed})", {"rule": rule})
 
     if primitive.joint is None:
-        pulls = tuple((i, pull(rule, i)) for i, rule in rules.items())
-        return Plan(pack, pulls, tuple(slots), ties, keeps)
-    together = pull(primitive.joint, 0)
-    pulls = tuple((i, lambda g, s, i=i: together(g, s)[i]) for i in rules)
-    return Plan(pack, pulls, tuple(slots), ties, keeps, together)
+        vjps = tuple((i, vjp(rule, i)) for i, rule in rules.items())
+        return Plan(save, vjps, tuple(slots), origins, saves)
+    joint = vjp(primitive.joint, 0)
+    vjps = tuple((i, lambda g, s, i=i: joint(g, s)[i]) for i in rules)
+    return Plan(save, vjps, tuple(slots), origins, saves, joint)
 
 
 def _source(name: str, inputs: list[str]) -> str:
-    """The expression for what a rule calls `name`, inside `pack`."""
+    """The expression for what a rule calls `name`, inside `Plan.save`."""
     if name.endswith("_shapes"):
         return f"({', '.join(f'{x}.shape' for x in inputs)},)"
     if name.endswith("_shape") and name.removesuffix("_shape") in inputs:
         return f"{name.removesuffix('_shape')}.shape"
     return name
+
+
+__all__ = ["Plan", "compile_call", "define", "primitive", "public"]

@@ -9,16 +9,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.node import Node, next_serial
+from tinyres.autograd.operands import kept_argument
 from tinyres.autograd.primitive import Primitive
-from tinyres.context import context, current
-from tinyres.node import Node, next_serial
-from tinyres.operands import kept_argument
-from tinyres.tensor import FUNCTIONS, Tensor, wrap
+from tinyres.autograd.tensor import FUNCTIONS, Tensor, wrap
+from tinyres.context import Observer, context, current
 
 
 def checkpoint_(*tensors: Any) -> Any:  # the name of a node; its backward runs a function, not a rule
@@ -28,12 +28,19 @@ def checkpoint_(*tensors: Any) -> Any:  # the name of a node; its backward runs 
 CHECKPOINT = Primitive(checkpoint_)
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(Observer):
     """What an unrecorded run reached: nodes that want a gradient, and generators as they were before drawing."""
 
-    reached: dict[Node, None] = field(default_factory=dict)
-    generators: dict[int, tuple[np.random.Generator, Any]] = field(default_factory=dict)
+    watches_layers = False
+
+    def __init__(self) -> None:
+        self.reached: dict[Node, None] = {}
+        self.generators: dict[int, tuple[np.random.Generator, Any]] = {}
+
+    def on_call(
+        self, primitive: Primitive, inputs: tuple[Any, ...], parents: tuple[Node | None, ...], value: Any
+    ) -> None:
+        self.reach(*parents)
 
     def reach(self, *nodes: Node | None) -> None:
         self.reached.update(dict.fromkeys(node for node in nodes if node is not None))
@@ -55,8 +62,10 @@ class Segment:
     def run(self, node: Node) -> Node | None:
         """Run the function again, recorded, on the original nodes; its output's node joins the backward pass."""
         args = [wrap(value, origin) if tensor else value for value, origin, tensor in self.args]
+        # This run is recorded, so it is nothing for the notes of a checkpoint around the backward pass.
+        watching = tuple(o for o in current().observers if not isinstance(o, Notes))
         with (
-            context(recording=True, replaying=True, notes=None, path=self.path, kernels=self.kernels),
+            context(recording=True, replaying=True, observers=watching, path=self.path, kernels=self.kernels),
             _rewound(self.generators),
             _rebound(self.leaves),
         ):
@@ -93,7 +102,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
     again, again_by_name = kept_argument(args), kept_argument(kwargs)
     notes, now = Notes(), next_serial()
     notes.reach(*(arg.node for arg in args if isinstance(arg, Tensor)))
-    with context(recording=False, notes=notes):
+    with context(recording=False), notes:
         y = function(*args, **kwargs)
     if not isinstance(y, Tensor):
         raise TypeError(f"checkpoint: the function must return one tensor, got {type(y).__name__}")
@@ -144,9 +153,9 @@ def _rebound(leaves: list[tuple[Tensor, Any]]) -> Iterator[None]:
 
 def note_draw(generator: np.random.Generator) -> None:
     """To be called before drawing inside an operation that a checkpoint may run twice (dropout does)."""
-    notes = current().notes
-    if notes is not None and id(generator) not in notes.generators:
-        notes.generators[id(generator)] = (generator, copy.deepcopy(generator.bit_generator.state))
+    for notes in current().observers:
+        if isinstance(notes, Notes) and id(generator) not in notes.generators:
+            notes.generators[id(generator)] = (generator, copy.deepcopy(generator.bit_generator.state))
 
 
 @contextmanager

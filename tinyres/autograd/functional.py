@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tinyres.arrays import namespace
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.reverse import grad
-from tinyres.backend import namespace
+from tinyres.autograd.tensor import FUNCTIONS, Tensor, raw, wrap
 from tinyres.context import enable_grad
-from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap
 
 Inputs = Tensor | Sequence[Tensor]
 

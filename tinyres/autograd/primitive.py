@@ -1,32 +1,31 @@
-"""How an operation is declared, and what calling it does.
-
-    @primitive
-    def tanh(x):                                   # arrays in, array out
-        return namespace(x).tanh(x)
-
-    tanh.vjp(x=lambda g, y: g * (1 - y * y))       # one rule per differentiable input; it names what it needs
+"""The declaration of an operation: a function of arrays, and a vector-Jacobian product for each of its inputs.
 
 Positional parameters are inputs, keyword-only ones are static. A rule may name: the cotangent `g`, the output `y`, an
 input, `<input>_shape`, a static argument, `aux` (what the forward handed over besides its output), and for variadic
-inputs `index`. The signature is read once; only what the rules name is saved.
+inputs `index`. Only what the rules name is saved. How it is declared and called: `calling.py`.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from tinyres.autograd.calling import compile_call
-from tinyres.backend import device_of
-from tinyres.tensor import FUNCTIONS, Array
+from tinyres.arrays import device_of
 
 PRIMITIVES: dict[str, Primitive] = {}
 
 
 class Primitive:
-    """An operation on arrays with its reverse-mode rules. Called on raw arrays only, it returns a raw array."""
+    """An operation on arrays with its reverse-mode rules.
+
+    Args:
+        forward: the function of arrays.
+        aux: the forward returns (output, something its rules may ask for as `aux`).
+        broadcasts: inputs may broadcast; the engine then sums cotangents back to each input's shape.
+        reference: for a fused operation, the same function composed of primitives. A first-order pass runs the fused
+            rules; with create_graph the reference is replayed on the saved inputs and differentiated.
+    """
 
     def __init__(
         self,
@@ -52,8 +51,6 @@ class Primitive:
         for name in ("g", "y", "aux", "index"):
             if name in self.inputs:
                 raise TypeError(f"{self.name}: an input cannot be called {name!r}: rules mean something else by it")
-        self._by_count: dict[int, Callable[..., Any]] = {}  # how many inputs: the call compiled for that many
-        self.call: Callable[..., Any] = self._call_variadic if self.variadic else compile_call(self, self.inputs)
 
     def vjp(self, **rules: Callable[..., Any]) -> None:
         """Declare the rule of each differentiable input: (what it names) -> contribution to that input's cotangent."""
@@ -86,16 +83,6 @@ class Primitive:
             )
         return rule
 
-    def __call__(self, *args: Any, **static: Any) -> Any:
-        return self.call(*args, **static)
-
-    def _call_variadic(self, *args: Any, **static: Any) -> Any:
-        call = self._by_count.get(len(args))
-        if call is None:
-            names = [f"{self.inputs[0]}{i}" for i in range(len(args))]
-            call = self._by_count[len(args)] = compile_call(self, names)
-        return call(*args, **static)
-
     def _check(self, wanted: str) -> None:
         """What a rule names must exist."""
         base = wanted.removesuffix("_shape")
@@ -122,44 +109,9 @@ class Primitive:
         return f"<primitive {self.name}({', '.join([*self.inputs, *self.statics])})>"
 
 
-def primitive(
-    forward: Callable[..., Any] | None = None,
-    *,
-    aux: bool = False,
-    broadcasts: bool = False,
-    reference: Callable[..., Any] | None = None,
-) -> Any:
-    """Register a function of arrays as an operation on tensors.
-
-    Args:
-        aux: the forward returns (output, something its rules may ask for as `aux`).
-        broadcasts: inputs may broadcast; the engine then sums cotangents back to each input's shape.
-        reference: for a fused operation, the same function composed of primitives. A first-order pass runs the fused
-            rules; with create_graph the reference is replayed on the saved inputs and differentiated.
-    """
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        made = Primitive(function, aux=aux, broadcasts=broadcasts, reference=reference)
-        known = PRIMITIVES.get(made.name)
-        if known is not None and known.__module__ != "__main__":  # a notebook's cell may well be run again
-            raise ValueError(f"there is a primitive called {made.name!r} already; give yours a name of its own")
-        call: Any = made.call if not made.variadic else partial(made._call_variadic)
-        call.primitive, call.vjp, call.vjp_joint = made, made.vjp, made.vjp_joint
-        PRIMITIVES[made.name], FUNCTIONS[made.name] = made, call
-        return call  # type: ignore[no-any-return]
-
-    return register if forward is None else register(forward)
-
-
-def public(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function composed of primitives available to Tensor's operators and methods under its own name."""
-    FUNCTIONS[function.__name__.rstrip("_")] = function
-    return function
-
-
-def describe(value: Array) -> str:
+def describe(value: Any) -> str:
     """Shape and dtype of an array, or the value itself: for error messages."""
     return f"{tuple(value.shape)} {value.dtype}" if hasattr(value, "shape") else repr(value)
 
 
-__all__ = ["PRIMITIVES", "Primitive", "describe", "primitive", "public"]
+__all__ = ["PRIMITIVES", "Primitive", "describe"]

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.primitive import describe, public
-from tinyres.autograd.sweep import Algebra, Event, between, run, sweep
-from tinyres.backend import namespace
+from tinyres.arrays import namespace
+from tinyres.autograd.calling import public
+from tinyres.autograd.node import Node
+from tinyres.autograd.primitive import describe
+from tinyres.autograd.sweep import ARRAYS, Algebra, Event, Wanted, between, run, sweep
+from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor, wrap
 from tinyres.context import enable_grad
-from tinyres.node import Node
-from tinyres.tensor import FUNCTIONS, Array, Tensor, wrap
 
 
 def grad(
@@ -68,7 +69,7 @@ def backward(
     """Add the gradient of `outputs` into `.grad` of every leaf below it (and of every tensor with retain_grad)."""
     table = _seeds(outputs, grad_outputs, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
-    run(table, None, None, create_graph=create_graph, release=not retain)
+    run(table, Wanted.ALL, Wanted.OWNED, create_graph=create_graph, release=not retain)
     for node, total in table.items():
         owner = node.owner() if node.owner is not None else None
         if owner is not None:
@@ -80,9 +81,9 @@ def steps(
 ) -> Iterator[Event]:
     """The backward pass, one event at a time: a rule, then the accumulation of what it sent. Never frees the graph."""
     table = _seeds(outputs, grad_outputs)
-    nodes = None if inputs is None else [t.node for t in _inputs(inputs) if t.node is not None]
-    needed = None if nodes is None else between(table, nodes)
-    yield from sweep(table, needed, set(), None, create_graph=False, release=False, narrate=True)
+    nodes = [] if inputs is None else [t.node for t in _inputs(inputs) if t.node is not None]
+    needed: Any = Wanted.ALL if inputs is None else between(table, nodes)
+    yield from sweep(table, needed, set(), create_graph=False, release=False, events=True)
 
 
 def walk(
@@ -111,12 +112,12 @@ def _inputs(inputs: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 
 def _seeds(
-    outputs: Tensor | Sequence[Tensor], grad_outputs: Any, create_graph: bool = False, algebra: Algebra | None = None
+    outputs: Tensor | Sequence[Tensor], grad_outputs: Any, create_graph: bool = False, algebra: Algebra = ARRAYS
 ) -> dict[Node, Any]:
     """The cotangents that a pass starts from, by node. Those of another algebra are taken as they are."""
     several = not isinstance(outputs, Tensor)
     heads: list[Tensor] = list(outputs) if several else [outputs]  # type: ignore[list-item]
-    listed = several or (algebra is None and isinstance(grad_outputs, (list, tuple)) and len(grad_outputs) == 1)
+    listed = several or (algebra is ARRAYS and isinstance(grad_outputs, (list, tuple)) and len(grad_outputs) == 1)
     given = [None] * len(heads) if grad_outputs is None else list(grad_outputs) if listed else [grad_outputs]
     if len(given) != len(heads):
         raise ValueError(f"grad: {len(heads)} outputs, but {len(given)} grad_outputs")
@@ -127,7 +128,7 @@ def _seeds(
                 f"grad: outputs[{i}] {describe(head)} requires no gradient: nothing that it was made from has "
                 "requires_grad=True, or it was made under no_grad"
             )
-        if algebra is not None:
+        if algebra is not ARRAYS:
             table[head.node] = algebra.add(table[head.node], g, False) if head.node in table else g
             continue
         with enable_grad() if create_graph else nullcontext():

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from tinyres.arrays import empty, kernels_for, namespace, ravel_alike, to_device, unravel_like
 from tinyres.autograd.checkpoint import CHECKPOINT
-from tinyres.backend import empty, in_line, kernels_for, like_line, namespace, to_device
+from tinyres.autograd.node import Node
+from tinyres.autograd.tensor import FUNCTIONS, Tensor, raw, wrap
 from tinyres.context import context, current
-from tinyres.node import Node
-from tinyres.tensor import FUNCTIONS, Tensor, raw, wrap
 
 FREED = object()  # in place of a node's saved values once a pass has released them
 
@@ -74,10 +75,10 @@ class Arrays:
         # Contributions are never written into: `x + x` sends the same array twice, a mean sends a read-only broadcast.
         if isinstance(total, Tensor) or isinstance(contribution, Tensor) or not total.ndim:
             return total + contribution
-        lines = in_line(total, contribution)
+        lines = ravel_alike(total, contribution)
         if lines is not None:
             out = lines[0] if fresh else empty(lines[0].shape, like=total)
-            return like_line(kernels_for(*lines).add(*lines, out), total)
+            return unravel_like(kernels_for(*lines).add(*lines, out), total)
         return namespace(total).add(total, contribution, out=total) if fresh else total + contribution
 
     def apply(self, rule: Any, cotangent: Any) -> Any:
@@ -87,41 +88,49 @@ class Arrays:
         return contribution
 
 
-_ARRAYS = Arrays()
+ARRAYS = Arrays()
+
+
+class Wanted(Enum):
+    """What a pass is for, where that is no set of nodes."""
+
+    ALL = "every node"
+    OWNED = "the nodes whose tensor wants .grad: leaves, and what was asked for by retain_grad"
 
 
 def sweep(
     table: dict[Node, Any],
-    needed: set[Node] | None,
-    keep: set[Node] | None,
-    algebra: Algebra | None,
+    needed: set[Node] | Literal[Wanted.ALL],
+    keep: set[Node] | Literal[Wanted.OWNED],
+    algebra: Algebra = ARRAYS,
     *,
     create_graph: bool,
     release: bool,
-    narrate: bool = False,
+    events: bool = False,
 ) -> Iterator[Event]:
     """Carry the cotangents in `table` down the tape; what is left in it at the end are the totals of leaves and `keep`.
 
-    needed: the nodes that matter (None: all). keep: None for those whose tensor wants `.grad`.
-    algebra: None for arrays. release: let each node's saved values go once used.
+    `reference.py` does the same in a page, without observers, checkpoints, other algebras and fast paths.
+
+    Args:
+        needed: the nodes that matter.
+        release: let each node's saved values go once they are used.
+        events: yield what happens; else nothing is yielded.
     """
     ambient = current()
-    observers, anomaly, rung = ambient.observers, ambient.anomaly, ambient.kernels
-    simple = not create_graph and algebra is None
-    adder = _ARRAYS if algebra is None else algebra
-    watched = bool(observers) or anomaly is not None or narrate
+    observers, kernels = ambient.observers, ambient.kernels
+    ordinary = algebra is ARRAYS and not create_graph
+    watched = bool(observers) or events
     heap = [(-node.serial, node) for node in table if node.primitive is not None]  # leaves only collect
     heapify(heap)
-    summed: set[Node] = set()
-    upcoming: Node | None = None  # the only node that waits, as in a chain: then the heap has nothing to order
-    while upcoming is not None or heap:
-        node = upcoming if upcoming is not None else heappop(heap)[1]
-        upcoming = None
-        kept = node.owner is not None if keep is None else node in keep
+    summed: set[Node] = set()  # whose total is an array of its own, to be added into
+    while heap:
+        node = heappop(heap)[1]
+        kept = node.owner is not None if keep is Wanted.OWNED else node in keep
         total = table[node] if kept else table.pop(node)
         for observer in observers:
             observer.on_cotangent(node, total)
-        if kept and needed is not None and not any(parent in needed for parent in node.parents):
+        if kept and needed is not Wanted.ALL and not any(parent in needed for parent in node.parents):
             continue  # an input below which nothing is wanted
         saved = node.saved
         if saved is FREED:
@@ -130,57 +139,41 @@ def sweep(
                 "pass retain_graph=True to that earlier pass, or compute the forward again"
             )
         if node.primitive is CHECKPOINT:
-            again = saved.run(node)
+            again = _run_again(node, total, table, needed, release)
             if again is not None:
-                table[again] = total
                 heappush(heap, (-again.serial, again))
-                if needed is not None:
-                    _extend(needed, [again], node.serial)
-            if release:
-                node.saved = FREED
             continue
-        plan = node.plan
-        plain = simple and node.kernels is rung
-        together = plan.together(total, saved) if plain and plan.together is not None else None
-        ran = False
-        for i, pull in plan.pulls:
+        plan, fast, ran = node.plan, ordinary and node.kernels is kernels, False
+        joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None else None
+        for i, vjp in plan.vjps:
             parent = node.parents[i]
-            if needed is not None and parent not in needed:
+            if needed is not Wanted.ALL and parent not in needed:
                 continue
             ran = True
-            if plain:
-                contribution = pull(total, saved) if together is None else together[i]
+            if fast:
+                contribution = vjp(total, saved) if joint is None else joint[i]
                 if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:
                     contribution = _fit(contribution, node, i, parent)
             else:
-                contribution = _pull(node, i, parent, saved, total, algebra, create_graph)
-            if watched:
-                if anomaly is not None:
-                    anomaly.check_backward(node, i, total, contribution)
-                for observer in observers:
-                    observer.on_edge(node, i, parent, contribution)
-                if narrate:
-                    yield Event("rule", node, i, parent, contribution)
+                contribution = _contribution(node, i, parent, total, algebra, create_graph)
+            for observer in observers:
+                observer.on_edge(node, i, parent, contribution)
+            if events:
+                yield Event("rule", node, i, parent, contribution)
             if parent in table:
-                so_far = table[parent]
-                table[parent] = adder.add(so_far, contribution, parent in summed and not narrate)
+                table[parent] = algebra.add(table[parent], contribution, parent in summed and not events)
                 summed.add(parent)
             else:
                 table[parent] = contribution
-                if together is not None and not watched:
-                    summed.add(parent)  # a joint rule's results are its own: later contributions are added into them
-                if upcoming is None and not heap and parent.primitive is not None:
-                    upcoming = parent
-                elif parent.primitive is not None:
+                if joint is not None and not watched:
+                    summed.add(parent)  # a joint rule's results are its own
+                if parent.primitive is not None:
                     heappush(heap, (-parent.serial, parent))
-                    if upcoming is not None:
-                        heappush(heap, (-upcoming.serial, upcoming))
-                        upcoming = None
-            if narrate:
+            if events:
                 yield Event("accumulate", node, i, parent, contribution, table[parent])
         if release and ran and saved:
             node.saved = FREED
-        if needed is not None and not kept:
+        if needed is not Wanted.ALL and not kept:
             needed.discard(node)  # a recomputed node lives no longer than its turn
     for node in table if observers else ():
         if node.primitive is None:
@@ -189,19 +182,39 @@ def sweep(
 
 
 def run(
-    table: dict[Node, Any], needed: set[Node] | None, keep: set[Node] | None, *, create_graph: bool, release: bool
+    table: dict[Node, Any],
+    needed: set[Node] | Literal[Wanted.ALL],
+    keep: set[Node] | Literal[Wanted.OWNED],
+    *,
+    create_graph: bool,
+    release: bool,
 ) -> None:
     """`sweep` to the end."""
     with context(recording=True) if create_graph else nullcontext():
-        for _ in sweep(table, needed, keep, None, create_graph=create_graph, release=release):
+        for _ in sweep(table, needed, keep, create_graph=create_graph, release=release):
             pass
 
 
-def _pull(node: Node, i: int, parent: Node, saved: Any, total: Any, algebra: Algebra | None, create_graph: bool) -> Any:
+def _run_again(
+    node: Node, total: Any, table: dict[Node, Any], needed: set[Node] | Literal[Wanted.ALL], release: bool
+) -> Node | None:
+    """The second run of a checkpoint: its output's node, which takes over the cotangent."""
+    again: Node | None = node.saved.run(node)
+    if again is not None:
+        table[again] = total
+        if needed is not Wanted.ALL:
+            _extend(needed, [again], node.serial)
+    if release:
+        node.saved = FREED
+    return again
+
+
+def _contribution(node: Node, i: int, parent: Node, total: Any, algebra: Algebra, create_graph: bool) -> Any:
     """The contribution of `node` to its i-th input where more is asked than arrays on the ambient kernels."""
     assert node.primitive is not None
+    saved = node.saved
     if create_graph:  # all as tensors: of an array that is none, an operation would save a copy
-        saved = _tie(node, saved)
+        saved = _as_tensors(node, saved)
         total = (
             total if isinstance(total, Tensor) else wrap(np.asarray(total) if isinstance(total, np.generic) else total)
         )
@@ -210,13 +223,13 @@ def _pull(node: Node, i: int, parent: Node, saved: Any, total: Any, algebra: Alg
     else:
         rule = partial(_rule, node, i, saved)
     with context(kernels=node.kernels):
-        if algebra is None:
+        if algebra is ARRAYS:
             return _fit(rule(total), node, i, parent)
         return algebra.edge(node, i, algebra.apply(lambda g: _fit(rule(g), node, i, parent), total))
 
 
 def _rule(node: Node, i: int, saved: Any, g: Any) -> Any:
-    return dict(node.plan.pulls)[i](g, saved)
+    return dict(node.plan.vjps)[i](g, saved)
 
 
 def _fit(contribution: Any, node: Node, i: int, parent: Node) -> Any:
@@ -238,13 +251,13 @@ def _fit(contribution: Any, node: Node, i: int, parent: Node) -> Any:
     return contribution
 
 
-def _tie(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+def _as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """The saved raw arrays as Tensors of the nodes that they came from, so that rules on them are recorded."""
-    tied = []
-    for value, tie in zip(saved, node.plan.ties, strict=True):
-        origin = node if tie == "y" else None if tie is None else node.parents[tie]
-        tied.append(wrap(value, origin) if tie is not None and hasattr(value, "strides") else value)
-    return tuple(tied)
+    found = []
+    for value, origin in zip(saved, node.plan.origins, strict=True):
+        source = node if origin == "y" else None if origin is None else node.parents[origin]
+        found.append(wrap(value, source) if origin is not None and hasattr(value, "strides") else value)
+    return tuple(found)
 
 
 def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
@@ -256,7 +269,7 @@ def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
     identity = FUNCTIONS["identity"]  # the same tensor may stand in two places: each gets a node of its own
     inputs = [identity(given[n]) if node.parents[k] is not None else given[n] for k, n in enumerate(primitive.inputs)]
     statics = {name: given[name] for name in primitive.statics if name in given}
-    with context(replaying=True, observers=(), anomaly=None):
+    with context(replaying=True, observers=()):
         head, target = primitive.reference(*inputs, **statics).node, inputs[i].node
         table = {head: g}
         run(table, between([head], [target]), {target}, create_graph=True, release=False)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres import backend
+from tinyres.arrays import empty
 from tinyres.bench import agreement
 from tinyres.bench.agreement import Disagreement
 from tinyres.bench.device import from_torch, to_torch
@@ -90,9 +90,9 @@ def ours(rung: ModuleType, shape: Shape, arrays: Arrays) -> dict[str, Call]:
     x, w, g = arrays
     how = {"stride": (shape.stride,) * 2, "padding": (shape.padding,) * 2, "dilation": (1, 1), "groups": 1}
     return {
-        "forward": lambda: rung.conv2d(x, w, backend.empty(g.shape, x), **how),
-        "dx": lambda: rung.conv2d_dx(g, w, backend.empty(x.shape, x), **how),
-        "dw": lambda: rung.conv2d_dw(x, g, backend.empty(w.shape, x), **how),
+        "forward": lambda: rung.conv2d(x, w, empty(g.shape, x), **how),
+        "dx": lambda: rung.conv2d_dx(g, w, empty(x.shape, x), **how),
+        "dw": lambda: rung.conv2d_dw(x, g, empty(w.shape, x), **how),
     }
 
 

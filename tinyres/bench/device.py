@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyres import backend, memory
+from tinyres import arrays
+from tinyres.arrays import memory
 
 TORCH = {"cpu": "cpu", "cuda": "cuda"}  # what PyTorch calls our devices
 
@@ -37,4 +38,4 @@ def on_host(result: Any) -> Any:
     """The numbers of an array, of a Tensor of ours or of PyTorch's, as a NumPy array."""
     result = result.detach() if hasattr(result, "detach") else result
     result = result.cpu() if hasattr(result, "cpu") else result
-    return result.numpy() if hasattr(result, "numpy") else backend.to_device(result, "cpu")
+    return result.numpy() if hasattr(result, "numpy") else arrays.to_device(result, "cpu")

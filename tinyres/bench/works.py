@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 import tinyres as tr
-from tinyres import backend, nn, ops, optim
+from tinyres import arrays, nn, ops, optim
 from tinyres.bench.agreement import Disagreement, disagreements
 from tinyres.bench.convolutions import AGREE, FORMATS
 from tinyres.bench.device import TORCH, empty, on_host, to_torch
@@ -92,17 +92,17 @@ def _pool(kind: str, images: Images, backward: bool) -> Work:
     draw = _distinct if kind == "max" else _numbers
 
     def ours(device: str = "cpu", seed: int = 0) -> Call:
-        x, g = (backend.to_device(a, device) for a in (draw(images, seed, 0), _numbers(windows, seed, 1)))
-        rung = backend.kernels_for(x)
+        x, g = (arrays.to_device(a, device) for a in (draw(images, seed, 0), _numbers(windows, seed, 1)))
+        rung = arrays.kernels_for(x)
         if kind == "avg":
             if backward:
-                return lambda: _first(rung.avg_pool2d_dx(g, backend.empty(images, x), **how))
-            return lambda: _first(rung.avg_pool2d(x, backend.empty(windows, x), **how))
+                return lambda: _first(rung.avg_pool2d_dx(g, arrays.empty(images, x), **how))
+            return lambda: _first(rung.avg_pool2d(x, arrays.empty(windows, x), **how))
         winners = empty(windows, np.int32, device)
-        rung.max_pool2d(x, backend.empty(windows, x), winners, **how)
+        rung.max_pool2d(x, arrays.empty(windows, x), winners, **how)
         if backward:
-            return lambda: _first(rung.max_pool2d_dx(g, winners, backend.empty(images, x), **how))
-        return lambda: _first(rung.max_pool2d(x, backend.empty(windows, x), empty(windows, np.int32, device), **how))
+            return lambda: _first(rung.max_pool2d_dx(g, winners, arrays.empty(images, x), **how))
+        return lambda: _first(rung.max_pool2d(x, arrays.empty(windows, x), empty(windows, np.int32, device), **how))
 
     def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
         drawn = (to_torch(torch, _first(a), device) for a in (draw(images, seed, 0), _numbers(windows, seed, 1)))

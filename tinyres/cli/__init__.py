@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tinyres import starting
-from tinyres.backend import KernelDisagreement
+from tinyres.arrays import KernelDisagreement
 from tinyres.cli import bench, flow, gan, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError, polite_kill
 from tinyres.cli.terminal import complain, speak_anywhere

@@ -43,7 +43,7 @@ def known(what: str, name: str, names: Iterable[str], hint: str = "") -> str:
 
 def on_device(name: str) -> None:
     """Refuse a device that does not exist, or that this machine does not have."""
-    from tinyres.backend import check_device
+    from tinyres.arrays import check_device
 
     try:
         check_device(name)
@@ -116,7 +116,7 @@ def check_kernels(command: Any) -> None:
 
 def checking(steps: Iterator[Any], count: int, console: Any) -> Iterator[Any]:
     """The items of `steps`, of which the first `count` are made by kernels that are checked."""
-    from tinyres.backend import CHECK, kernels
+    from tinyres.arrays import CHECK, kernels
 
     if count < 0:
         raise UsageError(f"--check-kernels {count}: a number of steps is needed, 0 or more")

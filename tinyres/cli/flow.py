@@ -19,7 +19,7 @@ class _Help(argparse.Action):
     """The experiments are read when somebody asks, so that all other commands start without them."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from tinyres.flow.experiments import GROUPS, TOUR
+        from tinyres.lab.registry import GROUPS, TOUR
 
         parser.description = (
             "Measure how gradients vanish or survive, beside what theory predicts. Without names: a tour of "
@@ -48,7 +48,8 @@ def add(commands: Any) -> None:
     flow.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
     flow.add_argument("--seeds", type=int, default=1, metavar="N",
                       help="run at N seeds from --seed on, on all cores, and show the spread (default: 1)")  # fmt: skip
-    flow.add_argument("--jobs", type=int, metavar="N", help="processes for --seeds (default: one a core)")
+    flow.add_argument("--jobs", type=int, metavar="N",
+                      help="processes for several experiments or seeds (default: one a core)")  # fmt: skip
     flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",
                       help="ask a law at other settings: E3 --set m=0.9 a=0.436 (--list names them)")  # fmt: skip
     flow.add_argument("--device", default="cpu", metavar="NAME",
@@ -59,9 +60,9 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the experiments one after the other; what is finished is kept whatever happens to the next."""
+    """Run the experiments; what is finished is kept whatever happens to the others."""
     need(LAB)
-    from tinyres.flow.experiments import EXPERIMENTS, GROUPS, TOUR, Options
+    from tinyres.lab.registry import EXPERIMENTS, GROUPS, TOUR, Options
 
     console = terminal()
     if arguments.list:
@@ -79,15 +80,15 @@ def run(arguments: argparse.Namespace) -> int:
     on_device(arguments.device)
     options = Options(seed=arguments.seed, device=arguments.device, settings=_settings(arguments, names), **chosen)
     _check(options)
-    _check_seeds(arguments)
+    _check_seeds(arguments, names)
     out = arguments.out
     make_folder(out)
 
     staying = [name for name in names if options.device not in EXPERIMENTS[name].devices]
     if staying:
         say(console, f"on the CPU all the same: {', '.join(staying)}")
-    one_by_one = _one_seed(console, names, options, out)
-    finished = one_by_one if arguments.seeds == 1 else _seeds(console, names, options, arguments)
+    at_seeds = _one_seed if arguments.seeds == 1 else _seeds
+    finished = at_seeds(console, names, options, arguments)
     rows: list[dict[str, Any]] = []
     silent = []
     for document in finished:
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged: list[str]) -> int:
     """The last lines, and the exit status."""
-    from tinyres.flow.report.page import counts
+    from tinyres.lab.report.page import counts
 
     failed = [row["name"] for row in rows if row["verdict"] == "FAILS"]
     if failed:
@@ -110,7 +111,7 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
     if said:
         say(console, said, style="yellow" if failed else "green")
     if unjudged:
-        from tinyres.flow.experiments import EXPERIMENTS
+        from tinyres.lab.registry import EXPERIMENTS
 
         least = max(EXPERIMENTS[name].seeds for name in unjudged)
         text = f"shown without a verdict, which takes more seeds: tinyres flow {' '.join(unjudged)} --seeds {least}"
@@ -118,39 +119,60 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
     return 1 if failed or silent else 0
 
 
-def _one_seed(console: Any, names: list[str], options: Any, out: Path) -> Iterator[dict[str, Any]]:
-    """The experiments one after the other, in this process; what is finished is kept whatever happens to the next."""
-    from tinyres.flow import report
-    from tinyres.flow.experiments import EXPERIMENTS
+def _one_seed(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The experiments at one seed: a single one in this process, several side by side; a table as each is complete."""
+    from tinyres.lab import report
+    from tinyres.lab.registry import EXPERIMENTS
+    from tinyres.lab.side_by_side import run_side_by_side
 
-    with progress(console) as bars:
+    out = arguments.out
+    jobs = min(_jobs(arguments, options), len(names))
+    with progress(console) as bars, writing(out):
         whole = bars.add_task("experiments", total=len(names), visible=len(names) > 1)
-        for name in names:
-            experiment = EXPERIMENTS[name]
-            current = bars.add_task(name, total=experiment.ticks(options))
-            start = time.perf_counter()
-            result = experiment.run(options, partial(bars.advance, current))
-            seconds = time.perf_counter() - start
-            bars.remove_task(current)
+        several = jobs > 1
+        outcomes = run_side_by_side(names, options, out, jobs) if several else _in_turn(bars, names, options, out)
+        for name, outcome in outcomes:
             bars.advance(whole)
-            for table in report.tables(experiment, result):
+            if isinstance(outcome, str):
+                raise UsageError(f"{name} found nothing: {outcome}")
+            result, seconds, written = outcome.result, outcome.seconds, outcome.written
+            for table in report.tables(EXPERIMENTS[name], result):
                 bars.console.print(table)
-            with writing(out):
-                written = report.save(experiment, result, options, seconds, out)
-                report.write_page(out)
+            report.write_page(out)
             files = ", ".join(str(path) for path in written)
             say(bars.console, f"{name}: {seconds:.1f} s, wrote {files}\n")
-            yield report.describe(experiment, result, options, seconds, written[1:])
+            yield report.describe(EXPERIMENTS[name], result, options, seconds, written[1:])
+
+
+def _in_turn(bars: Any, names: list[str], options: Any, out: Path) -> Iterator[tuple[str, Any]]:
+    """One experiment after the other, in this process and on all threads."""
+    from tinyres.lab import report
+    from tinyres.lab.registry import EXPERIMENTS
+    from tinyres.lab.side_by_side import Finished
+
+    for name in names:
+        experiment = EXPERIMENTS[name]
+        current = bars.add_task(name, total=experiment.ticks(options))
+        start = time.perf_counter()
+        result = experiment.run(options, partial(bars.advance, current))
+        seconds = time.perf_counter() - start
+        bars.remove_task(current)
+        yield name, Finished(result, seconds, report.save(experiment, result, options, seconds, out))
+
+
+def _jobs(arguments: argparse.Namespace, options: Any) -> int:
+    """How many processes: one a core, if not said otherwise; one for a GPU."""
+    from tinyres.lab.processes import cores
+
+    return arguments.jobs or (1 if options.device == "cuda" else cores())
 
 
 def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The experiments at several seeds, all seeds of all experiments side by side; a table as each is complete."""
-    from tinyres.flow import report, seeds
-    from tinyres.flow.experiments import EXPERIMENTS
-    from tinyres.flow.processes import cores
+    from tinyres.lab import report, seeds
+    from tinyres.lab.registry import EXPERIMENTS
 
-    out, count = arguments.out, arguments.seeds
-    jobs = arguments.jobs or (1 if options.device == "cuda" else cores())
+    out, count, jobs = arguments.out, arguments.seeds, _jobs(arguments, options)
     works = seeds.at_seeds(names, options, count, out)
     found: dict[str, dict[int, Any]] = {name: {} for name in names}
     with progress(console) as bars, writing(out):
@@ -176,7 +198,7 @@ def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Nam
 
 def _settings(arguments: argparse.Namespace, names: list[str]) -> dict[str, Any]:
     """What --set says, checked against the one experiment that it can be for."""
-    from tinyres.flow.experiments import EXPERIMENTS, SettingError, chosen
+    from tinyres.lab.registry import EXPERIMENTS, SettingError, chosen
 
     if not arguments.settings:
         return {}
@@ -194,12 +216,12 @@ def _settings(arguments: argparse.Namespace, names: list[str]) -> dict[str, Any]
         raise UsageError(f"--set: {error}") from error
 
 
-def _check_seeds(arguments: argparse.Namespace) -> None:
+def _check_seeds(arguments: argparse.Namespace, names: list[str]) -> None:
     for option, value in (("--seeds", arguments.seeds), ("--jobs", arguments.jobs)):
         if value is not None and value < 1:
             raise UsageError(f"{option} {value}: at least 1 is needed")
-    if arguments.jobs is not None and arguments.seeds == 1:
-        raise UsageError("--jobs is for several seeds: name how many with --seeds")
+    if arguments.jobs is not None and arguments.seeds == 1 and len(names) == 1:
+        raise UsageError(f"--jobs is for several experiments or seeds, and there is {names[0]} at one; leave it out")
 
 
 def _once(value: Any) -> Any:
@@ -211,7 +233,7 @@ def _list(console: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tinyres.flow.experiments import GROUPS, ROOMS, TOUR
+    from tinyres.lab.registry import GROUPS, ROOMS, TOUR
 
     table = Table(box=None, pad_edge=False)
     for column in ("name", "claim", "about"):

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _traced(file: Path) -> Any:
     """The trace of what the file defines."""
-    from tinyres.tensor import Tensor
+    from tinyres.autograd.tensor import Tensor
     from tinyres.viewer.tracing import Trace, traced
 
     if not file.is_file():

@@ -58,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.scheduler is not None:
         need({"distributed": "distributed"}, "cluster")
     from tinyres.files import write_figure
-    from tinyres.flow import sweep
-    from tinyres.flow.sweep.cluster import ClusterError
+    from tinyres.lab import sweep
+    from tinyres.lab.sweep.cluster import ClusterError
 
     console = terminal()
     execute = _where(arguments)
@@ -97,8 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _where(arguments: argparse.Namespace) -> Any:
-    from tinyres.flow.processes import cores
-    from tinyres.flow.sweep import cluster, local
+    from tinyres.lab.processes import cores
+    from tinyres.lab.sweep import cluster, local
 
     if arguments.scheduler is not None:
         known("device", arguments.device, ["cpu", "cuda"])  # whether they have it, the workers know
@@ -119,7 +119,7 @@ def _where(arguments: argparse.Namespace) -> Any:
 def _grid(arguments: argparse.Namespace) -> Any:
     """The recipes; refused before anything runs where one of them cannot be built."""
     from tinyres import data, models, training
-    from tinyres.flow import sweep
+    from tinyres.lab import sweep
     from tinyres.training.prepare import load_split
     from tinyres.training.recipe import FIELDS
 
@@ -145,7 +145,7 @@ def _grid(arguments: argparse.Namespace) -> Any:
 
 
 def _figure_options(arguments: argparse.Namespace, recipes: Any) -> None:
-    from tinyres.flow import sweep
+    from tinyres.lab import sweep
 
     arguments.metric = known("metric", arguments.metric, sweep.METRICS)
     for option in ("x", "y"):
@@ -160,7 +160,7 @@ def _table(recipes: Any, results: Any) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from tinyres.flow import sweep
+    from tinyres.lab import sweep
 
     several = sweep.varying(recipes)
     axes = [name for name in several if name != "seed"] or ["arch"]
@@ -193,7 +193,7 @@ def _value(value: Any) -> str:
 
 
 def _name(recipe: Any, recipes: Any) -> str:
-    from tinyres.flow import sweep
+    from tinyres.lab import sweep
 
     others = (f"{name} {_value(getattr(recipe, name))}" for name in sweep.varying(recipes) if name != "arch")
     return ", ".join([recipe.arch, *others])

@@ -7,9 +7,9 @@ from operator import index
 
 import numpy as np
 
+from tinyres.autograd.tensor import Tensor, wrap
 from tinyres.data.dataset import Array, Dataset
 from tinyres.data.transforms import Transform
-from tinyres.tensor import Tensor, wrap
 
 
 class DataLoader:

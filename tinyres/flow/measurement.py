@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.tensor import Array
 from tinyres.files import write
-from tinyres.tensor import Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,8 +9,8 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import optim
-from tinyres.backend import namespace
-from tinyres.tensor import Tensor
+from tinyres.arrays import namespace
+from tinyres.autograd.tensor import Tensor
 
 LIMIT = 1e6  # of losses and scores; players that train stay far below it
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays import device_of, namespace, to_device
 from tinyres.autograd import grad
-from tinyres.backend import device_of, namespace, to_device
+from tinyres.autograd.tensor import Array, Tensor, raw, rebind
 from tinyres.nn.init import Rng
 from tinyres.ops import mean, relu, sqrt, sum, where
-from tinyres.tensor import Array, Tensor, raw, rebind
 
 Discriminator = Callable[[Any], Any]
 Penalty = Callable[[Discriminator, Any, Any, Any], Any]

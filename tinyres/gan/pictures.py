@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.tensor import Array
 from tinyres.files import write as write_file
 from tinyres.files import write_figure
 from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
-from tinyres.tensor import Array
 
 PICTURES = ("samples.png", "interpolations.png", "training.png")
 D_COLOUR, G_COLOUR = "tab:blue", "tab:orange"

@@ -20,10 +20,10 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn, optim
+from tinyres.autograd.tensor import Array
 from tinyres.data import DataLoader, Dataset, gaussian_mixture
 from tinyres.gan.losses import LOSSES
 from tinyres.nn import Parameter
-from tinyres.tensor import Array
 
 REFERENCE = "nonsaturating"  # whose direction the others are held against
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.tensor import Array, rebind
+from tinyres.autograd.tensor import Array, rebind
 
 
 def update_average(average: nn.Module, generator: nn.Module, decay: float, step: int) -> None:

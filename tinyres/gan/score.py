@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.tensor import Array
 from tinyres.files import PathLike
 from tinyres.gan import metrics
 from tinyres.gan.data import mixture, real_data
 from tinyres.gan.recipe import GANRecipe
-from tinyres.tensor import Array
 
 SURE = 0.9  # the confidence from which on the classifier is taken at its word
 

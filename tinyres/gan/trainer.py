@@ -10,11 +10,11 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, nn, optim
+from tinyres.autograd.tensor import Array, Tensor
 from tinyres.gan.descent import NotFinite, TooLarge, check_outputs, descend, noisy
 from tinyres.gan.losses import GANLoss
 from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
 from tinyres.gan.sampling import sample, update_average
-from tinyres.tensor import Array, Tensor
 from tinyres.training import Diverged
 from tinyres.training.state import generators
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.functional import jvp
+from tinyres.autograd.tensor import raw
 from tinyres.gradcheck.probe import ROUNDOFF, Probe, Settings, Vector, VectorFunction
 from tinyres.gradcheck.report import GradcheckError, Order, Report, explain
-from tinyres.tensor import raw
 
 FULL_UP_TO = 64  # inputs and outputs up to which every entry of the Jacobian is compared
 

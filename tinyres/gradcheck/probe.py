@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyres.autograd.reverse import grad
-from tinyres.tensor import Tensor, wrap
+from tinyres.autograd.tensor import Tensor, wrap
 
 Vector: TypeAlias = npt.NDArray[Any]
 

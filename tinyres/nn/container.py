@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, Self
 
-from tinyres.context import current
+from tinyres.context import layers_are_watched
 from tinyres.nn.activation import ReLU
 from tinyres.nn.folded import folded
 from tinyres.nn.followed import followed, takes_along
@@ -74,7 +74,7 @@ class Sequential(_Row):
                 x = followed(module, x, residual, relu)
             elif asked and following is modules[-1]:  # which is to be followed itself
                 x = module(x)
-            elif is_just(following, ReLU) and "relu" in takes_along(module) and not current().observers:
+            elif is_just(following, ReLU) and "relu" in takes_along(module) and not layers_are_watched():
                 x, skip = followed(module, x, relu=True), 1
             else:
                 x = module(x)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.backend import device_of, namespace, to_device
-from tinyres.foreign import foreign_array, is_foreign
-from tinyres.tensor import Array, raw
+from tinyres.arrays import device_of, namespace, to_device
+from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.tensor import Array, raw
 
 
 def as_array(value: Any) -> Array:

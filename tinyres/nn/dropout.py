@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
+from tinyres.arrays import device_of, to_device
 from tinyres.autograd.checkpoint import note_draw
-from tinyres.backend import device_of, to_device
+from tinyres.autograd.tensor import raw, wrap
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module
-from tinyres.tensor import raw, wrap
 
 
 class Dropout(Module):

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
-from tinyres.backend import device_of
+from tinyres.arrays import device_of
+from tinyres.autograd.tensor import wrap
 from tinyres.nn import init
 from tinyres.nn.convert import as_array
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
-from tinyres.tensor import wrap
 
 
 class Embedding(Module):

@@ -6,14 +6,14 @@ from typing import Any
 
 from tinyres_kernels.geometry import conv_out
 
-from tinyres.backend import kernels_for
-from tinyres.context import context, current, is_replaying
+from tinyres.arrays import kernels_for
+from tinyres.autograd.tensor import Tensor, raw
+from tinyres.context import context, current, is_replaying, layers_are_watched
 from tinyres.nn.layers import Conv2d
 from tinyres.nn.module import Module, is_just
 from tinyres.nn.norm import BatchNorm2d
 from tinyres.ops.convolution import Geometry
 from tinyres.ops.normalization import Running, batch_norm_, conv2d_norm, measured_conv2d
-from tinyres.tensor import Tensor, raw
 
 
 def folded(conv: Module, norm: Module | None, x: Any, residual: Any = None, relu: bool = False) -> Any:
@@ -24,7 +24,7 @@ def folded(conv: Module, norm: Module | None, x: Any, residual: Any = None, relu
     known to do no more than this, and whoever watches is to see both.
     """
     here = current()
-    if here.observers or here.anomaly or not isinstance(conv, Conv2d) or not isinstance(norm, BatchNorm2d):
+    if layers_are_watched() or not isinstance(conv, Conv2d) or not isinstance(norm, BatchNorm2d):
         return None
     if not is_just(conv, Conv2d) or not is_just(norm, BatchNorm2d) or conv.bias is not None:
         return None
@@ -39,7 +39,7 @@ def folded(conv: Module, norm: Module | None, x: Any, residual: Any = None, relu
         return None
     if norm.training or not kept:
         return _measured(conv, norm, x, residual, relu)
-    if here.recording:
+    if here.recording or here.observers:  # the kernel for both is no operation that an observer could see
         return None
     assert norm.running_mean is not None  # without a batch's statistics, there are both
     assert norm.running_var is not None

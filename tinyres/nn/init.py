@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.tensor import Tensor, rebind
 from tinyres.nn.convert import fill_like
-from tinyres.tensor import Tensor, rebind
 
 Rng = np.random.Generator | int | None
 

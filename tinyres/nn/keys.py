@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.backend import namespace
+from tinyres.arrays import namespace
+from tinyres.autograd.tensor import Array
 from tinyres.nn.convert import as_array
-from tinyres.tensor import Array
 
 COMPILED, PARALLEL = "_orig_mod.", "module."
 PARTS = "parametrizations.weight."  # of torch.nn.utils.parametrizations; the older functions have names of their own

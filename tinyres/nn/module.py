@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
+from tinyres.autograd.operands import refuse
+from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
 from tinyres.nn.keys import advice, translated
-from tinyres.operands import refuse
-from tinyres.tensor import Tensor, rebind, wrap
 
 
 class Parameter(Tensor):
@@ -60,7 +60,7 @@ class Module:
         ambient = current()
         path = self._inside(ambient.path)
         for observer in ambient.observers:
-            observer.on_call(self, path)
+            observer.on_module(self, path)
         with context(path=path):
             try:
                 return self.forward(*args, **kwargs)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
+from tinyres.autograd.tensor import Tensor
 from tinyres.nn.module import Module, Parameter
-from tinyres.tensor import Tensor
 
 
 class _BatchNorm(Module):

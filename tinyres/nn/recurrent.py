@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
-from tinyres.backend import namespace
+from tinyres.arrays import namespace
+from tinyres.autograd.tensor import raw, rebind, wrap
 from tinyres.nn import init
 from tinyres.nn.convert import fill_like
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
-from tinyres.tensor import raw, rebind, wrap
 
 NONLINEARITIES: dict[str, Callable[[Any], Any]] = {"tanh": ops.tanh, "relu": ops.relu, "linear": lambda z: z}
 

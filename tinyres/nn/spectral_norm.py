@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinyres import ops
-from tinyres.backend import device_of, namespace, to_device
+from tinyres.arrays import device_of, namespace, to_device
+from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
 from tinyres.nn.init import Rng
 from tinyres.nn.layers import Conv2d, ConvTranspose2d, Linear
 from tinyres.nn.module import Module, Parameter
-from tinyres.tensor import Array, Tensor, rebind
 
 M = TypeVar("M", bound=Module)
 WARM_UP = 15  # steps of power iteration before the first forward pass, as in PyTorch's newer parametrisation

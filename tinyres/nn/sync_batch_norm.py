@@ -6,13 +6,13 @@ from __future__ import annotations
 from typing import Any, Protocol, TypeVar
 
 from tinyres import ops
-from tinyres.autograd.primitive import Primitive
-from tinyres.backend import namespace
+from tinyres.arrays import namespace
+from tinyres.autograd.calling import define
+from tinyres.autograd.tensor import Array, rebind
 from tinyres.context import is_replaying
 from tinyres.nn.module import Module
 from tinyres.nn.norm import BatchNorm1d, BatchNorm2d
 from tinyres.ops.normalization import batch_norm_
-from tinyres.tensor import Array, rebind
 
 M = TypeVar("M", bound=Module)
 
@@ -32,7 +32,7 @@ def _all_sum(x: Array, *, ranks: Summing) -> Array:
     return ranks.sum(namespace(x).array(x, order="C"))  # a copy: the sum is written into it
 
 
-_all_sum_primitive = Primitive(_all_sum)
+_all_sum_primitive = define(_all_sum)
 _all_sum_primitive.vjp(x=lambda g, ranks: all_sum(g, ranks))
 
 
@@ -120,7 +120,7 @@ def _joint(
     return dx, dweight, dbias, dresidual
 
 
-sync_batch_norm_ = Primitive(_sync_batch_norm, aux=True, reference=_reference)
+sync_batch_norm_ = define(_sync_batch_norm, aux=True, reference=_reference)
 sync_batch_norm_.vjp_joint(_joint)
 
 

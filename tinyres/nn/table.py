@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.backend import to_device
+from tinyres.arrays import to_device
+from tinyres.autograd.tensor import wrap
 from tinyres.context import no_grad
 from tinyres.nn.module import Module
-from tinyres.tensor import wrap
 
 
 @dataclass(slots=True)

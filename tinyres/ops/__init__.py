@@ -1,6 +1,6 @@
 """The operations: a file a family, each rule beside its forward. Names and argument order follow PyTorch."""
 
-from tinyres.operands import explained as _explained
+from tinyres.autograd.operands import explained as _explained
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.convolution import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
 from tinyres.ops.elementwise import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import empty, empty_in_order, in_line, kernels_for, like_line, namespace
+from tinyres.arrays import empty, empty_in_order, kernels_for, namespace, ravel_alike, unravel_like
+from tinyres.autograd.calling import primitive, public
 from tinyres.ops.elementwise import erf, where
 
 
@@ -27,9 +27,9 @@ leaky_relu_.vjp(x=lambda g, x, negative_slope: relu_dx(g, x, slope=negative_slop
 
 
 def _relu(x, slope):
-    lines = in_line(x)
+    lines = ravel_alike(x)
     if lines is not None:
-        return like_line(kernels_for(x).relu(*lines, empty(lines[0].shape, like=x), slope=slope), x)
+        return unravel_like(kernels_for(x).relu(*lines, empty(lines[0].shape, like=x), slope=slope), x)
     xp = namespace(x)
     return xp.where(x > 0, x, slope * x) if slope else xp.maximum(x, 0)
 
@@ -40,14 +40,14 @@ def relu_dx(dy, x, *, slope):
 
     No product with a mask: at slope 0 an infinite cotangent must not turn into NaN at a unit that is off.
     """
-    lines = in_line(dy, x)
-    if lines is None and x.shape == dy.shape and x.dtype == dy.dtype and in_line(x) is not None:
+    lines = ravel_alike(dy, x)
+    if lines is None and x.shape == dy.shape and x.dtype == dy.dtype and ravel_alike(x) is not None:
         again = empty_in_order(dy.shape, like=x)  # as behind a flatten: one copy, and then in one pass
         again[...] = dy
-        lines = in_line(again, x)
+        lines = ravel_alike(again, x)
         dy = again
     if lines is not None:
-        return like_line(kernels_for(dy).relu_dx(*lines, empty(lines[0].shape, like=dy), slope=slope), dy)
+        return unravel_like(kernels_for(dy).relu_dx(*lines, empty(lines[0].shape, like=dy), slope=slope), dy)
     return where(x > 0, dy, slope * dy if slope else 0.0)
 
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from tinyres_kernels.geometry import Pair, conv_out
 
-from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import empty, kernels_for, namespace
+from tinyres.arrays import empty, kernels_for, namespace
+from tinyres.autograd.calling import primitive, public
 from tinyres.ops.shape import INTEGERS, pad, reshape
 
 

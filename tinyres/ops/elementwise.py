@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import namespace, to_device
-from tinyres.tensor import Tensor
+from tinyres.arrays import namespace, to_device
+from tinyres.autograd.calling import primitive, public
+from tinyres.autograd.tensor import Tensor
 
 MANY = 4096  # numbers, from which on a choice between them and 0 is made without a branch
 _WORDS = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import empty_in_order, namespace
-from tinyres.operands import kept_key
+from tinyres.arrays import empty_in_order, namespace
+from tinyres.autograd.calling import primitive, public
+from tinyres.autograd.operands import kept_key
 
 
 @primitive

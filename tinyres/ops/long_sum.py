@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.backend import namespace
+from tinyres.arrays import namespace
 
 LONG = 4096  # terms that are added up one after the other without a thought
 PART = 256  # terms of a part, where there are more

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.primitive import describe, primitive, public
-from tinyres.backend import device_of, kernels_for, namespace
-from tinyres.foreign import is_foreign
+from tinyres.arrays import device_of, kernels_for, namespace
+from tinyres.arrays.foreign import is_foreign
+from tinyres.autograd.calling import primitive, public
+from tinyres.autograd.primitive import describe
+from tinyres.autograd.tensor import Tensor, as_array, raw, wrap
 from tinyres.ops.activation import softplus
 from tinyres.ops.elementwise import abs, astype, floating, log, log1p, where
 from tinyres.ops.indexing import getitem
 from tinyres.ops.reduction import log_softmax, mean, sum
-from tinyres.tensor import Tensor, as_array, raw, wrap
 
 
 def _picked(log_p, *, classes):

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 from tinyres_kernels.geometry import Pair, conv_out
 
-from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import empty, kernels_for, namespace
+from tinyres.arrays import empty, kernels_for, namespace
+from tinyres.autograd.calling import primitive, public
+from tinyres.autograd.operands import kept
+from tinyres.autograd.tensor import Tensor, raw, rebind, wrap
 from tinyres.context import is_replaying
-from tinyres.operands import kept
 from tinyres.ops.activation import relu as relu_
 from tinyres.ops.convolution import Geometry, channels_first, channels_last, conv2d_, taps_first
 from tinyres.ops.elementwise import sqrt
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import reshape
-from tinyres.tensor import Tensor, raw, rebind, wrap
 
 
 def _per_channel(v, ndim):

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from tinyres_kernels.geometry import Pair, conv_out
 
-from tinyres.autograd.primitive import describe, primitive, public
-from tinyres.backend import kernels_for, namespace
+from tinyres.arrays import kernels_for, namespace
+from tinyres.autograd.calling import primitive, public
+from tinyres.autograd.primitive import describe
+from tinyres.autograd.tensor import raw
 from tinyres.ops.convolution import channels_first, channels_last, pair
 from tinyres.ops.elementwise import floating
 from tinyres.ops.linalg import matmul
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import expand, matrix_transpose, reshape
-from tinyres.tensor import raw
 
 
 class Window(NamedTuple):

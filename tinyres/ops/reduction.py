@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import namespace
+from tinyres.arrays import namespace
+from tinyres.autograd.calling import primitive, public
 from tinyres.ops.elementwise import astype, exp, where
 from tinyres.ops.long_sum import drifts, sum_in_parts
 from tinyres.ops.shape import axes_of, expand, flip, reshape

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.primitive import primitive, public
-from tinyres.backend import empty_in_order, namespace
+from tinyres.arrays import empty_in_order, namespace
+from tinyres.autograd.calling import primitive, public
 
 INTEGERS = int, np.integer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from tinyres.backend import device_of, namespace, numbers
-from tinyres.tensor import Array, Tensor, raw, wrap
+from tinyres.arrays import device_of, namespace, numbers
+from tinyres.autograd.tensor import Array, Tensor, raw, wrap
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tinyres.backend import device_of
-from tinyres.tensor import Tensor, raw
+from tinyres.arrays import device_of
+from tinyres.autograd.tensor import Tensor, raw
 
 
 def check_devices(kind: str, i: int, p: Tensor, state: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.tensor import Array
+from tinyres.autograd.tensor import Array
 
 KEY = "optimizer"  # the one text
 MOST = 1_000_000  # parameter arrays of one optimiser: a damaged count must not fill the memory

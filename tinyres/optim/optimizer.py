@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres.backend import kernels_for
+from tinyres.arrays import kernels_for
+from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.nn.convert import as_array, fill_like
 from tinyres.optim.devices import check_devices
-from tinyres.tensor import Array, Tensor, rebind
 
 State = dict[str, Any]  # of one parameter: arrays and step counts by name; empty before its first step
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tinyres.backend import namespace
+from tinyres.arrays import namespace
+from tinyres.autograd.tensor import Array, Tensor
 from tinyres.optim.optimizer import Call, KernelOptimizer, State
-from tinyres.tensor import Array, Tensor
 
 
 class SGD(KernelOptimizer):

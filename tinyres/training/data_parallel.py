@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn
-from tinyres.backend import like_line, namespace, to_device
+from tinyres.arrays import namespace, to_device, unravel_like
+from tinyres.autograd.tensor import Array, rebind, wrap
 from tinyres.nn.sync_batch_norm import synchronise
 from tinyres.ops.losses import cross_entropy
-from tinyres.tensor import Array, rebind, wrap
 from tinyres.training.ranks import RankFailed, Ranks
 from tinyres.training.run import Run
 from tinyres.training.state import generators
@@ -103,10 +103,10 @@ class DataParallel(Run):
             ends = np.cumsum([arrays[i].size for i in chosen])
             line = namespace(arrays[0]).empty(int(ends[-1]), dtype)
             for i, end in zip(chosen, ends, strict=True):
-                like_line(line[end - arrays[i].size : end], arrays[i])[...] = arrays[i]
+                unravel_like(line[end - arrays[i].size : end], arrays[i])[...] = arrays[i]
             line = self.ranks.sum(line) / self.ranks.size
             for i, end in zip(chosen, ends, strict=True):
-                found[i] = like_line(line[end - arrays[i].size : end], arrays[i])
+                found[i] = unravel_like(line[end - arrays[i].size : end], arrays[i])
         return found
 
 

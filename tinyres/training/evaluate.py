@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyres import data, nn
-from tinyres.context import context, no_grad
+from tinyres.context import context, current, no_grad
 from tinyres.ops.losses import cross_entropy
 from tinyres.ops.reduction import argmax
 
@@ -27,7 +27,8 @@ def evaluate(
     loss: Callable[[Any, Any], Any] = cross_entropy,
     batch_size: int = 500,
 ) -> Score:
-    """Loss and accuracy with running statistics and without dropout, unrecorded and unwatched.
+    """Loss and accuracy with running statistics and without dropout, unrecorded, and unseen by who
+    watches the layers in training.
 
     It runs where the model's parameters are. Each module is afterwards in the mode in which it was.
     `loss(outputs, targets)` is a mean over samples.
@@ -36,8 +37,9 @@ def evaluate(
     device = next((p.device for p in model.parameters()), "cpu")
     total, right = 0.0, 0
     model.eval()
+    others = tuple(o for o in current().observers if not o.watches_layers)
     try:
-        with no_grad(), context(observers=()):
+        with no_grad(), context(observers=others):
             for x, target in data.DataLoader(dataset, batch_size):
                 y, target = model(x.to(device)), target.to(device)
                 total += loss(y, target).item() * len(x)

@@ -13,7 +13,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
-from tinyres.backend import get_num_threads
+from tinyres.arrays import get_num_threads
 
 
 def machine(device: str = "cpu", processes: int = 1) -> dict[str, str | int]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.backend import device_of, to_device
-from tinyres.tensor import Array
+from tinyres.arrays import device_of, to_device
+from tinyres.autograd.tensor import Array
 
 TIMEOUT = 1800.0  # seconds: rank 0 may score a large test set while the others wait
 AWAKE = 2e-4  # seconds of polling before the first sleep

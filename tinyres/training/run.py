@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tinyres import data, nn, optim
+from tinyres.autograd.tensor import Array
 from tinyres.ops.losses import cross_entropy
 from tinyres.optim.schedules import LRScheduler
-from tinyres.tensor import Array
 from tinyres.training.evaluate import Score, evaluate
 from tinyres.training.recipe import Recipe
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinyres.autograd.node import Node
 from tinyres.flow.instruments.routes import Meeting, Routes
-from tinyres.node import Node
 from tinyres.viewer.summaries import number
 
 _ROUTES = ("skip", "branch", "gate")

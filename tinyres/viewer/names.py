@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tinyres import nn
 from tinyres.autograd.anomaly import is_ours
-from tinyres.node import Node
-from tinyres.tensor import Tensor
+from tinyres.autograd.node import Node
+from tinyres.autograd.tensor import Tensor
 
 Scopes: TypeAlias = "list[Mapping[str, Any]]"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.tensor import Array
 from tinyres.flow.instruments.record import Recording
 from tinyres.flow.measurement import Measurement
-from tinyres.tensor import Array
 from tinyres.viewer import page, picture
 from tinyres.viewer.summaries import number
 from tinyres.viewer.tracing import Trace, document

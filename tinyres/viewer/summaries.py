@@ -9,8 +9,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from tinyres.backend import to_device
-from tinyres.tensor import Array, raw
+from tinyres.arrays import to_device
+from tinyres.autograd.tensor import Array, raw
 
 WHOLE = 64  # elements, up to which an array is kept as it is
 CELLS = 8  # a thumbnail is 8 x 8 cells

@@ -8,10 +8,10 @@ from types import FrameType
 from typing import Any
 
 from tinyres.autograd import Event, Observer, steps
+from tinyres.autograd.node import Node
 from tinyres.autograd.sweep import FREED
+from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import enable_grad
-from tinyres.node import Node
-from tinyres.tensor import Array, Tensor
 from tinyres.viewer.joins import Joins
 from tinyres.viewer.names import Names, Scopes, look
 from tinyres.viewer.records import Op
@@ -137,7 +137,7 @@ class Tracer(Observer):
     def _read_saved(self, node: Node, op: Op) -> None:
         if node.plan is None or node.saved is FREED:
             return
-        for name, tie, value in zip(node.plan.names, node.plan.ties, node.saved, strict=True):
+        for name, tie, value in zip(node.plan.names, node.plan.origins, node.saved, strict=True):
             if tie == "y":
                 op.value = self.summaries.add(value)
             elif tie is None:

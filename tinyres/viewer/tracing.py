@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tinyres.tensor import Tensor
+from tinyres.autograd.tensor import Tensor
 from tinyres.version import __version__
 from tinyres.viewer import page, picture
 from tinyres.viewer.names import Scopes

@@ -9,35 +9,11 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres import flow, models, nn, optim
+from tests.flow.instruments.training import images, train, two_blocks
+from tinyres import flow, models, nn
 from tinyres.context import current
 from tinyres.flow.instruments.statistics import LOG_EDGES, SCORE_EDGES
 from tinyres.ops.losses import cross_entropy
-
-
-def images(samples=4, seed=0, dtype="float32"):
-    rng = np.random.default_rng(seed)
-    return tr.tensor(rng.standard_normal((samples, 1, 8, 8)).astype(dtype)), rng.integers(0, 10, samples)
-
-
-def train(model, recording, steps, inside=True, **settings):
-    optimizer = optim.SGD(model.parameters(), **({"lr": 0.1, "momentum": 0.9} | settings))
-    for step in range(steps):
-        x, target = images(4, step, next(model.parameters()).dtype)
-        with recording:
-            model.zero_grad()
-            cross_entropy(model(x), target).backward()
-            if inside:
-                optimizer.step()
-        if not inside:
-            optimizer.step()
-    return model
-
-
-def two_blocks():
-    model = nn.Sequential(nn.Sequential(nn.Linear(3, 4, rng=0), nn.ReLU()), nn.Linear(4, 2, rng=1)).to("float64")
-    x = np.random.default_rng(0).standard_normal((5, 3))
-    return model, x, np.random.default_rng(1).standard_normal((5, 2))
 
 
 def test_every_array_of_a_two_block_net_by_hand():
@@ -255,62 +231,6 @@ def test_a_nan_that_arises_in_the_forward_or_in_the_backward_pass_is_named_by_it
         assert recording.first_not_finite == f"step 0: {where}"
 
 
-def test_a_highway_has_three_routes():
-    branch, gate = nn.Linear(3, 3, rng=0), nn.Linear(3, 3, rng=1)
-    model = nn.Sequential(nn.Highway(branch, gate)).to("float64")
-    x = tr.tensor(np.random.default_rng(0).standard_normal((2, 3)), requires_grad=True)
-    g = np.random.default_rng(1).standard_normal((2, 3))
-    with flow.record(model) as recording:
-        tr.grad(model(x), x, g)
-    h, t = branch(x).numpy(), tr.sigmoid(gate(x)).numpy()
-    routes = {
-        "skip": (1 - t) * g,
-        "branch": (t * g) @ branch.weight.numpy(),
-        "gate": ((h - x.numpy()) * g * t * (1 - t)) @ gate.weight.numpy(),
-    }
-    (found,) = recording.routes.values()
-    assert found == {role: pytest.approx(np.linalg.norm(c)) for role, c in routes.items()}
-    whole = sum(found.values())
-    history = recording.history()
-    assert history["skip_share"][0, 0] == pytest.approx(found["skip"] / whole)
-    assert history["branch_share"][0, 0] == pytest.approx(found["branch"] / whole)
-    assert {role: history[f"{role}_norm"][0, 0] for role in found} == found
-
-
-def test_two_sums_in_one_module_each_have_their_routes():
-    class Two(nn.Module):
-        def __init__(self):
-            self.a, self.b = nn.Linear(3, 3, rng=0), nn.Linear(3, 3, rng=1)
-
-        def forward(self, x):
-            return nn.followed(self.b, h := nn.followed(self.a, x, residual=x), residual=h)
-
-    model = nn.Sequential(Two()).to("float64")
-    x = tr.tensor(np.ones((1, 3)), requires_grad=True)
-    g = np.array([[1.0, -2.0, 0.5]])
-    with flow.record(model) as recording:
-        tr.grad(model(x), x, g)
-    a, b = model[0].a.weight.numpy(), model[0].b.weight.numpy()
-    middle = g + g @ b
-    norms = np.linalg.norm
-    assert recording.routes == {
-        "0": {"skip": pytest.approx(norms(middle)), "branch": pytest.approx(norms(middle @ a))},
-        "0#2": {"skip": pytest.approx(norms(g)), "branch": pytest.approx(norms(g @ b))},
-    }
-
-
-def test_routes_are_seen_in_a_fused_graph_that_was_made_before():
-    model = models.resnet(8, width=4, in_channels=1, rng=0).to("float64")
-    x, target = images(dtype="float64")
-    with flow.record(model) as watched:
-        cross_entropy(model(x), target).backward()
-    loss = cross_entropy(model(x), target)
-    with flow.record(model) as recording:
-        loss.backward()
-    for name, found in watched.routes.items():
-        assert recording.routes[f"{name}.branch.4"] == pytest.approx(found, rel=1e-9)
-
-
 def test_a_model_that_is_part_of_another_goes_by_its_own_names():
     class Pair(nn.Module):
         def __init__(self):
@@ -345,62 +265,3 @@ def test_nothing_recorded_and_bad_arguments():
         pass
     with pytest.raises(KeyError, match="nothing called 'norms' was measured; there are forward_norm"):
         recording.history()["norms"]
-
-
-@pytest.mark.parametrize(("count", "name", "named"), [(8, "layer", True), (9, "layer", False), (8, "x" * 13, False)])
-def test_blocks_are_named_where_there_is_room_and_counted_elsewhere(count, name, named):
-    model = nn.Sequential({f"{name[:-1]}{i}": nn.Linear(3, 3, rng=i) for i in range(count)})
-    recording = flow.record(model)
-    with recording:
-        model(tr.tensor(np.ones((2, 3), "f"))).sum().backward()
-    axes = recording.history().plot().axes[0]
-    ticks = [label.get_text() for label in axes.get_xticklabels()]
-    assert (ticks == list(recording.history().labels["block"])) is named
-    assert axes.get_xlim() == (0.5, count + 0.5)
-    if not named:
-        assert all(tick == int(tick) for tick in axes.get_xticks())
-
-
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("make", [models.plain, models.resnet])
-def test_the_picture_is_drawn_and_json_comes_back(make, steps, tmp_path):
-    model = make(8, width=4, in_channels=1, rng=0)
-    recording = flow.record(model)
-    train(model, recording, steps)
-    found = recording.history()
-    figure = found.plot()
-    titles = [axes.get_title() for axes in figure.axes]
-    assert ("where the routes rejoin: skip against branch" in titles) is (make is models.resnet)
-    assert ("the gradient over the steps" in titles) is (steps > 1)
-    figure.savefig(tmp_path / "x.png")
-    document = json.loads((found.to_json(tmp_path / "x.json"), (tmp_path / "x.json").read_text())[1])
-    assert document["labels"]["block"] == ["blocks.0", "blocks.1", "blocks.2"]
-    np.testing.assert_allclose(document["arrays"]["backward_norm"], found["backward_norm"])
-
-
-def test_the_columns_of_the_picture_stand_around_their_steps():
-    model = models.resnet(8, width=4, in_channels=1, rng=0)
-    recording = flow.record(model, every=5)
-    train(model, recording, 11)  # 0, 5, 10
-    (image,) = recording.history().plot().axes[1].images
-    assert image.get_extent() == [-2.5, 12.5, 0.5, 3.5]
-
-
-def test_the_picture_leaves_out_what_was_not_seen():
-    model, x, g = two_blocks()
-    forward, both = flow.record(model), flow.record(model)
-    with forward:
-        model(tr.tensor(x))
-    with both:
-        model(tr.tensor(x)).backward(g)
-
-    def titles(recording):
-        return [axes.get_title().partition(",")[0] for axes in recording.history().plot().axes if axes.get_title()]
-
-    assert titles(forward) == ["norms at the blocks' outputs", "dead units"]
-    norms = forward.history().plot().axes[0]
-    assert [line.get_label() for line in norms.lines] == ["|output|, step 0"]
-    assert norms.lines[0].get_xdata().tolist() == [1, 2]
-    assert titles(both)[2:] == ["gradient and update relative to the weight", "how the gradient's elements are spread"]
-    updates = both.history().plot().axes[2]
-    assert [line.get_label() for line in updates.lines] == ["gradient ratio"]  # nothing stepped

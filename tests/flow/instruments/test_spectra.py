@@ -8,7 +8,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import models, nn
-from tinyres.autograd.observe import Observer
+from tinyres.context import Observer
 from tinyres.flow.instruments.spectra import jacobian_spectrum, of_block
 
 

@@ -16,7 +16,8 @@ from tests.models.float32.compare import (
     smooth,
 )
 from tests.models.float32.rows import ROWS
-from tinyres import memory, models
+from tinyres import models
+from tinyres.arrays import memory
 
 NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvision}
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if row.slow else name for name, row in ROWS.items()]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres import backend
+from tinyres import arrays
 from tinyres.bench.device import TORCH, to_torch
 from tinyres.bench.gpu.clocks import CupyClock, TorchClock, allow_tf32, free, load_torch
 from tinyres.bench.gpu.parts import Row, attempt
@@ -116,7 +116,7 @@ def _products(torch: Any | None, rounds: int, tf32: bool) -> Row:
     drawn = np.random.default_rng(0).standard_normal((2, SIDE, SIDE), np.float32)
     peers = {}
     if not tf32:
-        a, b = (backend.to_device(x, "cuda") for x in drawn)
+        a, b = (arrays.to_device(x, "cuda") for x in drawn)
         out = cupy.empty_like(a)
         peers["CuPy"] = Peer([lambda: cupy.matmul(a, b, out=out)], CupyClock())
     if torch is not None:
@@ -132,11 +132,11 @@ def _products(torch: Any | None, rounds: int, tf32: bool) -> Row:
 
 def _launches(torch: Any | None) -> dict[str, float]:
     """Seconds of the host for one call of a kernel with nothing to do."""
-    tiny = backend.to_device(np.ones((1, 1, 1, 1), np.float32), "cuda")
-    rung = backend.kernels_for(tiny)
-    out = backend.empty(tiny.shape, tiny)
+    tiny = arrays.to_device(np.ones((1, 1, 1, 1), np.float32), "cuda")
+    rung = arrays.kernels_for(tiny)
+    out = arrays.empty(tiny.shape, tiny)
     found = {f"{rung.__name__}.relu": _host(lambda: rung.relu(tiny, out, slope=0.0), CupyClock())}
-    found["CuPy's maximum"] = _host(lambda: backend.namespace(tiny).maximum(tiny, 0.0, out=out), CupyClock())
+    found["CuPy's maximum"] = _host(lambda: arrays.namespace(tiny).maximum(tiny, 0.0, out=out), CupyClock())
     if torch is not None:
         one = torch.ones(1, device=TORCH["cuda"])
         found["PyTorch's relu"] = _host(lambda: torch.relu(one), TorchClock(torch))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres import backend
+from tinyres import arrays
 from tinyres.bench.gpu.parts import Row, attempt
 
 CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
@@ -27,7 +27,7 @@ Kernel = Callable[..., Any]
 def rows(rounds: int) -> Iterator[Row]:
     from tinyres_kernels.conformance import OPS
 
-    rung = backend.kernels_for(backend.to_device(np.ones(1, np.float32), "cuda"))
+    rung = arrays.kernels_for(arrays.to_device(np.ones(1, np.float32), "cuda"))
     yield {"name": "rung", "rung": rung.__name__}
     for op in OPS:
         for way, kernel in ways(rung, op).items():
@@ -67,10 +67,10 @@ def _whole(array: Any) -> Any:
 
 
 def _there(whole: Any, moved: bool) -> Any:
-    there = backend.to_device(whole, "cuda")
+    there = arrays.to_device(whole, "cuda")
     if not moved:
         return there
-    room = backend.empty((there.size + 1,), there)[1:]
+    room = arrays.empty((there.size + 1,), there)[1:]
     room[...] = there.reshape(-1)
     return room.reshape(there.shape)
 
@@ -89,7 +89,7 @@ class _Place:
         return self.given
 
     def bring_back(self) -> None:
-        whole, back = _whole(self.array), backend.to_device(self.there, "cpu")
+        whole, back = _whole(self.array), arrays.to_device(self.there, "cpu")
         if self.array.flags.writeable:
             whole[...] = back
         elif back.tobytes() != whole.tobytes():

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres import backend
+from tinyres.arrays import kernels_for, to_device
 from tinyres.bench import accuracy, convolutions
 from tinyres.bench.agreement import gap
 from tinyres.bench.convolutions import AGREE, FORMATS, PASSES, SHAPES, Arrays, Shape
@@ -65,8 +65,8 @@ def _made(torch: Any | None, shape: Shape) -> Row:
 def ready(torch: Any | None, shape: Shape) -> Ready:
     """Everybody's inputs and calls. Ours and PyTorch's are on one card, each in its own memory."""
     drawn, many = convolutions.draw(shape), sets(shape.bytes)
-    there = [Arrays(*(backend.to_device(a, "cuda") for a in drawn)) for _ in range(many)]
-    rung = backend.kernels_for(there[0].x)
+    there = [Arrays(*(to_device(a, "cuda") for a in drawn)) for _ in range(many)]
+    rung = kernels_for(there[0].x)
     found = _ours(rung, shape, there) | (_cudnn(torch, shape, drawn, many) if torch else {})
     peers = {which: {name: peers[which] for name, peers in found.items()} for which in PASSES}
     return Ready(drawn, many, rung.__name__, peers)
@@ -142,6 +142,6 @@ def _errors(shape: Shape, which: str, arrays: Arrays, results: dict[str, Any]) -
     """float32 against float64: `im2col` on the card, which is NumPy's formula and cuBLAS."""
     from tinyres_kernels import im2col
 
-    wide = Arrays(*(backend.to_device(a.astype(np.float64), "cuda") for a in arrays))
+    wide = Arrays(*(to_device(a.astype(np.float64), "cuda") for a in arrays))
     truth = convolutions.ours(im2col, shape, wide)[which]()
     return {"errors": {name: accuracy.error(result, truth)._asdict() for name, result in results.items()}}

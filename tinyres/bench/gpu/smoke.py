@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tinyres as tr
-from tinyres import backend
+from tinyres import arrays
 from tinyres.bench import resnet
 from tinyres.bench.gpu.clocks import load_torch
 from tinyres.bench.gpu.parts import PARTS, Row, attempt
@@ -68,7 +68,7 @@ def rows(rounds: int) -> Iterator[Row]:
 
 def _looked(look: Look) -> Row:
     try:
-        return look(backend.kernels_for(_there(np.ones(1, np.float32))), np.random.default_rng(0))
+        return look(arrays.kernels_for(_there(np.ones(1, np.float32))), np.random.default_rng(0))
     except AssertionError as wrong:  # the numbers that differ stand below an empty line
         raise RuntimeError(" ".join(str(wrong).split()) or "wrong numbers") from wrong
 
@@ -83,11 +83,11 @@ def gate(rows: list[Row]) -> list[str]:
 
 
 def _there(array: Any) -> Any:
-    return backend.to_device(array, "cuda")
+    return arrays.to_device(array, "cuda")
 
 
 def _here(array: Any) -> Any:
-    return backend.to_device(array, "cpu")
+    return arrays.to_device(array, "cpu")
 
 
 def _draw(rng: np.random.Generator, *size: int) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
-from tinyres.backend import to_device
+from tinyres.arrays import to_device
+from tinyres.autograd.tensor import raw
 from tinyres.context import context
 from tinyres.flow.measurement import Measurement
-from tinyres.tensor import raw
 
 
 def gradient_correlation(

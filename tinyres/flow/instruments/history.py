@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.tensor import Array
 from tinyres.flow.instruments import pictures
 from tinyres.flow.instruments.blocks import seen
 from tinyres.flow.instruments.routes import Meeting, share
 from tinyres.flow.instruments.statistics import LOG_EDGES, SCORE_EDGES, Summary
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
-from tinyres.tensor import Array
 
 COST = "a recorded step: about 1.5 ordinary ones; no fusion, and two passes over each block's output and gradient"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.tensor import Array
 from tinyres.flow.instruments import history, pictures
 from tinyres.flow.instruments.record import Recording
 from tinyres.flow.measurement import Measurement
-from tinyres.tensor import Array
 from tinyres.training.run import Notes
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn, ops
+from tinyres.autograd.tensor import Array
 from tinyres.data import Dataset
 from tinyres.flow.instruments.blocks import modules_of, names_of
 from tinyres.flow.instruments.pictures import literal
 from tinyres.flow.instruments.replaced import Forward, replaced
 from tinyres.flow.measurement import Measurement
-from tinyres.tensor import Array
 from tinyres.training import evaluate
 
 Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # {block: shapes of one sample's input and output}

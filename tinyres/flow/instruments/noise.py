@@ -9,11 +9,11 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.backend import namespace, to_device
+from tinyres.arrays import namespace, to_device
+from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import context
 from tinyres.data import Dataset
 from tinyres.flow.measurement import Measurement
-from tinyres.tensor import Array, Tensor
 
 
 def gradient_noise_scale(

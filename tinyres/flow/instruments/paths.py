@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.arrays import namespace, to_device
 from tinyres.autograd import Arrays, grad, walk
-from tinyres.backend import namespace, to_device
+from tinyres.autograd.node import Node
+from tinyres.autograd.tensor import Array, Tensor, raw
 from tinyres.context import context
 from tinyres.flow.measurement import Measurement
 from tinyres.flow.theory.path_lengths import tilted
-from tinyres.node import Node
-from tinyres.tensor import Array, Tensor, raw
 
 Terms = dict[int, Any]  # {number of branches passed: what came that way}
 
@@ -84,7 +84,7 @@ def paths(
     if not targets:
         raise ValueError("paths: inputs is empty; name at least one tensor to differentiate by")
     (seed,) = grad(output, output, grad_output, retain_graph=True)
-    with context(observers=(), anomaly=None):  # they expect arrays
+    with context(observers=()):  # they expect arrays
         counted = walk(output, targets, Counts(), {0: 1})
         _check_routes(counted)
         found = walk(output, targets, Lengths(), {0: raw(seed)})

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.tensor import Array
 from tinyres.files import legible
 from tinyres.flow.measurement import Measurement
-from tinyres.tensor import Array
 
 
 def history(figure: Any, found: Measurement, not_finite: str | None = None) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn
-from tinyres.autograd.observe import Observer
+from tinyres.autograd.node import Node
+from tinyres.autograd.tensor import Array, raw
+from tinyres.context import Observer
 from tinyres.flow.instruments import blocks as blocks_of
 from tinyres.flow.instruments import history, statistics
 from tinyres.flow.instruments.history import Step
 from tinyres.flow.instruments.routes import Meeting, Routes, share
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
-from tinyres.node import Node
-from tinyres.tensor import Array, raw
 
 NOTHING = "record: nothing was recorded yet; run a step inside `with recording:` first"
 
@@ -184,7 +184,7 @@ class Recording(Observer):
                 )
 
     # -- what the tape tells ----------------------------------------------------------------------------------------
-    def on_call(self, module: Any, path: str | None) -> None:
+    def on_module(self, module: Any, path: str | None) -> None:
         name = self._paths.meet(module, path)
         if name is not None:
             if name in self._leaving:  # called again with nothing in between

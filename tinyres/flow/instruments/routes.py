@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tinyres import nn
+from tinyres.autograd.node import Node
 from tinyres.flow.instruments.statistics import dot, sizes
-from tinyres.node import Node
 
 
 class Meeting(NamedTuple):

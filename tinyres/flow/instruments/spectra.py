@@ -9,13 +9,12 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.autograd.observe import Observer
-from tinyres.backend import namespace, to_device
-from tinyres.context import context
+from tinyres.arrays import namespace, to_device
+from tinyres.autograd.tensor import Array, Tensor
+from tinyres.context import Observer, context
 from tinyres.flow.instruments.blocks import modules_of
 from tinyres.flow.instruments.replaced import replaced
 from tinyres.flow.measurement import Measurement
-from tinyres.tensor import Array, Tensor
 
 EXACT = 512  # the smaller side of a Jacobian, up to which "auto" computes all of it
 _OVERSAMPLING = 10

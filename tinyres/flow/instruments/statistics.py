@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres.backend import device_of, line, namespace, numbers, to_device
-from tinyres.tensor import Array, raw
+from tinyres.arrays import device_of, namespace, numbers, ravel_k, to_device
+from tinyres.autograd.tensor import Array, raw
 
 SAMPLE = 4096  # elements that a histogram is made of, where there are more
 LOG_EDGES = np.linspace(-30, 10, 81)  # of log10 |gradient|
@@ -55,16 +55,16 @@ def size(value: Any) -> float:
 def sizes(values: Sequence[Any]) -> list[float]:
     """`size` of each; from a GPU in one copy."""
     arrays = [raw(value) for value in values]
-    on_gpu = [line(a).astype("float64") for a in arrays if device_of(a) == "cuda"]
+    on_gpu = [ravel_k(a).astype("float64") for a in arrays if device_of(a) == "cuda"]
     figures = iter(numbers(*(f for u in on_gpu for f in _figures(u))))  # in one copy
     known = ((next(figures), next(figures), next(figures)) if device_of(a) == "cuda" else None for a in arrays)
-    return [_norm_and_mean(line(a), three)[0] for a, three in zip(arrays, known, strict=True)]
+    return [_norm_and_mean(ravel_k(a), three)[0] for a, three in zip(arrays, known, strict=True)]
 
 
 def dot(a: Any, b: Any) -> float:
     """The inner product, in float64."""
     a, b = raw(a), raw(b)
-    u, v = (line(a), line(b)) if a.strides == b.strides else (a.reshape(-1), b.reshape(-1))
+    u, v = (ravel_k(a), ravel_k(b)) if a.strides == b.strides else (a.reshape(-1), b.reshape(-1))
     if device_of(u) == "cuda":
         return numbers((u.astype("float64") * v.astype("float64")).sum())[0]
     return sum(float((p * q).sum()) for p, q in zip(_pieces(u), _pieces(v), strict=True))
@@ -83,7 +83,7 @@ def _dead(value: Array) -> Any:
 
 def _seen(value: Array, *, units: bool) -> tuple[float, float, float, float, Array]:
     """Norm, mean, variance, share of dead units (NaN where not asked for), and a sample of the entries, in float64."""
-    flat, known = line(value), None
+    flat, known = ravel_k(value), None
     units = units and value.ndim >= 2 and value.size > 0
     sample = flat if flat.size <= SAMPLE else flat[_places(flat.size)]
     if device_of(value) == "cpu" or not flat.size:

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from tinyres import nn
-from tinyres.backend import device_of
+from tinyres.arrays import device_of
+from tinyres.autograd.node import Node
+from tinyres.autograd.tensor import raw
 from tinyres.flow.instruments.statistics import size, sizes
-from tinyres.node import Node
-from tinyres.tensor import raw
 
 
 class Updates:

@@ -12,9 +12,9 @@ import numpy as np
 import tinyres as tr
 from tinyres import data as data_sets
 from tinyres import nn, training
+from tinyres.autograd.tensor import raw
 from tinyres.files import FileFormatError, PathLike
 from tinyres.gan.metrics.metric import Array
-from tinyres.tensor import raw
 from tinyres.training.prepare import load_split
 
 BATCH = 500

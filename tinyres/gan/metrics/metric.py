@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyres.tensor import raw
+from tinyres.autograd.tensor import raw
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

@@ -1,0 +1,69 @@
+"""The picture of a recorded training."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tests.flow.instruments.training import train, two_blocks
+from tinyres import flow, models, nn
+
+
+@pytest.mark.parametrize(("count", "name", "named"), [(8, "layer", True), (9, "layer", False), (8, "x" * 13, False)])
+def test_blocks_are_named_where_there_is_room_and_counted_elsewhere(count, name, named):
+    model = nn.Sequential({f"{name[:-1]}{i}": nn.Linear(3, 3, rng=i) for i in range(count)})
+    recording = flow.record(model)
+    with recording:
+        model(tr.tensor(np.ones((2, 3), "f"))).sum().backward()
+    axes = recording.history().plot().axes[0]
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert (ticks == list(recording.history().labels["block"])) is named
+    assert axes.get_xlim() == (0.5, count + 0.5)
+    if not named:
+        assert all(tick == int(tick) for tick in axes.get_xticks())
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("make", [models.plain, models.resnet])
+def test_the_picture_is_drawn_and_json_comes_back(make, steps, tmp_path):
+    model = make(8, width=4, in_channels=1, rng=0)
+    recording = flow.record(model)
+    train(model, recording, steps)
+    found = recording.history()
+    figure = found.plot()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert ("where the routes rejoin: skip against branch" in titles) is (make is models.resnet)
+    assert ("the gradient over the steps" in titles) is (steps > 1)
+    figure.savefig(tmp_path / "x.png")
+    document = json.loads((found.to_json(tmp_path / "x.json"), (tmp_path / "x.json").read_text())[1])
+    assert document["labels"]["block"] == ["blocks.0", "blocks.1", "blocks.2"]
+    np.testing.assert_allclose(document["arrays"]["backward_norm"], found["backward_norm"])
+
+
+def test_the_columns_of_the_picture_stand_around_their_steps():
+    model = models.resnet(8, width=4, in_channels=1, rng=0)
+    recording = flow.record(model, every=5)
+    train(model, recording, 11)  # 0, 5, 10
+    (image,) = recording.history().plot().axes[1].images
+    assert image.get_extent() == [-2.5, 12.5, 0.5, 3.5]
+
+
+def test_the_picture_leaves_out_what_was_not_seen():
+    model, x, g = two_blocks()
+    forward, both = flow.record(model), flow.record(model)
+    with forward:
+        model(tr.tensor(x))
+    with both:
+        model(tr.tensor(x)).backward(g)
+
+    def titles(recording):
+        return [axes.get_title().partition(",")[0] for axes in recording.history().plot().axes if axes.get_title()]
+
+    assert titles(forward) == ["norms at the blocks' outputs", "dead units"]
+    norms = forward.history().plot().axes[0]
+    assert [line.get_label() for line in norms.lines] == ["|output|, step 0"]
+    assert norms.lines[0].get_xdata().tolist() == [1, 2]
+    assert titles(both)[2:] == ["gradient and update relative to the weight", "how the gradient's elements are spread"]
+    updates = both.history().plot().axes[2]
+    assert [line.get_label() for line in updates.lines] == ["gradient ratio"]  # nothing stepped

@@ -1,0 +1,182 @@
+"""The command as a user types it."""
+
+import json
+import re
+
+import pytest
+
+from tinyres.cli import main
+from tinyres.lab.registry import EXPERIMENTS, GROUPS, TOUR
+
+
+def run(capsys, *arguments):
+    status = main(list(arguments))
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_list(capsys):
+    status, out, _ = run(capsys, "flow", "--list")
+    assert status == 0
+    names = {line.split()[0].strip("*") for line in out.splitlines() if line.strip()}
+    assert set(EXPERIMENTS) <= names
+
+
+def test_the_help_names_the_tour_and_the_groups(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["flow", "--help"])
+    assert stopped.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"a tour of {', '.join(TOUR[:-1])} and {TOUR[-1]}." in text
+    assert f"Groups: {', '.join(GROUPS)}." in text
+
+
+def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
+    arguments = ("flow", "check", "digits", "--depth", "8", "--steps", "12", "--out")
+    status, out, _ = run(capsys, *arguments, str(tmp_path / "a"))
+    assert status == 0
+    assert "who trains?" in out
+    assert "the gradients are true" in out
+    pictures = ["digits.png", "digits-gradients.png", "digits-routes.png", "digits-training.png"]
+    written = sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert written == sorted(["check.json", "digits.json", "report.html", *pictures])
+    assert all((tmp_path / "a" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    check, digits = (json.loads((tmp_path / "a" / f"{name}.json").read_text()) for name in ("check", "digits"))
+    assert len(check["laws"]) == 6
+    assert all(law["ok"] for law in check["laws"])
+    assert digits["figures"] == [pictures[i] for i in (0, 1, 3, 2)]
+    runs = digits["data"]["training"]
+    assert {(r["arch"], r["depth"], r["steps"]) for r in runs} == {("plain", 8, 12), ("resnet", 8, 12)}
+    assert (len(runs[1]["train_loss"]), len(runs[1]["gradient_norm"]), len(runs[1]["skip_share"])) == (12, 3, 3)
+
+    # the same seed gives the same files, timings aside; another seed does not
+    run(capsys, *arguments, str(tmp_path / "b"))
+    run(capsys, *arguments, str(tmp_path / "c"), "--seed", "1")
+    again, other = (json.loads((tmp_path / name / "digits.json").read_text()) for name in "bc")
+    assert {**again, "seconds": 0} == {**digits, "seconds": 0}
+    assert other["data"] != digits["data"]
+    for name in pictures:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
+    run(capsys, "flow", "check", "--out", str(tmp_path))
+    first = (tmp_path / "report.html").read_text()
+    assert "6 of 6 checks agree" in first
+    assert 'id="digits"' not in first
+    (tmp_path / "other.json").write_text("[1, 2]")  # not ours: passed over
+    (tmp_path / "broken.json").write_text("{")
+    run(capsys, "flow", "digits", "--depth", "8", "--steps", "2", "--out", str(tmp_path))
+    page = (tmp_path / "report.html").read_text()
+    assert 'id="check"' in page
+    assert page.count("data:image/png;base64,") == 4
+    assert not re.search(r"(src|href)=.?https?:", page)
+    assert "<script" not in page
+
+
+def test_a_law_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatch):
+    from tinyres.lab.laws import block_check
+
+    monkeypatch.setattr(block_check, "STEP", 10.0)  # no difference quotient of this size is a derivative
+    status, out, _ = run(capsys, "flow", "check", "--out", str(tmp_path))
+    assert status == 1
+    assert "do not hold" in out
+    assert not all(law["ok"] for law in json.loads((tmp_path / "check.json").read_text())["laws"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("E22",), "no experiment called 'E22'; did you mean E2"),
+        (("--depth", "0"), "--depth 0: plain: depth must be 6 n + 2 with n >= 1 (8, 14, 20, ...), got 0; 8 is near"),
+        (("--depth", "21"), "--depth 21"),
+        (("--arch", "rasnet"), "no architecture called 'rasnet'; did you mean resnet"),
+        (("--steps", "0"), "--steps 0: at least one step"),
+        (("--seed", "-1"), "--seed -1: a seed is not negative"),
+        (("E3", "--depth", "8"), "--depth: for `digits` only, which is not among E3; name digits, too, or leave"),
+        (("check", "--arch", "plain", "--steps", "3"), "--arch and --steps: for `digits` only"),
+        (("--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
+    ],
+)
+def test_what_cannot_be_run_is_one_sentence(capsys, arguments, message):
+    status, _, err = run(capsys, "flow", *arguments)
+    assert status == 2
+    assert err.startswith("tinyres flow: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_names_in_any_case_and_the_folder_they_go_to(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, _ = run(capsys, "flow", "CHECK")
+    assert status == 0
+    assert (tmp_path / "flow-results" / "check.json").exists()
+
+
+def test_what_cannot_be_written_is_said_in_a_sentence_and_what_is_finished_is_kept(capsys, tmp_path):
+    (tmp_path / "digits.json").mkdir()
+    arguments = ("check", "digits", "--depth", "8", "--steps", "1", "--out", str(tmp_path))
+    status, out, err = run(capsys, "flow", *arguments)
+    assert status == 2
+    assert "cannot write" in err
+    assert "digits.json" in err
+    assert "branch.0.weight" in out
+    assert (tmp_path / "check.json").exists()
+    assert not list(tmp_path.glob(".*"))  # nothing half written
+
+
+def test_without_a_command_there_is_help(capsys):
+    status, out, _ = run(capsys)
+    assert status == 0
+    assert "flow" in out
+
+
+def test_one_step_is_enough_for_every_picture(capsys, tmp_path):
+    status, _, _ = run(capsys, "flow", "digits", "--depth", "8", "--steps", "1", "--out", str(tmp_path))
+    assert status == 0
+
+
+def test_a_missing_extra_is_named(capsys, monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    status, _, err = run(capsys, "flow")
+    assert status == 2
+    assert "needs rich, matplotlib, scikit-learn, jinja2: pip install 'tinyres[lab]'" in err
+
+
+def test_a_diverging_net_still_gives_valid_json(tmp_path):
+    from tinyres.lab import report
+    from tinyres.lab.registry import Options, Result
+
+    result = Result(data={"loss": [1.0, float("nan")]})
+    report.save(EXPERIMENTS["check"], result, Options(), 0.0, tmp_path)
+    assert json.loads((tmp_path / "check.json").read_text())["data"] == {"loss": [1.0, None]}
+
+
+def test_several_experiments_side_by_side_find_what_they_find_in_turn(capsys, tmp_path):
+    found = {}
+    for jobs in "12":
+        arguments = ("check", "E20", "digits", "--depth", "8", "--steps", "2", "--jobs", jobs)
+        status, out, _ = run(capsys, "flow", *arguments, "--out", str(tmp_path / jobs))
+        assert status == 0
+        assert all(word in out for word in ("the gradients are true", "who trains?", "report.html"))
+        found[jobs] = {p.name: json.loads(p.read_text()) for p in (tmp_path / jobs).glob("*.json")}
+    assert found["1"].keys() == found["2"].keys() == {"check.json", "E20.json", "digits.json"}
+    for name, one in found["1"].items():
+        two = found["2"][name]
+        assert [law["name"] for law in one["laws"]] == [law["name"] for law in two["laws"]]
+        assert one["figures"] == two["figures"]
+        measured = [[law["measured"] for law in document["laws"]] for document in (one, two)]
+        assert measured[0] == pytest.approx(measured[1], rel=1e-4)  # sums on one thread, and on all
+
+
+def test_an_experiment_that_fails_in_its_process_says_where(tmp_path, monkeypatch):
+    from tinyres.lab import side_by_side
+    from tinyres.lab.laws import block_check
+    from tinyres.lab.registry import Options
+
+    monkeypatch.setattr(block_check, "STEP", None)
+    error = side_by_side.attempt(side_by_side.Work("check", Options(), tmp_path))
+    assert isinstance(error, TypeError)
+    assert "block_check.py" in error.__notes__[0]

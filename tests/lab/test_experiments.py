@@ -1,0 +1,40 @@
+"""What every experiment says of itself, beside its numbers."""
+
+import keyword
+
+import pytest
+from latex2mathml.converter import convert
+
+from tinyres.lab.registry import EXPERIMENTS, TOUR
+
+EVERY = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+WITHOUT_EQUATION = {"claim-listings", "claim-argmax"}  # code that stops, and a loss that falls on its own
+
+
+@EVERY
+def test_a_reader_learns_what_is_asked_and_where_it_holds(experiment):
+    assert experiment.question.endswith("?")
+    assert experiment.varies
+    assert experiment.conditions.endswith(".")
+    assert all(choice.endswith(".") for choice in experiment.choices)
+
+
+@EVERY
+def test_the_equation_can_be_set_in_type(experiment):
+    assert bool(experiment.equation) is (experiment.name not in WITHOUT_EQUATION)
+    if experiment.equation:
+        assert "\\" not in convert(experiment.equation, display="block"), "a command that the converter does not know"
+
+
+@EVERY
+def test_settings_can_be_given_in_python(experiment):
+    for name, setting in experiment.settings.items():
+        assert name.isidentifier()
+        assert not keyword.iskeyword(name)
+        assert setting.meaning
+        assert setting.read(setting.default) == setting.default
+
+
+def test_a_verdict_takes_one_seed_or_five():
+    assert {experiment.seeds for experiment in EXPERIMENTS.values()} == {1, 5}
+    assert all(EXPERIMENTS[name].seconds <= 30 for name in TOUR)

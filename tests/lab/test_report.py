@@ -1,0 +1,131 @@
+"""What is drawn, written and put onto the page."""
+
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from tests.spoiled import spoiled
+from tinyres.lab import report
+from tinyres.lab.registry import EXPERIMENTS, Law, Options, Result, Table
+
+WIDE = Table(
+    "Wide",
+    ("generator", "Fréchet", "MMD², RBF h=0.2", "precision", "recall", "modes", "high quality", "reverse KL"),
+    [("four neighbouring modes missing", "0.00071 / 5", "-0.000701", "0.969", "0.966", 8, "0.991", "0.00293")],
+)
+
+
+def save(folder, name, *, laws=(), tables=(), figures=None):
+    result = Result(list(laws), list(tables), figures or {})
+    return report.save(EXPERIMENTS[name], result, Options(), 0.0, folder)
+
+
+def test_numbers_stay_whole_in_80_columns():
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(*report.tables(EXPERIMENTS["E13"], Result(tables=[WIDE])))
+    text = stream.getvalue()
+    for cell in ("0.00071 / 5", "-0.000701", "0.00293", "precision", "neighbouring"):
+        assert cell in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_crowded_figure_is_drawn_larger_and_without_a_warning(tmp_path):
+    sizes = []
+
+    def crowded(figure):
+        sizes.append(tuple(figure.get_size_inches()))
+        for axes in figure.subplots(12, 3).flat:
+            axes.set(xlabel="x", ylabel="y", title="title")
+
+    _, path = save(tmp_path, "E2", figures={"": crowded})
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert sizes[0] == (11, 5)
+    assert sizes[-1] > sizes[0]
+
+
+def test_a_warning_of_another_kind_is_not_swallowed(tmp_path):
+    def warned(figure):
+        import warnings
+
+        warnings.warn("something else", UserWarning, stacklevel=1)
+
+    with pytest.raises(UserWarning, match="something else"):
+        save(tmp_path, "E2", figures={"": warned})
+
+
+def law(source, kind="exact"):
+    return Law("one", 1.0, 1.0, 0.1, kind, source)
+
+
+def test_the_page_puts_laws_first_and_names_what_is_broken(tmp_path):
+    save(tmp_path, "check", laws=[law("a paper of its own")], tables=[WIDE])
+    save(tmp_path, "E3", laws=[law(EXPERIMENTS["E3"].source)])
+    save(tmp_path, "E2", laws=[law("x")])
+    path = tmp_path / "E2.json"
+    path.write_text(path.read_text()[:-40])
+    (tmp_path / "others.json").write_text("{")
+    page = report.write_page(tmp_path).read_text()
+    assert "Not readable, and left out: E2.json." in page
+    assert re.findall(r'<section id="(.*?)">', page) == ["E3", "check"]
+    assert page.count("<th>source</th>") == 1  # all of E3's is the section's
+    assert page.count("<th>law</th><th>verdict</th>") == 2
+    assert '<td class="number">0.00071 / 5</td>' in page
+    assert '<td class="text">four neighbouring modes missing</td>' in page
+
+
+@pytest.mark.parametrize("content", [[], {"format": "tinyres experiment 1", "name": "E2"}])
+def test_a_file_that_lacks_what_it_should_hold_is_named(tmp_path, content):
+    (tmp_path / "E2.json").write_text(json.dumps(content))
+    assert "left out: E2.json." in report.write_page(tmp_path).read_text()
+
+
+def test_a_column_of_figures_is_not_broken_for_the_sake_of_text():
+    pair = "3.6e-05 (2.3e-05)"
+    table = Table(
+        "Pairs", ("of which net", "a", "b", "c"), [("a net of twenty layers, trained twice", pair, pair, pair)]
+    )
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(*report.tables(EXPERIMENTS["E14"], Result(tables=[table])))
+    assert stream.getvalue().count(pair) == 3
+
+
+def test_no_file_of_others_breaks_the_page(tmp_path):
+    """It is on the page, or named as not readable; the experiments beside it are there."""
+    save(tmp_path, "E3", laws=[law("a paper")])
+    save(tmp_path, "E2", laws=[law("a paper")], tables=[WIDE], figures={"": lambda figure: figure.subplots()})
+    path = tmp_path / "E2.json"
+    whole = json.loads(path.read_text())
+    seen = 0
+    for _, document in spoiled(whole, every=7):
+        path.write_text(json.dumps(document))
+        page = report.write_page(tmp_path).read_text()
+        assert 'id="E3"' in page
+        there = document.get("format") != whole["format"] or 'id="E2' in page or "left out: E2.json" in page
+        assert there or document.get("name") != "E2"
+        seen += "left out: E2.json" in page
+    assert seen > 10
+    path.write_text(json.dumps(whole | {"found": "half a \ud800 character"}))
+    assert "half a ? character" in report.write_page(tmp_path).read_text()
+    path.write_text("[" * 100_000)
+    assert "left out: E2.json" in report.write_page(tmp_path).read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../secret.png", "secret.txt", "link.png", "text.png", "missing.png", 7]
+)
+def test_a_figure_is_a_picture_of_the_same_folder(tmp_path, name):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for place in (tmp_path / "secret.png", folder / "secret.txt"):
+        place.write_bytes(b"\x89PNG\r\n\x1a\nsecret")
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "text.png").write_text("secret")
+    save(folder, "E2", laws=[law("a paper")], figures={"": lambda figure: figure.subplots()})
+    path = folder / "E2.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"figures": [name, "E2.png"]}))
+    page = report.write_page(folder).read_text()
+    assert page.count("data:image/png") == (name != 7)
+    assert "Content-Security-Policy" in page

@@ -1,0 +1,406 @@
+"""Tensor: an array, and the node of the tape that made it.
+
+A tensor that requires a gradient has a node; one that does not has none. Tensors are values: nothing writes into their
+array. This file imports no operation: operators and methods look their function up in `FUNCTIONS`, which `tinyres.ops`
+and `tinyres.autograd` fill.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinyres.arrays import device_of, inverse, memory_order, namespace, to_device
+from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.node import Node
+
+Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
+
+_ANY = np.empty(0)
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return FUNCTIONS[name](self, *args, **kwargs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"See `tinyres.{name}`."
+    return call
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    def call(self: Tensor, other: Any) -> Any:
+        return FUNCTIONS[name](self, other)
+
+    return call
+
+
+def _in_place(symbol: str, name: str) -> Callable[..., Any]:
+    def call(self: Tensor, other: Any) -> Any:
+        if self.node is not None and self.node.primitive is None:
+            raise TypeError(
+                f"`{symbol}` would give the name a new tensor and leave this leaf as it was: to change a parameter "
+                "write p.data = p.data - lr * p.grad.data, or use tinyres.optim"
+            )
+        return FUNCTIONS[name](self, other)
+
+    return call
+
+
+def _reflected(name: str) -> Callable[..., Any]:
+    def call(self: Tensor, other: Any) -> Any:
+        return FUNCTIONS[name](other, self)
+
+    return call
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was made.
+
+    Args:
+        data: numbers, nested lists or an array; copied. Python floats become float32, as in PyTorch.
+        dtype: of the result; default: the array's own.
+        requires_grad: make it a leaf whose gradient can be asked for (floating dtypes only).
+    """
+
+    __slots__ = ("__weakref__", "_data", "grad", "node")
+    __array_priority__ = 1000  # `array * Tensor` then reaches Tensor.__rmul__
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        self._data: Array = as_array(data, dtype)
+        self.node: Node | None = None
+        self.grad: Tensor | None = None
+        if requires_grad:
+            self.requires_grad_()
+
+    # -- what it is -------------------------------------------------------------------------------------------------
+    @property
+    def data(self) -> Array:
+        """The raw array, read-only: a graph may have saved it. Assigning another array takes a copy of its values."""
+        if not isinstance(self._data, np.ndarray):
+            return self._data
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @data.setter
+    def data(self, value: Array) -> None:
+        if isinstance(value, Tensor):
+            return rebind(self, value._data)
+        if is_foreign(value):
+            value = foreign_array(value, "data: the value", values=True)
+        if not hasattr(value, "strides"):
+            raise TypeError(f"data: needs an array, got {type(value).__name__}; make it one with np.asarray(...)")
+        rebind(self, _numbers(value, value).copy("K"))  # the array is the caller's, who may write into it
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.node is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None or self.node.primitive is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return self._data.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> Any:
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`, read off the array."""
+        return device_of(self._data)
+
+    @property
+    def T(self) -> Any:
+        return FUNCTIONS["transpose"](self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes swapped."""
+        return FUNCTIONS["matrix_transpose"](self)
+
+    # -- the tape ---------------------------------------------------------------------------------------------------
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Make this tensor a leaf that wants a gradient (or stop it from wanting one)."""
+        if self.node is not None and requires_grad:
+            return self
+        if not requires_grad:
+            if not self.is_leaf:
+                raise RuntimeError("requires_grad_: only a leaf can stop requiring a gradient; use .detach()")
+            self.node = None
+            return self
+        if not np.issubdtype(self._data.dtype, np.floating):
+            raise TypeError(
+                f"a tensor of dtype {self._data.dtype} cannot require a gradient: only floating dtypes can; "
+                "convert it first, e.g. tensor.astype('float32')"
+            )
+        self.node = Node(None, (), None, (), self._data, None, None)
+        self.node.owner = weakref.ref(self)
+        return self
+
+    def retain_grad(self) -> Tensor:
+        """Ask `backward` to fill `.grad` here too, though this is no leaf."""
+        if self.node is None:
+            raise RuntimeError("retain_grad: this tensor does not require a gradient")
+        if self.node.primitive is None:
+            return self  # a leaf's is filled anyway
+        self.node.owner = weakref.ref(self)
+        return self
+
+    def detach(self) -> Tensor:
+        """The same values, outside of the graph."""
+        return wrap(self._data)
+
+    def backward(self, gradient: Any = None, *, create_graph: bool = False, retain_graph: bool | None = None) -> None:
+        """Add d(self)/d(leaf) into `.grad` of every leaf; see `tinyres.backward`."""
+        FUNCTIONS["backward"](self, gradient, create_graph=create_graph, retain_graph=retain_graph)
+
+    # -- out of the graph -------------------------------------------------------------------------------------------
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """A read-only NumPy view (from a GPU: a copy)."""
+        view: np.ndarray[Any, Any] = to_device(self._data, "cpu").view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """The one number in it, as a Python scalar."""
+        if self.size != 1:
+            raise ValueError(f"item: needs exactly one element, got shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        return self._data.tolist()
+
+    def to(self, device: str) -> Any:
+        """The same values on `cpu` or `cuda`; differentiable."""
+        return self if device == self.device else FUNCTIONS["move"](self, device=device)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.node is not None:
+            raise RuntimeError(
+                "NumPy was about to take the array out of a tensor that requires a gradient, which would lose it "
+                "silently; use .detach().numpy() if that is meant, or the function of the same name in tinyres"
+            )
+        if self.device != "cpu":
+            raise TypeError(
+                "NumPy was about to take the array out of a tensor on the GPU, a copy that nothing asked for; "
+                "use .numpy() or .to('cpu') if it is meant, or the function of the same name in tinyres"
+            )
+        return np.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """`np.sum(tensor)`: what NumPy makes of the array, where no gradient is lost by it."""
+        try:
+            return np.ndarray.__array_function__(_ANY, function, (), args, kwargs)
+        except TypeError:  # it has called a method of the tensor, with arguments that only an array's has
+            args, kwargs = _as_arrays(args), {name: _as_arrays(value) for name, value in kwargs.items()}
+            return function(*args, **kwargs)
+
+    def __dlpack__(self, **how: Any) -> Any:
+        """The array for another library, without a copy: `torch.from_dlpack(tensor)`. Not to be written into."""
+        if self.node is not None:
+            raise BufferError(
+                "__dlpack__: this tensor requires a gradient, which the other library would not carry on; "
+                "hand out tensor.detach()"
+            )
+        # Only since version 1 can the protocol say that memory is read-only; before, NumPy refuses to hand it out.
+        return (self.data if how.get("max_version") else self._data).__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "deepcopy: only leaves can be copied; what was computed belongs to its graph: .detach() it"
+            )
+        made = memo[id(self)] = Tensor(self._data, requires_grad=self.requires_grad)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A leaf travels by value, without `.grad`, in the memory layout that it has."""
+        if not self.is_leaf:
+            raise RuntimeError(
+                "pickle: only leaves can be pickled; what was computed belongs to its graph: hand over .detach()"
+            )
+        order = tuple(memory_order(self._data))
+        made = type(self), self._data.transpose(order), order, self.requires_grad
+        return _unpickled, made, getattr(self, "__dict__", None)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len: a tensor of no dimensions has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        text = np.array2string(to_device(self._data, "cpu"), separator=", ", precision=4, prefix="tensor(")
+        made = f", made by {self.node.name}" if self.node and self.node.primitive else ""
+        return f"tensor({text}, {self.dtype}{made or (', requires_grad' if self.node else '')})"
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError("a tensor is a value and cannot be written into; build a new one, e.g. with tr.where")
+
+    __hash__ = object.__hash__  # by identity: == is element by element
+
+    # -- operators and methods: each a name in FUNCTIONS ------------------------------------------------------------
+    __add__ = _operator("add")
+    __radd__ = _reflected("add")
+    __iadd__ = _in_place("+=", "add")
+    __isub__ = _in_place("-=", "sub")
+    __imul__ = _in_place("*=", "mul")
+    __itruediv__ = _in_place("/=", "div")
+    __sub__ = _operator("sub")
+    __rsub__ = _reflected("sub")
+    __mul__ = _operator("mul")
+    __rmul__ = _reflected("mul")
+    __truediv__ = _operator("div")
+    __rtruediv__ = _reflected("div")
+    __pow__ = _operator("pow")
+    __rpow__ = _reflected("pow")
+    __matmul__ = _operator("matmul")
+    __rmatmul__ = _reflected("matmul")
+    __neg__ = _method("neg")
+    __abs__ = _method("abs")
+    __getitem__ = _operator("getitem")
+    __eq__ = _operator("eq")
+    __ne__ = _operator("ne")
+    __lt__ = _operator("lt")
+    __le__ = _operator("le")
+    __gt__ = _operator("gt")
+    __ge__ = _operator("ge")
+
+    abs = _method("abs")
+    exp = _method("exp")
+    log = _method("log")
+    sqrt = _method("sqrt")
+    pow = _method("pow")
+    sign = _method("sign")
+    clip = _method("clip")
+    tanh = _method("tanh")
+    sigmoid = _method("sigmoid")
+    relu = _method("relu")
+    sum = _method("sum")
+    mean = _method("mean")
+    var = _method("var")
+    max = _method("max")
+    min = _method("min")
+    argmax = _method("argmax")
+    logsumexp = _method("logsumexp")
+    softmax = _method("softmax")
+    log_softmax = _method("log_softmax")
+    cumsum = _method("cumsum")
+    matmul = _method("matmul")
+    reshape = _method("reshape")
+    flatten = _method("flatten")
+    transpose = _method("transpose")
+    permute = _method("permute")
+    expand = _method("expand")
+    squeeze = _method("squeeze")
+    unsqueeze = _method("unsqueeze")
+    flip = _method("flip")
+    split = _method("split")
+    astype = _method("astype")
+
+
+def wrap(data: Array, node: Node | None = None) -> Tensor:
+    """A Tensor around a raw array, without a copy or a check: for the engine."""
+    tensor = Tensor.__new__(Tensor)
+    tensor._data = data
+    tensor.node = node
+    tensor.grad = None
+    return tensor
+
+
+def _unpickled(kind: type[Tensor], array: Array, order: tuple[int, ...], requires_grad: bool) -> Tensor:
+    """`array` has its axes in the order of memory, since a pickle keeps no other."""
+    made = Tensor.__new__(kind)
+    made._data, made.node, made.grad = array.transpose(inverse(order)), None, None
+    return made.requires_grad_() if requires_grad else made
+
+
+def rebind(tensor: Tensor, array: Array) -> None:
+    """`tensor.data = array` without the copy: for arrays of which there is no other owner, as an optimiser's are."""
+    if tensor.node is not None and tensor.node.primitive is not None:
+        raise RuntimeError(f"{tensor.node.name}: only a leaf's data can be replaced; use .detach() first")
+    changed = array.shape != tensor._data.shape or array.dtype != tensor._data.dtype
+    tensor._data = array
+    if changed and tensor.node is not None:  # the old graph keeps the old leaf, of the old shape
+        tensor.node = None
+        tensor.requires_grad_()
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Make a tensor from numbers, nested lists, an array or a tensor, another library's included.
+
+    The values are copied, here as wherever an array is kept: `p.data = a` copies it, and so does an operation that
+    needs it for the backward pass (`x * a`, `x[a]`, `cross_entropy(x, a)`). What is written into the array later
+    changes no tensor and no gradient. Only `from_dlpack` shares memory.
+    """
+    return Tensor(data, dtype=dtype, requires_grad=requires_grad)
+
+
+def raw(value: Any) -> Any:
+    """The raw array of a Tensor; anything else as it is."""
+    return value._data if isinstance(value, Tensor) else value
+
+
+def _as_arrays(value: Any) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(map(_as_arrays, value))
+    return np.asarray(value) if isinstance(value, Tensor) else value
+
+
+def _numbers(array: Array, given: Any) -> Array:
+    if array.dtype.kind not in "biufc":
+        what = f"an array of dtype {array.dtype}" if hasattr(given, "dtype") else type(given).__name__
+        raise TypeError(f"tensor: {what} does not hold numbers of one rectangular shape")
+    return array
+
+
+def as_array(data: Any, dtype: Any = None) -> Array:
+    """A fresh array with the values of what `tensor` takes."""
+    if isinstance(data, Tensor):
+        data = data._data
+    elif is_foreign(data):
+        data = foreign_array(data, "tensor: data", values=True)
+    if hasattr(data, "dtype"):
+        return _numbers(namespace(data).array(data, dtype=dtype), data)
+    try:
+        array = _numbers(np.array(data, dtype=dtype), data)
+    except ValueError as error:  # lists of different lengths
+        raise TypeError(f"tensor: {type(data).__name__} does not hold numbers of one rectangular shape") from error
+    if dtype is None and array.dtype == np.float64:  # Python floats
+        array = array.astype(np.float32)
+    return array

@@ -1,0 +1,97 @@
+"""Popular listing: x = conv(x); y = F(x) + x, a 'shortcut' that is taken after the convolution.
+
+It leaps over the branch but not over the convolution, so every block's convolution stands in the gradient's only way.
+True blocks: He et al. 2016 [he2016deep].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import tinyres as tr
+from tinyres.lab.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.lab.laws.e11_gates import WIDTH, backward, branches
+
+DEPTH, SEEDS, BATCH, SHRINK = 20, 30, 8, 0.5
+TRUE, LATE = 1 + SHRINK**4, SHRINK**2 * (1 + SHRINK**4)
+SOURCE = "derived: squared gains of independent maps multiply; for true blocks He et al. 2016"
+
+
+def true_block(x: Any, w0: Any, w1: Any, w2: Any) -> Any:
+    """x + F(x), F(x) = relu(x W1) W2; W0 is not needed."""
+    return x + tr.relu(x @ w1) @ w2
+
+
+def late_block(x: Any, w0: Any, w1: Any, w2: Any) -> Any:
+    """h + F(h) with h = x W0: the listing."""
+    h = x @ w0
+    return h + tr.relu(h @ w1) @ w2
+
+
+def run(options: Options, tick: Tick) -> Result:
+    """Arithmetic means of the squared gradient over samples and nets; every weight is half of its unit-gain value."""
+    found: dict[str, list[Any]] = {"true": [], "late": []}
+    for seed in range(SEEDS):
+        rng = np.random.default_rng((options.seed, seed))
+        weights = [(w1 * SHRINK, w2 * SHRINK) for w1, w2 in branches(rng, DEPTH)]
+        first = rng.standard_normal((DEPTH, WIDTH, WIDTH)) * (SHRINK / np.sqrt(WIDTH))
+        x = rng.standard_normal((BATCH, WIDTH))
+        for name, block in (("true", true_block), ("late", late_block)):
+            states = [tr.tensor(x, requires_grad=True)]
+            for w0, (w1, w2) in zip(first, weights, strict=True):
+                states.append(block(states[-1], w0, w1, w2))
+            found[name].append(backward(states, rng).mean(axis=1))
+        tick()
+    laws, curves = [], {}
+    for name, gain, words in (("true", TRUE, "true block"), ("late", LATE, "shortcut after the convolution")):
+        nets = np.array(found[name])
+        curves[name] = nets.mean(axis=0)
+        predicted = gain**DEPTH
+        error = nets[:, -1].std(ddof=1) / np.sqrt(SEEDS) / predicted
+        title = f"{words}: squared gradient after {DEPTH} blocks"
+        measured = float(curves[name][-1])
+        laws.append(Law(title, measured, predicted, predicted * max(0.08, 3 * error), "asymptotic", SOURCE))
+    note = (
+        "No batch norm, two-layer branches; all weights are half of what gives unit gain. A convolution stands here as "
+        "the matrix that it is."
+    )
+    told = (
+        f"With all weights halved {DEPTH} true blocks multiply the squared gradient by {laws[0].measured:.2f}, since "
+        f"the identity has no weights to halve, and blocks with the shortcut after the convolution by "
+        f"{laws[1].measured:.1e}, like a plain net: it is no shortcut."
+    )
+    return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note, found=told)
+
+
+def draw(figure: Any, curves: dict[str, Any]) -> None:
+    """Squared gradient against depth for both blocks."""
+    axes = figure.subplots()
+    depth = np.arange(DEPTH + 1)
+    for k, (name, gain, label) in enumerate(
+        [("true", TRUE, "y = x + F(x): (1 + 1/16)ᴸ"), ("late", LATE, "h = conv(x), y = h + F(h): (17/64)ᴸ")]
+    ):
+        axes.semilogy(depth, gain**depth, "-", color=f"C{k}", lw=1)
+        axes.semilogy(depth, curves[name], "o", color=f"C{k}", label=label)
+    axes.set(xlabel="blocks below the top", ylabel="squared gradient, relative to the top", xticks=depth[::4])
+    axes.set_title("A shortcut after the convolution is none (dots measured, lines theory)")
+    axes.legend()
+
+
+EXPERIMENT = Experiment(
+    name="claim-late-shortcut",
+    question="Is a shortcut that is taken after the convolution a shortcut?",
+    claim="'a shortcut taken after the convolution is a shortcut'",
+    prediction="weights halved, 20 blocks: true block (1 + 1/16)²⁰ = 3.4, the listing (17/64)²⁰ = 3.1e-12",
+    equation=r"\left( 1 + \frac{1}{16} \right)^{20} \; (\mathrm{true\ block}), \quad"
+    r" \left( \frac{1}{4} \left( 1 + \frac{1}{16} \right) \right)^{20} \; (\mathrm{listing})",
+    source=SOURCE,
+    ticks=lambda options: SEEDS,
+    run=run,
+    seconds=2,
+    varies="weights, inputs and cotangents of all nets",
+    conditions=f"At initialisation, without batch norm, arithmetic means over {SEEDS} nets of width {WIDTH}, which "
+    "are exact at any width up to their standard error. With unit gains instead of halves both would explode, the "
+    "listing as the true block: weights that are too small tell them apart.",
+)

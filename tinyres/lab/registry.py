@@ -1,0 +1,31 @@
+"""All experiments, by name: what a file of `laws`, `players`, `trained` or `claims` calls `EXPERIMENT`."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+from tinyres.lab import claims, laws, players, trained
+from tinyres.lab.experiment import Experiment, Options, Result, Table
+from tinyres.lab.law import Law, Spread, shown
+from tinyres.lab.setting import Setting, SettingError, chosen
+
+ROOMS: dict[str, dict[str, Experiment]] = {}
+for room in (laws, players, trained, claims):
+    modules = [import_module(f"{room.__name__}.{entry.name}") for entry in pkgutil.iter_modules(room.__path__)]
+    found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
+    ROOMS[room.__name__.rpartition(".")[2]] = {experiment.name: experiment for experiment in found}
+EXPERIMENTS: dict[str, Experiment] = {name: e for room in ROOMS.values() for name, e in room.items()}
+
+TOUR = ("E2", "E3", "E1", "check", "digits")  # what `tinyres flow` runs when no names are given
+GROUPS: dict[str, list[str]] = {
+    "tour": list(TOUR),
+    "starred": [name for name, experiment in EXPERIMENTS.items() if experiment.starred],
+    **{room: list(found) for room, found in ROOMS.items()},
+    "all": list(EXPERIMENTS),
+}
+
+__all__ = [
+    "EXPERIMENTS", "GROUPS", "Experiment", "Law", "Options", "Result", "Setting", "SettingError", "Spread", "Table",
+    "chosen", "shown",
+]  # fmt: skip

@@ -1,0 +1,128 @@
+"""NAME.json and the PNG files of one experiment."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tinyres.files import write
+from tinyres.flow.measurement import plain
+from tinyres.lab.experiment import Experiment, Options, Result
+from tinyres.lab.law import Spread
+from tinyres.lab.registry import EXPERIMENTS
+from tinyres.lab.report.pictures import save_picture
+from tinyres.lab.report.spread import picture
+
+FORMAT = "tinyres experiment 2"
+KEYS = frozenset([
+    "name", "question", "claim", "prediction", "equation", "source", "varies", "least_seeds", "conditions", "choices",
+    "found", "laws", "note", "tables", "figures", "options", "versions", "seconds",
+])  # fmt: skip
+
+
+def save(experiment: Experiment, result: Result, options: Options, seconds: float, folder: Path) -> list[Path]:
+    """Write the pictures, then the JSON file that names them; returns what was written.
+
+    The same seed gives the same files, but for `seconds`.
+
+    Raises:
+        OSError: something cannot be written. What was written before it stays.
+    """
+    pictures = save_pictures(experiment, result, options, folder)
+    document = describe(experiment, result, options, seconds, pictures)
+    path = folder / f"{file_name(experiment, options)}.json"
+    write_json(path, document)
+    return [path, *pictures]
+
+
+def save_seeds(experiment: Experiment, options: Options, document: dict[str, Any], folder: Path) -> None:
+    """What several seeds found (`gather`), with a picture of the spread behind the first seed's own."""
+    stem = file_name(experiment, options)
+    spread = save_picture(picture(document["seeds"]["laws"]), folder / f"{stem}-seeds.png")
+    write_json(folder / f"{stem}.json", document | {"figures": [*document["figures"], spread.name]})
+
+
+def save_pictures(experiment: Experiment, result: Result, options: Options, folder: Path) -> list[Path]:
+    """A PNG file for each of the result's figures."""
+    stem = file_name(experiment, options)
+    return [
+        save_picture(draw, folder / f"{stem}{'-' if name else ''}{name}.png") for name, draw in result.figures.items()
+    ]  # fmt: skip
+
+
+def describe(
+    experiment: Experiment, result: Result, options: Options, seconds: float, pictures: Sequence[Path]
+) -> dict[str, Any]:
+    """What goes into the JSON file, as plain values."""
+    laws = [law.to_json() | {"verdict": Spread([law], experiment.seeds).verdict()} for law in result.laws]
+    document = {
+        "format": FORMAT,
+        "name": experiment.name,
+        "question": experiment.question,
+        "claim": experiment.claim,
+        "prediction": experiment.prediction,
+        "equation": experiment.equation,
+        "source": experiment.source,
+        "varies": experiment.varies,
+        "least_seeds": experiment.seeds,
+        "conditions": experiment.conditions,
+        "choices": experiment.choices,
+        "found": result.found,
+        "laws": laws,
+        "note": result.note,
+        "tables": [{"title": t.title, "columns": t.columns, "rows": t.rows, "note": t.note} for t in result.tables],
+        "figures": [picture.name for picture in pictures],
+        "data": result.data,
+        "options": asdict(options),
+        "versions": versions(),
+        "seconds": round(seconds, 2),
+    }
+    return plain(document)  # type: ignore[no-any-return]
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """The document, all of it or, if that fails, what was there before."""
+    write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def file_name(experiment: Experiment, options: Options) -> str:
+    """E2, or E3-m=0.9,a=0.5 where settings are given: those that are not the default."""
+    return "-".join(filter(None, [experiment.name, ",".join(settings_text(experiment, options.settings))]))
+
+
+def settings_text(experiment: Experiment, settings: Mapping[str, Any]) -> list[str]:
+    """["m=0.9", "a=0.5"]: what differs from the defaults or, if nothing does, all."""
+    differs = [name for name, value in settings.items() if value != experiment.settings[name].default]
+    return [f"{name}={settings[name]:{'' if isinstance(settings[name], str) else 'g'}}" for name in differs or settings]
+
+
+def versions() -> dict[str, str]:
+    """What the figures were computed with."""
+    import numpy
+
+    import tinyres
+
+    return {"tinyres": tinyres.__version__, "numpy": numpy.__version__, "python": platform.python_version()}
+
+
+def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The experiments whose files lie in the folder, with its `file`, and the names of those that cannot be read.
+
+    Files of another kind are passed over.
+    """
+    found, broken = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            document = None
+        ours = isinstance(document, dict) and document.get("format") == FORMAT
+        if ours and document.keys() >= KEYS and isinstance(document["name"], str):
+            found.append(document | {"file": path.name})
+        elif ours or path.stem in EXPERIMENTS:
+            broken.append(path.name)
+    return found, broken

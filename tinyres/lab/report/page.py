@@ -1,0 +1,154 @@
+"""report.html: what lies in a folder, put together as one page that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tinyres.files import write
+from tinyres.lab.experiment import Table
+from tinyres.lab.law import LAWS, Law
+from tinyres.lab.printed import figure_text, numeric_columns, wanted
+from tinyres.lab.registry import EXPERIMENTS, ROOMS
+from tinyres.lab.report.files import load, settings_text
+from tinyres.lab.report.tables import spread_text
+
+TITLES = {
+    "laws": "Laws: random nets against closed forms",
+    "players": "Between two players",
+    "trained": "Trained nets on real images",
+    "claims": "Popular claims, put to the test",
+}
+NUMBERED = re.compile(r"E\d+")
+LARGEST = 20 * 2**20  # bytes of a picture on the page
+
+
+def write_page(folder: Path) -> Path:
+    """Put every finished experiment of the folder onto folder/report.html: figures inside, no script, no network."""
+    import jinja2
+    import markupsafe
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    order = {name: k for k, name in enumerate(EXPERIMENTS)}
+    loaded, broken = load(folder)
+    # The numbered laws of a room first, then what stands beside them.
+    documents = sorted(loaded, key=lambda d: (not NUMBERED.fullmatch(d["name"]), order.get(d["name"], len(order))))
+    sections, template = [], environment.get_template("section.html.j2")
+    for document in documents:
+        try:
+            section = _section(document, folder)
+            sections.append(section | {"html": markupsafe.Markup(template.render(section=section))})
+        except Exception:  # somebody else's file, or a damaged one: whatever its values lead to
+            broken.append(document["file"])
+    rooms = [(TITLES[room], [s for s in sections if s["name"] in names]) for room, names in ROOMS.items()]
+    rooms.append(("Of another version", [s for s in sections if s["name"] not in EXPERIMENTS]))
+    rows = [law for section in sections for law in section["laws"]]
+    page = environment.get_template("page.html.j2").render(
+        rooms=[room for room in rooms if room[1]],
+        counted=counts(rows),
+        broken=broken,
+        versions=sections[0]["versions"] if sections else {},
+    )
+    path = folder / "report.html"
+    write(path, page)
+    return path
+
+
+def counts(rows: Iterable[dict[str, Any]]) -> str:
+    """How many laws hold and checks agree: "58 of 59 laws hold; 14 of 14 checks agree"."""
+    said = []
+    judged = [row for row in rows if row["verdict"] != "shown"]
+    for what, verb, chosen in (
+        ("law", "hold", [row for row in judged if row["kind"] in LAWS]),
+        ("check", "agree", [row for row in judged if row["kind"] == "check"]),
+    ):
+        if chosen:
+            met = sum(row["verdict"] != "FAILS" for row in chosen)
+            one = len(chosen) == 1
+            said.append(f"{met} of {len(chosen)} {what}{'' if one else 's'} {verb}{'s' if one else ''}")
+    return "; ".join(said)
+
+
+def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    seeds = document.get("seeds")
+    laws = [_at_seeds(row, len(seeds["done"])) for row in seeds["laws"]] if seeds else list(map(_law, document["laws"]))
+    settings = setting_words(document)
+    return document | {
+        "id": "-".join([document["name"], *settings]),
+        "title": document["name"] + (f" at {', '.join(settings)}" if settings else ""),
+        "laws": laws,
+        "seeds": seeds,
+        "versions": dict(document["versions"]),
+        "verdict": counts(laws) or "shown",
+        "failed": any(law["verdict"] == "FAILS" for law in laws),
+        "formula": markup(document["equation"]),
+        "unjudged": unjudged(document, laws),
+        "sources": any(law["source"] != document["source"] for law in laws),
+        "tables": [_table(entry) for entry in document["tables"]],
+        "images": [(name, _image(folder / name)) for name in document["figures"] if is_picture(name, folder)],
+    }
+
+
+def is_picture(name: str, folder: Path) -> bool:
+    """Whether a file's `figures` name a PNG of the same folder: they might name anything on this machine."""
+    if name != Path(name).name or not name.endswith(".png"):
+        return False
+    path = folder / name
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
+        return False
+    with open(path, "rb") as file:
+        return file.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def _image(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def markup(equation: str) -> Any:
+    """MathML of an equation in TeX, which browsers set in type by themselves."""
+    import markupsafe
+    from latex2mathml.converter import convert
+
+    return markupsafe.Markup(convert(equation, display="block")) if equation else ""
+
+
+def setting_words(document: dict[str, Any]) -> list[str]:
+    """["m = 0.9", "a = 0.5"]: what was set, where anything was."""
+    values = document["options"]["settings"]
+    experiment = EXPERIMENTS.get(document["name"])
+    if experiment is not None and values.keys() <= experiment.settings.keys():
+        return settings_text(experiment, values)
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def unjudged(document: dict[str, Any], laws: list[dict[str, Any]]) -> str:
+    """Why laws have no verdict."""
+    waiting = any(law["verdict"] == "shown" and law["kind"] in LAWS for law in laws)
+    least = document["least_seeds"]
+    return f"A verdict takes {least} seeds: tinyres flow {document['name']} --seeds {least}." if waiting else ""
+
+
+def _table(entry: dict[str, Any]) -> dict[str, Any]:
+    rows = [["-" if cell is None else cell for cell in row] for row in entry["rows"]]
+    numeric = numeric_columns(Table(entry["title"], entry["columns"], rows))
+    return entry | {"rows": rows, "classes": ["number" if right else "text" for right in numeric]}
+
+
+def _law(entry: dict[str, Any]) -> dict[str, Any]:
+    law = Law.from_json(entry)
+    return entry | {"measured": figure_text(law.measured), "wanted": wanted(law), "holds": ""}
+
+
+def _at_seeds(row: dict[str, Any], count: int) -> dict[str, Any]:
+    law = Law.from_json(row | {"measured": row["mean"]})
+    holds = "" if law.kind == "figure" else f"{row['holds']} of {count}"
+    return row | {"measured": spread_text(row), "wanted": wanted(law), "holds": holds}

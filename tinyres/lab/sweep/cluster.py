@@ -1,0 +1,147 @@
+"""Points run on an existing Dask cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import queue
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from tinyres.lab.sweep.conduct import Execute, Outcome
+from tinyres.lab.sweep.point import Finding, attempt
+from tinyres.lab.sweep.results import key
+from tinyres.training.recipe import Recipe
+
+SILENCE = 10.0  # seconds without a result, after which it is looked for the reason
+PULSE = 1.0  # seconds between two looks at whether the scheduler is still there
+
+
+class ClusterError(RuntimeError):
+    """The cluster does not answer, or no longer."""
+
+
+def dask(address: str, patience: float = 8.0, device: str = "cpu") -> Execute:
+    """On the workers of the scheduler at `address`, "tcp://host:port", each with tinyres installed.
+
+    Dask gives the points of a worker that died to another; a point on which several died failed.
+
+    Args:
+        patience: seconds to wait for the scheduler, and for a first worker.
+        device: where each worker computes; a worker that cannot fails the point, in a sentence.
+
+    Raises:
+        ValueError: the address is none.
+        ClusterError: when executed: no scheduler answers, it has no workers, or it is lost before the end.
+    """
+    try:
+        parts = urlsplit(address)
+        complete = bool(parts.scheme and parts.hostname and parts.port)
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ValueError(f"an address looks like tcp://host:8786, got {address!r}")
+
+    def execute(recipes: Sequence[Recipe]) -> Generator[Outcome]:
+        if recipes:
+            with _quiet(), _client(address, patience) as client:
+                yield from _run(client, address, recipes, device)
+
+    return execute
+
+
+@contextmanager
+def _client(address: str, patience: float) -> Iterator[Any]:
+    from distributed import Client
+
+    try:
+        client: Any = Client(address, timeout=patience, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no Dask scheduler answers at {address}: is it running, and is that the address it printed?"
+        ) from error
+    try:
+        try:
+            client.wait_for_workers(1, timeout=patience)
+        except TimeoutError as error:
+            raise ClusterError(
+                f"the scheduler at {address} has no workers: start some, `dask worker {address}`"
+            ) from error
+        yield client
+    finally:
+        client.close(timeout=2)
+
+
+def _run(client: Any, address: str, recipes: Sequence[Recipe], device: str) -> Generator[Outcome]:
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    flying = {}
+    for recipe in recipes:
+        future = client.submit(attempt, recipe, device, key=f"tinyres-sweep-{device}-{key(recipe)}", pure=True)
+        flying[future.key] = recipe, future
+        future.add_done_callback(done.put)
+    heard, told = time.monotonic(), ""
+    while flying:
+        try:
+            future = done.get(timeout=PULSE)
+        except queue.Empty:
+            _see(client, address)
+            if time.monotonic() - heard > SILENCE:
+                why = _why_silent(client, address)
+                if why and why != told:
+                    print(f"tinyres sweep: {why}; waiting", file=sys.stderr, flush=True)
+                heard, told = time.monotonic(), why
+            continue
+        heard, told = time.monotonic(), ""
+        recipe, _ = flying.pop(future.key)  # with its last reference the cluster forgets the result
+        yield recipe, _outcome(future, client, address)
+
+
+def _outcome(future: Any, client: Any, address: str) -> Finding | str:
+    while True:
+        _see(client, address)
+        try:
+            found: Finding | str = future.result(timeout=PULSE)
+            return found
+        except TimeoutError:
+            continue  # it was finished, but its worker died with the result: another one is at it
+        except (concurrent.futures.CancelledError, asyncio.CancelledError) as error:
+            raise ClusterError(f"the scheduler at {address} is gone") from error
+        except Exception as error:
+            if "ModuleNotFoundError" in f"{error!r} {error.__cause__!r}":
+                raise ClusterError(f"scheduler and workers need tinyres installed as it is here: {error}") from error
+            return f"{type(error).__name__}: {error}"
+
+
+def _see(client: Any, address: str) -> None:
+    if client.status != "running":
+        raise ClusterError(f"the scheduler at {address} is gone")
+
+
+def _why_silent(client: Any, address: str) -> str:
+    """What keeps results from coming; "" where there are workers, which may just need their time."""
+    try:
+        workers = client.sync(client.scheduler.identity, callback_timeout=2 * PULSE)["workers"]
+    except (TimeoutError, OSError):
+        return f"the scheduler at {address} does not answer"
+    return "" if workers else f"the scheduler at {address} has no workers left: start some, `dask worker {address}`"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What distributed logs while a connection breaks is told in a sentence instead."""
+    import distributed  # noqa: F401  its import sets the levels
+
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("distributed", "tornado")]
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

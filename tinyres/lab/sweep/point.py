@@ -1,0 +1,85 @@
+"""One point of a sweep: a recipe trained and measured."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyres.flow.instruments.record import Recording, record
+from tinyres.lab.processes import one_thread
+from tinyres.training.prepare import prepare
+from tinyres.training.recipe import Recipe
+from tinyres.training.run import Diverged, Run
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a point found.
+
+    Attributes:
+        status: "ok", or "diverged": a loss or the scores became NaN or infinite; losses and accuracy are then NaN.
+        train_loss: mean of the last tenth of the steps, in nats; test_loss, accuracy: on the test set, at the end.
+        gradient_first, gradient_last: |dL/d output| of the first and the last block at step 0, of the whole batch's
+            gradient; NaN where the loss is not finite at once.
+        gradient: log10(gradient_first / gradient_last): -3 is a gradient that shrinks a thousandfold on its way down.
+        parameters: how many numbers the model learns; steps_taken: of the steps asked for.
+        seconds: for everything, data and model included. Nothing else differs when a point is run again.
+    """
+
+    status: str
+    train_loss: float
+    test_loss: float
+    accuracy: float
+    gradient_first: float
+    gradient_last: float
+    gradient: float
+    parameters: int
+    steps_taken: int
+    seconds: float
+
+
+def measure(recipe: Recipe, device: str = "cpu") -> Finding:
+    """Train and measure, on one thread: on one kind of processor the same recipe gives the same bits.
+
+    On the device "cuda" it starts from the same numbers, and its sums round differently.
+
+    Raises:
+        RuntimeError: this machine cannot compute on `device`.
+        ValueError, ImportError, OSError: see `training.prepare`.
+    """
+    began = time.perf_counter()
+    with one_thread(), np.errstate(all="ignore"):  # a point that overflows is told by its status
+        run = prepare(recipe, device=device)
+        recording = record(run.model, every=run.total)  # step 0 only
+        status, train_loss, test_loss, accuracy = _train(run, recording)
+    first, last = (float(norm) for norm in recording.gradient_norms()[[0, -1]])
+    with np.errstate(all="ignore"):
+        gradient = float(np.log10(np.divide(first, last)))
+    parameters, seconds = run.model.parameter_count(), round(time.perf_counter() - began, 3)
+    return Finding(
+        status, train_loss, test_loss, accuracy, first, last, gradient, parameters, run.step, seconds
+    )  # fmt: skip
+
+
+def attempt(recipe: Recipe, device: str = "cpu") -> Finding | str:
+    """`measure`, with an exception as a sentence: it has to travel between processes, and to spare the other points."""
+    try:
+        return measure(recipe, device)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _train(run: Run, recording: Recording) -> tuple[str, float, float, float]:
+    """Status, training loss, test loss, accuracy."""
+    try:
+        for _ in run.steps(recording):
+            pass
+        score = run.score()
+    except Diverged:
+        return "diverged", math.nan, math.nan, math.nan
+    if not math.isfinite(score.loss):  # the last step went astray
+        return "diverged", math.nan, math.nan, math.nan
+    return "ok", run.final_loss, score.loss, score.accuracy

@@ -1,0 +1,135 @@
+"""Real digits: plain and residual nets of growing depth, and what becomes of their gradients while they train.
+
+He et al. 2016 [he2016deep], "Deep residual learning for image recognition", figure 6 (there on CIFAR-10).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinyres import data, training
+from tinyres.flow.instruments.record import record
+from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.lab.trained import digits_figures
+
+EVERY = 5  # steps from one recorded to the next
+RECIPE = training.Recipe(width=8, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.0, schedule="constant")
+GUESSING = math.log(10)
+TRAINS = GUESSING / 4  # a loss that is a quarter of guessing's
+JUDGED, STEPS = 56, 200  # layers and steps of what has a verdict
+SOURCE = "He et al. 2016, figure 6"
+
+
+def train(arch: str, depth: int, split: data.Split, options: Options, tick: Tick) -> dict[str, Any]:
+    """Train one net and record every few steps, per block, the gradient's norm and the share of the skip."""
+    recipe = replace(RECIPE, arch=arch, depth=depth, steps=options.steps, seed=options.seed)
+    run = training.prepare(recipe, split, device=options.device)
+    recording = record(run.model, every=EVERY)
+    for _ in run.steps(recording):
+        tick()
+    history = recording.history()
+    return {
+        "arch": arch,
+        "depth": depth,
+        "parameters": run.model.parameter_count(),
+        "steps": options.steps,
+        "train_loss": run.losses,
+        "final_train_loss": run.final_loss,
+        "test_accuracy": run.score().accuracy,
+        "trains": run.final_loss < TRAINS,
+        "trains_below": TRAINS,
+        "blocks": recording.blocks,
+        "recorded_steps": history.labels["step"],
+        "gradient_norm": history["backward_norm"].tolist(),
+        "skip_share": history["skip_share"].tolist() if history["skip_share"].size else [],
+    }
+
+
+def run(options: Options, tick: Tick) -> Result:
+    """Every architecture at every depth, on the same batches from the same seed."""
+    split = data.digits(seed=options.seed)
+    runs = [train(arch, depth, split, options, tick) for depth in options.depths for arch in options.archs]
+    figures = {
+        "gradients": lambda figure: digits_figures.gradients(figure, runs),
+        "training": lambda figure: digits_figures.training(figure, runs),
+    }
+    if len(options.archs) > 1:
+        figures = {"": lambda figure: digits_figures.deepest(figure, runs), **figures}
+    if any(r["skip_share"] for r in runs):
+        figures["routes"] = lambda figure: digits_figures.routes(figure, runs)
+    return Result(laws=laws(runs), tables=[table(runs)], figures=figures, data={"training": runs}, found=found(runs))
+
+
+def laws(runs: list[dict[str, Any]]) -> list[Law]:
+    """At 56 layers the residual net trains and the plain one does not; anything else that was asked for is shown."""
+    made = []
+    for run in runs:
+        loss, name = run["final_train_loss"], f"{run['arch']}, {run['depth']} layers"
+        judged = run["depth"] == JUDGED and run["steps"] >= STEPS
+        if judged and run["arch"] == "resnet":
+            made.append(Law(f"{name}, trains: guessing's loss / its", GUESSING / loss, 4.0, 0.0, "ordering", SOURCE))
+        elif judged and run["arch"] == "plain":
+            text = f"{name}, does not: its loss / guessing's"
+            made.append(Law(text, loss / GUESSING, TRAINS / GUESSING, 0.0, "ordering", SOURCE))
+        else:
+            made.append(shown(f"{name}: its loss / guessing's", loss / GUESSING, SOURCE))
+    return made
+
+
+def found(runs: list[dict[str, Any]]) -> str:
+    """Who trains at the greatest depth, and what the test set says."""
+    deepest = max(run["depth"] for run in runs)
+    told = [
+        f"{run['arch']} ends at a loss of {run['final_train_loss']:.2f} and reads {run['test_accuracy']:.0%} of the "
+        "test digits" for run in runs if run["depth"] == deepest
+    ]  # fmt: skip
+    return f"With {deepest} layers, after {runs[0]['steps']} steps: {'; '.join(told)} (guessing: {GUESSING:.2f}, 10%)."
+
+
+def table(runs: list[dict[str, Any]]) -> Table:
+    """Who trains and who does not."""
+    rows = []
+    for run in runs:
+        first = run["gradient_norm"][0]
+        share = f"{np.mean(run['skip_share'][0]):.0%}" if run["skip_share"] else "-"
+        rows.append(
+            [
+                run["arch"],
+                run["depth"],
+                f"{run['final_train_loss']:.3f}",
+                f"{run['test_accuracy']:.1%}",
+                f"{first[0] / first[-1]:.3g}",
+                share,
+                "trains" if run["trains"] else "does not",
+            ]
+        )
+    note = (
+        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; it 'trains' below {TRAINS:.2f}, a "
+        "quarter of guessing's. accuracy: on the test set. first/last: norm of the gradient at the first block's "
+        "output over the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a "
+        "block's input, mean over blocks, at the first step."
+    )
+    columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "verdict")
+    return Table("Real digits: who trains?", columns, rows, note)
+
+
+EXPERIMENT = Experiment(
+    name="digits",
+    question="Which deep nets learn to read digits, and what becomes of their gradients on the way?",
+    claim="real digits: which deep nets train?",
+    prediction="a deep residual net trains; without its shortcuts the same net does not",
+    source="He et al. 2016, figure 6 (there on CIFAR-10)",
+    ticks=lambda options: options.steps * len(options.depths) * len(options.archs),
+    run=run,
+    seconds=20,
+    devices=BOTH,
+    equation=r"\ell(\mathrm{ResNet}_{56}) < \frac{\ln 10}{4} < \ell(\mathrm{plain}_{56})",
+    varies="weights, the split of the digits and the order of the batches",
+    seeds=5,
+    conditions=f"{JUDGED} layers of width {RECIPE.width}, {STEPS} steps or more of {RECIPE.batch_size} digits at rate "
+    f"{RECIPE.lr} and momentum {RECIPE.momentum}. Other depths, architectures and lengths are shown without a verdict.",
+)
