@@ -26,7 +26,7 @@ _spec.loader.exec_module(host)
 aligned = host.aligned
 CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
 needs_compiler = pytest.mark.skipif(not host.COMPILER, reason="NO COMPILER: g++ is missing, no tensor-core kernel run")
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow  # what builds a library of its own, or all of them
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,7 @@ def test_conformance(machine, op):
     assert machine.mmas > 1000
 
 
+@slow
 @needs_compiler
 @pytest.mark.parametrize("title", SHAPES)
 def test_errors_are_those_of_float32(machine, title):
@@ -106,6 +107,7 @@ def test_errors_are_those_of_float32(machine, title):
         assert 1e-5 < tf32 < 3e-4, given[0]
 
 
+@slow
 @needs_compiler
 def test_all_ways_to_compile_are_met(machine):
     for shape in SHAPES.values():
@@ -153,6 +155,7 @@ def orders(machine, given):
     return made
 
 
+@slow
 @needs_compiler
 @pytest.mark.parametrize("title", ["tails of rows, columns and depth", "the pixels in parts"])
 def test_the_same_bits_whoever_runs_first(machine, title):
@@ -246,11 +249,13 @@ def healthy(machine):
     return ours < plain
 
 
+@slow
 @needs_compiler
 def test_nothing_is_found_where_nothing_is_broken(machine):
     assert healthy(machine)
 
 
+@slow
 @needs_compiler
 @pytest.mark.parametrize("title", FAULTS)
 def test_notices(title, tmp_path, monkeypatch):

@@ -35,7 +35,12 @@ def failures(module):
     return [law.name for law in module.run(OPTIONS, nothing).laws if not law.ok]
 
 
-@pytest.mark.parametrize("name", ROOMS["claims"])
+SHORT, FULL = 10, pytest.mark.slow  # seconds that an experiment says it takes
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=FULL if e.seconds > SHORT else ()) for name, e in ROOMS["claims"].items()]
+)
 def test_every_verdict_holds(name, tmp_path):
     experiment, result = ROOMS["claims"][name], holds(name, tmp_path)
     assert experiment.question.endswith("?")

@@ -16,6 +16,7 @@ def nothing() -> None:
     pass
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E4", tmp_path)
     assert len(result.laws) == 8

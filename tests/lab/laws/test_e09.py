@@ -12,6 +12,7 @@ from tinyres.lab.laws import e09_shattering as e09
 from tinyres.lab.registry import Options
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E9", tmp_path)
     white, deep, residual, brownian = (

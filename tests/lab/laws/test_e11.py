@@ -24,6 +24,7 @@ def small(monkeypatch):
     monkeypatch.setattr(e11, "BIASES", (0.0, -2.0))
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     assert "half open" in holds("E11", tmp_path).found
 

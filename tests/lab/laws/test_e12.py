@@ -13,6 +13,7 @@ from tinyres.lab.report.pictures import save_picture
 OPTIONS = Options()
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E12", tmp_path)
     for case, values in result.data["singular_values"].items():  # the spread does not see the scale

@@ -11,6 +11,7 @@ from tinyres.lab.report.pictures import save_picture
 OPTIONS = Options()
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E14", tmp_path)
     figures = {law.name: law for law in result.laws}

@@ -21,6 +21,7 @@ def failed(laws):
     return [law.name for law in laws if not law.ok]
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E5", tmp_path)
     assert "19.9" in result.found

@@ -17,6 +17,7 @@ def failing(laws):
     return [law.name for law in laws if not law.ok]
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E13", tmp_path)
     assert len(result.laws) == 27
@@ -82,8 +83,9 @@ def test_a_wrong_rule_of_high_quality_is_noticed(monkeypatch, metric):
 # -- at other settings ------------------------------------------------------------------------------------------------
 SETTINGS = [
     {"d": 5, "N": 400, "s1": 1.5, "s2": 0.5},
-    {"d": 20, "N": 24, "s1": 1.0, "s2": 1.0},  # hardly more samples than dimensions
-    {"d": 1, "N": 100, "s1": 3.0, "s2": 3.0},
+    # hardly more samples than dimensions
+    pytest.param({"d": 20, "N": 24, "s1": 1.0, "s2": 1.0}, marks=pytest.mark.slow),
+    pytest.param({"d": 1, "N": 100, "s1": 3.0, "s2": 3.0}, marks=pytest.mark.slow),
 ]
 
 
@@ -102,7 +104,8 @@ def test_means_that_count_too_much_are_noticed_at_other_settings(settings, monke
     assert failing(run("E13", **settings).laws)
 
 
-def test_fewer_samples_than_dimensions_have_no_verdict():
+def test_fewer_samples_than_dimensions_have_no_verdict(monkeypatch):
+    monkeypatch.setattr(distances, "DRAWS", (20, 20))
     result = run("E13", d=30, N=25)
     assert [law.kind for law in result.laws] == ["figure"]
     assert "no verdict" in result.found

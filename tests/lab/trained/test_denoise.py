@@ -53,6 +53,7 @@ def test_the_net_learns_the_noise():
     np.testing.assert_array_equal(net(noisy), net(noisy))  # running statistics, no longer the batch's
 
 
+@pytest.mark.slow
 def test_little_training_beats_the_filter(monkeypatch):
     monkeypatch.setattr(denoise, "DIGITS", replace(denoise.DIGITS, width=16, steps=200))
     monkeypatch.setattr(denoise, "PHOTOGRAPHS", replace(denoise.PHOTOGRAPHS, depth=3, width=8, steps=3, batch=4))

@@ -156,6 +156,7 @@ def test_no_two_seeds_share_a_net():
     assert seeds == list(range(20))
 
 
+@pytest.mark.slow
 def test_short_training_of_few_nets_degrades_already(monkeypatch):
     for name, value in (("DEPTHS", (8, 32)), ("STEPS", 50), ("SEEDS", 3)):
         monkeypatch.setattr(degradation, name, value)

@@ -14,6 +14,7 @@ from tinyres.lab.experiment import Options
 from tinyres.lab.trained import e17_skipinit as e17
 
 
+@pytest.mark.slow
 def test_sixteen_and_a_hundred_layers(monkeypatch):
     monkeypatch.setattr(e17, "DEPTHS", (16, 100))
     monkeypatch.setattr(e17, "STEPS", 70)

@@ -7,6 +7,7 @@ from tests.lab.holds import holds
 from tinyres.lab.trained import lesions
 
 
+@pytest.mark.slow
 def test_residual_nets_bear_lesions_and_plain_ones_do_not(monkeypatch, tmp_path):
     """At a fraction of the cost: three nets of each kind, and fewer choices of several blocks."""
     monkeypatch.setattr(lesions, "DRAWS", 1)

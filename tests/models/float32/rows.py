@@ -54,9 +54,9 @@ def _classifiers():
     yield "dncnn 17", _row(models.dncnn, shape=(1, 1, 40, 40))
     yield "dncnn 20, colour", _row(models.dncnn, 20, in_channels=3, shape=(1, 3, 50, 50))
     for depth in (18, 34, 50, 101, 152):
-        yield f"resnet_imagenet {depth}", _large(models.resnet_imagenet, depth, slow=depth > 50)
+        yield f"resnet_imagenet {depth}", _large(models.resnet_imagenet, depth, slow=depth > 34)
     yield "resnet_imagenet 50, reduction 16", _large(models.resnet_imagenet, 50, reduction=16, slow=True)
-    yield "densenet_imagenet 121", _large(models.densenet_imagenet, 121)
+    yield "densenet_imagenet 121", _large(models.densenet_imagenet, 121, slow=True)
     yield "densenet_imagenet 161", _large(models.densenet_imagenet, 161, width=48, slow=True)
 
 
