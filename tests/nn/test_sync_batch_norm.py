@@ -8,7 +8,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.nn.sync_batch_norm import synchronise
+from tinyres.training.distributed.sync_batch_norm import synchronise
 
 SHARES = 3, 0, 1, 4  # rows of four ranks: none at all and a single one are allowed
 

@@ -16,7 +16,6 @@ from tinyres.files import write_figure
 from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
 from tinyres.tensor import Array
 
-PICTURES = ("samples.png", "interpolations.png", "training.png")
 D_COLOUR, G_COLOUR = "tab:blue", "tab:orange"
 
 
@@ -98,10 +97,7 @@ def interpolate(noise: Array, columns: int = 9) -> Array:
 
 
 def pictures(trainer: GANTrainer, folder: Path, title: str) -> None:
-    """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step.
-
-    The last one comes last: where it is, the others were drawn, see `drawn`.
-    """
+    """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step."""
     real, n = trainer.dataset.inputs, 64 if trainer.dataset.inputs.ndim > 2 else 1000
     samples = trainer.sample(noise=trainer.fixed_noise(n))
     said = f"{title}, step {trainer.step}"
@@ -112,16 +108,7 @@ def pictures(trainer: GANTrainer, folder: Path, title: str) -> None:
     if trainer.history:
         write(folder / "training.png", draw_curves, trainer.history, trainer.loss.name, said, size=(13, 4.5))
     (folder / "samples").mkdir(exist_ok=True)
-    write_file(_of_step(folder, trainer.step), (folder / "samples.png").read_bytes())
-
-
-def drawn(folder: Path, step: int) -> bool:
-    """Whether all `pictures` of this step, or of later ones, are there."""
-    return all(path.exists() for path in (*(folder / name for name in PICTURES), _of_step(folder, step)))
-
-
-def _of_step(folder: Path, step: int) -> Path:
-    return folder / "samples" / f"{step:06}.png"
+    write_file(folder / "samples" / f"{trainer.step:06}.png", (folder / "samples.png").read_bytes())
 
 
 def _tiles(figure: Any, images: Array, columns: int, title: str) -> None:

@@ -9,7 +9,7 @@ from tinyres import models
 from tinyres.gan.data import SHAPES
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import PENALTIES
-from tinyres.training.header import check_types
+from tinyres.training.validation import check_types
 
 NORMS = ("batch", "layer", "none")
 _ADAM = {"lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.5, "beta2": 0.999}  # Radford et al. 2016 [radford2016unsupervised]
@@ -150,6 +150,16 @@ class GANRecipe:
         elif explicit.get("penalty_weight"):
             raise ValueError(f"penalty_weight {explicit['penalty_weight']:g}: {method} has no penalty; name one, too")
         return cls(data=data, method=method, **chosen)
+
+    @property
+    def title(self) -> str:
+        """Such as "sn_hinge on digits"."""
+        return f"{self.method} on {self.data}"
+
+    def describe(self) -> str:
+        """The title, and every setting that is not the method's and the data set's own."""
+        changed = self.differs_from(GANRecipe.of(self.method, self.data))
+        return ", ".join([self.title, *(f"{name} {value}" for name, (value, _) in changed.items())])
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values."""

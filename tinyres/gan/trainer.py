@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,14 +13,16 @@ from tinyres import data, nn, optim
 from tinyres.gan.descent import NotFinite, TooLarge, check_outputs, descend, noisy
 from tinyres.gan.losses import GANLoss
 from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
+from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.sampling import sample, update_average
 from tinyres.tensor import Array, Tensor
 from tinyres.training import Diverged
-from tinyres.training.state import generators
+from tinyres.training.resumable import Format, ResumableRun
+from tinyres.training.validation import check_array, check_names
 
-if TYPE_CHECKING:
-    from tinyres.gan.recipe import GANRecipe
-
+FORMAT = Format(
+    "gan", "tinyres gan 1", GANRecipe, "give the run.safetensors of a GAN's run, or its folder", one_model=False
+)
 NOISE, FIXED = 1, 2  # children of the seed: what a step draws, and the noise of the pictures
 LOG_LOSSES = ("saturating", "nonsaturating")  # whose discriminator's sigmoid is a probability
 
@@ -42,7 +44,7 @@ class StepRecord(NamedTuple):
     d_fake: float
 
 
-class GANTrainer:
+class GANTrainer(ResumableRun):
     """Alternating descent: d_steps of the discriminator, then one of the generator, each on its own parameters.
 
     Every draw depends on the seed and the number of the step alone, so that a run taken up again at a step is the run
@@ -65,12 +67,13 @@ class GANTrainer:
         step: how many steps were taken.
         history: their records.
         recipe: what the trainer was prepared from; None where it was put together by hand.
-        came_from: the machine that saved the run this one goes on with; None where nothing tells.
 
     Raises:
         ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch; no step of the
             discriminator; a decay outside [0, 1); a batch that the data do not fill.
     """
+
+    format = FORMAT
 
     def __init__(
         self,
@@ -108,7 +111,6 @@ class GANTrainer:
         self.step = 0
         self.history: list[StepRecord] = []
         self.recipe: GANRecipe | None = None
-        self.came_from: dict[str, str | int] | None = None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -121,10 +123,15 @@ class GANTrainer:
         """Of either player."""
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
 
-    @property
-    def device(self) -> str:
-        """Where the players are, and so where batches and noise are brought to."""
-        return next(self.generator.parameters()).device
+    def log(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The history, a row a step."""
+        return {"history": np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))}, {}
+
+    def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:
+        """Take back what `log` gave."""
+        check_names(arrays, "history")
+        found = check_array("its history", arrays["history"], [step, len(StepRecord._fields)])
+        self.history = [StepRecord(int(row[0]), *row[1:]) for row in found.tolist()]
 
     # -- training ---------------------------------------------------------------------------------------------------
     def steps(self) -> Iterator[StepRecord]:
@@ -211,24 +218,6 @@ class GANTrainer:
         finally:
             self.restore(before)
         return "taken again, the step is finite"
-
-    # -- state ------------------------------------------------------------------------------------------------------
-    def snapshot(self) -> dict[str, Any]:
-        """Everything that a step changes; costs no copy, since steps rebind arrays and write into none."""
-        return {
-            "modules": {name: module.state_dict() for name, module in self.modules.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "generators": [(g, g.bit_generator.state) for m in self.modules.values() for _, g in generators(m)],
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Back to a snapshot."""
-        for name, module in self.modules.items():
-            module.load_state_dict(snapshot["modules"][name])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(snapshot["optimizers"][name])
-        for generator, state in snapshot["generators"]:
-            generator.bit_generator.state = state
 
     # -- samples ----------------------------------------------------------------------------------------------------
     def sample(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
 from tinyres import data, models, nn, optim
-from tinyres.training.header import check_types
+from tinyres.training.validation import check_types
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity, "leaky_relu": nn.LeakyReLU,
@@ -94,6 +94,16 @@ class Recipe:
         if not 0 <= value < float("inf"):
             raise ValueError(f"init: s_w² must be at least 0 and finite, got {self.init}")
         return value
+
+    @property
+    def title(self) -> str:
+        """Such as "resnet on digits"."""
+        return f"{self.arch} on {self.data}"
+
+    def describe(self) -> str:
+        """The title, and every setting that is not the default."""
+        changed = self.differs_from(Recipe(arch=self.arch, data=self.data))
+        return ", ".join([self.title, *(f"{name} {value}" for name, (value, _) in changed.items())])
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values."""

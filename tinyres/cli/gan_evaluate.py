@@ -1,17 +1,16 @@
-"""`tinyres gan sample`, `score` and `probe`: what becomes of a trained generator."""
+"""`tinyres gan sample`, `score` and `probe`: pictures, metrics and gradients of a trained generator."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, tell_files, writing
+from tinyres.cli.conducting import CHECKPOINT
 from tinyres.cli.terminal import say, terminal
 
-CHECKPOINT = "run.safetensors"
 SHORT = {  # losses, as columns
     "saturating": "sat.", "nonsaturating": "non-sat.", "least_squares": "LSQ", "hinge": "hinge", "wasserstein": "W",
 }  # fmt: skip
@@ -37,7 +36,7 @@ def add(parts: Any) -> None:
     score.set_defaults(run=run_score)
     probe = parts.add_parser(
         "probe",
-        help="freeze G, train D, and see what every loss would tell G",
+        help="freeze G, train D, and see the gradient that every loss would give G",
         description="Freezes G and trains D for 1, 10, 100, ... steps; measures, at the same D, the norm and direction "
         "of G's gradient for every loss. Writes probe.png and probe.json.",
     )
@@ -90,8 +89,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
     """Probe, print the table, write the picture and the figures."""
     need(LAB | {"safetensors": "safetensors"})
     from tinyres import gan
-    from tinyres.files import write
-    from tinyres.flow.measurement import plain
+    from tinyres.files import write_json
     from tinyres.gan.probe import draw, gaussians, probe
 
     console = terminal()
@@ -136,7 +134,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
         "points": [p.to_json() for p in points],
     }
     with writing(out):
-        write(out / "probe.json", json.dumps(plain(document), indent=1) + "\n")
+        write_json(out / "probe.json", document)
         gan.pictures.write(out / "probe.png", draw, points, f"{name}: D learns, {whose} is frozen", size=(13, 4.8))
     tell_files(console, out)
     return 0
