@@ -296,7 +296,7 @@ def test_the_probe_takes_the_generator_of_a_run(capsys, trained, tmp_path):
             ("train", "--data", "ring8", "--resume", "--out", "EMPTY"),
             "there is no EMPTY/run.safetensors to resume from",
         ),
-        (("sample", "nothing"), "there is no nothing; a checkpoint is what"),
+        (("sample", "nothing"), "there is no nothing; `tinyres gan train` writes checkpoints"),
         (("sample", "nothing", "--n", "0"), "--n 0: at least 1"),
         (("score", "nothing", "--n", "1"), "--n 1: at least 4"),
         (("sample", "nothing", "--seed", "-1"), "--seed -1: at least 0"),

@@ -99,7 +99,7 @@ def check_depth(arch: str, depth: int, **options: Any) -> None:
 
 
 @contextmanager
-def polite_kill() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """Inside, SIGTERM raises KeyboardInterrupt as Ctrl-C does."""
 
     def stop(number: int, frame: Any) -> None:

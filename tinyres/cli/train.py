@@ -143,4 +143,4 @@ def _recorder(made: Any, every: int | None, checkpoint: Path) -> Any:
         recording = flow.record(made.model, every=kept.every(made.notes) if every is None else every)
         return kept.Kept(recording, made.step, made.notes)
     except ValueError as error:
-        raise UsageError(f"--resume: {checkpoint}: its recording cannot be continued: {error}") from error
+        raise UsageError(f"--resume: {checkpoint}: its recording cannot go on: {error}") from error

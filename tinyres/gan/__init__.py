@@ -1,16 +1,16 @@
-"""Between two players: losses, penalties, training and metrics of generative adversarial nets.
+"""Generative adversarial nets: losses, penalties, training and metrics.
 
 losses.py, penalties.py   what the players minimise, a small function each with its paper
-recipe.py    everything that decides a run, as plain values, and the methods of the papers as presets
+recipe.py    everything that decides a run, as plain values; the methods of the papers are presets
 data.py      the real samples
 prepare.py   a recipe made into players, optimisers and trainer
 trainer.py   the loop
 descent.py   one step of one player
 sampling.py  drawing from a generator, and the averaged one
 saved.py     the players of a saved run
-conduct.py   a run from its start, or a checkpoint, to its report
-pictures.py  samples, ways between samples, what either player's log says
-probe.py     what one discriminator tells a generator through every loss
+conduct.py   conducting a run: pictures along the way, and the report
+pictures.py  samples, interpolations between samples, training curves
+probe.py     the gradient that one discriminator gives a generator, for every loss
 score.py     how good a trained generator is, by metrics/
 """
 

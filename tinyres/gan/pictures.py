@@ -1,4 +1,4 @@
-"""Pictures of a GAN's run: samples from fixed noise, ways between two samples, and what either player's log says.
+"""Pictures of a GAN's run: samples from fixed noise, interpolations between samples, and training curves.
 
 Each function draws into a matplotlib figure; `write` makes the file.
 """
@@ -20,7 +20,7 @@ D_COLOUR, G_COLOUR = "tab:blue", "tab:orange"
 
 
 def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[float, float] = (7, 7)) -> None:
-    """Draw a figure of `size` inches into a PNG that is there as a whole or not at all.
+    """Draw a figure of `size` inches into a PNG file, which is written whole or not at all.
 
     Raises:
         OSError: the disk is full or fails; a picture that was there before is as it was.
@@ -62,13 +62,13 @@ def draw_interpolations(figure: Any, ways: Array, real: Array, title: str) -> No
 
 
 def draw_curves(figure: Any, history: Sequence[StepRecord], loss: str, title: str) -> None:
-    """Losses, gradient norms and D's outputs against the step, a running mean over each raw curve."""
+    """Losses, gradient norms and D's outputs against the step, each with its running mean."""
     found = {name: np.array([getattr(record, name) for record in history]) for name in StepRecord._fields}
     output = "mean of sigmoid(D)" if loss in LOG_LOSSES else "mean of D"
     panels = (
         ("losses", [("d_loss", "D", D_COLOUR), ("g_loss", "G", G_COLOUR)], "loss"),
         ("norm of the gradient", [("d_grad_norm", "D", D_COLOUR), ("g_grad_norm", "G", G_COLOUR)], "|gradient|"),
-        ("what D says", [("d_real", "real", D_COLOUR), ("d_fake", "generated", G_COLOUR)], output),
+        ("outputs of D", [("d_real", "real", D_COLOUR), ("d_fake", "generated", G_COLOUR)], output),
     )
     for i, (name, curves, label) in enumerate(panels):
         axes = figure.add_subplot(1, 3, i + 1)

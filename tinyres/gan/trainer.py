@@ -1,4 +1,4 @@
-"""GANTrainer: two players on their way through training."""
+"""GANTrainer: the training loop of a generator and a discriminator."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tinyres.training.validation import check_array, check_names
 FORMAT = Format(
     "gan", "tinyres gan 1", GANRecipe, "give the run.safetensors of a GAN's run, or its folder", one_model=False
 )
-NOISE, FIXED = 1, 2  # children of the seed: what a step draws, and the noise of the pictures
-LOG_LOSSES = ("saturating", "nonsaturating")  # whose discriminator's sigmoid is a probability
+NOISE, FIXED = 1, 2  # children of the seed: for what a step draws, and for the noise of the pictures
+LOG_LOSSES = ("saturating", "nonsaturating")  # those whose sigmoid of D is a probability
 
 
 class StepRecord(NamedTuple):
-    """What one step of the generator, and those of the discriminator before it, came to.
+    """The figures of one step of the generator, and of the discriminator's steps before it.
 
     The losses are what their player minimises, the discriminator's with its penalty; norms are 2-norms of the gradient
     over all of the player's parameters; d_real and d_fake are means over the discriminator's last batches, of the
@@ -47,8 +47,8 @@ class StepRecord(NamedTuple):
 class GANTrainer(ResumableRun):
     """Alternating descent: d_steps of the discriminator, then one of the generator, each on its own parameters.
 
-    Every draw depends on the seed and the number of the step alone, so that a run taken up again at a step is the run
-    that was never stopped. All is drawn on the CPU and brought to where the players are: the same numbers everywhere.
+    Every draw depends on the seed and the number of the step alone, so that a resumed run equals one that was
+    never stopped. All is drawn on the CPU and then moved to where the players are: the same numbers everywhere.
 
     Args:
         generator: noise (N, latent) to samples.
@@ -114,13 +114,13 @@ class GANTrainer(ResumableRun):
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """All that is learned or averaged, by name."""
+        """The players, and the averaged generator, by name."""
         found = {"generator": self.generator, "discriminator": self.discriminator}
         return found if self.average is None else found | {"average": self.average}
 
     @property
     def optimizers(self) -> dict[str, optim.Optimizer]:
-        """Of either player."""
+        """The optimiser of each player."""
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
 
     def log(self) -> tuple[dict[str, Any], dict[str, Any]]:

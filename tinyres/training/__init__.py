@@ -1,15 +1,15 @@
-"""Training a classifier: what decides a run, the run itself, and a file from which it goes on bit for bit.
+"""Training a classifier, and what every training needs: checkpoints that resume bit for bit, and conducting a run.
 
 recipe.py      everything that decides a run, as plain values
 prepare.py     a recipe made into model, data, optimiser and schedule
 run.py         the loop
 evaluate.py    loss and accuracy on a data set
-classifier.py  conducting it: scores, saves and a report, in a folder
+classifier.py  conducting it: a score after each epoch, and the report
 
 Serving every kind of run, GANs' included:
 
-conduct.py     from the start, or a checkpoint, to the report
-interrupts.py  Ctrl-C that waits for the end of a step
+conduct.py     a run in its folder, from its start or its checkpoint to its report
+interrupts.py  Ctrl-C and SIGTERM that wait for the end of a step
 resumable.py   what a run must offer to be saved and resumed
 checkpoint.py  a run as one file
 validation.py  checks of what such a file says

@@ -31,7 +31,7 @@ def save(run: ResumableRun, path: str | PathLike[str]) -> None:
     Raises:
         OSError: the disk is full or fails; the old file is as it was.
     """
-    arrays, about = run.log()
+    arrays, found = run.log()
     texts: dict[str, str] = {}
     for name, module in run.modules.items():
         arrays |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
@@ -40,15 +40,14 @@ def save(run: ResumableRun, path: str | PathLike[str]) -> None:
         moments, settings = optim.flat(optimizer.state_dict())
         arrays |= {f"{key}.{entry}": value for entry, value in moments.items()}
         texts[key] = settings["optimizer"]
-    about |= {
+    about = {
         "format": run.format.version,
         "recipe": None if run.recipe is None else run.recipe.to_json(),
         "step": run.step,
-        "generators": _generator_states(run),
-        "machine": machine.machine(run.device, run.processes),
     }
     if run.scheduler is not None:
         about["schedule"] = run.scheduler.state_dict()
+    about |= {"generators": _generator_states(run)} | found | {"machine": machine.machine(run.device, run.processes)}
     save_file(arrays, path, texts | {run.format.key: json.dumps(about)})
 
 

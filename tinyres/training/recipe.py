@@ -21,13 +21,13 @@ SCHEDULES = ("constant", "step", "cosine")
 class Recipe:
     """What decides a run completely: the same recipe gives the same weights, bit for bit, on the same machine.
 
-    With another number of threads, or on another kind of processor, sums are rounded otherwise, see `training.machine`.
+    With another number of threads, or on another kind of processor, sums round differently, see `training.machine`.
 
     Attributes:
         arch: a name of `models.CLASSIFIERS`.
         data: a name of `data.BY_NAME`.
         depth, width: of the architecture; None: its own default.
-        activation: what stands in the place of every ReLU: a name of `ACTIVATIONS`.
+        activation: what replaces every ReLU: a name of `ACTIVATIONS`.
         init: how weights start: a name of `INITIALISATIONS`, "default" being the architecture's own; or a number s_w²
             (as text) for N(0, s_w² / fan_in).
         epochs: passes through the training set; steps, if given, counts batches instead.
@@ -110,7 +110,7 @@ class Recipe:
         return asdict(self)
 
     def differs_from(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
-        """{field: (here, there)} where they differ."""
+        """The fields that differ, as {field: (here, there)}."""
         mine, theirs = asdict(self), asdict(other)
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
 

@@ -1,4 +1,4 @@
-"""Run: a model on its way through training."""
+"""Run: the training loop of a classifier, and what it has found so far."""
 
 from __future__ import annotations
 

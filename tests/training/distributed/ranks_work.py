@@ -1,4 +1,4 @@
-"""What the tests of test_distributed.py start under mpiexec: `python ranks_work.py TASK FOLDER [ARGUMENTS]`."""
+"""What the tests here start under mpiexec: `python ranks_work.py TASK FOLDER [ARGUMENTS]`."""
 
 import itertools
 import json

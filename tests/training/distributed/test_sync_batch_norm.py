@@ -1,5 +1,5 @@
 """Synchronised batch norm is batch norm of the whole: outputs, gradients of two orders, statistics. Ranks are threads
-here; tests/training/test_distributed.py has processes."""
+here; test_data_parallel.py has processes."""
 
 import threading
 

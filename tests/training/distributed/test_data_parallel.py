@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tests.training import ranks_work
-from tests.training.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, work
+from tests.training.distributed import ranks_work
+from tests.training.distributed.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, work
 from tinyres import nn, training
 
 pytestmark = NEEDS_MPI

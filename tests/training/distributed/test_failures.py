@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tests.training import ranks_work
-from tests.training.mpiexec import NEEDS_MPI, SMALL, ended, mpiexec, ranks_of, same_files, started, wait_for, work
+from tests.training.distributed import ranks_work
+from tests.training.distributed.mpiexec import (
+    NEEDS_MPI,
+    SMALL,
+    ended,
+    mpiexec,
+    ranks_of,
+    same_files,
+    started,
+    wait_for,
+    work,
+)
 from tinyres import training
 
 pytestmark = NEEDS_MPI
