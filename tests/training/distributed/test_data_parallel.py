@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tests.training import ranks_work
-from tests.training.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, work
+from tests.training.distributed import ranks_work
+from tests.training.distributed.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, work
 from tinyres import nn, training
 
 pytestmark = NEEDS_MPI
@@ -90,13 +90,13 @@ def test_the_command_leaves_one_run_that_one_process_goes_on_with(tmp_path):
     assert (result["processes"], result["steps"]) == (2, 4)
     status, out, err = mpiexec(*SMALL, "--steps", 4, "--distributed", "--out", tmp_path / "two")
     assert status != 0
-    assert err.count("holds a run already") == 1
+    assert err.count("already holds a run") == 1
     alone = subprocess.run(
         [sys.executable, *SMALL, "--steps", "4", "--resume", "--out", str(tmp_path / "two")],
         env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert alone.returncode == 0
-    assert "going on from step 4 of 4" in alone.stdout
+    assert "resuming from step 4 of 4" in alone.stdout
 
 
 def test_what_is_recorded_is_what_rank_0_sees_of_its_share(tmp_path):
@@ -112,7 +112,7 @@ def test_what_is_recorded_is_what_rank_0_sees_of_its_share(tmp_path):
         (["--steps", "1", "--batch-size", "1"], "2 ranks cannot share batches of 1"),
         (["--depth", "9"], "depth must be 6 n + 2"),
         (["--timeout", "0"], "--timeout 0: more than 0 seconds are needed"),
-        (["--resume"], "to go on from"),
+        (["--resume"], "to resume from"),
         (["--lr", "1e12", "--steps", "20"], "diverged"),
     ],
 )
