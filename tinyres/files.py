@@ -7,6 +7,7 @@ name, forced to disk, and renamed over it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import shutil
@@ -219,6 +220,22 @@ def _check_text(text: str) -> None:
 def legible(text: str) -> str:
     """`text` with `?` for each lone surrogate: a file's or a module's name may hold one, and no UTF-8 can."""
     return text.encode("utf-8", "replace").decode()
+
+
+def write_json(path: PathLike, document: Any) -> None:
+    """`plain(document)` as a JSON file, whole or not at all."""
+    write(path, json.dumps(plain(document), indent=1) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """JSON values of arrays, NumPy numbers and containers. JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_figure(figure: Any, path: PathLike) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 
 NAME = ".tinyres-lock"  # there while a run writes into the folder; a dead run's is in nobody's way
 ORPHANS = ".tinyres-*.tmp"  # what `files.write` leaves where it is killed
+UNGUARDED = "the file system of {} has no locks: make sure that no other run writes there at the same time"
 
 
 class FolderTaken(RuntimeError):

@@ -110,7 +110,7 @@ def test_a_file_system_without_locks_is_told_and_no_hindrance(capsys, tmp_path, 
     another = tmp_path / ".tinyres-01.tmp"
     another.touch()  # it may be a live run's
     assert main([*COMMANDS[command], "--out", str(tmp_path)]) == 0
-    assert f"there are no locks on the file system of {tmp_path}: see to it" in capsys.readouterr().out
+    assert f"the file system of {tmp_path} has no locks: make sure" in capsys.readouterr().out
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == [another]
 
 

@@ -17,7 +17,7 @@ from tinyres_kernels import cpu
 import tinyres as tr
 from tests.training.kills import left
 from tinyres import gan, training
-from tinyres.cli import gan_looks, main
+from tinyres.cli import gan_evaluate, main
 
 SMALL = ("--data", "ring8", "--width", "8", "--batch-size", "64", "--method", "nonsaturating")
 PICTURES = ["interpolations.png", "samples.png", "training.png"]
@@ -69,7 +69,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(capsys, tmp_path):
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "--resume goes on" in said
+    assert "--resume continues" in said
     assert "Traceback" not in said
     step = json.loads(tr.load_metadata(tmp_path / "stopped" / "run.safetensors")["gan"])["step"]
     assert 0 < step < 300
@@ -77,7 +77,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(capsys, tmp_path):
     orphan.touch()
     status, out, _ = run(capsys, "train", *arguments, tmp_path / "stopped", "--resume")
     assert status == 0
-    assert f"going on from step {step} of 300" in out
+    assert f"resuming from step {step} of 300" in out
     assert not orphan.exists()
     run(capsys, "train", *arguments, tmp_path / "whole")
     whole, stopped = (tr.load(tmp_path / name / "run.safetensors") for name in ("whole", "stopped"))
@@ -102,7 +102,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("before", ["000002.png", "interpolations.png", "000004.png", "result.json"])
-def test_pictures_that_a_kill_prevented_are_drawn_when_the_run_goes_on(capsys, tmp_path, monkeypatch, whole, before):
+def test_pictures_that_a_kill_prevented_are_drawn_when_the_run_is_resumed(capsys, tmp_path, monkeypatch, whole, before):
     replace, first = os.replace, ["interpolations.png"]  # the run comes by there at its second step, too
 
     def killed(source, target):
@@ -116,9 +116,11 @@ def test_pictures_that_a_kill_prevented_are_drawn_when_the_run_goes_on(capsys, t
         patched.setattr(os, "replace", killed)
         with pytest.raises(Killed):
             run(capsys, "train", *PLAN, "--out", tmp_path)
-    step = json.loads(tr.load_metadata(tmp_path / "run.safetensors")["gan"])["step"]
-    assert step == (2 if before == "000002.png" else 4)
-    assert run(capsys, "train", *PLAN, "--resume", "--out", tmp_path)[0] == 0
+    saved = tmp_path / "run.safetensors"
+    step = json.loads(tr.load_metadata(saved)["gan"])["step"] if saved.exists() else 0
+    assert step == {"000002.png": 0, "result.json": 4}.get(before, 2)  # a step is saved after its pictures
+    resume = ["--resume"] if step else []
+    assert run(capsys, "train", *PLAN, *resume, "--out", tmp_path)[0] == 0
     assert left(tmp_path) == left(whole)
 
 
@@ -139,7 +141,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, trained):
     before = (trained / "run.safetensors").read_bytes()
     status, _, err = run(capsys, "train", *SMALL, "--steps", 4, "--out", trained)
     assert status == 2
-    assert "holds a run already: --resume goes on with it" in err
+    assert "already holds a run: resume it (--resume), or choose" in err
     status, _, err = run(capsys, "train", *SMALL, "--steps", 4, "--loss", "hinge", "--resume", "--out", trained)
     assert status == 2
     assert "a run of another recipe (loss is 'nonsaturating' there and 'hinge' here)" in err
@@ -150,13 +152,13 @@ def test_going_on_needs_no_setting_again(capsys, trained):
     before = json.loads((trained / "result.json").read_text())
     status, out, _ = run(capsys, "train", "--resume", "--no-score", "--out", trained)
     assert status == 0
-    assert "going on from step 4 of 4: nonsaturating on ring8, batch_size 64, steps 4, width 8\n" in out
+    assert "resuming from step 4 of 4: nonsaturating on ring8, batch_size 64, steps 4, width 8\n" in out
     assert json.loads((trained / "result.json").read_text())["recipe"] == before["recipe"]
     for option, value, said in (
         ("--data", "digits", "data is 'ring8' there"),
         ("--width", 9, "width is 8 there"),
         ("--method", "r1", "method is 'nonsat"),
-        ("--steps", 9, "run is not lengthened"),
+        ("--steps", 9, "a run cannot be lengthened"),
     ):
         status, _, err = run(capsys, "train", option, value, "--resume", "--out", trained)
         assert (status, said in err, err.count("\n")) == (2, True, 1)
@@ -165,7 +167,7 @@ def test_going_on_needs_no_setting_again(capsys, trained):
 def test_a_run_whose_losses_explode_has_diverged(capsys, tmp_path):
     status, out, _ = run(capsys, "train", *SMALL[:-2], "--lr-d", "1e9", "--steps", 50, "--out", tmp_path)
     assert status == 1
-    assert re.search(r"diverged at step \d+ .* is \S+e\+\d+, beyond 1e\+06 in absolute value: try a smaller", out)
+    assert re.search(r"diverged: at step \d+ .* is \S+e\+\d+, beyond 1e\+06 in absolute value: try a smaller", out)
 
 
 @pytest.mark.parametrize(("method", "name"), [("nonsaturating", "D"), ("hinge", "score")])
@@ -203,7 +205,7 @@ def test_a_full_disk_is_one_sentence_and_the_last_save_stays(capsys, tmp_path, m
     assert json.loads(tr.load_metadata(tmp_path / "run.safetensors")["gan"])["step"] == 4
     status, out, _ = run(capsys, "train", *SMALL, "--steps", 9, *seldom, "--resume", "--out", tmp_path)
     assert status == 0
-    assert "going on from step 4 of 9" in out
+    assert "resuming from step 4 of 9" in out
 
 
 def test_a_run_that_diverges_names_the_operation_and_keeps_the_last_good_state(capsys, tmp_path):
@@ -212,7 +214,7 @@ def test_a_run_that_diverges_names_the_operation_and_keeps_the_last_good_state(c
     assert status == 1
     assert "diverged" in out
     assert "at step 1 the discriminator's loss is nan: matmul made Inf" in " ".join(out.split())
-    assert "run.safetensors holds the last good state" in " ".join(out.split())
+    assert "run.safetensors holds the run (for --resume) as it was after step 1" in " ".join(out.split())
     gan.load_generator(tmp_path / "run.safetensors")
     for value in tr.load(tmp_path / "run.safetensors").values():
         assert np.isfinite(value).all()
@@ -241,7 +243,7 @@ def test_the_score_of_images_is_a_table(capsys):
     )
     found = gan.Score(figures | {"sure": 0.829}, [], [0.8, 0.029], "features of a judge")
     console = Console(width=80)
-    gan_looks._print_images(found, console)
+    gan_evaluate._print_images(found, console)
     out = capsys.readouterr().out
     assert out.count("features of a judge") == 1
     assert "these by class: 0: 80.0 %, 1: 2.9 %\n" in out
@@ -290,8 +292,11 @@ def test_the_probe_takes_the_generator_of_a_run(capsys, trained, tmp_path):
         (("train", "--save-every", "0"), "--save-every 0: at least 1"),
         (("train", "--method", "r1", "--norm", "batch"), "Batch norm makes each score depend on the whole batch"),
         (("train", "--data", "ring8", "--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
-        (("train", "--data", "ring8", "--resume", "--out", "EMPTY"), "there is no EMPTY/run.safetensors to go on from"),
-        (("sample", "nothing"), "there is no nothing; a checkpoint is what"),
+        (
+            ("train", "--data", "ring8", "--resume", "--out", "EMPTY"),
+            "there is no EMPTY/run.safetensors to resume from",
+        ),
+        (("sample", "nothing"), "there is no nothing; `tinyres gan train` writes checkpoints"),
         (("sample", "nothing", "--n", "0"), "--n 0: at least 1"),
         (("score", "nothing", "--n", "1"), "--n 1: at least 4"),
         (("sample", "nothing", "--seed", "-1"), "--seed -1: at least 0"),

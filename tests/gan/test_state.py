@@ -92,18 +92,21 @@ def test_the_generators_inside_a_player_are_kept(tmp_path):
             break
     gan.save(begun, tmp_path / "run.safetensors")
     assert_the_same(finished(gan.resume(made(), tmp_path / "run.safetensors")), whole)
-    with pytest.raises(gan.CheckpointError, match="players made by hand; build them as they were, and call resume"):
+    with pytest.raises(gan.CheckpointError, match="models were built by hand; build them again, and call resume"):
         gan.load_generator(tmp_path / "run.safetensors")
 
 
 def test_a_generator_is_found_in_its_runs_folder(tmp_path):
     made = gan.prepare(recipe(method="hinge"))
-    with pytest.raises(gan.CheckpointError, match=r"in it; give the run's folder or its run\.safetensors"):
+    with pytest.raises(
+        gan.CheckpointError,
+        match=r"this folder holds no run\.safetensors; give the run\.safetensors of a GAN's run, or its folder",
+    ):
         gan.load_generator(tmp_path)
     gan.save(made, tmp_path / "run.safetensors")
     assert gan.load_generator(tmp_path)[0] == made.recipe
     tr.save(made.generator, tmp_path / "generator.safetensors")
-    with pytest.raises(gan.CheckpointError, match=r"a model; give the run's folder or its run\.safetensors"):
+    with pytest.raises(gan.CheckpointError, match=r"a model; give the run\.safetensors of a GAN's run, or its folder"):
         gan.load_generator(tmp_path / "generator.safetensors")
 
 
@@ -192,10 +195,10 @@ def test_another_recipe_or_architecture_is_refused_and_the_trainer_left_alone(tm
     path = tmp_path / "run.safetensors"
     gan.save(finished(gan.prepare(recipe())), path)
     refused(gan.prepare(recipe(arch="mlp")), path, gan.CheckpointError,
-            r"a run of another recipe \(arch is 'dcgan' there and 'mlp' here\); give it the same")  # fmt: skip
+            r"a run of another recipe \(arch is 'dcgan' there and 'mlp' here\); use the same one")  # fmt: skip
     by_hand = gan.prepare(recipe(width=8))
     by_hand.recipe = None  # without one, the weights themselves say it
-    refused(by_hand, path, gan.CheckpointError, "a run of other players or another optimiser: .*wrong shape")
+    refused(by_hand, path, gan.CheckpointError, "does not fit the models and optimisers of this run .*wrong shape")
     narrow = gan.prepare(recipe())
     narrow.recipe, narrow.discriminator = None, gan.prepare(recipe(width=8)).discriminator
     refused(narrow, path, gan.CheckpointError, "wrong shape")  # the generator fitted, and is put back
@@ -209,7 +212,7 @@ def test_a_cut_file_a_model_and_no_file(tmp_path):
         (tmp_path / "cut.safetensors").write_bytes(whole[: int(share * len(whole))])
         refused(trainer, tmp_path / "cut.safetensors", FileFormatError, "a whole safetensors file is needed")
     tr.save(trainer.generator, tmp_path / "model.safetensors")
-    refused(trainer, tmp_path / "model.safetensors", gan.CheckpointError, "no saved run of a GAN, but perhaps a model")
+    refused(trainer, tmp_path / "model.safetensors", gan.CheckpointError, "not a saved run, though it may be a model")
     with pytest.raises(FileNotFoundError):
         gan.resume(trainer, tmp_path / "none.safetensors")
 
@@ -221,7 +224,7 @@ def test_a_recipe_of_a_later_version_is_refused(tmp_path):
     about = json.loads(texts["gan"])
     about["recipe"]["colour"] = "blue"
     tr.save(arrays, tmp_path / "later.safetensors", texts | {"gan": json.dumps(about)})
-    refused(trainer, tmp_path / "later.safetensors", gan.CheckpointError, "recipe is none of this version.*colour")
+    refused(trainer, tmp_path / "later.safetensors", gan.CheckpointError, "this version cannot read its recipe.*colour")
 
 
 def test_the_generator_alone_is_the_averaged_one(tmp_path, monkeypatch):
@@ -272,5 +275,5 @@ def test_a_recipe_of_larger_players_than_the_file_is_refused_before_they_are_bui
     about = json.loads(texts["gan"])
     about["recipe"][name] = 2**31
     tr.save(tr.load(path), path, texts | {"gan": json.dumps(about)})
-    with pytest.raises(gan.CheckpointError, match=rf"run\.safetensors: its recipe says {name} 2147483648, and none"):
+    with pytest.raises(gan.CheckpointError, match=rf"run\.safetensors: its recipe says {name} 2147483648, but none"):
         gan.load_players(path)

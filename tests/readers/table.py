@@ -149,7 +149,7 @@ GAN = gan.GANRecipe.of("nonsaturating", "ring8", steps=2, width=4, batch_size=64
 
 
 def read_run(path: Path) -> None:
-    training.state.saved_recipe(path)
+    training.saved_recipe(path)
     settled(path, lambda: training.prepare(RECIPE), training.resume, training.save, "run")
 
 

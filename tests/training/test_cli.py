@@ -52,7 +52,7 @@ def test_a_killed_run_goes_on_bit_for_bit(capsys, tmp_path):
     assert 0 < about["step"] < 60, "the kill came too late to test anything"
     status, out, _ = train(capsys, *arguments, "--resume", "--out", tmp_path / "killed")
     assert status == 0
-    assert "going on from step" in out
+    assert "resuming from step" in out
     train(capsys, *arguments, "--out", tmp_path / "whole")
     whole, killed = (tr.load(tmp_path / name / "run.safetensors") for name in ("whole", "killed"))
     assert set(whole) == set(killed)
@@ -65,7 +65,7 @@ def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeyp
     train(capsys, *SMALL, "--steps", 6, "--out", tmp_path / "plain")
     status, out, _ = train(capsys, *SMALL, "--steps", 6, "--check-kernels", 2, "--out", tmp_path / "checked")
     assert status == 0
-    assert "the kernels of the first 2 steps are checked, each against im2col in float64" in out
+    assert "checking the kernels of the first 2 steps against im2col in float64" in out
     plain, checked = (tr.load(tmp_path / name / "model.safetensors") for name in ("plain", "checked"))
     for name in plain:
         np.testing.assert_array_equal(plain[name], checked[name], err_msg=name)
@@ -99,7 +99,7 @@ def test_control_c_finishes_the_step_and_saves(tmp_path):
         os.kill(process.pid, signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "--resume goes on" in out
+    assert "--resume continues" in out
     assert "Traceback" not in out
     about = json.loads(tr.load_metadata(tmp_path / "run.safetensors")["run"])
     assert about["step"] == len(json.loads((tmp_path / "result.json").read_text())["train_loss"])
@@ -110,10 +110,10 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, tmp_path):
     before = (tmp_path / "run.safetensors").read_bytes()
     status, _, err = train(capsys, *SMALL, "--steps", 1, "--out", tmp_path)
     assert status == 2
-    assert "holds a run already: --resume goes on with it" in err
+    assert "already holds a run: resume it (--resume), or choose" in err
     status, _, err = train(capsys, *SMALL, "--steps", 2, "--resume", "--out", tmp_path)
     assert status == 2
-    assert "a run of another recipe (steps is 1 there and 2 here); a run is not lengthened" in err
+    assert "a run of another recipe (steps is 1 there and 2 here); a run cannot be lengthened" in err
     assert (tmp_path / "run.safetensors").read_bytes() == before
 
 
@@ -123,7 +123,7 @@ def test_going_on_needs_no_setting_again(capsys, tmp_path):
     status, out, _ = train(capsys, "resnet", "--resume", "--out", tmp_path)
     assert status == 0
     said = "depth 8, width 2, steps 1, batch_size 400, lr 0.05, seed 3\n"
-    assert f"going on from step 1 of 1: resnet on digits, {said}" in out
+    assert f"resuming from step 1 of 1: resnet on digits, {said}" in out
     assert f"wrote {tmp_path / 'result.json'}\n" in out
     assert json.loads((tmp_path / "result.json").read_text())["recipe"] == recipe
     for other in (("plain",), ("resnet", "--lr", "0.1"), ("resnet", "--seed", "0"), ("resnet", "--data", "mnist")):
@@ -151,7 +151,7 @@ def test_a_run_that_diverges_says_so_and_keeps_what_it_has(capsys, tmp_path):
         (("resnet", "--record", "0"), "--record 0: at least 1"),
         (("resnet", "--check-kernels", "-1"), "--check-kernels -1: a number of steps is needed"),
         (("resnet", "--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
-        (("resnet", "--resume", "--out", "EMPTY"), "there is no EMPTY/run.safetensors to go on from"),
+        (("resnet", "--resume", "--out", "EMPTY"), "there is no EMPTY/run.safetensors to resume from"),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence(capsys, tmp_path, monkeypatch, arguments, message):
@@ -210,7 +210,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(capsys, tmp_path, name):
 def test_a_file_in_the_place_of_the_folder(capsys, tmp_path):
     (tmp_path / "taken").touch()
     status, _, err = train(capsys, *SMALL, "--steps", 1, "--out", tmp_path / "taken")
-    assert (status, err) == (2, f"tinyres train: {tmp_path / 'taken'} is no folder; name another one with --out\n")
+    assert (status, err) == (2, f"tinyres train: {tmp_path / 'taken'} is not a folder; choose another one with --out\n")
 
 
 def test_a_run_of_another_version_is_refused_in_a_sentence(capsys, tmp_path):
@@ -221,7 +221,7 @@ def test_a_run_of_another_version_is_refused_in_a_sentence(capsys, tmp_path):
     tr.save(arrays, path, texts)
     status, _, err = train(capsys, *SMALL, "--steps", 1, "--resume", "--out", tmp_path)
     assert status == 2
-    assert "does not fit what this version builds of its recipe" in err
+    assert "does not fit the models and optimisers of this run" in err
     assert "gone.weight" in err
 
 

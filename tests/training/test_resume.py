@@ -9,7 +9,7 @@ import tinyres as tr
 from tests.spoiled import harmless, outcome, spoiled
 from tinyres import training
 from tinyres.files import FileFormatError
-from tinyres.training.state import saved_recipe
+from tinyres.training import saved_recipe
 
 SMALL = {"depth": 8, "width": 2, "steps": 6, "batch_size": 600, "warmup": 0.4}  # two batches an epoch
 
@@ -74,7 +74,7 @@ def test_a_run_of_another_recipe_is_refused_and_the_run_left_alone(tmp_path):
 def test_a_model_is_no_run_and_a_cut_file_says_so(tmp_path):
     run = training.prepare(training.Recipe(**SMALL))
     tr.save(run.model, tmp_path / "model.safetensors")
-    with pytest.raises(training.CheckpointError, match="no saved run, but perhaps a model"):
+    with pytest.raises(training.CheckpointError, match="not a saved run, though it may be a model"):
         training.resume(run, tmp_path / "model.safetensors")
     training.save(run, tmp_path / "run.safetensors")
     content = (tmp_path / "run.safetensors").read_bytes()
@@ -92,7 +92,7 @@ def test_a_recipe_of_a_later_version_is_refused(tmp_path):
     about = json.loads(texts["run"])
     about["recipe"]["colour"] = "blue"
     tr.save(arrays, tmp_path / "later.safetensors", texts | {"run": json.dumps(about)})
-    with pytest.raises(training.CheckpointError, match=r"recipe is none of this version.*colour"):
+    with pytest.raises(training.CheckpointError, match=r"this version cannot read its recipe.*colour"):
         training.resume(run, tmp_path / "later.safetensors")
 
 
@@ -125,7 +125,7 @@ def test_a_recipe_of_a_larger_net_than_the_file_is_refused_before_it_is_built(tm
     about = json.loads(texts["run"])
     about["recipe"][name] = value
     tr.save(tr.load(path), path, texts | {"run": json.dumps(about)})
-    with pytest.raises(training.CheckpointError, match=rf"run\.safetensors: its recipe says {name} {value}, and "):
+    with pytest.raises(training.CheckpointError, match=rf"run\.safetensors: its recipe says {name} {value}, but "):
         saved_recipe(path)
 
 

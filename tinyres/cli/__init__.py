@@ -1,4 +1,4 @@
-"""The command `tinyres`: a file a subcommand, each with `add` (its arguments) and `run`."""
+"""The command `tinyres`: one file per subcommand, each with `add` (its arguments) and `run`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 from tinyres import starting
 from tinyres.arrays import KernelDisagreement
 from tinyres.cli import bench, flow, gan, step, sweep, train, tutorials
-from tinyres.cli.common import UsageError, polite_kill
+from tinyres.cli.common import UsageError, sigterm_as_interrupt
 from tinyres.cli.terminal import complain, speak_anywhere
 from tinyres.version import __version__
 
@@ -37,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        with polite_kill():
+        with sigterm_as_interrupt():
             status = int(arguments.run(arguments))
-        sys.stdout.flush()  # a full disk behind it shows here, and not when Python ends
+        sys.stdout.flush()  # a full disk behind it is noticed here, not when Python ends
         return status
     except UsageError as error:
         complain(f"tinyres {arguments.command}: {error}")
@@ -48,20 +48,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(f"tinyres {arguments.command}: {error}")
         return 1
     except BrokenPipeError:  # the reader, `head` say, has seen enough
-        _listen_no_more()
+        _discard_output()
         return 0
-    except OSError as error:  # files are told of where they are written: this is the output itself, or the system
+    except (
+        OSError
+    ) as error:  # errors of files are caught where they are written: this is the output itself, or the system
         where = error.filename or "the standard output, perhaps"
         complain(f"tinyres {arguments.command}: {error.strerror or error}: {where}")
-        _listen_no_more()
+        _discard_output()
         return 2
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
 
 
-def _listen_no_more() -> None:
-    """What is still to be flushed goes nowhere."""
+def _discard_output() -> None:
+    """Send what is still to be flushed to /dev/null."""
     with suppress(OSError, ValueError):  # ValueError: no stream of the system's
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

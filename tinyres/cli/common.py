@@ -1,4 +1,4 @@
-"""What the commands share: errors of one sentence, folders, the progress bar."""
+"""What the commands share: errors told in one sentence, folders, progress bars."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib.util
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -15,23 +14,22 @@ from typing import Any
 
 from tinyres.cli.terminal import say
 
-UNGUARDED = "there are no locks on the file system of {}: see to it that no other run writes there meanwhile"
 LAB = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn", "jinja2": "jinja2"}
 
 
 class UsageError(Exception):
-    """Something the user can mend; shown as one sentence without a traceback."""
+    """A mistake that the user can mend; shown as one sentence, without a traceback."""
 
 
 def need(packages: dict[str, str], extra: str = "lab") -> None:
-    """Refuse to begin without these packages ({module: name of its distribution})."""
+    """Refuse to start without these packages ({module: name of its distribution})."""
     missing = [name for module, name in packages.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UsageError(f"needs {', '.join(missing)}: pip install 'tinyres[{extra}]'")
 
 
 def known(what: str, name: str, names: Iterable[str], hint: str = "") -> str:
-    """`name` as it is spelled among `names`, in whatever case it was typed; otherwise an error with the nearest."""
+    """The spelling of `name` in `names`, whatever its case; if there is none, an error that suggests the nearest."""
     spelled = {entry.lower(): entry for entry in names}
     found = spelled.get(name.lower())
     if found is None:
@@ -42,7 +40,7 @@ def known(what: str, name: str, names: Iterable[str], hint: str = "") -> str:
 
 
 def on_device(name: str) -> None:
-    """Refuse a device that does not exist, or that this machine does not have."""
+    """Refuse a device that does not exist, or that this machine lacks."""
     from tinyres.arrays import check_device
 
     try:
@@ -52,107 +50,38 @@ def on_device(name: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make it, and see that something can be written there, before anything long begins."""
+    """Make the folder, and check that something can be written there, before anything long begins."""
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; name another one with --out")
+        raise UsageError(f"{folder} is not a folder; choose another one with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # under no name, or one of its own: others may look at the same time
+        with tempfile.TemporaryFile(dir=folder):  # under no name, or a unique one: others may check at the same time
             pass
     except OSError as error:
-        raise UsageError(f"cannot write into {folder}: {error.strerror}; name another folder with --out") from error
-
-
-@contextmanager
-def held(folder: Path, console: Any, *inside: str) -> Iterator[None]:
-    """Make the folder, and keep other runs out while the block runs; see `FolderLock`."""
-    from tinyres.lock import FolderLock, FolderTaken
-
-    make_folder(folder)
-    try:
-        with writing(folder):
-            lock = FolderLock(folder, *inside)
-    except FolderTaken as error:
-        raise UsageError(str(error)) from error
-    with lock:
-        if not lock.held:
-            say(console, UNGUARDED.format(folder))
-        yield
+        raise UsageError(f"cannot write into {folder}: {error.strerror}; choose another folder with --out") from error
 
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Inside, a file that cannot be written is told in a sentence."""
+    """Inside, a file that cannot be written becomes a UsageError."""
     try:
         yield
-    except BrokenPipeError:  # of the terminal's, not of a file
+    except BrokenPipeError:  # the terminal's, no file's
         raise
     except OSError as error:
         name = error.filename2 or error.filename or target
         raise UsageError(f"cannot write {name}: {error.strerror or error}") from error
 
 
-@contextmanager
-def going_on(checkpoint: Path) -> Iterator[None]:
-    """Inside, a checkpoint that --resume cannot go on from is told in a sentence."""
-    from tinyres.files import FileFormatError
-    from tinyres.training import CheckpointError
-
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise UsageError(f"--resume: there is no {checkpoint} to go on from") from error
-    except (FileFormatError, CheckpointError) as error:
-        raise UsageError(f"--resume: {error}") from error
-    except OSError as error:
-        raise UsageError(f"--resume: cannot read {checkpoint}: {error.strerror or error}") from error
-
-
-def check_kernels(command: Any) -> None:
-    """Declare --check-kernels."""
-    command.add_argument("--check-kernels", type=int, default=0, metavar="N",
-                         help="hold each kernel's results against im2col in float64, in the first N steps")  # fmt: skip
-
-
-def checking(steps: Iterator[Any], count: int, console: Any) -> Iterator[Any]:
-    """The items of `steps`, of which the first `count` are made by kernels that are checked."""
-    from tinyres.arrays import CHECK, kernels
-
-    if count < 0:
-        raise UsageError(f"--check-kernels {count}: a number of steps is needed, 0 or more")
-    if count:
-        need({"hypothesis": "hypothesis"}, "conformance")
-        say(console, f"the kernels of the first {count} steps are checked, each against im2col in float64: slowly")
-    for _ in range(count):
-        with kernels(CHECK):
-            item = next(steps, None)
-        if item is None:
-            return
-        yield item
-    yield from steps
-
-
-def tell_resumed(console: Any, made: Any, what: str, plain: Any, processes: int = 1) -> None:
-    """One line: from where `made` goes on, and in what its recipe is another than `plain`; one more where it moved."""
-    from tinyres.training.machine import differences, machine
-
-    settings = [f"{name} {here}" for name, (here, _) in made.recipe.differs_from(plain).items()]
-    told = ", ".join([what, *settings])
-    say(console, f"going on from step {made.step} of {made.total}: {told}")
-    moved = differences(made.came_from, machine(made.device, processes))
-    if moved:
-        say(console, f"sums may round differently here ({moved}): not bit for bit the run that was never stopped")
-
-
 def tell_files(console: Any, folder: Path) -> None:
-    """A line for each file and folder that lies there now."""
+    """Print a line for each file and folder in the folder."""
     for path in sorted(folder.iterdir()):
-        if not path.name.startswith("."):  # as the lock's
+        if not path.name.startswith("."):  # the lock's does
             say(console, f"wrote {path}")
 
 
 def progress(console: Any) -> Any:
-    """A progress bar with counts and the time that is left."""
+    """A rich progress bar with counts and the time left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -160,7 +89,7 @@ def progress(console: Any) -> Any:
 
 
 def check_depth(arch: str, depth: int, **options: Any) -> None:
-    """Refuse a depth that the architecture does not come in, with its own words."""
+    """Refuse a depth that the architecture does not have, in its own words."""
     from tinyres import models
 
     try:
@@ -170,13 +99,13 @@ def check_depth(arch: str, depth: int, **options: Any) -> None:
 
 
 @contextmanager
-def polite_kill() -> Iterator[None]:
-    """Inside, SIGTERM stops as Ctrl-C does."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Inside, SIGTERM raises KeyboardInterrupt as Ctrl-C does."""
 
     def stop(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # which alone is sent signals
+    if threading.current_thread() is not threading.main_thread():  # signals are delivered to the main thread alone
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)
@@ -184,24 +113,3 @@ def polite_kill() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def stopping() -> Iterator[list[float]]:
-    """Inside, Ctrl-C (or a polite kill) is noted, and acted on after the step; a second Ctrl-C is not waited for.
-
-    One within a second of the first is the same: a terminal, or a batch system, and mpiexec may both hand it on.
-    """
-    asked: list[float] = []  # when
-
-    def note(number: int, frame: Any) -> None:
-        if asked and number == signal.SIGINT and time.monotonic() - asked[0] > 1:
-            raise KeyboardInterrupt
-        asked.append(time.monotonic())
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

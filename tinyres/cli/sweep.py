@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UNGUARDED, UsageError, known, make_folder, need, on_device, progress, writing
+from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, writing
 from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train import add_recipe
+from tinyres.lock import UNGUARDED
 
 STEPS = 100
 MOST_ROWS = 40

@@ -1,4 +1,4 @@
-"""What the commands print to: texts come out as they are, on any terminal."""
+"""Printing: plain texts on any terminal, whatever letters it lacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from typing import Any, TextIO
 
-LEAST = 60  # columns; a narrower terminal wraps lines by itself, and rich would cut words off
+LEAST = 60  # columns; a narrower terminal wraps lines by itself, where rich would cut words off
 WORDS = {
     "χ": "chi", "ξ": "xi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "θ": "theta", "λ": "lambda",
     "μ": "mu", "π": "pi", "ρ": "rho", "σ": "sigma", "φ": "phi", "ψ": "psi", "√": "sqrt ", "∏": "prod ", "∞": "inf",
@@ -17,19 +17,19 @@ WORDS = {
 
 
 def spelled(error: UnicodeError) -> tuple[str, int]:
-    """For a terminal without these letters: chi for χ, e for é; a question mark where nothing is known."""
+    """Spell letters that a terminal lacks: chi for χ, e for é; a question mark if there is no spelling."""
     assert isinstance(error, UnicodeEncodeError)
     text = error.object[error.start : error.end]
     return "".join(WORDS.get(c) or _plain(c) for c in text), error.end
 
 
 def _plain(letter: str) -> str:
-    """The letter without its accents, or a digit or letter that was set higher or lower."""
+    """The letter without its accents; a superscript or subscript as an ordinary digit or letter."""
     return unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"
 
 
 def speak_anywhere(*streams: TextIO) -> None:
-    """Let streams spell what their encoding does not have."""
+    """Let streams spell the letters that their encoding lacks."""
     codecs.register_error("tinyres.spelled", spelled)
     for stream in streams:
         if hasattr(stream, "reconfigure"):
@@ -37,12 +37,12 @@ def speak_anywhere(*streams: TextIO) -> None:
 
 
 def printable(text: str) -> str:
-    """The text without what would steer a terminal."""
+    """The text with a question mark for each character that a terminal would obey, not show."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def terminal(**options: Any) -> Any:
-    """A rich Console that takes no text for markup: a folder may be called a[/b], a range is [0, 1]."""
+    """A rich Console without markup, because a folder may be called a[/b], and a range is [0, 1]."""
     from rich.console import Console
 
     made = Console(markup=False, highlight=False, emoji=False, **options)
@@ -51,7 +51,7 @@ def terminal(**options: Any) -> Any:
 
 
 def say(console: Any, text: str, lead: str = "", style: str = "") -> None:
-    """One line, however long it is; `lead` before it in a style of its own."""
+    """Print one line, however long; `lead` comes before it in a style of its own."""
     from rich.text import Text
 
     line = Text(f"{lead} " if lead else "", style)
@@ -59,5 +59,5 @@ def say(console: Any, text: str, lead: str = "", style: str = "") -> None:
 
 
 def complain(text: str) -> None:
-    """A sentence on standard error."""
+    """Print a sentence to standard error."""
     print(printable(text), file=sys.stderr)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tinyres.autograd.tensor import Array
+from tinyres.files import plain as plain
 from tinyres.files import write
 
 
@@ -82,14 +80,3 @@ class Measurement(Mapping[str, Array]):
                 )
             write(path, json.dumps(document, allow_nan=False) + "\n")
         return document  # type: ignore[no-any-return]
-
-
-def plain(value: Any) -> Any:
-    """JSON values of arrays, NumPy numbers and containers. JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

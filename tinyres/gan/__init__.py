@@ -1,19 +1,21 @@
-"""Between two players: losses, penalties, training and metrics of generative adversarial nets.
+"""Generative adversarial nets: losses, penalties, training and metrics.
 
 losses.py, penalties.py   what the players minimise, a small function each with its paper
-recipe.py    everything that decides a run, as plain values, and the methods of the papers as presets
+recipe.py    everything that decides a run, as plain values; the methods of the papers are presets
 data.py      the real samples
 prepare.py   a recipe made into players, optimisers and trainer
 trainer.py   the loop
 descent.py   one step of one player
 sampling.py  drawing from a generator, and the averaged one
-state.py     a run as one file
-pictures.py  samples, ways between samples, what either player's log says
-probe.py     what one discriminator tells a generator through every loss
+saved.py     the players of a saved run
+conduct.py   conducting a run: pictures along the way, and the report
+pictures.py  samples, interpolations between samples, training curves
+probe.py     the gradient that one discriminator gives a generator, for every loss
 score.py     how good a trained generator is, by metrics/
 """
 
 from tinyres.gan import pictures
+from tinyres.gan.conduct import conduct
 from tinyres.gan.data import SHAPES, mixture, real_data
 from tinyres.gan.losses import LOSSES, GANLoss, saturating_naive
 from tinyres.gan.penalties import PENALTIES, clip_weights_, dragan, gradient_penalty, r1, refuse_batch_norm
@@ -21,13 +23,14 @@ from tinyres.gan.prepare import players, prepare
 from tinyres.gan.probe import ProbePoint, probe
 from tinyres.gan.recipe import METHODS, GANRecipe
 from tinyres.gan.sampling import sample
+from tinyres.gan.saved import load_generator, load_players, saved_recipe
 from tinyres.gan.score import Score, score
-from tinyres.gan.state import CheckpointError, load_generator, load_players, resume, save
 from tinyres.gan.trainer import GANTrainer, StepRecord
+from tinyres.training.checkpoint import CheckpointError, resume, save
 
 __all__ = [
     "LOSSES", "METHODS", "PENALTIES", "SHAPES", "CheckpointError", "GANLoss", "GANRecipe", "GANTrainer", "ProbePoint",
-    "Score", "StepRecord", "clip_weights_", "dragan", "gradient_penalty", "load_generator", "load_players", "mixture",
-    "pictures", "players", "prepare", "probe", "r1", "real_data", "refuse_batch_norm", "resume", "sample",
-    "saturating_naive", "save", "score",
+    "Score", "StepRecord", "clip_weights_", "conduct", "dragan", "gradient_penalty", "load_generator", "load_players",
+    "mixture", "pictures", "players", "prepare", "probe", "r1", "real_data", "refuse_batch_norm", "resume", "sample",
+    "saturating_naive", "save", "saved_recipe", "score",
 ]  # fmt: skip

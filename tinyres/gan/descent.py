@@ -1,4 +1,4 @@
-"""One step of one player: gradients of its own parameters, a check, the optimiser; and the noise on samples."""
+"""One descent step of one player: gradients of its own parameters, checks, the optimiser; and noise on samples."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tinyres import optim
 from tinyres.arrays import namespace
 from tinyres.autograd.tensor import Tensor
 
-LIMIT = 1e6  # of losses and scores; players that train stay far below it
+LIMIT = 1e6  # of losses and scores; healthy training stays far below it
 
 
 class NotFinite(Exception):
-    """What is not finite, and whose."""
+    """A number is NaN or infinite; the message says which, and which player's."""
 
 
 class TooLarge(Exception):
-    """What is finite, but beyond `LIMIT`, and whose."""
+    """A number is finite, but beyond `LIMIT`; the message says which, and which player's."""
 
 
 def check_size(what: str, value: float) -> None:
-    """Refuse a number that is none, or that only a player gone astray comes to.
+    """Refuse a number that shows that training has diverged.
 
     Raises:
         NotFinite: it is NaN or infinite.
@@ -37,7 +37,7 @@ def check_size(what: str, value: float) -> None:
 
 
 def descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[float, float]:
-    """One step of a player on its own parameters; its loss and the norm of its gradient.
+    """One step of a player on its own parameters; returns its loss and the norm of its gradient.
 
     Raises:
         NotFinite: loss, gradient or a weight after the step.
@@ -58,13 +58,13 @@ def descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[floa
 
 
 def _finite(parameters: Sequence[Tensor]) -> bool:
-    """Whether all entries are; a GPU is asked once."""
+    """Whether all entries are finite; a GPU is asked only once."""
     xp = namespace(*(p.data for p in parameters))
     return bool(xp.stack([xp.isfinite(p.data).all() for p in parameters]).all().item())
 
 
 def check_outputs(*outputs: Tensor) -> None:
-    """`check_size` for outputs of D: hinge and softplus are 0 for what is far out on the right side."""
+    """`check_size` for outputs of D, because hinge and softplus are 0 for huge outputs on the right side."""
     for y in outputs:
         check_size("an output of the discriminator", y.detach().abs().max().item())
 

@@ -1,4 +1,4 @@
-"""Pictures of a GAN's run: samples from fixed noise, ways between two samples, and what either player's log says.
+"""Pictures of a GAN's run: samples from fixed noise, interpolations between samples, and training curves.
 
 Each function draws into a matplotlib figure; `write` makes the file.
 """
@@ -16,12 +16,11 @@ from tinyres.files import write as write_file
 from tinyres.files import write_figure
 from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
 
-PICTURES = ("samples.png", "interpolations.png", "training.png")
 D_COLOUR, G_COLOUR = "tab:blue", "tab:orange"
 
 
 def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[float, float] = (7, 7)) -> None:
-    """Draw a figure of `size` inches into a PNG that is there as a whole or not at all.
+    """Draw a figure of `size` inches into a PNG file, which is written whole or not at all.
 
     Raises:
         OSError: the disk is full or fails; a picture that was there before is as it was.
@@ -63,13 +62,13 @@ def draw_interpolations(figure: Any, ways: Array, real: Array, title: str) -> No
 
 
 def draw_curves(figure: Any, history: Sequence[StepRecord], loss: str, title: str) -> None:
-    """Losses, gradient norms and D's outputs against the step, a running mean over each raw curve."""
+    """Losses, gradient norms and D's outputs against the step, each with its running mean."""
     found = {name: np.array([getattr(record, name) for record in history]) for name in StepRecord._fields}
     output = "mean of sigmoid(D)" if loss in LOG_LOSSES else "mean of D"
     panels = (
         ("losses", [("d_loss", "D", D_COLOUR), ("g_loss", "G", G_COLOUR)], "loss"),
         ("norm of the gradient", [("d_grad_norm", "D", D_COLOUR), ("g_grad_norm", "G", G_COLOUR)], "|gradient|"),
-        ("what D says", [("d_real", "real", D_COLOUR), ("d_fake", "generated", G_COLOUR)], output),
+        ("outputs of D", [("d_real", "real", D_COLOUR), ("d_fake", "generated", G_COLOUR)], output),
     )
     for i, (name, curves, label) in enumerate(panels):
         axes = figure.add_subplot(1, 3, i + 1)
@@ -98,10 +97,7 @@ def interpolate(noise: Array, columns: int = 9) -> Array:
 
 
 def pictures(trainer: GANTrainer, folder: Path, title: str) -> None:
-    """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step.
-
-    The last one comes last: where it is, the others were drawn, see `drawn`.
-    """
+    """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step."""
     real, n = trainer.dataset.inputs, 64 if trainer.dataset.inputs.ndim > 2 else 1000
     samples = trainer.sample(noise=trainer.fixed_noise(n))
     said = f"{title}, step {trainer.step}"
@@ -112,16 +108,7 @@ def pictures(trainer: GANTrainer, folder: Path, title: str) -> None:
     if trainer.history:
         write(folder / "training.png", draw_curves, trainer.history, trainer.loss.name, said, size=(13, 4.5))
     (folder / "samples").mkdir(exist_ok=True)
-    write_file(_of_step(folder, trainer.step), (folder / "samples.png").read_bytes())
-
-
-def drawn(folder: Path, step: int) -> bool:
-    """Whether all `pictures` of this step, or of later ones, are there."""
-    return all(path.exists() for path in (*(folder / name for name in PICTURES), _of_step(folder, step)))
-
-
-def _of_step(folder: Path, step: int) -> Path:
-    return folder / "samples" / f"{step:06}.png"
+    write_file(folder / "samples" / f"{trainer.step:06}.png", (folder / "samples.png").read_bytes())
 
 
 def _tiles(figure: Any, images: Array, columns: int, title: str) -> None:

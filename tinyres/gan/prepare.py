@@ -1,4 +1,4 @@
-"""A recipe made into what runs: data, players, optimisers, trainer."""
+"""Prepare a GAN's run: make data, players, optimisers and trainer of a recipe."""
 
 from __future__ import annotations
 

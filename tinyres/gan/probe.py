@@ -1,4 +1,4 @@
-"""The probe: what one and the same discriminator tells a generator, through every loss.
+"""The probe: the gradient that one and the same discriminator gives a generator, for every loss.
 
 The generator is frozen, the discriminator learns to tell its samples from real ones, and after 1, 10, 100, ... steps
 the gradient that each loss would give the generator is measured: its norm, and its direction against the others'. What
@@ -25,7 +25,7 @@ from tinyres.data import DataLoader, Dataset, gaussian_mixture
 from tinyres.gan.losses import LOSSES
 from tinyres.nn import Parameter
 
-REFERENCE = "nonsaturating"  # whose direction the others are held against
+REFERENCE = "nonsaturating"  # whose direction the others are compared with
 
 
 @dataclass(frozen=True)
@@ -167,11 +167,11 @@ def gaussians(distance: float = 4.0, seed: int = 0) -> tuple[nn.Module, Dataset]
 
 
 def draw(figure: Any, points: Sequence[ProbePoint], title: str) -> None:
-    """Norms against D's steps and against what D still gets wrong, and directions against D's steps."""
+    """Draw norms against D's steps and against D's remaining errors, and directions against D's steps."""
     steps = [max(p.step, 0.5) for p in points]  # 0 has no place on a logarithmic axis: it stands at 1/2
     wrong = [1 - p.confidence for p in points]
     left, middle, right = (figure.add_subplot(1, 3, i) for i in (1, 2, 3))
-    lowest = 0.9  # rounding is not to be magnified where all are about 1
+    lowest = 0.9  # so that rounding is not magnified where all are about 1
     for i, name in enumerate(LOSSES):
         norms = [p.norms[name] or math.nan for p in points]
         # dashed, or it would hide the hinge: the two give a generator the same

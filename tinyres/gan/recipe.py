@@ -1,4 +1,4 @@
-"""GANRecipe: everything that decides a GAN's run, as plain values; and the methods of the papers as presets."""
+"""GANRecipe: everything that decides a GAN's run, as plain values; the methods of the papers are presets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tinyres import models
 from tinyres.gan.data import SHAPES
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import PENALTIES
-from tinyres.training.header import check_types
+from tinyres.training.validation import check_types
 
 NORMS = ("batch", "layer", "none")
 _ADAM = {"lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.5, "beta2": 0.999}  # Radford et al. 2016 [radford2016unsupervised]
@@ -45,8 +45,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "dragan": _ADAM | {"loss": "nonsaturating", "norm": "none", "penalty": "dragan", "penalty_weight": 10.0},
 }  # fmt: skip
 
-WEIGHT = 10.0  # of a penalty that a method does not bring along: that of WGAN-GP, DRAGAN and R1
-METHOD = "sn_hinge"  # where none is named: it came nearest to the digits
+WEIGHT = 10.0  # of a penalty added to a method that has none: the weight in WGAN-GP, DRAGAN and R1
+METHOD = "sn_hinge"  # the default: its samples came nearest to the digits
 
 _POINTS = {"arch": "mlp", "latent": 2, "width": 128, "batch_size": 256, "steps": 5000}
 _IMAGES = {"arch": "dcgan", "latent": 100, "width": 64, "batch_size": 64, "steps": 20000}
@@ -69,9 +69,9 @@ TUNED: dict[tuple[str, str], dict[str, Any]] = {
 class GANRecipe:
     """What decides a run completely: the same recipe gives the same weights, bit for bit, on the same machine.
 
-    With another number of threads, or on another kind of processor, sums are rounded otherwise, see `training.machine`.
+    With another number of threads, or on another kind of processor, sums round differently, see `training.machine`.
 
-    `GANRecipe.of` fills in what a method and a data set bring along.
+    `GANRecipe.of` fills in the settings of a method and a data set.
 
     Attributes:
         data: a name of `gan.data.SHAPES`.
@@ -135,28 +135,40 @@ class GANRecipe:
 
     @classmethod
     def of(cls, method: str = METHOD, data: str = "digits", **explicit: Any) -> GANRecipe:
-        """The recipe of a method on a data set: explicit values win over the method's, and those over the data's.
+        """The recipe of a method on a data set: explicit values win over the method's, and those over the data set's.
 
-        A value of None stands for what method and data set bring. A penalty that is added to a method without one has
+        None leaves a value to the method and the data set. A penalty that is added to a method without one has
         the weight 10, as in each of their papers.
 
         Raises:
-            ValueError: besides what the recipe itself refuses, a penalty_weight where there is no penalty.
+            ValueError: besides what the recipe itself refuses, a penalty_weight without a penalty.
         """
         chosen = DEFAULTS.get(data, {}) | METHODS.get(method, {}) | TUNED.get((method, data), {})
         chosen |= {name: value for name, value in explicit.items() if value is not None}
         if chosen.get("penalty", "none") != "none":
             chosen.setdefault("penalty_weight", WEIGHT)
         elif explicit.get("penalty_weight"):
-            raise ValueError(f"penalty_weight {explicit['penalty_weight']:g}: {method} has no penalty; name one, too")
+            raise ValueError(
+                f"penalty_weight {explicit['penalty_weight']:g}: {method} has no penalty; name one as well"
+            )
         return cls(data=data, method=method, **chosen)
+
+    @property
+    def title(self) -> str:
+        """Such as "sn_hinge on digits"."""
+        return f"{self.method} on {self.data}"
+
+    def describe(self) -> str:
+        """The title, and every setting that is not the method's and the data set's own."""
+        changed = self.differs_from(GANRecipe.of(self.method, self.data))
+        return ", ".join([self.title, *(f"{name} {value}" for name, (value, _) in changed.items())])
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
         return asdict(self)
 
     def differs_from(self, other: GANRecipe) -> dict[str, tuple[Any, Any]]:
-        """{field: (here, there)} where they differ."""
+        """The fields that differ, as {field: (here, there)}."""
         mine, theirs = asdict(self), asdict(other)
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
 

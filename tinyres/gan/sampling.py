@@ -1,4 +1,4 @@
-"""Drawing from a generator, and the averaged generator that one draws from."""
+"""Sampling from a generator, and the averaged generator to sample from."""
 
 from __future__ import annotations
 

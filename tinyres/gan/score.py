@@ -1,4 +1,4 @@
-"""How good a trained generator is, by every metric that its data set has."""
+"""Score a trained generator with every metric that its data set has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinyres.gan import metrics
 from tinyres.gan.data import mixture, real_data
 from tinyres.gan.recipe import GANRecipe
 
-SURE = 0.9  # the confidence from which on the classifier is taken at its word
+SURE = 0.9  # the confidence that the classifier needs for its answer to count
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Score:
     Images: `frechet`, `frechet_real` (between two halves of the real data), `frechet_ratio`, `mmd`, `mmd_error`,
     `precision`, `recall`, `inception_score`, `least_class` (the rarest class's share of the samples, counting only
     those that the classifier is at least 90 % sure of) and `sure` (the share of those). Mixtures: `modes`,
-    `high_quality`, `reverse_kl`. Images also have `shares`, one of each class, and `features`, what
-    they are compared by.
+    `high_quality`, `reverse_kl`. Images also have `shares`, one per class, and `features`, which name what they are
+    compared by.
     """
 
     figures: dict[str, float]
@@ -47,7 +47,7 @@ def score(
     folder: PathLike | None = None,
     tick: Callable[[int, int], None] | None = None,
 ) -> Score:
-    """Hold samples against the recipe's data.
+    """Compare samples with the recipe's data.
 
     Args:
         sample: gives that many samples.
@@ -70,7 +70,7 @@ def score(
 
 
 def score_images(extractor: metrics.Extractor, real: Array, samples: Array, seed: int = 0) -> Score:
-    """Hold images against real ones, at equal numbers: as many samples as there are images in half of the real data."""
+    """Compare images with as many real ones, which are at most half of the real data."""
     size = min(len(real) // 2, len(samples))
     order = np.random.default_rng(seed).permutation(len(real))
     one, other = (extractor.features(real[rows]) for rows in (order[:size], order[-size:]))

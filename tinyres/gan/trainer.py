@@ -1,10 +1,10 @@
-"""GANTrainer: two players on their way through training."""
+"""GANTrainer: the training loop of a generator and a discriminator."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,19 +14,21 @@ from tinyres.autograd.tensor import Array, Tensor
 from tinyres.gan.descent import NotFinite, TooLarge, check_outputs, descend, noisy
 from tinyres.gan.losses import GANLoss
 from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
+from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.sampling import sample, update_average
 from tinyres.training import Diverged
-from tinyres.training.state import generators
+from tinyres.training.resumable import Format, ResumableRun
+from tinyres.training.validation import check_array, check_names
 
-if TYPE_CHECKING:
-    from tinyres.gan.recipe import GANRecipe
-
-NOISE, FIXED = 1, 2  # children of the seed: what a step draws, and the noise of the pictures
-LOG_LOSSES = ("saturating", "nonsaturating")  # whose discriminator's sigmoid is a probability
+FORMAT = Format(
+    "gan", "tinyres gan 1", GANRecipe, "give the run.safetensors of a GAN's run, or its folder", one_model=False
+)
+NOISE, FIXED = 1, 2  # children of the seed: for what a step draws, and for the noise of the pictures
+LOG_LOSSES = ("saturating", "nonsaturating")  # those whose sigmoid of D is a probability
 
 
 class StepRecord(NamedTuple):
-    """What one step of the generator, and those of the discriminator before it, came to.
+    """The figures of one step of the generator, and of the discriminator's steps before it.
 
     The losses are what their player minimises, the discriminator's with its penalty; norms are 2-norms of the gradient
     over all of the player's parameters; d_real and d_fake are means over the discriminator's last batches, of the
@@ -42,11 +44,11 @@ class StepRecord(NamedTuple):
     d_fake: float
 
 
-class GANTrainer:
+class GANTrainer(ResumableRun):
     """Alternating descent: d_steps of the discriminator, then one of the generator, each on its own parameters.
 
-    Every draw depends on the seed and the number of the step alone, so that a run taken up again at a step is the run
-    that was never stopped. All is drawn on the CPU and brought to where the players are: the same numbers everywhere.
+    Every draw depends on the seed and the number of the step alone, so that a resumed run equals one that was
+    never stopped. All is drawn on the CPU and then moved to where the players are: the same numbers everywhere.
 
     Args:
         generator: noise (N, latent) to samples.
@@ -65,12 +67,13 @@ class GANTrainer:
         step: how many steps were taken.
         history: their records.
         recipe: what the trainer was prepared from; None where it was put together by hand.
-        came_from: the machine that saved the run this one goes on with; None where nothing tells.
 
     Raises:
         ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch; no step of the
             discriminator; a decay outside [0, 1); a batch that the data do not fill.
     """
+
+    format = FORMAT
 
     def __init__(
         self,
@@ -108,23 +111,27 @@ class GANTrainer:
         self.step = 0
         self.history: list[StepRecord] = []
         self.recipe: GANRecipe | None = None
-        self.came_from: dict[str, str | int] | None = None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """All that is learned or averaged, by name."""
+        """The players, and the averaged generator, by name."""
         found = {"generator": self.generator, "discriminator": self.discriminator}
         return found if self.average is None else found | {"average": self.average}
 
     @property
     def optimizers(self) -> dict[str, optim.Optimizer]:
-        """Of either player."""
+        """The optimiser of each player."""
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
 
-    @property
-    def device(self) -> str:
-        """Where the players are, and so where batches and noise are brought to."""
-        return next(self.generator.parameters()).device
+    def log(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The history, a row a step."""
+        return {"history": np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))}, {}
+
+    def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:
+        """Take back what `log` gave."""
+        check_names(arrays, "history")
+        found = check_array("its history", arrays["history"], [step, len(StepRecord._fields)])
+        self.history = [StepRecord(int(row[0]), *row[1:]) for row in found.tolist()]
 
     # -- training ---------------------------------------------------------------------------------------------------
     def steps(self) -> Iterator[StepRecord]:
@@ -211,24 +218,6 @@ class GANTrainer:
         finally:
             self.restore(before)
         return "taken again, the step is finite"
-
-    # -- state ------------------------------------------------------------------------------------------------------
-    def snapshot(self) -> dict[str, Any]:
-        """Everything that a step changes; costs no copy, since steps rebind arrays and write into none."""
-        return {
-            "modules": {name: module.state_dict() for name, module in self.modules.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "generators": [(g, g.bit_generator.state) for m in self.modules.values() for _, g in generators(m)],
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Back to a snapshot."""
-        for name, module in self.modules.items():
-            module.load_state_dict(snapshot["modules"][name])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(snapshot["optimizers"][name])
-        for generator, state in snapshot["generators"]:
-            generator.bit_generator.state = state
 
     # -- samples ----------------------------------------------------------------------------------------------------
     def sample(

@@ -1,23 +1,35 @@
-"""Training a classifier: what decides a run, the run itself, and a file from which it goes on bit for bit.
+"""Training a classifier, and what every training needs: checkpoints that resume bit for bit, and conducting a run.
 
-recipe.py    everything that decides a run, as plain values
-prepare.py   a recipe made into model, data, optimiser and schedule
-run.py       the loop
-state.py     a run as one file
-machine.py   what decides how sums are rounded
-evaluate.py  loss and accuracy on a data set
-ranks.py, data_parallel.py, witness.py  the same by several processes, over MPI
+recipe.py      everything that decides a run, as plain values
+prepare.py     a recipe made into model, data, optimiser and schedule
+run.py         the loop
+evaluate.py    loss and accuracy on a data set
+classifier.py  conducting it: a score after each epoch, and the report
+
+Serving every kind of run, GANs' included:
+
+conduct.py     a run in its folder, from its start or its checkpoint to its report
+interrupts.py  Ctrl-C and SIGTERM that wait for the end of a step
+resumable.py   what a run must offer to be saved and resumed
+checkpoint.py  a run as one file
+validation.py  checks of what such a file says
+machine.py     what decides how sums are rounded
+
+distributed/  one run on several processes, over MPI
 """
 
-from tinyres.training.data_parallel import DataParallel
+from tinyres.training.checkpoint import CheckpointError, resume, save
+from tinyres.training.classifier import conduct
+from tinyres.training.conduct import Conductor, Outcome
+from tinyres.training.distributed import DataParallel, RankFailed, Ranks
 from tinyres.training.evaluate import Score, evaluate
 from tinyres.training.prepare import initialise, prepare
-from tinyres.training.ranks import RankFailed, Ranks
 from tinyres.training.recipe import ACTIVATIONS, INITIALISATIONS, OPTIMIZERS, SCHEDULES, Recipe
-from tinyres.training.run import Diverged, Run
-from tinyres.training.state import CheckpointError, resume, save
+from tinyres.training.resumable import ResumableRun
+from tinyres.training.run import Diverged, Run, saved_recipe
 
 __all__ = [
-    "ACTIVATIONS", "INITIALISATIONS", "OPTIMIZERS", "SCHEDULES", "CheckpointError", "DataParallel", "Diverged",
-    "RankFailed", "Ranks", "Recipe", "Run", "Score", "evaluate", "initialise", "prepare", "resume", "save",
+    "ACTIVATIONS", "INITIALISATIONS", "OPTIMIZERS", "SCHEDULES", "CheckpointError", "Conductor", "DataParallel",
+    "Diverged", "Outcome", "RankFailed", "Ranks", "Recipe", "ResumableRun", "Run", "Score", "conduct", "evaluate",
+    "initialise", "prepare", "resume", "save", "saved_recipe",
 ]  # fmt: skip

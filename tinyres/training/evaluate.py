@@ -1,4 +1,4 @@
-"""How good a model is."""
+"""Evaluate a model: loss and accuracy on a data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinyres.ops.reduction import argmax
 
 
 class Score(NamedTuple):
-    """The mean loss over the samples, and the share of right answers (NaN where there are no classes)."""
+    """The mean loss over the samples, and the share of right answers (NaN if there are no classes)."""
 
     loss: float
     accuracy: float

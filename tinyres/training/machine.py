@@ -1,7 +1,7 @@
-"""What decides how sums are rounded, besides the recipe.
+"""What decides how sums are rounded, besides the recipe: device, processor, threads and processes.
 
-A sum that is shared out among more threads, or that goes through wider registers, adds in another order. The last bits
-are then others, and from there on training goes a way of its own: as good, and not the same bit for bit.
+A sum that is split among more threads, or that uses wider registers, adds in another order. Its last bits differ then,
+and from there on the training differs: it is just as good, but not the same bit for bit.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tinyres.arrays import get_num_threads
 
 
 def machine(device: str = "cpu", processes: int = 1) -> dict[str, str | int]:
-    """Of this process, as JSON values.
+    """This process's machine, as JSON values.
 
-    device: "cpu", or the name of the GPU; cpu: the processor's kind, as the compiler calls it; threads: of the compiled
-    kernels; blas_threads: of what NumPy itself computes; processes: that share a batch.
+    device: "cpu", or the name of the GPU; cpu: the processor's kind, as the compiler calls it; threads: those of the
+    compiled kernels; blas_threads: those that NumPy's own products use; processes: how many share a batch.
     """
     blas = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
     return {
@@ -33,14 +33,14 @@ def machine(device: str = "cpu", processes: int = 1) -> dict[str, str | int]:
 
 
 def differences(there: Mapping[str, Any] | None, here: Mapping[str, Any]) -> str:
-    """In words, "threads 4 there and 2 here"; empty where nothing differs, or where a file does not tell."""
+    """How the machines differ, as in "threads 4 there and 2 here"; empty if nothing is known to differ."""
     both = ((name, (there or {}).get(name, value), value) for name, value in here.items())
     return ", ".join(f"{name.replace('_', ' ')} {saved} there and {value} here" for name, saved, value in both
                      if saved != value)  # fmt: skip
 
 
 def read(found: Any) -> dict[str, str | int] | None:
-    """What a file says of the machine; None if it is older than that.
+    """What a file says of the machine; None if it was written before files said so.
 
     Raises:
         ValueError: it is no mapping to texts and whole numbers.

@@ -1,4 +1,4 @@
-"""A recipe made into what runs: data, model, optimiser, schedule."""
+"""Prepare a run: make data, model, optimiser and schedule of a recipe."""
 
 from __future__ import annotations
 

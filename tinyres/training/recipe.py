@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
 from tinyres import data, models, nn, optim
-from tinyres.training.header import check_types
+from tinyres.training.validation import check_types
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity, "leaky_relu": nn.LeakyReLU,
@@ -21,13 +21,13 @@ SCHEDULES = ("constant", "step", "cosine")
 class Recipe:
     """What decides a run completely: the same recipe gives the same weights, bit for bit, on the same machine.
 
-    With another number of threads, or on another kind of processor, sums are rounded otherwise, see `training.machine`.
+    With another number of threads, or on another kind of processor, sums round differently, see `training.machine`.
 
     Attributes:
         arch: a name of `models.CLASSIFIERS`.
         data: a name of `data.BY_NAME`.
         depth, width: of the architecture; None: its own default.
-        activation: what stands in the place of every ReLU: a name of `ACTIVATIONS`.
+        activation: what replaces every ReLU: a name of `ACTIVATIONS`.
         init: how weights start: a name of `INITIALISATIONS`, "default" being the architecture's own; or a number s_w²
             (as text) for N(0, s_w² / fan_in).
         epochs: passes through the training set; steps, if given, counts batches instead.
@@ -95,12 +95,22 @@ class Recipe:
             raise ValueError(f"init: s_w² must be at least 0 and finite, got {self.init}")
         return value
 
+    @property
+    def title(self) -> str:
+        """Such as "resnet on digits"."""
+        return f"{self.arch} on {self.data}"
+
+    def describe(self) -> str:
+        """The title, and every setting that is not the default."""
+        changed = self.differs_from(Recipe(arch=self.arch, data=self.data))
+        return ", ".join([self.title, *(f"{name} {value}" for name, (value, _) in changed.items())])
+
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
         return asdict(self)
 
     def differs_from(self, other: Recipe) -> dict[str, tuple[Any, Any]]:
-        """{field: (here, there)} where they differ."""
+        """The fields that differ, as {field: (here, there)}."""
         mine, theirs = asdict(self), asdict(other)
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
 

@@ -1,10 +1,11 @@
-"""Run: a model on its way through training."""
+"""Run: the training loop of a classifier, and what it has found so far."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,28 +14,34 @@ from tinyres import data, nn, optim
 from tinyres.autograd.tensor import Array
 from tinyres.ops.losses import cross_entropy
 from tinyres.optim.schedules import LRScheduler
+from tinyres.training import checkpoint
 from tinyres.training.evaluate import Score, evaluate
 from tinyres.training.recipe import Recipe
+from tinyres.training.resumable import Format, ResumableRun
+from tinyres.training.validation import check_array, check_names, check_scores
 
 Notes = tuple[dict[str, Array], dict[str, Any]]
+FORMAT = Format("run", "tinyres run 1", Recipe, "training.save writes saved runs", one_model=True)
 
 
 class Diverged(RuntimeError):
     """The loss is no longer a finite number."""
 
 
-class Run:
-    """Everything that decides the next step, and what the steps so far have found.
+class Run(ResumableRun):
+    """Training a classifier: everything that decides the next step, and what the steps so far have found.
 
     Attributes:
         step: how many steps were taken, of `total`.
         losses: the training loss of each step, in nats.
         scores: what `score` found: {"step", "loss", "accuracy"}, on the test set.
-        came_from: the machine that saved the run this one goes on with; None where nothing tells.
-        notes: what an instrument wants to find again when the run goes on: arrays by name, and JSON values.
+        notes: what a recorder keeps in the checkpoint, to go on with when the run is resumed: arrays by name, and JSON
+            values.
     """
 
-    processes = 1  # that take each step together
+    format = FORMAT
+    recipe: Recipe
+    scheduler: LRScheduler
 
     def __init__(
         self,
@@ -51,7 +58,6 @@ class Run:
         self.step = 0
         self.losses: list[float] = []
         self.scores: list[dict[str, Any]] = []
-        self.came_from: dict[str, str | int] | None = None
         self.notes: Notes | None = None
 
     def steps(self, watch: AbstractContextManager[Any] | None = None) -> Iterator[float]:
@@ -97,9 +103,32 @@ class Run:
         return value
 
     @property
-    def device(self) -> str:
-        """Where the model is, and so where batches are brought to."""
-        return next(self.model.parameters()).device
+    def modules(self) -> dict[str, nn.Module]:
+        """The model."""
+        return {"model": self.model}
+
+    @property
+    def optimizers(self) -> dict[str, optim.Optimizer]:
+        """Its optimiser."""
+        return {"model": self.optimizer}
+
+    def log(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The losses, the scores and the recorder's notes."""
+        arrays: dict[str, Any] = {"losses": np.array(self.losses)}
+        about: dict[str, Any] = {"scores": self.scores}
+        if self.notes is not None:
+            arrays |= {f"notes.{name}": value for name, value in self.notes[0].items()}
+            about["notes"] = self.notes[1]
+        return arrays, about
+
+    def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:
+        """Take back what `log` gave."""
+        noted = "notes" in about
+        check_names(arrays, "losses", *(["notes."] if noted else []))
+        losses = check_array("its losses", arrays["losses"], [step]).tolist()
+        scores = check_scores(about["scores"], step)
+        self.notes = (checkpoint.part("notes", arrays), dict(about["notes"])) if noted else None
+        self.losses, self.scores = losses, scores
 
     @property
     def epoch_ends(self) -> bool:
@@ -117,3 +146,15 @@ class Run:
         """The training loss, mean of the last tenth of the steps."""
         tail = self.losses[-max(1, len(self.losses) // 10) :]
         return sum(tail) / len(tail) if tail else math.nan
+
+
+def saved_recipe(path: str | PathLike[str]) -> Recipe:
+    """The recipe of a saved run, or of the run in a folder, without building anything of it.
+
+    Raises:
+        CheckpointError: there is something else, or a smaller model than the recipe describes.
+        FileFormatError: the file is truncated or damaged.
+        FileNotFoundError: there is no such file.
+    """
+    recipe: Recipe = checkpoint.saved_recipe(checkpoint.find(path, FORMAT), FORMAT)
+    return recipe

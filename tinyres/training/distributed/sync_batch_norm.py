@@ -1,5 +1,4 @@
-"""Batch normalisation over a batch that several processes share: a fused operation, and the composition that it must
-equal."""
+"""Synchronised batch norm, over a batch that several processes share: a fused operation, and its definition."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ M = TypeVar("M", bound=Module)
 
 
 class Summing(Protocol):
-    """What it takes of the processes: `training.Ranks` has it."""
+    """What batch norm needs of the processes: `Ranks` has it."""
 
     rank: int
     size: int
@@ -49,12 +48,12 @@ def all_sum(x: Any, ranks: Summing) -> Any:
 def _statistics(x: Array, ranks: Summing) -> tuple[Array, Array, float]:
     """Mean (C,) and variance (C,) of each channel over all processes' x, and how many values a channel that makes.
 
-    Each process's own n_r, m_r and v_r become known to all, and are brought together in float64 by the formula of Chan
-    et al. 1983 [chan1983algorithms], "Algorithms for computing the sample variance", in which nothing cancels:
+    All processes learn each other's n_r, m_r and v_r, and combine them in float64 by the formula of Chan et al.
+    1983 [chan1983algorithms], "Algorithms for computing the sample variance", in which nothing cancels:
     mean = Σ_r n_r m_r / M,  variance = Σ_r n_r (v_r + (m_r - mean)²) / M.
     """
     channels = x.shape[1]
-    table = namespace(x).zeros((ranks.size, 1 + 2 * channels))  # float64; a row a process, of which only its own is set
+    table = namespace(x).zeros((ranks.size, 1 + 2 * channels))  # float64; a row per process, each sets only its own
     mine = table[ranks.rank]
     if x.size:
         _, (mean, variance) = batch_norm_.primitive.forward(
@@ -171,10 +170,10 @@ KINDS: dict[type[Module], type[_SyncBatchNorm]] = {BatchNorm1d: SyncBatchNorm1d,
 
 
 def synchronise(model: M, ranks: Summing) -> M:
-    """Let every batch norm of the model take its statistics over all processes; gives the model back, changed.
+    """Let every batch norm of the model take its statistics over all processes; returns the model, changed in place.
 
-    The modules stay the same objects with the same parameters and names: an optimiser goes on, and a file that was
-    saved with either kind fits both. What only descends from BatchNorm1d or BatchNorm2d is left as it is.
+    The modules stay the same objects with the same parameters and names: the optimiser need not change, and a file
+    saved with either kind fits both. Subclasses of BatchNorm1d and BatchNorm2d are left as they are.
     """
     for module in model.modules():
         kind = KINDS.get(type(module))

@@ -1,12 +1,10 @@
-"""`tinyres train --distributed`: what several processes of one command owe each other."""
+"""`tinyres train --distributed`: its options, and several processes that succeed or fail together."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from tinyres.cli.common import UsageError, need
@@ -14,8 +12,8 @@ from tinyres.cli.common import UsageError, need
 SAVING = 60.0  # seconds that rank 0 has to save the run before another rank ends it
 
 
-def declare(train: Any) -> None:
-    """The options."""
+def add_options(train: Any) -> None:
+    """Declare the options."""
     add = train.add_argument
     add("--distributed", action="store_true",
         help="share every batch among the processes of mpiexec -n N tinyres train ... (needs mpi4py)")  # fmt: skip
@@ -25,8 +23,8 @@ def declare(train: Any) -> None:
         help="with --distributed: how long to wait for another process (default: 1800)")  # fmt: skip
 
 
-def by_ranks(work: Callable[[Any], int], timeout: float | None) -> int:
-    """`work(ranks)` in each process; what fails on one of them ends all, and is said once."""
+def on_all_ranks(work: Callable[[Any], int], timeout: float | None) -> int:
+    """Call `work(ranks)` in each process. If one of them fails, all end, and the reason is printed once."""
     need({"mpi4py": "mpi4py"}, "mpi")
     from tinyres.training import RankFailed, Ranks
 
@@ -42,46 +40,26 @@ def by_ranks(work: Callable[[Any], int], timeout: float | None) -> int:
                 raise UsageError(f"--timeout {timeout:g}: more than 0 seconds are needed")
             ranks.timeout = timeout
         status = work(ranks)
-        ranks.meet()  # the others sleep until rank 0 has written everything
+        ranks.barrier()  # the others sleep until rank 0 has written everything
         return status
     except RankFailed as error:
         if error.lost:
-            _end_all(ranks, error)
+            _abort(ranks, error)
         if ranks.rank == 0:
             print(f"tinyres train: {error}", file=sys.stderr, flush=True)
         return 1
     except BaseException as error:
         ranks.fail(error)
         if isinstance(error, UsageError) and ranks.rank:
-            return 2  # rank 0 says it: it had the same to say, or was told
+            return 2  # rank 0 prints it: it failed in the same way, or was told
         raise
 
 
-def _end_all(ranks: Any, error: Exception) -> NoReturn:
-    """Rank 0 has saved, and ends all. The others wait for that; if it does not come, it is rank 0 that was lost."""
+def _abort(ranks: Any, error: Exception) -> NoReturn:
+    """End all processes: rank 0 does, once it has saved. The others wait for that; if it does not come, rank 0 is the
+    one that was lost."""
     if ranks.rank:
-        time.sleep(SAVING + ranks.rank)  # not all at once: one of them is to speak
+        time.sleep(SAVING + ranks.rank)  # not all at once: only one of them is to print
     print(f"tinyres train: {error}", file=sys.stderr, flush=True)
     ranks.abort()
     raise AssertionError("MPI_Abort does not return")
-
-
-def settle(ranks: Any, device: str) -> None:
-    """Give this process its part of the machine: its cores, unless NUMBA_NUM_THREADS says how many, and its GPU."""
-    import tinyres as tr
-
-    threads = ranks.threads()  # asked on every rank, since they answer together
-    if "NUMBA_NUM_THREADS" not in os.environ:
-        tr.set_num_threads(threads)
-    if device == "cuda":
-        import cupy
-
-        count = cupy.cuda.runtime.getDeviceCount()
-        cupy.cuda.Device(ranks.local_rank % count).use()
-        ranks.over_nccl(count >= ranks.local_size and cupy.cuda.nccl.available)
-
-
-def testimony(checkpoint: Path, step: int | None) -> str:
-    """What a witness is to say."""
-    way = "nothing was saved before" if step is None else f"--resume goes on from {checkpoint}, saved after step {step}"
-    return f"tinyres train: a process of this run was killed or failed; {way}"

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tests.training import ranks_work
+from tests.training.distributed import ranks_work
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BESIDE = Path(sys.executable).parent / "mpiexec"  # where the wheel of MPICH puts it
 MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
 
@@ -87,7 +87,7 @@ def ranks_of(process):
 
 
 def work(*arguments, **named):
-    return mpiexec(ROOT / "tests" / "training" / "ranks_work.py", *arguments, **named)
+    return mpiexec(ROOT / "tests" / "training" / "distributed" / "ranks_work.py", *arguments, **named)
 
 
 def wait_for(path):

@@ -1,4 +1,4 @@
-"""What the tests of test_distributed.py start under mpiexec: `python ranks_work.py TASK FOLDER [ARGUMENTS]`."""
+"""What the tests here start under mpiexec: `python ranks_work.py TASK FOLDER [ARGUMENTS]`."""
 
 import itertools
 import json
@@ -14,10 +14,11 @@ import numpy as np
 import tinyres as tr
 from tests.device.double import standing_in
 from tinyres import cli, flow, nn, training
-from tinyres.cli import train_ranks
+from tinyres.cli import train_distributed
 from tinyres.cli.common import UsageError
-from tinyres.cli.train_ranks import by_ranks
-from tinyres.nn.sync_batch_norm import all_sum, synchronise
+from tinyres.cli.train_distributed import on_all_ranks
+from tinyres.training import checkpoint
+from tinyres.training.distributed.sync_batch_norm import all_sum, synchronise
 
 # Batches of 101: shares of 50 and 51. Plain SGD: Adam's first step is the sign of the gradient, also where that is a
 # rounding error.
@@ -161,9 +162,9 @@ def lonely_error(ranks, folder):
     def something(ranks):
         if ranks.rank == 1:
             raise UsageError("no room here")
-        ranks.meet()
+        ranks.barrier()
 
-    sys.exit(by_ranks(something, None))
+    sys.exit(on_all_ranks(something, None))
 
 
 def silent(ranks, folder, who):
@@ -173,7 +174,7 @@ def silent(ranks, folder, who):
         if ranks.rank == int(who):
             ranks._machine.Recv(np.empty(1), source=ranks.rank)
         try:
-            ranks.meet()
+            ranks.barrier()
         except training.RankFailed as error:
             if ranks.rank == 0:
                 time.sleep(3)
@@ -181,8 +182,8 @@ def silent(ranks, folder, who):
             raise training.RankFailed(f"{error} [{ranks.rank}]", error.lost) from error
 
     if who == "0":
-        train_ranks.SAVING = 0.1
-    by_ranks(something, 0.5)
+        train_distributed.SAVING = 0.1
+    on_all_ranks(something, 0.5)
 
 
 SMALL = ("train", "resnet", "--depth", "8", "--width", "2", "--batch-size", "101", "--lr", "0.02")
@@ -206,7 +207,7 @@ def command(ranks, folder, what):
     if what == "no data":
         instead(training, "prepare", FileNotFoundError("no digits here"), on=1)
     if what in ("full", "full afterwards"):
-        instead(training, "save", full, on=0)
+        instead(checkpoint, "save", full, on=0)
     if what in ("failing", "full afterwards"):
         instead(training.DataParallel, "_gradient", MemoryError("too much"), on=1, when=third)
     if what == "scoring":

@@ -8,8 +8,19 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tests.training import ranks_work
-from tests.training.mpiexec import NEEDS_MPI, SMALL, ended, mpiexec, ranks_of, same_files, slow, started, wait_for, work
+from tests.training.distributed import ranks_work
+from tests.training.distributed.mpiexec import (
+    NEEDS_MPI,
+    SMALL,
+    ended,
+    mpiexec,
+    ranks_of,
+    same_files,
+    slow,
+    started,
+    wait_for,
+    work,
+)
 from tinyres import training
 
 pytestmark = NEEDS_MPI
@@ -46,7 +57,7 @@ def test_a_rank_that_does_not_come_is_not_waited_for_for_ever(tmp_path, silent, 
     """One says so, and ends all: rank 0, once it has saved; another only if rank 0 does not."""
     status, _, err = work("silent", tmp_path, silent, count=3, seconds=30)
     assert status != 0
-    assert err.count("a rank was not heard of for 0.5 seconds") == 1
+    assert err.count("a rank has not answered for 0.5 seconds") == 1
     assert f"[{speaker}]" in err
     assert (tmp_path / "saved").exists() == (silent != 0)
 
@@ -109,13 +120,13 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     step = json.loads(tr.load_metadata(tmp_path / "killed" / "run.safetensors")["run"])["step"]
     assert 0 < step < 120, "the kill came too late to test anything"
     file = tmp_path / "killed" / "run.safetensors"
-    told = [line for line in err.splitlines() if line.startswith("tinyres train: a process of this run was killed")]
+    told = [line for line in err.splitlines() if line.startswith("a process of this run was killed")]
     assert len(told) == 1
-    assert f"--resume goes on from {file}, saved after step" in told[0]
+    assert f"{file} holds the run (for --resume) as it was after step" in told[0]
     assert int(told[0].split()[-1]) in (step - 1, step)  # the kill may have come between the file and the word
     status, out, _ = mpiexec(*command, "--resume", "--out", tmp_path / "killed")
     assert status == 0
-    assert f"going on from step {step} of 120" in out
+    assert f"resuming from step {step} of 120" in out
     assert mpiexec(*command, "--out", tmp_path / "whole")[0] == 0
     assert same_files(tmp_path / "killed", tmp_path / "whole")
 
@@ -137,9 +148,9 @@ def test_a_signal_ends_all_ranks_after_the_same_step(tmp_path, number, to):
             os.kill(pid, number)
         status, out, err = ended(process, 30)
     assert status == 130
-    assert out.count("--resume goes on") == 1
+    assert out.count("--resume continues") == 1
     assert "Traceback" not in err
-    assert "was not heard of" not in err
+    assert "has not answered" not in err
     about = json.loads(tr.load_metadata(tmp_path / "run.safetensors")["run"])
     assert about["step"] == len(json.loads((tmp_path / "result.json").read_text())["train_loss"])
 

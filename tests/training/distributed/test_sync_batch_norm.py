@@ -1,5 +1,5 @@
 """Synchronised batch norm is batch norm of the whole: outputs, gradients of two orders, statistics. Ranks are threads
-here; tests/training/test_distributed.py has processes."""
+here; test_data_parallel.py has processes."""
 
 import threading
 
@@ -8,7 +8,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.nn.sync_batch_norm import synchronise
+from tinyres.training.distributed.sync_batch_norm import synchronise
 
 SHARES = 3, 0, 1, 4  # rows of four ranks: none at all and a single one are allowed
 

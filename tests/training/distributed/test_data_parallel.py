@@ -10,8 +10,8 @@ import pytest
 
 import tinyres as tr
 from tests.kernels.cuda.once import within_run
-from tests.training import ranks_work
-from tests.training.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, slow, work
+from tests.training.distributed import ranks_work
+from tests.training.distributed.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, slow, work
 from tinyres import nn, training
 
 pytestmark = NEEDS_MPI
@@ -117,13 +117,13 @@ def test_the_command_leaves_one_run_that_one_process_goes_on_with(tmp_path):
     assert (result["processes"], result["steps"]) == (2, 4)
     status, out, err = mpiexec(*SMALL, "--steps", 4, "--distributed", "--out", tmp_path / "two")
     assert status != 0
-    assert err.count("holds a run already") == 1
+    assert err.count("already holds a run") == 1
     alone = subprocess.run(
         [sys.executable, *SMALL, "--steps", "4", "--resume", "--out", str(tmp_path / "two")],
         env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert alone.returncode == 0
-    assert "going on from step 4 of 4" in alone.stdout
+    assert "resuming from step 4 of 4" in alone.stdout
 
 
 def test_what_is_recorded_is_what_rank_0_sees_of_its_share(world):
@@ -138,7 +138,7 @@ def test_what_is_recorded_is_what_rank_0_sees_of_its_share(world):
         (["--steps", "1", "--batch-size", "1"], "2 ranks cannot share batches of 1"),
         slow(["--depth", "9"], "depth must be 6 n + 2"),
         slow(["--timeout", "0"], "--timeout 0: more than 0 seconds are needed"),
-        slow(["--resume"], "to go on from"),
+        slow(["--resume"], "to resume from"),
         slow(["--lr", "1e12", "--steps", "20"], "diverged"),
     ],
 )

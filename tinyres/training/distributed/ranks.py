@@ -1,4 +1,4 @@
-"""Ranks: the processes of one run, over MPI, which notice when one of them fails."""
+"""Ranks: the processes of one run, over MPI: barrier, broadcast, all-reduce, and noticing that one has failed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tinyres.autograd.tensor import Array
 TIMEOUT = 1800.0  # seconds: rank 0 may score a large test set while the others wait
 AWAKE = 2e-4  # seconds of polling before the first sleep
 LONGEST_SLEEP = 2e-3  # seconds
-_yield = getattr(os, "sched_yield", partial(time.sleep, 0))  # 1 µs, while even sleep(0) may take 70
+_yield = getattr(os, "sched_yield", partial(time.sleep, 0))  # takes 1 µs, while even sleep(0) may take 70
 
 
 class RankFailed(RuntimeError):
-    """Another process of the run failed, or was not heard of.
+    """Another process of the run failed, or does not answer.
 
     Attributes:
-        lost: it cannot be reached any more, so that MPI must not be used again but to abort.
+        lost: it cannot be reached any more; the only thing left to do with MPI is to abort.
     """
 
     def __init__(self, sentence: str, lost: bool = False) -> None:
@@ -36,18 +36,18 @@ class RankFailed(RuntimeError):
 
 
 class Ranks:
-    """The processes that MPI started together; this one has the number `rank` of `size`.
+    """The processes that MPI started together; this one is number `rank` of `size`.
 
-    Before each exchange all of them meet: there a process learns that another one has failed, instead of waiting for it
-    for ever. Who waits for others sleeps, and leaves its core to them.
+    There is a barrier before each exchange, at which a process learns that another one has failed, instead of waiting
+    for it for ever. A process that waits sleeps, and leaves its core to the others.
 
     Args:
         comm: an mpi4py communicator; default: all processes that `mpiexec` started (one, without it).
-        timeout: seconds to wait for the others before they are held to be dead.
+        timeout: seconds to wait for the others before they are taken for dead.
 
     Attributes:
-        local_rank, local_size: the same among the processes on this machine.
-        asks_to_stop: called at each meeting; once it is true on one rank, `stopping` becomes true on all at once.
+        local_rank, local_size: rank and size among the processes on this machine.
+        asks_to_stop: called at each barrier; once it is true on one rank, `stopping` becomes true on all at once.
 
     Raises:
         RuntimeError: mpi4py or the MPI library is missing.
@@ -61,15 +61,15 @@ class Ranks:
         self.local_rank, self.local_size = int(self._machine.rank), int(self._machine.size)
         self.asks_to_stop: Callable[[], bool] = lambda: False
         self.stopping = False
-        self._over = False  # all know that a rank has failed
-        self._amid = False  # in an exchange, or broken off in one: the others wait there, and cannot be told anything
+        self._over = False  # all ranks know that one has failed
+        self._amid = False  # in an exchange, or interrupted in one: the others wait there, and cannot be told anything
         self._nccl: Any = None
 
-    def meet(self, failure: BaseException | None = None) -> None:
-        """Wait until every rank is here. One that has failed comes with its `failure`, and all others raise.
+    def barrier(self, failure: BaseException | None = None) -> None:
+        """Wait until every rank is here. A rank that has failed passes its `failure`, and all others raise.
 
         Raises:
-            RankFailed: on every rank but the one that failed (of several: the lowest).
+            RankFailed: on every rank but the one that failed (if several did, the lowest).
         """
         news = 1 + self.size - self.rank if failure is not None else int(self.asks_to_stop())
         heard = np.array(news, np.int64)
@@ -85,30 +85,30 @@ class Ranks:
                 raise RankFailed(f"rank {who} of {self.size} failed with {said}")
 
     def fail(self, error: BaseException) -> None:
-        """Tell the others why this rank does not go on; in the place of whatever it would have exchanged next.
+        """Tell the others why this rank stops, in place of whatever it would have exchanged next.
 
-        Where it was broken off amid an exchange (by a second Ctrl-C, say) all processes end at once.
+        If it was interrupted in the middle of an exchange (by a second Ctrl-C, say), all processes end at once.
         """
         if self._over:
             return
         if self._amid:
             traceback.print_exception(error)
             self.abort()
-        with suppress(RankFailed):  # another one failed as well, and was named
-            self.meet(error)
+        with suppress(RankFailed):  # another rank failed as well, and was named
+            self.barrier(error)
 
     def sum(self, array: Array) -> Array:
-        """Σ_r array_r of a contiguous array, which may be written into; every rank gets the same bits.
+        """All-reduce: Σ_r array_r of a contiguous array, which may be written into; every rank gets the same bits.
 
-        An array on a GPU goes through NCCL after `over_nccl`, otherwise through host memory. (MPI demands that an
-        all-reduce gives identical results everywhere; in which order it adds is its own choice.)
+        An array on a GPU goes through NCCL after `over_nccl`, otherwise through host memory. (MPI requires an
+        all-reduce to give identical results everywhere; the order of the additions is up to the implementation.)
 
         Raises:
-            RankFailed: a rank has failed or died; what is in the array then means nothing.
+            RankFailed: a rank has failed or died; the content of the array is then meaningless.
         """
         if device_of(array) != "cpu" and self._nccl is None:
             return to_device(self.sum(to_device(array, "cpu")), device_of(array))
-        self.meet()
+        self.barrier()
         with self._exchange():
             if device_of(array) != "cpu":
                 self._nccl.all_reduce(array, array)
@@ -117,31 +117,32 @@ class Ranks:
         return array
 
     def over_nccl(self, possible: bool) -> bool:
-        """Send arrays on GPUs directly from GPU to GPU, if that is `possible` on every rank; says whether it is.
+        """Send arrays directly from GPU to GPU, if that is `possible` on every rank; returns whether it is.
 
-        It is where NCCL is there and each rank uses a GPU of its own; the ranks must be all that MPI started.
+        It is possible where NCCL is installed and each rank uses a GPU of its own; the ranks must be all that MPI
+        started.
         """
-        self.meet()
+        self.barrier()
         if not self.comm.allreduce(int(possible and self.size == self._mpi.COMM_WORLD.size), op=self._mpi.MIN):
             return False
         distributed = importlib.import_module("cupyx.distributed")
         self._nccl = distributed.init_process_group(self.size, self.rank, use_mpi=True)
         return True
 
-    def share(self, value: Any) -> Any:
-        """Rank 0's value, on all ranks; whatever can be pickled."""
-        self.meet()
+    def broadcast(self, value: Any) -> Any:
+        """Rank 0's value, on all ranks; anything that can be pickled."""
+        self.barrier()
         return self.comm.bcast(value, root=0)
 
     def threads(self) -> int:
-        """This rank's part of the cores of its machine, where mpiexec has not bound each to cores of its own."""
-        self.meet()
+        """How many cores of its machine this rank may use: its share of those that mpiexec let it run on."""
+        self.barrier()
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
         sharing = sum(bool(theirs == cores) for theirs in self._machine.allgather(cores))
         return int(max(1, len(cores) // sharing))
 
     def abort(self) -> None:
-        """End all processes at once: the only way out when one is lost."""
+        """End all processes at once: the only way out when one of them is lost."""
         self.comm.Abort(1)
 
     @contextmanager
@@ -151,14 +152,14 @@ class Ranks:
         self._amid = False  # not if an exception comes this way
 
     def _finish(self, request: Any, *, asleep: bool) -> None:
-        """Wait for an exchange; asleep, with pauses of a sixteenth of the time waited so far."""
+        """Wait for an exchange; if `asleep`, with pauses of a sixteenth of the time waited so far."""
         began = time.monotonic()
         try:
             while not request.Test():
                 waited = time.monotonic() - began
                 if waited > self.timeout:
                     raise RankFailed(
-                        f"a rank was not heard of for {self.timeout:g} seconds: it died, hangs, or needs a longer "
+                        f"a rank has not answered for {self.timeout:g} seconds: it died, hangs, or needs a longer "
                         "--timeout",
                         lost=True,
                     )

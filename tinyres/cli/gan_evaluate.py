@@ -1,24 +1,23 @@
-"""`tinyres gan sample`, `score` and `probe`: what becomes of a trained generator."""
+"""`tinyres gan sample`, `score` and `probe`: pictures, metrics and gradients of a trained generator."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, tell_files, writing
+from tinyres.cli.conducting import CHECKPOINT
 from tinyres.cli.terminal import say, terminal
 
-CHECKPOINT = "run.safetensors"
 SHORT = {  # losses, as columns
     "saturating": "sat.", "nonsaturating": "non-sat.", "least_squares": "LSQ", "hinge": "hinge", "wasserstein": "W",
 }  # fmt: skip
 
 
 def add(parts: Any) -> None:
-    """Declare the three."""
+    """Declare the three commands."""
     sample = parts.add_parser("sample", help="a picture of samples from a saved run")
     sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
     sample.add_argument("--n", type=int, default=64, metavar="N", help="samples (default: 64)")
@@ -33,11 +32,11 @@ def add(parts: Any) -> None:
     score.add_argument("--n", type=int, metavar="N", help="samples (default: 1000 images, 2500 points)")
     score.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
     score.add_argument("--device", default="cpu", metavar="NAME",
-                       help="cpu or cuda: where G runs; what judges is on the CPU (default: cpu)")  # fmt: skip
+                       help="cpu or cuda: where G runs; metrics run on the CPU (default: cpu)")  # fmt: skip
     score.set_defaults(run=run_score)
     probe = parts.add_parser(
         "probe",
-        help="freeze G, train D, and see what every loss would tell G",
+        help="freeze G, train D, and see the gradient that every loss would give G",
         description="Freezes G and trains D for 1, 10, 100, ... steps; measures, at the same D, the norm and direction "
         "of G's gradient for every loss. Writes probe.png and probe.json.",
     )
@@ -54,7 +53,7 @@ def add(parts: Any) -> None:
 
 
 def run_sample(arguments: argparse.Namespace) -> int:
-    """Draw samples of a saved run into a PNG."""
+    """Draw samples of a saved run into a PNG file."""
     need(LAB | {"safetensors": "safetensors"})
     from tinyres import gan
 
@@ -72,7 +71,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
 
 
 def run_score(arguments: argparse.Namespace) -> int:
-    """Print what the metrics say about a saved run."""
+    """Print the metrics of a saved run."""
     need(LAB | {"safetensors": "safetensors", "scipy": "scipy"})
     from tinyres import gan
 
@@ -87,11 +86,10 @@ def run_score(arguments: argparse.Namespace) -> int:
 
 
 def run_probe(arguments: argparse.Namespace) -> int:
-    """Probe, print the table, write the picture and the figures."""
+    """Probe, print the table, write the picture and the JSON file."""
     need(LAB | {"safetensors": "safetensors"})
     from tinyres import gan
-    from tinyres.files import write
-    from tinyres.flow.measurement import plain
+    from tinyres.files import write_json
     from tinyres.gan.probe import draw, gaussians, probe
 
     console = terminal()
@@ -136,7 +134,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
         "points": [p.to_json() for p in points],
     }
     with writing(out):
-        write(out / "probe.json", json.dumps(plain(document), indent=1) + "\n")
+        write_json(out / "probe.json", document)
         gan.pictures.write(out / "probe.png", draw, points, f"{name}: D learns, {whose} is frozen", size=(13, 4.8))
     tell_files(console, out)
     return 0
@@ -152,7 +150,7 @@ def _load(checkpoint: Path, device: str) -> Any:
         recipe, generator = gan.load_generator(checkpoint)
         return recipe, generator.to(device)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no {checkpoint}; a checkpoint is what `tinyres gan train` writes") from error
+        raise UsageError(f"there is no {checkpoint}; `tinyres gan train` writes checkpoints") from error
     except (FileFormatError, training.CheckpointError, OSError) as error:
         raise UsageError(str(error)) from error
 
@@ -169,13 +167,13 @@ def _noise(n: int, latent: int, seed: int) -> Any:
 
 
 def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any, folder: Path) -> Any:
-    """Judge n samples of `sample(n)`, and print what was found; `folder` keeps the classifier."""
+    """Score n samples of `sample(n)`, and print the result; `folder` keeps the classifier."""
     from tinyres import gan, training
     from tinyres.files import FileFormatError
 
     try:
         with progress(console) as bars:
-            bar = bars.add_task("training the classifier that judges", total=None, visible=False)
+            bar = bars.add_task("training the classifier for the score", total=None, visible=False)
             tick = lambda step, total: bars.update(bar, completed=step, total=total, visible=True)
             found = gan.score(recipe, sample, n=n, seed=seed, folder=folder, tick=tick)
     except (ValueError, FileFormatError, training.CheckpointError) as error:
@@ -197,7 +195,7 @@ def _print_images(found: Any, console: Any) -> None:
     from tinyres.gan.score import SURE
 
     say(console, f"in {found.features}:")
-    table = Table("metric", "value", "to be read as", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table("metric", "value", "meaning", box=SIMPLE_HEAD, pad_edge=False)
     of = found.figures
     ratio = f"{of['frechet_ratio']:.2f} times the {of['frechet_real']:.4g} between real halves"
     table.add_row("Fréchet distance", f"{of['frechet']:.4g}", ratio)
@@ -205,7 +203,7 @@ def _print_images(found: Any, console: Any) -> None:
     table.add_row("precision", f"{of['precision']:.3f}", "share of the samples that look real")
     table.add_row("recall", f"{of['recall']:.3f}", "share of the real data that samples reach")
     table.add_row("Inception Score", f"{of['inception_score']:.4g}", f"1 to {len(found.shares)}")
-    table.add_row("sure", _percent(of["sure"]), f"samples whose class is at least {SURE:.0%} sure")
+    table.add_row("sure", _percent(of["sure"]), f"samples classified with at least {SURE:.0%} confidence")
     console.print(table)
     shares = ", ".join(f"{name}: {_percent(share)}" for name, share in enumerate(found.shares))
     say(console, f"these by class: {shares}")
@@ -216,7 +214,7 @@ def _percent(share: float) -> str:
 
 
 def _print_probe(points: Any, title: str, console: Any) -> None:
-    """The norms, and below them the cosines: side by side they are wider than a terminal."""
+    """Print the norms, and below them the cosines: side by side they would be wider than a terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

@@ -1,0 +1,83 @@
+"""Conducting a GAN's run: pictures along the way, weights, figures and curves at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tinyres.files import PathLike, write_json
+from tinyres.files import save as save_file
+from tinyres.gan.pictures import pictures
+from tinyres.gan.score import Score
+from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
+from tinyres.training.conduct import Conductor, Outcome
+
+
+class GANConductor(Conductor[GANTrainer]):
+    """Conducts a `GANTrainer`, see `conduct`."""
+
+    subfolders = ("samples",)
+
+    def __init__(
+        self,
+        run: GANTrainer,
+        folder: PathLike,
+        *,
+        sample_every: int | None = None,
+        judge: Callable[[GANTrainer], Score | None] = lambda trainer: None,
+        **options: Any,
+    ) -> None:
+        super().__init__(run, folder, **options)
+        self.sample_every = max(1, run.total // 10) if sample_every is None else sample_every
+        self.judge = judge
+        self.title = "GAN" if run.recipe is None else run.recipe.title
+
+    def after_step(self, result: StepRecord, stopping: bool) -> None:
+        if stopping or self.run.step % self.sample_every == 0 or self.run.step == self.run.total:
+            pictures(self.run, self.folder, self.title)
+            self.say(f"step {self.run.step:6}  {_summary(result, self.run.loss.name)}")
+
+    def report(self, outcome: Outcome) -> None:
+        score = self.judge(self.run) if outcome.status == "finished" else None
+        save_file(self.run.average or self.run.generator, self.folder / "generator.safetensors")
+        document = {
+            "recipe": None if self.run.recipe is None else self.run.recipe.to_json(),
+            "device": self.run.device,
+            "parameters": {name: module.parameter_count() for name, module in self.run.modules.items()},
+            "steps": self.run.step,
+            "history": {name: [getattr(r, name) for r in self.run.history] for name in StepRecord._fields},
+            "score": None if score is None else score.to_json(),
+            "seconds": round(self.seconds, 1),
+        }
+        write_json(self.folder / "result.json", document)
+
+
+def conduct(trainer: GANTrainer, folder: PathLike, **options: Any) -> Outcome:
+    """Take a GAN's run from its start, or from its checkpoint, to its end.
+
+    Writes samples.png, samples/, interpolations.png and training.png along the way, and run.safetensors, from which
+    `resume=True` continues bit for bit; at the end generator.safetensors (the averaged one) and result.json.
+
+        gan.conduct(gan.prepare(gan.GANRecipe.of("hinge", "ring8")), "results", save_every=250, say=print)
+
+    Args:
+        trainer: freshly prepared; to resume a run, `prepare(saved_recipe(folder))`.
+        options: those of `training.conduct.Conductor` (resume, save_every, check_kernels, say, tick);
+            sample_every: steps between two pictures, a tenth of the run by default;
+            judge: is given the trainer once it has finished, and gives the `Score` that result.json keeps, or None.
+
+    Raises:
+        CheckpointError, FileFormatError, FolderTaken, OSError: see `training.conduct.Conductor.conduct`.
+    """
+    return GANConductor(trainer, folder, **options).conduct()
+
+
+def _summary(record: StepRecord, loss: str) -> str:
+    name = "D" if loss in LOG_LOSSES else "score"  # the other losses' outputs are no probabilities
+    return (
+        f"loss D {record.d_loss:7.3f} G {record.g_loss:7.3f}  |gradient| D {record.d_grad_norm:.2g} "
+        f"G {record.g_grad_norm:.2g}  {name}(real) {record.d_real:.2f} {name}(fake) {record.d_fake:.2f}"
+    )
+
+
+__all__ = ["GANConductor", "conduct"]

@@ -1,0 +1,136 @@
+"""Conducting a classifier's run: a score on the test set after each epoch, weights, figures and curves at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from tinyres.files import PathLike, write_figure, write_json
+from tinyres.files import save as save_file
+from tinyres.training.conduct import Conductor, Outcome
+from tinyres.training.distributed import DataParallel
+from tinyres.training.run import Notes, Run
+
+
+class Recorder(Protocol):
+    """An instrument that watches a run and whose record is kept with it: `flow.instruments.kept.Kept` is one."""
+
+    recording: AbstractContextManager[Any]  # entered around each step
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to show."""
+        ...
+
+    def notes(self, step: int) -> Notes:
+        """What to keep in the checkpoint of the steps before this one."""
+        ...
+
+    def history(self) -> Any:
+        """All that was recorded, with `to_json(path)` and `plot()`."""
+        ...
+
+
+class ClassifierConductor(Conductor[Run]):
+    """Conducts a `Run`, see `conduct`."""
+
+    def __init__(
+        self,
+        run: Run,
+        folder: PathLike,
+        *,
+        sync_batch_norm: bool = False,
+        make_recorder: Callable[[Run], Recorder | None] = lambda run: None,
+        **options: Any,
+    ) -> None:
+        super().__init__(run, folder, **options)
+        self.sync_batch_norm, self.make_recorder = sync_batch_norm, make_recorder
+        self.recorder: Recorder | None = None
+
+    def before_steps(self) -> None:
+        if self.ranks is not None:
+            self.run = DataParallel(self.run, self.ranks, sync_batch_norm=self.sync_batch_norm)
+        if self.is_first:
+            self.recorder = self.make_recorder(self.run)
+
+    def steps(self) -> Iterator[float]:
+        return self.run.steps(None if self.recorder is None else self.recorder.recording)
+
+    def after_step(self, result: float, stopping: bool) -> None:
+        if self.run.epoch_ends:
+            score = self.run.score()
+            self.say(
+                f"step {self.run.step:6}  lr {self.run.optimizer.lr:.2g}  training loss {result:.4f}  "
+                f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}"
+            )
+
+    def save_due(self) -> bool:
+        return self.run.epoch_ends or super().save_due()
+
+    def save(self) -> None:
+        if self.recorder is not None:
+            self.run.notes = self.recorder.notes(self.run.step)
+        super().save()
+
+    def report(self, outcome: Outcome) -> None:
+        save_file(self.run.model, self.folder / "model.safetensors")
+        document = {
+            "recipe": self.run.recipe.to_json(),
+            "device": self.run.device,
+            "processes": self.run.processes,
+            "parameters": self.run.model.parameter_count(),
+            "steps": self.run.step,
+            "train_loss": self.run.losses,
+            "scores": self.run.scores,
+            "seconds": round(self.seconds, 1),
+        }
+        write_json(self.folder / "result.json", document)
+        if self.recorder is not None and not self.recorder.empty:  # a run that had ended has nothing new to show
+            history = self.recorder.history()
+            history.to_json(self.folder / "flow.json")
+            write_figure(history.plot(), self.folder / "flow.png")
+        write_figure(_loss_curves(self.run), self.folder / "training.png")
+
+
+def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
+    """Take a classifier's run from its start, or from its checkpoint, to its end.
+
+    Writes run.safetensors after each epoch, from which `resume=True` continues bit for bit; at the end
+    model.safetensors, result.json and training.png, and with a recorder flow.json and flow.png.
+
+        run = training.prepare(training.Recipe(arch="resnet", depth=20))
+        training.conduct(run, "results", say=print)
+
+    Args:
+        run: freshly prepared; to resume one, `prepare(saved_recipe(folder))`.
+        options: those of `Conductor` (resume, save_every, check_kernels, ranks, say, tick);
+            sync_batch_norm, with ranks: see `DataParallel`;
+            make_recorder: is given the run where it starts, and makes what watches its steps, or None.
+
+    Raises:
+        CheckpointError, FileFormatError, FolderTaken, OSError, RankFailed: see `Conductor.conduct`.
+    """
+    return ClassifierConductor(run, folder, **options).conduct()
+
+
+def _loss_curves(run: Run) -> Any:
+    """A figure of the losses of every step, and of the scores."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4.5), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    left = figure.add_subplot()
+    left.semilogy(range(1, run.step + 1), run.losses, "-", color="tab:blue", lw=0.7, alpha=0.6, label="training loss")
+    steps = [score["step"] for score in run.scores]
+    left.semilogy(steps, [score["loss"] for score in run.scores], "o-", color="tab:red", ms=3, label="test loss")
+    left.set(xlabel="training step", ylabel="cross-entropy in nats", title=run.recipe.title)
+    right = left.twinx()
+    right.plot(steps, [score["accuracy"] for score in run.scores], "s--", color="tab:green", ms=3, label="accuracy")
+    right.set(ylabel="test accuracy", ylim=(0, 1.02))
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+__all__ = ["ClassifierConductor", "conduct"]
