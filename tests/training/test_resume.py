@@ -143,8 +143,11 @@ def test_arrays_are_not_trusted(tmp_path, change):
     training.save(run, tmp_path / "run.safetensors")
     arrays, texts = tr.load(tmp_path / "run.safetensors"), tr.load_metadata(tmp_path / "run.safetensors")
     tr.save(arrays | change, tmp_path / "run.safetensors", texts)
+    refused, untouched = training.prepare(run.recipe), training.prepare(run.recipe)
     with pytest.raises(training.CheckpointError, match=r"run\.safetensors: does not fit"):
-        training.resume(training.prepare(run.recipe), tmp_path / "run.safetensors")
+        training.resume(refused, tmp_path / "run.safetensors")
+    assert_the_same(refused, untouched)
+    assert refused.scheduler.state_dict() == untouched.scheduler.state_dict()
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ class Conductor(ABC, Generic[R]):
         save_every: steps between two checkpoints; there is always one at the end.
         check_kernels: hold the kernels' results against im2col in float64 in so many first steps, see
             `kernels("check")`.
-        ranks: the processes that conduct the run together; rank 0 alone speaks, saves and reports.
+        ranks: the processes that conduct the run together; rank 0 alone speaks, saves and reports. If `conduct` raises
+            on one of them, pass the error to `ranks.fail`, or the others wait for it until their timeout.
         say: is given each line of the log.
         tick: is given the step and the total, before the first step and after each.
 

@@ -71,18 +71,18 @@ class Ranks:
         Raises:
             RankFailed: on every rank but the one that failed (if several did, the lowest).
         """
-        news = 1 + self.size - self.rank if failure is not None else int(self.asks_to_stop())
-        heard = np.array(news, np.int64)
+        code = 1 + self.size - self.rank if failure is not None else int(self.asks_to_stop())
+        highest = np.array(code, np.int64)
         with self._exchange():
-            self._finish(self.comm.Iallreduce(self._mpi.IN_PLACE, heard, op=self._mpi.MAX), asleep=True)
-        self.stopping |= bool(heard == 1)
-        if heard > 1:
+            self._finish(self.comm.Iallreduce(self._mpi.IN_PLACE, highest, op=self._mpi.MAX), asleep=True)
+        self.stopping |= bool(highest == 1)
+        if highest > 1:
             self._over = True
-            who = 1 + self.size - int(heard)
-            said = f"{type(failure).__name__}: {failure} (on {platform.node()})" if who == self.rank else None
-            said = self.comm.bcast(said, root=who)
+            who = 1 + self.size - int(highest)
+            reason = f"{type(failure).__name__}: {failure} (on {platform.node()})" if who == self.rank else None
+            reason = self.comm.bcast(reason, root=who)
             if who != self.rank:
-                raise RankFailed(f"rank {who} of {self.size} failed with {said}")
+                raise RankFailed(f"rank {who} of {self.size} failed with {reason}")
 
     def fail(self, error: BaseException) -> None:
         """Tell the others why this rank stops, in place of whatever it would have exchanged next.
