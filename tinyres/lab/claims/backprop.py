@@ -47,8 +47,8 @@ def run(options: Options, tick: Tick) -> Result:
     for setting, found in zip(SETTINGS, logs, strict=True):
         slopes = [np.polyfit(layers, curve, 1)[0] for curve in found]
         expected = np.log(setting.chi)
-        tolerance = max(0.01 + 0.03 * abs(expected), 3 * np.std(slopes, ddof=1) / np.sqrt(SEEDS))
-        laws.append(Law(f"{setting.name}: ln χ", float(np.mean(slopes)), expected, tolerance, "asymptotic", SOURCE))
+        room = 0.01 + 0.03 * abs(expected)
+        laws.append(Law.of_mean(f"{setting.name}: ln χ", slopes, expected, SOURCE, room=room))
     reverse, stepped = exactness(options.seed)
     name = "the vanishing gradient itself, reverse mode over complex step"
     laws.append(Law(name, reverse / stepped, 1.0, 1e-9, "check", "the chain rule"))

@@ -16,6 +16,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import data, nn, optim
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.lab.law import standard_error
 from tinyres.lab.laws import e04_batch_norm as e04
 from tinyres.nn import init
 
@@ -126,7 +127,7 @@ def run(options: Options, tick: Tick) -> Result:
     least = np.maximum(rates[False][:, 1], RATES[-1])  # where nothing trains the smallest rate is a bound
     gain = np.log10(np.maximum(rates[True][:, 1], RATES[-1]) / least)
     better = gaps[False][:, 0] - gaps[True][:, 0]
-    error = float(better.std(ddof=1) / np.sqrt(GAP_SEEDS))
+    error = standard_error(better)
     laws = [
         Law(
             "BN: l times the branch's share in block l, mean",
@@ -181,8 +182,7 @@ def deepest(rates: Any) -> Any:
 
 def _positive(name: str, values: Any) -> Law:
     """The mean over seeds is above 0 by more than three standard errors."""
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return Law(name, float(values.mean()), 0.0, 3 * error, "ordering", SOURCE)
+    return Law.of_mean(name, values, 0.0, SOURCE, kind="ordering")
 
 
 def draw(figure: Any, share: dict[bool, Any], rates: dict[bool, Any]) -> None:

@@ -49,10 +49,8 @@ def run(options: Options, tick: Tick) -> Result:
         nets = np.array(found[name])
         curves[name] = nets.mean(axis=0)
         predicted = gain**DEPTH
-        error = nets[:, -1].std(ddof=1) / np.sqrt(SEEDS) / predicted
         title = f"{words}: squared gradient after {DEPTH} blocks"
-        measured = float(curves[name][-1])
-        laws.append(Law(title, measured, predicted, predicted * max(0.08, 3 * error), "asymptotic", SOURCE))
+        laws.append(Law.of_mean(title, nets[:, -1], predicted, SOURCE, room=0.08 * predicted))
     note = (
         "No batch norm, two-layer branches; all weights are half of what gives unit gain. A convolution stands here as "
         "the matrix that it is."

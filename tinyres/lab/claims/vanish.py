@@ -55,9 +55,8 @@ def run(options: Options, tick: Tick) -> Result:
     for m, a in UNNORMED:
         slopes = np.array(logs[label(m, a)])[:, -1] / DEEPEST
         gain = m * m + a * a
-        tolerance = gain * max(0.05, 3 * slopes.std(ddof=1) / np.sqrt(SEEDS))
         name = f"{label(m, a)}: squared gain a block"
-        laws.append(Law(name, float(np.exp(slopes.mean())), gain, tolerance, "asymptotic", HE))
+        laws.append(Law.of_geometric_mean(name, slopes, gain, HE, share=0.05))
     curves = {case: np.mean(found, axis=0) for case, found in logs.items()}
     for layers in (1, 2):
         curve = curves[f"batch norm, {layers}-layer branch"]

@@ -144,9 +144,8 @@ def run_one(case: Case, options: Options, tick: Tick) -> Result:
     logs = np.array(found)
     total = logs[:, -1]
     predicted, finite = case.predicted()[-1], case.predicted(case.width)[-1]
-    relative = max(0.1 + 1 - finite / predicted, 3 * total.std(ddof=1) / np.sqrt(case.nets))
     name = f"BN, skip {case.m:g}, branch {case.a:g} of {case.layers}: gain of {case.depth} blocks"
-    law = Law(name, float(np.exp(total.mean())), predicted, relative * predicted, "asymptotic", DERIVED)
+    law = Law.of_geometric_mean(name, total, predicted, DERIVED, share=0.1 + 1 - finite / predicted)
     said = f"{case.depth} blocks multiply the squared gradient by {law.measured:.4g} (predicted {predicted:.4g}), "
     said += f"{law.measured ** (1 / case.depth):.4f} a block. "
     if case.m < 1:
@@ -170,9 +169,8 @@ def gain_laws(logs: dict[str, list[Any]]) -> list[Law]:
     cases += [(f"m={m}", f"BN, skip scaled by {m}: gain a block", normalised.scaled_gain(m), DERIVED) for m in SCALES]
     laws = []
     for case, name, predicted, source in cases:
-        slopes = np.array([np.polyfit(np.arange(len(log)), log, 1)[0] for log in logs[case]])
-        relative = max(0.03, 3 * slopes.std(ddof=1) / np.sqrt(len(slopes)))
-        laws.append(Law(name, float(np.exp(slopes.mean())), predicted, relative * predicted, "asymptotic", source))
+        slopes = [np.polyfit(np.arange(len(log)), log, 1)[0] for log in logs[case]]
+        laws.append(Law.of_geometric_mean(name, slopes, predicted, source, share=0.03))
     return laws
 
 
@@ -183,16 +181,13 @@ def product_laws(logs: dict[str, list[Any]]) -> list[Law]:
     for layers, words in ((1, "one layer"), (2, "two layers")):
         found = np.array(logs[f"{layers}"])
         predicted = normalised.residual_gains(DEPTH, layers)[-1]
-        relative = max(0.1, 3 * found[:, -1].std(ddof=1) / np.sqrt(SEEDS))
         name = f"BN residual, {words} a branch: gain of {DEPTH} blocks"
-        measured = float(np.exp(found[:, -1].mean()))
-        laws.append(Law(name, measured, predicted, relative * predicted, "asymptotic", DERIVED))
+        laws.append(Law.of_geometric_mean(name, found[:, -1], predicted, DERIVED, share=0.1))
         grid = np.log(1 + from_ten * normalised.V)
-        powers = np.array([np.polyfit(grid, log[from_ten], 1)[0] for log in found])
+        powers = [np.polyfit(grid, log[from_ten], 1)[0] for log in found]
         power = normalised.residual_power(layers)
-        tolerance = max(0.1 * power, 3 * powers.std(ddof=1) / np.sqrt(SEEDS))
         name = f"BN residual, {words} a branch: power of the depth"
-        laws.append(Law(name, float(powers.mean()), power, tolerance, "asymptotic", DERIVED))
+        laws.append(Law.of_mean(name, powers, power, DERIVED, room=0.1 * power))
     return laws
 
 

@@ -17,6 +17,7 @@ import tinyres as tr
 from tinyres.arrays import to_device
 from tinyres.flow.theory import dense
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Tick, shown
+from tinyres.lab.law import three_errors
 
 K0, K, DEPTH = 32, 12, 20
 NETS, CHUNK = 1000, 100  # all nets, and how many at a time: axis 0 of every array
@@ -104,22 +105,17 @@ def run(options: Options, tick: Tick) -> Result:
     )
 
 
-def _error(ratio: Any) -> float:
-    return float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
-
-
 def concatenated_law(case: Case, ratio: Any) -> Law:
     """The ratio itself."""
     predicted = float(case.ways["concatenated"][1][-1])
-    tolerance = max(0.05 * predicted, 3 * _error(ratio))
     name = f"concatenated: ratio after {case.depth} layers"
-    return Law(name, float(ratio.mean()), predicted, tolerance, "asymptotic", SOURCE)
+    return Law.of_mean(name, ratio, predicted, SOURCE, room=0.05 * predicted)
 
 
 def summed_law(case: Case, ratio: Any) -> Law:
     """The logarithm of the whole: each layer's factor is 2 up to a relative error of the order of 1/k0."""
     mean = float(ratio.mean())
-    tolerance = max(case.depth / case.k0, 3 * _error(ratio) / mean)
+    tolerance = max(case.depth / case.k0, three_errors(ratio) / mean)
     name = f"summed: ln of the ratio after {case.depth} layers"
     return Law(name, float(np.log(mean)), case.depth * float(np.log(2)), tolerance, "asymptotic", SOURCE)
 

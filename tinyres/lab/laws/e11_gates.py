@@ -17,6 +17,7 @@ import tinyres as tr
 from tinyres import nn
 from tinyres.flow.theory import gates
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Setting, Tick, shown
+from tinyres.lab.law import standard_error
 from tinyres.lab.laws.e11_figure import draw
 
 WIDTH, DEPTH, BATCH, SEEDS = 128, 50, 8, 50
@@ -128,7 +129,7 @@ def excited_nets(seed: int, tick: Tick) -> Any:
 
 def average(per_net: Any) -> tuple[float, float]:
     """Mean and its relative standard error, between nets: samples of one net share its weights."""
-    return float(per_net.mean()), float(per_net.std(ddof=1) / np.sqrt(SEEDS) / per_net.mean())
+    return float(per_net.mean()), standard_error(per_net) / float(per_net.mean())
 
 
 def gain_law(name: str, curve: Any, gain: float, source: str) -> Law:

@@ -108,9 +108,8 @@ def length_laws(shares: dict[int, list[Any]]) -> list[Law]:
         blocks = len(found[0]) - 1
         means = np.array(found) @ np.arange(blocks + 1)
         predicted = path_lengths.mean_length(normalised.module_gains(blocks, layers))
-        tolerance = max(0.1 * predicted, 3 * means.std(ddof=1) / np.sqrt(SEEDS))
         name = f"{NAMES[layers]}: mean length of the gradient's paths"
-        laws.append(Law(name, float(means.mean()), predicted, tolerance, "asymptotic", DERIVED))
+        laws.append(Law.of_mean(name, means, predicted, DERIVED, room=0.1 * predicted))
     return laws
 
 
