@@ -54,7 +54,7 @@ def explain(
 ) -> str:
     """The sentence of the first mistake that gives what came; `otherwise` where none does."""
     for mistaken, sentence in mistakes:
-        if np.shape(came) == np.shape(mistaken) and np.allclose(came, mistaken, rtol=rel, atol=floor):
+        if np.allclose(came, mistaken, rtol=rel, atol=floor):
             return sentence
     return otherwise
 
