@@ -15,6 +15,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, nn, optim
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.lab.law import standard_error
 from tinyres.lab.laws import e04_batch_norm as e04
@@ -192,8 +193,7 @@ def draw(figure: Any, share: dict[bool, Any], rates: dict[bool, Any]) -> None:
     for k, (norm, line, label) in enumerate(
         [(True, 1 / block, "batch norm: 1/l"), (False, 1 + 0 * block, "no norm: 1")]
     ):
-        left.loglog(block, line, "-", color=f"C{k}", lw=1)
-        left.loglog(block, share[norm], "o", color=f"C{k}", ms=4, label=label)
+        dots_and_line(left, (block, share[norm]), (block, line), k, label, log="xy")
         trains = [(blocks, rate) for blocks, rate in zip(BLOCKS, rates[norm], strict=True) if rate]
         right.loglog(*zip(*trains, strict=True), "o-", color=f"C{k}", label=label.split(":")[0])
         for blocks in set(BLOCKS) - {blocks for blocks, _ in trains}:

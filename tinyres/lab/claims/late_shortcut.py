@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Tick
 from tinyres.lab.law import three_errors
 from tinyres.lab.laws.e11_gates import WIDTH, backward, branches
@@ -72,8 +73,7 @@ def draw(figure: Any, curves: dict[str, Any]) -> None:
     for k, (name, gain, label) in enumerate(
         [("true", TRUE, "y = x + F(x): (1 + 1/16)ᴸ"), ("late", LATE, "h = conv(x), y = h + F(h): (17/64)ᴸ")]
     ):
-        axes.semilogy(depth, gain**depth, "-", color=f"C{k}", lw=1)
-        axes.semilogy(depth, curves[name], "o", color=f"C{k}", label=label)
+        dots_and_line(axes, (depth, curves[name]), (depth, gain**depth), k, label, log="y")
     axes.set(xlabel="blocks below the top", ylabel="squared gradient, relative to the top", xticks=depth[::4])
     axes.set_title("A shortcut after the convolution is none (dots measured, lines theory)")
     axes.legend()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.flow.theory import mean_field
+from tinyres.lab.dots import dots_and_line
 
 
 def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
@@ -15,10 +16,9 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
     left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
     for k, (case, curve) in enumerate(curves.items()):
         depth = np.arange(len(curve))
-        left.plot(depth, case.gradient(len(curve) - 1) / np.log(10), "-", color=f"C{k}", lw=1)
-        shown = slice(k % 4, None, 4)
-        label = f"{case.name}: χ = {case.chi:.3g}"
-        left.plot(depth[shown], curve[shown] / np.log(10), "os^D"[k % 4], color=f"C{k}", ms=3.5, label=label)
+        shown, label = slice(k % 4, None, 4), f"{case.name}: χ = {case.chi:.3g}"
+        dots, line = (depth[shown], curve[shown] / np.log(10)), (depth, case.gradient(len(curve) - 1) / np.log(10))
+        dots_and_line(left, dots, line, k, label, marker="os^D"[k % 4])
     left.set(
         xlabel="layers below the top (the lowest line goes on down to 10⁻⁵⁰)",
         ylabel="log₁₀ of squared gradient, relative to the top",
@@ -62,7 +62,6 @@ def against_theory(axes: Any, cases: Sequence[Any], curves: Sequence[Any]) -> No
         layers = np.arange(len(curve))
         theory = case.gradient(len(curve) - 1)
         label = f"{case.name}: χ = {np.exp(theory[-1] / layers[-1]):.3g}"  # its geometric mean where it is not constant
-        axes.plot(layers, theory / np.log(10), "-", color=f"C{k}", lw=1)
-        axes.plot(layers[::2], curve[::2], "o", color=f"C{k}", ms=4, label=label)
+        dots_and_line(axes, (layers[::2], curve[::2]), (layers, theory / np.log(10)), k, label)
     axes.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top")
     axes.legend(fontsize=9)

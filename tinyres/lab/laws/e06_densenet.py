@@ -16,6 +16,7 @@ import numpy as np
 import tinyres as tr
 from tinyres.arrays import to_device
 from tinyres.flow.theory import dense
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Tick, shown
 from tinyres.lab.law import three_errors
 
@@ -125,8 +126,8 @@ def draw(figure: Any, found: dict[str, Any], case: Case) -> None:
     left, right = figure.subplots(1, 2)
     depth = np.arange(case.depth + 1)
     for k, (way, (_, theory)) in enumerate(case.ways.items()):
-        left.semilogy(depth, theory, "-", color=f"C{k}", lw=1, label=("1 + kL/k₀", "2ᴸ")[k])
-        left.semilogy(depth, found[way].mean(axis=0), "o", color=f"C{k}", ms=4, label=f"{way}: mean of {NETS:,} nets")
+        label = f"{way}: mean of {NETS:,} nets; line {('1 + kL/k₀', '2ᴸ')[k]}"
+        dots_and_line(left, (depth, found[way].mean(axis=0)), (depth, theory), k, label, log="y")
     ticks = depth[:: max(1, case.depth // 5)]
     left.set(xlabel="layers passed, L", ylabel="gradient² per feature, input over layer L", xticks=ticks)
     left.set_title("All earlier layers, concatenated or summed")
