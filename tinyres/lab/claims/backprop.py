@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
+from tinyres.lab.depth import slope
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Tick
 from tinyres.lab.laws.e02_depth import Case, measure
 from tinyres.lab.laws.e02_figure import against_theory
@@ -43,9 +44,8 @@ def run(options: Options, tick: Tick) -> Result:
             logs[k].append(measure(setting, weights, np.random.default_rng((options.seed, seed, k))))
         tick()
     laws = []
-    layers = np.arange(DEPTH + 1)
     for setting, found in zip(SETTINGS, logs, strict=True):
-        slopes = [np.polyfit(layers, curve, 1)[0] for curve in found]
+        slopes = [slope(curve) for curve in found]
         expected = np.log(setting.chi)
         room = 0.01 + 0.03 * abs(expected)
         laws.append(Law.of_mean(f"{setting.name}: ln χ", slopes, expected, SOURCE, room=room))

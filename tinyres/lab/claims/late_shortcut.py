@@ -6,11 +6,13 @@ True blocks: He et al. 2016 [he2016deep].
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import tinyres as tr
+from tinyres.lab.depth import states
 from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Tick
 from tinyres.lab.law import three_errors
@@ -41,10 +43,8 @@ def run(options: Options, tick: Tick) -> Result:
         first = rng.standard_normal((DEPTH, WIDTH, WIDTH)) * (SHRINK / np.sqrt(WIDTH))
         x = rng.standard_normal((BATCH, WIDTH))
         for name, block in (("true", true_block), ("late", late_block)):
-            states = [tr.tensor(x, requires_grad=True)]
-            for w0, (w1, w2) in zip(first, weights, strict=True):
-                states.append(block(states[-1], w0, w1, w2))
-            found[name].append(backward(states, rng).mean(axis=1))
+            layers = [partial(block, w0=w0, w1=w1, w2=w2) for w0, (w1, w2) in zip(first, weights, strict=True)]
+            found[name].append(backward(states(layers, x), rng).mean(axis=1))
         tick()
     laws, curves = [], {}
     for name, gain, words in (("true", TRUE, "true block"), ("late", LATE, "shortcut after the convolution")):

@@ -18,6 +18,7 @@ import tinyres as tr
 from tinyres.arrays import device_of, to_device
 from tinyres.flow.theory import mean_field
 from tinyres.flow.theory.activations import ACTIVATIONS, Activation
+from tinyres.lab.depth import slope
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Table, Tick
 from tinyres.lab.laws import e02_figure
 
@@ -115,11 +116,6 @@ def backward(layers: list[Any], rng: np.random.Generator) -> Any:
 def measure(case: Case, weights: list[Any], rng: np.random.Generator) -> Any:
     """`backward` of `forward`."""
     return backward(forward(case, weights, rng), rng)
-
-
-def slope(curve: Any) -> float:
-    """Of a straight line through it."""
-    return float(np.polyfit(np.arange(len(curve)), curve, 1)[0])
 
 
 def run(options: Options, tick: Tick) -> Result:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.flow.theory import mean_field
+from tinyres.lab.depth import slope
 from tinyres.lab.dots import dots_and_line
 
 
@@ -34,9 +35,9 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         scales.append(mean_field.depth_scale(mean_field.chi(q, theory.slope, grid[-1])))
     right.semilogy(grid, scales, "k-", lw=1, label="theory")
     for k, (case, curve) in enumerate(tanh.items()):
-        slope = abs(np.polyfit(np.arange(len(curve)), curve, 1)[0])
-        if slope > 0.01:
-            right.semilogy(case.s_w2, 1 / slope, "o", color=f"C{k}")
+        per_layer = abs(slope(curve))
+        if per_layer > 0.01:
+            right.semilogy(case.s_w2, 1 / per_layer, "o", color=f"C{k}")
         else:  # 40 layers cannot tell how far beyond 100 it is
             right.semilogy(case.s_w2, 100, "^", color=f"C{k}", label="measured: 100 or more")
     right.set(

@@ -16,6 +16,7 @@ import numpy as np
 import tinyres as tr
 from tinyres.arrays import device_of, to_device
 from tinyres.flow.theory import normalised
+from tinyres.lab.depth import slope, states
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Table, Tick
 from tinyres.lab.laws import e04_figure
 
@@ -52,17 +53,15 @@ def scaled(x: Any, w: Any, m: float) -> Any:
     return residual(x, w, 1, m, np.sqrt(1 - m * m))
 
 
-def log_ratios(block: Callable[[Any, Any], Any], weights: Any, rng: np.random.Generator, variance: float = 1.0) -> Any:
+def log_ratios(block: Callable[..., Any], weights: Any, rng: np.random.Generator, variance: float = 1.0) -> Any:
     """ln |g_0|² / |g_l|² for l = 0 ... L: what the first l blocks do to the squared gradient.
 
     The inputs have the given variance, and every sample a random cotangent of its own on top. The batch is as large as
     the layers are wide.
     """
     x, device = np.sqrt(variance) * rng.standard_normal(weights.shape[-2:]), device_of(weights)
-    states = [tr.tensor(to_device(x, device), requires_grad=True)]
-    for w in weights:
-        states.append(block(states[-1], w))
-    gradients = tr.grad(states[-1], states, to_device(rng.standard_normal(x.shape), device))
+    found = states([partial(block, w=w) for w in weights], to_device(x, device))
+    gradients = tr.grad(found[-1], found, to_device(rng.standard_normal(x.shape), device))
     logs = np.log([(g.numpy() ** 2).sum() for g in gradients])  # no BLAS dot: its threads would wait for ours
     return logs[0] - logs
 
@@ -169,8 +168,7 @@ def gain_laws(logs: dict[str, list[Any]]) -> list[Law]:
     cases += [(f"m={m}", f"BN, skip scaled by {m}: gain a block", normalised.scaled_gain(m), DERIVED) for m in SCALES]
     laws = []
     for case, name, predicted, source in cases:
-        slopes = [np.polyfit(np.arange(len(log)), log, 1)[0] for log in logs[case]]
-        laws.append(Law.of_geometric_mean(name, slopes, predicted, source, share=0.03))
+        laws.append(Law.of_geometric_mean(name, [slope(log) for log in logs[case]], predicted, source, share=0.03))
     return laws
 
 

@@ -8,12 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinyres.flow.theory import normalised
+from tinyres.lab.depth import slope
 from tinyres.lab.dots import dots_and_line
-
-
-def slope(curve: Any) -> Any:
-    """Of a straight line through it."""
-    return np.polyfit(np.arange(len(curve)), curve, 1)[0]
 
 
 def draw(figure: Any, curves: dict[str, Any], scales: Sequence[float]) -> None:

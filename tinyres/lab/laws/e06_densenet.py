@@ -16,6 +16,7 @@ import numpy as np
 import tinyres as tr
 from tinyres.arrays import to_device
 from tinyres.flow.theory import dense
+from tinyres.lab.depth import states
 from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Tick, shown
 from tinyres.lab.law import three_errors
@@ -23,7 +24,7 @@ from tinyres.lab.law import three_errors
 K0, K, DEPTH = 32, 12, 20
 NETS, CHUNK = 1000, 100  # all nets, and how many at a time: axis 0 of every array
 SOURCE = "derived: a He layer keeps the squared gradient; the architecture is that of Huang et al. 2017"
-Step = Callable[[Any, np.random.Generator], Any]
+Step = Callable[..., Any]  # of the features and a generator
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,9 @@ WAYS = OWN.ways
 
 def ratios(step: Step, rng: np.random.Generator, device: str = "cpu", case: Case = OWN) -> Any:
     """Squared gradient per feature at the input over that at layer l = 0 ... depth: (CHUNK, depth + 1)."""
-    states = [tr.tensor(to_device(rng.standard_normal((CHUNK, 1, case.k0)), device), requires_grad=True)]
-    for _ in range(case.depth):
-        states.append(step(states[-1], rng))
-    gradients = tr.grad(states[-1], states, to_device(rng.standard_normal(states[-1].shape), device))
+    x = to_device(rng.standard_normal((CHUNK, 1, case.k0)), device)
+    found = states([partial(step, rng=rng)] * case.depth, x)
+    gradients = tr.grad(found[-1], found, to_device(rng.standard_normal(found[-1].shape), device))
     per_feature = np.stack([(g.numpy() ** 2).mean(axis=(1, 2)) for g in gradients], axis=1)  # (CHUNK, depth + 1)
     return per_feature[:, :1] / per_feature
 

@@ -16,6 +16,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import nn
 from tinyres.flow.theory import gates
+from tinyres.lab.depth import states
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Setting, Tick, shown
 from tinyres.lab.law import standard_error
 from tinyres.lab.laws.e11_figure import draw
@@ -80,14 +81,6 @@ def set_gates(net: nn.Sequential, bias: float) -> None:
     """T = sigmoid(bias) in every layer."""
     for layer in net:
         nn.init.constant_(layer.gate.bias, bias)
-
-
-def states(net: nn.Sequential, x: Any) -> list[Any]:
-    """The input and the output of every layer."""
-    found = [tr.tensor(x, requires_grad=True)]
-    for layer in net:
-        found.append(layer(found[-1]))
-    return found
 
 
 def backward(states: list[Any], rng: np.random.Generator) -> Any:
