@@ -1,10 +1,12 @@
 """A law at one seed and at several."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 
+from tinyres.lab.law import half_width
 from tinyres.lab.registry import Law, Spread
 
 
@@ -15,6 +17,31 @@ def laws(values, kind="asymptotic", predicted=1.0, tolerance=0.1):
 def test_a_law_is_judged_by_its_kind():
     assert [law.ok for law in laws([1.09, 1.11, math.nan])] == [True, False, False]
     assert [law.ok for law in laws([1.09, 1.11, math.nan, math.inf], "ordering")] == [False, True, False, True]
+
+
+def test_a_mean_may_be_off_by_the_room_or_by_three_standard_errors():
+    """By hand: five values of mean 3 and variance 2.5."""
+    law = Law.of_mean("x", [1, 2, 3, 4, 5], 2.0, "y", room=0.1)
+    error = math.sqrt(2.5 / 5)
+    assert law == Law("x", 3.0, 2.0, pytest.approx(3 * error), "asymptotic", "y")
+    assert Law.of_mean("x", [1, 2, 3, 4, 5], 2.0, "y", room=2.5).tolerance == 2.5
+    above = Law.of_mean("x", [1, 2, 3, 4, 5], 2.0, "y", kind="ordering", noise=half_width)
+    assert (above.kind, above.tolerance) == ("ordering", pytest.approx(2.7764451 * error))
+
+
+def test_a_geometric_mean_may_be_off_by_a_share():
+    logs = np.log([1.0, 4.0, 16.0])
+    law = Law.of_geometric_mean("x", logs, 5.0, "y", share=0.1)
+    assert law == Law("x", pytest.approx(4.0), 5.0, pytest.approx(15 * math.log(4) / math.sqrt(3)), "asymptotic", "y")
+    assert Law.of_geometric_mean("x", logs, 5.0, "y", share=3.0).tolerance == 15.0
+
+
+@pytest.mark.parametrize("values", [[7.0], [1.0, math.inf], [1.0, math.nan]])
+def test_a_mean_whose_error_is_not_known_is_never_met(values):
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, of the degrees of freedom
+        for kind in ("ordering", "asymptotic"):
+            assert not Law.of_mean("x", values, 7.0 if kind == "asymptotic" else 0.0, "y", kind=kind, room=1.0).ok
 
 
 def test_json_and_back():

@@ -23,7 +23,7 @@ def exercise(number: str, answer: Any) -> None:
         ValueError: no tutorial of that number has an exercise.
     """
     name = f"ex{str(number).zfill(2)}"
-    names = sorted(entry.name for entry in pkgutil.iter_modules(__path__))
+    names = sorted(entry.name for entry in pkgutil.iter_modules(__path__) if entry.name[2:].isdigit())
     if name not in names:
         there = ", ".join(known.removeprefix("ex") for known in names)
         raise ValueError(f"exercise: there is no exercise {number!r}; there are {there}")

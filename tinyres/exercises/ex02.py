@@ -10,39 +10,39 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.exercises.expect import expect, function
+
 Entry = tuple[tuple[int, ...], tuple[float, ...]]  # numbers of the inputs, and the local slope for each
 
 
 def check(answer: Callable[[Sequence[Entry], int], Sequence[float]]) -> None:
     """Hold answer(tape, start) against the sum over all routes, on small tapes and on random ones."""
-    assert callable(answer), f"forward(tape, start) is to be a function; what came is a {type(answer).__name__}"
+    forward = function(answer, "forward(tape, start)")
     rng = np.random.default_rng(0)
     two_routes: list[Entry] = [((), ()), ((), ()), ((0, 1), (-1.5, 0.6)), ((0,), (0.71,)), ((2, 3), (1.0, 1.0))]
     squared: list[Entry] = [((), ()), ((0, 0), (3.0, 3.0))]
     tapes = [two_routes, squared, *(_random_tape(rng, length) for length in (3, 8, 20))]
     for tape in tapes:
         for start in range(len(tape)):
-            _hold(answer, tape, start)
+            _hold(forward, tape, start)
 
 
-def _hold(answer: Callable[[Sequence[Entry], int], Sequence[float]], tape: list[Entry], start: int) -> None:
-    came: Any = answer(list(tape), start)
-    assert came is not None, "forward(tape, start) returned None: does it end in a return?"
-    came, needed = np.asarray(came, dtype=float), _moves(tape, start)
+def _hold(forward: Callable[..., Any], tape: list[Entry], start: int) -> None:
+    came, needed = np.asarray(forward(list(tape), start), dtype=float), _moves(tape, start)
     assert came.shape == needed.shape, f"one number an entry is needed, {len(tape)} here; what came has {came.shape}"
-    if np.allclose(came, needed, rtol=1e-9, atol=1e-12):
-        return
+    expect(came, needed, f"tape {tape}, start {start}", lambda: _hint(came, tape, start), rel=1e-9, floor=1e-12)
+
+
+def _hint(came: np.ndarray, tape: list[Entry], start: int) -> str:
     if came[start] != 1.0:
-        hint = "Entry `start` moves by 1 for each unit that it moves itself: begin with that, and let nothing undo it."
-    elif any(came[k] for k in range(start)):
-        hint = "What was written before `start` does not depend on it: those entries do not move."
-    elif np.allclose(came, _moves(tape, start, last_only=True)):
-        hint = "Only the last route was kept: what comes along several inputs is added (+=, not =)."
-    elif np.allclose(came, _moves(tape, start, reverse=True)) or not came[start + 1 :].any():
-        hint = "Inputs had not moved yet when their turn came: walk from the first entry to the last."
-    else:
-        hint = "An entry moves by the sum, over its inputs, of slope times how much that input moves."
-    raise AssertionError(f"tape {tape}, start {start}: {came.tolist()} came, {needed.tolist()} is needed. {hint}")
+        return "Entry `start` moves by 1 for each unit that it moves itself: begin with that, and let nothing undo it."
+    if any(came[k] for k in range(start)):
+        return "What was written before `start` does not depend on it: those entries do not move."
+    if np.allclose(came, _moves(tape, start, last_only=True)):
+        return "Only the last route was kept: what comes along several inputs is added (+=, not =)."
+    if np.allclose(came, _moves(tape, start, reverse=True)) or not came[start + 1 :].any():
+        return "Inputs had not moved yet when their turn came: walk from the first entry to the last."
+    return "An entry moves by the sum, over its inputs, of slope times how much that input moves."
 
 
 def _moves(tape: list[Entry], start: int, *, last_only: bool = False, reverse: bool = False) -> np.ndarray:

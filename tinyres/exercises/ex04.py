@@ -6,9 +6,11 @@ With B the matrix of broadcasting: <g, B b> = <B^T g, b>.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
+
+from tinyres.exercises.expect import expect, function
 
 # Shape of the input, shape of the output.
 CASES = [
@@ -20,21 +22,17 @@ CASES = [
 
 def check(answer: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]) -> None:
     """Hold answer(g, shape) against the sum over all elements of the output that are copies of one of the input."""
-    assert callable(answer), f"unbroadcast(g, shape) is to be a function; what came is a {type(answer).__name__}"
+    unbroadcast = function(answer, "unbroadcast(g, shape)")
     rng = np.random.default_rng(0)
     for shape, whole in CASES:
         g = rng.standard_normal(whole)
         kept = g.copy()
-        came: Any = answer(g, shape)
+        came = np.asarray(unbroadcast(g, shape))
         where = f"g of shape {whole} for an input of shape {shape}"
-        assert came is not None, "unbroadcast(g, shape) returned None: does it end in a return?"
         assert np.array_equal(g, kept), f"{where}: g itself was changed; others may still read it. Make a new array."
-        came, needed = np.asarray(came), _summed(g, shape)
         assert came.shape == shape, f"{where}: a result of shape {came.shape} came. {_shape_hint(shape, whole)}"
-        if not np.allclose(came, needed, rtol=1e-9, atol=1e-12):
-            raise AssertionError(
-                f"{where}: {came.ravel()[:3]} came, {needed.ravel()[:3]} is needed. {_hint(g, came, needed)}"
-            )
+        needed = _summed(g, shape)
+        expect(came, needed, where, partial(_hint, g, came, needed), rel=1e-9, floor=1e-12)
 
 
 def _summed(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

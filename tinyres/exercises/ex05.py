@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from tinyres_kernels import reference
+
+from tinyres.exercises.expect import function
 
 Array = np.ndarray
 CASES = [  # images (N, H, W, C), kernel (KH, KW, C, O), stride, padding; a harder one each time
@@ -25,19 +26,16 @@ FASTER = 5  # than the loops; nine products are some hundred times faster
 
 def check(answer: Callable[..., Array]) -> None:
     """Hold answer(x, w, stride, padding) against the loops, and let it run against them."""
-    assert callable(answer), (
-        f"conv2d(x, w, stride, padding) is to be a function; what came is a {type(answer).__name__}"
-    )
+    conv2d = function(answer, "conv2d(x, w, stride, padding)")
     rng = np.random.default_rng(0)
     for image, kernel, stride, padding in CASES:
         x, w = rng.standard_normal(image), rng.standard_normal(kernel)
         kept = x.copy(), w.copy()
-        came: Any = answer(x, w, stride=stride, padding=padding)
+        came = np.asarray(conv2d(x, w, stride=stride, padding=padding))
         where = f"x {image}, w {kernel}, stride={stride}, padding={padding}"
-        assert came is not None, "conv2d returned None: does it end in a return?"
         for name, now, before in zip("xw", (x, w), kept, strict=True):
             assert np.array_equal(now, before), f"{where}: {name} was changed; make a new array"
-        came, needed = np.asarray(came), _loops(x, w, stride, padding)
+        needed = _loops(x, w, stride, padding)
         assert came.shape == needed.shape, (
             f"{where}: a result of shape {came.shape} came, {needed.shape} is needed. Along an axis of H pixels there "
             "are (H + 2 padding - KH) // stride + 1 windows."
@@ -48,7 +46,7 @@ def check(answer: Callable[..., Array]) -> None:
                 f"{where}: {off} of {needed.size} numbers are wrong. {_hint(came, x, w, stride, padding)}"
             )
     x, w = rng.standard_normal(LAYER[0]), rng.standard_normal(LAYER[1])
-    mine, theirs = (min(_seconds(f, x, w) for _ in range(3)) for f in (answer, _loops))
+    mine, theirs = (min(_seconds(f, x, w) for _ in range(3)) for f in (conv2d, _loops))
     assert FASTER * mine < theirs, (
         f"right, but slow: for x {LAYER[0]}, w {LAYER[1]} it took {mine * 1e3:.1f} ms, the loops took "
         f"{theirs * 1e3:.1f} ms. Loop over the taps only: x[:, rows, columns] @ w[a, b] takes all pixels at once."

@@ -6,9 +6,10 @@ chi = s_w² E[slope²] = 1; a unit with slope 1 or a, kept with probability p an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+
+from tinyres.exercises.expect import explain, function, number
 
 CASES = [(0.0, 1.0), (0.5, 1.0), (0.0, 0.8), (1.0, 1.0), (-1.0, 1.0), (0.5, 0.5), (0.1, 0.8), (1.0, 0.25), (2.0, 0.9)]
 DEPTH = 40
@@ -16,19 +17,13 @@ DEPTH = 40
 
 def check(answer: Callable[[float, float], float]) -> None:
     """Hold answer(a, p) against 2 p / (1 + a²), for leaks and dropouts of many sizes."""
-    assert callable(answer), f"variance(a, p) is to be a function; what came is a {type(answer).__name__}"
+    variance = function(answer, "variance(a, p)")
     for a, p in CASES:
-        came: Any = answer(a, p)
-        assert came is not None, "variance(a, p) returned None: does it end in a return?"
-        number = np.asarray(came, dtype=float)
         where = f"a = {a:g}, p = {p:g}"
-        assert number.shape == (), f"{where}: one number is needed; what came has shape {number.shape}"
-        needed = 2 * p / (1 + a * a)
-        if not np.isclose(number, needed, rtol=1e-6, atol=0):
-            variance = float(number)
-            raise AssertionError(
-                f"{where}: s_w² = {variance:.4g} came, {_consequence(variance / needed)} {_hint(variance, a, p)}"
-            )
+        came, needed = number(variance(a, p), where), 2 * p / (1 + a * a)
+        assert np.isclose(came, needed, rtol=1e-6, atol=0), (
+            f"{where}: s_w² = {came:.4g} came, {_consequence(came / needed)} {_hint(came, a, p)}"
+        )
 
 
 def _consequence(chi: float) -> str:
@@ -49,10 +44,7 @@ def _hint(came: float, a: float, p: float) -> str:
         (2 * p * p / (1 + a * a), "The slope is 1/p, squared 1/p², but only a share p of the units has it."),
         (2 / (p * (1 + a * a)), "Dropout makes the mean of the squared slopes larger, 1/p times: the weights shrink."),
     ]
-    for mistake, hint in usual:
-        if np.isclose(came, mistake, rtol=1e-6):
-            return hint
-    return "What is the mean of slope² over all units? s_w² times that mean is to be 1."
+    return explain(came, usual, "What is the mean of slope² over all units? s_w² times that mean is to be 1.")
 
 
 __all__ = ["check"]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
+
+from tinyres.exercises.expect import expect, explain, function
 
 CASES: list[list[float]] = [
     [1.0, 0.5, 0.1], [1.0], [1.0, 1.0], [0.25], [1.0, 1.0, 1.0, 1.0], [0.25, 0.25, 0.25], [0.1, 0.5, 1.0],
@@ -20,11 +22,9 @@ CASES: list[list[float]] = [
 
 def check(answer: Callable[[Sequence[float]], Sequence[float]]) -> None:
     """Hold answer(gains) against all paths, one by one, for nets of up to ten blocks."""
-    assert callable(answer), f"shares(gains) is to be a function; what came is a {type(answer).__name__}"
+    shares = function(answer, "shares(gains)")
     for gains in CASES:
-        came: Any = answer(list(gains))
-        assert came is not None, "shares(gains) returned None: does it end in a return?"
-        found = np.asarray(came, dtype=float)
+        found = np.asarray(shares(list(gains)), dtype=float)
         where = f"gains {[round(r, 2) for r in gains]}"
         assert found.shape == (len(gains) + 1,), (
             f"{where}: {len(gains) + 1} numbers are needed, for 0 to {len(gains)} branches; what came has shape "
@@ -32,10 +32,7 @@ def check(answer: Callable[[Sequence[float]], Sequence[float]]) -> None:
         )
         energies = _one_by_one(gains)
         needed = energies / energies.sum()
-        if not np.allclose(found, needed, rtol=1e-9, atol=1e-12):
-            raise AssertionError(
-                f"{where}: {found.round(4).tolist()} came, {needed.round(4).tolist()} is needed. {_hint(found, gains)}"
-            )
+        expect(found, needed, where, partial(_hint, found, gains), rel=1e-9, floor=1e-12)
 
 
 def _one_by_one(gains: Sequence[float]) -> np.ndarray:
@@ -61,10 +58,10 @@ def _hint(found: np.ndarray, gains: Sequence[float]) -> str:
          "That is for equal gains; here each block has its own."),
         (in_order / in_order.sum(), "That is one path of each length; there are C(L, k), one for each choice of k."),
     ]  # fmt: skip
-    for mistake, hint in usual:
-        if found.shape == mistake.shape and np.allclose(found, mistake, rtol=1e-9, atol=1e-12):
-            return hint
-    return "Multiply out (1 + r_1 z)(1 + r_2 z)...: what stands at z^k belongs to k branches. Then divide by the sum."
+    otherwise = (
+        "Multiply out (1 + r_1 z)(1 + r_2 z)...: what stands at z^k belongs to k branches. Then divide by the sum."
+    )
+    return explain(found, usual, otherwise, rel=1e-9, floor=1e-12)
 
 
 __all__ = ["check"]

@@ -6,9 +6,10 @@ dx = (g - mean(g) - x̂ mean(g x̂)) / sqrt(var + eps), means over the batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+
+from tinyres.exercises.expect import explain, function
 
 Array = np.ndarray
 CASES = [
@@ -22,18 +23,16 @@ CASES = [
 
 def check(answer: Callable[[Array, Array, float], Array]) -> None:
     """Hold answer(x, g, eps) against the derivative by an imaginary step, exact to the last digits."""
-    assert callable(answer), f"batch_norm_backward(x, g, eps) is to be a function; a {type(answer).__name__} came"
+    backward = function(answer, "batch_norm_backward(x, g, eps)")
     rng = np.random.default_rng(0)
     for samples, units, scale, eps in CASES:
         x = scale * (rng.standard_normal((samples, units)) + 3)
         g = rng.standard_normal(x.shape)
         kept = x.copy(), g.copy()
-        came: Any = answer(x, g, eps)
+        found = np.asarray(backward(x, g, eps))
         where = f"x and g of shape {x.shape}, x about {3 * scale:g}, eps = {eps:g}"
-        assert came is not None, "batch_norm_backward returned None: does it end in a return?"
         untouched = np.array_equal(x, kept[0]) and np.array_equal(g, kept[1])
         assert untouched, f"{where}: x or g was changed; make new arrays"
-        found = np.asarray(came)
         assert found.shape == x.shape, f"{where}: a result of shape {found.shape} came, {x.shape} is needed"
         needed = _by_imaginary_steps(x, g, eps)
         error = np.abs(found - needed).max() / np.abs(needed).max()
@@ -74,10 +73,8 @@ def _hint(found: Array, needed: Array, x: Array, g: Array, eps: float) -> str:
           / np.sqrt(variance)) * over, "eps belongs into x̂ as well as in front."),
         (needed * np.sqrt(variance + eps) / np.sqrt(variance), "eps is missing under the root."),
     ]  # fmt: skip
-    for mistake, hint in usual:
-        if np.allclose(found, mistake, rtol=1e-6, atol=1e-9 * float(np.abs(mistake).max())):
-            return hint
-    return "Three routes lead from x to x̂: x itself, the mean and the variance. What comes back by them is added."
+    otherwise = "Three routes lead from x to x̂: x itself, the mean and the variance. What comes back by them is added."
+    return explain(found, usual, otherwise, floor=1e-9 * float(np.abs(needed).max()))
 
 
 __all__ = ["check"]

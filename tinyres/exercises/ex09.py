@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
-
+from tinyres.exercises.expect import explain, function, number
 from tinyres.flow.theory.gates import highway_gain
 
 CASES = [(1, 0.8), (2, 0.9), (50, 0.4), (10, 0.1), (100, 0.5), (20, 0.99), (1000, 0.5), (50, 1e-4)]
@@ -18,14 +16,10 @@ CASES = [(1, 0.8), (2, 0.9), (50, 0.4), (10, 0.1), (100, 0.5), (20, 0.99), (1000
 
 def check(answer: Callable[[int, float], float]) -> None:
     """Put answer(layers, kept) into a net: what then reaches the bottom is to be `kept`, to one in a thousand."""
-    assert callable(answer), f"bias(layers, kept) is to be a function; what came is a {type(answer).__name__}"
+    bias = function(answer, "bias(layers, kept)")
     for layers, kept in CASES:
-        came: Any = answer(layers, kept)
-        assert came is not None, "bias(layers, kept) returned None: does it end in a return?"
-        number = np.asarray(came, dtype=float)
         where = f"{layers} layers, {kept:g} to be kept"
-        assert number.shape == (), f"{where}: one number is needed; what came has shape {number.shape}"
-        b = float(number)
+        b = number(bias(layers, kept), where)
         assert math.isfinite(b), f"{where}: the bias {b} came. Is there a root or a logarithm of a negative number?"
         found = highway_gain(b) ** (layers / 2) if abs(b) < 700 else 1.0
         if not math.isclose(found, kept, rel_tol=1e-3):
@@ -54,10 +48,8 @@ def _hint(b: float, layers: int, kept: float) -> str:
         (gate, "That is T itself; the bias is what the sigmoid is taken of."),
         (math.log(gate), "ln T is not yet the bias: sigmoid(b) = T has b = ln(T / (1 - T))."),
     ]
-    for mistake, hint in usual:
-        if math.isclose(b, mistake, rel_tol=1e-4):
-            return hint
-    return "What does a layer multiply the squared length by? Set its power L/2 equal to `kept`, and solve for T."
+    otherwise = "What does a layer multiply the squared length by? Set its power L/2 equal to `kept`, and solve for T."
+    return explain(b, usual, otherwise, rel=1e-4, floor=0)
 
 
 __all__ = ["check"]

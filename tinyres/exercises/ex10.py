@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-import numpy as np
-
+from tinyres.exercises.expect import expect, explain, function, number
 from tinyres.flow.theory.shattering import he, kappa0, kappa1
 
 CASES = [(0.6, 3), (0.5, 1), (0.0, 2), (1.0, 1), (-1.0, 1), (0.9, 0), (0.9, 16), (-0.3, 5), (1.0, 50)]
@@ -18,17 +17,11 @@ CASES = [(0.6, 3), (0.5, 1), (0.0, 2), (1.0, 1), (-1.0, 1), (0.9, 0), (0.9, 16),
 
 def check(answer: Callable[[float, int], float]) -> None:
     """Hold answer(rho, layers) against the product over the layers, to one in a million."""
-    assert callable(answer), f"alike(rho, layers) is to be a function; what came is a {type(answer).__name__}"
+    alike = function(answer, "alike(rho, layers)")
     for rho, layers in CASES:
-        came: Any = answer(rho, layers)
-        assert came is not None, "alike(rho, layers) returned None: does it end in a return?"
-        number = np.asarray(came, dtype=float)
         where = f"rho = {rho:g}, {layers} {'layer' if layers == 1 else 'layers'}"
-        assert number.shape == (), f"{where}: one number is needed; what came has shape {number.shape}"
-        needed = he(rho, layers)
-        if not math.isclose(number, needed, rel_tol=1e-6, abs_tol=1e-9):
-            hint = _hint(float(number), rho, layers)
-            raise AssertionError(f"{where}: {float(number):.6g} came, {needed:.6g} is needed. {hint}")
+        came = number(alike(rho, layers), where)
+        expect(came, he(rho, layers), where, partial(_hint, came, rho, layers))
 
 
 def _product(rho: float, layers: int, factor: Callable[[float], float], *, moves_first: bool = False) -> float:
@@ -53,12 +46,10 @@ def _hint(came: float, rho: float, layers: int) -> str:
         (_product(rho, layers, kappa1), "Those are the signals' correlations, multiplied; the masks are asked for."),
         (_signal(rho, layers), "That is the correlation of the signals; what the masks let through is asked for."),
     ]  # fmt: skip
-    for mistake, hint in usual:
-        if math.isclose(came, mistake, rel_tol=1e-6, abs_tol=1e-9):
-            return hint
     if math.isnan(came):
         return "Is a rho above 1 by a rounding error? min(1.0, rho) helps."
-    return "Both arrows point upwards for a share (pi - theta) / 2 pi of all turns, one of them for 1/2."
+    otherwise = "Both arrows point upwards for a share (pi - theta) / 2 pi of all turns, one of them for 1/2."
+    return explain(came, usual, otherwise)
 
 
 def _signal(rho: float, layers: int) -> float:

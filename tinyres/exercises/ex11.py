@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
+
+from tinyres.exercises.expect import expect, explain, function
 
 POINTS = [(1.0, 0.5, 0.0), (0.4, -1.2, 0.9), (-1.5, 0.8, 0.3), (2.0, 1.1, -0.7), (0.6, 0.7, 0.6), (-0.3, -2.0, -1.4)]
 
@@ -16,16 +19,12 @@ Moves = Callable[[float, float, float], Sequence[float]]
 
 def check(answer: Moves) -> None:
     """Hold answer(theta, psi, c) against both derivatives, at points where no two terms are alike."""
-    assert callable(answer), f"moves(theta, psi, c) is to be a function; what came is a {type(answer).__name__}"
-    found = [_pair(answer, *point) for point in POINTS]
+    moves = function(answer, "moves(theta, psi, c)")
+    found = [_pair(moves(*point)) for point in POINTS]
     for word, k in (("theta", 0), ("psi", 1)):
         for point, pair in zip(POINTS, found, strict=True):
-            needed = _moves(*point)[k]
-            if not math.isclose(pair[k], needed, rel_tol=1e-5, abs_tol=1e-8):
-                where = "moves(theta={:g}, psi={:g}, c={:g})".format(*point)
-                raise AssertionError(
-                    f"{where}: {word} moves by {pair[k]:.6g}, {needed:.6g} is needed. {_hint(found, k)}"
-                )
+            where, said = "moves(theta={:g}, psi={:g}, c={:g})".format(*point), f"{word} moves by {{}}, {{}} is needed"
+            expect(pair[k], _moves(*point)[k], where, partial(_hint, found, k), said=said, rel=1e-5, floor=1e-8)
 
 
 def _sigma(x: float) -> float:
@@ -36,9 +35,7 @@ def _moves(theta: float, psi: float, c: float) -> tuple[float, float]:
     return psi * _sigma(-psi * theta), c * _sigma(-psi * c) - theta * _sigma(psi * theta)
 
 
-def _pair(answer: Moves, theta: float, psi: float, c: float) -> tuple[float, float]:
-    came: Any = answer(theta, psi, c)
-    assert came is not None, "moves(theta, psi, c) returned None: does it end in a return?"
+def _pair(came: Any) -> tuple[float, float]:
     try:
         first, second = (float(part) for part in came)
     except (TypeError, ValueError):
@@ -77,13 +74,11 @@ def _hint(found: list[tuple[float, float]], k: int) -> str:
             ],
         },
     ]  # fmt: skip
-    for sentence, mistake in (mistakes[0] | mistakes[1 + k]).items():
-        if all(
-            math.isclose(pair[k], mistake(*point)[k], rel_tol=1e-4, abs_tol=1e-8)
-            for pair, point in zip(found, POINTS, strict=True)
-        ):
-            return sentence
-    return "Differentiate L_G by theta and L_D by psi, by the chain rule through softplus, and take both with a minus."
+    usual = [([f(*point)[k] for point in POINTS], said) for said, f in (mistakes[0] | mistakes[1 + k]).items()]
+    otherwise = (
+        "Differentiate L_G by theta and L_D by psi, by the chain rule through softplus, and take both with a minus."
+    )
+    return explain([pair[k] for pair in found], usual, otherwise, rel=1e-4, floor=1e-8)
 
 
 __all__ = ["check"]

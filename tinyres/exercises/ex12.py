@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
+from tinyres.exercises.expect import expect, explain, function
 
 Critic = Callable[[Any], Any]
 SAMPLES, INPUTS, HIDDEN = 12, 3, 5
@@ -19,15 +20,13 @@ SAMPLES, INPUTS, HIDDEN = 12, 3, 5
 
 def check(answer: Callable[[Critic, Any], Any]) -> None:
     """Hold answer(critic, x) and its gradient by the weights against critics whose slopes are known in closed form."""
-    assert callable(answer), f"one_sided(critic, x) is to be a function; what came is a {type(answer).__name__}"
+    one_sided = function(answer, "one_sided(critic, x)")
     for column in (False, True):
         rng = np.random.default_rng(column)
         x = rng.standard_normal((SAMPLES, INPUTS))
         first, second = rng.standard_normal((INPUTS, HIDDEN)), rng.standard_normal((HIDDEN, 1))
         weights = [tr.tensor(part, requires_grad=True) for part in (first, second)]
-        came = answer(partial(_scores, weights, column), x.copy())
-        assert came is not None, "one_sided(critic, x) returned None: does it end in a return?"
-        _hold(came, weights, x)
+        _hold(one_sided(partial(_scores, weights, column), x.copy()), weights, x)
 
 
 def _scores(weights: list[Any], column: bool, x: Any) -> Any:
@@ -49,9 +48,8 @@ def _hold(came: Any, weights: list[Any], x: Any) -> None:
     needed = (tr.relu(slopes - 1) ** 2).mean()
     value = np.asarray(came.detach().numpy() if isinstance(came, tr.Tensor) else came, dtype=float)
     assert value.size == 1, f"one number is needed, the mean over samples; what came has shape {value.shape}"
-    if not np.isclose(float(value.reshape(())), needed.item(), rtol=1e-6):
-        hint = _hint(float(value.reshape(())), slopes.numpy()[:, 0])
-        raise AssertionError(f"the price came out as {value.item():.6g}, {needed.item():.6g} is needed. {hint}")
+    price, said = value.item(), "the price came out as {}, {} is needed"
+    expect(price, needed.item(), "one_sided(critic, x)", lambda: _hint(price, slopes.numpy()[:, 0]), said=said)
     assert isinstance(came, tr.Tensor), (
         f"the price is right, but a {type(came).__name__} came: a tensor is needed, to be differentiated again"
     )
@@ -76,10 +74,10 @@ def _hint(value: float, n: Any) -> str:
             np.maximum(n / len(n) - 1, 0) ** 2
         ).mean(),
     }
-    for sentence, mistake in said.items():
-        if np.isclose(value, mistake, rtol=1e-4, atol=1e-12):
-            return sentence
-    return "The gradient of the sum of the scores by x holds, in row i, ∇f(x_i); its length is a sum over that row."
+    otherwise = (
+        "The gradient of the sum of the scores by x holds, in row i, ∇f(x_i); its length is a sum over that row."
+    )
+    return explain(value, ((mistake, sentence) for sentence, mistake in said.items()), otherwise, rel=1e-4, floor=1e-12)
 
 
 __all__ = ["check"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.data import ring_centers
+from tinyres.exercises.expect import function
 from tinyres.gan import metrics
 
 POINTS, SD = 1000, 0.02
@@ -21,14 +22,12 @@ GOOD, SHARE = 0.05, 5.0  # at most so many good fakes; at most so many times wha
 
 def check(answer: Callable[[Any], Any]) -> None:
     """Give answer(real) rings of eight modes, and look at the fakes with both eyes."""
-    assert callable(answer), f"forge(real) is to be a function; what came is a {type(answer).__name__}"
+    forge = function(answer, "forge(real)")
     for k, bend in enumerate(BEND):
         rng = np.random.default_rng(k)
         centers = ring_centers(8) @ bend + k * AWAY
         real = centers[rng.integers(8, size=POINTS)] + SD * rng.standard_normal((POINTS, 2))
-        came = answer(real.copy())
-        assert came is not None, "forge(real) returned None: does it end in a return?"
-        fakes = np.asarray(came, dtype=float)
+        fakes = np.asarray(forge(real.copy()), dtype=float)
         assert fakes.shape == real.shape, f"as many fakes as real points are needed, {real.shape}; {fakes.shape} came"
         assert np.isfinite(fakes).all(), "a fake is not finite"
         _hold(real, fakes, centers)

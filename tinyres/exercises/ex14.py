@@ -12,6 +12,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn
+from tinyres.exercises.expect import explain, function
 
 N, LATENT, HIDDEN, PIXELS = 6, 3, 5, 4
 Gradients = list[np.ndarray]
@@ -35,18 +36,17 @@ def _of(loss: Any, player: nn.Module) -> Gradients:
 
 def check(answer: Callable[[Any, Any, Any, Any], tuple[Any, Any]]) -> None:
     """Hold answer(G, D, reals, z) against each loss, differentiated by itself."""
-    assert callable(answer), f"gradients(G, D, reals, z) is to be a function; what came is a {type(answer).__name__}"
+    gradients = function(answer, "gradients(G, D, reals, z)")
     for seed in range(3):
         g, d, reals, z = _players(seed)
         before = [p.numpy().copy() for p in (*d.parameters(), *g.parameters())]
         try:
-            came: Any = answer(g, d, reals, z)
+            came = gradients(g, d, reals, z)
         except RuntimeError as error:
             raise AssertionError(
                 f"it stops: {error}. After the first pass the graph of the fakes is gone. tr.grad(loss, parameters, "
                 "retain_graph=True) keeps it; or give D's loss tr.tensor(fakes.numpy()), which has no past"
             ) from None
-        assert came is not None, "gradients(G, D, reals, z) returned None: does it end in a return?"
         pair = isinstance(came, tuple | list) and len(came) == 2
         assert pair, f"two lists are needed, D's gradients and G's; a {type(came).__name__} came"
         after = [p.numpy() for p in (*d.parameters(), *g.parameters())]
@@ -73,10 +73,7 @@ def _arrays(who: str, player: nn.Module, grads: Sequence[Any]) -> Gradients:
 def _hold(who: str, came: Gradients, own: Gradients, other: Gradients, called_fake: Gradients) -> None:
     """Raise with a hint unless `came` are those of the player's own loss; called_fake: those of -log(1 - D(fakes))."""
     line, mine, theirs, fake = (np.concatenate([g.ravel() for g in grads]) for grads in (came, own, other, called_fake))
-    if np.allclose(line, mine, rtol=1e-6, atol=1e-9):
-        return
-    hint = "Is it the mean over the batch, on logits, with ones for reals and zeros for fakes?"
-    for usual, text in (
+    usual = [
         (mine + theirs, "The other player's loss is in it as well: backward() adds to what is there. Ask tr.grad for "
                         "one loss and one player's parameters, or call zero_grad between the two."),
         (fake + fake, "D's loss is in it as well, and G asks for zeros: it helps D. G wants its fakes called real."),
@@ -87,11 +84,11 @@ def _hold(who: str, came: Gradients, own: Gradients, other: Gradients, called_fa
         (2 * mine, "It is there twice: does a second backward() add to the first?"),
         (N * mine, "That is a sum over the batch; take the mean."),
         (theirs, "That is the gradient of the other player's loss."),
-    ):  # fmt: skip
-        if np.allclose(line, usual, rtol=1e-6, atol=1e-9):
-            hint = text
-            break
-    raise AssertionError(f"{who}'s gradient begins {line[:3].round(5)}, needed is {mine[:3].round(5)}. {hint}")
+    ]  # fmt: skip
+    otherwise = "Is it the mean over the batch, on logits, with ones for reals and zeros for fakes?"
+    assert np.allclose(line, mine, rtol=1e-6, atol=1e-9), (
+        f"{who}'s gradient begins {line[:3].round(5)}, needed is {mine[:3].round(5)}. {explain(line, usual, otherwise)}"
+    )
 
 
 __all__ = ["check"]

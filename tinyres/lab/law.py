@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,23 @@ import numpy as np
 LAWS = ("exact", "asymptotic", "ordering")  # the kinds that a net or a game might break
 SHARE = 0.9  # of the seeds at which a law has to hold
 CONFIDENCE = 0.95  # of the interval of a mean over seeds
+
+
+def standard_error(values: Any) -> float:
+    """Of the mean of independent values: s / sqrt(n)."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def three_errors(values: Any) -> float:
+    """Three standard errors of the mean: what chance alone may do to it."""
+    return 3 * standard_error(values)
+
+
+def half_width(values: Any) -> float:
+    """Half of the 95 % interval of the mean of independent values, by Student's t: t s / sqrt(n)."""
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,31 @@ class Law:
     tolerance: float
     kind: str
     source: str
+
+    @classmethod
+    def of_mean(
+        cls,
+        name: str,
+        values: Any,
+        predicted: float,
+        source: str,
+        *,
+        kind: str = "asymptotic",
+        room: float = 0.0,
+        noise: Callable[[Any], float] = three_errors,
+    ) -> Law:
+        """The mean of independent values; the tolerance is `room` or what chance may do, whichever is more.
+
+        noise: what chance may do: `three_errors`, or `half_width` where a value is one training.
+        """
+        tolerance = max(noise(values), room)  # in this order NaN stays: a mean of one value is never met
+        return cls(name, float(np.mean(values)), predicted, tolerance, kind, source)
+
+    @classmethod
+    def of_geometric_mean(cls, name: str, logs: Any, predicted: float, source: str, *, share: float) -> Law:
+        """The geometric mean, from logarithms; the tolerance is a share of what is predicted, or three errors."""
+        tolerance = predicted * max(three_errors(logs), share)
+        return cls(name, float(np.exp(np.mean(logs))), predicted, tolerance, "asymptotic", source)
 
     @property
     def ok(self) -> bool:
@@ -87,12 +129,10 @@ class Spread:
 
     def interval(self) -> tuple[float, float]:
         """Of the mean of measured - predicted, by Student's t at 95 %; NaN for one seed or where one is not finite."""
-        from scipy import stats
-
         gaps = self.measured - np.array([law.predicted for law in self.laws], float)
         if len(gaps) < 2 or not np.isfinite(gaps).all():
             return math.nan, math.nan
-        reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(gaps) - 1) * gaps.std(ddof=1) / math.sqrt(len(gaps))
+        reach = half_width(gaps)
         return float(gaps.mean() - reach), float(gaps.mean() + reach)
 
     def verdict(self) -> str:

@@ -66,7 +66,7 @@ class Block(nn.Module):
 
     def forward(self, x: Any) -> Any:
         if is_just(self.activation, nn.ReLU):  # which a batch norm at the body's end can take along
-            return nn.followed(self.body, x, relu=True)
+            return nn.fused_add_relu(self.body, x, relu=True)
         return self.activation(self.body(x))
 
 

@@ -17,7 +17,7 @@ from tinyres.nn.activation import (
 from tinyres.nn.container import ModuleList, Sequential
 from tinyres.nn.dropout import Dropout
 from tinyres.nn.embedding import Embedding
-from tinyres.nn.followed import followed
+from tinyres.nn.fused import fused_add_relu
 from tinyres.nn.highway import Highway
 from tinyres.nn.layer_norm import LayerNorm
 from tinyres.nn.layers import Conv2d, ConvTranspose2d, Flatten, Identity, Linear, Reshape, Upsample
@@ -39,5 +39,5 @@ __all__ = [
     "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
     "ModuleList", "NLLLoss", "Parameter", "RNNCell", "ReLU", "Reshape", "Residual", "Scale", "Sequential", "Shift",
     "SiLU", "Sigmoid", "Softmax", "Softplus", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Upsample",
-    "followed", "init", "spectral_norm", "summary",
+    "fused_add_relu", "init", "spectral_norm", "summary",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Self
 from tinyres.context import layers_are_watched
 from tinyres.nn.activation import ReLU
 from tinyres.nn.folded import folded
-from tinyres.nn.followed import followed, takes_along
+from tinyres.nn.fused import fusable, fused_add_relu
 from tinyres.nn.module import Module, is_just
 
 
@@ -53,10 +53,10 @@ class Sequential(_Row):
             self._put(str(name), module)
 
     @property
-    def takes_along(self) -> Any:
-        """What the last module takes along; an empty row nothing."""
+    def fuses(self) -> Any:
+        """What the last module fuses; an empty row fuses nothing."""
         last = next(reversed(list(self.children())), None)
-        return takes_along(last) if last is not None else ()
+        return fusable(last) if last is not None else ()
 
     def forward(self, x: Any, residual: Any = None, relu: bool = False) -> Any:
         modules = list(self.children())
@@ -66,16 +66,16 @@ class Sequential(_Row):
             last = third is None
             takes = is_just(third, ReLU) and not (asked and third is modules[-1])  # which is to be followed itself
             more = (residual, relu) if last else (None, takes)
-            if skip:  # what the modules before it took along
+            if skip:  # what the modules before it have done already
                 skip -= 1
             elif (y := folded(module, following, x, *more)) is not None:
                 x, skip = y, 1 + takes
             elif following is None:
-                x = followed(module, x, residual, relu)
+                x = fused_add_relu(module, x, residual, relu)
             elif asked and following is modules[-1]:  # which is to be followed itself
                 x = module(x)
-            elif is_just(following, ReLU) and "relu" in takes_along(module) and not layers_are_watched():
-                x, skip = followed(module, x, relu=True), 1
+            elif is_just(following, ReLU) and "relu" in fusable(module) and not layers_are_watched():
+                x, skip = fused_add_relu(module, x, relu=True), 1
             else:
                 x = module(x)
         return x

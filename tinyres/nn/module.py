@@ -49,11 +49,18 @@ class Module:
     """
 
     training: bool = True
-    takes_along: Any = ()  # which of the arguments residual and relu `forward` has besides; see `followed`
+    fuses: Any = ()  # which of the arguments residual and relu `forward` has besides x; see `nn.fused_add_relu`
     _name: str = ""  # what the parent calls this module; with two parents, what the later one calls it
     _buffers: tuple[str, ...] = ()
 
     forward: Callable[..., Any]
+
+    def __init_subclass__(cls) -> None:
+        """A class with a `forward` of its own fuses nothing unless it says so again: that forward may not know how."""
+        super().__init_subclass__()
+        nearest = next(kind for kind in cls.__mro__ if "forward" in vars(kind) or "fuses" in vars(kind))
+        if "fuses" not in vars(nearest):
+            cls.fuses = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`forward`, with this module's name appended to the ambient path (`block3.conv1`)."""

@@ -12,7 +12,7 @@ from tinyres.nn.module import Module, Parameter
 
 
 class _BatchNorm(Module):
-    takes_along = "residual", "relu"
+    fuses = "residual", "relu"
     _axes = ""  # of x after N and C
     weight: Parameter | None
     bias: Parameter | None

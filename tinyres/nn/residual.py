@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyres.nn.followed import followed
+from tinyres.nn.fused import fused_add_relu
 from tinyres.nn.module import Module
 
 
@@ -31,10 +31,10 @@ class Residual(Module):
         self.branch = branch
         self.shortcut = shortcut
 
-    takes_along = ("relu",)
+    fuses = ("relu",)
 
     def forward(self, x: Any, relu: bool = False) -> Any:
-        return followed(self.branch, x, residual=x if self.shortcut is None else self.shortcut(x), relu=relu)
+        return fused_add_relu(self.branch, x, residual=x if self.shortcut is None else self.shortcut(x), relu=relu)
 
 
 __all__ = ["Residual"]

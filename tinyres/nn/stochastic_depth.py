@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyres import ops
 from tinyres.autograd.checkpoint import note_draw
-from tinyres.nn.followed import followed
+from tinyres.nn.fused import fused_add_relu
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module
 from tinyres.nn.residual import Residual
@@ -30,7 +30,7 @@ class StochasticDepth(Residual):
         ValueError: survival is no probability; branch and shortcut give different shapes.
     """
 
-    takes_along = ("relu",)
+    fuses = ("relu",)
 
     def __init__(
         self, branch: Module, shortcut: Module | None = None, survival: float = 0.5, *, rng: Rng = None
@@ -44,9 +44,9 @@ class StochasticDepth(Residual):
     def forward(self, x: Any, relu: bool = False) -> Any:
         skip = x if self.shortcut is None else self.shortcut(x)
         if not self.training:
-            return followed(_Weighted(self.branch, self.survival), x, residual=skip, relu=relu)
+            return fused_add_relu(_Weighted(self.branch, self.survival), x, residual=skip, relu=relu)
         if self._survives():
-            return followed(self.branch, x, residual=skip, relu=relu)
+            return fused_add_relu(self.branch, x, residual=skip, relu=relu)
         return ops.relu(skip) if relu else skip
 
     def _survives(self) -> bool:

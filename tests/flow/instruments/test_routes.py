@@ -37,7 +37,7 @@ def test_two_sums_in_one_module_each_have_their_routes():
             self.a, self.b = nn.Linear(3, 3, rng=0), nn.Linear(3, 3, rng=1)
 
         def forward(self, x):
-            return nn.followed(self.b, h := nn.followed(self.a, x, residual=x), residual=h)
+            return nn.fused_add_relu(self.b, h := nn.fused_add_relu(self.a, x, residual=x), residual=h)
 
     model = nn.Sequential(Two()).to("float64")
     x = tr.tensor(np.ones((1, 3)), requires_grad=True)

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from tinyres import data
 from tinyres.flow.measurement import plain
 from tinyres.lab.experiment import Options
+from tinyres.lab.law import half_width
 from tinyres.lab.trained import e16_degradation as degradation
 from tinyres.lab.trained import e16_trainability as trainability
-from tinyres.lab.trained import interval
+from tinyres.lab.trained.own_seeds import own_seeds
 
 OPTIONS = Options()
 
@@ -148,11 +149,11 @@ def test_the_interval_is_students():
 
     values = np.array([0.1, 0.4, 0.2, 0.7, 0.3])
     low, high = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
-    assert interval.half_width(values) == pytest.approx((high - low) / 2)
+    assert half_width(values) == pytest.approx((high - low) / 2)
 
 
 def test_no_two_seeds_share_a_net():
-    seeds = [seed for given in range(4) for seed in interval.own_seeds(given, 5)]
+    seeds = [seed for given in range(4) for seed in own_seeds(given, 5)]
     assert seeds == list(range(20))
 
 

@@ -71,7 +71,7 @@ def test_evaluation(name):
 
 
 @pytest.mark.parametrize("name", RECTIFIED)
-def test_relus_that_a_batch_norm_takes_along(name):
+def test_relus_that_a_batch_norm_fuses(name):
     model, x = decided(drawn(ROWS[name].make())), inputs(ROWS[name])
     assert nearest_to_a_kink(model, x) > 0.1
     assert_within_rounding(model, x)

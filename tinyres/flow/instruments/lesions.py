@@ -165,7 +165,7 @@ def _nested(a: str, b: str) -> bool:
 
 
 def _bypass(module: nn.Module) -> Forward:
-    """What is left of the block, with the arguments that a caller may hand along (see `nn.followed`)."""
+    """What is left of the block, with the arguments that a caller may hand along (see `nn.fused_add_relu`)."""
     shortcut = module.shortcut if isinstance(module, nn.Residual) else None
 
     def forward(x: Any, residual: Any = None, relu: bool = False) -> Any:

@@ -16,6 +16,7 @@ from tinyres.flow.instruments import blocks as blocks_of
 from tinyres.flow.instruments import history, statistics
 from tinyres.flow.instruments.history import Step
 from tinyres.flow.instruments.routes import Meeting, Routes, share
+from tinyres.flow.instruments.runs import Runs
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
 
@@ -64,11 +65,7 @@ class Recording(Observer):
     def _forget(self) -> None:
         """Let go of everything that belongs to the tape."""
         self._paths = blocks_of.Paths(self._model, self.watched)
-        self._called: set[str] = set()  # blocks that have been called and have not computed anything yet
-        self._run: dict[str, str] = {}  # what the latest run of a block is called
-        self._leaving: dict[str, Array] = {}  # blocks that are running, and their latest result
-        self._output: dict[str, Node] = {}  # by run
-        self._ends: dict[Node, list[str]] | None = None  # the same by node
+        self._runs = Runs(self._paths)
         self._routes = Routes()
 
     @property
@@ -172,8 +169,8 @@ class Recording(Observer):
         self._depth -= 1
         if not self._depth and self._blocks:
             super().__exit__(kind, error, trace)
-            self._left(())
             step = self.steps[-1]
+            self._runs.leave(step)
             step.routes = self._routes.by_name(self._paths.name_of)
             self._forget()
             if step.again is not None and kind is None:
@@ -185,61 +182,26 @@ class Recording(Observer):
 
     # -- what the tape tells ----------------------------------------------------------------------------------------
     def on_module(self, module: Any, path: str | None) -> None:
-        name = self._paths.meet(module, path)
-        if name is not None:
-            if name in self._leaving:  # called again with nothing in between
-                self._leave(name)
-            self._called.add(name)
+        self._runs.call(self.steps[-1], module, path)
 
     def on_forward(self, node: Node, value: Array) -> None:
-        inside = self._paths.around(node.path)
-        self._left(inside)
-        for name in inside:
-            if name in self._called or name not in self._run:
-                self._called.discard(name)
-                self._begin(name)
-            self._leaving[name] = value  # the last operation inside a block makes its output
-            self._output[self._run[name]] = node
-        self._ends = None
+        self._runs.compute(self.steps[-1], node, value)
 
     def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
         self._routes.on_edge(consumer, arg_index, producer, contribution)
 
     def on_cotangent(self, node: Node, total: Any) -> None:
-        self._left(())
-        self._routes.on_cotangent(node)
         step = self.steps[-1]
+        self._runs.leave(step)
+        self._routes.on_cotangent(node)
         step.differentiated = True
         if node.primitive is None:
             step.updates.on_cotangent(node, total)
-        if self._ends is None:
-            self._ends = {}
-            for name, output in self._output.items():
-                self._ends.setdefault(output, []).append(name)
-        for name in self._ends.get(node, ()):
+        for name in self._runs.ending_in(node):
             if name in step.backward:
                 step.again = name
             step.backward[name] = statistics.of_gradient(raw(total))
             step.check(step.backward[name], f"the gradient at the output of {name or 'the model'}")
-
-    def _left(self, inside: Any) -> None:
-        """Blocks that have been left have their output."""
-        for name in [name for name in self._leaving if name not in inside]:
-            self._leave(name)
-
-    def _leave(self, name: str) -> None:
-        step, run = self.steps[-1], self._run[name]
-        step.forward[run] = statistics.of_activation(self._leaving.pop(name))
-        step.check(step.forward[run], f"the output of {run or 'the model'}")
-
-    def _begin(self, name: str) -> None:
-        """A run of a block begins. At the second one, the first is called name[0]."""
-        step = self.steps[-1]
-        number = step.runs[name] = step.runs.get(name, 0) + 1
-        if number == 2:
-            step.rename(name, blocks_of.label(name, 0))
-            self._output[blocks_of.label(name, 0)] = self._output.pop(name)
-        self._run[name] = name if number == 1 else blocks_of.label(name, number - 1)
 
 
 def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1) -> Recording:

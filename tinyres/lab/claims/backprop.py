@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
+from tinyres.lab.depth import slope
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Tick
 from tinyres.lab.laws.e02_depth import Case, measure
 from tinyres.lab.laws.e02_figure import against_theory
@@ -43,12 +44,11 @@ def run(options: Options, tick: Tick) -> Result:
             logs[k].append(measure(setting, weights, np.random.default_rng((options.seed, seed, k))))
         tick()
     laws = []
-    layers = np.arange(DEPTH + 1)
     for setting, found in zip(SETTINGS, logs, strict=True):
-        slopes = [np.polyfit(layers, curve, 1)[0] for curve in found]
+        slopes = [slope(curve) for curve in found]
         expected = np.log(setting.chi)
-        tolerance = max(0.01 + 0.03 * abs(expected), 3 * np.std(slopes, ddof=1) / np.sqrt(SEEDS))
-        laws.append(Law(f"{setting.name}: ln χ", float(np.mean(slopes)), expected, tolerance, "asymptotic", SOURCE))
+        room = 0.01 + 0.03 * abs(expected)
+        laws.append(Law.of_mean(f"{setting.name}: ln χ", slopes, expected, SOURCE, room=room))
     reverse, stepped = exactness(options.seed)
     name = "the vanishing gradient itself, reverse mode over complex step"
     laws.append(Law(name, reverse / stepped, 1.0, 1e-9, "check", "the chain rule"))

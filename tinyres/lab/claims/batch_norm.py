@@ -15,7 +15,9 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, nn, optim
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.lab.law import standard_error
 from tinyres.lab.laws import e04_batch_norm as e04
 from tinyres.nn import init
 
@@ -126,7 +128,7 @@ def run(options: Options, tick: Tick) -> Result:
     least = np.maximum(rates[False][:, 1], RATES[-1])  # where nothing trains the smallest rate is a bound
     gain = np.log10(np.maximum(rates[True][:, 1], RATES[-1]) / least)
     better = gaps[False][:, 0] - gaps[True][:, 0]
-    error = float(better.std(ddof=1) / np.sqrt(GAP_SEEDS))
+    error = standard_error(better)
     laws = [
         Law(
             "BN: l times the branch's share in block l, mean",
@@ -181,8 +183,7 @@ def deepest(rates: Any) -> Any:
 
 def _positive(name: str, values: Any) -> Law:
     """The mean over seeds is above 0 by more than three standard errors."""
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return Law(name, float(values.mean()), 0.0, 3 * error, "ordering", SOURCE)
+    return Law.of_mean(name, values, 0.0, SOURCE, kind="ordering")
 
 
 def draw(figure: Any, share: dict[bool, Any], rates: dict[bool, Any]) -> None:
@@ -192,8 +193,7 @@ def draw(figure: Any, share: dict[bool, Any], rates: dict[bool, Any]) -> None:
     for k, (norm, line, label) in enumerate(
         [(True, 1 / block, "batch norm: 1/l"), (False, 1 + 0 * block, "no norm: 1")]
     ):
-        left.loglog(block, line, "-", color=f"C{k}", lw=1)
-        left.loglog(block, share[norm], "o", color=f"C{k}", ms=4, label=label)
+        dots_and_line(left, (block, share[norm]), (block, line), k, label, log="xy")
         trains = [(blocks, rate) for blocks, rate in zip(BLOCKS, rates[norm], strict=True) if rate]
         right.loglog(*zip(*trains, strict=True), "o-", color=f"C{k}", label=label.split(":")[0])
         for blocks in set(BLOCKS) - {blocks for blocks, _ in trains}:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyres import models, nn
 from tinyres.flow.theory import dense
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Table, Tick
 from tinyres.lab.laws import e06_densenet as e06
 
@@ -96,11 +97,12 @@ def draw(figure: Any, curves: dict[str, Any], ratio: dict[str, float]) -> None:
     """Both gradients against depth; the ratios of what is counted."""
     left, right = figure.subplots(1, 2)
     depth = np.arange(DEPTH + 1)
-    left.semilogy(depth, dense.summing(DEPTH), "C3-", label="if it summed: 2ᴸ")
-    left.semilogy(depth, dense.concatenating(K0, GROWTH, DEPTH), "C0-", label="it concatenates: (k₀ + k L) / k₀")
+    for way, line, colour, label in (
+        ("summed", dense.summing(DEPTH), "C3", "if it summed: 2ᴸ"),
+        ("concatenated", dense.concatenating(K0, GROWTH, DEPTH), "C0", "it concatenates: (k₀ + k L) / k₀"),
+    ):
+        dots_and_line(left, (depth, curves[way]), (depth, line), colour, label, log="y")
     left.set(xlabel="layers", ylabel="squared gradient per feature", xticks=depth[::4])
-    left.semilogy(depth, curves["summed"], "C3o", ms=4)
-    left.semilogy(depth, curves["concatenated"], "C0o", ms=4)
     left.set_title("Concatenating is not summing\n(dots measured, lines theory)")
     left.legend()
     bars = right.bar(list(ratio), list(ratio.values()), color=["C2", "C3", "C1"])

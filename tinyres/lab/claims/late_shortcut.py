@@ -6,12 +6,16 @@ True blocks: He et al. 2016 [he2016deep].
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import tinyres as tr
+from tinyres.lab.depth import states
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Tick
+from tinyres.lab.law import three_errors
 from tinyres.lab.laws.e11_gates import WIDTH, backward, branches
 
 DEPTH, SEEDS, BATCH, SHRINK = 20, 30, 8, 0.5
@@ -39,20 +43,17 @@ def run(options: Options, tick: Tick) -> Result:
         first = rng.standard_normal((DEPTH, WIDTH, WIDTH)) * (SHRINK / np.sqrt(WIDTH))
         x = rng.standard_normal((BATCH, WIDTH))
         for name, block in (("true", true_block), ("late", late_block)):
-            states = [tr.tensor(x, requires_grad=True)]
-            for w0, (w1, w2) in zip(first, weights, strict=True):
-                states.append(block(states[-1], w0, w1, w2))
-            found[name].append(backward(states, rng).mean(axis=1))
+            layers = [partial(block, w0=w0, w1=w1, w2=w2) for w0, (w1, w2) in zip(first, weights, strict=True)]
+            found[name].append(backward(states(layers, x), rng).mean(axis=1))
         tick()
     laws, curves = [], {}
     for name, gain, words in (("true", TRUE, "true block"), ("late", LATE, "shortcut after the convolution")):
         nets = np.array(found[name])
         curves[name] = nets.mean(axis=0)
         predicted = gain**DEPTH
-        error = nets[:, -1].std(ddof=1) / np.sqrt(SEEDS) / predicted
         title = f"{words}: squared gradient after {DEPTH} blocks"
-        measured = float(curves[name][-1])
-        laws.append(Law(title, measured, predicted, predicted * max(0.08, 3 * error), "asymptotic", SOURCE))
+        tolerance = max(0.08 * predicted, three_errors(nets[:, -1]))
+        laws.append(Law(title, float(curves[name][-1]), predicted, tolerance, "asymptotic", SOURCE))
     note = (
         "No batch norm, two-layer branches; all weights are half of what gives unit gain. A convolution stands here as "
         "the matrix that it is."
@@ -72,8 +73,7 @@ def draw(figure: Any, curves: dict[str, Any]) -> None:
     for k, (name, gain, label) in enumerate(
         [("true", TRUE, "y = x + F(x): (1 + 1/16)ᴸ"), ("late", LATE, "h = conv(x), y = h + F(h): (17/64)ᴸ")]
     ):
-        axes.semilogy(depth, gain**depth, "-", color=f"C{k}", lw=1)
-        axes.semilogy(depth, curves[name], "o", color=f"C{k}", label=label)
+        dots_and_line(axes, (depth, curves[name]), (depth, gain**depth), k, label, log="y")
     axes.set(xlabel="blocks below the top", ylabel="squared gradient, relative to the top", xticks=depth[::4])
     axes.set_title("A shortcut after the convolution is none (dots measured, lines theory)")
     axes.legend()

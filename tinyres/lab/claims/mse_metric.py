@@ -14,6 +14,7 @@ import tinyres as tr
 from tinyres import data
 from tinyres.flow.theory import gan_metrics as theory
 from tinyres.gan import metrics
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Table, Tick, shown
 
 Array = np.ndarray[Any, Any]
@@ -124,10 +125,10 @@ def draw(figure: Any, x: Array, errors: list[float], frechet: list[float], trace
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     pictures.suptitle("The blot wins by half")
     axes, a = curves.subplots(), np.linspace(0, 1, 100)
-    axes.plot(a, theory.shrunk_mse(trace, a), "C3-", lw=1)
-    axes.plot(SHRINK, errors, "C3o", ms=5, label="mean squared error, line: (1 + a²) tr C")
-    axes.plot(a, theory.shrunk_frechet(trace, a), "C0-", lw=1)
-    axes.plot(SHRINK, frechet, "C0o", ms=5, label="Fréchet distance in pixels, line: (1 - a)² tr C")
+    label = "mean squared error, line: (1 + a²) tr C"
+    dots_and_line(axes, (SHRINK, errors), (a, theory.shrunk_mse(trace, a)), "C3", label)
+    label = "Fréchet distance in pixels, line: (1 - a)² tr C"
+    dots_and_line(axes, (SHRINK, frechet), (a, theory.shrunk_frechet(trace, a)), "C0", label)
     axes.set(
         xlabel="a: generator gives mean + a (real digit - mean)", ylabel="score, lower is 'better'", ylim=(0, None)
     )

@@ -36,16 +36,15 @@ def run(options: Options, tick: Tick) -> Result:
     for setting, found in zip(SETTINGS, logs, strict=True):
         slopes = np.array(found)[:, -1] / DEPTH
         expected = np.log(setting.chi)
-        tolerance = max(0.01 + 0.03 * abs(expected), _three_errors(slopes))
         name = f"{setting.name}: ln of gradient² a layer"
-        laws.append(Law(name, float(slopes.mean()), expected, tolerance, "asymptotic", SOURCE))
+        laws.append(Law.of_mean(name, slopes, expected, SOURCE, room=0.01 + 0.03 * abs(expected)))
     linear, tanh, sigmoid = (float(np.exp(np.mean(found, axis=0)[-1])) for found in logs)
     apart = (np.array(logs[1]) - np.array(logs[0]))[:, -1] / np.log(10)
     name = f"orders of magnitude between tanh and linear after {DEPTH} layers"
-    laws.append(Law(name, float(apart.mean()), 12.0, _three_errors(apart), "ordering", SOURCE))
+    laws.append(Law.of_mean(name, apart, 12.0, SOURCE, kind="ordering"))
     below = 1 / 16 - np.exp(np.array(logs[2])[:, -1] / DEPTH)
     name = "sigmoid: χ below 1/16, its bound at s_w² = 1"
-    laws.append(Law(name, float(below.mean()), 0.0, _three_errors(below), "ordering", "σ' <= 1/4"))
+    laws.append(Law.of_mean(name, below, 0.0, "σ' <= 1/4", kind="ordering"))
     note = (
         f"Geometric means over {SEEDS} nets of width {WIDTH}. The linear net has weights of variance 1/2n, the tanh "
         "net those of its critical point."
@@ -57,10 +56,6 @@ def run(options: Options, tick: Tick) -> Result:
     )
     curves = [np.mean(found, axis=0) / np.log(10) for found in logs]
     return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note, found=told)
-
-
-def _three_errors(values: Any) -> float:
-    return float(3 * values.std(ddof=1) / np.sqrt(SEEDS))
 
 
 def draw(figure: Any, curves: list[Any]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import data, models, nn, optim
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Tick
+from tinyres.lab.law import standard_error
 
 SEEDS, STEPS, BATCH, RATE = 10, 150, 64, 0.1
 SOURCE = "by experiment; chance is one in ten classes"
@@ -54,28 +55,14 @@ def run(options: Options, tick: Tick) -> Result:
             scores[real].append(score)
             tick()
     own = np.mean(losses[False], axis=0)
-    error = float(np.std(scores[False], ddof=1) / np.sqrt(SEEDS))
     chance, taught = float(np.mean(scores[False])), float(np.mean(scores[True]))
+    error = standard_error(scores[False])
     each = np.array(losses[False])
     fallen = 1 - each[:, -5:].mean(axis=1) / each[:, 0]
     laws = [
-        Law(
-            "its own argmax on noise: share of the loss that is gone",
-            float(fallen.mean()),
-            0.9,
-            _three_errors(fallen),
-            "ordering",
-            SOURCE,
-        ),
-        Law(
-            "its own argmax on noise: accuracy on real digits",
-            chance,
-            0.1,
-            max(0.02, _three_errors(scores[False])),
-            "asymptotic",
-            SOURCE,
-        ),
-        Law("labels: accuracy on real digits", taught, 0.8, _three_errors(scores[True]), "ordering", SOURCE),
+        Law.of_mean("its own argmax on noise: share of the loss that is gone", fallen, 0.9, SOURCE, kind="ordering"),
+        Law.of_mean("its own argmax on noise: accuracy on real digits", scores[False], 0.1, SOURCE, room=0.02),
+        Law.of_mean("labels: accuracy on real digits", scores[True], 0.8, SOURCE, kind="ordering"),
     ]
     note = f"Means of {SEEDS} nets after {STEPS} steps, on the held-out digits."
     told = (
@@ -84,10 +71,6 @@ def run(options: Options, tick: Tick) -> Result:
         "falling loss shows that something is fitted, not what."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, losses, scores)}, note=note, found=told)
-
-
-def _three_errors(values: Any) -> float:
-    return float(3 * np.std(values, ddof=1) / np.sqrt(SEEDS))
 
 
 def draw(figure: Any, losses: dict[bool, list[list[float]]], scores: dict[bool, list[float]]) -> None:

@@ -93,9 +93,8 @@ def run(options: Options, tick: Tick) -> Result:
     for loss in ("nonsaturating", "saturating"):
         ways[loss], arrived = descend(loss, options.seed)
         predicted = saturation.steps_to(FAR, NEAR, RATE, saturates=loss == "saturating")
-        error = float(arrived.std(ddof=1) / np.sqrt(SEEDS))
         name = f"{e01.NAMES[loss]}: steps until d < {NEAR:g}"
-        laws.append(Law(name, float(arrived.mean()), predicted, max(0.1 * predicted, 3 * error), "asymptotic", SOURCE))
+        laws.append(Law.of_mean(name, arrived, predicted, SOURCE, room=0.1 * predicted))
         tick()
     rounded, table = rounding()
     tick()

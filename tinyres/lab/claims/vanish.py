@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.flow.theory import normalised
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Tick
 from tinyres.lab.laws import e04_batch_norm as e04
 from tinyres.lab.laws.e03_nets import Net
@@ -55,9 +56,8 @@ def run(options: Options, tick: Tick) -> Result:
     for m, a in UNNORMED:
         slopes = np.array(logs[label(m, a)])[:, -1] / DEEPEST
         gain = m * m + a * a
-        tolerance = gain * max(0.05, 3 * slopes.std(ddof=1) / np.sqrt(SEEDS))
         name = f"{label(m, a)}: squared gain a block"
-        laws.append(Law(name, float(np.exp(slopes.mean())), gain, tolerance, "asymptotic", HE))
+        laws.append(Law.of_geometric_mean(name, slopes, gain, HE, share=0.05))
     curves = {case: np.mean(found, axis=0) for case, found in logs.items()}
     for layers in (1, 2):
         curve = curves[f"batch norm, {layers}-layer branch"]
@@ -88,8 +88,7 @@ def draw(figure: Any, curves: dict[str, Any]) -> None:
     theory = [np.log(m * m + a * a) * depth for m, a in UNNORMED]
     theory += [np.log(normalised.residual_gains(DEEPEST, layers)) for layers in (1, 2)]
     for k, ((case, curve), line) in enumerate(zip(curves.items(), theory, strict=True)):
-        axes.plot(depth, line / np.log(10), "-", color=f"C{k}", lw=1)
-        axes.plot(depth[::3], curve[::3] / np.log(10), "o", color=f"C{k}", ms=4, label=case)
+        dots_and_line(axes, (depth[::3], curve[::3] / np.log(10)), (depth, line / np.log(10)), k, case)
     axes.axhline(0, color="k", lw=0.5)
     axes.set(xlabel="residual blocks", ylabel="log₁₀ of squared gradient, bottom over top", xticks=[0, *DEPTHS])
     axes.set_title("Residual nets vanish only if the identity path is scaled or cut (dots measured, lines theory)")

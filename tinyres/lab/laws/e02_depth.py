@@ -18,6 +18,7 @@ import tinyres as tr
 from tinyres.arrays import device_of, to_device
 from tinyres.flow.theory import mean_field
 from tinyres.flow.theory.activations import ACTIVATIONS, Activation
+from tinyres.lab.depth import slope
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Table, Tick
 from tinyres.lab.laws import e02_figure
 
@@ -117,11 +118,6 @@ def measure(case: Case, weights: list[Any], rng: np.random.Generator) -> Any:
     return backward(forward(case, weights, rng), rng)
 
 
-def slope(curve: Any) -> float:
-    """Of a straight line through it."""
-    return float(np.polyfit(np.arange(len(curve)), curve, 1)[0])
-
-
 def run(options: Options, tick: Tick) -> Result:
     """The slope of log squared gradient per layer, mean of five nets a case, against log chi; the signal's q."""
     given = options.settings
@@ -153,9 +149,8 @@ def run(options: Options, tick: Tick) -> Result:
 
 def _law(name: str, values: Any, expected: float, width: int) -> Law:
     """Slopes of a logarithm, one a net. Finite width shifts them by the order of 1/n a layer, ReLU's by 5/2n."""
-    error = np.std(values, ddof=1) / np.sqrt(len(values))
-    tolerance = max(0.01 * max(1.0, WIDTH / width) + 0.03 * abs(expected), 3 * error)
-    return Law(name, float(np.mean(values)), expected, tolerance, "asymptotic", SOURCE)
+    room = 0.01 * max(1.0, WIDTH / width) + 0.03 * abs(expected)
+    return Law.of_mean(name, values, expected, SOURCE, room=room)
 
 
 def gradient_law(case: Case, curves: Any, width: int) -> Law:
@@ -170,8 +165,8 @@ def signal_laws(case: Case, variances: Any, width: int) -> list[Law]:
         return []
     if not math.isnan(case.fixed_point):
         q = variances[:, 1:].mean(axis=1)
-        tolerance = max(0.03 * case.q * max(1.0, WIDTH / width), 3 * q.std(ddof=1) / np.sqrt(len(q)))
-        return [Law(f"{case.name}: q*", float(q.mean()), case.q, tolerance, "asymptotic", SOURCE)]
+        room = 0.03 * case.q * max(1.0, WIDTH / width)
+        return [Law.of_mean(f"{case.name}: q*", q, case.q, SOURCE, room=room)]
     expected = slope(np.log(case.signal(variances.shape[1] - 1)))
     return [_law(f"{case.name}: ln of the signal's factor", [slope(c) for c in np.log(variances)], expected, width)]
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinyres.flow.theory import mean_field
+from tinyres.lab.depth import slope
+from tinyres.lab.dots import dots_and_line
 
 
 def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
@@ -15,10 +17,9 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
     left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
     for k, (case, curve) in enumerate(curves.items()):
         depth = np.arange(len(curve))
-        left.plot(depth, case.gradient(len(curve) - 1) / np.log(10), "-", color=f"C{k}", lw=1)
-        shown = slice(k % 4, None, 4)
-        label = f"{case.name}: χ = {case.chi:.3g}"
-        left.plot(depth[shown], curve[shown] / np.log(10), "os^D"[k % 4], color=f"C{k}", ms=3.5, label=label)
+        shown, label = slice(k % 4, None, 4), f"{case.name}: χ = {case.chi:.3g}"
+        dots, line = (depth[shown], curve[shown] / np.log(10)), (depth, case.gradient(len(curve) - 1) / np.log(10))
+        dots_and_line(left, dots, line, k, label, marker="os^D"[k % 4])
     left.set(
         xlabel="layers below the top (the lowest line goes on down to 10⁻⁵⁰)",
         ylabel="log₁₀ of squared gradient, relative to the top",
@@ -34,9 +35,9 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         scales.append(mean_field.depth_scale(mean_field.chi(q, theory.slope, grid[-1])))
     right.semilogy(grid, scales, "k-", lw=1, label="theory")
     for k, (case, curve) in enumerate(tanh.items()):
-        slope = abs(np.polyfit(np.arange(len(curve)), curve, 1)[0])
-        if slope > 0.01:
-            right.semilogy(case.s_w2, 1 / slope, "o", color=f"C{k}")
+        per_layer = abs(slope(curve))
+        if per_layer > 0.01:
+            right.semilogy(case.s_w2, 1 / per_layer, "o", color=f"C{k}")
         else:  # 40 layers cannot tell how far beyond 100 it is
             right.semilogy(case.s_w2, 100, "^", color=f"C{k}", label="measured: 100 or more")
     right.set(
@@ -62,7 +63,6 @@ def against_theory(axes: Any, cases: Sequence[Any], curves: Sequence[Any]) -> No
         layers = np.arange(len(curve))
         theory = case.gradient(len(curve) - 1)
         label = f"{case.name}: χ = {np.exp(theory[-1] / layers[-1]):.3g}"  # its geometric mean where it is not constant
-        axes.plot(layers, theory / np.log(10), "-", color=f"C{k}", lw=1)
-        axes.plot(layers[::2], curve[::2], "o", color=f"C{k}", ms=4, label=label)
+        dots_and_line(axes, (layers[::2], curve[::2]), (layers, theory / np.log(10)), k, label)
     axes.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top")
     axes.legend(fontsize=9)

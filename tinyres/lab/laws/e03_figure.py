@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.lab.dots import dots_and_line
+
 
 def draw(figure: Any, curves: dict[tuple[float, float], Any]) -> None:
     """Gain against depth, measured and predicted, forward and backward."""
@@ -14,8 +16,7 @@ def draw(figure: Any, curves: dict[tuple[float, float], Any]) -> None:
         for j, ((m, a), curve) in enumerate(curves.items()):
             depth = np.arange(curve.shape[1])
             label = f"skip {m:g}, branch {a:.3g}" if m else f"no skip, branch {a:.3g}: plain"
-            axes.semilogy(depth, (m * m + a * a) ** depth, "-", color=f"C{j}", lw=1)
-            axes.semilogy(depth, np.exp(curve[k]), "o", color=f"C{j}", ms=4, label=label)
+            dots_and_line(axes, (depth, np.exp(curve[k])), (depth, (m * m + a * a) ** depth), j, label, log="y")
         axes.set(xlabel="residual blocks passed", title=f"Residual nets without normalisation: {way}")
     figure.axes[0].set_ylabel("gain: dots measured, lines (m² + a²)ᴸ")
     figure.axes[0].legend(fontsize=8)

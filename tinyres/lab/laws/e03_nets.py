@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-import tinyres as tr
 from tinyres import nn
+from tinyres.lab.depth import states
 
 ROWS = 4  # inputs, each with a cotangent of its own, that a net is asked about
 GROUP = 10  # nets that share their Gaussian numbers, up to signs
@@ -47,10 +47,7 @@ class Net:
 
     def states(self, x: Any) -> list[Any]:
         """What comes out of 0, 1, ..., depth blocks."""
-        found = [tr.tensor(x, requires_grad=True)]
-        for block in self.blocks:
-            found.append(block(found[-1]))
-        return found
+        return states(self.blocks, x)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tinyres.context import Observer
 from tinyres.flow.instruments.paths import paths
 from tinyres.flow.theory import finite_width
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Setting, Table, Tick
+from tinyres.lab.law import three_errors
 from tinyres.lab.laws.e03_figure import draw
 from tinyres.lab.laws.e03_nets import GROUP, ROWS, Draw, Net, Shape
 
@@ -131,17 +132,16 @@ def gain_laws(case: Case, shape: Shape, logs: Any) -> list[Law]:
         finite *= 5 / shape.width
     laws = []
     for way, log in zip(("forward", "backward"), logs.T, strict=True):
-        noise = 3 * log.std(ddof=1) / np.sqrt(shape.nets)
-        relative = max(0.08 if a <= 0.5 else 0.25, 1 - np.exp(finite) + noise)
-        name, gain = f"{way} gain, skip {m:g}, branch {a:.3g}", float(np.exp(log.mean()))
-        laws.append(Law(name, gain, predicted, relative * predicted, "asymptotic", SOURCE))
+        share = max(0.08 if a <= 0.5 else 0.25, 1 - np.exp(finite) + three_errors(log))
+        name = f"{way} gain, skip {m:g}, branch {a:.3g}"
+        laws.append(Law.of_geometric_mean(name, log, predicted, SOURCE, share=share))
     return laws
 
 
 def relu_law(logs: Any, shape: Shape) -> Law:
     """F(x) of positive mean adds up with x: more than the law."""
     broken, law = float(np.exp(logs.mean())), 1.25**shape.depth
-    tolerance = max(0.08 * law, 3 * broken * float(logs.std(ddof=1)) / np.sqrt(shape.nets))
+    tolerance = max(0.08 * law, broken * three_errors(logs))
     name = "forward gain, skip 1, branch 0.5 ending in ReLU"
     return Law(name, broken, law, tolerance, "ordering", "derived: cross term of x and F(x)")
 

@@ -16,6 +16,7 @@ import numpy as np
 import tinyres as tr
 from tinyres.arrays import device_of, to_device
 from tinyres.flow.theory import normalised
+from tinyres.lab.depth import slope, states
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Table, Tick
 from tinyres.lab.laws import e04_figure
 
@@ -52,17 +53,15 @@ def scaled(x: Any, w: Any, m: float) -> Any:
     return residual(x, w, 1, m, np.sqrt(1 - m * m))
 
 
-def log_ratios(block: Callable[[Any, Any], Any], weights: Any, rng: np.random.Generator, variance: float = 1.0) -> Any:
+def log_ratios(block: Callable[..., Any], weights: Any, rng: np.random.Generator, variance: float = 1.0) -> Any:
     """ln |g_0|² / |g_l|² for l = 0 ... L: what the first l blocks do to the squared gradient.
 
     The inputs have the given variance, and every sample a random cotangent of its own on top. The batch is as large as
     the layers are wide.
     """
     x, device = np.sqrt(variance) * rng.standard_normal(weights.shape[-2:]), device_of(weights)
-    states = [tr.tensor(to_device(x, device), requires_grad=True)]
-    for w in weights:
-        states.append(block(states[-1], w))
-    gradients = tr.grad(states[-1], states, to_device(rng.standard_normal(x.shape), device))
+    found = states([partial(block, w=w) for w in weights], to_device(x, device))
+    gradients = tr.grad(found[-1], found, to_device(rng.standard_normal(x.shape), device))
     logs = np.log([(g.numpy() ** 2).sum() for g in gradients])  # no BLAS dot: its threads would wait for ours
     return logs[0] - logs
 
@@ -144,9 +143,8 @@ def run_one(case: Case, options: Options, tick: Tick) -> Result:
     logs = np.array(found)
     total = logs[:, -1]
     predicted, finite = case.predicted()[-1], case.predicted(case.width)[-1]
-    relative = max(0.1 + 1 - finite / predicted, 3 * total.std(ddof=1) / np.sqrt(case.nets))
     name = f"BN, skip {case.m:g}, branch {case.a:g} of {case.layers}: gain of {case.depth} blocks"
-    law = Law(name, float(np.exp(total.mean())), predicted, relative * predicted, "asymptotic", DERIVED)
+    law = Law.of_geometric_mean(name, total, predicted, DERIVED, share=0.1 + 1 - finite / predicted)
     said = f"{case.depth} blocks multiply the squared gradient by {law.measured:.4g} (predicted {predicted:.4g}), "
     said += f"{law.measured ** (1 / case.depth):.4f} a block. "
     if case.m < 1:
@@ -170,9 +168,7 @@ def gain_laws(logs: dict[str, list[Any]]) -> list[Law]:
     cases += [(f"m={m}", f"BN, skip scaled by {m}: gain a block", normalised.scaled_gain(m), DERIVED) for m in SCALES]
     laws = []
     for case, name, predicted, source in cases:
-        slopes = np.array([np.polyfit(np.arange(len(log)), log, 1)[0] for log in logs[case]])
-        relative = max(0.03, 3 * slopes.std(ddof=1) / np.sqrt(len(slopes)))
-        laws.append(Law(name, float(np.exp(slopes.mean())), predicted, relative * predicted, "asymptotic", source))
+        laws.append(Law.of_geometric_mean(name, [slope(log) for log in logs[case]], predicted, source, share=0.03))
     return laws
 
 
@@ -183,16 +179,13 @@ def product_laws(logs: dict[str, list[Any]]) -> list[Law]:
     for layers, words in ((1, "one layer"), (2, "two layers")):
         found = np.array(logs[f"{layers}"])
         predicted = normalised.residual_gains(DEPTH, layers)[-1]
-        relative = max(0.1, 3 * found[:, -1].std(ddof=1) / np.sqrt(SEEDS))
         name = f"BN residual, {words} a branch: gain of {DEPTH} blocks"
-        measured = float(np.exp(found[:, -1].mean()))
-        laws.append(Law(name, measured, predicted, relative * predicted, "asymptotic", DERIVED))
+        laws.append(Law.of_geometric_mean(name, found[:, -1], predicted, DERIVED, share=0.1))
         grid = np.log(1 + from_ten * normalised.V)
-        powers = np.array([np.polyfit(grid, log[from_ten], 1)[0] for log in found])
+        powers = [np.polyfit(grid, log[from_ten], 1)[0] for log in found]
         power = normalised.residual_power(layers)
-        tolerance = max(0.1 * power, 3 * powers.std(ddof=1) / np.sqrt(SEEDS))
         name = f"BN residual, {words} a branch: power of the depth"
-        laws.append(Law(name, float(powers.mean()), power, tolerance, "asymptotic", DERIVED))
+        laws.append(Law.of_mean(name, powers, power, DERIVED, room=0.1 * power))
     return laws
 
 

@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinyres.flow.theory import normalised
-
-
-def slope(curve: Any) -> Any:
-    """Of a straight line through it."""
-    return np.polyfit(np.arange(len(curve)), curve, 1)[0]
+from tinyres.lab.depth import slope
+from tinyres.lab.dots import dots_and_line
 
 
 def draw(figure: Any, curves: dict[str, Any], scales: Sequence[float]) -> None:
@@ -20,16 +17,14 @@ def draw(figure: Any, curves: dict[str, Any], scales: Sequence[float]) -> None:
     left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
     last = len(curves["plain"]) - 1
     depth = np.arange(1, last + 1)
+    left.loglog(depth, 2.0**depth, "--", color="C7", lw=1, label="residual without BN: 2ᴸ")
     lines = [
-        (None, 2.0**depth, "C7", "residual without BN: 2ᴸ"),
         ("plain", normalised.plain_gain() ** depth, "C3", "plain BN: 1.467ᴸ"),
         ("2", normalised.residual_gains(last, 2)[1:], "C1", "BN residual, two layers a branch: about L^2.15"),
         ("1", normalised.residual_gains(last, 1)[1:], "C0", "BN residual, one layer a branch: about L^1.47"),
     ]
     for case, theory, colour, label in lines:
-        left.loglog(depth, theory, "-" if case else "--", color=colour, lw=1, label=None if case else label)
-        if case:
-            left.loglog(depth, np.exp(curves[case][1:]), "o", color=colour, ms=3.5, label=label)
+        dots_and_line(left, (depth, np.exp(curves[case][1:])), (depth, theory), colour, label, log="xy")
     left.set(xlabel="layers or blocks passed, L", ylabel="|gradient at input|² / |gradient after L|²", ylim=(0.8, 1e7))
     left.set_title("With shortcuts batch norm turns exponentials into powers\n(dots measured, lines theory)")
     left.legend(fontsize=8, loc="upper left")
@@ -47,8 +42,6 @@ def draw(figure: Any, curves: dict[str, Any], scales: Sequence[float]) -> None:
 def draw_one(figure: Any, curve: Any, theory: Any) -> None:
     """The gain against depth of the one case that was asked about."""
     axes, depth = figure.subplots(), np.arange(len(curve))
-    axes.semilogy(depth, theory, "k-", lw=1, label="theory")
-    axes.semilogy(depth, np.exp(curve), "oC0", ms=4, label="measured")
+    dots_and_line(axes, (depth, np.exp(curve)), (depth, theory), 0, log="y")
     axes.set(xlabel="blocks passed, L", ylabel="|gradient at input|² / |gradient after L|²")
-    axes.set_title("Blocks with batch norm in their branches")
-    axes.legend()
+    axes.set_title("Blocks with batch norm in their branches: dots measured, line theory")

@@ -16,12 +16,15 @@ import numpy as np
 import tinyres as tr
 from tinyres.arrays import to_device
 from tinyres.flow.theory import dense
+from tinyres.lab.depth import states
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Tick, shown
+from tinyres.lab.law import three_errors
 
 K0, K, DEPTH = 32, 12, 20
 NETS, CHUNK = 1000, 100  # all nets, and how many at a time: axis 0 of every array
 SOURCE = "derived: a He layer keeps the squared gradient; the architecture is that of Huang et al. 2017"
-Step = Callable[[Any, np.random.Generator], Any]
+Step = Callable[..., Any]  # of the features and a generator
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,9 @@ WAYS = OWN.ways
 
 def ratios(step: Step, rng: np.random.Generator, device: str = "cpu", case: Case = OWN) -> Any:
     """Squared gradient per feature at the input over that at layer l = 0 ... depth: (CHUNK, depth + 1)."""
-    states = [tr.tensor(to_device(rng.standard_normal((CHUNK, 1, case.k0)), device), requires_grad=True)]
-    for _ in range(case.depth):
-        states.append(step(states[-1], rng))
-    gradients = tr.grad(states[-1], states, to_device(rng.standard_normal(states[-1].shape), device))
+    x = to_device(rng.standard_normal((CHUNK, 1, case.k0)), device)
+    found = states([partial(step, rng=rng)] * case.depth, x)
+    gradients = tr.grad(found[-1], found, to_device(rng.standard_normal(found[-1].shape), device))
     per_feature = np.stack([(g.numpy() ** 2).mean(axis=(1, 2)) for g in gradients], axis=1)  # (CHUNK, depth + 1)
     return per_feature[:, :1] / per_feature
 
@@ -104,22 +106,17 @@ def run(options: Options, tick: Tick) -> Result:
     )
 
 
-def _error(ratio: Any) -> float:
-    return float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
-
-
 def concatenated_law(case: Case, ratio: Any) -> Law:
     """The ratio itself."""
     predicted = float(case.ways["concatenated"][1][-1])
-    tolerance = max(0.05 * predicted, 3 * _error(ratio))
     name = f"concatenated: ratio after {case.depth} layers"
-    return Law(name, float(ratio.mean()), predicted, tolerance, "asymptotic", SOURCE)
+    return Law.of_mean(name, ratio, predicted, SOURCE, room=0.05 * predicted)
 
 
 def summed_law(case: Case, ratio: Any) -> Law:
     """The logarithm of the whole: each layer's factor is 2 up to a relative error of the order of 1/k0."""
     mean = float(ratio.mean())
-    tolerance = max(case.depth / case.k0, 3 * _error(ratio) / mean)
+    tolerance = max(case.depth / case.k0, three_errors(ratio) / mean)
     name = f"summed: ln of the ratio after {case.depth} layers"
     return Law(name, float(np.log(mean)), case.depth * float(np.log(2)), tolerance, "asymptotic", SOURCE)
 
@@ -129,8 +126,8 @@ def draw(figure: Any, found: dict[str, Any], case: Case) -> None:
     left, right = figure.subplots(1, 2)
     depth = np.arange(case.depth + 1)
     for k, (way, (_, theory)) in enumerate(case.ways.items()):
-        left.semilogy(depth, theory, "-", color=f"C{k}", lw=1, label=("1 + kL/k₀", "2ᴸ")[k])
-        left.semilogy(depth, found[way].mean(axis=0), "o", color=f"C{k}", ms=4, label=f"{way}: mean of {NETS:,} nets")
+        label = f"{way}: mean of {NETS:,} nets; line {('1 + kL/k₀', '2ᴸ')[k]}"
+        dots_and_line(left, (depth, found[way].mean(axis=0)), (depth, theory), k, label, log="y")
     ticks = depth[:: max(1, case.depth // 5)]
     left.set(xlabel="layers passed, L", ylabel="gradient² per feature, input over layer L", xticks=ticks)
     left.set_title("All earlier layers, concatenated or summed")

@@ -14,6 +14,7 @@ import tinyres as tr
 from tinyres.arrays import to_device
 from tinyres.flow.theory import finite_width
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Tick, shown
+from tinyres.lab.law import three_errors
 
 NETS = 8192
 TAIL = 3.0  # the variance of ln |J^T u|² beyond which the mean hangs on nets too rare to be among NETS
@@ -94,9 +95,9 @@ def run(options: Options, tick: Tick) -> Result:
     )
 
 
-def _error(per_net: Any) -> float:
-    """The standard error of the mean of (groups, nets): only groups are independent of one another."""
-    return float(per_net.mean(axis=1).std(ddof=1) / np.sqrt(len(per_net)))
+def _noise(per_net: Any) -> float:
+    """What chance may do to the mean of (groups, nets): only groups are independent of one another."""
+    return three_errors(per_net.mean(axis=1))
 
 
 def laws_of(case: Case, squared: Any) -> list[Law]:
@@ -104,11 +105,11 @@ def laws_of(case: Case, squared: Any) -> list[Law]:
     logs = np.log(squared)
     deviations = (logs - logs.mean()) ** 2
     name = f"{case.name}: mean of |Jᵀu|²"
-    mean = Law(name, squared.mean(), 1.0, 3 * _error(squared), "asymptotic", SOURCE)
+    mean = Law(name, squared.mean(), 1.0, _noise(squared), "asymptotic", SOURCE)
     laws = [mean if case.spread <= TAIL else shown(name, mean.measured, SOURCE)]
     leading, exact = (f(case.width, case.depth, case.kind) for f in (finite_width.leading, finite_width.exact))
     for which, values, rough, true in zip(("mean", "variance"), (logs, deviations), leading, exact, strict=True):
-        measured, noise = float(values.mean()), 3 * _error(values)
+        measured, noise = float(values.mean()), _noise(values)
         text = f"{case.name}: {which} of ln |Jᵀu|²"
         first = Law(f"{text}, order 1/n", measured, rough, max(0.1 * abs(rough), noise), "asymptotic", SOURCE)
         laws.append(first if abs(true / rough - 1) <= REST else shown(first.name, measured, SOURCE))

@@ -14,6 +14,7 @@ import numpy as np
 import tinyres as tr
 from tinyres.flow.theory import shattering
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Setting, Tick, shown
+from tinyres.lab.law import standard_error, three_errors
 from tinyres.lab.laws import e09_figure
 
 WIDTH = BATCH = POINTS = 256
@@ -83,8 +84,7 @@ def over_line(depth: int, seed: tuple[int, ...], *, residual: bool = False) -> A
 
 def law_of(name: str, values: Any, predicted: float, source: str) -> Law:
     """The mean over nets, within 15 % or three standard errors."""
-    tolerance = max(0.15 * predicted, 3 * _error(values))
-    return Law(name, float(values.mean()), predicted, tolerance, "asymptotic", source)
+    return Law.of_mean(name, values, predicted, source, room=0.15 * predicted)
 
 
 def run(options: Options, tick: Tick) -> Result:
@@ -111,7 +111,7 @@ def run(options: Options, tick: Tick) -> Result:
     he = sample(of_pairs, PAIR_SEEDS)
     laws.append(law_of(f"He, no BN, from ρ={RHO}, L={HE}", he, shattering.he(RHO, HE), ARC_COSINE))
     refuted = shattering.plain_frozen(HE)
-    laws.append(Law(f"He, no BN: not 2^-{HE}", float(he.mean()), refuted, 3 * _error(he), "ordering", ARC_COSINE))
+    laws.append(Law.of_mean(f"He, no BN: not 2^-{HE}", he, refuted, ARC_COSINE, kind="ordering"))
 
     curves = {name: sample(curve, CURVES) for name, curve in LINES.items()}
     return Result(
@@ -149,17 +149,13 @@ def run_one(given: Mapping[str, Any], sample: Callable[[Callable[[tuple[int, ...
         predicted = (shattering.residual_frozen if residual else shattering.plain_frozen)(depth)
         name, source = f"{net}, frozen BN, L={depth}", DERIVED if residual else SOURCE
     law = law_of(name, values, predicted, source)
-    said = f"The gradients at two inputs keep a correlation of {law.measured:.4g} ± {_error(values):.1g} (predicted "
-    said += f"{predicted:.4g})."
-    if 3 * _error(values) > predicted:
+    said = f"The gradients at two inputs keep a correlation of {law.measured:.4g} ± {standard_error(values):.1g} "
+    said += f"(predicted {predicted:.4g})."
+    if three_errors(values) > predicted:
         law = shown(name, law.measured, source)
         said += " That is too little to be told from zero with so few nets: no verdict."
     picture = partial(e09_figure.draw_one, values=values, predicted=predicted, name=name)
     return Result([law], figures={"": picture}, note=f"mean over {len(values)} nets of {width} units.", found=said)
-
-
-def _error(values: Any) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def white(seed: tuple[int, ...]) -> Any:

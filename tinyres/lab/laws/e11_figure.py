@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.flow.theory import gates
+from tinyres.lab.dots import dots_and_line
 
 
 def draw(figure: Any, norms: Mapping[float, Any]) -> None:
@@ -19,9 +20,8 @@ def draw(figure: Any, norms: Mapping[float, Any]) -> None:
     depth = np.arange(len(next(iter(norms.values()))))
     each = max(1, len(depth) // 10)
     for k, (bias, norm) in enumerate(norms.items()):
-        left.semilogy(depth, gates.highway_gain(bias) ** (depth / 2), "-", color=f"C{k}", lw=1)
-        label = f"b = {bias:g}: T = {gates.sigmoid(bias):.3f}"
-        left.semilogy(depth[::each], norm[::each], "o", color=f"C{k}", ms=4, label=label)
+        dots, line = (depth[::each], norm[::each]), (depth, gates.highway_gain(bias) ** (depth / 2))
+        dots_and_line(left, dots, line, k, f"b = {bias:g}: T = {gates.sigmoid(bias):.3f}", log="y")
         right.semilogy(bias, norm[-1], "o", color=f"C{k}")
     left.set(xlabel="Highway layers below the top", ylabel="gradient norm, relative to the top")
     left.set_title("Highway nets: dots measured, lines ((1 − T)² + T²)^(layers / 2)")

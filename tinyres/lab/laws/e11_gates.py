@@ -16,7 +16,9 @@ import numpy as np
 import tinyres as tr
 from tinyres import nn
 from tinyres.flow.theory import gates
+from tinyres.lab.depth import states
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Setting, Tick, shown
+from tinyres.lab.law import standard_error
 from tinyres.lab.laws.e11_figure import draw
 
 WIDTH, DEPTH, BATCH, SEEDS = 128, 50, 8, 50
@@ -81,14 +83,6 @@ def set_gates(net: nn.Sequential, bias: float) -> None:
         nn.init.constant_(layer.gate.bias, bias)
 
 
-def states(net: nn.Sequential, x: Any) -> list[Any]:
-    """The input and the output of every layer."""
-    found = [tr.tensor(x, requires_grad=True)]
-    for layer in net:
-        found.append(layer(found[-1]))
-    return found
-
-
 def backward(states: list[Any], rng: np.random.Generator) -> Any:
     """|g_l|^2 / |g_top|^2 of each sample, l layers below the top: (layers + 1, N), for a random cotangent on top."""
     gradients = tr.grad(states[-1], states, rng.standard_normal(states[-1].shape))
@@ -128,7 +122,7 @@ def excited_nets(seed: int, tick: Tick) -> Any:
 
 def average(per_net: Any) -> tuple[float, float]:
     """Mean and its relative standard error, between nets: samples of one net share its weights."""
-    return float(per_net.mean()), float(per_net.std(ddof=1) / np.sqrt(SEEDS) / per_net.mean())
+    return float(per_net.mean()), standard_error(per_net) / float(per_net.mean())
 
 
 def gain_law(name: str, curve: Any, gain: float, source: str) -> Law:

@@ -87,14 +87,13 @@ def measure(case: Case, net: int, options: Options) -> Any:
 
 def law(case: Case, values: list[Any]) -> Law:
     """The geometric mean of the nets' spreads, for the spreads of finite nets scatter to large values."""
-    logs, predicted = np.log([spread(v) for v in values]), case.spread
-    name, mean = f"{case.label}, {case.depth} layers: spread of JJᵀ", float(np.exp(logs.mean()))
+    name = f"{case.label}, {case.depth} layers: spread of JJᵀ"
+    law = Law.of_geometric_mean(name, np.log([spread(v) for v in values]), case.spread, SOURCE, share=0.08)
     if not case.wide:
-        return shown(name, mean, SOURCE)
-    error = predicted * np.std(logs, ddof=1) / np.sqrt(SEEDS)
-    if predicted:
-        return Law(name, mean, predicted, max(0.08 * predicted, 3 * error), "asymptotic", SOURCE)
-    return Law(name, mean, 0.0, 1e-10, "check", SOURCE)  # a product of orthogonal matrices is one
+        return shown(name, law.measured, SOURCE)
+    if case.spread:
+        return law
+    return Law(name, law.measured, 0.0, 1e-10, "check", SOURCE)  # a product of orthogonal matrices is one
 
 
 def run(options: Options, tick: Tick) -> Result:

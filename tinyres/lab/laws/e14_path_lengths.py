@@ -17,6 +17,7 @@ from tinyres.arrays import to_device
 from tinyres.flow.instruments.paths import paths
 from tinyres.flow.measurement import Measurement
 from tinyres.flow.theory import normalised, path_lengths
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setting, Table, Tick, shown
 
 WIDTH = BATCH = 256
@@ -108,9 +109,8 @@ def length_laws(shares: dict[int, list[Any]]) -> list[Law]:
         blocks = len(found[0]) - 1
         means = np.array(found) @ np.arange(blocks + 1)
         predicted = path_lengths.mean_length(normalised.module_gains(blocks, layers))
-        tolerance = max(0.1 * predicted, 3 * means.std(ddof=1) / np.sqrt(SEEDS))
         name = f"{NAMES[layers]}: mean length of the gradient's paths"
-        laws.append(Law(name, float(means.mean()), predicted, tolerance, "asymptotic", DERIVED))
+        laws.append(Law.of_mean(name, means, predicted, DERIVED, room=0.1 * predicted))
     return laws
 
 
@@ -182,9 +182,8 @@ def draw(figure: Any, shares: dict[int, list[Any]]) -> None:
         for layers, found in shares.items():
             theory = path_lengths.poisson_binomial(normalised.module_gains(blocks, layers))
             mean = np.mean(found, axis=0)
-            axes.plot(k, theory, "-", color=f"C{layers - 1}", lw=1)
             label = f"|gradient|², {NAMES[layers]}: mean {mean @ k:.2f}"
-            axes.plot(k, mean, "o", color=f"C{layers - 1}", ms=3.5, label=label)
+            dots_and_line(axes, (k, mean), (k, theory), layers - 1, label)
         axes.set(xlabel="residual branches on the path", ylabel="share of all lengths", xlim=(-1, blocks + 1))
     left, right = figure.axes
     left.set_title("Most paths are long, the gradient comes by short ones\n(dots measured, lines theory)")

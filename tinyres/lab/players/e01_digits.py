@@ -24,7 +24,7 @@ from tinyres.gan.losses import LOSSES
 from tinyres.gan.prepare import prepare
 from tinyres.gan.recipe import GANRecipe
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
-from tinyres.lab.trained.interval import half_width
+from tinyres.lab.law import half_width
 
 EPOCHS = (1, 10, 25)  # of G's training, after which it is frozen
 SEEDS, SAMPLES = 5, 256
@@ -147,7 +147,7 @@ def laws(found: dict[int, list[Curves]]) -> list[Law]:
         falls = {name: -np.diff(ends(seeds, name))[:, 0] for name in NAMES}  # (SEEDS,) orders of magnitude
         more = falls["saturating"] - falls["nonsaturating"]
         name = f"G of {epochs} epochs: orders that the saturating gradient falls more than the non-saturating"
-        rows.append(Law(name, float(more.mean()), np.log10(FACTOR), half_width(more), "ordering", ARJOVSKY))
+        rows.append(Law.of_mean(name, more, np.log10(FACTOR), ARJOVSKY, kind="ordering", noise=half_width))
         name = f"G of {epochs} epochs: orders that the saturating gradient falls"
         rows.append(shown(name, float(falls["saturating"].mean()), ARJOVSKY))
         name = f"G of {epochs} epochs, at the end: {ROUNDED}"

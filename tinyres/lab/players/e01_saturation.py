@@ -15,6 +15,7 @@ import tinyres as tr
 from tinyres import nn
 from tinyres.flow.theory import saturation
 from tinyres.gan.losses import LOSSES
+from tinyres.lab.dots import dots_and_line
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Setting, Table, Tick
 
 DISTANCES = (1, 2, 4, 6, 8)  # between the means of data and fakes, in standard deviations
@@ -190,8 +191,7 @@ def draw(figure: Any, curves: dict[str, Any], learners: dict[float, float], d: f
         "wasserstein": np.ones_like(fine),
     }
     for loss, colour in COLOURS.items():
-        left.semilogy(fine, closed[loss], "-", color=colour, lw=1)
-        left.semilogy(GRID[1::2], curves[loss][1::2], "o", color=colour, ms=4)
+        dots_and_line(left, (GRID[1::2], curves[loss][1::2]), (fine, closed[loss]), colour, log="y")
     left.semilogy(
         [*learners], [*learners.values()], "o", mec="k", mfc="none", ms=9, label="with a trained discriminator"
     )

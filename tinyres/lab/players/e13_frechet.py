@@ -10,6 +10,7 @@ import numpy as np
 from tinyres.flow.theory import gan_metrics as theory
 from tinyres.gan import metrics
 from tinyres.lab.experiment import Law, Options, Result, Setting, Tick, shown
+from tinyres.lab.law import standard_error
 from tinyres.lab.players.e13_figure import draw_case
 from tinyres.lab.players.e13_generators import POINTS, Array, gaussian
 
@@ -26,10 +27,9 @@ SETTINGS = {
 }
 
 
-def over_seeds(options: Options, seeds: int, measure: Callable[[np.random.Generator], float]) -> tuple[float, float]:
-    """Mean and standard error of measure(rng) over seeds."""
-    values = [measure(np.random.default_rng((options.seed, seed))) for seed in range(seeds)]
-    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(seeds))
+def over_seeds(options: Options, seeds: int, measure: Callable[[np.random.Generator], float]) -> list[float]:
+    """measure(rng) of each seed."""
+    return [measure(np.random.default_rng((options.seed, seed))) for seed in range(seeds)]
 
 
 def closed_forms(options: Options) -> list[Law]:
@@ -74,15 +74,16 @@ def biases(options: Options, tick: Tick) -> tuple[list[Law], list[dict[str, floa
     """Two samples of one Gaussian are not at distance 0; and the points of the figure."""
     laws, points = [], []
     for d, n, seeds in (*NULL, *CURVES):
-        mean, error = over_seeds(options, seeds, null_distance(n, d))
-        points.append({"d": d, "N": n, "distance": mean, "error": error})
+        found = over_seeds(options, seeds, null_distance(n, d))
+        mean = float(np.mean(found))
+        points.append({"d": d, "N": n, "distance": mean, "error": standard_error(found)})
         if (d, n, seeds) in NULL:
             predicted = theory.frechet_null_bias(d, n)
             name = f"bias: two samples of one Gaussian, d={d}, N={n:,}"
             laws.append(Law(name, mean, predicted, 0.1 * predicted, "asymptotic", BIAS))
         tick()
     sd = np.arange(1, 33) ** -0.5
-    mean, _ = over_seeds(options, SEEDS, null_distance(POINTS, 32, sd))
+    mean = float(np.mean(over_seeds(options, SEEDS, null_distance(POINTS, 32, sd))))
     predicted = metrics.null_bias(np.diag(sd**2), POINTS, POINTS)
     name = f"bias: variances 1, 1/2, ..., 1/32, N={POINTS:,}"
     laws.append(Law(name, mean, predicted, 0.1 * predicted, "asymptotic", "derived: the metric of Bures"))
@@ -121,26 +122,21 @@ def case(options: Options) -> Result:
         theory.isotropic_frechet(d, s1, s2),
         theory.frechet_bias(d, n, s1, s2),
     )
-    mean, error = float(distances[:, -1].mean()), _error(distances[:, -1])
+    mean = float(distances[:, -1].mean())
     name = f"d={d}, s={s1:g} against {s2:g}, N={n:,}: Fréchet distance"
     found = f"{draws} pairs of {n:,} samples in {d} dimensions are {mean:.4g} apart on average"
     if n <= d:
         laws = [shown(name, mean)]
         found += f": no verdict, since the law takes more samples than dimensions. The Gaussians are {true:.4g} apart."
     else:
-        laws = [Law(name, mean, true + bias, max(0.1 * bias, 3 * error), "asymptotic", BIAS)]
+        laws = [Law.of_mean(name, distances[:, -1], true + bias, BIAS, room=0.1 * bias)]
         found += f" (predicted {true + bias:.4g}), though the Gaussians are {true:.4g} apart."
     limit = float(values.mean())
     if n > 4 * d:
-        tolerance = max(0.1 * true, 3 * _error(values))
-        laws.append(Law("the same, extrapolated to N=∞", limit, true, tolerance, "asymptotic", CHONG))
+        laws.append(Law.of_mean("the same, extrapolated to N=∞", values, true, CHONG, room=0.1 * true))
         found += f" Extrapolated to infinitely many samples: {limit:.4g}."
     elif n > d:
         found += " The extrapolation is not judged: its smallest subsets, of N/4, are no more than the dimensions."
     seen = {"sizes": limits[0].sizes, "distances": distances.mean(axis=0).tolist(), "value": limit, "true": true}
     title = f"s = {s1:g} against {s2:g} in {d} dimensions"
     return Result(laws, figures={"": lambda figure: draw_case(figure, seen, title)}, data=seen, found=found)
-
-
-def _error(values: Array) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -38,7 +38,7 @@ def scores(options: Options) -> list[Law]:
     def lost(rng: np.random.Generator) -> float:
         return float(np.log(10 / metrics.inception_score(np.eye(10)[rng.integers(10, size=1000)]).value))
 
-    mean, _ = over_seeds(options, 5 * SEEDS, lost)
+    mean = float(np.mean(over_seeds(options, 5 * SEEDS, lost)))
     predicted = theory.share_bias(10, 100)
     name = "Inception Score, sure: ln(K/score) of splits of 100"
     return [*laws, Law(name, mean, predicted, 0.1 * predicted, "asymptotic", "Miller 1955")]
@@ -59,9 +59,8 @@ def kernels(options: Options) -> list[Law]:
         def measure(rng: np.random.Generator, kernel: str = kernel, sd: float = sd) -> float:
             return metrics.mmd(gaussian(rng, n, d), gaussian(rng, n, d, sd), kernel, bandwidth=h).value
 
-        mean, error = over_seeds(options, SEEDS, measure)
-        tolerance = max(0.05 * predicted, 3 * error)
-        laws.append(Law(f"MMD² ({kernel}), {what}", mean, predicted, tolerance, "asymptotic", source))
+        found = over_seeds(options, SEEDS, measure)
+        laws.append(Law.of_mean(f"MMD² ({kernel}), {what}", found, predicted, source, room=0.05 * predicted))
     return laws
 
 

@@ -18,7 +18,7 @@ from tinyres.autograd.tensor import Array
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import clip_weights_, gradient_penalty
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
-from tinyres.lab.trained.interval import half_width
+from tinyres.lab.law import half_width
 from tinyres.models.classifier import he_
 
 DEPTH, WIDTH = 12, 128  # layers with weights; n
@@ -174,7 +174,7 @@ def laws(found: dict[str, list[Found]]) -> list[Law]:
     bent = {name: np.array([abs(math.log(f.factor)) for f in seeds]) for name, seeds in found.items()}  # (SEEDS,)
     least = np.min([values for name, values in bent.items() if name != PENALTY], axis=0) - bent[PENALTY]
     name = "|log factor|: best clipped critic's less the penalised one's"
-    rows.append(Law(name, float(least.mean()), 0.0, half_width(least), "ordering", GULRAJANI))
+    rows.append(Law.of_mean(name, least, 0.0, GULRAJANI, kind="ordering", noise=half_width))
     return rows
 
 

@@ -21,7 +21,7 @@ from tinyres.gan.metrics import ModeCoverage, mode_coverage
 from tinyres.gan.penalties import PENALTIES
 from tinyres.gan.trainer import GANTrainer
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
-from tinyres.lab.trained.interval import half_width
+from tinyres.lab.law import half_width
 from tinyres.nn import Parameter
 
 SEEDS = 5
@@ -181,7 +181,7 @@ def laws(found: Coverages) -> list[Law]:
     rows = [Law("ring, R1: modes of the worst seed", least, len(RING.centers), 0.0, "exact", "Mescheder et al. 2018")]
     more = modes(found, GRID, "R1") - modes(found, GRID, "GAN")
     name = "grid, modes: R1 less GAN, over seeds"
-    rows.append(Law(name, float(more.mean()), 0.0, half_width(more), "ordering", PACGAN))
+    rows.append(Law.of_mean(name, more, 0.0, PACGAN, kind="ordering", noise=half_width))
     for mixture in (RING, GRID):
         for method in METHODS:
             name = f"{mixture.name}, {method.name}: modes of {len(mixture.centers)}, mean"

@@ -13,7 +13,8 @@ import numpy as np
 
 from tinyres import data, training
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
-from tinyres.lab.trained.interval import half_width, own_seeds
+from tinyres.lab.law import half_width
+from tinyres.lab.trained.own_seeds import own_seeds
 
 ARCHS, DEPTHS = ("plain", "resnet"), (20, 56)
 STEPS, SEEDS = 200, 5
@@ -74,7 +75,7 @@ def laws(finals: Mapping[tuple[str, int], Any]) -> list[Law]:
     plain, residual = (finals[arch, deep] - finals["plain", short] for arch in ARCHS)  # (seeds,)
 
     def above_zero(name: str, values: Any) -> Law:
-        return Law(name, float(values.mean()), 0.0, half_width(values), "ordering", SOURCE)
+        return Law.of_mean(name, values, 0.0, SOURCE, kind="ordering", noise=half_width)
 
     deeper = finals["resnet", deep] - finals["resnet", short]
     return [

@@ -14,7 +14,8 @@ import numpy as np
 from tinyres import data, nn, training
 from tinyres.flow.instruments.lesions import blocks_of, dropped, lesion
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
-from tinyres.lab.trained.interval import half_width, own_seeds
+from tinyres.lab.law import half_width
+from tinyres.lab.trained.own_seeds import own_seeds
 
 DEPTH, WIDTH, STEPS = 20, 8, 250  # 9 blocks: few, where Veit et al. have 54
 RECIPE = training.Recipe(
@@ -94,7 +95,7 @@ def laws(base: dict[str, list[Any]], kept: dict[str, Any]) -> list[Law]:
     """Both kinds train; the residual net keeps most of what it knows, the plain one loses most of it."""
 
     def above(name: str, values: Any, least: float) -> Law:
-        return Law(name, float(np.mean(values)), least, half_width(values), "ordering", VEIT)
+        return Law.of_mean(name, values, least, VEIT, kind="ordering", noise=half_width)
 
     return [
         *(above(f"{name} net: accuracy above", base[arch], 0.75) for arch, name in NAMES.items()),

@@ -9,7 +9,8 @@ import numpy as np
 from tinyres import data
 from tinyres.data.digits import DARKEST
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
-from tinyres.lab.trained.interval import half_width, own_seeds
+from tinyres.lab.law import half_width, standard_error
+from tinyres.lab.trained.own_seeds import own_seeds
 from tinyres.training import Recipe, prepare
 
 SEEDS, EPOCHS = 5, 30
@@ -55,11 +56,6 @@ def run(options: Options, tick: Tick) -> Result:
         data={"residual_net": nets, "svc": machines},
         found=found(np.array(nets), np.array(machines)),
     )
-
-
-def standard_error(values: Any) -> float:
-    """s / sqrt(n)."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def laws(nets: Any, machines: Any) -> list[Law]:

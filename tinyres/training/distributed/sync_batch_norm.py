@@ -124,7 +124,7 @@ sync_batch_norm_.vjp_joint(_joint)
 
 
 class _SyncBatchNorm(BatchNorm1d):
-    takes_along = "residual", "relu"
+    fuses = "residual", "relu"
     ranks: Summing
 
     def forward(self, x: Any, residual: Any = None, relu: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""A module, and what follows it in the same pass over memory."""
+"""A module with the sum and the ReLU behind it in the same pass over memory."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from tinyres.context import layers_are_watched
 from tinyres.nn.module import Module
 
 
-def takes_along(module: Module) -> Any:
-    """What of a residual and a ReLU the module's `forward` does itself: `module.takes_along`.
+def fusable(module: Module) -> Any:
+    """Which of "residual" and "relu" the module's `forward` takes: its `fuses`.
 
-    Nothing if a subclass, or the instance, brought a forward of its own and did not say so again: it may know neither
-    argument.
+    Nothing if the instance was given a forward of its own, which may know neither. (For a class that brings one,
+    `Module.__init_subclass__` sees to that.)
     """
-    if "forward" in vars(module):
-        return ()
-    kind = next(kind for kind in type(module).__mro__ if "forward" in vars(kind) or "takes_along" in vars(kind))
-    return module.takes_along if "takes_along" in vars(kind) else ()
+    return () if "forward" in vars(module) else module.fuses
 
 
-def followed(module: Module, x: Any, residual: Any = None, relu: bool = False) -> Any:
+def fused_add_relu(module: Module, x: Any, residual: Any = None, relu: bool = False) -> Any:
     """max(module(x) + residual, 0): the sum where there is a residual, the maximum where `relu`.
 
-    A batch norm computes all of it in one pass, and so does whatever ends in one (`takes_along`). While somebody
+    A batch norm computes all of it in one pass, and so does whatever ends in one (`Module.fuses`). While somebody
     watches the forward pass each operation is recorded by itself, so that the sum and its two routes are seen. Either
     way the routes carry the roles "branch" and "skip".
 
@@ -32,7 +29,7 @@ def followed(module: Module, x: Any, residual: Any = None, relu: bool = False) -
         ValueError: the residual has another shape than the module's result. (Nothing is broadcast.)
     """
     asked = ({} if residual is None else {"residual": residual}) | ({"relu": True} if relu else {})
-    if not layers_are_watched() and all(name in takes_along(module) for name in asked):
+    if not layers_are_watched() and all(name in fusable(module) for name in asked):
         return module(x, **asked)
     y = module(x)
     if residual is not None:
@@ -47,4 +44,4 @@ def followed(module: Module, x: Any, residual: Any = None, relu: bool = False) -
     return ops.relu(y) if relu else y
 
 
-__all__ = ["followed", "takes_along"]
+__all__ = ["fusable", "fused_add_relu"]

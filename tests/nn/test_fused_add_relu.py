@@ -30,10 +30,21 @@ class Tripled(nn.ReLU):
 
 
 class Halved(nn.BatchNorm2d):
-    """Takes nothing along, whatever it descends from."""
+    """Fuses nothing, whatever it descends from."""
 
     def forward(self, x):
         return 0.5 * super().forward(x)
+
+
+class Doubling:
+    """No module, but it brings a forward."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Doubled(Doubling, nn.BatchNorm2d):
+    """Has its forward from a class beside the module that it is."""
 
 
 class Named(nn.Sequential):
@@ -96,13 +107,18 @@ def ends_in_another_norm():
     return Block(nn.Residual(nn.Sequential(nn.Conv2d(3, 3, 1, bias=False, rng=0), Halved(3), nn.ReLU(), Halved(3))))
 
 
+def ends_in_a_mixed_norm():
+    return Block(nn.Residual(nn.Sequential(nn.Conv2d(3, 3, 1, bias=False, rng=0), Doubled(3), nn.ReLU(), Doubled(3))))
+
+
 def other_row():
     return Block(nn.Residual(nn.Sequential(Named(*branch().children()), nn.ReLU(), Named(*branch().children()))))
 
 
 MAKERS = [
     residual_block, projected_block, plain_block, ends_in_a_relu, ends_in_two_relus, ends_in_a_row,
-    ends_in_a_convolution, other_activation, residual_of_a_residual, ends_in_another_norm, other_row,
+    ends_in_a_convolution, other_activation, residual_of_a_residual, ends_in_another_norm, ends_in_a_mixed_norm,
+    other_row,
 ]  # fmt: skip
 
 
@@ -252,7 +268,7 @@ def test_what_only_descends_from_relu_runs_by_itself():
         (residual_of_a_residual, ["conv2d", "batch_norm", "conv2d", "batch_norm", "add", "relu"]),
     ],
 )
-def test_only_what_a_batch_norm_can_take_along_is_fused(make, names):
+def test_only_what_a_batch_norm_can_fuse_is_fused(make, names):
     assert [node.name for node in operations(run(make, True, watched=False)[1])] == names
 
 
@@ -288,7 +304,7 @@ def test_state_dict_has_the_keys_of_the_modules():
     assert list(ends_in_a_relu().state_dict()) == [f"branch.{key}" for key in STATE]
 
 
-def test_an_empty_row_takes_nothing_along():
+def test_an_empty_row_fuses_nothing():
     x = images()
     y = nn.Residual(nn.Sequential())(x)
     np.testing.assert_array_equal(y.numpy(), 2 * x.numpy())
@@ -302,7 +318,7 @@ def doubling(x):
 @pytest.mark.parametrize("part", [0, 1, 2, 3])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_forward_of_the_instance_is_not_passed_over(part, training):
-    """As lesions put one there: beside layers that take each other along, it is what runs."""
+    """As lesions put one there: beside layers that fuse with each other, it is what runs."""
     x = tr.tensor(np.random.default_rng(0).standard_normal((4, 2, 3, 3)).astype("f4"))
     net = nn.Sequential(nn.Conv2d(2, 2, 1, bias=False, rng=0), nn.BatchNorm2d(2), nn.ReLU(), nn.BatchNorm2d(2))
     whole = nn.Residual(net).train(training)

@@ -1,0 +1,69 @@
+"""What the checkers share: what came, what was needed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+SHOWN = 20  # numbers of an array that a message shows
+
+
+def function(answer: Any, call: str) -> Callable[..., Any]:
+    """The answer, which has to be a function and to return something; call: how it is called, "slope(w, x)"."""
+    assert callable(answer), f"{call} is to be a function; what came is a {type(answer).__name__}"
+
+    @wraps(answer)
+    def returning(*args: Any, **kwargs: Any) -> Any:
+        came = answer(*args, **kwargs)
+        assert came is not None, f"{call} returned None: does it end in a return?"
+        return came
+
+    return returning
+
+
+def number(came: Any, where: str) -> float:
+    """What came, which has to be one number."""
+    array = np.asarray(came, dtype=float)
+    assert array.shape == (), f"{where}: one number is needed; what came has shape {array.shape}"
+    return float(array)
+
+
+def expect(
+    came: Any,
+    needed: Any,
+    where: str,
+    hint: Callable[[], str],
+    *,
+    said: str = "{} came, {} is needed",
+    rel: float = 1e-6,
+    floor: float = 1e-9,
+) -> None:
+    """Raise unless `came` is `needed`, to the relative error `rel` or the absolute one `floor`; NaN never is.
+
+    hint: asked for a sentence that says why, where it is not.
+    """
+    if not np.allclose(came, needed, rtol=rel, atol=floor):
+        raise AssertionError(f"{where}: {said.format(_shown(came), _shown(needed))}. {hint()}")
+
+
+def explain(
+    came: Any, mistakes: Iterable[tuple[Any, str]], otherwise: str, *, rel: float = 1e-6, floor: float = 1e-9
+) -> str:
+    """The sentence of the first mistake that gives what came; `otherwise` where none does."""
+    for mistaken, sentence in mistakes:
+        if np.allclose(came, mistaken, rtol=rel, atol=floor):
+            return sentence
+    return otherwise
+
+
+def _shown(values: Any) -> str:
+    if np.ndim(values) == 0:
+        return f"{float(values):.6g}"
+    numbers = [f"{value:.6g}" for value in np.ravel(values)]
+    return f"[{', '.join([*numbers[:SHOWN], *(['...'] if len(numbers) > SHOWN else [])])}]"
+
+
+__all__ = ["expect", "explain", "function", "number"]

@@ -1,0 +1,31 @@
+"""What most figures of the laboratory show: dots where something was measured, a line where theory has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Points = tuple[Any, Any]  # x and y
+
+
+def dots_and_line(
+    axes: Any,
+    dots: Points,
+    line: Points,
+    colour: int | str,
+    label: str | None = None,
+    *,
+    log: str = "",
+    marker: str = "o",
+) -> None:
+    """Draw one case, dots and line in the same colour; the legend names the dots.
+
+    colour: matplotlib's name, or the number of the case.
+    log: which axes are logarithmic: "", "y" or "xy".
+    """
+    plot = {"": axes.plot, "y": axes.semilogy, "xy": axes.loglog}[log]
+    colour = f"C{colour}" if isinstance(colour, int) else colour
+    plot(*line, "-", color=colour, lw=1)
+    plot(*dots, marker, color=colour, ms=4, label=label)
+
+
+__all__ = ["dots_and_line"]
