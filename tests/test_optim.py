@@ -7,7 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn, optim
-from tinyres.arrays import RUNGS
+from tinyres.arrays import KERNEL_SETS
 from tinyres.autograd.tensor import wrap
 
 ALL = [
@@ -67,7 +67,7 @@ def test_the_layout_of_a_parameter_is_kept_and_every_rung_takes_the_same_step(ma
     rng = np.random.default_rng(4)
     start, grads = rng.normal(size=(3, 3, 2, 4)).astype(np.float32), rng.normal(size=(3, 4, 2, 3, 3)).astype(np.float32)
     found = []
-    for rung in RUNGS:
+    for rung in KERNEL_SETS:
         p = nn.Parameter([0.0])
         p.data = start.transpose(3, 2, 0, 1)  # (O, C, KH, KW), in memory (KH, KW, C, O)
         optimizer = make([p])
@@ -83,7 +83,7 @@ def test_the_layout_of_a_parameter_is_kept_and_every_rung_takes_the_same_step(ma
 
 
 @EACH
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", KERNEL_SETS)
 def test_a_number_of_numpy_rounds_like_one_of_python(make, rung):
     found = []
     for kind in (float, np.float64):

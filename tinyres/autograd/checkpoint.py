@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.node import Node, next_serial
-from tinyres.autograd.operands import kept_argument
+from tinyres.autograd.operands import snapshot_argument
 from tinyres.autograd.primitive import Primitive
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, wrap
 from tinyres.context import Observer, context, current
@@ -99,7 +99,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
     if not ambient.recording:
         return function(*args, **kwargs)
     # Before the function can write into them.
-    again, again_by_name = kept_argument(args), kept_argument(kwargs)
+    again, again_by_name = snapshot_argument(args), snapshot_argument(kwargs)
     notes, now = Notes(), next_serial()
     notes.reach(*(arg.node for arg in args if isinstance(arg, Tensor)))
     with context(recording=False), notes:

@@ -72,7 +72,7 @@ def _rule(node: Node, i: int, g: Any, create_graph: bool) -> Any:
         arrays = [
             wrap(a, parent) if hasattr(a, "strides") else a for a, parent in zip(arrays, node.parents, strict=True)
         ]
-        if primitive.reference is not None:  # its rules are fused kernels: differentiate what they stand for
+        if primitive.decomposition is not None:  # its rules are fused kernels: differentiate what they stand for
             return _through(primitive, arrays, static, i, g)
     names = {"g": g, "y": y, "aux": aux, "index": i, **static}
     if primitive.variadic:
@@ -87,12 +87,12 @@ def _rule(node: Node, i: int, g: Any, create_graph: bool) -> Any:
 
 def _through(primitive: Primitive, arrays: list[Any], static: dict[str, Any], i: int, g: Any) -> Any:
     """The rule of a fused operation: run its reference on the same inputs, and differentiate that."""
-    assert primitive.reference is not None
+    assert primitive.decomposition is not None
     identity = FUNCTIONS["identity"]  # a tensor that stands in two places becomes two
     inputs = [identity(a) if getattr(a, "node", None) is not None else a for a in arrays]
-    taken = inspect.signature(primitive.reference).parameters
+    taken = inspect.signature(primitive.decomposition).parameters
     with context(replaying=True):  # running statistics have moved already
-        y = primitive.reference(*inputs, **{name: value for name, value in static.items() if name in taken})
+        y = primitive.decomposition(*inputs, **{name: value for name, value in static.items() if name in taken})
     return grad(y, [inputs[i]], g, create_graph=True)[0]
 
 

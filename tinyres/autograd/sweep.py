@@ -218,7 +218,7 @@ def _contribution(node: Node, i: int, parent: Node, total: Any, algebra: Algebra
         total = (
             total if isinstance(total, Tensor) else wrap(np.asarray(total) if isinstance(total, np.generic) else total)
         )
-    if create_graph and node.primitive.reference is not None:
+    if create_graph and node.primitive.decomposition is not None:
         rule = partial(_replay, node, i, saved)
     else:
         rule = partial(_rule, node, i, saved)
@@ -264,13 +264,13 @@ def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
     """The rule of a fused operation under create_graph: its reference, run on the saved inputs and differentiated."""
     primitive = node.primitive
     assert primitive is not None
-    assert primitive.reference is not None
+    assert primitive.decomposition is not None
     given = dict(zip(node.plan.names, saved, strict=True))
     identity = FUNCTIONS["identity"]  # the same tensor may stand in two places: each gets a node of its own
     inputs = [identity(given[n]) if node.parents[k] is not None else given[n] for k, n in enumerate(primitive.inputs)]
     statics = {name: given[name] for name in primitive.statics if name in given}
     with context(replaying=True, observers=()):
-        head, target = primitive.reference(*inputs, **statics).node, inputs[i].node
+        head, target = primitive.decomposition(*inputs, **statics).node, inputs[i].node
         table = {head: g}
         run(table, between([head], [target]), {target}, create_graph=True, release=False)
     return table[target]

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyres.arrays import device_of, inverse, memory_order, namespace, to_device
+from tinyres.arrays import device_of, inverse_permutation, memory_order, namespace, to_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
 from tinyres.autograd.node import Node
 
@@ -346,7 +346,7 @@ def wrap(data: Array, node: Node | None = None) -> Tensor:
 def _unpickled(kind: type[Tensor], array: Array, order: tuple[int, ...], requires_grad: bool) -> Tensor:
     """`array` has its axes in the order of memory, since a pickle keeps no other."""
     made = Tensor.__new__(kind)
-    made._data, made.node, made.grad = array.transpose(inverse(order)), None, None
+    made._data, made.node, made.grad = array.transpose(inverse_permutation(order)), None, None
     return made.requires_grad_() if requires_grad else made
 
 

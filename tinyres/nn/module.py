@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from tinyres.autograd.operands import refuse
+from tinyres.autograd.operands import blame_operand
 from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
@@ -65,7 +65,7 @@ class Module:
             try:
                 return self.forward(*args, **kwargs)
             except (AttributeError, RuntimeError, TypeError) as error:
-                refuse(self.label(), error, (*args, *kwargs.values()))
+                blame_operand(self.label(), error, (*args, *kwargs.values()))
                 raise
 
     def _inside(self, outer: str | None) -> str:

@@ -71,7 +71,7 @@ def _statistics(x: Array, ranks: Summing) -> tuple[Array, Array, float]:
     return mean.astype(x.dtype), variance.astype(x.dtype), count
 
 
-def _reference(x: Any, weight: Any, bias: Any, residual: Any, *, ranks: Summing, eps: float, relu: bool) -> Any:
+def _decomposition(x: Any, weight: Any, bias: Any, residual: Any, *, ranks: Summing, eps: float, relu: bool) -> Any:
     """The definition, which the fused rules must equal; what is differentiated for orders above the first."""
     axes = (0, *range(2, x.ndim))
     each = (1, -1) + (1,) * (x.ndim - 2)
@@ -120,7 +120,7 @@ def _joint(
     return dx, dweight, dbias, dresidual
 
 
-sync_batch_norm_ = define(_sync_batch_norm, aux=True, reference=_reference)
+sync_batch_norm_ = define(_sync_batch_norm, aux=True, decomposition=_decomposition)
 sync_batch_norm_.vjp_joint(_joint)
 
 

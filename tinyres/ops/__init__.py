@@ -1,6 +1,6 @@
 """The operations: a file a family, each rule beside its forward. Names and argument order follow PyTorch."""
 
-from tinyres.autograd.operands import explained as _explained
+from tinyres.autograd.operands import explain_operands as _explain_operands
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.convolution import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
 from tinyres.ops.elementwise import (
@@ -71,4 +71,6 @@ __all__ = [
 ]  # fmt: skip
 
 # Whoever calls them by these names is told what a list lacks; the modules below call the plain functions.
-globals().update({n: f if hasattr(f, "primitive") else _explained(f) for n, f in globals().items() if n in __all__})
+globals().update(
+    {n: f if hasattr(f, "primitive") else _explain_operands(f) for n, f in globals().items() if n in __all__}
+)

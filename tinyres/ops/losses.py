@@ -49,7 +49,7 @@ def _unrows(rows, shape):
     return last.transpose(0, last.ndim - 1, *range(1, last.ndim - 1))
 
 
-@primitive(aux=True, reference=lambda input, *, classes: _picked(log_softmax(input, 1), classes=classes))
+@primitive(aux=True, decomposition=lambda input, *, classes: _picked(log_softmax(input, 1), classes=classes))
 def cross_entropy_(input, *, classes):
     xp, rows = namespace(input), _rows(input)
     out, probabilities = xp.empty(len(rows), input.dtype), xp.empty_like(rows)
@@ -69,7 +69,7 @@ def _logits_dx(g, aux, input_shape):
 cross_entropy_.vjp(input=_logits_dx)
 
 
-@primitive(reference=lambda input, target: target * softplus(-input) + (1 - target) * softplus(input))
+@primitive(decomposition=lambda input, target: target * softplus(-input) + (1 - target) * softplus(input))
 def binary_cross_entropy_with_logits_(input, target):
     x, t = _contiguous(input), _contiguous(target)
     return kernels_for(x).bce_with_logits(x, t, namespace(x).empty_like(x))

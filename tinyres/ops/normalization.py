@@ -9,7 +9,7 @@ from tinyres_kernels.geometry import Pair, conv_out
 
 from tinyres.arrays import empty, kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.autograd.operands import kept
+from tinyres.autograd.operands import snapshot
 from tinyres.autograd.tensor import Tensor, raw, rebind, wrap
 from tinyres.context import is_replaying
 from tinyres.ops.activation import relu as relu_
@@ -23,7 +23,7 @@ def _per_channel(v, ndim):
     return reshape(v, (1, -1) + (1,) * (ndim - 2))
 
 
-def _reference(x, weight, bias, residual, *, eps, relu, statistics):
+def _decomposition(x, weight, bias, residual, *, eps, relu, statistics):
     """The definition, which the fused rules must equal; what is differentiated for orders above the first."""
     axes = (0, *range(2, x.ndim))
     if statistics is None:
@@ -86,7 +86,7 @@ class Running(NamedTuple):
                 rebind(tensor, array.reshape(tensor.shape))
 
 
-@primitive(aux=True, reference=_reference)
+@primitive(aux=True, decomposition=_decomposition)
 def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, running, measured=None):
     """statistics: constants, in evaluation. measured: those of the batch, which whoever computed x has found."""
     rows, C, known = _rows(x), x.shape[1], measured or statistics
@@ -173,7 +173,7 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training it needs running_mean and running_var")
-        statistics = tuple(raw(v) if isinstance(v, Tensor) else kept(v) for v in (running_mean, running_var))
+        statistics = tuple(raw(v) if isinstance(v, Tensor) else snapshot(v) for v in (running_mean, running_var))
         return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=statistics, running=None)
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count < 2:

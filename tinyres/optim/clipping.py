@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from tinyres.arrays import device_of, namespace, numbers
+from tinyres.arrays import device_of, namespace, to_floats
 from tinyres.autograd.tensor import Array, Tensor, raw, wrap
 
 
@@ -59,7 +59,7 @@ def _joint_norm(gradients: list[Array]) -> float:
     top = xp.stack([abs(g).max() for g in gradients]).max()
     scale = xp.where((top > 0) & xp.isfinite(top), top, 1)
     lengths = xp.stack([xp.linalg.norm(g / scale) for g in gradients])
-    largest, length = numbers(top, xp.linalg.norm(lengths))
+    largest, length = to_floats(top, xp.linalg.norm(lengths))
     return largest * length if largest and math.isfinite(largest) else largest
 
 
