@@ -113,7 +113,7 @@ def test_nothing_stays_of_what_went_wrong(server, source, cut, tmp_path):
     assert str(caught.value) == (
         f"set: the file file.gz could not be downloaded from {server.url('one/')}file.gz (the connection broke off), "
         f"{server.url('two/')}file.gz (another file: its SHA-256 is wrong); save it by hand as "
-        f"{tmp_path / 'set' / 'file.gz'}, or take the data set digits, which works offline"
+        f"{tmp_path / 'set' / 'file.gz'}, or use the data set digits, which works offline"
     )
     assert server.asked == ["/one/file.gz", "/two/file.gz"]  # what broke off or is wrong is not asked for twice
     assert left(tmp_path) == []
@@ -139,7 +139,7 @@ def test_a_damaged_cached_file_is_replaced_and_that_is_said(server, source, tmp_
     path.parent.mkdir()
     path.write_bytes(damaged)
     found = hashlib.sha256(damaged).hexdigest()
-    with pytest.warns(UserWarning, match=rf"file.gz is damaged.*SHA-256 is {found}, {RIGHT} is needed"):
+    with pytest.warns(UserWarning, match=rf"file.gz is damaged.*SHA-256 is {found}, should be {RIGHT}"):
         source.fetch("file.gz", tmp_path)
     assert path.read_bytes() == BODY
     server.answers.clear()
@@ -217,7 +217,7 @@ class Answer:
         ("https://data.invalid/file.gz", {}, "more than 1000000 bytes"),
         ("https://data.invalid/file.gz", {"Content-Length": "1000001"}, "more than 1000000 bytes"),
         ("https://data.invalid/file.gz", {"Content-Length": "-7, many"}, "more than 1000000 bytes"),
-        ("http://data.invalid/file.gz", {}, "leads to an address without https"),
+        ("http://data.invalid/file.gz", {}, "redirects to an address without https"),
     ],
 )
 def test_what_a_server_may_not_do(tmp_path, monkeypatch, url, headers, why):
@@ -264,8 +264,8 @@ def test_a_cache_that_cannot_be_used(server, source, tmp_path, monkeypatch, obst
         monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
     with pytest.raises(DownloadError) as caught:
         source.fetch("file.gz", cache)
-    told = rf"set: {re.escape(str(cache))}\S+file\.gz cannot be read or written \([A-Z][a-z ]+\); pass a folder that "
-    assert re.fullmatch(told + "can be as cache, or take the data set digits, which needs none", str(caught.value))
+    told = rf"set: {re.escape(str(cache))}\S+file\.gz cannot be read or written \([A-Z][a-z ]+\); pass another "
+    assert re.fullmatch(told + "folder as cache, or use the data set digits, which needs none", str(caught.value))
 
 
 def test_a_full_disk_is_told_from_a_bad_network(server, source, tmp_path, monkeypatch):

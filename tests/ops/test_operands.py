@@ -184,7 +184,7 @@ NUMPYS = [np.sum, np.mean, np.std, np.max, np.exp, np.tanh, np.abs, lambda x: np
 
 @pytest.mark.parametrize("function", NUMPYS)
 def test_numpys_own_functions(function):
-    with pytest.raises(RuntimeError, match=r"would lose it silently; use \.detach\(\)\.numpy\(\)"):
+    with pytest.raises(RuntimeError, match=r"would be lost silently; use \.detach\(\)\.numpy\(\)"):
         function(leaf())
     np.testing.assert_array_equal(function(leaf().detach()), function(A))
 
