@@ -91,7 +91,7 @@ VICTIM = NAMES[2]
         (archive({VICTIM: link(VICTIM, tarfile.LNKTYPE, NAMES[5])}), f"{VICTIM} must be a regular file"),
         (archive({VICTIM: link(VICTIM, tarfile.DIRTYPE, "")}), f"{VICTIM} must be a regular file"),
         (archive({VICTIM: member(VICTIM, b"\0" * (SAMPLES * 3073 - 1))}), "20 rows of 3073 bytes, 61460 .* got 61459"),
-        (archive({VICTIM: member(VICTIM, b"\0" * (SAMPLES * 3073 + 1))}), "has 61461"),
+        (archive({VICTIM: member(VICTIM, b"\0" * (SAMPLES * 3073 + 1))}), "got 61461"),
         (archive(extra=[member(VICTIM, TABLES[VICTIM].tobytes())]), f"{VICTIM} is there twice"),
         (archive({VICTIM: member("../" + VICTIM, TABLES[VICTIM].tobytes())}), f"the archive lacks {VICTIM}"),
         (archive()[:-20_000], "truncated or damaged"),

@@ -308,7 +308,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path):
     (tmp_path / "set" / "b").write_bytes(BODY)
     with pytest.raises(DownloadError) as caught:
         four.fetch("a", tmp_path)
-    assert f"save it by hand as {tmp_path / 'set' / 'a'} and beside it c, d, or take" in str(caught.value)
+    assert f"save it by hand as {tmp_path / 'set' / 'a'} and beside it c, d, or use" in str(caught.value)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")

@@ -158,7 +158,11 @@ def test_every_file_is_fetched_before_one_is_read(small, server, tmp_path):
         (np.zeros((2, 28, 27), "u1"), np.zeros(2, "u1"), r"images: needs bytes of shape \(N, 28, 28\), got .*27"),
         (np.zeros((2, 28, 28), "i1"), np.zeros(2, "u1"), "images: .*got int8"),
         (np.zeros(4, "u1"), np.zeros(4, "u1"), r"images: .*got uint8 \(4,\)"),
-        (np.zeros((2, 28, 28), "u1"), np.zeros(3, "u1"), r"labels: needs one byte for each of 2 images .* uint8 \(3,\)"),
+        (
+            np.zeros((2, 28, 28), "u1"),
+            np.zeros(3, "u1"),
+            r"labels: needs one byte for each of 2 images, .*uint8 \(3,\)",
+        ),
         (np.zeros((2, 28, 28), "u1"), np.zeros((2, 1), "u1"), "labels: needs one byte for each"),
         (np.zeros((2, 28, 28), "u1"), np.zeros(2, "i2"), "labels: .*got int16"),
         (np.zeros((3, 28, 28), "u1"), np.array([9, 10, 11], "u1"), "labels: labels are 0 to 9, sample 1 has 10"),

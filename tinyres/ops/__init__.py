@@ -1,4 +1,4 @@
-"""The operations: a file a family, each rule beside its forward. Names and argument order follow PyTorch."""
+"""The operations, one file for each family, each rule beside its forward. Names and arguments follow PyTorch."""
 
 from tinyres.autograd.operands import explain_operands as _explain_operands
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
@@ -70,7 +70,7 @@ __all__ = [
     "sum", "tanh", "transpose", "unsqueeze", "upsample_nearest2d", "var", "where",
 ]  # fmt: skip
 
-# Whoever calls them by these names is told what a list lacks; the modules below call the plain functions.
+# Under these names, functions explain which argument is not a tensor. The modules of this package call the plain ones.
 globals().update(
     {n: f if hasattr(f, "primitive") else _explain_operands(f) for n, f in globals().items() if n in __all__}
 )
