@@ -9,6 +9,7 @@ reference.py   the whole engine on one page. It is there to be read; the tests c
 operands.py    what else an operation accepts: numbers, lists, arrays of NumPy and of other libraries
 plan.py        which values a call saves for its rules
 calling.py     @primitive, and what happens when an operation is called
+algebra.py     adding cotangents: arrays, or whatever else a pass carries
 sweep.py       the one loop of the backward pass
 reverse.py     the functions that start it: grad, backward, steps, walk
 functional.py  vjp, jvp, hvp, Jacobians and Hessians, all built on grad
@@ -17,9 +18,10 @@ anomaly.py     detect_anomaly: which operation made the first NaN?
 dlpack.py      sharing memory with other libraries
 """
 
+from tinyres.autograd.algebra import Algebra, Arrays
 from tinyres.autograd.calling import primitive
 from tinyres.autograd.reverse import backward, grad, steps, walk
-from tinyres.autograd.sweep import Algebra, Arrays, Event
+from tinyres.autograd.sweep import Event
 from tinyres.context import Observer
 
 __all__ = ["Algebra", "Arrays", "Event", "Observer", "backward", "grad", "primitive", "steps", "walk"]

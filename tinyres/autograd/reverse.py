@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays import namespace
+from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.calling import public
 from tinyres.autograd.node import Node
 from tinyres.autograd.primitive import describe
-from tinyres.autograd.sweep import ARRAYS, Algebra, Event, Wanted, between, run, sweep
+from tinyres.autograd.sweep import Event, Wanted, between, run, sweep
 from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor, wrap
 from tinyres.context import enable_grad
 
