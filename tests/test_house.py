@@ -7,47 +7,11 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
-
-# Each floor may import from itself and from the floors before it.
-FLOORS = [
-    ["tinyres_kernels"],
-    ["version", "starting", "context", "arrays", "autograd"],
-    ["ops"],
-    ["gradcheck", "files", "lock", "nn", "optim", "data"],
-    ["models", "graph"],
-    ["training"],
-    ["gan"],
-    ["flow"],
-    ["lab"],
-    ["viewer", "exercises"],
-    ["bench", "cli", "__main__"],
-]
-LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
-
-
-def room_of(module: str) -> str | None:
-    parts = module.split(".")
-    return parts[0] if parts[0] == "tinyres_kernels" else parts[1] if parts[0] == "tinyres" and len(parts) > 1 else None
-
-
-def imports_of(tree):
-    """Every import, wherever it stands: in functions and for type checkers, too."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        yield from imports_of(node)
-
-
-SOURCES = sorted([*(ROOT / "tinyres").rglob("*.py"), *(ROOT / "kernels").rglob("*.py")])
+from tests.house import LEVEL, PARTS, ROOT, SOURCES, drawn, imports_of, lines_of, room_of
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -84,6 +48,27 @@ def imported_by(module):
 
 def test_no_two_files_need_each_other():
     graphlib.TopologicalSorter({module: set(imported_by(module)) for module in MODULES}).prepare()
+
+
+def test_the_map_in_contributing_is_what_the_code_gives():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    (shown,) = re.findall(r"```mermaid\n(.*?)\n```", page, re.S)
+    assert shown == drawn(), "`python -m tests.house` prints the map anew"
+
+
+def test_every_room_is_in_one_part_of_the_house():
+    rooms = [room for part in PARTS.values() for room in part]
+    assert sorted([*rooms, "tinyres_kernels", "version", "starting", "__main__"]) == sorted(LEVEL)
+    assert len(rooms) == len(set(rooms))
+    assert {path.stem for path in (ROOT / "tinyres").iterdir() if path.suffix == ".py"} - LEVEL.keys() == {"__init__"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "tinyres/__init__.py"])
+def test_the_three_parts_are_told_as_they_are(name):
+    text = (ROOT / name).read_text()
+    for part, rooms in PARTS.items():
+        assert re.search(rf"{part} +{' '.join(rooms)}: ", text)
+    assert f"some {round(lines_of('core'), -3):,} lines" in text
 
 
 WRITES = {"write_text", "write_bytes", "savefig", "copyfile", "copy2"}

@@ -1,13 +1,20 @@
-"""tinyres: see how gradients vanish or survive.
+"""tinyres: see how gradients vanish or survive. A tensor and autograd library from scratch.
 
-A tensor and autograd library from scratch. `tr.Tensor` and the operations below are differentiable to any order; the
-rest lives in the submodules `nn`, `optim`, `data`, `models` and `flow`.
+core      context arrays autograd ops gradcheck files lock nn optim graph: the library, some 9,000 lines
+study     data models training gan flow lab: nets, how they train, and what theory says about them
+workshop  viewer exercises bench cli: tools around it
+
+`import tinyres as tr` gives tensors, the operations (`tr.tanh`, `tr.conv2d`, ...), which are differentiable to any
+order, and the functions below. Import the rest as modules: `from tinyres import nn, optim, data, models, flow`.
+
+To read how it works, begin with `context.py`, then `arrays`, `autograd` (its `__init__` gives the order) and
+`ops/elementwise.py`: an afternoon.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tinyres import starting  # isort: skip  # noqa: F401  (first, while Ctrl-C may come)
+from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-C ends the command during the imports)
 from tinyres import ops
 from tinyres.arrays import KernelDisagreement, get_num_threads, kernels, set_num_threads
 from tinyres.autograd import Event, Observer, backward, grad, steps, walk
@@ -39,7 +46,7 @@ _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
 
 
 def __getattr__(name: str) -> object:
-    """`tr.trace`, `tr.compile`, `tr.exercise`: imported when first asked for, since they stand on higher floors."""
+    """`tr.trace`, `tr.compile` and `tr.exercise` are imported on first use: they are built on top of all the rest."""
     if name in _HIGHER:
         return getattr(import_module(f"tinyres.{_HIGHER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,11 @@
-"""The ambient state: one immutable, context-local object, replaced for the length of a `with` block.
+"""The ambient state: what an operation needs to know besides its arguments, changed for the length of a `with` block.
 
-It holds only what cannot be an argument: whether operations are recorded, who is watching, which module is running,
-which kernels are forced. Train or eval belongs to modules, the device to arrays, randomness to an explicit generator.
+One immutable object per thread or task (a context variable) says whether operations are recorded, who observes them,
+which module is running and which kernels are forced. Everything else travels with what it belongs to: train or eval
+with modules, the device with arrays, randomness with an explicit generator.
+
+    with tr.no_grad():              # Context(recording=False, ...) until the end of the block
+        y = model(x)
 """
 
 from __future__ import annotations
@@ -15,23 +19,58 @@ from typing import Any, NamedTuple
 
 
 class Context(NamedTuple):
-    """What an operation needs to know besides its arguments."""
+    """The state itself.
+
+    Attributes:
+        recording: put operations on the tape, if one of their inputs requires a gradient.
+        observers: who is told about operations and backward passes.
+        path: the dotted name of the running module, "block3.conv1"; "" in the root module, None outside of modules.
+        kernels: the kernel set that `tr.kernels` forces; None leaves the choice to `arrays.kernels_for`.
+        replaying: a function runs for the second time, for its gradient, as `tr.checkpoint` has it. Then it must have
+            no side effects: batch norm, for one, does not update its running statistics again.
+    """
 
     recording: bool = True
     observers: tuple[Observer, ...] = ()
-    path: str | None = None  # dotted name of the running module; "" is the root module, None is outside of any
-    kernels: str | None = None  # the rung that is forced, None for the best
-    replaying: bool = False  # the second run of a checkpoint or of a fused reference: no side effects
+    path: str | None = None
+    kernels: str | None = None
+    replaying: bool = False
 
 
 _current: ContextVar[Context] = ContextVar("tinyres_context", default=Context())  # noqa: B039 (it is immutable)
 current = _current.get
 
 
-class Block(ContextDecorator):
-    """A `with` block that may also decorate a function.
+def no_grad() -> context:
+    """A block (or decorator) in which nothing is recorded, so that results require no gradient."""
+    return context(recording=False)
 
-    A decorated generator or coroutine is inside while its body runs, and outside while its caller's code does.
+
+def enable_grad() -> context:
+    """A block (or decorator) that records again inside of `no_grad`."""
+    return context(recording=True)
+
+
+def is_recording() -> bool:
+    """Whether operations on tensors that require a gradient are recorded."""
+    return current().recording
+
+
+def is_replaying() -> bool:
+    """Whether a function runs for the second time, for its gradient: state must not be updated again."""
+    return current().replaying
+
+
+def layers_are_watched() -> bool:
+    """Whether an observer looks at single layers, so that none may be fused with its neighbours."""
+    return any(observer.watches_layers for observer in current().observers)
+
+
+# -- blocks ---------------------------------------------------------------------------------------------------------
+class Block(ContextDecorator):
+    """A `with` block that can also decorate a function.
+
+    A decorated generator or coroutine is in the block while its own body runs, and out of it while its caller does.
     """
 
     def __call__(self, function: Any) -> Any:
@@ -40,7 +79,10 @@ class Block(ContextDecorator):
         if inspect.iscoroutinefunction(function):
             return _awaited(self, function)
         if inspect.isasyncgenfunction(function):
-            raise TypeError(f"{function.__qualname__} is an asynchronous generator: open the block inside of it")
+            raise TypeError(
+                f"{function.__qualname__} is an asynchronous generator, which a block cannot decorate: "
+                "open the block inside of it"
+            )
         return super().__call__(function)
 
 
@@ -51,9 +93,9 @@ class context(Block):
 
     def __init__(self, **changes: Any) -> None:
         self._changes = changes
-        self._entered: list[tuple[Context, Token[Context]]] = []  # one block may be entered inside itself
+        self._entered: list[tuple[Context, Token[Context]]] = []  # a stack: a block may be entered again while open
 
-    def _recreate_cm(self) -> context:  # as a decorator, each call gets a block of its own
+    def _recreate_cm(self) -> context:  # the hook of contextlib: a decorated function gets a new block at each call
         return context(**self._changes)
 
     def __enter__(self) -> Context:
@@ -67,8 +109,8 @@ class context(Block):
         if now is inside:
             _current.reset(token)
             return
-        # Another block was entered in between and is still open, as when a generator is closed inside of it: that
-        # block's fields are its own.
+        # A block that was entered after this one is still open. It happens when a generator is closed from within
+        # another block: `with tr.kernels("cpu"): generator.close()`. Undo our own changes, keep that block's.
         before = Context() if token.old_value is Token.MISSING else token.old_value
         assign(**{name: getattr(before, name) for name in self._changes})
 
@@ -78,8 +120,66 @@ def assign(**changes: Any) -> None:
     _current.set(_current.get()._replace(**changes))
 
 
+class Observer(Block):
+    """Sees operations and backward passes inside a `with` block. Override the hooks you need:
+
+        class Norms(Observer):
+            def on_edge(self, consumer, arg_index, producer, contribution):
+                print(producer, np.linalg.norm(contribution))
+
+        with Norms():
+            loss.backward()
+
+    Attributes:
+        watches_layers: whether it looks at single layers. If so, every layer runs by itself while it is active, where
+            two would else share a fused kernel (batch norm and the ReLU behind it), and it is suspended during the
+            evaluations between training steps. Anomaly detection and checkpoints set it to False.
+    """
+
+    watches_layers = True
+    _blocks: list[context]  # one for each time that it was entered
+
+    def on_module(self, module: Any, path: str | None) -> None:
+        """A module is about to run; nodes recorded inside of it will carry `path`."""
+
+    def on_call(self, primitive: Any, inputs: tuple[Any, ...], parents: tuple[Any, ...], value: Any) -> None:
+        """An operation ran, recorded or not: raw `inputs`, the node of each (or None), and the output."""
+
+    def on_forward(self, node: Any, value: Any) -> None:
+        """An operation was recorded; `value` is its output."""
+
+    def on_edge(self, consumer: Any, arg_index: int, producer: Any, contribution: Any) -> None:
+        """A rule of `consumer` sent `contribution` to the cotangent of `producer`; it is not added yet."""
+
+    def on_cotangent(self, node: Any, total: Any) -> None:
+        """All contributions to `node` have arrived: `total` is the gradient there."""
+
+    def __enter__(self) -> Any:
+        block = context(observers=(*current().observers, self))
+        block.__enter__()
+        self.__dict__.setdefault("_blocks", []).append(block)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        remaining = _without_last(current().observers, self)
+        self._blocks.pop().__exit__(kind, error, trace)  # popped: an observer that kept it would be a reference cycle
+        if current().observers != remaining:  # observers entered before or after this one came or went in between
+            assign(observers=remaining)
+
+
+def _without_last(observers: tuple[Observer, ...], leaving: Observer) -> tuple[Observer, ...]:
+    """The tuple without the last entry that is `leaving`."""
+    for i in reversed(range(len(observers))):
+        if observers[i] is leaving:
+            return (*observers[:i], *observers[i + 1 :])
+    return observers
+
+
+# -- blocks as decorators of generators and coroutines --------------------------------------------------------------
 def _between_yields(block: Any, function: Any) -> Any:
-    """A generator function whose body runs inside the block."""
+    """A generator function whose body, and nothing else, runs inside the block."""
 
     @wraps(function)
     def generator(*args: Any, **kwargs: Any) -> Any:
@@ -106,7 +206,7 @@ def _between_yields(block: Any, function: Any) -> Any:
 
 
 def _awaited(block: Any, function: Any) -> Any:
-    """A coroutine function whose body runs inside the block, which its own task alone sees."""
+    """A coroutine function whose body runs inside the block, which no other task sees."""
 
     @wraps(function)
     async def coroutine(*args: Any, **kwargs: Any) -> Any:
@@ -114,74 +214,3 @@ def _awaited(block: Any, function: Any) -> Any:
             return await function(*args, **kwargs)
 
     return coroutine
-
-
-class Observer(Block):
-    """Who watches operations and backward passes, inside a `with` block. Override what you want to see.
-
-    class Norms(Observer):
-        def on_edge(self, consumer, arg_index, producer, contribution): ...
-
-    Attributes:
-        watches_layers: whether it looks at layers one by one. Then none is fused with its neighbours, and it does not
-            see the evaluations between the steps of a training. (Anomaly detection takes operations as they come.)
-    """
-
-    watches_layers = True
-    _blocks: list[context]  # as often as it is entered
-
-    def on_module(self, module: Any, path: str | None) -> None:
-        """A module is about to run; `path` is what the nodes inside of it will carry."""
-
-    def on_call(self, primitive: Any, inputs: tuple[Any, ...], parents: tuple[Any, ...], value: Any) -> None:
-        """An operation ran, recorded or not: on these raw arrays, of these nodes (or None), with this output."""
-
-    def on_forward(self, node: Any, value: Any) -> None:
-        """An operation was recorded; `value` is its output."""
-
-    def on_edge(self, consumer: Any, arg_index: int, producer: Any, contribution: Any) -> None:
-        """A rule of `consumer` sent `contribution` to the cotangent of `producer`; not yet accumulated."""
-
-    def on_cotangent(self, node: Any, total: Any) -> None:
-        """All contributions to `node` are in: `total` is the gradient there."""
-
-    def __enter__(self) -> Any:
-        block = context(observers=(*current().observers, self))
-        block.__enter__()
-        self.__dict__.setdefault("_blocks", []).append(block)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        watching = current().observers
-        last = len(watching) - 1 - watching[::-1].index(self) if self in watching else len(watching)
-        others = (*watching[:last], *watching[last + 1 :])
-        self._blocks.pop().__exit__(kind, error, trace)  # and no cycle is left behind
-        if current().observers != others:  # one that was entered later watches on, or one that came earlier has left
-            assign(observers=others)
-
-
-def layers_are_watched() -> bool:
-    """Whether somebody looks at layers one by one, so that none may be fused with its neighbours."""
-    return any(observer.watches_layers for observer in current().observers)
-
-
-def no_grad() -> context:
-    """Inside the block (or the decorated function) nothing is recorded: results require no gradient."""
-    return context(recording=False)
-
-
-def enable_grad() -> context:
-    """Record again inside a `no_grad` block."""
-    return context(recording=True)
-
-
-def is_recording() -> bool:
-    """Whether operations on tensors that require a gradient are being recorded."""
-    return current().recording
-
-
-def is_replaying() -> bool:
-    """True while a checkpoint or a fused operation's reference runs a second time: state must not be updated again."""
-    return current().replaying

@@ -1,7 +1,8 @@
-"""Weights in and out of safetensors files: names, shapes, numbers and nothing that can run.
+"""Saving and loading safetensors files, and atomic writes.
 
-A file is replaced whole or not at all, weights and anything else that tinyres writes: it is written beside its final
-name, forced to disk, and renamed over it.
+Safetensors files hold names, shapes and numbers, and no code that could run. Every file that tinyres writes, of any
+kind, goes through `write`: into a temporary file beside its target, flushed to disk, and renamed. So a file is replaced
+completely or not at all.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SIGNATURES = {
 
 
 class FileFormatError(ValueError):
-    """The file is there, but its content is not what was needed."""
+    """The file exists, but its content is not what is needed."""
 
 
 class Stateful(Protocol):
@@ -52,22 +53,19 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     """Write a module's state, or a mapping from names to tensors or arrays, to a safetensors file.
 
     Names, logical shapes, dtypes and every bit are kept; the order of the names and the memory layout are not. The same
-    content gives the same bytes.
-    Whatever happens meanwhile, `path` holds either the old file or the new one: a killed process may at most leave a
-    `.tinyres-*.tmp` beside it. Through a symbolic link, the file that it points to is replaced.
+    content gives the same bytes. The write is atomic, see `write`.
 
     Args:
         obj: anything with `.state_dict()`, or a mapping.
-        path: of the file; its directory has to exist.
+        path: of the file; its directory must exist.
         metadata: texts by name, kept in the file's header.
 
     Raises:
-        TypeError: a name or metadata that is no str, a value that is no tensor or array, or a dtype the format lacks.
-        ValueError: a tensor called `__metadata__`, which the format reserves, or a text that is not valid Unicode.
+        TypeError: a name or a metadata text is not a str, a value is not a tensor or array, or a dtype is unknown.
+        ValueError: a tensor is called `__metadata__`, which the format reserves, or a text is not valid Unicode.
         FileNotFoundError: the directory does not exist.
         ImportError: safetensors is missing.
-
-    All of these are raised before anything is written; a disk that fails or is full raises OSError.
+        OSError: the disk is full or fails. The errors above are raised before anything is written.
     """
     numpy_io = _safetensors("save").numpy
     arrays = _arrays(obj)
@@ -84,14 +82,14 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
 
 
 def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
-    """Read a safetensors file into NumPy arrays by name, and hand them to a module if one is given.
+    """Read a safetensors file: NumPy arrays by name, which are also loaded into the module `into`, if given.
 
     The whole file is read and checked before `into` is touched; its `load_state_dict` then says what does not fit.
-    NumPy has no bfloat16: such numbers become float32, which holds all of them, and a warning names them.
+    NumPy has no bfloat16, so such numbers become float32, which loses nothing, and a warning names them.
 
     Raises:
-        FileFormatError: the file is truncated, damaged, or of another format; or it holds a dtype NumPy lacks.
-        FileNotFoundError: there is no such file.
+        FileFormatError: the file is truncated, damaged, or of another format, or it holds a dtype NumPy lacks.
+        FileNotFoundError: the file does not exist.
         TypeError: `into` has no `load_state_dict`.
         ImportError: safetensors is missing.
     """
@@ -103,7 +101,7 @@ def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
         state: dict[str, Array] = library.numpy.load(content)
     except (library.SafetensorError, ValueError) as error:  # ValueError: a shape that is no NumPy shape
         raise _not_safetensors(path, content, len(content), error) from error
-    except KeyError:  # the library's table from dtypes to NumPy's lacks one of them
+    except KeyError:  # a dtype that the library cannot convert to NumPy's
         state = _widened(path, library.deserialize(content))
     if into is not None:
         into.load_state_dict(state)
@@ -124,16 +122,18 @@ def _widened(path: PathLike, entries: Iterable[tuple[str, dict[str, Any]]]) -> d
         try:
             state[name] = values.reshape(entry["shape"])
         except ValueError as error:
-            raise FileFormatError(f"{path}: {name!r} has shape {entry['shape']}, NumPy has none such") from error
+            raise FileFormatError(
+                f"{path}: {name!r} has shape {entry['shape']}, which a NumPy array cannot have"
+            ) from error
     others = f" and {len(widened) - 1} more" if len(widened) > 1 else ""
     warnings.warn(f"{path}: {widened[0]}{others} came as bfloat16 and became float32", stacklevel=3)
     return state
 
 
 def load_metadata(path: PathLike) -> dict[str, str]:
-    """The texts that `save` was given; empty if there were none. Raises what `load` raises."""
+    """The metadata texts that `save` was given; empty if there were none. Raises what `load` raises."""
     library = _safetensors("load_metadata")
-    with open(path, "rb") as file:  # for Python's own error where there is no file
+    with open(path, "rb") as file:  # raises Python's own error if the file does not exist
         beginning, size = file.read(64), os.fstat(file.fileno()).st_size
     try:
         with library.safe_open(path, framework="numpy") as opened:
@@ -143,7 +143,7 @@ def load_metadata(path: PathLike) -> dict[str, str]:
 
 
 def _texts_in_order(content: bytes) -> bytes:
-    """The same file with its texts by name: the library writes them in an order that is another one each time."""
+    """The same file with its metadata sorted by name: the library writes it in an arbitrary order."""
     begin = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:begin])
     texts = header.pop("__metadata__", {})
@@ -151,7 +151,7 @@ def _texts_in_order(content: bytes) -> bytes:
         return content
     header = {"__metadata__": dict(sorted(texts.items()))} | header
     line = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    line += b" " * (-len(line) % 8)  # so that what follows is aligned
+    line += b" " * (-len(line) % 8)  # pad it, so that the tensors behind it are aligned
     return b"".join([len(line).to_bytes(8, "little"), line, memoryview(content)[begin:]])
 
 
@@ -168,7 +168,7 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
         if not isinstance(name, str):
             raise TypeError(f"save: names must be str, got {name!r} of type {type(name).__name__}")
         if name == "__metadata__":
-            raise ValueError("save: a tensor cannot be called '__metadata__', the format keeps that name for itself")
+            raise ValueError("save: a tensor cannot be called '__metadata__', which the format reserves; rename it")
         _check_text(name)
         array = foreign_array(value, f"save: {name!r}", values=True) if is_foreign(value) else raw(value)
         if not hasattr(array, "dtype"):
@@ -176,19 +176,19 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
         array = to_device(array, "cpu")
         if array.dtype.name not in DTYPES:
             raise TypeError(f"save: {name!r} has dtype {array.dtype}; the file can hold {', '.join(DTYPES)}")
-        # not ascontiguousarray, which gives an array of no dimensions one
+        # not ascontiguousarray, which would turn the shape () into (1,)
         arrays[name] = np.asarray(array, order="C")
     return arrays
 
 
 def write(path: PathLike, content: bytes | str) -> None:
-    """Put `content` under the name `path` so that no moment shows a part of it; a text is made `legible`.
+    """Write a file atomically: `path` is the old file or the whole new one at any moment. Text is made `legible`.
 
-    Through a symbolic link, the file that it points to is replaced. A killed process may at most leave a
-    `.tinyres-*.tmp` beside it.
+    A killed process leaves at most a `.tinyres-*.tmp` beside it. If `path` is a symbolic link, the file that it points
+    to is replaced.
 
     Raises:
-        OSError: the disk is full or fails, or the folder does not exist; what was there before is as it was.
+        OSError: the disk is full or fails, or the folder does not exist; the old file is unchanged.
     """
     target = Path(os.path.realpath(path))
     content = legible(content).encode() if isinstance(content, str) else content
@@ -197,28 +197,28 @@ def write(path: PathLike, content: bytes | str) -> None:
         with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave the new name on an empty file
+            os.fsync(file.fileno())  # else a power cut could leave an empty file under the new name
         if target.exists():
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
     except BaseException:  # a KeyboardInterrupt too
         temporary.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # elsewhere a directory cannot be opened
+    if os.name == "posix":  # other systems cannot open a directory
         directory = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(directory)  # the rename itself
+            os.fsync(directory)  # puts the rename itself on disk
         finally:
             os.close(directory)
 
 
 def _check_text(text: str) -> None:
     if legible(text) != text:
-        raise ValueError(f"save: {text[:80]!r} is no valid Unicode, it holds a lone surrogate; give it another name")
+        raise ValueError(f"save: {text[:80]!r} is not valid Unicode, it holds a lone surrogate; rename it")
 
 
 def legible(text: str) -> str:
-    """`text` with `?` for each lone surrogate: a file's or a module's name may hold one, and no UTF-8 can."""
+    """`text` with `?` for each lone surrogate, which names of files or modules may hold but UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -239,12 +239,12 @@ def plain(value: Any) -> Any:
 
 
 def write_figure(figure: Any, path: PathLike) -> None:
-    """A matplotlib figure as a PNG file, whole or not at all."""
+    """Save a matplotlib figure as a PNG file, atomically."""
     write(path, png(figure))
 
 
 def png(figure: Any) -> bytes:
-    """A matplotlib figure as PNG; the same figure gives the same bytes."""
+    """A matplotlib figure as PNG bytes; the same figure gives the same bytes."""
     content = BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
@@ -252,10 +252,10 @@ def png(figure: Any) -> bytes:
 
 def _not_safetensors(path: PathLike, content: bytes, size: int, error: Exception) -> FileFormatError:
     found = f"{size} bytes that begin with {content[:8]!r}"
-    if content[8:9] != b"{":  # where every safetensors header opens; before it, a length may look like anything
+    if content[8:9] != b"{":  # a safetensors header begins there, after its length, which may be any 8 bytes
         kinds = [kind for signature, kind in SIGNATURES.items() if content.startswith(signature)]
         found = f"{kinds[0]}, {found}" if kinds else found
-    return FileFormatError(f"{path}: a whole safetensors file is needed, this holds {found} ({error})")
+    return FileFormatError(f"{path}: needs a complete safetensors file, got {found} ({error})")
 
 
 def _safetensors(function: str) -> Any:

@@ -1,14 +1,14 @@
-"""A training step as a CUDA graph: recorded once, and from then on launched as a whole.
+"""compile: a training step as a CUDA graph, captured once and then launched as a whole.
 
-A step of a small net is hundreds of kernels, each of which the host launches in microseconds: the GPU waits for it.
-CUDA can record what a stream is given, a *graph*, and launch all of it at once. What it records is addresses and
-numbers, nothing of Python. So a captured step has to find its data where it was, leave its results there, and learn
-what changes from step to step by reading memory:
+A step of a small net is hundreds of kernels, and the host needs microseconds to launch each: the GPU waits for the
+host. CUDA can capture the work given to a stream in a *graph* and launch it all at once. What it captures is addresses
+and numbers, and no Python. So a captured step must find its data at the same addresses each time, leave its results
+there, and read from memory whatever changes from step to step:
 
-    inputs                                       are copied into arrays of the graph's own before each launch
+    inputs                                       are copied into fixed arrays before each launch
     parameters, buffers, an optimiser's moments  are copied, at the graph's end, into the arrays that it reads
     the learning rate, Adam's factors            are read from an array that the host writes before each launch
-    what is allocated inside                     comes from a memory pool that belongs to the graph
+    arrays allocated inside                      come from a memory pool that belongs to the graph
 
 NVIDIA, "CUDA C++ Programming Guide", section "CUDA Graphs".
 """
@@ -27,22 +27,23 @@ from tinyres.context import current
 from tinyres.nn import Module
 from tinyres.optim.optimizer import Captured, KernelOptimizer
 
-Holder: TypeAlias = Module | KernelOptimizer  # of what a step changes
+Holder: TypeAlias = Module | KernelOptimizer  # holds arrays that a step changes
 MEND = "Without tr.compile the step runs as it is"
-WARM_UP = 2  # eager steps before a capture: then all kernels are loaded, and an optimiser has its moments
+WARM_UP = 2  # eager steps before a capture, after which all kernels are loaded and an optimiser has its moments
 
 
 def compile(step: Callable[..., Any], *held: Holder) -> Step:
-    """The step, captured into a CUDA graph once its tensors are on a GPU. On the CPU it stays as it is.
+    """Capture a training step in a CUDA graph, if its tensors are on a GPU. On the CPU it runs unchanged.
 
         step = tr.compile(step, model, optimizer)
         for images, labels in batches:
             loss = step(images, labels)
 
-    Each call is one step, as without `compile`. The first calls run as usual, one is captured, and from then on Python
-    does not run: what the step prints, counts or appends happens no more. Whatever changes from call to call must be an
-    argument, a parameter or buffer of a module in `held`, or the learning rate of an optimiser in `held`. Inputs of
-    another shape, another mode (`model.eval()`) and other settings of an optimiser are captured anew, each once.
+    Each call is one step, as without `compile`. The first calls run as usual, then one is captured. After that the
+    step's Python code does not run again, so it no longer prints, counts or appends anything. Whatever changes from
+    call to call must be an argument, a parameter or buffer of a module in `held`, or the learning rate of an optimiser
+    in `held`. A new shape of the inputs, another mode (`model.eval()`) or other settings of an optimiser are captured
+    once each.
 
     Args:
         step: takes tensors on the GPU; returns a tensor, a tuple or list of them, or None. It calls `zero_grad()`
@@ -50,9 +51,9 @@ def compile(step: Callable[..., Any], *held: Holder) -> Step:
         held: all modules and optimisers whose parameters, buffers and moments the step changes.
 
     Raises (when the step is captured):
-        RuntimeError: it reads a value on the host (`item()`, a branch on a tensor), or brings numbers of the host to
-            the GPU, as Dropout does for what it draws: each launch would use the same ones.
-        TypeError: an input or a result is no tensor, or `held` holds something else.
+        RuntimeError: it reads a value on the host (`item()`, a branch on a tensor), or copies numbers from the host to
+            the GPU, as Dropout does with its random numbers: each launch would use the same ones.
+        TypeError: an input or a result is not a tensor, or `held` holds something else.
     """
     for holder in held:
         if not isinstance(holder, (Module, KernelOptimizer)):
@@ -66,7 +67,7 @@ def compile(step: Callable[..., Any], *held: Holder) -> Step:
 
 
 class Step:
-    """What `compile` returns: called as the step itself is."""
+    """What `compile` returns: it is called like the step itself."""
 
     def __init__(self, step: Callable[..., Any], held: Sequence[Holder]) -> None:
         self._step, self._held = step, held
@@ -93,14 +94,14 @@ class Step:
 
 
 class Place(NamedTuple):
-    """Where an array is kept from step to step."""
+    """Where an array is kept from one step to the next."""
 
     read: Callable[[], Any]
     write: Callable[[Any], None]
 
 
 def places(held: Sequence[Holder]) -> Iterator[Place]:
-    """Of every parameter, every buffer, and every array that an optimiser keeps."""
+    """The places of all parameters, buffers, and arrays in the state of an optimiser."""
     for holder in held:
         if isinstance(holder, Module):
             for tensor in (*holder.parameters(), *holder.buffers()):
@@ -112,7 +113,7 @@ def places(held: Sequence[Holder]) -> Iterator[Place]:
 
 
 def _kind(inputs: Sequence[Tensor], held: Sequence[Holder]) -> tuple[Any, ...]:
-    """What a graph holds for: another one needs a capture of its own."""
+    """What a graph is specialised to: shapes, modes, settings. Each kind has its own capture."""
     shapes = tuple((given.shape, str(given.dtype)) for given in inputs)
     modes = tuple(module.training for holder in held if isinstance(holder, Module) for module in holder.modules())
     optimizers = [holder for holder in held if isinstance(holder, KernelOptimizer)]
@@ -122,16 +123,16 @@ def _kind(inputs: Sequence[Tensor], held: Sequence[Holder]) -> tuple[Any, ...]:
 
 
 class Graph:
-    """One captured step, and the memory that it works on."""
+    """One captured step and its memory."""
 
     def __init__(self, step: Callable[..., Any], held: Sequence[Holder], inputs: Sequence[Tensor]):
         self._cupy = cupy = namespace(next(places(held)).read())
         self._stream = cupy.cuda.Stream(non_blocking=True)  # CUDA captures no work of the default stream
-        self._pool = cupy.cuda.MemoryPool()  # what the step frees, nobody else may have: it is written to again
+        self._pool = cupy.cuda.MemoryPool()  # memory that the step frees is written again by the next launch
         self._inputs = [raw(given).copy() for given in inputs]
         self._places = list(places(held))
         self._fixed = [place.read() for place in self._places]
-        self._steps = 0  # that the optimisers have to count before the next launch: the first is counted in the capture
+        self._steps = 0  # to be added to the optimisers' counts before the next launch: the capture counts the first
         optimizers = [holder for holder in held if isinstance(holder, KernelOptimizer)]
         self._updates: list[tuple[KernelOptimizer, list[Captured]]] = [(optimizer, []) for optimizer in optimizers]
         counts = [[dict(state) for state in optimizer.state] for optimizer in optimizers]
@@ -162,11 +163,11 @@ class Graph:
                 moved = [new is not fixed for new, fixed in zip(found, self._fixed, strict=True)]
                 found = [new.copy() if go and id(new) in shared else new for new, go in zip(found, moved, strict=True)]
                 for place, fixed, new, go in zip(self._places, self._fixed, found, moved, strict=True):
-                    if go:  # the next launch looks for it there
+                    if go:  # the next launch reads it there
                         self._cupy.copyto(fixed, new)
                         place.write(fixed)
         except BaseException:
-            with suppress(Exception):  # it may have been ended by what went wrong
+            with suppress(Exception):  # the error may have ended the capture already
                 self._stream.end_capture()
             raise
         finally:
@@ -180,7 +181,7 @@ class Graph:
                 self._cupy.copyto(own, raw(given))
             for place, fixed in zip(self._places, self._fixed, strict=True):
                 now = place.read()
-                if now is not fixed:  # something else was put there since, a checkpoint say
+                if now is not fixed:  # another array was assigned since, by loading a checkpoint, say
                     self._cupy.copyto(fixed, now)
                     place.write(fixed)
             for optimizer, launches in self._updates:
@@ -192,7 +193,7 @@ class Graph:
 
 @contextmanager
 def _following(cupy: Any, stream: Any) -> Iterator[None]:
-    """Work on this stream, after what the current one was given, and before what it will be."""
+    """Inside the block work goes to `stream`: after all earlier work of the current stream, before all later."""
     current_stream = cupy.cuda.get_current_stream()
     stream.wait_event(current_stream.record())
     with stream:
@@ -201,7 +202,7 @@ def _following(cupy: Any, stream: Any) -> Iterator[None]:
 
 
 class _Outside:
-    """Stands for a gradient from before the step."""
+    """Stands in for a gradient from before the step, and refuses to be read."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError("it reads a gradient from before the step: call zero_grad() before backward()")
@@ -212,12 +213,12 @@ class _Outside:
 
 @contextmanager
 def _alone(cupy: Any, held: Sequence[Holder]) -> Iterator[None]:
-    """Inside, nothing comes from the host, and no gradient from outside: a launch would find it as it was once."""
+    """Refuse copies from the host and gradients from before the step: a launch would see the same values each time."""
 
     def refuse(size: int) -> Any:
         raise RuntimeError(
-            f"it brings {size} bytes from the host to the GPU, where each launch would find the same ones: hand what "
-            "changes to the step as a tensor; what is drawn on the host, as Dropout does, cannot be captured"
+            f"it copies {size} bytes from the host to the GPU, and each launch would see the same ones: pass what "
+            "changes to the step as a tensor; numbers drawn on the host, as in Dropout, cannot be captured"
         )
 
     leaves = [
@@ -240,7 +241,7 @@ def _alone(cupy: Any, held: Sequence[Holder]) -> Iterator[None]:
 
 
 def _each(results: Any, function: Callable[[Tensor], Any]) -> Any:
-    """The function of every result; what a step returns has the same form each time."""
+    """Apply the function to every tensor that a step returned, keeping the structure of lists and tuples."""
     if results is None:
         return None
     if isinstance(results, (tuple, list)):

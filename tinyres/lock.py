@@ -1,4 +1,4 @@
-"""One run a folder: a lock that ends with its process, however that ends."""
+"""A lock on a folder, so that only one run writes into it. It ends with its process, even if that is killed."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ import re
 from pathlib import Path
 from types import TracebackType
 
-NAME = ".tinyres-lock"  # there while a run writes into the folder; a dead run's is in nobody's way
+NAME = ".tinyres-lock"  # exists while a run writes into the folder; one that a killed run left behind does no harm
 ORPHANS = ".tinyres-*.tmp"  # what `files.write` leaves where it is killed
 UNGUARDED = "the file system of {} has no locks: make sure that no other run writes there at the same time"
 
 
 class FolderTaken(RuntimeError):
-    """Another process that is alive writes into the folder."""
+    """Another running process writes into the folder."""
 
 
 class FolderLock:
-    """Holds a folder until `close`, or the end of the process; a context manager.
+    """Locks a folder until `close` or the end of the process; a context manager.
 
-    It is the system's own lock (flock) on a small file that tells who holds it, and the file goes when the lock does.
-    Nobody else writes there then, so what a killed run left half-written is removed.
+    It uses the system's own lock (flock) on a small file that names the process, and deletes that file at its end. As
+    nobody else writes into a locked folder, it also removes half-written files that a killed run left there.
 
     Args:
-        folder: it has to exist.
+        folder: it must exist.
         inside: names of folders in it that the run writes into as well.
 
     Attributes:
-        held: whether there is a lock: some network file systems have none, nor has Windows. Nothing is guarded then.
+        held: whether the folder is locked. Windows and some network file systems have no such locks; then it is False,
+            and nothing is guarded.
 
     Raises:
-        FolderTaken: another process holds it; the message tells which one.
+        FolderTaken: another process has locked it; the message says which one.
         OSError: the folder does not exist, or nothing can be written there.
     """
 
@@ -48,9 +49,9 @@ class FolderLock:
         return self._handle is not None
 
     def close(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         if self._handle is not None:
-            self._path.unlink(missing_ok=True)  # while it is held: later it may be another run's
+            self._path.unlink(missing_ok=True)  # before the release: after it, the file may be another run's
             os.close(self._handle)
             self._handle = None
 
@@ -64,7 +65,7 @@ class FolderLock:
 
 
 def _take(path: Path) -> int | None:
-    """A handle that holds the lock; None where there are no locks."""
+    """A file descriptor that holds the lock; None if the system has no locks."""
     try:
         import fcntl
     except ImportError:
@@ -77,7 +78,7 @@ def _take(path: Path) -> int | None:
             who = _holder(handle)
             os.close(handle)
             raise FolderTaken(
-                f"another run is writing into {path.parent}{who}: wait for it, or name another folder"
+                f"another run is writing into {path.parent}{who}: wait for it, or choose another folder"
             ) from error
         except OSError:  # a file system without locks
             os.close(handle)
@@ -87,7 +88,7 @@ def _take(path: Path) -> int | None:
             os.ftruncate(handle, 0)
             os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
             return handle
-        os.close(handle)  # the run that held it has just ended, and took the file along
+        os.close(handle)  # the run that held it ended in between and deleted the file: try again with a new one
 
 
 def _holder(handle: int) -> str:
@@ -96,7 +97,7 @@ def _holder(handle: int) -> str:
 
 
 def _is(handle: int, path: Path) -> bool:
-    """Whether the file that was opened still has that name."""
+    """Whether `path` is still the file that was opened."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:

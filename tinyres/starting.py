@@ -1,6 +1,6 @@
-"""The command `tinyres` while it is being imported: Ctrl-C ends it with a word, and no traceback.
+"""Ctrl-C while the command `tinyres` is still importing: end with the word "stopped" instead of a traceback.
 
-In a program of the reader's own nothing is touched: there Ctrl-C is the program's business.
+Only for the command. In a program that imports tinyres, signal handlers stay as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 def _stop(number: int, frame: Any) -> None:
     os.write(2, b"\nstopped\n")
-    os._exit(130)  # no module is whole yet, and nothing has been written
+    os._exit(130)  # at once: modules are half imported, and nothing has been written that could be lost
 
 
 def is_command() -> bool:
@@ -24,7 +24,7 @@ def is_command() -> bool:
 
 
 def over() -> None:
-    """From here on, Ctrl-C raises KeyboardInterrupt again."""
+    """The imports are done: from now on Ctrl-C raises KeyboardInterrupt as usual."""
     if signal.getsignal(signal.SIGINT) is _stop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

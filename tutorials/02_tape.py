@@ -209,9 +209,9 @@ tr.trace(lambda: tr.tanh(x @ w).sum())
 
 # %% [markdown]
 # And this is the loop that walks back over such nodes, in full. It stands in `tinyres/autograd/reference.py`, a page
-# long, beside `record`, which makes the nodes. A table holds the gradients that have arrived, a heap the nodes that
-# wait, the youngest on top. What the library runs (`sweep.py`) is the same loop with observers, checkpoints and a few
-# short cuts; a test gives every operation to both and compares.
+# long, beside `record`, which makes the nodes. A table holds the cotangents that have arrived, a heap the nodes whose
+# rules are still to run, the youngest on top. What the library runs (`sweep.py`) is the same loop with observers,
+# checkpoints and a few short cuts; a test runs every operation through both and compares.
 #
 # ```{literalinclude} ../tinyres/autograd/reference.py
 # :pyobject: grad

@@ -121,7 +121,7 @@ def test_a_residual_net_is_the_same_on_every_rung(rung, specified):
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("rung", arrays.RUNGS)
+@pytest.mark.parametrize("rung", arrays.KERNEL_SETS)
 def test_a_forced_rung_runs_every_kernel(rung, monkeypatch):
     """Forward and backward call the forced rung alone, the backward pass outside of the block as well."""
     ran = []
@@ -136,7 +136,10 @@ def test_a_forced_rung_runs_every_kernel(rung, monkeypatch):
 
 
 def test_an_unknown_rung_is_refused():
-    with pytest.raises(ValueError, match="no rung called 'gpu'; there are reference, im2col, cpu"), tr.kernels("gpu"):
+    with (
+        pytest.raises(ValueError, match="no kernel set called 'gpu'; there are reference, im2col, cpu"),
+        tr.kernels("gpu"),
+    ):
         pass
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.autograd.operands import kept
+from tinyres.autograd.operands import snapshot
 from tinyres.optim.optimizer import Optimizer
 
 RNG = np.random.default_rng(0)
@@ -115,8 +115,8 @@ def test_data_that_is_assigned():
 
 def test_a_copy_keeps_the_memory_layout():
     image = np.zeros((2, 5, 6, 3)).transpose(0, 3, 1, 2)
-    assert kept(image).strides == image.strides
-    assert kept(2.0) == 2.0
+    assert snapshot(image).strides == image.strides
+    assert snapshot(2.0) == 2.0
 
 
 def test_what_is_no_array_of_the_callers_is_not_copied():

@@ -97,7 +97,7 @@ def test_parameters_are_found_as_they_were_and_rebound_names_are_noticed():
     h = x
     for v in [leaf(3, 3, seed=s) for s in (2, 3)]:
         h = tr.checkpoint(lambda z: tr.tanh(z @ v), h)  # noqa: B023 (the fault in question)
-    with pytest.raises(RuntimeError, match=r"reached <leaf .*, which the first did not; .* pass it as an argument"):
+    with pytest.raises(RuntimeError, match=r"used <leaf .*, which the first did not; .* pass it as an argument"):
         tr.grad(h.sum(), x)
 
 

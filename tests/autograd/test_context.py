@@ -112,7 +112,7 @@ def test_a_decorated_coroutine_is_inside_and_other_tasks_are_not():
 
     asyncio.run(both())
     assert found == [False, True, False, True]
-    with pytest.raises(TypeError, match="is an asynchronous generator: open the block inside of it"):
+    with pytest.raises(TypeError, match="is an asynchronous generator, which a block cannot decorate: open the block"):
 
         @tr.no_grad()
         async def refused():

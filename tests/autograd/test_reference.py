@@ -94,3 +94,11 @@ def test_the_real_engine_against_the_one_to_read(row):
         if a is not None:
             assert a.dtype == b.dtype
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_the_call_that_is_shown_is_the_one_that_is_generated():
+    """In the docstring of calling.py, apart from comments."""
+    lines = calling.__doc__.splitlines()
+    shown = [line[4:].partition("  # ")[0].rstrip() for line in lines[lines.index("    def call(x):") :]]
+    neg = PRIMITIVES["neg"]
+    assert shown == [line.rstrip() for line in calling.call_source(neg, neg.inputs).splitlines() if line.strip()]

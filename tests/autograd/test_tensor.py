@@ -25,7 +25,7 @@ def test_data_can_be_rebound_in_a_leaf_only():
 
 def test_what_looks_like_writing_in_place_is_refused():
     x = leaf(3)
-    with pytest.raises(TypeError, match=r"`-=` would give the name a new tensor .* use tinyres.optim"):
+    with pytest.raises(TypeError, match=r"`-=` would bind the name to a new tensor .* use tinyres.optim"):
         x -= 1.0
     with pytest.raises(ValueError, match="read-only"):
         x.data[0] = 1.0

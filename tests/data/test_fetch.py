@@ -113,7 +113,7 @@ def test_nothing_stays_of_what_went_wrong(server, source, cut, tmp_path):
     assert str(caught.value) == (
         f"set: the file file.gz could not be downloaded from {server.url('one/')}file.gz (the connection broke off), "
         f"{server.url('two/')}file.gz (another file: its SHA-256 is wrong); save it by hand as "
-        f"{tmp_path / 'set' / 'file.gz'}, or take the data set digits, which works offline"
+        f"{tmp_path / 'set' / 'file.gz'}, or use the data set digits, which works offline"
     )
     assert server.asked == ["/one/file.gz", "/two/file.gz"]  # what broke off or is wrong is not asked for twice
     assert left(tmp_path) == []
@@ -139,7 +139,7 @@ def test_a_damaged_cached_file_is_replaced_and_that_is_said(server, source, tmp_
     path.parent.mkdir()
     path.write_bytes(damaged)
     found = hashlib.sha256(damaged).hexdigest()
-    with pytest.warns(UserWarning, match=rf"file.gz is damaged.*SHA-256 is {found}, {RIGHT} is needed"):
+    with pytest.warns(UserWarning, match=rf"file.gz is damaged.*SHA-256 is {found}, should be {RIGHT}"):
         source.fetch("file.gz", tmp_path)
     assert path.read_bytes() == BODY
     server.answers.clear()
@@ -209,8 +209,8 @@ def test_a_cache_that_cannot_be_used(server, source, tmp_path, monkeypatch, obst
         monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
     with pytest.raises(DownloadError) as caught:
         source.fetch("file.gz", cache)
-    told = rf"set: {re.escape(str(cache))}\S+file\.gz cannot be read or written \([A-Z][a-z ]+\); pass a folder that "
-    assert re.fullmatch(told + "can be as cache, or take the data set digits, which needs none", str(caught.value))
+    told = rf"set: {re.escape(str(cache))}\S+file\.gz cannot be read or written \([A-Z][a-z ]+\); pass another "
+    assert re.fullmatch(told + "folder as cache, or use the data set digits, which needs none", str(caught.value))
 
 
 def test_a_full_disk_is_told_from_a_bad_network(server, source, tmp_path, monkeypatch):
@@ -253,7 +253,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path):
     (tmp_path / "set" / "b").write_bytes(BODY)
     with pytest.raises(DownloadError) as caught:
         four.fetch("a", tmp_path)
-    assert f"save it by hand as {tmp_path / 'set' / 'a'} and beside it c, d, or take" in str(caught.value)
+    assert f"save it by hand as {tmp_path / 'set' / 'a'} and beside it c, d, or use" in str(caught.value)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")

@@ -47,7 +47,7 @@ class Answer:
         ("https://data.invalid/file.gz", {}, "more than 1000000 bytes"),
         ("https://data.invalid/file.gz", {"Content-Length": "1000001"}, "more than 1000000 bytes"),
         ("https://data.invalid/file.gz", {"Content-Length": "-7, many"}, "more than 1000000 bytes"),
-        ("http://data.invalid/file.gz", {}, "leads to an address without https"),
+        ("http://data.invalid/file.gz", {}, "redirects to an address without https"),
     ],
 )
 def test_what_a_server_may_not_do(tmp_path, monkeypatch, url, headers, why):

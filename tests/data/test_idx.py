@@ -57,23 +57,23 @@ def test_bytes_in_full():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "begins with two zero bytes, .* with nothing"),
-        (b"\0\0\x08", "this one with 00 00 08"),
-        (b"\0\1" + GOOD[2:], "this one with 00 01 0b 02"),
+        (b"", "begins with two zero bytes, .* got an empty file"),
+        (b"\0\0\x08", "got 00 00 08"),
+        (b"\0\1" + GOOD[2:], "got 00 01 0b 02"),
         (b"\0\0\x0a" + GOOD[3:], r"a type \(08, 09, 0b, 0c, 0d, 0e\)"),
-        (b"\x89PNG\r\n", "this one with 89 50 4e 47"),
-        (GOOD[:11], "cut short in its header, 11 bytes of 12 are there"),
-        (GOOD[:-1], r"cut short, .* int16 of shape \(2, 3\), 12 bytes, and 11 bytes follow"),
-        (GOOD[:12], "12 bytes, and 0 bytes follow"),
-        (GOOD + b"\0", "longer than it should be, .* 12 bytes, and more follow"),
+        (b"\x89PNG\r\n", "got 89 50 4e 47"),
+        (GOOD[:11], "truncated in its header, got 11 bytes of 12"),
+        (GOOD[:-1], r"truncated, .* int16 of shape \(2, 3\), 12 bytes, got 11"),
+        (GOOD[:12], "12 bytes, got 0"),
+        (GOOD + b"\0", "too long, .* 12 bytes, got more"),
         (b"\0\0\x08\x02" + b"\xff" * 8 + b"abc", r"shape \(4294967295, 4294967295\), 18446744065119617025 bytes"),
         (b"\0\0\x08\x41" + b"\0\0\0\1" * 65 + b"x", "NumPy has no array of 65 axes"),
-        (packed(GOOD)[:-9], "gzip compression is cut short or damaged"),
-        (packed(GOOD)[:-1], "gzip compression is cut short or damaged"),
-        (packed(GOOD)[:5], "gzip compression is cut short or damaged"),
-        (packed(GOOD) + b"more", "gzip compression is cut short or damaged"),
-        (packed(GOOD)[:-8] + b"\0" * 8, "gzip compression is cut short or damaged"),
-        (packed(GOOD[:-1]), "and 11 bytes follow"),
+        (packed(GOOD)[:-9], "gzip data is truncated or damaged"),
+        (packed(GOOD)[:-1], "gzip data is truncated or damaged"),
+        (packed(GOOD)[:5], "gzip data is truncated or damaged"),
+        (packed(GOOD) + b"more", "gzip data is truncated or damaged"),
+        (packed(GOOD)[:-8] + b"\0" * 8, "gzip data is truncated or damaged"),
+        (packed(GOOD[:-1]), "bytes, got 11"),
     ],
 )
 def test_anything_else_is_refused(tmp_path, content, message):
@@ -90,7 +90,7 @@ def test_a_bomb_takes_no_memory(tmp_path, promised):
     path.write_bytes(packed(b"\0\0\x08\x01" + struct.pack(">I", promised) + bytes(2**26)))
     tracemalloc.start()
     try:
-        with pytest.raises(FileFormatError, match=r"bomb\.gz: (longer than it should be|cut short), .* follow$"):
+        with pytest.raises(FileFormatError, match=r"bomb\.gz: (too long|truncated), .* got (more|[0-9]+)$"):
             data.read_idx(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -155,12 +155,16 @@ def test_every_file_is_fetched_before_one_is_read(small, server, tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "labels", "message"),
     [
-        (np.zeros((2, 28, 27), "u1"), np.zeros(2, "u1"), r"images: bytes of shape \(N, 28, 28\) are needed, .*27"),
-        (np.zeros((2, 28, 28), "i1"), np.zeros(2, "u1"), "images: .*this holds int8"),
-        (np.zeros(4, "u1"), np.zeros(4, "u1"), r"images: .*this holds uint8 \(4,\)"),
-        (np.zeros((2, 28, 28), "u1"), np.zeros(3, "u1"), r"labels: one byte for each of 2 images .* uint8 \(3,\)"),
-        (np.zeros((2, 28, 28), "u1"), np.zeros((2, 1), "u1"), "labels: one byte for each"),
-        (np.zeros((2, 28, 28), "u1"), np.zeros(2, "i2"), "labels: .*this holds int16"),
+        (np.zeros((2, 28, 27), "u1"), np.zeros(2, "u1"), r"images: needs bytes of shape \(N, 28, 28\), got .*27"),
+        (np.zeros((2, 28, 28), "i1"), np.zeros(2, "u1"), "images: .*got int8"),
+        (np.zeros(4, "u1"), np.zeros(4, "u1"), r"images: .*got uint8 \(4,\)"),
+        (
+            np.zeros((2, 28, 28), "u1"),
+            np.zeros(3, "u1"),
+            r"labels: needs one byte for each of 2 images, .*uint8 \(3,\)",
+        ),
+        (np.zeros((2, 28, 28), "u1"), np.zeros((2, 1), "u1"), "labels: needs one byte for each"),
+        (np.zeros((2, 28, 28), "u1"), np.zeros(2, "i2"), "labels: .*got int16"),
         (np.zeros((3, 28, 28), "u1"), np.array([9, 10, 11], "u1"), "labels: labels are 0 to 9, sample 1 has 10"),
     ],
 )

@@ -107,7 +107,7 @@ def test_batches_are_copies_with_the_data_sets_dtype():
 
 
 def test_loader_refuses():
-    with pytest.raises(TypeError, match=r"got Split; .*take .train or .test"):
+    with pytest.raises(TypeError, match=r"got Split; .*pass .train or .test"):
         data.DataLoader(data.Split(numbered(3), numbered(3)))
     for size in (0, -1):
         with pytest.raises(ValueError, match=f"batch_size must be at least 1, got {size}"):

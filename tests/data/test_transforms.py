@@ -131,7 +131,7 @@ def test_random_crop_takes_any_dtype_and_refuses():
         RandomCrop(padding=-1)
     with pytest.raises(TypeError):
         RandomCrop(padding=1.5)
-    with pytest.raises(ValueError, match=r"RandomCrop: images of shape \(N, C, H, W\) are needed, got \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"RandomCrop: needs images of shape \(N, C, H, W\), got \(3, 4\)"):
         RandomCrop(padding=1)(np.zeros((3, 4)), np.random.default_rng(0))
 
 

@@ -184,7 +184,7 @@ def numbers(model, optimizer, images, labels):
     ("step", "kind", "said"),
     [
         (reads, RuntimeError, "not permitted when stream is capturing.* Without tr.compile"),
-        (draws, RuntimeError, r"brings \d+ bytes from the host .* Dropout"),
+        (draws, RuntimeError, r"copies \d+ bytes from the host .* Dropout"),
         (accumulates, RuntimeError, r"a gradient from before the step: call zero_grad\(\) before backward\(\)"),
         (forced, RuntimeError, "read the learning rate from memory"),
         (numbers, TypeError, "must return a tensor, a tuple or list of them, or None, got int"),

@@ -85,7 +85,7 @@ def test_gradients_of_large_arrays_are_added_and_masked_by_the_kernels(double, m
 
     kernels_for = lambda *arrays: Noted()
     monkeypatch.setattr("tinyres.ops.activation.kernels_for", kernels_for)
-    monkeypatch.setattr("tinyres.autograd.sweep.kernels_for", kernels_for)
+    monkeypatch.setattr("tinyres.autograd.algebra.kernels_for", kernels_for)
     for rows, expected in ((300, ["relu", "relu_dx", "add"]), (3, [])):
         used.clear()
         x = tr.tensor(np.random.default_rng(0).standard_normal((rows, 300))).to("cuda").requires_grad_()

@@ -174,7 +174,7 @@ def test_a_damaged_file_does_not_reach_the_module(path):
         ({"x": [1.0, 2.0]}, TypeError, "'x' must be a tensor or an array, got list"),
         ({"x": {"y": np.zeros(1)}}, TypeError, "'x' must be a tensor or an array, got dict"),
         ({"__metadata__": np.zeros(1)}, ValueError, "__metadata__"),
-        ({"\ud800": np.zeros(1)}, ValueError, r"save: '\\ud800' is no valid Unicode, it holds a lone surrogate"),
+        ({"\ud800": np.zeros(1)}, ValueError, r"save: '\\ud800' is not valid Unicode, it holds a lone surrogate"),
         ([np.zeros(1)], TypeError, "needs a mapping from names to tensors, or a module, got list"),
         ("model.safetensors", TypeError, r"got str; the order is save\(obj, path\)"),
     ],

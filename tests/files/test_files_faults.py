@@ -42,7 +42,7 @@ def alone(path):
 # -- what is refused on reading ---------------------------------------------------------------------------------------
 
 
-def refuses(path, says="whole safetensors file"):
+def refuses(path, says="complete safetensors file"):
     for read in (load, load_metadata):
         with pytest.raises(FileFormatError, match=says) as caught:
             read(path)
@@ -108,11 +108,15 @@ def test_a_truncated_file_is_not_taken_for_a_pickle(path):
     ("entry", "content", "says"),
     [
         ('"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]', b"12", "dtype F8_E4M3, which NumPy does not have"),
-        ('"dtype":"BF16","shape":[0,18446744073709551615],"data_offsets":[0,0]', b"", "NumPy has none such"),
-        ('"dtype":"F32","shape":[0,18446744073709551615],"data_offsets":[0,0]', b"", "whole safetensors file"),
-        ('"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]', b"1234", "whole safetensors file"),
-        ('"dtype":"F32","shape":[3],"data_offsets":[0,4]', b"1234", "whole safetensors file"),
-        ('"dtype":"F32","shape":[1],"data_offsets":[4,8]', b"12345678", "whole safetensors file"),
+        (
+            '"dtype":"BF16","shape":[0,18446744073709551615],"data_offsets":[0,0]',
+            b"",
+            "which a NumPy array cannot have",
+        ),
+        ('"dtype":"F32","shape":[0,18446744073709551615],"data_offsets":[0,0]', b"", "complete safetensors file"),
+        ('"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]', b"1234", "complete safetensors file"),
+        ('"dtype":"F32","shape":[3],"data_offsets":[0,4]', b"1234", "complete safetensors file"),
+        ('"dtype":"F32","shape":[1],"data_offsets":[4,8]', b"12345678", "complete safetensors file"),
     ],
 )
 def test_headers_that_ask_for_the_impossible(tmp_path, entry, content, says):

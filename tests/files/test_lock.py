@@ -49,7 +49,7 @@ def test_a_folder_has_one_holder_at_a_time(tmp_path):
     with FolderLock(tmp_path) as lock:
         assert lock.held
         with pytest.raises(
-            FolderTaken, match=rf"into {tmp_path} \(process {os.getpid()} on .+\): wait for it, or name"
+            FolderTaken, match=rf"into {tmp_path} \(process {os.getpid()} on .+\): wait for it, or choose"
         ):
             FolderLock(tmp_path)
     with FolderLock(tmp_path):

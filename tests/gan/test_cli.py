@@ -183,7 +183,7 @@ def test_a_truncated_checkpoint_is_one_sentence_everywhere(capsys, trained):
     for arguments in (("train", *SMALL, "--steps", 4, "--resume", "--out", trained), ("sample", path), ("score", path)):
         status, _, err = run(capsys, *arguments)
         assert status == 2
-        assert "a whole safetensors file is needed, this holds 500 bytes" in err
+        assert "needs a complete safetensors file, got 500 bytes" in err
         assert err.count("\n") == 1
 
 

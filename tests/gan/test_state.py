@@ -210,7 +210,7 @@ def test_a_cut_file_a_model_and_no_file(tmp_path):
     whole = (tmp_path / "run.safetensors").read_bytes()
     for share in (0.0, 0.1, 0.5, 0.999):
         (tmp_path / "cut.safetensors").write_bytes(whole[: int(share * len(whole))])
-        refused(trainer, tmp_path / "cut.safetensors", FileFormatError, "a whole safetensors file is needed")
+        refused(trainer, tmp_path / "cut.safetensors", FileFormatError, "needs a complete safetensors file")
     tr.save(trainer.generator, tmp_path / "model.safetensors")
     refused(trainer, tmp_path / "model.safetensors", gan.CheckpointError, "not a saved run, though it may be a model")
     with pytest.raises(FileNotFoundError):

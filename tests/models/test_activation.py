@@ -59,7 +59,7 @@ def test_relu_for_relu_changes_nothing():
 
 
 def test_a_model_without_a_relu_is_refused():
-    with pytest.raises(ValueError, match=r"no nn.ReLU below this Sequential"):
+    with pytest.raises(ValueError, match=r"this Sequential contains no nn.ReLU"):
         models.swap_activation(nn.Sequential(nn.Linear(3, 3), nn.Tanh()), nn.GELU)
     twice = models.swap_activation(models.plain(8, width=4, rng=0), nn.Tanh)
     with pytest.raises(ValueError, match="nothing to swap"):

@@ -45,7 +45,7 @@ def test_what_does_not_exist():
             cnn(depth)
     with pytest.raises(ValueError, match=r"size must be at least 4, .* got 3"):
         cnn(size=3)
-    with pytest.raises(ValueError, match=r"made for images of shape \(N, 1, 8, 8\), got \(2, 1, 28, 28\)"):
+    with pytest.raises(ValueError, match=r"needs images of shape \(N, 1, 8, 8\), got \(2, 1, 28, 28\)"):
         cnn(in_channels=1)(images(28))
 
 

@@ -68,7 +68,7 @@ def test_what_does_not_exist():
         mlp(7, residual=True)
     with pytest.raises(ValueError, match="weight_variance must be at least 0, got -1"):
         mlp(weight_variance=-1)
-    with pytest.raises(ValueError, match=r"made for images of shape \(N, 1, 8, 8\), got \(2, 1, 28, 28\)"):
+    with pytest.raises(ValueError, match=r"needs images of shape \(N, 1, 8, 8\), got \(2, 1, 28, 28\)"):
         mlp(in_channels=1)(images(28))
 
 

@@ -76,7 +76,7 @@ def test_players_by_name(name, shape):
         kinds = {"batch": (nn.BatchNorm1d, nn.BatchNorm2d), "layer": (nn.LayerNorm,), "none": ()}
         for kind, types in kinds.items():
             assert any(isinstance(m, types) for m in discriminator.modules()) is (kind == norm and norm != "none")
-        with pytest.raises(ValueError, match="judges samples of shape"):
+        with pytest.raises(ValueError, match="needs samples of shape"):
             discriminator(draws(2, *shape[:-1], shape[-1] + 1))
 
 

@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_net():
 
 def test_wrong_sizes_are_errors():
     for make in (models.resgan.generator, models.resgan.discriminator):
-        with pytest.raises(ValueError, match=r"resgan: there are players for images of 8x8, .*got size=16"):
+        with pytest.raises(ValueError, match=r"resgan: size must be that of images of 8x8, .*got size=16"):
             make(size=16)
     with pytest.raises(ValueError, match=r"shape \(N, 1, 8, 8\), got \(2, 3, 8, 8\)"):
         models.resgan.discriminator(2, 1, size=8, rng=0)(draws(2, 3, 8, 8))

@@ -31,7 +31,7 @@ def test_channels_groups_and_dtypes_that_do_not_belong_together():
         tr.conv2d(image(8, 8), image(4, 2, 3, 3))
     with pytest.raises(ValueError, match=r"stride must be an integer or a pair of integers, got \(1, 2, 3\)"):
         tr.conv2d(image(1, 2, 8, 8), image(4, 2, 3, 3), stride=(1, 2, 3))
-    with pytest.raises(ValueError, match=r"output_padding .* must be smaller than stride or dilation"):
+    with pytest.raises(ValueError, match=r"output_padding must be smaller than stride or dilation, got"):
         tr.conv_transpose2d(image(1, 4, 4, 4), image(4, 2, 3, 3), output_padding=1)
 
 

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres.arrays import RUNGS
+from tinyres.arrays import KERNEL_SETS
 from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.ops import losses
 
 INF, NAN = np.inf, np.nan
-EACH_RUNG = pytest.mark.parametrize("rung", RUNGS)
+EACH_RUNG = pytest.mark.parametrize("rung", KERNEL_SETS)
 
 
 def fused_and_composed(rung, name, arrays, g, **static):
     """Value and gradients of a primitive on a rung, and of its reference."""
     found = []
     with np.errstate(all="ignore"), tr.kernels(rung):
-        for function in (getattr(losses, f"{name}_"), PRIMITIVES[name].reference):
+        for function in (getattr(losses, f"{name}_"), PRIMITIVES[name].decomposition):
             leaves = [tr.tensor(a, requires_grad=True) for a in arrays]
             y = function(*leaves, **static)
             found.append([y.detach().numpy(), *(d.numpy() for d in tr.grad(y, leaves, g))])

@@ -98,7 +98,7 @@ def test_labels_and_indices_of_another_library():
 def test_one_that_requires_a_gradient():
     t = Foreign(A, requires_grad=True)
     with pytest.raises(
-        TypeError, match=r"mul: an operand is a .*Foreign that DLPack does not hand over: .*\.detach\(\)"
+        TypeError, match=r"mul: an operand is a .*Foreign that cannot be read through DLPack: .*\.detach\(\)"
     ):
         leaf() * t
     np.testing.assert_array_equal(tr.tensor(t).numpy(), A)  # only its values are taken
@@ -128,7 +128,7 @@ STRANGE = {
 def test_where_no_tensor_is_beside_it_the_sentence_has_the_mend(name):
     call, says = STRANGE[name]
     with pytest.raises(
-        TypeError, match=rf"^{says}: got a .*Foreign; hand over tr.tensor\(t\), a copy, or tr.from_dlpack"
+        TypeError, match=rf"^{says}: got a .*Foreign; pass tr.tensor\(t\), which copies it, or tr.from_dlpack"
     ):
         call(Foreign(A))
     with pytest.raises(TypeError, match=rf"^{says}: needs a tensor or an array, got list; make it one with tr.tensor"):
@@ -184,7 +184,7 @@ NUMPYS = [np.sum, np.mean, np.std, np.max, np.exp, np.tanh, np.abs, lambda x: np
 
 @pytest.mark.parametrize("function", NUMPYS)
 def test_numpys_own_functions(function):
-    with pytest.raises(RuntimeError, match=r"would lose it silently; use \.detach\(\)\.numpy\(\)"):
+    with pytest.raises(RuntimeError, match=r"would be lost silently; use \.detach\(\)\.numpy\(\)"):
         function(leaf())
     np.testing.assert_array_equal(function(leaf().detach()), function(A))
 
@@ -232,7 +232,7 @@ def test_a_dtype_that_a_forced_rung_is_not_made_for(dtype):
         [lambda: tr.batch_norm(x), lambda: tr.relu(tr.tensor(np.ones(1 << 18, dtype)))] if dtype == "float16" else []
     )
     for call in calls:
-        with tr.kernels("cpu"), pytest.raises(TypeError, match=f"'cpu' are made for float32 and float64, got {dtype}"):
+        with tr.kernels("cpu"), pytest.raises(TypeError, match=f"'cpu' computes in float32 and float64, got {dtype}"):
             call()
         assert call().dtype == dtype  # unforced, another rung takes it
 
@@ -244,9 +244,9 @@ def test_torchs_tensors():
     for y, expected in ((x * t, A * A), (t * x, A * A), (t + x, 2 * A), (x @ t.T, A @ A.T), (t @ x.T, A @ A.T)):
         assert isinstance(y, tr.Tensor)
         np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-6)
-    with pytest.raises(TypeError, match=r"ReLU.*got a torch.Tensor; hand over tr.tensor"):
+    with pytest.raises(TypeError, match=r"ReLU.*got a torch.Tensor; pass tr.tensor"):
         nn.ReLU()(t)
-    with pytest.raises(TypeError, match=r"tensor: data is a torch.Tensor that DLPack does not hand over: .*"):
+    with pytest.raises(TypeError, match=r"tensor: data is a torch.Tensor that cannot be read through DLPack: .*"):
         tr.tensor(t.bfloat16())
     layer = nn.Linear(3, 2, rng=0)
     theirs = torch.nn.Linear(3, 2)

@@ -82,7 +82,7 @@ def test_rules_use_only_what_arrays_and_tensors_share(module):
     found = []
     for name, argument, rule in rules_of(ast.parse(Path(module.__file__).read_text())):
         primitive = getattr(module, name).primitive
-        if primitive.reference is None:
+        if primitive.decomposition is None:
             statics = set(primitive.statics)
             found += [f"{name}, rule for {argument}: {text}" for text in violations(rule, vars(module), statics, set())]
     assert not found, "\n".join(found)

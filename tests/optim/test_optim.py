@@ -7,7 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn, optim
-from tinyres.arrays import RUNGS
+from tinyres.arrays import KERNEL_SETS
 from tinyres.autograd.tensor import wrap
 
 ALL = [
@@ -67,7 +67,7 @@ def test_the_layout_of_a_parameter_is_kept_and_every_rung_takes_the_same_step(ma
     rng = np.random.default_rng(4)
     start, grads = rng.normal(size=(3, 3, 2, 4)).astype(np.float32), rng.normal(size=(3, 4, 2, 3, 3)).astype(np.float32)
     found = []
-    for rung in RUNGS:
+    for rung in KERNEL_SETS:
         p = nn.Parameter([0.0])
         p.data = start.transpose(3, 2, 0, 1)  # (O, C, KH, KW), in memory (KH, KW, C, O)
         optimizer = make([p])
@@ -83,7 +83,7 @@ def test_the_layout_of_a_parameter_is_kept_and_every_rung_takes_the_same_step(ma
 
 
 @EACH
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", KERNEL_SETS)
 def test_a_number_of_numpy_rounds_like_one_of_python(make, rung):
     found = []
     for kind in (float, np.float64):
@@ -175,12 +175,12 @@ def test_a_wrong_state_is_refused_and_changes_nothing():
     give(params, 0)
     adam.step()
     good, other = adam.state_dict(), optim.Adam(params[:1])
-    with pytest.raises(ValueError, match=r"Adam\.load_state_dict: 1 parameters, but the state of 2"):
+    with pytest.raises(ValueError, match=r"Adam\.load_state_dict: needs the state of 1 parameters, got that of 2"):
         other.load_state_dict(good)
     with pytest.raises(ValueError, match=r"SGD.load_state_dict: needs the settings \['dampening', .* got \['betas'"):
         optim.SGD(params).load_state_dict(good)
     bad = {"settings": {**good["settings"], "lr": 5.0}, "state": [good["state"][1], good["state"][0]]}
-    with pytest.raises(ValueError, match=r"exp_avg of params\[0\] is \(4,\), must be \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"exp_avg of params\[0\] must have shape \(3, 2\), got \(4,\)"):
         adam.load_state_dict(bad)
     assert adam.lr == 1e-3
     assert adam.state[0]["exp_avg"].shape == (3, 2)
@@ -192,7 +192,7 @@ P = nn.Parameter([1.0])
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: optim.SGD([]), ValueError, "SGD: there are no parameters; a generator that was used up"),
+        (lambda: optim.SGD([]), ValueError, "SGD: there are no parameters; a generator can be used only once"),
         (lambda: optim.SGD([P], lr=-0.1), ValueError, r"SGD: lr must be at least 0 and below inf, got -0\.1"),
         (lambda: optim.SGD([P], lr=math.nan), ValueError, "lr must be at least 0"),
         (lambda: optim.SGD([P], momentum=-1), ValueError, "momentum must be at least 0"),
@@ -200,7 +200,7 @@ P = nn.Parameter([1.0])
         (lambda: optim.Adam([P], betas=(0.9, 1.0)), ValueError, r"betas must be .* below 1, got \(0\.9, 1\.0\)"),
         (lambda: optim.AdamW([P], weight_decay=-1), ValueError, "AdamW: weight_decay must be"),
         (lambda: optim.RMSprop([P], alpha=1), ValueError, "RMSprop: alpha must be at least 0 and below 1, got 1"),
-        (lambda: optim.SGD([P, P]), ValueError, "a parameter comes twice"),
+        (lambda: optim.SGD([P, P]), ValueError, "a parameter is there twice"),
         (lambda: optim.SGD([P * 2]), TypeError, r"params\[0\] must be a leaf tensor"),
         (lambda: optim.SGD([P, np.ones(2)]), TypeError, r"params\[1\] must be a leaf tensor of a floating dtype"),
         (lambda: optim.SGD([tr.tensor([1])]), TypeError, "floating dtype"),

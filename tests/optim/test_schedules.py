@@ -98,9 +98,9 @@ def test_a_state_of_another_schedule_changes_nothing():
     before, rate = json.dumps(sequence.state_dict()), o.lr
     with pytest.raises(ValueError, match=r"StepLR.load_state_dict: needs the settings \['gamma', 'step_size'\], got"):
         step.load_state_dict(optim.LinearLR(sgd()).state_dict())
-    with pytest.raises(ValueError, match="2 schedulers, but the state of 1"):
+    with pytest.raises(ValueError, match="needs the state of 2 schedulers, got 1"):
         sequence.load_state_dict(sequence.state_dict() | {"schedulers": [{}]})
-    with pytest.raises(ValueError, match="2 schedulers, but the state of 0"):
+    with pytest.raises(ValueError, match="needs the state of 2 schedulers, got 0"):
         sequence.load_state_dict(step.state_dict())
     other = optim.SequentialLR(o, [optim.LinearLR(o, 0.7, total_iters=9), optim.StepLR(o, 3)], [6])
     with pytest.raises(ValueError, match=r"CosineAnnealingLR.load_state_dict: needs the settings"):
@@ -121,9 +121,9 @@ def test_errors():
         with pytest.raises(ValueError, match=f"LinearLR: .* got {start} and {end}"):
             optim.LinearLR(o, start, end)
     parts = [optim.StepLR(o, 2), optim.StepLR(o, 3)]
-    with pytest.raises(ValueError, match="2 milestones stand between 3 schedulers, got 2"):
+    with pytest.raises(ValueError, match="2 milestones need 3 schedulers, got 2"):
         optim.SequentialLR(o, parts, [2, 4])
-    with pytest.raises(ValueError, match="all schedulers must be made with the optimizer"):
+    with pytest.raises(ValueError, match="all schedulers must be made with the same optimizer"):
         optim.SequentialLR(sgd(), parts, [2])
     for bad in ([0, 2], [3, 3], [4, 2]):
         with pytest.raises(ValueError, match="milestones must be above 0 and increase"):

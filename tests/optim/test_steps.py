@@ -7,7 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn, optim
-from tinyres.arrays import RUNGS
+from tinyres.arrays import KERNEL_SETS
 
 START = np.array([0.5, -1.0, 2.0])
 GRADIENTS = np.random.default_rng(0).normal(0.3, 1.0, (10, 3))  # a step, an entry
@@ -74,7 +74,7 @@ def ten_steps(optimizer, gradients=GRADIENTS):
     return p.data
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", KERNEL_SETS)
 @pytest.mark.parametrize(("kind", "by_hand", "how"), SETTINGS, ids=NAMES)
 def test_ten_steps(kind, by_hand, how, rung):
     if kind is optim.AdamW:

@@ -1,21 +1,21 @@
-"""Arrays: which kernels serve one, where it is, and how it lies in memory.
+"""Arrays: which kernels compute on one, which device it is on, and its memory layout. No tensors here, no gradients.
 
-dispatch.py  the kernels that serve an array, and the block that forces others
-threads.py   how many threads they use
-layout.py    the order in which an array lies in memory, and new arrays in that order
-memory.py    recycled memory for large arrays
-devices.py   the CPU, a GPU, and moving between them
-foreign.py   arrays of other libraries, by DLPack
+dispatch.py  choosing the kernels for an array, and `tr.kernels`, which forces a choice
+devices.py   CPU and GPU, and copies between them
+layout.py    memory order (images are channels-last), and flat views in that order
+memory.py    large arrays in recycled memory
+threads.py   how many threads the compiled kernels use
+foreign.py   arrays of other libraries, through DLPack
 """
 
 from tinyres_kernels.namespace import namespace
 
-from tinyres.arrays.devices import check_device, device_of, numbers, to_device
-from tinyres.arrays.dispatch import CHECK, RUNGS, KernelDisagreement, kernels, kernels_for
+from tinyres.arrays.devices import check_device, device_of, to_device, to_floats
+from tinyres.arrays.dispatch import CHECK, KERNEL_SETS, KernelDisagreement, kernels, kernels_for
 from tinyres.arrays.layout import (
     empty,
     empty_in_order,
-    inverse,
+    inverse_permutation,
     memory_order,
     ravel_alike,
     ravel_k,
@@ -24,7 +24,7 @@ from tinyres.arrays.layout import (
 from tinyres.arrays.threads import get_num_threads, set_num_threads
 
 __all__ = [
-    "CHECK", "RUNGS", "KernelDisagreement", "check_device", "device_of", "empty", "empty_in_order", "get_num_threads",
-    "inverse", "kernels", "kernels_for", "memory_order", "namespace", "numbers", "ravel_alike", "ravel_k",
-    "set_num_threads", "to_device", "unravel_like",
+    "CHECK", "KERNEL_SETS", "KernelDisagreement", "check_device", "device_of", "empty", "empty_in_order",
+    "get_num_threads", "inverse_permutation", "kernels", "kernels_for", "memory_order", "namespace", "ravel_alike",
+    "ravel_k", "set_num_threads", "to_device", "to_floats", "unravel_like",
 ]  # fmt: skip

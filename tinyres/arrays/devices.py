@@ -1,4 +1,4 @@
-"""On which device an array is, and moving it to another. There is no global switch and no environment variable."""
+"""Devices: where an array is, and copies between CPU and GPU. The array itself tells; there is no global setting."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from tinyres_kernels.namespace import namespace
 
-from tinyres.arrays.layout import inverse, memory_order
+from tinyres.arrays.layout import inverse_permutation, memory_order
 
 
-def numbers(*scalars: Any) -> list[float]:
-    """Arrays of one element each as Python floats; from a GPU they come in one copy, for which it is waited once."""
+def to_floats(*scalars: Any) -> list[float]:
+    """One-element arrays as Python floats. From a GPU all come in one copy, so that the host waits for it only once."""
     if not scalars:
         return []
     xp = namespace(*scalars)
@@ -27,24 +27,25 @@ def device_of(array: Any) -> str:
 
 
 def to_device(array: Any, device: str) -> Any:
-    """The array on `device`, with its axes in memory as they were; itself when it is there already.
+    """Copy an array to `device`, keeping its memory layout; an array that is there already is returned as it is.
 
     Raises:
-        ValueError: there is no such device.
-        RuntimeError: this machine cannot compute there; the sentence says what is missing.
+        ValueError: `device` is neither "cpu" nor "cuda".
+        RuntimeError: this machine has no usable GPU; the message says what is missing.
     """
     check_device(device)
     if device_of(array) == device:
         return array
-    # A copy between devices keeps only the row-major layout: the array travels with its axes in the order of memory.
+    # A copy between devices makes any array row-major. So copy a transposed view whose row-major order is the array's
+    # memory order, and transpose the result back.
     order = memory_order(array) if getattr(array, "ndim", 0) > 1 else []
-    travelling = array.transpose(order) if order else array
-    arrived = namespace(array).asnumpy(travelling) if device == "cpu" else _cupy().asarray(travelling)
-    return arrived.transpose(inverse(order)) if order else arrived
+    source = array.transpose(order) if order else array
+    copied = namespace(array).asnumpy(source) if device == "cpu" else _cupy().asarray(source)
+    return copied.transpose(inverse_permutation(order)) if order else copied
 
 
 def check_device(device: str) -> None:
-    """Nothing where arrays can be on `device`. Raises what `to_device` raises."""
+    """Raise what `to_device` would raise, if arrays cannot be on `device` here."""
     if device not in ("cpu", "cuda"):
         raise ValueError(f"to: no device called {device!r}; there are 'cpu' and 'cuda'")
     if device == "cuda":
@@ -52,18 +53,19 @@ def check_device(device: str) -> None:
 
 
 def _cupy() -> Any:
+    """CuPy, if it is installed and finds a GPU."""
     instead = "everything also runs on the device 'cpu', which is the default"
     try:
         import cupy
     except ImportError as error:
         raise RuntimeError(
             "the device 'cuda' needs CuPy, which is not installed: pip install 'tinyres[cuda12]' or 'tinyres[cuda13]', "
-            f"as the driver's version has it; {instead}"
+            f"whichever version nvidia-smi shows; {instead}"
         ) from error
     if not cupy.cuda.is_available():
         try:
             found = f"{cupy.cuda.runtime.getDeviceCount()} devices"
-        except Exception as error:  # its class, CUDARuntimeError, has moved between CuPy's versions
+        except Exception as error:  # a CUDARuntimeError, but versions of CuPy keep that class in different places
             found = str(error)
         raise RuntimeError(
             f"the device 'cuda' needs an NVIDIA GPU and its driver, and CuPy {cupy.__version__} found none ({found}); "
@@ -72,4 +74,4 @@ def _cupy() -> Any:
     return cupy
 
 
-__all__ = ["check_device", "device_of", "numbers", "to_device"]
+__all__ = ["check_device", "device_of", "to_device", "to_floats"]

@@ -1,4 +1,15 @@
-"""Which kernels serve an array: read off the array itself, unless a block forces others."""
+"""Kernel dispatch: which set of kernels computes on an array.
+
+A *kernel set* is a module of functions on plain arrays (`conv2d`, `batch_norm`, ...), all with the same signatures:
+
+    reference    loops: the specification, to read            NumPy arrays
+    im2col       whole-array operations, no compiler          NumPy and CuPy arrays
+    cpu          SIMD and threads, compiled by Numba          float32 and float64 NumPy arrays
+    cuda         compiled by numba-cuda                       float32 and float64 CuPy arrays
+    tensor_core  as cuda, convolutions on tensor cores        float32 CuPy arrays
+
+The arrays decide which set runs, by their type and dtype, unless `with tr.kernels(name):` forces one.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +27,26 @@ from tinyres_kernels.checked import KernelDisagreement, checked
 
 from tinyres.context import context, current
 
-RUNGS = ("reference", "im2col", "cpu")  # for NumPy arrays, from the one to read to the one to use
-CHECK = "check"  # what would run without being forced, each result held against im2col in float64
-_COMPILED = (np.dtype("float32"), np.dtype("float64"))  # what the compiled rungs are made for
+KERNEL_SETS = ("reference", "im2col", "cpu")  # for NumPy arrays, from the most legible to the fastest
+CHECK = "check"  # no set, but a mode: the set that would run anyway, with each result compared to im2col in float64
+_COMPILED = (np.dtype("float32"), np.dtype("float64"))  # the dtypes that "cpu" and "cuda" compute in
 
 
 @cache
 def kernel_module(name: str) -> ModuleType:
-    """A kernel module, imported when it is first needed: Numba alone takes a good part of a second."""
+    """A module of tinyres_kernels, imported on first use: importing Numba takes a good part of a second."""
     return importlib.import_module(f"tinyres_kernels.{name}")
 
 
 @cache
 def has_numba() -> bool:
-    """Whether Numba compiles: it may be missing, refuse this NumPy or Python, or be told not to."""
+    """Whether Numba can compile here. If not (it is missing, disabled, or rejects this Python), one line says why."""
     try:
         off = importlib.import_module("numba").config.DISABLE_JIT
         why = "Numba is told not to compile (NUMBA_DISABLE_JIT)" if off else ""
     except ModuleNotFoundError as error:
         why = "Numba is not installed" if error.name == "numba" else f"Numba cannot be imported ({error})"
-    except Exception as error:  # whatever its own check of versions and libraries raises
+    except Exception as error:  # Numba checks versions and libraries when imported, and raises all sorts of errors
         why = f"Numba cannot be imported ({error})"
     if why:
         print(f"tinyres: {why}, so all kernels run on plain NumPy, more slowly", file=sys.stderr)
@@ -46,7 +57,7 @@ def has_numba() -> bool:
 def _has_numba_cuda() -> bool:
     found = importlib.util.find_spec("numba_cuda") is not None
     if not found:
-        print("tinyres: numba-cuda is not installed, so kernels on the GPU run as CuPy's own operations, more slowly",
+        print("tinyres: numba-cuda is not installed, so the GPU runs CuPy's own operations, more slowly",
               file=sys.stderr)  # fmt: skip
     return found
 
@@ -56,28 +67,34 @@ _WITH_NORM = "conv2d_norm", "conv2d_statistics"
 
 @cache
 def _cuda() -> Any:
-    """The CUDA kernels, and whole-array operations for what they leave to CuPy (matrix products: cuBLAS). `MANY`: those
-    which, beside, take many parameters in one launch; `_WITH_NORM`: convolutions with what follows them."""
+    """The set "cuda". What has no kernel of ours, as matrix products, comes from im2col on CuPy arrays (here: cuBLAS).
+
+    It has extras: `MANY`, optimiser steps that update many parameters in one launch, and `_WITH_NORM`, convolutions
+    fused with a batch norm. Callers ask with `hasattr` whether a set has them.
+    """
     own, library = kernel_module("cuda"), kernel_module("im2col")
     kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
-    beside = {name: getattr(own, name) for name in ("MANY", "explain", *_WITH_NORM)}
-    return SimpleNamespace(__name__=own.__name__, **beside, **kernels)
+    extras = {name: getattr(own, name) for name in ("MANY", "explain", *_WITH_NORM)}
+    return SimpleNamespace(__name__=own.__name__, **extras, **kernels)
 
 
 @cache
 def _tensor_core() -> Any:
-    """The CUDA kernels, with the convolutions on tensor cores: float32 only, and only on demand."""
+    """The set "tensor_core": "cuda" with other convolutions, in float32 only. It runs only if forced."""
     own = kernel_module("cuda.tensor_core")
     kernels = {**vars(_cuda()), **{name: getattr(own, name) for name in own.__all__}}
-    of_others = "explain", *_WITH_NORM  # of the convolutions that these take the place of
-    return SimpleNamespace(**{name: kernel for name, kernel in kernels.items() if name not in of_others})
+    replaced = "explain", *_WITH_NORM  # these belong to the convolutions that are replaced
+    return SimpleNamespace(**{name: kernel for name, kernel in kernels.items() if name not in replaced})
 
 
-_ON_DEMAND = {"cuda": _cuda, "tensor_core": _tensor_core}
+_GPU_SETS = {"cuda": _cuda, "tensor_core": _tensor_core}
 
 
 def kernels_for(*arrays: Any) -> Any:
-    """The kernels that serve these arrays, a function a name: those of the forced rung, or of the fastest that can."""
+    """The kernel set for these arrays: the forced one, or else the fastest that can compute on all of them.
+
+    kernels_for(x, w).conv2d(x, w, out, ...)
+    """
     forced = current().kernels
     if forced == CHECK:
         return _checked(_fastest(*arrays))
@@ -85,8 +102,8 @@ def kernels_for(*arrays: Any) -> Any:
         for a in arrays:
             if a.dtype not in _COMPILED:
                 raise TypeError(
-                    f"the kernels of the rung 'cpu' are made for float32 and float64, got {a.dtype}: convert it first, "
-                    "or leave the choice of the rung to tinyres"
+                    f"the kernel set 'cpu' computes in float32 and float64, got {a.dtype}: convert the array first, or "
+                    "leave the choice of kernels to tinyres"
                 )
     return _named(forced or _fastest(*arrays))
 
@@ -97,43 +114,44 @@ def _fastest(*arrays: Any) -> str:
     return "cuda" if all(map(_on_gpu, arrays)) and _has_numba_cuda() else "im2col"
 
 
-def _named(rung: str) -> Any:
-    return _ON_DEMAND[rung]() if rung in _ON_DEMAND else kernel_module(rung)
+def _named(name: str) -> Any:
+    return _GPU_SETS[name]() if name in _GPU_SETS else kernel_module(name)
 
 
 @cache
-def _checked(rung: str) -> Any:
-    return checked(_named(rung))
+def _checked(name: str) -> Any:
+    return checked(_named(name))
 
 
 def _on_gpu(array: Any) -> bool:
-    """Whether CUDA kernels can take it."""
+    """Whether the set "cuda" can compute on it."""
     return hasattr(type(array), "__cuda_array_interface__") and array.dtype in _COMPILED
 
 
 @contextmanager
 def kernels(name: str) -> Iterator[None]:
-    """Force a rung of the kernel ladder inside the block: `with tr.kernels("reference"): ...`.
+    """Force a kernel set inside the block: `with tr.kernels("reference"): ...`.
 
-    `"check"` forces none: it runs what would have run, and holds each result against `im2col` in float64. A backward
-    pass runs, and is checked, by where its forward ran, inside the block or not; only sums of cotangents, and the
-    optimiser's step, go by where they run themselves. A convolutional net takes some eight times
-    as long, a tiny one longer.
+    "check" runs the kernels that would run anyway and compares each result with `im2col` in float64; a convolutional
+    net then takes some eight times as long, a tiny one longer.
+
+    An operation remembers the kernels of its forward, and its rules use the same ones in the backward pass, even after
+    the block. Sums of cotangents and optimiser steps belong to no forward: the block they run in decides.
 
     Raises:
-        ValueError: there is no such rung.
-        ModuleNotFoundError: `"check"` needs hypothesis, which is missing.
-        KernelDisagreement: of what runs under `"check"`: a kernel's result is wrong.
+        ValueError: there is no such kernel set.
+        ModuleNotFoundError: "check" needs hypothesis, which is missing.
+        KernelDisagreement: under "check", a kernel's result is wrong.
     """
-    if name not in (*RUNGS, *_ON_DEMAND, CHECK):
+    if name not in (*KERNEL_SETS, *_GPU_SETS, CHECK):
         raise ValueError(
-            f"kernels: no rung called {name!r}; there are {', '.join(RUNGS)}, and {' and '.join(_ON_DEMAND)} on a GPU; "
-            f"{CHECK!r} holds the one that runs by itself against im2col"
+            f"kernels: no kernel set called {name!r}; there are {', '.join(KERNEL_SETS)}, on a GPU "
+            f"{' and '.join(_GPU_SETS)}, and {CHECK!r}, which compares the usual kernels with im2col"
         )
     if name == CHECK:
-        kernel_module("conformance")  # or its sentence on what is missing
+        kernel_module("conformance")  # if hypothesis is missing, its import says so
     with context(kernels=name):
         yield
 
 
-__all__ = ["CHECK", "RUNGS", "KernelDisagreement", "has_numba", "kernel_module", "kernels", "kernels_for"]
+__all__ = ["CHECK", "KERNEL_SETS", "KernelDisagreement", "has_numba", "kernel_module", "kernels", "kernels_for"]

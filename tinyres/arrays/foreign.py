@@ -1,4 +1,4 @@
-"""Arrays of other libraries, by the DLPack protocol: PyTorch, JAX, TensorFlow ... ."""
+"""Arrays of other libraries (PyTorch, JAX, TensorFlow ...), through the DLPack protocol."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ _OURS = ("numpy", "cupy", "tinyres")
 
 
 def dlpack_array(x: Any) -> Any:
-    """The memory of `x` as a NumPy or CuPy array; see `tinyres.from_dlpack`."""
+    """A NumPy or CuPy array that shares the memory of `x`; see `tinyres.from_dlpack`."""
     if not hasattr(x, "__dlpack__") or not hasattr(x, "__dlpack_device__"):
         raise TypeError(f"from_dlpack: {type(x).__name__} has no __dlpack__; tr.tensor(...) copies numbers and arrays")
     kind = int(x.__dlpack_device__()[0])
     if kind == _CPU:
         return np.from_dlpack(x)
     if kind not in (_CUDA, _CUDA_MANAGED):
-        raise ValueError(f"from_dlpack: device type {kind} of DLPack is neither CPU (1) nor CUDA (2); move it there")
+        raise ValueError(
+            f"from_dlpack: needs an array on the CPU (DLPack device type 1) or a CUDA GPU (2), got type {kind}; "
+            "move it to one of these first"
+        )
     check_device("cuda")
     import cupy
 
@@ -28,30 +31,30 @@ def dlpack_array(x: Any) -> Any:
 
 
 def is_foreign(value: Any) -> bool:
-    """Whether it is an array of a library that is neither NumPy nor CuPy, and no tensor of ours."""
+    """Whether it is an array of another library: neither NumPy's, nor CuPy's, nor a tensor of tinyres."""
     return hasattr(value, "__dlpack__") and type(value).__module__.partition(".")[0] not in _OURS
 
 
 def foreign_array(x: Any, what: str, *, values: bool = False) -> Any:
-    """The array of a foreign tensor, whose memory it shares.
+    """The NumPy or CuPy array behind another library's tensor; the two share memory.
 
     Args:
-        what: the function that was given it, and as what: the beginning of the error.
-        values: only its values are wanted, so that it may require a gradient.
+        what: how an error begins: the function and the argument, "save: 'weight'".
+        values: only the values matter, so a tensor that requires a gradient is detached instead of refused.
 
     Raises:
-        TypeError: it cannot be had: it requires a gradient, or NumPy has no such dtype or layout.
+        TypeError: it requires a gradient, or NumPy has no such dtype or layout.
     """
     if values and getattr(x, "requires_grad", False):
         x = x.detach()
     try:
         return dlpack_array(x)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
-        raise TypeError(f"{what} is a {name_of(x)} that DLPack does not hand over: {error}") from error
+        raise TypeError(f"{what} is a {name_of(x)} that cannot be read through DLPack: {error}") from error
 
 
 def name_of(value: Any) -> str:
-    """The type of a value with its library: `torch.Tensor`."""
+    """The type of a value with its library, "torch.Tensor": for error messages."""
     kind = type(value)
     library = kind.__module__.partition(".")[0]
     return kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"

@@ -1,5 +1,8 @@
-"""Arrays in the order in which they lie in memory, which is not always that of their axes: images are kept with their
-channels last."""
+"""Memory layout: an array's axes in the order of their strides, and flat views in that order.
+
+Images have the shape (N, C, H, W) but lie in memory as (N, H, W, C), channels last: `memory_order` is [0, 2, 3, 1].
+Code that works element by element can ignore the shape and run along memory, if all its arrays have the same layout.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +16,36 @@ from tinyres.arrays import memory
 
 
 def empty(shape: tuple[int, ...], like: Any) -> Any:
-    """An array to be written into, of the dtype and on the device of `like`; large ones in recycled memory."""
+    """An uninitialised array of the dtype and on the device of `like`; a large one in recycled memory."""
     xp = namespace(like)
     return memory.empty(shape, like.dtype) if xp is np else xp.empty(shape, like.dtype)
 
 
 def empty_in_order(shape: tuple[int, ...], like: Any) -> Any:
-    """The same with the axes in the order in which those of `like` lie in memory, if it has as many."""
+    """`empty` in the memory order of `like`, if that has as many axes (else row-major)."""
     if like.ndim != len(shape):
         return empty(shape, like)
     order = memory_order(like)
-    return empty(tuple(shape[axis] for axis in order), like).transpose(inverse(order))
+    return empty(tuple(shape[axis] for axis in order), like).transpose(inverse_permutation(order))
 
 
 def memory_order(array: Any) -> list[int]:
-    """Axes from the one with the largest stride to the one with the smallest."""
+    """The axes from the largest stride to the smallest: [0, 1, 2] for a row-major array."""
     return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
 
 
-def inverse(order: Sequence[int]) -> list[int]:
-    """The permutation that undoes `order`."""
+def inverse_permutation(order: Sequence[int]) -> list[int]:
+    """The permutation that undoes `order`: `a.transpose(order).transpose(inverse_permutation(order))` is `a`."""
     return sorted(range(len(order)), key=order.__getitem__)
 
 
 def ravel_alike(*arrays: Any) -> list[Any] | None:
-    """Large arrays as lines in the order in which they lie in memory, if that is the same and without gaps; else None.
+    """1-D views of large arrays that share shape, dtype and a contiguous memory layout, so that their entries match.
 
-    For small ones None, too: a call of the array library costs less than a kernel's. And for integers, which promote.
+        lines = ravel_alike(x, y)              # x[n, c, h, w] and y[n, c, h, w] are at the same place of both lines
+
+    None where they do not; also for small arrays, on which NumPy itself is quicker than the call of a kernel, and for
+    integers, whose results are promoted.
     """
     first = arrays[0]
     kind = type(first)
@@ -60,17 +66,14 @@ def ravel_alike(*arrays: Any) -> list[Any] | None:
 
 
 def unravel_like(line: Any, array: Any) -> Any:
-    """What was written in the order of `ravel_alike(array)`, with the shape and the strides of `array`."""
+    """The inverse of `ravel_alike`: a 1-D result as a view with the shape and memory order of `array`."""
     order = memory_order(array)
-    return line.reshape([array.shape[axis] for axis in order]).transpose(inverse(order))
+    return line.reshape([array.shape[axis] for axis in order]).transpose(inverse_permutation(order))
 
 
 def ravel_k(array: Any) -> Any:
-    """All of its entries as one line, in the order in which they lie in memory; a view where there are no gaps.
-
-    That is `array.ravel(order="K")`, which CuPy does not have.
-    """
+    """`array.ravel(order="K")`, which CuPy lacks: one axis, in memory order; a view where the array is contiguous."""
     return (array.transpose(memory_order(array)) if array.ndim > 1 else array).reshape(-1)
 
 
-__all__ = ["empty", "empty_in_order", "inverse", "memory_order", "ravel_alike", "ravel_k", "unravel_like"]
+__all__ = ["empty", "empty_in_order", "inverse_permutation", "memory_order", "ravel_alike", "ravel_k", "unravel_like"]

@@ -1,8 +1,11 @@
-"""Large arrays out of memory that was used before.
+"""A caching allocator: large arrays reuse the memory of arrays that are gone.
 
-A fresh array of megabytes costs a page fault every 4 KB, several times what writing it costs. So memory is kept when
-the last array on it dies, and handed out again. Who still reads it is for Python's reference counts to say: a block
-belongs to a `_Lease`, which every array and view on it keeps alive, and comes back when the lease dies.
+A fresh array of megabytes costs a page fault every 4 KB, which takes several times as long as writing to it. So a block
+of memory is kept when the last array on it is gone, and given to the next array of that size.
+
+Python's reference counts tell when that is. `np.asarray(lease)` makes an array on the lease's block and keeps the lease
+as the array's `.base`, as does every view of it. When all of them are gone so is the lease, and its `__del__` returns
+the block.
 """
 
 from __future__ import annotations
@@ -12,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-LEAST = 1 << 16  # bytes; below, the C library's own free lists are as quick
+LEAST = 1 << 16  # bytes of the smallest array that is served from here: below that, malloc is as quick
 LIMIT = 1 << 30  # bytes that may lie idle
 
 _ALIGN = 64  # bytes: a cache line, and the widest vector
 
 
 class _Idle:
-    """Blocks that nobody uses, by size; the size that was asked for longest ago goes first when it is too much."""
+    """Unused blocks by size. Beyond `LIMIT`, the size whose last request is longest ago is dropped."""
 
     def __init__(self) -> None:
         self.blocks: OrderedDict[int, list[Any]] = OrderedDict()
@@ -53,7 +56,7 @@ _idle = _Idle()
 
 
 class _Lease:
-    """A block for as long as an array lies on it."""
+    """Holds a block while arrays use it."""
 
     __slots__ = ("__array_interface__", "_block", "_size")
 
@@ -68,12 +71,12 @@ class _Lease:
             "version": 3,
         }
 
-    def __del__(self, give: Any = _idle.give) -> None:  # bound here: at exit the module's names are gone first
+    def __del__(self, give: Any = _idle.give) -> None:  # a default, since at exit `_idle` may be gone before the lease
         give(self._size, self._block)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
-    """`numpy.empty`, from recycled memory where the array is large. Contents are whatever was left there."""
+    """`numpy.empty`, but a large array reuses memory if it can. Its contents are arbitrary."""
     dtype = np.dtype(dtype)
     size = dtype.itemsize
     for n in shape:
@@ -84,7 +87,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
 
 
 def release() -> int:
-    """Give all idle memory back to the system; returns how many bytes."""
+    """Return all idle memory to the system; returns how many bytes that was."""
     freed = _idle.bytes
     _idle.blocks.clear()
     _idle.bytes = 0

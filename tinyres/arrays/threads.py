@@ -1,4 +1,4 @@
-"""How many threads the compiled kernels use."""
+"""Threads of the compiled kernels."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Let the compiled kernels use `count` threads, matrix products included: BLAS itself is held to one a call.
+    """Let the compiled kernels use `count` threads, also for matrix products: they split the work themselves and hold
+    BLAS to one thread a call.
 
-    The default is as many as the process may use cores, or `NUMBA_NUM_THREADS`. The setting belongs to the calling
-    thread of Python, and may be taken back at any time.
+    The default is one thread per core that the process may use, or `NUMBA_NUM_THREADS`. The setting is that of the
+    calling Python thread and can be changed at any time.
 
     Raises:
-        ValueError: fewer than one, or more than the pool has: `NUMBA_NUM_THREADS`, set before the start, enlarges it.
+        ValueError: fewer than one, or more than the pool has; `NUMBA_NUM_THREADS`, set before Python starts, enlarges
+            the pool.
     """
     if not isinstance(count, int) or count < 1:
         raise ValueError(f"set_num_threads: needs an integer of at least 1, got {count!r}")
     if not has_numba():
         if count > 1:
-            raise ValueError("set_num_threads: without Numba there is one thread; pip install numba")
+            raise ValueError(f"set_num_threads: got {count}, but without Numba there is one thread; pip install numba")
         return
     numba = importlib.import_module("numba")
     kernel_module("cpu.host")  # which chooses the threading layer

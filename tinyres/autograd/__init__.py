@@ -1,20 +1,27 @@
-"""The tape: tensors, how operations are declared and recorded, and the passes that walk back over them.
+"""Reverse-mode automatic differentiation: tensors, the tape that operations are recorded on, and the backward pass.
 
 Read in this order:
 
-primitive.py   the declaration of an operation: a forward, and a rule for each input
-node.py        what the tape is made of;   tensor.py  an array with its node
-reference.py   the whole engine on a page: it is not run, but held against the one that is
-calling.py     @primitive, and what calling an operation does;   operands.py  what it accepts beside tensors
-sweep.py       the one loop of reverse mode;   reverse.py  its faces: grad, backward, steps, walk
-functional.py  products with Jacobians and Hessians, and these themselves
-checkpoint.py  less memory for a second forward run;   anomaly.py  who made the first NaN
-dlpack.py      tensors on the memory of other libraries
+primitive.py   the declaration of an operation: a function of arrays, and a vector-Jacobian product for each input
+node.py        the tape: one node for each recorded operation
+tensor.py      Tensor: an array, and the node that made it
+reference.py   the whole engine on one page. It is there to be read; the tests compare the real engine with it
+operands.py    what else an operation accepts: numbers, lists, arrays of NumPy and of other libraries
+plan.py        which values a call saves for its rules
+calling.py     @primitive, and what happens when an operation is called
+algebra.py     adding cotangents: arrays, or whatever else a pass carries
+sweep.py       the one loop of the backward pass
+reverse.py     the functions that start it: grad, backward, steps, walk
+functional.py  vjp, jvp, hvp, Jacobians and Hessians, all built on grad
+checkpoint.py  gradient checkpointing: less memory for a second forward run
+anomaly.py     detect_anomaly: which operation made the first NaN?
+dlpack.py      sharing memory with other libraries
 """
 
+from tinyres.autograd.algebra import Algebra, Arrays
 from tinyres.autograd.calling import primitive
 from tinyres.autograd.reverse import backward, grad, steps, walk
-from tinyres.autograd.sweep import Algebra, Arrays, Event
+from tinyres.autograd.sweep import Event
 from tinyres.context import Observer
 
 __all__ = ["Algebra", "Arrays", "Event", "Observer", "backward", "grad", "primitive", "steps", "walk"]

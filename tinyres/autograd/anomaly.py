@@ -1,4 +1,4 @@
-"""Which operation made the first NaN or Inf?"""
+"""Anomaly detection: which operation made the first NaN or Inf?"""
 
 from __future__ import annotations
 
@@ -42,8 +42,11 @@ class Anomaly(Observer):
 
 
 def detect_anomaly() -> Observer:
-    """Inside the block the first NaN or Inf, forward or backward, raises FloatingPointError naming the operation, the
-    range of its inputs and the line of your code that called it. Slow: for looking, not for training."""
+    """A block in which the first NaN or Inf raises an error, in the forward or the backward pass.
+
+    The FloatingPointError names the operation, the range of its inputs and the line of your code that called it. Every
+    value is checked, which is slow: use it to find a fault, not to train.
+    """
     return Anomaly()
 
 
@@ -73,7 +76,7 @@ def is_ours(frame: FrameType) -> bool:
 
 
 def user_line() -> str | None:
-    """The innermost line of the call stack that is neither tinyres nor NumPy."""
+    """The innermost line of the call stack outside of tinyres and NumPy, "file.py:12"."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and is_ours(frame):
         frame = frame.f_back

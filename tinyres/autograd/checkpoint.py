@@ -1,7 +1,9 @@
-"""Checkpointing: trade a second forward run for memory.
+"""Gradient checkpointing: a second forward run instead of saved values.
 
-Chen et al. 2016 [chen2016training], "Training deep nets with sublinear memory cost": with sqrt(L) segments of sqrt(L)
-layers each, what is alive at once grows like sqrt(L).
+`y = checkpoint(f, x)` runs f without recording and leaves one node on the tape, with the function and its arguments.
+When the backward pass gets there, it runs f again, recorded, and goes on through the nodes that this makes. Only one
+segment's values are alive at a time: with sqrt(L) segments of sqrt(L) layers each, memory grows like sqrt(L). Chen et
+al. 2016 [chen2016training], "Training deep nets with sublinear memory cost".
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.node import Node, next_serial
-from tinyres.autograd.operands import kept_argument
+from tinyres.autograd.operands import snapshot_argument
 from tinyres.autograd.primitive import Primitive
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, wrap
 from tinyres.context import Observer, context, current
 
 
-def checkpoint_(*tensors: Any) -> Any:  # the name of a node; its backward runs a function, not a rule
+def checkpoint_(*tensors: Any) -> Any:  # never called: it gives the node a name, and `sweep` treats the node specially
     raise NotImplementedError
 
 
@@ -29,7 +31,7 @@ CHECKPOINT = Primitive(checkpoint_)
 
 
 class Notes(Observer):
-    """What an unrecorded run reached: nodes that want a gradient, and generators as they were before drawing."""
+    """Notes what an unrecorded run used: nodes that want a gradient, and the states of generators before they drew."""
 
     watches_layers = False
 
@@ -48,8 +50,15 @@ class Notes(Observer):
 
 @dataclass(slots=True)
 class Segment:
-    """All that a checkpoint saves: the function, its arguments as (value, node or None), and what it must find again:
-    the arrays of the leaves it reached, the generators' states, module path and kernels."""
+    """What a checkpoint's node saves, so that the function can run again just as it did.
+
+    Attributes:
+        function, kwargs: as given.
+        args: (value, node, whether it was a tensor) of each positional argument.
+        leaves: the parameters that the function used, each with its array: an optimiser may have moved it since.
+        generators: those that drew, each with its state before that.
+        path, kernels: of the ambient state.
+    """
 
     function: Callable[..., Tensor]
     args: list[tuple[Any, Node | None, bool]]
@@ -60,9 +69,9 @@ class Segment:
     kernels: str | None
 
     def run(self, node: Node) -> Node | None:
-        """Run the function again, recorded, on the original nodes; its output's node joins the backward pass."""
+        """Run the function again, recorded, on the original nodes. Returns the node of its output."""
         args = [wrap(value, origin) if tensor else value for value, origin, tensor in self.args]
-        # This run is recorded, so it is nothing for the notes of a checkpoint around the backward pass.
+        # A checkpoint around this backward pass takes notes of unrecorded runs only, and this one is recorded.
         watching = tuple(o for o in current().observers if not isinstance(o, Notes))
         with (
             context(recording=True, replaying=True, observers=watching, path=self.path, kernels=self.kernels),
@@ -70,12 +79,12 @@ class Segment:
             _rebound(self.leaves),
         ):
             y = self.function(*args, **self.kwargs)
-            if y.node is not None and y.node.serial < node.serial:  # it returns what was there before
+            if y.node is not None and y.node.serial < node.serial:  # it returned an argument: too old for this pass
                 y = FUNCTIONS["identity"](y)
         if y.shape != node.shape:
             raise RuntimeError(
                 f"checkpoint: the second run gave shape {y.shape}, the first {node.shape}; "
-                "the function must do the same twice"
+                "the function must do the same each time"
             )
         if y.node is not None:
             _check_reach(y.node, node)
@@ -83,13 +92,13 @@ class Segment:
 
 
 def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-    """`function(*args, **kwargs)`, whose intermediate values are not kept but computed again in the backward pass.
+    """Call `function(*args, **kwargs)` without keeping its intermediate values: backward computes them again.
 
-    The second run finds arguments (arrays are copied) and parameters as they were in the first, draws the same random
-    numbers (generators that went through `note_draw`) and updates no running statistics; but buffers that were changed
-    in between, such as running statistics used in eval mode, are seen as they are then. Gradients reach the arguments
-    and everything that the function closes over; any order works. What the function closes over must not be rebound or
-    written into before backward: in a loop, pass it as an argument.
+    The second run sees the same arguments (arrays are copied) and parameters, draws the same random numbers (from
+    generators that went through `note_draw`), and does not update running statistics. Buffers it sees as they are by
+    then, such as running statistics in eval mode. Gradients reach the arguments and everything that the function closes
+    over, to any order. Do not rebind a name that the function closes over, or write into its array, before backward: in
+    a loop, pass it as an argument.
 
     Raises:
         TypeError: the function returns something other than one tensor.
@@ -98,9 +107,9 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
     ambient = current()
     if not ambient.recording:
         return function(*args, **kwargs)
-    # Before the function can write into them.
-    again, again_by_name = kept_argument(args), kept_argument(kwargs)
-    notes, now = Notes(), next_serial()
+    # Copies of arrays, for the second run: made first, since the function may write into them.
+    again, again_by_name = snapshot_argument(args), snapshot_argument(kwargs)
+    notes, now = Notes(), next_serial()  # nodes below this serial are older than the call: what it depends on
     notes.reach(*(arg.node for arg in args if isinstance(arg, Tensor)))
     with context(recording=False), notes:
         y = function(*args, **kwargs)
@@ -122,7 +131,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
 
 
 def _check_reach(head: Node, node: Node) -> None:
-    """What the second run reached below it, the first must have reached, or its gradient would be lost or wrong."""
+    """Raise an error if the second run used an older node that the first did not: its gradient would be wrong."""
     seen, stack = {head}, [head]
     while stack:
         for parent in stack.pop().parents:
@@ -133,14 +142,14 @@ def _check_reach(head: Node, node: Node) -> None:
                 stack.append(parent)
             elif parent not in node.parents:
                 raise RuntimeError(
-                    f"checkpoint: the second run reached {parent!r}, which the first did not; a name that the function "
+                    f"checkpoint: the second run used {parent!r}, which the first did not; a name that the function "
                     "closes over has been rebound since: pass it as an argument instead"
                 )
 
 
 @contextmanager
 def _rebound(leaves: list[tuple[Tensor, Any]]) -> Iterator[None]:
-    """Give leaves the arrays of the first run for a while: an optimiser may have moved them since."""
+    """Inside the block leaves have the arrays of the first run."""
     now = [leaf._data for leaf, _ in leaves]
     for leaf, data in leaves:
         leaf._data = data
@@ -152,7 +161,7 @@ def _rebound(leaves: list[tuple[Tensor, Any]]) -> Iterator[None]:
 
 
 def note_draw(generator: np.random.Generator) -> None:
-    """To be called before drawing inside an operation that a checkpoint may run twice (dropout does)."""
+    """Tell checkpoints that `generator` is about to draw, so that a second run draws the same (dropout calls this)."""
     for notes in current().observers:
         if isinstance(notes, Notes) and id(generator) not in notes.generators:
             notes.generators[id(generator)] = (generator, copy.deepcopy(generator.bit_generator.state))
@@ -160,7 +169,7 @@ def note_draw(generator: np.random.Generator) -> None:
 
 @contextmanager
 def _rewound(generators: list[tuple[np.random.Generator, Any]]) -> Iterator[None]:
-    """Put generators back to a noted state for a while."""
+    """Inside the block generators are in the noted state; afterwards they are where they were."""
     now = [copy.deepcopy(generator.bit_generator.state) for generator, _ in generators]
     for generator, state in generators:
         generator.bit_generator.state = state

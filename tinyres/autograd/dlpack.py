@@ -1,4 +1,4 @@
-"""Arrays of other libraries as tensors, without a copy, by the DLPack protocol. The way out is `Tensor.__dlpack__`."""
+"""from_dlpack: tensors that share memory with other libraries. The opposite direction is `Tensor.__dlpack__`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tinyres.autograd.tensor import Tensor, wrap
 
 
 def from_dlpack(x: Any) -> Tensor:
-    """A tensor on the memory of `x`, an array of another library (PyTorch, JAX, CuPy, NumPy ...): nothing is copied.
+    """A tensor that shares the memory of `x`, an array of another library (PyTorch, JAX, CuPy, NumPy ...).
 
-    A tensor is a value, and a graph may have saved it: write nothing into `x` afterwards, or make a copy with
-    `tr.tensor(tr.from_dlpack(x))`. On a GPU the two libraries' streams are ordered by the protocol.
+    Do not write into `x` afterwards: a graph may have saved it. For a copy use `tr.tensor(tr.from_dlpack(x))`. On a GPU
+    the protocol synchronises the two libraries' streams.
 
     Raises:
         TypeError: `x` has no `__dlpack__`.
-        BufferError: it will not hand out its memory, e.g. a PyTorch tensor that requires a gradient: detach it.
-        ValueError: it is on a device that is neither the CPU nor a CUDA GPU.
-        RuntimeError: it is on a CUDA GPU, and CuPy is missing.
+        BufferError: `x` refuses to share its memory, as a PyTorch tensor that requires a gradient does: detach it.
+        ValueError: `x` is on a device that is neither the CPU nor a CUDA GPU.
+        RuntimeError: `x` is on a CUDA GPU, and CuPy is missing.
     """
     return wrap(dlpack_array(x))
 

@@ -1,4 +1,4 @@
-"""Whole derivatives built on `grad`: products with Jacobians and Hessians, and these matrices themselves."""
+"""vjp, jvp, hvp, jacobian and hessian: derivatives of functions, all built on `grad`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ Inputs = Tensor | Sequence[Tensor]
 
 
 def _fresh(inputs: Inputs) -> list[Tensor]:
-    """The inputs as leaves of a graph of their own; those that already belong to one stay in it as well."""
+    """New tensors to differentiate in: leaves, or copies within the graph of inputs that belong to one."""
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     identity = FUNCTIONS["identity"]
     return [identity(x) if x.requires_grad else wrap(x.data).requires_grad_() for x in given]
 
 
 def _like(inputs: Inputs, found: Sequence[Any]) -> Any:
+    """One result for one tensor, a tuple for a sequence."""
     return found[0] if isinstance(inputs, Tensor) else tuple(found)
 
 
@@ -32,9 +33,10 @@ def _zeros(found: Sequence[Tensor | None], like: Sequence[Tensor]) -> list[Tenso
 def vjp(
     function: Callable[..., Tensor], inputs: Inputs, v: Any = None, *, create_graph: bool = False
 ) -> tuple[Tensor, Any]:
-    """(function(inputs), v^T J): the cotangent v of the output carried back to the inputs.
+    """Vector-Jacobian product: (function(inputs), v^T J).
 
-    v has the shape of the output, and may be left out if that is one element. Inputs that do not matter get zeros.
+    v has the shape of the output, and may be left out if that has one element. Inputs that the output does not depend
+    on get zeros.
     """
     with enable_grad():
         xs = _fresh(inputs)
@@ -48,9 +50,10 @@ def vjp(
 def jvp(
     function: Callable[..., Tensor], inputs: Inputs, v: Any, *, create_graph: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """(function(inputs), J v): the directional derivative along v, which is shaped like the inputs.
+    """Jacobian-vector product: (function(inputs), J v), the derivative along v, which has the shapes of the inputs.
 
-    By two reverse passes: u -> u^T J is linear in u, so its own derivative applied to v is J v.
+    It takes two reverse passes. The first gives u^T J as a function of u. That is linear in u, so it does not matter
+    where it is differentiated (here at u = 0), and the second pass, with cotangent v, gives J v.
     """
     with enable_grad():
         xs = _fresh(inputs)
@@ -58,7 +61,9 @@ def jvp(
         vs = [v] if isinstance(inputs, Tensor) else list(v)
         for i, (x, t) in enumerate(zip(xs, vs, strict=True)):
             if tuple(t.shape) != x.shape:
-                raise ValueError(f"jvp: v[{i}] is {describe(raw(t))}, the input is {describe(x)}: they must agree")
+                raise ValueError(
+                    f"jvp: v[{i}] is {describe(raw(t))}, the input is {describe(x)}: they must have one shape"
+                )
         zero = wrap(namespace(y.data).zeros_like(y.data)).requires_grad_()
         if not y.requires_grad:
             return y, zero.detach()
@@ -73,7 +78,7 @@ def jvp(
 
 
 def hvp(function: Callable[..., Tensor], inputs: Inputs, v: Any) -> tuple[Tensor, Any]:
-    """(function(inputs), H v) for a function of one element: the gradient of <grad f, v>.
+    """Hessian-vector product: (function(inputs), H v), f with one output. H v is the gradient of <grad f, v>.
 
     Pearlmutter 1994 [pearlmutter1994fast].
     """
@@ -92,7 +97,7 @@ def hvp(function: Callable[..., Tensor], inputs: Inputs, v: Any) -> tuple[Tensor
 
 
 def jacobian(function: Callable[..., Tensor], inputs: Inputs, *, create_graph: bool = False) -> Any:
-    """J[i, j] = d y_i / d x_j, one reverse pass a row.
+    """The Jacobian J[i, j] = d y_i / d x_j, by one reverse pass for each row.
 
     Returns:
         One tensor of shape (*output, *input), or a tuple of them for several inputs.
@@ -120,7 +125,7 @@ def jacobian(function: Callable[..., Tensor], inputs: Inputs, *, create_graph: b
 
 
 def hessian(function: Callable[..., Tensor], x: Tensor) -> Tensor:
-    """H[i, j] = d^2 f / dx_i dx_j of a function of one element, shape (*x, *x)."""
+    """The Hessian H[i, j] = d^2 f / dx_i dx_j of a function with one output, of shape (*x, *x)."""
 
     def gradient(z: Tensor) -> Tensor:
         y = function(z)

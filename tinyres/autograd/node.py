@@ -1,4 +1,4 @@
-"""The tape is made of nodes: one for each recorded operation, and one for each leaf."""
+"""The tape: one node for each recorded operation, and one for each leaf. Together they are the graph."""
 
 from __future__ import annotations
 
@@ -14,10 +14,21 @@ next_serial = _serials.__next__
 
 
 class Node:
-    """One recorded operation, or a leaf (`primitive` is None). Holds raw arrays and parent nodes, never a Tensor.
+    """One recorded operation, or a leaf. It holds raw arrays and other nodes, never a Tensor: no reference cycles.
 
-    `serial` grows with creation, so descending serials are a reverse topological order. `parents` is aligned with the
-    operation's arguments (None where no gradient is wanted).
+    Attributes:
+        primitive: the operation; None for a leaf.
+        parents: for each input of the operation, the node that made it; None where no gradient is wanted.
+        plan: how to run the rules on `saved` (a `plan.Plan`).
+        saved: the values that the rules asked for, in the order of `plan.names`.
+        shape, dtype: those of the output, and so of its cotangent.
+        path: the name of the module that the operation ran in, "block3.conv1".
+        kernels: the kernel set that was forced; the rules use the same.
+        roles: what the inputs of a residual sum are, ("branch", "skip"); None elsewhere. For instruments.
+        owner: the tensor whose `.grad` a backward pass fills: a weak reference, since the tensor holds the node.
+        line: the line of the user's code that called the operation, if `detect_anomaly` was on.
+        serial: counts up with every node. An operation is younger than its inputs, so nodes in descending order of
+            serials are in reverse topological order: that is all the sorting a backward pass needs.
     """
 
     __slots__ = (
@@ -43,9 +54,9 @@ class Node:
         self.dtype = value.dtype
         self.path = path
         self.kernels = kernels
-        self.roles: tuple[str, ...] | None = None  # of a sum's arguments: "skip", "branch"
-        self.owner: weakref.ref[Any] | None = None  # the tensor whose .grad is wanted
-        self.line: str | None = None  # the user's source line, noted by detect_anomaly
+        self.roles: tuple[str, ...] | None = None
+        self.owner: weakref.ref[Any] | None = None
+        self.line: str | None = None
         self.serial = next_serial()
 
     @property

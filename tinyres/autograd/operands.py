@@ -1,4 +1,4 @@
-"""What stands beside a tensor in an operation and is none: numbers, lists, arrays of NumPy and of other libraries."""
+"""Operands that are not tensors: numbers, lists, arrays of NumPy and of other libraries, as in `x * 2` or `x[mask]`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tinyres.autograd.tensor import Tensor, as_array
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OF_ARRAYS = ("dtype", "ndim", "reshape", "shape", "size", "strides", "transpose", "astype", "sum")
-_AS_THEY_ARE = (np.ndarray, int, float, type(None))
+_ARRAY_ATTRIBUTES = ("dtype", "ndim", "reshape", "shape", "size", "strides", "transpose", "astype", "sum")
+_UNCHANGED = (np.ndarray, int, float, type(None))
 
 
 def operand(value: Any, op: str) -> Any:
-    """The array or the number that an operation computes with: what `tr.tensor` would take, of the same dtype.
+    """The array or the number that an operation computes with. Lists become arrays, as in `tr.tensor`.
 
-    A NumPy scalar promotes no more than a Python one.
+    A NumPy scalar becomes a Python number, so that `x * np.float64(2)` stays float32, as `x * 2.0` does.
 
     Raises:
-        TypeError: another library's tensor that requires a gradient, which would be lost, or that NumPy cannot hold.
+        TypeError: another library's tensor that requires a gradient, which would be lost, or has a dtype NumPy lacks.
     """
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, _AS_THEY_ARE):
+    if isinstance(value, _UNCHANGED):
         return value
     if isinstance(value, (list, tuple)):
         return as_array(value)
@@ -35,10 +35,10 @@ def operand(value: Any, op: str) -> Any:
 
 
 def array_of(value: Any, op: str) -> Any:
-    """The same for a function that asks for shapes.
+    """`operand` for a function that needs a shape: numbers become arrays, too.
 
     Raises:
-        TypeError: it is neither a tensor nor an array nor numbers in lists.
+        TypeError: the value is neither a tensor, nor an array, nor a number, nor a list of numbers.
     """
     if isinstance(value, (int, float, list, tuple, np.generic)):
         return as_array(value)
@@ -48,60 +48,64 @@ def array_of(value: Any, op: str) -> Any:
     return found
 
 
-def refuse(what: str, error: Exception, given: Iterable[Any]) -> None:
-    """Say so where a function failed because it was given what is neither a tensor nor an array."""
+def blame_operand(what: str, error: Exception, given: Iterable[Any]) -> None:
+    """Raise a clearer TypeError, if `what` failed with `error` because an argument is neither a tensor nor an array."""
     values = list(given)
     values += [inner for value in values if type(value) in (list, tuple) for inner in value]
     foreign = next((value for value in values if is_foreign(value)), None)
     if foreign is not None:
         raise TypeError(
-            f"{what}: got a {name_of(foreign)}; hand over tr.tensor(t), a copy, or tr.from_dlpack(t), which shares its "
-            "memory"
+            f"{what}: got a {name_of(foreign)}; pass tr.tensor(t), which copies it, or tr.from_dlpack(t), which shares "
+            "its memory"
         ) from error
-    culprit = getattr(error, "obj", refuse)  # of an AttributeError: the object that lacks one
-    if getattr(error, "name", None) in _OF_ARRAYS and any(value is culprit for value in values):
+    if not isinstance(error, AttributeError) or error.name not in _ARRAY_ATTRIBUTES:
+        return
+    if any(value is error.obj for value in values):  # an argument lacks .shape, say
         raise TypeError(
-            f"{what}: needs a tensor or an array, got {name_of(culprit)}; make it one with tr.tensor(...)"
+            f"{what}: needs a tensor or an array, got {name_of(error.obj)}; make it one with tr.tensor(...)"
         ) from error
 
 
-def explained(function: F) -> F:
-    """The function, whose errors say what it was given that is no tensor."""
+def explain_operands(function: F) -> F:
+    """Wrap a function so that an error names the argument that is not a tensor; see `blame_operand`."""
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except (AttributeError, RuntimeError, TypeError) as error:
-            refuse(function.__name__, error, (*args, *kwargs.values()))
+            blame_operand(function.__name__, error, (*args, *kwargs.values()))
             raise
 
     return cast(F, call)
 
 
-def kept(value: Any) -> Any:
-    """A copy of a caller's array, in its memory layout, for a graph to save; a number as it is."""
+def snapshot(value: Any) -> Any:
+    """A copy of an array that belongs to the caller, in its memory layout; a number as it is.
+
+    A graph saves these, since the caller may write into the array before the backward pass.
+    """
     return value.copy("K") if hasattr(value, "strides") else value
 
 
-def kept_key(key: Any) -> Any:
-    """An index that stays as it is now: its arrays and lists are copied, a tensor's array is nobody's to change."""
+def snapshot_key(key: Any) -> Any:
+    """`snapshot` for an index: its arrays and lists are copied; a tensor in it cannot change, and is not."""
     if isinstance(key, tuple):
-        return tuple(kept_key(k) for k in key)
+        return tuple(snapshot_key(k) for k in key)
     if isinstance(key, Tensor):
         return key._data
     if is_foreign(key):
         return foreign_array(key, "getitem: the index").copy()
-    return np.array(key) if isinstance(key, list) else kept(key)
+    return np.array(key) if isinstance(key, list) else snapshot(key)
 
 
-def kept_argument(value: Any) -> Any:
-    """The argument of a function that runs again later: the same, with arrays copied and containers built anew."""
+def snapshot_argument(value: Any) -> Any:
+    """`snapshot` for an argument of a function that runs again later: also inside of lists, tuples and dicts."""
     if type(value) is dict:
-        return {name: kept_argument(v) for name, v in value.items()}
+        return {name: snapshot_argument(v) for name, v in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(kept_argument(v) for v in value)
-    return value if isinstance(value, (Tensor, np.generic)) else kept(value)
+        return type(value)(snapshot_argument(v) for v in value)
+    return value if isinstance(value, (Tensor, np.generic)) else snapshot(value)
 
 
-__all__ = ["array_of", "explained", "kept", "kept_argument", "kept_key", "operand", "refuse"]
+__all__ = ["array_of", "blame_operand", "explain_operands", "operand", "snapshot", "snapshot_argument", "snapshot_key"]

@@ -1,8 +1,25 @@
 """The declaration of an operation: a function of arrays, and a vector-Jacobian product for each of its inputs.
 
-Positional parameters are inputs, keyword-only ones are static. A rule may name: the cotangent `g`, the output `y`, an
-input, `<input>_shape`, a static argument, `aux` (what the forward handed over besides its output), and for variadic
-inputs `index`. Only what the rules name is saved. How it is declared and called: `calling.py`.
+    @primitive
+    def scale(x, w, *, factor):                    # x and w are inputs, factor is a static argument
+        return factor * x * w
+
+    scale.vjp(
+        x=lambda g, w, factor: factor * g * w,     # the rule of x: g is the cotangent dL/dy, the result is dL/dx
+        w=lambda g, x, factor: factor * g * x,
+    )
+
+A rule asks for values by naming them as parameters, and only those are saved by the forward pass. It may name
+
+    g                the cotangent of the output, dL/dy
+    y                the output
+    x, w             an input
+    x_shape          the shape of an input
+    factor           a static argument
+    aux              what the forward returned besides the output (see Primitive)
+    index, xs_shapes for a variadic operation f(*xs): the number of the input, and all shapes
+
+`@primitive` itself, and what calling an operation does, is in `calling.py`.
 """
 
 from __future__ import annotations
@@ -17,14 +34,15 @@ PRIMITIVES: dict[str, Primitive] = {}
 
 
 class Primitive:
-    """An operation on arrays with its reverse-mode rules.
+    """An operation on arrays with its vector-Jacobian products, its *rules*.
 
     Args:
         forward: the function of arrays.
-        aux: the forward returns (output, something its rules may ask for as `aux`).
-        broadcasts: inputs may broadcast; the engine then sums cotangents back to each input's shape.
-        reference: for a fused operation, the same function composed of primitives. A first-order pass runs the fused
-            rules; with create_graph the reference is replayed on the saved inputs and differentiated.
+        aux: the forward returns a pair (y, aux). `aux` is for the rules alone: a max pool keeps its argmax there.
+        broadcasts: inputs may broadcast; the engine then sums each cotangent back to its input's shape.
+        decomposition: for a fused operation, the same function composed of other primitives. Its own rules are fused
+            kernels, which cannot be differentiated. So a pass with create_graph=True runs the decomposition on the
+            saved inputs instead, and differentiates that.
     """
 
     def __init__(
@@ -33,12 +51,12 @@ class Primitive:
         *,
         aux: bool = False,
         broadcasts: bool = False,
-        reference: Callable[..., Any] | None = None,
+        decomposition: Callable[..., Any] | None = None,
     ) -> None:
         self.forward = forward
         self.aux = aux
         self.broadcasts = broadcasts
-        self.reference = reference
+        self.decomposition = decomposition
         self.name = forward.__name__.rstrip("_")
         self.__name__, self.__doc__, self.__module__ = self.name, forward.__doc__, forward.__module__
         self.rules: dict[str, Callable[..., Any]] = {}
@@ -50,30 +68,36 @@ class Primitive:
         self.statics = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         for name in ("g", "y", "aux", "index"):
             if name in self.inputs:
-                raise TypeError(f"{self.name}: an input cannot be called {name!r}: rules mean something else by it")
+                raise TypeError(
+                    f"{self.name}: an input cannot be called {name!r}, since rules use that name for something else; "
+                    "rename the parameter"
+                )
 
     def vjp(self, **rules: Callable[..., Any]) -> None:
-        """Declare the rule of each differentiable input: (what it names) -> contribution to that input's cotangent."""
+        """Declare rules: for each differentiable input, a function that returns its contribution to the cotangent."""
         for name, rule in rules.items():
             if name not in self.inputs:
                 raise TypeError(f"{self.name}.vjp: no input called {name!r}; there are {', '.join(self.inputs)}")
-            for wanted in inspect.signature(rule).parameters:
-                self._check(wanted)
+            for parameter in inspect.signature(rule).parameters:
+                self._check_available(parameter)
         self.rules.update(rules)
         self.differentiable = True
 
     def vjp_joint(self, rule: Callable[..., tuple[Any, ...]]) -> None:
-        """Declare one rule that returns the contributions to all inputs at once (a fused backward kernel).
+        """Declare one rule that returns the contributions to all inputs at once: a fused backward kernel.
 
-        Each must be an array of its own, neither the cotangent nor a saved one: the engine may add others into it.
+        Each contribution must be a new array, neither the cotangent nor a saved value: the engine may add into it.
         """
-        if self.reference is None:
-            raise TypeError(f"{self.name}.vjp_joint: a joint rule is for fused operations, which name a reference")
+        if self.decomposition is None:
+            raise TypeError(
+                f"{self.name}.vjp_joint: a joint rule is for fused operations; declare this one with decomposition=, "
+                "or give each input a rule by .vjp(...)"
+            )
         self.joint = rule
         self.differentiable = True
 
     def rule(self, i: int) -> Callable[..., Any]:
-        """The rule of the i-th input."""
+        """The declared rule of the i-th input: the joint one, if there is one."""
         name = self.inputs[0] if self.variadic else self.inputs[i]
         rule = self.joint or self.rules.get(name)
         if rule is None:
@@ -83,19 +107,21 @@ class Primitive:
             )
         return rule
 
-    def _check(self, wanted: str) -> None:
-        """What a rule names must exist."""
-        base = wanted.removesuffix("_shape")
-        known = wanted in ("g", "y", "aux") or wanted in self.statics
-        variadic = ("index", f"{self.inputs[0]}_shapes") if self.variadic else ()
-        if not known and wanted not in variadic and (self.variadic or base not in self.inputs):
+    def _check_available(self, name: str) -> None:
+        """Raise an error unless a rule can have a value of this name."""
+        if self.variadic:
+            known = name in ("g", "y", "aux", "index", f"{self.inputs[0]}_shapes", *self.statics)
+        else:
+            known = name in ("g", "y", "aux", *self.statics) or name.removesuffix("_shape") in self.inputs
+        if not known:
             raise TypeError(
-                f"{self.name}: a rule asks for {wanted!r}; it can have g, y, aux, an input ({', '.join(self.inputs)}), "
+                f"{self.name}: a rule asks for {name!r}; it can have g, y, aux, an input ({', '.join(self.inputs)}), "
                 f"<input>_shape, or a static argument ({', '.join(self.statics) or 'none'})"
             )
 
     # -- errors -----------------------------------------------------------------------------------------------------
     def explain(self, error: Exception, arrays: list[Any]) -> Exception:
+        """The error of a forward, with the operation's name and what it was called on."""
         names = [f"{self.inputs[0]}[{i}]" for i in range(len(arrays))] if self.variadic else self.inputs
         devices = {name: device_of(a) for name, a in zip(names, arrays, strict=False) if getattr(a, "shape", ())}
         if len(set(devices.values())) > 1:

@@ -1,4 +1,4 @@
-"""The faces of reverse mode: `grad`, `backward`, `steps` and `walk`. The loop that they share is `sweep.py`."""
+"""The functions that start a backward pass: `grad`, `backward`, `steps` and `walk`. All run the loop of `sweep.py`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays import namespace
+from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.calling import public
 from tinyres.autograd.node import Node
 from tinyres.autograd.primitive import describe
-from tinyres.autograd.sweep import ARRAYS, Algebra, Event, Wanted, between, run, sweep
+from tinyres.autograd.sweep import Event, Wanted, between, run, sweep
 from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor, wrap
 from tinyres.context import enable_grad
 
@@ -32,7 +33,7 @@ def grad(
         outputs, inputs: tensors; inputs may be leaves or any intermediate result.
         grad_outputs: cotangents of the shapes of the outputs; may be left out for outputs of one element.
         create_graph: record the pass itself, so that its results can be differentiated again.
-        retain_graph: keep what the graph has saved for another pass (default: the value of create_graph).
+        retain_graph: keep the saved values, so that another pass can follow (default: the value of create_graph).
         allow_unused: return None for an input that the outputs do not depend on, instead of raising.
 
     Returns:
@@ -66,7 +67,7 @@ def backward(
     create_graph: bool = False,
     retain_graph: bool | None = None,
 ) -> None:
-    """Add the gradient of `outputs` into `.grad` of every leaf below it (and of every tensor with retain_grad)."""
+    """Add the gradient of `outputs` to the `.grad` of every leaf they depend on (and tensors with retain_grad)."""
     table = _seeds(outputs, grad_outputs, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     run(table, Wanted.ALL, Wanted.OWNED, create_graph=create_graph, release=not retain)
@@ -79,7 +80,11 @@ def backward(
 def steps(
     outputs: Tensor | Sequence[Tensor], grad_outputs: Any = None, *, inputs: Iterable[Tensor] | None = None
 ) -> Iterator[Event]:
-    """The backward pass, one event at a time: a rule, then the accumulation of what it sent. Never frees the graph."""
+    """Step through the backward pass, event by event: a rule runs, then its contribution is added. Frees nothing.
+
+    for event in tr.steps(loss):
+        print(event)
+    """
     table = _seeds(outputs, grad_outputs)
     nodes = [] if inputs is None else [t.node for t in _inputs(inputs) if t.node is not None]
     needed: Any = Wanted.ALL if inputs is None else between(table, nodes)
@@ -89,7 +94,10 @@ def steps(
 def walk(
     outputs: Tensor | Sequence[Tensor], inputs: Tensor | Iterable[Tensor], algebra: Algebra, grad_outputs: Any
 ) -> tuple[Any, ...]:
-    """A backward pass whose cotangents live in `algebra`; `grad_outputs` are elements of it. Never frees the graph."""
+    """A backward pass with cotangents of another kind than arrays: `algebra` adds and maps them. Frees nothing.
+
+    `grad_outputs` are the cotangents of the outputs, elements of the algebra.
+    """
     targets = _inputs(inputs)
     nodes = [t.node for t in targets if t.node is not None]
     table = _seeds(outputs, grad_outputs, algebra=algebra)
@@ -114,7 +122,7 @@ def _inputs(inputs: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def _seeds(
     outputs: Tensor | Sequence[Tensor], grad_outputs: Any, create_graph: bool = False, algebra: Algebra = ARRAYS
 ) -> dict[Node, Any]:
-    """The cotangents that a pass starts from, by node. Those of another algebra are taken as they are."""
+    """The cotangents that a pass starts from, by node: `grad_outputs`, or ones for outputs of one element."""
     several = not isinstance(outputs, Tensor)
     heads: list[Tensor] = list(outputs) if several else [outputs]  # type: ignore[list-item]
     listed = several or (algebra is ARRAYS and isinstance(grad_outputs, (list, tuple)) and len(grad_outputs) == 1)
@@ -126,7 +134,7 @@ def _seeds(
         if head.node is None:
             raise RuntimeError(
                 f"grad: outputs[{i}] {describe(head)} requires no gradient: nothing that it was made from has "
-                "requires_grad=True, or it was made under no_grad"
+                "requires_grad=True, or it was made inside no_grad"
             )
         if algebra is not ARRAYS:
             table[head.node] = algebra.add(table[head.node], g, False) if head.node in table else g
@@ -142,12 +150,12 @@ def _cotangent(head: Tensor, g: Any, i: int, create_graph: bool) -> Array | Tens
     if g is None:
         if head.size != 1:
             raise RuntimeError(
-                f"grad: outputs[{i}] has shape {head.shape}; only an output of one element can go without a cotangent: "
+                f"grad: outputs[{i}] has shape {head.shape}; only an output of one element needs no cotangent: "
                 "pass one of that shape (grad_outputs; backward's first argument), or reduce first, e.g. with .sum()"
             )
         return xp.ones_like(head._data)
     if not isinstance(g, Tensor):
-        g = xp.array(g)  # a copy: the result may be this very array
+        g = xp.array(g)  # a copy: if an input is also an output, this very array is returned as its gradient
     elif g.device != head.device:
         raise RuntimeError(
             f"grad: grad_outputs[{i}] is on {g.device}, outputs[{i}] on {head.device}; bring it there with .to(...)"

@@ -1,7 +1,11 @@
-"""The one loop of reverse mode.
+"""The one loop of reverse mode: `sweep`. Its short form, without what makes this one long, is `reference.py`.
 
-It pops nodes in descending order of their serial, which is a reverse topological order; runs the rule of each argument
-that matters; shows each contribution to whoever watches; and adds it up. No recursion anywhere.
+It takes nodes from a heap in descending order of their serials, a reverse topological order: whoever uses a value is
+younger than it, so a node's cotangent is complete when its turn comes. For each input it runs the rule, shows the
+contribution to observers, and adds it to the parent's cotangent. There is no recursion, so depth is no limit.
+
+What makes it longer than the reference: observers and events; checkpoints, which run a function again in mid-pass;
+cotangents that are not arrays (`Algebra`); a fast path for the ordinary pass; and additions into existing buffers.
 """
 
 from __future__ import annotations
@@ -12,29 +16,30 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from heapq import heapify, heappop, heappush
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
-from tinyres.arrays import empty, kernels_for, namespace, ravel_alike, to_device, unravel_like
+from tinyres.arrays import to_device
+from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.checkpoint import CHECKPOINT
 from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, raw, wrap
 from tinyres.context import context, current
 
-FREED = object()  # in place of a node's saved values once a pass has released them
+FREED = object()  # stands in `node.saved` once a pass has released the saved values
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One step of a backward pass: a rule ran, or its contribution was added to the producer's cotangent."""
+    """One step of a backward pass: a rule of `consumer` ran, or its result was added to `producer`'s cotangent."""
 
     kind: Literal["rule", "accumulate"]
     consumer: Node
     arg_index: int
     producer: Node
     contribution: Any
-    total: Any = None  # of the producer so far (accumulate)
+    total: Any = None  # the producer's cotangent so far (accumulate)
 
     @property
     def role(self) -> str | None:
@@ -55,47 +60,11 @@ def _norm(value: Any) -> float:
     return float(np.linalg.norm(np.ravel(to_device(raw(value), "cpu"))))
 
 
-class Algebra(Protocol):
-    """What travels backward. Arrays are one algebra; polynomials in the number of residual branches are another."""
-
-    def add(self, total: Any, contribution: Any, fresh: bool) -> Any:
-        """The sum. `fresh`: total came from an earlier add, so it may be written into."""
-
-    def apply(self, rule: Any, cotangent: Any) -> Any:
-        """The linear map `rule` (array -> array) on a cotangent."""
-
-    def edge(self, consumer: Node, arg_index: int, contribution: Any) -> Any:
-        """What passing this edge does besides; most return the contribution as it is."""
-
-
-class Arrays:
-    """The ordinary algebra: a cotangent is an array (or, with create_graph, a Tensor)."""
-
-    def add(self, total: Any, contribution: Any, fresh: bool) -> Any:
-        # Contributions are never written into: `x + x` sends the same array twice, a mean sends a read-only broadcast.
-        if isinstance(total, Tensor) or isinstance(contribution, Tensor) or not total.ndim:
-            return total + contribution
-        lines = ravel_alike(total, contribution)
-        if lines is not None:
-            out = lines[0] if fresh else empty(lines[0].shape, like=total)
-            return unravel_like(kernels_for(*lines).add(*lines, out), total)
-        return namespace(total).add(total, contribution, out=total) if fresh else total + contribution
-
-    def apply(self, rule: Any, cotangent: Any) -> Any:
-        return rule(cotangent)
-
-    def edge(self, consumer: Node, arg_index: int, contribution: Any) -> Any:
-        return contribution
-
-
-ARRAYS = Arrays()
-
-
 class Wanted(Enum):
-    """What a pass is for, where that is no set of nodes."""
+    """Which nodes a pass is about, where listing them would cost a walk over the graph."""
 
     ALL = "every node"
-    OWNED = "the nodes whose tensor wants .grad: leaves, and what was asked for by retain_grad"
+    OWNED = "nodes whose tensor wants .grad: leaves, and those with retain_grad"
 
 
 def sweep(
@@ -108,22 +77,24 @@ def sweep(
     release: bool,
     events: bool = False,
 ) -> Iterator[Event]:
-    """Carry the cotangents in `table` down the tape; what is left in it at the end are the totals of leaves and `keep`.
-
-    `reference.py` does the same in a page, without observers, checkpoints, other algebras and fast paths.
+    """Carry cotangents down the tape.
 
     Args:
-        needed: the nodes that matter.
-        release: let each node's saved values go once they are used.
-        events: yield what happens; else nothing is yielded.
+        table: the cotangent of each node, as far as it has arrived: at first those of the outputs, at the end those of
+            leaves and `keep`. Others are dropped once their rules have run.
+        needed: the nodes that lie between outputs and inputs (see `between`); rules of other inputs do not run.
+        keep: the nodes whose cotangents the caller wants.
+        create_graph: record the pass itself, by running rules on tensors.
+        release: free each node's saved values once its rules have run.
+        events: yield an `Event` for each step; otherwise nothing is yielded.
     """
     ambient = current()
     observers, kernels = ambient.observers, ambient.kernels
     ordinary = algebra is ARRAYS and not create_graph
     watched = bool(observers) or events
-    heap = [(-node.serial, node) for node in table if node.primitive is not None]  # leaves only collect
-    heapify(heap)
-    summed: set[Node] = set()  # whose total is an array of its own, to be added into
+    heap = [(-node.serial, node) for node in table if node.primitive is not None]  # a leaf has no rules to run
+    heapify(heap)  # a min-heap: with the sign, the youngest node comes first
+    buffers: set[Node] = set()  # nodes whose entry in the table is an array that this pass made, and may add into
     while heap:
         node = heappop(heap)[1]
         kept = node.owner is not None if keep is Wanted.OWNED else node in keep
@@ -131,7 +102,7 @@ def sweep(
         for observer in observers:
             observer.on_cotangent(node, total)
         if kept and needed is not Wanted.ALL and not any(parent in needed for parent in node.parents):
-            continue  # an input below which nothing is wanted
+            continue  # an input of `grad`, and nothing that it was made from is an input, too
         saved = node.saved
         if saved is FREED:
             raise RuntimeError(
@@ -143,6 +114,7 @@ def sweep(
             if again is not None:
                 heappush(heap, (-again.serial, again))
             continue
+        # The fast path: rules run on arrays, and under the kernels that are in force anyway.
         plan, fast, ran = node.plan, ordinary and node.kernels is kernels, False
         joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None else None
         for i, vjp in plan.vjps:
@@ -152,7 +124,9 @@ def sweep(
             ran = True
             if fast:
                 contribution = vjp(total, saved) if joint is None else joint[i]
-                if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:
+                if (
+                    contribution.shape != parent.shape or contribution.dtype is not parent.dtype
+                ):  # `is`: cheaper than !=
                     contribution = _fit(contribution, node, i, parent)
             else:
                 contribution = _contribution(node, i, parent, total, algebra, create_graph)
@@ -161,12 +135,12 @@ def sweep(
             if events:
                 yield Event("rule", node, i, parent, contribution)
             if parent in table:
-                table[parent] = algebra.add(table[parent], contribution, parent in summed and not events)
-                summed.add(parent)
+                table[parent] = algebra.add(table[parent], contribution, parent in buffers and not events)
+                buffers.add(parent)
             else:
                 table[parent] = contribution
                 if joint is not None and not watched:
-                    summed.add(parent)  # a joint rule's results are its own
+                    buffers.add(parent)  # a joint rule returns new arrays (see `Primitive.vjp_joint`)
                 if parent.primitive is not None:
                     heappush(heap, (-parent.serial, parent))
             if events:
@@ -174,7 +148,7 @@ def sweep(
         if release and ran and saved:
             node.saved = FREED
         if needed is not Wanted.ALL and not kept:
-            needed.discard(node)  # a recomputed node lives no longer than its turn
+            needed.discard(node)  # or the set would keep alive the nodes that a checkpoint has made for this pass
     for node in table if observers else ():
         if node.primitive is None:
             for observer in observers:
@@ -189,7 +163,7 @@ def run(
     create_graph: bool,
     release: bool,
 ) -> None:
-    """`sweep` to the end."""
+    """Run `sweep` to its end."""
     with context(recording=True) if create_graph else nullcontext():
         for _ in sweep(table, needed, keep, create_graph=create_graph, release=release):
             pass
@@ -198,7 +172,7 @@ def run(
 def _run_again(
     node: Node, total: Any, table: dict[Node, Any], needed: set[Node] | Literal[Wanted.ALL], release: bool
 ) -> Node | None:
-    """The second run of a checkpoint: its output's node, which takes over the cotangent."""
+    """Run a checkpoint's function again. The node of its output takes over the cotangent."""
     again: Node | None = node.saved.run(node)
     if again is not None:
         table[again] = total
@@ -210,15 +184,15 @@ def _run_again(
 
 
 def _contribution(node: Node, i: int, parent: Node, total: Any, algebra: Algebra, create_graph: bool) -> Any:
-    """The contribution of `node` to its i-th input where more is asked than arrays on the ambient kernels."""
+    """The contribution of `node` to its i-th input, off the fast path: create_graph, an algebra, or other kernels."""
     assert node.primitive is not None
     saved = node.saved
-    if create_graph:  # all as tensors: of an array that is none, an operation would save a copy
+    if create_graph:  # make the cotangent a tensor, too: of an array, the operations in the rule would save copies
         saved = _as_tensors(node, saved)
         total = (
             total if isinstance(total, Tensor) else wrap(np.asarray(total) if isinstance(total, np.generic) else total)
         )
-    if create_graph and node.primitive.reference is not None:
+    if create_graph and node.primitive.decomposition is not None:
         rule = partial(_replay, node, i, saved)
     else:
         rule = partial(_rule, node, i, saved)
@@ -233,7 +207,7 @@ def _rule(node: Node, i: int, saved: Any, g: Any) -> Any:
 
 
 def _fit(contribution: Any, node: Node, i: int, parent: Node) -> Any:
-    """Undo broadcasting (only ever reduces) and promotion, or say what is wrong."""
+    """Give a contribution the shape and dtype of the input: sum over the axes that were broadcast, undo promotion."""
     shape = contribution.shape
     if shape != parent.shape:
         extra = len(shape) - len(parent.shape)
@@ -252,7 +226,7 @@ def _fit(contribution: Any, node: Node, i: int, parent: Node) -> Any:
 
 
 def _as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The saved raw arrays as Tensors of the nodes that they came from, so that rules on them are recorded."""
+    """The saved arrays as tensors of the nodes that they came from, so that the operations of a rule are recorded."""
     found = []
     for value, origin in zip(saved, node.plan.origins, strict=True):
         source = node if origin == "y" else None if origin is None else node.parents[origin]
@@ -261,30 +235,34 @@ def _as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
-    """The rule of a fused operation under create_graph: its reference, run on the saved inputs and differentiated."""
+    """The rule of a fused operation under create_graph: run its decomposition on the saved inputs and differentiate."""
     primitive = node.primitive
     assert primitive is not None
-    assert primitive.reference is not None
+    assert primitive.decomposition is not None
     given = dict(zip(node.plan.names, saved, strict=True))
-    identity = FUNCTIONS["identity"]  # the same tensor may stand in two places: each gets a node of its own
+    identity = FUNCTIONS["identity"]  # one tensor may be two of the inputs: give each a node of its own
     inputs = [identity(given[n]) if node.parents[k] is not None else given[n] for k, n in enumerate(primitive.inputs)]
     statics = {name: given[name] for name in primitive.statics if name in given}
     with context(replaying=True, observers=()):
-        head, target = primitive.reference(*inputs, **statics).node, inputs[i].node
+        head, target = primitive.decomposition(*inputs, **statics).node, inputs[i].node
         table = {head: g}
         run(table, between([head], [target]), {target}, create_graph=True, release=False)
     return table[target]
 
 
 def between(outputs: Iterable[Node], inputs: Iterable[Node]) -> set[Node]:
-    """`inputs`, and the nodes on some way to them from `outputs`."""
+    """The nodes on any path from `outputs` down to `inputs`, these included."""
     found = set(inputs)
     _extend(found, outputs, min((n.serial for n in found), default=0) - 1)
     return found
 
 
 def _extend(found: set[Node], outputs: Iterable[Node], floor: int) -> None:
-    """Add to `found` the nodes above `floor` on some way from `outputs` to what is in it."""
+    """Add to `found` the nodes on any path from `outputs` to a node in it. Serials up to `floor` are skipped.
+
+    Two passes: collect all that `outputs` were made from; then, oldest first, add each node that has a parent in
+    `found`. What is older than every input cannot lie on such a path, hence the floor.
+    """
     seen = set(outputs)
     stack = list(seen)
     while stack:

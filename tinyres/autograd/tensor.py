@@ -1,8 +1,10 @@
 """Tensor: an array, and the node of the tape that made it.
 
-A tensor that requires a gradient has a node; one that does not has none. Tensors are values: nothing writes into their
-array. This file imports no operation: operators and methods look their function up in `FUNCTIONS`, which `tinyres.ops`
-and `tinyres.autograd` fill.
+A tensor that requires a gradient has a node; one that does not has `node = None`. Tensors are values: nothing writes
+into their arrays.
+
+Operations are made of tensors, so this file cannot import them. Instead `@primitive` and `@public` register each
+operation in `FUNCTIONS`, and `x + y` or `x.sum()` look their function up there.
 """
 
 from __future__ import annotations
@@ -13,15 +15,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyres.arrays import device_of, inverse, memory_order, namespace, to_device
+from tinyres.arrays import device_of, inverse_permutation, memory_order, namespace, to_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
 from tinyres.autograd.node import Node
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
 
-_ANY = np.empty(0)
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the operations by name, for the operators and methods below
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
+_AN_ARRAY = np.empty(0)  # NumPy's own `__array_function__` is a method: any array will do to call it
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -44,7 +46,7 @@ def _in_place(symbol: str, name: str) -> Callable[..., Any]:
     def call(self: Tensor, other: Any) -> Any:
         if self.node is not None and self.node.primitive is None:
             raise TypeError(
-                f"`{symbol}` would give the name a new tensor and leave this leaf as it was: to change a parameter "
+                f"`{symbol}` would bind the name to a new tensor and leave this leaf as it was: to change a parameter, "
                 "write p.data = p.data - lr * p.grad.data, or use tinyres.optim"
             )
         return FUNCTIONS[name](self, other)
@@ -64,8 +66,8 @@ class Tensor:
 
     Args:
         data: numbers, nested lists or an array; copied. Python floats become float32, as in PyTorch.
-        dtype: of the result; default: the array's own.
-        requires_grad: make it a leaf whose gradient can be asked for (floating dtypes only).
+        dtype: of the result; by default, that of the array.
+        requires_grad: make it a leaf of the graph, which gradients can be taken of (floating dtypes only).
     """
 
     __slots__ = ("__weakref__", "_data", "grad", "node")
@@ -81,7 +83,7 @@ class Tensor:
     # -- what it is -------------------------------------------------------------------------------------------------
     @property
     def data(self) -> Array:
-        """The raw array, read-only: a graph may have saved it. Assigning another array takes a copy of its values."""
+        """The raw array, read-only since a graph may have saved it. Assigning an array copies its values."""
         if not isinstance(self._data, np.ndarray):
             return self._data
         view = self._data.view()
@@ -96,7 +98,7 @@ class Tensor:
             value = foreign_array(value, "data: the value", values=True)
         if not hasattr(value, "strides"):
             raise TypeError(f"data: needs an array, got {type(value).__name__}; make it one with np.asarray(...)")
-        rebind(self, _numbers(value, value).copy("K"))  # the array is the caller's, who may write into it
+        rebind(self, _numeric(value, value).copy("K"))  # the array belongs to the caller, who may write into it
 
     @property
     def requires_grad(self) -> bool:
@@ -138,7 +140,7 @@ class Tensor:
 
     # -- the tape ---------------------------------------------------------------------------------------------------
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Make this tensor a leaf that wants a gradient (or stop it from wanting one)."""
+        """Make this tensor a leaf that requires a gradient (or, with False, one that does not)."""
         if self.node is not None and requires_grad:
             return self
         if not requires_grad:
@@ -156,20 +158,20 @@ class Tensor:
         return self
 
     def retain_grad(self) -> Tensor:
-        """Ask `backward` to fill `.grad` here too, though this is no leaf."""
+        """Let `backward` fill `.grad` of this intermediate result, too."""
         if self.node is None:
             raise RuntimeError("retain_grad: this tensor does not require a gradient")
         if self.node.primitive is None:
-            return self  # a leaf's is filled anyway
+            return self  # a leaf's .grad is filled anyway
         self.node.owner = weakref.ref(self)
         return self
 
     def detach(self) -> Tensor:
-        """The same values, outside of the graph."""
+        """A tensor with the same values that is not part of the graph."""
         return wrap(self._data)
 
     def backward(self, gradient: Any = None, *, create_graph: bool = False, retain_graph: bool | None = None) -> None:
-        """Add d(self)/d(leaf) into `.grad` of every leaf; see `tinyres.backward`."""
+        """Add d(self)/d(leaf) to the `.grad` of every leaf; see `tinyres.backward`."""
         FUNCTIONS["backward"](self, gradient, create_graph=create_graph, retain_graph=retain_graph)
 
     # -- out of the graph -------------------------------------------------------------------------------------------
@@ -195,32 +197,32 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.node is not None:
             raise RuntimeError(
-                "NumPy was about to take the array out of a tensor that requires a gradient, which would lose it "
-                "silently; use .detach().numpy() if that is meant, or the function of the same name in tinyres"
+                "NumPy was about to take the array out of a tensor that requires a gradient, and the gradient would be "
+                "lost silently; use .detach().numpy() if you mean it, or the function of the same name in tinyres"
             )
         if self.device != "cpu":
             raise TypeError(
-                "NumPy was about to take the array out of a tensor on the GPU, a copy that nothing asked for; "
-                "use .numpy() or .to('cpu') if it is meant, or the function of the same name in tinyres"
+                "NumPy was about to copy a tensor from the GPU silently; "
+                "use .numpy() or .to('cpu') if you mean it, or the function of the same name in tinyres"
             )
         return np.array(self.numpy(), dtype=dtype) if copy or dtype is not None else self.numpy()
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """`np.sum(tensor)`: what NumPy makes of the array, where no gradient is lost by it."""
+        """`np.sum(tensor)`: apply NumPy's function to the array, if no gradient is lost."""
         try:
-            return np.ndarray.__array_function__(_ANY, function, (), args, kwargs)
-        except TypeError:  # it has called a method of the tensor, with arguments that only an array's has
+            return np.ndarray.__array_function__(_AN_ARRAY, function, (), args, kwargs)
+        except TypeError:  # NumPy called the tensor's method, `tensor.sum(axis, dtype, out)`, with arguments it lacks
             args, kwargs = _as_arrays(args), {name: _as_arrays(value) for name, value in kwargs.items()}
             return function(*args, **kwargs)
 
     def __dlpack__(self, **how: Any) -> Any:
-        """The array for another library, without a copy: `torch.from_dlpack(tensor)`. Not to be written into."""
+        """Share the memory with another library: `torch.from_dlpack(tensor)`. It must not be written into."""
         if self.node is not None:
             raise BufferError(
-                "__dlpack__: this tensor requires a gradient, which the other library would not carry on; "
-                "hand out tensor.detach()"
+                "__dlpack__: this tensor requires a gradient, which the other library would not propagate; "
+                "pass tensor.detach()"
             )
-        # Only since version 1 can the protocol say that memory is read-only; before, NumPy refuses to hand it out.
+        # Read-only memory needs version 1 of the protocol; for older ones NumPy refuses a read-only view.
         return (self.data if how.get("max_version") else self._data).__dlpack__(**how)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -229,18 +231,18 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError(
-                "deepcopy: only leaves can be copied; what was computed belongs to its graph: .detach() it"
+                "deepcopy: only leaves can be copied, since a computed tensor belongs to its graph; copy .detach()"
             )
         made = memo[id(self)] = Tensor(self._data, requires_grad=self.requires_grad)
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A leaf travels by value, without `.grad`, in the memory layout that it has."""
+        """Pickle a leaf: its values in their memory layout, without `.grad`."""
         if not self.is_leaf:
             raise RuntimeError(
-                "pickle: only leaves can be pickled; what was computed belongs to its graph: hand over .detach()"
+                "pickle: only leaves can be pickled, since a computed tensor belongs to its graph; pickle .detach()"
             )
-        order = tuple(memory_order(self._data))
+        order = tuple(memory_order(self._data))  # a pickle keeps row-major arrays only
         made = type(self), self._data.transpose(order), order, self.requires_grad
         return _unpickled, made, getattr(self, "__dict__", None)
 
@@ -274,7 +276,7 @@ class Tensor:
 
     __hash__ = object.__hash__  # by identity: == is element by element
 
-    # -- operators and methods: each a name in FUNCTIONS ------------------------------------------------------------
+    # -- operators and methods: each calls the function of this name in FUNCTIONS -----------------------------------
     __add__ = _operator("add")
     __radd__ = _reflected("add")
     __iadd__ = _in_place("+=", "add")
@@ -335,7 +337,7 @@ class Tensor:
 
 
 def wrap(data: Array, node: Node | None = None) -> Tensor:
-    """A Tensor around a raw array, without a copy or a check: for the engine."""
+    """A Tensor around a raw array, without copy or check: for the engine."""
     tensor = Tensor.__new__(Tensor)
     tensor._data = data
     tensor.node = node
@@ -344,35 +346,35 @@ def wrap(data: Array, node: Node | None = None) -> Tensor:
 
 
 def _unpickled(kind: type[Tensor], array: Array, order: tuple[int, ...], requires_grad: bool) -> Tensor:
-    """`array` has its axes in the order of memory, since a pickle keeps no other."""
+    """The inverse of `Tensor.__reduce__`: `array` has its axes in memory order, `order`."""
     made = Tensor.__new__(kind)
-    made._data, made.node, made.grad = array.transpose(inverse(order)), None, None
+    made._data, made.node, made.grad = array.transpose(inverse_permutation(order)), None, None
     return made.requires_grad_() if requires_grad else made
 
 
 def rebind(tensor: Tensor, array: Array) -> None:
-    """`tensor.data = array` without the copy: for arrays of which there is no other owner, as an optimiser's are."""
+    """`tensor.data = array` without the copy: for a new array that nobody else holds, such as an optimiser's."""
     if tensor.node is not None and tensor.node.primitive is not None:
         raise RuntimeError(f"{tensor.node.name}: only a leaf's data can be replaced; use .detach() first")
     changed = array.shape != tensor._data.shape or array.dtype != tensor._data.dtype
     tensor._data = array
-    if changed and tensor.node is not None:  # the old graph keeps the old leaf, of the old shape
+    if changed and tensor.node is not None:  # a graph made before still needs the old node, with the old shape
         tensor.node = None
         tensor.requires_grad_()
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Make a tensor from numbers, nested lists, an array or a tensor, another library's included.
+    """Make a tensor from numbers, nested lists, an array or a tensor, of tinyres or another library.
 
-    The values are copied, here as wherever an array is kept: `p.data = a` copies it, and so does an operation that
-    needs it for the backward pass (`x * a`, `x[a]`, `cross_entropy(x, a)`). What is written into the array later
-    changes no tensor and no gradient. Only `from_dlpack` shares memory.
+    The values are copied, here and wherever tinyres keeps an array of yours: `p.data = a` copies it, and so does an
+    operation that needs it for the backward pass (`x * a`, `x[a]`, `cross_entropy(x, a)`). You may write into the array
+    afterwards: no tensor and no gradient changes. Only `from_dlpack` shares memory.
     """
     return Tensor(data, dtype=dtype, requires_grad=requires_grad)
 
 
 def raw(value: Any) -> Any:
-    """The raw array of a Tensor; anything else as it is."""
+    """The raw array of a Tensor; any other value unchanged."""
     return value._data if isinstance(value, Tensor) else value
 
 
@@ -382,7 +384,8 @@ def _as_arrays(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, Tensor) else value
 
 
-def _numbers(array: Array, given: Any) -> Array:
+def _numeric(array: Array, given: Any) -> Array:
+    """The array, if it holds numbers: NumPy also makes arrays of strings, objects and ragged lists."""
     if array.dtype.kind not in "biufc":
         what = f"an array of dtype {array.dtype}" if hasattr(given, "dtype") else type(given).__name__
         raise TypeError(f"tensor: {what} does not hold numbers of one rectangular shape")
@@ -390,15 +393,15 @@ def _numbers(array: Array, given: Any) -> Array:
 
 
 def as_array(data: Any, dtype: Any = None) -> Array:
-    """A fresh array with the values of what `tensor` takes."""
+    """A new array of anything that `tensor` accepts."""
     if isinstance(data, Tensor):
         data = data._data
     elif is_foreign(data):
         data = foreign_array(data, "tensor: data", values=True)
     if hasattr(data, "dtype"):
-        return _numbers(namespace(data).array(data, dtype=dtype), data)
+        return _numeric(namespace(data).array(data, dtype=dtype), data)
     try:
-        array = _numbers(np.array(data, dtype=dtype), data)
+        array = _numeric(np.array(data, dtype=dtype), data)
     except ValueError as error:  # lists of different lengths
         raise TypeError(f"tensor: {type(data).__name__} does not hold numbers of one rectangular shape") from error
     if dtype is None and array.dtype == np.float64:  # Python floats

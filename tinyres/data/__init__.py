@@ -1,7 +1,7 @@
 """Data sets, the loader that batches them, and transforms of the batches.
 
-Bundled digits, two photographs and two-dimensional toys are there at once; MNIST, Fashion-MNIST and CIFAR-10 are
-downloaded on their first use. Every draw takes a seed, so the same call gives the same arrays on every machine.
+The digits, two photographs and two-dimensional toys need no download; MNIST, Fashion-MNIST and CIFAR-10 are downloaded
+on first use. Everything random takes a seed, so the same call gives the same arrays on every machine.
 """
 
 from tinyres.data.cifar import cifar10

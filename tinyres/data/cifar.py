@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 colour photographs of 32x32 pixels in ten classes, from the binary edition."""
+"""CIFAR-10: 60,000 colour photographs of 32x32 pixels in ten classes, from the binary version."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ CHANNELS, SIDE = 3, 32
 SAMPLES = 10_000  # in each file
 ROW = 1 + CHANNELS * SIDE * SIDE  # bytes: the class, then the red, the green and the blue plane
 CHUNK = 1 << 20
-ROOM = 10 * CHUNK  # for what the archive holds beside the six files: a page, the names of the classes, headers
-MOST_MEMBERS = 100  # tarfile keeps each in memory
+ROOM = 10 * CHUNK  # for the rest of the archive: a page, the names of the classes, headers
+MOST_MEMBERS = 100  # a limit, since tarfile keeps the headers of all members in memory
 ARCHIVE = "cifar-10-binary.tar.gz"
 TRAIN = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
 TEST = ["cifar-10-batches-bin/test_batch.bin"]
@@ -36,22 +36,22 @@ CIFAR10 = Source(
 
 
 def cifar10(*, cache: PathLike | None = None, dtype: Any = "float32", normalize: bool = True) -> Split:
-    """Small colour photographs, 50,000 to learn from and 10,000 to be judged by; downloaded once, 170 MB.
+    """CIFAR-10: small colour photographs, 50,000 for training and 10,000 for testing; downloaded once, 170 MB.
 
     Inputs are (N, 3, 32, 32), red, green, blue, from 0 to 1, in channels-last memory: 737 MB as float32. Targets are
     (N,) int64: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck.
     From Krizhevsky 2009 [krizhevsky2009learning], "Learning multiple layers of features from tiny images".
 
     Args:
-        cache: the folder that keeps downloads; None is the platform's own for caches.
+        cache: the folder for downloads; None is the platform's folder for caches.
         dtype: of the inputs.
         normalize: False leaves the raw values, 0 to 255.
 
     Raises:
-        DownloadError: the archive is not in the cache and could not be brought there.
-        FileFormatError: the archive is not what its SHA-256 promised.
-        TypeError: normalize, and a dtype that has no fractions.
-        ImportError: the package pooch is missing, and needed.
+        DownloadError: the archive is not in the cache and could not be downloaded.
+        FileFormatError: the archive is damaged, although its SHA-256 is right.
+        TypeError: normalize with an integer dtype.
+        ImportError: a download needs the package pooch, which is missing.
     """
     path = CIFAR10.fetch(ARCHIVE, cache)
     rows = read_archive(path)
@@ -67,14 +67,14 @@ def cifar10(*, cache: PathLike | None = None, dtype: Any = "float32", normalize:
 
 
 def read_archive(path: PathLike) -> dict[str, Array]:
-    """The six tables of bytes in the archive, by name: each (10000, 3073), a row the class and the three planes.
+    """The six data files in the archive by name, as arrays of bytes (10000, 3073): a row is the class and three planes.
 
-    Nothing is written to disk, and nothing but these six is read: names decide, not the archive's order.
+    They are read in memory. Other members are skipped, and nothing is written to disk.
 
     Raises:
-        FileFormatError: the archive is cut short or damaged, or one of the six is missing, there twice, no regular
+        FileFormatError: the archive is truncated or damaged, or one of the six is missing, there twice, not a regular
             file, or of the wrong size.
-        FileNotFoundError: there is no such archive.
+        FileNotFoundError: the archive does not exist.
     """
     tables: dict[str, Array] = {}
     try:
@@ -83,7 +83,7 @@ def read_archive(path: PathLike) -> dict[str, Array]:
             archive = tarfile.open(fileobj=limited, mode="r:")  # noqa: SIM115  nothing is open but `packed`
             for number, member in enumerate(archive, 1):
                 if number > MOST_MEMBERS:
-                    raise FileFormatError(f"{path}: it holds more than {MOST_MEMBERS} files, it cannot be CIFAR-10")
+                    raise FileFormatError(f"{path}: holds more than {MOST_MEMBERS} files, so it cannot be CIFAR-10")
                 if member.name in (*TRAIN, *TEST):
                     if member.name in tables:
                         raise FileFormatError(f"{path}: {member.name} is there twice")
@@ -94,16 +94,16 @@ def read_archive(path: PathLike) -> dict[str, Array]:
         raise
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError) as error:
         raise FileFormatError(
-            f"{path}: a whole tar.gz archive is needed, this is cut short or damaged ({error})"
+            f"{path}: needs a complete tar.gz archive, this one is truncated or damaged ({error})"
         ) from error
     missing = [name for name in (*TRAIN, *TEST) if name not in tables]
     if missing:
-        raise FileFormatError(f"{path}: {', '.join(missing)} cannot be found in the archive")
+        raise FileFormatError(f"{path}: the archive lacks {', '.join(missing)}")
     return tables
 
 
 class _Limited:
-    """What is inflated, as far as CIFAR-10 goes: a damaged or malicious archive may hold or ask for any amount."""
+    """A gzip stream that refuses to inflate to more than CIFAR-10 does: a damaged archive may claim any size."""
 
     def __init__(self, path: PathLike, file: gzip.GzipFile) -> None:
         self.path, self.file, self.most = path, file, 6 * SAMPLES * ROW + ROOM
@@ -123,15 +123,15 @@ class _Limited:
 
     def _check(self, place: int) -> None:
         if place > self.most:
-            raise FileFormatError(f"{self.path}: it inflates to more than {self.most} bytes, it cannot be CIFAR-10")
+            raise FileFormatError(f"{self.path}: inflates to more than {self.most} bytes, so it cannot be CIFAR-10")
 
 
 def _table(path: PathLike, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Array:
     content = archive.extractfile(member) if member.isreg() else None
     if content is None:  # a link could lead anywhere
-        raise FileFormatError(f"{path}: {member.name} must be a regular file, it is a link, a folder or a device")
+        raise FileFormatError(f"{path}: {member.name} must be a regular file, got a link, a folder or a device")
     if member.size != SAMPLES * ROW:
         raise FileFormatError(
-            f"{path}: {member.name} needs {SAMPLES} rows of {ROW} bytes, {SAMPLES * ROW} in all, it has {member.size}"
+            f"{path}: {member.name} needs {SAMPLES} rows of {ROW} bytes, {SAMPLES * ROW} in all, got {member.size}"
         )
     return np.frombuffer(content.read(), np.uint8).reshape(SAMPLES, ROW)

@@ -1,4 +1,4 @@
-"""Dataset: two arrays that belong together. Split: one to learn from, one to be judged by."""
+"""Dataset: an array of inputs and one of targets. Split: a training set and a test set."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Dataset:
 
     Args:
         inputs: (N, ...); images are (N, C, H, W).
-        targets: (N, ...); int64 class numbers (N,) where there are classes.
-        name: what to call it in a report.
-        classes: how many different targets there can be; None where targets are no classes.
+        targets: (N, ...); for classification, int64 class numbers (N,).
+        name: its name in reports.
+        classes: the number of classes; None if targets are not classes.
 
     Raises:
-        TypeError: inputs or targets is no array, or has no axis to count samples along.
+        TypeError: inputs or targets is not an array, or has no axis.
         ValueError: inputs and targets differ in length.
     """
 

@@ -8,18 +8,18 @@ import numpy as np
 
 from tinyres.data.dataset import Dataset, Split
 
-DARKEST = 16  # a pixel counts the inked dots of a 4x4 patch
+DARKEST = 16  # a pixel is the number of inked dots in a 4x4 patch
 
 
 def digits(*, test_fraction: float = 0.2, seed: int = 0, dtype: Any = "float32", normalize: bool = True) -> Split:
-    """The digits, split so that every class keeps its share in both parts: `train, test = data.digits(seed=0)`.
+    """Handwritten digits, in a stratified split: `train, test = data.digits(seed=0)`.
 
     Inputs are (N, 1, 8, 8), from 0 (paper) to 1 (ink); targets are (N,) int64, the digit.
     From Alpaydin & Kaynak 1998 [alpaydin1998optical], "Optical recognition of handwritten digits".
 
     Args:
-        test_fraction: the part held back, between 0 and 1.
-        seed: decides who goes where; the same seed always gives the same split.
+        test_fraction: the share of the test set, between 0 and 1.
+        seed: of the split; the same seed always gives the same one.
         dtype: of the inputs.
         normalize: False leaves the raw counts, 0 to 16.
 

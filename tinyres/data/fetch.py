@@ -1,4 +1,4 @@
-"""Files from the network: known by their SHA-256, kept in a cache, and there as a whole or not at all."""
+"""Downloads: files with a known SHA-256, kept in a cache, and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from typing import Any
 
 from tinyres.files import PathLike
 
-TIMEOUT = (5.0, 30.0)  # seconds: to be connected, and from one piece of an answer to the next
-DEADLINE = 1800.0  # seconds for a whole file: 170 MB, the largest, at 100 kB a second
-LARGEST = 2**28  # bytes
-ROUNDS = 2  # a server that did not answer in time is asked once more, after all the others
+TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two pieces of a response
+DEADLINE = 1800.0  # seconds for a file: the largest has 170 MB, at 100 kB/s
+LARGEST = 2**28  # bytes of a file
+ROUNDS = 2  # a server that timed out is tried once more, after all the others
 CHUNK = 1 << 16
 
 
 class DownloadError(OSError):
-    """A file is not in the cache, and could not be brought there; the message says where to put it by hand."""
+    """A file is not in the cache and could not be downloaded; the message says where to put it by hand."""
 
 
 class Refused(Exception):
-    """What a server sends is not waited for to its end."""
+    """A download was broken off on our side: too large, too slow, or redirected away from https."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Source:
     """Files that several servers offer under the same names.
 
     Args:
-        name: of the data set; its files lie in the cache's folder of that name.
-        mirrors: addresses that a file's name is appended to, the preferred one first.
-        sha256: of each file, by its name. It decides what is the right file, so a mirror need not be trusted.
+        name: of the data set, and of its folder in the cache.
+        mirrors: base addresses, the preferred one first; a file's name is appended.
+        sha256: of each file, by its name. Every download is checked, so a mirror need not be trusted.
     """
 
     name: str
@@ -46,18 +46,18 @@ class Source:
     sha256: Mapping[str, str]
 
     def fetch(self, file: str, cache: PathLike | None = None) -> Path:
-        """The path of a file whose SHA-256 is right: one from the cache, or else one downloaded into it.
+        """The path of a file with the right SHA-256, from the cache or downloaded into it.
 
-        A download gets its name only after its SHA-256 was found right, so whatever interrupts it, a later run finds
-        either the right file or none. A cached file is checked each time; a wrong one is replaced, with a warning.
+        A download gets its final name only after the check, so after an interruption there is either the right file or
+        none. A cached file is checked each time; a wrong one is replaced, with a warning.
 
         Args:
             file: a key of `sha256`.
-            cache: the folder for all data sets; None is the platform's own for caches, such as ~/.cache/tinyres.
+            cache: the folder for all data sets; None is the platform's folder for caches, such as ~/.cache/tinyres.
 
         Raises:
-            DownloadError: no mirror gave the file, or the cache cannot be read or written.
-            ImportError: pooch is missing, and needed.
+            DownloadError: no mirror delivered the file, or the cache cannot be read or written.
+            ImportError: a download needs pooch, which is missing.
         """
         path = (default_cache() if cache is None else Path(cache).expanduser()) / self.name / file
         try:
@@ -66,17 +66,17 @@ class Source:
                 return path
             if found is not None:
                 warnings.warn(
-                    f"{path} is damaged or another file: its SHA-256 is {found}, {self.sha256[file]} is needed; "
-                    "it is downloaded again",
+                    f"{path} is damaged or another file: its SHA-256 is {found}, should be {self.sha256[file]}; "
+                    "downloading it again",
                     stacklevel=2,
                 )
             failures = self._retrieve(file, path)
         except OSError as error:
-            # pooch wraps a refused permission in sentences of its own
+            # pooch wraps a PermissionError in an error with another message
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise DownloadError(
-                f"{self.name}: {path} cannot be read or written ({reason.strerror or reason}); pass a folder that can "
-                "be as cache, or take the data set digits, which needs none"
+                f"{self.name}: {path} cannot be read or written ({reason.strerror or reason}); pass another "
+                "folder as cache, or use the data set digits, which needs none"
             ) from error
         if failures:
             tried = ", ".join(f"{url} ({reason})" for url, reason in failures.items())
@@ -84,12 +84,12 @@ class Source:
             beside = f" and beside it {', '.join(others)}" if others else ""
             raise DownloadError(
                 f"{self.name}: the file {file} could not be downloaded from {tried}; save it by hand as "
-                f"{path}{beside}, or take the data set digits, which works offline"
+                f"{path}{beside}, or use the data set digits, which works offline"
             )
         return path
 
     def _retrieve(self, file: str, path: Path) -> dict[str, str]:
-        """Put the file at `path`; if that fails, say why for each address. Only the disk's own errors are raised."""
+        """Download the file to `path`. Returns why each address failed; only errors of the disk are raised."""
         pooch = self._pooch()
         import requests
 
@@ -101,7 +101,7 @@ class Source:
                     with _quiet(pooch.get_logger()):
                         pooch.retrieve(url, self.sha256[file], fname=path.name, path=path.parent, downloader=_download)
                     return {}
-                except requests.RequestException as error:  # before OSError, which it is a kind of
+                except requests.RequestException as error:
                     failures[url] = _reason(error)
                     if not isinstance(error, requests.Timeout):
                         hopeful.remove(url)
@@ -124,7 +124,7 @@ class Source:
 
 
 def default_cache() -> Path:
-    """The platform's own folder for our caches: the one that pooch names, found without pooch."""
+    """The platform's folder for caches: the same as pooch's, found without importing pooch."""
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
         return Path(local) / "tinyres" / "tinyres" / "Cache"
@@ -136,7 +136,7 @@ def default_cache() -> Path:
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Inside, it tells errors only: what it would say of a download, the bar and our own sentences say."""
+    """Inside the block the logger shows errors only: pooch's messages would repeat our progress bar and errors."""
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -151,34 +151,34 @@ def _sha256(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """A few words for what `requests` tells in a nest of exceptions."""
+    """A short reason instead of the nested exceptions of `requests`."""
     from requests import exceptions
 
     if isinstance(error, exceptions.HTTPError) and error.response is not None:
         return f"answers {error.response.status_code} {error.response.reason}"
-    words = [  # the special before the general
+    reasons = [  # subclasses before their base classes
         (exceptions.ProxyError, "the proxy cannot be reached"),
         (exceptions.SSLError, "its certificate is not accepted"),
         (exceptions.Timeout, "no answer in time"),
         (exceptions.ChunkedEncodingError, "the connection broke off"),
         (exceptions.ConnectionError, "no connection"),
     ]
-    return next((text for kind, text in words if isinstance(error, kind)), type(error).__name__)
+    return next((text for kind, text in reasons if isinstance(error, kind)), type(error).__name__)
 
 
 def _download(url: str, part: str, _: Any) -> None:
-    """Fetch `url` into the file `part`: a downloader for pooch, which has one, but one that leaves connections open."""
+    """Download `url` into the file `part`: a downloader for pooch, whose own leaves connections open."""
     import requests
 
-    os.unlink(part)  # pooch made it for one reader only; anew it has the mode that the user's umask allows
+    os.unlink(part)  # pooch made it readable by its owner only; created anew, it follows the umask
     until, room = time.monotonic() + DEADLINE, LARGEST
-    plain = {"Accept-Encoding": "identity"}  # the bytes that the SHA-256 is of: nothing is inflated on the way
+    plain = {"Accept-Encoding": "identity"}  # the file's own bytes, which the SHA-256 is of
     with open(part, "wb") as file, requests.get(url, headers=plain, stream=True, timeout=TIMEOUT) as response:
         response.raise_for_status()
         if url.startswith("https:") and not response.url.startswith("https:"):
-            raise Refused("leads to an address without https")
+            raise Refused("redirects to an address without https")
         told = response.headers.get("Content-Length", "")
-        size = int(told) if told.isdecimal() else None  # a server need not tell it
+        size = int(told) if told.isdecimal() else None  # servers may omit it
         too_large = Refused(f"more than {LARGEST} bytes")
         if size is not None and size > LARGEST:
             raise too_large
@@ -195,7 +195,7 @@ def _download(url: str, part: str, _: Any) -> None:
 
 
 def _piece(response: Any) -> bytes:
-    """What has come, up to CHUNK bytes; not `iter_content`, which waits for all of them, however slowly they drip."""
+    """The bytes that have arrived, up to CHUNK. (`iter_content` would wait for all CHUNK, past the deadline.)"""
     import requests
     from urllib3 import exceptions
 
@@ -209,7 +209,7 @@ def _piece(response: Any) -> bytes:
 
 
 def _progress() -> Any:
-    """A bar where standard error is a terminal, and nothing elsewhere."""
+    """A progress bar, shown only if standard error is a terminal."""
     from rich import progress
     from rich.console import Console
 

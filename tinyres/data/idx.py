@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST and its relatives: a magic number, the sizes of the axes, the values."""
+"""IDX files, the format of MNIST and its relatives: a magic number, the shape, the values."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def read_idx(path: PathLike) -> Array:
     in four bytes; the values in C order. Everything is big-endian.
 
     Raises:
-        FileFormatError: the content is not exactly that: another format, cut short, damaged, or with bytes too many.
-        FileNotFoundError: there is no such file.
+        FileFormatError: the content is not exactly that: another format, truncated, damaged, or too long.
+        FileNotFoundError: the file does not exist.
     """
     with open(path, "rb") as file:
         packed = file.peek(len(GZIP))[: len(GZIP)] == GZIP
@@ -33,33 +33,33 @@ def read_idx(path: PathLike) -> Array:
         try:
             return _read(path, content)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise FileFormatError(f"{path}: the gzip compression is cut short or damaged ({error})") from error
+            raise FileFormatError(f"{path}: the gzip data is truncated or damaged ({error})") from error
 
 
 def _read(path: PathLike, file: IO[bytes] | gzip.GzipFile) -> Array:
-    """The header, then what it promises and one byte: three compressed megabytes may hold gigabytes."""
+    """Read the header, then as much as it announces and one byte more: 3 MB of gzip can inflate to gigabytes."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in TYPES:
         codes = ", ".join(f"{code:02x}" for code in TYPES)
         raise FileFormatError(
             f"{path}: an IDX file begins with two zero bytes, a type ({codes}) and a number of axes, "
-            f"this one with {start.hex(' ') or 'nothing'}"
+            f"got {start.hex(' ') or 'an empty file'}"
         )
     dtype, rank = np.dtype(TYPES[start[2]]).newbyteorder(">"), start[3]
     axes = file.read(4 * rank)
     if len(axes) < 4 * rank:
-        raise FileFormatError(f"{path}: cut short in its header, {4 + len(axes)} bytes of {4 + 4 * rank} are there")
+        raise FileFormatError(f"{path}: truncated in its header, got {4 + len(axes)} bytes of {4 + 4 * rank}")
     shape = tuple(np.frombuffer(axes, ">u4").tolist())
     needed = math.prod(shape) * dtype.itemsize
-    content = bytearray()  # a header may promise more than any memory has, so that what is there decides
+    content = bytearray()  # grows with the data: allocating what a damaged header announces could fill the memory
     while piece := file.read(min(CHUNK, needed + 1 - len(content))):
         content += piece
     if len(content) != needed:
-        trouble, there = "cut short", f"{len(content)} bytes follow"
+        trouble, found = "truncated", f"{len(content)}"
         if len(content) > needed:
-            trouble, there = "longer than it should be", "more follow"
+            trouble, found = "too long", "more"
         raise FileFormatError(
-            f"{path}: {trouble}, its header promises {dtype.name} of shape {shape}, {needed} bytes, and {there}"
+            f"{path}: {trouble}, its header announces {dtype.name} of shape {shape}, {needed} bytes, got {found}"
         )
     try:
         values: Array = np.ndarray(shape, dtype, content)

@@ -1,4 +1,4 @@
-"""From bytes to a data set of images: what MNIST's and CIFAR's files have in common."""
+"""Data sets of images from bytes, for the files of MNIST and CIFAR."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ BRIGHTEST = 255
 def image_dataset(
     pixels: Array, labels: Array, *, path: PathLike, name: str, classes: int, dtype: Any, normalize: bool
 ) -> Dataset:
-    """Images and their classes, checked; `path` is the file that the labels came from.
+    """A Dataset of images and their classes, with the labels checked; `path` is their file, for error messages.
 
     Args:
         pixels: (N, H, W, C) uint8, in any memory order.
         labels: (N,) integers.
-        dtype: of the inputs, which come as logical (N, C, H, W) in channels-last memory.
+        dtype: of the inputs, which have the shape (N, C, H, W) in channels-last memory.
         normalize: divide by 255.
 
     Raises:
-        FileFormatError: a label that is no class.
-        TypeError: normalize, and a dtype that has no fractions.
+        FileFormatError: a label is not a class.
+        TypeError: normalize with an integer dtype.
     """
     if len(labels) and labels.max() >= classes:
         row = int(np.argmax(labels >= classes))

@@ -1,4 +1,4 @@
-"""DataLoader: a data set as batches of tensors, in an order that (seed, epoch) decides."""
+"""DataLoader: batches of tensors from a data set, shuffled by (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from tinyres.data.transforms import Transform
 class DataLoader:
     """Batches of (inputs, targets), both tensors; each `for` over it is one epoch.
 
-    A shuffled epoch's order depends on `seed` and `epoch` alone, and what a transform draws on these and the batch's
-    number, not on what was drawn before: to repeat an epoch, or to resume a run, set `epoch`, and to begin in the
-    middle of one, take `batches(start)`. Images come as logical (B, C, H, W) in channels-last memory, which the kernels
-    read without a copy.
+    The order of a shuffled epoch depends only on `seed` and `epoch`, and the random numbers of a transform only on
+    these and the batch's number. So to repeat an epoch or resume a run, set `epoch`; to begin in the middle of one, use
+    `batches(start)`. Images have the shape (B, C, H, W) in channels-last memory, which kernels read without a copy.
 
     Args:
-        dataset: what to batch.
+        dataset: where the samples come from.
         batch_size: samples per batch; the last one may be smaller.
-        shuffle: a new order each epoch; otherwise the data set's own.
+        shuffle: a new order each epoch; otherwise the order of the data set.
         seed: of the orders, and of what `transform` draws.
-        drop_last: leave out the last batch if it is smaller than the others.
+        drop_last: omit the last batch if it is smaller than the others.
         transform: called with the inputs of each batch and a generator; see `tinyres.data.transforms`. Targets are left
             alone.
 
     Attributes:
-        epoch: the number of the epoch that the next `for` or `batches` runs through; starts at 0.
+        epoch: the number of the epoch that the next `for` or `batches` gives; starts at 0.
 
     Raises:
-        TypeError: dataset is no Dataset, or batch_size no integer.
-        ValueError: batch_size < 1, an empty data set, or one that drop_last would leave without a batch.
+        TypeError: dataset is not a Dataset, or batch_size not an integer.
+        ValueError: batch_size < 1, the data set is empty, or drop_last would leave no batch.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class DataLoader:
         if not isinstance(dataset, Dataset):
             raise TypeError(
                 f"DataLoader: needs a Dataset, got {type(dataset).__name__}; "
-                "wrap two arrays as Dataset(inputs, targets), or take .train or .test of a split"
+                "wrap two arrays as Dataset(inputs, targets), or pass .train or .test of a split"
             )
         if index(batch_size) < 1:
             raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
@@ -77,9 +76,9 @@ class DataLoader:
         return self.batches()
 
     def batches(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """The epoch from its batch `start` on: bit for bit what a `for` would give after `start` batches.
+        """The epoch from batch `start` on: bit for bit what a `for` gives after `start` batches.
 
-        Nothing is gathered or drawn for those left out. To resume a run that had seen `start` batches of epoch `e`:
+        The skipped batches cost nothing. To resume a run that had seen `start` batches of epoch `e`:
         `loader.epoch = e`, then `loader.batches(start)`.
 
         Raises:
@@ -87,8 +86,8 @@ class DataLoader:
         """
         if not 0 <= index(start) <= len(self):
             raise ValueError(f"DataLoader: start must lie between 0 and the {len(self)} batches, got {start}")
-        # No generator function: the epoch is taken and counted now, so that one left by `break` counts as well, and two
-        # iterators side by side run through two epochs.
+        # Not a generator function, so that the epoch is counted now: also one that is left by `break`, and two
+        # iterators side by side are two epochs.
         epoch, size = self.epoch, self.batch_size
         order = self._order(epoch)
         self.epoch += 1
@@ -101,7 +100,7 @@ class DataLoader:
     def _batch(self, rows: Array, epoch: int, number: int) -> tuple[Tensor, Tensor]:
         inputs = _gather(self.dataset.inputs, rows)
         if self.transform is not None:
-            # A child of the epoch's seed: (seed, epoch, 0) would draw the very numbers that (seed, epoch) does.
+            # A child of the epoch's seed sequence: (seed, epoch, 0) would draw the same numbers as (seed, epoch).
             seeds = np.random.SeedSequence((self.seed, epoch), spawn_key=(number,))
             inputs = self.transform(inputs, np.random.default_rng(seeds))
             if not isinstance(inputs, np.ndarray) or len(inputs) != len(rows):
@@ -113,8 +112,8 @@ class DataLoader:
 
 
 def _gather(array: Array, rows: Array) -> Array:
-    """A fresh array of these rows: images channels-last in memory, anything else in C order."""
-    # Indexed, then made contiguous: np.take would first copy the whole of a data set that is not contiguous.
+    """A new array of these rows: images channels-last in memory, anything else in C order."""
+    # Indexing, then making contiguous: np.take would first copy a whole data set that is not contiguous.
     if array.ndim != 4:
         return np.ascontiguousarray(array[rows])
     channels_last = np.ascontiguousarray(array.transpose(0, 2, 3, 1)[rows])  # (B, H, W, C)

@@ -43,27 +43,27 @@ FASHION_MNIST = Source(
 
 
 def mnist(*, cache: PathLike | None = None, dtype: Any = "float32", normalize: bool = True) -> Split:
-    """Handwritten digits, 60,000 to learn from and 10,000 to be judged by; downloaded once, 12 MB.
+    """MNIST: handwritten digits, 60,000 for training and 10,000 for testing; downloaded once, 12 MB.
 
     Inputs are (N, 1, 28, 28), from 0 (paper) to 1 (ink); targets are (N,) int64, the digit.
     From LeCun et al. 1998 [lecun1998gradient], "Gradient-based learning applied to document recognition".
 
     Args:
-        cache: the folder that keeps downloads; None is the platform's own for caches.
+        cache: the folder for downloads; None is the platform's folder for caches.
         dtype: of the inputs.
         normalize: False leaves the raw values, 0 to 255.
 
     Raises:
-        DownloadError: a file is not in the cache and could not be brought there.
-        FileFormatError: a file is not what its SHA-256 promised.
-        TypeError: normalize, and a dtype that has no fractions.
-        ImportError: the package pooch is missing, and needed.
+        DownloadError: a file is not in the cache and could not be downloaded.
+        FileFormatError: a file is damaged, although its SHA-256 is right.
+        TypeError: normalize with an integer dtype.
+        ImportError: a download needs the package pooch, which is missing.
     """
     return _split(MNIST, cache, dtype, normalize)
 
 
 def fashion_mnist(*, cache: PathLike | None = None, dtype: Any = "float32", normalize: bool = True) -> Split:
-    """Photographs of clothes in the form of MNIST, and harder to tell apart; downloaded once, 31 MB.
+    """Fashion-MNIST: photographs of clothes in the form of MNIST, but harder; downloaded once, 31 MB.
 
     Targets are 0 T-shirt, 1 trousers, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag, 9 ankle boot.
     From Xiao et al. 2017 [xiao2017fashion], "Fashion-MNIST: a novel image dataset for benchmarking machine learning
@@ -73,7 +73,7 @@ def fashion_mnist(*, cache: PathLike | None = None, dtype: Any = "float32", norm
 
 
 def _split(source: Source, cache: PathLike | None, dtype: Any, normalize: bool) -> Split:
-    # All are fetched before any is read: a missing one is told at once.
+    # Fetch all files before reading any, so that a missing one is reported at once.
     paths = [source.fetch(kind.format(part), cache) for part in ("train", "t10k") for kind in (IMAGES, LABELS)]
     train = read_pair(paths[0], paths[1], name=f"{source.name}/train", dtype=dtype, normalize=normalize)
     test = read_pair(paths[2], paths[3], name=f"{source.name}/test", dtype=dtype, normalize=normalize)
@@ -86,16 +86,14 @@ def read_pair(
     """The data set in two IDX files of MNIST's form: N images of 28x28 bytes, and N bytes from 0 to 9.
 
     Raises:
-        FileFormatError: a file is no such file, or the two differ in their number of samples.
+        FileFormatError: a file is not of this form, or the two differ in their number of samples.
     """
     pixels, classes = read_idx(images), read_idx(labels)
     if pixels.dtype != np.uint8 or pixels.shape[1:] != (SIDE, SIDE):
-        raise FileFormatError(
-            f"{images}: bytes of shape (N, {SIDE}, {SIDE}) are needed, this holds {pixels.dtype} {pixels.shape}"
-        )
+        raise FileFormatError(f"{images}: needs bytes of shape (N, {SIDE}, {SIDE}), got {pixels.dtype} {pixels.shape}")
     if classes.dtype != np.uint8 or classes.shape != pixels.shape[:1]:
         raise FileFormatError(
-            f"{labels}: one byte for each of {len(pixels)} images is needed, this holds {classes.dtype} {classes.shape}"
+            f"{labels}: needs one byte for each of {len(pixels)} images, got {classes.dtype} {classes.shape}"
         )
     return image_dataset(
         pixels[..., None], classes, path=labels, name=name, classes=CLASSES, dtype=dtype, normalize=normalize

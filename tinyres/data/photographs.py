@@ -1,4 +1,4 @@
-"""Two photographs that scikit-learn brings: large real images to filter, blur and denoise."""
+"""Two photographs from scikit-learn: large real images to filter, blur and denoise."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tinyres.data.dataset import Array
 
 
 def photographs(*, dtype: Any = "float32") -> list[Array]:
-    """A temple and a flower, two arrays (427, 640, 3): height, width and red, green, blue from 0 to 1.
+    """A temple and a flower: two arrays (427, 640, 3) of height, width and red, green, blue from 0 to 1.
 
     Raises:
-        ImportError: scikit-learn is missing, or Pillow, with which it reads them.
+        ImportError: scikit-learn is missing, or Pillow, which it needs to read them.
     """
     try:
-        import PIL.Image  # noqa: F401  (without it, what scikit-learn says suits another function)
+        import PIL.Image  # noqa: F401  (if it is missing, scikit-learn's own error is about something else)
         from sklearn.datasets import load_sample_images
     except ImportError as error:
         raise ImportError(

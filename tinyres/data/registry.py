@@ -1,4 +1,4 @@
-"""Data sets by name, for a command line and for experiments that take a name."""
+"""Data sets by name, for the command line and experiments."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ BY_NAME: dict[str, Callable[..., Split]] = {
 
 
 def load(name: str, **options: Any) -> Split:
-    """The images called `name`, split in two: `train, test = data.load("cifar10")`.
+    """Load a data set by name: `train, test = data.load("cifar10")`.
 
     Args:
         name: a key of `BY_NAME`.
-        options: what that function takes; see there.
+        options: arguments of the function that `BY_NAME` has for it.
 
     Raises:
-        ValueError: there is no such data set; what that function raises.
+        ValueError: there is no such data set. Also whatever that function raises.
     """
     if name not in BY_NAME:
         near = get_close_matches(name.lower().replace("_", "-"), BY_NAME, n=2)

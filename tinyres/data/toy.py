@@ -34,7 +34,7 @@ def two_moons(n: int, *, noise: float = 0.1, seed: int = 0, dtype: Any = "float3
         ]
     )  # (n, 2)
     points += noise * rng.standard_normal(points.shape)
-    order = rng.permutation(n)  # or a loader that does not shuffle would show one moon after the other
+    order = rng.permutation(n)  # else a loader that does not shuffle would give one moon after the other
     return Dataset(points[order].astype(dtype), targets[order].astype(np.int64), "two moons", 2)
 
 
@@ -100,5 +100,5 @@ def grid_centers(side: int = 5, step: float = 2.0) -> Array:
 
 
 def _at_least(function: str, argument: str, value: float, least: int) -> None:
-    if not value >= least:  # this way round, NaN is refused too
+    if not value >= least:  # written this way so that NaN is rejected, too
         raise ValueError(f"{function}: {argument} must be at least {least}, got {value}")

@@ -1,7 +1,7 @@
-"""Transforms of a batch of images: standardise, and vary what the label does not depend on.
+"""Transforms of batches of images: standardisation and data augmentation.
 
-Each is called with a batch (N, C, H, W) and a generator, and returns a new batch in channels-last memory; the batch it
-was given stays as it was. Hand one, or several in a `Compose`, to `DataLoader(..., transform=...)`.
+Each is called with a batch (N, C, H, W) and a generator, and returns a new batch in channels-last memory; the given
+batch is not changed. Pass one, or several in a `Compose`, to `DataLoader(..., transform=...)`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tinyres.data.dataset import Array, Dataset
 
-BLOCK = 1024  # images at a time, where an intermediate result would be larger than the data
+BLOCK = 1024  # images at a time, to keep intermediate results small
 
 
 class Transform(Protocol):
-    """From a batch and a generator to a batch of as many samples."""
+    """(batch, generator) -> a batch of as many samples."""
 
     def __call__(self, images: Array, rng: np.random.Generator, /) -> Array: ...
 
 
 class Compose:
-    """One transform after the other: Compose([a, b])(x) = b(a(x)), all drawing from the same generator."""
+    """Several transforms in turn: Compose([a, b])(x) = b(a(x)), all drawing from the same generator."""
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self.transforms = tuple(transforms)
@@ -37,7 +37,7 @@ class Compose:
 
 
 class Normalize:
-    """Every channel with its own scale: y[:, c] = (x[:, c] - mean[c]) / std[c], in the dtype of x.
+    """Standardise each channel: y[:, c] = (x[:, c] - mean[c]) / std[c], in the dtype of x.
 
     `Normalize(*channel_statistics(train))` gives every channel of `train` mean 0 and variance 1.
 
@@ -46,8 +46,8 @@ class Normalize:
         std: likewise, and all positive.
 
     Raises:
-        ValueError: a std that is not positive and finite; at the call, another number of channels.
-        TypeError: at the call, images that are not floats.
+        ValueError: a std is not positive and finite; when called, the images have another number of channels.
+        TypeError: when called, the images are not floats.
     """
 
     def __init__(self, mean: float | Sequence[float] | Array, std: float | Sequence[float] | Array) -> None:
@@ -70,13 +70,13 @@ class Normalize:
 
 
 class RandomCrop:
-    """Each image moved by its own random offset: padded with zeros on all sides, then cropped to its old size.
+    """Shift each image by its own random offset: pad with zeros on all sides, then crop to the old size.
 
     All (2 padding + 1)² offsets are equally likely. From He et al. 2016 [he2016deep], section 4.2, where padding
     is 4 for CIFAR-10.
 
     Args:
-        padding: pixels on each side; by name only, since the first argument of torchvision's RandomCrop is a size.
+        padding: pixels on each side. Keyword-only, since the first argument of torchvision's RandomCrop is a size.
 
     Raises:
         ValueError: padding < 0.
@@ -98,10 +98,10 @@ class RandomCrop:
 
 
 class RandomHorizontalFlip:
-    """Each image mirrored left to right with probability p, independently of the others.
+    """Mirror each image left to right with probability p, independently.
 
     Raises:
-        ValueError: p is no probability.
+        ValueError: p is not in [0, 1].
     """
 
     def __init__(self, p: float = 0.5) -> None:
@@ -123,7 +123,7 @@ def channel_statistics(dataset: Dataset) -> tuple[Array, Array]:
     mean[c] = Σ x[:, c] / (N H W), std[c]² = Σ (x[:, c] - mean[c])² / (N H W).
 
     Raises:
-        ValueError: the inputs are no (N, C, H, W) images, or there is none.
+        ValueError: the inputs are not images (N, C, H, W), or there are none.
     """
     images = dataset.inputs
     n, c, h, w = _check_images("channel_statistics", images)
@@ -142,13 +142,13 @@ def channel_statistics(dataset: Dataset) -> tuple[Array, Array]:
 
 
 def _rows(images: Array) -> Array:
-    """(N, H W C), the order of channels-last memory: long rows, where a loop over three channels would crawl."""
+    """(N, H W C), in the order of channels-last memory: NumPy is slow on an innermost axis of three channels."""
     n, c, h, w = images.shape
     return images.transpose(0, 2, 3, 1).reshape(n, h * w * c)
 
 
 def _check_images(what: str, images: Array) -> tuple[int, int, int, int]:
     if images.ndim != 4:
-        raise ValueError(f"{what}: images of shape (N, C, H, W) are needed, got {images.shape}")
+        raise ValueError(f"{what}: needs images of shape (N, C, H, W), got {images.shape}")
     n, c, h, w = images.shape
     return n, c, h, w

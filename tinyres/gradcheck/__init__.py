@@ -1,4 +1,4 @@
-"""The gradient checker: is a rule right, and where is it not?"""
+"""The gradient checker: is a rule right, and if not, at which element is it wrong?"""
 
 from tinyres.gradcheck.check import gradcheck
 from tinyres.gradcheck.report import GradcheckError, Report

@@ -1,12 +1,12 @@
-"""Is a gradient right? `gradcheck` holds the rules of a function against differences of the function itself.
+"""gradcheck: compare the gradient of a function with finite differences of the function itself.
 
 With J the Jacobian of y = f(x), reverse mode computes v = J^T g and a difference quotient computes J d. For a random
-direction d and a random cotangent g the two must meet in one number,
+direction d and a random cotangent g both give the same number,
 
     <g, J d> = <J^T g, d>,
 
-the adjoint test (Griewank & Walther 2008 [griewank2008evaluating], *Evaluating Derivatives*). The cotangent has to be
-random: softmax and batch norm send a cotangent of ones to zero, and a wrong rule of theirs may well do the same.
+the adjoint test (Griewank & Walther 2008 [griewank2008evaluating], *Evaluating Derivatives*). The cotangent must be
+random: softmax and batch norm map a cotangent of ones to zero, and a wrong rule may well do the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tinyres.autograd.tensor import raw
 from tinyres.gradcheck.probe import ROUNDOFF, Probe, Settings, Vector, VectorFunction
 from tinyres.gradcheck.report import GradcheckError, Order, Report, explain
 
-FULL_UP_TO = 64  # inputs and outputs up to which every entry of the Jacobian is compared
+FULL_UP_TO = 64  # with at most so many inputs and outputs, every entry of the Jacobian is compared
 
 
 def gradcheck(
@@ -45,26 +45,27 @@ def gradcheck(
     compared as well.
 
     Args:
-        function: tensors in, a tensor or a tuple of tensors out; what is no float64 tensor is bound beforehand.
+        function: tensors in, a tensor or a tuple of tensors out. Bind arguments that are not float64 tensors with a
+            lambda.
         inputs: where to check: a float64 tensor or array of any shape, or a sequence of them.
         order: the highest order of derivative that is checked; all lower ones are too.
-        seed, seeds: of the random directions and cotangents, and how many pairs are drawn.
-        eps: the step h, scaled for each element by max(1, |x|). Default: the cube root of float64's roundoff, where the
-            error of the quotient, h^2 from the curve and roundoff / h, is least.
-        rtol, atol: |by the rules - by differences| may be atol + rtol |value|, and what rounding alone explains.
+        seed, seeds: the seed of the random directions and cotangents, and how many pairs of them are drawn.
+        eps: the step h, scaled for each element by max(1, |x|). Default: the cube root of float64's roundoff, which
+            makes the error of the quotient (h^2 from curvature, roundoff / h from rounding) smallest.
+        rtol, atol: rules and differences may differ by atol + rtol |value|, plus what rounding alone explains.
             Default: 1e-6 and 1e-7; with complex_step 1e-11 and 1e-12.
-        full: compare every entry of the Jacobian. Default: where it is small.
-        complex_step: take order 1 by  Im f(x + i h d) / h  with h = 1e-30, where nothing cancels (Squire & Trapp
-            1998 [squire1998using]). The function is called on complex arrays: it must be analytic, and made of
-            operations that take them.
+        full: compare every entry of the Jacobian. Default: only if it is small.
+        complex_step: compute order 1 as  Im f(x + i h d) / h  with h = 1e-30, which has no cancellation (Squire & Trapp
+            1998 [squire1998using]). The function is called on complex arrays: it must be analytic, and all of its
+            operations must accept them.
         allow_zero: accept an input whose derivative is zero on both sides.
 
     Returns:
-        A report; printed, it tells the largest error of each order and where it is.
+        A report; printed, it shows the largest error of each order and where it is.
 
     Raises:
-        GradcheckError: an AssertionError that names the worst element, both values, the error against the step size,
-            and what may be behind it: a kink, a nondeterministic function, a check of zero against zero.
+        GradcheckError: an AssertionError that names the worst element, both values, the error for several step sizes,
+            and a likely cause: a kink, a nondeterministic function, zero compared with zero.
         TypeError: an input, an output or a gradient is not float64.
     """
     if order < 1 or seeds < 1:
@@ -123,7 +124,7 @@ def _check(
     probe: Probe, order: int, rng: np.random.Generator, seeds: int, full: bool | None, allow_zero: bool
 ) -> Order:
     f, x, m = probe.f, probe.x, probe.y.size
-    largest = np.zeros(x.size)  # what the rules gave for each element; below atol a comparison says nothing
+    largest = np.zeros(x.size)  # the largest derivative by the rules for each element; below atol it proves nothing
     findings = []
     for _ in range(seeds):
         g = rng.standard_normal(m)
@@ -135,20 +136,20 @@ def _check(
         largest = np.maximum(largest, np.abs(rows).max(axis=0, initial=0.0))
         findings += probe.entries(rows)
     worst = max(findings, key=lambda finding: (finding.wrong and finding.j is not None, finding.ratio))
-    if worst.wrong:  # where entries are wrong too, the worst of them says more than a direction
+    if worst.wrong:  # a wrong entry says more than a wrong direction, so `max` above prefers it
         raise GradcheckError(explain(probe, worst if worst.j is not None else probe.search(worst, rng), order))
     tops = [part.max(initial=0.0) for part in f.split(largest)]
     zero = tuple(name for name, top in zip(f.names, tops, strict=True) if top <= probe.settings.atol)
     if zero and order == 1 and not allow_zero:
         raise GradcheckError(
             f"gradcheck: vacuous: both sides are zero for {', '.join(zero)}, so nothing was checked there. Is it used? "
-            "Does the function undo it, as sum(softmax(x)) does? Pass allow_zero=True where zero is what you expect"
+            "Does the function undo it, as sum(softmax(x)) does? Pass allow_zero=True if you expect zero"
         )
     return Order(order, worst.error, worst.allowed, probe.where(worst), len(findings), zero)
 
 
 def _next_order(f: VectorFunction, x: Vector, order: int, rng: np.random.Generator) -> tuple[VectorFunction, Vector]:
-    """The gradient function, recorded, at a random cotangent; it must give what the pass that is not recorded gives."""
+    """The gradient function, recorded, at a random cotangent. It must give what an unrecorded pass gives."""
     g = rng.standard_normal(f(x).size)
     gradient, above = f.gradient("cotangent" if order == 1 else f"cotangent{order}"), np.concatenate([x, g])
     plain, recorded = f.pull(x, g), gradient(above)
@@ -157,14 +158,14 @@ def _next_order(f: VectorFunction, x: Vector, order: int, rng: np.random.Generat
         j = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
         raise GradcheckError(
             f"gradcheck, order {order + 1}: with create_graph=True the gradient is not that of a plain pass: at "
-            f"{f.input_name(j)} {recorded[j]:.12g} against {plain[j]:.12g}. A fused operation and its reference "
+            f"{f.input_name(j)} {recorded[j]:.12g} against {plain[j]:.12g}. A fused operation and its decomposition "
             "disagree, or a rule treats tensors and arrays differently"
         )
     return gradient, above
 
 
 def _check_forward_mode(probe: Probe, rng: np.random.Generator) -> None:
-    """J d by two reverse passes against the quotient (for a function with one output)."""
+    """Compare J d by two reverse passes with the quotient (for a function that returns one tensor)."""
     f, x = probe.f, probe.x
     if f.several or not x.size:
         return

@@ -1,4 +1,4 @@
-"""What `gradcheck` measures with: a function of tensors seen as one from R^n to R^m, and differences of it."""
+"""The measurements of gradcheck: a function of tensors as one from R^n to R^m, and its finite differences."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tinyres.autograd.tensor import Tensor, wrap
 Vector: TypeAlias = npt.NDArray[Any]
 
 ROUNDOFF = float(np.finfo(np.float64).eps)
-SEARCHED = 256  # elements of a large function that are tried, after a failure, to name the worst
+SEARCHED = 256  # after a failure, so many elements are tried to name the worst
 
 
 class VectorFunction:
-    """`function(*tensors)` made flat: a call takes and returns vectors, `pull` is the vector-Jacobian product."""
+    """`function(*tensors)` as a function of one vector; `pull` is its vector-Jacobian product."""
 
     def __init__(self, function: Callable[..., Any], shapes: Sequence[tuple[int, ...]], names: Sequence[str]) -> None:
         self.function = function
@@ -57,7 +57,7 @@ class VectorFunction:
         return self.flatten([y.detach().numpy() for y in ys])
 
     def on_arrays(self, x: Vector) -> Vector:
-        """On raw arrays, which may be complex."""
+        """Evaluate on raw arrays, which may be complex."""
         return self.flatten(self.outputs(self.split(x)))
 
     def pull(self, x: Vector, g: Vector) -> Vector:
@@ -71,7 +71,7 @@ class VectorFunction:
         return self.flatten([part.numpy() for part in found])
 
     def gradient(self, name: str) -> VectorFunction:
-        """(x, g) -> J(x)^T g, recorded, so that it can be checked in its turn; `name` is what g is called."""
+        """The function (x, g) -> J(x)^T g, recorded, so that it can be checked itself; `name` names g in messages."""
         n = len(self.shapes)
 
         def pulled(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -106,7 +106,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One comparison: of <J^T g, d> with <g, J d>. d is element j, g is output i; None where it is a random vector."""
+    """One comparison of <J^T g, d> with <g, J d>. d is element j and g is output i, or None for a random vector."""
 
     rules: float
     differences: float
@@ -130,7 +130,7 @@ class Finding:
 
 
 class Probe:
-    """One order at one point: what the rules say against what differences say."""
+    """Compares rules with differences, for one order at one point."""
 
     def __init__(self, f: VectorFunction, x: Vector, settings: Settings, y: Vector) -> None:
         self.f, self.x, self.y, self.settings = f, x, y, settings
@@ -138,7 +138,7 @@ class Probe:
         self.top = float(np.abs(y).max(initial=0.0))
 
     def allowed(self, size: Any, g_size: float) -> Any:
-        """The tolerance, and what rounding of the function's own values can do to <g, J d>."""
+        """The tolerance, plus the error that rounding of the function's values can cause in <g, J d>."""
         s = self.settings
         rounding = 0.0 if s.exact or not np.isfinite(self.top) else 4 * ROUNDOFF * self.top * g_size / s.eps
         return s.atol + s.rtol * size + rounding
@@ -151,7 +151,7 @@ class Probe:
         return (self.f(self.x + h * d) - self.f(self.x - h * d)) / (2 * h)
 
     def step(self, j: int) -> Vector:
-        """The direction of element j, as long as its step is."""
+        """The unit vector of element j, times the scale of its step."""
         d = np.zeros(self.x.size)
         d[j] = self.scale[j]
         return d
@@ -161,7 +161,7 @@ class Probe:
         return Finding(float(v @ d), float(g @ self.quotient(d)), allowed, g)
 
     def entries(self, rows: Vector) -> list[Finding]:
-        """Every entry of the Jacobian, whose rows are what the rules gave."""
+        """Compare every entry of the Jacobian; `rows` are its rows by the rules."""
         units, found = np.eye(len(rows)), []
         for j in range(self.x.size):
             column = self.quotient(self.step(j)) / self.scale[j]
@@ -171,7 +171,7 @@ class Probe:
         return found
 
     def search(self, failed: Finding, rng: np.random.Generator) -> Finding:
-        """A random direction failed: which element is to blame?"""
+        """After a random direction failed: find the worst single element."""
         n, g = self.x.size, failed.g
         v = self.f.pull(self.x, g)
         found = [failed]

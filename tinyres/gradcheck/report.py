@@ -1,4 +1,4 @@
-"""What `gradcheck` says: a report when all is well, an explanation when it is not."""
+"""What gradcheck prints: a report if it passes, an explanation if it fails."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class GradcheckError(AssertionError):
-    """A gradient and the differences of its function do not agree; the message is the explanation."""
+    """A gradient and the finite differences of its function disagree; the message explains how."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The closest call of one order: how far apart, how far is allowed, and where."""
+    """The closest call of one order: the error, the allowed error, and where it is."""
 
     order: int
     error: float
@@ -36,7 +36,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was checked, an entry an order."""
+    """What was checked, one entry per order."""
 
     orders: tuple[Order, ...]
 
@@ -51,8 +51,8 @@ def explain(probe: Probe, finding: Finding, order: int) -> str:
         f"  by differences    {finding.differences:.9g}   (error {finding.error:.3g}, allowed {finding.allowed:.3g})",
     ]
     if not np.isfinite(finding.rules) or not np.isfinite(finding.differences):
-        side = "the gradient" if not np.isfinite(finding.rules) else "the function, or its difference,"
-        return "\n".join([*lines, f"  There {side} is not finite; detect_anomaly() names the operation."])
+        side = "The gradient" if not np.isfinite(finding.rules) else "The function, or its difference,"
+        return "\n".join([*lines, f"  {side} is not finite there; detect_anomaly() names the operation."])
     if finding.differences and finding.rules:
         lines.append(f"  ratio             {finding.rules / finding.differences:.6g}")
     if finding.j is None or probe.settings.exact:
@@ -70,7 +70,7 @@ def explain(probe: Probe, finding: Finding, order: int) -> str:
             "the right. There is no derivative to compare with: move the sample away by more than the step."
         )
     elif any(error <= max(finding.allowed, 0.01 * finding.error) for error in errors):
-        lines.append("  Some step agrees far better: the rules may well be right, and eps unfit for this function.")
+        lines.append("  Another step agrees far better: the rules may be right, and eps wrong for this function.")
     else:
         lines.append("  No step agrees, so the rules are wrong.")
         lines += _suspects(order)
@@ -81,8 +81,8 @@ def _suspects(order: int) -> list[str]:
     if order == 1:
         return []
     return [
-        f"  Order {order - 1} passed. The usual reason: something that depends on the inputs went into a rule as a "
-        "constant (an array kept from the forward), so that its derivative is missing."
+        f"  Order {order - 1} passed. The usual reason: a rule uses something that depends on the inputs as a constant "
+        "(an array saved by the forward), so that its derivative is missing."
     ]
 
 
@@ -93,7 +93,7 @@ def _slopes(probe: Probe, d: Vector, g: Vector, scale: float, shrink: float = 1.
 
 
 def _kink(probe: Probe, d: Vector, g: Vector, scale: float) -> bool:
-    """Do the one-sided slopes differ, and by more than a smooth curve, whose gap shrinks with the step, explains?"""
+    """Whether the one-sided slopes differ at a kink. On a smooth curve their difference shrinks with the step."""
     (l, r), (l_half, r_half) = (_slopes(probe, d, g, scale, shrink) for shrink in (1.0, 0.5))
     apart = abs(l - r) > 1e-3 * max(abs(l), abs(r), 1e-3)
     return apart and abs(l_half - r_half) > 0.75 * abs(l - r)

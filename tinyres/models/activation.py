@@ -1,4 +1,4 @@
-"""Another activation for a finished model."""
+"""swap_activation: replace the activations of a finished model."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def swap_activation(model: M, kind: Callable[[], nn.Module]) -> M:
-    """Put `kind()` in the place of every ReLU below the model, and give the model back: swap_activation(net, nn.Tanh).
+    """Replace every ReLU in a model by `kind()`, and return the model: swap_activation(net, nn.Tanh).
 
-    Weights, their names and values stay. Mind that they were drawn for ReLU, with twice the variance that keeps the
-    size of a signal through a linear layer.
+    The weights, their names and values stay the same. Note that they were drawn for ReLU, with twice the variance that
+    preserves a signal's size through a linear layer.
 
     Args:
-        model: it is changed. What only descends from `nn.ReLU` is left as it is.
+        model: it is changed in place. Subclasses of `nn.ReLU` are not replaced.
         kind: makes an activation; it is called once for each ReLU.
 
     Raises:
-        ValueError: there is no ReLU below the model.
+        ValueError: the model contains no ReLU.
     """
     places = [(parent, name) for parent in model.modules() for name, child in parent.named_children()
               if type(child) is nn.ReLU]  # fmt: skip
     if not places:
-        raise ValueError(f"swap_activation: there is no nn.ReLU below this {type(model).__name__}, nothing to swap")
+        raise ValueError(
+            f"swap_activation: this {type(model).__name__} contains no nn.ReLU, so there is nothing to swap"
+        )
     for parent, name in places:
         setattr(parent, name, kind().train(model.training))
     return model

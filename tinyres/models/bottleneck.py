@@ -1,4 +1,4 @@
-"""The bottleneck: what a block of a deep ImageNet net computes before its shortcut and last ReLU."""
+"""The bottleneck branch of deep ImageNet nets."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import numpy as np
 from tinyres import nn
 from tinyres.models.stages import conv1x1, conv3x3
 
-EXPANSION = 4  # how many times the channels of its 3x3 convolution come out
+EXPANSION = 4  # output channels / channels of the 3x3 convolution
 
 
 def bottleneck(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Sequential:
     """1x1 conv - BN - ReLU - 3x3 conv - BN - ReLU - 1x1 conv - BN: the 3x3 one on a quarter of the channels.
 
-    For the price of two 3x3 convolutions with C channels, 18 C² weights, it carries 4 C channels: 17 C² weights (He et
-    al. 2016 [he2016deep], figure 5). The stride is that of the 3x3 convolution, as in most code since; the paper gave
-    it to the first 1x1, which then throws three quarters of the pixels away unseen. The number of parameters is the
-    same.
+    With 4 C channels it has 17 C² weights, about as many as two 3x3 convolutions with C channels, 18 C² (He et al. 2016
+    [he2016deep], figure 5). The 3x3 convolution has the stride, as in most code since; the paper gave it to the first
+    1x1 convolution, which then ignores three quarters of the pixels. The number of parameters is the same.
     """
     inside = out_channels // EXPANSION
     return nn.Sequential(

@@ -1,4 +1,4 @@
-"""What classifiers of every kind have in common: a stem, blocks and a head, one after the other."""
+"""Classifier, the common form of all classifiers: a stem, blocks and a head."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Classifier(nn.Module):
     """head(blocks(stem(x))); the children of `blocks` are what instruments watch.
 
     Args:
-        image: (C, H, W) of the images, where the layers fit no others; None: any.
+        image: the shape (C, H, W) that images must have; None for any.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class Classifier(nn.Module):
         if self.image is not None and tuple(x.shape[1:]) != self.image:
             c, h, _ = self.image
             raise ValueError(
-                f"{self.label()}: made for images of shape (N, {c}, {h}, {h}), got {tuple(x.shape)}; "
-                "make it with the in_channels and the size of the images"
+                f"{self.label()}: needs images of shape (N, {c}, {h}, {h}), got {tuple(x.shape)}; "
+                "make the model with the in_channels and size of the images"
             )
         return self.head(self.blocks(self.stem(x)))
 
 
 def he_(layer: Layer, nonlinearity: str = "relu", *, rng: np.random.Generator) -> Layer:
-    """Weights from N(0, gain²/fan_in), gain² = 2 before a ReLU and 1 before nothing ("linear"); biases 0; the layer."""
+    """He initialisation of a layer: N(0, gain²/fan_in), gain² = 2 before a ReLU, 1 for "linear"; biases 0."""
     init.kaiming_normal_(layer.weight, nonlinearity=nonlinearity, rng=rng)
     if layer.bias is not None:
         init.zeros_(layer.bias)
@@ -44,10 +44,10 @@ def he_(layer: Layer, nonlinearity: str = "relu", *, rng: np.random.Generator) -
 
 
 def block_count(depth: int, layers: int, besides: int) -> int:
-    """n of a net that has depth = layers n + besides layers with weights.
+    """The number n of blocks in a net of depth = layers n + besides.
 
     Raises:
-        ValueError: there is no such n >= 1; it names the nearest depth for which there is one.
+        ValueError: there is no such n >= 1; the message names the nearest possible depth.
     """
     n, rest = divmod(depth - besides, layers)
     if n < 1 or rest:

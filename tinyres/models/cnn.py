@@ -1,4 +1,4 @@
-"""The small convolutional net of a thousand MNIST tutorials."""
+"""cnn: the small convolutional net of many MNIST tutorials."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ def cnn(
     dropout: float = 0.5,
     rng: np.random.Generator | int | None = None,
 ) -> Classifier:
-    """conv - pool - conv - pool - fc - dropout - fc, ReLU behind all but the last.
+    """conv - pool - conv - pool - fc - dropout - fc, with a ReLU after each layer but the last.
 
-    5x5 convolutions with `width` and 2 `width` channels that keep the size, 2x2 max pools, 32 `width` hidden units. At
-    width 32, one channel and 28x28 pixels these are 3,274,634 parameters. It is a grandchild of LeNet-5: LeCun et al.
-    1998 [lecun1998gradient], "Gradient-based learning applied to document recognition".
+    The 5x5 convolutions have `width` and 2 `width` channels and keep the size; pools are 2x2 max pools; there are
+    32 `width` hidden units. At width 32, one channel and 28x28 pixels it has 3,274,634 parameters. It descends from
+    LeNet-5: LeCun et al. 1998 [lecun1998gradient], "Gradient-based learning applied to document recognition".
 
     Args:
-        depth: 4: the architecture has no other.
+        depth: 4, the only one.
         width: channels of the first convolution.
         size: of the images: height and width, at least 4.
         dropout: the probability that a hidden unit is dropped in training.
-        rng: what the weights, and later the dropped units, are drawn from: a Generator or a seed.
+        rng: a Generator or a seed, for the weights and then for dropout.
 
     Raises:
-        ValueError: the depth is not 4, or the images vanish in the pools.
+        ValueError: the depth is not 4, or the images are too small for two pools.
     """
     if depth != 4:
         raise ValueError(
             f"cnn: depth must be 4 (two convolutions, two linear layers), got {depth}; plain and resnet go deeper"
         )
     if size < 4:
-        raise ValueError(f"cnn: size must be at least 4, for two pools halve the image, got {size}")
+        raise ValueError(f"cnn: size must be at least 4, since two pools halve the image, got {size}")
     rng = np.random.default_rng(rng)
 
     def pooled(inputs: int, outputs: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""What discriminators have in common: sizes of images, a choice of norm, and a check of what they are given."""
+"""Critic, the common form of discriminators: a shape check, a choice of norm, image sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PYRAMIDS = {8: (2, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4)}  # size: (side, steps
 
 
 class Critic(nn.Sequential):
-    """A row of modules from samples of one shape to logits (N, 1), which says so when it is given others.
+    """Modules in sequence, from samples of one shape to logits (N, 1). Other shapes raise an error.
 
     Args:
         sample: the shape of one sample: (C, H, W) or (D,).
@@ -25,29 +25,29 @@ class Critic(nn.Sequential):
         if tuple(x.shape[1:]) != self.sample:
             needed = ", ".join(["N", *map(str, self.sample)])
             raise ValueError(
-                f"{type(self).__name__}: judges samples of shape ({needed}), got {tuple(x.shape)}; real samples "
-                "and fakes must have one shape: make both players for it"
+                f"{type(self).__name__}: needs samples of shape ({needed}), got {tuple(x.shape)}; real samples "
+                "and fakes must have the same shape: make both players for it"
             )
         return super().forward(x, residual, relu)
 
 
 def pyramid(player: str, size: int) -> tuple[int, int]:
-    """(side, steps): an image of this size is side x side pixels after so many halvings.
+    """(side, steps): after `steps` halvings, an image of this size has side x side pixels.
 
     Raises:
-        ValueError: the player does not come in this size.
+        ValueError: the architecture does not exist in this size.
     """
     if size not in PYRAMIDS:
         known = ", ".join(f"{s}x{s}" for s in PYRAMIDS)
-        raise ValueError(f"{player}: there are players for images of {known} pixels, got size={size!r}")
+        raise ValueError(f"{player}: size must be that of images of {known} pixels, got size={size!r}")
     return PYRAMIDS[size]
 
 
 def norm_layers(norm: str, *shape: int) -> list[nn.Module]:
-    """The norm of samples (C, H, W) or (D,), as a list of one module, or of none.
+    """The normalisation layer for samples (C, H, W) or (D,), as a list of one module or none.
 
     Args:
-        norm: "batch"; "layer", over all of `shape`: what a gradient penalty allows; "none".
+        norm: "batch"; "layer", over all of `shape`, which works with a gradient penalty; or "none".
 
     Raises:
         ValueError: there is no such norm.

@@ -1,9 +1,9 @@
-"""The two players of a DCGAN for images of 8x8, 28x28, 32x32 or 64x64 pixels.
+"""DCGAN: generator and discriminator for images of 8x8, 28x28, 32x32 or 64x64 pixels.
 
 Radford et al. 2016 [radford2016unsupervised], "Unsupervised representation learning with deep convolutional generative
-adversarial networks". Strided convolutions instead of pools, batch norm everywhere but at the generator's output and
-the discriminator's input, no hidden fully connected layer, and no bias, as in the authors' code. The paper draws images
-of 64x64 pixels, at width 128; smaller images have a layer or two less.
+adversarial networks". It has strided convolutions instead of pools, batch norm everywhere except at the generator's
+output and the discriminator's input, no hidden fully connected layer, and no biases, as in the authors' code. The paper
+generates images of 64x64 pixels, at width 128; smaller images have one or two layers fewer.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def generator(
 ) -> nn.Sequential:
     """G(z): noise (N, latent) to images (N, channels, size, size) with values in (-1, 1).
 
-    At 32x32 a projection to 4x4 pixels with 4 width channels, then transposed convolutions that double the image,
-    4 width -> 2 width -> width -> channels. Each is followed by batch norm and ReLU, the last by tanh. Images of 64x64
-    have one more, those of 8x8 and 28x28 one less, from 2x2 and 7x7 pixels.
+    At 32x32: a projection to 4x4 pixels with 4 width channels, then transposed convolutions that double the image,
+    4 width -> 2 width -> width -> channels. Each is followed by batch norm and ReLU, the last by tanh. For 64x64 there
+    is one more; for 8x8 and 28x28 one less, starting from 2x2 and 7x7 pixels.
 
     Args:
-        latent: numbers in a noise vector; the paper draws them from U(-1, 1), most others from N(0, 1).
+        latent: the length of a noise vector; the paper draws it from U(-1, 1), most others from N(0, 1).
         width: channels before the last layer.
         channels: of the image.
         size: of the image, height and width: 8, 28, 32 or 64.
@@ -115,12 +115,12 @@ def judging(
 
 
 def up(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """A transposed convolution that doubles the image: (N, inputs, H, W) -> (N, outputs, 2 H, 2 W)."""
+    """The transposed convolution that doubles an image: (N, inputs, H, W) -> (N, outputs, 2 H, 2 W)."""
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
 
 
 def drawn(model: M, rng: np.random.Generator | int | None) -> M:
-    """The model with weights drawn as in the paper."""
+    """Draw the weights of a model as in the paper, and return it."""
     rng = np.random.default_rng(rng)
     return model.apply(lambda module: dcgan_(module, rng=rng))
 
@@ -130,8 +130,7 @@ def dcgan_(module: nn.Module, *, rng: Rng = None) -> None:
 
     With a seed: `generator = np.random.default_rng(0); model.apply(lambda m: dcgan_(m, rng=generator))`.
     Radford et al. 2016 [radford2016unsupervised], "Unsupervised representation learning with deep convolutional
-    generative adversarial networks" (weights; the batch norm part is the common practice that came with its
-    implementations).
+    generative adversarial networks", for the weights; that of batch norm is common practice since its implementations.
     """
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         mean = 0.0

@@ -1,4 +1,4 @@
-"""The densely connected net."""
+"""DenseNet: densely connected convolutional nets."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BLOCKS = {121: (6, 12, 24, 16), 161: (6, 12, 36, 24), 169: (6, 12, 32, 32), 201:
 
 
 class DenseLayer(nn.Module):
-    """y = [x, F(x)]: what was there stays, and k features come in addition.
+    """y = [x, F(x)]: append k new features to those that are there.
 
-    So every later layer reads x itself, not a sum that x went into, and the gradient reaches x from each of them.
+    So every later layer reads x itself, not a sum that contains x, and each sends a gradient straight to x.
     """
 
     def __init__(self, branch: nn.Module) -> None:
@@ -38,16 +38,16 @@ def densenet(
     bottleneck: bool = False,
     rng: nn.init.Rng = None,
 ) -> Classifier:
-    """A densely connected net of three dense blocks for small images: each layer adds `width` features to all before.
+    """A DenseNet of three dense blocks for small images: each layer appends `width` features to all before it.
 
-    F is BN - ReLU - 3x3 conv. With bottlenecks, DenseNet-BC, a BN - ReLU - 1x1 conv to 4 `width` channels stands before
+    F is BN - ReLU - 3x3 conv. With bottlenecks (DenseNet-BC), BN - ReLU - 1x1 conv to 4 `width` channels comes before
     it, and the transitions between dense blocks (BN - ReLU - 1x1 conv - 2x2 mean) halve the channels. Parameters: 1.0
     million at depth 40 and growth 12; BC: 0.8 at 100 and 12, 15.3 at 250 and 24, 25.6 at 190 and 40 (Huang et al. 2017
     [huang2017densely], "Densely connected convolutional networks", table 2).
 
-    `blocks` is one row of layers and transitions, so that instruments see each layer. Memory: a layer's result is a new
-    array that holds all features so far, and batch norm makes another one of that size; so a dense block of n layers
-    keeps O(n²) features for the backward pass although only O(n) differ. (`tinyres.checkpoint` trades them for time.)
+    `blocks` lists layers and transitions in sequence, so that instruments see each layer. Memory: the output of a layer
+    is a new array with all features so far, and batch norm makes another of that size. So a dense block of n layers
+    saves O(n²) features for the backward pass, although only O(n) are distinct. (`tinyres.checkpoint` avoids it.)
 
     Args:
         depth: 3 n + 4 layers with weights (7, 10, 13, ...), with bottlenecks 6 n + 4 (10, 16, 22, ...).

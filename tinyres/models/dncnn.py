@@ -1,4 +1,4 @@
-"""DnCNN: a net that learns the noise of an image."""
+"""DnCNN: a denoising net that predicts the noise in an image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tinyres.nn import init
 
 
 class Denoiser(nn.Module):
-    """x - noise(x), noise(x) = head(blocks(stem(x))): a residual net whose one skip passes all of it.
+    """x - noise(x) with noise(x) = head(blocks(stem(x))): one skip connection around the whole net.
 
-    The difference's node carries the roles ("skip", "branch").
+    For instruments, the node of the difference has the roles ("skip", "branch").
     """
 
     def __init__(self, stem: nn.Module, blocks: nn.Sequential, head: nn.Module) -> None:
         self.stem, self.blocks, self.head = stem, blocks, head
 
     def noise(self, x: Any) -> Any:
-        """What the net takes for noise: (N, C, H, W) -> (N, C, H, W)."""
+        """The predicted noise: (N, C, H, W) -> (N, C, H, W)."""
         return self.head(self.blocks(self.stem(x)))
 
     def forward(self, x: Any) -> Any:
@@ -40,10 +40,10 @@ def dncnn(
 ) -> Denoiser:
     """The denoiser y = x - R(x): conv - ReLU, then depth - 2 times conv - BN - ReLU, then conv; all of them 3x3.
 
-    It is trained to give the clean image back, which makes R(x) learn the noise. Biases, orthogonal weights and the
-    eps of batch norm as in the authors' code: 556,096 parameters at depth 17, width 64 and one channel. The running
-    statistics keep 0.95 of what they were, as there (which a port to PyTorch, whose momentum is the other part, turned
-    into those of nearly the last batch alone). Zhang et al. 2017 [zhang2017beyond], "Beyond a Gaussian denoiser".
+    It is trained to return the clean image, so R(x) learns the noise. Biases, orthogonal weights and batch norm's eps
+    are those of the authors' code: 556,096 parameters at depth 17, width 64 and one channel. So is the momentum:
+    running statistics keep 0.95. (In a port to PyTorch, which defines momentum the other way round, they are almost
+    those of the last batch.) Zhang et al. 2017 [zhang2017beyond], "Beyond a Gaussian denoiser".
 
     Args:
         depth: 3, 4, 5, ... convolutions; 17 in the paper for one noise level, 20 for unknown levels.

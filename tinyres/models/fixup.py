@@ -16,17 +16,17 @@ CONVOLUTIONS = 2  # in a branch: the paper's m
 def fixup(
     depth: int = 20, width: int = 16, *, in_channels: int = 3, classes: int = 10, rng: nn.init.Rng = None
 ) -> Classifier:
-    """A residual net of 6 n + 2 layers without any norm: block(x) = relu(F(x) + x), F made small by its first weights.
+    """A residual net of 6 n + 2 layers without normalisation: block(x) = relu(F(x) + x), F small at initialisation.
 
     The three rules of Zhang et al. 2019 [zhang2019fixup], "Fixup initialization: residual learning without
-    normalization", L the number of blocks and m = 2 convolutions in a branch:
+    normalization", with L blocks and m = 2 convolutions in a branch:
 
     1. the last convolution of each branch and the linear layer start at 0;
     2. the first convolution of each branch starts from He's weights times L^(-1 / (2 m - 2));
     3. one learned number is added before each convolution, ReLU and linear layer (starting at 0), and one multiplies
        each branch (starting at 1).
 
-    So a step of gradient descent changes the net's function by an amount that does not depend on L.
+    Then the amount by which a step of gradient descent changes the net's function does not depend on L.
 
     Args:
         depth: 8, 14, 20, ... layers with weights.

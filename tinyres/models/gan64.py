@@ -1,8 +1,8 @@
-"""Two players for images of 64x64 pixels, the generator with hidden layers that see the whole image.
+"""GAN for images of 64x64 pixels, whose generator begins with fully connected layers.
 
-A DCGAN projects its noise straight onto a picture of 4x4 pixels, so that everything global has to be decided by one
-linear layer. Here two fully connected layers come before it, and the first picture has 8x8 pixels (compare InfoGAN's
-generators, Chen et al. 2016 [chen2016infogan], appendix C).
+A DCGAN maps its noise to 4x4 pixels at once, so one linear layer decides everything global. Here two fully connected
+layers come first, and the first feature map has 8x8 pixels (compare the generators of InfoGAN, Chen et al. 2016
+[chen2016infogan], appendix C).
 """
 
 from __future__ import annotations

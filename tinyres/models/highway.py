@@ -1,4 +1,4 @@
-"""Highway nets: no normalisation, gated skips."""
+"""Highway nets: gated skip connections, no normalisation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def highway(
     gate_bias: float = -2.0,
     rng: np.random.Generator | int | None = None,
 ) -> Classifier:
-    """A convolutional highway net in the three stages of He's nets: y = T H + (1 - T) x, H = relu(conv), T of a conv.
+    """A convolutional highway net in three stages: y = T H + (1 - T) x, H = relu(conv), T = sigmoid(conv).
 
-    depth = 3 n + 4 layers: the stem, n highway layers in each stage, a plain convolution with stride 2 before the
-    second and third stage (a highway layer cannot change its shape), and the linear head behind a global average. A
-    highway layer counts once, although its gate has as many weights as its branch. Srivastava et al. 2015
+    It has depth = 3 n + 4 layers: the stem, n highway layers in each stage, a plain convolution with stride 2 before
+    the second and third stage (a highway layer cannot change the shape), and the linear head after global average
+    pooling. A highway layer counts as one, although its gate has as many weights as its branch. Srivastava et al. 2015
     [srivastava2015training], "Training very deep networks".
 
     Args:
@@ -60,7 +60,7 @@ def highway_mlp(
     gate_bias: float = -2.0,
     rng: np.random.Generator | int | None = None,
 ) -> Classifier:
-    """The fully connected highway net: a plain layer, n highway layers with H = relu(W x + b), a linear head.
+    """A fully connected highway net: a plain layer, n highway layers with H = relu(W x + b), a linear head.
 
     Srivastava et al. 2015 [srivastava2015training], "Training very deep networks".
 

@@ -1,4 +1,4 @@
-"""The residual nets for ImageNet, also with squeeze-and-excitation."""
+"""ResNet and SE-ResNet for ImageNet."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def resnet_imagenet(
     reduction: int | None = None,
     rng: nn.init.Rng = None,
 ) -> Classifier:
-    """A residual net for images of 224x224 pixels: block(x) = relu(F(x) + x), projected where the shape changes.
+    """ResNet for images of 224x224 pixels: block(x) = relu(F(x) + x), with a projection of x where the shape changes.
 
-    Four stages behind a stem that leaves a sixteenth of the pixels. F is two 3x3 convolutions at depth 18 and 34, a
-    `bottleneck` at 50, 101 and 152. Parameters at width 64: 11.7, 21.8, 25.6, 44.5 and 60.2 million. Smaller images do:
-    whatever their size, the head takes the mean over what is left of it. He et al. 2016 [he2016deep], "Deep residual
-    learning for image recognition", table 1.
+    Four stages follow a stem that leaves a sixteenth of the pixels. F is two 3x3 convolutions at depth 18 and 34, and a
+    `bottleneck` at 50, 101 and 152. Parameters at width 64: 11.7, 21.8, 25.6, 44.5 and 60.2 million. Smaller images
+    work, too: the head averages over all positions that are left. He et al. 2016 [he2016deep], "Deep residual learning
+    for image recognition", table 1.
 
     Args:
         depth: 18, 34, 50, 101 or 152 layers with weights.
         width: channels of the first stage's 3x3 convolutions; the others have 2, 4 and 8 times as many.
-        reduction: of a `nn.SqueezeExcite` at each branch's end: SE-ResNet, with 16 in Hu et al. 2018
-            [hu2018squeeze]. None: there is none.
+        reduction: adds an `nn.SqueezeExcite` with this reduction to each branch, which makes it an SE-ResNet (16 in Hu
+            et al. 2018 [hu2018squeeze]). None adds nothing.
         rng: what the weights are drawn from: a Generator or a seed.
 
     Raises:

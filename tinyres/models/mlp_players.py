@@ -1,4 +1,4 @@
-"""Two fully connected players, for points in the plane and other data without a grid."""
+"""Fully connected GAN: generator and discriminator for points in the plane and other data without a grid."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Rng = np.random.Generator | int | None
 def mlp_generator(latent: int = 2, width: int = 128, depth: int = 4, out: int = 2, *, rng: Rng = None) -> nn.Sequential:
     """G(z): noise (N, latent) to points (N, out), anywhere.
 
-    depth - 1 times Linear - ReLU with `width` units, then a linear layer. No batch norm: a mixture's modes are a matter
-    of single samples, and their batch should not tell them where to go.
+    It has depth - 1 times Linear - ReLU with `width` units, then a linear layer. There is no batch norm: where one
+    sample goes should not depend on the others in its batch.
 
     Args:
         latent: numbers in a noise vector.

@@ -1,4 +1,4 @@
-"""The plain net: the residual net of the same depth without its shortcuts."""
+"""The plain net: a ResNet without shortcuts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of players by name, made for samples of a shape."""
+"""PLAYERS: pairs of generator and discriminator by name, made for a given shape of samples."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Players:
 
         generator(latent, width, shape, norm, rng), discriminator(latent, width, shape, norm, rng)
 
-    latent: numbers in a noise vector. width: channels next to the image, or hidden units. shape: of one sample, (C, H,
-    W) with values in (-1, 1), or (D,). norm: the discriminator's, "batch", "layer" or "none"; the generators of images
-    have batch norm. rng: a Generator or a seed; a Generator given to both in turn draws for both.
+    latent: length of a noise vector. width: channels next to the image, or hidden units. shape: of one sample, (C, H,
+    W) with values in (-1, 1), or (D,). norm: of the discriminator, "batch", "layer" or "none"; generators of images
+    have batch norm. rng: a Generator or a seed; pass the same Generator to both for one reproducible pair.
 
     Raises:
-        ValueError: the architecture does not come in this shape, or there is no such norm.
+        ValueError: the architecture does not exist for this shape, or there is no such norm.
     """
 
     generator: Callable[[int, int, Shape, str, Rng], nn.Sequential]

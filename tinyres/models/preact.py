@@ -1,4 +1,4 @@
-"""The pre-activation residual net."""
+"""Pre-activation ResNet."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def preact(
     bottleneck: bool = False,
     rng: nn.init.Rng = None,
 ) -> Classifier:
-    """A residual net whose blocks are sums and nothing else: block(x) = x + F(x), BN and ReLU before each conv.
+    """A pre-activation residual net: block(x) = x + F(x), with BN and ReLU before each convolution in F.
 
-    So x_L = x_l + sum of F_i(x_i), l <= i < L: between any two blocks there is a route without a nonlinearity, and the
-    gradient has a term dL/dx_L that no weight has touched (He et al. 2016 [he2016identity], "Identity mappings in deep
-    residual networks", equation 5). Batch norm and ReLU end the row.
+    So x_L = x_l + sum of F_i(x_i), l <= i < L: between any two blocks there is a route without nonlinearities, and the
+    gradient has the term dL/dx_L, which no weight multiplies (He et al. 2016 [he2016identity], "Identity mappings in
+    deep residual networks", equation 5). Batch norm and ReLU follow the last block.
 
     Where the shape changes, basic blocks pad the identity with zeros. Bottleneck blocks project it, and there the first
     BN-ReLU stands before both routes, as in the authors' code.

@@ -1,4 +1,4 @@
-"""Weights of PyTorch's well-known ResNets and DenseNets: the net that they belong to, and their names here."""
+"""from_pytorch: load the weights of PyTorch's common ResNets and DenseNets, and find the net that they fit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tinyres.models.imagenet import BLOCKS, resnet_imagenet
 from tinyres.models.resnet import resnet
 from tinyres.nn.keys import unwrapped
 
-# A key is split into the module's name and the tensor's: those of a ResNet and those of a DenseNet, whose first
-# published files have a dot before the number of a layer's norms and convolutions.
+# Names of modules in keys, for ResNets and DenseNets. The first published DenseNet files have a dot before the number
+# of a layer's norms and convolutions.
 RESNET_BLOCK = re.compile(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.|shortcut\.)(\d)")
 DENSE_LAYER = re.compile(r"features\.denseblock(\d)\.denselayer(\d+)\.(norm|conv)\.?([12])")
 TRANSITION = re.compile(r"features\.transition(\d)\.(norm|conv)")
@@ -27,12 +27,12 @@ ENDS = {
 
 
 class Naming(NamedTuple):
-    """How a family of ResNets names its last layer and its projections, and what its names do not tell."""
+    """How a family of ResNets names its last layer and its projections."""
 
     head: str
     projection: str
     stages: int
-    two_sided: bool | None  # where the zeros are if nothing is projected; None: both are found under such names
+    two_sided: bool | None  # where padded shortcuts have their zeros; None: the names do not tell
 
 
 NAMINGS = {
@@ -43,20 +43,20 @@ NAMINGS = {
 
 
 def from_pytorch(state_dict: Mapping[str, Any], *, two_sided: bool | None = None) -> Classifier:
-    """The net that a state_dict of PyTorch belongs to, with its weights: `model = from_pytorch(torch.load(file))`.
+    """Make the net for a PyTorch state_dict, with its weights: `model = from_pytorch(torch.load(file))`.
 
-    It knows the ResNets and DenseNets of torchvision (as `from_torchvision` does), and ResNets of 6 n + 2 layers for
-    CIFAR under the names in `NAMINGS`, with projections or padded shortcuts; depth, width and classes follow from the
-    weights. What `torch.compile` and `DataParallel` put before the names is taken off, and a checkpoint that holds a
-    "state_dict" is opened. The net is float64 if the weights are, else float32.
+    It supports the ResNets and DenseNets of torchvision (as `from_torchvision` does), and ResNets of 6 n + 2 layers for
+    CIFAR with the names in `NAMINGS`, with projections or padded shortcuts. Depth, width and classes follow from the
+    weights. Prefixes of `torch.compile` and `DataParallel` are removed, and the "state_dict" in a checkpoint is used.
+    The net is float64 if the weights are, else float32.
 
     Args:
-        two_sided: see `resnet`. The names do not tell whether padded shortcuts have their zeros on both sides, and the
-            wrong choice computes other logits without a word. None: on both with a head called `linear`, as in the
-            widespread nets of Idelbayev; with `fc` it has to be said.
+        two_sided: see `resnet`. The names do not tell whether padded shortcuts have zeros on both sides, and the wrong
+            choice silently computes other logits. None means both sides if the head is called `linear`, as in the
+            common nets of Idelbayev; with `fc` you must choose.
 
     Raises:
-        ValueError: a key is unknown, the net is none that we have, or two_sided is needed.
+        ValueError: a key is unknown, tinyres has no such net, or two_sided must be given.
     """
     inner = state_dict.get("state_dict")
     opened = inner if isinstance(inner, Mapping) else state_dict

@@ -1,10 +1,10 @@
-"""Residual players for images of 8x8, 28x28, 32x32 or 64x64 pixels.
+"""Residual GAN: generator and discriminator for images of 8x8, 28x28, 32x32 or 64x64 pixels.
 
 Gulrajani et al. 2017 [gulrajani2017improved], "Improved training of Wasserstein GANs", section F; Miyato et al. 2018
 [miyato2018spectral], "Spectral normalization for generative adversarial networks".
 
-Each block doubles or halves the image on both of its routes. The shortcut has no weights but where the number of
-channels changes, so that a gradient passes both players without a nonlinearity on its way.
+Each block doubles or halves the image, in its branch and in its shortcut. The shortcut has weights only where the
+number of channels changes, so there is a route without nonlinearities for the gradient through both players.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def generator(
 ) -> nn.Sequential:
     """G(z): noise (N, latent) to images (N, channels, size, size) with values in (-1, 1).
 
-    At 64x64 a projection to 4x4 pixels with 8 width channels, residual blocks that double the image, 8 width -> 8 width
-    -> 4 width -> 2 width -> width, then BN, ReLU, a 3x3 convolution and tanh. Smaller images have fewer blocks.
+    At 64x64: a projection to 4x4 pixels with 8 width channels, residual blocks that double the image, 8 width ->
+    8 width -> 4 width -> 2 width -> width, then BN, ReLU, a 3x3 convolution and tanh. Smaller images have fewer blocks.
 
     Args:
         latent: numbers in a noise vector.
@@ -53,8 +53,8 @@ def generator(
 def discriminator(width: int = 64, channels: int = 3, *, size: int = 32, norm: str = "none", rng: Rng = None) -> Critic:
     """D(x): images (N, channels, size, size) to logits (N, 1).
 
-    The generator's mirror image: at 64x64 a 3x3 convolution to `width` channels, residual blocks that halve the image,
-    width -> 2 width -> 4 width -> 8 width -> 8 width, ReLU, and one linear unit over the 4x4 pixels that are left.
+    It mirrors the generator. At 64x64: a 3x3 convolution to `width` channels, residual blocks that halve the image,
+    width -> 2 width -> 4 width -> 8 width -> 8 width, ReLU, and one linear unit over the remaining 4x4 pixels.
 
     Args:
         width: channels behind the first layer.
@@ -98,7 +98,7 @@ def down_block(inputs: int, outputs: int, size: int, norm: str, rng: np.random.G
     """norm - ReLU - conv - norm - ReLU - conv - halving beside a halving: (N, inputs, 2 H, 2 W) -> (N, outputs, H, W).
 
     Args:
-        size: 2 H and 2 W, which layer norm wants to know.
+        size: 2 H and 2 W, which layer norm needs.
     """
     branch = nn.Sequential(
         *norm_layers(norm, inputs, size, size),
@@ -117,5 +117,5 @@ def _projection(inputs: int, outputs: int, rng: np.random.Generator) -> list[nn.
 
 
 def _conv(inputs: int, outputs: int, kernel_size: int, before: str, rng: np.random.Generator) -> nn.Conv2d:
-    """A convolution that keeps the image's size, for what came out of a nonlinearity (or "linear")."""
+    """A convolution that keeps the image's size, with He's initialisation for inputs after a ReLU (or "linear")."""
     return he_(nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2, rng=rng), before, rng=rng)

@@ -1,4 +1,4 @@
-"""The residual net, and what may stand in the place of its shortcuts."""
+"""ResNet for small images, with a choice of shortcuts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resnet(
 ) -> Stages:
     """A residual net of 6 n + 2 layers: block(x) = relu(F(x) + x), F two 3x3 convolutions with batch norm.
 
-    Where a stage begins the shapes differ, and x goes through a shortcut instead. Parameters at width 16 with option A:
+    At the beginning of a stage the shape changes, so x passes a shortcut there. Parameters at width 16 with option A:
     0.27, 0.46, 0.66, 0.85, 1.7 million at depth 20, 32, 44, 56, 110 (table 6 of the paper: He et al. 2016
     [he2016deep], "Deep residual learning for image recognition").
 

@@ -1,4 +1,4 @@
-"""The squeeze-and-excitation net for small images."""
+"""SE-ResNet for small images: squeeze-and-excitation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def senet(
     reduction: int = 16,
     rng: nn.init.Rng = None,
 ) -> Stages:
-    """The residual net of 6 n + 2 layers with gated branches: block(x) = relu(s * F(x) + x), s one gate a channel.
+    """The residual net of 6 n + 2 layers with gated branches: block(x) = relu(s * F(x) + x), one gate s per channel.
 
     The gates s in (0, 1) are those of `nn.SqueezeExcite` on F(x): they add 2 C² / reduction weights to the 18 C² of a
     block with C channels. (SE-ResNet-50 for ImageNet is `resnet_imagenet(50, reduction=16)`.)
@@ -27,7 +27,7 @@ def senet(
     Args:
         depth: 8, 14, 20, ... layers with weights, those of the gates not counted.
         width: channels of the first stage; the others have 2 and 4 times as many.
-        reduction: how many times fewer hidden units than channels a gate has.
+        reduction: channels divided by the hidden units of a gate.
         rng: what the weights are drawn from: a Generator or a seed.
 
     Raises:

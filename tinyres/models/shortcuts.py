@@ -1,6 +1,6 @@
-"""What leads around a block whose branch changes the shape.
+"""Shortcuts around blocks that change the shape.
 
-The options A to C are those of He et al. 2016 [he2016deep]; the convolution is our own.
+The options A to C are those of He et al. 2016 [he2016deep]; the convolutional one is ours.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tinyres.ops import pad
 
 
 class PadShortcut(nn.Module):
-    """Option A: every stride-th pixel, new channels filled with zeros. It has no parameters.
+    """Option A: take every stride-th pixel and fill new channels with zeros. It has no parameters.
 
-    The zeros come behind the old channels or, two_sided, half of them before these.
+    The zeros follow the old channels; with two_sided, half of them come before.
     """
 
     def __init__(self, channels: int, out_channels: int, stride: int, two_sided: bool = False) -> None:
@@ -33,20 +33,20 @@ class PadShortcut(nn.Module):
 
 
 def padded(channels: int, out_channels: int, stride: int, two_sided: bool = False) -> PadShortcut | None:
-    """Option A where the shape changes; elsewhere the identity, for which `nn.Residual` takes None."""
+    """Option A if the shape changes; else None, which is the identity for `nn.Residual`."""
     return None if stride == 1 and channels == out_channels else PadShortcut(channels, out_channels, stride, two_sided)
 
 
 def projection(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Sequential:
-    """A learned 1x1 convolution with batch norm: option B where the shape changes, option C in every block."""
+    """A learned 1x1 convolution with batch norm. Option B has it where the shape changes, option C in every block."""
     return nn.Sequential(conv1x1(channels, out_channels, stride, rng), nn.BatchNorm2d(out_channels))
 
 
 def convolutional(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Sequential:
-    """A learned 3x3 convolution with batch norm: no route leads around the block unconvolved any more."""
+    """A learned 3x3 convolution with batch norm: then every route from input to output is convolved."""
     return nn.Sequential(conv3x3(channels, out_channels, stride, rng), nn.BatchNorm2d(out_channels))
 
 
 def projected(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Sequential | None:
-    """Option B: a `projection` where the shape changes; elsewhere the identity."""
+    """Option B: a `projection` if the shape changes; else None, the identity."""
     return None if stride == 1 and channels == out_channels else projection(channels, out_channels, stride, rng)

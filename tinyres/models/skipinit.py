@@ -21,12 +21,12 @@ def skipinit(
     alpha: float | str = 0.0,
     rng: nn.init.Rng = None,
 ) -> Classifier:
-    """A residual net of 6 n + 2 layers without any norm: block(x) = x + alpha F(x), alpha one learned number a block.
+    """A residual net of 6 n + 2 layers without normalisation: block(x) = x + alpha F(x), one learned alpha per block.
 
-    F is ReLU - 3x3 conv - ReLU - 3x3 conv with biases, the order of `preact`; where the shape changes x is padded with
-    zeros. At alpha = 0 every block starts as the identity, and batch norm makes deep blocks nearly that: it brings the
-    branch of block l to the variance of one while the sum that it joins has that of about l of them. Without a norm
-    and with unit-gain branches the variance grows by 1 + alpha² a block: 2^L at alpha = 1, less than e at 1 / sqrt(L).
+    F is ReLU - 3x3 conv - ReLU - 3x3 conv with biases, in the order of `preact`; where the shape changes, x is padded
+    with zeros. At alpha = 0 every block starts as the identity. Batch norm makes deep blocks nearly that: it scales the
+    branch of block l to variance 1, while the sum it is added to has a variance of about l. Without normalisation, and
+    with branches of unit gain, the variance grows by 1 + alpha² per block: 2^L at alpha = 1, below e at 1 / sqrt(L).
     De & Smith 2020 [de2020batch], "Batch normalization biases residual blocks towards the identity function in deep
     networks".
 

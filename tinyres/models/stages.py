@@ -1,4 +1,4 @@
-"""What the convolutional nets have in common: layers and blocks, stages of them, how many a depth makes."""
+"""Building blocks of the convolutional nets: layers, blocks, stages, and what depths are possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def convolution(
 ) -> nn.Conv2d:
     """A convolution that keeps the image's size (at stride 1), with He's initialisation by fan_out.
 
-    It has no bias where a batch norm behind it would undo one; else the bias starts at 0.
+    By default it has no bias, since a batch norm after it would cancel one. A bias starts at 0.
     """
     padding = kernel_size // 2
     conv = nn.Conv2d(channels, out_channels, kernel_size, stride=stride, padding=padding, bias=bias, rng=rng)
@@ -42,7 +42,7 @@ def conv1x1(channels: int, out_channels: int, stride: int, rng: np.random.Genera
 
 
 def two_convolutions(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Sequential:
-    """conv - BN - ReLU - conv - BN: what a block computes before its shortcut and last ReLU."""
+    """The basic branch: conv - BN - ReLU - conv - BN. The block adds its shortcut and a ReLU."""
     return nn.Sequential(
         conv3x3(channels, out_channels, stride, rng),
         nn.BatchNorm2d(out_channels),
@@ -53,7 +53,7 @@ def two_convolutions(channels: int, out_channels: int, stride: int, rng: np.rand
 
 
 def pooled_head(channels: int, classes: int, rng: np.random.Generator, *before: nn.Module) -> nn.Sequential:
-    """What stands `before`, then the mean over the image and a linear layer: (N, channels, H, W) to (N, classes)."""
+    """`before`, then global average pooling and a linear layer: (N, channels, H, W) to (N, classes)."""
     return nn.Sequential(*before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes, rng=rng))
 
 
@@ -65,18 +65,18 @@ class Block(nn.Module):
         self.activation: nn.Module = nn.ReLU()
 
     def forward(self, x: Any) -> Any:
-        if is_just(self.activation, nn.ReLU):  # which a batch norm at the body's end can take along
+        if is_just(self.activation, nn.ReLU):  # a batch norm at the body's end can be fused with it
             return nn.fused_add_relu(self.body, x, relu=True)
         return self.activation(self.body(x))
 
 
 # -- nets -------------------------------------------------------------------------------------------------------------
 class Stages(Classifier):
-    """The net of 6 n + 2 layers of He et al. 2016 [he2016deep], up to what stands inside a block.
+    """The frame of the nets of 6 n + 2 layers of He et al. 2016 [he2016deep]; `body` makes the inside of each block.
 
-    A 3x3 stem, three stages of n blocks of two 3x3 convolutions with `width`, 2 `width` and 4 `width` channels (the
-    second and third halve the image), global average pooling and a linear layer; `body(channels, out_channels, stride,
-    rng)` makes what stands inside each block.
+    A 3x3 stem, three stages of n blocks with `width`, 2 `width` and 4 `width` channels (the second and third halve the
+    image), global average pooling and a linear layer. `body(channels, out_channels, stride, rng)` is called for each
+    block; most have two 3x3 convolutions.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class Stages(Classifier):
 def in_stages(
     channels: int, outputs: Sequence[int], counts: Sequence[int], block: Callable[[int, int, int], nn.Module]
 ) -> nn.Sequential:
-    """counts[s] blocks of outputs[s] channels for every stage s, in one row.
+    """counts[s] blocks of outputs[s] channels for every stage s, in one Sequential.
 
     Args:
-        channels: of what the first block gets.
-        block: makes one of (channels, out_channels, stride); the first of each stage but the first has stride 2.
+        channels: the input channels of the first block.
+        block: (channels, out_channels, stride) -> a block. The first of each stage, except in stage 0, has stride 2.
     """
     blocks = []
     for stage, (out_channels, count) in enumerate(zip(outputs, counts, strict=True)):
@@ -119,10 +119,10 @@ def doubling(width: int, stages: int = 3) -> list[int]:
 
 # -- depths -----------------------------------------------------------------------------------------------------------
 def of_depth(depth: int, known: Mapping[int, T]) -> T:
-    """What the paper's table says of this depth.
+    """The entry for a depth in a paper's table.
 
     Raises:
-        ValueError: it says nothing; the nearest depth of the table is named.
+        ValueError: there is none; the message names the nearest depth that has one.
     """
     if depth not in known:
         nearest = min(known, key=lambda other: abs(other - depth))

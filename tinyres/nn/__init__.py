@@ -1,4 +1,4 @@
-"""Modules: layers, blocks, losses and initial values. Names, arguments and state_dict keys follow PyTorch."""
+"""Modules: layers, blocks, losses and initialisers. Names, arguments and state_dict keys follow PyTorch."""
 
 from tinyres.nn import init
 from tinyres.nn.activation import (

@@ -1,4 +1,4 @@
-"""Activations as modules; the functions are in `tinyres.ops`."""
+"""Activation functions as modules; the functions themselves are in `tinyres.ops`."""
 
 from __future__ import annotations
 

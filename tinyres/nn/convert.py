@@ -1,4 +1,4 @@
-"""Arrays into a module and across devices and dtypes, in the memory layout that the module chose."""
+"""Conversions for modules: arrays of other libraries, devices and dtypes, keeping the module's memory layout."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from tinyres.autograd.tensor import Array, raw
 
 
 def as_array(value: Any) -> Array:
-    """The array of a tensor, of another library's tensor (on its device, without a copy), or what NumPy makes of it."""
+    """The array of a tensor of tinyres or another library (on its device, without a copy), or `np.asarray(value)`."""
     value = raw(value)
     if type(value).__module__.partition(".")[0] in ("numpy", "cupy"):
         return value
-    if str(getattr(value, "dtype", "")).endswith("bfloat16"):  # which neither NumPy nor its DLPack knows
+    if str(getattr(value, "dtype", "")).endswith("bfloat16"):  # a dtype that NumPy lacks
         value = value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
     return foreign_array(value, "a value", values=True) if is_foreign(value) else np.asarray(value)
 
 
 def warn_of_halves(state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Say in a line which values come in 16 bits and are kept in more: none of their digits comes back."""
+    """Warn if values come in 16 bits and become wider: the digits they lack are not restored."""
     halves = [key for key in own if key in state and str(getattr(state[key], "dtype", "")).endswith("float16")]
     wider = [key for key in halves if own[key].dtype.itemsize > 2]
     if wider:
         first, others = wider[0], f" and {len(wider) - 1} more" if len(wider) > 1 else ""
         came = str(state[first].dtype).rpartition(".")[2]
         warnings.warn(
-            f"load_state_dict: {first}{others} came as {came} and became {own[first].dtype.name}, with the digits that "
-            f"{came} has",
+            f"load_state_dict: {first}{others} came as {came} and became {own[first].dtype.name}, with the precision "
+            f"of {came}",
             stacklevel=3,
         )
 
@@ -45,7 +45,7 @@ def fill_like(array: Array, values: Any) -> Array:
 
 
 def converter(target: Any) -> Callable[[Array], Array]:
-    """What brings an array to a device ("cpu", "cuda") or, if it is floating, to a dtype; the layout is kept."""
+    """The function that moves an array to a device ("cpu", "cuda"), or converts a floating one to a dtype."""
     if isinstance(target, str) and target in ("cpu", "cuda"):
         return lambda array: to_device(array, target)
     try:

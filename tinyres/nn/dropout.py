@@ -15,15 +15,15 @@ from tinyres.nn.module import Module
 
 
 class Dropout(Module):
-    """Each entry becomes 0 with probability p, the others are divided by 1 - p; in evaluation y = x.
+    """Set each entry to 0 with probability p, and divide the others by 1 - p; in evaluation y = x.
 
-    Srivastava et al. 2014 [srivastava2014dropout], "Dropout: a simple way to prevent neural networks from overfitting"
-    (in the inverted form, whose evaluation needs no scaling).
+    Srivastava et al. 2014 [srivastava2014dropout], "Dropout: a simple way to prevent neural networks from overfitting",
+    in the inverted form, whose evaluation needs no scaling.
 
     Args:
         p: the probability of a zero, in [0, 1].
-        rng: the generator that it draws from at every call in training (or a seed): on the CPU, and what was drawn is
-            moved to x, so that the same entries fall out on every device.
+        rng: a generator or a seed. Each call in training draws from it on the CPU, and moves the mask to x, so that the
+            same entries are dropped on every device.
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
@@ -42,7 +42,7 @@ class Dropout(Module):
         else:
             keep = self.rng.random(x.shape) >= self.p
         keep = to_device(keep, device_of(raw(x)))
-        # `where`, not a product with the mask: an infinite entry that is dropped must not turn into NaN.
+        # `where` and not a product with the mask, which would turn an infinite entry that is dropped into NaN.
         kept = ops.where(wrap(keep), x, 0.0)
         return kept if self.p == 1 else kept * (1 / (1 - self.p))
 

@@ -1,4 +1,4 @@
-"""Vectors for symbols."""
+"""Embedding: a learned vector for each symbol."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tinyres.nn.module import Module, Parameter
 
 
 class Embedding(Module):
-    """Rows of a table: y[..., :] = weight[index[...], :].
+    """Look up rows of a table: y[..., :] = weight[index[...], :].
 
-    A row's gradient is the sum over all places that name it; rows that no place names get 0.
+    The gradient of a row is the sum over all places where its index occurs, and 0 if there are none.
 
     Shapes: index (...) of integers in [0, num_embeddings), weight (num_embeddings, embedding_dim), y (...,
     embedding_dim). The weight starts as N(0, 1), as in PyTorch.
 
     Args:
-        padding_idx: the row that stands for no symbol: it starts as 0 and gets no gradient. Negative: from the end.
+        padding_idx: a row for padding: it starts as 0 and gets no gradient. A negative number counts from the end.
 
     Raises:
         ValueError: padding_idx is not a row of the table.
-        TypeError: indices that are no integers.
-        IndexError: an index outside the table (on a GPU: its vector is NaN); negative ones are not taken from the end.
+        TypeError: the indices are not integers.
+        IndexError: an index is outside the table (negative ones are); on a GPU its vector is NaN instead.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Embedding(Module):
                     f"{self.label()}: indices must be in 0 to {self.num_embeddings - 1}, got {low if low < 0 else high}"
                 )
             y = ops.getitem(self.weight, index)  # (..., embedding_dim)
-        else:  # an error would have to wait for the GPU
+        else:  # raising an error would mean waiting for the GPU
             outside = (index < 0) | (index >= self.num_embeddings)
             y = ops.getitem(self.weight, ops.where(outside, 0, index))  # (..., embedding_dim)
             y = ops.where(wrap(outside[..., None]), math.nan, y)

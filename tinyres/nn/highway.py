@@ -1,4 +1,4 @@
-"""The gated connection of a highway net."""
+"""Highway: a gated skip connection."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from tinyres.nn.module import Module
 
 
 class Highway(Module):
-    """y = T(x) H(x) + (1 - T(x)) x with the transform gate T = sigmoid(gate(x)), element by element.
+    """A gated skip connection: y = T(x) H(x) + (1 - T(x)) x with the transform gate T = sigmoid(gate(x)), elementwise.
 
     The gradient reaches x by three routes: through the branch H, through the gate, and past both,
 
         dL/dx = H'(x)^T (T g) + T'(x)^T ((H - x) g) + (1 - T) g,    g = dL/dy,
 
-    of which the last is (nearly) all of g where the gate is closed, T = 0, and nothing where it is open: unlike a
-    residual connection's, a highway's skip may itself vanish. The sum's node carries the roles ("branch", "skip"); that
-    of the product (1 - T) x the roles ("gate", "skip"), for the skip meets the gate there. Srivastava et al. 2015
+    The last is nearly all of g where the gate is closed (T = 0) and nothing where it is open: unlike the skip of a
+    residual connection, that of a highway can vanish. For instruments, the sum's node has the roles ("branch", "skip"),
+    and that of the product (1 - T) x, where the skip passes the gate, has ("gate", "skip"). Srivastava et al. 2015
     [srivastava2015training], "Training very deep networks", equation 3.
 
     Args:
-        branch: H, called `branch` in names.
-        gate: what the sigmoid is taken of, called `gate` in names; a negative bias closes it at first.
+        branch: H.
+        gate: the logits of T; a negative bias closes the gate at first.
 
     Raises:
         ValueError: x, branch(x) and gate(x) differ in shape. (Nothing is broadcast.)

@@ -1,7 +1,7 @@
-"""Initial values. Each function rebinds `.data` (what a graph holds is never written into) and returns its tensor.
+"""Initialisers. Each rebinds `.data` to a new array, since a graph may hold the old one, and returns its tensor.
 
-Values are drawn on the CPU in logical order from `rng` (a `numpy.random.Generator`, a seed, or None for a fresh
-generator), so they depend neither on the device nor on the memory layout. A weight's fans are, as in PyTorch,
+Values are drawn on the CPU, in logical order, from `rng` (a `numpy.random.Generator`, a seed, or None for a fresh
+generator). So they depend neither on the device nor on the memory layout. As in PyTorch, the fans of a weight are
 
     fan_in = shape[1] * receptive field,    fan_out = shape[0] * receptive field.
 """
@@ -20,32 +20,32 @@ Rng = np.random.Generator | int | None
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
-    """Every entry = value."""
+    """Set every entry to `value`."""
     return _fill(tensor, np.asarray(value))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Every entry = 0."""
+    """Set every entry to 0."""
     return constant_(tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Every entry = 1."""
+    """Set every entry to 1."""
     return constant_(tensor, 1.0)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: Rng = None) -> Tensor:
-    """Entries from N(mean, std^2)."""
+    """Draw entries from N(mean, std^2)."""
     return _fill(tensor, np.random.default_rng(rng).normal(mean, std, tensor.shape))
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, *, rng: Rng = None) -> Tensor:
-    """Entries from U(a, b)."""
+    """Draw entries from U(a, b)."""
     return _fill(tensor, np.random.default_rng(rng).uniform(a, b, tensor.shape))
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor by which weights make up for what a nonlinearity takes from the variance.
+    """The factor by which weights compensate for the variance that a nonlinearity removes.
 
     linear, conv2d, conv_transpose2d, sigmoid: 1; tanh: 5/3; relu: sqrt(2); leaky_relu: sqrt(2 / (1 + param^2)).
 
@@ -64,7 +64,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def kaiming_normal_(
     tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, rng: Rng = None
 ) -> Tensor:
-    """Entries from N(0, gain^2 / fan): the variance of activations (fan_in) or gradients (fan_out) is kept in depth.
+    """He initialisation: N(0, gain^2 / fan) keeps the variance of activations (fan_in) or gradients (fan_out).
 
     He et al. 2015 [he2015delving], "Delving deep into rectifiers".
 
@@ -81,13 +81,13 @@ def kaiming_normal_(
 def kaiming_uniform_(
     tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, rng: Rng = None
 ) -> Tensor:
-    """Entries from U(-b, b) with b = gain * sqrt(3 / fan): the variance of `kaiming_normal_`, evenly spread."""
+    """He initialisation, uniform: U(-b, b) with b = gain * sqrt(3 / fan), the variance of `kaiming_normal_`."""
     bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, rng=rng)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
-    """Entries from N(0, gain^2 * 2 / (fan_in + fan_out)): a compromise between activations and gradients.
+    """Glorot initialisation: N(0, gain^2 * 2 / (fan_in + fan_out)), a compromise of activations and gradients.
 
     Glorot & Bengio 2010 [glorot2010understanding], "Understanding the difficulty of training deep feedforward neural
     networks".
@@ -96,7 +96,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Ten
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
-    """Entries from U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)).
+    """Glorot initialisation, uniform: U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)).
 
     Glorot & Bengio 2010 [glorot2010understanding].
     """
@@ -105,17 +105,18 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Te
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
-    """W W^T = gain^2 I (or W^T W, if W is tall), W being the weight as a matrix of shape[0] rows; uniform among such.
+    """Orthogonal initialisation: W W^T = gain^2 I (W^T W if W is tall), W the weight as a matrix of shape[0] rows.
 
-    All singular values are then `gain`: nothing vanishes in a deep linear net. Saxe et al. 2014 [saxe2014exact], "Exact
-    solutions to the nonlinear dynamics of learning in deep linear neural networks".
+    It is drawn uniformly from such matrices. All singular values are `gain`, so nothing vanishes in a deep linear net.
+    Saxe et al. 2014 [saxe2014exact], "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks".
     """
     fans("orthogonal_", tensor)
     rows = tensor.shape[0]
     columns = tensor.size // rows if rows else 0
     draws = np.random.default_rng(rng).normal(size=(max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(draws)
-    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # without it the QR convention would show in the distribution
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # else LAPACK's sign convention would make q non-uniform
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 

@@ -1,4 +1,4 @@
-"""What PyTorch does to a module's names: wrappers put words before them, parametrisations take weights apart."""
+"""State dict keys of PyTorch: prefixes of wrappers, and weights that parametrisations split into parts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tinyres.autograd.tensor import Array
 from tinyres.nn.convert import as_array
 
 COMPILED, PARALLEL = "_orig_mod.", "module."
-PARTS = "parametrizations.weight."  # of torch.nn.utils.parametrizations; the older functions have names of their own
+PARTS = "parametrizations.weight."  # of torch.nn.utils.parametrizations; the older functions use other names
 WEIGHT_NORM = [(PARTS + "original0", PARTS + "original1"), ("weight_g", "weight_v")]
 SPECTRAL_NORM = [(PARTS + "original", PARTS + "0._u", PARTS + "0._v"), ("weight_orig", "weight_u", "weight_v")]
 NAMES = re.compile(r"layer\d+\.\d+\.(conv|bn)\d\.|features\.denseblock\d+\.denselayer\d+\.")
 
 
 def translated(module: Any, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """`state_dict` under the names of `module`, as far as PyTorch has several names for the same thing.
+    """`state_dict` with the names of `module`, where PyTorch has several names for the same thing.
 
     - Weight norm's g and v, saved by PyTorch's newer or older function, become the weight g v / |v|.
-    - Spectral norm's tensors get the older names, which are ours; for a layer without it they become W / (u^T W v).
-    - Files from before PyTorch 0.4.1 do not count batches: those counters become 0, as PyTorch sets them.
+    - Spectral norm's tensors get the older names, which tinyres uses; for a layer without it they become W / (u^T W v).
+    - Files from before PyTorch 0.4.1 have no batch counters: they become 0, as in PyTorch.
     """
     state = dict(state_dict)
     for path, inner in module._tree():
@@ -44,27 +44,27 @@ def translated(module: Any, state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts(state: dict[str, Any], start: str, forms: Iterable[tuple[str, ...]]) -> list[list[Array]]:
-    """The arrays of each form that is there in full, taken out of `state`."""
+    """The arrays of each form of which all parts are in `state`; they are removed from it."""
     whole = [[start + name for name in form] for form in forms]
     return [[as_array(state.pop(key)) for key in keys] for keys in whole if all(key in state for key in keys)]
 
 
 def _of_length(v: Array, g: Array) -> Array:
-    """g v / |v|, the norm over the axes along which g has one number: all of them where g is one number."""
+    """g v / |v|, with the norm over the axes where g has size 1, or over all axes if g is a scalar."""
     axes = tuple(axis for axis in range(v.ndim) if g.ndim == 0 or g.shape[axis] == 1)
     weight: Array = v * (g / namespace(v).sqrt((v * v).sum(axes, keepdims=True)))
     return weight
 
 
 def _of_norm_1(w: Array, u: Array, v: Array, outputs: int) -> Array:
-    """W / (u^T W v), W as a matrix whose rows are the axis `outputs`."""
+    """W / (u^T W v), with W as a matrix whose rows run along the axis `outputs`."""
     matrix = namespace(w).moveaxis(w, outputs, 0).reshape(w.shape[outputs], -1)
     weight: Array = w / (u @ (matrix @ v))
     return weight
 
 
 def unwrapped(keys: Iterable[str]) -> dict[str, str]:
-    """Each key without what torch.compile and DataParallel put before it."""
+    """Each key mapped to the key without the prefixes of torch.compile and DataParallel."""
     bare = {key: re.sub(rf"(^|\.){re.escape(COMPILED)}", r"\1", key) for key in keys}
     while bare and all(key.startswith(PARALLEL) for key in bare.values()):
         bare = {key: inner.removeprefix(PARALLEL) for key, inner in bare.items()}
@@ -72,7 +72,7 @@ def unwrapped(keys: Iterable[str]) -> dict[str, str]:
 
 
 def advice(own: Iterable[str], given: Iterable[str]) -> list[str]:
-    """What to do about names that do not fit, in sentences; none where nothing is known about them."""
+    """Sentences of advice about names that do not fit; none if we know nothing about them."""
     own, bare = set(own), unwrapped(given)
     said = []
     if not own.isdisjoint(bare.values()):
@@ -84,8 +84,8 @@ def advice(own: Iterable[str], given: Iterable[str]) -> list[str]:
                 )
     elif any(NAMES.match(key) for key in bare.values()):
         said.append(
-            "these are the names of a ResNet or DenseNet of PyTorch's: models.from_pytorch(state_dict) makes the net "
-            "that they belong to"
+            "these are the names of one of PyTorch's ResNets or DenseNets: models.from_pytorch(state_dict) makes the "
+            "net that they belong to"
         )
     return said
 

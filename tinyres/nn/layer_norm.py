@@ -13,27 +13,27 @@ from tinyres.nn.module import Module, Parameter
 
 
 class LayerNorm(Module):
-    """Every sample brought to mean 0 and variance 1 over its last axes, then scaled and shifted entry by entry.
+    """Normalise each sample to mean 0 and variance 1 over its last axes, then scale and shift elementwise.
 
         y = (x - mean) / sqrt(var + eps) * weight + bias
 
-    Mean and (biased) variance are those of one sample: no sample sees another, in training as in evaluation. That is
-    why a critic under a gradient penalty takes it where others take batch norm. Ba et al. 2016 [ba2016layer], "Layer
-    normalization".
+    Mean and (biased) variance are those of one sample, in training and in evaluation, so samples do not influence each
+    other. That is why a critic with a gradient penalty uses it in place of batch norm. Ba et al. 2016 [ba2016layer],
+    "Layer normalization".
 
-    Shapes: x and y (..., *normalized_shape), weight and bias of `normalized_shape`; LayerNorm((C, H, W)) for images
-    (N, C, H, W), whose weight then lies in memory as (H, W, C), as the images do.
+    Shapes: x and y (..., *normalized_shape), weight and bias normalized_shape; LayerNorm((C, H, W)) for images
+    (N, C, H, W), whose weight lies in memory as (H, W, C), like the images.
 
-    The mean is a number of x's dtype: where float32 data lie around 1e4, y is off by some 1e-3, one or two units in the
-    mean's last place.
+    The mean is rounded to x's dtype: for float32 data around 1e4, y is off by some 1e-3, one or two units in the mean's
+    last place.
 
     Args:
-        normalized_shape: the axes at the end of x over which is normalised; an integer for the last one.
-        eps: keeps a constant sample from a division by 0.
+        normalized_shape: the sizes of the last axes of x, to normalise over; an integer for the last axis alone.
+        eps: avoids division by 0 for a constant sample.
         elementwise_affine: learn weight and bias, which start as 1 and 0.
 
     Raises:
-        ValueError: there is nothing to normalise over, or x ends in other axes.
+        ValueError: normalized_shape is empty, or x does not end in it.
     """
 
     weight: Parameter | None
@@ -56,7 +56,7 @@ class LayerNorm(Module):
             raise ValueError(f"{self.label()}: x must have shape ({needed}), got {tuple(x.shape)}")
         axes = tuple(range(x.ndim - len(own), x.ndim))
         x = x - ops.mean(x, axes, keepdims=True)
-        # One division a sample; a product of every entry with a number is cheaper than a quotient, also backwards.
+        # One division for each sample, then products: they are cheaper than a division for each entry, also backward.
         y = x * (1 / ops.sqrt(ops.mean(x * x, axes, keepdims=True) + self.eps))
         if self.weight is not None:
             y = y * self.weight

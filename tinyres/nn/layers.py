@@ -1,4 +1,4 @@
-"""Layers with weights, and the reshaping that stands between them."""
+"""Linear and convolutional layers, and the reshaping layers that go between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pair = int | tuple[int, int]
 
 
 class Linear(Module):
-    """y = x W^T + b.
+    """A fully connected layer: y = x W^T + b.
 
     Shapes: x (..., in_features), W (out_features, in_features), b (out_features,), y (..., out_features).
     W and b start as U(-1/sqrt(in_features), 1/sqrt(in_features)), as in PyTorch.
@@ -89,7 +89,7 @@ class _Conv(Module):
 
 
 class Conv2d(_Conv):
-    """Cross-correlation of images with a bank of filters.
+    """Convolution of images with a bank of filters (as everywhere in deep learning, a cross-correlation).
 
         y[n, o, i, j] = b[o] + sum over c, p, q of W[o, c, p, q] x[n, c, i s - pad + p d, j s - pad + q d]
 
@@ -120,7 +120,7 @@ class Conv2d(_Conv):
 
 
 class ConvTranspose2d(_Conv):
-    """The adjoint of a convolution (its gradient with respect to the image), with a bias; it enlarges by `stride`.
+    """Transposed convolution: the adjoint of Conv2d, so its vector-Jacobian product; it enlarges images by `stride`.
 
     Shapes: x (N, in_channels, H, W), W (in_channels, out_channels / groups, KH, KW), y (N, out_channels, H', W') with
     H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1. The weight's memory is that of a Conv2d
@@ -128,7 +128,7 @@ class ConvTranspose2d(_Conv):
     learning".
     """
 
-    outputs_axis = 1  # of the weight; elsewhere it is 0
+    outputs_axis = 1  # the axis of output channels in the weight; in other layers it is 0
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class ConvTranspose2d(_Conv):
 
 
 class Flatten(Module):
-    """Axes start_dim to end_dim joined into one: (N, C, H, W) -> (N, C H W)."""
+    """Join the axes start_dim to end_dim into one: (N, C, H, W) -> (N, C H W)."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
@@ -173,7 +173,7 @@ class Flatten(Module):
 
 
 class Reshape(Module):
-    """Every sample in another shape: (N, ...) -> (N, *shape)."""
+    """Reshape each sample: (N, ...) -> (N, *shape)."""
 
     def __init__(self, *shape: int) -> None:
         self.shape = shape
@@ -193,7 +193,7 @@ class Identity(Module):
 
 
 class Upsample(Module):
-    """Every pixel repeated scale_factor times in both directions: (N, C, H, W) -> (N, C, s H, s W)."""
+    """Nearest-neighbour upsampling: repeat each pixel in both directions, (N, C, H, W) -> (N, C, s H, s W)."""
 
     def __init__(self, scale_factor: int | Pair) -> None:
         if min(pair(scale_factor, "Upsample: scale_factor")) < 1:

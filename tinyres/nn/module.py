@@ -1,11 +1,11 @@
-"""Module: parameters, buffers and children under the names of the attributes that hold them."""
+"""Module, the base class of layers and models, and Parameter. As in PyTorch, attribute names become keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from tinyres.autograd.operands import refuse
+from tinyres.autograd.operands import blame_operand
 from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
@@ -13,7 +13,7 @@ from tinyres.nn.keys import advice, translated
 
 
 class Parameter(Tensor):
-    """A tensor that a module learns: a leaf that wants a gradient and is found by `Module.parameters`."""
+    """A tensor that a module learns: a leaf that requires a gradient, and that `Module.parameters` finds."""
 
     __slots__ = ()
 
@@ -21,36 +21,36 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad=requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        """The same values in a leaf of its own, without `.grad`; what was one parameter in two places stays one."""
+        """A new leaf with the same values, without `.grad`; a parameter in two places is copied once."""
         return Parameter(self._data, self.requires_grad)
 
 
 class Keys(NamedTuple):
-    """What a load that is not strict left out."""
+    """What a non-strict load left out."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
 
 
 def is_just(module: Any, kind: type[Module]) -> bool:
-    """Whether a module does what its class does, and no more: of a subclass nobody knows what it adds, and an instance
-    may have been given a forward of its own, as instruments do."""
+    """Whether a module is exactly a `kind`, so that a fused kernel can replace it: not a subclass, which may do more,
+    and without its own `forward`, which instruments set on instances."""
     return type(module) is kind and "forward" not in vars(module)
 
 
 class Module:
-    """The base of every layer and model: define `forward`, assign parameters and other modules as attributes.
+    """Base class of layers and models: define `forward`, and assign parameters and other modules as attributes.
 
-    Parameters, buffers and children come in the order of their assignment, under PyTorch's names. A module that draws
-    random numbers takes `rng`: a `numpy.random.Generator`, an integer seed, or None for a fresh unseeded generator.
-    There is no global seed: for a reproducible model make one generator and hand it to all of its layers.
+    Parameters, buffers and children are listed in the order of their assignment, with PyTorch's names. A module that
+    draws random numbers takes `rng`: a `numpy.random.Generator`, an integer seed, or None for a fresh generator.
+    There is no global seed: for a reproducible model, make one generator and pass it to all layers.
 
-    Modules pickle by value, alone or together with their optimiser, so that joblib and multiprocessing can send them.
+    Modules can be pickled, alone or together with their optimiser, so joblib and multiprocessing can send them.
     """
 
     training: bool = True
     fuses: Any = ()  # which of the arguments residual and relu `forward` has besides x; see `nn.fused_add_relu`
-    _name: str = ""  # what the parent calls this module; with two parents, what the later one calls it
+    _name: str = ""  # the attribute's name in the parent; with two parents, in the later one
     _buffers: tuple[str, ...] = ()
 
     forward: Callable[..., Any]
@@ -72,11 +72,11 @@ class Module:
             try:
                 return self.forward(*args, **kwargs)
             except (AttributeError, RuntimeError, TypeError) as error:
-                refuse(self.label(), error, (*args, *kwargs.values()))
+                blame_operand(self.label(), error, (*args, *kwargs.values()))
                 raise
 
     def _inside(self, outer: str | None) -> str:
-        """The path of this module, called inside of another one's."""
+        """The path of this module when it is called inside a module with the path `outer`."""
         name = self._name
         return f"{outer}.{name}" if outer and name else outer or name
 
@@ -97,7 +97,7 @@ class Module:
         object.__setattr__(self, "_name", name)
 
     def register_buffer(self, name: str, value: Tensor | None) -> None:
-        """State that is saved and moved with the module but not learned, such as running statistics."""
+        """Add a buffer: state that is saved and moved with the module but not learned, such as running statistics."""
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
         setattr(self, name, value)
@@ -112,7 +112,7 @@ class Module:
         yield from (child for _, child in self.named_children())
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """This module (named "") and all below it, parents first; one in two places comes once."""
+        """This module (named "") and all below it, parents first; a module in two places is listed once."""
         yield from _once(self._tree())
 
     def modules(self) -> Iterator[Module]:
@@ -120,7 +120,7 @@ class Module:
         yield from (module for _, module in self.named_modules())
 
     def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with their dotted names; one in two places comes once. recurse=False: not those of children."""
+        """Parameters with dotted names; a shared one is listed once. recurse=False leaves out those of children."""
         yield from _once((name, value) for name, value in self._state(recurse) if isinstance(value, Parameter))
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
@@ -136,7 +136,7 @@ class Module:
         yield from (buffer for _, buffer in self.named_buffers(recurse))
 
     def parameter_count(self) -> int:
-        """How many numbers are learned (shared ones counted once)."""
+        """The number of learned numbers; shared parameters count once."""
         return sum(parameter.size for parameter in self.parameters())
 
     def _tree(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
@@ -155,23 +155,23 @@ class Module:
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers by dotted name, as in PyTorch.
 
-        A snapshot that costs no copy: training rebinds arrays and never writes into them.
+        It does not change later, although nothing is copied: training rebinds arrays and never writes into them.
         """
         return {name: value.detach() for name, value in self._state()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Keys:
-        """Take over the values of tensors or arrays (PyTorch's too) by name, in this module's dtype and memory layout.
+        """Load values by name from tensors or arrays, also PyTorch's, into this module's dtype and memory layout.
 
-        What PyTorch's weight norm and spectral norm keep in parts is put together, batches that an old file does not
-        count are 0, and what came in 16 bits is widened, with a warning; see `tinyres.nn.keys`.
+        Weights that PyTorch's weight norm and spectral norm split are put together, missing batch counters of old files
+        become 0, and 16-bit values are widened with a warning; see `tinyres.nn.keys`.
 
         Args:
-            state_dict: what `state_dict` of the same architecture gave, here or in PyTorch.
-            strict: the names must agree exactly; otherwise what is missing or unexpected is left alone and returned.
+            state_dict: the result of `state_dict` for the same architecture, here or in PyTorch.
+            strict: require exactly the same names. Otherwise missing and unexpected names are returned.
 
         Raises:
-            RuntimeError: names or shapes do not agree. It lists all of them, with advice where a wrapper of PyTorch's
-                changed the names, and the module is as it was before.
+            RuntimeError: names or shapes do not agree. The message lists all of them, with advice if a PyTorch wrapper
+                changed the names. The module is unchanged.
         """
         own, state_dict = dict(self._state()), translated(self, state_dict)
         keys = Keys([k for k in own if k not in state_dict], [k for k in state_dict if k not in own])
@@ -186,7 +186,7 @@ class Module:
         if wrong:
             wrong = advice(own, state_dict) + wrong
             raise RuntimeError(f"load_state_dict of {type(self).__name__}:\n  " + "\n  ".join(wrong))
-        new = {k: fill_like(own[k]._data, value) for k, value in given.items()}  # all are converted, then all replaced
+        new = {k: fill_like(own[k]._data, value) for k, value in given.items()}  # convert all before replacing any
         warn_of_halves(state_dict, own)
         for k, value in new.items():
             rebind(own[k], value)
@@ -201,29 +201,29 @@ class Module:
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Training behaviour for batch norm and dropout, here and below."""
+        """Switch this module and all below it to training mode, which matters to batch norm and dropout."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Evaluation: running statistics, no dropout."""
+        """Switch to evaluation mode: running statistics, no dropout."""
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget the gradients: `.grad = None`."""
+        """Set `.grad = None` for every parameter."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Let the parameters want gradients, or freeze them."""
+        """Let all parameters require gradients, or (with False) freeze them."""
         for parameter in self.parameters():
-            if parameter.requires_grad is not requires_grad:  # a leaf that graphs refer to stays the same leaf
+            if parameter.requires_grad is not requires_grad:  # else keep the leaf, which graphs may refer to
                 parameter.requires_grad_(requires_grad)
         return self
 
     def to(self, target: Any) -> Self:
-        """Move to a device ("cpu", "cuda") or convert floats to a dtype ("float64"); memory layouts stay."""
+        """Move to a device ("cpu", "cuda") or convert floats to a dtype ("float64"), keeping memory layouts."""
         convert = converter(target)
         for _, value in _once(self._state()):
             rebind(value, convert(value._data))
@@ -233,11 +233,11 @@ class Module:
 
     # -- looking at it ----------------------------------------------------------------------------------------------
     def extra_repr(self) -> str:
-        """What stands between the parentheses in the repr."""
+        """The settings, shown between the parentheses of the repr."""
         return ""
 
     def label(self) -> str:
-        """The module with its settings and the path it runs under: for error messages."""
+        """The module with its settings and its path, "ReLU() at 'block3.relu'": for error messages."""
         path = current().path
         return f"{type(self).__name__}({self.extra_repr()})" + (f" at {path!r}" if path else "")
 

@@ -72,26 +72,26 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Every feature brought to mean 0 and variance 1 over the batch, then scaled and shifted.
+    """Batch normalisation: bring each feature to mean 0 and variance 1 over the batch, then scale and shift.
 
         y = (x - mean) / sqrt(var + eps) * weight + bias
 
-    Training takes mean and (biased) variance from the batch and moves the running ones (the variance unbiased) towards
+    Training uses mean and (biased) variance of the batch, and moves the running ones (of the unbiased variance) towards
     them, running <- (1 - momentum) running + momentum batch; evaluation uses the running ones.
     Ioffe & Szegedy 2015 [ioffe2015batch], "Batch normalization".
 
     Args:
         num_features: C; x has shape (N, C).
         affine: learn weight and bias.
-        track_running_stats: keep running statistics; without them evaluation uses the batch, too.
+        track_running_stats: keep running statistics; without them evaluation also uses those of the batch.
 
     Raises:
-        ValueError: x has another shape, or in training only one value per feature.
+        ValueError: x has another shape, or training has only one value per feature.
     """
 
 
 class BatchNorm2d(_BatchNorm):
-    """Batch normalisation of images: every channel over N, H and W; otherwise as `BatchNorm1d`. x: (N, C, H, W)."""
+    """Batch normalisation of images (N, C, H, W): each channel over N, H and W; otherwise as `BatchNorm1d`."""
 
     _axes = "HW"
 

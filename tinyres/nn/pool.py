@@ -10,7 +10,7 @@ from tinyres.nn.module import Module
 
 
 class MaxPool2d(Module):
-    """The largest value of every window: (N, C, H, W) -> (N, C, H', W'). The stride defaults to the window's size."""
+    """Max pooling, the largest value of each window: (N, C, H, W) -> (N, C, H', W'). stride defaults to kernel_size."""
 
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1) -> None:
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
@@ -24,10 +24,10 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """The mean of every window: (N, C, H, W) -> (N, C, H', W'). The stride defaults to the window's size.
+    """Average pooling, the mean of each window: (N, C, H, W) -> (N, C, H', W'). stride defaults to kernel_size.
 
     Args:
-        count_include_pad: whether the zeros of the padding count in the mean.
+        count_include_pad: whether the zeros of the padding count towards the mean.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
-    """Means over a grid of output_size windows that cover the image: (N, C, H, W) -> (N, C, *output_size)."""
+    """Average pooling to a fixed size, over windows that cover the image: (N, C, H, W) -> (N, C, *output_size)."""
 
     def __init__(self, output_size: Pair) -> None:
         self.output_size = output_size

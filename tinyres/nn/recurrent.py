@@ -1,4 +1,4 @@
-"""One step of a recurrent net. A sequence is a loop: `for x in sequence: state = cell(x, state)`."""
+"""Recurrent cells: one step of a recurrent net. Loop over a sequence: `for x in sequence: state = cell(x, state)`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One learned number: what stands in for batch norm in residual nets that have none."""
+"""Scale and Shift: one learned number, used in residual nets without batch norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: a gate for each channel."""
+"""Squeeze-and-excitation: a learned gate for each channel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinyres.nn.module import Module
 
 
 class SqueezeExcite(Module):
-    """Every channel times a number in (0, 1) that depends on the means of all channels.
+    """Multiply each channel by a gate in (0, 1) that depends on the means of all channels.
 
         y = x * s,    s = sigmoid(W2 relu(W1 mean(x) + b1) + b2),    mean over H and W
 

@@ -1,4 +1,4 @@
-"""A residual connection whose branch is left out at random."""
+"""Stochastic depth: a residual connection whose branch is skipped at random."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tinyres.nn.residual import Residual
 class StochasticDepth(Residual):
     """y = b branch(x) + shortcut(x), b = 1 with probability `survival`, else 0; in evaluation b = `survival`.
 
-    b is drawn once a call: for a whole mini-batch. A branch that is left out is not computed: it costs no time, its
-    batch norms see nothing, its parameters get no gradient. Huang et al. 2016 [huang2016deep], "Deep networks with
+    b is drawn once per call, for the whole mini-batch. A skipped branch is not computed: it costs no time, its batch
+    norms see no data, and its parameters get no gradient. Huang et al. 2016 [huang2016deep], "Deep networks with
     stochastic depth".
 
     Args:
-        branch, shortcut: as those of `Residual`.
-        survival: the probability that the branch is there, in [0, 1].
-        rng: the generator that it draws from at every call in training (or a seed): on the CPU, wherever x is.
+        branch, shortcut: as in `Residual`.
+        survival: the probability that the branch is used, in [0, 1].
+        rng: a generator or a seed. Each call in training draws from it, on the CPU.
 
     Raises:
-        ValueError: survival is no probability; branch and shortcut give different shapes.
+        ValueError: survival is not in [0, 1], or branch and shortcut give different shapes.
     """
 
     fuses = ("relu",)
@@ -60,7 +60,7 @@ class StochasticDepth(Residual):
 
 
 class _Weighted(Module):
-    """weight * branch(x). It has no name, so that the branch is seen under its own."""
+    """weight * branch(x). It has no name of its own, so the branch keeps its path."""
 
     def __init__(self, branch: Module, weight: float) -> None:
         self.branch, self.weight = branch, weight

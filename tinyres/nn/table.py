@@ -1,4 +1,4 @@
-"""A table of what an input passes on its way through a model."""
+"""summary: a table of a model's layers, output shapes and parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinyres.nn.module import Module
 
 @dataclass(slots=True)
 class Row:
-    """One call of a module: its name, kind, output shape, and the parameters that are its own and not yet listed."""
+    """One call of a module: name, class, output shape, and the number of its own parameters that are not listed yet."""
 
     name: str
     kind: str
@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The rows in the order of the calls. `str` gives plain text, `rich.print` a rich table."""
+    """The rows, in the order of the calls. Prints as plain text, and with `rich.print` as a table."""
 
     rows: list[Row]
     total: int
@@ -59,12 +59,10 @@ class Summary:
 
 
 def summary(model: Module, input_shape: tuple[int, ...]) -> Summary:
-    """A table of the modules that an input passes: name, shape of the output, parameters.
+    """Run zeros of `input_shape` (batch included) through a model, and list the modules that are called.
 
-    Zeros of `input_shape` (batch included) run through the model, and every module that is called is noted.
-
-    The run is in evaluation mode and unrecorded, so it changes neither running statistics nor generators; each module
-    is afterwards in the mode in which it was.
+    The run is in evaluation mode and unrecorded, so it changes neither running statistics nor generators. Afterwards
+    each module is in its previous mode.
     """
     first = next(model.parameters(), None)
     zeros = np.zeros(input_shape, np.float32 if first is None else first.dtype)

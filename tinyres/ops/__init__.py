@@ -1,6 +1,6 @@
-"""The operations: a file a family, each rule beside its forward. Names and argument order follow PyTorch."""
+"""The operations, one file for each family, each rule beside its forward. Names and arguments follow PyTorch."""
 
-from tinyres.autograd.operands import explained as _explained
+from tinyres.autograd.operands import explain_operands as _explain_operands
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.convolution import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
 from tinyres.ops.elementwise import (
@@ -70,5 +70,7 @@ __all__ = [
     "sum", "tanh", "transpose", "unsqueeze", "upsample_nearest2d", "var", "where",
 ]  # fmt: skip
 
-# Whoever calls them by these names is told what a list lacks; the modules below call the plain functions.
-globals().update({n: f if hasattr(f, "primitive") else _explained(f) for n, f in globals().items() if n in __all__})
+# Under these names, functions explain which argument is not a tensor. The modules of this package call the plain ones.
+globals().update(
+    {n: f if hasattr(f, "primitive") else _explain_operands(f) for n, f in globals().items() if n in __all__}
+)

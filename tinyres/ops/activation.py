@@ -1,4 +1,4 @@
-"""Activations. At a kink the derivative is the one from the left: relu'(0) = 0."""
+"""Activation functions. At a kink, the derivative is that from the left: relu'(0) = 0."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinyres.ops.elementwise import erf, where
 
 @primitive
 def relu(x):
-    """max(x, 0); NaN stays NaN, and passes no gradient: it is not above 0."""
+    """max(x, 0). NaN stays NaN and gets no gradient, since it is not above 0."""
     return _relu(x, 0.0)
 
 
@@ -36,13 +36,13 @@ def _relu(x, slope):
 
 @primitive
 def relu_dx(dy, x, *, slope):
-    """dy where x > 0, else slope dy: the adjoint of both. It is linear in dy, and x is a constant to it.
+    """The vector-Jacobian product of relu and leaky_relu: dy where x > 0, else slope dy. It is constant in x.
 
-    No product with a mask: at slope 0 an infinite cotangent must not turn into NaN at a unit that is off.
+    It is not a product with a mask: at slope 0 that would turn an infinite cotangent into NaN where a unit is off.
     """
     lines = ravel_alike(dy, x)
     if lines is None and x.shape == dy.shape and x.dtype == dy.dtype and ravel_alike(x) is not None:
-        again = empty_in_order(dy.shape, like=x)  # as behind a flatten: one copy, and then in one pass
+        again = empty_in_order(dy.shape, like=x)  # the layouts differ, as after a flatten: copy dy into that of x
         again[...] = dy
         lines = ravel_alike(again, x)
         dy = again
@@ -86,7 +86,7 @@ tanh.vjp(x=lambda g, y: g * (1 - y * y))
 
 @primitive
 def sigmoid(x):
-    """1 / (1 + e^-x), without overflow, and exact to the last digits far down the left tail."""
+    """1 / (1 + e^-x), without overflow, and accurate far out in the left tail."""
     xp = namespace(x)
     tail = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, 1, tail) / (1 + tail)

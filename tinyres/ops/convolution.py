@@ -5,9 +5,9 @@
     | conv2d_dx(dy, w, x_hw),  cotangent u  | conv2d(u, w)                | conv2d_dw(u, dy, k_hw)  |
     | conv2d_dw(x, dy, k_hw),  cotangent v  | conv2d_dx(dy, v, x_hw)      | conv2d(x, v)            |
 
-Shapes are logical: images (N, C, H, W) and weights (O, C/groups, KH, KW); memory is channels last,
-as kernels take it. Along a chain of layers nothing is copied: the transposed view of a contiguous result is what the
-next layer undoes.
+Shapes are logical: images (N, C, H, W), weights (O, C/groups, KH, KW). Kernels take channels-last arrays, (N, H, W, C)
+and (KH, KW, C, O). An operation returns a transposed view of a kernel's result, and the next one transposes it back, so
+nothing is copied along a chain of layers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tinyres.ops.shape import INTEGERS, pad, reshape
 
 
 class Geometry(NamedTuple):
-    """How the window moves: (vertical, horizontal) pairs, and the number of channel groups."""
+    """The settings of a convolution: (vertical, horizontal) pairs, and the number of channel groups."""
 
     stride: Pair
     padding: Pair
@@ -31,7 +31,7 @@ class Geometry(NamedTuple):
 
 
 def pair(value: Any, name: str) -> Pair:
-    """An integer for both directions, or (vertical, horizontal); of Python's or NumPy's integers."""
+    """An integer, for both directions, or a pair (vertical, horizontal), as a pair."""
     both = (value, value) if isinstance(value, INTEGERS) else value
     if not isinstance(both, (tuple, list)) or len(both) != 2 or not all(isinstance(n, INTEGERS) for n in both):
         raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
@@ -39,7 +39,7 @@ def pair(value: Any, name: str) -> Pair:
 
 
 def channels_last(x: Any) -> Any:
-    """(N, C, H, W) as a contiguous (N, H, W, C) array: a view if that is how it lies in memory, else one copy."""
+    """(N, C, H, W) as a contiguous (N, H, W, C) array: a view if the memory is channels-last, else a copy."""
     return namespace(x).ascontiguousarray(x.transpose(0, 2, 3, 1))
 
 
@@ -49,6 +49,7 @@ def channels_first(x: Any) -> Any:
 
 
 def taps_first(w: Any) -> Any:
+    """(O, C, KH, KW) as a contiguous (KH, KW, C, O) array: the weight layout of the kernels."""
     return namespace(w).ascontiguousarray(w.transpose(2, 3, 1, 0))  # (O, C, KH, KW) -> (KH, KW, C, O)
 
 
@@ -61,7 +62,7 @@ def _check(x: Any, w: Any) -> None:
 
 @primitive
 def conv2d_(x, w, *, geometry, kernel=None):
-    """kernel: one that does what `kernels.conv2d` does, and more."""
+    """kernel: replaces `kernels.conv2d` by a fused kernel that also computes something else."""
     _check(x, w)
     (N, _, H, W), (O, _, KH, KW) = x.shape, w.shape
     stride, padding, dilation, _ = geometry
@@ -74,7 +75,7 @@ def conv2d_(x, w, *, geometry, kernel=None):
 
 @primitive
 def conv2d_dx(dy, w, *, x_hw, geometry):
-    """The adjoint of conv2d in its image; also transposed convolution."""
+    """The vector-Jacobian product of conv2d in its image: the gradient dx. It is also the transposed convolution."""
     _check(dy, w)
     out = empty((dy.shape[0], *x_hw, w.shape[1] * geometry.groups), like=dy)
     return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), taps_first(w), out, **geometry._asdict()))
@@ -82,7 +83,7 @@ def conv2d_dx(dy, w, *, x_hw, geometry):
 
 @primitive
 def conv2d_dw(x, dy, *, k_hw, geometry):
-    """The adjoint of conv2d in its weight."""
+    """The vector-Jacobian product of conv2d in its weight: the gradient dw."""
     _check(x, dy)
     out = empty((*k_hw, x.shape[1] // geometry.groups, dy.shape[1]), like=x)
     dw = kernels_for(x, dy).conv2d_dw(channels_last(x), channels_last(dy), out, **geometry._asdict())
@@ -107,21 +108,21 @@ conv2d_dw.vjp(
 def conv2d(
     x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Cross-correlation:  y[n,o,i,j] = bias[o] + sum_{c,p,q} x[n, c, i s - pad + p d, j s - pad + q d] w[o,c,p,q].
+    """2-D convolution:  y[n,o,i,j] = bias[o] + sum_{c,p,q} x[n, c, i s - pad + p d, j s - pad + q d] w[o,c,p,q].
 
     Args:
         x: images (N, C, H, W).
         weight: (O, C/groups, KH, KW).
         bias: (O,) or None.
         stride, padding, dilation: an integer, or (vertical, horizontal).
-        groups: channels are split into that many groups which do not mix.
+        groups: split the channels into so many groups that do not mix.
 
     Returns:
         (N, O, OH, OW) with OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1.
 
     Raises:
-        ValueError: shapes that do not belong together, or a kernel larger than the padded image.
-        TypeError: image and weight of different dtypes.
+        ValueError: the shapes do not fit together, or the kernel is larger than the padded image.
+        TypeError: image and weight have different dtypes.
     """
     geometry = Geometry(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
     y = conv2d_(x, weight, geometry=geometry)
@@ -133,14 +134,14 @@ def conv_transpose2d(
     x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
 ) -> Any:  # fmt: skip
-    """The adjoint of conv2d:  <conv_transpose2d(x, w), u> = <x, conv2d(u, w)>  for every u.
+    """Transposed convolution, the adjoint of conv2d:  <conv_transpose2d(x, w), u> = <x, conv2d(u, w)>  for every u.
 
     Args:
         x: (N, C, H, W).
         weight: (C, O/groups, KH, KW).
         bias: (O,) or None.
-        output_padding: rows and columns added at the far side, smaller than stride or dilation: at stride > 1 several
-            image sizes convolve to the same size, and this chooses among them.
+        output_padding: rows and columns added at the bottom and right, fewer than stride or dilation. At stride > 1
+            conv2d maps several image sizes to the same size; this chooses among them.
 
     Returns:
         (N, O, OH, OW) with OH = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
@@ -153,12 +154,12 @@ def conv_transpose2d(
             f"got {tuple(x.shape)} and {tuple(weight.shape)}"
         )
     if any(e >= max(s, d) for e, s, d in zip(extra, geometry.stride, geometry.dilation, strict=True)):
-        raise ValueError(f"conv_transpose2d: output_padding {extra} must be smaller than stride or dilation")
+        raise ValueError(f"conv_transpose2d: output_padding must be smaller than stride or dilation, got {extra}")
     sizes = zip(x.shape[2:], weight.shape[2:], geometry.stride, geometry.padding, geometry.dilation, extra, strict=True)
     x_hw = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in sizes)
     if min(x_hw) < 1:
         raise ValueError(f"conv_transpose2d: the result would have size {x_hw}; take a smaller padding than {padding}")
-    # Of an image that much larger, conv2d has more rows than x: those have no cotangent here.
+    # conv2d of such a larger image can have more rows and columns than x. They get no contribution: pad x with zeros.
     more = [e // s for e, s in zip(extra, geometry.stride, strict=True)]
     if any(more):
         x = pad(x, (0, more[1], 0, more[0]))
@@ -167,7 +168,7 @@ def conv_transpose2d(
 
 
 def _per_channel(function: str, bias: Any, y: Any) -> Any:
-    """(O,) as (1, O, 1, 1); one number is no bias for all channels."""
+    """A bias (O,) as (1, O, 1, 1). Its shape is checked, since a single number would broadcast."""
     if bias.shape != y.shape[1:2]:
         raise ValueError(f"{function}: bias must have the shape {tuple(y.shape[1:2])}, got {tuple(bias.shape)}")
     return reshape(bias, (1, -1, 1, 1))

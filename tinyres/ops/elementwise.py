@@ -1,7 +1,13 @@
-"""Arithmetic, comparison and the elementary functions, element by element."""
+"""Elementwise operations: arithmetic, comparisons, elementary functions.
+
+A name with an underscore (`clip_`) is the primitive; the function without it (`clip`) has the arguments that users
+know, and calls the primitive. Tensors and error messages show the name without the underscore.
+"""
 
 from __future__ import annotations
 
+import importlib
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +16,8 @@ from tinyres.arrays import namespace, to_device
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.tensor import Tensor
 
-MANY = 4096  # numbers, from which on a choice between them and 0 is made without a branch
-_WORDS = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
+MANY = 4096  # elements from which `where(condition, a, 0)` is computed without branches
+_INTEGER_OF = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}  # the integer of as many bits
 
 
 @primitive(broadcasts=True)
@@ -56,7 +62,7 @@ neg.vjp(x=lambda g: -g)
 
 @primitive
 def identity(x):
-    """The same array under a node of its own."""
+    """y = x, with a new node."""
     return x
 
 
@@ -68,19 +74,18 @@ def astype_(x, *, dtype):
     return x.astype(dtype, copy=False)
 
 
-# The engine brings a cotangent back to its input's dtype.
-astype_.vjp(x=lambda g: g)
+astype_.vjp(x=lambda g: g)  # the engine converts every cotangent to the dtype of its input
 
 
 @public
 def astype(x: Any, dtype: Any) -> Any:
-    """x converted to `dtype`; the gradient is converted back. What is no longer floating has none."""
+    """x converted to `dtype`; the gradient is converted back. Converted to integers, x has no gradient."""
     y = astype_(x, dtype=dtype)
     return y if not isinstance(y, Tensor) or np.issubdtype(y.dtype, np.floating) else y.detach()
 
 
 def floating(x: Any) -> Any:
-    """x itself, or integers as float64: what is a mean, or a difference to a float, is no integer."""
+    """x, with integers converted to float64: for means and other operations whose result is not an integer."""
     return x if np.issubdtype(x.dtype, np.floating) else astype(x, np.float64)
 
 
@@ -130,7 +135,8 @@ sqrt.vjp(x=lambda g, y: g / (2 * y))
 
 
 def _zeros(g):
-    return where(False, g, 0.0)  # not g * 0, which is NaN where g is infinite
+    """Zeros of g's shape and kind. Not g * 0: that is NaN where g is infinite."""
+    return where(False, g, 0.0)
 
 
 @primitive
@@ -147,8 +153,8 @@ def pow_(x, exponent):
     return namespace(x, exponent).power(x, exponent)
 
 
-# At x = p = 0 the exponent stays 0, so that d x^p / dx is 0 (and not 0 * 0^-1); a mask over all of p = 0 would lose the
-# mixed derivative there, 1 / x. d x^p / dp at x = 0 is 0 (and not 0 * log 0).
+# d x^p / dx = p x^(p-1). At x = p = 0 that is 0 * 0^-1, a NaN, so the exponent p - 1 is raised to 0 there; masking all
+# of p = 0 instead would lose the mixed derivative, 1 / x. d x^p / dp = x^p log x, which is taken as 0 at x = 0.
 pow_.vjp(
     x=lambda g, x, exponent: g * exponent * x ** (exponent - 1 + (x == 0) * (exponent == 0)),
     exponent=lambda g, x, y: where(x == 0, 0.0, g * y * log(where(x == 0, 1.0, x))),
@@ -186,10 +192,11 @@ def where(condition, a, b):
     """a where the condition holds, else b."""
     xp = namespace(condition, a, b)
     many = xp is np and type(b) is float and b == 0 and getattr(a, "size", 0) > MANY
-    if many and a.dtype in _WORDS and getattr(condition, "shape", ()) == a.shape and condition.dtype.kind == "b":
-        word = _WORDS[a.dtype]  # its bits times 1 or 0: a tenth of the time of a choice that no processor can foresee
-        return (a.view(word) * condition).view(a.dtype)
-    if condition is False and xp is not np:  # how rules write zeros of a shape; CuPy takes arrays only
+    if many and a.dtype in _INTEGER_OF and getattr(condition, "shape", ()) == a.shape and condition.dtype.kind == "b":
+        # np.where takes a branch for each element, and a random mask cannot be predicted. Multiplying the bits of `a`,
+        # read as an integer, by 1 or 0 takes a tenth of the time, and leaves NaN and Inf as they are.
+        return (a.view(_INTEGER_OF[a.dtype]) * condition).view(a.dtype)
+    if condition is False and xp is not np:  # `_zeros` passes a Python bool; CuPy needs an array
         condition = xp.zeros((), bool)
     return xp.where(condition, a, b)
 
@@ -202,7 +209,7 @@ where.vjp(
 
 @primitive(broadcasts=True)
 def maximum(a, b):
-    """The larger of the two; at a tie each gets half of the gradient, beside a NaN both get all."""
+    """The larger of the two. Equal values get half of the gradient each; if one is NaN, both get all of it."""
     return namespace(a, b).maximum(a, b)
 
 
@@ -214,7 +221,7 @@ maximum.vjp(
 
 @primitive(broadcasts=True)
 def minimum(a, b):
-    """The smaller of the two; at a tie each gets half of the gradient, beside a NaN both get all."""
+    """The smaller of the two. Equal values get half of the gradient each; if one is NaN, both get all of it."""
     return namespace(a, b).minimum(a, b)
 
 
@@ -234,9 +241,9 @@ clip_.vjp(x=lambda g, x, y: where(x == y, g, 0.0))
 
 @public
 def clip(x: Any, min: float | None = None, max: float | None = None) -> Any:
-    """x limited to [min, max]; the gradient passes inside and on the bounds, and is 0 outside."""
+    """x limited to [min, max]. The gradient passes within the bounds (and at them), and is 0 outside."""
     if min is None and max is None:
-        raise ValueError("clip: needs min, max or both")
+        raise ValueError("clip: needs min, max or both, got neither")
     return clip_(x, min=min, max=max)
 
 
@@ -250,14 +257,12 @@ erf.vjp(x=lambda g, x: g * (1.1283791670955126 * exp(-(x * x))))  # 2 / sqrt(pi)
 
 
 def special(x: Any, name: str) -> Any:
-    """A special function from SciPy, or CuPy's copy of it; where SciPy is missing, from the standard library."""
+    """A special function such as "erf", from SciPy or `cupyx.scipy`; without SciPy, from Python's `math`."""
     xp = namespace(x)
     try:
         library = "scipy.special" if xp.__name__ == "numpy" else f"{xp.__name__}x.scipy.special"
-        function = getattr(__import__(library, fromlist=[name]), name)
+        function = getattr(importlib.import_module(library), name)
     except ImportError:
-        import math
-
         function = xp.vectorize(getattr(math, name), otypes=[x.dtype])
     return function(x)
 

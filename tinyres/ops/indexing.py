@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyres.arrays import empty_in_order, namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.autograd.operands import kept_key
+from tinyres.autograd.operands import snapshot_key
 
 
 @primitive
@@ -40,13 +40,13 @@ scatter_add_.vjp(x=lambda g, key: getitem_(g, key=key))
 @public
 def scatter_add(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with x added at `key`; places that the key names twice receive twice."""
-    return scatter_add_(x, key=kept_key(key), shape=shape)
+    return scatter_add_(x, key=snapshot_key(key), shape=shape)
 
 
 @public
 def getitem(x: Any, key: Any) -> Any:
     """x[key] with integers, slices, None, ..., integer arrays and boolean masks, as in NumPy."""
-    return getitem_(x, key=key if type(key) is int or type(key) is slice else kept_key(key))
+    return getitem_(x, key=key if type(key) is int or type(key) is slice else snapshot_key(key))
 
 
 def _summed_by_place(x: Any, key: Any, shape: tuple[int, ...]) -> Any:

@@ -1,8 +1,8 @@
-"""Sums of very many numbers in float32.
+"""Accurate float32 sums of very many numbers.
 
-NumPy adds in pairs along what lies innermost in memory, and along the other axes one number after the other. Then the
-last ones are lost in the sum: the mean of 2^25 ones came out as 0.5. An image's channels lie innermost here, so that
-this is how the gradient of every bias is summed. (Float64 has digits enough, and a GPU sums in a tree.)
+NumPy sums pairwise along the innermost axis in memory, but along other axes it adds one number after the other. In
+float32 the last ones are then lost: the mean of 2^25 ones was 0.5. Images have their channels innermost, so the
+gradient of every bias is such a sum. (Float64 has digits enough, and a GPU sums in a tree.)
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 
 from tinyres.arrays import namespace
 
-LONG = 4096  # terms that are added up one after the other without a thought
-PART = 256  # terms of a part, where there are more
+LONG = 4096  # so many terms may be added one after the other
+PART = 256  # longer sums are made of sums of so many terms
 
 
 def drifts(x: Any, axis: tuple[int, ...]) -> bool:
-    """Whether NumPy's own sum over these axes would add up more than `LONG` terms one after the other."""
+    """Whether NumPy's own sum over these axes would add more than `LONG` terms one after the other."""
     if x.size <= LONG or x.dtype.kind != "f" or x.dtype.itemsize > 4 or namespace(x) is not np:
         return False
-    run, following = 1, 0  # what NumPy takes for one axis, and the stride at which it would go on
+    run, following = 1, 0  # the length that NumPy merges into one axis, and the stride that would continue it
     for a in sorted(range(x.ndim), key=lambda a: _step(x, a)):
         if x.shape[a] > 1:
             if a not in axis or (following and x.strides[a] != following):
@@ -32,7 +32,7 @@ def drifts(x: Any, axis: tuple[int, ...]) -> bool:
 
 
 def sum_in_parts(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """The same sum axis by axis, an axis longer than `LONG` in parts, and those in parts again."""
+    """The same sum, axis by axis. An axis longer than `LONG` is summed in parts, and these in parts again."""
     for a in sorted(axis, key=lambda a: _step(x, a)):
         while x.shape[a] > LONG:
             x = _parts(x, a)
@@ -45,7 +45,7 @@ def _step(x: Any, a: int) -> float:
 
 
 def _parts(x: Any, a: int) -> Any:
-    """Sums of `PART` neighbours on an axis, and of the rest."""
+    """Sums of `PART` neighbours each along an axis, and of the remainder."""
     whole = x.shape[a] // PART
     before = (slice(None),) * a
     neighbours = x[(*before, slice(whole * PART))].reshape(*x.shape[:a], whole, PART, *x.shape[a + 1 :])

@@ -1,7 +1,7 @@
-"""Losses: the two from logits fused, with the compositions that they must equal; the others composed of primitives.
+"""Loss functions. The two that take logits are fused operations; the others are composed of primitives.
 
-A target of numbers is converted to the input's dtype; no target is ever broadcast against its input. To raise an error
-for a value out of its range, the GPU would have to be waited for at every step: there the value's loss is NaN instead.
+A target of numbers is converted to the input's dtype. A target is never broadcast. A value out of range raises an error
+on the CPU; on a GPU its loss is NaN, since checking would mean waiting for the GPU at every step.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from tinyres.ops.reduction import log_softmax, mean, sum
 
 def _picked(log_p, *, classes):
     """-log_p[n, classes[n, ...], ...]."""
-    # An open grid over N and the places behind C, with the class between: one entry for each target.
+    # log_p[n, classes[n, i, j], i, j]: an open grid of n, i, j picks one entry for each target.
     xp = namespace(raw(log_p))
     grid = [xp.arange(n).reshape((-1,) + (1,) * (classes.ndim - 1 - a)) for a, n in enumerate(classes.shape)]
     if xp is np:
         return -getitem(log_p, (grid[0], classes, *grid[1:]))
     classes = classes.astype(np.int64, copy=False)
-    outside = classes.view(np.uint64) >= log_p.shape[1]  # what is below 0 is larger than any class, without its sign
+    outside = classes.view(np.uint64) >= log_p.shape[1]  # a negative number, read as unsigned, is larger than any class
     return where(wrap(outside), math.nan, -getitem(log_p, (grid[0], where(outside, 0, classes), *grid[1:])))
 
 
 def _contiguous(a):
-    return namespace(a).asarray(a, order="C")  # `ascontiguousarray` would give a single number an axis
+    return namespace(a).asarray(a, order="C")  # `ascontiguousarray` would turn the shape () into (1,)
 
 
 def _rows(x):
-    """(N, C, ...) as a matrix (M, C) of targets by classes: a view where memory is channels last."""
+    """(N, C, ...) as a matrix (M, C), one row per target: a view if the memory is channels-last."""
     last = namespace(x).ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1))
     return last.reshape(math.prod(last.shape[:-1]), x.shape[1])
 
@@ -49,7 +49,7 @@ def _unrows(rows, shape):
     return last.transpose(0, last.ndim - 1, *range(1, last.ndim - 1))
 
 
-@primitive(aux=True, reference=lambda input, *, classes: _picked(log_softmax(input, 1), classes=classes))
+@primitive(aux=True, decomposition=lambda input, *, classes: _picked(log_softmax(input, 1), classes=classes))
 def cross_entropy_(input, *, classes):
     xp, rows = namespace(input), _rows(input)
     out, probabilities = xp.empty(len(rows), input.dtype), xp.empty_like(rows)
@@ -69,7 +69,7 @@ def _logits_dx(g, aux, input_shape):
 cross_entropy_.vjp(input=_logits_dx)
 
 
-@primitive(reference=lambda input, target: target * softplus(-input) + (1 - target) * softplus(input))
+@primitive(decomposition=lambda input, target: target * softplus(-input) + (1 - target) * softplus(input))
 def binary_cross_entropy_with_logits_(input, target):
     x, t = _contiguous(input), _contiguous(target)
     return kernels_for(x).bce_with_logits(x, t, namespace(x).empty_like(x))
@@ -85,7 +85,7 @@ binary_cross_entropy_with_logits_.vjp(input=_logit_dx, target=lambda g, input: -
 
 @public
 def cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """-log softmax(input)[target]: the negative log-likelihood of the right class, from logits.
+    """Cross-entropy from logits: -log softmax(input)[target], the negative log-likelihood of the right class.
 
     Args:
         input: logits, (N, C) or (N, C, ...).
@@ -94,27 +94,27 @@ def cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
 
     Raises:
         TypeError: the target does not hold integers.
-        ValueError: a shape does not fit, a class is out of range (on a GPU: its loss is NaN), or there is nothing to
-            take a mean of.
+        ValueError: a shape does not fit, a class is out of range (on a GPU, its loss is NaN instead), or the batch is
+            empty and so has no mean.
     """
     return _likelihood("cross_entropy", input, target, reduction, logits=True)
 
 
 @public
 def nll_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """-input[target]: the same from log-probabilities; arguments and errors as for `cross_entropy`."""
+    """Negative log-likelihood from log-probabilities: -input[target]. Arguments and errors as for `cross_entropy`."""
     return _likelihood("nll_loss", input, target, reduction, logits=False)
 
 
 @public
 def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """-(t log p + (1 - t) log(1 - p)) for probabilities p and targets t.
+    """Binary cross-entropy: -(t log p + (1 - t) log(1 - p)) for probabilities p and targets t.
 
-    A logarithm is at least -100, as in PyTorch, so that a confident mistake has a finite loss; there the gradient is 0.
-    From logits, `binary_cross_entropy_with_logits` has neither limit.
+    As in PyTorch, logarithms are limited to at least -100, so that a confident mistake has a finite loss; the gradient
+    is 0 there. `binary_cross_entropy_with_logits` has neither limit.
 
     Raises:
-        ValueError: the shapes differ, or a probability is outside [0, 1] (on a GPU: its loss is NaN).
+        ValueError: the shapes differ, or a probability is outside [0, 1] (on a GPU, its loss is NaN instead).
     """
     op = "binary_cross_entropy"
     target = _alike(op, input, target)
@@ -131,9 +131,9 @@ def binary_cross_entropy(input: Any, target: Any, reduction: str = "mean") -> An
 
 @public
 def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """-(t log sigmoid(x) + (1 - t) log sigmoid(-x)) = t softplus(-x) + (1 - t) softplus(x) for logits x, targets t.
+    """Binary cross-entropy from logits x: -(t log sigmoid(x) + (1 - t) log sigmoid(-x)), t the targets.
 
-    Both terms are positive, so that nothing cancels however confident the logit is.
+    It is computed as t softplus(-x) + (1 - t) softplus(x). Both terms are positive, so there is no cancellation.
 
     Raises:
         ValueError: the shapes differ.
@@ -145,14 +145,14 @@ def binary_cross_entropy_with_logits(input: Any, target: Any, reduction: str = "
 
 @public
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """(input - target)^2. Raises ValueError where the shapes differ."""
+    """Mean squared error: (input - target)^2. Raises ValueError if the shapes differ."""
     input = floating(input)
     return _reduce("mse_loss", (input - _alike("mse_loss", input, target)) ** 2, reduction)
 
 
 @public
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """|input - target|. Raises ValueError where the shapes differ."""
+    """Mean absolute error: |input - target|. Raises ValueError if the shapes differ."""
     input = floating(input)
     return _reduce("l1_loss", abs(input - _alike("l1_loss", input, target)), reduction)
 
@@ -208,7 +208,7 @@ def _same_device(op: str, input: Any, target: Any) -> None:
 
 
 def _limited(logarithm: Any, x: Any, pole: float) -> Any:
-    """max(logarithm(x), -100); the inner `where` keeps it, and its rule, away from the pole. NaN stays NaN."""
+    """max(logarithm(x), -100). The inner `where` keeps the logarithm and its rule away from the pole. NaN stays NaN."""
     low = raw(x) <= pole + max(math.exp(-100), float(np.finfo(x.dtype).tiny))
     low = wrap(low) if isinstance(x, Tensor) else low
     return where(low, -100.0, logarithm(where(low, pole + 1.0, x)))

@@ -1,5 +1,4 @@
-"""Batch normalisation (Ioffe & Szegedy 2015 [ioffe2015batch]), with the sum and the ReLU that often follow: a fused
-operation, and the composition that it must equal."""
+"""Batch normalisation (Ioffe & Szegedy 2015 [ioffe2015batch]), fused with the residual sum and the ReLU after it."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from tinyres_kernels.geometry import Pair, conv_out
 
 from tinyres.arrays import empty, kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.autograd.operands import kept
+from tinyres.autograd.operands import snapshot
 from tinyres.autograd.tensor import Tensor, raw, rebind, wrap
 from tinyres.context import is_replaying
 from tinyres.ops.activation import relu as relu_
@@ -23,11 +22,13 @@ def _per_channel(v, ndim):
     return reshape(v, (1, -1) + (1,) * (ndim - 2))
 
 
-def _reference(x, weight, bias, residual, *, eps, relu, statistics):
-    """The definition, which the fused rules must equal; what is differentiated for orders above the first."""
+def _decomposition(x, weight, bias, residual, *, eps, relu, statistics):
+    """The decomposition into primitives: what the fused kernels must equal, and what higher orders differentiate."""
     axes = (0, *range(2, x.ndim))
     if statistics is None:
-        x = x - _near(raw(x), axes)  # a constant, so that the mean that is left is small, and so is its rounding
+        x = x - _near(
+            raw(x), axes
+        )  # subtract a constant near the mean: the rest has a small mean, with little rounding
         centred = x - mean(x, axes, keepdims=True)
         variance = mean(centred * centred, axes, keepdims=True)
     else:
@@ -44,7 +45,7 @@ def _reference(x, weight, bias, residual, *, eps, relu, statistics):
 
 
 def _near(x, axes):
-    """The mean of one pixel of each image: a first guess at that of all."""
+    """The mean over one pixel of each image: an estimate of the mean of all."""
     xp = namespace(x)
     guess = x[(slice(None), slice(None), *(slice(1),) * (x.ndim - 2))].mean(axes, keepdims=True)
     return xp.where(xp.isfinite(guess), guess, guess.dtype.type(0))
@@ -67,7 +68,7 @@ def _or(value, default, x):
 
 
 class Running(NamedTuple):
-    """What moves with each batch, as far as it is kept: tensors, which are rebound to new arrays."""
+    """The running statistics that a batch updates, those that exist: tensors, which are rebound to new arrays."""
 
     mean: Tensor | None
     var: Tensor | None
@@ -75,20 +76,20 @@ class Running(NamedTuple):
     momentum: float
 
     def arrays(self) -> list[Any]:
-        """As kernels take them: what there is, and room for what it becomes."""
-        held = [None if t is None else raw(t).reshape(-1) for t in self[:3]]  # batches have no axis: here, one
+        """The arguments of the kernels: the old arrays, and new ones to be written."""
+        held = [None if t is None else raw(t).reshape(-1) for t in self[:3]]  # the counter () becomes (1,)
         return held + [None if a is None else namespace(a).empty_like(a) for a in held]
 
     def move(self, new: list[Any]) -> None:
-        """Rebind the tensors to what the kernel has written."""
+        """Rebind the tensors to the new arrays, which the kernel has written."""
         for tensor, array in zip(self[:3], new, strict=True):
             if tensor is not None:
                 rebind(tensor, array.reshape(tensor.shape))
 
 
-@primitive(aux=True, reference=_reference)
+@primitive(aux=True, decomposition=_decomposition)
 def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, running, measured=None):
-    """statistics: constants, in evaluation. measured: those of the batch, which whoever computed x has found."""
+    """statistics: mean and variance as constants, in evaluation. measured: those of the batch, if known already."""
     rows, C, known = _rows(x), x.shape[1], measured or statistics
     centre, variance = known or (empty((C,), like=x), empty((C,), like=x))
     other = None if residual is None else _rows(residual)
@@ -104,7 +105,7 @@ def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, running, me
 
 
 def _joint(g, x, weight, bias, residual, y, aux, eps, relu, statistics):
-    """First order only: the kernel takes the statistics as they came out, which are no constants to the reference."""
+    """The first-order rule, a fused kernel. The statistics are numbers to it; the decomposition differentiates them."""
     centre, variance = aux
     rows, C = _rows(x), x.shape[1]
     dx, dweight, dbias = empty(rows.shape, like=x), empty((C,), like=x), empty((C,), like=x)
@@ -136,15 +137,15 @@ def batch_norm(
     relu: bool = False,
     num_batches_tracked: Tensor | None = None,
 ) -> Any:
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, a mean and a variance for each channel.
+    """Batch normalisation: y = (x - mean) / sqrt(var + eps) * weight + bias, with mean and var per channel.
 
-    What often follows is taken along in the same pass over memory: y = max(y + residual, 0), each part if asked for.
+    `residual` and `relu` fuse what often follows into the same pass over memory: y = max(y + residual, 0).
 
-    In training these are the batch's own, and the gradient passes through them; the running ones move by `momentum`
-    towards the batch's (the variance towards the unbiased one), and num_batches_tracked counts the batch. Otherwise the
+    In training mean and var are those of the batch, and the gradient flows through them. The running ones move by
+    `momentum` towards them (to the unbiased variance), and num_batches_tracked counts the batch. In evaluation the
     running ones are used, as constants.
 
-    The mean is kept as a number of x's dtype: where float32 data lie around 1e4, y is off by up to 5e-4.
+    The mean is rounded to x's dtype: for float32 data around 1e4, y is off by up to 5e-4.
 
     Args:
         x: (N, C) or (N, C, H, W).
@@ -153,27 +154,27 @@ def batch_norm(
         num_batches_tracked: an integer without axes, or None; rebound as well.
 
     Raises:
-        ValueError: fewer than two values a channel in training (their variance is 0, and so is the gradient).
+        ValueError: training with fewer than two values per channel, whose variance and gradient would be 0.
     """
     if x.ndim not in (2, 4):
         raise ValueError(f"batch_norm: needs (N, C) or (N, C, H, W), got shape {tuple(x.shape)}")
     if residual is not None and residual.shape != x.shape:
         raise ValueError(
             f"batch_norm: residual must have the shape {tuple(x.shape)} of x, got {tuple(residual.shape)}: "
-            "a projection, e.g. a 1x1 convolution, brings it there"
+            "use a projection, e.g. a 1x1 convolution"
         )
     for name, given in (
         ("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)
     ):  # fmt: skip
         if given is not None and given.shape != x.shape[1:2]:
             raise ValueError(
-                f"batch_norm: {name} must have the shape {tuple(x.shape[1:2])}, a number a channel, "
+                f"batch_norm: {name} must have the shape {tuple(x.shape[1:2])}, one number per channel, "
                 f"got {tuple(given.shape)}"
             )
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training it needs running_mean and running_var")
-        statistics = tuple(raw(v) if isinstance(v, Tensor) else kept(v) for v in (running_mean, running_var))
+        statistics = tuple(raw(v) if isinstance(v, Tensor) else snapshot(v) for v in (running_mean, running_var))
         return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=statistics, running=None)
     count = x.size // x.shape[1] if x.shape[1] else 0
     if count < 2:
@@ -186,8 +187,8 @@ def batch_norm(
 
 
 def measured_conv2d(x: Tensor, w: Tensor, geometry: Geometry, running: Running | None) -> tuple[Tensor, Any]:
-    """conv2d, and mean and variance of its channels for `batch_norm_`; the running ones have moved. For arrays whose
-    kernels have such a kernel."""
+    """conv2d fused with the statistics of its output: (y, (mean, variance)) for `batch_norm_`, on kernel sets that have
+    `conv2d_statistics`. It also updates the running statistics."""
     image = raw(x)
     found = empty(w.shape[:1], like=image), empty(w.shape[:1], like=image)
     moving, momentum = ([], 0.0) if running is None else (running.arrays(), running.momentum)
@@ -218,7 +219,7 @@ def conv2d_norm(
     residual: Tensor | None,
     relu: bool,
 ) -> Tensor:
-    """`batch_norm` of `conv2d` in evaluation, which is not recorded: for arrays whose kernels have such a kernel."""
+    """conv2d fused with batch_norm in evaluation, unrecorded, on kernel sets that have `conv2d_norm`."""
     (N, _, H, W), (O, _, KH, KW) = x.shape, w.shape
     OH = conv_out(H, KH, stride[0], padding[0], dilation[0])
     OW = conv_out(W, KW, stride[1], padding[1], dilation[1])

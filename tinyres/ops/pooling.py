@@ -1,5 +1,8 @@
-"""Pooling and upsampling. Once the winners are known, a max pool is linear: `max_pool2d_dx` and `max_pool2d_take` are
-each other's adjoints; so are `avg_pool2d` and `avg_pool2d_dx`."""
+"""Pooling and upsampling.
+
+A max pool is linear once its winners (argmax of each window) are known, so `max_pool2d_dx` and `max_pool2d_take` are
+each other's vector-Jacobian products. So are `avg_pool2d` and `avg_pool2d_dx`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class Window(NamedTuple):
     dilation: Pair = (1, 1)
 
     def of(self, x: Any) -> tuple[int, int, int, int]:
-        """The shape (N, OH, OW, C) of the pool of an image (N, C, H, W)."""
+        """The output shape (N, OH, OW, C) for an image (N, C, H, W)."""
         if x.ndim != 4:
             raise ValueError("needs an image (N, C, H, W)")
         N, C, *hw = x.shape
@@ -48,7 +51,7 @@ def max_pool2d_(x, *, window):
 
 @primitive
 def max_pool2d_dx(dy, *, winners, x_hw, window):
-    """The cotangent of each window, to the element that won it."""
+    """Send the cotangent of each window to the element that won it."""
     N, C = dy.shape[:2]
     out = namespace(dy).empty((N, *x_hw, C), dy.dtype)
     kernels_for(dy).max_pool2d_dx(channels_last(dy), channels_last(winners), out, **window._asdict())
@@ -72,10 +75,10 @@ max_pool2d_take.vjp(
 
 @public
 def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1) -> Any:
-    """The largest element of each window; the first of several that tie gets the gradient. Padding never wins.
+    """Max pooling: the largest element of each window. Of equal ones the first gets the gradient. Padding never wins.
 
     x: (N, C, H, W) -> (N, C, OH, OW), OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1; stride defaults to
-    the kernel's size. Raises ValueError where a window would hold nothing but padding.
+    the kernel's size. Raises ValueError if a window would contain only padding.
     """
     kernel = pair(kernel_size, "kernel_size")
     step = kernel if stride is None else pair(stride, "stride")
@@ -93,7 +96,7 @@ def avg_pool2d_(x, *, window, count_include_pad):
 
 @primitive
 def avg_pool2d_dx(dy, *, x_hw, window, count_include_pad):
-    """The adjoint of avg_pool2d."""
+    """The vector-Jacobian product of avg_pool2d."""
     out = namespace(dy).empty((dy.shape[0], *x_hw, dy.shape[1]), dy.dtype)
     kernel, stride, padding, _ = window
     how = {"kernel": kernel, "stride": stride, "padding": padding}
@@ -113,7 +116,7 @@ avg_pool2d_dx.vjp(
 
 @public
 def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, count_include_pad: bool = True) -> Any:
-    """The mean of each window; with count_include_pad=False padding does not count.
+    """Average pooling: the mean of each window; with count_include_pad=False padding does not count.
 
     x: (N, C, H, W) -> (N, C, OH, OW); stride defaults to the kernel's size.
     """
@@ -149,7 +152,7 @@ def _regions(size: int, count: int, x: Any) -> Any:
 
 @public
 def upsample_nearest2d(x: Any, scale_factor: Any) -> Any:
-    """Every pixel repeated scale_factor times in both directions: (N, C, H, W) -> (N, C, H sh, W sw)."""
+    """Nearest-neighbour upsampling: repeat each pixel in both directions, (N, C, H, W) -> (N, C, H sh, W sw)."""
     _check_image("upsample_nearest2d", x)
     sh, sw = pair(scale_factor, "scale_factor")
     N, C, H, W = x.shape

@@ -17,7 +17,7 @@ def _kept(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _spread(g, shape, axis):
-    """A cotangent of the reduced shape, back over the axes that were reduced."""
+    """Broadcast a cotangent of the reduced shape back over the axes that were reduced."""
     return expand(reshape(g, _kept(shape, axis)), shape)
 
 
@@ -89,14 +89,14 @@ min_.vjp(x=_to_winners)
 
 @public
 def max(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest value over `axis`; elements that tie share the gradient equally, and so do NaNs if there are any."""
+    """The largest value over `axis`. Equal largest elements share the gradient, and so do NaNs."""
     axis, keepdims = _named(axis, keepdims, dim, keepdim)
     return max_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
 @public
 def min(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest value over `axis`; elements that tie share the gradient equally, and so do NaNs if there are any."""
+    """The smallest value over `axis`. Equal smallest elements share the gradient, and so do NaNs."""
     axis, keepdims = _named(axis, keepdims, dim, keepdim)
     return min_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
@@ -110,7 +110,7 @@ def argmax_(x, *, axis, keepdims):
 def argmax(
     x: Any, axis: int | None = None, keepdims: bool = False, *, dim: int | None = None, keepdim: bool = False
 ) -> Any:
-    """The index of the (first) largest value over `axis`; without one, into the flattened tensor. No gradient."""
+    """The index of the first largest value over `axis`, or in the flattened tensor if axis is None. No gradient."""
     axis, keepdims = _named(axis, keepdims, dim, keepdim)
     return argmax_(x, axis=axis, keepdims=keepdims)
 
@@ -132,7 +132,7 @@ logsumexp_.vjp(x=lambda g, x, y, axis: reshape(g, _kept(x.shape, axis)) * exp(x 
 
 @public
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """log sum e^x over `axis`, without overflow; -inf where there is nothing to sum."""
+    """log sum e^x over `axis`, without overflow; -inf for an empty sum."""
     axis, keepdims = _named(axis, keepdims, dim, keepdim)
     return logsumexp_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
@@ -185,7 +185,7 @@ cumsum_.vjp(x=lambda g, axis: flip(cumsum_(flip(g, axis), axis=axis), axis))
 
 @public
 def cumsum(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
-    """Running sums along `axis` (default: the last)."""
+    """Cumulative sum along `axis` (default: the last)."""
     axis, _ = _named(axis, False, dim, False)
     (place,) = axes_of(-1 if axis is None else axis, x.ndim)
     return cumsum_(x, axis=place)

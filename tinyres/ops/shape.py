@@ -45,7 +45,7 @@ def reshape(x: Any, *shape: Any) -> Any:
 
 @public
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """Axes start_dim to end_dim (inclusive) joined into one."""
+    """Join the axes start_dim to end_dim (inclusive) into one."""
     if not x.ndim:
         return reshape(x, 1)
     (first,), (last,) = axes_of(start_dim, x.ndim), axes_of(end_dim, x.ndim)
@@ -59,14 +59,14 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 @public
 def squeeze(x: Any, dim: int | None = None) -> Any:
-    """Without the axes of size 1 (or only `dim`, if its size is 1)."""
+    """Remove the axes of size 1 (or only `dim`, if its size is 1)."""
     drop = axes_of(dim, x.ndim)
     return reshape(x, tuple(n for a, n in enumerate(x.shape) if n != 1 or a not in drop))
 
 
 @public
 def unsqueeze(x: Any, dim: int) -> Any:
-    """With a new axis of size 1 at place `dim`."""
+    """Insert an axis of size 1 at position `dim`."""
     (place,) = axes_of(dim, x.ndim + 1)
     return reshape(x, (*x.shape[:place], 1, *x.shape[place:]))
 
@@ -81,7 +81,7 @@ permute_.vjp(x=lambda g, dims: permute(g, tuple(sorted(range(len(dims)), key=dim
 
 @public
 def permute(x: Any, *dims: Any) -> Any:
-    """The axes in the order `dims`."""
+    """Reorder the axes: axis dims[k] becomes axis k."""
     order = axes_of(_sizes(dims), x.ndim)
     if sorted(order) != list(range(x.ndim)):
         raise ValueError(f"permute: dims {_sizes(dims)} must name each of the {x.ndim} axes once")
@@ -90,7 +90,7 @@ def permute(x: Any, *dims: Any) -> Any:
 
 @public
 def transpose(x: Any, dim0: int | None = None, dim1: int | None = None) -> Any:
-    """Axes dim0 and dim1 swapped; without them, all axes reversed."""
+    """Swap the axes dim0 and dim1; without them, reverse all axes."""
     order = list(range(x.ndim))
     if (dim0 is None) != (dim1 is None):
         raise ValueError("transpose: needs two axes to swap, or none to reverse them all")
@@ -138,7 +138,7 @@ flip_.vjp(x=lambda g, dims: flip(g, dims))
 
 @public
 def flip(x: Any, dims: Any = None) -> Any:
-    """Reversed along `dims` (default: all axes)."""
+    """Reverse the order of elements along `dims` (default: all axes)."""
     return flip_(x, dims=axes_of(dims, x.ndim))
 
 
@@ -157,7 +157,7 @@ concatenate_.vjp(xs=_piece)
 
 @public
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """The tensors one after the other along `axis`."""
+    """Join tensors along an existing axis."""
     tensors = list(tensors)
     if not tensors:
         raise ValueError("concatenate: needs at least one tensor")
@@ -167,13 +167,13 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
 
 @public
 def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """The tensors side by side along a new axis."""
+    """Join tensors along a new axis."""
     return concatenate([unsqueeze(x, axis) for x in tensors], axis)
 
 
 @public
 def split(x: Any, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
-    """Pieces of `split_size` (the last may be smaller), or of the given sizes, along `dim`."""
+    """Split along `dim` into pieces of `split_size` (the last may be smaller), or of the given sizes."""
     (axis,) = axes_of(dim, x.ndim)
     total = x.shape[axis]
     if isinstance(split_size, INTEGERS):

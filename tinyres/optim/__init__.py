@@ -1,4 +1,4 @@
-"""Optimisers, schedules of their rates, limits on gradients, and the form in which their state is saved."""
+"""Optimisers, learning rate schedules, gradient clipping, and optimiser state in files."""
 
 from tinyres.optim.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.optim.file_form import flat, nested

@@ -1,23 +1,22 @@
-"""Limits on gradients; `tinyres.optim` exports them."""
+"""Gradient clipping."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
-from tinyres.arrays import device_of, namespace, numbers
+from tinyres.arrays import device_of, namespace, to_floats
 from tinyres.autograd.tensor import Array, Tensor, raw, wrap
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
-    """Scale all gradients by one factor so that their joint 2-norm is at most max_norm; returns the norm before.
+    """Scale all gradients by one factor, so that their total 2-norm is at most max_norm; returns the norm before.
 
         g <- g min(1, max_norm / (norm + 1e-6))
 
-    The norm does not overflow where a square would. If it is infinite or NaN no factor helps: the gradients are left
-    as they are, and the return value says so. The norm is a number, for which gradients on a GPU are waited for: once
-    for all of them. Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural
-    networks".
+    The norm is computed without overflow. If it is infinite or NaN no factor helps: the gradients are left unchanged,
+    and the return value shows it. Since the norm is returned as a number, the host waits for a GPU, once. Pascanu et
+    al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural networks".
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be at least 0, got {max_norm}")
@@ -51,7 +50,7 @@ def _norm(g: Array) -> float:
 
 
 def _joint_norm(gradients: list[Array]) -> float:
-    """The norm of all of them, which are on a GPU: whatever decides is decided there."""
+    """The total norm of gradients on a GPU, computed there: only the result is copied."""
     gradients = [g for g in gradients if g.size]
     if not gradients:
         return 0.0
@@ -59,7 +58,7 @@ def _joint_norm(gradients: list[Array]) -> float:
     top = xp.stack([abs(g).max() for g in gradients]).max()
     scale = xp.where((top > 0) & xp.isfinite(top), top, 1)
     lengths = xp.stack([xp.linalg.norm(g / scale) for g in gradients])
-    largest, length = numbers(top, xp.linalg.norm(lengths))
+    largest, length = to_floats(top, xp.linalg.norm(lengths))
     return largest * length if largest and math.isfinite(largest) else largest
 
 

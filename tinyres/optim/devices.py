@@ -1,4 +1,4 @@
-"""A parameter, its gradient and what an optimiser keeps of it belong on one device."""
+"""Checks that a parameter, its gradient and its optimiser state are on one device."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from tinyres.autograd.tensor import Tensor, raw
 
 
 def check_devices(kind: str, i: int, p: Tensor, state: Mapping[str, Any]) -> None:
-    """Refuse a step of params[i] of an optimiser of this kind with anything on another device.
+    """Check params[i] of an optimiser before a step.
+
+    Args:
+        kind: the class of the optimiser, for the message.
 
     Raises:
-        RuntimeError: its gradient, or an array of its state, is elsewhere; which, and how to bring it along.
+        RuntimeError: the gradient, or an array of the state, is on another device; the message says how to move it.
     """
     here = device_of(raw(p))
     if p.grad is not None and p.grad.device != here:
@@ -25,7 +28,7 @@ def check_devices(kind: str, i: int, p: Tensor, state: Mapping[str, Any]) -> Non
         if hasattr(value, "shape") and device_of(value) != here:
             raise RuntimeError(
                 f"{kind}: params[{i}], of shape {p.shape}, is on {here}, its {name} on {device_of(value)}; after "
-                "moving a model, optimizer.load_state_dict(optimizer.state_dict()) brings the state along"
+                "moving a model, optimizer.load_state_dict(optimizer.state_dict()) moves the state as well"
             )
 
 

@@ -1,11 +1,11 @@
-"""An optimiser's state in the form of files: arrays by name, and texts.
+"""Optimiser state as arrays by name and texts, for safetensors files.
 
     arrays, texts = optim.flat(optimizer.state_dict())
     tr.save(arrays, "adam.safetensors", texts)
     ...
     optimizer.load_state_dict(optim.nested(tr.load("adam.safetensors"), tr.load_metadata("adam.safetensors")))
 
-What comes back is the same to the last bit, so that training goes on as if it had not stopped.
+It comes back the same to the last bit, so that training continues as if it had not stopped.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 
 from tinyres.autograd.tensor import Array
 
-KEY = "optimizer"  # the one text
-MOST = 1_000_000  # parameter arrays of one optimiser: a damaged count must not fill the memory
+KEY = "optimizer"  # the name of the text
+MOST = 1_000_000  # parameters of one optimiser; a limit, so that a damaged count does not fill the memory
 
 
 def flat(state_dict: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, str]]:
-    """What `Optimizer.state_dict` gives as (arrays, texts), which `tr.save` takes.
+    """Flatten the result of `Optimizer.state_dict` to (arrays, texts), which `tr.save` takes.
 
     The array `name` of parameter i is called "i.name", e.g. "3.exp_avg"; a step count is an array of no dimensions.
     The settings and the number of parameters are JSON, in the text called "optimizer".
@@ -35,25 +35,26 @@ def flat(state_dict: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, str
         for name, value in state.items()
     }
     about = {"settings": dict(state_dict["settings"]), "parameters": len(state_dict["state"])}
-    return arrays, {KEY: json.dumps(about, default=lambda number: number.item())}  # NumPy's float32 is no float
+    return arrays, {KEY: json.dumps(about, default=lambda number: number.item())}  # JSON takes no np.float32
 
 
 def nested(arrays: Mapping[str, Array], texts: Mapping[str, str], parameters: int | None = None) -> dict[str, Any]:
     """The inverse of `flat`: what `Optimizer.load_state_dict` takes.
 
-    parameters: how many the optimiser has, where that is known: a file of another number is then refused unread.
+    Args:
+        parameters: how many parameters the optimiser has, if known: a file with another number is then rejected early.
 
     Raises:
-        ValueError: the text "optimizer" is missing or none that flat made, or it is of another number of parameters, or
-            an array's name is not "i.name" with i below that number.
+        ValueError: the text "optimizer" is missing or was not made by `flat`, the number of parameters differs, or an
+            array's name is not "i.name" with i below that number.
     """
     if KEY not in texts:
         raise ValueError(
-            f"nested: needs the text {KEY!r} that flat made, got {sorted(texts)}; save both of its results"
+            f"nested: needs the text {KEY!r} that flat made, got {sorted(texts)}; save both results of flat"
         )
     settings, count = _read(texts[KEY])
     if count != (count if parameters is None else parameters):
-        raise ValueError(f"nested: the state is of {count} parameters, and the optimiser has {parameters}")
+        raise ValueError(f"nested: the state has {count} parameters, the optimiser {parameters}")
     state: list[dict[str, Any]] = [{} for _ in range(count)]
     for key, value in arrays.items():
         index, _, name = key.partition(".")
@@ -73,9 +74,9 @@ def _read(text: str) -> tuple[dict[str, Any], int]:
         settings = {name: tuple(v) if isinstance(v, list) else v for name, v in about["settings"].items()}
         count = about["parameters"]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(f"nested: the text {KEY!r} is none that flat made: {text[:60]!r}") from error
+        raise ValueError(f"nested: the text {KEY!r} was not made by flat: {text[:60]!r}") from error
     if type(count) is not int or not 0 <= count <= MOST:
-        raise ValueError(f"nested: the text {KEY!r} counts {count!r} parameters; from 0 to {MOST:,} can be")
+        raise ValueError(f"nested: the text {KEY!r} counts {count!r} parameters, needs a number from 0 to {MOST:,}")
     return settings, count
 
 

@@ -1,7 +1,7 @@
-"""Optimisers. A step rebinds `.data` to a new array: what a graph has saved stays as it was.
+"""SGD, Adam, AdamW and RMSprop. A step rebinds `.data` to a new array, so the values saved in a graph do not change.
 
-In the equations p is a parameter, g its gradient (`.grad`), t the number of steps that the parameter has taken, and
-every operation is element by element. Parameters without a gradient are skipped and take no step.
+In the equations p is a parameter, g its gradient (`.grad`), and t the number of steps that the parameter has taken; all
+operations are elementwise. Parameters without a gradient are skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tinyres.optim.optimizer import Call, KernelOptimizer, State
 
 
 class SGD(KernelOptimizer):
-    """Stochastic gradient descent, with momentum or Nesterov's.
+    """Stochastic gradient descent, optionally with momentum or Nesterov momentum.
 
     Momentum: Polyak 1964 [polyak1964some]; Nesterov's: Sutskever et al. 2013 [sutskever2013importance].
 
@@ -153,12 +153,12 @@ class RMSprop(KernelOptimizer):
 
 
 def _like(p: Array) -> Array:
-    """Room in p's memory layout. The gradient may come in another one: the kernel, not the arithmetic, decides."""
+    """An uninitialised array in p's memory layout, whatever the layout of the gradient."""
     return namespace(p).empty_like(p)
 
 
 def _floats(**settings: Any) -> dict[str, Any]:
-    """As Python numbers: one that a schedule took from NumPy would turn float32 into float64."""
+    """Settings as Python numbers: a NumPy number, as a schedule may set it, would promote float32 to float64."""
     return {name: float(value) for name, value in settings.items()}
 
 

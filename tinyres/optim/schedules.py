@@ -1,10 +1,10 @@
-"""Learning rates as functions of the number of steps taken.
+"""Learning rate schedules: the rate as a function of the number of steps.
 
     scheduler = StepLR(optimizer, step_size=30)
     ...; optimizer.step(); scheduler.step()
 
-Every rate is computed from the step count alone, not from the rate before: nothing drifts, and a run that is resumed
-goes on with the same bits. In the equations t is the step count and lr_0 the optimiser's rate before any schedule.
+Every rate is computed from the step count alone, not from the rate before. So nothing drifts, and a resumed run
+continues with the same bits. In the equations t is the step count and lr_0 the optimiser's rate before any schedule.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tinyres.optim.optimizer import Optimizer
 
 
 class LRScheduler:
-    """The base: counts steps and assigns `optimizer.lr`, beginning at once; a subclass defines `lr_at`.
+    """Base class: counts steps and sets `optimizer.lr`, the first time when it is made. A subclass defines `lr_at`.
 
-    Several schedules of one optimiser agree on lr_0: the first that is made notes it as `optimizer.initial_lr`.
+    Several schedules of one optimiser use the same lr_0: the first one stores it as `optimizer.initial_lr`.
 
     Attributes:
-        last_epoch: t, under PyTorch's name: how often `step` was called, be it after batches or after epochs.
+        last_epoch: t, under PyTorch's name: how often `step` was called, after batches or after epochs.
         base_lr: lr_0.
     """
 
@@ -42,24 +42,24 @@ class LRScheduler:
         raise NotImplementedError(f"{type(self).__name__} must define lr_at")
 
     def step(self) -> None:
-        """One step more; to be called after `optimizer.step()`."""
+        """Count one step. Call it after `optimizer.step()`."""
         self.last_epoch += 1
         self._assign()
 
     def get_last_lr(self) -> list[float]:
-        """The rate now, in a list of one: the optimiser has one group of parameters."""
+        """The current rate, in a list of one, as in PyTorch: the optimiser has one group of parameters."""
         return [self.lr_at(self.last_epoch)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Settings and step count, all of them numbers: `json.dumps` takes it."""
+        """Settings and step count, all of them numbers, so that `json.dumps` accepts them."""
         settings = {name: getattr(self, name) for name in self.settings}
         return {"settings": settings, "base_lr": self.base_lr, "last_epoch": self.last_epoch}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` of the same kind of schedule gave; the optimiser gets its rate at once.
+        """Restore the result of `state_dict` of the same kind of schedule, and set the optimiser's rate.
 
         Raises:
-            ValueError: the settings are another schedule's; nothing is changed then.
+            ValueError: the settings are those of another kind of schedule; then nothing is changed.
         """
         self._restore(state_dict)
         self._assign()
@@ -80,7 +80,7 @@ class LRScheduler:
 
 
 class StepLR(LRScheduler):
-    """lr_0 gamma^floor(t / step_size)."""
+    """Decay by gamma every step_size steps: lr_0 gamma^floor(t / step_size)."""
 
     step_size: int
     gamma: float
@@ -94,7 +94,7 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """lr_0 gamma^(number of milestones <= t); a milestone that stands twice counts twice."""
+    """Decay by gamma at each milestone: lr_0 gamma^(number of milestones <= t). A repeated milestone counts twice."""
 
     milestones: list[int]
     gamma: float
@@ -107,7 +107,7 @@ class MultiStepLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """eta_min + (lr_0 - eta_min) (1 + cos(pi t / T_max)) / 2: down in T_max steps, and up again in the next T_max.
+    """Cosine annealing: eta_min + (lr_0 - eta_min) (1 + cos(pi t / T_max)) / 2, down in T_max steps and up in the next.
 
     Loshchilov & Hutter 2017 [loshchilov2017sgdr], "SGDR: stochastic gradient descent with warm restarts" (without the
     restarts).
@@ -125,7 +125,7 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """lr_0 (start_factor + (end_factor - start_factor) min(t, total_iters) / total_iters): a warm-up.
+    """Linear warm-up: lr_0 (start_factor + (end_factor - start_factor) min(t, total_iters) / total_iters).
 
     Goyal et al. 2017 [goyal2017accurate], "Accurate, large minibatch SGD".
     """
@@ -151,13 +151,13 @@ class LinearLR(LRScheduler):
 
 
 class SequentialLR(LRScheduler):
-    """One schedule after the other: from milestones[k - 1] on the k-th, its t counted from there.
+    """Several schedules in turn: the k-th begins at milestones[k - 1], and counts its steps from there.
 
     A warm-up before a cosine: SequentialLR(o, [LinearLR(o, 0.1, total_iters=5), CosineAnnealingLR(o, 95)], [5]).
 
     Raises:
-        ValueError: the schedules are not one more than the milestones, or not all of this optimiser; or the milestones
-            do not increase.
+        ValueError: there is not one schedule more than milestones, a schedule belongs to another optimiser, or the
+            milestones do not increase.
     """
 
     milestones: list[int]
@@ -166,11 +166,10 @@ class SequentialLR(LRScheduler):
         self.schedulers, bounds = list(schedulers), list(milestones)
         if len(self.schedulers) != len(bounds) + 1:
             raise ValueError(
-                f"SequentialLR: {len(bounds)} milestones stand between {len(bounds) + 1} schedulers, "
-                f"got {len(self.schedulers)}"
+                f"SequentialLR: {len(bounds)} milestones need {len(bounds) + 1} schedulers, got {len(self.schedulers)}"
             )
         if any(scheduler.optimizer is not optimizer for scheduler in self.schedulers):
-            raise ValueError("SequentialLR: all schedulers must be made with the optimizer that it is given")
+            raise ValueError("SequentialLR: all schedulers must be made with the same optimizer, the one it is given")
         if any(b <= a for a, b in zip([0, *bounds], bounds, strict=False)):
             raise ValueError(f"SequentialLR: milestones must be above 0 and increase, got {bounds}")
         super().__init__(optimizer, milestones=bounds)
@@ -186,7 +185,7 @@ class SequentialLR(LRScheduler):
         states = state_dict.get("schedulers", [])
         if len(states) != len(self.schedulers):
             raise ValueError(
-                f"SequentialLR.load_state_dict: {len(self.schedulers)} schedulers, but the state of {len(states)}"
+                f"SequentialLR.load_state_dict: needs the state of {len(self.schedulers)} schedulers, got {len(states)}"
             )
         before = [scheduler.state_dict() for scheduler in self.schedulers]
         try:

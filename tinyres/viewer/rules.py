@@ -21,14 +21,14 @@ def rule_text(name: str) -> dict[str, Any]:
     """{"forward": Python text, "args": {input: Python text of its contribution}}; a joint rule stands under "*".
 
     Where inputs broadcast, "broadcasts" is True: the engine then sums a contribution to its input's shape.
-    Of a fused operation the forward is told by its reference, which is composed of primitives. Empty for what is no
+    Of a fused operation the forward is told by its decomposition, which is composed of primitives. Empty for what is no
     primitive (leaves, constants, a checkpoint).
     """
     primitive = PRIMITIVES.get(name)
     if primitive is None:
         return {}
     rules: dict[str, Any] = {"*": primitive.joint} if primitive.joint is not None else dict(primitive.rules)
-    forward = _body(primitive.reference or primitive.forward)
+    forward = _body(primitive.decomposition or primitive.forward)
     text = {"forward": forward, "args": {arg: _text(rule, arg) for arg, rule in rules.items()}}
     return text | ({"broadcasts": True} if primitive.broadcasts else {})
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres.arrays import device_of, namespace, numbers, ravel_k, to_device
+from tinyres.arrays import device_of, namespace, ravel_k, to_device, to_floats
 from tinyres.autograd.tensor import Array, raw
 
 SAMPLE = 4096  # elements that a histogram is made of, where there are more
@@ -56,7 +56,7 @@ def sizes(values: Sequence[Any]) -> list[float]:
     """`size` of each; from a GPU in one copy."""
     arrays = [raw(value) for value in values]
     on_gpu = [ravel_k(a).astype("float64") for a in arrays if device_of(a) == "cuda"]
-    figures = iter(numbers(*(f for u in on_gpu for f in _figures(u))))  # in one copy
+    figures = iter(to_floats(*(f for u in on_gpu for f in _figures(u))))  # in one copy
     known = ((next(figures), next(figures), next(figures)) if device_of(a) == "cuda" else None for a in arrays)
     return [_norm_and_mean(ravel_k(a), three)[0] for a, three in zip(arrays, known, strict=True)]
 
@@ -66,13 +66,13 @@ def dot(a: Any, b: Any) -> float:
     a, b = raw(a), raw(b)
     u, v = (ravel_k(a), ravel_k(b)) if a.strides == b.strides else (a.reshape(-1), b.reshape(-1))
     if device_of(u) == "cuda":
-        return numbers((u.astype("float64") * v.astype("float64")).sum())[0]
+        return to_floats((u.astype("float64") * v.astype("float64")).sum())[0]
     return sum(float((p * q).sum()) for p, q in zip(_pieces(u), _pieces(v), strict=True))
 
 
 def dead_fraction(value: Array) -> float:
     """The share of units that are 0 for the whole batch: channels of (N, C, H, W), else entries of the last axis."""
-    return numbers(_dead(value))[0] if value.ndim >= 2 and value.size else np.nan
+    return to_floats(_dead(value))[0] if value.ndim >= 2 and value.size else np.nan
 
 
 def _dead(value: Array) -> Any:
@@ -120,7 +120,7 @@ def _norm_and_mean(flat: Array, known: Sequence[float] | None = None) -> tuple[f
         if not 0 < largest < np.inf:
             return largest, mean
         scaled = flat.astype("float64") / largest
-        return largest * float(np.sqrt(numbers((scaled * scaled).sum())[0])), mean
+        return largest * float(np.sqrt(to_floats((scaled * scaled).sum())[0])), mean
 
 
 def _pieces(flat: Array) -> Iterator[Array]:

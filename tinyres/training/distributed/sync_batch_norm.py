@@ -1,4 +1,4 @@
-"""Synchronised batch norm, over a batch that several processes share: a fused operation, and its definition."""
+"""Synchronised batch normalisation, over a batch that several processes share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ M = TypeVar("M", bound=Module)
 
 
 class Summing(Protocol):
-    """What batch norm needs of the processes: `Ranks` has it."""
+    """What is needed of the group of processes; `training.Ranks` provides it."""
 
     rank: int
     size: int
@@ -36,24 +36,24 @@ _all_sum_primitive.vjp(x=lambda g, ranks: all_sum(g, ranks))
 
 
 def all_sum(x: Any, ranks: Summing) -> Any:
-    """y = Σ_r x_r over the processes r, the same on each; x has the same shape everywhere.
+    """Differentiable all-reduce: y = Σ_r x_r over the processes r, the same on each; x has the same shape everywhere.
 
-    Every process's loss depends on every y, so what is differentiated is the sum of all losses, and the rule is the
-    operation itself: dx_r = Σ_s g_s. Each process must call it, and differentiate it, the same number of times and in
-    the same order, as they do when they run the same model.
+    Every process's loss depends on y, so what is differentiated is the sum of all losses, and the rule is another
+    all-reduce: dx_r = Σ_s g_s. All processes must call and differentiate it equally often and in the same order, as
+    they do when they run the same model.
     """
     return _all_sum_primitive(x, ranks=ranks)
 
 
 def _statistics(x: Array, ranks: Summing) -> tuple[Array, Array, float]:
-    """Mean (C,) and variance (C,) of each channel over all processes' x, and how many values a channel that makes.
+    """Mean (C,) and variance (C,) of each channel over all processes' x, and the number of values per channel.
 
-    All processes learn each other's n_r, m_r and v_r, and combine them in float64 by the formula of Chan et al.
-    1983 [chan1983algorithms], "Algorithms for computing the sample variance", in which nothing cancels:
+    The processes exchange their n_r, m_r and v_r, and combine them in float64 by the formula of Chan et al. 1983
+    [chan1983algorithms], "Algorithms for computing the sample variance", which has no cancellation:
     mean = Σ_r n_r m_r / M,  variance = Σ_r n_r (v_r + (m_r - mean)²) / M.
     """
     channels = x.shape[1]
-    table = namespace(x).zeros((ranks.size, 1 + 2 * channels))  # float64; a row per process, each sets only its own
+    table = namespace(x).zeros((ranks.size, 1 + 2 * channels))  # float64; one row per process, each fills in its own
     mine = table[ranks.rank]
     if x.size:
         _, (mean, variance) = batch_norm_.primitive.forward(
@@ -70,8 +70,8 @@ def _statistics(x: Array, ranks: Summing) -> tuple[Array, Array, float]:
     return mean.astype(x.dtype), variance.astype(x.dtype), count
 
 
-def _reference(x: Any, weight: Any, bias: Any, residual: Any, *, ranks: Summing, eps: float, relu: bool) -> Any:
-    """The definition, which the fused rules must equal; what is differentiated for orders above the first."""
+def _decomposition(x: Any, weight: Any, bias: Any, residual: Any, *, ranks: Summing, eps: float, relu: bool) -> Any:
+    """The decomposition into primitives: what the fused kernels must equal, and what higher orders differentiate."""
     axes = (0, *range(2, x.ndim))
     each = (1, -1) + (1,) * (x.ndim - 2)
     count = float(ranks.sum(namespace(x.data).full(1, x.size / x.shape[1]))[0])
@@ -101,12 +101,12 @@ def _sync_batch_norm(
 def _joint(
     g: Any, x: Any, weight: Any, bias: Any, residual: Any, y: Any, aux: Any, ranks: Summing, eps: float, relu: bool
 ) -> Any:
-    """With h = (x - mean) / sqrt(variance + eps) and sums over all processes: the rule for given statistics, minus what
-    these depend on x,
+    """The rule, with h = (x - mean) / sqrt(variance + eps) and sums over all processes:
 
         dx = weight / sqrt(variance + eps) (g - Σ g / M - h Σ g h / M)
 
-    whose last two terms are once more a batch norm of x, with another weight and bias, and its residual is the first.
+    The first term is the rule for constant statistics. The other two are affine in x, so they are computed as another
+    batch norm of x, with its own weight and bias, to which the first term is added as the residual.
     """
     mean, variance, count = aux
     given = mean, variance
@@ -119,7 +119,7 @@ def _joint(
     return dx, dweight, dbias, dresidual
 
 
-sync_batch_norm_ = define(_sync_batch_norm, aux=True, reference=_reference)
+sync_batch_norm_ = define(_sync_batch_norm, aux=True, decomposition=_decomposition)
 sync_batch_norm_.vjp_joint(_joint)
 
 
@@ -151,7 +151,7 @@ class _SyncBatchNorm(BatchNorm1d):
 
 
 class SyncBatchNorm1d(_SyncBatchNorm):
-    """`BatchNorm1d` whose batch is that of all processes; made by `synchronise`.
+    """`BatchNorm1d` over the batches of all processes; made by `synchronise`.
 
         mean = Σ_r Σ_i x_ri / M,   var = Σ_r Σ_i (x_ri - mean)² / M,   M values a channel in all processes r together
 
@@ -170,10 +170,10 @@ KINDS: dict[type[Module], type[_SyncBatchNorm]] = {BatchNorm1d: SyncBatchNorm1d,
 
 
 def synchronise(model: M, ranks: Summing) -> M:
-    """Let every batch norm of the model take its statistics over all processes; returns the model, changed in place.
+    """Let every batch norm of the model compute its statistics over all processes; changes and returns the model.
 
-    The modules stay the same objects with the same parameters and names: the optimiser need not change, and a file
-    saved with either kind fits both. Subclasses of BatchNorm1d and BatchNorm2d are left as they are.
+    The modules stay the same objects, with the same parameters and names, so an optimiser continues, and saved weights
+    fit either kind. Subclasses of BatchNorm1d and BatchNorm2d are not changed.
     """
     for module in model.modules():
         kind = KINDS.get(type(module))

@@ -1,0 +1,104 @@
+"""The house: its floors, and who imports whom, read off the sources. `python -m tests.house` draws the map."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# Each floor may import from itself and from the floors before it.
+FLOORS = [
+    ["tinyres_kernels"],
+    ["version", "starting", "context", "arrays", "autograd"],
+    ["ops"],
+    ["gradcheck", "files", "lock", "nn", "optim", "data"],
+    ["models", "graph"],
+    ["training"],
+    ["gan"],
+    ["flow"],
+    ["lab"],
+    ["viewer", "exercises"],
+    ["bench", "cli", "__main__"],
+]
+PARTS = {
+    "core": ["context", "arrays", "autograd", "ops", "gradcheck", "files", "lock", "nn", "optim", "graph"],
+    "study": ["data", "models", "training", "gan", "flow", "lab"],
+    "workshop": ["viewer", "exercises", "bench", "cli"],
+}
+COLOURS = {"core": "#cfe3f7", "study": "#dff0d0", "workshop": "#f7e6c4"}
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+SOURCES = sorted([*(ROOT / "tinyres").rglob("*.py"), *(ROOT / "kernels").rglob("*.py")])
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[0] if parts[0] == "tinyres_kernels" else parts[1] if parts[0] == "tinyres" and len(parts) > 1 else None
+
+
+def imports_of(tree):
+    """Every import, wherever it stands: in functions and for type checkers, too."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from imports_of(node)
+
+
+def rooms_imported():
+    """For each room (a folder or a file of tinyres, and the kernels) the set of rooms that it imports."""
+    found = {room: set() for room in LEVEL}
+    for path in SOURCES:
+        here = path.relative_to(ROOT).with_suffix("").parts[1]
+        if here in LEVEL:  # not the package's own __init__, which sees every floor
+            there = map(room_of, imports_of(ast.parse(path.read_text())))
+            found[here] |= {room for room in there if room in LEVEL and room != here}
+    return found
+
+
+def drawn():
+    """The map as Mermaid text, the ground floor last: an arrow from A to B says that A imports B.
+
+    What follows from other arrows is not drawn: gan -> training -> nn leaves out gan -> nn.
+    """
+    imported = rooms_imported()
+    reached = {room: reach(room, imported) for room in LEVEL}
+    lines = ["graph TD"]
+    for level, rooms in reversed(list(enumerate(FLOORS))):
+        lines.append(f'  subgraph floor{level} ["floor {level}"]')
+        lines += [f'    {box(room)}["{room}"]' for room in rooms]
+        lines.append("  end")
+    for room in sorted(LEVEL, key=lambda room: (-LEVEL[room], room)):
+        lower = [other for other in imported[room] if room not in reached[other]]  # bench and cli import each other
+        implied = set().union(*(reached[other] for other in lower))
+        lines += [f"  {box(room)} --> {box(other)}" for other in sorted(imported[room] - implied)]
+    for part, rooms in PARTS.items():
+        lines.append(f"  classDef {part} fill:{COLOURS[part]},color:#000")
+        lines.append(f"  class {','.join(map(box, rooms))} {part}")
+    return "\n".join(lines)
+
+
+def box(room):
+    """The name of a room's box: "graph" itself is a word of Mermaid's."""
+    return f"{room.strip('_')}_"
+
+
+def lines_of(part):
+    """How many lines of Python a part of the house has."""
+    folders = {(ROOT / "tinyres" / room).with_suffix(suffix) for room in PARTS[part] for suffix in ("", ".py")}
+    files = [path for path in SOURCES if path in folders or folders & set(path.parents)]
+    return sum(len(path.read_text().splitlines()) for path in files)
+
+
+def reach(room, imported):
+    """Every room that a room imports, directly or through others."""
+    found, waiting = set(), [room]
+    while waiting:
+        new = imported[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+if __name__ == "__main__":
+    print(drawn())
