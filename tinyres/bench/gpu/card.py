@@ -10,17 +10,18 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from tinyres import backend
+from tinyres.bench import peers
+from tinyres.bench.clocks import Call, CudaClock
 from tinyres.bench.device import TORCH, to_torch
-from tinyres.bench.gpu.clocks import CupyClock, TorchClock, allow_tf32, free, load_torch
 from tinyres.bench.gpu.parts import Row, attempt
-from tinyres.bench.gpu.race import Peer, race
+from tinyres.bench.race import Peer, race
 
 COPY_BYTES = 1 << 31
 SIDE = 8192  # of the matrices: 1.1 TFLOP
@@ -30,7 +31,7 @@ PACKAGES = ("tinyres", "numpy", "numba", "numba-cuda", "torch")
 
 def rows(rounds: int) -> Iterator[Row]:
     yield attempt("card", describe)
-    torch = load_torch()
+    torch = peers.load_torch("cuda")
     for name, measure in (
         ("copy", lambda: _copy(torch, rounds)),
         ("float32 matrix product", lambda: _products(torch, rounds, tf32=False)),
@@ -38,7 +39,7 @@ def rows(rounds: int) -> Iterator[Row]:
         ("launch", lambda: {"host_s": _launches(torch)}),
     ):
         yield attempt(name, measure)
-        free(torch)
+        peers.free(torch)
 
 
 def describe() -> Row:
@@ -48,7 +49,7 @@ def describe() -> Row:
     runtime = cupy.cuda.runtime
     found = runtime.getDeviceProperties(runtime.getDevice())
     name = found.get("name", "?")
-    torch = load_torch()
+    torch = peers.load_torch("cuda")
     return {
         "card": name.decode() if isinstance(name, bytes) else str(name),
         "compute_capability": f"{found.get('major')}.{found.get('minor')}",
@@ -101,11 +102,11 @@ def _copy(torch: Any | None, rounds: int) -> Row:
     import cupy
 
     a, b = (cupy.ones(COPY_BYTES // 4, "float32") for _ in range(2))
-    peers = {"CuPy": Peer([lambda: cupy.copyto(b, a)], CupyClock())}
+    both = {"CuPy": Peer([lambda: cupy.copyto(b, a)])}
     if torch is not None:
         c, d = (torch.ones(COPY_BYTES // 4, device=TORCH["cuda"]) for _ in range(2))
-        peers["PyTorch"] = Peer([lambda: d.copy_(c)], TorchClock(torch))
-    rates = {name: 2.0 * a.nbytes / r.device.median for name, r in race(peers, rounds).items()}
+        both["PyTorch"] = Peer([lambda: d.copy_(c)])
+    rates = _rates(both, 2.0 * a.nbytes, rounds)
     return {"bytes_per_s": max(rates.values()), "by": rates}
 
 
@@ -114,20 +115,25 @@ def _products(torch: Any | None, rounds: int, tf32: bool) -> Row:
     import cupy
 
     drawn = np.random.default_rng(0).standard_normal((2, SIDE, SIDE), np.float32)
-    peers = {}
+    both = {}
     if not tf32:
         a, b = (backend.to_device(x, "cuda") for x in drawn)
         out = cupy.empty_like(a)
-        peers["CuPy"] = Peer([lambda: cupy.matmul(a, b, out=out)], CupyClock())
+        both["CuPy"] = Peer([lambda: cupy.matmul(a, b, out=out)])
     if torch is not None:
         left, right = (to_torch(torch, x, "cuda") for x in drawn)
         product = torch.empty_like(left)
-        peers["PyTorch"] = Peer([lambda: torch.matmul(left, right, out=product)], TorchClock(torch),
-                                lambda: allow_tf32(torch, tf32))  # fmt: skip
-    if not peers:
+        call = lambda: torch.matmul(left, right, out=product)
+        both["PyTorch"] = Peer([call], lambda: peers.allow_tf32(torch, tf32))
+    if not both:
         raise RuntimeError("TF32 products are PyTorch's to make, which is not installed")
-    rates = {name: 2.0 * SIDE**3 / r.device.median for name, r in race(peers, rounds).items()}
+    rates = _rates(both, 2.0 * SIDE**3, rounds)
     return {"flops_per_s": max(rates.values()), "by": rates}
+
+
+def _rates(both: dict[str, Peer], amount: float, rounds: int) -> dict[str, float]:
+    """How much a second the card does by itself."""
+    return {name: amount / t.median for name, t in race(both, CudaClock(held=True), rounds).items()}
 
 
 def _launches(torch: Any | None) -> dict[str, float]:
@@ -135,20 +141,21 @@ def _launches(torch: Any | None) -> dict[str, float]:
     tiny = backend.to_device(np.ones((1, 1, 1, 1), np.float32), "cuda")
     rung = backend.kernels_for(tiny)
     out = backend.empty(tiny.shape, tiny)
-    found = {f"{rung.__name__}.relu": _host(lambda: rung.relu(tiny, out, slope=0.0), CupyClock())}
-    found["CuPy's maximum"] = _host(lambda: backend.namespace(tiny).maximum(tiny, 0.0, out=out), CupyClock())
+    found = {f"{rung.__name__}.relu": _host(lambda: rung.relu(tiny, out, slope=0.0))}
+    found["CuPy's maximum"] = _host(lambda: backend.namespace(tiny).maximum(tiny, 0.0, out=out))
     if torch is not None:
         one = torch.ones(1, device=TORCH["cuda"])
-        found["PyTorch's relu"] = _host(lambda: torch.relu(one), TorchClock(torch))
+        found["PyTorch's relu"] = _host(lambda: torch.relu(one))
     return found
 
 
-def _host(call: Callable[[], Any], clock: Any) -> float:
+def _host(call: Call) -> float:
+    clock = CudaClock()
     call()
-    clock.wait()
-    began = time.perf_counter()
+    clock.stop(clock.start())
+    began, started = time.perf_counter(), clock.start()
     for _ in range(LAUNCHES):
         call()
     taken = time.perf_counter() - began
-    clock.wait()
+    clock.stop(started)
     return taken / LAUNCHES

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyres.bench.convolutions import FORMATS, PASSES
-from tinyres.bench.gpu.kernels import FAMILIES, OURS, TF32
+from tinyres.bench import works
+from tinyres.bench.convolutions import PASSES
 from tinyres.bench.gpu.parts import PARTS, REPORT, STAGES, Row
-from tinyres.bench.report import geometric_mean
+from tinyres.bench.peers import FORMATS, TF32
+from tinyres.bench.race import OURS, geometric_mean
 
 OFF = tuple(FORMATS)  # PyTorch's peers without TF32, and with it
 ON = tuple(name + TF32 for name in FORMATS)
@@ -103,7 +104,7 @@ def share_of_cudnn(
         if not ratios:
             return unmeasured(rows, "convolutions")
         shares = [1 / r for r in ratios]
-        wanted = len(PASSES) * sum(len(FAMILIES[family]) for family in families)
+        wanted = len(PASSES) * sum(len(works.FAMILIES[family]) for family in families)
         rungs = {row["rung"] for row in chosen if "rung" in row}
         wanting = [] if len(shares) == wanted else [f"{len(shares)} of {wanted} were measured and agree"]
         wanting += [f"rung {rung}" for rung in rungs if not rung.endswith(".cuda")]

@@ -8,8 +8,9 @@ from typing import Any
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.gpu import findings, smoke, table
 from tinyres.bench.gpu.findings import OFF, ON, Rows, of, ratio, seconds
-from tinyres.bench.gpu.kernels import CORES, OURS
 from tinyres.bench.gpu.parts import PARTS, REPORT, STAGES, attempt
+from tinyres.bench.gpu.races import CORES
+from tinyres.bench.race import OURS
 
 CORE = next(iter(CORES))
 CONVOLUTIONS = (

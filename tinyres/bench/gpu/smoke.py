@@ -15,8 +15,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import backend
-from tinyres.bench import resnet
-from tinyres.bench.gpu.clocks import load_torch
+from tinyres.bench import peers, resnet
 from tinyres.bench.gpu.parts import PARTS, Row, attempt
 
 GATE = "gate"  # the row that says whether to go on
@@ -244,7 +243,7 @@ def _paced(call: Callable[[], Any], times: int, wait: Callable[[], Any]) -> tupl
 def _torch(rung: Any, rng: np.random.Generator) -> Row:
     import cupy
 
-    torch = load_torch()
+    torch = peers.load_torch("cuda")
     if torch is None:
         raise RuntimeError("PyTorch with CUDA is not installed: nothing will be measured beside it")
     shared = torch.arange(6.0, device="cuda")
