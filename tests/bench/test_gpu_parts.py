@@ -11,6 +11,7 @@ from tinyres.bench import convolutions, peers, steps, works
 from tinyres.bench.convolutions import PASSES
 from tinyres.bench.gpu import alone, conform, findings, pages, parts, races, table
 from tinyres.bench.peers import FORMATS, TF32
+from tinyres.bench.race import First, Peer, Timing
 
 
 @pytest.fixture
@@ -216,12 +217,22 @@ def test_who_starts_from_another_loss_is_told_in_the_row(card, monkeypatch):
     net = works.NETS["resnet"]
     one, other = (net.module.ours(batch, device="cuda") for batch in (2, 4))
     made = {
-        "tinyres": lambda: races.Peer([one], read=steps._floats),
-        "x": lambda: races.Peer([other], read=steps._floats),
+        "tinyres": lambda: Peer([one], read=steps._floats),
+        "x": lambda: Peer([other], read=steps._floats),
     }
     monkeypatch.setattr(steps, "peers", lambda *_: made)
     row = races.measure_step(None, net, 2, 1)
     assert row["disagree"] == {"x": row["losses"]["x"]}
+
+
+def test_the_device_alone_is_timed_while_it_is_held_and_only_those_that_took_part(card, monkeypatch):
+    def race(everyone, clock, rounds, turn=None):
+        return {name: Timing.of([1.0 if clock.held else 2.0 + turn]) for name in everyone}
+
+    monkeypatch.setattr(races, "race", race)
+    first = First({}, {"a": 5.0}, {"b": "refused"})
+    (found,) = races.timings({"a": Peer([]), "b": Peer([])}, first, 1, turn=0.5).values()
+    assert (found["first_s"], found["device"]["median_s"], found["called"]["median_s"]) == (5.0, 1.0, 2.5)
 
 
 def test_so_many_inputs_that_no_cache_holds_them(card):

@@ -19,7 +19,7 @@ class Clock:
     turn, most = 2e-3, 50
 
     def __init__(self):
-        self.now, self.settled = 0.0, 0
+        self.now, self.settled = 0.0, []
 
     def start(self):
         return self.now
@@ -28,7 +28,7 @@ class Clock:
         return self.now - started
 
     def settle(self, call, host):
-        self.settled += 1
+        self.settled.append(host)
         self.now += 100.0
 
     def peer(self, name, seen, seconds, sets=1, **more):
@@ -46,7 +46,7 @@ def test_peers_take_turns_and_each_round_begins_with_another():
     assert "".join(name for name, _ in seen) == "aabbcc" + "aabbcc" + "bbccaa" + "ccaabb"  # the first to find the pace
     assert set(times) == set("abc")
     assert len(ticks) == 3
-    assert clock.settled == 9
+    assert len(clock.settled) == 9
 
 
 def test_short_calls_fill_a_turn_and_long_ones_are_a_turn():
@@ -68,6 +68,13 @@ def test_inputs_change_from_call_to_call_and_settling_is_not_counted():
     assert found.median == pytest.approx(1e-3)
     assert [i for _, i in seen] == [0, *(0, 1, 2), *(0, 1, 2, 0), *(1, 2, 0, 1), *(2, 0, 1, 2)]
     assert len(settings) == 1 + 3
+
+
+def test_a_clock_is_told_how_long_the_host_needs_for_a_turn(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(clocks.time, "perf_counter", lambda: clock.now)
+    race({"a": clock.peer("a", [], 1e-3)}, clock, rounds=2, turn=4.5e-3)
+    assert clock.settled == [pytest.approx(4e-3)] * 2
 
 
 def test_who_raises_drops_out_unless_it_is_needed():

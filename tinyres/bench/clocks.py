@@ -82,11 +82,11 @@ class CudaClock:
     def __init__(self, held: bool = False) -> None:
         import cupy
 
-        self._cupy, self._held = cupy, held
+        self._cupy, self.held = cupy, held
         self._copied = 0.0  # seconds of one copy of the ballast
 
     def settle(self, call: Call, host: float) -> None:
-        if not self._held:
+        if not self.held:
             return
         if not self._copied:
             self._ballast = [self._cupy.zeros(BALLAST // 4, "float32") for _ in range(2)]

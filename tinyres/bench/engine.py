@@ -50,14 +50,13 @@ def by_hand() -> Call:
     return step
 
 
-def ours() -> Call:
-    x, weights = problem()
-    leaves = [tr.tensor(w, requires_grad=True) for w in weights]
+def taped(x: Any, leaves: list[Any], tanh: Callable[..., Any]) -> Call:
+    """By ours and by PyTorch, whose tensors have the same methods."""
 
     def step() -> list[Any]:
-        h: Any = x
+        h = x
         for w in leaves:
-            h = tr.tanh(h @ w)
+            h = tanh(h @ w)
         h.sum().backward()
         gradients = [w.grad for w in leaves]
         for w in leaves:
@@ -67,25 +66,22 @@ def ours() -> Call:
     return step
 
 
+def ours() -> Call:
+    x, weights = problem()
+    return taped(x, [tr.tensor(w, requires_grad=True) for w in weights], tr.tanh)
+
+
 def pytorch(threads: int) -> Call:
     import torch
 
     x, weights = problem()
-    start = torch.from_numpy(x)
-    leaves = [torch.from_numpy(w).requires_grad_() for w in weights]
+    step = taped(torch.from_numpy(x), [torch.from_numpy(w).requires_grad_() for w in weights], torch.tanh)
 
-    def step() -> list[Any]:
+    def with_threads() -> Any:
         torch.set_num_threads(threads)
-        h = start
-        for w in leaves:
-            h = torch.tanh(h @ w)
-        torch.autograd.backward(h.sum())
-        gradients = [w.grad for w in leaves]
-        for w in leaves:
-            w.grad = None
-        return gradients
+        return step()
 
-    return step
+    return with_threads
 
 
 def hips_autograd() -> Call:

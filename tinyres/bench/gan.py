@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-import tinyres as tr
-from tinyres import models, optim
-from tinyres.bench import peers
-from tinyres.bench.device import TORCH, to_torch
-from tinyres.ops import binary_cross_entropy_with_logits
+from tinyres import models
+from tinyres.bench import library, peers
+from tinyres.bench.device import TORCH
+from tinyres.bench.library import Library
 
 LATENT, WIDTH = 100, 64
 ADAM: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
@@ -43,24 +42,30 @@ def players() -> tuple[Any, Any]:
 
 def ours(batch: int, device: str = "cpu", sets: int = 1) -> Step:
     """One step of each player; gives the losses. The batches are `sets` different ones, in turn."""
-    batches = cycle([[tr.tensor(a).to(device) for a in problem(batch, seed)] for seed in range(sets)])
     generator, discriminator = (player.to(device) for player in players())
-    g_adam, d_adam = (optim.Adam(model.parameters(), **ADAM) for model in (generator, discriminator))
-    ones, zeros = (tr.tensor(np.full((batch, 1), value, np.float32)).to(device) for value in (1, 0))
-    entropy = binary_cross_entropy_with_logits
+    return _training(library.ours(device), generator, discriminator, batch, sets)
 
-    def descend(adam: Any, loss: Any) -> Any:
-        for p, g in zip(adam.params, tr.grad(loss, adam.params), strict=True):
+
+def _training(lib: Library, generator: Any, discriminator: Any, batch: int, sets: int) -> Step:
+    batches = cycle([[lib.put(a) for a in problem(batch, seed)] for seed in range(sets)])
+    g_parameters, d_parameters = (list(model.parameters()) for model in (generator, discriminator))
+    g_adam, d_adam = (lib.optim.Adam(parameters, **ADAM) for parameters in (g_parameters, d_parameters))
+    ones, zeros = (lib.put(np.full((batch, 1), value, np.float32)) for value in (1, 0))
+    entropy = lib.ops.binary_cross_entropy_with_logits
+
+    def descend(adam: Any, parameters: list[Any], loss: Any) -> Any:
+        for p, g in zip(parameters, lib.grad(loss, parameters), strict=True):
             p.grad = g
         adam.step()
         return loss.detach()
 
     def step() -> tuple[Any, Any]:
         real, for_d, for_g = next(batches)
-        with tr.no_grad():
+        with lib.no_grad():
             fake = generator(for_d)
-        d_loss = descend(d_adam, entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros))
-        return d_loss, descend(g_adam, entropy(discriminator(generator(for_g)), ones))
+        both = entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros)
+        d_loss = descend(d_adam, d_parameters, both)
+        return d_loss, descend(g_adam, g_parameters, entropy(discriminator(generator(for_g)), ones))
 
     return step
 
@@ -69,11 +74,6 @@ def pytorch(channels_last: bool, batch: int, device: str = "cpu", sets: int = 1)
     """The same with PyTorch's modules, written as in its own DCGAN example."""
     import torch
     from torch import nn
-    from torch.nn import functional
-
-    layout = peers.layout(torch, channels_last)
-    drawn = [[to_torch(torch, a, device) for a in problem(batch, seed)] for seed in range(sets)]
-    batches = cycle([(real.contiguous(memory_format=layout), *noise) for real, *noise in drawn])
 
     def up(inputs: int, outputs: int) -> Any:
         return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
@@ -94,23 +94,5 @@ def pytorch(channels_last: bool, batch: int, device: str = "cpu", sets: int = 1)
     nets: list[Any] = [generator, discriminator]
     for model, source in zip(nets, players(), strict=True):
         model.load_state_dict({n: torch.from_numpy(np.array(v.numpy())) for n, v in source.state_dict().items()})
-        model.to(TORCH[device], memory_format=layout)
-    g_adam, d_adam = (torch.optim.Adam(model.parameters(), **ADAM) for model in (generator, discriminator))
-    ones, zeros = (torch.full((batch, 1), value, device=TORCH[device]) for value in (1.0, 0.0))
-    entropy = functional.binary_cross_entropy_with_logits
-
-    def descend(adam: Any, loss: Any) -> Any:
-        params = adam.param_groups[0]["params"]
-        for p, g in zip(params, torch.autograd.grad(loss, params), strict=True):
-            p.grad = g
-        adam.step()
-        return loss.detach()
-
-    def step() -> tuple[Any, Any]:
-        real, for_d, for_g = next(batches)
-        with torch.no_grad():
-            fake = generator(for_d)
-        d_loss = descend(d_adam, entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros))
-        return d_loss, descend(g_adam, entropy(discriminator(generator(for_g)), ones))
-
-    return step
+        model.to(TORCH[device], memory_format=peers.layout(torch, channels_last))
+    return _training(library.pytorch(channels_last, device), generator, discriminator, batch, sets)

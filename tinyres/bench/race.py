@@ -101,8 +101,11 @@ def race(
     tick: Callable[[], Any] = lambda: None,
 ) -> Times:
     """Time every peer `rounds` times, in turns. turn: seconds of one, if not the clock's. `tick` follows each round."""
-    paces = {name: _pace(peer, clock) for name, peer in peers.items()}
-    bursts = {name: pace.burst(clock.turn if turn is None else turn, clock.most) for name, pace in paces.items()}
+    paces = {}
+    for name, peer in peers.items():
+        peer.before()
+        paces[name] = pace(peer.calls[: clock.most], clock)
+    bursts = {name: each.burst(clock.turn if turn is None else turn, clock.most) for name, each in paces.items()}
     taken: dict[str, list[float]] = {name: [] for name in peers}
     names = list(peers)
     for r in range(rounds):
@@ -120,7 +123,7 @@ def race(
 
 
 class Pace(NamedTuple):
-    """Seconds a call: until the host has given its orders, and until the work is done."""
+    """Seconds a call: until the host has asked for it, and until it is done."""
 
     host: float
     done: float
@@ -130,10 +133,10 @@ class Pace(NamedTuple):
         return int(np.clip(turn / self.done, 1, most)) if self.done > 0 else most
 
 
-def _pace(peer: Peer, clock: Clock) -> Pace:
-    """Measured behind a first call, so that every peer is warm when the turns begin."""
-    once(peer, clock)
-    calls = peer.calls[: clock.most]
+def pace(calls: Sequence[Call], clock: Clock) -> Pace:
+    """Of these calls one behind the other, and behind a first one that is not counted."""
+    calls[0]()
+    clock.stop(clock.start())
     began, started = time.perf_counter(), clock.start()
     for call in calls:
         call()

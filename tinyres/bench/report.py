@@ -7,9 +7,11 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tinyres
 from tinyres.bench.agreement import Disagreement
 from tinyres.bench.race import OURS, Times, Verdict
 from tinyres.files import write
@@ -94,12 +96,13 @@ def conclude(
 
 def versions() -> dict[str, Any]:
     """What was measured, and on what."""
-    from importlib.metadata import PackageNotFoundError, version
-
     found: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
-    for package in ("tinyres", "numpy", "numba", "torch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
+    return found | {package: version(package) for package in ("tinyres", "numpy", "numba", "torch")}
+
+
+def version(package: str) -> str | None:
+    """Of a package; our own has one even where it is not installed, but run from a checkout."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return tinyres.__version__ if package == "tinyres" else None

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-import tinyres as tr
-from tinyres import models, optim
-from tinyres.bench import peers
-from tinyres.bench.device import to_torch
+from tinyres import models
+from tinyres.bench import library
+from tinyres.bench.library import Library
 from tinyres.ops import cross_entropy
 
 DEPTH = 20
@@ -33,14 +32,21 @@ def problem(batch: int, seed: int = 0) -> tuple[Any, Any]:
 
 def ours(batch: int, device: str = "cpu", sets: int = 1) -> Step:
     """A step that returns the loss; the batches are `sets` different ones, in turn."""
-    batches = cycle([[tr.tensor(a).to(device) for a in problem(batch, seed)] for seed in range(sets)])
     model = models.resnet(DEPTH, rng=0).to(device)
-    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def loss_of(images: Any, labels: Any) -> Any:
+        return cross_entropy(model(images), labels)
+
+    return _training(library.ours(device), loss_of, list(model.parameters()), batch, sets)
+
+
+def _training(lib: Library, loss_of: Callable[..., Any], parameters: list[Any], batch: int, sets: int) -> Step:
+    batches = cycle([[lib.put(a) for a in problem(batch, seed)] for seed in range(sets)])
+    optimizer = lib.optim.SGD(parameters, lr=0.1, momentum=0.9)
 
     def step() -> Any:
-        images, labels = next(batches)
-        model.zero_grad()
-        loss = cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss = loss_of(*next(batches))
         loss.backward()
         optimizer.step()
         return loss.detach()
@@ -53,14 +59,10 @@ def pytorch(channels_last: bool, batch: int, compiled: bool = False, device: str
     import torch
     from torch.nn import functional
 
-    layout = peers.layout(torch, channels_last)
-    drawn = [[to_torch(torch, a, device) for a in problem(batch, seed)] for seed in range(sets)]
-    batches = cycle([(images.contiguous(memory_format=layout), labels) for images, labels in drawn])
+    lib = library.pytorch(channels_last, device)
     state = models.resnet(DEPTH, rng=0).state_dict()
-    values = {name: to_torch(torch, value.numpy().copy(), device) for name, value in state.items()}
-    weights = {name: v.contiguous(memory_format=layout) if v.ndim == 4 else v for name, v in values.items()}
+    weights = {name: lib.put(value.numpy().copy()) for name, value in state.items()}
     learned = [v.requires_grad_() for name, v in weights.items() if name.endswith(("weight", "bias"))]
-    optimizer = torch.optim.SGD(learned, lr=0.1, momentum=0.9)
 
     def normalised(h: Any, conv: str, norm: str, stride: int) -> Any:
         h = functional.conv2d(h, weights[f"{conv}.weight"], stride=stride, padding=1)
@@ -80,13 +82,4 @@ def pytorch(channels_last: bool, batch: int, compiled: bool = False, device: str
         logits = functional.linear(h.mean((2, 3)), weights["head.2.weight"], weights["head.2.bias"])
         return functional.cross_entropy(logits, targets)
 
-    forward = torch.compile(loss_of) if compiled else loss_of
-
-    def step() -> Any:
-        optimizer.zero_grad()
-        loss = forward(*next(batches))
-        torch.autograd.backward(loss)
-        optimizer.step()
-        return loss.detach()
-
-    return step
+    return _training(lib, torch.compile(loss_of) if compiled else loss_of, learned, batch, sets)

@@ -7,29 +7,21 @@ operation, forward and backward. A new kernel is a new entry in `streams()`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-import tinyres as tr
-from tinyres import backend, nn, ops, optim
-from tinyres.bench import peers
+from tinyres import backend, nn
+from tinyres.bench import library, peers
 from tinyres.bench.clocks import Call
-from tinyres.bench.device import TORCH, empty, on_host, to_torch
+from tinyres.bench.device import empty, on_host
+from tinyres.bench.library import Library
 from tinyres.bench.race import OURS, Peer
 
 Images = tuple[int, int, int, int]  # (N, H, W, C)
 CLASSES = 100
-
-
-class Ours(Protocol):
-    def __call__(self, device: str = "cpu", seed: int = 0) -> Call: ...
-
-
-class Theirs(Protocol):
-    def __call__(self, torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call: ...
 
 
 class Stream(NamedTuple):
@@ -39,17 +31,15 @@ class Stream(NamedTuple):
     """
 
     name: str
-    ours: Ours
-    pytorch: Theirs
+    ours: Callable[..., Call]  # (device, seed)
+    pytorch: Callable[..., Call]  # (channels_last, device, seed)
     bytes: int
 
     def peers(self, torch: Any | None, device: str = "cpu", many: int = 1) -> dict[str, Peer]:
         """Ours and PyTorch's formats, on `many` different inputs."""
         found = {OURS: Peer([self.ours(device, seed) for seed in range(many)], read=on_host)}
         for name, last, before in peers.rivals(torch):
-            layout = peers.layout(torch, last)
-            calls = [self.pytorch(torch, layout, device, seed) for seed in range(many)]
-            found[name] = Peer(calls, before, on_host)
+            found[name] = Peer([self.pytorch(last, device, seed) for seed in range(many)], before, on_host)
         return found
 
 
@@ -60,6 +50,18 @@ def streams(images: Images, parameters: int, rows: int) -> list[Stream]:
     made += [_cross_entropy(rows)]
     made += [_update(kind, parameters, settings) for kind, settings in OPTIMISERS.items()]
     return made
+
+
+def _written_once(name: str, make: Callable[[Library, int], Call], traffic: int) -> Stream:
+    """One that both libraries are asked for in the same words."""
+
+    def ours(device: str = "cpu", seed: int = 0) -> Call:
+        return make(library.ours(device), seed)
+
+    def pytorch(channels_last: bool, device: str = "cpu", seed: int = 0) -> Call:
+        return make(library.pytorch(channels_last, device), seed)
+
+    return Stream(name, ours, pytorch, traffic)
 
 
 def _numbers(shape: Sequence[int], *seed: int) -> Any:
@@ -110,10 +112,13 @@ def _pool(kind: str, images: Images, backward: bool) -> Stream:
             return lambda: _first(rung.max_pool2d_dx(g, winners, backend.empty(images, x), **how))
         return lambda: _first(rung.max_pool2d(x, backend.empty(windows, x), empty(windows, np.int32, device), **how))
 
-    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
-        drawn = (to_torch(torch, _first(a), device) for a in (draw(images, seed, 0), _numbers(windows, seed, 1)))
-        image, cotangent = (a.contiguous(memory_format=layout) for a in drawn)
-        aten, two, taps, margin = torch.ops.aten, [2, 2], [size, size], [pad, pad]
+    def pytorch(channels_last: bool, device: str = "cpu", seed: int = 0) -> Call:
+        import torch
+
+        put = library.pytorch(channels_last, device).put
+        image, cotangent = (put(_first(a)) for a in (draw(images, seed, 0), _numbers(windows, seed, 1)))
+        aten: Any = torch.ops.aten
+        two, taps, margin = [2, 2], [size, size], [pad, pad]
         if kind == "avg":
             if backward:
                 return lambda: aten.avg_pool2d_backward(cotangent, image, taps, two, margin, False, True, None)
@@ -130,54 +135,37 @@ def _pool(kind: str, images: Images, backward: bool) -> Stream:
 
 def _batch_norm(images: Images, residual: bool) -> Stream:
     """relu(batch_norm(x)), or relu(batch_norm(x) + skip), in training, forward and backward; gives dx."""
-    channels = images[-1]
 
-    def ours(device: str = "cpu", seed: int = 0) -> Call:
-        norm = nn.BatchNorm2d(channels).to(device)
-        image, g, other = (tr.tensor(_first(a)).to(device) for a in _far_from_0(images, seed))
+    def make(lib: Library, seed: int) -> Call:
+        norm = lib.nn.BatchNorm2d(images[-1]).to(lib.device)
+        image, g, other = (lib.put(_first(a)) for a in _far_from_0(images, seed))
         leaves = [image.requires_grad_(), *norm.parameters(), *([other.requires_grad_()] if residual else [])]
 
-        def call() -> Any:
-            y = norm(image, residual=other if residual else None, relu=True)
-            return tr.grad(y, leaves, g)[0]
+        def fused() -> Any:
+            return norm(image, residual=other if residual else None, relu=True)
 
-        return call
+        def composed() -> Any:
+            return lib.ops.relu(norm(image) + other if residual else norm(image))
 
-    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
-        norm = torch.nn.BatchNorm2d(channels).to(TORCH[device])
-        drawn = (to_torch(torch, _first(a), device) for a in _far_from_0(images, seed))
-        image, cotangent, other = (a.contiguous(memory_format=layout) for a in drawn)
-        leaves = [image.requires_grad_(), *norm.parameters(), *([other.requires_grad_()] if residual else [])]
-
-        def call() -> Any:
-            y = norm(image)
-            y = torch.relu(y + other if residual else y)
-            return torch.autograd.grad(y, leaves, cotangent)[0]
-
-        return call
+        forward = fused if lib.nn is nn else composed
+        return lambda: lib.grad(forward(), leaves, g)[0]
 
     # Forward: x (and skip), y. Backward: g, x, where y is positive (counted as y), dx (and skip's).
     passes = 8 if residual else 6
     name = f"batch norm{' + skip' if residual else ''} + ReLU, fwd + bwd"
-    return Stream(name, ours, pytorch, 4 * passes * math.prod(images))
+    return _written_once(name, make, 4 * passes * math.prod(images))
 
 
 def _cross_entropy(rows: int) -> Stream:
     """Logits (rows, 100), forward and backward; gives the logits' gradient."""
     labels = np.random.default_rng(0).integers(0, CLASSES, rows)
 
-    def ours(device: str = "cpu", seed: int = 0) -> Call:
-        logits, target = (tr.tensor(a).to(device) for a in (_numbers((rows, CLASSES), seed), labels))
-        logits.requires_grad_()
-        return lambda: tr.grad(ops.cross_entropy(logits, target), [logits])[0]
-
-    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
-        logits, target = (to_torch(torch, a, device) for a in (_numbers((rows, CLASSES), seed), labels))
-        logits.requires_grad_()
-        return lambda: torch.autograd.grad(torch.nn.functional.cross_entropy(logits, target), logits)[0]
+    def make(lib: Library, seed: int) -> Call:
+        logits, target = lib.put(_numbers((rows, CLASSES), seed)).requires_grad_(), lib.put(labels)
+        return lambda: lib.grad(lib.ops.cross_entropy(logits, target), [logits])[0]
 
     # Forward: logits, and the probabilities kept. Backward: those, and the logits' gradient.
-    return Stream(f"cross-entropy of {rows} x {CLASSES}, fwd + bwd", ours, pytorch, 4 * 4 * rows * CLASSES)
+    return _written_once(f"cross-entropy of {rows} x {CLASSES}, fwd + bwd", make, 4 * 4 * rows * CLASSES)
 
 
 PASSES_OF = {"SGD": 5, "Adam": 7, "AdamW": 7, "RMSprop": 5}  # arrays read or written: p and the state twice, g once
@@ -192,10 +180,10 @@ OPTIMISERS: dict[str, dict[str, Any]] = {
 def _update(kind: str, parameters: int, settings: dict[str, Any]) -> Stream:
     """One parameter as large as a small net; gives its new value."""
 
-    def ours(device: str = "cpu", seed: int = 0) -> Call:
-        p, g = (tr.tensor(_numbers((parameters,), seed, i)).to(device) for i in range(2))
+    def make(lib: Library, seed: int) -> Call:
+        p, g = (lib.put(_numbers((parameters,), seed, i)) for i in range(2))
         p.requires_grad_().grad = g
-        optimiser = getattr(optim, kind)([p], **settings)
+        optimiser = getattr(lib.optim, kind)([p], **settings)
 
         def call() -> Any:
             optimiser.step()
@@ -203,15 +191,4 @@ def _update(kind: str, parameters: int, settings: dict[str, Any]) -> Stream:
 
         return call
 
-    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
-        p, g = (to_torch(torch, _numbers((parameters,), seed, i), device) for i in range(2))
-        p.requires_grad_().grad = g
-        optimiser = getattr(torch.optim, kind)([p], **settings)
-
-        def call() -> Any:
-            optimiser.step()
-            return p
-
-        return call
-
-    return Stream(f"{kind} step, {parameters:,} parameters", ours, pytorch, 4 * PASSES_OF[kind] * parameters)
+    return _written_once(f"{kind} step, {parameters:,} parameters", make, 4 * PASSES_OF[kind] * parameters)

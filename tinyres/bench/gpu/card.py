@@ -9,9 +9,7 @@ import datetime
 import platform
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,8 @@ from tinyres.bench import peers
 from tinyres.bench.clocks import Call, CudaClock
 from tinyres.bench.device import TORCH, to_torch
 from tinyres.bench.gpu.parts import Row, attempt
-from tinyres.bench.race import Peer, race
+from tinyres.bench.race import Peer, pace, race
+from tinyres.bench.report import version
 
 COPY_BYTES = 1 << 31
 SIDE = 8192  # of the matrices: 1.1 TFLOP
@@ -63,7 +62,7 @@ def describe() -> Row:
             "CUDA of CuPy": _cuda(runtime.runtimeGetVersion()),
             "python": platform.python_version(),
             "cupy": cupy.__version__,
-            **{package: _version(package) for package in PACKAGES},
+            **{package: version(package) for package in PACKAGES},
             "cuDNN": torch.backends.cudnn.version() if torch else None,
         },
     }
@@ -72,17 +71,6 @@ def describe() -> Row:
 def _cuda(number: int) -> str:
     """13010 is 13.1."""
     return f"{number // 1000}.{number % 1000 // 10}"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        if package == "tinyres":  # run from a checkout
-            import tinyres
-
-            return tinyres.__version__
-        return None
 
 
 def _driver() -> str | None:
@@ -141,21 +129,11 @@ def _launches(torch: Any | None) -> dict[str, float]:
     tiny = backend.to_device(np.ones((1, 1, 1, 1), np.float32), "cuda")
     rung = backend.kernels_for(tiny)
     out = backend.empty(tiny.shape, tiny)
-    found = {f"{rung.__name__}.relu": _host(lambda: rung.relu(tiny, out, slope=0.0))}
-    found["CuPy's maximum"] = _host(lambda: backend.namespace(tiny).maximum(tiny, 0.0, out=out))
+    calls: dict[str, Call] = {
+        f"{rung.__name__}.relu": lambda: rung.relu(tiny, out, slope=0.0),
+        "CuPy's maximum": lambda: backend.namespace(tiny).maximum(tiny, 0.0, out=out),
+    }
     if torch is not None:
         one = torch.ones(1, device=TORCH["cuda"])
-        found["PyTorch's relu"] = _host(lambda: torch.relu(one))
-    return found
-
-
-def _host(call: Call) -> float:
-    clock = CudaClock()
-    call()
-    clock.stop(clock.start())
-    began, started = time.perf_counter(), clock.start()
-    for _ in range(LAUNCHES):
-        call()
-    taken = time.perf_counter() - began
-    clock.stop(started)
-    return taken / LAUNCHES
+        calls["PyTorch's relu"] = lambda: torch.relu(one)
+    return {name: pace([call] * LAUNCHES, CudaClock()).host for name, call in calls.items()}
