@@ -1,4 +1,4 @@
-"""What the benchmarks ask of CuPy and PyTorch besides arrays, on the stand-in for CuPy: events, streams, properties.
+"""What the benchmarks ask of CuPy besides arrays, on the stand-in for it: events, streams, properties.
 
 Time is the host's; PyTorch computes on the CPU. So every line of the report runs, and nothing it says is a measurement.
 """
@@ -14,19 +14,19 @@ from types import SimpleNamespace
 from unittest import mock
 
 from tests.device.double import standing_in
-from tinyres.bench import device, gan, resnet
+from tinyres.bench import clocks, device, gan, peers, resnet, works
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.gpu import __main__ as gpu_main
-from tinyres.bench.gpu import card, clocks, conform, findings, kernels, race, smoke, steps, streams, suite, warm
+from tinyres.bench.gpu import card, conform, races, smoke, suite, warm
 
 TORCH = importlib.util.find_spec("torch") is not None
 
 
 class Event:
-    """CuPy's, and PyTorch's, whose name for timing it takes too."""
+    """CuPy's."""
 
-    def __init__(self, block=False, disable_timing=False, interprocess=False, enable_timing=True):
-        self.timed = enable_timing and not disable_timing
+    def __init__(self, block=False, disable_timing=False, interprocess=False):
+        self.timed = not disable_timing
         self.at = None
 
     def record(self, stream=None):
@@ -93,7 +93,7 @@ def equip(cupy):
     )
 
 
-def torch_on_the_cpu():
+def torch_on_the_cpu(device="cpu"):
     return importlib.import_module("torch") if TORCH else None
 
 
@@ -101,18 +101,20 @@ def small():
     """(module or dictionary, name, value): sizes that take no time."""
     triple = (Shape(2, 3, 6, 4, 3, 1), Shape(2, 4, 6, 4, 4, 2))
     families = {"performance.md": triple, "56x56": (Shape(2, 4, 5, 4, 3, 1),), "1x1": (Shape(2, 4, 5, 4, 1, 1, 0),)}
-    batches = {"resnet": (4,), "gan": (2,)}
+    batches = {"resnet": {"cuda": (4,)}, "gan": {"cuda": (2,)}}
+    streams = {"cuda": {"images": (2, 6, 6, 4), "parameters": 100, "rows": 8}}
     yield from (
         (clocks, "BALLAST", 1 << 10),
         (card, "COPY_BYTES", 1 << 12),
         (card, "SIDE", 16),
         (card, "LAUNCHES", 3),
         (conform, "EXAMPLES", 0),
-        (streams, "SIZES", {"images": (2, 6, 6, 4), "parameters": 100, "rows": 8}),
-        (steps, "NETS", {name: net._replace(batches=batches[name]) for name, net in steps.NETS.items()}),
-        (race, "TURN", 0.0),
-        (race, "AHEAD", 0.0),
-        (steps, "TURN", 0.0),
+        (works, "FAMILIES", families),
+        (works, "STREAMS", streams),
+        (works, "NETS", {name: net._replace(batches=batches[name]) for name, net in works.NETS.items()}),
+        (clocks.CudaClock, "turn", 0.0),
+        (clocks, "AHEAD", 0.0),
+        (races, "TURN", 0.0),
         (smoke, "RUNG", "tinyres_kernels.im2col"),
         (smoke, "ROWS", 400),
         (smoke, "SHAPES", {"tails": (2, 3, 7, 5, 3, 1, 1)}),
@@ -126,7 +128,6 @@ def small():
         (gan, "WIDTH", 4),
         (resnet, "DEPTH", 8),
     )
-    yield from ((module, "FAMILIES", families) for module in (kernels, findings))
 
 
 @contextmanager
@@ -139,11 +140,8 @@ def gpu_of_nothing():
         if TORCH:
             torch_on_the_cpu().set_num_threads(1)
             cuda = torch_on_the_cpu().cuda
-            stack.enter_context(mock.patch.object(cuda, "Event", Event))
-            stack.enter_context(mock.patch.object(cuda, "current_stream", Stream))
             stack.enter_context(mock.patch.object(cuda, "memory_reserved", Pool().total_bytes))
-        for module in (card, kernels, smoke, streams, steps):
-            stack.enter_context(mock.patch.object(module, "load_torch", torch_on_the_cpu))
+        stack.enter_context(mock.patch.object(peers, "load_torch", torch_on_the_cpu))
         for module, name, value in small():
             stack.enter_context(mock.patch.object(module, name, value))
         yield cupy

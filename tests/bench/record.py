@@ -20,8 +20,8 @@ import numpy as np
 
 from tests.device.double import standing_in
 from tinyres.arrays import dispatch
-from tinyres.bench import convolutions, gan, resnet, works
-from tinyres.bench.gpu import conform, kernels, smoke, steps, warm
+from tinyres.bench import convolutions, streams, works
+from tinyres.bench.gpu import conform, smoke, warm
 
 CACHE = 50 << 20  # bytes, of an H100's L2
 
@@ -124,16 +124,16 @@ def compared(gpu, cupy, call, op, shape, dtype):
 
 
 def benchmarks(rung, cupy):
-    for shape in (shape for family in kernels.FAMILIES.values() for shape in family):
+    for shape in (shape for family in works.FAMILIES.values() for shape in family):
         for call in convolutions.ours(rung, shape, undrawn(cupy, shape)).values():
             call()
-    for name, module in (("resnet", resnet), ("gan", gan)):
-        for batch in steps.NETS[name].batches:
-            step = module.ours(batch, device="cuda")
+    for net in works.NETS.values():
+        for batch in net.batches["cuda"]:
+            step = net.module.ours(batch, device="cuda")
             step()
             step()
-    for work in works.works(images=(64, 32, 32, 16), parameters=20_000, rows=4096):
-        call = work.ours("cuda", 0)
+    for stream in streams.streams(images=(64, 32, 32, 16), parameters=20_000, rows=4096):
+        call = stream.ours("cuda", 0)
         call()
         call()
 

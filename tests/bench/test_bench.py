@@ -2,13 +2,11 @@
 
 import importlib.util
 import json
-import time
 
 import pytest
 
-from tinyres.bench import gan, report, resnet, timing
-from tinyres.bench.report import Target, Verdict
-from tinyres.bench.timing import Timing, enough, interleave
+from tinyres.bench import mpi, peers, steps
+from tinyres.cli import bench as command
 from tinyres.cli import main
 
 TORCH = importlib.util.find_spec("torch") is not None
@@ -25,10 +23,10 @@ def test_engine_prints_a_table_and_writes_json(capsys, tmp_path):
     assert ("tinyres / PyTorch" in result["targets"]) == all("PyTorch" not in name for name in result["missing"])
 
 
-@pytest.mark.parametrize("bench", [resnet, gan])
+@pytest.mark.parametrize("bench", ["resnet", "gan"])
 def test_steps_of_each_peer_agree_and_are_timed(capsys, tmp_path, bench):
     path = tmp_path / "r.json"
-    assert bench.main(1, path, memory=False, batch=4) == 0
+    assert steps.main(bench, 1, path, memory=False, batch=4) == 0
     out = capsys.readouterr().out
     assert "batch 4, 3x32x32" in out
     assert "first step" in out
@@ -49,15 +47,13 @@ def test_a_compiler_that_fails_is_reported_and_the_rest_goes_on(capsys, monkeypa
         return call
 
     monkeypatch.setattr(torch, "compile", refuse)
-    assert resnet.main(1, None, compiled=True, memory=False, batch=2) == 0
+    assert steps.main("resnet", 1, None, compiled=True, memory=False, batch=2) == 0
     assert "not measured: torch.compile (RuntimeError: no compiler here)" in capsys.readouterr().out
 
 
 def test_without_torch_ours_alone_is_measured(capsys, monkeypatch):
-    from tinyres.bench import peers
-
     monkeypatch.setattr(peers, "load_torch", lambda: None)
-    assert gan.main(1, None, memory=False, batch=2) == 0
+    assert steps.main("gan", 1, None, memory=False, batch=2) == 0
     assert "not measured: PyTorch" in " ".join(capsys.readouterr().out.split())
 
 
@@ -75,59 +71,11 @@ def test_what_cannot_be_run_is_one_sentence(capsys, arguments, message):
     assert err.count("\n") == 1
 
 
-def test_peers_take_turns():
-    calls, ticks = [], []
-    peers = {name: lambda name=name: calls.append(name) for name in "abc"}
-    times = interleave(peers, rounds=3, burst=2, warm_up=1, tick=lambda: ticks.append(1))
-    assert "".join(calls) == "aabbcc" + "bbccaa" + "ccaabb" + "aabbcc"
-    assert set(times) == set("abc")
-    assert len(ticks) == 4
-
-
-def test_short_calls_are_repeated_more_often_than_long_ones():
-    calls = []
-    peers = {name: lambda name=name: calls.append(name) for name in "ab"}
-    interleave(peers, rounds=1, burst={"a": 1, "b": 4}, warm_up=0)
-    assert "".join(calls) == "abbbb"
-    assert enough(lambda: None) > 1
-    assert enough(lambda: time.sleep(0.005)) == 1
-
-
-def test_a_rest_is_followed_by_as_long_a_time_of_calls_that_do_not_count(monkeypatch):
-    clock = [0.0]
-    calls = []
-
-    def call():
-        clock[0] += 0.25
-        calls.append(clock[0])
-
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(timing.time, "sleep", lambda seconds: None)
-    times = interleave({"a": call}, rounds=2, burst=3, warm_up=0, pause=1.0)
-    assert len(calls) == 2 * (4 + 3)
-    assert times["a"].median == 0.25
-
-
-def test_a_target_is_for_the_fastest_of_its_peers():
-    times = {name: Timing(t, t, t) for name, t in {"tinyres": 1.0, "PyTorch, a": 2.0, "PyTorch, b": 1.1}.items()}
-    (verdict,) = report.against(times, {"PyTorch": Target(0.8), "JAX": Target(1.0)})
-    assert str(verdict) == "tinyres / PyTorch: 0.91 (must 0.8): MISSED"
-
-
-@pytest.mark.parametrize(
-    ("value", "target", "outcome"),
-    [
-        (0.7, Target(1.0, 0.8), "aim met"),
-        (0.9, Target(1.0, 0.8), "): met"),
-        (1.1, Target(1.0, 0.8), "MISSED"),
-        (90, Target(65, 85, at_least=True), "aim met"),
-        (70, Target(65, 85, at_least=True), "): met"),
-        (60, Target(65, 85, at_least=True), "MISSED"),
-        (float("nan"), Target(1.0), "MISSED"),
-    ],
-)
-def test_verdicts(value, target, outcome):
-    assert str(Verdict("x", value, target)).endswith(outcome)
+def test_without_mpiexec_the_command_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setattr(command, "need", lambda *_: None)
+    monkeypatch.setattr(mpi, "find_mpiexec", lambda: None)
+    assert main(["bench", "mpi"]) == 2
+    assert "needs mpiexec" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["bench"], ["bench", "nothing"]])

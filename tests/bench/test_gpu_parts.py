@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.bench.events import TORCH, Event, gpu_of_nothing
-from tinyres import arrays
-from tinyres.bench import convolutions
-from tinyres.bench.convolutions import FORMATS, PASSES
-from tinyres.bench.gpu import alone, conform, findings, kernels, pages, parts, race, steps, table
-from tinyres.bench.gpu.race import Peer
+from tinyres.bench import convolutions, peers, steps, works
+from tinyres.bench.convolutions import PASSES
+from tinyres.bench.gpu import alone, conform, findings, pages, parts, races, table
+from tinyres.bench.peers import FORMATS, TF32
+from tinyres.bench.race import First, Peer, Timing
 
 
 @pytest.fixture
@@ -81,12 +81,12 @@ def test_a_group_of_columns_goes_the_way_that_is_asked_for():
 def test_every_convolution_is_measured_checked_and_held_against_float64(card):
     rows = rows_of("convolutions")
     assert [(row["family"], row["pass"]) for row in rows] == [
-        (family, which) for family, shapes in kernels.FAMILIES.items() for _ in shapes for which in PASSES
+        (family, which) for family, shapes in works.FAMILIES.items() for _ in shapes for which in PASSES
     ]
-    peers = {"tinyres", *FORMATS, *(name + kernels.TF32 for name in FORMATS)}
+    everyone = {"tinyres", *FORMATS, *(name + TF32 for name in FORMATS)}
     for row in rows:
         assert row["name"].endswith(f" {row['pass']}")
-        assert set(row["timings"]) == set(row["errors"]) == peers
+        assert set(row["timings"]) == set(row["errors"]) == everyone
         assert (row["disagree"], row["refused"]) == ({}, {})
         assert 0 < row["errors"]["tinyres"]["rms"] < 1e-6
     assert findings.share_of_cudnn(("1x1",))(rows).value > 0
@@ -116,23 +116,23 @@ def test_what_streams_memory_is_measured(card):
 
 
 def test_without_pytorch_ours_alone_is_measured(card, monkeypatch):
-    monkeypatch.setattr(kernels, "load_torch", lambda: None)
+    monkeypatch.setattr(peers, "load_torch", lambda device: None)
     rows = list(parts.run("convolutions", 1))
     assert "PyTorch with CUDA is not installed" in rows[0]["error"]
     assert set(rows[1]["timings"]) == {"tinyres"}
-    assert "PyTorch" in table.verdict(findings.share_of_cudnn(("1x1",))(rows), table.FAST, True)
+    assert "PyTorch" in table.verdict(findings.share_of_cudnn(("1x1",))(rows), works.CUDNN, True)
 
 
 def test_what_raises_is_a_row_and_the_next_one_is_measured(card, monkeypatch):
-    measure = kernels.measure
+    measure = races.measure
 
     def sometimes(ready, shape, which, rounds):
         if which == "dx":
             raise MemoryError("out of memory: 3 GB\nand more")
         return measure(ready, shape, which, rounds)
 
-    monkeypatch.setattr(kernels, "measure", sometimes)
-    monkeypatch.setattr(kernels, "load_torch", lambda: None)
+    monkeypatch.setattr(races, "measure", sometimes)
+    monkeypatch.setattr(peers, "load_torch", lambda device: None)
     rows = list(parts.run("convolutions", 1))[1:]
     assert [("error" in row) for row in rows] == [False, True, False] * (len(rows) // 3)
     assert rows[1]["error"] == "MemoryError: out of memory: 3 GB"
@@ -142,16 +142,16 @@ def test_what_raises_is_a_row_and_the_next_one_is_measured(card, monkeypatch):
 @needs_torch
 def test_inputs_are_drawn_once_a_shape_and_brought_to_the_card_once_a_layout(card, monkeypatch):
     drawn, brought = [], []
-    draw, to_device = convolutions.draw, arrays.to_device
+    draw, to_device = convolutions.draw, convolutions.to_device
     monkeypatch.setattr(convolutions, "draw", lambda *a, **how: drawn.append(a) or draw(*a, **how))
-    monkeypatch.setattr(kernels, "to_device", lambda a, where: brought.append(where) or to_device(a, where))
+    monkeypatch.setattr(convolutions, "to_device", lambda a, where: brought.append(where) or to_device(a, where))
     pytorch = convolutions.pytorch
     layouts = []
     monkeypatch.setattr(convolutions, "pytorch", lambda *a: layouts.append(a[3]) or pytorch(*a))
-    monkeypatch.setattr(kernels, "_errors", lambda *_: {"errors": {}})  # which brings over its own, in float64
+    monkeypatch.setattr(races, "_errors", lambda *_: {"errors": {}})  # which brings over its own, in float64
     rows = rows_of("convolutions")
-    shapes = [shape for family in kernels.FAMILIES.values() for shape in family]
-    sets = sum(race.sets(shape.bytes) for shape in shapes)
+    shapes = [shape for family in works.FAMILIES.values() for shape in family]
+    sets = sum(races.sets(shape.bytes) for shape in shapes)
     assert len(rows) == len(PASSES) * len(shapes)
     assert len(drawn) == len(shapes)
     assert brought.count("cuda") == 3 * sets
@@ -161,24 +161,24 @@ def test_inputs_are_drawn_once_a_shape_and_brought_to_the_card_once_a_layout(car
 @needs_torch
 @pytest.mark.parametrize("name", ["resnet", "gan"])
 def test_batches_are_drawn_once_for_all_peers(card, name):
-    module = steps.NETS[name].module
+    module = works.NETS[name].module
     module.problem.cache_clear()
     rows_of(name)
-    (batch,) = steps.NETS[name].batches
-    sets = race.sets(batch * steps.IMAGE_BYTES)
+    (batch,) = works.NETS[name].batches["cuda"]
+    sets = races.sets(batch * races.IMAGE_BYTES)
     assert (module.problem.cache_info().misses, module.problem.cache_info().hits) == (sets, 4 * sets)
 
 
 def test_a_shape_whose_inputs_do_not_fit_costs_no_other(card, monkeypatch):
-    ready, first = kernels.ready, kernels.FAMILIES["performance.md"][0]
+    ready, first = races.ready, works.FAMILIES["performance.md"][0]
 
     def sometimes(torch, shape):
         if shape == first:
             raise MemoryError("out of memory")
         return ready(torch, shape)
 
-    monkeypatch.setattr(kernels, "ready", sometimes)
-    monkeypatch.setattr(kernels, "load_torch", lambda: None)
+    monkeypatch.setattr(races, "ready", sometimes)
+    monkeypatch.setattr(peers, "load_torch", lambda device: None)
     rows = list(parts.run("convolutions", 1))[1:]
     assert [row["name"] for row in rows if "error" in row] == [f"{first} {which}" for which in PASSES]
     assert [row["pass"] for row in rows if "timings" in row] == [*PASSES] * (len(rows) // 3 - 1)
@@ -193,7 +193,7 @@ def test_a_part_that_cannot_begin_is_a_row(monkeypatch):
 
 @needs_torch
 def test_who_computes_something_else_is_told_and_does_not_count(card, monkeypatch):
-    monkeypatch.setattr(kernels, "AGREE", 0.0)
+    monkeypatch.setattr(races, "AGREE", 0.0)
     rows = rows_of("convolutions")
     assert any(name in row["disagree"] for row in rows for name in FORMATS)
     assert "DISAGREES" in pages.section("convolutions", rows)
@@ -205,52 +205,38 @@ def test_who_computes_something_else_is_told_and_does_not_count(card, monkeypatc
 def test_losses_agree_when_every_one_does():
     off, tf32 = "PyTorch, channels last", "PyTorch, channels last, TF32"
     losses = {"tinyres": [1.0, 2.0], off: [1.0, 2.01], tf32: [1.001, 2.01]}
-    assert list(steps.disagreements(losses, (1e-4, 1e-3))) == [off]
-    assert steps.disagreements(losses, (1e-4, 1e-2)) == {}
+    net = works.NETS["gan"]
+    strict = net._replace(losses=dict.fromkeys(net.losses, 1e-4))
+    assert [pair.peers[0] for pair in steps.disagreements(strict, losses)] == [off]
+    assert steps.disagreements(net, losses) == []
 
 
-# -- peers in turns ---------------------------------------------------------------------------------------------------
-class Clock:
-    """One whose time is what was done: a second a call, and as long as it is held."""
-
-    def __init__(self):
-        self.now, self.held = 0.0, []
-
-    def start(self):
-        return self.now
-
-    def stop(self, started):
-        return self.now - started
-
-    def wait(self):
-        pass
-
-    def hold(self, seconds):
-        self.held.append(seconds)
-        self.now += 100.0
+def test_who_starts_from_another_loss_is_told_in_the_row(card, monkeypatch):
+    monkeypatch.setattr(peers, "load_torch", lambda device: None)
+    net = works.NETS["resnet"]
+    one, other = (net.module.ours(batch, device="cuda") for batch in (2, 4))
+    made = {
+        "tinyres": lambda: Peer([one], read=steps._floats),
+        "x": lambda: Peer([other], read=steps._floats),
+    }
+    monkeypatch.setattr(steps, "peers", lambda *_: made)
+    row = races.measure_step(None, net, 2, 1)
+    assert row["disagree"] == {"x": row["losses"]["x"]}
 
 
-def test_inputs_change_from_call_to_call_and_holding_up_is_not_counted():
-    clock, seen = Clock(), []
+def test_the_device_alone_is_timed_while_it_is_held_and_only_those_that_took_part(card, monkeypatch):
+    def race(everyone, clock, rounds, turn=None):
+        return {name: Timing.of([1.0 if clock.held else 2.0 + turn]) for name in everyone}
 
-    def call(i):
-        seen.append(i)
-        clock.now += 1e-3
-
-    settings = []
-    peer = Peer([lambda i=i: call(i) for i in range(3)], clock, lambda: settings.append(1))
-    found = race.race({"a": peer}, rounds=2, turn=4e-3)["a"]
-    assert found.device.median == pytest.approx(1e-3)
-    assert found.called.median == pytest.approx(1e-3)
-    assert len(clock.held) == 2  # once a turn, and not where it is timed as it is called
-    turns = seen[1 + 3 + 3 :]  # behind the first call, every set once, and the pace
-    assert turns == [0, 1, 2, 0, 0, 1, 2, 0, 1, 2, 0, 1]  # two turns of 2 ms, two of 4 ms
-    assert len(settings) == 1 + 4
+    monkeypatch.setattr(races, "race", race)
+    first = First({}, {"a": 5.0}, {"b": "refused"})
+    (found,) = races.timings({"a": Peer([]), "b": Peer([])}, first, 1, turn=0.5).values()
+    assert (found["first_s"], found["device"]["median_s"], found["called"]["median_s"]) == (5.0, 1.0, 2.5)
 
 
 def test_so_many_inputs_that_no_cache_holds_them(card):
-    assert race.sets(100) == -(-3 * 1024 // 100)
-    assert race.sets(1 << 20) == 2
+    assert races.sets(100) == -(-3 * 1024 // 100)
+    assert races.sets(1 << 20) == 2
 
 
 def test_the_events_of_the_stand_in_are_those_of_cupy():

@@ -10,7 +10,8 @@ import pytest
 
 from tests.bench import events
 from tinyres.bench.gpu import findings, pages, parts, report, stages, table
-from tinyres.bench.gpu.kernels import FAMILIES, TF32
+from tinyres.bench.peers import TF32
+from tinyres.bench.works import FAMILIES
 from tinyres.cli import main
 
 OFF = "PyTorch, channels last"

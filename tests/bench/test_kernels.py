@@ -2,28 +2,29 @@
 
 import json
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tinyres.bench import accuracy, convolutions, figures, machine, peers, process, scaling, works
-from tinyres.bench.convolutions import FORMATS, PASSES, Shape
+from tinyres.bench import accuracy, figures, kernels, machine, peers, process, scaling, streams, works
+from tinyres.bench.agreement import disagreements
+from tinyres.bench.convolutions import PASSES, Shape
+from tinyres.bench.peers import FORMATS
 from tinyres.cli import main
 
 TINY = (Shape(2, 3, 6, 4, 3, 1), Shape(2, 32, 6, 4, 4, 2))
 TORCH = peers.load_torch()
+IMAGES = works.STREAMS["cpu"]["images"]
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """Everything as it is, but small."""
     families = {"batch": [Shape(n, 2, 4, 2, 3, 1) for n in (1, 2)]}
-    entries = works.works((2, 6, 6, 4), 100, 8)
     for place, name, value in (
-        (convolutions, "SHAPES", TINY),
+        (works, "SHAPES", TINY),
         (scaling, "FAMILIES", families),
-        (works, "works", lambda: entries),
+        (works, "STREAMS", {"cpu": {"images": (2, 6, 6, 4), "parameters": 100, "rows": 8}}),
         (machine, "STEPS", 1000),
         (machine, "CACHED_BYTES", 1 << 14),
         (machine, "large_bytes", lambda cache: 1 << 16),
@@ -54,18 +55,18 @@ def test_work_and_traffic_are_those_of_the_direct_convolution():
     assert shape.out == 4
     assert shape.flops == 2 * (2 * 4 * 4 * 5) * (4 * 4 * 3)
     assert shape.bytes == 4 * (2 * 8 * 8 * 3 + 4 * 4 * 3 * 5 + 2 * 4 * 4 * 5)
-    assert [s.out for s in convolutions.SHAPES] == [32, 32, 16, 16, 8, 16, 8, 4, 56]
+    assert [s.out for s in works.SHAPES] == [32, 32, 16, 16, 8, 16, 8, 4, 56]
 
 
 def test_a_disagreement_is_a_row_with_its_figure():
     def found(*results):
-        return convolutions.disagreements(TINY[0], "forward", {f"p{i}": lambda r=r: r for i, r in enumerate(results)})
+        return disagreements("the work", {f"p{i}": result for i, result in enumerate(results)}, 1e-4)
 
     assert found(np.ones(3), np.ones(3) * 1.00005, np.ones(3)) == []
     (wrong,) = found(np.ones(3), np.ones(3), np.array([1, 1, 1.01]))
     assert wrong.peers == ("p2", "p0")
-    assert str(wrong).endswith(
-        "forward: p2 and p0 DISAGREE by 1.0e-02 of the largest number, 1e-04 is rounding: the times of this row mean "
+    assert str(wrong) == (
+        "the work: p2 and p0 DISAGREE by 1.0e-02 of the largest number, 1e-04 is rounding: the times of this row mean "
         "nothing"
     )
     assert [np.isnan(pair.gap) for pair in found(np.ones(1), np.array([np.nan]))] == [True]
@@ -74,13 +75,12 @@ def test_a_disagreement_is_a_row_with_its_figure():
 
 
 def test_a_wrong_work_is_told_after_all_rows_with_exit_status_1(tiny, capsys, tmp_path, monkeypatch):
-    entries = works.works()
-    one = entries[0]._replace(pytorch=lambda torch, layout, **_: lambda: 2 * entries[0].ours()())
-    torch = SimpleNamespace(channels_last=1, contiguous_format=0)
-    (row,) = works.measure(torch, [one], 1)
+    first = streams.streams(**works.STREAMS["cpu"])[0]
+    one = first._replace(pytorch=lambda *_: lambda: 2 * first.ours()())
+    (row,) = kernels.measure_streams("PyTorch", [one], 1)
     assert [pair.peers for pair in row.disagreements] == [(name, "tinyres") for name in FORMATS]
     assert {round(pair.gap, 3) for pair in row.disagreements} == {1}
-    monkeypatch.setattr(works, "measure", lambda *_: [row])
+    monkeypatch.setattr(kernels, "measure_streams", lambda *_: [row])
     assert main(["bench", "kernels", "--rounds", "1", "--json", f"{tmp_path}/k.json", "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert out.count("DISAGREE") == 2
@@ -91,10 +91,10 @@ def test_a_wrong_work_is_told_after_all_rows_with_exit_status_1(tiny, capsys, tm
 @pytest.mark.parametrize("residual", [False, True])
 def test_inputs_of_a_benchmark_lie_away_from_kinks(residual):
     """1e-7 must not decide between 0 and a whole gradient: a window has one maximum, no ReLU's argument is near 0."""
-    image, _, other = works._far_from_0(works.IMAGES, 0)
+    image, _, other = streams._far_from_0(IMAGES, 0)
     y = (image - image.mean(axis=(0, 1, 2))) / image.std(axis=(0, 1, 2)) + (other if residual else 0)
     assert abs(y).min() > 0.2
-    x = works._distinct(works.IMAGES, 0, 0)
+    x = streams._distinct(IMAGES, 0, 0)
     assert len(np.unique(x)) == x.size
 
 
@@ -105,9 +105,11 @@ def test_errors_are_relative_to_the_largest_and_to_the_rms():
 
 
 def test_float32_errors_of_our_kernels_are_rounding_errors():
-    for row in accuracy.measure(None, TINY, {(s, p): None for s in TINY for p in PASSES}):
-        assert 0 < row.ours.rms < 1e-6
-        assert row.ratio is None
+    for shape in TINY:
+        for each in kernels.measure(None, shape, 1):
+            assert set(each.errors) == {"cpu"}
+            assert 0 < each.errors["cpu"].rms < 1e-6
+            assert each.error_ratio is None
 
 
 def test_labels_keep_their_distance_and_their_order():

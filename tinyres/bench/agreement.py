@@ -8,7 +8,7 @@ gradient, and both peers are right. Whoever makes a work for a benchmark therefo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 
@@ -28,11 +28,15 @@ class Disagreement(NamedTuple):
         )
 
 
-def disagreements(work: str, results: Mapping[str, Any], allowed: float) -> list[Disagreement]:
-    """Of each peer with the first one, where they differ by more than is allowed; arrays of one kind, or numbers."""
+def disagreements(work: str, results: Mapping[str, Any], allowed: float | Callable[[str], float]) -> list[Disagreement]:
+    """Of each peer with the first one, where they differ by more than is allowed; arrays of one kind, or numbers.
+
+    allowed: of all peers, or of a peer by its name.
+    """
     (first, reference), *others = results.items()
-    found = [Disagreement(work, (name, first), gap(result, reference), allowed) for name, result in others]
-    return [pair for pair in found if not pair.gap <= allowed]
+    limit = allowed if callable(allowed) else lambda name: allowed
+    found = [Disagreement(work, (name, first), gap(result, reference), limit(name)) for name, result in others]
+    return [pair for pair in found if not pair.gap <= pair.allowed]
 
 
 def gap(result: Any, reference: Any) -> float:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres.arrays import empty
-from tinyres.bench import agreement
-from tinyres.bench.agreement import Disagreement
+from tinyres.bench.clocks import Call
 from tinyres.bench.device import from_torch, to_torch
-from tinyres.bench.timing import Call
+from tinyres.bench.peers import layout, rivals
+from tinyres.bench.race import Peer
 
 PASSES = ("forward", "dx", "dw")
-FORMATS = {"PyTorch, channels last": True, "PyTorch, channels first": False}
-AGREE = 1e-4  # largest difference between two float32 results, as a share of the largest number
 
 
 class Shape(NamedTuple):
@@ -54,20 +51,6 @@ class Shape(NamedTuple):
         return self.flops / self.bytes
 
 
-# Those of ResNet-20 (batch 128), of a DCGAN (batch 64), and one of ImageNet's.
-SHAPES = (
-    Shape(128, 3, 32, 16, 3, 1),
-    Shape(128, 16, 32, 16, 3, 1),
-    Shape(128, 16, 32, 32, 3, 2),
-    Shape(128, 32, 16, 32, 3, 1),
-    Shape(128, 64, 8, 64, 3, 1),
-    Shape(64, 3, 32, 64, 4, 2),
-    Shape(64, 64, 16, 128, 4, 2),
-    Shape(64, 128, 8, 256, 4, 2),
-    Shape(32, 64, 56, 64, 3, 1),
-)
-
-
 class Arrays(NamedTuple):
     """Channels last: x (N, H, H, C), w (K, K, C, O), g (N, OH, OH, O)."""
 
@@ -84,7 +67,7 @@ def draw(shape: Shape, dtype: Any = np.float32, seed: int = 0) -> Arrays:
     return Arrays(*(rng.standard_normal(size, np.float32).astype(dtype, copy=False) for size in sizes))
 
 
-def ours(rung: ModuleType, shape: Shape, arrays: Arrays) -> dict[str, Call]:
+def ours(rung: Any, shape: Shape, arrays: Arrays) -> dict[str, Call]:
     """The three passes by a rung of our kernels, from the unpadded input to a new output, out of the memory that the
     library's operations take theirs from (PyTorch's come from the C library's, which recycles, too)."""
     x, w, g = arrays
@@ -98,9 +81,8 @@ def ours(rung: ModuleType, shape: Shape, arrays: Arrays) -> dict[str, Call]:
 
 def pytorch(torch: Any, shape: Shape, arrays: Arrays, channels_last: bool, device: str = "cpu") -> dict[str, Call]:
     """The same by PyTorch, image and weight in one of its two memory formats; `arrays` are NumPy's."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
     logical = (arrays.x.transpose(0, 3, 1, 2), arrays.w.transpose(3, 2, 0, 1), arrays.g.transpose(0, 3, 1, 2))
-    x, w, g = (to_torch(torch, a, device).contiguous(memory_format=layout) for a in logical)
+    x, w, g = (to_torch(torch, a, device).contiguous(memory_format=layout(torch, channels_last)) for a in logical)
     step, pad = [shape.stride] * 2, [shape.padding] * 2
 
     def backward(mask: list[bool]) -> Callable[[], Any]:
@@ -120,16 +102,25 @@ def as_ours(which: str, result: Any, device: str = "cpu") -> Any:
     return from_torch(result.permute(*((2, 3, 1, 0) if which == "dw" else (0, 2, 3, 1))), device)
 
 
-def peers(torch: Any | None, shape: Shape, arrays: Arrays, rungs: dict[str, ModuleType]) -> dict[str, dict[str, Call]]:
-    """By pass, then by name: our rungs and PyTorch's formats."""
-    calls = {name: ours(rung, shape, arrays) for name, rung in rungs.items()}
-    if torch is not None:
-        calls |= {name: pytorch(torch, shape, arrays, last) for name, last in FORMATS.items()}
-    return {which: {name: call[which] for name, call in calls.items()} for which in PASSES}
+def peers(
+    torch: Any | None, shape: Shape, drawn: Arrays, rungs: Mapping[str, Any], device: str = "cpu", many: int = 1
+) -> dict[str, dict[str, Peer]]:
+    """By pass, then by name: our rungs, and PyTorch's formats; on a GPU these with TF32 and without.
 
-
-def disagreements(shape: Shape, which: str, calls: dict[str, Call]) -> list[Disagreement]:
-    """Who differs from the first one by more than rounding."""
-    results = {name: call() for name, call in calls.items()}
-    arrays = {name: as_ours(which, r) if name in FORMATS else r for name, r in results.items()}
-    return agreement.disagreements(f"{shape} {which}", arrays, AGREE)
+    The inputs are drawn once, and lie on the device in each layout in `many` places: a cache goes by places, whatever
+    the numbers are.
+    """
+    found: dict[str, dict[str, Peer]] = {which: {} for which in PASSES}
+    there = [Arrays(*(to_device(a, device) for a in drawn)) for _ in range(many)]
+    for name, rung in rungs.items():
+        made = [ours(rung, shape, arrays) for arrays in there]
+        for which in PASSES:
+            found[which][name] = Peer([each[which] for each in made])
+    of_format: dict[bool, list[dict[str, Call]]] = {}
+    for name, last, before in rivals(torch, tf32=device == "cuda"):
+        if last not in of_format:
+            of_format[last] = [pytorch(torch, shape, drawn, last, device) for _ in range(many)]
+        for which in PASSES:
+            read = partial(as_ours, which, device=device)
+            found[which][name] = Peer([each[which] for each in of_format[last]], before, read)
+    return found

@@ -1,9 +1,9 @@
-"""`tinyres bench gan`: a training step of each player of a DCGAN on 3x32x32 images, batch 64, float32.
+"""A training step of each player of a DCGAN on 3x32x32 images in float32.
 
 The discriminator tells a batch of images from a batch of fakes, then the generator takes a step with the
 non-saturating loss (Goodfellow et al. 2014 [goodfellow2014generative]), each from noise of its own; Adam with the
-paper's settings. PyTorch in both memory formats with the same weights, on as many threads as the kernels use. Either
-player's gradient is taken with respect to that player's parameters only.
+paper's settings. PyTorch has the same weights. Either player's gradient is taken with respect to that player's
+parameters only. See steps.py for the race.
 """
 
 from __future__ import annotations
@@ -11,24 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import tinyres as tr
-from tinyres import models, optim
-from tinyres.bench import peers, process, report
-from tinyres.bench.agreement import disagreements
-from tinyres.bench.convolutions import FORMATS
-from tinyres.bench.device import TORCH, to_torch
-from tinyres.bench.report import Target
-from tinyres.bench.timing import PAUSE, interleave, timed
-from tinyres.ops import binary_cross_entropy_with_logits
+from tinyres import models
+from tinyres.bench import library, peers
+from tinyres.bench.device import TORCH
+from tinyres.bench.library import Library
 
-BATCH, LATENT, WIDTH = 64, 100, 64
+LATENT, WIDTH = 100, 64
 ADAM: dict[str, Any] = {"lr": 2e-4, "betas": (0.5, 0.999)}
-TARGETS = {"PyTorch": Target(0.9, 0.7)}
 
 Step = Callable[[], tuple[Any, Any]]  # the losses of discriminator and generator; nothing waits for them
 
@@ -47,39 +40,40 @@ def players() -> tuple[Any, Any]:
     return models.dcgan.generator(LATENT, WIDTH, rng=0), models.dcgan.discriminator(WIDTH, rng=1)
 
 
-def ours(batch: int = BATCH, device: str = "cpu", sets: int = 1) -> Step:
+def ours(batch: int, device: str = "cpu", sets: int = 1) -> Step:
     """One step of each player; gives the losses. The batches are `sets` different ones, in turn."""
-    batches = cycle([[tr.tensor(a).to(device) for a in problem(batch, seed)] for seed in range(sets)])
     generator, discriminator = (player.to(device) for player in players())
-    g_adam, d_adam = (optim.Adam(model.parameters(), **ADAM) for model in (generator, discriminator))
-    ones, zeros = (tr.tensor(np.full((batch, 1), value, np.float32)).to(device) for value in (1, 0))
-    entropy = binary_cross_entropy_with_logits
+    return _training(library.ours(device), generator, discriminator, batch, sets)
 
-    def descend(adam: Any, loss: Any) -> Any:
-        for p, g in zip(adam.params, tr.grad(loss, adam.params), strict=True):
+
+def _training(lib: Library, generator: Any, discriminator: Any, batch: int, sets: int) -> Step:
+    batches = cycle([[lib.put(a) for a in problem(batch, seed)] for seed in range(sets)])
+    g_parameters, d_parameters = (list(model.parameters()) for model in (generator, discriminator))
+    g_adam, d_adam = (lib.optim.Adam(parameters, **ADAM) for parameters in (g_parameters, d_parameters))
+    ones, zeros = (lib.put(np.full((batch, 1), value, np.float32)) for value in (1, 0))
+    entropy = lib.ops.binary_cross_entropy_with_logits
+
+    def descend(adam: Any, parameters: list[Any], loss: Any) -> Any:
+        for p, g in zip(parameters, lib.grad(loss, parameters), strict=True):
             p.grad = g
         adam.step()
         return loss.detach()
 
     def step() -> tuple[Any, Any]:
         real, for_d, for_g = next(batches)
-        with tr.no_grad():
+        with lib.no_grad():
             fake = generator(for_d)
-        d_loss = descend(d_adam, entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros))
-        return d_loss, descend(g_adam, entropy(discriminator(generator(for_g)), ones))
+        both = entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros)
+        d_loss = descend(d_adam, d_parameters, both)
+        return d_loss, descend(g_adam, g_parameters, entropy(discriminator(generator(for_g)), ones))
 
     return step
 
 
-def pytorch(channels_last: bool, batch: int = BATCH, device: str = "cpu", sets: int = 1) -> Step:
+def pytorch(channels_last: bool, batch: int, device: str = "cpu", sets: int = 1) -> Step:
     """The same with PyTorch's modules, written as in its own DCGAN example."""
     import torch
     from torch import nn
-    from torch.nn import functional
-
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    drawn = [[to_torch(torch, a, device) for a in problem(batch, seed)] for seed in range(sets)]
-    batches = cycle([(real.contiguous(memory_format=layout), *noise) for real, *noise in drawn])
 
     def up(inputs: int, outputs: int) -> Any:
         return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
@@ -100,52 +94,5 @@ def pytorch(channels_last: bool, batch: int = BATCH, device: str = "cpu", sets: 
     nets: list[Any] = [generator, discriminator]
     for model, source in zip(nets, players(), strict=True):
         model.load_state_dict({n: torch.from_numpy(np.array(v.numpy())) for n, v in source.state_dict().items()})
-        model.to(TORCH[device], memory_format=layout)
-    g_adam, d_adam = (torch.optim.Adam(model.parameters(), **ADAM) for model in (generator, discriminator))
-    ones, zeros = (torch.full((batch, 1), value, device=TORCH[device]) for value in (1.0, 0.0))
-    entropy = functional.binary_cross_entropy_with_logits
-
-    def descend(adam: Any, loss: Any) -> Any:
-        params = adam.param_groups[0]["params"]
-        for p, g in zip(params, torch.autograd.grad(loss, params), strict=True):
-            p.grad = g
-        adam.step()
-        return loss.detach()
-
-    def step() -> tuple[Any, Any]:
-        real, for_d, for_g = next(batches)
-        with torch.no_grad():
-            fake = generator(for_d)
-        d_loss = descend(d_adam, entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros))
-        return d_loss, descend(g_adam, entropy(discriminator(generator(for_g)), ones))
-
-    return step
-
-
-def main(rounds: int, json_file: Path | None, memory: bool = True, batch: int = BATCH) -> int:
-    """Measure, print the tables and verdicts, and say who is missing."""
-    to, torch = report.console(), peers.load_torch()
-    threads = peers.pin_threads(torch)
-    found: dict[str, Step] = {"tinyres": ours(batch)}
-    if torch is not None:
-        found |= {name: pytorch(last, batch) for name, last in FORMATS.items()}
-    losses: dict[str, tuple[float, ...]] = {}
-    for name, step in found.items():
-        taken, found_losses = timed(step)
-        losses[name] = tuple(map(float, found_losses))
-        to.print(f"{name}: first step {taken:.2f} s, not counted below")
-    # The same nets on the same images. Adam's first step is +-lr, and where a gradient is a rounding error its sign is
-    # chance: the second player's loss comes after it, and may differ more.
-    wrong = []
-    for i, (player, allowed) in enumerate((("discriminator", 1e-4), ("generator", 1e-2))):
-        found_of = {name: np.float64(pair[i]) for name, pair in losses.items()}
-        wrong += disagreements(f"loss of the {player}", found_of, allowed)
-    with report.progress(to, "steps", rounds + 3) as tick:
-        times = interleave(found, rounds, pause=PAUSE, tick=tick)
-    to.print(report.race(f"DCGAN, batch {batch}, 3x32x32: one step of each player", times))
-    verdicts = report.against(times, TARGETS)
-    document = {"threads": threads, "timings": {name: t.to_json() for name, t in times.items()}}
-    if memory:
-        measured, more = process.study(to, "gan", batch, torch, threads)
-        document, verdicts = {**document, **measured}, verdicts + more
-    return report.conclude(to, verdicts, [] if torch else ["PyTorch"], document, json_file, wrong)
+        model.to(TORCH[device], memory_format=peers.layout(torch, channels_last))
+    return _training(library.pytorch(channels_last, device), generator, discriminator, batch, sets)

@@ -6,172 +6,235 @@ the faster one counts. Compilation is told apart.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tinyres.bench import accuracy, convolutions, peers, report, scaling, works
-from tinyres.bench.agreement import Disagreement
-from tinyres.bench.convolutions import FORMATS, PASSES, Shape
-from tinyres.bench.report import Target, Verdict
-from tinyres.bench.timing import PAUSE, Timing, enough, interleave, seconds
+from tinyres.bench.accuracy import Error
+from tinyres.bench.agreement import Disagreement, disagreements
+from tinyres.bench.clocks import HostClock, seconds
+from tinyres.bench.convolutions import PASSES, Shape
+from tinyres.bench.peers import FORMATS
+from tinyres.bench.race import OURS, Times, Timing, Verdict, begin, fastest, geometric_mean, race
+from tinyres.bench.streams import Stream, streams
+from tinyres.bench.works import AGREE
 
-TARGETS = {
-    "geometric mean of ours / PyTorch": Target(1.0, 0.8),
-    "worst of ours / PyTorch": Target(1.5, 1.1),
-    "least share of the FMA peak at 32 and 64 channels, %": Target(65, 85, at_least=True),
-}
+CPU = "cpu"  # what our fastest rung is called beside the others
+Tick = Callable[[], Any]
 
 
 class Row(NamedTuple):
-    shape: Shape
-    which: str
-    times: dict[str, Timing]
+    """One work. ours: which peer is."""
+
+    name: str
+    ours: str
+    times: Times
     disagreements: list[Disagreement]
 
     @property
-    def rival(self) -> tuple[str, Timing] | None:
+    def mine(self) -> Timing:
+        return self.times[self.ours]
+
+    @property
+    def rival(self) -> str | None:
         """PyTorch's faster format."""
-        theirs = [(name, t) for name, t in self.times.items() if name in FORMATS]
-        return min(theirs, key=lambda pair: pair[1].median) if theirs else None
+        return fastest(self.times, FORMATS)
 
     @property
     def ratio(self) -> float | None:
-        return self.times["cpu"].median / self.rival[1].median if self.rival else None
+        return self.mine.median / self.times[self.rival].median if self.rival else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"timings": report.timings(self.times), "ratio": self.ratio}
+
+
+class Convolution(NamedTuple):
+    """A pass of one, with everyone's error against float64."""
+
+    shape: Shape
+    which: str
+    row: Row
+    errors: dict[str, Error]
 
     @property
     def rate(self) -> float:
         """FLOP/s of the direct convolution."""
-        return self.shape.flops / self.times["cpu"].median
+        return self.shape.flops / self.row.mine.median
+
+    @property
+    def error_ratio(self) -> float | None:
+        """Ours / that of PyTorch's faster format: one computation is judged for speed and error."""
+        return self.errors[CPU].worse(self.errors[self.row.rival]) if self.row.rival else None
 
     def to_json(self, peak: float) -> dict[str, Any]:
-        return {
-            "shape": self.shape._asdict(),
-            "pass": self.which,
-            "timings": {name: t.to_json() for name, t in self.times.items()},
-            "gflops": self.rate / 1e9,
-            "share_of_peak": self.rate / peak,
-            "ratio": self.ratio,
-        }
+        rates = {"gflops": self.rate / 1e9, "share_of_peak": self.rate / peak}
+        return {"shape": self.shape._asdict(), "pass": self.which, **self.row.to_json(), **rates}
+
+    def errors_to_json(self) -> dict[str, Any]:
+        found = {name.replace(CPU, "ours"): error._asdict() for name, error in self.errors.items()}
+        return {"shape": self.shape._asdict(), "pass": self.which, "ratio": self.error_ratio, "errors": found}
 
 
-def measure(torch: Any | None, shape: Shape, rounds: int, tick: Callable[[], Any] = lambda: None) -> list[Row]:
+def measure(torch: Any | None, shape: Shape, rounds: int, tick: Tick = lambda: None) -> list[Convolution]:
     """The three passes. The slow rung has a race of its own: BLAS's threads would be in the others' way."""
-    from tinyres_kernels import cpu, im2col
+    found, drawn, clock = [], convolutions.draw(shape), HostClock()
+    rungs = {name: importlib.import_module(f"tinyres_kernels.{name}") for name in ("im2col", CPU)}
+    for which, everyone in convolutions.peers(torch, shape, drawn, rungs).items():
+        results = begin(everyone, clock, needed=everyone).results
+        wrong = disagreements(f"{shape} {which}", results, AGREE)
+        slow = {"im2col": everyone.pop("im2col")}
+        errors = accuracy.errors(shape, which, drawn, {name: results[name] for name in everyone})
+        times = race(everyone, clock, rounds) | race(slow, HostClock(pause=0), max(1, rounds // 5))
+        found.append(Convolution(shape, which, Row(f"{shape} {which}", CPU, times, wrong), errors))
+        tick()
+    return found
 
-    rows = []
-    arrays = convolutions.draw(shape)
-    slow = convolutions.ours(im2col, shape, arrays)
-    for which, calls in convolutions.peers(torch, shape, arrays, {"cpu": cpu}).items():
-        wrong = convolutions.disagreements(shape, which, {"im2col": slow[which], **calls})
-        times = interleave(calls, rounds, enough(calls["cpu"]), warm_up=2, pause=PAUSE)
-        times |= interleave({"im2col": slow[which]}, max(1, rounds // 5), warm_up=1)
-        rows.append(Row(shape, which, times, wrong))
+
+def measure_streams(torch: Any | None, entries: Sequence[Stream], rounds: int, tick: Tick = lambda: None) -> list[Row]:
+    """Each in turn; and who disagrees."""
+    rows, clock = [], HostClock()
+    for stream in entries:
+        everyone = stream.peers(torch)
+        wrong = disagreements(stream.name, begin(everyone, clock, needed=everyone).results, AGREE)
+        rows.append(Row(stream.name, OURS, race(everyone, clock, rounds), wrong))
         tick()
     return rows
 
 
-def show(to: Any, rows: list[Row], peak: float) -> list[Verdict]:
+def show(to: Any, found: list[Convolution], peak: float) -> list[Verdict]:
     """Print the table; the verdicts."""
     title = "Convolutions, milliseconds (median); PyTorch in its faster memory format; ratio: ours / PyTorch"
     columns = ["N, C, H -> O, K, stride", "pass", "ours", "quartiles", "GFLOP/s", "of peak", "im2col"]
     made = report.table(title, [*columns, "PyTorch", "channels", "ratio"], left=2)
-    for row in rows:
-        mine, rival = row.times["cpu"], row.rival
-        theirs = (f"{rival[1].median * 1e3:.2f}", rival[0].split()[-1]) if rival else ("-", "")
+    for each in found:
+        row, rival = each.row, each.row.rival
+        theirs = (f"{row.times[rival].median * 1e3:.2f}", rival.split()[-1]) if rival else ("-", "")
         made.add_row(
-            str(row.shape) if row.which == PASSES[0] else "",
-            row.which,
-            f"{mine.median * 1e3:.2f}",
-            mine.quartiles(),
-            f"{row.rate / 1e9:.0f}",
-            f"{row.rate / peak:.0%}",
-            f"{row.times['im2col'].median * 1e3:.1f}",
-            *theirs,
-            "-" if row.ratio is None else f"{row.ratio:.2f}",
-        )
+            *_named(each), f"{row.mine.median * 1e3:.2f}", row.mine.quartiles(), f"{each.rate / 1e9:.0f}",
+            f"{each.rate / peak:.0%}", f"{row.times['im2col'].median * 1e3:.1f}", *theirs, report.number(row.ratio),
+        )  # fmt: skip
     to.print(made)
-    mean, worst, share = TARGETS.items()
     verdicts = []
+    ratios = [each.row.ratio for each in found if each.row.ratio is not None]
+    if ratios:
+        verdicts = [Verdict("geometric mean of ours / PyTorch", geometric_mean(ratios), works.MEAN),
+                    Verdict("worst of ours / PyTorch", max(ratios), works.WORST)]  # fmt: skip
+    shares = [100 * each.rate / peak for each in found if each.shape.C in (32, 64)]
+    what = "least share of the FMA peak at 32 and 64 channels, %"
+    return [*verdicts, Verdict(what, min(shares), works.PEAK)] if shares else verdicts
+
+
+def show_streams(to: Any, rows: list[Row]) -> None:
+    """Print the table."""
+    columns = ["", "ours", "quartiles", "PyTorch, last", "first", "ratio"]
+    made = report.table("What streams memory, milliseconds (median); ratio: ours / PyTorch's faster", columns)
+    made.caption = "last, first: where PyTorch has its channels"
+    for row in rows:
+        theirs = [f"{row.times[name].median * 1e3:.2f}" if name in row.times else "-" for name in FORMATS]
+        made.add_row(row.name, f"{row.mine.median * 1e3:.2f}", row.mine.quartiles(), *theirs, report.number(row.ratio))
+    to.print(made)
     ratios = [row.ratio for row in rows if row.ratio is not None]
     if ratios:
-        verdicts = [Verdict(mean[0], report.geometric_mean(ratios), mean[1]), Verdict(worst[0], max(ratios), worst[1])]
-    shares = [100 * row.rate / peak for row in rows if row.shape.C in (32, 64)]
-    return [*verdicts, Verdict(share[0], min(shares), share[1])] if shares else verdicts
+        to.print(f"geometric mean, ours / PyTorch: {geometric_mean(ratios):.2f}; worst {max(ratios):.2f}")
 
 
-def ladder(to: Any, row: Row) -> dict[str, float]:
+def show_errors(to: Any, found: list[Convolution]) -> list[Verdict]:
+    """Print the table; the verdict is on the worst ratio."""
+    title = "float32 against float64: largest error / largest number, and rms error / rms"
+    columns = ["N, C, H -> O, K, stride", "pass", "ours", "rms", "PyTorch, last", "rms", "first", "rms", "ratio"]
+    made = report.table(title, columns, left=2)
+    made.caption = "last, first: where PyTorch has its channels. ratio: ours / PyTorch's faster (*), the worse of both"
+    for each in found:
+        own, theirs = each.errors[CPU], accuracy.cells(each.errors, each.row.rival)
+        ratio = report.number(each.error_ratio)
+        made.add_row(*_named(each), f"{own.largest:.2e}", f"{own.rms:.2e}", *theirs, ratio)
+    to.print(made)
+    ratios = [each.error_ratio for each in found if each.error_ratio is not None]
+    return [Verdict("worst float32 error, ours / PyTorch", max(ratios), works.ERROR)] if ratios else []
+
+
+def _named(each: Convolution) -> tuple[str, str]:
+    return str(each.shape) if each.which == PASSES[0] else "", each.which
+
+
+def ladder(to: Any, each: Convolution) -> dict[str, float]:
     """Seconds of each rung at one convolution. The loops run on a crumb of it: theirs is scaled up by the work."""
     from tinyres_kernels import reference
 
-    shape = row.shape
+    shape = each.shape
     crumb = shape._replace(N=1, C=min(shape.C, 4), O=min(shape.O, 4), H=min(shape.H, 8))
-    call = convolutions.ours(reference, crumb, convolutions.draw(crumb))[row.which]
+    call = convolutions.ours(reference, crumb, convolutions.draw(crumb))[each.which]
     found = {"reference": seconds(call) * shape.flops / crumb.flops}
-    found |= {rung: row.times[rung].median for rung in ("im2col", "cpu")}
-    made = report.table(f"The ladder: {shape}, {row.which}", ["rung", "ms", "times cpu"])
+    found |= {rung: each.row.times[rung].median for rung in ("im2col", CPU)}
+    made = report.table(f"The ladder: {shape}, {each.which}", ["rung", "ms", "times cpu"])
     for rung, taken in found.items():
         note = f" (scaled up from {crumb.flops / shape.flops:.1e} of the work)" if rung == "reference" else ""
-        made.add_row(rung + note, f"{taken * 1e3:,.2f}", f"{taken / found['cpu']:,.1f}")
+        made.add_row(rung + note, f"{taken * 1e3:,.2f}", f"{taken / found[CPU]:,.1f}")
     to.print(made)
     return found
 
 
 def main(rounds: int, json_file: Path | None, out: Path) -> int:
     """Measure everything, print the tables and verdicts, write the pictures."""
-    to, torch, shapes = report.console(), peers.load_torch(), convolutions.SHAPES
+    to, torch, shapes = report.console(), peers.load_torch(), works.SHAPES
     threads = peers.pin_threads(torch)
-    start = time.perf_counter()
-    for call in convolutions.ours(_compiled(), shapes[0], convolutions.draw(shapes[0])).values():
-        call()
-    compiling = time.perf_counter() - start
-    from tinyres.bench import figures, machine  # Numba, and what is compiled when imported, only now
+
+    def first() -> None:
+        from tinyres_kernels import cpu
+
+        for call in convolutions.ours(cpu, shapes[0], convolutions.draw(shapes[0])).values():
+            call()
+
+    compiling = seconds(first)
+    from tinyres.bench import machine  # Numba, and what is compiled when imported, only now
 
     to.print(f"kernels ready in {compiling:.1f} s (compiled, or read from Numba's cache), not counted below")
     limits = machine.measure()
-    entries = works.works()
-    with report.progress(to, "convolutions", 2 * len(shapes) * len(PASSES) + len(entries)) as tick:
-        rows = []
+    entries = streams(**works.STREAMS["cpu"])
+    with report.progress(to, "kernels", len(shapes) * len(PASSES) + len(entries)) as tick:
+        found = []
         for shape in shapes:
-            rows += measure(torch, shape, rounds, tick)
+            found += measure(torch, shape, rounds, tick)
             limits = limits._replace(flops=max(limits.flops, machine.peak_flops(repeats=5)))  # a limit is a maximum
-        streams = works.measure(torch, entries, rounds, tick)
-        rivals = {(row.shape, row.which): row.rival and row.rival[0] for row in rows}
-        errors = accuracy.measure(torch, shapes, rivals, tick)
+        streamed = measure_streams(torch, entries, rounds, tick)
     curves = scaling.measure(max(3, rounds // 2), scaling.FAMILIES)
 
     to.print(str(limits), soft_wrap=True)
-    verdicts = show(to, rows, limits.flops)
-    works.show(to, streams)
-    steps = ladder(to, rows[min(len(rows) - 1, len(PASSES))])
+    verdicts = show(to, found, limits.flops)
+    show_streams(to, streamed)
+    steps = ladder(to, found[min(len(found) - 1, len(PASSES))])
     scaling.show(to, curves)
-    verdicts += accuracy.show(to, errors)
-    roofs = {f"triad over {limits.memory_bytes >> 20} MB": limits.memory_bandwidth,
-             f"triad over {limits.cache_bytes >> 20} MB": limits.cache_bandwidth}  # fmt: skip
-    title = f"fused multiply-add peak {limits.flops / 1e9:.0f} GFLOP/s, {limits.threads} threads, float32"
-    points = [figures.Point(r.shape, r.which, r.times["cpu"].median, r.rival and r.rival[1].median) for r in rows]
-    for path in (
-        figures.roofline(points, limits.flops, roofs, title, out / "roofline.png"),
-        figures.linearity(curves, out / "scaling.png"),
-    ):
+    verdicts += show_errors(to, found)
+    for path in _pictures(found, limits, curves, out):
         to.print(f"wrote {path}", soft_wrap=True)
     document = {
         "machine": limits._asdict(),
         "threads": threads,
         "compile_s": compiling,
-        "convolutions": [row.to_json(limits.flops) for row in rows],
-        "works": [{"name": r.name, "ratio": r.ratio, "timings": {n: t.to_json() for n, t in r.times.items()}}
-                  for r in streams],
+        "convolutions": [each.to_json(limits.flops) for each in found],
+        "works": [{"name": row.name, **row.to_json()} for row in streamed],
         "ladder_s": steps,
         "scaling": curves,
-        "errors": [row.to_json() for row in errors],
-    }  # fmt: skip
-    wrong = [pair for found in (rows, streams) for row in found for pair in row.disagreements]
+        "errors": [each.errors_to_json() for each in found],
+    }
+    wrong = [pair for row in [*(each.row for each in found), *streamed] for pair in row.disagreements]
     return report.conclude(to, verdicts, [] if torch else ["PyTorch"], document, json_file, wrong)
 
 
-def _compiled() -> Any:
-    from tinyres_kernels import cpu
+def _pictures(found: list[Convolution], limits: Any, curves: scaling.Curves, out: Path) -> list[Path]:
+    from tinyres.bench import figures
 
-    return cpu
+    roofs = {f"triad over {limits.memory_bytes >> 20} MB": limits.memory_bandwidth,
+             f"triad over {limits.cache_bytes >> 20} MB": limits.cache_bandwidth}  # fmt: skip
+    title = f"fused multiply-add peak {limits.flops / 1e9:.0f} GFLOP/s, {limits.threads} threads, float32"
+    points = []
+    for each in found:
+        rival = each.row.rival
+        theirs = each.row.times[rival].median if rival else None
+        points.append(figures.Point(each.shape, each.which, each.row.mine.median, theirs))
+    return [
+        figures.roofline(points, limits.flops, roofs, title, out / "roofline.png"),
+        figures.linearity(curves, out / "scaling.png"),
+    ]

@@ -18,7 +18,7 @@ from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 from tinyres_kernels.cpu.host import TARGET, kernel, threads
 
-from tinyres.bench.timing import seconds
+from tinyres.bench.clocks import seconds
 
 cgutils: Any = _cgutils  # which is not typed
 

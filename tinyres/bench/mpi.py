@@ -13,19 +13,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tinyres import data, training
 from tinyres.bench import children, report
-from tinyres.bench.report import Target, Verdict
-from tinyres.bench.timing import Timing
-from tinyres.cli.common import UsageError, need
+from tinyres.bench.race import Timing, Verdict
+from tinyres.bench.works import RANKS, SYNC_RANKS
 
 DEPTH, BATCH = 20, 128
 WARM_UP, STEPS = 3, 12
-TARGET, SYNC_TARGET = Target(1.6, 1.8, at_least=True), Target(1.3, at_least=True)
 CASES = {"one process": (1, False), "two ranks": (2, False), "two ranks, --sync-batch-norm": (2, True)}
 
 
@@ -59,26 +56,22 @@ def launch(mpiexec: str, count: int, sync: bool, steps: int = STEPS) -> list[flo
     return [float(seconds) for seconds in json.loads(done.stdout)]
 
 
-def find_mpiexec() -> str:
-    """The one beside this Python, where the wheel of MPICH puts it, or the system's. Raises UsageError."""
+def find_mpiexec() -> str | None:
+    """The one beside this Python, where the wheel of MPICH puts it, or the system's; None where there is none."""
     beside = Path(sys.executable).parent / "mpiexec"
-    found = str(beside) if beside.exists() else shutil.which("mpiexec")
-    if found is None:
-        raise UsageError("needs mpiexec: load the cluster's MPI, or pip install mpich")
-    return found
+    return str(beside) if beside.exists() else shutil.which("mpiexec")
 
 
-def main(rounds: int, json_file: Path | None) -> int:
+def main(rounds: int, json_file: Path | None, mpiexec: str) -> int:
     """Measure in turns, print the table and the verdict."""
-    need({"mpi4py": "mpi4py"}, "mpi")
-    to, mpiexec = report.console(), find_mpiexec()
+    to = report.console()
     taken: dict[str, list[float]] = {name: [] for name in CASES}
     with report.progress(to, "turns", rounds * len(CASES)) as tick:
         for _ in range(rounds):
             for name, (count, sync) in CASES.items():
                 taken[name] += launch(mpiexec, count, sync)
                 tick()
-    times = {name: _timing(seconds) for name, seconds in taken.items()}
+    times = {name: Timing.of(seconds) for name, seconds in taken.items()}
     alone = times["one process"].median
     made = report.table(
         f"ResNet-{DEPTH}, batch {BATCH}, one thread a process: a training step", ["", "ms, median", "quartiles", "x"]
@@ -88,16 +81,9 @@ def main(rounds: int, json_file: Path | None) -> int:
     to.print(made)
     verdicts = [
         Verdict(f"throughput, {name} / one process", alone / times[name].median, target)
-        for name, target in (("two ranks", TARGET), ("two ranks, --sync-batch-norm", SYNC_TARGET))
+        for name, target in (("two ranks", RANKS), ("two ranks, --sync-batch-norm", SYNC_RANKS))
     ]
-    document: dict[str, Any] = {"timings": {name: t.to_json() for name, t in times.items()}}
-    report.conclude(to, verdicts, [], document, json_file)
-    return 0
-
-
-def _timing(seconds: list[float]) -> Timing:
-    lower, median, upper = np.percentile(seconds, [25, 50, 75])
-    return Timing(float(median), float(lower), float(upper))
+    return report.conclude(to, verdicts, [], {"timings": report.timings(times)}, json_file)
 
 
 if __name__ == "__main__":

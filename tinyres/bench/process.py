@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.bench import children
-from tinyres.bench.report import Target, Verdict, table
+from tinyres.bench.peers import FORMATS
+from tinyres.bench.race import OURS, Verdict
+from tinyres.bench.report import table
+from tinyres.bench.works import COLD, MEMORY, WARM
 
-PEERS = {"tinyres": "ours", "PyTorch, channels last": "last", "PyTorch, channels first": "first"}
 STEPS = 5
-MEMORY, COLD, WARM = Target(1.0, 0.7), Target(30, 10), Target(3, 1.5)
 
 
 def peak_bytes() -> int:
@@ -70,15 +71,14 @@ def study(to: Any, bench: str, batch: int, torch: Any | None, threads: int) -> t
     found = {}
     with to.status("fresh processes: first step, compiling every kernel ..."), tempfile.TemporaryDirectory() as cache:
         cold = fresh(bench, "ours", batch, threads, steps=1, cache=cache)
-        found["tinyres"] = fresh(bench, "ours", batch, threads, cache=cache)
-    for name, peer in PEERS.items() if torch is not None else ():
-        if peer != "ours":
-            with to.status(f"fresh processes: {name} ..."):
-                found[name] = fresh(bench, peer, batch, threads)
+        found[OURS] = fresh(bench, "ours", batch, threads, cache=cache)
+    for name, last in FORMATS.items() if torch is not None else ():
+        with to.status(f"fresh processes: {name} ..."):
+            found[name] = fresh(bench, "last" if last else "first", batch, threads)
 
-    mine = found["tinyres"]
+    mine = found[OURS]
     title = f"Peak resident memory of a fresh process after {STEPS} steps, MB"
-    made = table(title, ["", "in all", "without what imports took", "tinyres / this"])
+    made = table(title, ["", "in all", "without what imports took", f"{OURS} / this"])
     for name, r in found.items():
         alone = r["peak"] - r["peak_after_imports"]
         made.add_row(name, f"{r['peak'] / 1e6:.0f}", f"{alone / 1e6:.0f}", f"{mine['peak'] / r['peak']:.2f}")
@@ -87,7 +87,7 @@ def study(to: Any, bench: str, batch: int, torch: Any | None, threads: int) -> t
         Verdict("first step of a process, empty kernel cache", cold["first_step_s"], COLD, " s"),
         Verdict("first step of a process, filled kernel cache", mine["first_step_s"], WARM, " s"),
     ]
-    theirs = [r["peak"] for name, r in found.items() if name != "tinyres"]
+    theirs = [r["peak"] for name, r in found.items() if name != OURS]
     if theirs:
         verdicts.append(Verdict("peak memory, tinyres / PyTorch", mine["peak"] / min(theirs), MEMORY))
     return {"processes": found, "empty_cache": cold}, verdicts

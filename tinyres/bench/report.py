@@ -1,4 +1,4 @@
-"""What the benchmarks have in common when they speak: targets and verdicts, the table of a race, JSON."""
+"""What every benchmark prints and writes: tables, the progress bar, verdicts, JSON."""
 
 from __future__ import annotations
 
@@ -7,62 +7,17 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+import tinyres
 from tinyres.bench.agreement import Disagreement
-from tinyres.bench.timing import Timing
+from tinyres.bench.race import OURS, Times, Verdict
 from tinyres.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@dataclass(frozen=True)
-class Target:
-    """What must be reached, and what one aims at; a ratio is to stay below, a share of the peak above (`at_least`)."""
-
-    must: float
-    aim: float | None = None
-    at_least: bool = False
-
-    def reached(self, value: float, limit: float) -> bool:
-        return value >= limit if self.at_least else value <= limit
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A measured value beside its target."""
-
-    what: str
-    value: float
-    target: Target
-    unit: str = ""
-
-    @property
-    def met(self) -> bool:
-        return self.target.reached(self.value, self.target.must)
-
-    @property
-    def aim_met(self) -> bool | None:
-        return None if self.target.aim is None else self.target.reached(self.value, self.target.aim)
-
-    def __str__(self) -> str:
-        wanted = f"must {self.target.must:g}" + (f", aim {self.target.aim:g}" if self.target.aim is not None else "")
-        outcome = "aim met" if self.aim_met else "met" if self.met else "MISSED"
-        return f"{self.what}: {self.value:.2f}{self.unit} ({wanted}): {outcome}"
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "value": self.value,
-            "must": self.target.must,
-            "aim": self.target.aim,
-            "met": self.met,
-            "aim_met": self.aim_met,
-        }
 
 
 def console() -> Any:
@@ -94,23 +49,21 @@ def table(title: str, columns: list[str], left: int = 1) -> Any:
     return made
 
 
-def race(title: str, times: dict[str, Timing]) -> Any:
-    """The table of peers with the ratio of `tinyres` to each."""
-    made = table(title, ["", "ms, median", "quartiles", "tinyres / this"])
+def race(title: str, times: Times) -> Any:
+    """The table of peers with the ratio of ours to each."""
+    made = table(title, ["", "ms, median", "quartiles", f"{OURS} / this"])
     for name, t in times.items():
-        ratio = times["tinyres"].median / t.median
-        made.add_row(name, f"{t.median * 1e3:.2f}", t.quartiles(), f"{ratio:.2f}")
+        made.add_row(name, f"{t.median * 1e3:.2f}", t.quartiles(), number(times[OURS].median / t.median))
     return made
 
 
-def against(times: dict[str, Timing], targets: dict[str, Target]) -> list[Verdict]:
-    """`tinyres` against the fastest of the peers whose names begin with a target's key, where there are any."""
-    verdicts = []
-    for rival, target in targets.items():
-        theirs = [t.median for name, t in times.items() if name.startswith(rival)]
-        if theirs:
-            verdicts.append(Verdict(f"tinyres / {rival}", times["tinyres"].median / min(theirs), target))
-    return verdicts
+def number(value: float | None) -> str:
+    """A cell of a table."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def timings(times: Times) -> dict[str, Any]:
+    return {name: t.to_json() for name, t in times.items()}
 
 
 def conclude(
@@ -143,16 +96,13 @@ def conclude(
 
 def versions() -> dict[str, Any]:
     """What was measured, and on what."""
-    from importlib.metadata import PackageNotFoundError, version
-
     found: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
-    for package in ("tinyres", "numpy", "numba", "torch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
+    return found | {package: version(package) for package in ("tinyres", "numpy", "numba", "torch")}
 
 
-def geometric_mean(values: list[float]) -> float:
-    return float(np.exp(np.mean(np.log(values))))
+def version(package: str) -> str | None:
+    """Of a package; our own has one even where it is not installed, but run from a checkout."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return tinyres.__version__ if package == "tinyres" else None

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinyres.bench import convolutions
+from tinyres.bench.clocks import HostClock
 from tinyres.bench.convolutions import PASSES, Shape
+from tinyres.bench.race import Peer, race
 from tinyres.bench.report import table
-from tinyres.bench.timing import PAUSE, enough, interleave
 
 # What time should be proportional to, and by how much it grows in one family of shapes.
 FAMILIES: dict[str, list[Shape]] = {
@@ -37,10 +38,8 @@ def measure(rounds: int, families: Mapping[str, Sequence[Shape]]) -> Curves:
         calls = [convolutions.ours(cpu, shape, convolutions.draw(shape)) for shape in shapes]
         curves[family] = {"amount": amount, "seconds": {}, "slope": {}}
         for which in PASSES:
-            peers = {str(n): call[which] for n, call in zip(amount, calls, strict=True)}
-            bursts = {name: enough(call) for name, call in peers.items()}
-            times = interleave(peers, rounds, bursts, warm_up=2, pause=PAUSE)
-            medians = [t.median for t in times.values()]
+            peers = {str(n): Peer([call[which]]) for n, call in zip(amount, calls, strict=True)}
+            medians = [t.median for t in race(peers, HostClock(), rounds).values()]
             curves[family]["seconds"][which] = medians
             curves[family]["slope"][which] = float(np.polyfit(np.log(amount), np.log(medians), 1)[0])
     return curves

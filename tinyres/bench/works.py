@@ -1,257 +1,78 @@
-"""Everything in a training step that is no convolution: it streams memory, and is half of the time.
+"""The table: which work is raced, at which sizes on the processor and on a GPU, and what is to be reached.
 
-A `Work` is measured as its users meet it: the pools as kernels on arrays, what is composed or fused as the public
-operation, forward and backward. A new kernel is a new entry in `works()`.
+Whose peers they are stands beside each work: `peers` in convolutions.py, streams.py, steps.py and engine.py.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import numpy as np
+from tinyres.bench import gan, resnet
+from tinyres.bench.convolutions import Shape
+from tinyres.bench.race import Target
 
-import tinyres as tr
-from tinyres import arrays, nn, ops, optim
-from tinyres.bench.agreement import Disagreement, disagreements
-from tinyres.bench.convolutions import AGREE, FORMATS
-from tinyres.bench.device import TORCH, empty, on_host, to_torch
-from tinyres.bench.report import geometric_mean, table
-from tinyres.bench.timing import PAUSE, Call, Timing, enough, interleave
+AGREE = 1e-4  # largest difference between two float32 results, as a share of the largest number
+TF32_AGREE = 1e-2  # the same where factors have 10 bits
 
-Images = tuple[int, int, int, int]  # (N, H, W, C)
-IMAGES: Images = (128, 32, 32, 16)  # what ResNet-20's first stage hands from layer to layer
-PARAMETERS = 1_000_000
-ROWS, CLASSES = 4096, 100
+# -- convolutions ------------------------------------------------------------------------------------------------------
+# Those of ResNet-20 (batch 128), of a DCGAN (batch 64), and one of ImageNet's.
+SHAPES = (
+    Shape(128, 3, 32, 16, 3, 1),
+    Shape(128, 16, 32, 16, 3, 1),
+    Shape(128, 16, 32, 32, 3, 2),
+    Shape(128, 32, 16, 32, 3, 1),
+    Shape(128, 64, 8, 64, 3, 1),
+    Shape(64, 3, 32, 64, 4, 2),
+    Shape(64, 64, 16, 128, 4, 2),
+    Shape(64, 128, 8, 256, 4, 2),
+    Shape(32, 64, 56, 64, 3, 1),
+)
+WIDE = tuple(Shape(32, c, 56, c, 3, 1) for c in (128, 256))
+POINTWISE = tuple(Shape(32, c, 56, c, 1, 1, 0) for c in (64, 128, 256))
+FAMILIES = {"performance.md": SHAPES, "56x56": WIDE, "1x1": POINTWISE}  # a GPU's; the processor's are SHAPES
+MEAN, WORST = Target(1.0, 0.8), Target(1.5, 1.1)  # ours / PyTorch's
+PEAK = Target(65, 85, at_least=True)  # per cent of the FMA peak
+ERROR = Target(2.0)  # of float32, ours / PyTorch's
+CUDNN = Target(0.6, 1.0, at_least=True)  # on a GPU: our rate / cuDNN's
 
-
-class Ours(Protocol):
-    def __call__(self, device: str = "cpu", seed: int = 0) -> Call: ...
-
-
-class Theirs(Protocol):
-    def __call__(self, torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call: ...
-
-
-class Work(NamedTuple):
-    """Ours, and PyTorch's in a memory format; both give one result, in PyTorch's order of axes, to be compared.
-
-    bytes: the compulsory traffic of a call. What a pass, forward or backward, reads or writes goes by once.
-    """
-
-    name: str
-    ours: Ours
-    pytorch: Theirs
-    bytes: int
-
-
-def works(images: Images = IMAGES, parameters: int = PARAMETERS, rows: int = ROWS) -> list[Work]:
-    """All of them; the sizes are arguments for the sake of quick tests."""
-    made = [_pool(kind, images, backward) for kind in ("max", "avg") for backward in (False, True)]
-    made += [_batch_norm(images, residual) for residual in (False, True)]
-    made += [_cross_entropy(rows)]
-    made += [_update(kind, parameters, settings) for kind, settings in OPTIMISERS.items()]
-    return made
-
-
-def _numbers(shape: Sequence[int], *seed: int) -> Any:
-    """Normal numbers, an array of the caller's own."""
-    return _drawn(tuple(shape), seed).copy()
-
-
-@lru_cache(maxsize=8)  # a work's, of two sets of inputs: all peers get the same, and drawing takes longer than they do
-def _drawn(shape: tuple[int, ...], seed: tuple[int, ...]) -> Any:
-    return np.random.default_rng(seed).standard_normal(shape, np.float32)
-
-
-def _distinct(shape: Sequence[int], *seed: int) -> Any:
-    """Numbers of which no two are equal, so that every window has one maximum."""
-    count = math.prod(shape)
-    return (np.random.default_rng(seed).permutation(count).astype(np.float32) / count).reshape(shape)
-
-
-def _far_from_0(images: Images, seed: int) -> tuple[Any, Any, Any]:
-    """What is normalised, a cotangent, and a skip of the same signs: no sum of the two comes near the ReLU's kink."""
-    image, g, other = (_numbers(images, seed, i) for i in range(3))
-    return image + np.copysign(np.float32(0.5), image), g, np.copysign(other, image)
-
-
-def _first(array: Any) -> Any:
-    return array.transpose(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
-
-
-def _pool(kind: str, images: Images, backward: bool) -> Work:
-    """3x3 at stride 2, padded, as ImageNet's nets use it; or the mean of 2x2."""
-    N, H, W, C = images
-    size, pad = (3, 1) if kind == "max" else (2, 0)
-    windows = (N, (H + 2 * pad - size) // 2 + 1, (W + 2 * pad - size) // 2 + 1, C)
-    how: dict[str, Any] = {"kernel": (size, size), "stride": (2, 2), "padding": (pad, pad)}
-    how |= {"dilation": (1, 1)} if kind == "max" else {"count_include_pad": True}
-    draw = _distinct if kind == "max" else _numbers
-
-    def ours(device: str = "cpu", seed: int = 0) -> Call:
-        x, g = (arrays.to_device(a, device) for a in (draw(images, seed, 0), _numbers(windows, seed, 1)))
-        rung = arrays.kernels_for(x)
-        if kind == "avg":
-            if backward:
-                return lambda: _first(rung.avg_pool2d_dx(g, arrays.empty(images, x), **how))
-            return lambda: _first(rung.avg_pool2d(x, arrays.empty(windows, x), **how))
-        winners = empty(windows, np.int32, device)
-        rung.max_pool2d(x, arrays.empty(windows, x), winners, **how)
-        if backward:
-            return lambda: _first(rung.max_pool2d_dx(g, winners, arrays.empty(images, x), **how))
-        return lambda: _first(rung.max_pool2d(x, arrays.empty(windows, x), empty(windows, np.int32, device), **how))
-
-    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
-        drawn = (to_torch(torch, _first(a), device) for a in (draw(images, seed, 0), _numbers(windows, seed, 1)))
-        image, cotangent = (a.contiguous(memory_format=layout) for a in drawn)
-        aten, two, taps, margin = torch.ops.aten, [2, 2], [size, size], [pad, pad]
-        if kind == "avg":
-            if backward:
-                return lambda: aten.avg_pool2d_backward(cotangent, image, taps, two, margin, False, True, None)
-            return lambda: aten.avg_pool2d(image, taps, two, margin)
-        index = aten.max_pool2d_with_indices(image, taps, two, margin)[1]
-        if backward:
-            function = aten.max_pool2d_with_indices_backward
-            return lambda: function(cotangent, image, taps, two, margin, [1, 1], False, index)
-        return lambda: aten.max_pool2d_with_indices(image, taps, two, margin)[0]
-
-    traffic = 4 * (math.prod(images) + (2 if kind == "max" else 1) * math.prod(windows))
-    return Work(f"{kind} pool {size}x{size}, stride 2{', dx' if backward else ''}", ours, pytorch, traffic)
-
-
-def _batch_norm(images: Images, residual: bool) -> Work:
-    """relu(batch_norm(x)), or relu(batch_norm(x) + skip), in training, forward and backward; gives dx."""
-    channels = images[-1]
-
-    def ours(device: str = "cpu", seed: int = 0) -> Call:
-        norm = nn.BatchNorm2d(channels).to(device)
-        image, g, other = (tr.tensor(_first(a)).to(device) for a in _far_from_0(images, seed))
-        leaves = [image.requires_grad_(), *norm.parameters(), *([other.requires_grad_()] if residual else [])]
-
-        def call() -> Any:
-            y = norm(image, residual=other if residual else None, relu=True)
-            return tr.grad(y, leaves, g)[0]
-
-        return call
-
-    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
-        norm = torch.nn.BatchNorm2d(channels).to(TORCH[device])
-        drawn = (to_torch(torch, _first(a), device) for a in _far_from_0(images, seed))
-        image, cotangent, other = (a.contiguous(memory_format=layout) for a in drawn)
-        leaves = [image.requires_grad_(), *norm.parameters(), *([other.requires_grad_()] if residual else [])]
-
-        def call() -> Any:
-            y = norm(image)
-            y = torch.relu(y + other if residual else y)
-            return torch.autograd.grad(y, leaves, cotangent)[0]
-
-        return call
-
-    # Forward: x (and skip), y. Backward: g, x, where y is positive (counted as y), dx (and skip's).
-    passes = 8 if residual else 6
-    name = f"batch norm{' + skip' if residual else ''} + ReLU, fwd + bwd"
-    return Work(name, ours, pytorch, 4 * passes * math.prod(images))
-
-
-def _cross_entropy(rows: int) -> Work:
-    """Logits (rows, 100), forward and backward; gives the logits' gradient."""
-    labels = np.random.default_rng(0).integers(0, CLASSES, rows)
-
-    def ours(device: str = "cpu", seed: int = 0) -> Call:
-        logits, target = (tr.tensor(a).to(device) for a in (_numbers((rows, CLASSES), seed), labels))
-        logits.requires_grad_()
-        return lambda: tr.grad(ops.cross_entropy(logits, target), [logits])[0]
-
-    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
-        logits, target = (to_torch(torch, a, device) for a in (_numbers((rows, CLASSES), seed), labels))
-        logits.requires_grad_()
-        return lambda: torch.autograd.grad(torch.nn.functional.cross_entropy(logits, target), logits)[0]
-
-    # Forward: logits, and the probabilities kept. Backward: those, and the logits' gradient.
-    return Work(f"cross-entropy of {rows} x {CLASSES}, fwd + bwd", ours, pytorch, 4 * 4 * rows * CLASSES)
-
-
-PASSES_OF = {"SGD": 5, "Adam": 7, "AdamW": 7, "RMSprop": 5}  # arrays read or written: p and the state twice, g once
-OPTIMISERS: dict[str, dict[str, Any]] = {
-    "SGD": {"lr": 1e-3, "momentum": 0.9},
-    "Adam": {"lr": 1e-3},
-    "AdamW": {"lr": 1e-3, "weight_decay": 0.01},
-    "RMSprop": {"lr": 1e-3},
+# -- what streams memory -----------------------------------------------------------------------------------------------
+# The processor's images are what ResNet-20's first stage hands from layer to layer.
+STREAMS: dict[str, dict[str, Any]] = {
+    "cpu": {"images": (128, 32, 32, 16), "parameters": 1_000_000, "rows": 4096},
+    "cuda": {"images": (1024, 32, 32, 16), "parameters": 20_000_000, "rows": 65_536},
 }
 
 
-def _update(kind: str, parameters: int, settings: dict[str, Any]) -> Work:
-    """One parameter as large as a small net; gives its new value."""
+# -- training steps ----------------------------------------------------------------------------------------------------
+class Net(NamedTuple):
+    """batches: of each device, the first one being what `tinyres bench` takes. losses: what a step gives, and by how
+    much peers may differ there in their first step. targets: time, ours / that of the peers whose names begin so."""
 
-    def ours(device: str = "cpu", seed: int = 0) -> Call:
-        p, g = (tr.tensor(_numbers((parameters,), seed, i)).to(device) for i in range(2))
-        p.requires_grad_().grad = g
-        optimiser = getattr(optim, kind)([p], **settings)
-
-        def call() -> Any:
-            optimiser.step()
-            return p.data
-
-        return call
-
-    def pytorch(torch: Any, layout: Any, device: str = "cpu", seed: int = 0) -> Call:
-        p, g = (to_torch(torch, _numbers((parameters,), seed, i), device) for i in range(2))
-        p.requires_grad_().grad = g
-        optimiser = getattr(torch.optim, kind)([p], **settings)
-
-        def call() -> Any:
-            optimiser.step()
-            return p
-
-        return call
-
-    return Work(f"{kind} step, {parameters:,} parameters", ours, pytorch, 4 * PASSES_OF[kind] * parameters)
+    module: Any
+    title: str
+    batches: dict[str, tuple[int, ...]]
+    losses: dict[str, float]
+    targets: dict[str, Target]
 
 
-class Row(NamedTuple):
-    name: str
-    times: dict[str, Timing]
-    disagreements: list[Disagreement]
+COMPILED = "torch.compile, channels last"
+NETS = {
+    "resnet": Net(
+        resnet, "ResNet-20, batch {}, 3x32x32: a full training step", {"cpu": (128,), "cuda": (1024, 128)},
+        {"loss": 1e-4}, {"PyTorch": Target(0.9, 0.6), "torch.compile": Target(1.0, 0.7)},
+    ),
+    # Adam's first step is +-lr, and where a gradient is a rounding error its sign is chance: the second player's loss
+    # comes after it, and may differ more.
+    "gan": Net(
+        gan, "DCGAN, batch {}, 3x32x32: one step of each player", {"cpu": (64,), "cuda": (64, 512)},
+        {"loss of the discriminator": 1e-4, "loss of the generator": 1e-2}, {"PyTorch": Target(0.9, 0.7)},
+    ),
+}  # fmt: skip
+TF32_LOSSES = 2e-2
+ON_CUDA = Target(1.0)  # ResNet-20's step on a GPU, ours / PyTorch's
 
-    @property
-    def ratio(self) -> float | None:
-        """Ours / PyTorch's better format."""
-        theirs = [t.median for name, t in self.times.items() if name in FORMATS]
-        return self.times["tinyres"].median / min(theirs) if theirs else None
-
-
-def measure(
-    torch: Any | None, entries: Sequence[Work], rounds: int, tick: Callable[[], Any] = lambda: None
-) -> list[Row]:
-    """Each work in turn, the peers interleaved; and who disagrees."""
-    rows = []
-    for work in entries:
-        calls = {"tinyres": work.ours()}
-        if torch is not None:
-            layouts = {name: torch.channels_last if last else torch.contiguous_format for name, last in FORMATS.items()}
-            calls |= {name: work.pytorch(torch, layout) for name, layout in layouts.items()}
-        wrong = disagreements(work.name, {name: on_host(call()) for name, call in calls.items()}, AGREE)
-        times = interleave(calls, rounds, enough(calls["tinyres"]), warm_up=2, pause=PAUSE)
-        rows.append(Row(work.name, times, wrong))
-        tick()
-    return rows
-
-
-def show(to: Any, rows: list[Row]) -> None:
-    """Print the table."""
-    columns = ["", "ours", "quartiles", "PyTorch, last", "first", "ratio"]
-    made = table("What streams memory, milliseconds (median); ratio: ours / PyTorch's faster", columns)
-    made.caption = "last, first: where PyTorch has its channels"
-    for row in rows:
-        mine = row.times["tinyres"]
-        theirs = [f"{row.times[name].median * 1e3:.2f}" if name in row.times else "-" for name in FORMATS]
-        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-        made.add_row(row.name, f"{mine.median * 1e3:.2f}", mine.quartiles(), *theirs, ratio)
-    to.print(made)
-    ratios = [row.ratio for row in rows if row.ratio is not None]
-    if ratios:
-        mean = geometric_mean(ratios)
-        to.print(f"geometric mean, ours / PyTorch: {mean:.2f}; worst {max(ratios):.2f}")
+# -- the tape, and what fresh processes tell ---------------------------------------------------------------------------
+ENGINE = {"PyTorch": Target(0.8), "NumPy by hand": Target(1.5)}
+MEMORY = Target(1.0, 0.7)  # peak, ours / PyTorch's
+COLD, WARM = Target(30, 10), Target(3, 1.5)  # seconds until the first step, with an empty kernel cache and a filled one
+RANKS, SYNC_RANKS = Target(1.6, 1.8, at_least=True), Target(1.3, at_least=True)  # throughput of two / of one process

@@ -59,8 +59,25 @@ def run(arguments: argparse.Namespace) -> int:
         from tinyres.bench.gpu import alone
 
         return alone.main(arguments.kind, arguments.rounds, arguments.json_file, options.get("out"))
+    if arguments.kind == "mpi":
+        options["mpiexec"] = mpiexec()
+    if arguments.kind in ("resnet", "gan"):
+        from tinyres.bench import steps
+
+        return steps.main(arguments.kind, **options)
     module = importlib.import_module(f"tinyres.bench.{arguments.kind}")
     return int(module.main(**options))
+
+
+def mpiexec() -> str:
+    """What starts the processes of `tinyres bench mpi`."""
+    need({"mpi4py": "mpi4py"}, "mpi")
+    from tinyres.bench import mpi
+
+    found = mpi.find_mpiexec()
+    if found is None:
+        raise UsageError("needs mpiexec: load the cluster's MPI, or pip install mpich")
+    return found
 
 
 def run_report(arguments: argparse.Namespace) -> int:

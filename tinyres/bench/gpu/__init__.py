@@ -6,10 +6,8 @@ stages A and B within 8 minutes; `python -m tinyres.bench.gpu run A B C` all of 
     report.py  how a process is begun and ended, the files of a report;   alone.py   some parts by themselves
     facts.py, warm.py, smoke.py   (A) what is installed; kernels compiled in a pool; short checks, which are the gate
     conform.py, suite.py   (A, C) conformance on CuPy arrays; the suite's tests on a GPU, also under a checker
-    clocks.py, race.py   device events; peers in turns over inputs that no cache holds
     card.py    (B) the card, its copy bandwidth and matrix rates, what a launch costs
-    kernels.py, streams.py   (B) convolutions, with their errors against float64; what streams memory
-    steps.py   (B) whole training steps of ResNet-20 and DCGAN, and their memory
+    races.py   (B) convolutions, what streams memory, training steps; race.py, clocks.py and works.py are the CPU's, too
     findings.py, table.py   what the rows say, verdicts on the targets, the README's table;   pages.py   all of it
     kernels.json   the kernels that `warm.py` compiles, written by `python -m tests.bench.record`
 

@@ -9,18 +9,18 @@ import datetime
 import platform
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tinyres import arrays
+from tinyres.bench import peers
+from tinyres.bench.clocks import Call, CudaClock
 from tinyres.bench.device import TORCH, to_torch
-from tinyres.bench.gpu.clocks import CupyClock, TorchClock, allow_tf32, free, load_torch
 from tinyres.bench.gpu.parts import Row, attempt
-from tinyres.bench.gpu.race import Peer, race
+from tinyres.bench.race import Peer, pace, race
+from tinyres.bench.report import version
 
 COPY_BYTES = 1 << 31
 SIDE = 8192  # of the matrices: 1.1 TFLOP
@@ -30,7 +30,7 @@ PACKAGES = ("tinyres", "numpy", "numba", "numba-cuda", "torch")
 
 def rows(rounds: int) -> Iterator[Row]:
     yield attempt("card", describe)
-    torch = load_torch()
+    torch = peers.load_torch("cuda")
     for name, measure in (
         ("copy", lambda: _copy(torch, rounds)),
         ("float32 matrix product", lambda: _products(torch, rounds, tf32=False)),
@@ -38,7 +38,7 @@ def rows(rounds: int) -> Iterator[Row]:
         ("launch", lambda: {"host_s": _launches(torch)}),
     ):
         yield attempt(name, measure)
-        free(torch)
+        peers.free(torch)
 
 
 def describe() -> Row:
@@ -48,7 +48,7 @@ def describe() -> Row:
     runtime = cupy.cuda.runtime
     found = runtime.getDeviceProperties(runtime.getDevice())
     name = found.get("name", "?")
-    torch = load_torch()
+    torch = peers.load_torch("cuda")
     return {
         "card": name.decode() if isinstance(name, bytes) else str(name),
         "compute_capability": f"{found.get('major')}.{found.get('minor')}",
@@ -62,7 +62,7 @@ def describe() -> Row:
             "CUDA of CuPy": _cuda(runtime.runtimeGetVersion()),
             "python": platform.python_version(),
             "cupy": cupy.__version__,
-            **{package: _version(package) for package in PACKAGES},
+            **{package: version(package) for package in PACKAGES},
             "cuDNN": torch.backends.cudnn.version() if torch else None,
         },
     }
@@ -71,17 +71,6 @@ def describe() -> Row:
 def _cuda(number: int) -> str:
     """13010 is 13.1."""
     return f"{number // 1000}.{number % 1000 // 10}"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        if package == "tinyres":  # run from a checkout
-            import tinyres
-
-            return tinyres.__version__
-        return None
 
 
 def _driver() -> str | None:
@@ -101,11 +90,11 @@ def _copy(torch: Any | None, rounds: int) -> Row:
     import cupy
 
     a, b = (cupy.ones(COPY_BYTES // 4, "float32") for _ in range(2))
-    peers = {"CuPy": Peer([lambda: cupy.copyto(b, a)], CupyClock())}
+    both = {"CuPy": Peer([lambda: cupy.copyto(b, a)])}
     if torch is not None:
         c, d = (torch.ones(COPY_BYTES // 4, device=TORCH["cuda"]) for _ in range(2))
-        peers["PyTorch"] = Peer([lambda: d.copy_(c)], TorchClock(torch))
-    rates = {name: 2.0 * a.nbytes / r.device.median for name, r in race(peers, rounds).items()}
+        both["PyTorch"] = Peer([lambda: d.copy_(c)])
+    rates = _rates(both, 2.0 * a.nbytes, rounds)
     return {"bytes_per_s": max(rates.values()), "by": rates}
 
 
@@ -114,20 +103,25 @@ def _products(torch: Any | None, rounds: int, tf32: bool) -> Row:
     import cupy
 
     drawn = np.random.default_rng(0).standard_normal((2, SIDE, SIDE), np.float32)
-    peers = {}
+    both = {}
     if not tf32:
         a, b = (arrays.to_device(x, "cuda") for x in drawn)
         out = cupy.empty_like(a)
-        peers["CuPy"] = Peer([lambda: cupy.matmul(a, b, out=out)], CupyClock())
+        both["CuPy"] = Peer([lambda: cupy.matmul(a, b, out=out)])
     if torch is not None:
         left, right = (to_torch(torch, x, "cuda") for x in drawn)
         product = torch.empty_like(left)
-        peers["PyTorch"] = Peer([lambda: torch.matmul(left, right, out=product)], TorchClock(torch),
-                                lambda: allow_tf32(torch, tf32))  # fmt: skip
-    if not peers:
+        call = lambda: torch.matmul(left, right, out=product)
+        both["PyTorch"] = Peer([call], lambda: peers.allow_tf32(torch, tf32))
+    if not both:
         raise RuntimeError("TF32 products are PyTorch's to make, which is not installed")
-    rates = {name: 2.0 * SIDE**3 / r.device.median for name, r in race(peers, rounds).items()}
+    rates = _rates(both, 2.0 * SIDE**3, rounds)
     return {"flops_per_s": max(rates.values()), "by": rates}
+
+
+def _rates(both: dict[str, Peer], amount: float, rounds: int) -> dict[str, float]:
+    """How much a second the card does by itself."""
+    return {name: amount / t.median for name, t in race(both, CudaClock(held=True), rounds).items()}
 
 
 def _launches(torch: Any | None) -> dict[str, float]:
@@ -135,20 +129,11 @@ def _launches(torch: Any | None) -> dict[str, float]:
     tiny = arrays.to_device(np.ones((1, 1, 1, 1), np.float32), "cuda")
     rung = arrays.kernels_for(tiny)
     out = arrays.empty(tiny.shape, tiny)
-    found = {f"{rung.__name__}.relu": _host(lambda: rung.relu(tiny, out, slope=0.0), CupyClock())}
-    found["CuPy's maximum"] = _host(lambda: arrays.namespace(tiny).maximum(tiny, 0.0, out=out), CupyClock())
+    calls: dict[str, Call] = {
+        f"{rung.__name__}.relu": lambda: rung.relu(tiny, out, slope=0.0),
+        "CuPy's maximum": lambda: arrays.namespace(tiny).maximum(tiny, 0.0, out=out),
+    }
     if torch is not None:
         one = torch.ones(1, device=TORCH["cuda"])
-        found["PyTorch's relu"] = _host(lambda: torch.relu(one), TorchClock(torch))
-    return found
-
-
-def _host(call: Callable[[], Any], clock: Any) -> float:
-    call()
-    clock.wait()
-    began = time.perf_counter()
-    for _ in range(LAUNCHES):
-        call()
-    taken = time.perf_counter() - began
-    clock.wait()
-    return taken / LAUNCHES
+        calls["PyTorch's relu"] = lambda: torch.relu(one)
+    return {name: pace([call] * LAUNCHES, CudaClock()).host for name, call in calls.items()}

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyres.bench.convolutions import FORMATS, PASSES
-from tinyres.bench.gpu.kernels import FAMILIES, OURS, TF32
+from tinyres.bench import works
+from tinyres.bench.convolutions import PASSES
 from tinyres.bench.gpu.parts import PARTS, REPORT, STAGES, Row
-from tinyres.bench.report import geometric_mean
+from tinyres.bench.peers import FORMATS, TF32
+from tinyres.bench.race import OURS, geometric_mean
 
 OFF = tuple(FORMATS)  # PyTorch's peers without TF32, and with it
 ON = tuple(name + TF32 for name in FORMATS)
@@ -26,8 +27,9 @@ class Figure(NamedTuple):
     wanting: str = ""
 
 
-def of(rows: Rows, part: str) -> list[Row]:
-    return [row for row in rows if row["part"] == part]
+def of(rows: Rows, part: str, key: str = "name") -> list[Row]:
+    """A part's rows that tell this."""
+    return [row for row in rows if row["part"] == part and key in row]
 
 
 def errors(rows: Rows, part: str) -> list[str]:
@@ -53,23 +55,21 @@ def ratio(row: Row, ours: str, theirs: Sequence[str], how: str) -> float | None:
 
 
 def conformance(rows: Rows) -> Figure:
-    checked = [row for row in of(rows, "conformance") if "cases" in row]
+    checked = of(rows, "conformance", "cases")
     if not checked:
         return unmeasured(rows, "conformance")
     failed, cases = sum(row["failed"] for row in checked), sum(row["cases"] for row in checked)
-    rung = next((row["rung"] for row in of(rows, "conformance") if "rung" in row), "?")
+    rung = next((row["rung"] for row in of(rows, "conformance", "rung")), "?")
     wrong = errors(rows, "conformance") + ([] if rung.endswith(".cuda") else [f"these were the kernels of {rung}"])
     return Figure(failed, f"{failed} of {cases:,} cases fail, in {len(checked)} kernels", "; ".join(wrong))
 
 
 def suite(rows: Rows) -> Figure:
     """Of all runs together: a test that was run again counts as it ended last."""
-    told = [row for row in of(rows, "suite") if "counts" in row]
     outcomes: dict[str, str] = {}
-    counts = Counter[str]()
-    for row in told:
+    for row in of(rows, "suite", "counts"):
         outcomes |= row["outcomes"]
-    counts.update(outcomes.values())
+    counts = Counter(outcomes.values())
     if not counts:
         return unmeasured(rows, "suite")
     wrong = [error for part in ("suite", "table", "again") for error in errors(rows, part)]
@@ -82,7 +82,7 @@ def checker(tool: str) -> Callable[[Rows], Figure]:
     """Faults that one of compute-sanitizer's tools found."""
 
     def find(rows: Rows) -> Figure:
-        row = next((row for row in of(rows, tool) if "faults" in row), None)
+        row = next(iter(of(rows, tool, "faults")), None)
         if row is None:
             return unmeasured(rows, tool)
         tests = ", ".join(f"{count} {how}" for how, count in row["counts"].items())
@@ -103,7 +103,7 @@ def share_of_cudnn(
         if not ratios:
             return unmeasured(rows, "convolutions")
         shares = [1 / r for r in ratios]
-        wanted = len(PASSES) * sum(len(FAMILIES[family]) for family in families)
+        wanted = len(PASSES) * sum(len(works.FAMILIES[family]) for family in families)
         rungs = {row["rung"] for row in chosen if "rung" in row}
         wanting = [] if len(shares) == wanted else [f"{len(shares)} of {wanted} were measured and agree"]
         wanting += [f"rung {rung}" for rung in rungs if not rung.endswith(".cuda")]
@@ -130,7 +130,7 @@ def step(part: str, batch: int, theirs: Sequence[str] = OFF) -> Callable[[Rows],
     """Our time of a training step / eager PyTorch's in its faster format."""
 
     def find(rows: Rows) -> Figure:
-        row = next((row for row in of(rows, part) if row.get("batch") == batch and "timings" in row), None)
+        row = next((row for row in of(rows, part, "timings") if row.get("batch") == batch), None)
         value = ratio(row, OURS, theirs, "called") if row else None
         if row is None or value is None:
             disagree = ", ".join((row or {}).get("disagree", {}))
@@ -161,12 +161,12 @@ def memory(part: str, batch: int) -> Callable[[Rows], Figure]:
 
 def bandwidth(rows: Rows) -> float | None:
     """Bytes a second of a copy."""
-    return next((row["bytes_per_s"] for row in of(rows, "card") if "bytes_per_s" in row), None)
+    return next((row["bytes_per_s"] for row in of(rows, "card", "bytes_per_s")), None)
 
 
 def streaming(rows: Rows) -> Figure:
     """Compulsory traffic / time, as a share of the copy bandwidth; the median over all works."""
-    copy, found = bandwidth(rows), [row for row in of(rows, "streams") if "timings" in row]
+    copy, found = bandwidth(rows), of(rows, "streams", "timings")
     if not copy or not found:
         return unmeasured(rows, "streams")
     shares = [row["bytes"] / row["timings"][OURS]["device"]["median_s"] / copy for row in found]
@@ -174,7 +174,7 @@ def streaming(rows: Rows) -> Figure:
 
 
 def launch(rows: Rows) -> Figure:
-    row = next((row for row in of(rows, "card") if "host_s" in row), None)
+    row = next(iter(of(rows, "card", "host_s")), None)
     if row is None:
         return unmeasured(rows, "card")
     costs = {name: 1e6 * value for name, value in row["host_s"].items()}

@@ -8,8 +8,9 @@ from typing import Any
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.gpu import findings, smoke, table
 from tinyres.bench.gpu.findings import OFF, ON, Rows, of, ratio, seconds
-from tinyres.bench.gpu.kernels import CORES, OURS
 from tinyres.bench.gpu.parts import PARTS, REPORT, STAGES, attempt
+from tinyres.bench.gpu.races import CORES
+from tinyres.bench.race import OURS
 
 CORE = next(iter(CORES))
 CONVOLUTIONS = (
@@ -56,10 +57,9 @@ def _smoke(rows: Rows, part: str) -> Iterator[str]:
 
 
 def _checker(rows: Rows, part: str) -> Iterator[str]:
-    for row in of(rows, part):
-        if "faults" in row:
-            yield f"- {findings.checker(part)(rows).text}"
-            yield from (f"- FAULT: {found}" for found in row["found"])
+    for row in of(rows, part, "faults"):
+        yield f"- {findings.checker(part)(rows).text}"
+        yield from (f"- FAULT: {found}" for found in row["found"])
 
 
 def _card(rows: Rows, part: str) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _card(rows: Rows, part: str) -> Iterator[str]:
 
 
 def _conformance(rows: Rows, part: str) -> Iterator[str]:
-    checked = [row for row in of(rows, part) if "cases" in row]
+    checked = of(rows, part, "cases")
     if checked:
         yield f"- {findings.conformance(rows).text}"
     for row in checked:
@@ -86,7 +86,7 @@ def _conformance(rows: Rows, part: str) -> Iterator[str]:
 
 
 def _suite(rows: Rows, part: str) -> Iterator[str]:
-    told = [row for row in of(rows, part) if "counts" in row]
+    told = of(rows, part, "counts")
     if told:
         yield f"- {findings.suite(rows).text}"
     for row in told:
@@ -99,7 +99,7 @@ def _nothing(rows: Rows, part: str) -> Iterator[str]:
 
 
 def _convolutions(rows: Rows, part: str) -> Iterator[str]:
-    measured = [row for row in of(rows, part) if "timings" in row]
+    measured = of(rows, part, "timings")
     if not measured:
         return
     yield from _header(CONVOLUTIONS, 2)
@@ -130,7 +130,7 @@ def _convolutions(rows: Rows, part: str) -> Iterator[str]:
 
 
 def _streams(rows: Rows, part: str) -> Iterator[str]:
-    measured, copy = [row for row in of(rows, part) if "timings" in row], findings.bandwidth(rows)
+    measured, copy = of(rows, part, "timings"), findings.bandwidth(rows)
     if measured:
         yield from _header(
             ["", "ours, µs", "GB/s", "of the copy's", "called, µs", "PyTorch, µs", "ours / PyTorch's"], 1
@@ -147,9 +147,7 @@ def _streams(rows: Rows, part: str) -> Iterator[str]:
 
 
 def _steps(rows: Rows, part: str) -> Iterator[str]:
-    for row in of(rows, part):
-        if "timings" not in row:
-            continue
+    for row in of(rows, part, "timings"):
         yield from _header([row["name"], "ms", "quartiles", "ours / this", "the device alone, ms", "ours / this", "MB",
                             "first step, s", "first losses"], 1)  # fmt: skip
         for name, times in row["timings"].items():

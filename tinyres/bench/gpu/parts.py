@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tinyres.bench.race import said
+
 Row = dict[str, Any]
 ROWS = "rows.jsonl"
 
@@ -31,10 +33,10 @@ PARTS = {
     "conformance": Part("conformance on CuPy arrays", "conform", 110, 0),
     "suite": Part("the suite's tests that need a GPU", "suite", 110, 0),
     "card": Part("the card", "card", 35, 10),
-    "convolutions": Part("convolutions beside cuDNN", "kernels", 100, 9),
-    "resnet": Part("ResNet-20, a training step", "steps", 45, 7),
-    "gan": Part("DCGAN, a step of each player", "steps", 35, 7),
-    "streams": Part("what streams memory", "streams", 35, 7),
+    "convolutions": Part("convolutions beside cuDNN", "races", 100, 9),
+    "resnet": Part("ResNet-20, a training step", "races", 45, 7),
+    "gan": Part("DCGAN, a step of each player", "races", 35, 7),
+    "streams": Part("what streams memory", "races", 35, 7),
     "table": Part("the suite's table of operations", "suite", 60, 0),
     "memcheck": Part("convolutions under memcheck", "suite", 50, 0),
     "racecheck": Part("convolutions under racecheck", "suite", 50, 0),
@@ -69,12 +71,6 @@ ALL = ("A", "B", "C")
 REPORT = ("A", "B")  # what `tinyres bench gpu-report` runs
 
 
-def said(error: BaseException) -> str:
-    """An error in one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
-
-
 def attempt(name: str, measure: Callable[[], Row]) -> Row:
     """A row of what `measure` found; of why not, where it raised."""
     try:
@@ -88,7 +84,7 @@ def run(name: str, rounds: int | None = None) -> Iterator[Row]:
     part = PARTS[name]
     try:
         module = importlib.import_module(f"tinyres.bench.gpu.{part.module}")
-        more = (name,) if part.module in ("steps", "suite") else ()
+        more = (name,) if part.module in ("races", "suite") else ()
         for row in module.rows(part.rounds if rounds is None else rounds, *more):
             yield {"part": name, **row, **on()}
     except Exception as error:

@@ -20,8 +20,8 @@ from typing import Any
 from tinyres.bench import children
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.gpu import findings, pages, table
-from tinyres.bench.gpu.kernels import OURS
-from tinyres.bench.gpu.parts import Row, read, said
+from tinyres.bench.gpu.parts import Row, read
+from tinyres.bench.race import OURS, said
 from tinyres.files import write
 
 LOG = "log.txt"

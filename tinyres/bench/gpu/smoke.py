@@ -15,9 +15,10 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import arrays
-from tinyres.bench import resnet
-from tinyres.bench.gpu.clocks import load_torch
+from tinyres.bench import peers, resnet
+from tinyres.bench.clocks import Call, CudaClock
 from tinyres.bench.gpu.parts import PARTS, Row, attempt
+from tinyres.bench.race import pace
 
 GATE = "gate"  # the row that says whether to go on
 RUNG = "tinyres_kernels.cuda"
@@ -216,35 +217,23 @@ def _losses(rung: Any, rng: np.random.Generator) -> Row:
 def _host(rung: Any, rng: np.random.Generator) -> Row:
     import cupy
 
-    wait = cupy.cuda.Device().synchronize
-    a = cupy.ones(4, "float32")
+    a, clock = cupy.ones(4, "float32"), CudaClock()
     out = cupy.empty_like(a)
-    calls = {"our add": lambda: rung.add(a, a, out), "CuPy's add": lambda: cupy.add(a, a, out=out)}
-    found: Row = {name: _paced(call, CALLS, wait)[0] for name, call in calls.items()}
+    calls: dict[str, Call] = {"our add": lambda: rung.add(a, a, out), "CuPy's add": lambda: cupy.add(a, a, out=out)}
+    found: Row = {name: pace([call] * CALLS, clock).host for name, call in calls.items()}
     for batch in BATCHES:
-        host, whole = _paced(resnet.ours(batch, device="cuda"), 5, wait)
-        found[f"ResNet-20, batch {batch}"] = {"host_s": host, "device_s": whole}
+        step = resnet.ours(batch, device="cuda")
+        step()  # the first one makes what the optimiser keeps
+        whole = pace([step] * 5, clock)
+        found[f"ResNet-20, batch {batch}"] = {"host_s": whole.host, "device_s": whole.done}
     return {"seconds a call": found}
-
-
-def _paced(call: Callable[[], Any], times: int, wait: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds a call until the host is through, and until the device is."""
-    call()
-    call()
-    wait()
-    began = time.perf_counter()
-    for _ in range(times):
-        call()
-    host = time.perf_counter() - began
-    wait()
-    return host / times, (time.perf_counter() - began) / times
 
 
 @check("PyTorch beside CuPy", needed=False)
 def _torch(rung: Any, rng: np.random.Generator) -> Row:
     import cupy
 
-    torch = load_torch()
+    torch = peers.load_torch("cuda")
     if torch is None:
         raise RuntimeError("PyTorch with CUDA is not installed: nothing will be measured beside it")
     shared = torch.arange(6.0, device="cuda")

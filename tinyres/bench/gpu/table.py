@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from tinyres.bench.gpu import findings, parts
 from tinyres.bench.gpu.findings import ON, Figure, Rows, share_of_cudnn, step
-from tinyres.bench.gpu.kernels import CORES
-from tinyres.bench.report import Target
+from tinyres.bench.gpu.races import CORES
+from tinyres.bench.race import Target, said
+from tinyres.bench.works import CUDNN, ON_CUDA
 
 NOT_YET = "not yet measured"
 
@@ -27,14 +28,13 @@ class Line(NamedTuple):
     target: Target | None = None
 
 
-FAST = Target(0.6, 1.0, at_least=True)
 MUST = ("performance.md", "56x56")
 LINES = (
     Line("conformance of the CUDA kernels on CuPy arrays, failures", findings.conformance, Target(0)),
     Line("tests of the suite that need a GPU, failures", findings.suite, Target(0)),
     Line("-- of the CUDA kernels under memcheck, faults", findings.checker("memcheck")),
     Line("-- of the CUDA kernels under racecheck, hazards", findings.checker("racecheck")),
-    Line("convolutions, rate / cuDNN's, TF32 off: the next two", share_of_cudnn(MUST), FAST),
+    Line("convolutions, rate / cuDNN's, TF32 off: the next two", share_of_cudnn(MUST), CUDNN),
     Line("-- of ResNet-20, DCGAN and ImageNet's first", share_of_cudnn(("performance.md",))),
     Line("-- of 128 and 256 channels, 56x56, 3x3", share_of_cudnn(("56x56",))),
     Line("-- 64 to 256 channels, 56x56, 1x1", share_of_cudnn(("1x1",))),
@@ -43,7 +43,7 @@ LINES = (
     *(Line(f"-- all, {name.removeprefix('tinyres, ')}", share_of_cudnn(MUST, ours=name))
       for name in CORES),
     Line("rms error against float64, ours / cuDNN's", findings.error_ratio),
-    Line("ResNet-20 step, batch 1,024, time / eager PyTorch's, TF32 off", step("resnet", 1024), Target(1.0)),
+    Line("ResNet-20 step, batch 1,024, time / eager PyTorch's, TF32 off", step("resnet", 1024), ON_CUDA),
     Line("-- with TF32", step("resnet", 1024, ON)),
     Line("-- batch 128", step("resnet", 128)),
     Line("-- batch 1,024, memory / PyTorch's", findings.memory("resnet", 1024)),
@@ -63,12 +63,10 @@ def verdict(figure: Figure, target: Target | None, begun: bool) -> str:
         return f"not measured: {figure.wanting}" if figure.wanting else "not measured"
     if target is None:
         return figure.wanting
-    met = target.reached(figure.value, target.must)
-    if met and figure.wanting:
-        return f"incomplete: {figure.wanting}"
-    aim = target.aim is not None and target.reached(figure.value, target.aim)
-    said = "aim met" if aim else "met" if met else "MISSED"
-    return f"{said}; {figure.wanting}" if figure.wanting else said
+    outcome = target.outcome(figure.value)
+    if not figure.wanting:
+        return outcome
+    return f"{outcome}; {figure.wanting}" if outcome == "MISSED" else f"incomplete: {figure.wanting}"
 
 
 def readme(rows: Rows) -> str:
@@ -89,7 +87,7 @@ def found(line: Line, rows: Rows) -> Figure:
     try:
         return line.find(rows)
     except Exception as error:
-        return Figure(None, wanting=parts.said(error))
+        return Figure(None, wanting=said(error))
 
 
 def heading(rows: Rows) -> str:

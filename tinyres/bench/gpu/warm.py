@@ -22,7 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tinyres.bench.gpu.parts import Row, attempt, said
+from tinyres.bench.gpu.parts import Row, attempt
+from tinyres.bench.race import said
 
 LIST = Path(__file__).with_name("kernels.json")
 SPARE = 2  # cores left to what runs beside
