@@ -48,7 +48,7 @@ distances = np.array([0.5, 1, 2, 3, 4, 5, 6, 7, 8])
 measured = {loss: [generator_gradient(loss, d) for d in distances] for loss in ("saturating", "non-saturating")}
 for k in (1, 4, 8):
     told = ", ".join(f"{loss} {values[k]:.2g}" for loss, values in measured.items())
-    print(f"d = {distances[k]:g}: D is right in {saturation.right_answers(distances[k]):7.3%}; gradient {told}")
+    print(f"d = {distances[k]:g}: D is right in {saturation.accuracy(distances[k]):7.3%}; gradient {told}")
 
 # %%
 fine = np.linspace(0.1, 8.5, 200)

@@ -115,7 +115,7 @@ def test_a_spectrum_is_the_same(how, gpu):
 
 def test_a_block_is_found_with_its_input(gpu):
     def measure(device):
-        return flow.jacobian_spectrum(*flow.of_block(net(device), "blocks.1", images(device, 1)[0]), k=2)
+        return flow.jacobian_spectrum(*flow.block_and_input(net(device), "blocks.1", images(device, 1)[0]), k=2)
 
     on_both(measure)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.flow.theory.shattering import he, kappa0, kappa1
+from tinyres.flow.theory.shattering import he_init, kappa0, kappa1
 
 CASES = [(0.6, 3), (0.5, 1), (0.0, 2), (1.0, 1), (-1.0, 1), (0.9, 0), (0.9, 16), (-0.3, 5), (1.0, 50)]
 
@@ -25,7 +25,7 @@ def check(answer: Callable[[float, int], float]) -> None:
         number = np.asarray(came, dtype=float)
         where = f"rho = {rho:g}, {layers} {'layer' if layers == 1 else 'layers'}"
         assert number.shape == (), f"{where}: one number is needed; what came has shape {number.shape}"
-        needed = he(rho, layers)
+        needed = he_init(rho, layers)
         if not math.isclose(number, needed, rel_tol=1e-6, abs_tol=1e-9):
             hint = _hint(float(number), rho, layers)
             raise AssertionError(f"{where}: {float(number):.6g} came, {needed:.6g} is needed. {hint}")

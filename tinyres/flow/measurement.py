@@ -1,4 +1,4 @@
-"""What an instrument found: plain arrays with names, a picture and a JSON form."""
+"""The result of an instrument: named NumPy arrays, a plot and a JSON form."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tinyres.files import write
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measurement(Mapping[str, Array]):
-    """Arrays by name: `found["forward_norm"]`, `list(found)`, `found.plot()`, `found.to_json("found.json")`.
+    """A mapping of names to arrays: `found["forward_norm"]`, `list(found)`, `found.plot()`, `found.to_json("x.json")`.
 
     Attributes:
         name: the instrument, e.g. "path lengths".
         arrays: what was measured, as NumPy arrays.
-        axes: for each array, what its axes count: {"forward_norm": ("step", "block")}.
-        labels: names along an axis: {"block": ["blocks.0", ...], "step": [0, 10, ...]}.
-        cost: what measuring it takes, in forward and backward passes or relative to a training step.
+        axes: the names of each array's axes: {"forward_norm": ("step", "block")}.
+        labels: labels along an axis: {"block": ["blocks.0", ...], "step": [0, 10, ...]}.
+        cost: the cost of measuring, in forward and backward passes or relative to a training step.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Measurement(Mapping[str, Array]):
         return f"Measurement({self.name!r}: {arrays}; cost: {self.cost})"
 
     def plot(self, figure: Any = None) -> Any:
-        """Draw it into a matplotlib figure (a new one by default) and return that: `found.plot().savefig("x.png")`."""
+        """Plot into a matplotlib figure (a new one by default) and return it: `found.plot().savefig("x.png")`."""
         if figure is None:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
@@ -66,7 +66,7 @@ class Measurement(Mapping[str, Array]):
         return figure
 
     def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
-        """The arrays as nested lists with their axes and labels; written to `path` if one is given.
+        """Return the arrays as nested lists with their axes and labels; also write them to `path` if given.
 
         Raises:
             FileNotFoundError: the folder of `path` does not exist.
@@ -85,7 +85,7 @@ class Measurement(Mapping[str, Array]):
 
 
 def plain(value: Any) -> Any:
-    """JSON values of arrays, NumPy numbers and containers. JSON has no NaN and no infinity: they become null."""
+    """Convert arrays, NumPy numbers and containers to JSON values. JSON has no NaN or infinity: they become null."""
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (np.ndarray, np.generic)):

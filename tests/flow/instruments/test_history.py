@@ -336,7 +336,7 @@ def test_a_model_that_is_part_of_another_goes_by_its_own_names():
 
 def test_nothing_recorded_and_bad_arguments():
     model, _, _ = two_blocks()
-    with pytest.raises(ValueError, match="nothing was recorded yet; run a step inside"):
+    with pytest.raises(ValueError, match="nothing has been recorded yet; run a step inside"):
         flow.record(model).history()
     with pytest.raises(ValueError, match="every must be at least 1"):
         flow.record(model, every=0)
@@ -401,6 +401,6 @@ def test_the_picture_leaves_out_what_was_not_seen():
     norms = forward.history().plot().axes[0]
     assert [line.get_label() for line in norms.lines] == ["|output|, step 0"]
     assert norms.lines[0].get_xdata().tolist() == [1, 2]
-    assert titles(both)[2:] == ["gradient and update relative to the weight", "how the gradient's elements are spread"]
+    assert titles(both)[2:] == ["gradient and update relative to the weight", "histogram of the gradient's elements"]
     updates = both.history().plot().axes[2]
     assert [line.get_label() for line in updates.lines] == ["gradient ratio"]  # nothing stepped

@@ -109,7 +109,7 @@ def run(options: Options, tick: Tick) -> Result:
     residual = sample(partial(of_batch, frozen, RESIDUAL, residual=True))
     laws.append(law_of(f"residual, frozen BN, L={RESIDUAL}", residual, shattering.residual_frozen(RESIDUAL), DERIVED))
     he = sample(of_pairs, PAIR_SEEDS)
-    laws.append(law_of(f"He, no BN, from ρ={RHO}, L={HE}", he, shattering.he(RHO, HE), ARC_COSINE))
+    laws.append(law_of(f"He, no BN, from ρ={RHO}, L={HE}", he, shattering.he_init(RHO, HE), ARC_COSINE))
     refuted = shattering.plain_frozen(HE)
     laws.append(Law(f"He, no BN: not 2^-{HE}", float(he.mean()), refuted, 3 * _error(he), "ordering", ARC_COSINE))
 
@@ -142,7 +142,7 @@ def run_one(given: Mapping[str, Any], sample: Callable[[Callable[[tuple[int, ...
     net, depth, rho, width = (given[name] for name in ("net", "depth", "rho", "width"))
     if net == "he":
         values = sample(partial(of_pairs, rho=rho, depth=depth, width=width))
-        name, predicted, source = f"He, no BN, from ρ={rho:g}, L={depth}", shattering.he(rho, depth), ARC_COSINE
+        name, predicted, source = f"He, no BN, from ρ={rho:g}, L={depth}", shattering.he_init(rho, depth), ARC_COSINE
     else:
         residual = net == "residual"
         values = sample(partial(of_batch, frozen, depth, residual=residual, width=width))

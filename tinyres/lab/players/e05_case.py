@@ -64,7 +64,7 @@ def one(values: Mapping[str, Any]) -> Result:
 
 def penalised(gamma: float, h: float) -> Result:
     """WGAN-GP by alternating steps: a limit cycle, a parked fake, or steps too long for either."""
-    name, circles = f"WGAN-GP, γ={gamma:g}", dirac.penalty_circles(gamma, h)
+    name, circles = f"WGAN-GP, γ={gamma:g}", dirac.penalty_has_limit_cycle(gamma, h)
     inside = h <= LONG if circles else gamma * h < 1
     path = cycles.penalised(gamma, h, cycles.FAR) if inside else cycles.walk(gamma, h, STEPS)
     theta, psi = abs(path[-1])

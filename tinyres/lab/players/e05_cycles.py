@@ -35,7 +35,7 @@ def walk(gamma: float, h: float, steps: int, start: tuple[float, float] = FAR) -
 
 def penalised(gamma: float, h: float, start: tuple[float, float]) -> Any:
     """The same until it circles or has parked."""
-    if dirac.penalty_circles(gamma, h):
+    if dirac.penalty_has_limit_cycle(gamma, h):
         time, decay = dirac.half_turn(gamma, h)
         needed = time * (1 + math.ceil(math.log(300) / decay) + 2)
     else:
@@ -46,7 +46,7 @@ def penalised(gamma: float, h: float, start: tuple[float, float]) -> Any:
 def penalised_laws(name: str, path: Any, gamma: float, h: float) -> list[Law]:
     """A cycle of the right extent that keeps away from (0, 0); or a fake beside the data and a flat critic."""
     extent = dirac.penalty_cycle(gamma, h)
-    if dirac.penalty_circles(gamma, h):
+    if dirac.penalty_has_limit_cycle(gamma, h):
         turn = min(len(path) // 2, round(2 * dirac.half_turn(gamma, h)[0] / h) + 1)
         return circling(name, path[-turn:], extent, 0.01)
     step = partial(games.alternating, games.penalised("wasserstein", gradient_penalty, gamma / 2), h)
