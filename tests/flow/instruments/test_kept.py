@@ -161,5 +161,7 @@ def test_who_records_from_the_middle_on_counts_the_runs_steps(tmp_path, monkeypa
     capsys.readouterr()
     assert main([*SMALL, "--resume", "--out", str(tmp_path)]) == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"tinyres train: --resume: {path}: its recording cannot go on: blocks are ['other'] there")
+    assert err.startswith(
+        f"tinyres train: --resume: {path}: its recording cannot go on: blocks are ['other'] in the file"
+    )
     assert err.count("\n") == 1

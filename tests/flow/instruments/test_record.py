@@ -216,7 +216,9 @@ def test_the_share_inside_the_block_is_that_after_it():
 
 def test_what_is_printed_is_short():
     recording = mlp()
-    assert repr(recording).startswith("Recording(Sequential, 3 blocks, 1 of 1 steps recorded; a recorded step: about")
+    assert repr(recording).startswith(
+        "Recording(Sequential, 3 blocks, 1 of 1 steps recorded; a recorded step takes about"
+    )
     printed = repr(recording.history())
     assert printed.startswith("Measurement('record': forward_norm (1, 3), ")
     assert "cost: a recorded step" in printed
