@@ -74,7 +74,7 @@ print(f"a layer multiplies the squared gradient by {measured:.4f}; theory {squas
 # that settles after a few layers (Poole et al. 2016 [poole2016exponential]; Schoenholz et al. 2017
 # [schoenholz2017deep]). No net had to be built for it.
 #
-# **Guess again.** If $\frac1{16}$ is the trouble, weights of variance $16/n$ should mend it: $16 \cdot \frac1{16} = 1$.
+# **Guess again.** If $\frac1{16}$ is the trouble, weights of variance $16/n$ should fix it: $16 \cdot \frac1{16} = 1$.
 # Will that net keep its gradient?
 
 # %%

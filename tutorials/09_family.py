@@ -59,8 +59,8 @@ for bias in (0.0, -4.0):
 #
 # In general a layer multiplies by $(1 - T)^2 + T^2$. It is 1 at either end, and less than 1 in between. The fix is one
 # number: begin with a negative bias, so that the gates start closed and the layer starts as (nearly) the identity. The
-# gate learns to open where that pays. Does such a small thing decide whether a net trains? We train four Highway nets of
-# 30 layers on digits, from the same weights, with the same learning rate.
+# gate learns to open where that pays. Does such a small thing decide whether a net trains? We train four Highway nets
+# of 30 layers on digits, from the same weights, with the same learning rate.
 
 # %%
 STEPS, RATE, TRAINED_LAYERS = 150, 0.05, 30

@@ -31,7 +31,7 @@ from tinyres.lab.registry import EXPERIMENTS, Options
 
 errors = {listing.wrong: error_of(listing, seed=0) for listing in LISTINGS}
 for listing in LISTINGS:
-    print(f"* {listing.wrong}\n  {errors[listing.wrong]}\n  mend: {listing.mend}\n")
+    print(f"* {listing.wrong}\n  {errors[listing.wrong]}\n  fix: {listing.fix}\n")
 
 # %% [markdown]
 # An error is the best kind of failure. It stops at the first wrong line, and names the operation, what it got and what

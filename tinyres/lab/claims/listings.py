@@ -24,7 +24,7 @@ class Listing:
     wrong: str
     fails: Callable[[np.random.Generator], Any]
     mentions: str
-    mend: str
+    fix: str
     runs: Callable[[np.random.Generator], Any]
 
 
@@ -128,10 +128,10 @@ def run(options: Options, tick: Tick) -> Result:
         told = float(listing.mentions in error)
         laws.append(Law(f"{listing.wrong}: 1 if it stops and says why", told, 1.0, 0.0, "check", "by running it"))
         runs = float(mended(listing, options.seed))
-        laws.append(Law(f"{listing.wrong}: 1 if the mend runs", runs, 1.0, 0.0, "check", "by running it"))
-        rows.append([listing.wrong, error, listing.mend])
+        laws.append(Law(f"{listing.wrong}: 1 if the fix runs", runs, 1.0, 0.0, "check", "by running it"))
+        rows.append([listing.wrong, error, listing.fix])
         tick()
-    table = Table("Listings that do not run", ["listing", "error", "mend"], rows)
+    table = Table("Listings that do not run", ["listing", "error", "fix"], rows)
     stopped, ran = (sum(law.ok for law in laws[k::2]) for k in (0, 1))
     words = (
         f"{stopped} of {len(LISTINGS)} widely printed listings stop with an error that says why, and {ran} of "

@@ -1,4 +1,4 @@
-"""E9: how alike a net's gradients at two inputs are: in deep plain nets as little as white noise.
+"""E9, shattered gradients: in deep plain nets, gradients at two inputs are as uncorrelated as white noise.
 
 Balduzzi et al. 2017 [balduzzi2017shattered]; the arc-cosine kernels: Cho & Saul 2009 [cho2009kernel].
 """
@@ -153,7 +153,7 @@ def run_one(given: Mapping[str, Any], sample: Callable[[Callable[[tuple[int, ...
     said += f"{predicted:.4g})."
     if 3 * _error(values) > predicted:
         law = shown(name, law.measured, source)
-        said += " That is too little to be told from zero with so few nets: no verdict."
+        said += " With so few nets this cannot be distinguished from zero: no verdict."
     picture = partial(e09_figure.draw_one, values=values, predicted=predicted, name=name)
     return Result([law], figures={"": picture}, note=f"mean over {len(values)} nets of {width} units.", found=said)
 
@@ -191,7 +191,7 @@ SETTINGS = {
 
 EXPERIMENT = Experiment(
     name="E9",
-    question="Does a gradient still point the right way at an input next door?",
+    question="Does a gradient still point the right way at a nearby input?",
     claim="gradients at two inputs: uncorrelated in deep plain nets with batch norm, much less so with shortcuts",
     prediction="plain 1/2^L; residual ∏ (1 + r/2)/(1 + r), r = 1/(1 + (l-1)v); He without BN ∏ κ₀(ρ)",
     source="Balduzzi et al. 2017; products derived",
@@ -201,9 +201,9 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=6,
     varies="weights, inputs and cotangents of all nets",
-    conditions="random ReLU nets with He's weights. Frozen BN: the batch's statistics are constants, inputs are "
+    conditions="random ReLU nets with He weights. Frozen BN: the batch's statistics are constants, inputs are "
     "independent. He without BN: nets much wider than deep, since width n adds a share of the order of L/n. Tolerance: "
-    "15 %, or three standard errors of ten nets; where these exceed the prediction there is no verdict.",
+    "15 %, or three standard errors of ten nets; if these exceed the prediction there is no verdict.",
     choices=(
         f"Width {PAIR_WIDTH:,} for the nets without batch norm: at 256 units the law of infinite width was exceeded by "
         "15 %.",

@@ -1,9 +1,9 @@
-"""WGAN far from the equilibrium: with a gradient penalty or clipped it circles, and at the published penalty it parks.
+"""WGAN far from equilibrium: limit cycles with a gradient penalty or clipping; at the published penalty it gets stuck.
 
-The critic of WGAN-GP is pulled to a slope of 1 or -1, whichever is nearer, wherever the data are. So the fake is drawn
-towards θ = γ or -γ. As long as γ < 2 it overshoots, the slope changes its sign, and it goes back: a limit cycle. From
-2 on it creeps up to ±γ, where the critic has become flat. That point draws only what has a slope of its own sign: were
-the slope pushed past 0 there, by a sampled batch say, the fake would set out for the other side.
+The critic of WGAN-GP is pulled to a slope of 1 or -1, whichever is nearer, regardless of the data. So the fake is drawn
+towards θ = γ or -γ. If γ < 2 it overshoots, the slope changes sign, and it goes back: a limit cycle. If γ >= 2 it
+creeps up to ±γ, where the critic has become flat. That point attracts only one sign of the slope: if the slope were
+pushed past 0 there, by a sampled batch say, the fake would leave for the other side.
 """
 
 from __future__ import annotations

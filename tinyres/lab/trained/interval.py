@@ -1,4 +1,4 @@
-"""How well the mean over a few trained nets is known."""
+"""Confidence interval of a mean over a few trained nets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lesions of trained nets: a residual net hardly misses a block, a plain one cannot do without any.
+"""Lesion study of trained nets: a residual net barely notices a missing block, a plain one cannot do without any.
 
 Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks", figures 3
 to 5 (there on CIFAR-10, ResNet-110 against VGG).
