@@ -22,10 +22,10 @@ def opened(browser):
     ("old", "new", "says"),
     [
         ('"inputs":[1,0]', '"inputs":[1,7]', "is damaged (Error: operation 2 has invalid inputs)"),
-        ('"value":1', '"value":99', "operation 1 has a wrong value"),
+        ('"value":1', '"value":99', "operation 1 has invalid value"),
         ('"s":[3,4]', '"s":[3,4000000000]', "array 1 does not have the size of its shape"),
         ('["f",2]', '["f",2e9]', "event 0 is invalid"),
-        ('"0:0":', '"0:77":', "a gradient is of nothing"),
+        ('"0:0":', '"0:77":', "a gradient belongs to no operation"),
         ('"version":1', '"version":2', "This page shows version 1 of tinyres-trace, but its recording has version 2"),
         ('"trace":{', '"trace":[],"tace":{', "trace is not an object"),
         ('"title":"', '"title":"', ""),
