@@ -64,8 +64,8 @@ print(" · ".join(f"{factor:.4f}" for factor in factors), f"= {by_hand:.6f}")
 
 # %% [markdown]
 # Now let the library do it. `requires_grad=True` says: this is a knob. Everything calculated from it is recorded, and
-# `tr.steps` walks back over the record, from the loss to the knob, and tells what it does at each step. Read it from
-# top to bottom, with the three factors in mind: at each line the number that travels has been multiplied by one more.
+# `tr.steps` walks back over the record, from the loss to the knob, and reports what it does at each step. Read it from
+# top to bottom, with the three factors in mind: at each line the travelling number has been multiplied by one more.
 
 # %%
 w = tr.tensor(np.array(1.0), requires_grad=True)
@@ -83,8 +83,8 @@ print(f"\ntinyres: {gradient.item():.6f}, by hand: {by_hand:.6f}")
 # number, only the three factors. And *one* walk back would have served a million knobs, because they all share the part
 # near the loss. That is why nets are trained backwards.
 #
-# `tr.trace` tells the same walk with everything in sight, the way forwards included: press the arrow keys, and watch
-# the number that travels. (It is a page: in a script, write `tr.trace(...).save("step.html")` and open that.)
+# `tr.trace` shows the same walk with everything in sight, the forward pass included: press the arrow keys, and watch
+# the number that travels. (It is a page: in a script, write `tr.trace(...).save("step.html")` and open that file.)
 
 # %%
 tr.trace(lambda: (tr.tanh(w * X) - TARGET) ** 2)
@@ -179,7 +179,7 @@ assert arrived[1.5] < arrived[0.8] < 1e-3 < arrived[1.0] < 1  # a larger weight 
 # $$ f(w) = w \cdot \tanh(w\,x). $$
 #
 # Find its derivative with pencil and paper, and write it as a function. Turning $w$ moves $f$ along two routes at once;
-# what comes back by them is added.
+# what comes back along them is added.
 #
 # ```python
 # def slope(w, x):

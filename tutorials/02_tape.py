@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 02 What must a program remember to go backwards?
 #
-# *About 3 seconds. From before: a gradient is a product of local slopes, and what comes back by two routes is added
+# *About 3 seconds. From before: a gradient is a product of local slopes, and what comes back along two routes is added
 # (01, its exercise).*
 #
 # In the first tutorial we multiplied three slopes by hand. For a net with thousands of operations a program has to do
-# it. What does it need to know? Less than one would think. We build such a program now, whole, and then put the real
-# one beside it.
+# it. What does it need to know? Less than you would think. We now build such a program, all of it, and then put the
+# real one beside it.
 #
 # **Before you read on**, guess: how many lines does it take to differentiate *any* calculation made of $+$, $\cdot$ and
 # $\tanh$, and what has to be stored for each operation?
@@ -87,7 +87,7 @@ def backward(output):
 
 # %% [markdown]
 # That is the whole machine. Two lines of it carry the ideas. The loop runs from the last entry to the first: an entry
-# was written *after* its inputs, so when we reach it, everything that uses it has already had its say. And the `+=`: a
+# was written *after* its inputs, so when we reach it, everything that uses it has already contributed. And the `+=`: a
 # number that is used twice gets two contributions. (It is a loop, not a recursion, so no net is too deep for it.)
 #
 # Try it on $f = a \cdot b + \tanh a$, where $a$ is used twice. By hand, $df/da = b + 1 - \tanh^2 a$.
@@ -101,9 +101,8 @@ by_hand = b.value + 1 - math.tanh(a.value) ** 2
 print(f"df/da: {gradients[a.index]:.6f}, by hand {by_hand:.6f}")
 
 # %% [markdown]
-# Here is the tape as it lies there, left to right, with an arc from each entry to those that it came from. The number
-# on an arc is its slope, the colour of an entry its gradient. Follow the two arcs that end in $a$: their products add
-# up.
+# Here is the tape, from left to right, with an arc from each entry to the entries it was computed from. The number on
+# an arc is its slope, the colour of an entry its gradient. Follow the two arcs that end in $a$: their products add up.
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(figsize=(8, 3.7), layout="constrained")
@@ -184,7 +183,7 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# The same losses to the last digit. So the toy is no caricature: `Tape` and `backward` *are* reverse-mode automatic
+# The same losses to the last digit. So the toy is not a caricature: `Tape` and `backward` *are* reverse-mode automatic
 # differentiation. The real engine differs in what an entry is. Look at one:
 
 # %%
@@ -208,10 +207,10 @@ while node is not None:  # down the first input of each
 tr.trace(lambda: tr.tanh(x @ w).sum())
 
 # %% [markdown]
-# And this is the loop that walks back over such nodes, in full. It stands in `tinyres/autograd/reference.py`, a page
+# And this is the complete loop that walks back over such nodes. It is in `tinyres/autograd/reference.py`, a page
 # long, beside `record`, which makes the nodes. A table holds the cotangents that have arrived, a heap the nodes whose
-# rules are still to run, the youngest on top. What the library runs (`sweep.py`) is the same loop with observers,
-# checkpoints and a few short cuts; a test runs every operation through both and compares.
+# rules are still to run, the youngest on top. The library's own loop (`sweep.py`) adds observers, checkpoints and a few
+# shortcuts; a test runs every operation through both and compares.
 #
 # ```{literalinclude} ../tinyres/autograd/reference.py
 # :pyobject: grad
@@ -248,10 +247,10 @@ assert np.allclose(twice.numpy(), -2 * np.tanh(t.numpy()) * once.numpy(), rtol=1
 # %% [markdown]
 # ## Your turn
 #
-# A tape can also be read *forwards*. Nudge one entry, and carry along by how much every later entry moves. One walk
+# A tape can also be read *forwards*. Nudge one entry, and keep track of how much every later entry moves. One walk
 # gives the derivatives of everything with respect to one input (backwards, one walk gave those of one output with
-# respect to everything). Write that walk. A tape is here a plain list, an entry a pair of its inputs' numbers and
-# their slopes; entries without inputs are `((), ())`.
+# respect to everything). Write that walk. Here a tape is a plain list, and an entry is a pair: the numbers of its
+# inputs, and their slopes. Entries without inputs are `((), ())`.
 #
 # ```python
 # def forward(tape, start):

@@ -4,8 +4,8 @@
 # *About 3 seconds. From before: a rule multiplies the gradient that arrives by local slopes (02).*
 #
 # A wrong gradient does not crash. The loss still falls, only slower, to a worse place, and you blame the learning rate.
-# So gradients are *checked*, by asking the function itself: nudge an input, see what the output does. It sounds
-# foolproof. In this tutorial we let ourselves be fooled four times, and see what a checker must do about it.
+# So gradients are *checked* against the function itself: nudge an input, see what the output does. It sounds
+# foolproof. In this tutorial we are fooled four times, and see what a checker must do about it.
 #
 # ## How small a nudge?
 #
@@ -62,7 +62,7 @@ plt.show()
 # cancels them; what remains is rounding, blown up by $1/h$. Best is where the two meet: for two sides at
 # $h \approx \varepsilon^{1/3} \approx 6 \cdot 10^{-6}$, with ten or eleven digits. float32 would leave about four.
 #
-# The green dots are a trick worth knowing: step into the *imaginary* direction. $f(x + ih) \approx f(x) + ih f'(x)$,
+# The green dots are a trick worth knowing: step in the *imaginary* direction. $f(x + ih) \approx f(x) + ih f'(x)$,
 # the slope stands alone in the imaginary part, nothing is subtracted, and the error is that of the last digit (Squire &
 # Trapp 1998 [squire1998using]). It works where every operation takes complex numbers.
 #
@@ -95,7 +95,7 @@ def softmax_right(x, g):
     return y * (g - (g * y).sum(axis=-1, keepdims=True))
 
 
-def softmax_wrong(x, g):  # averages where it should weigh
+def softmax_wrong(x, g):  # a plain mean where a weighted one is needed
     return softmax(x) * (g - g.mean(axis=-1, keepdims=True))
 
 
@@ -135,8 +135,8 @@ print(tr.gradcheck(tr.softmax, logits))
 # %% [markdown]
 # ## Fooled, the second time: a kink
 #
-# ReLU is $\max(x, 0)$. Its rule in tinyres is right. Put one input on the kink, or very near, and nudging steps over
-# it: half of the difference comes from either side. Now the *check* is wrong.
+# ReLU is $\max(x, 0)$. Its rule in tinyres is right. Put one input on the kink, or very near it, and a nudge steps
+# across: half of the difference comes from each side. Now the *check* is wrong.
 
 # %%
 near_a_kink = tr.tensor(np.array([1.0, -0.5, 0.000001]), requires_grad=True)
@@ -149,7 +149,7 @@ except tr.GradcheckError as error:
 # %% [markdown]
 # Read the row of errors against steps: it does not look like the V above. It stays near one half for each step that
 # reaches over the kink, and drops to nothing once the step is too short for that. The last line says so, with the
-# slopes on either side. A checker that only says "wrong" sends you looking for a fault which is not there.
+# slopes on either side. A checker that only says "wrong" sends you looking for a bug that is not there.
 #
 # ## Fooled, the third time: right once, wrong twice
 #
@@ -183,8 +183,8 @@ print(tr.gradcheck(cube, t, order=2))
 
 # %% [markdown]
 # At order 1 the two cannot be told apart: same numbers, same arrays. But for the first rule the slope is a constant,
-# so its derivative $6x$ is lost without a word. It takes a check *of the gradient function itself* to see that. The
-# rules of tinyres are all checked to order 2, for this reason.
+# so its derivative $6x$ is silently lost. Only a check *of the gradient function itself* can see that. This is why
+# all rules of tinyres are checked to order 2.
 #
 # ## Fooled, the fourth time: too few digits
 #

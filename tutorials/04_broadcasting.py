@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 04 Where does the gradient of a copied number go?
 #
-# *About 2 seconds. From before: what comes back by several routes is added (01, 02), and $\langle g, J d\rangle$, the
-# one number by which a gradient is checked (03).*
+# *About 2 seconds. From before: what comes back along several routes is added (01, 02), and $\langle g, J d\rangle$,
+# the one number that checks a gradient (03).*
 #
-# A batch of 32 samples goes through a layer, and the *same* bias is added to each. In NumPy one writes `x + b`, where
-# `x` has shape `(32, 3)` and `b` has `(3,)`. Nobody says so, but `b` is copied 32 times. It is called broadcasting. On
-# the way back a gradient of shape `(32, 3)` arrives. The bias has three numbers.
+# A batch of 32 samples goes through a layer, and the *same* bias is added to each. In NumPy you write `x + b`, where
+# `x` has shape `(32, 3)` and `b` has `(3,)`. Silently, `b` is copied 32 times. This is called broadcasting. On the way
+# back a gradient of shape `(32, 3)` arrives. But the bias has only three numbers.
 #
 # **Guess before you run:** what is the gradient of `b`? The first row, the mean of the rows, their sum?
 
@@ -26,7 +26,7 @@ print("gradient of b:", gb.numpy())
 
 # %% [markdown]
 # $0 + 3 + 6 + 9 = 18$: the sum of each column. It has to be. A bias that is used four times moves the result along four
-# routes, and what comes back by them is added. Copying is using many times.
+# routes, and what comes back along them is added. To copy a number is to use it many times.
 #
 # ## Copying is a matrix
 #
@@ -102,14 +102,14 @@ for name, gradient in zip(operands, found, strict=True):
 
 # %% [markdown]
 # The output has 24 elements. An operand of three numbers is copied 8 times, one of four 6 times, one of six 4 times,
-# and the lone number 24 times. The count of copies is what the gradient grew by.
+# and the single number 24 times. The gradient grew by the number of copies.
 #
 # ## What it does to training
 #
 # That count matters. A bias, a weight, every parameter of a net is shared by all samples of a batch, hence copied
-# along the batch. **Guess before you run:** the batch grows from 1 to 1024. Does the gradient of the bias stay, or
-# grow as $N$? Here it is for a loss that is the *sum* over the batch, and for one that is the *mean*. Once the samples
-# agree (each pulls the bias the same way), and once they do not (each pulls at random).
+# along the batch. **Guess before you run:** the batch grows from 1 to 1024. Does the bias's gradient stay as it is,
+# or grow as $N$? We measure it for a loss that is the *sum* over the batch and for one that is the *mean*; with samples
+# that agree (all pull the bias the same way) and with samples that do not (each pulls at random).
 
 # %%
 sizes = 2 ** np.arange(11)
@@ -171,8 +171,8 @@ assert np.ptp(wrong_way) < 1e-12 < np.ptp(right_way)  # in the trap all samples 
 # %% [markdown]
 # ## Your turn
 #
-# Write what the engine does. A gradient `g` arrives, a NumPy array of the output's shape; the input had `shape`. Sum
-# over what was copied, and return an array of exactly that shape.
+# Write the engine's part. A gradient `g` arrives, a NumPy array of the output's shape; the input had `shape`. Sum over
+# the copies, and return an array of exactly that shape.
 #
 # ```python
 # def unbroadcast(g, shape):

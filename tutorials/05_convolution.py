@@ -9,9 +9,9 @@
 #
 # $$ y_{i,j,o} = \sum_{a=0}^{2} \sum_{b=0}^{2} \sum_{c=0}^{31} x_{i+a,\;j+b,\;c}\; w_{a,b,c,o}. $$
 #
-# Six loops. We shall run them in five ways, and each time they compute the same numbers. **Guess before you run:** how
+# Six loops. We will run them in five ways, and each time they compute the same numbers. **Guess before you run:** how
 # many operations a second (each $+$ and each $\cdot$ counts) does Python manage? And how many could one core of this
-# processor do, if nothing held it up?
+# processor do if nothing held it up?
 
 # %%
 import time
@@ -67,8 +67,8 @@ print(f"Python: {rates['Python'] / 1e6:.1f} million operations a second")
 print(f"the processor, one core: {peak / 1e9:.0f} billion")
 
 # %% [markdown]
-# The second number is measured as well, by a loop of nothing but multiply-adds on vectors of 4, 8 or 16 numbers, what
-# this processor has. Between the two lies a factor of ten thousand and more. Where does it go?
+# The second number is measured too, by a loop of nothing but multiply-adds on vectors of 4, 8 or 16 numbers, depending
+# on the processor. Between the two lies a factor of ten thousand and more. Where does it go?
 #
 # ## First: who reads the program?
 #
@@ -108,8 +108,8 @@ one, other = compiled(x, w, np.empty_like(y)), reordered(x, w, np.empty_like(y))
 print("the same bits:", np.array_equal(one, other))
 
 # %% [markdown]
-# The same bits: each output still adds its own terms in the same order, only that a whole vector of outputs now does so
-# side by side.
+# The same bits: each output still adds its own terms in the same order, but now a whole vector of outputs does so side
+# by side.
 #
 # ## Third: let someone else do it
 #
@@ -192,9 +192,9 @@ axes.set(yticks=range(len(rates)), yticklabels=list(rates), ylim=(len(rates) - 0
 plt.show()
 
 # %% [markdown]
-# Nothing about the sum has changed on the way up. What changed is who reads the program, the order of the terms' loops,
-# and how often a number is moved for each time that it is used. The last of these is what speed is about: a
-# convolution uses every weight at every pixel and every pixel for every channel, so there is much to save.
+# Nothing about the sum has changed along the way. What changed is who reads the program, the order of the loops, and
+# how often a number is moved each time it is used. The last one is what speed is about: a convolution uses every weight
+# at every pixel and every pixel for every channel, so there is much to save.
 #
 # Is the dashed line the end? Only if all those multiplications are needed. For $3 \times 3$ kernels Winograd's trick
 # (Lavin & Gray 2016 [lavin2016fast]) computes $2 \times 2$ outputs with 16 products where the sum has 36; tinyres takes

@@ -47,7 +47,7 @@ print("on top", f"{norms[-1]:.2f}", " three layers below", f"{norms[-4]:.5f}", "
 
 # %% [markdown]
 # $10^{-12}$. A step of gradient descent would change the first layer's weights in their twelfth digit; float32 has
-# seven. The first layer stays random for ever, and what it makes of the image is what all others must live with.
+# seven. The first layer stays random forever, and all the others must work with what it makes of the image.
 #
 # ## One factor a layer
 #
@@ -74,7 +74,7 @@ print(f"a layer multiplies the squared gradient by {measured:.4f}; theory {squas
 # that settles after a few layers (Poole et al. 2016 [poole2016exponential]; Schoenholz et al. 2017
 # [schoenholz2017deep]). No net had to be built for it.
 #
-# **Guess again.** If $\frac1{16}$ is the trouble, weights of variance $16/n$ should mend it: $16 \cdot \frac1{16} = 1$.
+# **Guess again.** If $\frac1{16}$ is the trouble, weights of variance $16/n$ should fix it: $16 \cdot \frac1{16} = 1$.
 # Will that net keep its gradient?
 
 # %%
@@ -176,14 +176,14 @@ grid[0].legend(fontsize=8, loc="upper left")
 plt.show()
 
 # %% [markdown]
-# The theory is the black line. And look at the printed means: they fall short of 1. They are no mistake, and neither
-# is the 1; the few nets that would lift the mean are so rare that 2048 do not hold enough of them.
+# The theory is the black line. And look at the printed means: they fall short of 1. Neither they nor the 1 are wrong:
+# the few nets that would lift the mean are so rare that 2048 nets do not include enough of them.
 #
 # It is like a game in which each round multiplies your money by a random number of mean 1. The mean over all players
-# stays what it was, held up by a few who become very rich, and nearly everybody is ruined. Each layer is a round. The
+# stays the same, held up by a few who become very rich, while nearly everybody is ruined. Each layer is a round. The
 # *logarithm* adds up, and it is bell-shaped, with mean $-\frac52 \frac{L}{n}$ and variance $5\frac Ln$ (Hanin & Nica
-# 2020 [hanin2020products]). What counts is depth over width: 64 layers of 64 units is one too many, and no choice of
-# $s_w^2$ narrows the bell.
+# 2020 [hanin2020products]). What counts is depth over width: at 64 layers of 64 units this is 1, which is too much, and
+# no choice of $s_w^2$ narrows the bell.
 #
 # A product of many random factors is a bad thing to bet on. The next tutorial replaces the product by a sum.
 
@@ -216,4 +216,4 @@ assert 0.55 < (found[4] < 1).mean() < (found[16] < 1).mean() < (found[64] < 1).m
 # tr.exercise("06", variance)
 # ```
 #
-# Next: blocks that *add*, and which way the gradient takes through them.
+# Next: blocks that *add*, and the route that the gradient takes through them.

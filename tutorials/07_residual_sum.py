@@ -55,8 +55,8 @@ print(f"plain:    {plain.gradient_norms()[0]:.1e}")
 print(f"residual: {residual.gradient_norms()[0]:.2f}")
 
 # %% [markdown]
-# All of it. Why is one line of algebra. If $x$ moves, $y$ moves along two routes, and what comes back by them is added
-# (01):
+# All of it. The reason is one line of algebra. If $x$ moves, $y$ moves along two routes, and what comes back along them
+# is added (01):
 #
 # $$ g_x \;=\; \underbrace{g}_{\text{skip}} \;+\; \underbrace{F'(x)^\top g}_{\text{branch}}. $$
 #
@@ -69,10 +69,10 @@ for name in ("19", "15", "10", "5"):
     print(f"block {name:>2}: by the skip {route['skip']:.4f}, by the branch {route['branch']:.4f}")
 
 # %% [markdown]
-# So the gradient lives, but look who is doing the work: the skips, nearly alone. These branches hardly take part.
-# A residual connection keeps the gradient of what lies *below*. It does not mend the layer that it goes around.
+# So the gradient survives, but look who is doing the work: the skips, almost alone. These branches hardly take part.
+# A residual connection preserves the gradient for what lies *below*. It does not repair the layer that it goes around.
 #
-# You can walk the way yourself. Below is a pass through two such blocks of four units, operation by operation, as in
+# You can take the walk yourself. Below is a pass through two such blocks of four units, operation by operation, as in
 # 01: watch both routes leave a sum and rejoin at the input of its block.
 
 # %%
@@ -111,13 +111,13 @@ print(f"ten blocks x + F(x): {np.exp(gains[1, 1].mean(axis=0)[-1]):.0f}")
 
 # %% [markdown]
 # Two vectors of length 1 at a right angle add up to a squared length of 2. The branch is random, so what it sends back
-# is at a right angle to what the skip sends, nearly; each block doubles, ten blocks give $2^{10} = 1024$. For a skip of
-# $m x$ and a branch of $a F(x)$ it is $m^2 + a^2$ a block. In numbers of practice: 54 blocks would make it $10^{16}$.
+# is nearly at a right angle to what the skip sends; each block doubles the square, and ten blocks give $2^{10} = 1024$.
+# For a skip of $m x$ and a branch of $a F(x)$ it is $m^2 + a^2$ per block. In practice, with 54 blocks: $10^{16}$.
 #
 # A residual net *without normalisation does not vanish, it explodes*. The plain net of the same layers, `F(x)`, is the
-# one that stays. There are two ways out. Make branches weak, $a = 1/\sqrt L$: then $(1 + 1/L)^L < e$ at any depth. Or
-# average, $\frac12 x + \frac12 F(x)$, which looks harmless, and loses half at every block: the skips alone bring
-# $4^{-L}$. (Weak branches are what batch norm makes, in secret: 08. Averaging is what some of the relatives do: 09.)
+# one whose gradient stays level. One way out is to make branches weak, $a = 1/\sqrt L$: then $(1 + 1/L)^L < e$ at any
+# depth. Another is to average, $\frac12 x + \frac12 F(x)$, which looks harmless but loses half at every block: the
+# skips alone carry $4^{-L}$. (Batch norm quietly makes branches weak: 08. Some of the relatives average: 09.)
 #
 # ## A thousand ways through ten blocks
 #
@@ -125,13 +125,14 @@ print(f"ten blocks x + F(x): {np.exp(gains[1, 1].mean(axis=0)[-1]):.0f}")
 #
 # $$ (1 + J_1)(1 + J_2)(1 + J_3) = 1 + (J_1 + J_2 + J_3) + (J_1 J_2 + J_1 J_3 + J_2 J_3) + J_1 J_2 J_3. $$
 #
-# Eight ways from the top to the bottom: at each block, round it or through it. One way takes no branch, three take one,
-# three take two, one takes all. With $L$ blocks there are $2^L$ ways, and $\binom Lk$ of them pass $k$ branches. The
-# gradient is their sum, and `flow.paths` takes it apart, exactly: it walks back once, with a polynomial in place of
-# each number, in which a branch multiplies by $z$. What stands at $z^k$ in the end came through $k$ branches.
+# Eight paths from the top to the bottom: at each block, around it or through it. One path takes no branch, three take
+# one, three take two, one takes all three. With $L$ blocks there are $2^L$ paths, and $\binom Lk$ of them pass through
+# $k$ branches. The gradient is their sum, and `flow.paths` takes it apart, exactly: it walks back once, with a
+# polynomial in place of each number, in which a branch multiplies by $z$. The coefficient of $z^k$ at the end came
+# through $k$ branches.
 #
-# **Guess before you run:** in a net of 54 blocks, as in ResNet-110, most of the $2^{54}$ paths pass about 27 branches.
-# How many does the gradient pass, on average? (These blocks have batch norm in their branches.)
+# **Guess before you run:** in a net of 54 blocks, as in ResNet-110, most of the $2^{54}$ paths pass through about 27
+# branches. How many does the gradient pass through, on average? (These blocks have batch norm in their branches.)
 
 # %%
 found, error = length_law.measure(layers=1, seed=(0, 0))
@@ -162,14 +163,14 @@ right.legend(fontsize=8, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# About five, of 54. The net is deep, and its gradient is not: it comes as a sum of many short products, and of 06 we
-# know that short products are harmless. Nearly all paths, the long ones, carry nothing that one could measure. Veit et
+# About five, of 54. The net is deep, but its gradient is not: it is a sum of many short products, and from 06 we know
+# that short products are harmless. Nearly all paths are long, and carry nothing that one could measure. Veit et
 # al. 2016 [veit2016residual] saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in
 # 220.
 #
-# The right figure is the same from the side of one block. At the first block both routes bring as much as the other.
-# Further up, the skip brings more and more. That is *not* the residual connection, which treats both alike; it is
-# something that batch norm does to the branches. What, is the next question.
+# The right figure shows the same for each block. At the first block both routes carry equally much. Further up, the
+# skip carries more and more. That is *not* the residual connection, which treats both alike; it is something that batch
+# norm does to the branches. What exactly is the next question.
 
 # %%
 assert plain.gradient_norms()[0] < 1e-11 < 0.5 < residual.gradient_norms()[0] < 2
@@ -188,7 +189,7 @@ assert np.abs(skip - 1 / (1 + np.sqrt(branch))).max() < 0.01
 # ## Your turn
 #
 # Where does the blue line of the left figure come from? Say that the branch of block $l$ multiplies the squared
-# gradient by $r_l$, that a skip keeps it, and that what different paths bring is at right angles, so that squares add.
+# gradient by $r_l$, that a skip keeps it, and that what different paths carry is at right angles, so that squares add.
 # Then a path carries the product of the $r_l$ of the branches on it. From the list of $r_l$, give the share of the
 # squared gradient that came through $0, 1, \dots, L$ branches. The shares sum to 1.
 #

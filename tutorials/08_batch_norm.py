@@ -40,8 +40,8 @@ curves = {kind: np.mean(found, axis=0) for kind, found in logs.items()}
 print(f"batch norm, plain, {DEPTH} layers: {np.exp(curves['batch norm, plain'][-1]):.1e}")
 
 # %% [markdown]
-# Millions. Forwards everything is in order, and backwards it explodes, faster than any net of 06. Batch norm does not
-# keep the gradient.
+# Millions. Forwards everything is in order, but backwards it explodes, faster than any net of 06. Batch norm does not
+# preserve the gradient.
 #
 # ## 1.467
 #
@@ -68,7 +68,7 @@ print(f"1 / {v:.3f} = {1 / v:.3f}; measured a layer: {per_layer:.3f} (theory {no
 #
 # ## And then, a shortcut
 #
-# Now put the same layer into a branch, $x + F(x)$. In 07 this did not save anybody from exploding: a branch as strong
+# Now put the same layer into a branch, $x + F(x)$. In 07 this did not prevent an explosion: a branch as strong
 # as the skip gives $2^L$. **Guess before you run:** forty such blocks, branches *with* batch norm. Between which two
 # curves of 07 will it lie, $2^{40} = 10^{12}$ and the flat one? Nearer to which?
 
@@ -99,8 +99,8 @@ plt.show()
 print(f"batch norm, residual, {DEPTH} blocks: {np.exp(curves['batch norm, residual'][-1]):.0f}")
 
 # %% [markdown]
-# About a hundred, where the other two have millions and a trillion. And it lies straight: a *power* of the depth,
-# $L^{1.47}$, no exponential. Two things that each explode tame one another. How?
+# About a hundred, where the other two have millions and a trillion. And it is a straight line: a *power* of the depth,
+# $L^{1.47}$, not an exponential. Two things that each explode tame one another. How?
 #
 # Look at the right figure. Nobody resets the skip. Each block adds its $v$ to it, so that the sum that comes to block
 # $l$ has variance $1 + (l-1)\,v$: it grows, slowly, by adding. The branch begins with batch norm, which divides by just
@@ -110,7 +110,7 @@ print(f"batch norm, residual, {DEPTH} blocks: {np.exp(curves['batch norm, residu
 # $$ r_l = \frac{1}{1 + (l-1)\,v}, \qquad\text{a block by}\quad 1 + r_l, \qquad\text{all of them by}\quad
 # \prod_{l=1}^{L} (1 + r_l) \approx (L v)^{1/v}. $$
 #
-# That is the $a^2 = 1/L$ of 07, made in secret: in deep blocks the branch is a small correction, the block is nearly
+# That is the $a^2 = 1/L$ of 07, in disguise: in deep blocks the branch is a small correction, the block is nearly
 # the identity, paths are short. De & Smith 2020 [de2020batch] call it *the* reason why batch norm and residual nets go
 # together.
 #
@@ -162,7 +162,7 @@ plt.show()
 # %% [markdown]
 # Batch norm without the shortcut hardly gets off the ground. The shortcut without batch norm starts at a loss of
 # thousands, and blows up in the first step. Together they train. And the shortcut with a small number, without any
-# norm, trains as well. So it is the *smallness of the branch* that carries depth; batch norm is one way to have it.
+# norm, trains as well. So it is the *small branch* that makes depth possible; batch norm is one way to get it.
 #
 # That is not all it does. It lets one take larger learning rates, its noise regularises a little (`tinyres flow
 # claim-batch-norm` measures both), and it forgives weights of the wrong size. But the story that it is in the block

@@ -3,7 +3,7 @@
 #
 # *About 8 seconds. From before: a skip of $m$ and a branch of $a$ multiply the squared gradient by $m^2 + a^2$ (07).*
 #
-# Residual nets have a family. All of them lay a way around the layer. They differ in what they do where the ways meet:
+# Residual nets have a family. All of them route around the layer. They differ in what they do where the routes meet:
 #
 # | net | block | skip $m$ | branch $a$ |
 # |---|---|---|---|
@@ -12,8 +12,8 @@
 # | squeeze-and-excitation | $x + s\,F(x)$ | $1$ | $s$ |
 # | DenseNet | $[x,\, F(x)]$, side by side | - | - |
 #
-# $T$ and $s$ are *gates*: numbers between 0 and 1, a sigmoid's, that the net learns and that depend on the input. We
-# know how to read such a table by now. Let us see how far $m^2 + a^2$ carries us.
+# $T$ and $s$ are *gates*: numbers between 0 and 1, a sigmoid's, that the net learns and that depend on the input. By
+# now we know how to read such a table. Let us see how far $m^2 + a^2$ takes us.
 #
 # ## Highway: a gate that decides
 #
@@ -53,14 +53,14 @@ for bias in (0.0, -4.0):
     print(f"bias {bias:2g}, T = {gates.sigmoid(bias):.3f}: {length[bias][-1]:.1e} is left after {LAYERS} layers")
 
 # %% [markdown]
-# A few $10^{-8}$. Half and half is the *worst* there is. The skip brings $\frac12 g$, the branch brings something
-# random of length $\frac12 |g|$, at a right angle. Squares add: $\frac14 + \frac14 = \frac12$ a layer. Averaging two
+# A few $10^{-8}$. Half and half is the *worst* choice. The skip carries $\frac12 g$, the branch carries something
+# random of length $\frac12 |g|$, at a right angle. Squares add: $\frac14 + \frac14 = \frac12$ per layer. Averaging two
 # independent things makes them smaller; that is what averages are for.
 #
-# In general a layer multiplies by $(1 - T)^2 + T^2$. It is 1 at either end, and less than 1 between. The mend is one
-# number: begin with a negative bias, so that the gates begin closed and the layer begins as (nearly) the identity. The
-# gate learns to open where that pays. Does so small a thing decide whether a net trains? Four Highway nets of 30 layers
-# on digits, from the same weights, with the same learning rate.
+# In general a layer multiplies by $(1 - T)^2 + T^2$. It is 1 at either end, and less than 1 in between. The fix is one
+# number: begin with a negative bias, so that the gates start closed and the layer starts as (nearly) the identity. The
+# gate learns to open where that pays. Does such a small thing decide whether a net trains? We train four Highway nets
+# of 30 layers on digits, from the same weights, with the same learning rate.
 
 # %%
 STEPS, RATE, TRAINED_LAYERS = 150, 0.05, 30
@@ -88,7 +88,7 @@ right.legend(fontsize=8, loc="lower left")
 plt.show()
 
 # %% [markdown]
-# It does decide. One bias, the same for all units, between a net that guesses for ever and one that learns.
+# It does. One bias, the same for all units, separates a net that guesses forever from one that learns.
 #
 # You may know this from elsewhere. The forget gate of an LSTM carries its cell from step to step as $T$ carries $x$
 # here, and the folklore "start the forget bias at 1 or 2" is the same arithmetic, over time in place of depth.

@@ -4,8 +4,7 @@
 # *About 8 seconds. From before: what keeps the squared gradient in plain, residual and normalised nets (06 to 08).*
 #
 # For four tutorials we have looked at one number, the gradient's length. Suppose that it is right. A gradient is an
-# arrow, and a step of training follows it a little way, in the hope that a little way on it still points there. Does
-# it?
+# arrow, and a step of training follows it a little way, in the hope that it still points the same way there. Does it?
 #
 # Take a net with a single number $x$ as its input, and draw the slope $df/dx$ for 256 inputs between $-2$ and $2$. All
 # three nets below are random, of ReLU layers with batch norm (its statistics held fixed, so that inputs do not see one
@@ -37,12 +36,12 @@ alike = {name: float(np.corrcoef(slopes[:-1], slopes[1:])[0, 1]) for name, slope
 print("correlation of neighbours:", {name: round(value, 2) for name, value in alike.items()})
 
 # %% [markdown]
-# The second picture and the fourth could be exchanged and nobody would notice. The gradient of the deep plain net has a
+# You could swap the second picture and the fourth, and nobody would notice. The gradient of the deep plain net has a
 # perfectly good size, and it is noise: what it says at one input is not true next door. Balduzzi et al. 2017
-# [balduzzi2017shattered] call such gradients *shattered*. The residual net is more than twice as deep, rugged, and yet
-# one sees a shape.
+# [balduzzi2017shattered] call such gradients *shattered*. The residual net is more than twice as deep, and rugged, yet
+# a shape is visible.
 #
-# ## A half a layer
+# ## One half per layer
 #
 # How fast does it happen? Take two inputs that have nothing to do with each other, and send the same gradient down
 # through the net from both. On top the two are equal. At each layer, a unit passes its part on if its ReLU is open.
@@ -85,14 +84,14 @@ print(f"20 plain layers, theory: {plain:.0e}; 20 blocks, measured: {residual:.2f
 #
 # ## Long in which direction?
 #
-# There is another thing that a length does not tell. Let $J$ be the Jacobian of a whole net: how each output moves with
+# There is something else that a length does not say. Let $J$ be the Jacobian of a whole net: how each output moves with
 # each input. A gradient $g$ on top arrives as $J^\top g$. For a *random* $g$ the length is kept, if all is set up as in
-# 06. But for each single direction? The *singular values* of $J$ are the factors by which it stretches: one for each of
-# its own, perpendicular, directions. The mean of their squares is the 1 that we took such care of.
+# 06. But for each single direction? The *singular values* of $J$ are the factors by which it stretches, one for each of
+# its perpendicular principal directions. The mean of their squares is the 1 that we took such care of.
 #
 # `flow.jacobian_spectrum` computes them. Here are four nets of 16 layers, 128 wide, all with weights of the right size.
-# **Guess before you run:** the *linear* net, only Gaussian matrices, one behind the other. Which share of its 128
-# directions lose 99 % of their length or more?
+# **Guess before you run:** the *linear* net is only Gaussian matrices, one after the other. What share of its 128
+# directions loses 99 % of its length or more?
 
 # %%
 WIDTH = 128
@@ -213,7 +212,7 @@ assert spreads["ReLU, Gaussian"][-1] > 10 * spreads["ReLU, residual"][-1]
 # %% [markdown]
 # ## Your turn
 #
-# The half a layer was for inputs that have *nothing* in common. Now take two inputs of correlation $\rho$, in a wide
+# One half per layer was for inputs that have *nothing* in common. Now take two inputs of correlation $\rho$, in a wide
 # ReLU net with He's weights, *without* batch norm. Two Gaussian numbers of correlation $\rho$ behave like the heights
 # of two arrows at an angle $\theta = \arccos\rho$, turned at random. When are both positive? Of the units that are
 # open for one input, which share is open for the other as well? That is the factor of one layer. The layer also changes

@@ -4,9 +4,9 @@
 # *About 6 seconds. From before: a gradient is a product of slopes, and a saturated unit hardly lets it through (01).*
 #
 # Up to here one net went down one loss. Now there are two nets. A *generator* $G$ makes fakes, a *discriminator* $D$
-# says how likely a sample is real, and each has a loss of its own. $G$ never sees the data. All that it learns, it
-# learns from a gradient that comes back to it *through* $D$. So the opponent is also the teacher, and it is natural to
-# hope: the better $D$, the better it teaches. We measure that.
+# says how likely a sample is real, and each has its own loss. $G$ never sees the data. Everything it learns, it learns
+# from a gradient that comes back to it *through* $D$. So the opponent is also the teacher, and it is natural to hope
+# that the better $D$ is, the better it teaches. We measure that.
 #
 # ## Two bells on a line
 #
@@ -48,7 +48,7 @@ distances = np.array([0.5, 1, 2, 3, 4, 5, 6, 7, 8])
 measured = {loss: [generator_gradient(loss, d) for d in distances] for loss in ("saturating", "non-saturating")}
 for k in (1, 4, 8):
     told = ", ".join(f"{loss} {values[k]:.2g}" for loss, values in measured.items())
-    print(f"d = {distances[k]:g}: D is right in {saturation.right_answers(distances[k]):7.3%}; gradient {told}")
+    print(f"d = {distances[k]:g}: D is right in {saturation.accuracy(distances[k]):7.3%}; gradient {told}")
 
 # %%
 fine = np.linspace(0.1, 8.5, 200)
@@ -78,9 +78,9 @@ plt.show()
 #
 # ## A real generator, a real opponent
 #
-# Now 64 pixels instead of a number. A fresh $G$ makes fake digits and stands still, while $D$ trains. `gan.probe` stops
-# at some steps and measures what $G$ *would* be told, by each loss, through one and the same $D$. **Guess:** after 200
-# steps, how far apart are the two?
+# Now 64 pixels instead of a number. A fresh $G$ makes fake digits and is frozen, while $D$ trains. `gan.probe` stops
+# at some steps and measures the gradient that each loss *would* send to $G$, through one and the same $D$. **Guess:**
+# after 200 steps, how far apart are the two?
 
 # %%
 recipe = gan.GANRecipe.of("nonsaturating", "digits", arch="mlp", norm="none", width=64)
@@ -103,7 +103,7 @@ plt.show()
 
 # %% [markdown]
 # The red line falls in step with $D$'s doubt; the blue one rises. The direction that $D$ could show is there all the
-# time, the saturating loss only multiplies it by next to nothing. Hence hardly anyone trains with it.
+# time, but the saturating loss multiplies it by next to nothing. That is why hardly anyone trains with it.
 #
 # ## Two gradients are not one
 #

@@ -4,11 +4,11 @@
 # *About 3 seconds. From before: a sure discriminator leaves the saturating loss no slope, and two players can circle
 # (11); `create_graph` records the walk back, so that it can be differentiated again (02).*
 #
-# In the last tutorial a stronger opponent took the generator's gradient away, and the mend was another loss. There is a
-# second mend: an opponent that does not answer "real or fake?" but "how far?". It needs its slope held in check, and to
-# hold a slope in check one has to differentiate it.
+# In the last tutorial a stronger opponent took the generator's gradient away, and the fix was another loss. There is a
+# second fix: an opponent that answers not "real or fake?" but "how far?". Its slope must be kept in check, and to keep
+# a slope in check you have to differentiate it.
 #
-# ## A distance that goes on growing
+# ## A distance that keeps growing
 #
 # Two bells again, data around $0$ and fakes around $d$. A perfect discriminator measures how different they are: the
 # value of its game is $-\log 4 + 2\,\mathrm{JSD}$, with the Jensen-Shannon divergence. Another measure: how far must
@@ -58,7 +58,7 @@ plt.show()
 
 # %% [markdown]
 # The divergence counts whether the two can be told apart, and at $d = 6$ they can, full stop. $W$ keeps a slope of $1$
-# at any distance. And it, too, can be had from an opponent (Arjovsky et al. 2017 [arjovsky2017wasserstein]): among all
+# at any distance. And an opponent can provide it, too (Arjovsky et al. 2017 [arjovsky2017wasserstein]): among all
 # functions $f$ whose slope is nowhere above $1$, the one that scores data highest and fakes lowest does it by
 # exactly $W$,
 #

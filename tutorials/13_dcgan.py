@@ -61,8 +61,8 @@ with tr.no_grad():
 print({name: f"{share:.3f}" for name, share in believed.items()})
 
 # %% [markdown]
-# One half, one half, one half. With R1's friction $D$ is a good teacher, whose *slope* points the right way, and no
-# judge at all. A number that says how good $G$ is must come from outside of the game.
+# One half, one half, one half. With R1's friction $D$ is a good teacher, whose *slope* points the right way, but no
+# judge at all. A number that says how good $G$ is must come from outside the game.
 #
 # ## First yardstick: the distance to a real digit
 #
@@ -99,7 +99,7 @@ for name in ("real", "mean", "ghosts", "parrot", "one digit", "step 800"):
 # %% [markdown]
 # It likes the smudge best, and finds real digits *twice* as bad! That is no accident. Two independent draws $x, x'$
 # from one distribution with covariance $C$ differ by $2 \operatorname{tr} C$ in the mean square, a draw and the mean
-# only by $\operatorname{tr} C$. Whoever trains or judges by this number asks for smudges.
+# only by $\operatorname{tr} C$. If you train or judge by this number, you ask for smudges.
 #
 # ## Second yardstick: compare the clouds, not the points
 #
@@ -175,8 +175,7 @@ plt.show()
 # are scribbles in fog. It sees mean and covariance, and these *are* right: they were copied from the judges. Precision
 # finds them out. The parrot is as precise as real digits, and it is recall that finds it out. Nothing but ones:
 # precise, too, and again it is recall, or the rarest digit, that tells. Even the smudge is precise: it lies in the
-# middle of everything. Each yardstick is blind to something, and whoever reports a single one has chosen what not to
-# see.
+# middle of everything. Each yardstick is blind to something, and to report a single one is to choose what not to see.
 #
 # Our generator, after a few seconds: all ten digits, about evenly, at some five times the distance of real ones; but
 # most of what it draws is not quite a digit yet. Set `steps=3000` above and wait for half a minute: its distance falls

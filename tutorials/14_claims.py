@@ -12,14 +12,14 @@
 #
 # 1. Non-linear activations make gradients vanish.
 # 2. A GAN's competition keeps its gradients large: the better the adversary, the better the signal.
-# 3. A shortcut that is taken *after* the convolution is still a shortcut.
-# 4. Residual nets learn adversarially: skip and branch compete, as a GAN's players do.
+# 3. A shortcut that starts *after* the convolution is still a shortcut.
+# 4. Residual nets learn adversarially: skip and branch compete, like the players of a GAN.
 # 5. The mean squared error between real and generated images tells how good a generator is.
 # 6. One optimiser on `d_loss + g_loss` trains both players of a GAN.
 #
 # ## Listings that stop
 #
-# They are in tinyres as functions, shortened to what matters, each with its mend. **Guess** each one's first error.
+# They are in tinyres as functions, shortened to what matters, each with its fix. **Guess** each one's first error.
 
 # %%
 import matplotlib.pyplot as plt
@@ -31,11 +31,11 @@ from tinyres.lab.registry import EXPERIMENTS, Options
 
 errors = {listing.wrong: error_of(listing, seed=0) for listing in LISTINGS}
 for listing in LISTINGS:
-    print(f"* {listing.wrong}\n  {errors[listing.wrong]}\n  mend: {listing.mend}\n")
+    print(f"* {listing.wrong}\n  {errors[listing.wrong]}\n  fix: {listing.fix}\n")
 
 # %% [markdown]
-# An error is the kind of failure to wish for. It stops at the first wrong line, and names the operation, what it got
-# and what it needed. Look at the first of the four once more, with a net of two numbers. It is the most common of all:
+# An error is the best kind of failure. It stops at the first wrong line, and names the operation, what it got and what
+# it needed. Look at the first of the four once more, with a net of two numbers. It is the most common of all:
 
 # %%
 d, g = tr.tensor(0.5, requires_grad=True), tr.tensor(-0.3, requires_grad=True)  # a discriminator and a generator
@@ -51,7 +51,7 @@ except RuntimeError as error:
 print("\nand the generator's gradient was there after the first:", g.grad is not None)
 
 # %% [markdown]
-# The mend that everyone finds is `retain_graph=True`. Now it runs, and is wrong: the second `backward()` *adds*, so
+# The fix that everyone finds is `retain_graph=True`. Now it runs, and is wrong: the second `backward()` *adds*, so
 # both players have the gradient twice. And the generator had already been sent where the *discriminator's* loss wants
 # it. Which gradient do you want, of which loss, for whose parameters? `tr.grad(loss, parameters)` makes you say it.
 #
@@ -143,13 +143,12 @@ for name in ("residual net: asymmetry of the update field's Jacobian", "Dirac-GA
 
 # %% [markdown]
 # 4. **False.** Zero, but for rounding. All parameters of a residual net descend one loss; nobody competes.
-# 5. **False, by a factor of two.** Tutorial 13 measured it: a grey smudge for ever has half the error of *real* digits.
-# The error
-#    punishes variety, which is what one wants of a generator.
+# 5. **False, by a factor of two.** Tutorial 13 measured it: always the same grey smudge has half the error of *real*
+#    digits. The error penalises variety, which is what one wants of a generator.
 # 6. **False**, as we saw.
 #
-# Six plausible sentences, none true as it stands, and each fell to a run of a few seconds. The habit is worth more than
-# the list: what number would have to come out, if this were so?
+# Six plausible sentences, none of them true as it stands, each refuted by a run of a few seconds. The habit is worth
+# more than the list: if this were true, what number would have to come out?
 
 # %%
 assert all(listing.mentions in errors[listing.wrong] for listing in LISTINGS)
@@ -163,8 +162,8 @@ assert decisive["GAN, d = 8, saturating"][0] < 1e-3 < 1 < decisive["GAN, d = 8, 
 # %% [markdown]
 # ## Your turn
 #
-# Mend this listing. It is to give the gradients of *both* losses from one batch of fakes: $D$'s of its loss, for its
-# own parameters, and $G$'s of $-\log D(G(z))$, for its own. It has three faults; one of them stops it.
+# Fix this listing. It should return the gradients of *both* losses from one batch of fakes: that of $D$'s loss for
+# $D$'s parameters, and that of $-\log D(G(z))$ for $G$'s. It has three faults; one of them stops it.
 #
 # ```python
 # import numpy as np

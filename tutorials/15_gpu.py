@@ -62,7 +62,7 @@ for thread in (1, 3):
 # ## A convolution: one thread, one output
 #
 # The plain convolution of tinyres (`cuda/conv_naive.py`) gives each output number a thread. The thread finds out which
-# output it is, and *gathers* all that it is the sum of. The channel counts fastest: threads 0, 1, 2 make channels 0, 1,
+# output is its own, and *gathers* all terms of its sum. The channel varies fastest: threads 0, 1, 2 make channels 0, 1,
 # 2 of the same pixel.
 #
 # Our image has 6 rows, 7 columns and 2 channels, with a rim of padding, and becomes 4 channels. **Guess:** how many
@@ -101,7 +101,7 @@ print(thread_of(0, 0, 0))
 
 # %% [markdown]
 # Read the list of the corner. A pixel, a weight, a pixel, a weight: *two* numbers are fetched from memory for each
-# multiplication. The padding is nowhere fetched, it is simply left out of the sum.
+# multiplication. The padding is never fetched; it is simply left out of the sum.
 #
 # Threads of a block run side by side, 32 at a time (a *warp*), and what they read in one moment is fetched together, in
 # pieces of 32 bytes. Neighbouring threads should want neighbouring numbers. Do they? And how often is the same pixel
@@ -197,12 +197,12 @@ for function in (scatter, gather):
 
 # %% [markdown]
 # The scatter may even have come out right, by luck. Two threads read `dx[3]`, both add, both write, and one of the
-# sums is lost, now and then. One can force the threads to queue (atomic additions), but then the order of the sum
-# changes from run to run, and so do its last digits. Turned round, one thread a *pixel*, each collecting from the
-# windows that read it, nobody writes where another one does. All kernels of tinyres are written so, and give the same
-# bits every time.
+# sums is lost, now and then. You can force the threads to queue (atomic additions), but then the order of the sum
+# changes from run to run, and so do its last digits. Turn it around: one thread per *pixel*, each collecting from the
+# windows that read it. Then no two threads write to the same place. All kernels of tinyres are written this way, and
+# give the same bits every time.
 #
-# To use, there is `tinyres_kernels.cuda.conv2d`, which chooses between this kernel and one with tiles.
+# For real use there is `tinyres_kernels.cuda.conv2d`, which chooses between this kernel and one with tiles.
 
 # %%
 assert doubled.tolist() == [2.0 * i for i in range(10)]

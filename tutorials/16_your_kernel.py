@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 16 Is your own kernel right, and is it fast?
 #
-# *About 8 seconds. From before: a convolution as a sum of matrix products, one a tap (05, its exercise). It needs
+# *About 8 seconds. From before: a convolution as a sum of matrix products, one per tap (05, its exercise). It needs
 # `pip install 'tinyres[conformance]'`.*
 #
 # You have written a convolution. On your image it gives the numbers that it should. Is it right? With a stride of 2
@@ -74,9 +74,9 @@ first = conformance.check(first_try, "conv2d")
 print(essence(first))
 
 # %% [markdown]
-# Read it from below. *Where to look* is what all failing cases have in common and the passing ones have not. The case
-# above it is the smallest one: a drawn case failed, and was made smaller for as long as it went on failing. Its picture
-# has an `X` for each wrong number. Let us draw those of some larger corners.
+# Read it from the bottom. *Where to look* is what all failing cases have in common and the passing ones do not. The
+# case above it is the smallest one: a random case failed, and was shrunk for as long as it kept failing. Its picture
+# has an `X` for each wrong number. Let us draw the pictures of some larger corners.
 
 
 # %%
@@ -247,5 +247,5 @@ assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of
 # It will be put through conformance, and it has to be at least ten times faster than the specification. If you know
 # what happens at the rim when `count_include_pad` is `False`, you are halfway through.
 #
-# That was the last of these tutorials. `tinyres flow --list` has the experiments, and a kernel of yours, an experiment
-# of yours, a claim that you want to see measured would be the seventeenth.
+# That was the last of these tutorials. `tinyres flow --list` has the experiments. The seventeenth tutorial could be
+# yours: a kernel, an experiment, or a claim that you want to see measured.

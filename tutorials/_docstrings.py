@@ -12,7 +12,7 @@ ALIGNED = re.compile(r"\S {2,}\S")
 SPAN = re.compile(r"(``[^`]+``|`[^`]+`|(?<![\w*])\*[^\s*](?:[^*]*[^\s*])?\*(?![\w*]))")  # code, emphasis
 
 
-def mend(app, what, name, obj, options, lines):
+def convert(app, what, name, obj, options, lines):
     """Sphinx's `autodoc-process-docstring`."""
     made, in_section = [], False
     for paragraph in _paragraphs(lines):

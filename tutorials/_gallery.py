@@ -79,7 +79,7 @@ def _section(experiment, document, folder):
     if document["conditions"]:
         parts.append(f"Conditions: {_plain(document['conditions'])}")
     if document["choices"]:
-        parts += ["Chosen after a result had been seen:", "\n".join(f"- {_plain(c)}" for c in document["choices"])]
+        parts += ["Chosen after seeing a result:", "\n".join(f"- {_plain(c)}" for c in document["choices"])]
     parts += _laws(rows, len(seeds["done"]) if seeds else 0)
     if document["note"]:
         parts.append(_plain(document["note"]))

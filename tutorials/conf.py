@@ -82,6 +82,6 @@ def setup(app):
     app.connect("source-read", _links.fill)
     app.connect("source-read", _plans.fill)
     _references.setup(app)
-    app.connect("autodoc-process-docstring", _docstrings.mend, priority=400)  # napoleon comes at 500
+    app.connect("autodoc-process-docstring", _docstrings.convert, priority=400)  # napoleon comes at 500
     app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": False}

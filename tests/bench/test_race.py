@@ -27,7 +27,7 @@ class Clock:
     def stop(self, started):
         return self.now - started
 
-    def settle(self, call, host):
+    def warm_up(self, call, host):
         self.settled.append(host)
         self.now += 100.0
 
@@ -108,15 +108,15 @@ def test_a_gpu_is_held_before_a_turn_for_as_long_as_the_host_needs(monkeypatch):
     with gpu_of_nothing() as cupy:
         copies = []
         monkeypatch.setattr(cupy, "copyto", lambda to, source: copies.append((to, source)), raising=False)
-        CudaClock().settle(lambda: None, 1.0)
+        CudaClock().warm_up(lambda: None, 1.0)
         assert copies == []
         clock = CudaClock(held=True)
         monkeypatch.setattr(clock, "stop", lambda started: 8 * 0.25)  # so that a copy takes a quarter of a second
         monkeypatch.setattr(clocks, "AHEAD", 1.5)
         monkeypatch.setattr(clocks, "SLACK", 0.2)
-        clock.settle(lambda: None, 1.0)
+        clock.warm_up(lambda: None, 1.0)
         assert len(copies) == 1 + 8 + 7  # 1.7 s
-        clock.settle(lambda: None, 2.0)
+        clock.warm_up(lambda: None, 2.0)
         assert len(copies) == 16 + 13
 
 

@@ -98,7 +98,7 @@ def test_flow_says_in_a_line_what_stays_on_the_cpu(gpu, tmp_path, capsys):
     options = ["--depth", "8", "--arch", "resnet", "--steps", "2", "--seed", "0"]
     assert main(["flow", "digits", "E19", *options, "--device", "cuda", *out]) == 0
     told = capsys.readouterr().out
-    assert "on the CPU all the same: E19\n" in told
+    assert "these run on the CPU regardless: E19\n" in told
     assert main(["flow", "E19", *out]) == 0
     assert "on the CPU" not in capsys.readouterr().out
     assert "cuda" in EXPERIMENTS["digits"].devices

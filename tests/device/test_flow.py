@@ -84,8 +84,8 @@ def test_values_beyond_what_float64_can_square_are_told_in_a_second_copy(gpu):
         x = np.random.default_rng(0).standard_normal((40, 200)) * scale
         moved = tr.tensor(x).to("cuda").data
         with no_copies("get"):
-            found = statistics.of_gradient(moved)
-        expected = statistics.of_gradient(x)
+            found = statistics.gradient_summary(moved)
+        expected = statistics.gradient_summary(x)
         assert found.norm == pytest.approx(expected.norm, rel=1e-12)
         np.testing.assert_array_equal(found.histogram, expected.histogram)
 
@@ -115,7 +115,7 @@ def test_a_spectrum_is_the_same(how, gpu):
 
 def test_a_block_is_found_with_its_input(gpu):
     def measure(device):
-        return flow.jacobian_spectrum(*flow.of_block(net(device), "blocks.1", images(device, 1)[0]), k=2)
+        return flow.jacobian_spectrum(*flow.block_and_input(net(device), "blocks.1", images(device, 1)[0]), k=2)
 
     on_both(measure)
 

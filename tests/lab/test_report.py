@@ -68,7 +68,7 @@ def test_the_page_puts_laws_first_and_names_what_is_broken(tmp_path):
     path.write_text(path.read_text()[:-40])
     (tmp_path / "others.json").write_text("{")
     page = report.write_page(tmp_path).read_text()
-    assert "Not readable, and left out: E2.json." in page
+    assert "Left out because unreadable: E2.json." in page
     assert re.findall(r'<section id="(.*?)">', page) == ["E3", "check"]
     assert page.count("<th>source</th>") == 1  # all of E3's is the section's
     assert page.count("<th>law</th><th>verdict</th>") == 2

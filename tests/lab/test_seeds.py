@@ -58,7 +58,7 @@ def test_figures_with_their_spread(here, capsys):
     assert document["found"] == "found 0"
     assert document["figures"] == ["E0.png", "E0-seeds.png"]
     page = (here / "report.html").read_text()
-    assert "At 5 seeds (0 to 4): 1 of 2 laws hold; 1 of 1 check agrees. Another seed draws anew: the seed." in page
+    assert "At 5 seeds (0 to 4): 1 of 2 laws hold; 1 of 1 check agrees. What depends on the seed: the seed." in page
     assert '<td class="number">3 of 5</td>' in page
 
 
@@ -66,10 +66,10 @@ def test_with_fewer_seeds_there_is_no_verdict(here, capsys):
     assert run(here, "--seeds", "2") == 0
     out = capsys.readouterr().out
     assert "1 of 1 check agrees\n" in out
-    assert "shown without a verdict, which takes more seeds: tinyres flow E0 --seeds 5" in out
+    assert "no verdict yet, it needs more seeds: tinyres flow E0 --seeds 5" in out
     assert run(here) == 0
     assert "more seeds: tinyres flow E0 --seeds 5" in capsys.readouterr().out
-    assert "A verdict takes 5 seeds: tinyres flow E0 --seeds 5." in (here / "report.html").read_text()
+    assert "A verdict needs 5 seeds: tinyres flow E0 --seeds 5." in (here / "report.html").read_text()
 
 
 def test_what_is_finished_is_not_run_again(here, capsys, monkeypatch):
@@ -102,15 +102,15 @@ def test_a_kept_figure_that_was_edited_is_measured_again(here, capsys):
 def test_a_seed_that_fails_spares_the_others(here, capsys):
     assert run(here, "--seeds", "5", "--seed", "10") == 1
     out = capsys.readouterr().out
-    assert "E0, seed 13, found nothing: MemoryError: no room" in out
+    assert "E0, seed 13 failed: MemoryError: no room" in out
     assert "1 of 1 check agrees" in out
     assert json.loads((here / "E0.json").read_text())["seeds"]["done"] == [10, 11, 12, 14]
-    assert "Seed 13 found nothing: MemoryError: no room" in (here / "report.html").read_text()
+    assert "Seed 13 failed: MemoryError: no room" in (here / "report.html").read_text()
     assert run(here, "--seeds", "5", "--seed", "10") == 1
     assert CALLED.count(13) == 2
     assert CALLED.count(12) == 1
     assert run(here, "--seeds", "2", "--seed", "98") == 2
-    assert "E0 found nothing at any seed: MemoryError: no room" in capsys.readouterr().err
+    assert "E0 failed at every seed: MemoryError: no room" in capsys.readouterr().err
 
 
 def test_laws_have_the_same_names_at_every_seed():
@@ -119,7 +119,7 @@ def test_laws_have_the_same_names_at_every_seed():
         k: describe(experiment, Result([Law(f"law {k}", 1, 1, 0, "exact", "")]), Options(seed=k), 0.0, [])
         for k in range(2)
     }
-    with pytest.raises(ValueError, match="E3: the laws of seed 1 are named otherwise"):
+    with pytest.raises(ValueError, match="E3: the laws of seed 1 have other names"):
         report.gather(found, {})
 
 

@@ -86,13 +86,13 @@ def test_files_of_other_settings_lie_beside_the_experiments_own(half_law, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("E0", "check", "--set", "m=1"), "--set is for one experiment at a time, and there are E0, check; name one"),
-        (("E0", "--set", "m"), "--set m: NAME=VALUE is needed, as in --set m=0.9"),
+        (("E0", "check", "--set", "m=1"), "--set works with one experiment at a time, got E0, check; name one"),
+        (("E0", "--set", "m"), "--set m: expected NAME=VALUE, as in --set m=0.9"),
         (("E0", "--set", "q=1"), "--set: E0 has no setting 'q'"),
         (("check", "--set", "q=1"), "--set: check has no settings"),
-        (("E0", "--seeds", "0"), "--seeds 0: at least 1 is needed"),
+        (("E0", "--seeds", "0"), "--seeds 0: must be at least 1"),
         (("E0", "--jobs", "2"), "--jobs is for several experiments or seeds, and there is E0 at one"),
-        (("E0", "--seeds", "2", "--jobs", "0"), "--jobs 0: at least 1 is needed"),
+        (("E0", "--seeds", "2", "--jobs", "0"), "--jobs 0: must be at least 1"),
     ],
 )
 def test_what_the_command_refuses_is_one_sentence(half_law, capsys, arguments, message):

@@ -73,7 +73,7 @@ def test_var(axis):
 
 def test_the_moments_that_flow_records():
     x = around(1e4, 64, 8, 16, 16)
-    found = statistics.of_activation(x)
+    found = statistics.activation_summary(x)
     assert found.variance == pytest.approx(x.astype("d").var(), rel=1e-6)
     assert found.mean == pytest.approx(x.astype("d").mean(), rel=1e-12)
 

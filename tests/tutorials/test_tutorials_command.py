@@ -53,7 +53,7 @@ def test_copy_never_overwrites_unless_told_to(capsys, tmp_path):
     status, _, err = run(capsys, "copy", str(folder))
     assert status == 2
     assert f"{FOUND[0].path.name}, {FOUND[2].path.name}" in err
-    assert "--force overwrites" in err
+    assert "use --force to overwrite" in err
     assert mine.read_text() == "# what I wrote\n"
     assert not (folder / FOUND[1].path.name).exists()
     assert run(capsys, "copy", str(folder), "--force")[0] == 0
@@ -63,7 +63,7 @@ def test_copy_never_overwrites_unless_told_to(capsys, tmp_path):
 def test_copy_onto_themselves_and_into_a_file(capsys, tmp_path):
     status, _, err = run(capsys, "copy", str(FOUND[0].path.parent), "--force")
     assert status == 2
-    assert "where they come from" in err
+    assert "is the folder to copy from" in err
     (tmp_path / "file").touch()
     status, _, err = run(capsys, "copy", str(tmp_path / "file"))
     assert status == 2
@@ -87,7 +87,7 @@ def test_run(capsys, monkeypatch):
 
 
 def test_an_installation_without_them_says_where_they_are(tmp_path):
-    with pytest.raises(UsageError, match="in the folder tutorials of the repository"):
+    with pytest.raises(UsageError, match="in the repository's tutorials folder"):
         tutorials.tutorials(tmp_path / "tinyres")
 
 

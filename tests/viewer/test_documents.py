@@ -214,14 +214,14 @@ def test_losses_of_a_training():
     players = {"D": recording, "G": recording}
     assert loss({"G": [1, 2, 3]}, players) == [None, [1.0, 2.0, 3.0]]
     with pytest.raises(
-        ValueError, match="save: 4 losses, but 3 recorded steps, the last of them step 4; give the loss of"
+        ValueError, match="save: 4 losses, but 3 recorded steps, the last of them step 4; pass the loss of"
     ):
         loss([1, 2, 3, 4])
-    with pytest.raises(ValueError, match="a list for one recording, and for several a dict of lists by their names"):
+    with pytest.raises(ValueError, match="a list for one recording, or a dict of lists by name for several"):
         loss([1, 2, 3], players)
     with pytest.raises(ValueError, match="a list for one recording"):
         loss({"": [1, 2, 3]})
-    with pytest.raises(ValueError, match="losses of 'd', but recordings of 'D', 'G'"):
+    with pytest.raises(ValueError, match="losses for 'd', recordings for 'D', 'G'"):
         loss({"d": [1, 2, 3]}, players)
     with pytest.raises(ValueError, match="there is no recording"):
         described({})

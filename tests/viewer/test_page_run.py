@@ -37,7 +37,7 @@ def test_a_training_has_a_heat_map(visit, tmp_path):
     page = visit(document(tmp_path, RUN))
     assert page.page.locator(".lane").count() == 2
     assert page.page.locator(".trace").count() == 0
-    slider = page.page.get_by_role("slider", name="Step of the training")
+    slider = page.page.get_by_role("slider", name="Training step")
     slider.focus()
     page.press("Home")
     assert "Step 0" in page.text(".scrub")
@@ -61,7 +61,7 @@ def test_an_empty_or_foreign_document_says_so(browser, tmp_path):
     assert "neither a step nor a training" in page.inner_text("main")
     path.write_text(path.read_text(encoding="utf-8").replace('"version": 1', '"version": 9'), encoding="utf-8")
     page.reload()
-    assert "holds version 9" in page.inner_text("main")
+    assert "has version 9" in page.inner_text("main")
     page.goto(TEMPLATE.as_uri())
     assert "holds no recording" in page.inner_text("main")
     page.close()

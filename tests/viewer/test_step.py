@@ -110,8 +110,8 @@ def test_html(file, tmp_path, capsys, monkeypatch):
         ("def loss():\n    x = 1\n    return x / 0\n", r"^m.py:3: ZeroDivisionError"),
         ("def (\n", r"^m.py:1: invalid syntax"),
         ("raise SystemExit(3)\n", r"^m.py:1: SystemExit: 3"),
-        ("def loss():\n    return 3\n", r"must give a tensor of one element"),
-        ("def trace():\n    return 3\n", r"trace\(\) must return what tr.trace\(...\) returns, it gave int"),
+        ("def loss():\n    return 3\n", r"must return the loss, a tensor of one element"),
+        ("def trace():\n    return 3\n", r"trace\(\) must return the result of tr.trace\(...\), it returned int"),
         ("import tinyres as tr\ntr.tensor([1.0]) @ tr.tensor([[1.0], [2.0]])\n", r"^m.py:2: ValueError: matmul"),
     ],
 )
@@ -127,7 +127,7 @@ def test_errors_are_one_sentence(tmp_path, text, message):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UsageError, match="there is no file"):
         run(tmp_path / "none.py")
-    with pytest.raises(UsageError, match="--limit -1: at least 0"):
+    with pytest.raises(UsageError, match="--limit -1: must not be negative"):
         run(tmp_path / "none.py", "--limit", -1)
 
 

@@ -29,7 +29,7 @@ class Clock(Protocol):
     turn: float
     most: int
 
-    def settle(self, call: Call, host: float) -> None:
+    def warm_up(self, call: Call, host: float) -> None:
         """Before a turn. call: the peer's work, not counted. host: seconds that the host needs to ask for the turn."""
         ...
 
@@ -53,7 +53,7 @@ class HostClock:
     def __init__(self, pause: float = PAUSE) -> None:
         self.pause = pause
 
-    def settle(self, call: Call, host: float) -> None:
+    def warm_up(self, call: Call, host: float) -> None:
         if not self.pause:
             return
         time.sleep(self.pause)
@@ -85,7 +85,7 @@ class CudaClock:
         self._cupy, self.held = cupy, held
         self._copied = 0.0  # seconds of one copy of the ballast
 
-    def settle(self, call: Call, host: float) -> None:
+    def warm_up(self, call: Call, host: float) -> None:
         if not self.held:
             return
         if not self._copied:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyres.arrays import empty, to_device
 from tinyres.bench.clocks import Call
 from tinyres.bench.device import from_torch, to_torch
 from tinyres.bench.peers import layout, rivals

@@ -113,7 +113,7 @@ def race(
             peer, burst = peers[name], bursts[name]
             calls = [peer.calls[i % len(peer.calls)] for i in range(r * burst, (r + 1) * burst)]
             peer.before()
-            clock.settle(calls[0], paces[name].host * burst)
+            clock.warm_up(calls[0], paces[name].host * burst)
             started = clock.start()
             for call in calls:
                 call()

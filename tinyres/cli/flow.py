@@ -1,4 +1,4 @@
-"""`tinyres flow`: run experiments, print their verdicts, keep files, pictures and one page of all."""
+"""`tinyres flow`: run gradient-flow experiments, print their verdicts, and write files, figures and a report page."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NETS = {"depth": "depths", "arch": "archs", "steps": "steps"}  # options of the 
 
 
 class _Help(argparse.Action):
-    """The experiments are read when somebody asks, so that all other commands start without them."""
+    """Builds the help text on demand, so that other commands start without importing the experiments."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from tinyres.lab.registry import GROUPS, TOUR
 
         parser.description = (
-            "Measure how gradients vanish or survive, beside what theory predicts. Without names: a tour of "
+            "Measure how gradients vanish or survive, and compare with theory. Without names: a tour of "
             f"{', '.join(TOUR[:-1])} and {TOUR[-1]}. Groups: {', '.join(GROUPS)}."
         )
         parser.print_help()
@@ -45,22 +45,22 @@ def add(commands: Any) -> None:
                       help="architectures of `digits` (default: plain resnet)")  # fmt: skip
     flow.add_argument("--steps", type=int, metavar="N",
                       help="training steps of `digits` (default: 200)")  # fmt: skip
-    flow.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (default: 0)")
+    flow.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     flow.add_argument("--seeds", type=int, default=1, metavar="N",
-                      help="run at N seeds from --seed on, on all cores, and show the spread (default: 1)")  # fmt: skip
+                      help="run N seeds from --seed on, on all cores, and show the spread (default: 1)")  # fmt: skip
     flow.add_argument("--jobs", type=int, metavar="N",
-                      help="processes for several experiments or seeds (default: one a core)")  # fmt: skip
+                      help="processes for several experiments or seeds (default: one per core)")  # fmt: skip
     flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",
-                      help="ask a law at other settings: E3 --set m=0.9 a=0.436 (--list names them)")  # fmt: skip
+                      help="test a law at other settings: E3 --set m=0.9 a=0.436 (see --list)")  # fmt: skip
     flow.add_argument("--device", default="cpu", metavar="NAME",
-                      help="cpu or cuda: where nets are (default: cpu); formulas and toys stay on the CPU")  # fmt: skip
+                      help="cpu or cuda, for nets (default: cpu); formulas and toys stay on the CPU")  # fmt: skip
     flow.add_argument("--out", type=Path, metavar="DIR", default=Path("flow-results"),
-                      help="where results go (default: flow-results); with one page of all")  # fmt: skip
+                      help="where to write the results and report.html (default: flow-results)")  # fmt: skip
     flow.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the experiments; what is finished is kept whatever happens to the others."""
+    """Run the experiments; finished results are kept even if a later one fails."""
     need(LAB)
     from tinyres.lab.registry import EXPERIMENTS, GROUPS, TOUR, Options
 
@@ -73,8 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     given = {option: value for option in NETS if (value := getattr(arguments, option)) is not None}
     if given and "digits" not in names:
         raise UsageError(
-            f"{' and '.join(f'--{option}' for option in given)}: for `digits` only, which is not among "
-            f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}; name digits, too, or leave the option out"
+            f"{' and '.join(f'--{option}' for option in given)}: only for `digits`, which is not among "
+            f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}; add digits or drop the option"
         )
     chosen = {NETS[option]: _once(value) for option, value in given.items()}
     on_device(arguments.device)
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     staying = [name for name in names if options.device not in EXPERIMENTS[name].devices]
     if staying:
-        say(console, f"on the CPU all the same: {', '.join(staying)}")
+        say(console, f"these run on the CPU regardless: {', '.join(staying)}")
     at_seeds = _one_seed if arguments.seeds == 1 else _seeds
     finished = at_seeds(console, names, options, arguments)
     rows: list[dict[str, Any]] = []
@@ -96,12 +96,12 @@ def run(arguments: argparse.Namespace) -> int:
         rows += [row | {"name": f"{document['name']}: {row['name']}"} for row in found]
         silent += list(document["seeds"]["failed"]) if "seeds" in document else []
     page = out / "report.html"
-    say(console, f"all on one page: {page}")
+    say(console, f"report: {page}")
     return _tell(console, rows, silent, [name for name in names if EXPERIMENTS[name].seeds > arguments.seeds])
 
 
 def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged: list[str]) -> int:
-    """The last lines, and the exit status."""
+    """Print the summary and return the exit status."""
     from tinyres.lab.report.page import counts
 
     failed = [row["name"] for row in rows if row["verdict"] == "FAILS"]
@@ -114,13 +114,13 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
         from tinyres.lab.registry import EXPERIMENTS
 
         least = max(EXPERIMENTS[name].seeds for name in unjudged)
-        text = f"shown without a verdict, which takes more seeds: tinyres flow {' '.join(unjudged)} --seeds {least}"
+        text = f"no verdict yet, it needs more seeds: tinyres flow {' '.join(unjudged)} --seeds {least}"
         say(console, text)
     return 1 if failed or silent else 0
 
 
 def _one_seed(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The experiments at one seed: a single one in this process, several side by side; a table as each is complete."""
+    """Run a single experiment in this process, several in parallel; print each one's tables when it is complete."""
     from tinyres.lab import report
     from tinyres.lab.registry import EXPERIMENTS
     from tinyres.lab.side_by_side import run_side_by_side
@@ -168,7 +168,7 @@ def _jobs(arguments: argparse.Namespace, options: Any) -> int:
 
 
 def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The experiments at several seeds, all seeds of all experiments side by side; a table as each is complete."""
+    """Run all seeds of all experiments in parallel; print each experiment's table when its seeds are complete."""
     from tinyres.lab import report, seeds
     from tinyres.lab.registry import EXPERIMENTS
 
@@ -186,9 +186,9 @@ def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Nam
             failed = {seed: at[seed] for seed in sorted(at) if isinstance(at[seed], str)}
             done = {seed: at[seed] for seed in sorted(at) if seed not in failed}
             for seed, why in failed.items():
-                say(bars.console, f"{work.name}, seed {seed}, found nothing: {why}", style="red")
+                say(bars.console, f"{work.name}, seed {seed} failed: {why}", style="red")
             if not done:
-                raise UsageError(f"{work.name} found nothing at any seed: {next(iter(failed.values()))}")
+                raise UsageError(f"{work.name} failed at every seed: {next(iter(failed.values()))}")
             document = report.gather(done, failed)
             report.save_seeds(EXPERIMENTS[work.name], options, document, out)
             report.write_page(out)
@@ -197,18 +197,18 @@ def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Nam
 
 
 def _settings(arguments: argparse.Namespace, names: list[str]) -> dict[str, Any]:
-    """What --set says, checked against the one experiment that it can be for."""
+    """The values of --set, checked against the single experiment they apply to."""
     from tinyres.lab.registry import EXPERIMENTS, SettingError, chosen
 
     if not arguments.settings:
         return {}
     if len(names) != 1:
-        raise UsageError(f"--set is for one experiment at a time, and there are {', '.join(names[:8])}; name one")
+        raise UsageError(f"--set works with one experiment at a time, got {', '.join(names[:8])}; name one")
     given = {}
     for text in arguments.settings:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"--set {text}: NAME=VALUE is needed, as in --set m=0.9")
+            raise UsageError(f"--set {text}: expected NAME=VALUE, as in --set m=0.9")
         given[name] = value
     try:
         return chosen(names[0], EXPERIMENTS[names[0]].settings, given)
@@ -219,13 +219,13 @@ def _settings(arguments: argparse.Namespace, names: list[str]) -> dict[str, Any]
 def _check_seeds(arguments: argparse.Namespace, names: list[str]) -> None:
     for option, value in (("--seeds", arguments.seeds), ("--jobs", arguments.jobs)):
         if value is not None and value < 1:
-            raise UsageError(f"{option} {value}: at least 1 is needed")
+            raise UsageError(f"{option} {value}: must be at least 1")
     if arguments.jobs is not None and arguments.seeds == 1 and len(names) == 1:
         raise UsageError(f"--jobs is for several experiments or seeds, and there is {names[0]} at one; leave it out")
 
 
 def _once(value: Any) -> Any:
-    """Lists without what was named before."""
+    """A list without its duplicates, as a tuple."""
     return tuple(dict.fromkeys(value)) if isinstance(value, list) else value
 
 
@@ -249,7 +249,7 @@ def _list(console: Any) -> None:
 
 
 def _check(options: Any) -> None:
-    """Refuse what cannot be run before anything long begins."""
+    """Reject invalid options before any long run begins."""
     from tinyres import models
 
     for arch in options.archs:
@@ -258,6 +258,6 @@ def _check(options: Any) -> None:
         for depth in options.depths:
             check_depth(arch, depth, width=8)
     if options.steps < 1:
-        raise UsageError(f"--steps {options.steps}: at least one step is needed")
+        raise UsageError(f"--steps {options.steps}: must be at least 1")
     if options.seed < 0:
-        raise UsageError(f"--seed {options.seed}: a seed is not negative")
+        raise UsageError(f"--seed {options.seed}: must not be negative")

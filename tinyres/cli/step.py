@@ -1,4 +1,4 @@
-"""`tinyres step`: through a forward and a backward pass of your own, event by event."""
+"""`tinyres step`: step through a forward and backward pass of your own model, event by event."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ def add(commands: Any) -> None:
     """Declare the command."""
     step = commands.add_parser(
         "step",
-        help="step through forward and backward of your own model",
-        description="Runs a Python file and steps through what it defines: `loss`, a tensor of one element or a "
-        "function without arguments that computes one (then every value is shown); or `trace`, a function without "
-        "arguments that returns tr.trace(...), for several losses: tr.trace(D=d_loss, G=g_loss). What stands under "
-        "`if __name__ == '__main__'` does not run. In a terminal, keys step through it; else every event is a line.",
+        help="step through the forward and backward pass of your own model",
+        description="Runs a Python file and steps through the loss that it defines. The file may define `loss`, a "
+        "tensor of one element, or better a function without arguments that computes one (then every value is shown). "
+        "For several losses it may define `trace`, a function without arguments that returns tr.trace(D=d_loss, "
+        "G=g_loss). Code under `if __name__ == '__main__'` does not run. In a terminal you step with keys; otherwise "
+        "every event is printed on a line.",
     )
-    step.add_argument("file", type=Path, metavar="FILE.py", help="what to run")
-    step.add_argument("--html", type=Path, metavar="FILE", help="write the page that steps through it, instead")
-    step.add_argument("--open", action="store_true", help="and show it in the browser (without --html: step.html)")
+    step.add_argument("file", type=Path, metavar="FILE.py", help="the file to run")
+    step.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page to step through instead")
+    step.add_argument("--open", action="store_true", help="open the page in the browser (default file: step.html)")
     step.add_argument("--limit", type=int, metavar="N", help="print at most N events")
     step.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the file, then tell, step through or write what happened."""
+    """Run the file, then print its trace, step through it, or write it as a page."""
     if arguments.limit is not None and arguments.limit < 0:
-        raise UsageError(f"--limit {arguments.limit}: at least 0 is needed")
+        raise UsageError(f"--limit {arguments.limit}: must not be negative")
     trace = _traced(arguments.file)
     if arguments.html is not None or arguments.open:
         target = arguments.html or Path("step.html")
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 trace.save(target, title=f"{arguments.file.name}, step by step")
             except (FileNotFoundError, IsADirectoryError) as error:
-                if error.errno is not None:  # the system's, which `writing` tells
+                if error.errno is not None:  # raised by the system: `writing` reports it
                     raise
                 raise UsageError(str(error).removeprefix("save: ")) from error
         print(printable(f"wrote {target}"))
@@ -57,19 +58,21 @@ def run(arguments: argparse.Namespace) -> int:
 
         step_through(trace, terminal())
         return 0
-    told = len(trace) if arguments.limit is None else min(arguments.limit, len(trace))
-    for i in range(told):
+    printed = len(trace) if arguments.limit is None else min(arguments.limit, len(trace))
+    for i in range(printed):
         print(trace[i], f"    {trace[i].source}" if trace[i].kind == "forward" and trace[i].source else "", sep="")
-    if told < len(trace):
-        print(f"and {len(trace) - told} more")
+    if printed < len(trace):
+        print(f"and {len(trace) - printed} more")
     print(trace)
     if any(op.inputs and op.value is None for op in trace.ops):
-        print("the tape keeps only what a rule needs; make the loss a function, `def loss(): ...`, to see every value")
+        print(
+            "the tape saves only what its rules need; make the loss a function, `def loss(): ...`, to see every value"
+        )
     return 0
 
 
 def _traced(file: Path) -> Any:
-    """The trace of what the file defines."""
+    """The trace of the loss that the file defines."""
     from tinyres.autograd.tensor import Tensor
     from tinyres.viewer.tracing import Trace, traced
 
@@ -77,14 +80,14 @@ def _traced(file: Path) -> Any:
         raise UsageError(f"there is no file {file}")
     sys.path.insert(0, str(file.resolve().parent))
     try:
-        with _told(file):
+        with _reporting(file):
             defined = runpy.run_path(str(file), run_name="__tinyres__")
             own, loss = defined.get("trace"), defined.get("loss")
             if callable(own) and getattr(own, "__module__", None) == "__tinyres__":  # not one that was imported
                 found = own()
                 if not isinstance(found, Trace):
                     what = type(found).__name__
-                    raise UsageError(f"{file}: trace() must return what tr.trace(...) returns, it gave {what}")
+                    raise UsageError(f"{file}: trace() must return the result of tr.trace(...), it returned {what}")
                 return found
             if not isinstance(loss, Tensor) and not callable(loss):
                 got = "" if loss is None else f"; its `loss` is of type {type(loss).__name__}"
@@ -97,8 +100,8 @@ def _traced(file: Path) -> Any:
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
-    """Inside, an exception of the user's code is told in a sentence with the line of theirs."""
+def _reporting(file: Path) -> Iterator[None]:
+    """Turn an exception in the user's code into a one-line error with its file and line."""
     from tinyres.autograd.anomaly import is_ours
 
     try:

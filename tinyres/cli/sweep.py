@@ -1,4 +1,4 @@
-"""`tinyres sweep`: many short trainings over a grid, on this machine's cores or on a Dask cluster."""
+"""`tinyres sweep`: train a grid of short runs, on this machine's cores or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ def add(commands: Any) -> None:
     """Declare the command."""
     sweep = commands.add_parser(
         "sweep",
-        help="many short trainings over depth, width, learning rate, ...",
+        help="train a grid of short runs over depth, width, learning rate, ...",
         description=f"Train every combination of the lists below, {STEPS} steps each unless --steps or --epochs says "
-        "otherwise. Writes sweep.csv, a row a finished point, and sweep.png. The same command again goes on where it "
-        "was stopped, and a larger grid runs only what is new.",
+        "otherwise. Writes sweep.csv, one row per finished point, and sweep.png. Repeat the command to continue after "
+        "an interruption; a larger grid runs only the new points.",
     )
     for name, kind, text in (
         ("arch", str, "architectures (default: plain resnet)"),
         ("depth", int, "layers with weights (default: the architecture's)"),
         ("width", int, "channels, units or growth rate (default: as above)"),
         ("init", str, "default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²"),
-        ("activation", str, "in the place of every ReLU (default: relu)"),
-        ("lr", float, "highest learning rate (default: 0.1)"),
-        ("seed", int, "of every draw (default: 0)"),
+        ("activation", str, "replaces every ReLU (default: relu)"),
+        ("lr", float, "peak learning rate (default: 0.1)"),
+        ("seed", int, "random seeds (default: 0)"),
     ):
         sweep.add_argument(f"--{name}", type=kind, nargs="+", metavar="X", help=text)
     add_recipe(sweep)
     sweep.set_defaults(epochs=None)
     sweep.add_argument("--metric", default="accuracy", metavar="NAME",
-                       help="what sweep.png shows: accuracy (default), train_loss, test_loss, gradient")  # fmt: skip
-    sweep.add_argument("--x", metavar="AXIS", help="its columns (default: the list with most values)")
-    sweep.add_argument("--y", metavar="AXIS", help="its rows (default: the list with next most values)")
+                       help="plotted in sweep.png: accuracy (default), train_loss, test_loss, gradient")  # fmt: skip
+    sweep.add_argument("--x", metavar="AXIS", help="columns of sweep.png (default: the longest list)")
+    sweep.add_argument("--y", metavar="AXIS", help="rows of sweep.png (default: the second longest list)")
     sweep.add_argument("--device", default="cpu", metavar="NAME",
-                       help="cpu or cuda, of this machine or of the cluster's workers (default: cpu)")  # fmt: skip
+                       help="cpu or cuda, on this machine or the cluster's workers (default: cpu)")  # fmt: skip
     sweep.add_argument("--jobs", type=int, metavar="N",
-                       help="points at a time, a core each (default: all cores; on cuda: 1)")  # fmt: skip
+                       help="points to run in parallel, one core each (default: all cores; on cuda: 1)")  # fmt: skip
     sweep.add_argument("--scheduler", metavar="tcp://HOST:PORT",
-                       help="run on this Dask cluster, all of which needs tinyres installed")  # fmt: skip
+                       help="run on this Dask cluster; every worker needs tinyres installed")  # fmt: skip
     sweep.add_argument("--out", type=Path, metavar="DIR", default=Path("sweep-results"),
-                       help="where results go (default: sweep-results)")  # fmt: skip
+                       help="where to write the results (default: sweep-results)")  # fmt: skip
     sweep.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run what is not finished yet, print the table, draw the figure."""
+    """Run the unfinished points, print the table, draw the figure."""
     need(LAB)
     if arguments.scheduler is not None:
         need({"distributed": "distributed"}, "cluster")
@@ -68,22 +68,22 @@ def run(arguments: argparse.Namespace) -> int:
     _figure_options(arguments, recipes)
     make_folder(arguments.out)
     path = arguments.out / "sweep.csv"
-    again = "the same command goes on from there"
+    again = "repeat the command to continue"
     try:
         with writing(path), sweep.Results(path) as results:
             if not results.guarded:
                 say(console, UNGUARDED.format(arguments.out))
             finished = sum(recipe in results for recipe in recipes)
             if finished:
-                say(console, f"{finished} of {len(recipes)} points were finished before")
+                say(console, f"{finished} of {len(recipes)} points are already finished")
             try:
                 with progress(console) as bars:
                     bar = bars.add_task("sweep", total=len(recipes), completed=finished)
                     failed = sweep.sweep(recipes, results, execute, lambda: bars.advance(bar))
             except ClusterError as error:
-                raise UsageError(f"{error}; {_kept(recipes, results, path)}, {again}") from error
+                raise UsageError(f"{error}; {_kept(recipes, results, path)}: {again}") from error
             except KeyboardInterrupt:
-                say(console, f"\nstopped; {_kept(recipes, results, path)}, {again}")
+                say(console, f"\nstopped; {_kept(recipes, results, path)}: {again}")
                 return 130
             console.print(_table(recipes, results))
             picture = arguments.out / "sweep.png"
@@ -102,9 +102,9 @@ def _where(arguments: argparse.Namespace) -> Any:
     from tinyres.lab.sweep import cluster, local
 
     if arguments.scheduler is not None:
-        known("device", arguments.device, ["cpu", "cuda"])  # whether they have it, the workers know
+        known("device", arguments.device, ["cpu", "cuda"])  # only the workers know whether they have it
         if arguments.jobs is not None:
-            raise UsageError("--jobs is for this machine: a cluster's workers say themselves how much they take")
+            raise UsageError("--jobs applies to this machine only; on a cluster, each worker sets its own limit")
         try:
             return cluster.dask(arguments.scheduler, device=arguments.device)
         except ValueError as error:
@@ -113,12 +113,12 @@ def _where(arguments: argparse.Namespace) -> Any:
     alone = 1 if arguments.device == "cuda" else cores()
     jobs = alone if arguments.jobs is None else arguments.jobs
     if jobs < 1:
-        raise UsageError(f"--jobs {jobs}: at least 1 is needed")
+        raise UsageError(f"--jobs {jobs}: must be at least 1")
     return partial(local.here, device=arguments.device) if jobs == 1 else local.processes(jobs, arguments.device)
 
 
 def _grid(arguments: argparse.Namespace) -> Any:
-    """The recipes; refused before anything runs where one of them cannot be built."""
+    """The recipes of the grid; an error before anything runs if one of them cannot be built."""
     from tinyres import data, models, training
     from tinyres.lab import sweep
     from tinyres.training.prepare import load_split
@@ -134,13 +134,13 @@ def _grid(arguments: argparse.Namespace) -> Any:
         shared |= {"epochs": training.Recipe.epochs, "steps": STEPS if shared["steps"] is None else shared["steps"]}
     try:
         recipes = sweep.grid(axes, **shared)
-        train = load_split(recipes[0]).train  # and it lies on the disk before several processes want it
+        train = load_split(recipes[0]).train  # also puts the data on disk before several processes need it
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
     wrong = sweep.problems(recipes, train.inputs.shape[1:], train.classes or int(train.targets.max()) + 1)
     if wrong:
         first = next(iter(wrong.values()))
-        others = f"; nor can {', '.join(list(wrong)[1:])}" if len(wrong) > 1 else ""
+        others = f"; neither can {', '.join(list(wrong)[1:])}" if len(wrong) > 1 else ""
         raise UsageError(f"{next(iter(wrong))} cannot be built ({first}){others}")
     return recipes
 
@@ -157,7 +157,7 @@ def _figure_options(arguments: argparse.Namespace, recipes: Any) -> None:
 
 
 def _table(recipes: Any, results: Any) -> Any:
-    """Means over the seeds, a row for each other combination."""
+    """A table of means over the seeds, one row per combination of the other axes."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -170,7 +170,7 @@ def _table(recipes: Any, results: Any) -> Any:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
     for name in (*axes, "accuracy", "training loss", "test loss", "log10 gradient", "diverged"):
         words = name in ("arch", "init", "activation")
-        # Headers give way first, and nothing is cut off.
+        # In a narrow terminal headers wrap first, and nothing is cut off.
         table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=name == "arch")
     places = list(columns["accuracy"])
     for place in places[:MOST_ROWS]:
@@ -201,4 +201,4 @@ def _name(recipe: Any, recipes: Any) -> str:
 
 
 def _kept(recipes: Any, results: Any, path: Path) -> str:
-    return f"{sum(recipe in results for recipe in recipes)} of {len(recipes)} points are finished and kept in {path}"
+    return f"{sum(recipe in results for recipe in recipes)} of {len(recipes)} points are finished and saved in {path}"

@@ -1,4 +1,4 @@
-"""`tinyres tutorials`: list them, copy them to where they can be edited, run one."""
+"""`tinyres tutorials`: list the tutorials, copy them to a folder for editing, or run one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIME = re.compile(r"[Aa]bout (\d+) s")
 
 @dataclass(frozen=True)
 class Tutorial:
-    """A file of the tutorials: its number, the question it asks, and about how many seconds it runs."""
+    """A tutorial file: its number, the question it asks, and roughly how many seconds it runs."""
 
     path: Path
     number: str
@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "tutorials",
         help="list the tutorials, copy them, run one",
-        description="Lists the tutorials. They are plain Python files, in cells: run them as scripts, or open them in "
+        description="Lists the tutorials. They are plain Python files with cells: run them as scripts, or open them in "
         "VS Code or, with jupytext, in Jupyter.",
     )
     parser.set_defaults(run=run_list)
@@ -43,34 +43,34 @@ def add(commands: Any) -> None:
     copy = parts.add_parser("copy", help="copy all of them into a folder")
     copy.add_argument("folder", nargs="?", type=Path, metavar="DIR", default=Path("tinyres-tutorials"),
                       help="(default: tinyres-tutorials)")  # fmt: skip
-    copy.add_argument("--force", action="store_true", help="overwrite what is there")
+    copy.add_argument("--force", action="store_true", help="overwrite existing files")
     copy.set_defaults(run=run_copy)
-    run = parts.add_parser("run", help="run one in a fresh process; figures open in windows where there is a display")
+    run = parts.add_parser("run", help="run one in a fresh process; figures open in windows if there is a display")
     run.add_argument("number", metavar="NUMBER", help="as listed: 03")
     run.set_defaults(run=run_one)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    """A line a tutorial."""
+    """Print one line per tutorial."""
     found = tutorials()
     width = max(len(tutorial.question) for tutorial in found)
     for tutorial in found:
         time = "" if tutorial.seconds is None else f"{tutorial.seconds} s"
         print(f"{tutorial.number}  {tutorial.question:{width}}  {time:>5}".rstrip())
-    print(f"\nThey lie in {found[0].path.parent}")
-    print("`tinyres tutorials copy` copies them to edit, `tinyres tutorials run 01` runs the first.")
+    print(f"\nThe files are in {found[0].path.parent}")
+    print("`tinyres tutorials copy` copies them for editing, `tinyres tutorials run 01` runs the first.")
     return 0
 
 
 def run_copy(arguments: argparse.Namespace) -> int:
-    """Copy; nothing is copied where something is in the way."""
+    """Copy all tutorials, or none if a file would be overwritten."""
     found, folder = tutorials(), arguments.folder
     make_folder(folder)
     if folder.resolve() == found[0].path.parent.resolve():
-        raise UsageError(f"{folder} is where they come from; name another folder")
+        raise UsageError(f"{folder} is the folder to copy from; name another one")
     there = [tutorial.path.name for tutorial in found if (folder / tutorial.path.name).exists()]
     if there and not arguments.force:
-        raise UsageError(f"{folder} holds {', '.join(there)} already; --force overwrites, or name another folder")
+        raise UsageError(f"{folder} already holds {', '.join(there)}; use --force to overwrite, or another folder")
     for tutorial in found:
         with writing(folder):
             write(folder / tutorial.path.name, tutorial.path.read_bytes())
@@ -79,7 +79,7 @@ def run_copy(arguments: argparse.Namespace) -> int:
 
 
 def run_one(arguments: argparse.Namespace) -> int:
-    """Run it with this Python; the exit status is 0, or 1 where it did not come to its end."""
+    """Run one with this Python; the exit status is 0, or 1 if it failed."""
     need({"matplotlib": "matplotlib", "sklearn": "scikit-learn"})
     by_number = {tutorial.number: tutorial for tutorial in tutorials()}
     number = known("tutorial", arguments.number.zfill(2), by_number)
@@ -89,7 +89,7 @@ def run_one(arguments: argparse.Namespace) -> int:
 
 
 def tutorials(package: Path = PACKAGE) -> list[Tutorial]:
-    """In order, from the wheel or from the checkout.
+    """All tutorials in order, from the wheel or the checkout.
 
     Raises:
         UsageError: they are in neither place.
@@ -98,7 +98,7 @@ def tutorials(package: Path = PACKAGE) -> list[Tutorial]:
         paths = sorted(folder.glob(FILES))
         if paths:
             return [_read(path) for path in paths]
-    raise UsageError("this installation came without the tutorials; they are in the folder tutorials of the repository")
+    raise UsageError("this installation does not include the tutorials; find them in the repository's tutorials folder")
 
 
 def _read(path: Path) -> Tutorial:

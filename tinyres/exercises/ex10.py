@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tinyres.exercises.expect import expect, explain, function, number
-from tinyres.flow.theory.shattering import he, kappa0, kappa1
+from tinyres.flow.theory.shattering import he_init, kappa0, kappa1
 
 CASES = [(0.6, 3), (0.5, 1), (0.0, 2), (1.0, 1), (-1.0, 1), (0.9, 0), (0.9, 16), (-0.3, 5), (1.0, 50)]
 
@@ -21,7 +21,7 @@ def check(answer: Callable[[float, int], float]) -> None:
     for rho, layers in CASES:
         where = f"rho = {rho:g}, {layers} {'layer' if layers == 1 else 'layers'}"
         came = number(alike(rho, layers), where)
-        expect(came, he(rho, layers), where, partial(_hint, came, rho, layers))
+        expect(came, he_init(rho, layers), where, partial(_hint, came, rho, layers))
 
 
 def _product(rho: float, layers: int, factor: Callable[[float], float], *, moves_first: bool = False) -> float:

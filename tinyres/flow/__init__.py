@@ -1,8 +1,8 @@
-"""Gradient flow: instruments that watch any model, and the theory of what they should find.
+"""Gradient flow: instruments that measure any model, and theory to hold the measurements against.
 
-instruments/     what passes through a model, measured
-measurement.py   what instruments return: named arrays, a picture, JSON
-theory/          closed forms
+instruments/     record norms, path lengths, Jacobian spectra, gradient correlation, noise scale, lesions
+measurement.py   the result of an instrument: named arrays, a plot, JSON
+theory/          closed-form predictions
 """
 
 from tinyres.flow.instruments.correlation import gradient_correlation
@@ -10,10 +10,19 @@ from tinyres.flow.instruments.lesions import dropped, lesion, swapped
 from tinyres.flow.instruments.noise import gradient_noise_scale
 from tinyres.flow.instruments.paths import paths
 from tinyres.flow.instruments.record import Recording, record
-from tinyres.flow.instruments.spectra import jacobian_spectrum, of_block
+from tinyres.flow.instruments.spectra import block_and_input, jacobian_spectrum
 from tinyres.flow.measurement import Measurement
 
 __all__ = [
-    "Measurement", "Recording", "dropped", "gradient_correlation", "gradient_noise_scale", "jacobian_spectrum",
-    "lesion", "of_block", "paths", "record", "swapped",
+    "Measurement",
+    "Recording",
+    "block_and_input",
+    "dropped",
+    "gradient_correlation",
+    "gradient_noise_scale",
+    "jacobian_spectrum",
+    "lesion",
+    "paths",
+    "record",
+    "swapped",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What an instrument found: plain arrays with names, a picture and a JSON form."""
+"""The result of an instrument: named NumPy arrays, a plot and a JSON form."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tinyres.files import write
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measurement(Mapping[str, Array]):
-    """Arrays by name: `found["forward_norm"]`, `list(found)`, `found.plot()`, `found.to_json("found.json")`.
+    """A mapping of names to arrays: `found["forward_norm"]`, `list(found)`, `found.plot()`, `found.to_json("x.json")`.
 
     Attributes:
         name: the instrument, e.g. "path lengths".
         arrays: what was measured, as NumPy arrays.
-        axes: for each array, what its axes count: {"forward_norm": ("step", "block")}.
-        labels: names along an axis: {"block": ["blocks.0", ...], "step": [0, 10, ...]}.
-        cost: what measuring it takes, in forward and backward passes or relative to a training step.
+        axes: the names of each array's axes: {"forward_norm": ("step", "block")}.
+        labels: labels along an axis: {"block": ["blocks.0", ...], "step": [0, 10, ...]}.
+        cost: the cost of measuring, in forward and backward passes or relative to a training step.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Measurement(Mapping[str, Array]):
         return f"Measurement({self.name!r}: {arrays}; cost: {self.cost})"
 
     def plot(self, figure: Any = None) -> Any:
-        """Draw it into a matplotlib figure (a new one by default) and return that: `found.plot().savefig("x.png")`."""
+        """Plot into a matplotlib figure (a new one by default) and return it: `found.plot().savefig("x.png")`."""
         if figure is None:
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ class Measurement(Mapping[str, Array]):
         return figure
 
     def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
-        """The arrays as nested lists with their axes and labels; written to `path` if one is given.
+        """Return the arrays as nested lists with their axes and labels; also write them to `path` if given.
 
         Raises:
             FileNotFoundError: the folder of `path` does not exist.

@@ -1,13 +1,13 @@
-"""The laboratory: what theory or a paper predicts, what is measured, and a verdict.
+"""Experiments: a prediction from theory or a paper, a measurement, and a verdict.
 
-laws/        random nets at initialisation against closed forms
-players/     what gradient a GAN's generator receives
-trained/     nets that are trained on real images
-claims/      popular claims and listings, put to the test
-experiment.py, law.py, setting.py   what an experiment is;   registry.py  all that there are
-depth.py     a net layer by layer;   dots.py  dots measured, lines theory
-run.py       one of them from Python;   seeds.py  at several seeds;   processes.py  on all cores
-sweep/       many short trainings over a grid, on all cores or on a cluster
+laws/        random nets at initialisation, compared with closed forms
+players/     GANs: the gradient that the generator receives
+trained/     nets trained on real images
+claims/      popular claims and code listings, put to the test
+experiment.py, law.py, setting.py   what an experiment consists of;   registry.py  all experiments
+depth.py     a net layer by layer;   dots.py  measured points and the line that theory predicts
+run.py       run one from Python;   seeds.py  at several seeds;   side_by_side.py, processes.py  on all cores
+sweep/       grids of short trainings, on all cores or on a cluster
 report/      tables in the terminal, pictures, JSON, one page
 """
 

@@ -1,4 +1,4 @@
-"""What an experiment is given and what it returns."""
+"""An experiment, its options and its result."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["BOTH", "Experiment", "Law", "Options", "Result", "Setting", "Table",
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line may change.
+    """Options that the command line sets.
 
-    settings: all of the experiment's `settings` with their values, or none of them: then it is run at its own cases.
-    device: where an experiment whose `devices` name it keeps its nets; all is drawn on the CPU and then moved.
+    settings: values for all of the experiment's `settings`, or empty to run its default cases.
+    device: where the nets live, if the experiment's `devices` include it; random numbers are always drawn on the CPU.
     """
 
     seed: int = 0
@@ -34,10 +34,10 @@ Draw = Callable[[Any], None]  # draws into a matplotlib Figure
 
 @dataclass
 class Result:
-    """Laws with their verdicts, tables, figures as functions that draw them, and what else belongs into the JSON file.
+    """The result of an experiment: laws, tables, functions that draw the figures, and further data for the JSON file.
 
-    found: what was found, in one sentence with its numbers.
-    note: what a reader of the laws' table needs to know.
+    found: the finding, in one sentence with its numbers.
+    note: what a reader needs to know to read the table of laws.
     """
 
     laws: list[Law] = field(default_factory=list)
@@ -48,12 +48,12 @@ class Result:
     found: str = ""
 
     def __str__(self) -> str:
-        """The table of laws as the command prints it."""
+        """The table of laws, as the command prints it."""
         return as_text(self.laws, self.caption, self.tables)
 
     @property
     def caption(self) -> str:
-        """What stands below the table of laws."""
+        """The text below the table of laws."""
         return "\n".join(filter(None, [self.found, self.note]))
 
 
@@ -63,27 +63,27 @@ BOTH = ("cpu", "cuda")
 
 @dataclass(frozen=True)
 class Experiment:
-    """A named claim that can be run.
+    """A named claim that can be tested by running it.
 
     Attributes:
-        name: as it is typed: "E2".
-        question: what a reader wants to know, in one sentence.
-        claim: one line: what is said to be so.
-        prediction: the equation or figure that it is held against, as plain text for the terminal.
-        equation: the same equation in TeX, for pages that set it in type.
-        source: papers, or "derived: ..." where the prediction is our own algebra.
-        ticks: ticks(options) says how often `run` calls its second argument: the length of the progress bar.
-        run: measures, and gives laws with verdicts, tables and figures.
-        seconds: about how long it takes on two cores.
-        starred: one of the laws that come first and are quick to check together.
-        devices: where it can run. Those that train or run nets take `Options.device`; closed forms, toys of a few
-            numbers and what is NumPy's alone stay on the CPU.
-        varies: what another seed draws anew.
-        seeds: how many seeds a verdict takes: 1 where the experiment repeats its draws itself, or draws nothing; 5
-            where a seed is one training.
+        name: the name to type: "E2".
+        question: the question it answers, in one sentence.
+        claim: the claim under test, in one line.
+        prediction: the equation or number that the measurement is compared with, as plain text for the terminal.
+        equation: the same equation in TeX, for typeset pages.
+        source: papers, or "derived: ..." if the prediction is our own derivation.
+        ticks: ticks(options) is the number of times `run` calls its second argument: the length of the progress bar.
+        run: measures, and returns laws with verdicts, tables and figures.
+        seconds: approximate run time on two cores.
+        starred: one of the main laws, which are quick to check together.
+        devices: where it can run. Experiments that train or run nets use `Options.device`; closed forms, toy problems
+            of a few numbers and pure NumPy stay on the CPU.
+        varies: what depends on the seed.
+        seeds: how many seeds a verdict needs: 1 if the experiment averages over its own random draws, or has none; 5
+            if a seed is a single training.
         conditions: where the law holds: the widths, ranges and limits that it needs.
-        choices: what was chosen after a result had been seen (seeds, widths, rates, factors), and why, a sentence each.
-        settings: what the law may be asked at beside the experiment's own cases.
+        choices: choices made after seeing a result (seeds, widths, rates, factors), and why, a sentence each.
+        settings: parameters at which the law can be tested, besides the experiment's default cases.
     """
 
     name: str

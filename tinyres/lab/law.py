@@ -1,4 +1,4 @@
-"""One measured figure beside what it should be, at one seed and over several."""
+"""Laws: a measured number, its prediction and a verdict, at one seed or over several."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-LAWS = ("exact", "asymptotic", "ordering")  # the kinds that a net or a game might break
-SHARE = 0.9  # of the seeds at which a law has to hold
-CONFIDENCE = 0.95  # of the interval of a mean over seeds
+LAWS = ("exact", "asymptotic", "ordering")  # the kinds that a net or a game could violate
+SHARE = 0.9  # a law must hold at this share of the seeds
+CONFIDENCE = 0.95  # level of the confidence interval of a mean over seeds
 
 
 def standard_error(values: Any) -> float:
@@ -33,12 +33,12 @@ def half_width(values: Any) -> float:
 
 @dataclass(frozen=True)
 class Law:
-    """One measured figure beside what it should be.
+    """A measured number, its prediction and the tolerance between them.
 
-    kind: "exact" (1e-6 or better), "asymptotic" (per cent) or "ordering" (measured is to exceed predicted by more than
-    the tolerance) are laws. A "check" is no law: an identity, a theorem, or one figure computed in two ways; where it
-    fails, the code is wrong. A "figure" is measured and shown, and nothing is demanded of it.
-    The tolerance is absolute, in the figure's own unit. source: the paper, or "derived: ..." where it is our algebra.
+    kind: "exact" (1e-6 or better), "asymptotic" (per cent) and "ordering" (measured must exceed predicted by more than
+    the tolerance) are laws. A "check" is not a law but an identity, a theorem, or one number computed in two ways; if
+    it fails, the code is wrong. A "figure" is a number shown without a verdict.
+    The tolerance is absolute, in the number's own unit. source: the paper, or "derived: ..." if it is our derivation.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Law:
         return abs(self.measured - self.predicted) <= self.tolerance  # NaN is never ok
 
     def to_json(self) -> dict[str, Any]:
-        """The fields and whether it is met, as plain JSON values."""
+        """The fields and whether the law is met, as plain JSON values."""
         return {
             "name": self.name,
             "measured": float(self.measured),
@@ -95,13 +95,13 @@ class Law:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Law:
-        """What `to_json` wrote; null, which stands for NaN and infinity, becomes NaN."""
+        """Read what `to_json` wrote; null, which stands for NaN or infinity, becomes NaN."""
         numbers = {k: math.nan if entry[k] is None else entry[k] for k in ("measured", "predicted", "tolerance")}
         return cls(entry["name"], **numbers, kind=entry["kind"], source=entry["source"])
 
 
 def shown(name: str, measured: float, source: str = "") -> Law:
-    """A figure that is shown without a verdict."""
+    """A number that is shown without a verdict."""
     return Law(name, measured, float("nan"), float("nan"), "figure", source)
 
 
@@ -109,9 +109,9 @@ def shown(name: str, measured: float, source: str = "") -> Law:
 class Spread:
     """One law at several seeds.
 
-    laws: the law as each seed found it.
-    least: how many seeds a verdict takes. 1 where a seed is a repetition of the whole experiment; more where it is one
-        training, and a single training says little.
+    laws: the law as measured at each seed.
+    least: how many seeds a verdict needs. 1 if a seed repeats the whole experiment; more if it is a single training,
+        which says little by itself.
     """
 
     laws: Sequence[Law]
@@ -119,16 +119,16 @@ class Spread:
 
     @property
     def measured(self) -> Any:
-        """The figure at each seed."""
+        """The measured number at each seed."""
         return np.array([law.measured for law in self.laws], float)
 
     @property
     def holds(self) -> int:
-        """At how many seeds it is met."""
+        """The number of seeds at which the law is met."""
         return sum(law.ok for law in self.laws)
 
     def interval(self) -> tuple[float, float]:
-        """Of the mean of measured - predicted, by Student's t at 95 %; NaN for one seed or where one is not finite."""
+        """95 % confidence interval of the mean of measured - predicted (Student's t); NaN if one seed or not finite."""
         gaps = self.measured - np.array([law.predicted for law in self.laws], float)
         if len(gaps) < 2 or not np.isfinite(gaps).all():
             return math.nan, math.nan
@@ -136,11 +136,11 @@ class Spread:
         return float(gaps.mean() - reach), float(gaps.mean() + reach)
 
     def verdict(self) -> str:
-        """In a word: "holds" or "FAILS" for a law, "agrees" or "FAILS" for a check, else "shown".
+        """The verdict: "holds" or "FAILS" for a law, "agrees" or "FAILS" for a check, otherwise "shown".
 
-        A law holds that holds at nine seeds of ten. Where one seed is one training, the interval of the mean decides:
-        of an ordering, all of it lies above what is demanded; of any other law, all of it lies within the tolerance;
-        and with fewer seeds than `least` there is no verdict.
+        A law holds overall if it holds at nine seeds of ten. If a seed is a single training, the confidence interval of
+        the mean decides: for an ordering, all of it must lie above the threshold; for any other law, within the
+        tolerance. With fewer seeds than `least` there is no verdict.
         """
         kind, tolerance = self.laws[0].kind, max(law.tolerance for law in self.laws)
         if kind == "figure":

@@ -1,4 +1,4 @@
-"""Laws and other results as tables in the terminal."""
+"""Terminal tables of laws and other results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from tinyres.lab.law import Law, Spread
 
-NARROW = 80  # columns of a terminal that tables should fit into
+NARROW = 80  # tables should fit into a terminal of this many columns
 STYLES = {
     "holds": "green", "agrees": "green", "FAILS": "bold red", "trains": "green", "does not": "bold red", "shown": "dim",
 }  # fmt: skip
@@ -19,7 +19,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text and numbers that are no laws; `note` says what the columns mean."""
+    """A table of text and numbers other than laws; `note` explains the columns."""
 
     title: str
     columns: Sequence[str]
@@ -28,12 +28,12 @@ class Table:
 
 
 def figure_text(value: float) -> str:
-    """Four significant digits; rounding errors of sums are left as they are, since a law may be about them."""
+    """Four significant digits; tiny numbers are not rounded to 0, since a law may be about rounding errors."""
     return f"{value:.4g}"
 
 
 def wanted(law: Law) -> str:
-    """What the law demands of the measured figure."""
+    """The prediction column: what the measured number must be."""
     if law.kind == "figure":
         return "-"
     if law.kind == "ordering":
@@ -52,7 +52,7 @@ def as_text(laws: Sequence[Law], caption: str, tables: Sequence[Table]) -> str:
 
 
 def laws_table(title: str, laws: Sequence[Law], caption: str, least: int = 1) -> Any:
-    """Measured beside predicted, a verdict a row; none where a verdict takes more seeds (`least`)."""
+    """A table of measured and predicted with a verdict per row; no verdict if it needs more seeds (`least`)."""
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -68,7 +68,7 @@ def laws_table(title: str, laws: Sequence[Law], caption: str, least: int = 1) ->
 
 
 def plain_table(given: Table) -> Any:
-    """A table of an experiment's own making."""
+    """An experiment's own `Table` for the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -80,11 +80,11 @@ def plain_table(given: Table) -> Any:
         words = [word for text in (column, *cells) for word in text.split()]
         narrow = max(map(len, [*column.split(), *(cells if numeric else words)]), default=1)
         least += narrow + 3
-        if numeric:  # its cells are never broken; the header is, at words
+        if numeric:  # cells never wrap, the header wraps at words
             table.add_column(Text("\n".join(wrap(column, narrow))), justify="right", no_wrap=True)
         else:
             table.add_column(Text(column), overflow="fold")
-    if least > NARROW:  # the rules between the columns are what can be spared
+    if least > NARROW:  # save space by leaving out the lines between columns
         table.box, table.show_edge, table.pad_edge, table.collapse_padding = SIMPLE_HEAD, False, False, True
     for row in given.rows:
         table.add_row(*(Text(str(cell), STYLES.get(str(cell), "")) for cell in row))
@@ -92,7 +92,7 @@ def plain_table(given: Table) -> Any:
 
 
 def numeric_columns(table: Table) -> list[bool]:
-    """Which columns hold figures only, to be aligned on the right: 1,024, -3e-05, 0.71 / 5, 20 (20), -, ∞."""
+    """Which columns hold only numbers, to be aligned on the right: 1,024, -3e-05, 0.71 / 5, 20 (20), -, ∞."""
     columns = _columns(table)
     return [bool(cells) and all(_is_number(cell) for cell in cells) for cells in columns]
 

@@ -1,4 +1,4 @@
-"""Work in processes of this machine, one thread each, that survives the death of a process."""
+"""Parallel processes on this machine, one thread each; the work survives the death of a process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cores() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums are added up in the same order on every machine, and works side by side do not fight for cores."""
+    """Run kernels and BLAS on one thread: sums are reproducible, and parallel processes do not compete for cores."""
     before = get_num_threads()
     set_num_threads(1)
     try:
@@ -40,11 +40,11 @@ def one_thread() -> Iterator[None]:
 
 
 def each(work: Callable[[Item], Found | str], items: Sequence[Item], jobs: int) -> Generator[tuple[Item, Found | str]]:
-    """`work` of every item, `jobs` at a time, as they finish; a sentence where a process died twice.
+    """Apply `work` to every item, `jobs` at a time; yield results as they finish, a message if a process died twice.
 
-    `work` has to catch its own exceptions: one that it raises ends everything. A process that dies (killed for its
-    memory, say) breaks the pool, and takes along whatever ran beside it: the other items go on in a fresh pool, and at
-    the end the suspects are run once more, one at a time. The processes end with this one, however it ends.
+    `work` must catch its own exceptions: one that it raises ends everything. A process that dies (killed for its
+    memory, say) breaks the pool and loses all items in flight. The waiting items continue in a fresh pool, and at the
+    end the lost ones are run once more, one at a time. The processes end with this one, however it ends.
     """
     waiting: deque[Item] = deque(items)
     suspects: list[Item] = []
@@ -58,7 +58,7 @@ def each(work: Callable[[Item], Found | str], items: Sequence[Item], jobs: int) 
 def _pool(
     work: Callable[[Item], Found | str], waiting: deque[Item], jobs: int
 ) -> Generator[tuple[Item, Found | str], None, list[Item]]:
-    """Run what waits until it is done, or until the pool breaks; returns what was in flight then."""
+    """Run the waiting items until all are done or the pool breaks; returns the items that were in flight then."""
     # Spawned, since OpenMP does not survive a fork. The pipe is never written to: its end closes with this process.
     spawn = multiprocessing.get_context("spawn")
     parent_lives, life = spawn.Pipe(duplex=False)
@@ -83,13 +83,13 @@ def _pool(
         pool.shutdown()
         return lost
     finally:
-        life.close()  # ends what still runs, if this is left early
+        life.close()  # ends processes still running if this generator is closed early
         pool.shutdown(cancel_futures=True)
         parent_lives.close()
 
 
 def _begin(parent_lives: Connection) -> None:
-    """In a new process: Ctrl-C is the parent's business, and without a parent there is nothing left to do."""
+    """Set up a new process: ignore Ctrl-C, which the parent handles, and exit when the parent is gone."""
 
     def follow() -> None:
         try:

@@ -1,4 +1,4 @@
-"""All experiments, by name: what a file of `laws`, `players`, `trained` or `claims` calls `EXPERIMENT`."""
+"""All experiments by name: every `EXPERIMENT` in the files of `laws`, `players`, `trained` and `claims`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ for room in (laws, players, trained, claims):
     ROOMS[room.__name__.rpartition(".")[2]] = {experiment.name: experiment for experiment in found}
 EXPERIMENTS: dict[str, Experiment] = {name: e for room in ROOMS.values() for name, e in room.items()}
 
-TOUR = ("E2", "E3", "E1", "check", "digits")  # what `tinyres flow` runs when no names are given
+TOUR = ("E2", "E3", "E1", "check", "digits")  # what `tinyres flow` runs by default
 GROUPS: dict[str, list[str]] = {
     "tour": list(TOUR),
     "starred": [name for name, experiment in EXPERIMENTS.items() if experiment.starred],

@@ -1,4 +1,4 @@
-"""Experiments at several seeds, on all cores; what is finished is kept, and not run again."""
+"""Run experiments at several seeds, on all cores; finished seeds are saved and not run again."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tinyres.lab.processes import each, one_thread
 from tinyres.lab.registry import EXPERIMENTS, Options
 from tinyres.lab.report.files import FORMAT, describe, file_name, save_pictures, write_json
 
-KEPT = "seeds"  # the folder of what single seeds found, inside the folder of the results
+KEPT = "seeds"  # subfolder with the results of single seeds
 
 
 @dataclass(frozen=True)
 class Seed:
-    """One experiment at one seed; `pictures` says whether its figures are drawn, into `folder`."""
+    """One experiment at one seed; if `pictures`, its figures are drawn into `folder`."""
 
     name: str
     options: Options
@@ -30,13 +30,13 @@ class Seed:
 
     @property
     def path(self) -> Path:
-        """Where its file is kept."""
+        """The file with its result."""
         stem = file_name(EXPERIMENTS[self.name], self.options)
         return self.folder / KEPT / f"{stem}-seed{self.options.seed}.json"
 
 
 def at_seeds(names: Sequence[str], options: Options, count: int, folder: Path) -> list[Seed]:
-    """Each experiment at `count` seeds, from `options.seed` on."""
+    """Each experiment at `count` consecutive seeds, starting at `options.seed`."""
     return [
         Seed(name, replace(options, seed=options.seed + k), folder, pictures=k == 0)
         for name in names
@@ -45,10 +45,10 @@ def at_seeds(names: Sequence[str], options: Options, count: int, folder: Path) -
 
 
 def run_seeds(seeds: Sequence[Seed], jobs: int) -> Generator[tuple[Seed, dict[str, Any] | str]]:
-    """What each seed found, as its file's document, or a sentence where it failed; kept ones first.
+    """Yield each seed's result as a JSON document, or an error message; saved results come first.
 
     Raises:
-        OSError: the folder of what is kept cannot be made.
+        OSError: the folder for the results cannot be created.
     """
     waiting = []
     for seed in seeds:
@@ -63,7 +63,7 @@ def run_seeds(seeds: Sequence[Seed], jobs: int) -> Generator[tuple[Seed, dict[st
 
 
 def attempt(seed: Seed) -> dict[str, Any] | str:
-    """Run it on one thread and keep what it found; an exception as a sentence, so that the others go on."""
+    """Run a seed on one thread and save its result; an exception becomes a message, so that other seeds continue."""
     experiment, start = EXPERIMENTS[seed.name], time.perf_counter()
     try:
         with one_thread():
@@ -78,7 +78,7 @@ def attempt(seed: Seed) -> dict[str, Any] | str:
 
 
 def kept(seed: Seed) -> dict[str, Any] | None:
-    """What an earlier run found with the same options and the same code; None where there is none, or an edited one."""
+    """The saved result of an earlier run with the same options and the same code; None if missing or edited."""
     try:
         document = json.loads(seed.path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -105,7 +105,7 @@ def _all_there(pictures: Sequence[str], folder: Path) -> bool:
 
 @cache
 def code() -> str:
-    """A hash of all of tinyres and its kernels: what other code has found is not taken for this one's."""
+    """A hash of the source of tinyres and its kernels, so that results of other code are not reused."""
     import tinyres_kernels
 
     import tinyres

@@ -1,4 +1,4 @@
-"""What an experiment may be asked about beside its own cases: `tinyres flow E3 --set m=0.9 a=0.436`."""
+"""Settings: the parameters of an experiment that `tinyres flow E3 --set m=0.9 a=0.436` can change."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 
 class SettingError(ValueError):
-    """A setting that the experiment does not have, or a value that it cannot be run at."""
+    """An unknown setting, or a value out of range."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One number or word that a law depends on.
+    """A parameter of a law, a number or a word.
 
-    default: what it is where others are set and it is not; its type is the setting's type.
-    meaning: in a few words, for the list and for errors.
-    low, high: the least and the greatest value at which the experiment can be run, both included. The law's own range
-        may be narrower: then the experiment says what holds outside.
-    choices: the words to choose from, where it is a word.
+    default: its value if only others are set; its type is the setting's type.
+    meaning: a short description, for the list and for errors.
+    low, high: the smallest and largest value at which the experiment can run, both included. The law's own range may be
+        narrower: then the experiment says what holds outside.
+    choices: the allowed words, if it is a word.
     """
 
     default: float | str
@@ -31,10 +31,10 @@ class Setting:
     choices: tuple[str, ...] = ()
 
     def read(self, given: Any) -> Any:
-        """The value of a text or a number, in the type of the default.
+        """Convert a text or number to the type of the default.
 
         Raises:
-            ValueError: it is not one, or out of range; the message says what is needed.
+            ValueError: it is invalid or out of range; the message says what is needed.
         """
         if self.choices:
             if given not in self.choices:
@@ -58,15 +58,15 @@ class Setting:
 
 
 def chosen(experiment: str, settings: Mapping[str, Setting], given: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings, those that are given and the defaults of the others; {} where none is given.
+    """All settings: the given values, and defaults for the others; {} if none is given.
 
     Raises:
-        SettingError: the experiment has no such setting, or cannot be run at such a value.
+        SettingError: the experiment has no such setting, or the value is out of range.
     """
     if not given:
         return {}
     if not settings:
-        raise SettingError(f"{experiment} has no settings: it is run at its own cases only")
+        raise SettingError(f"{experiment} has no settings: it only runs its default cases")
     values = {name: setting.default for name, setting in settings.items()}
     for name, value in given.items():
         if name not in settings:

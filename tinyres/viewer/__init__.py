@@ -1,15 +1,15 @@
-"""Step through a forward and a backward pass, or look back on a training: pages that open from the disk.
+"""Step through a forward and backward pass, or browse a recorded training, in an HTML page that works offline.
 
-tracing.py    tr.trace(loss): the document of a pass, and what can be done with it
-tracer.py     the observer that writes it;   records.py an operation;   joins.py where residual routes rejoin
-names.py      what things are called
-summaries.py  what is kept of an array
-rules.py      the text of the rules
-story.py      the same in words, for the terminal
+tracing.py    tr.trace(loss) and the document it produces
+tracer.py     the observer that records it;   records.py its data classes;   joins.py where residual routes rejoin
+names.py      names of operations, parameters and variables
+summaries.py  an array in full or as a thumbnail
+rules.py      source text of the vjp rules
+events.py     each event as a line of text;   stepper.py stepping through them in a terminal
 run.py        a recorded training
-page.py       the page;   picture.py, sketch.py  what is shown where no script runs
+page.py       the page;   picture.py, sketch.py  still images for readers without scripts
 web/          the source of page.html
-schema.json   what the documents hold
+schema.json   the format of the documents
 """
 
 from tinyres.viewer.run import save

@@ -1,4 +1,4 @@
-"""Where the routes of a residual sum rejoin, and which event of the trace brings which route."""
+"""Where the routes of a residual sum rejoin, and which trace event delivers each route's gradient."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import math
 from typing import Any
 
 from tinyres.autograd.node import Node
-from tinyres.flow.instruments.routes import Meeting, Routes
-from tinyres.viewer.summaries import number
+from tinyres.flow.instruments.routes import RouteNorms, Routes
+from tinyres.viewer.summaries import json_number
 
 _ROUTES = ("skip", "branch", "gate")
 
 
 class Joins(Routes):
-    """`Routes` that also notes the event of every contribution on a route."""
+    """`Routes` that also records the event of every contribution."""
 
     def __init__(self) -> None:
         super().__init__()
         self._events: dict[tuple[Node, Node, str], int] = {}  # by node, sum and route: the last contribution's
 
-    def see(self, consumer: Node, arg_index: int, producer: Node, contribution: Any, event: int) -> None:
-        """A contribution, which event number `event` accumulates."""
+    def add_contribution(self, consumer: Node, arg_index: int, producer: Node, contribution: Any, event: int) -> None:
+        """Add a contribution; `event` is the number of the event that accumulates it."""
         before = {total: dict(parts) for total, parts in self._arrived.get(producer, {}).items()}
         self.on_edge(consumer, arg_index, producer, contribution)
         for total, parts in self._arrived.get(producer, {}).items():
@@ -28,17 +28,17 @@ class Joins(Routes):
                 if part is not before.get(total, {}).get(role):
                     self._events[producer, total, role] = event
 
-    def meet(self, node: Node) -> list[dict[str, Any]]:
-        """All contributions to `node` are in: the routes that rejoin there, without lane and operation."""
-        before = len(self.met)
+    def joins_at(self, node: Node) -> list[dict[str, Any]]:
+        """The joins at `node` once all its contributions have arrived, still without lane and operation."""
+        before = len(self.norms)
         self.on_cotangent(node)
-        return [self._told(node, total, self.met[total]) for total in list(self.met)[before:]]
+        return [self._join(node, total, self.norms[total]) for total in list(self.norms)[before:]]
 
-    def _told(self, node: Node, total: Node, meeting: Meeting) -> dict[str, Any]:
+    def _join(self, node: Node, total: Node, norms: RouteNorms) -> dict[str, Any]:
         routes = [
-            {"role": role, "event": self._events[node, total, role], "norm": number(getattr(meeting, role))}
+            {"role": role, "event": self._events[node, total, role], "norm": json_number(getattr(norms, role))}
             for role in _ROUTES
             if (node, total, role) in self._events
         ]
-        cosine = min(max(meeting.cosine, -1.0), 1.0) if math.isfinite(meeting.cosine) else math.nan
+        cosine = min(max(norms.cosine, -1.0), 1.0) if math.isfinite(norms.cosine) else math.nan
         return {"name": total.path or "", "routes": routes, "angle": None if math.isnan(cosine) else math.acos(cosine)}

@@ -1,4 +1,4 @@
-"""What a value is called: the line that made it, the module that ran, the name of a parameter or a variable."""
+"""Names for values: the source line that made one, the module that ran, the parameter or variable that holds it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Scopes: TypeAlias = "list[Mapping[str, Any]]"
 _CALL = nn.Module.__call__.__code__
 
 
-class Place(NamedTuple):
+class CallSite(NamedTuple):
     """Where an operation was called."""
 
     frame: FrameType | None  # of the user's innermost function
     root: nn.Module | None  # the outermost module that was running
 
 
-def look(frame: FrameType | None, until: FrameType) -> Place:
-    """Climb from an operation to `until`, the frame that watches."""
+def call_site(frame: FrameType | None, until: FrameType) -> CallSite:
+    """Walk up the stack from an operation to `until`, the tracer's own frame."""
     user, outermost = None, None
     while frame is not None and frame is not until:
         if frame.f_code is _CALL:
@@ -32,7 +32,7 @@ def look(frame: FrameType | None, until: FrameType) -> Place:
         elif user is None and not is_ours(frame):
             user = frame
         frame = frame.f_back
-    return Place(user, None if outermost is None else outermost.f_locals["self"])
+    return CallSite(user, None if outermost is None else outermost.f_locals["self"])
 
 
 class Names:
@@ -41,14 +41,13 @@ class Names:
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes  # searched last
         self._leaves: dict[int, tuple[int | None, str]] = {}  # by serial: the root module that has it, and its name
-        self._roots: dict[int, tuple[nn.Module, str]] = {}  # by id (held, so that ids stay theirs): its own name
-        self._frozen: dict[
-            int, tuple[Any, int, str]
-        ] = {}  # by an array's id (held, too): the root module, and its name
+        # Objects keyed by id are held, so that their ids are not reused.
+        self._roots: dict[int, tuple[nn.Module, str]] = {}  # by id of a root module: the module and its name
+        self._frozen: dict[int, tuple[Any, int, str]] = {}  # by id of an array: the array, its root module, its name
         self._searched = False
 
-    def look_into(self, function: Any) -> None:
-        """Search what a function closes over, and its module's variables, too."""
+    def search_closure(self, function: Any) -> None:
+        """Also search the variables that a function closes over, and those of its Python module."""
         function = getattr(function, "__func__", function)  # of a method
         names = getattr(getattr(function, "__code__", None), "co_freevars", ())
         cells = getattr(function, "__closure__", None) or ()
@@ -56,8 +55,8 @@ class Names:
         self._scopes = [held, getattr(function, "__globals__", {}), *self._scopes]
         self._searched = False
 
-    def meet(self, root: nn.Module | None, frame: FrameType | None) -> int | None:
-        """Take note of a root module and of what its parameters are called."""
+    def register(self, root: nn.Module | None, frame: FrameType | None) -> int | None:
+        """Record a root module and the names of its parameters."""
         if root is None:
             return None
         if id(root) not in self._roots:
@@ -74,7 +73,7 @@ class Names:
         return id(root)
 
     def leaf(self, node: Node, frame: FrameType | None) -> tuple[int | None, str]:
-        """The root module that a leaf belongs to, and its name; None and "" where nobody calls it anything."""
+        """The root module that a leaf belongs to, and its name; None and "" if it has no name."""
         if node.serial not in self._leaves:
             owner = node.owner() if node.owner is not None else None
             name = None if owner is None else _variable(self._around(frame), owner)
@@ -84,7 +83,7 @@ class Names:
         return self._leaves[node.serial]
 
     def constant(self, value: Any, frame: FrameType | None) -> tuple[int | None, str]:
-        """As `leaf`, of what requires no gradient: an array of a module, or one that a variable holds."""
+        """Like `leaf`, for a value that requires no gradient: an array of a module or of a variable."""
         if id(value) in self._frozen:
             return self._frozen[id(value)][1:]
         base = getattr(value, "base", None)
@@ -95,20 +94,20 @@ class Names:
             and value.strides == base.strides[::-1]
         ):
             _, root, name = self._frozen[id(base)]
-            return root, f"{name}ᵀ"  # as a layer takes it
+            return root, f"{name}ᵀ"  # a layer reads its weight transposed
         return None, _variable(self._around(frame), value) or "" if hasattr(value, "strides") else ""
 
     def full(self, root: int | None, name: str) -> str:
-        """A path or a leaf's name; it begins with the root module's where several have none of their own."""
+        """A path or leaf name, prefixed with the root module's name if several root modules have none of their own."""
         several = sum(bool(label) for _, label in self._roots.values()) > 1
         label = self._roots[root][1] if root is not None and several else ""
         return f"{label}.{name}" if label and name else label or name
 
     def _search(self) -> None:
-        """The modules that the caller has in variables: a finished graph has seen no module run."""
+        """Register the modules in the caller's variables: for a finished graph no module was seen running."""
         self._searched = True
         for value in [value for scope in self._scopes for value in scope.values() if isinstance(value, nn.Module)]:
-            self.meet(value, None)
+            self.register(value, None)
 
     def _around(self, frame: FrameType | None) -> Scopes:
         return self._scopes if frame is None else [frame.f_locals, frame.f_globals, *self._scopes]

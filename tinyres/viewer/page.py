@@ -1,4 +1,4 @@
-"""The page that shows a document: one file that opens from the disk, or a frame in a notebook."""
+"""The HTML page of a document: one self-contained file, or a frame in a notebook."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tinyres import files
 
 TEMPLATE = Path(__file__).with_name("page.html")
 DATA, TITLE = "<!--tinyres-data-->", "<!--tinyres-title-->"
-NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # one of them, and a browser draws nothing
+NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # not allowed in XML: a browser would reject the SVG
 _HEIGHT = 720  # pixels, in a notebook
 
 
 def dump(document: Any) -> str:
-    """Compact JSON that can stand inside a script element."""
+    """Compact JSON that is safe inside a script element."""
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")  # `<` occurs in strings only
 
 
 def fill(document: dict[str, Any], still: str) -> str:
-    """The page with the document in it; `still` is the SVG that is shown where scripts do not run."""
+    """Insert the document into the page; `still` is the SVG shown if scripts are disabled."""
     data = f'<script type="application/json" id="tinyres-data">{dump(document)}</script>'
-    title = escape(files.legible(document["title"]))  # as of a file, it may hold what is no character
+    title = escape(files.legible(document["title"]))  # a file name may contain invalid characters
     before, after = TEMPLATE.read_text(encoding="utf-8").split(DATA)
     before, after = (part.replace(TITLE, title) for part in (before, after))
     return f"{before}<noscript>{image(still)}</noscript>{data}{after}"
 
 
-def framed(html: str, still: str) -> str:
-    """For a notebook: the page in a frame that can reach nothing, before a picture for where frames are not shown."""
+def notebook_frame(html: str, still: str) -> str:
+    """For a notebook: the page in a sandboxed frame, over a picture for viewers that show no frames."""
     style = "position:absolute;inset:0;width:100%;height:100%;border:0;background:white"
     return (
         f'<div style="position:relative;min-height:{_HEIGHT}px">{image(still)}'
@@ -43,14 +43,14 @@ def framed(html: str, still: str) -> str:
 
 
 def image(svg: str) -> str:
-    """An SVG as a picture, in which nothing can run."""
+    """Embed an SVG as an <img>, in which no script can run."""
     source = b64encode(NO_XML.sub("?", files.legible(svg)).encode()).decode()
     about = f'alt="the backward pass, in one picture" style="max-height:{_HEIGHT}px"'
     return f'<img {about} src="data:image/svg+xml;base64,{source}">'
 
 
 def write(path: str | Path, text: str) -> None:
-    """Write a file whose folder is there.
+    """Write a file into an existing folder.
 
     Raises:
         FileNotFoundError: the folder does not exist.

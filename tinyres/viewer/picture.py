@@ -1,29 +1,28 @@
-"""A still picture for where no script runs: of a small backward pass a drawing; of others a bar for each module, log10
-of the norm of the gradient there."""
+"""A still SVG for readers without scripts: a drawing of a small backward pass, or bars of gradient norms by module."""
 
 from __future__ import annotations
 
 import math
 from html import escape
 
-from tinyres.viewer.records import Passes
+from tinyres.viewer.records import TraceData
 from tinyres.viewer.sketch import sketch
 
 _MOST = 40  # bars
 _ROW, _LABEL, _BAR, _NUMBER = 18, 260, 300, 70  # pixels
 
 
-def draw(trace: Passes) -> str:
-    """A sketch, or what the output of each module got; operations outside of any module stand for themselves."""
+def draw(trace: TraceData) -> str:
+    """A sketch of a small trace; otherwise a bar per module output, and per operation outside of any module."""
     return sketch(trace) or bars(_by_module(trace))
 
 
-def _by_module(trace: Passes) -> dict[str, float]:
+def _by_module(trace: TraceData) -> dict[str, float]:
     norms: dict[str, float] = {}
     last = {(event[1], event[4]): event[7] for event in trace.events if event[0] == "a"}
     for (lane, op), place in sorted(last.items(), key=lambda item: item[0]):
         found = trace.ops[op]
-        if found.kind != "leaf":  # in the order of the forward pass: the last operation of a module is its output
+        if found.kind != "leaf":  # sorted by forward order, so a module's last operation, its output, wins
             name = found.path or f"{found.kind} #{op}"
             lane_name = f"{trace.lanes[lane]}: " if len(trace.lanes) > 1 else ""
             norms[f"{lane_name}{name}"] = log10(trace.summaries[place].size())
@@ -31,7 +30,7 @@ def _by_module(trace: Passes) -> dict[str, float]:
 
 
 def bars(logs: dict[str, float]) -> str:
-    """An SVG of horizontal bars: of at most 40 of them, evenly chosen where there are more."""
+    """An SVG of horizontal bars; of more than 40, an evenly spaced selection."""
     names = list(logs)
     if len(names) > _MOST:
         names = [names[round(i * (len(names) - 1) / (_MOST - 1))] for i in range(_MOST)]
@@ -60,5 +59,5 @@ def _row(i: int, name: str, value: float, low: int, span: int) -> str:
 
 
 def log10(norm: float) -> float:
-    """-inf of 0; NaN and infinity stay."""
+    """log10, with -inf for 0; NaN and infinity pass through."""
     return -math.inf if norm == 0 else math.log10(norm)

@@ -1,4 +1,4 @@
-"""What a trace holds: operations, events, and where they were called."""
+"""Data classes of a trace: operations, events, and where they were called."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tinyres.viewer.summaries import Thumbnail, Whole
 
 @dataclass(slots=True)
 class Op:
-    """What is told of a node, without holding it.
+    """An operation in a trace; it does not keep the node alive.
 
     Attributes:
         kind: the primitive's name, "leaf" or "constant".
-        path: of module names; root: which root module that lies in, see `Names`.
+        path: dotted module names; root: the root module they belong to, see `Names`.
         inputs: serials of the inputs, aligned with args and roles; None: not kept.
-        value: its place among the summaries; None: the tape did not keep it.
+        value: index of its value's summary; None: the tape did not keep it.
         place: file and line of the user's call.
-        again: computed by a checkpoint's second run.
+        again: recomputed by a checkpoint in the backward pass.
     """
 
     kind: str
@@ -37,17 +37,17 @@ class Op:
     again: bool = False
 
 
-class Passes:
-    """What a trace holds.
+class TraceData:
+    """The contents of a trace.
 
     Attributes:
         lanes: names of the losses.
         ops: the operations, parents before consumers.
-        events: in the order of execution, as schema.json describes them.
-        joins: where the routes of a sum rejoin.
-        grads: what arrived at leaves in all, by lane and operation: places among the summaries.
-        summaries: arrays, whole or as thumbnails.
-        sources: the user's line at each place.
+        events: in execution order, in the format of schema.json.
+        joins: where the routes of a residual sum rejoin.
+        grads: the total gradient of each leaf, by lane and operation: indices into summaries.
+        summaries: arrays, in full or as thumbnails.
+        sources: the user's source line at each place.
     """
 
     lanes: list[str]
@@ -60,5 +60,5 @@ class Passes:
 
 
 def file_name(path: str) -> str:
-    """As a reader knows it: a notebook's cells lie in temporary files, whose names say nothing."""
+    """A file name for the reader: notebook cells live in temporary files with meaningless names."""
     return "the notebook's cell" if Path(path).parent.name.startswith("ipykernel_") else path

@@ -1,4 +1,4 @@
-"""The text of an operation as it stands in the source: its forward and the rule of each input."""
+"""Source code of an operation: its forward and the vjp rule of each input."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LONGEST = 1200  # characters
 
 @cache
 def rule_text(name: str) -> dict[str, Any]:
-    """{"forward": Python text, "args": {input: Python text of its contribution}}; a joint rule stands under "*".
+    """{"forward": Python code, "args": {input: Python code of its rule}}; a joint rule has the key "*".
 
-    Where inputs broadcast, "broadcasts" is True: the engine then sums a contribution to its input's shape.
-    Of a fused operation the forward is told by its decomposition, which is composed of primitives. Empty for what is no
+    If inputs broadcast, "broadcasts" is True: the engine then sums a contribution to its input's shape.
+    The forward of a fused operation is its decomposition into primitives. Empty for anything that is not a
     primitive (leaves, constants, a checkpoint).
     """
     primitive = PRIMITIVES.get(name)
@@ -34,13 +34,13 @@ def rule_text(name: str) -> dict[str, Any]:
 
 
 def broadcasting(consumer: Op, arg: int, shape: tuple[int, ...]) -> str:
-    """What the engine adds to a rule where the input, of `shape`, was repeated to meet the others."""
+    """The clause to add to a rule if the input, of `shape`, was broadcast: the engine sums its contribution."""
     if not rule_text(consumer.kind).get("broadcasts"):
         return ""
     whole = consumer.shape
-    if consumer.kind == "matmul":  # only what stands before the two axes of the matrices broadcasts
+    if consumer.kind == "matmul":  # only batch axes broadcast, those before the two matrix axes
         whole, shape = whole[:-2], shape[:-2]
-    return "" if whole == shape else ", summed over the axes along which it was repeated"
+    return "" if whole == shape else ", summed over the broadcast axes"
 
 
 def _text(rule: Callable[..., Any], arg: str) -> str:
@@ -55,7 +55,7 @@ def _text(rule: Callable[..., Any], arg: str) -> str:
 
 
 def _body(function: Callable[..., Any]) -> str:
-    """What stands in a function, without signature and docstring; lone returns lose the word."""
+    """The body of a function without signature and docstring; a lone return becomes its expression."""
     function = inspect.unwrap(function)
     try:
         source = dedent(inspect.getsource(function))
@@ -82,10 +82,10 @@ def _source(filename: str) -> str:
 
 @cache
 def _lambdas(source: str) -> list[tuple[str | None, ast.Lambda]]:
-    """Every lambda, with the keyword that it is the argument of."""
+    """Every lambda in the source, with the keyword it is passed as."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:  # a cell of a notebook may hold more than Python
+    except SyntaxError:  # a notebook cell may contain more than Python
         return []
     keywords = {id(node.value): node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     return [(keywords.get(id(node)), node) for node in ast.walk(tree) if isinstance(node, ast.Lambda)]

@@ -1,4 +1,4 @@
-"""Look back on a recorded training: `viewer.save(recording, "run.html")`."""
+"""An HTML page of a recorded training: `viewer.save(recording, "run.html")`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinyres.autograd.tensor import Array
 from tinyres.flow.instruments.record import Recording
 from tinyres.flow.measurement import Measurement
 from tinyres.viewer import page, picture
-from tinyres.viewer.summaries import number
+from tinyres.viewer.summaries import json_number
 from tinyres.viewer.tracing import Trace, document
 
 Recorded = Recording | Measurement
@@ -27,7 +27,7 @@ def save(
     title: str | None = None,
     losses: Losses | None = None,
 ) -> None:
-    """Write one self-contained page that shows a recorded training: log10 of the gradient's norm, layer by step.
+    """Write a self-contained page that shows a recorded training: log10 of the gradient norm, by layer and step.
 
         with recording:  # recording = flow.record(model)
             loss.backward()
@@ -35,15 +35,15 @@ def save(
         viewer.save({"D": of_d, "G": of_g}, "gan.html", losses={"D": d_losses, "G": g_losses})
 
     Args:
-        recorded: a recording, its `history()`, or several by the name of the player.
-        path: of the page; a file that is there already is replaced.
-        trace: of a step, to be stepped through on the same page.
+        recorded: a recording, its `history()`, or a dict of several by player name.
+        path: where to write the page; an existing file is replaced.
+        trace: a trace of one step, to step through on the same page.
         title: of the page.
-        losses: of every step of the training, or one for each recorded step; for several recordings by their names.
+        losses: one per training step or one per recorded step; for several recordings a dict of lists by name.
 
     Raises:
-        TypeError: something else than a recording.
-        ValueError: nothing was recorded yet, or losses of another number of steps, or under names of no recording.
+        TypeError: `recorded` is not a recording.
+        ValueError: nothing has been recorded yet, or losses have the wrong number or names without a recording.
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: `path` is a folder.
     """
@@ -54,15 +54,15 @@ def save(
 
 def described(recorded: Recorded | Mapping[str, Recorded], losses: Losses | None = None) -> dict[str, Any]:
     """The document's entry "run"."""
-    several = isinstance(recorded, Mapping) and not isinstance(recorded, Measurement)  # which is a mapping of arrays
+    several = isinstance(recorded, Mapping) and not isinstance(recorded, Measurement)  # a Measurement is a Mapping too
     lanes: Mapping[str, Any] = recorded if several else {"": recorded}  # type: ignore[assignment]
     if not lanes:
-        raise ValueError("save: there is no recording to show; give at least one flow.record(model)")
+        raise ValueError("save: there is no recording to show; pass at least one flow.record(model)")
     of: Any = losses if several else {"": losses}
     if losses is not None and isinstance(losses, Mapping) != several:
-        raise ValueError("save: losses are a list for one recording, and for several a dict of lists by their names")
+        raise ValueError("save: losses must be a list for one recording, or a dict of lists by name for several")
     if several and losses is not None and set(of) - set(lanes):
-        raise ValueError(f"save: losses of {', '.join(map(repr, of))}, but recordings of {', '.join(map(repr, lanes))}")
+        raise ValueError(f"save: losses for {', '.join(map(repr, of))}, recordings for {', '.join(map(repr, lanes))}")
     return {"lanes": [_lane(name, entry, (of or {}).get(name)) for name, entry in lanes.items()]}
 
 
@@ -72,7 +72,7 @@ def _lane(name: str, recorded: Any, losses: Iterable[Any] | None) -> dict[str, A
         what = f"save: {name}" if name else "save"
         raise TypeError(f"{what}: needs a flow.record(model) or its history(), got {type(recorded).__name__}")
     blocks = [str(block) for block in history.labels["block"]]
-    arrived = ~np.isnan(history["gradient_histogram"][..., 0])  # a norm that is NaN may have arrived
+    arrived = ~np.isnan(history["gradient_histogram"][..., 0])  # the norm would not do: a NaN norm may have arrived
     shares = [_share(block, history) for block in blocks]
     steps = [int(step) for step in history.labels["step"]]
     absent = [None] * len(steps)
@@ -90,39 +90,39 @@ def _lane(name: str, recorded: Any, losses: Iterable[Any] | None) -> dict[str, A
 
 
 def _losses(name: str, losses: Iterable[Any], steps: list[int]) -> list[float | str]:
-    """Those of the recorded steps."""
+    """The losses of the recorded steps."""
     given = [float(loss) for loss in losses]
     if len(given) != len(steps):
         if len(given) <= steps[-1]:
             of = f" of {name}" if name else ""
             raise ValueError(
                 f"save: {len(given)} losses{of}, but {len(steps)} recorded steps, the last of them step {steps[-1]}; "
-                "give the loss of every step of the training, or of every recorded one"
+                "pass the loss of every training step, or of every recorded step"
             )
         given = [given[step] for step in steps]
-    return [number(loss) for loss in given]
+    return [json_number(loss) for loss in given]
 
 
 def _log10(norm: float) -> float | str | None:
-    """Four digits behind the point; None of 0."""
+    """log10 rounded to four decimals; None for 0."""
     found = picture.log10(float(norm))
-    return None if found == -math.inf else round(found, 4) if math.isfinite(found) else number(found)
+    return None if found == -math.inf else round(found, 4) if math.isfinite(found) else json_number(found)
 
 
 def _share(block: str, history: Measurement) -> list[float | None] | None:
-    """Of the residual sums in a block, step by step; None where there are none, the mean where there are several."""
+    """Skip share of a block by step: the mean over its residual sums, None if it has none."""
     residuals = [str(residual) for residual in history.labels["residual"]]
     inside = [i for i, name in enumerate(residuals) if name.split("#")[0] == block or name.startswith(f"{block}.")]
     return _numbers(history["skip_share"][:, inside].mean(axis=1)) if inside else None
 
 
 def _numbers(values: Array) -> list[float | None]:
-    """Four digits behind the point; null where there is no finite number."""
+    """Values rounded to four decimals; None if not finite."""
     return [round(float(value), 4) if math.isfinite(value) else None for value in values]
 
 
 def _last(lanes: list[dict[str, Any]]) -> dict[str, float]:
-    """log10 of the norm at each layer in the last step."""
+    """log10 of each layer's gradient norm in the last step."""
     return {
         f"{lane['name']}: {layer}" if lane["name"] else layer: float("-inf" if column[-1] is None else column[-1])
         for lane in lanes

@@ -1,4 +1,4 @@
-"""A still drawing of a small backward pass: the loss below, and what each operation got on the way up."""
+"""A still SVG of a small backward pass: the loss at the bottom, gradient norms on the way up."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from html import escape
 from itertools import pairwise
 from typing import TypeAlias
 
-from tinyres.viewer.records import Passes
+from tinyres.viewer.records import TraceData
 
-MOST = 30  # operations that can be taken in at once
+MOST = 30  # operations; a larger drawing would be unreadable
 _BOX, _STEP, _ROW, _EDGE = (122, 36), 136, 66, 24  # pixels: a box, from box to box, from row to row, margin
 _LINES = {"skip": ("#1a5fb4", "7 4"), "branch": ("#a84e00", "2 3")}  # as on the page
 
 Spot: TypeAlias = "int | tuple[int, int]"  # an operation, or where an edge (by its number) crosses a row
 
 
-def sketch(trace: Passes) -> str | None:
-    """An SVG of the operations that a gradient reached; None of several losses, or where there are more than 30."""
+def sketch(trace: TraceData) -> str | None:
+    """An SVG of the operations that a gradient reached; None for several losses or more than 30 operations."""
     totals = {event[2 if event[0] == "s" else 4]: event[-1] for event in trace.events if event[0] in "sa"}
     if len(trace.lanes) > 1 or len(totals) > MOST:
         return None
@@ -47,7 +47,7 @@ def sketch(trace: Passes) -> str | None:
 
 
 def _rows(ops: list[int], edges: list[tuple[int, ...]]) -> tuple[list[list[Spot]], list[list[Spot]]]:
-    """Rows from the loss up, an operation above all that use it, and for each edge its spots, row by row."""
+    """Rows from the loss up, each operation above all its consumers; and for each edge its spots, row by row."""
     row = dict.fromkeys(ops, 0)
     for consumer, _, producer in sorted(edges, reverse=True):
         row[producer] = max(row[producer], row[consumer] + 1)
@@ -62,7 +62,7 @@ def _rows(ops: list[int], edges: list[tuple[int, ...]]) -> tuple[list[list[Spot]
 
 
 def _across(rows: list[list[Spot]], chains: list[list[Spot]]) -> dict[Spot, float]:
-    """How far to the right: each above what it is used by, as far as its neighbours leave room."""
+    """Horizontal positions: each operation above its consumers, as far as its neighbours allow."""
     below: dict[Spot, list[Spot]] = {}
     for chain in chains:
         for lower, upper in pairwise(chain):

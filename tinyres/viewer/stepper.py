@@ -1,4 +1,4 @@
-"""Stepping through a trace by keys, in a terminal. What a key does and what is shown are apart from the terminal."""
+"""Step through a trace with keys in a terminal. `Stepper` holds the logic and needs no terminal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from tinyres.viewer.events import printable
 from tinyres.viewer.rules import broadcasting, rule_text
-from tinyres.viewer.story import printable
 from tinyres.viewer.tracing import Trace
 
 KEYS = "Enter/n next   p back   m/M next/previous module   f/b forward/backward pass   / search   q quit"
@@ -16,19 +16,19 @@ _ARROWS = {"\x1b[C": "n", "\x1b[B": "n", "\x1b[D": "p", "\x1b[A": "p", "\r": "n"
 
 
 class Stepper:
-    """Where somebody is in a trace.
+    """The current position in a trace, moved by keys.
 
     Attributes:
-        trace: what is stepped through.
-        at: the current event.
-        note: one line for the last key, such as a search that found nothing.
+        trace: the trace.
+        at: the index of the current event.
+        note: a message about the last key, such as a search without a match.
     """
 
     def __init__(self, trace: Trace) -> None:
         self.trace, self.at, self.note = trace, 0, ""
 
     def press(self, key: str, ask: Callable[[], str] = lambda: "") -> bool:
-        """Do what a key says; False for the one that ends it. `ask` gives the words of a search."""
+        """Handle a key; False if it quits. `ask` returns the words to search for."""
         key, last = _ARROWS.get(key, key), len(self.trace) - 1
         self.note = ""
         if key == "q":
@@ -39,7 +39,7 @@ class Stepper:
             here, way = self.trace[self.at].path, 1 if key == "m" else -1
             self._go([i for i in self._from(way) if self.trace[i].path != here], "no further module")
         elif key == "f":
-            kinds = [moment.kind for moment in self.trace]
+            kinds = [event.kind for event in self.trace]
             self._go([i for i in self._around() if kinds[i] == "forward" and (not i or kinds[i - 1] != "forward")], "")
         elif key == "b":
             self._go([i for i in self._around() if self.trace[i].kind == "seed"], "no backward pass")
@@ -52,52 +52,50 @@ class Stepper:
         return True
 
     def view(self) -> Any:
-        """What is shown of the current event, for a rich console."""
+        """The current event as a rich renderable."""
         from rich.console import Group
         from rich.panel import Panel
         from rich.text import Text
 
-        moment = self.trace[self.at]
+        event = self.trace[self.at]
         first, last = max(self.at - _NEIGHBOURS, 0), min(self.at + _NEIGHBOURS, len(self.trace) - 1)
         lines = [
             Text(("▶ " if i == self.at else "  ") + str(self.trace[i]), style="bold" if i == self.at else "dim")
             for i in range(first, last + 1)
         ]
-        details = [
-            Text(line) for line in [f"line   {moment.source}" if moment.source else "", *self._details()] if line
-        ]
+        details = [Text(line) for line in [f"line   {event.source}" if event.source else "", *self._details()] if line]
         title = Text(
-            f"event {self.at + 1} of {len(self.trace)}: {moment.kind}" + (f", {moment.lane}" if moment.lane else "")
+            f"event {self.at + 1} of {len(self.trace)}: {event.kind}" + (f", {event.lane}" if event.lane else "")
         )
         return Group(*lines, Panel(Group(*details), title=title), Text(self.note or KEYS, style="italic"))
 
     def _details(self) -> list[str]:
         """The rule's text and the arrays of the event."""
-        moment, event = self.trace[self.at], self.trace.events[self.at]
-        op = self.trace.ops[moment.op]
-        if event[0] == "f":
+        event, record = self.trace[self.at], self.trace.events[self.at]
+        op = self.trace.ops[event.op]
+        if record[0] == "f":
             return [f"rule   y = {rule_text(op.kind).get('forward', '')}", *self._array("y", op.value)]
-        if event[0] == "s":
-            return self._array("g", event[3])
-        consumer = self.trace.ops[event[2]]
+        if record[0] == "s":
+            return self._array("g", record[3])
+        consumer = self.trace.ops[record[2]]
         args = rule_text(consumer.kind).get("args", {})
-        arg = consumer.args[event[3]]
+        arg = consumer.args[record[3]]
         text = args.get(arg) or args.get("*") or next(iter(args.values()), "")
-        summed = broadcasting(consumer, event[3], self.trace.ops[event[4]].shape)
-        told = [f"rule   d{arg} = {text}{summed}", *self._array("sent", event[5])]
-        if event[0] == "a":
-            told = [*self._array("before", event[6]), *self._array("+=", event[5]), *self._array("now", event[7])]
-        return told
+        summed = broadcasting(consumer, record[3], self.trace.ops[record[4]].shape)
+        lines = [f"rule   d{arg} = {text}{summed}", *self._array("sent", record[5])]
+        if record[0] == "a":
+            lines = [*self._array("before", record[6]), *self._array("+=", record[5]), *self._array("now", record[7])]
+        return lines
 
     def _array(self, name: str, place: int | None) -> list[str]:
-        told = "nothing yet" if place is None else self.trace.summaries[place].told()
-        return [f"{name:<6} {printable(told)}"]
+        text = "nothing yet" if place is None else self.trace.summaries[place].as_text()
+        return [f"{name:<6} {printable(text)}"]
 
     def _from(self, way: int) -> list[int]:
         return list(range(self.at + 1, len(self.trace)) if way > 0 else range(self.at - 1, -1, -1))
 
     def _around(self) -> list[int]:
-        """All events after this one, then those from the beginning."""
+        """All events after this one, then those from the start."""
         return [*range(self.at + 1, len(self.trace)), *range(self.at + 1)]
 
     def _go(self, found: list[int], otherwise: str) -> None:
@@ -132,10 +130,10 @@ def _read_key() -> str:
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     try:
-        tty.setcbreak(terminal, termios.TCSANOW)  # keys that were pressed meanwhile stay
+        tty.setcbreak(terminal, termios.TCSANOW)  # TCSANOW keeps keys already typed
         key = os.read(terminal, 1)
         if key == b"\x1b" and select.select([terminal], [], [], 0.05)[0]:
             key += os.read(terminal, 2)
-        return key.decode(errors="replace") or "q"  # nothing: the terminal has gone
+        return key.decode(errors="replace") or "q"  # an empty read: the terminal is gone
     finally:
         termios.tcsetattr(terminal, termios.TCSANOW, before)

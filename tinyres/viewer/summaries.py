@@ -1,4 +1,4 @@
-"""What the viewer keeps of an array: all of it up to 64 elements, a thumbnail of a larger one."""
+"""Array summaries for the viewer: arrays of up to 64 elements in full, larger ones as thumbnails."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from tinyres.arrays import to_device
 from tinyres.autograd.tensor import Array, raw
 
-WHOLE = 64  # elements, up to which an array is kept as it is
+WHOLE = 64  # arrays of up to this many elements are kept in full
 CELLS = 8  # a thumbnail is 8 x 8 cells
-_PIECE = 8192  # summed in the array's dtype; sums of pieces are added in float64
-_SQUARES = 1e-12, 1e15  # largest absolute values whose float32 squares have a sum that can be trusted
+_PIECE = 8192  # elements summed in the array's dtype; the partial sums are added in float64
+_SQUARES = 1e-12, 1e15  # range of the largest absolute value in which float32 sums of squares are accurate
 _SHADES = 254  # the brightest finite cell; 255 marks one that holds a NaN or an infinity
 
 
 class Whole(NamedTuple):
-    """Shape, dtype and the numbers themselves."""
+    """A small array in full: shape, dtype and data."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -34,22 +34,22 @@ class Whole(NamedTuple):
         with np.errstate(all="ignore"):
             return _scaled_norm(self.array().astype("float64").ravel()) if self.data else 0.0
 
-    def told(self) -> str:
-        """In words, on one line."""
+    def as_text(self) -> str:
+        """The numbers on one line."""
         return " ".join(np.array2string(self.array(), precision=4, separator=", ", max_line_width=10**6).split())
 
     def to_json(self, whole: int = WHOLE) -> dict[str, Any]:
-        """As documented in schema.json; a thumbnail where there are more than `whole` elements."""
+        """As documented in schema.json; a thumbnail if there are more than `whole` elements."""
         array = self.array()
         if array.size > whole:
             return thumbnail(array).to_json()
         bad = array.size - int(np.isfinite(array).sum())
-        found: dict[str, Any] = {"s": list(self.shape), "v": _numbers(array), "n": number(self.size())}
+        found: dict[str, Any] = {"s": list(self.shape), "v": _numbers(array), "n": json_number(self.size())}
         return found | ({"bad": bad} if bad else {})
 
 
 class Thumbnail(NamedTuple):
-    """64 shades of the means of an array's blocks, and what is to be told besides."""
+    """A large array as 8 x 8 shades of block means, with range, norm, share of zeros and count of NaN and inf."""
 
     shape: tuple[int, ...]
     shades: bytes
@@ -57,15 +57,15 @@ class Thumbnail(NamedTuple):
     low: float  # of the finite elements
     high: float
     norm: float
-    zeros: float  # their share
+    zeros: float  # share of zeros
     bad: int  # NaN and infinities
 
     def size(self) -> float:
         """The 2-norm."""
         return self.norm
 
-    def told(self) -> str:
-        """In words, on one line."""
+    def as_text(self) -> str:
+        """A description on one line."""
         bad = f", {self.bad} not finite" if self.bad else ""
         ends = f"from {self.low:.4g} to {self.high:.4g}, norm {self.norm:.4g}, {self.zeros:.1%} zeros"
         return f"{self.shape}: {ends}{bad}"
@@ -73,24 +73,24 @@ class Thumbnail(NamedTuple):
     def to_json(self, whole: int = WHOLE) -> dict[str, Any]:
         """As documented in schema.json."""
         found = {
-            "s": list(self.shape), "t": b64encode(self.shades).decode(), "lo": number(self.low),
-            "hi": number(self.high), "n": number(self.norm), "z": round(self.zeros, 4),
-            "tlo": number(self.shade_range[0]), "thi": number(self.shade_range[1]),
+            "s": list(self.shape), "t": b64encode(self.shades).decode(), "lo": json_number(self.low),
+            "hi": json_number(self.high), "n": json_number(self.norm), "z": round(self.zeros, 4),
+            "tlo": json_number(self.shade_range[0]), "thi": json_number(self.shade_range[1]),
         }  # fmt: skip
         return found | ({"bad": self.bad} if self.bad else {})
 
 
 class Summaries:
-    """A growing list of summaries; arrays that are the same numbers get the same place in it."""
+    """A growing list of summaries, in which equal small arrays share one entry."""
 
     def __init__(self) -> None:
         self.items: list[Whole | Thumbnail] = []
         self._small: dict[Whole, int] = {}
         self._large: dict[int, int] = {}  # by the id of an array
-        self._alive: WeakValueDictionary[int, Any] = WeakValueDictionary()  # for ids are given again
+        self._alive: WeakValueDictionary[int, Any] = WeakValueDictionary()  # because ids are reused
 
     def add(self, value: Any) -> int | None:
-        """The place of the value's summary; None for what is no array of real numbers."""
+        """The index of the value's summary; None if it is not an array of real numbers."""
         value = raw(value)
         if not hasattr(value, "strides"):
             value = np.asarray(value)
@@ -118,15 +118,16 @@ class Summaries:
 
 
 def thumbnail(value: Array) -> Thumbnail:
-    """Means over 8 x 8 blocks in 256 shades, smallest and largest element, norm, share of zeros.
+    """Thumbnail of an array: means over 8 x 8 blocks in 256 shades, minimum, maximum, norm, share of zeros.
 
-    Rows are blocks of the first axis, columns blocks of the second (of three and more axes: averaged over the further
-    ones where there are 8 entries of the second, else of all others in order). One axis: 64 runs, row by row. Where
-    there are fewer than 8 entries, cells repeat. A NaN or infinite element shows in its cell and in `bad`.
+    Rows are blocks of the first axis, columns blocks of the second. With three or more axes, the others are averaged if
+    the second has at least 8 entries; if not, columns are blocks of all axes but the first, flattened. A single axis is
+    cut into 64 runs, row by row. Cells repeat if there are fewer than 8 entries. A NaN or infinite element shows in its
+    cell and in `bad`.
     """
     if value.dtype.kind != "f":
         value = value.astype("float64")
-    flat = value.ravel(order="K")  # as it lies in memory: no copy
+    flat = value.ravel(order="K")  # in memory order: no copy
     with np.errstate(all="ignore"):
         low, high, bad = float(flat.min()), float(flat.max()), 0
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -149,7 +150,7 @@ def _norm(flat: Array, largest: float) -> float:
 
 
 def _scaled_norm(flat: Array) -> float:
-    """|flat|, also where squares are too small or too large for a float."""
+    """|flat|, even if squares are too small or too large for a float."""
     largest = float(abs(flat).max())
     if not 0 < largest < math.inf:
         return largest
@@ -171,11 +172,11 @@ def _means(value: Array) -> Array:
 
 
 def _summed(value: Array) -> Array:
-    """Over all axes but the first two; in memory the second may come last."""
+    """Sum over all axes but the first two; in memory the second may come last."""
     last = value.transpose(0, *range(2, value.ndim), 1)
     if last.flags.c_contiguous:
         lines = last.reshape(len(value), -1, value.shape[1])  # (N, positions, C)
-        return (np.ones((1, lines.shape[1]), lines.dtype) @ lines)[:, 0]  # several times as fast as a sum
+        return (np.ones((1, lines.shape[1]), lines.dtype) @ lines)[:, 0]  # several times faster than a sum
     return value.reshape(*value.shape[:2], -1).sum(axis=2)
 
 
@@ -183,7 +184,7 @@ def _reduced(value: Array, axis: int, cells: int) -> Array:
     """Means of `cells` runs along an axis, in float64."""
     cuts = np.arange(cells) * value.shape[axis] // cells
     counts = np.maximum(np.diff(cuts, append=value.shape[axis]), 1)
-    sums = np.add.reduceat(value, cuts, axis=axis)  # of an empty run: the element at its cut
+    sums = np.add.reduceat(value, cuts, axis=axis)  # for an empty run: the element at its cut
     return sums / (counts.astype("float64") if axis or value.ndim == 1 else counts[:, None].astype("float64"))
 
 
@@ -198,13 +199,13 @@ def _shades(means: Array) -> tuple[bytes, tuple[float, float]]:
     return shades.tobytes(), (low, high)
 
 
-def number(value: float) -> float | str:
-    """A JSON value with five digits: numbers that are not finite become the strings NaN, Infinity and -Infinity."""
+def json_number(value: float) -> float | str:
+    """Round to five digits for JSON; non-finite numbers become the strings NaN, Infinity and -Infinity."""
     return float(f"{value:.5g}") if math.isfinite(value) else _word(value)
 
 
 def _numbers(array: Array) -> list[Any]:
-    """In row-major order, each with the fewest digits that give it back."""
+    """The elements in row-major order, each with the fewest digits that round-trip."""
     flat = array.ravel()
     if flat.dtype.kind != "f":
         return [int(v) for v in flat]

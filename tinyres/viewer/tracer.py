@@ -1,4 +1,4 @@
-"""Watches a forward and a backward pass and writes down what happens, in numbers that outlive the tape."""
+"""The observer behind `tr.trace`: records the events of a forward and a backward pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinyres.autograd.sweep import FREED
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import enable_grad
 from tinyres.viewer.joins import Joins
-from tinyres.viewer.names import Names, Scopes, look
+from tinyres.viewer.names import Names, Scopes, call_site
 from tinyres.viewer.records import Op
 from tinyres.viewer.summaries import Summaries
 
@@ -21,7 +21,7 @@ _STATIC = 60  # characters of a static argument's repr
 
 
 class Tracer(Observer):
-    """Collects operations by serial and events in the order of execution; holds no node once a lane is done."""
+    """Collects operations by serial and events in execution order; keeps no node alive once a lane is done."""
 
     def __init__(self, scopes: Scopes) -> None:
         self.names = Names(scopes)
@@ -30,36 +30,36 @@ class Tracer(Observer):
         self.events: list[list[Any]] = []  # as in the document, with serials for operations
         self.joins: list[dict[str, Any]] = []
         self.grads: dict[tuple[int, int], int | None] = {}  # by lane and serial of a leaf
-        self._constants: dict[int, tuple[Any, float]] = {}  # by id (held, so that ids stay theirs)
-        self._shown: set[float] = set()  # operations whose forward is among the events
+        self._constants: dict[int, tuple[Any, float]] = {}  # by id (held, so that ids are not reused)
+        self._forward_added: set[float] = set()  # operations that have a forward event
         self._lane: int | None = None  # None during a forward pass
         self._here: FrameType | None = None
-        self._totals: dict[int, int | None] = {}  # by serial: what has been accumulated so far
+        self._totals: dict[int, int | None] = {}  # by serial: the summary of the gradient accumulated so far
         self._routes = Joins()
 
     def lane(self, index: int, name: str, target: Tensor | Callable[[], Any]) -> None:
-        """One loss: its forward pass if it comes as a function, then its backward pass."""
+        """Trace one loss: its forward pass if it is a function, then its backward pass."""
         self._here, self._lane = sys._getframe(), None
         try:
             with self:
                 if not isinstance(target, Tensor):
-                    self.names.look_into(target)
-                loss = _lossy(name, target)
+                    self.names.search_closure(target)
+                loss = _as_loss(name, target)
                 for node in _reachable(loss.node):  # type: ignore[arg-type]
-                    self._adopt(node)
+                    self._record_unwatched(node)
                 self.ops[loss.node.serial].value = self.summaries.add(loss)  # type: ignore[union-attr]
                 self._lane = index
                 for event in steps(loss):
-                    self._write(index, event)
+                    self._add_backward(index, event)
         finally:
             self._here, self._totals, self._routes = None, {}, Joins()
 
     # -- forward ----------------------------------------------------------------------------------------------------
     def on_forward(self, node: Node, value: Array) -> None:
-        call = sys._getframe(1)  # the operation's, which still has what the tape does not keep
-        place = look(call.f_back, self._here)  # type: ignore[arg-type]
+        call = sys._getframe(1)  # the operation's frame still holds what the tape does not keep
+        place = call_site(call.f_back, self._here)  # type: ignore[arg-type]
         given, primitive = call.f_locals, node.primitive
-        root = self.names.meet(place.root, place.frame)
+        root = self.names.register(place.root, place.frame)
         op = self._record(node, root)
         op.value = self.summaries.add(value)
         if place.frame is not None:
@@ -70,9 +70,9 @@ class Tracer(Observer):
                 op.inputs[i] = self._constant(node, i, given[arg], place.frame)
             elif parent.serial not in self.ops:
                 self._leaf(parent, given[arg], place.frame)
-        if self._lane is not None:  # the second run of a checkpoint
+        if self._lane is not None:  # a checkpoint recomputes in the backward pass
             op.again = True
-            self._show(node.serial)
+            self._add_forward(node.serial)
 
     def _record(self, node: Node, root: int | None) -> Op:
         primitive = node.primitive
@@ -85,18 +85,18 @@ class Tracer(Observer):
         return made
 
     def _settings(self, op: Op, primitive: Any, given: dict[str, Any]) -> None:
-        """Static arguments, as they are written; functions have none, and a None by default says nothing."""
+        """Record static arguments, except functions and defaults of None."""
         static = {
             name: given[name]
             for name, default in primitive.statics.items()
             if name in given and not callable(given[name]) and not (given[name] is default is None)
         }
-        for name, value in static.items():  # a convolution's geometry: its fields
+        for name, value in static.items():  # a convolution's geometry is recorded field by field
             fields = value._asdict() if hasattr(value, "_asdict") else {name: value}
             op.static |= {field: _repr(entry) for field, entry in fields.items()}
 
     def _leaf(self, node: Node, value: Any, frame: FrameType | None) -> None:
-        if node.primitive is not None:  # recorded in a replay, which nobody watches: the tape will tell
+        if node.primitive is not None:  # recorded during an unobserved replay: it is read from the tape later
             return
         root, name = self.names.leaf(node, frame)
         made = self.ops[node.serial] = Op("leaf", "", root, [], [], node.shape, str(node.dtype), name=name)
@@ -104,7 +104,7 @@ class Tracer(Observer):
         made.value = None if value is None else self.summaries.add(value)
 
     def _constant(self, node: Node, i: int, value: Any, frame: FrameType | None) -> float | None:
-        """The constant's place among the operations: shortly before the first that takes it."""
+        """The serial of a constant: just before the first operation that takes it."""
         known = self._constants.get(id(value))
         if known is not None and hasattr(value, "strides"):
             return known[1]
@@ -119,9 +119,9 @@ class Tracer(Observer):
         self._constants[id(value)] = value, serial
         return serial
 
-    # -- what the tape tells ----------------------------------------------------------------------------------------
-    def _adopt(self, node: Node) -> None:
-        """Record what was not seen being computed, with the values that the tape has kept."""
+    # -- read from the tape -----------------------------------------------------------------------------------------
+    def _record_unwatched(self, node: Node) -> None:
+        """Record an operation whose forward was not observed, with the values that the tape has saved."""
         op = self.ops.get(node.serial)
         if node.primitive is None:
             if op is None:
@@ -132,7 +132,7 @@ class Tracer(Observer):
         if op is None:
             op = self._record(node, None)
             self._read_saved(node, op)
-        self._show(node.serial)
+        self._add_forward(node.serial)
 
     def _read_saved(self, node: Node, op: Op) -> None:
         if node.plan is None or node.saved is FREED:
@@ -146,23 +146,24 @@ class Tracer(Observer):
                 op.inputs[tie] = self._constant(node, tie, value, None)
             elif isinstance(tie, int):
                 made = self.ops[node.parents[tie].serial]  # type: ignore[union-attr]
-                made.value = self.summaries.add(value)  # of a leaf: as it was then, whatever it is now
+                made.value = self.summaries.add(value)  # a leaf's value at the time, not its current one
 
-    def _show(self, serial: float) -> None:
-        if serial not in self._shown:
-            self._shown.add(serial)
+    def _add_forward(self, serial: float) -> None:
+        if serial not in self._forward_added:
+            self._forward_added.add(serial)
             self.events.append(["f", serial])
 
     # -- backward ---------------------------------------------------------------------------------------------------
     def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
         if self._lane is not None:
-            self._routes.see(consumer, arg_index, producer, contribution, len(self.events) + 1)  # after the rule's
+            event = len(self.events) + 1  # the accumulation follows the rule's own event
+            self._routes.add_contribution(consumer, arg_index, producer, contribution, event)
 
-    def _write(self, lane: int, event: Event) -> None:
+    def _add_backward(self, lane: int, event: Event) -> None:
         consumer, producer = event.consumer, event.producer
-        if consumer.serial not in self.ops:  # recorded in a replay inside a checkpoint's second run
+        if consumer.serial not in self.ops:  # recorded in a replay while a checkpoint recomputes
             for node in _reachable(consumer):
-                self._adopt(node)
+                self._record_unwatched(node)
         self.ops[consumer.serial].roles = consumer.roles
         edge = lane, consumer.serial, event.arg_index, producer.serial
         contribution = self.summaries.add(event.contribution)
@@ -174,19 +175,19 @@ class Tracer(Observer):
             self._totals[producer.serial] = total
 
     def on_cotangent(self, node: Node, total: Any) -> None:
-        if self._lane is None:  # a pass inside the function, as a gradient penalty has
+        if self._lane is None:  # a backward pass inside the function, as in a gradient penalty
             return
-        if node.serial not in self._totals:  # it begins here: the loss, or a checkpoint's second run
+        if node.serial not in self._totals:  # a pass starts here: at the loss, or in a checkpoint
             self._totals[node.serial] = self.summaries.add(total)
             self.events.append(["s", self._lane, node.serial, self._totals[node.serial]])
-        for join in self._routes.meet(node):
+        for join in self._routes.joins_at(node):
             self.joins.append({"lane": self._lane, "op": node.serial, **join})
         if node.primitive is None:
             self.grads[self._lane, node.serial] = self._totals[node.serial]
 
 
-def _lossy(name: str, target: Tensor | Callable[[], Any]) -> Tensor:
-    """The loss that a target is or gives, if it can be one."""
+def _as_loss(name: str, target: Tensor | Callable[[], Any]) -> Tensor:
+    """The loss tensor that a target is or returns, checked."""
     if isinstance(target, Tensor):
         loss: Any = target
     else:
@@ -194,23 +195,23 @@ def _lossy(name: str, target: Tensor | Callable[[], Any]) -> Tensor:
             loss = target()
     what = f"trace: {name}" if isinstance(target, Tensor) else f"trace: the function {name}"
     if not isinstance(loss, Tensor):
-        raise TypeError(f"{what} must give a tensor of one element, the loss; it gave {type(loss).__name__}")
+        raise TypeError(f"{what} must return the loss, a tensor of one element; it returned {type(loss).__name__}")
     if loss.size != 1:
-        raise ValueError(f"{what} has shape {loss.shape}; a loss has one element: reduce it first, e.g. with .sum()")
+        raise ValueError(f"{what} has shape {loss.shape}; a loss has one element: reduce it first, e.g. with .mean()")
     if loss.node is None:
         raise ValueError(
-            f"{what} requires no gradient, so there is no backward pass to show: nothing that it was made from has "
-            "requires_grad=True, or it was made under tr.no_grad()"
+            f"{what} requires no gradient, so there is no backward pass to show: none of its inputs has "
+            "requires_grad=True, or it was computed under tr.no_grad()"
         )
     if not isinstance(target, Tensor) and loss.node.saved is FREED:
         raise RuntimeError(
-            f"{what} has run backward() itself, which frees the graph; leave that to trace, and only return the loss"
+            f"{what} called backward(), which frees the graph; return the loss and leave the backward pass to trace"
         )
     return loss
 
 
 def _reachable(head: Node) -> list[Node]:
-    """The graph of a loss, parents first."""
+    """All nodes of a graph, parents first."""
     seen, stack = {head}, [head]
     while stack:
         for parent in stack.pop().parents:

@@ -1,4 +1,4 @@
-"""`tr.trace`: a forward and a backward pass as a document that can be stepped through."""
+"""`tr.trace`: record a forward and backward pass to step through, event by event."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from typing import Any
 from tinyres.autograd.tensor import Tensor
 from tinyres.version import __version__
 from tinyres.viewer import page, picture
+from tinyres.viewer.events import TraceEvent
 from tinyres.viewer.names import Scopes
-from tinyres.viewer.records import Op, Passes, file_name
+from tinyres.viewer.records import Op, TraceData, file_name
 from tinyres.viewer.rules import rule_text
-from tinyres.viewer.story import Moment
 from tinyres.viewer.summaries import WHOLE
 from tinyres.viewer.tracer import Tracer
 
-_SIZE = 750  # bytes an operation, above which smaller arrays become thumbnails, too
-_LEAST = 500_000  # bytes that any trace may have
+_SIZE = 750  # bytes per operation; above this, smaller arrays become thumbnails too
+_LEAST = 500_000  # bytes allowed for any trace
 _LINE = 160  # characters of a source line
 
 
 def trace(target: Tensor | Callable[[], Tensor] | None = None, /, **lanes: Tensor | Callable[[], Tensor]) -> Trace:
-    """Everything that happens in a forward and a backward pass, event by event.
+    """Record every event of a forward and a backward pass, to step through in a page or a terminal.
 
         tr.trace(lambda: loss_function(model(x), y)).save("step.html")
         tr.trace(D=discriminator_loss, G=generator_loss).save("players.html")
 
-    A function is run and watched: every value is shown, with your source line and the module that ran; fused
-    operations come apart, so that each sum has its routes. Of a tensor, whose graph exists already, what the tape has
-    kept is shown: values that no rule needs, source lines and second runs are missing; pass a function to see
-    everything. The passes change no `.grad` and free no graph; besides what the function itself does (batch norm's
-    running statistics, random draws), nothing changes. Of arrays with more than 64 elements a thumbnail is kept.
+    Pass a function to see everything: it is run and observed, and every value is shown with your source line and the
+    module that ran. Fused operations are split, so that each residual sum has its routes. For a tensor, whose graph
+    exists already, only what the tape has saved is shown: values that no rule needs, source lines and checkpoint
+    recomputations are missing. Tracing changes no `.grad` and frees no graph; the only side effects are the function's
+    own (batch norm's running statistics, random draws). Arrays with more than 64 elements are kept as thumbnails.
 
     Args:
-        target: the loss of one element, or a function without arguments that computes it.
-        lanes: several losses with names, each with a backward pass of its own.
+        target: the loss, a tensor of one element, or a function without arguments that computes it.
+        lanes: several named losses, each with its own backward pass.
 
     Raises:
         TypeError: there is no target, or one is neither a tensor nor a function that returns one.
         ValueError: the loss has more than one element, or requires no gradient.
-        RuntimeError: the graph was freed by an earlier pass.
+        RuntimeError: the graph was freed by an earlier backward pass.
     """
     if (target is None) == (not lanes):
         raise TypeError("trace: needs one loss, trace(loss), or several with names, trace(D=d_loss, G=g_loss)")
@@ -51,22 +51,22 @@ def trace(target: Tensor | Callable[[], Tensor] | None = None, /, **lanes: Tenso
 
 
 def traced(targets: Mapping[str, Any], scopes: Scopes) -> Trace:
-    """`trace`, with the scopes whose variables give names to what a finished graph holds."""
+    """`trace` with explicit scopes, whose variable names label the values of a finished graph."""
     for name, entry in targets.items():
         if not isinstance(entry, Tensor) and not callable(entry):
-            raise TypeError(f"trace: {name} is neither a tensor nor a function, but {type(entry).__name__}")
+            raise TypeError(f"trace: {name} must be a tensor or a function, got {type(entry).__name__}")
     tracer = Tracer(scopes)
     for i, (name, entry) in enumerate(targets.items()):
         tracer.lane(i, name, entry)
     return Trace(list(targets), tracer)
 
 
-class Trace(Passes):
+class Trace(TraceData):
     """Operations and events of one or several passes; see `trace`. `str(trace)`, `len(trace)`, `for event in trace`."""
 
     def __init__(self, lanes: list[str], tracer: Tracer) -> None:
         self.lanes = lanes
-        kept = _shown(tracer)
+        kept = _reached(tracer)
         number = {serial: i for i, serial in enumerate(sorted(kept))}
         self.ops = [tracer.ops[serial] for serial in number]
         for op in self.ops:
@@ -83,15 +83,15 @@ class Trace(Passes):
         places = dict.fromkeys(op.place for op in self.ops if op.place is not None)
         self.sources = {place: linecache.getline(*place).strip()[:_LINE] for place in places}
 
-    # -- told -------------------------------------------------------------------------------------------------------
+    # -- as a sequence of events ------------------------------------------------------------------------------------
     def __len__(self) -> int:
         return len(self.events)
 
-    def __iter__(self) -> Iterator[Moment]:
-        return (Moment(self, i) for i in range(len(self)))
+    def __iter__(self) -> Iterator[TraceEvent]:
+        return (TraceEvent(self, i) for i in range(len(self)))
 
-    def __getitem__(self, i: int) -> Moment:
-        return Moment(self, range(len(self))[i])
+    def __getitem__(self, i: int) -> TraceEvent:
+        return TraceEvent(self, range(len(self))[i])
 
     def __str__(self) -> str:
         kinds = [event[0] for event in self.events]
@@ -102,9 +102,9 @@ class Trace(Passes):
 
     __repr__ = __str__
 
-    # -- written ----------------------------------------------------------------------------------------------------
+    # -- as a file --------------------------------------------------------------------------------------------------
     def save(self, path: str | Path, title: str | None = None) -> None:
-        """Write one self-contained page that steps through it; a file that is there already is replaced.
+        """Write a self-contained HTML page that steps through the trace; an existing file is replaced.
 
         Raises:
             FileNotFoundError: the folder does not exist.
@@ -113,22 +113,22 @@ class Trace(Passes):
         page.write(path, self.html(title))
 
     def html(self, title: str | None = None) -> str:
-        """The page that `save` writes."""
+        """The HTML page that `save` writes."""
         return page.fill(document(trace=self, title=title), picture.draw(self))
 
     def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
-        """The document that the page reads, described in tinyres/viewer/schema.json; written to `path` if given."""
+        """The trace as JSON, in the format of tinyres/viewer/schema.json; also written to `path` if given."""
         found = document(trace=self)
         if path is not None:
             page.write(path, page.dump(found) + "\n")
         return found
 
     def _repr_html_(self) -> str:
-        return page.framed(self.html(), picture.draw(self))
+        return page.notebook_frame(self.html(), picture.draw(self))
 
     def described(self) -> dict[str, Any]:
         """The document's entry "trace"."""
-        for whole in (WHOLE, WHOLE // 4, 0):  # 64 numbers take four times the room of a thumbnail
+        for whole in (WHOLE, WHOLE // 4, 0):  # 64 numbers take four times the space of a thumbnail
             found = self._described(whole)
             if len(page.dump(found)) <= max(_SIZE * len(self.ops), _LEAST):
                 break
@@ -136,7 +136,7 @@ class Trace(Passes):
 
     def _described(self, whole: int) -> dict[str, Any]:
         places = {place: i for i, place in enumerate(self.sources)}
-        used: dict[int, int] = {}  # summaries that something refers to: their places in the document
+        used: dict[int, int] = {}  # summaries that are referred to, and their indices in the document
 
         def at(place: int | None) -> int | None:
             return None if place is None else used.setdefault(place, len(used))
@@ -154,17 +154,17 @@ class Trace(Passes):
             "joins": self.joins,
             "grads": {f"{lane}:{op}": at(place) for (lane, op), place in self.grads.items()},
         }
-        exact = set(self.grads.values())  # what arrives at leaves in all is told as exactly as can be
+        exact = set(self.grads.values())  # the leaves' total gradients stay as exact as possible
         arrays = [self.summaries[place].to_json(WHOLE if place in exact else whole) for place in used]
         return described | {"arrays": arrays}
 
 
-_OPS = {"f": (1,), "s": (2,), "r": (2, 4), "a": (2, 4)}  # where in an event operations stand
-_ARRAYS = {"f": 2, "s": 3, "r": 5, "a": 5}  # and from where on arrays
+_OPS = {"f": (1,), "s": (2,), "r": (2, 4), "a": (2, 4)}  # by kind of event: the positions of operations
+_ARRAYS = {"f": 2, "s": 3, "r": 5, "a": 5}  # and the position of the first array
 
 
 def document(trace: Trace | None = None, run: dict[str, Any] | None = None, title: str | None = None) -> dict[str, Any]:
-    """What the page reads; see tinyres/viewer/schema.json."""
+    """The document that the page reads; see tinyres/viewer/schema.json."""
     return {
         "format": "tinyres-trace", "version": 1, "tinyres": __version__,
         "title": title or (f"tinyres: {', '.join(trace.lanes)}, step by step" if trace else "tinyres: a training"),
@@ -172,10 +172,10 @@ def document(trace: Trace | None = None, run: dict[str, Any] | None = None, titl
     }  # fmt: skip
 
 
-def _shown(tracer: Tracer) -> set[float]:
-    """The operations that events tell of, and their inputs: what never reached a loss is left out."""
-    told = {event[k] for event in tracer.events for k in _OPS[event[0]]}
-    return told | {serial for op in told for serial in tracer.ops[op].inputs if serial is not None}
+def _reached(tracer: Tracer) -> set[float]:
+    """Serials of the operations in any event, and of their inputs; those that never reached a loss are left out."""
+    reached = {event[k] for event in tracer.events for k in _OPS[event[0]]}
+    return reached | {serial for op in reached for serial in tracer.ops[op].inputs if serial is not None}
 
 
 def _op(op: Op, value: int | None, places: dict[tuple[str, int], int]) -> dict[str, Any]:

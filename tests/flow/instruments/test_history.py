@@ -256,7 +256,7 @@ def test_a_model_that_is_part_of_another_goes_by_its_own_names():
 
 def test_nothing_recorded_and_bad_arguments():
     model, _, _ = two_blocks()
-    with pytest.raises(ValueError, match="nothing was recorded yet; run a step inside"):
+    with pytest.raises(ValueError, match="nothing has been recorded yet; run a step inside"):
         flow.record(model).history()
     with pytest.raises(ValueError, match="every must be at least 1"):
         flow.record(model, every=0)

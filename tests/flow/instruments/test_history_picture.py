@@ -64,6 +64,6 @@ def test_the_picture_leaves_out_what_was_not_seen():
     norms = forward.history().plot().axes[0]
     assert [line.get_label() for line in norms.lines] == ["|output|, step 0"]
     assert norms.lines[0].get_xdata().tolist() == [1, 2]
-    assert titles(both)[2:] == ["gradient and update relative to the weight", "how the gradient's elements are spread"]
+    assert titles(both)[2:] == ["gradient and update relative to the weight", "histogram of the gradient's elements"]
     updates = both.history().plot().axes[2]
     assert [line.get_label() for line in updates.lines] == ["gradient ratio"]  # nothing stepped

@@ -97,12 +97,14 @@ def test_notes_are_not_trusted():
     assert refused > 90
     for name, array in arrays.items():
         for other in (array[:-1], array.astype("f4"), array[..., None]):
-            with pytest.raises(ValueError, match=f"{name} is missing or is no float64 of shape"):
+            with pytest.raises(ValueError, match=f"{name} is missing, or is not float64 of shape"):
                 kept.read((arrays | {name: other}, about), blocks, 3)
     with pytest.raises(ValueError, match="blocks are"):
         kept.read((arrays, about), blocks[1:], 3)
     for steps in ([0, 2], [1, 0]):
-        with pytest.raises(ValueError, match=rf"steps are \[{steps[0]}, {steps[1]}\]; numbers below 2 in their order"):
+        with pytest.raises(
+            ValueError, match=rf"steps are \[{steps[0]}, {steps[1]}\]; they must be in ascending order and below 2"
+        ):
             kept.read((arrays, about | {"labels": about["labels"] | {"step": steps}}), blocks, 2)
 
 
@@ -159,5 +161,7 @@ def test_who_records_from_the_middle_on_counts_the_runs_steps(tmp_path, monkeypa
     capsys.readouterr()
     assert main([*SMALL, "--resume", "--out", str(tmp_path)]) == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"tinyres train: --resume: {path}: its recording cannot go on: blocks are ['other'] there")
+    assert err.startswith(
+        f"tinyres train: --resume: {path}: its recording cannot go on: blocks are ['other'] in the file"
+    )
     assert err.count("\n") == 1

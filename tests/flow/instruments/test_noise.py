@@ -81,9 +81,11 @@ def test_where_the_mean_gradient_cannot_be_told_from_zero():
 
 def test_what_it_cannot_do_it_says():
     model, data, _ = problem()
-    with pytest.raises(ValueError, match="small must divide a larger big"):
+    with pytest.raises(ValueError, match="big must be a larger multiple of small"):
         gradient_noise_scale(model, loss, data, small=3, big=32)
-    with pytest.raises(ValueError, match="big=128 needs as many samples, got 64 inputs and 64 targets; lower big"):
+    with pytest.raises(
+        ValueError, match=r"big=128 needs at least that many samples, .* got 64 inputs and 64 targets; lower big"
+    ):
         gradient_noise_scale(model, loss, data)
     with pytest.raises(ValueError, match=r"the loss must be one number, got shape \(8, 1\); take a mean"):
         gradient_noise_scale(model, lambda y, target: y - tr.tensor(target), data, big=32)

@@ -6,7 +6,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import flow, nn, viewer
-from tinyres.flow.instruments.lesions import blocks_of, dropped
+from tinyres.flow.instruments.lesions import dropped, lesionable_blocks
 
 STEPS = 30
 
@@ -139,7 +139,7 @@ def test_other_instruments_find_it_under_each_of_its_names():
     model = nn.Sequential(shared, nn.Tanh(), shared)
     model.blocks = nn.Sequential(shared, shared)
     for name in ("0", "2"):
-        assert flow.of_block(model, name, x)[0] is shared
+        assert flow.block_and_input(model, name, x)[0] is shared
         with dropped(model, [name]):
             np.testing.assert_array_equal(model(x).numpy(), np.tanh(x.numpy()))
-    assert blocks_of(model) == ["0"]  # one block to leave out
+    assert lesionable_blocks(model) == ["0"]  # one block to leave out

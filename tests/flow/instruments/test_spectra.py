@@ -9,7 +9,7 @@ import pytest
 import tinyres as tr
 from tinyres import models, nn
 from tinyres.context import Observer
-from tinyres.flow.instruments.spectra import jacobian_spectrum, of_block
+from tinyres.flow.instruments.spectra import block_and_input, jacobian_spectrum
 
 
 def by_differences(function, x, step=1e-6):
@@ -58,7 +58,7 @@ def test_the_instrument_leaves_running_statistics_alone():
     model = nn.Sequential(nn.Linear(3, 3, rng=0), nn.BatchNorm1d(3))
     before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
     jacobian_spectrum(model, np.random.default_rng(0).standard_normal((4, 3)).astype("f"))
-    of_block(model, "1", np.ones((4, 3), "f"))
+    block_and_input(model, "1", np.ones((4, 3), "f"))
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), before[name])
 
@@ -117,7 +117,7 @@ def test_auto_is_exact_where_the_smaller_side_is_small():
 def test_a_block_at_the_input_that_it_receives_inside_the_net(make):
     model = make(8, width=2, in_channels=1, rng=0).to("float64").eval()
     x = np.random.default_rng(0).standard_normal((1, 1, 6, 6))
-    block, received = of_block(model, "blocks.1", x)
+    block, received = block_and_input(model, "blocks.1", x)
     np.testing.assert_allclose(received.numpy(), model.blocks[0](model.stem(tr.tensor(x))).numpy(), rtol=1e-10)
     expected = np.linalg.svd(by_differences(model.blocks[1], received.numpy()), compute_uv=False)
     np.testing.assert_allclose(jacobian_spectrum(block, received)["singular_values"], expected, atol=1e-7)
@@ -128,7 +128,7 @@ def test_jacobians_of_blocks_multiply_to_that_of_the_net():
     x = np.random.default_rng(0).standard_normal((1, 1, 6, 6))
     product = np.eye(36)
     for name in ("stem", "blocks.0", "blocks.1", "blocks.2", "head"):
-        block, received = of_block(model, name, x)
+        block, received = block_and_input(model, name, x)
         jacobian = tr.jacobian(block, received).numpy()
         product = jacobian.reshape(-1, received.size) @ product
     whole = jacobian_spectrum(model, x)["singular_values"]
@@ -138,7 +138,7 @@ def test_jacobians_of_blocks_multiply_to_that_of_the_net():
 def test_inside_a_fused_row_each_module_is_found_and_the_model_is_as_before():
     model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.BatchNorm1d(4), nn.ReLU()).to("float64")
     x = np.random.default_rng(0).standard_normal((5, 3))
-    block, received = of_block(model, "2", x)
+    block, received = block_and_input(model, "2", x)
     with Observer():
         expected = model[1](model[0](tr.tensor(x)))
     np.testing.assert_allclose(received.numpy(), expected.numpy(), rtol=1e-12)
@@ -149,8 +149,8 @@ def test_inside_a_fused_row_each_module_is_found_and_the_model_is_as_before():
 def test_what_it_cannot_do_it_says():
     model = models.resnet(8, width=2, in_channels=1, rng=0)
     x = np.ones((1, 1, 8, 8), "f")
-    with pytest.raises(ValueError, match=r"of_block: no block called 'blocks.9'; .* such as stem"):
-        of_block(model, "blocks.9", x)
+    with pytest.raises(ValueError, match=r"block_and_input: the model has no block 'blocks.9'; it has stem"):
+        block_and_input(model, "blocks.9", x)
 
     class Unused(nn.Module):
         def __init__(self):
@@ -164,9 +164,9 @@ def test_what_it_cannot_do_it_says():
             return a + b
 
     with pytest.raises(ValueError, match="'idle' does not run in model"):
-        of_block(Unused(), "idle", x)
+        block_and_input(Unused(), "idle", x)
     with pytest.raises(ValueError, match="'adding' receives 2 arguments in model"):
-        of_block(Unused(), "adding", x)
+        block_and_input(Unused(), "adding", x)
     with pytest.raises(ValueError, match="method must be 'auto', 'exact' or 'randomised', got 'fast'"):
         jacobian_spectrum(model, x, method="fast")
     with pytest.raises(ValueError, match="needs k >= 1 and samples >= 2"):

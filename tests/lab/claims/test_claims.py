@@ -155,7 +155,7 @@ def test_vanish_notices_an_identity_path_that_leaks(monkeypatch):
 
 def test_listings_notice_one_that_runs_and_a_mend_that_does_not(monkeypatch):
     good = listings.LISTINGS[-1]
-    swapped = listings.Listing(good.wrong, good.runs, good.mentions, good.mend, good.fails)
+    swapped = listings.Listing(good.wrong, good.runs, good.mentions, good.fix, good.fails)
     monkeypatch.setattr(listings, "LISTINGS", [swapped])
     assert len(failures(listings)) == 2
 

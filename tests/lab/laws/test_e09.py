@@ -91,8 +91,8 @@ def test_correlation_by_hand():
 
 def test_closed_forms():
     assert shattering.residual_frozen(40) == pytest.approx(0.110, abs=5e-4)
-    assert shattering.he(0.9, 16) == pytest.approx(0.1635, abs=5e-5)
-    assert shattering.he(1.0, 50) == pytest.approx(1.0)
+    assert shattering.he_init(0.9, 16) == pytest.approx(0.1635, abs=5e-5)
+    assert shattering.he_init(1.0, 50) == pytest.approx(1.0)
     assert shattering.plain_frozen(3) == 0.125
     # the kernels against two correlated Gaussians
     x, z = np.random.default_rng(0).standard_normal((2, 1_000_000))

@@ -24,7 +24,7 @@ def test_every_law_holds(tmp_path):
 
 
 def test_the_closed_forms_at_the_published_distances():
-    found = [saturation.taken_for_real(d) for d in e01.DISTANCES]
+    found = [saturation.mean_score_of_fakes(d) for d in e01.DISTANCES]
     assert [f"{a:.4g}" for a in found] == ["0.398", "0.2248", "0.0343", "0.002076", "4.911e-05"]
     assert [round(saturation.value(d), 4) for d in e01.DISTANCES] == [-1.1635, -0.7126, -0.1209, -0.0077, -0.0002]
     assert saturation.value(0) == pytest.approx(-np.log(4), abs=1e-12)

@@ -34,7 +34,7 @@ def test_a_sweep_leaves_a_table_and_a_picture_and_is_not_run_again(capsys, tmp_p
     monkeypatch.setattr(local, "attempt", lambda recipe, device: pytest.fail(f"ran again: {recipe}"))
     status, out, _ = run(capsys, *arguments)
     assert status == 0
-    assert "4 of 4 points were finished before" in out
+    assert "4 of 4 points are already finished" in out
     assert table(tmp_path) == first
     assert (tmp_path / "sweep.png").read_bytes() == picture
     status, _, _ = run(capsys, *arguments, "--metric", "gradient", "--x", "seed", "--y", "lr")
@@ -78,12 +78,12 @@ def test_a_sweep_stopped_and_then_killed_ends_in_the_table_of_one_never_stopped(
             assert status == -number
         else:
             assert status == 130
-            assert f"stopped; {len(lines) - 1} of 40 points are finished and kept" in said
+            assert f"stopped; {len(lines) - 1} of 40 points are finished and saved" in said
             assert "Traceback" not in said
     assert len(before) < 41, "it was stopped too late to test anything"
     status, out, _ = run(capsys, *arguments, "--jobs", 1, "--out", tmp_path / "a")
     assert status == 0
-    assert f"{len(before) - 1} of 40 points were finished before" in out
+    assert f"{len(before) - 1} of 40 points are already finished" in out
     assert set(before) < set(file.read_bytes().splitlines())
     run(capsys, *arguments, "--jobs", 1, "--out", tmp_path / "b")
     assert table(tmp_path / "a") == table(tmp_path / "b")
@@ -108,7 +108,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_costs_no_row(capsys, tmp_path,
     assert status == 0
     count = rows.count(b"\n") - 1
     assert 0 < count < 6
-    assert f"{count} of 6 points were finished before" in out
+    assert f"{count} of 6 points are already finished" in out
     assert (tmp_path / "sweep.csv").read_bytes().startswith(rows)
     assert len(table(tmp_path)) == 7
 
@@ -124,7 +124,7 @@ def test_a_polite_kill_stops_as_ctrl_c_does(capsys, tmp_path, monkeypatch, table
     monkeypatch.setattr(local, "attempt", interrupted)
     status, out, _ = run(capsys, *TINY, "--seed", 0, 1, 2, 3, "--out", tmp_path)
     assert status == 130
-    assert "stopped; 2 of 4 points are finished and kept" in out
+    assert "stopped; 2 of 4 points are finished and saved" in out
     assert len(table(tmp_path)) == 3
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -143,7 +143,7 @@ def test_a_point_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatc
     [
         (("--arch", "resnet", "rasnet"), "no architecture called 'rasnet'; did you mean resnet"),
         (("--depth", "0"), "plain at depth 0 cannot be built (depth must be 6 n + 2"),
-        (("--arch", "plain", "mlp", "--depth", "8", "9", "2"), "; nor can plain at depth 2, mlp at depth 2"),
+        (("--arch", "plain", "mlp", "--depth", "8", "9", "2"), "; neither can plain at depth 2, mlp at depth 2"),
         (("--width", "0"), "width must be at least 1, got 0"),
         (("--activation", "rellu"), "no activation called 'rellu'; did you mean relu"),
         (("--init", "orthogonl"), "no init called 'orthogonl'"),
@@ -152,8 +152,8 @@ def test_a_point_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatc
         (("--seed", "-1"), "seed must be at least 0"),
         (("--steps", "0"), "steps must be at least 1"),
         (("--data", "digit"), "no data set called 'digit'; did you mean digits"),
-        (("--jobs", "0"), "--jobs 0: at least 1"),
-        (("--jobs", "1", "--scheduler", "tcp://127.0.0.1:1"), "--jobs is for this machine"),
+        (("--jobs", "0"), "--jobs 0: must be at least 1"),
+        (("--jobs", "1", "--scheduler", "tcp://127.0.0.1:1"), "--jobs applies to this machine only"),
         (("--metric", "acuracy"), "no metric called 'acuracy'; did you mean accuracy"),
         (("--x", "dept"), "no axis called 'dept'; did you mean depth"),
         (("--x", "depth", "--y", "depth"), "--x and --y are both depth"),
@@ -174,7 +174,7 @@ def test_another_table_in_the_folder_is_refused_and_left_alone(capsys, tmp_path)
     (tmp_path / "sweep.csv").write_text("a,b\n1,2\n")
     status, _, err = run(capsys, *TINY, "--out", tmp_path)
     assert status == 2
-    assert "is no table of such a sweep" in err
+    assert "is not a sweep's table" in err
     assert (tmp_path / "sweep.csv").read_text() == "a,b\n1,2\n"
 
 

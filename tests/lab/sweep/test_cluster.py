@@ -131,7 +131,7 @@ def test_a_scheduler_that_does_not_answer_is_a_sentence_and_finished_results_are
         err = capsys.readouterr().err
         assert status == 2
         assert err.startswith(f"tinyres sweep: no Dask scheduler answers at {address}: ")
-        assert "1 of 2 points are finished and kept" in err
+        assert "1 of 2 points are finished and saved" in err
         assert err.count("\n") == 1
         assert (tmp_path / "sweep.csv").read_bytes() == before
         assert main([*common, "--scheduler", address]) == 0  # nothing is left to run: nobody is asked

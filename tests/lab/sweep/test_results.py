@@ -137,7 +137,7 @@ def test_a_row_that_does_not_reach_the_disk_is_none(path, monkeypatch):
     ("old", "new", "message"),
     [
         (b"key,arch", b"key,architecture", "another version of tinyres"),
-        (b"\n2-", b"\n1-", "line 2 is damaged, edited or of another version"),
+        (b"\n2-", b"\n1-", "line 2 is damaged, edited or from another version"),
         (b",0,5,", b",0,6,", "line 2 is damaged"),  # an edited finding
         (b",0.5,", b",0.25,", "line 2 is damaged"),
         (b",ok,", b',"ok,', "line 2 is damaged"),

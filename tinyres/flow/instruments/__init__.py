@@ -1,1 +1,1 @@
-"""What watches any model without changing it; each result is a `Measurement`: named arrays, a picture, JSON."""
+"""Instruments that measure any model without changing it; each returns a `Measurement`: named arrays, a plot, JSON."""

@@ -1,4 +1,4 @@
-"""Which blocks of a model are watched, under which names, and which of their runs."""
+"""Names of a model's blocks: which are recorded, under which name, and the labels of their runs."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ T = TypeVar("T")
 
 
 def modules_of(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules of a model under every name by which they can be reached: one in two places has two."""
+    """{name: module} with every name by which a module can be reached: a shared module has several."""
     return dict(model._tree())
 
 
 def names_of(model: nn.Module) -> dict[str, str]:
-    """Every name by which a module of the model can be reached, and the first of that module's names."""
+    """{name: first name of the same module} for every name by which a module can be reached."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(module), name) for name, module in modules_of(model).items()}
 
 
 def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
-    """The names of what is to be watched; of a module that stands in several places, the first one given.
+    """The names of the blocks to record, the default ones if blocks is None; a shared module is listed once.
 
     Raises:
-        TypeError: blocks is one string.
-        ValueError: there is no such block, or none at all.
+        TypeError: blocks is a string.
+        ValueError: the model has no such block, or blocks is empty.
     """
     if isinstance(blocks, str):
         raise TypeError(f"record: blocks is a list of names, got the string {blocks!r}; write [{blocks!r}]")
     known = names_of(model)
     inside = getattr(model, "blocks", None)
-    if not isinstance(inside, nn.Module):  # the attribute may be something of the model's own
+    if not isinstance(inside, nn.Module):  # the model may use the attribute for something else
         inside = model
     usual = [name if inside is model else f"blocks.{name}" for name, _ in inside.named_children()] or [""]
     asked = usual if blocks is None else blocks
     unknown = [name for name in asked if name not in known]
     if unknown or not asked:
         some = ", ".join([n for n in dict.fromkeys([*usual, *known]) if n][:8]) or "'' (the model itself)"
-        raise ValueError(f"record: no blocks called {unknown}; name modules of the model, such as {some}")
+        raise ValueError(f"record: the model has no blocks called {unknown}; it has {some}")
     shown: dict[str, str] = {}
     for name in asked:
         shown.setdefault(known[name], name)
@@ -47,7 +47,7 @@ def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
 
 
 class Paths:
-    """From the path under which an operation runs to the modules of the model that it runs in."""
+    """Maps the path of a running operation to the modules of the model that enclose it."""
 
     def __init__(self, model: nn.Module, watched: list[str]) -> None:
         self._root = model._name
@@ -55,20 +55,20 @@ class Paths:
         self._shown = {self._first[name]: name for name in watched}  # by the first name of the module
         self._modules = {id(module): name for name, module in model.named_modules()}
         self._local: dict[str | None, str | None] = {}
-        self._around: dict[str | None, list[str]] = {}
+        self._enclosing: dict[str | None, list[str]] = {}
 
-    def meet(self, module: nn.Module, path: str | None) -> str | None:
-        """A module begins to run under `path`: its name if it is watched. One in two places runs under either."""
+    def enter(self, module: nn.Module, path: str | None) -> str | None:
+        """Note that a module begins to run under `path`, of which a shared one has several; its name if recorded."""
         name = self._modules.get(id(module))
         if name is None:
             return None
         if self._local.get(path) != name:
             self._local[path] = name
-            self._around.pop(path, None)
+            self._enclosing.pop(path, None)
         return self._shown.get(name)
 
     def name_of(self, path: str | None) -> str | None:
-        """The name inside the model of what runs under `path`; None for what belongs to no part of it."""
+        """The name inside the model of the module at `path`; None if it is not part of the model."""
         if path not in self._local:
             own, parts = self._root, (path or "").split(".")
             starts = [0] if not own else [k + 1 for k, part in enumerate(parts) if part == own]
@@ -76,24 +76,24 @@ class Paths:
             self._local[path] = next((self._first[name] for name in names if name in self._first), None)
         return self._local[path]
 
-    def around(self, path: str | None) -> list[str]:
-        """The watched blocks that the path lies in."""
-        found = self._around.get(path)
+    def enclosing(self, path: str | None) -> list[str]:
+        """The recorded blocks that enclose the path."""
+        found = self._enclosing.get(path)
         if found is None:
             local = self.name_of(path)
             parts = (local or "").split(".")
             above = {".".join(parts[:k]) for k in range(len(parts) + 1)} if local is not None else set()
-            found = self._around[path] = [shown for name, shown in self._shown.items() if name in above]
+            found = self._enclosing[path] = [shown for name, shown in self._shown.items() if name in above]
         return found
 
 
 def label(name: str, run: int) -> str:
-    """What the run of a block is called that runs several times."""
+    """The name of one run of a block that runs several times: cell[3]."""
     return f"{name}[{run}]"
 
 
 def labels(watched: Iterable[str], runs: Iterable[Mapping[str, int]]) -> list[str]:
-    """Every run of every block: its name, or name[0], name[1], ... of one that ran several times in any of the steps.
+    """A label for every run of every block: its name, or name[0], name[1], ... if it ran more than once in any step.
 
     runs: for each step, how often each block ran.
     """
@@ -106,7 +106,7 @@ def labels(watched: Iterable[str], runs: Iterable[Mapping[str, int]]) -> list[st
 
 
 def seen(found: Mapping[str, T], name: str) -> T | None:
-    """What a step knows under a label: where a block ran only once, its name stands for its first run."""
+    """Look up a label in a step; if the block ran only once there, its plain name counts as name[0]."""
     return found.get(name, found.get(name.removesuffix("[0]")))
 
 

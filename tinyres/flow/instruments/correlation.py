@@ -1,4 +1,4 @@
-"""Shattered gradients: how alike the input gradients of different samples are."""
+"""Shattered gradients: the correlation between the input gradients of different samples."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from tinyres.flow.measurement import Measurement
 def gradient_correlation(
     model: Callable[[Any], Any], x: Any, grad_output: Any = None, *, rng: np.random.Generator | int = 0
 ) -> Measurement:
-    """Cosines between the input gradients of the samples in a batch, the output's cotangent being the same for all.
+    """Cosines between the input gradients of the samples in a batch, for one cotangent u of every sample's output.
 
         g_i = d<u, f(x)_i> / dx_i,    C_ij = <g_i, g_j> / (|g_i| |g_j|)
 
-    In a plain net of L ReLU layers with normalised statistics C falls as 2^-L: gradients look like white noise over the
-    inputs. Balduzzi et al. 2017 [balduzzi2017shattered], "The shattered gradients problem". The model runs as it is, in
-    training or evaluation mode, and is left as it was. In training mode batch norm couples the samples: g_i is then the
-    gradient of the sum over all samples, whose mean over the batch it removes.
+    In a plain net of L ReLU layers with normalised statistics C falls as 2^-L: as a function of the input, the gradient
+    looks like white noise. Balduzzi et al. 2017 [balduzzi2017shattered], "The shattered gradients problem". The model
+    runs in its current mode and is left unchanged. In training mode batch norm couples the samples: g_i is then the
+    gradient of the sum over all samples, from which batch norm removes the mean over the batch.
 
     Args:
         model: from (N, ...) to (N, ...), N >= 2.
         x: tensor or array (N, ...).
-        grad_output: u, of the shape of one sample's output; default: Gaussian.
-        rng: what u is drawn from.
+        grad_output: u, with the shape of one sample's output; default: Gaussian.
+        rng: generator or seed that u is drawn from.
 
     Returns:
         correlation (N, N); mean_correlation, over all pairs; pooled_correlation, the mean of <g_i, g_j> over pairs
-        relative to the mean |g_i|^2, which large gradients dominate; gradient_norm (N,).
+        divided by the mean |g_i|^2, which large gradients dominate; gradient_norm (N,).
 
     Raises:
-        ValueError: fewer than two samples, a grad_output of another shape, or an output that is not one entry a sample.
+        ValueError: fewer than two samples, a grad_output of another shape, or an output without one entry per sample.
     """
     values = tr.tensor(x, requires_grad=True)
     if values.ndim < 1 or len(values) < 2:
         raise ValueError(f"gradient_correlation: x needs at least two samples along axis 0, got shape {values.shape}")
     samples = len(values)
-    with context(replaying=True, recording=True):  # so that no running statistics move
+    with context(replaying=True, recording=True):  # leaves running statistics alone
         y = model(values)
     if y.shape[:1] != (samples,):
         raise ValueError(f"gradient_correlation: {samples} samples gave shape {y.shape}; axis 0 must count the samples")

@@ -1,21 +1,21 @@
-"""What a recording keeps of a step, and its steps as arrays.
+"""The numbers recorded in a training step, and all recorded steps as arrays.
 
-By step and block (each run of one that ran several times in a step: cell[0], cell[1], ...):
+By step and block (if a block runs several times in a step, one entry per run: cell[0], cell[1], ...):
     forward_norm, forward_mean, forward_variance      of the block's output, over the whole batch
     backward_norm, backward_mean, backward_variance   of the loss's gradient there
-    dead_fraction         share of units whose output is 0 for the whole batch: channels of (N, C, H, W), else entries
-                          of the last axis. After a ReLU these are the units that pass no gradient
+    dead_fraction         share of units whose output is 0 for the whole batch: channels of (N, C, H, W), otherwise
+                          entries of the last axis. After a ReLU, these units pass no gradient
     activation_histogram  share of the output's elements in bins of standard deviations from its mean
-    gradient_histogram    share of the gradient's elements in bins of log10 |g|; exact zeros are in none
+    gradient_histogram    share of the gradient's elements in bins of log10 |g|; exact zeros fall in no bin
 By step and residual connection, where its routes rejoin:
-    skip_norm, branch_norm, gate_norm    of what each route brings (a gate: `nn.Highway`)
-    skip_share, branch_share             that norm relative to the sum of the routes' norms
-    route_cosine                         between what the skip and what the branch brings
+    skip_norm, branch_norm, gate_norm    norm of the gradient along each route (gate: `nn.Highway`)
+    skip_share, branch_share             that norm divided by the sum of the routes' norms
+    route_cosine                         cosine between the gradients along skip and branch
 By step and parameter:
     weight_norm, gradient_ratio, update_ratio         |w|, |dL/dw| / |w| and |new w - w| / |w|
 
-NaN stands where a thing was not seen in a step. The outer bins are open. Histograms look at 4096 elements where there
-are more, the same ones in every step.
+NaN means "not seen in this step". The outer bins are open. Histograms of larger arrays sample 4096 elements, the same
+ones in every step.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ import numpy as np
 from tinyres.autograd.tensor import Array
 from tinyres.flow.instruments import pictures
 from tinyres.flow.instruments.blocks import seen
-from tinyres.flow.instruments.routes import Meeting, share
+from tinyres.flow.instruments.routes import RouteNorms, share
 from tinyres.flow.instruments.statistics import LOG_EDGES, SCORE_EDGES, Summary
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
 
-COST = "a recorded step: about 1.5 ordinary ones; no fusion, and two passes over each block's output and gradient"
+COST = "a recorded step takes about 1.5 ordinary ones: no fusion, and two passes over each block's output and gradient"
 
 
 @dataclass
 class Step:
-    """One recorded step: numbers only, besides the weights as they were, until the next step begins."""
+    """One recorded step: numbers only, plus the old weights until the next step begins."""
 
     number: int
     updates: Updates
     forward: dict[str, Summary] = field(default_factory=dict)
     backward: dict[str, Summary] = field(default_factory=dict)
-    routes: dict[str, Meeting] = field(default_factory=dict)
-    not_finite: str | None = None  # what was met first
+    routes: dict[str, RouteNorms] = field(default_factory=dict)
+    not_finite: str | None = None  # where a NaN or infinity appeared first
     differentiated: bool = False  # a backward pass has begun
-    again: str | None = None  # a run that a second one has reached
-    runs: dict[str, int] = field(default_factory=dict)  # of each block
+    reached_twice: str | None = None  # a block run that a second backward pass has reached
+    runs: dict[str, int] = field(default_factory=dict)  # how often each block ran
 
     def __post_init__(self) -> None:
         bad = next((name for name, norm in self.updates.before.items() if not np.isfinite(norm)), None)
@@ -60,7 +60,7 @@ class Step:
             self.not_finite = where
 
     def rename(self, name: str, new: str) -> None:
-        """The first run of a block, when there is a second one."""
+        """Rename a block's first run once a second one begins."""
         for found in (self.forward, self.backward):
             items = list(found.items())
             found.clear()
@@ -68,13 +68,13 @@ class Step:
         if self.not_finite in (f"the output of {name}", f"the gradient at the output of {name}"):
             self.not_finite = self.not_finite.removesuffix(name) + new
 
-    def settle(self) -> None:
-        """The update is over: keep its size and let go of the old weights."""
-        self.updates.settle()
+    def finish(self) -> None:
+        """The optimiser has stepped: keep the size of the update and release the old weights."""
+        self.updates.finish()
 
 
 def collect(steps: list[Step], blocks: list[str], not_finite: str | None) -> Measurement:
-    """The steps as one `Measurement`."""
+    """Stack the steps' numbers into one `Measurement`."""
     residuals = list(dict.fromkeys(name for step in steps for name in step.routes))
     parameters = list(dict.fromkeys(name for step in steps for name in step.updates.before))
 
@@ -104,7 +104,7 @@ def collect(steps: list[Step], blocks: list[str], not_finite: str | None) -> Mea
         arrays[f"{name}_histogram"] = histograms(way, len(edges) - 1)
         axes[f"{name}_histogram"] = ("step", "block", f"{name}_bin")
         arrays[f"{name}_edges"], axes[f"{name}_edges"] = edges, (f"{name}_edge",)
-    routes: dict[str, Callable[[Meeting], float]] = {
+    routes: dict[str, Callable[[RouteNorms], float]] = {
         "skip_norm": lambda m: m.skip,
         "branch_norm": lambda m: m.branch,
         "gate_norm": lambda m: m.gate,

@@ -1,4 +1,4 @@
-"""A history that is kept with a run, so that recording goes on where the run does."""
+"""Save a recording with its training run, so that it continues when the run is resumed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tinyres.training.run import Notes
 
 
 class Kept:
-    """A recording of a run, which is kept in the run's file, and goes on with it.
+    """A recording that is saved in a run's checkpoint and continues when the run is resumed.
 
     Args:
         recording: a fresh one, of the run's model.
-        step: where the run stands.
-        notes: what the run's file says of the steps before, if they were recorded.
+        step: the run's current step.
+        notes: the earlier steps from the run's file, if they were recorded.
 
     Raises:
-        ValueError: the notes are of other blocks, or of no recording.
+        ValueError: the notes belong to other blocks, or are not a recording.
     """
 
     def __init__(self, recording: Recording, step: int = 0, notes: Notes | None = None) -> None:
@@ -37,67 +37,67 @@ class Kept:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no step that `history` could tell of."""
+        """Whether no step has been recorded."""
         return not self.recording.steps and not (self._earlier and self._earlier.labels["step"])
 
     def history(self, before: float = math.inf) -> Measurement:
-        """Every recorded step (before this number), those of earlier lives of the run included."""
+        """All recorded steps below `before`, including those from before the run was resumed."""
         steps = [step for step in self.recording.steps if step.number < before]
         found = history.collect(steps, self.recording.blocks, self.first_not_finite)
         return found if self._earlier is None else joined(self._earlier, found, self.first_not_finite)
 
     @property
     def first_not_finite(self) -> str | None:
-        """As `Recording.first_not_finite`, of the whole run."""
+        """`Recording.first_not_finite` for the whole run."""
         return self._broke or self.recording.first_not_finite
 
     def notes(self, step: int) -> Notes:
-        """What was recorded before the step of this number, for `Run.notes` and so for its file."""
+        """Everything recorded before this step, to go into `Run.notes` and so into the run's file."""
         found = self.history(step)
         rows = {name: array for name, array in found.items() if found.axes[name][0] == "step"}
         return rows, {"every": self.recording.every, "labels": found.labels, "not_finite": self.first_not_finite}
 
 
 def every(notes: Notes) -> int:
-    """Which steps were recorded. Raises ValueError where that is not told."""
+    """The recording interval in saved notes: every how many steps. Raises ValueError if it is missing or invalid."""
     found = notes[1].get("every")
     if type(found) is not int or found < 1:
-        raise ValueError(f"every is {found!r}; a whole number of at least 1 is needed")
+        raise ValueError(f"every is {found!r}; it must be a whole number of at least 1")
     return found
 
 
 def read(notes: Notes, blocks: list[str], step: int) -> tuple[Measurement, str | None]:
-    """What was recorded of these blocks before this step, and where it was not finite first.
+    """Read the steps recorded before this one, for these blocks, and where the first NaN or infinity appeared.
 
     Raises:
-        ValueError: the file holds something else.
+        ValueError: the notes do not fit: other blocks, steps or shapes.
     """
     arrays, about = notes
     empty, labels, not_finite = history.collect([], blocks, None), about.get("labels"), about.get("not_finite")
     if not isinstance(labels, dict) or labels.keys() != empty.labels.keys() or not all(map(_once, labels.values())):
-        raise ValueError(f"labels are {str(labels)[:80]}; names along {', '.join(empty.labels)} are needed")
+        raise ValueError(f"labels are {str(labels)[:80]}; they must name {', '.join(empty.labels)}, without repeats")
     steps = labels["step"]
     if not all(type(number) is int and 0 <= number < step for number in steps) or steps != sorted(steps):
-        raise ValueError(f"steps are {str(steps)[:80]}; numbers below {step} in their order are needed")
+        raise ValueError(f"steps are {str(steps)[:80]}; they must be in ascending order and below {step}")
     if labels["block"] != blocks:
-        raise ValueError(f"blocks are {str(labels['block'])[:80]} there and {str(blocks)[:80]} here")
+        raise ValueError(f"blocks are {str(labels['block'])[:80]} in the file and {str(blocks)[:80]} in the model")
     if not all(isinstance(name, str) for name in (*labels["residual"], *labels["parameter"])):
-        raise ValueError("connections and parameters need names")
+        raise ValueError("residual connections and parameters must have strings as names")
     if not (not_finite is None or isinstance(not_finite, str)):
-        raise ValueError(f"not_finite is {not_finite!r}; a place or None is needed")
+        raise ValueError(f"not_finite is {not_finite!r}; it must be a string or null")
     whole = dict(empty.arrays)
     for name, axes in empty.axes.items():
         if axes[0] != "step":
             continue
         shape = tuple(len(labels[axis]) if axis in labels else empty[name].shape[i] for i, axis in enumerate(axes))
         if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != np.float64:
-            raise ValueError(f"{name} is missing or is no float64 of shape {shape}")
+            raise ValueError(f"{name} is missing, or is not float64 of shape {shape}")
         whole[name] = arrays[name]
     return _of(whole, labels, empty, not_finite), not_finite
 
 
 def joined(earlier: Measurement, later: Measurement, not_finite: str | None) -> Measurement:
-    """Both, one after the other; what only one of them saw is NaN in the other's steps."""
+    """Concatenate two histories; blocks or parameters that only one of them has are NaN in the other's steps."""
     labels = {axis: list(dict.fromkeys([*earlier.labels[axis], *names])) for axis, names in later.labels.items()}
     arrays = dict(later.arrays)
     for name, axes in later.axes.items():
@@ -114,7 +114,7 @@ def _of(
 
 
 def _spread(found: Measurement, name: str, names: Sequence[str]) -> Array:
-    """An array (steps, own names, ...) as (steps, names, ...)."""
+    """Widen an array (steps, own names, ...) to (steps, names, ...), filling with NaN."""
     array, own = found[name], found.labels[found.axes[name][1]]
     if own == list(names):
         return array

@@ -1,4 +1,4 @@
-"""Lesions: leave out blocks of a trained net, or exchange two, and see what it still knows."""
+"""Lesion studies: drop a block of a trained net, or swap two, and measure how much accuracy remains."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tinyres.training import evaluate
 Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # {block: shapes of one sample's input and output}
 
 
-def blocks_of(model: nn.Module) -> list[str]:
-    """Names of what a lesion can hit: every `nn.Residual` and `nn.Highway`, or else the children of `model.blocks`.
+def lesionable_blocks(model: nn.Module) -> list[str]:
+    """Names of the blocks to drop: every `nn.Residual` and `nn.Highway`, or else the children of `model.blocks`.
 
     Raises:
         ValueError: the model has neither.
@@ -30,7 +30,7 @@ def blocks_of(model: nn.Module) -> list[str]:
     names = [name for name, module in model.named_modules() if isinstance(module, (nn.Residual, nn.Highway))]
     blocks = getattr(model, "blocks", None)
     if not names and isinstance(blocks, nn.Module):
-        first = names_of(model)  # one that stands in two places is one to leave out
+        first = names_of(model)  # a module shared between two places is dropped as one
         names = list(dict.fromkeys(first[f"blocks.{name}"] for name, _ in blocks.named_children()))
     if not names:
         raise ValueError(
@@ -42,12 +42,12 @@ def blocks_of(model: nn.Module) -> list[str]:
 
 @contextmanager
 def dropped(model: nn.Module, blocks: Iterable[str]) -> Iterator[nn.Module]:
-    """Inside the `with` block, y = shortcut(x) for the residual connections named, and y = x for any other module.
+    """Inside the `with` block, drop the named blocks: a residual connection keeps its shortcut, the rest become y = x.
 
-    So a highway layer carries all of x, as with its gate closed.
+    A highway layer therefore passes x through, as if its gate were closed.
 
-    The shortcut of a residual connection that changes the shape stays as it is (its projection or padding). A plain
-    block that changes the shape cannot be left out: calling the model then raises in the layer behind it.
+    If a residual connection changes the shape, its projection or padding shortcut stays. A plain block that changes the
+    shape cannot be dropped: the layer behind it then raises.
 
     Raises:
         ValueError: the model has no module of that name.
@@ -59,13 +59,13 @@ def dropped(model: nn.Module, blocks: Iterable[str]) -> Iterator[nn.Module]:
 
 @contextmanager
 def swapped(model: nn.Module, first: str, second: str) -> Iterator[nn.Module]:
-    """Inside the `with` block, each of two blocks stands in the other's place.
+    """Inside the `with` block, two blocks trade places.
 
     Raises:
         ValueError: the model has no module of that name, or one block is inside the other.
     """
     if _nested(first, second):
-        raise ValueError(f"swapped: two blocks beside each other are needed, got {first!r} and {second!r}")
+        raise ValueError(f"swapped: neither block may lie inside the other, got {first!r} and {second!r}")
     a, b = (_modules(model, [name])[name] for name in (first, second))
     with replaced({a: b.forward, b: a.forward}):
         yield model
@@ -80,17 +80,17 @@ def lesion(
     loss: Callable[[Any, Any], Any] = ops.cross_entropy,
     batch_size: int = 500,
 ) -> Measurement:
-    """Leave out each block in turn and evaluate; with `swap`, exchange each two of equal shapes, too.
+    """Drop each block in turn and evaluate the model; with `swap`, also swap every two blocks of equal shapes.
 
-    A residual connection is replaced by its shortcut, F(x) + x by x; any other block by the identity, where shapes
-    allow it. Everything runs in evaluation mode, without gradients; afterwards the model is as it was,
-    whatever happens.
+    A residual connection is replaced by its shortcut, F(x) + x by x; any other block by the identity, if the shapes
+    allow it. Everything runs in evaluation mode, without gradients. The model is restored afterwards, even after an
+    error.
     Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks",
     sections 4.1 and 4.3.
 
     Args:
-        dataset: what to evaluate on; accuracy is measured where it has classes.
-        blocks: dotted names of modules; default: those of `blocks_of`.
+        dataset: what to evaluate on; accuracy is measured if it has classes.
+        blocks: dotted names of modules; default: `lesionable_blocks(model)`.
         loss: loss(outputs, targets), a mean over samples.
 
     Returns:
@@ -98,36 +98,36 @@ def lesion(
         changes the shape. Over pairs: `swap_loss`, `swap_accuracy`.
 
     Raises:
-        ValueError: there are no blocks, or none of that name; or none can be left out.
-        TypeError: blocks is no list of names.
-        FloatingPointError: the whole model's loss is not finite.
+        ValueError: the model has no blocks, or none of that name, or none that can be dropped.
+        TypeError: blocks is not a list of names.
+        FloatingPointError: the intact model's loss is not finite.
     """
-    modules = _modules(model, blocks_of(model) if blocks is None else blocks)
+    modules = _modules(model, lesionable_blocks(model) if blocks is None else blocks)
     names = list(modules)
 
-    def judge() -> tuple[float, float]:
+    def score() -> tuple[float, float]:
         return evaluate(model, dataset, loss=loss, batch_size=batch_size)
 
     shapes: Shapes = {}
-    with replaced({module: _noting(name, module, shapes) for name, module in modules.items()}):
-        base = judge()
+    with replaced({module: _recording_shapes(name, module, shapes) for name, module in modules.items()}):
+        base = score()
     if not np.isfinite(base[0]):
         raise FloatingPointError(
-            f"lesion: the loss of the whole model is {base[0]}, so there is nothing to compare with; "
+            f"lesion: the loss of the intact model is {base[0]}, so there is nothing to compare with; "
             "look for NaN or infinity in its weights"
         )
-    fits = [n for n in names if n in shapes and (isinstance(modules[n], nn.Residual) or _keeps(shapes[n]))]
+    fits = [n for n in names if n in shapes and (isinstance(modules[n], nn.Residual) or _keeps_shape(shapes[n]))]
     if not fits:
-        raise ValueError(f"lesion: none of {', '.join(names)} can be left out: each changes its input's shape")
+        raise ValueError(f"lesion: none of {', '.join(names)} can be dropped: each changes the shape of its input")
     drops = np.full((len(names), 2), np.nan)
     for name in fits:
         with dropped(model, [name]):
-            drops[names.index(name)] = judge()
-    pairs = [(a, b) for a, b in combinations(names, 2) if swap and _alike(a, b, shapes)]
+            drops[names.index(name)] = score()
+    pairs = [(a, b) for a, b in combinations(names, 2) if swap and _same_shapes(a, b, shapes)]
     swaps = np.full((len(pairs), 2), np.nan)
     for i, (a, b) in enumerate(pairs):
         with swapped(model, a, b):
-            swaps[i] = judge()
+            swaps[i] = score()
     arrays: dict[str, Array] = {}
     axes: dict[str, tuple[str, ...]] = {}
     for column, what in enumerate(["loss", "accuracy"] if dataset.classes is not None else ["loss"]):
@@ -140,7 +140,7 @@ def lesion(
     return Measurement("lesions", arrays, axes, cost, _draw, labels)
 
 
-# -- what stands in a block's place ----------------------------------------------------------------------------------
+# -- replacements for a block ----------------------------------------------------------------------------------------
 def _modules(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
     if isinstance(names, str):
         raise TypeError(f"lesion: blocks is a list of names, got the string {names!r}; write [{names!r}]")
@@ -148,15 +148,15 @@ def _modules(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
     unknown = [name for name in names if name not in known]
     if unknown:
         some = ", ".join(sorted(known.keys() - {""})[:12])
-        raise ValueError(f"lesion: no modules called {unknown}; name modules of the model, such as {some}")
+        raise ValueError(f"lesion: the model has no modules called {unknown}; it has {some}")
     return {name: known[name] for name in names}
 
 
-def _keeps(shapes: tuple[Any, Any]) -> bool:
+def _keeps_shape(shapes: tuple[Any, Any]) -> bool:
     return bool(shapes[0] == shapes[1])
 
 
-def _alike(a: str, b: str, shapes: Shapes) -> bool:
+def _same_shapes(a: str, b: str, shapes: Shapes) -> bool:
     return a in shapes and shapes[a] == shapes.get(b) and not _nested(a, b)
 
 
@@ -165,7 +165,7 @@ def _nested(a: str, b: str) -> bool:
 
 
 def _bypass(module: nn.Module) -> Forward:
-    """What is left of the block, with the arguments that a caller may hand along (see `nn.fused_add_relu`)."""
+    """The block without its branch; it takes the same optional arguments as the block (see `nn.fused_add_relu`)."""
     shortcut = module.shortcut if isinstance(module, nn.Residual) else None
 
     def forward(x: Any, residual: Any = None, relu: bool = False) -> Any:
@@ -177,32 +177,32 @@ def _bypass(module: nn.Module) -> Forward:
     return forward
 
 
-def _noting(name: str, module: nn.Module, shapes: Shapes) -> Forward:
+def _recording_shapes(name: str, module: nn.Module, shapes: Shapes) -> Forward:
     forward = module.forward
 
-    def noting(x: Any, *args: Any, **kwargs: Any) -> Any:
+    def recording(x: Any, *args: Any, **kwargs: Any) -> Any:
         y = forward(x, *args, **kwargs)
         shapes[name] = tuple(x.shape[1:]), tuple(y.shape[1:])
         return y
 
-    return noting
+    return recording
 
 
 def _draw(figure: Any, found: Measurement) -> None:
-    """Accuracy (or loss) after each lesion, against the whole model's."""
+    """Plot accuracy (or loss) after each lesion beside the intact model's."""
     what = "accuracy" if "base_accuracy" in found else "loss"
     kinds = [kind for kind in ("drop", "swap") if f"{kind}_{what}" in found]
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0], kinds, strict=True):
         values, names = found[f"{kind}_{what}"], found.labels["block" if kind == "drop" else "pair"]
-        axes.axhline(float(found[f"base_{what}"]), color="0.6", lw=1, label="the whole net")
+        axes.axhline(float(found[f"base_{what}"]), color="0.6", lw=1, label="the intact net")
         axes.plot(np.arange(len(values)), values, "o", color="C0", ms=5, label="with the lesion")
         if len(names) <= 30:
             axes.set_xticks(np.arange(len(names)), literal(names), rotation=90, fontsize=6)
-        axes.set_title("One block left out" if kind == "drop" else "Two blocks exchanged")
+        axes.set_title("One block dropped" if kind == "drop" else "Two blocks swapped")
         axes.set(xlabel="blocks", ylabel=what)
         if what == "accuracy":
             axes.set_ylim(0, 1.02)
         axes.legend(fontsize=8)
 
 
-__all__ = ["blocks_of", "dropped", "lesion", "swapped"]
+__all__ = ["dropped", "lesion", "lesionable_blocks", "swapped"]

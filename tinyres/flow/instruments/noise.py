@@ -1,4 +1,4 @@
-"""The gradient noise scale: from which batch size on a larger batch brings little."""
+"""The gradient noise scale: the batch size beyond which a larger batch helps little."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ def gradient_noise_scale(
     batches: int = 8,
     rng: np.random.Generator | int = 0,
 ) -> Measurement:
-    """B = tr(Sigma) / |G|^2: the batch size at which noise and signal of the gradient are equally large.
+    """B = tr(Sigma) / |G|^2: the batch size at which the gradient's noise and signal are equally large.
 
-    Sigma is the covariance of one sample's gradient and G its mean. From |G_b|^2 of small batches and |G_B|^2 of the
-    big ones that they make up, without bias,
+    Sigma is the covariance of one sample's gradient and G its mean. Both are estimated without bias from |G_b|^2 of
+    small batches and |G_B|^2 of the big batches that they make up:
 
         |G|^2 = (B |G_B|^2 - b |G_b|^2) / (B - b),    tr(Sigma) = (|G_b|^2 - |G_B|^2) / (1/b - 1/B)
 
     McCandlish et al. 2018 [mccandlish2018empirical], "An empirical model of large-batch training", appendix A.1. The
-    data are taken for a sample of what they were drawn from, and big batches go through them without repetition as long
-    as they last. In training mode batch norm couples the samples of a small batch; the figures then are those of
-    training at that batch size.
+    data are treated as a sample of their distribution, and big batches draw from them without replacement until they
+    run out. In training mode batch norm couples the samples of a small batch; the figures are then those of training at
+    that batch size.
 
     Args:
-        model: left as it was, `.grad` and running statistics included.
+        model: left unchanged, `.grad` and running statistics included.
         loss: loss(model(x), target), a mean over the samples.
         dataset: a Dataset, or (x, target) as arrays.
-        small, big: b and B, samples; b divides B.
+        small, big: b and B, in samples; b divides B.
         batches: how many big batches.
-        rng: of the order of the samples.
+        rng: generator or seed for the order of the samples.
 
     Returns:
-        noise_scale, in samples: infinite where |G|^2 came out at 0 or below, which says that the batches cannot tell G
-        from 0; noise tr(Sigma) and signal |G|^2 with noise_error and signal_error, one standard error over the big
-        batches (NaN with one); and small_square, big_square (batch,), what they were made from.
+        noise_scale, in samples: infinite if the estimate of |G|^2 is 0 or below, which means that the batches cannot
+        tell G from 0; noise tr(Sigma) and signal |G|^2 with noise_error and signal_error, one standard error over the
+        big batches (NaN for a single one); and small_square, big_square (batch,), the squares they are estimated from.
 
     Raises:
-        ValueError: sizes that do not fit each other or the data, or a loss that is not one number.
+        ValueError: small does not divide big, the data have fewer than big samples, or the loss is not one number.
     """
     inputs, targets = (dataset.inputs, dataset.targets) if isinstance(dataset, Dataset) else map(np.asarray, dataset)
     if not 1 <= small < big or big % small or batches < 1:
         raise ValueError(
-            "gradient_noise_scale: small must divide a larger big, and batches be at least 1; "
+            "gradient_noise_scale: big must be a larger multiple of small, and batches at least 1; "
             f"got small={small}, big={big}, batches={batches}"
         )
     if big > len(inputs) or len(inputs) != len(targets):
         raise ValueError(
-            f"gradient_noise_scale: big={big} needs as many samples, got {len(inputs)} inputs and {len(targets)} "
-            "targets; lower big"
+            f"gradient_noise_scale: big={big} needs at least that many samples, with a target each, got {len(inputs)} "
+            f"inputs and {len(targets)} targets; lower big"
         )
     rng = np.random.default_rng(rng)
     parameters = [p for p in model.parameters() if p.requires_grad]

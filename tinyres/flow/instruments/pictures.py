@@ -1,4 +1,4 @@
-"""The picture of a recorded history: what one wants to see first."""
+"""Plot a recorded history: norms, gradients over steps, routes and histograms."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tinyres.flow.measurement import Measurement
 
 
 def history(figure: Any, found: Measurement, not_finite: str | None = None) -> None:
-    """Norms against block, gradients over the steps, the routes, and the gradient's histogram at the last step.
+    """Plot norms by block, gradients over the steps, the routes, and the last step's gradient histogram.
 
-    Blocks, connections and parameters count from 1 at the input side. What was not seen has no panel.
+    Blocks, connections and parameters are numbered from 1 at the input side. Quantities that were not recorded get no
+    panel.
     """
     several = len(found.labels["step"]) > 1
     over_steps = several and _any(found["backward_norm"])
@@ -56,7 +57,7 @@ def _norms(figure: Any, axes: Any, found: Measurement) -> None:
 
 def _heat(figure: Any, axes: Any, found: Measurement) -> None:
     steps, values = found.labels["step"], _log10(found["backward_norm"]).T
-    half = (steps[-1] - steps[0]) / (len(steps) - 1) / 2  # each column stands around its step
+    half = (steps[-1] - steps[0]) / (len(steps) - 1) / 2  # each column is centred on its step
     extent = (steps[0] - half, steps[-1] + half, 0.5, len(values) + 0.5)
     image = axes.imshow(values, aspect="auto", origin="lower", cmap="magma", extent=extent)
     _integers(axes.xaxis)
@@ -108,19 +109,19 @@ def _histogram(figure: Any, axes: Any, found: Measurement) -> None:
         cmap="viridis",
     )
     axes.set(xlabel="block (1 = input side)", ylabel="log₁₀ |gradient| of an element")
-    axes.set_title(f"how the gradient's elements are spread, step {found.labels['step'][-1]}", fontsize=10)
+    axes.set_title(f"histogram of the gradient's elements, step {found.labels['step'][-1]}", fontsize=10)
     _blocks(axes, found)
     figure.colorbar(image, ax=axes, label="share")
 
 
 def _series(axes: Any, values: Array, style: str, **kwargs: Any) -> None:
-    """Values against 1, 2, ...; nothing, and no entry in the legend, where none is finite."""
+    """Plot values against 1, 2, ...; if none is finite, plot nothing and add no legend entry."""
     if _any(values):
         axes.plot(np.arange(1, len(values) + 1), values, style, ms=3, **kwargs)
 
 
 def _legend(axes: Any) -> None:
-    """Beside the panel, where no data can be."""
+    """Put the legend beside the panel, where it hides no data."""
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
 
@@ -129,7 +130,7 @@ def _first_and_last(found: Measurement) -> list[tuple[int, str]]:
 
 
 def _blocks(axes: Any, found: Measurement) -> None:
-    """Names instead of numbers where there is room for them."""
+    """Label blocks by name if there is room, otherwise by number."""
     names = [name or "model" for name in found.labels["block"]]
     if len(names) <= 8 and max(map(len, names)) <= 12 and not all(re.fullmatch(r"(blocks\.)?\d+", n) for n in names):
         axes.xaxis.set_ticks(range(1, len(names) + 1), literal(names), fontsize=7)
@@ -140,7 +141,7 @@ def _blocks(axes: Any, found: Measurement) -> None:
 
 
 def _count(axis: Any, number: int) -> None:
-    """Ticks at whole numbers from 1 on."""
+    """Ticks at whole numbers from 1."""
     axis.axes.set(**{f"{axis.axis_name}lim": (0.5, number + 0.5)})
     _integers(axis)
 
@@ -154,10 +155,10 @@ def _any(values: Array) -> bool:
 
 
 def _log10(values: Array) -> Array:
-    """NaN where there is no logarithm."""
+    """log10, with NaN for values that are not positive."""
     return np.log10(np.where(values > 0, values, np.nan))
 
 
 def literal(names: Iterable[str]) -> list[str]:
-    """Names as Matplotlib writes them as they are: not as formulas, and without what is no character."""
+    """Escape names so that Matplotlib prints them literally, not as formulas, and without invalid characters."""
     return [legible(name).replace("$", r"\$") for name in names]

@@ -1,4 +1,4 @@
-"""What passes through a model's blocks while it trains: `with flow.record(model) as recording: loss.backward()`."""
+"""Record activations and gradients while a model trains: `with flow.record(model) as recording: loss.backward()`."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from tinyres import nn
 from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import Array, raw
 from tinyres.context import Observer
-from tinyres.flow.instruments import blocks as blocks_of
+from tinyres.flow.instruments import blocks as block_names
 from tinyres.flow.instruments import history, statistics
 from tinyres.flow.instruments.history import Step
-from tinyres.flow.instruments.routes import Meeting, Routes, share
+from tinyres.flow.instruments.routes import RouteNorms, Routes, share
 from tinyres.flow.instruments.runs import Runs
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
 
-NOTHING = "record: nothing was recorded yet; run a step inside `with recording:` first"
+NOTHING = "record: nothing has been recorded yet; run a step inside `with recording:` first"
 
 
 class Recording(Observer):
-    """Watches the blocks of a model during every `every`-th of the steps that it is put around.
+    """Records what passes through a model's blocks, in every `every`-th step.
 
-    A step is one `with` block around a forward and a backward pass; the optimiser may step inside or after it. Of each
-    recorded step only numbers are kept, never an array of the model's. `history()` gives all of them; `gradient_norms`,
-    `routes` and `skip_share` tell of the last recorded step. A block that runs several times in a step, such as the
-    cell of a recurrent net, has numbers for each run: cell[0], cell[1], ... . Where several backward passes of a step
-    reach the same run, the last one is kept, with a warning.
+    A step is one `with` block around a forward and a backward pass; the optimiser may step inside or after it. Only
+    numbers are kept, never the model's arrays. `history()` returns all recorded steps; `gradient_norms`, `routes` and
+    `skip_share` describe the last one. A block that runs several times in a step, such as the cell of a recurrent net,
+    has numbers for each run: cell[0], cell[1], ... . If several backward passes of a step reach the same run, the last
+    one is kept, with a warning.
 
     Attributes:
         watched: dotted names of the blocks.
-        every: which steps are recorded: number 0, every, 2 every, ...
-        entered: how many steps there were.
-        steps: what was recorded; `recording.steps[-1].forward["blocks.0"].variance`.
+        every: steps 0, every, 2 every, ... are recorded.
+        entered: the number of steps so far, recorded or not.
+        steps: the recorded steps; `recording.steps[-1].forward["blocks.0"].variance`.
     """
 
     def __init__(self, model: nn.Module, blocks: list[str] | None = None, *, every: int = 1) -> None:
         if not isinstance(model, nn.Module):
-            raise TypeError(f"record: needs a module, whose blocks have names, got {type(model).__name__}")
-        self.watched = blocks_of.chosen(model, blocks)
+            raise TypeError(f"record: needs an nn.Module, got {type(model).__name__}")
+        self.watched = block_names.chosen(model, blocks)
         if every < 1:
             raise ValueError(f"record: every must be at least 1 (each step), got {every}")
         self.every = every
@@ -51,30 +51,30 @@ class Recording(Observer):
         self.clear()
 
     def clear(self) -> None:
-        """Forget what was recorded, and count steps from 0 again.
+        """Discard all recorded steps, and count steps from 0 again.
 
         Raises:
-            RuntimeError: inside the `with` block.
+            RuntimeError: called inside the `with` block.
         """
         if self._depth:
-            raise RuntimeError("record: clear() would forget the step that is running; call it outside the with block")
+            raise RuntimeError("record: clear() would discard the step in progress; call it outside the with block")
         self.entered = 0
         self.steps: list[Step] = []
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
-        """Let go of everything that belongs to the tape."""
-        self._paths = blocks_of.Paths(self._model, self.watched)
+    def _reset(self) -> None:
+        """Release everything that refers to the tape."""
+        self._paths = block_names.Paths(self._model, self.watched)
         self._runs = Runs(self._paths)
         self._routes = Routes()
 
     @property
     def blocks(self) -> list[str]:
-        """What there are numbers of: `watched`, but name[0], name[1], ... for a block that ran several times in a step.
+        """Names of the recorded blocks: `watched`, but name[0], name[1], ... for a block that ran more than once.
 
-        Where one did, the runs stand in the order in which they ended, so that a picture goes from the input side on.
+        If any did, runs are listed in the order in which they ended, so that plots start at the input side.
         """
-        found = blocks_of.labels(self.watched, [step.runs for step in self.steps])
+        found = block_names.labels(self.watched, [step.runs for step in self.steps])
         if len(found) == len(self.watched):
             return found
         longest = max(self.steps, key=lambda step: len(step.forward)).forward
@@ -83,63 +83,63 @@ class Recording(Observer):
 
     # -- the last recorded step -------------------------------------------------------------------------------------
     def gradient_norms(self) -> Array:
-        """|dL/d output| of the runs in `blocks`, of the whole batch's gradient; NaN where nothing arrived.
+        """|dL/d output| of each run in `blocks`, over the whole batch; NaN if no gradient arrived.
 
         Raises:
-            ValueError: nothing was recorded yet.
-            RuntimeError: there was no backward pass in the step.
+            ValueError: nothing has been recorded yet.
+            RuntimeError: the step had no backward pass.
         """
         backward = self._last().backward
-        found = [blocks_of.seen(backward, name) for name in self.blocks]
+        found = [block_names.seen(backward, name) for name in self.blocks]
         return np.array([np.nan if summary is None else summary.norm for summary in found])
 
     @property
     def routes(self) -> dict[str, dict[str, float]]:
-        """{residual connection: {"skip": |contribution|, "branch": |contribution|}} where its routes rejoin."""
+        """{residual connection: {"skip": |gradient|, "branch": |gradient|}} at the point where its routes rejoin."""
         return {
             name: {"skip": m.skip, "branch": m.branch} | ({"gate": m.gate} if m.gate else {})
-            for name, m in self._met().items()
+            for name, m in self._route_norms().items()
         }
 
     def skip_share(self) -> dict[str, float]:
-        """|skip| / (|skip| + |branch|) for each residual connection; NaN where both are 0.
+        """|skip| / (|skip| + |branch|) for each residual connection; NaN if both are 0.
 
         Raises:
-            ValueError: nothing was recorded yet, or the gradient met no residual connection.
-            RuntimeError: there was no backward pass in the step.
+            ValueError: nothing has been recorded yet, or the gradient passed no residual connection.
+            RuntimeError: the step had no backward pass.
         """
         self._last()
-        met = self._met()
-        if not met:
+        norms = self._route_norms()
+        if not norms:
             raise ValueError(
-                "record: skip_share() met no residual connection, so that no route can be compared with another; build "
-                "the blocks of nn.Residual. gradient_norms() and history() need none"
+                "record: skip_share() found no residual connection, so there are no two routes to compare; build the "
+                "blocks with nn.Residual, or use gradient_norms() or history(), which need none"
             )
-        return {name: share(m.skip, m) for name, m in met.items()}
+        return {name: share(m.skip, m) for name, m in norms.items()}
 
-    def _met(self) -> dict[str, Meeting]:
+    def _route_norms(self) -> dict[str, RouteNorms]:
         if not self.steps:
             return {}
-        return self.steps[-1].routes or self._routes.by_name(self._paths.name_of)  # inside the block: so far
+        return self.steps[-1].routes or self._routes.by_name(self._paths.name_of)  # while the step runs: so far
 
     def _last(self) -> Step:
-        """The last recorded step, which is to have seen a backward pass."""
+        """The last recorded step; an error if it had no backward pass."""
         if not self.steps:
             raise ValueError(NOTHING)
         if not self.steps[-1].differentiated:
             raise RuntimeError(
-                f"record: there was no backward pass in the block of step {self.steps[-1].number}; call "
-                "loss.backward() inside `with recording:`, too"
+                f"record: step {self.steps[-1].number} had no backward pass; call loss.backward() inside "
+                "`with recording:`, too"
             )
         return self.steps[-1]
 
     @property
     def first_not_finite(self) -> str | None:
-        """Where a NaN or an infinity was met first, such as "step 30: the output of blocks.2"; None if nowhere."""
+        """Where the first NaN or infinity appeared, such as "step 30: the output of blocks.2", or None."""
         return next((f"step {s.number}: {s.not_finite}" for s in self.steps if s.not_finite), None)
 
     def history(self) -> Measurement:
-        """Every recorded step as arrays by step and block; see `tinyres.flow.instruments.history`."""
+        """All recorded steps as arrays by step and block; see `tinyres.flow.instruments.history`."""
         if not self.steps:
             raise ValueError(NOTHING)
         return history.collect(self.steps, self.blocks, self.first_not_finite)
@@ -152,13 +152,13 @@ class Recording(Observer):
     def __enter__(self) -> Recording:
         self._depth += 1
         if self._depth > 1:
-            return self  # a block inside a block belongs to the same step, and nothing is to be seen twice
+            return self  # a nested with block belongs to the same step and must not record twice
         if self.steps:
-            self.steps[-1].settle()
+            self.steps[-1].finish()
         number = self.entered
         self.entered += 1
         if number % self.every == 0:
-            self._forget()
+            self._reset()
             self.steps.append(Step(number, Updates(self._model)))
             super().__enter__()
         return self
@@ -170,17 +170,18 @@ class Recording(Observer):
         if not self._depth and self._blocks:
             super().__exit__(kind, error, trace)
             step = self.steps[-1]
-            self._runs.leave(step)
+            self._runs.finish(step)
             step.routes = self._routes.by_name(self._paths.name_of)
-            self._forget()
-            if step.again is not None and kind is None:
+            self._reset()
+            if step.reached_twice is not None and kind is None:
                 warnings.warn(
-                    f"record: several backward passes reached {step.again or 'the model'} in step {step.number}, and "
-                    "only the last one is kept; put `with recording:` around each step, not around all of them",
+                    f"record: several backward passes reached {step.reached_twice or 'the model'} in step "
+                    f"{step.number}; only the last one is kept. Put `with recording:` around each step, not around "
+                    "the whole loop",
                     stacklevel=2,
                 )
 
-    # -- what the tape tells ----------------------------------------------------------------------------------------
+    # -- observer hooks ---------------------------------------------------------------------------------------------
     def on_module(self, module: Any, path: str | None) -> None:
         self._runs.call(self.steps[-1], module, path)
 
@@ -192,20 +193,20 @@ class Recording(Observer):
 
     def on_cotangent(self, node: Node, total: Any) -> None:
         step = self.steps[-1]
-        self._runs.leave(step)
+        self._runs.finish(step)
         self._routes.on_cotangent(node)
         step.differentiated = True
         if node.primitive is None:
             step.updates.on_cotangent(node, total)
         for name in self._runs.ending_in(node):
             if name in step.backward:
-                step.again = name
-            step.backward[name] = statistics.of_gradient(raw(total))
+                step.reached_twice = name
+            step.backward[name] = statistics.gradient_summary(raw(total))
             step.check(step.backward[name], f"the gradient at the output of {name or 'the model'}")
 
 
 def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1) -> Recording:
-    """Watch a model's blocks inside a `with` block, which is put around each training step.
+    """Record a model's activations, gradients and updates inside a `with` block around each training step.
 
         recording = flow.record(model, every=10)
         for x, target in loader:
@@ -215,17 +216,17 @@ def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1)
                 optimizer.step()
         recording.history().plot().savefig("history.png")
 
-    Two models that run in the same step are told apart by the names that a common parent module gives them.
+    If two models run in the same step, give them a common parent module, whose names tell them apart.
 
     Args:
         model: any module; it is not changed.
-        blocks: dotted names of the modules to watch; default: the children of `model.blocks`, or else of the model.
-            A block that runs several times in a step is seen at each run, one that stands in several places under its
-            first name. Runs inside `tr.checkpoint` are counted in the order in which they are computed again.
-        every: record the steps 0, every, 2 every, ... only; the others run as if nobody watched.
+        blocks: dotted names of the modules to record; default: the children of `model.blocks`, or else of the model.
+            A block that runs several times in a step is recorded at each run. A module shared between several places is
+            recorded under its first name. Runs inside `tr.checkpoint` are counted in the order of their recomputation.
+        every: record steps 0, every, 2 every, ... only; the other steps run at full speed.
 
     Raises:
-        ValueError: blocks that the model does not have, or every < 1.
-        TypeError: the model is no module, or blocks no list of names.
+        ValueError: blocks names a module that the model does not have, or every < 1.
+        TypeError: model is not a module, or blocks is not a list of names.
     """
     return Recording(model, blocks, every=every)

@@ -1,4 +1,4 @@
-"""Another `forward` for a while: how instruments listen to a block, leave it out, or exchange it."""
+"""Temporarily replace a module's `forward`: how instruments record, drop or swap blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Forward = Callable[..., Any]
 
 @contextmanager
 def replaced(forwards: Mapping[nn.Module, Forward]) -> Iterator[None]:
-    """Inside the `with` block each module has the `forward` given here: the instance's hides the class's."""
+    """Inside the `with` block each module has the given `forward`; an instance attribute hides the class's."""
     before = {module: vars(module).get("forward") for module in forwards}
     for module, forward in forwards.items():
         module.forward = forward

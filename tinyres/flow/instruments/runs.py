@@ -1,4 +1,4 @@
-"""Which runs of which blocks are going on, and where each of them ends."""
+"""The runs of each block in a step: which are in progress, and which node is the output of each."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import Array
 from tinyres.flow.instruments.blocks import Paths, label
 from tinyres.flow.instruments.history import Step
-from tinyres.flow.instruments.statistics import of_activation
+from tinyres.flow.instruments.statistics import activation_summary
 
 
 class Runs:
-    """The runs of the watched blocks in one step, told from the operations as they are recorded."""
+    """The runs of the watched blocks in one step, derived from the operations as they are recorded."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._called: set[str] = set()  # blocks that have been called and have not computed anything yet
-        self._run: dict[str, str] = {}  # what the latest run of a block is called
-        self._leaving: dict[str, Array] = {}  # blocks that are running, and their latest result
-        self._output: dict[str, Node] = {}  # by run
-        self._ends: dict[Node, list[str]] | None = None  # the same by node
+        self._called: set[str] = set()  # blocks that were called but have not computed anything yet
+        self._run: dict[str, str] = {}  # by block: the name of its latest run
+        self._running: dict[str, Array] = {}  # blocks in progress, and their latest result
+        self._output: dict[str, Node] = {}  # by run: the node of its output
+        self._ending_at: dict[Node, list[str]] | None = None  # the inverse of _output
 
     def call(self, step: Step, module: nn.Module, path: str | None) -> None:
         """A module is called."""
-        name = self._paths.meet(module, path)
+        name = self._paths.enter(module, path)
         if name is not None:
-            if name in self._leaving:  # called again with nothing in between
-                self._leave(step, name)
+            if name in self._running:  # called again with nothing in between
+                self._finish(step, name)
             self._called.add(name)
 
     def compute(self, step: Step, node: Node, value: Array) -> None:
         """An operation was recorded."""
-        inside = self._paths.around(node.path)
-        self.leave(step, inside)
+        inside = self._paths.enclosing(node.path)
+        self.finish(step, inside)
         for name in inside:
             if name in self._called or name not in self._run:
                 self._called.discard(name)
                 self._begin(step, name)
-            self._leaving[name] = value  # the last operation inside a block makes its output
+            self._running[name] = value  # the last operation inside a block computes its output
             self._output[self._run[name]] = node
-        self._ends = None
+        self._ending_at = None
 
-    def leave(self, step: Step, inside: Iterable[str] = ()) -> None:
-        """Blocks that have been left have their output: all that are running, but those that are `inside`."""
-        for name in [name for name in self._leaving if name not in inside]:
-            self._leave(step, name)
+    def finish(self, step: Step, inside: Iterable[str] = ()) -> None:
+        """Summarise the output of every block in progress that is not in `inside`."""
+        for name in [name for name in self._running if name not in inside]:
+            self._finish(step, name)
 
     def ending_in(self, node: Node) -> list[str]:
-        """The runs whose output the node is."""
-        if self._ends is None:
-            self._ends = {}
+        """The runs whose output is the node."""
+        if self._ending_at is None:
+            self._ending_at = {}
             for name, output in self._output.items():
-                self._ends.setdefault(output, []).append(name)
-        return self._ends.get(node, [])
+                self._ending_at.setdefault(output, []).append(name)
+        return self._ending_at.get(node, [])
 
-    def _leave(self, step: Step, name: str) -> None:
+    def _finish(self, step: Step, name: str) -> None:
         run = self._run[name]
-        step.forward[run] = of_activation(self._leaving.pop(name))
+        step.forward[run] = activation_summary(self._running.pop(name))
         step.check(step.forward[run], f"the output of {run or 'the model'}")
 
     def _begin(self, step: Step, name: str) -> None:
-        """A run of a block begins. At the second one, the first is called name[0]."""
+        """Start a run of a block. When a second one starts, the first is renamed name[0]."""
         number = step.runs[name] = step.runs.get(name, 0) + 1
         if number == 2:
             step.rename(name, label(name, 0))

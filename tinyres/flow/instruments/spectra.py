@@ -1,4 +1,4 @@
-"""Singular values of Jacobians: of a whole net, or of one block at the input that it receives there."""
+"""Jacobian singular values: of a whole net, or of one block at the input it receives inside the net."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinyres.flow.instruments.blocks import modules_of
 from tinyres.flow.instruments.replaced import replaced
 from tinyres.flow.measurement import Measurement
 
-EXACT = 512  # the smaller side of a Jacobian, up to which "auto" computes all of it
+EXACT = 512  # "auto" computes the full Jacobian if its smaller side is at most this
 _OVERSAMPLING = 10
 
 
@@ -30,32 +30,32 @@ def jacobian_spectrum(
     samples: int = 16,
     rng: np.random.Generator | int = 0,
 ) -> Measurement:
-    """The singular values of J = d function(x) / dx, x and the result being taken as two long vectors.
+    """The singular values of the Jacobian J = d function(x) / dx, with x and the result flattened to vectors.
 
-    So x[:1] asks for one sample; a batch gives the spectra of all samples together, or, where batch norm couples them
-    in training, of the coupled map. A model runs in the mode in which it is, and is left as it was.
+    Pass x[:1] for a single sample. A batch gives the spectra of all samples together or, if batch norm couples them
+    in training mode, that of the coupled map. The model runs in its current mode and is left unchanged.
 
-    "exact" computes J from min(outputs, inputs) passes. "randomised" finds the largest k from a sketch of the range
+    "exact" computes J in min(outputs, inputs) passes. "randomised" finds the largest k from a sketch of the range
     with power iterations (Halko et al. 2011 [halko2011finding], "Finding structure with randomness", algorithms 4.4 and
-    5.1), in k + 10 columns. Its values never exceed the true ones in order, and a true one lies within `error` of each.
-    The sum of all squares comes from Hutchinson's estimator, |J|^2 = E |u^T J|^2 with random signs u.
+    5.1), in k + 10 columns. Its i-th value never exceeds the true i-th value, and a true one lies within `error` of
+    each. The sum of all squares comes from Hutchinson's estimator, |J|^2 = E |u^T J|^2 with random signs u.
 
     Args:
-        function: a module or any differentiable function of one tensor; see `of_block` for a block inside a net.
+        function: a module or any differentiable function of one tensor; see `block_and_input` for a block inside a net.
         x: tensor or array.
-        method: "exact", "randomised", or "auto": exact where min(outputs, inputs) is at most 512.
-        k: how many values, where randomised.
-        power_iterations: each sharpens the k values at the price of 2 (k + 10) passes.
-        samples: of Hutchinson's estimator, where randomised.
-        rng: of sketch and signs.
+        method: "exact", "randomised", or "auto": exact if min(outputs, inputs) is at most 512.
+        k: how many values the randomised method finds.
+        power_iterations: each sharpens the k values at the cost of 2 (k + 10) passes.
+        samples: the number of samples of Hutchinson's estimator (randomised method).
+        rng: generator or seed of the sketch and the signs.
 
     Returns:
-        singular_values, falling; error, of each (0 where exact); frobenius_square, the sum of the squares of all, with
-        frobenius_error, one standard error; mean_square, that sum by min(outputs, inputs).
+        singular_values, in descending order; error of each (0 if exact); frobenius_square, the sum of all squared
+        singular values, with frobenius_error, one standard error; mean_square, that sum over min(outputs, inputs).
 
     Raises:
-        ValueError: an unknown method, k or samples below 1, or a result that does not depend on x.
-        TypeError: x has no derivative, being of integers or booleans.
+        ValueError: an unknown method, k < 1, samples < 2, or a result that does not depend on x.
+        TypeError: x holds integers or booleans, which have no derivative.
     """
     if method not in ("auto", "exact", "randomised"):
         raise ValueError(f"jacobian_spectrum: method must be 'auto', 'exact' or 'randomised', got {method!r}")
@@ -64,7 +64,7 @@ def jacobian_spectrum(
     dtype = tr.tensor(x).dtype
     if not np.issubdtype(dtype, np.floating):
         raise TypeError(
-            f"jacobian_spectrum: x is of {dtype}, which has no derivative; give floating-point numbers: "
+            f"jacobian_spectrum: x is of {dtype}, which has no derivative; pass floating-point numbers: "
             'x.astype("float32")'
         )
     jacobian = _Jacobian(function, x)
@@ -90,41 +90,44 @@ def jacobian_spectrum(
     return Measurement("Jacobian spectrum", arrays, axes, cost, _draw)
 
 
-def of_block(model: nn.Module, name: str, x: Any) -> tuple[Callable[[Any], Any], Tensor]:
-    """A block of a model and the input that it receives at its first call in model(x); costs one forward pass.
+def block_and_input(model: nn.Module, name: str, x: Any) -> tuple[Callable[[Any], Any], Tensor]:
+    """A block of a model and the input it receives at its first call in model(x); costs one forward pass.
 
-        flow.jacobian_spectrum(*flow.of_block(model, "blocks.3", x[:1]))
+        flow.jacobian_spectrum(*flow.block_and_input(model, "blocks.3", x[:1]))
 
     Raises:
-        ValueError: the model has no such block, does not run it, or gives it more than one argument.
+        ValueError: the model has no such block, does not run it, or calls it with more than one argument.
     """
     modules = modules_of(model)
     if name not in modules:
         known = ", ".join(n for n in list(modules)[:9] if n)
-        raise ValueError(f"of_block: no block called {name!r}; name a module of the model, such as {known}")
+        raise ValueError(f"block_and_input: the model has no block {name!r}; it has {known}")
     block = modules[name]
     calls: list[tuple[Any, ...]] = []
 
     forward = block.forward
 
-    def listening(*args: Any, **kwargs: Any) -> Any:
+    def recording(*args: Any, **kwargs: Any) -> Any:
         calls.append((*args, *kwargs.values()))
         return forward(*args, **kwargs)
 
-    # Somebody watches, so that nothing is fused into the block.
-    with replaced({block: listening}), Observer(), context(recording=False, replaying=True):
+    # The idle observer keeps anything from being fused into the block.
+    with replaced({block: recording}), Observer(), context(recording=False, replaying=True):
         model(tr.tensor(x))
     if not calls or len(calls[0]) != 1:
         what = f"receives {len(calls[0])} arguments" if calls else "does not run"
-        raise ValueError(f"of_block: {name!r} {what} in model(x); name a block that is a function of one tensor")
+        raise ValueError(
+            f"block_and_input: {name!r} {what} in model(x); choose a block that is a function of one tensor"
+        )
     return block, calls[0][0].detach()
 
 
 class _Jacobian:
     """J as a linear operator on vectors, from one forward pass.
 
-    u^T J is a backward pass. It is linear in u, so its own derivative, applied to v, is J v: a backward pass as well.
-    Vectors come as the rows of a matrix, which goes to the device, and its result back, in one copy.
+    u^T J is a backward pass. It is linear in u, so differentiating it again and applying the result to v gives J v,
+    another backward pass. Vectors are the rows of a matrix, which is copied to the device in one piece, as is its
+    result to the host.
     """
 
     def __init__(self, function: Callable[[Any], Any], x: Any) -> None:
@@ -149,7 +152,7 @@ class _Jacobian:
         return _each(self._back, self._u, vs)
 
     def explicit(self) -> Array:
-        """(outputs, inputs), by rows or by columns, whichever are fewer."""
+        """J as an array (outputs, inputs), computed by rows or by columns, whichever are fewer."""
         outputs, inputs = self.shape
         if outputs <= inputs:
             return self.transposed(np.eye(outputs))
@@ -157,7 +160,7 @@ class _Jacobian:
 
 
 def _largest(jacobian: _Jacobian, k: int, iterations: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """The k largest singular values, and for each how far off the nearest true one may be."""
+    """The k largest singular values, and for each an upper bound on the distance to the nearest true one."""
     columns = min(k + _OVERSAMPLING, *jacobian.shape)
     basis = _orthonormal(jacobian.times(rng.standard_normal((columns, jacobian.shape[1]))))
     for _ in range(iterations):
@@ -167,8 +170,9 @@ def _largest(jacobian: _Jacobian, k: int, iterations: int, rng: np.random.Genera
     if not np.isfinite(small).all():
         return np.full(k, np.nan), np.full(k, np.nan)
     left, values, right = np.linalg.svd(small, full_matrices=False)
-    # J^T u = s v holds exactly, so all that (u, v) / sqrt 2 lacks of an eigenvector of the symmetric [[0, J], [J^T, 0]]
-    # is J v - s u, and an eigenvalue, which is a true singular value, lies as near to s as |J v - s u| / sqrt 2.
+    # J^T u = s v holds exactly, so the residual of (u, v) / sqrt 2 as an eigenvector of the symmetric
+    # [[0, J], [J^T, 0]] is J v - s u, and an eigenvalue, which is a true singular value, lies within
+    # |J v - s u| / sqrt 2 of s.
     missing = jacobian.times(right[:k]) - values[:k, None] * (left.T[:k] @ basis)  # (k, outputs)
     return values[:k], np.linalg.norm(missing, axis=1) / np.sqrt(2)
 
@@ -204,5 +208,5 @@ def _draw(figure: Any, found: Measurement) -> None:
     if (values > 0).any():
         axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set(xlabel="number, from the largest", ylabel="singular value", title="singular values of the Jacobian")
+    axes.set(xlabel="rank, from the largest", ylabel="singular value", title="singular values of the Jacobian")
     axes.legend()

@@ -1,4 +1,4 @@
-"""How much a training step changes the weights."""
+"""Update-to-weight ratios: how much a training step changes the weights."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tinyres.flow.instruments.statistics import size, sizes
 
 
 class Updates:
-    """The weights as they were when a step began, held and not copied: training replaces arrays, it never writes.
+    """The weights at the start of a step, held without a copy: training replaces arrays, it never writes into them.
 
     Attributes:
-        before: {parameter: |w|}.
-        gradient: {parameter: |dL/dw|}, of the last backward pass that reached it.
+        before: {parameter: |w|} at the start of the step.
+        gradient: {parameter: |dL/dw|} from the last backward pass that reached it.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -25,19 +25,19 @@ class Updates:
         self._leaves = {p.node: name for name, (p, _) in self._old.items() if p.node is not None}
         self.before = dict(zip(self._old, sizes([old for _, old in self._old.values()]), strict=True))
         self.gradient: dict[str, float] = {}
-        self._settled: dict[str, float] | None = None
+        self._final_ratios: dict[str, float] | None = None
 
     def on_cotangent(self, node: Node, total: Any) -> None:
         if node in self._leaves:
             self.gradient[self._leaves[node]] = size(total)
 
     def update_ratios(self) -> dict[str, float]:
-        """|new - old| / |old| by parameter; NaN where nothing has replaced the old array, or where it was 0.
+        """|new - old| / |old| by parameter; NaN if the old array has not been replaced, or was 0.
 
-        Moving a model to another device is no update.
+        Moving a model to another device does not count as an update.
         """
-        if self._settled is not None:
-            return self._settled
+        if self._final_ratios is not None:
+            return self._final_ratios
         changed = {
             name: raw(p) - old
             for name, (p, old) in self._old.items()
@@ -46,13 +46,13 @@ class Updates:
         found = dict(zip(changed, sizes(list(changed.values())), strict=True))
         return {name: _ratio(found.get(name, math.nan), self.before[name]) for name in self._old}
 
-    def settle(self) -> None:
-        """The step is over: keep the ratios, let go of the old weights."""
-        self._settled = self.update_ratios()
+    def finish(self) -> None:
+        """End the step: keep the ratios and release the old weights."""
+        self._final_ratios = self.update_ratios()
         self._old, self._leaves = {}, {}
 
     def gradient_ratios(self) -> dict[str, float]:
-        """|dL/dw| / |w| by parameter: the ratio of the update per unit of learning rate, if that is plain SGD's."""
+        """|dL/dw| / |w| by parameter: for plain SGD, the update ratio per unit of learning rate."""
         return {name: _ratio(self.gradient.get(name, math.nan), norm) for name, norm in self.before.items()}
 
 

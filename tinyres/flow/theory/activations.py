@@ -1,4 +1,4 @@
-"""Activations and their slopes in NumPy: what theory integrates, and what the library's own are held against."""
+"""Activations and their derivatives in NumPy: for the integrals of the theory, and to check the library's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Function = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Activation:
-    """phi, its derivative, and whether phi(c x) = c phi(x) for c > 0: then nothing depends on the signal's variance."""
+    """phi, its derivative, and whether phi(c x) = c phi(x) for c > 0: then the signal's variance does not matter."""
 
     label: str
     value: Function
@@ -35,7 +35,7 @@ def _elu(x: Array) -> Array:
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
-ACTIVATIONS = {  # under the names of the library's functions
+ACTIVATIONS = {  # keyed by the names of the library's functions
     "linear": Activation("linear", lambda x: x, np.ones_like, scale_free=True),
     "relu": Activation("ReLU", *_leaky(0.0), scale_free=True),
     "leaky_relu": Activation("leaky ReLU", *_leaky(0.01), scale_free=True),

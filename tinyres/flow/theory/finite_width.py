@@ -1,8 +1,8 @@
-"""Closed forms: log |J^T u|² of random nets that are not infinitely wide.
+"""Finite width in closed form: the mean and variance of log |J^T u|² in random nets.
 
 Hanin 2018 [hanin2018which], "Which neural net architectures give rise to exploding and vanishing gradients?"; Hanin &
 Nica 2020 [hanin2020products], "Products of many large random matrices and gradients in deep neural networks".
-The shift of residual nets is our own algebra.
+The shift of residual nets is our own derivation.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ GAIN = {"ReLU": 2, "linear": 1}  # n times the variance of the weights that keep
 
 
 def leading(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
-    """Mean and variance to leading order in 1/width: -s beta / 2 and s beta, with beta = depth / width, s = SPREAD."""
+    """Mean -s beta / 2 and variance s beta of log |J^T u|² to leading order; beta = depth / width, s = SPREAD."""
     spread = SPREAD[kind] * depth / width
     return -spread / 2, spread
 
 
 def exact(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
-    """Mean and variance at any width.
+    """Mean and variance of log |J^T u|² at any width.
 
-    Flipping signs of the Gaussian weights shows that the masks may be taken as fair coins that know nothing of the
-    weights (Hanin & Nica 2020 [hanin2020products]). Each layer then multiplies |J^T u|² by an independent
-    (2/n) chi²_K with K ~ Binomial(n, 1/2), without ReLU by (1/n) chi²_n. And E log chi²_k = psi(k/2) + log 2,
-    Var log chi²_k = psi'(k/2). That all masks are closed at once (probability 2^-n a layer) is left out.
+    Flipping the signs of Gaussian weights shows that the ReLU masks may be treated as fair coin flips, independent of
+    the weights (Hanin & Nica 2020 [hanin2020products]). Each layer then multiplies |J^T u|² by an
+    independent (2/n) chi²_K with K ~ Binomial(n, 1/2), or without ReLU by (1/n) chi²_n. Also E log chi²_k = psi(k/2) +
+    log 2 and Var log chi²_k = psi'(k/2). The case that a layer's mask is all zeros (probability 2^-n) is left out.
     """
     from scipy.special import digamma, polygamma
     from scipy.stats import binom
@@ -42,10 +42,10 @@ def exact(width: int, depth: int, kind: str = "ReLU") -> tuple[float, float]:
 
 
 def residual_shift(m: float, a: float, width: int, depth: int) -> float:
-    """What finite width adds to the mean logarithm of a net of blocks m x + a W2 relu(W1 x), to leading order.
+    """Finite-width shift of the mean log of a residual net with blocks m x + a W2 relu(W1 x), to leading order.
 
-    The square behind a block is m² + a² |F|² + 2 m a x.F in units of |x|². The last has mean 0 and variance 4 m²a²/n,
-    and |F|² has mean 1 and variance 7/n: 5/n from W1 with its ReLU and 2/n from W2. A mean logarithm lies below the
-    logarithm of the mean by half the relative variance.
+    The squared norm after a block is m² + a² |F|² + 2 m a x.F in units of |x|². The last term has mean 0 and variance
+    4 m²a²/n, and |F|² has mean 1 and variance 7/n: 5/n from W1 with its ReLU and 2/n from W2. The mean of a logarithm
+    lies below the logarithm of the mean by half the relative variance.
     """
     return -depth * (4 * m * m * a * a + 7 * a**4) / (2 * width * (m * m + a * a) ** 2)

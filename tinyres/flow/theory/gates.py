@@ -1,4 +1,4 @@
-"""Closed forms: what gates multiply a gradient by, at the start and in general.
+"""Gradient gain of gates in closed form: Highway layers and squeeze-and-excitation, at initialisation and in general.
 
 Srivastava et al. 2015 [srivastava2015training], "Training very deep networks"; Hu et al. 2018 [hu2018squeeze],
 "Squeeze-and-excitation networks". The gains are our own algebra.
@@ -26,7 +26,7 @@ def highway_gain(bias: float) -> float:
 
 
 def highway_log_variance(bias: float, width: int) -> float:
-    """The variance of the logarithm of a layer's squared gain between nets, to the leading order in 1 / width n.
+    """Variance over random nets of the log of a Highway layer's squared gain, to leading order in 1 / width n.
 
         (7 T^4 + 4 T^2 (1 - T)^2) / (n gain^2)
 
@@ -43,7 +43,7 @@ def excitation_gain(branch: float, skip: float) -> float:
 
 
 def highway_gradient(x: Array, g: Array, w1: Array, w2: Array, gate: Array, bias: float) -> Array:
-    """dL/dx of y = T H + (1 - T) x for H = relu(x W1) W2 and T = sigmoid(x W + b), written out by hand; x, g (N, n).
+    """dL/dx of a Highway layer y = T H + (1 - T) x, H = relu(x W1) W2, T = sigmoid(x W + b), by hand; x, g (N, n).
 
     (1 - T) g  +  H'^T (T g)  +  ((H - x) T (1 - T) g) W^T        past the gate, through H, through the gate
     """
@@ -57,7 +57,7 @@ def highway_gradient(x: Array, g: Array, w1: Array, w2: Array, gate: Array, bias
 
 
 def excitation_gradient(x: Array, g: Array, w1: Array, b1: Array, w2: Array, b2: Array) -> Array:
-    """dL/dx of y = x s, s = sigmoid(W2 relu(W1 mean(x) + b1) + b2), written out by hand; x, g (N, C, H, W).
+    """dL/dx of squeeze-and-excitation y = x s, s = sigmoid(W2 relu(W1 mean(x) + b1) + b2), by hand; x, g (N, C, H, W).
 
     s g  +  W1^T relu' W2^T (s (1 - s) sum of g x over the pixels) / (H W)        along the channel, through the gate
     """

@@ -1,4 +1,4 @@
-"""Closed forms: mean-field theory of wide random nets.
+"""Mean-field theory of wide random nets: variance maps, fixed points, chi and the depth scale.
 
 Poole et al. 2016 [poole2016exponential], "Exponential expressivity in deep neural networks through transient chaos";
 Schoenholz et al. 2017 [schoenholz2017deep], "Deep information propagation".
@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Array]
 
 _Z = np.linspace(-12, 12, 2_400)  # an even number: no point on the kink of ReLU
-VANISHED, EXPLODED = 1e-6, 1e6  # beyond these a variance is taken to go to 0 or to infinity
+VANISHED, EXPLODED = 1e-6, 1e6  # a variance beyond these counts as going to 0 or infinity
 _DENSITY = np.exp(-_Z * _Z / 2) / np.sqrt(2 * np.pi) * (_Z[1] - _Z[0])
 
 
@@ -31,7 +31,7 @@ def variance_map(q: float, activation: Function, s_w2: float, s_b2: float) -> fl
 
 
 def fixed_point(activation: Function, s_w2: float, s_b2: float) -> float:
-    """q*, where the variance map settles from 1; NaN where it goes to 0 or to infinity, or has not settled for long."""
+    """Fixed point q* of the variance map, iterated from 1; NaN if it vanishes, explodes or has not converged."""
     q = 1.0
     for _ in range(10_000):
         q, before = variance_map(q, activation, s_w2, s_b2), q
@@ -43,7 +43,7 @@ def fixed_point(activation: Function, s_w2: float, s_b2: float) -> float:
 
 
 def variances(q: float, depth: int, activation: Function, s_w2: float, s_b2: float) -> Array:
-    """q_0, ..., q_depth: the variance map followed from q."""
+    """q_0, ..., q_depth: the variance map iterated from q."""
     found = [q]
     for _ in range(depth):
         found.append(variance_map(found[-1], activation, s_w2, s_b2))
@@ -51,12 +51,12 @@ def variances(q: float, depth: int, activation: Function, s_w2: float, s_b2: flo
 
 
 def weights_for(q: float, activation: Function, s_b2: float) -> float:
-    """The s_w^2 whose fixed point is q: (q - s_b^2) / E[phi(sqrt(q) z)^2], `fixed_point` the other way round."""
+    """The s_w^2 whose fixed point is q: (q - s_b^2) / E[phi(sqrt(q) z)^2], the inverse of `fixed_point`."""
     return (q - s_b2) / gaussian_mean(lambda z: activation(np.sqrt(q) * z) ** 2)
 
 
 def chi(q: float, derivative: Function, s_w2: float) -> float:
-    """What a layer multiplies the squared gradient by: s_w^2 E[phi'(sqrt(q) z)^2]."""
+    """chi, the factor on the squared gradient per layer: s_w^2 E[phi'(sqrt(q) z)^2]."""
     return s_w2 * gaussian_mean(lambda z: derivative(np.sqrt(q) * z) ** 2)
 
 

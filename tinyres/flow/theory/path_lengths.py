@@ -1,8 +1,8 @@
-"""Closed forms: how many paths a residual net has of each length, and how much gradient they carry.
+"""Path lengths in closed form: how many paths of each length a residual net has, and how much gradient they carry.
 
-A net of L residual blocks is the sum of 2^L paths, and C(L, k) of them pass k branches. If a branch multiplies the
-squared gradient by r_l, and different paths bring uncorrelated gradients, then the squared gradient of all paths of
-length k is the coefficient of z^k in  prod_l (1 + r_l z).
+A net of L residual blocks is the sum of 2^L paths, and C(L, k) of them pass through k branches. If a branch multiplies
+the squared gradient by r_l, and gradients along different paths are uncorrelated, then the squared gradient of all
+paths of length k is the coefficient of z^k in  prod_l (1 + r_l z).
 
 Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks". The
 weighting is our own algebra; the gains r_l of nets with batch norm are `normalised.module_gains`.
@@ -29,7 +29,7 @@ def poisson_binomial(gains: Any) -> Array:
         p_k = [z^k] prod_l (1 + r_l z) / (1 + r_l)
 
     Args:
-        gains: (L,) r_l, what the branch of block l multiplies the squared gradient by. All 1: the binomial.
+        gains: (L,) r_l, the factor on the squared gradient from the branch of block l. If all are 1: the binomial.
 
     Returns:
         (L + 1,) shares that sum to 1; their mean is `mean_length(gains)`.
@@ -41,22 +41,22 @@ def poisson_binomial(gains: Any) -> Array:
 
 
 def mean_length(gains: Any) -> float:
-    """sum_l r_l / (1 + r_l): the mean length of a path, weighted with the squared gradient that it carries."""
+    """sum_l r_l / (1 + r_l): the mean path length, weighted by the squared gradient on the path."""
     r = np.asarray(gains, dtype=float)
     return float((r / (1 + r)).sum())
 
 
 def tilted(count: Any, mean: float) -> Array:
-    """p_k proportional to count_k r^k, with the one r that makes the mean length what it is to be.
+    """Exponentially tilted path counts: p_k proportional to count_k r^k, with the r that gives the mean length `mean`.
 
     Every path of length k then carries r^k. For count_k = C(L, k) this is Binomial(L, r / (1 + r)).
 
     Args:
         count: (L + 1,) paths of each length; lengths without a path get no share.
-        mean: between the least and the greatest length that has a path.
+        mean: between the shortest and the longest path.
 
     Raises:
-        ValueError: no tilt gives that mean.
+        ValueError: no r gives that mean.
     """
     k = np.arange(len(count))
     logs = np.array([math.log(c) if c > 0 else -math.inf for c in count])  # counts may be integers beyond 1e308
@@ -70,7 +70,7 @@ def tilted(count: Any, mean: float) -> Array:
         p /= p.sum()
         return p
 
-    below, above = -700.0, 700.0  # of log r; the mean grows with it
+    below, above = -700.0, 700.0  # bounds on log r for bisection; the mean grows with it
     for _ in range(100):
         middle = (below + above) / 2
         below, above = (middle, above) if tilt(middle) @ k < mean else (below, middle)

@@ -1,8 +1,8 @@
-"""Closed forms: two Gaussians N(0, s²) and N(θ, s²), d = θ / s apart, and the best discriminator between them.
+"""Generator saturation in closed form: Gaussians N(0, s²) and N(θ, s²), d = θ / s apart, and the optimal discriminator.
 
 Goodfellow et al. 2014 [goodfellow2014generative], "Generative adversarial nets"; Arjovsky & Bottou 2017
 [arjovsky2017towards], "Towards principled methods for training generative adversarial networks". The logistic form and
-the asymptote are derived.
+the asymptote are our own derivation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 
 def trapezoid(reach: float = 12.0, step: float = 0.05) -> tuple[Any, Any]:
-    """Nodes z and weights w with sum w f(z) = E f(z), z ~ N(0, 1): the error is exponentially small in 1 / step."""
+    """Trapezoid rule: nodes z, weights w with sum w f(z) = E f(z), z ~ N(0, 1); exponentially accurate in 1 / step."""
     half = round(reach / step)
     z = np.arange(-half, half + 1) * step
     w = np.exp(-z * z / 2)
@@ -26,34 +26,34 @@ def optimal_logit(d: float, s: float = 1.0) -> tuple[float, float]:
     return d * d / 2, -d / s
 
 
-def taken_for_real(d: float) -> float:
-    """A(d) = E_pg D*(x) = exp(-d²/8) E[1 / (2 cosh(d z / 2))], z ~ N(0, 1): about the middle between both means."""
+def mean_score_of_fakes(d: float) -> float:
+    """Mean score of fakes, A(d) = E_pg D*(x) = exp(-d²/8) E[1 / (2 cosh(d z / 2))], z ~ N(0, 1) about the midpoint."""
     z, w = trapezoid()
     return math.exp(-d * d / 8) * float((w / (2 * np.cosh(d * z / 2))).sum())
 
 
 def saturating(d: float, s: float = 1.0) -> float:
-    """|dL/dθ| = d A(d) / s of L = E_pg log(1 - D*), D* fixed."""
-    return d * taken_for_real(d) / s
+    """Gradient of the saturating loss, |dL/dθ| = d A(d) / s for L = E_pg log(1 - D*), D* fixed."""
+    return d * mean_score_of_fakes(d) / s
 
 
 def non_saturating(d: float, s: float = 1.0) -> float:
-    """|dL/dθ| = d (1 - A(d)) / s of L = -E_pg log D*, D* fixed."""
-    return d * (1 - taken_for_real(d)) / s
+    """Gradient of the non-saturating loss, |dL/dθ| = d (1 - A(d)) / s for L = -E_pg log D*, D* fixed."""
+    return d * (1 - mean_score_of_fakes(d)) / s
 
 
 def bound(d: float, s: float = 1.0) -> float:
-    """What the saturating gradient stays below: (d / 2s) exp(-d²/8), since cosh >= 1."""
+    """Upper bound of the saturating gradient: (d / 2s) exp(-d²/8), since cosh >= 1."""
     return d / (2 * s) * math.exp(-d * d / 8)
 
 
 def asymptote(d: float, s: float = 1.0) -> float:
-    """What the saturating gradient tends to for large d: sqrt(π/2) exp(-d²/8) / s, from the area π/d of sech / 2."""
+    """Asymptote of the saturating gradient for large d: sqrt(π/2) exp(-d²/8) / s, from the area π/d of sech / 2."""
     return math.sqrt(math.pi / 2) / s * math.exp(-d * d / 8)
 
 
 def divergence(d: float) -> float:
-    """The Jensen-Shannon divergence in nats: the entropy of the mixture less that of each half; log 2 at most."""
+    """Jensen-Shannon divergence in nats: the mixture's entropy minus that of each half; at most log 2."""
     x = np.arange(-12.0, abs(d) + 12.0, 0.02)
     mixture = (np.exp(-(x**2) / 2) + np.exp(-((x - d) ** 2) / 2)) / (2 * math.sqrt(2 * math.pi))
     entropy = -0.02 * float((mixture * np.log(mixture)).sum())
@@ -61,14 +61,14 @@ def divergence(d: float) -> float:
 
 
 def value(d: float) -> float:
-    """V(D*) = E_pr log D* + E_pg log(1 - D*) = -log 4 + 2 JSD."""
+    """Value of the game at the optimal discriminator: V(D*) = E_pr log D* + E_pg log(1 - D*) = -log 4 + 2 JSD."""
     return -math.log(4) + 2 * divergence(d)
 
 
 def steps_to(d: float, near: float, rate: float, *, saturates: bool) -> float:
-    """Steps of gradient descent on θ from d to `near`, D optimal at each: 1/rate ∫ dd / |dL/dθ|, small rate, s = 1.
+    """Gradient-descent steps on θ from d to `near` with D always optimal: 1/rate ∫ dd / |dL/dθ|, small rate, s = 1.
 
-    The integral of 1 / gradient from `near` to `d`, by Simpson's rule.
+    The integral of 1 / gradient from `near` to `d` is computed by Simpson's rule.
     """
     grid = np.linspace(near, d, 401)
     speed = saturating if saturates else non_saturating
@@ -79,12 +79,12 @@ def steps_to(d: float, near: float, rate: float, *, saturates: bool) -> float:
 
 
 def ratio_tail(medians: float) -> float:
-    """P(|r| > so many medians of |r|) = (2/π) arctan(1 / medians) of a Cauchy r, the ratio of two Gaussian errors."""
+    """P(|r| > medians x median |r|) = (2/π) arctan(1 / medians) for a Cauchy r, the ratio of two Gaussian errors."""
     return 2 / math.pi * math.atan(1 / medians)
 
 
-def right_answers(d: float) -> float:
-    """Share of right answers of the best discriminator: Φ(d / 2), the normal distribution function."""
+def accuracy(d: float) -> float:
+    """Accuracy of the optimal discriminator: Φ(d / 2), the normal distribution function."""
     return (1 + math.erf(d / (2 * math.sqrt(2)))) / 2
 
 

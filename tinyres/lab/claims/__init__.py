@@ -1,1 +1,2 @@
-"""Popular claims and listings, put to the test: each gets one decisive number, or its first failure and the mend."""
+"""Popular claims and code listings, put to the test: a decisive number for each claim, a first error and fix for each
+listing."""

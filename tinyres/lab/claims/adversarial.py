@@ -1,8 +1,8 @@
-"""Popular claim: residual nets learn adversarially, their skip and their branch competing as a GAN's players do.
+"""Popular claim: residual nets learn adversarially; skip and branch compete like the players of a GAN.
 
-All of a residual net's parameters descend one loss: the Jacobian of its update field is minus a Hessian, which is
-symmetric and has real eigenvalues. Two players have no common loss, and theirs may rotate: the Dirac-GAN of Mescheder
-et al. 2018 [mescheder2018which], "Which training methods for GANs do actually converge?".
+All parameters of a residual net descend the same loss, so the Jacobian of its update field is minus a Hessian:
+symmetric, with real eigenvalues. Two players share no loss, and their update field may rotate: see the Dirac-GAN of
+Mescheder et al. 2018 [mescheder2018which], "Which training methods for GANs do actually converge?".
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def residual_loss(theta: Any, x: Any, target: Any) -> Any:
 
 
 def residual_field(x: Any, target: Any) -> Callable[[Any], Any]:
-    """theta -> -dL/dtheta: where gradient descent goes."""
+    """theta -> -dL/dtheta: the direction of gradient descent."""
 
     def field(theta: Any) -> Any:
         return -tr.grad(residual_loss(theta, x, target), theta, create_graph=True)[0]
@@ -38,7 +38,7 @@ def residual_field(x: Any, target: Any) -> Callable[[Any], Any]:
 
 
 def dirac_field(point: Any) -> Any:
-    """(theta, psi) -> (-dV/dtheta, dV/dpsi), V = f(psi theta) + f(0), f(t) = -log(1 + exp(-t)): each its own aim."""
+    """(theta, psi) -> (-dV/dtheta, dV/dpsi), V = f(psi theta) + f(0), f(t) = -log(1 + exp(-t)): opposite objectives."""
     value = -tr.softplus(-(point[0] * point[1]))
     gradient = tr.grad(value, point, create_graph=True)[0]
     return gradient * np.array([-1.0, 1.0])
@@ -76,13 +76,13 @@ def run(options: Options, tick: Tick) -> Result:
         Law("Dirac-GAN: real part", float(np.abs(pair.real).max()), 0.0, 1e-12, "check", SOURCE),
     ]
     note = (
-        "Asymmetry |A - Aᵀ| / 2|A| of the Jacobian A of the direction in which parameters move: 0 if they descend one "
-        "loss, 1 if they only turn about each other."
+        "Asymmetry |A - Aᵀ| / 2|A| of the Jacobian A of the parameters' update direction: 0 if they descend one loss, "
+        "1 for a pure rotation."
     )
     told = (
-        f"The update field of a residual net has an asymmetry of {found[0]:.0e}, since its skip and its branch descend "
-        f"one loss, where the two players of a Dirac-GAN have {found[1]:.0f} and turn about each other with "
-        f"eigenvalues ± {pair.imag.max():.2g} i: a residual net does not learn adversarially."
+        f"The update field of a residual net has an asymmetry of {found[0]:.0e}, because skip and branch descend the "
+        f"same loss. The two players of a Dirac-GAN have {found[1]:.0f} and rotate, with eigenvalues "
+        f"± {pair.imag.max():.2g} i: a residual net does not learn adversarially."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, net, game, found)}, note=note, found=told)
 
@@ -107,7 +107,7 @@ def draw(figure: Any, net: Any, game: Any, found: tuple[float, float]) -> None:
 
 EXPERIMENT = Experiment(
     name="claim-adversarial",
-    question="Do the skip and the branch of a residual net compete, as the players of a GAN do?",
+    question="Do the skip and the branch of a residual net compete, like the players of a GAN?",
     claim="'residual nets learn adversarially'",
     prediction="asymmetry of the update field's Jacobian: residual net 0 (minus a Hessian), Dirac-GAN ± i/2",
     equation=r"A = -\nabla^2 L = A^\top, \qquad"
@@ -117,6 +117,6 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=1,
     varies="the residual net's weights, inputs and targets; the Dirac-GAN draws nothing",
-    conditions="A theorem: it holds for any net that descends one loss by gradients. The Dirac-GAN is taken at its "
+    conditions="A theorem: it holds for any net trained by gradient descent on one loss. The Dirac-GAN is taken at its "
     "equilibrium.",
 )

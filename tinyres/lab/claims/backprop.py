@@ -1,8 +1,8 @@
 """Popular claim: backpropagation itself keeps the gradients large, because it adjusts all layers together.
 
-Backpropagation is the chain rule, exactly; what a gradient grows or shrinks by is decided by the net. Poole et al. 2016
-[poole2016exponential], "Exponential expressivity in deep neural networks through transient chaos"; Schoenholz et al.
-2017 [schoenholz2017deep], "Deep information propagation".
+Backpropagation is the exact chain rule; it is the net that decides whether a gradient grows or shrinks. Poole et al.
+2016 [poole2016exponential], "Exponential expressivity in deep neural networks through transient chaos"; Schoenholz et
+al. 2017 [schoenholz2017deep], "Deep information propagation".
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def run(options: Options, tick: Tick) -> Result:
     least, most = (10 ** float(curve[-1]) for curve in (curves[0], curves[-1]))
     told = (
         f"In one net of {DEPTH} layers the same backpropagation gives a squared gradient of {least:.1e} or of "
-        f"{most:.0f}, as the weights' variance wants it; the one that vanishes is right to "
-        f"{abs(reverse / stepped - 1):.0e}: backpropagation reports it faithfully and does nothing to keep it large."
+        f"{most:.0f}, depending on the weights' variance. The vanishing one is correct to "
+        f"{abs(reverse / stepped - 1):.0e}: backpropagation computes it faithfully and does nothing to keep it large."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note, found=told)
 
@@ -75,7 +75,7 @@ def draw(figure: Any, curves: list[Any]) -> None:
 
 EXPERIMENT = Experiment(
     name="claim-backprop",
-    question="Does backpropagation itself keep gradients large, because it adjusts all layers together?",
+    question="Does backpropagation itself keep gradients large because it adjusts all layers together?",
     claim="'backpropagation itself keeps the gradients large'",
     prediction="with an exact backward pass the squared gradient is χᴸ: 10⁻¹⁵ or 10² in the same net",
     equation=r"\frac{|g_0|^2}{|g_L|^2} = \chi^L, \quad \chi = s_w^2 \, E \left[ \phi'(\sqrt{q^*} z)^2 \right]",

@@ -1,8 +1,8 @@
-"""Popular claim: batch norm is in the residual block against overfitting.
+"""Popular claim: batch norm is in the residual block to prevent overfitting.
 
-What it does there at first is to make the branch small beside the skip, 1/l in block l, so that deep nets and large
-rates train at all: De & Smith 2020 [de2020batch], "Batch normalization biases residual blocks towards the identity
-function in deep networks". Whether it narrows the gap to the test set at equal training loss is measured beside it.
+Its first effect there is to make the branch small relative to the skip, 1/l in block l, which is what allows deep nets
+and large learning rates to train: De & Smith 2020 [de2020batch], "Batch normalization biases residual blocks towards
+the identity function in deep networks". The test loss at equal training loss is measured too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def net(blocks: int, rng: np.random.Generator, *, norm: bool) -> nn.Sequential:
 def losses(
     model: nn.Module, train: data.Dataset, rate: float, steps: int, rng: np.random.Generator, until: float = 0.0
 ) -> list[float]:
-    """Training losses, step by step; it stops at a loss below `until`, and where the loss has exploded."""
+    """Training losses by step; training stops at a loss below `until`, or when the loss has exploded."""
     optimizer = optim.SGD(model.parameters(), lr=rate, momentum=MOMENTUM)
     criterion, found, device = nn.CrossEntropyLoss(), [], next(model.parameters()).device
     for _ in range(steps):
@@ -162,11 +162,11 @@ def run(options: Options, tick: Tick) -> Result:
     )
     deep, shallow = (_words(float(np.median(deepest(rates[norm])))) for norm in (True, False))
     found_words = (
-        f"With batch norm the branch of block {DEPTH} has {share[True][-1]:.3f} of the skip's variance, and without it "
+        f"With batch norm the branch of block {DEPTH} has {share[True][-1]:.3f} of the skip's variance, without it "
         f"{share[False][-1]:.2f}; the deepest of {', '.join(map(str, BLOCKS))} blocks that trains is {deep} with and "
         f"{shallow} without it, and at equal training loss the test loss is "
-        f"{'lower' if better.mean() > 0 else 'higher'} with it by {abs(better.mean()):.3f} ± {error:.3f}: what it "
-        "does first is to let deep nets train."
+        f"{'lower' if better.mean() > 0 else 'higher'} with it by {abs(better.mean()):.3f} ± {error:.3f}: first of "
+        "all, it lets deep nets train."
     )
     note = "Share: E F(x)² / E x² of block l. The error of the test losses is one standard error."
     return Result(laws, [table], {"": lambda figure: draw(figure, share, medians)}, note=note, found=found_words)
@@ -217,8 +217,8 @@ def draw(figure: Any, share: dict[bool, Any], rates: dict[bool, Any]) -> None:
 
 EXPERIMENT = Experiment(
     name="claim-batch-norm",
-    question="What does batch norm do in a residual block: does it keep the net from overfitting?",
-    claim="'batch norm is in the block against overfitting'",
+    question="What does batch norm do in a residual block: does it prevent overfitting?",
+    claim="'batch norm is in the block to prevent overfitting'",
     prediction="the branch's share is 1/l with batch norm, 1 without it; deeper nets and larger rates train",
     equation=r"\frac{E F_l(x)^2}{E x^2} = \frac{1}{l} \; (\mathrm{batch\ norm}), \quad 1 \; (\mathrm{none})",
     source=SOURCE,
@@ -227,7 +227,7 @@ EXPERIMENT = Experiment(
     seconds=14,
     devices=BOTH,
     varies="weights of all nets, batches, and which digits are held out",
-    conditions=f"The shares are those at initialisation, of width {e04.WIDTH}. What trains is decided on digits, for "
-    f"nets of width {WIDTH}, {STEPS} steps of SGD and {len(RATES)} rates, by the mean over {RATE_SEEDS} nets less "
+    conditions=f"The shares are measured at initialisation, at width {e04.WIDTH}. What trains is measured on digits, "
+    f"for nets of width {WIDTH}, {STEPS} steps of SGD and {len(RATES)} rates, by the mean over {RATE_SEEDS} nets minus "
     "three standard errors. The test loss has no verdict.",
 )

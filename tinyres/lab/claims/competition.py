@@ -1,6 +1,6 @@
-"""Popular claim: the competition of both players keeps a GAN's gradients large, so that GANs solve vanishing gradients.
+"""Popular claim: the competition between the players keeps a GAN's gradients large, so GANs solve vanishing gradients.
 
-In the game as it is written down, G's gradient *falls* while D gets better: to exp(-d²/8) of what it might be.
+In the original minimax game, G's gradient *falls* as D improves: to exp(-d²/8) of what it might be.
 Goodfellow et al. 2014 [goodfellow2014generative], "Generative adversarial nets"; Arjovsky & Bottou 2017
 [arjovsky2017towards], "Towards principled methods for training generative adversarial networks".
 """
@@ -29,7 +29,7 @@ def cross_entropy(player: Any, distance: float) -> Any:
 
 
 def train(distance: float) -> tuple[Any, Any]:
-    """(steps, players) of a logistic D trained by Adam from D = 1/2 while G stands still, seen 60 times on the way."""
+    """(steps, players): 60 snapshots of a logistic D that Adam trains from D = 1/2 while G is frozen."""
     about_middle = tr.tensor(np.zeros(2), requires_grad=True)  # bias and slope about d / 2, where both act apart
     optimizer = optim.Adam([about_middle], lr=RATE, betas=(0.9, 0.95))
     to_player = np.array([[1.0, 0.0], [-distance / 2, 1.0]])
@@ -45,7 +45,7 @@ def train(distance: float) -> tuple[Any, Any]:
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """G's gradient while D learns, at three distances; then how it falls with the distance at the best D."""
+    """G's gradient while D learns, at three distances; then its decay with distance at the optimal D."""
     laws, curves = [], {}
     for d in DISTANCES:
         looks, players = train(d)
@@ -71,9 +71,9 @@ def run(options: Options, tick: Tick) -> Result:
     )
     first = float(curves[8][1]["saturating"][0])
     told = (
-        f"At distance 8 the gradient of G falls from {first:.2g} to {final['saturating']:.1e} while D learns, and with "
-        f"the same D it is {final['nonsaturating']:.2f} for the loss -log D: a better adversary takes the gradient "
-        f"away, by exp({rate:.3f} d²), and what keeps it is another loss for G, not the competition."
+        f"At distance 8 the gradient of G falls from {first:.2g} to {final['saturating']:.1e} while D learns; with the "
+        f"same D the loss -log D gives {final['nonsaturating']:.2f}. A better adversary removes the gradient, as "
+        f"exp({rate:.3f} d²); what preserves it is a different loss for G, not the competition."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note, found=told)
 
@@ -87,7 +87,7 @@ def draw(figure: Any, curves: dict[int, Any]) -> None:
         axes.plot(STEPS * 1.15, saturation.saturating(d), "<", color=f"C{k}", ms=8)
         axes.plot(STEPS * 1.15, saturation.non_saturating(d), "<", color=f"C{k}", ms=8)
     axes.set(xlabel="steps that D has trained, G frozen", ylabel="gradient of G's loss by d")
-    axes.set_title("A better adversary takes the minimax gradient away (triangles: at the best D, theory)")
+    axes.set_title("A better adversary removes the minimax gradient (triangles: theory for the optimal D)")
     axes.legend(fontsize=9, loc="lower left", ncols=2)
 
 
@@ -102,7 +102,7 @@ EXPERIMENT = Experiment(
     ticks=lambda options: len(DISTANCES) + 1,
     run=run,
     seconds=2,
-    varies="nothing: G stands still, and D is trained on exact expectations from D = 1/2",
-    conditions=f"Two Gaussians of variance 1 and a logistic D, which contains the best one; D has {STEPS} steps of "
-    "Adam. The rate -1/8 is that of large d: the last row is the closed form at two distances.",
+    varies="nothing: G is frozen, and D is trained on exact expectations from D = 1/2",
+    conditions=f"Two Gaussians of variance 1 and a logistic D, a family that contains the optimal one; D takes {STEPS} "
+    "steps of Adam. The rate -1/8 is the limit for large d: the last row evaluates the closed form at two distances.",
 )

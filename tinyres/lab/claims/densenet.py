@@ -1,8 +1,8 @@
 """Popular claim: DenseNet sums its inputs; and it saves memory and time.
 
 It concatenates: the gradient per feature grows linearly with depth, where sums would double it in every layer. It has
-fewer parameters than a residual net of its accuracy, but keeps more activations, and multiplies more. Huang et al. 2017
-[huang2017densely], "Densely connected convolutional networks"; the residual net: He et al. 2016 [he2016deep].
+fewer parameters than a residual net of equal accuracy, but keeps more activations and multiplies more. Huang et al.
+2017 [huang2017densely], "Densely connected convolutional networks"; the residual net: He et al. 2016 [he2016deep].
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def growth(way: str, seed: int, stream: int) -> Any:
 def counted(model: nn.Module) -> dict[str, int]:
     """Parameters; numbers kept for the backward pass; multiplications of one image's forward pass.
 
-    Kept are the results of convolutions and batch norms, once each, as a frugal implementation does (ReLU in place, a
+    What is kept: the result of each convolution and batch norm, once, as in a frugal implementation (ReLU in place, a
     concatenation as a view). A convolution without bias uses each of its weights once per pixel of its result.
     """
     rows = nn.summary(model, (1, 3, SIZE, SIZE)).rows
@@ -74,7 +74,7 @@ def run(options: Options, tick: Tick) -> Result:
     channels = [K0 + GROWTH * layer for layer in (0, DEPTH // 2, DEPTH)]
     rows.append(["channels after 0, 10, 20 layers", ", ".join(map(str, channels)), f"{K0}, {K0}, {K0}", ""])
     table = Table(
-        "What a DenseNet saves, and what not (one image of 32x32)",
+        "What a DenseNet saves, and what it does not (one 32x32 image)",
         ["", "DenseNet-BC-100-12", "ResNet-110", "ratio"],
         rows,
         "the last row: the random nets of this experiment, concatenating and summing. Kept for the backward pass: "
@@ -85,8 +85,8 @@ def run(options: Options, tick: Tick) -> Result:
         "CIFAR-10, which are of one class in accuracy."
     )
     told = (
-        f"In {DEPTH} layers the squared gradient of a feature grows by {concatenated:.3g} where inputs are "
-        f"concatenated and by {summed:.2g} were they summed; DenseNet-BC-100-12 has {ratio['parameters']:.2f} of "
+        f"In {DEPTH} layers the squared gradient of a feature grows by {concatenated:.3g} if inputs are concatenated "
+        f"and by {summed:.2g} if they are summed. DenseNet-BC-100-12 has {ratio['parameters']:.2f} times "
         f"ResNet-110's parameters, but keeps {ratio['activations kept']:.2f} times its activations and takes "
         f"{ratio['multiplications']:.2f} times its multiplications: it saves parameters, not memory or time."
     )
@@ -121,8 +121,8 @@ EXPERIMENT = Experiment(
     ticks=lambda options: 4,
     run=run,
     seconds=2,
-    varies="weights, inputs and cotangents of the random nets; what is counted depends on no draw",
+    varies="weights, inputs and cotangents of the random nets; the counts are not random",
     conditions="Gradients: at initialisation, arithmetic means, exact at any width for concatenation. Counts: one "
-    "image of 32x32, with every result of a convolution or a batch norm kept once; an implementation that computes "
-    "them again keeps less.",
+    "image of 32x32, with every result of a convolution or a batch norm kept once; an implementation that recomputes "
+    "them keeps less.",
 )

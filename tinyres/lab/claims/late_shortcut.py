@@ -1,6 +1,6 @@
-"""Popular listing: x = conv(x); y = F(x) + x, a 'shortcut' that is taken after the convolution.
+"""Popular listing: x = conv(x); y = F(x) + x, a 'shortcut' that starts after the convolution.
 
-It leaps over the branch but not over the convolution, so every block's convolution stands in the gradient's only way.
+It bypasses the branch but not the convolution, so the gradient must pass through every block's convolution.
 True blocks: He et al. 2016 [he2016deep].
 """
 
@@ -35,7 +35,7 @@ def late_block(x: Any, w0: Any, w1: Any, w2: Any) -> Any:
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """Arithmetic means of the squared gradient over samples and nets; every weight is half of its unit-gain value."""
+    """Arithmetic means of the squared gradient over samples and nets; every weight is half its unit-gain value."""
     found: dict[str, list[Any]] = {"true": [], "late": []}
     for seed in range(SEEDS):
         rng = np.random.default_rng((options.seed, seed))
@@ -55,13 +55,13 @@ def run(options: Options, tick: Tick) -> Result:
         tolerance = max(0.08 * predicted, three_errors(nets[:, -1]))
         laws.append(Law(title, float(curves[name][-1]), predicted, tolerance, "asymptotic", SOURCE))
     note = (
-        "No batch norm, two-layer branches; all weights are half of what gives unit gain. A convolution stands here as "
-        "the matrix that it is."
+        "No batch norm, two-layer branches; all weights are half of their unit-gain values. A convolution is "
+        "represented as the matrix that it is."
     )
     told = (
-        f"With all weights halved {DEPTH} true blocks multiply the squared gradient by {laws[0].measured:.2f}, since "
-        f"the identity has no weights to halve, and blocks with the shortcut after the convolution by "
-        f"{laws[1].measured:.1e}, like a plain net: it is no shortcut."
+        f"With all weights halved, {DEPTH} true blocks multiply the squared gradient by {laws[0].measured:.2f}, since "
+        f"the identity has no weights to halve. Blocks with the shortcut after the convolution multiply it by "
+        f"{laws[1].measured:.1e}, like a plain net: that is not a shortcut."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note, found=told)
 
@@ -75,14 +75,14 @@ def draw(figure: Any, curves: dict[str, Any]) -> None:
     ):
         dots_and_line(axes, (depth, curves[name]), (depth, gain**depth), k, label, log="y")
     axes.set(xlabel="blocks below the top", ylabel="squared gradient, relative to the top", xticks=depth[::4])
-    axes.set_title("A shortcut after the convolution is none (dots measured, lines theory)")
+    axes.set_title("A shortcut after the convolution is not a shortcut (dots measured, lines theory)")
     axes.legend()
 
 
 EXPERIMENT = Experiment(
     name="claim-late-shortcut",
-    question="Is a shortcut that is taken after the convolution a shortcut?",
-    claim="'a shortcut taken after the convolution is a shortcut'",
+    question="Does a shortcut still work if it starts after the convolution?",
+    claim="'a shortcut that starts after the convolution is a shortcut'",
     prediction="weights halved, 20 blocks: true block (1 + 1/16)²⁰ = 3.4, the listing (17/64)²⁰ = 3.1e-12",
     equation=r"\left( 1 + \frac{1}{16} \right)^{20} \; (\mathrm{true\ block}), \quad"
     r" \left( \frac{1}{4} \left( 1 + \frac{1}{16} \right) \right)^{20} \; (\mathrm{listing})",
@@ -92,6 +92,6 @@ EXPERIMENT = Experiment(
     seconds=2,
     varies="weights, inputs and cotangents of all nets",
     conditions=f"At initialisation, without batch norm, arithmetic means over {SEEDS} nets of width {WIDTH}, which "
-    "are exact at any width up to their standard error. With unit gains instead of halves both would explode, the "
-    "listing as the true block: weights that are too small tell them apart.",
+    "are exact at any width up to their standard error. With unit gains instead of halves both would explode, listing "
+    "and true block alike: weights that are too small tell them apart.",
 )

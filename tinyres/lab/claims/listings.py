@@ -1,4 +1,4 @@
-"""Popular listings that do not run: each first failure in the library's own words, and the mend in one line."""
+"""Popular code listings that do not run: the first error of each, in the library's words, and a one-line fix."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import tinyres as tr
 from tinyres import models, nn
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Table, Tick
 
-SERIAL = r" #\d+"  # of a node: it depends on what was computed before
+SERIAL = r" #\d+"  # a node's serial number, which depends on earlier computations
 LATENT, WIDTH, BATCH = 100, 8, 4
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What is wrong, code that fails, what the error is to mention, the mend in one line, and code that runs."""
+    """What is wrong, code that fails, text that the error must contain, the one-line fix, and code that runs."""
 
     wrong: str
     fails: Callable[[np.random.Generator], Any]
     mentions: str
-    mend: str
+    fix: str
     runs: Callable[[np.random.Generator], Any]
 
 
@@ -70,7 +70,7 @@ def drawn(rng: np.random.Generator, *shape: int) -> Any:
 
 LISTINGS = [
     Listing(
-        "a second backward through a graph that is gone",
+        "a second backward through a freed graph",
         lambda rng: second_backward(rng, retain=False),
         "retain_graph=True",
         "grad(loss, D.parameters(), retain_graph=True)",
@@ -101,7 +101,7 @@ LISTINGS = [
 
 
 def error_of(listing: Listing, seed: int) -> str:
-    """The kind and text of the error that the listing stops with; "" if it runs."""
+    """Type and text of the error that stops the listing; "" if it runs."""
     try:
         listing.fails(np.random.default_rng(seed))
     except (ValueError, RuntimeError) as error:
@@ -110,7 +110,7 @@ def error_of(listing: Listing, seed: int) -> str:
 
 
 def mended(listing: Listing, seed: int) -> bool:
-    """Whether the mend runs and what comes out is finite."""
+    """Whether the fixed listing runs and its result is finite."""
     try:
         found = listing.runs(np.random.default_rng(seed))
     except (ValueError, RuntimeError):
@@ -121,35 +121,35 @@ def mended(listing: Listing, seed: int) -> bool:
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """Each listing as printed, then mended."""
+    """Each listing as printed, then fixed."""
     laws, rows = [], []
     for listing in LISTINGS:
         error = error_of(listing, options.seed)
         told = float(listing.mentions in error)
         laws.append(Law(f"{listing.wrong}: 1 if it stops and says why", told, 1.0, 0.0, "check", "by running it"))
         runs = float(mended(listing, options.seed))
-        laws.append(Law(f"{listing.wrong}: 1 if the mend runs", runs, 1.0, 0.0, "check", "by running it"))
-        rows.append([listing.wrong, error, listing.mend])
+        laws.append(Law(f"{listing.wrong}: 1 if the fix runs", runs, 1.0, 0.0, "check", "by running it"))
+        rows.append([listing.wrong, error, listing.fix])
         tick()
-    table = Table("Listings that do not run", ["listing", "error", "mend"], rows)
+    table = Table("Listings that do not run", ["listing", "error", "fix"], rows)
     stopped, ran = (sum(law.ok for law in laws[k::2]) for k in (0, 1))
     words = (
         f"{stopped} of {len(LISTINGS)} widely printed listings stop with an error that says why, and {ran} of "
-        f"{len(LISTINGS)} run with one line changed: what stops cannot have been run as it was printed."
+        f"{len(LISTINGS)} run with one line changed: nobody can have run them as printed."
     )
     return Result(laws, [table], note="Each listing was run; the errors are the library's own.", found=words)
 
 
 EXPERIMENT = Experiment(
     name="claim-listings",
-    question="Do widely printed listings of GANs run as they stand?",
-    claim="widely printed listings run as they stand",
+    question="Do widely printed GAN listings run as printed?",
+    claim="widely printed listings run as printed",
     prediction="each stops with an error that says why, and runs with one line changed",
     source="by running them",
     ticks=lambda options: len(LISTINGS),
     run=run,
     seconds=1,
-    varies="weights and images; whether a listing stops depends on shapes alone",
-    conditions="Whether a listing stops is up to the library: another one may broadcast, or keep a graph, where "
-    "this one refuses.",
+    varies="weights and images; whether a listing stops depends only on shapes",
+    conditions="Whether a listing stops depends on the library: another one may broadcast, or keep a graph, where this "
+    "one raises an error.",
 )

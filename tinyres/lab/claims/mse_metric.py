@@ -1,7 +1,8 @@
 """Popular claim: the mean squared error between real and generated images evaluates a GAN.
 
-It punishes variety: between independent images it is 2 tr C, and for ever the mean image only tr C. The distance beside
-it: Heusel et al. 2017 [heusel2017gans]; the discrepancy: Binkowski et al. 2018 [binkowski2018demystifying].
+It penalises variety: between independent images it is 2 tr C, but only tr C for a generator that always outputs the
+mean image. Fréchet distance: Heusel et al. 2017 [heusel2017gans]; MMD: Binkowski et al. 2018
+[binkowski2018demystifying].
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def squared_error(real: Array, generated: Array) -> float:
 
 
 def slope_at(image: Array, real: Array) -> float:
-    """The length of the gradient of the mean squared error with respect to an image that is given for every other."""
+    """Gradient norm of the mean squared error with respect to an image that the generator always outputs."""
     given = tr.tensor(image, requires_grad=True)
     loss = ((tr.tensor(real) - given) ** 2).sum(axis=1).mean()
     (gradient,) = tr.grad(loss, given)
@@ -40,7 +41,7 @@ def slope_at(image: Array, real: Array) -> float:
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """All 1,797 digits; a generator that draws from them, one that always gives their mean, and all between."""
+    """All 1,797 digits; a generator that draws from them, one that always outputs their mean, and all in between."""
     images = np.concatenate([part.inputs for part in data.digits(seed=options.seed, dtype="float64")])
     x = images.reshape(len(images), -1)  # (N, 64), from 0 to 1
     mean, trace = x.mean(axis=0), float(x.var(axis=0).sum())
@@ -94,10 +95,10 @@ def run(options: Options, tick: Tick) -> Result:
         "pixels."
     )
     told = (
-        f"Real digits, which a perfect generator would give, have a mean squared error of {perfect:.3f}, and their "
-        f"grey mean image {blurred:.3f}, as little as there can be; the Fréchet distance has it the right way round, "
-        f"{distances[0].value:.3f} against {distances[1].value:.3f}: a generator that is chosen by this error loses "
-        "all variety."
+        f"Real digits, the output of a perfect generator, have a mean squared error of {perfect:.3f}, and their "
+        f"grey mean image has {blurred:.3f}, the minimum. The Fréchet distance ranks them correctly, "
+        f"{distances[0].value:.3f} against {distances[1].value:.3f}: choosing a generator by this error loses all "
+        "variety."
     )
     return Result(
         laws,
@@ -123,14 +124,14 @@ def draw(figure: Any, x: Array, errors: list[float], frechet: list[float], trace
             axes.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
             axes.set(xticks=[], yticks=[])
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    pictures.suptitle("The blot wins by half")
+    pictures.suptitle("By MSE the blur wins")
     axes, a = curves.subplots(), np.linspace(0, 1, 100)
     label = "mean squared error, line: (1 + a²) tr C"
     dots_and_line(axes, (SHRINK, errors), (a, theory.shrunk_mse(trace, a)), "C3", label)
     label = "Fréchet distance in pixels, line: (1 - a)² tr C"
     dots_and_line(axes, (SHRINK, frechet), (a, theory.shrunk_frechet(trace, a)), "C0", label)
     axes.set(
-        xlabel="a: generator gives mean + a (real digit - mean)", ylabel="score, lower is 'better'", ylim=(0, None)
+        xlabel="a: generator outputs mean + a (real digit - mean)", ylabel="score, lower is 'better'", ylim=(0, None)
     )
     axes.set_title("From the mean image (a = 0) to perfect samples (a = 1)")
     axes.legend(loc="upper left")
@@ -138,7 +139,7 @@ def draw(figure: Any, x: Array, errors: list[float], frechet: list[float], trace
 
 EXPERIMENT = Experiment(
     name="claim-mse",
-    question="Does the mean squared error between real and generated images tell how good a GAN is?",
+    question="Does the mean squared error between real and generated images measure how good a GAN is?",
     claim="'the mean squared error between real and generated images evaluates a GAN'",
     prediction="perfect samples score 2 tr C, the constant mean image tr C: exactly twice as good",
     equation=r"E |x - x'|^2 = 2 \, \mathrm{tr}\, C, \qquad E |x - \bar{x}|^2 = \mathrm{tr}\, C",
@@ -146,13 +147,12 @@ EXPERIMENT = Experiment(
     ticks=lambda options: 3,
     run=run,
     seconds=2,
-    varies="into which halves the digits are split, for the Fréchet distance and MMD; the errors draw nothing",
-    conditions="The factor 2 is a theorem, for any data, where real and generated images are drawn independently. "
-    "Where each generated image belongs to a real one, as in denoising, the error is that of a pair, and says "
-    "something else.",
+    varies="how the digits are split into halves, for Fréchet distance and MMD; the squared errors are not random",
+    conditions="The factor 2 is a theorem for any data, if real and generated images are drawn independently. If each "
+    "generated image belongs to a real one, as in denoising, the error compares pairs and is meaningful.",
     choices=(
-        "The unbiased MMD² had a verdict, more than 3 standard errors between both generators, which seed 0 met. At "
+        "The unbiased MMD² had a verdict, more than 3 standard errors between the generators, which seed 0 met. At "
         "other seeds half of the splits missed it (1.4 to 9.5 standard errors), since two halves of 900 digits are "
-        "too few for the cubic kernel in pixels; so it is shown without one.",
+        "too few for the cubic kernel in pixels; so it is now shown without a verdict.",
     ),
 )

@@ -1,8 +1,8 @@
 """Popular claim: non-linear activations cause vanishing gradients.
 
-A linear net vanishes, too, and a tanh net at criticality does not; the sigmoid is a true special case. Glorot & Bengio
-2010 [glorot2010understanding], "Understanding the difficulty of training deep feedforward neural networks"; Schoenholz
-et al. 2017 [schoenholz2017deep], "Deep information propagation".
+A linear net's gradient can vanish too, and that of a critical tanh net does not; only for the sigmoid is the claim
+true. Glorot & Bengio 2010 [glorot2010understanding], "Understanding the difficulty of training deep feedforward neural
+networks"; Schoenholz et al. 2017 [schoenholz2017deep], "Deep information propagation".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETTINGS = [
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """Geometric means over four nets of 50 layers a setting."""
+    """Geometric means over four nets of 50 layers per setting."""
     logs: list[list[Any]] = [[] for _ in SETTINGS]
     for seed in range(SEEDS):
         weights = list(np.random.default_rng((options.seed, seed)).standard_normal((DEPTH, WIDTH, WIDTH)))
@@ -51,8 +51,8 @@ def run(options: Options, tick: Tick) -> Result:
     )
     told = (
         f"After {DEPTH} layers the squared gradient of a linear net is {linear:.1e} and that of a tanh net at "
-        f"criticality {tanh:.2g}; the sigmoid net's is {sigmoid:.1e}: linearity does not protect and nonlinearity does "
-        "not condemn, though the sigmoid does vanish."
+        f"criticality {tanh:.2g}; the sigmoid net's is {sigmoid:.1e}. Gradients vanish without a nonlinearity and "
+        "survive with one, though with the sigmoid they do vanish."
     )
     curves = [np.mean(found, axis=0) / np.log(10) for found in logs]
     return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note, found=told)
@@ -68,7 +68,7 @@ def draw(figure: Any, curves: list[Any]) -> None:
 
 EXPERIMENT = Experiment(
     name="claim-nonlinear",
-    question="Is it the nonlinearity of activations that makes gradients vanish?",
+    question="Do gradients vanish because activations are nonlinear?",
     claim="'non-linear activations cause vanishing gradients'",
     prediction="linear, s_w² = 1/2: 2⁻⁵⁰ = 8.9e-16 after 50 layers; tanh at criticality about flat; sigmoid <= 16⁻ᴸ",
     equation=r"\frac{|g_0|^2}{|g_L|^2} = \chi^L, \quad \chi = s_w^2 \; (\mathrm{linear}), \quad \le \frac{s_w^2}{16} \;"
@@ -79,6 +79,6 @@ EXPERIMENT = Experiment(
     seconds=3,
     varies="weights, inputs and cotangents of all nets",
     conditions=f"Wide nets at initialisation (width {WIDTH}). A geometric mean over nets of width n lies below the "
-    "theory by (3κ - 1)/2n a layer to the leading order, κ = E φ'⁴ / (E φ'²)², which is 1 for linear units: more "
+    "theory by (3κ - 1)/2n per layer to leading order, κ = E φ'⁴ / (E φ'²)², which is 1 for linear units: more "
     "than half of the tolerance for tanh at criticality, whose ln χ is 0.",
 )

@@ -1,6 +1,6 @@
 """Popular claim: it is fine to train a classifier on noise whose labels are the argmax of its own output.
 
-The loss falls, since the net grows sure of itself; it learns nothing about the world.
+The loss falls because the net becomes more confident; it learns nothing about the world.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def run(options: Options, tick: Tick) -> Result:
     note = f"Means of {SEEDS} nets after {STEPS} steps, on the held-out digits."
     told = (
         f"Trained on the argmax of its own output the loss falls from {own[0]:.2f} to {own[-1]:.0e}, and the "
-        f"accuracy on real digits is {chance:.1%} ± {error:.1%} (standard error), where labels give {taught:.0%}: a "
-        "falling loss shows that something is fitted, not what."
+        f"accuracy on real digits is {chance:.1%} ± {error:.1%} (standard error), while labels give {taught:.0%}: a "
+        "falling loss shows that something is being fitted, not what."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, losses, scores)}, note=note, found=told)
 
@@ -90,7 +90,7 @@ def draw(figure: Any, losses: dict[bool, list[list[float]]], scores: dict[bool, 
 
 EXPERIMENT = Experiment(
     name="claim-argmax",
-    question="Can a classifier learn from noise, with its own answers as labels?",
+    question="Can a classifier learn from noise with its own predictions as labels?",
     claim="'fine to train a classifier on the argmax of its own output, on noise'",
     prediction="the loss falls; accuracy on real digits stays at chance, 10 %",
     source=SOURCE,
@@ -99,6 +99,6 @@ EXPERIMENT = Experiment(
     seconds=3,
     devices=BOTH,
     varies="weights and noise of all nets, batches, and which digits are held out",
-    conditions=f"A verdict is on the mean of {SEEDS} nets, with three standard errors: a single net may be lucky, "
-    "since one answer to everything is right for about one digit in ten.",
+    conditions=f"The verdict is on the mean of {SEEDS} nets, with three standard errors: a single net may be lucky, "
+    "since a constant answer is right for about one digit in ten.",
 )

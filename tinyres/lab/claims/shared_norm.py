@@ -1,7 +1,7 @@
 """Popular listing: a 'ResNet' without any skip, whose layers all share one batch norm.
 
-It does not run as printed (the channels do not agree). Mended, it is a plain net: without branches nothing is left,
-and the shared running statistics are a mixture of all layers' that fits none. True blocks: He et al. 2016 [he2016deep];
+It does not run as printed (the channels do not match). Fixed, it is a plain net: with zeroed branches its output is 0,
+and the shared running statistics mix those of all layers and fit none. True blocks: He et al. 2016 [he2016deep];
 batch norm: Ioffe & Szegedy 2015 [ioffe2015batch].
 """
 
@@ -52,7 +52,7 @@ class Residuals(nn.Module):
 
 
 def first_failure(rng: np.random.Generator) -> str:
-    """What the library says to the listing as printed: 3 -> 64 -> 128 channels, one batch norm for 64."""
+    """The error that the listing as printed raises: 3 -> 64 -> 128 channels, one batch norm for 64."""
     try:
         Listing([3, 64, 128], 64, rng)(tr.tensor(np.zeros((2, 3, SIZE, SIZE), np.float32)))
     except ValueError as error:
@@ -98,7 +98,7 @@ def variance_ratios(model: Listing, x: Any) -> Any:
 
 
 def train_against_eval(model: nn.Module, x: Any) -> float:
-    """|y_eval - y_train| / |y_train| on one batch, after so many passes that the running statistics have settled."""
+    """|y_eval - y_train| / |y_train| on one batch, after enough passes for the running statistics to converge."""
     with tr.no_grad():
         for _ in range(PASSES):
             taught = model(tr.tensor(x)).numpy()
@@ -108,7 +108,7 @@ def train_against_eval(model: nn.Module, x: Any) -> float:
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """The first failure, then the mended listing beside a true residual net."""
+    """The first error, then the fixed listing beside a true residual net."""
     channels = [CHANNELS] * (DEPTH + 1)
 
     def listing() -> Listing:
@@ -161,10 +161,10 @@ def run(options: Options, tick: Tick) -> Result:
         "Shared running statistics hold layer j with weight m(1-m)^(L-j), so none is normalised by its own."
     )
     told = (
-        f"As printed it stops at the channels; mended, and with its branches zeroed, it gives "
-        f"{np.abs(left[1]).max():.0f} where a residual net gives back x to {np.abs(left[0] - x).max():.0e}, and in "
-        f"evaluation it is off its training output by {gaps[1]:.2g} of it, the residual net by {gaps[0]:.1e}: it is a "
-        "plain net, and its one batch norm fits no layer."
+        f"As printed it stops at the channels. Fixed, and with its branches zeroed, it outputs "
+        f"{np.abs(left[1]).max():.0f}, where a residual net returns x to {np.abs(left[0] - x).max():.0e}; in "
+        f"evaluation its output differs from training by {gaps[1]:.2g} relatively, the residual net's by "
+        f"{gaps[0]:.1e}: it is a plain net, and its one batch norm fits no layer."
     )
     data = {"variance_ratio": ratios.tolist()}
     return Result(laws, [table], {"": lambda figure: draw(figure, ratios)}, data, note, told)
@@ -183,13 +183,13 @@ def draw(figure: Any, ratios: Any) -> None:
     right.axhline(1, color="C1", label="a batch norm of the layer's own")
     right.plot(layers, ratios, "oC0", label=f"shared by all layers, after {PASSES} passes")
     right.set(xlabel="layer j", ylabel="variance of layer j / running variance", ylim=(0, None), xticks=layers)
-    right.set_title("What is to be 1 in evaluation, and is not (measured)")
+    right.set_title("Should be 1 in evaluation, and is not (measured)")
     right.legend()
 
 
 EXPERIMENT = Experiment(
     name="claim-shared-norm",
-    question="Is a net without any skip, with one batch norm for all layers, a ResNet?",
+    question="Is a net without skips, with one batch norm for all layers, a ResNet?",
     claim="'a net without any skip, one batch norm shared by all layers, is a ResNet'",
     prediction="it stops at 64 against 128 channels; mended, with zero branches: true block x, the listing 0",
     equation=r"\mathrm{running\ mean} = \sum_{j=1}^{L} m (1-m)^{L-j} \mu_j",
@@ -198,6 +198,6 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=2,
     varies="weights and the batch",
-    conditions=f"No net is trained: {PASSES} passes let the running statistics settle at the weights of the start. "
+    conditions=f"No net is trained: {PASSES} passes let the running statistics converge at the initial weights. "
     "The mixture is that of one pass from zero.",
 )

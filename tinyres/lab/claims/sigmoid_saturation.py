@@ -1,7 +1,7 @@
 """Popular listing: D ends in a sigmoid and G minimises log(1 - D(G(z))), as in the formula.
 
-Where fakes are far from the data, G needs hundreds of times more steps than with -log D, which has the same sign
-everywhere; and in float32 the probabilities round to 0 and 1 before the logits have become large. Goodfellow et al.
+If fakes are far from the data, G needs hundreds of times more steps than with -log D, whose gradient has the same sign
+everywhere; and in float32 the probabilities round to 0 and 1 before the logits are even large. Goodfellow et al.
 2014 [goodfellow2014generative], "Generative adversarial nets"; Arjovsky & Bottou 2017 [arjovsky2017towards], "Towards
 principled methods for training generative adversarial networks".
 """
@@ -27,7 +27,7 @@ SOURCE = "Goodfellow et al. 2014; Arjovsky & Bottou 2017; the number of steps is
 def descend(loss: str, seed: int) -> tuple[Any, Any]:
     """Distances (steps, SEEDS) while G descends its loss on batches, and the step at which each run is below NEAR.
 
-    D is the best one at every step, logit d²/2 - d x. A run that has arrived goes on, for its row is computed anyway.
+    D is optimal at every step, logit d²/2 - d x. A run that has arrived continues, since its row is computed anyway.
     """
     draws = [np.random.default_rng((seed, k)) for k in range(SEEDS)]  # the same for both losses
     d, way = np.full((SEEDS, 1), FAR), []
@@ -87,7 +87,7 @@ def run(options: Options, tick: Tick) -> Result:
     """G alone against the best D from d = 8, and both losses written in two ways in float32."""
     best = saturation.optimal_logit(FAR)
     ratio = e01.pull("saturating", best, FAR) / e01.pull("nonsaturating", best, FAR)
-    a = saturation.taken_for_real(FAR)
+    a = saturation.mean_score_of_fakes(FAR)
     laws = [Law("gradient at d=8: saturating / non-saturating", ratio, a / (1 - a), 1e-6 * a, "check", SOURCE)]
     ways = {}
     for loss in ("nonsaturating", "saturating"):
@@ -104,10 +104,10 @@ def run(options: Options, tick: Tick) -> Result:
     )
     quick, slow = laws[1].measured, laws[2].measured
     told = (
-        f"From distance {FAR:g} G takes {slow:,.0f} steps with log(1 - D) and {quick:.0f} with -log D, for its first "
-        f"gradient is {ratio:.1e} of the other's; and of the float32 gradients that are computed from D itself "
-        f"{rounded[-1].measured:.0f} of {len(table.rows) // 2} are NaN: written on logits nothing rounds, but the "
-        "saturating gradient is as small as ever."
+        f"From distance {FAR:g} G takes {slow:,.0f} steps with log(1 - D) and {quick:.0f} with -log D, because its "
+        f"first gradient is {ratio:.1e} of the other's. Of the float32 gradients computed from D itself, "
+        f"{rounded[-1].measured:.0f} of {len(table.rows) // 2} are NaN. Computing from the logit avoids rounding, but "
+        "the saturating gradient is as small as ever."
     )
     return Result([*laws, *rounded], [table], figures={"": lambda figure: draw(figure, ways)}, note=note, found=told)
 
@@ -126,13 +126,13 @@ def draw(figure: Any, ways: dict[str, Any]) -> None:
         axes.annotate(f"{predicted:,.0f} steps", (predicted, NEAR), (predicted * 1.15, NEAR + 0.25))
     axes.axhline(NEAR, color="k", lw=0.8, ls=":")
     axes.set(xlabel="steps of G", ylabel="distance d of the fakes from the data", xlim=(1, 4e4), ylim=(0, 8.5))
-    axes.set_title("The same start, the same discriminators, the same draws: two losses of G")
+    axes.set_title("Two losses for G: same start, same discriminators, same random draws")
     axes.legend(loc="center")
 
 
 EXPERIMENT = Experiment(
     name="claim-sigmoid",
-    question="Is it fine that D ends in a sigmoid and G minimises log(1 - D)?",
+    question="Is it fine to end D in a sigmoid and let G minimise log(1 - D)?",
     claim="'D ends in a sigmoid, G minimises log(1 - D): fine'",
     prediction="from d = 8: first gradient 4.9e-5 of -log D's; steps 1/rate ∫ dd / gradient: 13,937 against 25; "
     "float32 probabilities round to 0 and 1",
@@ -142,6 +142,6 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=2,
     varies="the batches of all runs",
-    conditions="Two Gaussians of variance 1 and the best D at every step. The integral is that of small steps and "
+    conditions="Two Gaussians of variance 1 and the optimal D at every step. The integral assumes small steps and "
     f"exact expectations; {SEEDS} runs are within 10 % of it, or three standard errors.",
 )

@@ -1,7 +1,7 @@
 """Popular listings: L_G = -V and L_D = +V; or one optimiser on d_loss + g_loss.
 
-V = E log D(data) + E log(1 - D(fakes)) is what D *maximises* and G *minimises*. With both signs turned, D learns to be
-wrong without an end. With one sum for both players each pulls where the other pulls, and D never calls a fake a fake.
+V = E log D(data) + E log(1 - D(fakes)) is what D *maximises* and G *minimises*. With both signs flipped, D learns to be
+ever more wrong. With one sum for both players they pull in the same direction, and D never calls a fake a fake.
 Goodfellow et al. 2014 [goodfellow2014generative], "Generative adversarial nets"; the Dirac-GAN: Mescheder et al. 2018
 [mescheder2018which], "Which training methods for GANs do actually converge?".
 """
@@ -52,7 +52,7 @@ GAMES: dict[str, Losses] = {
 
 
 def train(losses: Losses) -> Any:
-    """D's (bias, slope) after gradient descent from D = 1/2 on its own loss, G standing still at D0."""
+    """D's (bias, slope) after gradient descent from D = 1/2 on its own loss, with G frozen at D0."""
     player = np.zeros(2)
     for _ in range(STEPS):
         leaf = tr.tensor(player, requires_grad=True)
@@ -73,7 +73,7 @@ def right_answers(player: Any) -> float:
 
 
 def free_discriminator(steps: int = 60) -> tuple[Any, Any]:
-    """(x, D's logits there) where D, free at every point, is best for the sum with -log D: a Newton step a point."""
+    """(x, logits) of the D, free at every point, that minimises the sum with -log D; Newton's method point by point."""
     x = np.linspace(-4, 6, 201)
     real, fake = np.exp(-(x**2) / 2), np.exp(-((x - D0) ** 2) / 2)
 
@@ -85,13 +85,13 @@ def free_discriminator(steps: int = 60) -> tuple[Any, Any]:
     for _ in range(steps):
         leaf = tr.tensor(a, requires_grad=True)
         (slope,) = tr.grad(loss(leaf), leaf, create_graph=True)
-        (curvature,) = tr.grad(tr.sum(slope), leaf)  # no point sees another: the Hessian is diagonal
+        (curvature,) = tr.grad(tr.sum(slope), leaf)  # points are independent: the Hessian is diagonal
         a = a - np.clip(slope.numpy() / curvature.numpy(), -1, 1)
     return x, a
 
 
 def jacobian_asymmetry(field: e05.Field) -> float:
-    """Of the Dirac-GAN's update field at POINT: 0 if both players descend one loss."""
+    """Asymmetry of the Dirac-GAN's update field at POINT: 0 if both players descend one loss."""
     return asymmetry(tr.jacobian(field, tr.tensor(POINT)).numpy())
 
 
@@ -106,13 +106,13 @@ def one_sum(point: Any) -> Any:
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """Each game: what D learns while G stands still, where that sends G, and what field both make."""
+    """For each game: what D learns with G frozen, where that sends G, and the joint update field."""
     right, swapped, cancelled, _ = GAMES.values()
     best = np.array(saturation.optimal_logit(D0))
     players = {name: train(losses) for name, losses in GAMES.items()}
     tick()
     learnt, inverted, blind, _ = players.values()
-    share = saturation.right_answers(D0)
+    share = saturation.accuracy(D0)
     on_fakes = float(WEIGHTS @ tr.sigmoid(logit(blind, D0 + Z)))
     laws = [
         Law("L_D = -V: D's right answers", right_answers(learnt), share, 0.02, "asymptotic", SOURCE),
@@ -166,10 +166,10 @@ def run(options: Options, tick: Tick) -> Result:
         "D(fakes))."
     )
     told = (
-        f"With the signs of V turned D learns to be right in {right_answers(inverted):.0%} of cases, where the paper's "
-        f"signs give {right_answers(learnt):.0%}; with one sum and log(1 - D) the gradient of G is "
-        f"{abs(g_step(cancelled, best)):.0e}, and with -log D the best D calls {called:.0%} of all points fake and "
-        f"sends G away from the data, by {away:.2f} a unit step: with one optimiser no game is left."
+        f"With the signs of V flipped, D learns to be right in {right_answers(inverted):.0%} of cases; the paper's "
+        f"signs give {right_answers(learnt):.0%}. With one sum and log(1 - D) the gradient of G is "
+        f"{abs(g_step(cancelled, best)):.0e}, and with -log D the optimal D calls {called:.0%} of all points fake and "
+        f"pushes G away from the data, by {away:.2f} per unit step: one optimiser leaves no game."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, players, x, found)}, note=note, found=told)
 
@@ -185,25 +185,23 @@ def draw(figure: Any, players: dict[str, Any], x: Any, free: Any) -> None:
         axes.plot(x, probability, color=("C2", "C3", "C0", "C4")[k], lw=2, label=name)
     axes.axhline(0.5, color="k", lw=0.8, ls=":")
     axes.set(xlabel="x", ylabel="D(x): probability that x is real", xlim=(-3.5, 5.5), ylim=(0, 1.05))
-    axes.set_title(
-        "What D learns from each listing: only one of the four separates data from fakes the right way round"
-    )
+    axes.set_title("What D learns from each listing: only one of the four separates data from fakes correctly")
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.92))
 
 
 EXPERIMENT = Experiment(
     name="claim-signs",
-    question="Does a GAN still learn if both signs of V are turned, or if one optimiser is given the sum of both "
+    question="Does a GAN still learn if both signs of V are flipped, or if one optimiser minimises the sum of both "
     "losses?",
     claim="'L_G = -V and L_D = +V'; 'one optimiser on d_loss + g_loss'",
-    prediction="signs turned: D's loss has no minimum and G flees a D that is right; one sum: no fake is called fake, "
+    prediction="signs flipped: D's loss has no minimum and G flees a D that is right; one sum: no fake is called fake, "
     "G's gradient is 0 or points away, the field is a gradient: no game is left",
     equation=r"D^*(x) = \frac{p(x) + q(x)}{p(x) + 2 q(x)} > \frac{1}{2} \quad (\mathrm{one\ sum,\ } -\log D)",
     source=SOURCE,
     ticks=lambda options: 2,
     run=run,
     seconds=1,
-    varies="nothing: D is trained on exact expectations from D = 1/2, and G stands still",
+    varies="nothing: D is trained on exact expectations from D = 1/2, and G is frozen",
     conditions=f"Two Gaussians of variance 1, {D0:g} apart, and a logistic D trained for {STEPS} steps; the best D "
     "of the sum is free at every point. The fields are those of the Dirac-GAN.",
 )

@@ -1,8 +1,9 @@
-"""Popular claim: residual nets, too, may still suffer from vanishing gradients when they are very deep.
+"""Popular claim: very deep residual nets may still suffer from vanishing gradients.
 
-At initialisation they do the opposite: 2^L without normalisation, a power of L with it. They vanish if, and only if,
-the identity path is scaled down or broken. He et al. 2016 [he2016identity], "Identity mappings in deep residual
-networks"; Hanin & Rolnick 2018 [hanin2018how], "How to start training"; with batch norm De & Smith 2020 [de2020batch].
+At initialisation the opposite happens: gradients grow as 2^L without normalisation, as a power of L with it. They
+vanish if and only if the identity path is scaled down or broken. He et al. 2016 [he2016identity], "Identity mappings in
+deep residual networks"; Hanin & Rolnick 2018 [hanin2018how], "How to start training"; with batch norm De & Smith 2020
+[de2020batch].
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ HE, DERIVED = "He et al. 2016; Hanin & Rolnick 2018", "derived; for the setting 
 def label(m: float, a: float) -> str:
     return {
         1.0: "no norm, x + F(x)",
-        0.5: "shortcut scaled by ½, branch, too",
+        0.5: "shortcut and branch scaled by ½",
         0.0: "shortcut cut, branch scaled by ½",
     }[m]
 
@@ -69,14 +70,14 @@ def run(options: Options, tick: Tick) -> Result:
     least = float(min(curve[1:].min() for curve in intact))
     laws.append(Law("identity path intact: least ln of the gain, any net and depth", least, 0.0, 0.0, "ordering", HE))
     note = (
-        "Squared gradient below so many blocks over that on top, at initialisation: geometric means over nets and, "
-        "without norm, over samples."
+        "Squared gradient below a number of blocks over that at the top, at initialisation: geometric means over nets "
+        "and, without norm, over samples."
     )
     plain, _, cut, normed, _ = (float(np.exp(curve[-1])) for curve in curves.values())
     told = (
-        f"After {DEEPEST} blocks the squared gradient of a residual net is {plain:.1e} times what it was, with batch "
-        f"norm {normed:.0f} times, and {cut:.1e} if the shortcut is cut and the branch halved: as long as x itself is "
-        "handed on nothing vanishes, and what threatens a deep residual net without normalisation is explosion."
+        f"{DEEPEST} residual blocks multiply the squared gradient by {plain:.1e}, with batch norm by {normed:.0f}, and "
+        f"by {cut:.1e} if the shortcut is cut and the branch halved: as long as x itself is passed on, nothing "
+        "vanishes, and the danger for a deep residual net without normalisation is explosion."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note, found=told)
 
@@ -98,7 +99,7 @@ def draw(figure: Any, curves: dict[str, Any]) -> None:
 EXPERIMENT = Experiment(
     name="claim-vanish",
     question="Do the gradients of very deep residual nets still vanish?",
-    claim="'residual nets may still vanish when deep'",
+    claim="'gradients of residual nets may still vanish when deep'",
     prediction="no norm 2ᴸ, batch norm about L^1.5 to L^2.2; they vanish only if the identity path is scaled or cut",
     equation=r"\frac{|g_0|^2}{|g_L|^2} = (m^2 + a^2)^L \; (\mathrm{no\ norm}), \quad \prod_{l=1}^{L} (1 + r_l) \;"
     r" (\mathrm{batch\ norm})",

@@ -1,1 +1,1 @@
-"""Random nets at initialisation, against closed forms."""
+"""Laws of random nets at initialisation, compared with closed forms."""

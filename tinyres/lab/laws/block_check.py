@@ -1,4 +1,4 @@
-"""The gradient check that shows the other figures are true: one residual block, real digits, central differences."""
+"""Gradient check of one residual block on real digits, by central differences: the basis of all other results."""
 
 from __future__ import annotations
 
@@ -49,23 +49,23 @@ def run(options: Options, tick: Tick) -> Result:
         laws,
         note="Each row: d loss along a random direction of one parameter of block 1, on real digits.",
         found=f"For all {len(laws)} parameters of a residual block, on real digits, reverse mode and central "
-        f"differences agree to {worst:.0e} of themselves.",
+        f"differences agree to a relative {worst:.0e}.",
     )
 
 
 EXPERIMENT = Experiment(
     name="check",
-    question="Are the gradients true, on which every other figure rests?",
+    question="Are the gradients correct, on which every other result rests?",
     claim="the gradients are true: a real block against finite differences",
-    prediction="d loss along a direction v = (loss(w + h v) - loss(w - h v)) / 2h, within 1e-6 of itself",
+    prediction="d loss along a direction v = (loss(w + h v) - loss(w - h v)) / 2h, to a relative 1e-6",
     equation=r"v^\top \nabla L(w) = \frac{L(w + h v) - L(w - h v)}{2h} + O(h^2)",
     source="central differences",
     ticks=lambda options: 6,
     run=run,
     seconds=1,
     devices=BOTH,
-    varies="weights, directions and which digits are seen",
-    conditions=f"float64 and h = {STEP:g}, with directions about as long as the weights: what the difference rounds "
-    "off and the curvature that it leaves out are both below 1e-6. A direction that crosses the kink of a ReLU would "
-    "disagree by more; it would take a unit within about 1e-6 of zero.",
+    varies="weights, directions and the choice of digits",
+    conditions=f"float64 and h = {STEP:g}, with directions about as long as the weights: rounding and neglected "
+    "curvature are then both below 1e-6. A direction that crosses the kink of a ReLU would disagree by more, but that "
+    "takes a unit within about 1e-6 of zero.",
 )

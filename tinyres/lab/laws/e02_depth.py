@@ -1,4 +1,4 @@
-"""E2: in a plain net the squared gradient changes by chi a layer, so by chi^L over the depth.
+"""E2: in a plain net each layer multiplies the squared gradient by chi, and L layers by chi^L.
 
 Glorot & Bengio 2010 [glorot2010understanding]; He et al. 2015 [he2015delving]; Poole et al. 2016
 [poole2016exponential]; Schoenholz et al. 2017 [schoenholz2017deep].
@@ -180,9 +180,7 @@ def said_of(curves: dict[Case, Any]) -> str:
     text += f" (tanh, s_w² = {', '.join(f'{case.s_w2:g}' for case in tanh)}) and by "
     text += ", ".join(f"{factor[case.name]:.3g} ({case.name})" for case in curves if case not in tanh)
     off = max(abs(slope(curve) - np.log(case.chi)) for case, curve in curves.items())
-    return (
-        text + f": over {DEPTH} layers this is χ to the power of the depth, and no ln χ is off by more than {off:.2g}."
-    )
+    return text + f": over {DEPTH} layers this is χ to the power of the depth, and every ln χ is within {off:.2g}."
 
 
 def said_of_one(case: Case, laws: Sequence[Law], depth: int) -> str:
@@ -207,7 +205,9 @@ def depth_scales(curves: dict[Case, Any]) -> Table:
         scale = f"{1 / abs(expected):,.2f}" if abs(expected) > 1e-6 else "∞"
         measured = f"{1 / abs(found):.2f}" if abs(found) > 0.01 else "100 or more"
         rows.append([case.name, f"{np.exp(expected):.4g}", scale, measured])
-    note = "Over ξ = 1 / |ln χ| layers the squared gradient changes by a factor e. So few layers cannot tell more than "
+    note = (
+        "Over ξ = 1 / |ln χ| layers the squared gradient changes by a factor e. So few layers cannot resolve more than "
+    )
     note += "100."
     return Table("Depth scales", ["setting", "χ", "ξ by theory", "ξ measured"], rows, note)
 
@@ -223,7 +223,7 @@ SETTINGS = {
 
 EXPERIMENT = Experiment(
     name="E2",
-    question="By what factor does each layer of a plain net change the gradient, and can it be known beforehand?",
+    question="By what factor does each layer of a plain net change the gradient, and can it be predicted?",
     claim="plain nets: a layer multiplies the squared gradient by χ",
     prediction="|g_bottom|² / |g_top|² = χᴸ, χ = s_w² E[φ'(√q* z)²], q* the fixed point of the variance map",
     equation=r"\frac{|g_0|^2}{|g_L|^2} = \chi^L, \quad \chi = s_w^2\, \mathrm{E}\left[\varphi'(\sqrt{q^*} z)^2\right], "
@@ -236,7 +236,7 @@ EXPERIMENT = Experiment(
     devices=BOTH,
     varies="weights, biases, inputs and cotangents of all nets",
     conditions="wide nets: the slope of the logarithm is met within 0.01 + 3 %, or three standard errors of five nets. "
-    f"Finite width n shifts it by the order of 1/n a layer (for ReLU 5/2n): below n = {WIDTH} the 0.01 grows as 1/n. "
-    "Where the signal has no fixed point, each layer's own variance is followed from 1 on.",
+    f"Finite width n shifts it by the order of 1/n per layer (5/2n for ReLU): below n = {WIDTH} the 0.01 grows as 1/n. "
+    "If the signal has no fixed point, the prediction uses each layer's own variance, starting at 1.",
     settings=SETTINGS,
 )

@@ -1,4 +1,4 @@
-"""E3: without normalisation a residual net multiplies signal and gradient by m² + a² a block.
+"""E3: without normalisation a residual block multiplies the squared signal and gradient by m² + a².
 
 He et al. 2016 [he2016identity]; Hanin & Rolnick 2018 [hanin2018how].
 """
@@ -155,8 +155,8 @@ def said_of(cases: Sequence[Case], shape: Shape, laws: Sequence[Law]) -> str:
     text = f"{shape.depth} blocks multiply the squared gradient by {', '.join(parts)}"
     finite = min(finite_width.residual_shift(m, a, shape.width, shape.depth) for m, a in cases)
     if finite < NARROW:
-        text += f"; {shape.width} units are few for this depth: the law of wide nets has no say here, and the "
-        text += f"prediction is that of a typical net, {np.exp(finite):.2g} of it"
+        text += f"; {shape.width} units are few for this depth: the law of wide nets does not apply, and the "
+        text += f"prediction is that of a typical net, {np.exp(finite):.2g} times the law"
     return text
 
 
@@ -179,7 +179,7 @@ SETTINGS = {
 
 EXPERIMENT = Experiment(
     name="E3",
-    question="What do residual blocks do to the gradient when nothing normalises them?",
+    question="What do residual blocks do to the gradient without normalisation?",
     claim="residual nets without normalisation: a block multiplies signal and gradient by 1 + a²",
     prediction="(m² + a²)ᴸ both ways for y = m x + a F(x); exactly, dL/dx = g (F'(x) + I)",
     equation=r"y = m\,x + a\,F(x): \quad \frac{|g_0|^2}{|g_L|^2} = \frac{|x_L|^2}{|x_0|^2} = (m^2 + a^2)^L",
@@ -189,10 +189,10 @@ EXPERIMENT = Experiment(
     seconds=3,
     starred=True,
     varies="weights, inputs and cotangents of all nets",
-    conditions="F of unit gain whose last map is linear; wide nets. The figure is the geometric mean over nets, that "
-    "of a typical net, which falls below the law by exp(-L (4 m²a² + 7 a⁴) / 2n(m² + a²)²) at width n (leading order, "
-    "derived). Tolerance: 8 % for a up to 0.5, else 25 %; where that term and three standard errors come to more, "
-    "their sum.",
+    conditions="F has unit gain and its last map is linear; wide nets. The measured value is the geometric mean over "
+    "nets, that of a typical net, which falls below the law by exp(-L (4 m²a² + 7 a⁴) / 2n(m² + a²)²) at width n "
+    "(leading order, derived). Tolerance: 8 % for a up to 0.5, else 25 %; or the sum of that term and three standard "
+    "errors, if it is larger.",
     choices=(
         "The tolerance contains the finite-width term, since the plain net (skip 0) of 256 units lies 13 % below the "
         "law of infinite width. With 20 nets three standard errors of 37 % hid it.",

@@ -95,7 +95,7 @@ def run(options: Options, tick: Tick) -> Result:
         tables=[growth_table(deep)],
         figures={"": lambda figure: e04_figure.draw(figure, curves, SCALES)},
         data={"log_ratio": {case: curve.tolist() for case, curve in curves.items()}},
-        note="what BN, ReLU and a matrix N(0, 2/n) do to the squared gradient: a plain layer or a scaled block "
+        note="The effect of BN, ReLU and a matrix N(0, 2/n) on the squared gradient: a plain layer or a scaled block "
         "multiplies it by a constant; residual blocks x + F(BN(x)) by less and less, as the variance of x grows.",
         found=said_of(gains, products, float(np.exp(curves["plain"][-1]))),
     )
@@ -154,10 +154,10 @@ def run_one(case: Case, options: Options, tick: Tick) -> Result:
     elif case.m == 1:
         said += f"In the long run it grows as the power {normalised.residual_power(case.layers):.3f} of the depth."
     else:
-        said += f"The stream outgrows the branches, and in the long run a block multiplies it by m² = {case.m**2:.4g}."
+        said += f"The skip outgrows the branches, and in the long run a block multiplies it by m² = {case.m**2:.4g}."
     picture = partial(e04_figure.draw_one, curve=logs.mean(axis=0), theory=case.predicted())
     note = (
-        "The inputs have variance 1. Tolerance: 10 %, and 2 of the batch's directions that each batch norm takes away."
+        "The inputs have variance 1. Tolerance: 10 %, plus the 2 directions of the batch that each batch norm removes."
     )
     return Result([law], figures={"": picture}, note=note, found=said)
 
@@ -223,7 +223,7 @@ SETTINGS = {
 
 EXPERIMENT = Experiment(
     name="E4",
-    question="Does batch norm keep the gradient, in plain nets and in residual ones?",
+    question="Does batch norm preserve the gradient, in plain nets and in residual ones?",
     claim="batch norm: plain nets explode, residual nets grow only as a power of the depth",
     prediction="plain π/(π-1) a layer; residual ∏ 1 + c/(1 + (l-1)v), v = (π-1)/π; m² + (1-m²)/v a scaled block",
     source="Yang et al. 2019; De & Smith 2020; products derived",
@@ -235,9 +235,9 @@ EXPERIMENT = Experiment(
     starred=True,
     devices=BOTH,
     varies="weights, inputs and cotangents of all nets",
-    conditions="ReLU behind batch norm in training mode, the gradient through its statistics included; each sample has "
-    "a cotangent of its own; wide layers and large batches. A batch norm takes two of the batch's directions away, 1 % "
-    "of the squared gradient at 256 samples. Figures are geometric means over nets. c = 1 for one layer a branch, 1/v "
-    "for two; with a shortcut scaled by m < 1 the gain a block tends to m² + (1 - m²)/v.",
+    conditions="Batch norm in training mode, then ReLU, with the gradient through the statistics included; a separate "
+    "cotangent for each sample; wide layers and large batches. A batch norm removes two of the batch's directions, 1 % "
+    "of the squared gradient at 256 samples. Values are geometric means over nets. c = 1 for one layer per branch, 1/v "
+    "for two; with a shortcut scaled by m < 1 the gain per block tends to m² + (1 - m²)/v.",
     settings=SETTINGS,
 )

@@ -1,5 +1,4 @@
-"""E6: layers that read the concatenation of all earlier ones change the gradient linearly in depth; reading their sum,
-as 2^L.
+"""E6: DenseNet's concatenation makes the gradient grow linearly with depth; a sum of all layers would make it 2^L.
 
 Huang et al. 2017 [huang2017densely].
 """
@@ -92,8 +91,8 @@ def run(options: Options, tick: Tick) -> Result:
         shown(f"summed: ratio after {case.depth} layers", float(one_sum.mean())),
     ]
     said = (
-        f"Through {case.depth} layers the squared gradient of a feature grows by {laws[0].measured:.3g} where they are "
-        f"concatenated (predicted {laws[0].predicted:.3g}; a typical net: {geometric:.3g}). Where they are summed, it "
+        f"Through {case.depth} layers the squared gradient of a feature grows by {laws[0].measured:.3g} if they are "
+        f"concatenated (predicted {laws[0].predicted:.3g}; a typical net: {geometric:.3g}). If they are summed, it "
         f"grows by {laws[3].measured:.2g} = e^{laws[2].measured:.2f} (2^{case.depth} = e^{laws[2].predicted:.2f})."
     )
     return Result(
@@ -152,7 +151,7 @@ SETTINGS = {
 
 EXPERIMENT = Experiment(
     name="E6",
-    question="What does it do to the gradient that DenseNet concatenates where others add?",
+    question="DenseNet concatenates where others add: what does that do to the gradient?",
     claim="DenseNet concatenates: the gradient grows linearly in depth; summing would give 2^L",
     prediction="per feature ∏ 1 + k/m = (k₀ + kL)/k₀ = 8.5; summed 2^L",
     equation=r"\prod_{l=0}^{L-1} \left(1 + \frac{k}{k_0 + k l}\right) = \frac{k_0 + k L}{k_0}, "
@@ -167,8 +166,8 @@ EXPERIMENT = Experiment(
     conditions="He's initialisation, ReLU before each layer's matrix; means over nets, not the typical net. "
     "Concatenated: 5 %, or three standard errors. Summed: the logarithm of the total, with L/k₀ for the finite width.",
     choices=(
-        "The law for sums was once judged as a factor a layer, within 5 %, which is 2.65 on the total; it is judged by "
-        "the logarithm of the total now.",
+        "The law for sums was once judged as a factor per layer, within 5 %, which is 2.65 on the total; it is now "
+        "judged by the logarithm of the total.",
         "Its finite-width term is known in order only. At 32, 64 and 128 features 20 layers gave 0.65, 0.52 and 0.60 "
         "times L/k₀ (errors 0.04, 0.05 and 0.08), seen before the tolerance of L/k₀ was set.",
     ),

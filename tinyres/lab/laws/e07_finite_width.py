@@ -1,4 +1,4 @@
-"""E7: He's initialisation keeps the mean of the squared gradient, not the squared gradient of a typical net.
+"""E7: He initialisation preserves the mean squared gradient, but not that of a typical net of finite width.
 
 Hanin 2018 [hanin2018which]; Hanin & Nica 2020 [hanin2020products].
 """
@@ -17,8 +17,8 @@ from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setti
 from tinyres.lab.law import three_errors
 
 NETS = 8192
-TAIL = 3.0  # the variance of ln |J^T u|² beyond which the mean hangs on nets too rare to be among NETS
-REST = 0.07  # where what order 1/n leaves out is more than this share, a tolerance of 10 % has no room for noise
+TAIL = 3.0  # beyond this variance of ln |J^T u|² the mean depends on nets too rare to be among NETS
+REST = 0.07  # if order 1/n leaves out more than this share, a tolerance of 10 % has no room for noise
 SOURCE = "Hanin 2018; Hanin & Nica 2020"
 EXACT = "derived: a layer gives chi² with Binomial(n, 1/2) degrees of freedom; coins for masks: Hanin & Nica 2020"
 
@@ -126,9 +126,9 @@ def said_of(case: Case, laws: list[Law], nets: int) -> str:
         f"{variance.measured:.3g} ({variance.predicted:.3g})."
     )
     if mean.kind == "figure":
-        text += " So deep for their width, the nets that would lift the mean to 1 are too rare to be among them."
+        text += " At this depth and width, the nets that would lift the mean to 1 are too rare to be among them."
     if any(law.kind == "figure" for law in laws[1:]):
-        text += " So narrow nets are beyond order 1/n: only the law at this width is judged."
+        text += " Such narrow nets are beyond order 1/n: only the law at this width is judged."
     return text
 
 
@@ -160,7 +160,7 @@ SETTINGS = {
 
 EXPERIMENT = Experiment(
     name="E7",
-    question="He's initialisation keeps the gradient on average: does it keep the gradient of the net that one has?",
+    question="He initialisation preserves the gradient on average: does it preserve that of the net you actually get?",
     claim="finite width: the initialisation fixes the mean gradient, not the typical net's",
     prediction="E|Jᵀu|² = 1; ln|Jᵀu|² about N(-5β/2, 5β), β = L/n (linear nets: 2 for 5)",
     equation=r"\mathrm{E} |J^T u|^2 = 1, \quad \ln |J^T u|^2 \approx N\left(-\frac{5}{2} \beta, 5 \beta\right), "
@@ -173,7 +173,7 @@ EXPERIMENT = Experiment(
     devices=BOTH,
     varies="matrices, signs and inputs of all nets",
     conditions="critical weights, N(0, 2/n) with ReLU and N(0, 1/n) without. Order 1/n within 10 %, for ReLU from 57 "
-    "units on; the law at this width within three standard errors, at any. The mean of |Jᵀu|² is judged up to a "
-    f"variance of {TAIL:g} of the logarithm: beyond, it hangs on nets that are too rare to be drawn.",
+    "units up; the exact law within three standard errors, at any width. The mean of |Jᵀu|² is judged up to a variance "
+    f"of {TAIL:g} of the logarithm: beyond, it depends on nets that are too rare to be drawn.",
     settings=SETTINGS,
 )

@@ -1,4 +1,4 @@
-"""E9: how alike a net's gradients at two inputs are: in deep plain nets as little as white noise.
+"""E9, shattered gradients: in deep plain nets, gradients at two inputs are as uncorrelated as white noise.
 
 Balduzzi et al. 2017 [balduzzi2017shattered]; the arc-cosine kernels: Cho & Saul 2009 [cho2009kernel].
 """
@@ -109,7 +109,7 @@ def run(options: Options, tick: Tick) -> Result:
     residual = sample(partial(of_batch, frozen, RESIDUAL, residual=True))
     laws.append(law_of(f"residual, frozen BN, L={RESIDUAL}", residual, shattering.residual_frozen(RESIDUAL), DERIVED))
     he = sample(of_pairs, PAIR_SEEDS)
-    laws.append(law_of(f"He, no BN, from ρ={RHO}, L={HE}", he, shattering.he(RHO, HE), ARC_COSINE))
+    laws.append(law_of(f"He, no BN, from ρ={RHO}, L={HE}", he, shattering.he_init(RHO, HE), ARC_COSINE))
     refuted = shattering.plain_frozen(HE)
     laws.append(Law.of_mean(f"He, no BN: not 2^-{HE}", he, refuted, ARC_COSINE, kind="ordering"))
 
@@ -142,7 +142,7 @@ def run_one(given: Mapping[str, Any], sample: Callable[[Callable[[tuple[int, ...
     net, depth, rho, width = (given[name] for name in ("net", "depth", "rho", "width"))
     if net == "he":
         values = sample(partial(of_pairs, rho=rho, depth=depth, width=width))
-        name, predicted, source = f"He, no BN, from ρ={rho:g}, L={depth}", shattering.he(rho, depth), ARC_COSINE
+        name, predicted, source = f"He, no BN, from ρ={rho:g}, L={depth}", shattering.he_init(rho, depth), ARC_COSINE
     else:
         residual = net == "residual"
         values = sample(partial(of_batch, frozen, depth, residual=residual, width=width))
@@ -153,7 +153,7 @@ def run_one(given: Mapping[str, Any], sample: Callable[[Callable[[tuple[int, ...
     said += f"(predicted {predicted:.4g})."
     if three_errors(values) > predicted:
         law = shown(name, law.measured, source)
-        said += " That is too little to be told from zero with so few nets: no verdict."
+        said += " With so few nets this cannot be distinguished from zero: no verdict."
     picture = partial(e09_figure.draw_one, values=values, predicted=predicted, name=name)
     return Result([law], figures={"": picture}, note=f"mean over {len(values)} nets of {width} units.", found=said)
 
@@ -187,7 +187,7 @@ SETTINGS = {
 
 EXPERIMENT = Experiment(
     name="E9",
-    question="Does a gradient still point the right way at an input next door?",
+    question="Does a gradient still point the right way at a nearby input?",
     claim="gradients at two inputs: uncorrelated in deep plain nets with batch norm, much less so with shortcuts",
     prediction="plain 1/2^L; residual ∏ (1 + r/2)/(1 + r), r = 1/(1 + (l-1)v); He without BN ∏ κ₀(ρ)",
     source="Balduzzi et al. 2017; products derived",
@@ -197,9 +197,9 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=6,
     varies="weights, inputs and cotangents of all nets",
-    conditions="random ReLU nets with He's weights. Frozen BN: the batch's statistics are constants, inputs are "
+    conditions="random ReLU nets with He weights. Frozen BN: the batch's statistics are constants, inputs are "
     "independent. He without BN: nets much wider than deep, since width n adds a share of the order of L/n. Tolerance: "
-    "15 %, or three standard errors of ten nets; where these exceed the prediction there is no verdict.",
+    "15 %, or three standard errors of ten nets; if these exceed the prediction there is no verdict.",
     choices=(
         f"Width {PAIR_WIDTH:,} for the nets without batch norm: at 256 units the law of infinite width was exceeded by "
         "15 %.",

@@ -1,12 +1,12 @@
-"""E10: through time a gradient is multiplied by the same matrix again and again; an LSTM's cell by a gate instead.
+"""E10: gradients through time: an RNN multiplies them by the same matrix at every step, an LSTM's cell by a gate.
 
 Hochreiter & Schmidhuber 1997 [hochreiter1997long], "Long short-term memory"; Gers et al. 2000 [gers2000learning],
 "Learning to forget"; Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural
 networks".
 
-Only the rates of linear nets are laws: a cotangent has to find the largest eigenvalues. That no gradient exceeds the
-bound, that one reaches it, and what an LSTM's cell hands on, are theorems and identities: they check `nn.RNNCell` and
-`nn.LSTMCell`, as do the gradients by hand.
+Only the rates of linear nets are laws: a cotangent needs time to align with the largest eigenvalues. That no gradient
+exceeds the bound, that one reaches it, and the gradient along an LSTM's cell are theorems and identities: they check
+`nn.RNNCell` and `nn.LSTMCell`, as do the gradients by hand.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _half_life(path: Any) -> float:
 
 EXPERIMENT = Experiment(
     name="E10",
-    question="What becomes of a gradient that is sent back through many time steps?",
+    question="What happens to a gradient on its way back through many time steps?",
     claim="through time: a recurrent matrix is a rate a step, a forget gate is a half-life",
     prediction="spectral radiusᵀ (normal matrix, linear); at most (γ s_max)ᵀ; σ(b_f)ᵀ along the LSTM's cell",
     equation=r"|g_{t-1}| \to \rho(W)\, |g_t|, \qquad |g_0| \le \left( \gamma s_{\max} \right)^T |g_T|, \qquad "
@@ -200,8 +200,8 @@ EXPERIMENT = Experiment(
     ticks=lambda options: len(RADII) + len(BOUNDED) + len(FORGET),
     run=run,
     seconds=1,
-    varies="recurrent matrices, inputs and cotangents; along the LSTM's cell nothing matters, since its weights are 0",
+    varies="recurrent matrices, inputs and cotangents; not the LSTM's cell path, since its weights are 0",
     conditions=f"The rate is ρ for a normal matrix (W Wᵀ = Wᵀ W), without nonlinearity, once the largest eigenvalues "
-    f"have left the others behind: between steps {STEPS // 2} and {STEPS} here, with moduli from ρ/2 to ρ. The bound "
-    "holds for any matrix. The LSTM's path is that along the cell alone; with weights there are others, through h.",
+    f"dominate: between steps {STEPS // 2} and {STEPS} here, with moduli from ρ/2 to ρ. The bound holds for any "
+    "matrix. The LSTM's path is the one along the cell alone; with nonzero weights there are others, through h.",
 )

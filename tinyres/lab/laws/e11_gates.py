@@ -1,10 +1,10 @@
-"""E11: a gate decides what a layer hands on: (1 - T)^2 + T^2 in a Highway net, 1 + a^2/4 with squeeze-and-excitation.
+"""E11, gates: squared gain (1 - T)^2 + T^2 in a Highway net, 1 + a^2/4 with squeeze-and-excitation.
 
 Srivastava et al. 2015 [srivastava2015training], "Training very deep networks"; Hu et al. 2018 [hu2018squeeze],
 "Squeeze-and-excitation networks".
 
-The nets are made of `nn.Highway`, `nn.SqueezeExcite` and `nn.Residual`. Gates that do not look at their input yet, as
-at the start, make the gains; whether the layers are right when they do look is checked against gradients by hand.
+The nets are made of `nn.Highway`, `nn.SqueezeExcite` and `nn.Residual`. The gains are those of gates that do not depend
+on their input yet, as at initialisation; layers whose gates do depend on it are checked against gradients by hand.
 """
 
 from __future__ import annotations
@@ -221,15 +221,15 @@ def told(bias: float, depth: int, laws: list[Law]) -> str:
     if norm.kind != "figure":
         return f"{text} (theory {norm.predicted:.3g})."
     return (
-        f"{text}, which has no verdict: nets differ too much for the mean of {SEEDS} of them (the variance of "
+        f"{text}, which has no verdict: nets vary too much for the mean of {SEEDS} of them (the variance of "
         f"ln |g|² is about {depth * gates.highway_log_variance(bias, WIDTH):.2g})."
     )
 
 
 EXPERIMENT = Experiment(
     name="E11",
-    question="How far should a gate stand open at the start, for a gradient to get through a deep net?",
-    claim="gates: how far they stand open at the start decides whether a gradient gets through",
+    question="How far should gates be open at initialisation for a gradient to get through a deep net?",
+    claim="gates: how far they are open at initialisation decides whether a gradient gets through",
     prediction="squared gain (1 − T)² + T² a Highway layer, T = σ(b); 1 + a²/4 a residual SE block, 1/4 a plain one",
     equation=r"\frac{|g_l|^2}{|g_{l+1}|^2} = (1-T)^2 + T^2, \quad T = \frac{1}{1+e^{-b}}; \qquad "
     r"x + a\,s\,F(x), \quad s = \frac{1}{2}: \quad 1 + \frac{a^2}{4}",
@@ -238,11 +238,11 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=5,
     varies="weights, inputs and cotangents of all nets",
-    conditions=f"At initialisation: gates do not see their input yet, and branches have unit gain and end in a linear "
-    f"map. A layer's gain is the mean over {SEEDS} nets of width {WIDTH}, which is exact at any width. The norm after "
-    f"many layers has a verdict where its logarithm's variance between nets is at most {SPREAD:g}, so that the mean of "
-    f"{SEEDS} is known to a fifth; for b = 0 this ends at about {int(SPREAD / gates.highway_log_variance(0.0, WIDTH))} "
-    "layers, and for open gates sooner.",
+    conditions=f"At initialisation: gates do not depend on their input yet, and branches have unit gain and end in a "
+    f"linear map. A layer's gain is the mean over {SEEDS} nets of width {WIDTH}, which is exact at any width. The norm "
+    f"after many layers has a verdict if its logarithm's variance between nets is at most {SPREAD:g}, so that the mean "
+    f"of {SEEDS} is known to 20 %; for b = 0 that is up to about "
+    f"{int(SPREAD / gates.highway_log_variance(0.0, WIDTH))} layers, fewer for open gates.",
     choices=(
         f"The limit of {SPREAD:g} was set by theory, but so that b = 0 with {DEPTH} layers, where the variance is "
         f"{DEPTH * gates.highway_log_variance(0.0, WIDTH):.2f}, keeps its verdict.",

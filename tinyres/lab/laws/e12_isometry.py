@@ -127,8 +127,8 @@ def summary(laws: dict[Case, Law]) -> str:
     return (
         f"After {max(DEPTHS)} layers the squared singular values of a linear net with orthogonal weights have a "
         f"relative variance of {found[1.0, True]:.0e}, and with Gaussian weights of {found[1.0, False]:.2f}; in a ReLU "
-        f"net orthogonal weights leave {found[0.5, True]:.2f} of {found[0.5, False]:.2f}, since no weights undo that "
-        "half of the units are off."
+        f"net orthogonal weights only reduce {found[0.5, False]:.2f} to {found[0.5, True]:.2f}, since no weights can "
+        "make up for half of the units being off."
     )
 
 
@@ -161,7 +161,7 @@ def draw(figure: Any, found: dict[Case, Any], laws: list[Law]) -> None:
 
 EXPERIMENT = Experiment(
     name="E12",
-    question="Can a deep net pass gradients of all directions on equally well?",
+    question="Can a deep net pass gradients on equally well in all directions?",
     claim="dynamical isometry: depth spreads the singular values; orthogonal weights prevent it, if units are linear",
     prediction="Var / mean² of the eigenvalues of JJᵀ: Gaussian L, orthogonal 0; with ReLU 2L and L",
     equation=r"\frac{\mathrm{Var}\,\lambda}{\bar{\lambda}^2} = L \left( \frac{1}{p} - s \right), \quad "
@@ -174,11 +174,11 @@ EXPERIMENT = Experiment(
     devices=BOTH,
     varies="weights and inputs of all nets",
     conditions="λ are the eigenvalues of JJᵀ, L the number of layers, and each layer has a mean squared gain of 1. "
-    f"The law is that of infinite width. n eigenvalues cannot spread beyond n - 1, so a verdict takes a net that is "
-    f"{WIDE} times wider than the predicted spread; there a few per cent remain that fall as 1/n.",
+    f"The law is that of infinite width. n eigenvalues cannot spread beyond n - 1, so a verdict needs a net that is "
+    f"{WIDE} times wider than the predicted spread; an error of a few per cent remains, which falls as 1/n.",
     choices=(
-        f"That a verdict takes {WIDE} times the spread was fixed after a simulation apart from this experiment, in "
-        "plain NumPy: nets of width 32, 64 and 128 were off by at most 9 % up to there, and by up to 14 % beyond.",
+        f"That a verdict needs {WIDE} times the spread was fixed after a separate simulation in plain NumPy: nets of "
+        "width 32, 64 and 128 were off by at most 9 % up to there, and by up to 14 % beyond.",
     ),
     settings={
         "width": Setting(WIDTH, "units a layer", low=16, high=256),

@@ -1,4 +1,4 @@
-"""E14: most paths of a residual net are long, and its gradient comes by the short ones.
+"""E14, path lengths: most paths of a residual net are long, but its gradient comes through the short ones.
 
 Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks": of the
 2^54 paths of a net of 54 blocks 0.45 % have 5-17 branches, and these carry the gradient of their trained net. Here the
@@ -138,10 +138,10 @@ def summary(counts: list[Law], lengths: list[Law], shares: list[Law]) -> str:
     """The published net in a sentence."""
     return (
         f"{counts[1].measured:.1%} of the 2^{BLOCKS} paths have 19-35 branches and only {counts[0].measured:.2%} have "
-        f"5-17, but at initialisation the paths that bring the squared gradient have {lengths[0].measured:.2f} "
-        f"branches on average where a branch has one layer, and {lengths[1].measured:.2f} where it has two: "
-        f"{shares[0].measured:.0%} and {shares[1].measured:.0%} of it come by 5-17 branches, and nearly all the rest "
-        "by fewer."
+        f"5-17, but at initialisation the paths that carry the squared gradient have {lengths[0].measured:.2f} "
+        f"branches on average with one layer per branch, and {lengths[1].measured:.2f} with two: "
+        f"{shares[0].measured:.0%} and {shares[1].measured:.0%} of it comes through 5-17 branches, and nearly all the "
+        "rest through fewer."
     )
 
 
@@ -149,8 +149,8 @@ def told(blocks: int, lengths: list[Law]) -> str:
     """Another net in a sentence."""
     (law,) = lengths
     return (
-        f"With {blocks} blocks the paths that bring the squared gradient have {law.measured:.2f} branches on average "
-        f"(theory {law.predicted:.2f}), and all 2^{blocks} have {blocks / 2:g}."
+        f"With {blocks} blocks the paths that carry the squared gradient have {law.measured:.2f} branches on average "
+        f"(theory {law.predicted:.2f}); the average over all 2^{blocks} paths is {blocks / 2:g}."
     )
 
 
@@ -186,7 +186,7 @@ def draw(figure: Any, shares: dict[int, list[Any]]) -> None:
             dots_and_line(axes, (k, mean), (k, theory), layers - 1, label)
         axes.set(xlabel="residual branches on the path", ylabel="share of all lengths", xlim=(-1, blocks + 1))
     left, right = figure.axes
-    left.set_title("Most paths are long, the gradient comes by short ones\n(dots measured, lines theory)")
+    left.set_title("Most paths are long, the gradient takes short ones\n(dots measured, lines theory)")
     left.set_ylim(bottom=0)
     left.legend(fontsize=8)
     right.set(yscale="log", ylim=(1e-24, 2), title="The same over decades: each further branch costs")
@@ -194,8 +194,8 @@ def draw(figure: Any, shares: dict[int, list[Any]]) -> None:
 
 EXPERIMENT = Experiment(
     name="E14",
-    question="A deep residual net is a sum of very many paths: which of them bring the gradient back?",
-    claim="the gradient of a deep residual net comes by its short paths, which are few",
+    question="A deep residual net is a sum of very many paths: which of them carry the gradient back?",
+    claim="the gradient of a deep residual net comes through its few short paths",
     prediction="Binomial(54, 1/2) paths; share [z^k] ∏ (1 + r_l z)/(1 + r_l), mean Σ r_l/(1 + r_l): 4.60 and 6.25",
     equation=r"\sum_k p_k z^k = \prod_{l=1}^{L} \frac{1 + r_l z}{1 + r_l}, \quad "
     r"\bar{k} = \sum_{l=1}^{L} \frac{r_l}{1 + r_l}, \quad "

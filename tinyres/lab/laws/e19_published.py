@@ -1,4 +1,4 @@
-"""E19: the residual nets of He et al. 2016 on CIFAR-10: parameters counted, published errors beside them.
+"""E19: parameter counts of the CIFAR-10 ResNets of He et al. 2016, beside their published errors.
 
 He et al. 2016 [he2016deep], "Deep residual learning for image recognition", table 6.
 """
@@ -17,7 +17,7 @@ PUBLISHED = {  # layers: (test error in %, parameters in millions, half a unit o
     110: (6.43, 1.7, 0.05),
     1202: (7.93, 19.4, 0.05),
 }
-BUILT = (20, 32, 44, 56, 110)  # to build 1202 layers takes a second, and tells nothing more
+BUILT = (20, 32, 44, 56, 110)  # building 1202 layers takes a second and adds nothing
 
 
 def by_formula(depth: int, width: int = 16, in_channels: int = 3, classes: int = 10) -> int:
@@ -58,7 +58,7 @@ def run(options: Options, tick: Tick) -> Result:
         "Residual nets on CIFAR-10 as published",
         ["layers", "test error, % (published)", "parameters (published)", "by formula", "built and counted"],
         rows,
-        f"{SOURCE}. The errors are the paper's, not measured here: they take a GPU and the data. 1202 layers are "
+        f"{SOURCE}. The errors are the paper's, not measured here: that would need a GPU and the data. 1202 layers are "
         "counted by the formula only. The deepest net is not the best one.",
     )
     agreed = sum(law.ok for law in laws if law.source == SOURCE)
@@ -72,7 +72,7 @@ def run(options: Options, tick: Tick) -> Result:
 
 EXPERIMENT = Experiment(
     name="E19",
-    question="Are the nets that are built here those of the paper?",
+    question="Are the nets built here those of the paper?",
     claim="the nets built here have the published numbers of parameters",
     prediction="0.27, 0.46, 0.66, 0.85, 1.7, 19.4 million at 20, 32, 44, 56, 110, 1202 layers",
     equation=r"9 c_0 w + \sum_{s=1}^{3} \left( 9 w_s (w_{s-1} + (2n-1) w_s) + 4 n w_s \right) + 2 w + 40 w + 10, \quad "

@@ -1,1 +1,1 @@
-"""Between two players: what gradient a GAN's generator receives."""
+"""GANs: the gradient that the generator receives, convergence of the two players, and metrics of the result."""

@@ -1,4 +1,4 @@
-"""E1 on digits: freeze a generator, let a fresh discriminator learn, and see what each loss still tells the generator.
+"""E1 on digits: freeze a generator, train a fresh discriminator, and measure the gradient that each loss sends back.
 
 Arjovsky & Bottou 2017 [arjovsky2017towards], "Towards principled methods for training generative adversarial networks",
 figures 2 and 3 (there with a DCGAN, after 1, 10 and 25 epochs: five orders of magnitude in 4,000 steps of the
@@ -117,8 +117,8 @@ def run(options: Options, tick: Tick) -> Result:
         data={"d_steps": list(CHECKPOINTS), "gradient": {str(epochs): seeds for epochs, seeds in found.items()}},
         note=f"Digits, fully connected players of width {RECIPE.width}; G trained with the non-saturating loss, then "
         f"frozen; gradients over {SAMPLES} fakes in float64; {SEEDS} seeds. Tolerance: half of the 95 % interval of "
-        "the mean over seeds (t). One and the same D serves all three losses; as a critic it is not Lipschitz, so what "
-        "it hands on is its own growing slope. The paper's five orders are those of a DCGAN on larger images.",
+        "the mean over seeds (t). The same D serves all three losses; as a critic it is not Lipschitz, so its gradient "
+        "is its own growing slope. The paper's five orders are those of a DCGAN on larger images.",
     )
 
 
@@ -177,14 +177,14 @@ def draw(figure: Any, found: dict[int, list[Curves]]) -> None:
 
 EXPERIMENT = Experiment(
     name="E1-digits",
-    claim="as a discriminator learns against a frozen generator, the saturating loss falls silent and no other does",
+    claim="as a discriminator learns against a frozen generator, only the saturating loss's gradient vanishes",
     prediction=f"the saturating gradient falls by a factor {FACTOR:g} more than the non-saturating one, at the least",
     source=ARJOVSKY,
     ticks=lambda options: SEEDS * (max(EPOCHS) + len(EPOCHS) * len(CHECKPOINTS)),
     run=run,
     seconds=70,
     devices=BOTH,
-    question="On real images, what does each loss still tell a generator while its discriminator gets better?",
+    question="On real images, what gradient does each loss give a generator while its discriminator improves?",
     equation=r"\Delta \log_{10} |\nabla L_{sat}| - \Delta \log_{10} |\nabla L_{non}| < -1",
     varies=f"the digits' order, weights and noise of {SEEDS} trainings",
     conditions=f"8x8 digits, fully connected players of width {RECIPE.width}, {max(CHECKPOINTS):,} steps of D. The "

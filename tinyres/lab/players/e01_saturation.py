@@ -1,4 +1,4 @@
-"""E1: the better the discriminator, the less a generator of the minimax game learns: its gradient falls as exp(-d²/8).
+"""E1, generator saturation: the better the discriminator, the smaller the minimax generator's gradient: exp(-d²/8).
 
 Goodfellow et al. 2014 [goodfellow2014generative], "Generative adversarial nets"; Arjovsky & Bottou 2017
 [arjovsky2017towards], "Towards principled methods for training generative adversarial networks". The critic of slope 1:
@@ -151,7 +151,7 @@ def run(options: Options, tick: Tick) -> Result:
         note="Data N(0, 1), fakes N(d, 1), D fixed, one linear layer. Gradient: of the generator's loss by d.",
         found=f"From d = {rows[0][0]} to {rows[-1][0]} standard deviations the best discriminator cuts the saturating "
         f"gradient from {rows[0][3]} to {rows[-1][3]}, while the non-saturating one grows from {rows[0][4]} to "
-        f"{rows[-1][4]} and a critic's stays 1: it is a matter of the loss, not of the competition.",
+        f"{rows[-1][4]} and a critic's stays 1: the loss decides, not the competition.",
     )
 
 
@@ -232,7 +232,7 @@ def felt_by_fakes(axes: Any, d: float) -> None:
 
 EXPERIMENT = Experiment(
     name="E1",
-    claim="a better discriminator takes the saturating generator's gradient away: exp(-d²/8)",
+    claim="a better discriminator removes the saturating generator's gradient: exp(-d²/8)",
     question="What gradient does the best discriminator leave for the generator, and how does that depend on the loss?",
     prediction="data N(0, 1), fakes N(d, 1): saturating d A(d) <= (d/2) exp(-d²/8), non-saturating d (1 - A(d)), "
     "Wasserstein 1, where A = E D* on fakes; V(D*) = -log 4 + 2 JSD",
@@ -244,8 +244,8 @@ EXPERIMENT = Experiment(
     seconds=2,
     starred=True,
     varies="nothing: all means are quadratures",
-    conditions="Two Gaussians of one width, d = θ/s standard deviations apart, and D at its best or trained to within "
-    "2 % of it, while G stands still. In a real game D is neither.",
+    conditions="Two Gaussians of equal width, d = θ/s standard deviations apart, and D optimal or trained to within "
+    "2 % of it, while G is frozen. In a real game D is neither.",
     settings={
         "d": Setting(4.0, "distance of the fakes from the data, θ/s", low=0.05, high=10),
         "loss": Setting("saturating", "what the generator minimises", choices=tuple(NAMES)),

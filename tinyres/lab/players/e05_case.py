@@ -1,4 +1,4 @@
-"""E5 at settings of the reader's own: one method at one γ, s, χ and h."""
+"""E5 at user-defined settings: one method at one γ, s, χ and h."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def one(values: Mapping[str, Any]) -> Result:
         f"simultaneous step of {h:g} multiplies their distance by {laws[2].measured:.6f}."
     )
     if method.critical:
-        found += " Both eigenvalues coincide, so that a trajectory has no single rate: none is judged."
+        found += " Both eigenvalues coincide, so a trajectory has no single rate and none is judged."
     if chi != 0 and not bent:
-        found += f" D = ψx here: χ has no part in what theory says of {kind}."
+        found += f" D = ψx here: the theory of {kind} does not involve χ."
     pace = min(h, PICTURED)
     start = (0.3, 0.3, chi) if bent else (1.0, 1.0)
     path = games.trajectory(partial(games.simultaneous, method.field, pace), start, STEPS)
@@ -64,7 +64,7 @@ def one(values: Mapping[str, Any]) -> Result:
 
 def penalised(gamma: float, h: float) -> Result:
     """WGAN-GP by alternating steps: a limit cycle, a parked fake, or steps too long for either."""
-    name, circles = f"WGAN-GP, γ={gamma:g}", dirac.penalty_circles(gamma, h)
+    name, circles = f"WGAN-GP, γ={gamma:g}", dirac.penalty_has_limit_cycle(gamma, h)
     inside = h <= LONG if circles else gamma * h < 1
     path = cycles.penalised(gamma, h, cycles.FAR) if inside else cycles.walk(gamma, h, STEPS)
     theta, psi = abs(path[-1])
@@ -76,7 +76,7 @@ def penalised(gamma: float, h: float) -> Result:
     else:
         laws = cycles.penalised_laws(name, path, gamma, h)
         found = (
-            f"γ + h = {gamma + h:g} < 2: WGAN-GP circles for ever, between θ = ±{laws[0].measured:.4f} "
+            f"γ + h = {gamma + h:g} < 2: WGAN-GP circles forever, between θ = ±{laws[0].measured:.4f} "
             f"(predicted {laws[0].predicted:.4f}), and never meets the data."
             if circles
             else f"γ + h = {gamma + h:g} is 2 or more: no limit cycle, the other regime. The fake ends {theta:.4g} "

@@ -1,9 +1,9 @@
-"""WGAN far from the equilibrium: with a gradient penalty or clipped it circles, and at the published penalty it parks.
+"""WGAN far from equilibrium: limit cycles with a gradient penalty or clipping; at the published penalty it gets stuck.
 
-The critic of WGAN-GP is pulled to a slope of 1 or -1, whichever is nearer, wherever the data are. So the fake is drawn
-towards θ = γ or -γ. As long as γ < 2 it overshoots, the slope changes its sign, and it goes back: a limit cycle. From
-2 on it creeps up to ±γ, where the critic has become flat. That point draws only what has a slope of its own sign: were
-the slope pushed past 0 there, by a sampled batch say, the fake would set out for the other side.
+The critic of WGAN-GP is pulled to a slope of 1 or -1, whichever is nearer, regardless of the data. So the fake is drawn
+towards θ = γ or -γ. If γ < 2 it overshoots, the slope changes sign, and it goes back: a limit cycle. If γ >= 2 it
+creeps up to ±γ, where the critic has become flat. That point attracts only one sign of the slope: if the slope were
+pushed past 0 there, by a sampled batch say, the fake would leave for the other side.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def walk(gamma: float, h: float, steps: int, start: tuple[float, float] = FAR) -
 
 def penalised(gamma: float, h: float, start: tuple[float, float]) -> Any:
     """The same until it circles or has parked."""
-    if dirac.penalty_circles(gamma, h):
+    if dirac.penalty_has_limit_cycle(gamma, h):
         time, decay = dirac.half_turn(gamma, h)
         needed = time * (1 + math.ceil(math.log(300) / decay) + 2)
     else:
@@ -46,7 +46,7 @@ def penalised(gamma: float, h: float, start: tuple[float, float]) -> Any:
 def penalised_laws(name: str, path: Any, gamma: float, h: float) -> list[Law]:
     """A cycle of the right extent that keeps away from (0, 0); or a fake beside the data and a flat critic."""
     extent = dirac.penalty_cycle(gamma, h)
-    if dirac.penalty_circles(gamma, h):
+    if dirac.penalty_has_limit_cycle(gamma, h):
         turn = min(len(path) // 2, round(2 * dirac.half_turn(gamma, h)[0] / h) + 1)
         return circling(name, path[-turn:], extent, 0.01)
     step = partial(games.alternating, games.penalised("wasserstein", gradient_penalty, gamma / 2), h)

@@ -1,4 +1,4 @@
-"""E5: the smallest GAN, one weight a player: eigenvalues decide whether the two meet, circle, or run away.
+"""E5, the Dirac-GAN: eigenvalues decide whether the two players, with one weight each, converge, circle or diverge.
 
 Mescheder et al. 2018 [mescheder2018which], "Which training methods for GANs do actually converge?"; consensus
 optimisation: Mescheder et al. 2017 [mescheder2017numerics], "The numerics of GANs". The gradient penalty and its weight
@@ -113,8 +113,8 @@ CIRCLE = "WGAN-GP: largest |θ| on the limit cycle"
 
 EXPERIMENT = Experiment(
     name="E5",
-    claim="Dirac-GAN: the plain game circles or runs away; only damping makes the two players meet",
-    question="Do a generator and a discriminator of one weight each meet, circle for ever, or run away?",
+    claim="Dirac-GAN: the plain game circles or diverges; only damping makes the two players converge",
+    question="Do a generator and a discriminator with one weight each converge, circle forever, or diverge?",
     prediction="eigenvalues at (0, 0): GAN ± i/2, WGAN ± i, R1 -γ/2 ± sqrt(γ²/4 - 1/4), noise -s²/4 ± "
     "sqrt(s⁴/16 - 1/4), consensus -γ/4 ± i/2; D = ψx + χx²: (χ - γ)/2 ± sqrt((χ ± γ)²/4 - 1/4), + for R1 and - for "
     "R2; clipping ends on a limit cycle, WGAN-GP on one for γ = 2λ < 2 and else beside the data, at |θ| = γ",
@@ -128,16 +128,16 @@ EXPERIMENT = Experiment(
     seconds=5,
     starred=True,
     varies="nothing: no number is drawn",
-    conditions="One weight a player and equal rates, one step each. The eigenvalues speak of the neighbourhood of the "
-    "equilibrium: trajectories are judged within 1e-3 of it. WGAN-GP circles for γ = 2λ < 2 only (by alternating steps "
-    "of size h for γ + h < 2); from 2 on, the published λ = 10 included, it parks, which takes hγ < 1. The parked fake "
-    "stays for exact gradients: a slope pushed past 0 sends it to the other side.",
+    conditions="One weight per player, equal rates, one step each. The eigenvalues describe the neighbourhood of the "
+    "equilibrium: trajectories are judged within 1e-3 of it. WGAN-GP circles only for γ = 2λ < 2 (with alternating "
+    "steps of size h, for γ + h < 2); from 2 up, the published λ = 10 included, it stalls, which requires hγ < 1. The "
+    "stalled fake stays put for exact gradients: a slope pushed past 0 sends it to the other side.",
     choices=(
         "WGAN-GP's condition γ < 2 was added after a run at the published λ = 10 had shown no cycle.",
         "D = ψx + χx² was added after penalties at the data and at the fakes had been swapped and nothing in this "
         "experiment had noticed.",
-        "WGAN-GP's cycle is held against the closed form for steps of size h, not for gradient flow, since 1 % of "
-        "its extent at h = 0.08 had been seen to be the steps' doing; its tolerance went from 3 % to 1 %.",
+        "WGAN-GP's cycle is compared with the closed form for steps of size h, not for gradient flow, since 1 % of "
+        "its extent at h = 0.08 had been seen to come from the step size; its tolerance went from 3 % to 1 %.",
     ),
     settings=SETTINGS,
 )

@@ -1,4 +1,4 @@
-"""E8: what a Wasserstein critic's constraint does: WGAN-GP's slope is 1 + δ/2λ, not 1; clipping ends in a corner.
+"""E8, Wasserstein critics: the slope under a gradient penalty is 1 + δ/2λ, not 1; clipped weights end in a corner.
 
 Arjovsky et al. 2017 [arjovsky2017wasserstein], "Wasserstein generative adversarial networks"; Gulrajani et al. 2017
 [gulrajani2017improved], "Improved training of Wasserstein GANs".
@@ -225,8 +225,8 @@ EXPERIMENT = Experiment(
     seconds=1,
     starred=True,
     varies="the data, and the points at which the penalty takes slopes",
-    conditions="A linear critic, and fakes that are the data moved by δ: then neither the data nor the points matter. "
-    "The slope is that of the best critic; one that is still learning has another.",
+    conditions="A linear critic, and fakes that are the data shifted by δ: then neither data nor points matter. "
+    "The slope is that of the optimal critic; while it is still learning it has another.",
     choices=(
         "The penalised critic takes half of Newton's step along its weights and across them, since at δ = 0.316, "
         "λ = 50 plain gradient ascent was still 6 % short after 2,000 steps.",

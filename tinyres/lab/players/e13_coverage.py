@@ -1,4 +1,4 @@
-"""E13's ring: generators that fail in known ways, and what each metric sees of it."""
+"""E13's ring of Gaussians: generators that fail in known ways, and which metrics detect it."""
 
 from __future__ import annotations
 

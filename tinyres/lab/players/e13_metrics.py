@@ -1,4 +1,4 @@
-"""E13: what the metrics of a generator measure, how far off their figures are, and what they cannot see.
+"""E13, GAN metrics: what they measure, how biased they are, and what they cannot detect.
 
 Salimans et al. 2016 [salimans2016improved]; Heusel et al. 2017 [heusel2017gans]; Binkowski et al. 2018
 [binkowski2018demystifying]; Kynkäänniemi et al. 2019 [kynkaanniemi2019improved]; Chong & Forsyth 2020
@@ -93,17 +93,17 @@ def run(options: Options, tick: Tick) -> Result:
         [table],
         {"": lambda figure: draw(figure, points, limit, ring)},
         {"null": points, "limit": limit},
-        "A distance between finite samples is never 0: compare figures at equal N only, or extrapolated. All of this "
-        "is on distributions that are known. In the features of a classifier of one's own it is a 'Fréchet distance in "
-        "classifier features' and never comparable to a published FID.",
+        "A distance between finite samples is never 0: compare only at equal N, or extrapolate. All distributions here "
+        "are known. A distance in the features of your own classifier is a 'Fréchet distance in classifier features', "
+        "never comparable to a published FID.",
         found,
     )
 
 
 EXPERIMENT = Experiment(
     name="E13",
-    claim="a Fréchet distance depends on the number of samples, and no metric of generators sees everything",
-    question="What do the usual scores of a generator measure, how far off are they, and what can they not see?",
+    claim="a Fréchet distance depends on the number of samples, and no GAN metric detects every failure",
+    question="What do the usual GAN metrics measure, how biased are they, and what can they not detect?",
     prediction="two samples of one Gaussian are d(d+5)/(2N) apart; closed forms for each metric",
     equation=r"E F = d (s_1 - s_2)^2 + \frac{d (s_1^2 + s_2^2)}{N} + \frac{s_1 s_2 d (d + 1)}{2 N} \quad "
     r"s_1 = s_2 = 1: \quad E F = \frac{d (d + 5)}{2 N}",

@@ -1,4 +1,4 @@
-"""E15: weights in a box make a deep critic's gradient explode or vanish; a penalty on its slope does neither.
+"""E15: clipped weights make a deep critic's gradient explode or vanish; a gradient penalty does neither.
 
 Gulrajani et al. 2017 [gulrajani2017improved], "Improved training of Wasserstein GANs", section 3 and figure 1b.
 """
@@ -210,7 +210,7 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=33,
     devices=BOTH,
-    question="Does a deep critic keep its gradient when its weights are clipped, and when its slope is penalised?",
+    question="Does a deep critic's gradient survive when its weights are clipped, or when its slope is penalised?",
     equation=r"c \sqrt{p n} \le q \le c p n",
     varies=f"weights and samples of {SEEDS} critics of each kind",
     conditions=f"ReLU critics of {DEPTH} layers of width {WIDTH}, after {STEPS} steps; q is what a layer multiplies "

@@ -1,4 +1,4 @@
-"""E18, mode coverage: a GAN trained on a mixture leaves modes out; a penalty on the discriminator's slope finds them.
+"""E18, mode coverage: a GAN trained on a mixture misses modes; a gradient penalty on the discriminator recovers them.
 
 Lin et al. 2018 [lin2018pacgan], "PacGAN: The power of two samples in generative adversarial networks", section 4.1;
 the mixtures are those of Srivastava et al. 2017 [srivastava2017veegan], "VEEGAN". Penalties: Gulrajani et al. 2017
@@ -227,7 +227,7 @@ def draw(figure: Any, points: dict[tuple[str, str], Array], found: Coverages) ->
 
 EXPERIMENT = Experiment(
     name="E18",
-    claim="a GAN leaves modes of a mixture out; with a penalty on the discriminator's slope it finds more of them",
+    claim="a GAN misses modes of a mixture; with a penalty on the discriminator's slope it finds more of them",
     prediction="R1 covers 8 of 8 modes of the ring in every seed, and more of the grid's 25 than the plain GAN",
     source=f"{PACGAN}; Gulrajani et al. 2017; Mescheder et al. 2018",
     ticks=lambda options: sum(steps // TICK for method in METHODS for steps in method.steps.values()),

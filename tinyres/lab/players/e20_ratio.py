@@ -1,4 +1,4 @@
-"""E20: wild gradients of -log D belong to a discriminator that may touch zero; one that ends in a sigmoid has none.
+"""E20: the heavy-tailed gradients of -log D occur if D may touch zero; a D that ends in a sigmoid has none.
 
 Arjovsky & Bottou 2017 [arjovsky2017towards], "Towards principled methods for training generative adversarial networks",
 theorem 2.6: where D and its gradient err like two independent Gaussian fields, their ratio is Cauchy, without mean or
@@ -122,10 +122,10 @@ EXPERIMENT = Experiment(
     ticks=lambda options: CHUNKS,
     run=run,
     seconds=1,
-    question="Are the gradients of the -log D loss as wild as a theorem says?",
+    question="Are the gradients of the -log D loss as heavy-tailed as a theorem says?",
     equation=r"P(|\nabla \log D| > x) = \frac{2}{\pi} \arctan \frac{1}{x} \quad "
     r"D = \sigma(a): \quad |\nabla \log D| = (1 - D) |\nabla a| \le |\nabla a|",
-    varies="all fields, and the points at which they are looked at",
+    varies="all fields, and the points at which they are evaluated",
     conditions="The tail is that of a D that errs like a stationary Gaussian field about 0, which the theorem assumes; "
     "x is in medians. What is said of a sigmoid holds for every logit.",
 )

@@ -1,10 +1,10 @@
-"""Results as tables in the terminal, as JSON and PNG files, and as one page.
+"""Reports: results as terminal tables, JSON and PNG files, and one HTML page.
 
-tables.py   for the terminal
+tables.py   tables for the terminal
 files.py    NAME.json and NAME.png of each experiment
-pictures.py how a figure becomes a PNG file
-spread.py   one experiment at several seeds: its figures and their spread
-page.py     report.html: everything that lies in a folder, put together from those files
+pictures.py save a figure as a PNG file
+spread.py   combine the results of several seeds
+page.py     report.html: all results in a folder on one page
 """
 
 from tinyres.lab.report.files import describe, save, save_seeds

@@ -1,4 +1,4 @@
-"""NAME.json and the PNG files of one experiment."""
+"""Save and load an experiment's result: NAME.json and PNG files."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ KEYS = frozenset([
 
 
 def save(experiment: Experiment, result: Result, options: Options, seconds: float, folder: Path) -> list[Path]:
-    """Write the pictures, then the JSON file that names them; returns what was written.
+    """Write the figures, then the JSON file that lists them; returns the paths written.
 
-    The same seed gives the same files, but for `seconds`.
+    The same seed gives the same files, except for `seconds`.
 
     Raises:
-        OSError: something cannot be written. What was written before it stays.
+        OSError: a file cannot be written. Files written before it stay.
     """
     pictures = save_pictures(experiment, result, options, folder)
     document = describe(experiment, result, options, seconds, pictures)
@@ -40,14 +40,14 @@ def save(experiment: Experiment, result: Result, options: Options, seconds: floa
 
 
 def save_seeds(experiment: Experiment, options: Options, document: dict[str, Any], folder: Path) -> None:
-    """What several seeds found (`gather`), with a picture of the spread behind the first seed's own."""
+    """Write the combined result of several seeds (`gather`), and a figure of the spread after the first seed's own."""
     stem = file_name(experiment, options)
     spread = save_picture(picture(document["seeds"]["laws"]), folder / f"{stem}-seeds.png")
     write_json(folder / f"{stem}.json", document | {"figures": [*document["figures"], spread.name]})
 
 
 def save_pictures(experiment: Experiment, result: Result, options: Options, folder: Path) -> list[Path]:
-    """A PNG file for each of the result's figures."""
+    """Save each of the result's figures as a PNG file."""
     stem = file_name(experiment, options)
     return [
         save_picture(draw, folder / f"{stem}{'-' if name else ''}{name}.png") for name, draw in result.figures.items()
@@ -57,7 +57,7 @@ def save_pictures(experiment: Experiment, result: Result, options: Options, fold
 def describe(
     experiment: Experiment, result: Result, options: Options, seconds: float, pictures: Sequence[Path]
 ) -> dict[str, Any]:
-    """What goes into the JSON file, as plain values."""
+    """The content of the JSON file, as plain values."""
     laws = [law.to_json() | {"verdict": Spread([law], experiment.seeds).verdict()} for law in result.laws]
     document = {
         "format": FORMAT,
@@ -85,23 +85,23 @@ def describe(
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """The document, all of it or, if that fails, what was there before."""
+    """Write the document atomically: if it fails, the old file stays."""
     write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def file_name(experiment: Experiment, options: Options) -> str:
-    """E2, or E3-m=0.9,a=0.5 where settings are given: those that are not the default."""
+    """File name without extension: E2, or E3-m=0.9,a=0.5 with the settings that differ from the defaults."""
     return "-".join(filter(None, [experiment.name, ",".join(settings_text(experiment, options.settings))]))
 
 
 def settings_text(experiment: Experiment, settings: Mapping[str, Any]) -> list[str]:
-    """["m=0.9", "a=0.5"]: what differs from the defaults or, if nothing does, all."""
+    """["m=0.9", "a=0.5"]: the settings that differ from the defaults or, if none does, all."""
     differs = [name for name, value in settings.items() if value != experiment.settings[name].default]
     return [f"{name}={settings[name]:{'' if isinstance(settings[name], str) else 'g'}}" for name in differs or settings]
 
 
 def versions() -> dict[str, str]:
-    """What the figures were computed with."""
+    """Versions of tinyres, NumPy and Python."""
     import numpy
 
     import tinyres
@@ -110,9 +110,9 @@ def versions() -> dict[str, str]:
 
 
 def load(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The experiments whose files lie in the folder, with its `file`, and the names of those that cannot be read.
+    """Load all results in a folder, each with its `file`, and the names of the files that cannot be read.
 
-    Files of another kind are passed over.
+    Other files are skipped.
     """
     found, broken = [], []
     for path in sorted(folder.glob("*.json")):

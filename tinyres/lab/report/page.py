@@ -1,4 +1,4 @@
-"""report.html: what lies in a folder, put together as one page that needs no network."""
+"""report.html: all results in a folder on one self-contained page."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tinyres.lab.report.tables import spread_text
 
 TITLES = {
     "laws": "Laws: random nets against closed forms",
-    "players": "Between two players",
+    "players": "GANs: between two players",
     "trained": "Trained nets on real images",
     "claims": "Popular claims, put to the test",
 }
 NUMBERED = re.compile(r"E\d+")
-LARGEST = 20 * 2**20  # bytes of a picture on the page
+LARGEST = 20 * 2**20  # bytes; larger pictures are left out
 
 
 def write_page(folder: Path) -> Path:
-    """Put every finished experiment of the folder onto folder/report.html: figures inside, no script, no network."""
+    """Write folder/report.html with all finished experiments of the folder: figures embedded, no script, no network."""
     import jinja2
     import markupsafe
 
@@ -40,17 +40,17 @@ def write_page(folder: Path) -> Path:
     )
     order = {name: k for k, name in enumerate(EXPERIMENTS)}
     loaded, broken = load(folder)
-    # The numbered laws of a room first, then what stands beside them.
+    # Numbered laws come first in each group.
     documents = sorted(loaded, key=lambda d: (not NUMBERED.fullmatch(d["name"]), order.get(d["name"], len(order))))
     sections, template = [], environment.get_template("section.html.j2")
     for document in documents:
         try:
             section = _section(document, folder)
             sections.append(section | {"html": markupsafe.Markup(template.render(section=section))})
-        except Exception:  # somebody else's file, or a damaged one: whatever its values lead to
+        except Exception:  # a foreign or damaged file may raise anything
             broken.append(document["file"])
     rooms = [(TITLES[room], [s for s in sections if s["name"] in names]) for room, names in ROOMS.items()]
-    rooms.append(("Of another version", [s for s in sections if s["name"] not in EXPERIMENTS]))
+    rooms.append(("From another version", [s for s in sections if s["name"] not in EXPERIMENTS]))
     rows = [law for section in sections for law in section["laws"]]
     page = environment.get_template("page.html.j2").render(
         rooms=[room for room in rooms if room[1]],
@@ -64,7 +64,7 @@ def write_page(folder: Path) -> Path:
 
 
 def counts(rows: Iterable[dict[str, Any]]) -> str:
-    """How many laws hold and checks agree: "58 of 59 laws hold; 14 of 14 checks agree"."""
+    """Count laws and checks that pass: "58 of 59 laws hold; 14 of 14 checks agree"."""
     said = []
     judged = [row for row in rows if row["verdict"] != "shown"]
     for what, verb, chosen in (
@@ -99,7 +99,7 @@ def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def is_picture(name: str, folder: Path) -> bool:
-    """Whether a file's `figures` name a PNG of the same folder: they might name anything on this machine."""
+    """Whether a name from a file's `figures` is a PNG in the same folder; untrusted, it might name any file."""
     if name != Path(name).name or not name.endswith(".png"):
         return False
     path = folder / name
@@ -114,7 +114,7 @@ def _image(path: Path) -> str:
 
 
 def markup(equation: str) -> Any:
-    """MathML of an equation in TeX, which browsers set in type by themselves."""
+    """Convert a TeX equation to MathML, which browsers render natively."""
     import markupsafe
     from latex2mathml.converter import convert
 
@@ -122,7 +122,7 @@ def markup(equation: str) -> Any:
 
 
 def setting_words(document: dict[str, Any]) -> list[str]:
-    """["m = 0.9", "a = 0.5"]: what was set, where anything was."""
+    """["m=0.9", "a=0.5"]: the settings of a result, if any."""
     values = document["options"]["settings"]
     experiment = EXPERIMENTS.get(document["name"])
     if experiment is not None and values.keys() <= experiment.settings.keys():
@@ -131,10 +131,10 @@ def setting_words(document: dict[str, Any]) -> list[str]:
 
 
 def unjudged(document: dict[str, Any], laws: list[dict[str, Any]]) -> str:
-    """Why laws have no verdict."""
+    """Why laws have no verdict, or an empty text."""
     waiting = any(law["verdict"] == "shown" and law["kind"] in LAWS for law in laws)
     least = document["least_seeds"]
-    return f"A verdict takes {least} seeds: tinyres flow {document['name']} --seeds {least}." if waiting else ""
+    return f"A verdict needs {least} seeds: tinyres flow {document['name']} --seeds {least}." if waiting else ""
 
 
 def _table(entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a figure becomes a PNG file."""
+"""Save a figure as a PNG file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinyres.lab.experiment import Draw
 
 
 def save_picture(draw: Draw, path: Path) -> Path:
-    """Drawn as large as it takes for labels and panels to have room; the size is 11 x 5 inches where that is enough."""
+    """Draw a figure and save it, 11 x 5 inches or as much larger as labels and panels need."""
     for scale in (1.0, 1.5, 2.25):
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="constrained_layout not applied")

@@ -1,4 +1,4 @@
-"""One experiment at several seeds, put together from what each of them found."""
+"""Combine the results of one experiment at several seeds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tinyres.flow.measurement import plain
 from tinyres.lab.experiment import Draw
 from tinyres.lab.law import Law, Spread
 
-EDGE = 3.0  # how far the picture reaches, in tolerances
+EDGE = 3.0  # range of the figure's axis, in tolerances
 
 
 def gather(documents: Mapping[int, dict[str, Any]], failed: Mapping[int, str]) -> dict[str, Any]:
-    """The first seed's document, with every law's spread in `seeds`.
+    """The first seed's document, with every law's spread under `seeds`.
 
-    documents: what each seed found; failed: why a seed found nothing.
+    documents: the result of each seed; failed: error messages of the seeds that failed.
 
     Raises:
         ValueError: the seeds do not have the same laws.
@@ -27,7 +27,7 @@ def gather(documents: Mapping[int, dict[str, Any]], failed: Mapping[int, str]) -
     names = [law["name"] for law in first["laws"]]
     for seed, document in documents.items():
         if [law["name"] for law in document["laws"]] != names:
-            raise ValueError(f"{first['name']}: the laws of seed {seed} are named otherwise than those of the first")
+            raise ValueError(f"{first['name']}: the laws of seed {seed} have other names than those of the first seed")
     found = [[Law.from_json(document["laws"][k]) for document in documents.values()] for k in range(len(names))]
     spreads = [_row(Spread(laws, first["least_seeds"])) for laws in found]
     seeds = {"done": list(documents), "failed": {str(seed): why for seed, why in failed.items()}, "laws": spreads}
@@ -58,7 +58,7 @@ def _row(spread: Spread) -> dict[str, Any]:
 
 
 def _margin(law: Law) -> float:
-    """Distance from the prediction in tolerances; of an ordering, from what is demanded, in units of that."""
+    """Distance from the prediction in tolerances; for an ordering, distance from the threshold relative to it."""
     if law.kind == "ordering":
         least = law.predicted + law.tolerance
         return (law.measured - least) / (abs(least) or 1.0)
@@ -67,7 +67,7 @@ def _margin(law: Law) -> float:
 
 
 def picture(rows: list[dict[str, Any]]) -> Draw:
-    """A line a law, a dot a seed: green where the law is met."""
+    """Plot one line per law and one dot per seed, green if the law is met."""
     judged = [row for row in rows if row["kind"] != "figure"]
 
     def draw(figure: Any) -> None:
@@ -83,7 +83,7 @@ def picture(rows: list[dict[str, Any]]) -> Draw:
         axes.set(xlim=(-EDGE - 0.1, EDGE + 0.1), ylim=(len(names) - 0.5, -0.5), yticks=range(len(names)))
         axes.set_yticklabels(names, fontsize=7)
         axes.axvline(0, color="0.5", lw=0.8)
-        text = "measured less predicted, in tolerances (of an ordering: less what is demanded, in units of that)"
-        axes.set_xlabel(f"{text}; a dot a seed, what lies farther out at the edge", fontsize=8)
+        text = "measured - predicted, in tolerances (ordering: measured - threshold, relative to the threshold)"
+        axes.set_xlabel(f"{text}; one dot per seed, clipped at the edge", fontsize=8)
 
     return draw

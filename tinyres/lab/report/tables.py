@@ -1,4 +1,4 @@
-"""Results as tables in the terminal."""
+"""Terminal tables of an experiment's results, at one seed or several."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tables(experiment: Experiment, result: Result) -> list[Any]:
 
 
 def seeds_table(document: dict[str, Any]) -> Any:
-    """Laws at several seeds: the mean, the spread, and at how many seeds each holds."""
+    """A table of laws at several seeds: mean, standard deviation, and the number of seeds at which each holds."""
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -37,7 +37,7 @@ def seeds_table(document: dict[str, Any]) -> Any:
 
 
 def spread_text(row: dict[str, Any]) -> str:
-    """Mean and standard deviation over seeds; the median alone where a seed's figure is not finite."""
+    """Mean ± standard deviation over seeds, or "not finite" if any seed's number is not."""
     if row["mean"] is None:
         return "not finite"
     return figure_text(row["mean"]) + ("" if row["sd"] is None else f" ± {row['sd']:.2g}")

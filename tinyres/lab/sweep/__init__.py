@@ -1,12 +1,12 @@
-"""Many short trainings over a grid: `tinyres sweep`.
+"""Hyperparameter sweeps: train a grid of short runs (`tinyres sweep`).
 
 grid.py      the recipes of a grid, and which of them cannot be built
-point.py     one recipe trained and measured
-results.py   one CSV, a row a finished point, from which a sweep goes on
-local.py     here, or in processes of this machine
-cluster.py   on an existing Dask cluster
-conduct.py   what is not finished yet is run, and what comes back is kept
-heatmap.py   a figure over two axes
+point.py     train and measure one recipe
+results.py   a CSV with one row per finished point, from which a sweep resumes
+local.py     run points in this process, or in parallel processes on this machine
+cluster.py   run points on an existing Dask cluster
+conduct.py   run the unfinished points and save their results
+heatmap.py   a heat map over two axes
 """
 
 from tinyres.lab.sweep.conduct import Execute, sweep

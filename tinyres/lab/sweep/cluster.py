@@ -1,4 +1,4 @@
-"""Points run on an existing Dask cluster."""
+"""Run sweep points on an existing Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tinyres.lab.sweep.point import Finding, attempt
 from tinyres.lab.sweep.results import key
 from tinyres.training.recipe import Recipe
 
-SILENCE = 10.0  # seconds without a result, after which it is looked for the reason
-PULSE = 1.0  # seconds between two looks at whether the scheduler is still there
+SILENCE = 10.0  # seconds without a result before looking for a reason
+PULSE = 1.0  # seconds between checks that the scheduler is alive
 
 
 class ClusterError(RuntimeError):
-    """The cluster does not answer, or no longer."""
+    """The cluster does not answer, or was lost."""
 
 
 def dask(address: str, patience: float = 8.0, device: str = "cpu") -> Execute:
-    """On the workers of the scheduler at `address`, "tcp://host:port", each with tinyres installed.
+    """Run on the workers of the Dask scheduler at `address`, "tcp://host:port", each with tinyres installed.
 
-    Dask gives the points of a worker that died to another; a point on which several died failed.
+    If a worker dies, Dask gives its points to another; a point on which several workers died counts as failed.
 
     Args:
         patience: seconds to wait for the scheduler, and for a first worker.
-        device: where each worker computes; a worker that cannot fails the point, in a sentence.
+        device: where each worker computes; on a worker without that device the point fails with a message.
 
     Raises:
-        ValueError: the address is none.
-        ClusterError: when executed: no scheduler answers, it has no workers, or it is lost before the end.
+        ValueError: the address is malformed.
+        ClusterError: when executed, if no scheduler answers, it has no workers, or it is lost before the end.
     """
     try:
         parts = urlsplit(address)
@@ -97,7 +97,7 @@ def _run(client: Any, address: str, recipes: Sequence[Recipe], device: str) -> G
                 heard, told = time.monotonic(), why
             continue
         heard, told = time.monotonic(), ""
-        recipe, _ = flying.pop(future.key)  # with its last reference the cluster forgets the result
+        recipe, _ = flying.pop(future.key)  # dropping the last reference frees the result on the cluster
         yield recipe, _outcome(future, client, address)
 
 
@@ -108,7 +108,7 @@ def _outcome(future: Any, client: Any, address: str) -> Finding | str:
             found: Finding | str = future.result(timeout=PULSE)
             return found
         except TimeoutError:
-            continue  # it was finished, but its worker died with the result: another one is at it
+            continue  # finished, but its worker died with the result: another worker is recomputing it
         except (concurrent.futures.CancelledError, asyncio.CancelledError) as error:
             raise ClusterError(f"the scheduler at {address} is gone") from error
         except Exception as error:
@@ -123,7 +123,7 @@ def _see(client: Any, address: str) -> None:
 
 
 def _why_silent(client: Any, address: str) -> str:
-    """What keeps results from coming; "" where there are workers, which may just need their time."""
+    """Why no results arrive; "" if there are workers, which may simply be busy."""
     try:
         workers = client.sync(client.scheduler.identity, callback_timeout=2 * PULSE)["workers"]
     except (TimeoutError, OSError):
@@ -133,7 +133,7 @@ def _why_silent(client: Any, address: str) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What distributed logs while a connection breaks is told in a sentence instead."""
+    """Silence the log of `distributed` when a connection breaks; the error says it in a sentence."""
     import distributed  # noqa: F401  its import sets the levels
 
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("distributed", "tornado")]

@@ -1,4 +1,4 @@
-"""What is not finished yet is run, and what comes back is kept."""
+"""Run the unfinished points of a sweep and save their results."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Execute = Callable[[Sequence[Recipe]], Generator[Outcome]]
 def sweep(
     recipes: Sequence[Recipe], results: Results, execute: Execute, tick: Callable[[], object] = lambda: None
 ) -> dict[Recipe, str]:
-    """Run the points that `results` does not hold; returns {recipe: why} for those that failed.
+    """Run the points missing from `results`; returns {recipe: reason} for those that failed.
 
     Args:
         recipes: the points, in the order of the table.
-        results: each point is added as soon as it comes back, in whatever order; sorted at the end.
-        execute: how: `local.here`, `local.processes(4)`, `cluster.dask("tcp://...")`. It yields each recipe once, with
-            its finding, or with a sentence where there is none.
-        tick: called after each point that came back.
+        results: each point is added as soon as it is finished, in any order; sorted at the end.
+        execute: `local.here`, `local.processes(4)` or `cluster.dask("tcp://...")`. It yields each recipe once, with its
+            finding or an error message.
+        tick: called after each finished point.
 
     Raises:
-        What `execute` raises when it cannot go on, OSError where a row cannot be written; all rows before it are kept.
+        Whatever `execute` raises when it cannot continue; OSError if a row cannot be written. Earlier rows are saved.
     """
     failed = {}
     with closing(execute([recipe for recipe in recipes if recipe not in results])) as outcomes:

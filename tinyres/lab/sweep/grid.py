@@ -14,14 +14,14 @@ AXES = ("arch", "depth", "width", "init", "activation", "lr", "seed")  # the las
 
 
 def grid(axes: Mapping[str, Sequence[Any]], **shared: Any) -> list[Recipe]:
-    """Every combination of the axes' values, each once: `grid({"depth": [8, 14], "seed": range(3)}, steps=50)`.
+    """All combinations of the axes' values: `grid({"depth": [8, 14], "seed": range(3)}, steps=50)`.
 
     Args:
         axes: values of the fields named in `AXES`; a field left out has `Recipe`'s default.
         shared: the other fields of `Recipe`, the same for all points.
 
     Raises:
-        ValueError: an axis that is none, or one without values; what `Recipe` refuses.
+        ValueError: an unknown axis, an axis without values, or a value that `Recipe` rejects.
     """
     for name, values in axes.items():
         if name not in AXES or not len(values):
@@ -34,14 +34,14 @@ def grid(axes: Mapping[str, Sequence[Any]], **shared: Any) -> list[Recipe]:
 
 
 def _one_spelling(recipe: Recipe) -> Recipe:
-    """`init` 1.5 and 1.50 are one point, and where steps count, `epochs` says nothing."""
+    """Normalise a recipe: `init` 1.5 and 1.50 are the same point, and `epochs` is ignored if `steps` is given."""
     variance = recipe.weight_variance
     init = recipe.init if variance is None else repr(variance)
     return replace(recipe, init=init, epochs=recipe.epochs if recipe.steps is None else Recipe.epochs)
 
 
 def problems(recipes: Sequence[Recipe], image: tuple[int, ...], classes: int) -> dict[str, str]:
-    """{"plain at depth 9": "plain: depth must be ..."} for all that cannot be built for images (C, H, W)."""
+    """{"plain at depth 9": "plain: depth must be ..."} for all recipes that cannot be built for images (C, H, W)."""
     shapes = {(r.arch, r.depth, r.width, r.activation): r for r in reversed(recipes)}
     found = {}
     for (arch, *_), recipe in sorted(shapes.items(), key=lambda entry: recipes.index(entry[1])):

@@ -1,4 +1,4 @@
-"""A sweep as a picture: one metric over two axes, the mean over the others."""
+"""A heat map of a sweep: one metric over two axes, averaged over the others."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ METRICS = {  # field of a finding: (in words, colours, format)
     "gradient": ("log10 of |g first block| / |g last block|, step 0", "RdBu", ".2f"),
 }
 Known = Results | Mapping[Recipe, Finding]
-MOST_FIGURES = 150  # cells with room for a figure
+MOST_FIGURES = 150  # with more cells than this, no numbers are printed in them
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Of the points that ended well; value is NaN where there are none."""
+    """Mean over the points that did not diverge, with counts; NaN if there are none."""
 
     value: float
     ok: int
@@ -34,9 +34,9 @@ class Mean:
 
 
 def mean(recipes: Sequence[Recipe], results: Known, metric: str, axes: Sequence[str]) -> dict[tuple[Any, ...], Mean]:
-    """{values of the axes: the metric's mean over all points that share them}; points without result do not count.
+    """{values of the axes: the metric's mean over all points that share them}, without unfinished points.
 
-    `gradient` is known of diverged points, too, and counts them.
+    `gradient` is measured at step 0, so it includes diverged points.
     """
     groups: dict[tuple[Any, ...], list[Recipe]] = {}
     for recipe in recipes:
@@ -51,7 +51,7 @@ def mean(recipes: Sequence[Recipe], results: Known, metric: str, axes: Sequence[
 
 
 def choose(recipes: Sequence[Recipe], x: str | None, y: str | None) -> tuple[str, str | None, str | None]:
-    """Axes for columns, rows and panels: as asked, else those with most values; seeds are averaged if they can be.
+    """Choose axes for columns, rows and panels: x and y if given, else the longest; seeds are averaged if possible.
 
     Architectures become panels, unless they are needed as an axis.
     """
@@ -68,13 +68,13 @@ def choose(recipes: Sequence[Recipe], x: str | None, y: str | None) -> tuple[str
 def heatmap(
     recipes: Sequence[Recipe], results: Known, metric: str = "accuracy", x: str | None = None, y: str | None = None
 ) -> Any:
-    """A matplotlib figure of the metric over two axes: a panel an architecture, hatched where points diverged.
+    """A matplotlib heat map of the metric over two axes: one panel per architecture, hatched where points diverged.
 
     Args:
         recipes: the grid.
-        results: what is known of it.
-        metric: a name of `METRICS`.
-        x, y: axes of the grid; None: `choose` says which.
+        results: the finished points.
+        metric: a name in `METRICS`.
+        x, y: axes of the grid; None: see `choose`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -95,7 +95,7 @@ def heatmap(
     FigureCanvasAgg(figure)
     finite = [cell.value for cells in found.values() for cell in cells.values() if math.isfinite(cell.value)]
     low, top = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    if metric == "gradient":  # white is a gradient that survives as it is
+    if metric == "gradient":  # white: the gradient neither grows nor shrinks
         top = max(abs(low), abs(top)) or 1.0
         low = -top
     if low == top:

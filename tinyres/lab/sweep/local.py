@@ -1,4 +1,4 @@
-"""Points run here, or in processes of this machine."""
+"""Run sweep points in this process, or in parallel processes on this machine."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tinyres.training.recipe import Recipe
 
 
 def here(recipes: Sequence[Recipe], device: str = "cpu") -> Generator[Outcome]:
-    """One after the other, in this process."""
+    """Run the points one after the other, in this process."""
     for recipe in recipes:
         yield recipe, attempt(recipe, device)
 
 
 def processes(jobs: int, device: str = "cpu") -> Execute:
-    """`jobs` points at a time, each in a process of its own with one thread; on "cuda" they share the GPU.
+    """Run `jobs` points at a time, each in its own process with one thread; on "cuda" they share the GPU.
 
-    A point whose process dies twice failed; see `tinyres.lab.processes.each`.
+    A point whose process dies twice counts as failed; see `tinyres.lab.processes.each`.
     """
 
     def execute(recipes: Sequence[Recipe]) -> Generator[Outcome]:

@@ -1,4 +1,4 @@
-"""One point of a sweep: a recipe trained and measured."""
+"""One point of a sweep: train a recipe and measure it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tinyres.training.run import Diverged, Run
 
 @dataclass(frozen=True)
 class Finding:
-    """What a point found.
+    """The measurements of a point.
 
     Attributes:
-        status: "ok", or "diverged": a loss or the scores became NaN or infinite; losses and accuracy are then NaN.
-        train_loss: mean of the last tenth of the steps, in nats; test_loss, accuracy: on the test set, at the end.
-        gradient_first, gradient_last: |dL/d output| of the first and the last block at step 0, of the whole batch's
-            gradient; NaN where the loss is not finite at once.
-        gradient: log10(gradient_first / gradient_last): -3 is a gradient that shrinks a thousandfold on its way down.
-        parameters: how many numbers the model learns; steps_taken: of the steps asked for.
-        seconds: for everything, data and model included. Nothing else differs when a point is run again.
+        status: "ok", or "diverged" if a loss or score became NaN or infinite; losses and accuracy are then NaN.
+        train_loss: mean over the last tenth of the steps, in nats; test_loss, accuracy: on the test set, at the end.
+        gradient_first, gradient_last: |dL/d output| of the first and the last block at step 0, over the whole batch;
+            NaN if the first loss is not finite.
+        gradient: log10(gradient_first / gradient_last): -3 means the gradient shrinks a thousandfold on its way down.
+        parameters: the number of trainable parameters; steps_taken: the number of training steps completed.
+        seconds: total time, data and model included; the only field that changes when a point is run again.
     """
 
     status: str
@@ -42,16 +42,16 @@ class Finding:
 
 
 def measure(recipe: Recipe, device: str = "cpu") -> Finding:
-    """Train and measure, on one thread: on one kind of processor the same recipe gives the same bits.
+    """Train and measure a recipe on one thread; on the same kind of processor the result is bit-identical.
 
-    On the device "cuda" it starts from the same numbers, and its sums round differently.
+    On "cuda" the training starts from the same numbers, but sums round differently.
 
     Raises:
         RuntimeError: this machine cannot compute on `device`.
         ValueError, ImportError, OSError: see `training.prepare`.
     """
     began = time.perf_counter()
-    with one_thread(), np.errstate(all="ignore"):  # a point that overflows is told by its status
+    with one_thread(), np.errstate(all="ignore"):  # the status reports an overflow
         run = prepare(recipe, device=device)
         recording = record(run.model, every=run.total)  # step 0 only
         status, train_loss, test_loss, accuracy = _train(run, recording)
@@ -65,7 +65,7 @@ def measure(recipe: Recipe, device: str = "cpu") -> Finding:
 
 
 def attempt(recipe: Recipe, device: str = "cpu") -> Finding | str:
-    """`measure`, with an exception as a sentence: it has to travel between processes, and to spare the other points."""
+    """`measure`, but an exception becomes a message, which can pass between processes and stops no other point."""
     try:
         return measure(recipe, device)
     except Exception as error:
@@ -80,6 +80,6 @@ def _train(run: Run, recording: Recording) -> tuple[str, float, float, float]:
         score = run.score()
     except Diverged:
         return "diverged", math.nan, math.nan, math.nan
-    if not math.isfinite(score.loss):  # the last step went astray
+    if not math.isfinite(score.loss):  # the last step diverged
         return "diverged", math.nan, math.nan, math.nan
     return "ok", run.final_loss, score.loss, score.accuracy

@@ -1,8 +1,8 @@
-"""The table of a sweep: one CSV, a row a finished point.
+"""Sweep results in a CSV file, one row per finished point.
 
-A row is appended whole and forced to the disk before the next one is awaited, so a sweep that is killed loses at most
-what was in flight; a line that the kill tore is dropped when the file is opened again. The last cell of a row is a hash
-of all the others: a figure that was edited or damaged is not read as one that was measured.
+Each row is appended whole and synced to disk at once, so a sweep that is killed loses only the points in flight; an
+incomplete last line is dropped when the file is opened again. The last cell of a row is a hash of the others, so that
+an edited or damaged number is not mistaken for a measurement.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ COLUMNS = ("key", *FIELDS, *FOUND, "check")
 
 
 class ResultsError(ValueError):
-    """A file that is no table of this kind of sweep, or one that another run is writing."""
+    """The file is not a sweep's table, is damaged, or is being written by another run."""
 
 
 class Results:
-    """Finished points by recipe, in memory and in a CSV; a context manager.
+    """Finished points by recipe, in memory and in a CSV file; a context manager.
 
         with Results(folder / "sweep.csv") as results:
             if recipe not in results:
                 results.add(recipe, measure(recipe))
 
     Raises:
-        ResultsError: the file holds something else, is damaged, or another run writes into its folder.
+        ResultsError: the file is something else, is damaged, or another run is writing into its folder.
         OSError: it cannot be read or written.
     """
 
@@ -64,7 +64,7 @@ class Results:
 
     @property
     def guarded(self) -> bool:
-        """Whether other runs are kept out of the folder, see `FolderLock.held`."""
+        """Whether the folder is locked against other runs, see `FolderLock.held`."""
         return self._lock.held
 
     def __exit__(
@@ -83,15 +83,15 @@ class Results:
         return len(self._rows)
 
     def add(self, recipe: Recipe, finding: Finding) -> None:
-        """Append the row; when this returns, it is on the disk.
+        """Append a row and sync it to disk.
 
         Raises:
-            OSError: the disk is full or fails; the table is as it was.
+            OSError: the disk is full or fails; the table is unchanged.
         """
         row = _row(recipe, finding)
         before = self._size()
         self._append(_line(row))
-        self._rows[row[0]] = row  # before the wait for the disk, during which Ctrl-C is likely
+        self._rows[row[0]] = row  # before fsync, during which Ctrl-C is likely
         try:
             os.fsync(self._file.fileno())
         except OSError:
@@ -100,12 +100,12 @@ class Results:
             raise
 
     def _append(self, line: bytes) -> None:
-        """All of it or nothing: of a line for which the disk has no room, it takes a part without a word."""
+        """Append all of the line or nothing: a full disk silently writes only a part of it."""
         before, rest = self._size(), memoryview(line)
         try:
             while rest:
-                rest = rest[self._file.write(rest) :]  # behind a part comes the error that tells why
-        except BaseException:  # a KeyboardInterrupt too
+                rest = rest[self._file.write(rest) :]  # after a partial write the next call raises the error
+        except BaseException:  # KeyboardInterrupt too
             os.ftruncate(self._file.fileno(), before)
             raise
 
@@ -113,7 +113,7 @@ class Results:
         return os.fstat(self._file.fileno()).st_size
 
     def sort(self, recipes: Iterable[Recipe]) -> None:
-        """Write the file anew, all of it or nothing, in the order of `recipes`, then what else it holds."""
+        """Rewrite the file atomically, in the order of `recipes`, followed by any other rows."""
         keys = [key(recipe) for recipe in recipes]
         self._rows = {k: self._rows[k] for k in dict.fromkeys([*keys, *self._rows]) if k in self._rows}
         self._file.close()  # not every system replaces an open file
@@ -124,7 +124,7 @@ class Results:
 
 
 def key(recipe: Recipe) -> str:
-    """What names a point in the file: the version of its columns, and a hash of the recipe's texts."""
+    """The key of a point in the file: the version of the columns and a hash of the recipe."""
     return _key(_texts(recipe.to_json()))
 
 
@@ -147,7 +147,7 @@ def _finding(row: list[str]) -> Finding:
 
 
 def _texts(values: dict[str, Any]) -> list[str]:
-    """Floats so that they are read back exactly; nothing for None."""
+    """Values as text: floats round-trip exactly, None is empty."""
     return ["" if value is None else str(value) for value in values.values()]
 
 
@@ -158,9 +158,9 @@ def _line(row: Iterable[str]) -> bytes:
 
 
 def _read(path: Path) -> dict[str, list[str]]:
-    """{key: row}; a last line that is torn is cut off the file, once the others were found whole.
+    """Read {key: row}; an incomplete last line is cut off the file, once all others have been checked.
 
-    A byte order mark, CRLF and quotes, which a spreadsheet adds when it saves the file, change no cell and are taken.
+    A byte order mark, CRLF and quotes, which a spreadsheet adds when saving, are accepted: they change no cell.
     """
     try:
         content = path.read_bytes()
@@ -169,8 +169,8 @@ def _read(path: Path) -> dict[str, list[str]]:
     first, ended, rest = content.removeprefix(codecs.BOM_UTF8).partition(b"\n")
     if not (_cells(first) == [*COLUMNS] if ended else _line(COLUMNS).startswith(first.rstrip(b"\r"))):
         raise ResultsError(
-            f"{path} is no table of such a sweep, or one of another version of tinyres (its columns are others): "
-            "move it away, or name another folder"
+            f"{path} is not a sweep's table, or was written by another version of tinyres (its columns differ): "
+            "move it away, or use another folder"
         )
     rows: dict[str, list[str]] = {}
     *lines, torn = rest.split(b"\n") if ended else [content]
@@ -178,8 +178,8 @@ def _read(path: Path) -> dict[str, list[str]]:
         row = _cells(line)
         if not _whole(row):
             raise ResultsError(
-                f"{path}, line {number} is damaged, edited or of another version (its key or its check does not fit "
-                "its values): take the line out, and its point runs again"
+                f"{path}, line {number} is damaged, edited or from another version (its key or check does not match "
+                "its values): delete the line, and its point will run again"
             )
         rows.setdefault(row[0], row)
     if torn:
@@ -188,15 +188,15 @@ def _read(path: Path) -> dict[str, list[str]]:
 
 
 def _cells(line: bytes) -> list[str]:
-    """The cells of one line; none where it is no line of a CSV."""
+    """The cells of one line; empty if it is not valid CSV."""
     try:
         return next(csv.reader([line.decode().rstrip("\r")], strict=True), [])
-    except (csv.Error, ValueError):  # an open quote, a NUL, a cell without end; no UTF-8
+    except (csv.Error, ValueError):  # an unclosed quote, a NUL, an oversized cell; invalid UTF-8
         return []
 
 
 def _whole(row: list[str]) -> bool:
-    """Whether a row is one that `_row` made."""
+    """Whether a row is valid, as `_row` writes it."""
     if len(row) != len(COLUMNS) or row[0] != _key(row[1 : 1 + len(FIELDS)]) or row[-1] != _hash(row[:-1]):
         return False
     try:

@@ -1,1 +1,1 @@
-"""Nets that are trained on real images."""
+"""Experiments that train nets on real images."""

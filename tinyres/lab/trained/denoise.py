@@ -1,4 +1,4 @@
-"""A residual net that learns the noise of an image, against the Gaussian filter that suits this noise best.
+"""Denoising: a residual net that learns the noise of an image, compared with the best Gaussian filter.
 
 Zhang et al. 2017 [zhang2017beyond], "Beyond a Gaussian denoiser: Residual learning of deep CNN for image denoising"
 (there photographs in grey, 17 layers of width 64, noise of sd 15 to 50 of 255).
@@ -233,7 +233,7 @@ def draw_photograph(figure: Any, outcome: Outcome) -> None:
 
 EXPERIMENT = Experiment(
     name="denoise",
-    question="Does a net that learns the noise of an image clean it better than a filter made for that noise?",
+    question="Does a net that learns the noise of an image denoise it better than a filter tuned to that noise?",
     claim="a residual net that learns the noise cleans digits better than the best Gaussian filter",
     prediction=f"digits, noise of sd {SD}: at least {GAIN:g} dB PSNR above the filter tuned on the training images",
     source=SOURCE,

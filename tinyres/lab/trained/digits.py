@@ -1,4 +1,4 @@
-"""Real digits: plain and residual nets of growing depth, and what becomes of their gradients while they train.
+"""Train plain and residual nets of increasing depth on real digits, and record their gradients.
 
 He et al. 2016 [he2016deep], "Deep residual learning for image recognition", figure 6 (there on CIFAR-10).
 """
@@ -119,7 +119,7 @@ def table(runs: list[dict[str, Any]]) -> Table:
 
 EXPERIMENT = Experiment(
     name="digits",
-    question="Which deep nets learn to read digits, and what becomes of their gradients on the way?",
+    question="Which deep nets learn to read digits, and what happens to their gradients during training?",
     claim="real digits: which deep nets train?",
     prediction="a deep residual net trains; without its shortcuts the same net does not",
     source="He et al. 2016, figure 6 (there on CIFAR-10)",

@@ -1,4 +1,4 @@
-"""E16, degradation: more layers make a plain net worse on the very images it is trained on, but not a residual net.
+"""E16, degradation: more layers make a plain net worse on its own training images, but not a residual net.
 
 He et al. 2016 [he2016deep], "Deep residual learning for image recognition", figures 1 and 6 (there on CIFAR-10).
 """
@@ -129,7 +129,7 @@ def draw(figure: Any, curves: Curves, finals: Mapping[tuple[str, int], Any]) -> 
 
 EXPERIMENT = Experiment(
     name="degradation",
-    question="Are more layers at least no worse on the images that a net is trained on?",
+    question="Does a deeper net fit its training images at least as well?",
     claim="more layers make a plain net worse on its own training images; with shortcuts they do not",
     prediction="training loss: plain-56 above plain-20; ResNet-56 below plain-20",
     source="He et al. 2016, figures 1 and 6 (there on CIFAR-10)",
@@ -143,7 +143,7 @@ EXPERIMENT = Experiment(
     f"in the first {RECIPE.warmup:.0%} of the steps and then falling to 0 as a cosine; the same batches for all four "
     "nets of a seed. After so few steps ResNet-56 may still be behind ResNet-20: that pair has no verdict.",
     choices=(
-        "The rate rises over the first quarter of the steps. Without this warm-up the first steps threw one ResNet-56 "
-        "of five back to guessing, and the intervals overlapped.",
+        "The rate rises over the first quarter of the steps. Without this warm-up the first steps set one ResNet-56 of "
+        "five back to guessing, and the intervals overlapped.",
     ),
 )

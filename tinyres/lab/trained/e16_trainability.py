@@ -1,4 +1,4 @@
-"""E16: a plain net trains as deep as a gradient reaches: the deeper, the longer the depth scale ξ of mean-field theory.
+"""E16, trainability: the longer the depth scale ξ of mean-field theory, the deeper a plain net can be trained.
 
 Schoenholz et al. 2017 [schoenholz2017deep], "Deep information propagation", figure 5 (there on MNIST and CIFAR-10, 300
 units, 6 ξ).
@@ -6,9 +6,9 @@ units, 6 ξ).
 Theory says that the boundary is proportional to ξ. On its way through L layers a squared gradient shrinks as
 exp(-L / ξ); T steps of size η reach the first layers if η T c exp(-L / ξ) > 1, hence up to L = k ξ with k = ln(η T c).
 So the power p of boundary ~ ξᵖ is 1 where ln(η T) is large, while k is no prediction: it depends on rate and steps.
-After few steps c, which depends on s_w², counts as much: p is above 0, and no more is said. Besides, the critical net,
-whose ξ is infinite, ends somewhere, too, where deep nets need smaller steps or more of them; what ends there is not
-ended by ξ.
+After few steps c, which depends on s_w², matters as much: theory then only says that p is above 0. Besides, even the
+critical net, whose ξ is infinite, has a limit, where deep nets need smaller steps or more of them; that limit is not
+set by ξ.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def table(reached: Any, scales: Any) -> Table:
 
 EXPERIMENT = Experiment(
     name="E16",
-    question="How deep may a plain net be and still be trained?",
+    question="How deep can a plain net be and still train?",
     claim="the longer the depth scale ξ of a plain net, the deeper it trains: to a few ξ",
     prediction="training ceases at depth k ξ, ξ = 1 / |ln χ|: boundary ~ ξᵖ, p above 0 (many steps: 1), where χ < 1",
     equation=r"L_{\max} = k \xi, \qquad \xi = \frac{1}{|\ln \chi|}, \qquad"

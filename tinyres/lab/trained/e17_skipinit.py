@@ -1,13 +1,13 @@
-"""E17: a residual net without batch norm trains if its branches begin small, as deep as the step allows.
+"""E17, SkipInit: without batch norm a residual net trains if its branches start small, as deep as the step size allows.
 
 De & Smith 2020 [de2020batch], "Batch normalization biases residual blocks towards the identity function in deep
 networks"; Zhang et al. 2019 [zhang2019fixup], "Fixup initialization: Residual learning without normalization".
 
-What ends a net that begins small? Gradient descent of step η and momentum β leaves a direction of curvature λ once
-η λ > 2 (1 + β). Each block's learned α is one parameter more, and ∂y/∂α = F(x) is not made small by α: the L of them
-have a curvature that grows with L, e L at α = 1/√L, while that of the weights, which is multiplied by α² = 1/L, does
-not grow. At a fixed step the learned α's therefore set the depth at which training ends. Where a is learned in
-α = a/√L, ∂y/∂a = F(x)/√L, and the curvature no longer grows.
+What limits a net that starts small? Gradient descent with step η and momentum β diverges along a direction of
+curvature λ if η λ > 2 (1 + β). Each block's learned α is one more parameter, and ∂y/∂α = F(x) is not scaled down by α:
+the L of them have a curvature that grows with L, e L at α = 1/√L, while that of the weights, which is multiplied by
+α² = 1/L, does not grow. At a fixed step size the learned α's therefore limit the depth at which a net can train. If a
+is learned in α = a/√L, ∂y/∂a = F(x)/√L, and the curvature no longer grows.
 """
 
 from __future__ import annotations
@@ -241,8 +241,8 @@ def table(
 
 EXPERIMENT = Experiment(
     name="E17",
-    question="Can a residual net without batch norm be a thousand layers deep and still be trained?",
-    claim="without batch norm a residual net trains if its branches begin small, as deep as the step allows",
+    question="Can a residual net without batch norm be a thousand layers deep and still train?",
+    claim="without batch norm a residual net trains if its branches start small, as deep as the step size allows",
     prediction="α = 0, α = a/√L and Fixup train at 16, 100 and 1000 layers; α = 1, with its gain of 2ᴸ, fails deep; a "
     "learned α = 1/√L trains while the step times a curvature that grows as L is below 2 (1 + β)",
     equation=r"\frac{|y|^2}{|x|^2} = (1 + \alpha^2)^L, \qquad \sum_{l=1}^{L} \left| \frac{\partial y}"

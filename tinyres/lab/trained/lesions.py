@@ -1,4 +1,4 @@
-"""Lesions of trained nets: a residual net hardly misses a block, a plain one cannot do without any.
+"""Lesion study of trained nets: a residual net barely notices a missing block, a plain one cannot do without any.
 
 Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks", figures 3
 to 5 (there on CIFAR-10, ResNet-110 against VGG).
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import data, nn, training
-from tinyres.flow.instruments.lesions import blocks_of, dropped, lesion
+from tinyres.flow.instruments.lesions import dropped, lesion, lesionable_blocks
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
 from tinyres.lab.law import half_width
 from tinyres.lab.trained.own_seeds import own_seeds
@@ -61,7 +61,7 @@ def run(options: Options, tick: Tick) -> Result:
             base[arch].append(float(alone["base_accuracy"]))
             drop[arch].append(alone["drop_accuracy"])
             fits = np.flatnonzero(np.isfinite(alone["drop_accuracy"]))
-            names = [blocks_of(model)[i] for i in fits]
+            names = [lesionable_blocks(model)[i] for i in fits]
             errors[arch].append(error_curve(model, names, test, np.random.default_rng(seed)))
             tick()
     common = np.isfinite(np.array(drop["plain"])).all(axis=0)  # the blocks that both can be without

@@ -1,4 +1,4 @@
-// Search and help. The browser's own dialog keeps the focus inside and gives it back.
+// The search and help dialogs. The browser's <dialog> traps the focus and restores it on close.
 
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -42,9 +42,9 @@ export function Help({ store }: { store: Store }) {
   return (
     <Dialog store={store} title="How to read this page">
       <p>
-        The graph shows the operations of one training step; a closed module is one node. The forward pass computes
+        The graph shows the operations of one training step; a closed module is a single node. The forward pass computes
         values from top to bottom. The backward pass sends gradients back up, one <b>rule</b> at a time, and each result
-        is <b>added</b> (+=) to what its receiver has already.
+        is <b>added</b> (+=) to the gradient that its receiver already has.
       </p>
       <table class="keys">
         <caption class="hidden">Keys</caption>
@@ -62,7 +62,7 @@ export function Help({ store }: { store: Store }) {
         </tbody>
       </table>
       <details>
-        <summary>Licences of what this page is built with</summary>
+        <summary>Licences of the libraries in this page</summary>
         <pre class="licences" tabIndex={0}>
           {LICENCES}
         </pre>

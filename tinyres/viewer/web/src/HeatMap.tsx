@@ -24,7 +24,7 @@ export function Run({
   return (
     <section class="run" aria-labelledby="run-title">
       <header>
-        <h2 id="run-title">The gradient in training</h2>
+        <h2 id="run-title">The gradient during training</h2>
         <label class="scrub">
           <span>Step {step}</span>
           <input
@@ -32,7 +32,7 @@ export function Run({
             min={0}
             max={last}
             value={chosen}
-            aria-label="Step of the training"
+            aria-label="Training step"
             aria-valuetext={`step ${step}`}
             onInput={(e) => store.set({ runStep: Number(e.currentTarget.value) })}
           />

@@ -1,4 +1,4 @@
-// The rule that runs: as mathematics, with shapes, with numbers.
+// The current rule: as a formula, as code with shapes, and with numbers.
 
 import { viewOf, placeOf } from "./arrays";
 import type { Event, Op, Trace } from "./data";
@@ -39,19 +39,19 @@ export function Rule({ trace, replay, event, step, element, onElement }: Props) 
       {backward && rules?.broadcasts && repeated(op, (trace.ops[event.op] as Op).shape) && (
         <p>
           … summed over the axes along which <code>{arg}</code> ({shapeText((trace.ops[event.op] as Op).shape)}) was
-          repeated to meet the others.
+          broadcast.
         </p>
       )}
       {op.kind.startsWith("conv2d") && (
         <p class="muted">
-          s, d, P: stride, dilation and padding below; c counts the channels of o’s group; nothing is added beyond the
-          image’s edge.
+          s, d, P: stride, dilation and padding, given below; c runs over the channels of o’s group; terms beyond the
+          image’s edge are left out.
         </p>
       )}
       {code !== undefined && <Shaped code={code} shapes={new Map(symbols.map((s) => [s.name, s.shape]))} />}
       <Written trace={trace} replay={replay} event={event} step={step} element={element} onElement={onElement} />
       <table class="symbols">
-        <caption class="hidden">What the names stand for</caption>
+        <caption class="hidden">Meaning of the names</caption>
         <thead class="hidden">
           <tr>
             <th>Name</th>
@@ -84,7 +84,7 @@ export function Rule({ trace, replay, event, step, element, onElement }: Props) 
   );
 }
 
-/** Whether an input was repeated along an axis; of a matrix product, before the two axes of the matrices. */
+/** Whether an input was broadcast; for a matrix product, along its batch axes. */
 function repeated(op: Op, shape: number[]): boolean {
   const end = op.kind === "matmul" ? -2 : undefined;
   return op.shape.slice(0, end).join() !== shape.slice(0, end).join();
@@ -92,7 +92,7 @@ function repeated(op: Op, shape: number[]): boolean {
 
 const variadic = (arg: string): string => arg.replace(/\d+$/, "");
 
-/** The only markup in the page that is not made here: rendered when the page was built, from formulas.json. */
+/** The only markup that is not created here: rendered from formulas.json when the page is built. */
 function Formula({ kind, arg }: { kind: string; arg: string | null }) {
   const key = [`${kind} ${arg ?? ""}`, `${kind} ${variadic(arg ?? "")}`].find((k) => Object.hasOwn(FORMULAS, k));
   if (key === undefined) return null;
@@ -111,7 +111,7 @@ function whole(short: string): string {
   return short.replace(/[\u0100-\u017f]/g, (sign) => whole(FRAGMENTS[sign.charCodeAt(0) - FIRST] as string));
 }
 
-/** The rule as it stands in the source, each name with the shape of what it stands for. */
+/** The rule's source code, each name with its shape. */
 function Shaped({ code, shapes }: { code: string; shapes: Map<string, number[]> }) {
   const tokens = code.split(/(\b[A-Za-z_]\w*\b)/);
   return (
@@ -170,7 +170,7 @@ function symbolsOf(trace: Trace, replay: Replay, op: Op, event: Event, step: num
     const array = replay.gradient(event.lane as number, op.id, step);
     symbols.push({
       name: "g",
-      meaning: `gradient of ${nameOf(op)}, complete`,
+      meaning: `total gradient of ${nameOf(op)}`,
       shape: op.shape,
       dtype: op.dtype,
       array,

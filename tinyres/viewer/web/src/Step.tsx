@@ -65,7 +65,9 @@ function Value({ op, view }: { op: Op; view: View | null }) {
         </div>
       </div>
       {view === null && (
-        <p class="muted">The tape keeps only what a rule needs. Trace a function, tr.trace(lambda: …), to see all.</p>
+        <p class="muted">
+          The tape saves only what its rules need. Trace a function, tr.trace(lambda: …), to see every value.
+        </p>
       )}
     </section>
   );
@@ -93,7 +95,7 @@ function Source({ op }: { op: Op }) {
   );
 }
 
-/** The element that says most. */
+/** The element with the largest magnitude. */
 function largest(view: View): number {
   let [best, most] = [0, -1];
   view.whole?.forEach((value, i) => {

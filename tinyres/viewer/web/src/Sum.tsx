@@ -1,5 +1,5 @@
-// The accumulation, large: before += contribution = after.
-// And where a block's routes rejoin: which of them brought how much.
+// The accumulation: before += contribution = after.
+// Where a block's routes rejoin: how much each of them contributed.
 
 import { magnitude, viewOf, type View } from "./arrays";
 import { toNumber, type Event, type Join, type Op, type Trace } from "./data";

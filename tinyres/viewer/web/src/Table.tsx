@@ -1,4 +1,4 @@
-// The graph's twin for those who read rather than look: the same operations, the same current one.
+// The graph as an accessible table: the same operations, with the current one marked.
 
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 
@@ -16,7 +16,7 @@ export function Table({ store, recording, state }: { store: Store; recording: Re
   return (
     <div class="scroll table-pane" tabIndex={0} role="region" aria-label="Operations as a table">
       <table class="twin">
-        <caption>Operations in the order of execution; the current one is marked</caption>
+        <caption>Operations in execution order; the current one is marked</caption>
         <thead>
           <tr>
             <th scope="col">Operation</th>

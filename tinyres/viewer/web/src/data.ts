@@ -1,6 +1,6 @@
 // The document that the page shows: its types, and reading it out of the page.
 
-import { check } from "./sound";
+import { check } from "./validate";
 
 export type Num = number | "NaN" | "Infinity" | "-Infinity";
 
@@ -126,12 +126,12 @@ function named(raw: RawEvent): Event {
   }
 }
 
-/** Events are named when asked for: a long trace opens no later than a short one. */
+/** Events are decoded on demand, so that a long trace opens as fast as a short one. */
 export function eventAt(trace: Trace, index: number): Event {
   return named(trace.events[index] as RawEvent);
 }
 
-/** The document in the page, or a sentence on why there is none to show. */
+/** The document in the page, or a message that says why it cannot be shown. */
 export function load(): Document | string {
   const element = document.getElementById("tinyres-data");
   if (element === null) return 'This page holds no recording. Make one with tr.trace(loss).save("step.html").';
@@ -142,7 +142,7 @@ export function load(): Document | string {
     return `The recording in this page cannot be read: ${String(error)}. Save it again.`;
   }
   if (found.format !== "tinyres-trace" || found.version !== 1)
-    return `This page shows version 1 of tinyres-trace, and holds version ${found.version} of ${found.format}.`;
+    return `This page shows version 1 of tinyres-trace, but its recording has version ${found.version} of ${found.format}.`;
   check(found as unknown as Record<string, unknown>);
   return { ...found, trace: found.trace?.events.length ? complete(found.trace) : null };
 }
@@ -158,5 +158,5 @@ function complete(trace: RawTrace): Trace {
 
 export const toNumber = (value: Num): number => (typeof value === "number" ? value : Number(value));
 
-/** Where nothing arrived the norm is zero. */
+/** If no gradient arrived, the norm is zero. */
 export const toLog = (value: Num | null | undefined): number => (value == null ? -Infinity : toNumber(value));

@@ -1,19 +1,19 @@
-// The keys of the whole page. What has the focus comes first: a slider keeps its arrows, a button its space.
+// Keyboard shortcuts of the page. The focused element takes precedence: a slider keeps its arrows, a button its space.
 
 import { eventAt } from "./data";
 import type { Store } from "./state";
 
 export const KEYS: [string, string][] = [
-  ["← →", "one event back, one event on"],
-  ["Shift ← →", "to the previous, to the next module"],
-  ["Home End", "to the first, to the last event"],
+  ["← →", "previous event, next event"],
+  ["Shift ← →", "previous module, next module"],
+  ["Home End", "first event, last event"],
   ["Space", "play, pause"],
   ["F B", "forward pass, backward pass (of the same operation)"],
-  ["E", "open the module of the current event, or close it"],
-  ["Shift E", "open all modules, or close all"],
+  ["E", "open or close the module of the current event"],
+  ["Shift E", "open or close all modules"],
   ["↑ ↓ Enter", "in the graph: move between nodes, open one"],
-  ["T", "graph or table"],
-  ["L", "backward pass of the next loss"],
+  ["T", "switch between graph and table"],
+  ["L", "go to the backward pass of the next loss"],
   ["+ − 0", "zoom"],
   ["/", "search by operation, module or name"],
   ["?", "this help"],

@@ -53,7 +53,7 @@ function start(): void {
   };
 }
 
-/** A recording from elsewhere, or a damaged one, may break anything at any step: a sentence is better than half a page. */
+/** A foreign or damaged recording may fail at any step: show a message instead of half a page. */
 function refuse(error: unknown): void {
   const root = document.getElementById("page") as HTMLElement;
   const said = document.createElement("main");

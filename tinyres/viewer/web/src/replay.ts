@@ -1,4 +1,4 @@
-// What has happened by a step, as a pure function of (document, step): so that going back restores exactly.
+// The state at a step as a pure function of (document, step), so that stepping back restores it exactly.
 
 import { eventAt, type Op, type Trace } from "./data";
 

@@ -1,4 +1,4 @@
-// Numbers, shapes and events in words.
+// Numbers, shapes and events as text.
 
 import { viewOf, type View } from "./arrays";
 import { eventAt, type Event, type Op, type Trace } from "./data";
@@ -26,7 +26,7 @@ export const nameOf = (op: Op): string =>
 
 export const passOf = (event: Event): "f" | "b" => (event.kind === "forward" ? "f" : "b");
 
-/** A number as itself, an array as its norm. */
+/** A single number in full, an array by its norm. */
 export function amount(view: View): string {
   return view.whole?.length === 1 ? number(view.whole[0] as number) : `norm ${number(view.norm)}`;
 }
@@ -39,14 +39,14 @@ export function through(trace: Trace, event: Event): string {
   return `${nameOf(consumer)} argument ${event.arg}${role ? ` (${role})` : ""}`;
 }
 
-/** The step in one sentence, for the ear as well as for the eye. */
+/** The event in one sentence, which screen readers announce. */
 export function sentence(trace: Trace, step: number): string {
   const event = eventAt(trace, step);
   const op = trace.ops[event.op] as Op;
   const size = (index: number): string => amount(viewOf(trace, index));
   switch (event.kind) {
     case "forward": {
-      const again = op.again ? "forward, once more for a checkpoint" : "forward";
+      const again = op.again ? "forward, recomputed by a checkpoint" : "forward";
       const value = op.value === null ? "" : op.shape.length ? `, ${size(op.value)}` : `: ${size(op.value)}`;
       return `${again}: ${nameOf(op)} computes ${op.shape.length ? shapeText(op.shape) : "a number"}${value}`;
     }

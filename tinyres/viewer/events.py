@@ -1,4 +1,4 @@
-"""A trace in words: a line for each event."""
+"""The events of a trace, each as a line of text."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyres.viewer.records import Passes, file_name
+from tinyres.viewer.records import TraceData, file_name
 from tinyres.viewer.summaries import Thumbnail, Whole
 
-FEW = 4  # numbers that are written out
+FEW = 4  # arrays of up to this many numbers are printed in full
 
 
-class Moment:
+class TraceEvent:
     """One event of a trace. `str(moment)` is its line.
 
     Attributes:
         kind: "forward", "seed" (a cotangent begins), "rule" or "accumulate".
         lane: the name of the loss; None in a forward pass.
-        op: which operation is computed, whose rule runs, or into whose cotangent something is added.
-        role: "skip", "branch" or another route's name, of the argument that a rule sends to.
+        op: the operation that is computed, whose rule runs, or that receives a contribution.
+        role: the route of the argument that a rule sends to: "skip", "branch", ...
     """
 
-    def __init__(self, trace: Passes, index: int) -> None:
+    def __init__(self, trace: TraceData, index: int) -> None:
         self.trace, self.index = trace, index
         event = trace.events[index]
         self._event = event
@@ -39,7 +39,7 @@ class Moment:
 
     @property
     def source(self) -> str:
-        """The user's line, `model.py:12  h = self.conv(x)`; empty where there is none."""
+        """The user's line, `model.py:12  h = self.conv(x)`, or empty."""
         place = self.trace.ops[self.op].place
         if place is None:
             return ""
@@ -99,5 +99,5 @@ def _written(summary: Whole) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without what would steer a terminal."""
+    """The text without terminal control characters."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,8 +1,8 @@
-// Holds a document against what schema.json says and what it cannot say: a page may come from anywhere, or be damaged.
+// Validates a document: what schema.json requires, and what it cannot express. A page may come from anywhere, or be damaged.
 
 type Unknown = Record<string, unknown>;
 
-const LARGEST = 1e7; // steps of a training, elements along an axis that is drawn
+const LARGEST = 1e7; // upper limit on training steps, and on elements along a drawn axis
 
 function must(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(what);
@@ -17,18 +17,18 @@ const below = (value: unknown, end: number): value is number =>
 const every = (value: unknown, holds: (entry: unknown) => boolean): boolean => isList(value) && value.every(holds);
 
 function object(value: unknown, what: string): Unknown {
-  must(typeof value === "object" && value !== null && !isList(value), `${what} is no object`);
+  must(typeof value === "object" && value !== null && !isList(value), `${what} is not an object`);
   return value as Unknown;
 }
 
 function list(value: unknown, what: string): unknown[] {
-  must(isList(value), `${what} is no list`);
+  must(isList(value), `${what} is not a list`);
   return value;
 }
 
-/** Throws an error that says what is wrong first, if anything is. */
+/** Throws an error that names the first problem, if there is one. */
 export function check(found: Unknown): void {
-  must(isText(found["title"]), "title is no text");
+  must(isText(found["title"]), "the title is not a text");
   if (found["trace"] !== null) checkTrace(object(found["trace"], "trace"));
   if (found["run"] !== null) {
     const lanes = list(object(found["run"], "run")["lanes"], "run");
@@ -44,12 +44,12 @@ function checkTrace(trace: Unknown): void {
     unknown[],
     unknown[],
   ];
-  must(lanes.length > 0 && lanes.every(isText), "lanes are no names");
+  must(lanes.length > 0 && lanes.every(isText), "the lanes are not a list of names");
   const places = list(trace["places"] ?? [], "places");
-  must(every(places, (p) => isList(p) && isText(p[0]) && below(p[1], LARGEST) && isText(p[2])), "a place is none");
+  must(every(places, (p) => isList(p) && isText(p[0]) && below(p[1], LARGEST) && isText(p[2])), "a place is invalid");
   for (const rule of Object.values(object(trace["rules"], "rules"))) {
     const { forward, args } = object(rule, "a rule");
-    must(isText(forward) && Object.values(object(args, "a rule's args")).every(isText), "a rule is no text");
+    must(isText(forward) && Object.values(object(args, "a rule's args")).every(isText), "a rule is not a text");
   }
   ops.forEach((value, id) => {
     const op = object(value, `operation ${id}`);
@@ -68,24 +68,24 @@ function checkTrace(trace: Unknown): void {
       place: (entry) => below(entry, places.length),
     };
     for (const name of ["kind", "shape", "dtype", ...Object.keys(op)])
-      must(known[name]?.(op[name]) ?? false, `operation ${id} has a wrong ${name}`);
-    must(op["inputs"] === undefined || op["args"] !== undefined, `operation ${id} has inputs without names`);
+      must(known[name]?.(op[name]) ?? false, `operation ${id} has invalid ${name}`);
+    must(op["inputs"] === undefined || op["args"] !== undefined, `the inputs of operation ${id} have no names`);
   });
   arrays.forEach((value, place) => checkArray(object(value, `array ${place}`), `array ${place}`));
   checkEvents(events, lanes.length, ops as Unknown[], arrays as Unknown[]);
   for (const value of list(trace["joins"], "joins")) {
     const join = object(value, "a join");
     const sound = below(join["lane"], lanes.length) && below(join["op"], ops.length) && isText(join["name"]);
-    must(sound && (join["angle"] === null || typeof join["angle"] === "number"), "a join is none");
+    must(sound && (join["angle"] === null || typeof join["angle"] === "number"), "a join is invalid");
     for (const entry of list(join["routes"], "routes")) {
       const { role, event, norm } = object(entry, "a route");
-      must(isText(role) && below(event, events.length) && isNumber(norm), "a route is none");
-      must((events[event] as unknown[])[0] === "a", "a route is no accumulation");
+      must(isText(role) && below(event, events.length) && isNumber(norm), "a route is invalid");
+      must((events[event] as unknown[])[0] === "a", "the event of a route is not an accumulation");
     }
   }
   for (const [key, place] of Object.entries(object(trace["grads"], "grads"))) {
     const [lane, op] = key.split(":").map(Number);
-    must(below(lane, lanes.length) && below(op, ops.length) && below(place, arrays.length), "a gradient is of nothing");
+    must(below(lane, lanes.length) && below(op, ops.length) && below(place, arrays.length), "a gradient belongs to no operation");
   }
 }
 
@@ -97,7 +97,7 @@ function checkArray(array: Unknown, what: string): void {
   must(isNumber(array["n"]), `${what} has no norm`);
   const size = (array["s"] as number[]).reduce((a, b) => a * b, 1);
   if (array["v"] !== undefined)
-    must(every(array["v"], isNumber) && (array["v"] as unknown[]).length === size, `${what} is not of its shape`);
+    must(every(array["v"], isNumber) && (array["v"] as unknown[]).length === size, `${what} does not have the size of its shape`);
   else {
     must(isText(array["t"]) && /^[A-Za-z0-9+/]{86}==$/.test(array["t"]), `${what} has no thumbnail`);
     must(["lo", "hi", "z", "tlo", "thi"].every((name) => isNumber(array[name])), `${what} has no range`);
@@ -109,7 +109,7 @@ function checkEvents(events: unknown[], lanes: number, ops: Unknown[], arrays: U
     below(place, arrays.length) && String((arrays[place] as Unknown)["s"]) === String((ops[op as number] as Unknown)["shape"]);
   events.forEach((value, i) => {
     const [kind, ...rest] = list(value, `event ${i}`);
-    const what = `event ${i} is none`;
+    const what = `event ${i} is invalid`;
     if (kind === "f") return must(rest.length === 1 && below(rest[0], ops.length), what);
     must(below(rest[0], lanes) && below(rest[1], ops.length), what);
     if (kind === "s") return must(rest.length === 3 && like(rest[2], rest[1]), what);
@@ -123,12 +123,12 @@ function checkEvents(events: unknown[], lanes: number, ops: Unknown[], arrays: U
 
 function checkLane(lane: Unknown): void {
   const { name, layers, steps, log10, skip_share: share, loss } = lane;
-  must(isText(name) && every(layers, isText) && every(steps, (step) => below(step, LARGEST)), "a lane is none");
+  must(isText(name) && every(layers, isText) && every(steps, (step) => below(step, LARGEST)), "a lane of the training is invalid");
   const maybe = (entry: unknown): boolean => entry === null || isNumber(entry);
   const columns = (steps as unknown[]).length;
   const row = (entry: unknown): boolean => every(entry, maybe) && (entry as unknown[]).length === columns;
   const rows = (entry: unknown): boolean => isList(entry) && entry.length === (layers as unknown[]).length;
-  must(rows(log10) && every(log10, row), "a lane has other norms than layers and steps");
-  must(share === null || (rows(share) && every(share, (entry) => entry === null || row(entry))), "a lane has other shares");
-  must(loss === null || row(loss), "a lane has other losses than steps");
+  must(rows(log10) && every(log10, row), "the norms of a lane do not match its layers and steps");
+  must(share === null || (rows(share) && every(share, (entry) => entry === null || row(entry))), "the skip shares of a lane do not match its layers and steps");
+  must(loss === null || row(loss), "the losses of a lane do not match its steps");
 }
