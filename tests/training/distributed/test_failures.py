@@ -131,9 +131,10 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     assert same_files(tmp_path / "killed", tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "to"),
-    [(signal.SIGTERM, 1), slow(signal.SIGINT, "mpiexec"), slow(signal.SIGTERM, "mpiexec"), slow(signal.SIGTERM, "all")],
+    [(signal.SIGTERM, 1), (signal.SIGINT, "mpiexec"), (signal.SIGTERM, "mpiexec"), (signal.SIGTERM, "all")],
 )
 def test_a_signal_ends_all_ranks_after_the_same_step(tmp_path, number, to):
     """Ctrl-C; what a batch system sends, to mpiexec, to one process (here not rank 0) or to all of them.
