@@ -5,7 +5,7 @@ devices.py   CPU and GPU, and copies between them
 layout.py    memory order (images are channels-last), and flat views in that order
 memory.py    large arrays in recycled memory
 threads.py   how many threads the compiled kernels use
-foreign.py   arrays of other libraries, through DLPack
+foreign.py   arrays of other libraries, through DLPack;   convert.py  new arrays from numbers, lists and arrays
 """
 
 from tinyres_kernels.namespace import namespace

@@ -8,8 +8,9 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from tinyres.arrays.convert import new_array
 from tinyres.arrays.foreign import foreign_array, is_foreign, name_of
-from tinyres.autograd.tensor import Tensor, as_array
+from tinyres.autograd.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,7 +31,7 @@ def operand(value: Any, op: str) -> Any:
     if isinstance(value, _UNCHANGED):
         return value
     if isinstance(value, (list, tuple)):
-        return as_array(value)
+        return new_array(value)
     return foreign_array(value, f"{op}: an operand") if is_foreign(value) else value
 
 
@@ -41,7 +42,7 @@ def array_of(value: Any, op: str) -> Any:
         TypeError: the value is neither a tensor, nor an array, nor a number, nor a list of numbers.
     """
     if isinstance(value, (int, float, list, tuple, np.generic)):
-        return as_array(value)
+        return new_array(value)
     found = operand(value, op)
     if not hasattr(found, "ndim"):
         raise TypeError(f"{op}: needs a tensor or an array, got {name_of(value)}; make it one with tr.tensor(...)")

@@ -3,65 +3,30 @@
 A tensor that requires a gradient has a node; one that does not has `node = None`. Tensors are values: nothing writes
 into their arrays.
 
-Operations are made of tensors, so this file cannot import them. Instead `@primitive` and `@public` register each
-operation in `FUNCTIONS`, and `x + y` or `x.sum()` look their function up there.
+`x + y`, `x.sum()` and all other operators and methods that compute are in `operators.py`.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyres.arrays import device_of, inverse_permutation, memory_order, namespace, to_device
+from tinyres.arrays import device_of, inverse_permutation, memory_order, to_device
+from tinyres.arrays.convert import new_array, numeric
 from tinyres.arrays.foreign import foreign_array, is_foreign
 from tinyres.autograd.node import Node
+from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
+from tinyres.autograd.operators import Operators
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the operations by name, for the operators and methods below
 
 _AN_ARRAY = np.empty(0)  # NumPy's own `__array_function__` is a method: any array will do to call it
 
 
-def _method(name: str) -> Callable[..., Any]:
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return FUNCTIONS[name](self, *args, **kwargs)
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"See `tinyres.{name}`."
-    return call
-
-
-def _operator(name: str) -> Callable[..., Any]:
-    def call(self: Tensor, other: Any) -> Any:
-        return FUNCTIONS[name](self, other)
-
-    return call
-
-
-def _in_place(symbol: str, name: str) -> Callable[..., Any]:
-    def call(self: Tensor, other: Any) -> Any:
-        if self.node is not None and self.node.primitive is None:
-            raise TypeError(
-                f"`{symbol}` would bind the name to a new tensor and leave this leaf as it was: to change a parameter, "
-                "write p.data = p.data - lr * p.grad.data, or use tinyres.optim"
-            )
-        return FUNCTIONS[name](self, other)
-
-    return call
-
-
-def _reflected(name: str) -> Callable[..., Any]:
-    def call(self: Tensor, other: Any) -> Any:
-        return FUNCTIONS[name](other, self)
-
-    return call
-
-
-class Tensor:
+class Tensor(Operators):
     """An n-dimensional array that remembers how it was made.
 
     Args:
@@ -74,7 +39,7 @@ class Tensor:
     __array_priority__ = 1000  # `array * Tensor` then reaches Tensor.__rmul__
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
-        self._data: Array = as_array(data, dtype)
+        self._data: Array = new_array(raw(data), dtype)
         self.node: Node | None = None
         self.grad: Tensor | None = None
         if requires_grad:
@@ -98,7 +63,7 @@ class Tensor:
             value = foreign_array(value, "data: the value", values=True)
         if not hasattr(value, "strides"):
             raise TypeError(f"data: needs an array, got {type(value).__name__}; make it one with np.asarray(...)")
-        rebind(self, _numeric(value, value).copy("K"))  # the array belongs to the caller, who may write into it
+        rebind(self, numeric(value, value).copy("K"))  # the array belongs to the caller, who may write into it
 
     @property
     def requires_grad(self) -> bool:
@@ -276,65 +241,6 @@ class Tensor:
 
     __hash__ = object.__hash__  # by identity: == is element by element
 
-    # -- operators and methods: each calls the function of this name in FUNCTIONS -----------------------------------
-    __add__ = _operator("add")
-    __radd__ = _reflected("add")
-    __iadd__ = _in_place("+=", "add")
-    __isub__ = _in_place("-=", "sub")
-    __imul__ = _in_place("*=", "mul")
-    __itruediv__ = _in_place("/=", "div")
-    __sub__ = _operator("sub")
-    __rsub__ = _reflected("sub")
-    __mul__ = _operator("mul")
-    __rmul__ = _reflected("mul")
-    __truediv__ = _operator("div")
-    __rtruediv__ = _reflected("div")
-    __pow__ = _operator("pow")
-    __rpow__ = _reflected("pow")
-    __matmul__ = _operator("matmul")
-    __rmatmul__ = _reflected("matmul")
-    __neg__ = _method("neg")
-    __abs__ = _method("abs")
-    __getitem__ = _operator("getitem")
-    __eq__ = _operator("eq")
-    __ne__ = _operator("ne")
-    __lt__ = _operator("lt")
-    __le__ = _operator("le")
-    __gt__ = _operator("gt")
-    __ge__ = _operator("ge")
-
-    abs = _method("abs")
-    exp = _method("exp")
-    log = _method("log")
-    sqrt = _method("sqrt")
-    pow = _method("pow")
-    sign = _method("sign")
-    clip = _method("clip")
-    tanh = _method("tanh")
-    sigmoid = _method("sigmoid")
-    relu = _method("relu")
-    sum = _method("sum")
-    mean = _method("mean")
-    var = _method("var")
-    max = _method("max")
-    min = _method("min")
-    argmax = _method("argmax")
-    logsumexp = _method("logsumexp")
-    softmax = _method("softmax")
-    log_softmax = _method("log_softmax")
-    cumsum = _method("cumsum")
-    matmul = _method("matmul")
-    reshape = _method("reshape")
-    flatten = _method("flatten")
-    transpose = _method("transpose")
-    permute = _method("permute")
-    expand = _method("expand")
-    squeeze = _method("squeeze")
-    unsqueeze = _method("unsqueeze")
-    flip = _method("flip")
-    split = _method("split")
-    astype = _method("astype")
-
 
 def wrap(data: Array, node: Node | None = None) -> Tensor:
     """A Tensor around a raw array, without copy or check: for the engine."""
@@ -382,28 +288,3 @@ def _as_arrays(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(map(_as_arrays, value))
     return np.asarray(value) if isinstance(value, Tensor) else value
-
-
-def _numeric(array: Array, given: Any) -> Array:
-    """The array, if it holds numbers: NumPy also makes arrays of strings, objects and ragged lists."""
-    if array.dtype.kind not in "biufc":
-        what = f"an array of dtype {array.dtype}" if hasattr(given, "dtype") else type(given).__name__
-        raise TypeError(f"tensor: {what} does not hold numbers of one rectangular shape")
-    return array
-
-
-def as_array(data: Any, dtype: Any = None) -> Array:
-    """A new array of anything that `tensor` accepts."""
-    if isinstance(data, Tensor):
-        data = data._data
-    elif is_foreign(data):
-        data = foreign_array(data, "tensor: data", values=True)
-    if hasattr(data, "dtype"):
-        return _numeric(namespace(data).array(data, dtype=dtype), data)
-    try:
-        array = _numeric(np.array(data, dtype=dtype), data)
-    except ValueError as error:  # lists of different lengths
-        raise TypeError(f"tensor: {type(data).__name__} does not hold numbers of one rectangular shape") from error
-    if dtype is None and array.dtype == np.float64:  # Python floats
-        array = array.astype(np.float32)
-    return array

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays import device_of, kernels_for, namespace
+from tinyres.arrays.convert import new_array
 from tinyres.arrays.foreign import is_foreign
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.primitive import describe
-from tinyres.autograd.tensor import Tensor, as_array, raw, wrap
+from tinyres.autograd.tensor import Tensor, raw, wrap
 from tinyres.ops.activation import softplus
 from tinyres.ops.elementwise import abs, astype, floating, log, log1p, where
 from tinyres.ops.indexing import getitem
@@ -198,7 +199,7 @@ def _alike(op: str, input: Any, target: Any) -> Any:
 
 
 def _copied(target: Any, input: Any) -> Any:
-    return as_array(target) if hasattr(target, "dtype") else namespace(raw(input)).asarray(target)
+    return new_array(raw(target)) if hasattr(target, "dtype") else namespace(raw(input)).asarray(target)
 
 
 def _same_device(op: str, input: Any, target: Any) -> None:
