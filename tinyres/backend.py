@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from tinyres_kernels.checked import KernelDisagreement, checked
+from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.namespace import namespace
 
 from tinyres import memory
@@ -86,7 +87,7 @@ def _cuda() -> Any:
     """The CUDA kernels, and whole-array operations for what they leave to CuPy (matrix products: cuBLAS). `MANY`: those
     which, beside, take many parameters in one launch; `_WITH_NORM`: convolutions with what follows them."""
     own, library = _rung("cuda"), _rung("im2col")
-    kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
+    kernels = {name: getattr(own, name, getattr(library, name)) for name in OPERATIONS}
     beside = {name: getattr(own, name) for name in ("MANY", "explain", *_WITH_NORM)}
     return SimpleNamespace(__name__=own.__name__, **beside, **kernels)
 
@@ -95,7 +96,7 @@ def _cuda() -> Any:
 def _tensor_core() -> Any:
     """The CUDA kernels, with the convolutions on tensor cores: float32 only, and only on demand."""
     own = _rung("cuda.tensor_core")
-    kernels = {**vars(_cuda()), **{name: getattr(own, name) for name in own.__all__}}
+    kernels = {**vars(_cuda()), **{name: getattr(own, name) for name in ("conv2d", "conv2d_dx", "conv2d_dw")}}
     of_others = "explain", *_WITH_NORM  # of the convolutions that these take the place of
     return SimpleNamespace(**{name: kernel for name, kernel in kernels.items() if name not in of_others})
 

@@ -12,22 +12,14 @@ next layer undoes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from tinyres_kernels.geometry import Pair, conv_out
+from tinyres_kernels.settings import Conv
 
 from tinyres.autograd.primitive import primitive, public
 from tinyres.backend import empty, kernels_for, namespace
 from tinyres.ops.shape import INTEGERS, pad, reshape
-
-
-class Geometry(NamedTuple):
-    """How the window moves: (vertical, horizontal) pairs, and the number of channel groups."""
-
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    groups: int
 
 
 def pair(value: Any, name: str) -> Pair:
@@ -69,7 +61,7 @@ def conv2d_(x, w, *, geometry, kernel=None):
     OW = conv_out(W, KW, stride[1], padding[1], dilation[1])
     out = empty((N, OH, OW, O), like=x)
     convolve = kernels_for(x, w).conv2d if kernel is None else kernel
-    return channels_first(convolve(channels_last(x), taps_first(w), out, **geometry._asdict()))
+    return channels_first(convolve(channels_last(x), taps_first(w), out, geometry))
 
 
 @primitive
@@ -77,7 +69,7 @@ def conv2d_dx(dy, w, *, x_hw, geometry):
     """The adjoint of conv2d in its image; also transposed convolution."""
     _check(dy, w)
     out = empty((dy.shape[0], *x_hw, w.shape[1] * geometry.groups), like=dy)
-    return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), taps_first(w), out, **geometry._asdict()))
+    return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), taps_first(w), out, geometry))
 
 
 @primitive
@@ -85,7 +77,7 @@ def conv2d_dw(x, dy, *, k_hw, geometry):
     """The adjoint of conv2d in its weight."""
     _check(x, dy)
     out = empty((*k_hw, x.shape[1] // geometry.groups, dy.shape[1]), like=x)
-    dw = kernels_for(x, dy).conv2d_dw(channels_last(x), channels_last(dy), out, **geometry._asdict())
+    dw = kernels_for(x, dy).conv2d_dw(channels_last(x), channels_last(dy), out, geometry)
     return dw.transpose(3, 2, 0, 1)  # (KH, KW, C, O) -> (O, C, KH, KW)
 
 
@@ -123,7 +115,7 @@ def conv2d(
         ValueError: shapes that do not belong together, or a kernel larger than the padded image.
         TypeError: image and weight of different dtypes.
     """
-    geometry = Geometry(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
+    geometry = Conv(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
     y = conv2d_(x, weight, geometry=geometry)
     return y if bias is None else y + _per_channel("conv2d", bias, y)
 
@@ -145,7 +137,7 @@ def conv_transpose2d(
     Returns:
         (N, O, OH, OW) with OH = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
     """
-    geometry = Geometry(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
+    geometry = Conv(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
     extra = pair(output_padding, "output_padding")
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[0]:
         raise ValueError(

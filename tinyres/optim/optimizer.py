@@ -127,7 +127,7 @@ class Call(NamedTuple):
     state, both of which hold anything until the kernel has run."""
 
     arrays: tuple[Array | None, ...]
-    settings: dict[str, Any]
+    settings: Any
     out: Array
     state: State
 
@@ -149,7 +149,7 @@ class KernelOptimizer(Optimizer):
     kernel: str
     captured: list[Captured] | None = None  # a list while `tr.compile` captures a step
 
-    def how(self, step: int) -> dict[str, Any]:
+    def how(self, step: int) -> Any:
         """The kernel's settings for a parameter's step of this number."""
         raise NotImplementedError(f"{type(self).__name__} must define how")
 
@@ -159,7 +159,7 @@ class KernelOptimizer(Optimizer):
 
     def update(self, p: Array, g: Array, state: State) -> Array:
         call = self.call(p, g, state)
-        getattr(kernels_for(p, g), self.kernel)(*call.arrays, **call.settings)
+        getattr(kernels_for(p, g), self.kernel)(*call.arrays, call.settings)
         state.update(call.state)
         return call.out
 
@@ -178,10 +178,10 @@ class KernelOptimizer(Optimizer):
                 rebind(p, self.update(p.data, g, state))
             else:
                 call = self.call(p.data, g, state)
-                together.setdefault((many, *call.settings.items()), []).append((p, state, call))
-        for (many, *settings), alike in together.items():
+                together.setdefault((many, call.settings), []).append((p, state, call))
+        for (many, settings), alike in together.items():
             kept: list[Array] | None = None if self.captured is None else []
-            many.launch([call.arrays for *_, call in alike], kept, **dict(settings))
+            many.launch([call.arrays for *_, call in alike], settings, kept)
             for p, state, call in alike:
                 state.update(call.state)
                 rebind(p, call.out)
@@ -194,7 +194,7 @@ class KernelOptimizer(Optimizer):
             for state in launch.states:
                 if "step" in state:
                     state["step"] += steps
-            numbers = launch.numbers(**self.how(launch.states[0].get("step", 0)))
+            numbers = launch.numbers(self.how(launch.states[0].get("step", 0)))
             for line in launch.lines:
                 line.set(np.asarray(numbers, line.dtype))
 
