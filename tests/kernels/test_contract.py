@@ -153,7 +153,7 @@ def test_running_statistics_come_in_one_object_or_not_at_all():
     running = Running(mean=line, new_mean=line.copy())
     norm(*arrays, running, Norm(**how))
     norm(*arrays, **how)
-    assert seen == [(running, Norm(0.1, True, False)), (None, Norm(0.1, True, False))]
+    assert seen == [(running, Norm(0.1, True, False, 0.0)), (None, Norm(0.1, True, False, 0.0))]
     gathered = OPERATIONS["batch_norm"].gathered([*arrays, line, None, None, running.new_mean])
     assert len(gathered) == 8
     assert gathered[7][3] is running.new_mean
