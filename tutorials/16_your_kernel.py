@@ -14,7 +14,9 @@
 #
 # ## The first try
 #
-# A kernel gets arrays, writes into `out` and returns it. Output row $i$ reads, through tap $a$, the image's row
+# A kernel gets its arrays, and its settings in one object, and writes into `out`. The arrays fit together and are not
+# empty: `tinyres_kernels.contract` stands in front of every kernel, and checks that. Output row $i$ reads, through tap
+# $a$, the image's row
 #
 # $$ i \cdot \text{stride} - \text{padding} + a \cdot \text{dilation}, $$
 #
@@ -29,7 +31,7 @@ import numba
 import numpy as np
 from matplotlib.colors import ListedColormap
 from tinyres_kernels import conformance, cpu
-from tinyres_kernels.geometry import conv_axes
+from tinyres_kernels.settings import Conv
 
 import tinyres as tr
 
@@ -48,15 +50,14 @@ def add_taps(shifted, w, out, groups):
                 out[..., to] += pixels[..., of] @ w[a, b, :, to]
 
 
-def first_try(x, w, out, *, stride, padding, dilation, groups):
+def first_try(x, w, out, s):
     def shifted(a, b):
-        rows = np.arange(out.shape[1]) * stride[0] - padding[0] + a * dilation[0]
-        columns = np.arange(out.shape[2]) * stride[1] - padding[1] + b * dilation[1]
+        rows = np.arange(out.shape[1]) * s.stride[0] - s.padding[0] + a * s.dilation[0]
+        columns = np.arange(out.shape[2]) * s.stride[1] - s.padding[1] + b * s.dilation[1]
         return x[:, rows.clip(0, x.shape[1] - 1)[:, None], columns.clip(0, x.shape[2] - 1)]
 
     out[...] = 0
-    add_taps(shifted, w, out, groups)
-    return out
+    add_taps(shifted, w, out, s.groups)
 
 
 def essence(report):
@@ -103,20 +104,15 @@ draw(first, ["padding", "padding of rows only", "dilation 2, padding 2"])
 # The picture names the fault: the rim, as wide as the padding reaches, and nothing else. A clipped row is the image's
 # *last* row, read again; the specification has zeros there.
 #
-# The full report has a second finding. Arrays that do not belong together were accepted: an output one row too large
-# was filled without a word. `geometry.conv_axes` checks the shapes, and says which ones it got.
-#
 # ## Right
 
 
 # %%
-def padded_taps(x, w, out, *, stride, padding, dilation, groups):
-    conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)  # ValueError where shapes do not fit
-    (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
+def padded_taps(x, w, out, s):
+    (sh, sw), (ph, pw), (dh, dw), groups = s
     padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
     out[...] = 0
     add_taps(lambda a, b: padded[:, a * dh :: sh, b * dw :: sw][:, : out.shape[1], : out.shape[2]], w, out, groups)
-    return out
 
 
 conformance.assert_conforms(padded_taps, "conv2d")  # the line for a test
@@ -156,12 +152,11 @@ def depthwise(last):
                                         for c in range(C):
                                             out[n, i, j, c] += x[n, row, column, c] * w[a, b, 0, c]
 
-    def kernel(x, w, out, *, stride, padding, dilation, groups):
-        conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
-        if groups == x.shape[3] == w.shape[3]:
-            loops(x, w, out, last(out.shape[2]), stride, padding, dilation)
-            return out
-        return padded_taps(x, w, out, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    def kernel(x, w, out, s):
+        if s.groups == x.shape[3] == w.shape[3]:
+            loops(x, w, out, last(out.shape[2]), s.stride, s.padding, s.dilation)
+        else:
+            padded_taps(x, w, out, s)
 
     return kernel
 
@@ -197,12 +192,12 @@ for layer, (C, O, groups) in layers.items():
     x = rng.standard_normal((2, 32, 32, C)).astype("float32")
     w = rng.standard_normal((3, 3, C // groups, O)).astype("float32")
     out = np.empty((2, 32, 32, O), "float32")
-    settings = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": groups}
+    s = Conv(stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=groups)
     best = dict.fromkeys(kernels, np.inf)
     for _ in range(12):
         for name, kernel in kernels.items():
             start = time.perf_counter()
-            kernel(x, w, out, **settings)
+            kernel(x, w, out, s)
             best[name] = min(best[name], time.perf_counter() - start)
     taken[layer] = best
     print(f"{layer:18}", ", ".join(f"{name} {seconds * 1e3:.2f} ms" for name, seconds in best.items()))
@@ -230,16 +225,16 @@ assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of
 #
 # Put `assert_conforms` into a test, and from then on you may turn the kernel inside out. From the command line it is
 # `python -m tinyres_kernels check mymodule:my_conv2d --op conv2d`. The same can be asked of pools, norms, losses and
-# optimisers' steps: `conformance.OPS` lists them.
+# optimisers' steps: `conformance.OPS` lists them. And `tinyres_kernels.contract.kernel("conv2d", my_conv2d)` is your
+# kernel as others may call it: behind the same checks as those of the library.
 #
 # ## Your turn
 #
 # A kernel for the mean of each window:
 #
 # ```python
-# def avg_pool2d(x, out, *, kernel, stride, padding, count_include_pad):
-#     # x (N, H, W, C) -> out (N, OH, OW, C); reference.avg_pool2d says exactly what is needed
-#     return out
+# def avg_pool2d(x, out, s):  # s.kernel, s.stride, s.padding, s.count_include_pad
+#     # x (N, H, W, C) -> out (N, OH, OW, C), into which it writes; reference.avg_pool2d says exactly what is needed
 #
 # tr.exercise("16", avg_pool2d)
 # ```

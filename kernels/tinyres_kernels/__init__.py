@@ -1,7 +1,10 @@
 """Floor 0 of tinyres: arrays in, arrays out. Nothing here knows what a tensor or a gradient is.
 
 The same kernels exist several times over, one package (a *rung*) each, under the same names and signatures, so that one
-can be read while another is run:
+can be read while another is run. In front of each stands its contract, which is written once:
+
+    contract    the signature of every operation, the shapes that fit, the answers to empty arrays
+    settings    the settings of those that have some: a kernel's last argument
 
     reference   loops: what the words mean. Docstrings there hold the equations, shapes and costs
     im2col      whole-array operations, for NumPy or CuPy arrays; needs no compiler
@@ -33,16 +36,17 @@ What every rung promises:
 - `out`'s dtype is the result's dtype, and its shape carries the part of the geometry that the other arguments leave
   open: at stride 2, images of 7 and of 8 rows both have outputs of 4.
 - None stands for what there is not: no residual, no gradient of one wanted, no state before the first step.
-- `stride`, `padding`, `dilation` and `kernel` are pairs `(h, w)` of ints. They and all other settings are passed by
-  keyword. Padding is symmetric.
+- Settings come in one object behind the arrays, `conv2d(x, w, out, Conv(...))`, or by keyword, which makes that object.
+  `stride`, `padding`, `dilation` and `kernel` are pairs `(h, w)` of ints. Padding is symmetric.
 - An empty batch is a batch: `N = 0` is allowed, and the weight gradient is then zero. (Statistics of an empty batch
-  there are none: batch norm needs a pixel in training.)
+  there are none: batch norm needs a pixel in training. Nor are there losses of rows without a class.)
 - Shapes that do not belong together raise ValueError before anything is written. Classes are not held against their
   number: whoever calls has checked.
+- All of this the contract sees to: a body, `def conv2d(x, w, out, s)`, gets arrays that fit and have elements.
 - The same arguments on as many threads give the same bits, run after run: no order of summation is left to chance.
 - What is read may lie in memory in any way that its array library knows: strided, reversed, broadcast, misaligned, in
   the other byte order. It may then be copied. What is written has to be C-contiguous: another `out` raises
-  ValueError where it cannot be written in place (`sgd`, `adam` and `rmsprop` take any order of axes without gaps).
+  ValueError, since it could not be written in place (`sgd`, `adam` and `rmsprop` take any order of axes without gaps).
 - NaN and infinity come out where the equations put them, and nowhere else. There is one exception, at the rim of an
   image. `reference` leaves padding out. The other rungs may multiply the zeros there, and zero times a NaN or an
   infinity is NaN. Both conform, and they differ only where it is the *second* argument that is not finite: a weight in
@@ -58,7 +62,8 @@ The `cuda` rung also has the steps of many parameters in one launch, with the bi
 And it has `cuda.conv2d_norm`: a convolution and batch norm in evaluation, in one launch, within rounding of the two;
 and `cuda.conv2d_statistics`, which in training leaves mean and variance of the convolution's channels.
 
-`conformance` holds any kernel, of these or a reader's own, against all of this; `checked` holds every call of a rung
+`contract.kernel("conv2d", body)` is a reader's own kernel as callers call it. `conformance` holds any kernel, of these
+or a reader's own, against all of this; `checked` holds every call of a rung
 against `im2col` while a program runs. `namespace` tells whose arrays are at hand; `geometry` holds the integer
 arithmetic of windows. Importing this package imports none of them.
 """

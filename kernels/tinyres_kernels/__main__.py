@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinyres_kernels import guard
+from tinyres_kernels.contract import OPERATIONS
 
 if TYPE_CHECKING:
     from tinyres_kernels.conformance.guarded import Task
@@ -26,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.command == "list":
         for op in conformance.OPS.values():
-            keywords = list(op.family.shapes(op.family.plain)[1])
-            print(f"{op.name}({', '.join([*op.order, *(['*'] if keywords else []), *keywords])})")
+            arrays, kind = OPERATIONS[op.name].arrays, OPERATIONS[op.name].settings
+            s = f"    s: {kind.__name__}({', '.join(kind._fields)})" if kind else ""
+            print(f"{op.name}({', '.join([*arrays, *(['s'] if kind else [])])}){s}")
             print("".join(f"    {title}\n" for title in op.cases), end="")
         return 0
     if given.command == "fuzz":

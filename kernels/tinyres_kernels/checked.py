@@ -1,7 +1,7 @@
 """A rung that is watched: each kernel's results are held against the specification before anyone uses them.
 
     kernels = checked(cpu)              # a namespace with the same functions
-    kernels.conv2d(x, w, out, ...)      # raises KernelDisagreement if `out` is not what it should be
+    kernels.conv2d(x, w, out, s)        # raises KernelDisagreement if `out` is not what it should be
 
 What a call should give is computed in float64 by `im2col` (by `reference` where it is small), for the very arguments of
 that call: nothing builds up over a training, so that each element has to be right within some roundings of the terms
@@ -9,12 +9,13 @@ that it is a sum of. `conformance/in_use.py` says how many, and what is excused.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from tinyres_kernels import im2col
+from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.namespace import Array, namespace
 
 BY_NORM = ("winograd", "strided")  # ways of the convolutions whose errors are bounded by norms, not term by term
@@ -45,25 +46,24 @@ def checked(rung: Any) -> Any:
     Raises:
         ModuleNotFoundError: hypothesis is missing, with which `conformance` is written.
     """
-    from tinyres_kernels.conformance.ops import OPS
-
-    functions = {name: _checked(rung, name) for name in im2col.__all__ if name in OPS}
+    import_module("tinyres_kernels.conformance")  # or its sentence on what is missing
+    functions = {name: _checked(rung, name) for name in OPERATIONS}
     return SimpleNamespace(__name__=f"{rung.__name__}, checked", **functions)
 
 
 def _checked(rung: Any, name: str) -> Callable[..., Array]:
     from tinyres_kernels.conformance.in_use import faults
-    from tinyres_kernels.conformance.ops import OPS
 
-    op = OPS[name]
+    operation = OPERATIONS[name]
 
-    def kernel(*arrays: Array | None, **keywords: Any) -> Array:
-        written = _written(op, keywords)
-        given = {key: a for key, a in zip(op.order, arrays, strict=False) if a is not None}
+    def kernel(*arguments: Any, **named: Any) -> Array:
+        arrays, s = operation.split(arguments, named)
+        given, written = operation.one_by_one(arrays), operation.written(s)
+        keywords = {} if s is None else s._asdict()
         inputs = {key: _on_host(a) for key, a in given.items() if key not in written}  # `add` may write over a term
-        out = getattr(rung, name)(*arrays, **keywords)
+        out = getattr(rung, name)(*arguments, **named)
         outputs = {key: _on_host(a) for key, a in given.items() if key in written}
-        plan = rung.explain(name, *arrays, **keywords) if hasattr(rung, "explain") else None
+        plan = rung.explain(name, *arguments, **named) if hasattr(rung, "explain") else None
         by_norm = plan is not None and plan.way in BY_NORM
         found = faults(name, inputs, outputs, keywords, by_norm=by_norm)
         if found:
@@ -72,13 +72,6 @@ def _checked(rung: Any, name: str) -> Callable[..., Array]:
 
     kernel.__name__ = name
     return kernel
-
-
-def _written(op: Any, keywords: dict[str, Any]) -> set[str]:
-    """The arguments that this call writes: batch norm's statistics are, in training."""
-    plain = op.family.plain
-    structure = plain | {key: value for key, value in keywords.items() if key in plain}
-    return {arg.name for arg in op.arguments(structure) if arg is not None and arg.written}
 
 
 def _on_host(a: Array) -> Any:

@@ -8,7 +8,7 @@ and what falls outside the image is padding. `Axis` solves it for each of the th
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 Pair = tuple[int, int]
 
@@ -125,37 +125,3 @@ def _axes(
         Axis(x[1], rows, kernel[0], stride[0], padding[0], dilation[0]),
         Axis(x[2], cols, kernel[1], stride[1], padding[1], dilation[1]),
     )
-
-
-def alike(**shapes: Sequence[int] | None) -> None:
-    """Raises ValueError, naming them, where the shapes of these arrays differ; None stands for an array left out."""
-    given = {name: tuple(shape) for name, shape in shapes.items() if shape is not None}
-    if len(set(given.values())) > 1:
-        raise ValueError("shapes must agree, got " + ", ".join(f"{name} {shape}" for name, shape in given.items()))
-
-
-def check_norm(*, x: Any, **arrays: Any) -> None:
-    """Raises ValueError where an array of a batch norm has neither the shape (M, C) of x nor, of one axis, (C,)."""
-    if x.ndim != 2:
-        raise ValueError(f"x must be (M, C), pixels by channels, got {x.shape}")
-    given = {name: array.shape for name, array in arrays.items() if array is not None}
-    alike(x=x.shape, **{name: shape for name, shape in given.items() if len(shape) != 1})
-    alike(channels=x.shape[1:], **{name: shape for name, shape in given.items() if len(shape) == 1})
-
-
-def check_running(x: Any, training: bool, *pairs: tuple[Any, Any]) -> None:
-    """Raises ValueError where running statistics cannot move: means, variances, and then how many batches they saw.
-
-    Each comes with an array for its new value, of the same shape, (C,) or for the batches (1,), and in training only;
-    a variance of one pixel is none.
-    """
-    if all(new is None for _, new in pairs):
-        return
-    if not training or len(x) < 2:
-        raise ValueError(
-            f"running statistics move in training, with two pixels or more, got training={training} and {len(x)}"
-        )
-    for (old, new), shape in zip(pairs, (x.shape[1:], x.shape[1:], (1,)), strict=True):
-        if new is not None and (old is None or not old.shape == new.shape == shape):
-            given = None if old is None else old.shape
-            raise ValueError(f"a running statistic and its new value must both be {shape}, got {given} and {new.shape}")

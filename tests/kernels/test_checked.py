@@ -7,6 +7,7 @@ import pytest
 from tinyres_kernels import conformance, cpu, im2col, reference
 from tinyres_kernels.checked import KernelDisagreement, checked
 from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.contract import OPERATIONS
 
 WATCHED = checked(cpu)
 GEOMETRY = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
@@ -15,22 +16,27 @@ GEOMETRY = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1
 def wrong(op, place, write):
     """The CPU's kernels, of which `op` has its argument number `place` brought out of order by `write`."""
 
-    def kernel(*arrays, **keywords):
-        out = getattr(cpu, op)(*arrays, **keywords)
-        write(arrays[place])
+    def kernel(*arguments, **keywords):
+        out = getattr(cpu, op)(*arguments, **keywords)
+        arrays = OPERATIONS[op].one_by_one(OPERATIONS[op].split(arguments, keywords)[0])
+        write(arrays[OPERATIONS[op].order[place]])
         return out
 
-    kernels = {name: getattr(cpu, name) for name in im2col.__all__}
+    kernels = {name: getattr(cpu, name) for name in OPERATIONS}
     return checked(SimpleNamespace(**{**kernels, op: kernel}, __name__="faulty", explain=cpu.explain))
 
 
 def drawn(op, dtype="float32", **changes):
-    """A plain call: the arrays that are read, by name, and all positional arguments."""
+    """A plain call: all arrays one by one, and the settings."""
     declared = conformance.OPS[op]
     case = Case(declared, "plain", declared.family.plain | changes, dtype)
     inputs = case.inputs()
     outputs = {arg.name: np.full(case.shape(arg), 77, arg.dtype or dtype) for arg in case.writes}
     return [(inputs | outputs)[arg.name] if arg else None for arg in case.arguments], case.keywords
+
+
+def called(kernels, op, arrays, keywords):
+    return getattr(kernels, op)(*OPERATIONS[op].gathered(arrays), **keywords)
 
 
 def results(op):
@@ -43,24 +49,24 @@ def off(a):
 
 
 def test_every_kernel_is_watched():
-    assert set(vars(WATCHED)) - {"__name__"} == set(im2col.__all__) == set(conformance.OPS)
+    assert set(vars(WATCHED)) - {"__name__"} == set(OPERATIONS) == set(conformance.OPS)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("op", im2col.__all__)
+@pytest.mark.parametrize("op", OPERATIONS)
 def test_what_a_kernel_gives_is_handed_on(op, dtype):
     (plain, keywords), (watched, _) = drawn(op, dtype), drawn(op, dtype)
-    getattr(cpu, op)(*plain, **keywords)
-    assert getattr(WATCHED, op)(*watched, **keywords) is watched[conformance.OPS[op].order.index("out")]
+    called(cpu, op, plain, keywords)
+    assert called(WATCHED, op, watched, keywords) is watched[conformance.OPS[op].order.index("out")]
     for a, b in zip(plain, watched, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("op", "place"), [(op, place) for op in im2col.__all__ for place in results(op)])
+@pytest.mark.parametrize(("op", "place"), [(op, place) for op in OPERATIONS for place in results(op)])
 def test_one_wrong_element_of_any_result_is_reported(op, place):
     arrays, keywords = drawn(op)
     with pytest.raises(KernelDisagreement) as caught:
-        getattr(wrong(op, place, off), op)(*arrays, **keywords)
+        called(wrong(op, place, off), op, arrays, keywords)
     name, a = conformance.OPS[op].order[place], arrays[place]
     assert caught.value.op == op
     assert [fault.split(":")[0] for fault in caught.value.faults] == [name]
@@ -94,9 +100,9 @@ def test_a_sum_may_be_written_over_either_term(over):
 
 def test_statistics_are_read_in_evaluation():
     arrays, keywords = drawn("batch_norm", training=False)
-    WATCHED.batch_norm(*arrays, **keywords)
+    called(WATCHED, "batch_norm", arrays, keywords)
     with pytest.raises(KernelDisagreement):
-        wrong("batch_norm", 4, off).batch_norm(*arrays, **keywords)
+        called(wrong("batch_norm", 4, off), "batch_norm", arrays, keywords)
 
 
 # -- what is no fault -------------------------------------------------------------------------------------------------
@@ -114,7 +120,7 @@ def at_a_kink(lets_pass):
     def batch_norm_dx(g, x, y, *rest, **keywords):
         return im2col.batch_norm_dx(g, x, plain.astype("float32"), *rest, **keywords)
 
-    names = {name: getattr(im2col, name) for name in im2col.__all__}
+    names = {name: getattr(im2col, name) for name in OPERATIONS}
     kernels = checked(SimpleNamespace(**{**names, "batch_norm_dx": batch_norm_dx}, __name__="either side"))
     out, dresidual, dweight, dbias = np.empty_like(x), np.empty_like(x), np.empty_like(mean), np.empty_like(mean)
     return (

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
+from tinyres_kernels.settings import Running
 
 RUNGS = pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])
 WAYS = list(itertools.product([True, False], repeat=3))  # training, relu, residual
@@ -182,7 +183,7 @@ def test_running_statistics_move_each_by_itself_into_arrays_of_their_own(rung, k
     old = [a if there else None for a, there in zip(RUNNING, kept, strict=True)]
     new = [None if a is None else np.full_like(a, -77) for a in old]
     how = {"eps": 1e-5, "training": True, "relu": False, "momentum": 0.25}
-    rung.batch_norm(x, one, one, None, np.empty_like(x), mean, variance, *old, *new, **how)
+    rung.batch_norm(x, one, one, None, np.empty_like(x), mean, variance, Running(*old, *new), **how)
     moved = 0.75 * RUNNING[0] + 0.25 * x.mean(0), 0.75 * RUNNING[1] + 0.25 * x.var(0, ddof=1), [42]
     for found, expected in zip(new, moved, strict=True):
         if found is not None:
@@ -205,5 +206,5 @@ def test_running_statistics_that_cannot_move_are_refused(rung, rows, training, o
     out, new = np.zeros_like(x), [np.zeros_like(a) for a in RUNNING]
     how = {"eps": 1e-5, "training": training, "relu": False, "momentum": 0.25}
     with pytest.raises(ValueError, match=message):
-        rung.batch_norm(x, one, one, None, out, np.zeros(3), np.zeros(3), *old, *new, **how)
+        rung.batch_norm(x, one, one, None, out, np.zeros(3), np.zeros(3), Running(*old, *new), **how)
     assert not any(a.any() for a in (out, *new))

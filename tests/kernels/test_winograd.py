@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col
-from tinyres_kernels.cpu import host, winograd
+from tinyres_kernels.cpu import host
+from tinyres_kernels.cpu.fast import winograd
 
 STATIC = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
 

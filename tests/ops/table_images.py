@@ -8,21 +8,22 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from tinyres_kernels.settings import AvgPool, Conv, MaxPool
 
 import tinyres as tr
 from tests.ops.oracles import away, distinct, gathered, largest, normal, placed, row
-from tinyres.ops.convolution import Geometry, conv2d_dw, conv2d_dx
-from tinyres.ops.pooling import Window, avg_pool2d_dx, max_pool2d_dx, max_pool2d_take
+from tinyres.ops.convolution import conv2d_dw, conv2d_dx
+from tinyres.ops.pooling import avg_pool2d_dx, max_pool2d_dx, max_pool2d_take
 
 # What slides over what: the geometry, the image's shape, the weight's.
 GEOMETRIES = {
-    "stride 1": (Geometry((1, 1), (0, 0), (1, 1), 1), (2, 2, 4, 3), (3, 2, 3, 2)),
-    "stride 2, nothing left over": (Geometry((2, 2), (1, 1), (1, 1), 1), (1, 2, 5, 5), (2, 2, 3, 3)),
-    "stride 2, a row left over": (Geometry((2, 2), (0, 1), (1, 1), 1), (1, 2, 6, 4), (2, 2, 3, 3)),
-    "dilation": (Geometry((1, 2), (2, 1), (2, 1), 1), (1, 1, 4, 5), (2, 1, 3, 2)),
-    "groups": (Geometry((1, 1), (1, 1), (1, 1), 2), (1, 4, 3, 3), (2, 2, 2, 2)),
-    "depthwise, stride 3": (Geometry((3, 3), (1, 1), (1, 1), 2), (1, 2, 6, 6), (2, 1, 3, 3)),
-    "1 by 1": (Geometry((1, 1), (0, 0), (1, 1), 1), (2, 3, 2, 2), (2, 3, 1, 1)),
+    "stride 1": (Conv((1, 1), (0, 0), (1, 1), 1), (2, 2, 4, 3), (3, 2, 3, 2)),
+    "stride 2, nothing left over": (Conv((2, 2), (1, 1), (1, 1), 1), (1, 2, 5, 5), (2, 2, 3, 3)),
+    "stride 2, a row left over": (Conv((2, 2), (0, 1), (1, 1), 1), (1, 2, 6, 4), (2, 2, 3, 3)),
+    "dilation": (Conv((1, 2), (2, 1), (2, 1), 1), (1, 1, 4, 5), (2, 1, 3, 2)),
+    "groups": (Conv((1, 1), (1, 1), (1, 1), 2), (1, 4, 3, 3), (2, 2, 2, 2)),
+    "depthwise, stride 3": (Conv((3, 3), (1, 1), (1, 1), 2), (1, 2, 6, 6), (2, 1, 3, 3)),
+    "1 by 1": (Conv((1, 1), (0, 0), (1, 1), 1), (2, 3, 2, 2), (2, 3, 1, 1)),
 }
 WON = [(0, 0), (1, 2), (0, 3), (3, 0), (3, 1), (2, 2)]  # pixels that won a 2 by 2 pool at stride (2, 1), in order
 
@@ -115,10 +116,10 @@ def image_rows() -> None:
         row("conv2d_dw", lambda x, dy, geometry=geometry, k_hw=w[2:]: conv2d_dw(x, dy, k_hw=k_hw, geometry=geometry),
             conv_dw_oracle(geometry, w[2:]), normal(*x), normal(*y), case=case,
             empty=((0, *x[1:]), (0, *y[1:])))  # fmt: skip
-    plain = Geometry((1, 1), (0, 0), (1, 1), 1)
+    plain = Conv((1, 1), (0, 0), (1, 1), 1)
     row("conv2d", tr.conv2d, lambda x, w, b: conv_oracle(plain)(x, w) + b[:, None, None], normal(1, 2, 3, 3),
         normal(2, 2, 2, 2), normal(2), case="with bias")  # fmt: skip
-    wide = Geometry((2, 2), (1, 1), (1, 1), 1)
+    wide = Conv((2, 2), (1, 1), (1, 1), 1)
     row("conv2d_dx", lambda x, w, b: tr.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1),
         lambda x, w, b: conv_dx_oracle(wide, (6, 4))(x, w) + b[:, None, None], normal(1, 2, 3, 2), normal(2, 2, 3, 3),
         normal(2), case="conv_transpose2d")  # fmt: skip
@@ -140,7 +141,7 @@ def image_rows() -> None:
     row("max_pool2d", lambda x: tr.max_pool2d(x, 2, 1, 0, 2), pool_oracle(first, (2, 2), (1, 1), (0, 0), (2, 2)),
         distinct(*image), case="dilated")  # fmt: skip
     # With the winners fixed, each of a max pool's two adjoints moves numbers about: a window's winner is kh KW + kw.
-    window = Window((2, 2), (2, 1), (0, 0))
+    window = MaxPool((2, 2), (2, 1), (0, 0), (1, 1))
     winners = np.array([[[[0, 3, 1], [2, 2, 0]]]], np.int32)
     row("max_pool2d_take", lambda x: max_pool2d_take(x, winners=winners, window=window),
         gathered((1, 1, 2, 3), lambda n, c, i, j: (n, c, *WON[3 * i + j])), normal(1, 1, 5, 4))  # fmt: skip
@@ -163,7 +164,7 @@ def image_rows() -> None:
 
     for counts in (True, False):
         row("avg_pool2d_dx", lambda dy, counts=counts: avg_pool2d_dx(
-            dy, x_hw=(5, 4), window=Window((3, 3), (2, 2), (1, 1)), count_include_pad=counts),
+            dy, x_hw=(5, 4), window=AvgPool((3, 3), (2, 2), (1, 1), counts)),
             spread(not counts), normal(1, 2, 3, 2), case=f"padding counts: {counts}")  # fmt: skip
     row("avg_pool2d", lambda x: tr.avg_pool2d(x, 2), pool_oracle(mean_of, (2, 2), (2, 2)), normal(*image),
         empty=((0, 2, 5, 4),))  # fmt: skip

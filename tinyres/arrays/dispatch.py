@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from tinyres_kernels.checked import KernelDisagreement, checked
+from tinyres_kernels.contract import OPERATIONS
 
 from tinyres.context import context, current
 
@@ -73,7 +74,7 @@ def _cuda() -> Any:
     fused with a batch norm. Callers ask with `hasattr` whether a set has them.
     """
     own, library = kernel_module("cuda"), kernel_module("im2col")
-    kernels = {name: getattr(own, name, getattr(library, name)) for name in library.__all__}
+    kernels = {name: getattr(own, name, getattr(library, name)) for name in OPERATIONS}
     extras = {name: getattr(own, name) for name in ("MANY", "explain", *_WITH_NORM)}
     return SimpleNamespace(__name__=own.__name__, **extras, **kernels)
 
@@ -82,7 +83,7 @@ def _cuda() -> Any:
 def _tensor_core() -> Any:
     """The set "tensor_core": "cuda" with other convolutions, in float32 only. It runs only if forced."""
     own = kernel_module("cuda.tensor_core")
-    kernels = {**vars(_cuda()), **{name: getattr(own, name) for name in own.__all__}}
+    kernels = {**vars(_cuda()), **{name: getattr(own, name) for name in ("conv2d", "conv2d_dx", "conv2d_dw")}}
     replaced = "explain", *_WITH_NORM  # these belong to the convolutions that are replaced
     return SimpleNamespace(**{name: kernel for name, kernel in kernels.items() if name not in replaced})
 

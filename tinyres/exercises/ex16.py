@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from tinyres_kernels import reference
+from tinyres_kernels.settings import AvgPool
 
 Array = np.ndarray
 IMAGES, FASTER = (2, 24, 24, 8), 10  # times faster than the specification
-SETTINGS = {"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "count_include_pad": False}
+SETTINGS = AvgPool((3, 3), (2, 2), (1, 1), count_include_pad=False)
 HINTS = {  # the first named case of these that fails says the most
     "plain": "Begin with the plain case: out[n, i, j, c] is the mean of the window that begins at (i sh, j sw).",
     "five images": "Each image has its own windows.",
@@ -26,14 +27,12 @@ HINTS = {  # the first named case of these that fails says the most
     "not a number": "A NaN spreads to the windows that hold it, and to no others: running sums carry it along.",
     "infinity": "An infinity spreads to the windows that hold it, and to no others: running sums carry it along.",
     "read-only inputs": "x may be read-only: a kernel writes to out, and to nothing else.",
-    "refused: one row of windows too many": "Shapes that do not belong together must raise ValueError: "
-    "tinyres_kernels.geometry.pool_axes(x.shape, out.shape, kernel, stride, padding) does that.",
 }
 
 
 def check(answer: Callable[..., Array]) -> None:
-    """Put answer(x, out, *, kernel, stride, padding, count_include_pad) through conformance, then time it."""
-    assert callable(answer), f"avg_pool2d(x, out, ...) is to be a function; what came is a {type(answer).__name__}"
+    """Put answer(x, out, s), with s an `AvgPool`, through conformance, then time it."""
+    assert callable(answer), f"avg_pool2d(x, out, s) is to be a function; what came is a {type(answer).__name__}"
     from tinyres_kernels import conformance
 
     report = conformance.check(answer, "avg_pool2d")
@@ -56,7 +55,7 @@ def check(answer: Callable[..., Array]) -> None:
 
 def _seconds(kernel: Callable[..., Any], x: Array, out: Array) -> float:
     start = perf_counter()
-    kernel(x, out, **SETTINGS)
+    kernel(x, out, SETTINGS)
     return perf_counter() - start
 
 

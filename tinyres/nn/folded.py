@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres_kernels.geometry import conv_out
+from tinyres_kernels.settings import Conv
 
 from tinyres.arrays import kernels_for
 from tinyres.autograd.tensor import Tensor, raw
@@ -12,7 +13,6 @@ from tinyres.context import context, current, is_replaying, layers_are_watched
 from tinyres.nn.layers import Conv2d
 from tinyres.nn.module import Module, is_just
 from tinyres.nn.norm import BatchNorm2d
-from tinyres.ops.convolution import Geometry
 from tinyres.ops.normalization import Running, batch_norm_, conv2d_norm, measured_conv2d
 
 
@@ -43,15 +43,16 @@ def folded(conv: Module, norm: Module | None, x: Any, residual: Any = None, relu
         return None
     assert norm.running_mean is not None  # without a batch's statistics, there are both
     assert norm.running_var is not None
+    geometry = Conv(conv.stride, conv.padding, conv.dilation, conv.groups)
     return conv2d_norm(
-        x, conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps, conv.stride,
-        conv.padding, conv.dilation, conv.groups, residual=residual, relu=relu,
+        x, conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps, geometry,
+        residual=residual, relu=relu,
     )  # fmt: skip
 
 
 def _measured(conv: Conv2d, norm: BatchNorm2d, x: Tensor, residual: Tensor | None, relu: bool) -> Any:
     """The two operations that the two layers are, of which the second is told the statistics of its batch."""
-    geometry = Geometry(conv.stride, conv.padding, conv.dilation, conv.groups)
+    geometry = Conv(conv.stride, conv.padding, conv.dilation, conv.groups)
     sizes = zip(x.shape[2:], conv.kernel_size, conv.stride, conv.padding, conv.dilation, strict=True)
     rows, columns = (conv_out(*numbers) for numbers in sizes)
     shape = x.shape[0], conv.out_channels, rows, columns

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyres_kernels.settings import Relu
+
 from tinyres.arrays import empty, empty_in_order, kernels_for, namespace, ravel_alike, unravel_like
 from tinyres.autograd.calling import primitive, public
 from tinyres.ops.elementwise import erf, where
@@ -29,7 +31,7 @@ leaky_relu_.vjp(x=lambda g, x, negative_slope: relu_dx(g, x, slope=negative_slop
 def _relu(x, slope):
     lines = ravel_alike(x)
     if lines is not None:
-        return unravel_like(kernels_for(x).relu(*lines, empty(lines[0].shape, like=x), slope=slope), x)
+        return unravel_like(kernels_for(x).relu(*lines, empty(lines[0].shape, like=x), Relu(slope)), x)
     xp = namespace(x)
     return xp.where(x > 0, x, slope * x) if slope else xp.maximum(x, 0)
 
@@ -47,7 +49,7 @@ def relu_dx(dy, x, *, slope):
         lines = ravel_alike(again, x)
         dy = again
     if lines is not None:
-        return unravel_like(kernels_for(dy).relu_dx(*lines, empty(lines[0].shape, like=dy), slope=slope), dy)
+        return unravel_like(kernels_for(dy).relu_dx(*lines, empty(lines[0].shape, like=dy), Relu(slope)), dy)
     return where(x > 0, dy, slope * dy if slope else 0.0)
 
 

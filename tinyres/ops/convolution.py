@@ -12,22 +12,14 @@ nothing is copied along a chain of layers.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from tinyres_kernels.geometry import Pair, conv_out
+from tinyres_kernels.settings import Conv
 
 from tinyres.arrays import empty, kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
 from tinyres.ops.shape import INTEGERS, pad, reshape
-
-
-class Geometry(NamedTuple):
-    """The settings of a convolution: (vertical, horizontal) pairs, and the number of channel groups."""
-
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    groups: int
 
 
 def pair(value: Any, name: str) -> Pair:
@@ -70,7 +62,7 @@ def conv2d_(x, w, *, geometry, kernel=None):
     OW = conv_out(W, KW, stride[1], padding[1], dilation[1])
     out = empty((N, OH, OW, O), like=x)
     convolve = kernels_for(x, w).conv2d if kernel is None else kernel
-    return channels_first(convolve(channels_last(x), taps_first(w), out, **geometry._asdict()))
+    return channels_first(convolve(channels_last(x), taps_first(w), out, geometry))
 
 
 @primitive
@@ -78,7 +70,7 @@ def conv2d_dx(dy, w, *, x_hw, geometry):
     """The vector-Jacobian product of conv2d in its image: the gradient dx. It is also the transposed convolution."""
     _check(dy, w)
     out = empty((dy.shape[0], *x_hw, w.shape[1] * geometry.groups), like=dy)
-    return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), taps_first(w), out, **geometry._asdict()))
+    return channels_first(kernels_for(dy, w).conv2d_dx(channels_last(dy), taps_first(w), out, geometry))
 
 
 @primitive
@@ -86,7 +78,7 @@ def conv2d_dw(x, dy, *, k_hw, geometry):
     """The vector-Jacobian product of conv2d in its weight: the gradient dw."""
     _check(x, dy)
     out = empty((*k_hw, x.shape[1] // geometry.groups, dy.shape[1]), like=x)
-    dw = kernels_for(x, dy).conv2d_dw(channels_last(x), channels_last(dy), out, **geometry._asdict())
+    dw = kernels_for(x, dy).conv2d_dw(channels_last(x), channels_last(dy), out, geometry)
     return dw.transpose(3, 2, 0, 1)  # (KH, KW, C, O) -> (O, C, KH, KW)
 
 
@@ -124,7 +116,7 @@ def conv2d(
         ValueError: the shapes do not fit together, or the kernel is larger than the padded image.
         TypeError: image and weight have different dtypes.
     """
-    geometry = Geometry(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
+    geometry = Conv(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
     y = conv2d_(x, weight, geometry=geometry)
     return y if bias is None else y + _per_channel("conv2d", bias, y)
 
@@ -146,7 +138,7 @@ def conv_transpose2d(
     Returns:
         (N, O, OH, OW) with OH = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
     """
-    geometry = Geometry(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
+    geometry = Conv(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
     extra = pair(output_padding, "output_padding")
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[0]:
         raise ValueError(

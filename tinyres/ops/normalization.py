@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tinyres_kernels.geometry import Pair, conv_out
+from tinyres_kernels import settings
+from tinyres_kernels.geometry import conv_out
+from tinyres_kernels.settings import Conv, Norm
 
 from tinyres.arrays import empty, kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
@@ -12,7 +14,7 @@ from tinyres.autograd.operands import snapshot
 from tinyres.autograd.tensor import Tensor, raw, rebind, wrap
 from tinyres.context import is_replaying
 from tinyres.ops.activation import relu as relu_
-from tinyres.ops.convolution import Geometry, channels_first, channels_last, conv2d_, taps_first
+from tinyres.ops.convolution import channels_first, channels_last, conv2d_, taps_first
 from tinyres.ops.elementwise import sqrt
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import reshape
@@ -75,14 +77,14 @@ class Running(NamedTuple):
     batches: Tensor | None
     momentum: float
 
-    def arrays(self) -> list[Any]:
-        """The arguments of the kernels: the old arrays, and new ones to be written."""
+    def arrays(self) -> settings.Running:
+        """The running statistics as kernels take them: the old arrays, and new ones to be written."""
         held = [None if t is None else raw(t).reshape(-1) for t in self[:3]]  # the counter () becomes (1,)
-        return held + [None if a is None else namespace(a).empty_like(a) for a in held]
+        return settings.Running(*held, *(None if a is None else namespace(a).empty_like(a) for a in held))
 
-    def move(self, new: list[Any]) -> None:
+    def move(self, arrays: settings.Running) -> None:
         """Rebind the tensors to the new arrays, which the kernel has written."""
-        for tensor, array in zip(self[:3], new, strict=True):
+        for tensor, array in zip(self[:3], arrays[3:], strict=True):
             if tensor is not None:
                 rebind(tensor, array.reshape(tensor.shape))
 
@@ -94,13 +96,11 @@ def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, running, me
     centre, variance = known or (empty((C,), like=x), empty((C,), like=x))
     other = None if residual is None else _rows(residual)
     out, weight, bias = empty(rows.shape, like=x), _or(weight, 1, x), _or(bias, 0, x)
-    moving, momentum = ([], 0.0) if running is None else (running.arrays(), running.momentum)
-    kernels_for(x).batch_norm(
-        rows, weight, bias, other, out, centre, variance, *moving,
-        eps=eps, training=known is None, relu=relu, momentum=momentum,
-    )  # fmt: skip
+    moving, momentum = (None, 0.0) if running is None else (running.arrays(), running.momentum)
+    how = Norm(eps, known is None, relu, momentum)
+    kernels_for(x).batch_norm(rows, weight, bias, other, out, centre, variance, moving, how)
     if running is not None:
-        running.move(moving[3:])
+        running.move(moving)
     return _unrows(out, x.shape), (centre, variance)
 
 
@@ -114,7 +114,7 @@ def _joint(g, x, weight, bias, residual, y, aux, eps, relu, statistics):
     weight, bias = _or(weight, 1, x), _or(bias, 0, x)
     kernels_for(x).batch_norm_dx(
         _rows(g), rows, signs, weight, bias, centre, variance, dx, dweight, dbias, dresidual,
-        eps=eps, training=statistics is None, relu=relu,
+        Norm(eps, statistics is None, relu),
     )  # fmt: skip
     return _unrows(dx, x.shape), dweight, dbias, None if dresidual is None else _unrows(dresidual, x.shape)
 
@@ -186,20 +186,20 @@ def batch_norm(
     return batch_norm_(x, weight, bias, residual, eps=eps, relu=relu, statistics=None, running=running)
 
 
-def measured_conv2d(x: Tensor, w: Tensor, geometry: Geometry, running: Running | None) -> tuple[Tensor, Any]:
+def measured_conv2d(x: Tensor, w: Tensor, geometry: Conv, running: Running | None) -> tuple[Tensor, Any]:
     """conv2d fused with the statistics of its output: (y, (mean, variance)) for `batch_norm_`, on kernel sets that have
     `conv2d_statistics`. It also updates the running statistics."""
     image = raw(x)
     found = empty(w.shape[:1], like=image), empty(w.shape[:1], like=image)
-    moving, momentum = ([], 0.0) if running is None else (running.arrays(), running.momentum)
+    moving, momentum = (None, 0.0) if running is None else (running.arrays(), running.momentum)
     measuring = kernels_for(image).conv2d_statistics
 
-    def kernel(x: Any, w: Any, out: Any, **how: Any) -> Any:
-        return measuring(x, w, out, *found, *moving, momentum=momentum, **how)
+    def kernel(x: Any, w: Any, out: Any, s: Conv) -> Any:
+        return measuring(x, w, out, *found, moving, s, momentum)
 
     y = conv2d_(x, w, geometry=geometry, kernel=kernel)
-    if running is not None:
-        running.move(moving[3:])
+    if running is not None and moving is not None:
+        running.move(moving)
     return y, found
 
 
@@ -211,16 +211,14 @@ def conv2d_norm(
     weight: Tensor | None,
     bias: Tensor | None,
     eps: float,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
+    geometry: Conv,
     *,
     residual: Tensor | None,
     relu: bool,
 ) -> Tensor:
     """conv2d fused with batch_norm in evaluation, unrecorded, on kernel sets that have `conv2d_norm`."""
     (N, _, H, W), (O, _, KH, KW) = x.shape, w.shape
+    stride, padding, dilation, _ = geometry
     OH = conv_out(H, KH, stride[0], padding[0], dilation[0])
     OW = conv_out(W, KW, stride[1], padding[1], dilation[1])
     image, added = raw(x), None if residual is None else channels_last(raw(residual))
@@ -230,6 +228,6 @@ def conv2d_norm(
     ]
     kernels_for(image).conv2d_norm(
         channels_last(image), taps_first(raw(w)), out, *per_channel, raw(running_mean), raw(running_var), added,
-        eps=eps, relu=relu, stride=stride, padding=padding, dilation=dilation, groups=groups,
+        geometry, Norm(eps, training=False, relu=relu),
     )  # fmt: skip
     return wrap(channels_first(out))

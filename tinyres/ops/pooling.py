@@ -6,10 +6,11 @@ each other's vector-Jacobian products. So are `avg_pool2d` and `avg_pool2d_dx`.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from tinyres_kernels.geometry import Pair, conv_out
+from tinyres_kernels.geometry import conv_out
+from tinyres_kernels.settings import AvgPool, MaxPool
 
 from tinyres.arrays import kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
@@ -22,30 +23,22 @@ from tinyres.ops.reduction import mean
 from tinyres.ops.shape import expand, matrix_transpose, reshape
 
 
-class Window(NamedTuple):
-    """A pool's window: (vertical, horizontal) pairs."""
-
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-    dilation: Pair = (1, 1)
-
-    def of(self, x: Any) -> tuple[int, int, int, int]:
-        """The output shape (N, OH, OW, C) for an image (N, C, H, W)."""
-        if x.ndim != 4:
-            raise ValueError("needs an image (N, C, H, W)")
-        N, C, *hw = x.shape
-        sizes = zip(hw, self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        OH, OW = (conv_out(n, k, s, p, d) for n, k, s, p, d in sizes)
-        return N, OH, OW, C
+def _pooled(x: Any, window: MaxPool | AvgPool) -> tuple[int, int, int, int]:
+    """The shape (N, OH, OW, C) of the pool of an image (N, C, H, W)."""
+    if x.ndim != 4:
+        raise ValueError("needs an image (N, C, H, W)")
+    N, C, *hw = x.shape
+    sizes = zip(hw, window.kernel, window.stride, window.padding, window.dilation, strict=True)
+    OH, OW = (conv_out(n, k, s, p, d) for n, k, s, p, d in sizes)
+    return N, OH, OW, C
 
 
 @primitive(aux=True)
 def max_pool2d_(x, *, window):
     xp = namespace(x)
-    out = xp.empty(window.of(x), x.dtype)
+    out = xp.empty(_pooled(x, window), x.dtype)
     winners = xp.empty(out.shape, xp.int32)
-    kernels_for(x).max_pool2d(channels_last(x), out, winners, **window._asdict())
+    kernels_for(x).max_pool2d(channels_last(x), out, winners, window)
     return channels_first(out), channels_first(winners)
 
 
@@ -54,15 +47,15 @@ def max_pool2d_dx(dy, *, winners, x_hw, window):
     """Send the cotangent of each window to the element that won it."""
     N, C = dy.shape[:2]
     out = namespace(dy).empty((N, *x_hw, C), dy.dtype)
-    kernels_for(dy).max_pool2d_dx(channels_last(dy), channels_last(winners), out, **window._asdict())
+    kernels_for(dy).max_pool2d_dx(channels_last(dy), channels_last(winners), out, window)
     return channels_first(out)
 
 
 @primitive
 def max_pool2d_take(x, *, winners, window):
     """The element of each window that `winners` points at."""
-    out = namespace(x).empty(window.of(x), x.dtype)
-    kernels_for(x).max_pool2d_take(channels_last(x), channels_last(winners), out, **window._asdict())
+    out = namespace(x).empty(_pooled(x, window), x.dtype)
+    kernels_for(x).max_pool2d_take(channels_last(x), channels_last(winners), out, window)
     return channels_first(out)
 
 
@@ -82,36 +75,26 @@ def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, d
     """
     kernel = pair(kernel_size, "kernel_size")
     step = kernel if stride is None else pair(stride, "stride")
-    return max_pool2d_(x, window=Window(kernel, step, pair(padding, "padding"), pair(dilation, "dilation")))
+    return max_pool2d_(x, window=MaxPool(kernel, step, pair(padding, "padding"), pair(dilation, "dilation")))
 
 
 @primitive
-def avg_pool2d_(x, *, window, count_include_pad):
-    out = namespace(x).empty(window.of(x), x.dtype)
-    kernel, stride, padding, _ = window
-    how = {"kernel": kernel, "stride": stride, "padding": padding}
-    kernels_for(x).avg_pool2d(channels_last(x), out, **how, count_include_pad=count_include_pad)
+def avg_pool2d_(x, *, window):
+    out = namespace(x).empty(_pooled(x, window), x.dtype)
+    kernels_for(x).avg_pool2d(channels_last(x), out, window)
     return channels_first(out)
 
 
 @primitive
-def avg_pool2d_dx(dy, *, x_hw, window, count_include_pad):
+def avg_pool2d_dx(dy, *, x_hw, window):
     """The vector-Jacobian product of avg_pool2d."""
     out = namespace(dy).empty((dy.shape[0], *x_hw, dy.shape[1]), dy.dtype)
-    kernel, stride, padding, _ = window
-    how = {"kernel": kernel, "stride": stride, "padding": padding}
-    kernels_for(dy).avg_pool2d_dx(channels_last(dy), out, **how, count_include_pad=count_include_pad)
+    kernels_for(dy).avg_pool2d_dx(channels_last(dy), out, window)
     return channels_first(out)
 
 
-avg_pool2d_.vjp(
-    x=lambda g, x_shape, window, count_include_pad: avg_pool2d_dx(
-        g, x_hw=x_shape[2:], window=window, count_include_pad=count_include_pad
-    )
-)
-avg_pool2d_dx.vjp(
-    dy=lambda g, window, count_include_pad: avg_pool2d_(g, window=window, count_include_pad=count_include_pad)
-)
+avg_pool2d_.vjp(x=lambda g, x_shape, window: avg_pool2d_dx(g, x_hw=x_shape[2:], window=window))
+avg_pool2d_dx.vjp(dy=lambda g, window: avg_pool2d_(g, window=window))
 
 
 @public
@@ -122,7 +105,7 @@ def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, c
     """
     kernel, x = pair(kernel_size, "kernel_size"), floating(x)
     step = kernel if stride is None else pair(stride, "stride")
-    return avg_pool2d_(x, window=Window(kernel, step, pair(padding, "padding")), count_include_pad=count_include_pad)
+    return avg_pool2d_(x, window=AvgPool(kernel, step, pair(padding, "padding"), count_include_pad))
 
 
 @public

@@ -129,7 +129,7 @@ class Call(NamedTuple):
     state, uninitialised until the kernel has run."""
 
     arrays: tuple[Array | None, ...]
-    settings: dict[str, Any]
+    settings: Any
     out: Array
     state: State
 
@@ -157,7 +157,7 @@ class KernelOptimizer(Optimizer):
     kernel: str
     captured: list[Captured] | None = None  # a list while `tr.compile` captures a step
 
-    def how(self, step: int) -> dict[str, Any]:
+    def how(self, step: int) -> Any:
         """The kernel's settings for a parameter whose step count is `step`."""
         raise NotImplementedError(f"{type(self).__name__} must define how")
 
@@ -167,7 +167,7 @@ class KernelOptimizer(Optimizer):
 
     def update(self, p: Array, g: Array, state: State) -> Array:
         call = self.call(p, g, state)
-        getattr(kernels_for(p, g), self.kernel)(*call.arrays, **call.settings)
+        getattr(kernels_for(p, g), self.kernel)(*call.arrays, call.settings)
         state.update(call.state)
         return call.out
 
@@ -186,10 +186,10 @@ class KernelOptimizer(Optimizer):
                 rebind(p, self.update(p.data, g, state))
             else:
                 call = self.call(p.data, g, state)
-                groups.setdefault((many, *call.settings.items()), []).append((p, state, call))
-        for (many, *settings), group in groups.items():
+                groups.setdefault((many, call.settings), []).append((p, state, call))
+        for (many, settings), group in groups.items():
             lines: list[Array] | None = None if self.captured is None else []
-            many.launch([call.arrays for *_, call in group], lines, **dict(settings))
+            many.launch([call.arrays for *_, call in group], settings, lines)
             for p, state, call in group:
                 state.update(call.state)
                 rebind(p, call.out)
@@ -202,7 +202,7 @@ class KernelOptimizer(Optimizer):
             for state in launch.states:
                 if "step" in state:
                     state["step"] += steps
-            numbers = launch.numbers(**self.how(launch.states[0].get("step", 0)))
+            numbers = launch.numbers(self.how(launch.states[0].get("step", 0)))
             for line in launch.lines:
                 line.set(np.asarray(numbers, line.dtype))
 

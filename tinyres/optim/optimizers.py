@@ -7,7 +7,8 @@ operations are elementwise. Parameters without a gradient are skipped.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+
+from tinyres_kernels import settings
 
 from tinyres.arrays import namespace
 from tinyres.autograd.tensor import Array, Tensor
@@ -43,9 +44,10 @@ class SGD(KernelOptimizer):
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         super().__init__(params, **settings, nesterov=nesterov)
 
-    def how(self, step: int) -> dict[str, Any]:
-        how = _floats(lr=self.lr, momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay)
-        return how | {"nesterov": self.nesterov}
+    def how(self, step: int) -> settings.Sgd:
+        # Python's numbers: one that a schedule took from NumPy would turn float32 into float64.
+        lr, momentum, dampening, decay = map(float, (self.lr, self.momentum, self.dampening, self.weight_decay))
+        return settings.Sgd(lr, momentum, dampening, decay, self.nesterov)
 
     def call(self, p: Array, g: Array, state: State) -> Call:
         old, out, new = state.get("momentum_buffer"), _like(p), _like(p) if self.momentum else None
@@ -76,11 +78,9 @@ class Adam(KernelOptimizer):
 
     decoupled = False
 
-    def how(self, step: int) -> dict[str, Any]:
-        how = _floats(
-            lr=self.lr, beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, weight_decay=self.weight_decay
-        )
-        return how | {"decoupled": self.decoupled, "step": step}
+    def how(self, step: int) -> settings.Adam:
+        lr, beta1, beta2, eps, decay = map(float, (self.lr, *self.betas, self.eps, self.weight_decay))
+        return settings.Adam(lr, beta1, beta2, eps, decay, self.decoupled, step)
 
     def call(self, p: Array, g: Array, state: State) -> Call:
         step, out, m, v = state.get("step", 0) + 1, _like(p), _like(p), _like(p)
@@ -137,10 +137,8 @@ class RMSprop(KernelOptimizer):
             params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
         )
 
-    def how(self, step: int) -> dict[str, Any]:
-        return _floats(
-            lr=self.lr, alpha=self.alpha, eps=self.eps, weight_decay=self.weight_decay, momentum=self.momentum
-        )
+    def how(self, step: int) -> settings.Rmsprop:
+        return settings.Rmsprop(*map(float, (self.lr, self.alpha, self.eps, self.weight_decay, self.momentum)))
 
     def call(self, p: Array, g: Array, state: State) -> Call:
         out, new = _like(p), {"square_avg": _like(p)}
@@ -155,11 +153,6 @@ class RMSprop(KernelOptimizer):
 def _like(p: Array) -> Array:
     """An uninitialised array in p's memory layout, whatever the layout of the gradient."""
     return namespace(p).empty_like(p)
-
-
-def _floats(**settings: Any) -> dict[str, Any]:
-    """Settings as Python numbers: a NumPy number, as a schedule may set it, would promote float32 to float64."""
-    return {name: float(value) for name, value in settings.items()}
 
 
 __all__ = ["SGD", "Adam", "AdamW", "RMSprop"]

@@ -1,6 +1,6 @@
 """How an operation is declared to be checked: its shapes, its arguments, its named cases; and one case of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from tinyres_kernels import im2col, reference
+from tinyres_kernels import contract, im2col, reference
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Running
 
 Structure = dict[str, Any]  # the small numbers that a case is drawn from: kernel=(3, 3), stride=(1, 2), ...
 Shape = dict[str, int]  # a shape whose axes have names: {"n": 2, "h": 5, "w": 5, "c": 3}
@@ -122,8 +123,30 @@ def specification(op: str, inputs: Arrays, like: Arrays, keywords: dict[str, Any
     rung = reference if sum(a.size for a in (*wide.values(), *made.values())) <= 400 else im2col
     given = {**wide, **made}
     with np.errstate(all="ignore"):  # a NaN among the inputs is on purpose
-        getattr(rung, op)(*(given.get(name) for name in order), **keywords)
+        call(op, getattr(rung, op), [given.get(name) for name in order], keywords)
     return made
+
+
+def call(op: str, kernel: contract.Kernel, arrays: Iterable[Array | None], keywords: dict[str, Any]) -> Any:
+    """Call a kernel behind its contract, with its arrays one by one; None for those that there are not."""
+    return contract.kernel(op, kernel)(*contract.OPERATIONS[op].gathered(arrays), **keywords)
+
+
+def written_out(op: str, names: Sequence[str]) -> str:
+    """The arguments of a call in Python, from the names of its arrays, "None" for those that there are not."""
+    operation = contract.OPERATIONS[op]
+    given = [name if name != "None" else None for name in names]
+    texts = [
+        f"settings.Running({', '.join(map(str, one))})" if isinstance(one, Running) else str(one)
+        for one in operation.gathered(given)
+    ]
+    return ", ".join([*texts, *(["s"] if operation.settings else [])])
+
+
+def settings_line(op: str, keywords: dict[str, Any]) -> list[str]:
+    """The Python line that makes the settings, where the operation has some."""
+    kind = contract.OPERATIONS[op].settings
+    return [f"s = settings.{kind(**keywords)!r}"] if kind else []
 
 
 @dataclass(frozen=True)

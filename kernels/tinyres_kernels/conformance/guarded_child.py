@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinyres_kernels.conformance.agree import disagreements
-from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.declare import Case, call
 from tinyres_kernels.conformance.examine import ROUNDINGS
 from tinyres_kernels.conformance.guarded import Forced, Packed
 from tinyres_kernels.conformance.kernel import load
@@ -54,12 +54,12 @@ def _faults(
     error: Exception | SystemExit | None = None
     try:
         with guarding(side, tell), np.errstate(all="ignore"), _forcing(forced):
-            guarded(kernel, *positional, side=side, **case.keywords)
+            guarded(lambda *arrays: call(case.op.name, kernel, arrays, case.keywords), *positional, side=side)
     except (Exception, SystemExit) as caught:  # whatever it is, it is the kernel's and belongs in the report
         error = caught
     if case.refused and not isinstance(error, ValueError):
-        came = f"raised {type(error).__name__}: {error}" if error else "accepted it"
-        return [f"needed ValueError for shapes that do not belong together, but the kernel {came}"]
+        came = f"raised {type(error).__name__}: {error}" if error else "accepted them"
+        return [f"needed ValueError for shapes that do not belong together, but the contract {came}"]
     if error:
         return [] if case.refused else [f"raised {type(error).__name__}: {error}"]
     return disagreements(case.op.name, inputs, outputs, case.keywords, roundings=ROUNDINGS)

@@ -15,11 +15,12 @@ import numpy as np
 
 from tinyres_kernels import cpu
 from tinyres_kernels.conformance.agree import disagreements
-from tinyres_kernels.conformance.declare import Case, Structure
+from tinyres_kernels.conformance.declare import Case, Structure, call
 from tinyres_kernels.conformance.examine import Kernel
 from tinyres_kernels.conformance.layers import LAYERS
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import call as case_text
+from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.cpu.host import TARGET, Target
 from tinyres_kernels.cpu.plan import Plan
 
@@ -77,9 +78,8 @@ class Found(NamedTuple):
         }
         everything = {**inputs, **outputs}
         with cpu.forced(threads=self.threads, **dict(self.limits)):
-            (kernel or getattr(cpu, case.op.name))(
-                *(everything[arg.name] if arg else None for arg in case.arguments), **case.keywords
-            )
+            arrays = [everything[arg.name] if arg else None for arg in case.arguments]
+            call(case.op.name, kernel or getattr(cpu, case.op.name), arrays, case.keywords)
         return disagreements(case.op.name, inputs, outputs, case.keywords)
 
     def __str__(self) -> str:
@@ -96,7 +96,8 @@ def explained(case: Case, limits: Limits = (), threads: int = 2, target: Target 
     named, keywords = case.op.family.shapes(case.structure)
     shapes = [tuple(named[arg.shape].values()) if arg else None for arg in case.arguments]
     with cpu.forced(**dict(limits)):
-        return cpu.explain(case.op.name, *shapes, dtype=case.dtype, threads=threads, target=target, **keywords)
+        given = OPERATIONS[case.op.name].gathered(shapes)
+        return cpu.explain(case.op.name, *given, dtype=case.dtype, threads=threads, target=target, **keywords)
 
 
 def cost(case: Case) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import indent
 
-from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.declare import Case, settings_line, written_out
 from tinyres_kernels.conformance.examine import Finding, Kernel
 from tinyres_kernels.conformance.hints import hints
 from tinyres_kernels.conformance.picture import picture
@@ -99,18 +99,18 @@ def snippet(kernel: Kernel, case: Case) -> str:
     module, _, name = title(kernel).partition(":")
     importable = name.isidentifier() and module != "__main__" and getattr(kernel, "__name__", None) == name
     passed = [arg.name if arg else "None" for arg in case.arguments]
-    keywords = [f"{key}={value!r}" for key, value in case.keywords.items()]
     results = [arg.name for arg in case.writes]
     lines = [
         "import numpy as np",
-        "from tinyres_kernels import reference",
+        "from tinyres_kernels import contract, reference, settings",
         f"from {module} import {name} as kernel" if importable else f"kernel = ...  # {module}:{name}",
         "",
         *case.lines(),
+        *settings_line(case.op.name, case.keywords),
         *(f"{arg.name}.flags.writeable = False" for arg in case.reads if case.readonly),
-        f"for operation in (reference.{case.op.name}, kernel):",
+        f"for operation in (reference.{case.op.name}, contract.kernel({case.op.name!r}, kernel)):",
         *(f"    {a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})" for a in case.writes),
-        f"    operation({', '.join(passed + keywords)})",
+        f"    operation({written_out(case.op.name, passed)})",
         f"    print({', '.join(results)}, sep='\\n')",
     ]
     return "\n".join(lines)

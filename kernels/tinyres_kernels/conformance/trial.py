@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyres_kernels.conformance.agree import disagreements
-from tinyres_kernels.conformance.declare import Arrays, Case, Put, specification
+from tinyres_kernels.conformance.declare import Arrays, Case, Put, call, settings_line, specification, written_out
 from tinyres_kernels.conformance.examine import STALE, Kernel, guarded, overruns
 from tinyres_kernels.conformance.layouts import ALIKE, CHANGES, LAYOUTS
 from tinyres_kernels.conformance.ops import OPS
@@ -69,7 +69,8 @@ class Trial:
         given = {**inputs, **outputs}
         try:
             with np.errstate(all="ignore"):
-                kernel(*(given[arg.name] if arg else None for arg in self.case.arguments), **self.case.keywords)
+                arrays = [given[arg.name] if arg else None for arg in self.case.arguments]
+                call(self.case.op.name, kernel, arrays, self.case.keywords)
         except (Exception, SystemExit) as error:  # whatever it is, it is the kernel's and belongs in the report
             return {}, [*overruns(buffers), f"raised {type(error).__name__}: {error}"]
         return outputs, overruns(buffers)
@@ -93,13 +94,12 @@ class Trial:
         """Python that makes the arrays, calls the kernel of that module, and `im2col` in float64, and compares."""
         case = self.case
         name, writes, read = case.op.name, case.writes, {arg.name: arg for arg in case.reads}
-        keywords = [f"{key}={value!r}" for key, value in case.keywords.items()]
 
         def wide(name: str) -> str:
             return f"{name}.astype('float64')" if name in read and not read[name].dtype else name
 
-        def call(module: str, names: list[str]) -> str:
-            return f"{module}.{name}({', '.join(names + keywords)})"
+        def called(module: str, names: list[str]) -> str:
+            return f"{module}.{name}({written_out(name, names)})"
 
         ours = [arg.name if arg else "None" for arg in case.arguments]
         theirs = [f"needed_{n}" if n in {arg.name for arg in writes} else wide(n) for n in ours]
@@ -107,15 +107,16 @@ class Trial:
             [
                 "import numba",
                 "import numpy as np",
-                "from tinyres_kernels import im2col",
+                "from tinyres_kernels import im2col, settings",
                 f"import {rung} as rung",
                 "",
                 *self.lines(),
+                *settings_line(name, case.keywords),
                 *(f"{a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})" for a in writes),
                 *(f"needed_{a.name} = np.full({case.shape(a)}, {fill(a.dtype)})" for a in writes),
                 f"numba.set_num_threads({self.threads})",
-                call("rung", ours),
-                call("im2col", theirs),
+                called("rung", ours),
+                called("im2col", theirs),
                 *(f"print('{a.name}', abs({a.name} - needed_{a.name}).max())" for a in writes),
             ]
         )

@@ -2,26 +2,27 @@
 
 Each of the three has a planner, which says which way to go, and a table of the ways:
 
-    winograd.py  3x3 at stride 1      strided.py  4x4 at stride 2      subpixel.py  conv2d_dx onto few channels
+    fast/        3x3 at stride 1 (winograd.py), 4x4 at stride 2 (strided.py), conv2d_dx onto few channels (subpixel.py)
     dot.py       what is left, directly: conv2d, and conv2d_dx in phases. At stride 1 that is a convolution of g with
                  the flipped, transposed weights; stride s falls into s * s phases (the pixels with the same
                  remainders), each of stride 1 with a part of the taps
     outer.py     what is left of conv2d_dw
 
-The first three cannot keep NaN and infinity where they belong. They tell if something came out that is not finite, and
+Those in fast/ cannot keep NaN and infinity where they belong. They tell if something came out that is not finite, and
 then the next way is taken.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tinyres_kernels import im2col
-from tinyres_kernels.cpu import dot, outer, strided, subpixel, winograd
+from tinyres_kernels.cpu import dot, outer
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.memory import check_contiguous, native
-from tinyres_kernels.cpu.plan import Machine, Plan, Settings, Shape, decide, planner
-from tinyres_kernels.geometry import Pair, conv_axes
+from tinyres_kernels.cpu.fast import strided, subpixel, winograd
+from tinyres_kernels.cpu.memory import native
+from tinyres_kernels.cpu.plan import Machine, Plan, Shape, decide, planner
+from tinyres_kernels.im2col.conv import conv2d_dx as im2col_conv2d_dx
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Conv
 
 ZEROS, PHASES = "zeros", "phases"
 Way = Callable[..., bool]  # (plan, ...) -> whether all that came out is finite, or in its place
@@ -35,15 +36,11 @@ class Phase(NamedTuple):
 
 
 @planner("conv2d")
-def _conv2d(
-    shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, *,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
-) -> Plan:  # fmt: skip
+def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Conv) -> Plan:
     x, w, out = shapes
-    conv_axes(x, w, out, stride, padding, dilation, groups)
+    s.axes(x, w, out)
+    stride, padding, dilation, groups = s
     KH, KW, CG, O = w
-    if 0 in (*x, *w, *out):
-        return Plan(ZEROS)
     if winograd.taken(x, (KH, KW), (CG, O), itemsize, stride, dilation, groups, choices):
         return winograd.plan(x[0], (out[1], out[2]), (CG, O), padding, machine, choices, summed=False)
     if strided.taken(out, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
@@ -53,18 +50,13 @@ def _conv2d(
 
 
 @planner("conv2d_dx")
-def _conv2d_dx(
-    shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, *,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
-) -> Plan:  # fmt: skip
+def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Conv) -> Plan:
     g, w, out = shapes
-    axes = conv_axes(out, w, g, stride, padding, dilation, groups)
+    axes = s.axes(out, w, g)
+    stride, padding, dilation, groups = s
     KH, KW, CG, O = w
-    if any(s > 1 and d > 1 for s, d in zip(stride, dilation, strict=True)):
-        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        return Plan("im2col", ("stride and dilation",), how=settings)
-    if 0 in (*g, *w, *out):
-        return Plan(ZEROS)
+    if any(step > 1 and d > 1 for step, d in zip(stride, dilation, strict=True)):
+        return Plan("im2col", ("stride and dilation",), how=s)
     turned = 2 - padding[0], 2 - padding[1]  # the padding of the convolution that this is
     if winograd.taken(g, (KH, KW), (O, CG), itemsize, stride, dilation, groups, choices, turned):
         return winograd.plan(g[0], (out[1], out[2]), (O, CG), turned, machine, choices, summed=False)
@@ -110,25 +102,16 @@ def _phase(first: int, size: int, kernel: int, stride: int, padding: int, dilati
 
 
 @planner("conv2d_dw")
-def _conv2d_dw(
-    shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, *,
-    stride: Pair, padding: Pair, dilation: Pair, groups: int,
-) -> Plan:  # fmt: skip
+def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Conv) -> Plan:
     x, g, out = shapes
-    conv_axes(x, out, g, stride, padding, dilation, groups)
+    s.axes(x, out, g)
+    stride, padding, dilation, groups = s
     KH, KW, CG, O = out
-    if 0 in (*x, *g, *out):
-        return Plan(ZEROS)
     if winograd.taken(x, (KH, KW), (CG, O), itemsize, stride, dilation, groups, choices):
         return winograd.plan(x[0], (g[1], g[2]), (CG, O), padding, machine, choices, summed=True)
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
     return outer.plan(x, g, out, (stride, padding, dilation), groups, itemsize, machine, choices)
-
-
-def _zeros(plan: Plan, a: Array, b: Array, out: Array) -> bool:
-    out.fill(0)
-    return True
 
 
 def _by_dot(plan: Plan, x: Array, w: Array, out: Array) -> bool:
@@ -151,7 +134,7 @@ def _by_phases(plan: Plan, g: Array, w: Array, out: Array) -> bool:
 
 
 def _by_im2col(plan: Plan, g: Array, w: Array, out: Array) -> bool:
-    im2col.conv2d_dx(g, w, out, **plan.how)
+    im2col_conv2d_dx(g, w, out, plan.how)
     return True
 
 
@@ -165,44 +148,38 @@ def _flipped(plan: Plan, g: Array, w: Array, out: Array) -> bool:
 
 
 _CONV2D: Mapping[str, Way] = {
-    ZEROS: _zeros, "dot": _by_dot, "winograd": winograd.convolve, "strided": strided.convolve,
+    "dot": _by_dot, "winograd": winograd.convolve, "strided": strided.convolve,
 }  # fmt: skip
 _CONV2D_DX: Mapping[str, Way] = {
-    ZEROS: _zeros, PHASES: _by_phases, "winograd": _flipped, "strided": strided.convolve, "subpixel": subpixel.convolve,
+    PHASES: _by_phases, "winograd": _flipped, "strided": strided.convolve, "subpixel": subpixel.convolve,
     "im2col": _by_im2col,
 }  # fmt: skip
 _CONV2D_DW: Mapping[str, Way] = {
-    ZEROS: _zeros, "outer": _by_outer, "winograd": winograd.weight_gradient, "strided": strided.weight_gradient,
+    "outer": _by_outer, "winograd": winograd.weight_gradient, "strided": strided.weight_gradient,
 }  # fmt: skip
 
 
-def _go(op: str, ways: Mapping[str, Way], a: Array, b: Array, out: Array, settings: Settings) -> Array:
+def _go(op: str, ways: Mapping[str, Way], a: Array, b: Array, out: Array, s: Conv) -> None:
     """The way that is planned, and while what comes out is not finite, the next."""
-    check_contiguous(out)
     a, b = native(a), native(b)
     shapes = a.shape, b.shape, out.shape
-    plan = decide(op, shapes, a.itemsize, settings)
+    plan = decide(op, shapes, a.itemsize, s)
     tried: tuple[str, ...] = ()
     while not ways[plan.way](plan, a, b, out):
         tried += (plan.way,)
-        plan = decide(op, shapes, a.itemsize, settings, *tried)
-    return out
+        plan = decide(op, shapes, a.itemsize, s, *tried)
 
 
-def _settings(stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Settings:
-    return ("dilation", tuple(dilation)), ("groups", groups), ("padding", tuple(padding)), ("stride", tuple(stride))
-
-
-def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d(x: Array, w: Array, out: Array, s: Conv) -> None:
     """`reference.conv2d` as register tiles of pixels by channels. N OH OW KH KW C O / groups multiplications."""
-    return _go("conv2d", _CONV2D, x, w, out, _settings(stride, padding, dilation, groups))
+    _go("conv2d", _CONV2D, x, w, out, s)
 
 
-def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d_dx(g: Array, w: Array, out: Array, s: Conv) -> None:
     """`reference.conv2d_dx`, phase by phase; a stride together with a dilation goes to `im2col`."""
-    return _go("conv2d_dx", _CONV2D_DX, g, w, out, _settings(stride, padding, dilation, groups))
+    _go("conv2d_dx", _CONV2D_DX, g, w, out, s)
 
 
-def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d_dw(x: Array, g: Array, out: Array, s: Conv) -> None:
     """`reference.conv2d_dw` as register tiles of taps by channels, summed over pixels."""
-    return _go("conv2d_dw", _CONV2D_DW, x, g, out, _settings(stride, padding, dilation, groups))
+    _go("conv2d_dw", _CONV2D_DW, x, g, out, s)

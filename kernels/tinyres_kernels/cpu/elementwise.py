@@ -5,10 +5,10 @@ from math import prod
 from numba import prange
 
 from tinyres_kernels.cpu.host import kernel, threads
-from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, by_loop
-from tinyres_kernels.geometry import alike
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Relu
 
 COST = 16  # multiplications that a number's way through memory is worth
 
@@ -46,25 +46,16 @@ def _relu_dx(threads, g, y, out, slope, leaky):
                 out[i] = g[i] if y[i] > 0 else 0
 
 
-def add(a: Array, b: Array, out: Array) -> Array:
+def add(a: Array, b: Array, out: Array) -> None:
     """`reference.add`. 12 M bytes in float32."""
-    alike(a=a.shape, b=b.shape, out=out.shape)
-    check_contiguous(out)
     _add(threads(COST * a.size), flat(a), flat(b), out)
-    return out
 
 
-def relu(x: Array, out: Array, *, slope: float) -> Array:
+def relu(x: Array, out: Array, s: Relu) -> None:
     """`reference.relu`. 8 M bytes in float32."""
-    alike(x=x.shape, out=out.shape)
-    check_contiguous(out)
-    _relu(threads(COST * x.size), flat(x), out, x.dtype.type(slope), slope != 0)
-    return out
+    _relu(threads(COST * x.size), flat(x), out, x.dtype.type(s.slope), s.slope != 0)
 
 
-def relu_dx(g: Array, y: Array, out: Array, *, slope: float) -> Array:
+def relu_dx(g: Array, y: Array, out: Array, s: Relu) -> None:
     """`reference.relu_dx`. 12 M bytes in float32."""
-    alike(g=g.shape, y=y.shape, out=out.shape)
-    check_contiguous(out)
-    _relu_dx(threads(COST * g.size), flat(g), flat(y), out, g.dtype.type(slope), slope != 0)
-    return out
+    _relu_dx(threads(COST * g.size), flat(g), flat(y), out, g.dtype.type(s.slope), s.slope != 0)

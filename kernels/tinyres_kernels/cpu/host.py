@@ -98,7 +98,7 @@ def threads(multiplications: float = float("inf")) -> int:
 
 # What is compiled from one file also depends on the others, of which Numba's cache on disk knows nothing.
 _SOURCES = hashlib.sha256(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
 ).hexdigest()[:8]
 
 

@@ -7,19 +7,21 @@ from math import exp, log, prod
 
 from numba import prange
 
-from tinyres_kernels import im2col
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.host import kernel, threads
-from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, by_loop, decide, planner
+from tinyres_kernels.im2col.loss import bce_with_logits, bce_with_logits_dx
+from tinyres_kernels.im2col.loss import cross_entropy as im2col_cross_entropy
 from tinyres_kernels.namespace import Array
-from tinyres_kernels.reference.loss import check_rows
+
+__all__ = ["bce_with_logits", "bce_with_logits_dx", "cross_entropy", "cross_entropy_dx"]
 
 EXPONENTIAL = 10  # the time of one, in multiplications
 
 
 @planner("cross_entropy")
-def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices) -> Plan:
+def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: None) -> Plan:
     x = shapes[0]
     if len(x) == 2 and x[1] >= choices.limit("wide_classes"):
         return Plan("im2col", ("many classes",))
@@ -27,7 +29,7 @@ def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: C
 
 
 PLANNERS["cross_entropy_dx"] = by_loop(lambda g, probabilities, *_: 8 * prod(probabilities))
-PLANNERS |= dict.fromkeys(("bce_with_logits", "bce_with_logits_dx"), lambda *_, **__: Plan("im2col"))
+PLANNERS |= dict.fromkeys(("bce_with_logits", "bce_with_logits_dx"), lambda *_: Plan("im2col"))
 
 
 @kernel
@@ -59,22 +61,15 @@ def _rows_dx(threads, g, probabilities, target, out):
             out[m, target[m]] = g[m] * (probabilities[m, target[m]] - 1)
 
 
-def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> Array:
+def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> None:
     """`reference.cross_entropy`, row by row while the row is in the cache; sums in float64. 8 M C bytes in float32."""
-    plan = decide("cross_entropy", (x.shape,), x.itemsize, ())
+    plan = decide("cross_entropy", (x.shape,), x.itemsize)
     if plan.way == "im2col":
-        return im2col.cross_entropy(x, target, out, probabilities)
-    check_rows(x, target, out, probabilities)
-    check_contiguous(out)
-    check_contiguous(probabilities)
-    if x.size:
-        _rows(plan.threads, flat(x).reshape(x.shape), flat(target), out, probabilities)
-    return out
+        im2col_cross_entropy(x, target, out, probabilities)
+        return
+    _rows(plan.threads, flat(x).reshape(x.shape), flat(target), out, probabilities)
 
 
-def cross_entropy_dx(g: Array, probabilities: Array, target: Array, out: Array) -> Array:
+def cross_entropy_dx(g: Array, probabilities: Array, target: Array, out: Array) -> None:
     """`reference.cross_entropy_dx` in one pass. 8 M C bytes in float32."""
-    check_rows(out, target, g, probabilities)
-    check_contiguous(out)
     _rows_dx(threads(8 * out.size), flat(g), flat(probabilities).reshape(out.shape), flat(target), out)
-    return out

@@ -20,7 +20,7 @@ SHARED = 8  # a product has to be so many times larger than a loop to be worth t
 
 
 @planner("matmul")
-def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices) -> Plan:
+def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: None) -> Plan:
     (M, K), (_, N), *_rest = shapes
     most = M // int(choices.limit("matmul_rows"))  # threads that have enough rows each
     return Plan("blas", threads=max(1, min(machine.threads_for(M * N * K / SHARED, choices), most)))
@@ -36,10 +36,10 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, "tinyres-matmul")
 
 
-def matmul(a: Array, b: Array, out: Array) -> Array:
+def matmul(a: Array, b: Array, out: Array) -> None:
     """`reference.matmul` by BLAS, rows of `out` shared out among the threads."""
     M = len(out)
-    count = decide("matmul", (a.shape, b.shape), a.itemsize, ()).threads
+    count = decide("matmul", (a.shape, b.shape), a.itemsize).threads
     before = [library.get_num_threads() for library in _blas()]
     for library in _blas():
         library.set_num_threads(1)
@@ -52,4 +52,3 @@ def matmul(a: Array, b: Array, out: Array) -> Array:
     finally:
         for library, number in zip(_blas(), before, strict=True):
             library.set_num_threads(number)
-    return out

@@ -41,8 +41,3 @@ def flat(a: Array) -> Array:
     if not (a.flags.carray and a.dtype.isnative):  # else there is nothing to do
         a = np.ascontiguousarray(native(a))
     return a.reshape(-1)
-
-
-def check_contiguous(out: Array) -> None:
-    if not out.flags.c_contiguous:
-        raise ValueError(f"out must be C-contiguous to be written in place, got strides {out.strides} for {out.shape}")

@@ -1,17 +1,15 @@
 """Batch norm as a few streaming passes; arithmetic is cheap here, and memory is what is counted."""
 
-from typing import Any
-
 import numpy as np
 
 from tinyres_kernels.cpu import rows
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.memory import check_contiguous, flat, native
+from tinyres_kernels.cpu.memory import flat, native
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide
-from tinyres_kernels.geometry import check_norm, check_running
 from tinyres_kernels.guard import poison
 from tinyres_kernels.im2col.norm import move
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Norm, Running
 
 APART = 64  # numbers between what belongs to one thread and to the next
 NEAR = 64  # rows whose mean is the first guess at the mean of all
@@ -22,7 +20,7 @@ def _wide(a: Array, fold: int) -> Array:
     return flat(a).reshape(a.shape[0] // fold, fold * a.shape[1])
 
 
-def _plan(shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, choices: Choices, **_: Any) -> Plan:
+def _plan(shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, choices: Choices, s: Norm) -> Plan:
     """how: so many rows are taken as one."""
     assert shapes[0] is not None
     M, C = shapes[0]
@@ -62,32 +60,20 @@ def batch_norm(
     out: Array,
     mean: Array,
     variance: Array,
-    running_mean: Array | None = None,
-    running_var: Array | None = None,
-    batches: Array | None = None,
-    new_mean: Array | None = None,
-    new_var: Array | None = None,
-    new_batches: Array | None = None,
-    *,
-    eps: float,
-    training: bool,
-    relu: bool,
-    momentum: float = 0.0,
-) -> Array:
+    running: Running | None,
+    s: Norm,
+) -> None:
     """`reference.batch_norm` in two passes: the statistics, the result. 12 M C bytes in float32, 4 more for the sum.
 
     One pass finds mean and variance from sums of d = x - a and of d^2, where a is a mean of a few rows: sum of
     (x - mean)^2 = sum of d^2 - (sum of d)^2 / M, in which nothing cancels as long as a is near the mean.
     """
-    check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
-    check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))
-    check_contiguous(out)
     x = native(x)
     M, C = x.shape
-    plan = decide("batch_norm", (x.shape,), x.itemsize, ())
+    plan = decide("batch_norm", (x.shape,), x.itemsize)
     fold, count = plan.how, plan.threads
     wide = _wide(x, fold)
-    if training:
+    if s.training:
         centre = x[:NEAR].mean(axis=0)
         centre[~np.isfinite(centre)] = 0
         near, shares = _shares(count, fold * C, x.dtype)
@@ -95,13 +81,11 @@ def batch_norm(
         total, square = _total(shares, fold, C)
         mean[...] = centre + total / M
         variance[...] = np.maximum(square / M - (total / M) ** 2, 0)
-        running, new = (running_mean, running_var, batches), (new_mean, new_var, new_batches)
-        move(mean, variance, running, new, momentum, M)
-    scale = weight / np.sqrt(variance + eps)
+        move(mean, variance, running or Running(), s.momentum, M)
+    scale = weight / np.sqrt(variance + s.eps)
     centre, scale, shift = _tiles(fold, x.dtype, mean, scale, bias)
     other = wide if residual is None else _wide(residual, fold)
-    rows.normalise(count, wide, other, centre, scale, shift, _wide(out, fold), residual is not None, relu)
-    return out
+    rows.normalise(count, wide, other, centre, scale, shift, _wide(out, fold), residual is not None, s.relu)
 
 
 def batch_norm_dx(
@@ -116,26 +100,20 @@ def batch_norm_dx(
     dweight: Array,
     dbias: Array,
     dresidual: Array | None,
-    *,
-    eps: float,
-    training: bool,
-    relu: bool,
-) -> Array:
+    s: Norm,
+) -> None:
     """`reference.batch_norm_dx` in two passes: the two sums, then the result. 20 M C bytes in float32, 8 more where y
     is read, 4 for `dresidual`. Where there is no y, the pixels that the ReLU let pass are found again from x, by the
     very arithmetic of the forward pass: cheaper than reading them."""
-    check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
-               dweight=dweight, dbias=dbias)  # fmt: skip
-    check_contiguous(out)
     x = native(x)
     M, C = x.shape
-    plan = decide("batch_norm_dx", (x.shape,), x.itemsize, ())
+    plan = decide("batch_norm_dx", (x.shape,), x.itemsize)
     fold, count = plan.how, plan.threads
-    mask = 0 if not relu else 1 if y is not None else 2
+    mask = 0 if not s.relu else 1 if y is not None else 2
     g_rows, x_rows, y_rows, result = (_wide(a, fold) for a in (g, x, x if y is None else y, out))
     store = mask == 1 and dresidual is not None
     passed = _wide(dresidual, fold) if store else result
-    forward = weight / np.sqrt(variance + eps), bias
+    forward = weight / np.sqrt(variance + s.eps), bias
     centre, slope, shift = _tiles(fold, x.dtype, mean, *forward)
     near, shares = _shares(count, fold * C, x.dtype)
     rows.products(count, g_rows, x_rows, y_rows, centre, slope, shift, passed, near, shares, store, mask)
@@ -144,10 +122,9 @@ def batch_norm_dx(
     elif dresidual is not None:  # no ReLU: it is g itself; or the signs follow from x, in one pass too few for it
         plain = (x - mean) * forward[0].astype(x.dtype) + bias
         dresidual[...] = np.where(plain > 0, g, g.dtype.type(0)) if mask else g
-    spread = 1 / np.sqrt(variance.astype(np.float64) + eps)
+    spread = 1 / np.sqrt(variance.astype(np.float64) + s.eps)
     total, along = _total(shares, fold, C)
     dbias[...] = total
     dweight[...] = along * spread
     along, drift, scale = _tiles(fold, x.dtype, along * spread**2 / M, total / M, weight * spread)
-    rows.combine(count, g_rows, x_rows, y_rows, centre, slope, shift, along, drift, scale, result, training, mask)
-    return out
+    rows.combine(count, g_rows, x_rows, y_rows, centre, slope, shift, along, drift, scale, result, s.training, mask)

@@ -8,17 +8,18 @@ it says. `choices.py` holds the limits that planners go by, and how to force ano
 
 from collections.abc import Callable
 from functools import lru_cache
-from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.cpu import host
 from tinyres_kernels.cpu.choices import Choices, Wanted, wanted
 from tinyres_kernels.cpu.host import TARGET, Target
+from tinyres_kernels.settings import Running
 
 Shape = tuple[int, ...]
-Settings = tuple[tuple[str, Any], ...]  # the keywords of a call, sorted by name
+NOTHING = "nothing to do"  # the contract's own answer to empty arrays: no kernel runs
 
 
 class Machine(NamedTuple):
@@ -78,7 +79,7 @@ PLANNERS: dict[str, Planner] = {}
 
 
 def planner(op: str) -> Callable[[Planner], Planner]:
-    """Declare a function to be the planner of `op`: (shapes, itemsize, machine, choices, **settings) -> Plan."""
+    """Declare a function to be the planner of `op`: (shapes, itemsize, machine, choices, s) -> Plan."""
 
     def declare(function: Planner) -> Planner:
         PLANNERS[op] = function
@@ -90,7 +91,7 @@ def planner(op: str) -> Callable[[Planner], Planner]:
 def by_loop(work: Callable[..., float], *traits: str) -> Planner:
     """The planner of an operation that knows one compiled loop, on one thread or several; work: of these shapes."""
 
-    def plan(shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, choices: Choices, **_: Any) -> Plan:
+    def plan(shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, choices: Choices, s: Any) -> Plan:
         return Plan("loop", traits, machine.threads_for(work(*shapes), choices))
 
     return plan
@@ -98,23 +99,24 @@ def by_loop(work: Callable[..., float], *traits: str) -> Planner:
 
 @lru_cache(maxsize=1024)
 def _planned(
-    op: str, shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, forced: Wanted, settings: Settings
+    op: str, shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, forced: Wanted, s: Any
 ) -> Plan:
-    return PLANNERS[op](shapes, itemsize, machine, Choices(forced), **dict(settings))
+    return PLANNERS[op](shapes, itemsize, machine, Choices(forced), s)
 
 
-def decide(op: str, shapes: tuple[Shape | None, ...], itemsize: int, settings: Settings, *without: str) -> Plan:
+def decide(op: str, shapes: tuple[Shape | None, ...], itemsize: int, s: Any = None, *without: str) -> Plan:
     """The plan for this machine, kept for the next call of the same sizes; `without` some ways that were tried."""
     forced = wanted()
     if without:
         forced = tuple(sorted((dict(forced) | dict.fromkeys(without, False)).items()))
-    return _planned(op, shapes, itemsize, Machine(host.threads()), forced, settings)
+    return _planned(op, shapes, itemsize, Machine(host.threads()), forced, s)
 
 
 def explain(
     op: str, *arrays: Any, dtype: Any = None, threads: int | None = None, target: Target = TARGET, **settings: Any
 ) -> Plan:
     """Which way `op` goes for these arrays, or shapes, given in the order of the kernel's arguments; None as there.
+    Settings, too, come as the kernel takes them: as one object at the end, or by keyword.
 
     dtype: by default that of the first array, or float32;   threads, target: by default this machine's
 
@@ -123,13 +125,12 @@ def explain(
     """
     if op not in PLANNERS:
         raise ValueError(f"explain: there is no operation {op!r}; there are {', '.join(sorted(PLANNERS))}")
-    parameters = signature(PLANNERS[op]).parameters.values()
-    needed = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-    if missing := [name for name in needed if name not in settings]:
-        raise TypeError(f"explain: {op} needs {', '.join(needed)} as keywords, as the kernel does; not given: "
-                        f"{', '.join(missing)}")  # fmt: skip
-    dtypes = [a.dtype for a in arrays if hasattr(a, "dtype")]
+    given, s = OPERATIONS[op].split(arrays, settings)
+    dtypes = [a.dtype for a in given if hasattr(a, "dtype")]
     itemsize = np.dtype(dtype or (dtypes[0] if dtypes else "float32")).itemsize
-    shapes = tuple(None if a is None else tuple(getattr(a, "shape", a)) for a in arrays)
+    left_out = (type(None), Running)  # no plan asks for the running statistics
+    shapes = tuple(None if isinstance(a, left_out) else tuple(getattr(a, "shape", a)) for a in given)
+    if any(0 in shape for shape in shapes if shape is not None):
+        return Plan(NOTHING)
     count = host.threads() if threads is None else threads
-    return PLANNERS[op](shapes, itemsize, Machine(count, target), Choices(wanted()), **settings)
+    return PLANNERS[op](shapes, itemsize, Machine(count, target), Choices(wanted()), s)

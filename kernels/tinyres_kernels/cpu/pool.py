@@ -12,10 +12,11 @@ from numba import prange
 
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.host import kernel, threads
-from tinyres_kernels.cpu.memory import check_contiguous, flat
+from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Planner, Shape
-from tinyres_kernels.geometry import Axis, Pair, pool_axes
+from tinyres_kernels.geometry import Axis
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import AvgPool, MaxPool
 
 COST = 8  # multiplications that a number's way through memory is worth
 # Which arguments are the images and the windows.
@@ -30,10 +31,9 @@ POOLS = {
 
 def _planner(image: int, windows: int) -> Planner:
     def plan(
-        shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, *,
-        kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1), count_include_pad: bool = True,
-    ) -> Plan:  # fmt: skip
-        pool_axes(shapes[image], shapes[windows], kernel, stride, padding, dilation)
+        shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: MaxPool | AvgPool
+    ) -> Plan:
+        s.axes(shapes[image], shapes[windows])
         work = COST * max(prod(shapes[image]), prod(shapes[windows]))
         return Plan("loop", threads=machine.threads_for(work, choices))
 
@@ -185,48 +185,31 @@ def _work(x: Array, out: Array) -> int:
     return threads(COST * max(x.size, out.size))
 
 
-def max_pool2d(
-    x: Array, out: Array, index: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Array:
+def max_pool2d(x: Array, out: Array, index: Array, s: MaxPool) -> None:
     """`reference.max_pool2d`, bit for bit. No multiplication; x, out and index pass through memory once."""
-    axes = pool_axes(x.shape, out.shape, kernel, stride, padding, dilation)
-    check_contiguous(out)
-    check_contiguous(index)
+    axes = s.axes(x.shape, out.shape)
     _largest(_work(x, out), _open(x), out, index, _window(axes))
-    return out
 
 
-def max_pool2d_dx(
-    g: Array, index: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Array:
+def max_pool2d_dx(g: Array, index: Array, out: Array, s: MaxPool) -> None:
     """`reference.max_pool2d_dx`, row by row from the windows that read it. Each array passes through memory once."""
-    axes = pool_axes(out.shape, g.shape, kernel, stride, padding, dilation)
-    check_contiguous(out)
+    axes = s.axes(out.shape, g.shape)
     _to_winners(_work(out, g), _open(g), _open(index), out, _window(axes))
-    return out
 
 
-def max_pool2d_take(
-    u: Array, index: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Array:
+def max_pool2d_take(u: Array, index: Array, out: Array, s: MaxPool) -> None:
     """`reference.max_pool2d_take`, bit for bit, as KH KW selections a window. Each array passes through memory once."""
-    axes = pool_axes(u.shape, out.shape, kernel, stride, padding, dilation)
-    check_contiguous(out)
+    axes = s.axes(u.shape, out.shape)
     _from_winners(_work(u, out), _open(u), _open(index), out, _window(axes))
-    return out
 
 
-def avg_pool2d(x: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> Array:
+def avg_pool2d(x: Array, out: Array, s: AvgPool) -> None:
     """`reference.avg_pool2d`; the sums run in out's dtype, tap by tap. x and out pass through memory once."""
-    axes = pool_axes(x.shape, out.shape, kernel, stride, padding)
-    check_contiguous(out)
-    _means(_work(x, out), _open(x), out, _window(axes), count_include_pad)
-    return out
+    axes = s.axes(x.shape, out.shape)
+    _means(_work(x, out), _open(x), out, _window(axes), s.count_include_pad)
 
 
-def avg_pool2d_dx(g: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> Array:
+def avg_pool2d_dx(g: Array, out: Array, s: AvgPool) -> None:
     """`reference.avg_pool2d_dx`, row by row from the windows that read it. g and out pass through memory once."""
-    axes = pool_axes(out.shape, g.shape, kernel, stride, padding)
-    check_contiguous(out)
-    _shares(_work(out, g), _open(g), out, _window(axes), count_include_pad)
-    return out
+    axes = s.axes(out.shape, g.shape)
+    _shares(_work(out, g), _open(g), out, _window(axes), s.count_include_pad)

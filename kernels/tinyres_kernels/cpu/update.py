@@ -9,18 +9,17 @@ a negative one, so that it makes vectors of them. What is off is a condition, no
 
 from collections.abc import Iterator
 from math import prod, sqrt
-from typing import Any
 
 import numpy as np
 from numba import prange
 
-from tinyres_kernels import im2col
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.host import kernel, threads
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, by_loop, planner
+from tinyres_kernels.im2col.update import rmsprop as im2col_rmsprop
 from tinyres_kernels.namespace import Array
-from tinyres_kernels.reference.loss import check_alike
+from tinyres_kernels.settings import Adam, Rmsprop, Sgd
 
 WORK = 30  # of one number, in multiplications: memory is what is waited for
 
@@ -28,9 +27,7 @@ PLANNERS |= dict.fromkeys(("sgd", "adam"), by_loop(lambda p, *_: WORK * prod(p))
 
 
 @planner("rmsprop")
-def _plan_rmsprop(
-    shapes: tuple[Shape | None, ...], _: int, machine: Machine, choices: Choices, **settings: Any
-) -> Plan:
+def _plan_rmsprop(shapes: tuple[Shape | None, ...], _: int, machine: Machine, choices: Choices, s: Rmsprop) -> Plan:
     p, *_others, new_a, new_b = shapes
     if new_a is not None or new_b is not None:
         return Plan("im2col", ("centred or with momentum",))
@@ -109,53 +106,24 @@ def _lines(written: tuple[Array, ...], read: tuple[Array, ...]) -> Iterator[Arra
         yield flat(np.ascontiguousarray(a if order is None else a.transpose(order), out.dtype))
 
 
-def sgd(
-    p: Array,
-    g: Array,
-    buffer: Array | None,
-    out: Array,
-    new_buffer: Array | None,
-    *,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-) -> Array:
+def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array | None, s: Sgd) -> None:
     """`reference.sgd` in one pass: 20 bytes a number in float32."""
-    check_alike(*(a for a in (p, g, buffer, out, new_buffer) if a is not None))
     end, new, start, slope, old = _lines((out, new_buffer), (p, g, buffer))
-    settings = (float(lr), float(momentum), float(1 - dampening), float(weight_decay))
-    flags = new_buffer is not None, buffer is None, bool(nesterov)
+    settings = (float(s.lr), float(s.momentum), float(1 - s.dampening), float(s.weight_decay))
+    flags = new_buffer is not None, buffer is None, bool(s.nesterov)
     _sgd(threads(WORK * p.size), start, slope, old, end, new, settings, *flags)
-    return out
 
 
-def adam(
-    p: Array,
-    g: Array,
-    m: Array | None,
-    v: Array | None,
-    out: Array,
-    new_m: Array,
-    new_v: Array,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-    step: int,
-) -> Array:
+def adam(p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m: Array, new_v: Array, s: Adam) -> None:
     """`reference.adam` in one pass: 28 bytes a number in float32."""
-    check_alike(*(a for a in (p, g, m, v, out, new_m, new_v) if a is not None))
     end, mean, square, *olds = _lines((out, new_m, new_v), (p, g, m, v))
-    decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
-    rates = lr / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, (1 - beta2**step) ** 0.5
+    decay, shrink = (0.0, 1 - s.lr * s.weight_decay) if s.decoupled else (s.weight_decay, 1.0)
+    rates = (
+        s.lr / (1 - s.beta1**s.step), s.beta1, 1 - s.beta1, s.beta2, 1 - s.beta2, s.eps, decay, shrink,
+        (1 - s.beta2**s.step) ** 0.5,
+    )  # fmt: skip
     settings = tuple(float(rate) for rate in rates)
     _adam(threads(WORK * p.size), *olds, end, mean, square, settings, m is None)
-    return out
 
 
 def rmsprop(
@@ -168,19 +136,12 @@ def rmsprop(
     new_v: Array,
     new_a: Array | None,
     new_b: Array | None,
-    *,
-    lr: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-    momentum: float,
-) -> Array:
+    s: Rmsprop,
+) -> None:
     """`reference.rmsprop` in one pass, 20 bytes a number in float32; centred or with momentum as in `im2col`."""
     if new_a is not None or new_b is not None:
-        how = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
-        return im2col.rmsprop(p, g, v, a, b, out, new_v, new_a, new_b, **how)
-    check_alike(*(x for x in (p, g, v, out, new_v) if x is not None))
+        im2col_rmsprop(p, g, v, a, b, out, new_v, new_a, new_b, s)
+        return
     end, spread, start, slope, old = _lines((out, new_v), (p, g, v))
-    settings = tuple(float(rate) for rate in (lr, alpha, 1 - alpha, eps, weight_decay))
+    settings = tuple(float(rate) for rate in (s.lr, s.alpha, 1 - s.alpha, s.eps, s.weight_decay))
     _rmsprop(threads(WORK * p.size), start, slope, old, end, spread, settings, v is None)
-    return out

@@ -22,44 +22,21 @@ Importing this rung imports Numba; it needs numba-cuda (`pip install 'tinyres[cu
 when a kernel is launched. With `NUMBA_ENABLE_CUDASIM=1` in the environment it runs on NumPy arrays, very slowly.
 """
 
-from tinyres_kernels.cuda.conv import conv2d, conv2d_dw, conv2d_dx, explain
-from tinyres_kernels.cuda.conv_norm import conv2d_norm, conv2d_statistics
-from tinyres_kernels.cuda.elementwise import add, relu, relu_dx
-from tinyres_kernels.cuda.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
-from tinyres_kernels.cuda.matmul import matmul
-from tinyres_kernels.cuda.norm import batch_norm, batch_norm_dx
-from tinyres_kernels.cuda.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
-from tinyres_kernels.cuda.show import Access, Shown, races, show_thread
-from tinyres_kernels.cuda.steps import MANY, adam, rmsprop, sgd
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "MANY",
-    "Access",
-    "Shown",
-    "adam",
-    "add",
-    "avg_pool2d",
-    "avg_pool2d_dx",
-    "batch_norm",
-    "batch_norm_dx",
-    "bce_with_logits",
-    "bce_with_logits_dx",
-    "conv2d",
-    "conv2d_dw",
-    "conv2d_dx",
-    "conv2d_norm",
-    "conv2d_statistics",
-    "cross_entropy",
-    "cross_entropy_dx",
-    "explain",
-    "matmul",
-    "max_pool2d",
-    "max_pool2d_dx",
-    "max_pool2d_take",
-    "races",
-    "relu",
-    "relu_dx",
-    "rmsprop",
-    "sgd",
-    "show_thread",
-]
+from tinyres_kernels import contract
+from tinyres_kernels.cuda import conv, elementwise, loss, matmul, norm, pool, steps
+from tinyres_kernels.cuda.conv import explain
+from tinyres_kernels.cuda.conv_norm import conv2d_norm, conv2d_statistics
+from tinyres_kernels.cuda.show import Access, Shown, races, show_thread
+from tinyres_kernels.cuda.steps import MANY
+from tinyres_kernels.namespace import Array
+
+contract.publish(__name__, conv, elementwise, loss, matmul, norm, pool, steps)
+
+__all__ = ["MANY", "Access", "Shown", "conv2d_norm", "conv2d_statistics", "explain", "races", "show_thread"]
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Array]: ...

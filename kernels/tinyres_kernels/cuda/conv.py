@@ -10,6 +10,7 @@ are one launch.
 from math import gcd
 from typing import Any
 
+from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.cuda import conv_naive, host, winograd
 from tinyres_kernels.cuda.card import FIT
 from tinyres_kernels.cuda.conv_measure import Measure
@@ -18,11 +19,12 @@ from tinyres_kernels.cuda.conv_tile import Norm, Tile, Words
 from tinyres_kernels.cuda.conv_tiled import gather_kernel
 from tinyres_kernels.cuda.conv_weights import fans, weight_kernel
 from tinyres_kernels.cuda.counters import counters
-from tinyres_kernels.cuda.host import blocks, check_contiguous, flat, launch, real
+from tinyres_kernels.cuda.host import blocks, flat, launch, real
 from tinyres_kernels.cuda.sums import add_parts
 from tinyres_kernels.cuda.words import WIDE
-from tinyres_kernels.geometry import Axis, Pair, conv_axes
+from tinyres_kernels.geometry import Axis
 from tinyres_kernels.namespace import Array, namespace
+from tinyres_kernels.settings import Conv
 
 LEAST = 3  # columns of a group: with fewer, nearly all of a tile is idle
 
@@ -78,53 +80,29 @@ def _gather(
 
 def _convolve(
     x: Array, w: Array, out: Array, rows: Axis, cols: Axis, groups: int, tile: Tile | None, turn: bool
-) -> Array:
+) -> None:
     """`conv2d`; turned, `conv2d_dx` with the cotangent as x."""
-    check_contiguous(out)
-    if not x.size or not out.size:
-        out.fill(0)
-        return out
     if tile is None and _naive(x, w, out, groups):
-        return conv_naive.run(conv_naive.conv2d_dx_naive if turn else conv_naive.conv2d_naive, x, w, out, rows, cols)
+        conv_naive.run(conv_naive.conv2d_dx_naive if turn else conv_naive.conv2d_naive, x, w, out, rows, cols)
+        return
     gather = _asked(x, w, out, rows, cols, groups, turn)
     chosen = choose(gather, tile)
     if isinstance(chosen, winograd.Plan):
         winograd.run(chosen.block, x, w, out, (rows.padding, cols.padding), turn)
     else:
         _gather(x, w, out, gather, chosen)
-    return out
 
 
-def conv2d(
-    x: Array,
-    w: Array,
-    out: Array,
-    *,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    tile: Tile | None = None,
-) -> Array:
+def conv2d(x: Array, w: Array, out: Array, s: Conv, tile: Tile | None = None) -> None:
     """`reference.conv2d`, by tiles of pixels by outputs. `tile`: another than is chosen."""
-    rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
-    return _convolve(x, w, out, rows, cols, groups, tile, False)
+    rows, cols = s.axes(x.shape, w.shape, out.shape)
+    _convolve(x, w, out, rows, cols, s.groups, tile, False)
 
 
-def conv2d_dx(
-    g: Array,
-    w: Array,
-    out: Array,
-    *,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    tile: Tile | None = None,
-) -> Array:
+def conv2d_dx(g: Array, w: Array, out: Array, s: Conv, tile: Tile | None = None) -> None:
     """`reference.conv2d_dx`, phase by phase, each by tiles of pixels by channels."""
-    rows, cols = conv_axes(out.shape, w.shape, g.shape, stride, padding, dilation, groups)
-    return _convolve(g, w, out, rows, cols, groups, tile, True)
+    rows, cols = s.axes(out.shape, w.shape, g.shape)
+    _convolve(g, w, out, rows, cols, s.groups, tile, True)
 
 
 def explain(op: str, *arrays: Any, **settings: Any) -> Plan | winograd.Plan | None:
@@ -132,39 +110,27 @@ def explain(op: str, *arrays: Any, **settings: Any) -> Plan | winograd.Plan | No
 
     None for the naive way, for an empty image, and for all other operations, which have one way each.
     """
-    if op not in ("conv2d", "conv2d_dx") or not all(a.size for a in arrays):
+    given, s = OPERATIONS[op].split(arrays, settings)
+    if op not in ("conv2d", "conv2d_dx") or not all(a.size for a in given):
         return None
-    (x, w, out), turn, groups = arrays, op == "conv2d_dx", settings["groups"]
-    if _naive(x, w, out, groups):
+    (x, w, out), turn = given, op == "conv2d_dx"
+    if _naive(x, w, out, s.groups):
         return None
-    rows, cols = conv_axes(*(a.shape for a in ((out, w, x) if turn else (x, w, out))), **settings)
-    found: Plan | winograd.Plan = choose(_asked(x, w, out, rows, cols, groups, turn))
+    rows, cols = s.axes(*(a.shape for a in ((out, w, x) if turn else (x, w, out))))
+    found: Plan | winograd.Plan = choose(_asked(x, w, out, rows, cols, s.groups, turn))
     return found
 
 
-def conv2d_dw(
-    x: Array,
-    g: Array,
-    out: Array,
-    *,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    tile: Tile | None = None,
-) -> Array:
+def conv2d_dw(x: Array, g: Array, out: Array, s: Conv, tile: Tile | None = None) -> None:
     """`reference.conv2d_dw`, by tiles of taps and channels by outputs, each a part of the pixels; and their sum."""
-    rows, cols = conv_axes(x.shape, out.shape, g.shape, stride, padding, dilation, groups)
-    check_contiguous(out)
-    if not x.size or not g.size:
-        out.fill(0)
-        return out
+    (rows, cols), groups = s.axes(x.shape, out.shape, g.shape), s.groups
     N, H, W, C = x.shape
     _, OH, OW, O = g.shape
     KH, KW, CG, _ = out.shape
     OG, weights, pixels = O // groups, KH * KW * CG, N * OH * OW
     if tile is None and (OG < LEAST or not fit(x, g, out)):
-        return conv_naive.run_dw(x, g, out, rows, cols)
+        conv_naive.run_dw(x, g, out, rows, cols)
+        return
     words = Words(wide(x, C, CG), wide(g, O, OG), wide(out, O, OG))
     tile, parts, size, _ = plan(out.dtype, words, weights, OG, groups, pixels, True, True, tile)
     grid = blocks(weights, tile.rows), blocks(OG, tile.columns), groups * parts
@@ -179,4 +145,3 @@ def conv2d_dw(
     launch(made, grid, tile.threads, *arrays, image, _numbers(rows, OH), _numbers(cols, OW))
     if parts > 1 and not within:
         add_parts(room, flat(out), parts)
-    return out

@@ -103,14 +103,13 @@ def conv2d_dw_naive(real):
     return conv2d_dw_naive
 
 
-def run(make: object, a: Array, b: Array, out: Array, rows: Axis, cols: Axis) -> Array:
+def run(make: object, a: Array, b: Array, out: Array, rows: Axis, cols: Axis) -> None:
     """One of the first two, over all elements of `out`."""
     settings = [(axis.stride, axis.padding, axis.dilation) for axis in (rows, cols)]
     launch(make(real(out)), blocks(out.size), THREADS, a, b, out, *settings)  # type: ignore[operator]
-    return out
 
 
-def run_dw(x: Array, g: Array, out: Array, rows: Axis, cols: Axis) -> Array:
+def run_dw(x: Array, g: Array, out: Array, rows: Axis, cols: Axis) -> None:
     """The third one, in as many parts as keep all multiprocessors busy, and their sum."""
     lines = g.shape[0] * g.shape[1]
     size = blocks(lines, max(1, ENOUGH // out.size))
@@ -120,4 +119,3 @@ def run_dw(x: Array, g: Array, out: Array, rows: Axis, cols: Axis) -> Array:
     launch(conv2d_dw_naive(real(out)), blocks(sums.size), THREADS, x, g, sums, *settings, out.shape[2], size)
     if parts > 1:
         add_parts(sums, flat(out), parts)
-    return out

@@ -1,110 +1,84 @@
 """A convolution, and batch norm in evaluation before its result is written: one launch and one pass over memory. And a
 convolution that leaves the statistics that batch norm needs in training."""
 
+from tinyres_kernels import contract
 from tinyres_kernels.cuda import conv, winograd
 from tinyres_kernels.cuda.conv_measure import ONE, Measure, fans
 from tinyres_kernels.cuda.conv_plan import choose
-from tinyres_kernels.cuda.conv_tile import Norm, Tile, spares
+from tinyres_kernels.cuda.conv_tile import Norm as Then
+from tinyres_kernels.cuda.conv_tile import Tile, spares
 from tinyres_kernels.cuda.counters import counters
-from tinyres_kernels.cuda.host import blocks, check_contiguous, flat
+from tinyres_kernels.cuda.host import blocks, flat
 from tinyres_kernels.cuda.norm import batch_norm, statistics
 from tinyres_kernels.cuda.table import addresses
-from tinyres_kernels.geometry import Pair, alike, check_norm, check_running, conv_axes
 from tinyres_kernels.namespace import Array, namespace
+from tinyres_kernels.settings import Conv, Norm, Running
 
 
 def conv2d_norm(
-    x: Array,
-    w: Array,
-    out: Array,
-    weight: Array,
-    bias: Array,
-    mean: Array,
-    variance: Array,
-    residual: Array | None = None,
-    *,
-    eps: float,
-    relu: bool,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    tile: Tile | None = None,
-) -> Array:
+    x: Array, w: Array, out: Array, weight: Array, bias: Array, mean: Array, variance: Array, residual: Array | None,
+    s: Conv, norm: Norm, tile: Tile | None = None,
+) -> Array:  # fmt: skip
     """out = batch_norm(conv2d(x, w), weight, bias, residual, mean, variance), without training; residual as out.
 
     In one launch where the convolution goes by tiles, but the largest, and in one part; else batch norm has its own.
     """
-    rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
-    check_contiguous(out)
-    alike(out=out.shape, **({} if residual is None else {"residual": residual.shape}))
+    rows, cols = s.axes(x.shape, w.shape, out.shape)
+    contract.alike("out", out.shape, residual=residual)
     pixels = out.reshape(-1, out.shape[3])
     added = None if residual is None else flat(residual).reshape(-1, residual.shape[-1])
-    check_norm(x=pixels, out=pixels, residual=added, weight=weight, bias=bias, mean=mean, variance=variance)
-    if x.size and out.size and (tile is not None or not conv._naive(x, w, out, groups)):
-        gather = conv._asked(x, w, out, rows, cols, groups, False)
-        plan = choose(gather, tile)
-        if not isinstance(plan, winograd.Plan) and plan.parts == 1 and spares(plan.tile):
-            read = [flat(a.astype(out.dtype, copy=False)) for a in (mean, variance, weight, bias)]
-            read += [] if added is None else [flat(added.astype(out.dtype, copy=False))]
-            then = Norm(float(eps), added is not None, bool(relu))
-            conv._gather(x, w, out, gather, plan, then, (*addresses(read), *([0] if added is None else [])))
-            return out
-    conv.conv2d(x, w, out, stride=stride, padding=padding, dilation=dilation, groups=groups, tile=tile)
-    batch_norm(pixels, weight, bias, added, pixels, mean, variance, eps=eps, training=False, relu=relu)
+    normalises = contract.batch_norm(pixels, weight, bias, added, pixels, mean, variance, None, norm)
+    if contract.conv2d(x, w, out, s):
+        if tile is not None or not conv._naive(x, w, out, s.groups):
+            gather = conv._asked(x, w, out, rows, cols, s.groups, False)
+            plan = choose(gather, tile)
+            if not isinstance(plan, winograd.Plan) and plan.parts == 1 and spares(plan.tile):
+                read = [flat(a.astype(out.dtype, copy=False)) for a in (mean, variance, weight, bias)]
+                read += [] if added is None else [flat(added.astype(out.dtype, copy=False))]
+                then = Then(float(norm.eps), added is not None, bool(norm.relu))
+                conv._gather(x, w, out, gather, plan, then, (*addresses(read), *([0] if added is None else [])))
+                return out
+        conv.conv2d(x, w, out, s, tile)
+    if normalises:
+        batch_norm(pixels, weight, bias, added, pixels, mean, variance, None, norm)
     return out
 
 
 def conv2d_statistics(
-    x: Array,
-    w: Array,
-    out: Array,
-    mean: Array,
-    variance: Array,
-    running_mean: Array | None = None,
-    running_var: Array | None = None,
-    batches: Array | None = None,
-    new_mean: Array | None = None,
-    new_var: Array | None = None,
-    new_batches: Array | None = None,
-    *,
-    momentum: float = 0.0,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
+    x: Array, w: Array, out: Array, mean: Array, variance: Array, running: Running | None, s: Conv, momentum: float,
     tile: Tile | None = None,
-) -> Array:
+) -> Array:  # fmt: skip
     """out = conv2d(x, w), and its statistics as `batch_norm` finds them in training: mean, variance, running ones.
 
     In one launch where the convolution goes Winograd's way over even rows and columns, or by tiles, but the largest,
     and in one part; else the statistics have their own.
     """
-    rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
-    check_contiguous(*(a for a in (out, mean, variance, new_mean, new_var, new_batches) if a is not None))
-    pixels = out.reshape(-1, out.shape[3])
-    check_norm(x=pixels, out=pixels, mean=mean, variance=variance)
-    running = running_mean, running_var, batches, new_mean, new_var, new_batches
-    check_running(pixels, True, *zip(running[:3], running[3:], strict=True))
+    rows, cols = s.axes(x.shape, w.shape, out.shape)
+    pixels, kept = out.reshape(-1, out.shape[3]), running or Running()
+    contract.alike("channels", pixels.shape[1:], mean=mean, variance=variance)
+    contract.contiguous(mean, variance)
+    contract.movable(pixels, running, True)
+    convolves = contract.conv2d(x, w, out, s)
     alike_in_memory = all(
-        a is None or (a.dtype == ("int64" if a is batches or a is new_batches else out.dtype) and a.flags.c_contiguous)
-        for a in (mean, variance, *running)
+        a is None
+        or (a.dtype == ("int64" if a is kept.batches or a is kept.new_batches else out.dtype) and a.flags.c_contiguous)
+        for a in (mean, variance, *kept)
     )
-    if x.size and out.size and alike_in_memory and (tile is not None or not conv._naive(x, w, out, groups)):
-        gather = conv._asked(x, w, out, rows, cols, groups, False)
+    if convolves and alike_in_memory and (tile is not None or not conv._naive(x, w, out, s.groups)):
+        gather = conv._asked(x, w, out, rows, cols, s.groups, False)
         plan = choose(gather, tile)
-        then = Measure(*(a is not None for a in running[3:]))
+        then = Measure(*(a is not None for a in kept[3:]))
         if isinstance(plan, winograd.Plan):
             within = all(size % 2 == 0 for size in out.shape[1:3])
             size, columns, lines = 4 * plan.block.tiles, plan.block.columns, 1
         else:
             within = plan.parts == 1 and spares(plan.tile)
-            size, columns, lines = plan.tile.rows, plan.tile.columns, groups
+            size, columns, lines = plan.tile.rows, plan.tile.columns, s.groups
         if within:
             of = blocks(len(pixels), size)
             each, lines = fans(of), lines * blocks(out.shape[3] // lines, columns)
             room = namespace(x, w, out).empty(2 * of * out.shape[3], out.dtype)
-            there = (mean if a is None else a for a in running)  # which nobody touches
+            there = (mean if a is None else a for a in kept)  # which nobody touches
             room_at, *others = addresses([room, counters(x, lines * each), mean, variance, *there])
             given = each, room_at, round(momentum * ONE), *others
             if isinstance(plan, winograd.Plan):
@@ -112,6 +86,7 @@ def conv2d_statistics(
             else:
                 conv._gather(x, w, out, gather, plan, then, given)
             return out
-    conv.conv2d(x, w, out, stride=stride, padding=padding, dilation=dilation, groups=groups, tile=tile)
-    statistics(pixels, mean, variance, running, momentum=momentum)
+    if convolves:
+        conv.conv2d(x, w, out, s, tile)
+    statistics(pixels, mean, variance, kept, momentum=momentum)
     return out

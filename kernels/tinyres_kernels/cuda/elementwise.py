@@ -7,7 +7,6 @@ as much under way as one that asks for four. The last thread takes what is left 
 from tinyres_kernels.cuda.host import (
     THREADS,
     blocks,
-    check_contiguous,
     cuda,
     flat,
     helper,
@@ -18,8 +17,8 @@ from tinyres_kernels.cuda.host import (
     wide,
 )
 from tinyres_kernels.cuda.words import load4, store4
-from tinyres_kernels.geometry import alike
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Relu
 
 
 @kernel("rrr")
@@ -96,28 +95,16 @@ def _launch(make: object, lines: tuple[Array, ...], *numbers: object) -> None:
     launch(made, blocks(lines[-1].size, THREADS * width), THREADS, *lines, *numbers)
 
 
-def add(a: Array, b: Array, out: Array) -> Array:
+def add(a: Array, b: Array, out: Array) -> None:
     """`reference.add`. 12 M bytes in float32."""
-    alike(a=a.shape, b=b.shape, out=out.shape)
-    check_contiguous(out)
-    if out.size:
-        _launch(add_kernel, (flat(a), flat(b), flat(out)))
-    return out
+    _launch(add_kernel, (flat(a), flat(b), flat(out)))
 
 
-def relu(x: Array, out: Array, *, slope: float) -> Array:
+def relu(x: Array, out: Array, s: Relu) -> None:
     """`reference.relu`. 8 M bytes in float32."""
-    alike(x=x.shape, out=out.shape)
-    check_contiguous(out)
-    if out.size:
-        _launch(relu_kernel, (flat(x), flat(out)), real(out)(slope))
-    return out
+    _launch(relu_kernel, (flat(x), flat(out)), real(out)(s.slope))
 
 
-def relu_dx(g: Array, y: Array, out: Array, *, slope: float) -> Array:
+def relu_dx(g: Array, y: Array, out: Array, s: Relu) -> None:
     """`reference.relu_dx`. 12 M bytes in float32."""
-    alike(g=g.shape, y=y.shape, out=out.shape)
-    check_contiguous(out)
-    if out.size:
-        _launch(relu_dx_kernel, (flat(g), flat(y), flat(out)), real(out)(slope))
-    return out
+    _launch(relu_dx_kernel, (flat(g), flat(y), flat(out)), real(out)(s.slope))

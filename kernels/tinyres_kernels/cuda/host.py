@@ -129,14 +129,6 @@ def aligned(array: Array) -> bool:
     return getattr(array.data, "ptr", 1) % 16 == 0  # without an address it is the host's, and `launch` refuses it
 
 
-def check_contiguous(*written: Array) -> None:
-    for out in written:
-        if not out.flags.c_contiguous:
-            raise ValueError(
-                f"out must be C-contiguous to be written in place, got strides {out.strides} for {out.shape}"
-            )
-
-
 def lines(written: Iterable[Array | None], read: Iterable[Array | None]) -> Iterator[Array]:
     """All arrays as lines, in the order in which the first one lies in memory; what is read is copied where it lies
     otherwise. None becomes a line that the kernel does not touch: the last of those that it reads."""

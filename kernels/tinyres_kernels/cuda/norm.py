@@ -21,7 +21,6 @@ from tinyres_kernels.cuda.counters import counters
 from tinyres_kernels.cuda.host import (
     THREADS,
     blocks,
-    check_contiguous,
     cuda,
     flat,
     jit,
@@ -31,11 +30,10 @@ from tinyres_kernels.cuda.host import (
     real,
 )
 from tinyres_kernels.cuda.normalise import normalise_dx_kernel, normalise_kernel, spread
-from tinyres_kernels.geometry import check_norm, check_running
 from tinyres_kernels.namespace import Array, namespace
+from tinyres_kernels.settings import Norm, Running
 
 PART = 8 if host.SIMULATED else 256  # pixels of a part at least
-Running = tuple[Array | None, ...]  # mean, variance, batches as they were, and as they become
 MOST = 512  # blocks at most: enough for all multiprocessors, whatever the number of channels
 
 
@@ -205,32 +203,17 @@ def batch_norm(
     out: Array,
     mean: Array,
     variance: Array,
-    running_mean: Array | None = None,
-    running_var: Array | None = None,
-    batches: Array | None = None,
-    new_mean: Array | None = None,
-    new_var: Array | None = None,
-    new_batches: Array | None = None,
-    *,
-    eps: float,
-    training: bool,
-    relu: bool,
-    momentum: float = 0.0,
-) -> Array:
+    running: Running | None,
+    s: Norm,
+) -> None:
     """`reference.batch_norm`. 16 M C bytes in float32 in training, of which 4 may come from a cache; 4 more with a
     residual."""
-    check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
-    check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))
-    check_contiguous(*(a for a in (out, mean, variance, new_mean, new_var, new_batches) if a is not None))
-    if training:
-        running = running_mean, running_var, batches, new_mean, new_var, new_batches
-        statistics(x, mean, variance, running, momentum=momentum)
-    if out.size:
-        pixels, added, written = flat(x), flat(x if residual is None else residual), flat(out)
-        made, grid, block = spread(normalise_kernel, (written, pixels, added), x.shape[1])
-        arrays, flags = (pixels, weight, bias, added, written, mean, variance), (int(residual is not None), int(relu))
-        launch(made, grid, block, *arrays, real(out)(eps), *flags)
-    return out
+    if s.training:
+        statistics(x, mean, variance, running or Running(), momentum=s.momentum)
+    pixels, added, written = flat(x), flat(x if residual is None else residual), flat(out)
+    made, grid, block = spread(normalise_kernel, (written, pixels, added), x.shape[1])
+    arrays, flags = (pixels, weight, bias, added, written, mean, variance), (int(residual is not None), int(s.relu))
+    launch(made, grid, block, *arrays, real(out)(s.eps), *flags)
 
 
 def batch_norm_dx(
@@ -245,25 +228,14 @@ def batch_norm_dx(
     dweight: Array,
     dbias: Array,
     dresidual: Array | None,
-    *,
-    eps: float,
-    training: bool,
-    relu: bool,
-) -> Array:
+    s: Norm,
+) -> None:
     """`reference.batch_norm_dx`. 28 M C bytes in float32, 4 more with a residual."""
-    check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
-               dweight=dweight, dbias=dbias)  # fmt: skip
-    check_contiguous(*(a for a in (out, dweight, dbias, dresidual) if a is not None))
-    if not out.size:
-        dweight.fill(0)
-        dbias.fill(0)
-        return out
     signs, passed, number = x if y is None else y, x if dresidual is None else dresidual, real(out)
     sums, size, grid, block = _parts(x)
     arrays = g, x, signs, weight, bias, mean, variance, *sums, counters(x, grid[0]), dbias, dweight
-    launch(sums_dx_kernel(number), grid, block, *arrays, number(eps), int(relu), int(y is not None), size)
+    launch(sums_dx_kernel(number), grid, block, *arrays, number(s.eps), int(s.relu), int(y is not None), size)
     read, written = tuple(map(flat, (g, x, signs))), tuple(map(flat, (out, passed)))
     made, grid, block = spread(normalise_dx_kernel, (*written, *read), x.shape[1])
-    flags = map(int, (training, relu, y is not None, dresidual is not None))
-    launch(made, grid, block, *read, weight, bias, mean, variance, dweight, dbias, *written, number(eps), *flags)
-    return out
+    flags = map(int, (s.training, s.relu, y is not None, dresidual is not None))
+    launch(made, grid, block, *read, weight, bias, mean, variance, dweight, dbias, *written, number(s.eps), *flags)

@@ -1,8 +1,9 @@
 """Pools and their adjoints: one thread a result, which reads the window, or the windows that read its pixel."""
 
-from tinyres_kernels.cuda.host import THREADS, blocks, check_contiguous, cuda, jit, kernel, launch, real
-from tinyres_kernels.geometry import Axis, Pair, pool_axes
+from tinyres_kernels.cuda.host import THREADS, blocks, cuda, jit, kernel, launch, real
+from tinyres_kernels.geometry import Axis
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import AvgPool, MaxPool
 
 # Along an axis, 4 numbers: number of taps, stride, padding, dilation.
 
@@ -122,52 +123,39 @@ def avg_pool2d_dx_kernel(real):
     return avg_pool2d_dx_kernel
 
 
-def _run(make: object, out: Array, axes: tuple[Axis, Axis], *arguments: Array | int) -> Array:
+def _run(make: object, out: Array, axes: tuple[Axis, Axis], *arguments: Array | int) -> None:
     """One thread for each element of `out`; behind the arrays come the axes."""
-    if out.size:
-        spans = [(axis.kernel, axis.stride, axis.padding, axis.dilation) for axis in axes]
-        arrays = [a for a in arguments if not isinstance(a, int)]
-        flags = [int(a) for a in arguments if isinstance(a, int)]
-        launch(make(real(out)), blocks(out.size), THREADS, *arrays, *spans, *flags)  # type: ignore[operator]
-    return out
+    spans = [(axis.kernel, axis.stride, axis.padding, axis.dilation) for axis in axes]
+    arrays = [a for a in arguments if not isinstance(a, int)]
+    flags = [int(a) for a in arguments if isinstance(a, int)]
+    launch(make(real(out)), blocks(out.size), THREADS, *arrays, *spans, *flags)  # type: ignore[operator]
 
 
-def max_pool2d(
-    x: Array, out: Array, index: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Array:
+def max_pool2d(x: Array, out: Array, index: Array, s: MaxPool) -> None:
     """`reference.max_pool2d`."""
-    axes = pool_axes(x.shape, out.shape, kernel, stride, padding, dilation)
-    check_contiguous(out, index)
-    return _run(max_pool2d_kernel, out, axes, x, out, index)
+    axes = s.axes(x.shape, out.shape)
+    _run(max_pool2d_kernel, out, axes, x, out, index)
 
 
-def max_pool2d_dx(
-    g: Array, index: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Array:
+def max_pool2d_dx(g: Array, index: Array, out: Array, s: MaxPool) -> None:
     """`reference.max_pool2d_dx`."""
-    axes = pool_axes(out.shape, g.shape, kernel, stride, padding, dilation)
-    check_contiguous(out)
-    return _run(max_pool2d_dx_kernel, out, axes, g, index, out)
+    axes = s.axes(out.shape, g.shape)
+    _run(max_pool2d_dx_kernel, out, axes, g, index, out)
 
 
-def max_pool2d_take(
-    u: Array, index: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> Array:
+def max_pool2d_take(u: Array, index: Array, out: Array, s: MaxPool) -> None:
     """`reference.max_pool2d_take`."""
-    axes = pool_axes(u.shape, out.shape, kernel, stride, padding, dilation)
-    check_contiguous(out)
-    return _run(max_pool2d_take_kernel, out, axes, u, index, out)
+    axes = s.axes(u.shape, out.shape)
+    _run(max_pool2d_take_kernel, out, axes, u, index, out)
 
 
-def avg_pool2d(x: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> Array:
+def avg_pool2d(x: Array, out: Array, s: AvgPool) -> None:
     """`reference.avg_pool2d`."""
-    axes = pool_axes(x.shape, out.shape, kernel, stride, padding)
-    check_contiguous(out)
-    return _run(avg_pool2d_kernel, out, axes, x, out, count_include_pad)
+    axes = s.axes(x.shape, out.shape)
+    _run(avg_pool2d_kernel, out, axes, x, out, s.count_include_pad)
 
 
-def avg_pool2d_dx(g: Array, out: Array, *, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool) -> Array:
+def avg_pool2d_dx(g: Array, out: Array, s: AvgPool) -> None:
     """`reference.avg_pool2d_dx`."""
-    axes = pool_axes(out.shape, g.shape, kernel, stride, padding)
-    check_contiguous(out)
-    return _run(avg_pool2d_dx_kernel, out, axes, g, out, count_include_pad)
+    axes = s.axes(out.shape, g.shape)
+    _run(avg_pool2d_dx_kernel, out, axes, g, out, s.count_include_pad)

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.cuda import update
 from tinyres_kernels.cuda.host import THREADS, blocks, launch, lines, real, wide
 from tinyres_kernels.cuda.table import NOBODYS, addresses
 from tinyres_kernels.namespace import Array, namespace
-from tinyres_kernels.reference.loss import check_alike
+from tinyres_kernels.settings import Adam, Rmsprop, Sgd
 
 Arrays = tuple[Array | None, ...]
 Numbers = tuple[float, ...]
@@ -52,66 +53,70 @@ def _dense(array: Array) -> bool:
     return True
 
 
-def sgd_many(steps: Iterable[Arrays], kept: Kept | None = None, **settings: Any) -> None:
+def sgd_many(steps: Iterable[Arrays], s: Sgd, kept: Kept | None = None) -> None:
     """`sgd` of each (p, g, buffer, out, new_buffer). 20 bytes a number in float32."""
-    nesterov = int(settings["nesterov"])
     made = [
-        Step((out, new), (p, g, old), (int(new is not None), int(old is None), nesterov))
+        Step((out, new), (p, g, old), (int(new is not None), int(old is None), int(s.nesterov)))
         for p, g, old, out, new in steps
     ]
-    _run(update.sgd_kernel, update.SGD_ROWS, made, sgd_numbers(**settings), kept)
+    _run(update.sgd_kernel, update.SGD_ROWS, made, sgd_numbers(s), kept)
 
 
-def adam_many(steps: Iterable[Arrays], kept: Kept | None = None, **settings: Any) -> None:
+def adam_many(steps: Iterable[Arrays], s: Adam, kept: Kept | None = None) -> None:
     """`adam` of each (p, g, m, v, out, new_m, new_v). 28 bytes a number in float32."""
     made = [Step((out, *new), (p, g, m, v), (int(m is None),)) for p, g, m, v, out, *new in steps]
-    _run(update.adam_kernel, update.ADAM_ROWS, made, adam_numbers(**settings), kept)
+    _run(update.adam_kernel, update.ADAM_ROWS, made, adam_numbers(s), kept)
 
 
-def rmsprop_many(steps: Iterable[Arrays], kept: Kept | None = None, **settings: Any) -> None:
+def rmsprop_many(steps: Iterable[Arrays], s: Rmsprop, kept: Kept | None = None) -> None:
     """`rmsprop` of each (p, g, v, a, b, out, new_v, new_a, new_b). 20 to 36 bytes a number in float32."""
     made = [
         Step((out, *new), (p, g, v, a, b), (int(v is None), int(new[1] is not None), int(new[2] is not None)))
         for p, g, v, a, b, out, *new in steps
     ]
-    _run(update.rmsprop_kernel, update.RMSPROP_ROWS, made, rmsprop_numbers(**settings), kept)
+    _run(update.rmsprop_kernel, update.RMSPROP_ROWS, made, rmsprop_numbers(s), kept)
 
 
-def sgd_numbers(*, lr: float, momentum: float, dampening: float, weight_decay: float, nesterov: bool) -> Numbers:
+def sgd_numbers(s: Sgd) -> Numbers:
     """What the kernel is given for these settings."""
-    return lr, momentum, 1 - dampening, weight_decay
+    return s.lr, s.momentum, 1 - s.dampening, s.weight_decay
 
 
-def adam_numbers(
-    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int
-) -> Numbers:
-    decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
-    return lr / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, (1 - beta2**step) ** 0.5
+def adam_numbers(s: Adam) -> Numbers:
+    decay, shrink = (0.0, 1 - s.lr * s.weight_decay) if s.decoupled else (s.weight_decay, 1.0)
+    rate, scale = s.lr / (1 - s.beta1**s.step), (1 - s.beta2**s.step) ** 0.5
+    return rate, s.beta1, 1 - s.beta1, s.beta2, 1 - s.beta2, s.eps, decay, shrink, scale
 
 
-def rmsprop_numbers(*, lr: float, alpha: float, eps: float, weight_decay: float, momentum: float) -> Numbers:
-    return lr, alpha, 1 - alpha, eps, weight_decay, momentum
+def rmsprop_numbers(s: Rmsprop) -> Numbers:
+    return s.lr, s.alpha, 1 - s.alpha, s.eps, s.weight_decay, s.momentum
+
+
+def _many(op: str, launch_all: Callable[..., None], numbers: Callable[..., Numbers]) -> Many:
+    """Behind the contract, step by step."""
+    admit = OPERATIONS[op].admit
+
+    def launch_admitted(steps: Iterable[Arrays], s: Any, kept: Kept | None = None) -> None:
+        launch_all([step for step in steps if admit(*step, s)], s, kept)
+
+    return Many(launch_admitted, numbers)
 
 
 MANY = {
-    "sgd": Many(sgd_many, sgd_numbers),
-    "adam": Many(adam_many, adam_numbers),
-    "rmsprop": Many(rmsprop_many, rmsprop_numbers),
+    "sgd": _many("sgd", sgd_many, sgd_numbers),
+    "adam": _many("adam", adam_many, adam_numbers),
+    "rmsprop": _many("rmsprop", rmsprop_many, rmsprop_numbers),
 }
 
 
-def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array | None, **settings: Any) -> Array:
+def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array | None, s: Sgd) -> None:
     """`reference.sgd`."""
-    sgd_many([(p, g, buffer, out, new_buffer)], **settings)
-    return out
+    sgd_many([(p, g, buffer, out, new_buffer)], s)
 
 
-def adam(
-    p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m: Array, new_v: Array, **settings: Any
-) -> Array:
+def adam(p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m: Array, new_v: Array, s: Adam) -> None:
     """`reference.adam`."""
-    adam_many([(p, g, m, v, out, new_m, new_v)], **settings)
-    return out
+    adam_many([(p, g, m, v, out, new_m, new_v)], s)
 
 
 def rmsprop(
@@ -124,18 +129,15 @@ def rmsprop(
     new_v: Array,
     new_a: Array | None,
     new_b: Array | None,
-    **settings: Any,
-) -> Array:
+    s: Rmsprop,
+) -> None:
     """`reference.rmsprop`."""
-    rmsprop_many([(p, g, v, a, b, out, new_v, new_a, new_b)], **settings)
-    return out
+    rmsprop_many([(p, g, v, a, b, out, new_v, new_a, new_b)], s)
 
 
 def _run(make: Callable[..., Any], most: int, steps: list[Step], settings: Numbers, kept: Kept | None) -> None:
     """As few launches as there are kernels and flags among the steps, and `most` rows in a table. Each adds to `kept`,
     where one is given, the line that it reads its settings from."""
-    for step in steps:
-        check_alike(*(a for a in (*step.written, *step.read) if a is not None))
     for (kernel, number, width, flags), alike in _groups(make, steps).items():
         numbers = [number(value) for value in settings]
         for i in range(0, len(alike), most):
@@ -152,11 +154,10 @@ def _groups(make: Callable[..., Any], steps: list[Step]) -> dict[tuple[Any, ...]
     found: dict[tuple[Any, ...], list[tuple[Array, ...]]] = {}
     for step in steps:
         held = step.lines()
-        if held[0].size:
-            number = real(held[0])
-            width = 1 if make is update.rmsprop_kernel else wide(*held)
-            kernel = make(number) if make is update.rmsprop_kernel else make(number, width)
-            found.setdefault((kernel, number, width, step.flags), []).append(held)
+        number = real(held[0])
+        width = 1 if make is update.rmsprop_kernel else wide(*held)
+        kernel = make(number) if make is update.rmsprop_kernel else make(number, width)
+        found.setdefault((kernel, number, width, step.flags), []).append(held)
     return found
 
 

@@ -9,34 +9,15 @@ Inputs may have any strides; `out` must be C-contiguous, as everywhere. Sums run
 depends on the shapes alone.
 """
 
-from tinyres_kernels.im2col.conv import conv2d, conv2d_dw, conv2d_dx
-from tinyres_kernels.im2col.elementwise import add, relu, relu_dx
-from tinyres_kernels.im2col.loss import bce_with_logits, bce_with_logits_dx, cross_entropy, cross_entropy_dx
-from tinyres_kernels.im2col.matmul import matmul
-from tinyres_kernels.im2col.norm import batch_norm, batch_norm_dx
-from tinyres_kernels.im2col.pool import avg_pool2d, avg_pool2d_dx, max_pool2d, max_pool2d_dx, max_pool2d_take
-from tinyres_kernels.im2col.update import adam, rmsprop, sgd
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "adam",
-    "add",
-    "avg_pool2d",
-    "avg_pool2d_dx",
-    "batch_norm",
-    "batch_norm_dx",
-    "bce_with_logits",
-    "bce_with_logits_dx",
-    "conv2d",
-    "conv2d_dw",
-    "conv2d_dx",
-    "cross_entropy",
-    "cross_entropy_dx",
-    "matmul",
-    "max_pool2d",
-    "max_pool2d_dx",
-    "max_pool2d_take",
-    "relu",
-    "relu_dx",
-    "rmsprop",
-    "sgd",
-]
+from tinyres_kernels import contract
+from tinyres_kernels.im2col import conv, elementwise, loss, matmul, norm, pool, update
+from tinyres_kernels.namespace import Array
+
+contract.publish(__name__, conv, elementwise, loss, matmul, norm, pool, update)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Array]: ...

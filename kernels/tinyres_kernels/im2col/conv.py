@@ -4,28 +4,27 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from tinyres_kernels.geometry import Axis, Pair, conv_axes, extent
-from tinyres_kernels.im2col.taps import check_contiguous, taps
+from tinyres_kernels.geometry import Axis, extent
+from tinyres_kernels.im2col.taps import taps
 from tinyres_kernels.namespace import Array, namespace
+from tinyres_kernels.settings import Conv
 
 BUDGET = 8 << 20  # bytes of columns held at a time: more is no faster, and they would not stay in the cache
 
 
-def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d(x: Array, w: Array, out: Array, s: Conv) -> None:
     """`reference.conv2d` as one matrix product a piece: columns (M, KH*KW*C) times weights (KH*KW*C, O).
 
     Multiplications as there; about 2 KH KW / (sh sw) times the bytes of x on top, for writing and reading the columns.
     """
-    rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
+    rows, cols = s.axes(x.shape, w.shape, out.shape)
     xp = namespace(x, w, out)
-    check_contiguous(out)
-    weights = _by_group(w, groups)  # (G, KH*KW*CG, OG)
-    for piece, columns in _columns(x, rows, cols, groups, out.dtype):
-        xp.matmul(columns, weights, out=_by_group(out[piece], groups))  # (G, M, OG)
-    return out
+    weights = _by_group(w, s.groups)  # (G, KH*KW*CG, OG)
+    for piece, columns in _columns(x, rows, cols, s.groups, out.dtype):
+        xp.matmul(columns, weights, out=_by_group(out[piece], s.groups))  # (G, M, OG)
 
 
-def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d_dx(g: Array, w: Array, out: Array, s: Conv) -> None:
     """`reference.conv2d_dx`, by one of two routes.
 
     At stride 1 it is itself a convolution, of g with the kernel flipped and its channels transposed, padded by
@@ -35,39 +34,36 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
 
     Multiplications as there; 2 KH KW times the bytes of g on top (stride 1), or 4 KH KW / (sh sw) times those of out.
     """
-    rows, cols = conv_axes(out.shape, w.shape, g.shape, stride, padding, dilation, groups)
+    rows, cols = s.axes(out.shape, w.shape, g.shape)
     xp = namespace(g, w, out)
-    check_contiguous(out)
     KH, KW, CG, O = w.shape
-    margin = extent(KH, dilation[0]) - 1 - padding[0], extent(KW, dilation[1]) - 1 - padding[1]
-    if stride == (1, 1) and min(margin) >= 0 and out.size:  # an image without pixels is no convolution's output
-        by_group = w[::-1, ::-1].reshape(KH, KW, CG, groups, O // groups)
-        flipped = by_group.transpose(0, 1, 4, 3, 2).reshape(KH, KW, O // groups, groups * CG)
-        return conv2d(g, flipped, out, stride=stride, padding=margin, dilation=dilation, groups=groups)
+    margin = extent(KH, s.dilation[0]) - 1 - s.padding[0], extent(KW, s.dilation[1]) - 1 - s.padding[1]
+    if s.stride == (1, 1) and min(margin) >= 0:
+        by_group = w[::-1, ::-1].reshape(KH, KW, CG, s.groups, O // s.groups)
+        flipped = by_group.transpose(0, 1, 4, 3, 2).reshape(KH, KW, O // s.groups, s.groups * CG)
+        conv2d(g, flipped, out, s._replace(padding=margin))
+        return
     out.fill(0)
     for piece in _pieces(len(g), prod(g.shape[1:3]) * out.shape[3] * out.dtype.itemsize):
-        images = _by_group(g[piece], groups)  # (G, M, OG)
+        images = _by_group(g[piece], s.groups)  # (G, M, OG)
         share = xp.empty((*g[piece].shape[:3], out.shape[3]), out.dtype)  # (n, OH, OW, C)
         for kh, kw, at_window, at_pixel in taps(rows, cols):
-            weights = _by_group(w[kh, kw], groups).transpose(0, 2, 1)  # (G, OG, CG)
-            xp.matmul(images, weights, out=_by_group(share, groups))
+            weights = _by_group(w[kh, kw], s.groups).transpose(0, 2, 1)  # (G, OG, CG)
+            xp.matmul(images, weights, out=_by_group(share, s.groups))
             out[piece][at_pixel] += share[at_window]
-    return out
 
 
-def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d_dw(x: Array, g: Array, out: Array, s: Conv) -> None:
     """`reference.conv2d_dw` as one product a piece, columns transposed (KH*KW*C, M) times g (M, O), summed over pieces.
 
     Multiplications and bytes as `conv2d`.
     """
-    rows, cols = conv_axes(x.shape, out.shape, g.shape, stride, padding, dilation, groups)
+    rows, cols = s.axes(x.shape, out.shape, g.shape)
     xp = namespace(x, g, out)
-    check_contiguous(out)
     out.fill(0)
-    total = _by_group(out, groups)  # (G, KH*KW*CG, OG)
-    for piece, columns in _columns(x, rows, cols, groups, out.dtype):
-        total += xp.matmul(columns.transpose(0, 2, 1), _by_group(g[piece], groups))
-    return out
+    total = _by_group(out, s.groups)  # (G, KH*KW*CG, OG)
+    for piece, columns in _columns(x, rows, cols, s.groups, out.dtype):
+        total += xp.matmul(columns.transpose(0, 2, 1), _by_group(g[piece], s.groups))
 
 
 def _by_group(a: Array, groups: int) -> Array:

@@ -2,8 +2,8 @@
 
 from math import isqrt
 
-from tinyres_kernels.geometry import check_norm, check_running
 from tinyres_kernels.namespace import Array, namespace
+from tinyres_kernels.settings import Norm, Running
 
 NEAR = 64  # rows for a first guess at the mean
 
@@ -16,65 +16,44 @@ def batch_norm(
     out: Array,
     mean: Array,
     variance: Array,
-    running_mean: Array | None = None,
-    running_var: Array | None = None,
-    batches: Array | None = None,
-    new_mean: Array | None = None,
-    new_var: Array | None = None,
-    new_batches: Array | None = None,
-    *,
-    eps: float,
-    training: bool,
-    relu: bool,
-    momentum: float = 0.0,
-) -> Array:
+    running: Running | None,
+    s: Norm,
+) -> None:
     """`reference.batch_norm`. About 40 M C bytes in float32, 12 more for the sum and 8 for the ReLU.
 
     The sums are of d = x - a, where a is the mean of some rows: then nothing cancels in mean = a + sum of d / M and in
     variance = sum of d^2 / M - (mean - a)^2, however large the data's mean is beside its spread.
     """
-    check_norm(x=x, out=out, residual=residual, weight=weight, bias=bias, mean=mean, variance=variance)
-    check_running(x, training, (running_mean, new_mean), (running_var, new_var), (batches, new_batches))
     xp = namespace(x, out)
-    near = _near(x) if training else mean
+    near = _near(x) if s.training else mean
     xp.subtract(x, near, out=out)
     drift = 0
-    if training:
+    if s.training:
         offset = _total(out) / x.shape[0]
         mean[...] = near + offset
         variance[...] = xp.maximum(_total(out * out) / x.shape[0] - offset**2, 0)
         drift = mean - near  # the mean as it is kept, rounded: the adjoint takes its ReLU's signs from it
-        running, new = (running_mean, running_var, batches), (new_mean, new_var, new_batches)
-        move(mean, variance, running, new, momentum, x.shape[0])
-    scale = weight / xp.sqrt(variance + eps)
+        move(mean, variance, running or Running(), s.momentum, x.shape[0])
+    scale = weight / xp.sqrt(variance + s.eps)
     out *= scale
     out += bias - drift * scale
     if residual is not None:
         out += residual
-    if relu:
+    if s.relu:
         xp.maximum(out, 0, out=out)
-    return out
 
 
-def move(
-    mean: Array,
-    variance: Array,
-    running: tuple[Array | None, ...],
-    new: tuple[Array | None, ...],
-    momentum: float,
-    pixels: int,
-) -> None:
+def move(mean: Array, variance: Array, running: Running, momentum: float, pixels: int) -> None:
     """Running mean, variance and number of batches, as far as there are any, towards those of this batch."""
-    (running_mean, running_var, batches), (new_mean, new_var, new_batches) = running, new
     xp = namespace(mean)
-    if new_mean is not None:
-        xp.multiply(running_mean, 1 - momentum, out=new_mean)
-        new_mean += momentum * mean
-    if new_var is not None:
-        xp.multiply(running_var, 1 - momentum, out=new_var)
-        new_var += momentum * (pixels / (pixels - 1)) * variance
-    if new_batches is not None:
-        xp.add(batches, 1, out=new_batches)
+    if running.new_mean is not None:
+        xp.multiply(running.mean, 1 - momentum, out=running.new_mean)
+        running.new_mean[...] += momentum * mean
+    if running.new_var is not None:
+        xp.multiply(running.var, 1 - momentum, out=running.new_var)
+        running.new_var[...] += momentum * (pixels / (pixels - 1)) * variance
+    if running.new_batches is not None:
+        xp.add(running.batches, 1, out=running.new_batches)
 
 
 def batch_norm_dx(
@@ -89,17 +68,12 @@ def batch_norm_dx(
     dweight: Array,
     dbias: Array,
     dresidual: Array | None,
-    *,
-    eps: float,
-    training: bool,
-    relu: bool,
-) -> Array:
+    s: Norm,
+) -> None:
     """`reference.batch_norm_dx`. About 60 M C bytes in float32, 12 more for the ReLU."""
-    check_norm(x=x, g=g, y=y, out=out, dresidual=dresidual, weight=weight, bias=bias, mean=mean, variance=variance,
-               dweight=dweight, dbias=dbias)  # fmt: skip
     xp = namespace(x, out)
-    spread = 1 / xp.sqrt(variance + eps)
-    if relu:
+    spread = 1 / xp.sqrt(variance + s.eps)
+    if s.relu:
         plain = (x - mean) * (weight * spread) + bias if y is None else y
         g = xp.where(plain > 0, g, g.dtype.type(0))
     if dresidual is not None:
@@ -108,12 +82,11 @@ def batch_norm_dx(
     dbias[...] = _total(g)
     dweight[...] = _total(g * h)
     out[...] = g
-    if training:
+    if s.training:
         h *= dweight / g.shape[0]
         out -= h
         out -= dbias / g.shape[0]
     out *= weight * spread
-    return out
 
 
 def _near(x: Array) -> Array:

@@ -1,9 +1,8 @@
-"""Where each tap of a window lies, as slices; and what an `out` must be."""
+"""Where each tap of a window lies, as slices."""
 
 from collections.abc import Iterator
 
 from tinyres_kernels.geometry import Axis
-from tinyres_kernels.namespace import Array
 
 
 def taps(rows: Axis, cols: Axis) -> Iterator[tuple[int, int, tuple[slice, ...], tuple[slice, ...]]]:
@@ -14,9 +13,3 @@ def taps(rows: Axis, cols: Axis) -> Iterator[tuple[int, int, tuple[slice, ...], 
         for kw in range(cols.kernel):
             ow, w = cols.slices(kw)
             yield kh, kw, (everything, oh, ow), (everything, h, w)
-
-
-def check_contiguous(out: Array) -> None:
-    """A reshape of any other layout is a copy, and what is written into a copy is lost."""
-    if not out.flags.c_contiguous:
-        raise ValueError(f"out must be C-contiguous, got shape {out.shape} with strides {out.strides}")

@@ -2,11 +2,11 @@
 
 from numpy import ndindex
 
-from tinyres_kernels.geometry import Pair, conv_axes
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Conv
 
 
-def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d(x: Array, w: Array, out: Array, s: Conv) -> None:
     """Cross-correlation of images with kernels; the kernel is not flipped.
 
         out[n, oh, ow, o] = sum over kh, kw, c of  x[n, oh*sh - ph + kh*dh, ow*sw - pw + kw*dw, k*C/groups + c]
@@ -17,8 +17,8 @@ def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilat
     x (N, H, W, C), w (KH, KW, C/groups, O), out (N, OH, OW, O).
     Cost: N OH OW O * KH KW C/groups multiplications; x and w read once, out written once.
     """
-    rows, cols = conv_axes(x.shape, w.shape, out.shape, stride, padding, dilation, groups)
-    CG, OG = w.shape[2], w.shape[3] // groups
+    rows, cols = s.axes(x.shape, w.shape, out.shape)
+    CG, OG = w.shape[2], w.shape[3] // s.groups
     xs, ws = x.tolist(), w.tolist()
     for n, oh, ow, o in ndindex(out.shape):
         c0 = o // OG * CG  # the first input channel of o's group
@@ -28,10 +28,9 @@ def conv2d(x: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilat
             for kw, i in cols.window(ow)
             for c in range(CG)
         )
-    return out
 
 
-def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d_dx(g: Array, w: Array, out: Array, s: Conv) -> None:
     """The adjoint of `conv2d` in x, which is also transposed convolution: <g, conv2d(x, w)> = <conv2d_dx(g, w), x>.
 
         out[n, h, w', k*C/groups + c] = sum over kh, kw and the outputs o of group k of  g[n, oh, ow, o]
@@ -43,8 +42,8 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
     g (N, OH, OW, O), w (KH, KW, C/groups, O), out (N, H, W, C); H and W are taken from out.
     Cost: as `conv2d` (less at the rim); g and w read once, out written once.
     """
-    rows, cols = conv_axes(out.shape, w.shape, g.shape, stride, padding, dilation, groups)
-    CG, OG = w.shape[2], w.shape[3] // groups
+    rows, cols = s.axes(out.shape, w.shape, g.shape)
+    CG, OG = w.shape[2], w.shape[3] // s.groups
     gs, ws = g.tolist(), w.tolist()
     for n, h, i, channel in ndindex(out.shape):
         k, c = divmod(channel, CG)
@@ -54,10 +53,9 @@ def conv2d_dx(g: Array, w: Array, out: Array, *, stride: Pair, padding: Pair, di
             for kw, ow in cols.readers(i)
             for o in range(k * OG, (k + 1) * OG)
         )
-    return out
 
 
-def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+def conv2d_dw(x: Array, g: Array, out: Array, s: Conv) -> None:
     """The adjoint of `conv2d` in w: <g, conv2d(x, w)> = <conv2d_dw(x, g), w>.
 
         out[kh, kw, c, o] = sum over n, oh, ow of  x[n, oh*sh - ph + kh*dh, ow*sw - pw + kw*dw, k*C/groups + c]
@@ -68,8 +66,8 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
     x (N, H, W, C), g (N, OH, OW, O), out (KH, KW, C/groups, O).
     Cost: as `conv2d`; x and g read once, out written once: the longest sums of the three, into the smallest result.
     """
-    rows, cols = conv_axes(x.shape, out.shape, g.shape, stride, padding, dilation, groups)
-    CG, OG = out.shape[2], out.shape[3] // groups
+    rows, cols = s.axes(x.shape, out.shape, g.shape)
+    CG, OG = out.shape[2], out.shape[3] // s.groups
     xs, gs = x.tolist(), g.tolist()
     for kh, kw, c, o in ndindex(out.shape):
         channel = o // OG * CG + c
@@ -79,4 +77,3 @@ def conv2d_dw(x: Array, g: Array, out: Array, *, stride: Pair, padding: Pair, di
             for oh, h in rows.places(kh)
             for ow, i in cols.places(kw)
         )
-    return out

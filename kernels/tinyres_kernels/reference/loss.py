@@ -7,16 +7,7 @@ from numpy import ndindex
 from tinyres_kernels.namespace import Array
 
 
-def check_rows(x: Array, target: Array, losses: Array, probabilities: Array) -> None:
-    """Raise ValueError unless x and probabilities are (M, C), target and losses (M,)."""
-    if x.ndim != 2 or probabilities.shape != x.shape or not target.shape == losses.shape == x.shape[:1]:
-        raise ValueError(
-            f"{x.shape} and {probabilities.shape} with {target.shape} and {losses.shape}: needed are (M, C) twice, "
-            "for logits and probabilities, and (M,) twice, for classes and losses"
-        )
-
-
-def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> Array:
+def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> None:
     """Minus the log-probability of each row's class, from logits; and all probabilities.
 
         out[m]              = log sum_c exp(x[m, c] - top) - (x[m, target[m]] - top),   top = max_c x[m, c]
@@ -28,40 +19,29 @@ def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> 
     x, probabilities (M, C); out (M,); target (M,) int64 in [0, C), which the caller has checked. Returns out.
     Cost: M C exponentials and divisions, M logarithms; x read, probabilities written: 8 M C bytes in float32.
     """
-    check_rows(x, target, out, probabilities)
     for m, row in enumerate(x.tolist()):
         top = max(row)
         powers = [exp(value - top) for value in row]
         out[m] = log(sum(powers)) - (row[int(target[m])] - top)
         probabilities[m] = [power / sum(powers) for power in powers]
-    return out
 
 
-def cross_entropy_dx(g: Array, probabilities: Array, target: Array, out: Array) -> Array:
+def cross_entropy_dx(g: Array, probabilities: Array, target: Array, out: Array) -> None:
     """The gradient of `cross_entropy` in the logits.
 
         out[m, c] = g[m] (probabilities[m, c] - [c = target[m]])
 
     g (M,), probabilities and out (M, C), target as there. Cost: M C multiplications, 8 M C bytes in float32.
     """
-    check_rows(out, target, g, probabilities)
     for m, c in ndindex(out.shape):
         out[m, c] = float(g[m]) * (float(probabilities[m, c]) - (c == target[m]))
-    return out
-
-
-def check_alike(*arrays: Array) -> None:
-    """Raise ValueError unless all have one shape."""
-    shapes = [a.shape for a in arrays]
-    if len(set(shapes)) > 1:
-        raise ValueError(f"the arrays must have one shape, got {', '.join(map(str, shapes))}")
 
 
 def _softplus(x: float) -> float:
     return (x if x > 0 else 0.0) + log1p(exp(-abs(x)))
 
 
-def bce_with_logits(x: Array, target: Array, out: Array) -> Array:
+def bce_with_logits(x: Array, target: Array, out: Array) -> None:
     """The cross-entropy of a yes or no, element by element, from a logit.
 
         out = t softplus(-x) + (1 - t) softplus(x),   softplus(x) = max(x, 0) + log(1 + exp(-|x|))
@@ -69,14 +49,12 @@ def bce_with_logits(x: Array, target: Array, out: Array) -> Array:
     Both terms are positive for t in [0, 1], so nothing cancels. All arrays have one shape.
     Cost: 2 multiplications, 2 exponentials and 2 logarithms each; 12 bytes an element in float32.
     """
-    check_alike(x, target, out)
     for at in ndindex(out.shape):
         value, t = float(x[at]), float(target[at])
         out[at] = t * _softplus(-value) + (1 - t) * _softplus(value)
-    return out
 
 
-def bce_with_logits_dx(g: Array, x: Array, target: Array, out: Array) -> Array:
+def bce_with_logits_dx(g: Array, x: Array, target: Array, out: Array) -> None:
     """The gradient of `bce_with_logits` in x.
 
         out = g ((1 - t) sigmoid(x) - t sigmoid(-x))
@@ -84,11 +62,9 @@ def bce_with_logits_dx(g: Array, x: Array, target: Array, out: Array) -> Array:
     which is g (sigmoid(x) - t), but exact in the tails too. All arrays have one shape.
     Cost: 3 multiplications, an exponential and 2 divisions each; 16 bytes an element in float32.
     """
-    check_alike(g, x, target, out)
     for at in ndindex(out.shape):
         value, t = float(x[at]), float(target[at])
         power = exp(-abs(value))
         more, less = 1 / (1 + power), power / (1 + power)
         yes, no = (more, less) if value > 0 else (less, more)
         out[at] = float(g[at]) * ((1 - t) * yes - t * no)
-    return out

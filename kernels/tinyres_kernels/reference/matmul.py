@@ -1,19 +1,15 @@
 """The matrix product."""
 
-from tinyres_kernels.geometry import alike
 from tinyres_kernels.namespace import Array
 
 
-def matmul(a: Array, b: Array, out: Array) -> Array:
+def matmul(a: Array, b: Array, out: Array) -> None:
     """out[m, n] = sum over k of a[m, k] b[k, n].
 
     a (M, K), b (K, N), out (M, N); a and b may be transposed views. Cost: M N K multiplications; each read or written
     once.
     """
-    alike(out=out.shape, product=(a.shape[0], b.shape[1]))
-    alike(columns=a.shape[1:], rows=b.shape[:1])
     rows, columns = a.tolist(), b.T.tolist()
     for m, row in enumerate(rows):
         for n, column in enumerate(columns):
             out[m, n] = sum(p * q for p, q in zip(row, column, strict=True))
-    return out

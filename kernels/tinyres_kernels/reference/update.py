@@ -10,26 +10,10 @@ from math import copysign, inf, nan
 from numpy import ndindex
 
 from tinyres_kernels.namespace import Array
-from tinyres_kernels.reference.loss import check_alike
+from tinyres_kernels.settings import Adam, Rmsprop, Sgd
 
 
-def _check(*arrays: Array | None) -> None:
-    check_alike(*(a for a in arrays if a is not None))
-
-
-def sgd(
-    p: Array,
-    g: Array,
-    buffer: Array | None,
-    out: Array,
-    new_buffer: Array | None,
-    *,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-) -> Array:
+def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array | None, s: Sgd) -> None:
     """A step of gradient descent with momentum.
 
         g'         = g + weight_decay p
@@ -38,15 +22,13 @@ def sgd(
 
     Cost: 4 multiplications a number; p, g, buffer read and out, new_buffer written: 20 bytes in float32.
     """
-    _check(p, g, buffer, out, new_buffer)
     for at in ndindex(p.shape):
-        step = float(g[at]) + (weight_decay * float(p[at]) if weight_decay else 0.0)
+        step = float(g[at]) + (s.weight_decay * float(p[at]) if s.weight_decay else 0.0)
         if new_buffer is not None:
-            b = step if buffer is None else momentum * float(buffer[at]) + (1 - dampening) * step
+            b = step if buffer is None else s.momentum * float(buffer[at]) + (1 - s.dampening) * step
             new_buffer[at] = b
-            step = step + momentum * b if nesterov else b
-        out[at] = float(p[at]) - lr * step
-    return out
+            step = step + s.momentum * b if s.nesterov else b
+        out[at] = float(p[at]) - s.lr * step
 
 
 def _ratio(above: float, below: float) -> float:
@@ -58,23 +40,7 @@ def _average(old: Array | None, at: tuple[int, ...], new: float, keep: float) ->
     return (1 - keep) * new + (0.0 if old is None else keep * float(old[at]))
 
 
-def adam(
-    p: Array,
-    g: Array,
-    m: Array | None,
-    v: Array | None,
-    out: Array,
-    new_m: Array,
-    new_v: Array,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-    step: int,
-) -> Array:
+def adam(p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m: Array, new_v: Array, s: Adam) -> None:
     """Adam's step number `step`, counted from 1; AdamW's if `decoupled`.
 
         g'    = g + weight_decay p,   p' = p           (decoupled: g' = g, p' = (1 - lr weight_decay) p)
@@ -84,18 +50,16 @@ def adam(
 
     Cost: 8 multiplications, 2 divisions and a root a number; 28 bytes in float32.
     """
-    _check(p, g, m, v, out, new_m, new_v)
     for at in ndindex(p.shape):
         start, slope = float(p[at]), float(g[at])
-        if decoupled:
-            start *= 1 - lr * weight_decay
-        elif weight_decay:
-            slope += weight_decay * start
-        first, second = _average(m, at, slope, beta1), _average(v, at, slope * slope, beta2)
+        if s.decoupled:
+            start *= 1 - s.lr * s.weight_decay
+        elif s.weight_decay:
+            slope += s.weight_decay * start
+        first, second = _average(m, at, slope, s.beta1), _average(v, at, slope * slope, s.beta2)
         new_m[at], new_v[at] = first, second
-        root = second**0.5 / (1 - beta2**step) ** 0.5
-        out[at] = start - lr / (1 - beta1**step) * _ratio(first, root + eps)
-    return out
+        root = second**0.5 / (1 - s.beta2**s.step) ** 0.5
+        out[at] = start - s.lr / (1 - s.beta1**s.step) * _ratio(first, root + s.eps)
 
 
 def rmsprop(
@@ -108,13 +72,8 @@ def rmsprop(
     new_v: Array,
     new_a: Array | None,
     new_b: Array | None,
-    *,
-    lr: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-    momentum: float,
-) -> Array:
+    s: Rmsprop,
+) -> None:
     """A step of RMSprop: centred if there is a new_a, with momentum if there is a new_b.
 
         g'    = g + weight_decay p
@@ -126,19 +85,17 @@ def rmsprop(
 
     Cost: up to 9 multiplications, a division and a root a number; 20 to 36 bytes in float32.
     """
-    _check(p, g, v, a, b, out, new_v, new_a, new_b)
     for at in ndindex(p.shape):
-        slope = float(g[at]) + (weight_decay * float(p[at]) if weight_decay else 0.0)
-        spread = _average(v, at, slope * slope, alpha)
+        slope = float(g[at]) + (s.weight_decay * float(p[at]) if s.weight_decay else 0.0)
+        spread = _average(v, at, slope * slope, s.alpha)
         new_v[at] = spread
         if new_a is not None:
-            centre = _average(a, at, slope, alpha)
+            centre = _average(a, at, slope, s.alpha)
             new_a[at] = centre
             spread -= centre * centre
             spread = 0.0 if spread < 0 else spread  # a constant gradient leaves rounding errors of either sign
-        step = _ratio(slope, spread**0.5 + eps)
+        step = _ratio(slope, spread**0.5 + s.eps)
         if new_b is not None:
-            step += 0.0 if b is None else momentum * float(b[at])
+            step += 0.0 if b is None else s.momentum * float(b[at])
             new_b[at] = step
-        out[at] = float(p[at]) - lr * step
-    return out
+        out[at] = float(p[at]) - s.lr * step

@@ -16,9 +16,9 @@ conv2d = im2col.conv2d
 version = 3
 
 
-def without_padding(x, w, out, **static):
-    im2col.conv2d(x, w, out, **static)
-    if any(static["padding"]):
+def without_padding(x, w, out, s):
+    im2col.conv2d(x, w, out, s)
+    if any(s.padding):
         out[:, 0] = 0
     return out
 """
@@ -78,7 +78,10 @@ def test_arguments_that_do_not_parse_are_status_2(arguments, capsys):
 def test_the_command_lists_operations_and_named_cases(capsys):
     assert command.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "conv2d(x, w, out, *, stride, padding, dilation, groups)" in lines
+    assert "conv2d(x, w, out, s)    s: Conv(stride, padding, dilation, groups)" in lines
+    assert any(
+        line.startswith("batch_norm(x, weight, bias, residual, out, mean, variance, running, s) ") for line in lines
+    )
     assert "cross_entropy(x, target, out, probabilities)" in lines
     assert "    depthwise" in lines
     assert sum(not line.startswith(" ") for line in lines) == len(conformance.OPS)

@@ -9,6 +9,7 @@ import json
 import sys
 import warnings
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from unittest import mock
@@ -17,7 +18,10 @@ import numpy as np
 from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.examine import examine
 from tinyres_kernels.conformance.ops import OPS
+from tinyres_kernels.contract import OPERATIONS, kernel
+from tinyres_kernels.dispatch import each
 from tinyres_kernels.geometry import conv_axes
+from tinyres_kernels.settings import Running
 
 CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
 SMALL, MOVED, LARGER = 110, 200, 250  # numbers in a case: a thread of the simulator costs a third of a millisecond
@@ -173,29 +177,34 @@ def route_to(rung, route, op):
     if route == "moved":
         return moved(whole)
     if route in TILES:
-        return lambda *a, **how: whole(*a, **how, tile=rung.conv.Tile(*TILES[route][0]))
+        return kernel(op, partial(getattr(rung.conv, op), tile=rung.conv.Tile(*TILES[route][0])))
     if route == "naive":
 
-        def kernel(*arrays, **how):
+        def naive(*arrays, **how):
             with mock.patch.object(rung.conv, "LEAST", 1 << 30):
                 return whole(*arrays, **how)
 
-        return kernel
+        return naive
     return whole
 
 
 def moved(kernel):
     """The kernel, on arrays that begin one number past a multiple of 16 bytes: where none can be loaded by fours."""
 
-    def call(*arrays, **how):
-        there = [None if a is None else one_on(a) for a in arrays]
-        returned = kernel(*(t and t[0] for t in there), **how)
-        for array, (_, memory) in ((a, t) for a, t in zip(arrays, there, strict=True) if t):
+    def body(*arguments):
+        there = []
+
+        def put(array):
+            part, memory = one_on(array)
+            there.append((array, memory))
+            return part
+
+        kernel(*each(arguments, put))
+        for array, memory in there:
             if array.flags.writeable:
                 whole_of(array)[...] = memory
-        return next((a for a, t in zip(arrays, there, strict=True) if t and t[0] is returned), returned)
 
-    return call
+    return body
 
 
 def whole_of(array):
@@ -308,7 +317,7 @@ def each_alone(rung):
     def moved(*kept):
         old = [a if there else None for a, there in zip((2 * one, 3 * one, np.array([41])), kept, strict=True)]
         new = [None if a is None else np.full_like(a, -77) for a in old]
-        rung.batch_norm(x, one, one, None, np.empty_like(x), np.empty(3), np.empty(3), *old, *new, **how)
+        rung.batch_norm(x, one, one, None, np.empty_like(x), np.empty(3), np.empty(3), Running(*old, *new), **how)
         return [None if a is None else a.tolist() for a in new]
 
     together, names = moved(1, 1, 1), ("mean", "variance", "batches")
@@ -352,7 +361,7 @@ def of_many(rung, op, real):
             rows = [(*step, *(np.full_like(step[0], np.nan) for _ in range(1 + kept))) for step in steps]
             before = launch.call_count
             if together:
-                rung.MANY[op].launch(rows, **settings)
+                rung.MANY[op].launch(rows, OPERATIONS[op].settings(**settings))
             else:
                 for row in rows:
                     getattr(rung, op)(*row, **settings)

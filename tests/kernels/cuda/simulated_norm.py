@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from tinyres_kernels.settings import Conv, Norm, Running
 
 # What is broken: module, the sentence, what it is replaced by, and what must notice.
 FAULTS = {
@@ -118,7 +119,7 @@ def with_norm(rung):
             mock.patch.object(rung.conv, "launch", wraps=rung.conv.launch) as first,
             mock.patch.object(rung.norm, "launch", wraps=rung.norm.launch) as second,
         ):
-            found = rung.conv2d_norm(*given, eps=0.1, relu=relu, **how)
+            found = rung.conv2d_norm(*given, Conv(**how), Norm(0.1, training=False, relu=relu))
         launches.add((first.call_count, second.call_count))
         if found is not given[2] or not np.allclose(found, expected, atol={"d": 1e-13, "f": 1e-5}[dtype]):
             faults.append(f"{(N, C, O, H, K, groups, stride, adds, relu, dtype)}: off by {abs(found - expected).max()}")
@@ -134,7 +135,7 @@ def compared(rung, x, w, shape, kept, how):
     old = [a if there else None for a, there in zip((line, line + 2, np.array([41])), kept, strict=True)]
     expected, needed = [None if a is None else np.empty_like(a) for a in old], np.empty((2, O), dtype)
     rung.batch_norm(
-        pixels, line, line, None, np.empty_like(pixels), *needed, *old, *expected,
+        pixels, line, line, None, np.empty_like(pixels), *needed, Running(*old, *expected),
         eps=0.1, training=True, relu=False, momentum=0.25,
     )  # fmt: skip
     new, found = [None if a is None else np.empty_like(a) for a in old], np.empty((2, O), dtype)
@@ -143,7 +144,7 @@ def compared(rung, x, w, shape, kept, how):
             patched.enter_context(mock.patch.object(home, "launch", wraps=home.launch))
             for home in (rung.conv, rung.winograd, rung.norm)
         ]
-        own = rung.conv2d_statistics(x, w, np.empty(shape, dtype), *found, *old, *new, momentum=0.25, **how)
+        own = rung.conv2d_statistics(x, w, np.empty(shape, dtype), *found, Running(*old, *new), Conv(**how), 0.25)
     if own.tobytes() != y.tobytes():
         faults.append("another result than that of conv2d")
     close = {"d": {"rtol": 1e-12, "atol": 1e-13}, "f": {"rtol": 1e-5, "atol": 1e-6}}[dtype.char]

@@ -1,9 +1,13 @@
 """The CUDA kernels on a GPU: conformance, every tile on shapes beyond the simulator, the same bits twice."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tinyres_kernels import im2col
 from tinyres_kernels.conformance import OPS, check
+from tinyres_kernels.contract import kernel
+from tinyres_kernels.settings import Conv, Norm, Running
 
 from tests.device.conftest import reason_without_gpu
 from tinyres.bench.gpu.conform import MOVED, on_card
@@ -93,7 +97,7 @@ def test_every_tile(rung, op, title, dtype):
     for offer in rung.conv_plan.offers(np.dtype(dtype), rung.conv_tile.Words(width, width, width)):
 
         def call(*arrays, tile=offer.tile, **how):
-            getattr(rung, op)(*arrays, **how, tile=tile)
+            kernel(op, partial(getattr(rung.conv, op), tile=tile))(*arrays, **how)
 
         compared(call, op, SHAPES[title], dtype)
 
@@ -188,7 +192,9 @@ def test_a_convolution_measures_its_result_and_takes_a_norm_along(rung, title, d
         for _ in range(2):
             made = [cupy.full(O, cupy.nan, dtype) for _ in range(4)] + [cupy.zeros(1, "int64")]
             mean, variance, *new = made
-            rung.conv2d_statistics(x, w, y, mean, variance, line, line, cupy.array([41]), *new, momentum=0.25, **how)
+            rung.conv2d_statistics(
+                x, w, y, mean, variance, Running(line, line, cupy.array([41]), *new), Conv(**how), 0.25
+            )
             found.append([a.get() for a in made])
         assert [a.tobytes() for a in found[0]] == [a.tobytes() for a in found[1]]
         rows = y.get().reshape(-1, O).astype("float64")
@@ -197,6 +203,8 @@ def test_a_convolution_measures_its_result_and_takes_a_norm_along(rung, title, d
         for a, b in zip(found[0], (centre, spread, *moved, [42]), strict=True):
             np.testing.assert_allclose(a, b, **close)
         if plan in own:
-            out = rung.conv2d_norm(x, w, cupy.empty_like(y), line, line, mean, variance, y, eps=0.1, relu=True, **how)
+            out = rung.conv2d_norm(
+                x, w, cupy.empty_like(y), line, line, mean, variance, y, Conv(**how), Norm(0.1, False, True)
+            )
             expected = np.maximum((rows - centre) / np.sqrt(spread + 0.1) * old + old + rows, 0)
             np.testing.assert_allclose(out.get().reshape(-1, O), expected, rtol=1e-3, atol=close["atol"] * 10)

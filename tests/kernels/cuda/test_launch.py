@@ -13,6 +13,7 @@ import pytest
 host = pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", exc_type=ImportError)
 
 from tinyres_kernels.cuda import conv, elementwise, launching, normalise, sgd, toolkit  # noqa: E402
+from tinyres_kernels.settings import Conv, Sgd  # noqa: E402
 
 launched = pytest.mark.skipif(host.SIMULATED, reason="in the simulator nothing is launched")
 
@@ -269,7 +270,7 @@ def test_lines_lie_in_the_order_of_the_first():
 def test_an_update_of_transposed_parameters_is_refused_where_it_could_not_be_written():
     p = np.zeros((4, 4))[::2]
     with pytest.raises(ValueError, match="without gaps"):
-        sgd(p, p, None, p, None, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False)
+        sgd(p, p, None, p, None, Sgd(0.1, 0.0, 0.0, 0.0, nesterov=False))
 
 
 LARGEST = {  # a convolution whose largest array it is, and its stride
@@ -296,5 +297,5 @@ def test_arrays_that_32_bits_cannot_count_go_to_the_naive_kernels(op, large):
     ):
         for more in (0, 1):
             with mock.patch.object(conv, "FIT", arrays[large].size + more):
-                getattr(conv, op)(*(arrays[name] for name in names), **how)
+                getattr(conv, op)(*(arrays[name] for name in names), Conv(**how))
             assert (naive.call_count, tiled.call_count) == (1, more)

@@ -5,6 +5,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from tinyres_kernels import im2col
+from tinyres_kernels.contract import OPERATIONS
 
 host = pytest.importorskip("tinyres_kernels.cuda.host", reason="NO NUMBA.CUDA", exc_type=ImportError)
 
@@ -53,7 +54,7 @@ def test_compiled_steps_of_many_parameters_are_those_of_whole_array_operations(o
         mock.patch.object(steps, "wide", return_value=width),
         mock.patch.object(steps, "addresses", lambda arrays: [a.ctypes.data for a in arrays]),
     ):
-        MANY[op].launch(rows, **settings)
+        MANY[op].launch(rows, OPERATIONS[op].settings(**settings))
     assert len(launches) == 1
     found = [array for row in rows for array in row[2 + kept :]]
     for got, right in zip(found, expected, strict=True):

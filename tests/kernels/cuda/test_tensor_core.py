@@ -14,6 +14,7 @@ from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.examine import examine
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.geometry import conv_out
+from tinyres_kernels.settings import Conv
 
 pytest.importorskip("numba.cuda", reason="NO KERNELS: numba-cuda is missing; pip install 'numba-cuda[cu12]'")
 from tinyres_kernels.cuda import tensor_core
@@ -56,7 +57,9 @@ def triple(rng, n, hw, c, o, *, kernel=3, stride=1, padding=1, dilation=1, group
 
 
 def run(name, a, b, shape, how, **more):
-    return getattr(tensor_core, name)(a, b, aligned(shape), **how, **more)
+    out = aligned(shape)
+    getattr(tensor_core.conv, name)(a, b, out, Conv(**how), **more)
+    return out
 
 
 def exact(name, a, b, shape, how, dtype="float64"):

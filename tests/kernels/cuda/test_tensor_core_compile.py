@@ -13,6 +13,7 @@ pytest.importorskip("numba.cuda", reason="NO KERNELS: numba-cuda is missing; pip
 from tinyres_kernels.cuda import tensor_core
 from tinyres_kernels.cuda.tensor_core import program
 from tinyres_kernels.cuda.tensor_core.program import Variant
+from tinyres_kernels.settings import Conv
 
 _spec = importlib.util.spec_from_file_location("compiled", Path(__file__).parent / "compiled.py")
 compiled = importlib.util.module_from_spec(_spec)
@@ -23,8 +24,8 @@ def test_fragments_are_read_without_bank_conflicts():
     """Lane 4 g + t reads (row g, deep t) of a and (deep t, column g) of b: 32 words in 32 banks."""
     text = (program.HERE / "convolution.cu").read_text()
     said = dict(re.findall(r"(\w+_PITCH\w*) = ([^,;]+)", text))
-    for columns in tensor_core.WIDTHS:
-        known = {"DEEP": tensor_core.DEEP, "ROWS": tensor_core.ROWS, "COLUMNS": columns}
+    for columns in tensor_core.conv.WIDTHS:
+        known = {"DEEP": tensor_core.conv.DEEP, "ROWS": tensor_core.conv.ROWS, "COLUMNS": columns}
         pitch = {name: eval(expression, known) for name, expression in said.items()}
         assert len({(g * pitch["A_PITCH"] + t) % 32 for g in range(8) for t in range(4)}) == 32
         for name in ("A_PITCH_TURNED", "B_PITCH"):
@@ -50,7 +51,7 @@ def ptx(nvrtc, variant, target):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["80", "90"])
-@pytest.mark.parametrize(("columns", "products"), [(c, p) for c in tensor_core.WIDTHS for p in (3, 1)])
+@pytest.mark.parametrize(("columns", "products"), [(c, p) for c in tensor_core.conv.WIDTHS for p in (3, 1)])
 def test_compiled_for_a_gpu(target, columns, products, tmp_path):
     """No spills, registers and shared memory for two blocks a multiprocessor (one of the widest), and every mma."""
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="NO NVRTC: pip install 'numba-cuda[cu12]'")
@@ -82,7 +83,7 @@ def test_refusals():
         tensor_core.conv2d(x, w, out, **how)
     single = [a.astype("float32") for a in (x, w, out)]
     with pytest.raises(ValueError, match="products must be 3"):
-        tensor_core.conv2d(*single, **how, products=2)
+        tensor_core.conv.conv2d(*single, Conv(**how), products=2)
     with pytest.raises(TypeError, match="need CuPy arrays, got numpy's"):
         tensor_core.conv2d(*single, **how)
 

@@ -7,7 +7,7 @@ import pytest
 from tinyres_kernels import im2col
 from tinyres_kernels.conformance import agree, projection
 from tinyres_kernels.conformance.agree import disagreements
-from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.declare import Case, call
 from tinyres_kernels.conformance.ops import OPS
 
 CONVOLUTIONS = ["conv2d", "conv2d_dx", "conv2d_dw"]
@@ -21,7 +21,7 @@ def computed(op, dtype="float32", **changes):
     inputs = case.inputs()
     outputs = {arg.name: np.empty(case.shape(arg), arg.dtype or dtype) for arg in case.writes}
     given = {**inputs, **outputs}
-    getattr(im2col, op)(*(given[arg.name] if arg else None for arg in case.arguments), **case.keywords)
+    call(op, getattr(im2col, op), [given[arg.name] if arg else None for arg in case.arguments], case.keywords)
     return inputs, outputs, case.keywords
 
 

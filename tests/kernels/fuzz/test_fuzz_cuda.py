@@ -10,6 +10,7 @@ import pytest
 from tinyres_kernels.conformance import OPS
 from tinyres_kernels.conformance.fuzz import drawn
 from tinyres_kernels.conformance.layouts import LAYOUTS, ON_DEVICE
+from tinyres_kernels.dispatch import each
 
 from tests.device.conftest import reason_without_gpu
 from tests.kernels.cuda.once import simulated
@@ -50,14 +51,19 @@ def test_arrays_travel_with_the_memory_that_they_lie_in(layout):
 
 
 def on_card(kernel):
-    def call(*arrays, **how):
-        moved = [None if a is None else there(a) for a in arrays]
-        kernel(*moved, **how)
-        for a, b in zip(arrays, moved, strict=True):
-            if a is not None and a.flags.writeable and a.flags.c_contiguous:
+    def body(*arguments):
+        pairs = []
+
+        def brought(a):
+            pairs.append((a, there(a)))
+            return pairs[-1][1]
+
+        kernel(*each(arguments, brought))
+        for a, b in pairs:
+            if a.flags.writeable and a.flags.c_contiguous:
                 a[...] = b.get()
 
-    return call
+    return body
 
 
 @pytest.mark.gpu

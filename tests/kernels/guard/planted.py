@@ -18,56 +18,56 @@ def _set(a, at, value):
     a[at] = value
 
 
-def right(x, w, out, **settings):
+def right(x, w, out, s):
     _get(w.ravel(), w.size - 1)
-    return im2col.conv2d(x, w, out, **settings)
+    return im2col.conv2d(x, w, out, s)
 
 
-def reads_past_the_end(x, w, out, **settings):
+def reads_past_the_end(x, w, out, s):
     _get(w.ravel(), w.size)
-    return im2col.conv2d(x, w, out, **settings)
+    return im2col.conv2d(x, w, out, s)
 
 
-def reads_before_the_beginning(x, w, out, **settings):
+def reads_before_the_beginning(x, w, out, s):
     _get(x.ravel(), -1 - x.size)  # -1 is the last one, as in Python
-    return im2col.conv2d(x, w, out, **settings)
+    return im2col.conv2d(x, w, out, s)
 
 
-def writes_past_the_end(x, w, out, **settings):
-    im2col.conv2d(x, w, out, **settings)
+def writes_past_the_end(x, w, out, s):
+    im2col.conv2d(x, w, out, s)
     _set(out.ravel(), out.size, 0)
     return out
 
 
-def reads_stale_scratch(x, w, out, **settings):
-    im2col.conv2d(x, w, out, **settings)
+def reads_stale_scratch(x, w, out, s):
+    im2col.conv2d(x, w, out, s)
     out += 0 * memory.scratch("planted", out.dtype, 8)[3]
     return out
 
 
-def wrong(x, w, out, **settings):
-    im2col.conv2d(x, w, out, **settings)
+def wrong(x, w, out, s):
+    im2col.conv2d(x, w, out, s)
     out.flat[-1:] += 1
     return out
 
 
-def wants_two_threads(x, w, out, **settings):
+def wants_two_threads(x, w, out, s):
     if threads(0) != 2:
         raise RuntimeError("is not forced to use two threads")
-    return im2col.conv2d(x, w, out, **settings)
+    return im2col.conv2d(x, w, out, s)
 
 
-def accepts_anything(x, w, out, **settings):
+def accepts_anything(x, w, out, s):
     return out
 
 
-def leaves(x, w, out, **settings):
+def leaves(x, w, out, s):
     os._exit(3)
 
 
-def three_taps_past_their_panel(x, w, out, **settings):
+def three_taps_past_their_panel(x, w, out, s):
     """The fault of 0.1.0: the taps of a row counted as one run that is cut into pieces, and read three at a time."""
-    plan = cpu.explain("conv2d", x, w, out, **settings)
+    plan = cpu.explain("conv2d", x, w, out, s)
     paired, direct, _, in_row = plan.how.flags
     assert in_row
     run = 3 * w.shape[2]

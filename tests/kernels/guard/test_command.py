@@ -26,13 +26,13 @@ def get(a, at):
     return a[at]
 
 
-def overrun(x, out, **static):
+def overrun(x, out, s):
     get(x, x.size)
-    return im2col.relu(x, out, **static)
+    return im2col.relu(x, out, s)
 
 
-def plain(x, out, **static):
-    return im2col.relu(x, out, **static)
+def plain(x, out, s):
+    return im2col.relu(x, out, s)
 """
 
 

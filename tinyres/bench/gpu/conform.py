@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from tinyres_kernels.dispatch import each
 
 from tinyres import arrays
 from tinyres.bench.gpu.parts import Row, attempt
@@ -50,12 +51,16 @@ def on_card(kernel: Kernel, moved: bool = False) -> Kernel:
     `moved`: each lies one number further on than it would, so not at a multiple of 16 bytes.
     """
 
-    def call(*arrays: Any, **how: Any) -> Any:
-        places = [None if a is None else _Place(a, _there(_whole(a), moved)) for a in arrays]
-        returned = kernel(*(p and p.part() for p in places), **how)
-        for place in filter(None, places):
+    def call(*arguments: Any) -> None:
+        places = list[_Place]()
+
+        def put(a: Any) -> Any:
+            places.append(_Place(a, _there(_whole(a), moved)))
+            return places[-1].part()
+
+        kernel(*each(arguments, put))
+        for place in places:
             place.bring_back()
-        return next((p.array for p in places if p and p.given is returned), returned)
 
     call.__module__, call.__qualname__ = getattr(kernel, "__module__", "?"), getattr(kernel, "__qualname__", "?")
     return call
@@ -79,14 +84,13 @@ class _Place:
     """An array of the host, and the memory that it is a part of on the card."""
 
     def __init__(self, array: Any, there: Any) -> None:
-        self.array, self.there, self.given = array, there, None
+        self.array, self.there = array, there
 
     def part(self) -> Any:
         whole = _whole(self.array)
         start = (self.array.ctypes.data - whole.ctypes.data) // self.array.itemsize
         line = self.there.reshape(-1)[start : start + self.array.size]
-        self.given = self.there if whole is self.array else line.reshape(self.array.shape)
-        return self.given
+        return self.there if whole is self.array else line.reshape(self.array.shape)
 
     def bring_back(self) -> None:
         whole, back = _whole(self.array), arrays.to_device(self.there, "cpu")

@@ -2,10 +2,10 @@
 
 from numba import prange
 
+from tinyres_kernels.cpu.fast.tiles import cotangent_tiles, input_tiles, output_tiles
 from tinyres_kernels.cpu.host import compiled, kernel
 from tinyres_kernels.cpu.loops import tile
 from tinyres_kernels.cpu.simd import outer_tile
-from tinyres_kernels.cpu.tiles import cotangent_tiles, input_tiles, output_tiles
 
 TAPS = 8  # divides what channels are padded to
 _O1, _O2 = outer_tile(TAPS, 1), outer_tile(TAPS, 2)

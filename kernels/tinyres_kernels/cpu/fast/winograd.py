@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyres_kernels.cpu import winograd_loops as loops
 from tinyres_kernels.cpu.choices import Choices
+from tinyres_kernels.cpu.fast import winograd_loops as loops
 from tinyres_kernels.cpu.host import threads
 from tinyres_kernels.cpu.memory import flat, scratch
 from tinyres_kernels.cpu.plan import Machine, Plan

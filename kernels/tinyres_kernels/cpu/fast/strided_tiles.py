@@ -24,7 +24,7 @@ from numba import types
 from numba.core import cgutils
 
 from tinyres_kernels.cpu.emit import I32, I64, emitted
-from tinyres_kernels.cpu.tiles import Row
+from tinyres_kernels.cpu.fast.tiles import Row
 
 
 def _int(value: int) -> Any:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyres_kernels.cpu import strided_loops as loops
 from tinyres_kernels.cpu.choices import Choices
+from tinyres_kernels.cpu.fast import strided_loops as loops
+from tinyres_kernels.cpu.fast.winograd import steps
 from tinyres_kernels.cpu.host import threads
 from tinyres_kernels.cpu.memory import flat, scratch
 from tinyres_kernels.cpu.plan import Machine, Plan
-from tinyres_kernels.cpu.winograd import steps
 from tinyres_kernels.geometry import Pair
 from tinyres_kernels.namespace import Array
 

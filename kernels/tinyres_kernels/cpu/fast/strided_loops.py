@@ -3,10 +3,10 @@
 from numba import prange
 
 from tinyres_kernels.cpu.emit import clear
+from tinyres_kernels.cpu.fast.strided_tiles import gather_tiles, input_tiles, spread_tiles, transpose
 from tinyres_kernels.cpu.host import compiled, kernel
 from tinyres_kernels.cpu.loops import tile
 from tinyres_kernels.cpu.simd import outer_tile
-from tinyres_kernels.cpu.strided_tiles import gather_tiles, input_tiles, spread_tiles, transpose
 
 TAPS = 8  # divides what channels are padded to
 SUM = 64  # products of which a sum is formed at a time: an output adds up the rounding errors of four such places

@@ -1,0 +1,125 @@
+"""What stands between a caller and a kernel: the contract of the operation, and one call for all sets of kernels.
+
+`contract` declares the operations; here is what becomes of a declaration.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import update_wrapper
+from inspect import signature
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Running, named
+
+Kernel = Callable[..., Any]
+ONE_BY_ONE = ("running_mean", "running_var", "batches", "new_mean", "new_var", "new_batches")  # those of a `Running`
+
+
+class Operation(NamedTuple):
+    """What there is to know of an operation.
+
+    arrays: the names of its arguments but the settings, in order;   optional: those that may be None
+    writes: those that are written; batch norm's statistics are in training, and are read otherwise
+    settings: the type of its last argument;   admit: its function in `contract`
+    """
+
+    name: str
+    arrays: tuple[str, ...]
+    optional: tuple[str, ...]
+    writes: tuple[str, ...]
+    settings: Any
+    admit: Callable[..., bool]
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The names of all arrays one by one, running statistics as well."""
+        return tuple(name for array in self.arrays for name in (ONE_BY_ONE if array == "running" else (array,)))
+
+    def written(self, s: Any) -> set[str]:
+        """Which of `order` a call with these settings writes."""
+        if self.name != "batch_norm":
+            return set(self.writes)
+        return {"out", "mean", "variance", *ONE_BY_ONE[3:]} if s.training else {"out"}
+
+    def gathered(self, arrays: Iterable[Array | None]) -> tuple[Any, ...]:
+        """Arrays given one by one, as a kernel takes them. Those at the end that there are not may be left out."""
+        given = tuple(arrays)
+        given += (None,) * (len(self.order) - len(given))
+        if "running" not in self.arrays:
+            return given
+        first = self.arrays.index("running")
+        running = Running(*given[first:])
+        return (*given[:first], None if all(a is None for a in running) else running)
+
+    def one_by_one(self, given: Sequence[Any]) -> dict[str, Array]:
+        """The arrays of a call by name, without those that there are not."""
+        spread = [a for one in given for a in (one if isinstance(one, Running) else (one,))]
+        return {name: a for name, a in zip(self.order, spread, strict=False) if a is not None}
+
+    def split(self, given: Sequence[Any], keywords: dict[str, Any]) -> tuple[tuple[Any, ...], Any]:
+        """The arrays and the settings of a call, which come as one object or by keyword."""
+        if given and self.settings is not None and isinstance(given[-1], self.settings) and not keywords:
+            return tuple(given[:-1]), given[-1]
+        s = named(self.name, self.settings, keywords)
+        return (*given, *(None,) * (len(self.arrays) - len(given))), s
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def kernel(op: str, body: Kernel) -> Kernel:
+    """`body` behind the contract of `op`: what callers call. It returns `out`; what the body returns is dropped.
+
+    Raises KeyError for an operation that is not known.
+    """
+    operation = OPERATIONS[op]
+    if getattr(body, "contract", None) is operation:
+        return body
+    admit, place = operation.admit, operation.arrays.index("out")
+
+    def call(*given: Any, **keywords: Any) -> Any:
+        if keywords:
+            arrays, s = operation.split(given, keywords)
+            given = (*arrays, s)
+        if admit(*given):
+            body(*given)
+        return given[place]
+
+    update_wrapper(call, body)
+    call.__name__ = op
+    call.contract = operation  # type: ignore[attr-defined]
+    return call
+
+
+def publish(package: str, *modules: ModuleType) -> None:
+    """Put the kernels into a package: every operation that one of these modules has a body for."""
+    for module in modules:
+        for op in OPERATIONS.keys() & vars(module).keys():
+            setattr(sys.modules[package], op, kernel(op, getattr(module, op)))
+
+
+def operation(writes: str, settings: Any = None) -> Callable[[Callable[..., bool]], Callable[..., bool]]:
+    """Declare the function to be an operation's contract: which of its arrays are written, and the type of `s`."""
+
+    def declare(admit: Callable[..., bool]) -> Callable[..., bool]:
+        parameters = signature(admit).parameters
+        arrays = tuple(name for name in parameters if name != "s")
+        optional = tuple(name for name in arrays if "None" in str(parameters[name].annotation))
+        written = tuple(writes.split())
+        OPERATIONS[admit.__name__] = Operation(admit.__name__, arrays, optional, written, settings, admit)
+        return admit
+
+    return declare
+
+
+def each(arguments: Iterable[Any], change: Callable[[Array], Array]) -> list[Any]:
+    """The arguments of a call, every array, running statistics too, put through `change`; None and settings as are."""
+
+    def changed(a: Any) -> Any:
+        if isinstance(a, Running):
+            return Running(*map(changed, a))
+        return change(a) if hasattr(a, "dtype") else a
+
+    return [changed(a) for a in arguments]
