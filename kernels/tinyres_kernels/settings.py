@@ -124,6 +124,11 @@ class Rmsprop(NamedTuple):
 
 def named(op: str, kind: Any, keywords: dict[str, Any]) -> Any:
     """The settings of this kind from keywords. Raises TypeError, naming them, where some are missing or unknown."""
+    if kind is not None:
+        try:
+            return kind(**keywords)
+        except TypeError:  # what is wrong is said below
+            pass
     fields: tuple[str, ...] = () if kind is None else kind._fields
     if unknown := [name for name in keywords if name not in fields]:
         raise TypeError(f"{op} has the settings {', '.join(fields) or 'none'}; not among them: {', '.join(unknown)}")
@@ -132,4 +137,4 @@ def named(op: str, kind: Any, keywords: dict[str, Any]) -> Any:
         raise TypeError(
             f"{op} needs {', '.join(fields)}, as keywords or as one {kind.__name__}; not given: {', '.join(missing)}"
         )
-    return None if kind is None else kind(**keywords)
+    return None
