@@ -1,3 +1,3 @@
 """The version, which pyproject.toml, CITATION.cff and CHANGELOG.md tell, too."""
 
-__version__ = "0.1.1"
+__version__ = "0.2.0"
