@@ -1,7 +1,7 @@
 """Floor 0 of tinyres: arrays in, arrays out. Nothing here knows what a tensor or a gradient is.
 
-The same kernels exist several times over, one package (a *rung*) each, under the same names and signatures, so that one
-can be read while another is run. In front of each stands its contract, which is written once:
+The same kernels exist several times over, one package (a *kernel set*) each, under the same names and signatures, so
+that one can be read while another is run. In front of each stands its contract, which is written once:
 
     contract    the signature of every operation, the shapes that fit, the answers to empty arrays
     settings    the settings of those that have some: a kernel's last argument
@@ -26,7 +26,7 @@ otherwise):
     add, relu, relu_dx                       lines (M,)
     matmul                                   matrices (M, K) and (K, N), which may be transposed views
 
-What every rung promises:
+What every kernel set promises:
 
 - The results are written into arrays that the caller allocates: `out`, which is also returned, and the arguments behind
   it. What they held before does not matter (it may be NaN): every element is written. Nothing else is: what is read
@@ -48,22 +48,22 @@ What every rung promises:
   the other byte order. It may then be copied. What is written has to be C-contiguous: another `out` raises
   ValueError, since it could not be written in place (`sgd`, `adam` and `rmsprop` take any order of axes without gaps).
 - NaN and infinity come out where the equations put them, and nowhere else. There is one exception, at the rim of an
-  image. `reference` leaves padding out. The other rungs may multiply the zeros there, and zero times a NaN or an
+  image. `reference` leaves padding out. The other kernel sets may multiply the zeros there, and zero times a NaN or an
   infinity is NaN. Both conform, and they differ only where it is the *second* argument that is not finite: a weight in
   `conv2d` and `conv2d_dx` (whose images g have a rim of zeros even without padding), a cotangent in `conv2d_dw`.
-  A result all of whose terms are pixels is the same on every rung, and what is not finite in an image never reaches a
-  result that does not read it.
+  A result all of whose terms are pixels is the same on every kernel set, and what is not finite in an image never
+  reaches a result that does not read it.
 
 `conv2d`, `conv2d_dx` and `conv2d_dw` are one trilinear form seen from three sides, so each is the derivative of the
 others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the winners are known, and `avg_pool2d`
 and `avg_pool2d_dx`.
 
-The `cuda` rung also has the steps of many parameters in one launch, with the bits of one by one: `cuda.MANY`, by name.
+The set `cuda` also has the steps of many parameters in one launch, with the bits of one by one: `cuda.MANY`, by name.
 And it has `cuda.conv2d_norm`: a convolution and batch norm in evaluation, in one launch, within rounding of the two;
 and `cuda.conv2d_statistics`, which in training leaves mean and variance of the convolution's channels.
 
 `contract.kernel("conv2d", body)` is a reader's own kernel as callers call it. `conformance` holds any kernel, of these
-or a reader's own, against all of this; `checked` holds every call of a rung
-against `im2col` while a program runs. `namespace` tells whose arrays are at hand; `geometry` holds the integer
+or a reader's own, against all of this; `checked` holds every call of a kernel set against `im2col` while a program
+runs. `namespace` tells whose arrays are at hand; `geometry` holds the integer
 arithmetic of windows. Importing this package imports none of them.
 """

@@ -1,7 +1,7 @@
 """`python -m tinyres_kernels check MODULE:FUNCTION --op OP`: does this kernel conform? And `list`: to what?
 
-`python -m tinyres_kernels check --guard --all`: does any kernel of the CPU rung read or write beside its arrays?
-`python -m tinyres_kernels fuzz --minutes M`: do the kernels of the CPU rung conform, at any size and in any layout?
+`python -m tinyres_kernels check --guard --all`: does any CPU kernel read or write beside its arrays?
+`python -m tinyres_kernels fuzz --minutes M`: do the CPU kernels conform, at any size and in any layout?
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "fuzz":
         return _fuzz(given)
     if given.all != (given.kernel is None) or given.all != (given.op is None) or (given.all and not given.guard):
-        parser.error("check needs MODULE:FUNCTION and --op OP; or --guard --all, for every kernel of the CPU rung")
+        parser.error("check needs MODULE:FUNCTION and --op OP; or --guard --all, for every CPU kernel")
     if given.guard and not guard.possible():
         return _could_not("--guard needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
     return _guard_all() if given.all else _check(given)
@@ -137,10 +137,10 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
         help="run it in a child process, too, where each array lies against memory that must not be touched "
         "(default: if the kernel is compiled)",
     )
-    check.add_argument("--all", action="store_true", help="with --guard: all cases of all kernels of the CPU rung")
+    check.add_argument("--all", action="store_true", help="with --guard: all cases of all CPU kernels")
     fuzz = commands.add_parser(
         "fuzz",
-        help="realistic cases for the kernels of the CPU rung; the status is 0 where none fails, 1 where one does",
+        help="realistic cases for the CPU kernels; the status is 0 where none fails, 1 where one does",
     )
     fuzz.add_argument("--minutes", type=_minutes, default=1.0, help="for how long (default: 1)")
     fuzz.add_argument("--op", choices=ops, help="only this operation (default: all)")

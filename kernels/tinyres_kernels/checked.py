@@ -1,4 +1,4 @@
-"""A rung that is watched: each kernel's results are held against the specification before anyone uses them.
+"""A kernel set that is watched: each kernel's results are held against the specification before anyone uses them.
 
     kernels = checked(cpu)              # a namespace with the same functions
     kernels.conv2d(x, w, out, s)        # raises KernelDisagreement if `out` is not what it should be
@@ -81,7 +81,7 @@ def _on_host(a: Array) -> Any:
 
 
 def _call(kernel: str, plan: Any, given: dict[str, Array], keywords: dict[str, Any]) -> str:
-    """What was called, and which way it went where the rung can tell: enough to call it again."""
+    """What was called, and which way it went where the kernel set can tell: enough to call it again."""
     shapes = [f"{key} {tuple(a.shape)}" for key, a in given.items()]
     settings = [f"{key}={value!r}" for key, value in keywords.items()]
     dtype = next(a.dtype for a in given.values() if a.dtype.kind == "f")

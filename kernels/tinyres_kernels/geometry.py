@@ -1,4 +1,4 @@
-"""Where windows lie: the integer arithmetic that every rung shares.
+"""Where windows lie: the integer arithmetic that every kernel set shares.
 
 One relation carries all of it. Along one axis, output `o` reads pixel `i` through tap `k` of the kernel where
 

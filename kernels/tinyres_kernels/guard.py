@@ -49,7 +49,7 @@ def mode() -> Mode | None:
 
 @contextmanager
 def guarding(side: Side, tell: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Inside the block every compiled kernel of the CPU rung runs on guarded copies of its arrays.
+    """Inside the block every compiled CPU kernel runs on guarded copies of its arrays.
 
     Raises OSError where the system cannot protect memory.
     """

@@ -69,7 +69,7 @@ def draw(shape: Shape, dtype: Any = np.float32, seed: int = 0) -> Arrays:
 
 
 def ours(rung: Any, shape: Shape, arrays: Arrays) -> dict[str, Call]:
-    """The three passes by a rung of our kernels, from the unpadded input to a new output, out of the memory that the
+    """The three passes by one of our kernel sets, from the unpadded input to a new output, out of the memory that the
     library's operations take theirs from (PyTorch's come from the C library's, which recycles, too)."""
     x, w, g = arrays
     how = {"stride": (shape.stride,) * 2, "padding": (shape.padding,) * 2, "dilation": (1, 1), "groups": 1}
@@ -106,7 +106,7 @@ def as_ours(which: str, result: Any, device: str = "cpu") -> Any:
 def peers(
     torch: Any | None, shape: Shape, drawn: Arrays, rungs: Mapping[str, Any], device: str = "cpu", many: int = 1
 ) -> dict[str, dict[str, Peer]]:
-    """By pass, then by name: our rungs, and PyTorch's formats; on a GPU these with TF32 and without.
+    """By pass, then by name: our kernel sets, and PyTorch's formats; on a GPU these with TF32 and without.
 
     The inputs are drawn once, and lie on the device in each layout in `many` places: a cache goes by places, whatever
     the numbers are.

@@ -1,4 +1,4 @@
-"""`tinyres bench kernels`: every rung against the others, this machine's limits, and PyTorch where it is installed.
+"""`tinyres bench kernels`: the kernel sets against each other, this machine's limits, and PyTorch if installed.
 
 Each convolution is timed from the unpadded image to a new output, as PyTorch's is; of PyTorch's two memory formats
 the faster one counts. Compilation is told apart.
@@ -21,7 +21,7 @@ from tinyres.bench.race import OURS, Times, Timing, Verdict, begin, fastest, geo
 from tinyres.bench.streams import Stream, streams
 from tinyres.bench.works import AGREE
 
-CPU = "cpu"  # what our fastest rung is called beside the others
+CPU = "cpu"  # what our fastest kernel set is called beside the others
 Tick = Callable[[], Any]
 
 
@@ -78,7 +78,7 @@ class Convolution(NamedTuple):
 
 
 def measure(torch: Any | None, shape: Shape, rounds: int, tick: Tick = lambda: None) -> list[Convolution]:
-    """The three passes. The slow rung has a race of its own: BLAS's threads would be in the others' way."""
+    """The three passes. The slow kernel set has a race of its own: BLAS's threads would be in the others' way."""
     found, drawn, clock = [], convolutions.draw(shape), HostClock()
     rungs = {name: importlib.import_module(f"tinyres_kernels.{name}") for name in ("im2col", CPU)}
     for which, everyone in convolutions.peers(torch, shape, drawn, rungs).items():
@@ -160,7 +160,7 @@ def _named(each: Convolution) -> tuple[str, str]:
 
 
 def ladder(to: Any, each: Convolution) -> dict[str, float]:
-    """Seconds of each rung at one convolution. The loops run on a crumb of it: theirs is scaled up by the work."""
+    """Seconds of each kernel set at one convolution. The loops run on a part of it, scaled up by the work."""
     from tinyres_kernels import reference
 
     shape = each.shape

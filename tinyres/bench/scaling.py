@@ -29,7 +29,7 @@ Curves = dict[str, dict[str, Any]]  # by family: the shapes' `amount`, and by pa
 
 
 def measure(rounds: int, families: Mapping[str, Sequence[Shape]]) -> Curves:
-    """Median seconds of the compiled rung, and the slope of a line through log time over log amount: 1 is linear."""
+    """Median seconds of the compiled kernels, and the slope of a line through log time over log amount: 1 is linear."""
     from tinyres_kernels import cpu
 
     curves: Curves = {}

@@ -1,10 +1,10 @@
-"""Does this kernel do what the specification says? For anyone's: a reader's own, or a new rung's.
+"""Does this kernel do what the specification says? For anyone's: a reader's own, or a new kernel set's.
 
     from tinyres_kernels import conformance
     conformance.assert_conforms(my_conv2d, "conv2d")            # in a test
     print(conformance.check(my_conv2d, "conv2d"))               # the whole report
     python -m tinyres_kernels check mymodule:my_conv2d --op conv2d
-    python -m tinyres_kernels fuzz --minutes 10             # the CPU rung, at any size
+    python -m tinyres_kernels fuzz --minutes 10             # the CPU kernels, at any size
 
 Every case, a named corner or one drawn by Hypothesis, is put to the kernel three times. Its results must be those of
 the specification (`reference`, in float64) within a few roundings of the terms that they are sums of, satisfy the

@@ -1,4 +1,4 @@
-"""Realistic cases without end: each kernel of a rung held against float64, what fails made small and ready to paste.
+"""Realistic cases without end: each kernel of a set held against float64, what fails made small and ready to paste.
 
 Case K of seed S is the same on every machine, whatever came before it.
 """
@@ -43,7 +43,7 @@ def fuzz(
     most: int | None = None,
     failures: Path | None = None,
 ) -> int:
-    """Put drawn cases to the kernels of a rung, for so long or so many; the number of operations that failed.
+    """Put drawn cases to the kernels of a set, for so long or so many; the number of operations that failed.
 
     What fails is printed, shrunk, and appended to the file `failures`; the operation is then left out.
     """

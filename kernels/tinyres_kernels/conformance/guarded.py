@@ -70,7 +70,7 @@ class Outcome(NamedTuple):
 
 
 def own() -> Iterator[Task]:
-    """For the CPU rung: the named cases of every operation, all of every plan, and the layers of well-known nets."""
+    """For the CPU kernels: the named cases of every operation, all of every plan, and the layers of well-known nets."""
     from tinyres_kernels.conformance import plans  # for which Numba has to be there
 
     for op in OPS:
@@ -80,7 +80,7 @@ def own() -> Iterator[Task]:
 
 
 def planned(found: "Found") -> Task:
-    """The case of a plan, for the CPU rung's own kernel."""
+    """The case of a plan, for the CPU kernel itself."""
     forced = (*found.limits, ("threads", found.threads))
     return Task(f"tinyres_kernels.cpu:{found.case.op.name}", found.case, forced)
 

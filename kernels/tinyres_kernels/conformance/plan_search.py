@@ -69,7 +69,7 @@ class Found(NamedTuple):
     threads: int
 
     def faults(self, kernel: Kernel | None = None) -> list[str]:
-        """What is wrong with what a kernel, by default the rung's own, makes of the case. Results hold NaN before."""
+        """What is wrong with what a kernel, by default the set's own, makes of the case. Results hold NaN before."""
         case = self.case
         inputs = case.inputs()
         outputs = {

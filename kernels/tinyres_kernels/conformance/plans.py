@@ -1,4 +1,4 @@
-"""For every plan of the compiled rung a case, and for every limit the cases beside it.
+"""For every plan of the compiled kernels a case, and for every limit the cases beside it.
 
 A plan is the way that a kernel goes at some sizes (`cpu.explain`). Limits say what is fast, not what is right. So the
 ordinary suite lowers them (`SMALL`): every plan is then reached at sizes that take milliseconds. `suite(full=True)`

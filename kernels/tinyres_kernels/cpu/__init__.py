@@ -1,4 +1,4 @@
-"""The compiled CPU rung: SIMD micro-kernels written as LLVM instructions, and Numba loops around them.
+"""The compiled CPU kernels: SIMD micro-kernels written as LLVM instructions, and Numba loops around them.
 
     host.py   the target's vectors and registers; threads;   memory.py   scratch memory
     plan.py   which way an operation goes (`explain` tells);   choices.py   the limits that decide; `forced`

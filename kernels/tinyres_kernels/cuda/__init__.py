@@ -1,4 +1,4 @@
-"""The CUDA rung, in Numba: kernels for what CuPy lacks, on its arrays, in float32 or float64.
+"""The CUDA kernels, in Numba: kernels for what CuPy lacks, on its arrays, in float32 or float64.
 
     conv_naive.py   the convolutions to read: one thread an output element
     conv_tiled.py, conv_weights.py   the convolutions to use: tiles in shared memory and registers
@@ -18,8 +18,8 @@
 Everything is gathered: a thread finds what its result is made of, and no other thread writes there. Atomics count
 blocks and add up nothing: the order of every sum is fixed. Kernels run on the stream that the arrays' library works on.
 
-Importing this rung imports Numba; it needs numba-cuda (`pip install 'tinyres[cuda12]'` or `[cuda13]`), and a GPU only
-when a kernel is launched. With `NUMBA_ENABLE_CUDASIM=1` in the environment it runs on NumPy arrays, very slowly.
+Importing these kernels imports Numba; they need numba-cuda (`pip install 'tinyres[cuda12]'` or `[cuda13]`), and a GPU
+only when a kernel is launched. With `NUMBA_ENABLE_CUDASIM=1` in the environment it runs on NumPy arrays, very slowly.
 """
 
 from collections.abc import Callable

@@ -23,7 +23,7 @@ try:
 except ImportError as missing:
     raise ModuleNotFoundError(
         "tinyres_kernels.cuda needs numba-cuda, which is missing: pip install 'tinyres[cuda12]' or 'tinyres[cuda13]'. "
-        "The rungs cpu and im2col run without it",
+        "The kernel sets cpu and im2col run without it",
         name="numba.cuda",
     ) from missing
 

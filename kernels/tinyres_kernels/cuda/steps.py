@@ -1,4 +1,4 @@
-"""The steps of optimisers, launched: that of one parameter, as every rung has it, or those of many in one launch."""
+"""Launching the steps of optimisers: of one parameter, as every kernel set can, or of many in one launch."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple

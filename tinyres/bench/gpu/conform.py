@@ -1,4 +1,4 @@
-"""Conformance of the CUDA rung on CuPy arrays: every operation, every named case, some drawn ones, both dtypes.
+"""Conformance of the CUDA kernels on CuPy arrays: every operation, every named case, some drawn ones, both dtypes.
 
 What `tinyres_kernels.conformance` makes are NumPy arrays; they are brought to the card with the guards around them, and
 back again, so that a write out of bounds is seen there too. Each operation also has them between the multiples of 16
@@ -102,7 +102,7 @@ class _Place:
 
 def ways(rung: Any, op: str) -> dict[str, Kernel]:
     """The kernel as it is called; on arrays that are moved by one number, which take another kernel, that loads one
-    number at a time; for a convolution of the CUDA rung, naive and tiled whatever it would choose."""
+    number at a time; for a convolution of the CUDA kernels, naive and tiled whatever it would choose."""
     kernel = getattr(rung, op)
     if op not in CONVOLUTIONS or not rung.__name__.endswith(".cuda"):
         return {"": kernel, MOVED: kernel}

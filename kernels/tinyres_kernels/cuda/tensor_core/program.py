@@ -43,7 +43,7 @@ def launch(name: str, variant: Variant, grid: tuple[int, int, int], arrays: tupl
     if xp.__name__ != "cupy":
         raise TypeError(
             f"the tensor-core kernels need CuPy arrays, got {xp.__name__}'s: move them with cupy.asarray, or take the "
-            "rungs cpu or im2col"
+            "kernel sets cpu or im2col"
         )
     with arrays[0].device:
         _kernel(xp, arrays[0].device.id, variant, name)(grid, (THREADS,), (*arrays, *map(np.int32, numbers)))
