@@ -1,0 +1,12 @@
+"""The command on a small recipe."""
+
+from tinyres.cli import main
+
+SMALL = ("--data", "ring8", "--width", "8", "--batch-size", "64", "--method", "nonsaturating")
+PICTURES = ["interpolations.png", "samples.png", "training.png"]
+
+
+def run(capsys, *arguments):
+    status = main(["gan", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return status, out, err
