@@ -69,8 +69,7 @@ def drawn():
         lines += [f'    {box(room)}["{room}"]' for room in rooms]
         lines.append("  end")
     for room in sorted(LEVEL, key=lambda room: (-LEVEL[room], room)):
-        lower = [other for other in imported[room] if room not in reached[other]]  # bench and cli import each other
-        implied = set().union(*(reached[other] for other in lower))
+        implied = set().union(*(reached[other] for other in imported[room]))
         lines += [f"  {box(room)} --> {box(other)}" for other in sorted(imported[room] - implied)]
     for part, rooms in PARTS.items():
         lines.append(f"  classDef {part} fill:{COLOURS[part]},color:#000")
