@@ -75,7 +75,7 @@ def test_a_penalty_that_is_added_has_a_weight():
         assert gan.GANRecipe.of("nonsaturating", "ring8", penalty=penalty, penalty_weight=0.1).penalty_weight == 0.1
         assert gan.GANRecipe.of("nonsaturating", "ring8", penalty=penalty, penalty_weight=0.0).penalty_weight == 0
     assert gan.GANRecipe.of("nonsaturating", "ring8", penalty="none").penalty_weight == 0
-    with pytest.raises(ValueError, match="penalty_weight 5: nonsaturating has no penalty; name one, too"):
+    with pytest.raises(ValueError, match="penalty_weight 5: nonsaturating has no penalty; name one as well"):
         gan.GANRecipe.of("nonsaturating", "ring8", penalty_weight=5.0)
 
 

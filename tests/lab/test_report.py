@@ -79,7 +79,7 @@ def test_the_page_puts_laws_first_and_names_what_is_broken(tmp_path):
 @pytest.mark.parametrize("content", [[], {"format": "tinyres experiment 1", "name": "E2"}])
 def test_a_file_that_lacks_what_it_should_hold_is_named(tmp_path, content):
     (tmp_path / "E2.json").write_text(json.dumps(content))
-    assert "left out: E2.json." in report.write_page(tmp_path).read_text()
+    assert "unreadable: E2.json." in report.write_page(tmp_path).read_text()
 
 
 def test_a_column_of_figures_is_not_broken_for_the_sake_of_text():
@@ -103,14 +103,14 @@ def test_no_file_of_others_breaks_the_page(tmp_path):
         path.write_text(json.dumps(document))
         page = report.write_page(tmp_path).read_text()
         assert 'id="E3"' in page
-        there = document.get("format") != whole["format"] or 'id="E2' in page or "left out: E2.json" in page
+        there = document.get("format") != whole["format"] or 'id="E2' in page or "unreadable: E2.json" in page
         assert there or document.get("name") != "E2"
-        seen += "left out: E2.json" in page
+        seen += "unreadable: E2.json" in page
     assert seen > 10
     path.write_text(json.dumps(whole | {"found": "half a \ud800 character"}))
     assert "half a ? character" in report.write_page(tmp_path).read_text()
     path.write_text("[" * 100_000)
-    assert "left out: E2.json" in report.write_page(tmp_path).read_text()
+    assert "unreadable: E2.json" in report.write_page(tmp_path).read_text()
 
 
 @pytest.mark.parametrize(

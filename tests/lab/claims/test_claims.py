@@ -106,7 +106,7 @@ def test_the_late_shortcut_notices_a_true_one_in_its_place(monkeypatch):
 
 def test_the_late_shortcut_notices_that_the_identity_is_scaled(monkeypatch):
     block = late_shortcut.true_block
-    monkeypatch.setattr(late_shortcut, "true_block", lambda x, *w: block(x, *w) - 0.02 * x)
+    monkeypatch.setattr(late_shortcut, "true_block", lambda x, **w: block(x, **w) - 0.02 * x)
     assert len(failures(late_shortcut)) == 1
 
 

@@ -136,7 +136,7 @@ def test_a_library_part_that_is_wrong_is_noticed_at_other_settings(monkeypatch):
 
 
 def test_both_regimes_of_the_gradient_penalty_are_told():
-    assert "circles for ever" in run("E5", method="wgan_gp", gamma=1.2, h=0.1).found
+    assert "circles forever" in run("E5", method="wgan_gp", gamma=1.2, h=0.1).found
     assert "no limit cycle, the other regime" in run("E5", method="wgan_gp", gamma=3, h=0.1).found
     for gamma, h in ((20, 0.1), (1.0, 0.5)):  # steps that leap over ψ = 0: shown, and no verdict
         result = run("E5", method="wgan_gp", gamma=gamma, h=h)
