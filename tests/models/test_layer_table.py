@@ -47,14 +47,14 @@ def called(monkeypatch):
     def note(image, w, out, settings):
         (_, H, W, C), (kernel, also, _, O) = image.shape, w.shape
         assert kernel == also
-        window = [settings[name] for name in ("stride", "padding", "dilation")]
+        window = settings.stride, settings.padding, settings.dilation
         assert all(vertical == horizontal for vertical, horizontal in window)
-        found.append(Layer(C, H, W, O, kernel, *(both[0] for both in window), settings["groups"]))
+        found.append(Layer(C, H, W, O, kernel, *(both[0] for both in window), settings.groups))
         out.fill(0)
         return out
 
-    monkeypatch.setattr(im2col, "conv2d", lambda x, w, out, **settings: note(x, w, out, settings))
-    monkeypatch.setattr(im2col, "conv2d_dx", lambda g, w, out, **settings: note(out, w, out, settings))
+    monkeypatch.setattr(im2col, "conv2d", lambda x, w, out, settings: note(x, w, out, settings))
+    monkeypatch.setattr(im2col, "conv2d_dx", lambda g, w, out, settings: note(out, w, out, settings))
     return found
 
 

@@ -187,7 +187,7 @@ def experiment(folder: Path) -> bytes:
 def read_experiment(path: Path) -> None:
     """The page is made, whatever lies in the folder; it shows the experiment, or names the file as left out."""
     page = report.write_page(path.parent).read_text()
-    if f"left out: {path.name}" in page:
+    if f"unreadable: {path.name}" in page:
         raise FileFormatError(f"{path}: left out")
     try:
         document = json.loads(path.read_bytes())

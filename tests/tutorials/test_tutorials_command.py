@@ -67,7 +67,7 @@ def test_copy_onto_themselves_and_into_a_file(capsys, tmp_path):
     (tmp_path / "file").touch()
     status, _, err = run(capsys, "copy", str(tmp_path / "file"))
     assert status == 2
-    assert "is no folder" in err
+    assert "is not a folder" in err
 
 
 def test_run(capsys, monkeypatch):
