@@ -30,11 +30,14 @@ class KernelDisagreement(RuntimeError):
     """
 
     def __init__(self, op: str, faults: list[str], call: str) -> None:
-        self.op, self.faults = op, faults
+        self.op, self.faults, self.call = op, faults, call
         super().__init__(
             f"{call} disagrees with im2col in float64: {'; '.join(faults)}. This is a fault of the kernel, not of your "
             'program: please report this message. `with tr.kernels("im2col"):` goes on without this kernel, more slowly'
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.op, self.faults, self.call)
 
 
 def checked(rung: Any) -> Any:

@@ -5,7 +5,7 @@ nothing to compute, and returns whether a kernel is needed. A *set of kernels* (
 a reader's own) consists of bodies alone:
 
     def relu(x, out, s):                # shapes fit, x has elements, out can be written in place; s is a `Relu`
-        out[...] = np.where(x > 0, x, s.slope * x)
+        out[...] = np.maximum(x, 0) if s.slope == 0 else np.where(x > 0, x, s.slope * x)
 
     mine = kernel("relu", relu)         # what callers call: the contract, and then the body
     mine(x, out, Relu(0.1))             # returns out
@@ -29,6 +29,19 @@ def alike(what: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
         if array is not None and array.shape != shape:
             given = "".join(f", {name} {tuple(a.shape)}" for name, a in arrays.items() if a is not None)
             raise ValueError(f"shapes must agree, got {what} {tuple(shape)}{given}")
+
+
+def there(op: str, **arrays: Array | None) -> None:
+    """Raises TypeError where one of these is None, which `alike` lets pass."""
+    for name, array in arrays.items():
+        if array is None:
+            raise TypeError(f"{op}: {name} must not be None")
+
+
+def line(x: Array) -> None:
+    """Raises ValueError where x is not one line of elements."""
+    if x.ndim != 1:
+        raise ValueError(f"needed are lines (M,), got shape {tuple(x.shape)}: hand over x.reshape(-1)")
 
 
 def contiguous(*written: Array | None) -> None:
@@ -215,6 +228,7 @@ def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array 
 def adam(
     p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m: Array, new_v: Array, s: Adam
 ) -> bool:  # fmt: skip
+    there("adam", new_m=new_m, new_v=new_v)
     alike("p", p.shape, g=g, m=m, v=v, out=out, new_m=new_m, new_v=new_v)
     return bool(p.size)
 
@@ -224,6 +238,7 @@ def rmsprop(
     p: Array, g: Array, v: Array | None, a: Array | None, b: Array | None, out: Array, new_v: Array,
     new_a: Array | None, new_b: Array | None, s: Rmsprop,
 ) -> bool:  # fmt: skip
+    there("rmsprop", new_v=new_v)
     alike("p", p.shape, g=g, v=v, a=a, b=b, out=out, new_v=new_v, new_a=new_a, new_b=new_b)
     return bool(p.size)
 
@@ -231,6 +246,7 @@ def rmsprop(
 # -- lines and matrices -----------------------------------------------------------------------------------------------
 @operation("out")
 def add(a: Array, b: Array, out: Array) -> bool:
+    line(a)
     alike("a", a.shape, b=b, out=out)
     contiguous(out)
     return bool(out.size)
@@ -238,6 +254,7 @@ def add(a: Array, b: Array, out: Array) -> bool:
 
 @operation("out", Relu)
 def relu(x: Array, out: Array, s: Relu) -> bool:
+    line(x)
     alike("x", x.shape, out=out)
     contiguous(out)
     return bool(out.size)
@@ -245,6 +262,7 @@ def relu(x: Array, out: Array, s: Relu) -> bool:
 
 @operation("out", Relu)
 def relu_dx(g: Array, y: Array, out: Array, s: Relu) -> bool:
+    line(g)
     alike("g", g.shape, y=y, out=out)
     contiguous(out)
     return bool(out.size)

@@ -43,6 +43,12 @@ class Operation(NamedTuple):
             return set(self.writes)
         return {"out", "mean", "variance", *ONE_BY_ONE[3:]} if s.training else {"out"}
 
+    def refuse_missing(self, given: Sequence[Any]) -> None:
+        """Raises TypeError where an array is None that has to be there."""
+        missing = [name for name, a in zip(self.arrays, given, strict=False) if a is None and name not in self.optional]
+        if missing:
+            raise TypeError(f"{self.name}: {', '.join(missing)} must not be None")
+
     def gathered(self, arrays: Iterable[Array | None]) -> tuple[Any, ...]:
         """Arrays given one by one, as a kernel takes them. Those at the end that there are not may be left out."""
         given = tuple(arrays)
@@ -77,13 +83,23 @@ def kernel(op: str, body: Kernel) -> Kernel:
     operation = OPERATIONS[op]
     if getattr(body, "contract", None) is operation:
         return body
-    admit, place = operation.admit, operation.arrays.index("out")
+    admit, place, kind = operation.admit, operation.arrays.index("out"), operation.settings or object
 
     def call(*given: Any, **keywords: Any) -> Any:
         if keywords:
             arrays, s = operation.split(given, keywords)
             given = (*arrays, s)
-        if admit(*given):
+        if not given or not isinstance(given[-1], kind):
+            last = type(given[-1]).__name__ if given else "nothing"
+            raise TypeError(
+                f"{op}: the last argument must be a {kind.__name__} (or its fields, by keyword), got {last}"
+            )
+        try:
+            needed = admit(*given)
+        except AttributeError:
+            operation.refuse_missing(given)
+            raise
+        if needed:
             body(*given)
         return given[place]
 

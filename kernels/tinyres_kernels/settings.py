@@ -122,9 +122,21 @@ class Rmsprop(NamedTuple):
     momentum: float
 
 
+PAIRS = {"kernel", "stride", "padding", "dilation"}
+
+
+def _pair(name: str, value: Any) -> Pair:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"{name} must be a pair (vertical, horizontal), got {value!r}")
+    return value[0], value[1]
+
+
 def named(op: str, kind: Any, keywords: dict[str, Any]) -> Any:
     """The settings of this kind from keywords. Raises TypeError, naming them, where some are missing or unknown."""
     if kind is not None:
+        for name in PAIRS & keywords.keys():
+            if type(keywords[name]) is not tuple:
+                keywords[name] = _pair(name, keywords[name])
         try:
             return kind(**keywords)
         except TypeError:  # what is wrong is said below

@@ -92,3 +92,13 @@ def test_anomaly_detection_lets_integers_and_empty_tensors_pass():
             np.errstate(all="ignore"),
         ):
             leaf(2) / tr.tensor(np.zeros(2))
+
+
+def test_a_sum_of_finite_contributions_and_a_cotangent_of_the_callers():
+    x = tr.tensor(np.array([1.0], "f"), requires_grad=True)
+    with tr.detect_anomaly(), np.errstate(over="ignore"):
+        y, z = x * np.float32(3e38), x * np.float32(3e38)
+        with pytest.raises(FloatingPointError, match=r"the gradient at <leaf .*, summed over all that use it, is Inf"):
+            tr.grad([y, z], x, [np.ones(1, "f")] * 2)
+        with pytest.raises(FloatingPointError, match=r"the gradient at <mul .* is NaN; .* called at .*test_anomaly"):
+            tr.grad(x * np.float32(2), x, np.full(1, np.nan, "f"))

@@ -265,3 +265,12 @@ def test_a_checkpoint_of_what_needs_no_gradient_keeps_nothing():
     assert not y.requires_grad
     with tr.no_grad():
         assert not tr.checkpoint(tr.exp, leaf(2)).requires_grad
+
+
+def test_a_leaf_that_the_function_makes_is_no_way_to_the_argument():
+    x = leaf(3)
+    y = tr.checkpoint(lambda z: (z * 2, leaf(3, seed=1))[1], x)
+    assert tr.grad(y.sum(), x, allow_unused=True) == (None,)
+    y = tr.checkpoint(lambda z: (z * 2, leaf(3, seed=1))[1], x)
+    y.sum().backward()
+    assert x.grad is None

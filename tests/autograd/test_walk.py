@@ -126,6 +126,9 @@ def test_walk_in_another_algebra_splits_the_gradient_by_path_length():
     np.testing.assert_allclose(terms[1], (A + B + C) @ g)
     np.testing.assert_allclose(terms[2], (A @ B + A @ C + B @ C) @ g)
     np.testing.assert_allclose(terms[3], A @ B @ C @ g)
+    with tr.detect_anomaly(), tr.Observer():  # which expect arrays
+        (again,) = tr.walk(h, x, Polynomials(), {0: g})
+    assert again.keys() == terms.keys()
     (total,) = tr.grad(h, x, g)
     np.testing.assert_allclose(sum(terms.values()), total.numpy(), rtol=1e-12)
 

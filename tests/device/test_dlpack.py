@@ -95,7 +95,7 @@ def test_what_is_no_array_and_what_is_elsewhere_is_refused():
     with pytest.raises(TypeError, match="list has no __dlpack__"):
         from_dlpack([1.0])
     elsewhere = type("Array", (), {"__dlpack__": None, "__dlpack_device__": lambda self: (7, 0)})()
-    with pytest.raises(ValueError, match="needs an array on the CPU .* or a CUDA GPU .*, got type 7"):
+    with pytest.raises(ValueError, match=r"needs an array on the CPU .* or a CUDA GPU .*, got type 7"):
         from_dlpack(elsewhere)
 
 

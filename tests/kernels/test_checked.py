@@ -1,5 +1,6 @@
 """Kernels that are watched: what is wrong is reported, and what is only rounded another way is not."""
 
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -229,3 +230,9 @@ def test_any_rung_can_be_watched():
     arrays, keywords = drawn("conv2d")
     checked(reference).conv2d(*arrays, **keywords)
     checked(im2col).conv2d(*arrays, **keywords)
+
+
+def test_a_disagreement_travels_between_processes():
+    error = KernelDisagreement("relu", ["out is wrong"], "cpu.relu of x (3,)")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.op, again.faults) == (str(error), error.op, error.faults)

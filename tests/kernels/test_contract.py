@@ -1,5 +1,8 @@
 """The contract of every operation: what it refuses, what it answers itself, and what a body is handed."""
 
+import importlib
+import textwrap
+
 import numpy as np
 import pytest
 from tinyres_kernels import conformance, contract, im2col, reference
@@ -172,3 +175,49 @@ def test_axes_are_those_of_the_window():
     rows, cols = MaxPool((3, 2), (2, 1), (1, 0), (1, 3)).axes((1, 7, 9, 2), (1, 4, 6, 2))
     assert (rows, cols) == ((7, 4, 3, 2, 1, 1), (9, 6, 2, 1, 0, 3))
     assert AvgPool((3, 2), (2, 1), (1, 0), True).axes((1, 7, 9, 2), (1, 4, 8, 2))[1] == (9, 8, 2, 1, 0, 1)
+
+
+# -- what callers get wrong -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("rung", ["reference", "im2col", "cpu"])
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+def test_lines_are_lines(rung, shape):
+    kernels, x, out = importlib.import_module(f"tinyres_kernels.{rung}"), np.ones(shape), np.full(shape, 7.0)
+    for call_it in (
+        lambda: kernels.add(x, x, out),
+        lambda: kernels.relu(x, out, Relu(0.0)),
+        lambda: kernels.relu_dx(x, x, out, slope=0.0),
+    ):
+        with pytest.raises(ValueError, match=r"needed are lines \(M,\), got shape"):
+            call_it()
+    assert (out == 7).all()
+
+
+@pytest.mark.parametrize("wrong", [0.1, None, Norm(1e-5, True, False)])
+def test_settings_of_another_kind_are_refused(wrong):
+    x = np.ones(3)
+    with pytest.raises(TypeError, match=r"relu: the last argument must be a Relu \(or its fields, by keyword\), got"):
+        im2col.relu(x, np.empty(3), wrong)
+
+
+def test_arrays_that_have_to_be_there():
+    x = np.ones(3)
+    with pytest.raises(TypeError, match="relu: x must not be None"):
+        im2col.relu(None, x, Relu(0.0))
+    settings = {"lr": 1.0, "beta1": 0.9, "beta2": 0.9, "eps": 1e-8, "weight_decay": 0.0, "decoupled": False, "step": 1}
+    with pytest.raises(TypeError, match="adam: new_m must not be None"):
+        im2col.adam(x, x, None, None, np.empty(3), None, None, **settings)
+
+
+def test_pairs_may_come_as_lists_and_nothing_else():
+    x, w, out = np.ones((1, 4, 4, 2)), np.ones((3, 3, 2, 5)), np.empty((1, 4, 4, 5))
+    how = {"stride": [1, 1], "padding": [1, 1], "dilation": (1, 1), "groups": 1}
+    assert im2col.conv2d(x, w, out, **how) is out
+    with pytest.raises(TypeError, match=r"padding must be a pair \(vertical, horizontal\), got 1"):
+        im2col.conv2d(x, w, out, **how | {"padding": 1})
+
+
+def test_the_example_of_the_contract_conforms():
+    text = contract.__doc__[contract.__doc__.index("    def relu") : contract.__doc__.index("    mine =")]
+    scope = {"np": np}
+    exec(textwrap.dedent(text), scope)
+    assert not conformance.check(scope["relu"], "relu", examples=20).failures

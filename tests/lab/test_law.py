@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from tinyres.lab.law import half_width
+from tinyres.lab.law import half_width, three_errors
 from tinyres.lab.registry import Law, Spread
 
 
@@ -94,3 +94,10 @@ def test_an_interval_is_students():
 )
 def test_what_is_trained_is_judged_by_the_interval_of_its_mean(values, kind, word):
     assert Spread(laws(values, kind), least=5).verdict() == word
+
+
+def test_of_one_value_nothing_can_be_said():
+    for noise in (three_errors, half_width):
+        law = Law.of_mean("x", [1.0], 1.0, "y", noise=noise)
+        assert math.isnan(law.tolerance)
+        assert not law.ok

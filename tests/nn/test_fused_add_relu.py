@@ -257,3 +257,30 @@ def test_a_forward_of_the_instance_is_not_passed_over(part, training):
         with recorded(), replaced({net[part]: doubling}):
             np.testing.assert_allclose(whole(x).numpy(), expected, rtol=1e-6)
         net.load_state_dict(before)
+
+
+def test_a_forward_that_is_assigned_to_the_class_later_is_not_passed_over(monkeypatch):
+    class Own(nn.BatchNorm2d):
+        pass
+
+    x, forward = images()[:, :3], nn.BatchNorm2d.forward
+    Own.forward = lambda self, x: forward(self, x) * 3
+    np.testing.assert_array_equal(
+        nn.fused_add_relu(Own(3), x, relu=True).numpy(), tr.relu(3 * nn.BatchNorm2d(3)(x)).numpy()
+    )
+    called = []
+    monkeypatch.setattr(nn.BatchNorm2d, "forward", lambda self, x: called.append(1) or forward(self, x))
+    nn.fused_add_relu(nn.BatchNorm2d(3), x, relu=True)
+    assert called
+
+
+def test_a_class_beside_may_take_keywords():
+    class Named:
+        def __init_subclass__(cls, tag, **more):
+            super().__init_subclass__(**more)
+            cls.tag = tag
+
+    class Both(nn.Module, Named, tag="a"):
+        pass
+
+    assert Both.tag == "a"

@@ -31,6 +31,11 @@ class Anomaly(Observer):
         node.line = user_line()
 
     def on_cotangent(self, node: Node, total: Any) -> None:
+        if not _finite(raw(total)):  # a sum of finite contributions, or what the pass was started with
+            raise FloatingPointError(
+                f"the gradient at {node!r}, summed over all that use it, is {_what(raw(total))}; "
+                f"the operation was called at {node.line}"
+            )
         self._cotangent = total
 
     def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:

@@ -96,9 +96,9 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
 
     The second run sees the same arguments (arrays are copied) and parameters, draws the same random numbers (from
     generators that went through `note_draw`), and does not update running statistics. Buffers it sees as they are by
-    then, such as running statistics in eval mode. Gradients reach the arguments and everything that the function closes
-    over, to any order. Do not rebind a name that the function closes over, or write into its array, before backward: in
-    a loop, pass it as an argument.
+    then, such as running statistics in eval mode; and a module's mode, so call `model.eval()` after backward. Gradients
+    reach the arguments and everything that the function closes over, to any order. Do not rebind a name that the
+    function closes over, or write into its array, before backward: in a loop, pass it as an argument.
 
     Raises:
         TypeError: the function returns something other than one tensor.

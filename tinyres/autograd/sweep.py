@@ -89,7 +89,7 @@ def sweep(
         events: yield an `Event` for each step; otherwise nothing is yielded.
     """
     ambient = current()
-    observers, kernels = ambient.observers, ambient.kernels
+    observers, kernels = ambient.observers if algebra is ARRAYS else (), ambient.kernels
     ordinary = algebra is ARRAYS and not create_graph
     watched = bool(observers) or events
     heap = [(-node.serial, node) for node in table if node.primitive is not None]  # a leaf has no rules to run
@@ -111,7 +111,7 @@ def sweep(
             )
         if node.primitive is CHECKPOINT:
             again = _run_again(node, total, table, needed, release)
-            if again is not None:
+            if again is not None and again.primitive is not None:  # else a leaf that the function made itself
                 heappush(heap, (-again.serial, again))
             continue
         # The fast path: rules run on arrays, and under the kernels that are in force anyway.

@@ -16,7 +16,7 @@ CONFIDENCE = 0.95  # level of the confidence interval of a mean over seeds
 
 def standard_error(values: Any) -> float:
     """Of the mean of independent values: s / sqrt(n)."""
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
 def three_errors(values: Any) -> float:
@@ -28,6 +28,8 @@ def half_width(values: Any) -> float:
     """Half of the 95 % interval of the mean of independent values, by Student's t: t s / sqrt(n)."""
     from scipy import stats
 
+    if len(values) < 2:
+        return math.nan
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
 
 

@@ -12,10 +12,11 @@ from tinyres.nn.module import Module
 def fusable(module: Module) -> Any:
     """Which of "residual" and "relu" the module's `forward` takes: its `fuses`.
 
-    Nothing if the instance was given a forward of its own, which may know neither. (For a class that brings one,
-    `Module.__init_subclass__` sees to that.)
+    Nothing if another forward has taken the place of the one that `fuses` was declared for: in a subclass, in the class
+    itself or in the instance. It may know neither.
     """
-    return () if "forward" in vars(module) else module.fuses
+    kind = type(module)
+    return module.fuses if "forward" not in vars(module) and kind.forward is kind._fuses_in else ()
 
 
 def fused_add_relu(module: Module, x: Any, residual: Any = None, relu: bool = False) -> Any:

@@ -50,17 +50,17 @@ class Module:
 
     training: bool = True
     fuses: Any = ()  # which of the arguments residual and relu `forward` has besides x; see `nn.fused_add_relu`
+    _fuses_in: Any = None  # the `forward` that `fuses` was declared for
     _name: str = ""  # the attribute's name in the parent; with two parents, in the later one
     _buffers: tuple[str, ...] = ()
 
     forward: Callable[..., Any]
 
-    def __init_subclass__(cls) -> None:
-        """A class with a `forward` of its own fuses nothing unless it says so again: that forward may not know how."""
-        super().__init_subclass__()
-        nearest = next(kind for kind in cls.__mro__ if "forward" in vars(kind) or "fuses" in vars(kind))
-        if "fuses" not in vars(nearest):
-            cls.fuses = ()
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Note which `forward` a class's `fuses` speaks of: one that takes its place later may not know how."""
+        super().__init_subclass__(**keywords)
+        if "fuses" in vars(cls):
+            cls._fuses_in = cls.forward
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`forward`, with this module's name appended to the ambient path (`block3.conv1`)."""

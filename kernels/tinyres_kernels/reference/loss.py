@@ -16,7 +16,7 @@ def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> 
     However large the logits, nothing overflows. A logit of -inf is a probability of 0, and a loss of inf where it is
     the target's. A row with no finite maximum (a NaN, an inf, nothing but -inf) is NaN throughout.
 
-    x, probabilities (M, C); out (M,); target (M,) int64 in [0, C), which the caller has checked. Returns out.
+    x, probabilities (M, C); out (M,); target (M,) int64 in [0, C), which the caller has checked.
     Cost: M C exponentials and divisions, M logarithms; x read, probabilities written: 8 M C bytes in float32.
     """
     for m, row in enumerate(x.tolist()):

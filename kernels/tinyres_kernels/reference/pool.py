@@ -17,7 +17,7 @@ def max_pool2d(x: Array, out: Array, index: Array, s: MaxPool) -> None:
     The first of equal maxima wins. A NaN wins over everything, and the first NaN over later ones. Padding never wins,
     not even where all pixels are -inf.
 
-    x (N, H, W, C), out (N, OH, OW, C), index the same, int32. Returns out.
+    x (N, H, W, C), out (N, OH, OW, C), index the same, int32.
     Cost: N OH OW C * KH KW comparisons, no multiplication; x read once, out and index written once.
     """
     rows, cols = s.axes(x.shape, out.shape)

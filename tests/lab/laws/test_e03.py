@@ -119,5 +119,6 @@ def test_narrow_nets_are_held_against_the_typical_net():
     assert gain.predicted == pytest.approx(np.exp(-7 * 8 / 64))
     assert all(law.ok for law in result.laws)
     assert (
-        "the law of wide nets does not apply, and the prediction is that of a typical net, 0.42 times the law" in result.found
+        "the law of wide nets does not apply, and the prediction is that of a typical net, 0.42 times the law"
+        in result.found
     )

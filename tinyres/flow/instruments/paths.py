@@ -11,7 +11,6 @@ from tinyres.arrays import namespace, to_device
 from tinyres.autograd import Arrays, grad, walk
 from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import Array, Tensor, raw
-from tinyres.context import context
 from tinyres.flow.measurement import Measurement
 from tinyres.flow.theory.path_lengths import tilted
 
@@ -86,10 +85,9 @@ def paths(
     if not targets:
         raise ValueError("paths: inputs is empty; pass at least one tensor to differentiate with respect to")
     (seed,) = grad(output, output, grad_output, retain_graph=True)
-    with context(observers=()):  # observers expect arrays, not polynomials
-        counted = walk(output, targets, Counts(), {0: 1})
-        _check_routes(counted)
-        found = walk(output, targets, Lengths(), {0: raw(seed)})
+    counted = walk(output, targets, Counts(), {0: 1})
+    _check_routes(counted)
+    found = walk(output, targets, Lengths(), {0: raw(seed)})
     length = 1 + max(k for terms in found for k in terms)
     flat = np.concatenate([_stack(terms, target, length) for terms, target in zip(found, targets, strict=True)], axis=1)
     finite = np.isfinite(flat).all(axis=1)
