@@ -126,7 +126,7 @@ def _rates(both: dict[str, Peer], amount: float, rounds: int) -> dict[str, float
 
 def _launches(torch: Any | None) -> dict[str, float]:
     """Seconds of the host for one call of a kernel with nothing to do."""
-    tiny = arrays.to_device(np.ones((1, 1, 1, 1), np.float32), "cuda")
+    tiny = arrays.to_device(np.ones(1, np.float32), "cuda")
     rung = arrays.kernels_for(tiny)
     out = arrays.empty(tiny.shape, tiny)
     calls: dict[str, Call] = {
