@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from tinyres.gan.metrics.metric import GIVEN, Array, Metric, checked_pair, sentence
 
@@ -145,8 +146,14 @@ def _distance(difference: Array, root_a: Array, root_b: Array) -> float:
 
 def _one_thread() -> AbstractContextManager[Any]:
     """LAPACK goes in many small steps: with threads that wait for one another it took up to a hundred times as long."""
-    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    limits: AbstractContextManager[Any] = _pools().limit(limits=1, user_api="blas")
     return limits
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """The thread pools of the libraries that are loaded: looking for them takes as long as a small decomposition."""
+    return ThreadpoolController()
 
 
 def _root(features: Array) -> Array:
