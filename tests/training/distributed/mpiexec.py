@@ -90,9 +90,11 @@ def work(*arguments, **named):
     return mpiexec(ROOT / "tests" / "training" / "distributed" / "ranks_work.py", *arguments, **named)
 
 
-def wait_for(path):
+def wait_for(path, process):
+    """Until the file is there. A process that ends without it, or a busy machine that takes minutes, is an error."""
     deadline = time.monotonic() + 300  # a busy machine starts three Pythons one after the other
     while not path.exists():
+        assert process.poll() is None, f"{path} does not come: {process.communicate()}"
         assert time.monotonic() < deadline, f"{path} does not come"
         time.sleep(0.01)
 

@@ -113,7 +113,7 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     """mpiexec kills all the others at once; the file goes on, in two processes, to the bits of an undisturbed run."""
     command = (*SMALL, "--steps", 120, "--save-every", 1, "--distributed")
     with started(*command, "--out", tmp_path / "killed") as process:
-        wait_for(tmp_path / "killed" / "run.safetensors")
+        wait_for(tmp_path / "killed" / "run.safetensors", process)
         os.kill(ranks_of(process)[1], signal.SIGKILL)
         status, _, err = ended(process)
     assert status != 0
@@ -139,11 +139,11 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
 def test_a_signal_ends_all_ranks_after_the_same_step(tmp_path, number, to):
     """Ctrl-C; what a batch system sends, to mpiexec, to one process (here not rank 0) or to all of them.
 
-    If the ranks did not stop together, they would wait for each other for 5 seconds, and say so.
+    If the ranks did not stop together, they would wait for each other for 60 seconds, which is too long here.
     """
-    endless = *SMALL, "--epochs", 5000, "--distributed", "--timeout", 5, "--out", tmp_path
+    endless = *SMALL, "--epochs", 5000, "--distributed", "--timeout", 60, "--out", tmp_path
     with started(*endless, count=3) as process:
-        wait_for(tmp_path / "run.safetensors")
+        wait_for(tmp_path / "run.safetensors", process)
         ranks = ranks_of(process)
         for pid in {"mpiexec": [process.pid], "all": [*ranks, process.pid, *ranks], 1: [ranks[1]]}[to]:
             os.kill(pid, number)
