@@ -92,16 +92,18 @@ def sweep(
     observers, kernels = ambient.observers if algebra is ARRAYS else (), ambient.kernels
     ordinary = algebra is ARRAYS and not create_graph
     watched = bool(observers) or events
+    # Compared once: looking up the member of an enum at every edge would take longer than the comparison.
+    wanted, owned = None if needed is Wanted.ALL else needed, keep is Wanted.OWNED
     heap = [(-node.serial, node) for node in table if node.primitive is not None]  # a leaf has no rules to run
     heapify(heap)  # a min-heap: with the sign, the youngest node comes first
     buffers: set[Node] = set()  # nodes whose entry in the table is an array that this pass made, and may add into
     while heap:
         node = heappop(heap)[1]
-        kept = node.owner is not None if keep is Wanted.OWNED else node in keep
+        kept = node.owner is not None if owned else node in keep  # type: ignore[operator]
         total = table[node] if kept else table.pop(node)
         for observer in observers:
             observer.on_cotangent(node, total)
-        if kept and needed is not Wanted.ALL and not any(parent in needed for parent in node.parents):
+        if kept and wanted is not None and not any(parent in wanted for parent in node.parents):
             continue  # an input of `grad`, and nothing that it was made from is an input, too
         saved = node.saved
         if saved is FREED:
@@ -119,21 +121,20 @@ def sweep(
         joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None else None
         for i, vjp in plan.vjps:
             parent = node.parents[i]
-            if needed is not Wanted.ALL and parent not in needed:
+            if wanted is not None and parent not in wanted:
                 continue
             ran = True
             if fast:
                 contribution = vjp(total, saved) if joint is None else joint[i]
-                if (
-                    contribution.shape != parent.shape or contribution.dtype is not parent.dtype
-                ):  # `is`: cheaper than !=
+                if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:  # `is` is cheaper
                     contribution = _fit(contribution, node, i, parent)
             else:
                 contribution = _contribution(node, i, parent, total, algebra, create_graph)
-            for observer in observers:
-                observer.on_edge(node, i, parent, contribution)
-            if events:
-                yield Event("rule", node, i, parent, contribution)
+            if watched:
+                for observer in observers:
+                    observer.on_edge(node, i, parent, contribution)
+                if events:
+                    yield Event("rule", node, i, parent, contribution)
             if parent in table:
                 table[parent] = algebra.add(table[parent], contribution, parent in buffers and not events)
                 buffers.add(parent)
@@ -147,8 +148,8 @@ def sweep(
                 yield Event("accumulate", node, i, parent, contribution, table[parent])
         if release and ran and saved:
             node.saved = FREED
-        if needed is not Wanted.ALL and not kept:
-            needed.discard(node)  # or the set would keep alive the nodes that a checkpoint has made for this pass
+        if wanted is not None and not kept:
+            wanted.discard(node)  # or the set would keep alive the nodes that a checkpoint has made for this pass
     for node in table if observers else ():
         if node.primitive is None:
             for observer in observers:
