@@ -5,6 +5,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.data.served import RIGHT
+from tinyres.data.fetch import Source
+
 
 class Cut(bytes):
     """A body that is announced as a whole, of which half is sent before the connection closes."""
@@ -74,3 +77,8 @@ def drip():
 @pytest.fixture
 def cut():
     return Cut
+
+
+@pytest.fixture
+def source(server):
+    return Source("set", (server.url("one/"), server.url("two/")), {"file.gz": RIGHT})

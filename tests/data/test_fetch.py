@@ -12,22 +12,10 @@ import time
 
 import pytest
 
+from tests.data.served import BODY, RIGHT, WRONG, left
 from tinyres import data
 from tinyres.data import fetch
 from tinyres.data.fetch import DownloadError, Source
-
-BODY = bytes(range(256)) * 2000  # more than a chunk
-RIGHT = hashlib.sha256(BODY).hexdigest()
-WRONG = bytes([BODY[0] ^ 1]) + BODY[1:]
-
-
-@pytest.fixture
-def source(server):
-    return Source("set", (server.url("one/"), server.url("two/")), {"file.gz": RIGHT})
-
-
-def left(cache):
-    return sorted(str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file())
 
 
 def closed_port():

@@ -1,25 +1,12 @@
 """What a server may not do to us, and how much of it is read."""
 
-import hashlib
 import sys
 
 import pytest
 
+from tests.data.served import BODY, RIGHT, left
 from tinyres.data import cifar, fetch
 from tinyres.data.fetch import DownloadError, Source
-
-BODY = bytes(range(256)) * 2000  # more than a chunk
-RIGHT = hashlib.sha256(BODY).hexdigest()
-WRONG = bytes([BODY[0] ^ 1]) + BODY[1:]
-
-
-@pytest.fixture
-def source(server):
-    return Source("set", (server.url("one/"), server.url("two/")), {"file.gz": RIGHT})
-
-
-def left(cache):
-    return sorted(str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file())
 
 
 class Answer:

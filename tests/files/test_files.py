@@ -14,32 +14,9 @@ from hypothesis.extra import numpy as hnp
 
 import tinyres as tr
 import tinyres.nn
+from tests.files.saved import NEW, OLD, alone, same
 from tinyres import files
 from tinyres.files import FileFormatError, load, load_metadata, save
-
-OLD = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "steps": np.array(7)}
-NEW = {"w": -OLD["w"], "steps": np.array(8)}
-
-
-@pytest.fixture
-def path(tmp_path):
-    """A file that holds OLD."""
-    save(OLD, tmp_path / "model.safetensors")
-    return tmp_path / "model.safetensors"
-
-
-def same(left, right):
-    """Equal to the last bit, NaN payloads and signs of zeros included."""
-    assert left.keys() == right.keys()
-    for name, value in left.items():
-        assert value.shape == right[name].shape, name
-        assert value.dtype == right[name].dtype, name
-        assert value.tobytes() == right[name].tobytes(), name
-
-
-def alone(path):
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name], "something was left behind"
-
 
 # -- the round trip ---------------------------------------------------------------------------------------------------
 
