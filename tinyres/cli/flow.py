@@ -49,7 +49,7 @@ def add(commands: Any) -> None:
     flow.add_argument("--seeds", type=int, default=1, metavar="N",
                       help="run N seeds from --seed on, on all cores, and show the spread (default: 1)")  # fmt: skip
     flow.add_argument("--jobs", type=int, metavar="N",
-                      help="processes for several experiments or seeds (default: one per core)")  # fmt: skip
+                      help="processes (default: one per core for --seeds, otherwise 1)")  # fmt: skip
     flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",
                       help="test a law at other settings: E3 --set m=0.9 a=0.436 (see --list)")  # fmt: skip
     flow.add_argument("--device", default="cpu", metavar="NAME",
@@ -120,13 +120,14 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
 
 
 def _one_seed(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Run a single experiment in this process, several in parallel; print each one's tables when it is complete."""
+    """Run the experiments in this process, or in --jobs processes; print each one's tables when it is complete."""
     from tinyres.lab import report
     from tinyres.lab.registry import EXPERIMENTS
     from tinyres.lab.side_by_side import run_side_by_side
 
     out = arguments.out
-    jobs = min(_jobs(arguments, options), len(names))
+    # In turn unless asked: a training that has all threads, and compiles its kernels once, is sooner done.
+    jobs = min(arguments.jobs or 1, len(names))
     with progress(console) as bars, writing(out):
         whole = bars.add_task("experiments", total=len(names), visible=len(names) > 1)
         several = jobs > 1
