@@ -16,6 +16,7 @@ PATIENCE = 120  # seconds, after which a worker compiles for itself
 
 def one_after_the_other():
     """From now on this process compiles a kernel only while no other worker compiles the same one."""
+    from numba.core.caching import NullCache
     from numba.core.dispatcher import Dispatcher
 
     folder = Path(tempfile.gettempdir()) / f"tinyres-compiling-{os.environ['PYTEST_XDIST_TESTRUNUID']}"
@@ -25,7 +26,7 @@ def one_after_the_other():
     @functools.wraps(usual)
     def compile(self, sig):
         function = self.py_func
-        if not function.__module__.startswith("tinyres_kernels.cpu"):
+        if not function.__module__.startswith("tinyres_kernels.cpu") or isinstance(self._cache, NullCache):
             return usual(self, sig)
         name = f"{function.__module__}.{function.__qualname__}".replace("<locals>", "")
         # One lock a name: kernels call kernels, and those of one factory share a name.

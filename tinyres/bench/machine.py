@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
-from tinyres_kernels.cpu.host import TARGET, kernel, threads
+from tinyres_kernels.cpu.host import TARGET, threads
+from tinyres_kernels.cpu.jit import kernel
 
 from tinyres.bench.clocks import seconds
 
@@ -139,15 +140,12 @@ def _burst(typing: Any, steps: Any, numbers: Any, at: Any) -> Any:
 _run_burst: Any = intrinsic(_burst)
 
 
-def _fma_loop(threads: int, steps: int, numbers: Any, share: int) -> None:
-    for t in prange(threads):
-        _run_burst(steps, numbers, t * share)
+@kernel
+def _fma(t: int, threads: int, steps: int, numbers: Any, share: int) -> None:
+    _run_burst(steps, numbers, t * share)
 
 
-def _triad_loop(threads: int, a: Any, b: Any, c: Any, s: Any) -> None:
-    for t in prange(threads):
-        for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
-            a[i] = b[i] + s * c[i]
-
-
-_fma, _triad = kernel(_fma_loop), kernel(_triad_loop)
+@kernel
+def _triad(t: int, threads: int, a: Any, b: Any, c: Any, s: Any) -> None:
+    for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
+        a[i] = b[i] + s * c[i]

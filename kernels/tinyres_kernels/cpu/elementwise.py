@@ -2,9 +2,8 @@
 
 from math import prod
 
-from numba import prange
-
-from tinyres_kernels.cpu.host import kernel, threads
+from tinyres_kernels.cpu.host import threads
+from tinyres_kernels.cpu.jit import kernel
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, by_loop
 from tinyres_kernels.namespace import Array
@@ -16,34 +15,31 @@ PLANNERS |= dict.fromkeys(("add", "relu", "relu_dx"), by_loop(lambda x, *_: COST
 
 
 @kernel
-def _add(threads, a, b, out):
-    for t in prange(threads):
-        for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
-            out[i] = a[i] + b[i]
+def _add(t, threads, a, b, out):
+    for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
+        out[i] = a[i] + b[i]
 
 
 @kernel
-def _relu(threads, x, out, slope, leaky):
-    for t in prange(threads):
-        first, last = len(x) * t // threads, len(x) * (t + 1) // threads
-        if leaky:
-            for i in range(first, last):
-                out[i] = x[i] * slope if x[i] <= 0 else x[i]
-        else:
-            for i in range(first, last):
-                out[i] = 0 if x[i] <= 0 else x[i]
+def _relu(t, threads, x, out, slope, leaky):
+    first, last = len(x) * t // threads, len(x) * (t + 1) // threads
+    if leaky:
+        for i in range(first, last):
+            out[i] = x[i] * slope if x[i] <= 0 else x[i]
+    else:
+        for i in range(first, last):
+            out[i] = 0 if x[i] <= 0 else x[i]
 
 
 @kernel
-def _relu_dx(threads, g, y, out, slope, leaky):
-    for t in prange(threads):
-        first, last = len(g) * t // threads, len(g) * (t + 1) // threads
-        if leaky:
-            for i in range(first, last):
-                out[i] = g[i] if y[i] > 0 else g[i] * slope
-        else:
-            for i in range(first, last):
-                out[i] = g[i] if y[i] > 0 else 0
+def _relu_dx(t, threads, g, y, out, slope, leaky):
+    first, last = len(g) * t // threads, len(g) * (t + 1) // threads
+    if leaky:
+        for i in range(first, last):
+            out[i] = g[i] if y[i] > 0 else g[i] * slope
+    else:
+        for i in range(first, last):
+            out[i] = g[i] if y[i] > 0 else 0
 
 
 def add(a: Array, b: Array, out: Array) -> None:

@@ -1,19 +1,13 @@
-"""What the compiled code may use: vector width and registers of the target, and how to run a loop in parallel."""
+"""What the compiled code may use: vector width and registers of the target, and threads."""
 
-import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from types import FunctionType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 from llvmlite import binding
 
-from tinyres_kernels import guard
-from tinyres_kernels.cpu.cache import keep
 from tinyres_kernels.cpu.choices import limit
 
 _WIDE = ("avx512", "skx", "icelake", "sapphire", "granite", "cascade", "cooper", "tiger", "rocket", "znver4", "znver5")
@@ -94,36 +88,3 @@ def threads(multiplications: float = float("inf")) -> int:
     if _forked or not PARALLEL or multiplications < limit("worth_a_thread"):
         return 1
     return int(limit("threads") or numba.get_num_threads())
-
-
-# What is compiled from one file also depends on the others, of which Numba's cache on disk knows nothing.
-_SOURCES = hashlib.sha256(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
-).hexdigest()[:8]
-
-
-def compiled(function: Callable[..., Any], variant: str = "", **options: Any) -> Callable[..., Any]:
-    """Compile a module-level function and keep the code on disk. No fastmath: NaN and Inf stay what they are.
-
-    Numba files the code under the function's name, whatever the options and the sources: each gets a name of its own.
-    """
-    copy = FunctionType(function.__code__, function.__globals__)
-    copy.__name__ = copy.__qualname__ = f"{function.__name__}{variant}_{_SOURCES}"
-    copy.__module__, copy.__doc__ = function.__module__, function.__doc__
-    made: Callable[..., Any] = numba.njit(error_model="numpy", nogil=True, **options)(copy)
-    keep(made, copy)
-    return made
-
-
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function whose outer `prange` runs over its first argument, a number of threads: 1 runs it serially."""
-    serial, parallel = compiled(function, "_serial"), compiled(function, parallel=True)
-
-    def call(count: int, *args: Any) -> Any:
-        run = parallel if count > 1 else serial
-        if mode := guard.mode():
-            mode.tell(function.__name__)
-            return guard.guarded(run, count, *args, side=mode.side)
-        return run(count, *args)
-
-    return call

@@ -1,10 +1,10 @@
 """The compiled loops around the micro-kernels. Module-level functions, so that Numba keeps them on disk."""
 
 import numpy as np
-from numba import prange
 
 from tinyres_kernels.cpu.emit import clear, copy
-from tinyres_kernels.cpu.host import TARGET, compiled, kernel
+from tinyres_kernels.cpu.host import TARGET
+from tinyres_kernels.cpu.jit import compiled, inlined, kernel
 from tinyres_kernels.cpu.simd import dot_tile, outer_row, outer_tile, row_tile
 
 _P1, _P2 = TARGET.pixels[1], TARGET.pixels[2]
@@ -55,7 +55,7 @@ def _copy_padded(x, start, H, W, C, top, left, span, across, buffer, at):
 
 
 @kernel
-def pack(threads, weights, panels):
+def pack(t, threads, weights, panels):
     """(G, KH, KW, in, out), any strides, into panels (G, blocks, KH KW in, wide).
 
     Weights that are not contiguous along `out` are taken in strips of 16, so that both sides stay in the cache.
@@ -63,8 +63,9 @@ def pack(threads, weights, panels):
     G, KH, KW, inputs, outputs = weights.shape
     blocks, wide = panels.shape[1], panels.shape[3]
     along = weights.strides[4] == weights.itemsize
-    for t in prange(G * blocks * KH):
-        g, block, kh = t // (blocks * KH), t // KH % blocks, t % KH
+    lines = G * blocks * KH
+    for line in range(lines * t // threads, lines * (t + 1) // threads):
+        g, block, kh = line // (blocks * KH), line // KH % blocks, line % KH
         first = block * wide
         last = min(first + wide, outputs)
         for kw in range(KW):
@@ -99,7 +100,7 @@ def _row(vectors, sizes, overlap, width, x, x0, xs, rows, xr, cols, xc, run, w, 
 
 
 @kernel
-def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, work, tiles, sizes):
+def dot(t, threads, x, panels, out, buffers, image, result, weight, moves, grid, work, tiles, sizes):
     """Forward and dx: items of a few images (or of a few rows of one), a contiguous share of them for each thread: what
     it writes is then still in its own cache when the next kernel, which shares out alike, reads it.
 
@@ -119,60 +120,59 @@ def dot(threads, x, panels, out, buffers, image, result, weight, moves, grid, wo
     per_block = (OH + row_blocks - 1) // row_blocks
     o_step, o_row = step_w * O, step_h * full_w * O
     whole = piece_rows >= KH and piece_run >= run
-    for t in prange(threads):
-        own = t * batch * span * across * C
-        for item in range(items * t // threads, items * (t + 1) // threads):
-            n0 = item // row_blocks * batch
-            n1 = min(N, n0 + batch)
-            h0 = item % row_blocks * per_block
-            h1 = min(OH, h0 + per_block)
-            if h1 <= h0:
-                continue
-            if direct:
-                source, x_line, x_image, corner = x, W * C, H * W * C, (n0 * H + h0 * sh) * W * C
-            else:
-                source, x_line, x_image, corner = buffers, across * C, span * across * C, own
-                need = (h1 - h0 - 1) * sh + (KH - 1) * dh + 1
-                for n in range(n0, n1):
-                    at = own + (n - n0) * x_image
-                    _copy_padded(x, n * H * W * C, H, W, C, ph - h0 * sh, pw, need, across, buffers, at)
-            pieces = (KH + piece_rows - 1) // piece_rows * ((run + piece_run - 1) // piece_run)
-            for part in range(groups * blocks * pieces):
-                g, block, piece = part // (blocks * pieces), part // pieces % blocks, part % pieces
-                kh = piece // ((run + piece_run - 1) // piece_run) * piece_rows
-                k = piece % ((run + piece_run - 1) // piece_run) * piece_run
-                taps_h, taps = min(piece_rows, KH - kh), min(piece_run, run - k)
-                w0 = (g * blocks + block) * panel + (kh * columns * run + k) * wide
-                tail = min(wide, OG - block * wide)
-                add = piece > 0
-                for n in range(n0, n1):
-                    x_n = corner + (n - n0) * x_image + kh * dh * x_line + g * CG + k
-                    o_n = ((n * full_h + first_h + h0 * step_h) * full_w + first_w) * O + g * OG + block * wide
-                    h = 0
-                    while h < h1 - h0:
-                        at, o_at = x_n + h * sh * x_line, o_n + h * o_row
-                        if in_row:
-                            done = 0
-                            while done + ROW <= OW or (whole and done < OW):
-                                w = min(done, OW - ROW)  # the last tile may overlap the one before
-                                _R(source, at + w * C, C, taps_h, dh * x_line, taps, panels, w0, run, out,
-                                   o_at + w * o_step, o_step, tail, add)  # fmt: skip
-                                done = w + ROW
-                            _row(vectors, sizes, whole, OW - done, source, at + done * C, C, taps_h, dh * x_line,
-                                 columns, dw * C, taps, panels, w0, run, out, o_at + done * o_step, o_step, tail,
-                                 add)  # fmt: skip
-                            h += 1
-                        elif paired and h + 2 <= h1 - h0:
-                            tile(vectors, sizes[0], source, at, sw * C, sh * x_line, taps_h, dh * x_line, columns,
-                                 dw * C, taps, panels, w0, run, out, o_at, o_step, o_row, tail, add)  # fmt: skip
-                            h += 2
-                        else:
-                            _row(vectors, sizes, whole, OW, source, at, sw * C, taps_h, dh * x_line, columns, dw * C,
-                                 taps, panels, w0, run, out, o_at, o_step, tail, add)  # fmt: skip
-                            h += 1
+    own = t * batch * span * across * C
+    for item in range(items * t // threads, items * (t + 1) // threads):
+        n0 = item // row_blocks * batch
+        n1 = min(N, n0 + batch)
+        h0 = item % row_blocks * per_block
+        h1 = min(OH, h0 + per_block)
+        if h1 <= h0:
+            continue
+        if direct:
+            source, x_line, x_image, corner = x, W * C, H * W * C, (n0 * H + h0 * sh) * W * C
+        else:
+            source, x_line, x_image, corner = buffers, across * C, span * across * C, own
+            need = (h1 - h0 - 1) * sh + (KH - 1) * dh + 1
+            for n in range(n0, n1):
+                at = own + (n - n0) * x_image
+                _copy_padded(x, n * H * W * C, H, W, C, ph - h0 * sh, pw, need, across, buffers, at)
+        pieces = (KH + piece_rows - 1) // piece_rows * ((run + piece_run - 1) // piece_run)
+        for part in range(groups * blocks * pieces):
+            g, block, piece = part // (blocks * pieces), part // pieces % blocks, part % pieces
+            kh = piece // ((run + piece_run - 1) // piece_run) * piece_rows
+            k = piece % ((run + piece_run - 1) // piece_run) * piece_run
+            taps_h, taps = min(piece_rows, KH - kh), min(piece_run, run - k)
+            w0 = (g * blocks + block) * panel + (kh * columns * run + k) * wide
+            tail = min(wide, OG - block * wide)
+            add = piece > 0
+            for n in range(n0, n1):
+                x_n = corner + (n - n0) * x_image + kh * dh * x_line + g * CG + k
+                o_n = ((n * full_h + first_h + h0 * step_h) * full_w + first_w) * O + g * OG + block * wide
+                h = 0
+                while h < h1 - h0:
+                    at, o_at = x_n + h * sh * x_line, o_n + h * o_row
+                    if in_row:
+                        done = 0
+                        while done + ROW <= OW or (whole and done < OW):
+                            w = min(done, OW - ROW)  # the last tile may overlap the one before
+                            _R(source, at + w * C, C, taps_h, dh * x_line, taps, panels, w0, run, out,
+                               o_at + w * o_step, o_step, tail, add)  # fmt: skip
+                            done = w + ROW
+                        _row(vectors, sizes, whole, OW - done, source, at + done * C, C, taps_h, dh * x_line,
+                             columns, dw * C, taps, panels, w0, run, out, o_at + done * o_step, o_step, tail,
+                             add)  # fmt: skip
+                        h += 1
+                    elif paired and h + 2 <= h1 - h0:
+                        tile(vectors, sizes[0], source, at, sw * C, sh * x_line, taps_h, dh * x_line, columns,
+                             dw * C, taps, panels, w0, run, out, o_at, o_step, o_row, tail, add)  # fmt: skip
+                        h += 2
+                    else:
+                        _row(vectors, sizes, whole, OW, source, at, sw * C, taps_h, dh * x_line, columns, dw * C,
+                             taps, panels, w0, run, out, o_at, o_step, tail, add)  # fmt: skip
+                        h += 1
 
 
-@compiled
+@inlined
 def _add_shares(threads, step, shares, at, out, first, count):
     """out[first + k] = the sum over threads t of shares[at + t step + k]. Unsigned: such indices are never negative."""
     at, first = np.uintp(at), np.uintp(first)
@@ -185,63 +185,73 @@ def _add_shares(threads, step, shares, at, out, first, count):
 
 
 @kernel
-def outer(threads, x, g, out, buffers, places, image, result, weight, moves, work, tiles):
-    """dw: each thread sums over its share of the images; the shares are then added in order."""
+def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work, tiles):
+    """dw: each thread sums over its share of the images. `add_shares` adds what they found."""
     N, H, W, C = image
     OH, OW, groups, OG = result
-    KH, KW, CG = weight
+    KH, _, CG = weight
     sh, _, ph, pw, dh, dw = moves
     batch, span, across, private, share = work
     vectors, wide, taps, columns, padded_run, direct, in_row = tiles
     O = groups * OG
     blocks = (OG + wide - 1) // wide
-    for t in prange(threads):
-        sums = t * (private + share)
-        buffers[sums : sums + private] = 0
-        own = sums + private
-        buffers[own + share - (0 if direct else padded_run) : own + share] = 0
-        last = N * (t + 1) // threads
-        for n0 in range(N * t // threads, last, batch):
-            n1 = min(last, n0 + batch)
-            if direct:
-                source, x_line, x_image, corner = x, W * C, H * W * C, n0 * H * W * C
-            else:
-                source, x_line, x_image, corner = buffers, across * C, span * across * C, own
-                for n in range(n0, n1):
-                    _copy_padded(x, n * H * W * C, H, W, C, ph, pw, span, across, buffers, own + (n - n0) * x_image)
-            for group in range(groups):
-                for kh in range(KH):
-                    for column in range(columns):
-                        for block in range(blocks):
-                            place = ((group * KH + kh) * columns + column) * blocks + block
-                            tail = min(wide, OG - block * wide)
-                            g0 = n0 * OH * OW * O + group * OG + block * wide
-                            if in_row == 3:
-                                if kh == 0:
-                                    _OR3(n1 - n0, OH, OW, source, corner, x_image, sh * x_line, dh * x_line, C, g, g0,
-                                         OH * OW * O, OW * O, O, buffers, sums, padded_run * wide, CG * wide, wide,
-                                         tail)  # fmt: skip
-                                continue
-                            if in_row:
-                                for c in range(0, CG, ROW_TAPS):
-                                    _OR(n1 - n0, OH, OW, source, corner + kh * dh * x_line + c, x_image, sh * x_line,
-                                        0, C, g, g0, OH * OW * O, OW * O, O, buffers,
-                                        sums + (place * padded_run + c) * wide, 0, CG * wide, wide, tail)  # fmt: skip
-                                continue
-                            for j in range(0, padded_run, taps):
-                                x0 = corner + kh * dh * x_line + column * dw * C + group * CG + j
-                                s0 = sums + (place * padded_run + j) * wide
-                                if vectors == 1:
-                                    _O1(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,
-                                        tail)  # fmt: skip
-                                else:
-                                    _O2(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,
-                                        tail)  # fmt: skip
-    for line in prange(KH * KW * CG):
+    sums = t * (private + share)
+    buffers[sums : sums + private] = 0
+    own = sums + private
+    buffers[own + share - (0 if direct else padded_run) : own + share] = 0
+    last = N * (t + 1) // threads
+    for n0 in range(N * t // threads, last, batch):
+        n1 = min(last, n0 + batch)
+        if direct:
+            source, x_line, x_image, corner = x, W * C, H * W * C, n0 * H * W * C
+        else:
+            source, x_line, x_image, corner = buffers, across * C, span * across * C, own
+            for n in range(n0, n1):
+                _copy_padded(x, n * H * W * C, H, W, C, ph, pw, span, across, buffers, own + (n - n0) * x_image)
+        for group in range(groups):
+            for kh in range(KH):
+                for column in range(columns):
+                    for block in range(blocks):
+                        place = ((group * KH + kh) * columns + column) * blocks + block
+                        tail = min(wide, OG - block * wide)
+                        g0 = n0 * OH * OW * O + group * OG + block * wide
+                        if in_row == 3:
+                            if kh == 0:
+                                _OR3(n1 - n0, OH, OW, source, corner, x_image, sh * x_line, dh * x_line, C, g, g0,
+                                     OH * OW * O, OW * O, O, buffers, sums, padded_run * wide, CG * wide, wide,
+                                     tail)  # fmt: skip
+                            continue
+                        if in_row:
+                            for c in range(0, CG, ROW_TAPS):
+                                _OR(n1 - n0, OH, OW, source, corner + kh * dh * x_line + c, x_image, sh * x_line,
+                                    0, C, g, g0, OH * OW * O, OW * O, O, buffers,
+                                    sums + (place * padded_run + c) * wide, 0, CG * wide, wide, tail)  # fmt: skip
+                            continue
+                        for j in range(0, padded_run, taps):
+                            x0 = corner + kh * dh * x_line + column * dw * C + group * CG + j
+                            s0 = sums + (place * padded_run + j) * wide
+                            if vectors == 1:
+                                _O1(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,
+                                    tail)  # fmt: skip
+                            else:
+                                _O2(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,
+                                    tail)  # fmt: skip
+
+
+@kernel
+def add_shares(t, threads, count, out, buffers, result, weight, work, tiles):
+    """dw, then: what `count` threads have summed in `outer`, added in order."""
+    _, _, groups, OG = result
+    KH, KW, CG = weight
+    _, _, _, private, share = work
+    _, wide, _, columns, padded_run, _, _ = tiles
+    O, blocks = groups * OG, (OG + wide - 1) // wide
+    lines = KH * KW * CG
+    for line in range(lines * t // threads, lines * (t + 1) // threads):
         kh, rest = line // (KW * CG), line % (KW * CG)
         column, j = (0, rest) if columns == 1 else (rest // CG, rest % CG)
         for part in range(groups * blocks):
             group, block = part // blocks, part % blocks
             at = ((((group * KH + kh) * columns + column) * blocks + block) * padded_run + j) * wide
             first = line * O + group * OG + block * wide
-            _add_shares(threads, private + share, buffers, at, out, first, min(wide, OG - block * wide))
+            _add_shares(count, private + share, buffers, at, out, first, min(wide, OG - block * wide))

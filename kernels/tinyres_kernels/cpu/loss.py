@@ -5,10 +5,9 @@ What is almost nothing but exponentials is left to `im2col`: NumPy's come in vec
 
 from math import exp, log, prod
 
-from numba import prange
-
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.host import kernel, threads
+from tinyres_kernels.cpu.host import threads
+from tinyres_kernels.cpu.jit import kernel
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, by_loop, decide, planner
 from tinyres_kernels.im2col.loss import bce_with_logits, bce_with_logits_dx
@@ -33,32 +32,30 @@ PLANNERS |= dict.fromkeys(("bce_with_logits", "bce_with_logits_dx"), lambda *_: 
 
 
 @kernel
-def _rows(threads, x, target, out, probabilities):
+def _rows(t, threads, x, target, out, probabilities):
     M, C = x.shape
-    for t in prange(threads):
-        for m in range(M * t // threads, M * (t + 1) // threads):
-            top = x[m, 0]
-            for c in range(1, C):
-                top = x[m, c] if x[m, c] > top else top
-            total = 0.0
-            for c in range(C):  # a NaN may be missing in top: it is in the sum
-                power = exp(x[m, c] - top)
-                probabilities[m, c] = power
-                total += power
-            out[m] = log(total) - (x[m, target[m]] - top)
-            scale = probabilities.dtype.type(1 / total)
-            for c in range(C):
-                probabilities[m, c] *= scale
+    for m in range(M * t // threads, M * (t + 1) // threads):
+        top = x[m, 0]
+        for c in range(1, C):
+            top = x[m, c] if x[m, c] > top else top
+        total = 0.0
+        for c in range(C):  # a NaN may be missing in top: it is in the sum
+            power = exp(x[m, c] - top)
+            probabilities[m, c] = power
+            total += power
+        out[m] = log(total) - (x[m, target[m]] - top)
+        scale = probabilities.dtype.type(1 / total)
+        for c in range(C):
+            probabilities[m, c] *= scale
 
 
 @kernel
-def _rows_dx(threads, g, probabilities, target, out):
+def _rows_dx(t, threads, g, probabilities, target, out):
     M, C = out.shape
-    for t in prange(threads):
-        for m in range(M * t // threads, M * (t + 1) // threads):
-            for c in range(C):
-                out[m, c] = g[m] * probabilities[m, c]
-            out[m, target[m]] = g[m] * (probabilities[m, target[m]] - 1)
+    for m in range(M * t // threads, M * (t + 1) // threads):
+        for c in range(C):
+            out[m, c] = g[m] * probabilities[m, c]
+        out[m, target[m]] = g[m] * (probabilities[m, target[m]] - 1)
 
 
 def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> None:

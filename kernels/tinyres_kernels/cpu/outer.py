@@ -94,8 +94,10 @@ def run(plan: Plan, x: Array, g: Array, out: Array) -> None:
     stride, padding, dilation = how.moves
     places = np.add.outer(np.arange(OH) * (stride[0] * how.line), np.arange(OW) * (stride[1] * C)).reshape(-1)
     private, share = how.work[3:]
+    sums = scratch("images", x.dtype, plan.threads * (private + share))
+    result, weight = (OH, OW, groups, O // groups), (KH, KW, CG)
     loops.outer(
-        plan.threads, flat(x), flat(g), out.reshape(-1), scratch("images", x.dtype, plan.threads * (private + share)),
-        places, x.shape, (OH, OW, groups, O // groups), (KH, KW, CG), (*stride, *padding, *dilation), how.work,
-        how.tiles,
+        plan.threads, flat(x), flat(g), sums, places, x.shape, result, weight, (*stride, *padding, *dilation),
+        how.work, how.tiles,
     )  # fmt: skip
+    loops.add_shares(plan.threads, plan.threads, out.reshape(-1), sums, result, weight, how.work, how.tiles)

@@ -8,10 +8,10 @@ arrays keep their four axes: in a flat one it cannot rule out a negative index, 
 from math import prod
 
 import numpy as np
-from numba import prange
 
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.host import kernel, threads
+from tinyres_kernels.cpu.host import threads
+from tinyres_kernels.cpu.jit import kernel
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Planner, Shape
 from tinyres_kernels.geometry import Axis
@@ -44,131 +44,126 @@ PLANNERS |= {op: _planner(*places) for op, places in POOLS.items()}
 
 
 @kernel
-def _largest(threads, x, out, index, window):
+def _largest(t, threads, x, out, index, window):
     N, H, W, C = x.shape
     _, OH, OW, _ = out.shape
     KH, KW, sh, sw, ph, pw, dh, dw = window
-    for t in prange(threads):
-        for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
-            n, oh = row // OH, row % OH
-            for ow in range(OW):
-                fresh = True  # until the first pixel in the image, not the first tap: padding never wins
-                for kh in range(KH):
-                    h = oh * sh - ph + kh * dh
-                    if h < 0 or h >= H:
+    for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
+        n, oh = row // OH, row % OH
+        for ow in range(OW):
+            fresh = True  # until the first pixel in the image, not the first tap: padding never wins
+            for kh in range(KH):
+                h = oh * sh - ph + kh * dh
+                if h < 0 or h >= H:
+                    continue
+                for kw in range(KW):
+                    w, place = ow * sw - pw + kw * dw, np.int32(kh * KW + kw)
+                    if w < 0 or w >= W:
                         continue
-                    for kw in range(KW):
-                        w, place = ow * sw - pw + kw * dw, np.int32(kh * KW + kw)
-                        if w < 0 or w >= W:
-                            continue
-                        if fresh:
-                            for c in range(C):
-                                out[n, oh, ow, c] = x[n, h, w, c]
-                                index[n, oh, ow, c] = place
-                            fresh = False
-                            continue
+                    if fresh:
                         for c in range(C):
-                            value, best = x[n, h, w, c], out[n, oh, ow, c]
-                            wins = ((value > best) | (value != value)) & (best == best)  # nothing displaces a NaN
-                            out[n, oh, ow, c] = value if wins else best
-                            index[n, oh, ow, c] = place if wins else index[n, oh, ow, c]
+                            out[n, oh, ow, c] = x[n, h, w, c]
+                            index[n, oh, ow, c] = place
+                        fresh = False
+                        continue
+                    for c in range(C):
+                        value, best = x[n, h, w, c], out[n, oh, ow, c]
+                        wins = ((value > best) | (value != value)) & (best == best)  # nothing displaces a NaN
+                        out[n, oh, ow, c] = value if wins else best
+                        index[n, oh, ow, c] = place if wins else index[n, oh, ow, c]
 
 
 @kernel
-def _to_winners(threads, g, index, out, window):
+def _to_winners(t, threads, g, index, out, window):
     N, H, W, C = out.shape
     _, OH, OW, _ = g.shape
     KH, KW, sh, sw, ph, pw, dh, dw = window
-    for t in prange(threads):
-        for row in range(N * H * t // threads, N * H * (t + 1) // threads):
-            n, h = row // H, row % H
-            for w in range(W):
-                for c in range(C):
-                    out[n, h, w, c] = 0
-            for kh in range(KH):
-                oh, off = (h + ph - kh * dh) // sh, (h + ph - kh * dh) % sh
-                if off != 0 or oh < 0 or oh >= OH:
-                    continue
-                for kw in range(KW):
-                    place = np.int32(kh * KW + kw)
-                    for ow in range(OW):
-                        w = ow * sw - pw + kw * dw
-                        if w < 0 or w >= W:
-                            continue
-                        for c in range(C):
-                            old = out[n, h, w, c]
-                            new = old + g[n, oh, ow, c]  # not a product with the choice: 0 * inf would be NaN
-                            out[n, h, w, c] = new if index[n, oh, ow, c] == place else old
+    for row in range(N * H * t // threads, N * H * (t + 1) // threads):
+        n, h = row // H, row % H
+        for w in range(W):
+            for c in range(C):
+                out[n, h, w, c] = 0
+        for kh in range(KH):
+            oh, off = (h + ph - kh * dh) // sh, (h + ph - kh * dh) % sh
+            if off != 0 or oh < 0 or oh >= OH:
+                continue
+            for kw in range(KW):
+                place = np.int32(kh * KW + kw)
+                for ow in range(OW):
+                    w = ow * sw - pw + kw * dw
+                    if w < 0 or w >= W:
+                        continue
+                    for c in range(C):
+                        old = out[n, h, w, c]
+                        new = old + g[n, oh, ow, c]  # not a product with the choice: 0 * inf would be NaN
+                        out[n, h, w, c] = new if index[n, oh, ow, c] == place else old
 
 
 @kernel
-def _from_winners(threads, u, index, out, window):
+def _from_winners(t, threads, u, index, out, window):
     N, H, W, C = u.shape
     _, OH, OW, _ = out.shape
     KH, KW, sh, sw, ph, pw, dh, dw = window
-    for t in prange(threads):
-        for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
-            n, oh = row // OH, row % OH
-            for ow in range(OW):
-                for c in range(C):
-                    out[n, oh, ow, c] = 0
-                for kh in range(KH):
-                    h = oh * sh - ph + kh * dh
-                    if h < 0 or h >= H:
+    for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
+        n, oh = row // OH, row % OH
+        for ow in range(OW):
+            for c in range(C):
+                out[n, oh, ow, c] = 0
+            for kh in range(KH):
+                h = oh * sh - ph + kh * dh
+                if h < 0 or h >= H:
+                    continue
+                for kw in range(KW):
+                    w, place = ow * sw - pw + kw * dw, np.int32(kh * KW + kw)
+                    if w < 0 or w >= W:
                         continue
-                    for kw in range(KW):
-                        w, place = ow * sw - pw + kw * dw, np.int32(kh * KW + kw)
-                        if w < 0 or w >= W:
-                            continue
-                        for c in range(C):
-                            value, old = u[n, h, w, c], out[n, oh, ow, c]
-                            out[n, oh, ow, c] = value if index[n, oh, ow, c] == place else old
+                    for c in range(C):
+                        value, old = u[n, h, w, c], out[n, oh, ow, c]
+                        out[n, oh, ow, c] = value if index[n, oh, ow, c] == place else old
 
 
 @kernel
-def _means(threads, x, out, window, pads):
+def _means(t, threads, x, out, window, pads):
     N, H, W, C = x.shape
     _, OH, OW, _ = out.shape
     KH, KW, sh, sw, ph, pw, _, _ = window
-    for t in prange(threads):
-        for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
-            n, oh = row // OH, row % OH
-            top, bottom = max(0, oh * sh - ph), min(H, oh * sh - ph + KH)
-            for ow in range(OW):
-                left, right = max(0, ow * sw - pw), min(W, ow * sw - pw + KW)
-                for c in range(C):
-                    out[n, oh, ow, c] = 0
-                for h in range(top, bottom):
-                    for w in range(left, right):
-                        for c in range(C):
-                            out[n, oh, ow, c] += x[n, h, w, c]
-                count = out.dtype.type(KH * KW if pads else (bottom - top) * (right - left))
-                for c in range(C):
-                    out[n, oh, ow, c] /= count
+    for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
+        n, oh = row // OH, row % OH
+        top, bottom = max(0, oh * sh - ph), min(H, oh * sh - ph + KH)
+        for ow in range(OW):
+            left, right = max(0, ow * sw - pw), min(W, ow * sw - pw + KW)
+            for c in range(C):
+                out[n, oh, ow, c] = 0
+            for h in range(top, bottom):
+                for w in range(left, right):
+                    for c in range(C):
+                        out[n, oh, ow, c] += x[n, h, w, c]
+            count = out.dtype.type(KH * KW if pads else (bottom - top) * (right - left))
+            for c in range(C):
+                out[n, oh, ow, c] /= count
 
 
 @kernel
-def _shares(threads, g, out, window, pads):
+def _shares(t, threads, g, out, window, pads):
     N, H, W, C = out.shape
     _, OH, OW, _ = g.shape
     KH, KW, sh, sw, ph, pw, _, _ = window
-    for t in prange(threads):
-        for row in range(N * H * t // threads, N * H * (t + 1) // threads):
-            n, h = row // H, row % H
-            for w in range(W):
-                for c in range(C):
-                    out[n, h, w, c] = 0
-            for kh in range(KH):
-                oh, off = (h + ph - kh) // sh, (h + ph - kh) % sh
-                if off != 0 or oh < 0 or oh >= OH:
-                    continue
-                high = min(H, oh * sh - ph + KH) - max(0, oh * sh - ph)
-                for ow in range(OW):
-                    left, right = max(0, ow * sw - pw), min(W, ow * sw - pw + KW)
-                    count = out.dtype.type(KH * KW if pads else high * (right - left))
-                    for w in range(left, right):
-                        for c in range(C):
-                            out[n, h, w, c] += g[n, oh, ow, c] / count
+    for row in range(N * H * t // threads, N * H * (t + 1) // threads):
+        n, h = row // H, row % H
+        for w in range(W):
+            for c in range(C):
+                out[n, h, w, c] = 0
+        for kh in range(KH):
+            oh, off = (h + ph - kh) // sh, (h + ph - kh) % sh
+            if off != 0 or oh < 0 or oh >= OH:
+                continue
+            high = min(H, oh * sh - ph + KH) - max(0, oh * sh - ph)
+            for ow in range(OW):
+                left, right = max(0, ow * sw - pw), min(W, ow * sw - pw + KW)
+                count = out.dtype.type(KH * KW if pads else high * (right - left))
+                for w in range(left, right):
+                    for c in range(C):
+                        out[n, h, w, c] += g[n, oh, ow, c] / count
 
 
 def _window(axes: tuple[Axis, Axis]) -> tuple[int, ...]:

@@ -6,9 +6,7 @@ run. Whole arrays and bounds are handed on, no slices: a slice counts references
 wait for each other.
 """
 
-from numba import prange
-
-from tinyres_kernels.cpu.host import compiled, kernel
+from tinyres_kernels.cpu.jit import compiled, inlined, kernel
 
 ROWS = 16  # of which a sum is formed in the arrays' own dtype; taken four at a time, which spares the sums three ways
 
@@ -21,7 +19,7 @@ def _add_up(t, width, near, totals):
             near[t, k, j] = 0
 
 
-@compiled
+@inlined
 def _moments(t, first, last, x, centre, near):
     width = x.shape[1]
     fours = first + (last - first) // 4 * 4
@@ -39,19 +37,18 @@ def _moments(t, first, last, x, centre, near):
 
 
 @kernel
-def moments(threads, x, centre, near, totals):
+def moments(t, threads, x, centre, near, totals):
     """totals[t, 0] = sum of x - centre over thread t's rows, totals[t, 1] = sum of its square. near: scratch."""
     rows, width = x.shape
-    for t in prange(threads):
-        first, last = rows * t // threads, rows * (t + 1) // threads
-        totals[t] = 0
-        near[t] = 0
-        for begin in range(first, last, ROWS):
-            _moments(t, begin, min(begin + ROWS, last), x, centre, near)
-            _add_up(t, width, near, totals)
+    first, last = rows * t // threads, rows * (t + 1) // threads
+    totals[t] = 0
+    near[t] = 0
+    for begin in range(first, last, ROWS):
+        _moments(t, begin, min(begin + ROWS, last), x, centre, near)
+        _add_up(t, width, near, totals)
 
 
-@compiled
+@inlined
 def _normalise(first, last, x, residual, centre, scale, shift, out, add, relu):
     width = x.shape[1]
     for i in range(first, last):
@@ -72,15 +69,14 @@ def _normalise(first, last, x, residual, centre, scale, shift, out, add, relu):
 
 
 @kernel
-def normalise(threads, x, residual, centre, scale, shift, out, add, relu):
+def normalise(t, threads, x, residual, centre, scale, shift, out, add, relu):
     """out = f((x - centre) scale + shift + residual)."""
     rows = x.shape[0]
-    for t in prange(threads):
-        first, last = rows * t // threads, rows * (t + 1) // threads
-        _normalise(first, last, x, residual, centre, scale, shift, out, add, relu)
+    first, last = rows * t // threads, rows * (t + 1) // threads
+    _normalise(first, last, x, residual, centre, scale, shift, out, add, relu)
 
 
-@compiled
+@inlined
 def _products(t, first, last, g, x, y, centre, near):
     """Where the ReLU let pass if y > 0."""
     width = x.shape[1]
@@ -103,7 +99,7 @@ def _products(t, first, last, g, x, y, centre, near):
             near[t, 1, j] += p * (x[i, j] - centre[j])
 
 
-@compiled
+@inlined
 def _products_signs(t, first, last, g, x, centre, slope, shift, near):
     """Where the ReLU let pass if (x - centre) slope + shift > 0."""
     width = x.shape[1]
@@ -144,7 +140,7 @@ def _products_plain(t, first, last, g, x, centre, near):
             near[t, 1, j] += g[i, j] * (x[i, j] - centre[j])
 
 
-@compiled
+@inlined
 def _store(first, last, g, y, passed):
     width = g.shape[1]
     for i in range(first, last):
@@ -153,32 +149,31 @@ def _store(first, last, g, y, passed):
 
 
 @kernel
-def products(threads, g, x, y, centre, slope, shift, passed, near, totals, store, mask):
+def products(t, threads, g, x, y, centre, slope, shift, passed, near, totals, store, mask):
     """totals[t, 0] = sum of g over thread t's rows, totals[t, 1] = sum of g (x - centre).
 
     g counts as 0 where the ReLU did not let pass; mask: 0 there is none, 1 it let pass where y > 0, 2 where
     (x - centre) slope + shift > 0. With `store`, for which y is needed, that g is written to `passed`.
     """
     rows, width = x.shape
-    for t in prange(threads):
-        first, last = rows * t // threads, rows * (t + 1) // threads
-        totals[t] = 0
-        near[t] = 0
-        for begin in range(first, last, ROWS):
-            end = min(begin + ROWS, last)
-            if mask == 1 and store:
-                _store(begin, end, g, y, passed)
-                _products_plain(t, begin, end, passed, x, centre, near)
-            elif mask == 1:
-                _products(t, begin, end, g, x, y, centre, near)
-            elif mask == 2:
-                _products_signs(t, begin, end, g, x, centre, slope, shift, near)
-            else:
-                _products_plain(t, begin, end, g, x, centre, near)
-            _add_up(t, width, near, totals)
+    first, last = rows * t // threads, rows * (t + 1) // threads
+    totals[t] = 0
+    near[t] = 0
+    for begin in range(first, last, ROWS):
+        end = min(begin + ROWS, last)
+        if mask == 1 and store:
+            _store(begin, end, g, y, passed)
+            _products_plain(t, begin, end, passed, x, centre, near)
+        elif mask == 1:
+            _products(t, begin, end, g, x, y, centre, near)
+        elif mask == 2:
+            _products_signs(t, begin, end, g, x, centre, slope, shift, near)
+        else:
+            _products_plain(t, begin, end, g, x, centre, near)
+        _add_up(t, width, near, totals)
 
 
-@compiled
+@inlined
 def _combine(first, last, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask):
     width = x.shape[1]
     for i in range(first, last):
@@ -204,9 +199,8 @@ def _combine(first, last, g, x, y, centre, slope, shift, along, mean, scale, out
 
 
 @kernel
-def combine(threads, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask):
+def combine(t, threads, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask):
     """out = (g - mean - (x - centre) along) scale, with g and mask as in `products`; without `own` just g scale."""
     rows = x.shape[0]
-    for t in prange(threads):
-        first, last = rows * t // threads, rows * (t + 1) // threads
-        _combine(first, last, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask)
+    first, last = rows * t // threads, rows * (t + 1) // threads
+    _combine(first, last, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask)

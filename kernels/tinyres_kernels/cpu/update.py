@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from math import prod, sqrt
 
 import numpy as np
-from numba import prange
 
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.host import kernel, threads
+from tinyres_kernels.cpu.host import threads
+from tinyres_kernels.cpu.jit import kernel
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, by_loop, planner
 from tinyres_kernels.im2col.update import rmsprop as im2col_rmsprop
@@ -36,58 +36,55 @@ def _plan_rmsprop(shapes: tuple[Shape | None, ...], _: int, machine: Machine, ch
 
 
 @kernel
-def _sgd(threads, p, g, buffer, out, new_buffer, settings, moves, first, nesterov):
+def _sgd(t, threads, p, g, buffer, out, new_buffer, settings, moves, first, nesterov):
     size, real = p.size, p.dtype.type
     lr, momentum, share, decay = real(settings[0]), real(settings[1]), real(settings[2]), real(settings[3])
     decays = decay != 0
-    for t in prange(threads):
-        own = slice(size * t // threads, size * (t + 1) // threads)
-        P, G, B, O, NB = p[own], g[own], buffer[own], out[own], new_buffer[own]
-        for i in range(P.size):
-            step = G[i] + decay * P[i] if decays else G[i]
-            if moves:
-                b = step if first else momentum * B[i] + share * step
-                NB[i] = b
-                step = step + momentum * b if nesterov else b
-            O[i] = P[i] - lr * step
+    own = slice(size * t // threads, size * (t + 1) // threads)
+    P, G, B, O, NB = p[own], g[own], buffer[own], out[own], new_buffer[own]
+    for i in range(P.size):
+        step = G[i] + decay * P[i] if decays else G[i]
+        if moves:
+            b = step if first else momentum * B[i] + share * step
+            NB[i] = b
+            step = step + momentum * b if nesterov else b
+        O[i] = P[i] - lr * step
 
 
 @kernel
-def _adam(threads, p, g, m, v, out, new_m, new_v, settings, first):
+def _adam(t, threads, p, g, m, v, out, new_m, new_v, settings, first):
     size, real = p.size, p.dtype.type
     rate, keep1, share1, keep2, share2 = (
         real(settings[0]), real(settings[1]), real(settings[2]), real(settings[3]), real(settings[4])
     )  # fmt: skip
     eps, decay, shrink, scale = real(settings[5]), real(settings[6]), real(settings[7]), real(settings[8])
     decays = decay != 0
-    for t in prange(threads):
-        own = slice(size * t // threads, size * (t + 1) // threads)
-        P, G, M, V, O, NM, NV = p[own], g[own], m[own], v[own], out[own], new_m[own], new_v[own]
-        for i in range(P.size):
-            slope = G[i] + decay * P[i] if decays else G[i]
-            mean, square = share1 * slope, share2 * (slope * slope)
-            if not first:
-                mean, square = keep1 * M[i] + mean, keep2 * V[i] + square
-            NM[i], NV[i] = mean, square
-            O[i] = shrink * P[i] - rate * (mean / (sqrt(square) / scale + eps))
+    own = slice(size * t // threads, size * (t + 1) // threads)
+    P, G, M, V, O, NM, NV = p[own], g[own], m[own], v[own], out[own], new_m[own], new_v[own]
+    for i in range(P.size):
+        slope = G[i] + decay * P[i] if decays else G[i]
+        mean, square = share1 * slope, share2 * (slope * slope)
+        if not first:
+            mean, square = keep1 * M[i] + mean, keep2 * V[i] + square
+        NM[i], NV[i] = mean, square
+        O[i] = shrink * P[i] - rate * (mean / (sqrt(square) / scale + eps))
 
 
 @kernel
-def _rmsprop(threads, p, g, v, out, new_v, settings, first):
+def _rmsprop(t, threads, p, g, v, out, new_v, settings, first):
     size, real = p.size, p.dtype.type
     lr, keep, share = real(settings[0]), real(settings[1]), real(settings[2])
     eps, decay = real(settings[3]), real(settings[4])
     decays = decay != 0
-    for t in prange(threads):
-        own = slice(size * t // threads, size * (t + 1) // threads)
-        P, G, V, O, NV = p[own], g[own], v[own], out[own], new_v[own]
-        for i in range(P.size):
-            slope = G[i] + decay * P[i] if decays else G[i]
-            spread = share * (slope * slope)
-            if not first:
-                spread = keep * V[i] + spread
-            NV[i] = spread
-            O[i] = P[i] - lr * (slope / (sqrt(spread) + eps))
+    own = slice(size * t // threads, size * (t + 1) // threads)
+    P, G, V, O, NV = p[own], g[own], v[own], out[own], new_v[own]
+    for i in range(P.size):
+        slope = G[i] + decay * P[i] if decays else G[i]
+        spread = share * (slope * slope)
+        if not first:
+            spread = keep * V[i] + spread
+        NV[i] = spread
+        O[i] = P[i] - lr * (slope / (sqrt(spread) + eps))
 
 
 def _lines(written: tuple[Array, ...], read: tuple[Array, ...]) -> Iterator[Array]:

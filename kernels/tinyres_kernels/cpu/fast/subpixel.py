@@ -8,11 +8,11 @@ NaN: so whoever calls is told if something is not finite, and then takes the pha
 """
 
 import numpy as np
-from numba import prange
 
 from tinyres_kernels.cpu import dot
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.host import kernel, threads
+from tinyres_kernels.cpu.host import threads
+from tinyres_kernels.cpu.jit import kernel
 from tinyres_kernels.cpu.memory import scratch
 from tinyres_kernels.cpu.plan import Machine, Plan
 from tinyres_kernels.geometry import Axis, Pair
@@ -70,17 +70,16 @@ def convolve(plan: Plan, g: Array, w: Array, out: Array) -> bool:
 
 
 @kernel
-def _deal(threads, made, out, lost):
+def _deal(t, threads, made, out, lost):
     """out[n, q sh + a, p sw + b] = made[n, q, p, a, b]; lost[t]: whether thread t saw something that is not finite."""
     N, H, W, C = out.shape
     sh, sw = made.shape[3:5]
-    for t in prange(threads):
-        trace = out.dtype.type(0)  # 0 until something is not finite: 0 * inf is NaN, and stays
-        for line in range(N * H * t // threads, N * H * (t + 1) // threads):
-            n, h = line // H, line % H
-            for w in range(W):
-                pixel = made[n, h // sh, w // sw, h % sh, w % sw]
-                for c in range(C):
-                    out[n, h, w, c] = pixel[c]
-                    trace += 0 * pixel[c]
-        lost[t] = trace != 0
+    trace = out.dtype.type(0)  # 0 until something is not finite: 0 * inf is NaN, and stays
+    for line in range(N * H * t // threads, N * H * (t + 1) // threads):
+        n, h = line // H, line % H
+        for w in range(W):
+            pixel = made[n, h // sh, w // sw, h % sh, w % sw]
+            for c in range(C):
+                out[n, h, w, c] = pixel[c]
+                trace += 0 * pixel[c]
+    lost[t] = trace != 0

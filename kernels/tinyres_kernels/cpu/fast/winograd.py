@@ -126,7 +126,8 @@ def convolve(plan: Plan, x: Array, weights: Array, out: Array) -> bool:
     v_place, m_place = how.work[4], how.work[6]
     size = 16 * how.blocks * C * how.wide
     panels = scratch("panels", x.dtype, size).reshape(16, how.blocks, C, how.wide)
-    loops.transform_weights(threads(32 * weights.size), weights, panels)
+    count = threads(32 * weights.size)
+    loops.transform_weights(count, weights, panels, np.empty((count, 9, how.wide), x.dtype))
     lost = np.zeros(plan.threads, np.bool_)
     loops.forward(
         plan.threads, flat(x), panels.reshape(-1), out.reshape(-1), np.zeros(W * C, x.dtype),
@@ -143,10 +144,11 @@ def weight_gradient(plan: Plan, x: Array, g: Array, out: Array) -> bool:
     _, _, W, C = x.shape
     _, OH, OW, O = g.shape
     _, across, band, v_tile, v_place, m_tile, m_place = how.work
-    private = v_tile * m_tile + v_place + m_place
+    sums = scratch("tiles", x.dtype, plan.threads * 16 * (v_tile * m_tile + v_place + m_place))
     loops.weight_gradient(
-        plan.threads, flat(x), flat(g), out, np.zeros(max(W * C, OW * O), x.dtype),
-        scratch("tiles", x.dtype, plan.threads * 16 * private), np.arange(band * across) * v_tile,
-        x.shape, (OH, OW, O), how.padding, how.work, (how.vectors, how.wide, how.blocks, loops.TAPS),
+        plan.threads, flat(x), flat(g), np.zeros(max(W * C, OW * O), x.dtype), sums,
+        np.arange(band * across) * v_tile, x.shape, (OH, OW, O), how.padding, how.work,
+        (how.vectors, how.wide, how.blocks, loops.TAPS),
     )  # fmt: skip
+    loops.add_shares(plan.threads, plan.threads, out, sums, (x.shape[3], O), (v_tile, v_place, m_tile, m_place))
     return bool(np.isfinite(out).all())

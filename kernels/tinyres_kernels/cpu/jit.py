@@ -1,0 +1,173 @@
+"""Compile the loops, keep the code on disk, and run the shares of a kernel on threads.
+
+A kernel is written as the share of one thread, and compiled once for all thread counts:
+
+    @kernel
+    def add(t, threads, a, b, out):
+        for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
+            out[i] = a[i] + b[i]
+
+    add(2, a, b, out)       # t = 0 and t = 1, at the same time
+
+Numba's `prange` is used in one place, by `_launch`, which calls a share through its address. Written into each kernel
+it would have each compiled twice, with threads and without, and three times as long with them.
+"""
+
+import ast
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import prange, types
+from numba.core import cgutils
+
+from tinyres_kernels import guard
+from tinyres_kernels.cpu import host
+from tinyres_kernels.cpu.cache import keep
+from tinyres_kernels.cpu.emit import emitted
+
+# What is compiled from one file also depends on the others, of which Numba's cache on disk knows nothing.
+_SOURCES = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+).hexdigest()[:8]
+
+Function = Callable[..., Any]
+ALL = -1  # in place of t: all shares
+INT = ir.IntType(64)
+SHARE = ir.FunctionType(ir.VoidType(), [INT] * 3)  # (t, threads, where the arguments lie)
+
+
+def _named(function: Function, of: Function) -> FunctionType:
+    """A copy under the name of the function it is made for. Numba files code under names, whatever the sources are that
+    it was made from: each gets a name of its own."""
+    assert isinstance(function, FunctionType)
+    copy = FunctionType(function.__code__, function.__globals__)
+    copy.__name__ = copy.__qualname__ = f"{of.__name__}_{_SOURCES}"
+    copy.__module__, copy.__doc__ = of.__module__, of.__doc__
+    return copy
+
+
+def compiled(function: Function) -> Any:
+    """Compile a function that kernels call. No fastmath: NaN and Inf stay what they are.
+
+    Its code becomes part of theirs; Python cannot call it.
+    """
+    options: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(**options)(_named(function, function))
+
+
+def inlined(function: Function) -> Any:
+    """As `compiled`, for a function with one caller, whose statements it becomes before any of them is compiled."""
+    return numba.njit(inline="always", error_model="numpy")(_named(function, function))
+
+
+def kept(function: Function, of: Function, **options: Any) -> Any:
+    """Compile what Python calls, and keep the code on disk."""
+    copy = _named(function, of)
+    made = numba.njit(error_model="numpy", nogil=True, **options)(copy)
+    keep(made, copy)
+    return made
+
+
+def kernel(function: Function) -> Function:
+    """Compile a share, `function(t, threads, ...)`. The kernel takes a number of threads, then the other arguments."""
+    start = kept(_start(function), function)
+
+    def call(threads: int, *args: Any) -> None:
+        launcher = _launcher() if threads > 1 else 0
+        if mode := guard.mode():
+            mode.tell(function.__name__)
+            guard.guarded(start, launcher, ALL, threads, *args, side=mode.side)
+        else:
+            start(launcher, ALL, threads, *args)
+
+    return call
+
+
+def _start(function: Function) -> Function:
+    """What is compiled of a share: called for t = ALL it hands itself on to the launcher, once for each t. So `add` is
+
+    def add(launcher, t, threads, a, b, out):
+        if t == ALL:
+            shares(launcher, threads, (a, b, out))
+            return
+        for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
+            out[i] = a[i] + b[i]
+    """
+    (definition,) = ast.parse(inspect.getsource(function)).body
+    assert isinstance(definition, ast.FunctionDef)
+    t, threads, *others = (argument.arg for argument in definition.args.args)
+    given = "".join(f"{name}, " for name in others)
+    definition.decorator_list.clear()
+    definition.args.args.insert(0, ast.arg("launcher"))
+    definition.body[:0] = ast.parse(f"if {t} == ALL:\n shares(launcher, {threads}, ({given}))\n return").body
+    module = ast.fix_missing_locations(ast.Module([definition], []))
+    ast.increment_lineno(module, function.__code__.co_firstlineno - 1)
+    assert isinstance(function, FunctionType)
+    names = function.__globals__ | {"ALL": ALL, "shares": _shares}
+    exec(compile(module, function.__code__.co_filename, "exec"), names)
+    made: Function = names[function.__name__]
+    return made
+
+
+@emitted
+def _call_share(typing, share, t, threads, arguments):
+    """Call the function at the address `share`."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        b.call(b.inttoptr(args[0], SHARE.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4), generate
+
+
+def _launch(share, threads, arguments):
+    for t in prange(threads):
+        _call_share(share, t, threads, arguments)
+
+
+@cache
+def _launcher() -> int:
+    """The address of `_launch`, compiled as a C function: void (share, threads, arguments)."""
+    made, three = kept(_launch, _launch, parallel=host.PARALLEL), (types.intp,) * 3
+    made.compile(three)
+    code = made.overloads[three]
+    address: int = code.library.get_pointer_to_function(code.fndesc.llvm_cfunc_wrapper_name)
+    return address
+
+
+@emitted
+def _shares(typing, launcher, threads, args):
+    """In a function f(launcher, t, threads, *args): call f for each t; by the launcher, if there are several."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, values: Sequence[Any]) -> Any:
+        launcher, threads, packed = values
+        number = types.intp
+        # f as the launcher calls it: its arguments are read from where this call keeps them.
+        share = ir.Function(b.module, SHARE, f"{b.function.name}.share")
+        share.linkage = "internal"
+        inside = ir.IRBuilder(share.append_basic_block())
+        t, count, place = share.args
+        given = inside.load(inside.inttoptr(place, packed.type.as_pointer()))
+        numbers = [ir.Constant(INT, 0), t, count]
+        unpacked = [inside.extract_value(given, i) for i in range(len(args.types))]
+        context.call_conv.call_function(
+            inside, b.function, types.none, [number, number, number, *args.types], [*numbers, *unpacked]
+        )
+        inside.ret_void()
+
+        place = b.ptrtoint(cgutils.alloca_once_value(b, packed), INT)
+        with b.if_else(b.icmp_signed(">", threads, ir.Constant(INT, 1))) as (several, one):
+            with several:
+                b.call(b.inttoptr(launcher, SHARE.as_pointer()), [b.ptrtoint(share, INT), threads, place])
+            with one:
+                b.call(share, [ir.Constant(INT, 0), threads, place])
+        return context.get_dummy_value()
+
+    return types.void(launcher, threads, args), generate
