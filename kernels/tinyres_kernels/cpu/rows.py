@@ -122,7 +122,7 @@ def _products_signs(t, first, last, g, x, centre, slope, shift, near):
             near[t, 1, j] += p * d
 
 
-@compiled
+@inlined
 def _products_plain(t, first, last, g, x, centre, near):
     width = x.shape[1]
     fours = first + (last - first) // 4 * 4
@@ -163,13 +163,12 @@ def products(t, threads, g, x, y, centre, slope, shift, passed, near, totals, st
         end = min(begin + ROWS, last)
         if mask == 1 and store:
             _store(begin, end, g, y, passed)
-            _products_plain(t, begin, end, passed, x, centre, near)
-        elif mask == 1:
+        if mask == 1 and not store:
             _products(t, begin, end, g, x, y, centre, near)
         elif mask == 2:
             _products_signs(t, begin, end, g, x, centre, slope, shift, near)
         else:
-            _products_plain(t, begin, end, g, x, centre, near)
+            _products_plain(t, begin, end, passed if store else g, x, centre, near)
         _add_up(t, width, near, totals)
 
 

@@ -8,37 +8,39 @@ from tinyres_kernels.cpu.loops import tile
 from tinyres_kernels.cpu.simd import outer_tile
 
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+_SHARES = np.einsum("ai,bk->abik", G, G).reshape(16, 3, 3)
+TERMS = np.argwhere(_SHARES)  # (place, row, column) of what is not 0
+FACTORS = _SHARES[_SHARES != 0]
 TAPS = 8  # divides what channels are padded to
 _O1, _O2 = outer_tile(TAPS, 1), outer_tile(TAPS, 2)
 
 
 @kernel
-def transform_weights(t, threads, weights, panels, buffers):
+def transform_weights(t, threads, weights, panels, taps, terms, factors):
     """G w G^T of (3, 3, in, out) weights, any strides, as panels (16, blocks, in, wide), zeros at the end.
 
-    buffers: nine rows of `wide` for each thread, in which the taps of one channel lie side by side.
+    taps (threads, 3, 3, wide): where those of one channel lie side by side
+    terms, factors: of which tap how much goes to which place, row by row: `TERMS`, `FACTORS`
     """
-    inputs, outputs = weights.shape[2:]
+    rows, columns, inputs, outputs = weights.shape
     blocks, wide = panels.shape[1], panels.shape[3]
-    taps = buffers[t]
     for line in range(blocks * inputs * t // threads, blocks * inputs * (t + 1) // threads):
         block, c = line // inputs, line % inputs
         first = block * wide
         count = min(wide, outputs - first)
-        for tap in range(9):
-            for j in range(count):
-                taps[tap, j] = weights[tap // 3, tap % 3, c, first + j]
-            for j in range(count, wide):
-                taps[tap, j] = 0
-        for place in range(16):
-            row = panels[place, block, c]
+        for i in range(rows):  # not 3: loops of a known length would be written out, nine and 64 times
+            for k in range(columns):
+                for j in range(count):
+                    taps[t, i, k, j] = weights[i, k, c, first + j]
+                for j in range(count, wide):
+                    taps[t, i, k, j] = 0
+        for place in range(panels.shape[0]):
             for j in range(wide):
-                row[j] = 0
-            for tap in range(9):
-                factor = panels.dtype.type(G[place // 4, tap // 3] * G[place % 4, tap % 3])
-                if factor != 0:
-                    for j in range(wide):
-                        row[j] += factor * taps[tap, j]
+                panels[place, block, c, j] = 0
+        for n in range(len(factors)):
+            place, i, k, factor = terms[n, 0], terms[n, 1], terms[n, 2], factors[n]
+            for j in range(wide):
+                panels[place, block, c, j] += factor * taps[t, i, k, j]
 
 
 @inlined
