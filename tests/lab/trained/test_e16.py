@@ -144,6 +144,14 @@ def test_each_verdict_of_degradation_can_fail():
     assert verdicts(finals(noise=3.0)) == [False, False]  # seeds that do not agree
 
 
+def test_degradations_laws_are_the_same_at_every_seed():
+    """Their names are what `--seeds` gathers them by; what was measured stands in the sentence."""
+    names = [[law.name for law in degradation.laws(finals(noise=noise))] for noise in (0.01, 0.02)]
+    assert names[0] == names[1]
+    less = finals()["resnet", 56] - finals()["resnet", 20]
+    assert f"ResNet-56's is {less.mean():+.2g} ± {half_width(less):.2g} from ResNet-20's" in degradation.found(finals())
+
+
 def test_the_interval_is_students():
     from scipy import stats
 

@@ -49,7 +49,8 @@ def _row(spread: Spread) -> dict[str, Any]:
         "mean": measured.mean() if finite else math.nan,
         "sd": measured.std(ddof=1) if finite and len(measured) > 1 else math.nan,
         "predicted": np.mean([entry.predicted for entry in spread.laws]),
-        "tolerance": max(entry.tolerance for entry in spread.laws),
+        # An ordering's threshold is shown beside the mean, as the mean that it is.
+        "tolerance": (np.mean if law.kind == "ordering" else max)([entry.tolerance for entry in spread.laws]),
         "interval": spread.interval(),
         "ok": [entry.ok for entry in spread.laws],
         "holds": spread.holds,
