@@ -16,14 +16,6 @@ def noise(batch, latent):
     return tr.tensor(np.random.default_rng(0).standard_normal((batch, latent)).astype("f"))
 
 
-@pytest.mark.parametrize(("latent", "width", "channels"), [(100, 8, 3), (5, 4, 1)])
-def test_shapes(latent, width, channels):
-    images = models.dcgan.generator(latent, width, channels, rng=0)(noise(2, latent))
-    assert images.shape == (2, channels, 32, 32)
-    assert np.abs(images.numpy()).max() < 1
-    assert models.dcgan.discriminator(width, channels, rng=0)(images).shape == (2, 1)
-
-
 def test_parameter_counts():
     generator, discriminator = models.dcgan.generator(rng=0), models.dcgan.discriminator(rng=0)
     norms = 2 * (256 + 128 + 64)
@@ -44,13 +36,6 @@ def test_drawn_from_the_normal_distributions_of_the_paper(make):
         error = 0.02 / values.size**0.5
         assert abs(values.mean() - mean) < 5 * error, name
         assert abs(values.std() - 0.02) < 5 * error, name
-
-
-@pytest.mark.parametrize("make", [models.dcgan.generator, models.dcgan.discriminator])
-def test_the_same_seed_gives_the_same_net(make):
-    first, again, other = ([p.numpy() for p in make(width=4, rng=seed).parameters()] for seed in (3, 3, 4))
-    assert all(map(np.array_equal, first, again))
-    assert not all(map(np.array_equal, first, other))
 
 
 def test_no_norm_at_the_image_and_no_bias_before_a_norm():
@@ -86,16 +71,11 @@ COUNTS = {8: (2, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4)}  # size: pixels on a si
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 @pytest.mark.parametrize("size", COUNTS)
-def test_every_size_and_norm(size, norm):
+def test_parameter_counts_at_every_size_and_with_every_norm(size, norm):
     width, channels, latent = 4, 2, 6
     side, steps = COUNTS[size]
     generator = models.dcgan.generator(latent, width, channels, size=size, rng=0)
     discriminator = models.dcgan.discriminator(width, channels, size=size, norm=norm, rng=1)
-    images = generator(noise(3, latent))
-    assert images.shape == (3, channels, size, size)
-    assert 0 < np.abs(images.numpy()).max() < 1
-    assert discriminator(images).shape == (3, 1)
-
     maps = [width * 2**k for k in range(steps)]
     pixels = maps[-1] * side * side
     inner = 16 * sum(a * b for a, b in pairwise(maps))
@@ -106,11 +86,6 @@ def test_every_size_and_norm(size, norm):
         "none": sum(maps) + 1,  # biases
     }
     assert discriminator.parameter_count() == 16 * channels * width + inner + pixels + norms[norm]
-    discriminator(images).sum().backward()
-    for model in (generator, discriminator):
-        for name, p in model.named_parameters():
-            assert np.isfinite(p.grad.numpy()).all(), name
-            assert p.grad.numpy().any(), name
 
 
 def test_the_players_of_32_pixels_written_out():
@@ -146,24 +121,6 @@ def test_without_a_norm_the_discriminator_is_drawn_so_that_it_has_a_slope():
     discriminator.apply(lambda module: dcgan_(module, rng=init))
     (g,) = tr.grad(discriminator(images).sum(), images)
     assert np.sqrt((g.numpy() ** 2).sum((1, 2, 3))).mean() < 0.01  # what the paper's 0.02 would have given
-
-
-@pytest.mark.parametrize("make", [models.dcgan.generator, models.dcgan.discriminator])
-def test_a_size_that_does_not_exist_is_an_error(make):
-    with pytest.raises(ValueError, match=r"8x8, 28x28, 32x32, 64x64 pixels, got size=48"):
-        make(size=48)
-
-
-def test_a_norm_that_does_not_exist_is_an_error():
-    with pytest.raises(ValueError, match="norm must be one of batch, layer, none, got 'group'"):
-        models.dcgan.discriminator(norm="group")
-
-
-def test_images_of_another_size_are_an_error():
-    with pytest.raises(ValueError, match=r"shape \(N, 3, 32, 32\), got \(2, 3, 64, 64\); real samples and fakes must"):
-        models.dcgan.discriminator(4, rng=0)(tr.tensor(np.zeros((2, 3, 64, 64), "f")))
-    with pytest.raises(ValueError, match="must have 100 entries, got shape"):
-        models.dcgan.generator(width=4, rng=0)(noise(2, 5))
 
 
 def test_dcgan_applies_to_convolutions_and_norms():
