@@ -9,6 +9,8 @@ A kernel is written as the share of one thread, and compiled once for all thread
 
     add(2, a, b, out)       # t = 0 and t = 1, at the same time
 
+A share raises nothing: what it raised would be lost.
+
 Numba's `prange` is used in one place, by `_launch`, which calls a share through its address. Written into each kernel
 it would have each compiled twice, with threads and without, and three times as long with them.
 """
@@ -26,6 +28,7 @@ import numba
 from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 
 from tinyres_kernels import guard
 from tinyres_kernels.cpu import host
@@ -145,6 +148,8 @@ def _launcher() -> int:
 @emitted
 def _shares(typing, launcher, threads, args):
     """In a function f(launcher, t, threads, *args): call f for each t; by the launcher, if there are several."""
+    if threads != types.intp:  # f is called with one below
+        raise TypingError(f"a kernel's number of threads must be an int, got {threads}")
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, values: Sequence[Any]) -> Any:
         launcher, threads, packed = values
