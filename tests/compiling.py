@@ -29,7 +29,7 @@ def one_after_the_other():
         if not function.__module__.startswith("tinyres_kernels.cpu") or isinstance(self._cache, NullCache):
             return usual(self, sig)
         name = f"{function.__module__}.{function.__qualname__}".replace("<locals>", "")
-        # One lock a name: kernels call kernels, and those of one factory share a name.
+        # One lock a name: kernels of one factory share a name, and one may be compiled while another is.
         lock = FileLock(folder / f"{name}.lock", timeout=PATIENCE, thread_local=False, is_singleton=True)
         try:
             lock.acquire()

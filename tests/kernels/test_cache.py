@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
 
 def run():
     """As a new process would: load it or compile it, and call it; returns whether it was loaded."""
-    made, x = jit.kept(twice, twice), np.arange(5.0)
+    made, x = jit.kept(twice), np.arange(5.0)
     made(x)
     np.testing.assert_array_equal(x, 2 * np.arange(5.0))
     return sum(made.stats.cache_hits.values()) == 1
@@ -98,7 +98,7 @@ def test_without_any_folder_it_compiles(folder, capsys, monkeypatch):
 @pytest.mark.parametrize("call", ["replace", "makedirs"])
 def test_on_a_full_disk_it_compiles(folder, capsys, monkeypatch, call):
     run()  # so that the folder is there, and holds another signature
-    made, x = jit.kept(twice, twice), np.arange(5, dtype="float32")
+    made, x = jit.kept(twice), np.arange(5, dtype="float32")
 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -129,7 +129,7 @@ def test_two_processes_at_once_on_an_empty_cache(tmp_path):
         from tests.kernels.test_cache import twice
         from tinyres_kernels.cpu.jit import kept
         x = np.arange(5.0)
-        kept(twice, twice)(x)
+        kept(twice)(x)
         print(x.sum())
     """
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

@@ -1,5 +1,8 @@
 """Shares of a kernel: each is run once, whatever the number of threads, by code that is compiled once."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,8 +22,7 @@ def plus(x, y):
     return x + y
 
 
-@jit.kernel
-def note(t, threads, ran, x, out, sizes, factor, negative):
+def _note(t, threads, ran, x, out, sizes, factor, negative):
     """How often t ran; out = +-(2 x + sizes[0]) factor in its share."""
     ran[t, 0] += 1
     ran[t, 1] = threads
@@ -29,7 +31,10 @@ def note(t, threads, ran, x, out, sizes, factor, negative):
         out[i] = -value if negative else value
 
 
-def noted(threads, dtype="float64", size=1000):
+note = jit.kernel(_note)
+
+
+def noted(threads, dtype="float64", size=1000, note=note):
     x, ran = np.arange(size, dtype=dtype), np.zeros((threads, 2), np.int64)
     out = np.full_like(x, np.nan)
     note(threads, ran, x, out, (3, 4.5), x.dtype.type(0.5), True)
@@ -45,19 +50,31 @@ def test_each_share_runs_once(threads, dtype):
 
 def test_it_is_compiled_once_for_all_numbers_of_threads(monkeypatch):
     made, kept = [], jit.kept
-    monkeypatch.setattr(jit, "kept", lambda *a, **k: made.append(kept(*a, **k)) or made[-1])
-    monkeypatch.setitem(globals(), "note", jit.kernel(_share))
+    monkeypatch.setattr(jit, "kept", lambda function: made.append(kept(function)) or made[-1])
+    again = jit.kernel(_note)
     for threads in (1, 2, 5):
-        noted(threads)
-    (start,) = [each for each in made if each.py_func.__name__.startswith("_share")]
+        noted(threads, note=again)
+    (start,) = made
     assert len(start.signatures) == 1
 
 
-def _share(t, threads, ran, x, out, sizes, factor, negative):
-    ran[t, 0] += 1
-    ran[t, 1] = threads
-    for i in range(len(x) * t // threads, len(x) * (t + 1) // threads):
-        out[i] = (2 * x[i] + sizes[0]) * (-factor if negative else factor)
+def test_without_sources_it_finds_the_same(monkeypatch):
+    """As in an installation of compiled files alone."""
+
+    def none(function):
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr(jit.inspect, "getsource", none)
+    for threads in (1, 3):
+        assert noted(threads, note=jit.kernel(_note)) == [[1, threads]] * threads
+
+
+def test_numba_can_be_told_not_to_compile():
+    """It is asked when it is imported, so this is a process of its own."""
+    code = "from tests.kernels import test_jit\nprint(test_jit.noted(3), hasattr(test_jit.twice, 'py_func'))"
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ran.stdout == "[[1, 3], [1, 3], [1, 3]] False\n", ran.stderr
 
 
 def test_python_threads_may_call_it_at_the_same_time():
@@ -75,4 +92,4 @@ def test_guard_mode_is_told_its_name():
     told = []
     with guard.guarding("end", told.append):
         assert noted(2) == [[1, 2]] * 2
-    assert told == ["note"]
+    assert told == ["_note"]

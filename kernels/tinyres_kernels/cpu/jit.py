@@ -19,7 +19,7 @@ import ast
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -46,13 +46,13 @@ INT = ir.IntType(64)
 SHARE = ir.FunctionType(ir.VoidType(), [INT] * 3)  # (t, threads, where the arguments lie)
 
 
-def _named(function: Function, of: Function) -> FunctionType:
-    """A copy under the name of the function it is made for. Numba files code under names, whatever the sources are that
-    it was made from: each gets a name of its own."""
+def _named(function: Function) -> FunctionType:
+    """A copy whose name holds the sources' hash. Numba files code under a function's name, whatever the function calls:
+    another version of that is to find no code of this one."""
     assert isinstance(function, FunctionType)
     copy = FunctionType(function.__code__, function.__globals__)
-    copy.__name__ = copy.__qualname__ = f"{of.__name__}_{_SOURCES}"
-    copy.__module__, copy.__doc__ = of.__module__, of.__doc__
+    copy.__name__ = copy.__qualname__ = f"{function.__name__}_{_SOURCES}"
+    copy.__module__, copy.__doc__ = function.__module__, function.__doc__
     return copy
 
 
@@ -62,17 +62,17 @@ def compiled(function: Function) -> Any:
     Its code becomes part of theirs; Python cannot call it.
     """
     options: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(**options)(_named(function, function))
+    return numba.njit(**options)(_named(function))
 
 
 def inlined(function: Function) -> Any:
     """As `compiled`, for a function with one caller, whose statements it becomes before any of them is compiled."""
-    return numba.njit(inline="always", error_model="numpy")(_named(function, function))
+    return numba.njit(inline="always", error_model="numpy")(_named(function))
 
 
-def kept(function: Function, of: Function, **options: Any) -> Any:
+def kept(function: Function, **options: Any) -> Any:
     """Compile what Python calls, and keep the code on disk."""
-    copy = _named(function, of)
+    copy = _named(function)
     made = numba.njit(error_model="numpy", nogil=True, **options)(copy)
     keep(made, copy)
     return made
@@ -80,7 +80,9 @@ def kept(function: Function, of: Function, **options: Any) -> Any:
 
 def kernel(function: Function) -> Function:
     """Compile a share, `function(t, threads, ...)`. The kernel takes a number of threads, then the other arguments."""
-    start = kept(_start(function), function)
+    if getattr(numba.config, "DISABLE_JIT", False):
+        return _in_python(function)
+    start = kept(_start(function))
 
     def call(threads: int, *args: Any) -> None:
         launcher = _launcher() if threads > 1 else 0
@@ -93,29 +95,48 @@ def kernel(function: Function) -> Function:
     return call
 
 
+def _in_python(function: Function) -> Function:
+    """One share after the other without a compiler, as NUMBA_DISABLE_JIT asks: to step through it, or to see its
+    coverage. What is made of vector instructions cannot be run so, and Numba says it."""
+
+    def call(threads: int, *args: Any) -> None:
+        for t in range(threads):
+            function(t, threads, *args)
+
+    return call
+
+
 def _start(function: Function) -> Function:
     """What is compiled of a share: called for t = ALL it hands itself on to the launcher, once for each t. So `add` is
 
-    def add(launcher, t, threads, a, b, out):
-        if t == ALL:
-            shares(launcher, threads, (a, b, out))
-            return
-        for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
-            out[i] = a[i] + b[i]
+        def add(launcher, t, threads, a, b, out):
+            if t == ALL:
+                shares(launcher, threads, (a, b, out))
+                return
+            for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
+                out[i] = a[i] + b[i]
+
+    Where there are no sources to read its statements from, Numba inlines them, which takes a sixth longer to compile.
     """
-    (definition,) = ast.parse(inspect.getsource(function)).body
+    assert isinstance(function, FunctionType)
+    name, code = function.__name__, function.__code__
+    t, threads, *others = code.co_varnames[: code.co_argcount]
+    names = function.__globals__ | {"ALL": ALL, "shares": _shares}
+    try:
+        (definition,) = ast.parse(inspect.getsource(function)).body
+    except OSError:
+        names["share"] = inlined(function)
+        arguments = ", ".join((t, threads, *others))
+        (definition,) = ast.parse(f"def {name}({arguments}):\n share({arguments})").body
     assert isinstance(definition, ast.FunctionDef)
-    t, threads, *others = (argument.arg for argument in definition.args.args)
-    given = "".join(f"{name}, " for name in others)
+    given = "".join(f"{other}, " for other in others)
     definition.decorator_list.clear()
     definition.args.args.insert(0, ast.arg("launcher"))
     definition.body[:0] = ast.parse(f"if {t} == ALL:\n shares(launcher, {threads}, ({given}))\n return").body
     module = ast.fix_missing_locations(ast.Module([definition], []))
-    ast.increment_lineno(module, function.__code__.co_firstlineno - 1)
-    assert isinstance(function, FunctionType)
-    names = function.__globals__ | {"ALL": ALL, "shares": _shares}
-    exec(compile(module, function.__code__.co_filename, "exec"), names)
-    made: Function = names[function.__name__]
+    ast.increment_lineno(module, code.co_firstlineno - 1)
+    exec(compile(module, code.co_filename, "exec"), names)
+    made: Function = names[name]
     return made
 
 
@@ -130,6 +151,7 @@ def _call_share(typing, share, t, threads, arguments):
     return types.void(*[types.intp] * 4), generate
 
 
+@partial(kept, parallel=host.PARALLEL)
 def _launch(share, threads, arguments):
     for t in prange(threads):
         _call_share(share, t, threads, arguments)
@@ -138,9 +160,9 @@ def _launch(share, threads, arguments):
 @cache
 def _launcher() -> int:
     """The address of `_launch`, compiled as a C function: void (share, threads, arguments)."""
-    made, three = kept(_launch, _launch, parallel=host.PARALLEL), (types.intp,) * 3
-    made.compile(three)
-    code = made.overloads[three]
+    three = (types.intp,) * 3
+    _launch.compile(three)
+    code = _launch.overloads[three]
     address: int = code.library.get_pointer_to_function(code.fndesc.llvm_cfunc_wrapper_name)
     return address
 

@@ -127,7 +127,7 @@ def convolve(plan: Plan, x: Array, weights: Array, out: Array) -> bool:
     size = 16 * how.blocks * C * how.wide
     panels = scratch("panels", x.dtype, size).reshape(16, how.blocks, C, how.wide)
     count = threads(32 * weights.size)
-    taps = np.empty((count, 3, 3, how.wide), x.dtype)
+    taps = scratch("taps", x.dtype, count * 9 * how.wide).reshape(count, 3, 3, how.wide)
     loops.transform_weights(count, weights, panels, taps, loops.TERMS, loops.FACTORS.astype(x.dtype))
     lost = np.zeros(plan.threads, np.bool_)
     loops.forward(
