@@ -95,3 +95,22 @@ def test_it_is_as_exact_as_the_direct_sum(name):
             errors.append(abs(getattr(cpu, name)(a, b, np.empty_like(like), **STATIC) - expected).max())
     assert errors[0] != errors[1]
     assert errors[0] <= 1.5 * errors[1]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_transformed_weights_end_in_zeros(threads, dtype, turned):
+    """What is beyond the last channel is multiplied, too: NaN there would send a finite convolution another way."""
+    C, O, wide = 5, 17, 8
+    w = np.random.default_rng(0).standard_normal((3, 3, O, C) if turned else (3, 3, C, O)).astype(dtype)
+    w = w[::-1, ::-1].transpose(0, 1, 3, 2) if turned else w
+    panels, taps = np.full((16, 3, C, wide), np.nan, dtype), np.full((threads, 3, 3, wide), np.nan, dtype)
+    loops = winograd.loops
+    loops.transform_weights(threads, w, panels, taps, loops.TERMS, loops.FACTORS.astype(dtype))
+    g = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]  # Lavin & Gray 2016 [lavin2016fast], equation 8
+    whole = np.zeros((16, C, 3 * wide))
+    whole[..., :O] = np.einsum("ai,bj,ijco->abco", g, g, w.astype("d")).reshape(16, C, O)
+    expected = whole.reshape(16, C, 3, wide).transpose(0, 2, 1, 3)
+    np.testing.assert_allclose(panels, expected, rtol=0, atol=10 * np.finfo(dtype).eps)
+    assert not panels[:, 2, :, 1:].any()
