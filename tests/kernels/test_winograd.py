@@ -108,7 +108,7 @@ def test_transformed_weights_end_in_zeros(threads, dtype, turned):
     panels, taps = np.full((16, 3, C, wide), np.nan, dtype), np.full((threads, 3, 3, wide), np.nan, dtype)
     loops = winograd.loops
     loops.transform_weights(threads, w, panels, taps, loops.TERMS, loops.FACTORS.astype(dtype))
-    g = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]  # Lavin & Gray 2016 [lavin2016fast], equation 8
+    g = [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]  # G of Lavin & Gray 2016 [lavin2016fast]
     whole = np.zeros((16, C, 3 * wide))
     whole[..., :O] = np.einsum("ai,bj,ijco->abco", g, g, w.astype("d")).reshape(16, C, O)
     expected = whole.reshape(16, C, 3, wide).transpose(0, 2, 1, 3)
