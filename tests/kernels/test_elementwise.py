@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
+from tinyres_kernels.cpu import elementwise
 
 RUNGS = pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])
 SPECIAL = [0.0, -0.0, np.nan, np.inf, -np.inf]
@@ -50,6 +51,18 @@ def test_the_reference_is_its_definition():
     _, y, dx = run(reference, a, b, 0.25)
     np.testing.assert_array_equal(y, [-0.5, 3, -np.inf, np.nan])
     np.testing.assert_array_equal(dx, [0.25, np.inf, np.inf, 1])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", [0, 1, 6, 1001])
+def test_shares_meet_whatever_the_number_of_threads(size, threads):
+    a, b = (np.random.default_rng(k).standard_normal(size) for k in range(2))
+    expected = run(reference, a, b, 0.25)
+    found = [np.full(size, np.nan) for _ in range(3)]
+    elementwise._add(threads, a, b, found[0])
+    elementwise._relu(threads, a, found[1], 0.25, True)
+    elementwise._relu_dx(threads, b, a, found[2], 0.25, True)
+    np.testing.assert_array_equal(found, expected)
 
 
 @RUNGS

@@ -3,7 +3,7 @@
 from math import prod
 
 from tinyres_kernels.cpu.host import threads
-from tinyres_kernels.cpu.jit import kernel
+from tinyres_kernels.cpu.jit import kernel, part
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, by_loop
 from tinyres_kernels.namespace import Array
@@ -16,13 +16,14 @@ PLANNERS |= dict.fromkeys(("add", "relu", "relu_dx"), by_loop(lambda x, *_: COST
 
 @kernel
 def _add(t, threads, a, b, out):
-    for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
+    first, last = part(t, threads, len(a))
+    for i in range(first, last):
         out[i] = a[i] + b[i]
 
 
 @kernel
 def _relu(t, threads, x, out, slope, leaky):
-    first, last = len(x) * t // threads, len(x) * (t + 1) // threads
+    first, last = part(t, threads, len(x))
     if leaky:
         for i in range(first, last):
             out[i] = x[i] * slope if x[i] <= 0 else x[i]
@@ -33,7 +34,7 @@ def _relu(t, threads, x, out, slope, leaky):
 
 @kernel
 def _relu_dx(t, threads, g, y, out, slope, leaky):
-    first, last = len(g) * t // threads, len(g) * (t + 1) // threads
+    first, last = part(t, threads, len(g))
     if leaky:
         for i in range(first, last):
             out[i] = g[i] if y[i] > 0 else g[i] * slope

@@ -4,7 +4,8 @@ A kernel is written as the share of one thread, and compiled once for all thread
 
     @kernel
     def add(t, threads, a, b, out):
-        for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
+        first, last = part(t, threads, len(a))
+        for i in range(first, last):
             out[i] = a[i] + b[i]
 
     add(2, a, b, out)       # t = 0 and t = 1, at the same time
@@ -25,6 +26,7 @@ from types import FunctionType
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import prange, types
 from numba.core import cgutils
@@ -70,6 +72,13 @@ def inlined(function: Function) -> Any:
     return numba.njit(inline="always", error_model="numpy")(_named(function))
 
 
+@inlined
+def part(t, threads, size):
+    """Where thread t's part of `size` numbers begins and ends, for an innermost loop. Unsigned: a negative index counts
+    from the end, and where LLVM cannot rule that out, it makes slow vectors of a loop, or none."""
+    return np.uintp(size * t // threads), np.uintp(size * (t + 1) // threads)
+
+
 def kept(function: Function, **options: Any) -> Any:
     """Compile what Python calls, and keep the code on disk."""
     copy = _named(function)
@@ -113,7 +122,8 @@ def _start(function: Function) -> Function:
             if t == ALL:
                 shares(launcher, threads, (a, b, out))
                 return
-            for i in range(len(a) * t // threads, len(a) * (t + 1) // threads):
+            first, last = part(t, threads, len(a))
+            for i in range(first, last):
                 out[i] = a[i] + b[i]
 
     Where there are no sources to read its statements from, Numba inlines them, which takes a sixth longer to compile.
