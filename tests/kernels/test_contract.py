@@ -5,13 +5,14 @@ import textwrap
 
 import numpy as np
 import pytest
-from tinyres_kernels import conformance, contract, im2col, reference
+from tinyres_kernels import conformance, contract, cpu, im2col, reference
 from tinyres_kernels.conformance.declare import Case, call
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.dispatch import each
 from tinyres_kernels.settings import AvgPool, Conv, MaxPool, Norm, Relu, Running
 
 EACH = pytest.mark.parametrize("op", OPERATIONS)
+RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 
 
 def made(op, dtype="float64", **changes):
@@ -69,6 +70,55 @@ def test_every_array_of_another_shape_is_refused_before_anything_is_written(op):
             with pytest.raises(ValueError):
                 call(op, never, [given[key] for key in OPERATIONS[op].order], case.keywords)
             assert before == {key: a.tobytes() for key, a in given.items()}, name
+
+
+@RUNGS
+@EACH
+def test_every_set_of_kernels_stands_behind_the_contract(rung, op):
+    case, arrays = made(op)
+    arrays["out"] = np.full((*arrays["out"].shape, 2), 7.0)
+    with pytest.raises(ValueError):
+        getattr(rung, op)(
+            *OPERATIONS[op].gathered([arrays.get(name) for name in OPERATIONS[op].order]), **case.keywords
+        )
+    assert (arrays["out"] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size", "message"),
+    [
+        ((4, 3), (1, 1), (0, 0), (1, 1), "the kernel does not fit"),
+        ((1, 1), (1, 1), (1, 0), (5, 3), "padding"),  # a window of padding
+        ((2, 2), (2, 2), (0, 0), (2, 1), "has 1 x 1 windows"),
+    ],
+)
+def test_windows_that_do_not_fit_are_refused(kernel, stride, padding, size, message):
+    x, out, how = np.zeros((1, 3, 3, 1)), np.zeros((1, *size, 1)), {"kernel": kernel, "stride": stride}
+    with pytest.raises(ValueError, match=message):
+        im2col.avg_pool2d(x, out, padding=padding, count_include_pad=True, **how)
+    with pytest.raises(ValueError, match=message):
+        im2col.max_pool2d(x, out, np.zeros(out.shape, np.int32), padding=padding, dilation=(1, 1), **how)
+
+
+RUNNING = [np.array([1.0, -2.0, 0.5]), np.array([0.5, 2.0, 1.0]), np.array([41])]
+
+
+@pytest.mark.parametrize(
+    ("rows", "training", "old", "message"),
+    [
+        (20, False, RUNNING, "move in training, with two pixels or more, got training=False and 20"),
+        (1, True, RUNNING, "with two pixels or more, got training=True and 1"),
+        (20, True, [None, *RUNNING[1:]], r"must both be \(3,\), got None and \(3,\)"),
+        (20, True, [*RUNNING[:2], np.array([1, 2])], r"must both be \(1,\), got \(2,\) and \(1,\)"),
+    ],
+)
+def test_running_statistics_that_cannot_move_are_refused(rows, training, old, message):
+    x, one = np.ones((rows, 3)), np.ones(3)
+    out, new = np.zeros_like(x), [np.zeros_like(a) for a in RUNNING]
+    how = Norm(1e-5, training, False, 0.25)
+    with pytest.raises(ValueError, match=message):
+        im2col.batch_norm(x, one, one, None, out, np.zeros(3), np.zeros(3), Running(*old, *new), how)
+    assert not any(a.any() for a in (out, *new))
 
 
 @EACH

@@ -4,8 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
 from tinyres_kernels.settings import Running
 
@@ -36,26 +34,6 @@ def arrays(M, C, seed, dtype, with_residual=False):
         rng.standard_normal(s).astype(dtype) for s in ((M, C), C, C, (M, C), (M, C), C)
     )
     return x, weight, bias, residual if with_residual else None, g, mean, rng.uniform(0.5, 2, C).astype(dtype)
-
-
-@RUNGS
-@settings(max_examples=80, deadline=None)
-@given(
-    M=st.integers(2, 90),
-    C=st.integers(1, 40),
-    seed=st.integers(0, 2**32 - 1),
-    dtype=st.sampled_from("fd"),
-    way=st.sampled_from(WAYS),
-)
-def test_it_is_the_reference(rung, M, C, seed, dtype, way):
-    training, relu, with_residual = way
-    x, *rest = arrays(M, C, seed, dtype, with_residual)
-    x = x * 2 + 3
-    expected = both(reference, x, *rest, training=training, relu=relu)
-    found = both(rung, x, *rest, expected[0], training=training, relu=relu)
-    for a, b in zip(found, expected, strict=True):
-        assert a.dtype == dtype
-        np.testing.assert_allclose(a, b, rtol=0, atol=(3e-3 if M < 6 else 2e-4) if dtype == "f" else 1e-9)
 
 
 @pytest.mark.parametrize(("training", "relu", "with_residual"), WAYS)
@@ -149,20 +127,6 @@ def test_an_infinite_cotangent_is_lost_where_the_relu_is_off(rung):
 
 
 @pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
-def test_shapes_that_do_not_belong_together_are_refused(rung):
-    x, weight, bias, residual, g, mean, variance = arrays(6, 3, 0, "d", True)
-    how = {"eps": 1e-5, "training": True, "relu": False}
-    with pytest.raises(ValueError, match=r"must agree, got x \(6, 3\), out \(6, 3\), residual \(1, 3\)"):
-        rung.batch_norm(x, weight, bias, residual[:1], np.empty_like(x), mean, variance, **how)
-    with pytest.raises(ValueError, match=r"must agree, got channels \(3,\), weight \(1,\)"):
-        rung.batch_norm(x, weight[:1], bias, residual, np.empty_like(x), mean, variance, **how)
-    with pytest.raises(ValueError, match=r"must agree, got x \(6, 3\), g \(5, 3\)"):
-        rung.batch_norm_dx(
-            g[:5], x, None, weight, bias, mean, variance, np.empty_like(x), weight.copy(), bias.copy(), None, **how
-        )
-
-
-@pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 def test_what_passed_the_relu_can_be_had_without_y(rung):
     g = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     x = np.array([[1.0, -1.0], [-2.0, 2.0], [3.0, -3.0]])
@@ -189,22 +153,3 @@ def test_running_statistics_move_each_by_itself_into_arrays_of_their_own(rung, k
         if found is not None:
             np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert [a.tolist() for a in RUNNING] == [[1.0, -2.0, 0.5], [0.5, 2.0, 1.0], [41]]
-
-
-@pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
-@pytest.mark.parametrize(
-    ("rows", "training", "old", "message"),
-    [
-        (20, False, RUNNING, "move in training, with two pixels or more, got training=False and 20"),
-        (1, True, RUNNING, "with two pixels or more, got training=True and 1"),
-        (20, True, [None, *RUNNING[1:]], r"must both be \(3,\), got None and \(3,\)"),
-        (20, True, [*RUNNING[:2], np.array([1, 2])], r"must both be \(1,\), got \(2,\) and \(1,\)"),
-    ],
-)
-def test_running_statistics_that_cannot_move_are_refused(rung, rows, training, old, message):
-    x, one = np.ones((rows, 3)), np.ones(3)
-    out, new = np.zeros_like(x), [np.zeros_like(a) for a in RUNNING]
-    how = {"eps": 1e-5, "training": training, "relu": False, "momentum": 0.25}
-    with pytest.raises(ValueError, match=message):
-        rung.batch_norm(x, one, one, None, out, np.zeros(3), np.zeros(3), Running(*old, *new), **how)
-    assert not any(a.any() for a in (out, *new))
