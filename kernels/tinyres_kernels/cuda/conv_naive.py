@@ -7,7 +7,7 @@ tile of results.
 """
 
 from tinyres_kernels.cuda import host
-from tinyres_kernels.cuda.host import THREADS, blocks, cuda, flat, jit, kernel, launch, real
+from tinyres_kernels.cuda.host import THREADS, blocks, cuda, flat, jit, kernel, launch, pixel_of, real
 from tinyres_kernels.cuda.sums import add_parts
 from tinyres_kernels.geometry import Axis
 from tinyres_kernels.namespace import Array, namespace
@@ -21,14 +21,14 @@ def conv2d_naive(real):
     @jit
     def conv2d_naive(x, w, out, rows, cols):
         i = cuda.grid(1)
-        N, OH, OW, O = out.shape
-        if i < N * OH * OW * O:
+        if i < out.size:
+            O = out.shape[3]
             H, W = x.shape[1], x.shape[2]
             KH, KW, CG = w.shape[0], w.shape[1], w.shape[2]
             groups = x.shape[3] // CG
             sh, ph, dh = rows
             sw, pw, dw = cols
-            o, ow, oh, n = i % O, i // O % OW, i // (O * OW) % OH, i // (O * OW * OH)
+            n, oh, ow, o = pixel_of(i, out.shape)
             c0 = o // (O // groups) * CG  # the first input channel of o's group
             total = real(0)
             for kh in range(KH):
@@ -49,14 +49,14 @@ def conv2d_dx_naive(real):
     @jit
     def conv2d_dx_naive(g, w, out, rows, cols):
         i = cuda.grid(1)
-        N, H, W, C = out.shape
-        if i < N * H * W * C:
+        if i < out.size:
+            C = out.shape[3]
             OH, OW, O = g.shape[1], g.shape[2], g.shape[3]
             KH, KW, CG = w.shape[0], w.shape[1], w.shape[2]
             OG = O // (C // CG)
             sh, ph, dh = rows
             sw, pw, dw = cols
-            channel, v, h, n = i % C, i // C % W, i // (C * W) % H, i // (C * W * H)
+            n, h, v, channel = pixel_of(i, out.shape)
             c, o0 = channel % CG, channel // CG * OG
             total = real(0)
             for kh in range(KH):

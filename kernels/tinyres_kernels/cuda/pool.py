@@ -1,6 +1,6 @@
 """Pools and their adjoints: one thread a result, which reads the window, or the windows that read its pixel."""
 
-from tinyres_kernels.cuda.host import THREADS, blocks, cuda, jit, kernel, launch, real
+from tinyres_kernels.cuda.host import THREADS, blocks, cuda, jit, kernel, launch, pixel_of, real
 from tinyres_kernels.geometry import Axis
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import AvgPool, MaxPool
@@ -13,11 +13,10 @@ def max_pool2d_kernel(real):
     @jit
     def max_pool2d_kernel(x, out, index, rows, cols):
         i = cuda.grid(1)
-        N, OH, OW, C = out.shape
-        if i < N * OH * OW * C:
+        if i < out.size:
             KH, sh, ph, dh = rows
             KW, sw, pw, dw = cols
-            c, ow, oh, n = i % C, i // C % OW, i // (C * OW) % OH, i // (C * OW * OH)
+            n, oh, ow, c = pixel_of(i, out.shape)
             best, place = real(0), -1
             for kh in range(KH):
                 h = oh * sh - ph + kh * dh
@@ -40,11 +39,10 @@ def max_pool2d_dx_kernel(real):
     @jit
     def max_pool2d_dx_kernel(g, index, out, rows, cols):
         i = cuda.grid(1)
-        N, H, W, C = out.shape
-        if i < N * H * W * C:
+        if i < out.size:
             KH, sh, ph, dh = rows
             KW, sw, pw, dw = cols
-            c, v, h, n = i % C, i // C % W, i // (C * W) % H, i // (C * W * H)
+            n, h, v, c = pixel_of(i, out.shape)
             total = real(0)
             for kh in range(KH):
                 oh = (h + ph - kh * dh) // sh
@@ -63,11 +61,10 @@ def max_pool2d_take_kernel(real):
     @jit
     def max_pool2d_take_kernel(u, index, out, rows, cols):
         i = cuda.grid(1)
-        N, OH, OW, C = out.shape
-        if i < N * OH * OW * C:
+        if i < out.size:
             _, sh, ph, dh = rows
             KW, sw, pw, dw = cols
-            c, ow, oh, n = i % C, i // C % OW, i // (C * OW) % OH, i // (C * OW * OH)
+            n, oh, ow, c = pixel_of(i, out.shape)
             place = index[n, oh, ow, c]
             h, v = oh * sh - ph + place // KW * dh, ow * sw - pw + place % KW * dw
             inside = 0 <= h < u.shape[1] and 0 <= v < u.shape[2]
@@ -81,11 +78,10 @@ def avg_pool2d_kernel(real):
     @jit
     def avg_pool2d_kernel(x, out, rows, cols, counts_padding):
         i = cuda.grid(1)
-        N, OH, OW, C = out.shape
-        if i < N * OH * OW * C:
+        if i < out.size:
             KH, sh, ph, _ = rows
             KW, sw, pw, _ = cols
-            c, ow, oh, n = i % C, i // C % OW, i // (C * OW) % OH, i // (C * OW * OH)
+            n, oh, ow, c = pixel_of(i, out.shape)
             top, left = oh * sh - ph, ow * sw - pw
             bottom, right = min(top + KH, x.shape[1]), min(left + KW, x.shape[2])
             top, left = max(top, 0), max(left, 0)
@@ -104,11 +100,11 @@ def avg_pool2d_dx_kernel(real):
     @jit
     def avg_pool2d_dx_kernel(g, out, rows, cols, counts_padding):
         i = cuda.grid(1)
-        N, H, W, C = out.shape
-        if i < N * H * W * C:
+        if i < out.size:
+            H, W = out.shape[1], out.shape[2]
             KH, sh, ph, _ = rows
             KW, sw, pw, _ = cols
-            c, v, h, n = i % C, i // C % W, i // (C * W) % H, i // (C * W * H)
+            n, h, v, c = pixel_of(i, out.shape)
             # The windows that hold the pixel: from the first whose end lies behind it to the last that begins before.
             first_h, last_h = max((h + ph - KH) // sh + 1, 0), min((h + ph) // sh, g.shape[1] - 1)
             first_w, last_w = max((v + pw - KW) // sw + 1, 0), min((v + pw) // sw, g.shape[2] - 1)
