@@ -1,4 +1,4 @@
-"""Loops over lines of numbers are compiled to vector instructions."""
+"""What LLVM makes of the kernels: loops over lines become vectors, and sums stay in registers."""
 
 import inspect
 import re
@@ -6,7 +6,8 @@ import re
 import numba
 import numpy as np
 import pytest
-from tinyres_kernels.cpu import elementwise, update
+from tinyres_kernels.cpu import elementwise, simd, update
+from tinyres_kernels.cpu.host import TARGET
 
 OFF, RATES = (False, False), (0.5,) * 9
 CASES = {
@@ -37,3 +38,33 @@ def test_a_loop_over_lines_is_made_of_vectors(name, dtype):
     assert re.search(rf"store <\d+ x {element}>", code)
     assert "masked.gather" not in code
     assert "masked.scatter" not in code
+
+
+LARGEST = {vectors: pixels[0] for vectors, pixels in TARGET.pixels.items()}
+TILES = {
+    **{f"dot_tile {v}": simd.dot_tile(LARGEST[v], v) for v in LARGEST},
+    "row_tile": simd.row_tile(LARGEST[1]),
+    **{f"outer_tile {v}": simd.outer_tile(taps, v) for v, taps in TARGET.taps.items()},
+    "outer_row": simd.outer_row(1, TARGET.row_taps),
+    **({"outer_row, all taps": simd.outer_row(3, 3)} if TARGET.registers == 32 else {}),
+}
+
+
+@pytest.mark.parametrize("dtype", [numba.float32, numba.float64], ids=str)
+@pytest.mark.parametrize("name", TILES)
+def test_sums_stay_in_registers(name, dtype):
+    """If LLVM loads too far ahead, a turn of the innermost loop takes some sums from the stack and puts them back."""
+    parameters = list(inspect.signature(TILES[name]._defn).parameters)[1:]
+    types = {
+        **dict.fromkeys(("x", "w", "g", "out", "sums"), dtype[::1]),
+        "places": numba.intp[::1],
+        "add": numba.boolean,
+    }
+    scope = {"tile": TILES[name]}
+    exec(f"def call({', '.join(parameters)}):\n tile({', '.join(parameters)})", scope)
+    made = numba.njit(tuple(types.get(p, numba.intp) for p in parameters), no_cpython_wrapper=True)(scope["call"])
+    (code,) = made.inspect_asm().values()
+    blocks = [block for block in re.split(r"^\.\w+:", code, flags=re.M) if block.count("vfmadd") >= 6]
+    if not blocks:
+        pytest.skip("this processor has no fused multiply-add")
+    assert not [block for block in blocks if re.search(r"\(%rsp\).*%[xyz]mm|%[xyz]mm.*\(%rsp\)", block)]

@@ -97,6 +97,11 @@ class Emitter:
         for place, target, mask in ends:
             self.store(self.b.load(place), target, mask)
 
+    def wait(self) -> None:
+        """An empty instruction that no load is moved across. LLVM would load all that a step needs before it multiplies:
+        more than there are registers beside the sums, which then go to the stack and back in every turn."""
+        self.b.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
+
     def multiply_add(self, a: Any, b: Any, place: Any) -> None:
         self.b.store(self.b.call(self._fma, [a, b, self.b.load(place)]), place)
 

@@ -218,6 +218,7 @@ def outer_row(kernel_rows: int, channels: int) -> Any:
                         value = e.broadcast(e.at(pixel, j))
                         for c in taps:
                             e.multiply_add(value, values[c], acc[3 * k + c][j])
+                        e.wait()
                 b.store(values[1], before[1])
                 if 0 in taps:
                     b.store(values[0], before[0])
