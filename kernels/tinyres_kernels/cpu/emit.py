@@ -99,7 +99,7 @@ class Emitter:
 
     def wait(self) -> None:
         """An empty instruction that no load is moved across. LLVM would load all that a step needs before it multiplies:
-        more than there are registers beside the sums, which then go to the stack and back in every turn."""
+        more than fits beside the sums, some of which then went to the stack and back in every turn."""
         self.b.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
 
     def multiply_add(self, a: Any, b: Any, place: Any) -> None:

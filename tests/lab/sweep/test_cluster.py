@@ -98,7 +98,7 @@ def test_a_cluster_that_loses_a_worker_and_then_its_scheduler(dask_cluster, tiny
     assert "distributed" not in capsys.readouterr().err
 
 
-class SlowFuture:
+class LostFuture:
     """Its result was lost with a worker, and is there again at the third look."""
 
     looks = 0
@@ -110,10 +110,26 @@ class SlowFuture:
         return "found"
 
 
+def scheduler(workers, status="running"):
+    """What a client knows of one."""
+    return SimpleNamespace(
+        status=status, scheduler=SimpleNamespace(identity=None), sync=lambda *_, **__: {"workers": workers}
+    )
+
+
 def test_a_result_that_was_lost_is_waited_for_while_there_is_a_scheduler():
-    assert cluster._outcome(SlowFuture(), SimpleNamespace(status="running"), "tcp://there:1") == "found"
+    assert cluster._outcome(LostFuture(), cluster._Watch(scheduler(["one"]), "tcp://there:1")) == "found"
     with pytest.raises(cluster.ClusterError, match="scheduler at tcp://there:1 is gone"):
-        cluster._outcome(SlowFuture(), SimpleNamespace(status="connecting"), "tcp://there:1")
+        cluster._outcome(LostFuture(), cluster._Watch(scheduler([], "connecting"), "tcp://there:1"))
+
+
+def test_who_waits_for_a_lost_result_says_for_what(monkeypatch, capsys):
+    monkeypatch.setattr(cluster, "SILENCE", -1.0)
+    cluster._outcome(LostFuture(), cluster._Watch(scheduler([]), "tcp://there:1"))
+    said = "tinyres sweep: the scheduler at tcp://there:1 has no workers left: start some, `dask worker tcp://there:1`"
+    assert capsys.readouterr().err == said + "; waiting\n"  # once, though it looked three times
+    cluster._outcome(LostFuture(), cluster._Watch(scheduler(["one"]), "tcp://there:1"))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_scheduler_that_does_not_answer_is_a_sentence_and_finished_results_are_kept(capsys, tmp_path, monkeypatch):

@@ -84,51 +84,63 @@ def _run(client: Any, address: str, recipes: Sequence[Recipe], device: str) -> G
         future = client.submit(attempt, recipe, device, key=f"tinyres-sweep-{device}-{key(recipe)}", pure=True)
         flying[future.key] = recipe, future
         future.add_done_callback(done.put)
-    heard, told = time.monotonic(), ""
+    watch = _Watch(client, address)
     while flying:
         try:
             future = done.get(timeout=PULSE)
         except queue.Empty:
-            _see(client, address)
-            if time.monotonic() - heard > SILENCE:
-                why = _why_silent(client, address)
-                if why and why != told:
-                    print(f"tinyres sweep: {why}; waiting", file=sys.stderr, flush=True)
-                heard, told = time.monotonic(), why
+            watch.look()
             continue
-        heard, told = time.monotonic(), ""
         recipe, _ = flying.pop(future.key)  # dropping the last reference frees the result on the cluster
-        yield recipe, _outcome(future, client, address)
+        outcome = _outcome(future, watch)
+        watch.heard()
+        yield recipe, outcome
 
 
-def _outcome(future: Any, client: Any, address: str) -> Finding | str:
+class _Watch:
+    """Whether results still arrive; if none has for a while, says why, once."""
+
+    def __init__(self, client: Any, address: str) -> None:
+        self.client, self.address = client, address
+        self.heard()
+
+    def heard(self) -> None:
+        self.since, self.told = time.monotonic(), ""
+
+    def look(self) -> None:
+        if self.client.status != "running":
+            raise ClusterError(f"the scheduler at {self.address} is gone")
+        if time.monotonic() - self.since > SILENCE:
+            why = self._why_silent()
+            if why and why != self.told:
+                print(f"tinyres sweep: {why}; waiting", file=sys.stderr, flush=True)
+            self.since, self.told = time.monotonic(), why
+
+    def _why_silent(self) -> str:
+        """What keeps them; "" if there are workers, which may simply be busy."""
+        try:
+            workers = self.client.sync(self.client.scheduler.identity, callback_timeout=2 * PULSE)["workers"]
+        except (TimeoutError, OSError):
+            return f"the scheduler at {self.address} does not answer"
+        if workers:
+            return ""
+        return f"the scheduler at {self.address} has no workers left: start some, `dask worker {self.address}`"
+
+
+def _outcome(future: Any, watch: _Watch) -> Finding | str:
     while True:
-        _see(client, address)
+        watch.look()
         try:
             found: Finding | str = future.result(timeout=PULSE)
             return found
         except TimeoutError:
-            continue  # finished, but its worker died with the result: another worker is recomputing it
+            continue  # finished, but its worker died with the result: another worker is to compute it again
         except (concurrent.futures.CancelledError, asyncio.CancelledError) as error:
-            raise ClusterError(f"the scheduler at {address} is gone") from error
+            raise ClusterError(f"the scheduler at {watch.address} is gone") from error
         except Exception as error:
             if "ModuleNotFoundError" in f"{error!r} {error.__cause__!r}":
                 raise ClusterError(f"scheduler and workers need tinyres installed as it is here: {error}") from error
             return f"{type(error).__name__}: {error}"
-
-
-def _see(client: Any, address: str) -> None:
-    if client.status != "running":
-        raise ClusterError(f"the scheduler at {address} is gone")
-
-
-def _why_silent(client: Any, address: str) -> str:
-    """Why no results arrive; "" if there are workers, which may simply be busy."""
-    try:
-        workers = client.sync(client.scheduler.identity, callback_timeout=2 * PULSE)["workers"]
-    except (TimeoutError, OSError):
-        return f"the scheduler at {address} does not answer"
-    return "" if workers else f"the scheduler at {address} has no workers left: start some, `dask worker {address}`"
 
 
 @contextmanager
