@@ -98,7 +98,7 @@ class Emitter:
             self.store(self.b.load(place), target, mask)
 
     def wait(self) -> None:
-        """An empty instruction that no load is moved across. LLVM would load all that a step needs before it multiplies:
+        """An empty instruction that no load is moved across. LLVM would load all a step needs before it multiplies:
         more than fits beside the sums, some of which then went to the stack and back in every turn."""
         self.b.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
 
