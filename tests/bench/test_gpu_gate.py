@@ -12,6 +12,7 @@ from tinyres.bench.gpu import pages, parts, smoke, stages
 UNFINISHED = "write(name='gate', open=False, **{'shut by': ['the checks did not come to their end']}); "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("does", "why"),
     [

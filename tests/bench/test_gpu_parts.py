@@ -12,6 +12,8 @@ from tinyres.bench.gpu import alone, conform, findings, pages, parts, races, tab
 from tinyres.bench.peers import FORMATS, TF32
 from tinyres.bench.race import First, Peer, Timing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def card():

@@ -31,6 +31,7 @@ def test_the_first_stage_and_all_of_them_fit_into_their_time():
     assert parts.STAGES["A"].parts == ("facts", "warm", "smoke", "conformance", "suite")
 
 
+@pytest.mark.slow
 def test_a_part_that_breaks_or_takes_too_long_is_a_row_and_the_others_are_run(ends, tmp_path, monkeypatch, capsys):
     ends["facts"] = "write(name='one', value=1); write(name='two'); sys.exit('broken')"
     ends["conformance"] = "os.kill(os.getpid(), signal.SIGSEGV)"
@@ -69,6 +70,7 @@ time.sleep(99)
     assert "stage A, does it work: at most" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_part_ends_with_its_time_or_when_it_is_told_to(ends, tmp_path):
     ends["card"] = "time.sleep(99)"
     stop, began = Event(), time.monotonic()

@@ -37,6 +37,7 @@ def test_a_run_leaves_weights_pictures_curves_and_its_score(trained):
         np.testing.assert_array_equal(averaged[name], value.numpy())
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_bit_for_bit(capsys, tmp_path):
     """Ctrl-C finishes the step and saves; the run that goes on ends as one never stopped."""
     arguments = [*SMALL, "--steps", "300", "--save-every", "5", "--sample-every", "500", "--no-score", "--out"]

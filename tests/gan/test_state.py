@@ -129,6 +129,7 @@ for i, _ in enumerate(trainer.steps()):
 """
 
 
+@pytest.mark.slow
 def test_killed_over_and_over_it_goes_on_bit_for_bit(tmp_path):
     """SIGKILL at random moments and in the middle of a write: what is there is the state after some whole step."""
     path, draw, seen = tmp_path / "run.safetensors", random.Random(0), [0]

@@ -154,6 +154,7 @@ def test_a_diverging_net_still_gives_valid_json(tmp_path):
     assert json.loads((tmp_path / "check.json").read_text())["data"] == {"loss": [1.0, None]}
 
 
+@pytest.mark.slow
 def test_several_experiments_side_by_side_find_what_they_find_in_turn(capsys, tmp_path):
     found = {}
     for jobs in "12":

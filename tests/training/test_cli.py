@@ -39,6 +39,7 @@ def test_a_run_leaves_weights_curves_and_figures(capsys, tmp_path):
     assert model["head.2.weight"].shape == (10, 8)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(capsys, tmp_path):
     """The process is killed while it runs (it cannot clean up); the run that goes on ends as one never stopped."""
     arguments = [*SMALL, "--steps", "60", "--save-every", "1"]

@@ -168,10 +168,10 @@ def test_cases_that_failed_once_pass(line):
 
 
 def test_the_cpu_rung_for_a_few_seconds(capsys):
-    assert fuzz(cpu, 10 / 60, seed=2026) == 0
+    assert fuzz(cpu, 4 / 60, seed=2026) == 0
     told = capsys.readouterr()
     assert "none fails" in told.out
-    assert int(told.out.split("\n")[-2].split()[0]) >= 5
+    assert int(told.out.split("\n")[-2].split()[0]) >= 2
 
 
 def test_the_command(monkeypatch, capsys):

@@ -43,6 +43,7 @@ def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype):
     every(found(op, dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(SHARES))
 def test_the_layers_of_real_nets(share):
     every(list(plans.layers())[share::SHARES])

@@ -65,6 +65,7 @@ def stopped(file, arguments, number):
     return process.returncode, said
 
 
+@pytest.mark.slow
 def test_a_sweep_stopped_and_then_killed_ends_in_the_table_of_one_never_stopped(capsys, tmp_path, table):
     arguments = [*TINY[:-4], "--steps", "10", "--seed", *map(str, range(40))]
     file = tmp_path / "a" / "sweep.csv"

@@ -51,10 +51,10 @@ def _classifiers():
     yield "mlp 8", _small(models.mlp, size=8, batch=16)
     yield "mlp 8, residual", _row(models.mlp, residual=True, shape=(16, 3, 8, 8))
     yield "highway_mlp 11", _small(models.highway_mlp, size=8, batch=16)
-    yield "dncnn 17", _row(models.dncnn, shape=(1, 1, 40, 40))
-    yield "dncnn 20, colour", _row(models.dncnn, 20, in_channels=3, shape=(1, 3, 50, 50))
+    yield "dncnn 17", _row(models.dncnn, shape=(1, 1, 24, 24))
+    yield "dncnn 20, colour", _row(models.dncnn, 20, in_channels=3, shape=(1, 3, 50, 50), slow=True)
     for depth in (18, 34, 50, 101, 152):
-        yield f"resnet_imagenet {depth}", _large(models.resnet_imagenet, depth, slow=depth > 34)
+        yield f"resnet_imagenet {depth}", _large(models.resnet_imagenet, depth, slow=depth > 18)
     yield "resnet_imagenet 50, reduction 16", _large(models.resnet_imagenet, 50, reduction=16, slow=True)
     yield "densenet_imagenet 121", _large(models.densenet_imagenet, 121, slow=True)
     yield "densenet_imagenet 161", _large(models.densenet_imagenet, 161, width=48, slow=True)
@@ -63,7 +63,7 @@ def _classifiers():
 def _players():
     for name, family, latent in (("dcgan", models.dcgan, 100), ("resgan", models.resgan, 128)):
         for size, width in ((8, 64), (28, 64), (32, 64), (32, 128), (64, 64), (64, 128)):
-            slow = name == "resgan" and size == 64
+            slow = size == 64 and (name == "resgan" or width == 128)
             batch = {8: 16, 64: 2}.get(size, 4) // (2 if name == "resgan" and size * width > 2048 else 1)
             noise, image, end = (batch, latent), (batch, 3, size, size), f", {size} pixels, width {width}"
             yield f"{name}.generator{end}", _row(family.generator, latent, width, size=size, shape=noise, slow=slow)

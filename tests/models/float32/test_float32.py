@@ -20,7 +20,11 @@ from tinyres import models
 from tinyres.arrays import memory
 
 NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvision}
-NAMES = [pytest.param(name, marks=pytest.mark.slow) if row.slow else name for name, row in ROWS.items()]
+
+
+def rows(names):
+    return [pytest.param(name, marks=pytest.mark.slow) if ROWS[name].slow else name for name in names]
+
 
 EVALUATED = (  # one of each kind that has batch norms: the convolutions are those of training
     "plain 20", "resnet 20", "preact 20", "densenet 40, 16 pixels", "senet 20", "stochastic_depth 20", "dncnn 17",
@@ -59,18 +63,18 @@ def test_every_public_model_has_a_row():
     assert makers == {row.of for row in ROWS.values()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", rows(ROWS))
 def test_training(name):
     assert_within_rounding(smooth(drawn(ROWS[name].make())), inputs(ROWS[name]))
 
 
-@pytest.mark.parametrize("name", EVALUATED)
+@pytest.mark.parametrize("name", rows(EVALUATED))
 def test_evaluation(name):
     x = inputs(ROWS[name])
     assert_within_rounding(settled(smooth(drawn(ROWS[name].make())), x), x)
 
 
-@pytest.mark.parametrize("name", RECTIFIED)
+@pytest.mark.parametrize("name", rows(RECTIFIED))
 def test_relus_that_a_batch_norm_fuses(name):
     model, x = decided(drawn(ROWS[name].make())), inputs(ROWS[name])
     assert nearest_to_a_kink(model, x) > 0.1
@@ -84,7 +88,7 @@ def littered_empty(shape, dtype=float, order="C"):
     return np.full(size + 2 * beside, 0x60, np.uint8)[beside : beside + size].view(dtype).reshape(shape, order=order)
 
 
-@pytest.mark.parametrize("name", LITTERED)
+@pytest.mark.parametrize("name", rows(LITTERED))
 def test_what_memory_held_before_does_not_matter(name, monkeypatch):
     """The fault of 0.1.0 read past its weights: it was right where zeros lay there, as they do in fresh memory."""
     model, x = smooth(drawn(ROWS[name].make())), inputs(ROWS[name])

@@ -150,6 +150,7 @@ def test_what_cannot_be_run_is_said_once(tmp_path, arguments, sentence):
     assert "killed" not in err
 
 
+@pytest.mark.slow
 def test_without_mpiexec_it_is_an_ordinary_run_and_says_so(tmp_path):
     command = [sys.executable, *SMALL, "--steps", "2"]
     for more in (["--distributed", "--out", tmp_path / "one"], ["--out", tmp_path / "plain"]):
