@@ -53,6 +53,7 @@ def test_every_test_is_counted_once_whoever_runs_it(folder, monkeypatch, workers
     assert any("test_bad" in reason for reason in row["reasons"])
 
 
+@pytest.mark.slow
 def test_what_ended_before_it_was_stopped_is_told(folder):
     for limit in (4, 16, 64):  # how long pytest takes to begin depends on the machine and on what runs beside it
         late = suite.tell(*suite.pytest(folder, ["test_it.py"], limit))

@@ -6,7 +6,7 @@ import re
 import numba
 import numpy as np
 import pytest
-from tinyres_kernels.cpu import elementwise, simd, update
+from tinyres_kernels.cpu import elementwise, loss, simd, update
 from tinyres_kernels.cpu.host import TARGET
 
 OFF, RATES = (False, False), (0.5,) * 9
@@ -16,6 +16,8 @@ CASES = {
     "leaky relu": (elementwise._relu, 2, (0.25, True)),
     "relu_dx": (elementwise._relu_dx, 3, (0.0, False)),
     "leaky relu_dx": (elementwise._relu_dx, 3, (0.25, True)),
+    "bce_with_logits": (loss._yes_or_no, 3, ()),
+    "bce_with_logits_dx": (loss._yes_or_no_dx, 4, ()),
     "sgd": (update._sgd, 5, (RATES[:4], True, *OFF)),
     "adam": (update._adam, 7, (RATES, False)),
     "rmsprop": (update._rmsprop, 5, (RATES[:5], False)),
@@ -60,7 +62,7 @@ def test_sums_stay_in_registers(name, dtype):
         "places": numba.intp[::1],
         "add": numba.boolean,
     }
-    scope = {"tile": TILES[name]}
+    scope = {"tile": TILES[name], "__name__": __name__}
     exec(f"def call({', '.join(parameters)}):\n tile({', '.join(parameters)})", scope)
     made = numba.njit(tuple(types.get(p, numba.intp) for p in parameters), no_cpython_wrapper=True)(scope["call"])
     (code,) = made.inspect_asm().values()

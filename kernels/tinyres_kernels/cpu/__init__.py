@@ -1,17 +1,16 @@
 """The compiled CPU kernels: SIMD micro-kernels written as LLVM instructions, and Numba loops around them.
 
-    host.py   the target's vectors and registers; threads;   memory.py   scratch memory
-    jit.py    compiling, and running a kernel's shares on threads;   cache.py   compiled code on disk
-    plan.py   which way an operation goes (`explain` tells);   choices.py   the limits that decide; `forced`
-    emit.py   vector instructions;   simd.py   the micro-kernels made of them;   loops.py   the loops around those
-    conv.py   the convolutions, and which way each goes:
-        dot.py, outer.py                                    directly
-        fast/                                               with fewer products: 3x3 at stride 1, 4x4 at stride 2, ...
-    rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them
-    pool.py   the pools, channels innermost;   elementwise.py   sums and ReLUs
-    loss.py   cross-entropy;   update.py   optimiser steps;   matmul.py   matrix products
-
-The cross-entropy of a yes or no comes from `im2col`.
+host.py   the target's vectors and registers; threads;   memory.py   scratch memory
+jit.py    compiling, and running a kernel's shares on threads;   cache.py   compiled code on disk
+plan.py   which way an operation goes (`explain` tells);   choices.py   the limits that decide; `forced`
+emit.py   vector instructions;   simd.py   the micro-kernels made of them;   loops.py   the loops around those
+conv.py   the convolutions, and which way each goes:
+    dot.py, outer.py                                    directly
+    fast/                                               with fewer products: 3x3 at stride 1, 4x4 at stride 2, ...
+rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them
+pool.py   the pools, channels innermost;   elementwise.py   sums and ReLUs
+loss.py   cross-entropies, on elementary.py (exp, log1p) and softmax.py (a row of them)
+update.py   optimiser steps;   matmul.py   matrix products
 """
 
 from collections.abc import Callable

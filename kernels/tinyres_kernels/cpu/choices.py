@@ -35,7 +35,6 @@ LIMITS = MappingProxyType(
         "strided_channels": Limit(64, "on both sides: with fewer, the transforms cost what the products save"),
         "strided_outputs": Limit(512, "pixels of all images: with fewer, the kernel's transform costs too much"),
         "strided_band": Limit(1280 << 10, "bytes of transformed tiles that a thread works on: they stay in its cache"),
-        "wide_classes": Limit(128, "from which on NumPy's vectors of exponentials outweigh its passes over memory"),
         "matmul_rows": Limit(16, "at least, for a thread"),
         "fold": Limit(512, "numbers in a row, up to which rows of few channels are taken together"),
     }

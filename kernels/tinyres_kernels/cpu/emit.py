@@ -1,6 +1,7 @@
 """LLVM vector instructions, as few as the micro-kernels need."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -21,7 +22,7 @@ def emitted(function: Callable[..., Any]) -> Any:
 
 
 class Emitter:
-    """The few vector instructions that both micro-kernels need."""
+    """The few vector instructions that the micro-kernels need."""
 
     def __init__(self, builder: ir.IRBuilder, scalar: Any) -> None:
         self.b = builder
@@ -37,9 +38,10 @@ class Emitter:
 
         self._fma = declare(f"llvm.fma.{kind}", self.vector, [self.vector] * 3)
         self._load = declare(f"llvm.masked.load.{kind}.p0", self.vector, [pointer, I32, self.mask_type, self.vector])
-        self._store = declare(
-            f"llvm.masked.store.{kind}.p0", ir.VoidType(), [self.vector, pointer, I32, self.mask_type]
-        )
+        stored = [pointer, I32, self.mask_type]
+        self._store = declare(f"llvm.masked.store.{kind}.p0", ir.VoidType(), [self.vector, *stored])
+        self.numbers = ir.VectorType(I32, lanes)
+        self._store_whole = declare(f"llvm.masked.store.v{lanes}i32.p0", ir.VoidType(), [self.numbers, *stored])
 
     def data(self, context: Any, array_type: Any, value: Any) -> Any:
         return context.make_array(array_type)(context, self.b, value).data
@@ -57,15 +59,29 @@ class Emitter:
         first = self.b.insert_element(undefined, scalar, ir.Constant(I32, 0))
         return self.b.shuffle_vector(first, undefined, zeros)
 
+    def splat(self, scalar: Any) -> Any:
+        return self._splat(scalar, self.vector)
+
     def broadcast(self, pointer: Any) -> Any:
-        return self._splat(self.b.load(pointer), self.vector)
+        return self.splat(self.b.load(pointer))
+
+    def whole(self, number: Any) -> Any:
+        """An int64 as a vector of int32."""
+        return self._splat(self.b.trunc(number, I32), self.numbers)
 
     def masks(self, count: Any, vectors: int) -> list[Any]:
         """For each vector of a row, which of its lanes belong to the first `count` numbers of the row."""
-        numbers = ir.VectorType(I32, self.lanes)
-        limit = self._splat(self.b.trunc(count, I32), numbers)
+        limit = self.whole(count)
         lanes = [list(range(v * self.lanes, (v + 1) * self.lanes)) for v in range(vectors)]
-        return [self.b.icmp_signed("<", ir.Constant(numbers, lane), limit) for lane in lanes]
+        return [self.b.icmp_signed("<", ir.Constant(self.numbers, lane), limit) for lane in lanes]
+
+    @contextmanager
+    def vectors(self, count: Any) -> Iterator[tuple[Any, Any]]:
+        """A loop over vectors of a line: (where the vector begins, which of its lanes are among the first `count`)."""
+        whole = self.b.add(count, ir.Constant(I64, self.lanes - 1))
+        with cgutils.for_range(self.b, self.b.sdiv(whole, ir.Constant(I64, self.lanes))) as v:
+            first = self.b.mul(v.index, ir.Constant(I64, self.lanes))
+            yield first, self.masks(self.b.sub(count, first), 1)[0]
 
     def as_vector(self, pointer: Any) -> Any:
         return self.b.bitcast(pointer, self.vector.as_pointer())
@@ -81,6 +97,10 @@ class Emitter:
             self.b.store(value, self.as_vector(pointer), align=self.bytes)
         else:
             self.b.call(self._store, [value, self.as_vector(pointer), ir.Constant(I32, self.bytes), mask])
+
+    def store_whole(self, value: Any, pointer: Any, mask: Any) -> None:
+        pointer = self.b.bitcast(pointer, self.vector.as_pointer())
+        self.b.call(self._store_whole, [value, pointer, ir.Constant(I32, 4), mask])
 
     def accumulators(self, rows: int, columns: int) -> list[list[Any]]:
         tile = [[cgutils.alloca_once(self.b, self.vector) for _ in range(columns)] for _ in range(rows)]

@@ -1,50 +1,31 @@
-"""Cross-entropy and its gradient, each in one compiled pass.
+"""Cross-entropies and their gradients, each in one compiled pass."""
 
-What is almost nothing but exponentials is left to `im2col`: NumPy's come in vectors, a compiled loop's one by one.
-"""
+from math import log, prod
 
-from math import exp, log, prod
-
-from tinyres_kernels.cpu.choices import Choices
+from tinyres_kernels.cpu.elementary import exp, log1p
 from tinyres_kernels.cpu.host import threads
-from tinyres_kernels.cpu.jit import kernel
+from tinyres_kernels.cpu.jit import kernel, part
 from tinyres_kernels.cpu.memory import flat
-from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, by_loop, decide, planner
-from tinyres_kernels.im2col.loss import bce_with_logits, bce_with_logits_dx
-from tinyres_kernels.im2col.loss import cross_entropy as im2col_cross_entropy
+from tinyres_kernels.cpu.plan import PLANNERS, by_loop
+from tinyres_kernels.cpu.softmax import exponentials, largest
 from tinyres_kernels.namespace import Array
-
-__all__ = ["bce_with_logits", "bce_with_logits_dx", "cross_entropy", "cross_entropy_dx"]
 
 EXPONENTIAL = 10  # the time of one, in multiplications
 
-
-@planner("cross_entropy")
-def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: None) -> Plan:
-    x = shapes[0]
-    if len(x) == 2 and x[1] >= choices.limit("wide_classes"):
-        return Plan("im2col", ("many classes",))
-    return Plan("loop", threads=machine.threads_for(EXPONENTIAL * prod(x), choices))
-
-
+PLANNERS["cross_entropy"] = by_loop(lambda x, *_: EXPONENTIAL * prod(x))
 PLANNERS["cross_entropy_dx"] = by_loop(lambda g, probabilities, *_: 8 * prod(probabilities))
-PLANNERS |= dict.fromkeys(("bce_with_logits", "bce_with_logits_dx"), lambda *_: Plan("im2col"))
+PLANNERS |= dict.fromkeys(("bce_with_logits", "bce_with_logits_dx"), by_loop(lambda x, *_: 2 * EXPONENTIAL * prod(x)))
 
 
 @kernel
 def _rows(t, threads, x, target, out, probabilities):
     M, C = x.shape
+    lines, powers = x.reshape(-1), probabilities.reshape(-1)
     for m in range(M * t // threads, M * (t + 1) // threads):
-        top = x[m, 0]
-        for c in range(1, C):
-            top = x[m, c] if x[m, c] > top else top
-        total = 0.0
-        for c in range(C):  # a NaN may be missing in top: it is in the sum
-            power = exp(x[m, c] - top)
-            probabilities[m, c] = power
-            total += power
+        top = largest(lines, m * C, C)
+        total = exponentials(lines, m * C, C, top, powers, m * C)  # a NaN is missing in top, and is in here
         out[m] = log(total) - (x[m, target[m]] - top)
-        scale = probabilities.dtype.type(1 / total)
+        scale = x.dtype.type(1) / total
         for c in range(C):
             probabilities[m, c] *= scale
 
@@ -58,15 +39,41 @@ def _rows_dx(t, threads, g, probabilities, target, out):
         out[m, target[m]] = g[m] * (probabilities[m, target[m]] - 1)
 
 
+@kernel
+def _yes_or_no(t, threads, x, target, out):
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    first, last = part(t, threads, len(x))
+    for i in range(first, last):
+        shared = log1p(exp(-abs(x[i])))
+        above, below = x[i] if x[i] > zero else zero, -x[i] if x[i] < zero else zero
+        out[i] = target[i] * (below + shared) + (one - target[i]) * (above + shared)
+
+
+@kernel
+def _yes_or_no_dx(t, threads, g, x, target, out):
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    first, last = part(t, threads, len(x))
+    for i in range(first, last):
+        power = exp(-abs(x[i]))
+        yes, no = one if x[i] > zero else power, power if x[i] > zero else one
+        out[i] = g[i] * (((one - target[i]) * yes - target[i] * no) / (one + power))
+
+
 def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> None:
-    """`reference.cross_entropy`, row by row while the row is in the cache; sums in float64. 8 M C bytes in float32."""
-    plan = decide("cross_entropy", (x.shape,), x.itemsize)
-    if plan.way == "im2col":
-        im2col_cross_entropy(x, target, out, probabilities)
-        return
-    _rows(plan.threads, flat(x).reshape(x.shape), flat(target), out, probabilities)
+    """`reference.cross_entropy`, row by row while the row is in the cache. 8 M C bytes in float32."""
+    _rows(threads(EXPONENTIAL * x.size), flat(x).reshape(x.shape), flat(target), out, probabilities)
 
 
 def cross_entropy_dx(g: Array, probabilities: Array, target: Array, out: Array) -> None:
     """`reference.cross_entropy_dx` in one pass. 8 M C bytes in float32."""
     _rows_dx(threads(8 * out.size), flat(g), flat(probabilities).reshape(out.shape), flat(target), out)
+
+
+def bce_with_logits(x: Array, target: Array, out: Array) -> None:
+    """`reference.bce_with_logits`; both softplus share one logarithm. 12 bytes an element in float32."""
+    _yes_or_no(threads(2 * EXPONENTIAL * x.size), flat(x), flat(target), out.reshape(-1))
+
+
+def bce_with_logits_dx(g: Array, x: Array, target: Array, out: Array) -> None:
+    """`reference.bce_with_logits_dx`. 16 bytes an element in float32."""
+    _yes_or_no_dx(threads(2 * EXPONENTIAL * x.size), flat(g), flat(x), flat(target), out.reshape(-1))

@@ -11,9 +11,10 @@ import numpy as np
 
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.host import threads
-from tinyres_kernels.cpu.jit import kernel
+from tinyres_kernels.cpu.jit import compiled, kernel
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Planner, Shape
+from tinyres_kernels.cpu.simd import largest_tap
 from tinyres_kernels.geometry import Axis
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import AvgPool, MaxPool
@@ -43,34 +44,26 @@ def _planner(image: int, windows: int) -> Planner:
 PLANNERS |= {op: _planner(*places) for op, places in POOLS.items()}
 
 
+@compiled
+def _inside(corner, step, taps, size):
+    """The first of the taps corner, corner + step, ... that lies in 0 ... size - 1, and the end of those that do."""
+    return max(0, (step - 1 - corner) // step), min(taps, (size - 1 - corner) // step + 1)
+
+
 @kernel
 def _largest(t, threads, x, out, index, window):
     N, H, W, C = x.shape
     _, OH, OW, _ = out.shape
     KH, KW, sh, sw, ph, pw, dh, dw = window
     for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
-        n, oh = row // OH, row % OH
+        n, top = row // OH, row % OH * sh - ph
+        first_h, end_h = _inside(top, dh, KH, H)
         for ow in range(OW):
-            fresh = True  # until the first pixel in the image, not the first tap: padding never wins
-            for kh in range(KH):
-                h = oh * sh - ph + kh * dh
-                if h < 0 or h >= H:
-                    continue
-                for kw in range(KW):
-                    w, place = ow * sw - pw + kw * dw, np.int32(kh * KW + kw)
-                    if w < 0 or w >= W:
-                        continue
-                    if fresh:
-                        for c in range(C):
-                            out[n, oh, ow, c] = x[n, h, w, c]
-                            index[n, oh, ow, c] = place
-                        fresh = False
-                        continue
-                    for c in range(C):
-                        value, best = x[n, h, w, c], out[n, oh, ow, c]
-                        wins = ((value > best) | (value != value)) & (best == best)  # nothing displaces a NaN
-                        out[n, oh, ow, c] = value if wins else best
-                        index[n, oh, ow, c] = place if wins else index[n, oh, ow, c]
+            left = ow * sw - pw
+            first_w, end_w = _inside(left, dw, KW, W)
+            corner = ((n * H + top + first_h * dh) * W + left + first_w * dw) * C
+            largest_tap(x, corner, end_h - first_h, dh * W * C, end_w - first_w, dw * C, first_h * KW + first_w, KW,
+                        C, out, index, (row * OW + ow) * C)  # fmt: skip
 
 
 @kernel

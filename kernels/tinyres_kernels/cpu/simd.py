@@ -7,6 +7,7 @@ vendor's library must. So the two innermost loops are emitted by hand:
     row_tile    the same for three taps next to each other and one vector of channels
     outer_tile  sum over pixels: acc[j, v] += x[pixel, tap j]   * g[pixel, channels v]      (dw)
     outer_row   the same for three taps next to each other, of one or several rows, and one vector of channels
+    largest_tap the largest of some taps, and which it is       (max pooling)
 
 Each step loads a row of vectors, broadcasts one number at a time and issues fused multiply-adds. Accumulators are
 `alloca`s that LLVM promotes to registers, so that the text below is a plain loop nest.
@@ -244,3 +245,34 @@ def outer_row(kernel_rows: int, channels: int) -> Any:
         return signature, generate
 
     return tile
+
+
+@emitted
+def largest_tap(typing, x, x0, rows, x_row, columns, x_col, first, step, channels, out, index, o0):
+    """out[o0 + c] = max_{r < rows, k < columns} x[x0 + r x_row + k x_col + c], in index its tap, first + r step + k.
+    Of equal ones the first, and a NaN before all."""
+    number = types.intp
+    signature = types.void(x, *[number] * 8, out, index, number)
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        x, x0, rows, x_row, columns, x_col, first, step, channels, out, index, o0 = args
+        e = Emitter(b, signature.args[0].dtype)
+        corner = e.at(e.data(context, signature.args[0], x), x0)
+        values = e.at(e.data(context, signature.args[9], out), o0)
+        places = e.at(e.data(context, signature.args[10], index), o0)
+        with e.vectors(channels) as (c, lanes):
+            best = cgutils.alloca_once_value(b, e.load(e.at(corner, c), lanes))
+            where = cgutils.alloca_once_value(b, e.whole(first))
+            with cgutils.for_range(b, rows) as r, cgutils.for_range(b, columns) as k:
+                value = e.load(e.at(corner, c, b.mul(r.index, x_row), b.mul(k.index, x_col)), lanes)
+                tap = e.whole(b.add(first, b.add(b.mul(r.index, step), k.index)))
+                old = b.load(best)
+                nan = b.and_(b.fcmp_unordered("uno", value, value), b.fcmp_ordered("ord", old, old))
+                wins = b.or_(b.fcmp_ordered(">", value, old), nan)
+                b.store(b.select(wins, value, old), best)
+                b.store(b.select(wins, tap, b.load(where)), where)
+            e.store(b.load(best), e.at(values, c), lanes)
+            e.store_whole(b.load(where), e.at(places, c), lanes)
+        return context.get_dummy_value()
+
+    return signature, generate

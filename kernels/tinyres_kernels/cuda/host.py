@@ -79,16 +79,16 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
+def part_of_numba(name: str) -> Any:
+    """A module of Numba's CUDA, whose types no checker knows."""
+    return import_module(f"numba.cuda.{name}")
+
+
 @helper
 def pixel_of(i, shape):
     """Where number i of an array (N, H, W, C) stands: n, h, w, c."""
     _, H, W, C = shape
     return i // (C * W * H), i // (C * W) % H, i // C % W, i % C
-
-
-def part_of_numba(name: str) -> Any:
-    """A module of Numba's CUDA, whose types no checker knows."""
-    return import_module(f"numba.cuda.{name}")
 
 
 def blocks(size: int, threads: int = 0) -> int:

@@ -56,9 +56,7 @@ def input_tiles(typing, x, image, h, w, step, H, W, C, zeros, tiles, v, v0, v_pl
             d = [e.load(b.gep(row, [offset]), mask) for row in rows]
             return [e.sub(d[0], d[1]), d[1], e.sub(d[2], d[1])]
 
-        with e.chunks(C) as chunk:
-            c = b.mul(chunk.index, _int(e.lanes))
-            lanes = e.lanes_below(C, c)
+        with e.vectors(C) as (c, lanes):
             for place, value in zip(left, column(w, lanes, c), strict=True):
                 b.store(value, place)
             with cgutils.for_range(b, tiles) as t:
@@ -96,9 +94,8 @@ def spread_tiles(typing, g, at, row, pixel, step, H, W, C, padded, tiles, v, v0,
             """A applied to a pair."""
             return [a, e.add(a, c), c]
 
-        with e.chunks(padded) as chunk:
-            c = b.mul(chunk.index, _int(e.lanes))
-            lanes = e.lanes_below(C, c)
+        with e.vectors(padded) as (c, _):
+            lanes = e.masks(b.sub(C, c), 1)[0]
             with cgutils.for_range(b, tiles) as t:
                 pair = []
                 for k in range(2):
@@ -133,9 +130,7 @@ def gather_tiles(typing, m, m0, m_place, m_tile, tiles, y, at, row, pixel, step,
         trace = cgutils.alloca_once_value(b, zero)  # as in `tiles.output_tiles`
         there = [b.icmp_signed(">", H, _int(i)) for i in range(2)]
 
-        with e.chunks(C) as chunk:
-            c = b.mul(chunk.index, _int(e.lanes))
-            lanes = e.lanes_below(C, c)
+        with e.vectors(C) as (c, lanes):
             masks = [e.only_if(inside, lanes) for inside in there]
             with cgutils.for_range(b, tiles) as t:
                 tile = b.gep(source, [b.add(c, b.mul(t.index, m_tile))])
@@ -173,9 +168,7 @@ def transpose(typing, source, s0, s_step, rows, columns, target, t0, t_step):
         start = b.gep(e.data(context, signature.args[0], source), [s0])
         result = b.gep(e.data(context, signature.args[5], target), [t0])
         every = ir.Constant(e.mask_type, [1] * e.lanes)
-        with e.chunks(rows) as down, e.chunks(columns) as across:
-            i0, j0 = (b.mul(index, _int(e.lanes)) for index in (down.index, across.index))
-            lanes = e.lanes_below(columns, j0)
+        with e.vectors(rows) as (i0, _), e.vectors(columns) as (j0, lanes):
             square = []
             for i in range(e.lanes):
                 at = b.add(i0, _int(i))

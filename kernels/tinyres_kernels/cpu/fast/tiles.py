@@ -43,14 +43,6 @@ class Row(Emitter):
     def variables(self, count: int) -> list[Any]:
         return [cgutils.alloca_once(self.b, self.vector) for _ in range(count)]
 
-    def chunks(self, channels: Any) -> Any:
-        """A loop over vectors of channels: (where the vector begins, which of its lanes are channels)."""
-        count = self.b.sdiv(self.b.add(channels, _int(self.lanes - 1)), _int(self.lanes))
-        return cgutils.for_range(self.b, count)
-
-    def lanes_below(self, channels: Any, first: Any) -> Any:
-        return self.masks(self.b.sub(channels, first), 1)[0]
-
     def only_if(self, condition: Any, mask: Any) -> Any:
         return self.b.select(condition, mask, ir.Constant(self.mask_type, [0] * self.lanes))
 
@@ -89,9 +81,7 @@ def input_tiles(typing, x, image, h, w, H, W, C, zeros, tiles, v, v0, v_place, v
             d = [e.load(b.gep(row, [offset]), mask) for row in rows]
             return [e.sub(d[0], d[2]), e.add(d[1], d[2]), e.sub(d[2], d[1]), e.sub(d[1], d[3])]
 
-        with e.chunks(C) as chunk:
-            c = b.mul(chunk.index, _int(e.lanes))
-            lanes = e.lanes_below(C, c)
+        with e.vectors(C) as (c, lanes):
             for kept, at in ((left, w), (middle, b.add(w, _int(1)))):
                 for place, value in zip(kept, column(at, lanes, c), strict=True):
                     b.store(value, place)
@@ -136,20 +126,17 @@ def cotangent_tiles(typing, g, image, h, H, W, C, zeros, tiles, v, v0, v_place, 
             """A applied to a pair."""
             return [a, e.add(a, c), e.sub(a, c), b.fneg(c)]
 
-        with e.chunks(C) as chunk:
-            c = b.mul(chunk.index, _int(e.lanes))
-            lanes = e.lanes_below(C, c)
-            with cgutils.for_range(b, tiles) as t:
-                pair = []
-                for k in range(2):
-                    at = b.add(b.mul(t.index, _int(2)), _int(k))
-                    mask = e.only_if(e.inside(at, W), lanes)
-                    offset = b.add(b.mul(at, C), c)
-                    pair.append(spread(*(e.load(b.gep(row, [offset]), mask) for row in rows)))
-                tile = b.gep(target, [b.add(c, b.mul(t.index, v_tile))])
-                for i in range(4):
-                    for j, value in enumerate(spread(pair[0][i], pair[1][i])):
-                        e.store(value, b.gep(tile, [b.mul(v_place, _int(4 * i + j))]))
+        with e.vectors(C) as (c, lanes), cgutils.for_range(b, tiles) as t:
+            pair = []
+            for k in range(2):
+                at = b.add(b.mul(t.index, _int(2)), _int(k))
+                mask = e.only_if(e.inside(at, W), lanes)
+                offset = b.add(b.mul(at, C), c)
+                pair.append(spread(*(e.load(b.gep(row, [offset]), mask) for row in rows)))
+            tile = b.gep(target, [b.add(c, b.mul(t.index, v_tile))])
+            for i in range(4):
+                for j, value in enumerate(spread(pair[0][i], pair[1][i])):
+                    e.store(value, b.gep(tile, [b.mul(v_place, _int(4 * i + j))]))
         return context.get_dummy_value()
 
     return signature, generate
@@ -178,9 +165,7 @@ def output_tiles(typing, m, m0, m_place, m_tile, tiles, y, image, h, H, W, C):
             """A^T applied to four."""
             return [e.add(e.add(a, c), d), e.sub(e.sub(c, d), f)]
 
-        with e.chunks(C) as chunk:
-            c = b.mul(chunk.index, _int(e.lanes))
-            lanes = e.lanes_below(C, c)
+        with e.vectors(C) as (c, lanes):
             below = e.only_if(second, lanes)
             with cgutils.for_range(b, tiles) as t:
                 tile = b.gep(source, [b.add(c, b.mul(t.index, m_tile))])
