@@ -121,6 +121,17 @@ def test_an_infinite_cotangent_stays_where_it_belongs(rung):
 
 
 @RUNGS
+@pytest.mark.parametrize("tap", [-1, 4, 1 << 30])
+def test_a_tap_that_the_window_has_not_gets_nothing(rung, tap):
+    static = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
+    g, index = np.ones((1, 2, 2, 3)), np.zeros((1, 2, 2, 3), np.int32)
+    index[0, 1, 0, 1] = tap
+    dx = run(rung.max_pool2d_dx, g, index, shape=(1, 4, 4, 3), **static)
+    assert dx.sum() == 11
+    assert dx[0, ::2, ::2].sum() == 11
+
+
+@RUNGS
 def test_a_first_nan_is_not_displaced(rung):
     static = {"kernel": (1, 4), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
     x = np.array([3, np.nan, np.inf, np.nan]).reshape(1, 1, 4, 1)

@@ -1,15 +1,19 @@
-"""Pools and their adjoints as compiled gathers: each row of a result belongs to one thread, channels run innermost.
+"""Pools and their adjoints, compiled: each row of a result belongs to one thread, channels run innermost.
 
-Within a pixel the taps are taken in the order of `reference`, and each tap is one pass over contiguous channels. LLVM
-turns it into vectors, twenty times as fast, as long as a choice is a selection (`a if c else b`) and no branch, and the
-arrays keep their four axes: in a flat one it cannot rule out a negative index, which Python counts from the end.
+Within a pixel the taps are taken in the order of `reference`. Max pooling keeps what it finds in registers (simd.py);
+its adjoint adds number by number, which is less work than to look at every tap; elsewhere each tap is one pass over
+contiguous channels. LLVM turns it into vectors, twenty times as fast, as long as a choice is a selection
+(`a if c else b`) and no branch, and the arrays keep their four axes: in a flat one it cannot rule out a negative index,
+which Python counts from the end.
 """
 
+from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from tinyres_kernels.cpu.choices import Choices
+from tinyres_kernels.cpu.emit import clear
 from tinyres_kernels.cpu.host import threads
 from tinyres_kernels.cpu.jit import compiled, kernel
 from tinyres_kernels.cpu.memory import flat
@@ -67,29 +71,39 @@ def _largest(t, threads, x, out, index, window):
 
 
 @kernel
-def _to_winners(t, threads, g, index, out, window):
+def _to_winners(t, threads, g, index, out, window, offsets):
+    """Each window adds to the pixel that it took, as far as this lies in the thread's own rows.
+
+    offsets: of each tap the rows, columns and numbers from the window's corner.
+    """
     N, H, W, C = out.shape
     _, OH, OW, _ = g.shape
     KH, KW, sh, sw, ph, pw, dh, dw = window
-    for row in range(N * H * t // threads, N * H * (t + 1) // threads):
-        n, h = row // H, row % H
-        for w in range(W):
-            for c in range(C):
-                out[n, h, w, c] = 0
-        for kh in range(KH):
-            oh, off = (h + ph - kh * dh) // sh, (h + ph - kh * dh) % sh
-            if off != 0 or oh < 0 or oh >= OH:
-                continue
-            for kw in range(KW):
-                place = np.int32(kh * KW + kw)
-                for ow in range(OW):
-                    w = ow * sw - pw + kw * dw
-                    if w < 0 or w >= W:
+    values, places, line = g.reshape(-1), index.reshape(-1), out.reshape(-1)
+    first, last = N * H * t // threads, N * H * (t + 1) // threads
+    clear(line, first * W * C, (last - first) * W * C)
+    for n in range(first // H, (last + H - 1) // H):
+        low, high = max(0, first - n * H), min(H, last - n * H)  # own rows of this image
+        for oh in range(max(0, (low + ph - (KH - 1) * dh + sh - 1) // sh), min(OH, (high - 1 + ph) // sh + 1)):
+            top = oh * sh - ph
+            for ow in range(OW):
+                left = ow * sw - pw
+                whole = top >= low and top + (KH - 1) * dh < high and left >= 0 and left + (KW - 1) * dw < W
+                corner = ((n * H + top) * W + left) * C
+                here = ((n * OH + oh) * OW + ow) * C
+                for c in range(C):
+                    tap = places[np.uintp(here + c)]
+                    if tap < 0 or tap >= KH * KW:
                         continue
-                    for c in range(C):
-                        old = out[n, h, w, c]
-                        new = old + g[n, oh, ow, c]  # not a product with the choice: 0 * inf would be NaN
-                        out[n, h, w, c] = new if index[n, oh, ow, c] == place else old
+                    h, w = top + offsets[tap, 0], left + offsets[tap, 1]
+                    if whole or (low <= h < high and 0 <= w < W):
+                        line[np.uintp(corner + offsets[tap, 2] + c)] += values[np.uintp(here + c)]
+
+
+@lru_cache(maxsize=64)
+def _offsets(rows: Axis, cols: Axis, channels: int) -> Array:
+    taps = np.indices((rows.kernel, cols.kernel)).reshape(2, -1).T * (rows.dilation, cols.dilation)
+    return np.column_stack([taps, (taps[:, 0] * cols.size + taps[:, 1]) * channels])
 
 
 @kernel
@@ -180,9 +194,10 @@ def max_pool2d(x: Array, out: Array, index: Array, s: MaxPool) -> None:
 
 
 def max_pool2d_dx(g: Array, index: Array, out: Array, s: MaxPool) -> None:
-    """`reference.max_pool2d_dx`, row by row from the windows that read it. Each array passes through memory once."""
+    """`reference.max_pool2d_dx`, from each window to the pixel that it took. The arrays pass through memory once."""
     axes = s.axes(out.shape, g.shape)
-    _to_winners(_work(out, g), _open(g), _open(index), out, _window(axes))
+    offsets = _offsets(*axes, out.shape[3])
+    _to_winners(_work(out, g), _open(g), _open(index), out, _window(axes), offsets)
 
 
 def max_pool2d_take(u: Array, index: Array, out: Array, s: MaxPool) -> None:
