@@ -3,6 +3,7 @@
 Each of the three has a planner, which says which way to go, and a table of the ways:
 
     fast/        3x3 at stride 1 (winograd.py), 4x4 at stride 2 (strided.py), conv2d_dx onto few channels (subpixel.py)
+    depthwise.py a channel a group
     dot.py       what is left, directly: conv2d, and conv2d_dx in phases. At stride 1 that is a convolution of g with
                  the flipped, transposed weights; stride s falls into s * s phases (the pixels with the same
                  remainders), each of stride 1 with a part of the taps
@@ -15,7 +16,7 @@ then the next way is taken.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tinyres_kernels.cpu import dot, outer
+from tinyres_kernels.cpu import depthwise, dot, outer
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.fast import strided, subpixel, winograd
 from tinyres_kernels.cpu.memory import native
@@ -46,7 +47,8 @@ def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices:
     if strided.taken(out, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan(x, out, padding, machine, choices, turned=False)
     moves = dot.Moves(((0, 0), (1, 1), (out[1], out[2])), stride, padding, dilation)
-    return dot.plan(x, (groups, KH, KW, CG, O // groups), moves, itemsize, machine, choices)
+    plan = depthwise.plan if depthwise.taken(CG, O // groups, groups, choices) else dot.plan
+    return plan(x, (groups, KH, KW, CG, O // groups), moves, itemsize, machine, choices)
 
 
 @planner("conv2d_dx")
@@ -64,6 +66,7 @@ def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
         return strided.plan(g, out, padding, machine, choices, turned=True)
     if subpixel.taken(CG, itemsize, stride, dilation, groups, machine, choices):
         return subpixel.plan(g, CG, axes, itemsize, machine, choices)
+    plan = depthwise.plan if depthwise.taken(CG, O // groups, groups, choices) else dot.plan
     phases, parts = [], []
     for a in range(min(stride[0], out[1])):
         for b in range(min(stride[1], out[2])):
@@ -80,7 +83,7 @@ def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
                 continue
             moves = dot.Moves(((a, b), stride, (count_h, count_w)), (1, 1), (pad_h, pad_w), dilation)
             weights = (groups, many_h, many_w, O // groups, CG)
-            parts.append(dot.plan(g, weights, moves, itemsize, machine, choices))
+            parts.append(plan(g, weights, moves, itemsize, machine, choices))
     return Plan(PHASES, ("one",) if len(parts) == 1 else ("several",), how=tuple(phases), parts=tuple(parts))
 
 
@@ -111,13 +114,19 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
         return winograd.plan(x[0], (g[1], g[2]), (CG, O), padding, machine, choices, summed=True)
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
+    if depthwise.taken(CG, O // groups, groups, choices):
+        return depthwise.plan_sums(x, g, (KH, KW), (stride, padding, dilation), itemsize, machine, choices)
     return outer.plan(x, g, out, (stride, padding, dilation), groups, itemsize, machine, choices)
 
 
-def _by_dot(plan: Plan, x: Array, w: Array, out: Array) -> bool:
+def _run(plan: Plan, x: Array, weights: Array, out: Array) -> None:
+    (depthwise if plan.way == "depthwise" else dot).run(plan, x, weights, out)
+
+
+def _at_once(plan: Plan, x: Array, w: Array, out: Array) -> bool:
     KH, KW, CG, O = w.shape
     groups = x.shape[3] // CG
-    dot.run(plan, x, w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 2, 4), out)
+    _run(plan, x, w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 2, 4), out)
     return True
 
 
@@ -129,7 +138,7 @@ def _by_phases(plan: Plan, g: Array, w: Array, out: Array) -> bool:
         if part.way == ZEROS:
             out[:, *phase.places] = 0
         else:
-            dot.run(part, g, by_group[:, *phase.taps], out)
+            _run(part, g, by_group[:, *phase.taps], out)
     return True
 
 
@@ -148,14 +157,15 @@ def _flipped(plan: Plan, g: Array, w: Array, out: Array) -> bool:
 
 
 _CONV2D: Mapping[str, Way] = {
-    "dot": _by_dot, "winograd": winograd.convolve, "strided": strided.convolve,
+    "dot": _at_once, "depthwise": _at_once, "winograd": winograd.convolve, "strided": strided.convolve,
 }  # fmt: skip
 _CONV2D_DX: Mapping[str, Way] = {
     PHASES: _by_phases, "winograd": _flipped, "strided": strided.convolve, "subpixel": subpixel.convolve,
     "im2col": _by_im2col,
 }  # fmt: skip
 _CONV2D_DW: Mapping[str, Way] = {
-    "outer": _by_outer, "winograd": winograd.weight_gradient, "strided": strided.weight_gradient,
+    "outer": _by_outer, "depthwise": depthwise.weight_gradient, "winograd": winograd.weight_gradient,
+    "strided": strided.weight_gradient,
 }  # fmt: skip
 
 

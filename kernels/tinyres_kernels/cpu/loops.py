@@ -39,6 +39,14 @@ def tile(vectors, pixels, x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out
         _D2(x, x0, xs, xj, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, oj, tail, add)
 
 
+def places_inside(corner: int, step: int, count: int, size: int) -> tuple[int, int]:
+    """The first of the places corner, corner + step, ... that lies in 0 ... size - 1, and the end of those that do."""
+    return max(0, (step - 1 - corner) // step), min(count, (size - 1 - corner) // step + 1)
+
+
+inside = compiled(places_inside)
+
+
 @compiled
 def _copy_padded(x, start, H, W, C, top, left, span, across, buffer, at):
     """The window of `span` rows and `across` columns whose corner lies (top, left) outside of the image, with zeros."""

@@ -15,7 +15,8 @@ import numpy as np
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.emit import clear
 from tinyres_kernels.cpu.host import threads
-from tinyres_kernels.cpu.jit import compiled, kernel
+from tinyres_kernels.cpu.jit import kernel
+from tinyres_kernels.cpu.loops import inside
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Planner, Shape
 from tinyres_kernels.cpu.simd import largest_tap
@@ -48,12 +49,6 @@ def _planner(image: int, windows: int) -> Planner:
 PLANNERS |= {op: _planner(*places) for op, places in POOLS.items()}
 
 
-@compiled
-def _inside(corner, step, taps, size):
-    """The first of the taps corner, corner + step, ... that lies in 0 ... size - 1, and the end of those that do."""
-    return max(0, (step - 1 - corner) // step), min(taps, (size - 1 - corner) // step + 1)
-
-
 @kernel
 def _largest(t, threads, x, out, index, window):
     N, H, W, C = x.shape
@@ -61,10 +56,10 @@ def _largest(t, threads, x, out, index, window):
     KH, KW, sh, sw, ph, pw, dh, dw = window
     for row in range(N * OH * t // threads, N * OH * (t + 1) // threads):
         n, top = row // OH, row % OH * sh - ph
-        first_h, end_h = _inside(top, dh, KH, H)
+        first_h, end_h = inside(top, dh, KH, H)
         for ow in range(OW):
             left = ow * sw - pw
-            first_w, end_w = _inside(left, dw, KW, W)
+            first_w, end_w = inside(left, dw, KW, W)
             corner = ((n * H + top + first_h * dh) * W + left + first_w * dw) * C
             largest_tap(x, corner, end_h - first_h, dh * W * C, end_w - first_w, dw * C, first_h * KW + first_w, KW,
                         C, out, index, (row * OW + ow) * C)  # fmt: skip
