@@ -47,8 +47,9 @@ def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices:
     if strided.taken(out, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan(x, out, padding, machine, choices, turned=False)
     moves = dot.Moves(((0, 0), (1, 1), (out[1], out[2])), stride, padding, dilation)
-    plan = depthwise.plan if depthwise.taken(CG, O // groups, groups, choices) else dot.plan
-    return plan(x, (groups, KH, KW, CG, O // groups), moves, itemsize, machine, choices)
+    if depthwise.taken(CG, O // groups, groups, choices):
+        return depthwise.plan(x, out, (KH, KW), s, itemsize, machine, choices)
+    return dot.plan(x, (groups, KH, KW, CG, O // groups), moves, itemsize, machine, choices)
 
 
 @planner("conv2d_dx")
@@ -66,7 +67,8 @@ def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
         return strided.plan(g, out, padding, machine, choices, turned=True)
     if subpixel.taken(CG, itemsize, stride, dilation, groups, machine, choices):
         return subpixel.plan(g, CG, axes, itemsize, machine, choices)
-    plan = depthwise.plan if depthwise.taken(CG, O // groups, groups, choices) else dot.plan
+    if depthwise.taken(CG, O // groups, groups, choices):
+        return depthwise.plan(out, g, (KH, KW), s, itemsize, machine, choices)
     phases, parts = [], []
     for a in range(min(stride[0], out[1])):
         for b in range(min(stride[1], out[2])):
@@ -83,7 +85,7 @@ def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
                 continue
             moves = dot.Moves(((a, b), stride, (count_h, count_w)), (1, 1), (pad_h, pad_w), dilation)
             weights = (groups, many_h, many_w, O // groups, CG)
-            parts.append(plan(g, weights, moves, itemsize, machine, choices))
+            parts.append(dot.plan(g, weights, moves, itemsize, machine, choices))
     return Plan(PHASES, ("one",) if len(parts) == 1 else ("several",), how=tuple(phases), parts=tuple(parts))
 
 
@@ -115,18 +117,14 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
     if depthwise.taken(CG, O // groups, groups, choices):
-        return depthwise.plan_sums(x, g, (KH, KW), (stride, padding, dilation), itemsize, machine, choices)
+        return depthwise.plan(x, g, (KH, KW), s, itemsize, machine, choices, summed=True)
     return outer.plan(x, g, out, (stride, padding, dilation), groups, itemsize, machine, choices)
 
 
-def _run(plan: Plan, x: Array, weights: Array, out: Array) -> None:
-    (depthwise if plan.way == "depthwise" else dot).run(plan, x, weights, out)
-
-
-def _at_once(plan: Plan, x: Array, w: Array, out: Array) -> bool:
+def _by_dot(plan: Plan, x: Array, w: Array, out: Array) -> bool:
     KH, KW, CG, O = w.shape
     groups = x.shape[3] // CG
-    _run(plan, x, w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 2, 4), out)
+    dot.run(plan, x, w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 2, 4), out)
     return True
 
 
@@ -138,7 +136,7 @@ def _by_phases(plan: Plan, g: Array, w: Array, out: Array) -> bool:
         if part.way == ZEROS:
             out[:, *phase.places] = 0
         else:
-            _run(part, g, by_group[:, *phase.taps], out)
+            dot.run(part, g, by_group[:, *phase.taps], out)
     return True
 
 
@@ -157,11 +155,11 @@ def _flipped(plan: Plan, g: Array, w: Array, out: Array) -> bool:
 
 
 _CONV2D: Mapping[str, Way] = {
-    "dot": _at_once, "depthwise": _at_once, "winograd": winograd.convolve, "strided": strided.convolve,
+    "dot": _by_dot, "depthwise": depthwise.convolve, "winograd": winograd.convolve, "strided": strided.convolve,
 }  # fmt: skip
 _CONV2D_DX: Mapping[str, Way] = {
-    PHASES: _by_phases, "winograd": _flipped, "strided": strided.convolve, "subpixel": subpixel.convolve,
-    "im2col": _by_im2col,
+    PHASES: _by_phases, "depthwise": depthwise.convolve_dx, "winograd": _flipped, "strided": strided.convolve,
+    "subpixel": subpixel.convolve, "im2col": _by_im2col,
 }  # fmt: skip
 _CONV2D_DW: Mapping[str, Way] = {
     "outer": _by_outer, "depthwise": depthwise.weight_gradient, "winograd": winograd.weight_gradient,

@@ -10,13 +10,13 @@ import numpy as np
 
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.depthwise_tiles import depth_sums, depth_tile
-from tinyres_kernels.cpu.dot import Moves
-from tinyres_kernels.cpu.jit import kernel
+from tinyres_kernels.cpu.jit import compiled, kernel
 from tinyres_kernels.cpu.loops import inside, places_inside
 from tinyres_kernels.cpu.memory import flat, scratch
 from tinyres_kernels.cpu.plan import Machine, Plan
 from tinyres_kernels.geometry import Pair
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Conv
 
 COST = 4  # multiplications that a product is worth here, where each waits for a number from memory
 _T8, _T4, _T1 = depth_tile(8, 1), depth_tile(4, 2), depth_tile(1, 4)
@@ -24,10 +24,10 @@ _S3, _S1 = depth_sums(3, 2), depth_sums(1, 4)
 
 
 class Depth(NamedTuple):
-    """The numbers that `_weight_gradient` is handed."""
+    """The numbers that the loops are handed."""
 
-    moves: tuple[Pair, Pair, Pair]  # stride, padding, dilation
-    band: int  # rows of the result at a time
+    moves: tuple[int, ...]  # stride, padding, dilation, of rows and of columns
+    band: int = 0  # dw: rows of the result at a time
 
 
 def taken(inputs: int, outputs: int, groups: int, choices: Choices) -> bool:
@@ -35,117 +35,126 @@ def taken(inputs: int, outputs: int, groups: int, choices: Choices) -> bool:
     return choices.take("depthwise", groups > 1 and inputs == outputs == 1)
 
 
-def _ends(channels: int, lanes: int, width: int, inner: int) -> tuple[str, ...]:
-    return (
-        "a tail of channels" if channels % lanes else "",
-        "several vectors" if channels > lanes else "",
-        "no inner pixel" if inner <= 0 else "ends of rows" if inner < width else "",
-        "a tile that overlaps" if inner > 4 and inner % 8 else "",
-    )
-
-
-def _inner(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """How many windows along an axis lie in the image."""
-    first, _ = places_inside(-padding, stride, out, size)
-    _, end = places_inside((kernel - 1) * dilation - padding, stride, out, size)
-    return end - first
-
-
 def plan(
-    x: tuple[int, ...], weights: tuple[int, ...], moves: Moves, itemsize: int, machine: Machine, choices: Choices
-) -> Plan:
-    """For images (N, H, W, C) and (C, KH, KW, 1, 1) weights."""
-    N, _, W, C = x
-    _, KH, KW, _, _ = weights
-    OH, OW = moves.grid[2]
-    inner = _inner(W, OW, KW, moves.stride[1], moves.padding[1], moves.dilation[1])
-    ends = _ends(C, machine.lanes(itemsize), OW, inner)
-    count = machine.threads_for(COST * N * OH * OW * C * KH * KW, choices)
-    return Plan("depthwise", threads=count, how=moves, ends=ends)
-
-
-def run(plan: Plan, x: Array, weights: Array, out: Array) -> None:
-    """out[grid] = the convolution of x with (C, KH, KW, 1, 1) weights."""
-    (first, step, count), stride, padding, dilation = plan.how
-    taps = np.ascontiguousarray(weights[..., 0, 0].transpose(1, 2, 0))
-    _convolve(
-        plan.threads, flat(x), taps.reshape(-1), out.reshape(-1), x.shape, count, taps.shape[:2],
-        (*stride, *padding, *dilation), (*first, *step, *out.shape[1:3]),
-    )  # fmt: skip
-
-
-def plan_sums(
-    x: tuple[int, ...],
-    g: tuple[int, ...],
-    kernel: Pair,
-    moves: tuple[Pair, Pair, Pair],
-    itemsize: int,
-    machine: Machine,
-    choices: Choices,
-) -> Plan:
-    """dw, for images (N, H, W, C) and cotangents (N, OH, OW, C)."""
+    x: tuple[int, ...], g: tuple[int, ...], kernel: Pair, s: Conv, itemsize: int, machine: Machine, choices: Choices,
+    summed: bool = False,
+) -> Plan:  # fmt: skip
+    """For images (N, H, W, C) and results (N, OH, OW, C); summed: dw."""
     N, _, W, C = x
     _, OH, OW, _ = g
-    stride, padding, dilation = moves
-    line = (stride[0] * W + OW) * C * itemsize
-    band = min(OH, max(1, int(choices.limit("images_bytes")) // line))
-    count = min(machine.threads_for(COST * N * OH * OW * C * kernel[0] * kernel[1], choices), N * -(-OH // band))
-    inner = _inner(W, OW, kernel[1], stride[1], padding[1], dilation[1])
+    band = min(OH, max(1, int(choices.limit("images_bytes")) // ((s.stride[0] * W + OW) * C * itemsize)))
+    count = machine.threads_for(COST * N * OH * OW * C * kernel[0] * kernel[1], choices)
+    first, _ = places_inside(-s.padding[1], s.stride[1], OW, W)
+    _, end = places_inside((kernel[1] - 1) * s.dilation[1] - s.padding[1], s.stride[1], OW, W)
+    inner = end - first
     ends = (
-        *_ends(C, machine.lanes(itemsize), OW, inner),
+        "a tail of channels" if C % machine.lanes(itemsize) else "",
+        "several vectors" if machine.lanes(itemsize) < C else "",
+        "no inner pixel" if inner <= 0 else "ends of rows" if inner < OW else "",
+        "a tile that overlaps" if inner > 4 and inner % 8 else "",
+    )
+    moves = (*s.stride, *s.padding, *s.dilation)
+    if not summed:
+        return Plan("depthwise", threads=count, how=Depth(moves), ends=ends)
+    ends += (
         "several bands" if band < OH else "",
         "a last band that is lower" if OH % band else "",
         "three taps at a time" if kernel[1] >= 3 else "",
         "single taps" if kernel[1] % 3 else "",
     )
-    return Plan("depthwise", threads=count, how=Depth(moves, band), ends=ends)
+    return Plan("depthwise", threads=min(count, N * -(-OH // band)), how=Depth(moves, band), ends=ends)
+
+
+def convolve(plan: Plan, x: Array, w: Array, out: Array) -> bool:
+    """out (N, OH, OW, C) = conv2d(x, w)."""
+    _convolve(plan.threads, flat(x), flat(w), out.reshape(-1), x.shape, out.shape, w.shape[:2], plan.how.moves)
+    return True
+
+
+def convolve_dx(plan: Plan, g: Array, w: Array, out: Array) -> bool:
+    """out (N, H, W, C) = conv2d_dx(g, w)."""
+    _convolve_dx(plan.threads, flat(g), flat(w), out.reshape(-1), out.shape, g.shape, w.shape[:2], plan.how.moves)
+    return True
 
 
 def weight_gradient(plan: Plan, x: Array, g: Array, out: Array) -> bool:
     """out (KH, KW, 1, C) = the sum over pixels of x times g, a share of the bands for each thread."""
     how: Depth = plan.how
     sums = scratch("images", x.dtype, plan.threads * out.size).reshape(plan.threads, -1)
-    moves = tuple(number for pair in how.moves for number in pair)
-    _weight_gradient(plan.threads, flat(x), flat(g), sums, x.shape, g.shape, out.shape[:2], moves, how.band)
+    _weight_gradient(plan.threads, flat(x), flat(g), sums, x.shape, g.shape, out.shape[:2], how.moves, how.band)
     np.add.reduce(sums, axis=0, out=out.reshape(-1))
     return True
 
 
+@compiled
+def _taps(place, hop, count, size):
+    """Which of the taps place, place + hop, ... lie in 0 ... size - 1: the first, and the end."""
+    if hop > 0:
+        return inside(place, hop, count, size)
+    return inside(size - 1 - place, -hop, count, size)
+
+
+@compiled
+def _row(pixels, place, along, width, x, x_line, rows, x_row, columns, hop, w, w_line, w_row, w_col,
+         out, o_line, o_step, C):  # fmt: skip
+    """A row of pixels. Taps of pixel p lie at place + p along + k hop, k < columns, in a line of `width` pixels."""
+    low, high = 0, pixels  # where all taps lie in the line
+    if columns > 0:
+        first, first_end = inside(place, along, pixels, width)
+        last, last_end = inside(place + (columns - 1) * hop, along, pixels, width)
+        low, high = max(first, last), min(first_end, last_end)
+    p = 0
+    while p < pixels:
+        if p >= low and high - p > 4 and high - low >= 8:
+            p = min(p, high - 8)  # the last tile may overlap the one before
+            _T8(x, x_line + (place + p * along) * C, along * C, rows, x_row, columns, hop * C,
+                w, w_line, w_row, w_col, out, o_line + p * o_step, o_step, C)  # fmt: skip
+            p += 8
+        elif p >= low and high - p > 0 and high - low >= 4:
+            p = min(p, high - 4)
+            _T4(x, x_line + (place + p * along) * C, along * C, rows, x_row, columns, hop * C,
+                w, w_line, w_row, w_col, out, o_line + p * o_step, o_step, C)  # fmt: skip
+            p += 4
+        else:
+            first, end = _taps(place + p * along, hop, columns, width)
+            _T1(x, x_line + (place + p * along + first * hop) * C, along * C, rows, x_row, end - first, hop * C,
+                w, w_line + first * w_col, w_row, w_col, out, o_line + p * o_step, o_step, C)  # fmt: skip
+            p += 1
+
+
 @kernel
-def _convolve(t, threads, x, w, out, image, result, weight, moves, grid):
+def _convolve(t, threads, x, w, out, image, result, weight, moves):
     N, H, W, C = image
-    OH, OW = result
+    _, OH, OW, _ = result
     KH, KW = weight
     sh, sw, ph, pw, dh, dw = moves
-    first_h, first_w, step_h, step_w, full_h, full_w = grid
-    low, _ = inside(-pw, sw, OW, W)  # the windows of a row all of whose taps lie in the image
-    _, high = inside((KW - 1) * dw - pw, sw, OW, W)
-    x_step, o_step = sw * C, step_w * C
     for line in range(N * OH * t // threads, N * OH * (t + 1) // threads):
         n, oh = line // OH, line % OH
         top = oh * sh - ph
-        kh, end_h = inside(top, dh, KH, H)
-        x_line = (n * H + top + kh * dh) * W * C
-        o_line = ((n * full_h + first_h + oh * step_h) * full_w + first_w) * C
-        ow = 0
-        while ow < OW:
-            left = high - ow
-            if ow >= low and left > 4 and high - low >= 8:
-                ow = min(ow, high - 8)  # the last tile may overlap the one before
-                _T8(x, x_line + (ow * sw - pw) * C, x_step, end_h - kh, dh * W * C, KW, dw * C,
-                    w, kh * KW * C, KW * C, C, out, o_line + ow * o_step, o_step, C)  # fmt: skip
-                ow += 8
-            elif ow >= low and left > 0 and high - low >= 4:
-                ow = min(ow, high - 4)
-                _T4(x, x_line + (ow * sw - pw) * C, x_step, end_h - kh, dh * W * C, KW, dw * C,
-                    w, kh * KW * C, KW * C, C, out, o_line + ow * o_step, o_step, C)  # fmt: skip
-                ow += 4
-            else:
-                corner = ow * sw - pw
-                kw, end_w = inside(corner, dw, KW, W)
-                _T1(x, x_line + (corner + kw * dw) * C, x_step, end_h - kh, dh * W * C, end_w - kw, dw * C,
-                    w, (kh * KW + kw) * C, KW * C, C, out, o_line + ow * o_step, o_step, C)  # fmt: skip
-                ow += 1
+        kh, end = inside(top, dh, KH, H)
+        _row(OW, -pw, sw, W, x, (n * H + top + kh * dh) * W * C, end - kh, dh * W * C, KW, dw,
+             w, kh * KW * C, KW * C, C, out, line * OW * C, C, C)  # fmt: skip
+
+
+@kernel
+def _convolve_dx(t, threads, g, w, out, image, result, weight, moves):
+    """Pixel i is read through the taps k with (i + p - k d) divisible by s, which are `s` apart: stride or dilation
+    is 1. The first of them is that of window (i + p - k d) / s; the windows of the others lie d before each other."""
+    N, H, W, C = image
+    _, OH, OW, _ = result
+    KH, KW = weight
+    sh, sw, ph, pw, dh, dw = moves
+    for line in range(N * H * t // threads, N * H * (t + 1) // threads):
+        n, h = line // H, line % H
+        tap = (h + ph) % sh
+        oh = (h + ph) // sh
+        first, end = _taps(oh, -dh, (KH - tap + sh - 1) // sh, OH)
+        g_line, w_line = (n * OH + oh - first * dh) * OW * C, (tap + first * sh) * KW * C
+        for b in range(min(sw, W)):
+            kw = (b + pw) % sw
+            _row((W - b + sw - 1) // sw, (b + pw) // sw, 1, OW, g, g_line, end - first, -dh * OW * C,
+                 max(0, (KW - kw + sw - 1) // sw), -dw, w, w_line + kw * C, sh * KW * C, sw * C,
+                 out, (line * W + b) * C, sw * C, C)  # fmt: skip
 
 
 @kernel
