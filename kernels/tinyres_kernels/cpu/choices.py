@@ -45,7 +45,7 @@ FLAGS = MappingProxyType(
         "winograd": "3x3 at stride 1 by Winograd's F(2x2, 3x3)",
         "strided": "4x4 at stride 2 by Winograd's F(2x2, 2x2)",
         "subpixel": "conv2d_dx onto few channels: all phases of a stride at once",
-        "depthwise": "one channel a group: lanes are channels, images are read where they lie",
+        "depthwise": "small groups, or a channel each: lanes are channels of several groups",
         "direct": "read the images where they lie, instead of a padded copy",
         "split": "few images: share out the rows of each",
         "in_row": "three taps next to each other at a time",

@@ -3,7 +3,7 @@
 Each of the three has a planner, which says which way to go, and a table of the ways:
 
     fast/        3x3 at stride 1 (winograd.py), 4x4 at stride 2 (strided.py), conv2d_dx onto few channels (subpixel.py)
-    depthwise.py a channel a group
+    depthwise.py a channel a group, or a few
     dot.py       what is left, directly: conv2d, and conv2d_dx in phases. At stride 1 that is a convolution of g with
                  the flipped, transposed weights; stride s falls into s * s phases (the pixels with the same
                  remainders), each of stride 1 with a part of the taps
@@ -47,8 +47,8 @@ def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices:
     if strided.taken(out, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan(x, out, padding, machine, choices, turned=False)
     moves = dot.Moves(((0, 0), (1, 1), (out[1], out[2])), stride, padding, dilation)
-    if depthwise.taken(CG, O // groups, groups, choices):
-        return depthwise.plan(x, out, (KH, KW), s, itemsize, machine, choices)
+    if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
+        return depthwise.plan(x, out, w, s, itemsize, machine, choices)
     return dot.plan(x, (groups, KH, KW, CG, O // groups), moves, itemsize, machine, choices)
 
 
@@ -67,8 +67,8 @@ def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
         return strided.plan(g, out, padding, machine, choices, turned=True)
     if subpixel.taken(CG, itemsize, stride, dilation, groups, machine, choices):
         return subpixel.plan(g, CG, axes, itemsize, machine, choices)
-    if depthwise.taken(CG, O // groups, groups, choices):
-        return depthwise.plan(out, g, (KH, KW), s, itemsize, machine, choices)
+    if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
+        return depthwise.plan(out, g, w, s, itemsize, machine, choices)
     phases, parts = [], []
     for a in range(min(stride[0], out[1])):
         for b in range(min(stride[1], out[2])):
@@ -116,8 +116,8 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
         return winograd.plan(x[0], (g[1], g[2]), (CG, O), padding, machine, choices, summed=True)
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
-    if depthwise.taken(CG, O // groups, groups, choices):
-        return depthwise.plan(x, g, (KH, KW), s, itemsize, machine, choices, summed=True)
+    if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
+        return depthwise.plan(x, g, out, s, itemsize, machine, choices, summed=True)
     return outer.plan(x, g, out, (stride, padding, dilation), groups, itemsize, machine, choices)
 
 
