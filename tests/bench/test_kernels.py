@@ -12,6 +12,7 @@ from tinyres.bench.convolutions import PASSES, Shape
 from tinyres.bench.peers import FORMATS
 from tinyres.cli import main
 
+NARROW = (Shape(2, 4, 6, 4, 3, 1, 1, 4), Shape(2, 4, 6, 4, (1, 3), 1, (0, 1)))
 TINY = (Shape(2, 3, 6, 4, 3, 1), Shape(2, 32, 6, 4, 4, 2))
 TORCH = peers.load_torch()
 IMAGES = works.STREAMS["cpu"]["images"]
@@ -23,6 +24,7 @@ def tiny(monkeypatch):
     families = {"batch": [Shape(n, 2, 4, 2, 3, 1) for n in (1, 2)]}
     for place, name, value in (
         (works, "SHAPES", TINY),
+        (works, "NARROW", NARROW),
         (scaling, "FAMILIES", families),
         (works, "STREAMS", {"cpu": {"images": (2, 6, 6, 4), "parameters": 100, "rows": 8}}),
         (machine, "STEPS", 1000),
@@ -42,7 +44,10 @@ def test_tables_pictures_and_json(capsys, tmp_path, tiny):
         assert (tmp_path / "pictures" / name).read_bytes().startswith(b"\x89PNG")
     result = json.loads((tmp_path / "k.json").read_text())
     rows = result["convolutions"]
-    assert [(tuple(r["shape"].values()), r["pass"]) for r in rows] == [(s, p) for s in TINY for p in PASSES]
+    measured = [(tuple(tuple(v) if isinstance(v, list) else v for v in r["shape"].values()), r["pass"]) for r in rows]
+    assert measured == [(s, p) for s in TINY + NARROW for p in PASSES]
+    assert "2, 4, 6 -> 4, 1x3, 1" in out
+    assert "2, 4, 6 -> 4, 3, 1, 4 groups" in out
     assert all(set(r["timings"]) == {"cpu", "im2col", *(FORMATS if TORCH else ())} for r in rows)
     assert ("worst of ours / PyTorch" in result["targets"]) == (TORCH is not None)
     assert result["machine"]["flops"] > 0
@@ -55,6 +60,10 @@ def test_work_and_traffic_are_those_of_the_direct_convolution():
     assert shape.out == 4
     assert shape.flops == 2 * (2 * 4 * 4 * 5) * (4 * 4 * 3)
     assert shape.bytes == 4 * (2 * 8 * 8 * 3 + 4 * 4 * 3 * 5 + 2 * 4 * 4 * 5)
+    narrow = Shape(2, 6, 8, 6, (1, 5), 1, (0, 2), 3)
+    assert narrow.out == 8
+    assert narrow.weight == (1, 5, 2, 6)
+    assert narrow.flops == 2 * (2 * 8 * 8 * 6) * (5 * 2)
     assert [s.out for s in works.SHAPES] == [32, 32, 16, 16, 8, 16, 8, 4, 56]
 
 

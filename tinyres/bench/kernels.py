@@ -103,9 +103,9 @@ def measure_streams(torch: Any | None, entries: Sequence[Stream], rounds: int, t
     return rows
 
 
-def show(to: Any, found: list[Convolution], peak: float) -> list[Verdict]:
-    """Print the table; the verdicts."""
-    title = "Convolutions, milliseconds (median); PyTorch in its faster memory format; ratio: ours / PyTorch"
+def show(to: Any, title: str, found: list[Convolution], peak: float) -> None:
+    """Print the table."""
+    title += ", milliseconds (median); PyTorch in its faster memory format; ratio: ours / PyTorch"
     columns = ["N, C, H -> O, K, stride", "pass", "ours", "quartiles", "GFLOP/s", "of peak", "im2col"]
     made = report.table(title, [*columns, "PyTorch", "channels", "ratio"], left=2)
     for each in found:
@@ -116,11 +116,18 @@ def show(to: Any, found: list[Convolution], peak: float) -> list[Verdict]:
             f"{each.rate / peak:.0%}", f"{row.times['im2col'].median * 1e3:.1f}", *theirs, report.number(row.ratio),
         )  # fmt: skip
     to.print(made)
+
+
+def verdicts_of(found: list[Convolution], narrow: list[Convolution], peak: float) -> list[Verdict]:
+    """On the two tables' ratios, and on the share of the peak."""
     verdicts = []
-    ratios = [each.row.ratio for each in found if each.row.ratio is not None]
-    if ratios:
-        verdicts = [Verdict("geometric mean of ours / PyTorch", geometric_mean(ratios), works.MEAN),
-                    Verdict("worst of ours / PyTorch", max(ratios), works.WORST)]  # fmt: skip
+    for what, some, mean, worst in (
+        ("", found, works.MEAN, works.WORST),
+        (" in groups, 1 x n and 1 x 1", narrow, works.NARROW_MEAN, works.NARROW_WORST),
+    ):
+        if ratios := [each.row.ratio for each in some if each.row.ratio is not None]:
+            verdicts += [Verdict(f"geometric mean of ours / PyTorch{what}", geometric_mean(ratios), mean),
+                         Verdict(f"worst of ours / PyTorch{what}", max(ratios), worst)]  # fmt: skip
     shares = [100 * each.rate / peak for each in found if each.shape.C in (32, 64)]
     what = "least share of the FMA peak at 32 and 64 channels, %"
     return [*verdicts, Verdict(what, min(shares), works.PEAK)] if shares else verdicts
@@ -193,33 +200,36 @@ def main(rounds: int, json_file: Path | None, out: Path) -> int:
     to.print(f"kernels ready in {compiling:.1f} s (compiled, or read from Numba's cache), not counted below")
     limits = machine.measure()
     entries = streams(**works.STREAMS["cpu"])
-    with report.progress(to, "kernels", len(shapes) * len(PASSES) + len(entries)) as tick:
-        found = []
-        for shape in shapes:
-            found += measure(torch, shape, rounds, tick)
+    with report.progress(to, "kernels", len(shapes + works.NARROW) * len(PASSES) + len(entries)) as tick:
+        found: list[Convolution] = []
+        narrow: list[Convolution] = []
+        for shape in shapes + works.NARROW:
+            (found if shape in shapes else narrow).extend(measure(torch, shape, rounds, tick))
             limits = limits._replace(flops=max(limits.flops, machine.peak_flops(repeats=5)))  # a limit is a maximum
         streamed = measure_streams(torch, entries, rounds, tick)
     curves = scaling.measure(max(3, rounds // 2), scaling.FAMILIES)
 
     to.print(str(limits), soft_wrap=True)
-    verdicts = show(to, found, limits.flops)
+    show(to, "Convolutions", found, limits.flops)
+    show(to, "Convolutions in groups, 1 x n and 1 x 1", narrow, limits.flops)
+    verdicts = verdicts_of(found, narrow, limits.flops)
     show_streams(to, streamed)
     steps = ladder(to, found[min(len(found) - 1, len(PASSES))])
     scaling.show(to, curves)
-    verdicts += show_errors(to, found)
+    verdicts += show_errors(to, found + narrow)
     for path in _pictures(found, limits, curves, out):
         to.print(f"wrote {path}", soft_wrap=True)
     document = {
         "machine": limits._asdict(),
         "threads": threads,
         "compile_s": compiling,
-        "convolutions": [each.to_json(limits.flops) for each in found],
+        "convolutions": [each.to_json(limits.flops) for each in found + narrow],
         "works": [{"name": row.name, **row.to_json()} for row in streamed],
         "ladder_s": steps,
         "scaling": curves,
-        "errors": [each.errors_to_json() for each in found],
+        "errors": [each.errors_to_json() for each in found + narrow],
     }
-    wrong = [pair for row in [*(each.row for each in found), *streamed] for pair in row.disagreements]
+    wrong = [pair for row in [*(each.row for each in found + narrow), *streamed] for pair in row.disagreements]
     return report.conclude(to, verdicts, [] if torch else ["PyTorch"], document, json_file, wrong)
 
 

@@ -27,10 +27,26 @@ SHAPES = (
     Shape(64, 128, 8, 256, 4, 2),
     Shape(32, 64, 56, 64, 3, 1),
 )
+# Those of MobileNets, of ResNeXt, and of a ResNet's bottlenecks and first layer; 1 x n.
+NARROW = (
+    Shape(16, 32, 56, 32, 3, 1, 1, 32),
+    Shape(16, 64, 56, 64, 3, 2, 1, 64),
+    Shape(16, 128, 28, 128, 3, 1, 1, 128),
+    Shape(16, 512, 14, 512, 3, 1, 1, 512),
+    Shape(16, 512, 7, 512, 3, 1, 1, 512),
+    Shape(16, 128, 28, 128, 3, 1, 1, 32),
+    Shape(16, 64, 28, 64, (1, 7), 1, (0, 3)),
+    Shape(16, 64, 28, 64, (7, 1), 1, (3, 0)),
+    Shape(8, 256, 56, 64, 1, 1, 0),
+    Shape(8, 256, 28, 512, 1, 2, 0),
+    Shape(8, 1024, 14, 256, 1, 1, 0),
+    Shape(2, 3, 224, 64, 7, 2, 3),
+)
 WIDE = tuple(Shape(32, c, 56, c, 3, 1) for c in (128, 256))
 POINTWISE = tuple(Shape(32, c, 56, c, 1, 1, 0) for c in (64, 128, 256))
 FAMILIES = {"performance.md": SHAPES, "56x56": WIDE, "1x1": POINTWISE}  # a GPU's; the processor's are SHAPES
 MEAN, WORST = Target(0.8, 0.7), Target(1.15, 1.0)  # ours / PyTorch's
+NARROW_MEAN, NARROW_WORST = Target(1.0, 0.8), Target(1.5, 1.1)
 PEAK = Target(65, 85, at_least=True)  # per cent of the FMA peak
 ERROR = Target(2.0)  # of float32, ours / PyTorch's
 CUDNN = Target(0.6, 1.0, at_least=True)  # on a GPU: our rate / cuDNN's

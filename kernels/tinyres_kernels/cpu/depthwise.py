@@ -48,7 +48,7 @@ def plan(
     first, _ = places_inside(-s.padding[1], s.stride[1], OW, W)
     _, end = places_inside((KW - 1) * s.dilation[1] - s.padding[1], s.stride[1], OW, W)
     inner = end - first
-    ends = (
+    ends: tuple[str, ...] = (
         "a tail of channels" if C % machine.lanes(itemsize) else "",
         "several vectors" if machine.lanes(itemsize) < C else "",
         "no inner pixel" if inner <= 0 else "ends of rows" if inner < OW else "",
