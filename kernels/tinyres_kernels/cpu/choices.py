@@ -27,6 +27,7 @@ LIMITS = MappingProxyType(
         "worth_a_thread": Limit(5e6, "multiplications, some 50 microseconds: below, waking the others costs more"),
         "images_bytes": Limit(1 << 20, "of images in and out that a thread works on at once: they stay in its cache"),
         "sum": Limit(256, "products that are summed at a time: so many rows of a panel stay in the nearest cache"),
+        "pixels": Limit(512, "that are summed at a time: the rounding errors of dw grow with the length of a sum"),
         "winograd_channels": Limit(32, "on both sides: with fewer, the transforms cost what the products save"),
         "winograd_work": Limit(
             2e7, "multiplications of the direct sum, some 100 microseconds: below, little is to win"
@@ -42,6 +43,7 @@ LIMITS = MappingProxyType(
 
 FLAGS = MappingProxyType(
     {
+        "blas": "1x1 at stride 1 as a matrix product",
         "winograd": "3x3 at stride 1 by Winograd's F(2x2, 3x3)",
         "strided": "4x4 at stride 2 by Winograd's F(2x2, 2x2)",
         "subpixel": "conv2d_dx onto few channels: all phases of a stride at once",

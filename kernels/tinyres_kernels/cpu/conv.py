@@ -3,6 +3,7 @@
 Each of the three has a planner, which says which way to go, and a table of the ways:
 
     fast/        3x3 at stride 1 (winograd.py), 4x4 at stride 2 (strided.py), conv2d_dx onto few channels (subpixel.py)
+    matmul.py    1x1, where BLAS does it faster
     depthwise.py a channel a group, or a few
     dot.py       what is left, directly: conv2d, and conv2d_dx in phases. At stride 1 that is a convolution of g with
                  the flipped, transposed weights; stride s falls into s * s phases (the pixels with the same
@@ -14,13 +15,15 @@ then the next way is taken.
 """
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import NamedTuple
 
 from tinyres_kernels.cpu import depthwise, dot, outer
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.fast import strided, subpixel, winograd
+from tinyres_kernels.cpu.matmul import matmul
 from tinyres_kernels.cpu.memory import native
-from tinyres_kernels.cpu.plan import Machine, Plan, Shape, decide, planner
+from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide, planner
 from tinyres_kernels.im2col.conv import conv2d_dx as im2col_conv2d_dx
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import Conv
@@ -36,6 +39,22 @@ class Phase(NamedTuple):
     taps: tuple[slice, slice]
 
 
+SAME_SET = 4096  # bytes between pixels, from which on those of a tile displace each other in the nearest cache
+
+
+def _by_blas(x: Shape, w: Shape, outputs: int, itemsize: int, s: Conv, choices: Choices) -> bool:
+    """Whether to take a matrix product, of pixels by the channels that are read: where these are many, or the weights,
+    which a tile's loops would first have to bring into order, outweigh the images."""
+    KH, KW = w[:2]
+    can = (KH, KW) == (1, 1) and s.groups == 1 and s.stride == (1, 1) and s.padding == (0, 0)
+    return choices.take("blas", can, x[3] * itemsize >= SAME_SET or 2 * outputs > x[0] * x[1] * x[2])
+
+
+def _product_plan(x: Shape, weights: Shape, itemsize: int, machine: Machine, choices: Choices) -> Plan:
+    shapes = (prod(x[:3]), x[3]), weights
+    return Plan("product", parts=(PLANNERS["matmul"](shapes, itemsize, machine, choices, None),))
+
+
 @planner("conv2d")
 def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Conv) -> Plan:
     x, w, out = shapes
@@ -46,6 +65,8 @@ def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices:
         return winograd.plan(x[0], (out[1], out[2]), (CG, O), padding, machine, choices, summed=False)
     if strided.taken(out, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan(x, out, padding, machine, choices, turned=False)
+    if _by_blas(x, w, O, itemsize, s, choices):
+        return _product_plan(x, w[2:], itemsize, machine, choices)
     moves = dot.Moves(((0, 0), (1, 1), (out[1], out[2])), stride, padding, dilation)
     if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
         return depthwise.plan(x, out, w, s, itemsize, machine, choices)
@@ -58,6 +79,8 @@ def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
     axes = s.axes(out, w, g)
     stride, padding, dilation, groups = s
     KH, KW, CG, O = w
+    if _by_blas(g, w, CG, itemsize, s, choices):
+        return _product_plan(g, (O, CG), itemsize, machine, choices)
     if any(step > 1 and d > 1 for step, d in zip(stride, dilation, strict=True)):
         return Plan("im2col", ("stride and dilation",), how=s)
     turned = 2 - padding[0], 2 - padding[1]  # the padding of the convolution that this is
@@ -121,6 +144,16 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
     return outer.plan(x, g, out, (stride, padding, dilation), groups, itemsize, machine, choices)
 
 
+def _product(plan: Plan, x: Array, w: Array, out: Array) -> bool:
+    matmul(x.reshape(-1, x.shape[3]), w[0, 0], out.reshape(-1, out.shape[3]))
+    return True
+
+
+def _product_dx(plan: Plan, g: Array, w: Array, out: Array) -> bool:
+    matmul(g.reshape(-1, g.shape[3]), w[0, 0].T, out.reshape(-1, out.shape[3]))
+    return True
+
+
 def _by_dot(plan: Plan, x: Array, w: Array, out: Array) -> bool:
     KH, KW, CG, O = w.shape
     groups = x.shape[3] // CG
@@ -155,16 +188,27 @@ def _flipped(plan: Plan, g: Array, w: Array, out: Array) -> bool:
 
 
 _CONV2D: Mapping[str, Way] = {
-    "dot": _by_dot, "depthwise": depthwise.convolve, "winograd": winograd.convolve, "strided": strided.convolve,
-}  # fmt: skip
+    "dot": _by_dot,
+    "product": _product,
+    "depthwise": depthwise.convolve,
+    "winograd": winograd.convolve,
+    "strided": strided.convolve,
+}
 _CONV2D_DX: Mapping[str, Way] = {
-    PHASES: _by_phases, "depthwise": depthwise.convolve_dx, "winograd": _flipped, "strided": strided.convolve,
-    "subpixel": subpixel.convolve, "im2col": _by_im2col,
-}  # fmt: skip
+    PHASES: _by_phases,
+    "product": _product_dx,
+    "depthwise": depthwise.convolve_dx,
+    "winograd": _flipped,
+    "strided": strided.convolve,
+    "subpixel": subpixel.convolve,
+    "im2col": _by_im2col,
+}
 _CONV2D_DW: Mapping[str, Way] = {
-    "outer": _by_outer, "depthwise": depthwise.weight_gradient, "winograd": winograd.weight_gradient,
+    "outer": _by_outer,
+    "depthwise": depthwise.weight_gradient,
+    "winograd": winograd.weight_gradient,
     "strided": strided.weight_gradient,
-}  # fmt: skip
+}
 
 
 def _go(op: str, ways: Mapping[str, Way], a: Array, b: Array, out: Array, s: Conv) -> None:

@@ -194,12 +194,13 @@ def _add_shares(threads, step, shares, at, out, first, count):
 
 @kernel
 def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work, tiles):
-    """dw: each thread sums over its share of the images. `add_shares` adds what they found."""
+    """dw: each thread sums over its share of the images, `summed` pixels of each at a time: long sums lose digits.
+    `add_shares` adds what they found."""
     N, H, W, C = image
     OH, OW, groups, OG = result
     KH, _, CG = weight
     sh, _, ph, pw, dh, dw = moves
-    batch, span, across, private, share = work
+    batch, span, across, private, share, summed = work
     vectors, wide, taps, columns, padded_run, direct, in_row = tiles
     O = groups * OG
     blocks = (OG + wide - 1) // wide
@@ -238,12 +239,14 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
                         for j in range(0, padded_run, taps):
                             x0 = corner + kh * dh * x_line + column * dw * C + group * CG + j
                             s0 = sums + (place * padded_run + j) * wide
-                            if vectors == 1:
-                                _O1(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,
-                                    tail)  # fmt: skip
-                            else:
-                                _O2(n1 - n0, places, source, x0, x_image, g, g0, OH * OW * O, O, buffers, s0, wide,
-                                    tail)  # fmt: skip
+                            for p in range(0, OH * OW, summed):
+                                some, at = places[p : p + summed], g0 + p * O
+                                if vectors == 1:
+                                    _O1(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
+                                        tail)  # fmt: skip
+                                else:
+                                    _O2(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
+                                        tail)  # fmt: skip
 
 
 @kernel
@@ -251,7 +254,7 @@ def add_shares(t, threads, count, out, buffers, result, weight, work, tiles):
     """dw, then: what `count` threads have summed in `outer`, added in order."""
     _, _, groups, OG = result
     KH, KW, CG = weight
-    _, _, _, private, share = work
+    _, _, _, private, share, _ = work
     _, wide, _, columns, padded_run, _, _ = tiles
     O, blocks = groups * OG, (OG + wide - 1) // wide
     lines = KH * KW * CG

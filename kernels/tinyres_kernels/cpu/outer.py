@@ -20,7 +20,7 @@ class Outer(NamedTuple):
     """The numbers that `loops.outer` is handed."""
 
     moves: tuple[Pair, Pair, Pair]  # stride, padding, dilation
-    work: tuple[int, int, int, int, int]  # batch, span, across, private, share
+    work: tuple[int, int, int, int, int, int]  # batch, span, across, private, share, pixels that are summed at a time
     tiles: tuple[int, int, int, int, int, bool, int]  # vectors, wide, taps, columns, padded run, direct, in_row
     line: int  # numbers in a row of the images that are read
 
@@ -61,9 +61,10 @@ def plan(
     batch = images_at_a_time(N, count, (image + OH * OW * O) * itemsize, choices)
     private = groups * KH * columns * -(-OG // wide) * padded_run * wide
     share = 0 if direct else batch * image + padded_run
+    summed = max(1, int(choices.limit("pixels")) // batch)
     how = Outer(
         moves,
-        (batch, span, across, private, share),
+        (batch, span, across, private, share, summed),
         (vectors, wide, taps, columns, padded_run, direct, in_row),
         (W if direct else across) * C,
     )
@@ -79,6 +80,7 @@ def plan(
         "a tail of channels" if OG % wide else "",
         "several tiles of taps" if taps < run else "",
         "several images at a time" if batch > 1 else "",
+        "several sums" if not in_row and summed < OH * OW else "",
         "several turns" if -(-N // batch) > count else "",
         "a last turn that is shorter" if N % batch else "",
         "a second row of taps" if KH > 1 else "",
@@ -93,7 +95,7 @@ def run(plan: Plan, x: Array, g: Array, out: Array) -> None:
     groups = C // CG
     stride, padding, dilation = how.moves
     places = np.add.outer(np.arange(OH) * (stride[0] * how.line), np.arange(OW) * (stride[1] * C)).reshape(-1)
-    private, share = how.work[3:]
+    private, share = how.work[3:5]
     sums = scratch("images", x.dtype, plan.threads * (private + share))
     result, weight = (OH, OW, groups, O // groups), (KH, KW, CG)
     loops.outer(
