@@ -143,8 +143,13 @@ def _convolve(t, threads, x, w, out, image, result, weight, moves, group):
         n, oh = line // OH, line % OH
         top = oh * sh - ph
         kh, end = inside(top, dh, KH, H)
-        _row(OW, -pw, sw, W, x, (n * H + top + kh * dh) * W * C, end - kh, dh * W * C, KW, dw,
-             w, kh * w_row, w_row, w_col, out, line * OW * C, C, C, group)  # fmt: skip
+        x_line, w_line = (n * H + top + kh * dh) * W * C, kh * w_row
+        if sw == 1:  # the same in a number that LLVM knows, which leaves it registers: a quarter faster
+            _row(OW, -pw, 1, W, x, x_line, end - kh, dh * W * C, KW, dw, w, w_line, w_row, w_col,
+                 out, line * OW * C, C, C, group)  # fmt: skip
+        else:
+            _row(OW, -pw, sw, W, x, x_line, end - kh, dh * W * C, KW, dw, w, w_line, w_row, w_col,
+                 out, line * OW * C, C, C, group)  # fmt: skip
 
 
 @kernel
