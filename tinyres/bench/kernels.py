@@ -133,8 +133,8 @@ def verdicts_of(found: list[Convolution], narrow: list[Convolution], peak: float
     return [*verdicts, Verdict(what, min(shares), works.PEAK)] if shares else verdicts
 
 
-def show_streams(to: Any, rows: list[Row]) -> None:
-    """Print the table."""
+def show_streams(to: Any, rows: list[Row]) -> list[Verdict]:
+    """Print the table; the verdict is on the worst ratio."""
     columns = ["", "ours", "quartiles", "PyTorch, last", "first", "ratio"]
     made = report.table("What streams memory, milliseconds (median); ratio: ours / PyTorch's faster", columns)
     made.caption = "last, first: where PyTorch has its channels"
@@ -143,8 +143,10 @@ def show_streams(to: Any, rows: list[Row]) -> None:
         made.add_row(row.name, f"{row.mine.median * 1e3:.2f}", row.mine.quartiles(), *theirs, report.number(row.ratio))
     to.print(made)
     ratios = [row.ratio for row in rows if row.ratio is not None]
-    if ratios:
-        to.print(f"geometric mean, ours / PyTorch: {geometric_mean(ratios):.2f}; worst {max(ratios):.2f}")
+    if not ratios:
+        return []
+    to.print(f"geometric mean, ours / PyTorch: {geometric_mean(ratios):.2f}; worst {max(ratios):.2f}")
+    return [Verdict("worst of ours / PyTorch, streaming memory", max(ratios), works.STREAMED)]
 
 
 def show_errors(to: Any, found: list[Convolution]) -> list[Verdict]:
@@ -212,8 +214,7 @@ def main(rounds: int, json_file: Path | None, out: Path) -> int:
     to.print(str(limits), soft_wrap=True)
     show(to, "Convolutions", found, limits.flops)
     show(to, "Convolutions in groups, 1 x n and 1 x 1", narrow, limits.flops)
-    verdicts = verdicts_of(found, narrow, limits.flops)
-    show_streams(to, streamed)
+    verdicts = [*verdicts_of(found, narrow, limits.flops), *show_streams(to, streamed)]
     steps = ladder(to, found[min(len(found) - 1, len(PASSES))])
     scaling.show(to, curves)
     verdicts += show_errors(to, found + narrow)

@@ -52,6 +52,7 @@ ERROR = Target(2.0)  # of float32, ours / PyTorch's
 CUDNN = Target(0.6, 1.0, at_least=True)  # on a GPU: our rate / cuDNN's
 
 # -- what streams memory -----------------------------------------------------------------------------------------------
+STREAMED = Target(1.1, 0.9)  # the worst of ours / PyTorch's
 # The processor's images are what ResNet-20's first stage hands from layer to layer.
 STREAMS: dict[str, dict[str, Any]] = {
     "cpu": {"images": (128, 32, 32, 16), "parameters": 1_000_000, "rows": 4096},
