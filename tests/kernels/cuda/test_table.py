@@ -13,7 +13,7 @@ from tinyres_kernels.cuda import MANY, steps  # noqa: E402
 
 from tests.kernels.cuda.compiled import signature  # noqa: E402
 from tests.kernels.cuda.on_host import OnHost  # noqa: E402
-from tests.kernels.cuda.simulated import STEPS  # noqa: E402
+from tests.kernels.cuda.simulated_singles import STEPS  # noqa: E402
 
 pytestmark = pytest.mark.skipif(host.SIMULATED, reason="in the simulator nothing is compiled")
 SHAPES = [(3,), (0,), (17,), (8, 5), (1,), (1033,), (4, 1024), (2, 3)]
