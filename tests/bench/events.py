@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from unittest import mock
 
-from tests.device.double import standing_in
+from tests.device.stand_in import standing_in
 from tinyres.bench import clocks, device, gan, peers, resnet, works
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.gpu import __main__ as gpu_main

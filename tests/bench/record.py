@@ -18,7 +18,7 @@ from unittest import mock
 
 import numpy as np
 
-from tests.device.double import standing_in
+from tests.device.stand_in import standing_in
 from tinyres.arrays import dispatch
 from tinyres.bench import convolutions, streams, works
 from tinyres.bench.gpu import conform, smoke, warm

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.device.double import standing_in
+from tests.device.stand_in import standing_in
 
 
 def reason_without_gpu():

@@ -8,15 +8,13 @@ show: races, streams, speed, and rounding.
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
-import scipy.special
 
 NAMES = json.loads((Path(__file__).parent / "cupy_names.json").read_text())
 UPLOADS = ("array", "asarray", "asanyarray")  # what takes the host's arrays; indexing is the other way in
@@ -162,7 +160,7 @@ def _key(key):
     return found if isinstance(key, tuple) else found[0]
 
 
-def _checked(name, parameters, call, *own):
+def checked(name, parameters, call, *own):
     """`call` on NumPy's arrays (a method's `own` is one), with no more and no other arguments than CuPy's has."""
     spread = any(p.startswith("*") for p in parameters)
 
@@ -188,7 +186,7 @@ def _checked(name, parameters, call, *own):
 class ufunc:
     def __init__(self, name, function):
         self.__name__, self._function = name, function
-        self._call = _checked(name, ["*args", "out", "dtype", "casting"], function)
+        self._call = checked(name, ["*args", "out", "dtype", "casting"], function)
 
     def __call__(self, *args, **kwargs):
         if not any(isinstance(a, (ndarray, int, float, complex, np.generic)) for a in args):
@@ -224,7 +222,7 @@ def _method(name, parameters):
     def method(self, *args, **kwargs):
         if name == "ravel" and "K" in (*args, kwargs.get("order")):
             raise NotImplementedError("ravel with order='K' not yet implemented.")
-        return _checked(f"ndarray.{name}", parameters, getattr(self._host, name), self._host)(*args, **kwargs)
+        return checked(f"ndarray.{name}", parameters, getattr(self._host, name), self._host)(*args, **kwargs)
 
     return method
 
@@ -237,14 +235,14 @@ def _number(name):
     return convert
 
 
-def _where(condition, x=None, y=None):
+def where(condition, x=None, y=None):
     if not hasattr(condition, "astype"):
         raise AttributeError(f"{type(condition).__name__!r} object has no attribute 'astype'")
     given = down(condition), down(x), down(y)
     return _noted("where", lambda: np.where(*given))
 
 
-def _upload(call):
+def upload(call):
     def function(obj, dtype=None, **kwargs):
         host = obj._host if isinstance(obj, ndarray) else obj
         if isinstance(obj, ndarray) and call is np.asarray and dtype in (None, host.dtype) and not kwargs:
@@ -277,53 +275,6 @@ def _fill_class():
 
 
 _fill_class()
-
-
-def modules():
-    """{name: module} of what stands in for CuPy."""
-    cupy, cuda = ModuleType("cupy"), ModuleType("cupy.cuda")
-    cupy.__version__, cupy.ndarray, cupy.cuda = NAMES["cupy"], ndarray, cuda
-    cuda.is_available = lambda: True
-    cuda.runtime = SimpleNamespace(getDevice=lambda: 0, getDeviceProperties=lambda device: {"name": b"a stand-in"})
-    cuda.Stream = lambda non_blocking=False: nullcontext(SimpleNamespace(synchronize=lambda: None))
-    cuda.get_current_stream = lambda: SimpleNamespace(ptr=0, is_capturing=lambda: recorded is not None)
-    for name, parameters in NAMES["functions"].items():
-        if callable(getattr(np, name, None)) and parameters is not None:
-            setattr(cupy, name, _checked(name, parameters, getattr(np, name)))
-    for name in [*NAMES["ufuncs"], *NAMES["gufuncs"]]:
-        if hasattr(np, name):
-            setattr(cupy, name, ufunc(name, getattr(np, name)))
-    for name in UPLOADS:
-        setattr(cupy, name, _upload(getattr(np, name)))
-    for name in ("float16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool_", "newaxis", "inf", "nan"):
-        setattr(cupy, name, getattr(np, name))
-    cupy.where, cupy.asnumpy = _where, lambda a, stream=None, order="C", out=None, *, blocking=True: a.get(order=order)
-    cupy.linalg = SimpleNamespace(norm=_checked("norm", NAMES["linalg"]["norm"], np.linalg.norm))
-    strided = _checked("as_strided", ["x", "shape", "strides"], np.lib.stride_tricks.as_strided)
-    cupy.lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=strided))
-    special = ModuleType("cupyx.scipy.special")
-    for name in NAMES["special"]:
-        if isinstance(getattr(scipy.special, name, None), np.ufunc):
-            setattr(special, name, ufunc(name, getattr(scipy.special, name)))
-    cupyx, inner = ModuleType("cupyx"), ModuleType("cupyx.scipy")
-    cupyx.scipy, inner.special = inner, special
-    return {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx, "cupyx.scipy": inner, "cupyx.scipy.special": special}
-
-
-@contextmanager
-def standing_in():
-    """Inside, `import cupy` gives the stand-in; whatever was imported under those names comes back after."""
-    found = modules()
-    before = {name: sys.modules.get(name) for name in found}
-    sys.modules.update(found)
-    try:
-        yield found["cupy"]
-    finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 from tinyres_kernels.cuda import launching
 
 from tests.device import double
+from tests.device.stand_in import standing_in
 from tinyres.arrays import dispatch
 
 
@@ -51,7 +52,7 @@ def counted():
         mock.patch.object(launching, "launch", launch),
         mock.patch.object(dispatch, "_on_gpu", lambda a: type(a) is double.ndarray and a.dtype in dispatch._COMPILED),
         mock.patch.object(double, "note", lambda name: found.library.update([name])),
-        double.standing_in() as cupy,
+        standing_in() as cupy,
     ):
         cupy.cuda.runtime = card
         yield found

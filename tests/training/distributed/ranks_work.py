@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 
 import tinyres as tr
-from tests.device.double import standing_in
+from tests.device.stand_in import standing_in
 from tinyres import cli, flow, nn, training
 from tinyres.cli import train_distributed
 from tinyres.cli.common import UsageError
