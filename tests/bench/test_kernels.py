@@ -56,6 +56,16 @@ def test_tables_pictures_and_json(capsys, tmp_path, tiny):
     assert set(result["scaling"]["batch"]["slope"]) == set(PASSES)
 
 
+def test_it_says_which_way_each_goes_and_measures_nothing(capsys, tiny, monkeypatch):
+    monkeypatch.setattr(kernels, "measure", None)
+    assert main(["bench", "kernels", "--why"]) == 0
+    out = capsys.readouterr().out
+    assert "depthwise: one thread" in out
+    assert "outer: copied" in out
+    assert "phases: one of [dot: copied" in out
+    assert "worth_a_thread" in out
+
+
 def test_work_and_traffic_are_those_of_the_direct_convolution():
     shape = Shape(2, 3, 8, 5, 4, 2)
     assert shape.out == 4

@@ -31,6 +31,8 @@ def add(commands: Any) -> None:
                                 help="cpu, or cuda: beside PyTorch with cuDNN (default: cpu)")  # fmt: skip
     made["kernels"].add_argument("--out", type=Path, metavar="DIR", default=Path("bench-results"),
                                  help="where the pictures go (default: bench-results)")  # fmt: skip
+    made["kernels"].add_argument("--why", action="store_true",
+                                 help="only say which way each convolution goes, and by which limits")  # fmt: skip
     made["resnet"].add_argument("--compile", action="store_true", dest="compiled",
                                 help="torch.compile as a further peer: needs a C++ compiler and a minute")  # fmt: skip
     for name in ("resnet", "gan"):
@@ -50,6 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
         name: value for name, value in vars(arguments).items() if name not in ("command", "kind", "run", "device")
     }
     on_device(device)
+    if options.pop("why", False):
+        need({"rich": "rich"})
+        from tinyres.bench import ways
+
+        return ways.main()
     need({"rich": "rich"} | ({"matplotlib": "matplotlib"} if arguments.kind == "kernels" else {}))
     if arguments.rounds < 1:
         raise UsageError(f"--rounds {arguments.rounds}: at least one is needed")
