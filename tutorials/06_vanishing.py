@@ -145,7 +145,10 @@ plt.show()
 
 # %% [markdown]
 # Two layers: all of them learn, slowly or fast. Eleven: $s_w^2 = 0.8$ is almost back at guessing. Thirty-two: one
-# learns well, and it is the critical one. Nothing distinguishes the five but the size of their first random weights.
+# learns well, and it is the critical one; no other comes near its loss. Nothing distinguishes the five but the size of
+# their first random weights. What the exploding net, $s_w^2 = 3$, has learnt by then is a matter of luck: it magnifies
+# the last digit of every rounding, and its loss after 100 steps was 1.35 with one version of the kernels and 0.96 with
+# the next.
 # One thing surprises: at eleven layers the *exploding* net, $s_w^2 = 3$, learns best. A gradient that grows on its way
 # is a larger learning rate, and for a while that helps.
 #
@@ -194,8 +197,9 @@ for setting in settings:
     slope = np.polyfit(np.arange(LAYERS + 1), curves[setting.name], 1)[0]
     assert abs(slope - np.log(setting.chi)) < 0.03 + 0.03 * abs(np.log(setting.chi)), setting.name
 assert settings[3].chi < 0.5  # weights 16 times as strong do not save the sigmoid
-half_of_guessing = np.log(10) / 2
-assert [s for s, loss in zip(S_W2, losses[-1], strict=True) if loss < half_of_guessing] == [1.76]
+critical = losses[-1, S_W2.index(1.76)]
+assert critical < np.log(10) / 3
+assert all(loss > 1.4 * critical for s, loss in zip(S_W2, losses[-1], strict=True) if s != 1.76)
 assert losses[-1, 0] > 2.25 > losses[0, 0]  # what two layers learn, thirty-two of the same weights do not
 for depth, squared in found.items():
     mean, variance = leading(64, depth)
