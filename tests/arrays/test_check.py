@@ -140,8 +140,8 @@ def trained(made, rung):
 @pytest.mark.parametrize(
     ("arch", "steps", "settings"),
     [
-        ("resnet", 200, {"depth": 8, "width": 4}),
-        ("densenet", 100, {"depth": 10, "width": 4}),
+        ("resnet", 60, {"depth": 8, "width": 4}),
+        ("densenet", 30, {"depth": 10, "width": 4}),
         ("preact", 40, {"depth": 8, "width": 4, "activation": "leaky_relu"}),
         ("mlp", 60, {"optimizer": "adam"}),
     ],
