@@ -129,3 +129,23 @@ def test_the_same_bits_twice(rung):
     arrays = case.arrays(np.float32)
     for a, b in zip(triple(rung, case, *arrays), triple(rung, case, *arrays), strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kernel", "groups"),
+    [(16, 16, 3, 1), (3, 16, 3, 1), (24, 40, 1, 1), (8, 8, 5, 8)],
+    ids=["in a row", "all taps", "1x1", "depthwise"],
+)
+def test_a_weight_gradient_of_a_large_image_is_exact_since_its_sums_are_cut(inputs, outputs, kernel, groups):
+    pads, size = (kernel // 2, kernel // 2), (224, 224)
+    case = make(1, size, (kernel, kernel), inputs // groups, outputs // groups, (1, 1), pads, (1, 1), groups)
+    x, _, g = case.arrays(np.float32)
+    expected = run(im2col, "conv2d_dw", case, x.astype("d"), g.astype("d"))
+
+    def error():
+        return np.sqrt(((run(cpu, "conv2d_dw", case, x, g) - expected) ** 2).mean() / (expected**2).mean())
+
+    cut = error()
+    with cpu.forced(pixels=1 << 40):
+        assert error() > 2 * cut
+    assert cut < 1e-6

@@ -67,9 +67,9 @@ def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices:
         return strided.plan(x, out, padding, machine, choices, turned=False)
     if _by_blas(x, w, O, itemsize, s, choices):
         return _product_plan(x, w[2:], itemsize, machine, choices)
-    moves = dot.Moves(((0, 0), (1, 1), (out[1], out[2])), stride, padding, dilation)
     if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
         return depthwise.plan(x, out, w, s, itemsize, machine, choices)
+    moves = dot.Moves(((0, 0), (1, 1), (out[1], out[2])), stride, padding, dilation)
     return dot.plan(x, (groups, KH, KW, CG, O // groups), moves, itemsize, machine, choices)
 
 

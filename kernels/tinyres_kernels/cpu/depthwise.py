@@ -43,7 +43,9 @@ def plan(
     N, _, W, C = x
     _, OH, OW, _ = g
     KH, KW, size, _ = w
-    band = min(OH, max(1, int(choices.limit("images_bytes")) // ((s.stride[0] * W + OW) * C * itemsize)))
+    bytes_a_row = (s.stride[0] * W + OW) * C * itemsize
+    fits, exact = int(choices.limit("images_bytes")) // bytes_a_row, int(choices.limit("pixels")) // OW
+    band = min(OH, max(1, min(fits, exact)))
     count = machine.threads_for(COST * N * OH * OW * C * KH * KW * size, choices)
     first, _ = places_inside(-s.padding[1], s.stride[1], OW, W)
     _, end = places_inside((KW - 1) * s.dilation[1] - s.padding[1], s.stride[1], OW, W)

@@ -202,7 +202,7 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
     sh, _, ph, pw, dh, dw = moves
     batch, span, across, private, share, summed = work
     vectors, wide, taps, columns, padded_run, direct, in_row = tiles
-    O = groups * OG
+    O, rows = groups * OG, max(1, summed // OW)
     blocks = (OG + wide - 1) // wide
     sums = t * (private + share)
     buffers[sums : sums + private] = 0
@@ -224,17 +224,17 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
                         place = ((group * KH + kh) * columns + column) * blocks + block
                         tail = min(wide, OG - block * wide)
                         g0 = n0 * OH * OW * O + group * OG + block * wide
-                        if in_row == 3:
-                            if kh == 0:
-                                _OR3(n1 - n0, OH, OW, source, corner, x_image, sh * x_line, dh * x_line, C, g, g0,
+                        for r in range(0, OH if in_row else 0, rows):
+                            some, x_r, g_r = min(rows, OH - r), corner + r * sh * x_line, g0 + r * OW * O
+                            if in_row == 3 and kh == 0:
+                                _OR3(n1 - n0, some, OW, source, x_r, x_image, sh * x_line, dh * x_line, C, g, g_r,
                                      OH * OW * O, OW * O, O, buffers, sums, padded_run * wide, CG * wide, wide,
                                      tail)  # fmt: skip
-                            continue
-                        if in_row:
-                            for c in range(0, CG, ROW_TAPS):
-                                _OR(n1 - n0, OH, OW, source, corner + kh * dh * x_line + c, x_image, sh * x_line,
-                                    0, C, g, g0, OH * OW * O, OW * O, O, buffers,
+                            for c in range(0, CG if in_row == 1 else 0, ROW_TAPS):
+                                _OR(n1 - n0, some, OW, source, x_r + kh * dh * x_line + c, x_image, sh * x_line,
+                                    0, C, g, g_r, OH * OW * O, OW * O, O, buffers,
                                     sums + (place * padded_run + c) * wide, 0, CG * wide, wide, tail)  # fmt: skip
+                        if in_row:
                             continue
                         for j in range(0, padded_run, taps):
                             x0 = corner + kh * dh * x_line + column * dw * C + group * CG + j

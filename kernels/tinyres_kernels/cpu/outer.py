@@ -61,7 +61,8 @@ def plan(
     batch = images_at_a_time(N, count, (image + OH * OW * O) * itemsize, choices)
     private = groups * KH * columns * -(-OG // wide) * padded_run * wide
     share = 0 if direct else batch * image + padded_run
-    summed = max(1, int(choices.limit("pixels")) // batch)
+    # Rows are taken a few at a time: with fewer than these, their ends cost a seventh of the time.
+    summed = max(1, int(choices.limit("pixels")) * (4 if in_row else 1) // batch)
     how = Outer(
         moves,
         (batch, span, across, private, share, summed),
@@ -80,7 +81,7 @@ def plan(
         "a tail of channels" if OG % wide else "",
         "several tiles of taps" if taps < run else "",
         "several images at a time" if batch > 1 else "",
-        "several sums" if not in_row and summed < OH * OW else "",
+        "several sums" if summed < OH * OW else "",
         "several turns" if -(-N // batch) > count else "",
         "a last turn that is shorter" if N % batch else "",
         "a second row of taps" if KH > 1 else "",
