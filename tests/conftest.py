@@ -2,7 +2,6 @@
 
 import os
 import signal
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,9 @@ HERE = Path(__file__).parent
 
 # Several test processes share the cores: an idle thread that spins for long would hold up the others.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+# Workers compile what they need, and share it; one more process would only take a core from them.
+os.environ.setdefault("TINYRES_COMPILE_AHEAD", "0")
 
 # A suite that runs in the background may have been told to ignore Ctrl-C, and what it starts would ignore it, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -27,13 +29,6 @@ def pytest_cmdline_main(config):
     """Workers of pytest-xdist, where there are any, take tests from each other when they have none left."""
     if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
         config.option.dist = "worksteal"
-
-
-def pytest_configure():
-    if "PYTEST_XDIST_WORKER" in os.environ and find_spec("numba") and find_spec("filelock"):
-        from tests.compiling import one_after_the_other
-
-        one_after_the_other()
 
 
 def pytest_collection_modifyitems(items):

@@ -2,6 +2,7 @@
 
 host.py   the target's vectors and registers; threads;   memory.py   scratch memory
 jit.py    compiling, and running a kernel's shares on threads;   cache.py   compiled code on disk
+turns.py   of several processes one compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
 plan.py   which way an operation goes (`explain` tells);   choices.py   the limits that decide; `forced`
 emit.py   vector instructions;   simd.py   the micro-kernels made of them;   loops.py   the loops around those
 conv.py   the convolutions, and which way each goes:

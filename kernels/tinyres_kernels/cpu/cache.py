@@ -1,6 +1,9 @@
 """Compiled code is kept on disk where that can be done; a cache that cannot be used costs time, and nothing else.
 
 Numba's own stops the program where it finds no folder to write to, where the disk is full, and where a file is damaged.
+
+Of several processes that need the same code at once, one compiles it, and the others wait for that (`turns.py`). The
+first that finds nothing on disk has a second process compile what it is likely to need next (`ahead.py`).
 """
 
 import hashlib
@@ -13,6 +16,9 @@ from types import FunctionType
 from typing import Any
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+
+from tinyres_kernels.cpu import ahead
+from tinyres_kernels.cpu.turns import Turn
 
 _SETTING = "the environment variable NUMBA_CACHE_DIR names another folder for it"
 
@@ -49,10 +55,23 @@ class _Kept(FunctionCache):
     def __init__(self, function: FunctionType) -> None:
         super().__init__(function)
         stamp = self._impl.locator.get_source_stamp()
-        self._files = self._cache_file = _Files(self.cache_path, self._impl.filename_base, stamp)
+        name = self._impl.filename_base
+        self._files = self._cache_file = _Files(self.cache_path, name, stamp)
+        self._turn = Turn(Path(self.cache_path), name)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """What was compiled for this signature, or None: there is none, or the file cannot be read."""
+        """What was compiled for this signature, or None: then this process is to compile it, and to save it."""
+        found = self._load(sig, target_context)
+        if found is None and self._turn.take():
+            found = self._load(sig, target_context)  # another process may have made it meanwhile
+        if found is None:
+            ahead.begin(Path(self.cache_path))
+        else:
+            self._turn.end()
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        """What is on disk, or None: there is none, or the file cannot be read."""
         try:
             return super().load_overload(sig, target_context)
         except OSError as error:
@@ -73,6 +92,8 @@ class _Kept(FunctionCache):
             why = f"compiled kernels cannot be kept in {self.cache_path} ({error.strerror})"
             _tell(f"{why}, so they are compiled anew in every process")
             self.disable()
+        finally:
+            self._turn.end()
 
 
 def keep(dispatcher: Any, function: FunctionType) -> None:
