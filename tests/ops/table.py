@@ -232,6 +232,12 @@ def linalg_rows() -> None:
         empty=((0, 3), (3, 4)))  # fmt: skip
     row("matmul", lambda a, b: a @ b, np.dot, normal(2, 3), normal(3, 4), case="@ over nothing", empty=((2, 0), (0, 4)))
     row("matmul", lambda a: a @ a.T, lambda a: np.einsum("ij,kj->ik", a, a), normal(2, 3), case="with itself")
+    layers = {"rows": (4, 3), "a vector": (3,), "batches of rows": (2, 2, 3), "one row": (1, 3)}
+    for case, shape in layers.items():
+        row("linear", tr.linear, lambda x, w, b: np.einsum("...j,ij->...i", x, w) + b, normal(*shape), normal(2, 3),
+            normal(2), case=case, empty=((0, 3), (2, 3), (2,)) if case == "rows" else None)  # fmt: skip
+        row("linear", tr.linear, lambda x, w: np.einsum("...j,ij->...i", x, w), normal(*shape), normal(2, 3),
+            case=f"{case}, no bias", empty=((2, 0), (2, 0)) if case == "rows" else None)  # fmt: skip
     sums = {
         "ij,jk->ik": ((2, 3), (3, 4)), "ij,jk": ((2, 3), (3, 4)), "bij,bjk->bik": ((2, 2, 3), (2, 3, 2)),
         "ij->ji": ((2, 3),),

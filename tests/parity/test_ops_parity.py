@@ -98,6 +98,8 @@ def products_and_sums():
     for name in DIFFERENTIABLE:
         if name.startswith("matmul"):
             yield name, torch.matmul
+        if name.startswith("linear"):
+            yield name, F.linear
         if name.startswith("einsum "):
             yield name, partial(torch.einsum, name.removeprefix("einsum "))
     yield "matmul: with itself", lambda x: x @ x.T

@@ -101,7 +101,7 @@ def test_two_players():
     reached = {lane: {found["ops"][int(k[2:])]["name"] for k in found["grads"] if k[0] == lane} for lane in "01"}
     of_d, of_g = ({f"{who}.{name}" for name, _ in m.named_parameters()} for who, m in (("D", D), ("G", G)))
     assert reached == {"0": of_d, "1": of_d | of_g}
-    paths = {op["path"] for op in found["ops"] if op["kind"] == "matmul"}
+    paths = {op["path"] for op in found["ops"] if op["kind"] == "linear"}
     assert paths == {"D.0", "D.2", "G.0", "G.2"}
     order = [event[1] if event[0] == "s" else None for event in found["events"] if event[0] in "fs"]
     assert [lane for lane in order if lane is not None] == [0, 1]

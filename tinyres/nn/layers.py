@@ -8,12 +8,22 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
+from tinyres.autograd.tensor import Tensor
 from tinyres.nn import init
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
 from tinyres.ops.convolution import pair
 
 Pair = int | tuple[int, int]
+
+
+def check_dtype(module: Module, x: Any, weight: Parameter) -> None:
+    """Raises TypeError, naming the module and both ways out, where the input has another dtype than the weights."""
+    if x.dtype is not weight.dtype and isinstance(x, (Tensor, np.ndarray)) and x.dtype != weight.dtype:
+        raise TypeError(
+            f"{module.label()}: the input is {x.dtype}, the weights are {weight.dtype}; convert the input, "
+            f"x.astype('{weight.dtype}'), or the model, model.to('{x.dtype if x.dtype.kind == 'f' else 'float64'}')"
+        )
 
 
 class Linear(Module):
@@ -34,8 +44,8 @@ class Linear(Module):
             raise ValueError(
                 f"{self.label()}: the last axis of x must have {self.in_features} entries, got shape {tuple(x.shape)}"
             )
-        y = ops.matmul(x, self.weight.T)  # (..., out_features)
-        return y if self.bias is None else y + self.bias
+        check_dtype(self, x, self.weight)
+        return ops.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -76,6 +86,7 @@ class _Conv(Module):
     def _check(self, x: Any) -> None:
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"{self.label()}: x must have shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}")
+        check_dtype(self, x, self.weight)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

@@ -31,7 +31,7 @@ from tinyres.ops.elementwise import (
     where,
 )  # fmt: skip
 from tinyres.ops.indexing import getitem, scatter_add
-from tinyres.ops.linalg import einsum, matmul
+from tinyres.ops.linalg import einsum, linear, matmul
 from tinyres.ops.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -63,9 +63,9 @@ __all__ = [
     "abs", "adaptive_avg_pool2d", "add", "argmax", "astype", "avg_pool2d", "batch_norm", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "clip", "concatenate", "conv2d", "conv2d_dw", "conv2d_dx",
     "conv_transpose2d", "cross_entropy", "cumsum", "div", "einsum", "elu", "eq", "erf", "exp", "expand", "flatten",
-    "flip", "ge", "gelu", "getitem", "gt", "identity", "l1_loss", "le", "leaky_relu", "log", "log1p", "log_softmax",
-    "logsigmoid", "logsumexp", "lt", "matmul", "matrix_transpose", "max", "max_pool2d", "maximum", "mean", "min",
-    "minimum", "mse_loss", "mul", "ne", "neg", "nll_loss", "pad", "permute", "pow", "relu", "reshape",
+    "flip", "ge", "gelu", "getitem", "gt", "identity", "l1_loss", "le", "leaky_relu", "linear", "log", "log1p",
+    "log_softmax", "logsigmoid", "logsumexp", "lt", "matmul", "matrix_transpose", "max", "max_pool2d", "maximum",
+    "mean", "min", "minimum", "mse_loss", "mul", "ne", "neg", "nll_loss", "pad", "permute", "pow", "relu", "reshape",
     "scatter_add", "sigmoid", "sign", "silu", "softmax", "softplus", "split", "sqrt", "squeeze", "stack", "sub",
     "sum", "tanh", "transpose", "unsqueeze", "upsample_nearest2d", "var", "where",
 ]  # fmt: skip

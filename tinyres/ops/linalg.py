@@ -1,4 +1,4 @@
-"""Matrix products, and Einstein sums composed of them."""
+"""Matrix products, fully connected layers, and Einstein sums composed of products."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from tinyres.autograd.operands import array_of
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.reduction import sum as sum_over
-from tinyres.ops.shape import expand, matrix_transpose, permute, reshape
+from tinyres.ops.shape import expand, flatten, matrix_transpose, permute, reshape
 
 LARGE = 1 << 18  # multiplications; up to here OpenBLAS does not wake its threads either
 
 
-@primitive(broadcasts=True)
-def matmul_(x, w):
+def _same_dtype(x, w):
     if x.dtype is not w.dtype and x.dtype != w.dtype:
         raise TypeError(f"the dtypes {x.dtype} and {w.dtype} differ; convert one, e.g. with .astype('{w.dtype}')")
+
+
+@primitive(broadcasts=True)
+def matmul_(x, w):
+    _same_dtype(x, w)
     if x.ndim != 2 or w.ndim != 2:
         return x @ w
     if x.size * w.shape[1] < LARGE or x.shape[1] != w.shape[0] or x.dtype.kind != "f":
@@ -51,6 +55,56 @@ def matmul(x: Any, w: Any) -> Any:
     y = matmul_(row, column)
     shape = y.shape[: -1 if w.ndim == 1 else None]
     return reshape(y, shape[:-1] if x.ndim == 1 and w.ndim == 1 else (*shape[:-2], shape[-1]) if x.ndim == 1 else shape)
+
+
+@primitive
+def linear_(x, w, b):
+    _same_dtype(x, w)
+    y = matmul_(_rows(x), w.T)
+    if b is not None:
+        _same_dtype(b, w)
+        y += b
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
+
+
+def _rows(x):
+    """(..., n) as a matrix (M, n)."""
+    return x if x.ndim == 2 else reshape(x, (1, *x.shape)) if x.ndim == 1 else flatten(x, 0, -2)
+
+
+def _linear_dx(g, w, x_shape):
+    dx = matmul_(_rows(g), w)
+    return dx if len(x_shape) == 2 else reshape(dx, x_shape)
+
+
+linear_.vjp(
+    x=_linear_dx,
+    w=lambda g, x: _t(matmul_(_t(_rows(x)), _rows(g))),
+    b=lambda g: sum_over(_rows(g), 0),
+)
+
+
+@public
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """y = x W^T + b.
+
+    Args:
+        x: (..., in_features).
+        weight: W, (out_features, in_features).
+        bias: b, (out_features,), or None.
+
+    Returns:
+        (..., out_features).
+
+    Raises:
+        ValueError: the shapes do not fit together.
+        TypeError: x, W and b have different dtypes.
+    """
+    shape, wanted = tuple(weight.shape), "needs x (..., in), weight (out, in) and bias (out,)"
+    if len(shape) != 2 or not x.ndim or x.shape[-1] != shape[1] or (bias is not None and bias.shape != shape[:1]):
+        given = "" if bias is None else f", bias: {describe(bias)}"
+        raise ValueError(f"linear(x: {describe(x)}, weight: {describe(weight)}{given}): {wanted}")
+    return linear_(x, weight, bias)
 
 
 @public

@@ -86,15 +86,6 @@ class Names:
         """Like `leaf`, for a value that requires no gradient: an array of a module or of a variable."""
         if id(value) in self._frozen:
             return self._frozen[id(value)][1:]
-        base = getattr(value, "base", None)
-        if (
-            base is not None
-            and id(base) in self._frozen
-            and value.shape == base.shape[::-1]
-            and value.strides == base.strides[::-1]
-        ):
-            _, root, name = self._frozen[id(base)]
-            return root, f"{name}ᵀ"  # a layer reads its weight transposed
         return None, _variable(self._around(frame), value) or "" if hasattr(value, "strides") else ""
 
     def full(self, root: int | None, name: str) -> str:

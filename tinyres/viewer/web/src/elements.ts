@@ -81,7 +81,9 @@ export function writtenOut(trace: Trace, replay: Replay, event: Event, step: num
   const terms =
     op.kind === "matmul"
       ? matmulTerms(arg, result, valueOf, element)
-      : op.kind === "sum"
+      : op.kind === "linear"
+        ? linearTerms(arg, result, valueOf, element)
+        : op.kind === "sum"
         ? sumTerms(op, result, g, element)
         : localTerms(op, arg, result, g, valueOf, element);
   if (terms === null || terms.length === 0 || terms.some((t) => !Number.isFinite(t.value))) return null;
@@ -146,6 +148,34 @@ function matmulTerms(
     for (let k = 0; k < rows; k++)
       terms.push(product(other.whole[k * width + i] as number, g.whole[k * columns + j] as number));
   return terms;
+}
+
+/** dx[i, j] = sum_k g[i, k] w[k, j];  dw[i, j] = sum_k g[k, i] x[k, j];  db[i] = sum_k g[k, i] */
+function linearTerms(
+  arg: string,
+  result: View,
+  valueOf: (name: string) => View | null,
+  element: number,
+): Term[] | null {
+  const g = valueOf("g");
+  if (!g?.whole || g.shape.length !== 2) return null;
+  const { whole } = g;
+  const [rows, columns] = g.shape as [number, number];
+  if (arg === "b")
+    return Array.from({ length: rows }, (_, k) => {
+      const value = whole[k * columns + element] as number;
+      return { text: number(value), value };
+    });
+  const other = valueOf(arg === "x" ? "w" : "x");
+  if (!other?.whole || other.shape.length !== 2 || result.shape.length !== 2) return null;
+  const [i, j] = placeOf(result.shape, element) as [number, number];
+  const width = other.shape[1] as number;
+  return Array.from({ length: arg === "x" ? columns : rows }, (_, k) =>
+    product(
+      whole[arg === "x" ? i * columns + k : k * columns + i] as number,
+      (other.whole as number[])[k * width + j] as number,
+    ),
+  );
 }
 
 /** Every summand receives the cotangent of its sum. */
