@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-C ends the command during the imports)
 from tinyres import ops
 from tinyres.arrays import KernelDisagreement, get_num_threads, kernels, set_num_threads
-from tinyres.autograd import Event, Observer, backward, grad, steps, walk
+from tinyres.autograd import Event, Observer, backward, grad, primitive, steps, walk
 from tinyres.autograd.anomaly import detect_anomaly
 from tinyres.autograd.checkpoint import checkpoint
 from tinyres.autograd.dlpack import from_dlpack
+from tinyres.autograd.function import Function
 from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
 from tinyres.autograd.tensor import Tensor, tensor
 from tinyres.context import enable_grad, is_recording, no_grad
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "Event", "FileFormatError", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward", "checkpoint",
-    "compile", "detect_anomaly", "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck",
-    "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save",
-    "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
+    "Event", "FileFormatError", "Function", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward",
+    "checkpoint", "compile", "detect_anomaly", "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad",
+    "gradcheck", "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad",
+    "primitive", "save", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}

@@ -12,6 +12,7 @@ calling.py     @primitive, and what happens when an operation is called
 algebra.py     adding cotangents: arrays, or whatever else a pass carries
 sweep.py       the one loop of the backward pass
 reverse.py     the functions that start it: grad, backward, steps, walk
+function.py    Function: an operation in PyTorch's form, on top of @primitive
 functional.py  vjp, jvp, hvp, Jacobians and Hessians, all built on grad
 checkpoint.py  gradient checkpointing: less memory for a second forward run
 anomaly.py     detect_anomaly: which operation made the first NaN?
