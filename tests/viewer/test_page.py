@@ -164,11 +164,11 @@ def test_a_frame_says_which_block_it_is(visit):
     page = visit(viewer.trace(lambda: (model(x) ** 2).sum()))
     labels = page.page.locator(".frame-label").evaluate_all("labels => labels.map(l => l.firstChild.textContent)")
     paths = page.page.locator(".frame-label title").evaluate_all("titles => titles.map(t => t.textContent)")
-    assert "− blocks.0.body.branch.0" in labels
+    assert "− blocks.0.body.branch.0 Conv2d" in labels
     assert len(set(paths)) == len(paths) > 3
     drawn = {path.removeprefix("Close ") for path in paths}
     for label, path in zip(labels, paths, strict=True):
-        around = path.removeprefix("Close ").removesuffix(label.removeprefix("− "))
+        around = path.removeprefix("Close ").removesuffix(label.removeprefix("− ").split(" ")[0])
         assert around == "" or around.removesuffix(".") in drawn
 
 
@@ -180,3 +180,41 @@ def test_routes_that_bring_nothing_have_no_shares(visit):
     page.go(max(route["event"] for route in trace.joins[0]["routes"]))
     assert "skip ‖0‖" in page.text(".rejoin")
     assert "%" not in page.text(".rejoin")
+
+
+def test_a_route_without_gradient_is_dim_and_says_why(visit):
+    net = nn.Sequential(nn.Residual(nn.Linear(3, 3, rng=0)), nn.Residual(nn.Linear(3, 3, rng=1)))
+    x = cases.tensor(2, 3).astype("float32")
+    trace = viewer.trace(lambda: net(x).sum())
+    page = visit(trace)
+    (silent,) = trace.silent
+    step = next(i for i, e in enumerate(trace.events) if e[0] == "r" and e[2] == silent["op"])
+    page.go(step)
+    assert page.text(".step .silent") == silent["text"]
+    assert page.page.locator(".scroll svg .edge.skip.silent").count() == 1
+    assert page.page.locator(".scroll svg .edge.skip:not(.silent)").count() == 1
+    page.go(step - 2)
+    assert page.page.locator(".step .silent").count() == 0
+
+
+def test_it_says_where_to_look_first_and_goes_there(visit):
+    loss, _ = cases.residual()
+    trace = viewer.trace(loss)
+    page = visit(trace)
+    assert page.text(".first span") == trace.first["text"]
+    page.page.locator(".first button").click()
+    assert page.step() == trace.first["event"]
+    assert page.page.locator(".first").count() == 0
+    assert page.page.locator(".rejoin").count() == 1
+
+
+def test_modules_have_names_and_classes_and_routes_are_found(visit):
+    net = nn.Sequential(nn.Linear(3, 3, rng=0), nn.Residual(nn.Linear(3, 3, rng=1)))
+    x = cases.tensor(2, 3).astype("float32")
+    page = visit(viewer.trace(lambda: net(x).sum()))
+    page.page.get_by_role("button", name="Close all").click()
+    names = page.page.locator(".node.module .name").evaluate_all("all => all.map(n => n.textContent)")
+    assert names == ["+ 0 Linear", "+ 1 Residual"]
+    page.press("/")
+    page.page.keyboard.type("skip")
+    assert page.page.locator("#found li").all_inner_texts() == ["add #7\n1 branch + skip\n2×3"]

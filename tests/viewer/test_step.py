@@ -67,12 +67,13 @@ def test_without_a_terminal_every_event_is_a_line(file, capsys):
     assert sum(line.startswith("forward") for line in lines) == 5
     assert "model.py:11  return (y * y).sum()" in lines[3]
     assert any("[skip]" in line for line in lines)
-    assert lines[-2].startswith("accumulate")
-    assert lines[-1].startswith("trace of loss")
+    assert lines[-3].startswith("accumulate")
+    assert lines[-2].startswith("trace of loss")
+    assert re.match(r"Look first at event \d+: The routes of .* rejoin: ", lines[-1])
     assert run(file, "--limit", 3) == 0
     limited = capsys.readouterr().out.splitlines()
     assert limited[:3] == lines[:3]
-    assert limited[3] == f"and {len(lines) - 1 - 3} more"
+    assert limited[3] == f"and {len(lines) - 2 - 3} more"
 
 
 def test_a_tensor_and_a_trace_of_several(tmp_path, capsys):

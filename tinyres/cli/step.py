@@ -64,6 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     if printed < len(trace):
         print(f"and {len(trace) - printed} more")
     print(trace)
+    for line in dict.fromkeys(entry["text"] for entry in trace.silent):
+        print(printable(line))
+    if trace.first is not None:
+        print(printable(f"Look first at event {trace.first['event'] + 1}: {trace.first['text']}"))
     if any(op.inputs and op.value is None for op in trace.ops):
         print(
             "the tape saves only what its rules need; make the loss a function, `def loss(): ...`, to see every value"

@@ -72,7 +72,8 @@ class TraceEvent:
         *_, contribution, before, total = self._event
         so_far = "nothing so far" if before is None else self._amount(before, "g")
         added = f"{so_far} += {self._amount(contribution, 'g')}, now {self._amount(total, 'g')}"
-        return f"{self._called(self.op)}: {added}"
+        rejoined = self.trace.rejoined.get(self.index)
+        return f"{self._called(self.op)}: {added}{f'; {rejoined}' if rejoined else ''}"
 
     def _called(self, i: int) -> str:
         op = self.trace.ops[i]

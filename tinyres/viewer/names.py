@@ -72,6 +72,14 @@ class Names:
                     self._frozen.setdefault(id(held._data), (held._data, id(root), full))
         return id(root)
 
+    def classes(self) -> dict[str, str]:
+        """The class of each module, by its path as operations have it."""
+        return {
+            self.full(key, f"{root._name}.{path}" if root._name and path else root._name or path): type(module).__name__
+            for key, (root, _) in self._roots.items()
+            for path, module in root.named_modules()
+        }
+
     def leaf(self, node: Node, frame: FrameType | None) -> tuple[int | None, str]:
         """The root module that a leaf belongs to, and its name; None and "" if it has no name."""
         if node.serial not in self._leaves:

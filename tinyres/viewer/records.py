@@ -48,6 +48,10 @@ class TraceData:
         grads: the total gradient of each leaf, by lane and operation: indices into summaries.
         summaries: arrays, in full or as thumbnails.
         sources: the user's source line at each place.
+        classes: of the modules, by path.
+        rejoined: what came through each route, by the event after which all of it is there.
+        silent: arguments of residual sums that got no gradient, and why.
+        first: the event to look at first, and what is to be seen there.
     """
 
     lanes: list[str]
@@ -57,6 +61,10 @@ class TraceData:
     grads: dict[tuple[int, int], int | None]
     summaries: list[Whole | Thumbnail]
     sources: dict[tuple[str, int], str]
+    classes: dict[str, str]
+    rejoined: dict[int, str]
+    silent: list[dict[str, Any]]
+    first: dict[str, Any] | None
 
 
 def file_name(path: str) -> str:

@@ -10,7 +10,7 @@ from tinyres.viewer.events import printable
 from tinyres.viewer.rules import broadcasting, rule_text
 from tinyres.viewer.tracing import Trace
 
-KEYS = "Enter/n next   p back   m/M next/previous module   f/b forward/backward pass   / search   q quit"
+KEYS = "Enter/n next   p back   m/M next/previous module   f/b forward/backward pass   l look first   / search   q quit"
 _NEIGHBOURS = 4  # events shown before and after
 _ARROWS = {"\x1b[C": "n", "\x1b[B": "n", "\x1b[D": "p", "\x1b[A": "p", "\r": "n", "\n": "n", " ": "n", "\x03": "q"}
 
@@ -21,11 +21,13 @@ class Stepper:
     Attributes:
         trace: the trace.
         at: the index of the current event.
-        note: a message about the last key, such as a search without a match.
+        note: at first, where to look; then a message about the last key, such as a search without a match.
     """
 
     def __init__(self, trace: Trace) -> None:
-        self.trace, self.at, self.note = trace, 0, ""
+        first = trace.first
+        hint = "" if first is None else f"l looks first at event {first['event'] + 1}: {first['text']}"
+        self.trace, self.at, self.note = trace, 0, printable(hint)
 
     def press(self, key: str, ask: Callable[[], str] = lambda: "") -> bool:
         """Handle a key; False if it quits. `ask` returns the words to search for."""
@@ -43,6 +45,8 @@ class Stepper:
             self._go([i for i in self._around() if kinds[i] == "forward" and (not i or kinds[i - 1] != "forward")], "")
         elif key == "b":
             self._go([i for i in self._around() if self.trace[i].kind == "seed"], "no backward pass")
+        elif key == "l" and self.trace.first is not None:
+            self.at = self.trace.first["event"]
         elif key == "/":
             words = ask().strip().lower()
             found = [i for i in self._around() if words in f"{self.trace[i]} {self.trace[i].source}".lower()]
@@ -83,9 +87,10 @@ class Stepper:
         text = args.get(arg) or args.get("*") or next(iter(args.values()), "")
         summed = broadcasting(consumer, record[3], self.trace.ops[record[4]].shape)
         lines = [f"rule   d{arg} = {text}{summed}", *self._array("sent", record[5])]
+        quiet = [s["text"] for s in self.trace.silent if (s["lane"], s["op"]) == (record[1], record[2])]
         if record[0] == "a":
             lines = [*self._array("before", record[6]), *self._array("+=", record[5]), *self._array("now", record[7])]
-        return lines
+        return [*lines, *map(printable, quiet)]
 
     def _array(self, name: str, place: int | None) -> list[str]:
         text = "nothing yet" if place is None else self.trace.summaries[place].as_text()

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyres.autograd.tensor import Tensor
 from tinyres.version import __version__
-from tinyres.viewer import page, picture
+from tinyres.viewer import guide, page, picture
 from tinyres.viewer.events import TraceEvent
 from tinyres.viewer.names import Scopes
 from tinyres.viewer.records import Op, TraceData, file_name
@@ -82,6 +82,11 @@ class Trace(TraceData):
         self.summaries = tracer.summaries.items
         places = dict.fromkeys(op.place for op in self.ops if op.place is not None)
         self.sources = {place: linecache.getline(*place).strip()[:_LINE] for place in places}
+        inside = {
+            ".".join(parts[: k + 1]) for op in self.ops for parts in [op.path.split(".")] for k in range(len(parts))
+        }
+        self.classes = {path: name for path, name in tracer.names.classes().items() if path and path in inside}
+        self.rejoined, self.silent, self.first = guide.rejoining(self), guide.silent(self), guide.first_look(self)
 
     # -- as a sequence of events ------------------------------------------------------------------------------------
     def __len__(self) -> int:
@@ -152,6 +157,9 @@ class Trace(TraceData):
                 for event in self.events
             ],
             "joins": self.joins,
+            "modules": self.classes,
+            "silent": self.silent,
+            "first": self.first,
             "grads": {f"{lane}:{op}": at(place) for (lane, op), place in self.grads.items()},
         }
         exact = set(self.grads.values())  # the leaves' total gradients stay as exact as possible

@@ -77,7 +77,10 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
   const [query, setQuery] = useState("");
   const [chosen, setChosen] = useState(0);
   const { ops } = recording.trace;
-  const texts = useMemo(() => ops.map((op) => `${op.kind} ${op.name ?? ""} ${op.path} #${op.id}`.toLowerCase()), [ops]);
+  const texts = useMemo(
+    () => ops.map((op) => `${op.kind} ${op.name ?? ""} ${op.path} ${op.roles?.join(" ") ?? ""} #${op.id}`.toLowerCase()),
+    [ops],
+  );
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const all = words.length ? ops.filter((_, i) => words.every((word) => texts[i]?.includes(word))) : [];
   const found = all.slice(0, SHOWN);
@@ -106,7 +109,7 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
         {...combobox}
         aria-label="Operation, module or name"
         aria-activedescendant={found.length ? `found-${chosen}` : undefined}
-        placeholder="conv2d, blocks.3, weight…"
+        placeholder="conv2d, blocks.3, skip…"
         value={query}
         onInput={(e) => {
           setQuery(e.currentTarget.value);
@@ -129,7 +132,7 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
           >
             <b>{nameOf(op)}</b>{" "}
             <span>
-              {op.name === null ? "" : op.kind} {op.path}
+              {op.name === null ? "" : op.kind} {op.path} {op.roles?.join(" + ")}
             </span>{" "}
             <span>{shapeText(op.shape)}</span>
           </li>

@@ -5,7 +5,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { eventAt, type Event, type Op } from "./data";
 import { Drawing } from "./drawing";
 import { picture } from "./layout";
-import { ancestors, hiddenIn, type Call } from "./modules";
+import { ancestors, called, hiddenIn, type Call } from "./modules";
 import type { Recording, State, Store } from "./state";
 
 interface Props {
@@ -74,7 +74,7 @@ export function Graph({ store, recording, state }: Props) {
     <div class="graph-pane">
       <Path store={store} call={calls.of[event.consumer ?? event.op] as Call} opened={state.opened} />
       <div class="scroll" ref={pane} onClick={(e) => activate(e.target)} onKeyDown={onKeyDown} />
-      <Legend skip={trace.ops.some((op: Op) => op.roles?.includes("skip"))} />
+      <Legend skip={trace.ops.some((op: Op) => op.roles?.includes("skip"))} silent={trace.silent.length > 0} />
     </div>
   );
 }
@@ -93,14 +93,14 @@ function Path({ store, call, opened }: { store: Store; call: Call; opened: Reado
           title={`${opened.has(c.key) ? "Close" : "Open"} ${c.path}`}
           onClick={() => store.toggle(c.key)}
         >
-          {opened.has(c.key) ? "−" : "+"} {c.label}
+          {opened.has(c.key) ? "−" : "+"} {called(c.label, c)}
         </button>
       ))}
     </div>
   );
 }
 
-function Legend({ skip }: { skip: boolean }) {
+function Legend({ skip, silent }: { skip: boolean; silent: boolean }) {
   if (!skip) return null;
   const line = (kind: string, text: string) => (
     <span>
@@ -112,7 +112,8 @@ function Legend({ skip }: { skip: boolean }) {
   );
   return (
     <p class="legend">
-      {line("skip", "skip")} {line("branch", "branch")} {line("walked", "gradient has passed")}
+      {line("skip", "skip")} {line("branch", "branch")} {line("walked", "gradient has passed")}{" "}
+      {silent && line("skip silent", "no gradient comes this way")}
     </p>
   );
 }

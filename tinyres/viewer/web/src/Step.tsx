@@ -23,6 +23,10 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
       : trace.joins.find(
           (j) => j.lane === event.lane && j.routes.some((r) => r.event === step || r.event === step + 1),
         );
+  const quiet =
+    event.kind === "rule" || event.kind === "accumulate"
+      ? trace.silent.filter((s) => s.lane === event.lane && s.op === event.consumer)
+      : [];
   const choose = (to: number): void => store.set({ element: to });
   return (
     <section class="step" tabIndex={0} aria-labelledby="event-title">
@@ -33,6 +37,14 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
         <span class={`tag ${event.kind}`}>{event.kind}</span> event {step + 1} of {trace.events.length}
         {event.lane !== null && trace.lanes.length > 1 && <> · loss {trace.lanes[event.lane]}</>}
       </p>
+      {trace.first !== null && step !== trace.first.event && (
+        <p class="first">
+          <button type="button" onClick={() => store.go((trace.first as { event: number }).event)}>
+            Look here first
+          </button>{" "}
+          <span>{trace.first.text}</span>
+        </p>
+      )}
       <p class="sentence" role="status" aria-live={state.playing ? "off" : "polite"}>
         {sentence(trace, step)}
       </p>
@@ -41,6 +53,9 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
       ) : (
         <Sum trace={trace} event={event} before={before} element={element} onElement={choose} />
       )}
+      {quiet.map((silent) => (
+        <p class="silent">{silent.text}</p>
+      ))}
       {join !== undefined && <Rejoin trace={trace} join={join} step={step} />}
       {event.kind !== "seed" && (
         <Rule trace={trace} replay={replay} event={event} step={step} element={element} onElement={choose} />

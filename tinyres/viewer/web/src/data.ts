@@ -51,6 +51,14 @@ export interface Join {
   angle: number | null;
 }
 
+/** A route of a residual sum that got no gradient, and why. */
+export interface Silent {
+  lane: number;
+  op: number;
+  arg: number;
+  text: string;
+}
+
 export interface Rules {
   forward: string;
   args: Record<string, string>;
@@ -66,9 +74,16 @@ export interface Trace {
   arrays: (Whole | Large)[];
   joins: Join[];
   grads: Record<string, number>;
+  /** Classes of the modules, by path. */
+  modules: Record<string, string>;
+  silent: Silent[];
+  /** Where to look first. */
+  first: { event: number; text: string } | null;
 }
 
-type RawTrace = Omit<Trace, "ops"> & { ops: RawOp[]; places?: Place[] };
+/** What documents of earlier versions do not have. */
+type Later = Pick<Trace, "modules" | "silent" | "first">;
+type RawTrace = Omit<Trace, "ops" | keyof Later> & Partial<Later> & { ops: RawOp[]; places?: Place[] };
 
 export interface RunLane {
   name: string;
@@ -153,7 +168,7 @@ function complete(trace: RawTrace): Trace {
     const absent = { name: null, path: "", inputs: [], args: [], roles: null, static: {}, value: null, again: false };
     return { ...absent, ...op, id, file, line, source };
   });
-  return { ...trace, ops };
+  return { modules: {}, silent: [], first: null, ...trace, ops };
 }
 
 export const toNumber = (value: Num): number => (typeof value === "number" ? value : Number(value));

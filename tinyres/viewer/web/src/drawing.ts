@@ -2,7 +2,7 @@
 
 import type { Event } from "./data";
 import type { Edge, Node, Picture } from "./layout";
-import type { Call } from "./modules";
+import { called, type Call } from "./modules";
 import { viewOf } from "./arrays";
 import type { Replay } from "./replay";
 import { number } from "./text";
@@ -159,8 +159,9 @@ export class Drawing {
       const lit = backward
         ? edge.routes.some(([c, a]) => c === event.consumer && a === event.arg)
         : edge.to === receiver && edge.routes.some(([c]) => c === event.op);
+      const silent = edge.routes.some(([c, a]) => this.replay.silent(lane, c, a) !== null);
       const role = edge.role === "skip" || edge.role === "branch" ? ` ${edge.role}` : "";
-      const classes = `edge${role}${walked ? " walked" : ""}${lit ? ` lit ${backward ? "up" : "down"}` : ""}`;
+      const classes = `edge${role}${walked ? " walked" : ""}${silent ? " silent" : ""}${lit ? ` lit ${backward ? "up" : "down"}` : ""}`;
       if (classes === drawn.classes) continue;
       drawn.element.setAttribute("class", (drawn.classes = classes));
     }
@@ -205,7 +206,7 @@ export class Drawing {
 function labelIn(call: Call, framed: Set<Call>): string {
   const line = [call.label];
   for (let c = call.parent; c !== null && c.parent !== null && !framed.has(c); c = c.parent) line.unshift(c.label);
-  return line.join(".");
+  return called(line.join("."), call);
 }
 
 function depth(call: Call): number {

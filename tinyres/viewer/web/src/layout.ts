@@ -1,7 +1,7 @@
 // From what is open to a picture: which nodes and edges there are, and what they say.
 
 import type { Op } from "./data";
-import { hiddenIn, isInput, type Call, type Calls } from "./modules";
+import { called, hiddenIn, isInput, type Call, type Calls } from "./modules";
 import { place } from "./place";
 import type { Replay } from "./replay";
 import { shapeText } from "./text";
@@ -99,7 +99,7 @@ function moduleNode(call: Call, ops: Op[]): Node {
   const note = inner || only === undefined ? `${call.size} nodes` : (ops[only] as Op).kind;
   const line: string[] = [];
   for (let c: Call = call; c.parent !== null; c = c.parent) line.unshift(c.label);
-  return box(call.key, "module", line.slice(-2).join("."), note, call.path, call);
+  return box(call.key, "module", called(line.slice(-2).join("."), call), note, call.path, call);
 }
 
 function box(key: string, kind: Node["kind"], title: string, note: string, full: string, call: Call): Node {

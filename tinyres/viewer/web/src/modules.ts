@@ -3,12 +3,14 @@
 // What stands for a module is one *call* of it, a run of consecutive operations under its path. Operations are sorted
 // with parents before consumers, so contracting a run can never make a cycle, however often a module is called.
 
-import type { Op } from "./data";
+import type { Op, Trace } from "./data";
 
 export interface Call {
   key: string;
   path: string;
   label: string;
+  /** The module's class, or nothing where it is not known. */
+  kind: string;
   parent: Call | null;
   calls: Call[];
   /** Directly in it, not in one of its own calls. */
@@ -25,8 +27,8 @@ export interface Calls {
 
 const COMFORTABLE = 80; // nodes that a first view may have
 
-export function callsOf(ops: Op[]): Calls {
-  const top: Call = { key: "", path: "", label: "", parent: null, calls: [], ops: [], size: 0 };
+export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls {
+  const top: Call = { key: "", path: "", label: "", kind: "", parent: null, calls: [], ops: [], size: 0 };
   const of: Call[] = new Array(ops.length).fill(top) as Call[];
   const byKey = new Map<string, Call>(); // all but the top, which is always open
   let current = top;
@@ -38,7 +40,9 @@ export function callsOf(ops: Op[]): Calls {
     const rest = current === top ? op.path : op.path.slice(current.path.length + 1);
     for (const part of rest ? rest.split(".") : []) {
       const path = current === top ? part : `${current.path}.${part}`;
-      const call: Call = { key: `${path}@${op.id}`, path, label: part, parent: current, calls: [], ops: [], size: 0 };
+      const kind = Object.hasOwn(modules, path) ? (modules[path] as string) : "";
+      const key = `${path}@${op.id}`;
+      const call: Call = { key, path, label: part, kind, parent: current, calls: [], ops: [], size: 0 };
       current.calls.push(call);
       byKey.set(call.key, call);
       current = call;
@@ -68,6 +72,9 @@ function placeInputs(ops: Op[], of: Call[], top: Call): void {
     }
   for (const op of ops) if (isInput(op)) of[op.id] = home.get(op.id) ?? top;
 }
+
+/** "0 Linear": a name and a class. */
+export const called = (name: string, call: Call): string => (call.kind ? `${name} ${call.kind}` : name);
 
 export function ancestors(call: Call): Call[] {
   const line: Call[] = [];

@@ -81,6 +81,11 @@ export class Replay {
     return consumer.roles?.[arg] ?? this.rejoined.get(`${consumer.id}:${arg}`) ?? null;
   }
 
+  /** Why an argument of a residual sum gets no gradient; null where it gets one. */
+  silent(lane: number, consumer: number, arg: number): string | null {
+    return this.trace.silent.find((s) => s.lane === lane && s.op === consumer && s.arg === arg)?.text ?? null;
+  }
+
   /** The event that computes an op, or that first gives it a gradient; without either, the first of the pass. */
   find(pass: "f" | "b", lane: number, op: number | null): number {
     if (op !== null && pass === "f" && (this.forwardAt[op] as number) >= 0) return this.forwardAt[op] as number;

@@ -34,7 +34,7 @@ export class Store {
   constructor(readonly data: Document) {
     this.recording = data.trace && {
       trace: data.trace,
-      calls: callsOf(data.trace.ops),
+      calls: callsOf(data.trace),
       replay: new Replay(data.trace),
     };
     this.run = data.run?.lanes.filter((lane) => lane.steps.length > 0) ?? [];

@@ -83,6 +83,16 @@ function checkTrace(trace: Unknown): void {
       must((events[event] as unknown[])[0] === "a", "the event of a route is not an accumulation");
     }
   }
+  must(Object.values(object(trace["modules"] ?? {}, "modules")).every(isText), "the class of a module is not a text");
+  for (const value of list(trace["silent"] ?? [], "silent")) {
+    const { lane, op, arg, text } = object(value, "a silent route");
+    const inputs = below(op, ops.length) ? (((ops[op] as Unknown)["inputs"] ?? []) as unknown[]) : [];
+    must(below(lane, lanes.length) && below(arg, inputs.length) && isText(text), "a silent route is invalid");
+  }
+  if (trace["first"] != null) {
+    const { event, text } = object(trace["first"], "first");
+    must(below(event, events.length) && isText(text), "what to look at first is invalid");
+  }
   for (const [key, place] of Object.entries(object(trace["grads"], "grads"))) {
     const [lane, op] = key.split(":").map(Number);
     must(below(lane, lanes.length) && below(op, ops.length) && below(place, arrays.length), "a gradient belongs to no operation");

@@ -1,0 +1,68 @@
+"""What a reader should not miss in a trace: where routes rejoin, routes without a gradient, and where to look first."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinyres.viewer.records import TraceData
+
+_ROUTES = ("skip", "branch")
+
+
+def rejoining(trace: TraceData) -> dict[int, str]:
+    """By the event that completes it: what came through each route of a residual sum, and the angle between them."""
+    return {max(route["event"] for route in join["routes"]): _shares(join) for join in trace.joins}
+
+
+def _shares(join: dict[str, Any]) -> str:
+    norms = [float(route["norm"]) for route in join["routes"]]
+    total = sum(norms)
+    parts = [
+        f"{route['role']} {norm / total:.0%} (|g| = {norm:.4g})" if 0 < total < math.inf else route["role"]
+        for route, norm in zip(join["routes"], norms, strict=True)
+    ]
+    angle = "" if join["angle"] is None else f", {math.degrees(join['angle']):.0f}° apart"
+    return f"the routes of {join['name'] or 'the block'} rejoin: {', '.join(parts)}{angle}"
+
+
+def silent(trace: TraceData) -> list[dict[str, Any]]:
+    """Each residual sum of which a route got no gradient, with a sentence that says why."""
+    sent = {(event[1], event[2], event[3]) for event in trace.events if event[0] == "r"}
+    ran = {(event[1], event[2]) for event in trace.events if event[0] == "r"}
+    found = []
+    for lane, number in sorted(ran):
+        op = trace.ops[number]
+        for i, role in enumerate(op.roles or ()):
+            if role not in _ROUTES or (lane, number, i) in sent:
+                continue
+            source = op.inputs[i]
+            name = trace.ops[int(source)].name if source is not None else ""
+            what = f"its input{f', {name},' if name else ''} requires no gradient"
+            mend = f"to see it, let the input require one: {name or 'x'}.requires_grad_()"
+            text = f"No gradient goes through the {role} of {op.path or 'this block'}: {what}. {mend[0].upper()}{mend[1:]}."
+            found.append({"lane": lane, "op": number, "arg": i, "text": text})
+    return found
+
+
+def first_look(trace: TraceData) -> dict[str, Any] | None:
+    """The event where most is to be seen, and a sentence that says what; None for a trace without a backward pass.
+
+    A place where two routes rejoin; else a residual sum with a silent route; else a gradient that is a sum of several
+    contributions; else the beginning of the backward pass.
+    """
+    if joins := rejoining(trace):
+        event, text = min(joins.items())
+        return {"event": event, "text": text[0].upper() + text[1:] + "."}
+    for entry in silent(trace):
+        for i, event in enumerate(trace.events):
+            if event[0] == "r" and (event[1], event[2]) == (entry["lane"], entry["op"]):
+                return {"event": i, "text": entry["text"]}
+    for i, event in enumerate(trace.events):
+        if event[0] == "a" and event[6] is not None:
+            op = trace.ops[event[4]]
+            return {"event": i, "text": f"{op.name or op.kind} is used more than once: its gradient is a sum."}
+    for i, event in enumerate(trace.events):
+        if event[0] == "s":
+            return {"event": i, "text": "The backward pass begins here."}
+    return None
