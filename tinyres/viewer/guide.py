@@ -39,8 +39,8 @@ def silent(trace: TraceData) -> list[dict[str, Any]]:
             source = op.inputs[i]
             name = trace.ops[int(source)].name if source is not None else ""
             what = f"its input{f', {name},' if name else ''} requires no gradient"
-            mend = f"to see it, let the input require one: {name or 'x'}.requires_grad_()"
-            text = f"No gradient goes through the {role} of {op.path or 'this block'}: {what}. {mend[0].upper()}{mend[1:]}."
+            mend = f"To see it, let the input require one: {name or 'x'}.requires_grad_()"
+            text = f"No gradient goes through the {role} of {op.path or 'this block'}: {what}. {mend}."
             found.append({"lane": lane, "op": number, "arg": i, "text": text})
     return found
 
@@ -52,17 +52,15 @@ def first_look(trace: TraceData) -> dict[str, Any] | None:
     contributions; else the beginning of the backward pass.
     """
     if joins := rejoining(trace):
-        event, text = min(joins.items())
-        return {"event": event, "text": text[0].upper() + text[1:] + "."}
-    for entry in silent(trace):
-        for i, event in enumerate(trace.events):
-            if event[0] == "r" and (event[1], event[2]) == (entry["lane"], entry["op"]):
-                return {"event": i, "text": entry["text"]}
+        place, text = min(joins.items())
+        return {"event": place, "text": f"{text[0].upper()}{text[1:]}."}
+    quiet = {(entry["lane"], entry["op"]): entry["text"] for entry in silent(trace)}
+    for i, event in enumerate(trace.events):
+        if event[0] == "r" and (event[1], event[2]) in quiet:
+            return {"event": i, "text": quiet[event[1], event[2]]}
     for i, event in enumerate(trace.events):
         if event[0] == "a" and event[6] is not None:
             op = trace.ops[event[4]]
             return {"event": i, "text": f"{op.name or op.kind} is used more than once: its gradient is a sum."}
-    for i, event in enumerate(trace.events):
-        if event[0] == "s":
-            return {"event": i, "text": "The backward pass begins here."}
-    return None
+    start = next((i for i, event in enumerate(trace.events) if event[0] == "s"), None)
+    return None if start is None else {"event": start, "text": "The backward pass begins here."}
