@@ -53,8 +53,11 @@ class Visit:
         return self.page.locator(selector).inner_text()
 
     def shown(self):
-        """All that is on the page."""
-        return self.js("document.getElementById('page').outerHTML")
+        """All that is on the page, except where its graph is scrolled to, which the small map shows."""
+        copy = "const page = document.getElementById('page').cloneNode(true)"
+        return self.js(
+            f"(() => {{ {copy}; page.querySelector('.minimap .window')?.remove(); return page.outerHTML; }})()"
+        )
 
 
 @pytest.fixture(scope="session")

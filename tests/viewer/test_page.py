@@ -164,7 +164,7 @@ def test_a_frame_says_which_block_it_is(visit):
     page = visit(viewer.trace(lambda: (model(x) ** 2).sum()))
     labels = page.page.locator(".frame-label").evaluate_all("labels => labels.map(l => l.firstChild.textContent)")
     paths = page.page.locator(".frame-label title").evaluate_all("titles => titles.map(t => t.textContent)")
-    assert "− blocks.0.body.branch.0 Conv2d" in labels
+    assert "− blocks.0.body.branch Sequential" in labels
     assert len(set(paths)) == len(paths) > 3
     drawn = {path.removeprefix("Close ") for path in paths}
     for label, path in zip(labels, paths, strict=True):
@@ -218,3 +218,22 @@ def test_modules_have_names_and_classes_and_routes_are_found(visit):
     page.press("/")
     page.page.keyboard.type("skip")
     assert page.page.locator("#found li").all_inner_texts() == ["add #7\n1 branch + skip\n2×3"]
+
+
+def test_fit_shows_all_of_the_graph_and_the_small_map_goes_where_it_is_pressed(visit):
+    model = models.resnet(8, width=4, in_channels=1, rng=0)
+    page = visit(viewer.trace(lambda: (model(cases.tensor(2, 1, 8, 8).astype("float32")) ** 2).sum()))
+    scrolls = (
+        "() => { const s = document.querySelector('.scroll'); return [s.scrollHeight - s.clientHeight, s.scrollTop]; }"
+    )
+    room, top = page.js(scrolls)
+    assert room > 100
+    assert top < room / 2
+    small = page.page.locator(".minimap").bounding_box()
+    page.page.mouse.click(small["x"] + small["width"] / 2, small["y"] + small["height"] - 2)
+    assert page.js(scrolls)[1] > 0.9 * room
+    page.press("0")
+    assert page.js(scrolls)[0] <= 1, "all of it is in the pane"
+    assert page.page.locator(".minimap").count() == 0
+    page.press("0")
+    assert page.js(scrolls)[0] == room

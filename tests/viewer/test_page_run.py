@@ -65,3 +65,34 @@ def test_an_empty_or_foreign_document_says_so(browser, tmp_path):
     page.goto(TEMPLATE.as_uri())
     assert "holds no recording" in page.inner_text("main")
     page.close()
+
+
+def test_arrows_move_without_a_focus_and_help_is_of_this_page(visit, tmp_path):
+    page = visit(document(tmp_path, RUN))
+    for key, step in (("Home", 0), ("ArrowRight", 10), ("ArrowRight", 20), ("ArrowLeft", 10), ("End", 30)):
+        page.press(key)
+        assert f"Step {step}" in page.text(".scrub")
+    cursor, last = (page.page.locator(where).first.bounding_box() for where in (".cursor", ".map canvas"))
+    assert abs(cursor["x"] + cursor["width"] - last["x"] - last["width"]) < 2, "the column is framed, not covered"
+    assert abs(cursor["width"] - last["width"] / 4) < 2
+    page.press("?")
+    assert "each column a recorded training step" in page.text("dialog")
+    assert "Space" not in page.text("dialog")
+
+
+def test_losses_are_a_curve_with_its_range(visit, tmp_path):
+    page = visit(document(tmp_path, RUN))
+    assert page.page.locator(".loss svg").first.get_attribute("aria-label") == "Loss, from 2 to 0.5"
+    points = page.page.locator(".loss path").first.get_attribute("d")
+    assert points == "M0.5 6.00L1.5 35.33L2.5 64.67L3.5 94.00"
+    assert page.text(".loss .layers >> nth=0").split() == ["2", "loss", "0.5"]
+    assert "5 blocks, 4 recorded steps from 0 to 30" in page.text(".lane >> nth=0")
+
+
+def test_losses_that_are_missing_leave_a_gap(visit, tmp_path):
+    lane = RUN["lanes"][0] | {"loss": [2.0, None, "NaN", 0.5]}
+    page = visit(document(tmp_path, {"lanes": [lane]}))
+    assert page.page.locator(".loss path").first.get_attribute("d") == "M0.5 6.00M3.5 94.00"
+    lane = RUN["lanes"][0] | {"loss": None}
+    page = visit(document(tmp_path, {"lanes": [lane]}))
+    assert page.page.locator(".loss").count() == 0

@@ -62,7 +62,7 @@ function Toolbar({ store, state, recording }: { store: Store; state: State; reco
             <button type="button" aria-label="Zoom out" onClick={() => store.zoomBy(0.8)}>
               −
             </button>
-            <button type="button" aria-label="Fit to the width of the pane" onClick={() => store.set({ zoom: null })}>
+            <button type="button" aria-label="Fit: all of the graph, or as large as it can be read" onClick={() => store.fit()}>
               {state.zoom === null ? "fit" : `${Math.round(100 * state.zoom)} %`}
             </button>
             <button type="button" aria-label="Zoom in" onClick={() => store.zoomBy(1.25)}>

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Op } from "./data";
-import { KEYS } from "./keyboard";
+import { KEYS, KEYS_OF_A_RUN } from "./keyboard";
 import { LICENCES } from "./licences";
 import type { Recording, Store } from "./state";
 import { nameOf, shapeText } from "./text";
@@ -41,15 +41,24 @@ function Dialog({ store, title, children }: { store: Store; title: string; child
 export function Help({ store }: { store: Store }) {
   return (
     <Dialog store={store} title="How to read this page">
+      {store.recording === null ? (
+        <p>
+          Each row of the map is a block of the net, each column a recorded training step. The colour is log₁₀ of the
+          norm of the gradient at the block's output: dark where the gradient vanishes, light where it is large. Choose
+          a step on the map or with the slider; the bars show that step, and how much of the gradient came through each
+          skip.
+        </p>
+      ) : (
       <p>
         The graph shows the operations of one training step; a closed module is a single node. The forward pass computes
         values from top to bottom. The backward pass sends gradients back up, one <b>rule</b> at a time, and each result
         is <b>added</b> (+=) to the gradient that its receiver already has.
       </p>
+      )}
       <table class="keys">
         <caption class="hidden">Keys</caption>
         <tbody>
-          {KEYS.map(([keys, meaning]) => (
+          {(store.recording === null ? KEYS_OF_A_RUN : KEYS).map(([keys, meaning]) => (
             <tr>
               <th scope="row">
                 {keys.split(" ").map((key) => (

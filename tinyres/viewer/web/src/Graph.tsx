@@ -5,6 +5,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { eventAt, type Event, type Op } from "./data";
 import { Drawing } from "./drawing";
 import { picture } from "./layout";
+import { Minimap } from "./Minimap";
 import { ancestors, called, hiddenIn, type Call } from "./modules";
 import type { Recording, State, Store } from "./state";
 
@@ -14,7 +15,7 @@ interface Props {
   state: State;
 }
 
-const SMALLEST = 0.7; // the scale at which text can still be read
+const SMALLEST = 0.7; // the scale at which text can be read with ease
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function Graph({ store, recording, state }: Props) {
@@ -42,7 +43,9 @@ export function Graph({ store, recording, state }: Props) {
   }, []);
   useLayoutEffect(() => {
     const { width, height } = drawing.picture;
-    store.fitting = Math.min(1, Math.max(SMALLEST, (pane.current?.clientWidth ?? width) / width));
+    const [wide, high] = [(pane.current?.clientWidth ?? width) / width, (pane.current?.clientHeight ?? height) / height];
+    store.whole = Math.min(1, wide, high);
+    store.fitting = Math.min(1, Math.max(SMALLEST, wide));
     const zoom = state.zoom ?? store.fitting;
     drawing.element.setAttribute("width", String(width * zoom));
     drawing.element.setAttribute("height", String(height * zoom));
@@ -73,7 +76,14 @@ export function Graph({ store, recording, state }: Props) {
   return (
     <div class="graph-pane">
       <Path store={store} call={calls.of[event.consumer ?? event.op] as Call} opened={state.opened} />
-      <div class="scroll" ref={pane} onClick={(e) => activate(e.target)} onKeyDown={onKeyDown} />
+      <div class="around">
+        <div class="scroll" ref={pane} onClick={(e) => activate(e.target)} onKeyDown={onKeyDown} />
+        <Minimap
+          pane={() => pane.current}
+          picture={drawing.picture}
+          shown={`${state.zoom} ${room} ${store.fitting}`}
+        />
+      </div>
       <Legend skip={trace.ops.some((op: Op) => op.roles?.includes("skip"))} silent={trace.silent.length > 0} />
     </div>
   );

@@ -3,6 +3,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { toLog, toNumber, type RunLane } from "./data";
+import { Loss } from "./Loss";
 import { bound, colour, UNKNOWN, type Bound } from "./palette";
 import type { Store } from "./state";
 import { number } from "./text";
@@ -81,10 +82,12 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
         {several ? lane.name || "run" : lane.name}
         <span class="muted">
           {" "}
-          {lane.layers.length} layers, {steps} steps{loss != null && `, loss ${number(toNumber(loss))}`}
+          {lane.layers.length} blocks, {steps} recorded steps from {lane.steps[0]} to {lane.steps.at(-1)}
+          {loss != null && `, loss ${number(toNumber(loss))}`}
         </span>
       </h3>
       <div class="lane-body">
+        <div>
         <div class="heat" style={{ height: `${height}px` }}>
           <div class={`layers ${few ? "" : "ends"}`} aria-hidden="true">
             {few
@@ -93,12 +96,24 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
           </div>
           <div class="map" onPointerDown={pick} onPointerMove={pick}>
             <Cells lane={lane} range={range} />
-            <div class="cursor" style={{ left: `${(100 * (chosen + 0.5)) / steps}%` }} />
+            <div class="cursor" style={{ left: `${(100 * chosen) / steps}%`, width: `${100 / steps}%` }} />
           </div>
+        </div>
+        <Axis steps={lane.steps} />
+        {lane.loss !== null && <Loss losses={lane.loss} chosen={chosen} />}
         </div>
         <Column lane={lane} column={column} chosen={chosen} range={range} height={height} />
       </div>
     </div>
+  );
+}
+
+/** Under the map: what runs from left to right. */
+function Axis({ steps }: { steps: number[] }) {
+  return (
+    <p class="axis" aria-hidden="true">
+      <span>{steps[0]}</span> <span>training step</span> <span>{steps.at(-1)}</span>
+    </p>
   );
 }
 

@@ -38,6 +38,7 @@ export class Drawing {
   readonly element: SVGSVGElement;
   private readonly nodes: DrawnNode[] = [];
   private readonly edges: DrawnEdge[] = [];
+  private readonly labels: SVGTextElement[] = [];
   private readonly byKey = new Map<string, DrawnNode>();
   private tabbed: DrawnNode | null = null;
 
@@ -62,6 +63,7 @@ export class Drawing {
       this.edges.push({ edge, element, classes: "" });
       this.element.append(element);
     }
+    this.element.append(...this.labels); // over the lines that cross them
     for (const node of picture.nodes) this.drawNode(node);
     this.moveTab(this.nodes[0] ?? null);
   }
@@ -94,7 +96,7 @@ export class Drawing {
       `− ${name}`,
     );
     label.append(make("title", {}, `Close ${call.path}`));
-    this.element.append(label);
+    this.labels.push(label);
     return true;
   }
 

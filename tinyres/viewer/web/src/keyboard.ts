@@ -14,8 +14,14 @@ export const KEYS: [string, string][] = [
   ["↑ ↓ Enter", "in the graph: move between nodes, open one"],
   ["T", "switch between graph and table"],
   ["L", "go to the backward pass of the next loss"],
-  ["+ − 0", "zoom"],
+  ["+ − 0", "zoom in, zoom out, fit"],
   ["/", "search by operation, module or name"],
+  ["?", "this help"],
+];
+
+export const KEYS_OF_A_RUN: [string, string][] = [
+  ["← →", "previous recorded step, next one"],
+  ["Home End", "first step, last step"],
   ["?", "this help"],
 ];
 
@@ -35,7 +41,7 @@ export function listen(store: Store): void {
 function act(store: Store, key: string, shift: boolean): boolean {
   const { state, recording } = store;
   if (key === "?") return done(store.set({ dialog: "help", playing: false }));
-  if (recording === null) return false;
+  if (recording === null) return alongTheRun(store, key);
   switch (key) {
     case "ArrowRight":
       return done(shift ? store.goModule(1) : store.go(state.step + 1));
@@ -64,12 +70,21 @@ function act(store: Store, key: string, shift: boolean): boolean {
     case "-":
       return done(store.zoomBy(key === "+" ? 1.25 : 0.8));
     case "0":
-      return done(store.set({ zoom: null }));
+      return done(store.fit());
     case "/":
       return done(store.set({ dialog: "search", playing: false }));
     default:
       return false;
   }
+}
+
+/** On a page that shows a training alone, the arrows move along its steps. */
+function alongTheRun(store: Store, key: string): boolean {
+  const last = Math.max(0, ...store.run.map((lane) => lane.steps.length - 1));
+  const to = { ArrowLeft: store.state.runStep - 1, ArrowRight: store.state.runStep + 1, Home: 0, End: last }[key];
+  if (to === undefined) return false;
+  store.set({ runStep: Math.min(last, Math.max(0, to)) });
+  return true;
 }
 
 const done = (_: void): true => true;

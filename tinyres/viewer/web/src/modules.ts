@@ -25,7 +25,7 @@ export interface Calls {
   byKey: Map<string, Call>;
 }
 
-const COMFORTABLE = 80; // nodes that a first view may have
+const COMFORTABLE = 48; // nodes that a first view may have
 
 export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls {
   const top: Call = { key: "", path: "", label: "", kind: "", parent: null, calls: [], ops: [], size: 0 };

@@ -113,11 +113,17 @@ export class Store {
     this.go(this.recording.replay.find(pass, this.lane, op));
   }
 
-  /** What `zoom: null` comes to; the graph's pane says it. */
+  /** What `zoom: null` comes to, and the scale at which the pane shows all; the graph's pane says both. */
   fitting = 1;
+  whole = 1;
+
+  /** All of the graph, or what can be read with ease. */
+  fit(): void {
+    this.set({ zoom: this.state.zoom === null && this.whole < this.fitting ? this.whole : null });
+  }
 
   zoomBy(factor: number): void {
-    this.set({ zoom: Math.min(2, Math.max(0.2, (this.state.zoom ?? this.fitting) * factor)) });
+    this.set({ zoom: Math.min(2, Math.max(0.05, (this.state.zoom ?? this.fitting) * factor)) });
   }
 
   toggle(key: string): void {

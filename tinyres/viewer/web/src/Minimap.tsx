@@ -1,0 +1,65 @@
+// The whole graph, small, where the pane shows only a part of it; a press goes there.
+
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import type { Picture } from "./layout";
+
+const [WIDEST, HIGHEST] = [132, 190];
+
+interface Window {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** `shown` changes whenever the drawing's scale or the pane's size does. */
+export function Minimap({ pane, picture, shown }: { pane: () => HTMLElement | null; picture: Picture; shown: string }) {
+  const [view, setView] = useState<Window | null>(null);
+  const pressed = useRef(false);
+  useLayoutEffect(() => {
+    const scrolled = pane();
+    const drawing = scrolled?.querySelector("svg");
+    if (!scrolled || !drawing) return;
+    const look = (): void => {
+      const [frame, box] = [scrolled.getBoundingClientRect(), drawing.getBoundingClientRect()];
+      const scale = picture.width / box.width;
+      const whole = box.width <= frame.width + 1 && box.height <= frame.height + 1;
+      const [x, y] = [Math.max(0, frame.left - box.left) * scale, Math.max(0, frame.top - box.top) * scale];
+      const [width, height] = [Math.min(frame.width, box.width) * scale, Math.min(frame.height, box.height) * scale];
+      setView(whole ? null : { x, y, width, height });
+    };
+    look();
+    scrolled.addEventListener("scroll", look, { passive: true });
+    return () => scrolled.removeEventListener("scroll", look);
+  }, [picture, shown]);
+  if (view === null) return null;
+  const scale = Math.min(WIDEST / picture.width, HIGHEST / picture.height);
+  const go = (e: PointerEvent): void => {
+    pressed.current = e.type === "pointerdown" || (pressed.current && e.buttons > 0);
+    const [scrolled, box] = [pane(), (e.currentTarget as Element).getBoundingClientRect()];
+    if (!pressed.current || !scrolled) return;
+    const [x, y] = [(e.clientX - box.left) / box.width, (e.clientY - box.top) / box.height];
+    scrolled.scrollTo({
+      left: x * scrolled.scrollWidth - scrolled.clientWidth / 2,
+      top: y * scrolled.scrollHeight - scrolled.clientHeight / 2,
+      behavior: "instant",
+    });
+  };
+  return (
+    <svg
+      class="minimap"
+      viewBox={`0 0 ${picture.width} ${picture.height}`}
+      width={picture.width * scale}
+      height={picture.height * scale}
+      aria-hidden="true"
+      onPointerDown={go}
+      onPointerMove={go}
+    >
+      {picture.nodes.map((n) => (
+        <rect class={n.kind} x={n.x - n.width / 2} y={n.y - n.height / 2} width={n.width} height={n.height} />
+      ))}
+      <rect class="window" {...view} />
+    </svg>
+  );
+}
