@@ -54,10 +54,11 @@ class Visit:
 
     def shown(self):
         """All that is on the page, except where its graph is scrolled to, which the small map shows."""
-        copy = "const page = document.getElementById('page').cloneNode(true)"
-        return self.js(
-            f"(() => {{ {copy}; page.querySelector('.minimap .window')?.remove(); return page.outerHTML; }})()"
-        )
+        return self.js("""() => {
+            const page = document.getElementById('page').cloneNode(true);
+            page.querySelector('.minimap .window')?.remove();
+            return page.outerHTML;
+        }""")
 
 
 @pytest.fixture(scope="session")
