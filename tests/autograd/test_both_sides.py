@@ -109,6 +109,21 @@ def test_where_to_the_bit(shape, dtype, layout):
     assert found.dtype.newbyteorder("=") == expected.dtype
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [*DTYPES, ">f4"])
+@pytest.mark.parametrize("n", sizes(elementwise.MANY))
+def test_where_between_two_to_the_bit(n, dtype, layout):
+    x = kinked((n,), "float64").astype(dtype)
+    holds, place = np.random.default_rng(1).random(n) < 0.5, LAYOUTS[layout]
+    for a, b in ((x, x[::-1]), (x, -0.0), (0.0, x), (2.5, x), (x, np.nan), (x, x.astype("f8")), (x, 1)):
+        given = [place(np.ascontiguousarray(v)) if hasattr(v, "dtype") else v for v in (a, b)]
+        expected = np.where(holds, *given)
+        found = elementwise.where(holds, *given)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+        assert found.dtype.newbyteorder("=") == expected.dtype.newbyteorder("=")
+
+
 def test_where_a_condition_broadcasts():
     x, holds = np.ones((50, 100)), np.arange(100) % 2 == 0
     np.testing.assert_array_equal(tr.where(holds, tr.tensor(x), 0.0).numpy(), np.where(holds, x, 0.0))

@@ -16,7 +16,7 @@ from tinyres.arrays import namespace, to_device
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.tensor import Tensor
 
-MANY = 4096  # elements from which `where(condition, a, 0)` is computed without branches
+MANY = 4096  # elements from which `where` is computed without branches
 _INTEGER_OF = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}  # the integer of as many bits
 
 
@@ -191,14 +191,37 @@ abs.vjp(x=lambda g, x: g * sign(x))
 def where(condition, a, b):
     """a where the condition holds, else b."""
     xp = namespace(condition, a, b)
-    many = xp is np and type(b) is float and b == 0 and getattr(a, "size", 0) > MANY
-    if many and a.dtype in _INTEGER_OF and getattr(condition, "shape", ()) == a.shape and condition.dtype.kind == "b":
-        # np.where takes a branch for each element, and a random mask cannot be predicted. Multiplying the bits of `a`,
-        # read as an integer, by 1 or 0 takes a tenth of the time, and leaves NaN and Inf as they are.
-        return (a.view(_INTEGER_OF[a.dtype]) * condition).view(a.dtype)
+    if xp is np and getattr(condition, "size", 0) > MANY and condition.dtype.kind == "b":
+        dtype = _floats_alike(condition, a, b)
+        if dtype is not None:
+            return _selected(condition, a, b, dtype)
     if condition is False and xp is not np:  # `_zeros` passes a Python bool; CuPy needs an array
         condition = xp.zeros((), bool)
     return xp.where(condition, a, b)
+
+
+def _floats_alike(condition, a, b):
+    """The dtype of a and b, if each is a Python float or an array of the condition's shape, and one is an array."""
+    arrays = [v for v in (a, b) if type(v) is not float]
+    dtype = getattr(arrays[0], "dtype", None) if arrays else None
+    fit = dtype in _INTEGER_OF and all(v.shape == condition.shape and v.dtype == dtype for v in arrays)
+    return dtype if fit else None
+
+
+def _selected(condition, a, b, dtype):
+    """`np.where`, bit by bit. That takes a branch for each element, and a random mask cannot be predicted; this takes a
+    sixth of the time, and leaves NaN and Inf as they are."""
+    bits = _INTEGER_OF[dtype]
+    mask = condition.astype(bits)
+    if type(b) is float and b == 0 and math.copysign(1, b) > 0:
+        return (a.view(bits) * mask).view(dtype)
+    np.negative(mask, out=mask)  # all bits where it holds, else none
+    first, second = ((np.asarray(v, dtype) if type(v) is float else v).view(bits) for v in (a, b))
+    chosen = mask & first
+    np.invert(mask, out=mask)
+    mask &= second
+    chosen |= mask
+    return chosen.view(dtype)
 
 
 where.vjp(
