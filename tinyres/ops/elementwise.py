@@ -204,7 +204,9 @@ def _floats_alike(condition, a, b):
     """The dtype of a and b, if each is a Python float or an array of the condition's shape, and one is an array."""
     arrays = [v for v in (a, b) if type(v) is not float]
     dtype = getattr(arrays[0], "dtype", None) if arrays else None
-    fit = dtype in _INTEGER_OF and all(v.shape == condition.shape and v.dtype == dtype for v in arrays)
+    fit = dtype in _INTEGER_OF and all(
+        getattr(v, "shape", None) == condition.shape and v.dtype == dtype for v in arrays
+    )
     return dtype if fit else None
 
 
