@@ -84,16 +84,21 @@ def from_numpy(ndarray: Any) -> Tensor:
 
 
 # -- of a range -----------------------------------------------------------------------------------------------------
+def _number(value: Any) -> Any:
+    """A Python number: of a float32 one, NumPy would compute a float64 range in float32."""
+    return value.item() if hasattr(value, "item") else value
+
+
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, **how: Any) -> Tensor:
     """start, start + step, ... up to, but without, end; arange(n) counts from 0. Integers, if all three are."""
     start, end = (0, start) if end is None else (start, end)
-    array = np.arange(raw(start), raw(end), raw(step))
+    array = np.arange(*map(_number, (start, end, step)))
     return made(array.astype(dtype or (FLOAT if array.dtype.kind == "f" else INTEGER)), **how)
 
 
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, **how: Any) -> Tensor:
     """So many numbers with equal gaps, from start to end inclusive."""
-    return made(np.linspace(raw(start), raw(end), steps).astype(dtype or FLOAT), **how)
+    return made(np.linspace(_number(start), _number(end), steps).astype(dtype or FLOAT), **how)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, **how: Any) -> Tensor:
