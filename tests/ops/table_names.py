@@ -25,6 +25,7 @@ from tests.ops.oracles import (
 from tinyres.ops.arranging import trace
 
 INDEX = np.array([[2, 0, 0, 1], [0, 2, 1, 1]])  # for gather along axis 0 of (3, 4)
+DIAGONAL = np.eye(3, dtype=bool)
 PLACES = np.array([[2, 0, 0, 1], [0, 2, 1, 0]])  # no place twice
 
 
@@ -125,7 +126,7 @@ def gathering_rows() -> None:
         case="added by gather's index")  # fmt: skip
     row("", lambda x: tr.index_select(x, 1, np.array([2, 0, 2])), gathered((2, 3), lambda i, k: (i, (2, 0, 2)[k])),
         normal(2, 3), case="index_select")  # fmt: skip
-    row("", lambda x: tr.masked_fill(x, np.eye(3, dtype=bool), 7.0), lambda x: x * (1 - np.eye(3)) + 7 * np.eye(3),
+    row("", lambda x: tr.masked_fill(x, DIAGONAL, 7.0), lambda x: x * (1 - np.eye(3)) + 7 * np.eye(3),
         normal(3, 3), case="masked_fill")  # fmt: skip
 
 

@@ -2,10 +2,9 @@
 
 import math
 
-import numpy as np
 import torch
 
-from tests.ops.table_names import INDEX, PLACES
+from tests.ops.table_names import DIAGONAL, INDEX, PLACES
 
 
 def names():
@@ -22,7 +21,7 @@ def names():
         "scatter: a number": lambda x: torch.scatter(x, 0, torch.as_tensor(PLACES), 0.5),
         "added by gather's index": lambda x, src: torch.scatter_add(x, 0, torch.as_tensor(INDEX), src),
         "index_select": lambda x: torch.index_select(x, 1, torch.tensor([2, 0, 2])),
-        "masked_fill": lambda x: torch.masked_fill(x, torch.as_tensor(np.eye(3, dtype=bool)), 7.0),
+        "masked_fill": lambda x: torch.masked_fill(x, torch.as_tensor(DIAGONAL), 7.0),
         "repeat": lambda x: x.repeat(2, 1, 3), "tile": lambda x: torch.tile(x, (3,)),
         "roll": lambda x: torch.roll(x, (1, -1), (0, 1)), "diagonal": lambda x: torch.diagonal(x, 1, -1, 0),
         "diag of a vector": lambda x: torch.diag(x, -1), "diag of a matrix": lambda x: torch.diag(x, 1),
