@@ -20,6 +20,7 @@ from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-
 from tinyres import ops
 from tinyres.arrays import KernelDisagreement, get_num_threads, kernels, set_num_threads
 from tinyres.arrays.devices import Device as device
+from tinyres.arrays.devices import cuda
 from tinyres.arrays.random import manual_seed
 from tinyres.autograd import Event, Observer, backward, grad, steps, walk
 from tinyres.autograd.absent import why
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward", "checkpoint",
-    "compile", "detect_anomaly", "device", "dtype", "enable_grad", "exercise", "from_dlpack", "get_num_threads",
+    "compile", "cuda", "detect_anomaly", "device", "dtype", "enable_grad", "exercise", "from_dlpack", "get_num_threads",
     "grad", "gradcheck", "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata",
     "manual_seed", "no_grad", "save", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
