@@ -70,7 +70,7 @@ __all__ = [
     "einsum", "elu", "empty", "empty_like", "eq", "equal", "erf", "exp", "exp2", "expand", "expand_as", "expm1",
     "eye", "flatten", "flip", "floor", "floor_divide", "frac", "from_numpy", "full", "full_like", "gather", "ge",
     "gelu", "getitem", "gt", "identity", "index_select", "isclose", "isfinite", "isinf", "isnan", "l1_loss", "le",
-    "leaky_relu", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not",
+    "leaky_relu", "linspace", "log", "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not",
     "logical_or", "logical_xor", "logsigmoid", "logsumexp", "lt", "masked_fill", "masked_select", "matmul",
     "matrix_transpose", "max", "max_pool2d", "maximum", "mean", "min", "minimum", "mm", "mse_loss", "mul", "mv", "ne",
     "neg", "nll_loss", "norm", "ones", "ones_like", "outer", "pad", "permute", "pow", "prod", "rand", "rand_like",
