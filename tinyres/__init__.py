@@ -37,9 +37,30 @@ from tinyres.ops import *  # noqa: F403
 from tinyres.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from tinyres import linalg as linalg
+    from tinyres import nn as nn
+    from tinyres import optim as optim
     from tinyres.exercises import exercise
     from tinyres.graph import compile
     from tinyres.viewer import trace
+
+    float16: dtype[Any]
+    float32: dtype[Any]
+    float64: dtype[Any]
+    uint8: dtype[Any]
+    int8: dtype[Any]
+    int16: dtype[Any]
+    int32: dtype[Any]
+    int64: dtype[Any]
+    bool: dtype[Any]
+    half: dtype[Any]
+    float: dtype[Any]
+    double: dtype[Any]
+    short: dtype[Any]
+    int: dtype[Any]
+    long: dtype[Any]
 
 
 __all__ = [
