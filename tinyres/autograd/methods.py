@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinyres.autograd.operators import FUNCTIONS, Operators
 
 
@@ -84,7 +86,11 @@ class Methods(Operators):
 
 
 def _is_device(target: Any) -> bool:
-    return isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda")
+    """Whether a target names a device: it is a text, and no dtype's."""
+    try:
+        return isinstance(target, str) and np.dtype(target) is None
+    except TypeError:
+        return True
 
 
 __all__ = ["Methods", "Size"]
