@@ -1,6 +1,6 @@
 """tinyres: see how gradients vanish or survive. A tensor and autograd library from scratch.
 
-core      context arrays autograd ops gradcheck files lock nn optim graph: the library, some 9,000 lines
+core      context arrays autograd ops gradcheck files lock linalg nn optim graph: the library, some 11,000 lines
 study     data models training gan flow lab: nets, how they train, and what theory says about them
 workshop  viewer exercises bench cli: tools around it
 
@@ -14,15 +14,22 @@ To read how it works, begin with `context.py`, then `arrays`, `autograd` (its `_
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from numpy import dtype
+
 from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-C ends the command during the imports)
 from tinyres import ops
 from tinyres.arrays import KernelDisagreement, get_num_threads, kernels, set_num_threads
+from tinyres.arrays.devices import Device as device
+from tinyres.arrays.devices import cuda
+from tinyres.arrays.random import manual_seed
 from tinyres.autograd import Event, Observer, backward, grad, primitive, steps, walk
+from tinyres.autograd.absent import why
 from tinyres.autograd.anomaly import detect_anomaly
 from tinyres.autograd.checkpoint import checkpoint
 from tinyres.autograd.dlpack import from_dlpack
 from tinyres.autograd.function import Function
 from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
+from tinyres.autograd.operators import CONVERSIONS
 from tinyres.autograd.tensor import Tensor, tensor
 from tinyres.context import enable_grad, is_recording, no_grad
 from tinyres.files import FileFormatError, load, load_metadata, save
@@ -31,23 +38,54 @@ from tinyres.ops import *  # noqa: F403
 from tinyres.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from tinyres import linalg as linalg
+    from tinyres import nn as nn
+    from tinyres import optim as optim
     from tinyres.exercises import exercise
     from tinyres.graph import compile
     from tinyres.viewer import trace
 
+    float16: dtype[Any]
+    float32: dtype[Any]
+    float64: dtype[Any]
+    uint8: dtype[Any]
+    int8: dtype[Any]
+    int16: dtype[Any]
+    int32: dtype[Any]
+    int64: dtype[Any]
+    bool: dtype[Any]
+    half: dtype[Any]
+    float: dtype[Any]
+    double: dtype[Any]
+    short: dtype[Any]
+    int: dtype[Any]
+    long: dtype[Any]
+
 
 __all__ = [
     "Event", "FileFormatError", "Function", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward",
-    "checkpoint", "compile", "detect_anomaly", "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad",
-    "gradcheck", "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad",
-    "primitive", "save", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
+    "checkpoint", "compile", "cuda", "detect_anomaly", "device", "dtype", "enable_grad", "exercise", "from_dlpack",
+    "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load",
+    "load_metadata", "manual_seed", "no_grad", "primitive", "save", "set_num_threads", "steps", "tensor", "trace",
+    "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
+_ROOMS = {"linalg", "nn", "optim"}
+_DTYPES = {
+    "float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool", "half", "float", "double",
+    "short", "int", "long",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
-    """`tr.trace`, `tr.compile` and `tr.exercise` are imported on first use: they are built on top of all the rest."""
+    """What is built on top of all the rest is imported on first use; dtypes have PyTorch's names, too."""
     if name in _HIGHER:
         return getattr(import_module(f"tinyres.{_HIGHER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _ROOMS:
+        return import_module(f"tinyres.{name}")
+    if name in _DTYPES:
+        return dtype(CONVERSIONS.get(name, name))
+    raise AttributeError(why(f"module {__name__!r}", name))

@@ -10,6 +10,17 @@ from tinyres_kernels.namespace import namespace
 from tinyres.arrays.layout import inverse_permutation, memory_order
 
 
+class Device(str):
+    """A device by its name: `tr.device("cuda:0")` is "cuda". Whatever takes a device takes a plain string, too."""
+
+    def __new__(cls, name: str) -> Device:
+        return super().__new__(cls, str(name).partition(":")[0])
+
+    @property
+    def type(self) -> str:
+        return str(self)
+
+
 def to_floats(*scalars: Any) -> list[float]:
     """One-element arrays as Python floats. From a GPU all come in one copy, so that the host waits for it only once."""
     if not scalars:
@@ -44,6 +55,19 @@ def to_device(array: Any, device: str) -> Any:
     return copied.transpose(inverse_permutation(order)) if order else copied
 
 
+class cuda:
+    """What scripts ask before they choose a device: `tr.cuda.is_available()`."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """Whether arrays can be on a GPU here."""
+        try:
+            _cupy()
+        except RuntimeError:
+            return False
+        return True
+
+
 def check_device(device: str) -> None:
     """Raise what `to_device` would raise, if arrays cannot be on `device` here."""
     if device not in ("cpu", "cuda"):
@@ -74,4 +98,4 @@ def _cupy() -> Any:
     return cupy
 
 
-__all__ = ["check_device", "device_of", "to_device", "to_floats"]
+__all__ = ["Device", "check_device", "cuda", "device_of", "to_device", "to_floats"]

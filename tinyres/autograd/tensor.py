@@ -3,7 +3,8 @@
 A tensor that requires a gradient has a node; one that does not has `node = None`. Tensors are values: nothing writes
 into their arrays.
 
-`x + y`, `x.sum()` and all other operators and methods that compute are in `operators.py`.
+`x + y`, `x.sum()` and all other operators and methods that compute are in `operators.py`, and what PyTorch's tensors
+have besides, such as `x.size(0)` and `x.to(...)`, in `methods.py`.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import numpy as np
 
 from tinyres.arrays import device_of, inverse_permutation, memory_order, to_device
 from tinyres.arrays.convert import new_array, numeric
+from tinyres.arrays.devices import Device
 from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.methods import Methods
 from tinyres.autograd.node import Node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
-from tinyres.autograd.operators import Operators
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
 
 _AN_ARRAY = np.empty(0)  # NumPy's own `__array_function__` is a method: any array will do to call it
 
 
-class Tensor(Operators):
+class Tensor(Methods):
     """An n-dimensional array that remembers how it was made.
 
     Args:
@@ -82,26 +84,13 @@ class Tensor(Operators):
         return self._data.ndim  # type: ignore[no-any-return]
 
     @property
-    def size(self) -> int:
-        return self._data.size  # type: ignore[no-any-return]
-
-    @property
     def dtype(self) -> Any:
         return self._data.dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> Device:
         """`cpu` or `cuda`, read off the array."""
-        return device_of(self._data)
-
-    @property
-    def T(self) -> Any:
-        return FUNCTIONS["transpose"](self)
-
-    @property
-    def mT(self) -> Any:
-        """The last two axes swapped."""
-        return FUNCTIONS["matrix_transpose"](self)
+        return Device(device_of(self._data))
 
     # -- the tape ---------------------------------------------------------------------------------------------------
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -154,10 +143,6 @@ class Tensor(Operators):
 
     def tolist(self) -> Any:
         return self._data.tolist()
-
-    def to(self, device: str) -> Any:
-        """The same values on `cpu` or `cuda`; differentiable."""
-        return self if device == self.device else FUNCTIONS["move"](self, device=device)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.node is not None:
@@ -269,14 +254,17 @@ def rebind(tensor: Tensor, array: Array) -> None:
         tensor.requires_grad_()
 
 
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Make a tensor from numbers, nested lists, an array or a tensor, of tinyres or another library.
 
     The values are copied, here and wherever tinyres keeps an array of yours: `p.data = a` copies it, and so does an
     operation that needs it for the backward pass (`x * a`, `x[a]`, `cross_entropy(x, a)`). You may write into the array
     afterwards: no tensor and no gradient changes. Only `from_dlpack` shares memory.
     """
-    return Tensor(data, dtype=dtype, requires_grad=requires_grad)
+    if device is None:
+        return Tensor(data, dtype=dtype, requires_grad=requires_grad)
+    there = Tensor(data, dtype=dtype).to(device)
+    return there.requires_grad_() if requires_grad else there  # type: ignore[no-any-return]
 
 
 def raw(value: Any) -> Any:

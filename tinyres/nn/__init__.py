@@ -1,5 +1,6 @@
 """Modules: layers, blocks, losses and initialisers. Names, arguments and state_dict keys follow PyTorch."""
 
+from tinyres.autograd.absent import why
 from tinyres.nn import init
 from tinyres.nn.activation import (
     ELU,
@@ -41,3 +42,7 @@ __all__ = [
     "SiLU", "Sigmoid", "Softmax", "Softplus", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Upsample",
     "fused_add_relu", "init", "spectral_norm", "summary",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    raise AttributeError(why(f"module {__name__!r}", name))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinyres import ops
 from tinyres.arrays import device_of, to_device
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.checkpoint import note_draw
 from tinyres.autograd.tensor import raw, wrap
 from tinyres.nn.init import Rng
@@ -30,7 +29,7 @@ class Dropout(Module):
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is a probability and must be in [0, 1], got {p}")
         self.p = p
-        self.rng = np.random.default_rng(rng)
+        self.rng = rng_of(rng)
 
     def forward(self, x: Any) -> Any:
         if not self.training or self.p == 0:

@@ -1,7 +1,8 @@
 """Initialisers. Each rebinds `.data` to a new array, since a graph may hold the old one, and returns its tensor.
 
-Values are drawn on the CPU, in logical order, from `rng` (a `numpy.random.Generator`, a seed, or None for a fresh
-generator). So they depend neither on the device nor on the memory layout. As in PyTorch, the fans of a weight are
+Values are drawn on the CPU, in logical order, from `rng` (a `numpy.random.Generator`, a seed, or None for the generator
+that `tr.manual_seed` seeds). So they depend neither on the device nor on the memory layout. As in PyTorch, the fans of
+a weight are
 
     fan_in = shape[1] * receptive field,    fan_out = shape[0] * receptive field.
 """
@@ -13,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.tensor import Tensor, rebind
 from tinyres.nn.convert import fill_like
-
-Rng = np.random.Generator | int | None
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:
@@ -36,12 +36,12 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: Rng = None) -> Tensor:
     """Draw entries from N(mean, std^2)."""
-    return _fill(tensor, np.random.default_rng(rng).normal(mean, std, tensor.shape))
+    return _fill(tensor, rng_of(rng).normal(mean, std, tensor.shape))
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, *, rng: Rng = None) -> Tensor:
     """Draw entries from U(a, b)."""
-    return _fill(tensor, np.random.default_rng(rng).uniform(a, b, tensor.shape))
+    return _fill(tensor, rng_of(rng).uniform(a, b, tensor.shape))
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -114,7 +114,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor
     fans("orthogonal_", tensor)
     rows = tensor.shape[0]
     columns = tensor.size // rows if rows else 0
-    draws = np.random.default_rng(rng).normal(size=(max(rows, columns), min(rows, columns)))
+    draws = rng_of(rng).normal(size=(max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(draws)
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # else LAPACK's sign convention would make q non-uniform
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))

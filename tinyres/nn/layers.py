@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Tensor
 from tinyres.nn import init
 from tinyres.nn.init import Rng
@@ -219,7 +220,7 @@ class Upsample(Module):
 
 
 def _default(weight: Parameter, bias: Parameter | None, rng: Rng) -> None:
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     init.kaiming_uniform_(weight, a=math.sqrt(5), rng=rng)
     if bias is not None:
         bound = 1 / math.sqrt(max(init.fans("bias", weight)[0], 1))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyres import ops
 from tinyres.arrays import namespace
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import raw, rebind, wrap
 from tinyres.nn import init
 from tinyres.nn.convert import fill_like
@@ -30,7 +31,7 @@ class _Cell(Module):
         self.bias_ih = Parameter(np.empty(rows, np.float32)) if bias else None
         self.bias_hh = Parameter(np.empty(rows, np.float32)) if bias else None
         bound = 1 / math.sqrt(max(hidden_size, 1))
-        rng = np.random.default_rng(rng)
+        rng = rng_of(rng)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound, rng=rng)
 
