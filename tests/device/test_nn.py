@@ -24,7 +24,7 @@ MODULES = {
     "SqueezeExcite": (lambda rng: nn.SqueezeExcite(4, 2, rng=rng), IMAGE),
     "RNNCell": (lambda rng: nn.RNNCell(5, 3, rng=rng), VECTOR),
     "spectral norm": (lambda rng: nn.spectral_norm(nn.Conv2d(4, 3, 3, rng=rng), rng=rng), IMAGE),
-    "Upsample": (lambda rng: nn.Upsample(2), IMAGE),
+    "Upsample": (lambda rng: nn.Upsample(scale_factor=2), IMAGE),
     "MaxPool2d": (lambda rng: nn.MaxPool2d(3, 2, 1), IMAGE),
     "AvgPool2d": (lambda rng: nn.AvgPool2d(2, padding=1, count_include_pad=False), IMAGE),
     "AdaptiveAvgPool2d": (lambda rng: nn.AdaptiveAvgPool2d((2, 4)), IMAGE),

@@ -186,7 +186,7 @@ def shape_rows() -> None:
     row("pad", lambda x: tr.pad(x, (1, 2)), placed((2, 6), lambda i, j: (i, j + 1)), normal(2, 3))
     row("pad", lambda x: tr.pad(x, (1, 0, 2, 1), value=0.0), placed((2, 5, 4), lambda n, i, j: (n, i + 2, j + 1)),
         normal(2, 2, 3), case="two axes", empty=((0, 2, 3),))  # fmt: skip
-    row("pad", lambda x: tr.pad(x, (0, 1), 7.0), lambda x: np.block([x, np.full((2, 1), 7.0)]), normal(2, 3),
+    row("pad", lambda x: tr.pad(x, (0, 1), value=7.0), lambda x: np.block([x, np.full((2, 1), 7.0)]), normal(2, 3),
         case="with 7")  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def test_loss(name, reduction):
     squash = name == "binary_cross_entropy"  # its input must be probabilities
 
     def ours(z):
-        return getattr(losses, name)(tr.sigmoid(z) if squash else z, target, reduction)
+        return getattr(losses, name)(tr.sigmoid(z) if squash else z, target, reduction=reduction)
 
     def theirs(z):
         z = torch.sigmoid(z) if squash else z
@@ -158,7 +158,9 @@ def test_loss(name, reduction):
 def test_binary_cross_entropy_limits_its_logarithms_as_pytorch_does():
     p, t = np.array([0.0, 1.0, 0.0, 1.0, 1e-60]), np.array([0.0, 1.0, 1.0, 0.0, 1.0])
     want = torch.nn.functional.binary_cross_entropy(torch.tensor(p), torch.tensor(t), reduction="none")
-    np.testing.assert_allclose(losses.binary_cross_entropy(tr.tensor(p), t, "none").numpy(), want.numpy(), **TOL)
+    np.testing.assert_allclose(
+        losses.binary_cross_entropy(tr.tensor(p), t, reduction="none").numpy(), want.numpy(), **TOL
+    )
 
 
 def test_default_initialisation_has_the_same_range():

@@ -31,6 +31,7 @@ from tinyres.ops.elementwise import (
     where,
 )  # fmt: skip
 from tinyres.ops.indexing import getitem, scatter_add
+from tinyres.ops.interpolation import upsample_nearest2d
 from tinyres.ops.linalg import einsum, matmul
 from tinyres.ops.losses import (
     binary_cross_entropy,
@@ -41,7 +42,8 @@ from tinyres.ops.losses import (
     nll_loss,
 )
 from tinyres.ops.normalization import batch_norm
-from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d, upsample_nearest2d
+from tinyres.ops.padding import pad
+from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinyres.ops.reduction import argmax, cumsum, log_softmax, logsumexp, max, mean, min, softmax, sum, var
 from tinyres.ops.shape import (
     concatenate,
@@ -49,7 +51,6 @@ from tinyres.ops.shape import (
     flatten,
     flip,
     matrix_transpose,
-    pad,
     permute,
     reshape,
     split,

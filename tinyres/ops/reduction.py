@@ -150,9 +150,10 @@ softmax_.vjp(x=lambda g, y, axis: y * (g - sum_(g * y, axis=axis, keepdims=True)
 
 
 @public
-def softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
-    """e^x / sum e^x along `axis` (default: the last)."""
+def softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Any:
+    """e^x / sum e^x along `axis` (default: the last); x is converted to `dtype` first, if there is one."""
     axis, _ = _named(axis, False, dim, False)
+    x = x if dtype is None else astype(x, dtype)
     return softmax_(x, axis=axes_of(-1 if axis is None else axis, x.ndim))
 
 
@@ -169,9 +170,10 @@ log_softmax_.vjp(x=lambda g, y, axis: g - exp(y) * sum_(g, axis=axis, keepdims=T
 
 
 @public
-def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
-    """x - log sum e^x along `axis` (default: the last)."""
+def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Any:
+    """x - log sum e^x along `axis` (default: the last); x is converted to `dtype` first, if there is one."""
     axis, _ = _named(axis, False, dim, False)
+    x = x if dtype is None else astype(x, dtype)
     return log_softmax_(x, axis=axes_of(-1 if axis is None else axis, x.ndim))
 
 
