@@ -14,14 +14,20 @@ To read how it works, begin with `context.py`, then `arrays`, `autograd` (its `_
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from numpy import dtype
+
 from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-C ends the command during the imports)
 from tinyres import ops
 from tinyres.arrays import KernelDisagreement, get_num_threads, kernels, set_num_threads
+from tinyres.arrays.devices import Device as device
+from tinyres.arrays.random import manual_seed
 from tinyres.autograd import Event, Observer, backward, grad, steps, walk
+from tinyres.autograd.absent import why
 from tinyres.autograd.anomaly import detect_anomaly
 from tinyres.autograd.checkpoint import checkpoint
 from tinyres.autograd.dlpack import from_dlpack
 from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
+from tinyres.autograd.operators import CONVERSIONS
 from tinyres.autograd.tensor import Tensor, tensor
 from tinyres.context import enable_grad, is_recording, no_grad
 from tinyres.files import FileFormatError, load, load_metadata, save
@@ -37,16 +43,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward", "checkpoint",
-    "compile", "detect_anomaly", "enable_grad", "exercise", "from_dlpack", "get_num_threads", "grad", "gradcheck",
-    "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "no_grad", "save",
-    "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
+    "compile", "detect_anomaly", "device", "dtype", "enable_grad", "exercise", "from_dlpack", "get_num_threads",
+    "grad", "gradcheck", "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata",
+    "manual_seed", "no_grad", "save", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
+_ROOMS = {"linalg", "nn", "optim"}
+_DTYPES = {
+    "float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool", "half", "float", "double",
+    "short", "int", "long",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
-    """`tr.trace`, `tr.compile` and `tr.exercise` are imported on first use: they are built on top of all the rest."""
+    """What is built on top of all the rest is imported on first use; dtypes have PyTorch's names, too."""
     if name in _HIGHER:
         return getattr(import_module(f"tinyres.{_HIGHER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _ROOMS:
+        return import_module(f"tinyres.{name}")
+    if name in _DTYPES:
+        return dtype(CONVERSIONS.get(name, name))
+    raise AttributeError(why(f"module {__name__!r}", name))

@@ -10,6 +10,17 @@ from tinyres_kernels.namespace import namespace
 from tinyres.arrays.layout import inverse_permutation, memory_order
 
 
+class Device(str):
+    """A device by its name: `tr.device("cuda:0")` is "cuda". Whatever takes a device takes a plain string, too."""
+
+    def __new__(cls, name: str) -> Device:
+        return super().__new__(cls, str(name).partition(":")[0])
+
+    @property
+    def type(self) -> str:
+        return str(self)
+
+
 def to_floats(*scalars: Any) -> list[float]:
     """One-element arrays as Python floats. From a GPU all come in one copy, so that the host waits for it only once."""
     if not scalars:

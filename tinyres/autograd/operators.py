@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tinyres.autograd.absent import why
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the operations by name
 
 
-def _method(name: str) -> Callable[..., Any]:
+def _method(function: str, name: str = "") -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return FUNCTIONS[name](self, *args, **kwargs)
+        return FUNCTIONS[function](self, *args, **kwargs)
 
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"See `tinyres.{name}`."
+    call.__name__ = call.__qualname__ = name or function
+    call.__doc__ = f"See `tinyres.{name or function}`."
     return call
 
 
@@ -48,22 +50,22 @@ def _reflected(name: str) -> Callable[..., Any]:
 
 
 class Operators:
-    """What Tensor inherits: a line for each operator and method."""
+    """What Tensor inherits: a line for each operator, and the methods of the tables below."""
 
     __slots__ = ()
 
-    __add__ = _operator("add")
-    __radd__ = _reflected("add")
-    __iadd__ = _in_place("+=", "add")
-    __isub__ = _in_place("-=", "sub")
+    __add__ = _operator("+")
+    __radd__ = _reflected("+")
+    __iadd__ = _in_place("+=", "+")
+    __isub__ = _in_place("-=", "-")
     __imul__ = _in_place("*=", "mul")
-    __itruediv__ = _in_place("/=", "div")
-    __sub__ = _operator("sub")
-    __rsub__ = _reflected("sub")
+    __itruediv__ = _in_place("/=", "/")
+    __sub__ = _operator("-")
+    __rsub__ = _reflected("-")
     __mul__ = _operator("mul")
     __rmul__ = _reflected("mul")
-    __truediv__ = _operator("div")
-    __rtruediv__ = _reflected("div")
+    __truediv__ = _operator("/")
+    __rtruediv__ = _reflected("/")
     __pow__ = _operator("pow")
     __rpow__ = _reflected("pow")
     __matmul__ = _operator("matmul")
@@ -77,38 +79,59 @@ class Operators:
     __le__ = _operator("le")
     __gt__ = _operator("gt")
     __ge__ = _operator("ge")
+    __and__ = _operator("bitwise_and")
+    __rand__ = _reflected("bitwise_and")
+    __or__ = _operator("bitwise_or")
+    __ror__ = _reflected("bitwise_or")
+    __xor__ = _operator("bitwise_xor")
+    __rxor__ = _reflected("bitwise_xor")
+    __invert__ = _method("bitwise_not")
+    __floordiv__ = _operator("floor_divide")
+    __rfloordiv__ = _reflected("floor_divide")
+    __mod__ = _operator("remainder")
+    __rmod__ = _reflected("remainder")
 
-    abs = _method("abs")
-    exp = _method("exp")
-    log = _method("log")
-    sqrt = _method("sqrt")
-    pow = _method("pow")
-    sign = _method("sign")
-    clip = _method("clip")
-    tanh = _method("tanh")
-    sigmoid = _method("sigmoid")
-    relu = _method("relu")
-    sum = _method("sum")
-    mean = _method("mean")
-    var = _method("var")
-    max = _method("max")
-    min = _method("min")
-    argmax = _method("argmax")
-    logsumexp = _method("logsumexp")
-    softmax = _method("softmax")
-    log_softmax = _method("log_softmax")
-    cumsum = _method("cumsum")
-    matmul = _method("matmul")
-    reshape = _method("reshape")
-    flatten = _method("flatten")
-    transpose = _method("transpose")
-    permute = _method("permute")
-    expand = _method("expand")
-    squeeze = _method("squeeze")
-    unsqueeze = _method("unsqueeze")
-    flip = _method("flip")
-    split = _method("split")
-    astype = _method("astype")
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(why("a tensor", name))
+
+
+# Methods with the name of their function, methods with another one, and conversions.
+METHODS = [
+    "abs", "add", "all", "allclose", "amax", "amin", "aminmax", "any", "argmax", "argmin", "argsort", "astype",
+    "bmm", "ceil", "chunk", "clip", "cos", "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "div", "dot",
+    "eq", "equal", "erf", "exp", "exp2", "expand", "expand_as", "expm1", "flatten", "flip", "floor", "floor_divide",
+    "frac", "gather", "ge", "gt", "index_select", "isclose", "isfinite", "isinf", "isnan", "le", "log", "log10",
+    "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lt",
+    "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "mul", "mv", "ne",
+    "neg", "new_empty", "new_full", "new_ones", "new_zeros", "norm", "outer", "permute", "pow", "prod",
+    "reciprocal", "relu", "remainder", "repeat", "reshape", "roll", "round", "rsqrt", "scatter", "scatter_add",
+    "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "std", "sub", "sum", "tan",
+    "tanh", "tile", "topk", "trace", "transpose", "tril", "triu", "trunc", "unbind", "unsqueeze", "var", "view_as",
+]  # fmt: skip
+RENAMED = {
+    "broadcast_to": "expand", "clamp": "clip", "clone": "identity", "reshape_as": "view_as", "view": "reshape",
+}  # fmt: skip
+CONVERSIONS = {
+    "bool": "bool", "byte": "uint8", "double": "float64", "float": "float32", "half": "float16", "int": "int32",
+    "long": "int64", "short": "int16",
+}  # fmt: skip
+
+
+def _conversion(name: str, dtype: str) -> Callable[..., Any]:
+    def call(self: Any) -> Any:
+        return self if self.dtype == dtype else FUNCTIONS["astype"](self, dtype)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"The same values in {dtype}."
+    return call
+
+
+for _name in METHODS:
+    setattr(Operators, _name, _method(_name))
+for _name, _function in RENAMED.items():
+    setattr(Operators, _name, _method(_function, _name))
+for _name, _dtype in CONVERSIONS.items():
+    setattr(Operators, _name, _conversion(_name, _dtype))
 
 
 __all__ = ["FUNCTIONS", "Operators"]

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinyres.arrays import device_of, inverse_permutation, memory_order, to_device
 from tinyres.arrays.convert import new_array, numeric
+from tinyres.arrays.devices import Device
 from tinyres.arrays.foreign import foreign_array, is_foreign
 from tinyres.autograd.node import Node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
@@ -24,6 +25,20 @@ from tinyres.autograd.operators import Operators
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
 
 _AN_ARRAY = np.empty(0)  # NumPy's own `__array_function__` is a method: any array will do to call it
+
+
+class Size(int):
+    """The number of elements of an array. `x.size()` is the shape, `x.size(0)` the size of an axis."""
+
+    shape: tuple[int, ...]
+
+    def __new__(cls, array: Array) -> Size:
+        made = super().__new__(cls, array.size)
+        made.shape = array.shape
+        return made
+
+    def __call__(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
 
 
 class Tensor(Operators):
@@ -82,17 +97,26 @@ class Tensor(Operators):
         return self._data.ndim  # type: ignore[no-any-return]
 
     @property
-    def size(self) -> int:
+    def size(self) -> Size:
+        """The number of elements, as in NumPy; called, the shape or the size of an axis, as in PyTorch."""
+        return Size(self._data)
+
+    def numel(self) -> int:
+        """The number of elements."""
         return self._data.size  # type: ignore[no-any-return]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> Any:
         return self._data.dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> Device:
         """`cpu` or `cuda`, read off the array."""
-        return device_of(self._data)
+        return Device(device_of(self._data))
 
     @property
     def T(self) -> Any:
@@ -131,6 +155,10 @@ class Tensor(Operators):
         self.node.owner = weakref.ref(self)
         return self
 
+    def contiguous(self) -> Tensor:
+        """The tensor itself: a value has no memory layout that anything depends on."""
+        return self
+
     def detach(self) -> Tensor:
         """A tensor with the same values that is not part of the graph."""
         return wrap(self._data)
@@ -155,9 +183,33 @@ class Tensor(Operators):
     def tolist(self) -> Any:
         return self._data.tolist()
 
-    def to(self, device: str) -> Any:
-        """The same values on `cpu` or `cuda`; differentiable."""
-        return self if device == self.device else FUNCTIONS["move"](self, device=device)
+    def to(self, target: Any = None, dtype: Any = None, *, device: Any = None) -> Any:
+        """The same values on a device ("cpu", "cuda"), in a dtype, or in both of another tensor; differentiable."""
+        if isinstance(target, Tensor):
+            target, dtype = target.device, target.dtype
+        if target is not None and not _is_device(target):
+            target, dtype = None, target
+        device = str(device or target or self.device).partition(":")[0]
+        moved = self if device == self.device else FUNCTIONS["move"](self, device=device)
+        return moved if dtype is None or self.dtype == dtype else FUNCTIONS["astype"](moved, dtype)
+
+    def type_as(self, other: Tensor) -> Any:
+        """The same values in the dtype of another tensor."""
+        return self.to(other.dtype)
+
+    def cpu(self) -> Any:
+        """The same values on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self) -> Any:
+        """The same values on the GPU."""
+        return self.to("cuda")
+
+    def t(self) -> Any:
+        """A matrix transposed; a vector or a number as it is."""
+        if self.ndim > 2:
+            raise ValueError(f"t: needs at most two axes, got shape {self.shape}; mT swaps the last two")
+        return FUNCTIONS["transpose"](self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.node is not None:
@@ -269,14 +321,21 @@ def rebind(tensor: Tensor, array: Array) -> None:
         tensor.requires_grad_()
 
 
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def _is_device(target: Any) -> bool:
+    return isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda")
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Make a tensor from numbers, nested lists, an array or a tensor, of tinyres or another library.
 
     The values are copied, here and wherever tinyres keeps an array of yours: `p.data = a` copies it, and so does an
     operation that needs it for the backward pass (`x * a`, `x[a]`, `cross_entropy(x, a)`). You may write into the array
     afterwards: no tensor and no gradient changes. Only `from_dlpack` shares memory.
     """
-    return Tensor(data, dtype=dtype, requires_grad=requires_grad)
+    if device is None:
+        return Tensor(data, dtype=dtype, requires_grad=requires_grad)
+    there = Tensor(data, dtype=dtype).to(device)
+    return there.requires_grad_() if requires_grad else there  # type: ignore[no-any-return]
 
 
 def raw(value: Any) -> Any:

@@ -3,8 +3,7 @@
 The same as functions: `import tinyres.nn.functional as F`.
 """
 
-from typing import Any
-
+from tinyres.autograd.absent import why
 from tinyres.nn import functional, init, utils
 from tinyres.nn.activation import (
     CELU,
@@ -76,15 +75,6 @@ from tinyres.nn.squeeze_excite import SqueezeExcite
 from tinyres.nn.stochastic_depth import StochasticDepth
 from tinyres.nn.table import Summary, summary
 
-OUT = {
-    "3d": "volumes stay out of tinyres; there are the layers of signals (1d) and of images (2d)",
-    "Transformer": "attention stays out of tinyres; it is two matmuls and a softmax",
-    "Attention": "attention stays out of tinyres; it is two matmuls and a softmax",
-    "SyncBatchNorm": "see tinyres.training.distributed.synchronise",
-    "DataParallel": "see tinyres.training.distributed.DataParallel",
-    "CTCLoss": "tinyres has no alignment losses; for sequences of classes there is CrossEntropyLoss",
-}
-
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d",
     "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose1d",
@@ -100,8 +90,5 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    for part, why in OUT.items():
-        if part in name:
-            raise AttributeError(f"tinyres.nn has no {name!r}: {why}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> object:
+    raise AttributeError(why(f"module {__name__!r}", name))

@@ -13,6 +13,7 @@ from inspect import unwrap
 from typing import Any
 
 from tinyres import ops
+from tinyres.autograd.absent import why
 from tinyres.autograd.operands import explain_operands
 from tinyres.autograd.tensor import Tensor
 from tinyres.ops import (
@@ -62,14 +63,6 @@ from tinyres.ops.lookup import embedding, one_hot
 from tinyres.ops.losses import cosine_embedding_loss, huber_loss, kl_div, smooth_l1_loss
 from tinyres.ops.signals import adaptive_avg_pool1d, avg_pool1d, conv1d, conv_transpose1d, max_pool1d
 from tinyres.ops.standardize import cosine_similarity, group_norm, instance_norm, layer_norm, normalize, rms_norm
-
-OUT = {
-    "3d": "volumes stay out of tinyres; there are the functions of signals (1d) and of images (2d)",
-    "attention": "attention stays out of tinyres; it is two matmuls and a softmax",
-    "embedding_bag": "take embedding(...) and a sum or a mean over its axis",
-    "ctc_loss": "tinyres has no alignment losses; for sequences of classes there is cross_entropy",
-    "grid_sample": "tinyres resamples at even steps only: see interpolate",
-}
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -129,8 +122,5 @@ __all__ = [
 globals().update({n: explain_operands(globals()[n]) for n in __all__ if n not in ops.__all__})
 
 
-def __getattr__(name: str) -> Any:
-    for part, why in OUT.items():
-        if part in name:
-            raise AttributeError(f"tinyres.nn.functional has no {name!r}: {why}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> object:
+    raise AttributeError(why(f"module {__name__!r}", name))

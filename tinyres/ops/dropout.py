@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinyres.arrays import device_of, to_device
+from tinyres.arrays.random import Rng, generator
 from tinyres.autograd.calling import public
 from tinyres.autograd.checkpoint import note_draw
 from tinyres.autograd.primitive import describe
@@ -15,7 +14,7 @@ from tinyres.ops.elementwise import where
 
 
 @public
-def dropout(input: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | int | None = None) -> Any:
+def dropout(input: Any, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Any:
     """Set each entry to 0 with probability p, and divide the others by 1 - p; without training y = x.
 
     Srivastava et al. 2014 [srivastava2014dropout], "Dropout: a simple way to prevent neural networks from overfitting",
@@ -32,9 +31,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, *, rng: np.random
 
 
 @public
-def dropout1d(
-    input: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | int | None = None
-) -> Any:
+def dropout1d(input: Any, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Any:
     """`dropout` of whole channels of signals (N, C, L), or of one signal (C, L)."""
     if input.ndim not in (2, 3):
         raise ValueError(f"dropout1d: needs signals (N, C, L), or one (C, L), got {describe(raw(input))}")
@@ -42,9 +39,7 @@ def dropout1d(
 
 
 @public
-def dropout2d(
-    input: Any, p: float = 0.5, training: bool = True, *, rng: np.random.Generator | int | None = None
-) -> Any:
+def dropout2d(input: Any, p: float = 0.5, training: bool = True, *, rng: Rng = None) -> Any:
     """`dropout` of whole channels of images (N, C, H, W), or of one image (C, H, W)."""
     if input.ndim not in (3, 4):
         raise ValueError(f"dropout2d: needs images (N, C, H, W), or one (C, H, W), got {describe(raw(input))}")
@@ -57,7 +52,7 @@ def _dropped(op: str, x: Any, p: float, training: bool, axes: int, rng: Any) -> 
         raise ValueError(f"{op}: p is a probability and must be in [0, 1], got {p}")
     if not training or p == 0:
         return x
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     note_draw(rng)
     if axes == 4:  # drawn in the order of an image's memory, so that the product keeps its layout
         n, c, h, w = x.shape

@@ -21,19 +21,19 @@ _INTEGER_OF = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}
 
 
 @primitive(broadcasts=True)
-def add(a, b):
+def add_(a, b):
     return a + b
 
 
-add.vjp(a=lambda g: g, b=lambda g: g)
+add_.vjp(a=lambda g: g, b=lambda g: g)
 
 
 @primitive(broadcasts=True)
-def sub(a, b):
+def sub_(a, b):
     return a - b
 
 
-sub.vjp(a=lambda g: g, b=lambda g: -g)
+sub_.vjp(a=lambda g: g, b=lambda g: -g)
 
 
 @primitive(broadcasts=True)
@@ -45,11 +45,11 @@ mul.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
 
 
 @primitive(broadcasts=True)
-def div(a, b):
+def div_(a, b):
     return a / b
 
 
-div.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -(g * (y / b)))
+div_.vjp(a=lambda g, b: g / b, b=lambda g, b, y: -(g * (y / b)))
 
 
 @primitive
@@ -126,6 +126,31 @@ log1p.vjp(x=lambda g, x: g / (1 + x))
 
 
 @primitive
+def expm1(x):
+    """e^x - 1, exact where x is small."""
+    return namespace(x).expm1(x)
+
+
+expm1.vjp(x=lambda g, y: g * (y + 1))
+
+
+@primitive
+def sin(x):
+    """The sine of an angle in radians."""
+    return namespace(x).sin(x)
+
+
+@primitive
+def cos(x):
+    """The cosine of an angle in radians."""
+    return namespace(x).cos(x)
+
+
+sin.vjp(x=lambda g, x: g * cos(x))
+cos.vjp(x=lambda g, x: -(g * sin(x)))
+
+
+@primitive
 def sqrt(x):
     """The square root."""
     return namespace(x).sqrt(x)
@@ -134,7 +159,7 @@ def sqrt(x):
 sqrt.vjp(x=lambda g, y: g / (2 * y))
 
 
-def _zeros(g):
+def zeros_of(g):
     """Zeros of g's shape and kind. Not g * 0: that is NaN where g is infinite."""
     return where(False, g, 0.0)
 
@@ -145,7 +170,7 @@ def power(x, *, p):
     return x * x if p == 2 else x**p
 
 
-power.vjp(x=lambda g, x, p: _zeros(g) if p == 0 else g if p == 1 else g * (p * x ** (p - 1)))
+power.vjp(x=lambda g, x, p: zeros_of(g) if p == 0 else g if p == 1 else g * (p * x ** (p - 1)))
 
 
 @primitive(broadcasts=True)
@@ -175,7 +200,7 @@ def sign(x):
     return namespace(x).sign(x)
 
 
-sign.vjp(x=lambda g: _zeros(g))
+sign.vjp(x=lambda g: zeros_of(g))
 
 
 @primitive
@@ -196,7 +221,7 @@ def where(condition, a, b):
         # np.where takes a branch for each element, and a random mask cannot be predicted. Multiplying the bits of `a`,
         # read as an integer, by 1 or 0 takes a tenth of the time, and leaves NaN and Inf as they are.
         return (a.view(_INTEGER_OF[a.dtype]) * condition).view(a.dtype)
-    if condition is False and xp is not np:  # `_zeros` passes a Python bool; CuPy needs an array
+    if condition is False and xp is not np:  # `zeros_of` passes a Python bool; CuPy needs an array
         condition = xp.zeros((), bool)
     return xp.where(condition, a, b)
 
@@ -240,11 +265,17 @@ clip_.vjp(x=lambda g, x, y: where(x == y, g, 0.0))
 
 
 @public
-def clip(x: Any, min: float | None = None, max: float | None = None) -> Any:
-    """x limited to [min, max]. The gradient passes within the bounds (and at them), and is 0 outside."""
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """x limited to [min, max]; where min > max, it is max. The bounds are numbers, or tensors that broadcast.
+
+    The gradient passes within the bounds (and at them). Outside it is 0, and goes to the bound if that is a tensor.
+    """
     if min is None and max is None:
         raise ValueError("clip: needs min, max or both, got neither")
-    return clip_(x, min=min, max=max)
+    if not hasattr(min, "shape") and not hasattr(max, "shape"):
+        return clip_(x, min=min, max=max)
+    y = x if min is None else where(x < min, min, x)
+    return y if max is None else where(y > max, max, y)
 
 
 @primitive
@@ -265,34 +296,3 @@ def special(x: Any, name: str) -> Any:
     except ImportError:
         function = xp.vectorize(getattr(math, name), otypes=[x.dtype])
     return function(x)
-
-
-# -- comparisons: no gradient ---------------------------------------------------------------------------------------
-@primitive
-def eq(a, b):
-    return a == b
-
-
-@primitive
-def ne(a, b):
-    return a != b
-
-
-@primitive
-def lt(a, b):
-    return a < b
-
-
-@primitive
-def le(a, b):
-    return a <= b
-
-
-@primitive
-def gt(a, b):
-    return a > b
-
-
-@primitive
-def ge(a, b):
-    return a >= b

@@ -38,7 +38,7 @@ scatter_add_.vjp(x=lambda g, key: getitem_(g, key=key))
 
 
 @public
-def scatter_add(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
+def added_at(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with x added at `key`; places that the key names twice receive twice."""
     return scatter_add_(x, key=snapshot_key(key), shape=shape)
 

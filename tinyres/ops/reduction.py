@@ -1,4 +1,4 @@
-"""Reductions. Each takes NumPy's names (`axis`, `keepdims`) or PyTorch's (`dim`, `keepdim`)."""
+"""Reductions. Each takes PyTorch's names (`dim`, `keepdim`) or NumPy's (`axis`, `keepdims`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.ops.elementwise import astype, exp, where
+from tinyres.ops.elementwise import astype, exp, floating, sqrt, where
 from tinyres.ops.long_sum import drifts, sum_in_parts
 from tinyres.ops.shape import axes_of, expand, flip, reshape
 
@@ -21,10 +21,24 @@ def _spread(g, shape, axis):
     return expand(reshape(g, _kept(shape, axis)), shape)
 
 
-def _named(axis: Any, keepdims: bool, dim: Any, keepdim: bool) -> tuple[Any, bool]:
+def named(dim: Any, keepdim: bool, axis: Any, keepdims: bool) -> tuple[Any, bool]:
+    """The one of two names that was used. As in PyTorch, an empty `dim` means all; an empty `axis` means none."""
     if axis is not None and dim is not None:
         raise TypeError("axis and dim are two names of one argument: pass only one")
-    return (dim if axis is None else axis), keepdims or keepdim
+    if isinstance(dim, (tuple, list)) and not dim:
+        dim = None
+    return (axis if dim is None else dim), keepdims or keepdim
+
+
+def one_axis(dim: Any, axis: Any) -> Any:
+    """The axis along which a function runs, by either name; the last, if neither is given."""
+    found, _ = named(dim, False, axis, False)
+    return -1 if found is None else found
+
+
+def typed(x: Any, dtype: Any) -> Any:
+    """x in the dtype asked for, if one is."""
+    return x if dtype is None else astype(x, dtype)
 
 
 @primitive
@@ -38,33 +52,74 @@ sum_.vjp(x=lambda g, x_shape, axis: _spread(g, x_shape, axis))
 
 
 @public
-def sum(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The sum over `axis` (an integer, several, or None for all)."""
-    axis, keepdims = _named(axis, keepdims, dim, keepdim)
-    return sum_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
+def sum(
+    x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False
+) -> Any:
+    """The sum over `dim` (an integer, several, or None for all)."""
+    axis, keepdims = named(dim, keepdim, axis, keepdims)
+    return sum_(typed(x, dtype), axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
 @public
-def mean(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The mean over `axis`."""
-    axis, keepdims = _named(axis, keepdims, dim, keepdim)
+def mean(
+    x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None, keepdims: bool = False
+) -> Any:
+    """The mean over `dim`."""
+    axis, keepdims = named(dim, keepdim, axis, keepdims)
     axes = axes_of(axis, x.ndim)
-    return sum_(x, axis=axes, keepdims=keepdims) / math.prod(x.shape[a] for a in axes)
+    return sum_(typed(x, dtype), axis=axes, keepdims=keepdims) / math.prod(x.shape[a] for a in axes)
 
 
 @public
 def var(
-    x: Any, axis: Any = None, keepdims: bool = False, *, correction: int = 1, dim: Any = None, keepdim: bool = False
+    x: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    axis: Any = None,
+    keepdims: bool = False,
 ) -> Any:
-    """The variance over `axis`: sum (x - mean)^2 / (count - correction); correction=0 is the biased one."""
-    axis, keepdims = _named(axis, keepdims, dim, keepdim)
+    """The variance over `dim`: sum (x - mean)^2 / (count - correction); correction=0 is the biased one.
+
+    As in PyTorch, `unbiased` is an older name, True for correction=1 (the default); var(x, False) is the biased
+    variance of all.
+    """
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if unbiased is not None and correction is not None:
+        raise TypeError("var: unbiased and correction say the same thing: pass only one")
+    correction = (1 if unbiased is None else int(unbiased)) if correction is None else correction
+    axis, keepdims = named(dim, keepdim, axis, keepdims)
     axes = axes_of(axis, x.ndim)
     count = math.prod(x.shape[a] for a in axes)
     if count <= correction:
         raise ValueError(f"var: {count} values and correction={correction} leave nothing to divide by")
-    x = x - mean(x, axes, keepdims=True)
+    x = x - mean(x, axis=axes, keepdims=True)
     off = sum_(x, axis=axes, keepdims=keepdims)  # 0, but for the rounding of the mean
     return (sum_(x**2, axis=axes, keepdims=keepdims) - off * off / count) / (count - correction)
+
+
+@public
+def std(
+    x: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    axis: Any = None,
+    keepdims: bool = False,
+) -> Any:
+    """The standard deviation over `dim`, the root of `var`. Where it is 0, its gradient is taken as 0."""
+    return root(var(x, dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims))
+
+
+def root(x: Any) -> Any:
+    """The square root whose slope at 0, which is infinite, is taken as 0."""
+    zero = x == 0
+    return where(zero, 0.0, sqrt(where(zero, 1.0, x)))
 
 
 @primitive
@@ -87,34 +142,6 @@ max_.vjp(x=_to_winners)
 min_.vjp(x=_to_winners)
 
 
-@public
-def max(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest value over `axis`. Equal largest elements share the gradient, and so do NaNs."""
-    axis, keepdims = _named(axis, keepdims, dim, keepdim)
-    return max_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
-
-
-@public
-def min(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest value over `axis`. Equal smallest elements share the gradient, and so do NaNs."""
-    axis, keepdims = _named(axis, keepdims, dim, keepdim)
-    return min_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
-
-
-@primitive
-def argmax_(x, *, axis, keepdims):
-    return namespace(x).argmax(x, axis=axis, keepdims=keepdims)
-
-
-@public
-def argmax(
-    x: Any, axis: int | None = None, keepdims: bool = False, *, dim: int | None = None, keepdim: bool = False
-) -> Any:
-    """The index of the first largest value over `axis`, or in the flattened tensor if axis is None. No gradient."""
-    axis, keepdims = _named(axis, keepdims, dim, keepdim)
-    return argmax_(x, axis=axis, keepdims=keepdims)
-
-
 @primitive
 def logsumexp_(x, *, axis, keepdims):
     xp = namespace(x)
@@ -131,9 +158,10 @@ logsumexp_.vjp(x=lambda g, x, y, axis: reshape(g, _kept(x.shape, axis)) * exp(x 
 
 
 @public
-def logsumexp(x: Any, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False) -> Any:
-    """log sum e^x over `axis`, without overflow; -inf for an empty sum."""
-    axis, keepdims = _named(axis, keepdims, dim, keepdim)
+def logsumexp(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """log sum e^x over `dim`, without overflow; -inf for an empty sum."""
+    axis, keepdims = named(dim, keepdim, axis, keepdims)
+    x = floating(x)
     return logsumexp_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
@@ -150,11 +178,9 @@ softmax_.vjp(x=lambda g, y, axis: y * (g - sum_(g * y, axis=axis, keepdims=True)
 
 
 @public
-def softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Any:
-    """e^x / sum e^x along `axis` (default: the last); x is converted to `dtype` first, if there is one."""
-    axis, _ = _named(axis, False, dim, False)
-    x = x if dtype is None else astype(x, dtype)
-    return softmax_(x, axis=axes_of(-1 if axis is None else axis, x.ndim))
+def softmax(x: Any, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> Any:
+    """e^x / sum e^x along `dim` (default: the last)."""
+    return softmax_(typed(x, dtype), axis=axes_of(one_axis(dim, axis), x.ndim))
 
 
 @primitive
@@ -170,11 +196,9 @@ log_softmax_.vjp(x=lambda g, y, axis: g - exp(y) * sum_(g, axis=axis, keepdims=T
 
 
 @public
-def log_softmax(x: Any, axis: int | None = None, *, dim: int | None = None, dtype: Any = None) -> Any:
-    """x - log sum e^x along `axis` (default: the last); x is converted to `dtype` first, if there is one."""
-    axis, _ = _named(axis, False, dim, False)
-    x = x if dtype is None else astype(x, dtype)
-    return log_softmax_(x, axis=axes_of(-1 if axis is None else axis, x.ndim))
+def log_softmax(x: Any, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> Any:
+    """x - log sum e^x along `dim` (default: the last)."""
+    return log_softmax_(typed(x, dtype), axis=axes_of(one_axis(dim, axis), x.ndim))
 
 
 @primitive
@@ -186,8 +210,7 @@ cumsum_.vjp(x=lambda g, axis: flip(cumsum_(flip(g, axis), axis=axis), axis))
 
 
 @public
-def cumsum(x: Any, axis: int | None = None, *, dim: int | None = None) -> Any:
-    """Cumulative sum along `axis` (default: the last)."""
-    axis, _ = _named(axis, False, dim, False)
-    (place,) = axes_of(-1 if axis is None else axis, x.ndim)
-    return cumsum_(x, axis=place)
+def cumsum(x: Any, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> Any:
+    """Cumulative sum along `dim` (default: the last)."""
+    x, places = typed(x, dtype), axes_of(one_axis(dim, axis), x.ndim)
+    return cumsum_(x, axis=places[0]) if places else x

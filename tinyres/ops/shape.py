@@ -15,16 +15,18 @@ INTEGERS = int, np.integer
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
-    """Axes as a tuple of non-negative integers; None means all."""
+    """Axes as a tuple of non-negative integers; None means all. A number has none, though it may be asked for."""
     given = range(ndim) if axis is None else (axis,) if hasattr(axis, "__index__") else tuple(axis)
     given = tuple(operator.index(a) for a in given)
+    if not ndim and all(a in (0, -1) for a in given):
+        return ()
     for a in given:
         if not -ndim <= a < ndim:
             raise ValueError(f"axis {a} is out of range for {ndim} dimensions")
     return tuple(a % ndim for a in given)
 
 
-def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
+def sizes_of(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """Accept both f(x, 2, 3) and f(x, (2, 3))."""
     return tuple(shape[0]) if len(shape) == 1 and not hasattr(shape[0], "__index__") else shape
 
@@ -40,7 +42,7 @@ reshape_.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 @public
 def reshape(x: Any, *shape: Any) -> Any:
     """x in another shape of the same size; one entry may be -1."""
-    return reshape_(x, shape=_sizes(shape))
+    return reshape_(x, shape=sizes_of(shape))
 
 
 @public
@@ -82,9 +84,9 @@ permute_.vjp(x=lambda g, dims: permute(g, tuple(sorted(range(len(dims)), key=dim
 @public
 def permute(x: Any, *dims: Any) -> Any:
     """Reorder the axes: axis dims[k] becomes axis k."""
-    order = axes_of(_sizes(dims), x.ndim)
+    order = axes_of(sizes_of(dims), x.ndim)
     if sorted(order) != list(range(x.ndim)):
-        raise ValueError(f"permute: dims {_sizes(dims)} must name each of the {x.ndim} axes once")
+        raise ValueError(f"permute: dims {sizes_of(dims)} must name each of the {x.ndim} axes once")
     return permute_(x, dims=order)
 
 
@@ -96,8 +98,8 @@ def transpose(x: Any, dim0: int | None = None, dim1: int | None = None) -> Any:
         raise ValueError("transpose: needs two axes to swap, or none to reverse them all")
     if dim0 is None or dim1 is None:
         return permute_(x, dims=tuple(order[::-1]))
-    (a,), (b,) = axes_of(dim0, x.ndim), axes_of(dim1, x.ndim)
-    order[a], order[b] = b, a
+    for a, b in zip(axes_of(dim0, x.ndim), axes_of(dim1, x.ndim), strict=True):
+        order[a], order[b] = b, a
     return permute_(x, dims=tuple(order))
 
 
@@ -121,7 +123,7 @@ expand_.vjp(x=lambda g: g)
 @public
 def expand(x: Any, *shape: Any) -> Any:
     """x broadcast to `shape`; -1 keeps an axis."""
-    sizes = _sizes(shape)
+    sizes = sizes_of(shape)
     extra = len(sizes) - x.ndim
     if extra < 0 or -1 in sizes[:extra]:
         raise ValueError(f"expand: {sizes} must have at least {x.ndim} sizes, and -1 only for axes that exist")
@@ -137,9 +139,9 @@ flip_.vjp(x=lambda g, dims: flip(g, dims))
 
 
 @public
-def flip(x: Any, dims: Any = None) -> Any:
+def flip(x: Any, *dims: Any) -> Any:
     """Reverse the order of elements along `dims` (default: all axes)."""
-    return flip_(x, dims=axes_of(dims, x.ndim))
+    return flip_(x, dims=axes_of(sizes_of(dims) if dims and dims[0] is not None else None, x.ndim))
 
 
 @primitive
@@ -156,19 +158,22 @@ concatenate_.vjp(xs=_piece)
 
 
 @public
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """Join tensors along an existing axis."""
-    tensors = list(tensors)
+def concatenate(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
+    """Join tensors along an existing axis, which may be called `dim` or `axis`."""
+    tensors, axis = list(tensors), dim if axis is None else axis
     if not tensors:
         raise ValueError("concatenate: needs at least one tensor")
-    (place,) = axes_of(axis, tensors[0].ndim)
+    # As in PyTorch, a vector with nothing in it goes with everything.
+    tensors = [x for x in tensors if tuple(x.shape) != (0,)] or tensors
+    (place,) = axes_of(axis, tensors[0].ndim) or (0,)
     return concatenate_(*tensors, axis=place)
 
 
 @public
-def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """Join tensors along a new axis."""
-    return concatenate([unsqueeze(x, axis) for x in tensors], axis)
+def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
+    """Join tensors along a new axis, which may be called `dim` or `axis`."""
+    place = dim if axis is None else axis
+    return concatenate([unsqueeze(x, place) for x in tensors], place)
 
 
 @public

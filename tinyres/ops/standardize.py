@@ -20,7 +20,8 @@ from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.context import is_replaying
 from tinyres.ops.elementwise import abs, sqrt, where
 from tinyres.ops.normalization import batch_norm
-from tinyres.ops.reduction import max, mean, sum
+from tinyres.ops.ordering import amax
+from tinyres.ops.reduction import mean, sum
 from tinyres.ops.shape import reshape
 
 
@@ -126,7 +127,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 def _length(x: Any, p: float, dim: Any, eps: float) -> Any:
     """max(|x|_p, eps) along `dim`, kept. Where eps is the larger one, no root is taken, which has no slope at 0."""
     if p == math.inf:
-        length = max(abs(x), dim, keepdims=True)
+        length = amax(abs(x), dim, keepdim=True)
         return where(length > eps, length, eps)
     total = sum(x * x if p == 2 else abs(x) if p == 1 else abs(x) ** p, dim, keepdims=True)
     tiny = total <= eps**p

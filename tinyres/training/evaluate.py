@@ -10,7 +10,7 @@ import numpy as np
 from tinyres import data, nn
 from tinyres.context import context, current, no_grad
 from tinyres.ops.losses import cross_entropy
-from tinyres.ops.reduction import argmax
+from tinyres.ops.ordering import argmax
 
 
 class Score(NamedTuple):

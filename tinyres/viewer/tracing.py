@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tinyres.autograd.tensor import Tensor
+from tinyres.autograd.tensor import FUNCTIONS, Tensor
 from tinyres.version import __version__
 from tinyres.viewer import page, picture
 from tinyres.viewer.events import TraceEvent
@@ -25,6 +25,9 @@ _LINE = 160  # characters of a source line
 
 def trace(target: Tensor | Callable[[], Tensor] | None = None, /, **lanes: Tensor | Callable[[], Tensor]) -> Trace:
     """Record every event of a forward and a backward pass, to step through in a page or a terminal.
+
+    PyTorch has another function of this name, so a tensor that is a matrix gives the sum of its diagonal: a loss has no
+    axes, or one. What follows is for losses and for functions that compute them.
 
         tr.trace(lambda: loss_function(model(x), y)).save("step.html")
         tr.trace(D=discriminator_loss, G=generator_loss).save("players.html")
@@ -44,6 +47,8 @@ def trace(target: Tensor | Callable[[], Tensor] | None = None, /, **lanes: Tenso
         ValueError: the loss has more than one element, or requires no gradient.
         RuntimeError: the graph was freed by an earlier backward pass.
     """
+    if getattr(target, "ndim", 0) == 2 and not lanes:
+        return FUNCTIONS["trace"](target)  # type: ignore[no-any-return]
     if (target is None) == (not lanes):
         raise TypeError("trace: needs one loss, trace(loss), or several with names, trace(D=d_loss, G=g_loss)")
     caller = sys._getframe(1)
