@@ -106,7 +106,7 @@ def ours(name: str) -> Callable[..., Any] | None:
 
 
 def twin(op: Any) -> Callable[..., Any] | None:
-    """What is called here for an operation of PyTorch's list. If that is a lambda: its code, with tinyres as `torch`."""
+    """What is called here for an operation of PyTorch's list. If it is a lambda: its code, with tinyres as `torch`."""
     function, theirs = ours(op.name), op.op
     if function is None or getattr(theirs, "__name__", "") != "<lambda>":
         return function

@@ -1,7 +1,8 @@
 """Initialisers. Each rebinds `.data` to a new array, since a graph may hold the old one, and returns its tensor.
 
 Values are drawn on the CPU, in logical order, from `rng` (a `numpy.random.Generator`, a seed, or None for the one that
-`tr.manual_seed` seeds). So they depend neither on the device nor on the memory layout. As in PyTorch, the fans of a weight are
+`tr.manual_seed` seeds). So they depend neither on the device nor on the memory layout. As in PyTorch, the fans of a
+weight are
 
     fan_in = shape[1] * receptive field,    fan_out = shape[0] * receptive field.
 """

@@ -22,7 +22,7 @@ from tinyres.ops.pooling import adaptive_avg_pool2d
 from tinyres.ops.shape import INTEGERS, expand, reshape
 from tinyres.ops.signals import adaptive_avg_pool1d
 
-LINEAR = {"linear": 1, "bilinear": 2, "bicubic": 2}  # and the number of axes that each is for
+LINEAR = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}  # and the number of axes that each is for
 MODES = "nearest", "nearest-exact", *LINEAR, "area"
 CUBIC = -0.75  # the slope that Keys' kernel is left with, as in PyTorch
 
@@ -55,7 +55,7 @@ def interpolate(
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
 ) -> Any:
-    """Resample a signal (N, C, L) or images (N, C, H, W) to another size.
+    """Resample signals (N, C, L), images (N, C, H, W) or volumes (N, C, D, H, W) to another size.
 
     Output i lies at (i + 1/2) step - 1/2 of the input, step = size / output size; with align_corners at
     i (size - 1) / (output size - 1), so that the first and the last entries stay where they are.
@@ -64,7 +64,8 @@ def interpolate(
         size: of the output, an integer or one for each axis after the channels; or
         scale_factor: a number, or one for each: the size is floor(scale_factor * size), and step is 1 / scale_factor.
         mode: "nearest" takes input floor(i step), "nearest-exact" the nearest; "linear" is for signals, "bilinear" and
-            "bicubic" (Keys 1981 [keys1981cubic]) for images; "area" takes means, as `adaptive_avg_pool2d` does.
+            "bicubic" (Keys 1981 [keys1981cubic]) for images, "trilinear" for volumes; "area" takes means, as
+            `adaptive_avg_pool2d` does.
         recompute_scale_factor: compute step from the sizes although scale_factor is given.
 
     Raises:
@@ -73,27 +74,37 @@ def interpolate(
     axes = input.ndim - 2
     if mode not in MODES:
         raise ValueError(f"interpolate: mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}")
-    if axes not in (1, 2) or LINEAR.get(mode, axes) != axes:
-        needed = {1: "signals (N, C, L)", 2: "images (N, C, H, W)"}.get(
-            LINEAR.get(mode, 0), "(N, C, L) or (N, C, H, W)"
-        )
+    if axes not in (1, 2, 3) or LINEAR.get(mode, axes) != axes:
+        shapes = {1: "signals (N, C, L)", 2: "images (N, C, H, W)", 3: "volumes (N, C, D, H, W)"}
+        needed = shapes.get(LINEAR.get(mode, 0), "one to three axes after (N, C)")
         raise ValueError(f"interpolate: mode {mode!r} needs {needed}, got {describe(raw(input))}")
     if align_corners is not None and mode not in LINEAR:
         raise ValueError(f"interpolate: align_corners is for {', '.join(LINEAR)}, not for {mode!r}")
     found = _axes(input.shape[2:], size, scale_factor, bool(recompute_scale_factor))
     if mode == "area":
-        sizes = [axis.out for axis in found]
-        return adaptive_avg_pool1d(input, sizes) if axes == 1 else adaptive_avg_pool2d(input, sizes)
+        return _means(input, [axis.out for axis in found])
+    factors = [max(1, axis.out // axis.size) for axis in found]
     if (
         mode == "nearest"
         and axes == 2
-        and all(out == int(1 / step) * n and 1 / step % 1 == 0 for n, out, step in found)
+        and found == [(n, f * n, 1 / f) for (n, *_), f in zip(found, factors, strict=True)]
     ):
-        return upsample_nearest2d(input, tuple(int(1 / axis.step) for axis in found))
+        return upsample_nearest2d(input, tuple(factors))
     for place, axis in enumerate(found, start=2):
         taps = _nearest(axis, mode) if mode not in LINEAR else _weighted(axis, mode, bool(align_corners), input)
         input = _resampled(input, place, taps)
     return input
+
+
+def _means(x: Any, sizes: list[int]) -> Any:
+    """Means over regions that cover the input, with at most two axes taken at a time."""
+    if len(sizes) < 3:
+        return adaptive_avg_pool1d(x, sizes) if len(sizes) == 1 else adaptive_avg_pool2d(x, sizes)
+    N, C, D, H, W = x.shape
+    depth, *plane = sizes
+    planes = adaptive_avg_pool2d(reshape(x, (N, C * D, H, W)), plane)
+    lines = reshape(planes, (N, C, D, plane[0] * plane[1]))
+    return reshape(adaptive_avg_pool2d(lines, (depth, lines.shape[3])), (N, C, *sizes))
 
 
 def _axes(sizes: Sequence[int], size: Any, scale_factor: Any, recompute: bool) -> list[Axis]:

@@ -57,6 +57,8 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         return _constant(input, widths, 0.0 if value is None else value)
     if value is not None:
         raise ValueError(f"pad: value={value} is for mode 'constant', not for {mode!r}")
+    if mode == "circular":  # goes round what is left
+        input, widths = _cropped(input, widths)
     for axis, (before, after) in enumerate(widths):
         if before or after:
             input = taken(input, _sources(input.shape[axis], before, after, mode), axis)
@@ -69,11 +71,17 @@ def taken(x: Any, index: Any, axis: int) -> Any:
 
 
 def _constant(x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
-    if any(n < 0 for pair in widths for n in pair):
-        ends = zip(widths, x.shape, strict=True)
-        x = getitem_(x, key=tuple(slice(max(-before, 0), n + min(after, 0)) for (before, after), n in ends))
-        widths = tuple((max(before, 0), max(after, 0)) for before, after in widths)
+    x, widths = _cropped(x, widths)
     return pad_(x, widths=widths, value=value)
+
+
+def _cropped(x: Any, widths: tuple[tuple[int, int], ...]) -> tuple[Any, tuple[tuple[int, int], ...]]:
+    """x without what negative widths cut off, and the widths that are left."""
+    if all(n >= 0 for pair in widths for n in pair):
+        return x, widths
+    ends = zip(widths, x.shape, strict=True)
+    x = getitem_(x, key=tuple(slice(max(-before, 0), n + min(after, 0)) for (before, after), n in ends))
+    return x, tuple((max(before, 0), max(after, 0)) for before, after in widths)
 
 
 def _sources(n: int, before: int, after: int, mode: str) -> Any:

@@ -188,7 +188,8 @@ def _overhung(x: Any, window: MaxPool | AvgPool, value: float) -> Any:
 
 
 def _step(stride: Any, kernel: Any) -> Any:
-    return kernel if stride is None else pair(stride, "stride")
+    given = stride is not None and not (isinstance(stride, (tuple, list)) and not stride)
+    return pair(stride, "stride") if given else kernel
 
 
 def _only(y: Any) -> Any:

@@ -18,11 +18,11 @@ from tinyres.autograd.calling import public
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.context import is_replaying
-from tinyres.ops.elementwise import abs, sqrt, where
+from tinyres.ops.elementwise import sqrt, where
 from tinyres.ops.normalization import batch_norm
-from tinyres.ops.ordering import amax
+from tinyres.ops.norms import vector_norm
 from tinyres.ops.reduction import mean, sum
-from tinyres.ops.shape import reshape
+from tinyres.ops.shape import expand, reshape
 
 
 @public
@@ -120,19 +120,16 @@ def normalize(input: Any, p: float = 2.0, dim: int | Sequence[int] = 1, eps: flo
 
 @public
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    """<x1, x2> / (max(|x1|, eps) max(|x2|, eps)) along `dim`; the two may broadcast."""
+    """<x1, x2> / (max(|x1|, eps) max(|x2|, eps)) along `dim`, which is counted after the two are broadcast."""
+    shape = np.broadcast_shapes(tuple(x1.shape), tuple(x2.shape))
+    x1, x2 = (x if tuple(x.shape) == shape else expand(x, shape) for x in (x1, x2))
     return sum(x1 / _length(x1, 2.0, dim, eps) * (x2 / _length(x2, 2.0, dim, eps)), dim)
 
 
 def _length(x: Any, p: float, dim: Any, eps: float) -> Any:
-    """max(|x|_p, eps) along `dim`, kept. Where eps is the larger one, no root is taken, which has no slope at 0."""
-    if p == math.inf:
-        length = amax(abs(x), dim, keepdim=True)
-        return where(length > eps, length, eps)
-    total = sum(x * x if p == 2 else abs(x) if p == 1 else abs(x) ** p, dim, keepdims=True)
-    tiny = total <= eps**p
-    inside = where(tiny, 1.0, total)
-    return where(tiny, eps, sqrt(inside) if p == 2 else inside if p == 1 else inside ** (1 / p))
+    """max(|x|_p, eps) along `dim`, kept."""
+    length = vector_norm(x, p, dim, keepdim=True)
+    return where(length > eps, length, eps)
 
 
 def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:
