@@ -10,7 +10,7 @@ FLOORS = [
     ["tinyres_kernels"],
     ["version", "starting", "context", "arrays", "autograd"],
     ["ops"],
-    ["gradcheck", "files", "lock", "nn", "optim", "data"],
+    ["gradcheck", "files", "lock", "linalg", "nn", "optim", "data"],
     ["models", "graph"],
     ["training"],
     ["gan"],
@@ -20,7 +20,7 @@ FLOORS = [
     ["bench", "cli", "__main__"],
 ]
 PARTS = {
-    "core": ["context", "arrays", "autograd", "ops", "gradcheck", "files", "lock", "nn", "optim", "graph"],
+    "core": ["context", "arrays", "autograd", "ops", "gradcheck", "files", "lock", "linalg", "nn", "optim", "graph"],
     "study": ["data", "models", "training", "gan", "flow", "lab"],
     "workshop": ["viewer", "exercises", "bench", "cli"],
 }

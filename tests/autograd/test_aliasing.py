@@ -33,7 +33,7 @@ USES = {
     "x[mask]": (lambda x, a: x[a], MASK),
     "x[a list]": (lambda x, a: x[a], PAIRS),
     "x[a list in a tuple]": (lambda x, a: x[a, :2], PAIRS),
-    "scatter_add": (lambda x, a: tr.scatter_add(x, key=a, shape=(3, 4)), KEY),
+    "added_at": (lambda x, a: tr.added_at(x, key=a, shape=(3, 4)), KEY),
     "cross_entropy": (tr.cross_entropy, CLASSES),
     "nll_loss": (lambda x, a: tr.nll_loss(tr.log_softmax(x), a), CLASSES),
     "bce": (lambda x, a: tr.binary_cross_entropy(tr.sigmoid(x), a), (SQUARE > 1) * 1.0),

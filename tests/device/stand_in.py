@@ -32,7 +32,8 @@ def modules():
     for name in ("float16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool_", "newaxis", "inf", "nan"):
         setattr(cupy, name, getattr(np, name))
     cupy.where, cupy.asnumpy = where, lambda a, stream=None, order="C", out=None, *, blocking=True: a.get(order=order)
-    cupy.linalg = SimpleNamespace(norm=checked("norm", NAMES["linalg"]["norm"], np.linalg.norm))
+    known = {name: names for name, names in NAMES["linalg"].items() if hasattr(np.linalg, name)}
+    cupy.linalg = SimpleNamespace(**{n: checked(n, names, getattr(np.linalg, n)) for n, names in known.items()})
     strided = checked("as_strided", ["x", "shape", "strides"], np.lib.stride_tricks.as_strided)
     cupy.lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=strided))
     special = ModuleType("cupyx.scipy.special")

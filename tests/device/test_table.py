@@ -25,7 +25,7 @@ def draws(rng, values):
 def orders(function, arrays, place):
     """The values, the gradients under a random cotangent, and those of a random combination of the gradients."""
     rng = np.random.default_rng(11)
-    xs = [wrap(place(a)).requires_grad_() for a in arrays]
+    xs = [wrap(place(a)).requires_grad_(a.dtype.kind == "f") for a in arrays]
     ys = parts(function(*xs))
     if not all(y.requires_grad for y in ys):
         return ys, [], []

@@ -34,7 +34,9 @@ from tests.ops.oracles import (
     variance,
 )  # fmt: skip
 from tests.ops.table_images import image_rows, normalization_rows
+from tests.ops.table_linalg import linalg_rows
 from tests.ops.table_losses import loss_rows
+from tests.ops.table_names import name_rows
 from tinyres.ops.activation import relu_dx
 from tinyres.ops.elementwise import move
 
@@ -205,13 +207,13 @@ def indexing_rows() -> None:
 
         zero = {"allow_zero": case == "nothing"}
         row("getitem", lambda x, key=key: tr.getitem(x, key), take, normal(*shape), case=case, **zero)
-        row("scatter_add", lambda x, key=key, shape=shape: tr.scatter_add(x, key=key, shape=shape), put,
+        row("scatter_add", lambda x, key=key, shape=shape: tr.added_at(x, key=key, shape=shape), put,
             normal(*np.shape(numbers)), case=case, **zero)  # fmt: skip
     row("getitem", lambda x: x[tr.tensor(REPEATED)], lambda x: np.array([x[k] for k in REPEATED]), normal(3, 2),
         case="a tensor of integers")  # fmt: skip
 
 
-def linalg_rows() -> None:
+def product_rows() -> None:
     products = {
         "matrices": ("ij,jk->ik", (2, 3), (3, 4)), "batches": ("bij,bjk->bik", (2, 2, 3), (2, 3, 2)),
         "a broadcast batch": ("bij,jk->bik", (2, 2, 3), (3, 2)),
@@ -262,7 +264,7 @@ def reduction_rows() -> None:
         ("", tr.mean, lambda v: math.fsum(v) / len(v), normal, "mean"),
         ("", tr.var, variance(1), normal, "var"),
         ("", lambda x, **how: tr.var(x, correction=0, **how), variance(0), normal, "biased var"),
-        ("max", tr.max, largest, distinct, "max"), ("min", tr.min, smallest, distinct, "min"),
+        ("max", tr.amax, largest, distinct, "max"), ("min", tr.amin, smallest, distinct, "min"),
         ("logsumexp", tr.logsumexp, log_sum_exp, normal, "logsumexp"),
     )  # fmt: skip
     for primitive, function, formula, sample, name in functions:
@@ -298,8 +300,8 @@ def reduction_rows() -> None:
             normal(2, 3), analytic=True, case=f"axis {axis}")  # fmt: skip
 
 
-for _fill in (elementwise_rows, activation_rows, shape_rows, indexing_rows, linalg_rows, reduction_rows, image_rows,
-              normalization_rows, loss_rows):  # fmt: skip
+for _fill in (elementwise_rows, activation_rows, shape_rows, indexing_rows, product_rows, reduction_rows, image_rows,
+              normalization_rows, loss_rows, name_rows, linalg_rows):  # fmt: skip
     _fill()
 
 assert len({r.id for r in ROWS}) == len(ROWS), "two rows of one name"

@@ -67,7 +67,10 @@ def test_all_nans_share_the_gradient_of_a_maximum():
     x = leaf([np.nan, 1.0])
     assert tr.grad(tr.max(x), x)[0].tolist() == [1, 0]
     x = leaf([[2.0, 2.0, 1.0]])
-    assert tr.grad(tr.max(x, 1).sum(), x)[0].tolist() == [[0.5, 0.5, 0]]
+    assert tr.grad(tr.max(x, axis=1).sum(), x)[0].tolist() == [[0.5, 0.5, 0]]
+    values, indices = tr.max(x, 1)  # with an index, it is clear whose the gradient is
+    assert indices.tolist() == [0]
+    assert tr.grad(values.sum(), x)[0].tolist() == [[1, 0, 0]]
 
 
 @pytest.mark.parametrize("function", [tr.maximum, tr.minimum])

@@ -40,7 +40,7 @@ def parts(value):
 
 
 def leaves(arrays):
-    return [wrap(a).requires_grad_() for a in arrays]
+    return [wrap(a).requires_grad_(a.dtype.kind == "f") for a in arrays]
 
 
 def gradients(row, arrays, *, cotangents=None, create_graph=False):

@@ -12,6 +12,8 @@ from tests.ops.table_losses import CLASSES, PIXEL_CLASSES
 from tinyres.autograd.tensor import wrap
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing, so nothing was held against it: pip install torch")
+from tests.parity.counterparts import factorisations, names  # noqa: E402 (it needs PyTorch)
+
 F = torch.nn.functional
 
 pytestmark = pytest.mark.parity
@@ -178,7 +180,8 @@ def losses():
                lambda p, t, final=final: final(-(t * torch.log(p) + (1 - t) * torch.log1p(-p))))  # fmt: skip
 
 
-THEIRS = dict(entry for family in (elementwise, shapes, products_and_sums, images, losses) for entry in family())
+FAMILIES = elementwise, shapes, products_and_sums, images, losses, names, factorisations
+THEIRS = dict(entry for family in FAMILIES for entry in family())
 
 
 def parts(value):

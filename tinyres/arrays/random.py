@@ -1,4 +1,4 @@
-"""The generator of everything that is not given one: `tr.manual_seed` seeds it, `generator(None)` is it."""
+"""The generator of everything that is not given one: `tr.manual_seed` seeds it, `rng_of(None)` is it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def manual_seed(seed: int) -> np.random.Generator:
     return _SHARED
 
 
-def generator(rng: Rng = None) -> np.random.Generator:
+def rng_of(rng: Rng = None) -> np.random.Generator:
     """The generator itself, the one of a seed, or the shared one for None."""
     return _SHARED if rng is None else np.random.default_rng(rng)
 
 
-__all__ = ["Rng", "generator", "manual_seed"]
+__all__ = ["Rng", "manual_seed", "rng_of"]

@@ -127,6 +127,8 @@ class Tensor(Operators):
         """The last two axes swapped."""
         return FUNCTIONS["matrix_transpose"](self)
 
+    H, mH = T, mT  # of complex numbers they would be conjugated
+
     # -- the tape ---------------------------------------------------------------------------------------------------
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Make this tensor a leaf that requires a gradient (or, with False, one that does not)."""

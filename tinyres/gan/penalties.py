@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from tinyres import nn
 from tinyres.arrays import device_of, namespace, to_device
+from tinyres.arrays.random import rng_of
 from tinyres.autograd import grad
 from tinyres.autograd.tensor import Array, Tensor, raw, rebind
 from tinyres.nn.init import Rng
@@ -46,7 +45,7 @@ def gradient_penalty(discriminator: Discriminator, real: Any, fake: Any, rng: Rn
             f"gradient_penalty: it interpolates between pairs, so real and fake must have one shape, got "
             f"{tuple(real.shape)} and {tuple(fake.shape)}; draw as many fakes as there are real samples, of their size"
         )
-    e = _drawn(np.random.default_rng(rng).random((len(real),) + (1,) * (real.ndim - 1)), real)
+    e = _drawn(rng_of(rng).random((len(real),) + (1,) * (real.ndim - 1)), real)
     return _to_one(discriminator, e * real + (1 - e) * fake, one_sided)
 
 
@@ -62,7 +61,7 @@ def dragan(discriminator: Discriminator, real: Any, fake: Any, rng: Rng, *, scal
     """
     real = raw(real)
     size = scale * namespace(real).std(real)
-    return _to_one(discriminator, real + size * _drawn(np.random.default_rng(rng).standard_normal(real.shape), real))
+    return _to_one(discriminator, real + size * _drawn(rng_of(rng).standard_normal(real.shape), real))
 
 
 def r1(discriminator: Discriminator, real: Any, fake: Any, rng: Rng) -> Any:

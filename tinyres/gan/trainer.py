@@ -10,6 +10,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import data, nn, optim
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.gan.descent import NotFinite, TooLarge, check_outputs, descend, noisy
 from tinyres.gan.losses import GANLoss
@@ -229,7 +230,7 @@ class GANTrainer(ResumableRun):
             rng: what the noise is drawn from, a Generator or a seed.
             ema: from the averaged generator, where there is one.
         """
-        noise = np.random.default_rng(rng).standard_normal((n, self.latent)) if noise is None else noise
+        noise = rng_of(rng).standard_normal((n, self.latent)) if noise is None else noise
         return sample(self.average if ema and self.average is not None else self.generator, noise)
 
     def fixed_noise(self, n: int = 64) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import Classifier, he_
 
 
@@ -40,7 +41,7 @@ def cnn(
         )
     if size < 4:
         raise ValueError(f"cnn: size must be at least 4, since two pools halve the image, got {size}")
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
 
     def pooled(inputs: int, outputs: int) -> nn.Sequential:
         conv = he_(nn.Conv2d(inputs, outputs, 5, padding=2, rng=rng), rng=rng)

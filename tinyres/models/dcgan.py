@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import he_
 from tinyres.models.critic import Critic, norm_layers, pyramid
 from tinyres.models.stages import doubling
@@ -105,7 +106,7 @@ def judging(
     critic = Critic(sample, *layers)
     if norm != "none":
         return drawn(critic, rng)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     for layer in critic:
         if isinstance(layer, nn.Conv2d):
             he_(layer, rng=rng)
@@ -121,7 +122,7 @@ def up(inputs: int, outputs: int) -> nn.ConvTranspose2d:
 
 def drawn(model: M, rng: np.random.Generator | int | None) -> M:
     """Draw the weights of a model as in the paper, and return it."""
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     return model.apply(lambda module: dcgan_(module, rng=rng))
 
 

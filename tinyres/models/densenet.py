@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import Classifier, block_count
 from tinyres.models.imagenet import imagenet_stem
 from tinyres.models.stages import conv1x1, conv3x3, of_depth, pooled_head
@@ -59,7 +60,7 @@ def densenet(
         ValueError: there is no net of this depth.
     """
     n = block_count(depth, 6 if bottleneck else 3, 4)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     channels = 2 * width if bottleneck else 16
     stem = conv3x3(in_channels, channels, 1, rng)
     return _dense(stem, channels, [n] * 3, width, bottleneck, classes, rng)
@@ -81,7 +82,7 @@ def densenet_imagenet(
         ValueError: there is no net of this depth.
     """
     counts = of_depth(depth, BLOCKS)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     return _dense(imagenet_stem(in_channels, 2 * width, rng), 2 * width, counts, width, True, classes, rng)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import block_count
 from tinyres.nn import init
 
@@ -55,7 +56,7 @@ def dncnn(
         ValueError: the depth does not exist.
     """
     n = block_count(depth, 1, 2)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
 
     def conv(inputs: int, outputs: int, bias: bool = False) -> nn.Conv2d:
         layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias, rng=rng)

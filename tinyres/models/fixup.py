@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import Classifier, block_count
 from tinyres.models.shortcuts import padded
 from tinyres.models.stages import Block, conv3x3, doubling, in_stages
@@ -37,7 +38,7 @@ def fixup(
         ValueError: there is no net of this depth.
     """
     n = block_count(depth, 6, 2)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     scale = (3 * n) ** (-1 / (2 * CONVOLUTIONS - 2))
 
     def block(channels: int, out_channels: int, stride: int) -> Block:

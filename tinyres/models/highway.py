@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import Classifier, block_count, he_
 from tinyres.nn import init
 
@@ -34,7 +35,7 @@ def highway(
         rng: what the weights are drawn from: a Generator or a seed.
     """
     n = block_count(depth, 3, 4)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
 
     def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
         return he_(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, rng=rng), rng=rng)
@@ -73,7 +74,7 @@ def highway_mlp(
         rng: what the weights are drawn from: a Generator or a seed.
     """
     n = block_count(depth, 1, 2)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
 
     def linear(inputs: int, outputs: int, nonlinearity: str = "relu") -> nn.Linear:
         return he_(nn.Linear(inputs, outputs, rng=rng), nonlinearity, rng=rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.bottleneck import EXPANSION, bottleneck
 from tinyres.models.classifier import Classifier
 from tinyres.models.shortcuts import projected
@@ -47,7 +48,7 @@ def resnet_imagenet(
         ValueError: there is no net of this depth.
     """
     counts = of_depth(depth, BLOCKS)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     branch, expansion = (bottleneck, EXPANSION) if depth >= 50 else (basic, 1)
 
     def block(channels: int, out_channels: int, stride: int) -> Block:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import Classifier, block_count, he_
 from tinyres.nn import init
 
@@ -49,7 +50,7 @@ def mlp(
     for name, value in (("weight_variance", weight_variance), ("bias_variance", bias_variance)):
         if value is not None and value < 0:
             raise ValueError(f"mlp: {name} must be at least 0, got {value}")
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
 
     def linear(inputs: int, outputs: int, nonlinearity: str = "linear") -> nn.Linear:
         layer = he_(nn.Linear(inputs, outputs, rng=rng), nonlinearity, rng=rng)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import block_count, he_
 from tinyres.models.critic import Critic, norm_layers
 
@@ -29,7 +30,7 @@ def mlp_generator(latent: int = 2, width: int = 128, depth: int = 4, out: int = 
     Raises:
         ValueError: the depth is less than 2.
     """
-    return nn.Sequential(*_layers(latent, width, depth, out, "none", np.random.default_rng(rng), nn.ReLU))
+    return nn.Sequential(*_layers(latent, width, depth, out, "none", rng_of(rng), nn.ReLU))
 
 
 def mlp_discriminator(
@@ -49,7 +50,7 @@ def mlp_discriminator(
     Raises:
         ValueError: the depth is less than 2, or there is no such norm.
     """
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     return Critic((inputs,), *_layers(inputs, width, depth, 1, norm, rng, lambda: nn.LeakyReLU(0.2)))
 
 

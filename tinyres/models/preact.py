@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import Classifier, block_count
 from tinyres.models.shortcuts import padded
 from tinyres.models.stages import conv1x1, conv3x3, doubling, in_stages, pooled_head
@@ -43,7 +44,7 @@ def preact(
         ValueError: there is no net of this depth.
     """
     n = block_count(depth, 9 if bottleneck else 6, 2)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     stem = conv3x3(in_channels, width, 1, rng)
     make, outputs = (_bottleneck, doubling(4 * width)) if bottleneck else (_basic, doubling(width))
     blocks = in_stages(width, outputs, [n] * 3, lambda c, o, s: make(c, o, s, rng))

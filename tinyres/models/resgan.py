@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import he_
 from tinyres.models.critic import Critic, norm_layers, pyramid
 from tinyres.models.stages import doubling
@@ -37,7 +38,7 @@ def generator(
     Raises:
         ValueError: there is no generator for this size.
     """
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     side, steps = pyramid("resgan", size)
     stages = doubling(width, steps)[::-1]
     inputs = stages[0]
@@ -66,7 +67,7 @@ def discriminator(width: int = 64, channels: int = 3, *, size: int = 32, norm: s
     Raises:
         ValueError: there is no discriminator for this size, or no such norm.
     """
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     side, steps = pyramid("resgan", size)
     stages = doubling(width, steps)
     inputs, pixels = width, size

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import Classifier, block_count
 from tinyres.models.shortcuts import padded
 from tinyres.models.stages import conv3x3, doubling, in_stages, pooled_head
@@ -40,7 +39,7 @@ def skipinit(
         ValueError: there is no net of this depth; alpha is neither a number nor "1/sqrt(L)".
     """
     n = block_count(depth, 6, 2)
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     start = _start(alpha, 3 * n)
 
     def block(channels: int, out_channels: int, stride: int) -> nn.Residual:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.classifier import Classifier, block_count
 from tinyres.nn import init
 from tinyres.nn.module import is_just
@@ -89,7 +90,7 @@ class Stages(Classifier):
         rng: init.Rng,
     ) -> None:
         n = block_count(depth, 6, 2)
-        rng = np.random.default_rng(rng)
+        rng = rng_of(rng)
         stem = nn.Sequential(conv3x3(in_channels, width, 1, rng), nn.BatchNorm2d(width), nn.ReLU())
         blocks = in_stages(width, doubling(width), [n] * 3, lambda c, o, s: Block(body(c, o, s, rng)))
         super().__init__(stem, blocks, pooled_head(4 * width, classes, rng))

@@ -7,6 +7,7 @@ from itertools import count
 import numpy as np
 
 from tinyres import nn
+from tinyres.arrays.random import rng_of
 from tinyres.models.shortcuts import padded
 from tinyres.models.stages import Stages, two_convolutions
 
@@ -36,7 +37,7 @@ def stochastic_depth(
     Raises:
         ValueError: there is no net of this depth, or survival is not in [0, 1].
     """
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     number, last = count(1), (depth - 2) // 2
 
     def body(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.StochasticDepth:

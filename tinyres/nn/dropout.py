@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyres.arrays.random import generator
+from tinyres.arrays.random import rng_of
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module
 from tinyres.ops.dropout import dropout, dropout1d, dropout2d
@@ -15,7 +15,7 @@ class _Dropout(Module):
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p is a probability and must be in [0, 1], got {p}")
         self.p = p
-        self.rng = generator(rng)
+        self.rng = rng_of(rng)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.arrays.random import Rng, generator
+from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.tensor import Tensor, rebind
 from tinyres.nn.convert import fill_like
 
@@ -36,12 +36,12 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, rng: Rng = None) -> Tensor:
     """Draw entries from N(mean, std^2)."""
-    return _fill(tensor, generator(rng).normal(mean, std, tensor.shape))
+    return _fill(tensor, rng_of(rng).normal(mean, std, tensor.shape))
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, *, rng: Rng = None) -> Tensor:
     """Draw entries from U(a, b)."""
-    return _fill(tensor, generator(rng).uniform(a, b, tensor.shape))
+    return _fill(tensor, rng_of(rng).uniform(a, b, tensor.shape))
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -115,7 +115,7 @@ def trunc_normal_(
     share = 0.5 * (math.erf((b - mean) / (std * math.sqrt(2))) - math.erf((a - mean) / (std * math.sqrt(2))))
     if not share > 1e-3:
         raise ValueError(f"trunc_normal_: [{a}, {b}] holds next to nothing of N({mean}, {std}^2)")
-    rng = generator(rng)
+    rng = rng_of(rng)
     values = rng.normal(mean, std, tensor.shape)
     while (outside := (values < a) | (values > b)).any():
         values[outside] = rng.normal(mean, std, int(outside.sum()))
@@ -151,7 +151,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor
     fans("orthogonal_", tensor)
     rows = tensor.shape[0]
     columns = tensor.size // rows if rows else 0
-    draws = generator(rng).normal(size=(max(rows, columns), min(rows, columns)))
+    draws = rng_of(rng).normal(size=(max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(draws)
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # else LAPACK's sign convention would make q non-uniform
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
@@ -159,7 +159,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor
 
 def default_(weight: Tensor, bias: Tensor | None, rng: Rng) -> None:
     """What linear and convolutional layers start from: U(-b, b) with b = 1 / sqrt(fan_in), as in PyTorch."""
-    rng = generator(rng)
+    rng = rng_of(rng)
     kaiming_uniform_(weight, a=math.sqrt(5), rng=rng)
     if bias is not None:
         bound = 1 / math.sqrt(max(fans("bias", weight)[0], 1))

@@ -44,9 +44,8 @@ class Module(Convenient):
     """Base class of layers and models: define `forward`, and assign parameters and other modules as attributes.
 
     Parameters, buffers and children are listed in the order of their assignment, with PyTorch's names. A module that
-    draws random numbers takes `rng`: a `numpy.random.Generator`, an integer seed, or None for the
-    generator that `tr.manual_seed` seeds. For a model that nothing else changes, make one generator and pass it to all
-    layers.
+    draws random numbers takes `rng`: a `numpy.random.Generator`, an integer seed, or None for the generator that
+    `tr.manual_seed` seeds. For a model that is the same whatever was drawn before, pass one generator to all layers.
 
     Modules can be pickled, alone or together with their optimiser, so joblib and multiprocessing can send them.
     """

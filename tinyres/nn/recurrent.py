@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyres import ops
 from tinyres.arrays import namespace
-from tinyres.arrays.random import generator
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import raw, rebind, wrap
 from tinyres.nn import functional as F
 from tinyres.nn import init
@@ -35,7 +35,7 @@ class _Cell(Module):
         self.bias_ih = Parameter(np.empty(rows, np.float32)) if bias else None
         self.bias_hh = Parameter(np.empty(rows, np.float32)) if bias else None
         bound = 1 / math.sqrt(max(hidden_size, 1))
-        rng = generator(rng)
+        rng = rng_of(rng)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound, rng=rng)
 

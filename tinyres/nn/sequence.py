@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyres import ops
 from tinyres.arrays import namespace
-from tinyres.arrays.random import generator
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import raw, wrap
 from tinyres.nn import functional as F
 from tinyres.nn import init
@@ -45,7 +45,7 @@ class _Recurrent(Module):
             raise ValueError(f"{kind}: dropout is a probability and must be in [0, 1], got {dropout}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        self.rng = generator(rng)
+        self.rng = rng_of(rng)
         rows, bound = self._gates * hidden_size, 1 / math.sqrt(max(hidden_size, 1))
         for layer in range(num_layers):
             for end in self._ends(layer):

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyres import ops
 from tinyres.arrays import device_of, namespace, to_device
-from tinyres.arrays.random import generator
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
 from tinyres.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
@@ -127,7 +127,7 @@ def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) ->
                 f"spectral_norm: the weight of {name or type(layer).__name__} is 0 and has no largest direction; draw "
                 "it from a distribution first"
             )
-    rng = generator(rng)
+    rng = rng_of(rng)
     for _, layer in named:
         _normalise(layer, n_power_iterations, rng)
     return module

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres import ops
-from tinyres.arrays.random import generator
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.checkpoint import note_draw
 from tinyres.nn.fused import fused_add_relu
 from tinyres.nn.init import Rng
@@ -38,7 +38,7 @@ class StochasticDepth(Residual):
             raise ValueError(f"StochasticDepth: survival is a probability and must be in [0, 1], got {survival}")
         super().__init__(branch, shortcut)
         self.survival = survival
-        self.rng = generator(rng)
+        self.rng = rng_of(rng)
 
     def forward(self, x: Any, relu: bool = False) -> Any:
         skip = x if self.shortcut is None else self.shortcut(x)

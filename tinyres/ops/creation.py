@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays import device_of, namespace, to_device
-from tinyres.arrays.random import Rng
-from tinyres.arrays.random import generator as drawn_from
+from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.calling import public
 from tinyres.autograd.tensor import Tensor, raw, tensor, wrap
 from tinyres.ops.shape import sizes_of
@@ -84,16 +83,21 @@ def from_numpy(ndarray: Any) -> Tensor:
 
 
 # -- of a range -----------------------------------------------------------------------------------------------------
+def _number(value: Any) -> Any:
+    """A Python number: of a float32 one, NumPy would compute a float64 range in float32."""
+    return value.item() if hasattr(value, "item") else value
+
+
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, **how: Any) -> Tensor:
     """start, start + step, ... up to, but without, end; arange(n) counts from 0. Integers, if all three are."""
     start, end = (0, start) if end is None else (start, end)
-    array = np.arange(raw(start), raw(end), raw(step))
+    array = np.arange(*map(_number, (start, end, step)))
     return made(array.astype(dtype or (FLOAT if array.dtype.kind == "f" else INTEGER)), **how)
 
 
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, **how: Any) -> Tensor:
     """So many numbers with equal gaps, from start to end inclusive."""
-    return made(np.linspace(raw(start), raw(end), steps).astype(dtype or FLOAT), **how)
+    return made(np.linspace(_number(start), _number(end), steps).astype(dtype or FLOAT), **how)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, **how: Any) -> Tensor:
@@ -105,13 +109,13 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, **how: Any) -> Tenso
 def rand(*size: Any, generator: Rng = None, dtype: Any = None, **how: Any) -> Tensor:
     """Drawn evenly from [0, 1)."""
     kind = np.dtype(dtype or FLOAT)
-    draws = drawn_from(generator).random(sizes_of(size), np.float64 if kind == np.float64 else np.float32)
+    draws = rng_of(generator).random(sizes_of(size), np.float64 if kind == np.float64 else np.float32)
     return made(np.asarray(draws, kind), **how)
 
 
 def randn(*size: Any, generator: Rng = None, dtype: Any = None, **how: Any) -> Tensor:
     """Drawn from the normal distribution with mean 0 and variance 1."""
-    return made(np.asarray(drawn_from(generator).standard_normal(sizes_of(size)), dtype or FLOAT), **how)
+    return made(np.asarray(rng_of(generator).standard_normal(sizes_of(size)), dtype or FLOAT), **how)
 
 
 def randint(
@@ -120,12 +124,12 @@ def randint(
     """Integers drawn evenly from [low, high); randint(high, size) begins at 0."""
     if size is None:
         low, high, size = 0, low, high
-    return made(np.asarray(drawn_from(generator).integers(low, high, tuple(size)), dtype or INTEGER), **how)
+    return made(np.asarray(rng_of(generator).integers(low, high, tuple(size)), dtype or INTEGER), **how)
 
 
 def randperm(n: int, *, generator: Rng = None, dtype: Any = None, **how: Any) -> Tensor:
     """The integers 0 to n - 1 in a random order."""
-    return made(drawn_from(generator).permutation(n).astype(dtype or INTEGER), **how)
+    return made(rng_of(generator).permutation(n).astype(dtype or INTEGER), **how)
 
 
 def rand_like(input: Any, *, dtype: Any = None, **how: Any) -> Tensor:

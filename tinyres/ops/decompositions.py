@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.autograd.primitive import describe
+from tinyres.autograd.tensor import raw
 from tinyres.ops.arranging import tril, triu
-from tinyres.ops.elementwise import where
+from tinyres.ops.elementwise import where, zeros_of
 from tinyres.ops.inverse import matrices, solve_
 from tinyres.ops.linalg import matmul
 from tinyres.ops.shape import concatenate, matrix_transpose, unsqueeze
@@ -131,17 +131,26 @@ qr_.vjp(x=_qr_dx)
 def qr(A: Any, mode: str = "reduced") -> QR:
     """x = Q R with orthonormal columns in Q (M, K), R (K, N) upper triangular and K = min(M, N).
 
-    A wide x is its left square, which gives Q, and columns that Q^T turns into those of R. With mode="r", Q is empty.
+    A wide x is its left square, which gives Q, and columns that Q^T turns into those of R. With mode="complete", Q is
+    square, and R has rows of 0 below; with mode="r", Q is empty.
     """
     x = matrices("qr", A)
     m, n = x.shape[-2:]
-    if mode not in ("reduced", "r", "complete") or (mode == "complete" and m > n):
-        raise ValueError(f"qr: mode is 'reduced' or 'r' ('complete' for M <= N only), got {mode!r} for {describe(x)}")
+    if mode not in ("reduced", "r", "complete"):
+        raise ValueError(f"qr: mode is 'reduced', 'r' or 'complete', got {mode!r}")
     y = qr_(x[..., :m])
     q, r = y[..., :m, :], y[..., m:, :]
     if m < n:
         r = concatenate([r, matmul(matrix_transpose(q), x[..., m:])], -1)
+    if mode == "complete" and m > n:
+        q, r = _completed(q), concatenate([r, zeros_of(x[..., n:, :])], -2)
     return QR(q[..., :0, :0] if mode == "r" else q, r)
+
+
+def _completed(q):
+    """More columns, orthonormal to those of q and to each other, until q is square. They have no gradient."""
+    more = namespace(raw(q)).linalg.qr(raw(q), "complete")[0][..., q.shape[-1] :]
+    return concatenate([q, more], -1)
 
 
 @primitive
@@ -177,17 +186,16 @@ svd_.vjp(x=_svd_dx)
 def svd(A: Any, full_matrices: bool = True) -> SVD:
     """x = U diag(S) V^T, the singular values S from the largest to the smallest; (M, K), (K,), (K, N), K = min(M, N).
 
-    Raises:
-        ValueError: all vectors are asked for (full_matrices=True, PyTorch's default) of a matrix that is not square.
+    With full_matrices, PyTorch's default, U and V are made square by vectors that no singular value belongs to. These
+    have no gradient, since they may be chosen in many ways.
     """
     x = matrices("svd", A)
-    if full_matrices and x.shape[-1] != x.shape[-2]:
-        raise ValueError(
-            f"svd: {describe(x)} has vectors without a singular value, which are left out; pass full_matrices=False"
-        )
     m, n = x.shape[-2:]
     y = svd_(x)
-    return SVD(y[..., :m, :], y[..., -1, :], matrix_transpose(y[..., m : m + n, :]))
+    u, v = y[..., :m, :], y[..., m : m + n, :]
+    if full_matrices:
+        u, v = (_completed(w) if w.shape[-2] > w.shape[-1] else w for w in (u, v))
+    return SVD(u, y[..., -1, :], matrix_transpose(v))
 
 
 @primitive

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.arrays import device_of, to_device
-from tinyres.arrays.random import Rng, generator
+from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.calling import public
 from tinyres.autograd.checkpoint import note_draw
 from tinyres.autograd.primitive import describe
@@ -52,7 +52,7 @@ def _dropped(op: str, x: Any, p: float, training: bool, axes: int, rng: Any) -> 
         raise ValueError(f"{op}: p is a probability and must be in [0, 1], got {p}")
     if not training or p == 0:
         return x
-    rng = generator(rng)
+    rng = rng_of(rng)
     note_draw(rng)
     if axes == 4:  # drawn in the order of an image's memory, so that the product keeps its layout
         n, c, h, w = x.shape

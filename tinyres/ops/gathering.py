@@ -21,7 +21,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     """Along `dim`, the elements that `index` names: y[i, j] = x[index[i, j], j] for dim=0. y has the shape of index."""
     if not input.ndim:
         return expand(reshape(input, (1,) * raw(index).ndim), raw(index).shape)
-    return getitem(input, _key("gather", input, dim, index))
+    return reshape(getitem(input, _key("gather", input, dim, index)), raw(index).shape)
 
 
 @public

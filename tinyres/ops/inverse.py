@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.primitive import describe
@@ -19,7 +21,11 @@ class SignLogDet(NamedTuple):
 
 @primitive(broadcasts=True)
 def solve_(a, b):
-    return namespace(a, b).linalg.solve(a, b)
+    xp = namespace(a, b)
+    if a.shape[:-2] != b.shape[:-2]:  # CuPy has no broadcasting here
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = xp.broadcast_to(a, batch + a.shape[-2:]), xp.broadcast_to(b, batch + b.shape[-2:])
+    return xp.linalg.solve(a, b)
 
 
 # With y = a^-1 b: dy = a^-1 (db - da y).

@@ -58,8 +58,10 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     """The Einstein sum, e.g. einsum("bij,bjk->bik", x, y): pair by pair, each a batched matrix product.
 
     Letters that repeat within one operand take its diagonal; `...` stands for axes that broadcast; without `->` the
-    result has the letters that occur once, in alphabetical order, as in NumPy.
+    result has the letters that occur once, in alphabetical order, as in NumPy. Operands may also come as one list.
     """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)) and hasattr(operands[0][0], "ndim"):
+        operands = tuple(operands[0])
     if not isinstance(subscripts, str):
         raise TypeError(
             "einsum: the first argument is a string such as 'ij,jk->ik'; operands with lists of their axes are not "

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from tinyres.autograd.calling import public
-from tinyres.ops.elementwise import abs, power, where
+from tinyres.ops.arithmetic import square
+from tinyres.ops.elementwise import abs, power, sign, where
 from tinyres.ops.ordering import amax, amin
 from tinyres.ops.reduction import named, root, typed
 from tinyres.ops.reduction import sum as sum_over
@@ -26,7 +27,7 @@ def vector_norm(
     if ord == 2:
         return root(sum_over(x * x, **how))
     if ord == 0:
-        return typed(sum_over(x != 0, **how), x.dtype)
+        return sum_over(square(sign(x)), **how)
     if ord == 1:
         return sum_over(abs(x), **how)
     if math.isinf(ord):

@@ -139,9 +139,9 @@ flip_.vjp(x=lambda g, dims: flip(g, dims))
 
 
 @public
-def flip(x: Any, *dims: Any) -> Any:
-    """Reverse the order of elements along `dims` (default: all axes)."""
-    return flip_(x, dims=axes_of(sizes_of(dims) if dims and dims[0] is not None else None, x.ndim))
+def flip(x: Any, dims: Any = None, *more: Any) -> Any:
+    """Reverse the order of elements along `dims`, one or several (default: all axes)."""
+    return flip_(x, dims=axes_of((dims, *more) if more else dims, x.ndim))
 
 
 @primitive

@@ -9,6 +9,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres.arrays import to_device
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import raw
 from tinyres.context import context
 from tinyres.flow.measurement import Measurement
@@ -48,7 +49,7 @@ def gradient_correlation(
     if y.shape[:1] != (samples,):
         raise ValueError(f"gradient_correlation: {samples} samples gave shape {y.shape}; axis 0 must count the samples")
     u = (
-        np.random.default_rng(rng).standard_normal(y.shape[1:])
+        rng_of(rng).standard_normal(y.shape[1:])
         if grad_output is None
         else np.asarray(to_device(raw(grad_output), "cpu"))
     )

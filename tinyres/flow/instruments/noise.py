@@ -10,6 +10,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import nn
 from tinyres.arrays import namespace, to_device
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import context
 from tinyres.data import Dataset
@@ -65,7 +66,7 @@ def gradient_noise_scale(
             f"gradient_noise_scale: big={big} needs at least that many samples, with a target each, got {len(inputs)} "
             f"inputs and {len(targets)} targets; lower big"
         )
-    rng = np.random.default_rng(rng)
+    rng = rng_of(rng)
     parameters = [p for p in model.parameters() if p.requires_grad]
     order: list[int] = []
     squares = np.empty((batches, 2))

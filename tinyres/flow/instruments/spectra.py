@@ -10,6 +10,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import nn
 from tinyres.arrays import namespace, to_device
+from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import Observer, context
 from tinyres.flow.instruments.blocks import modules_of
@@ -75,7 +76,7 @@ def jacobian_spectrum(
         found["frobenius_error"] = 0.0
         cost = f"one forward and {rank} backward passes"
     else:
-        generator = np.random.default_rng(rng)
+        generator = rng_of(rng)
         k = min(k, rank)
         values, error = _largest(jacobian, k, power_iterations, generator)
         signs = generator.choice([-1.0, 1.0], (samples, jacobian.shape[0]))
