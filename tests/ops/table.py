@@ -36,6 +36,7 @@ from tests.ops.oracles import (
 from tests.ops.table_images import image_rows, normalization_rows
 from tests.ops.table_layers import layer_rows
 from tests.ops.table_linalg import linalg_rows
+from tests.ops.table_loss_options import loss_option_rows
 from tests.ops.table_losses import loss_rows
 from tests.ops.table_names import name_rows
 from tinyres.ops.activation import relu_dx
@@ -302,7 +303,7 @@ def reduction_rows() -> None:
 
 
 for _fill in (elementwise_rows, activation_rows, shape_rows, indexing_rows, product_rows, reduction_rows, image_rows,
-              normalization_rows, loss_rows, layer_rows, name_rows, linalg_rows):  # fmt: skip
+              normalization_rows, loss_rows, loss_option_rows, layer_rows, name_rows, linalg_rows):  # fmt: skip
     _fill()
 
 assert len({r.id for r in ROWS}) == len(ROWS), "two rows of one name"

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from tests.ops.table_layers import CASES, called
+from tests.ops.table_loss_options import EACH, LOSS_CASES
 from tests.ops.table_names import DIAGONAL, INDEX, PLACES
 
 
@@ -74,5 +75,10 @@ def layers():
     def convert(value):
         return torch.as_tensor(value) if isinstance(value, np.ndarray) else value
 
-    for name, case in CASES.items():
+    for name, case in (CASES | LOSS_CASES).items():
         yield name, called(case, torch.nn.functional, convert)
+    # PyTorch's own has no derivative in its target.
+    yield (
+        "binary_cross_entropy, weights",
+        lambda p, t: torch.mean(torch.as_tensor(EACH) * -(t * torch.log(p) + (1 - t) * torch.log1p(-p))),
+    )

@@ -191,8 +191,8 @@ def cosine_embedding_loss(
     lengths = (sum(input1 * input1, axis) + TINY) * (sum(input2 * input2, axis) + TINY)
     cosine = sum(input1 * input2, axis) / sqrt(lengths)
     wanted = raw(alike(op, cosine, target))
-    together, apart = where(wanted == 1, 1 - cosine, 0.0), where((wanted == -1) & (raw(cosine) > margin), 1.0, 0.0)
-    return reduced(op, together + apart * (cosine - margin), reduction)
+    far = where((wanted == -1) & (raw(cosine) > margin), cosine - margin, 0.0)
+    return reduced(op, where(wanted == 1, 1 - cosine, far), reduction)
 
 
 def _of_difference(op: str, input: Any, target: Any, function: Any, reduction: str, weight: Any) -> Any:
