@@ -160,6 +160,40 @@ def test_integers_make_one_hot_rows():
         F.one_hot([1.0])
 
 
+# -- statistics and places --------------------------------------------------------------------------------------------
+def test_the_running_statistics_of_instances_are_means_of_theirs():
+    x = np.random.default_rng(0).normal(2, 3, size=(4, 2, 5))
+    norm = nn.InstanceNorm1d(2, momentum=0.25, track_running_stats=True).to("float64")
+    norm(tr.tensor(x))
+    np.testing.assert_allclose(norm.running_mean.numpy(), 0.25 * x.mean((0, 2)))
+    variances = [[np.sum((c - np.mean(c)) ** 2) / 4 for c in sample] for sample in x]
+    np.testing.assert_allclose(norm.running_var.numpy(), 0.75 + 0.25 * np.mean(variances, 0))
+    y = norm.eval()(tr.tensor(x)).numpy()
+    running = (v.numpy()[:, None] for v in (norm.running_mean, norm.running_var))
+    mean, var = running
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(var + 1e-5), rtol=1e-12)
+
+
+@pytest.mark.parametrize("how", [{}, {"padding": 1}, {"ceil_mode": True}, {"dilation": 2}, {"stride": (1, 2)}])
+def test_the_places_of_the_winners_hold_them(how):
+    x = np.random.default_rng(0).normal(size=(2, 3, 7, 6))
+    y, places = F.max_pool2d(tr.tensor(x), 3, return_indices=True, **how)
+    np.testing.assert_array_equal(y.numpy(), F.max_pool2d(x, 3, **how))
+    held = np.take_along_axis(x.reshape(2, 3, 42), places.numpy().reshape(2, 3, -1), -1)
+    np.testing.assert_array_equal(held.reshape(y.shape), y.numpy())
+
+
+@pytest.mark.parametrize("mode", ["zeros", "replicate"])
+def test_an_even_kernel_has_its_odd_row_at_the_end(mode):
+    layer = nn.Conv2d(1, 1, 2, padding="same", padding_mode=mode, bias=False)
+    weight = np.zeros((1, 1, 2, 2), np.float32)
+    weight[0, 0, 1, 1] = 1
+    layer.weight.data = weight
+    y = layer(tr.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).numpy()[0, 0]
+    rim = 0 if mode == "zeros" else 4
+    np.testing.assert_array_equal(y, [[4, rim], [rim, rim]])
+
+
 # -- lengths --------------------------------------------------------------------------------------------------------
 def test_a_vector_of_zeros_has_a_direction_without_nan():
     x = leaf([[0.0, 0.0], [3.0, 4.0]])
