@@ -108,10 +108,8 @@ class _Forward(_Conv):
             raise ValueError(f"{kind}: padding='same' needs stride 1, got {self.stride}")
         self._make(out_channels, in_channels // groups, bias, rng)
 
-    def _padded(self, x: Any) -> tuple[Any, Any]:
-        """x, padded unless it is to be with zeros, and the padding that is left to do."""
-        if self.padding_mode == "zeros":
-            return x, self.padding
+    def _padded(self, x: Any) -> Any:
+        """x, padded with its own values."""
         margins: list[int] = []  # (left, right) of the last axis first
         for i in reversed(range(len(self._axes))):
             if isinstance(self.padding, str):
@@ -119,7 +117,7 @@ class _Forward(_Conv):
                 margins += [total // 2, total - total // 2]
             else:
                 margins += [self.padding[i]] * 2
-        return ops.pad(x, margins, self.padding_mode), 0
+        return ops.pad(x, margins, self.padding_mode)
 
 
 class Conv1d(_Forward):
@@ -133,7 +131,9 @@ class Conv1d(_Forward):
 
     def forward(self, x: Any) -> Any:
         self._check(x)
-        x, padding = self._padded(x)
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            x, padding = self._padded(x), 0
         return F.conv1d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -154,7 +154,9 @@ class Conv2d(_Forward):
 
     def forward(self, x: Any) -> Any:
         self._check(x)
-        x, padding = self._padded(x)
+        padding: Any = self.padding
+        if self.padding_mode != "zeros":
+            x, padding = self._padded(x), 0
         return ops.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 

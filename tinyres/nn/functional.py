@@ -59,16 +59,11 @@ from tinyres.ops.gates import (
     threshold,
 )
 from tinyres.ops.interpolation import interpolate
+from tinyres.ops.linalg import linear
 from tinyres.ops.lookup import embedding, one_hot
 from tinyres.ops.losses import cosine_embedding_loss, huber_loss, kl_div, smooth_l1_loss
 from tinyres.ops.signals import adaptive_avg_pool1d, avg_pool1d, conv1d, conv_transpose1d, max_pool1d
 from tinyres.ops.standardize import cosine_similarity, group_norm, instance_norm, layer_norm, normalize, rms_norm
-
-
-def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """y = x W^T + b: input (..., in_features), weight (out_features, in_features) or (in_features,), bias like y."""
-    y = ops.matmul(input, weight.T)
-    return y if bias is None else y + bias
 
 
 def batch_norm(

@@ -11,6 +11,7 @@ from tinyres import ops
 from tinyres.nn import functional as F
 from tinyres.nn.init import Rng, default_
 from tinyres.nn.module import Module, Parameter
+from tinyres.ops.linalg import linear
 
 
 class Linear(Module):
@@ -31,7 +32,7 @@ class Linear(Module):
             raise ValueError(
                 f"{self.label()}: the last axis of x must have {self.in_features} entries, got shape {tuple(x.shape)}"
             )
-        return F.linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

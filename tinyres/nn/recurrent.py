@@ -15,11 +15,11 @@ from tinyres import ops
 from tinyres.arrays import namespace
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import raw, rebind, wrap
-from tinyres.nn import functional as F
 from tinyres.nn import init
 from tinyres.nn.convert import fill_like
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
+from tinyres.ops.linalg import linear
 
 NONLINEARITIES: dict[str, Callable[[Any], Any]] = {"tanh": ops.tanh, "relu": ops.relu, "linear": lambda z: z}
 
@@ -162,7 +162,7 @@ class GRUCell(_Cell):
         h = self._zeros(x) if h is None else h
         self._check("x", x, self.input_size)
         self._check("h", h, self.hidden_size, like=x)
-        return gru_step(F.linear(x, self.weight_ih, self.bias_ih), F.linear(h, self.weight_hh, self.bias_hh), h)
+        return gru_step(linear(x, self.weight_ih, self.bias_ih), linear(h, self.weight_hh, self.bias_hh), h)
 
 
 def lstm_step(z: Any, c: Any) -> tuple[Any, Any]:

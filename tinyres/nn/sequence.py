@@ -16,6 +16,7 @@ from tinyres.nn import init
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
 from tinyres.nn.recurrent import NONLINEARITIES, gru_step, lstm_step
+from tinyres.ops.linalg import linear
 
 Weights = tuple[Any, Any, Any, Any]  # W_ih, W_hh, b_ih, b_hh
 
@@ -110,10 +111,10 @@ class _Recurrent(Module):
     def _along(self, sequence: Any, state: tuple[Any, ...], w: Weights, backwards: bool) -> tuple[Any, tuple[Any, ...]]:
         """One layer in one direction: its outputs (L, N, H), and its last state."""
         w_ih, w_hh, b_ih, b_hh = w
-        from_x = _steps(F.linear(sequence, w_ih, b_ih))  # the product with x is one for all steps
+        from_x = _steps(linear(sequence, w_ih, b_ih))  # the product with x is one for all steps
         outputs = []
         for z in reversed(from_x) if backwards else from_x:
-            state = self._step(z, F.linear(state[0], w_hh, b_hh), state)
+            state = self._step(z, linear(state[0], w_hh, b_hh), state)
             outputs.append(state[0])
         return ops.stack(outputs[::-1] if backwards else outputs), state
 

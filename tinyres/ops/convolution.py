@@ -26,7 +26,8 @@ from tinyres.ops.shape import INTEGERS, reshape
 def pair(value: Any, name: str) -> Pair:
     """An integer (alone or in a tuple), for both directions, or a pair (vertical, horizontal), as a pair."""
     both = (value, value) if isinstance(value, INTEGERS) else value
-    both = both * 2 if isinstance(both, (tuple, list)) and len(both) == 1 else both
+    if isinstance(both, (tuple, list)) and len(both) == 1:
+        both = (*both, *both)
     if not isinstance(both, (tuple, list)) or len(both) != 2 or not all(isinstance(n, INTEGERS) for n in both):
         raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
     return int(both[0]), int(both[1])

@@ -54,6 +54,13 @@ def matmul(x: Any, w: Any) -> Any:
 
 
 @public
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """y = x W^T + b: input (..., in_features), weight (out_features, in_features) or (in_features,), bias like y."""
+    y = matmul(input, weight.T)
+    return y if bias is None else y + bias
+
+
+@public
 def einsum(subscripts: str, *operands: Any) -> Any:
     """The Einstein sum, e.g. einsum("bij,bjk->bik", x, y): pair by pair, each a batched matrix product.
 
