@@ -10,11 +10,14 @@ from tinyres.arrays import to_device
 
 
 def moved(value, device="cuda"):
-    """The value with every NumPy array in it on `device`: in tuples, in lists, and in what a function closes over."""
+    """The value with every NumPy array in it on `device`: in tuples, lists and dictionaries, and in what a function
+    closes over."""
     if isinstance(value, np.ndarray):
         return to_device(value, device)
     if type(value) in (tuple, list):
         return type(value)(moved(v, device) for v in value)
+    if type(value) is dict:
+        return {k: moved(v, device) for k, v in value.items()}
     if not isinstance(value, types.FunctionType) or value.__module__.startswith("tinyres"):
         return value
     code, known = value.__code__, value.__globals__

@@ -82,10 +82,10 @@ def test_numpy_takes_nothing_out_of_a_tensor_on_the_gpu_by_itself(gpu):
 # -- values out of range: nothing waits to raise an error -----------------------------------------------------------
 def test_a_class_out_of_range_makes_a_loss_of_nan_and_harms_no_other(gpu):
     x = on_gpu(3, 4)
-    for loss in (tr.cross_entropy, lambda x, t, r: tr.nll_loss(tr.log_softmax(x, 1), t, r)):
+    for loss in (tr.cross_entropy, lambda x, t, **how: tr.nll_loss(tr.log_softmax(x, 1), t, **how)):
         with no_copies():
-            found = loss(x, tr.tensor(np.array([1, 4, -1])).to("cuda"), "none")
-        expected = loss(x.detach().to("cpu"), np.array([1, 0, 0]), "none").numpy()
+            found = loss(x, tr.tensor(np.array([1, 4, -1])).to("cuda"), reduction="none")
+        expected = loss(x.detach().to("cpu"), np.array([1, 0, 0]), reduction="none").numpy()
         assert np.isnan(found.numpy()).tolist() == [False, True, True]
         assert found.numpy()[0] == pytest.approx(expected[0], rel=1e-12)
         gradient = tr.grad(found.sum(), x)[0].numpy() if loss is tr.cross_entropy else None
@@ -95,7 +95,7 @@ def test_a_class_out_of_range_makes_a_loss_of_nan_and_harms_no_other(gpu):
 def test_a_probability_out_of_range_makes_a_loss_of_nan(gpu):
     p = tr.tensor(np.array([0.5, 1.5, -0.1])).to("cuda")
     with no_copies():
-        found = tr.binary_cross_entropy(p, p * 0 + 1, "none")
+        found = tr.binary_cross_entropy(p, p * 0 + 1, reduction="none")
     np.testing.assert_allclose(found.numpy(), [math.log(2), math.nan, math.nan])
 
 

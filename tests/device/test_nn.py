@@ -24,10 +24,22 @@ MODULES = {
     "SqueezeExcite": (lambda rng: nn.SqueezeExcite(4, 2, rng=rng), IMAGE),
     "RNNCell": (lambda rng: nn.RNNCell(5, 3, rng=rng), VECTOR),
     "spectral norm": (lambda rng: nn.spectral_norm(nn.Conv2d(4, 3, 3, rng=rng), rng=rng), IMAGE),
-    "Upsample": (lambda rng: nn.Upsample(2), IMAGE),
+    "Upsample": (lambda rng: nn.Upsample(scale_factor=2), IMAGE),
     "MaxPool2d": (lambda rng: nn.MaxPool2d(3, 2, 1), IMAGE),
     "AvgPool2d": (lambda rng: nn.AvgPool2d(2, padding=1, count_include_pad=False), IMAGE),
     "AdaptiveAvgPool2d": (lambda rng: nn.AdaptiveAvgPool2d((2, 4)), IMAGE),
+    "Conv1d": (lambda rng: nn.Conv1d(4, 6, 3, padding="same", rng=rng), (3, 4, 7)),
+    "Conv2d, reflected": (lambda rng: nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect", rng=rng), IMAGE),
+    "ConvTranspose1d": (lambda rng: nn.ConvTranspose1d(4, 6, 3, stride=2, rng=rng), (3, 4, 7)),
+    "BatchNorm1d of signals": (lambda rng: nn.BatchNorm1d(4), (3, 4, 7)),
+    "GroupNorm": (lambda rng: nn.GroupNorm(2, 4), IMAGE),
+    "InstanceNorm2d": (lambda rng: nn.InstanceNorm2d(4, affine=True, track_running_stats=True), IMAGE),
+    "GRUCell": (lambda rng: nn.GRUCell(5, 3, rng=rng), VECTOR),
+    "Dropout2d": (lambda rng: nn.Dropout2d(0.4, rng=rng), IMAGE),
+    "PReLU": (lambda rng: nn.PReLU(4), IMAGE),
+    "Upsample, bilinear": (lambda rng: nn.Upsample(scale_factor=1.5, mode="bilinear"), IMAGE),
+    "MaxPool2d, ceil": (lambda rng: nn.MaxPool2d(3, 2, 1, ceil_mode=True), IMAGE),
+    "AvgPool2d, ceil": (lambda rng: nn.AvgPool2d(3, 2, 1, ceil_mode=True), IMAGE),
     "Scale and Shift": (lambda rng: nn.Sequential(nn.Scale(0.5), nn.Shift(0.25)), VECTOR),
     **{kind.__name__: (lambda rng, kind=kind: kind(), VECTOR)
        for kind in (nn.ELU, nn.GELU, nn.LeakyReLU, nn.LogSigmoid, nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh)},
@@ -70,6 +82,36 @@ def test_an_embedding_takes_indices_from_the_gpu(gpu):
     with no_copies():
         there(tr.tensor(rows).to("cuda")).sum().backward()
     close(there.weight.grad, here.weight.grad)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_sequence_and_its_gradients_are_the_same(kind, gpu):
+    x = np.random.default_rng(1).standard_normal((4, 2, 5))
+    found = []
+    for module, device in zip(
+        twins(lambda rng: kind(5, 3, 2, bidirectional=True, rng=rng)), ("cpu", "cuda"), strict=True
+    ):
+        with no_copies():
+            y, _ = module(tr.tensor(x).to(device))
+            (y**2).sum().backward()
+        found.append([y, *(p.grad for p in module.parameters())])
+    for here, there in zip(*found, strict=True):
+        close(there, here)
+
+
+def test_winners_places_and_weighted_losses_are_the_same(gpu):
+    rng = np.random.default_rng(2)
+    x, weight, classes = rng.standard_normal(IMAGE), rng.random(4) + 0.5, rng.integers(0, 4, (3, 6, 6))
+    found = []
+    for device in ("cpu", "cuda"):
+        image, target = tr.tensor(x).to(device), tr.tensor(classes).to(device)
+        loss = nn.CrossEntropyLoss(tr.tensor(weight), ignore_index=1, label_smoothing=0.1).to(device)
+        with no_copies():
+            _, places = nn.functional.max_pool2d(image, 3, 2, 1, return_indices=True)
+            value = loss(image, target)
+        found.append([places, value])
+    for here, there in zip(*found, strict=True):
+        close(there, here)
 
 
 def test_an_lstm_begins_with_a_state_on_its_inputs_device(gpu):

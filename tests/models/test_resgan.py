@@ -48,7 +48,7 @@ def test_a_block_is_its_branch_and_the_doubled_or_halved_image():
     rng = np.random.default_rng(0)
     x = draws(2, 4, 6, 6)
     for block, size, other in (
-        (resgan.up_block(4, 4, rng), 12, nn.Upsample(2)),
+        (resgan.up_block(4, 4, rng), 12, nn.Upsample(scale_factor=2)),
         (resgan.down_block(4, 4, 6, "none", rng), 3, nn.AvgPool2d(2)),
     ):
         assert block(x).shape == (2, 4, size, size)

@@ -51,7 +51,7 @@ def test_reshape_identity_and_upsample():
     assert y.shape == (2, 1, 2, 2)
     np.testing.assert_array_equal(y.numpy()[1, 0], [[4, 5], [6, 7]])
     assert nn.Identity()(x) is x
-    y = nn.Upsample(2)(tr.tensor([[[[1.0, 2.0]]]]))
+    y = nn.Upsample(scale_factor=2)(tr.tensor([[[[1.0, 2.0]]]]))
     np.testing.assert_array_equal(y.numpy()[0, 0], [[1, 1, 2, 2], [1, 1, 2, 2]])
 
 
@@ -59,10 +59,15 @@ def test_reshape_identity_and_upsample():
     ("module", "x", "message"),
     [
         (nn.Linear(10, 5), ones(3, 7), r"Linear\(in_features=10, out.*must have 10 entries, got shape \(3, 7\)"),
-        (nn.Conv2d(3, 4, 3), ones(2, 1, 8, 8), r"Conv2d\(3, 4, .*must have shape \(N, 3, H, W\), got \(2, 1, 8, 8\)"),
-        (nn.Conv2d(3, 4, 3), ones(3, 8, 8), r"\(N, 3, H, W\), got \(3, 8, 8\)"),
-        (nn.ConvTranspose2d(3, 4, 3), ones(2, 4, 8, 8), r"ConvTranspose2d\(3, 4, .*\(N, 3, H, W\), got"),
-        (nn.BatchNorm1d(3), ones(2, 4), r"BatchNorm1d\(3, .*must have shape \(N, 3\), got \(2, 4\)"),
+        (
+            nn.Conv2d(3, 4, 3),
+            ones(2, 1, 8, 8),
+            r"Conv2d\(3, 4, .*must have shape \(N, 3, H, W\) or \(3, H, W\), got \(2, 1, 8, 8\)",
+        ),
+        (nn.Conv2d(3, 4, 3), ones(8, 8, 3), r"\(N, 3, H, W\) or \(3, H, W\), got \(8, 8, 3\)"),
+        (nn.Conv1d(3, 4, 3), ones(2, 8, 3), r"Conv1d\(3, 4, .*\(N, 3, L\) or \(3, L\), got \(2, 8, 3\)"),
+        (nn.ConvTranspose2d(3, 4, 3), ones(2, 4, 8, 8), r"ConvTranspose2d\(3, 4, .*\(N, 3, H, W\) or \(3, H, W\), got"),
+        (nn.BatchNorm1d(3), ones(2, 4), r"BatchNorm1d\(3, .*must have shape \(N, 3\) or \(N, 3, L\), got \(2, 4\)"),
         (nn.BatchNorm2d(3), ones(2, 3), r"BatchNorm2d\(3, .*must have shape \(N, 3, H, W\), got \(2, 3\)"),
         (nn.BatchNorm1d(3), ones(1, 3), r"1 value\(s\) a channel, training needs at least 2.*\.eval\(\)"),
         (nn.BatchNorm2d(3), ones(1, 3, 1, 1), "training needs at least 2"),
@@ -184,11 +189,13 @@ def test_settings_that_pytorch_has_and_these_layers_have_not():
             norm(3, momentum=None)
     with pytest.raises(ValueError, match=r"momentum must be a number from 0 to 1, got 1\.5$"):
         nn.BatchNorm2d(3, momentum=1.5)
-    with pytest.raises(ValueError, match=r"Upsample: scale_factor must be an integer or a pair of integers, got 1\.5"):
-        nn.Upsample(1.5)
-    with pytest.raises(ValueError, match="Upsample: scale_factor must be at least 1, got 0"):
-        nn.Upsample(0)
-    assert nn.Upsample((1, 2))(tr.tensor(np.ones((1, 1, 2, 2)))).shape == (1, 1, 2, 4)
+    with pytest.raises(ValueError, match=r"interpolate: size must be a positive integer, or 2 of them, got 1\.5"):
+        nn.Upsample(1.5)(ones(1, 1, 2, 2))
+    with pytest.raises(ValueError, match="interpolate: scale_factor must be a positive number, or 2 of them, got 0"):
+        nn.Upsample(scale_factor=0)(ones(1, 1, 2, 2))
+    with pytest.raises(ValueError, match=r"Upsample: needs size or scale_factor, got neither.*scale_factor=2"):
+        nn.Upsample()
+    assert nn.Upsample(scale_factor=(1, 2))(tr.tensor(np.ones((1, 1, 2, 2)))).shape == (1, 1, 2, 4)
 
 
 def test_the_average_over_all_batches_as_the_message_has_it():

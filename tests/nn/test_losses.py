@@ -5,7 +5,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.ops import losses
+from tinyres.ops import losses, targets
 
 RNG = np.random.default_rng(0)
 LOGITS, CLASSES = RNG.normal(size=(4, 3)), np.array([2, 0, 1, 1])
@@ -15,23 +15,23 @@ def test_cross_entropy_is_the_log_likelihood_of_the_right_class():
     p = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
     want = -np.log(p[np.arange(4), CLASSES])
     x = tr.tensor(LOGITS)
-    np.testing.assert_allclose(losses.cross_entropy(x, CLASSES, "none").numpy(), want)
+    np.testing.assert_allclose(losses.cross_entropy(x, CLASSES, reduction="none").numpy(), want)
     np.testing.assert_allclose(losses.cross_entropy(x, tr.tensor(CLASSES)).numpy(), want.mean())
-    np.testing.assert_allclose(nn.CrossEntropyLoss("sum")(x, CLASSES.tolist()).numpy(), want.sum())
+    np.testing.assert_allclose(nn.CrossEntropyLoss(reduction="sum")(x, CLASSES.tolist()).numpy(), want.sum())
     np.testing.assert_allclose(losses.nll_loss(tr.log_softmax(x, 1), CLASSES).numpy(), want.mean())
     assert isinstance(losses.cross_entropy(LOGITS, CLASSES), np.floating), "arrays in, array out"
 
 
 def test_cross_entropy_over_places():
     x, t = RNG.normal(size=(2, 3, 4, 5)), RNG.integers(0, 3, (2, 4, 5))
-    y = losses.cross_entropy(tr.tensor(x), t, "none").numpy()
+    y = losses.cross_entropy(tr.tensor(x), t, reduction="none").numpy()
     assert y.shape == t.shape
     np.testing.assert_allclose(y[1, 2, 3], losses.cross_entropy(tr.tensor(x[1:, :, 2, 3]), t[1:, 2, 3]).item())
 
 
 def test_its_gradient_is_softmax_minus_one_hot():
     x = tr.tensor(LOGITS, requires_grad=True)
-    (g,) = tr.grad(losses.cross_entropy(x, CLASSES, "sum"), x)
+    (g,) = tr.grad(losses.cross_entropy(x, CLASSES, reduction="sum"), x)
     np.testing.assert_allclose(g.numpy(), tr.softmax(x.detach()).numpy() - np.eye(3)[CLASSES], atol=1e-12)
 
 
@@ -42,7 +42,7 @@ def test_extreme_logits(dtype):
     assert losses.cross_entropy(x, [0]).item() == 0
     z = tr.tensor(np.array([1000.0, -1000.0, 30.0, -30.0], dtype), requires_grad=True)
     for target, want in [(1.0, [0, 1000, np.exp(-30), 30]), (0.0, [1000, 0, 30, np.exp(-30)])]:
-        loss = losses.binary_cross_entropy_with_logits(z, np.full(4, target), "none")
+        loss = losses.binary_cross_entropy_with_logits(z, np.full(4, target), reduction="none")
         assert loss.dtype == dtype
         np.testing.assert_allclose(loss.detach().numpy(), want, rtol=1e-6)
         (g,) = tr.grad(loss.sum(), z)
@@ -53,20 +53,20 @@ def test_extreme_logits(dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_saturated_probabilities_give_finite_losses_and_gradients(dtype):
     p = tr.tensor(np.array([0.0, 1.0, 0.0, 1.0], dtype), requires_grad=True)
-    loss = losses.binary_cross_entropy(p, [1, 0, 0, 1], "none")
+    loss = losses.binary_cross_entropy(p, [1, 0, 0, 1], reduction="none")
     np.testing.assert_allclose(loss.detach().numpy(), [100, 100, 0, 0])
     (g,) = tr.grad(loss.sum(), p)
     np.testing.assert_allclose(g.numpy(), [0, 0, 1, -1])
-    nan = losses.binary_cross_entropy(np.array([np.nan], dtype), [1.0], "none")
+    nan = losses.binary_cross_entropy(np.array([np.nan], dtype), [1.0], reduction="none")
     assert np.isnan(nan).all(), "a NaN must not be clipped away"
 
 
 def test_targets_take_the_dtype_of_the_input():
     x = tr.tensor([1.0, 2.0])
     for target in (np.array([1.0, 0.0]), np.array([1, 0]), np.array([True, False]), tr.tensor([1.0, 0.0])):
-        assert losses.mse_loss(x, target, "none").dtype == np.float32
-    np.testing.assert_allclose(losses.mse_loss(x, [1, 0], "none").numpy(), [0, 4])
-    np.testing.assert_allclose(losses.l1_loss(x, [2, 0], "sum").numpy(), 3)
+        assert losses.mse_loss(x, target, reduction="none").dtype == np.float32
+    np.testing.assert_allclose(losses.mse_loss(x, [1, 0], reduction="none").numpy(), [0, 4])
+    np.testing.assert_allclose(losses.l1_loss(x, [2, 0], reduction="sum").numpy(), 3)
 
 
 def test_targets_may_want_a_gradient():
@@ -83,7 +83,7 @@ def test_predictions_are_not_broadcast_against_targets(name):
     with pytest.raises(ValueError, match=rf"^{name}: target must have the shape of input, \(4, 1\), got \(4,\)"):
         getattr(losses, name)(x, np.ones(4))
     with pytest.raises(ValueError, match=rf"^{name}: reduction must be .* got 'avg'"):
-        getattr(losses, name)(x, np.ones((4, 1)), "avg")
+        getattr(losses, name)(x, np.ones((4, 1)), reduction="avg")
     with pytest.raises(ValueError, match=rf"^{name}: the batch is empty"):
         getattr(losses, name)(tr.tensor(np.ones((0, 1))), np.ones((0, 1)))
 
@@ -107,7 +107,7 @@ def test_wrong_classes(name, target, error, message):
 
 def test_input_and_target_must_share_a_device(monkeypatch):
     there = np.array([0.0, 1.0])
-    monkeypatch.setattr(losses, "device_of", lambda array: "cuda" if array is there else "cpu")
+    monkeypatch.setattr(targets, "device_of", lambda array: "cuda" if array is there else "cpu")
     with pytest.raises(RuntimeError, match=r"mse_loss: input is on cpu, target on cuda; .*\.to\('cpu'\)"):
         losses.mse_loss(tr.tensor([1.0, 2.0]), there)
 

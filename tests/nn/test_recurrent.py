@@ -159,3 +159,16 @@ def test_errors():
     with pytest.raises(ValueError, match=r"c must have shape \(2, 4\), got \(1, 4\)"):
         nn.LSTMCell(3, 4)(x, (h, h[:1]))
     assert repr(nn.RNNCell(3, 4, bias=False, nonlinearity="relu")) == "RNNCell(3, 4, bias=False, nonlinearity=relu)"
+
+
+def test_a_gru_step_by_its_equations():
+    cell, rng = nn.GRUCell(3, 2, rng=0).to("float64"), np.random.default_rng(1)
+    x, h = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+    sigmoid = lambda v: 1 / (1 + np.exp(-v))
+    parts = [np.split(p.numpy(), 3) for p in (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)]
+    from_x = [x @ w.T + b for w, b in zip(parts[0], parts[2], strict=True)]
+    from_h = [h @ w.T + b for w, b in zip(parts[1], parts[3], strict=True)]
+    r, z = sigmoid(from_x[0] + from_h[0]), sigmoid(from_x[1] + from_h[1])
+    n = np.tanh(from_x[2] + r * from_h[2])
+    expected = (1 - z) * n + z * h
+    np.testing.assert_allclose(cell(tr.tensor(x), tr.tensor(h)).numpy(), expected, rtol=1e-12)

@@ -34,7 +34,9 @@ from tests.ops.oracles import (
     variance,
 )  # fmt: skip
 from tests.ops.table_images import image_rows, normalization_rows
+from tests.ops.table_layers import layer_rows
 from tests.ops.table_linalg import linalg_rows
+from tests.ops.table_loss_options import loss_option_rows
 from tests.ops.table_losses import loss_rows
 from tests.ops.table_names import name_rows
 from tinyres.ops.activation import relu_dx
@@ -188,7 +190,7 @@ def shape_rows() -> None:
     row("pad", lambda x: tr.pad(x, (1, 2)), placed((2, 6), lambda i, j: (i, j + 1)), normal(2, 3))
     row("pad", lambda x: tr.pad(x, (1, 0, 2, 1), value=0.0), placed((2, 5, 4), lambda n, i, j: (n, i + 2, j + 1)),
         normal(2, 2, 3), case="two axes", empty=((0, 2, 3),))  # fmt: skip
-    row("pad", lambda x: tr.pad(x, (0, 1), 7.0), lambda x: np.block([x, np.full((2, 1), 7.0)]), normal(2, 3),
+    row("pad", lambda x: tr.pad(x, (0, 1), value=7.0), lambda x: np.block([x, np.full((2, 1), 7.0)]), normal(2, 3),
         case="with 7")  # fmt: skip
 
 
@@ -307,7 +309,7 @@ def reduction_rows() -> None:
 
 
 for _fill in (elementwise_rows, activation_rows, shape_rows, indexing_rows, product_rows, reduction_rows, image_rows,
-              normalization_rows, loss_rows, name_rows, linalg_rows):  # fmt: skip
+              normalization_rows, loss_rows, loss_option_rows, layer_rows, name_rows, linalg_rows):  # fmt: skip
     _fill()
 
 assert len({r.id for r in ROWS}) == len(ROWS), "two rows of one name"

@@ -36,7 +36,7 @@ def loss_rows() -> None:
     }
     for name, function, logits in (("cross_entropy", losses.cross_entropy, True), ("nll_loss", losses.nll_loss, False)):
         for reduction, final in finals.items():
-            row(name if logits else "", lambda x, f=function, r=reduction: f(x, CLASSES, r),
+            row(name if logits else "", lambda x, f=function, r=reduction: f(x, CLASSES, reduction=r),
                 lambda x, final=final, logits=logits: final(picked(CLASSES, logits)(x)),
                 normal(4, 3), case=reduction if logits else f"{name} {reduction}")  # fmt: skip
         row(name if logits else "", lambda x, f=function: f(x, PIXEL_CLASSES), lambda x,

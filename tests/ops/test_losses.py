@@ -6,7 +6,7 @@ import pytest
 import tinyres as tr
 from tinyres.arrays import KERNEL_SETS
 from tinyres.autograd.primitive import PRIMITIVES
-from tinyres.ops import losses
+from tinyres.ops import likelihood, losses
 
 INF, NAN = np.inf, np.nan
 EACH_RUNG = pytest.mark.parametrize("rung", KERNEL_SETS)
@@ -16,7 +16,10 @@ def fused_and_composed(rung, name, arrays, g, **static):
     """Value and gradients of a primitive on a rung, and of its reference."""
     found = []
     with np.errstate(all="ignore"), tr.kernels(rung):
-        for function in (getattr(losses, f"{name}_"), PRIMITIVES[name].decomposition):
+        for function in (
+            getattr(likelihood if name == "cross_entropy" else losses, f"{name}_"),
+            PRIMITIVES[name].decomposition,
+        ):
             leaves = [tr.tensor(a, requires_grad=True) for a in arrays]
             y = function(*leaves, **static)
             found.append([y.detach().numpy(), *(d.numpy() for d in tr.grad(y, leaves, g))])
@@ -62,7 +65,7 @@ def test_an_empty_batch_has_a_sum_and_a_gradient(rung):
     with tr.kernels(rung):
         for shape in ((0, 3), (0, 3, 2, 2), (0, 0)):
             x = tr.tensor(np.zeros(shape), requires_grad=True)
-            y = losses.cross_entropy(x, np.zeros(shape[:1] + shape[2:], int), "sum")
+            y = losses.cross_entropy(x, np.zeros(shape[:1] + shape[2:], int), reduction="sum")
             assert y.item() == 0
             assert tr.grad(y, [x])[0].shape == shape
             with pytest.raises(ValueError, match="the batch is empty"):

@@ -1,9 +1,12 @@
-"""PyTorch's functions for the rows of `tests/ops/table_names.py` and `tests/ops/table_linalg.py`."""
+"""PyTorch's functions for the rows of `table_names.py`, `table_linalg.py` and `table_layers.py` in tests/ops."""
 
 import math
 
+import numpy as np
 import torch
 
+from tests.ops.table_layers import CASES, called
+from tests.ops.table_loss_options import EACH, LOSS_CASES
 from tests.ops.table_names import DIAGONAL, INDEX, PLACES
 
 
@@ -66,3 +69,16 @@ def factorisations():
     for case in ("tall", "square", "wide"):
         yield f"svd: {case}", svd
         yield f"svdvals: {case}", theirs.svdvals
+
+
+def layers():
+    def convert(value):
+        return torch.as_tensor(value) if isinstance(value, np.ndarray) else value
+
+    for name, case in (CASES | LOSS_CASES).items():
+        yield name, called(case, torch.nn.functional, convert)
+    # PyTorch's own has no derivative in its target.
+    yield (
+        "binary_cross_entropy, weights",
+        lambda p, t: torch.mean(torch.as_tensor(EACH) * -(t * torch.log(p) + (1 - t) * torch.log1p(-p))),
+    )

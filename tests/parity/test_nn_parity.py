@@ -72,7 +72,58 @@ LAYERS = {
     "max pool": ("MaxPool2d", (3,), {"stride": 2, "padding": 1}, (2, 3, 7, 6)),
     "avg pool": ("AvgPool2d", (3,), {"stride": 2, "padding": 1, "count_include_pad": False}, (2, 3, 7, 6)),
     "adaptive pool": ("AdaptiveAvgPool2d", ((3, 2),), {}, (2, 3, 7, 5)),
+    "conv 1d": ("Conv1d", (4, 6, 3), {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}, (2, 4, 9)),
+    "conv 1d, one signal": ("Conv1d", (4, 6, 3), {"padding": "same"}, (4, 9)),
+    "conv 1d, reflected": ("Conv1d", (2, 3, 3), {"padding": 2, "padding_mode": "reflect"}, (2, 2, 5)),
+    "conv transpose 1d": (
+        "ConvTranspose1d", (4, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}, (2, 4, 5)
+    ),
+    "conv, one image": ("Conv2d", (4, 6, 3), {"padding": "valid"}, (4, 7, 6)),
+    "conv, same": ("Conv2d", (2, 3, (3, 5)), {"padding": "same", "dilation": (2, 1)}, (2, 2, 7, 6)),
+    "conv, circular": ("Conv2d", (2, 3, 3), {"padding": (1, 2), "padding_mode": "circular"}, (2, 2, 4, 3)),
+    "conv, reflected, same": ("Conv2d", (2, 3, (2, 3)), {"padding": "same", "padding_mode": "reflect"}, (2, 2, 4, 3)),
+    "conv, replicated": ("Conv2d", (2, 3, 3), {"padding": 1, "stride": 2, "padding_mode": "replicate"}, (2, 2, 4, 3)),
+    "batch norm 1d, signals": ("BatchNorm1d", (3,), {}, (2, 3, 4)),
+    "group norm": ("GroupNorm", (2, 4), {"eps": 1e-3}, (3, 4, 2, 3)),
+    "group norm, vectors": ("GroupNorm", (2, 6), {"affine": False}, (3, 6)),
+    "instance norm 1d": ("InstanceNorm1d", (3,), {"affine": True}, (2, 3, 5)),
+    "instance norm, one image": ("InstanceNorm2d", (3,), {"affine": True}, (3, 2, 4)),
+    "instance norm": ("InstanceNorm2d", (3,), {}, (2, 3, 2, 4)),
+    "layer norm without bias": ("LayerNorm", ((3, 4),), {"bias": False}, (2, 3, 4)),
+    "max pool 1d": ("MaxPool1d", (3,), {"stride": 2, "padding": 1, "ceil_mode": True}, (2, 3, 8)),
+    "avg pool 1d": ("AvgPool1d", (3,), {"stride": 2, "padding": 1, "ceil_mode": True}, (2, 3, 8)),
+    "max pool, one image, ceil": ("MaxPool2d", (2,), {"ceil_mode": True}, (3, 5, 7)),
+    "avg pool, ceil": (
+        "AvgPool2d", (3, 2), {"padding": 1, "ceil_mode": True, "count_include_pad": False}, (2, 3, 6, 5)
+    ),
+    "avg pool, divisor": ("AvgPool2d", (2,), {"divisor_override": 3}, (2, 3, 4, 5)),
+    "adaptive pool 1d": ("AdaptiveAvgPool1d", (3,), {}, (2, 3, 7)),
+    "adaptive pool, None": ("AdaptiveAvgPool2d", ((None, 2),), {}, (2, 3, 4, 5)),
     "upsample": ("Upsample", (), {"scale_factor": 2}, (2, 3, 2, 3)),
+    "upsample, size": ("Upsample", ((5, 4),), {}, (2, 3, 2, 3)),
+    "upsample, a fraction": ("Upsample", (), {"scale_factor": 1.7, "mode": "bilinear"}, (2, 3, 3, 4)),
+    "upsample, corners": (
+        "Upsample", (), {"scale_factor": (2, 1.5), "mode": "bilinear", "align_corners": True}, (2, 3, 3, 4)
+    ),
+    "upsample bilinear": ("UpsamplingBilinear2d", (), {"scale_factor": 2}, (1, 2, 3, 2)),
+    "upsample nearest": ("UpsamplingNearest2d", (), {"size": 5}, (1, 2, 3, 2)),
+    "unflatten": ("Unflatten", (1, (2, 3)), {}, (2, 6, 2)),
+    "prelu": ("PReLU", (), {}, (3, 4)),
+    "prelu by channel": ("PReLU", (4, 0.1), {}, (3, 4, 2)),
+    "relu6": ("ReLU6", (), {}, (3, 4)),
+    "selu": ("SELU", (), {}, (3, 4)),
+    "celu": ("CELU", (0.5,), {}, (3, 4)),
+    "mish": ("Mish", (), {}, (3, 4)),
+    "hardswish": ("Hardswish", (), {}, (3, 4)),
+    "hardtanh": ("Hardtanh", (-0.5, 0.7), {}, (3, 4)),
+    "tanhshrink": ("Tanhshrink", (), {}, (3, 4)),
+    "hardshrink": ("Hardshrink", (0.3,), {}, (3, 4)),
+    "softshrink": ("Softshrink", (0.3,), {}, (3, 4)),
+    "softsign": ("Softsign", (), {}, (3, 4)),
+    "threshold": ("Threshold", (0.1, 2.0), {}, (3, 4)),
+    "glu": ("GLU", (1,), {}, (3, 4, 2)),
+    "softmin": ("Softmin", (1,), {}, (3, 4)),
+    "softplus, threshold": ("Softplus", (2.0, 0.5), {}, (3, 4)),
     "flatten": ("Flatten", (), {}, (2, 3, 2, 2)),
     "leaky relu": ("LeakyReLU", (0.2,), {}, (3, 4)),
     "relu": ("ReLU", (), {}, (3, 4)),
@@ -89,16 +140,26 @@ LAYERS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer(name):
     kind, args, settings, shape = LAYERS[name]
     orders(*both(getattr(nn, kind)(*args, **settings), getattr(torch.nn, kind)(*args, **settings)), shape)
 
 
-@pytest.mark.parametrize(("kind", "shape"), [("BatchNorm1d", (6, 3)), ("BatchNorm2d", (4, 3, 2, 3))])
-def test_batch_norm_keeps_the_same_statistics_and_uses_them(kind, shape):
+@pytest.mark.parametrize(
+    ("kind", "shape", "settings"),
+    [
+        ("BatchNorm1d", (6, 3), {}),
+        ("BatchNorm1d", (2, 3, 5), {}),
+        ("BatchNorm2d", (4, 3, 2, 3), {}),
+        ("InstanceNorm1d", (2, 3, 5), {"track_running_stats": True, "affine": True}),
+        ("InstanceNorm2d", (4, 3, 2, 3), {"track_running_stats": True, "momentum": 0.3}),
+    ],
+)
+def test_norms_keep_the_same_statistics_and_use_them(kind, shape, settings):
     rng = np.random.default_rng(2)
-    ours, theirs = both(getattr(nn, kind)(3), getattr(torch.nn, kind)(3))
+    ours, theirs = both(getattr(nn, kind)(3, **settings), getattr(torch.nn, kind)(3, **settings))
     for _ in range(3):
         x = rng.normal(1, 2, shape)
         ours(tr.tensor(x))
@@ -145,7 +206,7 @@ def test_loss(name, reduction):
     squash = name == "binary_cross_entropy"  # its input must be probabilities
 
     def ours(z):
-        return getattr(losses, name)(tr.sigmoid(z) if squash else z, target, reduction)
+        return getattr(losses, name)(tr.sigmoid(z) if squash else z, target, reduction=reduction)
 
     def theirs(z):
         z = torch.sigmoid(z) if squash else z
@@ -158,7 +219,9 @@ def test_loss(name, reduction):
 def test_binary_cross_entropy_limits_its_logarithms_as_pytorch_does():
     p, t = np.array([0.0, 1.0, 0.0, 1.0, 1e-60]), np.array([0.0, 1.0, 1.0, 0.0, 1.0])
     want = torch.nn.functional.binary_cross_entropy(torch.tensor(p), torch.tensor(t), reduction="none")
-    np.testing.assert_allclose(losses.binary_cross_entropy(tr.tensor(p), t, "none").numpy(), want.numpy(), **TOL)
+    np.testing.assert_allclose(
+        losses.binary_cross_entropy(tr.tensor(p), t, reduction="none").numpy(), want.numpy(), **TOL
+    )
 
 
 def test_default_initialisation_has_the_same_range():
@@ -181,3 +244,109 @@ def test_gains_and_fans_are_pytorchs():
     assert nn.init.calculate_gain("leaky_relu", 0.3) == pytest.approx(torch.nn.init.calculate_gain("leaky_relu", 0.3))
     weight = torch.empty(6, 4, 3, 2)
     assert nn.init.fans("test", nn.Parameter(weight.numpy())) == torch.nn.init._calculate_fan_in_and_fan_out(weight)
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("how", [{}, {"padding": 1}, {"ceil_mode": True, "padding": 1}, {"dilation": 2, "stride": 1}])
+def test_max_pools_find_the_same_places(dims, how):
+    x = np.random.default_rng(0).normal(size=(2, 3, 7, 6)[: dims + 2])
+    ours = getattr(nn, f"MaxPool{dims}d")(3, return_indices=True, **({"stride": 2} | how))
+    theirs = getattr(torch.nn, f"MaxPool{dims}d")(3, return_indices=True, **({"stride": 2} | how))
+    for given in (x, x[0]):
+        (y, at), (z, place) = ours(tr.tensor(given)), theirs(torch.tensor(given))
+        np.testing.assert_array_equal(y.numpy(), z.numpy())
+        np.testing.assert_array_equal(at.numpy(), place.numpy())
+        assert at.dtype == np.int64
+
+
+@pytest.mark.parametrize("size", [(8, 9), (7, 10), None])
+def test_a_transposed_convolution_takes_an_output_size(size):
+    ours, theirs = both(nn.ConvTranspose2d(2, 3, 3, 2, 1), torch.nn.ConvTranspose2d(2, 3, 3, 2, 1))
+    x = np.random.default_rng(0).normal(size=(2, 2, 4, 5))
+    y, z = ours(tr.tensor(x), size), theirs(torch.tensor(x), size)
+    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), **TOL)
+
+
+REPRS = {
+    "Conv1d": (3, 4, 3), "ConvTranspose1d": (3, 4, 3), "MaxPool1d": (2,), "MaxPool2d": (2,), "AvgPool2d": (2,),
+    "AdaptiveAvgPool1d": (2,), "PReLU": (), "Hardtanh": (), "GLU": (), "CELU": (), "Softplus": (), "ReLU6": (),
+    "Threshold": (0.1, 2.0), "Unflatten": (1, (2, 3)), "Upsample": ((3, 3),), "GRUCell": (3, 4), "LSTM": (3, 4, 2),
+    "GRU": (3, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPRS)
+def test_a_layer_is_shown_as_there(name):
+    assert repr(getattr(nn, name)(*REPRS[name])) == repr(getattr(torch.nn, name)(*REPRS[name]))
+
+
+def test_settings_are_shown_as_there():
+    def layers(lib):
+        yield lib.Conv1d(3, 4, 3, padding="same", padding_mode="circular")
+        yield lib.ConvTranspose2d(3, 4, 3, 2, 1, 1, bias=False)
+        yield lib.GRU(3, 4, 2, batch_first=True, bidirectional=True)
+
+    for ours, theirs in zip(layers(nn), layers(torch.nn), strict=True):
+        assert repr(ours) == repr(theirs)
+
+
+LOSS_MODULES = {
+    "CrossEntropyLoss": ({"weight": "classes", "label_smoothing": 0.2}, "class"),
+    "NLLLoss": ({"weight": "classes", "ignore_index": 1}, "class"),
+    "BCELoss": ({"weight": "classes"}, "soft"),
+    "BCEWithLogitsLoss": ({"weight": "classes", "pos_weight": "classes"}, "soft"),
+    "HuberLoss": ({"delta": 0.5}, "soft"), "SmoothL1Loss": ({"beta": 0.5}, "soft"),
+    "KLDivLoss": ({"reduction": "batchmean"}, "soft"), "MSELoss": ({}, "soft"),
+    "L1Loss": ({"reduction": "sum"}, "soft"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSS_MODULES)
+def test_loss_modules_take_the_same_settings_and_hold_the_same_buffers(name):
+    settings, kind = LOSS_MODULES[name]
+    rng = np.random.default_rng(3)
+    target = rng.integers(0, 4, 5) if kind == "class" else rng.uniform(0, 1, (5, 4))
+    weight = rng.uniform(0.5, 2, 4)
+    made = []
+    for lib, tensor in ((nn, tr.tensor), (torch.nn, torch.tensor)):
+        given = {k: tensor(weight) if v == "classes" else v for k, v in settings.items()}
+        made.append(getattr(lib, name)(**given))
+    assert list(made[0].state_dict()) == list(made[1].state_dict())
+    squash = name == "BCELoss"
+
+    def ours(z):
+        return made[0](tr.sigmoid(z) if squash else z, tr.tensor(target))
+
+    def theirs(z):
+        return made[1](torch.sigmoid(z) if squash else z, torch.tensor(target))
+
+    ours.parameters = theirs.parameters = list
+    if squash:  # PyTorch's second derivative of it is off by 1e-12 / (p (1 - p)): the first one
+        x = rng.normal(size=(5, 4))
+        leaf, their_leaf = tr.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        ours(leaf).backward()
+        theirs(their_leaf).backward()
+        np.testing.assert_allclose(leaf.grad.numpy(), their_leaf.grad.numpy(), **TOL)
+    else:
+        orders(ours, theirs, (5, 4))
+
+
+def test_of_the_second_derivative_of_binary_cross_entropy_ours_is_exact():
+    p, t = np.array([0.02, 0.4, 0.99]), np.array([0.7, 0.2, 0.6])
+    exact = t / p.astype(np.longdouble) ** 2 + (1 - t) / (1 - p.astype(np.longdouble)) ** 2
+    x, z = tr.tensor(p, requires_grad=True), torch.tensor(p, requires_grad=True)
+    (g,) = tr.grad(losses.binary_cross_entropy(x, t, reduction="sum"), [x], create_graph=True)
+    loss = torch.nn.functional.binary_cross_entropy(z, torch.tensor(t), reduction="sum")
+    (h,) = torch.autograd.grad(loss, z, create_graph=True)
+    ours, theirs = tr.grad(g.sum(), [x])[0].numpy(), torch.autograd.grad(h.sum(), z)[0].numpy()
+    np.testing.assert_allclose(ours, exact.astype(float), rtol=1e-14)
+    assert 1e-12 < (abs(theirs - exact) / exact).max() < 1e-9
+
+
+def test_of_the_gradient_of_hardsigmoid_ours_is_exact():
+    x, z = tr.tensor(np.zeros(1), requires_grad=True), torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    nn.Hardsigmoid()(x).sum().backward()
+    torch.nn.Hardsigmoid()(z).sum().backward()
+    assert x.grad.item() == 1 / 6
+    assert z.grad.item() == pytest.approx(1 / 6, rel=1e-7)
+    assert z.grad.item() != 1 / 6

@@ -12,7 +12,7 @@ from tests.ops.table_losses import CLASSES, PIXEL_CLASSES
 from tinyres.autograd.tensor import wrap
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing, so nothing was held against it: pip install torch")
-from tests.parity.counterparts import factorisations, names  # noqa: E402 (it needs PyTorch)
+from tests.parity.counterparts import factorisations, layers, names  # noqa: E402 (it needs PyTorch)
 
 F = torch.nn.functional
 
@@ -182,7 +182,7 @@ def losses():
                lambda p, t, final=final: final(-(t * torch.log(p) + (1 - t) * torch.log1p(-p))))  # fmt: skip
 
 
-FAMILIES = elementwise, shapes, products_and_sums, images, losses, names, factorisations
+FAMILIES = elementwise, shapes, products_and_sums, images, losses, names, factorisations, layers
 THEIRS = dict(entry for family in FAMILIES for entry in family())
 
 
@@ -194,6 +194,7 @@ def test_every_row_has_a_counterpart():
     assert THEIRS.keys() == DIFFERENTIABLE.keys()
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("name", sorted(THEIRS))
 def test_values_gradients_and_second_derivatives(name):
     """Second: the gradient of <gradient, r>, r random, in the inputs and in the cotangents."""

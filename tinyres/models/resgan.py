@@ -85,14 +85,14 @@ def up_block(inputs: int, outputs: int, rng: np.random.Generator) -> nn.Residual
     branch = nn.Sequential(
         nn.BatchNorm2d(inputs),
         nn.ReLU(),
-        nn.Upsample(2),
+        nn.Upsample(scale_factor=2),
         _conv(inputs, outputs, 3, "relu", rng),
         nn.BatchNorm2d(outputs),
         nn.ReLU(),
         _conv(outputs, outputs, 3, "relu", rng),
     )
     # A 1x1 convolution commutes with the repetition of pixels, and costs a quarter of it before.
-    return nn.Residual(branch, nn.Sequential(*_projection(inputs, outputs, rng), nn.Upsample(2)))
+    return nn.Residual(branch, nn.Sequential(*_projection(inputs, outputs, rng), nn.Upsample(scale_factor=2)))
 
 
 def down_block(inputs: int, outputs: int, size: int, norm: str, rng: np.random.Generator) -> nn.Residual:

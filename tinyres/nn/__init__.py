@@ -1,46 +1,92 @@
-"""Modules: layers, blocks, losses and initialisers. Names, arguments and state_dict keys follow PyTorch."""
+"""Modules: layers, blocks, losses and initialisers. Names, arguments and state_dict keys follow PyTorch.
+
+The same as functions: `import tinyres.nn.functional as F`.
+"""
 
 from tinyres.autograd.absent import why
-from tinyres.nn import init
+from tinyres.nn import functional, init, utils
 from tinyres.nn.activation import (
+    CELU,
     ELU,
     GELU,
+    GLU,
+    SELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
     LeakyReLU,
     LogSigmoid,
     LogSoftmax,
+    Mish,
+    PReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
+    Softmin,
     Softplus,
+    Softshrink,
+    Softsign,
     Tanh,
-)  # fmt: skip
+    Tanhshrink,
+    Threshold,
+)
 from tinyres.nn.container import ModuleList, Sequential
-from tinyres.nn.dropout import Dropout
+from tinyres.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from tinyres.nn.dropout import Dropout, Dropout1d, Dropout2d
 from tinyres.nn.embedding import Embedding
 from tinyres.nn.fused import fused_add_relu
 from tinyres.nn.highway import Highway
+from tinyres.nn.holders import ModuleDict, ParameterDict, ParameterList
 from tinyres.nn.layer_norm import LayerNorm
-from tinyres.nn.layers import Conv2d, ConvTranspose2d, Flatten, Identity, Linear, Reshape, Upsample
-from tinyres.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from tinyres.nn.layers import (
+    Flatten,
+    Identity,
+    Linear,
+    Reshape,
+    Unflatten,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
+from tinyres.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from tinyres.nn.module import Module, Parameter
-from tinyres.nn.norm import BatchNorm1d, BatchNorm2d
-from tinyres.nn.pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
-from tinyres.nn.recurrent import LSTMCell, RNNCell
+from tinyres.nn.norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d
+from tinyres.nn.pool import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from tinyres.nn.recurrent import GRUCell, LSTMCell, RNNCell
 from tinyres.nn.residual import Residual
 from tinyres.nn.scalar import Scale, Shift
+from tinyres.nn.sequence import GRU, LSTM, RNN
 from tinyres.nn.spectral_norm import spectral_norm
 from tinyres.nn.squeeze_excite import SqueezeExcite
 from tinyres.nn.stochastic_depth import StochasticDepth
 from tinyres.nn.table import Summary, summary
 
 __all__ = [
-    "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
-    "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "Highway", "Identity", "L1Loss",
-    "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
-    "ModuleList", "NLLLoss", "Parameter", "RNNCell", "ReLU", "Reshape", "Residual", "Scale", "Sequential", "Shift",
-    "SiLU", "Sigmoid", "Softmax", "Softplus", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Upsample",
-    "fused_add_relu", "init", "spectral_norm", "summary",
+    "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d",
+    "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "Conv1d", "Conv2d", "ConvTranspose1d",
+    "ConvTranspose2d", "CosineEmbeddingLoss", "CrossEntropyLoss", "Dropout", "Dropout1d", "Dropout2d", "Embedding",
+    "Flatten", "GRUCell", "GroupNorm", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Highway", "HuberLoss",
+    "Identity", "InstanceNorm1d", "InstanceNorm2d", "KLDivLoss", "L1Loss", "LSTMCell", "LayerNorm", "LeakyReLU",
+    "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "Mish", "Module", "ModuleDict",
+    "ModuleList", "NLLLoss", "PReLU", "Parameter", "ParameterDict", "ParameterList", "RNNCell", "ReLU", "ReLU6",
+    "Reshape", "Residual", "Scale", "Sequential", "Shift", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softmin",
+    "Softplus", "Softshrink", "Softsign", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Tanhshrink",
+    "Threshold", "Unflatten", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "functional", "fused_add_relu",
+    "init", "spectral_norm", "summary", "utils",
 ]  # fmt: skip
 
 

@@ -20,11 +20,34 @@ class _Row(Module):
     def __iter__(self) -> Iterator[Any]:
         return self.children()
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: Any) -> Any:
         children = list(self.children())
+        if isinstance(index, slice):
+            return type(self)(*self._made_of(dict(list(self.named_children())[index])))
         if not -len(children) <= index < len(children):
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(children)} modules")
         return children[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self._put(list(dict(self.named_children()))[index], module)
+
+    def _made_of(self, named: dict[str, Module]) -> tuple[Any, ...]:
+        """The arguments that make a row of these modules, numbered anew."""
+        return tuple(named.values())
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add modules at the end."""
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        """Add a module before the one at `index`; those behind it are numbered anew."""
+        modules = list(self.children())
+        modules.insert(index, module)
+        for name, _ in list(self.named_children()):
+            delattr(self, name)
+        return self.extend(modules)
 
     def append(self, module: Module) -> Self:
         """Add a module at the end."""
@@ -87,6 +110,9 @@ class ModuleList(_Row):
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         for module in modules:
             self.append(module)
+
+    def _made_of(self, named: dict[str, Module]) -> tuple[Any, ...]:
+        return (named.values(),)
 
     def _be_called(self, name: str) -> None:
         # The list itself is never called, so its own name has to stand in the names of its members.

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from tinyres import ops
-from tinyres.arrays import device_of
-from tinyres.autograd.tensor import wrap
 from tinyres.nn import init
-from tinyres.nn.convert import as_array
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
+from tinyres.ops.lookup import rows_of
 
 
 class Embedding(Module):
@@ -51,25 +47,7 @@ class Embedding(Module):
             self.weight.data = values
 
     def forward(self, index: Any) -> Any:
-        index = as_array(index)
-        if index.dtype.kind not in "iu":
-            raise TypeError(
-                f"{self.label()}: indices must be integers, got {index.dtype}; convert with .astype('int64')"
-            )
-        if device_of(index) == "cpu":
-            low, high = (int(index.min()), int(index.max())) if index.size else (0, -1)
-            if low < 0 or high >= self.num_embeddings:
-                raise IndexError(
-                    f"{self.label()}: indices must be in 0 to {self.num_embeddings - 1}, got {low if low < 0 else high}"
-                )
-            y = ops.getitem(self.weight, index)  # (..., embedding_dim)
-        else:  # raising an error would mean waiting for the GPU
-            outside = (index < 0) | (index >= self.num_embeddings)
-            y = ops.getitem(self.weight, ops.where(outside, 0, index))  # (..., embedding_dim)
-            y = ops.where(wrap(outside[..., None]), math.nan, y)
-        if self.padding_idx is None:
-            return y
-        return ops.where(wrap((index == self.padding_idx)[..., None]), y.detach(), y)
+        return rows_of(self.label(), self.weight, index, self.padding_idx)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -10,9 +10,10 @@ from tinyres_kernels.settings import Conv
 from tinyres.arrays import kernels_for
 from tinyres.autograd.tensor import Tensor, raw
 from tinyres.context import context, current, is_replaying, layers_are_watched
-from tinyres.nn.layers import Conv2d
+from tinyres.nn.convolution import Conv2d
 from tinyres.nn.module import Module, is_just
 from tinyres.nn.norm import BatchNorm2d
+from tinyres.ops.convolution import pair
 from tinyres.ops.normalization import Running, batch_norm_, conv2d_norm, measured_conv2d
 
 
@@ -27,6 +28,8 @@ def folded(conv: Module, norm: Module | None, x: Any, residual: Any = None, relu
     if layers_are_watched() or not isinstance(conv, Conv2d) or not isinstance(norm, BatchNorm2d):
         return None
     if not is_just(conv, Conv2d) or not is_just(norm, BatchNorm2d) or conv.bias is not None:
+        return None
+    if isinstance(conv.padding, str) or conv.padding_mode != "zeros":
         return None
     if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] != conv.in_channels:
         return None
@@ -43,17 +46,22 @@ def folded(conv: Module, norm: Module | None, x: Any, residual: Any = None, relu
         return None
     assert norm.running_mean is not None  # without a batch's statistics, there are both
     assert norm.running_var is not None
-    geometry = Conv(conv.stride, conv.padding, conv.dilation, conv.groups)
     return conv2d_norm(
-        x, conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps, geometry,
+        x, conv.weight, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps, _geometry(conv),
         residual=residual, relu=relu,
     )  # fmt: skip
 
 
+def _geometry(conv: Conv2d) -> Conv:
+    return Conv(
+        pair(conv.stride, "stride"), pair(conv.padding, "padding"), pair(conv.dilation, "dilation"), conv.groups
+    )
+
+
 def _measured(conv: Conv2d, norm: BatchNorm2d, x: Tensor, residual: Tensor | None, relu: bool) -> Any:
     """The two operations that the two layers are, of which the second is told the statistics of its batch."""
-    geometry = Conv(conv.stride, conv.padding, conv.dilation, conv.groups)
-    sizes = zip(x.shape[2:], conv.kernel_size, conv.stride, conv.padding, conv.dilation, strict=True)
+    geometry = _geometry(conv)
+    sizes = zip(x.shape[2:], conv.kernel_size, *geometry[:3], strict=True)
     rows, columns = (conv_out(*numbers) for numbers in sizes)
     shape = x.shape[0], conv.out_channels, rows, columns
     if x.shape[0] * rows * columns < 2 or (residual is not None and residual.shape != shape):

@@ -1,8 +1,8 @@
 """Initialisers. Each rebinds `.data` to a new array, since a graph may hold the old one, and returns its tensor.
 
-Values are drawn on the CPU, in logical order, from `rng` (a `numpy.random.Generator`, a seed, or None for the generator
-that `tr.manual_seed` seeds). So they depend neither on the device nor on the memory layout. As in PyTorch, the fans of
-a weight are
+Values are drawn on the CPU, in logical order, from `rng` (a `numpy.random.Generator`, a seed, or None for the one that
+`tr.manual_seed` seeds). So they depend neither on the device nor on the memory layout. As in PyTorch, the fans of a
+weight are
 
     fan_in = shape[1] * receptive field,    fan_out = shape[0] * receptive field.
 """
@@ -104,6 +104,43 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Te
     return uniform_(tensor, -bound, bound, rng=rng)
 
 
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, *, rng: Rng = None
+) -> Tensor:
+    """Draw entries from N(mean, std^2), those outside of [a, b] again until they are inside.
+
+    Raises:
+        ValueError: hardly any draw would be inside.
+    """
+    share = 0.5 * (math.erf((b - mean) / (std * math.sqrt(2))) - math.erf((a - mean) / (std * math.sqrt(2))))
+    if not share > 1e-3:
+        raise ValueError(f"trunc_normal_: [{a}, {b}] holds next to nothing of N({mean}, {std}^2)")
+    rng = rng_of(rng)
+    values = rng.normal(mean, std, tensor.shape)
+    while (outside := (values < a) | (values > b)).any():
+        values[outside] = rng.normal(mean, std, int(outside.sum()))
+    return _fill(tensor, values)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix, as far as it fits: a linear layer that passes its inputs on."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: needs a matrix, got shape {tensor.shape}")
+    return _fill(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution's weight that passes its inputs on, channel by channel of each group, as far as there are any."""
+    if tensor.ndim < 3 or groups < 1 or tensor.shape[0] % groups:
+        raise ValueError(f"dirac_: needs (O, C, ...) with O divisible by groups={groups}, got shape {tensor.shape}")
+    values, rows = np.zeros(tensor.shape), tensor.shape[0] // groups
+    centre = tuple(n // 2 for n in tensor.shape[2:])
+    for group in range(groups):
+        for i in range(min(rows, tensor.shape[1])):
+            values[(group * rows + i, i, *centre)] = 1
+    return _fill(tensor, values)
+
+
 def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor:
     """Orthogonal initialisation: W W^T = gain^2 I (W^T W if W is tall), W the weight as a matrix of shape[0] rows.
 
@@ -118,6 +155,15 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, rng: Rng = None) -> Tensor
     q, r = np.linalg.qr(draws)
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # else LAPACK's sign convention would make q non-uniform
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def default_(weight: Tensor, bias: Tensor | None, rng: Rng) -> None:
+    """What linear and convolutional layers start from: U(-b, b) with b = 1 / sqrt(fan_in), as in PyTorch."""
+    rng = rng_of(rng)
+    kaiming_uniform_(weight, a=math.sqrt(5), rng=rng)
+    if bias is not None:
+        bound = 1 / math.sqrt(max(fans("bias", weight)[0], 1))
+        uniform_(bias, -bound, bound, rng=rng)
 
 
 def fans(op: str, tensor: Tensor) -> tuple[int, int]:
@@ -136,11 +182,16 @@ def _kaiming_std(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str
 
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(
+            f"init: needs a tensor, got {type(tensor).__name__}; pass the parameter itself, layer.weight, and not its "
+            ".data, which is an array of its values"
+        )
     rebind(tensor, fill_like(tensor.data, values))
     return tensor
 
 
 __all__ = [
-    "Rng", "calculate_gain", "constant_", "fans", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
-    "orthogonal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+    "Rng", "calculate_gain", "constant_", "default_", "dirac_", "eye_", "fans", "kaiming_normal_", "kaiming_uniform_",
+    "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip

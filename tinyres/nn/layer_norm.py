@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres import ops
+from tinyres.nn import functional as F
 from tinyres.nn.module import Module, Parameter
 
 
@@ -31,6 +31,7 @@ class LayerNorm(Module):
         normalized_shape: the sizes of the last axes of x, to normalise over; an integer for the last axis alone.
         eps: avoids division by 0 for a constant sample.
         elementwise_affine: learn weight and bias, which start as 1 and 0.
+        bias: with False, learn the weight alone.
 
     Raises:
         ValueError: normalized_shape is empty, or x does not end in it.
@@ -40,27 +41,26 @@ class LayerNorm(Module):
     bias: Parameter | None
 
     def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
     ) -> None:
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         if not math.prod(shape) or not shape:
             raise ValueError(f"LayerNorm: normalized_shape must hold at least one entry, got {shape}")
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         self.weight = Parameter(_channels_last(np.ones(shape, np.float32))) if elementwise_affine else None
-        self.bias = Parameter(_channels_last(np.zeros(shape, np.float32))) if elementwise_affine else None
+        biased = elementwise_affine and bias
+        self.bias = Parameter(_channels_last(np.zeros(shape, np.float32))) if biased else None
 
     def forward(self, x: Any) -> Any:
         own = self.normalized_shape
         if tuple(x.shape[-len(own) :]) != own:
             needed = ", ".join(["...", *map(str, own)])
             raise ValueError(f"{self.label()}: x must have shape ({needed}), got {tuple(x.shape)}")
-        axes = tuple(range(x.ndim - len(own), x.ndim))
-        x = x - ops.mean(x, axes, keepdims=True)
-        # One division for each sample, then products: they are cheaper than a division for each entry, also backward.
-        y = x * (1 / ops.sqrt(ops.mean(x * x, axes, keepdims=True) + self.eps))
-        if self.weight is not None:
-            y = y * self.weight
-        return y if self.bias is None else y + self.bias
+        return F.layer_norm(x, own, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

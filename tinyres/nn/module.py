@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
+from tinyres.arrays import namespace
 from tinyres.autograd.operands import blame_operand
 from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
+from tinyres.nn.convenient import Convenient
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
 from tinyres.nn.keys import advice, translated
 
@@ -38,7 +40,7 @@ def is_just(module: Any, kind: type[Module]) -> bool:
     return type(module) is kind and "forward" not in vars(module)
 
 
-class Module:
+class Module(Convenient):
     """Base class of layers and models: define `forward`, and assign parameters and other modules as attributes.
 
     Parameters, buffers and children are listed in the order of their assignment, with PyTorch's names. A module that
@@ -111,29 +113,30 @@ class Module:
         """The modules assigned to this one."""
         yield from (child for _, child in self.named_children())
 
-    def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """This module (named "") and all below it, parents first; a module in two places is listed once."""
-        yield from _once(self._tree())
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module (named `prefix`) and all below it, parents first; a module in two places is listed once."""
+        yield from _once(self._tree(prefix))
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it."""
         yield from (module for _, module in self.named_modules())
 
-    def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Parameters with dotted names; a shared one is listed once. recurse=False leaves out those of children."""
-        yield from _once((name, value) for name, value in self._state(recurse) if isinstance(value, Parameter))
+        yield from _once((name, value) for name, value in self._state(recurse, prefix) if isinstance(value, Parameter))
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """The parameters, for an optimiser or for `grad`."""
-        yield from (parameter for _, parameter in self.named_parameters(recurse))
+        yield from (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """Buffers with their dotted names."""
-        yield from _once((name, value) for name, value in self._state(recurse) if not isinstance(value, Parameter))
+        named = self._state(recurse, prefix)
+        yield from _once((name, value) for name, value in named if not isinstance(value, Parameter))
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """The buffers."""
-        yield from (buffer for _, buffer in self.named_buffers(recurse))
+        yield from (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def parameter_count(self) -> int:
         """The number of learned numbers; shared parameters count once."""
@@ -144,9 +147,9 @@ class Module:
         for name, child in self.named_children():
             yield from child._tree(f"{prefix}.{name}" if prefix else name)
 
-    def _state(self, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def _state(self, recurse: bool = True, root: str = "") -> Iterator[tuple[str, Tensor]]:
         """Every name under which a parameter or buffer can be reached: each module's parameters, then its buffers."""
-        for prefix, module in self._tree() if recurse else [("", self)]:
+        for prefix, module in self._tree(root) if recurse else [(root, self)]:
             start, own = f"{prefix}." if prefix else "", module.__dict__
             yield from [(start + name, value) for name, value in own.items() if isinstance(value, Parameter)]
             yield from [(start + name, own[name]) for name in module._buffers if own.get(name) is not None]
@@ -210,10 +213,11 @@ class Module:
         """Switch to evaluation mode: running statistics, no dropout."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Set `.grad = None` for every parameter."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set `.grad = None` for every parameter; without set_to_none, to zeros where there is one."""
         for parameter in self.parameters():
-            parameter.grad = None
+            old = None if set_to_none or parameter.grad is None else parameter.grad._data
+            parameter.grad = None if old is None else wrap(namespace(old).zeros_like(old))
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let all parameters require gradients, or (with False) freeze them."""
@@ -222,13 +226,13 @@ class Module:
                 parameter.requires_grad_(requires_grad)
         return self
 
-    def to(self, target: Any) -> Self:
-        """Move to a device ("cpu", "cuda") or convert floats to a dtype ("float64"), keeping memory layouts."""
-        convert = converter(target)
-        for _, value in _once(self._state()):
-            rebind(value, convert(value._data))
-            if value.grad is not None:
-                value.grad = wrap(convert(value.grad._data))
+    def to(self, *targets: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Self:
+        """Move to a device ("cpu", "cuda"), convert floats to a dtype ("float64"), or both, keeping memory layouts."""
+        for convert in [converter(target) for target in (*targets, device, dtype) if target is not None]:
+            for _, value in _once(self._state()):
+                rebind(value, convert(value._data))
+                if value.grad is not None:
+                    value.grad = wrap(convert(value.grad._data))
         return self
 
     # -- looking at it ----------------------------------------------------------------------------------------------
@@ -249,6 +253,15 @@ class Module:
         return "\n  ".join([f"{type(self).__name__}(", *([extra] if extra else []), *inside]) + "\n)"
 
 
+def check_dtype(module: Module, x: Any, weight: Tensor) -> None:
+    """Raises TypeError, naming the module and both ways out, where the input has another dtype than the weights."""
+    if x.dtype is not weight.dtype and isinstance(x, (Tensor, np.ndarray)) and x.dtype != weight.dtype:
+        raise TypeError(
+            f"{module.label()}: the input is {x.dtype}, the weights are {weight.dtype}; convert the input, "
+            f"x.astype('{weight.dtype}'), or the model, model.to('{x.dtype if x.dtype.kind == 'f' else 'float64'}')"
+        )
+
+
 def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     seen: set[int] = set()
     for name, value in named:
@@ -257,4 +270,4 @@ def _once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-__all__ = ["Keys", "Module", "Parameter"]
+__all__ = ["Keys", "Module", "Parameter", "check_dtype"]

@@ -1,4 +1,7 @@
-"""Recurrent cells: one step of a recurrent net. Loop over a sequence: `for x in sequence: state = cell(x, state)`."""
+"""Recurrent cells: one step of a recurrent net. Loop over a sequence: `for x in sequence: state = cell(x, state)`.
+
+Whole sequences, in layers and in both directions, are in `sequence.py`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from tinyres.nn import init
 from tinyres.nn.convert import fill_like
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module, Parameter
+from tinyres.ops.linalg import linear
 
 NONLINEARITIES: dict[str, Callable[[Any], Any]] = {"tanh": ops.tanh, "relu": ops.relu, "linear": lambda z: z}
 
@@ -133,9 +137,48 @@ class LSTMCell(_Cell):
     def forward(self, x: Any, state: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
         h, c = (self._zeros(x), self._zeros(x)) if state is None else state
         self._check("c", c, self.hidden_size, like=x)
-        i, f, g, o = ops.split(self._sum(x, h), self.hidden_size, -1)
-        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
-        return ops.sigmoid(o) * ops.tanh(c), c
+        return lstm_step(self._sum(x, h), c)
 
 
-__all__ = ["LSTMCell", "RNNCell"]
+class GRUCell(_Cell):
+    """A step of a gated recurrent unit (Cho et al. 2014 [cho2014learning]).
+
+        r, z = sigmoid(x W_ih^T + b_ih + h W_hh^T + b_hh), the first two of three parts
+        n = tanh(x W_in^T + b_in + r (h W_hn^T + b_hn)),    h' = (1 - z) n + z h
+
+    Where z is near 1, h is carried on as it is, and so is its gradient.
+
+    Shapes: x (..., input_size), h (..., hidden_size), W_ih (3 hidden_size, input_size), W_hh (3 hidden_size,
+    hidden_size). Without h the state before is 0.
+
+    Raises:
+        ValueError: x or h of another shape.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, *, rng: Rng = None) -> None:
+        super().__init__(input_size, hidden_size, 3, bias, rng)
+
+    def forward(self, x: Any, h: Any = None) -> Any:
+        h = self._zeros(x) if h is None else h
+        self._check("x", x, self.input_size)
+        self._check("h", h, self.hidden_size, like=x)
+        return gru_step(linear(x, self.weight_ih, self.bias_ih), linear(h, self.weight_hh, self.bias_hh), h)
+
+
+def lstm_step(z: Any, c: Any) -> tuple[Any, Any]:
+    """(h', c') from the sums z (..., 4 H) before the gates, and c (..., H)."""
+    i, f, g, o = ops.split(z, c.shape[-1], -1)
+    c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
+    return ops.sigmoid(o) * ops.tanh(c), c
+
+
+def gru_step(from_x: Any, from_h: Any, h: Any) -> Any:
+    """h' from what comes of x and of h before the gates, (..., 3 H) each, and h (..., H)."""
+    width = h.shape[-1]
+    gates = ops.sigmoid(from_x[..., : 2 * width] + from_h[..., : 2 * width])
+    r, z = ops.split(gates, width, -1)
+    n = ops.tanh(from_x[..., 2 * width :] + r * from_h[..., 2 * width :])
+    return n + z * (h - n)
+
+
+__all__ = ["NONLINEARITIES", "GRUCell", "LSTMCell", "RNNCell", "gru_step", "lstm_step"]

@@ -11,8 +11,9 @@ from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
+from tinyres.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from tinyres.nn.init import Rng
-from tinyres.nn.layers import Conv2d, ConvTranspose2d, Linear
+from tinyres.nn.layers import Linear
 from tinyres.nn.module import Module, Parameter
 
 M = TypeVar("M", bound=Module)
@@ -26,7 +27,7 @@ class SpectralNorm(Module):
     weight_u: Tensor
     weight_v: Tensor
     n_power_iterations: int
-    _outputs = 0  # the axis of the weight that counts what comes out
+    outputs_axis: int  # of the weight: which one counts what comes out; only transposed convolutions have it
 
     @property
     def weight(self) -> Any:
@@ -42,10 +43,10 @@ class SpectralNorm(Module):
         w = self._matrix(self.weight_orig)  # (O, rest)
         return ops.sum(ops.matmul(w, self.weight_v) * self.weight_u)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, *more: Any) -> Any:
         if self.training and not is_replaying():
             self.iterate(self.n_power_iterations)
-        return super().forward(x)
+        return super().forward(x, *more)
 
     def iterate(self, steps: int) -> None:
         """`steps` of power iteration; each makes the error in sigma smaller by the factor (s2 / s1)^4."""
@@ -57,7 +58,7 @@ class SpectralNorm(Module):
         rebind(self.weight_v, v)
 
     def _matrix(self, weight: Any) -> Any:
-        if self._outputs:
+        if getattr(self, "outputs_axis", 0):
             weight = ops.transpose(weight, 0, 1)  # (C, O, KH, KW) -> (O, C, KH, KW)
         return ops.reshape(weight, (weight.shape[0], -1))
 
@@ -69,6 +70,10 @@ class SpectralLinear(SpectralNorm, Linear):  # type: ignore[override]
     """A `Linear` under spectral normalisation."""
 
 
+class SpectralConv1d(SpectralNorm, Conv1d):  # type: ignore[override]
+    """A `Conv1d` under spectral normalisation, of its weight as a matrix (O, C K)."""
+
+
 class SpectralConv2d(SpectralNorm, Conv2d):  # type: ignore[override]
     """A `Conv2d` under spectral normalisation, of its weight as a matrix (O, C KH KW)."""
 
@@ -76,11 +81,14 @@ class SpectralConv2d(SpectralNorm, Conv2d):  # type: ignore[override]
 class SpectralConvTranspose2d(SpectralNorm, ConvTranspose2d):  # type: ignore[override]
     """A `ConvTranspose2d` under spectral normalisation, of its weight as a matrix (O, C KH KW)."""
 
-    _outputs = 1
+
+class SpectralConvTranspose1d(SpectralNorm, ConvTranspose1d):  # type: ignore[override]
+    """A `ConvTranspose1d` under spectral normalisation, of its weight as a matrix (O, C K)."""
 
 
 NORMALISED: dict[type[Module], type[SpectralNorm]] = {
-    Linear: SpectralLinear, Conv2d: SpectralConv2d, ConvTranspose2d: SpectralConvTranspose2d,
+    Linear: SpectralLinear, Conv1d: SpectralConv1d, Conv2d: SpectralConv2d, ConvTranspose1d: SpectralConvTranspose1d,
+    ConvTranspose2d: SpectralConvTranspose2d,
 }  # fmt: skip
 
 
@@ -99,7 +107,8 @@ def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) ->
     What draws initial values comes before, for `weight` is no leaf afterwards.
 
     Args:
-        module: a Linear, Conv2d or ConvTranspose2d, or what holds such layers; those already normalised stay.
+        module: a linear layer, a convolution or a transposed one, or what holds such layers; those already normalised
+            stay.
         rng: what the start of u is drawn from: a Generator or a seed.
 
     Raises:
@@ -110,7 +119,7 @@ def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) ->
     named: list[tuple[str, Any]] = [(name, m) for name, m in module.named_modules() if type(m) in NORMALISED]
     if not named:
         raise ValueError(
-            f"spectral_norm: {type(module).__name__} is, and holds, no Linear, Conv2d or ConvTranspose2d without it"
+            f"spectral_norm: {type(module).__name__} is, and holds, no Linear and no convolution without it"
         )
     for name, layer in named:
         if not layer.weight.data.any():
@@ -142,4 +151,7 @@ def _unit(vector: Array) -> Array:
     return vector / xp.maximum(xp.linalg.norm(vector), 1e-12)
 
 
-__all__ = ["SpectralConv2d", "SpectralConvTranspose2d", "SpectralLinear", "SpectralNorm", "spectral_norm"]
+__all__ = [
+    "SpectralConv1d", "SpectralConv2d", "SpectralConvTranspose1d", "SpectralConvTranspose2d", "SpectralLinear",
+    "SpectralNorm", "spectral_norm",
+]  # fmt: skip

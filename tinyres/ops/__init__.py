@@ -29,6 +29,7 @@ from tinyres.ops.elementwise import (
 )  # fmt: skip
 from tinyres.ops.gathering import *
 from tinyres.ops.indexing import added_at, getitem
+from tinyres.ops.interpolation import upsample_nearest2d
 from tinyres.ops.linalg import einsum, linear, matmul
 from tinyres.ops.logic import *
 from tinyres.ops.losses import (
@@ -42,7 +43,8 @@ from tinyres.ops.losses import (
 from tinyres.ops.normalization import batch_norm
 from tinyres.ops.norms import *
 from tinyres.ops.ordering import *
-from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d, upsample_nearest2d
+from tinyres.ops.padding import pad
+from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinyres.ops.products import *
 from tinyres.ops.reduction import cumsum, log_softmax, logsumexp, mean, softmax, std, sum, var
 from tinyres.ops.shape import (
@@ -52,7 +54,6 @@ from tinyres.ops.shape import (
     flip,
     matrix_transpose,
     numel,
-    pad,
     permute,
     reshape,
     split,

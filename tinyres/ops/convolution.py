@@ -19,12 +19,15 @@ from tinyres_kernels.settings import Conv
 
 from tinyres.arrays import empty, kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.ops.shape import INTEGERS, pad, reshape
+from tinyres.ops.padding import pad_
+from tinyres.ops.shape import INTEGERS, reshape
 
 
 def pair(value: Any, name: str) -> Pair:
-    """An integer, for both directions, or a pair (vertical, horizontal), as a pair."""
+    """An integer (alone or in a tuple), for both directions, or a pair (vertical, horizontal), as a pair."""
     both = (value, value) if isinstance(value, INTEGERS) else value
+    if isinstance(both, (tuple, list)) and len(both) == 1:
+        both = (*both, *both)
     if not isinstance(both, (tuple, list)) or len(both) != 2 or not all(isinstance(n, INTEGERS) for n in both):
         raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
     return int(both[0]), int(both[1])
@@ -103,10 +106,11 @@ def conv2d(
     """2-D convolution:  y[n,o,i,j] = bias[o] + sum_{c,p,q} x[n, c, i s - pad + p d, j s - pad + q d] w[o,c,p,q].
 
     Args:
-        x: images (N, C, H, W).
+        x: images (N, C, H, W), or one image (C, H, W).
         weight: (O, C/groups, KH, KW).
         bias: (O,) or None.
-        stride, padding, dilation: an integer, or (vertical, horizontal).
+        stride, padding, dilation: an integer, or (vertical, horizontal). padding may be "valid", which is 0, or "same",
+            which gives an image as large as x (at stride 1; an odd row or column goes to the bottom or right).
         groups: split the channels into so many groups that do not mix.
 
     Returns:
@@ -116,9 +120,30 @@ def conv2d(
         ValueError: the shapes do not fit together, or the kernel is larger than the padded image.
         TypeError: image and weight have different dtypes.
     """
-    geometry = Conv(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
-    y = conv2d_(x, weight, geometry=geometry)
+    if x.ndim == 3 and weight.ndim == 4:
+        y = conv2d(reshape(x, (1, *x.shape)), weight, bias, stride, padding, dilation, groups)
+        return reshape(y, y.shape[1:])
+    stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
+    if isinstance(padding, str):
+        x, padding = _padded_by_name(x, weight, stride, padding, dilation)
+    y = conv2d_(x, weight, geometry=Conv(stride, pair(padding, "padding"), dilation, groups))
     return y if bias is None else y + _per_channel("conv2d", bias, y)
+
+
+def _padded_by_name(x: Any, w: Any, stride: Pair, padding: str, dilation: Pair) -> tuple[Any, Pair]:
+    """The image and the symmetric padding that "same" or "valid" asks for."""
+    if padding == "valid":
+        return x, (0, 0)
+    if padding != "same":
+        raise ValueError(f"padding must be numbers, 'same' or 'valid', got {padding!r}")
+    if stride != (1, 1):
+        raise ValueError(
+            f"padding='same' needs stride 1, got {stride}; take padding=kernel_size // 2 to halve the size"
+        )
+    rows, columns = (d * (k - 1) for d, k in zip(dilation, w.shape[2:], strict=True))
+    if rows % 2 or columns % 2:
+        x = pad_(x, widths=((0, 0), (0, 0), (0, rows % 2), (0, columns % 2)), value=0.0)
+    return x, (rows // 2, columns // 2)
 
 
 @public
@@ -129,7 +154,7 @@ def conv_transpose2d(
     """Transposed convolution, the adjoint of conv2d:  <conv_transpose2d(x, w), u> = <x, conv2d(u, w)>  for every u.
 
     Args:
-        x: (N, C, H, W).
+        x: (N, C, H, W) or (C, H, W).
         weight: (C, O/groups, KH, KW).
         bias: (O,) or None.
         output_padding: rows and columns added at the bottom and right, fewer than stride or dilation. At stride > 1
@@ -138,6 +163,10 @@ def conv_transpose2d(
     Returns:
         (N, O, OH, OW) with OH = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
     """
+    if x.ndim == 3 and weight.ndim == 4:
+        one = reshape(x, (1, *x.shape))
+        y = conv_transpose2d(one, weight, bias, stride, padding, output_padding, groups, dilation)
+        return reshape(y, y.shape[1:])
     geometry = Conv(pair(stride, "stride"), pair(padding, "padding"), pair(dilation, "dilation"), groups)
     extra = pair(output_padding, "output_padding")
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[0]:
@@ -154,7 +183,7 @@ def conv_transpose2d(
     # conv2d of such a larger image can have more rows and columns than x. They get no contribution: pad x with zeros.
     more = [e // s for e, s in zip(extra, geometry.stride, strict=True)]
     if any(more):
-        x = pad(x, (0, more[1], 0, more[0]))
+        x = pad_(x, widths=((0, 0), (0, 0), (0, more[0]), (0, more[1])), value=0.0)
     y = conv2d_dx(x, weight, x_hw=x_hw, geometry=geometry)
     return y if bias is None else y + _per_channel("conv_transpose2d", bias, y)
 

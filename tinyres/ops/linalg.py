@@ -85,26 +85,30 @@ linear_.vjp(
 
 
 @public
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """y = x W^T + b.
 
     Args:
-        x: (..., in_features).
-        weight: W, (out_features, in_features).
-        bias: b, (out_features,), or None.
+        input: x, (..., in_features).
+        weight: W, (out_features, in_features); or (in_features,), for a single output without an axis of its own.
+        bias: b, (out_features,), or what broadcasts to y; or None.
 
     Returns:
         (..., out_features).
 
     Raises:
         ValueError: the shapes do not fit together.
-        TypeError: x, W and b have different dtypes.
+        TypeError: x and W have different dtypes.
     """
-    shape, wanted = tuple(weight.shape), "needs x (..., in), weight (out, in) and bias (out,)"
-    if len(shape) != 2 or not x.ndim or x.shape[-1] != shape[1] or (bias is not None and bias.shape != shape[:1]):
-        given = "" if bias is None else f", bias: {describe(bias)}"
-        raise ValueError(f"linear(x: {describe(x)}, weight: {describe(weight)}{given}): {wanted}")
-    return linear_(x, weight, bias)
+    if not input.ndim or input.shape[-1] != weight.shape[-1]:
+        raise ValueError(
+            f"linear(input: {describe(input)}, weight: {describe(weight)}): the last axes differ; needed are input "
+            "(..., in_features) and weight (out_features, in_features)"
+        )
+    if weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1]):
+        return linear_(input, weight, bias)
+    y = matmul(input, weight.T)
+    return y if bias is None else y + bias
 
 
 @public

@@ -54,13 +54,17 @@ def _near(x, axes):
 
 
 def _rows(x):
-    """(N, C) or (N, C, H, W) as a matrix (M, C) of pixels by channels."""
+    """(N, C), (N, C, L) or (N, C, H, W) as a matrix (M, C) of pixels by channels."""
+    if x.ndim == 3:
+        x = x[:, :, None]  # an image with one row
     return channels_last(x).reshape(-1, x.shape[1]) if x.ndim == 4 else namespace(x).ascontiguousarray(x)
 
 
 def _unrows(rows, shape):
     if len(shape) == 2:
         return rows
+    if len(shape) == 3:
+        return rows.reshape(shape[0], shape[2], shape[1]).transpose(0, 2, 1)
     N, C, H, W = shape
     return channels_first(rows.reshape(N, H, W, C))
 
@@ -148,7 +152,7 @@ def batch_norm(
     The mean is rounded to x's dtype: for float32 data around 1e4, y is off by up to 5e-4.
 
     Args:
-        x: (N, C) or (N, C, H, W).
+        x: (N, C), (N, C, L) or (N, C, H, W).
         running_mean, running_var, weight, bias: (C,) or None; the running ones are rebound, never written into.
         residual: of the shape of x (never broadcast), or None.
         num_batches_tracked: an integer without axes, or None; rebound as well.
@@ -156,8 +160,8 @@ def batch_norm(
     Raises:
         ValueError: training with fewer than two values per channel, whose variance and gradient would be 0.
     """
-    if x.ndim not in (2, 4):
-        raise ValueError(f"batch_norm: needs (N, C) or (N, C, H, W), got shape {tuple(x.shape)}")
+    if x.ndim not in (2, 3, 4):
+        raise ValueError(f"batch_norm: needs (N, C), (N, C, L) or (N, C, H, W), got shape {tuple(x.shape)}")
     if residual is not None and residual.shape != x.shape:
         raise ValueError(
             f"batch_norm: residual must have the shape {tuple(x.shape)} of x, got {tuple(residual.shape)}: "

@@ -1,4 +1,4 @@
-"""Pooling and upsampling.
+"""Pooling.
 
 A max pool is linear once its winners (argmax of each window) are known, so `max_pool2d_dx` and `max_pool2d_take` are
 each other's vector-Jacobian products. So are `avg_pool2d` and `avg_pool2d_dx`.
@@ -6,6 +6,7 @@ each other's vector-Jacobian products. So are `avg_pool2d` and `avg_pool2d_dx`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from tinyres_kernels.settings import AvgPool, MaxPool
 from tinyres.arrays import kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.primitive import describe
-from tinyres.autograd.tensor import raw
+from tinyres.autograd.tensor import Tensor, raw, wrap
 from tinyres.ops.convolution import channels_first, channels_last, pair
 from tinyres.ops.elementwise import floating
 from tinyres.ops.linalg import matmul
+from tinyres.ops.padding import pad_
 from tinyres.ops.reduction import mean
-from tinyres.ops.shape import expand, matrix_transpose, reshape
+from tinyres.ops.shape import matrix_transpose, reshape
 
 
 def _pooled(x: Any, window: MaxPool | AvgPool) -> tuple[int, int, int, int]:
@@ -67,15 +69,43 @@ max_pool2d_take.vjp(
 
 
 @public
-def max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1) -> Any:
+def max_pool2d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:  # fmt: skip
     """Max pooling: the largest element of each window. Of equal ones the first gets the gradient. Padding never wins.
 
     x: (N, C, H, W) -> (N, C, OH, OW), OH = (H + 2 padding - dilation (KH - 1) - 1) // stride + 1; stride defaults to
-    the kernel's size. Raises ValueError if a window would contain only padding.
+    the kernel's size. One image (C, H, W) will do. Raises ValueError if a window would contain only padding.
+
+    Args:
+        ceil_mode: round up instead: the last window may hang over the rim, if it starts before it.
+        return_indices: return (y, indices): the place of each winner in its channel, row W + column.
     """
-    kernel = pair(kernel_size, "kernel_size")
-    step = kernel if stride is None else pair(stride, "stride")
-    return max_pool2d_(x, window=MaxPool(kernel, step, pair(padding, "padding"), pair(dilation, "dilation")))
+    if x.ndim == 3:
+        found = max_pool2d(reshape(x, (1, *x.shape)), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return tuple(map(_only, found)) if return_indices else _only(found)
+    kernel, width = pair(kernel_size, "kernel_size"), x.shape[-1]
+    window = MaxPool(kernel, _step(stride, kernel), pair(padding, "padding"), pair(dilation, "dilation"))
+    if ceil_mode:
+        x = _overhung(x, window, -math.inf)
+    if not return_indices:
+        return max_pool2d_(x, window=window)
+    winners = max_pool2d_.primitive.forward(raw(x), window=window)[1]
+    places = _places(winners, window, width)
+    return max_pool2d_take(x, winners=winners, window=window), wrap(places) if isinstance(x, Tensor) else places
+
+
+def _places(winners: Any, window: MaxPool, width: int) -> Any:
+    """row W + column of each winner, which is given as the number of a tap of its window."""
+    xp = namespace(winners)
+    rows, columns = (
+        (xp.arange(out) * stride - padding)
+        for out, stride, padding in zip(winners.shape[2:], window.stride, window.padding, strict=True)
+    )
+    taps = winners.astype(np.int64)
+    rows = rows[:, None] + taps // window.kernel[1] * window.dilation[0]
+    return rows * width + columns + taps % window.kernel[1] * window.dilation[1]
 
 
 @primitive
@@ -98,30 +128,91 @@ avg_pool2d_dx.vjp(dy=lambda g, window: avg_pool2d_(g, window=window))
 
 
 @public
-def avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, count_include_pad: bool = True) -> Any:
+def avg_pool2d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Any:  # fmt: skip
     """Average pooling: the mean of each window; with count_include_pad=False padding does not count.
 
-    x: (N, C, H, W) -> (N, C, OH, OW); stride defaults to the kernel's size.
+    x: (N, C, H, W) -> (N, C, OH, OW); stride defaults to the kernel's size. One image (C, H, W) will do.
+
+    Args:
+        ceil_mode: round the size up: the last window may hang over the rim, if it starts before it. What lies beyond
+            image and padding never counts.
+        divisor_override: what the sum of each window is divided by, instead of the number of its elements.
     """
+    if x.ndim == 3:
+        more = kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        return _only(avg_pool2d(reshape(x, (1, *x.shape)), *more))
     kernel, x = pair(kernel_size, "kernel_size"), floating(x)
-    step = kernel if stride is None else pair(stride, "stride")
-    return avg_pool2d_(x, window=AvgPool(kernel, step, pair(padding, "padding"), count_include_pad))
+    window = AvgPool(kernel, _step(stride, kernel), pair(padding, "padding"), count_include_pad)
+    if divisor_override == 0:
+        raise ValueError("avg_pool2d: divisor_override must not be 0")
+    if not ceil_mode and divisor_override is None:
+        return avg_pool2d_(x, window=window)
+    counts = divisor_override if divisor_override is not None else _counts(x, window)
+    sums = avg_pool2d_(_overhung(x, window, 0.0) if ceil_mode else x, window=window._replace(count_include_pad=True))
+    return sums * (kernel[0] * kernel[1] / counts)
+
+
+def _counts(x: Any, window: AvgPool) -> Any:
+    """How many elements each window of an average in ceil_mode has, (OH, OW)."""
+    along = []
+    for n, k, s, p, d in _axes(x, window):
+        starts = np.arange(_rounded_up(n, k, s, p, d)) * s - p
+        ends = np.minimum(starts + k, n + p)
+        inside = np.minimum(ends, n) - np.maximum(starts, 0)
+        along.append(ends - starts if window.count_include_pad else inside)
+    return namespace(raw(x)).asarray(np.outer(*along), dtype=x.dtype)
+
+
+def _axes(x: Any, window: MaxPool | AvgPool) -> Any:
+    """For rows and columns: size, kernel, stride, padding, dilation."""
+    if x.ndim != 4:
+        raise ValueError(f"a pool needs images (N, C, H, W), or one (C, H, W), got {describe(raw(x))}")
+    return zip(x.shape[2:], window.kernel, window.stride, window.padding, window.dilation, strict=True)
+
+
+def _rounded_up(n: int, k: int, s: int, p: int, d: int) -> int:
+    """The number of windows in ceil_mode: the last must start in the image or in the padding before it."""
+    out = conv_out(n + s - 1, k, s, p, d)
+    return out - 1 if (out - 1) * s >= n + p else out
+
+
+def _overhung(x: Any, window: MaxPool | AvgPool, value: float) -> Any:
+    """The image with the rows and columns, of `value`, over which windows hang in ceil_mode."""
+    more = [
+        max(0, (_rounded_up(n, k, s, p, d) - 1) * s + (k - 1) * d + 1 - n - 2 * p) for n, k, s, p, d in _axes(x, window)
+    ]
+    return pad_(x, widths=((0, 0), (0, 0), (0, more[0]), (0, more[1])), value=value) if any(more) else x
+
+
+def _step(stride: Any, kernel: Any) -> Any:
+    given = stride is not None and not (isinstance(stride, (tuple, list)) and not stride)
+    return pair(stride, "stride") if given else kernel
+
+
+def _only(y: Any) -> Any:
+    return reshape(y, y.shape[1:])
 
 
 @public
 def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
-    """Means over output_size regions that cover the image: region i spans floor(i H / OH) to ceil((i + 1) H / OH)."""
-    _check_image("adaptive_avg_pool2d", x)
-    (OH, OW), x = pair(output_size, "output_size"), floating(x)
+    """Means over output_size regions that cover the image: region i spans floor(i H / OH) to ceil((i + 1) H / OH).
+
+    x: (N, C, H, W) or (C, H, W). A size of None is that of the image.
+    """
+    if x.ndim == 3:
+        return _only(adaptive_avg_pool2d(reshape(x, (1, *x.shape)), output_size))
+    if x.ndim != 4:
+        raise ValueError(f"adaptive_avg_pool2d: needs an image (N, C, H, W), got {describe(raw(x))}")
+    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * 2
+    sizes = [n if size is None else size for size, n in zip(sizes, x.shape[2:], strict=False)]
+    (OH, OW), x = pair(sizes, "output_size"), floating(x)
     if (OH, OW) == (1, 1):
         return mean(x, (2, 3), keepdims=True)
     rows, cols = (_regions(n, m, x) for n, m in zip(x.shape[2:], (OH, OW), strict=True))
     return matmul(rows, matmul(x, matrix_transpose(cols)))  # (OH, H) (N, C, H, W) (W, OW)
-
-
-def _check_image(op: str, x: Any) -> None:
-    if x.ndim != 4:
-        raise ValueError(f"{op}: needs an image (N, C, H, W), got {describe(raw(x))}")
 
 
 def _regions(size: int, count: int, x: Any) -> Any:
@@ -131,13 +222,3 @@ def _regions(size: int, count: int, x: Any) -> Any:
         start, stop = i * size // count, -(-(i + 1) * size // count)
         weights[i, start:stop] = 1 / (stop - start)
     return namespace(raw(x)).asarray(weights, dtype=x.dtype)
-
-
-@public
-def upsample_nearest2d(x: Any, scale_factor: Any) -> Any:
-    """Nearest-neighbour upsampling: repeat each pixel in both directions, (N, C, H, W) -> (N, C, H sh, W sw)."""
-    _check_image("upsample_nearest2d", x)
-    sh, sw = pair(scale_factor, "scale_factor")
-    N, C, H, W = x.shape
-    repeated = expand(reshape(x, (N, C, H, 1, W, 1)), (N, C, H, sh, W, sw))
-    return reshape(repeated, (N, C, H * sh, W * sw))

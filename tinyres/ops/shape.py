@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.arrays import empty_in_order, namespace
+from tinyres.arrays import namespace
 from tinyres.autograd.calling import primitive, public
 
 INTEGERS = int, np.integer
@@ -200,27 +200,3 @@ def split(x: Any, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, .
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     before = (slice(None),) * axis
     return tuple(x[(*before, slice(a, a + n))] for a, n in zip(starts, sizes, strict=True))
-
-
-@primitive
-def pad_(x, *, widths, value):
-    out = empty_in_order(tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)), like=x)
-    out.fill(value)
-    out[tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, widths, strict=True))] = x
-    return out
-
-
-pad_.vjp(x=lambda g, x_shape, widths: g[tuple(slice(b, b + n) for (b, _), n in zip(widths, x_shape, strict=True))])
-
-
-@public
-def pad(x: Any, pad: Sequence[int], value: float = 0.0) -> Any:
-    """Constant padding; `pad` as in PyTorch: (left, right) of the last axis, then of the one before it, and so on."""
-    if not isinstance(pad, (tuple, list)) or not all(isinstance(n, INTEGERS) for n in pad):
-        raise TypeError(f"pad: needs a list of integers, (left, right) of the last axis first, got {pad!r}")
-    if len(pad) % 2 or len(pad) > 2 * x.ndim:
-        raise ValueError(f"pad: needs pairs for at most {x.ndim} axes, got {tuple(pad)}")
-    if min(pad, default=0) < 0:
-        raise ValueError(f"pad: widths cannot be negative, got {tuple(pad)}; slice the tensor to crop it")
-    pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)][::-1]
-    return pad_(x, widths=((0, 0),) * (x.ndim - len(pairs)) + tuple(pairs), value=value)

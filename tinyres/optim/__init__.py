@@ -1,6 +1,6 @@
 """Optimisers, learning rate schedules, gradient clipping, and optimiser state in files."""
 
-from tinyres.optim.clipping import clip_grad_norm_, clip_grad_value_
+from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.optim.file_form import flat, nested
 from tinyres.optim.optimizer import Optimizer
 from tinyres.optim.optimizers import SGD, Adam, AdamW, RMSprop

@@ -128,7 +128,7 @@ class _SyncBatchNorm(BatchNorm1d):
     ranks: Summing
 
     def forward(self, x: Any, residual: Any = None, relu: bool = False) -> Any:
-        if not self.training or x.ndim != 2 + len(self._axes) or x.shape[1] != self.num_features:
+        if not self.training or x.ndim - 2 not in map(len, self._axes) or x.shape[1] != self.num_features:
             return super().forward(x, residual, relu)  # which refuses the wrong shape
         track = None if is_replaying() else self._track
         try:
@@ -163,7 +163,7 @@ class SyncBatchNorm1d(_SyncBatchNorm):
 class SyncBatchNorm2d(_SyncBatchNorm):
     """The same for images: every channel over N, H and W of all processes."""
 
-    _axes = "HW"
+    _axes = ("HW",)
 
 
 KINDS: dict[type[Module], type[_SyncBatchNorm]] = {BatchNorm1d: SyncBatchNorm1d, BatchNorm2d: SyncBatchNorm2d}
