@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from tinyres.arrays import namespace
 from tinyres.autograd.operands import blame_operand
 from tinyres.autograd.tensor import Tensor, rebind, wrap
