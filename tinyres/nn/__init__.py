@@ -1,6 +1,6 @@
 """Modules: layers, blocks, losses and initialisers. Names, arguments and state_dict keys follow PyTorch."""
 
-from tinyres.nn import init
+from tinyres.nn import init, utils
 from tinyres.nn.activation import (
     ELU,
     GELU,
@@ -39,5 +39,5 @@ __all__ = [
     "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
     "ModuleList", "NLLLoss", "Parameter", "RNNCell", "ReLU", "Reshape", "Residual", "Scale", "Sequential", "Shift",
     "SiLU", "Sigmoid", "Softmax", "Softplus", "SqueezeExcite", "StochasticDepth", "Summary", "Tanh", "Upsample",
-    "fused_add_relu", "init", "spectral_norm", "summary",
+    "fused_add_relu", "init", "spectral_norm", "summary", "utils",
 ]  # fmt: skip

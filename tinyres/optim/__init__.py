@@ -1,6 +1,7 @@
-"""Optimisers, learning rate schedules, gradient clipping, and optimiser state in files."""
+"""Optimisers, learning rate schedules, and optimiser state in files; gradient clipping comes from `nn.utils`."""
 
-from tinyres.optim.clipping import clip_grad_norm_, clip_grad_value_
+from tinyres.nn.utils import clip_grad_norm_, clip_grad_value_
+from tinyres.optim import lr_scheduler
 from tinyres.optim.file_form import flat, nested
 from tinyres.optim.optimizer import Optimizer
 from tinyres.optim.optimizers import SGD, Adam, AdamW, RMSprop
@@ -8,5 +9,5 @@ from tinyres.optim.schedules import CosineAnnealingLR, LinearLR, LRScheduler, Mu
 
 __all__ = [
     "SGD", "Adam", "AdamW", "CosineAnnealingLR", "LRScheduler", "LinearLR", "MultiStepLR", "Optimizer", "RMSprop",
-    "SequentialLR", "StepLR", "clip_grad_norm_", "clip_grad_value_", "flat", "nested",
+    "SequentialLR", "StepLR", "clip_grad_norm_", "clip_grad_value_", "flat", "lr_scheduler", "nested",
 ]  # fmt: skip

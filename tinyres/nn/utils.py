@@ -1,4 +1,4 @@
-"""Gradient clipping."""
+"""What is done to the gradients of parameters between the backward pass and the step: clipping."""
 
 from __future__ import annotations
 
