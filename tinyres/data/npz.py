@@ -84,8 +84,9 @@ def npz(
         f"{w}x{h} pixels" + (f", brought to {image_size}x{image_size}" if images.shape[1:3] != (h, w) else ""),
         *notes,
     ]
+    images = images.astype(dtype, order="C").transpose(0, 3, 1, 2)
     return split(
-        path.stem, images.astype(dtype, order="C").transpose(0, 3, 1, 2), targets.astype(np.int64), list(counts), is_test, found,
+        path.stem, images, targets.astype(np.int64), list(counts), is_test, found,
         labelled=labelled, test_fraction=test_fraction, seed=seed,
         fingerprint=hashlib.sha256(path.read_bytes()).hexdigest()[:20],
     )  # fmt: skip

@@ -76,8 +76,8 @@ def split(
         train, test = stratified(targets, test_fraction, seed)
         how = f"{test_fraction:.0%} of each class held back, seed {seed}"
     else:
-        train, test, how = np.arange(len(images)), np.arange(0), "no split"
-    about = "; ".join([*found, f"{len(train):,} to train, {len(test):,} to test ({how})"])
+        train, test, how = np.arange(len(images)), np.arange(0), ""
+    about = "; ".join([*found, *([f"{len(train):,} to train, {len(test):,} to test ({how})"] if how else [])])
     classes = len(class_names) if labelled else None
     parts = (
         Dataset(images[rows], targets[rows], f"{name}/{part}", classes, tuple(class_names), about, fingerprint)

@@ -65,5 +65,6 @@ def named(name: str, names: Iterable[str] = tuple(BY_NAME), what: str = "data se
         beside, path = [], Path()
     near = get_close_matches(name.lower().replace("_", "-"), known, n=2)
     near += [str(path.parent / n) for n in get_close_matches(path.name, beside, n=2)]
-    guess = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-    raise ValueError(f"no {what} called {name!r}; {guess}; and no folder or .npz file has this path")
+    guess = f"there are {', '.join(known)}; or give the path of a folder of images or of an .npz file"
+    guess = f"did you mean {' or '.join(near)}?" if near else guess
+    raise ValueError(f"no {what} called {name!r}; {guess}")

@@ -65,6 +65,10 @@ class Optimizer:
         """All parameters, group by group."""
         return [p for group in self.param_groups for p in group["params"]]
 
+    def rates(self, form: str = ".3g") -> str:
+        """The learning rate of every group as a text, one number if it is the same in all."""
+        return ", ".join(dict.fromkeys(f"{group['lr']:{form}}" for group in self.param_groups))
+
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add parameters with settings of their own: {"params": ..., "lr": ...}. Errors are those of the class."""
         group = checked_group(type(self).__name__, param_group, self.defaults, self.params)
