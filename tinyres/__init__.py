@@ -1,6 +1,6 @@
 """tinyres: see how gradients vanish or survive. A tensor and autograd library from scratch.
 
-core      context arrays autograd ops gradcheck files lock nn optim graph: the library, some 9,000 lines
+core      context arrays autograd ops gradcheck files lock nn optim graph: the library, some 10,000 lines
 study     data models training gan flow lab: nets, how they train, and what theory says about them
 workshop  viewer exercises bench cli: tools around it
 

@@ -20,7 +20,7 @@ LABELS = ("y", "labels", "label", "targets", "target", "classes", "arr_1")
 LIKE_BYTES = 32  # floats that reach this go from 0 to 255
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError, SyntaxError, TypeError,
-    OverflowError, MemoryError, KeyError,
+    OverflowError, MemoryError, KeyError, OSError,
 )  # fmt: skip
 MOST_VALUES = 1 << 33  # bytes of one array: a damaged header must not fill the memory
 
