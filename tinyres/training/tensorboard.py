@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,7 +29,9 @@ class TensorBoard:
             from tensorboardX import SummaryWriter
         except ImportError as error:
             raise ImportError("--log tensorboard needs tensorboardX: pip install 'tinyres[tensorboard]'") from error
-        self._writer = SummaryWriter(str(folder / FOLDER), purge_step=step + 1)
+        # A file is named after the second; a run that is resumed within it must not write over what was there.
+        suffix = f".{step:09}.{secrets.token_hex(4)}"
+        self._writer = SummaryWriter(str(folder / FOLDER), purge_step=step + 1, filename_suffix=suffix)
 
     def add(self, scalars: Mapping[str, float], step: int) -> None:
         """Add values by name, "loss/train", at this step; NaN stands for none and is left out."""
