@@ -88,6 +88,7 @@ def test_a_killed_run_goes_on_where_its_checkpoint_is(tmp_path, monkeypatch):
     for name, rows in one.items():
         assert rows == other[name], name
     assert len(list((tmp_path / "cut" / "tensorboard").iterdir())) == 2
+    assert [event.step for event in events(tmp_path / "cut") if event.session_log.status == 1] == [1, 4]
 
 
 def test_a_gans_run_is_read_back(tmp_path):
