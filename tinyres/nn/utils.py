@@ -1,65 +1,38 @@
-"""What is done to the gradients of parameters between the backward pass and the step: clipping."""
+"""What PyTorch has in `torch.nn.utils`: clipping of gradients, spectral norm, parameters as one vector."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
+from typing import Any
 
-from tinyres.arrays import device_of, namespace, to_floats
-from tinyres.autograd.tensor import Array, Tensor, raw, wrap
+from tinyres import ops
+from tinyres.autograd.tensor import Tensor, raw, rebind
+from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
+from tinyres.nn.convert import fill_like
+from tinyres.nn.spectral_norm import spectral_norm
 
 
-def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
-    """Scale all gradients by one factor, so that their total 2-norm is at most max_norm; returns the norm before.
+def parameters_to_vector(parameters: Iterable[Any]) -> Any:
+    """All numbers of the parameters in one vector; differentiable."""
+    return ops.concatenate([ops.reshape(p, -1) for p in parameters])
 
-        g <- g min(1, max_norm / (norm + 1e-6))
 
-    The norm is computed without overflow. If it is infinite or NaN no factor helps: the gradients are left unchanged,
-    and the return value shows it. Since the norm is returned as a number, the host waits for a GPU, once. Pascanu et
-    al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural networks".
+def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
+    """Give the parameters the values of a vector, in the order of `parameters_to_vector`.
+
+    Raises:
+        ValueError: the vector has another length than all of them together.
     """
-    if not max_norm >= 0:
-        raise ValueError(f"clip_grad_norm_: max_norm must be at least 0, got {max_norm}")
-    owners = _with_grad(parameters)
-    gradients = [raw(p.grad) for p in owners]
-    on_gpu = [g for g in gradients if device_of(g) == "cuda"]
-    norm = math.hypot(*(_norm(g) for g in gradients if device_of(g) == "cpu"), _joint_norm(on_gpu))
-    if math.isfinite(norm) and norm + 1e-6 > max_norm:
-        factor = max_norm / (norm + 1e-6)
-        for p in owners:
-            p.grad = wrap(p.grad.data * factor)  # type: ignore[union-attr]
-    return norm
+    owners = list(parameters)
+    needed = sum(p.size for p in owners)
+    if tuple(vec.shape) != (needed,):
+        raise ValueError(f"vector_to_parameters: vec must have shape ({needed},), got {tuple(vec.shape)}")
+    start = 0
+    for p in owners:
+        rebind(p, fill_like(p._data, raw(vec)[start : start + p.size].reshape(p.shape)))
+        start += p.size
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Limit every entry of every gradient to [-clip_value, clip_value]."""
-    if not clip_value >= 0:
-        raise ValueError(f"clip_grad_value_: clip_value must be at least 0, got {clip_value}")
-    for p in _with_grad(parameters):
-        g = p.grad.data  # type: ignore[union-attr]
-        p.grad = wrap(namespace(g).clip(g, -clip_value, clip_value))
-
-
-def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    return [p for p in ([parameters] if isinstance(parameters, Tensor) else parameters) if p.grad is not None]
-
-
-def _norm(g: Array) -> float:
-    top = float(abs(g).max()) if g.size else 0.0
-    return top * float(namespace(g).linalg.norm(g / top)) if top and math.isfinite(top) else top
-
-
-def _joint_norm(gradients: list[Array]) -> float:
-    """The total norm of gradients on a GPU, computed there: only the result is copied."""
-    gradients = [g for g in gradients if g.size]
-    if not gradients:
-        return 0.0
-    xp = namespace(gradients[0])
-    top = xp.stack([abs(g).max() for g in gradients]).max()
-    scale = xp.where((top > 0) & xp.isfinite(top), top, 1)
-    lengths = xp.stack([xp.linalg.norm(g / scale) for g in gradients])
-    largest, length = to_floats(top, xp.linalg.norm(lengths))
-    return largest * length if largest and math.isfinite(largest) else largest
-
-
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = [
+    "clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "spectral_norm", "vector_to_parameters",
+]  # fmt: skip

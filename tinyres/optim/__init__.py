@@ -1,6 +1,6 @@
-"""Optimisers, learning rate schedules, and optimiser state in files; gradient clipping comes from `nn.utils`."""
+"""Optimisers, learning rate schedules, gradient clipping, and optimiser state in files."""
 
-from tinyres.nn.utils import clip_grad_norm_, clip_grad_value_
+from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.optim import lr_scheduler
 from tinyres.optim.file_form import flat, nested
 from tinyres.optim.optimizer import Optimizer

@@ -107,8 +107,8 @@ def classifier(
     """
     if data not in RECIPES:
         raise ValueError(
-            f"classifier: no recipe for data called {data!r}, on whose features the score would rest; there are "
-            f"{', '.join(RECIPES)}"
+            f"classifier: no recipe for data called {data!r}; there are {', '.join(RECIPES)}; a score rests on the "
+            "features of such a classifier"
         )
     recipe = training.Recipe(**RECIPES[data].to_json() | {"seed": seed})
     split = load_split(recipe)
