@@ -190,6 +190,7 @@ def test_a_state_with_groups_goes_on_with_the_same_bits(kind, shared, own, how, 
 SCHEDULES = {
     "step": lambda o: optim.StepLR(o, 2, 0.5),
     "cosine": lambda o: optim.CosineAnnealingLR(o, 5, eta_min=0.01),
+    "a function": lambda o: optim.LambdaLR(o, lambda t: 0.5**t),
     "warm-up": lambda o: optim.SequentialLR(o, [optim.LinearLR(o, 0.1, total_iters=2), optim.StepLR(o, 1, 0.5)], [2]),
 }
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinyres.optim.optimizer import Optimizer
+
+Factor = Callable[[int], float]
 
 
 class LRScheduler:
@@ -113,6 +115,38 @@ class MultiStepLR(LRScheduler):
 
     def lr_at(self, t: int, group: int = 0) -> float:
         return self.base_lrs[group] * self.gamma ** bisect_right(self.milestones, t)
+
+
+class ExponentialLR(LRScheduler):
+    """Decay by gamma every step: lr_0 gamma^t."""
+
+    gamma: float
+
+    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        super().__init__(optimizer, gamma=gamma)
+
+    def lr_at(self, t: int, group: int = 0) -> float:
+        return self.base_lrs[group] * self.gamma**t
+
+
+class LambdaLR(LRScheduler):
+    """lr_0 times a function of t, one for all groups or a list with one for each. Its state has no functions in it.
+
+    Raises:
+        ValueError: a list of another length than there are groups.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
+    ) -> None:
+        groups = len(optimizer.param_groups)
+        self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
+        if len(self.lr_lambdas) != groups:
+            raise ValueError(f"LambdaLR: needs a function for each of {groups} groups, got {len(self.lr_lambdas)}")
+        super().__init__(optimizer)
+
+    def lr_at(self, t: int, group: int = 0) -> float:
+        return self.base_lrs[group] * float(self.lr_lambdas[group](t))
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -224,4 +258,7 @@ def _at_least(kind: str, name: str, value: int, low: int) -> None:
         raise ValueError(f"{kind}: {name} must be at least {low}, got {value}")
 
 
-__all__ = ["CosineAnnealingLR", "LRScheduler", "LinearLR", "MultiStepLR", "SequentialLR", "StepLR"]
+__all__ = [
+    "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "SequentialLR",
+    "StepLR",
+]  # fmt: skip
