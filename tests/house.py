@@ -11,7 +11,7 @@ FLOORS = [
     ["version", "starting", "context", "arrays", "autograd"],
     ["ops"],
     ["gradcheck", "files", "lock", "linalg", "nn", "optim", "data"],
-    ["models", "graph"],
+    ["models", "graph", "utils"],
     ["training"],
     ["gan"],
     ["flow"],
@@ -21,7 +21,7 @@ FLOORS = [
 ]
 PARTS = {
     "core": ["context", "arrays", "autograd", "ops", "gradcheck", "files", "lock", "linalg", "nn", "optim", "graph"],
-    "study": ["data", "models", "training", "gan", "flow", "lab"],
+    "study": ["data", "utils", "models", "training", "gan", "flow", "lab"],
     "workshop": ["viewer", "exercises", "bench", "cli"],
 }
 COLOURS = {"core": "#cfe3f7", "study": "#dff0d0", "workshop": "#f7e6c4"}

@@ -117,7 +117,8 @@ def _kind(inputs: Sequence[Tensor], held: Sequence[Holder]) -> tuple[Any, ...]:
     shapes = tuple((given.shape, str(given.dtype)) for given in inputs)
     modes = tuple(module.training for holder in held if isinstance(holder, Module) for module in holder.modules())
     optimizers = [holder for holder in held if isinstance(holder, KernelOptimizer)]
-    settings = tuple((name, getattr(o, name)) for o in optimizers for name in o.settings if name != "lr")
+    groups = [(o, group) for o in optimizers for group in o.param_groups]
+    settings = tuple((name, group[name]) for o, group in groups for name in o.settings if name != "lr")
     begun = tuple(bool(state) for o in optimizers for state in o.state)
     return shapes, modes, settings, begun, current().kernels, current().recording
 

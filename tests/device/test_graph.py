@@ -92,6 +92,22 @@ def test_a_captured_step_is_the_step_to_the_bit(graphs, kind):
 
 
 @pytest.mark.usefixtures("one_product")
+def test_groups_that_begin_alike_and_part(graphs):
+    found = {}
+    for how in ("eager", "captured"):
+        model, optimizer, step = training("Adam")
+        groups = [{"params": optimizer.params[:2]}, {"params": optimizer.params[2:]}]
+        optimizer.__init__(groups, lr=0.1)
+        called = tr.compile(step, model, optimizer) if how == "captured" else step
+        for i in range(6):
+            optimizer.param_groups[1]["lr"] = 0.1 if i < 4 else 0.1 / i
+            called(*batch(i))
+        found[how] = arrays(model, optimizer)
+    assert [graph.launched for graph in graphs] == [3]
+    same(found["captured"], found["eager"])
+
+
+@pytest.mark.usefixtures("one_product")
 def test_what_is_put_in_a_place_between_two_launches_is_found(graphs):
     """A checkpoint that is loaded, and a parameter that is set."""
     found = {}
@@ -102,7 +118,9 @@ def test_what_is_put_in_a_place_between_two_launches_is_found(graphs):
             called(*batch(i))
         kept = model.state_dict(), optimizer.state_dict()
         kept = {name: tensor.numpy().copy() for name, tensor in kept[0].items()}, kept[1]
-        kept[1]["state"] = [{k: v.copy() if hasattr(v, "copy") else v for k, v in s.items()} for s in kept[1]["state"]]
+        states = kept[1]["state"]
+        for i, state in states.items():
+            states[i] = {k: v.copy() if hasattr(v, "copy") else v for k, v in state.items()}
         for i in range(4, 6):
             called(*batch(i))
         model.load_state_dict(kept[0])

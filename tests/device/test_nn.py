@@ -175,6 +175,41 @@ def test_gradients_are_clipped_where_they_are(gpu):
     close(there.weight.grad, here.weight.grad)
 
 
+def test_hooks_see_and_replace_what_is_there(gpu):
+    here, there = twins(MODULES["Linear"][0])
+    inputs = []
+    for net in (here, there):
+        device = net.weight.device
+        x = tr.tensor(np.ones(VECTOR)).to(device).requires_grad_()
+        net.register_forward_hook(lambda m, args, y: y * 2)
+        net.register_full_backward_hook(lambda m, gi, go: (gi[0] * go[0].sum(),))
+        net.weight.register_hook(lambda g: g * g)
+        x.register_hook(lambda g: g + 1)
+        with no_copies():
+            (net(x) ** 2).sum().backward()
+        inputs.append(x)
+    close(inputs[1].grad, inputs[0].grad)
+    close(there.weight.grad, here.weight.grad)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_groups_of_parameters(name, gpu):
+    rng = np.random.default_rng(0)
+    x, classes = tr.tensor(rng.standard_normal(VECTOR)), tr.tensor(rng.integers(0, 4, 3))
+    nets = twins(MODULES["Linear"][0])
+    for net in nets:
+        optimizer = OPTIMIZERS[name]([{"params": net.weight}, {"params": net.bias, "lr": 0.5}])
+        schedule = optim.StepLR(optimizer, 1, 0.5)
+        for _ in range(3):
+            optimizer.zero_grad(set_to_none=False)
+            tr.cross_entropy(net(x.to(net.weight.device)), classes.to(net.weight.device)).backward()
+            with no_copies():
+                optimizer.step()
+            schedule.step()
+    for here, there in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+        close(there, here)
+
+
 # -- moving ---------------------------------------------------------------------------------------------------------
 def test_a_model_goes_there_and_back_with_every_bit_and_its_layout(gpu):
     net = models.resnet(8, 4, rng=0)

@@ -105,9 +105,10 @@ def test_a_snapshot_of_the_state_is_not_written_into(make):
     give(params, 1)
     optimizer.step()
     saved = optimizer.state_dict()["state"]
-    copies = [{name: np.copy(a) for name, a in state.items()} for state in saved]
+    assert list(saved) == [0, 1]
+    copies = {i: {name: np.copy(a) for name, a in state.items()} for i, state in saved.items()}
     optimizer.step()
-    for state, copy in zip(saved, copies, strict=True):
+    for state, copy in zip(saved.values(), copies.values(), strict=True):
         for name, a in state.items():
             np.testing.assert_array_equal(a, copy[name])
 
@@ -179,7 +180,8 @@ def test_a_wrong_state_is_refused_and_changes_nothing():
         other.load_state_dict(good)
     with pytest.raises(ValueError, match=r"SGD.load_state_dict: needs the settings \['dampening', .* got \['betas'"):
         optim.SGD(params).load_state_dict(good)
-    bad = {"settings": {**good["settings"], "lr": 5.0}, "state": [good["state"][1], good["state"][0]]}
+    swapped = {0: good["state"][1], 1: good["state"][0]}
+    bad = {"param_groups": [{**good["param_groups"][0], "lr": 5.0}], "state": swapped}
     with pytest.raises(ValueError, match=r"exp_avg of params\[0\] must have shape \(3, 2\), got \(4,\)"):
         adam.load_state_dict(bad)
     assert adam.lr == 1e-3
@@ -284,7 +286,8 @@ def test_an_optimiser_may_be_loaded_with_its_own_state(make):
     give(params, 1)
     optimizer.step()
     before = [dict(state) for state in optimizer.state]
-    optimizer.load_state_dict({"settings": optimizer.state_dict()["settings"], "state": optimizer.state})
+    own = dict(enumerate(optimizer.state))
+    optimizer.load_state_dict({"param_groups": optimizer.state_dict()["param_groups"], "state": own})
     assert all(before)
     for state, was in zip(optimizer.state, before, strict=True):
         assert state.keys() == was.keys()

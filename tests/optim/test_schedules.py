@@ -23,6 +23,8 @@ ALL = {
     "milestones": lambda o: optim.MultiStepLR(o, [12, 3, 12], gamma=0.5),
     "cosine": lambda o: optim.CosineAnnealingLR(o, 20, eta_min=0.01),
     "linear": lambda o: optim.LinearLR(o, 0.25, total_iters=8),
+    "exponential": lambda o: optim.ExponentialLR(o, 0.97),
+    "a function": lambda o: optim.LambdaLR(o, lambda t: 1 / (1 + t)),
     "warm-up and cosine": warm_cosine,
 }
 EACH = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
@@ -111,6 +113,8 @@ def test_a_state_of_another_schedule_changes_nothing():
 
 def test_errors():
     o = sgd()
+    with pytest.raises(ValueError, match="LambdaLR: needs a function for each of 1 groups, got 2"):
+        optim.LambdaLR(o, [abs, abs])
     with pytest.raises(ValueError, match="StepLR: step_size must be at least 1, got 0"):
         optim.StepLR(o, 0)
     with pytest.raises(ValueError, match="T_max must be at least 1, got 0"):

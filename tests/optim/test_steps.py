@@ -87,7 +87,7 @@ def test_ten_steps(kind, by_hand, how, rung):
 
 
 def test_the_defaults_are_those_of_the_papers_and_of_pytorch():
-    defaults = {kind: kind([nn.Parameter([0.0])]).state_dict()["settings"] for kind in (optim.SGD, optim.Adam)}
+    defaults = {kind: kind([nn.Parameter([0.0])]).defaults for kind in (optim.SGD, optim.Adam)}
     assert defaults[optim.Adam] == {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
     assert (
         defaults[optim.SGD]["momentum"] == defaults[optim.SGD]["dampening"] == defaults[optim.SGD]["weight_decay"] == 0

@@ -15,6 +15,8 @@ ALL = {
     "cosine": lambda s, o: s.CosineAnnealingLR(o, 50, eta_min=0.01),
     "cosine, up again": lambda s, o: s.CosineAnnealingLR(o, 16),
     "linear": lambda s, o: s.LinearLR(o, total_iters=8),
+    "exponential": lambda s, o: s.ExponentialLR(o, 0.9),
+    "a function": lambda s, o: s.LambdaLR(o, lambda t: 1 / (1 + t)),
     "linear, down": lambda s, o: s.LinearLR(o, 1.0, 0.1, 30),
     "warm-up and cosine": lambda s, o: s.SequentialLR(
         o, [s.LinearLR(o, 0.1, total_iters=5), s.CosineAnnealingLR(o, 45)], [5]

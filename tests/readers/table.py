@@ -12,6 +12,7 @@ from pathlib import Path
 
 import markupsafe
 import numpy as np
+from PIL import Image
 
 import tinyres as tr
 from tinyres import data, gan, training
@@ -228,6 +229,43 @@ def read_rows(path: Path) -> None:
         right(isinstance(row, dict))
 
 
+# -- your own images ------------------------------------------------------------------------------------------------
+def own(folder: Path) -> bytes:
+    rng = np.random.default_rng(0)
+    np.savez_compressed(folder / "own.npz", x=rng.integers(0, 256, (6, 4, 3), "u1"), y=np.arange(6) % 2)
+    return (folder / "own.npz").read_bytes()
+
+
+def read_own(path: Path) -> None:
+    found = data.npz(path)
+    with np.load(path) as arrays:
+        right(sum(map(len, found)) == len(next(iter(arrays.values()))))
+    for part in found:
+        right(np.isfinite(part.inputs).all() and part.inputs.min() >= 0 and part.inputs.max() <= 1)
+        right(part.targets.min() >= 0 and part.targets.max() < part.classes)
+
+
+def image(kind: str) -> bytes:
+    made = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), "u1")
+    Image.fromarray(pixels).save(made, kind)
+    return made.getvalue()
+
+
+def read_image(path: Path) -> None:
+    """It is one of two images; the other is whole."""
+    for label in ("a", "b"):
+        path.with_name(label).mkdir(exist_ok=True)
+    damaged = path.with_name("a") / "damaged.png"
+    damaged.write_bytes(path.read_bytes())
+    (path.with_name("b") / "whole.png").write_bytes(image("PNG"))
+    try:
+        found = data.folder(path.parent, labelled=False, image_size=4).train
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    right(found.inputs.shape == (2, 3, 4, 4) or found.inputs.shape == (2, 1, 4, 4))
+
+
 # -- names ------------------------------------------------------------------------------------------------------------
 def read_name(path: Path) -> None:
     """`--data NAME`: a command that ends with 2 and one line."""
@@ -284,5 +322,8 @@ def readers(folder: Path) -> dict[str, Reader]:
         "sweep.csv": Reader(table(folder), read_table, (sweep.ResultsError,), "sweep.csv"),
         "an experiment": Reader(experiment(folder), read_experiment, (FileFormatError,), "E3.json"),
         "a kept seed": Reader(kept(folder), read_kept, (FileFormatError,)),
+        "own arrays": Reader(own(folder), read_own, (ValueError,), "own.npz"),
+        "an image, PNG": Reader(image("PNG"), read_image, (ValueError,), "image"),
+        "an image, JPEG": Reader(image("JPEG"), read_image, (ValueError,), "image"),
         "--data": Reader(b"fashion-mnist", read_name, (ValueError,)),
     }

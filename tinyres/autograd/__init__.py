@@ -11,6 +11,7 @@ operands.py    what else an operation accepts: numbers, lists, arrays of NumPy a
 plan.py        which values a call saves for its rules
 calling.py     @primitive, and what happens when an operation is called
 algebra.py     adding cotangents: arrays, or whatever else a pass carries
+hooks.py       functions that see a gradient on its way, and may change it
 sweep.py       the one loop of the backward pass
 reverse.py     the functions that start it: grad, backward, steps, walk
 function.py    Function: an operation in PyTorch's form, on top of @primitive

@@ -34,6 +34,7 @@ class Notes(Observer):
     """Notes what an unrecorded run used: nodes that want a gradient, and the states of generators before they drew."""
 
     watches_layers = False
+    first_run = True  # what is registered now is registered again by the second run, see `hooks.register_hook`
 
     def __init__(self) -> None:
         self.reached: dict[Node, None] = {}

@@ -26,15 +26,18 @@ class Node:
         kernels: the kernel set that was forced; the rules use the same.
         roles: what the inputs of a residual sum are, ("branch", "skip"); None elsewhere. For instruments.
         owner: the tensor whose `.grad` a backward pass fills: a weak reference, since the tensor holds the node.
+        hooks: functions on the cotangent (`hooks.Hooks`); not even set where there are none.
         line: the line of the user's code that called the operation, if `detect_anomaly` was on.
         serial: counts up with every node. An operation is younger than its inputs, so nodes in descending order of
             serials are in reverse topological order: that is all the sorting a backward pass needs.
     """
 
     __slots__ = (
-        "__weakref__", "dtype", "kernels", "line", "owner", "parents", "path", "plan", "primitive", "roles", "saved",
-        "serial", "shape",
+        "__weakref__", "dtype", "hooks", "kernels", "line", "owner", "parents", "path", "plan", "primitive", "roles",
+        "saved", "serial", "shape",
     )  # fmt: skip
+
+    hooks: Any
 
     def __init__(
         self,
@@ -62,6 +65,9 @@ class Node:
     @property
     def name(self) -> str:
         return "leaf" if self.primitive is None else self.primitive.name
+
+    def __lt__(self, other: Node) -> bool:  # where a heap has two at the same place, two leaves with hooks
+        return self.serial < other.serial
 
     def __repr__(self) -> str:
         where = f" in {self.path}" if self.path else ""

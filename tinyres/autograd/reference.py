@@ -1,4 +1,4 @@
-"""Reverse mode on one page: what `calling.py` and `sweep.py` do, without observers, checkpoints and fast paths.
+"""Reverse mode on one page: what `calling.py` and `sweep.py` do, without observers, hooks, checkpoints and fast paths.
 
 Nothing in the library runs this. It is here to be read. A test runs every operation through both engines and compares
 results, first and second derivatives.

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
-
 from tinyres.arrays import namespace
 from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.calling import public
+from tinyres.autograd.hooks import tensor_of
 from tinyres.autograd.node import Node
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.sweep import Event, Wanted, between, run, sweep
-from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor, wrap
+from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor
 from tinyres.context import enable_grad
 
 
@@ -55,7 +54,7 @@ def grad(
                 f"grad: inputs[{i}] {describe(target)} is not used by the outputs; "
                 "pass allow_unused=True to get None for it, or check that nothing detached it"
             )
-        found.append(_result(table.get(node)))
+        found.append(tensor_of(table.get(node)))
     return tuple(found)
 
 
@@ -74,13 +73,15 @@ def backward(
     for node, total in table.items():
         owner = node.owner() if node.owner is not None else None
         if owner is not None:
-            owner.grad = _result(total) if owner.grad is None else owner.grad + _result(total)
+            owner.grad = tensor_of(total) if owner.grad is None else owner.grad + tensor_of(total)
 
 
 def steps(
     outputs: Tensor | Sequence[Tensor], grad_outputs: Any = None, *, inputs: Iterable[Tensor] | None = None
 ) -> Iterator[Event]:
     """Step through the backward pass, event by event: a rule runs, then its contribution is added. Frees nothing.
+
+    Hooks run as in any pass: where one replaces a gradient, the next rule starts from what it returned.
 
     for event in tr.steps(loss):
         print(event)
@@ -95,6 +96,8 @@ def walk(
     outputs: Tensor | Sequence[Tensor], inputs: Tensor | Iterable[Tensor], algebra: Algebra, grad_outputs: Any
 ) -> tuple[Any, ...]:
     """A backward pass with cotangents of another kind than arrays: `algebra` adds and maps them. Frees nothing.
+
+    Hooks do not run: they are functions of gradients.
 
     `grad_outputs` are the cotangents of the outputs, elements of the algebra.
     """
@@ -165,9 +168,3 @@ def _cotangent(head: Tensor, g: Any, i: int, create_graph: bool) -> Array | Tens
     if isinstance(g, Tensor) and not (create_graph and g.requires_grad):
         g = g._data
     return g if g.dtype == head.dtype else FUNCTIONS["astype"](g, head.dtype)
-
-
-def _result(total: Any) -> Any:
-    if isinstance(total, np.generic):  # NumPy turns arrays of no dimensions into scalars
-        total = np.asarray(total)
-    return total if total is None or isinstance(total, Tensor) else wrap(total)

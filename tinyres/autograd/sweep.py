@@ -4,8 +4,8 @@ It takes nodes from a heap in descending order of their serials, a reverse topol
 younger than it, so a node's cotangent is complete when its turn comes. For each input it runs the rule, shows the
 contribution to observers, and adds it to the parent's cotangent. There is no recursion, so depth is no limit.
 
-What makes it longer than the reference: observers and events; checkpoints, which run a function again in mid-pass;
-cotangents that are not arrays (`Algebra`); a fast path for the ordinary pass; and additions into existing buffers.
+What makes it longer than the reference: observers, events and hooks; checkpoints, which run a function again in
+mid-pass; cotangents that are not arrays (`Algebra`); a fast path for the ordinary pass; sums in existing buffers.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import numpy as np
 from tinyres.arrays import to_device
 from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.checkpoint import CHECKPOINT
+from tinyres.autograd.hooks import LIVE, places_of_leaves, run_hooks, tensor_of
 from tinyres.autograd.node import Node
-from tinyres.autograd.tensor import FUNCTIONS, Tensor, raw, wrap
+from tinyres.autograd.tensor import FUNCTIONS, raw, wrap
 from tinyres.context import context, current
 
 FREED = object()  # stands in `node.saved` once a pass has released the saved values
@@ -94,11 +95,19 @@ def sweep(
     watched = bool(observers) or events
     # Compared once: looking up the member of an enum at every edge would take longer than the comparison.
     wanted, owned = None if needed is Wanted.ALL else needed, keep is Wanted.OWNED
-    heap = [(-node.serial, node) for node in table if node.primitive is not None]  # a leaf has no rules to run
+    heap: list[Any] = [(-node.serial, node) for node in table if node.primitive is not None]  # a leaf has no rules
     heapify(heap)  # a min-heap: with the sign, the youngest node comes first
+    hooked, settled = bool(LIVE) and algebra is ARRAYS, set[Node]()
+    places = places_of_leaves(table, wanted) if hooked else {}  # leaves with hooks have their turn, too
+    for leaf in [leaf for leaf in places if leaf in table]:
+        heappush(heap, (places[leaf], leaf))
     buffers: set[Node] = set()  # nodes whose entry in the table is an array that this pass made, and may add into
     while heap:
         node = heappop(heap)[1]
+        if hooked:
+            run_hooks(node, table, settled, create_graph)
+            if node.primitive is None:
+                continue
         kept = node.owner is not None if owned else node in keep  # type: ignore[operator]
         total = table[node] if kept else table.pop(node)
         for observer in observers:
@@ -113,8 +122,15 @@ def sweep(
             )
         if node.primitive is CHECKPOINT:
             again = _run_again(node, total, table, needed, release)
-            if again is not None and again.primitive is not None:  # else a leaf that the function made itself
-                heappush(heap, (-again.serial, again))
+            if again is not None:
+                if LIVE and algebra is ARRAYS:  # the function may have registered some
+                    hooked = True
+                    for leaf, place in places_of_leaves([again], wanted, node.serial).items():
+                        places[leaf] = max(place, places.get(leaf, place))
+                if again.primitive is not None:
+                    heappush(heap, (-again.serial, again))
+                elif again in places:  # a leaf that the function made itself
+                    heappush(heap, (places[again], again))
             continue
         # The fast path: rules run on arrays, and under the kernels that are in force anyway.
         plan, fast, ran = node.plan, ordinary and node.kernels is kernels, False
@@ -144,6 +160,8 @@ def sweep(
                     buffers.add(parent)  # a joint rule returns new arrays (see `Primitive.vjp_joint`)
                 if parent.primitive is not None:
                     heappush(heap, (-parent.serial, parent))
+                elif hooked and parent in places:
+                    heappush(heap, (places[parent], parent))
             if events:
                 yield Event("accumulate", node, i, parent, contribution, table[parent])
         if release and ran and saved:
@@ -190,9 +208,7 @@ def _contribution(node: Node, i: int, parent: Node, total: Any, algebra: Algebra
     saved = node.saved
     if create_graph:  # make the cotangent a tensor, too: of an array, the operations in the rule would save copies
         saved = _as_tensors(node, saved)
-        total = (
-            total if isinstance(total, Tensor) else wrap(np.asarray(total) if isinstance(total, np.generic) else total)
-        )
+        total = tensor_of(total)
     if create_graph and node.primitive.decomposition is not None:
         rule = partial(_replay, node, i, saved)
     else:

@@ -37,7 +37,8 @@ class Tensor(Methods):
         requires_grad: make it a leaf of the graph, which gradients can be taken of (floating dtypes only).
     """
 
-    __slots__ = ("__weakref__", "_data", "grad", "node")
+    __slots__ = ("__weakref__", "_data", "_hooks", "grad", "node")  # _hooks: of a leaf that has some; else not set
+    _hooks: Any
     __array_priority__ = 1000  # `array * Tensor` then reaches Tensor.__rmul__
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
@@ -109,6 +110,8 @@ class Tensor(Methods):
             )
         self.node = Node(None, (), None, (), self._data, None, None)
         self.node.owner = weakref.ref(self)
+        if hasattr(self, "_hooks"):
+            self.node.hooks = self._hooks
         return self
 
     def retain_grad(self) -> Tensor:

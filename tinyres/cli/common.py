@@ -39,6 +39,24 @@ def known(what: str, name: str, names: Iterable[str], hint: str = "") -> str:
     return found
 
 
+def data_set(name: str, names: Iterable[str]) -> str:
+    """The spelling of a data set's name, or the absolute path of your own data; else an error with what is near."""
+    from tinyres import data
+
+    spelled = {entry.lower(): entry for entry in names}
+    if name.lower() in spelled:
+        return spelled[name.lower()]
+    try:
+        return data.named(name, spelled.values(), "data set")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def file_name(data: str) -> str:
+    """A data set's name as a part of a folder's name; of your own data, that of their folder or file."""
+    return Path(data).name.removesuffix(".npz") or "data"
+
+
 def on_device(name: str) -> None:
     """Refuse a device that does not exist, or that this machine lacks."""
     from tinyres.arrays import check_device

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import UsageError, need, progress, tell_files, writing
+from tinyres.cli.common import UsageError, known, need, progress, tell_files, writing
 from tinyres.cli.terminal import say
 
 CHECKPOINT = "run.safetensors"
@@ -22,6 +22,9 @@ def add_options(parser: Any, save_every: int | None, out: str) -> None:
     default = "also after each epoch" if save_every is None else f"default: {save_every}"
     add("--resume", action="store_true", help="continue the run in --out, with its settings")
     add("--save-every", type=int, default=save_every, metavar="N", help=f"steps between two checkpoints ({default})")
+    add("--log", metavar="NAME",
+        help="tensorboard: write loss, accuracy, rate and (with --record, and of a GAN) gradient norms for it into "
+        "DIR/tensorboard, too")  # fmt: skip
     add("--check-kernels", type=int, default=0, metavar="N",
         help="check each kernel's results against im2col in float64, in the first N steps")  # fmt: skip
     add("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
@@ -29,11 +32,14 @@ def add_options(parser: Any, save_every: int | None, out: str) -> None:
 
 
 def check_numbers(arguments: Any, *names: str) -> None:
-    """Refuse options that must be at least 1 where they are given, and a wrong --check-kernels."""
+    """Refuse options that must be at least 1 where they are given, and a wrong --check-kernels or --log."""
     for name in names:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+    if arguments.log is not None:
+        known("log", arguments.log, ["tensorboard"])
+        need({"tensorboardX": "tensorboardX"}, "tensorboard")
     if arguments.check_kernels < 0:
         raise UsageError(f"--check-kernels {arguments.check_kernels}: a number of steps is needed, 0 or more")
     if arguments.check_kernels:
@@ -67,7 +73,8 @@ def conduct(room: Any, made: Any, arguments: Any, out: Path, console: Any, **opt
     with _errors(), writing(out), _progress_bar(console, made.recipe.title) as tick:
         outcome = room.conduct(
             made, out, resume=arguments.resume, save_every=arguments.save_every,
-            check_kernels=arguments.check_kernels, say=partial(say, console), tick=tick, **options,
+            check_kernels=arguments.check_kernels, tensorboard=arguments.log is not None,
+            say=partial(say, console), tick=tick, **options,
         )  # fmt: skip
     if outcome.status == "diverged":
         say(console, outcome.reason, "diverged:", "bold red")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.cli import gan_evaluate
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device
+from tinyres.cli.common import LAB, UsageError, data_set, file_name, known, make_folder, need, on_device
 from tinyres.cli.conducting import CHECKPOINT, add_options, check_numbers, conduct, recipe_to_resume
 from tinyres.cli.gan_evaluate import print_score
-from tinyres.cli.terminal import terminal
+from tinyres.cli.terminal import say, terminal
 
 NUMBERS = {  # settings of a run that are one number: what --help says
     "penalty_weight": (float, "of the penalty"), "clip": (float, "bound on D's weights; 0: none"),
@@ -33,12 +33,15 @@ def add(commands: Any) -> None:
 def _add_train(parts: Any) -> None:
     train = parts.add_parser(
         "train",
-        help="train two players on digits, ring8, grid25, mnist, fashion-mnist or cifar10",
+        help="train two players on digits, ring8, grid25, mnist, fashion-mnist, cifar10 or your own images",
         description=f"Train a GAN. Writes {CHECKPOINT}, from which --resume continues bit for bit, "
         "generator.safetensors (the averaged one), samples.png and samples/, interpolations.png, training.png and "
         "result.json. What is not given comes from the method and the data set.",
     )
-    train.add_argument("--data", metavar="NAME", help="(default: digits, which needs no download)")
+    train.add_argument("--data", metavar="NAME", help="(default: digits, which needs no download); or the path of a "
+                       "folder of PNG or JPEG files, with or without folders in it, or of an .npz (x)")  # fmt: skip
+    train.add_argument("--image-size", type=int, metavar="N",
+                       help="bring images of your own to N x N pixels (needed if their sizes differ)")  # fmt: skip
     train.add_argument("--method", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
                        "wgan, wgan_gp, r1 or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
     train.add_argument("--loss", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, wasserstein")
@@ -64,7 +67,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     on_device(arguments.device)
     check_numbers(arguments, "save_every", "sample_every")
     given = _given(arguments)
-    out = arguments.out or Path("gan-results") / f"{given['method']}-{given.get('data', gan.GANRecipe.data)}"
+    out = arguments.out or Path("gan-results") / f"{given['method']}-{file_name(given.get('data', gan.GANRecipe.data))}"
     try:
         if arguments.resume:
             typed = {name: value for name, value in given.items() if name != "method" or arguments.method is not None}
@@ -74,9 +77,14 @@ def run_train(arguments: argparse.Namespace) -> int:
         trainer = gan.prepare(recipe, device=arguments.device)
     except (ImportError, ValueError, OSError) as error:
         raise UsageError(str(error)) from error
+    recipe = trainer.recipe
+    if trainer.dataset.found:
+        say(console, trainer.dataset.found)
+        if arguments.score:
+            say(console, "no score at the end: it would need a classifier of these images")
     make_folder(out)
     judge = lambda trainer: print_score(recipe, trainer.sample, None, 0, console, out.parent)
-    more = {"judge": judge} if arguments.score else {}
+    more = {"judge": judge} if arguments.score and not trainer.dataset.found else {}
     return conduct(gan, trainer, arguments, out, console, sample_every=arguments.sample_every, **more)
 
 
@@ -84,12 +92,15 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields of the recipe that were typed, and the method that a loss stands for."""
     from tinyres import gan, models
 
-    given = {name: getattr(arguments, name) for name in gan.recipe.FIELDS if getattr(arguments, name) is not None}
-    for name, names in (("data", gan.SHAPES), ("loss", gan.LOSSES), ("arch", models.PLAYERS),
+    typed = {name: getattr(arguments, name, None) for name in gan.recipe.FIELDS}
+    given = {name: value for name, value in typed.items() if value is not None}
+    if "data" in given:
+        given["data"] = data_set(given["data"], gan.SHAPES)
+    for name, names in (("loss", gan.LOSSES), ("arch", models.PLAYERS),
                         ("penalty", ["none", *gan.PENALTIES]), ("norm", gan.recipe.NORMS)):  # fmt: skip
         if name in given:
             hint = f"; --method {given[name]} is a method" if name == "loss" and given[name] in gan.METHODS else ""
-            given[name] = known("data set" if name == "data" else name, given[name], names, hint)
+            given[name] = known(name, given[name], names, hint)
     loss = given.get("loss")
     plain = gan.recipe.METHOD if loss is None else {"wasserstein": "wgan"}.get(loss, loss)
     return given | {"method": known("method", given.get("method", plain), gan.METHODS)}

@@ -62,7 +62,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
     recipe, generator = _load(arguments.checkpoint, arguments.device)
     samples = gan.sample(generator, _noise(arguments.n, recipe.latent, arguments.seed))
     real = samples if samples.ndim > 2 else gan.real_data(recipe.data, recipe.seed).inputs
-    title = f"{recipe.method} on {recipe.data}, {arguments.n} samples, seed {arguments.seed}"
+    title = f"{recipe.title}, {arguments.n} samples, seed {arguments.seed}"
     make_folder(arguments.out.parent)
     with writing(arguments.out):
         gan.pictures.write(arguments.out, gan.pictures.draw_samples, samples, real, title)

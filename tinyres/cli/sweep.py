@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, writing
+from tinyres.cli.common import LAB, UsageError, data_set, known, make_folder, need, on_device, progress, writing
 from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train import add_recipe
 from tinyres.lock import UNGUARDED
@@ -64,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = terminal()
     execute = _where(arguments)
-    recipes = _grid(arguments)
+    recipes, found = _grid(arguments)
+    if found:
+        say(console, found)
     _figure_options(arguments, recipes)
     make_folder(arguments.out)
     path = arguments.out / "sweep.csv"
@@ -118,23 +120,24 @@ def _where(arguments: argparse.Namespace) -> Any:
 
 
 def _grid(arguments: argparse.Namespace) -> Any:
-    """The recipes of the grid; an error before anything runs if one of them cannot be built."""
+    """The recipes of the grid, and what was found in your own data; an error if a recipe cannot be built."""
     from tinyres import data, models, training
     from tinyres.lab import sweep
     from tinyres.training.prepare import load_split
-    from tinyres.training.recipe import FIELDS
+    from tinyres.training.recipe import FIELDS, same_data
 
-    arguments.data = known("data set", arguments.data, data.BY_NAME)
+    arguments.data = data_set(arguments.data, data.BY_NAME)
     axes = {name: getattr(arguments, name) for name in sweep.AXES if getattr(arguments, name) is not None}
     axes["arch"] = [known("architecture", name, models.CLASSIFIERS) for name in axes.get("arch", ["plain", "resnet"])]
     if "activation" in axes:
         axes["activation"] = [known("activation", name, training.ACTIVATIONS) for name in axes["activation"]]
-    shared = {name: getattr(arguments, name) for name in FIELDS if name not in sweep.AXES}
+    shared = {name: getattr(arguments, name) for name in FIELDS if name not in sweep.AXES and hasattr(arguments, name)}
     if shared["epochs"] is None:
         shared |= {"epochs": training.Recipe.epochs, "steps": STEPS if shared["steps"] is None else shared["steps"]}
     try:
         recipes = sweep.grid(axes, **shared)
         train = load_split(recipes[0]).train  # also puts the data on disk before several processes need it
+        recipes = [same_data(recipe, train.fingerprint) for recipe in recipes]
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
     wrong = sweep.problems(recipes, train.inputs.shape[1:], train.classes or int(train.targets.max()) + 1)
@@ -142,7 +145,7 @@ def _grid(arguments: argparse.Namespace) -> Any:
         first = next(iter(wrong.values()))
         others = f"; neither can {', '.join(list(wrong)[1:])}" if len(wrong) > 1 else ""
         raise UsageError(f"{next(iter(wrong))} cannot be built ({first}){others}")
-    return recipes
+    return recipes, train.found
 
 
 def _figure_options(arguments: argparse.Namespace, recipes: Any) -> None:

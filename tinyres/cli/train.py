@@ -6,15 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device
+from tinyres.cli.common import LAB, UsageError, data_set, file_name, known, make_folder, need, on_device
 from tinyres.cli.conducting import CHECKPOINT, add_options, check_numbers, conduct, recipe_to_resume
-from tinyres.cli.terminal import terminal
+from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train_distributed import add_options as add_distributed
 from tinyres.cli.train_distributed import on_all_ranks
 
 DEFAULTS = (  # fields of a recipe that a sweep takes from the parser
     "data", "epochs", "batch_size", "optimizer", "momentum", "weight_decay", "schedule", "warmup",
-    "activation", "init", "lr",
+    "activation", "init", "lr", "image_size",
 )  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
     """Declare the command."""
     train = commands.add_parser(
         "train",
-        help="train an architecture on digits, MNIST, FashionMNIST or CIFAR-10",
+        help="train an architecture on digits, MNIST, FashionMNIST, CIFAR-10 or your own images",
         description="Train a classifier. Writes run.safetensors after each epoch (from which --resume continues bit "
         "for bit), model.safetensors, result.json and training.png; with --record also flow.json and flow.png.",
     )
@@ -47,7 +47,11 @@ def add(commands: Any) -> None:
 def add_recipe(parser: Any) -> None:
     """The settings that `train` and `sweep` share; their defaults are `Recipe`'s."""
     parser.add_argument("--data", default="digits", metavar="NAME",
-                        help="digits (bundled), mnist, fashion-mnist, cifar10 (downloaded once)")  # fmt: skip
+                        help="digits (bundled), mnist, fashion-mnist, cifar10 (downloaded once); or the path of a "
+                        "folder with a folder of PNG or JPEG files for each class (or train and test folders that "
+                        "have these), or of an .npz file (x, y)")  # fmt: skip
+    parser.add_argument("--image-size", type=int, metavar="N",
+                        help="bring images of your own to N x N pixels (needed if their sizes differ)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=20, metavar="N",
                         help="passes through the data (default: 20; of a sweep: 100 steps instead)")  # fmt: skip
     parser.add_argument("--steps", type=int, metavar="N", help="number of batches, instead of epochs")
@@ -80,8 +84,12 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     console = terminal(quiet=not is_first)
     check_numbers(arguments, "record", "save_every")
     given = _given(arguments)
-    out = arguments.out or Path("train-results") / f"{given['arch']}-{given.get('data', training.Recipe.data)}"
+    out = (
+        arguments.out or Path("train-results") / f"{given['arch']}-{file_name(given.get('data', training.Recipe.data))}"
+    )
     made = _prepare(given, arguments, out, ranks)
+    if made.test.found:
+        say(console, made.test.found)
     if is_first:
         make_folder(out)
     return conduct(
@@ -96,10 +104,11 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     from tinyres import data, models
     from tinyres.training.recipe import FIELDS
 
-    given = {name: getattr(arguments, name) for name in FIELDS if getattr(arguments, name) is not None}
+    typed = {name: getattr(arguments, name, None) for name in FIELDS}
+    given = {name: value for name, value in typed.items() if value is not None}
     given["arch"] = known("architecture", given["arch"], models.CLASSIFIERS)
     if "data" in given:
-        given["data"] = known("data set", given["data"], data.BY_NAME)
+        given["data"] = data_set(given["data"], data.BY_NAME)
     if "steps" in given and "epochs" in given:
         raise UsageError(
             f"--steps {given['steps']} and --epochs {given['epochs']} both say how long the run is: give one of them"

@@ -1,18 +1,21 @@
 """Data sets, the loader that batches them, and transforms of the batches.
 
 The digits, two photographs and two-dimensional toys need no download; MNIST, Fashion-MNIST and CIFAR-10 are downloaded
-on first use. Everything random takes a seed, so the same call gives the same arrays on every machine.
+on first use. `folder` and `npz` read your own images and arrays. Everything random takes a seed, so the same call gives
+the same arrays on every machine.
 """
 
 from tinyres.data.cifar import cifar10
 from tinyres.data.dataset import Dataset, Split
 from tinyres.data.digits import digits
 from tinyres.data.fetch import DownloadError
+from tinyres.data.folder import folder
 from tinyres.data.idx import read_idx
 from tinyres.data.loader import DataLoader
 from tinyres.data.mnist import fashion_mnist, mnist
+from tinyres.data.npz import npz
 from tinyres.data.photographs import photographs
-from tinyres.data.registry import BY_NAME, load
+from tinyres.data.registry import BY_NAME, is_own, load, named
 from tinyres.data.toy import gaussian_mixture, grid, grid_centers, ring, ring_centers, two_moons
 from tinyres.data.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, channel_statistics
 
@@ -30,11 +33,15 @@ __all__ = [
     "cifar10",
     "digits",
     "fashion_mnist",
+    "folder",
     "gaussian_mixture",
     "grid",
     "grid_centers",
+    "is_own",
     "load",
     "mnist",
+    "named",
+    "npz",
     "photographs",
     "read_idx",
     "ring",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -23,6 +23,9 @@ class Dataset:
         targets: (N, ...); for classification, int64 class numbers (N,).
         name: its name in reports.
         classes: the number of classes; None if targets are not classes.
+        class_names: of the classes, where they have names.
+        found: what was found where the data came from, and what was made of it; for your own data.
+        fingerprint: a hash of the files that they came from; for your own data.
 
     Raises:
         TypeError: inputs or targets is not an array, or has no axis.
@@ -33,6 +36,9 @@ class Dataset:
     targets: Array
     name: str = "data"
     classes: int | None = None
+    class_names: tuple[str, ...] = ()
+    found: str = ""
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         for argument, value in (("inputs", self.inputs), ("targets", self.targets)):
@@ -56,7 +62,7 @@ class Dataset:
     def __getitem__(self, index: int | slice | Array | list[int]) -> tuple[Array, Any] | Dataset:
         if isinstance(index, int | np.integer):
             return self.inputs[index], self.targets[index]
-        return Dataset(self.inputs[index], self.targets[index], self.name, self.classes)
+        return replace(self, inputs=self.inputs[index], targets=self.targets[index])
 
     def __iter__(self) -> Iterator[tuple[Array, Any]]:
         return zip(self.inputs, self.targets, strict=True)

@@ -37,6 +37,14 @@ class GANConductor(Conductor[GANTrainer]):
             pictures(self.run, self.folder, self.title)
             self.say(f"step {self.run.step:6}  {_summary(result, self.run.loss.name)}")
 
+    def scalars(self, result: StepRecord) -> dict[str, float]:
+        players = {"D": self.run.optimizer_d, "G": self.run.optimizer_g}
+        return {f"rate/{name}": optimizer.param_groups[0]["lr"] for name, optimizer in players.items()} | {
+            "loss/D": result.d_loss, "loss/G": result.g_loss,
+            "gradient/D": result.d_grad_norm, "gradient/G": result.g_grad_norm,
+            "output_of_D/real": result.d_real, "output_of_D/fake": result.d_fake,
+        }  # fmt: skip
+
     def report(self, outcome: Outcome) -> None:
         score = self.judge(self.run) if outcome.status == "finished" else None
         save_file(self.run.average or self.run.generator, self.folder / "generator.safetensors")
@@ -62,7 +70,7 @@ def conduct(trainer: GANTrainer, folder: PathLike, **options: Any) -> Outcome:
 
     Args:
         trainer: freshly prepared; to resume a run, `prepare(saved_recipe(folder))`.
-        options: those of `training.conduct.Conductor` (resume, save_every, check_kernels, say, tick);
+        options: those of `training.conduct.Conductor` (resume, save_every, check_kernels, tensorboard, say, tick);
             sample_every: steps between two pictures, a tenth of the run by default;
             judge: is given the trainer once it has finished, and gives the `Score` that result.json keeps, or None.
 

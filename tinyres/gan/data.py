@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinyres import data
@@ -15,7 +17,7 @@ POINTS = 50_000  # drawn once: enough that no epoch ends before the generator ha
 GRID_SCALE = 4.0  # the outermost of the grid's centres
 
 
-def real_data(name: str, seed: int = 0) -> Dataset:
+def real_data(name: str, seed: int = 0, image_size: int | None = None) -> Dataset:
     """The samples called `name`, scaled to what generators give.
 
     Images go from [0, 1] to [-1, 1]. The ring has 8 modes on the unit circle; the grid's 25 modes, 2 apart, are divided
@@ -23,15 +25,18 @@ def real_data(name: str, seed: int = 0) -> Dataset:
     unit, and `mixture` knows it. Digits are all 1,797, which come without a split; the others are the training part.
 
     Args:
-        name: a key of `SHAPES`.
+        name: a key of `SHAPES`, or the path of your own images, of which those to train with are taken.
         seed: of the points of a mixture.
+        image_size: what images of your own are brought to.
 
     Raises:
         ValueError: there is no such data set.
         ImportError, OSError: the data set's own errors.
     """
-    if name not in SHAPES:
-        raise ValueError(f"no data called {name!r}; there are {', '.join(SHAPES)}")
+    name = data.named(name, SHAPES, "data")
+    if data.is_own(name):
+        own = data.load(name, image_size=image_size, labelled=False).train
+        return replace(own, inputs=2 * own.inputs - 1)
     if name in ("ring8", "grid25"):
         centers, sd = mixture(name)
         return data.gaussian_mixture(POINTS, centers, sd, seed, name=name)

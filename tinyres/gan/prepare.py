@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import tinyres as tr
 from tinyres import models, nn, optim
-from tinyres.data import Dataset
-from tinyres.gan.data import SHAPES, real_data
+from tinyres.data import Dataset, is_own
+from tinyres.gan.data import real_data
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import PENALTIES
 from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.trainer import GANTrainer
+from tinyres.training.recipe import same_data, short
 
 
 def prepare(recipe: GANRecipe, dataset: Dataset | None = None, *, device: str = "cpu") -> GANTrainer:
@@ -26,7 +29,10 @@ def prepare(recipe: GANRecipe, dataset: Dataset | None = None, *, device: str = 
         ValueError: the architecture does not make samples of this shape; a penalty on a batch-coupled discriminator.
         ImportError, OSError: the data set's own errors.
     """
-    dataset = real_data(recipe.data, recipe.seed) if dataset is None else dataset
+    dataset = real_data(recipe.data, recipe.seed, recipe.image_size) if dataset is None else dataset
+    recipe = same_data(recipe, dataset.fingerprint)
+    if is_own(recipe.data):
+        recipe = replace(recipe, image="x".join(map(str, dataset.inputs.shape[1:])))
     generator, discriminator = (player.to(device) for player in players(recipe, dataset.inputs.shape[1:]))
     betas = (recipe.beta1, recipe.beta2)
     trainer = GANTrainer(
@@ -53,7 +59,7 @@ def prepare(recipe: GANRecipe, dataset: Dataset | None = None, *, device: str = 
 
 def players(recipe: GANRecipe, shape: tuple[int, ...] | None = None) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminator for samples of this shape (by default the data set's), with their initial weights."""
-    shape = SHAPES[recipe.data] if shape is None else shape
+    shape = recipe.shape if shape is None else shape
     rng = np.random.default_rng(recipe.seed)
     pair = models.PLAYERS[recipe.arch]
     try:
@@ -64,7 +70,9 @@ def players(recipe: GANRecipe, shape: tuple[int, ...] | None = None) -> tuple[nn
     except (ValueError, TypeError) as error:
         raise ValueError(f"{recipe.arch} makes no samples of shape {tuple(shape)}: {error}") from error
     if made.shape[1:] != tuple(shape):
-        raise ValueError(f"{recipe.arch} makes samples of shape {made.shape[1:]}, {recipe.data} has {tuple(shape)}")
+        raise ValueError(
+            f"{recipe.arch} makes samples of shape {made.shape[1:]}, {short(recipe.data)} has {tuple(shape)}"
+        )
     if recipe.spectral_norm:
         nn.spectral_norm(discriminator, rng=rng)
     return generator.train(), discriminator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
@@ -9,6 +10,7 @@ from tinyres import models
 from tinyres.gan.data import SHAPES
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import PENALTIES
+from tinyres.training.recipe import check_data, short
 from tinyres.training.validation import check_types
 
 NORMS = ("batch", "layer", "none")
@@ -74,7 +76,8 @@ class GANRecipe:
     `GANRecipe.of` fills in the settings of a method and a data set.
 
     Attributes:
-        data: a name of `gan.data.SHAPES`.
+        data: a name of `gan.data.SHAPES`; or the path of your own images, a folder or an .npz file.
+        image_size: what images of your own are brought to; None: as they are.
         arch: a name of `models.PLAYERS`.
         method: the preset that the values come from, a name of `METHODS`.
         loss: a name of `LOSSES`.
@@ -90,6 +93,7 @@ class GANRecipe:
         ema: decay of the averaged generator that samples are drawn from; 0: no average.
         norm: what normalises inside D: "batch", "layer" or "none".
         seed: of the weights, the order of the batches and all that is drawn.
+        image, data_hash: of your own images, their shape ("3x64x64") and the hash of their files; `prepare` notes both.
 
     Raises:
         ValueError: a name that does not exist, a number out of its range.
@@ -116,11 +120,15 @@ class GANRecipe:
     ema: float = 0.99
     norm: str = "batch"
     seed: int = 0
+    image_size: int | None = None
+    image: str = ""
+    data_hash: str = ""
 
     def __post_init__(self) -> None:
         check_types(self, FIELDS)
+        check_data(self, SHAPES)
         for name, names in (
-            ("data", SHAPES), ("arch", models.PLAYERS), ("method", METHODS), ("loss", LOSSES),
+            ("arch", models.PLAYERS), ("method", METHODS), ("loss", LOSSES),
             ("penalty", ["none", *PENALTIES]), ("norm", NORMS),
         ):  # fmt: skip
             value = getattr(self, name)
@@ -143,7 +151,11 @@ class GANRecipe:
         Raises:
             ValueError: besides what the recipe itself refuses, a penalty_weight without a penalty.
         """
-        chosen = DEFAULTS.get(data, {}) | METHODS.get(method, {}) | TUNED.get((method, data), {})
+        chosen = (
+            DEFAULTS.get(data, _IMAGES if data not in SHAPES else {})
+            | METHODS.get(method, {})
+            | TUNED.get((method, data), {})
+        )
         chosen |= {name: value for name, value in explicit.items() if value is not None}
         if chosen.get("penalty", "none") != "none":
             chosen.setdefault("penalty_weight", WEIGHT)
@@ -156,11 +168,19 @@ class GANRecipe:
     @property
     def title(self) -> str:
         """Such as "sn_hinge on digits"."""
-        return f"{self.method} on {self.data}"
+        return f"{self.method} on {short(self.data)}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample. A ValueError if it is your own and not known yet: `prepare` reads it."""
+        if self.data not in SHAPES and not re.fullmatch("[13]x[1-9][0-9]{0,4}x[1-9][0-9]{0,4}", self.image):
+            raise ValueError(f"the images in {self.data} have not been read yet, so their shape is not known")
+        return SHAPES[self.data] if self.data in SHAPES else tuple(map(int, self.image.split("x")))
 
     def describe(self) -> str:
         """The title, and every setting that is not the method's and the data set's own."""
-        changed = self.differs_from(GANRecipe.of(self.method, self.data))
+        own = {"image": self.image, "data_hash": self.data_hash}
+        changed = self.differs_from(GANRecipe.of(self.method, self.data, **own))
         return ", ".join([self.title, *(f"{name} {value}" for name, (value, _) in changed.items())])
 
     def to_json(self) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class GANTrainer(ResumableRun):
                 raise Diverged(f"at step {self.step} {error}: {self._first_failure(real)}") from None
             except TooLarge as error:
                 self.restore(before)
-                rates = f"G {self.optimizer_g.lr:g}, D {self.optimizer_d.lr:g}"
+                rates = f"G {self.optimizer_g.rates('g')}, D {self.optimizer_d.rates('g')}"
                 raise Diverged(
                     f"at step {self.step} {error}: try a smaller learning rate (now {rates}); "
                     "the trainer is as it was before this step"

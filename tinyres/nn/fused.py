@@ -13,10 +13,11 @@ def fusable(module: Module) -> Any:
     """Which of "residual" and "relu" the module's `forward` takes: its `fuses`.
 
     Nothing if another forward has taken the place of the one that `fuses` was declared for: in a subclass, in the class
-    itself or in the instance. It may know neither.
+    itself or in the instance. It may know neither. Hooks are to see the module's own result, so nothing then, either.
     """
     kind = type(module)
-    return module.fuses if "forward" not in vars(module) and kind.forward is kind._fuses_in else ()
+    own = "forward" in vars(module) or module._hooks is not None
+    return module.fuses if not own and kind.forward is kind._fuses_in else ()
 
 
 def fused_add_relu(module: Module, x: Any, residual: Any = None, relu: bool = False) -> Any:

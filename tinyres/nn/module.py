@@ -13,6 +13,7 @@ from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
 from tinyres.nn.convenient import Convenient
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
+from tinyres.nn.hooks import Hookable
 from tinyres.nn.keys import advice, translated
 
 
@@ -38,11 +39,11 @@ class Keys(NamedTuple):
 
 def is_just(module: Any, kind: type[Module]) -> bool:
     """Whether a module is exactly a `kind`, so that a fused kernel can replace it: not a subclass, which may do more,
-    and without its own `forward`, which instruments set on instances."""
-    return type(module) is kind and "forward" not in vars(module)
+    and without its own `forward`, which instruments set on instances, or hooks, which are to see it by itself."""
+    return type(module) is kind and "forward" not in vars(module) and module._hooks is None
 
 
-class Module(Convenient):
+class Module(Convenient, Hookable):
     """Base class of layers and models: define `forward`, and assign parameters and other modules as attributes.
 
     Parameters, buffers and children are listed in the order of their assignment, with PyTorch's names. A module that
@@ -74,6 +75,8 @@ class Module(Convenient):
             observer.on_module(self, path)
         with context(path=path):
             try:
+                if self._hooks is not None:
+                    return self._hooks.run(self, args, kwargs)
                 return self.forward(*args, **kwargs)
             except (AttributeError, RuntimeError, TypeError) as error:
                 blame_operand(self.label(), error, (*args, *kwargs.values()))

@@ -1,12 +1,23 @@
 """Optimisers, learning rate schedules, gradient clipping, and optimiser state in files."""
 
 from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
+from tinyres.optim import lr_scheduler
 from tinyres.optim.file_form import flat, nested
 from tinyres.optim.optimizer import Optimizer
 from tinyres.optim.optimizers import SGD, Adam, AdamW, RMSprop
-from tinyres.optim.schedules import CosineAnnealingLR, LinearLR, LRScheduler, MultiStepLR, SequentialLR, StepLR
+from tinyres.optim.schedules import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    MultiStepLR,
+    SequentialLR,
+    StepLR,
+)
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "CosineAnnealingLR", "LRScheduler", "LinearLR", "MultiStepLR", "Optimizer", "RMSprop",
-    "SequentialLR", "StepLR", "clip_grad_norm_", "clip_grad_value_", "flat", "nested",
+    "SGD", "Adam", "AdamW", "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR",
+    "Optimizer", "RMSprop", "SequentialLR", "StepLR", "clip_grad_norm_", "clip_grad_value_", "flat", "lr_scheduler",
+    "nested",
 ]  # fmt: skip

@@ -27,14 +27,15 @@ def flat(state_dict: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, str
     """Flatten the result of `Optimizer.state_dict` to (arrays, texts), which `tr.save` takes.
 
     The array `name` of parameter i is called "i.name", e.g. "3.exp_avg"; a step count is an array of no dimensions.
-    The settings and the number of parameters are JSON, in the text called "optimizer".
+    The groups are JSON, in the text called "optimizer": the settings of each, and in "params" how many it holds.
     """
+    numbers = [i for group in state_dict["param_groups"] for i in group["params"]]
     arrays = {
-        f"{i}.{name}": value if hasattr(value, "dtype") else np.asarray(value)
-        for i, state in enumerate(state_dict["state"])
-        for name, value in state.items()
+        f"{at}.{name}": value if hasattr(value, "dtype") else np.asarray(value)
+        for at, i in enumerate(numbers)
+        for name, value in state_dict["state"].get(i, {}).items()
     }
-    about = {"settings": dict(state_dict["settings"]), "parameters": len(state_dict["state"])}
+    about = {"param_groups": [{**group, "params": len(group["params"])} for group in state_dict["param_groups"]]}
     return arrays, {KEY: json.dumps(about, default=lambda number: number.item())}  # JSON takes no np.float32
 
 
@@ -52,32 +53,35 @@ def nested(arrays: Mapping[str, Array], texts: Mapping[str, str], parameters: in
         raise ValueError(
             f"nested: needs the text {KEY!r} that flat made, got {sorted(texts)}; save both results of flat"
         )
-    settings, count = _read(texts[KEY])
+    groups, count = _read(texts[KEY])
     if count != (count if parameters is None else parameters):
         raise ValueError(f"nested: the state has {count} parameters, the optimiser {parameters}")
-    state: list[dict[str, Any]] = [{} for _ in range(count)]
+    state: dict[int, dict[str, Any]] = {}
     for key, value in arrays.items():
         index, _, name = key.partition(".")
-        if not re.fullmatch("[0-9]+", index) or int(index) >= len(state) or not name:
+        if not re.fullmatch("[0-9]+", index) or int(index) >= count or not name:
             raise ValueError(
-                f"nested: arrays must be called 'i.name' with i below {len(state)}, got {key!r}; "
+                f"nested: arrays must be called 'i.name' with i below {count}, got {key!r}; "
                 "keep a model's weights in a file of their own"
             )
-        state[int(index)][name] = int(value) if value.dtype.kind in "iu" else value
-    return {"settings": settings, "state": state}
+        state.setdefault(int(index), {})[name] = int(value) if value.dtype.kind in "iu" else value
+    return {"state": dict(sorted(state.items())), "param_groups": groups}
 
 
-def _read(text: str) -> tuple[dict[str, Any], int]:
-    """The settings and the number of parameters."""
+def _read(text: str) -> tuple[list[dict[str, Any]], int]:
+    """The groups, and the number of all their parameters."""
+    groups, count = [], 0
     try:
-        about = json.loads(text)
-        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in about["settings"].items()}
-        count = about["parameters"]
+        for saved in json.loads(text)["param_groups"]:
+            group = {name: tuple(v) if isinstance(v, list) else v for name, v in saved.items()}
+            size = group["params"]
+            if type(size) is not int or not 0 <= size <= MOST - count:
+                raise ValueError(f"a group of {size!r} parameters: needs a number, in all from 0 to {MOST:,}")
+            groups.append({**group, "params": list(range(count, count + size))})
+            count += size
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"nested: the text {KEY!r} was not made by flat: {text[:60]!r}") from error
-    if type(count) is not int or not 0 <= count <= MOST:
-        raise ValueError(f"nested: the text {KEY!r} counts {count!r} parameters, needs a number from 0 to {MOST:,}")
-    return settings, count
+    return groups, count
 
 
 __all__ = ["flat", "nested"]

@@ -6,12 +6,13 @@ operations are elementwise. Parameters without a gradient are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from tinyres_kernels import settings
 
 from tinyres.arrays import namespace
-from tinyres.autograd.tensor import Array, Tensor
+from tinyres.autograd.tensor import Array
 from tinyres.optim.optimizer import Call, KernelOptimizer, State
 
 
@@ -32,26 +33,28 @@ class SGD(KernelOptimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Any],
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening = 0, got {momentum} and {dampening}")
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         super().__init__(params, **settings, nesterov=nesterov)
 
-    def how(self, step: int) -> settings.Sgd:
-        # Python's numbers: one that a schedule took from NumPy would turn float32 into float64.
-        lr, momentum, dampening, decay = map(float, (self.lr, self.momentum, self.dampening, self.weight_decay))
-        return settings.Sgd(lr, momentum, dampening, decay, self.nesterov)
+    def check_group(self, group: Mapping[str, Any]) -> None:
+        momentum, dampening = group["momentum"], group["dampening"]
+        if group["nesterov"] and (momentum <= 0 or dampening != 0):
+            raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening = 0, got {momentum} and {dampening}")
 
-    def call(self, p: Array, g: Array, state: State) -> Call:
-        old, out, new = state.get("momentum_buffer"), _like(p), _like(p) if self.momentum else None
-        return Call((p, g, old, out, new), self.how(0), out, {} if new is None else {"momentum_buffer": new})
+    def how(self, group: Mapping[str, Any], step: int) -> settings.Sgd:
+        lr, momentum, dampening, decay = _floats(group, "lr", "momentum", "dampening", "weight_decay")
+        return settings.Sgd(lr, momentum, dampening, decay, bool(group["nesterov"]))
+
+    def call(self, p: Array, g: Array, state: State, group: Mapping[str, Any]) -> Call:
+        old, out, new = state.get("momentum_buffer"), _like(p), _like(p) if group["momentum"] else None
+        return Call((p, g, old, out, new), self.how(group, 0), out, {} if new is None else {"momentum_buffer": new})
 
 
 class Adam(KernelOptimizer):
@@ -68,7 +71,7 @@ class Adam(KernelOptimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -78,14 +81,15 @@ class Adam(KernelOptimizer):
 
     decoupled = False
 
-    def how(self, step: int) -> settings.Adam:
-        lr, beta1, beta2, eps, decay = map(float, (self.lr, *self.betas, self.eps, self.weight_decay))
+    def how(self, group: Mapping[str, Any], step: int) -> settings.Adam:
+        lr, eps, decay = _floats(group, "lr", "eps", "weight_decay")
+        beta1, beta2 = map(float, group["betas"])
         return settings.Adam(lr, beta1, beta2, eps, decay, self.decoupled, step)
 
-    def call(self, p: Array, g: Array, state: State) -> Call:
+    def call(self, p: Array, g: Array, state: State, group: Mapping[str, Any]) -> Call:
         step, out, m, v = state.get("step", 0) + 1, _like(p), _like(p), _like(p)
         new = {"step": step, "exp_avg": m, "exp_avg_sq": v}
-        return Call((p, g, state.get("exp_avg"), state.get("exp_avg_sq"), out, m, v), self.how(step), out, new)
+        return Call((p, g, state.get("exp_avg"), state.get("exp_avg_sq"), out, m, v), self.how(group, step), out, new)
 
 
 class AdamW(Adam):
@@ -98,7 +102,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -125,7 +129,7 @@ class RMSprop(KernelOptimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Any],
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -137,17 +141,22 @@ class RMSprop(KernelOptimizer):
             params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
         )
 
-    def how(self, step: int) -> settings.Rmsprop:
-        return settings.Rmsprop(*map(float, (self.lr, self.alpha, self.eps, self.weight_decay, self.momentum)))
+    def how(self, group: Mapping[str, Any], step: int) -> settings.Rmsprop:
+        return settings.Rmsprop(*_floats(group, "lr", "alpha", "eps", "weight_decay", "momentum"))
 
-    def call(self, p: Array, g: Array, state: State) -> Call:
+    def call(self, p: Array, g: Array, state: State, group: Mapping[str, Any]) -> Call:
         out, new = _like(p), {"square_avg": _like(p)}
-        if self.centered:
+        if group["centered"]:
             new["grad_avg"] = _like(p)
-        if self.momentum:
+        if group["momentum"]:
             new["momentum_buffer"] = _like(p)
         names = ("square_avg", "grad_avg", "momentum_buffer")
-        return Call((p, g, *map(state.get, names), out, *map(new.get, names)), self.how(0), out, new)
+        return Call((p, g, *map(state.get, names), out, *map(new.get, names)), self.how(group, 0), out, new)
+
+
+def _floats(group: Mapping[str, Any], *names: str) -> list[float]:
+    """Settings as Python's numbers: one that a schedule took from NumPy would turn float32 into float64."""
+    return [float(group[name]) for name in names]
 
 
 def _like(p: Array) -> Array:

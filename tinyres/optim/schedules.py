@@ -4,41 +4,47 @@
     ...; optimizer.step(); scheduler.step()
 
 Every rate is computed from the step count alone, not from the rate before. So nothing drifts, and a resumed run
-continues with the same bits. In the equations t is the step count and lr_0 the optimiser's rate before any schedule.
+continues with the same bits. In the equations t is the step count and lr_0 the rate before any schedule, of which
+each group of parameters has its own.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from tinyres.optim.optimizer import Optimizer
 
+Factor = Callable[[int], float]
+
 
 class LRScheduler:
-    """Base class: counts steps and sets `optimizer.lr`, the first time when it is made. A subclass defines `lr_at`.
+    """Base class: counts steps and sets each group's rate, the first time when it is made. A subclass defines `lr_at`.
 
-    Several schedules of one optimiser use the same lr_0: the first one stores it as `optimizer.initial_lr`.
+    Every group of the optimiser keeps its own lr_0. Several schedules of one optimiser use the same ones: the first
+    stores them in the groups, as "initial_lr".
 
     Attributes:
         last_epoch: t, under PyTorch's name: how often `step` was called, after batches or after epochs.
-        base_lr: lr_0.
+        base_lrs: lr_0 of every group.
     """
 
     settings: tuple[str, ...] = ()
 
     def __init__(self, optimizer: Optimizer, **settings: Any) -> None:
         self.optimizer, self.last_epoch = optimizer, 0
-        self.base_lr: float = vars(optimizer).setdefault("initial_lr", float(optimizer.lr))
+        self.base_lrs: list[float] = []
         self.settings = tuple(settings)
         for name, value in settings.items():
-            setattr(self, name, value)
+            setattr(self, name, _plain(value))
         self._assign()
 
-    def lr_at(self, t: int) -> float:
-        """The rate after t steps."""
+    def lr_at(self, t: int, group: int = 0) -> float:
+        """The rate of a group after t steps, from its lr_0, `base_lrs[group]`."""
         raise NotImplementedError(f"{type(self).__name__} must define lr_at")
 
     def step(self) -> None:
@@ -47,36 +53,41 @@ class LRScheduler:
         self._assign()
 
     def get_last_lr(self) -> list[float]:
-        """The current rate, in a list of one, as in PyTorch: the optimiser has one group of parameters."""
-        return [self.lr_at(self.last_epoch)]
+        """The current rate of every group."""
+        return [float(self.lr_at(self.last_epoch, i)) for i in range(len(self.base_lrs))]
 
     def state_dict(self) -> dict[str, Any]:
-        """Settings and step count, all of them numbers, so that `json.dumps` accepts them."""
-        settings = {name: getattr(self, name) for name in self.settings}
-        return {"settings": settings, "base_lr": self.base_lr, "last_epoch": self.last_epoch}
+        """Settings, lr_0 of every group and step count: Python's numbers, so that `json.dumps` accepts them."""
+        settings = {name: _plain(getattr(self, name)) for name in self.settings}
+        return {"settings": settings, "base_lrs": _plain(self.base_lrs), "last_epoch": int(self.last_epoch)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore the result of `state_dict` of the same kind of schedule, and set the optimiser's rate.
+        """Restore the result of `state_dict` of the same kind of schedule, and set the optimiser's rates.
 
         Raises:
-            ValueError: the settings are those of another kind of schedule; then nothing is changed.
+            ValueError: the settings are those of another kind of schedule, or the optimiser had another number of
+                groups; then nothing is changed.
         """
         self._restore(state_dict)
         self._assign()
 
     def _restore(self, state_dict: Mapping[str, Any]) -> None:
-        settings = state_dict["settings"]
+        settings, what = state_dict["settings"], f"{type(self).__name__}.load_state_dict"
         if set(settings) != set(self.settings):
-            raise ValueError(
-                f"{type(self).__name__}.load_state_dict: needs the settings {sorted(self.settings)}, "
-                f"got {sorted(settings)}"
-            )
+            raise ValueError(f"{what}: needs the settings {sorted(self.settings)}, got {sorted(settings)}")
+        rates, groups = list(state_dict["base_lrs"]), len(self.optimizer.param_groups)
+        if len(rates) != groups:
+            raise ValueError(f"{what}: needs a rate for each of {groups} groups of parameters, got {len(rates)}")
         for name, value in settings.items():
             setattr(self, name, value)
-        self.base_lr, self.last_epoch = state_dict["base_lr"], state_dict["last_epoch"]
+        self.base_lrs, self.last_epoch = rates, state_dict["last_epoch"]
 
     def _assign(self) -> None:
-        self.optimizer.lr = self.lr_at(self.last_epoch)
+        groups = self.optimizer.param_groups
+        for group in groups[len(self.base_lrs) :]:  # all of them at first; later those that were added since
+            self.base_lrs.append(float(group.setdefault("initial_lr", float(group["lr"]))))
+        for i, group in enumerate(groups):
+            group["lr"] = float(self.lr_at(self.last_epoch, i))
 
 
 class StepLR(LRScheduler):
@@ -89,8 +100,8 @@ class StepLR(LRScheduler):
         _at_least("StepLR", "step_size", step_size, 1)
         super().__init__(optimizer, step_size=step_size, gamma=gamma)
 
-    def lr_at(self, t: int) -> float:
-        return self.base_lr * self.gamma ** (t // self.step_size)
+    def lr_at(self, t: int, group: int = 0) -> float:
+        return self.base_lrs[group] * self.gamma ** (t // self.step_size)
 
 
 class MultiStepLR(LRScheduler):
@@ -102,8 +113,40 @@ class MultiStepLR(LRScheduler):
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1) -> None:
         super().__init__(optimizer, milestones=sorted(milestones), gamma=gamma)
 
-    def lr_at(self, t: int) -> float:
-        return self.base_lr * self.gamma ** bisect_right(self.milestones, t)
+    def lr_at(self, t: int, group: int = 0) -> float:
+        return self.base_lrs[group] * self.gamma ** bisect_right(self.milestones, t)
+
+
+class ExponentialLR(LRScheduler):
+    """Decay by gamma every step: lr_0 gamma^t."""
+
+    gamma: float
+
+    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        super().__init__(optimizer, gamma=gamma)
+
+    def lr_at(self, t: int, group: int = 0) -> float:
+        return self.base_lrs[group] * self.gamma**t
+
+
+class LambdaLR(LRScheduler):
+    """lr_0 times a function of t, one for all groups or a list with one for each. Its state has no functions in it.
+
+    Raises:
+        ValueError: a list of another length than there are groups.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
+    ) -> None:
+        groups = len(optimizer.param_groups)
+        self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
+        if len(self.lr_lambdas) != groups:
+            raise ValueError(f"LambdaLR: needs a function for each of {groups} groups, got {len(self.lr_lambdas)}")
+        super().__init__(optimizer)
+
+    def lr_at(self, t: int, group: int = 0) -> float:
+        return self.base_lrs[group] * float(self.lr_lambdas[group](t))
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -120,8 +163,8 @@ class CosineAnnealingLR(LRScheduler):
         _at_least("CosineAnnealingLR", "T_max", T_max, 1)
         super().__init__(optimizer, T_max=T_max, eta_min=eta_min)
 
-    def lr_at(self, t: int) -> float:
-        return self.eta_min + (self.base_lr - self.eta_min) * (1 + math.cos(math.pi * t / self.T_max)) / 2
+    def lr_at(self, t: int, group: int = 0) -> float:
+        return self.eta_min + (self.base_lrs[group] - self.eta_min) * (1 + math.cos(math.pi * t / self.T_max)) / 2
 
 
 class LinearLR(LRScheduler):
@@ -145,9 +188,9 @@ class LinearLR(LRScheduler):
         _at_least("LinearLR", "total_iters", total_iters, 1)
         super().__init__(optimizer, start_factor=start_factor, end_factor=end_factor, total_iters=total_iters)
 
-    def lr_at(self, t: int) -> float:
+    def lr_at(self, t: int, group: int = 0) -> float:
         share = min(t, self.total_iters) / self.total_iters
-        return self.base_lr * (self.start_factor + (self.end_factor - self.start_factor) * share)
+        return self.base_lrs[group] * (self.start_factor + (self.end_factor - self.start_factor) * share)
 
 
 class SequentialLR(LRScheduler):
@@ -174,9 +217,14 @@ class SequentialLR(LRScheduler):
             raise ValueError(f"SequentialLR: milestones must be above 0 and increase, got {bounds}")
         super().__init__(optimizer, milestones=bounds)
 
-    def lr_at(self, t: int) -> float:
+    def _assign(self) -> None:
+        for scheduler in self.schedulers:  # each is asked for the rates of all groups, also of those added since
+            scheduler._assign()
+        super()._assign()
+
+    def lr_at(self, t: int, group: int = 0) -> float:
         k = bisect_right(self.milestones, t)
-        return self.schedulers[k].lr_at(t - [0, *self.milestones][k])
+        return self.schedulers[k].lr_at(t - [0, *self.milestones][k], group)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
@@ -198,9 +246,19 @@ class SequentialLR(LRScheduler):
             raise
 
 
+def _plain(value: Any) -> Any:
+    """A number of NumPy's as Python's own; also in a list."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _at_least(kind: str, name: str, value: int, low: int) -> None:
     if value < low:
         raise ValueError(f"{kind}: {name} must be at least {low}, got {value}")
 
 
-__all__ = ["CosineAnnealingLR", "LRScheduler", "LinearLR", "MultiStepLR", "SequentialLR", "StepLR"]
+__all__ = [
+    "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "SequentialLR",
+    "StepLR",
+]  # fmt: skip

@@ -8,6 +8,7 @@ classifier.py  conducting it: a score after each epoch, and the report
 
 Serving every kind of run, GANs' included:
 
+tensorboard.py scalars of the steps, for TensorBoard
 conduct.py     a run in its folder, from its start or its checkpoint to its report
 interrupts.py  Ctrl-C and SIGTERM that wait for the end of a step
 resumable.py   what a run must offer to be saved and resumed

@@ -89,7 +89,8 @@ def _restore(run: ResumableRun, about: dict[str, Any], arrays: dict[str, Any], t
     for name, optimizer in run.optimizers.items():
         key = _optimizer_key(run, name)
         state = optim.nested(_pop(key, arrays), {"optimizer": texts[key]}, len(optimizer.params))
-        validation.check_settings(f"the optimiser of the {name}", state["settings"], optimizer.state_dict()["settings"])
+        for group, expected in zip(state["param_groups"], optimizer.state_dict()["param_groups"], strict=False):
+            validation.check_settings(f"the optimiser of the {name}", group, expected)
         optimizer.load_state_dict(state)
     for name, key, generator in run.generators():
         states = about["generators"] if run.format.one_model else about["generators"][name]

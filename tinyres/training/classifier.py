@@ -27,6 +27,10 @@ class Recorder(Protocol):
         """What to keep in the checkpoint of the steps before this one."""
         ...
 
+    def latest(self, step: int) -> dict[str, float]:
+        """The norm of the gradient at each block in this step, if it was recorded."""
+        ...
+
     def history(self) -> Any:
         """All that was recorded, with `to_json(path)` and `plot()`."""
         ...
@@ -61,9 +65,19 @@ class ClassifierConductor(Conductor[Run]):
         if self.run.epoch_ends:
             score = self.run.score()
             self.say(
-                f"step {self.run.step:6}  lr {self.run.optimizer.lr:.2g}  training loss {result:.4f}  "
+                f"step {self.run.step:6}  lr {self.run.optimizer.rates('.2g')}  training loss {result:.4f}  "
                 f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}"
             )
+
+    def scalars(self, result: float) -> dict[str, float]:
+        found = {"loss/train": result}
+        rates = [group["lr"] for group in self.run.optimizer.param_groups]
+        found |= {f"rate/{i}" if len(rates) > 1 else "rate": rate for i, rate in enumerate(rates)}
+        if self.run.scores and self.run.scores[-1]["step"] == self.run.step:
+            found |= {"loss/test": self.run.scores[-1]["loss"], "accuracy/test": self.run.scores[-1]["accuracy"]}
+        if self.recorder is not None:
+            found |= {f"gradient/{name}": norm for name, norm in self.recorder.latest(self.run.step - 1).items()}
+        return found
 
     def save_due(self) -> bool:
         return self.run.epoch_ends or super().save_due()
@@ -104,7 +118,7 @@ def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
 
     Args:
         run: freshly prepared; to resume one, `prepare(saved_recipe(folder))`.
-        options: those of `Conductor` (resume, save_every, check_kernels, ranks, say, tick);
+        options: those of `Conductor` (resume, save_every, check_kernels, ranks, tensorboard, say, tick);
             sync_batch_norm, with ranks: see `DataParallel`;
             make_recorder: is given the run where it starts, and makes what watches its steps, or None.
 

@@ -23,6 +23,7 @@ from tinyres.training.distributed.watchdog import Watchdog
 from tinyres.training.interrupts import Interrupts
 from tinyres.training.resumable import ResumableRun
 from tinyres.training.run import Diverged
+from tinyres.training.tensorboard import TensorBoard
 
 R = TypeVar("R", bound=ResumableRun)
 
@@ -47,6 +48,7 @@ class Conductor(ABC, Generic[R]):
             `kernels("check")`.
         ranks: the processes that conduct the run together; rank 0 alone speaks, saves and reports. If `conduct` raises
             on one of them, pass the error to `ranks.fail`, or the others wait for it until their timeout.
+        tensorboard: write scalars for TensorBoard into the folder as well, see `training.tensorboard`.
         say: is given each line of the log.
         tick: is given the step and the total, before the first step and after each.
 
@@ -67,6 +69,7 @@ class Conductor(ABC, Generic[R]):
         save_every: int | None = None,
         check_kernels: int = 0,
         ranks: Ranks | None = None,
+        tensorboard: bool = False,
         say: Callable[[str], object] = lambda line: None,
         tick: Callable[[int, int], object] = lambda step, total: None,
     ) -> None:
@@ -75,6 +78,8 @@ class Conductor(ABC, Generic[R]):
         self.is_first = ranks is None or ranks.rank == 0
         self.say = say if self.is_first else lambda line: None
         self.tick = tick
+        self.tensorboard = tensorboard and self.is_first
+        self.log: TensorBoard | None = None
         self.checkpoint = self.folder / checkpoint.NAME
         self.saved_step: int | None = None
         self.seconds = 0.0
@@ -88,13 +93,15 @@ class Conductor(ABC, Generic[R]):
             FolderTaken: another process writes into the folder.
             OSError: the folder or a file cannot be written.
             RankFailed: another process failed; the run was saved.
+            ImportError: `tensorboard`, and tensorboardX is missing.
         """
         with self._locked_folder() if self.is_first else nullcontext():
             if self.is_first:
                 self._load()
             self.before_steps()
             began = time.perf_counter()
-            outcome = self._take_steps()
+            with self._logged():
+                outcome = self._take_steps()
             self.seconds = time.perf_counter() - began
             if self.is_first:
                 self.report(outcome)
@@ -112,12 +119,18 @@ class Conductor(ABC, Generic[R]):
     def after_step(self, result: Any, stopping: bool) -> None:
         """Called with what a step gave, before it is saved: what is due at a saved step has been done by then."""
 
+    def scalars(self, result: Any) -> dict[str, float]:
+        """What a step gave, by name, for TensorBoard; asked for after `after_step`."""
+        return {}
+
     def save_due(self) -> bool:
         """Whether the step just taken is to be saved."""
         return self.run.step == self.run.total or bool(self.save_every and self.run.step % self.save_every == 0)
 
     def save(self) -> None:
         """Write the checkpoint."""
+        if self.log is not None:
+            self.log.flush()
         checkpoint.save(self.run, self.checkpoint)
         self.saved_step = self.run.step
 
@@ -133,6 +146,16 @@ class Conductor(ABC, Generic[R]):
             if not lock.held:
                 self.say(UNGUARDED.format(self.folder))
             yield
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Inside, there is a `log`, if it was asked for."""
+        self.log = TensorBoard(self.folder, self.run.step) if self.tensorboard else None
+        try:
+            yield
+        finally:
+            if self.log is not None:
+                self.log.close()
 
     def _load(self) -> None:
         if not self.resume:
@@ -169,6 +192,8 @@ class Conductor(ABC, Generic[R]):
                     self.tick(self.run.step, self.run.total)
                     if self.is_first:
                         self.after_step(result, stopping)
+                        if self.log is not None:
+                            self.log.add(self.scalars(result), self.run.step)
                         if self.save_due() or stopping:
                             self.save()
                             self._inform(watchdog)

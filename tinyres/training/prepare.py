@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import tinyres as tr
 from tinyres import data, models, nn, optim
 from tinyres.nn import init
 from tinyres.optim.schedules import LRScheduler
-from tinyres.training.recipe import ACTIVATIONS, OPTIMIZERS, Recipe
+from tinyres.training.recipe import ACTIVATIONS, OPTIMIZERS, Recipe, same_data
 from tinyres.training.run import Run
 
 FLIPS = ("fashion-mnist", "cifar10")  # a mirrored digit is another sign
@@ -29,13 +30,15 @@ def prepare(recipe: Recipe, split: data.Split | None = None, *, device: str = "c
 
     Raises:
         RuntimeError: this machine cannot compute on `device`.
-        ValueError: the architecture has no such depth or width, or does not take images of this size.
+        ValueError: the architecture has no such depth or width, or does not take images of this size; your own data
+            are not those of the recipe's data_hash.
         ImportError, OSError: the data set's own errors.
     """
     split = load_split(recipe) if split is None else split
+    recipe = same_data(recipe, split.train.fingerprint)
     scale = data.Normalize(*data.channel_statistics(split.train))
     unused = np.random.default_rng(0)  # nothing is drawn for a normalisation
-    train, test = (data.Dataset(scale(part.inputs, unused), part.targets, part.name, part.classes) for part in split)
+    train, test = (replace(part, inputs=scale(part.inputs, unused)) for part in split)
     model = build(recipe, train.inputs.shape[1:], train.classes or int(train.targets.max()) + 1).to(device)
     loader = data.DataLoader(
         train,
@@ -54,7 +57,9 @@ def prepare(recipe: Recipe, split: data.Split | None = None, *, device: str = "c
 
 
 def load_split(recipe: Recipe) -> data.Split:
-    """The recipe's images; digits are split by its seed, the others come split."""
+    """The recipe's images; digits and your own are split by its seed, the others come split."""
+    if data.is_own(recipe.data):
+        return data.load(recipe.data, seed=recipe.seed, image_size=recipe.image_size)
     return data.load(recipe.data, **({"seed": recipe.seed} if recipe.data == "digits" else {}))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, get_type_hints
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
+from typing import Any, TypeVar, get_type_hints
 
 from tinyres import data, models, nn, optim
 from tinyres.training.validation import check_types
+
+R = TypeVar("R", bound=Any)
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity, "leaky_relu": nn.LeakyReLU,
@@ -25,7 +29,9 @@ class Recipe:
 
     Attributes:
         arch: a name of `models.CLASSIFIERS`.
-        data: a name of `data.BY_NAME`.
+        data: a name of `data.BY_NAME`; or the path of your own, a folder of images or an .npz file (`data.load`).
+        image_size: what images of your own are brought to; None: as they are.
+        data_hash: of the files of your own data; `prepare` notes it here, and refuses others.
         depth, width: of the architecture; None: its own default.
         activation: what replaces every ReLU: a name of `ACTIVATIONS`.
         init: how weights start: a name of `INITIALISATIONS`, "default" being the architecture's own; or a number s_w²
@@ -57,11 +63,14 @@ class Recipe:
     warmup: float = 0.0
     augment: bool | None = None
     seed: int = 0
+    image_size: int | None = None
+    data_hash: str = ""
 
     def __post_init__(self) -> None:
         check_types(self, FIELDS)
+        check_data(self, data.BY_NAME)
         for name, known in (
-            ("arch", models.CLASSIFIERS), ("data", data.BY_NAME), ("activation", ACTIVATIONS),
+            ("arch", models.CLASSIFIERS), ("activation", ACTIVATIONS),
             ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES),
         ):  # fmt: skip
             _one_of(name, getattr(self, name), known)
@@ -98,11 +107,11 @@ class Recipe:
     @property
     def title(self) -> str:
         """Such as "resnet on digits"."""
-        return f"{self.arch} on {self.data}"
+        return f"{self.arch} on {short(self.data)}"
 
     def describe(self) -> str:
         """The title, and every setting that is not the default."""
-        changed = self.differs_from(Recipe(arch=self.arch, data=self.data))
+        changed = self.differs_from(Recipe(arch=self.arch, data=self.data, data_hash=self.data_hash))
         return ", ".join([self.title, *(f"{name} {value}" for name, (value, _) in changed.items())])
 
     def to_json(self) -> dict[str, Any]:
@@ -116,6 +125,37 @@ class Recipe:
 
 
 FIELDS = get_type_hints(Recipe)  # {name: type}, in the order of the declaration
+
+
+def check_data(recipe: Any, names: Iterable[str]) -> None:
+    """Check a recipe's data and image_size; a path becomes an absolute one.
+
+    Raises:
+        ValueError: there is no such data set, or image_size is for data that are not your own, or below 1.
+    """
+    object.__setattr__(recipe, "data", data.named(recipe.data, names, "data"))
+    if recipe.image_size is not None and not (data.is_own(recipe.data) and recipe.image_size >= 1):
+        what = "must be at least 1" if data.is_own(recipe.data) else f"is for images of your own; {recipe.data} has its"
+        raise ValueError(f"image_size {recipe.image_size}: it {what}")
+
+
+def short(name: str) -> str:
+    """A data set's name; of your own, the name of the folder, or that of the file without .npz."""
+    return PurePath(name).name.removesuffix(".npz") if data.is_own(name) else name
+
+
+def same_data(recipe: R, found: str) -> R:
+    """The recipe with the hash of the data that were found.
+
+    Raises:
+        ValueError: it has another one.
+    """
+    if recipe.data_hash not in ("", found):
+        raise ValueError(
+            f"the data in {recipe.data} have changed since the run began: a file there was added, removed, renamed or "
+            "altered; restore it, or begin another run in another folder"
+        )
+    return replace(recipe, data_hash=found)
 
 
 def _one_of(name: str, value: Any, known: Any) -> None:

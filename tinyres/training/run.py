@@ -97,7 +97,7 @@ class Run(ResumableRun):
         """The loss, if it is a finite number. Raises Diverged."""
         if not math.isfinite(value):
             raise Diverged(
-                f"the loss is {value} at step {self.step}: try a smaller learning rate (now {self.optimizer.lr:.3g}) "
+                f"the loss is {value} at step {self.step}: try a smaller learning rate (now {self.optimizer.rates()}) "
                 "or a warm-up; tr.detect_anomaly names the operation"
             )
         return value

@@ -51,6 +51,13 @@ class Kept:
         """`Recording.first_not_finite` for the whole run."""
         return self._broke or self.recording.first_not_finite
 
+    def latest(self, step: int) -> dict[str, float]:
+        """|dL/d output| of each block in this step; nothing if it was not recorded."""
+        steps = self.recording.steps
+        if not steps or steps[-1].number != step:
+            return {}
+        return dict(zip(self.recording.blocks, map(float, self.recording.gradient_norms()), strict=True))
+
     def notes(self, step: int) -> Notes:
         """Everything recorded before this step, to go into `Run.notes` and so into the run's file."""
         found = self.history(step)

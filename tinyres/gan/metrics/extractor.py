@@ -106,7 +106,10 @@ def classifier(
     What a data set's own classifier calls near is not what an Inception net does: such a distance is no FID.
     """
     if data not in RECIPES:
-        raise ValueError(f"classifier: no recipe for data called {data!r}; there are {', '.join(RECIPES)}")
+        raise ValueError(
+            f"classifier: no recipe for data called {data!r}; there are {', '.join(RECIPES)}; a score rests on the "
+            "features of such a classifier"
+        )
     recipe = training.Recipe(**RECIPES[data].to_json() | {"seed": seed})
     split = load_split(recipe)
     run = training.prepare(recipe, split)
