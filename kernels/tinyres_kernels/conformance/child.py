@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
@@ -12,24 +13,25 @@ from typing import Any
 import numpy as np
 
 from tinyres_kernels.conformance.adapt import Adapt, adapted
-from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.declare import MADE, Case
 from tinyres_kernels.conformance.examine import NAN, Finding, examine
 from tinyres_kernels.conformance.kernel import load
 
 STARTING = 30.0  # seconds more for the first case of a process, which imports and compiles
-MOST = 3  # cases that end their process before the others are left out
+PATIENT = 10.0  # seconds without a word
+MOST = {"slow": 3, "ended": 12}  # cases that do so before the others are left out, not counting those made from them
 
 
 class Child:
     """`examine` for the kernel at `module:function`, elsewhere; `with Child(...) as examine: examine(case)`.
 
     A case that takes longer than `limit` seconds fails, and so does one that ends its process. After `MOST` of them, or
-    where the very first one fails in this way, nothing more is run, and every further case fails as one left out.
+    where the very first one is too slow, nothing more is run, and every further case fails as one left out.
     """
 
     def __init__(self, place: str, how: Adapt, limit: float) -> None:
         self.place, self.how, self.limit = place, how, limit
-        self.ended = 0
+        self.over = dict.fromkeys(MOST, 0)
         self._known: Case | None = None  # a case that came to its end: it warms up a new process
         self._process: Any = None
         self._line: Any = None
@@ -42,20 +44,20 @@ class Child:
 
     def __call__(self, case: Case, how: Adapt | None = None) -> Finding:
         """The finding of one case. `how` in place of the kernel's own, to try whether it takes other arrays."""
-        if self.ended >= MOST:
+        counts = case.title not in MADE
+        if counts and any(self.over[sign] >= most for sign, most in MOST.items()):
             return Finding(case, ["was not run, since too many cases before it did not come to an end"], signs={"left"})
         fresh = self._process is None
         if fresh:
             self._start()
             if self._known:
-                self._ask(self._known, self.how, self.limit + STARTING)
-        slack = STARTING if fresh and not self._known else 0.0
-        found = self._ask(case, how or self.how, self.limit + slack)
+                self._ask(self._known, self.how, STARTING)
+        found = self._ask(case, how or self.how, STARTING if fresh and not self._known else 0.0)
         if isinstance(found, Finding):
             self._known = self._known or case
             return found
-        self.ended = self.ended + 1 if self._known else MOST
         sign = "slow" if found.startswith("took") else "ended"
+        self.over[sign] += counts if self._known or sign == "ended" else MOST[sign]
         marks = {arg.name: np.full(case.shape(arg), NAN) for arg in case.writes}
         return Finding(case, [found], marks, {sign}, seconds=self.limit)
 
@@ -66,14 +68,20 @@ class Child:
         self._process.start()
         there.close()
 
-    def _ask(self, case: Case, how: Adapt, within: float) -> Finding | str:
-        """The finding, or how it came to nothing."""
+    def _ask(self, case: Case, how: Adapt, starting: float) -> Finding | str:
+        """The finding, or how it came to nothing. `starting`: seconds more, which a start may take."""
+        within = self.limit + starting
         try:
             self._line.send((case, how))
-            if self._line.poll(within):
+            left = within
+            if within > PATIENT and not self._line.poll(PATIENT):
+                left = within - PATIENT
+                note = f"the case `{case.title}` takes long: waiting for at most {left:g} s more"
+                print(f"tinyres_kernels: {note}", file=sys.stderr, flush=True)
+            if self._line.poll(left):
                 found: Finding = self._line.recv()
                 return found
-            told = f"took longer than {within:g} s"
+            told = f"took longer than {within:g} s" + (f" ({starting:g} of them for its start)" if starting else "")
         except (EOFError, OSError):
             self._process.join(5)
             told = f"ended its process {_death(self._process.exitcode)}"

@@ -21,6 +21,10 @@ Arrays = dict[str, Array]
 NORMAL = "rng.standard_normal({shape}).astype({dtype!r})"
 
 
+# What cases are called that are made from failing ones, to see what these have in common.
+MADE = PLAINER, RESIZED = "made plainer", "of another size"
+
+
 class Arg(NamedTuple):
     """One positional argument: what it is called, which of the family's shapes it has, and how it is filled.
 

@@ -91,7 +91,7 @@ def examine(kernel: Kernel, case: Case) -> Finding:
     if all(run.outputs for run in runs):
         _judge(finding, inputs, runs)
     elif not case.refused:
-        _reached(finding, runs[0].left)
+        _reached(finding, inputs, runs[0].left)
     finding.seconds = perf_counter() - start
     return finding
 
@@ -110,13 +110,14 @@ def _judge(finding: Finding, inputs: Arrays, runs: list[Run]) -> None:
         finding.signs = finding.signs or {"wrong"}
 
 
-def _reached(finding: Finding, left: Arrays) -> None:
-    """Mark what a kernel that raised had not written by then: how far it came."""
-    for arg in finding.case.writes:
-        a = left[arg.name]
-        unwritten = a == UNTOUCHED if arg.dtype else np.isnan(a)
-        if unwritten.any():
-            finding.marks[arg.name] = np.where(unwritten, NAN, RIGHT)
+def _reached(finding: Finding, inputs: Arrays, left: Arrays) -> None:
+    """Mark what is not right in the results of a kernel that raised: how far it came."""
+    case = finding.case
+    expected, allowed = standard(case.op, inputs, left, case.keywords, ROUNDINGS)
+    for name, a in left.items():
+        wrong = ~right(a, expected[name], allowed[name])
+        if wrong.any():
+            finding.marks[name] = np.where(wrong, np.where(np.isnan(a) | (a == UNTOUCHED), NAN, WRONG), RIGHT)
 
 
 def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:

@@ -20,7 +20,7 @@ CLOSE = {"float32": 1e-4, "float64": 1e-9}
 def means(findings: Sequence[Finding]) -> str:
     """A sentence on the fault that gives just these wrong numbers; empty where none of the known ones does."""
     usable = [f for f in findings if f.outputs and not f.case.put and f.case.elements <= LARGEST]
-    usable = sorted(usable, key=lambda f: f.case.elements)[:COMPARED]
+    usable = [f for f in usable if not f.ok][:COMPARED]
     if not usable or not hasattr(OPERATIONS[usable[0].case.op.name].settings, "axes"):
         return ""
     inputs = [finding.case.inputs() for finding in usable]

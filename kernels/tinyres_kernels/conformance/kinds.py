@@ -5,21 +5,20 @@ towards 1. What cannot be taken away is what the fault needs: a stride of the co
 are left, they are varied one by one: a kernel may fail wherever a width is no multiple of 8.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from tinyres_kernels.conformance.declare import Case, Structure
+from tinyres_kernels.conformance.declare import PLAINER, RESIZED, Case, Structure
 from tinyres_kernels.conformance.examine import SIGNS, Finding
+from tinyres_kernels.conformance.plainer import PAIRED, Examine, changed, plainer, settings, values
 from tinyres_kernels.conformance.tails import Tail, find
 
-Examine = Callable[[Case], Finding]
-MOST, STEPS, SECONDS = 6, 250, 20.0  # kinds; cases run to make one plainer; time for all of it
+MOST, SECONDS = 6, 20.0  # kinds; time for all of it
 LARGE = 500  # elements of an example: smaller ones are shown first
-PAIRED = ("dilation", "stride", "padding")
 AXES = ("rows", "columns")
 
 
@@ -29,6 +28,7 @@ class Kind:
 
     example: the finding that is shown;   findings: the failing cases that are put down to this kind
     plainest: the plainest case that fails, and the same with rows and columns exchanged if that one fails, too
+    telling: a larger case, in which faults that look alike in small ones differ
     means: a sentence on what the kernel seems to do, or nothing
     """
 
@@ -39,6 +39,7 @@ class Kind:
     findings: list[Finding] = field(default_factory=list)
     flags: Structure = field(default_factory=dict)  # settings that are True or False, and have to be
     tail: Tail | None = None
+    telling: list[Finding] = field(default_factory=list)
     means: str = ""
 
     @property
@@ -58,7 +59,7 @@ def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -
     made: list[Kind] = []
     left = sorted((f for f in failing if f.signs != {"left"}), key=lambda f: (f.case.refused, _weight(f.case)))
     while left and len(made) < MOST:
-        small = _plainer(examine, left[0], dtypes, until)
+        small = plainer(examine, left[0], dtypes, until)
         kind = _kind(examine, small, until)
         same = next((k for k in made if k.needs == kind.needs and k.sign == kind.sign), None)
         if same is None:
@@ -71,96 +72,36 @@ def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -
 
 def _weight(case: Case) -> tuple[int, int]:
     """How far a case is from the plain one, and how large it is."""
-    return sum(_settings(case).values()) + bool(case.put) + case.readonly, case.elements
+    return sum(settings(case).values()) + bool(case.put) + case.readonly, case.elements
 
 
-def _settings(case: Case) -> dict[tuple[str, int], bool]:
-    """Each setting, or half of a pair of settings: whether it differs from the plain one. Sizes are none."""
-    family, s = case.op.family, case.structure
-    return {
-        (key, i): one != plain
-        for key, value in s.items()
-        if key not in family.sizes
-        for i, (one, plain) in enumerate(zip(_all(value), _all(family.plain[key]), strict=False))
-    }
-
-
-def _all(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-# -- making it plainer ------------------------------------------------------------------------------------------------
-def _plainer(examine: Examine, finding: Finding, dtypes: Sequence[str], until: float) -> Finding:
-    """The plainest and smallest case that fails alike; it has an element at least, and a wrong one if this one has."""
-    if finding.case.refused or finding.signs & {"slow", "ended"}:
-        return finding
-    steps = 0
-    seen = {repr(finding.case)}
-    progress = True
-    while progress and steps < STEPS and perf_counter() < until:
-        progress = False
-        for case in _plainer_cases(finding.case, dtypes):
-            if repr(case) in seen or not case.possible:
-                continue
-            seen.add(repr(case))
-            steps += 1
-            tried = examine(case)
-            if tried.signs & finding.signs and (tried.wrong or not finding.wrong):
-                finding, progress = tried, True
-                break
-    return finding
-
-
-def _plainer_cases(case: Case, dtypes: Sequence[str]) -> Iterator[Case]:
-    """Cases that have one thing less than this one; what says the most to be rid of comes first."""
-    if case.put:
-        yield replace(case, put=None)
-    if case.readonly:
-        yield replace(case, readonly=False)
-    if case.dtype == "float32" and "float64" in dtypes:
-        yield replace(case, dtype="float64")
-    family, s = case.op.family, case.structure
-    for key, value in s.items():
-        if key in family.sizes:
-            continue
-        plain = family.plain[key]
-        if value != plain:
-            yield _with(case, key, plain)
-        for i, one in enumerate(_all(value)):
-            if isinstance(value, tuple) and one != plain[i]:
-                yield _with(case, key, (*value[:i], plain[i], *value[i + 1 :]))
-                if key in PAIRED and abs(one - plain[i]) > 1:
-                    yield _with(case, key, (*value[:i], plain[i] + 1, *value[i + 1 :]))
-    for key in family.sizes:
-        value = s[key]
-        if key == "axes" and len(value) > 1:
-            yield _with(case, key, value[:1])
-        for i, one in enumerate(_all(value)):
-            for less in dict.fromkeys(n for n in (1, one // 2, one - 1) if 0 < n < one):
-                yield _with(case, key, (*value[:i], less, *value[i + 1 :]) if isinstance(value, tuple) else less)
-
-
-def _with(case: Case, key: str, value: Any) -> Case:
-    return replace(case, title="made plainer", structure={**case.structure, key: value})
-
-
-# -- what is left -----------------------------------------------------------------------------------------------------
 def _kind(examine: Examine, small: Finding, until: float) -> Kind:
     case = small.case
     plainest = [case]
-    if case.refused or small.signs & {"slow", "ended"}:
-        return Kind([f"the case `{case.title}`"], small.signs, small, plainest)
+    if case.refused or small.signs & {"slow", "ended"}:  # no more of these are run than have to be
+        needs = [] if case.refused else _needs(examine, small, {}, sides=False)
+        return Kind(needs or [f"the case `{case.title}`"], small.signs, small, plainest)
     other = _mirrored(case)
     if other != case and other.possible and examine(other).signs & small.signs:
         plainest.append(other)
     flags = {key: v for key, v in case.structure.items() if isinstance(v, bool) and _decides(examine, small, key)}
+    larger = _larger(case)
+    telling = [examine(larger)] if larger.possible else []
     needs = _needs(examine, small, flags, sides=len(plainest) == 1)
     tail = find(examine, small, vary=not needs, sides=len(plainest) == 1) if perf_counter() < until else None
     if tail and not tail.tile:
         needs = [need for need in needs if not need.startswith("stride")]
     if tail:
         needs.append(tail.text)
-    return Kind(needs or _sizes(case), small.signs, tail.example if tail else small, plainest, flags=flags, tail=tail)
+    return Kind(
+        needs or _sizes(case),
+        small.signs,
+        tail.example if tail else small,
+        plainest,
+        flags=flags,
+        tail=tail,
+        telling=telling,
+    )
 
 
 def _mirrored(case: Case) -> Case:
@@ -170,11 +111,23 @@ def _mirrored(case: Case) -> Case:
     return replace(case, structure={**s, **pairs})
 
 
+def _larger(case: Case) -> Case:
+    """The case with a larger window, and more of each setting that it has."""
+    family, s = case.op.family, case.structure
+    more = {
+        key: tuple(n + (n != plain) for n, plain in zip(s[key], family.plain[key], strict=True))
+        for key in PAIRED
+        if key in s
+    }
+    sizes = {"hw": (11, 10), "kernel": (5, 4)}
+    return replace(case, title=RESIZED, structure={**s, **more, **{key: n for key, n in sizes.items() if key in s}})
+
+
 def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> list[str]:
     """What the plainest case still has, in words; with `sides`, also on which side."""
     case = small.case
     family, s, needs = case.op.family, case.structure, []
-    off = _settings(case)
+    off = settings(case)
     for key, value in s.items():
         if key in family.sizes:
             continue
@@ -193,7 +146,7 @@ def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> l
         needs.append(f"{kind} in {case.reads[case.put.argument].name}")
     if case.readonly:
         needs.append("read-only inputs")
-    if case.dtype == "float32" and examine(replace(case, dtype="float64")).ok:
+    if case.dtype == "float32" and case.title == PLAINER and examine(replace(case, dtype="float64")).ok:
         needs.append("float32")
     return needs
 
@@ -201,13 +154,13 @@ def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> l
 def _trait(case: Case, key: str, other: Any) -> str:
     """What it is called that this key has its value and not another one: the name of a trait, if there is one."""
     s = case.structure
-    changed = {**s, key: other}
-    return next((name for name, holds in case.op.family.traits.items() if holds(s) and not holds(changed)), "")
+    less = {**s, key: other}
+    return next((name for name, holds in case.op.family.traits.items() if holds(s) and not holds(less)), "")
 
 
 def _decides(examine: Examine, small: Finding, key: str) -> bool:
     """Whether the case would be right with the other of two values."""
-    other = _with(small.case, key, not small.case.structure[key])
+    other = changed(small.case, key, not small.case.structure[key])
     try:
         return other.possible and examine(other).ok
     except KeyError:  # an operation that needs both
@@ -219,10 +172,10 @@ def _sizes(case: Case) -> list[str]:
     words = {"N": "several images", "CG": "several channels", "OG": "several outputs", "M": "several rows",
              "C": "several columns", "K": "several terms", "axes": "several numbers"}  # fmt: skip
     s = case.structure
-    found = [text for key, text in words.items() if key in case.op.family.sizes and max(_all(s[key])) > 1]
-    if max(_all(s.get("kernel", 1))) > 1:
+    found = [text for key, text in words.items() if key in case.op.family.sizes and max(values(s[key])) > 1]
+    if max(values(s.get("kernel", 1))) > 1:
         found.append("a kernel of several taps")
-    elif max(_all(s.get("hw", 1))) > 1:
+    elif max(values(s.get("hw", 1))) > 1:
         found.append("several pixels")
     return found[:2]
 
@@ -232,10 +185,10 @@ def _explains(kind: Kind, finding: Finding) -> bool:
     case = finding.case
     if case.refused or not kind.signs & finding.signs or kind.plainest[0].refused:
         return case.title == kind.plainest[0].title
-    has = _settings(case)
+    has = settings(case)
     return (
         any(
-            all(has.get(setting, False) or not off for setting, off in _settings(small).items())
+            all(has.get(setting, False) or not off for setting, off in settings(small).items())
             and (case.put is not None or small.put is None)
             and (case.readonly or not small.readonly)
             and _sized(small, case)
@@ -249,7 +202,7 @@ def _explains(kind: Kind, finding: Finding) -> bool:
 
 def _sized(small: Case, case: Case) -> bool:
     """Where sizes are all that it takes: whether none of them is smaller than in the plainest case."""
-    if any(_settings(small).values()) or small.put:
+    if any(settings(small).values()) or small.put:
         return True
     pairs = ((small.structure[key], case.structure[key]) for key in small.op.family.sizes if key != "axes")
-    return all(least <= own for one, other in pairs for least, own in zip(_all(one), _all(other), strict=True))
+    return all(least <= own for one, other in pairs for least, own in zip(values(one), values(other), strict=True))

@@ -61,10 +61,15 @@ class Report:
         rows = self._rows()
         bad = [name for mark, name, _ in rows if mark == "FAIL"]
         yield f"{title(self.kernel)} as {self.op}: {'conforms' if self.ok else 'DOES NOT CONFORM'}"
-        yield f"named cases: {len(bad)} of {len(rows)} fail; drawn cases: {self._search()}"
+        left = sum(mark == "----" for mark, _, _ in rows)
+        unrun = f" ({left} were not run)" if left else ""
+        yield f"named cases: {len(bad)} of {len(rows)} fail{self._search()}{unrun}"
         if self.breach:
             yield ""
-            yield from wrap(f"It breaks the contract. {self.breach}", WIDTH)
+            yield from wrap(self.breach, WIDTH)
+        if len(self.kinds) > 1:
+            names = "; ".join(kind.name for kind in self.kinds)
+            yield from wrap(f"{len(self.kinds)} kinds of failure: {names}", WIDTH, subsequent_indent="  ")
         for number, kind in enumerate(self.kinds, 1):
             yield ""
             yield from self._kind(number, kind)
@@ -102,19 +107,20 @@ class Report:
             yield indent(drawing, "   ")
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        """A row for each named case: ok or FAIL, its name, and for the first dtype that fails, how."""
+        """A row for each named case: ok, FAIL or ---- (not run), its name, and for the first dtype that fails, how."""
         made: dict[str, tuple[str, str, str]] = {}
         for finding in self.named:
             name = finding.case.title
             if made.setdefault(name, ("ok", name, ""))[0] == "ok" and finding.faults:
                 more = f" (and {len(finding.faults) - 1} more)" if len(finding.faults) > 1 else ""
-                made[name] = ("FAIL", name, f"{finding.case.dtype}: {finding.faults[0]}{more}")
+                mark = "----" if finding.signs == {"left"} else "FAIL"
+                made[name] = (mark, name, f"{finding.case.dtype}: {finding.faults[0]}{more}")
         return list(made.values())
 
     def _search(self) -> str:
         if self.found is None:
-            return f"{self.tries} run, none fails"
-        return f"number {self.tries} fails"
+            return f"; of {self.tries} drawn cases none does" if self.tries else ""
+        return f", and drawn case number {self.tries} does"
 
 
 def title(kernel: Kernel) -> str:

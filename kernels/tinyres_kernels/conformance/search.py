@@ -60,6 +60,7 @@ def check(
     tries = 0
     if examples:
         _search(OPS[op], dtypes, examples, seed, fails)
+        drawn = [finding for finding in drawn if finding.signs != {"left"}]
         failing = [i for i, finding in enumerate(drawn) if not finding.ok]
         found = drawn[failing[-1]] if failing else None  # the search ends on the smallest
         tries = failing[0] + 1 if failing else len(drawn)
@@ -69,7 +70,7 @@ def check(
         report.kinds = kinds(lambda case: probe(case, None), [f for f in [*named, *first] if not f.ok], dtypes)
         for kind in report.kinds:
             if kind.sign == "wrong":
-                kind.means = means([kind.example, *kind.findings])
+                kind.means = means([kind.example, *kind.telling, *kind.findings])
     return report
 
 

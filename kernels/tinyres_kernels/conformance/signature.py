@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from inspect import Parameter, signature
+from textwrap import wrap
 from typing import Any
 
 from tinyres_kernels.conformance.declare import Op
@@ -9,6 +10,7 @@ from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.settings import PAIRS
 
+NO_BREAK = "\0"  # a space where no line ends
 AXES = {"cg": "C/groups"}  # the others are written as they are called, in capitals
 
 
@@ -23,20 +25,23 @@ def lines(op: str) -> Iterator[str]:
     operation, declared = OPERATIONS[op], OPS[op]
     yield f"{op}({', '.join(parameters(op))})"
     shapes = _shapes(declared)
-    yield "  " + "  ".join(
-        name
-        + shapes.get(name, " a `Running`" if name == "running" else "")
-        + (" or None" * (name in operation.optional))
+    arrays = [
+        name + shapes.get(name, " a settings.Running") + (" or None" if name in operation.optional else "")
         for name in operation.arrays
-    )
+    ]
+    yield from _wrapped("  ".join(array.replace(" ", NO_BREAK) for array in arrays))
     if operation.settings:
         fields = [f"s.{name}" for name in operation.settings._fields]
-        pairs = PAIRS & set(operation.settings._fields)
-        note = "; pairs are (vertical, horizontal)" if pairs else ""
-        yield f"  s, the settings: {', '.join(fields)}{note}"
-    results = " and ".join(operation.writes)
+        pairs = "; pairs are vertical, horizontal" if PAIRS & set(operation.settings._fields) else ""
+        yield from _wrapped(f"s: {', '.join(fields)}{pairs}")
+    results = ", ".join(operation.writes)
     are, them = ("is", "it") if len(operation.writes) == 1 else ("are", "them")
-    yield f"  {results} {are} given: fill {them}, as in out[...] = y. What is returned is ignored."
+    yield from _wrapped(f"{results} {are} given: fill {them}, as in out[...] = y. What is returned is ignored.")
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of at most 80 characters."""
+    return [line.replace(NO_BREAK, " ") for line in wrap(text, 80, initial_indent="  ", subsequent_indent="     ")]
 
 
 def _shapes(declared: Op) -> dict[str, str]:
@@ -47,7 +52,8 @@ def _shapes(declared: Op) -> dict[str, str]:
     for arg in declared.arguments(family.plain):
         if arg:
             axes = [AXES.get(axis, axis.upper()) for axis in shapes[arg.shape]]
-            made[arg.name] = f" ({', '.join(axes)}{',' * (len(axes) == 1)})"
+            shape = "..." if axes[0] == "AXIS0" else ", ".join(axes) + "," * (len(axes) == 1)  # ...: any, all alike
+            made[arg.name] = f" ({shape}){f' {arg.dtype}' if arg.dtype else ''}"
     return made
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.declare import RESIZED, Case
 from tinyres_kernels.conformance.examine import Finding
 from tinyres_kernels.geometry import extent
 
@@ -67,7 +67,7 @@ def _along(examine: Callable[[Case], Finding], case: Case, key: str, place: int,
     made = []
     for size in sizes:
         new = (*value[:place], size, *value[place + 1 :]) if isinstance(value, tuple) else size
-        other = replace(case, title="of another size", structure={**case.structure, key: new})
+        other = replace(case, title=RESIZED, structure={**case.structure, key: new})
         if other.possible:
             made.append(examine(other))
     return made
