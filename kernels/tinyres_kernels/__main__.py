@@ -18,6 +18,7 @@ from tinyres_kernels.contract import OPERATIONS
 if TYPE_CHECKING:
     from tinyres_kernels.conformance.report import Report
 
+MOST = 3  # violations of guard mode that are enough
 CHECK = """\
 Check a kernel: compare its results with the specification in every corner case, and in random cases.
 
@@ -93,8 +94,9 @@ def _check(given: argparse.Namespace) -> int:
     if plain and (given.guard or (given.guard is None and is_compiled(kernel) and guard.possible())):
         tasks = [Task(given.kernel, case) for case in conformance.search.cases(given.op, **drawn)]
         # Wrong numbers are in the report.
-        beyond = [found for found in run(tasks, most=3) if found.what.startswith(("read or wrote", "ended"))]
-        print(*beyond, f"guard mode: {len(tasks)} cases, {len(beyond)} violations\n", sep="\n", flush=True)
+        beyond = [found for found in run(tasks, most=MOST) if found.what.startswith(("read or wrote", "ended"))]
+        enough = " (it stopped there)" if len(beyond) == MOST else ""
+        print(*beyond, f"guard mode: {len(tasks)} cases, {len(beyond)} violations{enough}\n", sep="\n", flush=True)
     print(report.text(every=given.verbose))
     return _exported(report, given, len(beyond)) or (0 if report.ok and not beyond else 1)
 

@@ -118,7 +118,7 @@ def _take(op: str, given: tuple[Any, ...], came: Any, back: Callable[[Any], Arra
     places = [a for place in places for a in (place[3:] if isinstance(place, tuple) else (place,)) if a is not None]
     results = list(came) if isinstance(came, tuple | list) else [came]
     if len(results) != len(places):
-        raise ValueError(f"{len(places)} results are needed, but the kernel returned {len(results)}")
+        raise ValueError(f"results needed: {len(places)}, but the kernel returned {len(results)}")
     for place, result in zip(places, map(back, results), strict=True):
         if place.shape != result.shape:
             raise ValueError(f"the kernel returned an array of shape {result.shape}, needed is {place.shape}")

@@ -62,17 +62,18 @@ def _everywhere(plain: Finding, asked: Sequence[Finding], how: Adapt) -> str | N
     if all("raised" in f.signs for f in asked):
         return f"It {plain.faults[-1].replace('raised', 'raises', 1)}, in every case. Begin with the plain one, below."
     if all(f.signs <= {"input"} for f in asked):
-        told = plain.faults[0].replace("wrote", "writes", 1)
-        return f"It {told}, in every case; its results are right. To mend it, work on a copy, as in x = x.copy()."
+        told, name = plain.faults[0].replace("wrote", "writes", 1), plain.faults[0].split()[-1]
+        mend = f"work on a copy, as in {name} = {name}.copy()"
+        return f"It {told}, in every case; its results are right. To mend it, {mend}."
     if all(_untouched(f) for f in asked):
         if plain.returned == "NoneType":
             return (
                 f"It leaves {_results(op)} untouched and returns nothing: `out = y` gives a name to another array. "
                 f"To mend it, {_assign(op)}."
             )
+        came = f"It returns its result (of type {plain.returned}) and leaves {_results(op)} untouched"
         return (
-            f"It returns {_a(plain.returned)} and leaves {_results(op)} untouched; what is returned is ignored, and is "
-            f"not right either. To mend it, {_assign(op)}, and check again."
+            f"{came}; what is returned is ignored, and is not right either. To mend it, {_assign(op)}, and check again."
         )
     return None
 
@@ -88,7 +89,3 @@ def _results(op: str) -> str:
 
 def _assign(op: str) -> str:
     return "end it with " + "; ".join(f"{name}[...] = y" for name in OPERATIONS[op].writes)
-
-
-def _a(name: str) -> str:
-    return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
