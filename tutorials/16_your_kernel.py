@@ -61,10 +61,8 @@ def first_try(x, w, out, s):
 
 
 def essence(report):
-    """What matters of a report: its verdict, the smallest case that fails, its picture, and where to look."""
-    text = str(report)
-    middle = text[text.find("smallest failing") : text.find("to reproduce it")] if not report.ok else ""
-    return f"{text.splitlines()[0]}\n\n{middle}".rstrip()
+    """A report without its last part, Python to paste that reproduces the example."""
+    return str(report).partition("to reproduce it")[0].rstrip()
 
 
 # %% [markdown]
@@ -75,9 +73,11 @@ first = conformance.check(first_try, "conv2d")
 print(essence(first))
 
 # %% [markdown]
-# Read it from the bottom. *Where to look* is what all failing cases have in common and the passing ones do not. The
-# case above it is the smallest one: a random case failed, and was shrunk for as long as it kept failing. Its picture
-# has an `X` for each wrong number. Let us draw the pictures of some larger corners.
+# The failing cases are sorted by *kind*: a case was made plainer and smaller for as long as the kernel kept failing in
+# the same way, and what could not be taken away gives the kind its name. Below it is what the kernel seems to do (its
+# numbers are compared with those of faulty versions of the specification), the smallest example, and a picture with an
+# `X` for each wrong number. *Where to look* is what all failing cases have in common and the passing ones do not. The
+# pictures of some larger corners:
 
 
 # %%
@@ -101,7 +101,7 @@ def draw(report, titles):
 draw(first, ["padding", "padding of rows only", "dilation 2, padding 2"])
 
 # %% [markdown]
-# The picture names the fault: the rim, as wide as the padding reaches, and nothing else. A clipped row is the image's
+# The pictures agree: it is the rim, as wide as the padding reaches, and nothing else. A clipped row is the image's
 # *last* row, read again; the specification has zeros there.
 #
 # ## Right
@@ -117,7 +117,8 @@ def padded_taps(x, w, out, s):
 
 conformance.assert_conforms(padded_taps, "conv2d")  # the line for a test
 right = conformance.check(padded_taps, "conv2d")
-print(f"{essence(right)}: {len(right.named)} named cases (each corner in two types), {right.tries} drawn ones")
+print(essence(right))
+print(f"{len(right.named)} named cases (each corner in two types), {right.tries} drawn ones")
 
 # %% [markdown]
 # ## Faster
@@ -224,9 +225,11 @@ assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of
 # case, and right there. Hence conformance.
 #
 # Put `assert_conforms` into a test, and from then on you may turn the kernel inside out. From the command line it is
-# `python -m tinyres_kernels check mymodule:my_conv2d --op conv2d`. The same can be asked of pools, norms, losses and
-# optimisers' steps: `conformance.OPS` lists them. And `tinyres_kernels.contract.kernel("conv2d", my_conv2d)` is your
-# kernel as others may call it: behind the same checks as those of the library.
+# `python -m tinyres_kernels check mymodule:my_conv2d --op conv2d`, which with `--layout nchw` also takes a kernel for
+# images (N, C, H, W), and with `--arrays torch` one that is written in PyTorch. The same can be asked of pools, norms,
+# losses and optimisers' steps: `conformance.OPS` lists them. And
+# `tinyres_kernels.contract.kernel("conv2d", my_conv2d)` is your kernel as others may call it: behind the same checks as
+# those of the library.
 #
 # ## Your turn
 #

@@ -5,16 +5,42 @@
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tinyres_kernels import guard
 from tinyres_kernels.contract import OPERATIONS
 
 if TYPE_CHECKING:
-    from tinyres_kernels.conformance.guarded import Task
+    from tinyres_kernels.conformance.report import Report
+
+MOST = 3  # violations of guard mode that are enough
+CHECK = """\
+Check a kernel: compare its results with the specification in every corner case, and in random cases.
+
+The kernel is called with arrays whose shapes fit and that are not empty. It fills out. The command prints its signature
+and the shapes, then each kind of failure with a small example and a picture of the wrong elements."""
+EXAMPLE = """\
+example: save this as mymodule.py
+
+    import numpy as np
+
+    def my_conv2d(x, w, out, s):  # x (N, H, W, C), w (KH, KW, C/groups, O), out (N, OH, OW, O)
+        (sh, sw), (ph, pw), (OH, OW) = s.stride, s.padding, out.shape[1:3]
+        x = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+        out[...] = 0  # out is given: fill it; what is returned is ignored
+        for a, b in np.ndindex(w.shape[:2]):
+            out += x[:, a::sh, b::sw][:, :OH, :OW] @ w[a, b]
+
+and run
+
+    python -m tinyres_kernels check mymodule:my_conv2d --op conv2d
+
+It knows neither dilation nor groups (s.dilation, s.groups), and that is what the check says."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fuzz(given)
     if given.all != (given.kernel is None) or given.all != (given.op is None) or (given.all and not given.guard):
         parser.error("check needs MODULE:FUNCTION and --op OP; or --guard --all, for every CPU kernel")
+    if given.guard and (given.layout != "nhwc" or given.arrays):
+        parser.error("--guard takes a kernel of NumPy arrays as they are, without --layout and --arrays")
     if given.guard and not guard.possible():
         return _could_not("--guard needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
     return _guard_all() if given.all else _check(given)
@@ -43,26 +71,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(given: argparse.Namespace) -> int:
     from tinyres_kernels import conformance
-    from tinyres_kernels.conformance.guarded import Task
+    from tinyres_kernels.conformance.adapt import Adapt, adapted
+    from tinyres_kernels.conformance.child import Child
+    from tinyres_kernels.conformance.guarded import Task, run
     from tinyres_kernels.conformance.kernel import is_compiled, load
+    from tinyres_kernels.conformance.signature import lines
 
+    how = Adapt(given.layout, given.arrays)
     try:
         kernel = load(given.kernel)
+        adapted(kernel, given.op, how)
+        _writable(given.json, given.junit, given.png)
     except ValueError as error:
         return _could_not(str(error))
+    print(*lines(given.op), "", sep="\n", flush=True)
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
-    how = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
-    beyond = 0
-    if given.guard or (given.guard is None and is_compiled(kernel) and guard.possible()):
-        tasks = [Task(given.kernel, case) for case in conformance.search.cases(given.op, **how)]
-        beyond = _guarded(tasks, most=3)
-    report = conformance.check(kernel, given.op, **how)
-    print(report)
-    return 0 if report.ok and not beyond else 1
+    drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
+    with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
+        report = conformance.check(kernel, given.op, **drawn, adapt=how, run=child)
+    beyond = []
+    plain = how == Adapt() and not report.breach
+    if plain and (given.guard or (given.guard is None and is_compiled(kernel) and guard.possible())):
+        tasks = [Task(given.kernel, case) for case in conformance.search.cases(given.op, **drawn)]
+        # Wrong numbers are in the report.
+        beyond = [found for found in run(tasks, most=MOST) if found.what.startswith(("read or wrote", "ended"))]
+        enough = " (it stopped there)" if len(beyond) == MOST else ""
+        print(*beyond, f"guard mode: {len(tasks)} cases, {len(beyond)} violations{enough}\n", sep="\n", flush=True)
+    print(report.text(every=given.verbose))
+    return _exported(report, given, len(beyond)) or (0 if report.ok and not beyond else 1)
+
+
+def _writable(*files: Path | None) -> None:
+    """Raises ValueError for a file that could not be written: better before the check than after it."""
+    for file in files:
+        if file and not file.absolute().parent.is_dir():
+            raise ValueError(f"cannot write {file}: there is no folder {file.absolute().parent}")
+
+
+def _exported(report: "Report", given: argparse.Namespace, beyond: int) -> int:
+    """Write the files that were asked for. Returns 2 where one could not be written, 0 otherwise."""
+    from tinyres_kernels.conformance import export
+
+    try:
+        if given.json:
+            export.write_json(report, given.json, beyond)
+        if given.junit:
+            export.write_junit(report, given.junit, beyond)
+        if given.png and not report.ok:
+            export.write_png(report, given.png)
+    except (ValueError, OSError) as error:
+        return _could_not(str(error))
+    return 0
 
 
 def _guard_all() -> int:
-    from tinyres_kernels.conformance.guarded import Task, own
+    from tinyres_kernels.conformance.guarded import Task, own, run
 
     print("guard mode: looking for the cases of every plan, which takes some minutes", file=sys.stderr, flush=True)
     tasks = list(own())
@@ -71,19 +134,9 @@ def _guard_all() -> int:
         if done == len(tasks) or done % 50 == 0 or task.case.op != tasks[done].case.op:
             print(f"guard mode: {done} of {len(tasks)} cases, {task.case.op.name}", file=sys.stderr, flush=True)
 
-    return 1 if _guarded(tasks, progress=progress) else 0
-
-
-def _guarded(tasks: "Sequence[Task]", **how: Any) -> int:
-    """Run them and print what was found. Returns the number of violations."""
-    from tinyres_kernels.conformance.guarded import run
-
-    found = run(tasks, **how)
-    for violation in found:
-        print(violation)
-    enough = "" if len(found) != how.get("most") else " (it stopped there)"
-    print(f"guard mode: {len(tasks)} cases, {len(found)} violations{enough}\n", flush=True)  # the next check may crash
-    return len(found)
+    found = run(tasks, progress=progress)
+    print(*found, f"guard mode: {len(tasks)} cases, {len(found)} violations\n", sep="\n")
+    return 1 if found else 0
 
 
 def _fuzz(given: argparse.Namespace) -> int:
@@ -107,37 +160,76 @@ def _count(text: str) -> int:
 
 
 def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = -1.0
+    minutes = _number(text)
     if not 0 < minutes < float("inf"):
         raise argparse.ArgumentTypeError(f"got {text!r}, needed a number of minutes greater than 0")
     return minutes
 
 
+def _seconds(text: str) -> float:
+    seconds = _number(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text!r}, needed a number of seconds, or 0 for no limit")
+    return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0
+
+
 def _parser(ops: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tinyres_kernels", description="Hold a kernel against the specification of its operation."
+        prog="python -m tinyres_kernels", description="Compare a kernel with the specification of its operation."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser(
-        "check", help="check one kernel; the status is 0 where it conforms, 1 where it does not"
+        "check",
+        help="check one kernel; the exit status is 0 if it conforms, 1 if it does not",
+        description=CHECK,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(
-        "kernel", nargs="?", metavar="MODULE:FUNCTION", help="where it is; the current folder can be imported from"
+        "kernel", nargs="?", metavar="MODULE:FUNCTION", help="the kernel; modules in the current folder are found"
     )
-    check.add_argument("--op", choices=ops, help="the operation that it claims to be")
-    check.add_argument("--examples", type=_count, default=100, help="how many cases to draw (default: 100)")
+    check.add_argument("--op", choices=ops, metavar="OP", help="the operation that it computes; `list` names them all")
+    check.add_argument("--examples", type=_count, default=100, help="how many random cases to draw (default: 100)")
     check.add_argument("--seed", type=_count, default=0, help="another seed draws other cases (default: 0)")
     check.add_argument("--dtype", choices=["float32", "float64", "both"], default="both", help="(default: both)")
     check.add_argument(
+        "--layout",
+        choices=["nhwc", "nchw"],
+        default="nhwc",
+        help="nchw: pass images as (N, C, H, W) and weights as (O, C/groups, KH, KW) (default: nhwc)",
+    )
+    check.add_argument(
+        "--arrays",
+        default="",
+        metavar="LIBRARY",
+        help="pass arrays of this library, such as torch, torch:cuda or jax, by DLPack; results are copied back from "
+        "out, or from what the kernel returns",
+    )
+    check.add_argument(
+        "--limit",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="fail a case that takes longer, without counting the kernel's compilation at the start; "
+        "0: no limit, and run the kernel in this process, as a debugger needs it (default: 30)",
+    )
+    check.add_argument("--verbose", action="store_true", help="print a row for each named case")
+    check.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    check.add_argument("--junit", type=Path, metavar="FILE", help="also write the report as JUnit XML")
+    check.add_argument("--png", type=Path, metavar="FILE", help="also draw the wrong elements (needs matplotlib)")
+    check.add_argument(
         "--guard",
         action=argparse.BooleanOptionalAction,
-        help="run it in a child process, too, where each array lies against memory that must not be touched "
-        "(default: if the kernel is compiled)",
+        help="also run it with each array next to memory that must not be touched (default: if it is compiled)",
     )
-    check.add_argument("--all", action="store_true", help="with --guard: all cases of all CPU kernels")
+    check.add_argument("--all", action="store_true", help="with --guard: check all cases of all CPU kernels")
     fuzz = commands.add_parser(
         "fuzz",
         help="realistic cases for the CPU kernels; the status is 0 where none fails, 1 where one does",
@@ -152,4 +244,8 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # whoever reads, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -2,10 +2,11 @@
 
 import importlib.util
 import json
+import sys
 
 import pytest
 
-from tinyres.bench import mpi, peers, steps
+from tinyres.bench import engine, mpi, peers, steps
 from tinyres.bench.works import ENGINE
 from tinyres.cli import bench as command
 from tinyres.cli import main
@@ -22,6 +23,35 @@ def test_engine_prints_a_table_and_writes_json(capsys, tmp_path):
     assert result["timings"]["tinyres"]["median_s"] > 0
     assert result["targets"]["tinyres / NumPy by hand"]["must"] == ENGINE["NumPy by hand"].must
     assert ("tinyres / PyTorch" in result["targets"]) == all("PyTorch" not in name for name in result["missing"])
+
+
+BROKEN = {  # what a peer's package does, and what is said of it
+    "at import": ("import numpy\nnumpy.no_such_name", "AttributeError: module 'numpy' has no attribute 'no_such_name'"),
+    "in what it needs": ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+    "when it runs": ("def Variable(data): raise TypeError('no\\nmore')", "TypeError: no"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_peer_that_is_installed_and_broken_is_left_out_in_one_line(how, capsys, tmp_path, monkeypatch):
+    source, reason = BROKEN[how]
+    (tmp_path / "dezero").mkdir()
+    (tmp_path / "dezero" / "__init__.py").write_text(source + "\n")
+    (tmp_path / "dezero" / "functions.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("dezero", "dezero.functions"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    try:
+        assert engine.main(1, tmp_path / "e.json") == 0
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "dezero"]:
+            del sys.modules[name]
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"DeZero ({reason})" in out
+    assert "Traceback" not in out
+    result = json.loads((tmp_path / "e.json").read_text())
+    assert f"DeZero ({reason})" in result["missing"]
+    assert result["timings"]["tinyres"]["median_s"] > 0
 
 
 @pytest.mark.parametrize("bench", ["resnet", "gan"])

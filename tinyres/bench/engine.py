@@ -17,12 +17,14 @@ import tinyres as tr
 from tinyres.bench import report
 from tinyres.bench.agreement import disagreements
 from tinyres.bench.clocks import Call, HostClock
+from tinyres.bench.peers import reason
 from tinyres.bench.race import OURS, Peer, against, begin, race
 from tinyres.bench.works import AGREE, ENGINE
 
 LAYERS, WIDTH, BATCH = 50, 64, 32
 TURN = 0.01  # seconds: some ten steps
 BY_HAND = "NumPy by hand"
+OTHERS = {"autograd": "autograd", "DeZero": "dezero"}  # peers that may not run with this NumPy, and their modules
 
 
 def problem() -> tuple[Any, list[Any]]:
@@ -120,7 +122,7 @@ def dezero() -> Call:
 
 
 def peers() -> tuple[dict[str, Peer], list[str]]:
-    """Who can be measured here, and who is missing."""
+    """Who can be measured here, and who is missing: not installed, or installed and broken, with the reason."""
     makers: dict[str, Callable[[], Call]] = {
         BY_HAND: by_hand,
         OURS: ours,
@@ -132,9 +134,18 @@ def peers() -> tuple[dict[str, Peer], list[str]]:
     found, missing = {}, []
     for name, make in makers.items():
         try:
-            found[name] = Peer([make()], read=lambda gradients: [np.asarray(g) for g in gradients])
-        except ImportError:
-            missing.append(name)
+            step = make()
+            if name in OTHERS:
+                step()
+        except ModuleNotFoundError as error:
+            installed = error.name != OTHERS.get(name, "torch")  # and something that it needs is not
+            missing.append(f"{name} ({reason(error)})" if installed else name)
+        except Exception as error:
+            if name not in OTHERS:  # ours is to be mended, not left out
+                raise
+            missing.append(f"{name} ({reason(error)})")
+        else:
+            found[name] = Peer([step], read=lambda gradients: [np.asarray(g) for g in gradients])
     return found, missing
 
 

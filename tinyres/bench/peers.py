@@ -64,6 +64,12 @@ def load_torch(device: str = "cpu") -> Any | None:
     return torch
 
 
+def reason(error: Exception) -> str:
+    """Why a peer does not run, in one line."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 def allow_tf32(torch: Any, allowed: bool) -> None:
     """Whether float32 convolutions and matrix products may round their factors to 10 bits."""
     torch.backends.cudnn.allow_tf32 = allowed

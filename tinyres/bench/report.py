@@ -78,7 +78,7 @@ def conclude(
     for verdict in verdicts:
         to.print(str(verdict), style="" if verdict.met else "bold red")
     if missing:
-        to.print(f"not installed, so not measured: {', '.join(missing)}")
+        to.print(f"not measured: {', '.join(missing)}", markup=False)
     for pair in disagreements:
         to.print(str(pair), style="bold red", soft_wrap=True)
     if json_file is not None:

@@ -4,6 +4,7 @@
     conformance.assert_conforms(my_conv2d, "conv2d")            # in a test
     print(conformance.check(my_conv2d, "conv2d"))               # the whole report
     python -m tinyres_kernels check mymodule:my_conv2d --op conv2d
+    conformance.check(mine, "conv2d", adapt=conformance.Adapt(layout="nchw", arrays="torch"))
     python -m tinyres_kernels fuzz --minutes 10             # the CPU kernels, at any size
 
 Every case, a named corner or one drawn by Hypothesis, is put to the kernel three times. Its results must be those of
@@ -20,9 +21,14 @@ NumPy arrays here, and from the fuzz also others.
     in_use.py    the same on the numbers of a training, where rounding has more room
     layers.py    the convolutions of well-known nets: sizes to check a kernel at, besides
     examine.py   one case put to one kernel
-    search.py    the named cases, and the search for a small one that fails
-    picture.py, hints.py, report.py   the text
+    search.py    the named cases, and the search for one that fails
+    kinds.py     the failing cases sorted by kind: plainer.py makes them plainer, tails.py varies their sizes,
+                 explain.py compares them with faulty versions of the specification
+    breach.py    one sentence for a kernel that breaks the contract;   signature.py   what a kernel is called with
+    picture.py, hints.py, report.py   the text;   export.py   JSON, JUnit, PNG
     kernel.py    a reader's kernel: where it is, whether it is compiled
+    adapt.py     kernels for NCHW, or for arrays of another library
+    child.py     cases in a process of their own, within a time limit
     guarded.py   cases with arrays that must not be overrun, in a process of their own: guarded_child.py
     draw.py      realistic cases;   trial.py, layouts.py   one of them, and how its arrays lie
     fuzz.py      the search among them
@@ -37,8 +43,9 @@ except ModuleNotFoundError:
         name="hypothesis",
     ) from None
 
+from tinyres_kernels.conformance.adapt import Adapt
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import Report
 from tinyres_kernels.conformance.search import assert_conforms, check
 
-__all__ = ["OPS", "Report", "assert_conforms", "check"]
+__all__ = ["OPS", "Adapt", "Report", "assert_conforms", "check"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from math import prod
 from typing import Any, NamedTuple
 
@@ -18,6 +19,10 @@ Arrays = dict[str, Array]
 
 # One expression makes the values here and in the snippet that a reader pastes: what is shown is what was run.
 NORMAL = "rng.standard_normal({shape}).astype({dtype!r})"
+
+
+# What cases are called that are made from failing ones, to see what these have in common.
+MADE = PLAINER, RESIZED = "made plainer", "of another size"
 
 
 class Arg(NamedTuple):
@@ -69,6 +74,7 @@ class Family:
     named: Mapping[str, Named]
     traits: Mapping[str, Callable[[Structure], bool]]  # what failing cases may have in common
     grouped: tuple[str, ...] = ()  # axes that `groups` cuts into blocks
+    sizes: tuple[str, ...] = ()  # the keys of a structure that are sizes, which a small example has as 1
 
 
 # How large the numbers are whose rounding a result may show: for a sum, the sum of its terms in absolute value.
@@ -102,6 +108,10 @@ class Op:
     special: tuple[float, ...] = (np.nan, np.inf)
     named: Mapping[str, Named] = field(default_factory=dict)  # beyond the family's
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its functions cannot be pickled: it travels by name."""
+        return _by_name, (self.name,)
+
     @property
     def order(self) -> list[str]:
         """The names of all positional arguments: the plain structure leaves none out."""
@@ -110,6 +120,11 @@ class Op:
     @property
     def cases(self) -> dict[str, Named]:
         return {**self.family.named, **self.named}
+
+
+def _by_name(name: str) -> Op:
+    found: Op = import_module("tinyres_kernels.conformance.ops").OPS[name]
+    return found
 
 
 def specification(op: str, inputs: Arrays, like: Arrays, keywords: dict[str, Any], order: list[str]) -> Arrays:
@@ -193,6 +208,20 @@ class Case:
     def elements(self) -> int:
         """How large the case is: of two that fail, the smaller one is shown."""
         return sum(prod(self.shape(arg)) for arg in self.reads + self.writes)
+
+    @property
+    def possible(self) -> bool:
+        """Whether its shapes belong together, and no array is empty: what is asked of a kernel, not of the contract."""
+        try:
+            if not all(prod(self.shape(arg)) for arg in [*self.reads, *self.writes]):
+                return False
+            made = {arg.name: np.zeros(self.shape(arg), arg.dtype or self.dtype) for arg in self.writes}
+            arrays = self.inputs() | made
+            positional = [arrays[arg.name] if arg else None for arg in self.arguments]
+            call(self.op.name, lambda *given: None, positional, self.keywords)
+        except ValueError:
+            return False
+        return True
 
     def lines(self) -> list[str]:
         """The Python lines that make the arrays which are read."""

@@ -43,6 +43,7 @@ SUM = Family(
     shapes=lambda s: (_numbers(s), {}),
     structures=st.fixed_dictionaries({"M": SIZES}),
     traits={"several numbers": lambda s: s["M"] > 1},
+    sizes=("M",),
     named=NUMBERS | {"not a number in the second argument": Named(put=Put(1, np.nan))},
 )
 RELU = Family(
@@ -54,6 +55,7 @@ RELU = Family(
         "a slope": lambda s: s["slope"] != 0,
         "no slope": lambda s: s["slope"] == 0,
     },
+    sizes=("M",),
     named=NUMBERS
     | {
         "slope 0.2": Named({"slope": 0.2, "M": 40}),

@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
+from sysconfig import get_path
+from time import perf_counter
+from traceback import extract_tb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,42 +21,103 @@ Kernel = Callable[..., Any]
 ROUNDINGS = 6  # allowed, in eps of the kernel's dtype times the sum of the terms' absolute values
 GUARD = 1024  # elements before and after each result that nobody may touch
 FENCE, STALE = -7254.5, 12345.5  # what the guards hold, and what the result holds before the second run
+UNTOUCHED = -77  # what a result of integers holds before, which have no NaN
 RIGHT, WRONG, NAN = ".", "X", "N"
+READ_ONLY, ADJOINT = "read-only", "the adjoint identity"
+_HERE, _LIBRARY = str(Path(__file__).parents[1]), get_path("stdlib")
+
+
+# The signs of a fault, each with what a kernel that shows it does. The gravest comes first.
+SIGNS = {
+    "left": "was not run",
+    "slow": "takes too long",
+    "ended": "ends its process",
+    "raised": "raises an error",
+    "beyond": "writes beyond a result",
+    "input": "writes to an input",
+    "refusal": "is refused wrongly",
+    "stale": "adds to what a result held before",
+    "unwritten": "leaves elements unwritten",
+    "shaky": "gives other numbers the second time",
+    "wrong": "gives wrong numbers",
+}
 
 
 @dataclass
 class Finding:
-    """What came of one case. `marks` has a character for each element of each result that is not right."""
+    """What came of one case.
+
+    marks: a character for each element of each result that is not right, and of each input that was written to
+    signs: which of `SIGNS` it shows;   outputs: what the first run wrote
+    returned: the type of what the kernel returned;   seconds: of all runs
+    """
 
     case: Case
     faults: list[str] = field(default_factory=list)
     marks: Arrays = field(default_factory=dict)
+    signs: set[str] = field(default_factory=set)
+    outputs: Arrays = field(default_factory=dict, repr=False)
+    returned: str = "NoneType"
+    seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
         return not self.faults
 
+    @property
+    def wrong(self) -> int:
+        """How many elements of its results are not right."""
+        return sum(int((marks != RIGHT).sum()) for marks in self.marks.values())
+
 
 class Run(NamedTuple):
+    """One call: what it wrote, if it ran to its end; what is wrong with what it did, each with its sign."""
+
     outputs: Arrays
-    faults: list[str]
+    faults: dict[str, str]
+    returned: str
+    left: Arrays  # what the results hold, even if it raised
+    changed: Arrays  # for each input that was written to, where
 
 
 def examine(kernel: Kernel, case: Case) -> Finding:
     """Run one case three times, over different rubbish, and hold what comes out against the specification."""
+    start = perf_counter()
     inputs = case.inputs()
-    first, second, again = (_run(kernel, case, inputs, held) for held in (np.nan, STALE, np.nan))
-    finding = Finding(case, list(dict.fromkeys(first.faults + second.faults + again.faults)))
-    if case.refused or not (first.outputs and second.outputs and again.outputs):
-        return finding
-    expected, allowed = standard(case.op, inputs, first.outputs, case.keywords, ROUNDINGS)
+    runs = [_run(kernel, case, inputs, held) for held in (np.nan, STALE, np.nan)]
+    faults = {fault: sign for run in runs for fault, sign in run.faults.items()}
+    finding = Finding(case, list(faults), signs=set(faults.values()), returned=runs[0].returned)
+    finding.marks = {name: np.where(differ, WRONG, RIGHT) for name, differ in runs[0].changed.items()}
+    if all(run.outputs for run in runs):
+        _judge(finding, inputs, runs)
+    elif not case.refused:
+        _reached(finding, inputs, runs[0].left)
+    finding.seconds = perf_counter() - start
+    return finding
+
+
+def _judge(finding: Finding, inputs: Arrays, runs: list[Run]) -> None:
+    case = finding.case
+    finding.outputs = runs[0].outputs
+    expected, allowed = standard(case.op, inputs, finding.outputs, case.keywords, ROUNDINGS)
     for arg in case.writes:
         name = arg.name
-        runs = first.outputs[name], second.outputs[name], again.outputs[name]
-        _compare(finding, arg, runs, expected[name], allowed[name])
+        first, second, again = (run.outputs[name] for run in runs)
+        _compare(finding, arg, (first, second, again), expected[name], allowed[name])
     wide = {name: a if a.dtype.kind == "i" else a.astype("float64") for name, a in inputs.items()}
-    finding.faults += adjoint(case, wide, first.outputs, allowed)
-    return finding
+    if broken := adjoint(case, wide, finding.outputs, allowed):
+        finding.faults += broken
+        finding.signs = finding.signs or {"wrong"}
+
+
+def _reached(finding: Finding, inputs: Arrays, left: Arrays) -> None:
+    """Mark what is not right in the results of a kernel that raised: how far it came."""
+    case = finding.case
+    expected, allowed = standard(case.op, inputs, left, case.keywords, ROUNDINGS)
+    for name, a in left.items():
+        wrong = ~right(a, expected[name], allowed[name])
+        if wrong.any():
+            finding.marks[name] = np.where(wrong, np.where(np.isnan(a) | (a == UNTOUCHED), NAN, WRONG), RIGHT)
 
 
 def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
@@ -65,22 +130,49 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
     everything = {**given, **outputs}
     positional = [everything[arg.name] if arg else None for arg in case.arguments]
     error: Exception | SystemExit | None = None
+    returned = "NoneType"
+
+    def noted(*arguments: Any) -> None:
+        nonlocal returned
+        returned = type(kernel(*arguments)).__name__
+
     try:
         with np.errstate(all="ignore"):
-            call(case.op.name, kernel, positional, case.keywords)
+            call(case.op.name, noted, positional, case.keywords)
     except (Exception, SystemExit) as caught:  # whatever it is, it is the kernel's and belongs in the report
         error = caught
-    faults = overruns(buffers)
-    faults += [f"wrote to its input {name}" for name, a in given.items() if a.tobytes() != inputs[name].tobytes()]
+    faults = dict.fromkeys(overruns(buffers), "beyond")
+    changed = {name: _differ(a, inputs[name]) for name, a in given.items() if a.tobytes() != inputs[name].tobytes()}
+    faults |= {f"wrote to its input {name}": "input" for name in changed}
     if case.refused:
         came = f"raised {type(error).__name__}: {error}" if error else "accepted them"
         if not isinstance(error, ValueError):
-            faults.append(f"needed ValueError for shapes that do not belong together, but the contract {came}")
-        faults += [f"wrote to {name} before it refused" for name, a in outputs.items() if a.tobytes() != before[name]]
-        return Run({}, faults)
+            fault = f"needed ValueError for shapes that do not belong together, but the contract {came}"
+            faults[fault] = "refusal"
+        for name, a in outputs.items():
+            if a.tobytes() != before[name]:
+                faults[f"wrote to {name} before it refused"] = "refusal"
+        return Run({}, faults, returned, outputs, changed)
     if error:
-        return Run({}, [*faults, f"raised {type(error).__name__}: {error}"])
-    return Run(outputs, faults)
+        sign = "input" if READ_ONLY in str(error) and case.readonly else "raised"
+        faults[f"raised {type(error).__name__}: {error}{_where(error)}"] = sign
+        return Run({}, faults, returned, outputs, changed)
+    return Run(outputs, faults, returned, outputs, changed)
+
+
+def _differ(a: Array, b: Array) -> Array:
+    differ: Array = (a != b) & ~((a != a) & (b != b))  # a NaN that stays one is no difference
+    return differ
+
+
+def _where(error: BaseException) -> str:
+    """The line of the reader's code that an error comes from: the last one that is in no installed package."""
+    frames = [frame for frame in extract_tb(error.__traceback__)[1:] if not _installed(frame.filename)]
+    return f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name}: {frames[-1].line})" if frames else ""
+
+
+def _installed(filename: str) -> bool:
+    return filename.startswith(("<", _HERE, _LIBRARY)) or "site-packages" in filename
 
 
 def guarded(case: Case, held: float) -> tuple[Arrays, Arrays]:
@@ -90,7 +182,7 @@ def guarded(case: Case, held: float) -> tuple[Arrays, Arrays]:
         shape, dtype = case.shape(arg), arg.dtype or case.dtype
         buffers[arg.name] = np.full(prod(shape) + 2 * GUARD, FENCE).astype(dtype)
         outputs[arg.name] = buffers[arg.name][GUARD : GUARD + prod(shape)].reshape(shape)
-        outputs[arg.name][...] = np.nan_to_num(held, nan=-77) if np.dtype(dtype).kind == "i" else held
+        outputs[arg.name][...] = np.nan_to_num(held, nan=UNTOUCHED) if np.dtype(dtype).kind == "i" else held
     return buffers, outputs
 
 
@@ -117,18 +209,21 @@ def _compare(finding: Finding, arg: Arg, runs: tuple[Array, Array, Array], expec
     marks = np.full(expected.shape, RIGHT)
     marks[wrong | stale | shaky] = WRONG
     marks[unwritten | (wrong & np.isnan(over_stale))] = NAN
-    faults = []
+    faults = {}
     if unwritten.any():
-        faults.append(f"{name}: {unwritten.sum()} of {total} elements still hold what was there before: never written")
+        faults["unwritten"] = (
+            f"{name}: {unwritten.sum()} of {total} elements still hold what was there before: never written"
+        )
     if stale.any():
-        faults.append(f"{name}: what it held before shows in {stale.sum()} of {total} elements (added to, not set?)")
+        faults["stale"] = f"{name}: what it held before shows in {stale.sum()} of {total} elements (added to, not set?)"
     if shaky.any():
-        faults.append(f"{name}: the same arguments gave other numbers the second time ({shaky.sum()} of {total})")
+        faults["shaky"] = f"{name}: the same arguments gave other numbers the second time ({shaky.sum()} of {total})"
     if wrong.any():
         axes = list(finding.case.axes(arg))
-        faults.append(worst(name, wrong, over_stale, expected, allowed, axes))
+        faults["wrong"] = worst(name, wrong, over_stale, expected, allowed, axes)
     if faults:
-        finding.faults += faults
+        finding.faults += faults.values()
+        finding.signs |= faults.keys()
         finding.marks[name] = marks
 
 
@@ -156,7 +251,7 @@ def adjoint(case: Case, inputs: Arrays, outputs: Arrays, allowed: Arrays) -> lis
         paired = float(np.vdot(other, arrays[variable]))
         if not abs(value - paired) <= slack:
             faults.append(
-                f"the adjoint identity does not hold: <{own}, {case.op.name}> is {value:.6g}, "
+                f"{ADJOINT} does not hold: <{own}, {case.op.name}> is {value:.6g}, "
                 f"but <{name}, {variable}> is {paired:.6g}"
             )
     return faults

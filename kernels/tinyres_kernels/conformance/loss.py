@@ -68,6 +68,7 @@ ROWS = Family(
         "several classes": lambda s: s["C"] > 1,
         "large logits": lambda s: s["scale"] > 1,
     },
+    sizes=("M", "C"),
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),
@@ -108,6 +109,7 @@ ANSWER = Family(
         "targets of 0 and 1": lambda s: bool(s["hard"]),
         "targets between 0 and 1": lambda s: not s["hard"],
     },
+    sizes=("M",),
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),

@@ -17,6 +17,7 @@ PRODUCT = Family(
         "several terms": lambda s: s["K"] > 1,
         "several columns": lambda s: s["N"] > 1,
     },
+    sizes=("M", "K", "N"),
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),

@@ -117,6 +117,7 @@ NORM = Family(
         "several channels": lambda s: s["C"] > 1,
         "a large eps": lambda s: s["eps"] > 1e-3,
     },
+    sizes=("M", "C"),
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),

@@ -1,51 +1,80 @@
 """Which elements of a result are wrong, drawn in characters."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from numpy import ndindex
 
-from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.declare import Arg
 from tinyres_kernels.conformance.examine import NAN, RIGHT, WRONG, Finding
 from tinyres_kernels.namespace import Array
 
 GRIDS, ROWS, COLUMNS = 4, 20, 40  # more is not read
-LEGEND = f"{RIGHT} right   {WRONG} wrong   {NAN} not a number where a number is needed, or never written"
+LEGEND = f"{RIGHT} right   {WRONG} wrong   {NAN} not a number where one is needed, or never written"
 
 
-def picture(finding: Finding) -> str:
-    """A grid for each image and channel that has something wrong, for each result that has; empty if none has."""
+def picture(finding: Finding, grids: int = GRIDS, rows: int = ROWS) -> str:
+    """A grid for each image and channel that has something wrong, for each array that has; empty if none has.
+
+    The arrays are the results, and inputs that were written to. Of one array at most so many grids are drawn, and of a
+    grid at most so many rows.
+    """
     drawn: list[str] = []
-    for arg in finding.case.writes:
+    for arg in [*finding.case.writes, *finding.case.reads]:
         if arg.name in finding.marks:
-            drawn += _grids(finding.case, arg.name, list(finding.case.axes(arg)), finding.marks[arg.name])
+            drawn += _drawn(list(parts(finding, arg)), grids, rows)
     return "\n".join([LEGEND, *drawn]) if drawn else ""
 
 
-def _grids(case: Case, name: str, axes: list[str], marks: Array) -> Iterator[str]:
-    """Rows and columns are the axes of an image or of a kernel (h and w); where there are none, the last two."""
+class Grid(NamedTuple):
+    """Marks in rows and columns; which part of the array they are, and what rows and columns are called."""
+
+    title: str
+    rows: str
+    columns: str
+    marks: Array
+
+
+def parts(finding: Finding, arg: Arg) -> Iterator[Grid]:
+    """The parts of an array that have something wrong.
+
+    Rows and columns are the axes of an image or of a kernel (h and w); where there are none, the last two.
+    """
+    axes, marks = list(finding.case.axes(arg)), finding.marks[arg.name]
     down = next((i for i, axis in enumerate(axes) if axis.endswith("h")), max(0, len(axes) - 2))
     across = next((i for i, axis in enumerate(axes) if axis.endswith("w")), len(axes) - 1)
     rest = [i for i in range(len(axes)) if i not in (down, across)]
-    bad = []
     for place in ndindex(*(marks.shape[i] for i in rest)):
         where = dict(zip(rest, place, strict=True))
         grid = marks[tuple(where.get(i, slice(None)) for i in range(len(axes)))]
         if (grid != RIGHT).any():
             label = ", ".join(f"{axis}={where[i]}" if i in where else ":" for i, axis in enumerate(axes))
-            bad.append((f"{name}[{label}]", grid.reshape(marks.shape[down] if down != across else 1, -1)))
-    for title, grid in bad[:GRIDS]:
-        yield f"{title}    rows: {axes[down]}, columns: {axes[across]}" if down != across else title
-        yield from _rows(grid)
-    if len(bad) > GRIDS:
-        yield f"... and {len(bad) - GRIDS} more such grids with something wrong"
+            rows = axes[down] if down != across else ""
+            yield Grid(f"{arg.name}[{label}]", rows, axes[across], grid.reshape(marks.shape[down] if rows else 1, -1))
 
 
-def _rows(grid: Array) -> Iterator[str]:
-    """The grid's rows with their numbers, under the columns' last digits."""
+def _drawn(bad: list[Grid], most: int, height: int) -> Iterator[str]:
+    for title, rows, columns, grid in bad[:most]:
+        yield f"{title}    rows: {rows}, columns: {columns}" if rows else title
+        yield from _rows(grid, height)
+    if len(bad) > most:
+        yield f"... and {len(bad) - most} more such grids with something wrong"
+
+
+def _rows(grid: Array, height: int) -> Iterator[str]:
+    """The rows with their numbers, under the columns' last digits; of a large grid, those around what is wrong."""
     rows, columns = grid.shape
-    more = f"  (and {columns - COLUMNS} more columns)" if columns > COLUMNS else ""
-    yield "     " + " ".join(str(i % 10) for i in range(min(columns, COLUMNS))) + more
-    for i, row in enumerate(grid[:ROWS]):
-        yield f"{i:4} " + " ".join(row[:COLUMNS])
-    if rows > ROWS:
-        yield f"     (and {rows - ROWS} more rows)"
+    wrong = (grid != RIGHT).nonzero()
+    top, left = _start(wrong[0], height, rows), _start(wrong[1], COLUMNS, columns)
+    cut = f"  ({left} to {left + COLUMNS - 1} of {columns})" if columns > COLUMNS else ""
+    yield "     " + " ".join(str(i % 10) for i in range(left, min(columns, left + COLUMNS))) + cut
+    for i, row in enumerate(grid[top : top + height], top):
+        yield f"{i:4} " + " ".join(row[left : left + COLUMNS])
+    if rows > height:
+        yield f"     (rows {top} to {top + height - 1} of {rows})"
+
+
+def _start(wrong: Array, shown: int, size: int) -> int:
+    """Where to begin to show something wrong: at 0 if that will do, or two elements before the first wrong one."""
+    first = int(wrong.min())
+    return 0 if first < shown else min(first - 2, size - shown)

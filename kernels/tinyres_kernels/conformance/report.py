@@ -1,13 +1,16 @@
 """What a check found, as an object and as text."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from textwrap import indent
+from dataclasses import dataclass, field
+from textwrap import indent, wrap
 
 from tinyres_kernels.conformance.declare import Case, settings_line, written_out
-from tinyres_kernels.conformance.examine import Finding, Kernel
+from tinyres_kernels.conformance.examine import ADJOINT, Finding, Kernel
 from tinyres_kernels.conformance.hints import hints
+from tinyres_kernels.conformance.kinds import Kind
 from tinyres_kernels.conformance.picture import picture
+
+WIDTH, LISTED = 80, 12  # of the text; names of cases
 
 
 @dataclass
@@ -17,6 +20,7 @@ class Report:
     named: a finding for each named case and dtype.
     drawn: every drawn case in the order in which they were run, those of the search for a smaller example included.
     tries: how many of them were run until one failed, or in all.
+    kinds: the kinds of failure, each with an example;   breach: a sentence, where the kernel breaks the contract
     """
 
     kernel: Kernel
@@ -25,6 +29,8 @@ class Report:
     drawn: list[Finding]
     tries: int
     found: Finding | None  # the smallest failing one that was drawn
+    kinds: list[Kind] = field(default_factory=list)
+    breach: str = ""
 
     @property
     def ok(self) -> bool:
@@ -38,48 +44,83 @@ class Report:
 
     @property
     def smallest(self) -> Finding | None:
-        """The failing case with the fewest array elements; one of legal arguments, if such a one fails."""
-        return min(self.failures, key=lambda f: (f.case.refused, f.case.elements, f is not self.found), default=None)
+        """The example that the text shows first: that of the first kind, or the plain case where there are no kinds.
+
+        It has at least one wrong element wherever a case of its kind has.
+        """
+        return self.kinds[0].example if self.kinds else next(iter(self.failures), None)
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return self.text()
 
-    def _lines(self) -> Iterator[str]:
+    def text(self, *, every: bool = False) -> str:
+        """The report; `every`: with a row for each named case."""
+        return "\n".join(self._lines(every))
+
+    def _lines(self, every: bool) -> Iterator[str]:
         rows = self._rows()
-        bad = sum(mark == "FAIL" for mark, _, _ in rows)
+        bad = [name for mark, name, _ in rows if mark == "FAIL"]
         yield f"{title(self.kernel)} as {self.op}: {'conforms' if self.ok else 'DOES NOT CONFORM'}"
-        yield f"\nnamed cases: {bad} of {len(rows)} fail"
-        width = max(len(name) for _, name, _ in rows)
-        for mark, name, text in rows:
-            yield f"  {mark:4}  {name:{width}}  {text}".rstrip()
-        yield f"\ndrawn cases: {self._search()}"
-        if self.smallest is None:
-            return
-        yield "\nsmallest failing example"
-        yield indent(call(self.smallest.case), "  ")
-        yield from (f"  - {fault}" for fault in self.smallest.faults)
-        if drawing := picture(self.smallest):
-            yield "\n" + indent(drawing, "  ")
-        if advice := hints(self.named + self.drawn):
+        left = sum(mark == "----" for mark, _, _ in rows)
+        unrun = f" ({left} were not run)" if left else ""
+        yield f"named cases: {len(bad)} of {len(rows)} fail{self._search()}{unrun}"
+        if self.breach:
+            yield ""
+            yield from wrap(self.breach, WIDTH)
+        if len(self.kinds) > 1:
+            names = "; ".join(kind.name for kind in self.kinds)
+            yield from wrap(f"{len(self.kinds)} kinds of failure: {names}", WIDTH, subsequent_indent="  ")
+        for number, kind in enumerate(self.kinds, 1):
+            yield ""
+            yield from self._kind(number, kind)
+        if bad and not self.breach:
+            yield ""
+            more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED and not every else []
+            shown = "; ".join(bad[: LISTED if more else None] + more)
+            yield from wrap(f"named cases that fail: {shown}", WIDTH, subsequent_indent="  ")
+        if every:
+            width = max(len(name) for _, name, _ in rows)
+            yield from (f"  {mark:4}  {name:{width}}  {text}".rstrip() for mark, name, text in rows)
+        if not self.breach and (advice := hints(self.named + self.drawn)):
             yield "\nwhere to look"
             yield from (f"  - {hint}" for hint in advice)
-        yield "\nto reproduce it"
-        yield indent(snippet(self.kernel, self.smallest.case), "    ")
+        if self.smallest:
+            yield "\nto reproduce it"
+            yield indent(snippet(self.kernel, self.smallest.case), "    ")
+
+    def _kind(self, number: int, kind: Kind) -> Iterator[str]:
+        named = dict.fromkeys(f.case.title for f in kind.findings if f in self.named)
+        told = f"{len(named)} named case{'s' * (len(named) != 1)}" if named else "drawn cases only"
+        yield from wrap(f"{number}. {kind.name} ({told})", WIDTH, subsequent_indent="   ")
+        if kind.means:
+            yield from wrap(kind.means, WIDTH, initial_indent="   ", subsequent_indent="   ")
+        yield from wrap(
+            f"smallest failing example: {call(kind.example.case)}",
+            WIDTH,
+            initial_indent="   ",
+            subsequent_indent="     ",
+        )
+        faults = kind.example.faults
+        for fault in [one for one in faults if not one.startswith(ADJOINT)][:2] or faults[:1]:
+            yield from wrap(fault, WIDTH, initial_indent="   - ", subsequent_indent="     ")
+        if drawing := picture(kind.example, grids=1, rows=8):
+            yield indent(drawing, "   ")
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        """A row for each named case: ok or FAIL, its name, and for the first dtype that fails, how."""
+        """A row for each named case: ok, FAIL or ---- (not run), its name, and for the first dtype that fails, how."""
         made: dict[str, tuple[str, str, str]] = {}
         for finding in self.named:
             name = finding.case.title
             if made.setdefault(name, ("ok", name, ""))[0] == "ok" and finding.faults:
                 more = f" (and {len(finding.faults) - 1} more)" if len(finding.faults) > 1 else ""
-                made[name] = ("FAIL", name, f"{finding.case.dtype}: {finding.faults[0]}{more}")
+                mark = "----" if finding.signs == {"left"} else "FAIL"
+                made[name] = (mark, name, f"{finding.case.dtype}: {finding.faults[0]}{more}")
         return list(made.values())
 
     def _search(self) -> str:
         if self.found is None:
-            return f"{self.tries} run, none fails"
-        return f"number {self.tries} failed, and was made smaller in {len(self.drawn) - self.tries} further runs"
+            return f"; of {self.tries} drawn cases none does" if self.tries else ""
+        return f", and drawn case number {self.tries} does"
 
 
 def title(kernel: Kernel) -> str:

@@ -7,21 +7,38 @@ from random import Random
 import hypothesis
 from hypothesis import strategies as st
 
+from tinyres_kernels.conformance.adapt import Adapt, adapted
+from tinyres_kernels.conformance.breach import Probe, breach
 from tinyres_kernels.conformance.declare import Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
+from tinyres_kernels.conformance.explain import means
+from tinyres_kernels.conformance.kinds import kinds
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import Report
 
 DTYPES = ("float32", "float64")
+AS_SPECIFIED = Adapt()
 
 
-def check(kernel: Kernel, op: str, *, examples: int = 100, seed: int = 0, dtypes: Sequence[str] = DTYPES) -> Report:
+def check(
+    kernel: Kernel,
+    op: str,
+    *,
+    examples: int = 100,
+    seed: int = 0,
+    dtypes: Sequence[str] = DTYPES,
+    adapt: Adapt = AS_SPECIFIED,
+    run: Probe | None = None,
+) -> Report:
     """Hold a callable against the specification of `op`, in its named cases and in up to `examples` drawn ones.
 
-    The search stops at the first drawn case that fails and shrinks it. The same seed draws the same cases. A kernel
-    that raises fails; none of its exceptions comes out of here.
+    The search stops at the first drawn case that fails and shrinks it. Failing cases are then sorted by kind, for which
+    more cases are run. The same seed draws the same cases. A kernel that raises fails; none of its exceptions comes out
+    of here. `adapt` says what the kernel takes, if that is not what the contract says; `run` runs a case, where this
+    is not to be done here.
 
-    Raises ValueError for an operation or a dtype that is not known, TypeError for a kernel that cannot be called.
+    Raises ValueError for an operation, a dtype or an `adapt` that is not possible, TypeError for a kernel that cannot
+    be called.
     """
     if op not in OPS:
         raise ValueError(f"conformance: got op {op!r}, needed one of {', '.join(OPS)}")
@@ -29,22 +46,45 @@ def check(kernel: Kernel, op: str, *, examples: int = 100, seed: int = 0, dtypes
         raise TypeError(f"conformance: got a kernel of type {type(kernel).__name__}, needed a callable")
     if not dtypes or not set(dtypes) <= set(DTYPES):
         raise ValueError(f"conformance: got dtypes {tuple(dtypes)}, needed one or more of {', '.join(DTYPES)}")
-    named = [examine(kernel, case) for case in _named(OPS[op], dtypes, seed)]
+    probe = run or here(kernel, op, adapt)
+    named = [probe(case, None) for case in _named(OPS[op], dtypes, seed)]
+    if broken := breach(kernel, op, named, probe, adapt):
+        return Report(kernel, op, named, [], 0, None, breach=broken)
     drawn: list[Finding] = []
 
     def fails(case: Case) -> bool:
-        drawn.append(examine(kernel, case))
-        return not drawn[-1].ok
+        drawn.append(probe(case, None))
+        return not drawn[-1].ok and drawn[-1].signs != {"left"}
 
     found: Finding | None = None
     tries = 0
     if examples:
         _search(OPS[op], dtypes, examples, seed, fails)
-        found = next(
-            (finding for finding in reversed(drawn) if not finding.ok), None
-        )  # the search ends on the smallest
-        tries = next((i for i, finding in enumerate(drawn, 1) if not finding.ok), len(drawn))
-    return Report(kernel, op, named, drawn, tries, found)
+        drawn = [finding for finding in drawn if finding.signs != {"left"}]
+        failing = [i for i, finding in enumerate(drawn) if not finding.ok]
+        found = drawn[failing[-1]] if failing else None  # the search ends on the smallest
+        tries = failing[0] + 1 if failing else len(drawn)
+    report = Report(kernel, op, named, drawn, tries, found)
+    if not report.ok:
+        first = [drawn[tries - 1]] if found else []
+        report.kinds = kinds(lambda case: probe(case, None), [f for f in [*named, *first] if not f.ok], dtypes)
+        for kind in report.kinds:
+            if kind.sign == "wrong":
+                kind.means = means([kind.example, *kind.telling, *kind.findings])
+    return report
+
+
+def here(kernel: Kernel, op: str, adapt: Adapt) -> Probe:
+    """Cases are run in this process."""
+    made = {adapt: adapted(kernel, op, adapt)}
+
+    def probe(case: Case, how: Adapt | None) -> Finding:
+        how = how or adapt
+        if how not in made:
+            made[how] = adapted(kernel, op, how)
+        return examine(made[how], case)
+
+    return probe
 
 
 def assert_conforms(

@@ -131,6 +131,7 @@ def _family(own: Structure, drawn: dict[str, Any], named: dict[str, Named], trai
         shapes=lambda s: _shapes(s, "lr", "weight_decay", *(key for key in own if key in KEYWORDS)),
         structures=st.fixed_dictionaries({key: st.just(value) for key, value in plain.items()} | DRAWN | drawn),
         traits=TRAITS | traits,
+        sizes=("axes",),
         named=CORNERS | named,
     )
 

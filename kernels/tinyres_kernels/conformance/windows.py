@@ -121,6 +121,7 @@ CONV = Family(
         "several outputs to a group": lambda s: s["OG"] > 1,
     },
     grouped=("c", "o"),
+    sizes=("N", "hw", "kernel", "CG", "OG"),
     named=CORNERS
     | {
         "padding wider than the kernel": Named({"kernel": (2, 1), "padding": (3, 2), "hw": (4, 3)}),
@@ -166,6 +167,7 @@ MAX = Family(
     shapes=lambda s: _pool_shapes(s, ("dilation",)),
     structures=_images(True, "CG"),
     traits=TRAITS,
+    sizes=("N", "hw", "kernel", "CG"),
     named=POOL_CORNERS | {"dilation 2": Named({"dilation": (2, 2), "hw": (7, 6)})},
 )
 AVG = Family(
@@ -175,6 +177,7 @@ AVG = Family(
         lambda s, counted: {**s, "dilation": (1, 1), "count_include_pad": counted}, _images(True, "CG"), st.booleans()
     ),
     traits=TRAITS | {"count_include_pad=False": lambda s: not s["count_include_pad"]},
+    sizes=("N", "hw", "kernel", "CG"),
     named=POOL_CORNERS | {"padding that does not count": Named({"padding": (1, 1), "count_include_pad": False})},
 )
 TIES = "rng.integers(-3, 4, {shape}).astype({dtype!r})"  # few values: most windows hold equal maxima

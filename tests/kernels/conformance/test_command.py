@@ -1,6 +1,8 @@
 """`python -m tinyres_kernels`."""
 
 import builtins
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +38,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_command_as_a_process(folder):
     run = [sys.executable, "-m", "tinyres_kernels", "check", f"{folder}:without_padding", "--op", "conv2d"]
-    ran = subprocess.run([*run, "--examples", "20"], capture_output=True, text=True)
+    ran = subprocess.run([*run, "--examples", "20", "--verbose"], capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (1, "")
     for words in (f"{folder}:without_padding as conv2d: DOES NOT CONFORM", "FAIL  padding", "ok    plain", "oh=0",
                   "every failing case has padding > 0", f"from {folder} import without_padding as kernel"):  # fmt: skip
@@ -48,7 +50,7 @@ def test_the_command_says_yes(folder, capsys):
     assert command.main(["check", f"{folder}:conv2d", "--op", "conv2d", "--examples", "3", "--dtype", "float32"]) == 0
     out = capsys.readouterr().out
     assert "as conv2d: conforms" in out
-    assert "3 run, none fails" in out
+    assert "of 3 drawn cases none does" in out
     assert "FAIL" not in out
 
 
@@ -73,6 +75,69 @@ def test_arguments_that_do_not_parse_are_status_2(arguments, capsys):
         command.main(arguments.split())
     assert exit.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+def readme():
+    """The block with the example, and the command after it."""
+    text = README.read_text()
+    block = re.search(r"```python\n([^`]*def my_conv2d.*?)```", text, re.DOTALL)
+    command = re.search(r"^    python (-m tinyres_kernels check mymodule:.*)$", text[block.end() :], re.MULTILINE)
+    return block[1], command[1]
+
+
+def test_the_example_of_the_readme_runs_as_it_stands_and_shows_what_it_promises(tmp_path):
+    block, arguments = readme()
+    assert block.count("\n") == 8, "the import, an empty line, six lines"
+    (tmp_path / "mymodule.py").write_text(block)
+    ran = subprocess.run([sys.executable, *arguments.split()], cwd=tmp_path, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (1, "")
+    lines = ran.stdout.splitlines()
+    assert lines[:2] == ["conv2d(x, w, out, s)", "  x (N, H, W, C)  w (KH, KW, C/groups, O)  out (N, OH, OW, O)"]
+    assert "out is given: fill it" in lines[3]
+    first = " ".join(lines[:24])
+    assert "1. groups > 1: raises an error" in first
+    assert "dilation > 1: gives wrong" in first
+    assert "smallest failing example" in first
+    assert " X" in first
+    assert "It ignores the dilation" in ran.stdout
+
+
+def test_help_has_the_same_example_and_fits(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        command.main(["check", "--help"])
+    shown = capsys.readouterr().out
+    block, arguments = readme()
+    assert all(line.strip() in shown for line in block.splitlines())
+    assert arguments in shown
+
+
+def test_a_layout_a_library_and_files_are_asked_for_on_the_command_line(folder, capsys, tmp_path):
+    where = Path(__file__).with_name("own.py")
+    Path("own_kernels.py").write_text(where.read_text())
+    arguments = ["check", "own_kernels:channels_first", "--op", "conv2d", "--examples", "3", "--dtype", "float64"]
+    files = [f"--json={tmp_path / 'r.json'}", f"--junit={tmp_path / 'r.xml'}", f"--png={tmp_path / 'r.png'}"]
+    assert command.main([*arguments, "--layout", "nchw", *files]) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["conforms"]
+    assert not (tmp_path / "r.png").exists(), "there is nothing to draw"
+    assert command.main([*arguments, *files]) == 1
+    assert "run the check with --layout nchw" in " ".join(capsys.readouterr().out.split())
+    assert (tmp_path / "r.png").stat().st_size > 1000
+    for wrong, said in (
+        (["--arrays", "no_such_library"], "needs the library no_such_library"),
+        (["--json", "nowhere/r.json"], "cannot write nowhere/r.json: there is no folder"),
+    ):
+        assert command.main([*arguments, *wrong]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_who_stops_reading_gets_no_traceback(folder):
+    run = f"{sys.executable} -m tinyres_kernels check {folder}:without_padding --op conv2d --examples 0 | head -1"
+    ran = subprocess.run(run, shell=True, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("conv2d(x, w, out, s)\n", "")
 
 
 def test_the_command_lists_operations_and_named_cases(capsys):

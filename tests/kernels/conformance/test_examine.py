@@ -37,7 +37,9 @@ def test_what_else_a_kernel_must_not_do():
     assert faults(around(after=input_overwritten), plain()) == "wrote to its input x"
     assert "the same arguments gave other numbers the second time" in faults(around(after=last_bit_at_random), plain())
     readonly = Case(plain().op, "read-only", plain().structure, readonly=True)
-    assert faults(around(after=input_overwritten), readonly) == "raised ValueError: assignment destination is read-only"
+    assert faults(around(after=input_overwritten), readonly).startswith(
+        "raised ValueError: assignment destination is read-only (line "
+    )
 
 
 def test_a_kernel_that_raises_is_a_failure_with_its_message():
@@ -134,7 +136,7 @@ def test_hints_claim_nothing_that_does_not_hold():
     assert "every failing case has groups > 1" in text
     for claim in ("groups after the first", "is ever wrong", "no multiple of", "lie at", "padding > 0"):
         assert claim not in text, text
-    assert "no case passes at all" in str(conformance.check(lambda *args: None, "conv2d", examples=0))
+    assert "no case passes at all" in str(conformance.check(lambda x, w, out, s: out.fill(7), "conv2d", examples=0))
 
 
 def test_small_cases_are_held_against_the_loops_themselves():
@@ -171,4 +173,4 @@ def test_a_kernel_that_ends_the_process_is_a_failure_too():
     def leaves(x, out):
         raise SystemExit("good-bye")
 
-    assert faults(around(after=leaves), plain()) == "raised SystemExit: good-bye"
+    assert faults(around(after=leaves), plain()).startswith("raised SystemExit: good-bye (line ")

@@ -23,7 +23,7 @@ CONV_FAULTS = {  # the kernel, and what the report must say
     "wrong padding side": (bent("conv2d", padding_on_one_side), ["every failing case has padding > 0"]),
     "dropped last tile": (
         rewritten("conv2d", last_tile_dropped),
-        ["ow of out is no multiple of 4 in every failing case", "got 0, needed", "0 X"],
+        ["ow of out is no multiple of 4 in every failing case", "got 0, needed", "0 . . . . X"],
     ),
     "off-by-one stride": (bent("conv2d", stride_off_by_one), ["every failing case has stride > 1", "0 . X"]),
     "groups mixed": (
@@ -41,7 +41,7 @@ CONV_FAULTS = {  # the kernel, and what the report must say
     ),
     "uninitialised output: not written": (
         rewritten("conv2d", last_tile_forgotten),
-        ["1 of 1 elements still hold what was there before", "o of out is no multiple of 4", "0 N"],
+        ["1 of 5 elements still hold what was there before", "a tail: o of out is no multiple of 4", "0 N"],
     ),
 }
 
@@ -54,7 +54,7 @@ def test_a_planted_fault_is_named(fault):
     assert report.found, "drawn cases catch it too"
     assert not report.smallest.case.refused
     assert all(size <= 5 for size in report.smallest.case.shape(report.smallest.case.writes[0]))
-    text = str(report)
+    text = " ".join(str(report).split())  # lines are wrapped
     assert "DOES NOT CONFORM" in text
     for words in said:
         assert words in text, text

@@ -1,0 +1,91 @@
+"""A kernel that breaks the contract fails everywhere. One sentence says what it does, and how to mend it."""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+from tinyres_kernels.conformance.adapt import Adapt, turns
+from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.examine import NAN, Finding
+from tinyres_kernels.conformance.ops import OPS
+from tinyres_kernels.conformance.signature import misfit
+from tinyres_kernels.contract import OPERATIONS
+
+Probe = Callable[[Case, Adapt | None], Finding]  # examines a case, with the kernel taken to be one that is so adapted
+# Sizes that all differ, so that no other order of axes fits by chance.
+TELLING = {"N": 2, "hw": (5, 6), "kernel": (3, 2), "CG": 3, "OG": 4}
+
+
+def breach(kernel: Any, op: str, named: Sequence[Finding], probe: Probe, how: Adapt) -> str | None:
+    """The sentence, or None where the kernel keeps the contract, or its plain case is right."""
+    plain = [finding for finding in named if finding.case.title == "plain"]
+    if all(finding.ok for finding in plain):
+        return None
+    if sentence := misfit(kernel, op):
+        return sentence
+    asked = [f for f in named if not f.case.refused and all(prod(f.case.shape(arg)) for arg in f.case.writes)]
+    if any(finding.ok for finding in asked):
+        return _other_arrays(plain[0].case, probe, how)
+    return _other_arrays(plain[0].case, probe, how) or _everywhere(plain[0], asked, how)
+
+
+def _other_arrays(plain: Case, probe: Probe, how: Adapt) -> str | None:
+    """The sentence for a kernel that is right once it gets other arrays, or what it returns is taken."""
+    op = plain.op.name
+    structure = {**plain.structure, **{key: n for key, n in TELLING.items() if key in plain.structure}}
+    case = Case(plain.op, "telling", structure, plain.dtype, plain.seed)
+    layouts = ("nhwc", "nchw") if how.layout == "nhwc" and turns(OPS[op]) else (how.layout,)
+    for layout in layouts:
+        for returned in (False, True):
+            other = how._replace(layout=layout, returned=returned or how.returned)
+            if other == how or not probe(case, other).ok:
+                continue
+            said = []
+            if layout != how.layout:
+                said.append("takes images as (N, C, H, W) and weights as (O, C/groups, KH, KW)")
+            if other.returned != how.returned:
+                said.append(f"returns its result and leaves {_results(op)} untouched")
+            mends = ["run the check with --layout nchw, or transpose"] if layout != how.layout else []
+            mends += [_assign(op)] if other.returned != how.returned else []
+            return (
+                f"It {' and '.join(said)}; its numbers are right on a plain case. To mend it, {', and '.join(mends)}."
+            )
+    return None
+
+
+def _everywhere(plain: Finding, asked: Sequence[Finding], how: Adapt) -> str | None:
+    """The sentence for what it does in every case that asks something of it."""
+    op = plain.case.op.name
+    if all("slow" in f.signs or "ended" in f.signs or "left" in f.signs for f in asked):
+        first = next(f for f in asked if f.signs - {"left"})
+        return f"It {first.faults[0]} in its first case ({first.case.title}); nothing more was run."
+    if all("raised" in f.signs for f in asked):
+        return f"It {plain.faults[-1].replace('raised', 'raises', 1)}, in every case. Begin with the plain one, below."
+    if all(f.signs <= {"input"} for f in asked):
+        told, name = plain.faults[0].replace("wrote", "writes", 1), plain.faults[0].split()[-1]
+        mend = f"work on a copy, as in {name} = {name}.copy()"
+        return f"It {told}, in every case; its results are right. To mend it, {mend}."
+    if all(_untouched(f) for f in asked):
+        if plain.returned == "NoneType":
+            return (
+                f"It leaves {_results(op)} untouched and returns nothing: `out = y` gives a name to another array. "
+                f"To mend it, {_assign(op)}."
+            )
+        came = f"It returns its result (of type {plain.returned}) and leaves {_results(op)} untouched"
+        return (
+            f"{came}; what is returned is ignored, and is not right either. To mend it, {_assign(op)}, and check again."
+        )
+    return None
+
+
+def _untouched(finding: Finding) -> bool:
+    marks = finding.marks.values()
+    return "unwritten" in finding.signs and all((one == NAN).all() for one in marks)
+
+
+def _results(op: str) -> str:
+    return " and ".join(OPERATIONS[op].writes)
+
+
+def _assign(op: str) -> str:
+    return "end it with " + "; ".join(f"{name}[...] = y" for name in OPERATIONS[op].writes)

@@ -1,0 +1,171 @@
+"""A report as files: JSON, JUnit's XML for what marks a class or runs on every commit, and a PNG of the pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from tinyres_kernels.conformance.examine import NAN, WRONG, Finding
+from tinyres_kernels.conformance.kinds import Kind
+from tinyres_kernels.conformance.picture import parts, picture
+from tinyres_kernels.conformance.report import Report, call, snippet, title
+from tinyres_kernels.conformance.signature import lines
+
+COLOURS = ("#e8e8e8", "#c1272d", "#e69f00")  # right, wrong, no number
+GRIDS = 4  # in a row of the PNG
+
+
+def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
+    """What was found, as one object.
+
+    beyond: violations that guard mode found; with one the kernel does not conform, whatever its numbers
+    """
+    cases = list(_cases(report))
+    return {
+        "kernel": title(report.kernel),
+        "op": report.op,
+        "signature": list(lines(report.op)),
+        "conforms": report.ok and not beyond,
+        "passed": sum(finding.ok for _, finding in cases),
+        "cases": len(cases),
+        "beyond_arrays": beyond,
+        "contract_broken": report.breach or None,
+        "kinds": [_kind(report, kind) for kind in report.kinds],
+        "results": [
+            {
+                "case": name,
+                "dtype": finding.case.dtype,
+                "ok": finding.ok,
+                "kind": _kind_of(report, finding),
+                "faults": finding.faults,
+                "seconds": round(finding.seconds, 6),
+            }
+            for name, finding in cases
+        ],
+    }
+
+
+def write_json(report: Report, file: Path, beyond: int = 0) -> None:
+    file.write_text(json.dumps(as_json(report, beyond), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
+    """A test case for each named case and dtype, one for the drawn cases, and one where guard mode found something."""
+    cases = list(_cases(report))
+    failed = sum(not finding.ok for _, finding in cases) + bool(beyond)
+    seconds = sum(finding.seconds for _, finding in cases)
+    suites = ElementTree.Element("testsuites")
+    suite = ElementTree.SubElement(
+        suites, "testsuite", name=f"{title(report.kernel)} as {report.op}", tests=str(len(cases) + bool(beyond)),
+        failures=str(failed), errors="0", skipped="0", time=f"{seconds:.6f}",
+    )  # fmt: skip
+    for name, finding in cases:
+        kind = _kind_of(report, finding)
+        test = _case(suite, report, f"{name} ({finding.case.dtype})", finding.seconds)
+        if not finding.ok:
+            of = next((k for k in report.kinds if k.name == kind), None)
+            told = [*finding.faults, *([of.means] if of and of.means else []), picture(finding)]
+            _failure(test, kind or "failure", report.breach or finding.faults[0], "\n".join(told))
+    if beyond:
+        test = _case(suite, report, "guard mode", 0.0)
+        _failure(test, "beyond an array", f"{beyond} cases read or wrote beyond an array", "")
+    ElementTree.indent(suites)
+    ElementTree.ElementTree(suites).write(file, encoding="utf-8", xml_declaration=True)
+
+
+def _case(suite: ElementTree.Element, report: Report, name: str, seconds: float) -> ElementTree.Element:
+    return ElementTree.SubElement(suite, "testcase", classname=report.op, name=name, time=f"{seconds:.6f}")
+
+
+def _failure(test: ElementTree.Element, kind: str, message: str, text: str) -> None:
+    failure = ElementTree.SubElement(test, "failure", type=_printable(kind), message=_printable(message))
+    failure.text = _printable(text)
+
+
+def _printable(text: str) -> str:
+    """Without characters that XML cannot hold, which the message of an exception may have."""
+    return "".join(c if (c >= " " and c not in "\ufffe\uffff" and not "\ud800" <= c <= "\udfff") or c in "\n\t" else "?"
+                   for c in text)  # fmt: skip
+
+
+def write_png(report: Report, file: Path) -> None:
+    """The wrong elements of the example of each kind, a row for each kind.
+
+    Raises ValueError where there is nothing wrong to draw, or matplotlib is not installed.
+    """
+    try:
+        figures = import_module("matplotlib.figure")
+        colours = import_module("matplotlib.colors").ListedColormap(COLOURS)
+    except ModuleNotFoundError as missing:
+        raise ValueError("--png draws with matplotlib, which is not installed: pip install matplotlib") from missing
+    examples = [(kind.name, kind.example) for kind in report.kinds]
+    if report.breach and report.smallest:
+        examples = [("the contract is broken", report.smallest)]
+    drawn = [(name, list(_parts(finding))[:GRIDS]) for name, finding in examples]
+    drawn = [(name, grids) for name, grids in drawn if grids]
+    if not drawn:
+        raise ValueError("--png has nothing to draw: no element is wrong")
+    across = max(len(grids) for _, grids in drawn)
+    figure = figures.Figure(figsize=(max(6.4, 3.2 * across), 2.9 * len(drawn)), layout="constrained", dpi=150)
+    rows = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
+    for row, (name, grids) in zip(rows, drawn, strict=True):
+        row.suptitle(name, fontsize=10)
+        for ax, grid in zip(
+            row.subplots(1, across, squeeze=False)[0], [*grids, *[None] * across][:across], strict=True
+        ):
+            if grid is None:
+                ax.set_axis_off()
+                continue
+            marks = grid.marks
+            ax.imshow(np.select([marks == WRONG, marks == NAN], [1, 2], 0), cmap=colours, vmin=0, vmax=2)
+            for (i, j), mark in np.ndenumerate(marks if marks.size <= 400 else marks[:0]):
+                ax.text(j, i, mark, ha="center", va="center", color="0.4" if mark == "." else "white", fontsize=8)
+            ax.set(xlabel=grid.columns, ylabel=grid.rows, xticks=[], yticks=[])
+            ax.set_title(grid.title, fontsize=9)
+    figure.supxlabel("X: a wrong number, N: no number, or never written, a dot: right", fontsize=8)
+    figure.savefig(file, format="png")
+
+
+def _parts(finding: Finding) -> Iterator[Any]:
+    for arg in [*finding.case.writes, *finding.case.reads]:
+        if arg.name in finding.marks:
+            yield from parts(finding, arg)
+
+
+def _cases(report: Report) -> Iterator[tuple[str, Finding]]:
+    """Every named case in each dtype, and the drawn ones as a single one."""
+    yield from ((finding.case.title, finding) for finding in report.named)
+    if report.drawn:
+        yield f"{report.tries} drawn cases", report.found or report.drawn[-1]
+
+
+def _kind(report: Report, kind: Kind) -> dict[str, Any]:
+    example = kind.example
+    return {
+        "name": kind.name,
+        "needs": kind.needs,
+        "signs": sorted(kind.signs),
+        "means": kind.means or None,
+        "cases": sorted({finding.case.title for finding in kind.findings}),
+        "example": {
+            "call": call(example.case),
+            "faults": example.faults,
+            "wrong_elements": example.wrong,
+            "picture": picture(example).splitlines(),
+            "to_reproduce": snippet(report.kernel, example.case).splitlines(),
+        },
+    }
+
+
+def _kind_of(report: Report, finding: Finding) -> str | None:
+    if finding.ok:
+        return None
+    if report.breach:
+        return "the contract is broken"
+    return next((kind.name for kind in report.kinds if any(finding is one for one in kind.findings)), None)

@@ -1,0 +1,208 @@
+"""The failing cases, sorted by kind: what a case must have for the kernel to fail, and a small example of each kind.
+
+A failing case is made plainer for as long as it fails in the same way: each setting back to its plain value, each size
+towards 1. What cannot be taken away is what the fault needs: a stride of the columns, groups, float32. Where only sizes
+are left, they are varied one by one: a kernel may fail wherever a width is no multiple of 8.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from tinyres_kernels.conformance.declare import PLAINER, RESIZED, Case, Structure
+from tinyres_kernels.conformance.examine import SIGNS, Finding
+from tinyres_kernels.conformance.plainer import PAIRED, Examine, changed, plainer, settings, values
+from tinyres_kernels.conformance.tails import Tail, find
+
+MOST, SECONDS = 6, 20.0  # kinds; time for all of it
+LARGE = 500  # elements of an example: smaller ones are shown first
+AXES = ("rows", "columns")
+
+
+@dataclass
+class Kind:
+    """A kind of failure. needs: what a case has to have for it, in words;   signs: what the kernel does wrong there
+
+    example: the finding that is shown;   findings: the failing cases that are put down to this kind
+    plainest: the plainest case that fails, and the same with rows and columns exchanged if that one fails, too
+    telling: a larger case, in which faults that look alike in small ones differ
+    means: a sentence on what the kernel seems to do, or nothing
+    """
+
+    needs: list[str]
+    signs: set[str]
+    example: Finding
+    plainest: list[Case]
+    findings: list[Finding] = field(default_factory=list)
+    flags: Structure = field(default_factory=dict)  # settings that are True or False, and have to be
+    tail: Tail | None = None
+    telling: list[Finding] = field(default_factory=list)
+    means: str = ""
+
+    @property
+    def sign(self) -> str:
+        """The gravest sign."""
+        return next(sign for sign in SIGNS if sign in self.signs)
+
+    @property
+    def name(self) -> str:
+        """What is needed, and for what."""
+        return f"{' and '.join(self.needs) or 'every case'}: {SIGNS[self.sign]}"
+
+
+def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -> list[Kind]:
+    """The kinds of failure among these findings, the plainest first. Cases are run until the time for it is over."""
+    until = perf_counter() + SECONDS
+    made: list[Kind] = []
+    left = sorted((f for f in failing if f.signs != {"left"}), key=lambda f: (f.case.refused, _weight(f.case)))
+    while left and len(made) < MOST:
+        small = plainer(examine, left[0], dtypes, until)
+        kind = _kind(examine, small, until)
+        same = next((k for k in made if k.needs == kind.needs and k.sign == kind.sign), None)
+        if same is None:
+            made.append(kind)
+        mine = [f for f in left if f is left[0] or _explains(same or kind, f)]
+        (same or kind).findings += mine
+        left = [f for f in left if all(f is not one for one in mine)]
+    return sorted(made, key=lambda kind: kind.example.case.elements > LARGE)
+
+
+def _weight(case: Case) -> tuple[int, int]:
+    """How far a case is from the plain one, and how large it is."""
+    return sum(settings(case).values()) + bool(case.put) + case.readonly, case.elements
+
+
+def _kind(examine: Examine, small: Finding, until: float) -> Kind:
+    case = small.case
+    plainest = [case]
+    if case.refused or small.signs & {"slow", "ended"}:  # no more of these are run than have to be
+        needs = [] if case.refused else _needs(examine, small, {}, sides=False)
+        return Kind(needs or [f"the case `{case.title}`"], small.signs, small, plainest)
+    other = _mirrored(case)
+    if other != case and other.possible and examine(other).signs & small.signs:
+        plainest.append(other)
+    flags = {key: v for key, v in case.structure.items() if isinstance(v, bool) and _decides(examine, small, key)}
+    larger = _larger(case)
+    telling = [examine(larger)] if larger.possible else []
+    needs = _needs(examine, small, flags, sides=len(plainest) == 1)
+    tail = find(examine, small, vary=not needs, sides=len(plainest) == 1) if perf_counter() < until else None
+    if tail and not tail.tile:
+        needs = [need for need in needs if not need.startswith("stride")]
+    if tail:
+        needs.append(tail.text)
+    return Kind(
+        needs or _sizes(case),
+        small.signs,
+        tail.example if tail else small,
+        plainest,
+        flags=flags,
+        tail=tail,
+        telling=telling,
+    )
+
+
+def _mirrored(case: Case) -> Case:
+    """The case with rows and columns exchanged."""
+    s = case.structure
+    pairs = {key: value[::-1] for key, value in s.items() if key in ("hw", "kernel", *PAIRED)}
+    return replace(case, structure={**s, **pairs})
+
+
+def _larger(case: Case) -> Case:
+    """The case with a larger window, and more of each setting that it has."""
+    family, s = case.op.family, case.structure
+    more = {
+        key: tuple(n + (n != plain) for n, plain in zip(s[key], family.plain[key], strict=True))
+        for key in PAIRED
+        if key in s
+    }
+    sizes = {"hw": (11, 10), "kernel": (5, 4)}
+    return replace(case, title=RESIZED, structure={**s, **more, **{key: n for key, n in sizes.items() if key in s}})
+
+
+def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> list[str]:
+    """What the plainest case still has, in words; with `sides`, also on which side."""
+    case = small.case
+    family, s, needs = case.op.family, case.structure, []
+    off = settings(case)
+    for key, value in s.items():
+        if key in family.sizes:
+            continue
+        if isinstance(value, bool):
+            if key in flags:
+                needs.append(_trait(case, key, not value) or f"{key}={value}")
+        elif isinstance(value, tuple):
+            needed = [AXES[i] for i in range(len(value)) if off.get((key, i))] if len(value) == len(AXES) else []
+            if needed:
+                of = f" of the {needed[0]}" if sides and len(needed) == 1 else ""
+                needs.append(f"{key} > {family.plain[key][0]}{of}")
+        elif off.get((key, 0)):
+            needs.append(_trait(case, key, family.plain[key]) or f"{key}={value}")
+    if case.put:
+        kind = "an infinity" if np.isinf(case.put.value) else "a NaN"
+        needs.append(f"{kind} in {case.reads[case.put.argument].name}")
+    if case.readonly:
+        needs.append("read-only inputs")
+    if case.dtype == "float32" and case.title == PLAINER and examine(replace(case, dtype="float64")).ok:
+        needs.append("float32")
+    return needs
+
+
+def _trait(case: Case, key: str, other: Any) -> str:
+    """What it is called that this key has its value and not another one: the name of a trait, if there is one."""
+    s = case.structure
+    less = {**s, key: other}
+    return next((name for name, holds in case.op.family.traits.items() if holds(s) and not holds(less)), "")
+
+
+def _decides(examine: Examine, small: Finding, key: str) -> bool:
+    """Whether the case would be right with the other of two values."""
+    other = changed(small.case, key, not small.case.structure[key])
+    try:
+        return other.possible and examine(other).ok
+    except KeyError:  # an operation that needs both
+        return False
+
+
+def _sizes(case: Case) -> list[str]:
+    """The sizes that could not be brought down to 1: several taps, channels or images."""
+    words = {"N": "several images", "CG": "several channels", "OG": "several outputs", "M": "several rows",
+             "C": "several columns", "K": "several terms", "axes": "several numbers"}  # fmt: skip
+    s = case.structure
+    found = [text for key, text in words.items() if key in case.op.family.sizes and max(values(s[key])) > 1]
+    if max(values(s.get("kernel", 1))) > 1:
+        found.append("a kernel of several taps")
+    elif max(values(s.get("hw", 1))) > 1:
+        found.append("several pixels")
+    return found[:2]
+
+
+def _explains(kind: Kind, finding: Finding) -> bool:
+    """Whether a failing case has all that this kind needs."""
+    case = finding.case
+    if case.refused or not kind.signs & finding.signs or kind.plainest[0].refused:
+        return case.title == kind.plainest[0].title
+    has = settings(case)
+    return (
+        any(
+            all(has.get(setting, False) or not off for setting, off in settings(small).items())
+            and (case.put is not None or small.put is None)
+            and (case.readonly or not small.readonly)
+            and _sized(small, case)
+            and (kind.tail is None or kind.tail.holds(case, mirrored=small is not kind.plainest[0]))
+            for small in kind.plainest
+        )
+        and ("float32" not in kind.needs or case.dtype == "float32")
+        and all(case.structure[key] == value for key, value in kind.flags.items())
+    )
+
+
+def _sized(small: Case, case: Case) -> bool:
+    """Where sizes are all that it takes: whether none of them is smaller than in the plainest case."""
+    if any(settings(small).values()) or small.put:
+        return True
+    pairs = ((small.structure[key], case.structure[key]) for key in small.op.family.sizes if key != "axes")
+    return all(least <= own for one, other in pairs for least, own in zip(values(one), values(other), strict=True))

@@ -1,0 +1,82 @@
+"""A failing case made plainer and smaller, for as long as the kernel fails in the same way."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from tinyres_kernels.conformance.declare import PLAINER, Case
+from tinyres_kernels.conformance.examine import Finding
+
+Examine = Callable[[Case], Finding]
+STEPS = 250  # cases run, at most
+PAIRED = ("dilation", "stride", "padding")
+
+
+def plainer(examine: Examine, finding: Finding, dtypes: Sequence[str], until: float) -> Finding:
+    """The plainest and smallest case that fails alike; it has an element at least, and a wrong one if this one has."""
+    if finding.case.refused or finding.signs & {"slow", "ended"}:
+        return finding
+    steps = 0
+    seen = {repr(finding.case)}
+    progress = True
+    while progress and steps < STEPS and perf_counter() < until:
+        progress = False
+        for case in _plainer_cases(finding.case, dtypes):
+            if repr(case) in seen or not case.possible:
+                continue
+            seen.add(repr(case))
+            steps += 1
+            tried = examine(case)
+            if tried.signs & finding.signs and (tried.wrong or not finding.wrong):
+                finding, progress = tried, True
+                break
+    return finding
+
+
+def _plainer_cases(case: Case, dtypes: Sequence[str]) -> Iterator[Case]:
+    """Cases that have one thing less than this one; what says the most to be rid of comes first."""
+    if case.put:
+        yield replace(case, put=None)
+    if case.readonly:
+        yield replace(case, readonly=False)
+    if case.dtype == "float32" and "float64" in dtypes:
+        yield replace(case, dtype="float64")
+    family, s = case.op.family, case.structure
+    for key, value in s.items():
+        if key in family.sizes:
+            continue
+        plain = family.plain[key]
+        if value != plain:
+            yield changed(case, key, plain)
+        for i, one in enumerate(values(value)):
+            if isinstance(value, tuple) and one != plain[i]:
+                yield changed(case, key, (*value[:i], plain[i], *value[i + 1 :]))
+                if key in PAIRED and abs(one - plain[i]) > 1:
+                    yield changed(case, key, (*value[:i], plain[i] + 1, *value[i + 1 :]))
+    for key in family.sizes:
+        value = s[key]
+        if key == "axes" and len(value) > 1:
+            yield changed(case, key, value[:1])
+        for i, one in enumerate(values(value)):
+            for less in dict.fromkeys(n for n in (1, one // 2, one - 1) if 0 < n < one):
+                yield changed(case, key, (*value[:i], less, *value[i + 1 :]) if isinstance(value, tuple) else less)
+
+
+def changed(case: Case, key: str, value: Any) -> Case:
+    return replace(case, title=PLAINER, structure={**case.structure, key: value})
+
+
+def settings(case: Case) -> dict[tuple[str, int], bool]:
+    """Each setting, or half of a pair of settings: whether it differs from the plain one. Sizes are none."""
+    family, s = case.op.family, case.structure
+    return {
+        (key, i): one != plain
+        for key, value in s.items()
+        if key not in family.sizes
+        for i, (one, plain) in enumerate(zip(values(value), values(family.plain[key]), strict=False))
+    }
+
+
+def values(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)

@@ -1,0 +1,64 @@
+"""Whoever breaks the contract is told so in one sentence, with the mend."""
+
+import pytest
+from tinyres_kernels import conformance
+
+from tests.kernels.conformance import own
+
+SENTENCES = {
+    "returned": """It returns its result and leaves out untouched; its numbers are right on a plain case. To mend it,
+        end it with out[...] = y.""",
+    "returned_and_wrong": """It returns its result (of type ndarray) and leaves out untouched; what is returned is
+        ignored, and is not right either. To mend it, end it with out[...] = y, and check again.""",
+    "nothing": """It leaves out untouched and returns nothing: `out = y` gives a name to another array. To mend it, end
+        it with out[...] = y.""",
+    "channels_first": """It takes images as (N, C, H, W) and weights as (O, C/groups, KH, KW); its numbers are right on
+        a plain case. To mend it, run the check with --layout nchw, or transpose.""",
+    "channels_first_returned": """It takes images as (N, C, H, W) and weights as (O, C/groups, KH, KW) and returns its
+        result and leaves out untouched; its numbers are right on a plain case. To mend it, run the check with --layout
+        nchw, or transpose, and end it with out[...] = y.""",
+    "three": """It takes (x, w, s), but it is called with 4 arguments, as (x, w, out, s): change its first line to
+        `def three(x, w, out, s):`.""",
+    "another_order": """It takes (w, x, out, s), but its arguments come in the order (x, w, out, s), whatever they are
+        called: change its first line to that order.""",
+    "writes": """It writes to its input w, in every case; its results are right. To mend it, work on a copy, as in
+        w = w.copy().""",
+    "raises": """It raises KeyError: 'no such thing' (line 54 of own.py: raise KeyError("no such thing")), in every
+        case. Begin with the plain one, below.""",
+}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_one_sentence_says_what_it_does_and_how_to_mend_it(name):
+    report = conformance.check(getattr(own, name), "conv2d")
+    sentence = " ".join(SENTENCES[name].split())
+    assert report.breach == sentence
+    assert not report.ok
+    text = str(report)
+    assert " ".join(text.split()).count(sentence) == 1
+    assert "FAIL" not in text
+    assert "named cases that fail" not in text
+    assert not report.drawn
+    assert not report.kinds
+
+
+def test_a_wrong_kernel_that_keeps_the_contract_is_not_accused():
+    for kernel in (lambda x, w, out, s: out.fill(0), lambda *arguments: arguments[2].fill(0)):
+        assert not conformance.check(kernel, "conv2d", examples=5).breach
+    assert not conformance.check(own.right, "conv2d", examples=5).breach
+
+
+def test_other_operations_have_sentences_too():
+    def average(x, out, s):
+        return x.mean((1, 2))
+
+    def norm(x, weight, bias, out):
+        pass
+
+    assert conformance.check(average, "avg_pool2d").breach.startswith(
+        "It returns its result (of type ndarray) and leaves"
+    )
+    assert (
+        "(x, weight, bias, residual, out, mean, variance, running, s)" in conformance.check(norm, "batch_norm").breach
+    )
+    assert "end it with out[...] = y; index[...] = y" in conformance.check(lambda *a: None, "max_pool2d").breach

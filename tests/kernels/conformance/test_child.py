@@ -1,0 +1,83 @@
+"""A kernel that hangs or crashes: its process ends, and the check goes on."""
+
+import json
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from tinyres_kernels import __main__ as command
+from tinyres_kernels import conformance
+from tinyres_kernels.conformance import child
+from tinyres_kernels.conformance.adapt import Adapt
+from tinyres_kernels.conformance.child import Child
+
+from tests.kernels.conformance import own
+
+HERE = own.__name__
+
+
+@pytest.fixture(autouse=True)
+def found(monkeypatch):
+    """The children find the tests where this process does."""
+    monkeypatch.setattr(sys, "path", [str(Path(own.__file__).parents[3]), *sys.path])
+
+
+def check(name, op="conv2d", limit=20.0, **how):
+    with Child(f"{HERE}:{name}", Adapt(), limit) as run:
+        return conformance.check(getattr(own, name), op, run=run, dtypes=["float64"], **how)
+
+
+def test_findings_are_those_of_this_process():
+    for name in ("right", "channels_first"):
+        there, here = (
+            check(name, examples=3),
+            conformance.check(getattr(own, name), "conv2d", dtypes=["float64"], examples=3),
+        )
+        assert (there.breach, there.ok) == (here.breach, here.ok)
+        assert [f.faults for f in there.named] == [f.faults for f in here.named]
+        assert [f.case for f in there.drawn] == [f.case for f in here.drawn]
+
+
+def test_a_case_that_takes_too_long_is_a_failure_of_its_own_kind_and_the_others_go_on():
+    report = check("hangs_with_groups", limit=0.5, examples=3)
+    assert report.kinds[0].name == "groups > 1: takes too long"
+    assert report.kinds[0].example.faults == ["took longer than 0.5 s"]
+    assert report.kinds[0].example.wrong
+    failing = [f.case.title for f in report.named if f.signs == {"slow"}]
+    assert failing == ["groups 2", "groups 3, one output each", "depthwise"]
+    left = [f for f in report.named if f.signs == {"left"}]
+    assert not any(f.ok for f in left), "what was not run has not passed"
+    assert "groups of 17 outputs (tile tail)" in {f.case.title for f in left}
+    assert f"named cases: 3 of {len(report.named)} fail ({len(left)} were not run)" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("ends_with_groups", "with status 3"), ("crashes_with_groups", "by SIGSEGV")]
+)
+def test_a_kernel_that_ends_its_process_does_not_end_the_check(name, how):
+    report = check(name, examples=0)
+    assert [kind.name for kind in report.kinds] == ["groups > 1: ends its process"]
+    assert report.kinds[0].example.faults == [f"ended its process {how}"]
+    assert len([f for f in report.named if not f.ok]) == 4
+
+
+def test_a_kernel_that_never_returns_is_one_sentence(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(child, "STARTING", 4.0)
+    monkeypatch.setattr(child, "PATIENT", 3.0)
+    files = {name: tmp_path / f"report.{name}" for name in ("json", "junit")}
+    arguments = ["check", f"{HERE}:hangs", "--op", "conv2d", "--limit", "0.5"]
+    assert command.main([*arguments, *(f"--{name}={file}" for name, file in files.items())]) == 1
+    out, err = capsys.readouterr()
+    out = " ".join(out.split())
+    assert "It took longer than 4.5 s (4 of them for its start) in its first case (plain); nothing" in out
+    assert "1 of 49 fail (48 were not run)" in out
+    assert err == "tinyres_kernels: the case `plain` takes long: waiting for at most 1.5 s more\n"
+    told = json.loads(files["json"].read_text())
+    assert (told["conforms"], told["passed"], told["cases"]) == (False, 0, 98)
+    assert ElementTree.parse(files["junit"]).getroot()[0].get("failures") == "98"
+
+
+def test_no_limit_is_this_process(monkeypatch):
+    monkeypatch.setattr(child.Child, "__init__", None)
+    assert command.main(["check", f"{HERE}:right", "--op", "conv2d", "--limit", "0", "--examples", "2"]) == 0

@@ -1,0 +1,81 @@
+"""Reports as files: JSON, JUnit's XML, PNG."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from tinyres_kernels import conformance
+from tinyres_kernels.conformance import export
+
+from tests.kernels.conformance import own
+from tests.kernels.conformance.faulty import around, groups_mixed
+
+
+@pytest.fixture(scope="module")
+def report():
+    return conformance.check(groups_mixed("conv2d"), "conv2d", examples=20)
+
+
+def test_json_has_every_case_and_every_kind(report, tmp_path):
+    export.write_json(report, tmp_path / "report.json")
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert (told["op"], told["conforms"], told["contract_broken"]) == ("conv2d", False, None)
+    assert told["cases"] == len(told["results"]) == 2 * 49 + 1
+    assert told["passed"] == sum(result["ok"] for result in told["results"]) == 98 - 8
+    (kind,) = told["kinds"]
+    assert kind["name"] == "groups > 1: gives wrong numbers"
+    assert kind["cases"] == sorted({"groups 2", "groups 3, one output each", "depthwise", "drawn",
+                                    "groups of 17 outputs (tile tail)"})  # fmt: skip
+    assert kind["example"]["wrong_elements"] >= 1
+    assert kind["example"]["picture"][-1].strip() == "0 X"
+    assert "import numpy as np" in kind["example"]["to_reproduce"]
+    failing = {result["case"] for result in told["results"] if result["kind"] == kind["name"]}
+    assert "depthwise" in failing
+    assert told["signature"][0] == "conv2d(x, w, out, s)"
+    right = export.as_json(conformance.check(own.right, "conv2d", examples=2))
+    assert (right["conforms"], right["kinds"], right["passed"]) == (True, [], right["cases"])
+    assert not export.as_json(conformance.check(own.right, "conv2d", examples=2), beyond=1)["conforms"]
+
+
+def test_junit_has_a_test_for_each_case_and_a_failure_with_its_kind(report, tmp_path):
+    export.write_junit(report, tmp_path / "report.xml", beyond=2)
+    suite = ElementTree.parse(tmp_path / "report.xml").getroot()[0]
+    tests = suite.findall("testcase")
+    assert int(suite.get("tests")) == len(tests) == 2 * 49 + 2
+    failures = {test.get("name"): test.find("failure") for test in tests if test.find("failure") is not None}
+    assert int(suite.get("failures")) == len(failures) == 8 + 2
+    assert failures["depthwise (float32)"].get("type") == "groups > 1: gives wrong numbers"
+    assert "elements are wrong" in failures["depthwise (float32)"].get("message")
+    assert "X" in failures["depthwise (float32)"].text
+    assert failures["guard mode"].get("type") == "beyond an array"
+    assert all(test.get("classname") == "conv2d" and float(test.get("time")) >= 0 for test in tests)
+
+
+def test_a_broken_contract_and_odd_characters_are_written_too(tmp_path):
+    def odd(x, out):
+        raise ValueError("\x00\x1b[1m < & \ud800 é")
+
+    for kernel in (own.returned, around(after=odd)):
+        broken = conformance.check(kernel, "conv2d")
+        export.write_junit(broken, tmp_path / "report.xml")
+        failure = ElementTree.parse(tmp_path / "report.xml").getroot()[0].find("testcase/failure")
+        assert failure.get("type") == "the contract is broken"
+    assert "??[1m < & ? é" in failure.get("message")
+
+
+def test_the_png_has_a_row_for_each_kind(report, tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    export.write_png(report, tmp_path / "report.png")
+    pixels = image.imread(tmp_path / "report.png")
+    assert pixels.shape[1] >= 600
+    red = (abs(pixels[..., :3] - (0xC1 / 255, 0x27 / 255, 0x2D / 255)).sum(-1) < 0.02).sum()
+    assert red > 100, "the wrong element"
+    export.write_png(conformance.check(own.returned, "conv2d"), tmp_path / "breach.png")
+    with pytest.raises(ValueError, match="no element is wrong"):
+        export.write_png(conformance.check(own.right, "conv2d", examples=0), tmp_path / "right.png")
+
+
+def test_without_matplotlib_one_line_says_so(report, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(ValueError, match="pip install matplotlib"):
+        export.write_png(report, tmp_path / "report.png")

@@ -1,0 +1,105 @@
+"""Each classical fault: its kind, a small example with a wrong element, and the picture, all on the first screen."""
+
+import re
+
+import numpy as np
+import pytest
+from tinyres_kernels import conformance, im2col
+from tinyres_kernels.conformance.picture import LEGEND
+from tinyres_kernels.conformance.signature import lines
+
+from tests.kernels.conformance.classical import FAULTS
+from tests.kernels.conformance.faulty import around
+
+SCREEN = 24  # lines, of 80 characters
+
+
+def first_screen(report):
+    """The lines that fit; a long one takes two."""
+    text = "\n".join([*lines(report.op), "", str(report)]).splitlines()
+    taken = np.cumsum([max(1, -(-len(line) // 80)) for line in text])
+    return [line for line, last in zip(text, taken, strict=True) if last <= SCREEN]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_first_screen_names_the_kind_and_shows_an_example_and_the_picture(fault):
+    op, kernel, kind, says = FAULTS[fault]
+    report = conformance.check(kernel, op, examples=60)
+    assert report.kinds[0].name.startswith(kind), str(report)
+    assert len(report.kinds) == 1, str(report)
+    assert report.smallest is report.kinds[0].example
+    assert report.smallest.wrong >= 1
+    assert report.smallest.case.elements > 0
+    shown = first_screen(report)
+    one_line = " ".join(" ".join(shown).split())
+    assert "DOES NOT CONFORM" in one_line
+    assert f"1. {kind}" in one_line, shown
+    assert says in one_line, shown
+    assert "smallest failing example: x (" in one_line
+    assert any(LEGEND in line for line in shown), shown
+    drawn = shown[next(i for i, line in enumerate(shown) if LEGEND in line) + 1 :]
+    assert any(re.fullmatch(r" +\d+( [.XN])*( [XN])( [.XN])*", line) for line in drawn), shown
+
+
+def test_two_faults_are_two_kinds_each_with_an_example_of_its_own():
+    def kernel(x, w, out, s):
+        im2col.conv2d(x, w, out, s._replace(dilation=(1, 1))) if s.dilation == (1, 1) else out.fill(0)
+        if s.groups > 1:
+            out[..., -1] = 0
+
+    report = conformance.check(kernel, "conv2d", examples=40, dtypes=["float64"])
+    assert {kind.needs[0] for kind in report.kinds} == {"dilation > 1", "groups > 1"}
+    for kind in report.kinds:
+        assert kind.example.wrong
+        assert not kind.example.ok
+    text = str(report)
+    assert text.count("smallest failing example") == 2
+    assert "2 kinds of failure: " in text.splitlines()[2]
+
+
+def test_a_fault_of_one_dtype_or_of_a_nan_is_named_so():
+    def only_float32(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        if out.dtype == np.float32:
+            out += 1
+
+    (kind,) = conformance.check(only_float32, "conv2d", examples=10).kinds
+    assert kind.needs == ["float32"]
+    spread = around(after=lambda x, out: np.add(out, 0 * x.sum(), out=out))
+    kinds = conformance.check(spread, "conv2d", examples=10).kinds
+    assert all(re.fullmatch(r"(a NaN|an infinity) in x", kind.needs[-1]) for kind in kinds)
+    assert "a NaN in x" in [need for kind in kinds for need in kind.needs]
+
+
+def test_what_is_written_to_an_input_is_drawn():
+    def kernel(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        if s.groups > 1:
+            x[0, 0, 0, 0] += 1
+
+    report = conformance.check(kernel, "conv2d", examples=10, dtypes=["float64"])
+    (kind,) = report.kinds
+    assert kind.name == "groups > 1: writes to an input"
+    assert "x[n=0, :, :, c=0]    rows: h, columns: w" in str(report)
+
+
+def test_a_kernel_that_raises_shows_how_far_it_came():
+    def kernel(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        if s.groups > 1:
+            out[..., -1] = np.nan
+            raise RuntimeError("enough")
+
+    report = conformance.check(kernel, "conv2d", examples=10, dtypes=["float64"])
+    (kind,) = report.kinds
+    assert kind.name == "groups > 1: raises an error"
+    assert kind.example.wrong == 1
+    assert "raised RuntimeError: enough (line " in str(report)
+
+
+def test_empty_cases_are_never_the_example():
+    empty = conformance.OPS["conv2d"].cases["empty batch"]
+    assert empty.changes == {"N": 0}
+    for _, (op, kernel, *_) in list(FAULTS.items())[:3]:
+        report = conformance.check(kernel, op, examples=0, dtypes=["float64"])
+        assert all(kind.example.case.structure["N"] > 0 for kind in report.kinds)
