@@ -1,7 +1,7 @@
 """tinyres: see how gradients vanish or survive. A tensor and autograd library from scratch.
 
 core      context arrays autograd ops gradcheck files lock nn optim graph: the library, some 9,000 lines
-study     data models training gan flow lab: nets, how they train, and what theory says about them
+study     data models training gan flow figures lab: nets, how they train, and what theory says about them
 workshop  viewer exercises bench cli: tools around it
 
 `import tinyres as tr` gives tensors, the operations (`tr.tanh`, `tr.conv2d`, ...), which are differentiable to any
