@@ -26,9 +26,10 @@ def blank(size: tuple[float, float] = SIZE, layout: Any = "constrained") -> Any:
 def styled() -> Iterator[None]:
     """Inside, colours C0, C1, ... are those of the cases, and panels have no box around them."""
     import matplotlib
+    from cycler import cycler
 
-    style = {
-        "axes.prop_cycle": matplotlib.cycler(color=CASES),
+    style: Any = {
+        "axes.prop_cycle": cycler(color=CASES),
         "axes.spines.top": False,
         "axes.spines.right": False,
         "legend.framealpha": 0.85,

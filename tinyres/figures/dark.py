@@ -39,21 +39,22 @@ def darken(figure: Any) -> None:
 
 
 def _recolour(part: Any, *names: str) -> None:
-    alpha = part.get_alpha()
     for name in names:
         colours = getattr(part, f"get_{name}")()
         several = hasattr(colours, "ndim") and colours.ndim == 2
         if several and not len(colours):
             continue
-        getattr(part, f"set_{name}")([_lit(c, alpha) for c in colours] if several else _lit(colours, alpha))
+        getattr(part, f"set_{name}")([_lit(c) for c in colours] if several else _lit(colours))
 
 
-def _lit(colour: Any, alpha: float | None) -> Any:
+def _lit(colour: Any) -> Any:
     from matplotlib.colors import to_rgba
 
     if isinstance(colour, str) and colour in ("none", "auto"):
         return colour
     red, green, blue, opacity = to_rgba(colour)
+    if not opacity:  # a part's own alpha would make it visible
+        return "none"
     if max(red, green, blue) - min(red, green, blue) < 0.02:
         return (*(_inverted(red, k) for k in range(3)), opacity)
     hue, light, fullness = colorsys.rgb_to_hls(red, green, blue)

@@ -1,8 +1,8 @@
 """The colours of the figures. Each of the first six has one meaning in all figures, and belongs to nothing else.
 
 They are of Okabe and Ito's palette, which people with any of the common forms of colour blindness can tell apart. Cases
-that have no meaning of their own take the colours of `CASES`, most of them of Paul Tol's muted palette. Nets of one kind
-and several depths have one colour in several shades: the deeper, the darker.
+that have no meaning of their own take the colours of `CASES`, most of them of Paul Tol's muted palette. Nets of one
+kind and several depths have one colour in several shades: the deeper, the darker.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from tinyres.figures import blank, palette
 from tinyres.files import PathLike, write_figure, write_json
 from tinyres.files import save as save_file
 from tinyres.training.conduct import Conductor, Outcome
@@ -116,18 +117,18 @@ def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
 
 def _loss_curves(run: Run) -> Any:
     """A figure of the losses of every step, and of the scores."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4.5), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank((9, 4.5))
     left = figure.add_subplot()
-    left.semilogy(range(1, run.step + 1), run.losses, "-", color="tab:blue", lw=0.7, alpha=0.6, label="training loss")
+    left.semilogy(
+        range(1, run.step + 1), run.losses, "-", color=palette.CASES[0], lw=0.7, alpha=0.6, label="training loss"
+    )
     steps = [score["step"] for score in run.scores]
-    left.semilogy(steps, [score["loss"] for score in run.scores], "o-", color="tab:red", ms=3, label="test loss")
+    left.semilogy(steps, [score["loss"] for score in run.scores], "o-", color=palette.CASES[1], ms=3, label="test loss")
     left.set(xlabel="training step", ylabel="cross-entropy in nats", title=run.recipe.title)
     right = left.twinx()
-    right.plot(steps, [score["accuracy"] for score in run.scores], "s--", color="tab:green", ms=3, label="accuracy")
+    right.plot(
+        steps, [score["accuracy"] for score in run.scores], "s--", color=palette.CASES[2], ms=3, label="accuracy"
+    )
     right.set(ylabel="test accuracy", ylim=(0, 1.02))
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
