@@ -176,12 +176,15 @@ def draw(figure: Any, points: Sequence[ProbePoint], title: str) -> None:
     names = {name: name.replace("_", " ") for name in LOSSES}
     if twins:  # the two give a generator the same: one curve, which says so
         names["wasserstein"] = f"{names.pop('hinge')} and {names['wasserstein']}"
-    for name, text in names.items():
-        style: Any = {"color": palette.LOSSES[name], "ms": 4, "label": text}
-        left.loglog(steps, [p.norms[name] or math.nan for p in points], "o-", **style)
+    for (name, text), (marker, size) in zip(
+        names.items(), (("o", 4), ("s", 4), ("D", 8), ("v", 4), ("^", 5)), strict=False
+    ):
+        style: Any = {"color": palette.LOSSES[name], "marker": marker, "ms": size, "mfc": "none" if size > 5 else None}
+        style["label"] = text.replace("wasserstein", "Wasserstein").replace("nonsat", "non-sat")
+        left.loglog(steps, [p.norms[name] or math.nan for p in points], "-", **style)
         cosines = [1.0 if name == REFERENCE else _against_reference(p, name) for p in points]
         lowest = min([lowest, *cosines])  # of numbers: a NaN is never smaller
-        right.semilogx(steps, cosines, "--" if name == REFERENCE else "o-", **style)
+        right.semilogx(steps, cosines, "-", **style)
     ticks = [s for s in steps if s == 0.5 or math.log10(s).is_integer()]
     for axes in (left, right):
         axes.set_xticks(ticks, [f"{s:g}" if s >= 1 else "0" for s in ticks])
@@ -192,7 +195,7 @@ def draw(figure: Any, points: Sequence[ProbePoint], title: str) -> None:
         above.minorticks_off()
         above.set_xlabel("D is right in % of cases", fontsize=9)
     left.set(ylabel="|gradient of G|", title="What reaches G")
-    right.set(ylabel="cosine", title=f"Its direction, compared with {REFERENCE}")
+    right.set(ylabel="cosine", title="Its direction, compared with the non-saturating loss")
     right.set_ylim(lowest - 0.05, 1.01)
     figure.legend(*left.get_legend_handles_labels(), fontsize=9, loc="outside lower center", ncols=len(names))
     figure.suptitle(title)

@@ -43,10 +43,11 @@ class ClassifierConductor(Conductor[Run]):
         *,
         sync_batch_norm: bool = False,
         make_recorder: Callable[[Run], Recorder | None] = lambda run: None,
+        show: Callable[[Any, Run], object] = lambda history, run: None,
         **options: Any,
     ) -> None:
         super().__init__(run, folder, **options)
-        self.sync_batch_norm, self.make_recorder = sync_batch_norm, make_recorder
+        self.sync_batch_norm, self.make_recorder, self.show = sync_batch_norm, make_recorder, show
         self.recorder: Recorder | None = None
 
     def before_steps(self) -> None:
@@ -62,7 +63,7 @@ class ClassifierConductor(Conductor[Run]):
         if self.run.epoch_ends:
             score = self.run.score()
             self.say(
-                f"step {self.run.step:6}  lr {self.run.optimizer.lr:.2g}  training loss {result:.4f}  "
+                f"step {self.run.step:6}  lr {self.run.last_lr:.2g}  training loss {result:.4f}  "
                 f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}"
             )
 
@@ -91,6 +92,7 @@ class ClassifierConductor(Conductor[Run]):
             history = self.recorder.history()
             history.to_json(self.folder / "flow.json")
             write_figure(history.plot(), self.folder / "flow.png")
+            self.show(history, self.run)
         write_figure(_loss_curves(self.run), self.folder / "training.png")
 
 
@@ -107,7 +109,8 @@ def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
         run: freshly prepared; to resume one, `prepare(saved_recipe(folder))`.
         options: those of `Conductor` (resume, save_every, check_kernels, ranks, say, tick);
             sync_batch_norm, with ranks: see `DataParallel`;
-            make_recorder: is given the run where it starts, and makes what watches its steps, or None.
+            make_recorder: is given the run where it starts, and makes what watches its steps, or None;
+            show: is given the recorder's history and the run, once the files are written.
 
     Raises:
         CheckpointError, FileFormatError, FolderTaken, OSError, RankFailed: see `Conductor.conduct`.

@@ -131,6 +131,11 @@ class Run(ResumableRun):
         self.losses, self.scores = losses, scores
 
     @property
+    def last_lr(self) -> float:
+        """The learning rate of the step just taken; the optimiser already has the next one's, 0 after a cosine."""
+        return self.scheduler.lr_at(max(self.scheduler.last_epoch - 1, 0))
+
+    @property
     def epoch_ends(self) -> bool:
         """Whether the step just taken was the last of its epoch, or of the run."""
         return self.step == self.total or self.step % len(self.loader) == 0
