@@ -11,8 +11,11 @@ To read how it works, begin with `context.py`, then `arrays`, `autograd` (its `_
 `ops/elementwise.py`: an afternoon.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from tinyres_kernels import waiting
 
 from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-C ends the command during the imports)
 from tinyres import ops
@@ -42,6 +45,8 @@ __all__ = [
     "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
+if hasattr(sys, "ps1"):  # a prompt or a notebook: its first seconds should not seem to hang
+    waiting.told = lambda begins: import_module("tinyres.cli.compiling").at_prompt(begins)
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from tinyres import starting
 from tinyres.arrays import KernelDisagreement
-from tinyres.cli import bench, flow, gan, step, sweep, train, tutorials
+from tinyres.cli import bench, compiling, flow, gan, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError, sigterm_as_interrupt
 from tinyres.cli.terminal import complain, speak_anywhere
 from tinyres.version import __version__
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        with sigterm_as_interrupt():
+        with sigterm_as_interrupt(), compiling.shown():
             status = int(arguments.run(arguments))
         sys.stdout.flush()  # a full disk behind it is noticed here, not when Python ends
         return status
