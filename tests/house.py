@@ -10,7 +10,7 @@ FLOORS = [
     ["tinyres_kernels"],
     ["version", "starting", "context", "arrays", "autograd"],
     ["ops"],
-    ["gradcheck", "files", "lock", "linalg", "nn", "optim", "data"],
+    ["gradcheck", "files", "lock", "linalg", "nn", "optim", "data", "figures"],
     ["models", "graph", "utils"],
     ["training"],
     ["gan"],
@@ -21,7 +21,7 @@ FLOORS = [
 ]
 PARTS = {
     "core": ["context", "arrays", "autograd", "ops", "gradcheck", "files", "lock", "linalg", "nn", "optim", "graph"],
-    "study": ["data", "utils", "models", "training", "gan", "flow", "lab"],
+    "study": ["data", "utils", "models", "training", "gan", "flow", "figures", "lab"],
     "workshop": ["viewer", "exercises", "bench", "cli"],
 }
 COLOURS = {"core": "#cfe3f7", "study": "#dff0d0", "workshop": "#f7e6c4"}

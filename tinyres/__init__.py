@@ -1,7 +1,7 @@
 """tinyres: see how gradients vanish or survive. A tensor and autograd library from scratch.
 
 core      context arrays autograd ops gradcheck files lock linalg nn optim graph: the library, some 12,000 lines
-study     data utils models training gan flow lab: nets, how they train, and what theory says about them
+study     data utils models training gan flow figures lab: nets, how they train, and what theory says about them
 workshop  viewer exercises bench cli: tools around it
 
 `import tinyres as tr` gives tensors, the operations (`tr.tanh`, `tr.conv2d`, ...), which are differentiable to any
@@ -11,10 +11,12 @@ To read how it works, begin with `context.py`, then `arrays`, `autograd` (its `_
 `ops/elementwise.py`: an afternoon.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from numpy import dtype
+from tinyres_kernels import waiting
 
 from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-C ends the command during the imports)
 from tinyres import ops
@@ -72,6 +74,8 @@ __all__ = [
     "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
+if hasattr(sys, "ps1"):  # a prompt or a notebook: its first seconds should not seem to hang
+    waiting.told = lambda begins: import_module("tinyres.cli.compiling").at_prompt(begins)
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
 _ROOMS = {"linalg", "nn", "optim"}
 _DTYPES = {

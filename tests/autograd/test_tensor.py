@@ -91,3 +91,13 @@ def test_numpy_cannot_take_a_tracked_array_silently():
 def test_integer_tensors_cannot_require_a_gradient():
     with pytest.raises(TypeError, match=r"dtype int64 cannot require a gradient.*astype\('float32'\)"):
         tr.tensor([1, 2], requires_grad=True)
+
+
+def test_only_one_element_is_true_or_false():
+    assert tr.tensor([[2.0]])
+    assert not tr.tensor(0.0)
+    for shape in ((2, 3), (0,)):
+        with pytest.raises(
+            ValueError, match=r"bool: a tensor of shape .* is neither true nor false; .*\.numpy\(\)\.any"
+        ):
+            bool(tr.tensor(np.ones(shape)))

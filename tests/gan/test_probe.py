@@ -114,7 +114,10 @@ def test_the_picture_and_its_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["probe.png"]
     figure = Figure()
     draw(figure, points, "two Gaussians")
-    low, high = figure.axes[2].get_ylim()
+    low, high = figure.axes[1].get_ylim()
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert shown == ["saturating", "non-saturating", "least squares", "hinge and Wasserstein"]
+    assert len({line.get_color() for line in figure.axes[0].lines}) == len(shown)
     assert (low <= 0.85, high) == (True, 1.01)  # an axis on which a cosine of .999 looks like 1
     for p in points:
         assert p.confidence == pytest.approx((p.d_real + (1 - p.d_fake)) / 2)

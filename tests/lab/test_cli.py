@@ -38,10 +38,12 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     assert "who trains?" in out
     assert "the gradients are true" in out
     pictures = ["digits.png", "digits-gradients.png", "digits-routes.png", "digits-training.png"]
+    dark = [name.replace(".png", "-dark.png") for name in pictures]
     written = sorted(p.name for p in (tmp_path / "a").iterdir())
-    assert written == sorted(["check.json", "digits.json", "report.html", *pictures])
+    assert written == sorted(["check.json", "digits.json", "report.html", *pictures, *dark])
     assert all((tmp_path / "a" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     check, digits = (json.loads((tmp_path / "a" / f"{name}.json").read_text()) for name in ("check", "digits"))
+    assert out.rstrip().endswith(digits["found"])  # the tour ends with its sentence
     assert len(check["laws"]) == 6
     assert all(law["ok"] for law in check["laws"])
     assert digits["figures"] == [pictures[i] for i in (0, 1, 3, 2)]
@@ -55,7 +57,7 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     again, other = (json.loads((tmp_path / name / "digits.json").read_text()) for name in "bc")
     assert {**again, "seconds": 0} == {**digits, "seconds": 0}
     assert other["data"] != digits["data"]
-    for name in pictures:
+    for name in [*pictures, *dark]:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -69,7 +71,16 @@ def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
     run(capsys, "flow", "digits", "--depth", "8", "--steps", "2", "--out", str(tmp_path))
     page = (tmp_path / "report.html").read_text()
     assert 'id="check"' in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 8  # each for light and for dark pages
+    assert page.count("<picture>") == page.count('<source media="(prefers-color-scheme: dark)"') == 4
+    found = json.loads((tmp_path / "digits.json").read_text())["found"]
+    assert (
+        page.index("<picture>")
+        < page.index(f'<p class="lead">{found.replace(chr(39), "&#39;")}')
+        < page.index("<table>")
+    )
+    assert page.index('id="digits"') < page.index('id="check"')
+    assert page.count("<details>") == page.count("<summary>") >= 3
     assert not re.search(r"(src|href)=.?https?:", page)
     assert "<script" not in page
 

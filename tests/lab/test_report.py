@@ -127,5 +127,9 @@ def test_a_figure_is_a_picture_of_the_same_folder(tmp_path, name):
     path = folder / "E2.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"figures": [name, "E2.png"]}))
     page = report.write_page(folder).read_text()
-    assert page.count("data:image/png") == (name != 7)
+    assert page.count("<img ") == (name != 7)
+    assert page.count("data:image/png") == 2 * (name != 7)  # its light and its dark form
     assert "Content-Security-Policy" in page
+    (folder / "E2-dark.png").unlink()
+    (folder / "E2-dark.png").symlink_to(tmp_path / "secret.png")
+    assert report.write_page(folder).read_text().count("data:image/png") == (name != 7)

@@ -1,7 +1,9 @@
 """`tinyres train` as a user types it."""
 
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,14 +29,18 @@ def test_a_run_leaves_weights_curves_and_figures(capsys, tmp_path):
     status, out, _ = train(capsys, *SMALL, "--steps", 6, "--record", 2, "--out", tmp_path)
     assert status == 0
     assert "accuracy" in out
+    used = [f"{0.05 * (1 + math.cos(math.pi * t / 6)) / 2:.2g}" for t in (2, 5)]  # of the step before, not of the next
+    assert re.findall(r"step +(\d+)  lr (\S+)", out) == [("3", used[0]), ("6", used[1])]
     written = sorted(path.name for path in tmp_path.iterdir())
-    expected = ["flow.json", "flow.png", "model.safetensors", "result.json", "run.safetensors", "training.png"]
-    assert written == expected
+    pages = ["flow.json", "flow.png", "model.safetensors", "result.json", "run.html", "run.safetensors", "training.png"]
+    assert written == pages
     result = json.loads((tmp_path / "result.json").read_text())
     assert len(result["train_loss"]) == result["steps"] == 6
     assert [score["step"] for score in result["scores"]] == [3, 6]
     found = json.loads((tmp_path / "flow.json").read_text())
     assert found["labels"]["step"] == [0, 2, 4]
+    page = (tmp_path / "run.html").read_text()
+    assert '"steps":[0,2,4]' in page.replace(" ", "")
     model = tr.load(tmp_path / "model.safetensors")
     assert model["head.2.weight"].shape == (10, 8)
 
@@ -247,3 +253,17 @@ def test_numbers_are_written_before_pictures(capsys, tmp_path, monkeypatch):
     assert "No space left on device" in err
     assert json.loads((tmp_path / "result.json").read_text())["steps"] == 2
     assert json.loads((tmp_path / "flow.json").read_text())["labels"]["step"] == [0, 1]
+
+
+def test_the_help_names_every_architecture():
+    from tinyres import models
+    from tinyres.cli.train import ARCHITECTURES
+
+    assert list(ARCHITECTURES) == list(models.CLASSIFIERS)
+
+
+def test_a_recorded_run_that_diverges_still_gives_its_page(capsys, tmp_path):
+    status, out, _ = train(capsys, *SMALL[:-1], "1e9", "--steps", 6, "--record", 1, "--out", tmp_path)
+    assert status == 1
+    assert "diverged:" in out
+    assert (tmp_path / "run.html").exists()

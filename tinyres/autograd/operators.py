@@ -91,6 +91,22 @@ class Operators:
     __mod__ = _operator("remainder")
     __rmod__ = _reflected("remainder")
 
+    def register_hook(self, hook: Callable[[Any], Any]) -> Any:
+        """Let `hook(g)` see the gradient of this tensor in every backward pass, and replace it.
+
+        What the hook returns, if not None, takes the gradient's place. It is called once a pass, with the sum of all
+        that arrives, before the gradient is propagated, added to `.grad` or returned by `tr.grad`; several hooks in the
+        order of their registration. With create_graph=True what it computes is recorded. Hooks on the inner tensors of
+        a checkpoint are registered inside its function.
+
+        Returns:
+            A handle: `handle.remove()`, or `with tensor.register_hook(f): ...`.
+
+        Raises:
+            RuntimeError: the tensor requires no gradient; in the pass, if the hook returns another shape.
+        """
+        return FUNCTIONS["register_hook"](self, hook)
+
     if TYPE_CHECKING:  # the methods of the tables below; a real `__getattr__` would slow down every attribute
 
         def __getattr__(self, name: str) -> Any: ...
@@ -144,22 +160,6 @@ for _name, _dtype in CONVERSIONS.items():
     setattr(Operators, _name, _conversion(_name, _dtype))
 for _name in IN_PLACE:
     setattr(Operators, _name, _refused(_name))
-
-    def register_hook(self, hook: Callable[[Any], Any]) -> Any:
-        """Let `hook(g)` see the gradient of this tensor in every backward pass, and replace it.
-
-        What the hook returns, if not None, takes the gradient's place. It is called once a pass, with the sum of all
-        that arrives, before the gradient is propagated, added to `.grad` or returned by `tr.grad`; several hooks in the
-        order of their registration. With create_graph=True what it computes is recorded. Hooks on the inner tensors of
-        a checkpoint are registered inside its function.
-
-        Returns:
-            A handle: `handle.remove()`, or `with tensor.register_hook(f): ...`.
-
-        Raises:
-            RuntimeError: the tensor requires no gradient; in the pass, if the hook returns another shape.
-        """
-        return FUNCTIONS["register_hook"](self, hook)
 
 
 __all__ = ["FUNCTIONS", "Operators"]

@@ -209,6 +209,11 @@ class Tensor(Methods):
         return int(self.item())
 
     def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"bool: a tensor of shape {self.shape} is neither true nor false; ask for one element, or say "
+                "x.numpy().any() or x.numpy().all()"
+            )
         return bool(self.item())
 
     def __len__(self) -> int:

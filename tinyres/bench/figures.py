@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyres.bench.convolutions import PASSES, Shape
 from tinyres.bench.scaling import Curves
+from tinyres.figures import blank, palette
 from tinyres.files import write_figure
 
 
@@ -23,11 +24,7 @@ class Point(NamedTuple):
 
 
 def save(draw: Any, path: Path, size: tuple[float, float]) -> Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(size)
     draw(figure)
     write_figure(figure, path)
     return path
@@ -63,7 +60,7 @@ def roofline(points: Sequence[Point], flops: float, roofs: Mapping[str, float], 
                 axes.plot(place, p.shape.flops / p.ours / 1e9, "o", color=colour, ms=6)
             for shape, place in zip(shapes, _apart([s.intensity for s in shapes]), strict=True):
                 foot = bottom * 1.25
-                axes.plot([shape.intensity, place], [foot * 1.45, foot * 1.2], color="grey", lw=0.5)
+                axes.plot([shape.intensity, place], [foot * 1.45, foot * 1.2], color=palette.FAINT, lw=0.5)
                 axes.text(place, foot, str(numbers[shape]), ha="center", va="center", fontsize=8)
             axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, top), title=which)
             _plain(axes.xaxis)
@@ -125,7 +122,7 @@ def linearity(curves: Curves, path: Path) -> Path:
                 label = f"{which}: slope {curve['slope'][which]:.2f}"
                 axes.plot(amount, np.array(curve["seconds"][which]) * 1e3, marker + "-", ms=5, label=label)
             last = curve["seconds"][PASSES[0]][-1] * 1e3
-            axes.plot(amount, last * amount / amount[-1], ":", color="grey", label="in proportion")
+            axes.plot(amount, last * amount / amount[-1], ":", color=palette.FAINT, label="in proportion")
             axes.set(xscale="log", yscale="log", xlabel=family, ylabel="ms")
             axes.set_xticks(amount, [f"{a:g}" for a in amount], fontsize=8)
             axes.minorticks_off()

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from tinyres import starting
 from tinyres.arrays import KernelDisagreement
-from tinyres.cli import bench, flow, gan, step, sweep, train, tutorials
+from tinyres.cli import bench, compiling, flow, gan, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError, sigterm_as_interrupt
 from tinyres.cli.terminal import complain, speak_anywhere
 from tinyres.version import __version__
@@ -22,22 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     speak_anywhere(sys.stdout, sys.stderr)
     starting.over()
     os.environ["MPLBACKEND"] = "agg"  # commands draw into files; a notebook's own, inherited by `!tinyres`, is no use
-    parser = argparse.ArgumentParser(
-        prog="tinyres",
-        description="See how gradients vanish or survive.",
-        epilog="Exit status: 0; 1 where a law does not hold, a run diverged, a kernel was wrong or a point of a sweep "
-        "failed; 2 where the command could not be run; 3 where a GPU fails the smoke checks of `bench gpu-report`.",
-    )
-    parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (flow, train, sweep, gan, step, tutorials, bench):
-        command.add(commands)
+    parser = make_parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:
         parser.print_help()
         return 0
     try:
-        with sigterm_as_interrupt():
+        with sigterm_as_interrupt(), compiling.shown():
             status = int(arguments.run(arguments))
         sys.stdout.flush()  # a full disk behind it is noticed here, not when Python ends
         return status
@@ -62,10 +53,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def make_parser() -> argparse.ArgumentParser:
+    """The command line: every subcommand with its options."""
+    parser = argparse.ArgumentParser(
+        prog="tinyres",
+        description="See how gradients vanish or survive.",
+        epilog="Exit status: 0; 1 where a law does not hold, a run diverged, a kernel was wrong or a point of a sweep "
+        "failed; 2 where the command could not be run; 3 where a GPU fails the smoke checks of `bench gpu-report`.",
+    )
+    parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for command in (flow, train, sweep, gan, step, tutorials, bench):
+        command.add(commands)
+    return parser
+
+
 def _discard_output() -> None:
     """Send what is still to be flushed to /dev/null."""
     with suppress(OSError, ValueError):  # ValueError: no stream of the system's
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]

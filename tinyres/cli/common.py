@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from tinyres.cli.terminal import say
 
+_bars: WeakSet[Any] = WeakSet()
 LAB = {"rich": "rich", "matplotlib": "matplotlib", "sklearn": "scikit-learn", "jinja2": "jinja2"}
 
 
@@ -103,7 +105,14 @@ def progress(console: Any) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)
+    made = Progress(*columns, console=console)
+    _bars.add(made)
+    return made
+
+
+def started_bars() -> list[Any]:
+    """The progress bars that are on the screen now."""
+    return [bars for bars in list(_bars) if bars.live.is_started]
 
 
 def check_depth(arch: str, depth: int, **options: Any) -> None:

@@ -62,7 +62,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the experiments; finished results are kept even if a later one fails."""
     need(LAB)
-    from tinyres.lab.registry import EXPERIMENTS, GROUPS, TOUR, Options
+    from tinyres.lab.registry import EXPERIMENTS, GROUPS, STAR, TOUR, Options
 
     console = terminal()
     if arguments.list:
@@ -90,14 +90,19 @@ def run(arguments: argparse.Namespace) -> int:
     at_seeds = _one_seed if arguments.seeds == 1 else _seeds
     finished = at_seeds(console, names, options, arguments)
     rows: list[dict[str, Any]] = []
-    silent = []
+    silent, last = [], ""
     for document in finished:
         found = document["seeds"]["laws"] if "seeds" in document else document["laws"]
         rows += [row | {"name": f"{document['name']}: {row['name']}"} for row in found]
         silent += list(document["seeds"]["failed"]) if "seeds" in document else []
+        if document["name"] == STAR and "seeds" not in document:
+            last = document["found"]
     page = out / "report.html"
     say(console, f"report: {page}")
-    return _tell(console, rows, silent, [name for name in names if EXPERIMENTS[name].seeds > arguments.seeds])
+    status = _tell(console, rows, silent, [name for name in names if EXPERIMENTS[name].seeds > arguments.seeds])
+    if last:
+        say(console, last, style="bold")
+    return status
 
 
 def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train_distributed import add_options as add_distributed
 from tinyres.cli.train_distributed import on_all_ranks
 
+ARCHITECTURES = (  # `models.CLASSIFIERS`, which --help need not import
+    "plain", "resnet", "preact", "highway", "densenet", "senet", "skipinit", "fixup", "stochastic_depth", "cnn", "mlp",
+    "highway_mlp", "resnet_imagenet", "densenet_imagenet",
+)  # fmt: skip
 DEFAULTS = (  # fields of a recipe that a sweep takes from the parser
     "data", "epochs", "batch_size", "optimizer", "momentum", "weight_decay", "schedule", "warmup",
     "activation", "init", "lr", "image_size",
@@ -24,9 +29,10 @@ def add(commands: Any) -> None:
         "train",
         help="train an architecture on digits, MNIST, FashionMNIST, CIFAR-10 or your own images",
         description="Train a classifier. Writes run.safetensors after each epoch (from which --resume continues bit "
-        "for bit), model.safetensors, result.json and training.png; with --record also flow.json and flow.png.",
+        "for bit), model.safetensors, result.json and training.png; with --record also flow.json, flow.png and "
+        "run.html.",
     )
-    train.add_argument("arch", metavar="ARCH", help="plain, resnet, preact, highway, densenet, ...")
+    train.add_argument("arch", metavar="ARCH", help=", ".join(ARCHITECTURES))
     add_recipe(train)
     train.add_argument("--depth", type=int, metavar="N", help="layers with weights (default: the architecture's)")
     train.add_argument("--width", type=int, metavar="N", help="channels, units or growth rate (default: as above)")
@@ -96,6 +102,7 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
         training, made, arguments, out, console,
         ranks=ranks, sync_batch_norm=arguments.sync_batch_norm,
         make_recorder=lambda run: _recorder(run, arguments.record, out / CHECKPOINT),
+        show=lambda history, run: _page(history, run, out / "run.html"),
     )  # fmt: skip
 
 
@@ -153,3 +160,11 @@ def _recorder(made: Any, every: int | None, checkpoint: Path) -> Any:
         return kept.Kept(recording, made.step, made.notes)
     except ValueError as error:
         raise UsageError(f"--resume: {checkpoint}: its recording cannot go on: {error}") from error
+
+
+def _page(history: Any, run: Any, path: Path) -> None:
+    """The recording as a page to step through."""
+    from tinyres import viewer
+
+    unknown = [math.nan] * (1 + history.labels["step"][-1] - len(run.losses))  # of a step that diverged
+    viewer.save(history, path, title=run.recipe.title, losses=[*run.losses, *unknown])

@@ -1,11 +1,12 @@
 """Gradient flow: instruments that measure any model, and theory to hold the measurements against.
 
 instruments/     record norms, path lengths, Jacobian spectra, gradient correlation, noise scale, lesions
-measurement.py   the result of an instrument: named arrays, a plot, JSON
+measurement.py   the result of an instrument: named arrays, a plot, JSON; as a table: tables.py
 theory/          closed-form predictions
 """
 
 from tinyres.flow.instruments.correlation import gradient_correlation
+from tinyres.flow.instruments.curve import Curve, plot
 from tinyres.flow.instruments.lesions import dropped, lesion, swapped
 from tinyres.flow.instruments.noise import gradient_noise_scale
 from tinyres.flow.instruments.paths import paths
@@ -14,6 +15,7 @@ from tinyres.flow.instruments.spectra import block_and_input, jacobian_spectrum
 from tinyres.flow.measurement import Measurement
 
 __all__ = [
+    "Curve",
     "Measurement",
     "Recording",
     "block_and_input",
@@ -23,6 +25,7 @@ __all__ = [
     "jacobian_spectrum",
     "lesion",
     "paths",
+    "plot",
     "record",
     "swapped",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The result of an instrument: named NumPy arrays, a plot and a JSON form."""
+"""The result of an instrument: named NumPy arrays, a plot, and the forms in which they leave Python."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.autograd.tensor import Array
+from tinyres.figures import blank
 from tinyres.files import plain as plain
 from tinyres.files import write
+from tinyres.flow import tables
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measurement(Mapping[str, Array]):
-    """A mapping of names to arrays: `found["forward_norm"]`, `list(found)`, `found.plot()`, `found.to_json("x.json")`.
+    """A mapping of names to arrays: `found["forward_norm"]`, `list(found)`, `found.plot()`, `found.to_csv("x.csv")`.
 
     Attributes:
         name: the instrument, e.g. "path lengths".
@@ -54,12 +56,7 @@ class Measurement(Mapping[str, Array]):
 
     def plot(self, figure: Any = None) -> Any:
         """Plot into a matplotlib figure (a new one by default) and return it: `found.plot().savefig("x.png")`."""
-        if figure is None:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-
-            figure = Figure(figsize=(11, 5), dpi=130, layout="constrained")
-            FigureCanvasAgg(figure)
+        figure = blank() if figure is None else figure
         self.draw(figure, self)
         return figure
 
@@ -72,11 +69,44 @@ class Measurement(Mapping[str, Array]):
         document = plain(
             {"name": self.name, "cost": self.cost, "labels": self.labels, "axes": self.axes, "arrays": self.arrays}
         )
-        if path is not None:
-            folder = Path(path).parent
-            if not folder.is_dir():
-                raise FileNotFoundError(
-                    f"to_json: there is no folder {folder} to write {Path(path).name} into; make it"
-                )
-            write(path, json.dumps(document, allow_nan=False) + "\n")
+        _write(path, json.dumps(document, allow_nan=False) + "\n", "to_json")
         return document  # type: ignore[no-any-return]
+
+    def to_csv(self, path: str | Path | None = None, *names: str) -> str:
+        """Return the table of `to_frame` as CSV text, with all digits; also write it to `path` if given.
+
+        Raises:
+            KeyError: nothing of a given name was measured.
+            FileNotFoundError: the folder of `path` does not exist.
+        """
+        text = tables.csv_text(*self._table(names))
+        _write(path, text, "to_csv")
+        return text
+
+    def to_frame(self, *names: str) -> Any:
+        """The arrays of these names, or all, as a pandas DataFrame: one row for each point of the axes.
+
+        The axes are the first columns, the quantities the others. A quantity is missing (NaN) in rows that belong to
+        other axes than its own, so `found.to_frame("forward_norm", "backward_norm")` has no missing cells, and
+        `found.to_frame()` many.
+
+        Raises:
+            KeyError: nothing of a given name was measured.
+            ImportError: pandas is not installed.
+        """
+        return tables.frame(*self._table(names))
+
+    def _table(self, names: tuple[str, ...]) -> tuple[list[str], list[list[Any]]]:
+        for name in names:
+            Measurement.__getitem__(self, name)  # raises where there is none
+        chosen = {name: self.arrays[name] for name in names or self.arrays}
+        return tables.table(chosen, self.axes, self.labels)
+
+
+def _write(path: str | Path | None, text: str, caller: str) -> None:
+    if path is None:
+        return
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{caller}: there is no folder {folder} to write {Path(path).name} into; make it")
+    write(path, text)

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.tensor import Array
+from tinyres.figures import blank, palette, styled
 from tinyres.files import write as write_file
 from tinyres.files import write_figure
 from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
-
-D_COLOUR, G_COLOUR = "tab:blue", "tab:orange"
 
 
 def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[float, float] = (7, 7)) -> None:
@@ -25,13 +24,10 @@ def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[fl
     Raises:
         OSError: the disk is full or fails; a picture that was there before is as it was.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    draw(figure, *arguments)
-    write_figure(figure, path)
+    with styled():
+        figure = blank(size)
+        draw(figure, *arguments)
+        write_figure(figure, path)
 
 
 def draw_samples(figure: Any, samples: Array, real: Array, title: str) -> None:
@@ -39,9 +35,9 @@ def draw_samples(figure: Any, samples: Array, real: Array, title: str) -> None:
     if samples.ndim == 2:
         axes = figure.add_subplot()
         axes.plot(*real[:2000].T, ".", color="0.6", ms=3, label="real")
-        axes.plot(*samples.T, ".", color=G_COLOUR, ms=3, alpha=0.7, label="generated")
+        axes.plot(*samples.T, ".", color=palette.G, ms=3, alpha=0.7, label="generated")
         _square(axes, real)
-        axes.legend(loc="upper right")
+        figure.legend(loc="outside lower center", ncols=2, markerscale=3)
         axes.set_title(title)
         return
     columns = int(np.ceil(np.sqrt(len(samples))))
@@ -66,9 +62,9 @@ def draw_curves(figure: Any, history: Sequence[StepRecord], loss: str, title: st
     found = {name: np.array([getattr(record, name) for record in history]) for name in StepRecord._fields}
     output = "mean of sigmoid(D)" if loss in LOG_LOSSES else "mean of D"
     panels = (
-        ("losses", [("d_loss", "D", D_COLOUR), ("g_loss", "G", G_COLOUR)], "loss"),
-        ("norm of the gradient", [("d_grad_norm", "D", D_COLOUR), ("g_grad_norm", "G", G_COLOUR)], "|gradient|"),
-        ("outputs of D", [("d_real", "real", D_COLOUR), ("d_fake", "generated", G_COLOUR)], output),
+        ("losses", [("d_loss", "D", palette.D), ("g_loss", "G", palette.G)], "loss"),
+        ("norm of the gradient", [("d_grad_norm", "D", palette.D), ("g_grad_norm", "G", palette.G)], "|gradient|"),
+        ("outputs of D", [("d_real", "real", palette.D), ("d_fake", "generated", palette.G)], output),
     )
     for i, (name, curves, label) in enumerate(panels):
         axes = figure.add_subplot(1, 3, i + 1)

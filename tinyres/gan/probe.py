@@ -22,6 +22,7 @@ import tinyres as tr
 from tinyres import nn, optim
 from tinyres.autograd.tensor import Array
 from tinyres.data import DataLoader, Dataset, gaussian_mixture
+from tinyres.figures import palette
 from tinyres.gan.losses import LOSSES
 from tinyres.nn import Parameter
 
@@ -167,28 +168,36 @@ def gaussians(distance: float = 4.0, seed: int = 0) -> tuple[nn.Module, Dataset]
 
 
 def draw(figure: Any, points: Sequence[ProbePoint], title: str) -> None:
-    """Draw norms against D's steps and against D's remaining errors, and directions against D's steps."""
+    """Norms and directions of G's gradient against D's steps; above them, in how many cases D is right."""
     steps = [max(p.step, 0.5) for p in points]  # 0 has no place on a logarithmic axis: it stands at 1/2
-    wrong = [1 - p.confidence for p in points]
-    left, middle, right = (figure.add_subplot(1, 3, i) for i in (1, 2, 3))
+    left, right = figure.subplots(1, 2)
     lowest = 0.9  # so that rounding is not magnified where all are about 1
-    for i, name in enumerate(LOSSES):
-        norms = [p.norms[name] or math.nan for p in points]
-        # dashed, or it would hide the hinge: the two give a generator the same
-        line = "o--" if name == "wasserstein" else "o-"
-        style = {"color": f"C{i}", "ms": 4, "label": name.replace("_", " ")}
-        left.loglog(steps, norms, line, **style)
-        middle.loglog(wrong, norms, line, **style)
-        if name != REFERENCE:
-            cosines = [_against_reference(p, name) for p in points]
-            lowest = min([lowest, *cosines])  # of numbers: a NaN is never smaller
-            right.semilogx(steps, cosines, line, **style)
-    left.set(xlabel="steps of D (first: none)", ylabel="|gradient of G|", title="what reaches G")
-    middle.set(xlabel="1 - D's confidence  (surer to the right)", title="against D's confidence")
-    middle.invert_xaxis()
-    right.set(xlabel="steps of D (first: none)", ylabel="cosine", title=f"direction, against {REFERENCE}")
+    twins = all(math.isclose(p.norms["hinge"], p.norms["wasserstein"], rel_tol=1e-9) for p in points)
+    names = {name: name.replace("_", " ") for name in LOSSES}
+    if twins:  # the two give a generator the same: one curve, which says so
+        names["wasserstein"] = f"{names.pop('hinge')} and {names['wasserstein']}"
+    for (name, text), (marker, size) in zip(
+        names.items(), (("o", 4), ("s", 4), ("D", 8), ("v", 4), ("^", 5)), strict=False
+    ):
+        style: Any = {"color": palette.LOSSES[name], "marker": marker, "ms": size, "mfc": "none" if size > 5 else None}
+        style["label"] = text.replace("wasserstein", "Wasserstein").replace("nonsat", "non-sat")
+        left.loglog(steps, [p.norms[name] or math.nan for p in points], "-", **style)
+        cosines = [1.0 if name == REFERENCE else _against_reference(p, name) for p in points]
+        lowest = min([lowest, *cosines])  # of numbers: a NaN is never smaller
+        right.semilogx(steps, cosines, "-", **style)
+    ticks = [s for s in steps if s == 0.5 or math.log10(s).is_integer()]
+    for axes in (left, right):
+        axes.set_xticks(ticks, [f"{s:g}" if s >= 1 else "0" for s in ticks])
+        axes.set_xlabel("steps of D")
+        above = axes.secondary_xaxis("top")
+        right_in = [f"{100 * min(p.confidence, 0.9999):.3g}" for p, s in zip(points, steps, strict=True) if s in ticks]
+        above.set_xticks(ticks, right_in)
+        above.minorticks_off()
+        above.set_xlabel("D is right in % of cases", fontsize=9)
+    left.set(ylabel="|gradient of G|", title="What reaches G")
+    right.set(ylabel="cosine", title="Its direction, compared with the non-saturating loss")
     right.set_ylim(lowest - 0.05, 1.01)
-    left.legend(fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), fontsize=9, loc="outside lower center", ncols=len(names))
     figure.suptitle(title)
 
 

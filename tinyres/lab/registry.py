@@ -17,6 +17,7 @@ for room in (laws, players, trained, claims):
     ROOMS[room.__name__.rpartition(".")[2]] = {experiment.name: experiment for experiment in found}
 EXPERIMENTS: dict[str, Experiment] = {name: e for room in ROOMS.values() for name, e in room.items()}
 
+STAR = "digits"  # the experiment to look at first
 TOUR = ("E2", "E3", "E1", "check", "digits")  # what `tinyres flow` runs by default
 GROUPS: dict[str, list[str]] = {
     "tour": list(TOUR),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from tinyres.figures import blank, palette
 from tinyres.files import PathLike, write_figure, write_json
 from tinyres.files import save as save_file
 from tinyres.training.conduct import Conductor, Outcome
@@ -46,10 +47,11 @@ class ClassifierConductor(Conductor[Run]):
         *,
         sync_batch_norm: bool = False,
         make_recorder: Callable[[Run], Recorder | None] = lambda run: None,
+        show: Callable[[Any, Run], object] = lambda history, run: None,
         **options: Any,
     ) -> None:
         super().__init__(run, folder, **options)
-        self.sync_batch_norm, self.make_recorder = sync_batch_norm, make_recorder
+        self.sync_batch_norm, self.make_recorder, self.show = sync_batch_norm, make_recorder, show
         self.recorder: Recorder | None = None
 
     def before_steps(self) -> None:
@@ -65,7 +67,7 @@ class ClassifierConductor(Conductor[Run]):
         if self.run.epoch_ends:
             score = self.run.score()
             self.say(
-                f"step {self.run.step:6}  lr {self.run.optimizer.rates('.2g')}  training loss {result:.4f}  "
+                f"step {self.run.step:6}  lr {self.run.last_rates}  training loss {result:.4f}  "
                 f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}"
             )
 
@@ -104,6 +106,7 @@ class ClassifierConductor(Conductor[Run]):
             history = self.recorder.history()
             history.to_json(self.folder / "flow.json")
             write_figure(history.plot(), self.folder / "flow.png")
+            self.show(history, self.run)
         write_figure(_loss_curves(self.run), self.folder / "training.png")
 
 
@@ -120,7 +123,8 @@ def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
         run: freshly prepared; to resume one, `prepare(saved_recipe(folder))`.
         options: those of `Conductor` (resume, save_every, check_kernels, ranks, tensorboard, say, tick);
             sync_batch_norm, with ranks: see `DataParallel`;
-            make_recorder: is given the run where it starts, and makes what watches its steps, or None.
+            make_recorder: is given the run where it starts, and makes what watches its steps, or None;
+            show: is given the recorder's history and the run, once the files are written.
 
     Raises:
         CheckpointError, FileFormatError, FolderTaken, OSError, RankFailed: see `Conductor.conduct`.
@@ -130,18 +134,18 @@ def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
 
 def _loss_curves(run: Run) -> Any:
     """A figure of the losses of every step, and of the scores."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4.5), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank((9, 4.5))
     left = figure.add_subplot()
-    left.semilogy(range(1, run.step + 1), run.losses, "-", color="tab:blue", lw=0.7, alpha=0.6, label="training loss")
+    left.semilogy(
+        range(1, run.step + 1), run.losses, "-", color=palette.CASES[0], lw=0.7, alpha=0.6, label="training loss"
+    )
     steps = [score["step"] for score in run.scores]
-    left.semilogy(steps, [score["loss"] for score in run.scores], "o-", color="tab:red", ms=3, label="test loss")
+    left.semilogy(steps, [score["loss"] for score in run.scores], "o-", color=palette.CASES[1], ms=3, label="test loss")
     left.set(xlabel="training step", ylabel="cross-entropy in nats", title=run.recipe.title)
     right = left.twinx()
-    right.plot(steps, [score["accuracy"] for score in run.scores], "s--", color="tab:green", ms=3, label="accuracy")
+    right.plot(
+        steps, [score["accuracy"] for score in run.scores], "s--", color=palette.CASES[2], ms=3, label="accuracy"
+    )
     right.set(ylabel="test accuracy", ylim=(0, 1.02))
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure

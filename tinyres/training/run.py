@@ -131,6 +131,13 @@ class Run(ResumableRun):
         self.losses, self.scores = losses, scores
 
     @property
+    def last_rates(self) -> str:
+        """The rates of the step just taken, one if all groups have the same. The optimiser already has the next one's,
+        0 after a cosine."""
+        schedule, t = self.scheduler, max(self.scheduler.last_epoch - 1, 0)
+        return ", ".join(dict.fromkeys(f"{schedule.lr_at(t, i):.2g}" for i in range(len(schedule.base_lrs))))
+
+    @property
     def epoch_ends(self) -> bool:
         """Whether the step just taken was the last of its epoch, or of the run."""
         return self.step == self.total or self.step % len(self.loader) == 0

@@ -17,6 +17,7 @@ from typing import Any
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
 
+from tinyres_kernels import waiting
 from tinyres_kernels.cpu import ahead
 from tinyres_kernels.cpu.turns import Turn
 
@@ -62,12 +63,15 @@ class _Kept(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """What was compiled for this signature, or None: then this process is to compile it, and to save it."""
         found = self._load(sig, target_context)
-        if found is None and self._turn.take():
-            found = self._load(sig, target_context)  # another process may have made it meanwhile
         if found is None:
-            ahead.begin(Path(self.cache_path))
-        else:
-            self._turn.end()
+            waiting.told(True)
+            if self._turn.take():
+                found = self._load(sig, target_context)  # another process may have made it meanwhile
+            if found is None:
+                ahead.begin(Path(self.cache_path))
+                return None
+            waiting.told(False)
+        self._turn.end()
         return found
 
     def _load(self, sig: Any, target_context: Any) -> Any:
@@ -94,6 +98,7 @@ class _Kept(FunctionCache):
             self.disable()
         finally:
             self._turn.end()
+            waiting.told(False)
 
 
 def keep(dispatcher: Any, function: FunctionType) -> None:

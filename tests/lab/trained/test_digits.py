@@ -41,5 +41,9 @@ def test_one_training_has_no_verdict():
 
 def test_what_was_found_is_said_of_the_deepest_nets():
     result = EXPERIMENTS["digits"].run(Options(depths=(8, 14), archs=("resnet",), steps=3), lambda: None)
-    assert result.found.startswith("With 14 layers, after 3 steps: resnet ends at a loss of ")
+    (norms,) = ([run["gradient_norm"][0] for run in result.data["training"] if run["depth"] == 14],)
+    assert result.found.startswith("14 layers: the residual net's gradient ")
+    assert f" {norms[0][0] / norms[0][-1]:,.0f}-fold towards the input; " in result.found
+    assert result.found.endswith(" % test accuracy after 3 steps.")
+    assert " comes through the skips before training and " in result.note
     assert [law.kind for law in result.laws] == ["figure", "figure"]

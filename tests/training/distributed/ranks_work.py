@@ -248,7 +248,7 @@ def recorded(ranks, folder):
     if ranks.rank == 0:
         with expected:
             tr.cross_entropy(alone.model(tr.tensor(x.data[:50])), tr.tensor(target.data[:50])).backward()
-        (folder / "norms").write_text(json.dumps([r.gradient_norms().tolist() for r in (found, expected)]))
+        (folder / "norms").write_text(json.dumps([r.gradient_norms().numpy().tolist() for r in (found, expected)]))
 
 
 def several(ranks, folder, file):

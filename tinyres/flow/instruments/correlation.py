@@ -12,6 +12,7 @@ from tinyres.arrays import to_device
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import raw
 from tinyres.context import context
+from tinyres.figures import palette
 from tinyres.flow.measurement import Measurement
 
 
@@ -82,8 +83,8 @@ def _draw(figure: Any, found: Measurement) -> None:
     left.set(xlabel="sample", ylabel="sample", title="cosine of input gradients")
     figure.colorbar(image, ax=left)
     pairs = correlation[np.triu_indices(len(correlation), 1)]
-    right.hist(pairs[np.isfinite(pairs)], bins=np.linspace(-1, 1, 41), color="tab:blue")
+    right.hist(pairs[np.isfinite(pairs)], bins=np.linspace(-1, 1, 41), color=palette.CASES[0])
     mean = float(found["mean_correlation"])
-    right.axvline(mean, color="tab:red", label=f"mean {mean:.3g}")
+    right.axvline(mean, color=palette.CASES[1], label=f"mean {mean:.3g}")
     right.set(xlabel="cosine", ylabel="pairs", title=f"all pairs of {len(correlation)} samples")
     right.legend()

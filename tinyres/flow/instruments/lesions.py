@@ -12,6 +12,7 @@ import numpy as np
 from tinyres import nn, ops
 from tinyres.autograd.tensor import Array
 from tinyres.data import Dataset
+from tinyres.figures import palette
 from tinyres.flow.instruments.blocks import modules_of, names_of
 from tinyres.flow.instruments.pictures import literal
 from tinyres.flow.instruments.replaced import Forward, replaced
@@ -195,7 +196,7 @@ def _draw(figure: Any, found: Measurement) -> None:
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0], kinds, strict=True):
         values, names = found[f"{kind}_{what}"], found.labels["block" if kind == "drop" else "pair"]
         axes.axhline(float(found[f"base_{what}"]), color="0.6", lw=1, label="the intact net")
-        axes.plot(np.arange(len(values)), values, "o", color="C0", ms=5, label="with the lesion")
+        axes.plot(np.arange(len(values)), values, "o", color=palette.CASES[0], ms=5, label="with the lesion")
         if len(names) <= 30:
             axes.set_xticks(np.arange(len(names)), literal(names), rotation=90, fontsize=6)
         axes.set_title("One block dropped" if kind == "drop" else "Two blocks swapped")

@@ -14,6 +14,7 @@ from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import context
 from tinyres.data import Dataset
+from tinyres.figures import palette
 from tinyres.flow.measurement import Measurement
 
 
@@ -116,12 +117,12 @@ def _draw(figure: Any, found: Measurement, small: int, big: int) -> None:
     largest = max(big, scale) if np.isfinite(scale) else big
     sizes = np.geomspace(1, 10 * largest, 200)
     axes.loglog(sizes, signal + noise / sizes, color="black", label="|G|² + tr Σ / batch size")
-    axes.loglog(sizes, noise / sizes, "--", color="tab:red", label="tr Σ / batch size: noise")
+    axes.loglog(sizes, noise / sizes, "--", color=palette.CASES[1], label="tr Σ / batch size: noise")
     if signal > 0:
-        axes.axhline(signal, ls="--", color="tab:green", label="|G|²: signal")
-        axes.axvline(scale, color="grey", lw=0.8)
+        axes.axhline(signal, ls="--", color=palette.CASES[2], label="|G|²: signal")
+        axes.axvline(scale, color=palette.FAINT, lw=0.8)
     for size, name in ((small, "small_square"), (big, "big_square")):
-        axes.plot(np.full(len(found[name]), size), found[name], "o", ms=4, alpha=0.6, color="tab:blue")
-        axes.plot(size, found[name].mean(), "D", color="tab:blue", label=f"measured, batches of {size}")
+        axes.plot(np.full(len(found[name]), size), found[name], "o", ms=4, alpha=0.6, color=palette.CASES[0])
+        axes.plot(size, found[name].mean(), "D", color=palette.CASES[0], label=f"measured, batches of {size}")
     axes.set(xlabel="batch size", ylabel="squared norm of the gradient", title=f"noise scale: {scale:.3g} samples")
     axes.legend()

@@ -11,6 +11,7 @@ from tinyres.arrays import namespace, to_device
 from tinyres.autograd import Arrays, grad, walk
 from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import Array, Tensor, raw
+from tinyres.figures import palette
 from tinyres.flow.measurement import Measurement
 from tinyres.flow.theory.path_lengths import tilted
 
@@ -151,14 +152,16 @@ def _draw(figure: Any, found: Measurement) -> None:
     left, right = figure.subplots(1, 2)
     k = np.arange(len(found["share"]))
     left.plot(k, found["count_share"], "-", color="0.6", label="number of paths")
-    left.plot(k, found["tilted"], "-", color="C0", lw=1, label="number of paths × rᵏ")
-    left.plot(k, found["share"], "o", color="C0", ms=4, label="squared gradient, measured")
+    left.plot(k, found["tilted"], "-", color=palette.RESIDUAL, lw=1, label="number of paths × rᵏ")
+    left.plot(k, found["share"], "o", color=palette.RESIDUAL, ms=4, label="squared gradient, measured")
     left.set(xlabel="residual branches on the path", ylabel="share of all lengths")
     left.set_title(f"The gradient's paths have mean length {float(found['mean_length']):.2f}")
     left.legend(fontsize=8)
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
-    right.semilogy(k, np.where(found["norm"] > 0, found["norm"], np.nan), "o", color="C0", ms=4, label="|term|")
+    right.semilogy(
+        k, np.where(found["norm"] > 0, found["norm"], np.nan), "o", color=palette.RESIDUAL, ms=4, label="|term|"
+    )
     whole = float(found["gradient_norm"])
     right.axhline(whole, color="0.6", lw=1, label="|gradient|, the sum of all terms")
     right.set(xlabel="residual branches on the path", ylabel="norm")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.tensor import Array
+from tinyres.figures import palette
 from tinyres.files import legible
 from tinyres.flow.measurement import Measurement
 
@@ -40,18 +41,19 @@ def history(figure: Any, found: Measurement, not_finite: str | None = None) -> N
     else:
         figure.text(0.5, 0.5, "no block ran in the recorded steps", ha="center", va="center", color="grey")
     if not_finite:
-        figure.suptitle(f"not finite first at {not_finite}", color="tab:red", fontsize=10)
+        figure.suptitle(f"not finite first at {not_finite}", color=palette.BAD, fontsize=10)
 
 
 def _norms(figure: Any, axes: Any, found: Measurement) -> None:
     steps = found.labels["step"]
+    ways = (("forward", palette.CASES[0], "output"), ("backward", palette.CASES[1], "gradient"))
     for row, style in _first_and_last(found):
-        for name, colour, label in (("forward", "tab:blue", "output"), ("backward", "tab:red", "gradient")):
+        for name, colour, label in ways:
             values = _log10(found[f"{name}_norm"][row])
-            _series(axes, values, style, color=colour, label=f"|{label}|, step {steps[row]}")
+            series(axes, values, style, color=colour, label=f"|{label}|, step {steps[row]}")
     axes.set(ylabel="log₁₀ norm", xlabel="block (1 = input side)")
     axes.set_title("norms at the blocks' outputs", fontsize=10)
-    _blocks(axes, found)
+    name_blocks(axes, found.labels["block"])
     _legend(axes)
 
 
@@ -61,7 +63,7 @@ def _heat(figure: Any, axes: Any, found: Measurement) -> None:
     extent = (steps[0] - half, steps[-1] + half, 0.5, len(values) + 0.5)
     image = axes.imshow(values, aspect="auto", origin="lower", cmap="magma", extent=extent)
     _integers(axes.xaxis)
-    _count(axes.yaxis, len(values))
+    count(axes.yaxis, len(values))
     axes.set(xlabel="recorded step", ylabel="block (1 = input side)")
     axes.set_title("the gradient over the steps", fontsize=10)
     figure.colorbar(image, ax=axes, label="log₁₀ |gradient|")
@@ -70,30 +72,30 @@ def _heat(figure: Any, axes: Any, found: Measurement) -> None:
 def _routes(figure: Any, axes: Any, found: Measurement) -> None:
     steps = found.labels["step"]
     for row, style in _first_and_last(found):
-        _series(axes, found["skip_share"][row], style, color="tab:green", label=f"skip's share, step {steps[row]}")
-        _series(axes, found["route_cosine"][row], style, color="tab:purple", label=f"cosine, step {steps[row]}")
+        series(axes, found["skip_share"][row], style, color=palette.SKIP, label=f"skip's share, step {steps[row]}")
+        series(axes, found["route_cosine"][row], style, color=palette.CASES[0], label=f"cosine, step {steps[row]}")
     axes.axhline(0.5, color="grey", lw=0.8)
     axes.axhline(0, color="grey", lw=0.8)
     low = np.nanmin(np.append(found["route_cosine"], 0))
     axes.set(ylim=(low - 0.05, 1.05), xlabel="residual connection (1 = input side)")
     axes.set_title("where the routes rejoin: skip against branch", fontsize=10)
-    _count(axes.xaxis, len(found.labels["residual"]))
+    count(axes.xaxis, len(found.labels["residual"]))
     _legend(axes)
 
 
 def _dead(figure: Any, axes: Any, found: Measurement) -> None:
-    _series(axes, found["dead_fraction"][-1], "o", color="tab:grey", label="")
+    series(axes, found["dead_fraction"][-1], "o", color=palette.FAINT, label="")
     axes.set(ylim=(-0.05, 1.05), ylabel="share of units", xlabel="block (1 = input side)")
     axes.set_title(f"dead units, step {found.labels['step'][-1]}", fontsize=10)
-    _blocks(axes, found)
+    name_blocks(axes, found.labels["block"])
 
 
 def _updates(figure: Any, axes: Any, found: Measurement) -> None:
-    for name, colour in (("gradient_ratio", "tab:red"), ("update_ratio", "tab:green")):
-        _series(axes, _log10(found[name][-1]), "o-", color=colour, label=name.replace("_", " "))
+    for name, colour in (("gradient_ratio", palette.CASES[1]), ("update_ratio", palette.CASES[2])):
+        series(axes, _log10(found[name][-1]), "o-", color=colour, label=name.replace("_", " "))
     axes.set(ylabel="log₁₀ ratio", xlabel="parameter (1 = input side)")
     axes.set_title(f"gradient and update relative to the weight, step {found.labels['step'][-1]}", fontsize=10)
-    _count(axes.xaxis, len(found.labels["parameter"]))
+    count(axes.xaxis, len(found.labels["parameter"]))
     _legend(axes)
 
 
@@ -110,11 +112,11 @@ def _histogram(figure: Any, axes: Any, found: Measurement) -> None:
     )
     axes.set(xlabel="block (1 = input side)", ylabel="log₁₀ |gradient| of an element")
     axes.set_title(f"histogram of the gradient's elements, step {found.labels['step'][-1]}", fontsize=10)
-    _blocks(axes, found)
+    name_blocks(axes, found.labels["block"])
     figure.colorbar(image, ax=axes, label="share")
 
 
-def _series(axes: Any, values: Array, style: str, **kwargs: Any) -> None:
+def series(axes: Any, values: Array, style: str, **kwargs: Any) -> None:
     """Plot values against 1, 2, ...; if none is finite, plot nothing and add no legend entry."""
     if _any(values):
         axes.plot(np.arange(1, len(values) + 1), values, style, ms=3, **kwargs)
@@ -129,18 +131,18 @@ def _first_and_last(found: Measurement) -> list[tuple[int, str]]:
     return [(0, "o-"), (-1, "s--")][: min(len(found.labels["step"]), 2)]
 
 
-def _blocks(axes: Any, found: Measurement) -> None:
-    """Label blocks by name if there is room, otherwise by number."""
-    names = [name or "model" for name in found.labels["block"]]
+def name_blocks(axes: Any, blocks: Iterable[str], axis: str = "block") -> None:
+    """Label blocks (or what else the axis has) by name if there is room, otherwise by number."""
+    names = [name or "model" for name in blocks]
     if len(names) <= 8 and max(map(len, names)) <= 12 and not all(re.fullmatch(r"(blocks\.)?\d+", n) for n in names):
         axes.xaxis.set_ticks(range(1, len(names) + 1), literal(names), fontsize=7)
-        axes.set_xlabel("block")
+        axes.set_xlabel(axis)
         axes.set_xlim(0.5, len(names) + 0.5)
     else:
-        _count(axes.xaxis, len(names))
+        count(axes.xaxis, len(names))
 
 
-def _count(axis: Any, number: int) -> None:
+def count(axis: Any, number: int) -> None:
     """Ticks at whole numbers from 1."""
     axis.axes.set(**{f"{axis.axis_name}lim": (0.5, number + 0.5)})
     _integers(axis)

@@ -14,6 +14,7 @@ from tinyres.autograd.tensor import Array, raw
 from tinyres.context import Observer
 from tinyres.flow.instruments import blocks as block_names
 from tinyres.flow.instruments import history, statistics
+from tinyres.flow.instruments.curve import Curve
 from tinyres.flow.instruments.history import Step
 from tinyres.flow.instruments.routes import RouteNorms, Routes, share
 from tinyres.flow.instruments.runs import Runs
@@ -82,7 +83,7 @@ class Recording(Observer):
         return sorted(found, key=lambda name: place.get(name, len(place)))
 
     # -- the last recorded step -------------------------------------------------------------------------------------
-    def gradient_norms(self) -> Array:
+    def gradient_norms(self) -> Curve:
         """|dL/d output| of each run in `blocks`, over the whole batch; NaN if no gradient arrived.
 
         Raises:
@@ -91,7 +92,9 @@ class Recording(Observer):
         """
         backward = self._last().backward
         found = [block_names.seen(backward, name) for name in self.blocks]
-        return np.array([np.nan if summary is None else summary.norm for summary in found])
+        norms = [np.nan if summary is None else summary.norm for summary in found]
+        title = "the gradient at the blocks' outputs"
+        return Curve.of(title, "gradient_norm", norms, "block", self.blocks, history.COST)
 
     @property
     def routes(self) -> dict[str, dict[str, float]]:
@@ -101,7 +104,7 @@ class Recording(Observer):
             for name, m in self._route_norms().items()
         }
 
-    def skip_share(self) -> dict[str, float]:
+    def skip_share(self) -> Curve:
         """|skip| / (|skip| + |branch|) for each residual connection; NaN if both are 0.
 
         Raises:
@@ -115,7 +118,8 @@ class Recording(Observer):
                 "record: skip_share() found no residual connection, so there are no two routes to compare; build the "
                 "blocks with nn.Residual, or use gradient_norms() or history(), which need none"
             )
-        return {name: share(m.skip, m) for name, m in norms.items()}
+        shares, title = [share(m.skip, m) for m in norms.values()], "the skip's share of the gradient"
+        return Curve.of(title, "skip_share", shares, "residual connection", list(norms), history.COST)
 
     def _route_norms(self) -> dict[str, RouteNorms]:
         if not self.steps:

@@ -13,6 +13,7 @@ from tinyres.arrays import namespace, to_device
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import Observer, context
+from tinyres.figures import palette
 from tinyres.flow.instruments.blocks import modules_of
 from tinyres.flow.instruments.replaced import replaced
 from tinyres.flow.measurement import Measurement
@@ -202,10 +203,10 @@ def _draw(figure: Any, found: Measurement) -> None:
     values, error = found["singular_values"], found["error"]
     place = np.arange(1, len(values) + 1)
     if error.any():
-        axes.errorbar(place, values, yerr=error, fmt="o", ms=4, color="tab:blue", label="largest singular values")
+        axes.errorbar(place, values, yerr=error, fmt="o", ms=4, color=palette.CASES[0], label="largest singular values")
     else:
-        axes.plot(place, values, "o", ms=4, color="tab:blue", label="singular values")
-    axes.axhline(np.sqrt(found["mean_square"]), color="tab:red", lw=1, label="root mean square of all")
+        axes.plot(place, values, "o", ms=4, color=palette.CASES[0], label="singular values")
+    axes.axhline(np.sqrt(found["mean_square"]), color=palette.CASES[1], lw=1, label="root mean square of all")
     if (values > 0).any():
         axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
+from tinyres.figures import palette
 from tinyres.flow.theory import saturation
 from tinyres.lab.claims.adversarial import asymmetry
 from tinyres.lab.experiment import Experiment, Law, Options, Result, Tick
@@ -177,12 +178,12 @@ def run(options: Options, tick: Tick) -> Result:
 def draw(figure: Any, players: dict[str, Any], x: Any, free: Any) -> None:
     """What D says about x in each game, over the densities of data and fakes."""
     axes = figure.subplots()
-    for mean, colour, word in ((0, "0.45", "data"), (D0, "C1", "fakes")):
+    for mean, colour, word in ((0, "0.45", "data"), (D0, palette.G, "fakes")):
         axes.fill_between(x, 0.5 * np.exp(-((x - mean) ** 2) / 2), color=colour, alpha=0.18, lw=0)
         axes.text(mean, 0.04, word, color=colour, ha="center")
     for k, (name, player) in enumerate(players.items()):
         probability = free if name == "one sum, -log D" else tr.sigmoid(logit(player, x))
-        axes.plot(x, probability, color=("C2", "C3", "C0", "C4")[k], lw=2, label=name)
+        axes.plot(x, probability, color=f"C{k}", lw=2, label=name)
     axes.axhline(0.5, color="k", lw=0.8, ls=":")
     axes.set(xlabel="x", ylabel="D(x): probability that x is real", xlim=(-3.5, 5.5), ylim=(0, 1.05))
     axes.set_title("What D learns from each listing: only one of the four separates data from fakes correctly")

@@ -7,26 +7,41 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.figures import palette
 from tinyres.flow.theory import mean_field
 from tinyres.lab.depth import slope
 from tinyres.lab.dots import dots_and_line
 
+LOWEST = -34.0  # of the axis
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+COLOURS = {"tanh": palette.CASES[0], "sigmoid": palette.CASES[1], "relu": palette.CASES[2], "linear": palette.CASES[3]}
+
 
 def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
     """log10 gradient against depth with the theory's lines, and the depth scale against s_w^2; curves: by case."""
-    left, right = figure.subplots(1, 2, width_ratios=[1.6, 1])
+    left, right = figure.subplots(1, 2, width_ratios=[1.9, 1])
+    colours = _colours(list(curves))
+    ends: dict[str, tuple[float, str]] = {}
     for k, (case, curve) in enumerate(curves.items()):
-        depth = np.arange(len(curve))
-        shown, label = slice(k % 4, None, 4), f"{case.name}: χ = {case.chi:.3g}"
-        dots, line = (depth[shown], curve[shown] / np.log(10)), (depth, case.gradient(len(curve) - 1) / np.log(10))
-        dots_and_line(left, dots, line, k, label, marker="os^D"[k % 4])
-    left.set(
-        xlabel="layers below the top (the lowest line goes on down to 10⁻⁵⁰)",
-        ylabel="log₁₀ of squared gradient, relative to the top",
-        ylim=(-34, 6),
-    )
+        depth, line = np.arange(len(curve)), case.gradient(len(curve) - 1) / np.log(10)
+        shown = slice(k % 4, None, 4)
+        dots = (depth[shown], curve[shown] / np.log(10))
+        dots_and_line(left, dots, (depth, line), colours[case], marker="os^D"[k % 4])
+        text = f"{case.name}: χ = {case.chi:.3g}"
+        if line[-1] > LOWEST:
+            ends[text] = (line[-1], _colour(case))
+        else:
+            inside = int(np.argmax(line < LOWEST + 2))
+            power = f"{line[-1]:.0f}".translate(RAISED)
+            left.text(inside + 1, LOWEST + 1, f"{text}, down to 10{power}", color=_colour(case), fontsize=8)
+    for height, (text, (end, colour)) in zip(_apart([end for end, _ in ends.values()]), ends.items(), strict=True):
+        left.annotate(text, (depth[-1], end), (depth[-1] + 1.5, height), fontsize=8, color=colour, va="center",
+                      arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 0,
+                                  "relpos": (0, 0.5)},
+                      annotation_clip=False)  # fmt: skip
+    left.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top", ylim=(LOWEST, 6),
+             xlim=(-1, depth[-1] + 0.5))  # fmt: skip
     left.set_title("Plain nets: dots measured, lines χᴸ")
-    left.legend(fontsize=7, loc="lower left")
     tanh = {case: curve for case, curve in curves.items() if case.activation == "tanh"}
     theory, s_b2 = next(iter(tanh)).theory, next(iter(tanh)).s_b2
     grid, scales = [], []
@@ -34,12 +49,12 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         grid.append(mean_field.weights_for(q, theory.value, s_b2))
         scales.append(mean_field.depth_scale(mean_field.chi(q, theory.slope, grid[-1])))
     right.semilogy(grid, scales, "k-", lw=1, label="theory")
-    for k, (case, curve) in enumerate(tanh.items()):
+    for case, curve in tanh.items():
         per_layer = abs(slope(curve))
         if per_layer > 0.01:
-            right.semilogy(case.s_w2, 1 / per_layer, "o", color=f"C{k}")
+            right.semilogy(case.s_w2, 1 / per_layer, "o", color=colours[case])
         else:  # 40 layers cannot tell how far beyond 100 it is
-            right.semilogy(case.s_w2, 100, "^", color=f"C{k}", label="measured: 100 or more")
+            right.semilogy(case.s_w2, 100, "^", color=colours[case], label="measured: 100 or more")
     right.set(
         xlabel="weight variance s_w² (tanh, s_b² = 0.05)",
         ylabel="depth scale ξ in layers",
@@ -48,6 +63,29 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
     )
     right.set_title("How deep a gradient reaches")
     right.legend(fontsize=7)
+
+
+def _colours(cases: Sequence[Any]) -> dict[Any, str]:
+    """A colour for each activation, in shades by the variance of the weights."""
+    found: dict[Any, str] = {}
+    for activation in dict.fromkeys(case.activation for case in cases):
+        alike = [case for case in cases if case.activation == activation]
+        found |= {case: palette.shade(_colour(case), k, len(alike)) for k, case in enumerate(alike)}
+    return found
+
+
+def _colour(case: Any) -> str:
+    return COLOURS.get(case.activation, palette.CASES[4])
+
+
+def _apart(heights: Sequence[float], least: float = 1.7) -> list[float]:
+    """The same heights moved apart, so that a line of text has room at each."""
+    order = sorted(range(len(heights)), key=lambda k: -heights[k])
+    placed = list(heights)
+    top = max(heights, default=0) + least
+    for k in order:
+        top = placed[k] = min(placed[k], top - least)
+    return placed
 
 
 def draw_one(figure: Any, curves: Mapping[Any, Any]) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.figures import palette
+
 
 def autocorrelation(curves: Any, lags: int) -> Any:
     """Correlation of a curve with itself 0 ... lags - 1 points on, mean over curves (N, points): (lags,)."""
@@ -18,8 +20,9 @@ def draw(figure: Any, curves: dict[str, Any]) -> None:
     """Gradients over a line of inputs, and below how far they remember."""
     grid = figure.subplots(2, len(curves), sharex="row", sharey="row")
     x, lags = np.linspace(-2, 2, next(iter(curves.values())).shape[1]), 40
-    colours = ("C0", "C3", "C2", "C7", "C7")
-    for (name, found), colour, (top, bottom) in zip(curves.items(), colours, grid.T, strict=True):
+    for (name, found), (top, bottom) in zip(curves.items(), grid.T, strict=True):
+        kind = next((kind for kind in ("plain", "residual") if kind in name), "")
+        colour = palette.MEANT.get(kind, palette.FAINT)
         top.plot(x, found[0] / np.abs(found[0]).max(), color=colour, lw=0.8)
         top.set(title=name, xlabel="input x")
         bottom.plot(np.arange(lags), autocorrelation(found, lags), ".-", color=colour, ms=4, lw=0.8)

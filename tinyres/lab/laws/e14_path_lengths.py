@@ -22,7 +22,7 @@ from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Setti
 
 WIDTH = BATCH = 256
 BLOCKS, SEEDS = 54, 3
-NAMES = {1: "one layer a branch", 2: "two layers a branch", 3: "three layers a branch"}
+NAMES = {1: "one layer per branch", 2: "two layers per branch", 3: "three layers a branch"}
 VEIT = "Veit et al. 2016"
 DERIVED = "derived: uncorrelated paths, with the gains of E4"
 
@@ -212,6 +212,6 @@ EXPERIMENT = Experiment(
     "of two layers; the net in which these carry the gradient is trained.",
     settings={
         "blocks": Setting(BLOCKS, "residual blocks", low=1, high=100),
-        "layers": Setting(2, "layers a branch", low=1, high=3),
+        "layers": Setting(2, "layers per branch", low=1, high=3),
     },
 )

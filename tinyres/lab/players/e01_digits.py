@@ -19,6 +19,7 @@ import tinyres as tr
 from tinyres import nn
 from tinyres.autograd.tensor import Array
 from tinyres.data import Dataset
+from tinyres.figures import palette
 from tinyres.gan.data import real_data
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.prepare import prepare
@@ -155,7 +156,7 @@ def laws(found: dict[int, list[Curves]]) -> list[Law]:
     return rows
 
 
-COLOURS = {"saturating": "C3", "nonsaturating": "C0", "wasserstein": "C2"}
+COLOURS = {loss: palette.LOSSES[loss] for loss in NAMES}
 
 
 def draw(figure: Any, found: dict[int, list[Curves]]) -> None:
@@ -170,7 +171,7 @@ def draw(figure: Any, found: dict[int, list[Curves]]) -> None:
             )
         axes.set(xlabel="steps of a fresh D, G frozen", title=f"G after {epochs} epoch{'s' * (epochs > 1)}")
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("|gradient by G's weights|")
+    panels[0].set_ylabel("|gradient with respect to G's weights|")
     panels[0].legend(fontsize=9)
     figure.suptitle("What a discriminator on its way to the best leaves for the generator: digits, a line a seed")
 

@@ -13,6 +13,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import nn
+from tinyres.figures import palette
 from tinyres.flow.theory import saturation
 from tinyres.gan.losses import LOSSES
 from tinyres.lab.dots import dots_and_line
@@ -148,7 +149,8 @@ def run(options: Options, tick: Tick) -> Result:
         [Table("What a better discriminator leaves of the generator's gradient", columns, rows)],
         figures={"": lambda figure: draw(figure, curves, learners)},
         data={"d": GRID.tolist(), "gradient": {loss: curve.tolist() for loss, curve in curves.items()}},
-        note="Data N(0, 1), fakes N(d, 1), D fixed, one linear layer. Gradient: of the generator's loss by d.",
+        note="Data N(0, 1), fakes N(d, 1), D fixed, one linear layer. The gradient is that of the generator's loss "
+        "with respect to d.",
         found=f"From d = {rows[0][0]} to {rows[-1][0]} standard deviations the best discriminator cuts the saturating "
         f"gradient from {rows[0][3]} to {rows[-1][3]}, while the non-saturating one grows from {rows[0][4]} to "
         f"{rows[-1][4]} and a critic's stays 1: the loss decides, not the competition.",
@@ -178,7 +180,7 @@ def case(d: float, loss: str) -> Result:
     )
 
 
-COLOURS = {"saturating": "C3", "nonsaturating": "C0", "wasserstein": "C2"}
+COLOURS = {loss: palette.LOSSES[loss] for loss in NAMES}
 
 
 def draw(figure: Any, curves: dict[str, Any], learners: dict[float, float], d: float = 4.0) -> None:
@@ -204,7 +206,7 @@ def draw(figure: Any, curves: dict[str, Any], learners: dict[float, float], d: f
     ):
         left.text(x, y, text, color=COLOURS[loss], fontsize=10)
     left.set(xlabel="distance d of the fakes from the data, in standard deviations", xlim=(0, 10.1), ylim=(2e-6, 40))
-    left.set(ylabel="gradient of the generator's loss by d")
+    left.set(ylabel="gradient of the generator's loss with respect to d")
     left.set_title("The generator's gradient at the best discriminator\n(dots measured, lines theory)", fontsize=11)
     felt_by_fakes(right, d)
 
@@ -213,7 +215,7 @@ def felt_by_fakes(axes: Any, d: float) -> None:
     """|dl/dx| of each loss against x, over the densities of data and fakes."""
     x = np.linspace(-3, d + 3.5, 300)
     density = axes.twinx()
-    for mean, colour, word in ((0, "0.45", "data"), (d, "C1", "fakes")):
+    for mean, colour, word in ((0, "0.45", "data"), (d, palette.G, "fakes")):
         shape = np.exp(-((x - mean) ** 2) / 2)
         density.fill_between(x, shape, color=colour, alpha=0.18, lw=0)
         density.text(mean, 0.12, word, ha="center", color=colour, fontsize=10)

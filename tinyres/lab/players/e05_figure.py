@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.figures import palette
 from tinyres.flow.theory import dirac
 from tinyres.lab.players import e05_cycles as cycles
 
@@ -18,7 +19,7 @@ def draw(figure: Any, near: dict[str, Any], far: dict[str, Any]) -> None:
     for k, (name, path) in enumerate(near.items()):
         left.plot(*path.T, "-", color=f"C{k}", lw=1, marker="o", ms=2, markevery=10, label=name)
     left.plot(1, 1, "ks", ms=5)
-    left.annotate("start", (1, 1), (1.08, 1.08))
+    left.text(0.9, 0.95, "start", ha="right")
     left.set_title("Only damped methods\nreach the centre", fontsize=11)
     for name, colour in CYCLES.items():
         label = name.replace("WGAN-GP", f"WGAN-GP, γ={cycles.CYCLE:g}")
@@ -38,14 +39,15 @@ def draw(figure: Any, near: dict[str, Any], far: dict[str, Any]) -> None:
 def parked(axes: Any, path: Any) -> None:
     """|θ| over γ and |ψ| against time."""
     time = cycles.PARKED_H * np.arange(len(path))
-    axes.plot(time, np.abs(path[:, 0]), "C0-", lw=2, label="distance |θ| of the fake from the data")
+    axes.plot(time, np.abs(path[:, 0]), "-", color=palette.G, lw=2, label="distance |θ| of the fake from the data")
     axes.axhline(cycles.PUBLISHED, color="k", ls="--", lw=1, label=f"predicted: γ = 2λ = {cycles.PUBLISHED:g}")
     axes.set(xlabel="time (steps x h)", ylabel="|θ|", ylim=(0, 30))
     axes.set_title("At the published λ = 10\nthe fake leaves the data and parks", fontsize=11)
     slope = axes.twinx()
-    slope.plot(time, np.abs(path[:, 1]), "C3-", lw=1.5)
+    slope.plot(time, np.abs(path[:, 1]), "-", color=palette.D, lw=1.5)
     slope.set(ylim=(0, 1.5))
-    slope.set_ylabel("critic's slope |ψ|", color="C3")
+    slope.spines["right"].set_visible(True)
+    slope.set_ylabel("critic's slope |ψ|", color=palette.D)
     axes.legend(fontsize=8, loc="upper right")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.figures import palette
 from tinyres.flow.theory import gan_metrics as theory
 
 
@@ -28,7 +29,7 @@ def draw(figure: Any, points: list[dict[str, float]], limit: dict[str, Any], rin
 
     scores = ring["scores"]
     plane.plot(*ring["real"].T, "o", color="0.75", ms=9, label="real")
-    plane.plot(*ring["generated"].T, "C1o", ms=3, label="generated")
+    plane.plot(*ring["generated"].T, "o", color=palette.G, ms=3, label="generated")
     plane.set(aspect="equal", xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), xticks=[-1, 0, 1], yticks=[-1, 0, 1])
     plane.set_title(
         f"Fréchet {scores['Fréchet']:.1g}, precision {scores['precision']:.2f}\n"

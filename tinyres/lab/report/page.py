@@ -12,14 +12,15 @@ from tinyres.files import write
 from tinyres.lab.experiment import Table
 from tinyres.lab.law import LAWS, Law
 from tinyres.lab.printed import figure_text, numeric_columns, wanted
-from tinyres.lab.registry import EXPERIMENTS, ROOMS
+from tinyres.lab.registry import EXPERIMENTS, ROOMS, STAR
 from tinyres.lab.report.files import load, settings_text
+from tinyres.lab.report.pictures import dark_name
 from tinyres.lab.report.tables import spread_text
 
-TITLES = {
-    "laws": "Laws: random nets against closed forms",
-    "players": "GANs: between two players",
+TITLES = {  # in the order of the page
     "trained": "Trained nets on real images",
+    "laws": "Laws: random nets compared with closed forms",
+    "players": "GANs: between two players",
     "claims": "Popular claims, put to the test",
 }
 NUMBERED = re.compile(r"E\d+")
@@ -40,8 +41,9 @@ def write_page(folder: Path) -> Path:
     )
     order = {name: k for k, name in enumerate(EXPERIMENTS)}
     loaded, broken = load(folder)
-    # Numbered laws come first in each group.
-    documents = sorted(loaded, key=lambda d: (not NUMBERED.fullmatch(d["name"]), order.get(d["name"], len(order))))
+    # The star comes first, then numbered laws, in each group.
+    place = lambda d: (d["name"] != STAR, not NUMBERED.fullmatch(d["name"]), order.get(d["name"], len(order)))
+    documents = sorted(loaded, key=place)
     sections, template = [], environment.get_template("section.html.j2")
     for document in documents:
         try:
@@ -49,11 +51,12 @@ def write_page(folder: Path) -> Path:
             sections.append(section | {"html": markupsafe.Markup(template.render(section=section))})
         except Exception:  # a foreign or damaged file may raise anything
             broken.append(document["file"])
-    rooms = [(TITLES[room], [s for s in sections if s["name"] in names]) for room, names in ROOMS.items()]
+    rooms = [(title, [s for s in sections if s["name"] in ROOMS[room]]) for room, title in TITLES.items()]
     rooms.append(("From another version", [s for s in sections if s["name"] not in EXPERIMENTS]))
     rows = [law for section in sections for law in section["laws"]]
     page = environment.get_template("page.html.j2").render(
         rooms=[room for room in rooms if room[1]],
+        star=next((section for section in sections if section["name"] == STAR), None),
         counted=counts(rows),
         broken=broken,
         versions=sections[0]["versions"] if sections else {},
@@ -84,6 +87,7 @@ def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     settings = setting_words(document)
     return document | {
         "id": "-".join([document["name"], *settings]),
+        "first": document["name"] == STAR,  # its first picture opens the page
         "title": document["name"] + (f" at {', '.join(settings)}" if settings else ""),
         "laws": laws,
         "seeds": seeds,
@@ -94,7 +98,7 @@ def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         "unjudged": unjudged(document, laws),
         "sources": any(law["source"] != document["source"] for law in laws),
         "tables": [_table(entry) for entry in document["tables"]],
-        "images": [(name, _image(folder / name)) for name in document["figures"] if is_picture(name, folder)],
+        "images": [_picture(name, folder) for name in document["figures"] if is_picture(name, folder)],
     }
 
 
@@ -107,6 +111,16 @@ def is_picture(name: str, folder: Path) -> bool:
         return False
     with open(path, "rb") as file:
         return file.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def _picture(name: str, folder: Path) -> dict[str, str]:
+    """The picture in its light form, and in its dark one if there is one (results of older versions have none)."""
+    dark = dark_name(folder / name).name
+    return {
+        "name": name,
+        "light": _image(folder / name),
+        "dark": _image(folder / dark) if is_picture(dark, folder) else "",
+    }
 
 
 def _image(path: Path) -> str:

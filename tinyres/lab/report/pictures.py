@@ -1,4 +1,4 @@
-"""Save a figure as a PNG file."""
+"""Save a figure as PNG files, for light and for dark pages."""
 
 from __future__ import annotations
 
@@ -6,32 +6,39 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
+from tinyres.figures import blank, darken, styled
 from tinyres.files import png, write
 from tinyres.lab.experiment import Draw
 
 
 def save_picture(draw: Draw, path: Path) -> Path:
-    """Draw a figure and save it, 11 x 5 inches or as much larger as labels and panels need."""
+    """Draw a figure and save it for light and for dark pages, 11 x 5 inches or as large as labels and panels need."""
     for scale in (1.0, 1.5, 2.25):
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="constrained_layout not applied")
             try:
-                content = _png(draw, scale, "constrained")
+                content = _pngs(draw, scale, "constrained")
                 break
             except UserWarning as warning:
                 if "constrained_layout" not in str(warning):
                     raise
     else:
-        content = _png(draw, scale, None)
-    write(path, content)
+        content = _pngs(draw, scale, None)
+    light, dark = content
+    write(path, light)
+    write(dark_name(path), dark)
     return path
 
 
-def _png(draw: Draw, scale: float, layout: Literal["constrained"] | None) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def dark_name(path: Path) -> Path:
+    """Where the same picture is for dark pages: E2-dark.png beside E2.png."""
+    return path.with_stem(f"{path.stem}-dark")
 
-    figure = Figure(figsize=(11 * scale, 5 * scale), dpi=130, layout=layout)
-    FigureCanvasAgg(figure)
-    draw(figure)
-    return png(figure)
+
+def _pngs(draw: Draw, scale: float, layout: Literal["constrained"] | None) -> tuple[bytes, bytes]:
+    with styled():
+        figure = blank((11 * scale, 5 * scale), layout)
+        draw(figure)
+        light = png(figure)
+        darken(figure)
+        return light, png(figure)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.figures import palette
 from tinyres.flow.measurement import plain
 from tinyres.lab.experiment import Draw
 from tinyres.lab.law import Law, Spread
@@ -68,7 +69,7 @@ def _margin(law: Law) -> float:
 
 
 def picture(rows: list[dict[str, Any]]) -> Draw:
-    """Plot one line per law and one dot per seed, green if the law is met."""
+    """Plot one line per law and one dot per seed, red where the law is not met."""
     judged = [row for row in rows if row["kind"] != "figure"]
 
     def draw(figure: Any) -> None:
@@ -76,10 +77,10 @@ def picture(rows: list[dict[str, Any]]) -> Draw:
         axes = figure.subplots()
         for k, row in enumerate(judged):
             allowed = [0, EDGE] if row["kind"] == "ordering" else [-1, 1]
-            axes.fill_between(allowed, k - 0.4, k + 0.4, color="C2", alpha=0.15, lw=0)
+            axes.fill_between(allowed, k - 0.4, k + 0.4, color=palette.FAINT, alpha=0.2, lw=0)
             for margin, ok in zip(row["margins"], row["ok"], strict=True):
                 far = -EDGE if margin is None else max(-EDGE, min(EDGE, margin))  # not finite: at the edge
-                axes.plot(far, k, "o", color="C2" if ok else "C3", ms=4, alpha=0.7)
+                axes.plot(far, k, "o", color="k" if ok else palette.BAD, ms=4, alpha=0.7)
         names = [row["name"] for row in judged]
         axes.set(xlim=(-EDGE - 0.1, EDGE + 0.1), ylim=(len(names) - 0.5, -0.5), yticks=range(len(names)))
         axes.set_yticklabels(names, fontsize=7)

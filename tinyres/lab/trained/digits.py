@@ -15,6 +15,7 @@ from tinyres import data, training
 from tinyres.flow.instruments.record import record
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.lab.trained import digits_figures
+from tinyres.lab.trained.digits_figures import NAMES
 
 EVERY = 5  # steps from one recorded to the next
 RECIPE = training.Recipe(width=8, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.0, schedule="constant")
@@ -61,7 +62,8 @@ def run(options: Options, tick: Tick) -> Result:
         figures = {"": lambda figure: digits_figures.deepest(figure, runs), **figures}
     if any(r["skip_share"] for r in runs):
         figures["routes"] = lambda figure: digits_figures.routes(figure, runs)
-    return Result(laws=laws(runs), tables=[table(runs)], figures=figures, data={"training": runs}, found=found(runs))
+    return Result(laws=laws(runs), tables=[table(runs)], figures=figures, data={"training": runs},
+                  found=found(runs), note=ways_back(runs))  # fmt: skip
 
 
 def laws(runs: list[dict[str, Any]]) -> list[Law]:
@@ -81,13 +83,38 @@ def laws(runs: list[dict[str, Any]]) -> list[Law]:
 
 
 def found(runs: list[dict[str, Any]]) -> str:
-    """Who trains at the greatest depth, and what the test set says."""
+    """What the deepest nets show: how the gradient grows towards the input, and what the test set says."""
     deepest = max(run["depth"] for run in runs)
-    told = [
-        f"{run['arch']} ends at a loss of {run['final_train_loss']:.2f} and reads {run['test_accuracy']:.0%} of the "
-        "test digits" for run in runs if run["depth"] == deepest
-    ]  # fmt: skip
-    return f"With {deepest} layers, after {runs[0]['steps']} steps: {'; '.join(told)} (guessing: {GUESSING:.2f}, 10%)."
+    pair = [run for run in runs if run["depth"] == deepest]
+    grown: list[str] = []
+    for run in pair:
+        name, way, times = NAMES.get(run["arch"], run["arch"]), *_growth(run)
+        said = f"the {name} net's {'gradient ' if not grown else ''}{way} {times:,.0f}-fold towards the input"
+        if grown and f" {way} " in grown[0]:
+            said = f"the {name} net's {times:,.0f}-fold"
+        grown.append(said)
+    known = " against ".join(f"{100 * run['test_accuracy']:.0f} %" for run in pair)
+    return f"{deepest} layers: {', '.join(grown)}; {known} test accuracy after {pair[0]['steps']} steps."
+
+
+def ways_back(runs: list[dict[str, Any]]) -> str:
+    """By which route the gradient comes back in the deepest residual net, before training and after it."""
+    residual = [run for run in runs if run["skip_share"]]
+    if not residual:
+        return ""
+    shares = np.array(max(residual, key=lambda run: run["depth"])["skip_share"])
+    before, after = 100 * shares[0].mean(), 100 * shares[-5:].mean()
+    return (
+        f"Of what comes back to the input of the residual net's blocks, {before:.0f} % comes through the skips before "
+        f"training and {after:.0f} % at its end, the mean over blocks."
+    )
+
+
+def _growth(run: dict[str, Any]) -> tuple[str, float]:
+    """How much larger or smaller the gradient is at the first block than at the last, before training."""
+    first = run["gradient_norm"][0]
+    ratio = first[0] / first[-1] if first[-1] else math.nan
+    return ("shrinks", 1 / ratio if ratio else math.inf) if ratio < 1 else ("grows", ratio)
 
 
 def table(runs: list[dict[str, Any]]) -> Table:

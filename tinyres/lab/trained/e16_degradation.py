@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import data, training
+from tinyres.figures import palette
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.lab.law import half_width
 from tinyres.lab.trained.own_seeds import own_seeds
@@ -20,7 +21,7 @@ ARCHS, DEPTHS = ("plain", "resnet"), (20, 56)
 STEPS, SEEDS = 200, 5
 RECIPE = training.Recipe(width=8, batch_size=64, lr=0.1, weight_decay=0.0, schedule="cosine", warmup=0.25)
 NAMES = {"plain": "plain", "resnet": "residual"}
-COLOURS = {"plain": "tab:red", "resnet": "tab:blue"}
+COLOURS = {"plain": palette.PLAIN, "resnet": palette.RESIDUAL}
 SOURCE = "He et al. 2016, figure 6"
 
 Curves = dict[tuple[str, int], list[list[float]]]  # (arch, depth): for each seed the loss of each step

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-COLOURS = {
-    "0": "tab:blue", "1/sqrt(L)": "tab:green", "a/sqrt(L)": "tab:olive", "1": "tab:red", "fixup": "tab:purple",
-}  # fmt: skip
+from tinyres.figures import palette
+
+COLOURS = dict(zip(("0", "1/sqrt(L)", "a/sqrt(L)", "1", "fixup"), palette.CASES, strict=False))
 
 
 def draw(figure: Any, curves: dict[tuple[int, str], list[float]], names: Mapping[str, str]) -> None:

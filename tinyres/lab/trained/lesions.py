@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import data, nn, training
+from tinyres.figures import palette
 from tinyres.flow.instruments.lesions import dropped, lesion, lesionable_blocks
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick
 from tinyres.lab.law import half_width
@@ -25,7 +26,7 @@ SEEDS, DRAWS = 5, 10
 CHANCE = 0.1
 VEIT = "Veit et al. 2016"
 NAMES = {"resnet": "residual", "plain": "plain"}
-COLOURS = {"plain": "tab:red", "resnet": "tab:blue"}
+COLOURS = {"plain": palette.PLAIN, "resnet": palette.RESIDUAL}
 
 
 def trained(arch: str, seed: int, device: str = "cpu") -> training.Run:

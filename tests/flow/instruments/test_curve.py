@@ -1,0 +1,130 @@
+"""Numbers by block: names, arithmetic, tables and plots."""
+
+import csv
+import math
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import flow, nn
+
+
+def recorded(depth=3, residual=True):
+    layers = [nn.Linear(4, 4, rng=k) for k in range(depth)]
+    model = nn.Sequential(*(nn.Residual(layer) if residual else layer for layer in layers))
+    with flow.record(model) as recording:
+        model(tr.tensor(np.ones((2, 4), "f"))).sum().backward()
+    return recording
+
+
+def test_a_curve_is_read_by_name_by_place_and_as_an_array():
+    recording = recorded()
+    norms = recording.gradient_norms()
+    values = recording.history()["backward_norm"][-1]
+    assert norms["1"] == norms[1] == values[1]
+    assert list(norms) == ["0", "1", "2"] == recording.blocks
+    assert dict(norms) == dict(zip("012", values, strict=True))
+    np.testing.assert_array_equal(norms[1:], values[1:])
+    np.testing.assert_array_equal(np.log(norms / norms[-1]), np.log(values / values[-1]))
+    np.testing.assert_array_equal(2 - norms, 2 - values)
+    np.testing.assert_array_equal(norms - norms, 0 * values)
+    assert (norms > 0).all()
+    assert "1" in norms
+    assert "7" not in norms
+    with pytest.raises(KeyError, match="there is no block called '7'; there are 0, 1, 2"):
+        norms["7"]
+    assert repr(norms).startswith("the gradient at the blocks' outputs by block: {0: ")
+
+
+def test_shares_are_named_by_residual_connection():
+    shares = recorded().skip_share()
+    assert isinstance(shares, flow.Measurement)
+    assert list(shares) == ["1", "2"]  # nothing comes back to the input, which wants no gradient
+    assert all(0 < share < 1 for share in shares.values())
+    assert shares.to_json()["arrays"] == {"skip_share": list(shares.values())}
+
+
+def test_a_curve_as_csv(tmp_path):
+    norms = recorded().gradient_norms()
+    text = norms.to_csv(tmp_path / "norms.csv")
+    rows = list(csv.reader((tmp_path / "norms.csv").read_text().splitlines()))
+    assert text.splitlines()[0] == "block,gradient_norm"
+    assert [(name, float(value)) for name, value in rows[1:]] == list(norms.items())
+    with pytest.raises(FileNotFoundError, match=r"to_csv: there is no folder .*nowhere to write norms.csv into"):
+        norms.to_csv(tmp_path / "nowhere" / "norms.csv")
+
+
+def test_a_history_as_csv_has_a_row_for_each_point_of_the_axes():
+    found = recorded().history()
+    rows = list(csv.DictReader(found.to_csv(None, "backward_norm", "forward_norm", "skip_share").splitlines()))
+    assert list(rows[0]) == ["step", "block", "residual", "backward_norm", "forward_norm", "skip_share"]
+    assert [(row["step"], row["block"], row["residual"]) for row in rows] == [
+        ("0", "0", ""), ("0", "1", ""), ("0", "2", ""), ("0", "", "1"), ("0", "", "2"),
+    ]  # fmt: skip
+    assert [float(row["forward_norm"]) for row in rows[:3]] == found["forward_norm"][0].tolist()
+    assert rows[0]["skip_share"] == rows[3]["forward_norm"] == ""
+    assert float(rows[4]["skip_share"]) == found["skip_share"][0, 1]
+    everything = list(csv.DictReader(found.to_csv().splitlines()))
+    assert len(everything) == sum({axes: found[name].size for name, axes in found.axes.items()}.values())
+    with pytest.raises(KeyError, match="nothing called 'colour' was measured"):
+        found.to_csv(None, "colour")
+
+
+def test_numbers_without_an_axis_and_an_axis_twice():
+    layer = nn.Linear(4, 4, rng=0)
+    found = flow.gradient_correlation(layer, np.random.default_rng(0).standard_normal((2, 4)).astype("f"))
+    header, *rows = csv.reader(found.to_csv(None, "correlation", "mean_correlation").splitlines())
+    assert header == ["sample", "sample 2", "correlation", "mean_correlation"]
+    assert [row[:2] for row in rows] == [["0", "0"], ["0", "1"], ["1", "0"], ["1", "1"], ["", ""]]
+    assert float(rows[-1][3]) == float(found["mean_correlation"])
+
+
+def test_a_frame_is_pandas_and_its_lack_is_told(monkeypatch):
+    norms = recorded().gradient_norms()
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows, columns: (rows, columns)))
+    assert norms.to_frame() == ([[name, value] for name, value in norms.items()], ["block", "gradient_norm"])
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="to_frame: needs pandas: pip install pandas; to_csv"):
+        norms.to_frame()
+
+
+def test_two_recordings_in_one_plot():
+    pytest.importorskip("matplotlib")
+    from tinyres.figures import palette
+
+    plain, residual = recorded(4, residual=False).gradient_norms(), recorded().gradient_norms()
+    (axes,) = flow.plot({"plain": plain, "residual": residual}).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["plain", "residual"]
+    assert [line.get_color() for line in axes.lines] == [palette.PLAIN, palette.RESIDUAL]
+    for line, curve in zip(axes.lines, (plain, residual), strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), curve)
+    assert axes.get_yscale() == "log"
+    one = plain.plot().axes[0]
+    residual.plot(ax=one, label="residual")
+    assert len(one.lines) == 2
+    shares = recorded().skip_share().plot().axes[0]
+    assert shares.get_yscale() == "linear"
+    assert shares.get_legend() is None
+
+
+def test_what_cannot_be_plotted_together_is_told():
+    recording = recorded()
+    with pytest.raises(TypeError, match=r"'b' must have one number per block.*got Measurement"):
+        flow.plot({"a": recording.gradient_norms(), "b": recording.history()})
+    with pytest.raises(ValueError, match=r"needs curves of one kind, got the gradient .* and the skip's share"):
+        flow.plot({"a": recording.gradient_norms(), "b": recording.skip_share()})
+    with pytest.raises(ValueError, match="got none"):
+        flow.plot({})
+
+
+def test_zeros_and_nan_leave_gaps():
+    pytest.importorskip("matplotlib")
+    from tinyres.flow.instruments.curve import Curve
+
+    curve = Curve.of("test", "norm", [1.0, 0.0, math.nan, 2.0], "block", list("abcd"), "none")
+    (line,) = curve.plot().axes[0].lines
+    assert np.isnan(line.get_ydata()).tolist() == [False, True, True, False]
+    assert Curve.of("test", "norm", [], "block", [], "none").plot().axes

@@ -1,0 +1,11 @@
+"""What all figures share.
+
+palette.py   one meaning, one colour: the six that have a meaning, the others for cases, shades for depth
+blank.py     an empty figure that needs no window, and the style that it is drawn in
+dark.py      a drawn figure once more, for dark pages
+"""
+
+from tinyres.figures.blank import blank, styled
+from tinyres.figures.dark import darken
+
+__all__ = ["blank", "darken", "styled"]

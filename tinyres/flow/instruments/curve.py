@@ -1,0 +1,129 @@
+"""One number per block: an array with names, that can be plotted beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from tinyres.autograd.tensor import Array
+from tinyres.figures import blank, palette
+from tinyres.flow.instruments import pictures
+from tinyres.flow.measurement import Measurement
+
+
+class Curve(NDArrayOperatorsMixin, Measurement):
+    """One number per block, by name and by place: `norms["blocks.0"]`, `norms[0]`, `norms[-3:]`, `norms.items()`.
+
+    It is a mapping of names to numbers, and computes like a NumPy array: `norms / norms[-1]` and `np.log(norms)` are
+    arrays. `norms.plot()` draws it, `flow.plot({"plain": a, "residual": b})` draws several.
+
+    Attributes:
+        quantity: the name of the numbers, "gradient_norm".
+        axis: what they belong to, "block".
+    """
+
+    @classmethod
+    def of(cls, name: str, quantity: str, values: Any, axis: str, labels: Sequence[str], cost: str) -> Curve:
+        """Name the numbers of an axis."""
+        return cls(name, {quantity: np.asarray(values)}, {quantity: (axis,)}, cost, _draw_one, {axis: list(labels)})
+
+    @property
+    def quantity(self) -> str:
+        return next(iter(self.arrays))
+
+    @property
+    def axis(self) -> str:
+        return self.axes[self.quantity][0]
+
+    def numpy(self) -> Array:
+        """The numbers as a plain array."""
+        return self.arrays[self.quantity]
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, str):
+            return self.numpy()[key]
+        names = self.labels[self.axis]
+        if key not in names:
+            raise KeyError(f"{self.name}: there is no {self.axis} called {key!r}; there are {', '.join(names)}")
+        return float(self.numpy()[names.index(key)])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.labels[self.axis])
+
+    def __len__(self) -> int:
+        return len(self.numpy())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        plain = [entry.numpy() if isinstance(entry, Curve) else entry for entry in inputs]
+        return getattr(ufunc, method)(*plain, **kwargs)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name or 'model'}: {value:.4g}" for name, value in self.items())
+        return f"{self.name} by {self.axis}: {{{shown}}}"
+
+    def plot(self, figure: Any = None, *, ax: Any = None, label: str = "") -> Any:
+        """Plot into a matplotlib figure (a new one by default), or into axes of your own; return the figure."""
+        if ax is None:
+            return super().plot(figure)
+        _draw(ax, {label: self})
+        return ax.figure
+
+
+def plot(curves: Mapping[str, Curve], figure: Any = None) -> Any:
+    """Several recordings in one plot, with a legend: `flow.plot({"plain": a.gradient_norms(), "residual": ...})`.
+
+    Their names choose the colours: plain, residual, skip, branch, D and G have theirs in all figures.
+
+    Raises:
+        TypeError: something else than the numbers of one axis.
+        ValueError: there is none, or they measure different things.
+    """
+    for name, curve in curves.items():
+        if not isinstance(curve, Curve):
+            raise TypeError(
+                f"plot: {name!r} must have one number per block, as gradient_norms() and skip_share() have; got "
+                f"{type(curve).__name__}"
+            )
+    kinds = list(dict.fromkeys(curve.name for curve in curves.values()))
+    if len(kinds) != 1:
+        raise ValueError(f"plot: needs curves of one kind, got {' and '.join(kinds) or 'none'}")
+    figure = blank() if figure is None else figure
+    _draw(figure.subplots(), curves)
+    return figure
+
+
+def _draw_one(figure: Any, found: Measurement) -> None:
+    assert isinstance(found, Curve)
+    _draw(figure.subplots(), {"": found})
+
+
+def _draw(axes: Any, curves: Mapping[str, Curve]) -> None:
+    first = next(iter(curves.values()))
+    before = len(axes.lines)
+    for k, (label, curve) in enumerate(curves.items()):
+        values = curve.numpy()
+        colour = palette.colour_of(label, before + k)
+        positive = values if curve.quantity.endswith("share") else np.where(values > 0, values, np.nan)
+        pictures.series(axes, positive, "o-", color=colour, label=label or None)
+    axes.set(title=first.name, xlabel=f"{first.axis} (1 = input side)", ylabel=first.quantity.replace("_", " "))
+    if first.quantity.endswith("share"):
+        axes.set_ylim(0, 1.02)
+    else:
+        axes.set_yscale("log")
+    longest = max(curves.values(), key=len)
+    names = longest.labels[longest.axis]
+    if names and all(curve.labels == longest.labels for curve in curves.values()):
+        pictures.name_blocks(axes, names, longest.axis)
+    elif names:
+        pictures.count(axes.xaxis, len(names))
+    if any(curves):
+        axes.legend()
+
+
+__all__ = ["Curve", "plot"]
