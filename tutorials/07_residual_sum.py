@@ -216,9 +216,8 @@ print(f"the 55 terms add up to the gradient, with an error of {error:.0e}")
 # <details><summary>Answer</summary>
 #
 # About five, of 54. The net is deep, but its gradient is not: it is a sum of many short products, and from 06 we know
-# that short products are harmless. Nearly all paths are long, and carry nothing that one could measure. Veit et
-# al. 2016 [veit2016residual] saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in
-# 220.
+# that short products are harmless. Nearly all paths are long, and carry nothing that one could measure. Veit et al.
+# 2016 [veit2016residual] saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in 220.
 #
 # </details>
 #
