@@ -29,29 +29,39 @@ print(f"w = 1.000: loss {loss(1.0):.6f}")
 print(f"w = 1.001: loss {loss(1.001):.6f}")
 
 # %% [markdown]
-# **Before you run the next cell**, look at the two lines above. $w$ went up by $0.001$. What is the gradient, roughly?
-# Is it positive or negative, nearer to $0.03$, to $0.3$ or to $3$?
-#
+# **Guess before you run:** look at the two lines above. $w$ went up by $0.001$. What is the gradient, roughly? Is it
+# positive or negative, nearer to $0.03$, to $0.3$ or to $3$?
+
+# %%
+guess = ...  # the gradient, with its sign
+
+# %% [markdown]
 # ## Ask by nudging
 #
 # Change in the loss over change in the weight: that is the slope of the line through two points of the curve. The
 # smaller the nudge, the closer it comes to the slope *at* the point.
 
-# %%
+# %% tags=["hide-output"]
 nudges = [1.0, 0.1, 0.01, 0.001]
 slopes = [(loss(1.0 + h) - loss(1.0)) / h for h in nudges]
 for h, slope in zip(nudges, slopes, strict=True):
     print(f"nudge {h:<6g} slope {slope:.6f}")
 
 # %% [markdown]
-# The slopes settle near $-0.344$. Negative: turning $w$ *up* brings the loss *down*. Good to know, and expensive: one
-# more run of the net for each knob. With a million knobs that is a million runs for one step of training.
+# <details><summary>Answer</summary>
+#
+# The slopes settle near $-0.344$. Negative: turning $w$ *up* brings the loss *down*.
+#
+# </details>
+#
+# That is good to know, but expensive: it takes one more run of the net for each knob. With a million knobs that is a
+# million runs for one step of training.
 #
 # ## Ask by multiplying
 #
 # Follow the nudge instead. If $w$ moves by a little, $u = w x$ moves $x$ times as far. If $u$ moves, $y$ moves
-# $1 - y^2$ times as far. If $y$ moves, the loss moves $2(y - 0.9)$ times as far. Three little magnifications, one
-# behind the other, so they multiply. That is the whole chain rule:
+# $1 - y^2$ times as far. If $y$ moves, the loss moves $2(y - 0.9)$ times as far. These are three small magnifications,
+# one after the other, so they multiply. That is the whole chain rule:
 #
 # $$ \frac{d\ell}{dw} = \underbrace{2\,(y - 0.9)}_{d\ell/dy}\;\cdot\;\underbrace{(1 - y^2)}_{dy/du}\;\cdot\;
 # \underbrace{x}_{du/dw}. $$
@@ -64,8 +74,9 @@ print(" · ".join(f"{factor:.4f}" for factor in factors), f"= {by_hand:.6f}")
 
 # %% [markdown]
 # Now let the library do it. `requires_grad=True` says: this is a knob. Everything calculated from it is recorded, and
-# `tr.steps` walks back over the record, from the loss to the knob, and reports what it does at each step. Read it from
-# top to bottom, with the three factors in mind: at each line the travelling number has been multiplied by one more.
+# `tr.steps` walks back over the record, from the loss to the knob, and reports what it does at each step. Read the
+# lines from top to bottom, with the three factors in mind: at each of their rules the travelling number is multiplied
+# by one factor more.
 
 # %%
 w = tr.tensor(np.array(1.0), requires_grad=True)
@@ -91,7 +102,7 @@ tr.trace(lambda: (tr.tanh(w * X) - TARGET) ** 2)
 
 # %% [markdown]
 # In the picture below, the curve is the loss for every $w$, and the line is drawn through one point of it with the
-# slope that came out of `tr.grad`. It touches.
+# slope that `tr.grad` returned. It touches the curve there.
 
 # %%
 ws = np.linspace(-1.0, 6.0, 200)
@@ -113,12 +124,12 @@ plt.show()
 
 # %% [markdown]
 # Look at the right end. At $w = 6$ the net answers $\tanh 3 = 0.995$, the target is $0.9$, so something *is* left to
-# learn. Yet the gradient is almost zero, since the middle factor $1 - y^2$ is $0.01$. The unit is saturated: it
-# hardly feels its own weight. A small gradient does not mean that the work is done.
+# learn. Yet the gradient is almost zero, since the middle factor $1 - y^2$ is $0.01$. The unit is saturated: it hardly
+# feels its own weight. A small gradient does not mean that the work is done.
 #
 # ## Many factors
 #
-# One squashing unit multiplies by one factor below 1. What if forty stand in a row, each feeding the next?
+# One squashing unit multiplies by one factor below 1. What if forty of them stand in a row, each feeding the next?
 #
 # $$ y_0 = 0.5, \qquad y_{k} = \tanh(w\, y_{k-1}), \qquad k = 1 \dots 40. $$
 #
@@ -129,6 +140,9 @@ plt.show()
 # for $w = 1.5$, where each factor could be as large as $1.5$: does it explode?
 
 # %%
+guess = ...  # three sizes, for w = 0.8, 1 and 1.5
+
+# %% tags=["hide-output"]
 DEPTH = 40
 
 
@@ -157,12 +171,16 @@ plt.show()
 print({weight: f"{value:.1e}" for weight, value in arrived.items()})
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # Read each line from right to left, as the gradient travels. For $w = 0.8$ it loses a fixed share at each unit, and
-# after forty some $10^{-4}$ is left: it *vanishes*. For $w = 1.5$ it vanishes faster, although each factor *could* be
+# about $10^{-4}$ is left after forty: it *vanishes*. For $w = 1.5$ it vanishes faster, although each factor *could* be
 # 1.5! The larger weight drives the units towards $y = 0.86$, where $1 - y^2$ is $0.26$, and $1.5 \cdot 0.26 < 1$. The
-# best of the three, $w = 1$, loses the least, and that by keeping the units small. Neither the weight nor the
-# squashing function decides alone. The *product* does, and forty equal factors leave no room: $0.9^{40}$ is $0.015$,
-# $1.1^{40}$ is $45$.
+# best of the three, $w = 1$, loses the least, because it keeps the units small. Neither the weight nor the squashing
+# function decides alone. The *product* does, and forty equal factors leave no margin: $0.9^{40}$ is $0.015$, $1.1^{40}$
+# is $45$.
+#
+# </details>
 #
 # Keep that picture. How to build a deep net whose product stays near 1 is what most of these tutorials are about.
 
@@ -174,7 +192,7 @@ assert arrived[1.5] < arrived[0.8] < 1e-3 < arrived[1.0] < 1  # a larger weight 
 # %% [markdown]
 # ## Your turn
 #
-# In all of this each number was used once. Here the knob is used *twice*:
+# So far each number was used once. Here the knob is used *twice*:
 #
 # $$ f(w) = w \cdot \tanh(w\,x). $$
 #

@@ -5,18 +5,22 @@
 # (01, its exercise).*
 #
 # In the first tutorial we multiplied three slopes by hand. For a net with thousands of operations a program has to do
-# it. What does it need to know? Less than you would think. We now build such a program, all of it, and then put the
-# real one beside it.
+# it. What does it need to know? Less than you would think. We now build such a program, all of it, and then compare it
+# with the real one.
 #
-# **Before you read on**, guess: how many lines does it take to differentiate *any* calculation made of $+$, $\cdot$ and
+# **Guess before you read on:** how many lines does it take to differentiate *any* calculation made of $+$, $\cdot$ and
 # $\tanh$, and what has to be stored for each operation?
-#
+
+# %%
+guess = ...  # lines of code; what is stored
+
+# %% [markdown]
 # ## The tape
 #
-# While the calculation runs forwards, write each operation down, in order. An entry holds the value that came out,
-# which earlier entries went in (by their number) and, for each of these, the local slope: by how much the output moves
-# if that input moves. That is all. The slopes are known on the spot: for $a + b$ they are $1$ and $1$, for $a \cdot b$
-# they are $b$ and $a$, for $y = \tanh a$ it is $1 - y^2$.
+# While the calculation runs forwards, write each operation down, in order. An entry holds the value that came out, the
+# numbers of the earlier entries that went in, and for each of these the local slope: by how much the output moves if
+# that input moves. That is all. The slopes are known at once: for $a + b$ they are $1$ and $1$, for $a \cdot b$ they
+# are $b$ and $a$, for $y = \tanh a$ it is $1 - y^2$.
 
 # %%
 import math
@@ -86,9 +90,10 @@ def backward(output):
 
 
 # %% [markdown]
-# That is the whole machine. Two lines of it carry the ideas. The loop runs from the last entry to the first: an entry
-# was written *after* its inputs, so when we reach it, everything that uses it has already contributed. And the `+=`: a
-# number that is used twice gets two contributions. (It is a loop, not a recursion, so no net is too deep for it.)
+# That is the whole machine. Two of its lines carry the ideas. The first is the loop, which runs from the last entry to
+# the first: an entry was written *after* its inputs, so when we reach it, everything that uses it has already
+# contributed. The second is the `+=`: a number that is used twice gets two contributions. (It is a loop, not a
+# recursion, so no net is too deep for it.)
 #
 # Try it on $f = a \cdot b + \tanh a$, where $a$ is used twice. By hand, $df/da = b + 1 - \tanh^2 a$.
 
@@ -126,9 +131,9 @@ plt.show()
 # %% [markdown]
 # ## Is it enough to train with?
 #
-# A net of one input, five $\tanh$ units and one output, fitted to 16 points of a sine. Nothing below knows about layers
-# or training; it is the same three operations, 640 entries a step. The twin beside it is the same net, from the same
-# start, in tinyres, with the five units as one array.
+# We fit a net of one input, five $\tanh$ units and one output to 16 points of a sine. Nothing below knows about layers
+# or training; it is the same three operations, 640 entries per step. Its twin is the same net in tinyres, from the same
+# start, with the five units as one array.
 
 # %%
 rng = np.random.default_rng(0)
@@ -198,19 +203,19 @@ while node is not None:  # down the first input of each
 
 # %% [markdown]
 # An entry is a whole array operation, so there are few of them. It does not store slopes: a matrix product of $(4, 3)$
-# and $(3, 2)$ has $8 \times 12$ slopes for its first input alone, most of them zero. It stores what its *rule* needs
-# to multiply a gradient by all these slopes at once: for `matmul` the two arrays, for `tanh` its output, for `sum`
-# only a shape and the axes. The number behind the `#` grows with time, like our index, and the walk back goes by it.
-# Here is that walk, to be stepped through (keys and buttons as in 01): every rule with its formula, and every `+=`.
+# and $(3, 2)$ has $8 \times 12$ slopes for its first input alone, most of them zero. It stores what its *rule* needs to
+# multiply a gradient by all these slopes at once: for `matmul` the two arrays, for `tanh` its output, for `sum` only a
+# shape and the axes. The number behind the `#` grows with time, like our index, and the walk back goes by it. Step
+# through that walk here (keys and buttons as in 01): you see every rule with its formula, and every `+=`.
 
 # %%
 tr.trace(lambda: tr.tanh(x @ w).sum())
 
 # %% [markdown]
-# And this is the complete loop that walks back over such nodes. It is in `tinyres/autograd/reference.py`, a page
-# long, beside `record`, which makes the nodes. A table holds the cotangents that have arrived, a heap the nodes whose
-# rules are still to run, the youngest on top. The library's own loop (`sweep.py`) adds observers, checkpoints and a few
-# shortcuts; a test runs every operation through both and compares.
+# The complete loop that walks back over such nodes fits on a page. It is in `tinyres/autograd/reference.py`, next to
+# `record`, which makes the nodes. A table holds the cotangents (gradients) that have arrived; a heap holds the nodes
+# whose rules have not run yet, with the youngest at the top. The library's own loop (`sweep.py`) adds observers,
+# checkpoints and a few shortcuts; a test runs every operation through both and compares.
 #
 # ```{literalinclude} ../tinyres/autograd/reference.py
 # :pyobject: grad
@@ -224,10 +229,10 @@ fast = tr.grad(tr.tanh(x @ w).sum(), [x, w])
 print([np.abs(a - b.numpy()).max() for a, b in zip(slow, fast, strict=True)])
 
 # %% [markdown]
-# Two things the toy cannot do. First, its tape never ends: whatever was calculated stays, wanted or not, while a node
-# of tinyres knows only its parents and is forgotten with them. Second, its `backward` works on plain floats, so its
-# result cannot be differentiated again. In tinyres the walk back can itself be recorded. For $\tanh$, the second
-# derivative is $-2\,y\,(1 - y^2)$:
+# There are two things that the toy cannot do. First, its tape never ends: whatever was calculated stays, wanted or not.
+# A node of tinyres knows only its parents, and is freed as soon as nothing refers to it. Second, its `backward` works
+# on plain floats, so its result cannot be differentiated again. In tinyres the walk back can itself be recorded. For
+# $\tanh$, the second derivative is $-2\,y\,(1 - y^2)$:
 
 # %%
 t = tr.tensor(np.linspace(-2, 2, 5), requires_grad=True)

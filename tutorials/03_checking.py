@@ -4,12 +4,12 @@
 # *About 3 seconds. From before: a rule multiplies the gradient that arrives by local slopes (02).*
 #
 # A wrong gradient does not crash. The loss still falls, only slower, to a worse place, and you blame the learning rate.
-# So gradients are *checked* against the function itself: nudge an input, see what the output does. It sounds
-# foolproof. In this tutorial we are fooled four times, and see what a checker must do about it.
+# So gradients are *checked* against the function itself: nudge an input, and see what the output does. It sounds
+# foolproof. In this tutorial we are fooled four times, and learn each time what a checker must do about it.
 #
 # ## How small a nudge?
 #
-# The slope of $f$ at $x$ from two points, one step $h$ ahead, or one on either side:
+# The slope of $f$ at $x$ follows from two points: from $x$ and a step $h$ ahead, or from a step on either side:
 #
 # $$ \frac{f(x+h) - f(x)}{h} \qquad\text{or}\qquad \frac{f(x+h) - f(x-h)}{2h}. $$
 #
@@ -17,6 +17,9 @@
 # correct digits does the best one give?
 
 # %%
+guess = ...  # the best h; how many digits
+
+# %% tags=["hide-output"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -41,7 +44,7 @@ best = {name: (steps[np.argmin(error)], error.min()) for name, error in errors.i
 for name, (step, error) in best.items():
     print(f"{name:10} best at h = {step:.0e}, error {error:.0e}")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 second = 2 * np.exp(x0) * np.cos(x0)
 third = 2 * np.exp(x0) * (np.cos(x0) - np.sin(x0))
 rounding = np.finfo(float).eps * abs(f(x0)) / steps
@@ -57,14 +60,18 @@ axes.legend(loc="upper center", fontsize=8, ncols=2)
 plt.show()
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # Two errors pull in opposite directions. On the right the curve bends within a step: the error falls as $h$, or as
 # $h^2$ with two sides. On the left $f(x+h)$ and $f(x)$ agree in almost all of their sixteen digits, and subtracting
-# cancels them; what remains is rounding, blown up by $1/h$. Best is where the two meet: for two sides at
+# cancels them; what remains is rounding, magnified by $1/h$. The best step is where the two meet: with two sides at
 # $h \approx \varepsilon^{1/3} \approx 6 \cdot 10^{-6}$, with ten or eleven digits. float32 would leave about four.
 #
-# The green dots are a trick worth knowing: step in the *imaginary* direction. $f(x + ih) \approx f(x) + ih f'(x)$,
-# the slope stands alone in the imaginary part, nothing is subtracted, and the error is that of the last digit (Squire &
-# Trapp 1998 [squire1998using]). It works where every operation takes complex numbers.
+# </details>
+#
+# The green dots are a trick worth knowing: step in the *imaginary* direction. $f(x + ih) \approx f(x) + ih f'(x)$, the
+# slope stands alone in the imaginary part, nothing is subtracted, and only the last digit is wrong (Squire & Trapp 1998
+# [squire1998using]). It works where every operation takes complex numbers.
 #
 # ## One number for a whole matrix
 #
@@ -79,7 +86,7 @@ plt.show()
 
 # %%
 def looks_right(function, backward, x, g, h=1e-5, seed=0):
-    """<g, J d> by nudging against <J^T g, d> by the rule `backward(x, g)`."""
+    """Compare <g, J d>, by nudging, with <J^T g, d>, by the rule `backward(x, g)`."""
     d = np.random.default_rng(seed).standard_normal(x.shape)
     nudged = (g * (function(x + h * d) - function(x - h * d)) / (2 * h)).sum()
     return bool(abs(nudged - (backward(x, g) * d).sum()) < 1e-6)
@@ -102,10 +109,14 @@ def softmax_wrong(x, g):  # a plain mean where a weighted one is needed
 # %% [markdown]
 # ## Fooled, the first time: a gradient of ones
 #
-# The usual way to check: sum the outputs, call `backward`, compare. A sum sends back ones, $g = (1, 1, \dots)$.
-# **Guess:** does the wrong softmax get through?
+# The usual way to check is to sum the outputs, call `backward` and compare. A sum sends back ones, $g = (1, 1, \dots)$.
+#
+# **Guess before you run:** does the wrong softmax pass the check?
 
 # %%
+guess = ...  # yes or no
+
+# %% tags=["hide-output"]
 rng = np.random.default_rng(0)
 x = rng.standard_normal((3, 5))
 ones, random = np.ones_like(x), rng.standard_normal(x.shape)
@@ -118,9 +129,14 @@ for (name, kind), verdict in verdicts.items():
     print(f"{name}, g = {kind:7} {'looks right' if verdict else 'wrong'}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # It does, and so would *any* rule that returns zero. The outputs of softmax sum to 1, whatever goes in: the sum has no
-# slope, both sides are zero, and zero equals zero. Batch norm has the same blind spot. `tr.gradcheck` draws $g$ at
-# random, and refuses to call a comparison of zero with zero a success:
+# slope, both sides are zero, and zero equals zero. Batch norm has the same blind spot.
+#
+# </details>
+#
+# `tr.gradcheck` draws $g$ at random, and refuses to call a comparison of zero with zero a success:
 
 # %%
 logits = tr.tensor(x, requires_grad=True)
@@ -136,7 +152,7 @@ print(tr.gradcheck(tr.softmax, logits))
 # ## Fooled, the second time: a kink
 #
 # ReLU is $\max(x, 0)$. Its rule in tinyres is right. Put one input on the kink, or very near it, and a nudge steps
-# across: half of the difference comes from each side. Now the *check* is wrong.
+# across it: half of the difference comes from each side. This time the *check* is wrong.
 
 # %%
 near_a_kink = tr.tensor(np.array([1.0, -0.5, 0.000001]), requires_grad=True)
@@ -147,15 +163,15 @@ except tr.GradcheckError as error:
     print(kink)
 
 # %% [markdown]
-# Read the row of errors against steps: it does not look like the V above. It stays near one half for each step that
+# Read the errors at the different steps: it does not look like the V above. It stays near one half for each step that
 # reaches over the kink, and drops to nothing once the step is too short for that. The last line says so, with the
 # slopes on either side. A checker that only says "wrong" sends you looking for a bug that is not there.
 #
 # ## Fooled, the third time: right once, wrong twice
 #
-# Some methods differentiate a gradient again (a GAN's gradient penalty does, tutorial 12). Here is an operation $y =
-# x^3$ of our own, with a rule that looks innocent: it takes the slope $3x^2$ *as an array*, kept from the forward pass.
-# (Change a rule and run its cell again as often as you like: the new one takes the old one's place.)
+# Some methods differentiate a gradient again (a GAN's gradient penalty does, tutorial 12). Here is an operation
+# $y = x^3$ of our own, with a rule that looks innocent: it takes the slope $3x^2$ *as an array*, kept from the forward
+# pass. (You may change a rule and run its cell again: the new rule replaces the old one.)
 
 
 # %%
@@ -182,15 +198,14 @@ except tr.GradcheckError as error:
 print(tr.gradcheck(cube, t, order=2))
 
 # %% [markdown]
-# At order 1 the two cannot be told apart: same numbers, same arrays. But for the first rule the slope is a constant,
-# so its derivative $6x$ is silently lost. Only a check *of the gradient function itself* can see that. This is why
-# all rules of tinyres are checked to order 2.
+# At order 1 the two cannot be told apart: same numbers, same arrays. But for the first rule the slope is a constant, so
+# its derivative $6x$ is silently lost. Only a check *of the gradient function itself* can see that. This is why all
+# rules of tinyres are checked to order 2.
 #
 # ## Fooled, the fourth time: too few digits
 #
-# A rule that forgets a small term: $y = \tanh x + 0.0001 \sin x$, whose author wrote $1 - \tanh^2 x$. How tight must
-# the comparison be to notice, and how tight can it be? That depends on how many digits the numbers have.
-
+# Take a rule that forgets a small term: for $y = \tanh x + 0.0001 \sin x$ its author wrote $1 - \tanh^2 x$. How strict
+# must the comparison be to notice, and how strict can it be? That depends on how many digits the numbers have.
 
 # %%
 points = np.linspace(-1, 1, 101)
@@ -220,8 +235,8 @@ for dtype, error in noise.items():
 
 # %% [markdown]
 # In float32 only a narrow window of steps errs by less than what is missing; take $h = 10^{-5}$, as one does in
-# float64, and the noise is larger than the fault. Widen the tolerance until the check passes, and it passes the faulty
-# rule as well. `tr.gradcheck` therefore refuses float32:
+# float64, and the noise is larger than the fault. If you widen the tolerance until the check passes, the faulty rule
+# passes as well. `tr.gradcheck` therefore refuses float32:
 
 # %%
 try:
@@ -245,9 +260,9 @@ assert "float32" in refused
 # %% [markdown]
 # ## Your turn
 #
-# Write the checker. It gets a function, a rule, and a point, all plain NumPy, and answers `True` or `False`. It will
-# be tried on right rules that must pass (one has a thousandfold larger scale) and on wrong ones that must not, two of
-# which are in this tutorial.
+# Write the checker. It gets a function, a rule and a point, all in plain NumPy, and returns `True` or `False`. It will
+# be tried on correct rules that must pass (one has a scale a thousand times larger) and on wrong rules that must not.
+# Two of these are in this tutorial.
 #
 # ```python
 # def is_right(function, backward, x):

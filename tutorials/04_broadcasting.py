@@ -11,6 +11,9 @@
 # **Guess before you run:** what is the gradient of `b`? The first row, the mean of the rows, their sum?
 
 # %%
+guess = ...  # three numbers
+
+# %% tags=["hide-output"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -25,12 +28,16 @@ print(g)
 print("gradient of b:", gb.numpy())
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # $0 + 3 + 6 + 9 = 18$: the sum of each column. It has to be. A bias that is used four times moves the result along four
 # routes, and what comes back along them is added. To copy a number is to use it many times.
 #
+# </details>
+#
 # ## Copying is a matrix
 #
-# Write `b` copied into four rows as one long vector of 12 numbers. Each of the 12 is one of the three, so copying is a
+# Write the four copies of `b` as one long vector of 12 numbers. Each of the 12 is one of the three, so copying is a
 # $12 \times 3$ matrix $B$ of zeros and ones. Going forwards multiplies by $B$, going backwards multiplies by $B^\top$,
 # as with any linear map. A column of $B$ holds a one for each copy, so $B^\top$ adds the copies up.
 
@@ -58,8 +65,8 @@ plt.show()
 # | pick some elements | put them back, zeros elsewhere |
 # | swap axes | swap them back |
 #
-# A pair like that is called *adjoint*, and the test of 03 is the definition:
-# $\langle g, B b\rangle = \langle B^\top g, b\rangle$ for any $g$ and $b$. It is exact, without a nudge.
+# Such a pair is called *adjoint*, and the test of 03 is its definition:
+# $\langle g, B b\rangle = \langle B^\top g, b\rangle$ for any $g$ and $b$. Here it is exact, with no nudge.
 
 # %%
 pairs = {
@@ -83,16 +90,21 @@ for name, (forwards, shape) in pairs.items():
 # ## The rule for every operation, in one place
 #
 # `x * b`, `x - b`, `x / b`, `maximum(x, b)`: each of them may broadcast, and each would have to undo it. So tinyres
-# does it once, in the engine: an operation's rule may return a gradient of the *output's* shape, and what was copied
-# is summed,
+# does it once, in the engine: an operation's rule may return a gradient of the *output's* shape, and what was copied is
+# summed,
 #
 # - over each axis at the front that the input did not have, and
 # - over each axis where the input had length 1 and the output has more (that axis is kept, with length 1).
 #
-# Shapes are compared from the right. **Guess:** the shapes of the four gradients below, and which number is in the
-# last.
+# Shapes are compared from the right.
+#
+# **Guess before you run:** four arrays of ones are multiplied below, with the shapes `(3,)`, `(4, 1)`, `(2, 1, 3)` and
+# `()`. Which shapes do their gradients have, and which number is in the last?
 
 # %%
+guess = ...  # four shapes and a number
+
+# %% tags=["hide-output"]
 operands = {name: tr.tensor(np.ones(shape), requires_grad=True) for name, shape in
             (("(3,)", (3,)), ("(4, 1)", (4, 1)), ("(2, 1, 3)", (2, 1, 3)), ("()", ()))}  # fmt: skip
 product = operands["(3,)"] * operands["(4, 1)"] * operands["(2, 1, 3)"] * operands["()"]  # -> (2, 4, 3)
@@ -101,17 +113,28 @@ for name, gradient in zip(operands, found, strict=True):
     print(f"{name:10} gradient {gradient.shape!s:10} each element {np.unique(gradient.numpy())}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # The output has 24 elements. An operand of three numbers is copied 8 times, one of four 6 times, one of six 4 times,
 # and the single number 24 times. The gradient grew by the number of copies.
 #
+# </details>
+#
 # ## What it does to training
 #
-# That count matters. A bias, a weight, every parameter of a net is shared by all samples of a batch, hence copied
-# along the batch. **Guess before you run:** the batch grows from 1 to 1024. Does the bias's gradient stay as it is,
-# or grow as $N$? We measure it for a loss that is the *sum* over the batch and for one that is the *mean*; with samples
-# that agree (all pull the bias the same way) and with samples that do not (each pulls at random).
+# That count matters. A bias, a weight, every parameter of a net is shared by all samples of a batch, hence copied along
+# the batch.
+#
+# **Guess before you run:** the batch grows from 1 to 1024. Does the bias's gradient stay as it is, or grow as $N$?
 
 # %%
+guess = ...  # constant, √N, N?
+
+# %% [markdown]
+# We measure it for a loss that is the *sum* over the batch and for one that is the *mean*. The samples either agree
+# (all pull the bias the same way) or do not (each pulls at random).
+
+# %% tags=["hide-output"]
 sizes = 2 ** np.arange(11)
 DRAWS = 400  # the root of the mean square over so many batches
 measured = {}
@@ -121,7 +144,7 @@ for reduction in ("sum", "mean"):
         for n in sizes:
             g = np.ones((n, DRAWS)) if pull == "agree" else rng.standard_normal((n, DRAWS))
             bias = tr.tensor(np.zeros(DRAWS), requires_grad=True)
-            each = tr.tensor(g) * bias  # a loss a sample, whose slope is g: (n, DRAWS)
+            each = tr.tensor(g) * bias  # a loss per sample, whose slope is g: (n, DRAWS)
             (gradient,) = tr.grad(getattr(each, reduction)(axis=0).sum(), bias)
             norms.append(np.sqrt((gradient.numpy() ** 2).mean()))
         measured[reduction, pull] = np.array(norms)
@@ -139,14 +162,19 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# With a sum the gradient grows with the batch, and a step that suited 32 samples is four times too large for 128. With
-# a mean, what the samples agree on keeps its size, and what they disagree on averages out as $1/\sqrt N$. That is why
-# losses are means, and why a larger batch gives a *cleaner* gradient, not a larger one. `flow.gradient_noise_scale`
-# measures for a net where cleaner stops being worth it.
+# <details><summary>Answer</summary>
 #
-# One trap is left. Subtract a target of shape `(32,)` from an answer of shape `(32, 1)`: no error, both are broadcast,
-# and the result is a $32 \times 32$ table of every answer against every target. The loss falls, and the net learns the
-# mean.
+# With a sum the gradient grows with the batch, and a step that suited 32 samples is four times too large for 128. With
+# a mean, what the samples agree on keeps its size, and what they disagree on averages out as $1/\sqrt N$.
+#
+# </details>
+#
+# That is why losses are means, and why a larger batch gives a *cleaner* gradient, not a larger one.
+# `flow.gradient_noise_scale` measures for a net where cleaner stops being worth it.
+#
+# There is one more trap. Subtract a target of shape `(32,)` from an answer of shape `(32, 1)`. There is no error: both
+# are broadcast, and the result is a $32 \times 32$ table of every answer against every target. The loss falls, and the
+# net learns the mean.
 
 # %%
 answer = tr.tensor(np.zeros((32, 1)), requires_grad=True)

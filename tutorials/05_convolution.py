@@ -3,17 +3,22 @@
 #
 # *About 6 seconds. From before: a copied number gathers the sum of its gradients, and what an adjoint is (04).*
 #
-# A convolution slides one small set of weights over an image. In the layer below, $3 \times 3 \times 32 \times 32 =
-# 9216$ weights make $32$ new channels out of $32$. They are used at each of the $32 \times 32$ pixels, so the layer
-# costs $9216 \cdot 1024 \approx 9.4$ million multiplications, for one image. Here is all of it:
+# A convolution slides one small set of weights over an image. In the layer below,
+# $3 \times 3 \times 32 \times 32 = 9216$ weights make $32$ new channels out of $32$. They are used at each of the
+# $32 \times 32$ pixels, so the layer costs $9216 \cdot 1024 \approx 9.4$ million multiplications per image. This is all
+# it does:
 #
 # $$ y_{i,j,o} = \sum_{a=0}^{2} \sum_{b=0}^{2} \sum_{c=0}^{31} x_{i+a,\;j+b,\;c}\; w_{a,b,c,o}. $$
 #
-# Six loops. We will run them in five ways, and each time they compute the same numbers. **Guess before you run:** how
-# many operations a second (each $+$ and each $\cdot$ counts) does Python manage? And how many could one core of this
-# processor do if nothing held it up?
+# Six loops. We will run them in five ways, and each time they compute the same numbers.
+#
+# **Guess before you run:** how many operations per second (each $+$ and each $\cdot$ counts) does Python manage? And
+# how many could one core of this processor do if nothing held it up?
 
 # %%
+guess = ...  # two numbers: Python's, the processor's
+
+# %% tags=["hide-output"]
 import time
 
 import matplotlib.pyplot as plt
@@ -63,17 +68,23 @@ def work(y):
 one_row = y[:, :1]
 rates = {"Python": work(one_row) / seconds(lambda: loops(x, w, one_row))}
 peak = peak_flops()
-print(f"Python: {rates['Python'] / 1e6:.1f} million operations a second")
+print(f"Python: {rates['Python'] / 1e6:.1f} million operations per second")
 print(f"the processor, one core: {peak / 1e9:.0f} billion")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # The second number is measured too, by a loop of nothing but multiply-adds on vectors of 4, 8 or 16 numbers, depending
-# on the processor. Between the two lies a factor of ten thousand and more. Where does it go?
+# on the processor. Between the two lies a factor of ten thousand and more.
+#
+# </details>
+#
+# Where does that factor go?
 #
 # ## First: who reads the program?
 #
 # For each term Python looks up what `*` means for these two objects, makes a new object for the product, and throws the
-# old one away. Numba compiles *the same function* into machine code: `numba.njit(loops)`, and nothing else.
+# old one away. Numba compiles *the same function* into machine code: you write `numba.njit(loops)`, and nothing else.
 #
 # ## Second: in which order?
 #
@@ -81,11 +92,16 @@ print(f"the processor, one core: {peak / 1e9:.0f} billion")
 # clock: the processor waits. It could add 8 or 16 numbers with one instruction, but these must all go into *one* sum,
 # and adding in another order would round differently, so the compiler leaves it alone.
 #
-# Move the loop over `o` to the inside. Now the innermost loop works on *different* sums, one an output channel, and
-# their weights lie next to each other. **Guess:** how much faster? And is the result the same, to the last bit?
-
+# Move the loop over `o` to the inside. Now the innermost loop works on *different* sums, one per output channel, and
+# their weights lie next to each other.
+#
+# **Guess before you run:** how much faster is that? And is the result the same, to the last bit?
 
 # %%
+guess = ...  # times as fast; the same bits or not
+
+
+# %% tags=["hide-output"]
 @numba.njit
 def reordered(x, w, y):
     N, H, W, O = y.shape
@@ -108,14 +124,18 @@ one, other = compiled(x, w, np.empty_like(y)), reordered(x, w, np.empty_like(y))
 print("the same bits:", np.array_equal(one, other))
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # The same bits: each output still adds its own terms in the same order, but now a whole vector of outputs does so side
 # by side.
 #
+# </details>
+#
 # ## Third: let someone else do it
 #
-# Few programs have been polished like the product of two matrices. So write out, for each output pixel, the
-# $3 \times 3 \times 32 = 288$ numbers that it reads, as a row of a matrix. Multiply by the weights, a matrix of
-# $288 \times 32$, and the convolution is done. The trick is known as *im2col*.
+# Few programs have been tuned as carefully as the product of two matrices. So write the $3 \times 3 \times 32 = 288$
+# numbers that each output pixel reads into a row of a matrix. Multiply by the weights, a matrix of $288 \times 32$, and
+# the convolution is done. The trick is known as *im2col*.
 
 
 # %%
@@ -132,7 +152,7 @@ def im2col(x, w, y):
 tiny = np.arange(25.0).reshape(1, 5, 5, 1)
 figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
 for ax, matrix, title in ((axes[0], tiny[0, :, :, 0], "An image of 5 x 5 pixels"),
-                          (axes[1], columns_of(tiny), "its 9 windows of 3 x 3, a row each")):  # fmt: skip
+                          (axes[1], columns_of(tiny), "its 9 windows of 3 x 3, one per row")):  # fmt: skip
     ax.imshow(matrix, cmap="viridis")
     for (i, j), value in np.ndenumerate(matrix):
         ax.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=9, color="white" if value < 16 else "black")
@@ -143,7 +163,7 @@ print(f"pixel 12, in the middle, was copied {int((columns_of(tiny) == 12).sum())
 print(f"our layer: the image has {x.nbytes / 1e6:.2f} MB, its columns {columns_of(x).nbytes / 1e6:.2f} MB")
 
 # %% [markdown]
-# That is the price: the image is written out eight or nine times.
+# That is the price: the image is stored eight or nine times over.
 #
 # ## Fourth: keep the sums where the arithmetic is
 #
@@ -175,7 +195,7 @@ for _ in range(25):  # in turn, so that a slow moment of the machine falls on al
     best = {name: min(best[name], seconds(call)) for name, call in calls.items()}
 rates |= {name: work(y) / taken for name, taken in best.items()}
 
-print(f"vectors of {TARGET.lanes} numbers; peak of one core {peak / 1e9:.0f} GFLOP/s (billion operations a second)")
+print(f"vectors of {TARGET.lanes} numbers; peak of one core {peak / 1e9:.0f} GFLOP/s (billion operations per second)")
 for name, rate in rates.items():
     print(f"{name:24} {rate / 1e9:8.3f} GFLOP/s, {rate / rates['Python']:8,.0f} x", end="")
     print(f"   largest error {errors[name]:.0e}" if name in errors else "")
@@ -188,7 +208,7 @@ for k, rate in enumerate(rates.values()):
     axes.plot([rates["Python"] / 1e9, rate / 1e9], [k, k], color="0.85", zorder=0)
     axes.semilogx(rate / 1e9, k, "o", color="tab:blue", markersize=8)
 axes.set(yticks=range(len(rates)), yticklabels=list(rates), ylim=(len(rates) - 0.5, -1.0),
-         xlabel="billion operations a second (GFLOP/s), one core", title="The same six loops")  # fmt: skip
+         xlabel="billion operations per second (GFLOP/s), one core", title="The same six loops")  # fmt: skip
 plt.show()
 
 # %% [markdown]
@@ -197,14 +217,14 @@ plt.show()
 # at every pixel and every pixel for every channel, so there is much to save.
 #
 # Is the dashed line the end? Only if all those multiplications are needed. For $3 \times 3$ kernels Winograd's trick
-# (Lavin & Gray 2016 [lavin2016fast]) computes $2 \times 2$ outputs with 16 products where the sum has 36; tinyres takes
-# it from two images on. (`tinyres bench kernels` measures every rung, for 27 layers and passes.)
+# (Lavin & Gray 2016 [lavin2016fast]) computes $2 \times 2$ outputs with 16 products where the sum has 36; tinyres uses
+# it for two images or more. (`tinyres bench kernels` measures every rung of this ladder, for 27 layers and passes.)
 #
 # ## And backwards?
 #
 # Training needs two more: the gradient of the image and the gradient of the weights. Each weight was *used* 1024 times,
 # so its gradient is a sum of 1024 terms, exactly as for the bias of 04. The three are sums over the same triples
-# (pixel, weight, output), each other's adjoints, and climb the same ladder:
+# (pixel, weight, output), each other's adjoints, and all three climb the same ladder:
 #
 # $$ \langle g,\ \mathrm{conv}(x, w)\rangle = \langle \mathrm{dx}(g, w),\ x\rangle
 # = \langle \mathrm{dw}(x, g),\ w\rangle. $$
@@ -241,6 +261,6 @@ assert np.allclose([by_image, by_weights], forward, rtol=1e-12)
 # tr.exercise("05", conv2d)
 # ```
 #
-# It will be held against the six loops, with odd sizes and strides; and it has to be faster than they are.
+# It is compared with the six loops, at odd sizes and strides, and it has to be faster than they are.
 #
 # Next: what happens to a gradient that goes through fifty such layers.

@@ -5,23 +5,31 @@
 # explodes (06).*
 #
 # Take the worst net of the last tutorial, twenty sigmoid layers whose first layer got $10^{-12}$ of the gradient, and
-# change one thing. Each layer *adds* its result to what it was given, where it used to replace it:
+# change one thing. Each layer used to *replace* its input by its result. Now it *adds* the result to the input:
 #
 # $$ y = F(x) \qquad\longrightarrow\qquad y = x + F(x). $$
 #
-# He et al. 2016 [he2016deep] called it a residual connection. **Guess before you run:** the layers are the same, with
-# the same hopeless $\chi = \frac1{18}$. What reaches the first one now?
+# He et al. 2016 [he2016deep] called this a residual connection.
+#
+# **Guess before you run:** the layers are the same, with the same hopeless $\chi = \frac1{18}$. How much of the
+# gradient reaches the first one now?
 
 # %%
+guess = ...  # of a gradient of length 1 at the top
+
+# %% [markdown]
+# `nn.Residual(F)` is the block $x + F(x)$, and `flow.record` watches a model's blocks through a forward and a backward
+# pass. It keeps the gradient at each block, and what came back along each of its two routes.
+
+# %% tags=["hide-output"]
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyres as tr
 from tinyres import flow, nn
-from tinyres.flow.theory import normalised, path_lengths
-from tinyres.lab.laws import e03_nets
-from tinyres.lab.laws import e03_residual_gain as gain_law
-from tinyres.lab.laws import e14_path_lengths as length_law
+from tinyres.flow.theory import path_lengths
 
 WIDTH, DEPTH = 256, 20
 
@@ -40,7 +48,7 @@ def net(residual):
 
 
 def watched(model, samples=32):
-    """One forward and one backward pass, a random gradient of length 1 on top."""
+    """One forward and one backward pass, with a random gradient of length 1 at the top."""
     rng = np.random.default_rng(1)
     recording = flow.record(model)
     x = tr.tensor(rng.standard_normal((samples, WIDTH)), requires_grad=True)
@@ -55,25 +63,32 @@ print(f"plain:    {plain.gradient_norms()[0]:.1e}")
 print(f"residual: {residual.gradient_norms()[0]:.2f}")
 
 # %% [markdown]
-# All of it. The reason is one line of algebra. If $x$ moves, $y$ moves along two routes, and what comes back along them
-# is added (01):
+# <details><summary>Answer</summary>
+#
+# All of it.
+#
+# </details>
+#
+# The reason is one line of algebra. If $x$ moves, $y$ moves along two routes, and what comes back along them is added
+# (01):
 #
 # $$ g_x \;=\; \underbrace{g}_{\text{skip}} \;+\; \underbrace{F'(x)^\top g}_{\text{branch}}. $$
 #
-# At the sum the gradient is not divided. *Both* routes get all of it. The branch sends back little, or nothing, and
-# the skip sends back $g$ as it came. Here are both, as they arrive at the input of a block, a few blocks below the top.
+# The sum does not divide the gradient: *both* routes get all of it. The branch sends little back, or nothing, and the
+# skip connection sends $g$ back as it came. Here are both, as they arrive at the input of a block.
 
 # %%
 for name in ("19", "15", "10", "5"):
     route = residual.routes[name]
-    print(f"block {name:>2}: by the skip {route['skip']:.4f}, by the branch {route['branch']:.4f}")
+    print(f"block {name:>2}: through the skip {route['skip']:.4f}, through the branch {route['branch']:.4f}")
 
 # %% [markdown]
-# So the gradient survives, but look who is doing the work: the skips, almost alone. These branches hardly take part.
-# A residual connection preserves the gradient for what lies *below*. It does not repair the layer that it goes around.
+# So the gradient survives, but look what does the work: the skip connections, almost alone. These branches hardly take
+# part. A residual connection preserves the gradient for what lies *below*. It does not repair the layer that it
+# bypasses.
 #
-# You can take the walk yourself. Below is a pass through two such blocks of four units, operation by operation, as in
-# 01: watch both routes leave a sum and rejoin at the input of its block.
+# You can follow the gradient yourself. Below is a pass through two such blocks of four units, operation by operation,
+# as in 01. Watch the gradient leave each sum along both routes, which rejoin at the input of the block.
 
 # %%
 rng = np.random.default_rng(0)
@@ -86,112 +101,176 @@ step
 # %% [markdown]
 # ## A sum can explode
 #
-# Now give it good branches, ReLU layers of gain 1, which on their own would keep the gradient for ever. **Guess before
-# you run:** ten blocks $x + F(x)$, where the skip keeps the squared gradient and the branch keeps it. What do ten
-# blocks do: nothing? times 10?
+# Now use good branches, ReLU layers of gain 1, which on their own would keep the gradient forever.
+#
+# **Guess before you run:** ten blocks $x + F(x)$. In each, the skip connection keeps the squared gradient, and so does
+# the branch. What do ten blocks do to it: nothing? multiply it by 10?
 
 # %%
-BLOCKS, SEEDS = gain_law.DEPTH, 5
-cases = [(1.0, 1.0), (1.0, 0.5), (1.0, BLOCKS**-0.5), (0.0, 1.0), (0.5, 0.5)]  # skip m, branch a
-names = ["x + F(x)", "x + F(x)/2", "x + F(x)/√10", "F(x)", "x/2 + F(x)/2"]
-model, shape = e03_nets.Net(WIDTH, BLOCKS), e03_nets.Shape(WIDTH, BLOCKS)
-nets = [gain_law.gains(model, cases, e03_nets.Draw.of((0, seed), shape))[1] for seed in range(SEEDS)]
-gains = dict(zip(cases, np.moveaxis(nets, 2, 0), strict=True))  # each (seeds, blocks + 1)
+guess = ...  # the squared gradient ten blocks below the top, relative to the top
+
+# %% [markdown]
+# A block is one line: $m\,x + a\,F(x)$ with $F(x) = \mathrm{relu}(x W_1)\, W_2$. The weights of $W_1$ have variance
+# $2/n$, which makes up for the half that ReLU takes, and those of $W_2$ have variance $1/n$. Change `m` and `a`, and
+# run the cell again.
+
+# %% tags=["hide-output"]
+BLOCKS, SEEDS = 10, 5
+
+
+def squared_gradients(m, a, seed):
+    """The squared gradient 0, 1, ..., 10 blocks m x + a F(x) below the top, relative to the top."""
+    rng = np.random.default_rng(seed)
+    states = [tr.tensor(rng.standard_normal((4, WIDTH)), requires_grad=True)]
+    for _ in range(BLOCKS):
+        x = states[-1]
+        w1, w2 = rng.standard_normal((2, WIDTH, WIDTH)) / np.sqrt(WIDTH)
+        states.append(m * x + a * (tr.relu(x @ (np.sqrt(2) * w1)) @ w2))
+    gradients = tr.grad(states[-1], states, rng.standard_normal((4, WIDTH)))
+    squared = np.array([(g.numpy() ** 2).sum() for g in gradients[::-1]])
+    return squared / squared[0]
+
+
+cases = {"x + F(x)": (1.0, 1.0), "x + F(x)/2": (1.0, 0.5), "x + F(x)/√10": (1.0, BLOCKS**-0.5), "F(x)": (0.0, 1.0),
+         "x/2 + F(x)/2": (0.5, 0.5)}  # fmt: skip
+logs = {name: np.log([squared_gradients(m, a, seed) for seed in range(SEEDS)]) for name, (m, a) in cases.items()}
+print(f"ten blocks x + F(x): {np.exp(logs['x + F(x)'].mean(axis=0)[-1]):.0f}")
+
 figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
 passed = np.arange(BLOCKS + 1)
-for k, ((m, a), name) in enumerate(zip(cases, names, strict=True)):
+for k, (name, (m, a)) in enumerate(cases.items()):
+    label = f"{name}: {m * m + a * a:.3g} per block"
     axes.semilogy(passed, (m * m + a * a) ** passed, color=f"C{k}", lw=1)
-    label = f"{name}: {m * m + a * a:.3g} a block"
-    axes.semilogy(passed, np.exp(gains[m, a].mean(axis=0)), "o", color=f"C{k}", markersize=4, label=label)
+    axes.semilogy(passed, np.exp(logs[name].mean(axis=0)), "o", color=f"C{k}", markersize=4, label=label)
 axes.set(xlabel="blocks below the top", ylabel="squared gradient, relative to the top",
          title="Without normalisation: lines (m² + a²)ᴸ, dots mean of five nets", ylim=(1e-4, 1e5))  # fmt: skip
 axes.legend(fontsize=8, ncols=2, loc="upper left")
 plt.show()
-print(f"ten blocks x + F(x): {np.exp(gains[1, 1].mean(axis=0)[-1]):.0f}")
 
 # %% [markdown]
-# Two vectors of length 1 at a right angle add up to a squared length of 2. The branch is random, so what it sends back
-# is nearly at a right angle to what the skip sends; each block doubles the square, and ten blocks give $2^{10} = 1024$.
-# For a skip of $m x$ and a branch of $a F(x)$ it is $m^2 + a^2$ per block. In practice, with 54 blocks: $10^{16}$.
+# <details><summary>Answer</summary>
+#
+# About a thousand. Two vectors of length 1 at a right angle add up to a squared length of 2. The branch is random, so
+# what it sends back is nearly at a right angle to what the skip connection sends. Each block doubles the square, and
+# ten blocks give $2^{10} = 1024$.
+#
+# </details>
+#
+# For a skip connection $m\,x$ and a branch $a\,F(x)$ the factor is $m^2 + a^2$ per block. In a net of practical size,
+# with 54 blocks, $x + F(x)$ reaches $10^{16}$.
 #
 # A residual net *without normalisation does not vanish, it explodes*. The plain net of the same layers, `F(x)`, is the
 # one whose gradient stays level. One way out is to make branches weak, $a = 1/\sqrt L$: then $(1 + 1/L)^L < e$ at any
-# depth. Another is to average, $\frac12 x + \frac12 F(x)$, which looks harmless but loses half at every block: the
-# skips alone carry $4^{-L}$. (Batch norm quietly makes branches weak: 08. Some of the relatives average: 09.)
+# depth. Another is to average, $\frac12 x + \frac12 F(x)$, which looks harmless but loses half at every block: the skip
+# connections alone carry $4^{-L}$. (Batch norm quietly makes branches weak: 08. Some of the relatives average: 09.)
 #
 # ## A thousand ways through ten blocks
 #
-# Multiply out three blocks, $J$ being what a branch does:
+# Multiply out three blocks, with $J$ for what a branch does:
 #
 # $$ (1 + J_1)(1 + J_2)(1 + J_3) = 1 + (J_1 + J_2 + J_3) + (J_1 J_2 + J_1 J_3 + J_2 J_3) + J_1 J_2 J_3. $$
 #
-# Eight paths from the top to the bottom: at each block, around it or through it. One path takes no branch, three take
-# one, three take two, one takes all three. With $L$ blocks there are $2^L$ paths, and $\binom Lk$ of them pass through
-# $k$ branches. The gradient is their sum, and `flow.paths` takes it apart, exactly: it walks back once, with a
-# polynomial in place of each number, in which a branch multiplies by $z$. The coefficient of $z^k$ at the end came
-# through $k$ branches.
+# There are eight paths from the top to the bottom: at each block, around the branch or through it. One path takes no
+# branch, three take one, three take two, one takes all three. With $L$ blocks there are $2^L$ paths, and $\binom Lk$ of
+# them pass through $k$ branches. The gradient is their sum, and `flow.paths` takes it apart exactly: it walks back
+# once, with a polynomial in place of each number, and each branch multiplies by $z$. The coefficient of $z^k$ at the
+# end came through $k$ branches.
 #
 # **Guess before you run:** in a net of 54 blocks, as in ResNet-110, most of the $2^{54}$ paths pass through about 27
 # branches. How many does the gradient pass through, on average? (These blocks have batch norm in their branches.)
 
 # %%
-found, error = length_law.measure(layers=1, seed=(0, 0))
-count, share = found["count_share"], found["share"]
-print(f"paths:    mean length {count @ np.arange(55):.1f}, {count[20:].sum():.0%} of them pass 20 branches or more")
-print(f"gradient: mean length {found['mean_length']:.1f}, {share[20:].sum():.0e} of it passed 20 branches or more")
-print(f"the 55 terms add up to the gradient, but for {error:.0e}")
+guess = ...  # branches passed, between 0 and 54
 
-# %%
-branch = normalised.module_gains(54)  # what the branch of block l multiplies the squared gradient by: 08 tells why
-theory = path_lengths.poisson_binomial(branch)
-bn_net = watched(length_law.net(1, np.random.default_rng(0)), samples=256)
-skip = np.array(list(bn_net.skip_share().values()))
+# %% tags=["hide-output"]
+L = 54
+
+
+def normalised_net(rng):
+    """54 blocks x + F(x); F is batch norm, ReLU and a matrix with entries from N(0, 2 / WIDTH)."""
+
+    def branch():
+        linear = nn.Linear(WIDTH, WIDTH, bias=False, rng=rng)
+        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu", rng=rng)
+        return nn.Sequential(nn.BatchNorm1d(WIDTH, affine=False, track_running_stats=False), nn.ReLU(), linear)
+
+    return nn.Sequential(*(nn.Residual(branch()) for _ in range(L))).to("float64")
+
+
+rng = np.random.default_rng(0)
+model = normalised_net(rng).requires_grad_(False)
+x = tr.tensor(rng.standard_normal((256, WIDTH)), requires_grad=True)
+g = rng.standard_normal((256, WIDTH))
+y = model(x)
+found = flow.paths(y, x, g, keep_terms=True)
+ordinary = tr.grad(y, x, g)[0].numpy()
+error = np.linalg.norm(found["terms"].sum(axis=0) - ordinary) / np.linalg.norm(ordinary)
+
+k = np.arange(L + 1)
+count, share = np.array([math.comb(L, i) / 2**L for i in k]), found["share"]
+print(f"paths:    mean length {count @ k:.1f}, {count[20:].sum():.0%} of them pass 20 branches or more")
+print(f"gradient: mean length {share @ k:.1f}, {share[20:].sum():.0e} of it passed 20 branches or more")
+print(f"the 55 terms add up to the gradient, with an error of {error:.0e}")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# About five, of 54. The net is deep, but its gradient is not: it is a sum of many short products, and from 06 we know
+# that short products are harmless. Nearly all paths are long, and carry nothing that one could measure. Veit et al.
+# 2016 [veit2016residual] saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in 220.
+#
+# </details>
+#
+# Which lengths should one expect? Say that the branch of block $l$ multiplies the squared gradient by $r_l$. For batch
+# norm it is $r_l = 1/(1 + (l-1)\,v)$ with $v = 1 - \frac1\pi$; the next tutorial explains why. From these 54 numbers
+# follows the share of the gradient at each length. How it follows is your exercise at the end of this page, so here the
+# library does it.
+
+# %% tags=["hide-output"]
+r = 1 / (1 + np.arange(L) * (1 - 1 / np.pi))  # per block, from the input
+theory = path_lengths.poisson_binomial(r)  # the share of the squared gradient on paths with 0, 1, 2, ... branches
+through_skip = np.array(list(watched(normalised_net(np.random.default_rng(0)), samples=256).skip_share().values()))
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-k = np.arange(55)
 left.fill_between(k, count, color="0.85", label="all 2⁵⁴ paths")
 left.plot(k, theory, color="tab:blue", lw=1, label="squared gradient, theory")
 left.plot(k, share, "o", color="tab:blue", markersize=4, label="squared gradient, measured")
 left.set(xlabel="branches on the path", ylabel="share", title="Most paths are long,\nthe gradient takes short ones")
 left.legend(fontsize=8)
-right.plot(range(1, 55), 1 / (1 + np.sqrt(branch)), color="tab:green", lw=1, label="theory")
-right.plot(range(1, 55), skip, "o", color="tab:green", markersize=4, label="measured")
+right.plot(range(1, L + 1), 1 / (1 + np.sqrt(r)), color="tab:green", lw=1, label="theory")
+right.plot(range(1, L + 1), through_skip, "o", color="tab:green", markersize=4, label="measured")
 right.axhline(0.5, color="0.7", linestyle="--", label="both alike")
 right.set(xlabel="block, from the input", ylabel="skip / (skip + branch)", ylim=(0.4, 1),
-          title="What the skip brings back\nto the input of its block")  # fmt: skip
+          title="What comes back through the skip\nto the input of its block")  # fmt: skip
 right.legend(fontsize=8, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# About five, of 54. The net is deep, but its gradient is not: it is a sum of many short products, and from 06 we know
-# that short products are harmless. Nearly all paths are long, and carry nothing that one could measure. Veit et
-# al. 2016 [veit2016residual] saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in
-# 220.
-#
-# The right figure shows the same for each block. At the first block both routes carry equally much. Further up, the
-# skip carries more and more. That is *not* the residual connection, which treats both alike; it is something that batch
-# norm does to the branches. What exactly is the next question.
+# The right figure shows each block by itself. At the first block both routes carry equally much. Further up, the skip
+# connection carries more and more. That is *not* an effect of the residual connection, which treats both routes alike;
+# batch norm does something to the branches. What exactly is the next question.
 
 # %%
 assert plain.gradient_norms()[0] < 1e-11 < 0.5 < residual.gradient_norms()[0] < 2
 assert all(route["skip"] > 4 * route["branch"] for route in residual.routes.values())
-for m, a in cases:  # m² + a² a block, as well as five nets can tell
-    logs = gains[m, a][:, -1]
-    assert abs(logs.mean() - BLOCKS * np.log(m * m + a * a)) < 0.08 + 3 * logs.std(ddof=1) / np.sqrt(SEEDS), (m, a)
-assert np.exp(gains[1, 1].mean(axis=0)[-1]) > 500  # it explodes, where the plain net does not
+for name, (m, a) in cases.items():  # m² + a² per block, as well as five nets can tell
+    ends = logs[name][:, -1]
+    assert abs(ends.mean() - BLOCKS * np.log(m * m + a * a)) < 0.08 + 3 * ends.std(ddof=1) / np.sqrt(SEEDS), name
+assert np.exp(logs["x + F(x)"].mean(axis=0)[-1]) > 500  # it explodes, where the plain net does not
 assert [len(join["routes"]) for join in step.joins] == [2, 2]  # both routes rejoin, at each of the two blocks
 assert error < 1e-12  # nothing is lost in taking the gradient apart
+assert np.allclose(count, found["count_share"], rtol=1e-12)
 assert abs(found["mean_length"] - theory @ k) < 0.1 * (theory @ k)
 assert share[20:].sum() < 1e-5 < 0.9 < count[20:].sum()
-assert np.abs(skip - 1 / (1 + np.sqrt(branch))).max() < 0.01
+assert np.abs(through_skip - 1 / (1 + np.sqrt(r))).max() < 0.01
 
 # %% [markdown]
 # ## Your turn
 #
 # Where does the blue line of the left figure come from? Say that the branch of block $l$ multiplies the squared
-# gradient by $r_l$, that a skip keeps it, and that what different paths carry is at right angles, so that squares add.
-# Then a path carries the product of the $r_l$ of the branches on it. From the list of $r_l$, give the share of the
-# squared gradient that came through $0, 1, \dots, L$ branches. The shares sum to 1.
+# gradient by $r_l$, that a skip connection keeps it, and that the gradients along different paths are at right angles,
+# so that their squares add up. Then a path carries the product of the $r_l$ of its branches. From the list of $r_l$,
+# return the share of the squared gradient that came through $0, 1, \dots, L$ branches. The shares sum to 1.
 #
 # ```python
 # def shares(gains):  # gains[l]: what the branch of block l multiplies the squared gradient by

@@ -1,18 +1,23 @@
 # %% [markdown]
 # # 08 What is batch norm's real job?
 #
-# *About 8 seconds. From before: $\chi$ a layer (06), and $m^2 + a^2$ for a block $m x + a F(x)$ (07).*
+# *About 8 seconds. From before: the factor $\chi$ per layer (06), and $m^2 + a^2$ for a block $m x + a F(x)$ (07).*
 #
-# Batch norm takes each unit of a layer, and moves and scales its values over the batch to mean 0 and variance 1 (Ioffe
-# & Szegedy 2015 [ioffe2015batch]):
+# Batch norm takes each unit of a layer, and shifts and scales its values so that over the batch they have mean 0 and
+# variance 1 (Ioffe & Szegedy 2015 [ioffe2015batch]):
 #
 # $$ \hat x = \frac{x - \text{mean}(x)}{\sqrt{\text{var}(x)}}. $$
 #
 # After that no signal can vanish, and none can explode: it is set to 1 again at every layer. So nobody should need to
-# worry about initialisation, or about depth. **Guess before you run:** forty plain layers, each batch norm, ReLU and a
-# He matrix. A gradient of size 1 on top. What arrives, squared: about 1? less? more?
+# worry about initialisation, or about depth.
+#
+# **Guess before you run:** forty plain layers, each of batch norm, ReLU and a He matrix. A gradient of size 1 arrives
+# at the top. How large is its square at the bottom: about 1, less, or more?
 
 # %%
+guess = ...  # a power of ten
+
+# %% tags=["hide-output"]
 from functools import partial
 
 import matplotlib.pyplot as plt
@@ -40,15 +45,19 @@ curves = {kind: np.mean(found, axis=0) for kind, found in logs.items()}
 print(f"batch norm, plain, {DEPTH} layers: {np.exp(curves['batch norm, plain'][-1]):.1e}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # Millions. Forwards everything is in order, but backwards it explodes, faster than any net of 06. Batch norm does not
 # preserve the gradient.
+#
+# </details>
 #
 # ## 1.467
 #
 # To see why, follow one unit. It comes out of batch norm, so it is $z \sim N(0, 1)$. ReLU keeps the positive half, with
 # a mean square of $\frac12$; He's factor 2 makes it 1 again. So far, so good. But what ReLU puts out is never negative.
-# It has a *mean*, and the mean is the same for each sample of the batch. The next batch norm subtracts it. Of the 1,
-# what is left is
+# It has a *mean*, and the mean is the same for each sample of the batch. The next batch norm subtracts it. What is left
+# of the 1 is
 #
 # $$ v = 2\left(\tfrac12 - \Big(\tfrac{1}{\sqrt{2\pi}}\Big)^2\right) = 1 - \frac1\pi = 0.68, $$
 #
@@ -61,18 +70,23 @@ h = tr.relu(tr.batch_norm(tr.tensor(5 + 3 * rng.standard_normal((4096, 256))))) 
 v = 2 * h.numpy().var(axis=0).mean()
 per_layer = np.exp(np.polyfit(np.arange(DEPTH + 1), curves["batch norm, plain"], 1)[0])
 print(f"variance that the next batch norm finds: {v:.3f} (theory {normalised.V:.3f})")
-print(f"1 / {v:.3f} = {1 / v:.3f}; measured a layer: {per_layer:.3f} (theory {normalised.plain_gain():.4f})")
+print(f"1 / {v:.3f} = {1 / v:.3f}; measured per layer: {per_layer:.3f} (theory {normalised.plain_gain():.4f})")
 
 # %% [markdown]
 # $1.467^{40}$ is $4.5$ million. It is not a matter of initialisation. No weights help: batch norm undoes their scale.
 #
-# ## And then, a shortcut
+# ## Add a skip connection
 #
-# Now put the same layer into a branch, $x + F(x)$. In 07 this did not prevent an explosion: a branch as strong
-# as the skip gives $2^L$. **Guess before you run:** forty such blocks, branches *with* batch norm. Between which two
-# curves of 07 will it lie, $2^{40} = 10^{12}$ and the flat one? Nearer to which?
+# Now put the same layer into a branch, $x + F(x)$. In 07 this did not prevent an explosion: a branch as strong as the
+# skip connection gives $2^L$.
+#
+# **Guess before you run:** forty such blocks, branches *with* batch norm. Their curve will lie between two curves of
+# 07, $2^{40} = 10^{12}$ and the flat one. Nearer to which?
 
 # %%
+guess = ...  # the squared gradient after 40 blocks
+
+# %% tags=["hide-output"]
 blocks = np.arange(1, DEPTH + 1)
 theory = {
     "no norm, residual": 2.0**blocks,
@@ -93,39 +107,51 @@ right.loglog(blocks, share[True], "o", color="tab:blue", markersize=4, label="ba
 right.loglog(blocks, np.ones(DEPTH), color="tab:red", lw=1)
 right.loglog(blocks, share[False], "o", color="tab:red", markersize=4, label="no norm: 1")
 right.set(xlabel="block l, from the input", ylabel="squared branch over squared skip",
-          title="How strong the branch is\nbeside its skip")  # fmt: skip
+          title="How strong the branch is\ncompared with the skip")  # fmt: skip
 right.legend(fontsize=8, loc="lower left")
 plt.show()
 print(f"batch norm, residual, {DEPTH} blocks: {np.exp(curves['batch norm, residual'][-1]):.0f}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # About a hundred, where the other two have millions and a trillion. And it is a straight line: a *power* of the depth,
-# $L^{1.47}$, not an exponential. Two things that each explode tame one another. How?
+# $L^{1.47}$, not an exponential. Two things that each explode tame each other.
 #
-# Look at the right figure. Nobody resets the skip. Each block adds its $v$ to it, so that the sum that comes to block
-# $l$ has variance $1 + (l-1)\,v$: it grows, slowly, by adding. The branch begins with batch norm, which divides by just
-# that. So what it puts out always has the same size, beside a sum that gets larger and larger: a share of $1/l$.
-# Backwards, the same division: the branch multiplies the squared gradient by
+# </details>
 #
-# $$ r_l = \frac{1}{1 + (l-1)\,v}, \qquad\text{a block by}\quad 1 + r_l, \qquad\text{all of them by}\quad
+# How?
+#
+# Look at the right figure. Nothing resets the skip connection. Each block adds its $v$ to it, so the sum that arrives
+# at block $l$ has variance $1 + (l-1)\,v$: it grows, slowly, by adding. The branch begins with batch norm, which
+# divides by exactly that. So its output always has the same size, while the sum gets larger and larger: a share of
+# $1/l$. The same division happens backwards. The branch multiplies the squared gradient by
+#
+# $$ r_l = \frac{1}{1 + (l-1)\,v}, \qquad\text{the block by}\quad 1 + r_l, \qquad\text{all blocks by}\quad
 # \prod_{l=1}^{L} (1 + r_l) \approx (L v)^{1/v}. $$
 #
-# That is the $a^2 = 1/L$ of 07, in disguise: in deep blocks the branch is a small correction, the block is nearly
-# the identity, paths are short. De & Smith 2020 [de2020batch] call it *the* reason why batch norm and residual nets go
+# That is the $a^2 = 1/L$ of 07 in disguise: in deep blocks the branch is a small correction, the block is nearly the
+# identity, paths are short. De & Smith 2020 [de2020batch] call it *the* reason why batch norm and residual nets go
 # together.
 #
 # ## Does it decide who trains?
 #
-# If so, then one should be able to leave batch norm out, *write* the small number before the branch, and still train.
-# Four nets of 32 blocks on digits, the same learning rate, 80 steps. **Guess:** which of the four learn?
+# If so, one should be able to leave batch norm out, *multiply* the branch by a small number, and still train. We train
+# four nets of 32 blocks on digits, with the same learning rate, for 80 steps: batch norm without the skip connection,
+# the skip connection without batch norm, both, and the skip connection with a small number before the branch.
+#
+# **Guess before you run:** which of the four learn?
 
 # %%
+guess = ...  # which ones?
+
+# %% tags=["hide-output"]
 LAYERS, RATE, STEPS, SEEDS = 32, 0.03, 80, 2
 train = data.digits(seed=0).train
 
 
 def net(kind, rng):
-    """32 blocks of ReLU and a matrix on 64 pixels: with or without batch norm, shortcuts, and a number 1 / sqrt(32)."""
+    """32 blocks of ReLU and a matrix on 64 pixels; `kind` says with or without norm, skip connection, 1 / sqrt(32)."""
     model = claim.net(LAYERS, rng, norm="batch norm" in kind)
     inner = [module for module in model if isinstance(module, nn.Residual)]
     if "1/√L" in kind:
@@ -143,7 +169,7 @@ for kind in ("batch norm, plain", "no norm, residual", "batch norm, residual", "
             rng = np.random.default_rng(seed)
             trained.setdefault(kind, []).append(claim.losses(net(kind, rng), train, RATE, STEPS, rng))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 final = {kind: np.mean([np.mean(run[-10:]) if len(run) == STEPS else np.inf for run in runs])
          for kind, runs in trained.items()}  # fmt: skip
 colours = ("tab:orange", "tab:red", "tab:blue", "tab:green")
@@ -160,13 +186,20 @@ axes.legend(fontsize=8, loc="upper right")
 plt.show()
 
 # %% [markdown]
-# Batch norm without the shortcut hardly gets off the ground. The shortcut without batch norm starts at a loss of
-# thousands, and blows up in the first step. Together they train. And the shortcut with a small number, without any
-# norm, trains as well. So it is the *small branch* that makes depth possible; batch norm is one way to get it.
+# <details><summary>Answer</summary>
 #
-# That is not all it does. It lets one take larger learning rates, its noise regularises a little (`tinyres flow
-# claim-batch-norm` measures both), and it forgives weights of the wrong size. But the story that it is in the block
-# "against overfitting", or to keep each layer's input in shape, leaves out what happens in the second figure.
+# Batch norm without the skip connection hardly gets off the ground. The skip connection without batch norm starts at a
+# loss of thousands, and diverges in the first step. Together they train. And the skip connection with a small number,
+# without any norm, trains as well.
+#
+# </details>
+#
+# So it is the *small branch* that makes depth possible; batch norm is one way to get it.
+#
+# That is not all that batch norm does. It allows larger learning rates, its noise regularises a little
+# (`tinyres flow claim-batch-norm` measures both), and it forgives weights of the wrong size. But the story that it is
+# in the block "against overfitting", or to keep each layer's input in shape, leaves out what happens in the second
+# figure.
 
 # %%
 last = np.array(logs["batch norm, residual"])[:, -1]
@@ -184,8 +217,8 @@ assert final["no norm, residual"] == np.inf
 # %% [markdown]
 # ## Your turn
 #
-# Batch norm's gradient is the one that is most often written wrong, because the batch's mean and variance move, too,
-# when an element moves. Write it, for one unit per column: `x` and `g` have shape `(N, C)`, `g` is what arrives at
+# Batch norm's gradient is the one that is written wrong most often, because the batch's mean and variance also move
+# when an element moves. Write it, with one unit per column: `x` and `g` have shape `(N, C)`, `g` is what arrives at
 # $\hat x = (x - \text{mean})/\sqrt{\text{var} + \varepsilon}$, with the mean and the variance of the batch (divided by
 # $N$).
 #
@@ -196,4 +229,4 @@ assert final["no norm, residual"] == np.inf
 # tr.exercise("08", batch_norm_backward)
 # ```
 #
-# Next: the relatives of the residual net, and what each of them puts in the place of $m^2 + a^2$.
+# Next: the relatives of the residual net, and what replaces $m^2 + a^2$ in each of them.

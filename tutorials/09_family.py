@@ -1,9 +1,11 @@
 # %% [markdown]
 # # 09 What do the relatives of the residual net do with the gradient?
 #
-# *About 8 seconds. From before: a skip of $m$ and a branch of $a$ multiply the squared gradient by $m^2 + a^2$ (07).*
+# *About 8 seconds. From before: a skip connection $m x$ and a branch $a F(x)$ multiply the squared gradient by
+# $m^2 + a^2$ (07).*
 #
-# Residual nets have a family. All of them route around the layer. They differ in what they do where the routes meet:
+# Residual nets have a family. In all of them a second route bypasses the layer. They differ in what they do where the
+# routes meet:
 #
 # | net | block | skip $m$ | branch $a$ |
 # |---|---|---|---|
@@ -12,17 +14,21 @@
 # | squeeze-and-excitation | $x + s\,F(x)$ | $1$ | $s$ |
 # | DenseNet | $[x,\, F(x)]$, side by side | - | - |
 #
-# $T$ and $s$ are *gates*: numbers between 0 and 1, a sigmoid's, that the net learns and that depend on the input. By
-# now we know how to read such a table. Let us see how far $m^2 + a^2$ takes us.
+# $T$ and $s$ are *gates*: numbers between 0 and 1 from a sigmoid, which the net learns and which depend on the input.
+# By now we know how to read such a table. Let us see how far $m^2 + a^2$ takes us.
 #
 # ## Highway: a gate that decides
 #
 # At each unit the gate decides: take the old value, or the new, or mix (Srivastava et al. 2015
-# [srivastava2015training]). It looks like the fairest of all designs; the two shares sum to 1. **Guess before you
-# run:** the gates start half open, $T = \frac12$, and the branch has gain 1. What is left of a gradient of length 1
-# after 50 layers? And if the gates start nearly closed, $T = \sigma(-4) = 0.02$?
+# [srivastava2015training]). It looks like the fairest of all designs; the two shares sum to 1.
+#
+# **Guess before you run:** the gates start half open, $T = \frac12$, and the branch has gain 1. What is left of a
+# gradient of length 1 after 50 layers? And if the gates start nearly closed, $T = \sigma(-4) = 0.02$?
 
 # %%
+guess = ...  # two lengths, for T = 0.5 and T = 0.02
+
+# %% tags=["hide-output"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -53,14 +59,20 @@ for bias in (0.0, -4.0):
     print(f"bias {bias:2g}, T = {gates.sigmoid(bias):.3f}: {length[bias][-1]:.1e} is left after {LAYERS} layers")
 
 # %% [markdown]
-# A few $10^{-8}$. Half and half is the *worst* choice. The skip carries $\frac12 g$, the branch carries something
-# random of length $\frac12 |g|$, at a right angle. Squares add: $\frac14 + \frac14 = \frac12$ per layer. Averaging two
-# independent things makes them smaller; that is what averages are for.
+# <details><summary>Answer</summary>
 #
-# In general a layer multiplies by $(1 - T)^2 + T^2$. It is 1 at either end, and less than 1 in between. The fix is one
-# number: begin with a negative bias, so that the gates start closed and the layer starts as (nearly) the identity. The
-# gate learns to open where that pays. Does such a small thing decide whether a net trains? We train four Highway nets
-# of 30 layers on digits, from the same weights, with the same learning rate.
+# A few $10^{-8}$ from half-open gates, and about $0.4$ from nearly closed ones. Half and half is the *worst* choice.
+#
+# </details>
+#
+# With $T = \frac12$ the skip connection carries $\frac12 g$, and the branch carries something random of length
+# $\frac12 |g|$, at a right angle. Squares add: $\frac14 + \frac14 = \frac12$ per layer. An average of two independent
+# things is smaller than either; that is what averages are for.
+#
+# In general a layer multiplies by $(1 - T)^2 + T^2$. That is 1 at either end, and less than 1 in between. The fix is
+# one number: begin with a negative bias, so that the gates start closed and the layer starts as (nearly) the identity.
+# The gate learns to open where that pays. Does such a small thing decide whether a net trains? We train four Highway
+# nets of 30 layers on digits, from the same weights, with the same learning rate.
 
 # %%
 STEPS, RATE, TRAINED_LAYERS = 150, 0.05, 30
@@ -88,7 +100,7 @@ right.legend(fontsize=8, loc="lower left")
 plt.show()
 
 # %% [markdown]
-# It does. One bias, the same for all units, separates a net that guesses forever from one that learns.
+# It does. A single bias, the same for all units, separates a net that guesses forever from one that learns.
 #
 # You may know this from elsewhere. The forget gate of an LSTM carries its cell from step to step as $T$ carries $x$
 # here, and the folklore "start the forget bias at 1 or 2" is the same arithmetic, over time in place of depth.
@@ -100,9 +112,12 @@ plt.show()
 # $$ g_x = \underbrace{(1 - T)\, g}_{\text{skip}} + \underbrace{F'(x)^\top (T\, g)}_{\text{branch}} +
 # \underbrace{T'(x)^\top \big((F(x) - x)\, g\big)}_{\text{gate}}. $$
 #
-# **Guess:** how large is the third beside the others? `flow.record` keeps the three apart.
+# **Guess before you run:** what share of the whole comes through the gate, from a gate that starts nearly closed?
 
 # %%
+guess = ...  # three shares: skip, branch, gate
+
+# %% tags=["hide-output"]
 model = models.highway_mlp(12, 64, in_channels=1, gate_bias=-2.0, rng=0)
 recording = flow.record(model)
 with recording:
@@ -112,15 +127,21 @@ whole = sum(route.values())
 print("block 5:", ", ".join(f"{name} {size / whole:.0%}" for name, size in route.items()))
 
 # %% [markdown]
-# Small, as long as the gate is nearly closed: there a sigmoid is flat. It is how the gate itself learns, and it does no
-# harm to what passes by.
+# <details><summary>Answer</summary>
+#
+# A small one, as long as the gate is nearly closed: the sigmoid is flat there.
+#
+# </details>
+#
+# The third route is how the gate itself learns, and it does no harm to what passes by. (`flow.record` keeps the three
+# routes apart.)
 #
 # ## Squeeze-and-excitation: a gate on the branch only
 #
-# SE blocks (Hu et al. 2018 [hu2018squeeze]) gate each *channel* of the branch, $x + s\,F(x)$, and leave the skip alone.
-# With nothing learned yet, $s = \frac12$. So $m^2 + a^2$ says $1 + \frac14$ a block, where the ungated net has $1 + 1$.
-# What if one put the same gates into a plain net, $s\,F(x)$? Then it is $\frac14$, and ten blocks leave a millionth. A
-# gate belongs where closing it cannot cut the wire.
+# SE blocks (Hu et al. 2018 [hu2018squeeze]) gate each *channel* of the branch, $x + s\,F(x)$, and leave the skip
+# connection alone. Before anything is learned, $s = \frac12$. So $m^2 + a^2$ is $1 + \frac14$ per block, where the
+# ungated net has $1 + 1$. What if the same gates stood in a plain net, $s\,F(x)$? Then the factor is $\frac14$, and ten
+# blocks leave a millionth. A gate belongs where closing it cannot cut the wire.
 
 
 # %%
@@ -141,12 +162,16 @@ for skip, words in ((True, "x + s F(x)"), (False, "s F(x)")):
 # %% [markdown]
 # ## DenseNet: nothing is added at all
 #
-# A dense layer makes $k$ new features and puts them *beside* all that were there, which are kept as they are (Huang et
-# al. 2017 [huang2017densely]). It is often said that a layer reads "the sum of all earlier layers". **Guess before you
-# run:** twenty layers, 32 features at first, 12 new ones each. How much does the gradient of one input feature grow?
-# And if layers were really *summed*?
+# A dense layer makes $k$ new features and puts them *beside* all existing ones, which are kept as they are (Huang et
+# al. 2017 [huang2017densely]). It is often said that a layer reads "the sum of all earlier layers".
+#
+# **Guess before you run:** twenty layers, 32 features at first, 12 new ones per layer. How much does the squared
+# gradient of one input feature grow? And how much would it grow if layers were really *summed*?
 
 # %%
+guess = ...  # two factors: side by side, summed
+
+# %% tags=["hide-output"]
 ratios = {way: np.concatenate([dense_law.ratios(step, np.random.default_rng(k)) for k in range(5)])
           for way, (step, _) in dense_law.WAYS.items()}  # fmt: skip
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
@@ -162,15 +187,21 @@ plt.show()
 print({way: f"{ratio[:, -1].mean():.3g}" for way, ratio in ratios.items()})
 
 # %% [markdown]
-# $8.5$ against a million. Count features. A He layer that reads $m$ features takes the squared gradient of its $k$ new
-# ones back and keeps it, *spread over all $m$*: each gets $k/m$ of what a feature has. So a layer multiplies by
-# $1 + k/m$, and $m$ grows by $k$ each time: $\frac{44}{32} \cdot \frac{56}{44} \cdots \frac{272}{260}$, in which
-# nearly everything cancels. A *power* of the depth again, as with batch norm in 08, and for the same reason: each
-# further layer changes a smaller share of what is there.
+# <details><summary>Answer</summary>
+#
+# $8.5$, compared with a million.
+#
+# </details>
+#
+# Count features. A He layer that reads $m$ features sends the whole squared gradient of its $k$ new ones back, *spread
+# over all $m$*: each gets $k/m$ of what a feature has. So a layer multiplies by $1 + k/m$, and $m$ grows by $k$ each
+# time: $\frac{44}{32} \cdot \frac{56}{44} \cdots \frac{272}{260}$, in which nearly everything cancels. It is a *power*
+# of the depth again, as with batch norm in 08, and for the same reason: each further layer changes a smaller share of
+# what exists.
 #
 # So this is the family likeness. A block that is half new and half old doubles or halves the gradient, and forty of
-# them ruin it. All the members that go deep, in their own ways, begin as a *small change* to the identity: batch norm's
-# $1/l$, the number before the branch (08), Highway's closed gates, DenseNet's $k/m$.
+# them ruin it. All members that work at great depth begin, each in its own way, as a *small change* to the identity:
+# batch norm's $1/l$, the number before the branch (08), Highway's closed gates, DenseNet's $k/m$.
 
 # %%
 for bias in BIASES:  # a few per cent, where the square runs over many decades
@@ -188,10 +219,9 @@ assert ratios["summed"][:, -1].mean() > 1e5
 # %% [markdown]
 # ## Your turn
 #
-# You build a Highway net of so many layers, and want a given share of the gradient's *length* (not its square) to reach
-# the bottom at the start: `bias(50, 0.4)` should be about $-4$, as in the figure. All gates start at
-# $T = \sigma(\text{bias})$, branches have gain 1. Of the two biases that do it, give the one whose gates are nearly
-# closed.
+# You build a Highway net of a given number of layers, and want a given share of the gradient's *length* (not its
+# square) to reach the bottom at the start: `bias(50, 0.4)` should be about $-4$, as in the figure. All gates start at
+# $T = \sigma(\text{bias})$, branches have gain 1. Two biases do it; return the one whose gates are nearly closed.
 #
 # ```python
 # def bias(layers, kept):

@@ -3,15 +3,21 @@
 #
 # *About 8 seconds. From before: what keeps the squared gradient in plain, residual and normalised nets (06 to 08).*
 #
-# For four tutorials we have looked at one number, the gradient's length. Suppose that it is right. A gradient is an
-# arrow, and a step of training follows it a little way, in the hope that it still points the same way there. Does it?
+# For four tutorials we have looked at one number, the length of the gradient. Suppose that it is right. A gradient is
+# an arrow, and a step of training follows it a little way, in the hope that it still points the same way there. Does
+# it?
 #
 # Take a net with a single number $x$ as its input, and draw the slope $df/dx$ for 256 inputs between $-2$ and $2$. All
 # three nets below are random, of ReLU layers with batch norm (its statistics held fixed, so that inputs do not see one
-# another), 256 units wide, and the slopes are scaled to the same height. **Guess before you run:** two neighbouring
-# inputs differ by $0.016$. Are their slopes alike, in a plain net of 24 layers?
+# another), 256 units wide, and the slopes are scaled to the same height.
+#
+# **Guess before you run:** two neighbouring inputs differ by $0.016$. Are their slopes alike, in a plain net of 24
+# layers?
 
 # %%
+guess = ...  # a correlation, between 0 and 1
+
+# %% tags=["hide-output"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -36,24 +42,32 @@ alike = {name: float(np.corrcoef(slopes[:-1], slopes[1:])[0, 1]) for name, slope
 print("correlation of neighbours:", {name: round(value, 2) for name, value in alike.items()})
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # You could swap the second picture and the fourth, and nobody would notice. The gradient of the deep plain net has a
-# perfectly good size, and it is noise: what it says at one input is not true next door. Balduzzi et al. 2017
-# [balduzzi2017shattered] call such gradients *shattered*. The residual net is more than twice as deep, and rugged, yet
-# a shape is visible.
+# perfectly good size, and it is noise: what it says at one input is no longer true at the next. Balduzzi et al. 2017
+# [balduzzi2017shattered] call such gradients *shattered*. The slope of the residual net, which is more than twice as
+# deep, is rugged, yet a shape is visible.
+#
+# </details>
 #
 # ## One half per layer
 #
 # How fast does it happen? Take two inputs that have nothing to do with each other, and send the same gradient down
-# through the net from both. On top the two are equal. At each layer, a unit passes its part on if its ReLU is open.
-# For one input that is half of the units; the *same* unit is open for both in a quarter of the cases. So the length
-# squared halves (and He's 2 mends that), while what the two have in common is quartered. Their correlation falls by
-# $\frac12$ a layer: $2^{-L}$.
+# through the net for both. At the top the two are equal. At each layer, a unit passes its part on if its ReLU is open.
+# For one input that is half of the units; the *same* unit is open for both in a quarter of the cases. So the squared
+# length is halved (and He's 2 makes up for that), while what the two have in common is quartered. So each layer halves
+# their correlation: $2^{-L}$.
 #
-# In a block $x + F(x)$ only the branch's part is halved. By 08 the branch of block $l$ has $r_l = 1/(1 + (l-1)v)$
-# beside the skip's 1: the correlation is multiplied by $(1 + r_l/2)/(1 + r_l)$. **Guess before you run:** what is left
-# after 20 layers, of either?
+# In a block $x + F(x)$ only the branch's part is halved. By 08 the branch of block $l$ carries $r_l = 1/(1 + (l-1)v)$,
+# and the skip connection carries 1. So the correlation is multiplied by $(1 + r_l/2)/(1 + r_l)$.
+#
+# **Guess before you run:** what is left after 20 plain layers, and after 20 residual blocks?
 
 # %%
+guess = ...  # two correlations
+
+# %% tags=["hide-output"]
 PLAIN, RESIDUAL, SEEDS = (1, 2, 3, 4, 6, 8), (1, 2, 5, 10, 20, 40), 3
 correlation = {}
 for kind, sizes in (("plain", PLAIN), ("residual", RESIDUAL)):
@@ -63,8 +77,8 @@ for kind, sizes in (("plain", PLAIN), ("residual", RESIDUAL)):
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
 depths = np.arange(1, 41)
 for kind, law, colour, words in (
-    ("plain", shattering.plain_frozen, "C3", "plain: 1/2 a layer"),
-    ("residual", shattering.residual_frozen, "C2", "residual: (1 + r/2)/(1 + r) a block"),
+    ("plain", shattering.plain_frozen, "C3", "plain: 1/2 per layer"),
+    ("residual", shattering.residual_frozen, "C2", "residual: (1 + r/2)/(1 + r) per block"),
 ):
     axes.loglog(depths, [law(depth) for depth in depths], color=colour, lw=1)
     measured = {depth: value for (which, depth), value in correlation.items() if which == kind}
@@ -77,23 +91,34 @@ plain, residual = shattering.plain_frozen(20), correlation["residual", 20]
 print(f"20 plain layers, theory: {plain:.0e}; 20 blocks, measured: {residual:.2f}")
 
 # %% [markdown]
-# A millionth (too little to be measured, beside the noise of three nets), against one sixth. Once more an exponential
-# against a power of the depth, and once more because the branches of deep blocks are small. (In training mode batch
-# norm lets samples see one another, and the gradients of a batch then sum to zero whatever the net is. That hides the
-# effect; hence the frozen statistics.)
+# <details><summary>Answer</summary>
+#
+# A millionth (too little to measure above the noise of three nets) after plain layers, and one sixth after residual
+# blocks. Once more it is an exponential against a power of the depth, and once more because the branches of deep blocks
+# are small.
+#
+# </details>
+#
+# (In training mode batch norm lets samples see one another, and the gradients of a batch then sum to zero whatever the
+# net is. That hides the effect; hence the frozen statistics.)
 #
 # ## Long in which direction?
 #
-# There is something else that a length does not say. Let $J$ be the Jacobian of a whole net: how each output moves with
-# each input. A gradient $g$ on top arrives as $J^\top g$. For a *random* $g$ the length is kept, if all is set up as in
-# 06. But for each single direction? The *singular values* of $J$ are the factors by which it stretches, one for each of
-# its perpendicular principal directions. The mean of their squares is the 1 that we took such care of.
+# There is something else that a length does not tell us. Let $J$ be the Jacobian of a whole net: how each output moves
+# with each input. A gradient $g$ at the top arrives as $J^\top g$. For a *random* $g$ the length is kept, if all is set
+# up as in tutorial 06. But is it kept in every single direction? The *singular values* of $J$ are the factors by which
+# it stretches, one for each of its perpendicular principal directions. The mean of their squares is the 1 that we
+# worked so hard to keep.
 #
 # `flow.jacobian_spectrum` computes them. Here are four nets of 16 layers, 128 wide, all with weights of the right size.
-# **Guess before you run:** the *linear* net is only Gaussian matrices, one after the other. What share of its 128
-# directions loses 99 % of its length or more?
+#
+# **Guess before you run:** the *linear* net is only Gaussian matrices, one after the other. In what share of its 128
+# directions does a gradient lose 99 % of its length or more?
 
 # %%
+guess = ...  # a share
+
+# %% tags=["hide-output"]
 WIDTH = 128
 
 
@@ -138,18 +163,25 @@ for kind, found in values.items():
     print(f"{kind:18} largest {found[0]:5.2f}, smallest {found[-1]:.0e}, below 0.01: {(found < 0.01).mean():.0%}")
 
 # %% [markdown]
-# In the linear net half of the directions are as good as dead, and a few get all the rest: the largest is stretched
-# sixfold. (Values below $10^{-16}$ are rounding.) With ReLU it is worse. An orthogonal matrix turns without stretching,
-# so a product of any number of them does, too: each value is exactly 1. Saxe et al. 2014 [saxe2014exact] call that
-# *dynamical isometry*. It is no help with ReLU, which switches half of the units off, whatever the matrices are.
+# <details><summary>Answer</summary>
 #
-# One number says how unequal the values are: the variance of their squares over the squared mean. Theory (Pennington et
-# al. 2017 [pennington2017resurrecting]) has it *add up* over layers. A Gaussian matrix adds 1, a ReLU adds 1. So it is
-# $L$ and $2L$, without end.
+# Half. In the linear net half of the directions are as good as dead, and a few get all the rest: the largest is
+# stretched sixfold. (Values below $10^{-16}$ are rounding.)
+#
+# </details>
+#
+# With ReLU it is worse. An orthogonal matrix rotates without stretching, and so does a product of any number of them:
+# each value is exactly 1. Saxe et al. 2014 [saxe2014exact] call that *dynamical isometry*. It is no help with ReLU,
+# which switches half of the units off, whatever the matrices are.
+#
+# One number says how unequal the values are: the variance of their squares over the squared mean. In theory (Pennington
+# et al. 2017 [pennington2017resurrecting]) it *adds up* over the layers. A Gaussian matrix adds 1, and so does a ReLU.
+# So it is $L$ and $2L$, and grows without bound.
 #
 # And a residual block $x + a F(x)$? Multiply $(1 + aJ)(1 + aJ)^\top$ out for a small $a$: the squares are
-# $1 + a\,(J + J^\top)$, whose variance is $2a^2$. With $a^2 = 1/L$ a block adds $2/L$, hence $L$ blocks together about
-# $2$: *at any depth*. (To the next order it is $(2a^2 + 3a^4)/(1 + a^2)^2$ a block; our own algebra, so let us see.)
+# $1 + a\,(J + J^\top)$, whose variance is $2a^2$. With $a^2 = 1/L$ each block adds $2/L$, so $L$ blocks together add
+# about $2$, *at any depth*. (To the next order it is $(2a^2 + 3a^4)/(1 + a^2)^2$ per block. That is our own algebra, so
+# let us check it.)
 
 # %%
 DEPTHS, NETS = (1, 2, 4, 8, 16, 32), 3
@@ -185,13 +217,13 @@ right.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The residual net stays at 2 while the others go on. That is the third time that the same small number, a branch of
-# $1/\sqrt L$, was the answer: it kept the gradient's size (07), its direction from input to input, and now its evenness
-# over directions. A deep net is trainable, at the start, if it is *near the identity*; and each of the inventions in 07
-# to 09 is a way of getting there.
+# The residual net stays at 2 while the others keep growing. That is the third time that the same small number, a branch
+# of $1/\sqrt L$, was the answer: it kept the gradient's size (07), its direction from input to input, and now its even
+# spread over directions. A deep net is trainable, at the start, if it is *near the identity*; and each of the
+# inventions in 07 to 09 is a way of getting there.
 #
-# (The theory is for infinite width. The plain dots begin to leave their lines where the depth is no longer small beside
-# the 128 units, as 06 has it.)
+# (The theory is for infinite width. The plain dots begin to leave their lines where the depth is no longer small
+# compared with the 128 units, as in 06.)
 
 # %%
 neighbours = [alike[name] for name in lines]
@@ -214,13 +246,13 @@ assert spreads["ReLU, Gaussian"][-1] > 10 * spreads["ReLU, residual"][-1]
 #
 # One half per layer was for inputs that have *nothing* in common. Now take two inputs of correlation $\rho$, in a wide
 # ReLU net with He's weights, *without* batch norm. Two Gaussian numbers of correlation $\rho$ behave like the heights
-# of two arrows at an angle $\theta = \arccos\rho$, turned at random. When are both positive? Of the units that are
-# open for one input, which share is open for the other as well? That is the factor of one layer. The layer also changes
-# the correlation of the *signals*, to
+# of two arrows at an angle $\theta = \arccos\rho$, turned at random. When are both positive? Of the units that are open
+# for one input, what share is open for the other as well? That is the factor of one layer. The layer also changes the
+# correlation of the *signals*, to
 #
 # $$ \rho \;\longrightarrow\; \frac{\sqrt{1 - \rho^2} + \rho\,(\pi - \arccos\rho)}{\pi}. $$
 #
-# Give the correlation of the two gradients after so many layers; the first ReLU sees $\rho$ itself.
+# Return the correlation of the two gradients after a given number of layers; the first ReLU sees $\rho$ itself.
 #
 # ```python
 # def alike(rho, layers):

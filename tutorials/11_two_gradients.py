@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 11 Does a strong opponent teach you more?
 #
-# *About 6 seconds. From before: a gradient is a product of slopes, and a saturated unit hardly lets it through (01).*
+# *About 6 seconds. From before: a gradient is a product of slopes, and a saturated unit lets hardly any of it through
+# (01).*
 #
 # Up to here one net went down one loss. Now there are two nets. A *generator* $G$ makes fakes, a *discriminator* $D$
 # says how likely a sample is real, and each has its own loss. $G$ never sees the data. Everything it learns, it learns
@@ -16,14 +17,17 @@
 # $$ D^*(x) = \frac{p_{data}(x)}{p_{data}(x) + p_{fake}(x)} = \sigma\!\left(a(x)\right), \qquad
 # a(x) = \frac{d^2}{2} - d\,x. $$
 #
-# Against it, $G$ can play in two ways. *Saturating*, the rule of the game: make $\log(1 - D)$ small, "be caught less
-# often". Or *non-saturating*: make $-\log D$ small, "be believed more often" (Goodfellow et al. 2014
-# [goodfellow2014generative] propose both). Same $D$, same winner in the end.
+# Against this $D$, $G$ can play in two ways. The rule of the game is *saturating*: make $\log(1 - D)$ small, "be caught
+# less often". The other way is *non-saturating*: make $-\log D$ small, "be believed more often" (Goodfellow et al. 2014
+# [goodfellow2014generative] propose both). The $D$ is the same, and so is the winner in the end.
 #
 # **Guess before you run:** the fakes are 8 standard deviations off, and $D^*$ is right in 99.997 % of all cases. How
-# large is the gradient by $d$ for each of the two?
+# large is the gradient with respect to $d$ for each of the two losses?
 
 # %%
+guess = ...  # two sizes: saturating, non-saturating
+
+# %% tags=["hide-output"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -35,7 +39,7 @@ Z, WEIGHTS = saturation.trapezoid()  # a fine grid, and the bell over it: the su
 
 
 def generator_gradient(loss, distance):
-    """By d, for the best D, which stands still."""
+    """With respect to d, for the best D, held fixed."""
     bias, slope = saturation.optimal_logit(distance)
     d = tr.tensor(np.array(float(distance)), requires_grad=True)
     logits = bias + slope * (Z + d)  # D's answer to every fake
@@ -50,7 +54,7 @@ for k in (1, 4, 8):
     told = ", ".join(f"{loss} {values[k]:.2g}" for loss, values in measured.items())
     print(f"d = {distances[k]:g}: D is right in {saturation.accuracy(distances[k]):7.3%}; gradient {told}")
 
-# %%
+# %% tags=["hide-output"]
 fine = np.linspace(0.1, 8.5, 200)
 figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
 for loss, closed, law, colour in (
@@ -60,29 +64,39 @@ for loss, closed, law, colour in (
     axes.semilogy(fine, [closed(d) for d in fine], color=colour, label=f"{loss}: {law}")
     axes.semilogy(distances, measured[loss], "o", color=colour)
 axes.semilogy(fine, [saturation.bound(d) for d in fine], "--", color="0.4", label="bound (d/2) exp(−d²/8)")
-axes.set(xlabel="distance d of the fakes, in standard deviations", ylabel="gradient by d", ylim=(1e-4, 30),
-         title="One and the same best opponent, two losses (lines theory, dots measured)")  # fmt: skip
+axes.set(xlabel="distance d of the fakes, in standard deviations", ylabel="gradient with respect to d", ylim=(1e-4, 30),
+         title="The same best opponent, two losses (lines theory, dots measured)")  # fmt: skip
 axes.legend()
 plt.show()
 
 # %% [markdown]
-# Eight against $0.0004$, from the same opponent. With $A = \mathbb{E}\,D^*(\text{fake})$, how likely $D$ takes a fake
-# for real on average, the chain rule gives both at a glance. The derivative of $\log(1 - \sigma(a))$ is $-\sigma(a)$,
-# that of $-\log \sigma(a)$ is $-(1 - \sigma(a))$, and $da/dx$ is $-d$ for both:
+# <details><summary>Answer</summary>
+#
+# $0.0004$ for the saturating loss and $8$ for the other, from the same opponent.
+#
+# </details>
+#
+# Let $A = \mathbb{E}\,D^*(\text{fake})$ be the probability, on average, that $D$ gives to a fake. Then the chain rule
+# gives both at a glance. The derivative of $\log(1 - \sigma(a))$ is $-\sigma(a)$, that of $-\log \sigma(a)$ is
+# $-(1 - \sigma(a))$, and $da/dx$ is $-d$ for both:
 #
 # $$ \text{saturating: } d\,A, \qquad \text{non-saturating: } d\,(1 - A). $$
 #
-# A sure opponent has $A \approx 0$. Then the one factor is zero and the other is one. It is the saturated unit of the
-# first tutorial again: the sigmoid at $D$'s output is far out on its flat side, and $\log(1 - D)$ is flat with it. So
-# the answer to the title is: *it depends on the loss*. The competition by itself keeps no gradient large.
+# A confident opponent has $A \approx 0$. Then the one factor is zero and the other is one. It is the saturated unit of
+# the first tutorial again: the sigmoid at $D$'s output is far out on its flat side, and $\log(1 - D)$ is flat with it.
+# So the answer to the title is: *it depends on the loss*. The competition by itself keeps no gradient large.
 #
 # ## A real generator, a real opponent
 #
-# Now 64 pixels instead of a number. A fresh $G$ makes fake digits and is frozen, while $D$ trains. `gan.probe` stops
-# at some steps and measures the gradient that each loss *would* send to $G$, through one and the same $D$. **Guess:**
-# after 200 steps, how far apart are the two?
+# Now 64 pixels instead of a number. An untrained $G$ makes fake digits and stays frozen while $D$ trains. `gan.probe`
+# stops at some steps and measures the gradient that each loss *would* send to $G$, through one and the same $D$.
+#
+# **Guess before you run:** after 200 steps, how far apart are the two?
 
 # %%
+guess = ...  # the ratio of the two
+
+# %% tags=["hide-output"]
 recipe = gan.GANRecipe.of("nonsaturating", "digits", arch="mlp", norm="none", width=64)
 generator, discriminator = gan.players(recipe)
 points = gan.probe(generator, discriminator, gan.real_data("digits"), latent=recipe.latent, samples=256, lr=5e-4,
@@ -96,22 +110,26 @@ doubt = [1 - point.confidence for point in points]
 for loss, colour in (("nonsaturating", "tab:blue"), ("saturating", "tab:red")):
     axes.loglog(doubt, [point.norms[loss] for point in points], "o-", color=colour, label=loss)
 axes.set(xlabel="what is left of D's doubt, 1 − confidence (D learns towards the right)", ylabel="|gradient of G|",
-         title="Digits: a generator that stands still, a discriminator that learns")  # fmt: skip
+         title="Digits: a frozen generator, a discriminator that learns")  # fmt: skip
 axes.invert_xaxis()
 axes.legend()
 plt.show()
 
 # %% [markdown]
-# The red line falls in step with $D$'s doubt; the blue one rises. The direction that $D$ could show is there all the
-# time, but the saturating loss multiplies it by next to nothing. That is why hardly anyone trains with it.
+# <details><summary>Answer</summary>
+#
+# The red line falls in step with $D$'s doubt; the blue one rises. The direction that $D$ could show never disappears,
+# but the saturating loss multiplies it by next to nothing. That is why hardly anyone trains with it.
+#
+# </details>
 #
 # ## Two gradients are not one
 #
-# So a strong signal arrives. Do the two meet? Take the smallest game that there is (Mescheder et al. 2018
+# So a strong signal can arrive. Do the two players meet? Take the smallest game that there is (Mescheder et al. 2018
 # [mescheder2018which]): all data are the number $0$. $G$ gives one number, $\theta$. $D$ is a line through the origin,
-# $a(x) = \psi\,x$. One weight a player, and the only point of rest is $\theta = \psi = 0$. We let them play the
-# original game, in which what one wins the other loses. With $\mathrm{softplus}(a) = \log(1 + e^a)$, which is
-# $-\log(1 - \sigma(a))$, each goes down its own:
+# $a(x) = \psi\,x$. Each player has one weight, and the only point of rest is $\theta = \psi = 0$. We let them play the
+# original game, in which one player wins what the other loses. With $\mathrm{softplus}(a) = \log(1 + e^a)$, which is
+# $-\log(1 - \sigma(a))$, each descends its own loss:
 #
 # $$ L_D = \mathrm{softplus}(-\psi \cdot 0) + \mathrm{softplus}(\psi\,\theta), \qquad
 # L_G = -\mathrm{softplus}(\psi\,\theta). $$
@@ -135,14 +153,17 @@ print("its eigenvalues:", eigenvalues.round(3))
 
 # %% [markdown]
 # Look at the two numbers off the diagonal: $+\tfrac12$ and $-\tfrac12$. If both players went down *one* loss, this
-# matrix of second derivatives would be symmetric: what $\theta$ does to $\psi$'s slope, $\psi$ does to $\theta$'s. Its
-# eigenvalues would be real, and following the field would end in a valley. Here they are $\pm i/2$, purely imaginary.
-# There is no valley. A field like that *turns*.
+# matrix of second derivatives would be symmetric: $\theta$ would do to the slope of $\psi$ what $\psi$ does to the
+# slope of $\theta$. Its eigenvalues would be real, and following the field would end in a valley. Here they are
+# $\pm i/2$, purely imaginary. There is no valley. Such a field *rotates*.
 #
 # **Guess before you run:** both start at $(1, 0)$ and take small steps along the arrows, at the same time. Do they
-# spiral in, circle, or spiral out? What if they take turns, $G$ first and then $D$, who sees where $G$ has gone?
+# spiral in, circle, or spiral out? What if they take turns, first $G$ and then $D$, which sees where $G$ has gone?
 
 # %%
+guess = ...  # in, round or out: at the same time; in turns
+
+# %% tags=["hide-output"]
 STEP, STEPS, GAMMA = 0.2, 150, 0.3
 
 
@@ -172,14 +193,14 @@ factors = [dirac.simultaneous(0.5j, STEP), dirac.alternating(dirac.SLOPE, STEP),
 near = {name: np.linalg.norm(path(step, (0.01, 0.0)), axis=1) for name, step in players.items()}
 ends = {name: distance[-1] / distance[0] for name, distance in near.items()}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 grid = np.stack(np.meshgrid(np.linspace(-1.8, 1.8, 13), np.linspace(-1.8, 1.8, 13))).reshape(2, -1)  # (2, 169)
 arrows = field(tr.tensor(grid, requires_grad=True)).numpy()
 left.quiver(*grid, *arrows, color="0.7", zorder=0)
 for (name, step), factor, colour in zip(players.items(), factors, ("tab:red", "tab:blue", "tab:green"), strict=True):
     left.plot(*path(step, (1.0, 0.0)).T, color=colour, label=name)
-    right.semilogy(0.01 * factor ** np.arange(STEPS + 1), color=colour, label=f"{name}: {factor:.4f} a step")
+    right.semilogy(0.01 * factor ** np.arange(STEPS + 1), color=colour, label=f"{name}: {factor:.4f} per step")
     right.semilogy(range(0, STEPS + 1, 5), near[name][::5], "o", markersize=3, color=colour)
 left.plot(1, 0, "ks")
 left.plot(0, 0, "k+", markersize=12)
@@ -193,10 +214,14 @@ plt.show()
 print({name: f"{end:.3f} times as far after {STEPS} steps" for name, end in ends.items()})
 
 # %% [markdown]
-# At the same time they drift out, by $\sqrt{1 + h^2/4}$ a step, and a smaller step $h$ only makes it slower. In turns
-# they circle for ever. Neither has done anything wrong: each gradient is exact, and each player does improve its own
-# loss. But when the fake has reached the data, $D$ still leans, so it is pushed on, past the data, and $D$ has to lean
-# the other way. (The non-saturating loss has the same eigenvalues.)
+# <details><summary>Answer</summary>
+#
+# At the same time they drift out, by a factor of $\sqrt{1 + h^2/4}$ per step, and a smaller step $h$ only slows this
+# down. In turns they circle forever. Neither has done anything wrong: each gradient is exact, and each player does
+# improve its own loss. But when the fake has reached the data, $D$ still leans, so it is pushed on, past the data, and
+# $D$ has to lean the other way. (The non-saturating loss has the same eigenvalues.)
+#
+# </details>
 #
 # What helps is friction. The penalty R1 tells $D$ to be flat *where the data are*. That puts $-\gamma$ on the diagonal,
 # the eigenvalues become $-\gamma/2 \pm \dots$, and the players spiral in. In tutorial 13 a real pair trains with it.
@@ -225,7 +250,7 @@ assert factors[2] ** STEPS < 0.05
 # $$ L_D = \mathrm{softplus}(-\psi\,c) + \mathrm{softplus}(\psi\,\theta), \qquad
 # L_G = \mathrm{softplus}(-\psi\,\theta), $$
 #
-# and $\mathrm{softplus}' = \sigma$. Give the direction in which each player *moves*, downhill on its own loss.
+# and $\mathrm{softplus}' = \sigma$. Return the direction in which each player *moves*, downhill on its own loss.
 #
 # ```python
 # def moves(theta, psi, c):

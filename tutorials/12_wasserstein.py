@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 12 What is the gradient of a gradient good for?
 #
-# *About 3 seconds. From before: a sure discriminator leaves the saturating loss no slope, and two players can circle
-# (11); `create_graph` records the walk back, so that it can be differentiated again (02).*
+# *About 3 seconds. From before: a confident discriminator leaves the saturating loss no slope, and two players can
+# circle (11); `create_graph` records the walk back, so that it can be differentiated again (02).*
 #
 # In the last tutorial a stronger opponent took the generator's gradient away, and the fix was another loss. There is a
 # second fix: an opponent that answers not "real or fake?" but "how far?". Its slope must be kept in check, and to keep
@@ -18,6 +18,9 @@
 # **Guess before you run:** from $d = 6$ to $d = 7$, by how much does each of the two grow?
 
 # %%
+guess = ...  # two numbers: JSD, W
+
+# %% tags=["hide-output"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -43,36 +46,42 @@ six, seven = 24, 28
 print(f"from d = 6 to 7: JSD grows by {divergence[seven] - divergence[six]:.5f}, "
       f"W by {carried[seven] - carried[six]:.3f}")  # fmt: skip
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained")
 left.plot(distances, divergence, color="tab:red", label="Jensen-Shannon divergence")
 left.plot(distances, played, "o", color="tab:red", markersize=4, label="(V + log 4) / 2 of the perfect D")
 left.axhline(np.log(2), color="0.6", linestyle="--", label="log 2")
-left.set(xlabel="distance d of the fakes", ylabel="JSD", title="What a perfect D measures is full at log 2")
+left.set(xlabel="distance d of the fakes", ylabel="JSD", title="What a perfect D measures stops at log 2")
 right.plot(distances, distances, color="tab:green", label="d")
 right.plot(distances, carried, "o", color="tab:green", markersize=4, label="4,000 fakes carried to 4,000 data")
-right.set(xlabel="distance d of the fakes", ylabel="W", title="What carrying costs goes on growing")
+right.set(xlabel="distance d of the fakes", ylabel="W", title="The cost of carrying keeps growing")
 for axes in (left, right):
     axes.legend()
 plt.show()
 
 # %% [markdown]
-# The divergence counts whether the two can be told apart, and at $d = 6$ they can, full stop. $W$ keeps a slope of $1$
-# at any distance. And an opponent can provide it, too (Arjovsky et al. 2017 [arjovsky2017wasserstein]): among all
-# functions $f$ whose slope is nowhere above $1$, the one that scores data highest and fakes lowest does it by
+# <details><summary>Answer</summary>
+#
+# The divergence hardly grows; $W$ grows by 1. The divergence measures whether the two can be told apart, and at $d = 6$
+# they can, full stop. $W$ keeps a slope of $1$ at any distance.
+#
+# </details>
+#
+# An opponent can provide this distance, too (Arjovsky et al. 2017 [arjovsky2017wasserstein]): among all functions $f$
+# whose slope is nowhere above $1$, the one that scores data highest and fakes lowest separates their mean scores by
 # exactly $W$,
 #
 # $$ W = \max_{|\nabla f| \le 1} \; \mathbb{E} f(\text{data}) - \mathbb{E} f(\text{fakes}). $$
 #
 # Such an $f$ is called a *critic*. It gives a score, without a sigmoid at its end to saturate. Without the limit on its
-# slope it would score $\pm\infty$. So everything hangs on the limit.
+# slope it would score $\pm\infty$. So everything depends on the limit.
 #
 # ## A slope inside a loss
 #
 # Gulrajani et al. 2017 [gulrajani2017improved] put a price on it: the critic also pays $\lambda\,(|\nabla f(x)| - 1)^2$
 # at points $x$ between data and fakes. Read that twice. $\nabla f(x)$ is a gradient with respect to a *sample*. The
 # price is part of the critic's loss, which is differentiated with respect to the *weights*. So training takes the
-# derivative by $w$ of a derivative by $x$.
+# derivative with respect to $w$ of a derivative with respect to $x$.
 #
 # Let us do it with a net of one hidden layer, $f(x) = v \cdot \tanh(W x)$. Two calls to `tr.grad`, one inside the
 # other:
@@ -104,10 +113,14 @@ print(f"along a random nudge the price moves by {nudged:.9e}; from the second de
 
 # %% [markdown]
 # They agree. The same works for any net, since every rule of tinyres is itself made of operations that have rules. What
-# if you forget `create_graph`? Then the inner gradient is an array of numbers that came from nowhere. **Guess:** will
-# the price have the wrong value, the wrong gradient, or none?
+# if you forget `create_graph`? Then the inner gradient is an array of numbers without a history.
+#
+# **Guess before you run:** will the price have the wrong value, the wrong gradient, or no gradient?
 
 # %%
+guess = ...  # wrong value, wrong gradient, or no gradient
+
+# %% tags=["hide-output"]
 refused = ""
 try:
     tr.grad(price(weights, v, create_graph=False), weights)
@@ -117,13 +130,18 @@ except (RuntimeError, ValueError) as error:
 print("its value, with and without:", price(weights, v).item(), price(weights, v, create_graph=False).item())
 
 # %% [markdown]
-# The right value and no gradient. Had there been other terms in the loss, nobody would have complained: the critic
-# would train as if the price did not exist, while the log shows a perfectly good number for it. (`gan.gradient_penalty`
-# does what `price` does, between data and fakes.)
+# <details><summary>Answer</summary>
+#
+# The right value and no gradient. Had there been other terms in the loss, there would have been no error: the critic
+# would train as if the price did not exist, while the log shows a perfectly good number for it.
+#
+# </details>
+#
+# (`gan.gradient_penalty` does what `price` does, between data and fakes.)
 #
 # ## Is the slope 1?
 #
-# Now let a critic train. Fakes are the data shifted by $\delta = 4$ in the direction $(0.6, -0.8)$, so $W = 4$. The
+# Now train a critic. Fakes are the data shifted by $\delta = 4$ in the direction $(0.6, -0.8)$, so $W = 4$. The
 # simplest critic is a plane, $f(x) = w \cdot x$, whose slope is $|w|$ everywhere, and of all critics with a slope of at
 # most 1 the best one here is a plane.
 #
@@ -131,6 +149,9 @@ print("its value, with and without:", price(weights, v).item(), price(weights, v
 # the authors' toy examples?
 
 # %%
+guess = ...  # two slopes, for λ = 10 and λ = 0.1
+
+# %% tags=["hide-output"]
 SHIFT = np.array([2.4, -3.2])
 DELTA = float(np.linalg.norm(SHIFT))
 data = rng.standard_normal((64, 2))
@@ -167,21 +188,32 @@ axes.legend(loc="upper right", bbox_to_anchor=(1, 0.87))
 plt.show()
 
 # %% [markdown]
-# Not at $1$. Pencil and paper say why: a plane of slope $n$ in the right direction earns $\delta n$ and pays
-# $\lambda (n-1)^2$. Set the derivative of the difference to zero: $\delta = 2\lambda(n - 1)$, so
+# <details><summary>Answer</summary>
+#
+# Not at $1$, but at $1.2$ for $\lambda = 10$ and at $21$ for $\lambda = 0.1$.
+#
+# </details>
+#
+# Pencil and paper say why: a plane of slope $n$ in the right direction earns $\delta n$ and pays $\lambda (n-1)^2$. Set
+# the derivative of the difference to zero: $\delta = 2\lambda(n - 1)$, so
 #
 # $$ n = 1 + \frac{\delta}{2\lambda}. $$
 #
-# A price is not a limit. The further away the fakes, the steeper the critic, and $\lambda = 0.1$ makes it 21 times too
-# steep. Is that bad? The generator's gradient is the critic's slope, so it is too long by that factor, which Adam
-# hardly notices. Its *direction* is exact.
+# A price is not a limit. The further away the fakes are, the steeper the critic becomes, and $\lambda = 0.1$ makes it
+# 21 times too steep. Is that bad? The generator's gradient is the critic's slope, so it is too long by that factor,
+# which Adam hardly notices. Its *direction* is exact.
 #
 # ## The crude way
 #
 # The first Wasserstein GAN had no price. After each step it clipped every weight to $[-c, c]$. That limits the slope as
-# well, without any second derivative. **Guess:** where does the plane end, and does it point from fakes to data?
+# well, without any second derivative.
+#
+# **Guess before you run:** where does the plane end, and does it point from fakes to data?
 
 # %%
+guess = ...  # a place; degrees off
+
+# %% tags=["hide-output"]
 CLIP = 0.01
 w = rng.uniform(-CLIP, CLIP, 2)
 for _ in range(50):
@@ -195,13 +227,19 @@ print(f"clipped: w = {w}, slope {np.linalg.norm(w):.4f}")
 print("degrees off:", {name: round(degrees, 2) for name, degrees in angle.items()})
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # Each weight runs into its own wall: $w$ ends in a *corner* of the square, whatever the direction to the data, and its
-# slope is $c\sqrt2$, seventy times too small. With two weights that costs 8 degrees. In a deep net each layer then
-# multiplies the gradient by about the same factor, too small or too large: $\chi^L$ again (06).
+# slope is $c\sqrt2$, seventy times too small. Its direction is 8 degrees off.
+#
+# </details>
+#
+# In a deep net each clipped layer multiplies the gradient by about the same factor, too small or too large: $\chi^L$
+# again (06).
 #
 # And does the price make the two players *meet* (11)? No: at the end, where fakes are data, it still asks for a slope
 # of $1$, so the critic never comes to rest. R1, which asks for a slope of $0$ on the data, damps; it is a gradient of a
-# gradient as well. `tinyres flow E8 E5` holds all of this against closed forms.
+# gradient as well. `tinyres flow E8 E5` compares all of this with closed forms.
 
 # %%
 assert np.allclose(played, divergence, atol=1e-6)

@@ -5,10 +5,10 @@
 # generator is judged (13).*
 #
 # Much of what is written about deep nets is repeated, not measured. Listings are copied that cannot have run; sentences
-# are copied that sound right. This tutorial takes some that circulate widely. A listing is run, and we read its first
-# error. A claim gets one decisive number.
+# are copied that sound right. This tutorial takes some that circulate widely. We run each listing and read its first
+# error. Each claim gets one decisive number.
 #
-# **Before you run anything**, say true or false, and why:
+# **Guess before you run:** true or false, and why?
 #
 # 1. Non-linear activations make gradients vanish.
 # 2. A GAN's competition keeps its gradients large: the better the adversary, the better the signal.
@@ -16,10 +16,14 @@
 # 4. Residual nets learn adversarially: skip and branch compete, like the players of a GAN.
 # 5. The mean squared error between real and generated images tells how good a generator is.
 # 6. One optimiser on `d_loss + g_loss` trains both players of a GAN.
-#
+
+# %%
+guess = ...  # six times true or false, and why
+
+# %% [markdown]
 # ## Listings that stop
 #
-# They are in tinyres as functions, shortened to what matters, each with its fix. **Guess** each one's first error.
+# They are in tinyres as functions, shortened to what matters, each with its fix.
 
 # %%
 import matplotlib.pyplot as plt
@@ -29,6 +33,16 @@ import tinyres as tr
 from tinyres.lab.claims.listings import LISTINGS, error_of, mended
 from tinyres.lab.registry import EXPERIMENTS, Options
 
+for listing in LISTINGS:
+    print(listing.wrong)
+
+# %% [markdown]
+# **Guess before you run:** what is the first error of each?
+
+# %%
+guess = ...  # four operations that complain
+
+# %% tags=["hide-output"]
 errors = {listing.wrong: error_of(listing, seed=0) for listing in LISTINGS}
 for listing in LISTINGS:
     print(f"* {listing.wrong}\n  {errors[listing.wrong]}\n  fix: {listing.fix}\n")
@@ -51,17 +65,21 @@ except RuntimeError as error:
 print("\nand the generator's gradient was there after the first:", g.grad is not None)
 
 # %% [markdown]
-# The fix that everyone finds is `retain_graph=True`. Now it runs, and is wrong: the second `backward()` *adds*, so
-# both players have the gradient twice. And the generator had already been sent where the *discriminator's* loss wants
-# it. Which gradient do you want, of which loss, for whose parameters? `tr.grad(loss, parameters)` makes you say it.
+# The fix that everyone finds is `retain_graph=True`. Now it runs, and is wrong: the second `backward()` *adds*, so both
+# players have the gradient twice. And the generator had already been sent where the *discriminator's* loss wants it.
+# Which gradient do you want, of which loss, for whose parameters? `tr.grad(loss, parameters)` makes you say it.
 #
 # ## A listing that runs
 #
-# That is the dangerous kind. *One optimiser on* `d_loss + g_loss`: the loss falls, no error comes. Data are
-# $N(0, 1)$, fakes $N(2, 1)$, and the discriminator is trained until nothing changes. **Guess:** what does it say of
-# fakes?
+# A listing that runs is the dangerous kind. With *one optimiser on* `d_loss + g_loss` the loss falls, and there is no
+# error. Data are $N(0, 1)$, fakes $N(2, 1)$, and the discriminator is trained until nothing changes.
+#
+# **Guess before you run:** how likely does it then think it is that a fake is real?
 
 # %%
+guess = ...  # the mean of D on fakes
+
+# %% tags=["hide-output"]
 run = {}  # what each experiment found
 
 
@@ -83,19 +101,23 @@ run["claim-signs"].figures[""](figure)
 plt.show()
 
 # %% [markdown]
-# $V$ is the value of the game (12), and $L_D = -V$ what $D$ should go down: the green curve. (The red one is a listing
-# with both signs swapped.) With `log(1 - D)` the two losses cancel on fakes: what is left asks $D$ to call *everything*
-# real, and it does. With $-\log D$ the sum has a best $D$, $(p + q)/(p + 2q)$ for the densities $p$ of data and $q$ of
-# fakes. That is never below one half: no fake is ever called a fake. Two players became two helpers. The last lines say
-# it in one number. Take the matrix that says how each parameter's step changes with each parameter. If all of them
-# descend *one* loss it is symmetric. A game's is not.
+# <details><summary>Answer</summary>
+#
+# $V$ is the value of the game (12), and $L_D = -V$ is the loss that $D$ should descend: the green curve. (The red one
+# is a listing with both signs swapped.) With `log(1 - D)` the two losses cancel on fakes: what is left asks $D$ to call
+# *everything* real, and it does so. With $-\log D$ the sum has a best $D$, $(p + q)/(p + 2q)$ for the densities $p$ of
+# data and $q$ of fakes. That is never below one half: no fake is ever called a fake. Two players became two helpers.
+# The last lines say it in one number. Take the matrix that says how each parameter's step changes with each parameter.
+# If all of them descend *one* loss, it is symmetric. In a game it is not.
+#
+# </details>
 #
 # ## Claims, and a number each
 #
-# The library has an experiment for each of these claims (`tinyres flow --list`). We run four of them, and take out the
+# The library has an experiment for each of these claims (`tinyres flow --list`). We run four of them, and pick the
 # figures that decide.
 
-# %%
+# %% tags=["hide-output"]
 LAYERS = 50
 slopes = {"linear, s_w²=0.5": "linear net", "tanh, critical, s_w²=1.76": "tanh net, critical"}
 decisive = {}  # name: measured, predicted
@@ -114,41 +136,49 @@ for key in ("saturating", "non-saturating"):
 for name, (measured, predicted) in decisive.items():
     print(f"{name:28} measured {measured:9.2e}   predicted {predicted:9.2e}")
 
-# %%
+# %% tags=["hide-output"]
 figure, axes = plt.subplots(figsize=(8.5, 3.4), layout="constrained")
 for k, (measured, predicted) in enumerate(decisive.values()):
     axes.plot([predicted, predicted], [k - 0.35, k + 0.35], color="0.3", label="theory" if k == 0 else None)
     axes.semilogx(measured, k, "o", color=f"C{k // 2}", ms=8, label="measured" if k == 0 else None)
 axes.axvline(1, color="0.8", zorder=0)
 axes.set(yticks=range(len(decisive)), yticklabels=list(decisive), ylim=(len(decisive) - 0.5, -0.5),
-         xlabel="the gradient that arrives (squared, for nets)", title="Three claims, a pair each")  # fmt: skip
+         xlabel="the gradient that arrives (squared, for nets)", title="Three claims, one pair each")  # fmt: skip
 axes.legend(loc="center left")
 plt.show()
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # 1. **False.** The *linear* net is the one that vanishes, to $2^{-50}$, since its weights have variance $1/2$. The tanh
-#    net with the right weights hands nearly everything on. What decides is the gain of a layer. (A sigmoid is a true
-#    special case: its slope is at most $1/4$.)
+#    net with the right weights passes nearly everything on. What decides is the gain of a layer. (For a sigmoid the
+#    claim is true: its slope is at most $1/4$.)
 # 2. **The wrong way round.** Eight standard deviations apart, a nearly perfect discriminator leaves the saturating loss
-#    $4 \cdot 10^{-4}$. What helps is another loss for $G$, with the very same adversary: 8. (In tutorial 11 it
-#    was perfect on paper; this one was trained, and comes to the same.)
-# 3. **False.** All weights were made half as large. The true block's $x$ does not care, $(1 + 1/16)^{20} = 3.4$. Behind
-#    a convolution the 'shortcut' stands in the only way, and the net is a plain one, $(17/64)^{20}$.
+#    $4 \cdot 10^{-4}$. What helps is another loss for $G$, with the very same adversary: 8. (In tutorial 11 it was
+#    perfect on paper; this one was trained, with the same result.)
+# 3. **False.** All weights were made half as large. The $x$ of the true block is not affected: $(1 + 1/16)^{20} = 3.4$.
+#    Behind a convolution the 'shortcut' stands in the only way, and the net is a plain one, $(17/64)^{20}$.
+#
+# </details>
 #
 # The fourth claim is about that matrix again, of a small residual net and of the smallest GAN:
 
-# %%
+# %% tags=["hide-output"]
 for name in ("residual net: asymmetry of the update field's Jacobian", "Dirac-GAN: asymmetry"):
     print(f"{name:56} {laws('claim-adversarial')[name].measured:.1e}")
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
 # 4. **False.** Zero, but for rounding. All parameters of a residual net descend one loss; nobody competes.
-# 5. **False, by a factor of two.** Tutorial 13 measured it: always the same grey smudge has half the error of *real*
-#    digits. The error penalises variety, which is what one wants of a generator.
+# 5. **False, by a factor of two.** Tutorial 13 measured it: the same grey smudge every time has half the error of
+#    *real* digits. The error penalises variety, which is what one wants from a generator.
 # 6. **False**, as we saw.
 #
-# Six plausible sentences, none of them true as it stands, each refuted by a run of a few seconds. The habit is worth
-# more than the list: if this were true, what number would have to come out?
+# </details>
+#
+# These are six plausible sentences. None of them is true as it stands, and a run of a few seconds refutes each. The
+# habit is worth more than the list: if this were true, what number would have to come out?
 
 # %%
 assert all(listing.mentions in errors[listing.wrong] for listing in LISTINGS)
@@ -163,7 +193,7 @@ assert decisive["GAN, d = 8, saturating"][0] < 1e-3 < 1 < decisive["GAN, d = 8, 
 # ## Your turn
 #
 # Fix this listing. It should return the gradients of *both* losses from one batch of fakes: that of $D$'s loss for
-# $D$'s parameters, and that of $-\log D(G(z))$ for $G$'s. It has three faults; one of them stops it.
+# $D$'s parameters, and that of $-\log D(G(z))$ for $G$'s. It has three faults; one of them raises an error.
 #
 # ```python
 # import numpy as np

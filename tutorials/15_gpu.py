@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 15 What does one thread of a GPU do?
 #
-# *About 3 seconds. From before: the loops of a convolution (05). It needs numba-cuda (`pip install
-# 'tinyres[cuda12]'` or `[cuda13]`), and no GPU.*
+# *About 3 seconds. From before: the loops of a convolution (05). It needs numba-cuda (`pip install 'tinyres[cuda12]'`
+# or `[cuda13]`), and no GPU.*
 #
-# A GPU runs a hundred thousand threads at once. They all run *the same function*, and each is told only its own number.
+# A GPU runs a hundred thousand threads at once. They all run *the same function*, and each knows only its own number.
 # To write for a GPU is to answer one question: I am thread $i$. What do I read, and what do I write?
 #
-# Numba can simulate a GPU: slow, and just right for looking. It has to be told *before* it is imported, hence the first
-# lines. Where there is a GPU, everything below runs on it. (In a notebook that has imported Numba before: restart the
-# kernel, then begin here.)
+# Numba can simulate a GPU. That is slow, and just right for looking. Numba must be told *before* it is imported, hence
+# the first lines. Where there is a GPU, everything below runs on it. (In a notebook that has imported Numba before:
+# restart the kernel, then begin here.)
 
 # %%
 import os
@@ -37,11 +37,15 @@ print("on a GPU" if GPU else "in the simulator")
 # %% [markdown]
 # ## A function, and who you are
 #
-# Threads come in *blocks*. Here are 3 blocks of 4, twelve threads, for an array of ten numbers. **Guess before you
-# run:** which number does thread 1 of block 2 write? And what do the last two threads do?
-
+# Threads come in *blocks*. Here are 3 blocks of 4 threads, twelve in all, for an array of ten numbers.
+#
+# **Guess before you run:** which number does thread 1 of block 2 write? And what do the last two threads do?
 
 # %%
+guess = ...  # a number; what the last two do
+
+
+# %% tags=["hide-output"]
 def double(x, out):
     i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     if i < x.size:
@@ -61,14 +65,19 @@ for thread in (1, 3):
 #
 # ## A convolution: one thread, one output
 #
-# The plain convolution of tinyres (`cuda/conv_naive.py`) gives each output number a thread. The thread finds out which
-# output is its own, and *gathers* all terms of its sum. The channel varies fastest: threads 0, 1, 2 make channels 0, 1,
-# 2 of the same pixel.
+# The plain convolution of tinyres (`cuda/conv_naive.py`) gives each output number a thread of its own. Each thread
+# works out which output is its own, and *gathers* all terms of its sum. The channel varies fastest: threads 0, 1, 2
+# make channels 0, 1, 2 of the same pixel.
 #
-# Our image has 6 rows, 7 columns and 2 channels, with a rim of padding, and becomes 4 channels. **Guess:** how many
-# numbers does a thread in the middle read, how many one in the corner? What do two neighbouring threads share?
+# Our image has 6 rows, 7 columns and 2 channels, with a rim of padding, and becomes 4 channels.
+#
+# **Guess before you run:** how many numbers does a thread in the middle read, and how many does a thread in the corner
+# read? What do two neighbouring threads share?
 
 # %%
+guess = ...  # two counts; what neighbours share
+
+# %% tags=["hide-output"]
 rng = np.random.default_rng(0)
 x, w = rng.standard_normal((1, 6, 7, 2)), rng.standard_normal((3, 3, 2, 4))
 out = np.zeros((1, 6, 7, 4))
@@ -100,14 +109,14 @@ plt.show()
 print(thread_of(0, 0, 0))
 
 # %% [markdown]
-# Read the list of the corner. A pixel, a weight, a pixel, a weight: *two* numbers are fetched from memory for each
+# Read the list for the corner. A pixel, a weight, a pixel, a weight: *two* numbers are fetched from memory for each
 # multiplication. The padding is never fetched; it is simply left out of the sum.
 #
 # Threads of a block run side by side, 32 at a time (a *warp*), and what they read in one moment is fetched together, in
 # pieces of 32 bytes. Neighbouring threads should want neighbouring numbers. Do they? And how often is the same pixel
 # fetched, over the whole image?
 
-# %%
+# %% tags=["hide-output"]
 pair = thread_of(2, 3, 0), thread_of(2, 3, 1)
 pixels, weights = ([{a.place for a in shown.reads if a.argument == name} for shown in pair] for name in "xw")
 print("two neighbours share", len(pixels[0] & pixels[1]), "pixels and", len(weights[0] & weights[1]), "weights")
@@ -121,15 +130,21 @@ for i in range(out.size):
 print("how often each number of the first rows is fetched:", (fetched[:2] / 2).astype(int).tolist())
 
 # %% [markdown]
-# Same pixels, and weights that lie next to each other: as it should be. But a pixel in the middle is fetched 36 times,
-# once for each of 9 windows and 4 channels. A real layer has 64 channels, and it is 576 times. It is the question of 05
-# again: how often is a number moved each time it is used? The answer is the same, a tile. On a GPU the tile lies in
-# *shared memory*, a small fast memory that the threads of one block have in common.
+# <details><summary>Answer</summary>
+#
+# Neighbours share their pixels, and their weights lie next to each other: as it should be.
+#
+# </details>
+#
+# But a pixel in the middle is fetched 36 times, once for each of 9 windows and 4 channels. A real layer has 64
+# channels, and it is 576 times. It is the question of 05 again: how often is a number moved for each time it is used?
+# The answer is the same, a tile. On a GPU the tile lies in *shared memory*, a small fast memory that the threads of one
+# block have in common.
 #
 # ## Sharing needs a barrier
 #
-# The threads of a block run side by side, and in no order that you may rely on. Here they turn each block of 8 numbers
-# round: every thread puts its own number into shared memory, and takes another one out.
+# The threads of a block run side by side, and in no order that you may rely on. Here they reverse each block of 8
+# numbers: every thread puts its own number into shared memory, and takes another one out.
 
 
 # %%
@@ -159,17 +174,22 @@ for function in (reverse, reverse_in_a_hurry):
     print(f"{function.__name__}: races on", ", ".join(map(str, found[function.__name__])) or "nothing")
 
 # %% [markdown]
-# A *race*: between two barriers, one thread writes what another one reads. Thread 7 may take `tile[0]` before thread 0
-# has put anything there. On a GPU the results are right on most runs, so they are no test. `races` notes every access
-# of every thread, and holds them against each other.
+# This is a *race*: between two barriers, one thread writes what another one reads. Thread 7 may take `tile[0]` before
+# thread 0 has put anything there. On a GPU the results are right on most runs, so they are no test. `races` notes every
+# access of every thread, and compares them.
 #
 # ## Gather or scatter?
 #
-# And backwards? The gradient of the image: each output sends its gradient to the nine pixels that it read. Written just
-# so, one thread an *output*, it is a *scatter*. Here it is for a line of numbers. **Guess:** does it race?
-
+# And backwards? The gradient of the image: each output sends its gradient to the nine pixels that it read. Written in
+# just this way, with one thread per *output*, it is a *scatter*. Here it is for a line of numbers.
+#
+# **Guess before you run:** does it race?
 
 # %%
+guess = ...  # yes or no, and where
+
+
+# %% tags=["hide-output"]
 def scatter(g, w, dx):
     i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     for a in range(3):
@@ -196,11 +216,16 @@ for function in (scatter, gather):
     print(f"{function.__name__}: off by {off:.0e}; races on {len(found[function.__name__])} elements")
 
 # %% [markdown]
-# The scatter may even have come out right, by luck. Two threads read `dx[3]`, both add, both write, and one of the
-# sums is lost, now and then. You can force the threads to queue (atomic additions), but then the order of the sum
-# changes from run to run, and so do its last digits. Turn it around: one thread per *pixel*, each collecting from the
-# windows that read it. Then no two threads write to the same place. All kernels of tinyres are written this way, and
-# give the same bits every time.
+# <details><summary>Answer</summary>
+#
+# It does, although its result may have been right, by luck. Two threads read `dx[3]`, both add, both write, and now and
+# then one of the sums is lost.
+#
+# </details>
+#
+# You can force the threads to queue (atomic additions), but then the order of the sum changes from run to run, and so
+# do its last digits. Turn it around: one thread per *pixel*, each collecting from the windows that read it. Then no two
+# threads write to the same place. All kernels of tinyres are written this way, and give the same bits every time.
 #
 # For real use there is `tinyres_kernels.cuda.conv2d`, which chooses between this kernel and one with tiles.
 
@@ -221,7 +246,7 @@ assert not found["gather"]
 #
 # Each output is the sum of three neighbours, $out_i = x_{i-1} + x_i + x_{i+1}$, with zeros beyond the ends. Blocks have
 # 8 threads, and the array's length need not be a multiple of 8. Written plainly, a block fetches 24 numbers for its 8
-# results. Ten would do: load them into shared memory first, each one once.
+# results. Ten are enough: load each of them into shared memory first, once.
 #
 # ```python
 # def sum3(x, out):
@@ -235,4 +260,4 @@ assert not found["gather"]
 #
 # The checker watches every thread: its results, its reads, and whether anyone races. It needs no GPU.
 #
-# Next: a kernel of your own, held against the specification.
+# Next: a kernel of your own, compared with the specification.

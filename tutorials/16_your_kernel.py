@@ -4,24 +4,24 @@
 # *About 8 seconds. From before: a convolution as a sum of matrix products, one per tap (05, its exercise). It needs
 # `pip install 'tinyres[conformance]'`.*
 #
-# You have written a convolution. On your image it gives the numbers that it should. Is it right? With a stride of 2
-# along the rows and 1 along the columns? With an image smaller than its padding, an empty batch, 17 channels, a pixel
-# that is NaN?
+# You have written a convolution. On your image it gives the correct numbers. Is it right? With a stride of 2 along the
+# rows and 1 along the columns? With an image smaller than its padding, an empty batch, 17 channels, a pixel that is
+# NaN?
 #
-# tinyres keeps a *specification*: plain loops, one sum an output (`tinyres_kernels.reference`). `conformance` puts a
-# kernel, anyone's, through some fifty named corners and a hundred cases drawn at random. Every number must be that of
-# the specification within a few roundings. Here we write a kernel, fail, pass, make it faster, and fail again.
+# tinyres keeps a *specification*: plain loops, one sum per output (`tinyres_kernels.reference`). `conformance` runs any
+# kernel, yours included, on some fifty named corner cases and a hundred random ones. Every number must agree with the
+# specification to within a few roundings. Here we write a kernel, fail, pass, make it faster, and fail again.
 #
 # ## The first try
 #
-# A kernel gets its arrays, and its settings in one object, and writes into `out`. The arrays fit together and are not
-# empty: `tinyres_kernels.contract` stands in front of every kernel, and checks that. Output row $i$ reads, through tap
-# $a$, the image's row
+# A kernel gets its arrays, and its settings in one object, and writes into `out`. It may rely on arrays that fit
+# together and are not empty: `tinyres_kernels.contract` checks that before every call. Output row $i$ reads, through
+# tap $a$, the image's row
 #
 # $$ i \cdot \text{stride} - \text{padding} + a \cdot \text{dilation}, $$
 #
-# and group $k$ of the outputs reads group $k$ of the channels. That row may lie outside of the image. Our author has
-# been careful never to leave an array, and clips the row to what there is. On images without padding it works.
+# and group $k$ of the outputs reads group $k$ of the channels. That row may lie outside the image. Our author is
+# careful never to leave an array, and clips the row to the rows that exist. On images without padding it works.
 
 # %%
 import time
@@ -69,6 +69,9 @@ def essence(report):
 # **Guess before you run:** which outputs will be wrong? For which kinds of layers?
 
 # %%
+guess = ...  # where in the picture; which layers
+
+# %% tags=["hide-output"]
 first = conformance.check(first_try, "conv2d")
 print(essence(first))
 
@@ -80,7 +83,7 @@ print(essence(first))
 # pictures of some larger corners:
 
 
-# %%
+# %% tags=["hide-output"]
 def draw(report, titles):
     """The picture of wrong elements, for some of the named cases: image 0, channel 0."""
     found = {f.case.title: f for f in report.named if f.case.dtype == "float64"}
@@ -101,8 +104,12 @@ def draw(report, titles):
 draw(first, ["padding", "padding of rows only", "dilation 2, padding 2"])
 
 # %% [markdown]
-# The pictures agree: it is the rim, as wide as the padding reaches, and nothing else. A clipped row is the image's
-# *last* row, read again; the specification has zeros there.
+# <details><summary>Answer</summary>
+#
+# The rim is wrong, as wide as the padding reaches, and nothing else; so every layer with padding is wrong. A clipped
+# row is the image's *last* row, read again; the specification has zeros there.
+#
+# </details>
 #
 # ## Right
 
@@ -124,9 +131,9 @@ print(f"{len(right.named)} named cases (each corner in two types), {right.tries}
 # ## Faster
 #
 # Where is it slow? A *depthwise* layer has a group for each channel. Then there is nothing to multiply as matrices, and
-# our sum of products makes 9 tiny ones a channel. For this case, compiled loops: channels innermost, since they lie
-# next to each other, and four pixels at a time, so that a row of weights that was fetched is used for four. For all
-# other layers the kernel stays as it is.
+# our sum of products makes 9 tiny ones per channel. We write compiled loops for this case: channels innermost, since
+# they lie next to each other, and four pixels at a time, so that each row of weights that is fetched is used four
+# times. For all other layers the kernel stays as it is.
 
 
 # %%
@@ -167,11 +174,11 @@ print("named cases that fail:", {f.case.title for f in in_a_hurry.named if not f
 draw(in_a_hurry, ["padding", "groups 2", "depthwise"])
 
 # %% [markdown]
-# One corner of fifty: no other goes through the new loops. Five columns, blocks of four, and the last column is left
-# off. On widths of 8, 16 and 32 the kernel is right, and those are the widths one tries. Note the `N`: these numbers
-# are not *wrong*, nobody ever wrote them, and what was in `out` before shines through. Fresh memory is often all zeros,
-# and a test may be content with them. So `out` is filled with rubbish here, and the kernel is run again over other
-# rubbish.
+# One corner case of fifty fails; no other uses the new loops. It has five columns, in blocks of four, and the last
+# column is left out. At widths of 8, 16 and 32 the kernel is right, and those are the widths one tries. Note the `N`:
+# these numbers are not *wrong*. They were never written, and you see what was in `out` before. Fresh memory is often
+# all zeros, and a test may be content with them. So `out` is filled with rubbish here, and the kernel is run again over
+# other rubbish.
 
 # %%
 faster = depthwise(lambda W: W)  # `block` above already ends where the row does
@@ -181,10 +188,14 @@ print(essence(mended))
 # %% [markdown]
 # ## Is it worth it?
 #
-# Side by side, in turn, on three layers. **Guess before you run:** is a kernel of our own ever close to that of the
-# library?
+# We time the kernels in turn, on three layers.
+#
+# **Guess before you run:** is a kernel of our own ever as fast as that of the library?
 
 # %%
+guess = ...  # yes or no; on which layer
+
+# %% tags=["hide-output"]
 layers = {"3 -> 16 channels": (3, 16, 1), "32 -> 32 channels": (32, 32, 1), "32, depthwise": (32, 32, 32)}
 kernels = {"sum of taps": padded_taps, "with own loops": faster, "tinyres": cpu.conv2d}
 rng = np.random.default_rng(0)
@@ -219,17 +230,21 @@ assert mended.ok
 assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of taps"] / 2
 
 # %% [markdown]
-# On ordinary layers the library is ahead, and our kernel is what it was. On the depthwise one the compiled loops are
-# some thirty times faster than the sum of taps, and when this was written they were ahead of the library, too: a kernel
-# for one case has less to do than one for all. The whole difficulty is to be *certain* that it is only called in its
-# case, and right there. Hence conformance.
+# <details><summary>Answer</summary>
+#
+# On ordinary layers the library is ahead, and our kernel is what it was. On the depthwise layer the compiled loops are
+# some thirty times as fast as the sum of taps, and when this was written they were ahead of the library, too: a kernel
+# for one case has less to do than one for all.
+#
+# </details>
+#
+# The whole difficulty is to be *certain* that it is called only in its case, and that it is right there. That is what
+# conformance is for.
 #
 # Put `assert_conforms` into a test, and from then on you may turn the kernel inside out. From the command line it is
-# `python -m tinyres_kernels check mymodule:my_conv2d --op conv2d`, which with `--layout nchw` also takes a kernel for
-# images (N, C, H, W), and with `--arrays torch` one that is written in PyTorch. The same can be asked of pools, norms,
-# losses and optimisers' steps: `conformance.OPS` lists them. And
-# `tinyres_kernels.contract.kernel("conv2d", my_conv2d)` is your kernel as others may call it: behind the same checks as
-# those of the library.
+# `python -m tinyres_kernels check mymodule:my_conv2d --op conv2d`. Pools, norms, losses and optimisers' steps can be
+# checked in the same way: `conformance.OPS` lists them. And `tinyres_kernels.contract.kernel("conv2d", my_conv2d)` is
+# your kernel for others to call, behind the same checks as those of the library.
 #
 # ## Your turn
 #
@@ -242,8 +257,8 @@ assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of
 # tr.exercise("16", avg_pool2d)
 # ```
 #
-# It will be put through conformance, and it has to be at least ten times faster than the specification. If you know
-# what happens at the rim when `count_include_pad` is `False`, you are halfway through.
+# It must conform, and it must be at least ten times as fast as the specification. If you know what happens at the rim
+# when `count_include_pad` is `False`, you are halfway through.
 #
 # That was the last of these tutorials. `tinyres flow --list` has the experiments. The seventeenth tutorial could be
 # yours: a kernel, an experiment, or a claim that you want to see measured.

@@ -1,4 +1,4 @@
-"""`tinyres tutorials`: list the tutorials, copy them to a folder for editing, or run one."""
+"""`tinyres tutorials`: list the tutorials, copy them to a folder, run one, or collect the results of exercises."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.bench import children
+from tinyres.cli import marks
 from tinyres.cli.common import UsageError, known, make_folder, need, writing
+from tinyres.cli.notebooks import notebook
 from tinyres.files import write
 
 PACKAGE = Path(__file__).parents[1]
@@ -34,20 +36,22 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "tutorials",
-        help="list the tutorials, copy them, run one",
-        description="Lists the tutorials. They are plain Python files with cells: run them as scripts, or open them in "
-        "VS Code or, with jupytext, in Jupyter.",
+        help="list the tutorials, copy them, run one, collect results",
+        description="List the tutorials. They are plain Python files with cells: run them as scripts, or open them in "
+        "VS Code. `copy --notebook` makes notebooks for Jupyter.",
     )
     parser.set_defaults(run=run_list)
     parts = parser.add_subparsers(dest="part", metavar="WHAT")
     copy = parts.add_parser("copy", help="copy all of them into a folder")
     copy.add_argument("folder", nargs="?", type=Path, metavar="DIR", default=Path("tinyres-tutorials"),
                       help="(default: tinyres-tutorials)")  # fmt: skip
+    copy.add_argument("--notebook", action="store_true", help="write a Jupyter notebook beside each file as well")
     copy.add_argument("--force", action="store_true", help="overwrite existing files")
     copy.set_defaults(run=run_copy)
     run = parts.add_parser("run", help="run one in a fresh process; figures open in windows if there is a display")
     run.add_argument("number", metavar="NUMBER", help="as listed: 03")
     run.set_defaults(run=run_one)
+    marks.add(parts)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -58,7 +62,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         time = "" if tutorial.seconds is None else f"{tutorial.seconds} s"
         print(f"{tutorial.number}  {tutorial.question:{width}}  {time:>5}".rstrip())
     print(f"\nThe files are in {found[0].path.parent}")
-    print("`tinyres tutorials copy` copies them for editing, `tinyres tutorials run 01` runs the first.")
+    print("`tinyres tutorials copy` copies them for editing; `tinyres tutorials run 01` runs the first.")
     return 0
 
 
@@ -68,13 +72,19 @@ def run_copy(arguments: argparse.Namespace) -> int:
     make_folder(folder)
     if folder.resolve() == found[0].path.parent.resolve():
         raise UsageError(f"{folder} is the folder to copy from; name another one")
-    there = [tutorial.path.name for tutorial in found if (folder / tutorial.path.name).exists()]
+    files = {tutorial.path.name: tutorial.path.read_bytes() for tutorial in found}
+    if arguments.notebook:
+        files |= {f"{Path(name).stem}.ipynb": notebook(text.decode()).encode() for name, text in files.items()}
+    there = [name for name in sorted(files) if (folder / name).exists()]
     if there and not arguments.force:
         raise UsageError(f"{folder} already holds {', '.join(there)}; use --force to overwrite, or another folder")
-    for tutorial in found:
+    for name, content in files.items():
         with writing(folder):
-            write(folder / tutorial.path.name, tutorial.path.read_bytes())
-    print(f"copied {len(found)} tutorials to {folder}; begin with: python {folder / found[0].path.name}")
+            write(folder / name, content)
+    first = found[0].path
+    begin = f"open {folder / first.stem}.ipynb" if arguments.notebook else f"python {folder / first.name}"
+    also = ", each as a notebook as well," if arguments.notebook else ""
+    print(f"copied {len(found)} tutorials{also} to {folder}; begin with: {begin}")
     return 0
 
 

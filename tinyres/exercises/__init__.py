@@ -6,31 +6,49 @@ needed, with a hint. The first line of its docstring is what a right answer has 
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from importlib import import_module
 from typing import Any
 
+from tinyres.exercises.results import record
 
-def exercise(number: str, answer: Any) -> None:
+FOLDER = "TINYRES_EXERCISES"
+
+
+def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None = None, name: str = "") -> None:
     """Check the answer to the exercise of a tutorial, and print in one line what a right one has shown.
+
+    Nothing is written unless you ask for it. If you name a folder, with `results` or with the environment variable
+    TINYRES_EXERCISES, a line is appended to `tinyres-results.csv` there: the tutorial's number, the time, right or
+    wrong, and `name`. The answer itself is not kept. `tinyres tutorials results` collects the files of a class.
 
     Args:
         number: of the tutorial: "03".
         answer: what the exercise asks for, mostly a function.
+        results: the folder for the file of results; it is made if it does not exist.
+        name: who answered; written into that file, and used for nothing else.
 
     Raises:
         AssertionError: the answer is not right; the message says where, and gives a hint.
         ValueError: no tutorial of that number has an exercise.
     """
-    name = f"ex{str(number).zfill(2)}"
-    names = sorted(entry.name for entry in pkgutil.iter_modules(__path__) if entry.name[2:].isdigit())
-    if name not in names:
-        there = ", ".join(known.removeprefix("ex") for known in names)
-        raise ValueError(f"exercise: there is no exercise {number!r}; there are {there}")
-    checker = import_module(f"{__name__}.{name}")
-    checker.check(answer)
+    folder = os.environ.get(FOLDER) if results is None else results
+    digits = str(number).zfill(2)
+    there = sorted(entry.name[2:] for entry in pkgutil.iter_modules(__path__) if entry.name[2:].isdigit())
+    if digits not in there:
+        raise ValueError(f"exercise: there is no exercise {number!r}; there are {', '.join(there)}")
+    checker = import_module(f"{__name__}.ex{digits}")
+    try:
+        checker.check(answer)
+    except Exception:  # whatever it is, the answer is not right; Ctrl-C says nothing about it
+        if folder:
+            record(folder, digits, False, name)
+        raise
+    if folder:
+        record(folder, digits, True, name)
     shown = str(checker.__doc__).strip().splitlines()[0]
-    print(f"Exercise {name.removeprefix('ex')} is right. {shown}")
+    print(f"Exercise {digits} is right. {shown}")
 
 
 __all__ = ["exercise"]

@@ -1,0 +1,175 @@
+"""What `tr.exercise` writes if it is asked to, and what `tinyres tutorials results` makes of a class's files."""
+
+import csv
+import math
+
+import pytest
+
+import tinyres as tr
+from tinyres.cli import main
+from tinyres.exercises.results import NAME, Try, read, record, summaries
+
+
+def right(a, p):
+    return 2 * p / (1 + a * a)
+
+
+def wrong(a, p):
+    return 1.0
+
+
+def broken(a, p):
+    raise ZeroDivisionError
+
+
+def run(capsys, *arguments):
+    status = main(["tutorials", "results", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def student(folder, *tries):
+    for number, verdict in tries:
+        record(folder, number, verdict)
+    return folder
+
+
+def test_nothing_is_written_unless_asked_for(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYRES_EXERCISES", raising=False)
+    tr.exercise("06", right)
+    with pytest.raises(AssertionError):
+        tr.exercise("06", wrong)
+    monkeypatch.setenv("TINYRES_EXERCISES", "")
+    tr.exercise("06", right)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_for_each_answer_and_never_the_answer(tmp_path):
+    folder = tmp_path / "new" / "ada"
+    for answer in (wrong, broken, 0.5):
+        with pytest.raises((AssertionError, ZeroDivisionError)):
+            tr.exercise("06", answer, results=folder)
+    tr.exercise("6", right, results=str(folder), name="Ada, Countess\nof Lovelace")
+    tries, foreign = read(folder)
+    assert [(one.tutorial, one.right, one.name) for one in tries] == [
+        *[("06", False, "")] * 3,
+        ("06", True, "Ada, Countess of Lovelace"),
+    ]
+    assert not foreign
+    assert (folder / NAME).read_text().splitlines()[0] == "tutorial,time,result,name"
+
+
+def test_the_environment_names_the_folder_and_the_argument_comes_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYRES_EXERCISES", str(tmp_path / "a"))
+    tr.exercise("06", right)
+    tr.exercise("06", right, results=tmp_path / "b")
+    assert len(read(tmp_path / "a")[0]) == len(read(tmp_path / "b")[0]) == 1
+
+
+def test_an_unknown_number_and_an_interrupt_leave_no_line(tmp_path):
+    def interrupted(a, p):
+        raise KeyboardInterrupt
+
+    with pytest.raises(ValueError, match="no exercise '99'"):
+        tr.exercise("99", right, results=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        tr.exercise("06", interrupted, results=tmp_path)
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_result_that_cannot_be_written_is_told_and_the_answer_still_checked(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.warns(UserWarning, match="was not written"):
+        tr.exercise("06", right, results=tmp_path / "file")
+    assert "Exercise 06 is right" in capsys.readouterr().out
+
+
+def test_a_line_that_was_cut_off_costs_itself_alone(tmp_path):
+    student(tmp_path, ("01", True))
+    path = tmp_path / NAME
+    path.write_text(path.read_text() + "02,2026-11-2")
+    student(tmp_path, ("03", False))
+    tries, foreign = read(tmp_path)
+    assert [one.tutorial for one in tries] == ["01", "03"]
+    assert foreign == [3]
+
+
+def test_once_right_stays_right():
+    tries = [Try("02", f"2026-11-29T10:0{k}:00", verdict) for k, verdict in enumerate((False, True, False))]
+    (found,) = summaries("ada", [*tries[::-1]])  # files may have been put together in any order
+    assert (found.tries, found.right) == (2, True)
+    assert (found.first_try, found.first_right) == (tries[0].time, tries[1].time)
+    (found,) = summaries("bob", tries[:1])
+    assert (found.tries, found.right, found.first_right) == (1, False, "")
+
+
+def test_a_class_in_one_table(capsys, tmp_path):
+    ada = student(tmp_path / "ada", ("01", False), ("01", True), ("02", True))
+    bob = student(tmp_path / "bob", ("02", False), ("02", False))
+    out_file = tmp_path / "class.csv"
+    status, out, err = run(capsys, ada, bob, "--csv", out_file)
+    assert (status, err) == (0, "")
+    assert [line.split() for line in out.splitlines()[:3]] == [
+        ["student", "01", "02", "right"],
+        ["ada", "2", "1", "2"],
+        ["bob", "-", "(2)", "0"],
+    ]
+    with open(out_file, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["student"], row["tutorial"], row["result"], row["tries"]) for row in rows] == [
+        ("ada", "01", "right", "2"),
+        ("ada", "02", "right", "1"),
+        ("bob", "02", "wrong", "2"),
+    ]
+
+
+def test_what_is_no_file_of_results_is_named_and_skipped(capsys, tmp_path):
+    ada = student(tmp_path / "ada", ("01", True))
+    (tmp_path / "empty").mkdir()
+    for name, content in (("foreign", b"a,b\n1,2\n"), ("binary", b"\xff\xfe\x00"), ("blank", b"")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / NAME).write_bytes(content)
+    (tmp_path / "folder" / NAME).mkdir(parents=True)
+    with open(ada / NAME, "a") as file:
+        file.write('rubbish\n01,yesterday,right,\n01,2026-11-29T10:00:00,perhaps,\n"\n1,2,3,4,5\n')
+    others = [tmp_path / name for name in ("empty", "foreign", "binary", "blank", "folder", "nowhere")]
+    status, out, err = run(capsys, *others, ada)
+    assert status == 0
+    assert out.splitlines()[1].split() == ["ada", "1", "1"]
+    for other in others:
+        assert str(other) in err
+    assert f"skipped lines 3, 4, 5, 6, 7 of {ada / NAME}" in err
+    status, _, err = run(capsys, *others)
+    assert status == 2
+    assert "none of the 6 folders holds results" in err
+
+
+def test_two_folders_of_one_name_stay_two_students(capsys, tmp_path):
+    folders = [student(tmp_path / group / "ada", ("01", True)) for group in ("monday", "friday")]
+    _, out, _ = run(capsys, *folders)
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == [str(folder) for folder in folders]
+
+
+def test_a_spreadsheet_calculates_nothing_and_a_terminal_obeys_nothing(capsys, tmp_path):
+    folder = student(tmp_path / "=1+1\x1b[31m", ("01", True))
+    record(folder, "01", True, name="@SUM(A1)")
+    _, out, _ = run(capsys, folder, "--csv", tmp_path / "class.csv")
+    assert "\x1b" not in out
+    text = (tmp_path / "class.csv").read_text()
+    assert "'=1+1" in text
+    assert "'@SUM" in text
+
+
+def test_a_table_that_cannot_be_written_is_told(capsys, tmp_path):
+    ada = student(tmp_path / "ada", ("01", True))
+    status, _, err = run(capsys, ada, "--csv", tmp_path / "nowhere" / "class.csv")
+    assert status == 2
+    assert "cannot write" in err
+
+
+def test_the_checkers_own_verdict_is_not_changed(tmp_path):
+    with pytest.raises(AssertionError, match="Half of a ReLU's units"):
+        tr.exercise("06", wrong, results=tmp_path)
+    with pytest.raises(AssertionError, match="no variance of weights"):
+        tr.exercise("06", lambda a, p: math.nan, results=tmp_path)

@@ -1,0 +1,88 @@
+"""`tinyres tutorials results`: the results of a class, from the files that `tr.exercise` wrote."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tinyres.cli.common import UsageError, writing
+from tinyres.cli.terminal import printable
+from tinyres.exercises.results import NAME, SUMMARY, NotResults, Summary, read, rows, summaries
+from tinyres.files import legible, write
+
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet would calculate such a cell
+
+
+def add(parts: Any) -> None:
+    """Declare the command."""
+    parser = parts.add_parser(
+        "results",
+        help="collect the results of exercises from many folders",
+        description=f"Collect the results of exercises, one folder per student. tr.exercise writes {NAME} only if it "
+        'is asked to: tr.exercise(..., results="FOLDER"), or the environment variable TINYRES_EXERCISES. The file '
+        "holds the tutorial, the time, right or wrong, and a name if one was given; it does not hold the answer.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER",
+                        help=f"one student's folder, with {NAME} in it; its name is the student's")  # fmt: skip
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per student and tutorial to this file")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a table of the class; name what was skipped."""
+    found: list[Summary] = []
+    students = students_of(arguments.folders)
+    for folder, student in students.items():
+        try:
+            tries, foreign = read(folder)
+        except NotResults as error:
+            told(f"skipped {error}")
+            continue
+        if foreign:
+            lines = f"line {foreign[0]}" if len(foreign) == 1 else f"lines {', '.join(map(str, foreign))}"
+            told(f"skipped {lines} of {folder / NAME}: not written by tr.exercise")
+        found += summaries(student, tries)
+    if not found:
+        raise UsageError(f"none of the {len(students)} folders holds results; pass those with a {NAME}")
+    for line in table(found):
+        print(printable(line))
+    if arguments.csv:
+        with writing(arguments.csv):
+            write(arguments.csv, rows([SUMMARY, *([plain(cell) for cell in one.row] for one in found)]))
+        print(f"wrote {arguments.csv}")
+    return 0
+
+
+def told(text: str) -> None:
+    """A line beside the table, for the person who reads it."""
+    print(printable(legible(text)), file=sys.stderr)
+
+
+def students_of(folders: list[Path]) -> dict[Path, str]:
+    """The student of each folder: its name, or the path if two folders have the same name."""
+    paths = dict.fromkeys(folders)
+    names = {path: path.resolve().name for path in paths}
+    twice = {name for name, times in Counter(names.values()).items() if times > 1}
+    return {path: str(path) if name in twice else name for path, name in names.items()}
+
+
+def table(found: list[Summary]) -> list[str]:
+    """Lines: a row per student, a column per tutorial, tries in each cell; and what the cells mean."""
+    tutorials = sorted({one.tutorial for one in found})
+    students = list(dict.fromkeys(one.student for one in found))
+    cells = {(one.student, one.tutorial): str(one.tries) if one.right else f"({one.tries})" for one in found}
+    width = max(len("student"), *map(len, students))
+    lines = [f"{'student':{width}} " + "".join(f"{number:>5}" for number in tutorials) + "  right"]
+    for student in students:
+        mine = [cells.get((student, number), "-") for number in tutorials]
+        right = sum(one.right for one in found if one.student == student)
+        lines.append(f"{student:{width}} " + "".join(f"{cell:>5}" for cell in mine) + f"{right:>7}")
+    return [*lines, "", "2: right at the second try; (2): tried twice, not right yet; -: not tried."]
+
+
+def plain(cell: str) -> str:
+    """The cell as text for a spreadsheet, even if it begins like a formula."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
