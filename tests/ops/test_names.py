@@ -119,6 +119,8 @@ def test_dtypes_have_pytorchs_names():
     assert tr.bool == np.bool_
     x = tr.tensor([1.0], dtype=tr.float64, requires_grad=True)
     assert isinstance(x.dtype, tr.dtype)
+    assert tr.where(x > 0, 1.0, 0.0).dtype == tr.float32
+    assert tr.where(x > 0, x, 0.0).dtype == tr.float64
     assert x.float().dtype == tr.float32
     assert x.double() is x
     assert not x.long().requires_grad
