@@ -20,6 +20,7 @@ from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-
 from tinyres import ops
 from tinyres.arrays import KernelDisagreement, get_num_threads, kernels, set_num_threads
 from tinyres.arrays.devices import Device as device
+from tinyres.arrays.devices import cuda
 from tinyres.arrays.random import manual_seed
 from tinyres.autograd import Event, Observer, backward, grad, steps, walk
 from tinyres.autograd.absent import why
@@ -36,14 +37,35 @@ from tinyres.ops import *  # noqa: F403
 from tinyres.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from tinyres import linalg as linalg
+    from tinyres import nn as nn
+    from tinyres import optim as optim
     from tinyres.exercises import exercise
     from tinyres.graph import compile
     from tinyres.viewer import trace
 
+    float16: dtype[Any]
+    float32: dtype[Any]
+    float64: dtype[Any]
+    uint8: dtype[Any]
+    int8: dtype[Any]
+    int16: dtype[Any]
+    int32: dtype[Any]
+    int64: dtype[Any]
+    bool: dtype[Any]
+    half: dtype[Any]
+    float: dtype[Any]
+    double: dtype[Any]
+    short: dtype[Any]
+    int: dtype[Any]
+    long: dtype[Any]
+
 
 __all__ = [
     "Event", "FileFormatError", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward", "checkpoint",
-    "compile", "detect_anomaly", "device", "dtype", "enable_grad", "exercise", "from_dlpack", "get_num_threads",
+    "compile", "cuda", "detect_anomaly", "device", "dtype", "enable_grad", "exercise", "from_dlpack", "get_num_threads",
     "grad", "gradcheck", "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata",
     "manual_seed", "no_grad", "save", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip

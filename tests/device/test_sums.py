@@ -33,7 +33,7 @@ def test_what_is_added_at_repeated_places_is_numpys_sum(name, gpu):
     there = to_device(there, "cuda") if isinstance(there, np.ndarray) else there
     allowed = ["implicit", "get", "item"] if name == "a mask" else []  # CuPy counts a mask's places on the host
     with no_copies(*allowed):
-        found = tr.scatter_add(to_device(x, "cuda"), key=there, shape=shape)
+        found = tr.added_at(to_device(x, "cuda"), key=there, shape=shape)
     assert found.dtype == x.dtype
     np.testing.assert_allclose(to_device(found, "cpu"), expected, rtol=1e-12, atol=1e-12)
 
@@ -42,7 +42,7 @@ def test_the_order_of_the_sums_is_that_of_pairs_and_nothing_is_taken_from_anothe
     """1 + 2^-54 is 1: neighbours first, then their sums, keeps what a running sum loses, and a difference of two."""
     x = np.array([1.0, *[2.0**-54] * 7, 1e300, np.inf, np.nan, 5.0])
     key = to_device(np.array([0] * 8 + [1, 2, 3, 4]), "cuda")
-    found = to_device(tr.scatter_add(to_device(x, "cuda"), key=key, shape=(5,)), "cpu")
+    found = to_device(tr.added_at(to_device(x, "cuda"), key=key, shape=(5,)), "cpu")
     assert found[0] == 1 + 2.0**-52
     np.testing.assert_array_equal(found[1:], [1e300, np.inf, np.nan, 5.0])
 
@@ -59,7 +59,7 @@ def test_atomics_are_never_asked_for(double, monkeypatch):
 
 def test_numpy_keeps_its_own_sum(monkeypatch):
     monkeypatch.setattr(indexing, "_summed_by_place", None)
-    found = tr.scatter_add(np.ones(3), key=np.array([0, 0, 1]), shape=(2,))
+    found = tr.added_at(np.ones(3), key=np.array([0, 0, 1]), shape=(2,))
     np.testing.assert_array_equal(found, [2, 1])
 
 

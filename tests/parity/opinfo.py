@@ -14,10 +14,8 @@ a sample gives something else, or if less than 95 % of the samples run.
 from __future__ import annotations
 
 import importlib
-import random
 import sys
 import types
-import unittest
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,12 +27,12 @@ import numpy as np
 import torch
 
 import tinyres as tr
+from tests.parity.samples import LeftOut, dtype_of, flat, mapped, op_db, samples_of, title, translated
+from tinyres.autograd import absent
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-6}
 ENOUGH = 0.95
 
-# Operations that tinyres has on purpose under PyTorch's name with another meaning.
-OUT: dict[str, str] = {}
 # Their values are drawn or left as they were: only shape and dtype are compared.
 DRAWN = {
     "bernoulli", "empty", "empty_like", "empty_permuted", "empty_strided", "multinomial", "new_empty",
@@ -44,14 +42,6 @@ DRAWN = {
 }  # fmt: skip
 # PyTorch's own second derivatives are NaN at these points; here they are 0, like the first.
 NO_SECOND = {"linalg.norm.subgradients_at_zero"}
-DTYPES = {
-    torch.float32: "float32", torch.float64: "float64", torch.bool: "bool", torch.uint8: "uint8", torch.int8: "int8",
-    torch.int16: "int16", torch.int32: "int32", torch.int64: "int64",
-}  # fmt: skip
-
-
-class LeftOut(Exception):
-    """A sample that is not counted, and why."""
 
 
 class Wrong(Exception):
@@ -70,37 +60,17 @@ class Line:
     reason: str = ""
 
 
-def op_db() -> list[Any]:
-    """PyTorch's list. Its module imports `expecttest` for PyTorch's own tests, which none of this needs."""
-    if "expecttest" not in sys.modules:
-        stand_in: Any = types.ModuleType("expecttest")
-        stand_in.TestCase = unittest.TestCase
-        sys.modules["expecttest"] = stand_in
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = importlib.import_module("torch.testing._internal.common_methods_invocations").op_db
-    return sorted(found, key=title)
-
-
-def title(op: Any) -> str:
-    return f"{op.name}.{op.variant_test_name}" if op.variant_test_name else op.name
-
-
 def ours(name: str) -> Callable[..., Any] | None:
     """The function of tinyres that has the name of an operation of PyTorch, or a method of its tensors."""
     *rooms, last = name.split(".")
-    if rooms not in ([], ["linalg"], ["nn", "functional"]) or (last[0] == "_" and last[1] != "_"):
+    if rooms not in ([], ["linalg"], ["nn", "functional"]) or last.strip("_") not in (last, last[2:-2]):
         return None
     try:
         places = [importlib.import_module(".".join(["tinyres", *rooms]))]
     except ImportError:
         places = []
-    places += [tr] if rooms != ["linalg"] else []
-    for place in places:
-        try:
-            function = getattr(place, last, None)
-        except TypeError:
-            function = None
+    for place in [*places, *([tr] if rooms != ["linalg"] else [])]:
+        function = getattr(place, last, None)
         if callable(function) and not isinstance(function, type):
             return function
     method = None if rooms else getattr(tr.Tensor, last, None)
@@ -119,68 +89,8 @@ def twin(op: Any) -> Callable[..., Any] | None:
 def operations(patterns: list[str]) -> Iterator[Any]:
     for op in op_db():
         named = not patterns or any(fnmatch(text, p) for p in patterns for text in (op.name, title(op)))
-        if named and op.name not in OUT and ours(op.name) is not None:
+        if named and ours(op.name) is not None:
             yield op
-
-
-# -- samples --------------------------------------------------------------------------------------------------------
-def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """`change` applied to what is neither a list, a tuple nor a dictionary."""
-    if isinstance(value, dict):
-        return {key: mapped(v, change) for key, v in value.items()}
-    if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
-        return (
-            [mapped(v, change) for v in value] if isinstance(value, list) else tuple(mapped(v, change) for v in value)
-        )
-    return change(value)
-
-
-def flat(value: Any) -> list[Any]:
-    """The leaves of nested lists and tuples."""
-    return [leaf for v in value for leaf in flat(v)] if isinstance(value, (list, tuple)) else [value]
-
-
-def translated(memo: dict[int, Any]) -> Callable[[Any], Any]:
-    """What to pass here for an argument of PyTorch's; a tensor that occurs twice stays one tensor."""
-
-    def change(value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            if id(value) not in memo:
-                if value.layout != torch.strided:
-                    raise LeftOut("sparse")
-                dtype_of(value.dtype)
-                array = value.to(value.dtype, copy=True).numpy(force=True)
-                memo[id(value)] = (value, tr.tensor(array, requires_grad=value.requires_grad))
-            return memo[id(value)][1]
-        if isinstance(value, complex):
-            raise LeftOut("complex")
-        if isinstance(value, torch.dtype):
-            return dtype_of(value)
-        if isinstance(value, (torch.layout, torch.memory_format)):
-            raise LeftOut("memory layouts")
-        return str(value) if isinstance(value, torch.device) else value
-
-    return change
-
-
-def dtype_of(dtype: torch.dtype) -> np.dtype[Any]:
-    if dtype.is_complex:
-        raise LeftOut("complex")
-    if dtype not in DTYPES:
-        raise LeftOut("a dtype that NumPy or tinyres lacks")
-    return np.dtype(DTYPES[dtype])
-
-
-def samples_of(op: Any) -> list[Any]:
-    """The same ones each time: in float64 if the operation takes it, else in integers."""
-    torch.manual_seed(0)
-    random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 (PyTorch draws from it)
-    dtypes = op.supported_dtypes("cpu")
-    dtype = next((d for d in (torch.float64, torch.int64, torch.bool) if d in dtypes), None)
-    if dtype is None:  # complex alone
-        return []
-    return list(op.sample_inputs("cpu", dtype, requires_grad=op.supports_autograd and dtype.is_floating_point))
 
 
 def compare(mine: Any, theirs: torch.Tensor, what: str, values: bool = True) -> None:
@@ -282,7 +192,12 @@ def measure(op: Any, most: int | None = None) -> Line:
     return line
 
 
-def report(lines: list[Line]) -> bool:
+def left_out_as(name: str) -> str | None:
+    """The kind, in `tinyres.autograd.absent`, of an operation that is out on purpose."""
+    return next((kind for part in name.split(".") if (kind := absent.kind_of(part))), None)
+
+
+def report(lines: list[Line], all_of_them: bool) -> bool:
     """Print the table, and say whether it is good enough."""
     print(f"{'operation':<44} {'samples':>7} {'run':>5} {'wrong':>5}  first reason why not")
     for line in lines:
@@ -290,8 +205,10 @@ def report(lines: list[Line]) -> bool:
     left_out = sum((line.left_out for line in lines), Counter())
     why = ", ".join(f"{n} {reason}" for reason, n in left_out.most_common()) or "none"
     print(f"left out, since tinyres has no such thing: {why}")
-    for name, reason in OUT.items():
-        print(f"out on purpose: {name}: {reason}")
+    if all_of_them:
+        out = Counter(kind for op in op_db() if ours(op.name) is None and (kind := left_out_as(op.name)))
+        for kind, n in out.most_common():
+            print(f"out on purpose: {n} operations, since {absent.NEAR[kind].partition(':')[0]}")
     samples, run, wrong = (sum(getattr(line, what) for line in lines) for what in ("samples", "run", "wrong"))
     share = run / max(samples, 1)
     print(f"{len(lines)} operations: {run} of {samples} samples run and agree, {share:.1%}; {wrong} wrong")
@@ -303,7 +220,7 @@ def main(patterns: list[str]) -> int:
     if not lines:
         print(f"no operation of PyTorch's that is here is called {' or '.join(patterns)}")
         return 2
-    return 0 if report(lines) else 1
+    return 0 if report(lines, all_of_them=not patterns) else 1
 
 
 if __name__ == "__main__":

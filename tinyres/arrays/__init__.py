@@ -6,6 +6,7 @@ layout.py    memory order (images are channels-last), and flat views in that ord
 memory.py    large arrays in recycled memory
 threads.py   how many threads the compiled kernels use
 foreign.py   arrays of other libraries, through DLPack;   convert.py  new arrays from numbers, lists and arrays
+random.py    the generator of whatever is given none
 """
 
 from tinyres_kernels.namespace import namespace

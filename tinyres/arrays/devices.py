@@ -55,6 +55,19 @@ def to_device(array: Any, device: str) -> Any:
     return copied.transpose(inverse_permutation(order)) if order else copied
 
 
+class cuda:
+    """What scripts ask before they choose a device: `tr.cuda.is_available()`."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """Whether arrays can be on a GPU here."""
+        try:
+            _cupy()
+        except RuntimeError:
+            return False
+        return True
+
+
 def check_device(device: str) -> None:
     """Raise what `to_device` would raise, if arrays cannot be on `device` here."""
     if device not in ("cpu", "cuda"):
@@ -85,4 +98,4 @@ def _cupy() -> Any:
     return cupy
 
 
-__all__ = ["check_device", "device_of", "to_device", "to_floats"]
+__all__ = ["Device", "check_device", "cuda", "device_of", "to_device", "to_floats"]

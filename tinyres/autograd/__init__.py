@@ -5,6 +5,7 @@ Read in this order:
 primitive.py   the declaration of an operation: a function of arrays, and a vector-Jacobian product for each input
 node.py        the tape: one node for each recorded operation
 tensor.py      Tensor: an array, and the node that made it;   operators.py  `x + y` and `x.sum()`
+methods.py     `x.size(0)`, `x.to(...)` and their like;   absent.py  names that are left out, and what is near
 reference.py   the whole engine on one page. It is there to be read; the tests compare the real engine with it
 operands.py    what else an operation accepts: numbers, lists, arrays of NumPy and of other libraries
 plan.py        which values a call saves for its rules

@@ -30,12 +30,15 @@ _KINDS = {
 }  # fmt: skip
 
 
+def kind_of(name: str) -> str | None:
+    """Which of `NEAR` says why there is no such name; None for a name that nobody left out."""
+    if name in _KINDS or name.lower().endswith("3d"):
+        return _KINDS.get(name, "3d")
+    return "in place" if name.endswith("_") and not name.startswith("_") else None
+
+
 def why(room: str, name: str) -> str:
     """What the AttributeError says for a name that a module lacks."""
-    kind = _KINDS.get(name)
-    if kind is None and name.lower().endswith("3d"):
-        kind = "3d"
-    if kind is None and name.endswith("_") and not name.startswith("_"):
-        kind = "in place"
+    kind = kind_of(name)
     said = f"{room} has no attribute {name!r}"
     return f"{said}: {NEAR[kind]}" if kind else said

@@ -47,6 +47,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,7 @@ def call_source(primitive: Primitive, inputs: list[str]) -> str:
 
 
 def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
-    """The function that runs `primitive` on inputs of these names: compiles `call_source`."""
+    """The function that runs `primitive` on inputs of these names: `call_source`, compiled when it is first called."""
     required = inspect.Parameter.empty
     scope: dict[str, Any] = {
         **{f"default_{s}": value for s, value in primitive.statics.items() if value is not required},
@@ -205,8 +206,21 @@ def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
         "make_plan": lambda wanted: make_plan(primitive, inputs, wanted), "new": Tensor.__new__, "operand": operand,
         "plans": {}, "primitive": primitive, "snapshot": snapshot, "wrap": wrap,
     }  # fmt: skip
-    exec(compile(call_source(primitive, inputs), f"<tinyres {primitive.name}>", "exec"), scope)
-    return _named(scope["call"], primitive)  # type: ignore[no-any-return]
+
+    def first(*args: Any, **static: Any) -> Any:
+        """Give `call` its own code, and call it again: whoever imported it has the same function before and after."""
+        exec(compile(call_source(primitive, inputs), f"<tinyres {primitive.name}>", "exec"), scope)
+        compiled = scope["call"]
+        call.__kwdefaults__, call.__code__ = compiled.__kwdefaults__, compiled.__code__
+        return call(*args, **static)
+
+    scope["first"] = first
+    call = FunctionType(_waiting.__code__, scope)
+    return _named(call, primitive)  # type: ignore[no-any-return]
+
+
+def _waiting(*args: Any, **static: Any) -> Any:  # the code of an operation that was not called yet
+    return first(*args, **static)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _call_variadic(primitive: Primitive) -> Callable[..., Any]:
@@ -226,6 +240,7 @@ def _call_variadic(primitive: Primitive) -> Callable[..., Any]:
 def _named(call: Any, primitive: Primitive) -> Any:
     call.__name__ = call.__qualname__ = primitive.name
     call.__doc__, call.__module__ = primitive.forward.__doc__, primitive.forward.__module__
+    call.__signature__ = primitive.signature
     return call
 
 

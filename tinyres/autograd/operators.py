@@ -7,7 +7,7 @@ operation in `FUNCTIONS`, and operators and methods look their function up there
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyres.autograd.absent import why
 
@@ -91,11 +91,12 @@ class Operators:
     __mod__ = _operator("remainder")
     __rmod__ = _reflected("remainder")
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(why("a tensor", name))
+    if TYPE_CHECKING:  # the methods of the tables below; a real `__getattr__` would slow down every attribute
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
-# Methods with the name of their function, methods with another one, and conversions.
+# Methods with the name of their function, methods with another one, conversions, and what a tensor refuses.
 METHODS = [
     "abs", "add", "all", "allclose", "amax", "amin", "aminmax", "any", "argmax", "argmin", "argsort", "astype",
     "bmm", "ceil", "chunk", "clip", "cos", "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "div", "dot",
@@ -116,6 +117,8 @@ CONVERSIONS = {
     "long": "int64", "short": "int16",
 }  # fmt: skip
 
+IN_PLACE = ["add_", "clamp_", "copy_", "div_", "fill_", "mul_", "normal_", "sub_", "uniform_", "zero_"]
+
 
 def _conversion(name: str, dtype: str) -> Callable[..., Any]:
     def call(self: Any) -> Any:
@@ -126,12 +129,21 @@ def _conversion(name: str, dtype: str) -> Callable[..., Any]:
     return call
 
 
+def _refused(name: str) -> property:
+    def call(self: Any) -> Any:
+        raise AttributeError(why("a tensor", name))
+
+    return property(call)
+
+
 for _name in METHODS:
     setattr(Operators, _name, _method(_name))
 for _name, _function in RENAMED.items():
     setattr(Operators, _name, _method(_function, _name))
 for _name, _dtype in CONVERSIONS.items():
     setattr(Operators, _name, _conversion(_name, _dtype))
+for _name in IN_PLACE:
+    setattr(Operators, _name, _refused(_name))
 
 
 __all__ = ["FUNCTIONS", "Operators"]

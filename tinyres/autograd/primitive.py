@@ -62,7 +62,8 @@ class Primitive:
         self.rules: dict[str, Callable[..., Any]] = {}
         self.joint: Callable[..., tuple[Any, ...]] | None = None
         self.differentiable = False
-        parameters = inspect.signature(forward).parameters.values()
+        self.signature = inspect.signature(forward)
+        parameters = self.signature.parameters.values()
         self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.statics = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -3,7 +3,8 @@
 A tensor that requires a gradient has a node; one that does not has `node = None`. Tensors are values: nothing writes
 into their arrays.
 
-`x + y`, `x.sum()` and all other operators and methods that compute are in `operators.py`.
+`x + y`, `x.sum()` and all other operators and methods that compute are in `operators.py`, and what PyTorch's tensors
+have besides, such as `x.size(0)` and `x.to(...)`, in `methods.py`.
 """
 
 from __future__ import annotations
@@ -18,30 +19,16 @@ from tinyres.arrays import device_of, inverse_permutation, memory_order, to_devi
 from tinyres.arrays.convert import new_array, numeric
 from tinyres.arrays.devices import Device
 from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.methods import Methods
 from tinyres.autograd.node import Node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
-from tinyres.autograd.operators import Operators
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
 
 _AN_ARRAY = np.empty(0)  # NumPy's own `__array_function__` is a method: any array will do to call it
 
 
-class Size(int):
-    """The number of elements of an array. `x.size()` is the shape, `x.size(0)` the size of an axis."""
-
-    shape: tuple[int, ...]
-
-    def __new__(cls, array: Array) -> Size:
-        made = super().__new__(cls, array.size)
-        made.shape = array.shape
-        return made
-
-    def __call__(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.shape[dim]
-
-
-class Tensor(Operators):
+class Tensor(Methods):
     """An n-dimensional array that remembers how it was made.
 
     Args:
@@ -97,19 +84,6 @@ class Tensor(Operators):
         return self._data.ndim  # type: ignore[no-any-return]
 
     @property
-    def size(self) -> Size:
-        """The number of elements, as in NumPy; called, the shape or the size of an axis, as in PyTorch."""
-        return Size(self._data)
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self._data.size  # type: ignore[no-any-return]
-
-    def dim(self) -> int:
-        """The number of axes."""
-        return self._data.ndim  # type: ignore[no-any-return]
-
-    @property
     def dtype(self) -> Any:
         return self._data.dtype
 
@@ -117,17 +91,6 @@ class Tensor(Operators):
     def device(self) -> Device:
         """`cpu` or `cuda`, read off the array."""
         return Device(device_of(self._data))
-
-    @property
-    def T(self) -> Any:
-        return FUNCTIONS["transpose"](self)
-
-    @property
-    def mT(self) -> Any:
-        """The last two axes swapped."""
-        return FUNCTIONS["matrix_transpose"](self)
-
-    H, mH = T, mT  # of complex numbers they would be conjugated
 
     # -- the tape ---------------------------------------------------------------------------------------------------
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -157,10 +120,6 @@ class Tensor(Operators):
         self.node.owner = weakref.ref(self)
         return self
 
-    def contiguous(self) -> Tensor:
-        """The tensor itself: a value has no memory layout that anything depends on."""
-        return self
-
     def detach(self) -> Tensor:
         """A tensor with the same values that is not part of the graph."""
         return wrap(self._data)
@@ -184,34 +143,6 @@ class Tensor(Operators):
 
     def tolist(self) -> Any:
         return self._data.tolist()
-
-    def to(self, target: Any = None, dtype: Any = None, *, device: Any = None) -> Any:
-        """The same values on a device ("cpu", "cuda"), in a dtype, or in both of another tensor; differentiable."""
-        if isinstance(target, Tensor):
-            target, dtype = target.device, target.dtype
-        if target is not None and not _is_device(target):
-            target, dtype = None, target
-        device = str(device or target or self.device).partition(":")[0]
-        moved = self if device == self.device else FUNCTIONS["move"](self, device=device)
-        return moved if dtype is None or self.dtype == dtype else FUNCTIONS["astype"](moved, dtype)
-
-    def type_as(self, other: Tensor) -> Any:
-        """The same values in the dtype of another tensor."""
-        return self.to(other.dtype)
-
-    def cpu(self) -> Any:
-        """The same values on the CPU."""
-        return self.to("cpu")
-
-    def cuda(self) -> Any:
-        """The same values on the GPU."""
-        return self.to("cuda")
-
-    def t(self) -> Any:
-        """A matrix transposed; a vector or a number as it is."""
-        if self.ndim > 2:
-            raise ValueError(f"t: needs at most two axes, got shape {self.shape}; mT swaps the last two")
-        return FUNCTIONS["transpose"](self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.node is not None:
@@ -321,10 +252,6 @@ def rebind(tensor: Tensor, array: Array) -> None:
     if changed and tensor.node is not None:  # a graph made before still needs the old node, with the old shape
         tensor.node = None
         tensor.requires_grad_()
-
-
-def _is_device(target: Any) -> bool:
-    return isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda")
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:

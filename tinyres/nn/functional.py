@@ -87,7 +87,8 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 def _with_inplace(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with PyTorch's last argument, `inplace`, which changes nothing."""
-    own = unwrap(function).__code__.co_argcount  # the positional arguments that are its own
+    plain: Any = unwrap(function)
+    own = len(plain.primitive.inputs) if hasattr(plain, "primitive") else plain.__code__.co_argcount  # by position
 
     @wraps(function)
     def call(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:

@@ -141,3 +141,24 @@ def log10(input: Any) -> Any:
 def exp2(input: Any) -> Any:
     """2^x."""
     return exp(input * 0.6931471805599453)  # log 2
+
+
+__all__ = [
+    "add",
+    "ceil",
+    "div",
+    "exp2",
+    "floor",
+    "floor_divide",
+    "frac",
+    "log2",
+    "log10",
+    "reciprocal",
+    "remainder",
+    "round",
+    "rsqrt",
+    "square",
+    "sub",
+    "tan",
+    "trunc",
+]  # fmt: skip

@@ -147,3 +147,9 @@ def _diagonal(x: Any, rows: int, columns: int, offset: int) -> tuple[Any, Any]:
     first, right = max(-offset, 0), max(offset, 0)
     index = namespace(raw(x)).arange(max(min(rows - first, columns - right), 0))
     return index + first, index + right
+
+
+__all__ = [
+    "chunk", "diag", "diag_embed", "diagonal", "expand_as", "repeat", "roll", "tile", "tril", "triu", "unbind",
+    "view_as",
+]  # fmt: skip

@@ -175,3 +175,10 @@ def new_full(input: Any, size: Any, fill_value: Any, *, dtype: Any = None, **how
 def new_empty(input: Any, *size: Any, dtype: Any = None, **how: Any) -> Tensor:
     """Another shape, in the dtype and on the device of a tensor; nobody has set the values."""
     return empty(*size, **_alike(input, dtype, how))
+
+
+__all__ = [
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace", "ones",
+    "ones_like", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "zeros",
+    "zeros_like",
+]  # fmt: skip

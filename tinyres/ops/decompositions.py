@@ -2,9 +2,9 @@
 
 A primitive has one output, so the factors come joined in one array and are cut apart. Where a rule divides by a
 difference of eigenvalues or singular values, equal ones contribute 0: a function that does not depend on how the
-vectors of equal values are chosen has no more to contribute there. Rules: Giles 2008 [giles2008collected], "Collected
-matrix derivative results for forward and reverse mode algorithmic differentiation"; Townsend 2016
-[townsend2016differentiating], "Differentiating the singular value decomposition".
+vectors of equal values are chosen has no more to contribute there. How such rules are found: Giles 2008
+[giles2008extended], "An extended collection of matrix derivative results for forward and reverse mode algorithmic
+differentiation".
 """
 
 from __future__ import annotations

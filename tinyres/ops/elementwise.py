@@ -223,7 +223,8 @@ def where(condition, a, b):
         return (a.view(_INTEGER_OF[a.dtype]) * condition).view(a.dtype)
     if condition is False and xp is not np:  # `zeros_of` passes a Python bool; CuPy needs an array
         condition = xp.zeros((), bool)
-    return xp.where(condition, a, b)
+    y = xp.where(condition, a, b)
+    return y.astype(np.float32) if type(a) is type(b) is float else y  # Python floats make float32, as everywhere
 
 
 where.vjp(

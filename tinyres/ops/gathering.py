@@ -95,3 +95,8 @@ def _key(op: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
 def _covered(src: Any, key: tuple[Any, ...]) -> Any:
     """The part of src that there is an index for."""
     return getitem(src, tuple(slice(0, n) for n in key[0].shape)) if src.ndim else reshape(src, key[0].shape)
+
+
+__all__ = [
+    "gather", "index_select", "masked_fill", "masked_select", "scatter", "scatter_add",
+]  # fmt: skip

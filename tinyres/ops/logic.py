@@ -146,3 +146,10 @@ def _values(x: Any) -> Any:
 public(isclose)
 public(allclose)
 public(equal)
+
+
+__all__ = [
+    "all", "allclose", "any", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge", "gt",
+    "isclose", "isfinite", "isinf", "isnan", "le", "logical_and", "logical_not", "logical_or", "logical_xor", "lt",
+    "ne",
+]  # fmt: skip

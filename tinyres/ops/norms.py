@@ -81,3 +81,8 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p is a number, 'fro' or 'nuc', got {p!r}")
     return vector_norm(input, 2 if p in ("fro", None) else float(p), dim, keepdim, dtype=dtype)
+
+
+__all__ = [
+    "norm",
+]  # fmt: skip

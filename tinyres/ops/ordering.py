@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import primitive, public
 from tinyres.ops.elementwise import maximum, minimum
@@ -89,7 +87,9 @@ def max(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, kee
 
     With NumPy's `axis`, the values alone, as by `amax`.
     """
-    return _extreme(amax, argmax, maximum, x, dim, keepdim, axis, keepdims)
+    if dim is None:
+        return max_(x, axis=axes_of(axis, x.ndim), keepdims=keepdim or keepdims)
+    return maximum(x, dim) if hasattr(dim, "ndim") else _found(argmax, x, dim, keepdim, axis)
 
 
 @public
@@ -98,18 +98,16 @@ def min(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, kee
 
     With NumPy's `axis`, the values alone, as by `amin`.
     """
-    return _extreme(amin, argmin, minimum, x, dim, keepdim, axis, keepdims)
-
-
-def _extreme(alone, arg, of_two, x, dim, keepdim, axis, keepdims):
-    if hasattr(dim, "shape") and not isinstance(dim, np.integer):
-        return of_two(x, dim)
     if dim is None:
-        return alone(x, keepdim=keepdim, axis=axis, keepdims=keepdims)
-    named(dim, keepdim, axis, keepdims)
-    place = arg(x, dim, True)
-    found = gather(x, dim, place)
-    return Found(found, place) if keepdim else Found(squeeze(found, dim), squeeze(place, dim))
+        return min_(x, axis=axes_of(axis, x.ndim), keepdims=keepdim or keepdims)
+    return minimum(x, dim) if hasattr(dim, "ndim") else _found(argmin, x, dim, keepdim, axis)
+
+
+def _found(search: Any, x: Any, dim: Any, keepdim: bool, axis: Any) -> Found:
+    named(dim, keepdim, axis, False)
+    place = search(x, dim, True)
+    values = gather(x, dim, place)
+    return Found(values, place) if keepdim else Found(squeeze(values, dim), squeeze(place, dim))
 
 
 @primitive
@@ -150,3 +148,8 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     (axis,) = axes_of(dim, input.ndim)
     order = argsort(input, axis, largest)[(slice(None),) * axis + (slice(0, k),)]
     return Found(gather(input, axis, order), order)
+
+
+__all__ = [
+    "amax", "amin", "aminmax", "argmax", "argmin", "argsort", "max", "min", "sort", "topk",
+]  # fmt: skip

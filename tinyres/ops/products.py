@@ -105,3 +105,8 @@ def outer(input: Any, vec2: Any) -> Any:
     if input.ndim != 1 or vec2.ndim != 1:
         raise ValueError(f"outer: needs two vectors, got {describe(input)} and {describe(vec2)}")
     return reshape(input, (-1, 1)) * vec2
+
+
+__all__ = [
+    "bmm", "cumprod", "dot", "mm", "mv", "outer", "prod",
+]  # fmt: skip

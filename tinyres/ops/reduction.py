@@ -23,11 +23,11 @@ def _spread(g, shape, axis):
 
 def named(dim: Any, keepdim: bool, axis: Any, keepdims: bool) -> tuple[Any, bool]:
     """The one of two names that was used. As in PyTorch, an empty `dim` means all; an empty `axis` means none."""
-    if axis is not None and dim is not None:
+    if dim is None:
+        return axis, keepdims or keepdim
+    if axis is not None:
         raise TypeError("axis and dim are two names of one argument: pass only one")
-    if isinstance(dim, (tuple, list)) and not dim:
-        dim = None
-    return (axis if dim is None else dim), keepdims or keepdim
+    return (None if isinstance(dim, (tuple, list)) and not dim else dim), keepdims or keepdim
 
 
 def one_axis(dim: Any, axis: Any) -> Any:
@@ -57,7 +57,8 @@ def sum(
 ) -> Any:
     """The sum over `dim` (an integer, several, or None for all)."""
     axis, keepdims = named(dim, keepdim, axis, keepdims)
-    return sum_(typed(x, dtype), axis=axes_of(axis, x.ndim), keepdims=keepdims)
+    x = x if dtype is None else astype(x, dtype)
+    return sum_(x, axis=axes_of(axis, x.ndim), keepdims=keepdims)
 
 
 @public
@@ -67,7 +68,8 @@ def mean(
     """The mean over `dim`."""
     axis, keepdims = named(dim, keepdim, axis, keepdims)
     axes = axes_of(axis, x.ndim)
-    return sum_(typed(x, dtype), axis=axes, keepdims=keepdims) / math.prod(x.shape[a] for a in axes)
+    x = x if dtype is None else astype(x, dtype)
+    return sum_(x, axis=axes, keepdims=keepdims) / math.prod(x.shape[a] for a in axes)
 
 
 @public
@@ -180,7 +182,8 @@ softmax_.vjp(x=lambda g, y, axis: y * (g - sum_(g * y, axis=axis, keepdims=True)
 @public
 def softmax(x: Any, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> Any:
     """e^x / sum e^x along `dim` (default: the last)."""
-    return softmax_(typed(x, dtype), axis=axes_of(one_axis(dim, axis), x.ndim))
+    x = x if dtype is None else astype(x, dtype)
+    return softmax_(x, axis=axes_of(one_axis(dim, axis), x.ndim))
 
 
 @primitive
@@ -198,7 +201,8 @@ log_softmax_.vjp(x=lambda g, y, axis: g - exp(y) * sum_(g, axis=axis, keepdims=T
 @public
 def log_softmax(x: Any, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> Any:
     """x - log sum e^x along `dim` (default: the last)."""
-    return log_softmax_(typed(x, dtype), axis=axes_of(one_axis(dim, axis), x.ndim))
+    x = x if dtype is None else astype(x, dtype)
+    return log_softmax_(x, axis=axes_of(one_axis(dim, axis), x.ndim))
 
 
 @primitive

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,11 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
 def sizes_of(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """Accept both f(x, 2, 3) and f(x, (2, 3))."""
     return tuple(shape[0]) if len(shape) == 1 and not hasattr(shape[0], "__index__") else shape
+
+
+def numel(input: Any) -> int:
+    """The number of elements."""
+    return prod(input.shape)
 
 
 @primitive

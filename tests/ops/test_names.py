@@ -1,0 +1,296 @@
+"""What PyTorch's users write: creation, dtypes, seeds, methods, and names that are left out on purpose."""
+
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tests.device.stand_in import standing_in
+from tinyres import linalg, nn
+from tinyres.autograd import operators
+
+
+# -- creation -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("made", "expected", "dtype"),
+    [
+        (tr.zeros(2, 3), [[0, 0, 0], [0, 0, 0]], "float32"),
+        (tr.ones((2,), dtype=tr.int64), [1, 1], "int64"),
+        (tr.zeros(()), 0, "float32"),
+        (tr.full((2,), 7), [7, 7], "int64"),
+        (tr.full((1, 2), 0.5), [[0.5, 0.5]], "float32"),
+        (tr.full((1,), True), [True], "bool"),
+        (tr.arange(3), [0, 1, 2], "int64"),
+        (tr.arange(1, 2, 0.5), [1, 1.5], "float32"),
+        (tr.arange(2, 0, -1, dtype=tr.float64), [2, 1], "float64"),
+        (tr.linspace(0, 1, 3), [0, 0.5, 1], "float32"),
+        (tr.eye(2, 3), [[1, 0, 0], [0, 1, 0]], "float32"),
+        (tr.ones_like(tr.arange(2)), [1, 1], "int64"),
+        (tr.zeros_like(np.ones(2)), [0, 0], "float64"),
+        (tr.full_like(tr.arange(2), 0.5, dtype=tr.float32), [0.5, 0.5], "float32"),
+        (tr.arange(2).new_zeros(1, 2), [[0, 0]], "int64"),
+        (tr.ones(2).new_full((1,), 3), [3], "float32"),
+        (tr.as_tensor([1.5]), [1.5], "float32"),
+        (tr.from_numpy(np.arange(2.0)), [0, 1], "float64"),
+    ],
+)
+def test_new_tensors_have_pytorchs_dtypes(made, expected, dtype):
+    assert isinstance(made, tr.Tensor)
+    assert made.tolist() == expected
+    assert made.dtype == dtype
+    assert not made.requires_grad
+
+
+def test_a_new_tensor_may_require_a_gradient_and_be_anywhere():
+    assert tr.randn(2, requires_grad=True).requires_grad
+    with pytest.raises(TypeError, match="cannot require a gradient"):
+        tr.arange(3, requires_grad=True)
+    with standing_in():
+        for make in (
+            tr.ones(2, device="cuda"),
+            tr.rand(2, device=tr.device("cuda:0")),
+            tr.tensor([1.0], device="cuda"),
+        ):
+            assert make.device == "cuda"
+            assert tr.zeros_like(make).device == make.new_ones(2).device == "cuda"
+            assert tr.randn_like(make, device="cpu").device == "cpu"
+
+
+def test_draws_lie_where_they_should():
+    for draw, low, high in ((tr.rand(4000), 0, 1), (tr.randint(-2, 3, (4000,)), -2, 2), (tr.randint(3, (4000,)), 0, 2)):
+        assert low <= draw.amin().item() < draw.amax().item() <= high
+    assert set(tr.randint(-2, 3, (4000,)).tolist()) == {-2, -1, 0, 1, 2}
+    assert sorted(tr.randperm(50).tolist()) == list(range(50))
+    assert abs(tr.randn(20000, dtype=tr.float64).std().item() - 1) < 0.03
+    assert tr.rand(3, generator=np.random.default_rng(0)).tolist() == tr.rand(3, generator=0).tolist()
+
+
+# -- one seed -------------------------------------------------------------------------------------------------------
+def drawn():
+    dropout = nn.Dropout(0.5)
+    return [
+        tr.rand(3), tr.randn(3), tr.randint(100, (3,)), tr.randperm(9), nn.Linear(2, 3).weight,
+        nn.Embedding(4, 2).weight, nn.LSTMCell(2, 3).weight_ih, dropout(tr.ones(20)), nn.init.normal_(tr.ones(3)),
+    ]  # fmt: skip
+
+
+def test_manual_seed_seeds_what_is_given_no_generator():
+    tr.manual_seed(5)
+    first = [t.detach().numpy().copy() for t in drawn()]
+    other = [t.detach().numpy() for t in drawn()]
+    tr.manual_seed(5)
+    again = [t.detach().numpy() for t in drawn()]
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
+
+
+def test_a_module_made_before_the_seed_follows_it_too():
+    dropout, x = nn.Dropout(0.5), tr.ones(64)
+    tr.manual_seed(1)
+    first = dropout(x).numpy()
+    tr.manual_seed(1)
+    np.testing.assert_array_equal(dropout(x).numpy(), first)
+    copy.deepcopy(dropout)(x)
+
+
+def test_what_has_a_generator_of_its_own_does_not_depend_on_the_seed():
+    tr.manual_seed(1)
+    state = tr.manual_seed(1).bit_generator.state
+    a = nn.Linear(3, 4, rng=7).weight.numpy()
+    assert tr.manual_seed(1).bit_generator.state == state
+    tr.manual_seed(2)
+    np.testing.assert_array_equal(nn.Linear(3, 4, rng=7).weight.numpy(), a)
+
+
+def test_without_a_seed_two_processes_draw_differently():
+    command = [sys.executable, "-c", "import tinyres as tr; print(tr.rand(3).tolist())"]
+    assert len({subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}) == 2
+
+
+# -- dtypes, devices, methods ---------------------------------------------------------------------------------------
+def test_dtypes_have_pytorchs_names():
+    assert (tr.float32, tr.float, tr.double, tr.long, tr.int, tr.half) == (
+        np.float32, np.float32, np.float64, np.int64, np.int32, np.float16,
+    )  # fmt: skip
+    assert tr.bool == np.bool_
+    x = tr.tensor([1.0], dtype=tr.float64, requires_grad=True)
+    assert isinstance(x.dtype, tr.dtype)
+    assert tr.where(x > 0, 1.0, 0.0).dtype == tr.float32
+    assert tr.where(x > 0, x, 0.0).dtype == tr.float64
+    assert x.float().dtype == tr.float32
+    assert x.double() is x
+    assert not x.long().requires_grad
+    assert tr.grad(x.float().sum(), x)[0].dtype == tr.float64
+
+
+def test_to_takes_a_device_a_dtype_or_a_tensor():
+    x = tr.ones(2)
+    assert x.to("cpu") is x.to(tr.float32) is x.cpu() is x.contiguous() is x
+    assert (
+        x.to(tr.int64).dtype
+        == x.to(dtype="int64").dtype
+        == x.to("cpu", tr.int64).dtype
+        == x.type_as(tr.arange(1)).dtype
+    )
+    with standing_in():
+        moved = x.to(tr.device("cuda"), tr.float64)
+        assert (moved.device, moved.device.type, moved.dtype) == ("cuda", "cuda", np.float64)
+        assert x.to(moved).device == x.cuda().device == "cuda"
+    assert tr.cuda.is_available() in (True, False)
+
+
+def test_size_is_a_number_and_a_function():
+    x = tr.ones(2, 3)
+    assert x.size == x.numel() == tr.numel(x) == 6
+    assert x.size() == x.shape == (2, 3)
+    assert (x.size(0), x.size(-1), x.size(dim=1), x.dim()) == (2, 3, 3, 2)
+
+
+def test_every_method_of_the_tables_is_a_function_and_says_which():
+    for name in operators.METHODS:
+        assert name in operators.FUNCTIONS
+        assert f"tinyres.{name}" in getattr(tr.Tensor, name).__doc__
+    for name, function in operators.RENAMED.items():
+        assert function in operators.FUNCTIONS
+        assert getattr(tr.Tensor, name).__name__ == name
+
+
+def test_operators_of_bits_and_of_whole_division():
+    x, mask = tr.tensor([-7.0, 7.0]), tr.tensor([True, False])
+    assert (x // 2).tolist() == [-4, 3]
+    assert (7 // x).tolist() == [-1, 1]
+    assert (x % 4).tolist() == [1, 3]
+    assert (5 % x).tolist() == [-2, 5]
+    assert (~mask).tolist() == [False, True]
+    assert (mask & True).tolist() == (True & mask).tolist() == [True, False]
+    assert (mask | ~mask).tolist() == (mask ^ ~mask).tolist() == [True, True]
+    assert (tr.arange(4) ^ 1).tolist() == (1 ^ tr.arange(4)).tolist() == [1, 0, 3, 2]
+
+
+def test_a_clone_is_another_tensor_on_the_tape():
+    x = tr.ones(2, requires_grad=True)
+    y = tr.clone(x.clone())
+    assert y is not x
+    assert tr.grad((y * y).sum(), x)[0].tolist() == [2, 2]
+
+
+# -- choices --------------------------------------------------------------------------------------------------------
+def test_an_extreme_over_a_dim_comes_with_its_index_and_over_an_axis_alone():
+    x = tr.tensor([[1.0, 3.0, 3.0], [2.0, 0.0, 2.0]], requires_grad=True)
+    values, indices = x.max(dim=1)
+    assert (values.tolist(), indices.tolist()) == ([3, 2], [1, 0])
+    assert tr.grad(values.sum(), x)[0].tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert tr.grad(x.max(axis=1).sum(), x)[0].tolist() == tr.grad(x.amax(1).sum(), x)[0].tolist() == [
+        [0, 0.5, 0.5], [0.5, 0, 0.5],
+    ]  # fmt: skip
+    assert x.min(0, keepdim=True).indices.tolist() == [[0, 1, 1]]
+    assert tr.max(x, x * 2).tolist() == [[2, 6, 6], [4, 0, 4]]
+    with pytest.raises(TypeError, match="two names of one argument"):
+        x.max(1, axis=1)
+
+
+def test_sorting_keeps_the_order_of_equal_elements_both_ways_and_puts_nan_last():
+    x = tr.tensor([2.0, np.nan, 1.0, 2.0])
+    assert tr.argsort(x).tolist() == [2, 0, 3, 1]
+    assert tr.argsort(x, descending=True).tolist() == [1, 0, 3, 2]
+    assert tr.topk(x, 2, largest=False).indices.tolist() == [2, 0]
+    with pytest.raises(ValueError, match=r"k=5 must be in \[0, 4\]"):
+        tr.topk(x, 5)
+
+
+def test_products_and_norms_at_zeros():
+    x = tr.tensor([2.0, 0.0, 3.0, 0.0], dtype=tr.float64, requires_grad=True)
+    (g,) = tr.grad(x[:3].prod(), x, create_graph=True)
+    assert g.tolist() == [0, 6, 0, 0]
+    assert tr.grad(g[1], x)[0].tolist() == [3, 0, 2, 0]
+    assert tr.grad(tr.cumprod(x, 0).sum(), x)[0].tolist() == [1, 8, 0, 0]
+    zero = tr.zeros(3, requires_grad=True)
+    for p in (1, 2, 3, 0.5, np.inf, "fro"):
+        assert tr.grad(tr.norm(zero, p), zero, allow_unused=True)[0].tolist() == [0, 0, 0]
+    assert tr.grad(tr.std(zero), zero)[0].tolist() == [0, 0, 0]
+
+
+def test_the_gradient_of_a_singular_determinant_is_its_cofactors():
+    x = tr.tensor([[1.0, 2.0], [2.0, 4.0]], dtype=tr.float64, requires_grad=True)
+    np.testing.assert_allclose(tr.grad(linalg.det(x), x)[0].numpy(), [[4, -2], [-2, 1]], atol=1e-12)
+    with pytest.raises(ValueError, match=r"inv\(.*[Ss]ingular"):
+        linalg.inv(x)
+
+
+def test_equal_eigenvalues_contribute_nothing_between_them():
+    x = tr.tensor(np.eye(3), requires_grad=True)
+    for f in (linalg.eigvalsh, linalg.svdvals):
+        np.testing.assert_allclose(tr.grad((f(x) ** 2).sum(), x)[0].numpy(), 2 * np.eye(3), atol=1e-12)
+
+
+def test_a_vector_with_nothing_in_it_joins_anything():
+    assert tr.cat([tr.tensor([]), tr.ones(2, 2)], dim=1).shape == (2, 2)
+    assert tr.stack([tr.ones(2)] * 3, dim=1).shape == (2, 3)
+
+
+def test_scatter_takes_the_last_of_several():
+    x = tr.zeros(3)
+    assert tr.scatter(x, 0, tr.tensor([1, 1]), tr.tensor([4.0, 5.0])).tolist() == [0, 5, 0]
+    assert tr.scatter(x, 0, tr.tensor([1, 1]), tr.tensor([4.0, 5.0]), reduce="add").tolist() == [0, 9, 0]
+    with pytest.raises(ValueError, match="reduce is None or 'add'"):
+        tr.scatter(x, 0, tr.tensor([1]), 2.0, reduce="multiply")
+
+
+def test_trace_of_a_matrix_is_a_number_and_of_a_function_a_recording():
+    x = tr.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    assert tr.trace(x).item() == x.trace().item() == 5
+    assert len(tr.trace(lambda: (x * x).sum())) > 3
+    assert len(tr.trace((x * x).sum())) > 3
+
+
+# -- what is left out -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("get", "said"),
+    [
+        (lambda: tr.fft, "'tinyres' has no attribute 'fft': .*complex"), (lambda: tr.complex64, "complex numbers"),
+        (lambda: tr.sparse, "index a dense one"), (lambda: nn.Conv3d, "'tinyres.nn'.*use the 2d layer"),
+        (lambda: nn.MultiheadAttention, "softmax"), (lambda: tr.add_, "without the underscore"),
+        (lambda: tr.ones(2).add_(1), "a tensor is a value"), (lambda: tr.nonsense, "has no attribute 'nonsense'$"),
+        (lambda: tr.ones(2).nonsense, "nonsense"), (lambda: nn.Nonsense, "has no attribute 'Nonsense'$"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_out_says_so(get, said):
+    with pytest.raises(AttributeError, match=said):
+        get()
+
+
+def test_rooms_are_there_without_an_import_of_their_own():
+    command = "import tinyres as torch; torch.linalg.inv; torch.nn.Linear; torch.optim.SGD; torch.nn.init"
+    subprocess.run([sys.executable, "-c", command], check=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda x: tr.mm(x[0], x), "mm: needs 2 and 2 axes"),
+        (lambda x: tr.outer(x, x), "outer: needs two vectors"),
+        (lambda x: tr.chunk(x, 0), "chunk: .* positive"),
+        (lambda x: tr.repeat(x, 2), "repeat: needs a number for each"),
+        (lambda x: tr.roll(x, (1, 2), (0,)), "roll: 2 shifts for 1 axes"),
+        (lambda x: tr.tril(x[0]), "tril and triu"),
+        (lambda x: tr.diag(x[None]), "diag: needs a vector or a matrix"),
+        (lambda x: x[0].trace(), "trace: needs a matrix"),
+        (lambda x: tr.gather(x, 0, np.array([1])), "gather: the index needs 2 axes"),
+        (lambda x: x[None].t(), "t: needs at"),
+        (lambda x: tr.div(x, 2, rounding_mode="up"), "rounding_mode is None"),
+        (lambda x: tr.norm(x, "two"), "norm: p is"),
+        (lambda x: linalg.inv(x), "inv: needs square matrices"),
+        (lambda x: linalg.qr(x, "full"), "qr: mode is"),
+        (lambda x: linalg.eigh(x @ x.T, "l"), "UPLO"),
+        (lambda x: linalg.matrix_norm(x, 3), "matrix_norm: ord is"),
+        (lambda x: tr.norm(x[None], "nuc"), "needs dim="),
+        (lambda x: linalg.norm(x[None], 2), "one axis or of two"),
+    ],
+)
+def test_errors_say_what_is_wrong(call, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        call(tr.ones(2, 3))
