@@ -212,7 +212,7 @@ def test_pixels_become_channels_and_back():
     np.testing.assert_array_equal(F.pixel_unshuffle(y, 2), x)
     with pytest.raises(ValueError, match=r"pixel_shuffle: needs .* divisible by upscale_factor\^2 = 9"):
         F.pixel_shuffle(x, 3)
-    with pytest.raises(ValueError, match="pixel_unshuffle: needs .* divisible by downscale_factor = 2"):
+    with pytest.raises(ValueError, match=r"pixel_unshuffle: needs .* divisible by downscale_factor = 2"):
         F.pixel_unshuffle(x, 2)
     with pytest.raises(ValueError, match="ReflectionPad2d: padding must be an integer or 4 of them"):
         nn.ReflectionPad2d((1, 2))
