@@ -202,3 +202,17 @@ def test_a_vector_of_zeros_has_a_direction_without_nan():
     (g,) = tr.grad(y, [x], np.ones((2, 2)))
     assert np.isfinite(g.numpy()).all()
     assert F.cosine_similarity(x, x).numpy().tolist() == pytest.approx([0.0, 1.0])
+
+
+def test_pixels_become_channels_and_back():
+    x = np.arange(2 * 8 * 2 * 3.0).reshape(2, 8, 2, 3)
+    y = F.pixel_shuffle(x, 2)
+    assert y.shape == (2, 2, 4, 6)
+    assert y[1, 1, 3, 2] == x[1, 4 + 2 * 1 + 0, 1, 1]
+    np.testing.assert_array_equal(F.pixel_unshuffle(y, 2), x)
+    with pytest.raises(ValueError, match=r"pixel_shuffle: needs .* divisible by upscale_factor\^2 = 9"):
+        F.pixel_shuffle(x, 3)
+    with pytest.raises(ValueError, match=r"pixel_unshuffle: needs .* divisible by downscale_factor = 2"):
+        F.pixel_unshuffle(x, 2)
+    with pytest.raises(ValueError, match="ReflectionPad2d: padding must be an integer or 4 of them"):
+        nn.ReflectionPad2d((1, 2))

@@ -99,6 +99,13 @@ LAYERS = {
     "avg pool, divisor": ("AvgPool2d", (2,), {"divisor_override": 3}, (2, 3, 4, 5)),
     "adaptive pool 1d": ("AdaptiveAvgPool1d", (3,), {}, (2, 3, 7)),
     "adaptive pool, None": ("AdaptiveAvgPool2d", ((None, 2),), {}, (2, 3, 4, 5)),
+    "rms norm": ("RMSNorm", ((3, 4),), {}, (2, 3, 4)),
+    "pixel shuffle": ("PixelShuffle", (2,), {}, (2, 8, 2, 3)),
+    "zero pad": ("ZeroPad2d", ((1, 0, 2, -1),), {}, (2, 3, 4, 3)),
+    "constant pad": ("ConstantPad1d", (2, 0.5), {}, (2, 3, 4)),
+    "reflection pad": ("ReflectionPad2d", (2,), {}, (2, 3, 4, 3)),
+    "replication pad": ("ReplicationPad1d", ((1, 3),), {}, (2, 3, 4)),
+    "circular pad": ("CircularPad2d", ((1, 2, 0, 1),), {}, (2, 3, 4, 3)),
     "upsample": ("Upsample", (), {"scale_factor": 2}, (2, 3, 2, 3)),
     "upsample, size": ("Upsample", ((5, 4),), {}, (2, 3, 2, 3)),
     "upsample, a fraction": ("Upsample", (), {"scale_factor": 1.7, "mode": "bilinear"}, (2, 3, 3, 4)),
@@ -271,7 +278,7 @@ REPRS = {
     "Conv1d": (3, 4, 3), "ConvTranspose1d": (3, 4, 3), "MaxPool1d": (2,), "MaxPool2d": (2,), "AvgPool2d": (2,),
     "AdaptiveAvgPool1d": (2,), "PReLU": (), "Hardtanh": (), "GLU": (), "CELU": (), "Softplus": (), "ReLU6": (),
     "Threshold": (0.1, 2.0), "Unflatten": (1, (2, 3)), "Upsample": ((3, 3),), "GRUCell": (3, 4), "LSTM": (3, 4, 2),
-    "GRU": (3, 4),
+    "GRU": (3, 4), "ReflectionPad2d": (2,), "ConstantPad1d": (2, 0.5), "RMSNorm": (3,), "PixelShuffle": (2,),
 }  # fmt: skip
 
 

@@ -58,7 +58,7 @@ from tinyres.ops.gates import (
     tanhshrink,
     threshold,
 )
-from tinyres.ops.interpolation import interpolate
+from tinyres.ops.interpolation import interpolate, pixel_shuffle, pixel_unshuffle
 from tinyres.ops.linalg import linear
 from tinyres.ops.lookup import embedding, one_hot
 from tinyres.ops.losses import cosine_embedding_loss, huber_loss, kl_div, smooth_l1_loss
@@ -87,7 +87,8 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 def _with_inplace(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with PyTorch's last argument, `inplace`, which changes nothing."""
-    own = unwrap(function).__code__.co_argcount  # the positional arguments that are its own
+    plain: Any = unwrap(function)
+    own = len(plain.primitive.inputs) if hasattr(plain, "primitive") else plain.__code__.co_argcount  # by position
 
     @wraps(function)
     def call(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
@@ -108,9 +109,9 @@ __all__ = [
     "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "dropout1d", "dropout2d", "elu",
     "embedding", "gelu", "glu", "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "huber_loss",
     "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
-    "logsigmoid", "max_pool1d", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "prelu",
-    "relu", "relu6", "rms_norm", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus",
-    "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "logsigmoid", "max_pool1d", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad",
+    "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "rms_norm", "selu", "sigmoid", "silu",
+    "smooth_l1_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 # As in `tinyres.ops`, functions explain which argument is not a tensor.

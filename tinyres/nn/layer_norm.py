@@ -66,9 +66,32 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
+class RMSNorm(Module):
+    """x / sqrt(mean of x^2 + eps) * weight over the last axes: a layer norm that keeps the mean.
+
+    Args:
+        eps: None takes the precision of x's dtype.
+    """
+
+    weight: Parameter | None
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
+    ) -> None:
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        self.weight = Parameter(_channels_last(np.ones(shape, np.float32))) if elementwise_affine else None
+
+    def forward(self, x: Any) -> Any:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
 def _channels_last(array: Any) -> Any:
     """(C, H, W) as a view of memory (H, W, C); other shapes as they are."""
     return array.reshape(*array.shape[1:], array.shape[0]).transpose(2, 0, 1) if array.ndim == 3 else array
 
 
-__all__ = ["LayerNorm"]
+__all__ = ["LayerNorm", "RMSNorm"]

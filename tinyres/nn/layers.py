@@ -124,6 +124,20 @@ class Upsample(Module):
         return f"{given}, mode={self.mode!r}"
 
 
+class PixelShuffle(Module):
+    """Channels become pixels: (..., C r^2, H, W) -> (..., C, H r, W r), r = upscale_factor (Shi et al. 2016
+    [shi2016real])."""
+
+    def __init__(self, upscale_factor: int) -> None:
+        self.upscale_factor = upscale_factor
+
+    def forward(self, x: Any) -> Any:
+        return F.pixel_shuffle(x, self.upscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"upscale_factor={self.upscale_factor}"
+
+
 class UpsamplingNearest2d(Upsample):
     """`Upsample` with mode "nearest"."""
 
@@ -139,5 +153,6 @@ class UpsamplingBilinear2d(Upsample):
 
 
 __all__ = [
-    "Flatten", "Identity", "Linear", "Reshape", "Unflatten", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d",
+    "Flatten", "Identity", "Linear", "PixelShuffle", "Reshape", "Unflatten", "Upsample", "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
 ]  # fmt: skip

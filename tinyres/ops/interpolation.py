@@ -19,7 +19,7 @@ from tinyres.autograd.tensor import raw
 from tinyres.ops.convolution import pair
 from tinyres.ops.padding import taken
 from tinyres.ops.pooling import adaptive_avg_pool2d
-from tinyres.ops.shape import INTEGERS, expand, reshape
+from tinyres.ops.shape import INTEGERS, expand, permute, reshape
 from tinyres.ops.signals import adaptive_avg_pool1d
 
 LINEAR = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}  # and the number of axes that each is for
@@ -168,4 +168,39 @@ def _resampled(x: Any, axis: int, taps: Taps) -> Any:
     return total
 
 
-__all__ = ["interpolate", "upsample_nearest2d"]
+@public
+def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
+    """Channels become pixels: (..., C r^2, H, W) -> (..., C, H r, W r), r = upscale_factor (Shi et al. 2016
+    [shi2016real]).
+
+    Raises:
+        ValueError: r^2 does not divide the number of channels.
+    """
+    r = upscale_factor
+    if input.ndim < 3 or r < 1 or input.shape[-3] % (r * r):
+        raise ValueError(
+            f"pixel_shuffle: needs (..., C, H, W) with C divisible by upscale_factor^2 = {r * r}, got "
+            f"{describe(raw(input))}"
+        )
+    *lead, C, H, W = input.shape
+    n = len(lead)
+    parts = reshape(input, (*lead, C // (r * r), r, r, H, W))
+    return reshape(permute(parts, (*range(n), n, n + 3, n + 1, n + 4, n + 2)), (*lead, C // (r * r), H * r, W * r))
+
+
+@public
+def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
+    """Pixels become channels, the inverse of `pixel_shuffle`: (..., C, H r, W r) -> (..., C r^2, H, W)."""
+    r = downscale_factor
+    if input.ndim < 3 or r < 1 or input.shape[-1] % r or input.shape[-2] % r:
+        raise ValueError(
+            f"pixel_unshuffle: needs (..., C, H, W) with H and W divisible by downscale_factor = {r}, got "
+            f"{describe(raw(input))}"
+        )
+    *lead, C, H, W = input.shape
+    n = len(lead)
+    parts = reshape(input, (*lead, C, H // r, r, W // r, r))
+    return reshape(permute(parts, (*range(n), n, n + 2, n + 4, n + 1, n + 3)), (*lead, C * r * r, H // r, W // r))
+
+
+__all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample_nearest2d"]
