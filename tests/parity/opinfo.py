@@ -42,6 +42,9 @@ DRAWN = {
 }  # fmt: skip
 # PyTorch's own second derivatives are NaN at these points; here they are 0, like the first.
 NO_SECOND = {"linalg.norm.subgradients_at_zero"}
+# So many orders of derivatives are compared where PyTorch rounds coarsely in the next: by 5e-9, as it has 1/6 in single
+# precision, and by 3e-10, as it adds 1e-12 to p (1 - p). test_nn_parity.py shows for both that ours are exact.
+EXACT_ORDERS = {"nn.functional.hardsigmoid": 0, "nn.functional.binary_cross_entropy": 1}
 
 
 class Wrong(Exception):
@@ -124,7 +127,8 @@ def check(op: Any, function: Callable[..., Any], sample: Any) -> None:
     for y, t in pairs:
         check_value(y, t, compared=op.name not in DRAWN)
     if op.name not in DRAWN:
-        check_gradients(pairs, list(memo.values()), second=op.supports_gradgrad and title(op) not in NO_SECOND)
+        second = op.supports_gradgrad and title(op) not in NO_SECOND
+        check_gradients(pairs, list(memo.values()), min(1 + second, EXACT_ORDERS.get(op.name, 2)))
 
 
 def check_value(y: Any, t: Any, compared: bool) -> None:
@@ -139,7 +143,7 @@ def check_value(y: Any, t: Any, compared: bool) -> None:
     compare(y.detach().numpy(), t, "value", compared)
 
 
-def check_gradients(pairs: list[tuple[Any, Any]], inputs: list[tuple[Any, Any]], second: bool) -> None:
+def check_gradients(pairs: list[tuple[Any, Any]], inputs: list[tuple[Any, Any]], orders: int) -> None:
     """First and second order, by random contractions; an input that has no influence has the gradient zero."""
     pairs = [(y, t) for y, t in pairs if isinstance(t, torch.Tensor) and t.requires_grad]
     leaves = [(t, x) for t, x in inputs if t.requires_grad]
@@ -149,7 +153,7 @@ def check_gradients(pairs: list[tuple[Any, Any]], inputs: list[tuple[Any, Any]],
         raise Wrong("first order: no gradient here")
     rng = np.random.default_rng(0)
     mine, theirs = [y for y, _ in pairs], [t for _, t in pairs]
-    for order in ("first order", "second order")[: 1 + second]:
+    for order in ("first order", "second order")[:orders]:
         weights = [rng.standard_normal(np.shape(y if t is None else t)) for y, t in zip(mine, theirs, strict=True)]
         mine = contracted_gradient(tr.grad, mine, [x for _, x in leaves], weights, tr.tensor)
         theirs = contracted_gradient(torch.autograd.grad, theirs, [t for t, _ in leaves], weights, torch.tensor)
