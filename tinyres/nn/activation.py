@@ -1,5 +1,7 @@
 """Activation functions as modules; the functions, with their equations, are in `tinyres.nn.functional`.
 
+Those made of straight lines, but for the ReLU and the leaky one, are in `piecewise.py`.
+
 Where PyTorch's modules may work in place, these take `inplace`, and return a new tensor all the same: tensors are
 values.
 """
@@ -8,42 +10,33 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinyres import ops
 from tinyres.nn import functional as F
-from tinyres.nn.module import Module, Parameter
+from tinyres.nn.module import Module
 
 
-class _Activation(Module):
+class Activation(Module):
     _settings: tuple[str, ...] = ()  # the attributes that the repr shows
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self._settings)
 
 
-class _Plain(_Activation):
+class Plain(Activation):
     """Without settings."""
 
     def __init__(self, inplace: bool = False) -> None:
         pass
 
 
-class ReLU(_Plain):
+class ReLU(Plain):
     """max(x, 0)."""
 
     def forward(self, x: Any) -> Any:
         return ops.relu(x)
 
 
-class ReLU6(_Plain):
-    """min(max(x, 0), 6)."""
-
-    def forward(self, x: Any) -> Any:
-        return F.relu6(x)
-
-
-class LeakyReLU(_Activation):
+class LeakyReLU(Activation):
     """x for x > 0, else negative_slope * x (Maas et al. 2013 [maas2013rectifier])."""
 
     _settings = ("negative_slope",)
@@ -55,25 +48,7 @@ class LeakyReLU(_Activation):
         return ops.leaky_relu(x, self.negative_slope)
 
 
-class PReLU(_Activation):
-    """x for x > 0, else w x, with learned slopes w (He et al. 2015 [he2015delving]).
-
-    Args:
-        num_parameters: 1, or the number of channels (axis 1 of x), each with its own slope.
-        init: what the slopes are at first.
-    """
-
-    _settings = ("num_parameters",)
-
-    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
-        self.num_parameters = num_parameters
-        self.weight = Parameter(np.full(num_parameters, init, np.float32))
-
-    def forward(self, x: Any) -> Any:
-        return F.prelu(x, self.weight)
-
-
-class ELU(_Activation):
+class ELU(Activation):
     """x for x > 0, else alpha * (e^x - 1) (Clevert et al. 2016 [clevert2016fast])."""
 
     _settings = ("alpha",)
@@ -85,7 +60,7 @@ class ELU(_Activation):
         return ops.elu(x, self.alpha)
 
 
-class CELU(_Activation):
+class CELU(Activation):
     """x for x > 0, else alpha (e^(x / alpha) - 1) (Barron 2017 [barron2017continuously])."""
 
     _settings = ("alpha",)
@@ -97,14 +72,14 @@ class CELU(_Activation):
         return F.celu(x, self.alpha)
 
 
-class SELU(_Plain):
+class SELU(Plain):
     """1.0507 elu(x, 1.6733) (Klambauer et al. 2017 [klambauer2017self])."""
 
     def forward(self, x: Any) -> Any:
         return F.selu(x)
 
 
-class GELU(_Activation):
+class GELU(Activation):
     """x * Phi(x), Phi the normal distribution function; approximate: "none" or "tanh".
 
     Hendrycks & Gimpel 2016 [hendrycks2016gaussian].
@@ -119,99 +94,49 @@ class GELU(_Activation):
         return ops.gelu(x, self.approximate)
 
 
-class SiLU(_Plain):
+class SiLU(Plain):
     """x * sigmoid(x) (Elfwing et al. 2018 [elfwing2018sigmoid])."""
 
     def forward(self, x: Any) -> Any:
         return ops.silu(x)
 
 
-class Mish(_Plain):
+class Mish(Plain):
     """x tanh(softplus(x)) (Misra 2020 [misra2020mish])."""
 
     def forward(self, x: Any) -> Any:
         return F.mish(x)
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Activation):
     """1 / (1 + e^-x)."""
 
     def forward(self, x: Any) -> Any:
         return ops.sigmoid(x)
 
 
-class Hardsigmoid(_Plain):
-    """relu6(x + 3) / 6."""
-
-    def forward(self, x: Any) -> Any:
-        return F.hardsigmoid(x)
-
-
-class Hardswish(_Plain):
-    """x relu6(x + 3) / 6."""
-
-    def forward(self, x: Any) -> Any:
-        return F.hardswish(x)
-
-
-class Tanh(_Activation):
+class Tanh(Activation):
     """The hyperbolic tangent."""
 
     def forward(self, x: Any) -> Any:
         return ops.tanh(x)
 
 
-class Hardtanh(_Activation):
-    """x limited to [min_val, max_val]."""
-
-    _settings = "min_val", "max_val"
-
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        self.min_val, self.max_val = min_val, max_val
-
-    def forward(self, x: Any) -> Any:
-        return F.hardtanh(x, self.min_val, self.max_val)
-
-
-class Tanhshrink(_Activation):
+class Tanhshrink(Activation):
     """x - tanh(x)."""
 
     def forward(self, x: Any) -> Any:
         return F.tanhshrink(x)
 
 
-class Hardshrink(_Activation):
-    """0 for |x| <= lambd, else x."""
-
-    _settings = ("lambd",)
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
-
-    def forward(self, x: Any) -> Any:
-        return F.hardshrink(x, self.lambd)
-
-
-class Softshrink(_Activation):
-    """x moved towards 0 by lambd, and 0 for |x| <= lambd."""
-
-    _settings = ("lambd",)
-
-    def __init__(self, lambd: float = 0.5) -> None:
-        self.lambd = lambd
-
-    def forward(self, x: Any) -> Any:
-        return F.softshrink(x, self.lambd)
-
-
-class Softsign(_Activation):
+class Softsign(Activation):
     """x / (1 + |x|)."""
 
     def forward(self, x: Any) -> Any:
         return F.softsign(x)
 
 
-class Softplus(_Activation):
+class Softplus(Activation):
     """log(1 + e^(beta x)) / beta, and x where beta x > threshold."""
 
     _settings = "beta", "threshold"
@@ -223,26 +148,14 @@ class Softplus(_Activation):
         return F.softplus(x, self.beta, self.threshold)
 
 
-class Threshold(_Activation):
-    """x for x > threshold, else value."""
-
-    _settings = "threshold", "value"
-
-    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
-        self.threshold, self.value = threshold, value
-
-    def forward(self, x: Any) -> Any:
-        return F.threshold(x, self.threshold, self.value)
-
-
-class LogSigmoid(_Activation):
+class LogSigmoid(Activation):
     """log(1 / (1 + e^-x)), finite however negative x is."""
 
     def forward(self, x: Any) -> Any:
         return ops.logsigmoid(x)
 
 
-class GLU(_Activation):
+class GLU(Activation):
     """a sigmoid(b), where a and b are the halves of x along `dim` (Dauphin et al. 2017 [dauphin2017language])."""
 
     _settings = ("dim",)
@@ -254,7 +167,7 @@ class GLU(_Activation):
         return F.glu(x, self.dim)
 
 
-class Softmax(_Activation):
+class Softmax(Activation):
     """e^x / sum e^x along `dim`."""
 
     _settings = ("dim",)
@@ -266,7 +179,7 @@ class Softmax(_Activation):
         return ops.softmax(x, dim=self.dim)
 
 
-class Softmin(_Activation):
+class Softmin(Activation):
     """softmax(-x) along `dim`."""
 
     _settings = ("dim",)
@@ -278,7 +191,7 @@ class Softmin(_Activation):
         return F.softmin(x, dim=self.dim)
 
 
-class LogSoftmax(_Activation):
+class LogSoftmax(Activation):
     """x - log sum e^x along `dim`."""
 
     _settings = ("dim",)
@@ -291,30 +204,6 @@ class LogSoftmax(_Activation):
 
 
 __all__ = [
-    "CELU",
-    "ELU",
-    "GELU",
-    "GLU",
-    "SELU",
-    "Hardshrink",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
-    "LeakyReLU",
-    "LogSigmoid",
-    "LogSoftmax",
-    "Mish",
-    "PReLU",
-    "ReLU",
-    "ReLU6",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softmin",
-    "Softplus",
-    "Softshrink",
-    "Softsign",
-    "Tanh",
-    "Tanhshrink",
-    "Threshold",
+    "CELU", "ELU", "GELU", "GLU", "SELU", "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "ReLU", "SiLU", "Sigmoid",
+    "Softmax", "Softmin", "Softplus", "Softsign", "Tanh", "Tanhshrink",
 ]  # fmt: skip
