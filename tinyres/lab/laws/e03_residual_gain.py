@@ -149,7 +149,7 @@ def relu_law(logs: Any, shape: Shape) -> Law:
 def said_of(cases: Sequence[Case], shape: Shape, laws: Sequence[Law]) -> str:
     """The backward gains in words."""
     parts = [
-        f"{law.measured:.4g} for m = {m:g}, a = {a:.3g} (predicted {law.predicted:.4g})"
+        f"{law.measured:.4g} for skip {m:g}, branch {a:.3g} (predicted {law.predicted:.4g})"
         for (m, a), law in zip(cases, laws[1::2], strict=True)
     ]
     text = f"{shape.depth} blocks multiply the squared gradient by {', '.join(parts)}"
