@@ -30,7 +30,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
     return {
         "kernel": title(report.kernel),
         "op": report.op,
-        "signature": list(lines(report.op)),
+        "signature": list(lines(report.op, report.adapt.layout)),
         "conforms": report.ok and not beyond,
         "passed": sum(finding.ok for _, finding in cases),
         "cases": len(cases),
@@ -158,7 +158,7 @@ def _kind(report: Report, kind: Kind) -> dict[str, Any]:
             "faults": example.faults,
             "wrong_elements": example.wrong,
             "picture": picture(example).splitlines(),
-            "to_reproduce": snippet(report.kernel, example.case).splitlines(),
+            "to_reproduce": snippet(report.kernel, example.case, report.adapt).splitlines(),
         },
     }
 
