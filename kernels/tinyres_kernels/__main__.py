@@ -97,8 +97,9 @@ def _check(given: argparse.Namespace) -> int:
         beyond = [found for found in run(tasks, most=MOST) if found.what.startswith(("read or wrote", "ended"))]
         enough = " (it stopped there)" if len(beyond) == MOST else ""
         print(*beyond, f"guard mode: {len(tasks)} cases, {len(beyond)} violations{enough}\n", sep="\n", flush=True)
+    failed = _exported(report, given, len(beyond))
     print(report.text(every=given.verbose))
-    return _exported(report, given, len(beyond)) or (0 if report.ok and not beyond else 1)
+    return failed or (0 if report.ok and not beyond else 1)
 
 
 def _writable(*files: Path | None) -> None:
