@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +84,8 @@ def _check(given: argparse.Namespace) -> int:
         _writable(given.json, given.junit, given.png)
     except ValueError as error:
         return _could_not(str(error))
-    print(*lines(given.op, given.layout), "", sep="\n", flush=True)
+    with suppress(BrokenPipeError):  # whoever does not read it may still want the files
+        print(*lines(given.op, given.layout), "", sep="\n", flush=True)
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
     drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
     with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
