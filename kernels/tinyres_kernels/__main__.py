@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +84,8 @@ def _check(given: argparse.Namespace) -> int:
         _writable(given.json, given.junit, given.png)
     except ValueError as error:
         return _could_not(str(error))
-    print(*lines(given.op), "", sep="\n", flush=True)
+    with suppress(BrokenPipeError):  # whoever does not read it may still want the files
+        print(*lines(given.op, given.layout), "", sep="\n", flush=True)
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
     drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
     with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
@@ -97,8 +98,9 @@ def _check(given: argparse.Namespace) -> int:
         beyond = [found for found in run(tasks, most=MOST) if found.what.startswith(("read or wrote", "ended"))]
         enough = " (it stopped there)" if len(beyond) == MOST else ""
         print(*beyond, f"guard mode: {len(tasks)} cases, {len(beyond)} violations{enough}\n", sep="\n", flush=True)
+    failed = _exported(report, given, len(beyond))
     print(report.text(every=given.verbose))
-    return _exported(report, given, len(beyond)) or (0 if report.ok and not beyond else 1)
+    return failed or (0 if report.ok and not beyond else 1)
 
 
 def _writable(*files: Path | None) -> None:

@@ -40,8 +40,9 @@ def check(answer: Callable[..., Array]) -> None:
         failing = {finding.case.title for finding in report.named if not finding.ok}
         hint = next((text for title, text in HINTS.items() if title in failing), "")
         named = f"{len(failing)} named cases fail" if failing else "all named cases pass, but a drawn one fails"
-        told = report.breach or str(report).partition("to reproduce it")[0].rstrip()
-        raise AssertionError(f"{named}. {'' if report.breach else hint}\n\n{told}")
+        if report.breach:
+            raise AssertionError(f"{named}. {report.breach}")
+        raise AssertionError(f"{named}. {hint}\n\n{str(report).partition('to reproduce it')[0].rstrip()}")
     x = np.random.default_rng(0).standard_normal(IMAGES)
     out = np.empty((IMAGES[0], IMAGES[1] // 2, IMAGES[2] // 2, IMAGES[3]))
     mine = min(_seconds(answer, x, out) for _ in range(5))

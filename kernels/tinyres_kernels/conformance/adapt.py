@@ -35,6 +35,9 @@ class Adapt(NamedTuple):
     returned: bool = False
 
 
+AS_SPECIFIED = Adapt()
+
+
 def adapted(kernel: Kernel, op: str, how: Adapt) -> Kernel:
     """The kernel as one that takes what `check` hands over.
 

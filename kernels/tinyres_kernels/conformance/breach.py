@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from math import prod
+from types import ModuleType
 from typing import Any
 
 from tinyres_kernels.conformance.adapt import Adapt, turns
@@ -12,6 +13,7 @@ from tinyres_kernels.conformance.signature import misfit
 from tinyres_kernels.contract import OPERATIONS
 
 Probe = Callable[[Case, Adapt | None], Finding]  # examines a case, with the kernel taken to be one that is so adapted
+LIBRARIES = ("torch", "jax")  # which a kernel may be written for
 # Sizes that all differ, so that no other order of axes fits by chance.
 TELLING = {"N": 2, "hw": (5, 6), "kernel": (3, 2), "CG": 3, "OG": 4}
 
@@ -25,32 +27,45 @@ def breach(kernel: Any, op: str, named: Sequence[Finding], probe: Probe, how: Ad
         return sentence
     asked = [f for f in named if not f.case.refused and all(prod(f.case.shape(arg)) for arg in f.case.writes)]
     if any(finding.ok for finding in asked):
-        return _other_arrays(plain[0].case, probe, how)
-    return _other_arrays(plain[0].case, probe, how) or _everywhere(plain[0], asked, how)
+        return _other_arrays(kernel, plain[0].case, probe, how)
+    return _other_arrays(kernel, plain[0].case, probe, how) or _everywhere(plain[0], asked, how)
 
 
-def _other_arrays(plain: Case, probe: Probe, how: Adapt) -> str | None:
+def _other_arrays(kernel: Any, plain: Case, probe: Probe, how: Adapt) -> str | None:
     """The sentence for a kernel that is right once it gets other arrays, or what it returns is taken."""
     op = plain.op.name
     structure = {**plain.structure, **{key: n for key, n in TELLING.items() if key in plain.structure}}
     case = Case(plain.op, "telling", structure, plain.dtype, plain.seed)
     layouts = ("nhwc", "nchw") if how.layout == "nhwc" and turns(OPS[op]) else (how.layout,)
-    for layout in layouts:
-        for returned in (False, True):
-            other = how._replace(layout=layout, returned=returned or how.returned)
-            if other == how or not probe(case, other).ok:
-                continue
-            said = []
-            if layout != how.layout:
-                said.append("takes images as (N, C, H, W) and weights as (O, C/groups, KH, KW)")
-            if other.returned != how.returned:
-                said.append(f"returns its result and leaves {_results(op)} untouched")
-            mends = ["run the check with --layout nchw, or transpose"] if layout != how.layout else []
-            mends += [_assign(op)] if other.returned != how.returned else []
-            return (
-                f"It {' and '.join(said)}; its numbers are right on a plain case. To mend it, {', and '.join(mends)}."
-            )
+    for arrays in [how.arrays] if how.arrays else ["", *_libraries(kernel)]:
+        for layout in layouts:
+            for returned in (False, True):
+                other = Adapt(layout, arrays, returned or how.returned)
+                if other != how and probe(case, other).ok:
+                    return _sentence(op, how, other)
     return None
+
+
+def _libraries(kernel: Any) -> list[str]:
+    """The libraries of arrays that the kernel's module has imported."""
+    names = {value.__name__ for value in getattr(kernel, "__globals__", {}).values() if isinstance(value, ModuleType)}
+    return [library for library in LIBRARIES if any(name.partition(".")[0] == library for name in names)]
+
+
+def _sentence(op: str, how: Adapt, other: Adapt) -> str:
+    said, options, mends = [], [], []
+    if other.arrays != how.arrays:
+        said.append(f"takes arrays of {other.arrays}")
+        options.append(f"--arrays {other.arrays}")
+    if other.layout != how.layout:
+        said.append("takes images as (N, C, H, W) and weights as (O, C/groups, KH, KW)")
+        options.append("--layout nchw")
+    if options:
+        mends.append(f"run the check with {' '.join(options)}" + (", or transpose" * (other.arrays == how.arrays)))
+    if other.returned != how.returned and not other.arrays:
+        said.append(f"returns its result and leaves {_results(op)} untouched")
+        mends.append(_assign(op))
+    return f"It {' and '.join(said)}; its numbers are right on a plain case. To mend it, {', and '.join(mends)}."
 
 
 def _everywhere(plain: Finding, asked: Sequence[Finding], how: Adapt) -> str | None:

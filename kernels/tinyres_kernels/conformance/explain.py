@@ -84,6 +84,8 @@ def _faults(op: str) -> Iterator[tuple[str, Fault]]:
     if op == "avg_pool2d":
         yield "It counts the padding, whatever count_include_pad says.", _counting(op, True)
         yield "It never counts the padding, whatever count_include_pad says.", _counting(op, False)
+    if op == "max_pool2d":
+        yield "It takes the padding to be zeros, which must never be the largest.", _padded(op, "constant")
     if op in ("conv2d", "avg_pool2d"):
         yield "It repeats the image's rim where there is padding, in place of zeros.", _padded(op, "edge")
         yield "It mirrors the image where there is padding, in place of zeros.", _padded(op, "reflect")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Iterator
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,7 +33,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
     return {
         "kernel": title(report.kernel),
         "op": report.op,
-        "signature": list(lines(report.op)),
+        "signature": list(lines(report.op, report.adapt.layout)),
         "conforms": report.ok and not beyond,
         "passed": sum(finding.ok for _, finding in cases),
         "cases": len(cases),
@@ -52,7 +55,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
 
 
 def write_json(report: Report, file: Path, beyond: int = 0) -> None:
-    file.write_text(json.dumps(as_json(report, beyond), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write(file, json.dumps(as_json(report, beyond), indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
 def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
@@ -76,7 +79,7 @@ def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
         test = _case(suite, report, "guard mode", 0.0)
         _failure(test, "beyond an array", f"{beyond} cases read or wrote beyond an array", "")
     ElementTree.indent(suites)
-    ElementTree.ElementTree(suites).write(file, encoding="utf-8", xml_declaration=True)
+    _write(file, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
 
 
 def _case(suite: ElementTree.Element, report: Report, name: str, seconds: float) -> ElementTree.Element:
@@ -129,7 +132,29 @@ def write_png(report: Report, file: Path) -> None:
             ax.set(xlabel=grid.columns, ylabel=grid.rows, xticks=[], yticks=[])
             ax.set_title(grid.title, fontsize=9)
     figure.supxlabel("X: a wrong number, N: no number, or never written, a dot: right", fontsize=8)
-    figure.savefig(file, format="png")
+    drawing = BytesIO()
+    import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure).print_png(drawing)
+    _write(file, drawing.getvalue())
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Into a file beside it that is then renamed: the whole of it, or nothing."""
+    with tempfile.NamedTemporaryFile(dir=file.absolute().parent, prefix=file.name, delete=False) as new:
+        try:
+            new.write(content)
+            new.close()
+            os.chmod(new.name, 0o666 & ~_umask())
+            os.replace(new.name, file)
+        except BaseException:
+            os.unlink(new.name)
+            raise
+
+
+def _umask() -> int:
+    """What the system takes from the rights of a new file; a temporary one is the user's alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _parts(finding: Finding) -> Iterator[Any]:
@@ -158,7 +183,7 @@ def _kind(report: Report, kind: Kind) -> dict[str, Any]:
             "faults": example.faults,
             "wrong_elements": example.wrong,
             "picture": picture(example).splitlines(),
-            "to_reproduce": snippet(report.kernel, example.case).splitlines(),
+            "to_reproduce": snippet(report.kernel, example.case, report.adapt).splitlines(),
         },
     }
 

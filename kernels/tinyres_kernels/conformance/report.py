@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from textwrap import indent, wrap
 
+from tinyres_kernels.conformance.adapt import AS_SPECIFIED, Adapt
 from tinyres_kernels.conformance.declare import Case, settings_line, written_out
 from tinyres_kernels.conformance.examine import ADJOINT, Finding, Kernel
 from tinyres_kernels.conformance.hints import hints
@@ -31,6 +32,7 @@ class Report:
     found: Finding | None  # the smallest failing one that was drawn
     kinds: list[Kind] = field(default_factory=list)
     breach: str = ""
+    adapt: Adapt = AS_SPECIFIED
 
     @property
     def ok(self) -> bool:
@@ -70,6 +72,8 @@ class Report:
         if len(self.kinds) > 1:
             names = "; ".join(kind.name for kind in self.kinds)
             yield from wrap(f"{len(self.kinds)} kinds of failure: {names}", WIDTH, subsequent_indent="  ")
+        if self.kinds and self.adapt.layout == "nchw":
+            yield "(below, arrays are shown with the channels last)"
         for number, kind in enumerate(self.kinds, 1):
             yield ""
             yield from self._kind(number, kind)
@@ -86,7 +90,7 @@ class Report:
             yield from (f"  - {hint}" for hint in advice)
         if self.smallest:
             yield "\nto reproduce it"
-            yield indent(snippet(self.kernel, self.smallest.case), "    ")
+            yield indent(snippet(self.kernel, self.smallest.case, self.adapt), "    ")
 
     def _kind(self, number: int, kind: Kind) -> Iterator[str]:
         named = dict.fromkeys(f.case.title for f in kind.findings if f in self.named)
@@ -135,7 +139,7 @@ def call(case: Case) -> str:
     return ", ".join([*arrays, *(f"{key}={value}" for key, value in case.keywords.items()), case.dtype])
 
 
-def snippet(kernel: Kernel, case: Case) -> str:
+def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
     """Python that makes the same arrays, calls the kernel and shows its results beside those of the specification."""
     module, _, name = title(kernel).partition(":")
     importable = name.isidentifier() and module != "__main__" and getattr(kernel, "__name__", None) == name
@@ -145,6 +149,7 @@ def snippet(kernel: Kernel, case: Case) -> str:
         "import numpy as np",
         "from tinyres_kernels import contract, reference, settings",
         f"from {module} import {name} as kernel" if importable else f"kernel = ...  # {module}:{name}",
+        *_adapting(case.op.name, how),
         "",
         *case.lines(),
         *settings_line(case.op.name, case.keywords),
@@ -155,6 +160,16 @@ def snippet(kernel: Kernel, case: Case) -> str:
         f"    print({', '.join(results)}, sep='\\n')",
     ]
     return "\n".join(lines)
+
+
+def _adapting(op: str, how: Adapt) -> list[str]:
+    if how == AS_SPECIFIED:
+        return []
+    given = ", ".join(
+        f"{name}={value!r}" for name, value in how._asdict().items() if value != getattr(AS_SPECIFIED, name)
+    )
+    adapt = "from tinyres_kernels.conformance.adapt import Adapt, adapted"
+    return [adapt, "", f"kernel = adapted(kernel, {op!r}, Adapt({given}))"]
 
 
 def fill(dtype: str) -> str:

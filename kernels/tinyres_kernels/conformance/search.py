@@ -7,7 +7,7 @@ from random import Random
 import hypothesis
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.adapt import Adapt, adapted
+from tinyres_kernels.conformance.adapt import AS_SPECIFIED, Adapt, adapted
 from tinyres_kernels.conformance.breach import Probe, breach
 from tinyres_kernels.conformance.declare import Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
@@ -17,7 +17,6 @@ from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import Report
 
 DTYPES = ("float32", "float64")
-AS_SPECIFIED = Adapt()
 
 
 def check(
@@ -49,7 +48,7 @@ def check(
     probe = run or here(kernel, op, adapt)
     named = [probe(case, None) for case in _named(OPS[op], dtypes, seed)]
     if broken := breach(kernel, op, named, probe, adapt):
-        return Report(kernel, op, named, [], 0, None, breach=broken)
+        return Report(kernel, op, named, [], 0, None, breach=broken, adapt=adapt)
     drawn: list[Finding] = []
 
     def fails(case: Case) -> bool:
@@ -64,7 +63,7 @@ def check(
         failing = [i for i, finding in enumerate(drawn) if not finding.ok]
         found = drawn[failing[-1]] if failing else None  # the search ends on the smallest
         tries = failing[0] + 1 if failing else len(drawn)
-    report = Report(kernel, op, named, drawn, tries, found)
+    report = Report(kernel, op, named, drawn, tries, found, adapt=adapt)
     if not report.ok:
         first = [drawn[tries - 1]] if found else []
         report.kinds = kinds(lambda case: probe(case, None), [f for f in [*named, *first] if not f.ok], dtypes)

@@ -5,6 +5,7 @@ from inspect import Parameter, signature
 from textwrap import wrap
 from typing import Any
 
+from tinyres_kernels.conformance.adapt import turns
 from tinyres_kernels.conformance.declare import Op
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.contract import OPERATIONS
@@ -20,11 +21,11 @@ def parameters(op: str) -> list[str]:
     return [*operation.arrays, *(["s"] if operation.settings else [])]
 
 
-def lines(op: str) -> Iterator[str]:
+def lines(op: str, layout: str = "nhwc") -> Iterator[str]:
     """The signature, the shapes, the settings, and the rule for results."""
     operation, declared = OPERATIONS[op], OPS[op]
     yield f"{op}({', '.join(parameters(op))})"
-    shapes = _shapes(declared)
+    shapes = _shapes(declared, layout)
     arrays = [
         name + shapes.get(name, " a settings.Running") + (" or None" if name in operation.optional else "")
         for name in operation.arrays
@@ -34,7 +35,7 @@ def lines(op: str) -> Iterator[str]:
         fields = [f"s.{name}" for name in operation.settings._fields]
         pairs = "; pairs are vertical, horizontal" if PAIRS & set(operation.settings._fields) else ""
         yield from _wrapped(f"s: {', '.join(fields)}{pairs}")
-    results = ", ".join(operation.writes)
+    results = ", ".join(operation.writes).replace("running", "running.new_...")
     are, them = ("is", "it") if len(operation.writes) == 1 else ("are", "them")
     yield from _wrapped(f"{results} {are} given: fill {them}, as in out[...] = y. What is returned is ignored.")
 
@@ -44,14 +45,17 @@ def _wrapped(text: str) -> list[str]:
     return [line.replace(NO_BREAK, " ") for line in wrap(text, 80, initial_indent="  ", subsequent_indent="     ")]
 
 
-def _shapes(declared: Op) -> dict[str, str]:
+def _shapes(declared: Op, layout: str) -> dict[str, str]:
     """The shape of each array, its axes in capitals."""
+    turned = turns(declared) if layout == "nchw" else {}
     family = declared.family
     shapes = family.shapes(family.plain)[0]
     made = {}
     for arg in declared.arguments(family.plain):
         if arg:
-            axes = [AXES.get(axis, axis.upper()) for axis in shapes[arg.shape]]
+            names = list(shapes[arg.shape])
+            names = [names[i] for i in turned.get(arg.name, range(len(names)))]
+            axes = [AXES.get(axis, axis.upper()) for axis in names]
             shape = "..." if axes[0] == "AXIS0" else ", ".join(axes) + "," * (len(axes) == 1)  # ...: any, all alike
             made[arg.name] = f" ({shape}){f' {arg.dtype}' if arg.dtype else ''}"
     return made

@@ -54,6 +54,12 @@ def last_row_wrong_where_the_stride_leaves_some_over(op):
     return kernel
 
 
+def padding_of_zeros(x, out, index, s):
+    (rows, columns) = s.padding
+    wider = np.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
+    im2col.max_pool2d(wider, out, index, s._replace(padding=(0, 0)))
+
+
 def training_always(x, weight, bias, residual, out, mean, variance, running, s):
     if not s.training:
         mean, variance = np.empty_like(mean), np.empty_like(variance)
@@ -127,6 +133,12 @@ FAULTS = {
         bent("max_pool2d", dilation_ignored),
         "dilation > 1: gives wrong numbers",
         "It ignores the dilation",
+    ),
+    "max_pool2d: padding of zeros": (
+        "max_pool2d",
+        padding_of_zeros,
+        "padding > 0: gives wrong numbers",
+        "It takes the padding to be zeros",
     ),
     "avg_pool2d: tail dropped": (
         "avg_pool2d",

@@ -8,6 +8,7 @@ import pytest
 from tinyres_kernels import conformance
 from tinyres_kernels.conformance.adapt import Adapt, adapted
 from tinyres_kernels.conformance.examine import examine
+from tinyres_kernels.conformance.signature import lines
 
 from tests.kernels.conformance import own
 from tests.kernels.conformance.faulty import plain
@@ -18,6 +19,22 @@ FIRST = Adapt("nchw")
 def test_a_kernel_for_nchw_conforms_with_its_layout_and_not_without():
     assert conformance.check(own.channels_first, "conv2d", examples=10, adapt=FIRST).ok
     assert not conformance.check(own.right, "conv2d", examples=10, adapt=FIRST).ok
+
+
+def test_the_snippet_and_the_shapes_are_those_of_the_adapted_kernel():
+    def spoilt(x, w, out, s):
+        own.channels_first(x, w, out, s)
+        if s.groups > 1:
+            out[:, -1] += 1
+
+    report = conformance.check(spoilt, "conv2d", examples=0, dtypes=["float64"], adapt=FIRST)
+    code = "\n".join(line[4:] for line in str(report).partition("to reproduce it\n")[2].splitlines())
+    shown = []
+    exec(code.replace("kernel = ...", "kernel = given"), {"given": spoilt, "print": lambda *a, sep: shown.append(a)})
+    (right,), (wrong,) = shown
+    np.testing.assert_array_equal(report.smallest.marks["out"] == "X", right != wrong)
+    first = "  x (N, C, H, W)  w (O, C/groups, KH, KW)  out (N, O, OH, OW)"
+    assert list(lines("conv2d", "nchw"))[1] == first
 
 
 def test_what_a_kernel_does_to_its_copies_is_seen():

@@ -48,6 +48,16 @@ def test_a_wrong_kernel_that_keeps_the_contract_is_not_accused():
     assert not conformance.check(own.right, "conv2d", examples=5).breach
 
 
+def test_a_kernel_for_pytorch_is_recognised():
+    torch = pytest.importorskip("torch")
+    scope = {"torch": torch}
+    exec("def kernel(x, w, out, s):\n return torch.nn.functional.conv2d(x, w, None, s.stride, s.padding)", scope)
+    assert conformance.check(scope["kernel"], "conv2d").breach == (
+        "It takes arrays of torch and takes images as (N, C, H, W) and weights as (O, C/groups, KH, KW); its numbers "
+        "are right on a plain case. To mend it, run the check with --arrays torch --layout nchw."
+    )
+
+
 def test_other_operations_have_sentences_too():
     def average(x, out, s):
         return x.mean((1, 2))

@@ -134,10 +134,13 @@ def test_a_layout_a_library_and_files_are_asked_for_on_the_command_line(folder, 
         assert said in capsys.readouterr().err
 
 
-def test_who_stops_reading_gets_no_traceback(folder):
-    run = f"{sys.executable} -m tinyres_kernels check {folder}:without_padding --op conv2d --examples 0 | head -1"
+def test_who_stops_reading_gets_no_traceback_and_every_file(folder):
+    check = f"check {folder}:without_padding --op conv2d --examples 0 --json r.json"
+    run = f"{sys.executable} -m tinyres_kernels {check} | head -1"
     ran = subprocess.run(run, shell=True, capture_output=True, text=True)
     assert (ran.stdout, ran.stderr) == ("conv2d(x, w, out, s)\n", "")
+    assert not json.loads(Path("r.json").read_text())["conforms"]
+    assert not [path for path in Path().iterdir() if path.name.startswith("r.json") and path.name != "r.json"]
 
 
 def test_the_command_lists_operations_and_named_cases(capsys):
