@@ -55,9 +55,9 @@ print(f"batch norm, plain, {DEPTH} layers: {np.exp(curves['batch norm, plain'][-
 # ## 1.467
 #
 # To see why, follow one unit. It comes out of batch norm, so it is $z \sim N(0, 1)$. ReLU keeps the positive half, with
-# a mean square of $\frac12$; He's factor 2 makes it 1 again. So far, so good. But what ReLU puts out is never negative.
-# It has a *mean*, and the mean is the same for each sample of the batch. The next batch norm subtracts it. What is left
-# of the 1 is
+# a mean square of $\frac12$; He's factor 2 makes it 1 again. So far, so good. But ReLU's output is never negative. It
+# has a *mean*, and the mean is the same for each sample of the batch. The next batch norm subtracts it. What is left of
+# the 1 is
 #
 # $$ v = 2\left(\tfrac12 - \Big(\tfrac{1}{\sqrt{2\pi}}\Big)^2\right) = 1 - \frac1\pi = 0.68, $$
 #
