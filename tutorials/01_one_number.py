@@ -94,8 +94,8 @@ print(f"\ntinyres: {gradient.item():.6f}, by hand: {by_hand:.6f}")
 # number, only the three factors. And *one* walk back would have served a million knobs, because they all share the part
 # near the loss. That is why nets are trained backwards.
 #
-# `tr.trace` shows the same walk with everything in sight, the forward pass included: press the arrow keys, and watch
-# the number that travels. (It is a page: in a script, write `tr.trace(...).save("step.html")` and open that file.)
+# `tr.trace` shows the whole walk, including the forward pass: press the arrow keys, and watch the number that travels.
+# (It is a page: in a script, write `tr.trace(...).save("step.html")` and open that file.)
 
 # %%
 tr.trace(lambda: (tr.tanh(w * X) - TARGET) ** 2)
@@ -133,7 +133,7 @@ plt.show()
 #
 # $$ y_0 = 0.5, \qquad y_{k} = \tanh(w\, y_{k-1}), \qquad k = 1 \dots 40. $$
 #
-# The chain rule does not mind. The gradient of the last with respect to $y_k$ is the product of the factors
+# The chain rule works as before. The gradient of the last unit with respect to $y_k$ is the product of the factors
 # $w\,(1 - y_j^2)$ of all units $j$ above it.
 #
 # **Guess before you run:** how large is the gradient that arrives at the first unit, for $w = 0.8$? For $w = 1$? And

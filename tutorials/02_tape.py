@@ -176,8 +176,8 @@ toy, toy_entries = train_toy(start)
 between = time.perf_counter()
 real, real_nodes = train_tinyres(start)
 ended = time.perf_counter()
-print(f"toy:     {toy_entries} entries a step, {1e3 * (between - begun) / STEPS:.1f} ms a step, loss {toy[-1]:.6f}")
-print(f"tinyres: {real_nodes} nodes a step, {1e3 * (ended - between) / STEPS:.1f} ms a step, loss {real[-1]:.6f}")
+print(f"toy:     {toy_entries} entries per step, {1e3 * (between - begun) / STEPS:.1f} ms per step, loss {toy[-1]:.6f}")
+print(f"tinyres: {real_nodes} nodes per step, {1e3 * (ended - between) / STEPS:.1f} ms per step, loss {real[-1]:.6f}")
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")

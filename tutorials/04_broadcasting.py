@@ -136,7 +136,7 @@ guess = ...  # constant, √N, N?
 
 # %% tags=["hide-output"]
 sizes = 2 ** np.arange(11)
-DRAWS = 400  # the root of the mean square over so many batches
+DRAWS = 400  # the root mean square is taken over this many batches
 measured = {}
 for reduction in ("sum", "mean"):
     for pull in ("agree", "random"):

@@ -214,7 +214,7 @@ plt.show()
 # %% [markdown]
 # Nothing about the sum has changed along the way. What changed is who reads the program, the order of the loops, and
 # how often a number is moved each time it is used. The last one is what speed is about: a convolution uses every weight
-# at every pixel and every pixel for every channel, so there is much to save.
+# at every pixel and every pixel for every channel, so there is a lot to save.
 #
 # Is the dashed line the end? Only if all those multiplications are needed. For $3 \times 3$ kernels Winograd's trick
 # (Lavin & Gray 2016 [lavin2016fast]) computes $2 \times 2$ outputs with 16 products where the sum has 36; tinyres uses

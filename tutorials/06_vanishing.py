@@ -186,7 +186,7 @@ pixels = ((pixels - pixels.mean()) / pixels.std()).astype("float32")
 
 
 def train(depth):
-    """The loss over the last ten steps of five tanh nets with so many hidden layers, (5,)."""
+    """The loss over the last ten steps of five tanh nets with `depth` hidden layers, (5,)."""
     rng = np.random.default_rng((3, depth))
     scale, sizes = np.sqrt(np.array(S_W2))[:, None, None], [64, *[UNITS] * depth, 10]
     weights = [scale * rng.standard_normal((n, m)) / np.sqrt(n) for n, m in pairwise(sizes)]
@@ -255,7 +255,7 @@ plt.show()
 guess = ...  # three shares: after 4, 16 and 64 layers
 
 # %% [markdown]
-# A shortcut saves most of the work. To draw every matrix of 2048 nets would take long, so 64 nets share their matrices
+# A trick saves most of the work. Drawing every matrix of 2048 nets would take long, so 64 nets share their matrices
 # $W$, and each multiplies the rows of $W$ by random signs of its own. A Gaussian number with a random sign is Gaussian
 # again, so each of them is a net of the right kind.
 

@@ -18,29 +18,45 @@
 guess = ...  # a power of ten
 
 # %% tags=["hide-output"]
-from functools import partial
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyres as tr
-from tinyres import data, nn
-from tinyres.flow.theory import normalised
-from tinyres.lab.claims import batch_norm as claim
-from tinyres.lab.laws import e04_batch_norm as law
+from tinyres import data, nn, optim
 
+WIDTH = BATCH = 256
 DEPTH, NETS = 40, 3
+V = 1 - 1 / np.pi  # the variance that settles in the plain net; the next section says why
+
+
+def layer(x, w):
+    """Batch norm, ReLU, and a He matrix; w from N(0, 1)."""
+    return tr.relu(tr.batch_norm(x)) @ (np.sqrt(2 / WIDTH) * w)
+
+
 kinds = {
-    "no norm, residual": lambda x, w: x + (tr.relu(x) * law.HE) @ w[0],
-    "batch norm, plain": law.plain,
-    "batch norm, residual": partial(law.residual, layers=1),
+    "no norm, residual": lambda x, w: x + tr.relu(x) @ (np.sqrt(2 / WIDTH) * w),
+    "batch norm, plain": layer,
+    "batch norm, residual": lambda x, w: x + layer(x, w),
 }
-logs = {kind: [] for kind in kinds}  # ln of the squared gradient l blocks below the top, over the top's
+
+
+def log_gradients(block, matrices, rng, variance=1.0):
+    """ln of the squared gradient at the input, relative to that at the output of block l = 0, 1, ..., L."""
+    states = [tr.tensor(np.sqrt(variance) * rng.standard_normal((BATCH, WIDTH)), requires_grad=True)]
+    for w in matrices:
+        states.append(block(states[-1], w))
+    gradients = tr.grad(states[-1], states, rng.standard_normal((BATCH, WIDTH)))  # for each sample one of its own
+    logs = np.log([(g.numpy() ** 2).sum() for g in gradients])
+    return logs[0] - logs
+
+
+logs = {kind: [] for kind in kinds}
 for seed in range(NETS):
     rng = np.random.default_rng(seed)
-    weights = rng.standard_normal((DEPTH, 1, law.WIDTH, law.WIDTH))
+    matrices = rng.standard_normal((DEPTH, WIDTH, WIDTH))
     for kind, block in kinds.items():
-        logs[kind].append(law.log_ratios(block, weights, rng, normalised.V if "plain" in kind else 1.0))
+        logs[kind].append(log_gradients(block, matrices, rng, V if "plain" in kind else 1.0))
 curves = {kind: np.mean(found, axis=0) for kind, found in logs.items()}
 print(f"batch norm, plain, {DEPTH} layers: {np.exp(curves['batch norm, plain'][-1]):.1e}")
 
@@ -55,9 +71,9 @@ print(f"batch norm, plain, {DEPTH} layers: {np.exp(curves['batch norm, plain'][-
 # ## 1.467
 #
 # To see why, follow one unit. It comes out of batch norm, so it is $z \sim N(0, 1)$. ReLU keeps the positive half, with
-# a mean square of $\frac12$; He's factor 2 makes it 1 again. So far, so good. But what ReLU puts out is never negative.
-# It has a *mean*, and the mean is the same for each sample of the batch. The next batch norm subtracts it. What is left
-# of the 1 is
+# a mean square of $\frac12$; He's factor 2 makes it 1 again. So far, so good. But ReLU's output is never negative. It
+# has a *mean*, and the mean is the same for each sample of the batch. The next batch norm subtracts it. What is left of
+# the 1 is
 #
 # $$ v = 2\left(\tfrac12 - \Big(\tfrac{1}{\sqrt{2\pi}}\Big)^2\right) = 1 - \frac1\pi = 0.68, $$
 #
@@ -69,8 +85,8 @@ rng = np.random.default_rng(0)
 h = tr.relu(tr.batch_norm(tr.tensor(5 + 3 * rng.standard_normal((4096, 256)))))  # whatever came in
 v = 2 * h.numpy().var(axis=0).mean()
 per_layer = np.exp(np.polyfit(np.arange(DEPTH + 1), curves["batch norm, plain"], 1)[0])
-print(f"variance that the next batch norm finds: {v:.3f} (theory {normalised.V:.3f})")
-print(f"1 / {v:.3f} = {1 / v:.3f}; measured per layer: {per_layer:.3f} (theory {normalised.plain_gain():.4f})")
+print(f"variance that the next batch norm finds: {v:.3f} (theory {V:.3f})")
+print(f"1 / {v:.3f} = {1 / v:.3f}; measured per layer: {per_layer:.3f} (theory {1 / V:.4f})")
 
 # %% [markdown]
 # $1.467^{40}$ is $4.5$ million. It is not a matter of initialisation. No weights help: batch norm undoes their scale.
@@ -90,10 +106,17 @@ guess = ...  # the squared gradient after 40 blocks
 blocks = np.arange(1, DEPTH + 1)
 theory = {
     "no norm, residual": 2.0**blocks,
-    "batch norm, plain": normalised.plain_gain() ** blocks,
-    "batch norm, residual": normalised.residual_gains(DEPTH)[1:],
+    "batch norm, plain": (1 / V) ** blocks,
+    "batch norm, residual": np.cumprod(1 + 1 / (1 + (blocks - 1) * V)),
 }
-share = {norm: claim.shares(np.random.default_rng(0), norm=norm) for norm in (False, True)}
+share = {False: [], True: []}  # with batch norm: the squared branch over the squared skip, block by block
+for norm, found in share.items():
+    rng = np.random.default_rng(0)
+    x = tr.tensor(rng.standard_normal((BATCH, WIDTH)))
+    for _ in range(DEPTH):
+        y = kinds["batch norm, residual" if norm else "no norm, residual"](x, rng.standard_normal((WIDTH, WIDTH)))
+        found.append(((y - x).numpy() ** 2).mean() / (x.numpy() ** 2).mean())
+        x = y
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.1), layout="constrained")
 for kind, colour in zip(kinds, ("tab:red", "tab:orange", "tab:blue"), strict=True):
@@ -146,20 +169,39 @@ print(f"batch norm, residual, {DEPTH} blocks: {np.exp(curves['batch norm, residu
 guess = ...  # which ones?
 
 # %% tags=["hide-output"]
-LAYERS, RATE, STEPS, SEEDS = 32, 0.03, 80, 2
+LAYERS, UNITS, RATE, STEPS, SEEDS = 32, 32, 0.03, 80, 2
 train = data.digits(seed=0).train
 
 
 def net(kind, rng):
-    """32 blocks of ReLU and a matrix on 64 pixels; `kind` says with or without norm, skip connection, 1 / sqrt(32)."""
-    model = claim.net(LAYERS, rng, norm="batch norm" in kind)
-    inner = [module for module in model if isinstance(module, nn.Residual)]
-    if "1/√L" in kind:
-        for block in inner:
-            block.branch.append(nn.Scale(LAYERS**-0.5))
-    if "plain" in kind:
-        return nn.Sequential(*(module.branch if module in inner else module for module in model))
-    return model
+    """32 blocks of ReLU and a matrix, on 64 pixels; `kind` says with or without norm, skip connection, 1 / sqrt(32)."""
+
+    def block():
+        linear = nn.Linear(UNITS, UNITS, rng=rng)
+        nn.init.kaiming_normal_(linear.weight, rng=rng)
+        norm = [nn.BatchNorm1d(UNITS)] if "batch norm" in kind else []
+        small = [nn.Scale(LAYERS**-0.5)] if "1/√L" in kind else []
+        branch = nn.Sequential(*norm, nn.ReLU(), linear, *small)
+        return branch if "plain" in kind else nn.Residual(branch)
+
+    first = nn.Sequential(nn.Flatten(), nn.Linear(64, UNITS, rng=rng))
+    last = [nn.BatchNorm1d(UNITS)] if "batch norm" in kind else []
+    return nn.Sequential(first, *(block() for _ in range(LAYERS)), *last, nn.Linear(UNITS, 10, rng=rng))
+
+
+def losses(model, rng):
+    """The training loss at each step; training stops when the loss has exploded."""
+    optimizer, criterion, found = optim.SGD(model.parameters(), lr=RATE, momentum=0.9), nn.CrossEntropyLoss(), []
+    for _ in range(STEPS):
+        batch = rng.integers(len(train), size=64)
+        loss = criterion(model(tr.tensor(train.inputs[batch])), tr.tensor(train.targets[batch]))
+        found.append(loss.item())
+        if not found[-1] < 10 * (1 + found[0]):  # NaN is not below anything
+            break
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return found
 
 
 trained = {}
@@ -167,7 +209,7 @@ for kind in ("batch norm, plain", "no norm, residual", "batch norm, residual", "
     for seed in range(SEEDS):
         with np.errstate(all="ignore"):  # what explodes shows in the loss
             rng = np.random.default_rng(seed)
-            trained.setdefault(kind, []).append(claim.losses(net(kind, rng), train, RATE, STEPS, rng))
+            trained.setdefault(kind, []).append(losses(net(kind, rng), rng))
 
 # %% tags=["hide-input", "hide-output"]
 final = {kind: np.mean([np.mean(run[-10:]) if len(run) == STEPS else np.inf for run in runs])
@@ -205,11 +247,11 @@ plt.show()
 last = np.array(logs["batch norm, residual"])[:, -1]
 error = last.std(ddof=1) / np.sqrt(NETS)
 assert abs(last.mean() - np.log(theory["batch norm, residual"][-1])) < max(0.1, 3 * error)  # 10 % of the gradient
-assert abs(per_layer - normalised.plain_gain()) < 0.03 * normalised.plain_gain()
-assert abs(v - normalised.V) < 0.01
+assert abs(per_layer - 1 / V) < 0.03 / V
+assert abs(v - V) < 0.01
 assert curves["batch norm, residual"][-1] < np.log(200) < np.log(1e6) < curves["batch norm, plain"][-1]
-assert abs((share[True] * blocks).mean() - 1) < 0.1
-assert abs(share[False].mean() - 1) < 0.1
+assert abs((np.array(share[True]) * blocks).mean() - 1) < 0.1
+assert abs(np.mean(share[False]) - 1) < 0.1
 assert max(final["batch norm, residual"], final["no norm, residual, 1/√L"]) < np.log(10) / 4
 assert final["batch norm, plain"] > np.log(10) / 2
 assert final["no norm, residual"] == np.inf

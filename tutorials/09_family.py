@@ -33,30 +33,57 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyres as tr
-from tinyres import data, flow, models, nn
-from tinyres.flow.theory import gates
-from tinyres.lab.claims import batch_norm as claim
-from tinyres.lab.laws import e06_densenet as dense_law
-from tinyres.lab.laws import e11_gates as gate_law
+from tinyres import data, flow, models, nn, optim
 
-LAYERS, NETS, BIASES = gate_law.DEPTH, 8, (0.0, -1.0, -2.0, -4.0)
-highway = gate_law.highway_net(
-    LAYERS
-)  # 50 times nn.Highway; the gates have no weights, so T is the sigmoid of the bias
+WIDTH, SAMPLES, LAYERS, NETS, BIASES = 128, 8, 50, 8, (0.0, -1.0, -2.0, -4.0)
 
 
-def through_highway(bias, seed):
-    """|g_l|² / |g_top|², l = 0, 1, ... 50 layers below the top, mean over the samples."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((gate_law.BATCH, gate_law.WIDTH))
-    gate_law.fill(highway, gate_law.branches(rng, LAYERS))
-    gate_law.set_gates(highway, bias)
-    return gate_law.backward(gate_law.states(highway, x), rng).mean(axis=1)
+def sigmoid(bias):
+    return 1 / (1 + np.exp(-bias))
 
 
-length = {bias: np.mean([through_highway(bias, seed) for seed in range(NETS)], axis=0) ** 0.5 for bias in BIASES}
+def gain(bias):
+    """(1 - T)² + T²: what a layer multiplies the squared gradient by, in theory."""
+    return (1 - sigmoid(bias)) ** 2 + sigmoid(bias) ** 2
+
+
+def gaussian(layer, variance, rng):
+    """The layer, with weights from N(0, variance / WIDTH)."""
+    nn.init.normal_(layer.weight, std=np.sqrt(variance / WIDTH), rng=rng)
+    return layer
+
+
+def highway_net(bias, rng):
+    """50 times nn.Highway, with branches of gain 1. The gates have no weights, so T is the sigmoid of the bias."""
+
+    def layer():
+        one, two, gate = (nn.Linear(WIDTH, WIDTH, bias=k == 2, rng=rng) for k in range(3))
+        nn.init.zeros_(gate.weight)
+        nn.init.constant_(gate.bias, bias)
+        return nn.Highway(nn.Sequential(gaussian(one, 2.0, rng), nn.ReLU(), gaussian(two, 1.0, rng)), gate)
+
+    return nn.Sequential(*(layer() for _ in range(LAYERS))).to("float64").requires_grad_(False)
+
+
+def squared_gradients(net, x, rng):
+    """The squared gradient 0, 1, 2, ... layers below the top, relative to the top: mean over the samples."""
+    states = [tr.tensor(x, requires_grad=True)]
+    for layer in net:
+        states.append(layer(states[-1]))
+    gradients = tr.grad(states[-1], states, rng.standard_normal(states[-1].shape))
+    squared = np.array([(g.numpy() ** 2).reshape(len(x), -1).sum(axis=1) for g in gradients[::-1]])
+    return (squared / squared[0]).mean(axis=1)
+
+
+length = {}
+for bias in BIASES:
+    found = []
+    for seed in range(NETS):
+        rng = np.random.default_rng(seed)
+        found.append(squared_gradients(highway_net(bias, rng), rng.standard_normal((SAMPLES, WIDTH)), rng))
+    length[bias] = np.mean(found, axis=0) ** 0.5
 for bias in (0.0, -4.0):
-    print(f"bias {bias:2g}, T = {gates.sigmoid(bias):.3f}: {length[bias][-1]:.1e} is left after {LAYERS} layers")
+    print(f"bias {bias:2g}, T = {sigmoid(bias):.3f}: {length[bias][-1]:.1e} is left after {LAYERS} layers")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -78,17 +105,32 @@ for bias in (0.0, -4.0):
 STEPS, RATE, TRAINED_LAYERS = 150, 0.05, 30
 train = data.digits(seed=0).train
 runs = {}
+
+
+def losses(model, rng):
+    """The training loss at each step."""
+    optimizer, criterion, found = optim.SGD(model.parameters(), lr=RATE, momentum=0.9), nn.CrossEntropyLoss(), []
+    for _ in range(STEPS):
+        batch = rng.integers(len(train), size=64)
+        loss = criterion(model(tr.tensor(train.inputs[batch])), tr.tensor(train.targets[batch]))
+        found.append(loss.item())
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return found
+
+
 for bias in BIASES:
     model = models.highway_mlp(TRAINED_LAYERS, 32, in_channels=1, gate_bias=bias, rng=0)
-    runs[bias] = claim.losses(model, train, RATE, STEPS, np.random.default_rng(0))
-final = {bias: np.mean(losses[-10:]) for bias, losses in runs.items()}
+    runs[bias] = losses(model, np.random.default_rng(0))
+final = {bias: np.mean(run[-10:]) for bias, run in runs.items()}
 
 # %% tags=["hide-input"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 below = np.arange(LAYERS + 1)
 for k, bias in enumerate(BIASES):
-    left.semilogy(below, gates.highway_gain(bias) ** (below / 2), color=f"C{k}", lw=1)
-    label = f"bias {bias:g}: T = {gates.sigmoid(bias):.2f}"
+    left.semilogy(below, gain(bias) ** (below / 2), color=f"C{k}", lw=1)
+    label = f"bias {bias:g}: T = {sigmoid(bias):.2f}"
     left.semilogy(below[::5], length[bias][::5], "o", color=f"C{k}", markersize=4, label=label)
     right.plot(runs[bias], color=f"C{k}", lw=1.3, label=f"bias {bias:g}: {final[bias]:.2f}")
 left.set(xlabel="Highway layers below the top", ylabel="length of the gradient", ylim=(1e-9, 3),
@@ -145,19 +187,32 @@ print("block 5:", ", ".join(f"{name} {size / whole:.0%}" for name, size in route
 
 
 # %%
-def through_excitation(skip, seed):
-    """The squared gradient after ten blocks skip x + s F(x), over the top's."""
-    rng = np.random.default_rng(seed)
-    net = gate_law.excited_net(skip)  # nn.SqueezeExcite that ends in zeros: nothing learned yet, s = 1/2
-    gate_law.fill(net, gate_law.branches(rng, gate_law.BLOCKS))
-    x = rng.standard_normal((gate_law.BATCH, gate_law.WIDTH, gate_law.SIZE, gate_law.SIZE))
-    return gate_law.backward(gate_law.states(net, x), rng)[-1].mean()
+BLOCKS = 10
 
 
-excited = {skip: np.mean([through_excitation(skip, seed) for seed in range(12)]) for skip in (True, False)}
+def excited_net(skip, rng):
+    """Ten blocks x + s F(x), or s F(x), of 1x1 convolutions. nn.SqueezeExcite ends in zeros, so s = 1/2."""
+
+    def block():
+        one, two = (nn.Conv2d(WIDTH, WIDTH, 1, bias=False, rng=rng) for _ in range(2))
+        squeeze = nn.SqueezeExcite(WIDTH, 4, rng=rng)
+        for parameter in squeeze.fc2.parameters():
+            nn.init.zeros_(parameter)
+        branch = nn.Sequential(gaussian(one, 2.0, rng), nn.ReLU(), gaussian(two, 1.0, rng), squeeze)
+        return nn.Residual(branch) if skip else branch
+
+    return nn.Sequential(*(block() for _ in range(BLOCKS))).to("float64").requires_grad_(False)
+
+
+excited, predicted = {}, {True: 1.25, False: 0.25}  # per block
 for skip, words in ((True, "x + s F(x)"), (False, "s F(x)")):
-    predicted = gates.excitation_gain(1.0, skip) ** gate_law.BLOCKS
-    print(f"ten blocks {words:11} {excited[skip]:.2e}, predicted {predicted:.2e}")
+    found = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        images = rng.standard_normal((SAMPLES, WIDTH, 2, 2))
+        found.append(squared_gradients(excited_net(skip, rng), images, rng)[-1])
+    excited[skip] = np.mean(found)
+    print(f"ten blocks {words:11} {excited[skip]:.2e}, predicted {predicted[skip] ** BLOCKS:.2e}")
 
 # %% [markdown]
 # ## DenseNet: nothing is added at all
@@ -172,14 +227,42 @@ for skip, words in ((True, "x + s F(x)"), (False, "s F(x)")):
 guess = ...  # two factors: side by side, summed
 
 # %% tags=["hide-output"]
-ratios = {way: np.concatenate([dense_law.ratios(step, np.random.default_rng(k)) for k in range(5)])
-          for way, (step, _) in dense_law.WAYS.items()}  # fmt: skip
+FIRST, NEW, DENSE = 32, 12, 20  # features at first, new ones per layer, layers
+
+
+def he_layer(x, features, rng):
+    """A He layer that reads all features of x: (nets, 1, m) -> (nets, 1, features), with other weights in each net."""
+    nets, _, m = x.shape
+    return tr.relu(x) @ (np.sqrt(2 / m) * rng.standard_normal((nets, m, features)))
+
+
+WAYS = {  # a layer, and the law for its label
+    "concatenated": (
+        lambda x, rng: tr.concatenate([x, he_layer(x, NEW, rng)], axis=2),
+        "side by side: (32 + 12 L) / 32",
+    ),
+    "summed": (lambda x, rng: x + he_layer(x, x.shape[2], rng), "summed: 2ᴸ"),
+}
+
+
+def feature_gradients(layer, rng, nets=100):
+    """The squared gradient per feature at the input, relative to that after layer l = 0 ... 20: (nets, 21)."""
+    states = [tr.tensor(rng.standard_normal((nets, 1, FIRST)), requires_grad=True)]
+    for _ in range(DENSE):
+        states.append(layer(states[-1], rng))
+    gradients = tr.grad(states[-1], states, rng.standard_normal(states[-1].shape))
+    per_feature = np.stack([(g.numpy() ** 2).mean(axis=(1, 2)) for g in gradients], axis=1)
+    return per_feature[:, :1] / per_feature
+
+
+ratios = {way: np.concatenate([feature_gradients(layer, np.random.default_rng(k)) for k in range(5)])
+          for way, (layer, _) in WAYS.items()}  # fmt: skip
+passed = np.arange(DENSE + 1)
+laws = {"concatenated": (FIRST + NEW * passed) / FIRST, "summed": 2.0**passed}
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-passed = np.arange(dense_law.DEPTH + 1)
-labels = {"concatenated": "side by side: (32 + 12 L) / 32", "summed": "summed: 2ᴸ"}
-for (way, (_, theory)), colour in zip(dense_law.WAYS.items(), ("tab:blue", "tab:red"), strict=True):
-    axes.semilogy(passed, theory, color=colour, lw=1)
-    axes.semilogy(passed, ratios[way].mean(axis=0), "o", color=colour, markersize=4, label=labels[way])
+for (way, (_, label)), colour in zip(WAYS.items(), ("tab:blue", "tab:red"), strict=True):
+    axes.semilogy(passed, laws[way], color=colour, lw=1)
+    axes.semilogy(passed, ratios[way].mean(axis=0), "o", color=colour, markersize=4, label=label)
 axes.set(xlabel="dense layers, L", ylabel="squared gradient of a feature, input over top",
          xticks=passed[::5], title="Side by side grows like the depth, summed explodes: mean of 500 nets")  # fmt: skip
 axes.legend()
@@ -205,12 +288,12 @@ print({way: f"{ratio[:, -1].mean():.3g}" for way, ratio in ratios.items()})
 
 # %%
 for bias in BIASES:  # a few per cent, where the square runs over many decades
-    assert abs(length[bias][-1] ** (2 / LAYERS) / gates.highway_gain(bias) - 1) < 0.03, bias
+    assert abs(length[bias][-1] ** (2 / LAYERS) / gain(bias) - 1) < 0.03, bias
 assert length[0.0][-1] < 1e-7 < 0.3 < length[-4.0][-1]
 assert final[-4.0] < 0.5 < 2.2 < final[0.0]
 assert route["gate"] < route["branch"] < route["skip"]
-for skip, gain in excited.items():
-    assert abs(gain ** (1 / gate_law.BLOCKS) / gates.excitation_gain(1.0, skip) - 1) < 0.05, skip
+for skip, total in excited.items():
+    assert abs(total ** (1 / BLOCKS) / predicted[skip] - 1) < 0.05, skip
 side_by_side = ratios["concatenated"][:, -1]
 error = side_by_side.std(ddof=1) / np.sqrt(len(side_by_side))
 assert abs(side_by_side.mean() - 8.5) < max(0.05 * 8.5, 3 * error)

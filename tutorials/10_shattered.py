@@ -23,18 +23,42 @@ import numpy as np
 
 import tinyres as tr
 from tinyres import flow, nn
-from tinyres.flow.theory import isometry, shattering
-from tinyres.lab.laws import e09_shattering as shatter
+from tinyres.flow.theory import isometry
+
+UNITS = BATCH = POINTS = 256
+
+
+def frozen(x):
+    """ReLU after batch norm, with the batch's statistics as constants: no gradient passes from sample to sample."""
+    rows = x.numpy()
+    return tr.relu((x - rows.mean(axis=0)) / np.sqrt(rows.var(axis=0) + 1e-5))
+
+
+def gradients(h, depth, g, rng, residual):
+    """The gradient at each row of h, of a net of layers frozen(h) W (or h + frozen(h) W), with g at every output."""
+    x = h = tr.tensor(h, requires_grad=True)
+    for _ in range(depth):
+        layer = frozen(h) @ (np.sqrt(2 / UNITS) * rng.standard_normal((UNITS, UNITS)))
+        h = h + layer if residual else layer
+    return tr.grad(h, x, np.broadcast_to(g, h.shape))[0].numpy()
+
+
+def over_line(depth, residual=False):
+    """df/dx at 256 inputs between -2 and 2: f begins with x w + b, and ends in a random direction."""
+    rng = np.random.default_rng(0)
+    w, b, g = rng.standard_normal((3, 1, UNITS))
+    return gradients(np.linspace(-2, 2, POINTS)[:, None] * w + b, depth, g, rng, residual) @ w[0]
+
 
 lines = {
-    "plain, 2 layers": shatter.over_line(2, (0, 0)),
-    "plain, 24 layers": shatter.over_line(24, (0, 0)),
-    "residual, 50 blocks": shatter.over_line(50, (0, 0), residual=True),
-    "white noise": shatter.white((0, 0)),
+    "plain, 2 layers": over_line(2),
+    "plain, 24 layers": over_line(24),
+    "residual, 50 blocks": over_line(50, residual=True),
+    "white noise": np.random.default_rng(0).standard_normal(POINTS),
 }
 figure, grid = plt.subplots(1, 4, figsize=(9, 2.9), layout="constrained", sharey=True)
 for axes, (name, slopes), colour in zip(grid, lines.items(), ("C0", "C3", "C2", "0.5"), strict=True):
-    axes.plot(np.linspace(-2, 2, shatter.POINTS), slopes / np.abs(slopes).max(), color=colour, lw=0.8)
+    axes.plot(np.linspace(-2, 2, POINTS), slopes / np.abs(slopes).max(), color=colour, lw=0.8)
     axes.set(title=name, xlabel="input x")
 grid[0].set_ylabel("df/dx, scaled")
 plt.show()
@@ -69,25 +93,36 @@ guess = ...  # two correlations
 
 # %% tags=["hide-output"]
 PLAIN, RESIDUAL, SEEDS = (1, 2, 3, 4, 6, 8), (1, 2, 5, 10, 20, 40), 3
+r = 1 / (1 + np.arange(40) * (1 - 1 / np.pi))  # of block 1, 2, ...; from 08
+LAWS = {"plain": 0.5 ** np.arange(1, 41), "residual": np.cumprod((1 + r / 2) / (1 + r))}  # after 1, 2, ... of them
+
+
+def alike_in_batch(depth, seed, residual):
+    """Mean of <g_i, g_j> over all pairs of independent inputs, over the mean of |g_i|²."""
+    rng = np.random.default_rng(seed)
+    g = gradients(rng.standard_normal((BATCH, UNITS)), depth, rng.standard_normal(UNITS), rng, residual)
+    squares, total = (g * g).sum(), g.sum(axis=0)
+    return ((total * total).sum() - squares) / squares / (BATCH - 1)
+
+
 correlation = {}
 for kind, sizes in (("plain", PLAIN), ("residual", RESIDUAL)):
     for depth in sizes:
-        of_nets = [shatter.of_batch(shatter.frozen, depth, (0, k), residual=kind == "residual") for k in range(SEEDS)]
-        correlation[kind, depth] = np.mean(of_nets)
+        correlation[kind, depth] = np.mean([alike_in_batch(depth, k, kind == "residual") for k in range(SEEDS)])
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
 depths = np.arange(1, 41)
 for kind, law, colour, words in (
-    ("plain", shattering.plain_frozen, "C3", "plain: 1/2 per layer"),
-    ("residual", shattering.residual_frozen, "C2", "residual: (1 + r/2)/(1 + r) per block"),
+    ("plain", LAWS["plain"], "C3", "plain: 1/2 per layer"),
+    ("residual", LAWS["residual"], "C2", "residual: (1 + r/2)/(1 + r) per block"),
 ):
-    axes.loglog(depths, [law(depth) for depth in depths], color=colour, lw=1)
+    axes.loglog(depths, law, color=colour, lw=1)
     measured = {depth: value for (which, depth), value in correlation.items() if which == kind}
     axes.loglog(measured.keys(), measured.values(), "o", color=colour, markersize=5, label=words)
 axes.set(xlabel="layers, or blocks", ylabel="correlation of the gradients at two inputs", ylim=(1e-3, 1.2),
          title="Two independent inputs: lines theory, dots mean of three nets")  # fmt: skip
 axes.legend()
 plt.show()
-plain, residual = shattering.plain_frozen(20), correlation["residual", 20]
+plain, residual = LAWS["plain"][19], correlation["residual", 20]
 print(f"20 plain layers, theory: {plain:.0e}; 20 blocks, measured: {residual:.2f}")
 
 # %% [markdown]
@@ -230,7 +265,7 @@ neighbours = [alike[name] for name in lines]
 assert abs(neighbours[1]) < 0.3 < 0.7 < neighbours[0]  # deep and plain: as little alike as noise
 assert neighbours[2] > abs(neighbours[1]) + 0.1  # residual, and twice as deep: more alike
 for (kind, depth), value in correlation.items():
-    predicted = (shattering.plain_frozen if kind == "plain" else shattering.residual_frozen)(depth)
+    predicted = LAWS[kind][depth - 1]
     assert abs(value - predicted) < 0.15 * predicted + 0.003, (kind, depth)
 assert np.abs(values["linear, orthogonal"] - 1).max() < 1e-6
 assert (values["linear, Gaussian"] < 0.01).mean() > 0.3

@@ -123,8 +123,8 @@ for name in ("real", "mean", "ghosts", "parrot", "one digit", "step 800"):
 #
 # $$ |m_a - m_b|^2 + \operatorname{tr}\left(C_a + C_b - 2\,(C_a^{1/2} C_b\, C_a^{1/2})^{1/2}\right). $$
 #
-# It is usually taken in the features of a large classifier and then called FID. Here the features are simply the 64
-# pixels, so no number below can be compared with a published one.
+# It is usually computed from the features of a large classifier, and is then called FID. Here the features are simply
+# the 64 pixels, so no number below can be compared with a published one.
 #
 # What would a perfect generator score? Not $0$.
 #

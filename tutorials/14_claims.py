@@ -112,7 +112,7 @@ plt.show()
 #
 # </details>
 #
-# ## Claims, and a number each
+# ## Claims, with one number each
 #
 # The library has an experiment for each of these claims (`tinyres flow --list`). We run four of them, and pick the
 # figures that decide.
@@ -157,7 +157,7 @@ plt.show()
 #    $4 \cdot 10^{-4}$. What helps is another loss for $G$, with the very same adversary: 8. (In tutorial 11 it was
 #    perfect on paper; this one was trained, with the same result.)
 # 3. **False.** All weights were made half as large. The $x$ of the true block is not affected: $(1 + 1/16)^{20} = 3.4$.
-#    Behind a convolution the 'shortcut' stands in the only way, and the net is a plain one, $(17/64)^{20}$.
+#    Behind a convolution the 'shortcut' is part of the only route, and the net is a plain one: $(17/64)^{20}$.
 #
 # </details>
 #

@@ -67,9 +67,9 @@ for thread in (1, 3):
 #
 # The plain convolution of tinyres (`cuda/conv_naive.py`) gives each output number a thread of its own. Each thread
 # works out which output is its own, and *gathers* all terms of its sum. The channel varies fastest: threads 0, 1, 2
-# make channels 0, 1, 2 of the same pixel.
+# compute channels 0, 1, 2 of the same pixel.
 #
-# Our image has 6 rows, 7 columns and 2 channels, with a rim of padding, and becomes 4 channels.
+# Our image has 6 rows, 7 columns and 2 channels, with a rim of padding, and the result has 4 channels.
 #
 # **Guess before you run:** how many numbers does a thread in the middle read, and how many does a thread in the corner
 # read? What do two neighbouring threads share?
