@@ -25,12 +25,12 @@ def read():
     compiled = {call: by_count(call) for call in calls if call.primitive.variadic}
     before = {call: dict(found) for call, found in compiled.items()}
     with mock.patch.object(calling, "compile_call", twin):
-        for call in generated:
-            call.__globals__["record"] = reference.record
-            call.__code__ = recorded.__code__
-        for found in compiled.values():
-            found.clear()  # of each number of inputs the call is made anew, by the twin
         try:
+            for call in generated:
+                call.__globals__["record"] = reference.record
+                call.__code__ = recorded.__code__
+            for found in compiled.values():
+                found.clear()  # of each number of inputs the call is made anew, by the twin
             yield
         finally:
             for call, code in generated.items():
@@ -45,7 +45,9 @@ def rooms():
 
 
 def is_call(value):
-    return isinstance(value, FunctionType) and PRIMITIVES.get(value.__name__) is getattr(value, "primitive", 0)
+    """Whether it is the generated function of an operation, and not one that is wrapped around it."""
+    plain = isinstance(value, FunctionType) and not hasattr(value, "__wrapped__")
+    return plain and PRIMITIVES.get(value.__name__) is getattr(value, "primitive", 0)
 
 
 def recorded(*args, **static):
