@@ -36,9 +36,9 @@ def add(commands: Any) -> None:
     made["kernels"].add_argument("--out", type=Path, metavar="DIR", default=Path("bench-results"),
                                  help="where to write the pictures (default: bench-results)")  # fmt: skip
     made["kernels"].add_argument("--why", action="store_true",
-                                 help="only print which algorithm each convolution uses, and by which limits")  # fmt: skip
+                                 help="only print the algorithm of each convolution, and the limits")  # fmt: skip
     made["resnet"].add_argument("--compile", action="store_true", dest="compiled",
-                                help="also compare with torch.compile, which needs a C++ compiler and a minute")  # fmt: skip
+                                help="also run torch.compile, which needs a C++ compiler and a minute")  # fmt: skip
     for name in ("resnet", "gan"):
         made[name].add_argument("--no-memory", action="store_false", dest="memory",
                                 help="leave out memory and first steps, which need fresh processes")  # fmt: skip
