@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
                       help="training steps of `digits` (default: 200)")  # fmt: skip
     flow.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     flow.add_argument("--seeds", type=int, default=1, metavar="N",
-                      help="run N seeds from --seed upward, on all cores, and show the spread (default: 1)")  # fmt: skip
+                      help="run N seeds from --seed on, on all cores, and show the spread (default: 1)")  # fmt: skip
     flow.add_argument("--jobs", type=int, metavar="N",
                       help="number of processes (default: one per core for --seeds, otherwise 1)")  # fmt: skip
     flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",

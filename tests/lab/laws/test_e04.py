@@ -46,8 +46,8 @@ def test_the_laws_notice_a_wrong_rule(monkeypatch, few):
     right = e04.layer
     monkeypatch.setattr(e04, "layer", lambda x, w: lossy(right(x, w)))
     failed = {law.name for law in e04.run(Options(), nothing).laws if not law.ok}
-    assert "plain BN + ReLU: gain a layer" in failed
-    assert "BN residual, one layer a branch: gain of 40 blocks" in failed
+    assert "plain BN + ReLU: gain per layer" in failed
+    assert "BN residual, one layer per branch: gain of 40 blocks" in failed
     assert "BN residual, two layers a branch: gain of 40 blocks" in failed
 
 

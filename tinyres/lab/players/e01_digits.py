@@ -112,7 +112,7 @@ def run(options: Options, tick: Tick) -> Result:
     ]
     return Result(
         laws(found),
-        [Table("|gradient by G's weights| while D learns", columns, rows, "Geometric means over seeds.")],
+        [Table("|gradient with respect to G's weights| while D learns", columns, rows, "Geometric means over seeds.")],
         figures={"": lambda figure: draw(figure, found)},
         found=_found(found),
         data={"d_steps": list(CHECKPOINTS), "gradient": {str(epochs): seeds for epochs, seeds in found.items()}},
@@ -173,7 +173,7 @@ def draw(figure: Any, found: dict[int, list[Curves]]) -> None:
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("|gradient with respect to G's weights|")
     panels[0].legend(fontsize=9)
-    figure.suptitle("What a discriminator on its way to the best leaves for the generator: digits, a line a seed")
+    figure.suptitle("What an improving discriminator leaves for the generator: digits, one line per seed")
 
 
 EXPERIMENT = Experiment(

@@ -73,7 +73,7 @@ def train(
     device: str = "cpu",
     rates: Sequence[float] = (RATE,),
 ) -> Any:
-    """The mean loss over the last tenth of the steps, of one net per s_w²: (S,). rates: one for all, or one a net."""
+    """The mean loss over the last tenth of the steps, of one net per s_w²: (S,). rates: one for all, or one per net."""
     rng = np.random.default_rng(seed)
     rate = to_device(np.broadcast_to(np.array(rates, np.float32), len(s_w2))[:, None, None].copy(), device)  # (S, 1, 1)
     weights, biases = ([to_device(array, device) for array in found] for found in nets(depth, s_w2, rng))
