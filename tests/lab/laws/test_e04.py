@@ -48,7 +48,7 @@ def test_the_laws_notice_a_wrong_rule(monkeypatch, few):
     failed = {law.name for law in e04.run(Options(), nothing).laws if not law.ok}
     assert "plain BN + ReLU: gain per layer" in failed
     assert "BN residual, one layer per branch: gain of 40 blocks" in failed
-    assert "BN residual, two layers a branch: gain of 40 blocks" in failed
+    assert "BN residual, two layers per branch: gain of 40 blocks" in failed
 
 
 def test_blocks_by_hand():
