@@ -43,7 +43,7 @@ def _hint(came: float, rho: float, layers: int) -> str:
          "That is the share for which one is open and the other is not."),
         (_product(rho, layers, kappa0, moves_first=True), "The first ReLU sees rho as it is: factor first, then rho."),
         (_product(rho, layers + 1, kappa0), "That is one layer too many."),
-        (_product(rho, layers, kappa1), "Those are the signals' correlations, multiplied; the task asks for the masks."),
+        (_product(rho, layers, kappa1), "Those are the signals' correlations, multiplied; the task asks for masks."),
         (_signal(rho, layers), "That is the correlation of the signals; the task asks for what the masks let through."),
     ]  # fmt: skip
     if math.isnan(came):
