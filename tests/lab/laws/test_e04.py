@@ -92,7 +92,7 @@ def test_a_broken_batch_norm_is_noticed_at_other_settings(m, a, layers, monkeypa
 
 def test_what_becomes_of_the_gain_in_the_long_run_is_said():
     words = [lab.run("E4", m=m, width=64, depth=2, nets=3).found for m in (0.5, 1.0, 1.5)]
-    assert "each multiplies it by 1.3502, an exponential" in words[0]
+    assert "each block multiplies it by 1.3502: since m < 1, the gain is exponential" in words[0]
     assert "as the power 1.467 of the depth" in words[1]
     assert "a block multiplies it by m² = 2.25" in words[2]
 

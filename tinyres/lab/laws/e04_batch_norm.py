@@ -155,7 +155,8 @@ def run_one(case: Case, options: Options, tick: Tick) -> Result:
     elif case.m == 1:
         said += f"In the long run it grows as the power {normalised.residual_power(case.layers):.3f} of the depth."
     else:
-        said += f"The skip connection outgrows the branches: in the long run a block gives m² = {case.m**2:.4g}."
+        said += "The skip connection outgrows the branches, and in the long run a block multiplies it by "
+        said += f"m² = {case.m**2:.4g}."
     picture = partial(e04_figure.draw_one, curve=logs.mean(axis=0), theory=case.predicted())
     note = (
         "The inputs have variance 1. Tolerance: 10 %, plus the 2 directions of the batch that each batch norm removes."

@@ -58,7 +58,7 @@ def frozen(
 
 
 def retrain(generator: nn.Module, dataset: Dataset, seed: int, tick: Tick) -> Curves:
-    """|gradient by G's weights| of each loss while a fresh discriminator learns against a G that stands still."""
+    """|gradient with respect to G's weights| of each loss while a fresh discriminator learns against a frozen G."""
     steps, device = max(CHECKPOINTS) // AT_ONCE, next(generator.parameters()).device
     trainer = prepare(replace(RECIPE, seed=seed, d_steps=AT_ONCE, steps=steps, lr_g=0.0), dataset, device=device)
     trainer.generator.load_state_dict(generator.state_dict())
@@ -73,7 +73,7 @@ def retrain(generator: nn.Module, dataset: Dataset, seed: int, tick: Tick) -> Cu
 
 
 def measure(generator: nn.Module, discriminator: nn.Module, noise: Array) -> dict[str, float]:
-    """|gradient by G's weights| of each loss, in float64; and for how many fakes float32 rounds D to 0."""
+    """|gradient w.r.t. G's weights| of each loss, in float64; and for how many fakes float32 rounds D to 0."""
     device = next(generator.parameters()).device
     with tr.no_grad():
         rounded = 1 - tr.sigmoid(discriminator(generator(tr.tensor(noise).to(device)))).numpy() == 1
