@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
         ("gan", 10, "measure a step of each player of a DCGAN, batch 64: time, memory, the first step of a process"),
         ("mpi", 5, "compare training on two processes over MPI with one process, one thread each"),
     ):
-        kind = made[name] = kinds.add_parser(name, help=text, description=text)
+        kind = made[name] = kinds.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         kind.add_argument(
             "--rounds", type=int, default=rounds, help=f"number of measurements of each (default: {rounds})"
         )
@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
         made[name].add_argument("--no-memory", action="store_false", dest="memory",
                                 help="leave out memory and first steps, which need fresh processes")  # fmt: skip
     text = "measure everything on a GPU: smoke checks, conformance, kernels, training steps; within 8 minutes"
-    whole = kinds.add_parser("gpu-report", help=text, description=text)
+    whole = kinds.add_parser("gpu-report", help=text, description=f"{text[0].upper()}{text[1:]}.")
     whole.add_argument("--out", type=Path, metavar="DIR", default=Path("gpu-results"),
                        help="where to write the report (default: gpu-results)")  # fmt: skip
     whole.set_defaults(run=run_report)

@@ -46,12 +46,17 @@ def _add_train(parts: Any) -> None:
                        help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
     train.add_argument("--method", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
                        "wgan, wgan_gp, r1 or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
-    train.add_argument("--loss", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, wasserstein")
-    train.add_argument("--arch", metavar="NAME", help="mlp, dcgan, gan64 or resgan")
-    train.add_argument("--penalty", metavar="NAME", help="gp, r1, dragan or none")
+    train.add_argument(
+        "--loss", metavar="NAME", help="loss: saturating, nonsaturating, least_squares, hinge, wasserstein"
+    )
+    train.add_argument("--arch", metavar="NAME", help="players: mlp, dcgan, gan64 or resgan")
+    train.add_argument("--penalty", metavar="NAME", help="penalty on D: gp, r1, dragan or none")
     train.add_argument("--norm", metavar="NAME", help="normalisation in D: batch, layer or none")
     train.add_argument(
-        "--spectral-norm", action=argparse.BooleanOptionalAction, default=None, help="normalise D's weights"
+        "--spectral-norm",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="divide D's weights by their spectral norm",
     )
     for name, (kind, said) in NUMBERS.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=said)

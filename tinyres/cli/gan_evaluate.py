@@ -38,14 +38,14 @@ def add(parts: Any) -> None:
     probe = parts.add_parser(
         "probe",
         help="freeze G, train D, and measure the gradient that every loss would give G",
-        description="Freeze G and train D for 1, 3, 10, 30, ... steps. At each of these D, measure the norm and "
+        description="Freeze G and train D for 1, 3, 10, 30, ... steps. At each of these points, measure the norm and "
         "direction of G's gradient for every loss. Writes probe.png and probe.json.",
     )
     probe.add_argument(
         "--data", default="digits", metavar="NAME", help="data set: digits (default), gaussians, or another"
     )
     probe.add_argument("--checkpoint", type=Path, metavar="FILE", help="take G from this run; default: a fresh one")
-    probe.add_argument("--steps", type=int, default=1000, metavar="N", help="total steps of D (default: 1000)")
+    probe.add_argument("--steps", type=int, default=1000, metavar="N", help="number of steps of D (default: 1000)")
     probe.add_argument(
         "--distance", type=float, default=4.0, metavar="X", help="distance of the gaussians (default: 4)"
     )

@@ -40,7 +40,8 @@ def add(commands: Any) -> None:
         "--activation", default="relu", metavar="NAME", help="replacement for every ReLU (default: relu)"
     )
     train.add_argument("--init", default="default", metavar="NAME",
-                        help="default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²")  # fmt: skip
+                        help="weights: default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²",
+                        )  # fmt: skip
     train.add_argument("--lr", type=float, default=0.1, metavar="X", help="peak learning rate (default: 0.1)")
     train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given comes from `Recipe`, or from a resumed run
     train.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
@@ -55,20 +56,21 @@ def add(commands: Any) -> None:
 def add_recipe(parser: Any) -> None:
     """The settings that `train` and `sweep` share; their defaults are `Recipe`'s."""
     parser.add_argument("--data", default="digits", metavar="NAME",
-                        help="digits (bundled), mnist, fashion-mnist, cifar10 (downloaded once); or the path of a "
-                        "folder with one folder of PNG or JPEG files per class (or with train and test folders of that "
-                        "form), or of an .npz file (x, y)")  # fmt: skip
+                        help="data set: digits (bundled, default), mnist, fashion-mnist, cifar10 (downloaded once), or "
+                        "the path of a folder with one folder of PNG or JPEG files per class (or with train and test "
+                        "folders of that form), or of an .npz file (x, y)")  # fmt: skip
     parser.add_argument("--image-size", type=int, metavar="N",
                         help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=20, metavar="N",
                         help="passes through the data (default: 20; for a sweep: 100 steps instead)")  # fmt: skip
     parser.add_argument("--steps", type=int, metavar="N", help="number of batches, instead of epochs")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="samples per step (default: 64)")
-    parser.add_argument("--optimizer", default="sgd", metavar="NAME", help="sgd, adam, adamw (default: sgd)")
+    parser.add_argument("--optimizer", default="sgd", metavar="NAME", help="optimiser: sgd, adam, adamw (default: sgd)")
     parser.add_argument("--momentum", type=float, default=0.9, metavar="X", help="momentum of sgd (default: 0.9)")
-    parser.add_argument("--weight-decay", type=float, default=1e-4, metavar="X", help="(default: 1e-4)")
+    parser.add_argument("--weight-decay", type=float, default=1e-4, metavar="X", help="weight decay (default: 1e-4)")
     parser.add_argument("--schedule", default="cosine", metavar="NAME",
-                        help="constant, step (a tenth after 1/2 and 3/4), cosine (default)")  # fmt: skip
+                        help="learning rate: constant, step (a tenth after 1/2 and 3/4), cosine (default)",
+                        )  # fmt: skip
     parser.add_argument(
         "--warmup", type=float, default=0.0, metavar="X", help="share of the run for warmup (default: 0)"
     )
