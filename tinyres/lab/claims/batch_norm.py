@@ -202,7 +202,7 @@ def draw(figure: Any, share: dict[bool, Any], rates: dict[bool, Any]) -> None:
                 "no rate trains", (blocks, RATES[-1]), (8, 10), textcoords="offset points", ha="right", fontsize=8
             )
     left.set(
-        xlabel="block l", ylabel="E F(x)² / E x²", title="Branch beside skip connection (dots measured, lines theory)"
+        xlabel="block l", ylabel="E F(x)² / E x²", title="Branch and skip connection (dots measured, lines theory)"
     )
     right.set(
         xlabel="blocks",

@@ -179,7 +179,7 @@ def draw(figure: Any, found: dict[int, list[Curves]]) -> None:
 EXPERIMENT = Experiment(
     name="E1-digits",
     claim="as a discriminator learns against a frozen generator, only the saturating loss's gradient vanishes",
-    prediction=f"the saturating gradient falls by a factor {FACTOR:g} more than the non-saturating one, at the least",
+    prediction=f"the saturating gradient falls by a factor of at least {FACTOR:g} more than the non-saturating one",
     source=ARJOVSKY,
     ticks=lambda options: SEEDS * (max(EPOCHS) + len(EPOCHS) * len(CHECKPOINTS)),
     run=run,
@@ -192,7 +192,7 @@ EXPERIMENT = Experiment(
     "paper's five orders are those of a DCGAN on larger images.",
     choices=(
         f"The factor {FACTOR:g} and the {SEEDS} seeds were fixed after a stricter choice had failed.",
-        f"The end is the geometric mean of the last {LAST} checkpoints, since single ones had been seen to be ruled by "
-        "a few fakes that D unlearns for some steps.",
+        f"The end is the geometric mean of the last {LAST} checkpoints, since single ones turned out to depend on "
+        "a few fakes that D forgets for some steps.",
     ),
 )

@@ -62,9 +62,9 @@ def run(options: Options, tick: Tick) -> Result:
     paths["GAN, alternating"] = games.trajectory(step, (1.0, 1.0), 250)
     tick()
     note = (
-        "Data at 0, one fake at θ, D(x) = ψx or ψx + χx². A real part below 0 draws both players to where the fake is "
-        "on the data and D flat there; without one they circle, and every simultaneous step of size h takes them "
-        "further out by sqrt(1 + h²/4)."
+        "Data at 0, one fake at θ, D(x) = ψx or ψx + χx². A negative real part draws both players to the point where "
+        "the fake is on the data and D is flat there. If it is 0 they circle, and every simultaneous step of size h "
+        "multiplies their distance by sqrt(1 + h²/4)."
     )
     columns = ["method", "eigenvalues", f"factor per step, h={H}", "h=0.5"]
     return Result(

@@ -217,8 +217,8 @@ EXPERIMENT = Experiment(
     "the gradient's norm by, n its width, c the limit of the weights, p the share of active ReLUs. Under small limits "
     "the signs are random and q is at the lower end; aligned signs lead to the upper.",
     choices=(
-        "p, the share of active ReLUs, and w, the weights' RMS, are measured in the same nets that the law is held "
-        "against. Both were brought in afterwards: with n/2 for pn the lower bound had been 8 % too large under a "
+        "p, the share of active ReLUs, and w, the weights' RMS, are measured in the same nets on which the law is "
+        "tested. Both were introduced afterwards: with n/2 for pn the lower bound had been 8 % too large under a "
         "small limit, where p is about 0.46, and the upper one too small under 0.1, where p is above 0.6.",
         "The rate is ten times the paper's, since the run is short.",
     ),

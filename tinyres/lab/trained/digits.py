@@ -135,10 +135,10 @@ def table(runs: list[dict[str, Any]]) -> Table:
             ]
         )
     note = (
-        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; it 'trains' below {TRAINS:.2f}, a "
-        "quarter of guessing's. accuracy: on the test set. first/last: norm of the gradient at the first block's "
-        "output over the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a "
-        "block's input, mean over blocks, at the first step."
+        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; a net 'trains' below {TRAINS:.2f}, "
+        "a quarter of the loss of guessing. accuracy: on the test set. first/last: norm of the gradient at the first "
+        "block's output over the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes "
+        "back to a block's input, mean over blocks, at the first step."
     )
     columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "verdict")
     return Table("Real digits: which nets train?", columns, rows, note)

@@ -105,7 +105,7 @@ def routes(figure: Any, runs: Runs) -> None:
         left.plot(position, shares[-5:].mean(axis=0), "o-", color=colour, ms=4, label=f"{run['depth']} layers")
     left.axhline(0.5, color="grey", lw=0.8)
     left.set(xlabel="place in the net (0 = input side, 1 = output side)", ylim=(0, 1))
-    left.set_title("How much of the gradient comes back through the skip connection", fontsize=10)
+    left.set_title("How much gradient comes back through the skip connection", fontsize=10)
     left.set_ylabel("|skip| / (|skip| + |branch|) at the block's input")
     left.plot([], [], "ko--", ms=4, mfc="w", label="at the first step")
     left.plot([], [], "ko-", ms=4, label="at the last steps")

@@ -256,9 +256,9 @@ EXPERIMENT = Experiment(
     seeds=5,
     conditions=f"Residual MLPs of {WIDTH} units, blocks x + α W₂ relu(W₁ x); {STEPS} steps of {BATCH} digits at rate "
     f"η = {RATE} and momentum β = {MOMENTUM} for all. A start of bounded gain is not enough: η times the largest "
-    "curvature must stay below 2 (1 + β). That of the learned α grows with the number of blocks, and at α = 1/√L and "
-    "1000 layers it comes near the limit, where chance decides whether a net trains: no verdict is given there. "
-    "Where a is learned in α = a/√L it does not grow.",
+    "curvature must stay below 2 (1 + β). The curvature of the learned α grows with the number of blocks. At "
+    "α = 1/√L and 1000 layers it comes near the limit, where chance decides whether a net trains: there is no verdict. "
+    "If a is learned in α = a/√L, it does not grow.",
     choices=(
         "The rate is, of 0.003, 0.01, 0.03 and 0.1, the highest at which every start trains at 16 layers, α = 1 too.",
         "α = 1/√L at 1000 layers had a verdict until one net of six (seed 1 of 0 to 5) became infinite at step 17, "
