@@ -122,7 +122,7 @@ LAYERS = 50
 slopes = {"linear, s_w²=0.5": "linear net", "tanh, critical, s_w²=1.76": "tanh net, critical"}
 decisive = {}  # name: measured, predicted
 for key, words in slopes.items():
-    law = laws("claim-nonlinear")[f"{key}: ln of gradient² a layer"]
+    law = laws("claim-nonlinear")[f"{key}: ln of gradient² per layer"]
     decisive[f"{words}, {LAYERS} layers"] = np.exp(LAYERS * law.measured), np.exp(LAYERS * law.predicted)
 for key, words in (
     ("true block", "x + F(x), 20 blocks"),

@@ -38,7 +38,7 @@ def test_the_grid_is_the_papers_in_another_unit():
 def test_names_that_do_not_exist():
     with pytest.raises(ValueError, match="no data called 'imagenet'; there are digits, ring8"):
         gan.real_data("imagenet")
-    with pytest.raises(ValueError, match="digits is no mixture; ring8 and grid25 are"):
+    with pytest.raises(ValueError, match="digits is not a mixture; ring8 and grid25 are"):
         gan.mixture("digits")
     for field, value, message in (
         ("data", "imagenet", "no data called 'imagenet'"),

@@ -183,7 +183,7 @@ def test_why_batch_norm_is_refused():
 
 
 def test_pairs_of_different_shapes_are_an_error():
-    with pytest.raises(ValueError, match=r"one shape, got \(6, 3\) and \(5, 3\); draw as many"):
+    with pytest.raises(ValueError, match=r"the same shape, got \(6, 3\) and \(5, 3\); draw as many"):
         gradient_penalty(linear(SLOPE), REAL, FAKE[:5], rng())
 
 

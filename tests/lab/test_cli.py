@@ -35,8 +35,8 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     arguments = ("flow", "check", "digits", "--depth", "8", "--steps", "12", "--out")
     status, out, _ = run(capsys, *arguments, str(tmp_path / "a"))
     assert status == 0
-    assert "who trains?" in out
-    assert "the gradients are true" in out
+    assert "which nets train?" in out
+    assert "the gradients are correct" in out
     pictures = ["digits.png", "digits-gradients.png", "digits-routes.png", "digits-training.png"]
     dark = [name.replace(".png", "-dark.png") for name in pictures]
     written = sorted(p.name for p in (tmp_path / "a").iterdir())
@@ -172,7 +172,7 @@ def test_several_experiments_side_by_side_find_what_they_find_in_turn(capsys, tm
         arguments = ("check", "E20", "digits", "--depth", "8", "--steps", "2", "--jobs", jobs)
         status, out, _ = run(capsys, "flow", *arguments, "--out", str(tmp_path / jobs))
         assert status == 0
-        assert all(word in out for word in ("the gradients are true", "who trains?", "report.html"))
+        assert all(word in out for word in ("the gradients are correct", "which nets train?", "report.html"))
         found[jobs] = {p.name: json.loads(p.read_text()) for p in (tmp_path / jobs).glob("*.json")}
     assert found["1"].keys() == found["2"].keys() == {"check.json", "E20.json", "digits.json"}
     for name, one in found["1"].items():

@@ -66,7 +66,7 @@ def test_with_fewer_seeds_there_is_no_verdict(here, capsys):
     assert run(here, "--seeds", "2") == 0
     out = capsys.readouterr().out
     assert "1 of 1 check agrees\n" in out
-    assert "no verdict yet, it needs more seeds: tinyres flow E0 --seeds 5" in out
+    assert "no verdict yet; run more seeds: tinyres flow E0 --seeds 5" in out
     assert run(here) == 0
     assert "more seeds: tinyres flow E0 --seeds 5" in capsys.readouterr().out
     assert "A verdict needs 5 seeds: tinyres flow E0 --seeds 5." in (here / "report.html").read_text()

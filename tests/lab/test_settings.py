@@ -91,7 +91,7 @@ def test_files_of_other_settings_lie_beside_the_experiments_own(half_law, tmp_pa
         (("E0", "--set", "q=1"), "--set: E0 has no setting 'q'"),
         (("check", "--set", "q=1"), "--set: check has no settings"),
         (("E0", "--seeds", "0"), "--seeds 0: must be at least 1"),
-        (("E0", "--jobs", "2"), "--jobs is for several experiments or seeds, and there is E0 at one"),
+        (("E0", "--jobs", "2"), "--jobs is for several experiments or seeds, not for E0 at one seed"),
         (("E0", "--seeds", "2", "--jobs", "0"), "--jobs 0: must be at least 1"),
     ],
 )

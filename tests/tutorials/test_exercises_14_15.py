@@ -72,19 +72,19 @@ def test_14_worked(answer):
 @pytest.mark.parametrize(
     ("mistake", "hint"),
     [
-        (lambda *a: listing(*a, retain=False, labels=1), "it stops: .*retain_graph"),
+        (lambda *a: listing(*a, retain=False, labels=1), "it raised an error: .*retain_graph"),
         (lambda *a: listing(*a, retain=True, labels=0), "D's gradient .*other player's loss is in it"),
         (
             lambda *a: (gradients(*a)[0], listing(*a, retain=True, labels=0)[1]),
             "G's gradient .*other player's loss is in it",
         ),
-        (lambda *a: (gradients(*a)[0], listing(*a, retain=True, labels=1)[1]), "G asks for zeros"),
+        (lambda *a: (gradients(*a)[0], listing(*a, retain=True, labels=1)[1]), "G's targets are zeros"),
         (apart(lambda d, g, f: d, lambda d, g, f: f), "G asks D to call its fakes fake"),
         (apart(lambda d, g, f: d, lambda d, g, f: -f), "saturating loss"),
         (apart(lambda d, g, f: d, lambda d, g, f: -g), "wrong sign"),
         (apart(lambda d, g, f: -d, lambda d, g, f: g), "D's gradient .*wrong sign"),
-        (apart(lambda d, g, f: d - g, lambda d, g, f: g), "is taken off"),
-        (apart(lambda d, g, f: d, lambda d, g, f: g + g), "there twice"),
+        (apart(lambda d, g, f: d - g, lambda d, g, f: g), "is subtracted"),
+        (apart(lambda d, g, f: d, lambda d, g, f: g + g), "counted twice"),
         (apart(lambda d, g, f: d, lambda d, g, f: ex14.N * g), "sum over the batch"),
         (apart(lambda d, g, f: d, lambda d, g, f: d), "other player's loss|D's loss|fake"),
         (lambda *a: gradients(*a)[::-1], "D's come first"),
@@ -207,7 +207,7 @@ def test_15_worked():
 @pytest.mark.parametrize(
     ("mistake", "hint"),
     [
-        (plainly, "reads 22 numbers from x; 8 suffice"),
+        (plainly, "reads 22 numbers from x; 8 are enough"),
         (without_the_rim, "rim of a block"),
         (beyond_the_end, "lies outside of the array.*beyond the end"),
         (one_place_off, "Where in the tile"),

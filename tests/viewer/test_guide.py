@@ -24,7 +24,7 @@ def test_an_input_without_gradient_silences_the_first_skip():
     op = trace.ops[silent["op"]]
     assert (op.path, op.roles[silent["arg"]], silent["lane"]) == ("0", "skip", 0)
     assert silent["text"] == (
-        "No gradient goes through the skip of 0: its input, x, requires no gradient. "
+        "No gradient goes through the skip connection of 0: its input, x, requires no gradient. "
         "To see it, let the input require one: x.requires_grad_()."
     )
     assert residual(True)[2].silent == []
@@ -63,7 +63,7 @@ def test_where_to_look_first():
     assert trace.first["text"].startswith("The routes of 1 rejoin: ")
     net = nn.Residual(nn.Linear(3, 3, rng=0))
     trace, found = first(lambda: net(tr.tensor(np.ones((1, 3), "f4"))).sum())
-    assert found["text"].startswith("No gradient goes through the skip of ")
+    assert found["text"].startswith("No gradient goes through the skip connection of ")
     assert trace[found["event"]].kind == "rule"
     assert trace[found["event"]].role == "branch"
 

@@ -38,7 +38,7 @@ def device_of(array: Any) -> str:
 
 
 def to_device(array: Any, device: str) -> Any:
-    """Copy an array to `device`, keeping its memory layout; an array that is there already is returned as it is.
+    """Copy an array to `device`, keeping its memory layout; an array that is already there is returned unchanged.
 
     Raises:
         ValueError: `device` is neither "cpu" nor "cuda".

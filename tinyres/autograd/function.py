@@ -49,7 +49,7 @@ class FunctionCtx:
 
 
 class Function:
-    """An operation with a derivative of one's own. Subclass it, and call `apply`:
+    """An operation with your own derivative. Subclass it, and call `apply`:
 
         class Exp(tr.Function):
             @staticmethod

@@ -1,4 +1,4 @@
-"""The table: which work is raced, at which sizes on the processor and on a GPU, and what is to be reached.
+"""The table: which work is raced, at which sizes on the processor and on a GPU, and the targets.
 
 Whose peers they are stands beside each work: `peers` in convolutions.py, streams.py, steps.py and engine.py.
 """

@@ -16,32 +16,36 @@ def add(commands: Any) -> None:
     kinds = bench.add_subparsers(dest="kind", metavar="WHAT", required=True)
     made = {}
     for name, rounds, text in (
-        ("engine", 60, "cost per operation of the tape: a 50-layer tanh MLP, forward and backward"),
-        ("kernels", 15, "every kernel beside this machine's limits and PyTorch; pictures of both"),
-        ("resnet", 10, "a full training step of ResNet-20, batch 128; memory; the first step of a process"),
-        ("gan", 10, "a training step of each player of a DCGAN, batch 64; memory; the first step of a process"),
-        ("mpi", 5, "training steps shared by two processes over MPI, beside one process, a thread each"),
+        ("engine", 60, "measure the tape's cost per operation: a 50-layer tanh MLP, forward and backward"),
+        ("kernels", 15, "compare every kernel with this machine's limits and with PyTorch; draw both comparisons"),
+        ("resnet", 10, "measure a training step of ResNet-20, batch 128: time, memory, the first step of a process"),
+        ("gan", 10, "measure a step of each player of a DCGAN, batch 64: time, memory, the first step of a process"),
+        ("mpi", 5, "compare training on two processes over MPI with one process, one thread each"),
     ):
-        kind = made[name] = kinds.add_parser(name, help=text, description=text)
-        kind.add_argument("--rounds", type=int, default=rounds, help=f"how often each is measured (default: {rounds})")
-        kind.add_argument("--json", type=Path, metavar="FILE", dest="json_file", help="write the figures there, too")
+        kind = made[name] = kinds.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        kind.add_argument(
+            "--rounds", type=int, default=rounds, help=f"number of measurements of each (default: {rounds})"
+        )
+        kind.add_argument(
+            "--json", type=Path, metavar="FILE", dest="json_file", help="also write the figures to this file"
+        )
         kind.set_defaults(run=run)
     for name in ("kernels", "resnet", "gan"):
         made[name].add_argument("--device", default="cpu", metavar="NAME",
-                                help="cpu, or cuda: beside PyTorch with cuDNN (default: cpu)")  # fmt: skip
+                                help="cpu, or cuda, compared with PyTorch and cuDNN (default: cpu)")  # fmt: skip
     made["kernels"].add_argument("--out", type=Path, metavar="DIR", default=Path("bench-results"),
-                                 help="where the pictures go (default: bench-results)")  # fmt: skip
+                                 help="where to write the pictures (default: bench-results)")  # fmt: skip
     made["kernels"].add_argument("--why", action="store_true",
-                                 help="only say which way each convolution goes, and by which limits")  # fmt: skip
+                                 help="only print the algorithm of each convolution, and the limits")  # fmt: skip
     made["resnet"].add_argument("--compile", action="store_true", dest="compiled",
-                                help="torch.compile as a further peer: needs a C++ compiler and a minute")  # fmt: skip
+                                help="also run torch.compile, which needs a C++ compiler and a minute")  # fmt: skip
     for name in ("resnet", "gan"):
         made[name].add_argument("--no-memory", action="store_false", dest="memory",
-                                help="no fresh processes: leave out memory and first steps")  # fmt: skip
-    text = "everything on a GPU: smoke checks, conformance, kernels, training steps; one table, within 8 minutes"
-    whole = kinds.add_parser("gpu-report", help=text, description=text)
+                                help="leave out memory and first steps, which need fresh processes")  # fmt: skip
+    text = "measure everything on a GPU: smoke checks, conformance, kernels, training steps; within 8 minutes"
+    whole = kinds.add_parser("gpu-report", help=text, description=f"{text[0].upper()}{text[1:]}.")
     whole.add_argument("--out", type=Path, metavar="DIR", default=Path("gpu-results"),
-                       help="where the report goes (default: gpu-results)")  # fmt: skip
+                       help="where to write the report (default: gpu-results)")  # fmt: skip
     whole.set_defaults(run=run_report)
 
 

@@ -1,4 +1,4 @@
-"""Say that kernels are being compiled, if it takes longer than a second: the first use of a net would seem to hang."""
+"""Say that kernels are being compiled if it takes longer than a second: else the first use of a net seems to hang."""
 
 from __future__ import annotations
 

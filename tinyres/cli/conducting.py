@@ -23,12 +23,12 @@ def add_options(parser: Any, save_every: int | None, out: str) -> None:
     add("--resume", action="store_true", help="continue the run in --out, with its settings")
     add("--save-every", type=int, default=save_every, metavar="N", help=f"steps between two checkpoints ({default})")
     add("--log", metavar="NAME",
-        help="tensorboard: write loss, accuracy, rate and (with --record, and of a GAN) gradient norms for it into "
-        "DIR/tensorboard, too")  # fmt: skip
+        help="tensorboard: also write loss, accuracy, learning rate and gradient norms (with --record, and for a GAN) "
+        "into DIR/tensorboard")  # fmt: skip
     add("--check-kernels", type=int, default=0, metavar="N",
         help="check each kernel's results against im2col in float64, in the first N steps")  # fmt: skip
     add("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
-    add("--out", type=Path, metavar="DIR", help=f"where results go (default: {out})")
+    add("--out", type=Path, metavar="DIR", help=f"where to write the results (default: {out})")
 
 
 def check_numbers(arguments: Any, *names: str) -> None:

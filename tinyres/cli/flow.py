@@ -33,12 +33,12 @@ def add(commands: Any) -> None:
     """Declare the command."""
     flow = commands.add_parser(
         "flow",
-        help="gradient-flow experiments: laws at initialisation, trained nets, popular claims",
+        help="run gradient-flow experiments: laws at initialisation, trained nets, popular claims",
         add_help=False,
     )
-    flow.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help and stop")
+    flow.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help and exit")
     flow.add_argument("names", nargs="*", metavar="NAME", help="experiments or groups; see --list")
-    flow.add_argument("--list", action="store_true", help="list the experiments and stop")
+    flow.add_argument("--list", action="store_true", help="list the experiments and exit")
     flow.add_argument("--depth", type=int, nargs="+", metavar="N",
                       help="layers of the nets of `digits` (default: 8 20 56)")  # fmt: skip
     flow.add_argument("--arch", nargs="+", metavar="NAME",
@@ -49,7 +49,7 @@ def add(commands: Any) -> None:
     flow.add_argument("--seeds", type=int, default=1, metavar="N",
                       help="run N seeds from --seed on, on all cores, and show the spread (default: 1)")  # fmt: skip
     flow.add_argument("--jobs", type=int, metavar="N",
-                      help="processes (default: one per core for --seeds, otherwise 1)")  # fmt: skip
+                      help="number of processes (default: one per core for --seeds, otherwise 1)")  # fmt: skip
     flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",
                       help="test a law at other settings: E3 --set m=0.9 a=0.436 (see --list)")  # fmt: skip
     flow.add_argument("--device", default="cpu", metavar="NAME",
@@ -119,7 +119,7 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
         from tinyres.lab.registry import EXPERIMENTS
 
         least = max(EXPERIMENTS[name].seeds for name in unjudged)
-        text = f"no verdict yet, it needs more seeds: tinyres flow {' '.join(unjudged)} --seeds {least}"
+        text = f"no verdict yet; run more seeds: tinyres flow {' '.join(unjudged)} --seeds {least}"
         say(console, text)
     return 1 if failed or silent else 0
 
@@ -167,7 +167,7 @@ def _in_turn(bars: Any, names: list[str], options: Any, out: Path) -> Iterator[t
 
 
 def _jobs(arguments: argparse.Namespace, options: Any) -> int:
-    """How many processes: one a core, if not said otherwise; one for a GPU."""
+    """The number of processes: by default one per core, or one for a GPU."""
     from tinyres.lab.processes import cores
 
     return arguments.jobs or (1 if options.device == "cuda" else cores())
@@ -227,7 +227,7 @@ def _check_seeds(arguments: argparse.Namespace, names: list[str]) -> None:
         if value is not None and value < 1:
             raise UsageError(f"{option} {value}: must be at least 1")
     if arguments.jobs is not None and arguments.seeds == 1 and len(names) == 1:
-        raise UsageError(f"--jobs is for several experiments or seeds, and there is {names[0]} at one; leave it out")
+        raise UsageError(f"--jobs is for several experiments or seeds, not for {names[0]} at one seed; leave it out")
 
 
 def _once(value: Any) -> Any:

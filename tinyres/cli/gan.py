@@ -13,11 +13,12 @@ from tinyres.cli.gan_evaluate import print_score
 from tinyres.cli.terminal import say, terminal
 
 NUMBERS = {  # settings of a run that are one number: what --help says
-    "penalty_weight": (float, "of the penalty"), "clip": (float, "bound on D's weights; 0: none"),
-    "instance_noise": (float, "standard deviation, falling to 0 at the run's end"),
-    "d_steps": (int, "steps of D for one of G"), "batch_size": (int, "samples a step"), "steps": (int, "of G"),
-    "lr_g": (float, "of G's Adam"), "lr_d": (float, "of D's Adam"), "beta1": (float, "of both Adams"),
-    "beta2": (float, "of both Adams"), "latent": (int, "numbers in a noise vector"),
+    "penalty_weight": (float, "weight of the penalty"), "clip": (float, "bound on D's weights; 0: none"),
+    "instance_noise": (float, "standard deviation of the noise, falling to 0 at the end of the run"),
+    "d_steps": (int, "steps of D per step of G"), "batch_size": (int, "samples per step"),
+    "steps": (int, "steps of G"), "lr_g": (float, "learning rate of G's Adam"),
+    "lr_d": (float, "learning rate of D's Adam"), "beta1": (float, "beta1 of both Adams"),
+    "beta2": (float, "beta2 of both Adams"), "latent": (int, "numbers in a noise vector"),
     "width": (int, "channels or units of both players"), "ema": (float, "decay of the averaged generator; 0: none"),
 }  # fmt: skip
 
@@ -36,24 +37,34 @@ def _add_train(parts: Any) -> None:
         help="train two players on digits, ring8, grid25, mnist, fashion-mnist, cifar10 or your own images",
         description=f"Train a GAN. Writes {CHECKPOINT}, from which --resume continues bit for bit, "
         "generator.safetensors (the averaged one), samples.png and samples/, interpolations.png, training.png and "
-        "result.json. What is not given comes from the method and the data set.",
+        "result.json. The method and the data set set the defaults of all other options.",
     )
-    train.add_argument("--data", metavar="NAME", help="(default: digits, which needs no download); or the path of a "
-                       "folder of PNG or JPEG files, with or without folders in it, or of an .npz (x)")  # fmt: skip
+    train.add_argument("--data", metavar="NAME", help="data set (default: digits, which needs no download), or the "
+                       "path of a folder of PNG or JPEG files, with or without folders in it, or of an .npz file "
+                       "(x)")  # fmt: skip
     train.add_argument("--image-size", type=int, metavar="N",
-                       help="bring images of your own to N x N pixels (needed if their sizes differ)")  # fmt: skip
+                       help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
     train.add_argument("--method", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
                        "wgan, wgan_gp, r1 or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
-    train.add_argument("--loss", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, wasserstein")
-    train.add_argument("--arch", metavar="NAME", help="mlp, dcgan, gan64 or resgan")
-    train.add_argument("--penalty", metavar="NAME", help="gp, r1, dragan or none")
-    train.add_argument("--norm", metavar="NAME", help="in D: batch, layer or none")
-    train.add_argument("--spectral-norm", action=argparse.BooleanOptionalAction, default=None, help="of D's weights")
+    train.add_argument(
+        "--loss", metavar="NAME", help="loss: saturating, nonsaturating, least_squares, hinge, wasserstein"
+    )
+    train.add_argument("--arch", metavar="NAME", help="players: mlp, dcgan, gan64 or resgan")
+    train.add_argument("--penalty", metavar="NAME", help="penalty on D: gp, r1, dragan or none")
+    train.add_argument("--norm", metavar="NAME", help="normalisation in D: batch, layer or none")
+    train.add_argument(
+        "--spectral-norm",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="divide D's weights by their spectral norm",
+    )
     for name, (kind, said) in NUMBERS.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=said)
-    train.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
-    train.add_argument("--sample-every", type=int, metavar="N", help="steps between two pictures (default: a tenth)")
-    train.add_argument("--score", action=argparse.BooleanOptionalAction, default=True, help="score it at the end")
+    train.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
+    train.add_argument(
+        "--sample-every", type=int, metavar="N", help="steps between two pictures (default: a tenth of the run)"
+    )
+    train.add_argument("--score", action=argparse.BooleanOptionalAction, default=True, help="score G at the end")
     add_options(train, save_every=250, out="gan-results/METHOD-DATA")
     train.set_defaults(run=run_train)
 

@@ -18,37 +18,40 @@ SHORT = {  # losses, as columns
 
 def add(parts: Any) -> None:
     """Declare the three commands."""
-    sample = parts.add_parser("sample", help="a picture of samples from a saved run")
+    sample = parts.add_parser("sample", help="draw samples from a saved run")
     sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
-    sample.add_argument("--n", type=int, default=64, metavar="N", help="samples (default: 64)")
-    sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
+    sample.add_argument("--n", type=int, default=64, metavar="N", help="number of samples (default: 64)")
+    sample.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the noise (default: 0)")
     sample.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where G runs (default: cpu)")
-    sample.add_argument("--out", type=Path, default=Path("samples.png"), metavar="PNG", help="(default: samples.png)")
+    sample.add_argument("--out", type=Path, default=Path("samples.png"), metavar="PNG",
+                        help="where to write the picture (default: samples.png)")  # fmt: skip
     sample.set_defaults(run=run_sample)
     score = parts.add_parser(
-        "score", help="Frechet distance, MMD, precision and recall, classes or modes of a saved run"
+        "score", help="print Frechet distance, MMD, precision and recall, classes or modes of a saved run"
     )
     score.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
-    score.add_argument("--n", type=int, metavar="N", help="samples (default: 1000 images, 2500 points)")
-    score.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default: 0)")
+    score.add_argument("--n", type=int, metavar="N", help="number of samples (default: 1000 images, 2500 points)")
+    score.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the noise (default: 0)")
     score.add_argument("--device", default="cpu", metavar="NAME",
                        help="cpu or cuda: where G runs; metrics run on the CPU (default: cpu)")  # fmt: skip
     score.set_defaults(run=run_score)
     probe = parts.add_parser(
         "probe",
-        help="freeze G, train D, and see the gradient that every loss would give G",
-        description="Freezes G and trains D for 1, 10, 100, ... steps; measures, at the same D, the norm and direction "
-        "of G's gradient for every loss. Writes probe.png and probe.json.",
+        help="freeze G, train D, and measure the gradient that every loss would give G",
+        description="Freeze G and train D for 1, 3, 10, 30, ... steps. At each of these points, measure the norm and "
+        "direction of G's gradient for every loss. Writes probe.png and probe.json.",
     )
     probe.add_argument(
-        "--data", default="digits", metavar="NAME", help="digits (default), gaussians, or another data set"
+        "--data", default="digits", metavar="NAME", help="data set: digits (default), gaussians, or another"
     )
     probe.add_argument("--checkpoint", type=Path, metavar="FILE", help="take G from this run; default: a fresh one")
-    probe.add_argument("--steps", type=int, default=1000, metavar="N", help="the most steps of D (default: 1000)")
-    probe.add_argument("--distance", type=float, default=4.0, metavar="X", help="of the gaussians (default: 4)")
-    probe.add_argument("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+    probe.add_argument("--steps", type=int, default=1000, metavar="N", help="number of steps of D (default: 1000)")
+    probe.add_argument(
+        "--distance", type=float, default=4.0, metavar="X", help="distance of the gaussians (default: 4)"
+    )
+    probe.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     probe.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
-    probe.add_argument("--out", type=Path, metavar="DIR", help="(default: gan-results/probe-DATA)")
+    probe.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: gan-results/probe-DATA)")
     probe.set_defaults(run=run_probe)
 
 

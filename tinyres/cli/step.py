@@ -21,11 +21,11 @@ def add(commands: Any) -> None:
     step = commands.add_parser(
         "step",
         help="step through the forward and backward pass of your own model",
-        description="Runs a Python file and steps through the loss that it defines. The file may define `loss`, a "
+        description="Run a Python file and step through the loss that it defines. The file may define `loss`, a "
         "tensor of one element, or better a function without arguments that computes one (then every value is shown). "
         "For several losses it may define `trace`, a function without arguments that returns tr.trace(D=d_loss, "
         "G=g_loss). Code under `if __name__ == '__main__'` does not run. In a terminal you step with keys; otherwise "
-        "every event is printed on a line.",
+        "each event is printed on its own line.",
     )
     step.add_argument("file", type=Path, metavar="FILE.py", help="the file to run")
     step.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page to step through instead")
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(printable(f"Look first at event {trace.first['event'] + 1}: {trace.first['text']}"))
     if any(op.inputs and op.value is None for op in trace.ops):
         print(
-            "the tape saves only what its rules need; make the loss a function, `def loss(): ...`, to see every value"
+            "the tape saves only what its rules need; to see every value, make the loss a function: `def loss(): ...`"
         )
     return 0
 

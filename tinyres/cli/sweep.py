@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
         ("depth", int, "layers with weights (default: the architecture's)"),
         ("width", int, "channels, units or growth rate (default: as above)"),
         ("init", str, "default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²"),
-        ("activation", str, "replaces every ReLU (default: relu)"),
+        ("activation", str, "replacements for every ReLU (default: relu)"),
         ("lr", float, "peak learning rate (default: 0.1)"),
         ("seed", int, "random seeds (default: 0)"),
     ):
@@ -45,7 +45,8 @@ def add(commands: Any) -> None:
     sweep.add_argument("--device", default="cpu", metavar="NAME",
                        help="cpu or cuda, on this machine or the cluster's workers (default: cpu)")  # fmt: skip
     sweep.add_argument("--jobs", type=int, metavar="N",
-                       help="points to run in parallel, one core each (default: all cores; on cuda: 1)")  # fmt: skip
+                       help="number of points to run in parallel, one core each (default: all cores; on cuda: 1)",
+                       )  # fmt: skip
     sweep.add_argument("--scheduler", metavar="tcp://HOST:PORT",
                        help="run on this Dask cluster; every worker needs tinyres installed")  # fmt: skip
     sweep.add_argument("--out", type=Path, metavar="DIR", default=Path("sweep-results"),

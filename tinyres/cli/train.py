@@ -36,15 +36,18 @@ def add(commands: Any) -> None:
     add_recipe(train)
     train.add_argument("--depth", type=int, metavar="N", help="layers with weights (default: the architecture's)")
     train.add_argument("--width", type=int, metavar="N", help="channels, units or growth rate (default: as above)")
-    train.add_argument("--activation", default="relu", metavar="NAME", help="in place of every ReLU")
+    train.add_argument(
+        "--activation", default="relu", metavar="NAME", help="replacement for every ReLU (default: relu)"
+    )
     train.add_argument("--init", default="default", metavar="NAME",
-                        help="default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²")  # fmt: skip
-    train.add_argument("--lr", type=float, default=0.1, metavar="X", help="highest learning rate (default: 0.1)")
+                        help="weights: default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²",
+                        )  # fmt: skip
+    train.add_argument("--lr", type=float, default=0.1, metavar="X", help="peak learning rate (default: 0.1)")
     train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given comes from `Recipe`, or from a resumed run
-    train.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
+    train.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",
-                       help="record the gradients at every N-th step (default without N: 10); a resumed run goes on "
-                       "recording; of several processes, rank 0 records those of its share")  # fmt: skip
+                       help="record the gradients at every N-th step (default without N: 10); a resumed run continues "
+                       "recording; with several processes, rank 0 records the gradients of its share")  # fmt: skip
     add_options(train, save_every=None, out="train-results/ARCH-DATA")
     add_distributed(train)
     train.set_defaults(run=run)
@@ -53,23 +56,26 @@ def add(commands: Any) -> None:
 def add_recipe(parser: Any) -> None:
     """The settings that `train` and `sweep` share; their defaults are `Recipe`'s."""
     parser.add_argument("--data", default="digits", metavar="NAME",
-                        help="digits (bundled), mnist, fashion-mnist, cifar10 (downloaded once); or the path of a "
-                        "folder with a folder of PNG or JPEG files for each class (or train and test folders that "
-                        "have these), or of an .npz file (x, y)")  # fmt: skip
+                        help="data set: digits (bundled, default), mnist, fashion-mnist, cifar10 (downloaded once), or "
+                        "the path of a folder with one folder of PNG or JPEG files per class (or with train and test "
+                        "folders of that form), or of an .npz file (x, y)")  # fmt: skip
     parser.add_argument("--image-size", type=int, metavar="N",
-                        help="bring images of your own to N x N pixels (needed if their sizes differ)")  # fmt: skip
+                        help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=20, metavar="N",
-                        help="passes through the data (default: 20; of a sweep: 100 steps instead)")  # fmt: skip
+                        help="passes through the data (default: 20; for a sweep: 100 steps instead)")  # fmt: skip
     parser.add_argument("--steps", type=int, metavar="N", help="number of batches, instead of epochs")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="(default: 64)")
-    parser.add_argument("--optimizer", default="sgd", metavar="NAME", help="sgd, adam, adamw (default: sgd)")
-    parser.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of sgd (default: 0.9)")
-    parser.add_argument("--weight-decay", type=float, default=1e-4, metavar="X", help="(default: 1e-4)")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="samples per step (default: 64)")
+    parser.add_argument("--optimizer", default="sgd", metavar="NAME", help="optimiser: sgd, adam, adamw (default: sgd)")
+    parser.add_argument("--momentum", type=float, default=0.9, metavar="X", help="momentum of sgd (default: 0.9)")
+    parser.add_argument("--weight-decay", type=float, default=1e-4, metavar="X", help="weight decay (default: 1e-4)")
     parser.add_argument("--schedule", default="cosine", metavar="NAME",
-                        help="constant, step (a tenth after 1/2 and 3/4), cosine (default)")  # fmt: skip
-    parser.add_argument("--warmup", type=float, default=0.0, metavar="X", help="share of the run (default: 0)")
+                        help="learning rate: constant, step (a tenth after 1/2 and 3/4), cosine (default)",
+                        )  # fmt: skip
+    parser.add_argument(
+        "--warmup", type=float, default=0.0, metavar="X", help="share of the run for warmup (default: 0)"
+    )
     parser.add_argument("--augment", action=argparse.BooleanOptionalAction, default=None,
-                        help="pad-and-crop and flips (default: for cifar10 only)")  # fmt: skip
+                        help="pad, crop and flip images (default: for cifar10 only)")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -159,7 +165,7 @@ def _recorder(made: Any, every: int | None, checkpoint: Path) -> Any:
         recording = flow.record(made.model, every=kept.every(made.notes) if every is None else every)
         return kept.Kept(recording, made.step, made.notes)
     except ValueError as error:
-        raise UsageError(f"--resume: {checkpoint}: its recording cannot go on: {error}") from error
+        raise UsageError(f"--resume: {checkpoint}: its recording cannot continue: {error}") from error
 
 
 def _page(history: Any, run: Any, path: Path) -> None:

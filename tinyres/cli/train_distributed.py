@@ -18,9 +18,9 @@ def add_options(train: Any) -> None:
     add("--distributed", action="store_true",
         help="share every batch among the processes of mpiexec -n N tinyres train ... (needs mpi4py)")  # fmt: skip
     add("--sync-batch-norm", action="store_true",
-        help="with --distributed: statistics of the whole batch, not of each process's share")  # fmt: skip
+        help="with --distributed: use statistics of the whole batch, not of each process's share")  # fmt: skip
     add("--timeout", type=float, metavar="SECONDS",
-        help="with --distributed: how long to wait for another process (default: 1800)")  # fmt: skip
+        help="with --distributed: longest wait for another process (default: 1800)")  # fmt: skip
 
 
 def on_all_ranks(work: Callable[[Any], int], timeout: float | None) -> int:
@@ -56,8 +56,8 @@ def on_all_ranks(work: Callable[[Any], int], timeout: float | None) -> int:
 
 
 def _abort(ranks: Any, error: Exception) -> NoReturn:
-    """End all processes: rank 0 does, once it has saved. The others wait for that; if it does not come, rank 0 is the
-    one that was lost."""
+    """End all processes. Rank 0 does so once it has saved; the others wait for that. If it does not, rank 0 is the one
+    that was lost."""
     if ranks.rank:
         time.sleep(SAVING + ranks.rank)  # not all at once: only one of them is to print
     print(f"tinyres train: {error}", file=sys.stderr, flush=True)

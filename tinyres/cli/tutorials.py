@@ -44,11 +44,11 @@ def add(commands: Any) -> None:
     parts = parser.add_subparsers(dest="part", metavar="WHAT")
     copy = parts.add_parser("copy", help="copy all of them into a folder")
     copy.add_argument("folder", nargs="?", type=Path, metavar="DIR", default=Path("tinyres-tutorials"),
-                      help="(default: tinyres-tutorials)")  # fmt: skip
+                      help="where to copy them (default: tinyres-tutorials)")  # fmt: skip
     copy.add_argument("--notebook", action="store_true", help="write a Jupyter notebook beside each file as well")
     copy.add_argument("--force", action="store_true", help="overwrite existing files")
     copy.set_defaults(run=run_copy)
-    run = parts.add_parser("run", help="run one in a fresh process; figures open in windows if there is a display")
+    run = parts.add_parser("run", help="run one in a fresh process; figures open in windows if a display is available")
     run.add_argument("number", metavar="NUMBER", help="as listed: 03")
     run.set_defaults(run=run_one)
     marks.add(parts)

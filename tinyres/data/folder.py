@@ -91,7 +91,7 @@ def folder(
         listed = ", ".join(f"{w}x{h} ({n} of them)" for (w, h), n in sizes.most_common(8))
         more = f" and {len(sizes) - 8} other sizes" if len(sizes) > 8 else ""
         raise ValueError(
-            f"{what}: the images have {len(sizes)} sizes, {listed}{more}: give one that they are to be brought to, "
+            f"{what}: the images have {len(sizes)} sizes, {listed}{more}: give one size for all of them, "
             "image_size=32 or --image-size 32"
         )
     pixels = _pixels(pictures, root, what, colour, image_size, next(iter(sizes)))

@@ -1,4 +1,4 @@
-"""What checks a reader's answers to the exercises of the tutorials: a file a tutorial, found by its number.
+"""What checks a reader's answers to the exercises of the tutorials: one file per tutorial, found by its number.
 
 A checker is a module `exNN` with `check(answer)`, which raises an AssertionError that says what came and what was
 needed, with a hint. The first line of its docstring is what a right answer has shown.

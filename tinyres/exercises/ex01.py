@@ -14,7 +14,7 @@ POINTS = [(1.0, 0.5), (-0.7, 1.3), (2.0, -0.4), (0.3, 2.0), (0.0, 1.0)]
 
 
 def check(answer: Callable[[float, float], float]) -> None:
-    """Hold answer(w, x) against the derivative of w tanh(w x) with respect to w."""
+    """Compare answer(w, x) with the derivative of w tanh(w x) with respect to w."""
     slope = function(answer, "slope(w, x)")
     found = [float(slope(w, x)) for w, x in POINTS]
     for (w, x), came in zip(POINTS, found, strict=True):
@@ -30,12 +30,12 @@ def _hint(found: list[float]) -> str:
     said: dict[str, Callable[[float, float, float], float]] = {
         "That is the route through the first factor alone: the w inside tanh moves as well.": lambda w, x, y: y,
         "That is the route through tanh alone: the w in front moves as well.": lambda w, x, y: w * x * (1 - y * y),
-        "Both routes are there, but what comes along two routes is added, not multiplied.": lambda w, x, y: (
+        "Both routes are there, but contributions along two routes are added, not multiplied.": lambda w, x, y: (
             y * w * x * (1 - y * y)
         ),
         "Inside tanh a nudge of w grows by x: the derivative of w x is missing.": lambda w, x, y: y + w * (1 - y * y),
         "That is the derivative with respect to x; w is the knob.": lambda w, x, y: w * w * (1 - y * y),
-        "That is f itself; its derivative is asked for.": lambda w, x, y: w * y,
+        "That is f itself; the exercise asks for its derivative.": lambda w, x, y: w * y,
     }
     mistakes = ([mistake(w, x, math.tanh(w * x)) for w, x in POINTS] for mistake in said.values())
     otherwise = "Nudge the first w alone, then the second w alone, and add what the two do."

@@ -16,7 +16,7 @@ Entry = tuple[tuple[int, ...], tuple[float, ...]]  # numbers of the inputs, and 
 
 
 def check(answer: Callable[[Sequence[Entry], int], Sequence[float]]) -> None:
-    """Hold answer(tape, start) against the sum over all routes, on small tapes and on random ones."""
+    """Compare answer(tape, start) with the sum over all routes, on small tapes and on random ones."""
     forward = function(answer, "forward(tape, start)")
     rng = np.random.default_rng(0)
     two_routes: list[Entry] = [((), ()), ((), ()), ((0, 1), (-1.5, 0.6)), ((0,), (0.71,)), ((2, 3), (1.0, 1.0))]
@@ -29,19 +29,19 @@ def check(answer: Callable[[Sequence[Entry], int], Sequence[float]]) -> None:
 
 def _hold(forward: Callable[..., Any], tape: list[Entry], start: int) -> None:
     came, needed = np.asarray(forward(list(tape), start), dtype=float), _moves(tape, start)
-    assert came.shape == needed.shape, f"one number an entry is needed, {len(tape)} here; what came has {came.shape}"
+    assert came.shape == needed.shape, f"expected one number per entry, {len(tape)} here; got shape {came.shape}"
     expect(came, needed, f"tape {tape}, start {start}", lambda: _hint(came, tape, start), rel=1e-9, floor=1e-12)
 
 
 def _hint(came: np.ndarray, tape: list[Entry], start: int) -> str:
     if came[start] != 1.0:
-        return "Entry `start` moves by 1 for each unit that it moves itself: begin with that, and let nothing undo it."
+        return "Entry `start` moves by 1 per unit of its own move: begin with that, and let nothing overwrite it."
     if any(came[k] for k in range(start)):
         return "What was written before `start` does not depend on it: those entries do not move."
     if np.allclose(came, _moves(tape, start, last_only=True)):
-        return "Only the last route was kept: what comes along several inputs is added (+=, not =)."
+        return "Only the last route was kept: contributions from several inputs are added (+=, not =)."
     if np.allclose(came, _moves(tape, start, reverse=True)) or not came[start + 1 :].any():
-        return "Inputs had not moved yet when their turn came: walk from the first entry to the last."
+        return "Entries were read before their inputs had moved: walk from the first entry to the last."
     return "An entry moves by the sum, over its inputs, of slope times how much that input moves."
 
 

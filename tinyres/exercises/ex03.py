@@ -1,4 +1,4 @@
-"""A check is a number from the rule beside one from the function itself, in a random direction, at a sensible step.
+"""A check compares a number from the rule with one from the function, in a random direction, at a sensible step.
 
 With J the Jacobian: <g, J d> = <J^T g, d> for random g and d.
 """
@@ -46,7 +46,7 @@ WRONG: list[tuple[str, Function, Rule, Array, str]] = [
     ("a softmax whose rule returns zeros", _softmax, lambda x, g: 0 * x, _X,
      "With g of ones it cannot be seen: draw g at random."),
     ("tanh with the term of one element forgotten", np.tanh, lambda x, g: g * (1 - np.tanh(x) ** 2) * _ROW, _X,
-     "One single element is wrong: nudge all of them, in a random direction."),
+     "Only one element is wrong: nudge all of them, in a random direction."),
     ("x @ W with W in place of its transpose", lambda x: x @ _SQUARE.T, lambda x, g: g @ _SQUARE.T, _X,
      "Only the shape is right there: compare numbers."),
     ("tanh x + 0.0001 sin x with the second term forgotten", lambda x: np.tanh(x) + 1e-4 * np.sin(x),
@@ -62,11 +62,11 @@ WRONG: list[tuple[str, Function, Rule, Array, str]] = [
 
 def check(answer: Callable[[Function, Rule, Array], bool]) -> None:
     """Try answer(function, backward, x) on right rules, which must pass, and on wrong ones, which must not."""
-    assert callable(answer), f"is_right(function, backward, x) is to be a function; a {type(answer).__name__} came"
+    assert callable(answer), f"is_right(function, backward, x) must be a function, not a {type(answer).__name__}"
     for cases, wanted in ((RIGHT, True), (WRONG, False)):
         for name, function, rule, x, hint in cases:
             came: Any = answer(function, rule, x.copy())
-            assert isinstance(came, bool | np.bool_), f"True or False is needed; for {name} came {came!r}"
+            assert isinstance(came, bool | np.bool_), f"True or False is needed; for {name}, got {came!r}"
             verdict = "refuses a right rule" if wanted else "accepts a wrong rule"
             assert bool(came) is wanted, f"your checker {verdict}: {name}. {hint}"
 

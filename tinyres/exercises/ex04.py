@@ -21,7 +21,7 @@ CASES = [
 
 
 def check(answer: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]) -> None:
-    """Hold answer(g, shape) against the sum over all elements of the output that are copies of one of the input."""
+    """Compare answer(g, shape) with the sum over all elements of the output that are copies of one of the input."""
     unbroadcast = function(answer, "unbroadcast(g, shape)")
     rng = np.random.default_rng(0)
     for shape, whole in CASES:
@@ -29,8 +29,10 @@ def check(answer: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]) -> None:
         kept = g.copy()
         came = np.asarray(unbroadcast(g, shape))
         where = f"g of shape {whole} for an input of shape {shape}"
-        assert np.array_equal(g, kept), f"{where}: g itself was changed; others may still read it. Make a new array."
-        assert came.shape == shape, f"{where}: a result of shape {came.shape} came. {_shape_hint(shape, whole)}"
+        assert np.array_equal(g, kept), (
+            f"{where}: g itself was changed, but others may still read it. Make a new array."
+        )
+        assert came.shape == shape, f"{where}: got a result of shape {came.shape}. {_shape_hint(shape, whole)}"
         needed = _summed(g, shape)
         expect(came, needed, where, partial(_hint, g, came, needed), rel=1e-9, floor=1e-12)
 
@@ -47,9 +49,7 @@ def _shape_hint(shape: tuple[int, ...], whole: tuple[int, ...]) -> str:
     if shape == whole:
         return "Nothing was copied there: g goes through as it is."
     if len(whole) > len(shape):
-        return (
-            "Shapes are compared from the right: axes that the input did not have stand in front. Sum over those too."
-        )
+        return "Shapes are compared from the right: axes that the input did not have come first. Sum over those too."
     return "An axis of length 1 that was stretched is summed over and kept, with length 1."
 
 

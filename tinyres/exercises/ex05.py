@@ -1,4 +1,4 @@
-"""A convolution is a sum of matrix products, one a tap: the image is never copied, and each product runs at full speed.
+"""A convolution is a sum of matrix products, one per tap: no image is copied, and each product runs at full speed.
 
 y[:, i, j] = sum over a, b of x[:, i s - p + a, j s - p + b] @ w[a, b], with zeros outside of the image.
 """
@@ -25,7 +25,7 @@ FASTER = 5  # than the loops; nine products are some hundred times faster
 
 
 def check(answer: Callable[..., Array]) -> None:
-    """Hold answer(x, w, stride, padding) against the loops, and let it run against them."""
+    """Compare answer(x, w, stride, padding) with the loops: first the result, then the speed."""
     conv2d = function(answer, "conv2d(x, w, stride, padding)")
     rng = np.random.default_rng(0)
     for image, kernel, stride, padding in CASES:
@@ -37,7 +37,7 @@ def check(answer: Callable[..., Array]) -> None:
             assert np.array_equal(now, before), f"{where}: {name} was changed; make a new array"
         needed = _loops(x, w, stride, padding)
         assert came.shape == needed.shape, (
-            f"{where}: a result of shape {came.shape} came, {needed.shape} is needed. Along an axis of H pixels there "
+            f"{where}: got a result of shape {came.shape}, expected {needed.shape}. Along an axis of H pixels there "
             "are (H + 2 padding - KH) // stride + 1 windows."
         )
         if not np.allclose(came, needed, rtol=1e-9, atol=1e-9):
@@ -71,17 +71,17 @@ def _hint(came: Array, x: Array, w: Array, stride: int, padding: int) -> str:
     if np.allclose(came, _loops(x, w[::-1, ::-1], stride, padding)):
         return "The kernel is turned by 180 degrees there: w[0, 0] meets the pixel at the window's upper left."
     if w.shape[0] == w.shape[1] and np.allclose(came, _loops(x, w.transpose(1, 0, 2, 3), stride, padding)):
-        return "Rows and columns of the kernel are exchanged: w[a, b] meets the pixel a rows below, b columns on."
+        return "Rows and columns of the kernel are swapped: w[a, b] meets the pixel a rows down, b columns right."
     taps = [np.zeros_like(w) for _ in range(w.shape[0] * w.shape[1])]
     for k, tap in enumerate(taps):
         a, b = divmod(k, w.shape[1])
         tap[a, b] = w[a, b]
     if len(taps) > 1 and any(np.allclose(came, _loops(x, tap, stride, padding)) for tap in taps):
-        return "Only one tap is in the result: add the products up, with +=."
+        return "Only one tap is in the result: add up the products, with +=."
     if stride > 1:
         return "Window i begins at row i * stride: tap a meets the rows a, a + stride, a + 2 stride, ..."
     if padding:
-        return "Padding puts so many rows and columns of zeros around the image, on each side."
+        return "Padding p puts p rows and columns of zeros around the image, on each side."
     return "Tap (a, b) meets the image shifted by a rows and b columns, cut to as many pixels as there are windows."
 
 

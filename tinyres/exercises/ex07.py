@@ -21,14 +21,13 @@ CASES: list[list[float]] = [
 
 
 def check(answer: Callable[[Sequence[float]], Sequence[float]]) -> None:
-    """Hold answer(gains) against all paths, one by one, for nets of up to ten blocks."""
+    """Compare answer(gains) with all paths, one by one, for nets of up to ten blocks."""
     shares = function(answer, "shares(gains)")
     for gains in CASES:
         found = np.asarray(shares(list(gains)), dtype=float)
         where = f"gains {[round(r, 2) for r in gains]}"
         assert found.shape == (len(gains) + 1,), (
-            f"{where}: {len(gains) + 1} numbers are needed, for 0 to {len(gains)} branches; what came has shape "
-            f"{found.shape}"
+            f"{where}: {len(gains) + 1} numbers are needed, for 0 to {len(gains)} branches; got shape {found.shape}"
         )
         energies = _one_by_one(gains)
         needed = energies / energies.sum()
@@ -52,14 +51,14 @@ def _hint(found: np.ndarray, gains: Sequence[float]) -> str:
         (energies, "These add up to more than 1: divide by their sum, which is the product of all 1 + r."),
         (counts / counts.sum(), "That is the number of paths; each carries the product of the gains on it."),
         (counts, "That is the number of paths; each carries the product of the gains on it."),
-        (energies[::-1] / energies.sum(), "The order is turned round: first the path that takes no branch."),
-        (of_norms / of_norms.sum(), "The gains are of the square already; take no root."),
+        (energies[::-1] / energies.sum(), "The order is reversed: the path that takes no branch comes first."),
+        (of_norms / of_norms.sum(), "The gains already apply to the square; take no root."),
         (np.array([math.comb(length, k) * mean**k for k in range(length + 1)]) / (1 + mean) ** length,
          "That is for equal gains; here each block has its own."),
         (in_order / in_order.sum(), "That is one path of each length; there are C(L, k), one for each choice of k."),
     ]  # fmt: skip
     otherwise = (
-        "Multiply out (1 + r_1 z)(1 + r_2 z)...: what stands at z^k belongs to k branches. Then divide by the sum."
+        "Multiply out (1 + r_1 z)(1 + r_2 z)...: the coefficient of z^k belongs to k branches. Then divide by the sum."
     )
     return explain(found, usual, otherwise, rel=1e-9, floor=1e-12)
 

@@ -1,4 +1,4 @@
-"""Mean and variance move with every sample: so batch norm takes out of a gradient what all samples share, twice.
+"""Mean and variance move with every sample: so batch norm removes a gradient's mean and its part along x̂.
 
 dx = (g - mean(g) - x̂ mean(g x̂)) / sqrt(var + eps), means over the batch.
 """
@@ -22,7 +22,7 @@ CASES = [
 
 
 def check(answer: Callable[[Array, Array, float], Array]) -> None:
-    """Hold answer(x, g, eps) against the derivative by an imaginary step, exact to the last digits."""
+    """Compare answer(x, g, eps) with the derivative by an imaginary step, exact to the last digits."""
     backward = function(answer, "batch_norm_backward(x, g, eps)")
     rng = np.random.default_rng(0)
     for samples, units, scale, eps in CASES:
@@ -33,7 +33,7 @@ def check(answer: Callable[[Array, Array, float], Array]) -> None:
         where = f"x and g of shape {x.shape}, x about {3 * scale:g}, eps = {eps:g}"
         untouched = np.array_equal(x, kept[0]) and np.array_equal(g, kept[1])
         assert untouched, f"{where}: x or g was changed; make new arrays"
-        assert found.shape == x.shape, f"{where}: a result of shape {found.shape} came, {x.shape} is needed"
+        assert found.shape == x.shape, f"{where}: got a result of shape {found.shape}, expected {x.shape}"
         needed = _by_imaginary_steps(x, g, eps)
         error = np.abs(found - needed).max() / np.abs(needed).max()
         assert error < 1e-6, f"{where}: off by {error:.0%} of the largest entry. {_hint(found, needed, x, g, eps)}"
@@ -61,19 +61,19 @@ def _hint(found: Array, needed: Array, x: Array, g: Array, eps: float) -> str:
     over = 1 / np.sqrt(variance + eps)
     unbiased = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0, ddof=1) + eps)
     usual = [
-        (g * over, "The statistics are held fixed there; but they move when x moves, and what moves them is a route."),
-        ((g - mean) * over, "The variance moves, too: what arrives along x̂ has to go as well."),
-        ((g - along) * over, "The mean moves, too: what all samples share has to go as well."),
+        (g * over, "That holds the statistics fixed; but they move when x moves, and that is a route, too."),
+        ((g - mean) * over, "The variance moves, too: the part along x̂ must also be removed."),
+        ((g - along) * over, "The mean moves, too: the part that all samples share must also be removed."),
         (g - mean - along, "The division by the standard deviation is missing."),
-        ((g - mean - along) / (variance + eps), "Divided by the variance; it is the standard deviation."),
+        ((g - mean - along) / (variance + eps), "That divides by the variance; divide by the standard deviation."),
         ((g - samples * mean - samples * along) * over, "Those are sums over the batch; means are needed."),
         ((g - mean - unbiased * (g * unbiased).mean(axis=0)) / np.sqrt(x.var(axis=0, ddof=1) + eps),
          "That is the variance divided by N - 1; batch norm divides by N."),
         ((g - mean - (x - x.mean(axis=0)) / np.sqrt(variance) * (g * (x - x.mean(axis=0))).mean(axis=0)
-          / np.sqrt(variance)) * over, "eps belongs into x̂ as well as in front."),
+          / np.sqrt(variance)) * over, "eps belongs in x̂ as well as in front."),
         (needed * np.sqrt(variance + eps) / np.sqrt(variance), "eps is missing under the root."),
     ]  # fmt: skip
-    otherwise = "Three routes lead from x to x̂: x itself, the mean and the variance. What comes back by them is added."
+    otherwise = "Three routes lead from x to x̂: x itself, the mean and the variance. Add what comes back along them."
     return explain(found, usual, otherwise, floor=1e-9 * float(np.abs(needed).max()))
 
 

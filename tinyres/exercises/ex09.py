@@ -1,4 +1,4 @@
-"""A gate's bias is chosen for the depth: the deeper the net, the nearer to the identity its layers have to begin.
+"""A gate's bias is chosen for the depth: the deeper the net, the nearer to the identity its layers must start.
 
 ((1 - T)² + T²)^(L/2) = kept, T = sigmoid(b):  b = -ln((1 + s) / (1 - s)), s = sqrt(2 kept^(2/L) - 1).
 """
@@ -15,18 +15,16 @@ CASES = [(1, 0.8), (2, 0.9), (50, 0.4), (10, 0.1), (100, 0.5), (20, 0.99), (1000
 
 
 def check(answer: Callable[[int, float], float]) -> None:
-    """Put answer(layers, kept) into a net: what then reaches the bottom is to be `kept`, to one in a thousand."""
+    """Put answer(layers, kept) into a net: `kept` must reach the bottom, to one part in a thousand."""
     bias = function(answer, "bias(layers, kept)")
     for layers, kept in CASES:
-        where = f"{layers} layers, {kept:g} to be kept"
+        where = f"{layers} layers, {kept:g} to keep"
         b = number(bias(layers, kept), where)
-        assert math.isfinite(b), f"{where}: the bias {b} came. Is there a root or a logarithm of a negative number?"
+        assert math.isfinite(b), f"{where}: got the bias {b}. Is there a root or a logarithm of a negative number?"
         found = highway_gain(b) ** (layers / 2) if abs(b) < 700 else 1.0
         if not math.isclose(found, kept, rel_tol=1e-3):
-            raise AssertionError(
-                f"{where}: the bias {b:.4g} came, with which {found:.3g} is kept. {_hint(b, layers, kept)}"
-            )
-        assert b < 0, f"{where}: the bias {b:.4g} opens the gates; as much is kept with {-b:.4g}, and they are closed."
+            raise AssertionError(f"{where}: got the bias {b:.4g}, which keeps {found:.3g}. {_hint(b, layers, kept)}")
+        assert b < 0, f"{where}: the bias {b:.4g} opens the gates; {-b:.4g} keeps as much with closed gates."
 
 
 def _logit(t: float) -> float:
@@ -41,14 +39,14 @@ def _closed(gain: float) -> float:
 def _hint(b: float, layers: int, kept: float) -> str:
     gate = _closed(kept ** (2 / layers))
     usual = [
-        (_logit(_closed(kept ** (1 / layers))), "That keeps so much of the squared length: its root is the length."),
+        (_logit(_closed(kept ** (1 / layers))), "That keeps this share of the squared length: the length is its root."),
         (_logit(1 - kept ** (1 / layers)), "The branch brings something back, too: T² a layer besides (1 - T)²."),
         (_logit(1 - kept ** (2 / layers)), "The branch brings something back, too: T² a layer besides (1 - T)²."),
-        (_logit(_closed(kept**2)), "That is for one layer; here they multiply."),
-        (gate, "That is T itself; the bias is what the sigmoid is taken of."),
-        (math.log(gate), "ln T is not yet the bias: sigmoid(b) = T has b = ln(T / (1 - T))."),
+        (_logit(_closed(kept**2)), "That is for one layer; the layers multiply."),
+        (gate, "That is T itself; T is the sigmoid of the bias."),
+        (math.log(gate), "ln T is not yet the bias: sigmoid(b) = T gives b = ln(T / (1 - T))."),
     ]
-    otherwise = "What does a layer multiply the squared length by? Set its power L/2 equal to `kept`, and solve for T."
+    otherwise = "By what does a layer multiply the squared length? Set its power L/2 equal to `kept`, and solve for T."
     return explain(b, usual, otherwise, rel=1e-4, floor=0)
 
 

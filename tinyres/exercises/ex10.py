@@ -1,4 +1,4 @@
-"""Without batch norm gradients shatter more slowly: depth makes signals alike, and signals that are alike share masks.
+"""Without batch norm, gradients shatter more slowly: depth makes signals similar, and similar signals share masks.
 
 prod_{l=0}^{L-1} (1 - arccos(rho_l) / pi), rho_{l+1} = (sqrt(1 - rho_l²) + rho_l (pi - arccos(rho_l))) / pi.
 """
@@ -16,7 +16,7 @@ CASES = [(0.6, 3), (0.5, 1), (0.0, 2), (1.0, 1), (-1.0, 1), (0.9, 0), (0.9, 16),
 
 
 def check(answer: Callable[[float, int], float]) -> None:
-    """Hold answer(rho, layers) against the product over the layers, to one in a million."""
+    """Compare answer(rho, layers) with the product over the layers, to one part in a million."""
     alike = function(answer, "alike(rho, layers)")
     for rho, layers in CASES:
         where = f"rho = {rho:g}, {layers} {'layer' if layers == 1 else 'layers'}"
@@ -35,16 +35,16 @@ def _product(rho: float, layers: int, factor: Callable[[float], float], *, moves
 
 def _hint(came: float, rho: float, layers: int) -> str:
     usual = [
-        (0.5**layers, "That is for signals that have nothing in common; these have, and more of it at each layer."),
+        (0.5**layers, "That is for signals that have nothing in common; these do, and more at each layer."),
         (kappa0(rho) ** layers, "The signals' rho moves from layer to layer, and the factor with it."),
         (_product(rho, layers, lambda r: kappa0(r) / 2),
-         "That is the share of all units that are open for both; half of all are open for one. He's 2 counts, too."),
+         "That is the share of all units that are open for both; half are open for one. He's factor 2 counts, too."),
         (_product(rho, layers, lambda r: math.acos(r) / math.pi),
          "That is the share for which one is open and the other is not."),
         (_product(rho, layers, kappa0, moves_first=True), "The first ReLU sees rho as it is: factor first, then rho."),
         (_product(rho, layers + 1, kappa0), "That is one layer too many."),
-        (_product(rho, layers, kappa1), "Those are the signals' correlations, multiplied; the masks are asked for."),
-        (_signal(rho, layers), "That is the correlation of the signals; what the masks let through is asked for."),
+        (_product(rho, layers, kappa1), "Those are the signals' correlations, multiplied; the task asks for masks."),
+        (_signal(rho, layers), "That is the correlation of the signals; the task asks for what the masks let through."),
     ]  # fmt: skip
     if math.isnan(came):
         return "Is a rho above 1 by a rounding error? min(1.0, rho) helps."

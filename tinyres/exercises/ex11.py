@@ -1,4 +1,4 @@
-"""Two players go down two slopes, which no single loss has: what one does to the other comes back with the other sign.
+"""Two players descend two slopes, which no single loss has: what one does to the other returns with opposite sign.
 
 With L_D = softplus(-ψ c) + softplus(ψ θ) and L_G = softplus(-ψ θ): θ moves by ψ σ(-ψ θ), ψ by c σ(-ψ c) - θ σ(ψ θ).
 """
@@ -18,12 +18,12 @@ Moves = Callable[[float, float, float], Sequence[float]]
 
 
 def check(answer: Moves) -> None:
-    """Hold answer(theta, psi, c) against both derivatives, at points where no two terms are alike."""
+    """Compare answer(theta, psi, c) with both derivatives, at points where no two terms are alike."""
     moves = function(answer, "moves(theta, psi, c)")
     found = [_pair(moves(*point)) for point in POINTS]
     for word, k in (("theta", 0), ("psi", 1)):
         for point, pair in zip(POINTS, found, strict=True):
-            where, said = "moves(theta={:g}, psi={:g}, c={:g})".format(*point), f"{word} moves by {{}}, {{}} is needed"
+            where, said = "moves(theta={:g}, psi={:g}, c={:g})".format(*point), f"{word} moves by {{}}, expected {{}}"
             expect(pair[k], _moves(*point)[k], where, partial(_hint, found, k), said=said, rel=1e-5, floor=1e-8)
 
 
@@ -39,7 +39,7 @@ def _pair(came: Any) -> tuple[float, float]:
     try:
         first, second = (float(part) for part in came)
     except (TypeError, ValueError):
-        raise AssertionError(f"two numbers are needed, how theta moves and how psi moves; {came!r} came") from None
+        raise AssertionError(f"two numbers are needed, the moves of theta and of psi; got {came!r}") from None
     return first, second
 
 
@@ -57,8 +57,10 @@ def _hint(found: list[tuple[float, float]], k: int) -> str:
                 p * _sigma(p * t)
             ],
             "That is G going down D's loss: it has one of its own.": lambda t, p, c: [-p * _sigma(p * t)],
-            "The slope of psi theta by theta is missing: multiply by psi.": lambda t, p, c: [_sigma(-p * t)],
-            "What c does is D's business: G's loss does not hold it.": lambda t, p, c: [p * _sigma(-p * (t - c))],
+            "The derivative of psi theta with respect to theta is missing: multiply by psi.": lambda t, p, c: [
+                _sigma(-p * t)
+            ],
+            "Only D's loss contains c; G's loss does not.": lambda t, p, c: [p * _sigma(-p * (t - c))],
         },
         {
             "That is what the fake does to D alone; the data at c push it, too.": lambda t, p, c: [
@@ -69,14 +71,15 @@ def _hint(found: list[tuple[float, float]], k: int) -> str:
                 0, c * _sigma(-p * c) + t * _sigma(p * t)
             ],
             "D goes down its own loss, not G's.": lambda t, p, c: [0, t * _sigma(-p * t)],
-            "The slopes of psi c and psi theta by psi are missing: c and theta.": lambda t, p, c: [
+            "The derivatives of psi c and psi theta with respect to psi are missing: c and theta.": lambda t, p, c: [
                 0, _sigma(-p * c) - _sigma(p * t)
             ],
         },
     ]  # fmt: skip
     usual = [([f(*point)[k] for point in POINTS], said) for said, f in (mistakes[0] | mistakes[1 + k]).items()]
     otherwise = (
-        "Differentiate L_G by theta and L_D by psi, by the chain rule through softplus, and take both with a minus."
+        "Differentiate L_G with respect to theta and L_D with respect to psi, by the chain rule through softplus. "
+        "Give both a minus sign."
     )
     return explain([pair[k] for pair in found], usual, otherwise, rel=1e-4, floor=1e-8)
 

@@ -1,6 +1,7 @@
-"""A slope can stand in a loss: the walk back is recorded, so it can be differentiated with respect to the weights.
+"""A slope can be part of a loss: the backward pass is recorded, so it can be differentiated by the weights.
 
-With ∇f(x_i) the gradient of sample i's score by that sample: the price is the mean of max(0, |∇f(x_i)| - 1)².
+With ∇f(x_i) the gradient of sample i's score with respect to that sample, the price is the mean of
+max(0, |∇f(x_i)| - 1)².
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SAMPLES, INPUTS, HIDDEN = 12, 3, 5
 
 
 def check(answer: Callable[[Critic, Any], Any]) -> None:
-    """Hold answer(critic, x) and its gradient by the weights against critics whose slopes are known in closed form."""
+    """Check answer(critic, x) and its gradient with critics whose slopes are known in closed form."""
     one_sided = function(answer, "one_sided(critic, x)")
     for column in (False, True):
         rng = np.random.default_rng(column)
@@ -47,25 +48,25 @@ def _hold(came: Any, weights: list[Any], x: Any) -> None:
     slopes = _slopes(weights, x)
     needed = (tr.relu(slopes - 1) ** 2).mean()
     value = np.asarray(came.detach().numpy() if isinstance(came, tr.Tensor) else came, dtype=float)
-    assert value.size == 1, f"one number is needed, the mean over samples; what came has shape {value.shape}"
-    price, said = value.item(), "the price came out as {}, {} is needed"
+    assert value.size == 1, f"one number is needed, the mean over samples; got shape {value.shape}"
+    price, said = value.item(), "the price came out as {}, expected {}"
     expect(price, needed.item(), "one_sided(critic, x)", lambda: _hint(price, slopes.numpy()[:, 0]), said=said)
     assert isinstance(came, tr.Tensor), (
-        f"the price is right, but a {type(came).__name__} came: a tensor is needed, to be differentiated again"
+        f"the price is right, but it is a {type(came).__name__}: a tensor is needed, to be differentiated again"
     )
-    hint = "Ask for the inner gradient with create_graph=True, and keep to tensors from there on."
-    assert came.requires_grad, f"the price is right, but has no gradient by the critic's weights. {hint}"
+    hint = "Ask for the inner gradient with create_graph=True, and use only tensors after that."
+    assert came.requires_grad, f"the price is right, but has no gradient with respect to the critic's weights. {hint}"
     found = tr.grad(came, weights, allow_unused=True)
     for gradient, wanted in zip(found, tr.grad(needed, weights), strict=True):
         right = gradient is not None and np.allclose(gradient.numpy(), wanted.numpy(), rtol=1e-6, atol=1e-9)
-        assert right, f"the price is right, but not its gradient by the critic's weights. {hint}"
+        assert right, f"the price is right, but not its gradient with respect to the critic's weights. {hint}"
 
 
 def _hint(value: float, n: Any) -> str:
     excess = np.maximum(n - 1, 0)
     said = {
-        "The two-sided price: here a slope below 1 is to cost nothing.": ((n - 1) ** 2).mean(),
-        "Summed over samples: the mean is asked for.": (excess**2).sum(),
+        "The two-sided price: here a slope below 1 must cost nothing.": ((n - 1) ** 2).mean(),
+        "That is the sum over samples: take the mean.": (excess**2).sum(),
         "The square is missing.": excess.mean(),
         "That is for |∇f|² in place of |∇f|: the root is missing.": (np.maximum(n**2 - 1, 0) ** 2).mean(),
         "The norm was taken over the whole batch; each sample has its own.": max(np.sqrt((n**2).sum()) - 1, 0) ** 2,
@@ -75,7 +76,7 @@ def _hint(value: float, n: Any) -> str:
         ).mean(),
     }
     otherwise = (
-        "The gradient of the sum of the scores by x holds, in row i, ∇f(x_i); its length is a sum over that row."
+        "Row i of the gradient of the summed scores with respect to x is ∇f(x_i); its length is a sum over that row."
     )
     return explain(value, ((mistake, sentence) for sentence, mistake in said.items()), otherwise, rel=1e-4, floor=1e-12)
 

@@ -1,4 +1,4 @@
-"""A distance that sees only mean and covariance calls fakes perfect of which hardly any is good.
+"""A distance that sees only mean and covariance calls fakes perfect although hardly any of them is good.
 
 Fréchet: |m_a - m_b|² + tr(C_a + C_b - 2 (C_a^½ C_b C_a^½)^½); equal means and covariances are at distance 0.
 """
@@ -28,7 +28,7 @@ def check(answer: Callable[[Any], Any]) -> None:
         centers = ring_centers(8) @ bend + k * AWAY
         real = centers[rng.integers(8, size=POINTS)] + SD * rng.standard_normal((POINTS, 2))
         fakes = np.asarray(forge(real.copy()), dtype=float)
-        assert fakes.shape == real.shape, f"as many fakes as real points are needed, {real.shape}; {fakes.shape} came"
+        assert fakes.shape == real.shape, f"as many fakes as real points are needed, {real.shape}; got {fakes.shape}"
         assert np.isfinite(fakes).all(), "a fake is not finite"
         _hold(real, fakes, centers)
 
@@ -39,8 +39,8 @@ def _hold(real: Any, fakes: Any, centers: Any) -> None:
     good = metrics.mode_coverage(fakes, centers, SD).high_quality
     if distance > SHARE * chance:
         raise AssertionError(
-            f"the Fréchet distance is {distance:.3g}; below {SHARE * chance:.2g} is needed, {SHARE:g} times what "
-            f"chance does to two real samples. {_hint(real, fakes)}"
+            f"the Fréchet distance is {distance:.3g}; it must be below {SHARE * chance:.2g}, {SHARE:g} times the "
+            f"distance that chance makes between two real samples. {_hint(real, fakes)}"
         )
     assert good <= GOOD, (
         f"the Fréchet distance is {distance:.2g}, as good as perfect, but {good:.0%} of the fakes lie on the ring's "
@@ -56,8 +56,8 @@ def _hint(real: Any, fakes: Any) -> str:
     if not np.allclose(np.diag(found), np.diag(wanted), rtol=0.3):
         return f"Their variances are {np.diag(found).round(2)}, those of the real points {np.diag(wanted).round(2)}."
     return (
-        f"Mean and variances are right, but x and y of the fakes have the covariance {found[0, 1]:.2f}, those of the "
-        f"real points {wanted[0, 1]:.2f}."
+        f"Mean and variances are right, but the covariance of x and y is {found[0, 1]:.2f} for the fakes and "
+        f"{wanted[0, 1]:.2f} for the real points."
     )
 
 

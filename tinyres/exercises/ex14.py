@@ -1,4 +1,4 @@
-"""Each player is given the gradient of its own loss for its own parameters, and nothing of the other's.
+"""Each player gets the gradient of its own loss for its own parameters, and nothing from the other's.
 
 D: -log D(x) - log(1 - D(G(z))) for D's parameters; G: -log D(G(z)) for G's.
 """
@@ -35,7 +35,7 @@ def _of(loss: Any, player: nn.Module) -> Gradients:
 
 
 def check(answer: Callable[[Any, Any, Any, Any], tuple[Any, Any]]) -> None:
-    """Hold answer(G, D, reals, z) against each loss, differentiated by itself."""
+    """Compare answer(G, D, reals, z) with the gradients of each loss, taken separately."""
     gradients = function(answer, "gradients(G, D, reals, z)")
     for seed in range(3):
         g, d, reals, z = _players(seed)
@@ -44,13 +44,13 @@ def check(answer: Callable[[Any, Any, Any, Any], tuple[Any, Any]]) -> None:
             came = gradients(g, d, reals, z)
         except RuntimeError as error:
             raise AssertionError(
-                f"it stops: {error}. After the first pass the graph of the fakes is gone. tr.grad(loss, parameters, "
-                "retain_graph=True) keeps it; or give D's loss tr.tensor(fakes.numpy()), which has no past"
+                f"it raised an error: {error}. After the first pass the graph of the fakes is gone. tr.grad(loss, "
+                "parameters, retain_graph=True) keeps it; or give D's loss tr.tensor(fakes.numpy()), which has no past"
             ) from None
         pair = isinstance(came, tuple | list) and len(came) == 2
-        assert pair, f"two lists are needed, D's gradients and G's; a {type(came).__name__} came"
+        assert pair, f"two lists are needed, D's gradients and G's; got a {type(came).__name__}"
         after = [p.numpy() for p in (*d.parameters(), *g.parameters())]
-        assert all(map(np.array_equal, before, after)), "the parameters have changed: gradients are asked for, no step"
+        assert all(map(np.array_equal, before, after)), "the parameters have changed: return gradients, take no step"
         fakes = d(g(z))
         g_loss, called_fake = tr.softplus(-fakes).mean(), tr.softplus(fakes).mean()
         d_loss = tr.softplus(-d(reals)).mean() + called_fake
@@ -61,7 +61,7 @@ def check(answer: Callable[[Any, Any, Any, Any], tuple[Any, Any]]) -> None:
 
 def _arrays(who: str, player: nn.Module, grads: Sequence[Any]) -> Gradients:
     shapes = [p.shape for p in player.parameters()]
-    assert all(g is not None for g in grads), f"{who} was given None for a gradient: does its loss reach it?"
+    assert all(g is not None for g in grads), f"{who} got None for a gradient: does its loss reach that parameter?"
     found = [np.asarray(g.numpy() if isinstance(g, tr.Tensor) else g) for g in grads]
     assert [g.shape for g in found] == shapes, (
         f"{who}'s gradients have the shapes {[g.shape for g in found]}, its parameters {shapes}. "
@@ -74,20 +74,20 @@ def _hold(who: str, came: Gradients, own: Gradients, other: Gradients, called_fa
     """Raise with a hint unless `came` are those of the player's own loss; called_fake: those of -log(1 - D(fakes))."""
     line, mine, theirs, fake = (np.concatenate([g.ravel() for g in grads]) for grads in (came, own, other, called_fake))
     usual = [
-        (mine + theirs, "The other player's loss is in it as well: backward() adds to what is there. Ask tr.grad for "
-                        "one loss and one player's parameters, or call zero_grad between the two."),
-        (fake + fake, "D's loss is in it as well, and G asks for zeros: it helps D. G wants its fakes called real."),
-        (mine - theirs, "The other player's loss is taken off: each loss is minimised by its own player."),
-        (-mine, "It has the wrong sign: both losses are to be minimised."),
+        (mine + theirs, "The other player's loss is in it as well: backward() adds to existing gradients. Ask tr.grad "
+                        "for one loss and one player's parameters, or call zero_grad between the two."),
+        (fake + fake, "D's loss is in it as well, and G's targets are zeros: that helps D. G wants fakes called real."),
+        (mine - theirs, "The other player's loss is subtracted: each player minimises its own loss."),
+        (-mine, "It has the wrong sign: both losses are minimised."),
         (fake, "G asks D to call its fakes fake, which helps D. G wants them called real: ones."),
         (-fake, "That is the saturating loss, log(1 - D): its gradient vanishes where D is sure. Take -log D."),
-        (2 * mine, "It is there twice: does a second backward() add to the first?"),
+        (2 * mine, "It was counted twice: does a second backward() add to the first?"),
         (N * mine, "That is a sum over the batch; take the mean."),
         (theirs, "That is the gradient of the other player's loss."),
     ]  # fmt: skip
     otherwise = "Is it the mean over the batch, on logits, with ones for reals and zeros for fakes?"
     assert np.allclose(line, mine, rtol=1e-6, atol=1e-9), (
-        f"{who}'s gradient begins {line[:3].round(5)}, needed is {mine[:3].round(5)}. {explain(line, usual, otherwise)}"
+        f"{who}'s gradient begins {line[:3].round(5)}, expected {mine[:3].round(5)}. {explain(line, usual, otherwise)}"
     )
 
 

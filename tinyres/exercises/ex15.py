@@ -1,6 +1,6 @@
-"""A block that shares what it loads reads each number once, and a barrier stands between loading and using.
+"""A block that shares what it loads reads each number once, with a barrier between loading and using.
 
-out[i] = x[i-1] + x[i] + x[i+1]: 8 threads read 10 numbers, in place of 24.
+out[i] = x[i-1] + x[i] + x[i+1]: 8 threads read 10 numbers instead of 24.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Kept:
 def check(answer: Callable[[Any, Any], None]) -> None:
     """Run answer(x, out) block by block, thread by thread: its results, its races and what it reads."""
     kernel: Any = getattr(answer, "py_func", answer)
-    assert callable(kernel), f"sum3(x, out) is to be a function; what came is a {type(answer).__name__}"
+    assert callable(kernel), f"sum3(x, out) must be a function, not a {type(answer).__name__}"
     for size in SIZES:
         x = np.random.default_rng(size).standard_normal(size)
         _results(kernel, x)
@@ -56,8 +56,8 @@ def _results(kernel: Any, x: np.ndarray) -> None:
             show_thread(kernel, block, 0, (x, out), threads=THREADS, grid=blocks)
         except IndexError as error:
             raise AssertionError(
-                f"{where}: block {block}: {error}. The first and the last thread have a neighbour too few, and the "
-                "last block may have threads beyond the end: ask before you read or write."
+                f"{where}: block {block}: {error}. The first and the last thread lack a neighbour, and the last "
+                "block may have threads beyond the end: check before you read or write."
             ) from None
     assert (out.times > 0).all(), f"{where}: out[{int(np.argmin(out.times))}] was never written"
     assert (out.times == 1).all(), f"{where}: out[{int(np.argmax(out.times))}] was written more than once"
@@ -68,8 +68,8 @@ def _results(kernel: Any, x: np.ndarray) -> None:
         _no_races(kernel, x, i // THREADS)  # where a barrier is missing, what came depends on who was first
         rim = np.isin(wrong % THREADS, (0, THREADS - 1)).all()
         raise AssertionError(
-            f"{where}: out[{i}] is {out.values[i]:.4f}, needed is {needed[i]:.4f}. "
-            + ("It stands at the rim of a block: a block needs the number before its first and the one after its last, "
+            f"{where}: out[{i}] is {out.values[i]:.4f}, expected {needed[i]:.4f}. "
+            + ("It is at the rim of a block: a block needs the number before its first and the one after its last, "
                "or a zero where there is none (shared memory is not cleared)." if rim else
                "Where in the tile does number i lie, and where its neighbours?")
         )  # fmt: skip
@@ -80,8 +80,8 @@ def _no_races(kernel: Any, x: np.ndarray, block: int) -> None:
 
     found = races(kernel, block, (x, np.zeros(x.size)), threads=THREADS, grid=-(-x.size // THREADS))
     assert not found, (
-        f"a race: two threads of block {block} touch {', '.join(map(str, found[:3]))} with nothing between them, and "
-        "one of them writes: right only by luck. cuda.syncthreads() makes all wait until the tile is full."
+        f"a race: two threads of block {block} touch {', '.join(map(str, found[:3]))} with no barrier between them, "
+        "and one of them writes: it is right only by luck. cuda.syncthreads() makes all wait until the tile is full."
     )
 
 
@@ -93,8 +93,8 @@ def _accesses(kernel: Any, x: np.ndarray, block: int) -> None:
     reads = [access for shown in watched for access in shown.reads]
     needed = len(range(max(0, block * THREADS - 1), min(x.size, block * THREADS + THREADS + 1)))
     assert len(reads) == needed, (
-        f"block {block} of {blocks} reads {len(reads)} numbers from x; {needed} suffice, each one once. Put them into "
-        "cuda.shared.array first, the two beyond the block's ends by one thread each, and add from there."
+        f"block {block} of {blocks} reads {len(reads)} numbers from x; {needed} are enough, each read once. Put them "
+        "into cuda.shared.array first; one thread each loads the two beyond the block's ends. Then add from there."
     )
 
 

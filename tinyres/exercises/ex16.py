@@ -1,4 +1,4 @@
-"""A kernel that conforms may be rewritten for speed: whatever breaks is named, with its smallest case.
+"""A kernel that conforms may be rewritten for speed: the check names whatever breaks, with its smallest case.
 
 out[n, i, j, c] = 1/count * sum over the window of x, against `reference.avg_pool2d` in all corners.
 """
@@ -23,7 +23,7 @@ HINTS = {  # the first named case of these that fails says the most
     "asymmetric stride": "stride, padding and kernel are pairs: rows first, then columns.",
     "padding": "With count_include_pad=True the padding counts as zeros: divide by KH * KW everywhere.",
     "padding that does not count": "With count_include_pad=False divide by the number of the window's pixels that lie "
-    "in the image; at the rim that is fewer.",
+    "in the image; at the rim there are fewer.",
     "not a number": "A NaN spreads to the windows that hold it, and to no others: running sums carry it along.",
     "infinity": "An infinity spreads to the windows that hold it, and to no others: running sums carry it along.",
     "read-only inputs": "x may be read-only: a kernel writes to out, and to nothing else.",
@@ -32,7 +32,7 @@ HINTS = {  # the first named case of these that fails says the most
 
 def check(answer: Callable[..., Array]) -> None:
     """Put answer(x, out, s), with s an `AvgPool`, through conformance, then time it."""
-    assert callable(answer), f"avg_pool2d(x, out, s) is to be a function; what came is a {type(answer).__name__}"
+    assert callable(answer), f"avg_pool2d(x, out, s) must be a function, not a {type(answer).__name__}"
     from tinyres_kernels import conformance
 
     report = conformance.check(answer, "avg_pool2d")
@@ -48,8 +48,8 @@ def check(answer: Callable[..., Array]) -> None:
     mine = min(_seconds(answer, x, out) for _ in range(5))
     theirs = _seconds(reference.avg_pool2d, x, out)
     assert FASTER * mine < theirs, (
-        f"right, but it takes {mine * 1e3:.2f} ms where the specification takes {theirs * 1e3:.2f} ms; {FASTER} times "
-        "faster is asked for. Loop over the taps of the window in place of the pixels, or compile the loops."
+        f"right, but it takes {mine * 1e3:.2f} ms and the specification {theirs * 1e3:.2f} ms; it must be {FASTER} "
+        "times faster. Loop over the taps of the window instead of the pixels, or compile the loops."
     )
 
 

@@ -13,7 +13,7 @@ SHOWN = 20  # numbers of an array that a message shows
 
 def function(answer: Any, call: str) -> Callable[..., Any]:
     """The answer, which has to be a function and to return something; call: how it is called, "slope(w, x)"."""
-    assert callable(answer), f"{call} is to be a function; what came is a {type(answer).__name__}"
+    assert callable(answer), f"{call} must be a function; your answer is a {type(answer).__name__}"
 
     @wraps(answer)
     def returning(*args: Any, **kwargs: Any) -> Any:
@@ -27,7 +27,7 @@ def function(answer: Any, call: str) -> Callable[..., Any]:
 def number(came: Any, where: str) -> float:
     """What came, which has to be one number."""
     array = np.asarray(came, dtype=float)
-    assert array.shape == (), f"{where}: one number is needed; what came has shape {array.shape}"
+    assert array.shape == (), f"{where}: expected one number, got shape {array.shape}"
     return float(array)
 
 
@@ -37,7 +37,7 @@ def expect(
     where: str,
     hint: Callable[[], str],
     *,
-    said: str = "{} came, {} is needed",
+    said: str = "got {}, expected {}",
     rel: float = 1e-6,
     floor: float = 1e-9,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Gradient flow: instruments that measure any model, and theory to hold the measurements against.
+"""Gradient flow: instruments that measure any model, and theory to compare the measurements with.
 
 instruments/     record norms, path lengths, Jacobian spectra, gradient correlation, noise scale, lesions
 measurement.py   the result of an instrument: named arrays, a plot, JSON; as a table: tables.py

@@ -57,4 +57,4 @@ def mixture(name: str) -> tuple[data.dataset.Array, float]:
         return data.ring_centers(8), 0.01
     if name == "grid25":
         return data.grid_centers(5) / GRID_SCALE, 0.05 / GRID_SCALE
-    raise ValueError(f"{name} is no mixture; ring8 and grid25 are")
+    raise ValueError(f"{name} is not a mixture; ring8 and grid25 are")

@@ -143,7 +143,7 @@ def _naive_saturating(fake: Any) -> Any:
 saturating_naive = GANLoss(
     "saturating_naive", "the same game, as formulas and most listings write it", _naive_cross_entropy, _naive_saturating
 )
-"""The saturating game by way of probabilities, to show how it breaks; it is not among `LOSSES`.
+"""The saturating game written with probabilities, to show how it breaks; it is not among `LOSSES`.
 
 In float32, 1 - sigmoid(a) is a multiple of 2^-24. So log(1 - sigmoid(a)) is exactly 0 for a < -17.3, where -softplus(a)
 still says -e^a; and for a > 16.6 it is log 0: the loss is -inf and its gradient 0 / 0, a NaN in every weight. The other

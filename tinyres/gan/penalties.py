@@ -42,7 +42,7 @@ def gradient_penalty(discriminator: Discriminator, real: Any, fake: Any, rng: Rn
     real, fake = raw(real), raw(fake)
     if real.shape != fake.shape:
         raise ValueError(
-            f"gradient_penalty: it interpolates between pairs, so real and fake must have one shape, got "
+            f"gradient_penalty: it interpolates between pairs, so real and fake must have the same shape, got "
             f"{tuple(real.shape)} and {tuple(fake.shape)}; draw as many fakes as there are real samples, of their size"
         )
     e = _drawn(rng_of(rng).random((len(real),) + (1,) * (real.ndim - 1)), real)
@@ -65,7 +65,7 @@ def dragan(discriminator: Discriminator, real: Any, fake: Any, rng: Rng, *, scal
 
 
 def r1(discriminator: Discriminator, real: Any, fake: Any, rng: Rng) -> Any:
-    """mean |grad D(real)|² / 2: on the data the discriminator shall be flat; its weight is gamma.
+    """mean |grad D(real)|² / 2: on the data the discriminator should be flat; its weight is gamma.
 
     Where the fakes equal the data a discriminator that still pulls only makes both players circle; this damps it, and
     proves local convergence. Neither fakes nor draws are used. Mescheder et al. 2018 [mescheder2018which], "Which

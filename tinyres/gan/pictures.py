@@ -19,7 +19,7 @@ from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
 
 
 def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[float, float] = (7, 7)) -> None:
-    """Draw a figure of `size` inches into a PNG file, which is written whole or not at all.
+    """Draw a figure of `size` inches into a PNG file, which is written completely or not at all.
 
     Raises:
         OSError: the disk is full or fails; a picture that was there before is as it was.

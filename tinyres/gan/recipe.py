@@ -24,7 +24,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "least_squares": _ADAM | {"loss": "least_squares", "norm": "batch"},  # Mao et al. 2017 [mao2017least]
     "hinge": _ADAM | {"loss": "hinge", "norm": "batch"},  # Lim & Ye 2017 [lim2017geometric]
     # Miyato et al. 2018 [miyato2018spectral], with the two rates of Heusel et al. 2017 [heusel2017gans] in the place of
-    # five steps of D for one of G
+    # five steps of D per step of G
     "sn_hinge": {
         "loss": "hinge", "norm": "none", "spectral_norm": True, "lr_g": 1e-4, "lr_d": 4e-4, "beta1": 0.0, "beta2": 0.9,
     },
@@ -85,7 +85,7 @@ class GANRecipe:
         clip: bound on every weight of D after each of its steps; 0: none.
         spectral_norm: divide every weight of D by its spectral norm.
         instance_noise: standard deviation of the noise on all that D sees, falling linearly to 0 at the run's end.
-        d_steps: steps of D for one of G.
+        d_steps: steps of D per step of G.
         steps: of the generator.
         lr_g, lr_d, beta1, beta2: of the two Adams.
         latent: numbers in a noise vector, from N(0, 1).

@@ -1,4 +1,4 @@
-"""Score a trained generator with every metric that its data set has."""
+"""Score a trained generator with every metric available for its data set."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class GANTrainer(ResumableRun):
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
 
     def log(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The history, a row a step."""
+        """The history, one row per step."""
         return {"history": np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))}, {}
 
     def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ def states(layers: Iterable[Callable[[Any], Any]], x: Any) -> list[Any]:
 
 
 def slope(curve: Any) -> float:
-    """Of a straight line through the points of a curve, one a layer."""
+    """Of a straight line through the points of a curve, one per layer."""
     return float(np.polyfit(np.arange(len(curve)), curve, 1)[0])
 
 

@@ -1,4 +1,4 @@
-"""What most figures of the laboratory show: dots where something was measured, a line where theory has it."""
+"""What most figures of the laboratory show: dots where something was measured, a line for the theory."""
 
 from __future__ import annotations
 

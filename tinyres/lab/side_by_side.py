@@ -1,4 +1,4 @@
-"""Several experiments at once, each in a process of its own on one thread."""
+"""Several experiments at once, each in its own process on one thread."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ BLOCKS = {121: (6, 12, 24, 16), 161: (6, 12, 36, 24), 169: (6, 12, 32, 32), 201:
 
 
 class DenseLayer(nn.Module):
-    """y = [x, F(x)]: append k new features to those that are there.
+    """y = [x, F(x)]: append k new features to the existing ones.
 
     So every later layer reads x itself, not a sum that contains x, and each sends a gradient straight to x.
     """

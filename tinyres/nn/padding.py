@@ -86,13 +86,13 @@ class ReplicationPad2d(_Pad):
 
 
 class CircularPad1d(_Pad):
-    """Signals (..., L) that go on with their other end."""
+    """Signals (..., L), continued periodically."""
 
     _mode, _axes = "circular", 1
 
 
 class CircularPad2d(_Pad):
-    """Images (..., H, W) that go on with their other end."""
+    """Images (..., H, W), continued periodically."""
 
     _mode = "circular"
 

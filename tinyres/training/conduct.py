@@ -44,7 +44,7 @@ class Conductor(ABC, Generic[R]):
         folder: of the run; made if need be.
         resume: start from the checkpoint in the folder. Otherwise there must be none.
         save_every: steps between two checkpoints; there is always one at the end.
-        check_kernels: hold the kernels' results against im2col in float64 in so many first steps, see
+        check_kernels: compare the kernels' results with im2col in float64 in this many first steps, see
             `kernels("check")`.
         ranks: the processes that conduct the run together; rank 0 alone speaks, saves and reports. If `conduct` raises
             on one of them, pass the error to `ranks.fail`, or the others wait for it until their timeout.

@@ -11,7 +11,7 @@ SAME = 1.0  # seconds: a terminal or a batch system and mpiexec may hand on one 
 
 
 class Interrupts:
-    """A context manager inside which Ctrl-C (SIGINT) and SIGTERM raise nothing; it is true once one of them came.
+    """A context manager inside which Ctrl-C (SIGINT) and SIGTERM raise nothing; it is true once one has arrived.
 
     A second Ctrl-C, more than a second later, raises KeyboardInterrupt at once. Python delivers signals to the main
     thread alone: in another one, nothing is caught.

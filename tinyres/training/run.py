@@ -35,7 +35,7 @@ class Run(ResumableRun):
         step: how many steps were taken, of `total`.
         losses: the training loss of each step, in nats.
         scores: what `score` found: {"step", "loss", "accuracy"}, on the test set.
-        notes: what a recorder keeps in the checkpoint, to go on with when the run is resumed: arrays by name, and JSON
+        notes: what a recorder keeps in the checkpoint, to continue from after a resume: arrays by name, and JSON
             values.
     """
 

@@ -79,7 +79,7 @@ def check_scores(found: Any, step: int) -> list[dict[str, Any]]:
     """The scores on the test set up to this step.
 
     Raises:
-        ValueError: an entry is no {"step": up to `step`, in order, "loss": finite, "accuracy": from 0 to 1}.
+        ValueError: an entry is not {"step": up to `step`, in order, "loss": finite, "accuracy": from 0 to 1}.
     """
     before = 0
     for entry in found if isinstance(found, list) else [found]:

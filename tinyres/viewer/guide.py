@@ -27,7 +27,7 @@ def _shares(join: dict[str, Any]) -> str:
 
 
 def silent(trace: TraceData) -> list[dict[str, Any]]:
-    """Each residual sum of which a route got no gradient, with a sentence that says why."""
+    """Each residual sum with a route that got no gradient, and a sentence that says why."""
     sent = {(event[1], event[2], event[3]) for event in trace.events if event[0] == "r"}
     ran = {(event[1], event[2]) for event in trace.events if event[0] == "r"}
     found = []
@@ -40,13 +40,14 @@ def silent(trace: TraceData) -> list[dict[str, Any]]:
             name = trace.ops[int(source)].name if source is not None else ""
             what = f"its input{f', {name},' if name else ''} requires no gradient"
             mend = f"To see it, let the input require one: {name or 'x'}.requires_grad_()"
-            text = f"No gradient goes through the {role} of {op.path or 'this block'}: {what}. {mend}."
+            route = "skip connection" if role == "skip" else role
+            text = f"No gradient goes through the {route} of {op.path or 'this block'}: {what}. {mend}."
             found.append({"lane": lane, "op": number, "arg": i, "text": text})
     return found
 
 
 def first_look(trace: TraceData) -> dict[str, Any] | None:
-    """The event where most is to be seen, and a sentence that says what; None for a trace without a backward pass.
+    """The event with most to see, and a sentence that says what; None for a trace without a backward pass.
 
     A place where two routes rejoin; else a residual sum with a silent route; else a gradient that is a sum of several
     contributions; else the beginning of the backward pass.

@@ -103,7 +103,7 @@ class Names:
         return f"{label}.{name}" if label and name else label or name
 
     def _search(self) -> None:
-        """Register the modules in the caller's variables: for a finished graph no module was seen running."""
+        """Register the modules in the caller's variables, because a finished graph does not show which modules ran."""
         self._searched = True
         for value in [value for scope in self._scopes for value in scope.values() if isinstance(value, nn.Module)]:
             self.register(value, None)

@@ -51,7 +51,7 @@ class TraceData:
         classes: of the modules, by path.
         rejoined: what came through each route, by the event after which all of it is there.
         silent: arguments of residual sums that got no gradient, and why.
-        first: the event to look at first, and what is to be seen there.
+        first: the event to look at first, and what it shows.
     """
 
     lanes: list[str]

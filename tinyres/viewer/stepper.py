@@ -26,7 +26,7 @@ class Stepper:
 
     def __init__(self, trace: Trace) -> None:
         first = trace.first
-        hint = "" if first is None else f"l looks first at event {first['event'] + 1}: {first['text']}"
+        hint = "" if first is None else f"l goes to event {first['event'] + 1}: {first['text']}"
         self.trace, self.at, self.note = trace, 0, printable(hint)
 
     def press(self, key: str, ask: Callable[[], str] = lambda: "") -> bool:

@@ -114,7 +114,7 @@ def test_what_cannot_be_plotted_together_is_told():
     recording = recorded()
     with pytest.raises(TypeError, match=r"'b' must have one number per block.*got Measurement"):
         flow.plot({"a": recording.gradient_norms(), "b": recording.history()})
-    with pytest.raises(ValueError, match=r"needs curves of one kind, got the gradient .* and the skip's share"):
+    with pytest.raises(ValueError, match=r"curves of one kind, got the gradient .* and the skip connection's share"):
         flow.plot({"a": recording.gradient_norms(), "b": recording.skip_share()})
     with pytest.raises(ValueError, match="got none"):
         flow.plot({})

@@ -33,7 +33,7 @@ def test_the_picture_is_drawn_and_json_comes_back(make, steps, tmp_path):
     found = recording.history()
     figure = found.plot()
     titles = [axes.get_title() for axes in figure.axes]
-    assert ("where the routes rejoin: skip against branch" in titles) is (make is models.resnet)
+    assert ("where the routes rejoin: skip connection and branch" in titles) is (make is models.resnet)
     assert ("the gradient over the steps" in titles) is (steps > 1)
     figure.savefig(tmp_path / "x.png")
     document = json.loads((found.to_json(tmp_path / "x.json"), (tmp_path / "x.json").read_text())[1])

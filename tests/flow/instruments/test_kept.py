@@ -162,6 +162,6 @@ def test_who_records_from_the_middle_on_counts_the_runs_steps(tmp_path, monkeypa
     assert main([*SMALL, "--resume", "--out", str(tmp_path)]) == 2
     err = capsys.readouterr().err
     assert err.startswith(
-        f"tinyres train: --resume: {path}: its recording cannot go on: blocks are ['other'] in the file"
+        f"tinyres train: --resume: {path}: its recording cannot continue: blocks are ['other'] in the file"
     )
     assert err.count("\n") == 1

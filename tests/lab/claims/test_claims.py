@@ -149,7 +149,7 @@ def test_vanish_notices_an_identity_path_that_leaks(monkeypatch):
     monkeypatch.setattr(vanish.Net, "fill", lambda self, weights, m, a: fill(self, weights, 0.9 * m, a))
     monkeypatch.setattr(vanish.e04, "residual", lambda x, w, layers: vanish.e04.plain(x, w))
     found = failures(vanish)
-    assert "no norm, x + F(x): squared gain a block" in found
+    assert "no norm, x + F(x): squared gain per block" in found
     assert any(name.startswith("batch norm") and name.endswith("54 blocks") for name in found)
 
 

@@ -52,8 +52,11 @@ FAULTS = {
     "weights 10 % too large": (lambda patch: scaled(patch, nn.Linear, 1.1), "backward gain"),
     "no ReLU": (lambda patch: patch.setattr(nn.ReLU, "forward", lambda self, x: x), "forward gain"),
     "the shortcut twice": (lambda patch: patch.setattr(nn.Residual, "forward", two_shortcuts), "backward gain"),
-    "scales off by 1e-6": (lambda patch: scaled(patch, nn.Scale, 1.000001), "shortcuts alone"),
-    "routes exchanged": (lambda patch: patch.setattr(nn.Residual, "forward", roles_exchanged), "shortcuts alone"),
+    "scales off by 1e-6": (lambda patch: scaled(patch, nn.Scale, 1.000001), "skip connections alone"),
+    "routes exchanged": (
+        lambda patch: patch.setattr(nn.Residual, "forward", roles_exchanged),
+        "skip connections alone",
+    ),
     "the split": (lambda patch: patch.setattr(nn.Residual, "forward", two_shortcuts), "split at the input"),
 }
 

@@ -46,9 +46,9 @@ def test_the_laws_notice_a_wrong_rule(monkeypatch, few):
     right = e04.layer
     monkeypatch.setattr(e04, "layer", lambda x, w: lossy(right(x, w)))
     failed = {law.name for law in e04.run(Options(), nothing).laws if not law.ok}
-    assert "plain BN + ReLU: gain a layer" in failed
-    assert "BN residual, one layer a branch: gain of 40 blocks" in failed
-    assert "BN residual, two layers a branch: gain of 40 blocks" in failed
+    assert "plain BN + ReLU: gain per layer" in failed
+    assert "BN residual, one layer per branch: gain of 40 blocks" in failed
+    assert "BN residual, two layers per branch: gain of 40 blocks" in failed
 
 
 def test_blocks_by_hand():
@@ -92,7 +92,7 @@ def test_a_broken_batch_norm_is_noticed_at_other_settings(m, a, layers, monkeypa
 
 def test_what_becomes_of_the_gain_in_the_long_run_is_said():
     words = [lab.run("E4", m=m, width=64, depth=2, nets=3).found for m in (0.5, 1.0, 1.5)]
-    assert "each multiplies it by 1.3502, an exponential" in words[0]
+    assert "each block multiplies it by 1.3502: since m < 1, the gain is exponential" in words[0]
     assert "as the power 1.467 of the depth" in words[1]
     assert "a block multiplies it by m² = 2.25" in words[2]
 

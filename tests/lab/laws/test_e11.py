@@ -79,7 +79,7 @@ def test_a_broken_excitation_is_noticed(fault, small, monkeypatch):
 
 def test_a_residual_block_without_its_skip_is_noticed(small, monkeypatch):
     monkeypatch.setattr(nn.Residual, "forward", lambda self, x: self.branch(x))
-    assert failures() == [f"SE, residual, a={a}: squared gain a block" for a in ("1", "0.5")]
+    assert failures() == [f"SE, residual, a={a}: squared gain per block" for a in ("1", "0.5")]
 
 
 @pytest.mark.parametrize(("bias", "depth"), [(-2.5, 30), (1, 20), (-6, 90)])

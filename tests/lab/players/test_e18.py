@@ -77,5 +77,5 @@ def test_published_rows_are_labelled():
 
 def test_what_was_found_names_the_figures_of_this_run():
     text = e18._found(coverages([8, 8, 7, 8, 8], [17] * 5, [24, 25, 24, 23, 24]))
-    assert "7.8 with R1 on average (the worst R1 seed 7)" in text
+    assert "7.8 with R1 on average (R1's worst seed: 7)" in text
     assert "R1 covers 7.0 ± 0.9 more" in text

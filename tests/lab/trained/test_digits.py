@@ -45,5 +45,5 @@ def test_what_was_found_is_said_of_the_deepest_nets():
     assert result.found.startswith("14 layers: the residual net's gradient ")
     assert f" {norms[0][0] / norms[0][-1]:,.0f}-fold towards the input; " in result.found
     assert result.found.endswith(" % test accuracy after 3 steps.")
-    assert " comes through the skips before training and " in result.note
+    assert " comes through the skip connections before training and " in result.note
     assert [law.kind for law in result.laws] == ["figure", "figure"]

@@ -1,7 +1,7 @@
 """Does the first kernel run at all? Short checks, each by itself, before minutes are spent on anything else.
 
 Those that are `needed` are a gate: where one of them fails, nothing that is measured afterwards would count. What they
-hold the card against is `im2col` on the CPU, which nobody has to compile.
+compare the card with is `im2col` on the CPU, which nobody has to compile.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The README's table: every target, what was measured, the verdict. The same code writes it where nothing was measured.
+"""The README's table: every target, what was measured, the verdict. Until then the README says NOTHING.
 
-python -m tinyres.bench.gpu.table           the table of a machine without a GPU
-python -m tinyres.bench.gpu.table DIR       that of a report's folder
+python -m tinyres.bench.gpu.table           the targets, with nothing measured
+python -m tinyres.bench.gpu.table DIR       the table of a report's folder
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tinyres.bench.race import Target, said
 from tinyres.bench.works import CUDNN, ON_CUDA
 
 NOT_YET = "not yet measured"
+NOTHING = "Nothing has been measured on a GPU yet."
 
 
 class Line(NamedTuple):
@@ -93,7 +94,7 @@ def found(line: Line, rows: Rows) -> Figure:
 def heading(rows: Rows) -> str:
     card = next((row for row in rows if row["part"] == "card" and "card" in row), None)
     if card is None:
-        return "On a GPU nothing was measured yet." if not rows else "The card did not tell what it is."
+        return NOTHING if not rows else "The card did not say what it is."
     versions = ", ".join(f"{name} {value}" for name, value in card["versions"].items() if value)
     memory = f"{(card['memory_bytes'] or 0) / 2**30:.0f} GiB, {card['multiprocessors']} multiprocessors"
     return f"{card['date']}, {card['card']} ({memory}); {versions}."

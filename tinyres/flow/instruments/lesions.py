@@ -43,7 +43,7 @@ def lesionable_blocks(model: nn.Module) -> list[str]:
 
 @contextmanager
 def dropped(model: nn.Module, blocks: Iterable[str]) -> Iterator[nn.Module]:
-    """Inside the `with` block, drop the named blocks: a residual connection keeps its shortcut, the rest become y = x.
+    """Inside the `with` block, drop the named blocks: a residual block keeps its skip connection, others become y = x.
 
     A highway layer therefore passes x through, as if its gate were closed.
 

@@ -72,13 +72,19 @@ def _heat(figure: Any, axes: Any, found: Measurement) -> None:
 def _routes(figure: Any, axes: Any, found: Measurement) -> None:
     steps = found.labels["step"]
     for row, style in _first_and_last(found):
-        series(axes, found["skip_share"][row], style, color=palette.SKIP, label=f"skip's share, step {steps[row]}")
+        series(
+            axes,
+            found["skip_share"][row],
+            style,
+            color=palette.SKIP,
+            label=f"share of the skip connection, step {steps[row]}",
+        )
         series(axes, found["route_cosine"][row], style, color=palette.CASES[0], label=f"cosine, step {steps[row]}")
     axes.axhline(0.5, color="grey", lw=0.8)
     axes.axhline(0, color="grey", lw=0.8)
     low = np.nanmin(np.append(found["route_cosine"], 0))
     axes.set(ylim=(low - 0.05, 1.05), xlabel="residual connection (1 = input side)")
-    axes.set_title("where the routes rejoin: skip against branch", fontsize=10)
+    axes.set_title("where the routes rejoin: skip connection and branch", fontsize=10)
     count(axes.xaxis, len(found.labels["residual"]))
     _legend(axes)
 

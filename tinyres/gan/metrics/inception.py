@@ -38,8 +38,8 @@ def inception_score(probabilities: Any, *, splits: int = 10, classifier: str = "
     """exp of the mean over samples of KL(p(y|x) || p(y)), that is exp I(x; y): 1 <= score <= K.
 
     K: the classifier is sure of every sample and every class comes equally often; 1: all answers are alike. It never
-    sees the real data: K images, one a class and repeated for ever, get the best score. In a split of n samples p(y) is
-    an estimate, which costs ln score about (K - 1) / (2 n).
+    sees the real data: K images, one per class and repeated forever, get the best score. In a split of n samples p(y)
+    is an estimate, which costs ln score about (K - 1) / (2 n).
 
     Args:
         probabilities: (N, K), rows that sum to 1.

@@ -17,7 +17,7 @@ GIVEN = "the given features"  # where the caller does not say what they are
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure with all that it means nothing without; `str` says it in one sentence.
+    """One figure with everything needed to interpret it; `str` says it in one sentence.
 
     Attributes:
         extractor: what the features are, e.g. "pixels".

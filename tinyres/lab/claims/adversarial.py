@@ -80,8 +80,8 @@ def run(options: Options, tick: Tick) -> Result:
         "1 for a pure rotation."
     )
     told = (
-        f"The update field of a residual net has an asymmetry of {found[0]:.0e}, because skip and branch descend the "
-        f"same loss. The two players of a Dirac-GAN have {found[1]:.0f} and rotate, with eigenvalues "
+        f"The update field of a residual net has an asymmetry of {found[0]:.0e}, because skip connection and branch "
+        f"descend the same loss. The two players of a Dirac-GAN have {found[1]:.0f} and rotate, with eigenvalues "
         f"± {pair.imag.max():.2g} i: a residual net does not learn adversarially."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, net, game, found)}, note=note, found=told)
@@ -107,7 +107,7 @@ def draw(figure: Any, net: Any, game: Any, found: tuple[float, float]) -> None:
 
 EXPERIMENT = Experiment(
     name="claim-adversarial",
-    question="Do the skip and the branch of a residual net compete, like the players of a GAN?",
+    question="Do the skip connection and the branch of a residual net compete, like the players of a GAN?",
     claim="'residual nets learn adversarially'",
     prediction="asymmetry of the update field's Jacobian: residual net 0 (minus a Hessian), Dirac-GAN ± i/2",
     equation=r"A = -\nabla^2 L = A^\top, \qquad"

@@ -162,11 +162,11 @@ def run(options: Options, tick: Tick) -> Result:
     )
     deep, shallow = (_words(float(np.median(deepest(rates[norm])))) for norm in (True, False))
     found_words = (
-        f"With batch norm the branch of block {DEPTH} has {share[True][-1]:.3f} of the skip's variance, without it "
-        f"{share[False][-1]:.2f}; the deepest of {', '.join(map(str, BLOCKS))} blocks that trains is {deep} with and "
-        f"{shallow} without it, and at equal training loss the test loss is "
+        f"With batch norm the branch of block {DEPTH} has {share[True][-1]:.3f} of the skip connection's variance, and "
+        f"{share[False][-1]:.2f} without it. Of nets of {', '.join(map(str, BLOCKS))} blocks, the deepest that trains "
+        f"has {deep} with it and {shallow} without it. At equal training loss the test loss is "
         f"{'lower' if better.mean() > 0 else 'higher'} with it by {abs(better.mean()):.3f} ± {error:.3f}: first of "
-        "all, it lets deep nets train."
+        "all, batch norm lets deep nets train."
     )
     note = "Share: E F(x)² / E x² of block l. The error of the test losses is one standard error."
     return Result(laws, [table], {"": lambda figure: draw(figure, share, medians)}, note=note, found=found_words)
@@ -201,7 +201,9 @@ def draw(figure: Any, share: dict[bool, Any], rates: dict[bool, Any]) -> None:
             right.annotate(
                 "no rate trains", (blocks, RATES[-1]), (8, 10), textcoords="offset points", ha="right", fontsize=8
             )
-    left.set(xlabel="block l", ylabel="E F(x)² / E x²", title="Branch beside skip (dots measured, lines theory)")
+    left.set(
+        xlabel="block l", ylabel="E F(x)² / E x²", title="Branch and skip connection (dots measured, lines theory)"
+    )
     right.set(
         xlabel="blocks",
         ylabel="largest rate that trains",

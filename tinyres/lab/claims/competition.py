@@ -86,7 +86,7 @@ def draw(figure: Any, curves: dict[int, Any]) -> None:
         axes.loglog(looks, found["saturating"], "-", color=f"C{k}", lw=2, label=f"d = {d}, saturating")
         axes.plot(STEPS * 1.15, saturation.saturating(d), "<", color=f"C{k}", ms=8)
         axes.plot(STEPS * 1.15, saturation.non_saturating(d), "<", color=f"C{k}", ms=8)
-    axes.set(xlabel="steps that D has trained, G frozen", ylabel="gradient of G's loss by d")
+    axes.set(xlabel="steps that D has trained, G frozen", ylabel="gradient of G's loss with respect to d")
     axes.set_title("A better adversary removes the minimax gradient (triangles: theory for the optimal D)")
     axes.legend(fontsize=9, loc="lower left", ncols=2)
 

@@ -82,7 +82,7 @@ def run(options: Options, tick: Tick) -> Result:
     )
     note = (
         f"Gradients: means of {100 * CHUNKS} random nets. Counts: layer by layer from both nets as published for "
-        "CIFAR-10, which are of one class in accuracy."
+        "CIFAR-10, whose accuracy is similar."
     )
     told = (
         f"In {DEPTH} layers the squared gradient of a feature grows by {concatenated:.3g} if inputs are concatenated "

@@ -72,7 +72,7 @@ def run(options: Options, tick: Tick) -> Result:
             10,
             0.0,
             "ordering",
-            "what a metric is to say; Heusel et al. 2017",
+            "what a metric should say; Heusel et al. 2017",
         ),
         shown(
             "unbiased MMD² in pixels: mean image less perfect generator, in standard errors",

@@ -36,7 +36,7 @@ def run(options: Options, tick: Tick) -> Result:
     for setting, found in zip(SETTINGS, logs, strict=True):
         slopes = np.array(found)[:, -1] / DEPTH
         expected = np.log(setting.chi)
-        name = f"{setting.name}: ln of gradient² a layer"
+        name = f"{setting.name}: ln of gradient² per layer"
         laws.append(Law.of_mean(name, slopes, expected, SOURCE, room=0.01 + 0.03 * abs(expected)))
     linear, tanh, sigmoid = (float(np.exp(np.mean(found, axis=0)[-1])) for found in logs)
     apart = (np.array(logs[1]) - np.array(logs[0]))[:, -1] / np.log(10)

@@ -147,7 +147,7 @@ def run(options: Options, tick: Tick) -> Result:
         Law("evaluation against training, listing over true net", gaps[1] / gaps[0], 10.0, 0.0, "ordering", SOURCE),
     ]
     table = Table(
-        "A net with one batch norm for all layers and no skip, beside a residual net",
+        "A net with one batch norm for all layers and no skip connections, beside a residual net",
         ["", "residual net", "the listing, mended"],
         [
             ["as printed", "runs", error],
@@ -189,9 +189,9 @@ def draw(figure: Any, ratios: Any) -> None:
 
 EXPERIMENT = Experiment(
     name="claim-shared-norm",
-    question="Is a net without skips, with one batch norm for all layers, a ResNet?",
-    claim="'a net without any skip, one batch norm shared by all layers, is a ResNet'",
-    prediction="it stops at 64 against 128 channels; mended, with zero branches: true block x, the listing 0",
+    question="Is a net without skip connections, with one batch norm for all layers, a ResNet?",
+    claim="'a net without skip connections, one batch norm shared by all layers, is a ResNet'",
+    prediction="it stops at 64 against 128 channels; fixed, with zero branches: a true block gives x, the listing 0",
     equation=r"\mathrm{running\ mean} = \sum_{j=1}^{L} m (1-m)^{L-j} \mu_j",
     source=SOURCE,
     ticks=lambda options: 4,

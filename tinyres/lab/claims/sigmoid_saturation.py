@@ -66,7 +66,7 @@ EXTREMES = (-104.0, -32.0, 17.0)  # logits: D rounds to 0; nothing wrong yet; 1 
 
 
 def rounding() -> tuple[list[Law], Table]:
-    """G's gradient by a float32 logit, written in two ways, beside -D and -(1 - D) in float64."""
+    """G's gradient with respect to a float32 logit, written in two ways, beside -D and -(1 - D) in float64."""
     laws, rows = [], []
     for logit in EXTREMES:
         for loss, form, generator in FORMS:
@@ -79,7 +79,7 @@ def rounding() -> tuple[list[Law], Table]:
     broken = sum(row[2] == "nan" for row in rows if row[1].endswith("from D"))
     name = f"float32: NaN gradients among {len(rows) // 2} from D"
     laws.append(Law(name, broken, 0.0, 0.0, "ordering", "arithmetic"))
-    columns = ["logit of D", "G's loss", "gradient by the logit", "exact"]
+    columns = ["logit of D", "G's loss", "gradient w.r.t. the logit", "exact"]
     return laws, Table("The same losses in float32", columns, rows, "NaN: 0 / 0, after which every weight is NaN.")
 
 

@@ -57,7 +57,7 @@ def run(options: Options, tick: Tick) -> Result:
     for m, a in UNNORMED:
         slopes = np.array(logs[label(m, a)])[:, -1] / DEEPEST
         gain = m * m + a * a
-        name = f"{label(m, a)}: squared gain a block"
+        name = f"{label(m, a)}: squared gain per block"
         laws.append(Law.of_geometric_mean(name, slopes, gain, HE, share=0.05))
     curves = {case: np.mean(found, axis=0) for case, found in logs.items()}
     for layers in (1, 2):
@@ -76,7 +76,7 @@ def run(options: Options, tick: Tick) -> Result:
     plain, _, cut, normed, _ = (float(np.exp(curve[-1])) for curve in curves.values())
     told = (
         f"{DEEPEST} residual blocks multiply the squared gradient by {plain:.1e}, with batch norm by {normed:.0f}, and "
-        f"by {cut:.1e} if the shortcut is cut and the branch halved: as long as x itself is passed on, nothing "
+        f"by {cut:.1e} if the skip connection is cut and the branch halved: as long as x itself is passed on, nothing "
         "vanishes, and the danger for a deep residual net without normalisation is explosion."
     )
     return Result(laws, figures={"": lambda figure: draw(figure, curves)}, note=note, found=told)

@@ -55,8 +55,8 @@ def run(options: Options, tick: Tick) -> Result:
 
 EXPERIMENT = Experiment(
     name="check",
-    question="Are the gradients correct, on which every other result rests?",
-    claim="the gradients are true: a real block against finite differences",
+    question="Are the gradients correct? Every other result rests on them.",
+    claim="the gradients are correct: a real block compared with finite differences",
     prediction="d loss along a direction v = (loss(w + h v) - loss(w - h v)) / 2h, to a relative 1e-6",
     equation=r"v^\top \nabla L(w) = \frac{L(w + h v) - L(w - h v)}{2h} + O(h^2)",
     source="central differences",

@@ -119,7 +119,7 @@ def measure(case: Case, weights: list[Any], rng: np.random.Generator) -> Any:
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """The slope of log squared gradient per layer, mean of five nets a case, against log chi; the signal's q."""
+    """The slope of log squared gradient per layer, mean of five nets per case, against log chi; the signal's q."""
     given = options.settings
     cases = [Case(given["activation"], given["s_w2"], given["s_b2"])] if given else CASES
     width, depth = (given["width"], given["depth"]) if given else (WIDTH, DEPTH)
@@ -139,7 +139,7 @@ def run(options: Options, tick: Tick) -> Result:
         laws.append(gradient_law(case, np.array(logs[case]), width))
         laws += signal_laws(case, np.array(variances[case]), width)
     curves = {case: np.mean(found, axis=0) for case, found in logs.items()}
-    note = "ln of the squared gradient's factor a layer; s_w²: variance of the weights times width; "
+    note = "ln of the factor per layer on the squared gradient; s_w²: variance of the weights times width; "
     note += "" if given else "tanh: s_b² = 0.05; "
     note += "q*: variance of the pre-activations, mean over the layers"
     picture = partial(e02_figure.draw_one if given else e02_figure.draw, curves=curves)
@@ -148,7 +148,7 @@ def run(options: Options, tick: Tick) -> Result:
 
 
 def _law(name: str, values: Any, expected: float, width: int) -> Law:
-    """Slopes of a logarithm, one a net. Finite width shifts them by the order of 1/n a layer, ReLU's by 5/2n."""
+    """Slopes of a logarithm, one per net. Finite width shifts them by the order of 1/n per layer, ReLU's by 5/2n."""
     room = 0.01 * max(1.0, WIDTH / width) + 0.03 * abs(expected)
     return Law.of_mean(name, values, expected, SOURCE, room=room)
 
@@ -160,7 +160,7 @@ def gradient_law(case: Case, curves: Any, width: int) -> Law:
 
 
 def signal_laws(case: Case, variances: Any, width: int) -> list[Law]:
-    """The signal's variance where it settles, its factor a layer where it does not; variances: (nets, depth + 1)."""
+    """The signal's variance where it settles, its factor per layer where it does not; variances: (nets, depth + 1)."""
     if case.scale_free:
         return []
     if not math.isnan(case.fixed_point):

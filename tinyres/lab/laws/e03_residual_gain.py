@@ -111,7 +111,7 @@ def run(options: Options, tick: Tick) -> Result:
         laws.append(relu_law(np.array(relu_logs), shape))
         said += f"; branches that end in ReLU break the law, x + F(x)/2 then gains {laws[-1].measured:.3g}"
     for m, measured in alone.items():
-        name, predicted = f"gradient through the shortcuts alone, skip {m:g}", m ** (2 * shape.depth)
+        name, predicted = f"gradient through the skip connections alone, skip {m:g}", m ** (2 * shape.depth)
         laws.append(Law(name, measured, predicted, 1e-12 * predicted, "check", EXACT))
     laws.append(
         Law("split at the input, by hand: largest error", split_error(options.seed), 0.0, 1e-12, "check", EXACT)
@@ -161,11 +161,11 @@ def said_of(cases: Sequence[Case], shape: Shape, laws: Sequence[Law]) -> str:
 
 
 def published() -> Table:
-    """What a scaled shortcut does to a trained net."""
-    columns = ["ResNet-110 on CIFAR-10", "test error, %", "squared gradient through its 54 shortcuts alone"]
+    """What a scaled skip connection does to a trained net."""
+    columns = ["ResNet-110 on CIFAR-10", "test error, %", "squared gradient through its 54 skip connections alone"]
     rows = [["x + F(x)", "6.61", "1"], ["0.5 x + 0.5 F(x)", "12.35", f"{0.5 ** (2 * 54):.1e}"]]
     note = "Errors: He et al. 2016, from memory and unchecked; not measured here. The last column: m^(2L), as above."
-    return Table("A shortcut that is scaled, in a trained net", columns, rows, note)
+    return Table("A scaled skip connection in a trained net", columns, rows, note)
 
 
 SETTINGS = {

@@ -67,7 +67,7 @@ def log_ratios(block: Callable[..., Any], weights: Any, rng: np.random.Generator
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """Ten nets a residual case, five a case whose gain is the same in every block; deeper ones for the table."""
+    """Ten nets a residual case, five per case whose gain is the same in every block; deeper ones for the table."""
     if options.settings:
         return run_one(Case(**options.settings), options, tick)
     logs: dict[str, list[Any]] = {}
@@ -109,9 +109,9 @@ def said_of(gains: list[Law], products: list[Law], plain_total: float) -> str:
     return (
         f"A plain layer with batch norm multiplies the squared gradient by {layer_gain.measured:.3f} (predicted "
         f"{layer_gain.predicted:.3f}), {DEPTH} layers by {plain_total:.2g}. {DEPTH} residual blocks multiply it by "
-        f"only {one.measured:.0f} with one layer a branch (predicted {one.predicted:.0f}) and {two.measured:.0f} with "
-        f"two ({two.predicted:.0f}): the powers {its_power.measured:.2f} and {other_power.measured:.2f} of the depth. "
-        f"A shortcut scaled by m brings the exponential back: {blocks} a block."
+        f"only {one.measured:.0f} with one layer per branch (predicted {one.predicted:.0f}) and {two.measured:.0f} "
+        f"with two ({two.predicted:.0f}): powers {its_power.measured:.2f} and {other_power.measured:.2f} of the depth. "
+        f"A skip connection scaled by m brings the exponential back: {blocks} per block."
     )
 
 
@@ -146,15 +146,17 @@ def run_one(case: Case, options: Options, tick: Tick) -> Result:
     name = f"BN, skip {case.m:g}, branch {case.a:g} of {case.layers}: gain of {case.depth} blocks"
     law = Law.of_geometric_mean(name, total, predicted, DERIVED, share=0.1 + 1 - finite / predicted)
     said = f"{case.depth} blocks multiply the squared gradient by {law.measured:.4g} (predicted {predicted:.4g}), "
-    said += f"{law.measured ** (1 / case.depth):.4f} a block. "
+    said += f"{law.measured ** (1 / case.depth):.4f} per block. "
     if case.m < 1:
         said += (
-            f"At last each multiplies it by {normalised.scaled_gain(case.m, case.layers):.4f}, an exponential: m < 1."
+            f"In the long run each block multiplies it by {normalised.scaled_gain(case.m, case.layers):.4f}: since "
+            "m < 1, the gain is exponential."
         )
     elif case.m == 1:
         said += f"In the long run it grows as the power {normalised.residual_power(case.layers):.3f} of the depth."
     else:
-        said += f"The skip outgrows the branches, and in the long run a block multiplies it by m² = {case.m**2:.4g}."
+        said += "The skip connection outgrows the branches, and in the long run a block multiplies it by "
+        said += f"m² = {case.m**2:.4g}."
     picture = partial(e04_figure.draw_one, curve=logs.mean(axis=0), theory=case.predicted())
     note = (
         "The inputs have variance 1. Tolerance: 10 %, plus the 2 directions of the batch that each batch norm removes."
@@ -164,8 +166,8 @@ def run_one(case: Case, options: Options, tick: Tick) -> Result:
 
 def gain_laws(logs: dict[str, list[Any]]) -> list[Law]:
     """Cases in which every block has the same gain: the slope of the logarithm."""
-    cases = [("plain", "plain BN + ReLU: gain a layer", normalised.plain_gain(), "Yang et al. 2019")]
-    cases += [(f"m={m}", f"BN, skip scaled by {m}: gain a block", normalised.scaled_gain(m), DERIVED) for m in SCALES]
+    cases = [("plain", "plain BN + ReLU: gain per layer", normalised.plain_gain(), "Yang et al. 2019")]
+    cases += [(f"m={m}", f"BN, skip scaled by {m}: gain per block", normalised.scaled_gain(m), DERIVED) for m in SCALES]
     laws = []
     for case, name, predicted, source in cases:
         laws.append(Law.of_geometric_mean(name, [slope(log) for log in logs[case]], predicted, source, share=0.03))
@@ -179,12 +181,12 @@ def product_laws(logs: dict[str, list[Any]]) -> list[Law]:
     for layers, words in ((1, "one layer"), (2, "two layers")):
         found = np.array(logs[f"{layers}"])
         predicted = normalised.residual_gains(DEPTH, layers)[-1]
-        name = f"BN residual, {words} a branch: gain of {DEPTH} blocks"
+        name = f"BN residual, {words} per branch: gain of {DEPTH} blocks"
         laws.append(Law.of_geometric_mean(name, found[:, -1], predicted, DERIVED, share=0.1))
         grid = np.log(1 + from_ten * normalised.V)
         powers = [np.polyfit(grid, log[from_ten], 1)[0] for log in found]
         power = normalised.residual_power(layers)
-        name = f"BN residual, {words} a branch: power of the depth"
+        name = f"BN residual, {words} per branch: power of the depth"
         laws.append(Law.of_mean(name, powers, power, DERIVED, room=0.1 * power))
     return laws
 
@@ -207,16 +209,16 @@ def growth_table(deep: dict[str, Any]) -> Table:
         rows,
         "identity path halved: 0.5^(2L), what passes through all shortcuts if each is scaled by 0.5. No norm: E3. "
         "The last three: one net of 54, in parentheses the theory of wide nets and large batches. Plain ones fall "
-        "behind it by about 1 % a layer, since batch norm projects two of 256 directions away.",
+        "behind it by about 1 % per layer, since batch norm projects two of 256 directions away.",
     )
 
 
 SETTINGS = {
-    "m": Setting(1.0, "scale of the shortcut; 0: none, a plain net", low=0, high=2),
+    "m": Setting(1.0, "scale of the skip connection; 0: none, a plain net", low=0, high=2),
     "a": Setting(1.0, "scale of the branch", low=0.01, high=3),
     "layers": Setting(1, "layers of a branch", low=1, high=2),
     "depth": Setting(DEPTH, "blocks", low=1, high=100),
-    "width": Setting(WIDTH, "units of a layer, and samples of the batch", low=64, high=512),
+    "width": Setting(WIDTH, "units per layer, and samples per batch", low=64, high=512),
     "nets": Setting(SEEDS, "random nets", low=3, high=20),
 }
 
@@ -225,7 +227,7 @@ EXPERIMENT = Experiment(
     name="E4",
     question="Does batch norm preserve the gradient, in plain nets and in residual ones?",
     claim="batch norm: plain nets explode, residual nets grow only as a power of the depth",
-    prediction="plain π/(π-1) a layer; residual ∏ 1 + c/(1 + (l-1)v), v = (π-1)/π; m² + (1-m²)/v a scaled block",
+    prediction="plain π/(π-1) per layer; residual ∏ 1 + c/(1 + (l-1)v), v = (π-1)/π; m² + (1-m²)/v per scaled block",
     source="Yang et al. 2019; De & Smith 2020; products derived",
     equation=r"\text{plain: } \left(\frac{\pi}{\pi - 1}\right)^L \quad \text{residual: } "
     r"\prod_{l=1}^{L} \left(1 + \frac{c}{1 + (l - 1) v}\right), \quad v = \frac{\pi - 1}{\pi}",
@@ -238,6 +240,6 @@ EXPERIMENT = Experiment(
     conditions="Batch norm in training mode, then ReLU, with the gradient through the statistics included; a separate "
     "cotangent for each sample; wide layers and large batches. A batch norm removes two of the batch's directions, 1 % "
     "of the squared gradient at 256 samples. Values are geometric means over nets. c = 1 for one layer per branch, 1/v "
-    "for two; with a shortcut scaled by m < 1 the gain per block tends to m² + (1 - m²)/v.",
+    "for two; with a skip connection scaled by m < 1 the gain per block tends to m² + (1 - m²)/v.",
     settings=SETTINGS,
 )

@@ -28,7 +28,7 @@ def draw(figure: Any, curves: dict[str, Any], scales: Sequence[float]) -> None:
     for case, theory, colour, label in lines:
         dots_and_line(left, (depth, np.exp(curves[case][1:])), (depth, theory), colour, label, log="xy")
     left.set(xlabel="layers or blocks passed, L", ylabel="|gradient at input|² / |gradient after L|²", ylim=(0.8, 1e7))
-    left.set_title("With shortcuts batch norm turns exponentials into powers\n(dots measured, lines theory)")
+    left.set_title("Batch norm: skip connections turn exponentials into powers\n(dots measured, lines theory)")
     left.legend(fontsize=8, loc="upper left")
     m = np.linspace(0, 1, 101)
     right.plot(m, [normalised.scaled_gain(value) for value in m], "k-", lw=1, label="m² + (1 - m²) π/(π - 1)")
@@ -36,8 +36,10 @@ def draw(figure: Any, curves: dict[str, Any], scales: Sequence[float]) -> None:
         found = slope(curves[f"m={value}"])
         right.plot(value, np.exp(found), "o", color=palette.RESIDUAL, label="measured" if value == scales[0] else None)
     right.plot(0, np.exp(slope(curves["plain"])), "o", color=palette.PLAIN, label="plain")
-    right.set(xlabel="scale m of the shortcut (branch √(1 - m²))", ylabel="gain of the squared gradient per block")
-    right.set_title("A scaled shortcut explodes again")
+    right.set(
+        xlabel="scale m of the skip connection (branch √(1 - m²))", ylabel="gain of the squared gradient per block"
+    )
+    right.set_title("A scaled skip connection explodes again")
     right.legend(fontsize=8)
 
 

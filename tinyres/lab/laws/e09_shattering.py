@@ -180,7 +180,7 @@ LINES: dict[str, Callable[[tuple[int, ...]], Any]] = {
 SETTINGS = {
     "net": Setting("he", "he: no batch norm; plain, residual: batch norm", choices=("he", "plain", "residual")),
     "depth": Setting(HE, "layers or residual blocks", low=1, high=60),
-    "rho": Setting(RHO, "correlation of the inputs, of he alone", low=-0.95, high=0.999),
+    "rho": Setting(RHO, "correlation of the inputs, for he only", low=-0.95, high=0.999),
     "width": Setting(PAIR_WIDTH, "units of a layer", low=64, high=1024),
 }
 
@@ -188,7 +188,7 @@ SETTINGS = {
 EXPERIMENT = Experiment(
     name="E9",
     question="Does a gradient still point the right way at a nearby input?",
-    claim="gradients at two inputs: uncorrelated in deep plain nets with batch norm, much less so with shortcuts",
+    claim="gradients at two inputs: uncorrelated in deep plain nets with batch norm, not so with skip connections",
     prediction="plain 1/2^L; residual ∏ (1 + r/2)/(1 + r), r = 1/(1 + (l-1)v); He without BN ∏ κ₀(ρ)",
     source="Balduzzi et al. 2017; products derived",
     equation=r"\text{plain: } 2^{-L} \quad \text{residual: } \prod_{l=1}^{L} \frac{1 + r_l / 2}{1 + r_l}, "

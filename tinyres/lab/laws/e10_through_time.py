@@ -133,7 +133,7 @@ def linear_law(radius: float, found: Any) -> Law:
     """The rate of the second half: by then the largest eigenvalues have the rest of the gradient behind them."""
     half = STEPS // 2
     rate = float((found[-1] / found[half]) ** (1 / (STEPS - half)))
-    name = f"linear, spectral radius {radius:g}: rate a step"
+    name = f"linear, spectral radius {radius:g}: rate per step"
     return Law(name, rate, radius, 0.02 * radius, "asymptotic", PASCANU)
 
 
@@ -192,7 +192,7 @@ def _half_life(path: Any) -> float:
 EXPERIMENT = Experiment(
     name="E10",
     question="What happens to a gradient on its way back through many time steps?",
-    claim="through time: a recurrent matrix is a rate a step, a forget gate is a half-life",
+    claim="through time: a recurrent matrix sets a rate per step, a forget gate sets a half-life",
     prediction="spectral radiusᵀ (normal matrix, linear); at most (γ s_max)ᵀ; σ(b_f)ᵀ along the LSTM's cell",
     equation=r"|g_{t-1}| \to \rho(W)\, |g_t|, \qquad |g_0| \le \left( \gamma s_{\max} \right)^T |g_T|, \qquad "
     r"\frac{\partial c_T}{\partial c_0} = \sigma(b_f)^T",

@@ -148,7 +148,7 @@ def highway_laws(bias: float, curve: Any) -> list[Law]:
         total = Law(name, mean**0.5, norm, tolerance, "asymptotic", HIGHWAY)
     else:
         total = shown(name, mean**0.5, HIGHWAY)
-    return [gain_law(f"Highway, b={bias:g}: squared gain a layer", curve, gain, HIGHWAY), total]
+    return [gain_law(f"Highway, b={bias:g}: squared gain per layer", curve, gain, HIGHWAY), total]
 
 
 def by_hand(seed: int) -> list[Law]:
@@ -192,7 +192,7 @@ def run(options: Options, tick: Tick) -> Result:
     else:
         excited = [
             gain_law(
-                f"SE, {f'residual, a={a:g}' if skip else 'plain'}: squared gain a block",
+                f"SE, {f'residual, a={a:g}' if skip else 'plain'}: squared gain per block",
                 curve,
                 gates.excitation_gain(a, skip),
                 SE,
@@ -204,7 +204,7 @@ def run(options: Options, tick: Tick) -> Result:
             f"With its gates half open (b = {biases[0]:g}) a Highway net of {depth} layers keeps "
             f"{left[biases[0]]:.1e} of the gradient's norm, and with nearly closed ones (b = {biases[-1]:g}) "
             f"{left[biases[-1]]:.2f} of it; a squeeze-and-excitation block multiplies the squared gradient by "
-            f"{excited[0].measured:.3f} beside a skip, and without one by {excited[2].measured:.3f}."
+            f"{excited[0].measured:.3f} beside a skip connection, and without one by {excited[2].measured:.3f}."
         )
     note = "Highway: T = σ(b), for the gates' weights are zero. SE: the excitation's last layer is zero, so s = 1/2."
     figures = {"": lambda figure: draw(figure, dict(zip(biases, norms, strict=True)))}
@@ -229,8 +229,8 @@ def told(bias: float, depth: int, laws: list[Law]) -> str:
 EXPERIMENT = Experiment(
     name="E11",
     question="How far should gates be open at initialisation for a gradient to get through a deep net?",
-    claim="gates: how far they are open at initialisation decides whether a gradient gets through",
-    prediction="squared gain (1 − T)² + T² a Highway layer, T = σ(b); 1 + a²/4 a residual SE block, 1/4 a plain one",
+    claim="gates: their opening at initialisation decides whether a gradient gets through",
+    prediction="squared gain (1 − T)² + T² per Highway layer, T = σ(b); 1 + a²/4 per residual SE block, 1/4 per plain",
     equation=r"\frac{|g_l|^2}{|g_{l+1}|^2} = (1-T)^2 + T^2, \quad T = \frac{1}{1+e^{-b}}; \qquad "
     r"x + a\,s\,F(x), \quad s = \frac{1}{2}: \quad 1 + \frac{a^2}{4}",
     source="Srivastava et al. 2015; Hu et al. 2018; the gains are derived",

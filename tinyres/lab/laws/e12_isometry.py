@@ -51,7 +51,7 @@ CASES = [Case(d, active, orthogonal) for d in DEPTHS for active in (1.0, 0.5) fo
 
 
 def weights(orthogonal: bool, rng: np.random.Generator, width: int = WIDTH, depth: int = max(DEPTHS)) -> list[Any]:
-    """One matrix a layer, each with a mean squared gain of 1."""
+    """One matrix per layer, each with a mean squared gain of 1."""
     blank = [tr.tensor(np.zeros((width, width))) for _ in range(depth)]
     if orthogonal:
         return [init.orthogonal_(w, rng=rng) for w in blank]
@@ -97,7 +97,7 @@ def law(case: Case, values: list[Any]) -> Law:
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """All singular values of 40 nets a case, and how far their squares spread."""
+    """All singular values of 40 nets per case, and how far their squares spread."""
     asked = options.settings
     cases = [_asked(**asked)] if asked else CASES
     nets: dict[Case, list[Any]] = {case: [] for case in cases}

@@ -166,7 +166,7 @@ def table(shares: dict[int, list[Any]]) -> Table:
             row.append(f"{100 * np.mean(found, axis=0)[k]:.2g} ({100 * theory[layers][k]:.2g})")
         rows.append(row)
     columns = ["branches on the path", "% of paths", *(f"% of squared gradient, {NAMES[layers]}" for layers in shares)]
-    return Table("Many long paths, few short ones that carry the gradient", columns, rows, "In parentheses the theory.")
+    return Table("Many long paths, few short ones that carry the gradient", columns, rows, "Theory in parentheses.")
 
 
 def _blocks(shares: dict[int, list[Any]]) -> int:
@@ -189,7 +189,7 @@ def draw(figure: Any, shares: dict[int, list[Any]]) -> None:
     left.set_title("Most paths are long, the gradient takes short ones\n(dots measured, lines theory)")
     left.set_ylim(bottom=0)
     left.legend(fontsize=8)
-    right.set(yscale="log", ylim=(1e-24, 2), title="The same over decades: each further branch costs")
+    right.set(yscale="log", ylim=(1e-24, 2), title="The same on a log scale: each further branch costs")
 
 
 EXPERIMENT = Experiment(

@@ -58,7 +58,7 @@ def frozen(
 
 
 def retrain(generator: nn.Module, dataset: Dataset, seed: int, tick: Tick) -> Curves:
-    """|gradient by G's weights| of each loss while a fresh discriminator learns against a G that stands still."""
+    """|gradient with respect to G's weights| of each loss while a fresh discriminator learns against a frozen G."""
     steps, device = max(CHECKPOINTS) // AT_ONCE, next(generator.parameters()).device
     trainer = prepare(replace(RECIPE, seed=seed, d_steps=AT_ONCE, steps=steps, lr_g=0.0), dataset, device=device)
     trainer.generator.load_state_dict(generator.state_dict())
@@ -73,7 +73,7 @@ def retrain(generator: nn.Module, dataset: Dataset, seed: int, tick: Tick) -> Cu
 
 
 def measure(generator: nn.Module, discriminator: nn.Module, noise: Array) -> dict[str, float]:
-    """|gradient by G's weights| of each loss, in float64; and for how many fakes float32 rounds D to 0."""
+    """|gradient w.r.t. G's weights| of each loss, in float64; and for how many fakes float32 rounds D to 0."""
     device = next(generator.parameters()).device
     with tr.no_grad():
         rounded = 1 - tr.sigmoid(discriminator(generator(tr.tensor(noise).to(device)))).numpy() == 1
@@ -112,7 +112,7 @@ def run(options: Options, tick: Tick) -> Result:
     ]
     return Result(
         laws(found),
-        [Table("|gradient by G's weights| while D learns", columns, rows, "Geometric means over seeds.")],
+        [Table("|gradient with respect to G's weights| while D learns", columns, rows, "Geometric means over seeds.")],
         figures={"": lambda figure: draw(figure, found)},
         found=_found(found),
         data={"d_steps": list(CHECKPOINTS), "gradient": {str(epochs): seeds for epochs, seeds in found.items()}},
@@ -173,13 +173,13 @@ def draw(figure: Any, found: dict[int, list[Curves]]) -> None:
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("|gradient with respect to G's weights|")
     panels[0].legend(fontsize=9)
-    figure.suptitle("What a discriminator on its way to the best leaves for the generator: digits, a line a seed")
+    figure.suptitle("What an improving discriminator leaves for the generator: digits, one line per seed")
 
 
 EXPERIMENT = Experiment(
     name="E1-digits",
     claim="as a discriminator learns against a frozen generator, only the saturating loss's gradient vanishes",
-    prediction=f"the saturating gradient falls by a factor {FACTOR:g} more than the non-saturating one, at the least",
+    prediction=f"the saturating gradient falls by a factor of at least {FACTOR:g} more than the non-saturating one",
     source=ARJOVSKY,
     ticks=lambda options: SEEDS * (max(EPOCHS) + len(EPOCHS) * len(CHECKPOINTS)),
     run=run,
@@ -192,7 +192,7 @@ EXPERIMENT = Experiment(
     "paper's five orders are those of a DCGAN on larger images.",
     choices=(
         f"The factor {FACTOR:g} and the {SEEDS} seeds were fixed after a stricter choice had failed.",
-        f"The end is the geometric mean of the last {LAST} checkpoints, since single ones had been seen to be ruled by "
-        "a few fakes that D unlearns for some steps.",
+        f"The end is the geometric mean of the last {LAST} checkpoints, since single ones turned out to depend on "
+        "a few fakes that D forgets for some steps.",
     ),
 )

@@ -72,7 +72,7 @@ def penalised(gamma: float, h: float) -> Result:
         reach = float(abs(path[STEPS // 2 :, 0]).max())
         laws = [shown(f"{name}, h={h:g}: largest |θ| in the last {STEPS - STEPS // 2} of {STEPS} steps", reach)]
         limit = f"h <= {LONG:g}" if circles else "hγ < 1"
-        found = f"Steps of {h:g} leap over ψ = 0: the law speaks of {limit}, so |θ| up to {reach:.3g} has no verdict."
+        found = f"Steps of {h:g} leap over ψ = 0: the law needs {limit}, so |θ| up to {reach:.3g} has no verdict."
     else:
         laws = cycles.penalised_laws(name, path, gamma, h)
         found = (

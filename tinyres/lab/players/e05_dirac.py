@@ -62,11 +62,11 @@ def run(options: Options, tick: Tick) -> Result:
     paths["GAN, alternating"] = games.trajectory(step, (1.0, 1.0), 250)
     tick()
     note = (
-        "Data at 0, one fake at θ, D(x) = ψx or ψx + χx². A real part below 0 draws both players to where the fake is "
-        "on the data and D flat there; without one they circle, and every simultaneous step of size h takes them "
-        "further out by sqrt(1 + h²/4)."
+        "Data at 0, one fake at θ, D(x) = ψx or ψx + χx². A negative real part draws both players to the point where "
+        "the fake is on the data and D is flat there. If it is 0 they circle, and every simultaneous step of size h "
+        "multiplies their distance by sqrt(1 + h²/4)."
     )
-    columns = ["method", "eigenvalues", f"factor a step, h={H}", "h=0.5"]
+    columns = ["method", "eigenvalues", f"factor per step, h={H}", "h=0.5"]
     return Result(
         [*laws, *far_laws],
         [Table("The update field near the equilibrium", columns, rows)],
@@ -87,7 +87,7 @@ def near() -> list[Law]:
     for method in (gan, wgan, damped, *CURVED[-2:]):
         laws += simultaneous_laws(method, H)
     laws += [alternating_law(gan, h, dirac.SLOPE) for h in (H, 3.9, 5.0)]
-    name = f"GAN, alternating, h={H}: trajectory's factor a step"
+    name = f"GAN, alternating, h={H}: trajectory's factor per step"
     factor = games.rate(partial(games.alternating, games.plain("saturating"), H))
     return [*laws, Law(name, factor, 1.0, 1e-6, "exact", MESCHEDER)]
 
@@ -96,15 +96,15 @@ def _found(measured: dict[str, float], far: dict[str, Any]) -> str:
     """In a sentence."""
 
     def factor(name: str) -> float:
-        return measured[f"{name}, simultaneous, h={H:g}: trajectory's factor a step"]
+        return measured[f"{name}, simultaneous, h={H:g}: trajectory's factor per step"]
 
     theta, psi = abs(far["WGAN-GP, λ=10"][-1])
     return (
-        f"A step of h={H:g} takes the plain GAN's players {factor('GAN') - 1:.2%} further apart and R1's (γ=0.3) "
-        f"{1 - factor('R1, γ=0.3'):.2%} nearer; WGAN-GP circles between ±{measured[CIRCLE]:.2f} at γ={cycles.CYCLE:g}, "
-        f"and at the published λ=10 (γ=20) the fake ends {theta:.2f} away from the data, before a critic of slope "
+        f"A step of h={H:g} moves the plain GAN's players {factor('GAN') - 1:.2%} further apart and R1's (γ=0.3) "
+        f"{1 - factor('R1, γ=0.3'):.2%} closer; WGAN-GP circles between ±{measured[CIRCLE]:.2f} at γ={cycles.CYCLE:g}, "
+        f"and at the published λ=10 (γ=20) the fake ends {theta:.2f} away from the data, where the critic has slope "
         f"{psi:.4f}. Where D curves up at the data (χ=0.3, γ=1), R1 drives the fake away by "
-        f"{factor('R1, γ=1, χ=0.3') - 1:.2%} a step, and R2 draws it in by {1 - factor('R2, γ=1, χ=0.3'):.2%}."
+        f"{factor('R1, γ=1, χ=0.3') - 1:.2%} per step, and R2 draws it in by {1 - factor('R2, γ=1, χ=0.3'):.2%}."
     )
 
 

@@ -94,7 +94,7 @@ def simultaneous_laws(method: Method, h: float) -> list[Law]:
     laws = [Law(f"{name} |λ|", found, expected, method.tolerance * max(1.0, h), "exact", method.source)]
     if not method.critical:
         measured = games.rate(step, method.chi)
-        laws.append(Law(f"{name} trajectory's factor a step", measured, expected, 1e-6, "exact", method.source))
+        laws.append(Law(f"{name} trajectory's factor per step", measured, expected, 1e-6, "exact", method.source))
     return laws
 
 

@@ -194,7 +194,7 @@ def run(options: Options, tick: Tick) -> Result:
         [table(rows)],
         figures={"": lambda figure: draw(figure, ways, DELTA, THETAS, lines)},
         data={"lines": {"theta": THETAS, "w1_js": lines}},
-        note=f"Fakes are the data shifted by δ of length {DELTA:g}; the critic is w·x by way of ReLU masks, trained "
+        note=f"Fakes are the data shifted by δ of length {DELTA:g}; the critic is w·x through ReLU masks, trained "
         "through double backward.",
         found=found,
     )
@@ -224,7 +224,7 @@ EXPERIMENT = Experiment(
     run=run,
     seconds=1,
     starred=True,
-    varies="the data, and the points at which the penalty takes slopes",
+    varies="the data, and the points at which the penalty measures slopes",
     conditions="A linear critic, and fakes that are the data shifted by δ: then neither data nor points matter. "
     "The slope is that of the optimal critic; while it is still learning it has another.",
     choices=(

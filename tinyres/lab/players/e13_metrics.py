@@ -83,10 +83,10 @@ def run(options: Options, tick: Tick) -> Result:
     tick()
     found = (
         f"Two samples of {frechet.NULL[1][1]:,} from one Gaussian in {frechet.NULL[1][0]} dimensions are "
-        f"{bias[1].measured:.3f} apart (predicted {bias[1].predicted:.3f}), not 0. Half of a ring's modes missing "
-        f"make {seen[0].measured:.2%} of the Fréchet distance of four missing neighbours, but a recall of "
-        f"{seen[1].measured:.2f}. Of a ring {WIDE:g} times as wide {wide.measured:.1%} of the samples are of high "
-        f"quality (predicted {wide.predicted:.1%})."
+        f"{bias[1].measured:.3f} apart (predicted {bias[1].predicted:.3f}), not 0. If every other mode of a "
+        f"ring is missing, the Fréchet distance is {seen[0].measured:.2%} of that for four missing neighbours, but "
+        f"recall is only {seen[1].measured:.2f}. On a ring {WIDE:g} times as wide, {wide.measured:.1%} of the samples "
+        f"are of high quality (predicted {wide.predicted:.1%})."
     )
     return Result(
         laws,

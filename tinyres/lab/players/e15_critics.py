@@ -130,7 +130,7 @@ def run(options: Options, tick: Tick) -> Result:
         limits = "" if clip is None else "{:.3g} to {:.3g}".format(*clipped_factor(clip, WIDTH))
         active = np.mean([f.active for f in found[name]])
         rows.append([name, f"{factors.mean():.3g} ± {half_width(factors):.1g}", limits, f"{active:.2f}"])
-    columns = ["critic", "factor a layer", "c sqrt(n/2) to c n/2", "active"]
+    columns = ["critic", "factor per layer", "c sqrt(n/2) to c n/2", "active"]
     return Result(
         laws(found),
         [Table("What a layer multiplies the gradient's norm by", columns, rows, NOTE)],
@@ -150,7 +150,7 @@ def _found(found: dict[str, list[Found]]) -> str:
     factors = {name: np.array([f.factor for f in seeds]) for name, seeds in found.items()}
     each = ", ".join(f"{x.mean():.2g} ± {half_width(x):.1g} with {name}" for name, x in factors.items())
     ends = ", ".join(f"{x.mean() ** (DEPTH - 2):.1g}" for x in factors.values())
-    return f"On its way down a layer multiplies the gradient by {each}: over {DEPTH - 2} layers by {ends}."
+    return f"On the way down each layer multiplies the gradient by {each}, and {DEPTH - 2} layers by {ends}."
 
 
 def laws(found: dict[str, list[Found]]) -> list[Law]:
@@ -160,7 +160,7 @@ def laws(found: dict[str, list[Found]]) -> list[Law]:
         seeds = found[f"clip {c:g}"]
         walk, aligned = np.transpose([clipped_factor(1, WIDTH, f.active) for f in seeds])  # (SEEDS,)
         factors, sizes = np.array([f.factor for f in seeds]), np.array([f.size for f in seeds])
-        name = f"clip {c:g}: factor a layer"
+        name = f"clip {c:g}: factor per layer"
         if c == max(CLIPS):
             rows.append(
                 Law(f"{name} over c sqrt(pn), least seed", min(factors / c / walk), 1.0, 0.0, "ordering", SOURCE)
@@ -186,16 +186,16 @@ def draw(figure: Any, found: dict[str, list[Found]]) -> None:
         curves = np.array([f.gradient / f.gradient[-1] for f in seeds])
         axes.semilogy(layers, curves.T, "o-", color=f"C{i}", ms=4, lw=1)
         clip = METHODS[name]
-        text = f"{name}: × {np.mean([f.factor for f in seeds]):.2g} a layer"
+        text = f"{name}: × {np.mean([f.factor for f in seeds]):.2g} per layer"
         axes.text(0.8, curves[:, 0].mean(), text, color=f"C{i}", ha="right", va="center", fontsize=10)
         if clip is not None:
             low, high = (q ** (layers[-1] - layers) for q in clipped_factor(clip, WIDTH))
             axes.fill_between(layers, low, high, color=f"C{i}", alpha=0.12, lw=0)
     axes.set(xlabel="layer (the input is on the left)", xlim=(-2.6, DEPTH - 0.8), xticks=layers)
-    axes.set(ylabel="|gradient by the layer's output|, last ReLU = 1")
+    axes.set(ylabel="|gradient w.r.t. the layer's output|, last ReLU = 1")
     axes.set_title(
-        f"Clipped, a critic of {DEPTH} layers explodes or vanishes; with the penalty it does neither\n"
-        f"(lines: {SEEDS} seeds; bands: c sqrt(n/2) to c n/2 a layer, n = {WIDTH})",
+        f"The gradient of a clipped critic of {DEPTH} layers explodes or vanishes; with the penalty it does neither\n"
+        f"(lines: {SEEDS} seeds; bands: c sqrt(n/2) to c n/2 per layer, n = {WIDTH})",
         fontsize=11,
     )
 
@@ -217,9 +217,9 @@ EXPERIMENT = Experiment(
     "the gradient's norm by, n its width, c the limit of the weights, p the share of active ReLUs. Under small limits "
     "the signs are random and q is at the lower end; aligned signs lead to the upper.",
     choices=(
-        "p, the share of active ReLUs, and w, the weights' RMS, are measured in the same nets that the law is held "
-        "against. Both were brought in afterwards: with n/2 for pn the lower bound had been 8 % too large under a "
+        "p, the share of active ReLUs, and w, the weights' RMS, are measured in the same nets on which the law is "
+        "tested. Both were introduced afterwards: with n/2 for pn the lower bound had been 8 % too large under a "
         "small limit, where p is about 0.46, and the upper one too small under 0.1, where p is above 0.6.",
-        "The rate is ten times the paper's, for so short a run.",
+        "The rate is ten times the paper's, since the run is short.",
     ),
 )

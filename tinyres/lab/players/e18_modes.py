@@ -164,9 +164,9 @@ def _found(found: Coverages) -> str:
     ring = " and ".join(f"{modes(found, RING, name).mean():.1f} with {name}" for name in ("GAN", "R1"))
     more = modes(found, GRID, "R1") - modes(found, GRID, "GAN")
     return (
-        f"Of the ring's {len(RING.centers)} modes {SEEDS} seeds cover {ring} on average (the worst R1 seed "
-        f"{modes(found, RING, 'R1').min():.0f}); of the grid's {len(GRID.centers)} R1 covers {more.mean():.1f} ± "
-        f"{half_width(more):.1f} more than the plain GAN (95 % interval)."
+        f"Of the ring's {len(RING.centers)} modes, {SEEDS} seeds cover {ring} on average (R1's worst seed: "
+        f"{modes(found, RING, 'R1').min():.0f}). Of the grid's {len(GRID.centers)} modes, R1 covers {more.mean():.1f} "
+        f"± {half_width(more):.1f} more than the plain GAN (95 % interval)."
     )
 
 

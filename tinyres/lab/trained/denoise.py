@@ -176,8 +176,8 @@ def found(digits: dict[str, float], photo: dict[str, float]) -> str:
     _, blurred, cleaned, _ = photo.values()
     return (
         f"On noisy digits the net that learns the noise reaches {residual:.2f} dB, {residual - filtered:+.2f} dB "
-        f"beside the best Gaussian filter and {residual - direct:+.2f} dB beside the same layers learning the image; "
-        f"on a photograph that it has not seen, {cleaned - blurred:+.2f} dB beside the filter."
+        f"compared with the best Gaussian filter and {residual - direct:+.2f} dB with the same layers learning the "
+        f"image; on a photograph that it has not seen, {cleaned - blurred:+.2f} dB compared with the filter."
     )
 
 

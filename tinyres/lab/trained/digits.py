@@ -105,8 +105,8 @@ def ways_back(runs: list[dict[str, Any]]) -> str:
     shares = np.array(max(residual, key=lambda run: run["depth"])["skip_share"])
     before, after = 100 * shares[0].mean(), 100 * shares[-5:].mean()
     return (
-        f"Of what comes back to the input of the residual net's blocks, {before:.0f} % comes through the skips before "
-        f"training and {after:.0f} % at its end, the mean over blocks."
+        f"Of the gradient at the residual net's block inputs, {before:.0f} % comes through the skip connections "
+        f"before training and {after:.0f} % after it (mean over blocks)."
     )
 
 
@@ -118,7 +118,7 @@ def _growth(run: dict[str, Any]) -> tuple[str, float]:
 
 
 def table(runs: list[dict[str, Any]]) -> Table:
-    """Who trains and who does not."""
+    """Which net trains and which does not."""
     rows = []
     for run in runs:
         first = run["gradient_norm"][0]
@@ -135,20 +135,20 @@ def table(runs: list[dict[str, Any]]) -> Table:
             ]
         )
     note = (
-        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; it 'trains' below {TRAINS:.2f}, a "
-        "quarter of guessing's. accuracy: on the test set. first/last: norm of the gradient at the first block's "
-        "output over the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a "
-        "block's input, mean over blocks, at the first step."
+        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; a net 'trains' below {TRAINS:.2f}, "
+        "a quarter of the loss of guessing. accuracy: on the test set. first/last: norm of the gradient at the first "
+        "block's output over the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes "
+        "back to a block's input, mean over blocks, at the first step."
     )
     columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "verdict")
-    return Table("Real digits: who trains?", columns, rows, note)
+    return Table("Real digits: which nets train?", columns, rows, note)
 
 
 EXPERIMENT = Experiment(
     name="digits",
     question="Which deep nets learn to read digits, and what happens to their gradients during training?",
     claim="real digits: which deep nets train?",
-    prediction="a deep residual net trains; without its shortcuts the same net does not",
+    prediction="a deep residual net trains; without its skip connections the same net does not",
     source="He et al. 2016, figure 6 (there on CIFAR-10)",
     ticks=lambda options: options.steps * len(options.depths) * len(options.archs),
     run=run,

@@ -105,7 +105,7 @@ def routes(figure: Any, runs: Runs) -> None:
         left.plot(position, shares[-5:].mean(axis=0), "o-", color=colour, ms=4, label=f"{run['depth']} layers")
     left.axhline(0.5, color="grey", lw=0.8)
     left.set(xlabel="place in the net (0 = input side, 1 = output side)", ylim=(0, 1))
-    left.set_title("How much of the gradient comes back through the skip", fontsize=10)
+    left.set_title("How much gradient comes back through the skip connection", fontsize=10)
     left.set_ylabel("|skip| / (|skip| + |branch|) at the block's input")
     left.plot([], [], "ko--", ms=4, mfc="w", label="at the first step")
     left.plot([], [], "ko-", ms=4, label="at the last steps")
@@ -117,7 +117,9 @@ def routes(figure: Any, runs: Runs) -> None:
     image = right.imshow(shares, aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1, cmap=between,
                          interpolation="nearest")  # fmt: skip
     right.set(xlabel="training step", ylabel="block (1 = input side)")
-    right.set_title(f"{deepest['depth']} layers, over the steps: orange the branch, blue the skip", fontsize=10)
+    right.set_title(
+        f"{deepest['depth']} layers, over the steps: orange the branch, blue the skip connection", fontsize=10
+    )
     figure.colorbar(image, ax=right, label="|skip| / (|skip| + |branch|)")
 
 

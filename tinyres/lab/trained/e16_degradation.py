@@ -67,8 +67,8 @@ def found(finals: Mapping[tuple[str, int], Any]) -> str:
     return (
         f"From {short} to {deep} layers the training loss of plain nets goes from {ends['plain', short]} to "
         f"{ends['plain', deep]}, that of residual nets from {ends['resnet', short]} to {ends['resnet', deep]} (mean of "
-        f"{len(finals['plain', deep])} nets, 95 % interval); ResNet-{deep}'s is {less.mean():+.2g} ± "
-        f"{half_width(less):.2g} from ResNet-{short}'s."
+        f"{len(finals['plain', deep])} nets, 95 % interval); ResNet-{deep}'s minus "
+        f"ResNet-{short}'s is {less.mean():+.2g} ± {half_width(less):.2g}."
     )
 
 
@@ -133,7 +133,7 @@ def draw(figure: Any, curves: Curves, finals: Mapping[tuple[str, int], Any]) -> 
 EXPERIMENT = Experiment(
     name="degradation",
     question="Does a deeper net fit its training images at least as well?",
-    claim="more layers make a plain net worse on its own training images; with shortcuts they do not",
+    claim="more layers make a plain net worse on its own training images; with skip connections they do not",
     prediction="training loss: plain-56 above plain-20; ResNet-56 below plain-20",
     source="He et al. 2016, figures 1 and 6 (there on CIFAR-10)",
     ticks=lambda options: len(ARCHS) * len(DEPTHS) * SEEDS * STEPS,

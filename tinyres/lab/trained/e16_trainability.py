@@ -73,7 +73,7 @@ def train(
     device: str = "cpu",
     rates: Sequence[float] = (RATE,),
 ) -> Any:
-    """The mean loss over the last tenth of the steps, of one net per s_w²: (S,). rates: one for all, or one a net."""
+    """The mean loss over the last tenth of the steps, of one net per s_w²: (S,). rates: one for all, or one per net."""
     rng = np.random.default_rng(seed)
     rate = to_device(np.broadcast_to(np.array(rates, np.float32), len(s_w2))[:, None, None].copy(), device)  # (S, 1, 1)
     weights, biases = ([to_device(array, device) for array in found] for found in nets(depth, s_w2, rng))
@@ -174,8 +174,8 @@ def found(made: Sequence[Law]) -> str:
     powers, before, ks = (", ".join(f"{value:.2f}" for value in values[part::3]) for part in range(3))
     return (
         f"At rates {', '.join(map(str, RATES))} training ceases at a depth that grows as ξ to the power {powers} "
-        f"(theory, for many steps: 1), at a median of {ks} ξ; of the nets that end before the critical one, whose ξ is "
-        f"infinite, the powers are {before} (nan: fewer than three such nets)."
+        f"(theory, for many steps: 1), at a median of {ks} ξ. For the nets that stop training at a smaller depth than "
+        f"the critical one, whose ξ is infinite, the powers are {before} (nan: fewer than three such nets)."
     )
 
 
@@ -208,9 +208,9 @@ EXPERIMENT = Experiment(
     seeds=5,
     conditions=f"tanh, {WIDTH} units, s_b² = {S_B2}, digits, {STEPS} steps of {BATCH} images, plain gradient descent. "
     "A net is trained when its loss, mean of the last tenth of the steps, is below half of guessing's. Ordered phase, "
-    f"s_w² < {CRITICAL}. p = 1 is the limit of many steps, and {STEPS} are not many: p above 0 has the verdict. "
+    f"s_w² < {CRITICAL}. p = 1 is the limit of many steps, and {STEPS} are not many: the verdict is on p above 0. "
     "Where ξ is short the boundary rises more steeply than ξ, since such nets learn slowly even if shallow; "
-    "where ξ is long it is flat, since the critical net ends there, too. The figure shows both bends.",
+    "where ξ is long it is flat, since the critical net also stops training there. The figure shows both bends.",
     choices=(
         f"At rate {RATE}, the only one that the experiment used to have, the power through all points is close to 1, "
         "but as the mean of two bends: without the flat one it is 1.8 and 1.4 at seeds 0 and 1. p = 1 has no verdict.",

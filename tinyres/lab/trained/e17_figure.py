@@ -14,7 +14,7 @@ COLOURS = dict(zip(("0", "1/sqrt(L)", "a/sqrt(L)", "1", "fixup"), palette.CASES,
 
 
 def draw(figure: Any, curves: dict[tuple[int, str], list[float]], names: Mapping[str, str]) -> None:
-    """Training loss over the steps, a panel a depth."""
+    """Training loss over the steps, one panel per depth."""
     depths = sorted({depth for depth, _ in curves})
     panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     for axes, depth in zip(panels, depths, strict=True):

@@ -204,7 +204,7 @@ def laws(finals: dict[Net, float], curved: dict[Net, tuple[float, float]]) -> li
 
 
 def found(finals: dict[Net, float], curved: dict[Net, tuple[float, float]]) -> str:
-    """Who trains at the greatest depth, and how near to its limit the step is."""
+    """Which nets train at the greatest depth, and how near to its limit the step is."""
     deep = max(DEPTHS)
     there = {start: loss for (depth, start), loss in finals.items() if depth == deep}
     good = [f"{STARTS[start]} (loss {loss:.2f})" for start, loss in there.items() if loss < TRAINED]
@@ -212,8 +212,8 @@ def found(finals: dict[Net, float], curved: dict[Net, tuple[float, float]]) -> s
     curvature, share = curved[deep, "1/sqrt(L)"]
     return (
         f"With {deep} layers these train: {', '.join(good) or 'none'}; these do not: {', '.join(bad) or 'none'}. "
-        f"At α = 1/√L the loss begins with {curvature / LIMIT:.0%} of the curvature that the step allows, {share:.0%} "
-        f"of its direction in the learned α; where a is learned in α = a/√L, with "
+        f"At α = 1/√L the curvature of the loss begins at {curvature / LIMIT:.0%} of what the step allows, and "
+        f"{share:.0%} of its direction lies in the learned α. If a is learned in α = a/√L, it begins at "
         f"{curved[deep, 'a/sqrt(L)'][0] / LIMIT:.0%}."
     )
 
@@ -242,7 +242,7 @@ def table(
 EXPERIMENT = Experiment(
     name="E17",
     question="Can a residual net without batch norm be a thousand layers deep and still train?",
-    claim="without batch norm a residual net trains if its branches start small, as deep as the step size allows",
+    claim="without batch norm a residual net trains if its branches start small, up to a depth that the step size sets",
     prediction="α = 0, α = a/√L and Fixup train at 16, 100 and 1000 layers; α = 1, with its gain of 2ᴸ, fails deep; a "
     "learned α = 1/√L trains while the step times a curvature that grows as L is below 2 (1 + β)",
     equation=r"\frac{|y|^2}{|x|^2} = (1 + \alpha^2)^L, \qquad \sum_{l=1}^{L} \left| \frac{\partial y}"
@@ -256,9 +256,9 @@ EXPERIMENT = Experiment(
     seeds=5,
     conditions=f"Residual MLPs of {WIDTH} units, blocks x + α W₂ relu(W₁ x); {STEPS} steps of {BATCH} digits at rate "
     f"η = {RATE} and momentum β = {MOMENTUM} for all. A start of bounded gain is not enough: η times the largest "
-    "curvature must stay below 2 (1 + β). That of the learned α grows with the number of blocks, and at α = 1/√L and "
-    "1000 layers it comes near the limit, where chance decides whether a net trains: no verdict is given there. "
-    "Where a is learned in α = a/√L it does not grow.",
+    "curvature must stay below 2 (1 + β). The curvature of the learned α grows with the number of blocks. At "
+    "α = 1/√L and 1000 layers it comes near the limit, where chance decides whether a net trains: there is no verdict. "
+    "If a is learned in α = a/√L, it does not grow.",
     choices=(
         "The rate is, of 0.003, 0.01, 0.03 and 0.1, the highest at which every start trains at 16 layers, α = 1 too.",
         "α = 1/√L at 1000 layers had a verdict until one net of six (seed 1 of 0 to 5) became infinite at step 17, "

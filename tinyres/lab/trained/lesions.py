@@ -146,7 +146,7 @@ def draw(figure: Any, base: dict[str, list[Any]], drop: dict[str, list[Any]], er
 EXPERIMENT = Experiment(
     name="lesions",
     question="What does a trained net lose when one of its blocks is taken out?",
-    claim="a trained residual net hardly misses a block, a plain one cannot do without any",
+    claim="a trained residual net loses little without a block, a plain one cannot do without any",
     prediction="residual: most of the accuracy is kept; plain: most of it is lost (ordering)",
     source="Veit et al. 2016, figures 3 to 5 (there on CIFAR-10)",
     ticks=lambda options: 2 * SEEDS,

@@ -1,4 +1,4 @@
-"""A small residual net on the digits, held against scikit-learn's support vector machine on the same splits."""
+"""A small residual net on the digits, compared with scikit-learn's support vector machine on the same splits."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def table(nets: list[float], machines: list[float]) -> Table:
     rows.append(["mean", f"{np.mean(nets):.2%}", f"{np.mean(machines):.2%}"])
     rows.append(["standard error", f"{standard_error(nets):.2%}", f"{standard_error(machines):.2%}"])
     columns = ("split", "residual net", "SVC")
-    return Table("Test accuracy on the digits", columns, rows, "360 test images a split: one of them is 0.28 %.")
+    return Table("Test accuracy on the digits", columns, rows, "360 test images per split: one image is 0.28 %.")
 
 
 def draw(figure: Any, nets: list[float], machines: list[float]) -> None:

@@ -37,7 +37,7 @@ export function App({ store, state }: { store: Store; state: State }) {
         )}
         {run.length > 0 && <Run store={store} lanes={run} chosen={state.runStep} alone={recording === null} />}
         {recording === null && run.length === 0 && (
-          <p class="empty">This recording is empty: it contains neither a step nor a training.</p>
+          <p class="empty">This recording is empty: it contains neither a step nor a training run.</p>
         )}
       </main>
       {state.dialog === "help" && <Help store={store} />}
@@ -62,7 +62,7 @@ function Toolbar({ store, state, recording }: { store: Store; state: State; reco
             <button type="button" aria-label="Zoom out" onClick={() => store.zoomBy(0.8)}>
               −
             </button>
-            <button type="button" aria-label="Fit: all of the graph, or as large as it can be read" onClick={() => store.fit()}>
+            <button type="button" aria-label="Fit the whole graph, or as much as stays readable" onClick={() => store.fit()}>
               {state.zoom === null ? "fit" : `${Math.round(100 * state.zoom)} %`}
             </button>
             <button type="button" aria-label="Zoom in" onClick={() => store.zoomBy(1.25)}>

@@ -46,7 +46,7 @@ export function Help({ store }: { store: Store }) {
           Each row of the map is a block of the net, each column a recorded training step. The colour is log₁₀ of the
           norm of the gradient at the block's output: dark where the gradient vanishes, light where it is large. Choose
           a step on the map or with the slider; the bars show that step, and how much of the gradient came through each
-          skip.
+          skip connection.
         </p>
       ) : (
       <p>

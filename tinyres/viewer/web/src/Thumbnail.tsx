@@ -6,7 +6,7 @@ import { number, shapeText } from "./text";
 interface Props {
   view: View | null;
   label: string;
-  /** The magnitude that gets the full colour, where several are to be compared. */
+  /** The magnitude that gets the full colour, if several arrays are compared. */
   scale?: number;
   chosen?: number | undefined;
   onChoose?: ((element: number) => void) | undefined;

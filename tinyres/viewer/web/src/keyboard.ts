@@ -20,7 +20,7 @@ export const KEYS: [string, string][] = [
 ];
 
 export const KEYS_OF_A_RUN: [string, string][] = [
-  ["← →", "previous recorded step, next one"],
+  ["← →", "previous recorded step, next recorded step"],
   ["Home End", "first step, last step"],
   ["?", "this help"],
 ];
