@@ -115,7 +115,7 @@ class Operators:
 # Methods with the name of their function, methods with another one, conversions, and what a tensor refuses.
 METHODS = [
     "abs", "add", "all", "allclose", "amax", "amin", "aminmax", "any", "argmax", "argmin", "argsort", "astype",
-    "bmm", "ceil", "chunk", "clip", "cos", "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "div", "dot",
+    "bincount", "bmm", "ceil", "chunk", "clip", "cos", "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "div", "dot",
     "eq", "equal", "erf", "exp", "exp2", "expand", "expand_as", "expm1", "flatten", "flip", "floor", "floor_divide",
     "frac", "gather", "ge", "gt", "index_select", "isclose", "isfinite", "isinf", "isnan", "le", "log", "log10",
     "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lt",
