@@ -17,8 +17,9 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> n
         g <- g min(1, max_norm / (norm + 1e-6))
 
     The norm is computed without overflow. If it is infinite or NaN no factor helps: the gradients are left unchanged,
-    and the return value shows it. Since the norm is returned as a number, the host waits for a GPU, once; it also has
-    `item()`, as PyTorch's has. Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural networks".
+    and the return value shows it. Since the norm is returned as a number, the host waits for a GPU, once. The number
+    has `item()`, as PyTorch's tensor has. Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training
+    recurrent neural networks".
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be at least 0, got {max_norm}")

@@ -38,7 +38,9 @@ class TensorDataset(Dataset):
     def __init__(self, *tensors: Any) -> None:
         self.tensors = tuple(t if isinstance(t, Tensor) else tensor(t) for t in tensors)
         if len({t.shape[:1] for t in self.tensors} | {()}) != 2:
-            raise ValueError(f"TensorDataset: needs tensors of one length, got shapes {[t.shape for t in self.tensors]}")
+            raise ValueError(
+                f"TensorDataset: needs tensors of one length, got shapes {[t.shape for t in self.tensors]}"
+            )
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(t[index] for t in self.tensors)
@@ -71,16 +73,16 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Rng = None) 
     Raises:
         ValueError: the lengths do not add up to the number of samples.
     """
-    n, counts = len(dataset), list(lengths)
-    if abs(sum(counts) - 1) < 1e-6 and all(0 <= share <= 1 for share in counts):
-        counts = [int(n * share) for share in counts]
+    n, counts = len(dataset), [int(length) for length in lengths]
+    if abs(sum(lengths) - 1) < 1e-6 and all(0 <= share <= 1 for share in lengths):
+        counts = [int(n * share) for share in lengths]
         for i in range(n - sum(counts)):
             counts[i % len(counts)] += 1
     if sum(counts) != n:
         raise ValueError(f"random_split: the lengths must add up to {n}, the number of samples, got {lengths}")
     order = rng_of(generator).permutation(n).tolist()
     ends = np.cumsum(counts, dtype=int).tolist()
-    return [Subset(dataset, order[end - int(count) : end]) for end, count in zip(ends, counts, strict=True)]
+    return [Subset(dataset, order[end - count : end]) for end, count in zip(ends, counts, strict=True)]
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -148,10 +150,9 @@ class DataLoader:
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        n = len(self.dataset)
-        order = range(n) if self.sampler is None else list(self.sampler)
-        order = np.asarray(self.generator.permutation(n) if self.shuffle else order, np.int64)
-        size = self.batch_size
+        n, size = len(self.dataset), self.batch_size
+        given = range(n) if self.sampler is None else list(self.sampler)
+        order = self.generator.permutation(n) if self.shuffle else np.asarray(given, np.int64)
         last = len(order) - len(order) % size if self.drop_last else len(order)
         return (self._batch(order[i : i + size]) for i in range(0, last, size))
 

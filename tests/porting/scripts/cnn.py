@@ -8,7 +8,7 @@ import torch.optim as optim
 
 class Net(nn.Module):
     def __init__(self):
-        super(Net, self).__init__()
+        super().__init__()
         self.conv1 = nn.Conv2d(1, 6, 3, padding=1)
         self.pool = nn.MaxPool2d(2, 2)
         self.conv2 = nn.Conv2d(6, 12, 3, padding=1)
@@ -44,9 +44,7 @@ def train(model, steps=20, randn=torch.randn):
     scheduler = optim.lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.5)
 
     images = randn(40, 1, 8, 8).to(device)
-    quadrants = torch.stack(
-        [images[:, 0, i : i + 4, j : j + 4].sum(dim=(1, 2)) for i in (0, 4) for j in (0, 4)], dim=1
-    )
+    quadrants = torch.stack([images[:, 0, i : i + 4, j : j + 4].sum(dim=(1, 2)) for i in (0, 4) for j in (0, 4)], dim=1)
     labels = quadrants.argmax(1)
 
     losses = []

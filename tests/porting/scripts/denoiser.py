@@ -13,7 +13,7 @@ class NoisyPatches(Dataset):
 
     def __init__(self, n, sigma, randn):
         super().__init__()
-        waves = torch.arange(10) * (math.pi / 5)
+        waves = torch.linspace(0, 2 * math.pi, 10)
         phases = randn(n, 1, 1)
         self.clean = torch.sin(waves[None, None, :] + phases) * torch.cos(waves[None, :, None] - phases)
         self.noise = sigma * randn(n, 10, 10)
@@ -28,7 +28,7 @@ class NoisyPatches(Dataset):
 
 class DnCNN(nn.Module):
     def __init__(self, depth=4, channels=8):
-        super(DnCNN, self).__init__()
+        super().__init__()
         layers = [nn.Conv2d(1, channels, kernel_size=3, padding=1, bias=True), nn.ReLU(inplace=True)]
         for _ in range(depth - 2):
             layers.append(nn.Conv2d(channels, channels, 3, padding="same", padding_mode="reflect", bias=False))

@@ -10,7 +10,9 @@ CRITIC_ITERS = 2
 class Generator(nn.Module):
     def __init__(self, dim=16):
         super().__init__()
-        self.main = nn.Sequential(nn.Linear(2, dim), nn.ReLU(True), nn.Linear(dim, dim), nn.ReLU(True), nn.Linear(dim, 2))
+        self.main = nn.Sequential(
+            nn.Linear(2, dim), nn.ReLU(True), nn.Linear(dim, dim), nn.ReLU(True), nn.Linear(dim, 2)
+        )
 
     def forward(self, noise):
         return self.main(noise)
