@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tinyres import linalg as linalg
     from tinyres import nn as nn
     from tinyres import optim as optim
+    from tinyres import utils as utils
     from tinyres.exercises import exercise
     from tinyres.graph import compile
     from tinyres.viewer import trace
@@ -79,7 +80,7 @@ is_grad_enabled = is_recording
 if hasattr(sys, "ps1"):  # a prompt or a notebook: its first seconds should not seem to hang
     waiting.told = lambda begins: import_module("tinyres.cli.compiling").at_prompt(begins)
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
-_ROOMS = {"linalg", "nn", "optim"}
+_ROOMS = {"linalg", "nn", "optim", "utils"}
 _DTYPES = {
     "float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool", "half", "float", "double",
     "short", "int", "long",

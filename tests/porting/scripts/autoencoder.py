@@ -1,4 +1,4 @@
-"""A variational autoencoder (Kingma & Welling 2014): the bound is reconstruction and divergence."""
+"""A variational autoencoder: the bound is reconstruction and divergence."""
 
 import torch
 from torch import nn, optim

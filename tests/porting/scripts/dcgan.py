@@ -1,4 +1,4 @@
-"""A DCGAN of small images: two players, each with its own Adam (Radford et al. 2016)."""
+"""A DCGAN of small images: two players, each with its own Adam (Radford et al. 2016 [radford2016unsupervised])."""
 
 import torch
 import torch.nn as nn

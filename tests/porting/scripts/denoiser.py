@@ -1,4 +1,4 @@
-"""DnCNN (Zhang et al. 2017) learns the noise of pictures: what it finds is taken away from them."""
+"""DnCNN (Zhang et al. 2017 [zhang2017beyond]) learns the noise of pictures: what it finds is taken away from them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A deep Highway net, whose gates are closed at first (Srivastava et al. 2015)."""
+"""A deep Highway net, whose gates are closed at first (Srivastava et al. 2015 [srivastava2015training])."""
 
 import torch
 import torch.nn as nn

@@ -1,4 +1,4 @@
-"""Squeeze and excitation: a block weighs its channels (Hu et al. 2018). The best weights are kept and loaded again."""
+"""Squeeze and excitation: a block weighs its channels (Hu et al. 2018 [hu2018squeeze])."""
 
 import copy
 

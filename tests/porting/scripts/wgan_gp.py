@@ -1,4 +1,4 @@
-"""Points on a circle by a Wasserstein GAN with gradient penalty (Gulrajani et al. 2017)."""
+"""Points on a circle by a Wasserstein GAN with gradient penalty (Gulrajani et al. 2017 [gulrajani2017improved])."""
 
 import torch
 from torch import autograd, nn, optim
