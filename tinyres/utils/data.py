@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import data
+from tinyres.arrays import to_device
 from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.tensor import Tensor, tensor, wrap
 from tinyres.data.loader import rows_of
@@ -166,7 +167,9 @@ class DataLoader:
 
 def _cut(t: Tensor, rows: Any) -> Any:
     """These rows of a tensor: images channels-last in memory, which kernels read without a copy."""
-    return t[rows] if t.requires_grad or t.device != "cpu" else wrap(rows_of(t.data, rows))
+    if t.requires_grad or t.device != "cpu":
+        return t[to_device(rows, t.device)]
+    return wrap(rows_of(t.data, rows))
 
 
 __all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "default_collate", "random_split"]
