@@ -161,10 +161,12 @@ plt.show()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# So a distance means nothing without the number of images and the distance that *real* images have at that number.
-# Never compare two of them at different $N$: more images look like a better generator.
+# To $0.3$: 898 images are few for the covariances of 64 pixels.
 #
 # </details>
+#
+# So a distance means nothing without the number of images and the distance that *real* images have at that number.
+# Never compare two of them at different $N$: more images look like a better generator.
 #
 # ## Third yardstick: two numbers instead of one
 #

@@ -85,7 +85,7 @@ def _check(given: argparse.Namespace) -> int:
     except ValueError as error:
         return _could_not(str(error))
     with suppress(BrokenPipeError):  # whoever does not read it may still want the files
-        print(*lines(given.op, given.layout), "", sep="\n", flush=True)
+        print(*lines(given.op, how), "", sep="\n", flush=True)
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
     drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
     with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:

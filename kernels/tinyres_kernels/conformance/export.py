@@ -33,7 +33,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
     return {
         "kernel": title(report.kernel),
         "op": report.op,
-        "signature": list(lines(report.op, report.adapt.layout)),
+        "signature": list(lines(report.op, report.adapt)),
         "conforms": report.ok and not beyond,
         "passed": sum(finding.ok for _, finding in cases),
         "cases": len(cases),

@@ -5,7 +5,7 @@ from inspect import Parameter, signature
 from textwrap import wrap
 from typing import Any
 
-from tinyres_kernels.conformance.adapt import turns
+from tinyres_kernels.conformance.adapt import AS_SPECIFIED, Adapt, turns
 from tinyres_kernels.conformance.declare import Op
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.contract import OPERATIONS
@@ -21,11 +21,11 @@ def parameters(op: str) -> list[str]:
     return [*operation.arrays, *(["s"] if operation.settings else [])]
 
 
-def lines(op: str, layout: str = "nhwc") -> Iterator[str]:
+def lines(op: str, how: Adapt = AS_SPECIFIED) -> Iterator[str]:
     """The signature, the shapes, the settings, and the rule for results."""
     operation, declared = OPERATIONS[op], OPS[op]
     yield f"{op}({', '.join(parameters(op))})"
-    shapes = _shapes(declared, layout)
+    shapes = _shapes(declared, how.layout)
     arrays = [
         name + shapes.get(name, " a settings.Running") + (" or None" if name in operation.optional else "")
         for name in operation.arrays
@@ -37,7 +37,8 @@ def lines(op: str, layout: str = "nhwc") -> Iterator[str]:
         yield from _wrapped(f"s: {', '.join(fields)}{pairs}")
     results = ", ".join(operation.writes).replace("running", "running.new_...")
     are, them = ("is", "it") if len(operation.writes) == 1 else ("are", "them")
-    yield from _wrapped(f"{results} {are} given: fill {them}, as in out[...] = y. What is returned is ignored.")
+    end = f", or return {them}." if how.arrays else ". What is returned is ignored."
+    yield from _wrapped(f"{results} {are} given: fill {them}, as in out[...] = y{end}")
 
 
 def _wrapped(text: str) -> list[str]:

@@ -34,7 +34,8 @@ def test_the_snippet_and_the_shapes_are_those_of_the_adapted_kernel():
     (right,), (wrong,) = shown
     np.testing.assert_array_equal(report.smallest.marks["out"] == "X", right != wrong)
     first = "  x (N, C, H, W)  w (O, C/groups, KH, KW)  out (N, O, OH, OW)"
-    assert list(lines("conv2d", "nchw"))[1] == first
+    assert list(lines("conv2d", FIRST))[1] == first
+    assert list(lines("conv2d", Adapt(arrays="torch")))[3].endswith("as in out[...] = y, or return it.")
 
 
 def test_what_a_kernel_does_to_its_copies_is_seen():

@@ -90,7 +90,7 @@ def readme():
 
 def test_the_example_of_the_readme_runs_as_it_stands_and_shows_what_it_promises(tmp_path):
     block, arguments = readme()
-    assert block.count("\n") == 8, "the import, an empty line, six lines"
+    assert block.count("\n") == 9, "the import, two empty lines, six lines"
     (tmp_path / "mymodule.py").write_text(block)
     ran = subprocess.run([sys.executable, *arguments.split()], cwd=tmp_path, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (1, "")
