@@ -325,3 +325,16 @@ def test_bincount_refuses_what_it_cannot_count(given):
 def test_constants_have_pytorchs_names():
     assert (tr.pi, tr.e, tr.inf) == (np.pi, np.e, np.inf)
     assert tr.nan != tr.nan
+
+
+@pytest.mark.parametrize("values", [0.0, 2.0, [], [0, 3, 0, 1], [[True, False], [False, True]], np.zeros((2, 0, 3))])
+def test_nonzero_finds_the_places_of_elements(values):
+    x = tr.tensor(values)
+    rows = x.nonzero()
+    assert rows.dtype == np.int64
+    np.testing.assert_array_equal(rows.numpy(), np.argwhere(np.asarray(values)))
+    columns = tr.nonzero(x, as_tuple=True)
+    assert len(columns) == max(x.ndim, 1)
+    if x.ndim:
+        np.testing.assert_array_equal(x[columns].numpy(), x.numpy()[x.numpy() != 0])
+    assert isinstance(tr.nonzero(x.numpy()), np.ndarray)

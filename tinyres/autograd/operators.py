@@ -120,7 +120,7 @@ METHODS = [
     "floor", "floor_divide", "frac", "gather", "ge", "gt", "index_select", "isclose", "isfinite", "isinf",
     "isnan", "le", "log", "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min",
-    "minimum", "mm", "mul", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros", "norm",
+    "minimum", "mm", "mul", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros", "nonzero", "norm",
     "outer", "permute", "pow", "prod", "reciprocal", "relu", "remainder", "repeat", "reshape", "roll", "round",
     "rsqrt", "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square",
     "squeeze", "std", "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu",

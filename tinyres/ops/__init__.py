@@ -177,6 +177,7 @@ __all__ = [
     "ne",
     "neg",
     "nll_loss",
+    "nonzero",
     "norm",
     "numel",
     "ones",
