@@ -45,7 +45,10 @@ def rooms():
 
 
 def is_call(value):
-    return isinstance(value, FunctionType) and PRIMITIVES.get(value.__name__) is getattr(value, "primitive", 0)
+    """Whether a value is a generated function itself, and not one that calls it, as those of `nn.functional` do."""
+    if not isinstance(value, FunctionType) or hasattr(value, "__wrapped__"):
+        return False
+    return PRIMITIVES.get(value.__name__) is getattr(value, "primitive", 0)
 
 
 def recorded(*args, **static):
