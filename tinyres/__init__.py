@@ -13,6 +13,7 @@ To read how it works, begin with `context.py`, then `arrays`, `autograd` (its `_
 
 import sys
 from importlib import import_module
+from math import e, inf, nan, pi
 from typing import TYPE_CHECKING
 
 from numpy import dtype
@@ -33,7 +34,7 @@ from tinyres.autograd.function import Function
 from tinyres.autograd.functional import hessian, hvp, jacobian, jvp, vjp
 from tinyres.autograd.operators import CONVERSIONS
 from tinyres.autograd.tensor import Tensor, tensor
-from tinyres.context import enable_grad, is_recording, no_grad
+from tinyres.context import enable_grad, inference_mode, is_recording, no_grad, set_grad_enabled
 from tinyres.files import FileFormatError, load, load_metadata, save
 from tinyres.gradcheck import GradcheckError, gradcheck
 from tinyres.ops import *  # noqa: F403
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tinyres import linalg as linalg
     from tinyres import nn as nn
     from tinyres import optim as optim
+    from tinyres import utils as utils
     from tinyres.exercises import exercise
     from tinyres.graph import compile
     from tinyres.viewer import trace
@@ -68,16 +70,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Event", "FileFormatError", "Function", "GradcheckError", "KernelDisagreement", "Observer", "Tensor", "backward",
-    "checkpoint", "compile", "cuda", "detect_anomaly", "device", "dtype", "enable_grad", "exercise", "from_dlpack",
-    "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "is_recording", "jacobian", "jvp", "kernels", "load",
-    "load_metadata", "manual_seed", "no_grad", "primitive", "save", "set_num_threads", "steps", "tensor", "trace",
-    "vjp", "walk",
+    "checkpoint", "compile", "cuda", "detect_anomaly", "device", "dtype", "e", "enable_grad", "exercise", "from_dlpack",
+    "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "inf", "inference_mode", "is_grad_enabled",
+    "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "manual_seed", "nan", "no_grad", "pi",
+    "primitive", "save", "set_grad_enabled", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
+is_grad_enabled = is_recording
 if hasattr(sys, "ps1"):  # a prompt or a notebook: its first seconds should not seem to hang
     waiting.told = lambda begins: import_module("tinyres.cli.compiling").at_prompt(begins)
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
-_ROOMS = {"linalg", "nn", "optim"}
+_ROOMS = {"linalg", "nn", "optim", "utils"}
 _DTYPES = {
     "float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool", "half", "float", "double",
     "short", "int", "long",

@@ -51,6 +51,25 @@ def enable_grad() -> context:
     return context(recording=True)
 
 
+def inference_mode(mode: bool = True) -> context:
+    """`no_grad`, or with mode=False `enable_grad`. Its results may be used in a graph later, unlike PyTorch's."""
+    return context(recording=not mode)
+
+
+class set_grad_enabled:
+    """Record from now on, or record no more; as a `with` block, until its end."""
+
+    def __init__(self, mode: bool) -> None:
+        self._before = current().recording
+        assign(recording=mode)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        assign(recording=self._before)
+
+
 def is_recording() -> bool:
     """Whether operations on tensors that require a gradient are recorded."""
     return current().recording

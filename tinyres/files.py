@@ -81,11 +81,16 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     write(target, _texts_in_order(numpy_io.save(arrays, metadata=texts or None)))
 
 
-def load(path: PathLike, into: Stateful | None = None) -> dict[str, Array]:
+def load(
+    path: PathLike, into: Stateful | None = None, *, map_location: Any = None, weights_only: bool = True
+) -> dict[str, Array]:
     """Read a safetensors file: NumPy arrays by name, which are also loaded into the module `into`, if given.
 
     The whole file is read and checked before `into` is touched; its `load_state_dict` then says what does not fit.
     NumPy has no bfloat16, so such numbers become float32, which loses nothing, and a warning names them.
+
+    Args:
+        map_location, weights_only: for PyTorch's sake. Arrays come to the CPU, and the file holds weights only.
 
     Raises:
         FileFormatError: the file is truncated, damaged, or of another format, or it holds a dtype NumPy lacks.

@@ -15,6 +15,7 @@ os.environ.pop("MPLBACKEND", None)  # the notebooks' figures are to go onto the 
 
 import _docstrings  # noqa: E402
 import _gallery  # noqa: E402
+import _left_out  # noqa: E402
 import _links  # noqa: E402
 import _mathml  # noqa: E402
 import _plans  # noqa: E402
@@ -79,6 +80,7 @@ def setup(app):
     """What is made while pages are read and written: texts of the gallery and of plans, links, docstrings, formulas."""
     _mathml.setup(app)
     app.connect("source-read", _gallery.fill)
+    app.connect("source-read", _left_out.fill)
     app.connect("source-read", _links.fill)
     app.connect("source-read", _plans.fill)
     _references.setup(app)

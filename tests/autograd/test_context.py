@@ -167,3 +167,39 @@ def test_one_block_may_be_entered_inside_itself():
     with block, block:
         assert not tr.is_recording()
     assert tr.is_recording()
+
+
+def test_recording_is_switched_until_the_block_ends_or_for_good():
+    x = tr.tensor([1.0], requires_grad=True)
+    with tr.set_grad_enabled(False):
+        assert not tr.is_grad_enabled()
+        assert not (x * 2).requires_grad
+        with tr.set_grad_enabled(True):
+            assert (x * 2).requires_grad
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+    with tr.no_grad():
+        tr.set_grad_enabled(True)
+        assert (x * 2).requires_grad
+    assert tr.is_grad_enabled()
+    try:
+        tr.set_grad_enabled(False)
+        assert not (x * 2).requires_grad
+    finally:
+        tr.set_grad_enabled(True)
+    assert (x * 2).requires_grad
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_inference_mode(mode):
+    x = tr.tensor([1.0], requires_grad=True)
+    with tr.inference_mode(mode):
+        y = x * 2
+    assert y.requires_grad is not mode
+
+    @tr.inference_mode(mode)
+    def double():
+        return x * 2
+
+    assert double().requires_grad is not mode
+    assert tr.is_grad_enabled()

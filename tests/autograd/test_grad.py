@@ -251,3 +251,12 @@ def test_importing_is_cheap_and_imports_no_numba():
     code = f"import sys, tinyres; print([m for m in {heavy} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_only_inputs_is_what_grad_always_does():
+    x = tr.tensor([3.0], requires_grad=True)
+    (g,) = tr.grad(outputs=x * x, inputs=x, grad_outputs=tr.ones(1), create_graph=True, only_inputs=True)
+    assert g.item() == 6
+    assert x.grad is None
+    with pytest.raises(ValueError, match="only_inputs=False is not possible; use backward"):
+        tr.grad(x * x, x, only_inputs=False)

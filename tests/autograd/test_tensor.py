@@ -101,3 +101,18 @@ def test_only_one_element_is_true_or_false():
             ValueError, match=r"bool: a tensor of shape .* is neither true nor false; .*\.numpy\(\)\.any"
         ):
             bool(tr.tensor(np.ones(shape)))
+
+
+def test_requires_grad_can_be_assigned():
+    x = tr.tensor([1.0, 2.0])
+    x.requires_grad = True
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [2, 4]
+    y = x * 2
+    x.requires_grad = False
+    assert not (x * 2).requires_grad
+    assert x.grad is not None
+    with pytest.raises(RuntimeError, match="only a leaf can stop"):
+        y.requires_grad = False
+    with pytest.raises(TypeError, match="only floating dtypes"):
+        tr.tensor([1]).requires_grad = True

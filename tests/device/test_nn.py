@@ -7,6 +7,7 @@ import tinyres as tr
 from tests.device.double import no_copies
 from tinyres import data, models, nn, optim, training
 from tinyres.arrays import device_of
+from tinyres.utils.data import DataLoader, TensorDataset
 
 IMAGE, VECTOR = (3, 4, 6, 6), (3, 5)
 MODULES = {
@@ -326,3 +327,15 @@ def test_a_run_trains_scores_and_resumes_on_the_gpu(gpu, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-3)
     assert score.accuracy == pytest.approx(here.score().accuracy, abs=0.04)
     assert {device_of(v) for state in again.optimizer.state for v in state.values()} == {"cuda"}
+
+
+def test_batches_and_counts_stay_on_the_device_of_the_tensors(gpu):
+    x, y = np.arange(10.0).reshape(5, 2), np.array([2, 0, 2, 1, 4])
+    found = []
+    for device in ("cpu", "cuda"):
+        tensors = [tr.tensor(a).to(device) for a in (x, y)]
+        batches = list(DataLoader(TensorDataset(*tensors), 2, shuffle=True, generator=3))
+        assert {t.device for batch in batches for t in batch} == {device}
+        found.append([*(t for batch in batches for t in batch), tr.bincount(tensors[1])])
+    for here, there in zip(*found, strict=True):
+        close(there, here)

@@ -225,3 +225,10 @@ def test_the_same_content_is_the_same_bytes(tmp_path):
     begin = 8 + int.from_bytes(content[:8], "little")
     assert (begin % 8, len(content) - begin) == (0, 24)
     assert list(json.loads(content[8:begin])["__metadata__"]) == sorted(texts)
+
+
+def test_scripts_for_pytorch_load_weights_with_its_arguments(tmp_path):
+    one, other = tr.nn.Linear(2, 3, rng=0), tr.nn.Linear(2, 3, rng=1)
+    tr.save(one.state_dict(), tmp_path / "weights.pt")
+    other.load_state_dict(tr.load(tmp_path / "weights.pt", map_location="cpu", weights_only=True))
+    np.testing.assert_array_equal(other.weight.numpy(), one.weight.numpy())

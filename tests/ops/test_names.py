@@ -294,3 +294,47 @@ def test_rooms_are_there_without_an_import_of_their_own():
 def test_errors_say_what_is_wrong(call, said):
     with pytest.raises((TypeError, ValueError), match=said):
         call(tr.ones(2, 3))
+
+
+# -- counting, and constants ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("minlength", [0, 3, 7])
+@pytest.mark.parametrize("values", [[], [0], [3, 1, 3, 0, 3]])
+def test_bincount_counts_as_numpys(values, minlength):
+    index = np.array(values, np.int64)
+    weights = np.linspace(1, 2, len(values))
+    for given in (index, index.astype(np.uint8)):
+        counted = tr.bincount(tr.tensor(given), minlength=minlength)
+        assert counted.dtype == np.int64
+        np.testing.assert_array_equal(counted.numpy(), np.bincount(index, minlength=minlength))
+    assert isinstance(tr.bincount(index), np.ndarray)
+    summed = tr.tensor(index).bincount(tr.tensor(weights), minlength)
+    np.testing.assert_allclose(summed.numpy(), np.bincount(index, weights, minlength))
+
+
+def test_bincount_passes_gradients_to_its_weights():
+    index = tr.tensor([2, 0, 2])
+    tr.gradcheck(lambda w: tr.bincount(index, w) ** 2, np.array([0.5, -1.0, 2.0]), order=2)
+
+
+@pytest.mark.parametrize("given", [[[1, 2]], [1.0], [-1]])
+def test_bincount_refuses_what_it_cannot_count(given):
+    with pytest.raises(ValueError, match="bincount: needs a vector of integers from 0 on"):
+        tr.bincount(tr.tensor(given))
+
+
+def test_constants_have_pytorchs_names():
+    assert (tr.pi, tr.e, tr.inf) == (np.pi, np.e, np.inf)
+    assert tr.nan != tr.nan
+
+
+@pytest.mark.parametrize("values", [0.0, 2.0, [], [0, 3, 0, 1], [[True, False], [False, True]], np.zeros((2, 0, 3))])
+def test_nonzero_finds_the_places_of_elements(values):
+    x = tr.tensor(values)
+    rows = x.nonzero()
+    assert rows.dtype == np.int64
+    np.testing.assert_array_equal(rows.numpy(), np.argwhere(np.asarray(values)))
+    columns = tr.nonzero(x, as_tuple=True)
+    assert len(columns) == max(x.ndim, 1)
+    if x.ndim:
+        np.testing.assert_array_equal(x[columns].numpy(), x.numpy()[x.numpy() != 0])
+    assert isinstance(tr.nonzero(x.numpy()), np.ndarray)

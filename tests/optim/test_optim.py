@@ -237,7 +237,7 @@ def test_clip_grad_norm_scales_all_by_one_factor():
     params[0].grad, params[1].grad = wrap(gradient), tr.tensor([4.0])
     assert optim.clip_grad_norm_(iter(params), 10.0) == 5.0
     np.testing.assert_array_equal(params[0].grad.numpy(), [3, 0])
-    assert optim.clip_grad_norm_(params, 1.0) == 5.0
+    assert optim.clip_grad_norm_(params, 1.0).item() == 5.0
     np.testing.assert_allclose(params[0].grad.numpy(), [0.6, 0], rtol=1e-6)
     np.testing.assert_allclose(params[1].grad.numpy(), [0.8], rtol=1e-6)
     assert params[0].grad.dtype == np.float32

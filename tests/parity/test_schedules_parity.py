@@ -45,3 +45,39 @@ def test_fifty_steps(make):
     assert ours.shape == theirs.shape == (51, 1)
     assert np.ptp(ours) > 0.1
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
+
+
+PLATEAUS = {
+    "defaults": {},
+    "soon": {"factor": 0.5, "patience": 1},
+    "a share": {"patience": 0, "threshold": 0.2},
+    "a difference": {"patience": 0, "threshold": 0.2, "threshold_mode": "abs"},
+    "rising": {"mode": "max", "patience": 2, "factor": 0.7},
+    "rising by a difference": {"mode": "max", "patience": 1, "threshold_mode": "abs", "threshold": 0.1},
+    "pauses": {"patience": 0, "cooldown": 3},
+    "bounded": {"patience": 0, "min_lr": 0.05},
+    "too small a change": {"patience": 0, "factor": 0.5, "eps": 0.04},
+}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("how", PLATEAUS.values(), ids=PLATEAUS)
+def test_a_rate_that_follows_a_value(how, sign):
+    values = sign * (1 + np.abs(np.random.default_rng(0).normal(size=60)) * np.exp(-np.arange(60) / 10))
+    parameter = torch.ones(1, requires_grad=True)
+    ours = optim.SGD([{"params": [nn.Parameter([1.0])]}, {"params": [nn.Parameter([1.0])], "lr": 0.2}], lr=0.3)
+    theirs = torch.optim.SGD([{"params": [parameter]}, {"params": [parameter.detach().clone()], "lr": 0.2}], lr=0.3)
+    mine, other = optim.lr_scheduler.ReduceLROnPlateau(ours, **how), torch_schedules.ReduceLROnPlateau(theirs, **how)
+    found = []
+    for i, value in enumerate(values):
+        if i == 30:  # resumed
+            state = mine.state_dict()
+            mine = optim.ReduceLROnPlateau(ours, **how)
+            mine.load_state_dict(state)
+        mine.step(value)
+        other.step(value)
+        found.append([group["lr"] for group in ours.param_groups])
+        np.testing.assert_allclose(found[-1], [group["lr"] for group in theirs.param_groups], rtol=1e-14)
+        assert mine.get_last_lr() == found[-1]
+        assert (mine.best, mine.num_bad_epochs) == (other.best, other.num_bad_epochs)
+    assert len(np.unique(np.array(found)[:, 0])) > 1

@@ -23,8 +23,9 @@ dlpack.py      sharing memory with other libraries
 
 from tinyres.autograd.algebra import Algebra, Arrays
 from tinyres.autograd.calling import primitive
+from tinyres.autograd.function import Function
 from tinyres.autograd.reverse import backward, grad, steps, walk
 from tinyres.autograd.sweep import Event
 from tinyres.context import Observer
 
-__all__ = ["Algebra", "Arrays", "Event", "Observer", "backward", "grad", "primitive", "steps", "walk"]
+__all__ = ["Algebra", "Arrays", "Event", "Function", "Observer", "backward", "grad", "primitive", "steps", "walk"]

@@ -28,6 +28,7 @@ _KINDS = {
     "scaled_dot_product_attention": "attention", "multi_head_attention_forward": "attention", "jit": "jit",
     "bfloat16": "bfloat16", "set_default_dtype": "set_default_dtype",
 }  # fmt: skip
+NAMES = tuple(_KINDS)
 
 
 def kind_of(name: str) -> str | None:

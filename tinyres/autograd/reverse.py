@@ -24,6 +24,7 @@ def grad(
     *,
     create_graph: bool = False,
     retain_graph: bool | None = None,
+    only_inputs: bool = True,
     allow_unused: bool = False,
 ) -> tuple[Any, ...]:
     """The vector-Jacobian products  sum_k grad_outputs[k]^T d outputs[k] / d inputs[i],  one per input.
@@ -33,6 +34,7 @@ def grad(
         grad_outputs: cotangents of the shapes of the outputs; may be left out for outputs of one element.
         create_graph: record the pass itself, so that its results can be differentiated again.
         retain_graph: keep the saved values, so that another pass can follow (default: the value of create_graph).
+        only_inputs: for PyTorch's sake, which takes nothing but True: `.grad` is left alone.
         allow_unused: return None for an input that the outputs do not depend on, instead of raising.
 
     Returns:
@@ -41,6 +43,8 @@ def grad(
     Raises:
         RuntimeError: an output or input requires no gradient, an input is unused, or the graph was freed.
     """
+    if not only_inputs:
+        raise ValueError("grad: only_inputs=False is not possible; use backward() to add to the .grad of every leaf")
     targets = _inputs(inputs)
     nodes = [node for node in (t.node for t in targets) if node is not None]
     table = _seeds(outputs, grad_outputs, create_graph)

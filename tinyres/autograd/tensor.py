@@ -72,6 +72,10 @@ class Tensor(Methods):
     def requires_grad(self) -> bool:
         return self.node is not None
 
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
     @property
     def is_leaf(self) -> bool:
         return self.node is None or self.node.primitive is None

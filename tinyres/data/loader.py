@@ -98,7 +98,7 @@ class DataLoader:
         return np.random.default_rng((self.seed, epoch)).permutation(n) if self.shuffle else np.arange(n)
 
     def _batch(self, rows: Array, epoch: int, number: int) -> tuple[Tensor, Tensor]:
-        inputs = _gather(self.dataset.inputs, rows)
+        inputs = rows_of(self.dataset.inputs, rows)
         if self.transform is not None:
             # A child of the epoch's seed sequence: (seed, epoch, 0) would draw the same numbers as (seed, epoch).
             seeds = np.random.SeedSequence((self.seed, epoch), spawn_key=(number,))
@@ -108,10 +108,10 @@ class DataLoader:
                     f"DataLoader: transform must return an array of {len(rows)} samples, as many as it was given, "
                     f"got {getattr(inputs, 'shape', type(inputs).__name__)}"
                 )
-        return wrap(inputs), wrap(_gather(self.dataset.targets, rows))
+        return wrap(inputs), wrap(rows_of(self.dataset.targets, rows))
 
 
-def _gather(array: Array, rows: Array) -> Array:
+def rows_of(array: Array, rows: Array) -> Array:
     """A new array of these rows: images channels-last in memory, anything else in C order."""
     # Indexing, then making contiguous: np.take would first copy a whole data set that is not contiguous.
     if array.ndim != 4:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from tinyres.arrays import device_of, namespace, to_floats
 from tinyres.autograd.tensor import Array, Tensor, raw, wrap
 
 
-def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
+def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> np.float64:
     """Scale all gradients by one factor, so that their total 2-norm is at most max_norm; returns the norm before.
 
         g <- g min(1, max_norm / (norm + 1e-6))
 
     The norm is computed without overflow. If it is infinite or NaN no factor helps: the gradients are left unchanged,
-    and the return value shows it. Since the norm is returned as a number, the host waits for a GPU, once. Pascanu et
-    al. 2013 [pascanu2013difficulty], "On the difficulty of training recurrent neural networks".
+    and the return value shows it. Since the norm is returned as a number, the host waits for a GPU, once. The number
+    has `item()`, as PyTorch's tensor has. Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training
+    recurrent neural networks".
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be at least 0, got {max_norm}")
@@ -28,7 +31,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> f
         factor = max_norm / (norm + 1e-6)
         for p in owners:
             p.grad = wrap(p.grad.data * factor)  # type: ignore[union-attr]
-    return norm
+    return np.float64(norm)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

@@ -182,7 +182,7 @@ def pow_(x, exponent):
 # of p = 0 instead would lose the mixed derivative, 1 / x. d x^p / dp = x^p log x, which is taken as 0 at x = 0.
 pow_.vjp(
     x=lambda g, x, exponent: g * exponent * x ** (exponent - 1 + (x == 0) * (exponent == 0)),
-    exponent=lambda g, x, y: where(x == 0, 0.0, g * y * log(where(x == 0, 1.0, x))),
+    exponent=lambda g, x, y: where(x == 0, 0.0, g * y * log(x + (x == 0))),
 )
 
 

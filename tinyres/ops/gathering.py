@@ -9,8 +9,8 @@ import numpy as np
 
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import public
-from tinyres.autograd.tensor import raw
-from tinyres.ops.elementwise import where
+from tinyres.autograd.tensor import raw, wrap
+from tinyres.ops.elementwise import floating, where
 from tinyres.ops.indexing import added_at, getitem
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import axes_of, expand, reshape
@@ -97,6 +97,34 @@ def _covered(src: Any, key: tuple[Any, ...]) -> Any:
     return getitem(src, tuple(slice(0, n) for n in key[0].shape)) if src.ndim else reshape(src, key[0].shape)
 
 
+@public
+def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each of the numbers 0, 1, ... occurs in a vector of integers, or the sum of its weights (floats).
+
+    Raises:
+        ValueError: input is no vector of integers from 0 on.
+    """
+    index, xp = raw(input), namespace(raw(input))
+    if index.ndim != 1 or index.dtype.kind not in "iub" or (index.size and index.min() < 0):
+        raise ValueError(f"bincount: needs a vector of integers from 0 on, got {index.dtype} of shape {index.shape}")
+    ones = xp.ones(index.shape, np.int64) if weights is None else floating(weights)
+    length = max(int(index.max()) + 1 if index.size else 0, minlength)
+    counted = added_at(ones, key=(index.astype(np.int64),), shape=(length,))
+    return wrap(counted) if weights is None and input is not index else counted
+
+
+@public
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """The places of elements other than 0, a row of indices for each; as a tuple, a vector for each axis: x[x.nonzero(
+    as_tuple=True)] are these elements."""
+    array = raw(input)
+    array = array.reshape(1) if as_tuple and not array.ndim else array
+    places = namespace(array).argwhere(array)
+    found = [places[:, axis] for axis in range(array.ndim)] if as_tuple else [places]
+    found = found if array is input else [wrap(a) for a in found]
+    return tuple(found) if as_tuple else found[0]
+
+
 __all__ = [
-    "gather", "index_select", "masked_fill", "masked_select", "scatter", "scatter_add",
+    "bincount", "gather", "index_select", "masked_fill", "masked_select", "nonzero", "scatter", "scatter_add",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from tinyres.optim import lr_scheduler
 from tinyres.optim.file_form import flat, nested
 from tinyres.optim.optimizer import Optimizer
 from tinyres.optim.optimizers import SGD, Adam, AdamW, RMSprop
+from tinyres.optim.plateau import ReduceLROnPlateau
 from tinyres.optim.schedules import (
     CosineAnnealingLR,
     ExponentialLR,
@@ -18,6 +19,6 @@ from tinyres.optim.schedules import (
 
 __all__ = [
     "SGD", "Adam", "AdamW", "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR",
-    "Optimizer", "RMSprop", "SequentialLR", "StepLR", "clip_grad_norm_", "clip_grad_value_", "flat", "lr_scheduler",
-    "nested",
+    "Optimizer", "RMSprop", "ReduceLROnPlateau", "SequentialLR", "StepLR", "clip_grad_norm_", "clip_grad_value_",
+    "flat", "lr_scheduler", "nested",
 ]  # fmt: skip

@@ -1,4 +1,8 @@
 """The schedules under PyTorch's name: `optim.lr_scheduler.StepLR(optimizer, 30)`."""
 
+from tinyres.optim import schedules
+from tinyres.optim.plateau import ReduceLROnPlateau
 from tinyres.optim.schedules import *  # noqa: F403
-from tinyres.optim.schedules import __all__ as __all__
+
+__all__ = ["ReduceLROnPlateau"]
+__all__ += schedules.__all__

@@ -1,0 +1,103 @@
+"""The page for those who come from PyTorch: its code runs, its two columns differ by imports, its tables are true."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+import tinyres as tr
+from tests.porting.ported import ported
+from tinyres.autograd import absent
+
+TUTORIALS = Path(__file__).parents[2] / "tutorials"
+SPEC = importlib.util.spec_from_file_location("left_out_of_the_site", TUTORIALS / "_left_out.py")
+left_out = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(left_out)
+PAGE = (TUTORIALS / "coming_from_pytorch.md").read_text(encoding="utf-8")
+THEIRS, OURS, *REST = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
+SCRIPTS = Path(__file__).parents[1] / "porting" / "scripts"
+
+
+def run(blocks):
+    session = {"__name__": "__main__"}
+    for block in blocks:
+        exec(compile(block, "coming_from_pytorch.md", "exec"), session)
+    return session
+
+
+def test_the_columns_differ_by_their_imports():
+    assert "import torch\n" in THEIRS
+    assert ported(THEIRS) == OURS
+    assert THEIRS != OURS
+
+
+def test_the_code_runs_as_it_stands(capsys):
+    assert len(REST) == 3
+    session = run([OURS, *REST])
+    assert session["loss"].item() < 0.3
+    assert session["positive"].tolist() == [[1, 0], [3, 4]]
+    assert session["first"].tolist() == [[9, 9], [3, 4]]
+    assert session["added"].tolist() == [[2, -1]]
+    assert session["w"].tolist() == [0.5, 0.5]
+    assert session["w"].grad is None
+    assert session["position"].dtype == tr.float32
+    said = capsys.readouterr().out
+    assert "right" in said
+    assert absent.NEAR["fft"] in said
+
+
+@pytest.mark.parity
+def test_the_column_of_pytorch_runs_too(capsys):
+    pytest.importorskip("torch")
+    assert run([THEIRS])["loss"].item() < 0.3
+
+
+def test_what_the_table_of_differences_says():
+    x, i = tr.ones(3), tr.arange(3)
+    w = tr.ones(3, requires_grad=True)
+    with pytest.raises(AttributeError, match="a tensor is a value"):
+        x.add_(1)
+    with pytest.raises(TypeError, match="cannot be written into"):
+        x[0] = 0
+    with pytest.raises(TypeError, match=r"write p\.data = "):
+        w -= x
+    before = out = x
+    out += 1
+    assert (before.tolist(), out.tolist()) == ([1, 1, 1], [2, 2, 2])
+    assert not isinstance(w.data, tr.Tensor)
+    assert not w.data.flags.writeable
+    assert not x.numpy().flags.writeable
+    assert (i * x).dtype == (i / 2).dtype == (i * 0.5).dtype == i.mean().dtype == tr.float64
+    assert (i.float() * x).dtype == tr.float32
+    assert tr.Tensor([1, 2]).dtype == tr.int64
+    with pytest.raises(TypeError, match="device"):
+        tr.nn.Linear(2, 3, device="cpu")
+
+
+def test_what_is_left_out_is_the_codes_own_table():
+    content = [PAGE]
+    left_out.fill(None, "coming_from_pytorch", content)
+    assert left_out.PLACE not in content[0]
+    rows = content[0].split("## What is left out")[1].replace("\\", "")
+    for kind, why in absent.NEAR.items():
+        assert f" | {why} |" in rows, kind
+    for name in absent.NAMES:
+        assert f"`{name}`" in rows
+        with pytest.raises(AttributeError, match=re.escape(absent.NEAR[absent.kind_of(name)])):
+            getattr(tr, name)
+    assert all(row.split("|")[1].strip() for row in left_out.table().splitlines())
+    content = [left_out.PLACE]
+    left_out.fill(None, "gallery", content)
+    assert content == [left_out.PLACE]
+
+
+def test_the_page_is_linked_and_names_what_exists():
+    for page in (TUTORIALS / "index.md", TUTORIALS.parent / "README.md"):
+        assert "coming_from_pytorch.md" in page.read_text(encoding="utf-8")
+    assert "`tests/porting/scripts`" in PAGE
+    assert len(list(SCRIPTS.glob("*.py"))) == 10
+    for name in re.findall(r"`(?:tr|tinyres)\.([\w.]+)", PAGE):
+        found = tr
+        for part in name.split("."):
+            found = getattr(found, part)
