@@ -16,7 +16,7 @@ from tinyres.figures.dark import INK, PAPER
 from tinyres.lab.report import pictures
 
 MEANT = (palette.RESIDUAL, palette.PLAIN, palette.SKIP, palette.BRANCH, palette.D, palette.G)
-# Linear RGB as people without one kind of cone see it: Viénot, Brettel & Mollon 1999.
+# Linear RGB as people without one kind of cone see it: Vienot, Brettel and Mollon, 'Digital video colourmaps', 1999.
 PROTAN = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
 DEUTAN = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
 

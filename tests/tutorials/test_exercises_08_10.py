@@ -195,7 +195,7 @@ def test_10_worked(answer):
         (lambda rho, layers: alike(rho, layers, lambda r: math.acos(r) / math.pi), "and the other is not"),
         (lambda rho, layers: alike(signal(rho), layers), "factor first, then rho"),
         (lambda rho, layers: alike(rho, layers + 1), "one layer too many"),
-        (lambda rho, layers: alike(rho, layers, signal), "asks for the masks"),
+        (lambda rho, layers: alike(rho, layers, signal), "asks for masks"),
         (only_the_signal, "what the masks let through"),
         (lambda rho, layers: math.nan, "min"),
         (lambda rho, layers: rho**layers, "Both arrows point upwards"),

@@ -56,7 +56,7 @@ class Kept:
         steps = self.recording.steps
         if not steps or steps[-1].number != step:
             return {}
-        return dict(zip(self.recording.blocks, map(float, self.recording.gradient_norms()), strict=True))
+        return {name: float(norm) for name, norm in self.recording.gradient_norms().items()}
 
     def notes(self, step: int) -> Notes:
         """Everything recorded before this step, to go into `Run.notes` and so into the run's file."""

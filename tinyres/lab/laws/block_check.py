@@ -55,7 +55,7 @@ def run(options: Options, tick: Tick) -> Result:
 
 EXPERIMENT = Experiment(
     name="check",
-    question="Are the gradients correct? Every other result rests on them.",
+    question="Every other result rests on the gradients: are they correct?",
     claim="the gradients are correct: a real block compared with finite differences",
     prediction="d loss along a direction v = (loss(w + h v) - loss(w - h v)) / 2h, to a relative 1e-6",
     equation=r"v^\top \nabla L(w) = \frac{L(w + h v) - L(w - h v)}{2h} + O(h^2)",
