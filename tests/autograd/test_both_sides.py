@@ -7,7 +7,7 @@ import tinyres as tr
 from tinyres import arrays
 from tinyres.arrays import memory
 from tinyres.autograd.tensor import wrap
-from tinyres.ops import elementwise, linalg
+from tinyres.ops import elementwise, linalg, selecting
 
 DTYPES = ["float16", "float32", "float64"]
 LAYOUTS = {
@@ -98,7 +98,7 @@ def test_memory(n):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [*DTYPES, ">f4", "longdouble", "int32"])
-@pytest.mark.parametrize("shape", [*((n,) for n in sizes(elementwise.MANY)), (3, 64, 40)])
+@pytest.mark.parametrize("shape", [*((n,) for n in sizes(selecting.MANY)), (3, 64, 40)])
 def test_where_to_the_bit(shape, dtype, layout):
     x = kinked(shape, "float64")
     x = LAYOUTS[layout](np.where(np.isfinite(x), x, 7).astype(dtype) if dtype == "int32" else x.astype(dtype))
@@ -111,7 +111,7 @@ def test_where_to_the_bit(shape, dtype, layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [*DTYPES, ">f4"])
-@pytest.mark.parametrize("n", sizes(elementwise.MANY))
+@pytest.mark.parametrize("n", sizes(selecting.MANY))
 def test_where_between_two_to_the_bit(n, dtype, layout):
     x = kinked((n,), "float64").astype(dtype)
     holds, place = np.random.default_rng(1).random(n) < 0.5, LAYOUTS[layout]

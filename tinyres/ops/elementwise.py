@@ -15,9 +15,7 @@ import numpy as np
 from tinyres.arrays import namespace, to_device
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.tensor import Tensor
-
-MANY = 4096  # elements from which `where` is computed without branches
-_INTEGER_OF = {np.dtype(f"f{size}"): np.dtype(f"i{size}") for size in (2, 4, 8)}  # the integer of as many bits
+from tinyres.ops.selecting import without_branches
 
 
 @primitive(broadcasts=True)
@@ -216,40 +214,14 @@ abs.vjp(x=lambda g, x: g * sign(x))
 def where(condition, a, b):
     """a where the condition holds, else b."""
     xp = namespace(condition, a, b)
-    if xp is np and getattr(condition, "size", 0) > MANY and condition.dtype.kind == "b":
-        dtype = _floats_alike(condition, a, b)
-        if dtype is not None:
-            return _selected(condition, a, b, dtype)
+    if xp is np:
+        chosen = without_branches(condition, a, b)
+        if chosen is not None:
+            return chosen
     if condition is False and xp is not np:  # `zeros_of` passes a Python bool; CuPy needs an array
         condition = xp.zeros((), bool)
     y = xp.where(condition, a, b)
     return y.astype(np.float32) if type(a) is type(b) is float else y  # Python floats make float32, as everywhere
-
-
-def _floats_alike(condition, a, b):
-    """The dtype of a and b, if each is a Python float or an array of the condition's shape, and one is an array."""
-    arrays = [v for v in (a, b) if type(v) is not float]
-    dtype = getattr(arrays[0], "dtype", None) if arrays else None
-    fit = dtype in _INTEGER_OF and all(
-        getattr(v, "shape", None) == condition.shape and v.dtype == dtype for v in arrays
-    )
-    return dtype if fit else None
-
-
-def _selected(condition, a, b, dtype):
-    """`np.where`, bit by bit. That takes a branch for each element, and a random mask cannot be predicted; this takes a
-    sixth of the time, and leaves NaN and Inf as they are."""
-    bits = _INTEGER_OF[dtype]
-    mask = condition.astype(bits)
-    if type(b) is float and b == 0 and math.copysign(1, b) > 0:
-        return (a.view(bits) * mask).view(dtype)
-    np.negative(mask, out=mask)  # all bits where it holds, else none
-    first, second = ((np.asarray(v, dtype) if type(v) is float else v).view(bits) for v in (a, b))
-    chosen = mask & first
-    np.invert(mask, out=mask)
-    mask &= second
-    chosen |= mask
-    return chosen.view(dtype)
 
 
 where.vjp(
