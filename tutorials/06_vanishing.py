@@ -238,8 +238,8 @@ plt.show()
 # first random weights. What the exploding net, $s_w^2 = 3$, has learnt by then is a matter of luck: it magnifies the
 # last digit of every rounding, so its loss changes with the smallest change in the code.
 #
-# One thing surprises: at eleven layers the *exploding* net learns best. A gradient that grows on its way acts like a
-# larger learning rate, and for a while that helps.
+# One thing surprises: up to eleven layers the *exploding* net learns fastest. A gradient that grows on its way acts
+# like a larger learning rate, and for a while that helps.
 #
 # </details>
 #

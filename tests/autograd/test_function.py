@@ -152,6 +152,8 @@ def bad(forward=lambda ctx, x: x.exp(), backward=lambda ctx, g: g):
 
 def test_mistakes_are_said():
     x, _ = pair(2)
+    with pytest.raises(TypeError, match=r"Bad: a Function is not called; use Bad.apply\(x\)"):
+        bad()(x)
     with pytest.raises(TypeError, match=r"Bad.apply: needs at least one tensor, got 1 other arguments"):
         bad().apply(1.0)
     with pytest.raises(TypeError, match=r"Bad.forward: must return one tensor, got tuple"):

@@ -109,7 +109,10 @@ def test_a_gan_needs_no_classes(capsys, here):
         (("train", "resnet", "--data", "nothing/like/it"), "there are digits, .*; or give the path of a folder"),
         (("train", "resnet", "--data", "/nothing/there"), "folder /nothing/there: there is no such folder"),
         (("train", "resnet", "--data", "photos", "--image-size", "0"), "image_size 0: it must be at least 1"),
-        (("train", "resnet", "--image-size", "8"), "image_size 8: it is for images of your own; digits has its"),
+        (
+            ("train", "resnet", "--image-size", "8"),
+            "image_size 8: it is for images of your own; digits has a size of its own",
+        ),
         (("train", "resnet", "--data", "one"), "a classifier needs at least two classes, found only one, 'cats'"),
         (("sweep", "--data", "one"), "at least two classes"),
         (("sweep", "--data", "photo"), "did you mean photos"),

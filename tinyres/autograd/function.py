@@ -79,6 +79,10 @@ class Function:
         """The gradients."""
         raise NotImplementedError("a Function needs a static method backward(ctx, g)")
 
+    def __init__(self, *args: Any) -> None:
+        name = type(self).__name__
+        raise TypeError(f"{name}: a Function is not called; use {name}.apply(x)")
+
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
 

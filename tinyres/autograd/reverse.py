@@ -141,7 +141,7 @@ def _seeds(
         if head.node is None:
             raise RuntimeError(
                 f"grad: outputs[{i}] {describe(head)} requires no gradient: nothing that it was made from has "
-                "requires_grad=True, or it was made inside no_grad"
+                "requires_grad=True, or it was made inside no_grad, or by an operation that has no rules"
             )
         if algebra is not ARRAYS:
             table[head.node] = algebra.add(table[head.node], g, False) if head.node in table else g

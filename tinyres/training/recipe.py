@@ -135,7 +135,8 @@ def check_data(recipe: Any, names: Iterable[str]) -> None:
     """
     object.__setattr__(recipe, "data", data.named(recipe.data, names, "data"))
     if recipe.image_size is not None and not (data.is_own(recipe.data) and recipe.image_size >= 1):
-        what = "must be at least 1" if data.is_own(recipe.data) else f"is for images of your own; {recipe.data} has its"
+        own = f"is for images of your own; {recipe.data} has a size of its own"
+        what = "must be at least 1" if data.is_own(recipe.data) else own
         raise ValueError(f"image_size {recipe.image_size}: it {what}")
 
 

@@ -180,7 +180,7 @@ SETTINGS = {
 EXPERIMENT = Experiment(
     name="E3",
     question="What do residual blocks do to the gradient without normalisation?",
-    claim="residual nets without normalisation: a block multiplies signal and gradient by 1 + a²",
+    claim="residual nets without normalisation: a block x + a F(x) multiplies squared signal and gradient by 1 + a²",
     prediction="(m² + a²)ᴸ both ways for y = m x + a F(x); exactly, dL/dx = g (F'(x) + I)",
     equation=r"y = m\,x + a\,F(x): \quad \frac{|g_0|^2}{|g_L|^2} = \frac{|x_L|^2}{|x_0|^2} = (m^2 + a^2)^L",
     source=SOURCE,

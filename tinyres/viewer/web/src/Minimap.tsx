@@ -1,6 +1,6 @@
 // The whole graph, small, where the pane shows only a part of it; a press goes there.
 
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { Picture } from "./layout";
 
@@ -17,7 +17,7 @@ interface Window {
 export function Minimap({ pane, picture, shown }: { pane: () => HTMLElement | null; picture: Picture; shown: string }) {
   const [view, setView] = useState<Window | null>(null);
   const pressed = useRef(false);
-  useLayoutEffect(() => {
+  useEffect(() => { // after the graph's own effects, which give the drawing its size
     const scrolled = pane();
     const drawing = scrolled?.querySelector("svg");
     if (!scrolled || !drawing) return;

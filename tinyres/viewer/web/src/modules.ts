@@ -60,7 +60,7 @@ export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls
 
 export const isInput = (op: Op): boolean => op.kind === "leaf" || op.kind === "constant";
 
-/** A weight belongs to the innermost call that holds all who use it. */
+/** A weight belongs to the innermost call that holds all who use it; a variable of the user's, to no module. */
 function placeInputs(ops: Op[], of: Call[], top: Call): void {
   const home = new Map<number, Call>();
   for (const op of ops)
@@ -70,7 +70,8 @@ function placeInputs(ops: Op[], of: Call[], top: Call): void {
       const sofar = home.get(input);
       home.set(input, sofar === undefined ? call : common(sofar, call));
     }
-  for (const op of ops) if (isInput(op)) of[op.id] = home.get(op.id) ?? top;
+  const outside = (op: Op): boolean => op.name !== null && !op.path;
+  for (const op of ops) if (isInput(op)) of[op.id] = outside(op) ? top : (home.get(op.id) ?? top);
 }
 
 /** "0 Linear": a name and a class. */
