@@ -216,3 +216,15 @@ def test_pixels_become_channels_and_back():
         F.pixel_unshuffle(x, 2)
     with pytest.raises(ValueError, match="ReflectionPad2d: padding must be an integer or 4 of them"):
         nn.ReflectionPad2d((1, 2))
+
+
+@pytest.mark.parametrize("size", [2, 3, (1, 4), (4, 3)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_in_the_regions_that_hold_it(size, bad):
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 6))
+    clean = F.adaptive_avg_pool2d(tr.tensor(x), size).numpy()
+    x[0, 1, 0, 0] = bad
+    found = F.adaptive_avg_pool2d(tr.tensor(x), size).numpy().copy()
+    assert not np.isfinite(found[0, 1, 0, 0])
+    found[0, 1, 0, 0] = clean[0, 1, 0, 0]
+    np.testing.assert_allclose(found, clean, rtol=1e-12)

@@ -338,3 +338,17 @@ def test_nonzero_finds_the_places_of_elements(values):
     if x.ndim:
         np.testing.assert_array_equal(x[columns].numpy(), x.numpy()[x.numpy() != 0])
     assert isinstance(tr.nonzero(x.numpy()), np.ndarray)
+
+
+@pytest.mark.parametrize("of", [lambda w, v: v[0, 0] ** 2, lambda w, v: w[0] * v[1, 2], lambda w, v: (w**3).sum()])
+def test_the_gradient_of_a_symmetric_matrix_is_symmetric(of):
+    """So that a step along it leaves the matrix one; half of the difference of both triangles is what moves it."""
+    rng = np.random.default_rng(0)
+    x, step = (m + m.T for m in rng.standard_normal((2, 3, 3)))
+    a = tr.tensor(x, requires_grad=True)
+    (g,) = tr.grad(of(*tr.linalg.eigh(a)), a, create_graph=True)
+    np.testing.assert_allclose(g.numpy(), g.numpy().T, rtol=1e-12, atol=1e-14)
+    up, down = (of(*tr.linalg.eigh(tr.tensor(x + h * step))).item() for h in (1e-6, -1e-6))
+    np.testing.assert_allclose((g.numpy() * step).sum(), (up - down) / 2e-6, rtol=1e-6, atol=1e-8)
+    (again,) = tr.grad(g[0, 1], a)
+    np.testing.assert_allclose(again.numpy(), again.numpy().T, rtol=1e-10, atol=1e-12)

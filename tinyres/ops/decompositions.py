@@ -83,7 +83,8 @@ def _eigh_dx(g, y):
     w, v = y[..., 0, :], y[..., 1:, :]
     vt = matrix_transpose(v)
     inner = matmul(vt, g[..., 1:, :]) * _inverse_differences(w)
-    return matmul(v, matmul(inner, vt) + unsqueeze(g[..., 0, :], -1) * vt)
+    dx = matmul(v, matmul(inner, vt) + unsqueeze(g[..., 0, :], -1) * vt)
+    return 0.5 * (dx + matrix_transpose(dx))  # of all that move a symmetric x alike, the one that leaves it symmetric
 
 
 eigh_.vjp(x=_eigh_dx)

@@ -45,8 +45,8 @@ binary_cross_entropy_with_logits_.vjp(input=_logit_dx, target=lambda g, input: -
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
     """Binary cross-entropy: -(t log p + (1 - t) log(1 - p)) for probabilities p and targets t.
 
-    As in PyTorch, logarithms are limited to at least -100, so that a confident mistake has a finite loss; the gradient
-    is 0 there. `binary_cross_entropy_with_logits` has neither limit.
+    As in PyTorch, logarithms are limited to at least -100, so that a confident mistake has a finite loss. The
+    gradient is 0 there, where PyTorch's is up to 1e12. `binary_cross_entropy_with_logits` has neither limit.
 
     Args:
         weight: a factor for each loss, which may broadcast to the shape of input.

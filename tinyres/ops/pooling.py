@@ -19,10 +19,9 @@ from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import Tensor, raw, wrap
 from tinyres.ops.convolution import channels_first, channels_last, pair
 from tinyres.ops.elementwise import floating
-from tinyres.ops.linalg import matmul
 from tinyres.ops.padding import pad_
 from tinyres.ops.reduction import mean
-from tinyres.ops.shape import matrix_transpose, reshape
+from tinyres.ops.shape import concatenate, reshape
 
 
 def _pooled(x: Any, window: MaxPool | AvgPool) -> tuple[int, int, int, int]:
@@ -211,14 +210,14 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
     (OH, OW), x = pair(sizes, "output_size"), floating(x)
     if (OH, OW) == (1, 1):
         return mean(x, (2, 3), keepdims=True)
-    rows, cols = (_regions(n, m, x) for n, m in zip(x.shape[2:], (OH, OW), strict=True))
-    return matmul(rows, matmul(x, matrix_transpose(cols)))  # (OH, H) (N, C, H, W) (W, OW)
+    H, W = x.shape[2:]
+    if OH and OW and H % OH == 0 and W % OW == 0:
+        return avg_pool2d(x, (H // OH, W // OW))
+    return _means(_means(x, 2, OH), 3, OW)
 
 
-def _regions(size: int, count: int, x: Any) -> Any:
-    """The (count, size) matrix whose rows average the regions."""
-    weights = np.zeros((count, size))
-    for i in range(count):
-        start, stop = i * size // count, -(-(i + 1) * size // count)
-        weights[i, start:stop] = 1 / (stop - start)
-    return namespace(raw(x)).asarray(weights, dtype=x.dtype)
+def _means(x: Any, axis: int, count: int) -> Any:
+    """The means of so many regions along an axis. Not a product with weights: 0 times NaN would spread it."""
+    size, before = x.shape[axis], (slice(None),) * axis
+    regions = [slice(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+    return concatenate([mean(x[(*before, region)], axis, keepdims=True) for region in regions], axis)
