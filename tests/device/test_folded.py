@@ -107,7 +107,8 @@ def test_whoever_watches_sees_both_layers(calls):
 
 def test_an_image_that_does_not_fit_is_refused_in_the_layers_own_words(calls):
     net = nn.Sequential(conv(3, 4, 1), norm(4)).to("cuda").eval()
-    with tr.no_grad(), pytest.raises(ValueError, match=r"x must have shape \(N, 3, H, W\) or \(3, H, W\), got \(1, 2, 4, 4\)"):
+    words = r"x must have shape \(N, 3, H, W\) or \(3, H, W\), got \(1, 2, 4, 4\)"
+    with tr.no_grad(), pytest.raises(ValueError, match=words):
         net(image())
 
 
