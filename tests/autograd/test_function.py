@@ -164,3 +164,14 @@ def test_mistakes_are_said():
         bad(backward=lambda ctx, g: g[:1]).apply(x).sum().backward()
     with pytest.raises(NotImplementedError, match=r"forward\(ctx"):
         type("Empty", (tr.Function,), {}).apply(x)
+
+
+@pytest.mark.parametrize("numbers", [[1.0, 2.0], [2.0, 0.5]])
+def test_a_cotangent_that_its_owner_wrote_into_is_a_new_one(numbers):
+    x, y = pair(3)
+    z, seed = Scaled.apply(x, 1.0, y), np.empty(3)
+    for number in numbers:
+        seed[...] = number
+        gx, gy = tr.grad(z, [x, y], seed, retain_graph=True)
+        np.testing.assert_allclose(gx.numpy(), number * 2 * x.numpy() * y.numpy())
+        np.testing.assert_allclose(gy.numpy(), number * x.numpy() ** 2)
