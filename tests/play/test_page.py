@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from tests.play import messages as m
+from tests.play import page_messages as m
 from tests.play.pages import browser, game, net, visit  # noqa: F401  # fixtures among them
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.play import messages as m
+from tests.play import page_messages as m
 from tests.play.pages import FOLDER, axe, browser, game, net, visit  # noqa: F401  # fixtures among them
 from tests.viewer.test_page_access import found_by
 
@@ -357,3 +357,42 @@ def test_the_built_page():
         assert holder in text
         assert holder in widget
     assert text.count("<script>") == text.count("</script>") == 1, "its hash is in the server's policy"
+
+
+def test_in_a_notebook_it_keeps_to_its_cell(browser):  # noqa: F811
+    """anywidget calls render with a model and an element; messages travel through the model, the style touches nothing else."""
+    page = browser.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.set_content('<!doctype html><html lang="en"><body style="background: #111"><h1>Mine</h1><div id="cell"></div></body></html>')
+    before = page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize")
+    page.evaluate(
+        """async (text) => {
+        const { default: widget } = await import(URL.createObjectURL(new Blob([text], { type: 'text/javascript' })));
+        const ears = {};
+        window.model = { sent: [], ears, send: (m) => model.sent.push(m), on: (name, f) => (ears[name] = f), off: (name) => delete ears[name] };
+        window.end = widget.render({ model, el: document.getElementById('cell') });
+    }""",
+        (FOLDER / "widget.js").read_text(encoding="utf-8"),
+    )
+    page.wait_for_function("model.sent.length")
+    assert page.evaluate("model.sent") == [{"type": "hello"}]
+    for message in (m.hello(), m.start(8), m.frame(3, 8, since=-1)):
+        page.evaluate("m => model.ears['msg:custom'](m)", message)
+    page.wait_for_function("model.sent.some(m => m.type === 'ready')")
+    assert page.locator("#cell .block").count() == 8
+    assert page.evaluate("document.getElementById('cell').shadowRoot.querySelector('#play').dataset.theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize") == before
+    assert page.evaluate("location.hash") == "", "the notebook's address is its own"
+    page.keyboard.press("s")
+    assert page.locator("dialog").count() == 0, "nor are keys of the notebook taken"
+    page.locator("#cell").get_by_role("button", name="Help ?").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("model.sent.at(-1)") == {"type": "step", "by": 1}
+    page.evaluate("model.ears['comm:close']()")
+    assert "The kernel has closed" in page.locator("#cell .notice").inner_text()
+    page.evaluate("end()")
+    assert page.evaluate("Object.keys(model.ears).length") == 0
+    assert complaints == []
+    page.close()

@@ -5,8 +5,8 @@ import { useState } from "preact/hooks";
 
 import { Dialog } from "./Dialogs";
 import type { Guess, Story, Value } from "./protocol";
-import { plainly } from "./sentences";
 import type { State, Store } from "./state";
+import { plainly } from "./words";
 
 export function List({ store, state }: { store: Store; state: State }) {
   const { hello } = state;

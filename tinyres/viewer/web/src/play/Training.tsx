@@ -8,7 +8,7 @@ import { bound, colour, type Bound } from "../palette";
 import { number } from "../text";
 import { Axes, decades, dots, EDGE, extent, Panel, path, type Scale, type Size } from "./chart";
 import { chosen, type History } from "./history";
-import { Ramp } from "./Ribbon";
+import { Ramp } from "./Ramp";
 
 const POINTS = 400;
 
