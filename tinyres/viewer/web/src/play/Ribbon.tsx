@@ -113,7 +113,9 @@ function Drawing({ width, start, frame, scales, view, block, blank }: DrawingPro
           <text class="soft" x={EDGE.left} y={MIDDLE - BOX.height / 2 - 18}>
             {blocks.some((each) => each.routes)
               ? "What the two routes carry is not finite, or nothing."
-              : "No second route: everything passes through every block."}
+              : width < 560
+                ? "No second route"
+                : "No second route: everything passes through every block."}
           </text>
         )}
         {skips && apart <= ROOMY && (

@@ -106,7 +106,7 @@ export function Heat({ history, step, blocks, height, veil }: HeatProps) {
   return (
     <Panel
       name="heat"
-      title="The gradient while it learns"
+      title="Gradient over training"
       label={`The gradient's norm at ${blocks} blocks over ${count} steps, from ${number(10 ** range.low, 2)} to ${number(10 ** range.high, 2)}`}
       height={height}
       veil={veil}
