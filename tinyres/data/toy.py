@@ -1,4 +1,4 @@
-"""Two-dimensional toys: moons, spirals and circles to classify, and mixtures of Gaussians whose modes a generator should find.
+"""Two-dimensional toys: moons, spirals and circles to classify, mixtures of Gaussians whose modes a GAN should find.
 
 The ring and the grid are those on which VEEGAN (Srivastava et al. 2017 [srivastava2017veegan]) counts covered modes. In
 all of them the target of a sample is the number of the component it was drawn from.
@@ -140,9 +140,7 @@ def _unit(angle: Array) -> Array:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _shuffled(
-    points: Array, targets: Array, noise: float, seed: int, dtype: Any, name: str, classes: int
-) -> Dataset:
+def _shuffled(points: Array, targets: Array, noise: float, seed: int, dtype: Any, name: str, classes: int) -> Dataset:
     """The points with noise, in random order: else a loader that does not shuffle would give one class at a time."""
     rng = np.random.default_rng(seed)
     points = points + noise * rng.standard_normal(points.shape)

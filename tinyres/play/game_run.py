@@ -33,7 +33,9 @@ class GameRun:
         rng = np.random.default_rng(setting["seed"])
         self._reals = inputs[rng.permutation(len(inputs))[:REALS]]
         self._axes = _principal(inputs) if self.target == "digits" else None
-        self._jitter = rng.uniform(-0.9, 0.9, (max(FAKES, REALS), 1)) if self.target != "dirac" else np.zeros((REALS, 1))
+        self._jitter = (
+            rng.uniform(-0.9, 0.9, (max(FAKES, REALS), 1)) if self.target != "dirac" else np.zeros((REALS, 1))
+        )
         self.box = self._limits()
         self._orbit: list[list[float]] = [self._point()] if self.target == "dirac" else []
 

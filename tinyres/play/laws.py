@@ -56,14 +56,12 @@ def law(setting: dict[str, Any], q: float) -> Law | None:
     if kind == "plain":
         return _plain(phi, s_w2, s_b2, q, blocks)
     if kind in ("residual", "preact", "skipinit"):
-        return _residual(setting, phi, q)
+        skipped = 1.0 if kind == "skipinit" else setting["skip"]
+        return _blocks(setting, phi, q, skipped, setting["alpha" if kind == "skipinit" else "branch"])
+    if kind == "highway":
+        gate = gates.sigmoid(setting["gate_bias"])
+        return _blocks(setting, phi, q, 1 - gate, gate)
     he = setting["activation"] == "relu" and math.isclose(s_w2, 2.0)
-    if kind == "highway" and he:
-        gain = gates.highway_gain(setting["gate_bias"])
-        return Law(
-            "Highway gates", f"((1 − T)² + T²) per block of the squared gradient = {gain:.4g}, T = σ(gate bias)",
-            "Srivastava et al. 2015; the gain is derived", _towards_input([gain] * (blocks - 1)), None,
-        )  # fmt: skip
     if kind == "densenet" and he and s_b2 == 0:
         features = setting["width"] + setting["growth"] * np.arange(1, blocks + 1)
         growth = dense.concatenating(setting["width"], setting["growth"], blocks)[1:]
@@ -86,18 +84,18 @@ def _plain(phi: Activation, s_w2: float, s_b2: float, q: float, blocks: int) -> 
     )  # fmt: skip
 
 
-def _residual(setting: dict[str, Any], phi: Activation, q: float) -> Law:
-    kind, s_w2, s_b2 = setting["architecture"], setting["s_w2"], setting["s_b2"]
-    m = 1.0 if kind == "skipinit" else setting["skip"]
-    a, blocks = setting["alpha" if kind == "skipinit" else "branch"], setting["depth"]
+def _blocks(setting: dict[str, Any], phi: Activation, q: float, m: float, a: float) -> Law:
+    """Blocks m h + a F(h), F of mean 0 and independent of h; a closed gate, m = 1 - T and a = T, is one of them."""
+    kind, s_w2, s_b2, blocks = setting["architecture"], setting["s_w2"], setting["s_b2"], setting["depth"]
 
     def second(v: float) -> float:  # E phi² of a variance
         return mean_field.gaussian_mean(lambda z: phi.value(np.sqrt(v) * z) ** 2)
 
-    q = second(q) if kind == "residual" else q
+    late = kind in ("residual", "highway")  # the first layer has its activation
+    q = second(q) if late else q
     gains, squares = [], []
     for _ in range(blocks):
-        if kind == "residual":  # W2 phi(W1 h)
+        if late:  # W2 phi(W1 h)
             inside = s_w2 * q + s_b2
             out, gain = second(inside), mean_field.chi(inside, phi.slope, s_w2)
         else:  # W phi(h), and for SkipInit twice that
@@ -107,12 +105,14 @@ def _residual(setting: dict[str, Any], phi: Activation, q: float) -> Law:
         q = m * m * q + a * a * out
         gains.append(m * m + a * a * gain)
         squares.append(q)
-    exact = math.isclose(gains[-1], m * m + a * a, rel_tol=1e-3)
-    formula = "skip² + branch²" if exact else "skip² + branch² χ_F, χ_F the branch's own factor"
-    return Law(
-        "1 + a² per block", f"squared gradient × {formula} per block; at the last block {gains[-1]:.4g}",
-        "He et al. 2016; Hanin & Rolnick 2018", _towards_input(gains[1:]), _norms(_relative(squares)),
-    )  # fmt: skip
+    parts = ("(1 − T)²", "T²") if kind == "highway" else ("skip²", "α²" if kind == "skipinit" else "branch²")
+    unit = math.isclose(gains[-1], m * m + a * a, rel_tol=1e-3)
+    formula = " + ".join(parts) + ("" if unit else " χ_F, χ_F the branch's own factor,")
+    name, source = "1 + a² per block", "He et al. 2016; Hanin & Rolnick 2018"
+    if kind == "highway":
+        name, source = "Highway gates", "Srivastava et al. 2015; the gain is derived"
+    text = f"squared gradient × {formula} per block; at the last block {gains[-1]:.4g}"
+    return Law(name, text, source, _towards_input(gains[1:]), _norms(_relative(squares)))
 
 
 def _batch_norm(setting: dict[str, Any], q: float) -> Law | None:

@@ -23,7 +23,17 @@ CONV: dict[str, Callable[..., nn.Module]] = {
 OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
     "sgd": optim.SGD, "momentum": partial(optim.SGD, momentum=0.9), "adam": optim.Adam, "rmsprop": optim.RMSprop,
 }  # fmt: skip
-MLP = ("activation", "norm", "s_w2", "s_b2", "skip", "branch", "alpha", "gate_bias", "growth")  # knobs that `nets.mlp` takes
+MLP = (
+    "activation",
+    "norm",
+    "s_w2",
+    "s_b2",
+    "skip",
+    "branch",
+    "alpha",
+    "gate_bias",
+    "growth",
+)  # knobs that `nets.mlp` takes
 
 
 def dataset(setting: dict[str, Any]) -> Dataset:

@@ -10,7 +10,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import data, flow, nn
 from tinyres.ops import cross_entropy
-from tinyres.play import laws, made, nets
+from tinyres.play import compiled, laws, made, nets
 
 SIDE = 60  # of the picture of the boundary, in cells
 TINY = 1e-45  # below the smallest float32: the floor of a heat map
@@ -22,18 +22,26 @@ class NetRun:
     """A run of the lab "net". State k is the net after k updates; its figures belong to batch k.
 
     `measure` runs forwards and backwards; `advance` takes the optimiser's step with the gradients found there.
+
+    Args:
+        kernels: the kernel set; None: whole-array ones, and for convolutions the compiled ones once they are there.
+
+    Attributes:
+        switched: the step from which on the compiled kernels compute; None while they do not.
     """
 
     lab = "net"
 
-    def __init__(self, setting: dict[str, Any]) -> None:
+    def __init__(self, setting: dict[str, Any], kernels: str | None = None) -> None:
         self.setting, self.step = dict(setting), 0
+        self.switched: int | None = None
+        self._may_switch = kernels is None and setting["family"] == "conv"
         self.samples = made.dataset(setting)
-        self.model, self.kernels = made.model(setting), "im2col"
+        self.model, self.kernels = made.model(setting), kernels or "im2col"
         self.optimizer = made.optimizer(setting, self.model)
         size = made.batch_size(setting, self.samples)
         self.loader = data.DataLoader(self.samples, size, shuffle=True, seed=setting["seed"], drop_last=True)
-        self.recording = flow.record(self.model)
+        self.recording = flow.record(self.model, details=False)
         self.blocks = list(self.recording.watched)
         self.law = laws.law(setting, float(np.mean(np.square(self.samples.inputs, dtype=np.float64))))
         self._measured = False
@@ -80,6 +88,8 @@ class NetRun:
         with np.errstate(all="ignore"), tr.kernels(self.kernels):
             self.optimizer.step()
         self.step, self._measured = self.step + 1, False
+        if self._may_switch and self.switched is None and compiled.ready(self.setting):
+            self.switched, self.kernels = self.step, "cpu"
 
     def _gap(self, gradient: list[float]) -> float | None:
         """The largest |log10(measured / predicted)| over the blocks, the prediction anchored at the last block."""
@@ -100,11 +110,11 @@ class NetRun:
     # -- going back -------------------------------------------------------------------------------------------------
     def snapshot(self) -> Any:
         """What a step changes. It costs no copy: a step rebinds arrays, it never writes into them."""
-        return self.model.state_dict(), self.optimizer.state_dict()
+        return self.model.state_dict(), self.optimizer.state_dict(), self.kernels, self.switched
 
     def restore(self, step: int, snapshot: Any) -> None:
         """Go to a snapshot of a step."""
-        model, optimizer = snapshot
+        model, optimizer, self.kernels, self.switched = snapshot
         self.model.load_state_dict(model)
         self.optimizer.load_state_dict(optimizer)
         self.step, self._measured = step, False

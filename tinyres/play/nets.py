@@ -50,7 +50,7 @@ def mlp(
         residual   h <- skip h + branch W2 phi(W1 h)              W2 from N(0, 1/n): with He's W1, F has unit gain
         preact     h <- skip h + branch W phi(h)
         skipinit   h <- h + alpha W2 phi(W1 phi(h))               alpha is learned; here is where it starts
-        highway    h <- T phi(W h) + (1 - T) h                    T = sigmoid(gate_bias + V h), V starts as 0
+        highway    h <- T W2 phi(W1 h) + (1 - T) h                T = sigmoid(gate_bias + V h), V starts as 0
         densenet   h <- [h, phi(W h)]                             `growth` new features a block
 
     A norm stands behind each W of plain, residual and densenet nets, and before phi in preact and skipinit ones; highway
@@ -126,7 +126,9 @@ def _block(make: _Maker, kind: str, width: int, options: dict[str, Any]) -> nn.M
     if kind == "highway":
         gate = make.linear(width, width, variance=0.0)
         init.constant_(gate.bias, options["gate_bias"])
-        return nn.Highway(nn.Sequential(make.linear(width, width), make.phi()), gate)
+        # Ending in phi, as in the paper, H would be above 0 on average: signals of all samples grow alike.
+        last = make.linear(width, width, variance=1.0, bias=0.0)
+        return nn.Highway(nn.Sequential(make.linear(width, width), make.phi(), last), gate)
     scale: Any = nn.Scale(options["alpha"]) if kind == "skipinit" else Fixed(options["branch"])
     if kind == "residual":
         inside = [make.linear(width, width), *make.norm(width), make.phi()]

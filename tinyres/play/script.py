@@ -117,7 +117,7 @@ def _dirac(setting: dict[str, Any]) -> tuple[str, str]:
 
 
 def _nets(setting: dict[str, Any]) -> tuple[str, str]:
-    common = f"{LATENT[setting['target']]}, {setting['width']}, real.inputs.shape[1:], \"none\", rng"
+    common = f'{LATENT[setting["target"]]}, {setting["width"]}, real.inputs.shape[1:], "none", rng'
     return (
         "gan, models, optim",
         f'real, rng = gan.real_data("{setting["target"]}", {setting["seed"]}), np.random.default_rng({setting["seed"]})\n'

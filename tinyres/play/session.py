@@ -14,20 +14,11 @@ from typing import Any
 
 from tinyres.play import keep, script, words
 from tinyres.play.labs import LABS, Lab
+from tinyres.play.messages import Message, Wrong, hello, kind_of, short, values_of, whole
 from tinyres.play.stories import STORIES
 from tinyres.play.tape import Tape
-from tinyres.version import __version__
 
-Message = dict[str, Any]
 FRAME, PICTURE = 1 / 30, 0.25  # seconds from one frame, and from one dear picture, to the next
-FIELDS: dict[str, tuple[str, ...]] = {  # what a message must hold besides its type
-    "hello": (), "set": ("values",), "play": (), "pause": (), "step": ("by",), "seek": ("step",), "reset": (),
-    "speed": ("steps_per_second",), "lab": ("name",), "story": ("name",), "script": (), "save": ("what",), "ready": (),
-}  # fmt: skip
-
-
-class Wrong(Exception):
-    """A message that cannot be followed; the text says what came and what is allowed."""
 
 
 class Session:
@@ -53,7 +44,7 @@ class Session:
     def receive(self, message: Any) -> None:
         """A message from the page. It returns at once."""
         try:
-            kind = self._kind(message)
+            kind = kind_of(message)
         except Wrong as error:
             self._tell("warning", str(error))
             return
@@ -71,17 +62,6 @@ class Session:
             self._changed.notify()
         if threading.current_thread() is not self._thread:
             self._thread.join(patience)
-
-    def _kind(self, message: Any) -> str:
-        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise Wrong(f"A message is an object with a type, got {_short(message)}.")
-        kind = str(message["type"])
-        if kind not in FIELDS:
-            raise Wrong(f"There is no message of type {_short(kind)}; there are {', '.join(FIELDS)}.")
-        missing = [name for name in FIELDS[kind] if name not in message]
-        if missing:
-            raise Wrong(f"A message of type {kind} needs {missing[0]}, got {_short(message)}.")
-        return kind
 
     # -- the thread -------------------------------------------------------------------------------------------------
     def _work(self) -> None:
@@ -179,7 +159,7 @@ class Session:
     def _on_hello(self, message: Message) -> None:
         self._lab = self._named(message.get("lab", "net"))
         try:
-            asked = self._lab.setting(_read(message.get("setting", {})))
+            asked = self._lab.setting(values_of(message.get("setting", {})))
         except ValueError as error:
             self._tell("warning", f"{error}. The page opens with its own setting instead.")
             asked = self._lab.setting({})
@@ -188,51 +168,46 @@ class Session:
         self._begin(setting, said)
 
     def _on_set(self, message: Message) -> None:
-        if self._tape is None:
-            raise Wrong("Nothing runs yet: say hello first.")
-        old = self._tape.state.setting
-        setting, said = self._lab.fit(self._lab.setting(_read(message["values"]), old))
+        tape = self._running()
+        old = tape.state.setting
+        setting, said = self._lab.fit(self._lab.setting(values_of(message["values"]), old))
         changed = self._lab.live(old, setting)
         if changed is None:
             self._begin(setting, said, playing=self._playing)
         elif changed:
-            self._tape.turn(setting, changed)
+            tape.turn(setting, changed)
             self._fresh = True
 
     def _on_play(self, message: Message) -> None:
-        self._playing, self._begun = self._tape is not None, time.monotonic()
+        self._running()
+        self._playing, self._begun = True, time.monotonic()
         self._fresh = True
 
     def _on_pause(self, message: Message) -> None:
         self._playing, self._todo, self._fresh = False, 0, True
 
     def _on_step(self, message: Message) -> None:
-        by = _whole("by", message["by"])
+        by = whole("by", message["by"])
         self._playing = False
-        if self._tape is None:
-            raise Wrong("Nothing runs yet: say hello first.")
         if by < 0:
-            self._go(self._tape.at + by)
+            self._go(self._running().at + by)
         else:
             self._todo = by
 
     def _on_seek(self, message: Message) -> None:
-        if self._tape is None:
-            raise Wrong("Nothing runs yet: say hello first.")
         self._playing, self._todo = False, 0
-        self._go(_whole("step", message["step"]))
+        self._go(whole("step", message["step"]))
 
     def _go(self, step: int) -> None:
-        assert self._tape is not None
-        self._tape.seek(step)
+        tape = self._running()
+        tape.seek(step)
         self._fresh = True
-        first, last = self._tape.ring.kept
+        first, last = tape.ring.kept
         if not first <= step <= last:
             self._tell("info", f"Step {step} is not kept: the ring holds steps {first} to {last}.")
 
     def _on_reset(self, message: Message) -> None:
-        if self._tape is not None:
-            self._begin(self._tape.state.setting, [])
+        self._begin(self._running().state.setting, [])
 
     def _on_speed(self, message: Message) -> None:
         speed = words.number(message["steps_per_second"])
@@ -247,22 +222,22 @@ class Session:
     def _on_story(self, message: Message) -> None:
         story = STORIES.get(message["name"]) if isinstance(message["name"], str) else None
         if story is None:
-            raise Wrong(f"There is no story {_short(message['name'])}; there are {', '.join(STORIES)}.")
+            raise Wrong(f"There is no story {short(message['name'])}; there are {', '.join(STORIES)}.")
         self._lab = LABS[story.lab]
         self._begin(*self._lab.fit(self._lab.setting(story.setting)))
 
     def _on_script(self, message: Message) -> None:
-        if self._tape is None:
-            raise Wrong("Nothing runs yet: say hello first.")
-        self._send({"type": "script", "text": script.of(self._lab.name, self._tape.state.setting, self._tape.at)})
+        tape = self._running()
+        switched = getattr(tape.run, "switched", None)
+        text = script.of(self._lab.name, tape.state.setting, tape.at, switched)
+        self._send({"type": "script", "text": text})
 
     def _on_save(self, message: Message) -> None:
-        if self._tape is None:
-            raise Wrong("Nothing runs yet: say hello first.")
+        tape = self._running()
         what = message["what"]
         if what not in ("page", "csv", "json"):
-            raise Wrong(f"what to save must be page, csv or json, got {_short(what)}.")
-        tape, name = self._tape, f"tinyres-{self._lab.name}-step-{self._tape.at}"
+            raise Wrong(f"what to save must be page, csv or json, got {short(what)}.")
+        name = f"tinyres-{self._lab.name}-step-{tape.at}"
         if what == "page":
             opening = hello(self._lab.name, tape.run.setting)
             self._send({"type": "page", "name": f"{name}.html", "text": keep.page(tape, self._run, opening)})
@@ -270,6 +245,11 @@ class Session:
             self._send({"type": "table", "name": f"{name}.{what}", "format": what, "text": keep.table(tape, what)})
 
     # -- pieces -----------------------------------------------------------------------------------------------------
+    def _running(self) -> Tape:
+        if self._tape is None:
+            raise Wrong("Nothing runs yet: say hello first.")
+        return self._tape
+
     def _begin(self, setting: dict[str, Any], said: list[str], *, playing: bool = False) -> None:
         for text in said:
             self._tell("info", text)
@@ -283,31 +263,8 @@ class Session:
 
     def _named(self, name: Any) -> Lab:
         if not isinstance(name, str) or name not in LABS:
-            raise Wrong(f"There is no lab called {_short(name)}; there are {', '.join(LABS)}.")
+            raise Wrong(f"There is no lab called {short(name)}; there are {', '.join(LABS)}.")
         return LABS[name]
 
     def _tell(self, level: str, text: str, mend: Message | None = None) -> None:
         self._send({"type": "notice", "level": level, "text": text} | ({"mend": mend} if mend else {}))
-
-
-def hello(lab: str, setting: dict[str, Any]) -> Message:
-    """The first message: what there is to turn and to tell."""
-    return {
-        "type": "hello", "version": __version__, "labs": [each.to_json() for each in LABS.values()],
-        "stories": [story.to_json() for story in STORIES.values()], "setting": setting, "lab": lab,
-    }  # fmt: skip
-
-
-def _read(values: Any) -> Any:
-    return {name: words.number(value) for name, value in values.items()} if isinstance(values, dict) else values
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) > 10**9:
-        raise Wrong(f"{name} must be a whole number, got {_short(value)}.")
-    return int(value)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
