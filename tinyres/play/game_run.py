@@ -103,7 +103,7 @@ class GameRun:
 
     def size(self) -> int:
         """Bytes of a snapshot, about."""
-        return 3 * sum(p.data.nbytes for m in self.trainer.modules.values() for p in m.parameters())
+        return 3 * sum(int(p.data.nbytes) for m in self.trainer.modules.values() for p in m.parameters())
 
     def turn(self, values: dict[str, Any]) -> None:
         """Knobs that take effect in the next step."""

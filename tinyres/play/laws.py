@@ -76,7 +76,7 @@ def law(setting: dict[str, Any], q: float) -> Law | None:
 def _plain(phi: Activation, s_w2: float, s_b2: float, q: float, blocks: int) -> Law:
     variances = mean_field.variances(q, blocks, phi.value, s_w2, s_b2)  # of the first layer, then of each block
     chis = [mean_field.chi(v, phi.slope, s_w2) for v in variances[1:]]
-    signal = [mean_field.gaussian_mean(lambda z, v=v: phi.value(np.sqrt(v) * z) ** 2) for v in variances[1:]]
+    signal = [_second(phi, v) for v in variances[1:]]
     last = chis[-1]
     return Law(
         "χ per layer", f"squared gradient × χ per layer, χ = s_w² E[φ'(√q z)²]; at the last layer χ = {last:.4g}",
@@ -88,20 +88,17 @@ def _blocks(setting: dict[str, Any], phi: Activation, q: float, m: float, a: flo
     """Blocks m h + a F(h), F of mean 0 and independent of h; a closed gate, m = 1 - T and a = T, is one of them."""
     kind, s_w2, s_b2, blocks = setting["architecture"], setting["s_w2"], setting["s_b2"], setting["depth"]
 
-    def second(v: float) -> float:  # E phi² of a variance
-        return mean_field.gaussian_mean(lambda z: phi.value(np.sqrt(v) * z) ** 2)
-
     late = kind in ("residual", "highway")  # the first layer has its activation
-    q = second(q) if late else q
+    q = _second(phi, q) if late else q
     gains, squares = [], []
     for _ in range(blocks):
         if late:  # W2 phi(W1 h)
             inside = s_w2 * q + s_b2
-            out, gain = second(inside), mean_field.chi(inside, phi.slope, s_w2)
+            out, gain = _second(phi, inside), mean_field.chi(inside, phi.slope, s_w2)
         else:  # W phi(h), and for SkipInit twice that
-            out, gain = s_w2 * second(q) + s_b2, mean_field.chi(q, phi.slope, s_w2)
+            out, gain = s_w2 * _second(phi, q) + s_b2, mean_field.chi(q, phi.slope, s_w2)
             if kind == "skipinit":
-                out, gain = s_w2 * second(out) + s_b2, gain * mean_field.chi(out, phi.slope, s_w2)
+                out, gain = s_w2 * _second(phi, out) + s_b2, gain * mean_field.chi(out, phi.slope, s_w2)
         q = m * m * q + a * a * out
         gains.append(m * m + a * a * gain)
         squares.append(q)
@@ -131,6 +128,11 @@ def _batch_norm(setting: dict[str, Any], q: float) -> Law | None:
             "De & Smith 2020; Yang et al. 2019", _towards_input(list(inside[1:])), None,
         )  # fmt: skip
     return None
+
+
+def _second(phi: Activation, v: float) -> float:
+    """E phi(sqrt(v) z)²."""
+    return mean_field.gaussian_mean(lambda z: phi.value(np.sqrt(v) * z) ** 2)
 
 
 def _towards_input(gains: Any) -> list[float]:

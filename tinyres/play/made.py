@@ -1,4 +1,4 @@
-"""A setting of the net's lab made into data, model and optimiser: the same calls as in the script that the page shows."""
+"""A setting made into data, model and optimiser of a net: the same calls as in the script that the page shows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def model(setting: dict[str, Any]) -> Any:
         options = {name: setting[knob] for name, knob in own.items()}
         return CONV[kind](depth, width, in_channels=1, **options, rng=rng)
     images = setting["data"] == "digits"
-    shape = {"inputs": 64 if images else 2, "classes": 10 if images else 2}
+    shape: dict[str, Any] = {"inputs": 64 if images else 2, "classes": 10 if images else 2}
     return nets.mlp(kind, depth, width, **shape, **{name: setting[name] for name in MLP}, rng=rng)
 
 

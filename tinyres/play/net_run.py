@@ -122,7 +122,7 @@ class NetRun:
     def size(self) -> int:
         """Bytes of a snapshot, about."""
         slots = {"sgd": 1, "momentum": 2, "rmsprop": 2, "adam": 3}[self.setting["optimizer"]]
-        return slots * sum(p.data.nbytes for p in self.model.parameters())
+        return slots * sum(int(p.data.nbytes) for p in self.model.parameters())
 
     def turn(self, values: dict[str, Any]) -> None:
         """Knobs that take effect in the next step."""

@@ -44,7 +44,7 @@ def mlp(
     growth: int = 8,
     rng: np.random.Generator | int | None = None,
 ) -> Classifier:
-    """A fully connected net: a first layer, `blocks` blocks, a linear head. Weights N(0, s_w²/fan_in), biases N(0, s_b²).
+    """A fully connected net: first layer, `blocks` blocks, linear head. Weights N(0, s_w²/fan_in), biases N(0, s_b²).
 
         plain      h <- phi(W h)
         residual   h <- skip h + branch W2 phi(W1 h)              W2 from N(0, 1/n): with He's W1, F has unit gain
@@ -53,8 +53,8 @@ def mlp(
         highway    h <- T W2 phi(W1 h) + (1 - T) h                T = sigmoid(gate_bias + V h), V starts as 0
         densenet   h <- [h, phi(W h)]                             `growth` new features a block
 
-    A norm stands behind each W of plain, residual and densenet nets, and before phi in preact and skipinit ones; highway
-    nets have none. skip and branch are fixed numbers, not learned.
+    A norm stands behind each W of plain, residual and densenet nets, and before phi in preact and skipinit ones;
+    highway nets have none. skip and branch are fixed numbers, not learned.
 
     Args:
         activation: phi, a key of `ACTIVATIONS`.
@@ -85,7 +85,7 @@ def set_scales(model: nn.Module, skip: float, branch: float) -> None:
     """Turn the fixed scales of all residual blocks while the net trains."""
     for module in model.modules():
         if isinstance(module, nn.Residual):
-            for scale, value in ((module.shortcut, skip), (module.branch[-1], branch)):
+            for scale, value in ((module.shortcut, skip), (list(module.branch.children())[-1], branch)):
                 if isinstance(scale, Fixed):
                     scale.weight.data = np.full(1, value, scale.weight.dtype)
 
@@ -125,6 +125,7 @@ def _block(make: _Maker, kind: str, width: int, options: dict[str, Any]) -> nn.M
         return DenseLayer(nn.Sequential(make.linear(width, growth), *make.norm(growth), make.phi()))
     if kind == "highway":
         gate = make.linear(width, width, variance=0.0)
+        assert gate.bias is not None
         init.constant_(gate.bias, options["gate_bias"])
         # Ending in phi, as in the paper, H would be above 0 on average: signals of all samples grow alike.
         last = make.linear(width, width, variance=1.0, bias=0.0)

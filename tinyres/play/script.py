@@ -120,7 +120,8 @@ def _nets(setting: dict[str, Any]) -> tuple[str, str]:
     common = f'{LATENT[setting["target"]]}, {setting["width"]}, real.inputs.shape[1:], "none", rng'
     return (
         "gan, models, optim",
-        f'real, rng = gan.real_data("{setting["target"]}", {setting["seed"]}), np.random.default_rng({setting["seed"]})\n'
+        f'real = gan.real_data("{setting["target"]}", {setting["seed"]})\n'
+        f"rng = np.random.default_rng({setting['seed']})\n"
         f'generator = models.PLAYERS["mlp"].generator({common})\n'
         f'discriminator = models.PLAYERS["mlp"].discriminator({common})',
     )

@@ -33,7 +33,8 @@ class Session:
         self._tape: Tape | None = None
         self._inbox: list[Message] = []
         self._changed, self._closed = threading.Condition(), False
-        self._playing, self._todo, self._speed = False, 0, None
+        self._playing, self._todo = False, 0
+        self._speed: float | None = None
         self._ready, self._fresh = True, False
         self._next_step = self._last_frame = self._last_picture = self._begun = 0.0
         self._rate, self._seconds = 0.0, 0.0

@@ -1,4 +1,4 @@
-"""The same page in a notebook's cell: an anywidget, whose messages travel through the notebook; there is no second port."""
+"""The same page in a notebook's cell: an anywidget, whose messages travel through the notebook, with no second port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinyres.play import words
 from tinyres.play.session import Session
 
 
-class Playground(anywidget.AnyWidget):  # type: ignore[misc]  # it is not typed
+class Playground(anywidget.AnyWidget):
     """One page and its run.
 
     Args:
