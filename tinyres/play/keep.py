@@ -23,8 +23,7 @@ Message = dict[str, Any]
 
 def start(tape: Tape, run: int) -> Message:
     """The message that opens a run."""
-    about: Message = {"type": "start", "run": run, "lab": tape.lab.name, "setting": tape.run.setting}
-    return about | tape.start
+    return {"type": "start", "run": run, "lab": tape.lab.name, "setting": tape.run.setting, **tape.start}
 
 
 def frame(tape: Tape, run: int, rows: list[dict[str, Any]], dear: bool) -> Message:

@@ -49,6 +49,22 @@ def kind_of(message: Any) -> str:
     return kind
 
 
+def merged(messages: list[Message]) -> list[Message]:
+    """The same messages, but one `set` for several in a row: a slider that is dragged sends many."""
+    found: list[Message] = []
+    for message in messages:
+        values, last = message.get("values"), found[-1] if found else {}
+        if (
+            message["type"] == last.get("type") == "set"
+            and isinstance(values, dict)
+            and isinstance(last["values"], dict)
+        ):
+            found[-1] = {"type": "set", "values": last["values"] | values}
+        else:
+            found.append(message)
+    return found
+
+
 def values_of(values: Any) -> Any:
     """The values of a setting, with the words for what JSON lacks made into floats."""
     return {name: words.number(value) for name, value in values.items()} if isinstance(values, dict) else values

@@ -113,7 +113,7 @@ class NetRun:
         return self.model.state_dict(), self.optimizer.state_dict(), self.kernels, self.switched
 
     def restore(self, step: int, snapshot: Any) -> None:
-        """Go to a snapshot of a step."""
+        """Go to a snapshot of a step, which was made before anything was measured there."""
         model, optimizer, self.kernels, self.switched = snapshot
         self.model.load_state_dict(model)
         self.optimizer.load_state_dict(optimizer)
@@ -164,6 +164,8 @@ class NetRun:
         """What is dear to draw: P(class 1) over the plane, as bytes; nothing for images."""
         if self._box is None:
             return {}
+        if not self._measured:
+            self.measure()  # batch norm's running statistics take part, and a measurement moves them
         x0, x1, y0, y1 = self._box
         grid = np.meshgrid(np.linspace(x0, x1, SIDE), np.linspace(y0, y1, SIDE))
         cells = np.stack(grid, axis=-1).reshape(-1, 2).astype("float32")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
-from tinyres.play import made
-from tinyres.play.knobs import defaults
-from tinyres.play.net_knobs import KNOBS
+from tinyres.play import made, nets
 from tinyres.play.players import FOREVER, LATENT, POINTS
 
 RATES = {"sgd": ("SGD", ""), "momentum": ("SGD", ", momentum=0.9"), "adam": ("Adam", ""), "rmsprop": ("RMSprop", "")}
@@ -56,8 +55,8 @@ print(recording.gradient_norms())
 
 def _mlp(setting: dict[str, Any]) -> str:
     shape = "inputs=64, classes=10" if setting["data"] == "digits" else "inputs=2, classes=2"
-    own = defaults(KNOBS)
-    options = "".join(f", {name}={setting[name]!r}" for name in made.MLP if setting[name] != own[name])
+    own = signature(nets.mlp).parameters
+    options = "".join(f", {name}={setting[name]!r}" for name in made.MLP if setting[name] != own[name].default)
     first = f'"{setting["architecture"]}", {setting["depth"]}, {setting["width"]}'
     return f"nets.mlp({first}, {shape}{options}, rng={setting['seed']})"
 

@@ -10,11 +10,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tinyres.play import keep, script, words
 from tinyres.play.labs import LABS, Lab
-from tinyres.play.messages import Message, Wrong, hello, kind_of, short, values_of, whole
+from tinyres.play.messages import Message, Wrong, hello, kind_of, merged, short, values_of, whole
 from tinyres.play.stories import STORIES
 from tinyres.play.tape import Tape
 
@@ -31,6 +32,7 @@ class Session:
     def __init__(self, send: Callable[[Message], object]) -> None:
         self._send, self._lab, self._run = send, LABS["net"], 0
         self._tape: Tape | None = None
+        self._asked: dict[str, Any] | None = None  # the setting that the last answer named
         self._inbox: list[Message] = []
         self._changed, self._closed = threading.Condition(), False
         self._playing, self._todo = False, 0
@@ -54,7 +56,10 @@ class Session:
                 self._ready = True
             else:
                 self._inbox.append(message)
+            alone = all(waiting["type"] == "set" for waiting in self._inbox)
             self._changed.notify()
+        if kind == "set" and alone:
+            self._answer(message)
 
     def close(self, patience: float = 0.5) -> None:
         """End the training; wait for a step in progress no longer than `patience` seconds."""
@@ -63,6 +68,14 @@ class Session:
             self._changed.notify()
         if threading.current_thread() is not self._thread:
             self._thread.join(patience)
+
+    def _answer(self, message: Message) -> None:
+        """Say what a turned knob will come to, without waiting for a step in progress."""
+        lab, asked = self._lab, self._asked
+        if asked is not None:
+            with suppress(ValueError):  # the thread says what is wrong
+                self._asked, _ = lab.fit(lab.setting(values_of(message["values"]), asked))
+                self._send({"type": "setting", "lab": lab.name, "setting": self._asked})
 
     # -- the thread -------------------------------------------------------------------------------------------------
     def _work(self) -> None:
@@ -74,7 +87,7 @@ class Session:
                 if self._closed:
                     return
             try:
-                for message in inbox:
+                for message in merged(inbox):
                     self._follow(message)
                 if self._moves() and time.monotonic() >= self._next_step:
                     self._take()
@@ -154,8 +167,9 @@ class Session:
             getattr(self, f"_on_{message['type']}")(message)
         except (Wrong, ValueError, ImportError) as error:
             self._tell("warning", str(error))
-        if message["type"] in ("set", "lab", "story", "hello") and self._tape is not None:
-            self._send({"type": "setting", "lab": self._lab.name, "setting": self._tape.run.setting})
+        if message["type"] in ("set", "lab", "story", "hello", "seek", "step") and self._tape is not None:
+            self._asked = dict(self._tape.state.setting)
+            self._send({"type": "setting", "lab": self._lab.name, "setting": self._asked})
 
     def _on_hello(self, message: Message) -> None:
         self._lab = self._named(message.get("lab", "net"))
@@ -185,13 +199,14 @@ class Session:
         self._fresh = True
 
     def _on_pause(self, message: Message) -> None:
+        self._running()
         self._playing, self._todo, self._fresh = False, 0, True
 
     def _on_step(self, message: Message) -> None:
-        by = whole("by", message["by"])
+        by, tape = whole("by", message["by"]), self._running()
         self._playing = False
         if by < 0:
-            self._go(self._running().at + by)
+            self._go(tape.at + by)
         else:
             self._todo = by
 

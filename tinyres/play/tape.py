@@ -26,7 +26,7 @@ class Tape:
         self.lab = lab
         with TURN:
             self.run = lab.run(setting)
-            self.start = self.run.start()
+            self.start: dict[str, Any] = self.run.start()
             self.ring = Ring(self.run.size())
             self.rows: deque[dict[str, Any]] = deque(maxlen=ROWS)
             self.unsent: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ class Tape:
             self.rows.pop()
         self.unsent = [row for row in self.unsent if row["step"] < self.at]
         with TURN:
-            self._here()
+            self.run.restore(self.at, self.state.snapshot)  # as it was before it was measured there
             self.run.turn(values)
             self._note()
 
