@@ -107,7 +107,7 @@ _TOLD = (
         "Twenty residual blocks x + a F(x) with a = 1, without any normalisation. Signal and gradient both take the "
         "same factor in every block.",
         "Hanin & Rolnick 2018, How to start training", ARXIV + "1803.01719", "net",
-        {**DIGITS, "architecture": "residual", "branch": 1.0, "depth": 20},
+        {**DIGITS, "architecture": "residual", "branch": 1.0, "depth": 20, "lr": 1e-4},
         "How many times larger is the gradient at the first block than at the last?",
         "Nearly 700 times: the squared gradient doubles in each block, 1 + a² = 2. Turn the branch scale to 0.22, "
         "which is 1/√20, and it stays.", 668.0, "depth", low=1e-6, high=1e6,
