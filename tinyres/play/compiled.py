@@ -35,7 +35,7 @@ def _begin(setting: dict[str, Any]) -> subprocess.Popen[bytes]:
     shallow = {**setting, "depth": 14 if setting["architecture"] not in ("highway", "densenet") else 13}
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     nothing = subprocess.DEVNULL
-    command = [sys.executable, "-m", "tinyres.play.compiled", json.dumps(shallow), str(os.getpid())]
+    command = [sys.executable, "-m", "tinyres.play.ahead", json.dumps(shallow), str(os.getpid())]
     child = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": path}, stdin=nothing, stdout=nothing, stderr=nothing
     )
@@ -52,30 +52,3 @@ def _numba() -> bool:
     from tinyres.arrays.dispatch import has_numba
 
     return has_numba()
-
-
-def _die_with(parent: int) -> None:
-    """End this process when the one that started it is gone, however that ended."""
-    import time
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def main(setting: str, parent: str) -> None:
-    """Two steps of the net on compiled kernels, and its boundary-free picture."""
-    from tinyres.play.net_run import NetRun
-
-    _die_with(int(parent))
-    run = NetRun(json.loads(setting), kernels="cpu")
-    run.measure()
-    run.advance()
-    run.measure()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
