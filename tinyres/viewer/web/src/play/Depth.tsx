@@ -2,7 +2,7 @@
 
 import { scaleLinear, scaleLog } from "d3-scale";
 
-import { Axes, decades, EDGE, Panel, path, tick, type Scale, type Size } from "./chart";
+import { Axes, decades, dots, EDGE, Panel, path, tick, type Scale, type Size } from "./chart";
 import type { NetFrame, Start } from "./protocol";
 import { blockAt, namesOf } from "./Ribbon";
 import { depthText } from "./sentences";
@@ -106,8 +106,6 @@ function Drawing({ width, height, frame, laws, block }: DrawingProps) {
 }
 
 const at = (y: Scale, value: number): number => (value > 0 ? y(value) : NaN);
-export const dots = (points: readonly (readonly [number, number])[]): string =>
-  points.map(([x, y]) => (Number.isFinite(y) ? `M${x.toFixed(1)} ${y.toFixed(1)}h0` : "")).join("");
 
 /** A zero lies on the floor and what is not finite at the ceiling, each as a cross. */
 function wrong(x: number, y: Scale, value: number): string {

@@ -3,8 +3,7 @@
 import { scaleLinear, scaleLog } from "d3-scale";
 
 import { number } from "../text";
-import { Axes, decades, EDGE, extent, Panel, path, type Size } from "./chart";
-import { dots } from "./Depth";
+import { Axes, decades, dots, EDGE, extent, Panel, path, type Size } from "./chart";
 import type { GameFrame } from "./protocol";
 import type { Seen } from "./state";
 import { probeText } from "./sentences";
@@ -31,7 +30,7 @@ export function Game({ seen, frame, veil }: { seen: Seen; frame: GameFrame; veil
       </div>
       <div class="column">
         {orbit && <Orbit orbit={orbit} veil={veil("orbit")} />}
-        {probe && <Probe frame={frame} probe={probe} veil={veil("probe")} />}
+        {probe && probe.confidence.length > 1 && <Probe frame={frame} probe={probe} veil={veil("probe")} />}
         <Curves
           name="gradients"
           title="Gradients"
@@ -122,7 +121,7 @@ function Orbit({ orbit, veil }: { orbit: [number, number][]; veil: preact.Compon
             <Axes {...{ x, y, width, height }} xLabel="G’s parameter θ" yLabel="D’s ψ" />
             <path class="aim" d={`M${cx - 6} ${cy}h12m-6 -6v12`} />
             <path class="orbit-path" d={path(points)} />
-            <path class="orbit-now" d={path(points.slice(-1)) + "h0"} />
+            <path class="orbit-now" d={dots(points.slice(-1))} />
           </>
         );
       }}

@@ -21,7 +21,8 @@ export function Knobs({ store, knobs, setting, off }: Props) {
   const groups = [...new Set(shown.map(({ group }) => group))];
   return (
     <aside class="knobs" aria-label="Knobs">
-      <fieldset disabled={off}>
+      <div class="scroller">
+        <fieldset disabled={off}>
         <legend class="hidden">Setting</legend>
         {groups.map((group) => (
           <section aria-label={group}>
@@ -40,7 +41,8 @@ export function Knobs({ store, knobs, setting, off }: Props) {
               ))}
           </section>
         ))}
-      </fieldset>
+        </fieldset>
+      </div>
       <p class="about" id="knob-help">
         {about !== null && isShown(about, setting) ? (
           <>
@@ -190,11 +192,15 @@ export function placeOf(knob: Pick<Knob, "min" | "max" | "scale">, value: number
 export function valueAt(knob: Pick<Knob, "min" | "max" | "scale" | "kind" | "step">, place: number, before: number): number {
   const { min = 0, max = 1, scale, kind } = knob;
   const raw = scale === "log" ? (place === 0 ? min : logarithmic(knob).invert(place)) : min + (place / STOPS) * (max - min);
-  const step = kind === "integer" ? (knob.step ?? 1) : knob.step;
-  const to = step ? min + Math.round((raw - min) / step) * step : Number(raw.toPrecision(scale === "log" ? 2 : 3));
   const from = placeOf(knob, before);
-  if (to === before && place !== from && step) return clamp(before + Math.sign(place - from) * step, min, max);
-  return clamp(Number(to.toPrecision(12)), min, max);
+  const step = kind === "integer" ? (knob.step ?? 1) : knob.step;
+  if (step) {
+    const to = min + Math.round((raw - min) / step) * step;
+    const by = to === before ? Math.sign(place - from) * step : 0;
+    return clamp(Number((to + by).toPrecision(12)), min, max);
+  }
+  const rounded = [2, 3, 4].map((digits) => clamp(Number(raw.toPrecision(digits)), min, max));
+  return rounded.find((value) => value !== before && placeOf(knob, value) === place) ?? (rounded[2] as number);
 }
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));

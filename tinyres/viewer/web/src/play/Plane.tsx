@@ -220,9 +220,26 @@ const GAP = 1;
 
 /** Images that G made, side by side. */
 export function Images({ images }: { images: NonNullable<GameFrame["images"]> }) {
-  const { rows: number, columns: height, depth: width, values } = useMemo(() => unpacked(images), [images]);
-  const canvas = useRef<HTMLCanvasElement>(null);
+  const grid = useMemo(() => unpacked(images), [images]);
+  const { rows: number, columns: height, depth: width } = grid;
   const down = Math.ceil(number / ACROSS);
+  const size = { width: ACROSS * (width + GAP) - GAP, height: down * (height + GAP) - GAP };
+  return (
+    <Panel
+      name="images"
+      title="Made by G"
+      label={`${number} images that G made`}
+      height={380}
+      shape={size.width / size.height}
+      under={() => <Mosaic grid={grid} size={size} />}
+      draw={() => null}
+    />
+  );
+}
+
+function Mosaic({ grid, size }: { grid: Grid; size: Size }) {
+  const { rows: number, columns: height, depth: width, values } = grid;
+  const canvas = useRef<HTMLCanvasElement>(null);
   useLayoutEffect(() => {
     const context = canvas.current?.getContext("2d");
     for (let k = 0; context && k < number; k++) {
@@ -233,17 +250,6 @@ export function Images({ images }: { images: NonNullable<GameFrame["images"]> })
       }
       context.putImageData(image, (k % ACROSS) * (width + GAP), Math.floor(k / ACROSS) * (height + GAP));
     }
-  }, [values]);
-  const size = { width: ACROSS * (width + GAP) - GAP, height: down * (height + GAP) - GAP };
-  return (
-    <Panel
-      name="images"
-      title="Made by G"
-      label={`${number} images that G made`}
-      height={380}
-      shape={size.width / size.height}
-      under={() => <canvas ref={canvas} class="pixels" style={{ width: "100%", height: "100%" }} {...size} aria-hidden="true" />}
-      draw={() => null}
-    />
-  );
+  }, [grid]);
+  return <canvas ref={canvas} class="pixels" style={{ width: "100%", height: "100%" }} {...size} aria-hidden="true" />;
 }

@@ -6,7 +6,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { bound, colour, type Bound } from "../palette";
 import { number } from "../text";
-import { Axes, decades, EDGE, extent, Panel, path, type Scale, type Size } from "./chart";
+import { Axes, decades, dots, EDGE, extent, Panel, path, type Scale, type Size } from "./chart";
 import { chosen, type History } from "./history";
 import { Ramp } from "./Ribbon";
 
@@ -78,7 +78,7 @@ function Lines({ width, height, history, step, count, curves, log, domain }: Lin
         return (
           <g class={curve.class}>
             <path class="measured" d={path(points)} />
-            <path class="dot" d={path(points.slice(-1)) + "h0"} />
+            <path class="dot" d={dots(points.slice(-1))} />
           </g>
         );
       })}

@@ -100,7 +100,8 @@ interface AxesProps extends Size {
 
 export function Axes({ x, y, width, height, xLabel, yLabel, xTicks, xText = tick, yText, bare }: AxesProps) {
   const [bottom, right] = [height - EDGE.bottom, width - EDGE.right];
-  const horizontal = xTicks ?? ticks(x, Math.max(2, (right - EDGE.left) / 90));
+  const marks = ticks(x, Math.max(2, (right - EDGE.left) / 90));
+  const horizontal = xTicks ?? (xLabel === "step" ? marks.filter(Number.isInteger) : marks);
   const vertical = ticks(y, Math.max(2, (bottom - EDGE.top) / 38));
   const text = yText ?? (isLog(y) && span(y) > 3 ? (value) => ten(Math.log10(value)) : tick);
   return (
@@ -194,3 +195,7 @@ const lined = line<Point>().defined(finite).digits(1);
 
 /** A line through the points that are finite; the others leave gaps. */
 export const path = (points: readonly Point[]): string => lined(points as Point[]) ?? "";
+
+/** Round dots, once the stroke has round ends. */
+export const dots = (points: readonly Point[]): string =>
+  points.map((point) => (finite(point) ? `M${point[0].toFixed(1)} ${point[1].toFixed(1)}h0` : "")).join("");

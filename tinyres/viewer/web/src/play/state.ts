@@ -192,7 +192,7 @@ export class Store implements Ears {
 
   /** One message for all that was turned meanwhile. */
   turn(name: string, value: Value): void {
-    if (this.local) return;
+    if (this.local || this.state.setting[name] === value) return;
     this.turned.set(name, performance.now());
     this.set({ notices: [], setting: { ...this.state.setting, [name]: value } });
     this.unsent[name] = value;
