@@ -156,8 +156,9 @@ class NetRun:
 
     def history(self, step: int, figures: dict[str, Any]) -> dict[str, Any]:
         """One row of each chart over training."""
-        heat = [math.log10(max(g, TINY)) if math.isfinite(g) else math.nan for g in figures["gradient"]]
-        norms = {"gradient": figures["gradient"], "signal": figures["signal"]}  # for tables
+        norms = {name: np.array(figures[name], np.float64) for name in ("gradient", "signal")}  # for tables
+        gradient = norms["gradient"]
+        heat = np.where(np.isfinite(gradient), np.log10(np.maximum(gradient, TINY)), np.nan)
         return {"step": step, "loss": figures["loss"], "accuracy": figures["accuracy"], "heat": heat, **norms}
 
     def picture(self) -> dict[str, Any]:
