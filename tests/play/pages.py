@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tinyres
-from tests.play import messages as m
+from tests.play import page_messages as m
 from tests.viewer.conftest import browser  # noqa: F401  # the fixture
 from tests.viewer.test_page_access import axe  # noqa: F401  # the fixture
 

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from tests.play import messages as m
+from tests.play import page_messages as m
 from tests.play.pages import browser, game, net, visit  # noqa: F401  # fixtures among them
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,9 @@ def test_the_numbers_pass_bit_for_bit(visit):
     words = {math.inf: "Infinity"}
     sent = ["NaN" if g != g else words.get(g, g) for g in gradient]
     page = visit().push(m.hello(), m.start(8), m.frame(0, 8, gradient=sent))
-    held = page.js("tinyresPlay.state().seen.frame.gradient.map(g => new BigUint64Array(new Float64Array([g]).buffer)[0].toString())")
+    held = page.js(
+        "tinyresPlay.state().seen.frame.gradient.map(g => new BigUint64Array(new Float64Array([g]).buffer)[0].toString())"
+    )
     bits = [struct.unpack("<Q", struct.pack("<d", g))[0] for g in gradient]
     assert [int(h) for i, h in enumerate(held) if i != 2] == [b for i, b in enumerate(bits) if i != 2]
     assert page.js("Number.isNaN(tinyresPlay.state().seen.frame.gradient[2])")
@@ -89,7 +91,9 @@ def test_any_depth_fits(visit, blocks):
     right = page.js("Math.max(...[...document.querySelectorAll('.block')].map(b => b.getBoundingClientRect().right))")
     assert right <= page.js("document.querySelector('.net svg.chart').getBoundingClientRect().right")
     assert page.page.locator(".skip-route").get_attribute("d")
-    net_, depth = (page.js(f"document.querySelector('.{p} svg.chart').getBoundingClientRect().left") for p in ("net", "depth"))
+    net_, depth = (
+        page.js(f"document.querySelector('.{p} svg.chart').getBoundingClientRect().left") for p in ("net", "depth")
+    )
     assert net_ == depth, "a block stands over its point"
 
 
@@ -117,7 +121,12 @@ def test_colours_by_view(visit):
         assert page.button(view).get_attribute("aria-pressed") == "true"
         assert parts() == (2 if view in ("Both", "Dead units") else 1)
     page.click("Dead units")
-    heights = page.page.locator(".block").nth(6).locator("rect:not(.outline)").evaluate_all("r => r.map(e => +e.getAttribute('height'))")
+    heights = (
+        page.page.locator(".block")
+        .nth(6)
+        .locator("rect:not(.outline)")
+        .evaluate_all("r => r.map(e => +e.getAttribute('height'))")
+    )
     assert heights[1] / sum(heights) == pytest.approx(0.12), "the share that is dead"
 
 
@@ -147,8 +156,10 @@ def test_dear_pictures_stay_until_others_come(visit):
 
 def test_going_back_shows_exactly_what_was_there(visit):
     page = net(visit, step=0)
-    shown = lambda: page.js("""() => [...document.querySelectorAll('.transport .step, main')].map(e => e.outerHTML).join('')
+    shown = lambda: (
+        page.js("""() => [...document.querySelectorAll('.transport .step, main')].map(e => e.outerHTML).join('')
         + [...document.querySelectorAll('canvas')].map(c => c.toDataURL()).join('')""")
+    )
     there = [shown()]
     for step in range(1, 5):
         page.push(m.frame(step, 8))

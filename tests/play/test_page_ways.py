@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.play import messages as m
+from tests.play import page_messages as m
 from tests.play.pages import FOLDER, axe, browser, game, net, visit  # noqa: F401  # fixtures among them
 from tests.viewer.test_page_access import found_by
 
@@ -48,7 +48,10 @@ def test_a_knob_is_sent_at_once_and_a_drag_in_few_messages(visit):  # noqa: F811
     page.page.get_by_label("Architecture").select_option(label="Plain")
     page.page.get_by_role("checkbox").check()
     time.sleep(0.1)
-    assert page.sent() == [{"type": "set", "values": {"architecture": "plain"}}, {"type": "set", "values": {"norm": True}}]
+    assert page.sent() == [
+        {"type": "set", "values": {"architecture": "plain"}},
+        {"type": "set", "values": {"norm": True}},
+    ]
     slider = page.page.get_by_role("slider", name="Lr")
     slider.focus()
     for _ in range(40):
@@ -77,7 +80,12 @@ def test_every_arrow_key_turns_an_integer(visit):  # noqa: F811
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("0", "Depth goes from 2 to 200; 0 does not."), ("10000", "10000 does not"), ("1.5", "whole number"), ("x", "“x” is none")],
+    [
+        ("0", "Depth goes from 2 to 200; 0 does not."),
+        ("10000", "10000 does not"),
+        ("1.5", "whole number"),
+        ("x", "“x” is none"),
+    ],
 )
 def test_what_no_knob_can_be_is_not_sent(visit, text, said):  # noqa: F811
     page = net(visit)
@@ -151,11 +159,19 @@ def test_a_story_asks_before_it_shows(visit):  # noqa: F811
     assert page.page.locator(".veil").count() == 2, "the chart, and the map that shows the same"
     assert page.page.locator(".finding").count() == 0
     assert page.text("p[role=status]") == "Step 0", "nobody hears it either"
-    assert set(page.page.locator(".block rect:not(.outline)").evaluate_all("all => all.map(r => r.getAttribute('fill'))")) == {"var(--raised)"}
+    assert set(
+        page.page.locator(".block rect:not(.outline)").evaluate_all("all => all.map(r => r.getAttribute('fill'))")
+    ) == {"var(--raised)"}
     page.page.get_by_role("slider", name="Of the gradient").fill("100")
     page.button("I say", exact=False).click()
     page.drawn()
-    assert list(filter(None, page.text(".answer").split("\n"))) == ["You said", "3.2·10⁻⁵", "Measured", "2.5·10⁻⁶", "Nothing that could move a weight."]
+    assert list(filter(None, page.text(".answer").split("\n"))) == [
+        "You said",
+        "3.2·10⁻⁵",
+        "Measured",
+        "2.5·10⁻⁶",
+        "Nothing that could move a weight.",
+    ]
     assert page.page.locator(".veil").count() == 0
     assert page.page.locator(".story a").get_attribute("href") == "https://arxiv.org/abs/1512.03385"
     assert "story=plain56" in page.js("location.hash")
@@ -226,7 +242,7 @@ def test_saving(visit, tmp_path):  # noqa: F811
         waiting.value.save_as(path)
         return path
 
-    svg = download(lambda: page.button("Save “The gradient while it learns” as SVG").click())
+    svg = download(lambda: page.button("Save “Gradient over training” as SVG").click())
     assert svg.name == "tinyres-heat.svg"
     text = svg.read_text(encoding="utf-8")
     assert "data:image/png;base64," in text, "the map's pixels are in it"
@@ -261,7 +277,14 @@ def recorded(tmp_path, messages):
 
 def test_a_recording_needs_no_server(visit, tmp_path):  # noqa: F811
     table = {"type": "table", "name": "a.csv", "format": "csv", "text": "x"}
-    messages = [m.hello(), m.start(8), *(m.frame(s, 8) for s in range(20)), m.start(4, run=2), m.frame(0, 4, run=2), table]
+    messages = [
+        m.hello(),
+        m.start(8),
+        *(m.frame(s, 8) for s in range(20)),
+        m.start(4, run=2),
+        m.frame(0, 4, run=2),
+        table,
+    ]
     page = visit(path=recorded(tmp_path, messages))
     page.drawn()
     assert page.js("wire.addresses") == []
@@ -357,3 +380,44 @@ def test_the_built_page():
         assert holder in text
         assert holder in widget
     assert text.count("<script>") == text.count("</script>") == 1, "its hash is in the server's policy"
+
+
+def test_in_a_notebook_it_keeps_to_its_cell(browser):  # noqa: F811
+    """anywidget calls render with a model and an element; messages travel through the model, the style touches nothing else."""
+    page = browser.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.set_content(
+        '<!doctype html><html lang="en"><body style="background: #111"><h1>Mine</h1><div id="cell"></div></body></html>'
+    )
+    before = page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize")
+    page.evaluate(
+        """async (text) => {
+        const { default: widget } = await import(URL.createObjectURL(new Blob([text], { type: 'text/javascript' })));
+        const ears = {};
+        window.model = { sent: [], ears, send: (m) => model.sent.push(m), on: (name, f) => (ears[name] = f), off: (name) => delete ears[name] };
+        window.end = widget.render({ model, el: document.getElementById('cell') });
+    }""",
+        (FOLDER / "widget.js").read_text(encoding="utf-8"),
+    )
+    page.wait_for_function("model.sent.length")
+    assert page.evaluate("model.sent") == [{"type": "hello"}]
+    for message in (m.hello(), m.start(8), m.frame(3, 8, since=-1)):
+        page.evaluate("m => model.ears['msg:custom'](m)", message)
+    page.wait_for_function("model.sent.some(m => m.type === 'ready')")
+    assert page.locator("#cell .block").count() == 8
+    assert page.evaluate("document.getElementById('cell').shadowRoot.querySelector('#play').dataset.theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize") == before
+    assert page.evaluate("location.hash") == "", "the notebook's address is its own"
+    page.keyboard.press("s")
+    assert page.locator("dialog").count() == 0, "nor are keys of the notebook taken"
+    page.locator("#cell").get_by_role("button", name="Help ?").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("model.sent.at(-1)") == {"type": "step", "by": 1}
+    page.evaluate("model.ears['comm:close']()")
+    assert "The kernel has closed" in page.locator("#cell .notice").inner_text()
+    page.evaluate("end()")
+    assert page.evaluate("Object.keys(model.ears).length") == 0
+    assert complaints == []
+    page.close()

@@ -44,7 +44,7 @@ export function App({ store, state }: { store: Store; state: State }) {
       {dialog === "help" && <Help store={store} state={state} />}
       {dialog === "stories" && <List store={store} state={state} />}
       {dialog === "script" && script !== null && <Script store={store} script={script} />}
-      {dialog === "link" && <Link store={store} />}
+      {dialog === "link" && <Link store={store} state={state} />}
     </>
   );
 }

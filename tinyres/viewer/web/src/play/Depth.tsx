@@ -2,10 +2,11 @@
 
 import { scaleLinear, scaleLog } from "d3-scale";
 
-import { Axes, decades, dots, EDGE, Panel, path, tick, type Scale, type Size } from "./chart";
+import { Axes, decades, dots, EDGE, Panel, path, type Scale, type Size } from "./chart";
 import type { NetFrame, Start } from "./protocol";
 import { blockAt, namesOf } from "./Ribbon";
 import { depthText } from "./sentences";
+import { plainly } from "./words";
 
 interface Props {
   start: Start;
@@ -96,7 +97,7 @@ function Drawing({ width, height, frame, laws, block }: DrawingProps) {
         <g class="readout" transform={`translate(${x(block + 1) > width - 150 ? x(block + 1) - 8 : x(block + 1) + 8} ${EDGE.top + 10})`}>
           {(["gradient", "signal"] as const).map((which, i) => (
             <text class={which} y={15 * i} text-anchor={x(block + 1) > width - 150 ? "end" : "start"}>
-              {tick(Number((frame[which][block] ?? NaN).toPrecision(3)))}
+              {plainly(frame[which][block] ?? NaN)}
             </text>
           ))}
         </g>

@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { LICENCES } from "../licences";
+import { written } from "./address";
 import { KEYS } from "./keys";
 import type { State, Store } from "./state";
 
@@ -103,8 +104,8 @@ export function Script({ store, script }: { store: Store; script: string }) {
   );
 }
 
-export function Link({ store }: { store: Store }) {
-  const { hash } = location;
+export function Link({ store, state }: { store: Store; state: State }) {
+  const hash = written(state.lab, state.setting, state.story?.name ?? null);
   return (
     <Dialog store={store} title="Link to this setting">
       <p>

@@ -159,7 +159,11 @@ function Amount({ knob, value, id, label, turn }: AmountProps) {
   );
 }
 
-const short = (value: number): string => String(Number(value.toPrecision(6)));
+/** As it is typed; it fits into the field. */
+function short(value: number): string {
+  const exact = Number(value.toPrecision(6));
+  return Math.abs(exact) >= 1e6 ? exact.toExponential().replace("e+", "e") : String(exact);
+}
 
 /** Why what was typed is no value of this knob; null: it is one. */
 export function complaint(knob: Knob, text: string): string | null {

@@ -145,7 +145,7 @@ export function Samples({ frame, height, veil, children }: SamplesProps) {
   return (
     <Panel
       name="plane"
-      title="Samples over D’s level lines"
+      title={grid ? "Samples over D’s level lines" : "Samples"}
       label={`${frame.real.length} real and ${frame.fake.length} generated samples over the level lines of D; arrows show where the loss pulls each generated sample`}
       height={flat ? height / 2 : height}
       veil={veil}
@@ -165,7 +165,7 @@ export function Samples({ frame, height, veil, children }: SamplesProps) {
         <li><i class="mark real" /> real</li>
         <li><i class="mark fake" /> made by G{outside > 0 && `, ${outside} of them outside`}</li>
         <li><i class="stroke gradient" /> where −∂L/∂x pulls it</li>
-        <li><i class="swatch level" /> D says “real”</li>
+        {grid && <li><i class="swatch level" /> D says “real”</li>}
       </ul>
       {children}
     </Panel>

@@ -3,11 +3,11 @@
 import { area, curveMonotoneX } from "d3-shape";
 
 import { bound, colour, type Bound } from "../palette";
-import { number } from "../text";
-import { EDGE, Panel, ten, type Size } from "./chart";
+import { EDGE, Panel, type Size } from "./chart";
 import type { NetFrame, Start } from "./protocol";
 import type { State, Store, View } from "./state";
 import { blockText } from "./sentences";
+import { Ramp } from "./Ramp";
 
 const HEIGHT = 182;
 const BOX = { top: 76, height: 68 };
@@ -111,7 +111,11 @@ function Drawing({ width, start, frame, scales, view, block, blank }: DrawingPro
         ))}
         {!skips && (
           <text class="soft" x={EDGE.left} y={MIDDLE - BOX.height / 2 - 18}>
-            No second route: everything passes through every block.
+            {blocks.some((each) => each.routes)
+              ? "What the two routes carry is not finite, or nothing."
+              : width < 560
+                ? "No second route"
+                : "No second route: everything passes through every block."}
           </text>
         )}
         {skips && apart <= ROOMY && (
@@ -282,17 +286,5 @@ function Legend({ view, scales, routes }: { view: View; scales: DrawingProps["sc
         </li>
       )}
     </ul>
-  );
-}
-
-export function Ramp({ range }: { range: Bound }) {
-  const stops = Array.from({ length: 9 }, (_, i) => range.low + (i / 8) * (range.high - range.low));
-  const text = (power: number): string => (Number.isInteger(power) ? ten(power) : number(10 ** power, 2));
-  return (
-    <span class="ramp">
-      {text(range.low)}
-      <i style={{ background: `linear-gradient(to right, ${stops.map((at) => `rgb(${colour(at, range).join(" ")})`).join(", ")})` }} />
-      {text(range.high)}
-    </span>
   );
 }

@@ -1,12 +1,12 @@
 // A known result: first somebody guesses, then the picture and the measured figure are shown.
 
 import { scaleLog } from "d3-scale";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { Dialog } from "./Dialogs";
 import type { Guess, Story, Value } from "./protocol";
-import { plainly } from "./sentences";
 import type { State, Store } from "./state";
+import { plainly } from "./words";
 
 export function List({ store, state }: { store: Store; state: State }) {
   const { hello } = state;
@@ -40,8 +40,13 @@ export function List({ store, state }: { store: Store; state: State }) {
 /** The story that is being told. */
 export function Told({ store, state, story }: { store: Store; state: State; story: Story }) {
   const { guess, told } = state;
+  const card = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const panel = told && (card.current?.getRootNode() as ParentNode).querySelector(`[data-panel=${story.look}]`);
+    if (panel) requestAnimationFrame(() => panel.scrollIntoView({ block: "nearest" }));
+  }, [told]);
   return (
-    <section class="story" aria-labelledby="story-title">
+    <section class="story" aria-labelledby="story-title" ref={card}>
       <header>
         <h2 id="story-title">{story.title}</h2>
         <button type="button" class="quiet" aria-label="End the story" onClick={() => store.set({ story: null })}>
@@ -102,20 +107,20 @@ function Question({ store, guess }: { store: Store; guess: Guess }) {
       <p id="question">
         <b>{guess.question}</b>
       </p>
-      {guess.kind === "slider" ? (
-        <Slider guess={guess} answer={answer} />
-      ) : (
-        <div class="choices">
-          {choicesOf(guess).map(({ value, label }) => (
+      <div class={`choices ${guess.kind}`}>
+        {guess.kind === "slider" ? (
+          <Slider guess={guess} answer={answer} />
+        ) : (
+          choicesOf(guess).map(({ value, label }) => (
             <button type="button" onClick={() => answer(value)}>
               {label}
             </button>
-          ))}
-        </div>
-      )}
-      <button type="button" class="quiet" onClick={() => answer(null)}>
-        Show it without a guess
-      </button>
+          ))
+        )}
+        <button type="button" class="quiet" onClick={() => answer(null)}>
+          Show it without a guess
+        </button>
+      </div>
     </div>
   );
 }
@@ -128,7 +133,7 @@ function Slider({ guess, answer }: { guess: Guess; answer: (value: number) => vo
   const raw = scale === "log" ? scaleLog([min, max], [0, STOPS]).invert(place) : min + ((max - min) * place) / STOPS;
   const value = Number(raw.toPrecision(2));
   return (
-    <div class="choices slider">
+    <>
       <span aria-hidden="true">{plainly(min)}</span>
       <input
         type="range"
@@ -143,6 +148,6 @@ function Slider({ guess, answer }: { guess: Guess; answer: (value: number) => vo
       <button type="button" class="main" onClick={() => answer(value)}>
         I say {plainly(value)}
       </button>
-    </div>
+    </>
   );
 }

@@ -8,7 +8,7 @@ import { bound, colour, type Bound } from "../palette";
 import { number } from "../text";
 import { Axes, decades, dots, EDGE, extent, Panel, path, type Scale, type Size } from "./chart";
 import { chosen, type History } from "./history";
-import { Ramp } from "./Ribbon";
+import { Ramp } from "./Ramp";
 
 const POINTS = 400;
 
@@ -106,7 +106,7 @@ export function Heat({ history, step, blocks, height, veil }: HeatProps) {
   return (
     <Panel
       name="heat"
-      title="The gradient while it learns"
+      title="Gradient over training"
       label={`The gradient's norm at ${blocks} blocks over ${count} steps, from ${number(10 ** range.low, 2)} to ${number(10 ** range.high, 2)}`}
       height={height}
       veil={veil}

@@ -5,8 +5,8 @@ import { line } from "d3-shape";
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
-import { number } from "../text";
 import { picture } from "./save";
+import { plainly, ten, tick } from "./words";
 
 export type Scale = ScaleLinear<number, number> | ScaleLogarithmic<number, number>;
 
@@ -103,7 +103,7 @@ export function Axes({ x, y, width, height, xLabel, yLabel, xTicks, xText = tick
   const marks = ticks(x, Math.max(2, (right - EDGE.left) / 90));
   const horizontal = xTicks ?? (xLabel === "step" ? marks.filter(Number.isInteger) : marks);
   const vertical = ticks(y, Math.max(2, (bottom - EDGE.top) / 38));
-  const text = yText ?? (isLog(y) && span(y) > 3 ? (value) => ten(Math.log10(value)) : tick);
+  const text = yText ?? (isLog(y) && span(y) > 3 ? (value) => ten(Math.log10(value)) : isLog(y) ? plainly : tick);
   return (
     <g class="axes">
       {vertical.map((value) => (
@@ -149,18 +149,6 @@ function ticks(scale: Scale, count: number): number[] {
   const first = span(scale) > 1.5 ? [1] : [1, 2, 5];
   return all.filter((value) => first.includes(Number((value / 10 ** Math.floor(Math.log10(value) + 1e-9)).toFixed(6))));
 }
-
-const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-
-/** Powers of ten as such where numbers would be long. */
-export function tick(value: number): string {
-  const power = Math.log10(Math.abs(value));
-  if (value > 0 && Math.abs(power - Math.round(power)) < 1e-9 && (power < -2.5 || power > 4.5)) return ten(power);
-  return number(value, 3);
-}
-
-export const ten = (power: number): string =>
-  `10${[...String(Math.round(power))].map((c) => (c === "-" ? "⁻" : RAISED[Number(c)])).join("")}`;
 
 /** From the smallest to the largest of the finite positive values, to whole powers of ten. */
 export function decades(...lists: (readonly (number | null)[] | null | undefined)[]): [number, number] {

@@ -1,8 +1,8 @@
 // What the pictures show, in sentences: on the page, and for those who hear it.
 
 import { number } from "../text";
-import { ten } from "./chart";
 import { isGame, type Frame, type GameFrame, type NetFrame, type Start } from "./protocol";
+import { plainly } from "./words";
 
 const percent = (share: number): string => `${number(100 * share, 3)} %`;
 
@@ -23,14 +23,6 @@ export function blockText(start: Start, frame: NetFrame, i: number): string {
 /** |gradient| at the first block by that at the last. */
 export function ratio({ gradient }: NetFrame): number {
   return (gradient[0] ?? NaN) / (gradient.at(-1) ?? NaN);
-}
-
-/** Large and small numbers as one writes them on a blackboard. */
-export function plainly(value: number): string {
-  const size = Math.abs(value);
-  if (!(size >= 1e5 || (size < 1e-3 && size > 0)) || size === Infinity) return number(value, 3);
-  const power = Math.floor(Math.log10(size));
-  return `${number(value / 10 ** power, 2)}·${ten(power)}`;
 }
 
 const times = (factor: number): string => (factor > 0 && factor < 1 ? `1/${plainly(1 / factor)}` : `${plainly(factor)} times`);

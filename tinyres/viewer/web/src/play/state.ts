@@ -237,13 +237,14 @@ export class Store implements Ears {
   }
 
   choose(lab: LabName): void {
-    if (lab !== this.state.lab) this.set({ story: null });
+    if (this.local || lab === this.state.lab) return;
+    this.set({ story: null, start: null, seen: null });
     this.send({ type: "lab", name: lab });
   }
 
   tell(story: Story): void {
     this.turned.clear();
-    this.set({ story, guess: null, told: false, dialog: null });
+    this.set({ story, guess: null, told: false, dialog: null, start: null, seen: null });
     this.send({ type: "story", name: story.name });
   }
 
