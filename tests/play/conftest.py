@@ -1,4 +1,4 @@
-"""A server for the tests, and a browser."""
+"""A server for the tests, and the page fed by a test in its place."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import time
 
 import pytest
 
-from tests.viewer.conftest import browser  # noqa: F401  (a fixture: Chromium, started once)
-
-pytest.importorskip("uvicorn", reason="the playground's server was not tested: pip install 'tinyres[play]'")
+from tests.play.pages import Page
 
 
 @pytest.fixture
 def server():
     """The playground on a free port."""
+    pytest.importorskip("uvicorn", reason="the playground's server was not tested: pip install 'tinyres[play]'")
     from tinyres.play.server import Server
 
     made, up = Server(0), threading.Event()
@@ -29,3 +28,27 @@ def server():
     while any(t.name == "tinyres-play" for t in threading.enumerate()):
         assert time.monotonic() < end, "a training outlived its server"
         time.sleep(0.01)
+
+
+@pytest.fixture
+def visit(browser):
+    """visit(...) opens a page. After the test: it asked for nothing but itself, and had no complaint."""
+    pages = []
+
+    def open_page(**options):
+        pages.append(Page(browser, **options))
+        return pages[-1]
+
+    yield open_page
+    for made in pages:
+        others = [url for url in made.requests if url.partition("#")[0] != made.url and not url.startswith("data:")]
+        made.context.close()
+        assert others == [], "the page asked for something"
+        assert made.complaints == []
+
+
+@pytest.fixture(scope="session")
+def axe():
+    return pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
+    ).Axe()

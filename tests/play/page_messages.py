@@ -7,8 +7,6 @@ import math
 
 import numpy as np
 
-NUMBERS = dict(min=None, max=None, step=None, scale="linear")
-
 
 def knob(name, kind, default, group="Net", live=False, **more):
     return {
@@ -49,17 +47,23 @@ def setting(knobs, **changed):
 STORIES = [
     {
         "name": "plain56", "title": "Fifty-six layers, no skip", "lab": "net", "look": "depth",
-        "text": "A plain net of 56 layers learns worse than one of 20, on its training data too. Look at what arrives at the first layer.",
+        "text": "A plain net of 56 layers learns worse than one of 20. Look at what arrives at the first layer.",
         "source": "He et al. 2016, “Deep residual learning”, Fig. 1", "url": "https://arxiv.org/abs/1512.03385",
         "setting": setting(NET_KNOBS, architecture="plain", depth=56),
-        "guess": {"question": "Of the gradient at the last block, what reaches the first?", "kind": "slider", "min": 1e-9, "max": 1, "scale": "log"},
+        "guess": {
+            "question": "Of the gradient at the last block, what reaches the first?",
+            "kind": "slider", "min": 1e-9, "max": 1, "scale": "log",
+        },
         "answer": {"text": "Nothing that could move a weight.", "value": 2.5e-6},
     },
     {
         "name": "circling", "title": "Round and round", "lab": "game", "look": "orbit",
         "text": "Two players, a parameter each. Gradient descent on both goes round their equilibrium.",
         "source": "Mescheder et al. 2018", "url": None, "setting": setting(GAME_KNOBS, target="dirac"),
-        "guess": {"question": "Do they meet?", "kind": "buttons", "choices": [{"value": "yes", "label": "They meet"}, {"value": "no", "label": "They never meet"}]},
+        "guess": {
+            "question": "Do they meet?", "kind": "buttons",
+            "choices": [{"value": "yes", "label": "They meet"}, {"value": "no", "label": "They never meet"}],
+        },
         "answer": {"text": "The distance grows by √(1+h²/4) a step.", "value": "no"},
     },
 ]  # fmt: skip

@@ -6,12 +6,8 @@ import json
 import time
 from pathlib import Path
 
-import pytest
-
 import tinyres
 from tests.play import page_messages as m
-from tests.viewer.conftest import browser  # noqa: F401  # the fixture
-from tests.viewer.test_page_access import axe  # noqa: F401  # the fixture
 
 FOLDER = Path(tinyres.__path__[0]) / "play"
 SOCKET = """
@@ -88,23 +84,6 @@ class Page:
 
     def state(self, name):
         return self.js(f"tinyresPlay.state().{name}")
-
-
-@pytest.fixture
-def visit(browser):  # noqa: F811
-    """visit(...) opens a page. After the test: it asked for nothing but itself, and had no complaint."""
-    pages = []
-
-    def open_page(**options):
-        pages.append(Page(browser, **options))
-        return pages[-1]
-
-    yield open_page
-    for made in pages:
-        others = [url for url in made.requests if url.partition("#")[0] != made.url and not url.startswith("data:")]
-        made.context.close()
-        assert others == [], "the page asked for something"
-        assert made.complaints == []
 
 
 def net(visit, blocks=8, kind="residual", step=30, **options):

@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from tests.play import page_messages as m
-from tests.play.pages import browser, game, net, visit  # noqa: F401  # fixtures among them
+from tests.play.pages import game, net
 
 pytestmark = pytest.mark.browser
 
@@ -29,9 +29,8 @@ def test_the_numbers_pass_bit_for_bit(visit):
     words = {math.inf: "Infinity"}
     sent = ["NaN" if g != g else words.get(g, g) for g in gradient]
     page = visit().push(m.hello(), m.start(8), m.frame(0, 8, gradient=sent))
-    held = page.js(
-        "tinyresPlay.state().seen.frame.gradient.map(g => new BigUint64Array(new Float64Array([g]).buffer)[0].toString())"
-    )
+    bits_of = "g => new BigUint64Array(new Float64Array([g]).buffer)[0].toString()"
+    held = page.js(f"tinyresPlay.state().seen.frame.gradient.map({bits_of})")
     bits = [struct.unpack("<Q", struct.pack("<d", g))[0] for g in gradient]
     assert [int(h) for i, h in enumerate(held) if i != 2] == [b for i, b in enumerate(bits) if i != 2]
     assert page.js("Number.isNaN(tinyresPlay.state().seen.frame.gradient[2])")
