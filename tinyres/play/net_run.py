@@ -12,7 +12,7 @@ from tinyres import data, flow, nn
 from tinyres.ops import cross_entropy
 from tinyres.play import compiled, laws, made, nets
 
-SIDE = 60  # of the picture of the boundary, in cells
+SIDE = 48  # of the picture of the boundary, in cells
 TINY = 1e-45  # below the smallest float32: the floor of a heat map
 KINDS = {"plain": "plain", "residual": "residual", "preact": "residual", "skipinit": "residual", "highway": "highway",
          "densenet": "dense"}  # fmt: skip
