@@ -1,7 +1,5 @@
 """A session: what it answers, what it does with nonsense, and that frames are dropped rather than queued."""
 
-import csv
-import io
 import json
 import math
 import time
@@ -233,47 +231,6 @@ def test_a_knob_is_answered_within_a_tenth_of_a_second(page):
         page.wait(kind("setting"))
         times.append(time.monotonic() - begin)
     assert sorted(times)[2] < 0.1
-
-
-def test_the_saved_page_holds_every_frame_of_the_ring(page):
-    begun(page)
-    page.say("step", by=5)
-    page.frame(5)
-    page.say("save", what="page")
-    saved = page.wait(kind("page"))
-    assert saved["name"].endswith(".html")
-    begin = saved["text"].index('id="tinyres-play-data">') + len('id="tinyres-play-data">')
-    inlined = saved["text"][begin : saved["text"].index("</script>", begin)]
-    assert "<" not in inlined
-    messages = json.loads(inlined)
-    assert [m["type"] for m in messages] == ["hello", "start"] + 6 * ["frame"]
-    assert [m["step"] for m in messages[2:]] == list(range(6))
-    assert [k for m in messages[2:] for k in m["history"]["step"]] == list(range(6))
-    assert messages[-1]["loss"] == page.session._tape.state.figures["loss"]
-    assert page.session._tape.at == 5
-
-
-@pytest.mark.parametrize("lab", ["net", "game"])
-def test_tables_hold_the_figures_of_every_step(page, lab):
-    begun(page, lab, SMALL if lab == "net" else {"target": "dirac"})
-    page.say("step", by=3)
-    page.frame(3)
-    page.say("save", what="csv")
-    rows = list(csv.DictReader(io.StringIO(page.wait(kind("table"))["text"])))
-    assert [row["step"] for row in rows] == ["0", "1", "2", "3"]
-    figures = page.session._tape.state.figures
-    if lab == "net":
-        assert float(rows[-1]["loss"]) == figures["loss"]
-        assert float(rows[-1]["gradient blocks.2"]) == figures["gradient"][2]
-        assert float(rows[-1]["signal blocks.0"]) == figures["signal"][0]
-    else:
-        assert math.isnan(float(rows[0]["d"]))
-        assert float(rows[-1]["gradient_g"]) == figures["gradient_g"]
-    page.clear()
-    page.say("save", what="json")
-    document = json.loads(page.wait(kind("table"))["text"])
-    assert document["setting"] == page.session._tape.state.setting
-    assert len(document["steps"]) == 4
 
 
 def test_closing_ends_the_training(page):

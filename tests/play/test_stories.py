@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import time
 
 import numpy as np
 import pytest
@@ -160,6 +161,40 @@ def test_the_script_gives_the_same_numbers(lab, setting, monkeypatch):
         record = defined["record"]
         assert (record.d_loss, record.g_loss) == tuple(figures["losses"].values())
         assert (record.d_grad_norm, record.g_grad_norm) == (figures["gradient_d"], figures["gradient_g"])
+
+
+def test_kernels_change_on_the_way_and_the_script_does_the_same(monkeypatch):
+    """Step 2 is the first on compiled kernels; going back over it brings the others back."""
+    from tinyres.play import compiled
+
+    asked = []
+    monkeypatch.setattr(compiled, "ready", lambda setting: asked.append(setting) or len(asked) >= 2)
+    made = Tape(LABS["net"], full("net", {"family": "conv", "depth": 8, "width": 4}))
+    for _ in range(4):
+        made.forward()
+    assert made.run.switched == 2
+    defined = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(script.of("net", made.state.setting, 4, made.run.switched), defined)
+    assert defined["loss"].item() == made.state.figures["loss"]
+    losses = [state.figures["loss"] for state in made.ring]
+    made.seek(1)
+    made.ring.forget_after(1)
+    asked.clear()
+    for _ in range(3):
+        made.forward()
+    assert [state.figures["loss"] for state in made.ring][:3] == losses[:3]
+    assert made.run.switched == 3
+
+
+@pytest.mark.slow
+def test_another_process_compiles_the_kernels():
+    from tinyres.play import compiled
+
+    setting, end = full("net", {"family": "conv", "depth": 8, "width": 4}), time.monotonic() + 120
+    while not compiled.ready(setting):
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_the_script_names_the_step_from_which_compiled_kernels_ran():

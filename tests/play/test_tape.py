@@ -61,6 +61,10 @@ def test_going_back_shows_what_was_there_and_forward_again_gives_the_same(lab, s
         assert made.state.figures is not seen[step]
         assert same(made.state.figures, seen[step])
     assert same(made.picture(), pictures[5])
+    made.seek(1)
+    made.ring.forget_after(1)
+    made.forward()
+    assert same(made.state.figures, seen[2]), "nothing but the step itself was asked for"
 
 
 @pytest.mark.parametrize(("lab", "setting"), RUNS[:2] + RUNS[-4:-2])

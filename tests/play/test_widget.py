@@ -19,7 +19,6 @@ def widget(monkeypatch):
     made = Playground("net", SMALL)
     sent = []
     monkeypatch.setattr(made, "send", lambda content, buffers=None: sent.append(json.loads(json.dumps(content))))
-    made._session._send = lambda message: made.send(__import__("tinyres.play.words").play.words.jsonable(message))
     yield made, sent
     made.close()
 
@@ -100,3 +99,36 @@ def test_without_the_packages_it_says_how_to_get_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "tinyres.play.server", None)
     with pytest.raises(ImportError, match=r"pip install 'tinyres\[play\]'"):
         tr.play()
+
+
+def test_in_a_real_kernel_it_opens_and_answers():
+    """Through Jupyter's own messages, as every front end sends them."""
+    client = pytest.importorskip("jupyter_client", reason="not tried in a kernel: pip install jupyter_client ipykernel")
+    pytest.importorskip("ipykernel")
+    manager, kernel = client.manager.start_new_kernel(startup_timeout=60)
+    try:
+        kernel.execute("import tinyres as tr; page = tr.play(depth=4, width=8, batch=16); page")
+        opened = heard(kernel, lambda m: m["msg_type"] == "comm_open" and "_esm" in m["content"]["data"]["state"])
+        comm = opened["content"]["comm_id"]
+        assert "render" in opened["content"]["data"]["state"]["_esm"]
+        content = {"comm_id": comm, "data": {"method": "custom", "content": {"type": "hello"}}}
+        kernel.shell_channel.send(kernel.session.msg("comm_msg", content))
+        frame = heard(kernel, lambda m: said(m, comm).get("type") == "frame")
+        assert said(frame, comm)["step"] == 0
+        assert len(said(frame, comm)["gradient"]) == 4
+    finally:
+        kernel.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def said(message, comm):
+    data = message["content"].get("data", {}) if message["msg_type"] == "comm_msg" else {}
+    return data.get("content", {}) if message["content"].get("comm_id") == comm else {}
+
+
+def heard(kernel, wanted):
+    end = time.monotonic() + 60
+    while True:
+        message = kernel.get_iopub_msg(timeout=end - time.monotonic())
+        if wanted(message):
+            return message

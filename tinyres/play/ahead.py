@@ -1,4 +1,4 @@
-"""The other process of compiled.py: `python -m tinyres.play.ahead SETTING PARENT` takes two steps on compiled kernels."""
+"""The other process of compiled.py, `python -m tinyres.play.ahead SETTING PARENT`: two steps on compiled kernels."""
 
 from __future__ import annotations
 

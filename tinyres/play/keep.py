@@ -88,6 +88,6 @@ def _flat(tape: Tape, row: dict[str, Any]) -> dict[str, Any]:
     """A row with a column for each block's gradient norm."""
     flat = {name: value for name, value in row.items() if name not in ("heat", "gradient", "signal")}
     for what in ("gradient", "signal"):
-        for block, value in zip((tape.start["net"] or {"blocks": []})["blocks"], row.get(what, []), strict=False):
-            flat[f"{what} {block['name']}"] = value
+        for block, value in zip((tape.start["net"] or {"blocks": []})["blocks"], list(row.get(what, [])), strict=False):
+            flat[f"{what} {block['name']}"] = float(value)
     return flat

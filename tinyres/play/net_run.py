@@ -12,7 +12,7 @@ from tinyres import data, flow, nn
 from tinyres.ops import cross_entropy
 from tinyres.play import compiled, laws, made, nets
 
-SIDE = 60  # of the picture of the boundary, in cells
+SIDE = 48  # of the picture of the boundary, in cells
 TINY = 1e-45  # below the smallest float32: the floor of a heat map
 KINDS = {"plain": "plain", "residual": "residual", "preact": "residual", "skipinit": "residual", "highway": "highway",
          "densenet": "dense"}  # fmt: skip
@@ -156,8 +156,9 @@ class NetRun:
 
     def history(self, step: int, figures: dict[str, Any]) -> dict[str, Any]:
         """One row of each chart over training."""
-        heat = [math.log10(max(g, TINY)) if math.isfinite(g) else math.nan for g in figures["gradient"]]
-        norms = {"gradient": figures["gradient"], "signal": figures["signal"]}  # for tables
+        norms = {name: np.array(figures[name], np.float64) for name in ("gradient", "signal")}  # for tables
+        gradient = norms["gradient"]
+        heat = np.where(np.isfinite(gradient), np.log10(np.maximum(gradient, TINY)), np.nan)
         return {"step": step, "loss": figures["loss"], "accuracy": figures["accuracy"], "heat": heat, **norms}
 
     def picture(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from tinyres.play.keep import PAGE
 from tinyres.play.session import Session
 
 HOST, PORT, TRIES = "127.0.0.1", 8321, 50
-PAGES = 8  # that may be open at a time
+PAGES = 4  # that may be open at a time
 LARGEST = 1 << 20  # bytes of a message from the page
 
 

@@ -20,6 +20,7 @@ from tinyres.play.stories import STORIES
 from tinyres.play.tape import Tape
 
 FRAME, PICTURE = 1 / 30, 0.25  # seconds from one frame, and from one dear picture, to the next
+SHARE = 0.15  # of the time that dear pictures may take at most while a run plays
 
 
 class Session:
@@ -38,7 +39,7 @@ class Session:
         self._playing, self._todo = False, 0
         self._speed: float | None = None
         self._ready, self._fresh = True, False
-        self._next_step = self._last_frame = self._last_picture = self._begun = 0.0
+        self._next_step = self._last_frame = self._next_picture = self._begun = 0.0
         self._rate, self._seconds = 0.0, 0.0
         self._thread = threading.Thread(target=self._work, name="tinyres-play", daemon=True)
         self._thread.start()
@@ -146,11 +147,12 @@ class Session:
         if not self._pending() or now < self._last_frame + FRAME:
             return
         assert self._tape is not None
-        dear = not self._moves() or now >= self._last_picture + PICTURE
+        dear = not self._moves() or now >= self._next_picture
         self._ready, self._fresh, self._last_frame = False, False, now
         self._send(self.frame(dear))
         if dear:
-            self._last_picture = time.monotonic()
+            took = time.monotonic() - now
+            self._next_picture = now + max(PICTURE, took / SHARE)
 
     def frame(self, dear: bool = True) -> Message:
         """What the step that is shown looks like."""
