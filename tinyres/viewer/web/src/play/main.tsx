@@ -35,7 +35,10 @@ function start(root: HTMLElement): void {
   if (recorded === null) {
     addEventListener("hashchange", () => store.readAddress());
     store.begin();
-  } else store.replay(recorded);
+  } else {
+    addEventListener("error", ({ error }) => damaged(error)); // a foreign recording may fail at any picture
+    store.replay(recorded);
+  }
   window.tinyresPlay = {
     state: () => store.state,
     frames: () => store.frames.length,
@@ -51,8 +54,11 @@ function refuse(sentence: string): void {
   document.getElementById("play")?.replaceChildren(said);
 }
 
+const damaged = (error: unknown): void =>
+  refuse(`The recording in this page is damaged (${String(error)}). Save it again.`);
+
 try {
   start(document.getElementById("play") as HTMLElement);
 } catch (error) {
-  refuse(`The recording in this page is damaged (${String(error)}). Save it again.`);
+  damaged(error);
 }

@@ -10,6 +10,7 @@ export const ten = (power: number): string =>
 /** Large and small ones by their power of ten. */
 export function plainly(value: number): string {
   const size = Math.abs(value);
+  if (size >= 1e4 && size < 1e5) return Number(value.toPrecision(3)).toLocaleString("en");
   if (!(size >= 1e5 || (size < 1e-3 && size > 0)) || size === Infinity) return number(value, 3);
   const power = Math.floor(Math.log10(size) + 1e-12);
   const front = number(value / 10 ** power, 2);
