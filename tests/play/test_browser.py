@@ -194,10 +194,10 @@ def test_a_learning_rate_of_a_thousand_million_diverges_and_one_can_go_back(visi
 def test_the_other_lab_and_a_story(visit):
     page = visit("net", SMALL)
     page.press("Two players")
-    page.until("s.start.lab === 'game' && s.seen.frame.fake")
+    page.until("s.start?.lab === 'game' && s.seen?.frame.fake")
     page.js("() => document.querySelector('header .main').click()")
     page.page.get_by_text(STORIES["circling"].title, exact=False).first.click()
-    page.until("s.start.setting.target === 'dirac'")
+    page.until("s.start?.setting.target === 'dirac' && s.seen")
     assert page.js("() => tinyresPlay.state().seen.frame.step") == 0
 
 

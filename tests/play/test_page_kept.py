@@ -224,3 +224,24 @@ def test_in_a_notebook_it_keeps_to_its_cell(browser):
     assert page.evaluate("Object.keys(model.ears).length") == 0
     assert complaints == []
     page.close()
+
+
+MOST = 0.020  # seconds of the main thread for a frame: 50 of them a second
+
+
+def test_fifty_layers_leave_time_for_fifty_frames_a_second(visit):
+    """Processor time, which does not depend on what else the machine does: drawing 60 frames after 500 steps."""
+    page = net(visit, 50, step=500)
+    wire = page.context.new_cdp_session(page.page)
+    wire.send("Performance.enable", {"timeDomain": "threadTicks"})
+    used = lambda: {m["name"]: m["value"] for m in wire.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
+    texts = [json.dumps(m.frame(step, 50, playing=True)) for step in range(501, 561)]
+    before, drawn = used(), page.js("tinyresPlay.drawn()")
+    page.js(
+        """async (texts) => { for (const text of texts) {
+            wire.push(text); await new Promise((done) => requestAnimationFrame(() => setTimeout(done))); } }""",
+        texts,
+    )
+    frames = page.js("tinyresPlay.drawn()") - drawn
+    assert frames >= len(texts) - 1
+    assert (used() - before) / frames <= MOST

@@ -140,14 +140,15 @@ interface SamplesProps {
 
 export function Samples({ frame, height, veil, children }: SamplesProps) {
   const grid = useMemo(() => (frame.level ? unpacked(frame.level) : null), [frame.level]);
-  const flat = (frame.box[1] - frame.box[0]) / (frame.box[3] - frame.box[2]) > FLAT;
+  const shape = (frame.box[1] - frame.box[0]) / (frame.box[3] - frame.box[2]);
   const outside = frame.fake.filter((point) => !inside(frame.box, point)).length;
   return (
     <Panel
       name="plane"
       title={grid ? "Samples over D’s level lines" : "Samples"}
       label={`${frame.real.length} real and ${frame.fake.length} generated samples over the level lines of D; arrows show where the loss pulls each generated sample`}
-      height={flat ? height / 2 : height}
+      height={shape > FLAT ? height / 2 : height}
+      shape={Math.min(shape, FLAT)}
       veil={veil}
       draw={(size) => {
         const { x, y } = scales(frame.box, size);
@@ -179,21 +180,27 @@ const spots = (points: [number, number][], box: Bounds, x: Line, y: Line, shape:
 
 /** Filled, the higher the darker, with a line at every level. */
 function Levels({ grid, x, y }: { grid: Grid; x: Line; y: Line }) {
-  const { rows, columns, values } = grid;
-  const finite = Array.from(values, (value) => (Number.isFinite(value) ? value : 0));
-  const [low, high] = [Math.min(...finite), Math.max(...finite)];
-  const probability = low >= 0 && high <= 1;
-  const [from, to] = probability ? [0, 1] : [low, high];
-  const levels = Array.from({ length: LEVELS }, (_, i) => from + ((i + 1) / (LEVELS + 1)) * (to - from));
-  const sx = scaleLinear([0.5, columns - 0.5], x.range()).clamp(true);
-  const sy = scaleLinear([0.5, rows - 0.5], y.range()).clamp(true);
+  const [left, right, bottom, top] = [...x.range(), ...y.range()] as Bounds;
+  const paths = useMemo(() => levels(grid, [left, right], [bottom, top]), [grid, left, right, bottom, top]);
   return (
     <g class="levels">
-      {contours().size([columns, rows]).thresholds(levels)(finite).map(({ coordinates }) => (
-        <path d={coordinates.flat().map((ring) => `M${ring.map(([a = 0, b = 0]) => `${sx(a).toFixed(1)} ${sy(b).toFixed(1)}`).join("L")}Z`).join("")} />
+      {paths.map((d) => (
+        <path d={d} />
       ))}
     </g>
   );
+}
+
+function levels({ rows, columns, values }: Grid, across: [number, number], up: [number, number]): string[] {
+  const finite = Array.from(values, (value) => (Number.isFinite(value) ? value : 0));
+  const [low, high] = [Math.min(...finite), Math.max(...finite)];
+  const [from, to] = low >= 0 && high <= 1 ? [0, 1] : [low, high]; // probabilities, or a critic's values
+  const thresholds = Array.from({ length: LEVELS }, (_, i) => from + ((i + 1) / (LEVELS + 1)) * (to - from));
+  const x = scaleLinear([0.5, columns - 0.5], across).clamp(true);
+  const y = scaleLinear([0.5, rows - 0.5], up).clamp(true);
+  const ring = (points: number[][]): string => `M${points.map(([a = 0, b = 0]) => `${f(x(a))} ${f(y(b))}`).join("L")}Z`;
+  const found = contours().size([columns, rows]).thresholds(thresholds)(finite);
+  return found.map(({ coordinates }) => coordinates.flat().map(ring).join(""));
 }
 
 /** From each sample along its pull; the longest has a fixed length. */
