@@ -44,7 +44,7 @@ class Page:
         with self._news:
             self.messages.clear()
 
-    def frame(self, step, **wanted):
+    def frame(self, step):
         """The frame of a step, with its dear picture."""
         return self.wait(lambda m: m["type"] == "frame" and m["step"] == step and not m["playing"])
 

@@ -64,6 +64,7 @@ def test_stepping_back_shows_what_was_there(page):
     begun(page)
     page.say("step", by=4)
     there = page.frame(4)
+    page.clear()
     page.say("step", by=-2)
     back = page.frame(2)
     assert back["kept"] == [0, 4]
@@ -202,6 +203,17 @@ def test_a_depth_that_an_architecture_lacks_becomes_the_nearest(page):
     page.say("set", values={"depth": 12})
     assert page.wait(kind("start"))["setting"]["depth"] == 14
     assert "6 n + 2" in page.wait(kind("notice"))["text"]
+
+
+@pytest.mark.parametrize(("architecture", "most"), [("residual", 64), ("densenet", 24)])
+def test_what_would_not_fit_into_memory_is_made_smaller(architecture, most):
+    asked = {"family": "conv", "architecture": architecture, "batch": 512, "depth": 50}
+    for width, taken in ((most, most), (most + 1, most), (512, most)):
+        setting, said = LABS["net"].fit(LABS["net"].setting(asked | {"width": width}))
+        assert (setting["width"], setting["batch"]) == (taken, 128)
+        assert any("memory" in text for text in said)
+    small, said = LABS["net"].fit(LABS["net"].setting(asked | {"width": most, "batch": 128}))
+    assert not any("memory" in text for text in said)
 
 
 def test_divergence_names_step_and_layer_and_offers_to_go_back(page):

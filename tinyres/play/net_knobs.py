@@ -22,7 +22,7 @@ KNOBS = (
          "Net", 50, 2, 200, log=True),
     Knob("width", "Width", "Units in a layer; of a convolutional net, channels of its first stage.", "Net", 64, 1, 512,
          shown=(2, 256), log=True),
-    Knob("growth", "Growth", "Features that each block adds to those before it.", "Net", 8, 1, 64, log=True,
+    Knob("growth", "Growth", "Features that each block adds to those before it.", "Net", 8, 1, 32, log=True,
          when={"architecture": ["densenet"], **MLP}),
     Knob("activation", "Activation", "The nonlinearity between layers.", "Net", "relu",
          choices=tuple((name, phi.label) for name, phi in ACTIVATIONS.items()), when=MLP),
@@ -43,7 +43,7 @@ KNOBS = (
          choices=(("sgd", "SGD"), ("momentum", "SGD, momentum 0.9"), ("adam", "Adam"), ("rmsprop", "RMSprop"))),
     Knob("lr", "Learning rate", "The length of a step per unit of gradient.", "Training", 0.01, *LEARNING_RATES,
          shown=(1e-5, 10), log=True, live=True),
-    Knob("batch", "Batch", "Samples per step.", "Training", 64, 2, 1000, shown=(2, 256), log=True),
+    Knob("batch", "Batch", "Samples per step.", "Training", 64, 2, 512, shown=(2, 256), log=True),
     Knob("data", "Data", "What the net learns to tell apart.", "Data", "spirals",
          choices=(("moons", "two moons"), ("spirals", "spirals"), ("circles", "circles"), ("digits", "digits")),
          when=MLP),
@@ -56,6 +56,10 @@ STEPS = {"plain": (6, 2), "residual": (6, 2), "preact": (6, 2), "skipinit": (6, 
          "densenet": (3, 4)}  # fmt: skip
 
 
+WIDEST, LARGEST = 64, 128  # channels and batch of a convolutional net: beyond, a deep one does not fit into memory
+WIDEST_DENSE = 24  # growth: every layer holds all features before it
+
+
 def fitted(setting: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The setting with what does not fit together mended, and a sentence for each change."""
     setting, said = dict(setting), []
@@ -63,6 +67,14 @@ def fitted(setting: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if setting["data"] != "digits":
             setting["data"] = "digits"
             said.append("A convolutional net needs images, so the data are the digits.")
+        for name, most in (
+            ("width", WIDEST_DENSE if setting["architecture"] == "densenet" else WIDEST), ("batch", LARGEST),
+        ):  # fmt: skip
+            if setting[name] > most:
+                said.append(
+                    f"A {name} of {setting[name]} would take too much memory in a convolutional net; {most} is taken."
+                )
+                setting[name] = most
         each, besides = STEPS[setting["architecture"]]
         n = max(1, round((setting["depth"] - besides) / each))
         n -= 1 if each * n + besides > 200 else 0
