@@ -14,6 +14,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # Workers compile what they need, and share it; one more process would only take a core from them.
 os.environ.setdefault("TINYRES_COMPILE_AHEAD", "0")
 
+# Kernels go by their limits: what a trial found on a busy machine would be another run's surprise.
+os.environ.setdefault("TINYRES_TRIALS", "0")
+
 # A suite that runs in the background may have been told to ignore Ctrl-C, and what it starts would ignore it, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

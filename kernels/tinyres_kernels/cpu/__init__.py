@@ -4,6 +4,7 @@ host.py   the target's vectors and registers; threads;   memory.py   scratch mem
 jit.py    compiling, and running a kernel's shares on threads;   cache.py   compiled code on disk
 turns.py   of several processes one compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
 plan.py   which way an operation goes (`explain` tells);   choices.py   the limits that decide; `forced`
+trial.py   several ways of a convolution are tried once;   measured.py   what came out, on disk
 emit.py   vector instructions;   simd.py   the micro-kernels made of them;   loops.py   the loops around those
 conv.py   the convolutions, and which way each goes:
     dot.py, outer.py                                    directly

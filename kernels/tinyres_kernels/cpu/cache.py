@@ -101,6 +101,14 @@ class _Kept(FunctionCache):
             waiting.told(False)
 
 
+def folder(function: Any) -> Path | None:
+    """Where compiled code of the function's file is kept; None where there is no place for it."""
+    try:
+        return Path(_Kept(function).cache_path)
+    except (RuntimeError, OSError):
+        return None
+
+
 def keep(dispatcher: Any, function: FunctionType) -> None:
     """Let a compiled function keep its code on disk, in the first folder of Numba's that can be written to."""
     try:

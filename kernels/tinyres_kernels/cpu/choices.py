@@ -25,6 +25,7 @@ LIMITS = MappingProxyType(
     {
         "threads": Limit(0, "shares that work is cut into; 0: as many as Numba has threads"),
         "worth_a_thread": Limit(5e6, "multiplications, some 50 microseconds: below, waking the others costs more"),
+        "worth_a_trial": Limit(2e8, "multiplications, a millisecond or more: then several ways are tried, once"),
         "images_bytes": Limit(1 << 20, "of images in and out that a thread works on at once: they stay in its cache"),
         "sum": Limit(256, "products that are summed at a time: so many rows of a panel stay in the nearest cache"),
         "pixels": Limit(512, "that are summed at a time: the rounding errors of dw grow with the length of a sum"),
@@ -32,6 +33,7 @@ LIMITS = MappingProxyType(
         "winograd_work": Limit(
             2e7, "multiplications of the direct sum, some 100 microseconds: below, little is to win"
         ),
+        "winograd_outputs": Limit(160, "tiles of all images, thrice that for dw: with fewer, the kernel's transform loses"),
         "winograd_tiles": Limit(56, "about as many as are transformed at a time: they stay in the cache"),
         "strided_channels": Limit(64, "on both sides: with fewer, the transforms cost what the products save"),
         "strided_outputs": Limit(512, "pixels of all images: with fewer, the kernel's transform costs too much"),

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import NamedTuple
 
-from tinyres_kernels.cpu import depthwise, dot, outer
+from tinyres_kernels.cpu import depthwise, dot, outer, trial
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.fast import strided, subpixel, winograd
 from tinyres_kernels.cpu.matmul import matmul
@@ -135,7 +135,7 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
     s.axes(x, out, g)
     stride, padding, dilation, groups = s
     KH, KW, CG, O = out
-    if winograd.taken(x, (KH, KW), (CG, O), itemsize, stride, dilation, groups, choices):
+    if winograd.taken(x, (KH, KW), (CG, O), itemsize, stride, dilation, groups, choices, summed=True):
         return winograd.plan(x[0], (g[1], g[2]), (CG, O), padding, machine, choices, summed=True)
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
@@ -212,9 +212,10 @@ _CONV2D_DW: Mapping[str, Way] = {
 
 
 def _go(op: str, ways: Mapping[str, Way], a: Array, b: Array, out: Array, s: Conv) -> None:
-    """The way that is planned, and while what comes out is not finite, the next."""
+    """The way that is planned, or that a trial finds; and while what comes out is not finite, the next."""
     a, b = native(a), native(b)
     shapes = a.shape, b.shape, out.shape
+    trial.settle(op, shapes, a.itemsize, s, lambda plan: ways[plan.way](plan, a, b, out))
     plan = decide(op, shapes, a.itemsize, s)
     tried: tuple[str, ...] = ()
     while not ways[plan.way](plan, a, b, out):

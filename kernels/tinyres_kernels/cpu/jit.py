@@ -38,7 +38,7 @@ from tinyres_kernels.cpu.cache import keep
 from tinyres_kernels.cpu.emit import emitted
 
 # What is compiled from one file also depends on the others, of which Numba's cache on disk knows nothing.
-_SOURCES = hashlib.sha256(
+SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
 ).hexdigest()[:8]
 
@@ -53,7 +53,7 @@ def _named(function: Function) -> FunctionType:
     another version of that is to find no code of this one."""
     assert isinstance(function, FunctionType)
     copy = FunctionType(function.__code__, function.__globals__)
-    copy.__name__ = copy.__qualname__ = f"{function.__name__}_{_SOURCES}"
+    copy.__name__ = copy.__qualname__ = f"{function.__name__}_{SOURCES}"
     copy.__module__, copy.__doc__ = function.__module__, function.__doc__
     return copy
 
