@@ -42,10 +42,10 @@ def test_names_that_do_not_exist():
         gan.mixture("digits")
     for field, value, message in (
         ("data", "imagenet", "no data called 'imagenet'"),
-        ("arch", "vae", "no arch called 'vae'; there are mlp, dcgan, gan64, resgan"),
+        ("arch", "vae", "no arch called 'vae'; there are mlp, dcgan, gan64, resgan, r3gan"),
         ("method", "gan", "no method called 'gan'"),
         ("loss", "hing", "no loss called 'hing'"),
-        ("penalty", "r2", "no penalty called 'r2'; there are none, gp, r1, dragan"),
+        ("penalty", "r3", "no penalty called 'r3'; there are none, gp, r1, r2, r1r2, dragan"),
         ("norm", "group", "no norm called 'group'; there are batch, layer, none"),
         ("d_steps", 0, "d_steps must be at least 1, got 0"),
         ("lr_g", math.nan, "lr_g must be a finite number, got nan"),
@@ -135,8 +135,8 @@ def test_an_architecture_that_does_not_fit_is_refused_before_training(arch, data
 
 
 def test_every_architecture_is_offered():
-    for data, arch in (("cifar10", "dcgan"), ("mnist", "dcgan"), ("digits", "mlp"), ("digits", "resgan")):
-        generator, discriminator = gan.players(gan.GANRecipe.of("nonsaturating", data, arch=arch, width=4))
+    for data, arch in (("cifar10", "dcgan"), ("mnist", "dcgan"), ("digits", "mlp"), ("digits", "resgan"), ("digits", "r3gan")):
+        generator, discriminator = gan.players(gan.GANRecipe.of("nonsaturating", data, arch=arch, norm="none", width=8))
         assert generator.parameter_count() > 0
         assert discriminator.parameter_count() > 0
-    assert set(models.PLAYERS) == {"mlp", "dcgan", "gan64", "resgan"}
+    assert set(models.PLAYERS) == {"mlp", "dcgan", "gan64", "resgan", "r3gan"}

@@ -53,7 +53,7 @@ def test_shapes_and_gradients(row, size, training):
     assert all(0 < share < 1 for share in (recording.skip_share() if row.routes else {}).values())
     assert len(recording.blocks) == len(list(getattr(model, "blocks", model)))
     assert (recording.gradient_norms() > 0).all()
-    if len(given) == 1 and len(returned) == 3:  # a generator of images
+    if len(given) == 1 and len(returned) == 3 and not row.unlimited:  # a generator of images
         assert 0 < np.abs(y.numpy()).max() <= 1
 
 

@@ -45,12 +45,14 @@ def _add_train(parts: Any) -> None:
     train.add_argument("--image-size", type=int, metavar="N",
                        help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
     train.add_argument("--method", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
-                       "wgan, wgan_gp, r1 or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
+                       "wgan, wgan_gp, r1, r3gan or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
     train.add_argument(
-        "--loss", metavar="NAME", help="loss: saturating, nonsaturating, least_squares, hinge, wasserstein"
+        "--loss",
+        metavar="NAME",
+        help="loss: saturating, nonsaturating, least_squares, hinge, wasserstein, relativistic, relativistic_average",
     )
-    train.add_argument("--arch", metavar="NAME", help="players: mlp, dcgan, gan64 or resgan")
-    train.add_argument("--penalty", metavar="NAME", help="penalty on D: gp, r1, dragan or none")
+    train.add_argument("--arch", metavar="NAME", help="players: mlp, dcgan, gan64, resgan or r3gan")
+    train.add_argument("--penalty", metavar="NAME", help="penalty on D: gp, r1, r2, r1r2, dragan or none")
     train.add_argument("--norm", metavar="NAME", help="normalisation in D: batch, layer or none")
     train.add_argument(
         "--spectral-norm",

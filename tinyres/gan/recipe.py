@@ -43,6 +43,12 @@ METHODS: dict[str, dict[str, Any]] = {
         "loss": "nonsaturating", "norm": "none", "penalty": "r1", "penalty_weight": 10.0,
         "lr_g": 1e-4, "lr_d": 1e-4, "beta1": 0.0, "beta2": 0.99,
     },
+    # Huang et al. 2024 [huang2024gan] for stacked MNIST, where a run begins: there, beta2 rises to .99 and gamma falls
+    # to a tenth. On images, its players are models.r3gan's.
+    "r3gan": {
+        "loss": "relativistic", "norm": "none", "penalty": "r1r2", "penalty_weight": 1.0,
+        "lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.0, "beta2": 0.9,
+    },
     # Kodali et al. 2017 [kodali2017convergence]
     "dragan": _ADAM | {"loss": "nonsaturating", "norm": "none", "penalty": "dragan", "penalty_weight": 10.0},
 }  # fmt: skip
@@ -156,6 +162,8 @@ class GANRecipe:
             | METHODS.get(method, {})
             | TUNED.get((method, data), {})
         )
+        if method == "r3gan" and chosen.get("arch", "dcgan") != "mlp":
+            chosen["arch"] = "r3gan"
         chosen |= {name: value for name, value in explicit.items() if value is not None}
         if chosen.get("penalty", "none") != "none":
             chosen.setdefault("penalty_weight", WEIGHT)

@@ -179,7 +179,7 @@ class GANTrainer(ResumableRun):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for x in real:
                 d_loss, d_norm, d_real, d_fake = self._discriminate(x, sd, rng)
-            g_loss, g_norm = self._generate(len(real[0].data), sd, rng)
+            g_loss, g_norm = self._generate(real[-1], sd, rng)
             if self.average is not None:
                 update_average(self.average, self.generator, self.ema, self.step)
         return StepRecord(self.step, d_loss, g_loss, d_norm, g_norm, d_real, d_fake)
@@ -200,10 +200,15 @@ class GANTrainer(ResumableRun):
         d_real, d_fake = (float(y.mean().item()) for y in outputs)
         return value, norm, d_real, d_fake
 
-    def _generate(self, n: int, sd: float, rng: np.random.Generator) -> tuple[float, float]:
-        fake = noisy(self.generator(self._noise(n, rng)), sd, rng)
+    def _generate(self, real: Tensor, sd: float, rng: np.random.Generator) -> tuple[float, float]:
+        """One step of G. A loss that compares takes D's last batch of real samples, beside fresh fakes."""
+        fake = noisy(self.generator(self._noise(real.shape[0], rng)), sd, rng)
         on_fake = self.discriminator(fake)  # (N, 1)
-        step = descend("generator", self.loss.generator(on_fake), self.optimizer_g)
+        beside = []
+        if self.loss.paired:
+            with tr.no_grad():
+                beside.append(self.discriminator(noisy(real, sd, rng)))
+        step = descend("generator", self.loss.generator(on_fake, *beside), self.optimizer_g)
         check_outputs(on_fake)
         return step
 

@@ -1,9 +1,9 @@
 """Architectures, a file each. Classifiers have one signature: `name(depth=..., width=..., *, in_channels=3, classes=10,
 rng=None)`, with options of their own before `rng`, and three attributes: `stem`, `blocks`, whose children are what
-instruments watch, and `head`. The two players of a GAN are `generator` and `discriminator` of `dcgan`, `gan64` and
-`resgan`, or `mlp_generator` and `mlp_discriminator`; `PLAYERS` makes any of them for samples of a shape."""
+instruments watch, and `head`. The two players of a GAN are `generator` and `discriminator` of `dcgan`, `gan64`,
+`resgan` and `r3gan`, or `mlp_generator` and `mlp_discriminator`; `PLAYERS` makes any of them for samples of a shape."""
 
-from tinyres.models import dcgan, gan64, resgan
+from tinyres.models import dcgan, gan64, r3gan, resgan
 from tinyres.models.activation import swap_activation
 from tinyres.models.cnn import cnn
 from tinyres.models.densenet import densenet, densenet_imagenet
@@ -30,6 +30,6 @@ CLASSIFIERS = (  # what can be trained on labels, by name
 __all__ = [
     "CLASSIFIERS", "PLAYERS", "Players", "cnn", "dcgan", "densenet", "densenet_imagenet", "dncnn", "fixup",
     "from_pytorch", "from_torchvision", "gan64", "highway", "highway_mlp", "mlp", "mlp_discriminator",
-    "mlp_generator", "plain", "preact", "resgan", "resnet", "resnet_imagenet", "senet", "skipinit",
+    "mlp_generator", "plain", "preact", "r3gan", "resgan", "resnet", "resnet_imagenet", "senet", "skipinit",
     "stochastic_depth", "swap_activation",
 ]  # fmt: skip

@@ -70,6 +70,11 @@ def _players():
             yield f"{name}.discriminator{end}", _row(family.discriminator, width, size=size, shape=image, slow=slow)
         for norm in ("layer", "none" if name == "dcgan" else "batch"):  # the rows above have the third
             yield f"{name}.discriminator, norm {norm}", _row(family.discriminator, norm=norm, shape=(4, 3, 32, 32))
+    for size in (8, 16, 28, 32):
+        for width in (32, 64):
+            end = f", {size} pixels, width {width}"
+            yield f"r3gan.generator{end}", _row(models.r3gan.generator, 64, width, size=size, shape=(4, 64))
+            yield f"r3gan.discriminator{end}", _row(models.r3gan.discriminator, width, size=size, shape=(4, 3, size, size))
     yield "gan64.generator", _row(models.gan64.generator, shape=(8, 100))
     for norm in ("batch", "layer", "none"):
         yield f"gan64.discriminator, norm {norm}", _row(models.gan64.discriminator, norm=norm, shape=(2, 3, 64, 64))
