@@ -135,7 +135,13 @@ def test_an_architecture_that_does_not_fit_is_refused_before_training(arch, data
 
 
 def test_every_architecture_is_offered():
-    for data, arch in (("cifar10", "dcgan"), ("mnist", "dcgan"), ("digits", "mlp"), ("digits", "resgan"), ("digits", "r3gan")):
+    for data, arch in (
+        ("cifar10", "dcgan"),
+        ("mnist", "dcgan"),
+        ("digits", "mlp"),
+        ("digits", "resgan"),
+        ("digits", "r3gan"),
+    ):
         generator, discriminator = gan.players(gan.GANRecipe.of("nonsaturating", data, arch=arch, norm="none", width=8))
         assert generator.parameter_count() > 0
         assert discriminator.parameter_count() > 0

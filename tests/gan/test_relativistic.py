@@ -1,4 +1,4 @@
-"""Losses that compare fakes with real samples: formulas, pulls, symmetries, and the trainer that hands the reals over."""
+"""Losses that compare fakes with real samples: formulas, pulls, symmetries, and the trainer that hands both over."""
 
 import math
 
@@ -32,9 +32,7 @@ FORMULAS = {  # what the player in front wants to be far above the other one
 }
 PULLS = {
     "relativistic": lambda fake, real: -sigmoid(real - fake),
-    "relativistic_average": lambda fake, real: (
-        -sigmoid(real.mean() - fake) - sigmoid(real - fake.mean()).mean()
-    ),
+    "relativistic_average": lambda fake, real: -sigmoid(real.mean() - fake) - sigmoid(real - fake.mean()).mean(),
 }
 
 

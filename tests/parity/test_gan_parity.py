@@ -134,7 +134,11 @@ def test_the_whole_loss_of_r3gans_discriminator(size):
     for stage in range(stages):
         layers += [torch.nn.AvgPool2d(2)] if stage else []
         layers.append(Block(16))
-    layers += [torch.nn.Conv2d(16, 16, 4, groups=16, bias=False), torch.nn.Flatten(), torch.nn.Linear(16, 1, bias=False)]
+    layers += [
+        torch.nn.Conv2d(16, 16, 4, groups=16, bias=False),
+        torch.nn.Flatten(),
+        torch.nn.Linear(16, 1, bias=False),
+    ]
     theirs = torch.nn.Sequential(*layers).double()
     for k, p in enumerate(theirs.parameters()):
         p.data = 0.3 * torch.tensor(draws(*p.shape, seed=k))

@@ -122,8 +122,8 @@ def pairing_discriminator(real: Any, fake: Any) -> Any:
 def pairing(fake: Any, real: Any) -> Any:
     """softplus(-(a_fake - a_real)) of each pair: the generator asks that its fake looks more real than a real sample.
 
-    Pull: dL/da = -sigmoid(a_real - a_fake): 1 for a fake far behind its partner, and never 0 for all of the fakes on one
-    of several real points, which is where the other losses get stuck (Sun et al. 2020 [sun2020global]; E29).
+    Pull: dL/da = -sigmoid(a_real - a_fake): 1 for a fake far behind its partner. Fakes that all lie on one of several
+    real points are where other losses get stuck (Sun et al. 2020 [sun2020global]; law E29 and its claim).
     """
     _same_size(real, fake)
     return mean(softplus(real - fake))
@@ -148,8 +148,8 @@ def average(fake: Any, real: Any) -> Any:
 def _same_size(real: Any, fake: Any) -> None:
     if real.shape != fake.shape:
         raise ValueError(
-            f"relativistic pairing: each fake is compared with one real sample, so both logits must have one shape, got "
-            f"{tuple(real.shape)} of real samples and {tuple(fake.shape)} of fakes"
+            "relativistic pairing: each fake is compared with one real sample, so both logits must have one shape, "
+            f"got {tuple(real.shape)} of real samples and {tuple(fake.shape)} of fakes"
         )
 
 

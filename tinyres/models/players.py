@@ -23,7 +23,8 @@ class Players:
 
     latent: length of a noise vector. width: channels next to the image, or hidden units. shape: of one sample, (C, H,
     W) with values in (-1, 1), or (D,). norm: of the discriminator, "batch", "layer" or "none"; generators of images
-    have batch norm and end in tanh, but for r3gan's. rng: a Generator or a seed; pass the same Generator to both for one reproducible pair.
+    have batch norm and end in tanh, but for r3gan's. rng: a Generator or a seed; pass the same Generator to both for
+    one reproducible pair.
 
     Raises:
         ValueError: the architecture does not exist for this shape, or there is no such norm.

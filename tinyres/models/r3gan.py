@@ -88,7 +88,7 @@ def discriminator(
         rng: what the weights are drawn from: a Generator or a seed.
 
     Raises:
-        ValueError: there is no discriminator for this size, the width does not fall into groups, or a norm is asked for.
+        ValueError: there is no discriminator for this size, the width does not fall into groups, or there is a norm.
     """
     if norm != "none":
         raise ValueError(f"r3gan: the discriminator has no normalisation, so norm must be 'none', got {norm!r}")

@@ -33,7 +33,9 @@ LIMITS = MappingProxyType(
         "winograd_work": Limit(
             2e7, "multiplications of the direct sum, some 100 microseconds: below, little is to win"
         ),
-        "winograd_outputs": Limit(160, "tiles of all images, thrice that for dw: with fewer, the kernel's transform loses"),
+        "winograd_outputs": Limit(
+            160, "tiles of all images, thrice that for dw: with fewer, the kernel's transform loses"
+        ),
         "winograd_tiles": Limit(56, "about as many as are transformed at a time: they stay in the cache"),
         "strided_channels": Limit(64, "on both sides: with fewer, the transforms cost what the products save"),
         "strided_outputs": Limit(512, "pixels of all images: with fewer, the kernel's transform costs too much"),

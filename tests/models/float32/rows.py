@@ -74,7 +74,10 @@ def _players():
         for width in (32, 64):
             end = f", {size} pixels, width {width}"
             yield f"r3gan.generator{end}", _row(models.r3gan.generator, 64, width, size=size, shape=(4, 64))
-            yield f"r3gan.discriminator{end}", _row(models.r3gan.discriminator, width, size=size, shape=(4, 3, size, size))
+            yield (
+                f"r3gan.discriminator{end}",
+                _row(models.r3gan.discriminator, width, size=size, shape=(4, 3, size, size)),
+            )
     yield "gan64.generator", _row(models.gan64.generator, shape=(8, 100))
     for norm in ("batch", "layer", "none"):
         yield f"gan64.discriminator, norm {norm}", _row(models.gan64.discriminator, norm=norm, shape=(2, 3, 64, 64))

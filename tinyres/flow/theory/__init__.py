@@ -12,6 +12,7 @@ recurrent.py      RNN and LSTM: gradients through time
 path_lengths.py   how many paths of each length a residual net has, and how much gradient they carry
 saturation.py     generator saturation: two Gaussians and the optimal discriminator
 dirac.py          the Dirac-GAN: eigenvalues and limit cycles
+landscape.py      what a game is worth on the way out of collapse, at the best discriminator
 wasserstein.py    linear critics: gradient penalty, clipping, parallel lines
 gan_metrics.py    Fréchet distance, Inception Score, MMD and coverage of known distributions
 """
