@@ -44,8 +44,12 @@ def _add_train(parts: Any) -> None:
                        "(x)")  # fmt: skip
     train.add_argument("--image-size", type=int, metavar="N",
                        help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
-    train.add_argument("--method", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, sn_hinge, wgan, "
-                       "wgan_gp, r1, r3gan or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
+    train.add_argument(
+        "--method",
+        metavar="NAME",
+        help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
+        "wgan, wgan_gp, r1, r3gan or dragan (default: sn_hinge, or the plain method of --loss)",
+    )
     train.add_argument(
         "--loss",
         metavar="NAME",

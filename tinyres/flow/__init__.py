@@ -1,12 +1,14 @@
 """Gradient flow: instruments that measure any model, and theory to compare the measurements with.
 
-instruments/     record norms, path lengths, Jacobian spectra, gradient correlation, noise scale, lesions
+instruments/     record norms, path lengths, Jacobian spectra, gradient correlation, noise scale, lesions, the spectrum
+                 of a game
 measurement.py   the result of an instrument: named arrays, a plot, JSON; as a table: tables.py
 theory/          closed-form predictions
 """
 
 from tinyres.flow.instruments.correlation import gradient_correlation
 from tinyres.flow.instruments.curve import Curve, plot
+from tinyres.flow.instruments.game import game_spectrum
 from tinyres.flow.instruments.lesions import dropped, lesion, swapped
 from tinyres.flow.instruments.noise import gradient_noise_scale
 from tinyres.flow.instruments.paths import paths
@@ -20,6 +22,7 @@ __all__ = [
     "Recording",
     "block_and_input",
     "dropped",
+    "game_spectrum",
     "gradient_correlation",
     "gradient_noise_scale",
     "jacobian_spectrum",
