@@ -13,7 +13,11 @@ from tinyres.cli.gan_evaluate import print_score
 from tinyres.cli.terminal import say, terminal
 
 NUMBERS = {  # settings of a run that are one number: what --help says
-    "penalty_weight": (float, "weight of the penalty"), "clip": (float, "bound on D's weights; 0: none"),
+    "penalty_weight": (float, "weight of the penalty"),
+    "penalty_every": (int, "add the penalty in every N-th step of D only, N-fold"),
+    "burn_in": (float, "share of the steps in which the next three change; 0: none"),
+    "lr_end": (float, "share of both rates that is left"), "penalty_end": (float, "share of the penalty's weight"),
+    "beta2_end": (float, "beta2 afterwards"), "clip": (float, "bound on D's weights; 0: none"),
     "instance_noise": (float, "standard deviation of the noise, falling to 0 at the end of the run"),
     "d_steps": (int, "steps of D per step of G"), "batch_size": (int, "samples per step"),
     "steps": (int, "steps of G"), "lr_g": (float, "learning rate of G's Adam"),
