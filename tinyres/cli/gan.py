@@ -38,7 +38,8 @@ def add(commands: Any) -> None:
 def _add_train(parts: Any) -> None:
     train = parts.add_parser(
         "train",
-        help="train two players on digits, ring8, grid25, mnist, fashion-mnist, cifar10 or your own images",
+        help="train two players on digits, ring8, grid25, mnist, fashion-mnist, cifar10, stacked-digits, "
+        "stacked-mnist or your own images",
         description=f"Train a GAN. Writes {CHECKPOINT}, from which --resume continues bit for bit, "
         "generator.safetensors (the averaged one), samples.png and samples/, interpolations.png, training.png and "
         "result.json. The method and the data set set the defaults of all other options.",

@@ -63,6 +63,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"arch": "dcgan", "latent": 32, "width": 32, "batch_size": 64, "steps": 4000},
     "ring8": _POINTS,
     "grid25": _POINTS | {"steps": 10000},
+    "stacked-digits": {"arch": "dcgan", "latent": 64, "width": 32, "batch_size": 64, "steps": 4000},
+    "stacked-mnist": _IMAGES,
     "mnist": _IMAGES,
     "fashion-mnist": _IMAGES,
     "cifar10": _IMAGES,
