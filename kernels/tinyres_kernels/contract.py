@@ -287,8 +287,8 @@ def _heads(q: Array, k: Array, v: Array, y: Array, lse: Array) -> None:
         if shapes == [(B, L, E), (B, S, E), (B, S, V), (B, L, V), (B, L)]:
             return
     raise ValueError(
-        f"q, k, v, their result and lse have the shapes {', '.join(map(str, shapes))}: needed are (B, L, E), (B, S, E), "
-        "(B, S, V), (B, L, V) and (B, L)"
+        f"q, k, v, their result and lse have the shapes {', '.join(map(str, shapes))}: needed are (B, L, E), "
+        "(B, S, E), (B, S, V), (B, L, V) and (B, L)"
     )
 
 

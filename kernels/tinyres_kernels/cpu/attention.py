@@ -15,14 +15,14 @@ from tinyres_kernels.cpu.elementary import exp
 from tinyres_kernels.cpu.emit import clear
 from tinyres_kernels.cpu.host import TARGET
 from tinyres_kernels.cpu.jit import compiled, kernel
-from tinyres_kernels.cpu.loops import outer_tile_2, pack, row
+from tinyres_kernels.cpu.loops import OUTER, pack, row
 from tinyres_kernels.cpu.memory import flat, native, scratch
 from tinyres_kernels.cpu.plan import Machine, Plan, Shape, decide, planner
 from tinyres_kernels.cpu.softmax import exponentials, largest, product
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import Attention
 
-QUERIES, KEYS = 4 * TARGET.pixels[2][0], 256  # of a block
+QUERIES, KEYS = 64, 512  # of a block
 SIZES, TAPS = TARGET.pixels[2], TARGET.taps[2]
 LOWEST = float("-inf")
 
@@ -39,7 +39,7 @@ def _outer(places, x, x0, taps, g, g0, step, size, sums, s0, s_step, wide):
     for j in range(0, taps, TAPS):
         for c in range(0, size, wide):
             tail = min(wide, size - c)
-            outer_tile_2(1, places, x, x0 + j, 0, g, g0 + c, 0, step, sums, s0 + j * s_step + c, s_step, tail)
+            OUTER(1, places, x, x0 + j, 0, g, g0 + c, 0, step, sums, s0 + j * s_step + c, s_step, tail)
 
 
 @compiled
@@ -160,7 +160,7 @@ def _plan_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices
 
 
 def _wide(a: Array) -> int:
-    return 2 * TARGET.lanes * 4 // a.itemsize
+    return 2 * TARGET.lanes * 4 // int(a.itemsize)
 
 
 def _panels(name: str, a: Array, threads: int) -> Array:

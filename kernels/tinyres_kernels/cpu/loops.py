@@ -14,7 +14,7 @@ ROW = _P1[0]  # pixels of a row tile
 _R = row_tile(ROW)
 ROW_TAPS = TARGET.row_taps
 _OR, _OR3 = outer_row(1, ROW_TAPS), outer_row(3, 3)  # the latter: all 27 taps of three channels
-_O1, outer_tile_2 = outer_tile(TARGET.taps[1], 1), outer_tile(TARGET.taps[2], 2)
+_O1, OUTER = outer_tile(TARGET.taps[1], 1), outer_tile(TARGET.taps[2], 2)
 
 
 @compiled
@@ -245,7 +245,7 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
                                     _O1(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
                                         tail)  # fmt: skip
                                 else:
-                                    outer_tile_2(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
+                                    OUTER(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
                                         tail)  # fmt: skip
 
 
