@@ -51,8 +51,8 @@ class TransformerEncoderLayer(Module):
         index: l of "lns", counted from 1.
         layers: the number of blocks in the net, for "deep".
         rotary: an `nn.Rotary` for the heads.
-        connection: makes a residual connection of a branch (and a shortcut): `nn.Residual`, or, for several streams,
-            `functools.partial(nn.HyperConnections, streams=4)`.
+        connection: makes a residual connection of a branch (for "deep": of a branch and a shortcut): `nn.Residual`; or,
+            for several streams, `functools.partial(nn.HyperConnections, streams=4)`.
         rng: a generator or a seed, of weights and dropout.
 
     Raises:
