@@ -34,8 +34,8 @@ def add(commands: Any) -> None:
         "train",
         help="train an architecture on digits, MNIST, FashionMNIST, CIFAR-10, your own images or a text",
         description="Train a classifier, or with gpt a model of text (`tinyres sample` lets it write). Writes "
-        "run.safetensors after each epoch (from which --resume continues bit for bit), model.safetensors, result.json and training.png; with --record also flow.json, flow.png and "
-        "run.html.",
+        "run.safetensors after each epoch (from which --resume continues bit for bit), model.safetensors, result.json "
+        "and training.png; with --record also flow.json, flow.png and run.html.",
     )
     train.add_argument("arch", metavar="ARCH", help=f"{', '.join(ARCHITECTURES)}; for text {', '.join(READERS)}")
     add_recipe(train)
