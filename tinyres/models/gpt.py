@@ -35,7 +35,7 @@ class GPT(nn.Module):
         context: int,
         settings: dict[str, Any],
     ) -> None:
-        self.stem, self.positions, self.blocks = stem, positions, nn.ModuleList(blocks)
+        self.stem, self.positions, self.blocks = stem, positions, nn.Sequential(*blocks)
         self.norm, self.head = norm, head
         self.streams, self.context, self.settings = streams, context, settings
 
@@ -51,8 +51,7 @@ class GPT(nn.Module):
             x = x + self.positions.weight[: index.shape[1]]
         if self.streams > 1:
             x = ops.expand(x[:, :, None], (*x.shape[:2], self.streams, x.shape[2]))
-        for block in self.blocks:
-            x = block(x, is_causal=True)
+        x = self.blocks(x)
         if self.streams > 1:
             x = ops.mean(x, 2)
         return self.head(x if self.norm is None else self.norm(x))
@@ -154,7 +153,7 @@ def gpt(
             joined = lambda branch: nn.HyperConnections(branch, streams, mixing, next(numbers))
         return nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout, activation, batch_first=True, norm=norm, norm_layer=kind, index=i + 1,
-            layers=layers, rotary=rotary, connection=joined, rng=rng,
+            layers=layers, causal=True, rotary=rotary, connection=joined, rng=rng,
         )  # fmt: skip
 
     stem = nn.Embedding(symbols, width, rng=rng)

@@ -50,6 +50,7 @@ class TransformerEncoderLayer(Module):
         norm_layer: `nn.LayerNorm` or `nn.RMSNorm`.
         index: l of "lns", counted from 1.
         layers: the number of blocks in the net, for "deep".
+        causal: each position sees itself and those before it, in every call.
         rotary: an `nn.Rotary` for the heads.
         connection: makes a residual connection of a branch (for "deep": of a branch and a shortcut): `nn.Residual`; or,
             for several streams, `functools.partial(nn.HyperConnections, streams=4)`.
@@ -75,6 +76,7 @@ class TransformerEncoderLayer(Module):
         norm_layer: type[LayerNorm | RMSNorm] = LayerNorm,
         index: int = 1,
         layers: int = 1,
+        causal: bool = False,
         rotary: Module | None = None,
         connection: Callable[..., Residual] = Residual,
         rng: Rng = None,
@@ -90,7 +92,7 @@ class TransformerEncoderLayer(Module):
         if index < 1 or layers < 1:
             raise ValueError(f"TransformerEncoderLayer: index and layers count from 1, got {index} and {layers}")
         rng = rng_of(rng)
-        self.norm, self.norm_first, self.index = norm, norm == "pre", index
+        self.norm, self.norm_first, self.index, self.causal = norm, norm == "pre", index, causal
         self.self_attn = MultiheadAttention(
             d_model, nhead, dropout, bias, batch_first=batch_first, rotary=rotary, rng=rng
         )
@@ -114,14 +116,15 @@ class TransformerEncoderLayer(Module):
 
     def forward(self, src: Any, src_mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool = False) -> Any:
         """The masks are those of `MultiheadAttention`, True where a key must not be seen."""
-        masks = {"attn_mask": src_mask, "key_padding_mask": src_key_padding_mask, "is_causal": is_causal}
-        x = self.attention(src, **masks)
+        masks = {"attn_mask": src_mask, "key_padding_mask": src_key_padding_mask, "is_causal": is_causal or None}
+        x = self.attention(src, **{name: mask for name, mask in masks.items() if mask is not None})
         x = self.norm1(x) if self.norm in ("post", "deep") else x
         x = self.mlp(x)
         return self.norm2(x) if self.norm in ("post", "deep") else x
 
     def _attend(self, x: Any, **masks: Any) -> Any:
         x = self._normed(self.norm1, x)
+        masks = {"is_causal": self.causal, **masks}
         x = self.self_attn(x, x, x, need_weights=False, **masks)[0]
         return self.dropout1(self.norm3(x) if self.norm == "peri" else x)
 
