@@ -21,6 +21,8 @@ otherwise):
     batch_norm, batch_norm_dx                images as matrices (N H W, C), the rest (C,). The residual sum and the
                                              ReLU that often follow can be taken along
     cross_entropy, cross_entropy_dx          logits (M, C), losses (M,), classes (M,) int64
+    softmax, softmax_dx                      matrices (M, C), along their rows
+    activation, activation_dx                lines (M,)
     bce_with_logits, bce_with_logits_dx      arrays of one shape, whichever it is
     sgd, adam, rmsprop                       a parameter, its gradient and state, of one shape, whichever it is
     add, relu, relu_dx                       lines (M,)

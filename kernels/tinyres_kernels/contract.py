@@ -17,7 +17,20 @@ array and the costs are in the docstrings of `reference`; `settings` has the set
 
 from tinyres_kernels.dispatch import OPERATIONS, Kernel, Operation, kernel, operation, publish
 from tinyres_kernels.namespace import Array
-from tinyres_kernels.settings import Adam, AvgPool, Conv, MaxPool, Norm, Relu, Rmsprop, Running, Sgd
+from tinyres_kernels.settings import (
+    ACTIVATIONS,
+    Activation,
+    Adam,
+    AvgPool,
+    Conv,
+    MaxPool,
+    Norm,
+    Relu,
+    Rmsprop,
+    Running,
+    Sgd,
+    Softmax,
+)
 
 __all__ = ["OPERATIONS", "Kernel", "Operation", "kernel", "publish"]
 
@@ -42,6 +55,12 @@ def line(x: Array) -> None:
     """Raises ValueError where x is not one line of elements."""
     if x.ndim != 1:
         raise ValueError(f"needed are lines (M,), got shape {tuple(x.shape)}: hand over x.reshape(-1)")
+
+
+def rows(x: Array) -> None:
+    """Raises ValueError where x is not a matrix."""
+    if x.ndim != 2:
+        raise ValueError(f"needed are rows (M, C), got shape {tuple(x.shape)}")
 
 
 def contiguous(*written: Array | None) -> None:
@@ -213,6 +232,47 @@ def bce_with_logits(x: Array, target: Array, out: Array) -> bool:
 @operation("out")
 def bce_with_logits_dx(g: Array, x: Array, target: Array, out: Array) -> bool:
     alike("x", x.shape, g=g, target=target, out=out)
+    contiguous(out)
+    return bool(out.size)
+
+
+# -- activations ------------------------------------------------------------------------------------------------------
+def known(s: Activation) -> None:
+    """Raises ValueError where no activation has this name."""
+    if s.name not in ACTIVATIONS:
+        raise ValueError(f"activation: there are {', '.join(ACTIVATIONS)}, got {s.name!r}")
+
+
+@operation("out", Activation)
+def activation(x: Array, out: Array, s: Activation) -> bool:
+    known(s)
+    line(x)
+    alike("x", x.shape, out=out)
+    contiguous(out)
+    return bool(out.size)
+
+
+@operation("out", Activation)
+def activation_dx(g: Array, x: Array, out: Array, s: Activation) -> bool:
+    known(s)
+    line(g)
+    alike("g", g.shape, x=x, out=out)
+    contiguous(out)
+    return bool(out.size)
+
+
+@operation("out", Softmax)
+def softmax(x: Array, out: Array, s: Softmax) -> bool:
+    rows(x)
+    alike("x", x.shape, out=out)
+    contiguous(out)
+    return bool(out.size)
+
+
+@operation("out", Softmax)
+def softmax_dx(g: Array, y: Array, out: Array, s: Softmax) -> bool:
+    rows(g)
+    alike("g", g.shape, y=y, out=out)
     contiguous(out)
     return bool(out.size)
 

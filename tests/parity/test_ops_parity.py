@@ -62,7 +62,9 @@ def elementwise():
         "relu": F.relu, "leaky_relu": F.leaky_relu, "leaky_relu: slope 0.3": lambda x: F.leaky_relu(x, 0.3),
         "elu": F.elu, "elu: alpha 0.4": lambda x: F.elu(x, 0.4), "tanh": torch.tanh, "sigmoid": torch.sigmoid,
         "softplus": F.softplus, "softplus: beta 2.5": lambda x: F.softplus(x, 2.5), "logsigmoid": F.logsigmoid,
-        "silu": F.silu, "gelu": F.gelu, "gelu tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "smooth_dx: tanh": torch.ops.aten.tanh_backward, "smooth_dx: sigmoid": torch.ops.aten.sigmoid_backward,
+        "smooth_dx: softplus": lambda dy, x: dy * torch.sigmoid(x),
+        "silu": F.silu, "gelu": F.gelu, "gelu: tanh": lambda x: F.gelu(x, approximate="tanh"),
     }.items()  # fmt: skip
     for name in ("add", "sub", "mul", "div", "pow"):
         for case in ("same shapes", "broadcast", "with a number", "size 1"):
@@ -120,6 +122,12 @@ def products_and_sums():
     for name, function in {"softmax": F.softmax, "log_softmax": F.log_softmax, "cumsum": torch.cumsum}.items():
         for axis in (-1, 0):
             yield f"{name}: axis {axis}", lambda x, function=function, axis=axis: function(x, dim=axis)
+    for axis in (-1, 0):
+        yield f"softmax_dx: axis {axis}", lambda dy, y, axis=axis: y * (dy - (y * dy).sum(axis, keepdim=True))
+        yield (
+            f"softmax_dx: logarithm, axis {axis}",
+            lambda dy, y, axis=axis: dy - y.exp() * dy.sum(axis, keepdim=True),
+        )
 
 
 def images():

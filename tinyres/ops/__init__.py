@@ -47,7 +47,7 @@ from tinyres.ops.ordering import *
 from tinyres.ops.padding import pad
 from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinyres.ops.products import *
-from tinyres.ops.reduction import cumsum, log_softmax, logsumexp, mean, softmax, std, sum, var
+from tinyres.ops.reduction import cumsum, logsumexp, mean, std, sum, var
 from tinyres.ops.shape import (
     concatenate,
     expand,
@@ -63,6 +63,7 @@ from tinyres.ops.shape import (
     transpose,
     unsqueeze,
 )  # fmt: skip
+from tinyres.ops.softmax import log_softmax, softmax
 
 __all__ = [
     "abs",

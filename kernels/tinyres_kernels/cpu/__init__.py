@@ -10,7 +10,8 @@ conv.py   the convolutions, and which way each goes:
     fast/                                               with fewer products: 3x3 at stride 1, 4x4 at stride 2, ...
 rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them
 pool.py   the pools, channels innermost;   elementwise.py   sums and ReLUs
-loss.py   cross-entropies, on elementary.py (exp, log1p) and softmax.py (a row of them)
+activations.py   tanh, GELU and other smooth ones, on elementary.py (exp, log1p, ...);   softmax.py   a row of exps
+loss.py   softmax and cross-entropies on those
 update.py   optimiser steps;   matmul.py   matrix products
 """
 
@@ -18,12 +19,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tinyres_kernels import contract
-from tinyres_kernels.cpu import conv, elementwise, loss, matmul, norm, pool, update
+from tinyres_kernels.cpu import activations, conv, elementwise, loss, matmul, norm, pool, update
 from tinyres_kernels.cpu.choices import forced
 from tinyres_kernels.cpu.plan import explain
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, conv, elementwise, loss, matmul, norm, pool, update)
+contract.publish(__name__, activations, conv, elementwise, loss, matmul, norm, pool, update)
 
 __all__ = ["explain", "forced"]
 
