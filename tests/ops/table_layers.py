@@ -44,6 +44,10 @@ def layer_normed(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([standardized(sample, 1e-3) * w + b for sample in x])
 
 
+def plainly_normed(x: np.ndarray, w: Any = 1.0, b: Any = 0.0) -> np.ndarray:
+    return np.stack([[standardized(line, 1e-3) * w + b for line in sample] for sample in x]).reshape(x.shape)
+
+
 def rms_normed(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.stack([sample / math.sqrt(np.mean(sample**2) + 0.1) * w for sample in x])
 
@@ -282,5 +286,9 @@ def called(case: Case, functional: Any, convert: Callable[[Any], Any] = lambda a
 
 
 def layer_rows() -> None:
+    for case, count in {"weight and bias": 2, "a weight": 1, "alone": 0}.items():
+        row("layer_norm", lambda x, *more: F.layer_norm(x, 4, *more, eps=1e-3), plainly_normed,
+            normal(2, 3, 4), *(away(4), normal(4))[:count], case=case,
+            empty=((0, 3, 4), (4,), (4,))[: count + 1])  # fmt: skip
     for name, case in CASES.items():
         row("", called(case, F), case.oracle, *case.inputs, case=name, empty=case.empty)
