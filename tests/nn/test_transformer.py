@@ -159,6 +159,9 @@ def test_sinkhorn():
     y = F.sinkhorn(x, 50).numpy()
     np.testing.assert_allclose(y.sum(-2), 1, atol=1e-15)
     np.testing.assert_allclose(y.sum(-1), 1, atol=1e-14)
+    early = F.sinkhorn(x, 2).numpy()
+    np.testing.assert_allclose(early.sum(-2), 1, atol=1e-15)
+    assert abs(early.sum(-1) - 1).max() > 1e-4
     ratios = np.log(y) - x.numpy()  # e^x with rows and columns scaled: the logs differ by u_i + v_j
     np.testing.assert_allclose(ratios - ratios[:, :1] - ratios[:, :, :1] + ratios[:, :1, :1], 0, atol=1e-12)
     tr.gradcheck(lambda x: F.sinkhorn(x, 3), [x.numpy()], order=2)

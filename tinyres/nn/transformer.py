@@ -108,7 +108,7 @@ class TransformerEncoderLayer(Module):
         self.dropout1, self.dropout2 = Dropout(dropout, rng=rng), Dropout(dropout, rng=rng)
         deep = norm == "deep"
         self.attention, self.mlp = (
-            connection(_Branch(branch), *([_Times((2 * layers) ** 0.25)] if deep else []))
+            connection(Branch(branch), *([_Times((2 * layers) ** 0.25)] if deep else []))
             for branch in (self._attend, self._feed)
         )
         if deep:
@@ -153,7 +153,7 @@ class TransformerEncoderLayer(Module):
         return f"norm={self.norm!r}"
 
 
-class _Branch(Module):
+class Branch(Module):
     """A method of the layer as a branch. The modules in it belong to the layer, under PyTorch's names."""
 
     def __init__(self, compute: Callable[..., Any]) -> None:
