@@ -70,6 +70,31 @@ def test_large_logits_do_not_overflow():
     np.testing.assert_allclose(y.numpy(), v.numpy()[best], rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [0.0, 1.0, 1e3, 1e15])
+def test_hidden_keys_weigh_exactly_nothing_and_no_number_on_the_way_is_infinite(dtype, size):
+    q, k, v = drawn((2, 3, 4), (2, 5, 4), (2, 5, 6), dtype=dtype)
+    other = v.numpy().copy()
+    other[:, 3:] = 1e30
+    mask = np.arange(5) < 3
+    with tr.detect_anomaly():
+        y = F.scaled_dot_product_attention(q * size, k, v, mask)
+        tr.grad(y, [q, k, v], np.ones(y.shape, dtype))
+    np.testing.assert_array_equal(
+        y.numpy(), F.scaled_dot_product_attention(q * size, k, tr.tensor(other), mask).numpy()
+    )
+
+
+def test_logits_that_are_not_finite_show():
+    q, k, v = drawn((3, 4), (5, 4), (5, 6), dtype="float32")
+    q = q.detach().numpy().copy()
+    q[1] = np.nan
+    with np.errstate(invalid="ignore"):
+        y = F.scaled_dot_product_attention(tr.tensor(q), k, v, is_causal=True).numpy()
+    assert np.isnan(y[1]).all()
+    assert np.isfinite(y[[0, 2]]).all()
+
+
 def test_dropout_is_drawn_from_rng_and_keeps_the_mean():
     q, k = drawn((1, 2), (400, 2))
     ones = np.ones((400, 1))

@@ -36,7 +36,8 @@ def attention_weights(op: str, query: Any, key: Any, attn_mask: Any, is_causal: 
         return softmax_(logits, axis=(logits.ndim - 1,))
     some = allowed.any(axis=-1, keepdims=True)
     # A row without any key keeps its logits, so that its softmax is finite, also backward; then it becomes 0.
-    weights = softmax_(where(_constant(allowed | ~some, logits), logits, -math.inf), axis=(logits.ndim - 1,))
+    logits = where(_constant(allowed | ~some, logits), logits, _far_below(raw(logits)))
+    weights = softmax_(logits, axis=(logits.ndim - 1,))
     return weights if some.all() else where(_constant(some, logits), weights, 0.0)
 
 
@@ -64,6 +65,12 @@ def _masks(op: str, logits: Any, mask: Any, is_causal: bool) -> tuple[Any, Any]:
     if not blocked.any():
         return None, mask
     return ~blocked, where(_constant(blocked, logits), 0.0, mask)
+
+
+def _far_below(logits: Any) -> float:
+    """A finite number whose exponential is 0 beside that of any of the logits, which `tr.detect_anomaly` lets pass."""
+    least = float(logits.min()) if logits.size else 0.0
+    return 2 * min(least, 0.0) - 100.0 * logits.dtype.itemsize if least > -math.inf else -math.inf
 
 
 def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
