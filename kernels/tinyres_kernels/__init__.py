@@ -23,6 +23,7 @@ otherwise):
     cross_entropy, cross_entropy_dx          logits (M, C), losses (M,), classes (M,) int64
     softmax, softmax_dx                      matrices (M, C), along their rows
     activation, activation_dx                lines (M,)
+    attention, attention_dx                  heads (B, L, E), (B, S, E) and (B, S, V)
     bce_with_logits, bce_with_logits_dx      arrays of one shape, whichever it is
     sgd, adam, rmsprop                       a parameter, its gradient and state, of one shape, whichever it is
     add, relu, relu_dx                       lines (M,)
@@ -55,6 +56,8 @@ What every kernel set promises:
   `conv2d` and `conv2d_dx` (whose images g have a rim of zeros even without padding), a cotangent in `conv2d_dw`.
   A result all of whose terms are pixels is the same on every kernel set, and what is not finite in an image never
   reaches a result that does not read it.
+  Likewise in attention with a causal mask: what is not finite in a key or value may reach a query that does not see
+  it.
 
 `conv2d`, `conv2d_dx` and `conv2d_dw` are one trilinear form seen from three sides, so each is the derivative of the
 others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the winners are known, and `avg_pool2d`

@@ -106,6 +106,13 @@ class Softmax(NamedTuple):
     log: bool
 
 
+class Attention(NamedTuple):
+    """scale: of the logits; causal: whether query i sees the keys 0 to i alone."""
+
+    scale: float
+    causal: bool
+
+
 class Sgd(NamedTuple):
     """Of a step of gradient descent; its momentum counts where there is a buffer."""
 

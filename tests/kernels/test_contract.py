@@ -169,6 +169,8 @@ EMPTY = {
     },
     **{op: [{"axes": (0,)}, {"axes": (3, 0)}] for op in ("sgd", "adam", "rmsprop")},
     "matmul": [{"M": 0}, {"K": 0}, {"N": 0}],
+    "attention": [{"B": 0}, {"L": 0}],
+    "attention_dx": [{"B": 0}, {"L": 0}, {"S": 0}],
 }
 
 

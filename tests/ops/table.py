@@ -33,6 +33,7 @@ from tests.ops.oracles import (
     smallest,
     variance,
 )  # fmt: skip
+from tests.ops.table_attention import attention_rows
 from tests.ops.table_images import image_rows, normalization_rows
 from tests.ops.table_layers import layer_rows
 from tests.ops.table_linalg import linalg_rows
@@ -324,8 +325,9 @@ def reduction_rows() -> None:
             normal(2, 3), analytic=True, case=f"axis {axis}")  # fmt: skip
 
 
-for _fill in (elementwise_rows, activation_rows, shape_rows, indexing_rows, product_rows, reduction_rows, image_rows,
-              normalization_rows, loss_rows, loss_option_rows, layer_rows, name_rows, linalg_rows):  # fmt: skip
+for _fill in (elementwise_rows, activation_rows, attention_rows, shape_rows, indexing_rows, product_rows,
+              reduction_rows, image_rows, normalization_rows, loss_rows, loss_option_rows, layer_rows, name_rows,
+              linalg_rows):  # fmt: skip
     _fill()
 
 assert len({r.id for r in ROWS}) == len(ROWS), "two rows of one name"

@@ -98,6 +98,12 @@ def shapes():
         yield f"scatter_add: {case}", linear(getitem(key), shape)
 
 
+def math_attention(q, k, v, causal):
+    """PyTorch's, without its fused kernels, which have no second derivatives."""
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=0.7)
+
+
 def products_and_sums():
     for name in DIFFERENTIABLE:
         if name.startswith("matmul"):
@@ -119,6 +125,11 @@ def products_and_sums():
         for case, how in hows.items():
             if (name, case) not in (("var", "size 1"), ("biased var", "size 1")):
                 yield f"{name}: {case}", lambda x, function=function, how=how: function(x, **how)
+    for case, causal in {"every key": False, "causal": True}.items():
+        yield (
+            f"scaled_dot_product_attention: {case}",
+            lambda q, k, v, causal=causal: math_attention(q, k, v, causal),
+        )
     for name, function in {"softmax": F.softmax, "log_softmax": F.log_softmax, "cumsum": torch.cumsum}.items():
         for axis in (-1, 0):
             yield f"{name}: axis {axis}", lambda x, function=function, axis=axis: function(x, dim=axis)

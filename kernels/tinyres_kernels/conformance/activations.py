@@ -1,11 +1,12 @@
 """Smooth activation functions, declared: all of them at ordinary, large and tiny arguments, and how each is rounded."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import Arg, Arrays, Family, Named, Op, Put
+from tinyres_kernels.conformance.declare import Arg, Arrays, Family, Named, Op, Put, Structure
 from tinyres_kernels.conformance.elementwise import NUMBERS
 from tinyres_kernels.conformance.loss import LEAST, LOGITS
 from tinyres_kernels.settings import ACTIVATIONS
@@ -34,6 +35,10 @@ def _dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays)
     return {"out": abs(inputs["g"]) * (terms[keywords["name"]] + LEAST)}
 
 
+def _called(name: str) -> Callable[[Structure], bool]:
+    return lambda s: bool(s["name"] == name)
+
+
 SMOOTH = Family(
     plain={"M": 7, "name": "tanh", "scale": 1.0},
     shapes=lambda s: ({"x": {"m": s["M"]}}, {"name": s["name"]}),
@@ -44,7 +49,7 @@ SMOOTH = Family(
         "several numbers": lambda s: s["M"] > 1,
         "large arguments": lambda s: s["scale"] > 1,
         "tiny arguments": lambda s: s["scale"] < 1,
-        **{name: (lambda s, name=name: s["name"] == name) for name in ACTIVATIONS},
+        **{name: _called(name) for name in ACTIVATIONS},
     },
     sizes=("M",),
     named={

@@ -126,7 +126,7 @@ SOFTMAX = Family(
     plain=ROWS.plain | {"log": False},
     shapes=lambda s: ({"x": {"m": s["M"], "c": s["C"]}}, {"log": s["log"]}),
     structures=st.tuples(ROWS.structures, st.booleans()).map(lambda drawn: drawn[0] | {"log": drawn[1]}),
-    traits=ROWS.traits | {"a logarithm": lambda s: bool(s["log"]), "no logarithm": lambda s: not s["log"]},
+    traits={**ROWS.traits, "a logarithm": lambda s: bool(s["log"]), "no logarithm": lambda s: not s["log"]},
     sizes=ROWS.sizes,
     named={
         **{name: case for name, case in ROWS.named.items() if not case.refused},

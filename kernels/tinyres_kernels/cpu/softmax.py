@@ -83,7 +83,8 @@ def product(typing, a, b, at, count):
         lines = [e.at(e.data(context, signature.args[i], args[i]), args[2]) for i in (0, 1)]
         place = cgutils.alloca_once_value(b, e.functions.number(0.0))
         with e.vectors(args[3]) as (first, mask):
-            e.multiply_add(*(e.load(e.at(line, first), mask) for line in lines), place)
+            first_of, second = (e.load(e.at(line, first), mask) for line in lines)
+            e.multiply_add(first_of, second, place)
         return e.reduced(b.load(place), b.fadd)
 
     return a.dtype(a, b, number, number), generate

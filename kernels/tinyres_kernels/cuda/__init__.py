@@ -10,7 +10,7 @@
     conv_measure.py   how blocks that convolve bring these together
     card.py   the card that is planned for
     norm.py   batch norm, its sums;   normalise.py   its last pass;   loss.py   cross-entropies
-    activations, softmax   those of `im2col`: CuPy's own kernels
+    activations, softmax, attention   those of `im2col`: CuPy's own kernels and cuBLAS
     pool.py, elementwise.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
     update.py   optimisers, many parameters in one launch;   table.py   how;   steps.py   how many
     host.py   how kernels are made;   launching.py   machine code, kept on disk, and launches
@@ -32,10 +32,10 @@ from tinyres_kernels.cuda.conv import explain
 from tinyres_kernels.cuda.conv_norm import conv2d_norm, conv2d_statistics
 from tinyres_kernels.cuda.show import Access, Shown, races, show_thread
 from tinyres_kernels.cuda.steps import MANY
-from tinyres_kernels.im2col import activations
+from tinyres_kernels.im2col import activations, attention
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, activations, conv, elementwise, loss, matmul, norm, pool, steps)
+contract.publish(__name__, activations, attention, conv, elementwise, loss, matmul, norm, pool, steps)
 
 __all__ = ["MANY", "Access", "Shown", "conv2d_norm", "conv2d_statistics", "explain", "races", "show_thread"]
 
