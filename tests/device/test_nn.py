@@ -18,6 +18,16 @@ MODULES = {
     "BatchNorm2d": (lambda rng: nn.BatchNorm2d(4), IMAGE),
     "BatchNorm2d, evaluating": (lambda rng: nn.BatchNorm2d(4).eval(), IMAGE),
     "LayerNorm": (lambda rng: nn.LayerNorm((4, 6, 6)), IMAGE),
+    "LayerNorm of rows": (lambda rng: nn.LayerNorm(6), IMAGE),
+    "RMSNorm": (lambda rng: nn.RMSNorm(6), IMAGE),
+    "SwiGLU": (lambda rng: nn.SwiGLU(), IMAGE),
+    "Rotary": (lambda rng: nn.Rotary(6), IMAGE),
+    "TransformerEncoderLayer": (
+        lambda rng: nn.TransformerEncoderLayer(6, 2, 5, 0.0, causal=True, batch_first=True, rng=rng), (3, 4, 6)
+    ),
+    "HyperConnections": (
+        lambda rng: nn.HyperConnections(nn.Linear(6, 6, rng=rng), 4, "doubly stochastic"), (3, 4, 6)
+    ),
     "Dropout": (lambda rng: nn.Dropout(0.4, rng=rng), IMAGE),
     "StochasticDepth": (lambda rng: nn.StochasticDepth(nn.Conv2d(4, 4, 1, rng=rng), survival=0.7, rng=rng), IMAGE),
     "Residual": (lambda rng: nn.Residual(nn.Conv2d(4, 4, 3, padding=1, rng=rng)), IMAGE),

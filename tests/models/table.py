@@ -14,6 +14,7 @@ from tinyres import models
 
 Shapes = Callable[[int], tuple[tuple[int, ...], tuple[int, ...]]]
 NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvision}
+TEXT = {models.gpt}  # reads no images: `test_gpt.py`
 
 
 class Row(NamedTuple):
@@ -51,7 +52,7 @@ def makers() -> set[Callable[..., Any]]:
     """Every constructor that `tinyres.models` offers."""
     public = [getattr(models, name) for name in models.__all__]
     players = [{module.generator, module.discriminator} for module in filter(inspect.ismodule, public)]
-    return {value for value in public if inspect.isfunction(value)}.union(*players) - NO_MODELS
+    return {value for value in public if inspect.isfunction(value)}.union(*players) - NO_MODELS - TEXT
 
 
 def row(of: Callable[..., Any], shapes: Shapes, **more: Any) -> Row:
@@ -162,6 +163,24 @@ CLASSIFIERS = {
         depths="2 n + 2 with n >= 1 (4, 6, 8, ...)", nearest=[(7, 6)],
     ),
     "mlp, variances": classifier(models.mlp, 6, 16, weight_variance=1.5, bias_variance=0.1, sized=True, layers=6),
+    "vit": classifier(
+        models.vit, 2, 8, sized=True, layers=8, routes=4, depths="n with n >= 1 (1, 2, 3, ...)", nearest=[(0, 1)],
+        # a convolution 3·16²·768 + 768, 197 - 1 positions, 12 blocks, a norm and a head; ViT-B/16 of the paper has a
+        # token and a place for the class as well: 86,567,656 in torchvision's table of models
+        counts=[
+            parameters(86_567_656 - 2 * 768, depth=12, width=768, heads=12, size=224, patch=16, classes=1000),
+        ],
+        refused=[
+            ("patches cut the image evenly, got size=8 and patch=3", {"patch": 3}),
+            ("the heads share the width evenly, got width=8 and heads=3", {"heads": 3}),
+            ("norm must be one of pre, post, peri, lns, deep, got 'x'", {"norm": "x"}),
+        ],
+        unfit=FIXED,
+    ),
+    **{
+        f"vit, {norm}": classifier(models.vit, 2, 8, norm=norm, sized=True, sizes=(8,), layers=8, routes=4)
+        for norm in ("post", "peri", "lns", "deep")
+    },
     "resnet_imagenet 18": classifier(
         models.resnet_imagenet, 18, 4, layers=18 + 3, routes=8,
         depths="one of 18, 34, 50, 101, 152", nearest=[(0, 18), (51, 50)],

@@ -257,9 +257,10 @@ def test_numbers_are_written_before_pictures(capsys, tmp_path, monkeypatch):
 
 def test_the_help_names_every_architecture():
     from tinyres import models
-    from tinyres.cli.train import ARCHITECTURES
+    from tinyres.cli.train import ARCHITECTURES, READERS
 
     assert list(ARCHITECTURES) == list(models.CLASSIFIERS)
+    assert list(READERS) == list(models.READERS)
 
 
 def test_a_recorded_run_that_diverges_still_gives_its_page(capsys, tmp_path):

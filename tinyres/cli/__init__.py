@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from tinyres import starting
 from tinyres.arrays import KernelDisagreement
-from tinyres.cli import bench, compiling, flow, gan, step, sweep, train, tutorials
+from tinyres.cli import bench, compiling, flow, gan, sample, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError, sigterm_as_interrupt
 from tinyres.cli.terminal import complain, speak_anywhere
 from tinyres.version import __version__
@@ -63,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (flow, train, sweep, gan, step, tutorials, bench):
+    for command in (flow, train, sample, sweep, gan, step, tutorials, bench):
         command.add(commands)
     return parser
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.arrays import namespace
+from tinyres.arrays import device_of, namespace
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw, wrap
 from tinyres.ops.elementwise import where
@@ -36,8 +36,9 @@ def attention_weights(op: str, query: Any, key: Any, attn_mask: Any, is_causal: 
         return softmax_(logits, axis=(logits.ndim - 1,))
     some = allowed.any(axis=-1, keepdims=True)
     # A row without any key keeps its logits, so that its softmax is finite, also backward; then it becomes 0.
-    weights = softmax_(where(_constant(allowed | ~some, logits), logits, -math.inf), axis=(logits.ndim - 1,))
-    return weights if some.all() else where(_constant(some, logits), weights, 0.0)
+    logits = where(_constant(allowed | ~some, logits), logits, _far_below(raw(logits)))
+    weights = softmax_(logits, axis=(logits.ndim - 1,))
+    return weights if _holds(some) else where(_constant(some, logits), weights, 0.0)
 
 
 def _masks(op: str, logits: Any, mask: Any, is_causal: bool) -> tuple[Any, Any]:
@@ -61,9 +62,23 @@ def _masks(op: str, logits: Any, mask: Any, is_causal: bool) -> tuple[Any, Any]:
             f"is added; got {values.dtype}"
         )
     blocked = values == -math.inf
-    if not blocked.any():
+    if _holds(~blocked):
         return None, mask
     return ~blocked, where(_constant(blocked, logits), 0.0, mask)
+
+
+def _holds(mask: Any) -> bool:
+    """Whether a mask holds everywhere. To know it would mean waiting for a GPU, where it may hold unnoticed."""
+    return device_of(mask) == "cpu" and bool(mask.all())
+
+
+def _far_below(logits: Any) -> Any:
+    """A finite number whose exponential is 0 beside that of any of the logits, which `tr.detect_anomaly` lets pass."""
+    xp = namespace(logits)
+    if not logits.size:
+        return -math.inf
+    least = logits.min()  # of the logits' device and dtype
+    return xp.where(least > -math.inf, 2 * xp.minimum(least, 0) - 100 * logits.dtype.itemsize, -math.inf)
 
 
 def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:

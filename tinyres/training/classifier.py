@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from tinyres import data
 from tinyres.figures import blank, palette
 from tinyres.files import PathLike, write_figure, write_json
 from tinyres.files import save as save_file
@@ -89,8 +91,16 @@ class ClassifierConductor(Conductor[Run]):
             self.run.notes = self.recorder.notes(self.run.step)
         super().save()
 
+    def _about_model(self) -> dict[str, str]:
+        """What is needed to write with a model of text: how to make it, and its characters."""
+        if not data.is_text(self.run.recipe.data):
+            return {}
+        return {
+            "gpt": json.dumps({"settings": vars(self.run.model)["settings"], "characters": self.run.test.class_names})
+        }
+
     def report(self, outcome: Outcome) -> None:
-        save_file(self.run.model, self.folder / "model.safetensors")
+        save_file(self.run.model, self.folder / "model.safetensors", self._about_model())
         document = {
             "recipe": self.run.recipe.to_json(),
             "device": self.run.device,

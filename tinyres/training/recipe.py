@@ -28,8 +28,10 @@ class Recipe:
     With another number of threads, or on another kind of processor, sums round differently, see `training.machine`.
 
     Attributes:
-        arch: a name of `models.CLASSIFIERS`.
+        arch: a name of `models.CLASSIFIERS`, or, for text, of `models.READERS`.
         data: a name of `data.BY_NAME`; or the path of your own, a folder of images or an .npz file (`data.load`).
+            For text, "text:" and what `data.text` takes, such as a file.
+        context: of a model of text: the most characters that it looks at.
         image_size: what images of your own are brought to; None: as they are.
         data_hash: of the files of your own data; `prepare` notes it here, and refuses others.
         depth, width: of the architecture; None: its own default.
@@ -65,15 +67,20 @@ class Recipe:
     seed: int = 0
     image_size: int | None = None
     data_hash: str = ""
+    context: int = 64
 
     def __post_init__(self) -> None:
         check_types(self, FIELDS)
-        check_data(self, data.BY_NAME)
+        if data.is_text(self.data):
+            object.__setattr__(self, "data", data.named_text(self.data))
+        else:
+            check_data(self, data.BY_NAME)
         for name, known in (
-            ("arch", models.CLASSIFIERS), ("activation", ACTIVATIONS),
+            ("arch", [*models.CLASSIFIERS, *models.READERS]), ("activation", ACTIVATIONS),
             ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES),
         ):  # fmt: skip
             _one_of(name, getattr(self, name), known)
+        check_kind(self.arch, self.data)
         if self.weight_variance is None:
             _one_of("init", self.init, [*INITIALISATIONS, "a number s_w²"])
         least = {
@@ -82,6 +89,7 @@ class Recipe:
             "steps": 1,
             "batch_size": 1,
             "seed": 0,
+            "context": 1,
             "lr": 0,
             "momentum": 0,
             "weight_decay": 0,
@@ -140,8 +148,20 @@ def check_data(recipe: Any, names: Iterable[str]) -> None:
         raise ValueError(f"image_size {recipe.image_size}: it {what}")
 
 
+def check_kind(arch: str, name: str) -> None:
+    """Raises ValueError where a classifier of images is given text, or a model of text images."""
+    if data.is_text(name) and arch not in models.READERS:
+        raise ValueError(f"{arch} sorts images and cannot read {name}; {' or '.join(models.READERS)} can")
+    if not data.is_text(name) and arch in models.READERS:
+        raise ValueError(
+            f"{arch} reads text, and {name} are images; give the data text:FILE, text:topics or text:source"
+        )
+
+
 def short(name: str) -> str:
-    """A data set's name; of your own, the name of the folder, or that of the file without .npz."""
+    """A data set's name; of your own, the name of the folder or the file, without .npz."""
+    if data.is_text(name):
+        return PurePath(name.removeprefix("text:")).name
     return PurePath(name).name.removesuffix(".npz") if data.is_own(name) else name
 
 

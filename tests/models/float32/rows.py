@@ -48,6 +48,7 @@ def _classifiers():
     yield "stochastic_depth 20", _small(models.stochastic_depth)
     yield "cnn, 8 pixels", _small(models.cnn, size=8, batch=8)
     yield "cnn, 28 pixels", _row(models.cnn, in_channels=1, size=28, shape=(4, 1, 28, 28))
+    yield "vit 4", _small(models.vit, size=8, batch=8)
     yield "mlp 8", _small(models.mlp, size=8, batch=16)
     yield "mlp 8, residual", _row(models.mlp, residual=True, shape=(16, 3, 8, 8))
     yield "highway_mlp 11", _small(models.highway_mlp, size=8, batch=16)

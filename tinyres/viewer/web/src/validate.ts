@@ -111,6 +111,10 @@ function checkArray(array: Unknown, what: string): void {
   else {
     must(isText(array["t"]) && /^[A-Za-z0-9+/]{86}==$/.test(array["t"]), `${what} has no thumbnail`);
     must(["lo", "hi", "z", "tlo", "thi"].every((name) => isNumber(array[name])), `${what} has no range`);
+    if (array["h"] !== undefined) {
+      const picture = (head: unknown): boolean => isText(head) && /^[A-Za-z0-9+/]{86}==$/.test(head);
+      must(every(array["h"], picture) && isNumber(array["hlo"]) && isNumber(array["hhi"]), `${what} has no heads`);
+    }
   }
 }
 
