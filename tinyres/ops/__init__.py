@@ -4,6 +4,7 @@ from tinyres.autograd.operands import explain_operands as _explain_operands
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.arithmetic import *
 from tinyres.ops.arranging import *
+from tinyres.ops.attention import scaled_dot_product_attention
 from tinyres.ops.convolution import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
 from tinyres.ops.creation import *
 from tinyres.ops.elementwise import (
@@ -202,6 +203,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scaled_dot_product_attention",
     "scatter",
     "scatter_add",
     "sigmoid",
