@@ -19,7 +19,7 @@ from tinyres.lab.stream.e25_figure import draw
 from tinyres.ops.standardize import rms_norm
 
 TOKENS, WIDTH, NETS, DEPTH = 32, 128, 8, 16
-APART = (0.1, 0.01, 0.001)  # e
+APART = (0.1, 0.01, 0.001, 0.0001)  # e
 LENGTHS = (32, 96)
 DONG, NOCI, DERIVED = "Dong et al. 2021", "Noci et al. 2022", "derived; Noci et al. 2022"
 
@@ -86,7 +86,7 @@ def deep(seed: tuple[int, ...], count: int, width: int, depth: int, s: float, de
 
 
 def run(options: Options, tick: Tick) -> Result:
-    """One layer at three distances of the tokens, and sixteen layers with and without skip connections."""
+    """One layer at four distances of the tokens, and sixteen layers with and without skip connections."""
     given = {"T": TOKENS, "d": WIDTH, "s": 1.0, "depth": DEPTH, "nets": NETS} | dict(options.settings)
     s, depth, width, device = given["s"], given["depth"], given["d"], options.device
     lengths = (given["T"],) if options.settings else LENGTHS
@@ -114,18 +114,23 @@ def run(options: Options, tick: Tick) -> Result:
 
 
 def power_laws(one: Any) -> list[Law]:
-    """Exponents between neighbouring e, and what W_V keeps."""
+    """Exponents between neighbouring small e, and what W_V keeps."""
     logs = np.log(one)
-    steps = np.diff(logs, axis=1)  # (nets, 2, 5)
+    steps = np.diff(logs, axis=1)  # (nets, 3, 5)
     powers = steps / steps[:, :, :1]
     laws = []
-    between = [f"{high:g} to {low:g}" for high, low in zip(APART, APART[1:], strict=False)]
-    for k, words in enumerate(between):
-        laws.append(Law.of_mean(f"attention alone: power of e, {words}", powers[:, k, 1], 3.0, DONG, room=0.09))
-    laws.append(Law.of_mean(f"with a skip: power of e, {between[1]}", powers[:, 1, 2], 1.0, DERIVED, room=0.03))
-    laws.append(Law.of_mean(f"|dL/dW_Q|²: power of e, {between[1]}", powers[:, 1, 3], 2.0, NOCI, room=0.06))
-    kept = np.exp(logs[:, -1, 4] - logs[:, -2, 4])
-    laws.append(Law.of_mean(f"|dL/dW_V|²: e = {APART[2]:g} over e = {APART[1]:g}", kept, 1.0, NOCI, room=0.1))
+    for k in range(1, len(APART) - 1):
+        name = f"attention alone: power of e, {APART[k]:g} to {APART[k + 1]:g}"
+        laws.append(Law.of_mean(name, powers[:, k, 1], theory.POWER, DONG, room=0.03 * theory.POWER))
+    for column, words, power, source in (
+        (2, "with a skip", theory.POWER_WITH_SKIP, DERIVED),
+        (3, "|dL/dW_Q|²", theory.QUERY_POWER, NOCI),
+    ):
+        name = f"{words}: power of e, {APART[-2]:g} to {APART[-1]:g}"
+        laws.append(Law.of_mean(name, powers[:, -1, column], power, source, room=0.03 * power))
+    kept = np.exp(logs[:, -1, 4] - logs[:, 1, 4])
+    name = f"|dL/dW_V|²: e = {APART[-1]:g} over e = {APART[1]:g}"
+    laws.append(Law.of_mean(name, kept, 1.0, NOCI, room=0.1))
     return laws
 
 

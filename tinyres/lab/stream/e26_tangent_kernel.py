@@ -151,8 +151,8 @@ EXPERIMENT = Experiment(
     seconds=6,
     devices=BOTH,
     varies="weights, inputs and cotangents of all nets",
-    conditions="At initialisation, f = v x_L with blocks x + a W2 relu(W1 x), no normalisation. Arithmetic means, which "
-    "for a = 1 depend on rare nets. Within 10 %, or three standard errors. The spread over matrices and blocks is "
+    conditions="At initialisation, f = v x_L with blocks x + a W2 relu(W1 x), no normalisation. Arithmetic means, "
+    "for a = 1 of rare nets. Within 10 %, or three standard errors. The spread over matrices and blocks is "
     "judged for a up to 1/2.",
     settings=SETTINGS,
 )
