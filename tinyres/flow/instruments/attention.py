@@ -24,8 +24,11 @@ class _Weights(Observer):
         self._paths = Paths(model, list(modules_of(model)))
         self.found: list[tuple[str, Array]] = []
 
+    def on_module(self, module: Any, path: str | None) -> None:
+        self._paths.enter(module, path)
+
     def on_call(self, primitive: Any, inputs: Any, parents: Any, value: Any) -> None:
-        if primitive is softmax_ and value.ndim >= 3:
+        if primitive is softmax_.primitive and value.ndim >= 3:
             name = self._paths.name_of(current().path) or ""
             self.found.append((name, np.asarray(to_device(value, "cpu"), "float64")))
 
@@ -64,7 +67,7 @@ def attention_entropy(model: nn.Module, x: Any, *args: Any) -> Measurement:
     names = [name for name, _ in watching.found]
     layers = [label(name, names[:k].count(name)) if names.count(name) > 1 else name for k, name in enumerate(names)]
     arrays = {"entropy": entropy, "spread": np.exp(entropy), "most": most}
-    axes = dict.fromkeys(arrays, ("layer", "head"))
+    axes: dict[str, tuple[str, ...]] = dict.fromkeys(arrays, ("layer", "head"))
     cost = "one forward pass, with all attention weights written out"
     return Measurement("attention entropy", arrays, axes, cost, _draw, {"layer": layers})
 

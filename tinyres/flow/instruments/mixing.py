@@ -12,6 +12,7 @@ from tinyres.arrays import to_device
 from tinyres.autograd.tensor import Array, raw
 from tinyres.figures import palette
 from tinyres.flow.measurement import Measurement
+from tinyres.nn.hyper_connections import Mixing
 
 
 def composite_gain(mixing: nn.Module | Sequence[Any]) -> Measurement:
@@ -52,7 +53,7 @@ def composite_gain(mixing: nn.Module | Sequence[Any]) -> Measurement:
 
 def _matrices(mixing: Any) -> list[Array]:
     if isinstance(mixing, nn.Module):
-        found = [m.shortcut.matrix() for m in mixing.modules() if isinstance(m, nn.HyperConnections)]
+        found = [m.matrix() for m in mixing.modules() if isinstance(m, Mixing)]
         if not found:
             raise ValueError("composite_gain: the model has no nn.HyperConnections; or pass a list of matrices")
     else:

@@ -110,7 +110,9 @@ def _lanczos(
 ) -> tuple[Array, Array, int]:
     """All Ritz values in descending order, a bound on the error of each, and the number of products."""
     v = rng.standard_normal(size)
-    basis, diagonal, beside = [v / np.linalg.norm(v)], [], []
+    basis: list[Array] = [v / np.linalg.norm(v)]
+    diagonal: list[float] = []
+    beside: list[float] = []
     while True:
         w = product(basis[-1])
         if not np.isfinite(w).all():

@@ -64,7 +64,7 @@ def tangent_kernel_trace(
     if not y.requires_grad:
         raise ValueError(f"tangent_kernel_trace: the output, of shape {tuple(y.shape)}, depends on no parameter")
     exact = method == "exact" or (method == "auto" and y.size <= EXACT)
-    rows = _units(y.size) if exact else rng_of(rng).choice([-1.0, 1.0], (samples, y.size))
+    rows = np.eye(y.size) if exact else rng_of(rng).choice([-1.0, 1.0], (samples, y.size))
     squares = np.array([_squares(y, list(parameters.values()), row) for row in rows])  # (rows, parameters)
     totals = squares.sum(axis=1)
     error = 0.0 if exact else totals.std(ddof=1) / np.sqrt(samples)
@@ -77,10 +77,6 @@ def tangent_kernel_trace(
     axes: dict[str, tuple[str, ...]] = {"trace": (), "error": (), "per_output": (), "by_parameter": ("parameter",)}
     cost = f"one forward and {len(rows)} backward passes"
     return Measurement("tangent kernel", arrays, axes, cost, _draw, {"parameter": list(parameters)})
-
-
-def _units(count: int) -> Any:
-    return (row for row in np.eye(count))
 
 
 def _squares(y: Tensor, parameters: list[Any], row: Array) -> list[float]:

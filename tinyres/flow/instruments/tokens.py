@@ -57,7 +57,7 @@ def token_similarity(model: nn.Module, x: Any, blocks: list[str] | None = None) 
     columns = np.array([[_apart(array), *_ranks(array)] for _, array in found]).T
     arrays = dict(zip(("apart", "stable_rank", "effective_rank"), columns, strict=True))
     arrays = {"correlation": 1 - arrays["apart"], **arrays}
-    axes = dict.fromkeys(arrays, ("block",))
+    axes: dict[str, tuple[str, ...]] = dict.fromkeys(arrays, ("block",))
     cost = "one forward pass, and a singular value decomposition per block and sequence"
     return Measurement("tokens", arrays, axes, cost, _draw, {"block": _labels([name for name, _ in found])})
 

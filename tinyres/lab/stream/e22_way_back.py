@@ -20,7 +20,7 @@ from tinyres.lab.stream import e22_figure
 from tinyres.lab.stream.looks import LABELS
 from tinyres.lab.stream.nets import WIDTH, Draw, net
 
-DEPTH, NETS = 24, 4
+DEPTH, NETS, BATCH = 24, 10, 8
 SOURCE = "derived: uncorrelated paths"
 Shares = dict[str, Any]  # norm: (nets, L + 1)
 
@@ -37,7 +37,7 @@ def run(options: Options, tick: Tick) -> Result:
     given = {"depth": DEPTH, "s": 1.0, "width": WIDTH, "nets": NETS} | dict(options.settings)
     depth, s = given["depth"], given["s"]
     found: Shares = {norm: [] for norm in NORMS}
-    for drawn in Draw.some((options.seed,), given["nets"], depth, given["width"], device=options.device):
+    for drawn in Draw.some((options.seed,), given["nets"], depth, given["width"], BATCH, options.device):
         for norm in NORMS:
             found[norm].append(share(norm, drawn, s))
             tick()
@@ -100,7 +100,7 @@ SETTINGS = {
 EXPERIMENT = Experiment(
     name="E22",
     question="How long is the way back? Where does the layer norm stand, and how many branches does the gradient pass?",
-    claim="the place of the layer norm decides how many branches the gradient passes: from 1 in 50 nets to every other",
+    claim="the place of the layer norm decides how many branches the gradient passes: from nearly none to every other",
     prediction="mean Σ r/(1 + r): pre and peri r = 1/l, post 1, LayerNorm scaling 1/(l (1 + H)), DeepNorm 1/(8L √(2L))",
     equation=r"\bar{k} = \sum_{l=1}^{L} \frac{r_l}{1 + r_l}: \quad \text{pre, peri } H_{L+1} - 1, \quad "
     r"\text{post } \frac{L}{2}",

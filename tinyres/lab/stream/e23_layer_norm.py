@@ -23,7 +23,7 @@ from tinyres.ops.standardize import layer_norm
 WIDTH, BATCH, NETS, DEPTH, SHALLOW = 256, 64, 8, 40, 10
 FEW = 3  # nets with batch norm, which E4 examines
 SOURCE, BATCH_NORM = "derived", "Yang et al. 2019"
-Layer = Callable[[Any, Any], Any]
+Layer = Callable[..., Any]
 
 
 def layer(x: Any, w: Any) -> Any:

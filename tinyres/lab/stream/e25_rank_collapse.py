@@ -18,14 +18,15 @@ from tinyres.lab.law import three_errors
 from tinyres.lab.stream.e25_figure import draw
 from tinyres.ops.standardize import rms_norm
 
-TOKENS, WIDTH, NETS, DEPTH = 32, 128, 8, 16
+TOKENS, WIDTH, NETS, DEPTH = 32, 128, 24, 16
 APART = (0.1, 0.01, 0.001, 0.0001)  # e
 LENGTHS = (32, 96)
 DONG, NOCI, DERIVED = "Dong et al. 2021", "Noci et al. 2022", "derived; Noci et al. 2022"
 
 
-def attention(x: Any, wq: Any, wk: Any, wv: Any, s: float = 1.0) -> Any:
+def attention(x: Any, matrices: Any, s: float = 1.0) -> Any:
     """softmax(s Q K^T / sqrt(d)) V of one head, for tokens x (T, d)."""
+    wq, wk, wv = matrices
     x = rms_norm(x, x.shape[-1:])
     logits = (x @ wq) @ (x @ wk).transpose(1, 0) * (s / x.shape[-1] ** 0.5)
     return tr.softmax(logits, dim=-1) @ (x @ wv)
@@ -57,7 +58,7 @@ def one_layer(seed: tuple[int, ...], count: int, width: int, s: float, device: s
         x, matrices, g = tokens(rng, count, width, e), weights(rng, width), rng.standard_normal((count, width))
         x, g = (to_device(part, device) for part in (x, g))
         leaves = [tr.tensor(to_device(w, device), requires_grad=True) for w in matrices]
-        y = attention(tr.tensor(x), *leaves, s=s)
+        y = attention(tr.tensor(x), leaves, s)
         dq, _, dv = tr.grad(y, leaves, g)
         both = y.numpy() + tr.tensor(x).numpy()
         found.append([apart(tr.tensor(x).numpy()), apart(y.numpy()), apart(both), _square(dq), _square(dv)])
@@ -80,7 +81,7 @@ def deep(seed: tuple[int, ...], count: int, width: int, depth: int, s: float, de
             both = float((h.sum(axis=0) ** 2).mean() - count * variance) / (count * (count - 1))
             found.append([variance, both, apart(h)])
             if layer < depth:
-                y = attention(x, *to_device(weights(rng, width), device), s=s)
+                y = attention(x, to_device(weights(rng, width), device), s)
                 x = x + y if skip else y
     return np.array(found)
 
@@ -90,7 +91,8 @@ def run(options: Options, tick: Tick) -> Result:
     given = {"T": TOKENS, "d": WIDTH, "s": 1.0, "depth": DEPTH, "nets": NETS} | dict(options.settings)
     s, depth, width, device = given["s"], given["depth"], given["d"], options.device
     lengths = (given["T"],) if options.settings else LENGTHS
-    single, stacked, alone = [], {count: [] for count in lengths}, []
+    single, alone = [], []
+    stacked: dict[int, list[Any]] = {count: [] for count in lengths}
     for net in range(given["nets"]):
         single.append(one_layer((options.seed, net), given["T"], width, s, device))
         for count in lengths:

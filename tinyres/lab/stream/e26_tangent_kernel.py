@@ -19,7 +19,7 @@ from tinyres.lab.stream.nets import Draw
 
 WIDTH, NETS = 128, 16
 DEPTHS = (4, 16, 64)
-SCALES = {"1/√L": lambda depth: depth**-0.5, "1/L": lambda depth: 1 / depth}
+SCALES = {"1/√L": -0.5, "1/L": -1.0}  # powers of the depth
 SOURCE = "derived; orders in Yang et al. 2024, Bordelon et al. 2024"
 
 
@@ -51,7 +51,9 @@ def run(options: Options, tick: Tick) -> Result:
     """Means over nets at each depth and scale of the branch."""
     given = options.settings
     width, nets = given.get("width", WIDTH), given.get("nets", NETS)
-    cases = [(scale, depth, of(depth)) for scale, of in SCALES.items() for depth in DEPTHS] + [("1", 16, 1.0)]
+    cases = [(scale, depth, float(depth**power)) for scale, power in SCALES.items() for depth in DEPTHS] + [
+        ("1", 16, 1.0)
+    ]
     if given:
         cases = [("", given["depth"], given["a"])]
     found = {}
@@ -111,7 +113,7 @@ def draw_figure(figure: Any, found: dict[tuple[str, int], Any], cases: list[tupl
         mean = [found[name, depth].sum(axis=(1, 2)).mean() for depth in at]
         lengths = np.unique(np.geomspace(1, max(at), 40).astype(int))
         scale = SCALES.get(name)
-        line = [residual_trace(int(L), scale(L) if scale else own[0][1]) for L in lengths]
+        line = [residual_trace(int(L), float(L**scale) if scale else own[0][1]) for L in lengths]
         label = f"branch scaled by {name or f'{own[0][1]:g}'}"
         dots_and_line(left, (at, mean), (lengths, line), palette.CASES[k], label, log="xy")
         deepest = found[name, at[-1]].mean(axis=0)

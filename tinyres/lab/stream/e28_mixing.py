@@ -41,7 +41,7 @@ def gradient_through(matrices: Any, g: Any) -> Any:
 def free(rng: np.random.Generator, n: int, sigma: float, depth: int, draws: int) -> Any:
     """|gradient|² over the cotangent's after 0, 1, ..., depth mixings by I + sigma G: (draws, depth + 1)."""
     g = rng.standard_normal((draws, n, 1))
-    states = [tr.tensor(np.zeros_like(g), requires_grad=True)]
+    states: list[Any] = [tr.tensor(np.zeros_like(g), requires_grad=True)]
     for _ in range(depth):
         states.append((np.eye(n) + sigma * rng.standard_normal((draws, n, n))) @ states[-1])
     gradients = tr.grad(states[-1], states, g)

@@ -63,7 +63,7 @@ def block(norm: str, l: int, depth: int, w1: Any, w2: Any, s: float = 1.0) -> nn
 def net(norm: str, weights: Any, s: float = 1.0) -> nn.Sequential:
     """A block for each pair of weights (depth, 2, n, n), and one more layer norm where the stream has none."""
     depth, _, width, _ = weights.shape
-    blocks = [block(norm, l, depth, *pair, s) for l, pair in enumerate(weights, 1)]
+    blocks = [block(norm, l, depth, w1, w2, s) for l, (w1, w2) in enumerate(weights, 1)]
     return nn.Sequential(*blocks, *([layer_norm(width)] if norm in OPEN else []))
 
 
