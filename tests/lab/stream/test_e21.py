@@ -10,7 +10,7 @@ from tinyres.flow.theory import stream
 from tinyres.lab.stream import e21_weight_gradients as e21
 from tinyres.lab.stream import nets
 
-QUICK = {"depth": 6, "nets": 8, "width": 128}
+QUICK = {"depth": 6, "nets": 24, "width": 128}
 
 
 def test_every_law_holds(tmp_path):

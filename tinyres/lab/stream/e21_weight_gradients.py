@@ -100,7 +100,7 @@ SETTINGS = {
     "depth": Setting(10, "blocks", low=1, high=100),
     "s": Setting(1.0, "gain of a branch", low=0.1, high=3),
     "width": Setting(WIDTH, "units of a layer", low=64, high=512),
-    "nets": Setting(NETS, "random nets", low=4, high=200),
+    "nets": Setting(NETS, "random nets", low=8, high=200),
 }
 
 

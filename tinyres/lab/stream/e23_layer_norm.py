@@ -62,6 +62,8 @@ def run(options: Options, tick: Tick) -> Result:
         for kind, made in KINDS.items():
             batch = width if made is with_batch_norm else given["batch"]
             x, g = (to_device(part, options.device) for part in rng.standard_normal((2, batch, width)))
+            if made is with_batch_norm:
+                x = x * normalised.V**0.5  # as large as what comes out of a layer
             if made is not with_batch_norm or net < FEW:
                 logs[kind].append(log_ratios(made, weights, x, g))
         tick()

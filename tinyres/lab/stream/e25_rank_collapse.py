@@ -21,6 +21,7 @@ from tinyres.ops.standardize import rms_norm
 TOKENS, WIDTH, NETS, DEPTH = 32, 128, 24, 16
 APART = (0.1, 0.01, 0.001, 0.0001)  # e
 LENGTHS = (32, 96)
+ALONE = 4  # layers without skip connections, before rounding is all that is left
 DONG, NOCI, DERIVED = "Dong et al. 2021", "Noci et al. 2022", "derived; Noci et al. 2022"
 
 
@@ -97,7 +98,7 @@ def run(options: Options, tick: Tick) -> Result:
         single.append(one_layer((options.seed, net), given["T"], width, s, device))
         for count in lengths:
             stacked[count].append(deep((options.seed, net, count), count, width, depth, s, device))
-        alone.append(deep((options.seed, net, lengths[0]), lengths[0], width, min(depth, 5), s, device, skip=False))
+        alone.append(deep((options.seed, net, lengths[0]), lengths[0], width, min(depth, ALONE), s, device, skip=False))
         tick()
     one = np.array(single)  # (nets, len(APART), 5)
     curves = {count: np.array(found) for count, found in stacked.items()}  # (nets, depth + 1, 3)
