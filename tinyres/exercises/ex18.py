@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def check(answer: Callable[[np.ndarray], float]) -> None:
             expect(found, _by_pairs(x), where, partial(_hint, found, x), rel=1e-3, floor=0.0)
 
 
-def _unit(x: np.ndarray) -> np.ndarray:
+def _unit(x: Any) -> Any:
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 

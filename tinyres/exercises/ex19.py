@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def _logits(name: str) -> np.ndarray:
     return logits
 
 
-def _in_logarithms(logits: np.ndarray) -> np.ndarray:
+def _in_logarithms(logits: Any) -> Any:
     """The same division, as subtraction of logarithms of sums."""
     x = logits
     for _ in range(ITERATIONS):

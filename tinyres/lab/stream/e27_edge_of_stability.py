@@ -44,7 +44,7 @@ class Case:
 
 
 EDGES = (Case(), Case(start=0.5), Case(momentum=0.5, start=0.5), Case(momentum=0.9, start=0.5))
-CONTROLS = (Case(0.25, start=0.5), Case(0.2, start=0.5))
+CONTROLS = (Case(0.2, start=0.5), Case(0.1, start=0.5))
 
 
 def images(rng: np.random.Generator) -> tuple[Any, Any]:
@@ -152,7 +152,7 @@ EXPERIMENT = Experiment(
     seeds=5,
     varies="the choice of digits and the initial weights",
     conditions="Full batch, 300 digits, a tanh net 64-32-32-32-10, half the mean squared error, 2,000 steps. The edge "
-    "is reached only if the training lasts: with a step of 0.2 or 0.25 the sharpness is still on its way. With large "
+    "is reached only if the training lasts: with a step of 0.2 or 0.1 the sharpness is still on its way. With large "
     "momentum it must be approached from below, since a net that starts above the edge diverges.",
     settings=SETTINGS,
 )
