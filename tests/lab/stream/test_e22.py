@@ -60,6 +60,14 @@ def test_a_scale_that_is_forgotten_is_noticed(monkeypatch):
     assert [name.partition(":")[0] for name in wrong] == ["LayerNorm scaling", "DeepNorm"]
 
 
+def test_a_narrow_net_may_lie_further_from_the_law_of_wide_ones():
+    shares = np.full((3, 25), 0.04)
+    narrow, wide = (e22.untouched_law("pre", shares, 1.0, width) for width in (64, 512))
+    assert narrow.measured == pytest.approx(narrow.predicted, rel=1e-3)
+    assert (narrow.tolerance - wide.tolerance) / wide.predicted == pytest.approx(1 / 64 - 1 / 512)
+    assert not e22.untouched_law("pre", 0.8 * shares, 1.0, 512).ok
+
+
 def test_shares_sum_to_one():
     drawn = next(nets.Draw.some((0,), 1, 4, 32, 3))
     for norm in stream.NORMS:

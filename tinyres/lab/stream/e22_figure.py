@@ -29,8 +29,8 @@ def draw(figure: Any, found: dict[str, Any], s: float) -> None:
         dots_and_line(right, ([depth], [mean @ k]), (depths, lengths), COLOURS[norm], log="xy")
         right.annotate(LABELS[norm], (depths[-1], lengths[-1]), (4, 0), textcoords="offset points",
                        color=COLOURS[norm], fontsize=8, va="bottom" if norm == "peri" else "top")  # fmt: skip
-    left.set(xlabel="branches on the way back", ylabel="share of the squared gradient", ylim=(LOWEST, 2))
+    left.set(xlabel="branches on the way back", ylabel="share of the squared gradient", ylim=(LOWEST, 200))
     left.set_title(f"{depth} blocks: how long is the way back?\n(dots measured, lines theory)")
-    left.legend(fontsize=8, loc="lower left")
+    left.legend(fontsize=8, loc="upper right")
     right.set(xlabel="blocks, L", ylabel="mean number of branches on the way", xlim=(1, 4 * depths[-1]))
     right.set_title("Half of all blocks, a few, or none")

@@ -43,7 +43,7 @@ def run(options: Options, tick: Tick) -> Result:
             tick()
     found = {norm: np.array(shares) for norm, shares in found.items()}
     lengths = [length_law(norm, shares, s) for norm, shares in found.items()]
-    laws = [*lengths, *(untouched_law(norm, shares, s) for norm, shares in found.items())]
+    laws = [*lengths, *(untouched_law(norm, shares, s, given["width"]) for norm, shares in found.items())]
     said = ", ".join(
         f"{law.measured:.3g} with {LABELS[norm]} (predicted {law.predicted:.3g})"
         for norm, law in zip(NORMS, lengths, strict=True)
@@ -66,12 +66,15 @@ def length_law(norm: str, shares: Any, s: float) -> Law:
     return Law.of_mean(name, shares @ np.arange(depth + 1), predicted, SOURCE, room=0.05 * predicted)
 
 
-def untouched_law(norm: str, shares: Any, s: float) -> Law:
-    """What passes no branch at all, per block: the L-th root, since 2^-24 and .98 need one measure."""
+def untouched_law(norm: str, shares: Any, s: float, width: int) -> Law:
+    """What passes no branch at all, per block: the L-th root, since 2^-24 and .98 need one measure.
+
+    The share itself is to be within 5 % and a term of order L/n for the width n, or three standard errors.
+    """
     depth = shares.shape[1] - 1
     logs = np.log(shares[:, 0]) / depth
     predicted = float(np.exp(-np.log1p(branch_gains(norm, depth, s)).mean()))
-    tolerance = predicted * max(0.05 / depth if predicted > 0.8 else 0.03, three_errors(logs))
+    tolerance = predicted * max(0.05 / depth + 1 / width, three_errors(logs))
     name = f"{LABELS[norm]}: share that passes no branch, per block"
     return Law(name, float(np.exp(logs.mean())), predicted, tolerance, "asymptotic", SOURCE)
 
@@ -114,5 +117,10 @@ EXPERIMENT = Experiment(
     conditions="At initialisation, for branches W2 relu(W1 x) without attention, wide nets, and layer norms without "
     "weight and bias. r is the squared gradient that a block sends through its branch, over that through its skip "
     "connection. Each layer norm takes two of the width's directions from what passes it.",
+    choices=(
+        "The tolerance for the share that passes no branch contains L/n, in its logarithm, since the share lies below "
+        "the law of wide nets: with peri-LN and 12 blocks by 1.0, 0.8 and 1.3 times L/n at widths 48, 96 and 192 "
+        "(errors 0.14, 0.19, 0.35). With 5 % alone one seed of five failed at width 256.",
+    ),
     settings=SETTINGS,
 )

@@ -126,9 +126,12 @@ def draw_figure(figure: Any, found: dict[tuple[str, int], Any], cases: list[tupl
     left.legend(fontsize=8)
     for share, text in ((2 / 3, "W2: 2/3"), (1 / 3, "W1: 1/3")):
         right.axhline(share, color=palette.FAINT, lw=1)
-        right.annotate(text, (0.01, share), (0, 3), textcoords="offset points", color=palette.FAINT, fontsize=8)
+        right.annotate(text, (1.02, share), (0, 3), textcoords="offset points", color=palette.FAINT, fontsize=8)
     right.set(
-        xlabel="block, from the lowest (0) to the highest (1)", ylabel="share of the trace, times L", ylim=(0, 1.3)
+        xlabel="block, from the lowest (0) to the highest (1)",
+        ylabel="share of the trace, times L",
+        ylim=(0, 1.3),
+        xlim=(-0.03, 1.2),
     )
     right.set_title("Every block has the same share")
 
