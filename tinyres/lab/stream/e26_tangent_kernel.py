@@ -153,7 +153,7 @@ EXPERIMENT = Experiment(
     source=SOURCE,
     ticks=lambda options: 1 if options.settings else 2 * len(DEPTHS) + 1,
     run=run,
-    seconds=6,
+    seconds=2,
     devices=BOTH,
     varies="weights, inputs and cotangents of all nets",
     conditions="At initialisation, f = v x_L with blocks x + a W2 relu(W1 x), no normalisation. Arithmetic means, "
