@@ -65,6 +65,11 @@ class Finding:
         return not self.faults
 
     @property
+    def asked(self) -> bool:
+        """Whether the case asks something of the kernel; the contract answers empty arrays and misfits itself."""
+        return self.case.possible
+
+    @property
     def wrong(self) -> int:
         """How many elements of its results are not right."""
         return sum(int((marks != RIGHT).sum()) for marks in self.marks.values())
