@@ -14,7 +14,7 @@ SMALL = {"depth": 8, "width": 2, "steps": 4, "batch_size": 400}
 
 def test_a_recipe_names_what_exists():
     for field, value, message in (
-        ("arch", "rasnet", "no arch called 'rasnet'; there are"),
+        ("arch", "rasnet", "no arch called 'rasnet'; did you mean resnet"),
         ("data", "imagenet", "no data called 'imagenet'; there are digits, mnist, fashion-mnist, cifar10"),
         ("activation", "swish", "no activation called 'swish'"),
         ("optimizer", "lbfgs", "no optimizer called 'lbfgs'; there are sgd, adam, adamw"),

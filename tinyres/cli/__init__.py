@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tinyres_kernels.command_line import Parser
+
 from tinyres import starting
 from tinyres.arrays import KernelDisagreement
 from tinyres.cli import bench, compiling, flow, gan, step, sweep, train, tutorials
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line: every subcommand with its options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tinyres",
         description="See how gradients vanish or survive.",
         epilog="Exit status: 0 for success; 1 if a law does not hold, a run diverged, a kernel was wrong or a point of "

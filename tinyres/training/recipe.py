@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any, TypeVar, get_type_hints
 
+from tinyres_kernels.command_line import missing
+
 from tinyres import data, models, nn, optim
 from tinyres.training.validation import check_types
 
@@ -161,4 +163,4 @@ def same_data(recipe: R, found: str) -> R:
 
 def _one_of(name: str, value: Any, known: Any) -> None:
     if value not in known:
-        raise ValueError(f"no {name} called {value!r}; there are {', '.join(known)}")
+        raise ValueError(missing(name, str(value), known))
