@@ -143,7 +143,7 @@ def test_a_run_that_diverges_says_so_and_keeps_what_it_has(capsys, tmp_path):
     status, out, _ = train(capsys, "mlp", "--steps", 20, "--lr", "1e6", "--out", tmp_path)
     assert status == 1
     assert "diverged" in out
-    assert "smaller learning rate" in out
+    assert "is too high; try a tenth, lr=" in out
     assert json.loads((tmp_path / "result.json").read_text())["steps"] < 20
 
 

@@ -42,13 +42,9 @@ def add(commands: Any) -> None:
     train.add_argument("--init", default="default", metavar="NAME",
                         help="weights: default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²",
                         )  # fmt: skip
-    train.add_argument(
-        "--lr",
-        type=float,
-        default=0.1,
-        metavar="X",
-        help="peak learning rate (default: 0.1; cnn and mlp 0.01, highway_mlp 0.03; Adam 0.001)",
-    )
+    train.add_argument("--lr", type=float, metavar="X",
+                       help="peak learning rate (default: 0.1; cnn and mlp 0.01, highway_mlp 0.03; Adam 0.001)",
+                       )  # fmt: skip
     train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given comes from `Recipe`, or from a resumed run
     train.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",

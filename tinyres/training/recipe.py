@@ -41,9 +41,10 @@ class Recipe:
         init: how weights start: a name of `INITIALISATIONS`, "default" being the architecture's own; or a number s_w²
             (as text) for N(0, s_w² / fan_in).
         epochs: passes through the training set; steps, if given, counts batches instead.
-        lr: the highest learning rate; None: 0.1, or less for a net without normalisation (`RATES`), or 0.001 with Adam,
-            and the recipe then has that number. schedule: "constant", "step" (a tenth after 1/2 and after 3/4 of the run) or
-            "cosine" (to 0 at its end); warmup: the share of the run over which the rate rises linearly to lr.
+        lr: the highest learning rate; None: 0.1, or less for a net without normalisation (`RATES`), or 0.001 with Adam;
+            the recipe then has that number.
+        schedule: "constant", "step" (a tenth after 1/2 and after 3/4 of the run) or "cosine" (to 0 at its end).
+        warmup: the share of the run over which the rate rises linearly to lr.
         augment: pad-and-crop, and where mirror images make sense a random flip; None: for cifar10 only.
         seed: of the split (digits), the weights, the order of the batches and all that is drawn.
 
