@@ -86,7 +86,7 @@ class Run(NamedTuple):
 
 
 def examine(kernel: Kernel, case: Case) -> Finding:
-    """Run one case three times, over different rubbish, and hold what comes out against the specification."""
+    """Run one case three times, over different garbage, and compare the results with the specification."""
     start = perf_counter()
     inputs = case.inputs()
     runs = [_run(kernel, case, inputs, held) for held in (np.nan, STALE, np.nan)]

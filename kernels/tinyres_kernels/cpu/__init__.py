@@ -2,10 +2,10 @@
 
 host.py   the target's vectors and registers; threads;   memory.py   scratch memory
 jit.py    compiling, and running a kernel's shares on threads;   cache.py   compiled code on disk
-turns.py   of several processes one compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
-plan.py   which way an operation goes (`explain` tells);   choices.py   the limits that decide; `forced`
+turns.py   one process compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
+plan.py   which algorithm an operation uses (`explain` says);   choices.py   the limits that decide; `forced`
 emit.py   vector instructions;   simd.py   the micro-kernels made of them;   loops.py   the loops around those
-conv.py   the convolutions, and which way each goes:
+conv.py   the convolutions, and which algorithm each uses:
     dot.py, outer.py                                    directly
     fast/                                               with fewer products: 3x3 at stride 1, 4x4 at stride 2, ...
 rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them
