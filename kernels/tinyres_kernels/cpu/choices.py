@@ -1,7 +1,7 @@
 """Every limit at which a kernel switches to another algorithm, in one table; and how to force an algorithm.
 
 The limits were measured. They decide what is fast, never what is correct: every algorithm that can be forced must give
-the same result. With `with forced(winograd_channels=1, in_row=False):` tests and curious readers run algorithms that the
+the same result. In `with forced(winograd_channels=1, in_row=False):` tests and curious readers run algorithms that the
 sizes at hand would not choose.
 """
 

@@ -31,7 +31,7 @@ def conv2d(x: Array, w: Array, out: Array, s: Conv) -> None:
 
 
 def conv2d_dx(g: Array, w: Array, out: Array, s: Conv) -> None:
-    """The adjoint of `conv2d` with respect to x: <g, conv2d(x, w)> = <conv2d_dx(g, w), x>. Also: transposed convolution.
+    """The adjoint of `conv2d` with respect to x: <g, conv2d(x, w)> = <conv2d_dx(g, w), x>; transposed convolution.
 
         out[n, h, w', k*C/groups + c] = sum over kh, kw and the outputs o of group k of  g[n, oh, ow, o]
                                                                                      * w[kh, kw, c, o]
