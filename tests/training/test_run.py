@@ -217,7 +217,9 @@ def test_a_run_that_learns_nothing_says_so():
     assert run.final_loss >= np.log(3)
     told = classifier.no_better_than_guessing(run)
     assert told.startswith("the net has learned nothing: its training loss ends at ")
-    assert "and guessing gives 1.0986; try" in told
+    assert told.endswith("and guessing gives 1.0986; try another learning rate (now 0), or more steps")
+    run.losses[0] = 50.0  # as where the rate is too high
+    assert "try a lower learning rate, lr=" in classifier.no_better_than_guessing(run)
     run.step = classifier.FEWEST - 1
     assert classifier.no_better_than_guessing(run) == "", "too early to tell"
     good = training.prepare(training.Recipe(arch="mlp", width=8, epochs=20), images(9, 8, seed=1))

@@ -143,9 +143,11 @@ def no_better_than_guessing(run: Run) -> str:
     guessing = math.log(max(run.test.classes or 1, 2))
     if run.step < FEWEST or run.final_loss < guessing:
         return ""
+    lower, now = f"a lower learning rate, lr={run.recipe.lr / 10:.2g}", f"another learning rate (now {run.recipe.lr:g})"
+    mend = lower if max(run.losses) > 2 * guessing else now
     return (
         f"the net has learned nothing: its training loss ends at {_legible(run.final_loss)}, and guessing gives "
-        f"{guessing:.4f}; try a lower learning rate, lr={run.recipe.lr / 10:.2g}, or more steps"
+        f"{guessing:.4f}; try {mend}, or more steps"
     )
 
 

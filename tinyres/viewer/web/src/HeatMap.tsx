@@ -197,7 +197,10 @@ function Column({
             </span>
             <span class={`value ${Number.isFinite(value) ? "" : "bad"}`}>{number(value)}</span>
             {lane.skip_share !== null && (
-              <span class="share">{share == null ? "" : `${Math.round(100 * toNumber(share))} %`}</span>
+              <span class="share">
+                {share != null && <span class="hidden">skip </span>}
+                {share == null ? "" : `${Math.round(100 * toNumber(share))} %`}
+              </span>
             )}
           </li>
         );
