@@ -1,8 +1,8 @@
-"""The contract of every operation, written once: its arguments, the shapes that belong together, and empty cases.
+"""The contract of every operation, written once: its arguments, the shapes that fit together, and empty cases.
 
-Each function below has the signature of the kernels of its name. It checks the arguments, answers where there is
-nothing to compute, and returns whether a kernel is needed. A *set of kernels* (`reference`, `im2col`, `cpu`, `cuda`, or
-a reader's own) consists of bodies alone:
+Each function below has the signature of the kernels of its name. It checks the arguments, fills the results if
+there is nothing to compute, and returns whether a kernel is needed. A *set of kernels* (`reference`, `im2col`, `cpu`,
+`cuda`, or your own) consists of bodies alone:
 
     def relu(x, out, s):                # shapes fit, x has elements, out can be written in place; s is a `Relu`
         out[...] = np.maximum(x, 0) if s.slope == 0 else np.where(x > 0, x, s.slope * x)
@@ -11,7 +11,7 @@ a reader's own) consists of bodies alone:
     mine(x, out, Relu(0.1))             # returns out
     mine(x, out, slope=0.1)             # the same
 
-Where shapes do not belong together, ValueError is raised before anything is written. The equations, the meaning of each
+Shapes that do not fit together raise ValueError before anything is written. The equations, the meaning of each
 array and the costs are in the docstrings of `reference`; `settings` has the settings.
 """
 
@@ -38,7 +38,7 @@ __all__ = ["OPERATIONS", "Kernel", "Operation", "kernel", "publish"]
 
 # -- what several of them ask -----------------------------------------------------------------------------------------
 def alike(what: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
-    """Raises ValueError, naming all, where an array that there is has another shape than `what`."""
+    """Raises ValueError, naming all of them, if an array that is given has another shape than `what`."""
     for array in arrays.values():
         if array is not None and array.shape != shape:
             given = "".join(f", {name} {tuple(a.shape)}" for name, a in arrays.items() if a is not None)

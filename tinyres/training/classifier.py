@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -14,6 +15,9 @@ from tinyres.files import save as save_file
 from tinyres.training.conduct import Conductor, Outcome
 from tinyres.training.distributed import DataParallel
 from tinyres.training.run import Notes, Run
+
+FEWEST = 20  # steps after which a net should be better than guessing
+LARGE = 1e5  # a loss from which on its size says enough
 
 
 class Recorder(Protocol):
@@ -69,8 +73,8 @@ class ClassifierConductor(Conductor[Run]):
         if self.run.epoch_ends:
             score = self.run.score()
             self.say(
-                f"step {self.run.step:6}  lr {self.run.last_rates}  training loss {result:.4f}  "
-                f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}"
+                f"step {self.run.step:6}  lr {self.run.last_rates}  training loss {_legible(result)}  "
+                f"test loss {_legible(score.loss)}  accuracy {score.accuracy:.2%}"
             )
 
     def scalars(self, result: float) -> dict[str, float]:
@@ -118,6 +122,8 @@ class ClassifierConductor(Conductor[Run]):
             write_figure(history.plot(), self.folder / "flow.png")
             self.show(history, self.run)
         write_figure(_loss_curves(self.run), self.folder / "training.png")
+        if outcome.status == "finished" and (told := no_better_than_guessing(self.run)):
+            self.say(told)
 
 
 def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
@@ -140,6 +146,23 @@ def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
         CheckpointError, FileFormatError, FolderTaken, OSError, RankFailed: see `Conductor.conduct`.
     """
     return ClassifierConductor(run, folder, **options).conduct()
+
+
+def no_better_than_guessing(run: Run) -> str:
+    """A sentence for a run that has learned nothing after `FEWEST` steps or more; empty for one that has."""
+    guessing = math.log(max(run.test.classes or 1, 2))
+    if run.step < FEWEST or run.final_loss < guessing:
+        return ""
+    lower, now = f"a lower learning rate, lr={run.recipe.lr / 10:.2g}", f"another learning rate (now {run.recipe.lr:g})"
+    mend = lower if max(run.losses) > 2 * guessing else now
+    return (
+        f"the net has learned nothing: its training loss ends at {_legible(run.final_loss)}, and guessing gives "
+        f"{guessing:.4f}; try {mend}, or more steps"
+    )
+
+
+def _legible(loss: float) -> str:
+    return f"{loss:.4f}" if abs(loss) < LARGE else f"{loss:.3g}"
 
 
 def _loss_curves(run: Run) -> Any:

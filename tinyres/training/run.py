@@ -101,8 +101,8 @@ class Run(ResumableRun):
         """The loss, if it is a finite number. Raises Diverged."""
         if not math.isfinite(value):
             raise Diverged(
-                f"the loss is {value} at step {self.step}: try a smaller learning rate (now {self.optimizer.rates()}) "
-                "or a warm-up; tr.detect_anomaly names the operation"
+                f"the loss is {value} at step {self.step}: the learning rate ({self.optimizer.rates()}) is too high; "
+                f"try a tenth, lr={self.recipe.lr / 10:.2g}, or a warm-up; tr.detect_anomaly names the operation"
             )
         return value
 
@@ -148,7 +148,8 @@ class Run(ResumableRun):
 
     def score(self) -> Score:
         """Loss and accuracy on the test set, noted in `scores`."""
-        score = evaluate(self.model, self.test)
+        with np.errstate(over="ignore", invalid="ignore"):  # a net that diverges is told by its loss
+            score = evaluate(self.model, self.test)
         self.scores.append({"step": self.step, "loss": score.loss, "accuracy": score.accuracy})
         return score
 

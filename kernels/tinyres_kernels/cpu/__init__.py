@@ -2,11 +2,11 @@
 
 host.py   the target's vectors and registers; threads;   memory.py   scratch memory
 jit.py    compiling, and running a kernel's shares on threads;   cache.py   compiled code on disk
-turns.py   of several processes one compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
-plan.py   which way an operation goes (`explain` tells);   choices.py   the limits that decide; `forced`
-trial.py   several ways of a convolution are tried once;   measured.py   what came out, on disk
+turns.py   one process compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
+plan.py   which algorithm an operation uses (`explain` says);   choices.py   the limits that decide; `forced`
+trial.py   several algorithms of a convolution are tried once;   measured.py   what came out, on disk
 emit.py   vector instructions;   simd.py   the micro-kernels made of them;   loops.py   the loops around those
-conv.py   the convolutions, and which way each goes:
+conv.py   the convolutions, and which algorithm each uses:
     dot.py, outer.py                                    directly
     fast/                                               with fewer products: 3x3 at stride 1, 4x4 at stride 2, ...
 attention.py   attention, block by block

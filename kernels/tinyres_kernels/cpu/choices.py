@@ -1,8 +1,8 @@
-"""Every limit from which on a kernel goes another way, in one table; and how to force a way.
+"""Every limit at which a kernel switches to another algorithm, in one table; and how to force an algorithm.
 
-The limits were measured. They decide what is fast, never what is right: whatever can be forced here must give the same
-result. `with forced(winograd_channels=1, in_row=False):` is how tests and curious readers take ways that the sizes at
-hand would not.
+The limits were measured. They decide what is fast, never what is correct: every algorithm that can be forced must give
+the same result. In `with forced(winograd_channels=1, in_row=False):` tests and curious readers run algorithms that the
+sizes at hand would not choose.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Wanted = tuple[tuple[str, Any], ...]  # what is forced, sorted by name: it is pa
 
 
 class Limit(NamedTuple):
-    """A number from which on another way is taken, and why there."""
+    """The number at which another algorithm takes over, and why there."""
 
     value: float
     why: str

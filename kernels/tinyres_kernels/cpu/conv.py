@@ -1,17 +1,17 @@
 """Channels-last convolution on the SIMD micro-kernels: no im2col, no atomics, the same bits run after run.
 
-Each of the three has a planner, which says which way to go, and a table of the ways:
+Each of the three has a planner, which chooses the algorithm, and a table of algorithms:
 
     fast/        3x3 at stride 1 (winograd.py), 4x4 at stride 2 (strided.py), conv2d_dx onto few channels (subpixel.py)
-    matmul.py    1x1, where BLAS does it faster
-    depthwise.py a channel a group, or a few
+    matmul.py    1x1, where BLAS is faster
+    depthwise.py one channel per group, or a few
     dot.py       what is left, directly: conv2d, and conv2d_dx in phases. At stride 1 that is a convolution of g with
                  the flipped, transposed weights; stride s falls into s * s phases (the pixels with the same
                  remainders), each of stride 1 with a part of the taps
     outer.py     what is left of conv2d_dw
 
-Those in fast/ cannot keep NaN and infinity where they belong. They tell if something came out that is not finite, and
-then the next way is taken.
+Those in fast/ cannot keep NaN and infinity where they belong. They report a result that is not finite, and then the
+next algorithm runs.
 """
 
 from collections.abc import Callable, Mapping

@@ -10,10 +10,10 @@ A kernel is written as the share of one thread, and compiled once for all thread
 
     add(2, a, b, out)       # t = 0 and t = 1, at the same time
 
-A share raises nothing: what it raised would be lost.
+A share must not raise: the exception would be lost.
 
-Numba's `prange` is used in one place, by `_launch`, which calls a share through its address. Written into each kernel
-it would have each compiled twice, with threads and without, and three times as long with them.
+Numba's `prange` is used in one place, by `_launch`, which calls a share through its address. In each kernel it
+would compile each kernel twice, with and without threads, and with threads three times as slowly.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Which way an operation goes: decided here from sizes alone, so that it can be asked without running.
+"""Which algorithm an operation uses: decided here from sizes alone, so that one can ask without running it.
 
     explain("conv2d", x, w, out, stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)
 

@@ -1,4 +1,4 @@
-"""Every kernel as loops over single elements: the specification that the other kernel sets are held against.
+"""Every kernel as loops over single elements: the specification that the other kernel sets must meet.
 
 Each output element is computed, on its own, from what it reads (a gather), so nothing depends on the order in which
 elements are visited. Sums are Python floats, whatever the arrays hold. `h` and `w` count rows and columns in the

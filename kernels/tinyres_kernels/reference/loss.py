@@ -61,7 +61,7 @@ def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> 
 
 
 def cross_entropy_dx(g: Array, probabilities: Array, target: Array, out: Array) -> None:
-    """The gradient of `cross_entropy` in the logits.
+    """The gradient of `cross_entropy` with respect to the logits.
 
         out[m, c] = g[m] (probabilities[m, c] - [c = target[m]])
 
@@ -89,7 +89,7 @@ def bce_with_logits(x: Array, target: Array, out: Array) -> None:
 
 
 def bce_with_logits_dx(g: Array, x: Array, target: Array, out: Array) -> None:
-    """The gradient of `bce_with_logits` in x.
+    """The gradient of `bce_with_logits` with respect to x.
 
         out = g ((1 - t) sigmoid(x) - t sigmoid(-x))
 

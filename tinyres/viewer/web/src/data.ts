@@ -61,7 +61,7 @@ export interface Silent {
 }
 
 export interface Rules {
-  forward: string;
+  forward?: string;
   args: Record<string, string>;
   /** Inputs may broadcast; a contribution is then summed to its input's shape. */
   broadcasts?: true;

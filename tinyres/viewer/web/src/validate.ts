@@ -49,7 +49,7 @@ function checkTrace(trace: Unknown): void {
   must(every(places, (p) => isList(p) && isText(p[0]) && below(p[1], LARGEST) && isText(p[2])), "a place is invalid");
   for (const rule of Object.values(object(trace["rules"], "rules"))) {
     const { forward, args } = object(rule, "a rule");
-    must(isText(forward) && Object.values(object(args, "a rule's args")).every(isText), "a rule is not a text");
+    must((forward === undefined || isText(forward)) && Object.values(object(args, "a rule's args")).every(isText), "a rule is not a text");
   }
   ops.forEach((value, id) => {
     const op = object(value, `operation ${id}`);
