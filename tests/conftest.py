@@ -1,6 +1,7 @@
 """What holds for the whole suite."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -48,3 +49,20 @@ def pytest_make_parametrize_id(config, val, argname):
     Workers that collect a moment apart would otherwise see different tests, and pytest-xdist would refuse to run any.
     """
     return f"{argname}-{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
+BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, started once for the tests of every page: a process can start it once only."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the page was not tested: pip install playwright")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("the page was not tested: there is no browser; apt-get install chromium")
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=found, args=arguments)
+        yield opened
+        opened.close()

@@ -16,13 +16,13 @@ FLOORS = [
     ["gan"],
     ["flow"],
     ["lab"],
-    ["viewer", "exercises"],
+    ["viewer", "play", "exercises"],
     ["bench", "cli", "__main__"],
 ]
 PARTS = {
     "core": ["context", "arrays", "autograd", "ops", "gradcheck", "files", "lock", "linalg", "nn", "optim", "graph"],
     "study": ["data", "utils", "models", "training", "gan", "flow", "figures", "lab"],
-    "workshop": ["viewer", "exercises", "bench", "cli"],
+    "workshop": ["viewer", "play", "exercises", "bench", "cli"],
 }
 COLOURS = {"core": "#cfe3f7", "study": "#dff0d0", "workshop": "#f7e6c4"}
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

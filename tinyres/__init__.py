@@ -2,7 +2,7 @@
 
 core      context arrays autograd ops gradcheck files lock linalg nn optim graph: the library, some 16,000 lines
 study     data utils models training gan flow figures lab: nets, how they train, and what theory says about them
-workshop  viewer exercises bench cli: tools around it
+workshop  viewer play exercises bench cli: tools around it
 
 `import tinyres as tr` gives tensors, the operations (`tr.tanh`, `tr.conv2d`, ...), which are differentiable to any
 order, and the functions below. Import the rest as modules: `from tinyres import nn, optim, data, models, flow`.
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tinyres import utils as utils
     from tinyres.exercises import exercise
     from tinyres.graph import compile
+    from tinyres.play import play
     from tinyres.viewer import trace
 
     float16: dtype[Any]
@@ -73,14 +74,14 @@ __all__ = [
     "checkpoint", "compile", "cuda", "detect_anomaly", "device", "dtype", "e", "enable_grad", "exercise", "from_dlpack",
     "get_num_threads", "grad", "gradcheck", "hessian", "hvp", "inf", "inference_mode", "is_grad_enabled",
     "is_recording", "jacobian", "jvp", "kernels", "load", "load_metadata", "manual_seed", "nan", "no_grad", "pi",
-    "primitive", "save", "set_grad_enabled", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
+    "play", "primitive", "save", "set_grad_enabled", "set_num_threads", "steps", "tensor", "trace", "vjp", "walk",
 ]  # fmt: skip
 __all__ += ops.__all__
 is_grad_enabled = is_recording
 if hasattr(sys, "ps1"):  # a prompt or a notebook: its first seconds should not seem to hang
     waiting.told = lambda begins: import_module("tinyres.cli.compiling").at_prompt(begins)
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
-_ROOMS = {"linalg", "nn", "optim", "utils"}
+_ROOMS = {"linalg", "nn", "optim", "play", "utils"}
 _DTYPES = {
     "float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool", "half", "float", "double",
     "short", "int", "long",

@@ -175,6 +175,8 @@ def test_dataset_refuses_what_does_not_belong_together():
 
 TOYS = {
     "two_moons": lambda **kw: data.two_moons(200, **kw),
+    "spirals": lambda **kw: data.spirals(200, **kw),
+    "circles": lambda **kw: data.circles(200, **kw),
     "ring": lambda **kw: data.ring(200, **kw),
     "grid": lambda **kw: data.grid(200, **kw),
     "gaussian_mixture": lambda **kw: data.gaussian_mixture(200, [[0, 0, 1], [1, 2, 3]], 0.5, **kw),
@@ -204,6 +206,29 @@ def test_moons_lie_on_their_half_circles(n):
     np.testing.assert_allclose(np.hypot(*(lower - [1, 0.5]).T), 1)
     assert (upper[:, 1] >= 0).all()
     assert (lower[:, 1] <= 0.5).all()
+
+
+@pytest.mark.parametrize(("n", "arms"), [(2, 2), (7, 2), (100, 2), (3, 1), (50, 3)])
+def test_spirals_wind_round_the_origin(n, arms):
+    """On arm k the angle is 2π (turns r + k / arms); arms are as long as each other, up to a point."""
+    made = data.spirals(n, arms=arms, turns=1.5, noise=0, dtype="float64")
+    counts = np.bincount(made.targets, minlength=arms)
+    assert counts.sum() == n
+    assert counts.max() - counts.min() <= 1
+    radius = np.hypot(*made.inputs.T)
+    angle = 2 * np.pi * (1.5 * radius + made.targets / arms)
+    np.testing.assert_allclose(made.inputs, radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1), atol=1e-12)
+    for k in range(arms):
+        np.testing.assert_allclose(np.sort(radius[made.targets == k]), np.linspace(0.1, 1, counts[k]))
+
+
+@pytest.mark.parametrize(("n", "inner"), [(1, 0.5), (7, 0.3), (100, 0.0)])
+def test_circles_have_their_radii(n, inner):
+    made = data.circles(n, inner=inner, noise=0, dtype="float64")
+    assert np.bincount(made.targets, minlength=2).tolist() == [n // 2, n - n // 2]
+    np.testing.assert_allclose(np.hypot(*made.inputs.T), np.where(made.targets == 0, inner, 1), atol=1e-12)
+    outer = np.sort(np.arctan2(*made.inputs[made.targets == 1].T[::-1]) % (2 * np.pi - 1e-9))
+    np.testing.assert_allclose(np.diff(outer), 2 * np.pi / (n - n // 2), atol=1e-8)
 
 
 def test_moons_noise_has_the_scale_asked_for():
@@ -243,6 +268,12 @@ def test_centers():
     [
         (lambda: data.two_moons(0), "two_moons: n must be at least 1, got 0"),
         (lambda: data.two_moons(5, noise=-1), "two_moons: noise"),
+        (lambda: data.spirals(1), "spirals: n must be at least 2, got 1"),
+        (lambda: data.spirals(5, arms=0), "spirals: arms"),
+        (lambda: data.spirals(5, noise=-1), "spirals: noise"),
+        (lambda: data.circles(0), "circles: n"),
+        (lambda: data.circles(5, inner=1.5), "circles: inner must be a radius from 0 to 1, got 1.5"),
+        (lambda: data.circles(5, inner=float("nan")), "circles: inner"),
         (lambda: data.ring(0), "ring: n"),
         (lambda: data.ring(5, modes=0), "ring: modes"),
         (lambda: data.ring(5, sd=float("nan")), "ring: sd"),

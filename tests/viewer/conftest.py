@@ -1,14 +1,10 @@
-"""A real browser for the tests of the page."""
+"""A page that was opened in the browser, for the tests of the page."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 
 import pytest
-
-BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
 
 
 class Visit:
@@ -59,20 +55,6 @@ class Visit:
             page.querySelector('.minimap .window')?.remove();
             return page.outerHTML;
         }""")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium, started once."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the page was not tested: pip install playwright")
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("the page was not tested: there is no browser; apt-get install chromium")
-    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=found, args=arguments)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

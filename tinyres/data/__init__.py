@@ -18,7 +18,7 @@ from tinyres.data.npz import npz
 from tinyres.data.photographs import photographs
 from tinyres.data.registry import BY_NAME, is_own, load, named
 from tinyres.data.text import is_text, named_text, text, text_of
-from tinyres.data.toy import gaussian_mixture, grid, grid_centers, ring, ring_centers, two_moons
+from tinyres.data.toy import circles, gaussian_mixture, grid, grid_centers, ring, ring_centers, spirals, two_moons
 from tinyres.data.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, channel_statistics
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Split",
     "channel_statistics",
     "cifar10",
+    "circles",
     "digits",
     "fashion_mnist",
     "folder",
@@ -51,6 +52,7 @@ __all__ = [
     "read_idx",
     "ring",
     "ring_centers",
+    "spirals",
     "text",
     "text_of",
     "two_moons",

@@ -1,4 +1,4 @@
-"""Two-dimensional toys: two moons to classify, and mixtures of Gaussians whose modes a generator should find.
+"""Two-dimensional toys: moons, spirals and circles to classify, mixtures of Gaussians whose modes a GAN should find.
 
 The ring and the grid are those on which VEEGAN (Srivastava et al. 2017 [srivastava2017veegan]) counts covered modes. In
 all of them the target of a sample is the number of the component it was drawn from.
@@ -24,7 +24,6 @@ def two_moons(n: int, *, noise: float = 0.1, seed: int = 0, dtype: Any = "float3
     """
     _at_least("two_moons", "n", n, 1)
     _at_least("two_moons", "noise", noise, 0)
-    rng = np.random.default_rng(seed)
     targets = np.repeat(np.arange(2), [n // 2, n - n // 2])
     upper, lower = np.linspace(0, np.pi, n // 2), np.linspace(0, np.pi, n - n // 2)
     points = np.concatenate(
@@ -33,9 +32,47 @@ def two_moons(n: int, *, noise: float = 0.1, seed: int = 0, dtype: Any = "float3
             np.stack([1 - np.cos(lower), 0.5 - np.sin(lower)], axis=1),
         ]
     )  # (n, 2)
-    points += noise * rng.standard_normal(points.shape)
-    order = rng.permutation(n)  # else a loader that does not shuffle would give one moon after the other
-    return Dataset(points[order].astype(dtype), targets[order].astype(np.int64), "two moons", 2)
+    return _shuffled(points, targets, noise, seed, dtype, "two moons", 2)
+
+
+def spirals(
+    n: int, *, arms: int = 2, turns: float = 1.0, noise: float = 0.02, seed: int = 0, dtype: Any = "float32"
+) -> Dataset:
+    """Interleaved spirals round the origin, one class an arm: hard for a shallow net, as no few lines part the arms.
+
+    Arm k holds r (cos a, sin a) with a = 2 pi (turns r + k / arms) and r evenly spaced in [0.1, 1], plus Gaussian
+    noise, in random order. Inputs (n, 2), targets (n,) int64. Two of them are the task of Lang & Witbrock 1989
+    [lang1989learning], "Learning to tell two spirals apart".
+
+    Raises:
+        ValueError: n < arms, arms < 1 or noise < 0.
+    """
+    _at_least("spirals", "arms", arms, 1)
+    _at_least("spirals", "n", n, arms)
+    _at_least("spirals", "noise", noise, 0)
+    targets = np.arange(n) * arms // n  # as many of each arm, up to one
+    radius = np.concatenate([np.linspace(0.1, 1, size) for size in np.bincount(targets, minlength=arms)])
+    angle = 2 * np.pi * (turns * radius + targets / arms)
+    return _shuffled(radius[:, None] * _unit(angle), targets, noise, seed, dtype, "spirals", arms)
+
+
+def circles(n: int, *, inner: float = 0.5, noise: float = 0.05, seed: int = 0, dtype: Any = "float32") -> Dataset:
+    """Two circles round the origin: n // 2 points of radius `inner` (class 0), the rest of radius 1 (class 1).
+
+    Evenly spaced angles, plus Gaussian noise, in random order. Inputs (n, 2), targets (n,) int64.
+
+    Raises:
+        ValueError: n < 1, noise < 0, or inner outside [0, 1].
+    """
+    _at_least("circles", "n", n, 1)
+    _at_least("circles", "noise", noise, 0)
+    if not 0 <= inner <= 1:
+        raise ValueError(f"circles: inner must be a radius from 0 to 1, got {inner}")
+    sizes = [n // 2, n - n // 2]
+    targets = np.repeat(np.arange(2), sizes)
+    angle = np.concatenate([2 * np.pi * np.arange(size) / max(size, 1) for size in sizes])
+    radius = np.where(targets == 0, inner, 1.0)
+    return _shuffled(radius[:, None] * _unit(angle), targets, noise, seed, dtype, "circles", 2)
 
 
 def gaussian_mixture(
@@ -97,6 +134,18 @@ def grid_centers(side: int = 5, step: float = 2.0) -> Array:
     _at_least("grid", "side", side, 1)
     line = step * (np.arange(side) - (side - 1) / 2)
     return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def _unit(angle: Array) -> Array:
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def _shuffled(points: Array, targets: Array, noise: float, seed: int, dtype: Any, name: str, classes: int) -> Dataset:
+    """The points with noise, in random order: else a loader that does not shuffle would give one class at a time."""
+    rng = np.random.default_rng(seed)
+    points = points + noise * rng.standard_normal(points.shape)
+    order = rng.permutation(len(points))
+    return Dataset(points[order].astype(dtype), targets[order].astype(np.int64), name, classes)
 
 
 def _at_least(function: str, argument: str, value: float, least: int) -> None:

@@ -15,8 +15,8 @@ from tinyres.flow.instruments.statistics import activation_summary
 class Runs:
     """The runs of the watched blocks in one step, derived from the operations as they are recorded."""
 
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
+    def __init__(self, paths: Paths, details: bool = True) -> None:
+        self._paths, self._details = paths, details
         self._called: set[str] = set()  # blocks that were called but have not computed anything yet
         self._run: dict[str, str] = {}  # by block: the name of its latest run
         self._running: dict[str, Array] = {}  # blocks in progress, and their latest result
@@ -58,7 +58,7 @@ class Runs:
 
     def _finish(self, step: Step, name: str) -> None:
         run = self._run[name]
-        step.forward[run] = activation_summary(self._running.pop(name))
+        step.forward[run] = activation_summary(self._running.pop(name), histogram=self._details)
         step.check(step.forward[run], f"the output of {run or 'the model'}")
 
     def _begin(self, step: Step, name: str) -> None:

@@ -31,17 +31,21 @@ class Summary(NamedTuple):
     histogram: Array
 
 
-def activation_summary(value: Array) -> Summary:
+def activation_summary(value: Array, *, histogram: bool = True) -> Summary:
     """Summarise a block's output; the histogram bins its elements by standard deviations from their mean."""
-    norm, mean, variance, dead, sample = _measure(value, units=True)
+    norm, mean, variance, dead, sample = _measure(value, units=True, sampled=histogram)
+    if not histogram:
+        return Summary(norm, mean, variance, dead, np.full(len(SCORE_EDGES) - 1, np.nan))
     with np.errstate(all="ignore"):
         scores = (sample - mean) / np.sqrt(variance) if variance > 0 else np.zeros(len(sample))
     return Summary(norm, mean, variance, dead, _histogram(scores, SCORE_EDGES))
 
 
-def gradient_summary(value: Any) -> Summary:
+def gradient_summary(value: Any, *, histogram: bool = True) -> Summary:
     """Summarise a gradient; the histogram bins log10 of its absolute values, without exact zeros."""
-    norm, mean, variance, _, sample = _measure(raw(value), units=False)
+    norm, mean, variance, _, sample = _measure(raw(value), units=False, sampled=histogram)
+    if not histogram:
+        return Summary(norm, mean, variance, np.nan, np.full(len(LOG_EDGES) - 1, np.nan))
     with np.errstate(all="ignore"):
         logs = np.log10(np.abs(sample))
     return Summary(norm, mean, variance, np.nan, _histogram(logs, LOG_EDGES))
@@ -81,11 +85,14 @@ def _dead(value: Array) -> Any:
     return 1 - alive.mean()
 
 
-def _measure(value: Array, *, units: bool) -> tuple[float, float, float, float, Array]:
-    """Norm, mean, variance, share of dead units (NaN unless `units`), and a sample of the entries, in float64."""
+def _measure(value: Array, *, units: bool, sampled: bool = True) -> tuple[float, float, float, float, Array]:
+    """Norm, mean, variance, share of dead units (NaN unless `units`), and a sample of the entries, in float64.
+
+    sampled: otherwise the sample is empty.
+    """
     flat, known = ravel_k(value), None
     units = units and value.ndim >= 2 and value.size > 0
-    sample = flat if flat.size <= SAMPLE else flat[_sample_indices(flat.size)]
+    sample = flat[:0] if not sampled else flat if flat.size <= SAMPLE else flat[_sample_indices(flat.size)]
     if device_of(value) == "cpu" or not flat.size:
         dead, sample = dead_fraction(value) if units else np.nan, to_device(sample, "cpu").astype("float64")
     else:

@@ -15,13 +15,17 @@ from tinyres.flow.instruments.statistics import size, sizes
 class Updates:
     """The weights at the start of a step, held without a copy: training replaces arrays, it never writes into them.
 
+    Args:
+        model: whose weights; None: nobody's.
+
     Attributes:
         before: {parameter: |w|} at the start of the step.
         gradient: {parameter: |dL/dw|} from the last backward pass that reached it.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._old: dict[str, tuple[nn.Parameter, Any]] = {n: (p, raw(p)) for n, p in model.named_parameters()}
+    def __init__(self, model: nn.Module | None) -> None:
+        named = [] if model is None else model.named_parameters()
+        self._old: dict[str, tuple[nn.Parameter, Any]] = {n: (p, raw(p)) for n, p in named}
         self._leaves = {p.node: name for name, (p, _) in self._old.items() if p.node is not None}
         self.before = dict(zip(self._old, sizes([old for _, old in self._old.values()]), strict=True))
         self.gradient: dict[str, float] = {}

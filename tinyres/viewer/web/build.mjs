@@ -1,13 +1,14 @@
-// Makes ../page.html: one file with everything in it, the same bytes for the same sources.
+// Makes ../page.html and ../../play/play.html, each one file with everything in it, and ../../play/widget.js, the module
+// that a notebook loads: the same bytes for the same sources.
 
 import { build } from "esbuild";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import temml from "temml";
 
 import { FIRST, shorten } from "./shorten.mjs";
 
 const HERE = new URL("./", import.meta.url);
-const LIMIT = 160 * 1024;
+const LIMITS = { "page.html": 160 * 1024, "play.html": 300 * 1024, "widget.js": 300 * 1024 };
 const text = async (path) => (await readFile(new URL(path, HERE), "utf8")).replaceAll("\r\n", "\n");
 
 /** What stands inside <math>, without what serves Temml's own style sheet or says what browsers know. */
@@ -31,9 +32,15 @@ async function formulas() {
   return { FIRST, FRAGMENTS: fragments, FORMULAS: Object.fromEntries(flat.map(([key], i) => [key, texts[i]])) };
 }
 
-async function licences() {
+/** Packages whose code is in the bundle; the build fails if one is missing. */
+const USED = {
+  page: ["preact", "@dagrejs/dagre", "@dagrejs/graphlib"],
+  play: ["preact", "d3-array", "d3-contour", "d3-scale", "d3-shape", "d3-color", "d3-path", "d3-format", "d3-interpolate", "internmap"],
+};
+
+async function licences(packages) {
   const holders = new Map(); // by the text of the notice: two packages share theirs
-  for (const name of ["preact", "@dagrejs/dagre", "@dagrejs/graphlib"]) {
+  for (const name of packages) {
     const { version } = JSON.parse(await text(`node_modules/${name}/package.json`));
     const notice = (await text(`node_modules/${name}/LICENSE`)).trim();
     holders.set(notice, [...(holders.get(notice) ?? []), `${name} ${version}`]);
@@ -51,41 +58,69 @@ function made(contents) {
   return {
     name: "made",
     setup(bundle) {
-      bundle.onResolve({ filter: /^\.\/(formulas|licences)$/ }, ({ path }) => ({ path, namespace: "made" }));
+      bundle.onResolve({ filter: /^\.\.?\/(formulas|licences|style)$/ }, ({ path }) => ({ path, namespace: "made" }));
       bundle.onLoad({ filter: /.*/, namespace: "made" }, ({ path }) => ({ contents: contents[path], loader: "js" }));
     },
   };
 }
 
-async function bundled(entry, plugins = []) {
-  const { outputFiles } = await build({
+async function bundled(entry, packages = [], plugins = [], format = "iife") {
+  const { outputFiles, metafile } = await build({
     entryPoints: [new URL(entry, HERE).pathname],
+    absWorkingDir: new URL(".", HERE).pathname,
     bundle: true,
     minify: true,
     write: false,
+    metafile: true,
     charset: "utf8",
-    format: "iife",
+    format,
     target: "es2022",
     jsx: "automatic",
     jsxImportSource: "preact",
     legalComments: "none",
     plugins,
   });
+  const inputs = Object.entries(Object.values(metafile.outputs)[0].inputs).filter(([, { bytesInOutput }]) => bytesInOutput);
+  const found = new Set(inputs.map(([path]) => path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1]).filter(Boolean));
+  const missing = [...found].filter((name) => !packages.includes(name));
+  if (missing.length) throw new Error(`${entry} bundles ${missing.join(", ")} without its licence`);
   return outputFiles[0].text.trim();
 }
 
-const script = await bundled("src/main.tsx", [
+async function saved(path, contents) {
+  const name = path.split("/").at(-1);
+  const size = Buffer.byteLength(contents);
+  if (size > LIMITS[name]) throw new Error(`${name} has ${size} bytes; it may have ${LIMITS[name]}`);
+  const place = new URL(path, HERE);
+  await mkdir(new URL(".", place), { recursive: true });
+  await writeFile(place, contents);
+  console.log(`${name}: ${size} bytes`);
+}
+
+async function paged(template, parts, placeholders) {
+  const page = (await text(template)).replace(/\{\{(\w+)\}\}/g, (_, name) => parts[name]);
+  for (const placeholder of placeholders)
+    if (page.split(placeholder).length !== 2) throw new Error(`${placeholder} must occur once in the page`);
+  return page;
+}
+
+const script = await bundled("src/main.tsx", USED.page, [
   made({
     "./formulas": exported(await formulas()),
-    "./licences": exported({ LICENCES: await licences() }),
+    "./licences": exported({ LICENCES: await licences(USED.page) }),
   }),
 ]);
 const style = await bundled("style.css");
-const parts = { style, script };
-const page = (await text("page.template.html")).replace(/\{\{(\w+)\}\}/g, (_, name) => parts[name]);
-for (const placeholder of ["<!--tinyres-title-->", "<!--tinyres-data-->"])
-  if (page.split(placeholder).length !== 2) throw new Error(`${placeholder} must occur once in the page`);
-const size = Buffer.byteLength(page);
-if (size > LIMIT) throw new Error(`the page has ${size} bytes; it may have ${LIMIT}`);
-await writeFile(new URL("../page.html", HERE), page);
-console.log(`page.html: ${size} bytes (script ${script.length}, style ${style.length})`);
+await saved(
+  "../page.html",
+  await paged("page.template.html", { style, script }, ["<!--tinyres-title-->", "<!--tinyres-data-->"]),
+);
+
+const playStyle = await bundled("src/play/play.css");
+const played = made({
+  "../licences": exported({ LICENCES: await licences(USED.play) }),
+  "./style": exported({ STYLE: playStyle }),
+});
+const play = { style: playStyle, script: await bundled("src/play/main.tsx", USED.play, [played]) };
+await saved("../../play/play.html", await paged("play.template.html", play, ["<!--tinyres-play-data-->"]));
+await saved("../../play/widget.js", `${await bundled("src/play/widget.tsx", USED.play, [played], "esm")}\n`);

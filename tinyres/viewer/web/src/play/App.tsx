@@ -1,0 +1,164 @@
+// The page.
+
+import type { ComponentChildren } from "preact";
+import { useMemo, useRef } from "preact/hooks";
+
+import { Bar, Top } from "./Bar";
+import { Depth } from "./Depth";
+import { Help, Link, Script } from "./Dialogs";
+import { Game } from "./Game";
+import { Knobs } from "./Knobs";
+import { Boundary } from "./Plane";
+import { isGame, type Frame, type NetFrame } from "./protocol";
+import { Ribbon } from "./Ribbon";
+import { spoken } from "./sentences";
+import type { Seen, State, Store } from "./state";
+import { List, Told } from "./Stories";
+import { Curves, Heat } from "./Training";
+
+export function App({ store, state }: { store: Store; state: State }) {
+  const { hello, setting, lab, seen, story, dialog, script } = state;
+  const { knobs, local } = store;
+  const aside = useMemo(() => <Knobs store={store} knobs={knobs} setting={setting} off={local} />, [hello, lab, setting, local]);
+  const veil = (panel: string): ComponentChildren =>
+    story !== null && hides(story.look, panel) && !state.told && <p>Guess first: then this picture is shown.</p>;
+  return (
+    <>
+      <Top store={store} state={state} />
+      <Bar store={store} state={state} />
+      <Said store={store} state={state} />
+      <div class="body">
+        {aside}
+        <main>
+          {story && <Told store={store} state={state} story={story} />}
+          {seen === null ? (
+            <p class="empty" role="status">{waiting(state)}</p>
+          ) : isGame(seen.frame) ? (
+            <Game seen={seen} frame={seen.frame} veil={veil} />
+          ) : (
+            <Net store={store} state={state} seen={seen} frame={seen.frame} veil={veil} />
+          )}
+        </main>
+      </div>
+      <Spoken frame={seen?.frame ?? null} playing={state.playing} guessing={story !== null && !state.told} />
+      {dialog === "help" && <Help store={store} state={state} />}
+      {dialog === "stories" && <List store={store} state={state} />}
+      {dialog === "script" && script !== null && <Script store={store} script={script} />}
+      {dialog === "link" && <Link store={store} state={state} />}
+    </>
+  );
+}
+
+/** Panels that would give away what another one shows. */
+const SAME = [["net", "depth", "heat"], ["loss", "accuracy", "boundary"], ["probe", "gradients"]];
+
+const hides = (look: string, panel: string): boolean =>
+  look === panel || SAME.some((panels) => panels.includes(look) && panels.includes(panel));
+
+const waiting = ({ link, why }: State): string =>
+  link === "connecting" ? "Connecting …" : link === "lost" ? why : "The first step is being computed …";
+
+interface NetProps {
+  store: Store;
+  state: State;
+  seen: Seen;
+  frame: NetFrame;
+  veil: (panel: string) => ComponentChildren;
+}
+
+function Net({ store, state, seen, frame, veil }: NetProps) {
+  const { start, history } = seen;
+  const { step } = frame;
+  const hasAccuracy = frame.accuracy !== null;
+  return (
+    <div class="net-lab">
+      <div class="deep">
+        <Ribbon store={store} state={state} start={start} frame={frame} blank={Boolean(veil("net"))} />
+        <Depth start={start} frame={frame} block={state.block} veil={veil("depth")} onBlock={(block) => store.set({ block })} />
+      </div>
+      <div class="curves">
+        <Curves name="loss" title="Loss" height={hasAccuracy ? 150 : 240} curves={LOSS} {...{ history, step }} veil={veil("loss")} />
+        {hasAccuracy && (
+          <Curves name="accuracy" title="Accuracy" height={110} domain={[0, 1]} curves={ACCURACY} {...{ history, step }} veil={veil("accuracy")} />
+        )}
+      </div>
+      <Heat history={history} step={step} blocks={frame.gradient.length} height={hasAccuracy ? 310 : 222} veil={veil("heat")} />
+      {start.data && <Boundary start={start} frame={frame} height={330} veil={veil("boundary")} />}
+    </div>
+  );
+}
+
+const LOSS = [{ column: "loss", name: "loss", class: "plain-line" }];
+const ACCURACY = [{ column: "accuracy", name: "accuracy", class: "plain-line" }];
+
+/** What the engine or the line has to say. */
+function Said({ store, state }: { store: Store; state: State }) {
+  const { link, why, seen, notices } = state;
+  const diverged = seen?.frame.diverged ?? null;
+  const twin = notices.find(({ text }) => text === diverged?.text);
+  const mend = twin?.mend;
+  const before = diverged && Math.max(seen?.frame.kept[0] ?? 0, diverged.step - 1);
+  return (
+    <div class="said">
+      {link === "lost" && (
+        <p class="notice error" role="alert">
+          <span>
+            {why} {store.frames.length > 0 && "What it sent is still here: the slider moves along the last pictures."} Start{" "}
+            <code>tinyres play</code> again, or
+          </span>
+          <button type="button" onClick={() => store.begin()}>
+            Connect again
+          </button>
+        </p>
+      )}
+      {diverged && (
+        <p class="notice error" role="alert">
+          <span>{diverged.text}</span>
+          {!store.local && (
+            <>
+              {mend ? (
+                <button type="button" onClick={() => store.send(mend.message)}>
+                  {mend.label}
+                </button>
+              ) : (
+                <button type="button" onClick={() => store.seek(before as number)}>
+                  Go back to step {before}
+                </button>
+              )}
+              <button type="button" onClick={() => store.reset()}>
+                Start anew
+              </button>
+            </>
+          )}
+        </p>
+      )}
+      {notices.filter((notice) => notice !== twin).map((notice) => (
+        <p class={`notice ${notice.level}`} role="alert" key={notice.text}>
+          <span>{notice.text}</span>
+          {notice.mend && !store.local && (
+            <button type="button" onClick={() => (store.send(notice.mend!.message), store.dismiss(notice))}>
+              {notice.mend.label}
+            </button>
+          )}
+          <button type="button" class="quiet" aria-label="Dismiss" onClick={() => store.dismiss(notice)}>
+            ✕
+          </button>
+        </p>
+      ))}
+    </div>
+  );
+}
+
+const SELDOM = 4000; // ms between two sentences while it plays
+
+/** One sentence for those who listen: at every single step, and now and then while it plays. */
+function Spoken({ frame, playing, guessing }: { frame: Frame | null; playing: boolean; guessing: boolean }) {
+  const last = useRef({ at: 0, text: "" });
+  const now = performance.now();
+  if (frame !== null && (!playing || now - last.current.at > SELDOM)) last.current = { at: now, text: guessing ? `Step ${frame.step}` : spoken(frame) };
+  return (
+    <p class="hidden" role="status" aria-live="polite">
+      {last.current.text}
+    </p>
+  );
+}

@@ -1,0 +1,136 @@
+// Along the top: the two labs and what can be done with them. Under it: moving through the steps.
+
+import { number } from "../text";
+import type { LabName } from "./protocol";
+import type { State, Store } from "./state";
+
+export function Top({ store, state }: { store: Store; state: State }) {
+  const labs = state.hello?.labs ?? [];
+  const open = !store.local;
+  const inReplay = state.link === "replay";
+  const themes = { auto: "Auto", light: "Light", dark: "Dark" } as const;
+  const next = ({ auto: "light", light: "dark", dark: "auto" } as const)[state.theme];
+  const hasTable = (format: string) => store.tables.some((table) => table.format === format);
+  const table = (format: "csv" | "json"): void => (inReplay ? store.given(format) : store.ask(format));
+  return (
+    <header class="top">
+      <h1>Playground</h1>
+      {labs.length > 1 && open && (
+        <div class="segments" role="group" aria-label="Lab">
+          {labs.map(({ name, title }) => (
+            <button type="button" aria-pressed={state.lab === name} onClick={() => store.choose(name as LabName)}>
+              {title}
+            </button>
+          ))}
+        </div>
+      )}
+      {(state.hello?.stories.length ?? 0) > 0 && open && (
+        <button type="button" class="main" onClick={() => store.set({ dialog: "stories" })}>
+          Stories <kbd>S</kbd>
+        </button>
+      )}
+      <button type="button" class="narrow" onClick={(e) => knobsOf(e.currentTarget)?.scrollIntoView()}>
+        Knobs
+      </button>
+      <span class="space" />
+      {state.link !== "connecting" && (
+        <details class="menu" onClick={(e) => e.target instanceof HTMLButtonElement && e.currentTarget.removeAttribute("open")}>
+          <summary>Keep</summary>
+          <div>
+            {open && (
+              <>
+                <button type="button" onClick={() => store.set({ dialog: "link" })}>Link to this setting</button>
+                <button type="button" onClick={() => store.ask("page")}>Page (opens without a server)</button>
+              </>
+            )}
+            {(open || hasTable("csv")) && <button type="button" onClick={() => table("csv")}>Figures as CSV</button>}
+            {(open || hasTable("json")) && <button type="button" onClick={() => table("json")}>Figures as JSON</button>}
+            {(open || state.script !== null) && (
+              <button type="button" onClick={() => store.ask("script")}>As Python</button>
+            )}
+            <p class="muted">Each chart has SVG and PNG in its corner.</p>
+          </div>
+        </details>
+      )}
+      <button type="button" aria-label={`Colours: ${themes[state.theme]}. Change to ${themes[next]}`} onClick={() => store.theme(next)}>
+        {state.theme === "dark" ? "☾" : state.theme === "light" ? "☀" : "◐"} <span class="wide">{themes[state.theme]}</span>
+      </button>
+      <button type="button" onClick={() => store.set({ dialog: "help" })}>
+        Help <kbd>?</kbd>
+      </button>
+    </header>
+  );
+}
+
+/** On a small screen they are below the pictures. */
+const knobsOf = (from: Element): Element | null => (from.getRootNode() as ParentNode).querySelector(".knobs");
+
+const SPEEDS = [1, 2, 5, 10, 30];
+
+export function Bar({ store, state }: { store: Store; state: State }) {
+  const { seen, playing, link } = state;
+  const kept = seen?.frame.kept ?? [0, 0];
+  const [first, last] = store.local ? [0, Math.max(0, store.frames.length - 1)] : kept;
+  const value = store.local ? state.at : (seen?.frame.step ?? 0);
+  const dead = seen === null;
+  const button = (label: string, sign: string, act: () => void, off = dead) => (
+    <button type="button" class="icon" aria-label={label} title={label} disabled={off} onClick={act}>
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d={sign} />
+      </svg>
+    </button>
+  );
+  return (
+    <section class="transport" aria-label="Steps">
+      <div class="buttons">
+        {!store.local && button("Start anew", "M8 2.5a5.5 5.5 0 1 0 5.4 6.5h-1.6A4 4 0 1 1 8 4v2.5L12 3.2 8 0z", () => store.reset())}
+        {button("One step back", "M11 3v10L4 8z", () => store.step(-1), dead || value <= first)}
+        <button type="button" class="play" disabled={dead} aria-label={playing ? "Pause" : "Play"} onClick={() => store.play()}>
+          <svg viewBox="0 0 16 16" aria-hidden="true">
+            <path d={playing ? "M4 3h3v10H4z M9 3h3v10H9z" : "M4 2.5v11L13 8z"} />
+          </svg>
+          <span aria-hidden="true">{playing ? "Pause" : "Play"}</span>
+        </button>
+        {button("One step on", "M5 3v10l7-5z", () => store.step(1), dead || (store.local && value >= last))}
+      </div>
+      <p class="step">
+        step <b>{seen?.frame.step ?? "–"}</b>
+      </p>
+      <input
+        type="range"
+        min={first}
+        max={Math.max(last, first)}
+        value={value}
+        disabled={dead}
+        aria-label="Step"
+        aria-valuetext={`step ${seen?.frame.step ?? 0}, kept from ${kept[0]} to ${kept[1]}`}
+        onInput={(e) => {
+          const to = Number(e.currentTarget.value);
+          if (store.local) store.set({ playing: false }), store.look(to);
+          else store.seek(to);
+        }}
+      />
+      {!store.local && (
+        <label>
+          <span class="hidden">Speed</span>
+          <select
+            value={state.speed ?? ""}
+            onChange={(e) => store.speed(e.currentTarget.value === "" ? null : Number(e.currentTarget.value))}
+          >
+            <option value="">as fast as it goes</option>
+            {SPEEDS.map((speed) => (
+              <option value={speed}>{speed} steps/s</option>
+            ))}
+          </select>
+        </label>
+      )}
+      <p class="muted rate">
+        {link === "replay"
+          ? `${store.frames.length} recorded pictures`
+          : playing && seen?.frame.rate != null
+            ? `${number(seen.frame.rate, 2)} steps/s`
+            : ""}
+      </p>
+    </section>
+  );
+}

@@ -1,0 +1,142 @@
+// What opens over the page. The browser's <dialog> keeps the focus inside and gives it back.
+
+import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { LICENCES } from "../licences";
+import { written } from "./address";
+import { KEYS } from "./keys";
+import type { State, Store } from "./state";
+
+interface Props {
+  store: Store;
+  title: string;
+  wide?: boolean;
+  children: ComponentChildren;
+}
+
+export function Dialog({ store, title, wide, children }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const root = dialog.current?.getRootNode() as Document | ShadowRoot;
+    const before = root.activeElement;
+    dialog.current?.showModal();
+    return () => before instanceof HTMLElement && before.isConnected && before.focus();
+  }, []);
+  const close = (): void => store.set({ dialog: null });
+  return (
+    <dialog
+      ref={dialog}
+      class={wide ? "broad" : ""}
+      aria-labelledby="dialog-title"
+      onClose={close}
+      onClick={(e) => e.target === e.currentTarget && close()}
+    >
+      <div class="inside">
+        <header>
+          <h2 id="dialog-title">{title}</h2>
+          <button type="button" class="quiet" aria-label="Close" onClick={close}>
+            ✕
+          </button>
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+export function Help({ store, state }: { store: Store; state: State }) {
+  return (
+    <Dialog store={store} title="How to read this page">
+      {state.lab === "net" ? (
+        <p>
+          The net lies from left to right, a box for each block. Its upper half is coloured by the norm of the signal that
+          leaves the block, its lower half by the norm of the gradient that arrives there: dark where it vanishes, light
+          where it is large. Where a block adds its input to its output, the two routes are drawn as wide as the part of
+          the gradient that each carries back. Under it stand the same norms on a log axis; a dashed line is what a law
+          predicts, which nobody fitted to the measurement.
+        </p>
+      ) : (
+        <p>
+          G makes the purple samples, D says how real each place looks: the darker green, the more real. An arrow shows
+          where the loss of G pulls a sample. The curve beside it shows what gradient reaches G, by how sure D is of
+          itself; a dashed line is the closed form.
+        </p>
+      )}
+      <p>
+        A knob with a round arrow starts the run anew; every other acts in the next step. One step back shows exactly
+        what was there. The address of the page holds the whole setting.
+      </p>
+      <table class="keys">
+        <caption class="hidden">Keys</caption>
+        <tbody>
+          {KEYS.map(([keys, meaning]) => (
+            <tr>
+              <th scope="row">
+                {keys.split(" ").map((key) => (
+                  <kbd>{key}</kbd>
+                ))}
+              </th>
+              <td>{meaning}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <details>
+        <summary>Licences of the libraries in this page</summary>
+        <pre class="licences" tabIndex={0}>
+          {LICENCES}
+        </pre>
+      </details>
+    </Dialog>
+  );
+}
+
+export function Script({ store, script }: { store: Store; script: string }) {
+  return (
+    <Dialog store={store} title="As Python" wide>
+      <p>This program does the same with tinyres and prints the same numbers.</p>
+      <pre class="code" tabIndex={0} aria-label="Program">
+        {script}
+      </pre>
+      <Copy text={script} />
+    </Dialog>
+  );
+}
+
+export function Link({ store, state }: { store: Store; state: State }) {
+  const hash = written(state.lab, state.setting, state.story?.name ?? null);
+  return (
+    <Dialog store={store} title="Link to this setting">
+      <p>
+        Everything that is set here stands in the address behind <code>#</code>. Send this part. Whoever runs{" "}
+        <code>tinyres play</code> puts it behind the address of the page, and sees the same.
+      </p>
+      <pre class="code" tabIndex={0} aria-label="Setting">
+        {hash}
+      </pre>
+      <Copy text={hash} />
+    </Dialog>
+  );
+}
+
+function Copy({ text }: { text: string }) {
+  const [done, setDone] = useState<string | null>(null);
+  const copy = (e: MouseEvent): void => {
+    const shown = (e.currentTarget as HTMLElement).closest(".inside")?.querySelector("pre");
+    const marked = (): void => {
+      if (shown) getSelection()?.selectAllChildren(shown);
+      setDone("It is marked: copy it with Ctrl C.");
+    };
+    if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => setDone("Copied."), marked);
+    else marked();
+  };
+  return (
+    <p class="copy">
+      <button type="button" class="main" onClick={copy}>
+        Copy
+      </button>
+      <span role="status">{done}</span>
+    </p>
+  );
+}

@@ -1,0 +1,153 @@
+// A known result: first somebody guesses, then the picture and the measured figure are shown.
+
+import { scaleLog } from "d3-scale";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+
+import { Dialog } from "./Dialogs";
+import type { Guess, Story, Value } from "./protocol";
+import type { State, Store } from "./state";
+import { plainly } from "./words";
+
+export function List({ store, state }: { store: Store; state: State }) {
+  const { hello } = state;
+  return (
+    <Dialog store={store} title="Stories" wide>
+      {(hello?.labs ?? []).map(({ name, title }) => {
+        const stories = hello?.stories.filter(({ lab }) => lab === name) ?? [];
+        return (
+          stories.length > 0 && (
+            <section class="stories" aria-label={title}>
+              <h3>{title}</h3>
+              <ul>
+                {stories.map((story) => (
+                  <li>
+                    <button type="button" aria-current={state.story === story} onClick={() => store.tell(story)}>
+                      <b>{story.title}</b>
+                      <span>{story.text}</span>
+                      <span class="muted">{story.source}</span>
+                    </button>
+                  </li>
+                ))}
+              </ul>
+            </section>
+          )
+        );
+      })}
+    </Dialog>
+  );
+}
+
+/** The story that is being told. */
+export function Told({ store, state, story }: { store: Store; state: State; story: Story }) {
+  const { guess, told } = state;
+  const card = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const panel = told && (card.current?.getRootNode() as ParentNode).querySelector(`[data-panel=${story.look}]`);
+    if (panel) requestAnimationFrame(() => panel.scrollIntoView({ block: "nearest" }));
+  }, [told]);
+  return (
+    <section class="story" aria-labelledby="story-title" ref={card}>
+      <header>
+        <h2 id="story-title">{story.title}</h2>
+        <button type="button" class="quiet" aria-label="End the story" onClick={() => store.set({ story: null })}>
+          ✕
+        </button>
+      </header>
+      <p>{story.text}</p>
+      {told ? (
+        <div class="answer" role="status">
+          {guess !== null && (
+            <dl>
+              <div>
+                <dt>You said</dt>
+                <dd>{said(story.guess, guess)}</dd>
+              </div>
+              {story.answer.value != null && (
+                <div>
+                  <dt>Measured</dt>
+                  <dd>{said(story.guess, story.answer.value)}</dd>
+                </div>
+              )}
+            </dl>
+          )}
+          <p>
+            {guess === null && story.answer.value != null && <b>{said(story.guess, story.answer.value)}. </b>}
+            {story.answer.text}
+          </p>
+        </div>
+      ) : (
+        <Question key={story.name} store={store} guess={story.guess} />
+      )}
+      <p class="muted source">
+        {story.url ? (
+          <a href={story.url} target="_blank" rel="noreferrer">
+            {story.source}
+          </a>
+        ) : (
+          story.source
+        )}
+      </p>
+    </section>
+  );
+}
+
+type Choice = { value: Value; label: string };
+const choicesOf = (guess: Guess): Choice[] =>
+  (guess.choices ?? []).map((choice) => (typeof choice === "string" ? { value: choice, label: choice } : choice));
+
+function said(guess: Guess, value: Value): string {
+  if (guess.kind === "buttons") return choicesOf(guess).find((choice) => choice.value === value)?.label ?? String(value);
+  return typeof value === "number" ? plainly(value) : String(value);
+}
+
+function Question({ store, guess }: { store: Store; guess: Guess }) {
+  const answer = (value: Value | null): void => store.set({ guess: value, told: true });
+  return (
+    <div class="question" role="group" aria-labelledby="question">
+      <p id="question">
+        <b>{guess.question}</b>
+      </p>
+      <div class={`choices ${guess.kind}`}>
+        {guess.kind === "slider" ? (
+          <Slider guess={guess} answer={answer} />
+        ) : (
+          choicesOf(guess).map(({ value, label }) => (
+            <button type="button" onClick={() => answer(value)}>
+              {label}
+            </button>
+          ))
+        )}
+        <button type="button" class="quiet" onClick={() => answer(null)}>
+          Show it without a guess
+        </button>
+      </div>
+    </div>
+  );
+}
+
+const STOPS = 200;
+
+function Slider({ guess, answer }: { guess: Guess; answer: (value: number) => void }) {
+  const { min = 0, max = 1, scale } = guess;
+  const [place, setPlace] = useState(STOPS / 2);
+  const raw = scale === "log" ? scaleLog([min, max], [0, STOPS]).invert(place) : min + ((max - min) * place) / STOPS;
+  const value = Number(raw.toPrecision(2));
+  return (
+    <>
+      <span aria-hidden="true">{plainly(min)}</span>
+      <input
+        type="range"
+        min={0}
+        max={STOPS}
+        value={place}
+        aria-labelledby="question"
+        aria-valuetext={plainly(value)}
+        onInput={(e) => setPlace(Number(e.currentTarget.value))}
+      />
+      <span aria-hidden="true">{plainly(max)}</span>
+      <button type="button" class="main" onClick={() => answer(value)}>
+        I say {plainly(value)}
+      </button>
+    </>
+  );
+}

@@ -1,0 +1,73 @@
+// Keyboard shortcuts. The focused element takes precedence: a slider keeps its arrows, a button its space.
+
+import type { Store, View } from "./state";
+
+export const KEYS: [string, string][] = [
+  ["Space", "play, pause"],
+  ["← →", "one step back, one step on"],
+  ["Home End", "the first and the last step that are kept"],
+  ["R", "start anew"],
+  ["B I G D", "colour the net by both, signal, gradient, dead units"],
+  ["L", "the other lab"],
+  ["S", "stories"],
+  ["P", "as Python"],
+  ["?", "this help"],
+];
+
+const VIEWS: Record<string, View> = { b: "both", i: "signal", g: "gradient", d: "dead" };
+
+/** `target` hears the keys: the document, or a widget alone. */
+export function listen(store: Store, target: EventTarget): void {
+  target.addEventListener("keydown", (event) => {
+    const { key, ctrlKey, metaKey, altKey, defaultPrevented } = event as KeyboardEvent;
+    if (ctrlKey || metaKey || altKey || defaultPrevented || store.state.dialog !== null) return;
+    const at = event.composedPath()[0];
+    const focused = at instanceof Element ? at : document.body;
+    if (focused.matches("input:not([type=range], [type=checkbox]), textarea, select")) return;
+    if (focused.matches("input[type=range]") && /^(Arrow|Home|End|Page)/.test(key)) return;
+    if (focused.matches("button, a, summary, [type=checkbox]") && (key === " " || key === "Enter")) return;
+    if (act(store, key)) event.preventDefault();
+  });
+}
+
+function act(store: Store, key: string): boolean {
+  const view = VIEWS[key];
+  if (view !== undefined) return done(store.set({ view }));
+  switch (key) {
+    case " ":
+      return done(store.play());
+    case "ArrowLeft":
+      return done(store.step(-1));
+    case "ArrowRight":
+      return done(store.step(1));
+    case "Home":
+      return done(store.end(0));
+    case "End":
+      return done(store.end(1));
+    case "r":
+      return done(store.reset());
+    case "l":
+      return done(store.choose(store.state.lab === "net" ? "game" : "net"));
+    case "s":
+      return done(!store.local && store.set({ dialog: "stories" }));
+    case "p":
+      return done(store.ask("script"));
+    case "?":
+      return done(store.set({ dialog: "help" }));
+    default:
+      return false;
+  }
+}
+
+const done = (_: unknown): true => true;
+
+/** Frames that are in the page, one after the other, for as long as it plays. */
+export function player(store: Store): void {
+  let timer: number | undefined;
+  store.watch(({ playing }) => {
+    const wanted = playing && store.local;
+    if (wanted === (timer !== undefined)) return;
+    clearInterval(timer);
+    timer = wanted ? window.setInterval(() => store.look(store.state.at + 1), 100) : undefined;
+  });
+}

@@ -1,0 +1,60 @@
+// What the pictures show, in sentences: on the page, and for those who hear it.
+
+import { number } from "../text";
+import { isGame, type Frame, type GameFrame, type NetFrame, type Start } from "./protocol";
+import { plainly } from "./words";
+
+const percent = (share: number): string => `${number(100 * share, 3)} %`;
+
+/** One block with its numbers. */
+export function blockText(start: Start, frame: NetFrame, i: number): string {
+  const block = start.net?.blocks[i];
+  if (block === undefined) return "";
+  const [dead, share] = [frame.dead[i], frame.share[i]];
+  return [
+    `Block ${i + 1} of ${start.net?.blocks.length}: ${block.name}, ${block.kind}`,
+    `signal ${plainly(frame.signal[i] ?? NaN)}`,
+    `gradient ${plainly(frame.gradient[i] ?? NaN)}`,
+    ...(share === null || share === undefined ? [] : [`${percent(share)} of the gradient comes by the skip`]),
+    ...(dead === null || dead === undefined ? [] : [`${percent(dead)} of its units dead`]),
+  ].join(", ");
+}
+
+/** |gradient| at the first block by that at the last. */
+export function ratio({ gradient }: NetFrame): number {
+  return (gradient[0] ?? NaN) / (gradient.at(-1) ?? NaN);
+}
+
+const times = (factor: number): string => (factor > 0 && factor < 1 ? `1/${plainly(1 / factor)}` : `${plainly(factor)} times`);
+const timesWhat = (factor: number): string => (factor > 0 && factor < 1 ? `${times(factor)} of what` : `${times(factor)} what`);
+
+export function depthText(start: Start, frame: NetFrame): string {
+  const count = frame.gradient.length;
+  const measured = ratio(frame);
+  const first = Number.isFinite(measured)
+    ? `At block 1 the gradient is ${timesWhat(measured)} it is at block ${count}.`
+    : `The gradient of this step is not finite, or it is zero at block ${count}.`;
+  const { law } = start;
+  if (law === null) return `${first} No closed form is known for this net.`;
+  const predicted = law.gradient === null ? NaN : ratio({ ...frame, gradient: law.gradient });
+  if (!Number.isFinite(predicted)) return first;
+  const gap =
+    frame.law_gap !== null && Number.isFinite(frame.law_gap)
+      ? `; the two lines are at most a factor of ${number(10 ** frame.law_gap, 3)} apart`
+      : "";
+  return `${first} The law says ${times(predicted)}${gap}.`;
+}
+
+export function probeText({ probe, gradient_g }: GameFrame): string {
+  return probe === null
+    ? `The gradient that reaches G has the norm ${plainly(gradient_g)}.`
+    : `The gradient that reaches G has the norm ${plainly(gradient_g)} now. The curve shows what one sample sends to G, by what D says of it.`;
+}
+
+/** The state in one sentence. */
+export function spoken(frame: Frame): string {
+  const diverged = frame.diverged ? ` ${frame.diverged.text}` : "";
+  if (isGame(frame))
+    return `Step ${frame.step}: D's loss ${number(frame.losses.d, 3)}, G's loss ${number(frame.losses.g, 3)}, gradient of G ${plainly(frame.gradient_g)}.${diverged}`;
+  return `Step ${frame.step}: loss ${number(frame.loss, 3)}, the gradient at the first block is ${timesWhat(ratio(frame))} it is at the last.${diverged}`;
+}

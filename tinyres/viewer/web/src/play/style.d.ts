@@ -1,0 +1,2 @@
+/** The page's style sheet, put here when the widget is built. */
+export declare const STYLE: string;
