@@ -1,7 +1,9 @@
 """What holds for the whole suite."""
 
+import gc
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,16 @@ os.environ.setdefault("TINYRES_COMPILE_AHEAD", "0")
 # A suite that runs in the background may have been told to ignore Ctrl-C, and what it starts would ignore it, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config):
+    """Where no bytecode may lie beside the sources, it lies in pytest's own folder: else the assertions of all tests are
+    rewritten anew each time, ten seconds, and every process that a test starts compiles the package again.
+    """
+    if sys.dont_write_bytecode and hasattr(config, "cache"):
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 # What takes longest comes first: a worker that began with it last would keep the others waiting. Tests that start other
@@ -37,6 +49,12 @@ def pytest_collection_modifyitems(items):
         return next((i for i, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """What was collected, two million objects, lives as long as the run: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(config, val, argname):
