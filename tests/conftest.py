@@ -22,13 +22,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure(config):
-    """Where no bytecode may lie beside the sources, it lies in pytest's own folder: else the assertions of all tests are
-    rewritten anew each time, ten seconds, and every process that a test starts compiles the package again.
+    """Where no bytecode may lie beside the sources, it lies in pytest's own folder: else the assertions of all tests
+    are rewritten anew each time, ten seconds. Processes that tests start read it there, and write none: some of them
+    are killed, or told that the disk is full.
     """
     if sys.dont_write_bytecode and hasattr(config, "cache"):
         sys.dont_write_bytecode = False
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 # What takes longest comes first: a worker that began with it last would keep the others waiting. Tests that start other
