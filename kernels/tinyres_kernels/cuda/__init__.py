@@ -2,7 +2,7 @@
 
     conv_naive.py   the convolutions to read: one thread an output element
     conv_tiled.py, conv_weights.py   the convolutions to use: tiles in shared memory and registers
-    winograd_kernels.py, winograd.py   3x3 convolutions with fewer products, and when they are foreseen to be faster
+    winograd_kernels.py, winograd_block.py, winograd.py   3x3 convolutions with fewer products, and when they are faster
     products.py, words.py   what they multiply and load with
     counters.py   who is the last, and adds up what all have left;   sums.py   parts added up in a launch of their own
     conv.py   which of them;   conv_plan.py   with which tile, in how many parts (`explain` tells)

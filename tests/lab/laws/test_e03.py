@@ -12,6 +12,7 @@ from tinyres.lab.laws import e03_residual_gain as e03
 QUICK = {"width": 96, "depth": 5, "nets": 60}
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E3", tmp_path)
     assert [law.kind for law in result.laws].count("check") == 3

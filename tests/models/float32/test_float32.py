@@ -15,7 +15,7 @@ from tests.models.float32.compare import (
     settled,
     smooth,
 )
-from tests.models.float32.rows import ROWS
+from tests.models.float32.rows import QUICK, ROWS
 from tinyres import models
 from tinyres.arrays import memory
 
@@ -23,7 +23,7 @@ NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvisio
 
 
 def rows(names):
-    return [pytest.param(name, marks=pytest.mark.slow) if ROWS[name].slow else name for name in names]
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 EVALUATED = (  # one of each kind that has batch norms: the convolutions are those of training
@@ -61,6 +61,9 @@ def test_every_public_model_has_a_row():
     for module in filter(inspect.ismodule, public):
         makers |= {module.generator, module.discriminator}
     assert makers == {row.of for row in ROWS.values()}
+    assert ROWS.keys() >= QUICK
+    large = {models.resnet_imagenet, models.densenet_imagenet, models.gan64.generator}
+    assert {ROWS[name].of for name in QUICK} == makers - large
 
 
 @pytest.mark.parametrize("name", rows(ROWS))
