@@ -14,7 +14,7 @@ from tinyres.context import Observer, context, current
 from tinyres.figures import palette
 from tinyres.flow.instruments.blocks import Paths, label, modules_of
 from tinyres.flow.measurement import Measurement
-from tinyres.ops.reduction import softmax_
+from tinyres.ops.softmax import softmax_
 
 
 class _Weights(Observer):
