@@ -1,8 +1,10 @@
 """What holds for the whole suite."""
 
+import gc
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,23 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # Workers compile what they need, and share it; one more process would only take a core from them.
 os.environ.setdefault("TINYRES_COMPILE_AHEAD", "0")
 
+# Kernels go by their limits: what a trial found on a busy machine would be another run's surprise.
+os.environ.setdefault("TINYRES_TRIALS", "0")
+
 # A suite that runs in the background may have been told to ignore Ctrl-C, and what it starts would ignore it, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config):
+    """Where no bytecode may lie beside the sources, it lies in pytest's own folder: else the assertions of all tests
+    are rewritten anew each time, ten seconds. Processes that tests start read it there, and write none: some of them
+    are killed, or told that the disk is full.
+    """
+    if sys.dont_write_bytecode and hasattr(config, "cache"):
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 # What takes longest comes first: a worker that began with it last would keep the others waiting. Tests that start other
@@ -38,6 +54,12 @@ def pytest_collection_modifyitems(items):
         return next((i for i, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """What was collected, two million objects, lives as long as the run: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(config, val, argname):

@@ -9,7 +9,8 @@ from tinyres.autograd.functional import jvp
 from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.autograd.tensor import raw
 from tinyres.gradcheck import GradcheckError, gradcheck
-from tinyres.ops.reduction import softmax_, sum_
+from tinyres.ops.reduction import sum_
+from tinyres.ops.softmax import softmax_
 
 RNG = np.random.default_rng(7)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from functools import cache
 
 import pytest
 from packaging.requirements import Requirement
@@ -14,20 +15,25 @@ from packaging.requirements import Requirement
 from tests.house import LEVEL, PARTS, ROOT, SOURCES, drawn, imports_of, lines_of, room_of
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_down(path):
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    here = parts[1]
-    if path == ROOT / "tinyres" / "__init__.py":
-        return  # the face of the package sees every floor
-    assert here in LEVEL, f"{here} stands on no floor: give it one"
-    for module in imports_of(ast.parse(path.read_text())):
-        there = room_of(module)
-        if there in LEVEL:
-            assert LEVEL[there] <= LEVEL[here], f"{here} reaches up to {there}"
-    if here == "tinyres_kernels":
-        roots = {module.split(".")[0] for module in imports_of(ast.parse(path.read_text()))}
-        assert not roots & {"tinyres", "cupy"}
+@cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
+def test_imports_point_down():
+    upwards = []
+    for path in SOURCES:
+        here = path.relative_to(ROOT).with_suffix("").parts[1]
+        if path == ROOT / "tinyres" / "__init__.py":
+            continue  # the face of the package sees every floor
+        assert here in LEVEL, f"{here} stands on no floor: give it one"
+        modules = list(imports_of(parsed(path)))
+        upwards += [
+            f"{path} reaches up to {there}" for there in map(room_of, modules) if LEVEL.get(there, 0) > LEVEL[here]
+        ]
+        if here == "tinyres_kernels":
+            upwards += [f"{path} imports {name}" for name in modules if name.split(".")[0] in ("tinyres", "cupy")]
+    assert upwards == []
 
 
 def module_of(path):
@@ -39,7 +45,7 @@ MODULES = {module_of(path): path for path in SOURCES}
 
 
 def imported_by(module):
-    for name in imports_of(ast.parse(MODULES[module].read_text())):
+    for name in imports_of(parsed(MODULES[module])):
         while name and name not in MODULES:  # a class or a function of that module
             name = name.rpartition(".")[0]
         if name and name != module:
@@ -74,13 +80,16 @@ def test_the_three_parts_are_told_as_they_are(name):
 WRITES = {"write_text", "write_bytes", "savefig", "copyfile", "copy2"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_are_written_whole_or_not_at_all(path):
+def test_files_are_written_whole_or_not_at_all():
     """By `tinyres.files`: a full disk or a kill must not leave half a file where a whole one was."""
-    if path == ROOT / "tinyres" / "files.py":
-        return
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    assert [c.lineno for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in WRITES] == []
+    written = []
+    for path in SOURCES:
+        if path != ROOT / "tinyres" / "files.py":
+            calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+            written += [
+                f"{path}:{c.lineno}" for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in WRITES
+            ]
+    assert written == []
 
 
 def test_the_kernels_folder_is_no_package():

@@ -249,13 +249,15 @@ assert not found["gather"]
 # results. Ten are enough: load each of them into shared memory first, once.
 #
 # ```python
+# import tinyres as tr
+#
 # def sum3(x, out):
 #     tile = cuda.shared.array(10, np.float64)
 #     t = cuda.threadIdx.x
 #     i = cuda.blockIdx.x * 8 + t
 #     ...
 #
-# tr.exercise("15", sum3)  # import tinyres as tr
+# tr.exercise("15", sum3)
 # ```
 #
 # The checker watches every thread: its results, its reads, and whether anyone races. It needs no GPU.

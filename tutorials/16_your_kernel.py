@@ -253,6 +253,7 @@ assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of
 # ```python
 # def avg_pool2d(x, out, s):  # s.kernel, s.stride, s.padding, s.count_include_pad
 #     # x (N, H, W, C) -> out (N, OH, OW, C), into which it writes; reference.avg_pool2d says exactly what is needed
+#     ...
 #
 # tr.exercise("16", avg_pool2d)
 # ```

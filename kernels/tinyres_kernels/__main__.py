@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyres_kernels import guard
+from tinyres_kernels.command_line import Parser
 from tinyres_kernels.contract import OPERATIONS
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _number(text: str) -> float:
 
 
 def _parser(ops: list[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tinyres_kernels", description="Compare a kernel with the specification of its operation."
     )
     commands = parser.add_subparsers(dest="command", required=True)

@@ -1,11 +1,11 @@
-"""A kernel set that is watched: each kernel's results are held against the specification before anyone uses them.
+"""A kernel set under watch: each kernel's results are compared with the specification before anyone uses them.
 
     kernels = checked(cpu)              # a namespace with the same functions
     kernels.conv2d(x, w, out, s)        # raises KernelDisagreement if `out` is not what it should be
 
-What a call should give is computed in float64 by `im2col` (by `reference` where it is small), for the very arguments of
-that call: nothing builds up over a training, so that each element has to be right within some roundings of the terms
-that it is a sum of. `conformance/in_use.py` says how many, and what is excused.
+The right result is computed in float64 by `im2col` (for small calls by `reference`) from the very arguments of the
+call. So errors do not accumulate over a training, and each element must be right to within a few roundings of the terms
+that it sums. `conformance/in_use.py` says how many, and what is excused.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ BY_NORM = ("winograd", "strided")  # ways of the convolutions whose errors are b
 
 
 class KernelDisagreement(RuntimeError):
-    """A kernel gave something else than the specification.
+    """A kernel's result differs from the specification.
 
     Attributes:
         op: which.

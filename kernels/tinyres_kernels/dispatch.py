@@ -1,6 +1,6 @@
-"""What stands between a caller and a kernel: the contract of the operation, and one call for all sets of kernels.
+"""Between a caller and a kernel: the contract of the operation, and one way to call all kernel sets.
 
-`contract` declares the operations; here is what becomes of a declaration.
+`contract` declares the operations; this file turns the declarations into callables.
 """
 
 import sys
@@ -18,7 +18,7 @@ ONE_BY_ONE = ("running_mean", "running_var", "batches", "new_mean", "new_var", "
 
 
 class Operation(NamedTuple):
-    """What there is to know of an operation.
+    """All that is known about an operation.
 
     arrays: the names of its arguments but the settings, in order;   optional: those that may be None
     writes: those that are written; batch norm's statistics are in training, and are read otherwise
@@ -50,7 +50,7 @@ class Operation(NamedTuple):
             raise TypeError(f"{self.name}: {', '.join(missing)} must not be None")
 
     def gathered(self, arrays: Iterable[Array | None]) -> tuple[Any, ...]:
-        """Arrays given one by one, as a kernel takes them. Those at the end that there are not may be left out."""
+        """Arrays given one by one, as a kernel takes them. Absent ones at the end may be left out."""
         given = tuple(arrays)
         given += (None,) * (len(self.order) - len(given))
         if "running" not in self.arrays:
@@ -60,7 +60,7 @@ class Operation(NamedTuple):
         return (*given[:first], None if all(a is None for a in running) else running)
 
     def one_by_one(self, given: Sequence[Any]) -> dict[str, Array]:
-        """The arrays of a call by name, without those that there are not."""
+        """The arrays of a call by name, without the absent ones."""
         spread = [a for one in given for a in (one if isinstance(one, Running) else (one,))]
         return {name: a for name, a in zip(self.order, spread, strict=False) if a is not None}
 

@@ -28,7 +28,7 @@ SLACK = 64 * 1024
 
 
 class Mode(NamedTuple):
-    """Which side of an array lies against the page; who is told the name of each compiled kernel before it runs."""
+    """Which side of an array touches the page; who is told the name of each compiled kernel before it runs."""
 
     side: Side
     tell: Callable[[str], None] = lambda name: None
@@ -43,7 +43,7 @@ def possible() -> bool:
 
 
 def mode() -> Mode | None:
-    """The mode in force; None: arrays lie as they come."""
+    """The mode in force; None: arrays stay where they are."""
     return _mode.get()
 
 

@@ -90,6 +90,29 @@ class Relu(NamedTuple):
     slope: float
 
 
+ACTIVATIONS = ("tanh", "sigmoid", "softplus", "silu", "gelu", "gelu_tanh")
+GELU_SCALE, GELU_CUBE = 0.7978845608028654, 0.044715  # sqrt(2 / pi), and what Hendrycks & Gimpel found
+
+
+class Activation(NamedTuple):
+    """name: which one, of `ACTIVATIONS`."""
+
+    name: str
+
+
+class Softmax(NamedTuple):
+    """log: whether its logarithm is wanted."""
+
+    log: bool
+
+
+class Attention(NamedTuple):
+    """scale: of the logits; causal: whether query i sees the keys 0 to i alone."""
+
+    scale: float
+    causal: bool
+
+
 class Sgd(NamedTuple):
     """Of a step of gradient descent; its momentum counts where there is a buffer."""
 

@@ -1,4 +1,4 @@
-"""Who shows a person that the compiler is at work puts a function here.
+"""Whoever wants to tell a person that the compiler is at work puts a function here.
 
 `told(True)` is called where this process begins to compile a kernel, or to wait until another process has compiled it,
 and `told(False)` where it has the kernel. In between the same may happen to kernels that it calls.

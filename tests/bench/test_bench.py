@@ -54,12 +54,12 @@ def test_a_peer_that_is_installed_and_broken_is_left_out_in_one_line(how, capsys
     assert result["timings"]["tinyres"]["median_s"] > 0
 
 
-@pytest.mark.parametrize("bench", ["resnet", "gan"])
+@pytest.mark.parametrize("bench", ["resnet", "gan", "gpt"])
 def test_steps_of_each_peer_agree_and_are_timed(capsys, tmp_path, bench):
     path = tmp_path / "r.json"
     assert steps.main(bench, 1, path, memory=False, batch=4) == 0
     out = capsys.readouterr().out
-    assert "batch 4, 3x32x32" in out
+    assert ("batch 4 of 64 symbols" if bench == "gpt" else "batch 4, 3x32x32") in out
     assert "first step" in out
     result = json.loads(path.read_text())
     assert len(result["timings"]) == (3 if TORCH else 1)
@@ -114,4 +114,4 @@ def test_what_can_be_measured_is_listed(capsys, arguments):
     with pytest.raises(SystemExit):
         main(arguments)
     err = capsys.readouterr().err
-    assert arguments == ["bench"] or all(name in err for name in ("engine", "kernels", "resnet", "gan"))
+    assert arguments == ["bench"] or all(name in err for name in ("engine", "kernels", "resnet", "gan", "gpt"))

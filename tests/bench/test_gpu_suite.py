@@ -29,7 +29,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("workers", [True, False])
+@pytest.mark.parametrize("workers", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_every_test_is_counted_once_whoever_runs_it(folder, monkeypatch, workers):
     if workers and find_spec("xdist") is None:
         pytest.skip("pytest-xdist is not installed")

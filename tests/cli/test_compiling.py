@@ -101,6 +101,7 @@ def test_a_notebook_is_told_once(quick):
     assert stream.getvalue() == f"{TEXT} ...\n"
 
 
+@pytest.mark.slow
 def test_a_prompt_is_told_and_a_program_is_not(tmp_path):
     """A kernel is compiled in an empty folder, at a prompt and in a program."""
     code = (

@@ -1,23 +1,33 @@
-"""Modules, optimisers and whole training steps on the other device: the same numbers, and nothing copied back."""
+"""Modules on the other device, and moved there: the same numbers, and nothing copied back."""
 
 import numpy as np
 import pytest
 
 import tinyres as tr
 from tests.device.double import no_copies
-from tinyres import data, models, nn, optim, training
-from tinyres.arrays import device_of
+from tests.device.twins import VECTOR, close, linear, twins
+from tinyres import data, models, nn, optim
 from tinyres.utils.data import DataLoader, TensorDataset
 
-IMAGE, VECTOR = (3, 4, 6, 6), (3, 5)
+IMAGE = (3, 4, 6, 6)
 MODULES = {
-    "Linear": (lambda rng: nn.Linear(5, 4, rng=rng), VECTOR),
+    "Linear": (linear, VECTOR),
     "Conv2d": (lambda rng: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2, rng=rng), IMAGE),
     "ConvTranspose2d": (lambda rng: nn.ConvTranspose2d(4, 2, 4, stride=2, padding=1, rng=rng), IMAGE),
     "BatchNorm1d": (lambda rng: nn.BatchNorm1d(5), VECTOR),
     "BatchNorm2d": (lambda rng: nn.BatchNorm2d(4), IMAGE),
     "BatchNorm2d, evaluating": (lambda rng: nn.BatchNorm2d(4).eval(), IMAGE),
     "LayerNorm": (lambda rng: nn.LayerNorm((4, 6, 6)), IMAGE),
+    "LayerNorm of rows": (lambda rng: nn.LayerNorm(6), IMAGE),
+    "RMSNorm": (lambda rng: nn.RMSNorm(6), IMAGE),
+    "SwiGLU": (lambda rng: nn.SwiGLU(), IMAGE),
+    "Rotary": (lambda rng: nn.Rotary(6), IMAGE),
+    "TransformerEncoderLayer": (
+        lambda rng: nn.TransformerEncoderLayer(6, 2, 5, 0.0, causal=True, batch_first=True, rng=rng), (3, 4, 6)
+    ),
+    "HyperConnections": (
+        lambda rng: nn.HyperConnections(nn.Linear(6, 6, rng=rng), 4, "doubly stochastic"), (3, 4, 6)
+    ),
     "Dropout": (lambda rng: nn.Dropout(0.4, rng=rng), IMAGE),
     "StochasticDepth": (lambda rng: nn.StochasticDepth(nn.Conv2d(4, 4, 1, rng=rng), survival=0.7, rng=rng), IMAGE),
     "Residual": (lambda rng: nn.Residual(nn.Conv2d(4, 4, 3, padding=1, rng=rng)), IMAGE),
@@ -45,16 +55,6 @@ MODULES = {
     **{kind.__name__: (lambda rng, kind=kind: kind(), VECTOR)
        for kind in (nn.ELU, nn.GELU, nn.LeakyReLU, nn.LogSigmoid, nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh)},
 }  # fmt: skip
-
-
-def close(found, expected, rtol=1e-9):
-    assert found.device == "cuda"
-    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=rtol, atol=rtol)
-
-
-def twins(make, seed=0):
-    """The same module here and there, in float64."""
-    return make(np.random.default_rng(seed)).to("float64"), make(np.random.default_rng(seed)).to("float64").to("cuda")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -122,62 +122,8 @@ def test_an_lstm_begins_with_a_state_on_its_inputs_device(gpu):
         close(found, expected)
 
 
-OPTIMIZERS = {
-    "SGD": lambda p: optim.SGD(p, lr=0.1),
-    "SGD, nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
-    "Adam": lambda p: optim.Adam(p, lr=0.01, weight_decay=0.01),
-    "AdamW": lambda p: optim.AdamW(p, lr=0.01),
-    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01),
-    "RMSprop, centered": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, centered=True),
-}
-
-
-def step(net, optimizer, x, classes):
-    loss = tr.cross_entropy(net(x), classes)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_three_steps_of_an_optimizer_and_a_fourth_from_its_file(name, gpu, tmp_path):
-    rng = np.random.default_rng(0)
-    x, classes = tr.tensor(rng.standard_normal(VECTOR)), tr.tensor(rng.integers(0, 4, 3))
-    nets = twins(MODULES["Linear"][0])
-    optimizers = [OPTIMIZERS[name](net.parameters()) for net in nets]
-    x_there, classes_there = x.to("cuda"), classes.to("cuda")
-    for _ in range(3):
-        step(nets[0], optimizers[0], x, classes)
-        with no_copies():
-            step(nets[1], optimizers[1], x_there, classes_there)
-    tr.save(nets[1], tmp_path / "net.safetensors")
-    moments, texts = optim.flat(optimizers[1].state_dict())
-    tr.save(moments, tmp_path / "optimizer.safetensors", texts)
-    again = MODULES["Linear"][0](9).to("float64").to("cuda")
-    optimizer = OPTIMIZERS[name](again.parameters())
-    tr.load(tmp_path / "net.safetensors", into=again)
-    file = tmp_path / "optimizer.safetensors"
-    optimizer.load_state_dict(optim.nested(tr.load(file), tr.load_metadata(file)))
-    step(nets[0], optimizers[0], x, classes)
-    step(again, optimizer, x_there, classes_there)
-    for here, there in zip(nets[0].parameters(), again.parameters(), strict=True):
-        close(there, here)
-
-
-def test_gradients_are_clipped_where_they_are(gpu):
-    here, there = twins(MODULES["Linear"][0])
-    norms = []
-    for net in (here, there):
-        (net(tr.tensor(np.ones(VECTOR)).to(net.weight.device)) ** 2).sum().backward()
-        norms.append(optim.clip_grad_norm_(net.parameters(), 0.5))
-        optim.clip_grad_value_(net.parameters(), 0.1)
-    assert norms[0] == pytest.approx(norms[1], rel=1e-12)
-    close(there.weight.grad, here.weight.grad)
-
-
 def test_hooks_see_and_replace_what_is_there(gpu):
-    here, there = twins(MODULES["Linear"][0])
+    here, there = twins(linear)
     inputs = []
     for net in (here, there):
         device = net.weight.device
@@ -191,24 +137,6 @@ def test_hooks_see_and_replace_what_is_there(gpu):
         inputs.append(x)
     close(inputs[1].grad, inputs[0].grad)
     close(there.weight.grad, here.weight.grad)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_groups_of_parameters(name, gpu):
-    rng = np.random.default_rng(0)
-    x, classes = tr.tensor(rng.standard_normal(VECTOR)), tr.tensor(rng.integers(0, 4, 3))
-    nets = twins(MODULES["Linear"][0])
-    for net in nets:
-        optimizer = OPTIMIZERS[name]([{"params": net.weight}, {"params": net.bias, "lr": 0.5}])
-        schedule = optim.StepLR(optimizer, 1, 0.5)
-        for _ in range(3):
-            optimizer.zero_grad(set_to_none=False)
-            tr.cross_entropy(net(x.to(net.weight.device)), classes.to(net.weight.device)).backward()
-            with no_copies():
-                optimizer.step()
-            schedule.step()
-    for here, there in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
-        close(there, here)
 
 
 # -- moving ---------------------------------------------------------------------------------------------------------
@@ -249,84 +177,6 @@ def test_a_move_carries_gradients_across(gpu):
     (g,) = tr.grad((x.to("cuda") ** 2).sum(), [x])
     assert g.device == "cpu"
     np.testing.assert_array_equal(g.numpy(), [0, 2, 4])
-
-
-# -- whole steps ----------------------------------------------------------------------------------------------------
-def classifier_step(device):
-    rng = np.random.default_rng(0)
-    net = models.resnet(8, 4, classes=3, shortcut="B", rng=rng).to("float64").to(device)
-    optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    x, classes = tr.tensor(rng.standard_normal((4, 3, 8, 8))).to(device), tr.tensor(rng.integers(0, 3, 4)).to(device)
-    losses = []
-    for _ in range(2):
-        with no_copies("item"):
-            losses.append(step(net, optimizer, x, classes).item())
-    return losses, list(net.state_dict().values())
-
-
-def gan_step(device):
-    rng = np.random.default_rng(0)
-    players = [
-        models.dcgan.generator(6, 4, 1, size=8, rng=rng),
-        models.dcgan.discriminator(4, 1, size=8, rng=rng),
-    ]
-    generator, discriminator = (player.to("float64").to(device) for player in players)
-    optimizers = [optim.Adam(p.parameters(), lr=2e-4, betas=(0.5, 0.999)) for p in (generator, discriminator)]
-    real = tr.tensor(rng.standard_normal((4, 1, 8, 8))).to(device)
-    noise = tr.tensor(rng.standard_normal((4, 6))).to(device)
-    losses = []
-    with no_copies("item"):
-        for player, optimizer in ((discriminator, optimizers[1]), (generator, optimizers[0])):
-            fake = generator(noise)
-            if player is discriminator:
-                loss = tr.softplus(-discriminator(real)).mean() + tr.softplus(discriminator(fake.detach())).mean()
-            else:
-                loss = tr.softplus(-discriminator(fake)).mean()
-            found = tr.grad(loss, list(player.parameters()))
-            for p, g in zip(player.parameters(), found, strict=True):
-                p.grad = g
-            optimizer.step()
-            losses.append(loss.item())
-    return losses, [*generator.state_dict().values(), *discriminator.state_dict().values()]
-
-
-def penalty_step(device):
-    """A gradient of a gradient through a whole critic, as WGAN-GP's."""
-    rng = np.random.default_rng(0)
-    critic = models.dcgan.discriminator(4, 1, size=8, norm="layer", rng=rng).to("float64").to(device)
-    x = tr.tensor(rng.standard_normal((4, 1, 8, 8))).to(device).requires_grad_()
-    with no_copies("item"):
-        (slope,) = tr.grad(critic(x).sum(), [x], create_graph=True)
-        loss = ((tr.sqrt((slope**2).sum((1, 2, 3))) - 1) ** 2).mean()
-        found = tr.grad(loss, list(critic.parameters()), allow_unused=True)
-        return [loss.item()], [g for g in found if g is not None]
-
-
-@pytest.mark.parametrize("whole", [classifier_step, gan_step, penalty_step])
-def test_a_whole_training_step_is_the_same_and_copies_nothing_but_the_loss(whole, gpu):
-    (here, state), (there, moved) = whole("cpu"), whole("cuda")
-    np.testing.assert_allclose(there, here, rtol=1e-9)
-    for expected, found in zip(state, moved, strict=True):
-        close(found, expected, 1e-7)
-
-
-def test_a_run_trains_scores_and_resumes_on_the_gpu(gpu, tmp_path):
-    recipe = training.Recipe(arch="resnet", depth=8, width=4, steps=4, batch_size=8)
-    split = data.Split(*(data.Dataset(part.inputs[:64], part.targets[:64], part.name, part.classes)
-                         for part in data.load("digits")))  # fmt: skip
-    here, there = training.prepare(recipe, split), training.prepare(recipe, split, device="cuda")
-    expected = list(here.steps())
-    steps = there.steps()
-    found = [next(steps), next(steps)]
-    training.save(there, tmp_path / "run.safetensors")
-    again = training.resume(training.prepare(recipe, split, device="cuda"), tmp_path / "run.safetensors")
-    assert again.device == "cuda"
-    with no_copies("item"):
-        found += list(again.steps())
-        score = again.score()
-    np.testing.assert_allclose(found, expected, rtol=1e-3)
-    assert score.accuracy == pytest.approx(here.score().accuracy, abs=0.04)
-    assert {device_of(v) for state in again.optimizer.state for v in state.values()} == {"cuda"}
 
 
 def test_batches_and_counts_stay_on_the_device_of_the_tensors(gpu):

@@ -42,12 +42,16 @@ def test_names_that_do_not_exist():
         gan.mixture("digits")
     for field, value, message in (
         ("data", "imagenet", "no data called 'imagenet'"),
-        ("arch", "vae", "no arch called 'vae'; there are mlp, dcgan, gan64, resgan"),
+        ("arch", "vae", "no arch called 'vae'; there are mlp, dcgan, gan64, resgan, r3gan"),
         ("method", "gan", "no method called 'gan'"),
         ("loss", "hing", "no loss called 'hing'"),
-        ("penalty", "r2", "no penalty called 'r2'; there are none, gp, r1, dragan"),
+        ("penalty", "r3", "no penalty called 'r3'; there are none, gp, r1, r2, r1r2, dragan"),
         ("norm", "group", "no norm called 'group'; there are batch, layer, none"),
         ("d_steps", 0, "d_steps must be at least 1, got 0"),
+        ("penalty_every", 0, "penalty_every must be at least 1, got 0"),
+        ("burn_in", 1.5, "burn_in is a share of the steps and must be in"),
+        ("lr_end", -0.1, "lr_end must be at least 0, got -0.1"),
+        ("beta2_end", 1.0, "beta2_end must be at least 0 and below 1, got 1.0"),
         ("lr_g", math.nan, "lr_g must be a finite number, got nan"),
         ("ema", 1.0, "ema must be at least 0 and below 1, got 1.0"),
         ("beta2", 1.0, "beta2 must be at least 0 and below 1, got 1.0"),
@@ -83,6 +87,7 @@ def test_a_recipe_reaches_the_trainer_whole():
     """Every value is another than the default, and the trainer shows it."""
     recipe = gan.GANRecipe(
         data="ring8", arch="mlp", method="r1", loss="hinge", penalty="r1", penalty_weight=3.0, clip=0.5,
+        penalty_every=3, burn_in=0.5, lr_end=0.6, penalty_end=0.7, beta2_end=0.8,
         spectral_norm=True, instance_noise=0.3, d_steps=4, batch_size=7, steps=9, lr_g=1e-3, lr_d=2e-3, beta1=0.1,
         beta2=0.7, latent=5, width=6, ema=0.8, norm="layer", seed=11,
     )  # fmt: skip
@@ -90,6 +95,7 @@ def test_a_recipe_reaches_the_trainer_whole():
     assert made.loss is gan.LOSSES["hinge"]
     assert (made.penalty, made.penalty_weight, made.clip, made.instance_noise) == (gan.r1, 3.0, 0.5, 0.3)
     assert (made.d_steps, made.total, made.latent, made.ema, made.seed) == (4, 9, 5, 0.8, 11)
+    assert (made.penalty_every, made.burn_in) == (3, gan.BurnIn(4, 0.6, 0.7, 0.8))
     assert next(iter(made.loader))[0].shape == (7, 2)
     for name, lr in (("generator", 1e-3), ("discriminator", 2e-3)):
         optimizer = made.optimizers[name]
@@ -135,8 +141,14 @@ def test_an_architecture_that_does_not_fit_is_refused_before_training(arch, data
 
 
 def test_every_architecture_is_offered():
-    for data, arch in (("cifar10", "dcgan"), ("mnist", "dcgan"), ("digits", "mlp"), ("digits", "resgan")):
-        generator, discriminator = gan.players(gan.GANRecipe.of("nonsaturating", data, arch=arch, width=4))
+    for data, arch in (
+        ("cifar10", "dcgan"),
+        ("mnist", "dcgan"),
+        ("digits", "mlp"),
+        ("digits", "resgan"),
+        ("digits", "r3gan"),
+    ):
+        generator, discriminator = gan.players(gan.GANRecipe.of("nonsaturating", data, arch=arch, norm="none", width=8))
         assert generator.parameter_count() > 0
         assert discriminator.parameter_count() > 0
-    assert set(models.PLAYERS) == {"mlp", "dcgan", "gan64", "resgan"}
+    assert set(models.PLAYERS) == {"mlp", "dcgan", "gan64", "resgan", "r3gan"}

@@ -6,6 +6,7 @@ import pytest
 import tinyres as tr
 from tinyres import models, nn
 from tinyres.gan import PENALTIES, clip_weights_, dragan, gradient_penalty, r1, refuse_batch_norm
+from tinyres.gan.penalties import r1_r2, r2
 
 
 def draws(*shape, seed=0):
@@ -28,7 +29,7 @@ def linear(weight):
 SLOPE = np.array([1.0, 2.0, 2.0])  # of length 3
 
 
-@pytest.mark.parametrize(("name", "value"), [("gp", 4.0), ("dragan", 4.0), ("r1", 4.5)])
+@pytest.mark.parametrize(("name", "value"), [("gp", 4.0), ("dragan", 4.0), ("r1", 4.5), ("r2", 4.5), ("r1r2", 9.0)])
 def test_of_a_linear_critic(name, value):
     """(3 - 1)² and 3² / 2; its derivative with respect to w is 2 (|w| - 1) w / |w|, or w."""
     critic = linear(SLOPE)
@@ -36,7 +37,8 @@ def test_of_a_linear_critic(name, value):
     assert penalty.shape == ()
     assert float(penalty) == pytest.approx(value, rel=1e-12)
     (g,) = tr.grad(penalty, [critic.weight])
-    np.testing.assert_allclose(g.numpy(), [SLOPE if name == "r1" else 4 * SLOPE / 3], rtol=1e-12)
+    slopes = {"r1": SLOPE, "r2": SLOPE, "r1r2": 2 * SLOPE}
+    np.testing.assert_allclose(g.numpy(), [slopes.get(name, 4 * SLOPE / 3)], rtol=1e-12)
 
 
 @pytest.mark.parametrize(("factor", "one_sided", "value"), [(0.1, False, 0.49), (0.1, True, 0.0), (1, True, 4.0)])
@@ -71,6 +73,16 @@ def test_gp_looks_between_each_pair_at_a_place_of_its_own(shape):
     assert abs(e.mean() - 0.5) < 5 * np.sqrt(1 / 12 / 50)
     np.testing.assert_array_equal(x, places(gradient_penalty, real, fake))
     assert not np.array_equal(x, places(gradient_penalty, real, fake, seed=1))
+
+
+def test_r2_looks_at_the_fakes_and_r1_r2_at_both():
+    real, fake = draws(5, 2), draws(3, 2, seed=1)
+    np.testing.assert_array_equal(places(r2, real, fake), fake)
+    np.testing.assert_array_equal(places(r1_r2, real, fake), [*real, *fake])
+    critic = lambda x: (x * x).sum(axis=1)  # whose slope is 2 x
+    parts = [2 * (samples**2).sum(axis=1).mean() for samples in (real, fake)]
+    assert float(r1_r2(critic, real, fake, rng())) == pytest.approx(sum(parts), rel=1e-12)
+    assert float(r2(critic, real, fake, rng())) == pytest.approx(parts[1], rel=1e-12)
 
 
 def test_dragan_looks_around_the_data_and_r1_at_it():
@@ -135,7 +147,7 @@ def test_the_derivative_with_respect_to_the_weights(name):
 def test_a_flat_critic_gives_no_nan(name):
     critic = linear([0.0, 0.0, 0.0])
     penalty = PENALTIES[name](critic, REAL, FAKE, rng())
-    assert float(penalty) == (0 if name == "r1" else 1)
+    assert float(penalty) == (0 if name.startswith("r") else 1)
     (g,) = tr.grad(penalty, [critic.weight])
     assert not g.numpy().any()
 

@@ -58,6 +58,7 @@ def assert_the_same(a, b):
         {"method": "sn_hinge", "ema": 0.0},
         {"method": "wgan_gp", "d_steps": 2},
         {"method": "r1", "name": "ring8"},
+        {"method": "r3gan", "name": "ring8", "penalty_every": 2, "d_steps": 3},
         {"method": "wgan", "arch": "mlp"},
     ],
     ids=lambda change: change["method"],

@@ -126,6 +126,7 @@ def test_weights_are_clipped_after_each_step_of_the_discriminator():
     ("changed", "message"),
     [
         ({"d_steps": 0}, "d_steps must be at least 1, got 0"),
+        ({"penalty_every": 0}, "penalty_every must be at least 1, got 0"),
         ({"ema": 1.0}, "ema must be at least 0 and below 1, got 1.0"),
         ({"batch_size": 41}, "40 samples do not fill one of 41"),
     ],
@@ -210,7 +211,8 @@ def test_sampling_leaves_the_trainer_alone():
     next(made.steps())
     before, modes = values(made.generator), [m.training for m in made.generator.modules()]
     first = made.sample(700, rng=3)
-    np.testing.assert_array_equal(first[:64], made.sample(64, rng=3), strict=True)  # no batch's statistics
+    # No batch's statistics. Few numbers have NumPy's tanh, many a kernel's: they may differ in the last place.
+    np.testing.assert_allclose(first[:64], made.sample(64, rng=3), rtol=5e-7, strict=True)
     assert first.shape == (700, 1, 8, 8)
     assert [m.training for m in made.generator.modules()] == modes
     for name, value in values(made.generator).items():

@@ -153,10 +153,24 @@ EMPTY = {
     "batch_norm_dx": [{"M": 0, "training": False}, {"C": 0}],
     "cross_entropy": [{"M": 0}, {"M": 0, "C": 0}],
     **{
-        op: [{"M": 0}] for op in ("cross_entropy_dx", "bce_with_logits", "bce_with_logits_dx", "add", "relu", "relu_dx")
+        op: [{"M": 0}]
+        for op in (
+            "cross_entropy_dx",
+            "bce_with_logits",
+            "bce_with_logits_dx",
+            "add",
+            "relu",
+            "relu_dx",
+            "activation",
+            "activation_dx",
+            "softmax",
+            "softmax_dx",
+        )
     },
     **{op: [{"axes": (0,)}, {"axes": (3, 0)}] for op in ("sgd", "adam", "rmsprop")},
     "matmul": [{"M": 0}, {"K": 0}, {"N": 0}],
+    "attention": [{"B": 0}, {"L": 0}],
+    "attention_dx": [{"B": 0}, {"L": 0}, {"S": 0}],
 }
 
 

@@ -117,6 +117,7 @@ def test_a_forked_child_runs_serially_instead_of_being_killed():
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_the_second_process_compiles_nothing(tmp_path):
     code = """
 import gc

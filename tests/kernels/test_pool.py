@@ -57,35 +57,33 @@ def run(function, *args, shape, **static):
     return out
 
 
-@RUNGS
 @settings(max_examples=80, deadline=None)
 @given(case=pools(), dtype=st.sampled_from("fd"))
-def test_max_pool_ties_nan_and_infinities(rung, case, dtype):
+def test_max_pool_ties_nan_and_infinities(case, dtype):
     shape, out_shape, static, rng = case
     values = [-np.inf, -np.inf, -1, 0, 1, np.inf, np.nan] if rng.random() < 0.7 else [-np.inf, -1]
     x = rng.choice(np.array(values, dtype), shape)  # few values: most windows hold ties
-    out, index = max_pool(rung, x, out_shape, static)
+    out, index = max_pool(reference, x, out_shape, static)
     assert (out.dtype, index.dtype) == (dtype, np.int32)
     # argmax takes the first NaN, else the first maximum; real pixels are lifted above the padding, which must lose.
     laid_out = windows(np.maximum(x, np.finfo(dtype).min), static, -np.inf)
     np.testing.assert_array_equal(index, laid_out.argmax(-1))
     chosen = np.take_along_axis(windows(x, static, 99), index[..., None].astype(int), -1)[..., 0]
     np.testing.assert_array_equal(out, chosen)
-    np.testing.assert_array_equal(run(rung.max_pool2d_take, x, index, shape=out_shape, **static), out)
+    np.testing.assert_array_equal(run(reference.max_pool2d_take, x, index, shape=out_shape, **static), out)
 
 
-@RUNGS
 @settings(max_examples=80, deadline=None)
 @given(case=pools(), dtype=st.sampled_from("fd"))
-def test_take_and_its_adjoint_for_any_index(rung, case, dtype):
+def test_take_and_its_adjoint_for_any_index(case, dtype):
     shape, out_shape, static, rng = case
     u, g = rng.standard_normal(shape).astype(dtype), rng.standard_normal(out_shape).astype(dtype)
     taps = np.prod(static["kernel"])
     index = rng.integers(0, taps, out_shape, dtype=np.int32)  # some point at padding
-    taken = run(rung.max_pool2d_take, u, index, shape=out_shape, **static)
+    taken = run(reference.max_pool2d_take, u, index, shape=out_shape, **static)
     expected = np.take_along_axis(windows(u, static, 0), index[..., None].astype(int), -1)[..., 0]
     np.testing.assert_array_equal(taken, expected)
-    dx = run(rung.max_pool2d_dx, g, index, shape=shape, **static)
+    dx = run(reference.max_pool2d_dx, g, index, shape=shape, **static)
     # Which pixel is meant: the same windows, of the pixels' own numbers; 0 stands for padding.
     numbers = windows(np.arange(1, u.size + 1).reshape(shape), static, 0)
     flat = np.zeros(u.size + 1)
@@ -93,18 +91,17 @@ def test_take_and_its_adjoint_for_any_index(rung, case, dtype):
     np.testing.assert_allclose(dx, flat[1:].reshape(shape), rtol=0, atol=20 * np.finfo(dtype).eps)
 
 
-@RUNGS
 @pytest.mark.parametrize("count_include_pad", [True, False])
 @settings(max_examples=60, deadline=None)
 @given(case=pools(dilations=1), dtype=st.sampled_from("fd"))
-def test_avg_pool_and_its_adjoint(rung, count_include_pad, case, dtype):
+def test_avg_pool_and_its_adjoint(count_include_pad, case, dtype):
     shape, out_shape, static, rng = case
     x, g = rng.standard_normal(shape).astype(dtype), rng.standard_normal(out_shape).astype(dtype)
-    out = run(rung.avg_pool2d, x, shape=out_shape, count_include_pad=count_include_pad, **static)
+    out = run(reference.avg_pool2d, x, shape=out_shape, count_include_pad=count_include_pad, **static)
     pad = 0.0 if count_include_pad else np.nan
     atol = 20 * np.finfo(dtype).eps
     np.testing.assert_allclose(out, np.nanmean(windows(x, static, pad), -1), rtol=0, atol=atol)
-    dx = run(rung.avg_pool2d_dx, g, shape=shape, count_include_pad=count_include_pad, **static)
+    dx = run(reference.avg_pool2d_dx, g, shape=shape, count_include_pad=count_include_pad, **static)
     assert dx.dtype == dtype
     assert abs(np.vdot(g, out) - np.vdot(dx, x)) <= atol * (1 + np.abs(g).sum())
 

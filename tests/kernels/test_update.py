@@ -34,15 +34,13 @@ def check(found, expected, dtype):
         np.testing.assert_allclose(a, e, rtol=0, atol=60 * np.finfo(dtype).eps)
 
 
-@RUNGS
 @SETTINGS
-@given(SHAPES, SEED, DTYPE, BOOL, BOOL, BOOL, DECAY, st.sampled_from([0.0, 0.9]), st.sampled_from([0.0, 0.3]), BOOL)
-def test_sgd(rung, shape, seed, dtype, order, threads, first, decay, momentum, dampening, nesterov):
+@given(SHAPES, SEED, DTYPE, BOOL, BOOL, DECAY, st.sampled_from([0.0, 0.9]), st.sampled_from([0.0, 0.3]), BOOL)
+def test_sgd(shape, seed, dtype, order, first, decay, momentum, dampening, nesterov):
     p, g, b = arrays(shape, seed, dtype, 3, order)
     out, new = fresh(p), fresh(p, momentum > 0)
     how = {"lr": 0.1, "momentum": momentum, "dampening": dampening, "weight_decay": decay, "nesterov": nesterov}
-    with many(threads):
-        assert rung.sgd(p, g, None if first or not momentum else b, out, new, **how) is out
+    assert reference.sgd(p, g, None if first or not momentum else b, out, new, **how) is out
     p, g, b = (a.astype("d") for a in (p, g, b))
     step = g + decay * p
     if not momentum:
@@ -52,16 +50,14 @@ def test_sgd(rung, shape, seed, dtype, order, threads, first, decay, momentum, d
     check([out, new], [p - 0.1 * (step + momentum * b if nesterov else b), b], dtype)
 
 
-@RUNGS
 @SETTINGS
-@given(SHAPES, SEED, DTYPE, BOOL, BOOL, BOOL, DECAY, BOOL, st.integers(1, 5))
-def test_adam(rung, shape, seed, dtype, order, threads, first, decay, decoupled, step):
+@given(SHAPES, SEED, DTYPE, BOOL, BOOL, DECAY, BOOL, st.integers(1, 5))
+def test_adam(shape, seed, dtype, order, first, decay, decoupled, step):
     p, g, m, v = arrays(shape, seed, dtype, 4, order)
     out, new_m, new_v = (fresh(p) for _ in range(3))
     how = {"lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": decay, "decoupled": decoupled}
-    with many(threads):
-        olds = (None, None) if first else (m, v)
-        assert rung.adam(p, g, *olds, out, new_m, new_v, **how, step=step) is out
+    olds = (None, None) if first else (m, v)
+    assert reference.adam(p, g, *olds, out, new_m, new_v, **how, step=step) is out
     p, g, m, v = (a.astype("d") for a in (p, g, m, v))
     start, slope = ((1 - 0.1 * decay) * p, g) if decoupled else (p, g + decay * p)
     m, v = (0, 0) if first else (m, v)
@@ -70,17 +66,15 @@ def test_adam(rung, shape, seed, dtype, order, threads, first, decay, decoupled,
     check([out, new_m, new_v], [start - stride, m, v], dtype)
 
 
-@RUNGS
 @SETTINGS
-@given(SHAPES, SEED, DTYPE, BOOL, BOOL, BOOL, DECAY, st.sampled_from([0.0, 0.7]), BOOL)
-def test_rmsprop(rung, shape, seed, dtype, order, threads, first, decay, momentum, centred):
+@given(SHAPES, SEED, DTYPE, BOOL, BOOL, DECAY, st.sampled_from([0.0, 0.7]), BOOL)
+def test_rmsprop(shape, seed, dtype, order, first, decay, momentum, centred):
     p, g, v, a, b = arrays(shape, seed, dtype, 5, order)
     v = v + 2  # above a squared
     out, new = fresh(p), [fresh(p), fresh(p, centred), fresh(p, momentum > 0)]
     how = {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": decay, "momentum": momentum}
-    with many(threads):
-        olds = (None, None, None) if first else (v, a if centred else None, b if momentum else None)
-        assert rung.rmsprop(p, g, *olds, out, *new, **how) is out
+    olds = (None, None, None) if first else (v, a if centred else None, b if momentum else None)
+    assert reference.rmsprop(p, g, *olds, out, *new, **how) is out
     p, g, v, a, b = (x.astype("d") for x in (p, g, v, a, b))
     slope = g + decay * p
     v = 0.1 * slope**2 + (0 if first else 0.9 * v)
@@ -90,11 +84,6 @@ def test_rmsprop(rung, shape, seed, dtype, order, threads, first, decay, momentu
     expected = {0: v, 1: a if centred else None, 2: step if momentum else None}
     kept = [(n, expected[i]) for i, n in enumerate(new) if n is not None]
     check([out, *(n for n, _ in kept)], [p - 0.1 * step, *(e for _, e in kept)], dtype)
-
-
-def many(threads):
-    """All of Numba's threads for any work at all, or one."""
-    return cpu.forced(worth_a_thread=0 if threads else 1e9)
 
 
 SGD = {"lr": 0.1, "momentum": 0.9, "dampening": 0.2, "weight_decay": 0.0, "nesterov": False}

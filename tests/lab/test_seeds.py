@@ -134,6 +134,7 @@ def test_a_threshold_that_depends_on_the_seed_is_shown_as_the_mean_that_it_is():
     assert (row["tolerance"], row["holds"]) == (2.0, 2)
 
 
+@pytest.mark.slow
 def test_on_all_cores_it_finds_what_one_finds(tmp_path, capsys):
     """In processes of their own, and equal to the command without --seeds but for the last bits of threaded sums."""
     assert main(["flow", "E8", "--seeds", "2", "--jobs", "2", "--out", str(tmp_path / "two")]) == 0

@@ -14,6 +14,7 @@ from tinyres import models
 
 Shapes = Callable[[int], tuple[tuple[int, ...], tuple[int, ...]]]
 NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvision}
+TEXT = {models.gpt}  # reads no images: `test_gpt.py`
 
 
 class Row(NamedTuple):
@@ -27,6 +28,7 @@ class Row(NamedTuple):
     layers: int = 0  # convolutions and linear layers, those of shortcuts and gates included
     routes: int = 0  # sums of a skip and a branch
     shut: bool = False  # layers that begin at 0 let no gradient pass
+    unlimited: bool = False  # a generator without tanh
     counts: Sequence[tuple[dict[str, Any], int | str]] = ()  # of parameters: exact, or rounded as in "1.7 M"
     depths: str = ""  # how an error describes the depths that exist
     nearest: Sequence[tuple[int, int]] = ()  # a depth that does not exist, and the one that the error recommends
@@ -50,7 +52,7 @@ def makers() -> set[Callable[..., Any]]:
     """Every constructor that `tinyres.models` offers."""
     public = [getattr(models, name) for name in models.__all__]
     players = [{module.generator, module.discriminator} for module in filter(inspect.ismodule, public)]
-    return {value for value in public if inspect.isfunction(value)}.union(*players) - NO_MODELS
+    return {value for value in public if inspect.isfunction(value)}.union(*players) - NO_MODELS - TEXT
 
 
 def row(of: Callable[..., Any], shapes: Shapes, **more: Any) -> Row:
@@ -64,12 +66,12 @@ def classifier(of: Callable[..., Any], depth: int, width: int, **more: Any) -> R
     return row(of, lambda size: ((1, size, size), (7,)), **options, **more)
 
 
-def generator(of: Callable[..., Any], **more: Any) -> Row:
-    return row(of, lambda size: ((5,), (2, size, size)), latent=5, width=4, channels=2, **more)
+def generator(of: Callable[..., Any], width: int = 4, **more: Any) -> Row:
+    return row(of, lambda size: ((5,), (2, size, size)), latent=5, width=width, channels=2, **more)
 
 
-def discriminator(of: Callable[..., Any], **more: Any) -> Row:
-    return row(of, lambda size: ((2, size, size), (1,)), width=4, channels=2, **more)
+def discriminator(of: Callable[..., Any], width: int = 4, **more: Any) -> Row:
+    return row(of, lambda size: ((2, size, size), (1,)), width=width, channels=2, **more)
 
 
 def parameters(published: int | str, **options: Any) -> tuple[dict[str, Any], int | str]:
@@ -161,6 +163,24 @@ CLASSIFIERS = {
         depths="2 n + 2 with n >= 1 (4, 6, 8, ...)", nearest=[(7, 6)],
     ),
     "mlp, variances": classifier(models.mlp, 6, 16, weight_variance=1.5, bias_variance=0.1, sized=True, layers=6),
+    "vit": classifier(
+        models.vit, 2, 8, sized=True, layers=8, routes=4, depths="n with n >= 1 (1, 2, 3, ...)", nearest=[(0, 1)],
+        # a convolution 3·16²·768 + 768, 197 - 1 positions, 12 blocks, a norm and a head; ViT-B/16 of the paper has a
+        # token and a place for the class as well: 86,567,656 in torchvision's table of models
+        counts=[
+            parameters(86_567_656 - 2 * 768, depth=12, width=768, heads=12, size=224, patch=16, classes=1000),
+        ],
+        refused=[
+            ("patches cut the image evenly, got size=8 and patch=3", {"patch": 3}),
+            ("the heads share the width evenly, got width=8 and heads=3", {"heads": 3}),
+            ("norm must be one of pre, post, peri, lns, deep, got 'x'", {"norm": "x"}),
+        ],
+        unfit=FIXED,
+    ),
+    **{
+        f"vit, {norm}": classifier(models.vit, 2, 8, norm=norm, sized=True, sizes=(8,), layers=8, routes=4)
+        for norm in ("post", "peri", "lns", "deep")
+    },
     "resnet_imagenet 18": classifier(
         models.resnet_imagenet, 18, 4, layers=18 + 3, routes=8,
         depths="one of 18, 34, 50, 101, 152", nearest=[(0, 18), (51, 50)],
@@ -192,6 +212,11 @@ CLASSIFIERS = {
 HALVINGS = {8: 2, 28: 2, 32: 3, 64: 4}  # of an image of this size, in the players that know several
 NORMS = ("batch", "layer", "none")
 NO_NORM = [("norm must be one of batch, layer, none, got 'group'", {"norm": "group"})]
+R3GAN_STAGES = {8: 2, 16: 3, 28: 3, 32: 4}
+R3GAN_REFUSED = [
+    ("r3gan: size must be that of images of 8x8, 16x16, 28x28, 32x32 pixels, got size=64", {"size": 64}),
+    ("width must be a multiple of 8, got 12", {"width": 12}),
+]
 ONE_LAYER = {"depths": "n + 1 with n >= 1 (2, 3, 4, ...)", "nearest": [(1, 2)]}
 
 
@@ -229,6 +254,21 @@ OTHERS = {
     ),
     **players("dcgan", models.dcgan, {size: 1 + n for size, n in HALVINGS.items()}, {}),
     **players("resgan", models.resgan, {size: 1 + 3 * n for size, n in HALVINGS.items()}, HALVINGS),
+    **{
+        f"r3gan.generator, {size} pixels": generator(
+            models.r3gan.generator, width=8, sizes=(size,), sized=True, layers=2 + 6 * stages, routes=2 * stages,
+            shut=True, unlimited=True, refused=R3GAN_REFUSED, unfit=[("must have 5 entries, got shape", (2, 4))],
+        )
+        for size, stages in R3GAN_STAGES.items()
+    },
+    **{
+        f"r3gan.discriminator, {size} pixels": discriminator(
+            models.r3gan.discriminator, width=8, sizes=(size,), sized=True, layers=3 + 6 * stages, routes=2 * stages,
+            shut=True, refused=[*R3GAN_REFUSED, ("norm must be 'none', got 'batch'", {"norm": "batch"})],
+            unfit=[(rf"needs samples of shape \(N, 2, {size}, {size}\), got \(2, 3, 9, 9\)", (2, 3, 9, 9))],
+        )
+        for size, stages in R3GAN_STAGES.items()
+    },
     "gan64.generator": generator(models.gan64.generator, hidden=16, sizes=(64,), layers=6),
     **{
         f"gan64.discriminator, {norm} norm": discriminator(

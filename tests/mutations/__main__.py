@@ -2,8 +2,8 @@
 
     python -m tests.mutations [NAME ...]
 
-NAME is a family (ops, nn, optim, gan, flow, kernels) or a part of a fault's name. Without one, all families run but
-`kernels`, whose faults take a minute or two each.
+NAME is a family (ops, nn, optim, gan, flow, stream, kernels) or a part of a fault's name. Without one, all families run
+but `kernels`, whose faults take a minute or two each.
 """
 
 from __future__ import annotations

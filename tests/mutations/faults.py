@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = ("ops", "nn", "optim", "gan", "flow", "runs", "play")
+FAMILIES = ("ops", "nn", "optim", "gan", "flow", "stream", "runs", "play")
 BY_NAME = ("kernels", "conformance")  # run only when asked for: each takes up to a minute, to compile or to search
 VERDICT = "tests/mutations/experiment.py::test_every_law_holds"
 LEFT_BEHIND = ("node_modules", "*.pytest_cache", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".hypothesis")

@@ -33,14 +33,16 @@ from tests.ops.oracles import (
     smallest,
     variance,
 )  # fmt: skip
+from tests.ops.table_attention import attention_rows
 from tests.ops.table_images import image_rows, normalization_rows
 from tests.ops.table_layers import layer_rows
 from tests.ops.table_linalg import linalg_rows
 from tests.ops.table_loss_options import loss_option_rows
 from tests.ops.table_losses import loss_rows
 from tests.ops.table_names import name_rows
-from tinyres.ops.activation import relu_dx
+from tinyres.ops.activation import relu_dx, smooth_dx
 from tinyres.ops.elementwise import move
+from tinyres.ops.softmax import softmax_dx
 
 # -- constants that rows close over ---------------------------------------------------------------------------------
 MASK = np.array([[True, False, True], [False, False, True]])
@@ -142,11 +144,18 @@ def activation_rows() -> None:
     row("softplus", lambda x: tr.softplus(x, beta=2.5), each(lambda x: math.log1p(math.exp(2.5 * x)) / 2.5), normal(4),
         case="beta 2.5")  # fmt: skip
     row("", tr.logsigmoid, scipy.special.log_expit, normal(2, 3), case="logsigmoid", **shape)
-    row("", tr.silu, each(lambda x: x / (1 + math.exp(-x))), normal(2, 3), case="silu", **shape)
-    row("", tr.gelu, lambda x: x * scipy.special.ndtr(x), normal(2, 3), case="gelu", analytic=True, **shape)
-    row("", lambda x: tr.gelu(x, "tanh"),
+    for name, slope in (
+        ("tanh", lambda y: 1 - y * y),
+        ("sigmoid", lambda y: y - y * y),
+        ("softplus", scipy.special.expit),
+    ):
+        row("smooth_dx", lambda dy, x, name=name: smooth_dx(dy, x, function=name),
+            lambda dy, x, slope=slope: dy * slope(x), normal(2, 3), normal(2, 3), case=name)  # fmt: skip
+    row("silu", tr.silu, each(lambda x: x / (1 + math.exp(-x))), normal(2, 3), **shape)
+    row("gelu", tr.gelu, lambda x: x * scipy.special.ndtr(x), normal(2, 3), analytic=True, **shape)
+    row("gelu", lambda x: tr.gelu(x, "tanh"),
         each(lambda x: x / (1 + math.exp(-2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
-        normal(2, 3), case="gelu tanh", analytic=True)  # fmt: skip
+        normal(2, 3), case="tanh", analytic=True)  # fmt: skip
 
 
 def shape_rows() -> None:
@@ -303,13 +312,22 @@ def reduction_rows() -> None:
             normal(2, 3), **soft)  # fmt: skip
         row("log_softmax", lambda x, axis=axis: tr.log_softmax(x, dim=axis),
             lambda x, axis=axis: scipy.special.log_softmax(x, axis), normal(2, 3), **soft)  # fmt: skip
+        row("softmax_dx", lambda dy, y, axis=axis: softmax_dx(dy, y, axis=(axis % 2,), log=False),
+            lambda dy, y, axis=axis:
+            y * (dy - np.apply_along_axis(math.fsum, axis, dy * y)[(slice(None), None) if axis else None]),
+            normal(2, 3), normal(2, 3), case=f"axis {axis}")  # fmt: skip
+        row("softmax_dx", lambda dy, y, axis=axis: softmax_dx(dy, y, axis=(axis % 2,), log=True),
+            lambda dy, y, axis=axis:
+            dy - np.exp(y) * np.apply_along_axis(math.fsum, axis, dy)[(slice(None), None) if axis else None],
+            normal(2, 3), normal(2, 3), case=f"logarithm, axis {axis}")  # fmt: skip
         row("cumsum", lambda x, axis=axis: tr.cumsum(x, axis),
             lambda x, axis=axis: np.stack([sum(np.moveaxis(x, axis, 0)[: k + 1]) for k in range(x.shape[axis])], axis),
             normal(2, 3), analytic=True, case=f"axis {axis}")  # fmt: skip
 
 
-for _fill in (elementwise_rows, activation_rows, shape_rows, indexing_rows, product_rows, reduction_rows, image_rows,
-              normalization_rows, loss_rows, loss_option_rows, layer_rows, name_rows, linalg_rows):  # fmt: skip
+for _fill in (elementwise_rows, activation_rows, attention_rows, shape_rows, indexing_rows, product_rows,
+              reduction_rows, image_rows, normalization_rows, loss_rows, loss_option_rows, layer_rows, name_rows,
+              linalg_rows):  # fmt: skip
     _fill()
 
 assert len({r.id for r in ROWS}) == len(ROWS), "two rows of one name"

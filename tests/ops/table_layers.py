@@ -15,6 +15,7 @@ from tests.ops.table_images import conv_dx_oracle, conv_oracle, norm_oracle, poo
 from tinyres.nn import functional as F
 
 INDEX = np.array([[4, 0, 4], [2, 2, 1]])
+SEEN = np.array([[1, 0, 1, 0, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 1, 0, 0, 0]], bool)  # one row sees nothing
 SELU = 1.0507009873554805, 1.6732632423543772
 
 
@@ -43,6 +44,10 @@ def layer_normed(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([standardized(sample, 1e-3) * w + b for sample in x])
 
 
+def plainly_normed(x: np.ndarray, w: Any = 1.0, b: Any = 0.0) -> np.ndarray:
+    return np.stack([[standardized(line, 1e-3) * w + b for line in sample] for sample in x]).reshape(x.shape)
+
+
 def rms_normed(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.stack([sample / math.sqrt(np.mean(sample**2) + 0.1) * w for sample in x])
 
@@ -56,6 +61,27 @@ def group_normed(groups: int) -> Oracle:
         return y * w.reshape(-1, *ones) + b.reshape(-1, *ones)
 
     return apply
+
+
+def attended(q: np.ndarray, k: np.ndarray, v: np.ndarray, *added: np.ndarray, scale: float, sees: Any) -> np.ndarray:
+    """Attention query by query: `sees(i, j)` says whether query i sees key j, and `added` what is added to logits."""
+    y = np.zeros((*q.shape[:-1], v.shape[-1]))
+    for batch in np.ndindex(q.shape[:-2]):
+        for i in range(q.shape[-2]):
+            keys = [j for j in range(k.shape[-2]) if sees(i, j)]
+            logits = {j: math.fsum(q[batch][i] * k[batch][j]) * scale + sum(a[i, j] for a in added) for j in keys}
+            shares = {j: math.exp(logit) for j, logit in logits.items()}
+            y[batch][i] = sum(share / math.fsum(shares.values()) * v[batch][j] for j, share in shares.items())
+    return y
+
+
+def attention(name: str, sees: Any = lambda i, j: True, scale: float | None = None, **settings: Any) -> Case:
+    shapes = (normal(2, 2, 4, 3), normal(2, 2, 5, 3), normal(2, 2, 5, 2))
+    return Case(
+        name, lambda *xs: attended(*xs, scale=scale or 1 / math.sqrt(3), sees=sees), shapes,
+        settings=settings if scale is None else settings | {"scale": scale},
+        empty=None if "attn_mask" in settings else ((0, 4, 3), (0, 5, 3), (0, 5, 2)),
+    )  # fmt: skip
 
 
 def over_length(p: float) -> Oracle:
@@ -164,6 +190,15 @@ CASES: dict[str, Case] = {
                                {"num_groups": 3}),
     "instance norm": Case("instance_norm", group_normed(3), (normal(2, 3, 5), away(3), normal(3))),
     "instance norm, images": Case("instance_norm", group_normed(3), (normal(2, 3, 2, 3), away(3), normal(3))),
+    "attention": attention("scaled_dot_product_attention"),
+    "attention, causal": attention("scaled_dot_product_attention", lambda i, j: j <= i, is_causal=True),
+    "attention, a scale": attention("scaled_dot_product_attention", scale=0.3),
+    "attention, a mask": attention("scaled_dot_product_attention", lambda i, j: SEEN[i, j], attn_mask=SEEN),
+    "attention, added": Case(
+        "scaled_dot_product_attention",
+        lambda *xs: attended(*xs, scale=1 / math.sqrt(3), sees=lambda i, j: True),
+        (normal(2, 4, 3), normal(2, 5, 3), normal(2, 5, 2), normal(4, 5)),
+    ),
     "normalize": Case("normalize", over_length(2), (away(3, 4),)),
     "normalize, 1": Case("normalize", over_length(1), (away(3, 4),), (1.0,)),
     "normalize, 3": Case("normalize", over_length(3), (away(3, 4),), (3.0, 1)),
@@ -251,5 +286,9 @@ def called(case: Case, functional: Any, convert: Callable[[Any], Any] = lambda a
 
 
 def layer_rows() -> None:
+    for case, count in {"weight and bias": 2, "a weight": 1, "alone": 0}.items():
+        row("layer_norm", lambda x, *more: F.layer_norm(x, 4, *more, eps=1e-3), plainly_normed,
+            normal(2, 3, 4), *(away(4), normal(4))[:count], case=case,
+            empty=((0, 3, 4), (4,), (4,))[: count + 1])  # fmt: skip
     for name, case in CASES.items():
         row("", called(case, F), case.oracle, *case.inputs, case=name, empty=case.empty)

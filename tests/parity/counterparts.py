@@ -72,6 +72,12 @@ def factorisations():
 
 
 def layers():
+    for case in ("weight and bias", "a weight", "alone"):
+        yield (
+            f"layer_norm: {case}",
+            lambda x, *more: torch.nn.functional.layer_norm(x, (4,), *more, eps=1e-3),
+        )
+
     def convert(value):
         return torch.as_tensor(value) if isinstance(value, np.ndarray) else value
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres import nn
+from tinyres import models, nn
 from tinyres.gan import LOSSES, PENALTIES
 
 torch = pytest.importorskip("torch")
@@ -70,7 +70,9 @@ def critic(lib):
 
 
 def theirs_of(name, net, real, fake, rng):
-    """The three penalties, written once more with PyTorch and the same draws."""
+    """The penalties, written once more with PyTorch and the same draws."""
+    if name == "r1r2":
+        return sum(theirs_of(which, net, real, fake, rng) for which in ("r1", "r2"))
     n = len(real)
     if name == "gp":
         e = torch.tensor(rng.random((n, 1, 1, 1)))
@@ -78,10 +80,10 @@ def theirs_of(name, net, real, fake, rng):
     elif name == "dragan":
         x = real + 0.5 * real.std(correction=0) * torch.tensor(rng.standard_normal(tuple(real.shape)))
     else:
-        x = real.clone()
+        x = (fake if name == "r2" else real).clone()
     x.requires_grad_()
     (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
-    if name == "r1":
+    if name in ("r1", "r2"):
         return slope.square().flatten(1).sum(1).mean() / 2
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
@@ -105,6 +107,52 @@ def test_the_second_order_gradients_of_a_penalty(name, seed):
         a, b = (np.zeros(1) if g is None else arrays([g])[0] for g in (a, b))
         assert b.any() or key.endswith("bias"), key
         np.testing.assert_allclose(np.broadcast_to(a, b.shape), b, rtol=1e-8, atol=1e-8, err_msg=key)
+
+
+class Block(torch.nn.Module):
+    """R3GAN's, in PyTorch's own modules."""
+
+    def __init__(self, width):
+        super().__init__()
+        inner = 2 * width
+        self.branch = torch.nn.Sequential(
+            torch.nn.Conv2d(width, inner, 1), torch.nn.LeakyReLU(0.2),
+            torch.nn.Conv2d(inner, inner, 3, padding=1, groups=width // 8), torch.nn.LeakyReLU(0.2),
+            torch.nn.Conv2d(inner, width, 1, bias=False),
+        )  # fmt: skip
+
+    def forward(self, x):
+        return x + self.branch(x)
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_the_whole_loss_of_r3gans_discriminator(size):
+    """Relativistic pairing with R1 + R2, through a net whose last convolutions have left their zeros."""
+    ours = models.r3gan.discriminator(16, 2, size=size, blocks=1, rng=0).to("float64")
+    stages = {8: 2, 16: 3}[size]
+    layers = [torch.nn.Conv2d(2, 16, 1, bias=False)]
+    for stage in range(stages):
+        layers += [torch.nn.AvgPool2d(2)] if stage else []
+        layers.append(Block(16))
+    layers += [
+        torch.nn.Conv2d(16, 16, 4, groups=16, bias=False),
+        torch.nn.Flatten(),
+        torch.nn.Linear(16, 1, bias=False),
+    ]
+    theirs = torch.nn.Sequential(*layers).double()
+    for k, p in enumerate(theirs.parameters()):
+        p.data = 0.3 * torch.tensor(draws(*p.shape, seed=k))
+    ours.load_state_dict(theirs.state_dict())
+    real, fake = draws(3, 2, size, size), draws(3, 2, size, size, seed=1)
+    on_real, on_fake = ours(tr.tensor(real)), ours(tr.tensor(fake))
+    mine = LOSSES["relativistic"].discriminator(on_real, on_fake) + 0.7 * PENALTIES["r1r2"](ours, real, fake, 0)
+    r, f = torch.tensor(real), torch.tensor(fake)
+    want = torch.nn.functional.softplus(theirs(f) - theirs(r)).mean() + 0.7 * theirs_of("r1r2", theirs, r, f, None)
+    close([mine], [want], 1e-12)
+    found = tr.grad(mine, list(ours.parameters()), allow_unused=True)
+    expected = torch.autograd.grad(want, list(theirs.parameters()), allow_unused=True)
+    for (key, _), a, b in zip(ours.named_parameters(), found, expected, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-8, atol=1e-8, err_msg=key)
 
 
 def test_the_whole_loss_of_a_wgan_gp_critic():

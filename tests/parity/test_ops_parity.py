@@ -62,7 +62,9 @@ def elementwise():
         "relu": F.relu, "leaky_relu": F.leaky_relu, "leaky_relu: slope 0.3": lambda x: F.leaky_relu(x, 0.3),
         "elu": F.elu, "elu: alpha 0.4": lambda x: F.elu(x, 0.4), "tanh": torch.tanh, "sigmoid": torch.sigmoid,
         "softplus": F.softplus, "softplus: beta 2.5": lambda x: F.softplus(x, 2.5), "logsigmoid": F.logsigmoid,
-        "silu": F.silu, "gelu": F.gelu, "gelu tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "smooth_dx: tanh": torch.ops.aten.tanh_backward, "smooth_dx: sigmoid": torch.ops.aten.sigmoid_backward,
+        "smooth_dx: softplus": lambda dy, x: dy * torch.sigmoid(x),
+        "silu": F.silu, "gelu": F.gelu, "gelu: tanh": lambda x: F.gelu(x, approximate="tanh"),
     }.items()  # fmt: skip
     for name in ("add", "sub", "mul", "div", "pow"):
         for case in ("same shapes", "broadcast", "with a number", "size 1"):
@@ -96,6 +98,12 @@ def shapes():
         yield f"scatter_add: {case}", linear(getitem(key), shape)
 
 
+def math_attention(q, k, v, causal):
+    """PyTorch's, without its fused kernels, which have no second derivatives."""
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=0.7)
+
+
 def products_and_sums():
     for name in DIFFERENTIABLE:
         if name.startswith("matmul"):
@@ -117,9 +125,20 @@ def products_and_sums():
         for case, how in hows.items():
             if (name, case) not in (("var", "size 1"), ("biased var", "size 1")):
                 yield f"{name}: {case}", lambda x, function=function, how=how: function(x, **how)
+    for case, causal in {"every key": False, "causal": True}.items():
+        yield (
+            f"scaled_dot_product_attention: {case}",
+            lambda q, k, v, causal=causal: math_attention(q, k, v, causal),
+        )
     for name, function in {"softmax": F.softmax, "log_softmax": F.log_softmax, "cumsum": torch.cumsum}.items():
         for axis in (-1, 0):
             yield f"{name}: axis {axis}", lambda x, function=function, axis=axis: function(x, dim=axis)
+    for axis in (-1, 0):
+        yield f"softmax_dx: axis {axis}", lambda dy, y, axis=axis: y * (dy - (y * dy).sum(axis, keepdim=True))
+        yield (
+            f"softmax_dx: logarithm, axis {axis}",
+            lambda dy, y, axis=axis: dy - y.exp() * dy.sum(axis, keepdim=True),
+        )
 
 
 def images():

@@ -266,6 +266,33 @@ def read_image(path: Path) -> None:
     right(found.inputs.shape == (2, 3, 4, 4) or found.inputs.shape == (2, 1, 4, 4))
 
 
+# -- text -------------------------------------------------------------------------------------------------------------
+def read_text_file(path: Path) -> None:
+    train, test = data.text(str(path), context=8)
+    content = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    right("".join(train.class_names) == "".join(sorted(set(content))))
+    said = "".join(train.class_names[i] for i in data.text_of(train))
+    right(content.startswith(said))
+    right("".join(test.class_names[i] for i in data.text_of(test)) in content)
+
+
+def write_writer(folder: Path) -> None:
+    (folder / "own.txt").write_text("the cat sat on the mat. " * 9, encoding="utf-8")
+    recipe = training.Recipe("gpt", f"text:{folder / 'own.txt'}", depth=1, width=4, context=8, steps=1)
+    run = training.prepare(recipe)
+    about = {"settings": run.model.settings, "characters": run.test.class_names}
+    (folder / "gpt").mkdir()
+    tr.save(run.model, folder / "gpt" / "model.safetensors", {"gpt": json.dumps(about)})
+
+
+def read_writer(path: Path) -> None:
+    writer = training.Writer(path)
+    said = writer.write("", 4, rng=0)
+    right(len(said) == 4 and set(said) <= set(writer.characters))
+    for name, array in tr.load(path).items():
+        right(np.array_equal(writer.model.state_dict()[name].numpy(), array, equal_nan=True))
+
+
 # -- names ------------------------------------------------------------------------------------------------------------
 def read_name(path: Path) -> None:
     """`--data NAME`: a command that ends with 2 and one line."""
@@ -293,6 +320,7 @@ def readers(folder: Path) -> dict[str, Reader]:
             pass
     training.save(run, folder / "run")
     gan.save(trainer, folder / "gan")
+    write_writer(folder)
     checkpoint = (training.CheckpointError, FileFormatError)
     files = {name: (folder / name).read_bytes() for name in ("run", "gan")}
     texts = {name: tr.load_metadata(folder / name) for name in ("run", "gan")}
@@ -325,5 +353,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         "own arrays": Reader(own(folder), read_own, (ValueError,), "own.npz"),
         "an image, PNG": Reader(image("PNG"), read_image, (ValueError,), "image"),
         "an image, JPEG": Reader(image("JPEG"), read_image, (ValueError,), "image"),
+        "a text": Reader(("Straße\r\n" * 9).encode(), read_text_file, (ValueError,)),
+        "a model of text": Reader((folder / "gpt" / "model.safetensors").read_bytes(), read_writer, (ValueError,)),
         "--data": Reader(b"fashion-mnist", read_name, (ValueError,)),
     }

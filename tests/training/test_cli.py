@@ -14,6 +14,7 @@ import pytest
 from tinyres_kernels import cpu
 
 import tinyres as tr
+from tinyres.bench import children
 from tinyres.cli import main
 
 SMALL = ("resnet", "--depth", "8", "--width", "2", "--batch-size", "400", "--lr", "0.05")
@@ -142,7 +143,7 @@ def test_a_run_that_diverges_says_so_and_keeps_what_it_has(capsys, tmp_path):
     status, out, _ = train(capsys, "mlp", "--steps", 20, "--lr", "1e6", "--out", tmp_path)
     assert status == 1
     assert "diverged" in out
-    assert "smaller learning rate" in out
+    assert "is too high; try a tenth, lr=" in out
     assert json.loads((tmp_path / "result.json").read_text())["steps"] < 20
 
 
@@ -257,9 +258,10 @@ def test_numbers_are_written_before_pictures(capsys, tmp_path, monkeypatch):
 
 def test_the_help_names_every_architecture():
     from tinyres import models
-    from tinyres.cli.train import ARCHITECTURES
+    from tinyres.cli.train import ARCHITECTURES, READERS
 
     assert list(ARCHITECTURES) == list(models.CLASSIFIERS)
+    assert list(READERS) == list(models.READERS)
 
 
 def test_a_recorded_run_that_diverges_still_gives_its_page(capsys, tmp_path):
@@ -267,3 +269,15 @@ def test_a_recorded_run_that_diverges_still_gives_its_page(capsys, tmp_path):
     assert status == 1
     assert "diverged:" in out
     assert (tmp_path / "run.html").exists()
+
+
+def test_a_divergence_is_a_sentence_and_no_warning_stands_beside_it(tmp_path):
+    """In a process of its own, with Python's default filters: what a user sees."""
+    command = [sys.executable, "-m", "tinyres.cli", "train", "mlp", "--width", "8", "--lr", "1e4", "--steps", "30"]
+    ended = subprocess.run([*command, "--out", tmp_path], env=children.environment(), capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert re.search(
+        r"diverged: the loss is (nan|inf) at step \d+: the learning rate .* is too high; try a tenth, lr=1e\+03",
+        ended.stdout,
+    )
+    assert "Warning" not in ended.stdout + ended.stderr

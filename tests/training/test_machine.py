@@ -18,6 +18,7 @@ HERE = {"device": "cpu", "cpu": "a kind", "threads": 2, "blas_threads": 2, "proc
 
 
 @pytest.mark.parametrize("command", [TRAIN, GAN], ids=["train", "gan"])
+@pytest.mark.slow
 def test_equal_runs_are_equal_files(tmp_path, command):
     """In two processes, whose hashes differ: texts by name stand in the order of their names, not of a hash."""
     for name in ("one", "other"):

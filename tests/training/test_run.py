@@ -7,6 +7,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import data, models, nn, training
+from tinyres.training import classifier
 from tinyres.training.prepare import augmentation
 
 SMALL = {"depth": 8, "width": 2, "steps": 4, "batch_size": 400}
@@ -14,7 +15,7 @@ SMALL = {"depth": 8, "width": 2, "steps": 4, "batch_size": 400}
 
 def test_a_recipe_names_what_exists():
     for field, value, message in (
-        ("arch", "rasnet", "no arch called 'rasnet'; there are"),
+        ("arch", "rasnet", "no arch called 'rasnet'; did you mean resnet"),
         ("data", "imagenet", "no data called 'imagenet'; there are digits, mnist, fashion-mnist, cifar10"),
         ("activation", "swish", "no activation called 'swish'"),
         ("optimizer", "lbfgs", "no optimizer called 'lbfgs'; there are sgd, adam, adamw"),
@@ -97,7 +98,9 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_sentence():
     run = training.prepare(training.Recipe(**SMALL))
     weight = run.model.head[2].weight
     weight.data = np.full_like(weight.data, np.nan)
-    with pytest.raises(training.Diverged, match=r"the loss is nan at step 0: try a smaller learning rate \(now 0.1\)"):
+    with pytest.raises(
+        training.Diverged, match=r"at step 0: the learning rate \(0.1\) is too high; try a tenth, lr=0.01"
+    ):
         next(run.steps())
     assert run.step == 0
 
@@ -173,3 +176,52 @@ def test_what_is_augmented_and_what_has_mirror_images(name, wanted, expected):
     made = augmentation(training.Recipe(data=name, augment=wanted), 32)
     kinds = [] if made is None else [type(t) for t in getattr(made, "transforms", [made])]
     assert kinds == expected
+
+
+def test_the_default_rate_is_one_at_which_the_net_trains():
+    """0.1 with batch norm; without normalisation 0.1 diverges on few images (the test below)."""
+    rates = {arch: training.Recipe(arch=arch).lr for arch in ("resnet", "plain", "fixup", "mlp", "cnn", "highway_mlp")}
+    assert rates == {"resnet": 0.1, "plain": 0.1, "fixup": 0.1, "mlp": 0.01, "cnn": 0.01, "highway_mlp": 0.03}
+    assert training.Recipe(arch="cnn", optimizer="adam").lr == training.Recipe(optimizer="adamw").lr == 1e-3
+    assert training.Recipe(arch="mlp", lr=0.1).lr == 0.1
+    assert training.Recipe(**training.Recipe(arch="mlp").to_json()) == training.Recipe(arch="mlp")
+
+
+def images(count, size, seed, spread=1.0, level=0.0):
+    """Three classes of blurred stripes, as a split: at any brightness and contrast."""
+    rng = np.random.default_rng(seed)
+    targets = np.arange(count) % 3
+    waves = np.sin((targets[:, None] + 1) * 6.0 * np.arange(size) / size + rng.uniform(0, 6, (count, 1)))
+    pixels = waves[:, None, None, :] + 0.5 * rng.standard_normal((count, 3, size, size))
+    inputs = (level + spread * pixels).astype("float32")
+    return data.Split(data.Dataset(inputs, targets, classes=3), data.Dataset(inputs, targets, classes=3))
+
+
+SMALL_DATA = [(9, 8, 1.0, 0.0), (9, 32, 0.01, 0.8), (60, 16, 0.2, 0.5), (60, 8, 1e-3, 0.0)]
+
+
+@pytest.mark.parametrize("arch", ["mlp", "cnn", "highway_mlp"])
+@pytest.mark.parametrize(("count", "size", "spread", "level"), SMALL_DATA)
+def test_few_images_of_one_s_own_do_not_diverge_at_the_default_rate(arch, count, size, spread, level):
+    split = images(count, size, seed=1, spread=spread, level=level)
+    run = training.prepare(training.Recipe(arch=arch, width=8, epochs=20, seed=1), split)
+    losses = list(run.steps())
+    assert len(losses) == 20
+    assert max(losses) < 5
+    assert np.mean(losses[-3:]) < np.log(3)
+
+
+def test_a_run_that_learns_nothing_says_so():
+    run = training.prepare(training.Recipe(arch="mlp", width=8, lr=0.0, epochs=20), images(9, 8, seed=1))
+    list(run.steps())
+    assert run.final_loss >= np.log(3)
+    told = classifier.no_better_than_guessing(run)
+    assert told.startswith("the net has learned nothing: its training loss ends at ")
+    assert told.endswith("and guessing gives 1.0986; try another learning rate (now 0), or more steps")
+    run.losses[0] = 50.0  # as where the rate is too high
+    assert "try a lower learning rate, lr=" in classifier.no_better_than_guessing(run)
+    run.step = classifier.FEWEST - 1
+    assert classifier.no_better_than_guessing(run) == "", "too early to tell"
+    good = training.prepare(training.Recipe(arch="mlp", width=8, epochs=20), images(9, 8, seed=1))
+    list(good.steps())
+    assert classifier.no_better_than_guessing(good) == ""

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from tinyres.cli import main, tutorials
-from tinyres.cli.notebooks import notebook
+from tinyres.cli.notebooks import FILL_IN, notebook
+from tinyres.exercises import NotRight
 
 FOUND = tutorials.tutorials()
 
@@ -17,12 +18,40 @@ def test_the_cells_are_those_that_jupytext_finds(tutorial):
     text = tutorial.path.read_text(encoding="utf-8")
     expected = jupytext.reads(text, fmt="py:percent")
     made = json.loads(notebook(text))
-    assert [(cell["cell_type"], cell["source"]) for cell in made["cells"]] == [
-        (cell.cell_type, cell.source) for cell in expected.cells
-    ]
-    assert [cell["metadata"].get("tags", []) for cell in made["cells"]] == [
-        cell.metadata.get("tags", []) for cell in expected.cells
-    ]
+    plain = [cell for cell in made["cells"] if cell["metadata"].get("tags") != FILL_IN]
+    for kind in ("code", "markdown"):
+        texts = [cell["source"] for cell in (plain if kind == "code" else made["cells"])
+                 if cell["cell_type"] == kind or cell not in plain]  # fmt: skip
+        assert words(texts) == words(cell.source for cell in expected.cells if cell.cell_type == kind)
+    assert sum(cell["cell_type"] == "code" for cell in plain) == sum(c.cell_type == "code" for c in expected.cells)
+    tags = [cell["metadata"]["tags"] for cell in plain if "tags" in cell["metadata"]]
+    assert tags == [cell.metadata["tags"] for cell in expected.cells if "tags" in cell.metadata]
+
+
+def words(texts):
+    """All of them, in order, without the fences of code."""
+    return re.sub(r"```\w*", "", "\n".join(texts)).split()
+
+
+@pytest.mark.parametrize("tutorial", FOUND, ids=lambda tutorial: tutorial.path.stem)
+def test_an_exercise_is_a_cell_to_fill_in_and_its_stub_is_answered_by_a_hint(tutorial):
+    text = tutorial.path.read_text(encoding="utf-8")
+    cells = json.loads(notebook(text))["cells"]
+    (stub,) = [cell for cell in cells if cell["metadata"].get("tags") == ["raises-exception"]]
+    assert f'tr.exercise("{tutorial.number}", ' in stub["source"]
+    assert stub["cell_type"] == "code"
+    at = cells.index(stub)
+    assert cells[at - 1]["cell_type"] == "markdown"
+    assert "## Your turn" in cells[at - 1]["source"]
+    names = {}
+    for cell in cells[:at]:
+        if cell["cell_type"] == "code":  # the stub finds what the notebook has imported
+            try:
+                exec("\n".join(re.findall(r"^(?:import|from) .*$", cell["source"], re.MULTILINE)), names)
+            except ModuleNotFoundError as missing:
+                pytest.skip(str(missing))
+    with pytest.raises(NotRight, match=f"Exercise {tutorial.number} is not right yet: "):
+        exec(stub["source"], names)
 
 
 def test_the_format_knows_it():
@@ -58,6 +87,6 @@ def test_the_cells_of_a_notebook_run(monkeypatch):
     pytest.importorskip("matplotlib").use("agg")
     names = {}
     for cell in json.loads(notebook(FOUND[0].path.read_text(encoding="utf-8")))["cells"]:
-        if cell["cell_type"] == "code":
+        if cell["cell_type"] == "code" and cell["metadata"].get("tags") != FILL_IN:
             exec(cell["source"], names)
     assert names["gradient"].item() == pytest.approx(names["by_hand"], rel=1e-12)

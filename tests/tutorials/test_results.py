@@ -2,11 +2,15 @@
 
 import csv
 import math
+import subprocess
+import sys
 
 import pytest
 
 import tinyres as tr
+from tinyres.bench import children
 from tinyres.cli import main
+from tinyres.exercises import NotRight
 from tinyres.exercises.results import NAME, Try, read, record, summaries
 
 
@@ -136,13 +140,33 @@ def test_what_is_no_file_of_results_is_named_and_skipped(capsys, tmp_path):
     others = [tmp_path / name for name in ("empty", "foreign", "binary", "blank", "folder", "nowhere")]
     status, out, err = run(capsys, *others, ada)
     assert status == 0
-    assert out.splitlines()[1].split() == ["ada", "1", "1"]
+    assert ["ada", "1", "1"] in [line.split() for line in out.splitlines()]
     for other in others:
         assert str(other) in err
     assert f"skipped lines 3, 4, 5, 6, 7 of {ada / NAME}" in err
     status, _, err = run(capsys, *others)
     assert status == 2
-    assert "none of the 6 folders holds results" in err
+    assert "no student of 6 has results" in err
+
+
+def test_a_class_s_folder_and_students_without_results(capsys, tmp_path):
+    group = tmp_path / "class"
+    student(group / "ada", ("01", True))
+    student(group / "bob" / "tutorials", ("01", False))
+    student(group / "bob" / "more", ("02", True))
+    (group / "eve").mkdir()
+    (group / ".cache").mkdir()
+    status, out, err = run(capsys, group, "--csv", tmp_path / "class.csv")
+    assert status == 0
+    assert [line.split() for line in out.splitlines()[1:4]] == [
+        ["ada", "1", "-", "1"], ["bob", "(1)", "1", "1"], ["eve", "-", "-", "0"],
+    ]  # fmt: skip
+    assert f"no results of eve: {group / 'eve'}: there is no {NAME} in it" in err
+    with open(tmp_path / "class.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["student"], row["tutorial"]) for row in rows] == [
+        ("ada", "01"), ("bob", "01"), ("bob", "02"), ("eve", ""),
+    ]  # fmt: skip
 
 
 def test_two_folders_of_one_name_stay_two_students(capsys, tmp_path):
@@ -173,3 +197,34 @@ def test_the_checkers_own_verdict_is_not_changed(tmp_path):
         tr.exercise("06", wrong, results=tmp_path)
     with pytest.raises(AssertionError, match="pass no gradient on"):
         tr.exercise("06", lambda a, p: math.nan, results=tmp_path)
+
+
+def test_a_script_ends_in_the_hint_without_a_traceback(tmp_path):
+    script = tmp_path / "mine.py"
+    for body, told in (
+        ("return 1.0", "Exercise 06 is not right yet: "),
+        ("return ...", "still returns `...`: put your answer in its place"),
+    ):
+        script.write_text(f"import tinyres as tr\ndef variance(a, p):\n    {body}\ntr.exercise('06', variance)\n")
+        ended = subprocess.run([sys.executable, script], env=children.environment(), capture_output=True, text=True)
+        assert ended.returncode == 1
+        assert told in ended.stderr
+        assert "Traceback" not in ended.stderr
+    script.write_text("import tinyres as tr\ndef variance(a, p):\n    return 1 / 0\ntr.exercise('06', variance)\n")
+    ended = subprocess.run([sys.executable, script], env=children.environment(), capture_output=True, text=True)
+    assert "line 3, in variance" in ended.stderr, "a fault of one's own function is shown where it is"
+
+
+def test_a_notebook_shows_the_hint_alone():
+    with pytest.raises(NotRight) as caught:
+        tr.exercise("06", wrong)
+    assert caught.value._render_traceback_() == [str(caught.value)]  # what IPython prints
+
+
+def test_an_assertion_of_one_s_own_keeps_its_traceback():
+    def unsure(a, p):
+        assert a < 0, "my own"
+
+    with pytest.raises(AssertionError, match="my own") as caught:
+        tr.exercise("06", unsure)
+    assert not isinstance(caught.value, NotRight)

@@ -40,8 +40,8 @@ def test_shares_and_angle_stand_at_the_event_that_completes_a_join():
     branch = g @ net[0].branch.weight.numpy()
     skip, other = np.linalg.norm(g), np.linalg.norm(branch)
     angle = math.degrees(math.acos((g * branch).sum() / (skip * other)))
-    assert f"skip {skip / (skip + other):.0%} (|g| = {skip:.4g})" in last
-    assert f"branch {other / (skip + other):.0%} (|g| = {other:.4g}), {angle:.0f}° apart" in last
+    assert f"skip |g| = {skip:.4g} ({skip / (skip + other):.0%} of the sum of the norms), " in last
+    assert f"branch |g| = {other:.4g} ({other / (skip + other):.0%}), {angle:.0f}° apart" in last
     for i in told:
         assert trace[i].kind == "accumulate"
 

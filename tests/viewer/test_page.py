@@ -93,7 +93,9 @@ def test_a_sentence_tells_each_step(visit):
         page.press("ArrowRight")
     assert re.fullmatch(r"forward: mul #\d+ computes a number: 1\.5", told[0])
     assert told[3].startswith("seed: the backward pass of loss begins at add #")
-    assert re.fullmatch(r"accumulate: contribution of mul #\d+ argument 0 into x: 0.25 \+ 0.5 = 0.75", told[-1])
+    assert re.fullmatch(
+        r"accumulate: x receives a further contribution, from mul #\d+ \(a\): 0.25 \+ 0.5 = 0.75", told[-1]
+    )
     assert page.page.locator("[role=status]").get_attribute("aria-live") == "polite"
 
 
@@ -157,19 +159,63 @@ def test_where_the_routes_rejoin(visit):
     assert len({page.js(dashes, kind) for kind in ("skip", "branch")} | {"none"}) == 3, "told apart without colour"
 
 
+def frames(page):
+    """The paths of the calls that have a frame, in the order of the forward pass, and how they are labelled."""
+    texts = page.page.locator(".frame-label").evaluate_all(
+        "all => all.map(e => [e.lastChild.textContent, e.firstChild.textContent])"
+    )
+    return [(path.removeprefix("Close "), label.removeprefix("− ")) for path, label in texts]
+
+
 def test_a_frame_says_which_block_it_is(visit):
-    """Where no frame fits round a block, that of its body has the whole name."""
+    """Within another frame, a frame needs no more of its name than what is new."""
     model = models.resnet(8, width=4, in_channels=1, rng=0)
     x = cases.tensor(2, 1, 8, 8).astype("float32")
     page = visit(viewer.trace(lambda: (model(x) ** 2).sum()))
-    labels = page.page.locator(".frame-label").evaluate_all("labels => labels.map(l => l.firstChild.textContent)")
-    paths = page.page.locator(".frame-label title").evaluate_all("titles => titles.map(t => t.textContent)")
-    assert "− blocks.0.body.branch Sequential" in labels
-    assert len(set(paths)) == len(paths) > 3
-    drawn = {path.removeprefix("Close ") for path in paths}
-    for label, path in zip(labels, paths, strict=True):
-        around = path.removeprefix("Close ").removesuffix(label.removeprefix("− ").split(" ")[0])
+    drawn = dict(frames(page))
+    assert len(drawn) > 3
+    for path, label in drawn.items():
+        around = path.removesuffix(label.split(" ")[0])
         assert around == "" or around.removesuffix(".") in drawn
+
+
+RESIDUAL = {
+    "resnet": lambda: models.resnet(8, width=4, in_channels=1, classes=3, rng=0),
+    "preact": lambda: models.preact(8, width=4, in_channels=1, classes=3, rng=0),
+    "senet": lambda: models.senet(8, width=4, in_channels=1, classes=3, rng=0),
+    "highway_mlp": lambda: models.highway_mlp(5, 4, in_channels=1, classes=3, size=8, rng=0),
+    "residual mlp": lambda: models.mlp(6, 4, in_channels=1, classes=3, size=8, residual=True, rng=0),
+}
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_every_open_residual_block_has_a_frame_and_nothing_else_lies_in_it(name, visit):
+    model = RESIDUAL[name]()
+    x = cases.tensor(2, 1, 8, 8, requires_grad=True).astype("float32")
+    page = visit(viewer.trace(lambda: (model(x) ** 2).sum()))
+    blocks = {path for path, module in model.named_modules() if type(module).__name__ in ("Residual", "Highway")}
+    if page.page.get_by_role("button", name="Open all").count():
+        page.page.get_by_role("button", name="Open all").click()
+    drawn = dict(frames(page))
+    assert blocks
+    assert blocks <= set(drawn)
+    outside = page.page.evaluate("""() => [...document.querySelectorAll("rect.frame")].map(frame => {
+        const a = frame.getBoundingClientRect();
+        const boxes = [...document.querySelectorAll(".node .box")].map(e => e.getBoundingClientRect());
+        return boxes.filter(b => b.left < a.right && b.right > a.left && b.top < a.bottom && b.bottom > a.top
+            && !(b.left >= a.left && b.right <= a.right && b.top >= a.top && b.bottom <= a.bottom)).length;
+    })""")
+    assert set(outside) == {0}, "no node lies across the line of a frame"
+
+
+def test_each_use_of_a_player_has_a_frame_of_its_own(visit):
+    G, D = (nn.Sequential(nn.Linear(2, 3, rng=k), nn.ReLU(), nn.Linear(3, n, rng=9)) for k, n in ((0, 2), (1, 1)))
+    z, real = tr.tensor(np.ones((4, 2), "f4")), tr.tensor(np.zeros((4, 2), "f4"))
+    page = visit(viewer.trace(D=lambda: (D(G(z)) - D(real)).mean(), G=lambda: -D(G(z)).mean()))
+    while page.page.get_by_role("button", name="Open all").count():
+        page.page.get_by_role("button", name="Open all").click()
+    uses = [path for path, _ in frames(page)]
+    assert (uses.count("D"), uses.count("G")) == (3, 2)
 
 
 def test_routes_that_bring_nothing_have_no_shares(visit):

@@ -16,7 +16,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn, viewer
-from tinyres.cli import step
+from tinyres.cli import main, step
 from tinyres.cli.common import UsageError
 from tinyres.viewer.stepper import Stepper
 
@@ -222,3 +222,14 @@ def test_in_a_terminal(file):
         process.stderr.close()
         os.close(master)
     assert b"event 3 of" in seen
+
+
+def test_a_mistyped_file_is_answered_with_what_is_near(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text("loss = 1")
+    for given, told in (
+        ("modle.py", "there is no file modle.py; did you mean model.py?"),
+        (".", ". is a folder; name"),
+    ):
+        assert main(["step", given]) == 2
+        assert told in capsys.readouterr().err

@@ -12,7 +12,7 @@ NEAR = {
     "sparse": "sparse tensors are left out: index a dense one, as nn.Embedding and tr.gather do",
     "quantized": "quantised numbers are left out: everything computes in float32 or float64",
     "3d": "three spatial dimensions are left out: fold one into the batch or the channels, and use the 2d layer",
-    "attention": "transformers are left out: tr.softmax(q @ k.mT / d**0.5, -1) @ v is one head of attention",
+    "attention": "only blocks of self-attention are there: stack nn.TransformerEncoderLayer in an nn.Sequential",
     "in place": "a tensor is a value and is not written into: the function without the underscore returns a new one",
     "jit": "there is no compiler for Python: call the model itself; on a GPU, tr.compile captures a training step",
     "bfloat16": "NumPy has no bfloat16: use float32",
@@ -23,9 +23,8 @@ _KINDS = {
     "cfloat": "complex", "cdouble": "complex", "view_as_real": "complex", "view_as_complex": "complex",
     "polar": "complex", "sparse": "sparse", "sparse_coo_tensor": "sparse", "sparse_csr_tensor": "sparse",
     "quantization": "quantized", "quantize_per_tensor": "quantized", "qint8": "quantized", "quint8": "quantized",
-    "Transformer": "attention", "MultiheadAttention": "attention", "TransformerEncoder": "attention",
-    "TransformerDecoder": "attention", "TransformerEncoderLayer": "attention", "TransformerDecoderLayer": "attention",
-    "scaled_dot_product_attention": "attention", "multi_head_attention_forward": "attention", "jit": "jit",
+    "Transformer": "attention", "TransformerEncoder": "attention", "TransformerDecoder": "attention",
+    "TransformerDecoderLayer": "attention", "multi_head_attention_forward": "attention", "jit": "jit",
     "bfloat16": "bfloat16", "set_default_dtype": "set_default_dtype",
 }  # fmt: skip
 NAMES = tuple(_KINDS)

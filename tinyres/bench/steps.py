@@ -1,4 +1,4 @@
-"""`tinyres bench resnet` and `gan`: whole training steps beside PyTorch, on as many threads as the kernels use.
+"""`tinyres bench resnet`, `gan` and `gpt`: whole training steps beside PyTorch, on as many threads as the kernels use.
 
 The nets, what their losses may differ by and the targets stand in works.py; `peers` and `disagreements` are the GPU's,
 too.

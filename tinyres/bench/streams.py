@@ -47,7 +47,8 @@ def streams(images: Images, parameters: int, rows: int) -> list[Stream]:
     """All of them, at these sizes."""
     made = [_pool(kind, images, backward) for kind in ("max", "avg") for backward in (False, True)]
     made += [_batch_norm(images, residual) for residual in (False, True)]
-    made += [_cross_entropy(rows)]
+    made += [_cross_entropy(rows), *(_softmax(rows, log) for log in (False, True))]
+    made += [_activation(name, images) for name in ACTIVATIONS]
     made += [_update(kind, parameters, settings) for kind, settings in OPTIMISERS.items()]
     return made
 
@@ -166,6 +167,41 @@ def _cross_entropy(rows: int) -> Stream:
 
     # Forward: logits, and the probabilities kept. Backward: those, and the logits' gradient.
     return _written_once(f"cross-entropy of {rows} x {CLASSES}, fwd + bwd", make, 4 * 4 * rows * CLASSES)
+
+
+def _softmax(rows: int, log: bool) -> Stream:
+    """Of numbers (rows, 100), forward and backward; gives their gradient."""
+    name = "log_softmax" if log else "softmax"
+
+    def make(lib: Library, seed: int) -> Call:
+        x, g = (lib.put(_numbers((rows, CLASSES), seed, i)) for i in range(2))
+        function, leaves = getattr(lib.ops, name), [x.requires_grad_()]
+        return lambda: lib.grad(function(x, -1), leaves, g)[0]
+
+    # Forward: x, y. Backward: g, y, dx.
+    return _written_once(f"{name} of {rows} x {CLASSES}, fwd + bwd", make, 4 * 5 * rows * CLASSES)
+
+
+ACTIVATIONS: dict[str, dict[str, Any]] = {
+    "tanh": {},
+    "sigmoid": {},
+    "gelu": {},
+    "gelu, tanh": {"approximate": "tanh"},
+    "silu": {},
+    "softplus": {},
+}
+
+
+def _activation(name: str, images: Images) -> Stream:
+    """Of as many numbers as the images have, forward and backward; gives their gradient."""
+
+    def make(lib: Library, seed: int) -> Call:
+        x, g = (lib.put(_numbers((math.prod(images),), seed, i)) for i in range(2))
+        function, leaves = getattr(lib.ops, name.partition(",")[0]), [x.requires_grad_()]
+        return lambda: lib.grad(function(x, **ACTIVATIONS[name]), leaves, g)[0]
+
+    # Forward: x, y. Backward: g, x or y, dx.
+    return _written_once(f"{name}, fwd + bwd", make, 4 * 5 * math.prod(images))
 
 
 PASSES_OF = {"SGD": 5, "Adam": 7, "AdamW": 7, "RMSprop": 5}  # arrays read or written: p and the state twice, g once

@@ -1,4 +1,5 @@
-"""`tinyres bench kernels --why`: which way each convolution goes on this machine, and the limits that decide."""
+"""`tinyres bench kernels --why`: which way each convolution goes on this machine, and the limits that decide, and
+what trials have changed."""
 
 from __future__ import annotations
 
@@ -31,6 +32,7 @@ def main() -> int:
     """Print both."""
     from tinyres_kernels.cpu.choices import LIMITS
     from tinyres_kernels.cpu.host import TARGET, threads
+    from tinyres_kernels.cpu.measured import file, found
 
     def say(text: str) -> None:
         to.print(text, soft_wrap=True, markup=False, highlight=False)
@@ -44,4 +46,8 @@ def main() -> int:
     say("\nThe limits that decide (kernels/tinyres_kernels/cpu/choices.py)")
     for name, limit in LIMITS.items():
         say(f"    {name:18} {limit.value:12,.0f}  {limit.why}")
+    say(f"\nWhat trials have changed on this machine ({file() or 'nothing is kept: TINYRES_TRIALS=0, or no folder'})")
+    for about, choice in sorted(found().items()):
+        if choice:
+            say(f"    {about}:  {', '.join(f'{name} {value}' for name, value in choice)}")
     return 0

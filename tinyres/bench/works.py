@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tinyres.bench import gan, resnet
+from tinyres.bench import gan, gpt, resnet
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.race import Target
 
@@ -83,6 +83,10 @@ NETS = {
     "gan": Net(
         gan, "DCGAN, batch {}, 3x32x32: one step of each player", {"cpu": (64,), "cuda": (64, 512)},
         {"loss of the discriminator": 1e-4, "loss of the generator": 1e-2}, {"PyTorch": Target(0.8, 0.65)},
+    ),
+    "gpt": Net(
+        gpt, "GPT, 4 blocks of width 128, batch {} of 64 symbols: a full training step", {"cpu": (32,), "cuda": ()},
+        {"loss": 1e-4}, {"PyTorch": Target(1.0, 0.8)},
     ),
 }  # fmt: skip
 TF32_LOSSES = 2e-2

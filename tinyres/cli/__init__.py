@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import numpy as np
+from tinyres_kernels.command_line import Parser
 
 from tinyres import starting
 from tinyres.arrays import KernelDisagreement
-from tinyres.cli import bench, compiling, flow, gan, play, step, sweep, train, tutorials
+from tinyres.cli import bench, compiling, flow, gan, play, sample, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError, sigterm_as_interrupt
-from tinyres.cli.terminal import complain, speak_anywhere
+from tinyres.cli.terminal import complain, printable, speak_anywhere
 from tinyres.version import __version__
 
 
@@ -28,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        with sigterm_as_interrupt(), compiling.shown():
+        with sigterm_as_interrupt(), plain_warnings(), compiling.shown():
             status = int(arguments.run(arguments))
         sys.stdout.flush()  # a full disk behind it is noticed here, not when Python ends
         return status
@@ -55,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line: every subcommand with its options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tinyres",
         description="See how gradients vanish or survive.",
         epilog="Exit status: 0 for success; 1 if a law does not hold, a run diverged, a kernel was wrong or a point of "
@@ -63,9 +67,24 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (flow, play, train, sweep, gan, step, tutorials, bench):
+    for command in (flow, play, train, sample, sweep, gan, step, tutorials, bench):
         command.add(commands)
     return parser
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Inside, a warning is a line without file, line number and source; NumPy's of an overflow are left out.
+
+    What overflows shows in the numbers that a command prints, and a run that diverges says so itself.
+    """
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *place, **more: printable(f"warning: {message}\n")
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _discard_output() -> None:

@@ -56,7 +56,7 @@ def data_set(name: str, names: Iterable[str]) -> str:
 
 def file_name(data: str) -> str:
     """A data set's name as a part of a folder's name; of your own data, that of their folder or file."""
-    return Path(data).name.removesuffix(".npz") or "data"
+    return Path(data.removeprefix("text:")).name.removesuffix(".npz") or "data"
 
 
 def on_device(name: str) -> None:

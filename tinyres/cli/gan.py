@@ -13,7 +13,11 @@ from tinyres.cli.gan_evaluate import print_score
 from tinyres.cli.terminal import say, terminal
 
 NUMBERS = {  # settings of a run that are one number: what --help says
-    "penalty_weight": (float, "weight of the penalty"), "clip": (float, "bound on D's weights; 0: none"),
+    "penalty_weight": (float, "weight of the penalty"),
+    "penalty_every": (int, "add the penalty in every N-th step of D only, N-fold"),
+    "burn_in": (float, "share of the steps in which the next three change; 0: none"),
+    "lr_end": (float, "share of both rates that is left"), "penalty_end": (float, "share of the penalty's weight"),
+    "beta2_end": (float, "beta2 afterwards"), "clip": (float, "bound on D's weights; 0: none"),
     "instance_noise": (float, "standard deviation of the noise, falling to 0 at the end of the run"),
     "d_steps": (int, "steps of D per step of G"), "batch_size": (int, "samples per step"),
     "steps": (int, "steps of G"), "lr_g": (float, "learning rate of G's Adam"),
@@ -34,7 +38,8 @@ def add(commands: Any) -> None:
 def _add_train(parts: Any) -> None:
     train = parts.add_parser(
         "train",
-        help="train two players on digits, ring8, grid25, mnist, fashion-mnist, cifar10 or your own images",
+        help="train two players on digits, ring8, grid25, mnist, fashion-mnist, cifar10, stacked-digits, "
+        "stacked-mnist or your own images",
         description=f"Train a GAN. Writes {CHECKPOINT}, from which --resume continues bit for bit, "
         "generator.safetensors (the averaged one), samples.png and samples/, interpolations.png, training.png and "
         "result.json. The method and the data set set the defaults of all other options.",
@@ -44,13 +49,19 @@ def _add_train(parts: Any) -> None:
                        "(x)")  # fmt: skip
     train.add_argument("--image-size", type=int, metavar="N",
                        help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
-    train.add_argument("--method", metavar="NAME", help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
-                       "wgan, wgan_gp, r1 or dragan (default: sn_hinge, or the plain method of --loss)")  # fmt: skip
     train.add_argument(
-        "--loss", metavar="NAME", help="loss: saturating, nonsaturating, least_squares, hinge, wasserstein"
+        "--method",
+        metavar="NAME",
+        help="saturating, nonsaturating, least_squares, hinge, sn_hinge, "
+        "wgan, wgan_gp, r1, r3gan or dragan (default: sn_hinge, or the plain method of --loss)",
     )
-    train.add_argument("--arch", metavar="NAME", help="players: mlp, dcgan, gan64 or resgan")
-    train.add_argument("--penalty", metavar="NAME", help="penalty on D: gp, r1, dragan or none")
+    train.add_argument(
+        "--loss",
+        metavar="NAME",
+        help="loss: saturating, nonsaturating, least_squares, hinge, wasserstein, relativistic, relativistic_average",
+    )
+    train.add_argument("--arch", metavar="NAME", help="players: mlp, dcgan, gan64, resgan or r3gan")
+    train.add_argument("--penalty", metavar="NAME", help="penalty on D: gp, r1, r2, r1r2, dragan or none")
     train.add_argument("--norm", metavar="NAME", help="normalisation in D: batch, layer or none")
     train.add_argument(
         "--spectral-norm",

@@ -221,12 +221,12 @@ def _print_probe(points: Any, title: str, console: Any) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from tinyres import gan
+    from tinyres.gan.losses import OF_FAKES
     from tinyres.gan.probe import REFERENCE
 
-    others = [loss for loss in gan.LOSSES if loss != REFERENCE]
+    others = [loss for loss in OF_FAKES if loss != REFERENCE]
     norms, cosines = Table(box=SIMPLE_HEAD, padding=0), Table(box=SIMPLE_HEAD, padding=0)
-    columns = {loss: SHORT[loss] for loss in gan.LOSSES}
+    columns = {loss: SHORT[loss] for loss in OF_FAKES}
     for name in ("steps", "D's loss", "D(real)", "D(fake)", *columns.values()):
         norms.add_column(name, justify="right")
     for name in ("steps", *(columns[loss] for loss in others)):
@@ -234,7 +234,7 @@ def _print_probe(points: Any, title: str, console: Any) -> None:
     for p in points:
         to = {loss: value for pair, value in p.cosines.items() if REFERENCE in pair for loss in pair}
         norms.add_row(str(p.step), f"{p.d_loss:.3g}", f"{p.d_real:.4f}", f"{p.d_fake:.2g}",
-                      *(f"{p.norms[loss]:.2g}" for loss in gan.LOSSES))  # fmt: skip
+                      *(f"{p.norms[loss]:.2g}" for loss in OF_FAKES))  # fmt: skip
         cosines.add_row(str(p.step), *(f"{to[loss]:.2f}" for loss in others))
     for said, table in ((f"{title}: |gradient of G|, by loss", norms), (f"cosine to that of {REFERENCE}", cosines)):
         say(console, said)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tinyres.cli.common import UsageError, writing
 from tinyres.cli.terminal import printable
-from tinyres.exercises.results import NAME, SUMMARY, NotResults, Summary, read, rows, summaries
+from tinyres.exercises.results import NAME, SUMMARY, NotResults, Summary, Try, read, rows, summaries
 from tinyres.files import legible, write
 
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet would calculate such a cell
@@ -26,7 +27,8 @@ def add(parts: Any) -> None:
         "holds the tutorial, the time, right or wrong, and a name if one was given; it does not hold the answer.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER",
-                        help=f"one student's folder, with {NAME} in it; its name is the student's")  # fmt: skip
+                        help=f"one student's folder, with {NAME} in it, or a class's folder, with a folder for each "
+                        "student; the folder's name is the student's")  # fmt: skip
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per student and tutorial to this file")
     parser.set_defaults(run=run)
 
@@ -36,22 +38,29 @@ def run(arguments: argparse.Namespace) -> int:
     found: list[Summary] = []
     students = students_of(arguments.folders)
     for folder, student in students.items():
-        try:
-            tries, foreign = read(folder)
-        except NotResults as error:
-            told(f"skipped {error}")
-            continue
-        if foreign:
-            lines = f"line {foreign[0]}" if len(foreign) == 1 else f"lines {', '.join(map(str, foreign))}"
-            told(f"skipped {lines} of {folder / NAME}: not written by tr.exercise")
+        tries: list[Try] = []
+        for place in places(folder):
+            try:
+                mine, foreign = read(place)
+            except NotResults as error:
+                told(f"no results of {student}: {error}")
+                continue
+            if foreign:
+                lines = f"line {foreign[0]}" if len(foreign) == 1 else f"lines {', '.join(map(str, foreign))}"
+                told(f"skipped {lines} of {place / NAME}: not written by tr.exercise")
+            tries += mine
         found += summaries(student, tries)
     if not found:
-        raise UsageError(f"none of the {len(students)} folders holds results; pass those with a {NAME}")
-    for line in table(found):
+        raise UsageError(f"no student of {len(students)} has results; pass folders with a {NAME}, or a folder of such")
+    for line in table(found, list(students.values())):
         print(printable(line))
     if arguments.csv:
+        without = dict.fromkeys(students.values())
+        for one in found:
+            without.pop(one.student, None)
+        full = [one.row for one in found] + [[student, *[""] * (len(SUMMARY) - 1)] for student in without]
         with writing(arguments.csv):
-            write(arguments.csv, rows([SUMMARY, *([plain(cell) for cell in one.row] for one in found)]))
+            write(arguments.csv, rows([SUMMARY, *([plain(cell) for cell in row] for row in full)]))
         print(f"wrote {arguments.csv}")
     return 0
 
@@ -62,17 +71,34 @@ def told(text: str) -> None:
 
 
 def students_of(folders: list[Path]) -> dict[Path, str]:
-    """The student of each folder: its name, or the path if two folders have the same name."""
-    paths = dict.fromkeys(folders)
+    """The student of each folder: its name, or the path if two folders have the same name.
+
+    A folder without results of its own that has folders in it is a class's: each of these is a student's.
+    """
+    paths: dict[Path, None] = {}
+    for folder in folders:
+        inside = [] if (folder / NAME).exists() else inner(folder)
+        paths |= dict.fromkeys(inside or [folder])
     names = {path: path.resolve().name for path in paths}
     twice = {name for name, times in Counter(names.values()).items() if times > 1}
     return {path: str(path) if name in twice else name for path, name in names.items()}
 
 
-def table(found: list[Summary]) -> list[str]:
+def inner(folder: Path) -> list[Path]:
+    """The folders in it, by name, without hidden ones; none if it cannot be read."""
+    with suppress(OSError):
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return []
+
+
+def places(folder: Path) -> list[Path]:
+    """The folders with results in a student's folder, at any depth; the folder itself if there are none."""
+    return sorted(path.parent for path in folder.rglob(NAME)) or [folder]
+
+
+def table(found: list[Summary], students: list[str]) -> list[str]:
     """Lines: a row per student, a column per tutorial, tries in each cell; and what the cells mean."""
     tutorials = sorted({one.tutorial for one in found})
-    students = list(dict.fromkeys(one.student for one in found))
     cells = {(one.student, one.tutorial): str(one.tries) if one.right else f"({one.tries})" for one in found}
     width = max(len("student"), *map(len, students))
     lines = [f"{'student':{width}} " + "".join(f"{number:>5}" for number in tutorials) + "  right"]

@@ -1,4 +1,7 @@
-"""A percent-format file as a Jupyter notebook: the same cells, with their tags, and no outputs."""
+"""A percent-format file as a Jupyter notebook: the same cells, with their tags, and no outputs.
+
+The stub of an exercise, which is part of a text so that the file runs as a script, becomes a cell to fill in.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import json
 import re
 
 CELL = re.compile(r"^# %%(?: \[(\w+)\])?(?: tags=(\[.*\]))?\n", re.MULTILINE)
+STUB = re.compile(r"^# ```python\n((?:#.*\n)*?# tr\.exercise\(.*\n(?:#.*\n)*?)# ```\n", re.MULTILINE)
+FILL_IN = ["raises-exception"]  # "Run all" does not stop at an answer that is not there yet
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -15,15 +20,26 @@ METADATA = {
 def notebook(text: str) -> str:
     """The text of an `.ipynb` file, in the notebook format 4.5."""
     _, *parts = CELL.split(text)  # kind, tags and source of each cell
-    cells = [_cell(i, *found) for i, found in enumerate(zip(parts[::3], parts[1::3], parts[2::3], strict=True))]
+    made: list[dict[str, object]] = []
+    for kind, tags, source in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        before, *stubs = STUB.split(source) if kind == "markdown" else [source]
+        made.append(_cell(kind, json.loads(tags) if tags else [], before))
+        for stub, after in zip(stubs[::2], stubs[1::2], strict=True):
+            made.append(_cell(None, FILL_IN, _plain(stub)))
+            if after.strip("#\n "):
+                made.append(_cell(kind, [], re.sub(r"\A(?:#\n)+", "", after)))
+    cells = [{"id": f"cell-{i}"} | cell for i, cell in enumerate(made)]
     document = {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
-def _cell(index: int, kind: str | None, tags: str | None, source: str) -> dict[str, object]:
-    lines = source.strip("\n").splitlines()
-    found: dict[str, object] = {"id": f"cell-{index}", "metadata": {"tags": json.loads(tags)} if tags else {}}
+def _cell(kind: str | None, tags: list[str], source: str) -> dict[str, object]:
+    found: dict[str, object] = {"metadata": {"tags": tags} if tags else {}}
     if kind == "markdown":
-        lines = [line.removeprefix("#").removeprefix(" ") for line in lines]
-        return found | {"cell_type": "markdown", "source": "\n".join(lines)}
-    return found | {"cell_type": "code", "execution_count": None, "outputs": [], "source": "\n".join(lines)}
+        return found | {"cell_type": "markdown", "source": _plain(source)}
+    return found | {"cell_type": "code", "execution_count": None, "outputs": [], "source": source.strip("\n")}
+
+
+def _plain(source: str) -> str:
+    """The text of comment lines."""
+    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in source.strip("\n").splitlines())

@@ -12,6 +12,8 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
+from tinyres_kernels.command_line import suggested
+
 from tinyres.cli.common import UsageError, need, writing
 from tinyres.cli.terminal import printable, terminal
 
@@ -80,8 +82,12 @@ def _traced(file: Path) -> Any:
     from tinyres.autograd.tensor import Tensor
     from tinyres.viewer.tracing import Trace, traced
 
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder; name a Python file in it that defines `loss`")
     if not file.is_file():
-        raise UsageError(f"there is no file {file}")
+        near = suggested(file.name, [path.name for path in file.parent.glob("*.py")])
+        guess = f"; did you mean {' or '.join(str(file.parent / name) for name in near)}?" if near else ""
+        raise UsageError(f"there is no file {file}{guess}")
     sys.path.insert(0, str(file.resolve().parent))
     try:
         with _reporting(file):

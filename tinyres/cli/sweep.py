@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
         ("width", int, "channels, units or growth rate (default: as above)"),
         ("init", str, "default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²"),
         ("activation", str, "replacements for every ReLU (default: relu)"),
-        ("lr", float, "peak learning rate (default: 0.1)"),
+        ("lr", float, "peak learning rate (default: that of `tinyres train`)"),
         ("seed", int, "random seeds (default: 0)"),
     ):
         sweep.add_argument(f"--{name}", type=kind, nargs="+", metavar="X", help=text)

@@ -15,11 +15,16 @@ from tinyres.cli.train_distributed import on_all_ranks
 
 ARCHITECTURES = (  # `models.CLASSIFIERS`, which --help need not import
     "plain", "resnet", "preact", "highway", "densenet", "senet", "skipinit", "fixup", "stochastic_depth", "cnn", "mlp",
-    "highway_mlp", "resnet_imagenet", "densenet_imagenet",
+    "highway_mlp", "resnet_imagenet", "densenet_imagenet", "vit",
 )  # fmt: skip
+READERS = ("gpt",)  # `models.READERS`
+USUAL = {  # what Transformers are trained with where nothing else is said; a run that is resumed has its own
+    "vit": {"optimizer": "adamw", "lr": 1e-3, "warmup": 0.05},
+    "gpt": {"data": "text:topics", "optimizer": "adamw", "lr": 3e-3, "warmup": 0.05, "batch_size": 32, "steps": 2000},
+}
 DEFAULTS = (  # fields of a recipe that a sweep takes from the parser
     "data", "epochs", "batch_size", "optimizer", "momentum", "weight_decay", "schedule", "warmup",
-    "activation", "init", "lr", "image_size",
+    "activation", "init", "lr", "image_size", "context",
 )  # fmt: skip
 
 
@@ -27,12 +32,12 @@ def add(commands: Any) -> None:
     """Declare the command."""
     train = commands.add_parser(
         "train",
-        help="train an architecture on digits, MNIST, FashionMNIST, CIFAR-10 or your own images",
-        description="Train a classifier. Writes run.safetensors after each epoch (from which --resume continues bit "
-        "for bit), model.safetensors, result.json and training.png; with --record also flow.json, flow.png and "
-        "run.html.",
+        help="train an architecture on digits, MNIST, FashionMNIST, CIFAR-10, your own images or a text",
+        description="Train a classifier, or with gpt a model of text (`tinyres sample` lets it write). Writes "
+        "run.safetensors after each epoch (from which --resume continues bit for bit), model.safetensors, result.json "
+        "and training.png; with --record also flow.json, flow.png and run.html.",
     )
-    train.add_argument("arch", metavar="ARCH", help=", ".join(ARCHITECTURES))
+    train.add_argument("arch", metavar="ARCH", help=f"{', '.join(ARCHITECTURES)}; for text {', '.join(READERS)}")
     add_recipe(train)
     train.add_argument("--depth", type=int, metavar="N", help="layers with weights (default: the architecture's)")
     train.add_argument("--width", type=int, metavar="N", help="channels, units or growth rate (default: as above)")
@@ -42,7 +47,13 @@ def add(commands: Any) -> None:
     train.add_argument("--init", default="default", metavar="NAME",
                         help="weights: default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²",
                         )  # fmt: skip
-    train.add_argument("--lr", type=float, default=0.1, metavar="X", help="peak learning rate (default: 0.1)")
+    train.add_argument("--context", type=int, metavar="N", help="of text: characters that gpt looks at (default: 64)")
+    train.add_argument(
+        "--lr",
+        type=float,
+        metavar="X",
+        help="peak learning rate (default: 0.1; cnn and mlp 0.01, highway_mlp 0.03; gpt 0.003; Adam, and vit, 0.001)",
+    )
     train.set_defaults(**dict.fromkeys(DEFAULTS))  # what is not given comes from `Recipe`, or from a resumed run
     train.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     train.add_argument("--record", type=int, nargs="?", const=10, metavar="N",
@@ -58,7 +69,8 @@ def add_recipe(parser: Any) -> None:
     parser.add_argument("--data", default="digits", metavar="NAME",
                         help="data set: digits (bundled, default), mnist, fashion-mnist, cifar10 (downloaded once), or "
                         "the path of a folder with one folder of PNG or JPEG files per class (or with train and test "
-                        "folders of that form), or of an .npz file (x, y)")  # fmt: skip
+                        "folders of that form), or of an .npz file (x, y); for gpt text:FILE, text:topics (Python's "
+                        "help, the default) or text:source (its standard library)")  # fmt: skip
     parser.add_argument("--image-size", type=int, metavar="N",
                         help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=20, metavar="N",
@@ -90,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     """What one process does; `ranks` are all of them, if there are others."""
-    from tinyres import training
+    from tinyres import data, training
 
     is_first = ranks is None or ranks.rank == 0  # it alone prints and writes
     console = terminal(quiet=not is_first)
@@ -102,6 +114,8 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     made = _prepare(given, arguments, out, ranks)
     if made.test.found:
         say(console, made.test.found)
+    if is_first and data.is_text(made.recipe.data):
+        say(console, _to_beat(made))
     if is_first:
         make_folder(out)
     return conduct(
@@ -112,6 +126,15 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     )  # fmt: skip
 
 
+def _to_beat(made: Any) -> str:
+    """What an n-gram model makes of the same text."""
+    from tinyres import data
+
+    model = data.KneserNey(data.text_of(made.loader.dataset), made.test.classes)
+    nats = model.nats(data.text_of(made.test)).mean()
+    return f"to beat: a {model.order}-gram model with Kneser-Ney smoothing has a test loss of {nats:.4f}"
+
+
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields of the recipe that were typed."""
     from tinyres import data, models
@@ -119,14 +142,22 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
 
     typed = {name: getattr(arguments, name, None) for name in FIELDS}
     given = {name: value for name, value in typed.items() if value is not None}
-    given["arch"] = known("architecture", given["arch"], models.CLASSIFIERS)
-    if "data" in given:
+    given["arch"] = known("architecture", given["arch"], [*models.CLASSIFIERS, *models.READERS])
+    if "data" in given and data.is_text(given["data"]):
+        try:
+            given["data"] = data.named_text(given["data"])
+        except ValueError as error:
+            raise UsageError(f"--data: {error}") from error
+    elif "data" in given:
         given["data"] = data_set(given["data"], data.BY_NAME)
     if "steps" in given and "epochs" in given:
         raise UsageError(
             f"--steps {given['steps']} and --epochs {given['epochs']} both say how long the run is: give one of them"
         )
-    return given
+    usual = {} if arguments.resume else dict(USUAL.get(given["arch"], {}))
+    if "epochs" in given:
+        usual.pop("steps", None)
+    return usual | given
 
 
 def _prepare(given: dict[str, Any], arguments: argparse.Namespace, out: Path, ranks: Any) -> Any:

@@ -14,6 +14,7 @@ from tinyres.data.digits import digits
 from tinyres.data.folder import folder
 from tinyres.data.mnist import fashion_mnist, mnist
 from tinyres.data.npz import npz
+from tinyres.data.text import PREFIX, is_text, named_text, text
 
 BY_NAME: dict[str, Callable[..., Split]] = {
     "digits": digits,
@@ -27,12 +28,14 @@ def load(name: str, **options: Any) -> Split:
     """Load a data set by name, or your own by its path: `train, test = data.load("cifar10")`, `data.load("photos/")`.
 
     Args:
-        name: a key of `BY_NAME`, or the path of a folder of images or of an .npz file.
-        options: arguments of the function that `BY_NAME` has for it, or of `folder` or `npz`.
+        name: a key of `BY_NAME`, or the path of a folder of images or of an .npz file, or a text: "text:FILE".
+        options: arguments of the function that `BY_NAME` has for it, or of `folder`, `npz` or `text`.
 
     Raises:
         ValueError: there is no such data set. Also whatever that function raises.
     """
+    if is_text(name):
+        return text(named_text(name).removeprefix(PREFIX), **options)
     name = named(name)
     if name in BY_NAME:
         return BY_NAME[name](**options)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import pkgutil
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from tinyres.exercises.plainly import NotRight, raised_in, show_plainly
 from tinyres.exercises.results import record
 
 FOLDER = "TINYRES_EXERCISES"
@@ -30,7 +32,8 @@ def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None
         name: who answered; written into that file, and used for nothing else.
 
     Raises:
-        AssertionError: the answer is not right; the message says where, and gives a hint.
+        NotRight: the answer is not right; the message says where, and gives a hint. A notebook and a script show the
+            message alone; what your own function raises is shown with its traceback, as ever.
         ValueError: no tutorial of that number has an exercise.
     """
     folder = os.environ.get(FOLDER) if results is None else results
@@ -41,9 +44,12 @@ def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None
     checker = import_module(f"{__name__}.ex{digits}")
     try:
         checker.check(answer)
-    except Exception:  # whatever it is, the answer is not right; Ctrl-C says nothing about it
+    except Exception as error:  # whatever it is, the answer is not right; Ctrl-C says nothing about it
         if folder:
             record(folder, digits, False, name)
+        if isinstance(error, AssertionError) and raised_in(Path(__file__).parent, error):
+            show_plainly()
+            raise NotRight(f"Exercise {digits} is not right yet: {error}") from None
         raise
     if folder:
         record(folder, digits, True, name)
@@ -51,4 +57,4 @@ def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None
     print(f"Exercise {digits} is right. {shown}")
 
 
-__all__ = ["exercise"]
+__all__ = ["NotRight", "exercise"]

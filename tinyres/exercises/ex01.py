@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from tinyres.exercises.expect import expect, explain, function
+from tinyres.exercises.expect import expect, explain, function, number
 
 POINTS = [(1.0, 0.5), (-0.7, 1.3), (2.0, -0.4), (0.3, 2.0), (0.0, 1.0)]
 
@@ -16,7 +16,7 @@ POINTS = [(1.0, 0.5), (-0.7, 1.3), (2.0, -0.4), (0.3, 2.0), (0.0, 1.0)]
 def check(answer: Callable[[float, float], float]) -> None:
     """Compare answer(w, x) with the derivative of w tanh(w x) with respect to w."""
     slope = function(answer, "slope(w, x)")
-    found = [float(slope(w, x)) for w, x in POINTS]
+    found = [number(slope(w, x), f"slope({w:g}, {x:g})") for w, x in POINTS]
     for (w, x), came in zip(POINTS, found, strict=True):
         expect(came, _slope(w, x), f"slope({w:g}, {x:g})", lambda: _hint(found))
 

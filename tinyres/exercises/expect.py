@@ -19,6 +19,7 @@ def function(answer: Any, call: str) -> Callable[..., Any]:
     def returning(*args: Any, **kwargs: Any) -> Any:
         came = answer(*args, **kwargs)
         assert came is not None, f"{call} returned None: does it end in a return?"
+        assert came is not ..., f"{call} still returns `...`: put your answer in its place"
         return came
 
     return returning
@@ -26,7 +27,10 @@ def function(answer: Any, call: str) -> Callable[..., Any]:
 
 def number(came: Any, where: str) -> float:
     """What came, which has to be one number."""
-    array = np.asarray(came, dtype=float)
+    try:
+        array = np.asarray(came, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"{where}: expected one number, got {came!r}") from error
     assert array.shape == (), f"{where}: expected one number, got shape {array.shape}"
     return float(array)
 

@@ -5,7 +5,7 @@ recipe.py    everything that decides a run, as plain values; the methods of the 
 data.py      the real samples
 prepare.py   a recipe made into players, optimisers and trainer
 trainer.py   the loop
-descent.py   one step of one player
+descent.py   one step of one player;   burn_in.py   what changes in the first part of a run
 sampling.py  drawing from a generator, and the averaged one
 saved.py     the players of a saved run
 conduct.py   conducting a run: pictures along the way, and the report
@@ -15,6 +15,7 @@ score.py     how good a trained generator is, by metrics/
 """
 
 from tinyres.gan import pictures
+from tinyres.gan.burn_in import BurnIn
 from tinyres.gan.conduct import conduct
 from tinyres.gan.data import SHAPES, mixture, real_data
 from tinyres.gan.losses import LOSSES, GANLoss, saturating_naive
@@ -29,8 +30,8 @@ from tinyres.gan.trainer import GANTrainer, StepRecord
 from tinyres.training.checkpoint import CheckpointError, resume, save
 
 __all__ = [
-    "LOSSES", "METHODS", "PENALTIES", "SHAPES", "CheckpointError", "GANLoss", "GANRecipe", "GANTrainer", "ProbePoint",
-    "Score", "StepRecord", "clip_weights_", "conduct", "dragan", "gradient_penalty", "load_generator", "load_players",
-    "mixture", "pictures", "players", "prepare", "probe", "r1", "real_data", "refuse_batch_norm", "resume", "sample",
-    "saturating_naive", "save", "saved_recipe", "score",
+    "LOSSES", "METHODS", "PENALTIES", "SHAPES", "BurnIn", "CheckpointError", "GANLoss", "GANRecipe", "GANTrainer",
+    "ProbePoint", "Score", "StepRecord", "clip_weights_", "conduct", "dragan", "gradient_penalty", "load_generator",
+    "load_players", "mixture", "pictures", "players", "prepare", "probe", "r1", "real_data", "refuse_batch_norm",
+    "resume", "sample", "saturating_naive", "save", "saved_recipe", "score",
 ]  # fmt: skip

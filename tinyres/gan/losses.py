@@ -22,13 +22,16 @@ class GANLoss:
         name: the key in `LOSSES`.
         paper: where it comes from.
         discriminator: (logits of real samples (N, 1), logits of fakes (M, 1)) to the discriminator's loss.
-        generator: logits of fakes (N, 1) to the generator's loss.
+        generator: logits of fakes (N, 1) to the generator's loss; of fakes and of real samples, both (N, 1), if
+            `paired`.
+        paired: the generator's loss compares its fakes with real samples.
     """
 
     name: str
     paper: str
     discriminator: Callable[[Any, Any], Any]
-    generator: Callable[[Any], Any]
+    generator: Callable[..., Any]
+    paired: bool = False
 
 
 # -- cross-entropy: one discriminator, two generators -----------------------------------------------------------------
@@ -104,6 +107,52 @@ def score(fake: Any) -> Any:
     return -mean(fake)
 
 
+# -- relativistic: fakes beside real samples --------------------------------------------------------------------------
+def pairing_discriminator(real: Any, fake: Any) -> Any:
+    """softplus(-(a_real - a_fake)) of each pair: how much more real the real one is, and no more than that.
+
+    Only the difference counts, so a D that calls everything real has nothing left to say. Both batches must have one
+    size, and be drawn independently of each other. Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic], "The
+    relativistic discriminator", section 4; Huang et al. 2024 [huang2024gan], equation 2.
+    """
+    _same_size(real, fake)
+    return mean(softplus(fake - real))
+
+
+def pairing(fake: Any, real: Any) -> Any:
+    """softplus(-(a_fake - a_real)) of each pair: the generator asks that its fake looks more real than a real sample.
+
+    Pull: dL/da = -sigmoid(a_real - a_fake): 1 for a fake far behind its partner. Fakes that all lie on one of several
+    real points are where other losses get stuck (Sun et al. 2020 [sun2020global]; law E29 and its claim).
+    """
+    _same_size(real, fake)
+    return mean(softplus(real - fake))
+
+
+def average_discriminator(real: Any, fake: Any) -> Any:
+    """softplus(-(a_real - m_fake)) + softplus(a_fake - m_real), m being the means of the batches: RaSGAN.
+
+    Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic], section 4.2.
+    """
+    return mean(softplus(mean(fake) - real)) + mean(softplus(fake - mean(real)))
+
+
+def average(fake: Any, real: Any) -> Any:
+    """softplus(a_real - m_fake) + softplus(-(a_fake - m_real)): the same game with the roles exchanged.
+
+    Pull: dL/da = -sigmoid(m_real - a) - mean_i sigmoid(a_real_i - m_fake).
+    """
+    return mean(softplus(real - mean(fake))) + mean(softplus(mean(real) - fake))
+
+
+def _same_size(real: Any, fake: Any) -> None:
+    if real.shape != fake.shape:
+        raise ValueError(
+            "relativistic pairing: each fake is compared with one real sample, so both logits must have one shape, "
+            f"got {tuple(real.shape)} of real samples and {tuple(fake.shape)} of fakes"
+        )
+
+
 LOSSES = {
     loss.name: loss
     for loss in (
@@ -127,8 +176,25 @@ LOSSES = {
         ),
         GANLoss("hinge", "Lim & Ye 2017 [lim2017geometric], arXiv:1705.02894", hinge_discriminator, score),
         GANLoss("wasserstein", "Arjovsky et al. 2017 [arjovsky2017wasserstein], arXiv:1701.07875", critic, score),
+        GANLoss(
+            "relativistic",
+            "Huang et al. 2024 [huang2024gan], arXiv:2501.05441; "
+            "Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic], arXiv:1807.00734",
+            pairing_discriminator,
+            pairing,
+            paired=True,
+        ),
+        GANLoss(
+            "relativistic_average",
+            "Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic], arXiv:1807.00734",
+            average_discriminator,
+            average,
+            paired=True,
+        ),
     )
 }
+OF_FAKES = {name: loss for name, loss in LOSSES.items() if not loss.paired}
+"""Those whose generator sees the logits of fakes alone: a probe compares them at one D."""
 
 
 # -- how not to write it ----------------------------------------------------------------------------------------------
@@ -152,6 +218,7 @@ log 0, too.
 """
 
 __all__ = [
-    "LOSSES", "GANLoss", "critic", "cross_entropy", "hinge_discriminator", "least_squares",
-    "least_squares_discriminator", "nonsaturating", "saturating", "saturating_naive", "score",
+    "LOSSES", "OF_FAKES", "GANLoss", "average", "average_discriminator", "critic", "cross_entropy",
+    "hinge_discriminator", "least_squares", "least_squares_discriminator", "nonsaturating", "pairing",
+    "pairing_discriminator", "saturating", "saturating_naive", "score",
 ]  # fmt: skip

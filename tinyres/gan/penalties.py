@@ -74,7 +74,23 @@ def r1(discriminator: Discriminator, real: Any, fake: Any, rng: Rng) -> Any:
     return mean(_squared_slopes(discriminator, raw(real))) / 2
 
 
-PENALTIES: dict[str, Penalty] = {"gp": gradient_penalty, "r1": r1, "dragan": dragan}
+def r2(discriminator: Discriminator, real: Any, fake: Any, rng: Rng) -> Any:
+    """mean |grad D(fake)|² / 2: flat on the fakes instead. Mescheder et al. 2018 [mescheder2018which], section 4.1."""
+    return mean(_squared_slopes(discriminator, raw(fake))) / 2
+
+
+def r1_r2(discriminator: Discriminator, real: Any, fake: Any, rng: Rng) -> Any:
+    """R1 + R2, in one pass through D: R3GAN's, with weight gamma. Data and fakes need not be of one number.
+
+    At the start, when fakes are far from the data, R1 leaves D free to be as steep on them as it likes; with R2 its
+    slope is bounded on both sides. Huang et al. 2024 [huang2024gan], "The GAN is dead; long live the GAN!".
+    """
+    real, fake = raw(real), raw(fake)
+    squared = _squared_slopes(discriminator, namespace(real).concatenate([real, fake]))
+    return mean(squared[: len(real)]) / 2 + mean(squared[len(real) :]) / 2
+
+
+PENALTIES: dict[str, Penalty] = {"gp": gradient_penalty, "r1": r1, "r2": r2, "r1r2": r1_r2, "dragan": dragan}
 
 
 def clip_weights_(discriminator: nn.Module, c: float) -> None:
@@ -132,4 +148,14 @@ def _drawn(values: Any, like: Array) -> Array:
     return to_device(values.astype(like.dtype), device_of(like))
 
 
-__all__ = ["PENALTIES", "Penalty", "clip_weights_", "dragan", "gradient_penalty", "r1", "refuse_batch_norm"]
+__all__ = [
+    "PENALTIES",
+    "Penalty",
+    "clip_weights_",
+    "dragan",
+    "gradient_penalty",
+    "r1",
+    "r1_r2",
+    "r2",
+    "refuse_batch_norm",
+]

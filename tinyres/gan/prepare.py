@@ -9,6 +9,7 @@ import numpy as np
 import tinyres as tr
 from tinyres import models, nn, optim
 from tinyres.data import Dataset, is_own
+from tinyres.gan.burn_in import BurnIn
 from tinyres.gan.data import real_data
 from tinyres.gan.losses import LOSSES
 from tinyres.gan.penalties import PENALTIES
@@ -42,6 +43,8 @@ def prepare(recipe: GANRecipe, dataset: Dataset | None = None, *, device: str = 
         loss=LOSSES[recipe.loss],
         penalty=PENALTIES.get(recipe.penalty),
         penalty_weight=recipe.penalty_weight,
+        penalty_every=recipe.penalty_every,
+        burn_in=_burn_in(recipe),
         clip=recipe.clip,
         d_steps=recipe.d_steps,
         optimizer_g=optim.Adam(generator.parameters(), recipe.lr_g, betas),
@@ -55,6 +58,13 @@ def prepare(recipe: GANRecipe, dataset: Dataset | None = None, *, device: str = 
     )
     trainer.recipe = recipe
     return trainer
+
+
+def _burn_in(recipe: GANRecipe) -> BurnIn | None:
+    if not recipe.burn_in:
+        return None
+    steps = max(1, round(recipe.burn_in * recipe.steps))
+    return BurnIn(steps, recipe.lr_end, recipe.penalty_end, recipe.beta2_end)
 
 
 def players(recipe: GANRecipe, shape: tuple[int, ...] | None = None) -> tuple[nn.Module, nn.Module]:

@@ -23,7 +23,7 @@ from tinyres import nn, optim
 from tinyres.autograd.tensor import Array
 from tinyres.data import DataLoader, Dataset, gaussian_mixture
 from tinyres.figures import palette
-from tinyres.gan.losses import LOSSES
+from tinyres.gan.losses import LOSSES, OF_FAKES
 from tinyres.nn import Parameter
 
 REFERENCE = "nonsaturating"  # whose direction the others are compared with
@@ -77,7 +77,7 @@ def probe(
     seed: int = 0,
     tick: Callable[[int], object] = lambda step: None,
 ) -> list[ProbePoint]:
-    """Train D against a frozen G with the cross-entropy, and measure every loss of `LOSSES` at the same D.
+    """Train D against a frozen G with the cross-entropy, and measure every loss of `OF_FAKES` at the same D.
 
     Both are copied first, in float64: a saturated gradient of 1e-60 is a finding, not an underflow. Batch norm sees
     batches, as it does in training. The samples that gradients are measured on are the same at each point. All runs
@@ -125,7 +125,7 @@ def _measure(step: int, generator: nn.Module, discriminator: nn.Module, real: An
         on_real = discriminator(real)  # (N, 1)
     on_fake, parameters = discriminator(generator(noise)), list(generator.parameters())
     gradients = {}
-    for name, loss in LOSSES.items():
+    for name, loss in OF_FAKES.items():
         found = tr.grad(loss.generator(on_fake), parameters, retain_graph=True)
         gradients[name] = tr.concatenate([g.reshape(-1) for g in found]).numpy()  # from a GPU in one copy
     norms = {name: float(np.linalg.norm(g)) for name, g in gradients.items()}
@@ -137,7 +137,7 @@ def _measure(step: int, generator: nn.Module, discriminator: nn.Module, real: An
         tr.sigmoid(logits).mean().item(),
         logits.mean().item(),
         norms,
-        {(a, b): _cosine(gradients[a], gradients[b]) for a, b in itertools.combinations(LOSSES, 2)},
+        {(a, b): _cosine(gradients[a], gradients[b]) for a, b in itertools.combinations(OF_FAKES, 2)},
     )
 
 
@@ -173,7 +173,7 @@ def draw(figure: Any, points: Sequence[ProbePoint], title: str) -> None:
     left, right = figure.subplots(1, 2)
     lowest = 0.9  # so that rounding is not magnified where all are about 1
     twins = all(math.isclose(p.norms["hinge"], p.norms["wasserstein"], rel_tol=1e-9) for p in points)
-    names = {name: name.replace("_", " ") for name in LOSSES}
+    names = {name: name.replace("_", " ") for name in OF_FAKES}
     if twins:  # the two give a generator the same: one curve, which says so
         names["wasserstein"] = f"{names.pop('hinge')} and {names['wasserstein']}"
     for (name, text), (marker, size) in zip(

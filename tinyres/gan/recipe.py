@@ -43,6 +43,13 @@ METHODS: dict[str, dict[str, Any]] = {
         "loss": "nonsaturating", "norm": "none", "penalty": "r1", "penalty_weight": 10.0,
         "lr_g": 1e-4, "lr_d": 1e-4, "beta1": 0.0, "beta2": 0.99,
     },
+    # Huang et al. 2024 [huang2024gan], with their rates, betas and shares, and gamma as on stacked MNIST. That half of
+    # the run is the burn-in is ours. On images, its players are models.r3gan's.
+    "r3gan": {
+        "loss": "relativistic", "norm": "none", "penalty": "r1r2", "penalty_weight": 1.0,
+        "lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.0, "beta2": 0.9,
+        "burn_in": 0.5, "lr_end": 0.25, "penalty_end": 0.1, "beta2_end": 0.99,
+    },
     # Kodali et al. 2017 [kodali2017convergence]
     "dragan": _ADAM | {"loss": "nonsaturating", "norm": "none", "penalty": "dragan", "penalty_weight": 10.0},
 }  # fmt: skip
@@ -56,6 +63,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"arch": "dcgan", "latent": 32, "width": 32, "batch_size": 64, "steps": 4000},
     "ring8": _POINTS,
     "grid25": _POINTS | {"steps": 10000},
+    "stacked-digits": {"arch": "dcgan", "latent": 64, "width": 32, "batch_size": 64, "steps": 4000},
+    "stacked-mnist": _IMAGES,
     "mnist": _IMAGES,
     "fashion-mnist": _IMAGES,
     "cifar10": _IMAGES,
@@ -82,6 +91,9 @@ class GANRecipe:
         method: the preset that the values come from, a name of `METHODS`.
         loss: a name of `LOSSES`.
         penalty: on the discriminator's gradient, a name of `PENALTIES` or "none", times penalty_weight.
+        penalty_every: add it in every k-th step of D only, times k.
+        burn_in: the share of the steps in which, along half a cosine, both rates fall to lr_end of what they are, the
+            penalty's weight to penalty_end of its own, and beta2 goes to beta2_end (None: stays); 0: nothing changes.
         clip: bound on every weight of D after each of its steps; 0: none.
         spectral_norm: divide every weight of D by its spectral norm.
         instance_noise: standard deviation of the noise on all that D sees, falling linearly to 0 at the run's end.
@@ -105,6 +117,11 @@ class GANRecipe:
     loss: str = "nonsaturating"
     penalty: str = "none"
     penalty_weight: float = 0.0
+    penalty_every: int = 1
+    burn_in: float = 0.0
+    lr_end: float = 1.0
+    penalty_end: float = 1.0
+    beta2_end: float | None = None
     clip: float = 0.0
     spectral_norm: bool = False
     instance_noise: float = 0.0
@@ -134,12 +151,15 @@ class GANRecipe:
             value = getattr(self, name)
             if value not in names:
                 raise ValueError(f"no {name} called {value!r}; there are {', '.join(names)}")
-        for name in ("d_steps", "batch_size", "steps", "latent", "width"):
+        for name in ("d_steps", "batch_size", "steps", "latent", "width", "penalty_every"):
             _within(name, getattr(self, name), 1)
-        for name in ("seed", "lr_g", "lr_d", "instance_noise", "penalty_weight", "clip"):
+        for name in ("seed", "lr_g", "lr_d", "instance_noise", "penalty_weight", "clip", "lr_end", "penalty_end"):
             _within(name, getattr(self, name), 0)
         for name in ("beta1", "beta2", "ema"):
             _within(name, getattr(self, name), 0, below=1)
+        _within("beta2_end", self.beta2_end or 0, 0, below=1)
+        if not 0 <= self.burn_in <= 1:
+            raise ValueError(f"burn_in is a share of the steps and must be in [0, 1], got {self.burn_in}")
 
     @classmethod
     def of(cls, method: str = METHOD, data: str = "digits", **explicit: Any) -> GANRecipe:
@@ -156,6 +176,8 @@ class GANRecipe:
             | METHODS.get(method, {})
             | TUNED.get((method, data), {})
         )
+        if method == "r3gan" and chosen.get("arch", "dcgan") != "mlp":
+            chosen["arch"] = "r3gan"
         chosen |= {name: value for name, value in explicit.items() if value is not None}
         if chosen.get("penalty", "none") != "none":
             chosen.setdefault("penalty_weight", WEIGHT)

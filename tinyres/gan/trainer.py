@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import tinyres as tr
 from tinyres import data, nn, optim
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
+from tinyres.gan.burn_in import BurnIn
 from tinyres.gan.descent import NotFinite, TooLarge, check_outputs, descend, noisy
 from tinyres.gan.losses import GANLoss
 from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
@@ -57,6 +59,10 @@ class GANTrainer(ResumableRun):
         dataset: its inputs are the real samples.
         loss: of both players.
         penalty: `(discriminator, real, fake, rng) -> Tensor`, added to D's loss times penalty_weight.
+        penalty_every: add it in every k-th step of D only, times k, so that its mean is the same (Karras et al. 2020
+            [karras2020analyzing], section 3.1: lazy regularisation). From a step that draws nothing, as R1's, the
+            expectation is exact; Adam's second moment sees larger and rarer gradients.
+        burn_in: how rates, weights and betas change at the start; None: they do not.
         clip: bound on D's weights after each of its steps; 0: none.
         optimizer_g, optimizer_d: over the parameters of their player.
         ema: decay of the averaged generator `average`, see `update_average`; 0: none.
@@ -71,7 +77,7 @@ class GANTrainer(ResumableRun):
 
     Raises:
         ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch; no step of the
-            discriminator; a decay outside [0, 1); a batch that the data do not fill.
+            discriminator, or none with a penalty; a decay outside [0, 1); a batch that the data do not fill.
     """
 
     format = FORMAT
@@ -85,6 +91,8 @@ class GANTrainer(ResumableRun):
         loss: GANLoss,
         penalty: Penalty | None = None,
         penalty_weight: float = 0.0,
+        penalty_every: int = 1,
+        burn_in: BurnIn | None = None,
         clip: float = 0.0,
         d_steps: int = 1,
         optimizer_g: optim.Optimizer,
@@ -98,12 +106,14 @@ class GANTrainer(ResumableRun):
     ) -> None:
         if penalty is not None:
             refuse_batch_norm(discriminator)
-        if d_steps < 1:
-            raise ValueError(f"GANTrainer: d_steps must be at least 1, got {d_steps}")
+        for name, number in (("d_steps", d_steps), ("penalty_every", penalty_every)):
+            if number < 1:
+                raise ValueError(f"GANTrainer: {name} must be at least 1, got {number}")
         if not 0 <= ema < 1:
             raise ValueError(f"GANTrainer: ema must be at least 0 and below 1, got {ema}; 0 is no average")
         self.generator, self.discriminator, self.dataset = generator, discriminator, dataset
         self.loss, self.penalty, self.penalty_weight, self.clip = loss, penalty, penalty_weight, clip
+        self.penalty_every, self.burn_in = penalty_every, burn_in
         self.d_steps, self.optimizer_g, self.optimizer_d = d_steps, optimizer_g, optimizer_d
         self.ema, self.instance_noise, self.latent = ema, instance_noise, latent
         self.seed, self.total = seed, total
@@ -175,23 +185,33 @@ class GANTrainer(ResumableRun):
     def _take(self, real: Sequence[Tensor]) -> StepRecord:
         rng = self._draws(NOISE, self.step)
         sd = self.instance_noise * (1 - self.step / self.total)
+        burn_in = nullcontext() if self.burn_in is None else self.burn_in.during(self.step, self.optimizers.values())
         # What overflows is found below; NumPy's warnings would only come first.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for x in real:
-                d_loss, d_norm, d_real, d_fake = self._discriminate(x, sd, rng)
-            g_loss, g_norm = self._generate(len(real[0].data), sd, rng)
+        with burn_in, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for turn, x in enumerate(real, self.step * len(real)):
+                d_loss, d_norm, d_real, d_fake = self._discriminate(x, sd, rng, self._weight(turn))
+            g_loss, g_norm = self._generate(real[-1], sd, rng)
             if self.average is not None:
                 update_average(self.average, self.generator, self.ema, self.step)
         return StepRecord(self.step, d_loss, g_loss, d_norm, g_norm, d_real, d_fake)
 
-    def _discriminate(self, real: Tensor, sd: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    def _weight(self, turn: int) -> float:
+        """The penalty's in this step of D, from 0."""
+        if self.penalty is None or turn % self.penalty_every:
+            return 0.0
+        share = 1.0 if self.burn_in is None else self.burn_in.share(self.burn_in.penalty, self.step)
+        return self.penalty_weight * self.penalty_every * share
+
+    def _discriminate(
+        self, real: Tensor, sd: float, rng: np.random.Generator, weight: float
+    ) -> tuple[float, float, float, float]:
         with tr.no_grad():
             fake = self.generator(self._noise(real.shape[0], rng))
         real, fake = noisy(real, sd, rng), noisy(fake, sd, rng)
         on_real, on_fake = self.discriminator(real), self.discriminator(fake)  # (N, 1)
         loss = self.loss.discriminator(on_real, on_fake)
-        if self.penalty is not None:
-            loss = loss + self.penalty_weight * self.penalty(self.discriminator, real, fake, rng)
+        if self.penalty is not None and weight:
+            loss = loss + weight * self.penalty(self.discriminator, real, fake, rng)
         value, norm = descend("discriminator", loss, self.optimizer_d)
         check_outputs(on_real, on_fake)
         if self.clip:
@@ -200,10 +220,15 @@ class GANTrainer(ResumableRun):
         d_real, d_fake = (float(y.mean().item()) for y in outputs)
         return value, norm, d_real, d_fake
 
-    def _generate(self, n: int, sd: float, rng: np.random.Generator) -> tuple[float, float]:
-        fake = noisy(self.generator(self._noise(n, rng)), sd, rng)
+    def _generate(self, real: Tensor, sd: float, rng: np.random.Generator) -> tuple[float, float]:
+        """One step of G. A loss that compares takes D's last batch of real samples, beside fresh fakes."""
+        fake = noisy(self.generator(self._noise(real.shape[0], rng)), sd, rng)
         on_fake = self.discriminator(fake)  # (N, 1)
-        step = descend("generator", self.loss.generator(on_fake), self.optimizer_g)
+        beside = []
+        if self.loss.paired:
+            with tr.no_grad():
+                beside.append(self.discriminator(noisy(real, sd, rng)))
+        step = descend("generator", self.loss.generator(on_fake, *beside), self.optimizer_g)
         check_outputs(on_fake)
         return step
 

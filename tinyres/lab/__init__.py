@@ -1,6 +1,7 @@
 """Experiments: a prediction from theory or a paper, a measurement, and a verdict.
 
 laws/        random nets at initialisation, compared with closed forms
+stream/      the residual stream of Transformers: layer norm, attention, hyper-connections
 players/     GANs: the gradient that the generator receives
 trained/     nets trained on real images
 claims/      popular claims and code listings, put to the test

@@ -1,17 +1,18 @@
-"""All experiments by name: every `EXPERIMENT` in the files of `laws`, `players`, `trained` and `claims`."""
+"""All experiments by name: every `EXPERIMENT` in the files of `laws`, `stream`, `players`, `trained`
+and `claims`."""
 
 from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
 
-from tinyres.lab import claims, laws, players, trained
+from tinyres.lab import claims, laws, players, stream, trained
 from tinyres.lab.experiment import Experiment, Options, Result, Table
 from tinyres.lab.law import Law, Spread, shown
 from tinyres.lab.setting import Setting, SettingError, chosen
 
 ROOMS: dict[str, dict[str, Experiment]] = {}
-for room in (laws, players, trained, claims):
+for room in (laws, stream, players, trained, claims):
     modules = [import_module(f"{room.__name__}.{entry.name}") for entry in pkgutil.iter_modules(room.__path__)]
     found = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
     ROOMS[room.__name__.rpartition(".")[2]] = {experiment.name: experiment for experiment in found}

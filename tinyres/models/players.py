@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinyres import nn
-from tinyres.models import dcgan, gan64, resgan
+from tinyres.models import dcgan, gan64, r3gan, resgan
 from tinyres.models.critic import Critic
 from tinyres.models.mlp_players import mlp_discriminator, mlp_generator
 from tinyres.nn.init import Rng
@@ -23,7 +23,8 @@ class Players:
 
     latent: length of a noise vector. width: channels next to the image, or hidden units. shape: of one sample, (C, H,
     W) with values in (-1, 1), or (D,). norm: of the discriminator, "batch", "layer" or "none"; generators of images
-    have batch norm. rng: a Generator or a seed; pass the same Generator to both for one reproducible pair.
+    have batch norm and end in tanh, but for r3gan's. rng: a Generator or a seed; pass the same Generator to both for
+    one reproducible pair.
 
     Raises:
         ValueError: the architecture does not exist for this shape, or there is no such norm.
@@ -71,6 +72,16 @@ def _resgan_discriminator(latent: int, width: int, shape: Shape, norm: str, rng:
     return resgan.discriminator(width, channels, size=size, norm=norm, rng=rng)
 
 
+def _r3gan_generator(latent: int, width: int, shape: Shape, norm: str, rng: Rng) -> nn.Sequential:
+    channels, size = _square("r3gan", shape)
+    return r3gan.generator(latent, width, channels, size=size, rng=rng)
+
+
+def _r3gan_discriminator(latent: int, width: int, shape: Shape, norm: str, rng: Rng) -> Critic:
+    channels, size = _square("r3gan", shape)
+    return r3gan.discriminator(width, channels, size=size, norm=norm, rng=rng)
+
+
 def _square(player: str, shape: Shape, size: int | None = None) -> tuple[int, int]:
     """(channels, size) of square images."""
     if len(shape) != 3 or shape[1] != shape[2] or size not in (None, shape[-1]):
@@ -84,4 +95,5 @@ PLAYERS = {
     "dcgan": Players(_dcgan_generator, _dcgan_discriminator),
     "gan64": Players(_gan64_generator, _gan64_discriminator),
     "resgan": Players(_resgan_generator, _resgan_discriminator),
+    "r3gan": Players(_r3gan_generator, _r3gan_discriminator),
 }

@@ -167,6 +167,21 @@ class GLU(Activation):
         return F.glu(x, self.dim)
 
 
+class SwiGLU(Activation):
+    """a silu(b), where a and b are the halves of x along `dim` (Shazeer 2020 [shazeer2020glu])."""
+
+    _settings = ("dim",)
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, x: Any) -> Any:
+        if x.shape[self.dim] % 2:
+            raise ValueError(f"{self.label()}: axis {self.dim} must have an even size, got shape {tuple(x.shape)}")
+        a, b = ops.chunk(x, 2, self.dim)
+        return a * ops.silu(b)
+
+
 class Softmax(Activation):
     """e^x / sum e^x along `dim`."""
 
@@ -205,5 +220,5 @@ class LogSoftmax(Activation):
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "ReLU", "SiLU", "Sigmoid",
-    "Softmax", "Softmin", "Softplus", "Softsign", "Tanh", "Tanhshrink",
+    "Softmax", "Softmin", "Softplus", "Softsign", "SwiGLU", "Tanh", "Tanhshrink",
 ]  # fmt: skip

@@ -35,6 +35,7 @@ from tinyres.ops import (
     nll_loss,
     pad,
     relu,
+    scaled_dot_product_attention,
     sigmoid,
     silu,
     softmax,
@@ -63,6 +64,7 @@ from tinyres.ops.linalg import linear
 from tinyres.ops.lookup import embedding, one_hot
 from tinyres.ops.losses import cosine_embedding_loss, huber_loss, kl_div, smooth_l1_loss
 from tinyres.ops.signals import adaptive_avg_pool1d, avg_pool1d, conv1d, conv_transpose1d, max_pool1d
+from tinyres.ops.sinkhorn import sinkhorn
 from tinyres.ops.standardize import cosine_similarity, group_norm, instance_norm, layer_norm, normalize, rms_norm
 
 
@@ -110,8 +112,9 @@ __all__ = [
     "embedding", "gelu", "glu", "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "huber_loss",
     "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax",
     "logsigmoid", "max_pool1d", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad",
-    "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "rms_norm", "selu", "sigmoid", "silu",
-    "smooth_l1_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention",
+    "selu", "sigmoid", "silu", "sinkhorn", "smooth_l1_loss", "softmax", "softmin", "softplus", "softshrink",
+    "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 # As in `tinyres.ops`, functions explain which argument is not a tensor.

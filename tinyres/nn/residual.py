@@ -33,8 +33,26 @@ class Residual(Module):
 
     fuses = ("relu",)
 
-    def forward(self, x: Any, relu: bool = False) -> Any:
-        return fused_add_relu(self.branch, x, residual=x if self.shortcut is None else self.shortcut(x), relu=relu)
+    def forward(self, x: Any, relu: bool = False, **options: Any) -> Any:
+        """`options` are passed on to the branch, such as the masks of attention."""
+        return fused_add_relu(
+            given(self.branch, options), x, residual=x if self.shortcut is None else self.shortcut(x), relu=relu
+        )
 
 
-__all__ = ["Residual"]
+def given(branch: Module, options: dict[str, Any]) -> Module:
+    """The branch, to be called with `options`."""
+    return _Given(branch, options) if options else branch
+
+
+class _Given(Module):
+    """The branch with further arguments. It has no name of its own, so the branch keeps its path."""
+
+    def __init__(self, branch: Module, options: dict[str, Any]) -> None:
+        self.branch, self.options = branch, options
+
+    def forward(self, x: Any) -> Any:
+        return self.branch(x, **self.options)
+
+
+__all__ = ["Residual", "given"]

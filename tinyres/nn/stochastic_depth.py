@@ -10,7 +10,7 @@ from tinyres.autograd.checkpoint import note_draw
 from tinyres.nn.fused import fused_add_relu
 from tinyres.nn.init import Rng
 from tinyres.nn.module import Module
-from tinyres.nn.residual import Residual
+from tinyres.nn.residual import Residual, given
 
 
 class StochasticDepth(Residual):
@@ -40,12 +40,13 @@ class StochasticDepth(Residual):
         self.survival = survival
         self.rng = rng_of(rng)
 
-    def forward(self, x: Any, relu: bool = False) -> Any:
+    def forward(self, x: Any, relu: bool = False, **options: Any) -> Any:
         skip = x if self.shortcut is None else self.shortcut(x)
+        branch = given(self.branch, options)
         if not self.training:
-            return fused_add_relu(_Weighted(self.branch, self.survival), x, residual=skip, relu=relu)
+            return fused_add_relu(_Weighted(branch, self.survival), x, residual=skip, relu=relu)
         if self._survives():
-            return fused_add_relu(self.branch, x, residual=skip, relu=relu)
+            return fused_add_relu(branch, x, residual=skip, relu=relu)
         return ops.relu(skip) if relu else skip
 
     def _survives(self) -> bool:

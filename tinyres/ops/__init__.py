@@ -4,6 +4,7 @@ from tinyres.autograd.operands import explain_operands as _explain_operands
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.arithmetic import *
 from tinyres.ops.arranging import *
+from tinyres.ops.attention import scaled_dot_product_attention
 from tinyres.ops.convolution import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
 from tinyres.ops.creation import *
 from tinyres.ops.elementwise import (
@@ -46,7 +47,7 @@ from tinyres.ops.ordering import *
 from tinyres.ops.padding import pad
 from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinyres.ops.products import *
-from tinyres.ops.reduction import cumsum, log_softmax, logsumexp, mean, softmax, std, sum, var
+from tinyres.ops.reduction import cumsum, logsumexp, mean, std, sum, var
 from tinyres.ops.shape import (
     concatenate,
     expand,
@@ -62,6 +63,7 @@ from tinyres.ops.shape import (
     transpose,
     unsqueeze,
 )  # fmt: skip
+from tinyres.ops.softmax import log_softmax, softmax
 
 __all__ = [
     "abs",
@@ -202,6 +204,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "scaled_dot_product_attention",
     "scatter",
     "scatter_add",
     "sigmoid",

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinyres_kernels.settings import Relu
+from tinyres_kernels.settings import GELU_CUBE, GELU_SCALE, Activation, Relu
+from tinyres_kernels.smooth import FUNCTIONS
 
 from tinyres.arrays import empty, empty_in_order, kernels_for, namespace, ravel_alike, unravel_like
+from tinyres.arrays.memory import LEAST
 from tinyres.autograd.calling import primitive, public
 from tinyres.ops.elementwise import erf, where
+
+MANY = LEAST // 8  # numbers, of float64 or float32, that a kernel may be worth
 
 
 @primitive
@@ -37,20 +41,25 @@ def _relu(x, slope):
     return xp.where(x > 0, x, slope * x) if slope else xp.maximum(x, 0)
 
 
+def _alike(dy: Any, x: Any) -> list[Any] | None:
+    """`ravel_alike`, where dy is copied into the layout of x if the layouts differ, as after a flatten."""
+    lines = ravel_alike(dy, x)
+    if lines is None and x.shape == dy.shape and x.dtype == dy.dtype and ravel_alike(x) is not None:
+        again = empty_in_order(dy.shape, like=x)
+        again[...] = dy
+        lines = ravel_alike(again, x)
+    return lines
+
+
 @primitive
 def relu_dx(dy, x, *, slope):
     """The vector-Jacobian product of relu and leaky_relu: dy where x > 0, else slope dy. It is constant in x.
 
     It is not a product with a mask: at slope 0 that would turn an infinite cotangent into NaN where a unit is off.
     """
-    lines = ravel_alike(dy, x)
-    if lines is None and x.shape == dy.shape and x.dtype == dy.dtype and ravel_alike(x) is not None:
-        again = empty_in_order(dy.shape, like=x)  # the layouts differ, as after a flatten: copy dy into that of x
-        again[...] = dy
-        lines = ravel_alike(again, x)
-        dy = again
+    lines = _alike(dy, x)
     if lines is not None:
-        return unravel_like(kernels_for(dy).relu_dx(*lines, empty(lines[0].shape, like=dy), Relu(slope)), dy)
+        return unravel_like(kernels_for(dy).relu_dx(*lines, empty(lines[0].shape, like=x), Relu(slope)), x)
     return where(x > 0, dy, slope * dy if slope else 0.0)
 
 
@@ -78,33 +87,90 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return elu_(x, alpha=alpha)
 
 
+def _smooth(name: str, x: Any) -> Any:
+    """f(x), of the activation with this name: a large array's by a kernel, in one pass."""
+    lines = ravel_alike(x)
+    if lines is None:
+        return FUNCTIONS[name][0](x)
+    return unravel_like(kernels_for(x).activation(*lines, empty(lines[0].shape, like=x), Activation(name)), x)
+
+
+def _smooth_dx(name: str, g: Any, x: Any) -> Any:
+    """g f'(x), likewise."""
+    lines = _alike(g, x)
+    if lines is None:
+        return g * FUNCTIONS[name][1](x)
+    return unravel_like(kernels_for(x).activation_dx(*lines, empty(lines[0].shape, like=x), Activation(name)), x)
+
+
 @primitive
 def tanh(x):
     """The hyperbolic tangent."""
-    return namespace(x).tanh(x)
-
-
-tanh.vjp(x=lambda g, y: g * (1 - y * y))
+    return namespace(x).tanh(x) if x.nbytes < LEAST else _smooth("tanh", x)
 
 
 @primitive
 def sigmoid(x):
     """1 / (1 + e^-x), without overflow, and accurate far out in the left tail."""
-    xp = namespace(x)
-    tail = xp.exp(-xp.abs(x))
-    return xp.exp(xp.minimum(x, 0)) / (1 + tail)  # 1 or the tail again: cheaper than a branch for each element
-
-
-sigmoid.vjp(x=lambda g, y: g * (y * (1 - y)))
+    return _smooth("sigmoid", x)
 
 
 @primitive
 def softplus_(x):
-    xp = namespace(x)
-    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+    return _smooth("softplus", x)
 
 
-softplus_.vjp(x=lambda g, x: g * sigmoid(x))
+@primitive
+def smooth_dx(dy, x, *, function):
+    """The vector-Jacobian product of tanh, sigmoid or softplus: dy f'(x). Of the first two, x is the output."""
+    return _smooth_dx(function, dy, x)
+
+
+def _bend(x, function):
+    """The derivative of f'(x) in that x."""
+    if function == "softplus":
+        return sigmoid(x) * sigmoid(-x)
+    return -2 * x if function == "tanh" else 1 - 2 * x
+
+
+smooth_dx.vjp(
+    dy=lambda g, x, function: smooth_dx(g, x, function=function),
+    x=lambda g, dy, x, function: g * dy * _bend(x, function),
+)
+
+
+# On a few numbers, NumPy is done before another operation is called.
+def _tanh_dx(g, y):
+    return smooth_dx(g, y, function="tanh") if math.prod(y.shape) >= MANY else g * (1 - y * y)
+
+
+def _sigmoid_dx(g, y):
+    return smooth_dx(g, y, function="sigmoid") if math.prod(y.shape) >= MANY else g * (y * (1 - y))
+
+
+tanh.vjp(x=_tanh_dx)
+sigmoid.vjp(x=_sigmoid_dx)
+softplus_.vjp(x=lambda g, x: smooth_dx(g, x, function="softplus"))
+
+
+@primitive(decomposition=lambda x: x * sigmoid(x))
+def silu_(x):
+    return _smooth("silu", x)
+
+
+@primitive(
+    decomposition=lambda x, *, curve: 0.5 * x * (1 + (erf(x * math.sqrt(0.5)) if curve == "gelu" else tanh(_inner(x))))
+)
+def gelu_(x, *, curve):
+    return _smooth(curve, x)
+
+
+def _inner(x):
+    return GELU_SCALE * (x + GELU_CUBE * x * x * x)
+
+
+silu_.vjp(x=lambda g, x: _smooth_dx("silu", g, x))
+gelu_.vjp(x=lambda g, x, curve: _smooth_dx(curve, g, x))
 
 
 @public
@@ -128,7 +194,7 @@ def logsigmoid(x: Any) -> Any:
 @public
 def silu(x: Any) -> Any:
     """x * sigmoid(x) (Elfwing et al. 2018 [elfwing2018sigmoid])."""
-    return x * sigmoid(x)
+    return silu_(x)
 
 
 @public
@@ -138,8 +204,6 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     Args:
         approximate: "none" for the exact form, "tanh" for 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
     """
-    if approximate == "none":
-        return 0.5 * x * (1 + erf(x * 0.7071067811865476))
-    if approximate == "tanh":
-        return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
-    raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return gelu_(x, curve="gelu" if approximate == "none" else "gelu_tanh")

@@ -6,11 +6,10 @@ know, and calls the primitive. Tensors and error messages show the name without 
 
 from __future__ import annotations
 
-import importlib
-import math
 from typing import Any
 
 import numpy as np
+from tinyres_kernels.smooth import special
 
 from tinyres.arrays import namespace, to_device
 from tinyres.autograd.calling import primitive, public
@@ -283,14 +282,3 @@ def erf(x):
 
 
 erf.vjp(x=lambda g, x: g * (1.1283791670955126 * exp(-(x * x))))  # 2 / sqrt(pi)
-
-
-def special(x: Any, name: str) -> Any:
-    """A special function such as "erf", from SciPy or `cupyx.scipy`; without SciPy, from Python's `math`."""
-    xp = namespace(x)
-    try:
-        library = "scipy.special" if xp.__name__ == "numpy" else f"{xp.__name__}x.scipy.special"
-        function = getattr(importlib.import_module(library), name)
-    except ImportError:
-        function = xp.vectorize(getattr(math, name), otypes=[x.dtype])
-    return function(x)

@@ -17,8 +17,9 @@ from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import Tensor, raw, wrap
 from tinyres.ops.elementwise import floating, where
 from tinyres.ops.indexing import getitem
-from tinyres.ops.reduction import log_softmax, mean, sum
+from tinyres.ops.reduction import mean, sum
 from tinyres.ops.shape import reshape
+from tinyres.ops.softmax import log_softmax
 from tinyres.ops.targets import alike, copied, factor, reduced, same_device
 
 IGNORED = -100  # the class that PyTorch leaves out unless told otherwise

@@ -168,44 +168,6 @@ def logsumexp(x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = Non
 
 
 @primitive
-def softmax_(x, *, axis):
-    if not x.size:
-        return x.copy()
-    xp = namespace(x)
-    y = xp.exp(x - x.max(axis=axis, keepdims=True))
-    return y / y.sum(axis=axis, keepdims=True)
-
-
-softmax_.vjp(x=lambda g, y, axis: y * (g - sum_(g * y, axis=axis, keepdims=True)))
-
-
-@public
-def softmax(x: Any, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> Any:
-    """e^x / sum e^x along `dim` (default: the last)."""
-    x = x if dtype is None else astype(x, dtype)
-    return softmax_(x, axis=axes_of(one_axis(dim, axis), x.ndim))
-
-
-@primitive
-def log_softmax_(x, *, axis):
-    if not x.size:
-        return x.copy()
-    xp = namespace(x)
-    shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
-
-
-log_softmax_.vjp(x=lambda g, y, axis: g - exp(y) * sum_(g, axis=axis, keepdims=True))
-
-
-@public
-def log_softmax(x: Any, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> Any:
-    """x - log sum e^x along `dim` (default: the last)."""
-    x = x if dtype is None else astype(x, dtype)
-    return log_softmax_(x, axis=axes_of(one_axis(dim, axis), x.ndim))
-
-
-@primitive
 def cumsum_(x, *, axis):
     return x.cumsum(axis=axis)
 

@@ -19,6 +19,7 @@ from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.context import is_replaying
 from tinyres.ops.elementwise import sqrt, where
+from tinyres.ops.layer_norm import LONGEST, affine, layer_norm_, standardized
 from tinyres.ops.normalization import batch_norm
 from tinyres.ops.norms import vector_norm
 from tinyres.ops.reduction import mean, sum
@@ -40,7 +41,16 @@ def layer_norm(
     if not own or tuple(input.shape[-len(own) :]) != own:
         needed = ", ".join(["...", *map(str, own)])
         raise ValueError(f"layer_norm: input must have shape ({needed}), got {describe(raw(input))}")
-    return _affine(_standardized(input, tuple(range(input.ndim - len(own), input.ndim)), eps), weight, bias)
+    if len(own) == 1 and own[0] <= LONGEST and _alike(input, weight, bias):
+        return layer_norm_(input, weight, bias, eps=eps)
+    return affine(standardized(input, tuple(range(input.ndim - len(own), input.ndim)), eps), weight, bias)
+
+
+def _alike(x: Any, *parameters: Any) -> bool:
+    """Whether x are floats, and parameters of the last axis have their dtype."""
+    return x.dtype.kind == "f" and all(
+        p is None or (p.dtype == x.dtype and tuple(p.shape) == tuple(x.shape[-1:])) for p in parameters
+    )
 
 
 @public
@@ -52,7 +62,7 @@ def rms_norm(input: Any, normalized_shape: int | Sequence[int], weight: Any = No
         raise ValueError(f"rms_norm: input must have shape ({needed}), got {describe(raw(input))}")
     axes = tuple(range(input.ndim - len(own), input.ndim))
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
-    return _affine(input * (1 / sqrt(mean(input * input, axes, keepdims=True) + eps)), weight, None)
+    return affine(input * (1 / sqrt(mean(input * input, axes, keepdims=True) + eps)), weight, None)
 
 
 @public
@@ -70,8 +80,8 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
         )
     shape = tuple(input.shape)
     grouped = reshape(input, (shape[0], num_groups, shape[1] // num_groups, *shape[2:]))
-    y = reshape(_standardized(grouped, tuple(range(2, grouped.ndim)), eps), shape)
-    return _affine(y, *_per_channel("group_norm", y, weight, bias))
+    y = reshape(standardized(grouped, tuple(range(2, grouped.ndim)), eps), shape)
+    return affine(y, *_per_channel("group_norm", y, weight, bias))
 
 
 @public
@@ -108,8 +118,8 @@ def instance_norm(
         x = raw(input)
         for running, found in ((running_mean, x.mean(axes)), (running_var, x.var(axes, ddof=1))):
             rebind(running, ((1 - momentum) * raw(running) + momentum * found.mean(0)).astype(running.dtype))
-    y = _standardized(input, axes, eps)
-    return _affine(y, *_per_channel("instance_norm", y, weight, bias))
+    y = standardized(input, axes, eps)
+    return affine(y, *_per_channel("instance_norm", y, weight, bias))
 
 
 @public
@@ -130,17 +140,6 @@ def _length(x: Any, p: float, dim: Any, eps: float) -> Any:
     """max(|x|_p, eps) along `dim`, kept."""
     length = vector_norm(x, p, dim, keepdim=True)
     return where(length > eps, length, eps)
-
-
-def _standardized(x: Any, axes: tuple[int, ...], eps: float) -> Any:
-    x = x - mean(x, axes, keepdims=True)
-    # One division for each sample, then products: they are cheaper than a division for each entry, also backward.
-    return x * (1 / sqrt(mean(x * x, axes, keepdims=True) + eps))
-
-
-def _affine(y: Any, weight: Any, bias: Any) -> Any:
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
 
 
 def _per_channel(op: str, y: Any, *parameters: Any) -> Any:

@@ -15,6 +15,7 @@ resumable.py   what a run must offer to be saved and resumed
 checkpoint.py  a run as one file
 validation.py  checks of what such a file says
 machine.py     what decides how sums are rounded
+writer.py      a trained model of text, to write with
 
 distributed/  one run on several processes, over MPI
 """
@@ -28,9 +29,10 @@ from tinyres.training.prepare import initialise, prepare
 from tinyres.training.recipe import ACTIVATIONS, INITIALISATIONS, OPTIMIZERS, SCHEDULES, Recipe
 from tinyres.training.resumable import ResumableRun
 from tinyres.training.run import Diverged, Run, saved_recipe
+from tinyres.training.writer import Writer
 
 __all__ = [
     "ACTIVATIONS", "INITIALISATIONS", "OPTIMIZERS", "SCHEDULES", "CheckpointError", "Conductor", "DataParallel",
-    "Diverged", "Outcome", "RankFailed", "Ranks", "Recipe", "ResumableRun", "Run", "Score", "conduct", "evaluate",
-    "initialise", "prepare", "resume", "save", "saved_recipe",
+    "Diverged", "Outcome", "RankFailed", "Ranks", "Recipe", "ResumableRun", "Run", "Score", "Writer", "conduct",
+    "evaluate", "initialise", "prepare", "resume", "save", "saved_recipe",
 ]  # fmt: skip

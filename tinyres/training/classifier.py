@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from tinyres import data
 from tinyres.figures import blank, palette
 from tinyres.files import PathLike, write_figure, write_json
 from tinyres.files import save as save_file
 from tinyres.training.conduct import Conductor, Outcome
 from tinyres.training.distributed import DataParallel
 from tinyres.training.run import Notes, Run
+
+FEWEST = 20  # steps after which a net should be better than guessing
+LARGE = 1e5  # a loss from which on its size says enough
 
 
 class Recorder(Protocol):
@@ -67,8 +73,8 @@ class ClassifierConductor(Conductor[Run]):
         if self.run.epoch_ends:
             score = self.run.score()
             self.say(
-                f"step {self.run.step:6}  lr {self.run.last_rates}  training loss {result:.4f}  "
-                f"test loss {score.loss:.4f}  accuracy {score.accuracy:.2%}"
+                f"step {self.run.step:6}  lr {self.run.last_rates}  training loss {_legible(result)}  "
+                f"test loss {_legible(score.loss)}  accuracy {score.accuracy:.2%}"
             )
 
     def scalars(self, result: float) -> dict[str, float]:
@@ -89,8 +95,16 @@ class ClassifierConductor(Conductor[Run]):
             self.run.notes = self.recorder.notes(self.run.step)
         super().save()
 
+    def _about_model(self) -> dict[str, str]:
+        """What is needed to write with a model of text: how to make it, and its characters."""
+        if not data.is_text(self.run.recipe.data):
+            return {}
+        return {
+            "gpt": json.dumps({"settings": vars(self.run.model)["settings"], "characters": self.run.test.class_names})
+        }
+
     def report(self, outcome: Outcome) -> None:
-        save_file(self.run.model, self.folder / "model.safetensors")
+        save_file(self.run.model, self.folder / "model.safetensors", self._about_model())
         document = {
             "recipe": self.run.recipe.to_json(),
             "device": self.run.device,
@@ -108,6 +122,8 @@ class ClassifierConductor(Conductor[Run]):
             write_figure(history.plot(), self.folder / "flow.png")
             self.show(history, self.run)
         write_figure(_loss_curves(self.run), self.folder / "training.png")
+        if outcome.status == "finished" and (told := no_better_than_guessing(self.run)):
+            self.say(told)
 
 
 def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
@@ -130,6 +146,23 @@ def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
         CheckpointError, FileFormatError, FolderTaken, OSError, RankFailed: see `Conductor.conduct`.
     """
     return ClassifierConductor(run, folder, **options).conduct()
+
+
+def no_better_than_guessing(run: Run) -> str:
+    """A sentence for a run that has learned nothing after `FEWEST` steps or more; empty for one that has."""
+    guessing = math.log(max(run.test.classes or 1, 2))
+    if run.step < FEWEST or run.final_loss < guessing:
+        return ""
+    lower, now = f"a lower learning rate, lr={run.recipe.lr / 10:.2g}", f"another learning rate (now {run.recipe.lr:g})"
+    mend = lower if max(run.losses) > 2 * guessing else now
+    return (
+        f"the net has learned nothing: its training loss ends at {_legible(run.final_loss)}, and guessing gives "
+        f"{guessing:.4f}; try {mend}, or more steps"
+    )
+
+
+def _legible(loss: float) -> str:
+    return f"{loss:.4f}" if abs(loss) < LARGE else f"{loss:.3g}"
 
 
 def _loss_curves(run: Run) -> Any:

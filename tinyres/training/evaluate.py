@@ -30,22 +30,31 @@ def evaluate(
     """Loss and accuracy with running statistics and without dropout, unrecorded, and unseen by who
     watches the layers in training.
 
+    Targets may be classes (N,), or one for each place, (N, ...), with outputs (N, ..., classes): then all places count.
     It runs where the model's parameters are. Each module is afterwards in the mode in which it was.
     `loss(outputs, targets)` is a mean over samples.
     """
     modes = [(module, module.training) for module in model.modules()]
     device = next((p.device for p in model.parameters()), "cpu")
-    total, right = 0.0, 0
+    total, right, count = 0.0, 0, 0
     model.eval()
     others = tuple(o for o in current().observers if not o.watches_layers)
     try:
         with no_grad(), context(observers=others):
             for x, target in data.DataLoader(dataset, batch_size):
-                y, target = model(x.to(device)), target.to(device)
-                total += loss(y, target).item() * len(x)
+                y, target = by_place(model(x.to(device)), target.to(device), dataset.classes)
+                total += loss(y, target).item() * len(target)
+                count += len(target)
                 if dataset.classes is not None:
                     right += (argmax(y, 1) == target).sum().item()
     finally:
         for module, mode in modes:
             module.training = mode
-    return Score(total / len(dataset), right / len(dataset) if dataset.classes is not None else np.nan)
+    return Score(total / count, right / count if dataset.classes is not None else np.nan)
+
+
+def by_place(y: Any, target: Any, classes: int | None) -> tuple[Any, Any]:
+    """Logits (N, ..., classes) and classes (N, ...) of sequences as (M, classes) and (M,), one row for each place."""
+    if classes is None or target.ndim < 2 or y.shape[:-1] != target.shape:
+        return y, target
+    return y.reshape(-1, y.shape[-1]), target.reshape(-1)

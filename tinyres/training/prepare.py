@@ -22,7 +22,7 @@ FLIPS = ("fashion-mnist", "cifar10")  # a mirrored digit is another sign
 def prepare(recipe: Recipe, split: data.Split | None = None, *, device: str = "cpu") -> Run:
     """Load the data (or take `split`), and build everything that the recipe names.
 
-    Inputs are brought to mean 0 and variance 1 in each channel, by the training set's statistics.
+    Images are brought to mean 0 and variance 1 in each channel, by the training set's statistics.
 
     Args:
         device: where to compute. It is no part of the recipe: all is drawn on the CPU and then moved, so that the same
@@ -36,9 +36,7 @@ def prepare(recipe: Recipe, split: data.Split | None = None, *, device: str = "c
     """
     split = load_split(recipe) if split is None else split
     recipe = same_data(recipe, split.train.fingerprint)
-    scale = data.Normalize(*data.channel_statistics(split.train))
-    unused = np.random.default_rng(0)  # nothing is drawn for a normalisation
-    train, test = (replace(part, inputs=scale(part.inputs, unused)) for part in split)
+    train, test = split if data.is_text(recipe.data) else _normalised(split)
     model = build(recipe, train.inputs.shape[1:], train.classes or int(train.targets.max()) + 1).to(device)
     loader = data.DataLoader(
         train,
@@ -46,7 +44,7 @@ def prepare(recipe: Recipe, split: data.Split | None = None, *, device: str = "c
         shuffle=True,
         seed=recipe.seed,
         drop_last=True,
-        transform=augmentation(recipe, train.inputs.shape[-1]),
+        transform=None if data.is_text(recipe.data) else augmentation(recipe, train.inputs.shape[-1]),
     )
     total = recipe.steps if recipe.steps is not None else recipe.epochs * len(loader)
     settings: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
@@ -56,24 +54,33 @@ def prepare(recipe: Recipe, split: data.Split | None = None, *, device: str = "c
     return Run(recipe, model, optimizer, schedule(recipe, optimizer, total), loader, test, total)
 
 
+def _normalised(split: data.Split) -> data.Split:
+    scale = data.Normalize(*data.channel_statistics(split.train))
+    unused = np.random.default_rng(0)  # nothing is drawn for a normalisation
+    return data.Split(*(replace(part, inputs=scale(part.inputs, unused)) for part in split))
+
+
 def load_split(recipe: Recipe) -> data.Split:
-    """The recipe's images; digits and your own are split by its seed, the others come split."""
+    """The recipe's images or text; digits and your own images are split by its seed, the others come split."""
+    if data.is_text(recipe.data):
+        return data.load(recipe.data, context=recipe.context)
     if data.is_own(recipe.data):
         return data.load(recipe.data, seed=recipe.seed, image_size=recipe.image_size)
     return data.load(recipe.data, **({"seed": recipe.seed} if recipe.data == "digits" else {}))
 
 
 def build(recipe: Recipe, image: tuple[int, ...], classes: int = 10) -> nn.Module:
-    """The model for images (C, H, W), with the recipe's activation and initial weights."""
+    """The model for images (C, H, W), or for sequences (T,), with the recipe's activation and initial weights."""
     rng = np.random.default_rng(recipe.seed)
     make = getattr(models, recipe.arch)
+    if recipe.arch in models.READERS:
+        sizes = {k: v for k, v in (("layers", recipe.depth), ("width", recipe.width)) if v is not None}
+        return _finished(make(**sizes, symbols=classes, context=image[0], rng=rng), recipe, rng)
     options: dict[str, Any] = {"in_channels": image[0], "classes": classes, "rng": rng}
     options |= {k: v for k, v in (("depth", recipe.depth), ("width", recipe.width)) if v is not None}
     if "size" in inspect.signature(make).parameters:
         options["size"] = image[-1]
     model: nn.Module = make(**options)
-    if recipe.activation != "relu":
-        models.swap_activation(model, ACTIVATIONS[recipe.activation])
     try:  # now rather than at the first step: some architectures halve the image more often than it can be
         with tr.no_grad():
             model.eval()(tr.tensor(np.zeros((1, *image), np.float32)))
@@ -81,11 +88,17 @@ def build(recipe: Recipe, image: tuple[int, ...], classes: int = 10) -> nn.Modul
         raise ValueError(f"{recipe.arch} does not take images of {image[1]}x{image[2]} pixels: {error}") from error
     finally:
         model.train()
+    return _finished(model, recipe, rng)
+
+
+def _finished(model: nn.Module, recipe: Recipe, rng: np.random.Generator) -> nn.Module:
+    if recipe.activation != "relu":
+        models.swap_activation(model, ACTIVATIONS[recipe.activation])
     return initialise(model, recipe.init, rng)
 
 
 def initialise(model: nn.Module, how: str, rng: np.random.Generator) -> nn.Module:
-    """Draw the weights of all linear and convolutional layers again: `Recipe.init` says the choices."""
+    """Draw the weights of linear and convolutional layers and of attention again: `Recipe.init` says the choices."""
     if how == "default":
         return model
     named = {
@@ -98,6 +111,8 @@ def initialise(model: nn.Module, how: str, rng: np.random.Generator) -> nn.Modul
         variance = float(how)
         draw = lambda w: init.normal_(w, std=math.sqrt(variance / init.fans("initialise", w)[0]), rng=rng)
     for module in model.modules():
+        if isinstance(module, nn.MultiheadAttention):
+            draw(module.in_proj_weight)
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             draw(module.weight)
             if module.bias is not None:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any, TypeVar, get_type_hints
 
+from tinyres_kernels.command_line import missing
+
 from tinyres import data, models, nn, optim
 from tinyres.training.validation import check_types
 
@@ -19,6 +21,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 INITIALISATIONS = ("default", "kaiming_normal", "xavier_normal", "orthogonal")
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
 SCHEDULES = ("constant", "step", "cosine")
+RATE, ADAM_RATE = 0.1, 1e-3  # of nets that normalise, or start as if they did; of Adam, for any net
+RATES = {"mlp": 0.01, "cnn": 0.01, "highway_mlp": 0.03}  # without normalisation, 0.1 diverges on few images
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,10 @@ class Recipe:
     With another number of threads, or on another kind of processor, sums round differently, see `training.machine`.
 
     Attributes:
-        arch: a name of `models.CLASSIFIERS`.
+        arch: a name of `models.CLASSIFIERS`, or, for text, of `models.READERS`.
         data: a name of `data.BY_NAME`; or the path of your own, a folder of images or an .npz file (`data.load`).
+            For text, "text:" and what `data.text` takes, such as a file.
+        context: of a model of text: the most characters that it looks at.
         image_size: what images of your own are brought to; None: as they are.
         data_hash: of the files of your own data; `prepare` notes it here, and refuses others.
         depth, width: of the architecture; None: its own default.
@@ -37,8 +43,10 @@ class Recipe:
         init: how weights start: a name of `INITIALISATIONS`, "default" being the architecture's own; or a number s_w²
             (as text) for N(0, s_w² / fan_in).
         epochs: passes through the training set; steps, if given, counts batches instead.
-        lr: the highest learning rate; schedule: "constant", "step" (a tenth after 1/2 and after 3/4 of the run) or
-            "cosine" (to 0 at its end); warmup: the share of the run over which the rate rises linearly to lr.
+        lr: the highest learning rate; None: 0.1, or less for a net without normalisation (`RATES`), or 0.001 with Adam;
+            the recipe then has that number.
+        schedule: "constant", "step" (a tenth after 1/2 and after 3/4 of the run) or "cosine" (to 0 at its end).
+        warmup: the share of the run over which the rate rises linearly to lr.
         augment: pad-and-crop, and where mirror images make sense a random flip; None: for cifar10 only.
         seed: of the split (digits), the weights, the order of the batches and all that is drawn.
 
@@ -56,7 +64,7 @@ class Recipe:
     steps: int | None = None
     batch_size: int = 64
     optimizer: str = "sgd"
-    lr: float = 0.1
+    lr: float = None  # type: ignore[assignment]  # `__post_init__` puts the default in its place
     momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: str = "cosine"
@@ -65,15 +73,22 @@ class Recipe:
     seed: int = 0
     image_size: int | None = None
     data_hash: str = ""
+    context: int = 64
 
     def __post_init__(self) -> None:
+        if self.lr is None:
+            object.__setattr__(self, "lr", default_rate(str(self.arch), self.optimizer))
         check_types(self, FIELDS)
-        check_data(self, data.BY_NAME)
+        if data.is_text(self.data):
+            object.__setattr__(self, "data", data.named_text(self.data))
+        else:
+            check_data(self, data.BY_NAME)
         for name, known in (
-            ("arch", models.CLASSIFIERS), ("activation", ACTIVATIONS),
+            ("arch", [*models.CLASSIFIERS, *models.READERS]), ("activation", ACTIVATIONS),
             ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES),
         ):  # fmt: skip
             _one_of(name, getattr(self, name), known)
+        check_kind(self.arch, self.data)
         if self.weight_variance is None:
             _one_of("init", self.init, [*INITIALISATIONS, "a number s_w²"])
         least = {
@@ -82,6 +97,7 @@ class Recipe:
             "steps": 1,
             "batch_size": 1,
             "seed": 0,
+            "context": 1,
             "lr": 0,
             "momentum": 0,
             "weight_decay": 0,
@@ -127,6 +143,11 @@ class Recipe:
 FIELDS = get_type_hints(Recipe)  # {name: type}, in the order of the declaration
 
 
+def default_rate(arch: str, optimizer: str) -> float:
+    """The learning rate of a recipe that names none."""
+    return RATES.get(arch, RATE) if optimizer == "sgd" else ADAM_RATE
+
+
 def check_data(recipe: Any, names: Iterable[str]) -> None:
     """Check a recipe's data and image_size; a path becomes an absolute one.
 
@@ -140,8 +161,20 @@ def check_data(recipe: Any, names: Iterable[str]) -> None:
         raise ValueError(f"image_size {recipe.image_size}: it {what}")
 
 
+def check_kind(arch: str, name: str) -> None:
+    """Raises ValueError where a classifier of images is given text, or a model of text images."""
+    if data.is_text(name) and arch not in models.READERS:
+        raise ValueError(f"{arch} sorts images and cannot read {name}; {' or '.join(models.READERS)} can")
+    if not data.is_text(name) and arch in models.READERS:
+        raise ValueError(
+            f"{arch} reads text, and {name} are images; give the data text:FILE, text:topics or text:source"
+        )
+
+
 def short(name: str) -> str:
-    """A data set's name; of your own, the name of the folder, or that of the file without .npz."""
+    """A data set's name; of your own, the name of the folder or the file, without .npz."""
+    if data.is_text(name):
+        return PurePath(name.removeprefix("text:")).name
     return PurePath(name).name.removesuffix(".npz") if data.is_own(name) else name
 
 
@@ -161,4 +194,4 @@ def same_data(recipe: R, found: str) -> R:
 
 def _one_of(name: str, value: Any, known: Any) -> None:
     if value not in known:
-        raise ValueError(f"no {name} called {value!r}; there are {', '.join(known)}")
+        raise ValueError(missing(name, str(value), known))

@@ -15,7 +15,7 @@ from tinyres.autograd.tensor import Array
 from tinyres.ops.losses import cross_entropy
 from tinyres.optim.schedules import LRScheduler
 from tinyres.training import checkpoint
-from tinyres.training.evaluate import Score, evaluate
+from tinyres.training.evaluate import Score, by_place, evaluate
 from tinyres.training.recipe import Recipe
 from tinyres.training.resumable import Format, ResumableRun
 from tinyres.training.validation import check_array, check_names, check_scores
@@ -88,17 +88,21 @@ class Run(ResumableRun):
 
     def gradient(self, x: Any, target: Any) -> float:
         """The loss of a batch; its gradient is left in `.grad` of the parameters. Raises Diverged."""
-        loss = cross_entropy(self.model(x.to(self.device)), target.to(self.device))
+        loss = self.loss(x.to(self.device), target.to(self.device))
         value = self.finite(loss.item())
         loss.backward()
         return value
+
+    def loss(self, x: Any, target: Any) -> Any:
+        """The cross-entropy of a batch: the mean over its samples, or over all places of its sequences."""
+        return cross_entropy(*by_place(self.model(x), target, self.test.classes))
 
     def finite(self, value: float) -> float:
         """The loss, if it is a finite number. Raises Diverged."""
         if not math.isfinite(value):
             raise Diverged(
-                f"the loss is {value} at step {self.step}: try a smaller learning rate (now {self.optimizer.rates()}) "
-                "or a warm-up; tr.detect_anomaly names the operation"
+                f"the loss is {value} at step {self.step}: the learning rate ({self.optimizer.rates()}) is too high; "
+                f"try a tenth, lr={self.recipe.lr / 10:.2g}, or a warm-up; tr.detect_anomaly names the operation"
             )
         return value
 
@@ -144,7 +148,8 @@ class Run(ResumableRun):
 
     def score(self) -> Score:
         """Loss and accuracy on the test set, noted in `scores`."""
-        score = evaluate(self.model, self.test)
+        with np.errstate(over="ignore", invalid="ignore"):  # a net that diverges is told by its loss
+            score = evaluate(self.model, self.test)
         self.scores.append({"step": self.step, "loss": score.loss, "accuracy": score.accuracy})
         return score
 

@@ -18,9 +18,12 @@ def rejoining(trace: TraceData) -> dict[int, str]:
 def _shares(join: dict[str, Any]) -> str:
     norms = [float(route["norm"]) for route in join["routes"]]
     total = sum(norms)
+    shares = [f"{norm / total:.0%}" if 0 < total < math.inf else "" for norm in norms]
+    if shares[0]:
+        shares[0] += " of the sum of the norms"  # said once: what the percentages are of
     parts = [
-        f"{route['role']} {norm / total:.0%} (|g| = {norm:.4g})" if 0 < total < math.inf else route["role"]
-        for route, norm in zip(join["routes"], norms, strict=True)
+        f"{route['role']} |g| = {norm:.4g}" + (f" ({share})" if share else "")
+        for route, norm, share in zip(join["routes"], norms, shares, strict=True)
     ]
     angle = "" if join["angle"] is None else f", {math.degrees(join['angle']):.0f}° apart"
     return f"the routes of {join['name'] or 'the block'} rejoin: {', '.join(parts)}{angle}"

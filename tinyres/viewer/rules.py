@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import re
 from collections.abc import Callable
 from functools import cache
 from textwrap import dedent
@@ -14,6 +15,8 @@ from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.viewer.records import Op
 
 _LONGEST = 1200  # characters
+_SHAPES_ALONE = {"_t": True, "_rows": False}  # helpers that change no number: whether they transpose
+_MACHINERY = {"kernels_for", "empty", "empty_in_order", "channels_last", "channels_first"}  # how, not what
 
 
 @cache
@@ -21,15 +24,16 @@ def rule_text(name: str) -> dict[str, Any]:
     """{"forward": Python code, "args": {input: Python code of its rule}}; a joint rule has the key "*".
 
     If inputs broadcast, "broadcasts" is True: the engine then sums a contribution to its input's shape.
-    The forward of a fused operation is its decomposition into primitives. Empty for anything that is not a
-    primitive (leaves, constants, a checkpoint).
+    The forward of a fused operation is its decomposition into primitives. What is only readable with the library's
+    private helpers at hand is left out. Empty for anything that is not a primitive (leaves, constants, a checkpoint).
     """
     primitive = PRIMITIVES.get(name)
     if primitive is None:
         return {}
     rules: dict[str, Any] = {"*": primitive.joint} if primitive.joint is not None else dict(primitive.rules)
-    forward = _body(primitive.decomposition or primitive.forward)
-    text = {"forward": forward, "args": {arg: _text(rule, arg) for arg, rule in rules.items()}}
+    forward = _public(_body(primitive.decomposition or primitive.forward))
+    told = {arg: _public(_text(rule, arg)) for arg, rule in rules.items()}
+    text = {"args": {arg: code for arg, code in told.items() if code}} | ({"forward": forward} if forward else {})
     return text | ({"broadcasts": True} if primitive.broadcasts else {})
 
 
@@ -70,6 +74,44 @@ def _body(function: Callable[..., Any]) -> str:
     if len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None:
         return _cut(ast.get_source_segment(source, body[0].value) or "")
     return _cut(dedent("\n".join(source.splitlines()[body[0].lineno - 1 :])))
+
+
+class _Plainer(ast.NodeTransformer):
+    """Code without helpers that change no number; `matmul_`, the raw form of matmul, by its name."""
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in _SHAPES_ALONE and len(node.args) == 1:
+            return ast.Attribute(node.args[0], "T") if _SHAPES_ALONE[node.func.id] else node.args[0]
+        return node
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        return ast.Name(node.id.rstrip("_") or node.id, node.ctx)
+
+
+def _public(code: str) -> str:
+    """The code as somebody reads it who knows the operations by name alone; empty if that is not enough."""
+    code = re.sub(r"\bnamespace\(\w+\)\.", "np.", code)  # or CuPy's function of that name
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:  # it was cut off
+        return ""
+    if any(name.startswith("_") or name.endswith("_") for name in _names(tree) - {"_"}):
+        if len(tree.body) > 1:
+            tree.body = [line for line in tree.body if not _checks(line)]
+        tree = _Plainer().visit(tree)
+        code = "\n".join(map(ast.unparse, tree.body))
+    names = _names(tree)
+    return "" if names & _MACHINERY or any(name.startswith("_") for name in names - {"_"}) else code
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _checks(line: ast.stmt) -> bool:
+    """Whether it calls a private helper for nothing but what that raises."""
+    return isinstance(line, ast.Expr) and any(name.startswith("_") for name in _names(line))
 
 
 def _cut(text: str) -> str:

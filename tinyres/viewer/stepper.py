@@ -78,13 +78,14 @@ class Stepper:
         event, record = self.trace[self.at], self.trace.events[self.at]
         op = self.trace.ops[event.op]
         if record[0] == "f":
-            return [f"rule   y = {rule_text(op.kind).get('forward', '')}", *self._array("y", op.value)]
+            given = f"{op.kind}({', '.join(op.args)})"
+            return [f"rule   y = {rule_text(op.kind).get('forward', given)}", *self._array("y", op.value)]
         if record[0] == "s":
             return self._array("g", record[3])
         consumer = self.trace.ops[record[2]]
         args = rule_text(consumer.kind).get("args", {})
         arg = consumer.args[record[3]]
-        text = args.get(arg) or args.get("*") or next(iter(args.values()), "")
+        text = args.get(arg) or args.get("*") or f"the rule of {consumer.kind} for {arg}, given g"
         summed = broadcasting(consumer, record[3], self.trace.ops[record[4]].shape)
         lines = [f"rule   d{arg} = {text}{summed}", *self._array("sent", record[5])]
         quiet = [s["text"] for s in self.trace.silent if (s["lane"], s["op"]) == (record[1], record[2])]

@@ -59,6 +59,8 @@ class Thumbnail(NamedTuple):
     norm: float
     zeros: float  # share of zeros
     bad: int  # NaN and infinities
+    heads: tuple[bytes, ...] = ()  # of attention's weights (N, H, L, S): a picture of each head of the first sample
+    head_range: tuple[float, float] = (0.0, 0.0)  # what 0 and 254 stand for in all of them
 
     def size(self) -> float:
         """The 2-norm."""
@@ -72,11 +74,14 @@ class Thumbnail(NamedTuple):
 
     def to_json(self, whole: int = WHOLE) -> dict[str, Any]:
         """As documented in schema.json."""
-        found = {
+        found: dict[str, Any] = {
             "s": list(self.shape), "t": b64encode(self.shades).decode(), "lo": json_number(self.low),
             "hi": json_number(self.high), "n": json_number(self.norm), "z": round(self.zeros, 4),
             "tlo": json_number(self.shade_range[0]), "thi": json_number(self.shade_range[1]),
         }  # fmt: skip
+        if self.heads:
+            ends = {"hlo": json_number(self.head_range[0]), "hhi": json_number(self.head_range[1])}
+            found |= {"h": [b64encode(head).decode() for head in self.heads]} | ends
         return found | ({"bad": self.bad} if self.bad else {})
 
 
@@ -89,15 +94,15 @@ class Summaries:
         self._large: dict[int, int] = {}  # by the id of an array
         self._alive: WeakValueDictionary[int, Any] = WeakValueDictionary()  # because ids are reused
 
-    def add(self, value: Any) -> int | None:
-        """The index of the value's summary; None if it is not an array of real numbers."""
+    def add(self, value: Any, heads: bool = False) -> int | None:
+        """The index of the value's summary; None if it is not an array of real numbers. For heads see `thumbnail`."""
         value = raw(value)
         if not hasattr(value, "strides"):
             value = np.asarray(value)
         if value.dtype.kind not in "fiub":
             return None
         if value.size > WHOLE:
-            return self._add_large(value)
+            return self._add_large(value, heads)
         value = to_device(value, "cpu")
         whole = Whole(value.shape, value.dtype.str, value.tobytes())
         place = self._small.get(whole)
@@ -105,10 +110,10 @@ class Summaries:
             place = self._small[whole] = self._append(whole)
         return place
 
-    def _add_large(self, value: Array) -> int:
+    def _add_large(self, value: Array, heads: bool) -> int:
         if self._alive.get(id(value)) is value:
             return self._large[id(value)]
-        place = self._large[id(value)] = self._append(thumbnail(to_device(value, "cpu")))
+        place = self._large[id(value)] = self._append(thumbnail(to_device(value, "cpu"), heads))
         self._alive[id(value)] = value
         return place
 
@@ -117,13 +122,16 @@ class Summaries:
         return len(self.items) - 1
 
 
-def thumbnail(value: Array) -> Thumbnail:
+def thumbnail(value: Array, heads: bool = False) -> Thumbnail:
     """Thumbnail of an array: means over 8 x 8 blocks in 256 shades, minimum, maximum, norm, share of zeros.
 
     Rows are blocks of the first axis, columns blocks of the second. With three or more axes, the others are averaged if
     the second has at least 8 entries; if not, columns are blocks of all axes but the first, flattened. A single axis is
     cut into 64 runs, row by row. Cells repeat if there are fewer than 8 entries. A NaN or infinite element shows in its
     cell and in `bad`.
+
+    heads: the array (N, H, L, S) holds a matrix for each of H heads; those of the first sample get pictures of their
+    own, the first eight of them.
     """
     if value.dtype.kind != "f":
         value = value.astype("float64")
@@ -137,8 +145,14 @@ def thumbnail(value: Array) -> Thumbnail:
         norm = _norm(flat, max(abs(low), abs(high)) if not bad else math.nan)
         zeros = np.count_nonzero(flat == 0) / flat.size
         means = _means(value).ravel()
+        pictures = [_reduced(_reduced(head, 0, CELLS), 1, CELLS) for head in value[0, :CELLS]] if heads else []
     shades, shade_range = _shades(means)
-    return Thumbnail(tuple(value.shape), shades, shade_range, low, high, norm, zeros, bad)
+    one = Thumbnail(tuple(value.shape), shades, shade_range, low, high, norm, zeros, bad)
+    if not pictures:
+        return one
+    every, head_range = _shades(np.concatenate(pictures).ravel())
+    size = CELLS * CELLS
+    return one._replace(heads=tuple(every[i : i + size] for i in range(0, len(every), size)), head_range=head_range)
 
 
 def _norm(flat: Array, largest: float) -> float:

@@ -61,7 +61,7 @@ class Tracer(Observer):
         given, primitive = call.f_locals, node.primitive
         root = self.names.register(place.root, place.frame)
         op = self._record(node, root)
-        op.value = self.summaries.add(value)
+        op.value = self._add(node, value)
         if place.frame is not None:
             op.place = place.frame.f_code.co_filename, place.frame.f_lineno
         self._settings(op, primitive, given)
@@ -119,6 +119,11 @@ class Tracer(Observer):
         self._constants[id(value)] = value, serial
         return serial
 
+    def _add(self, node: Node, value: Any) -> int | None:
+        """A summary of a node's value or cotangent: of attention's weights (N, H, L, S), head by head."""
+        attention = node.primitive is not None and node.primitive.name == "softmax" and len(node.shape) == 4
+        return self.summaries.add(value, heads=attention)
+
     # -- read from the tape -----------------------------------------------------------------------------------------
     def _record_unwatched(self, node: Node) -> None:
         """Record an operation whose forward was not observed, with the values that the tape has saved."""
@@ -139,7 +144,7 @@ class Tracer(Observer):
             return
         for name, tie, value in zip(node.plan.names, node.plan.origins, node.saved, strict=True):
             if tie == "y":
-                op.value = self.summaries.add(value)
+                op.value = self._add(node, value)
             elif tie is None:
                 self._settings(op, node.primitive, {name: value})
             elif isinstance(tie, int) and node.parents[tie] is None:
@@ -166,11 +171,11 @@ class Tracer(Observer):
                 self._record_unwatched(node)
         self.ops[consumer.serial].roles = consumer.roles
         edge = lane, consumer.serial, event.arg_index, producer.serial
-        contribution = self.summaries.add(event.contribution)
+        contribution = self._add(producer, event.contribution)
         if event.kind == "rule":
             self.events.append(["r", *edge, contribution])
         else:
-            before, total = self._totals.get(producer.serial), self.summaries.add(event.total)
+            before, total = self._totals.get(producer.serial), self._add(producer, event.total)
             self.events.append(["a", *edge, contribution, before, total])
             self._totals[producer.serial] = total
 

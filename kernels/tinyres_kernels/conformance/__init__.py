@@ -1,4 +1,4 @@
-"""Does this kernel do what the specification says? For anyone's: a reader's own, or a new kernel set's.
+"""Does this kernel do what the specification says? For any kernel: your own, or one of a new kernel set.
 
     from tinyres_kernels import conformance
     conformance.assert_conforms(my_conv2d, "conv2d")            # in a test
@@ -10,14 +10,14 @@
 Every case, a named corner or one drawn by Hypothesis, is put to the kernel three times. Its results must be those of
 the specification (`reference`, in float64) within a few roundings of the terms that they are sums of, satisfy the
 adjoint identities, not depend on what the results held before, and be the same bits again. Nothing beside the results
-may be written to. The kernel is called as everyone calls it, behind its contract, which refuses shapes that do not
-belong together and answers empty arrays: so the cases of these ask nothing of the kernel. Kernels get C-contiguous
-NumPy arrays here, and from the fuzz also others.
+may be written to. The kernel is called through its contract, as by everyone else. The contract refuses shapes that do
+not fit together and answers empty arrays, so such cases ask nothing of the kernel, and are counted apart. Kernels get
+C-contiguous NumPy arrays here; the fuzz passes others as well.
 
     declare.py   what a declaration of an operation consists of, and one case
     windows.py   convolutions and pools, declared;   norm.py   batch norm;   loss.py   cross-entropies
     update.py    the steps of optimisers;   elementwise.py   sums and ReLUs;   ops.py   all of them by name
-    agree.py, projection.py   results held against the specification, at any size
+    agree.py, projection.py   results compared with the specification, at any size
     in_use.py    the same on the numbers of a training, where rounding has more room
     layers.py    the convolutions of well-known nets: sizes to check a kernel at, besides
     examine.py   one case put to one kernel

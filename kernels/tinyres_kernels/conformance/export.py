@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from tinyres_kernels.conformance.examine import NAN, WRONG, Finding
+from tinyres_kernels.conformance.examine import NAN, RIGHT, WRONG, Finding
 from tinyres_kernels.conformance.kinds import Kind
-from tinyres_kernels.conformance.picture import parts, picture
+from tinyres_kernels.conformance.picture import Grid, parts, picture
 from tinyres_kernels.conformance.report import Report, call, snippet, title
 from tinyres_kernels.conformance.signature import lines
 
 COLOURS = ("#e8e8e8", "#c1272d", "#e69f00")  # right, wrong, no number
-GRIDS = 4  # in a row of the PNG
+GRIDS, LEGIBLE = 4, 400  # grids in a row of the PNG; elements of a grid that are drawn as letters
 
 
 def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
@@ -30,13 +31,15 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
     beyond: violations that guard mode found; with one the kernel does not conform, whatever its numbers
     """
     cases = list(_cases(report))
+    asked = [finding for _, finding in cases if finding.asked]
     return {
         "kernel": title(report.kernel),
         "op": report.op,
         "signature": list(lines(report.op, report.adapt)),
         "conforms": report.ok and not beyond,
-        "passed": sum(finding.ok for _, finding in cases),
-        "cases": len(cases),
+        "passed": sum(finding.ok for finding in asked),
+        "cases": len(asked),
+        "answered_by_the_contract": len(cases) - len(asked),
         "beyond_arrays": beyond,
         "contract_broken": report.breach or None,
         "kinds": [_kind(report, kind) for kind in report.kinds],
@@ -45,6 +48,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
                 "case": name,
                 "dtype": finding.case.dtype,
                 "ok": finding.ok,
+                "asked": finding.asked,
                 "kind": _kind_of(report, finding),
                 "faults": finding.faults,
                 "seconds": round(finding.seconds, 6),
@@ -59,14 +63,18 @@ def write_json(report: Report, file: Path, beyond: int = 0) -> None:
 
 
 def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
-    """A test case for each named case and dtype, one for the drawn cases, and one where guard mode found something."""
+    """A test case for each named case and dtype, one for the drawn cases, and one where guard mode found something.
+
+    Cases that ask nothing of the kernel are skipped ones, unless they fail.
+    """
     cases = list(_cases(report))
     failed = sum(not finding.ok for _, finding in cases) + bool(beyond)
+    skipped = sum(finding.ok and not finding.asked for _, finding in cases)
     seconds = sum(finding.seconds for _, finding in cases)
     suites = ElementTree.Element("testsuites")
     suite = ElementTree.SubElement(
         suites, "testsuite", name=f"{title(report.kernel)} as {report.op}", tests=str(len(cases) + bool(beyond)),
-        failures=str(failed), errors="0", skipped="0", time=f"{seconds:.6f}",
+        failures=str(failed), errors="0", skipped=str(skipped), time=f"{seconds:.6f}",
     )  # fmt: skip
     for name, finding in cases:
         kind = _kind_of(report, finding)
@@ -75,6 +83,8 @@ def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
             of = next((k for k in report.kinds if k.name == kind), None)
             told = [*finding.faults, *([of.means] if of and of.means else []), picture(finding)]
             _failure(test, kind or "failure", report.breach or finding.faults[0], "\n".join(told))
+        elif not finding.asked:
+            ElementTree.SubElement(test, "skipped", message="the contract answers this case: the kernel is not called")
     if beyond:
         test = _case(suite, report, "guard mode", 0.0)
         _failure(test, "beyond an array", f"{beyond} cases read or wrote beyond an array", "")
@@ -98,7 +108,7 @@ def _printable(text: str) -> str:
 
 
 def write_png(report: Report, file: Path) -> None:
-    """The wrong elements of the example of each kind, a row for each kind.
+    """The wrong elements of an example of each kind, a row for each kind: of a large example, which shows the pattern.
 
     Raises ValueError where there is nothing wrong to draw, or matplotlib is not installed.
     """
@@ -107,18 +117,20 @@ def write_png(report: Report, file: Path) -> None:
         colours = import_module("matplotlib.colors").ListedColormap(COLOURS)
     except ModuleNotFoundError as missing:
         raise ValueError("--png draws with matplotlib, which is not installed: pip install matplotlib") from missing
-    examples = [(kind.name, kind.example) for kind in report.kinds]
+    examples = [(kind.name, clearest([kind.example, *kind.findings, *kind.telling])) for kind in report.kinds]
     if report.breach and report.smallest:
-        examples = [("the contract is broken", report.smallest)]
-    drawn = [(name, list(_parts(finding))[:GRIDS]) for name, finding in examples]
+        examples = [("the contract is broken", clearest([report.smallest, *report.failures]))]
+    drawn = [(f"{name}\n{call(finding.case)}", list(_parts(finding))[:GRIDS]) for name, finding in examples]
     drawn = [(name, grids) for name, grids in drawn if grids]
     if not drawn:
         raise ValueError("--png has nothing to draw: no element is wrong")
     across = max(len(grids) for _, grids in drawn)
-    figure = figures.Figure(figsize=(max(6.4, 3.2 * across), 2.9 * len(drawn)), layout="constrained", dpi=150)
+    figure = figures.Figure(figsize=(max(6.4, 3.2 * across), 3.2 * len(drawn)), layout="constrained", dpi=150)
     rows = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
     for row, (name, grids) in zip(rows, drawn, strict=True):
-        row.suptitle(name, fontsize=10)
+        row.suptitle(
+            "\n".join(line for part in name.splitlines() for line in wrap(part, 42 * max(2, across))), fontsize=9
+        )
         for ax, grid in zip(
             row.subplots(1, across, squeeze=False)[0], [*grids, *[None] * across][:across], strict=True
         ):
@@ -127,7 +139,7 @@ def write_png(report: Report, file: Path) -> None:
                 continue
             marks = grid.marks
             ax.imshow(np.select([marks == WRONG, marks == NAN], [1, 2], 0), cmap=colours, vmin=0, vmax=2)
-            for (i, j), mark in np.ndenumerate(marks if marks.size <= 400 else marks[:0]):
+            for (i, j), mark in np.ndenumerate(marks if marks.size <= LEGIBLE else marks[:0]):
                 ax.text(j, i, mark, ha="center", va="center", color="0.4" if mark == "." else "white", fontsize=8)
             ax.set(xlabel=grid.columns, ylabel=grid.rows, xticks=[], yticks=[])
             ax.set_title(grid.title, fontsize=9)
@@ -135,6 +147,21 @@ def write_png(report: Report, file: Path) -> None:
     drawing = BytesIO()
     import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure).print_png(drawing)
     _write(file, drawing.getvalue())
+
+
+def clearest(findings: Sequence[Finding]) -> Finding:
+    """The one to draw, of findings of one kind: where the picture shows a pattern.
+
+    In the smallest example everything is wrong. So one with something right in it comes first, and of these the one
+    with the longest shorter side, as long as its elements can be told apart.
+    """
+    return max(findings, key=lambda finding: max(map(_telling, _parts(finding)), default=(False, 0)))
+
+
+def _telling(grid: Grid) -> tuple[bool, int]:
+    if grid.marks.size > LEGIBLE:
+        return False, 0
+    return bool((grid.marks == RIGHT).any()), min(grid.marks.shape)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -157,7 +184,7 @@ def _umask() -> int:
     return mask
 
 
-def _parts(finding: Finding) -> Iterator[Any]:
+def _parts(finding: Finding) -> Iterator[Grid]:
     for arg in [*finding.case.writes, *finding.case.reads]:
         if arg.name in finding.marks:
             yield from parts(finding, arg)

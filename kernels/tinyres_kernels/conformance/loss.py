@@ -1,11 +1,13 @@
-"""Cross-entropies, declared: the losses and their gradients in the logits, and how far each is rounded."""
+"""Softmax and cross-entropies, declared: the losses and their gradients in the logits, and how far each is rounded."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from tinyres_kernels.conformance.declare import Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+from tinyres_kernels.namespace import Array
 
 LOGITS = "({scale} * rng.standard_normal({shape})).astype({dtype!r})"
 CLASSES = "rng.integers(0, {C}, {shape})"
@@ -34,6 +36,30 @@ def _rows_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Array
 def _rows_dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
     right = np.arange(expected["out"].shape[1]) == inputs["target"][:, None]
     return {"out": abs(inputs["g"])[:, None] * (abs(inputs["probabilities"]) + right)}
+
+
+def _distances(x: Array) -> tuple[Array, Array]:
+    """How far below its row's largest each number is, and the sum of the exponentials of that, row by row."""
+    d = x - x.max(axis=1, keepdims=True, initial=-np.inf)
+    return d, np.exp(d).sum(axis=1, keepdims=True)
+
+
+def _softmax_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    """As of `_rows_size`."""
+    d, total = _distances(inputs["x"])
+    p = np.exp(d) / total
+    off = np.where(p > 0, abs(d), 0) + 2
+    sums = (p * off).sum(axis=1, keepdims=True)
+    return {
+        "out": np.where(np.isinf(d), 0, abs(d)) + np.log(total) + sums if keywords["log"] else p * (off + sums) + LEAST
+    }
+
+
+def _softmax_dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    g, y = abs(inputs["g"]), inputs["y"]
+    if keywords["log"]:
+        return {"out": g + np.exp(y) * (2 + abs(y)) * g.sum(axis=1, keepdims=True)}
+    return {"out": abs(y) * (g + 2 * (g * abs(y)).sum(axis=1, keepdims=True)) + LEAST}
 
 
 def _softplus(x: Any) -> Any:
@@ -96,6 +122,24 @@ LARGE = {
     "one class, minus infinity": Named({"C": 1}, Put(0, -np.inf)),
 }
 
+SOFTMAX = Family(
+    plain=ROWS.plain | {"log": False},
+    shapes=lambda s: ({"x": {"m": s["M"], "c": s["C"]}}, {"log": s["log"]}),
+    structures=st.tuples(ROWS.structures, st.booleans()).map(lambda drawn: drawn[0] | {"log": drawn[1]}),
+    traits={**ROWS.traits, "a logarithm": lambda s: bool(s["log"]), "no logarithm": lambda s: not s["log"]},
+    sizes=ROWS.sizes,
+    named={
+        **{name: case for name, case in ROWS.named.items() if not case.refused},
+        **{
+            f"logarithm: {name}": replace(case, changes=case.changes | {"log": True})
+            for name, case in ROWS.named.items()
+            if not case.refused
+        },
+    },
+)
+LOGARITHMS = {f"logarithm: {name}": replace(case, changes=case.changes | {"log": True}) for name, case in LARGE.items()}
+LIKELY_OR_LOG = f"np.log({LIKELY}) if {{log}} else {LIKELY}"
+
 ANSWER = Family(
     plain={"M": 7, "scale": 1.0, "hard": False},
     shapes=lambda s: ({name: {"m": s["M"]} for name in ("x", "target", "out")}, {}),
@@ -130,6 +174,21 @@ ANSWER = Family(
 )
 
 OPS = [
+    Op(
+        "softmax",
+        SOFTMAX,
+        lambda s: [Arg("x", "x", LOGITS), Arg("out", "x", "")],
+        size=_softmax_size,
+        special=(np.nan, np.inf, -np.inf),
+        named=LARGE | LOGARITHMS,
+    ),
+    Op(
+        "softmax_dx",
+        SOFTMAX,
+        lambda s: [Arg("g", "x"), Arg("y", "x", LIKELY_OR_LOG), Arg("out", "x", "")],
+        size=_softmax_dx_size,
+        special=(np.nan,),
+    ),
     Op(
         "cross_entropy",
         ROWS,

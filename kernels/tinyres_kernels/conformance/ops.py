@@ -1,8 +1,18 @@
 """Every operation that can be checked. Adding one is a line here and a declaration beside its family."""
 
-from tinyres_kernels.conformance import elementwise, loss, matmul, norm, update, windows
+from tinyres_kernels.conformance import activations, attention, elementwise, loss, matmul, norm, update, windows
 from tinyres_kernels.conformance.declare import Op
 
 OPS: dict[str, Op] = {
-    op.name: op for op in [*windows.OPS, *norm.OPS, *loss.OPS, *update.OPS, *elementwise.OPS, *matmul.OPS]
+    op.name: op
+    for op in [
+        *windows.OPS,
+        *norm.OPS,
+        *loss.OPS,
+        *update.OPS,
+        *elementwise.OPS,
+        *activations.OPS,
+        *attention.OPS,
+        *matmul.OPS,
+    ]
 }

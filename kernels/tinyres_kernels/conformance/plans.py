@@ -19,6 +19,7 @@ SMALL: Limits = (
     ("strided_channels", 5),
     ("strided_outputs", 20),
     ("winograd_channels", 5),
+    ("winograd_outputs", 5),
     ("winograd_tiles", 12),
     ("winograd_work", 1e4),
     ("worth_a_thread", 2e4),

@@ -65,7 +65,10 @@ class Report:
         yield f"{title(self.kernel)} as {self.op}: {'conforms' if self.ok else 'DOES NOT CONFORM'}"
         left = sum(mark == "----" for mark, _, _ in rows)
         unrun = f" ({left} were not run)" if left else ""
-        yield f"named cases: {len(bad)} of {len(rows)} fail{self._search()}{unrun}"
+        idle = len({f.case.title for f in self.named if f.ok and not f.asked} - set(bad))
+        yield f"named cases: {len(bad)} of {len(rows) - idle} fail{self._search()}{unrun}"
+        if idle:
+            yield from wrap(f"({idle} more, empty or to be refused, were answered without calling the kernel)", WIDTH)
         if self.breach:
             yield ""
             yield from wrap(self.breach, WIDTH)

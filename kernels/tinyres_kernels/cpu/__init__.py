@@ -2,15 +2,18 @@
 
 host.py   the target's vectors and registers; threads;   memory.py   scratch memory
 jit.py    compiling, and running a kernel's shares on threads;   cache.py   compiled code on disk
-turns.py   of several processes one compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
-plan.py   which way an operation goes (`explain` tells);   choices.py   the limits that decide; `forced`
+turns.py   one process compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
+plan.py   which algorithm an operation uses (`explain` says);   choices.py   the limits that decide; `forced`
+trial.py   several algorithms of a convolution are tried once;   measured.py   what came out, on disk
 emit.py   vector instructions;   simd.py   the micro-kernels made of them;   loops.py   the loops around those
-conv.py   the convolutions, and which way each goes:
+conv.py   the convolutions, and which algorithm each uses:
     dot.py, outer.py                                    directly
     fast/                                               with fewer products: 3x3 at stride 1, 4x4 at stride 2, ...
+attention.py   attention, block by block
 rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them
 pool.py   the pools, channels innermost;   elementwise.py   sums and ReLUs
-loss.py   cross-entropies, on elementary.py (exp, log1p) and softmax.py (a row of them)
+activations.py   tanh, GELU and other smooth ones, on elementary.py (exp, log1p, ...);   softmax.py   a row of exps
+loss.py   softmax and cross-entropies on those
 update.py   optimiser steps;   matmul.py   matrix products
 """
 
@@ -18,12 +21,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tinyres_kernels import contract
-from tinyres_kernels.cpu import conv, elementwise, loss, matmul, norm, pool, update
+from tinyres_kernels.cpu import activations, attention, conv, elementwise, loss, matmul, norm, pool, update
 from tinyres_kernels.cpu.choices import forced
 from tinyres_kernels.cpu.plan import explain
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, conv, elementwise, loss, matmul, norm, pool, update)
+contract.publish(__name__, activations, attention, conv, elementwise, loss, matmul, norm, pool, update)
 
 __all__ = ["explain", "forced"]
 

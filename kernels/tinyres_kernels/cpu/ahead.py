@@ -1,4 +1,4 @@
-"""Compile on a second core: what a training step needs last is compiled beside what it needs first.
+"""Compile on a second core: what a training step needs last is compiled alongside what it needs first.
 
 The first process that finds no compiled code starts another one, which calls the kernels of a step on a few small
 arrays, from the last to the first (`small_step.py`). Their code is on disk when the first process needs it, and

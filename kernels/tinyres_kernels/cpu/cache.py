@@ -1,6 +1,6 @@
-"""Compiled code is kept on disk where that can be done; a cache that cannot be used costs time, and nothing else.
+"""Keep compiled code on disk if possible; a cache that cannot be used costs time, and nothing else.
 
-Numba's own stops the program where it finds no folder to write to, where the disk is full, and where a file is damaged.
+Numba's own cache stops the program if no folder is writable, the disk is full, or a file is damaged.
 
 Of several processes that need the same code at once, one compiles it, and the others wait for that (`turns.py`). The
 first that finds nothing on disk has a second process compile what it is likely to need next (`ahead.py`).
@@ -26,7 +26,7 @@ _SETTING = "the environment variable NUMBA_CACHE_DIR names another folder for it
 
 @cache
 def _tell(sentence: str) -> None:
-    """Once in a process, whichever kernel it happens to first."""
+    """Once per process, for whichever kernel comes first."""
     print(f"tinyres_kernels: {sentence}; {_SETTING}", file=sys.stderr)
 
 
@@ -61,7 +61,7 @@ class _Kept(FunctionCache):
         self._turn = Turn(Path(self.cache_path), name)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """What was compiled for this signature, or None: then this process is to compile it, and to save it."""
+        """What was compiled for this signature, or None: then this process must compile and save it."""
         found = self._load(sig, target_context)
         if found is None:
             waiting.told(True)
@@ -99,6 +99,14 @@ class _Kept(FunctionCache):
         finally:
             self._turn.end()
             waiting.told(False)
+
+
+def folder(function: Any) -> Path | None:
+    """Where compiled code of the function's file is kept; None where there is no place for it."""
+    try:
+        return Path(_Kept(function).cache_path)
+    except (RuntimeError, OSError):
+        return None
 
 
 def keep(dispatcher: Any, function: FunctionType) -> None:

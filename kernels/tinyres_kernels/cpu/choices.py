@@ -1,8 +1,8 @@
-"""Every limit from which on a kernel goes another way, in one table; and how to force a way.
+"""Every limit at which a kernel switches to another algorithm, in one table; and how to force an algorithm.
 
-The limits were measured. They decide what is fast, never what is right: whatever can be forced here must give the same
-result. `with forced(winograd_channels=1, in_row=False):` is how tests and curious readers take ways that the sizes at
-hand would not.
+The limits were measured. They decide what is fast, never what is correct: every algorithm that can be forced must give
+the same result. In `with forced(winograd_channels=1, in_row=False):` tests and curious readers run algorithms that the
+sizes at hand would not choose.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Wanted = tuple[tuple[str, Any], ...]  # what is forced, sorted by name: it is pa
 
 
 class Limit(NamedTuple):
-    """A number from which on another way is taken, and why there."""
+    """The number at which another algorithm takes over, and why there."""
 
     value: float
     why: str
@@ -25,12 +25,16 @@ LIMITS = MappingProxyType(
     {
         "threads": Limit(0, "shares that work is cut into; 0: as many as Numba has threads"),
         "worth_a_thread": Limit(5e6, "multiplications, some 50 microseconds: below, waking the others costs more"),
+        "worth_a_trial": Limit(2e8, "multiplications, a millisecond or more: then several ways are tried, once"),
         "images_bytes": Limit(1 << 20, "of images in and out that a thread works on at once: they stay in its cache"),
         "sum": Limit(256, "products that are summed at a time: so many rows of a panel stay in the nearest cache"),
         "pixels": Limit(512, "that are summed at a time: the rounding errors of dw grow with the length of a sum"),
         "winograd_channels": Limit(32, "on both sides: with fewer, the transforms cost what the products save"),
         "winograd_work": Limit(
             2e7, "multiplications of the direct sum, some 100 microseconds: below, little is to win"
+        ),
+        "winograd_outputs": Limit(
+            160, "tiles of all images, thrice that for dw: with fewer, the kernel's transform loses"
         ),
         "winograd_tiles": Limit(56, "about as many as are transformed at a time: they stay in the cache"),
         "strided_channels": Limit(64, "on both sides: with fewer, the transforms cost what the products save"),

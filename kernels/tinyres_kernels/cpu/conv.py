@@ -1,24 +1,24 @@
 """Channels-last convolution on the SIMD micro-kernels: no im2col, no atomics, the same bits run after run.
 
-Each of the three has a planner, which says which way to go, and a table of the ways:
+Each of the three has a planner, which chooses the algorithm, and a table of algorithms:
 
     fast/        3x3 at stride 1 (winograd.py), 4x4 at stride 2 (strided.py), conv2d_dx onto few channels (subpixel.py)
-    matmul.py    1x1, where BLAS does it faster
-    depthwise.py a channel a group, or a few
+    matmul.py    1x1, where BLAS is faster
+    depthwise.py one channel per group, or a few
     dot.py       what is left, directly: conv2d, and conv2d_dx in phases. At stride 1 that is a convolution of g with
                  the flipped, transposed weights; stride s falls into s * s phases (the pixels with the same
                  remainders), each of stride 1 with a part of the taps
     outer.py     what is left of conv2d_dw
 
-Those in fast/ cannot keep NaN and infinity where they belong. They tell if something came out that is not finite, and
-then the next way is taken.
+Those in fast/ cannot keep NaN and infinity where they belong. They report a result that is not finite, and then the
+next algorithm runs.
 """
 
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import NamedTuple
 
-from tinyres_kernels.cpu import depthwise, dot, outer
+from tinyres_kernels.cpu import depthwise, dot, outer, trial
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.fast import strided, subpixel, winograd
 from tinyres_kernels.cpu.matmul import matmul
@@ -135,7 +135,7 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
     s.axes(x, out, g)
     stride, padding, dilation, groups = s
     KH, KW, CG, O = out
-    if winograd.taken(x, (KH, KW), (CG, O), itemsize, stride, dilation, groups, choices):
+    if winograd.taken(x, (KH, KW), (CG, O), itemsize, stride, dilation, groups, choices, summed=True):
         return winograd.plan(x[0], (g[1], g[2]), (CG, O), padding, machine, choices, summed=True)
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
@@ -212,9 +212,10 @@ _CONV2D_DW: Mapping[str, Way] = {
 
 
 def _go(op: str, ways: Mapping[str, Way], a: Array, b: Array, out: Array, s: Conv) -> None:
-    """The way that is planned, and while what comes out is not finite, the next."""
+    """The way that is planned, or that a trial finds; and while what comes out is not finite, the next."""
     a, b = native(a), native(b)
     shapes = a.shape, b.shape, out.shape
+    trial.settle(op, shapes, a.itemsize, s, lambda plan: ways[plan.way](plan, a, b, out))
     plan = decide(op, shapes, a.itemsize, s)
     tried: tuple[str, ...] = ()
     while not ways[plan.way](plan, a, b, out):

@@ -1,5 +1,5 @@
-"""Depthwise convolutions, and others in groups that are smaller than a vector: lanes are channels, images and weights
-are read as they lie.
+"""Depthwise convolutions, and others whose groups are smaller than a vector: lanes are channels; images and weights
+are read in place.
 
 A row of the result is taken in tiles of pixels all of whose taps lie in the image; at the ends of a row pixel by pixel,
 with the taps that do. Nothing is copied, and no zero of the padding is multiplied.

@@ -1,4 +1,4 @@
-"""LLVM vector instructions, as few as the micro-kernels need."""
+"""The few LLVM vector instructions that the micro-kernels need."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -10,10 +10,10 @@ A kernel is written as the share of one thread, and compiled once for all thread
 
     add(2, a, b, out)       # t = 0 and t = 1, at the same time
 
-A share raises nothing: what it raised would be lost.
+A share must not raise: the exception would be lost.
 
-Numba's `prange` is used in one place, by `_launch`, which calls a share through its address. Written into each kernel
-it would have each compiled twice, with threads and without, and three times as long with them.
+Numba's `prange` is used in one place, by `_launch`, which calls a share through its address. In each kernel it
+would compile each kernel twice, with and without threads, and with threads three times as slowly.
 """
 
 import ast
@@ -38,7 +38,7 @@ from tinyres_kernels.cpu.cache import keep
 from tinyres_kernels.cpu.emit import emitted
 
 # What is compiled from one file also depends on the others, of which Numba's cache on disk knows nothing.
-_SOURCES = hashlib.sha256(
+SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
 ).hexdigest()[:8]
 
@@ -53,7 +53,7 @@ def _named(function: Function) -> FunctionType:
     another version of that is to find no code of this one."""
     assert isinstance(function, FunctionType)
     copy = FunctionType(function.__code__, function.__globals__)
-    copy.__name__ = copy.__qualname__ = f"{function.__name__}_{_SOURCES}"
+    copy.__name__ = copy.__qualname__ = f"{function.__name__}_{SOURCES}"
     copy.__module__, copy.__doc__ = function.__module__, function.__doc__
     return copy
 

@@ -14,7 +14,7 @@ ROW = _P1[0]  # pixels of a row tile
 _R = row_tile(ROW)
 ROW_TAPS = TARGET.row_taps
 _OR, _OR3 = outer_row(1, ROW_TAPS), outer_row(3, 3)  # the latter: all 27 taps of three channels
-_O1, _O2 = outer_tile(TARGET.taps[1], 1), outer_tile(TARGET.taps[2], 2)
+_O1, OUTER = outer_tile(TARGET.taps[1], 1), outer_tile(TARGET.taps[2], 2)
 
 
 @compiled
@@ -94,7 +94,7 @@ def pack(t, threads, weights, panels):
 
 
 @compiled
-def _row(vectors, sizes, overlap, width, x, x0, xs, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, tail, add):
+def row(vectors, sizes, overlap, width, x, x0, xs, rows, xr, cols, xc, run, w, w0, wt, out, o0, os, tail, add):
     """A row of `width` pixels in tiles of the first size; what is left over in smaller ones, or, where an `overlap`
     does no harm, in one that computes some of the pixels before it again."""
     done = 0
@@ -166,7 +166,7 @@ def dot(t, threads, x, panels, out, buffers, image, result, weight, moves, grid,
                             _R(source, at + w * C, C, taps_h, dh * x_line, taps, panels, w0, run, out,
                                o_at + w * o_step, o_step, tail, add)  # fmt: skip
                             done = w + ROW
-                        _row(vectors, sizes, whole, OW - done, source, at + done * C, C, taps_h, dh * x_line,
+                        row(vectors, sizes, whole, OW - done, source, at + done * C, C, taps_h, dh * x_line,
                              columns, dw * C, taps, panels, w0, run, out, o_at + done * o_step, o_step, tail,
                              add)  # fmt: skip
                         h += 1
@@ -175,7 +175,7 @@ def dot(t, threads, x, panels, out, buffers, image, result, weight, moves, grid,
                              dw * C, taps, panels, w0, run, out, o_at, o_step, o_row, tail, add)  # fmt: skip
                         h += 2
                     else:
-                        _row(vectors, sizes, whole, OW, source, at, sw * C, taps_h, dh * x_line, columns, dw * C,
+                        row(vectors, sizes, whole, OW, source, at, sw * C, taps_h, dh * x_line, columns, dw * C,
                              taps, panels, w0, run, out, o_at, o_step, tail, add)  # fmt: skip
                         h += 1
 
@@ -245,7 +245,7 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
                                     _O1(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
                                         tail)  # fmt: skip
                                 else:
-                                    _O2(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
+                                    OUTER(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
                                         tail)  # fmt: skip
 
 

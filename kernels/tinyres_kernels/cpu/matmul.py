@@ -1,8 +1,8 @@
-"""The matrix product: BLAS, one call a thread.
+"""The matrix product: BLAS, one call per thread.
 
 BLAS has threads of its own, and OpenBLAS's keep spinning after a product, for some 25 ms each time, on the cores that
-the next kernel runs on: convolutions behind a product took up to twice as long. So BLAS is held to one thread, and rows
-of the result are shared out to threads that wait without spinning.
+the next kernel runs on: convolutions behind a product took up to twice as long. So BLAS is limited to one
+thread, and the rows of the result are divided among threads that wait without spinning.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -12,7 +12,7 @@ _own = threading.local()
 
 
 def scratch(name: str, dtype: Any, size: int) -> Array:
-    """A buffer of this thread's, kept from call to call: fresh memory would cost a page fault every 4 KB."""
+    """This thread's buffer, kept from call to call: fresh memory would cost a page fault every 4 KB."""
     found = _own.__dict__.get(name)
     if found is None or found.nbytes < size * np.dtype(dtype).itemsize:
         found = _own.__dict__[name] = np.empty(size * np.dtype(dtype).itemsize, np.uint8)

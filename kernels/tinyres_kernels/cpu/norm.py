@@ -1,4 +1,4 @@
-"""Batch norm as a few streaming passes; arithmetic is cheap here, and memory is what is counted."""
+"""Batch norm as a few streaming passes; arithmetic is cheap here, and memory traffic is what counts."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def _wide(a: Array, fold: int) -> Array:
 
 
 def _plan(shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, choices: Choices, s: Norm) -> Plan:
-    """how: so many rows are taken as one."""
+    """how: how many rows are taken as one."""
     assert shapes[0] is not None
     M, C = shapes[0]
     fold = next((f for f in (16, 8, 4, 2) if M % f == 0 and f * C <= choices.limit("fold")), 1)

@@ -1,9 +1,10 @@
-"""Which way an operation goes: decided here from sizes alone, so that it can be asked without running.
+"""Which algorithm an operation uses: decided here from sizes alone, so that one can ask without running it.
 
     explain("conv2d", x, w, out, stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1)
 
 A planner is a pure function from (shapes, size of a number, machine, choices, settings) to a `Plan`; kernels run what
-it says. `choices.py` holds the limits that planners go by, and how to force another way.
+it says. `choices.py` holds the limits that planners go by, and how to force another way. What a trial has measured on
+this machine (`trial.py`) counts as forced, too.
 """
 
 from collections.abc import Callable
@@ -13,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyres_kernels.contract import OPERATIONS
-from tinyres_kernels.cpu import host
+from tinyres_kernels.cpu import host, measured
 from tinyres_kernels.cpu.choices import Choices, Wanted, wanted
 from tinyres_kernels.cpu.host import TARGET, Target
-from tinyres_kernels.settings import Running
+from tinyres_kernels.settings import Conv, Running
 
 Shape = tuple[int, ...]
 NOTHING = "nothing to do"  # the contract's own answer to empty arrays: no kernel runs
@@ -101,7 +102,19 @@ def by_loop(work: Callable[..., float], *traits: str) -> Planner:
 def _planned(
     op: str, shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, forced: Wanted, s: Any
 ) -> Plan:
-    return PLANNERS[op](shapes, itemsize, machine, Choices(forced), s)
+    return PLANNERS[op](shapes, itemsize, machine, Choices(_measured(op, shapes, itemsize, machine, s) + forced), s)
+
+
+def _measured(op: str, shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, s: Any) -> Wanted:
+    """What a trial has chosen for this machine, if there was one."""
+    if not isinstance(s, Conv) or machine.target != TARGET:
+        return ()
+    return measured.found().get(measured.key(op, shapes, itemsize, machine.threads, s), ())
+
+
+def forget() -> None:
+    """Plan anew: a trial has chosen."""
+    _planned.cache_clear()
 
 
 def decide(op: str, shapes: tuple[Shape | None, ...], itemsize: int, s: Any = None, *without: str) -> Plan:
@@ -133,4 +146,5 @@ def explain(
     if any(0 in shape for shape in shapes if shape is not None):
         return Plan(NOTHING)
     count = host.threads() if threads is None else threads
-    return PLANNERS[op](shapes, itemsize, Machine(count, target), Choices(wanted()), s)
+    machine = Machine(count, target)
+    return PLANNERS[op](shapes, itemsize, machine, Choices(_measured(op, shapes, itemsize, machine, s) + wanted()), s)

@@ -1,7 +1,7 @@
 """The micro-kernels: a tile of sums held in vector registers, written as LLVM instructions.
 
 Numba's loops do not keep a two-dimensional tile of accumulators in registers; a direct convolution that keeps up with a
-vendor's library must. So the two innermost loops are emitted by hand:
+vendor's library must do so. So the two innermost loops are emitted by hand:
 
     dot_tile    sum over taps:   acc[m, v] += x[pixel m, tap k] * w[tap k, channels v]      (forward, and dx)
     row_tile    the same for three taps next to each other and one vector of channels
@@ -250,7 +250,7 @@ def outer_row(kernel_rows: int, channels: int) -> Any:
 @emitted
 def largest_tap(typing, x, x0, rows, x_row, columns, x_col, first, step, channels, out, index, o0):
     """out[o0 + c] = max_{r < rows, k < columns} x[x0 + r x_row + k x_col + c], in index its tap, first + r step + k.
-    Of equal ones the first, and a NaN before all."""
+    The first of equal ones wins, and a NaN wins over all."""
     number = types.intp
     signature = types.void(x, *[number] * 8, out, index, number)
 

@@ -1,4 +1,4 @@
-"""A row of numbers, a vector at a time: its largest, and the exponentials of what the others are below that."""
+"""A row of numbers, a vector at a time: its largest, the exponentials of what the others are below that, and sums."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -71,3 +71,36 @@ def exponentials(typing, x, x0, count, top, out, o0):
         return e.reduced(b.load(place), b.fadd)
 
     return x.dtype(x, number, number, x.dtype, x, number), generate
+
+
+@emitted
+def product(typing, a, b, at, count):
+    """sum_j a[at + j] b[at + j] for j < count."""
+    number = types.intp
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        e = Row(b, signature.args[0].dtype)
+        lines = [e.at(e.data(context, signature.args[i], args[i]), args[2]) for i in (0, 1)]
+        place = cgutils.alloca_once_value(b, e.functions.number(0.0))
+        with e.vectors(args[3]) as (first, mask):
+            first_of, second = (e.load(e.at(line, first), mask) for line in lines)
+            e.multiply_add(first_of, second, place)
+        return e.reduced(b.load(place), b.fadd)
+
+    return a.dtype(a, b, number, number), generate
+
+
+@emitted
+def total(typing, x, at, count):
+    """sum x[at : at + count]."""
+    number = types.intp
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        e = Row(b, signature.args[0].dtype)
+        start = e.at(e.data(context, signature.args[0], args[0]), args[1])
+        place = cgutils.alloca_once_value(b, e.functions.number(0.0))
+        with e.vectors(args[2]) as (first, mask):
+            b.store(b.fadd(b.load(place), e.load(e.at(start, first), mask)), place)
+        return e.reduced(b.load(place), b.fadd)
+
+    return x.dtype(x, number, number), generate

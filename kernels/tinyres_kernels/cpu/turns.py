@@ -1,4 +1,4 @@
-"""Processes that share a folder of compiled code take turns: one compiles a function, the others wait, and load it.
+"""Processes that share a folder of compiled code take turns: one compiles a function, the others wait and load it.
 
 A turn is the lock of one byte of a file in that folder; the system gives it back when the process ends, however it
 does. Where the system, or the folder's file system, has no such locks, nobody waits, and two may compile the same.
@@ -37,7 +37,7 @@ class Turn:
         self._folder, self._place = folder, crc32(name.encode())
 
     def take(self, patience: float = PATIENCE) -> bool:
-        """Wait for it. Whether others had it before, so that what they made may be there now."""
+        """Wait for the turn. True if another process had it before, so that its result may be there now."""
         waited, end = False, time.monotonic() + patience
         while not self._lock():
             waited = True
@@ -47,7 +47,7 @@ class Turn:
         return waited
 
     def _lock(self) -> bool:
-        """Whether it is ours, or there are no locks here."""
+        """Whether the turn is ours, or there are no locks here."""
         file = _file(self._folder, os.getpid())
         if fcntl is None or file < 0:
             return True

@@ -1,4 +1,4 @@
-"""The steps of optimisers, each in one compiled pass, with the roundings of `im2col` one for one.
+"""The steps of optimisers, each in one compiled pass, with exactly the roundings of `im2col`.
 
 The pass runs along memory, whatever order the axes have in it. A call costs some 5 microseconds, which is no more than
 NumPy takes for a parameter of ten numbers, so there is no other way for small ones.

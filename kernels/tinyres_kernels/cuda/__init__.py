@@ -2,7 +2,7 @@
 
     conv_naive.py   the convolutions to read: one thread an output element
     conv_tiled.py, conv_weights.py   the convolutions to use: tiles in shared memory and registers
-    winograd_kernels.py, winograd.py   3x3 convolutions with fewer products, and when they are foreseen to be faster
+    winograd_kernels.py, winograd_block.py, winograd.py   3x3 convolutions with fewer products, and when they are faster
     products.py, words.py   what they multiply and load with
     counters.py   who is the last, and adds up what all have left;   sums.py   parts added up in a launch of their own
     conv.py   which of them;   conv_plan.py   with which tile, in how many parts (`explain` tells)
@@ -10,6 +10,7 @@
     conv_measure.py   how blocks that convolve bring these together
     card.py   the card that is planned for
     norm.py   batch norm, its sums;   normalise.py   its last pass;   loss.py   cross-entropies
+    activations, softmax, attention   those of `im2col`: CuPy's own kernels and cuBLAS
     pool.py, elementwise.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
     update.py   optimisers, many parameters in one launch;   table.py   how;   steps.py   how many
     host.py   how kernels are made;   launching.py   machine code, kept on disk, and launches
@@ -31,9 +32,10 @@ from tinyres_kernels.cuda.conv import explain
 from tinyres_kernels.cuda.conv_norm import conv2d_norm, conv2d_statistics
 from tinyres_kernels.cuda.show import Access, Shown, races, show_thread
 from tinyres_kernels.cuda.steps import MANY
+from tinyres_kernels.im2col import activations, attention
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, conv, elementwise, loss, matmul, norm, pool, steps)
+contract.publish(__name__, activations, attention, conv, elementwise, loss, matmul, norm, pool, steps)
 
 __all__ = ["MANY", "Access", "Shown", "conv2d_norm", "conv2d_statistics", "explain", "races", "show_thread"]
 

@@ -21,7 +21,8 @@ from tinyres_kernels.cuda import host
 from tinyres_kernels.cuda.card import LATENCY, MULTIPROCESSORS, RATE, SUM
 from tinyres_kernels.cuda.conv_measure import Measure
 from tinyres_kernels.cuda.host import THREADS, blocks, flat, launch, real
-from tinyres_kernels.cuda.winograd_kernels import PLACES, Block, winograd_kernel, winograd_weights_kernel
+from tinyres_kernels.cuda.winograd_block import PLACES, Block
+from tinyres_kernels.cuda.winograd_kernels import winograd_kernel, winograd_weights_kernel
 from tinyres_kernels.geometry import Axis, Pair
 from tinyres_kernels.namespace import Array, namespace
 

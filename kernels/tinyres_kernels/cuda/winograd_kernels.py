@@ -25,7 +25,6 @@ Lavin & Gray 2016 [lavin2016fast], "Fast algorithms for convolutional neural net
 """
 
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -33,36 +32,8 @@ from tinyres_kernels.cuda.conv_measure import FAN, NOTHING, bring_together, tell
 from tinyres_kernels.cuda.host import cuda, helper, jit, jit_for
 from tinyres_kernels.cuda.products import products
 from tinyres_kernels.cuda.table import line_at
+from tinyres_kernels.cuda.winograd_block import EACH, PLACES
 from tinyres_kernels.cuda.words import ALIGNED, copy4, load1, store1, store4, wait_for_copies
-
-PLACES, EACH = 16, 2  # places of a tile; how many of them a thread multiplies at
-
-
-class Block(NamedTuple):
-    """A block computes `tiles` x `columns` products at each place; a thread holds `down` x `across` of them.
-
-    Slabs are `deep`. All are powers of two; `down` and `across` are multiples of 4.
-    """
-
-    tiles: int
-    columns: int
-    deep: int
-    down: int
-    across: int
-
-    @property
-    def lanes(self) -> tuple[int, int]:
-        """The threads of a place: so many side by side, so many one under another. On a GPU they are a warp."""
-        return self.columns // self.across, self.tiles // self.down
-
-    @property
-    def threads(self) -> int:
-        return PLACES // EACH * self.lanes[0] * self.lanes[1]
-
-    @property
-    def resident(self) -> int:
-        """Blocks on a multiprocessor at once: with 128 sums a thread needs twice as many registers as with 64."""
-        return 1 if EACH * self.down * self.across > 64 else 2
 
 
 @cache

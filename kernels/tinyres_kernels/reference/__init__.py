@@ -1,4 +1,4 @@
-"""Every kernel as loops over single elements: the specification that the other kernel sets are held against.
+"""Every kernel as loops over single elements: the specification that the other kernel sets must meet.
 
 Each output element is computed, on its own, from what it reads (a gather), so nothing depends on the order in which
 elements are visited. Sums are Python floats, whatever the arrays hold. `h` and `w` count rows and columns in the
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from tinyres_kernels import contract
 from tinyres_kernels.namespace import Array
-from tinyres_kernels.reference import conv, elementwise, loss, matmul, norm, pool, update
+from tinyres_kernels.reference import activations, attention, conv, elementwise, loss, matmul, norm, pool, update
 
-contract.publish(__name__, conv, elementwise, loss, matmul, norm, pool, update)
+contract.publish(__name__, activations, attention, conv, elementwise, loss, matmul, norm, pool, update)
 
 if TYPE_CHECKING:
 

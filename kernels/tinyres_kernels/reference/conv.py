@@ -31,7 +31,7 @@ def conv2d(x: Array, w: Array, out: Array, s: Conv) -> None:
 
 
 def conv2d_dx(g: Array, w: Array, out: Array, s: Conv) -> None:
-    """The adjoint of `conv2d` in x, which is also transposed convolution: <g, conv2d(x, w)> = <conv2d_dx(g, w), x>.
+    """The adjoint of `conv2d` with respect to x: <g, conv2d(x, w)> = <conv2d_dx(g, w), x>; transposed convolution.
 
         out[n, h, w', k*C/groups + c] = sum over kh, kw and the outputs o of group k of  g[n, oh, ow, o]
                                                                                      * w[kh, kw, c, o]
@@ -56,7 +56,7 @@ def conv2d_dx(g: Array, w: Array, out: Array, s: Conv) -> None:
 
 
 def conv2d_dw(x: Array, g: Array, out: Array, s: Conv) -> None:
-    """The adjoint of `conv2d` in w: <g, conv2d(x, w)> = <conv2d_dw(x, g), w>.
+    """The adjoint of `conv2d` with respect to w: <g, conv2d(x, w)> = <conv2d_dw(x, g), w>.
 
         out[kh, kw, c, o] = sum over n, oh, ow of  x[n, oh*sh - ph + kh*dh, ow*sw - pw + kw*dw, k*C/groups + c]
                                                  * g[n, oh, ow, o]

@@ -15,7 +15,7 @@ def batch_norm(
     running: Running | None,
     s: Norm,
 ) -> None:
-    """Every channel brought to mean 0 and variance 1, scaled and shifted; then, if asked for, a sum and a ReLU.
+    """Bring every channel to mean 0 and variance 1, scale and shift it; then, if asked, add a residual and apply ReLU.
 
         out[m, c] = f( (x[m, c] - mean[c]) / sqrt(variance[c] + eps) * weight[c] + bias[c] + residual[m, c] )
 

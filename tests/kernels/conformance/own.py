@@ -89,3 +89,8 @@ def in_torch_into_out(x, w, out, s):
 def in_torch_without_groups(x, w, out, s):
     wide = w.repeat(1, s.groups, 1, 1)
     out.copy_(in_torch(x, wide, out, s._replace(groups=1)))
+
+
+def last_row(x, w, out, s):
+    im2col.conv2d(x, w, out, s)
+    out[:, -1] *= 1.5

@@ -74,7 +74,7 @@ def test_arguments_that_do_not_parse_are_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit:
         command.main(arguments.split())
     assert exit.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    assert "--help says more)" in capsys.readouterr().err
 
 
 README = Path(__file__).parents[3] / "README.md"

@@ -20,8 +20,9 @@ def test_json_has_every_case_and_every_kind(report, tmp_path):
     export.write_json(report, tmp_path / "report.json")
     told = json.loads((tmp_path / "report.json").read_text())
     assert (told["op"], told["conforms"], told["contract_broken"]) == ("conv2d", False, None)
-    assert told["cases"] == len(told["results"]) == 2 * 49 + 1
-    assert told["passed"] == sum(result["ok"] for result in told["results"]) == 98 - 8
+    assert told["cases"] + told["answered_by_the_contract"] == len(told["results"]) == 2 * 49 + 1
+    assert told["answered_by_the_contract"] == 2 * 5  # the empty batch, and what is to be refused
+    assert told["passed"] == sum(result["ok"] and result["asked"] for result in told["results"]) == 98 - 8 - 10
     (kind,) = told["kinds"]
     assert kind["name"] == "groups > 1: gives wrong numbers"
     assert kind["cases"] == sorted({"groups 2", "groups 3, one output each", "depthwise", "drawn",
@@ -48,7 +49,31 @@ def test_junit_has_a_test_for_each_case_and_a_failure_with_its_kind(report, tmp_
     assert "elements are wrong" in failures["depthwise (float32)"].get("message")
     assert "X" in failures["depthwise (float32)"].text
     assert failures["guard mode"].get("type") == "beyond an array"
+    skipped = {test.get("name") for test in tests if test.find("skipped") is not None}
+    assert int(suite.get("skipped")) == len(skipped) == 10
+    assert "empty batch (float32)" in skipped
     assert all(test.get("classname") == "conv2d" and float(test.get("time")) >= 0 for test in tests)
+
+
+def test_a_kernel_that_does_nothing_passes_nothing():
+    idle = conformance.check(own.nothing, "conv2d", examples=2)
+    told = export.as_json(idle)
+    assert (told["passed"], told["answered_by_the_contract"]) == (0, 10)
+    assert "named cases: 44 of 44 fail" in str(idle)
+    assert "(5 more, empty or to be refused, were answered without calling the kernel)" in str(idle)
+
+
+def test_the_picture_is_of_a_case_that_shows_a_pattern(report):
+    (kind,) = report.kinds
+    drawn = export.clearest([kind.example, *kind.findings, *kind.telling])
+    assert kind.example.wrong == 1, "the smallest example is a single square"
+    assert drawn.wrong >= 8
+    assert (drawn.marks["out"] == ".").any(), "beside what is wrong, something right"
+    last = conformance.check(own.last_row, "conv2d", examples=0)
+    drawn = export.clearest([last.kinds[0].example, *last.kinds[0].findings])
+    (grid, *_) = export._parts(drawn)
+    assert (grid.marks == ".").any()
+    assert (grid.marks[-1] == "X").all()
 
 
 def test_a_broken_contract_and_odd_characters_are_written_too(tmp_path):

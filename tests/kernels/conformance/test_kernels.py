@@ -9,8 +9,10 @@ from tests.kernels.conformance.faulty import CONVOLUTIONS, plain
 
 @pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 @pytest.mark.parametrize("op", conformance.OPS)
-def test_our_own_kernels_conform(rung, op):
-    conformance.assert_conforms(getattr(rung, op), op, examples=6)
+@pytest.mark.parametrize("examples", [2, pytest.param(12, marks=pytest.mark.slow)])
+def test_our_own_kernels_conform(rung, op, examples):
+    """The named cases, and so many drawn ones."""
+    conformance.assert_conforms(getattr(rung, op), op, examples=examples)
 
 
 @pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])

@@ -17,7 +17,19 @@ sys.path.append(str(Path(__file__).parents[1] / "cuda"))  # where the simulator'
 CONVOLUTIONS = {"conv2d": 6, "conv2d_dx": 6, "conv2d_dw": 6}  # cases of each; of all others, `FEW`
 FEW = 2
 # The simulator takes no strided arrays (a GPU does): they are for what makes lines of them.
-LINES = ("tiled", "add", "relu", "relu_dx", "bce_with_logits", "bce_with_logits_dx", "sgd", "adam", "rmsprop")
+LINES = (
+    "tiled",
+    "add",
+    "relu",
+    "activation",
+    "activation_dx",
+    "relu_dx",
+    "bce_with_logits",
+    "bce_with_logits_dx",
+    "sgd",
+    "adam",
+    "rmsprop",
+)
 
 
 def trials():

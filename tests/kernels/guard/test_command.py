@@ -57,6 +57,7 @@ def test_a_compiled_kernel_is_checked_in_guard_mode_unless_told_otherwise(folder
     assert "guard mode" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_another_kernel_is_checked_in_guard_mode_on_demand(folder, capsys):
     arguments = ["check", f"{folder}:plain", "--op", "relu", "--examples", "2", "--dtype", "float32"]
     count = len(conformance.search.cases("relu", examples=2, dtypes=["float32"]))

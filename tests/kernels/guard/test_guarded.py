@@ -98,6 +98,7 @@ OTHERS = [op for op in conformance.OPS if op not in CONV]
 
 
 @pytest.mark.parametrize("ops", [*([op] for op in CONV), OTHERS], ids=[*CONV, "others"])
+@pytest.mark.slow
 def test_no_plan_touches_anything_beside_its_arrays(ops):
     """On two threads, in float32: some cases. `check --guard --all` takes all."""
     tasks, seen = [], set()

@@ -15,7 +15,7 @@ from tinyres_kernels.cpu.plan import PLANNERS
 
 DTYPES = ("float32", "float64")
 CONV = ("conv2d", "conv2d_dx", "conv2d_dw")
-SHARES = 2  # that the cases of a convolution are cut into, so that all cores have something to do
+SHARES = 4  # that the cases of a convolution are cut into; the first is tested everywhere, the others are slow tests
 
 
 @cache
@@ -30,11 +30,28 @@ def every(cases):
     assert not wrong, f"{len(wrong)} of {len(cases)} cases are wrong:\n{told}"
 
 
-@pytest.mark.parametrize("share", range(SHARES))
+def share(cases, number):
+    """Of the cases, one in so many; the first share begins with one of every plan, the cheapest."""
+    names, first, others = set(), [], []
+    for case in cases:
+        (others if case.plan.names <= names else first).append(case)
+        names |= case.plan.names
+    return ([] if number else first) + others[number::SHARES]
+
+
+@pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, SHARES))])
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", CONV)
-def test_every_plan_of_a_convolution_and_both_sides_of_every_limit(op, dtype, share):
-    every(found(op, dtype)[share::SHARES])
+def test_every_plan_of_a_convolution_and_both_sides_of_every_limit(op, dtype, number):
+    every(share(found(op, dtype), number))
+
+
+def test_the_shares_are_all_cases():
+    cases = found("conv2d", "float32")
+    shares = [share(cases, number) for number in range(SHARES)]
+    assert sorted(map(str, cases)) == sorted(str(case) for cut in shares for case in cut)
+    names = [{name for case in some for name in case.plan.names} for some in (shares[0], cases)]
+    assert names[0] == names[1]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -44,25 +61,26 @@ def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", range(SHARES))
-def test_the_layers_of_real_nets(share):
-    every(list(plans.layers())[share::SHARES])
+@pytest.mark.parametrize("number", range(SHARES))
+def test_the_layers_of_real_nets(number):
+    every(list(plans.layers())[number::SHARES])
 
 
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", OPS)
-def test_no_plan_that_occurs_is_left_without_a_test(op):
+def test_no_plan_that_occurs_is_left_without_a_test(op, dtype):
     """At sizes drawn by others: those of the fuzz and of real nets. Limits as they are."""
-    tested = {dtype: {name for case in found(op, dtype) for name in case.plan.names} for dtype in DTYPES}
+    tested = {name for case in found(op, dtype) for name in case.plan.names}
     rng = np.random.default_rng(1)
     cases = [draw(rng, OPS[op]).case for _ in range(400)]
-    cases += [case.case for case in plans.layers(full=True) if case.case.op.name == op]
+    cases += [case.case for case in plans.layers(full=True, ops=[op], dtypes=[dtype])]
     occur = Counter()
-    for case in cases:
+    for case in (case for case in cases if case.dtype == dtype):
         try:
             names = explained(case).names
         except ValueError:  # the arguments do not belong together
             continue
-        occur.update((name, case.dtype) for name in names if name not in tested[case.dtype])
+        occur.update(name for name in names if name not in tested)
     assert not occur, f"no test runs these: {dict(occur)}"
 
 

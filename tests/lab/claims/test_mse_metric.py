@@ -1,12 +1,14 @@
 """The MSE prefers the mean image to real digits by exactly two; the distance does not."""
 
 import numpy as np
+import pytest
 
 from tests.lab.holds import holds
 from tinyres.lab.claims import mse_metric
 from tinyres.lab.registry import Options
 
 
+@pytest.mark.slow
 def test_the_verdict_holds(tmp_path):
     result = holds("claim-mse", tmp_path)
     assert len(result.laws) == 8

@@ -18,7 +18,7 @@ def nothing() -> None:
     pass
 
 
-@pytest.mark.parametrize("name", ["E2", "check"])
+@pytest.mark.parametrize("name", [pytest.param("E2", marks=pytest.mark.slow), "check"])
 def test_every_law_holds(name, tmp_path):
     result = holds(name, tmp_path)
     if name == "E2":

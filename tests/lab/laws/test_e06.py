@@ -13,6 +13,7 @@ from tinyres.lab.registry import Options
 OTHERS = [{"k0": 20, "k": 6, "depth": 10}, {"k0": 48, "k": 20, "depth": 6}]
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E6", tmp_path)
     side_by_side, geometric, logarithm, summed = result.laws

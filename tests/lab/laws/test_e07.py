@@ -11,6 +11,7 @@ from tinyres.lab.laws import e07_finite_width as e07
 from tinyres.lab.registry import Options
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E7", tmp_path)
     assert len(result.laws) == 15

@@ -19,6 +19,7 @@ def small(monkeypatch):
     monkeypatch.setattr(e01, "LAST", 2)
 
 
+@pytest.mark.slow
 def test_the_law_holds_in_small(small, tmp_path):
     found = holds("E1-digits", tmp_path)
     falls = [law for law in found.laws if law.kind == "ordering"]

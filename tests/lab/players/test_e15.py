@@ -16,6 +16,7 @@ def small(monkeypatch):
         monkeypatch.setattr(e15, name, value)
 
 
+@pytest.mark.slow
 def test_the_laws_hold_in_small(small, tmp_path):
     holds("E15", tmp_path)
 

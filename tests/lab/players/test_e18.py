@@ -47,6 +47,7 @@ def trained():
     return trainer
 
 
+@pytest.mark.slow
 def test_r1_finds_the_ring_in_every_seed(trained):
     made = e18.samples(trained, 3, np.random.default_rng(0))
     assert made.shape == (3, e18.SAMPLES, 2)

@@ -59,6 +59,7 @@ def wait_for_workers(address, count):
         client.wait_for_workers(count, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_and_then_its_scheduler(dask_cluster, tiny, tmp_path, table, capsys):
     address, scheduler, workers = dask_cluster
     recipes = tiny({"depth": [3, 5], "init": ["default", "orthogonal"], "seed": range(6)}, steps=20)
@@ -170,6 +171,7 @@ def test_missing_distributed_is_named(capsys, monkeypatch):
     assert "needs distributed: pip install 'tinyres[cluster]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_that_waits_says_for_what(dask_cluster, tiny, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(cluster, "SILENCE", 2.0)
     address, scheduler, workers = dask_cluster

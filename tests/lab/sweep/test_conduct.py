@@ -71,6 +71,7 @@ def test_a_process_that_dies_costs_its_own_point_only(tiny, tmp_path, monkeypatc
     assert [found[recipe] for recipe in recipes if recipe.seed != 1] == ["ran 0", "ran 2", "ran 3"]
 
 
+@pytest.mark.slow
 def test_leaving_early_ends_the_processes(tiny):
     psutil = pytest.importorskip("psutil")
     outcomes = local.processes(2)(tiny({}) + tiny({"seed": range(5)}, steps=10**6))

@@ -36,3 +36,10 @@ def test_what_cannot_be_built_is_found_before_anything_runs():
     ]  # fmt: skip
     assert "6 n + 2" in wrong["plain at depth 9"]
     assert not sweep.problems([Recipe(arch="mlp", depth=3)], (1, 8, 8), 10)
+
+
+def test_nets_are_compared_at_one_rate_which_suits_them_all():
+    assert {r.lr for r in sweep.grid({"arch": ["resnet", "mlp"]})} == {0.01}
+    assert {r.lr for r in sweep.grid({"arch": ["resnet", "plain"]})} == {0.1}
+    assert {r.lr for r in sweep.grid({"arch": ["resnet", "mlp"]}, optimizer="adam")} == {1e-3}
+    assert {r.lr for r in sweep.grid({"arch": ["resnet", "mlp"], "lr": [0.1, 0.2]})} == {0.1, 0.2}

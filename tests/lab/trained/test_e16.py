@@ -103,6 +103,7 @@ def test_a_boundary_outside_the_grid_is_none():
     np.testing.assert_allclose(trainability.boundaries(first_fails), np.sqrt(8 * 11))
 
 
+@pytest.mark.slow
 def test_training_ceases_later_at_a_larger_depth_scale(monkeypatch):
     monkeypatch.setattr(trainability, "DEPTHS", (6, 23))
     monkeypatch.setattr(trainability, "S_W2", (0.8, 1.5, 1.76))

@@ -71,12 +71,12 @@ def test_each_verdict_can_fail():
 
 def test_the_learned_scales_have_a_slope_that_grows_with_depth(monkeypatch):
     """sum over l of |dy/dα_l|² = L (1 + α²)^(L-1) |x|², and a part in L of that where a is learned in α = a/√L."""
-    monkeypatch.setattr(e17, "WIDTH", 256)
+    monkeypatch.setattr(e17, "WIDTH", 128)
     rng, count = np.random.default_rng(0), 16
 
     def ratio(start):
         net = e17.net(2 * count + 2, start, rng).to("float64")
-        x = tr.tensor(rng.standard_normal((32, 256)))
+        x = tr.tensor(rng.standard_normal((32, 128)))
         y = net.blocks(x)
         scales = [module.weight for module in net.modules() if isinstance(module, nn.Scale)]
         found = tr.grad(y, scales, rng.standard_normal(y.shape))

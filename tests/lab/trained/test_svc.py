@@ -20,6 +20,7 @@ def test_the_difference_and_its_interval():
     assert "a difference of +0.00 ± 2.48 points" in svc.found(nets, machines).replace("-0.00", "+0.00")
 
 
+@pytest.mark.slow
 def test_two_epochs_already_know_most_digits(monkeypatch):
     monkeypatch.setattr(svc, "EPOCHS", 2)
     monkeypatch.setattr(svc, "SEEDS", 2)

@@ -12,11 +12,10 @@ class Row(NamedTuple):
     of: Any  # the constructor that the row belongs to
     make: Callable[[], Any]
     shape: tuple[int, ...]  # of the input, batch included
-    slow: bool = False
 
 
-def _row(of, *sizes, shape, slow=False, **options):
-    return Row(of, lambda: of(*sizes, rng=0, **options), shape, slow)
+def _row(of, *sizes, shape, **options):
+    return Row(of, lambda: of(*sizes, rng=0, **options), shape)
 
 
 def _small(of, *sizes, size=32, channels=3, batch=2, **options):
@@ -32,7 +31,6 @@ def _classifiers():
     yield "plain 20", _small(models.plain)
     yield "resnet 20", _small(resnet)
     yield "resnet 56", _small(resnet, 56, batch=1)
-    yield "resnet 110", _small(resnet, 110, batch=1)
     for shortcut in ("B", "C", "conv"):
         yield f"resnet 20, shortcut {shortcut}", _small(resnet, shortcut=shortcut)
     yield "preact 20", _small(models.preact)
@@ -48,33 +46,50 @@ def _classifiers():
     yield "stochastic_depth 20", _small(models.stochastic_depth)
     yield "cnn, 8 pixels", _small(models.cnn, size=8, batch=8)
     yield "cnn, 28 pixels", _row(models.cnn, in_channels=1, size=28, shape=(4, 1, 28, 28))
+    yield "vit 4", _small(models.vit, size=8, batch=8)
     yield "mlp 8", _small(models.mlp, size=8, batch=16)
     yield "mlp 8, residual", _row(models.mlp, residual=True, shape=(16, 3, 8, 8))
     yield "highway_mlp 11", _small(models.highway_mlp, size=8, batch=16)
     yield "dncnn 17", _row(models.dncnn, shape=(1, 1, 24, 24))
-    yield "dncnn 20, colour", _row(models.dncnn, 20, in_channels=3, shape=(1, 3, 50, 50), slow=True)
-    for depth in (18, 34, 50, 101, 152):
-        yield f"resnet_imagenet {depth}", _large(models.resnet_imagenet, depth, slow=depth > 18)
-    yield "resnet_imagenet 50, reduction 16", _large(models.resnet_imagenet, 50, reduction=16, slow=True)
-    yield "densenet_imagenet 121", _large(models.densenet_imagenet, 121, slow=True)
-    yield "densenet_imagenet 161", _large(models.densenet_imagenet, 161, width=48, slow=True)
+    yield "dncnn 20, colour", _row(models.dncnn, 20, in_channels=3, shape=(1, 3, 50, 50))
+    for depth in (18, 34, 50):  # 101 and 152 have the layers of 50, more often
+        yield f"resnet_imagenet {depth}", _large(models.resnet_imagenet, depth)
+    yield "resnet_imagenet 50, reduction 16", _large(models.resnet_imagenet, 50, reduction=16)
+    yield "densenet_imagenet 121", _large(models.densenet_imagenet, 121)
+    yield "densenet_imagenet 161", _large(models.densenet_imagenet, 161, width=48)
 
 
 def _players():
     for name, family, latent in (("dcgan", models.dcgan, 100), ("resgan", models.resgan, 128)):
         for size, width in ((8, 64), (28, 64), (32, 64), (32, 128), (64, 64), (64, 128)):
-            slow = size == 64 and (name == "resgan" or width == 128)
             batch = {8: 16, 64: 2}.get(size, 4) // (2 if name == "resgan" and size * width > 2048 else 1)
             noise, image, end = (batch, latent), (batch, 3, size, size), f", {size} pixels, width {width}"
-            yield f"{name}.generator{end}", _row(family.generator, latent, width, size=size, shape=noise, slow=slow)
-            yield f"{name}.discriminator{end}", _row(family.discriminator, width, size=size, shape=image, slow=slow)
+            yield f"{name}.generator{end}", _row(family.generator, latent, width, size=size, shape=noise)
+            yield f"{name}.discriminator{end}", _row(family.discriminator, width, size=size, shape=image)
         for norm in ("layer", "none" if name == "dcgan" else "batch"):  # the rows above have the third
             yield f"{name}.discriminator, norm {norm}", _row(family.discriminator, norm=norm, shape=(4, 3, 32, 32))
+    for size in (8, 16, 28, 32):
+        for width in (32, 64):
+            end = f", {size} pixels, width {width}"
+            yield f"r3gan.generator{end}", _row(models.r3gan.generator, 64, width, size=size, shape=(4, 64))
+            yield (
+                f"r3gan.discriminator{end}",
+                _row(models.r3gan.discriminator, width, size=size, shape=(4, 3, size, size)),
+            )
     yield "gan64.generator", _row(models.gan64.generator, shape=(8, 100))
     for norm in ("batch", "layer", "none"):
         yield f"gan64.discriminator, norm {norm}", _row(models.gan64.discriminator, norm=norm, shape=(2, 3, 64, 64))
         yield f"mlp_discriminator, norm {norm}", _row(models.mlp_discriminator, norm=norm, shape=(64, 2))
     yield "mlp_generator", _row(models.mlp_generator, shape=(64, 2))
 
+
+QUICK = {  # of each constructor, and of each way that its options take, the smallest; the others are slow tests
+    "plain 20", "resnet 20", "resnet 20, shortcut B", "preact 20", "highway 19", "densenet 40, 16 pixels", "senet 20",
+    "skipinit 20", "fixup 20", "stochastic_depth 20", "cnn, 8 pixels", "mlp 8", "mlp 8, residual", "highway_mlp 11",
+    "dncnn 17", "dcgan.generator, 8 pixels, width 64", "dcgan.discriminator, 8 pixels, width 64",
+    "dcgan.generator, 32 pixels, width 64", "dcgan.discriminator, norm layer", "resgan.generator, 8 pixels, width 64",
+    "resgan.discriminator, 8 pixels, width 64", "gan64.discriminator, norm batch", "mlp_generator",
+    *(f"mlp_discriminator, norm {norm}" for norm in ("batch", "layer", "none")),
+}  # fmt: skip
 
 ROWS: dict[str, Row] = dict([*_classifiers(), *_players()])

@@ -15,15 +15,15 @@ from tests.models.float32.compare import (
     settled,
     smooth,
 )
-from tests.models.float32.rows import ROWS
+from tests.models.float32.rows import QUICK, ROWS
 from tinyres import models
 from tinyres.arrays import memory
 
-NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvision}
+NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvision, models.gpt}  # gpt: symbols, below
 
 
 def rows(names):
-    return [pytest.param(name, marks=pytest.mark.slow) if ROWS[name].slow else name for name in names]
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 EVALUATED = (  # one of each kind that has batch norms: the convolutions are those of training
@@ -61,6 +61,9 @@ def test_every_public_model_has_a_row():
     for module in filter(inspect.ismodule, public):
         makers |= {module.generator, module.discriminator}
     assert makers == {row.of for row in ROWS.values()}
+    assert ROWS.keys() >= QUICK
+    large = {models.resnet_imagenet, models.densenet_imagenet, models.gan64.generator}
+    assert {ROWS[name].of for name in QUICK} == makers - large
 
 
 @pytest.mark.parametrize("name", rows(ROWS))
@@ -99,3 +102,17 @@ def test_what_memory_held_before_does_not_matter(name, monkeypatch):
     for layer, numbers in plain.items():
         assert np.isfinite(numbers).all(), layer
         np.testing.assert_array_equal(littered[layer], numbers, err_msg=layer)
+
+
+def test_gpt_in_float32_against_float64():
+    """It reads symbols, so it stands apart from the rows: each gradient within some thousand roundings."""
+    index = np.random.default_rng(0).integers(0, 40, (8, 64))
+    found = []
+    for dtype in ("float32", "float64"):
+        model = models.gpt(4, 128, symbols=40, rng=0).to(dtype)
+        y = model(index)
+        (y * np.random.default_rng(1).standard_normal(y.shape).astype(dtype)).sum().backward()
+        found.append([y.detach().numpy(), *(p.grad.numpy() for p in model.parameters())])
+    for single, double in zip(*found, strict=True):
+        assert single.dtype == np.float32
+        np.testing.assert_allclose(single, double, rtol=0, atol=3e-4 * np.abs(double).max())

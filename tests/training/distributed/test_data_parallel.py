@@ -135,7 +135,7 @@ def test_what_is_recorded_is_what_rank_0_sees_of_its_share(world):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--steps", "1", "--batch-size", "1"], "2 ranks cannot share batches of 1"),
+        slow(["--steps", "1", "--batch-size", "1"], "2 ranks cannot share batches of 1"),
         slow(["--depth", "9"], "depth must be 6 n + 2"),
         slow(["--timeout", "0"], "--timeout 0: more than 0 seconds are needed"),
         slow(["--resume"], "to resume from"),

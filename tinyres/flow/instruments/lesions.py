@@ -166,10 +166,11 @@ def _nested(a: str, b: str) -> bool:
 
 
 def _bypass(module: nn.Module) -> Forward:
-    """The block without its branch; it takes the same optional arguments as the block (see `nn.fused_add_relu`)."""
+    """The block without its branch; it takes the same optional arguments as the block (see `nn.fused_add_relu`), and
+    ignores those that only its branch would read."""
     shortcut = module.shortcut if isinstance(module, nn.Residual) else None
 
-    def forward(x: Any, residual: Any = None, relu: bool = False) -> Any:
+    def forward(x: Any, residual: Any = None, relu: bool = False, **options: Any) -> Any:
         y = x if shortcut is None else shortcut(x)
         if residual is not None:
             y = y + residual

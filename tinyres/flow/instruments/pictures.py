@@ -60,10 +60,11 @@ def _norms(figure: Any, axes: Any, found: Measurement) -> None:
 def _heat(figure: Any, axes: Any, found: Measurement) -> None:
     steps, values = found.labels["step"], _log10(found["backward_norm"]).T
     half = (steps[-1] - steps[0]) / (len(steps) - 1) / 2  # each column is centred on its step
-    extent = (steps[0] - half, steps[-1] + half, 0.5, len(values) + 0.5)
-    image = axes.imshow(values, aspect="auto", origin="lower", cmap="magma", extent=extent)
+    extent = (steps[0] - half, steps[-1] + half, len(values) + 0.5, 0.5)  # the input side on top, as in run.html
+    image = axes.imshow(values, aspect="auto", cmap=palette.norms(), extent=extent)
     _integers(axes.xaxis)
     count(axes.yaxis, len(values))
+    axes.invert_yaxis()
     axes.set(xlabel="recorded step", ylabel="block (1 = input side)")
     axes.set_title("the gradient over the steps", fontsize=10)
     figure.colorbar(image, ax=axes, label="log₁₀ |gradient|")
@@ -77,7 +78,7 @@ def _routes(figure: Any, axes: Any, found: Measurement) -> None:
             found["skip_share"][row],
             style,
             color=palette.SKIP,
-            label=f"share of the skip connection, step {steps[row]}",
+            label=f"|skip| / (|skip| + |branch|), step {steps[row]}",
         )
         series(axes, found["route_cosine"][row], style, color=palette.CASES[0], label=f"cosine, step {steps[row]}")
     axes.axhline(0.5, color="grey", lw=0.8)

@@ -123,7 +123,10 @@ class Recording(Observer):
                 "record: skip_share() found no residual connection, so there are no two routes to compare; build the "
                 "blocks with nn.Residual, or use gradient_norms() or history(), which need none"
             )
-        shares, title = [share(m.skip, m) for m in norms.values()], "the skip connection's share of the gradient"
+        shares, title = (
+            [share(m.skip, m) for m in norms.values()],
+            "|skip| / (|skip| + |branch|) where the routes rejoin",
+        )
         return Curve.of(title, "skip_share", shares, "residual connection", list(norms), history.COST)
 
     def _route_norms(self) -> dict[str, RouteNorms]:

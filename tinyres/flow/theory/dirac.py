@@ -36,6 +36,14 @@ def r1(gamma: float) -> Pair:
     return roots(-gamma, SLOPE**2)
 
 
+def r1_r2(gamma: float) -> Pair:
+    """Eigenvalues with the same penalty at the data and at the fake: -γ ± sqrt(γ² - 1/4); γ = 1/2 is critical.
+
+    D(x) = ψ x has one slope, so R2 is R1 once more. *Derived*; R3GAN: Huang et al. 2024 [huang2024gan].
+    """
+    return r1(2 * gamma)
+
+
 def curved(gamma: float, chi: float, *, at_fakes: bool = False, slope: float = SLOPE) -> Pair:
     """Eigenvalues of (θ, ψ) at (0, 0, χ) for D(x) = ψ x + χ x² and the penalty (γ/2) |∇D|² at the data or the fake.
 

@@ -6,6 +6,7 @@ kernel.py      the maximum mean discrepancy, without bias
 inception.py   how sure a classifier is of each sample, and how varied its answers are
 neighbours.py  precision (are the samples real?) and recall (is everything real among them?)
 modes.py       modes found, share of good samples and reverse KL, where the data are a known mixture
+stacked.py     the same for stacked digits: which of 1,000 triples
 extractor.py   the features: a residual classifier trained on the data set
 """
 
@@ -16,9 +17,10 @@ from tinyres.gan.metrics.kernel import mmd
 from tinyres.gan.metrics.metric import Metric
 from tinyres.gan.metrics.modes import ModeCoverage, mode_coverage
 from tinyres.gan.metrics.neighbours import PrecisionRecall, precision_recall
+from tinyres.gan.metrics.stacked import StackedModes, stacked_modes
 
 __all__ = [
-    "Extractor", "FrechetLimit", "InceptionScore", "Metric", "ModeCoverage", "PrecisionRecall", "classifier",
-    "frechet_distance", "frechet_gaussians", "frechet_limit", "inception_score", "mmd", "mode_coverage", "null_bias",
-    "precision_recall",
+    "Extractor", "FrechetLimit", "InceptionScore", "Metric", "ModeCoverage", "PrecisionRecall", "StackedModes",
+    "classifier", "frechet_distance", "frechet_gaussians", "frechet_limit", "inception_score", "mmd", "mode_coverage",
+    "null_bias", "precision_recall", "stacked_modes",
 ]  # fmt: skip

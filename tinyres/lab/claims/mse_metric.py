@@ -123,6 +123,7 @@ def draw(figure: Any, x: Array, errors: list[float], frechet: list[float], trace
         for axes, image in zip(axes_row, images, strict=True):
             axes.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
             axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     pictures.suptitle("By MSE the blur wins")
     axes, a = curves.subplots(), np.linspace(0, 1, 100)

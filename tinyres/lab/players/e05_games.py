@@ -50,7 +50,8 @@ def plain(loss: str) -> Game:
     """One of the library's pairs of losses."""
 
     def generator(point: Any) -> Any:
-        return LOSSES[loss].generator(discriminator(point, point[0]))
+        beside = [discriminator(point, 0.0)] if LOSSES[loss].paired else []
+        return LOSSES[loss].generator(discriminator(point, point[0]), *beside)
 
     def both(point: Any) -> Any:
         return LOSSES[loss].discriminator(discriminator(point, 0.0), discriminator(point, point[0]))

@@ -20,6 +20,7 @@ from tinyres.lab.report.tables import spread_text
 TITLES = {  # in the order of the page
     "trained": "Trained nets on real images",
     "laws": "Laws: random nets compared with closed forms",
+    "stream": "The residual stream: from ResNets to Transformers",
     "players": "GANs: between two players",
     "claims": "Popular claims, put to the test",
 }

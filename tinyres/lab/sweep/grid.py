@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from tinyres.training.prepare import build
-from tinyres.training.recipe import Recipe
+from tinyres.training.recipe import Recipe, default_rate
 
 AXES = ("arch", "depth", "width", "init", "activation", "lr", "seed")  # the last one varies fastest
 
@@ -17,7 +17,8 @@ def grid(axes: Mapping[str, Sequence[Any]], **shared: Any) -> list[Recipe]:
     """All combinations of the axes' values: `grid({"depth": [8, 14], "seed": range(3)}, steps=50)`.
 
     Args:
-        axes: values of the fields named in `AXES`; a field left out has `Recipe`'s default.
+        axes: values of the fields named in `AXES`; a field left out has `Recipe`'s default. Without `lr`, all points
+            have the same rate, the smallest of their defaults, so that nets are compared at one rate.
         shared: the other fields of `Recipe`, the same for all points.
 
     Raises:
@@ -26,6 +27,9 @@ def grid(axes: Mapping[str, Sequence[Any]], **shared: Any) -> list[Recipe]:
     for name, values in axes.items():
         if name not in AXES or not len(values):
             raise ValueError(f"grid: an axis is one of {', '.join(AXES)} with at least one value, got {name}={values}")
+    if "lr" not in axes and shared.get("lr") is None:
+        optimizer = shared.get("optimizer") or Recipe.optimizer
+        shared["lr"] = min(default_rate(arch, optimizer) for arch in axes.get("arch", [Recipe.arch]))
     names = [name for name in AXES if name in axes]
     recipes = [
         Recipe(**shared, **dict(zip(names, point, strict=True))) for point in product(*(axes[name] for name in names))

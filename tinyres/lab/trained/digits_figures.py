@@ -33,7 +33,7 @@ def deepest(figure: Any, runs: Runs) -> None:
             right.plot(blocks, shares[0], "k--", lw=1, label="the boundary before training")
     left.set(xlabel="block (1 = input side)", ylabel="|gradient| / |gradient at the last block|",
              title="Before training: the gradient per block")  # fmt: skip
-    right.set(xlabel="block (1 = input side)", ylabel="share of the gradient, %", ylim=(0, 100),
+    right.set(xlabel="block (1 = input side)", ylabel="share of |skip| + |branch|, %", ylim=(0, 100),
               title="After training: the way back")  # fmt: skip
     middle.axhline(np.log(10), color="grey", lw=0.8)
     middle.text(1, np.log(10), "guessing ", fontsize=8, color="grey", ha="right", va="bottom",

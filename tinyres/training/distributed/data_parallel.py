@@ -9,7 +9,6 @@ import numpy as np
 
 from tinyres.arrays import namespace, to_device, unravel_like
 from tinyres.autograd.tensor import Array, Tensor, rebind, wrap
-from tinyres.ops.losses import cross_entropy
 from tinyres.training.distributed.ranks import RankFailed, Ranks
 from tinyres.training.distributed.sync_batch_norm import synchronise
 from tinyres.training.run import Run
@@ -86,7 +85,7 @@ class DataParallel(Run):
         self.rows = slice(len(x) * rank // size, len(x) * (rank + 1) // size)
         mine, labels = (wrap(t.data[self.rows]).to(self.device) for t in (x, target))
         share = len(mine) * size / len(x)  # about 1, so that a recorder on this rank sees gradients of their usual size
-        loss = cross_entropy(self.model(mine), labels) * share
+        loss = self.loss(mine, labels) * share
         loss.backward()
         parameters = [p for p in self.model.parameters() if p.grad is not None]
         buffers = [b for b in self.model.buffers() if np.issubdtype(b.dtype, np.floating)]

@@ -48,11 +48,15 @@ def taken(
     groups: int,
     choices: Choices,
     padding: Pair = (0, 0),
+    *,
+    summed: bool = False,
 ) -> bool:
     """Whether to go this way: the shapes allow it, and it was measured to win. channels: of the image x (N, H, W, C)
-    that is read, and of what it is convolved into."""
+    that is read, and of what it is convolved into; summed: for the weight gradient."""
     can = itemsize == 4 and kernel == (3, 3) and stride == dilation == (1, 1) and groups == 1 and min(padding) >= 0
-    enough = min(channels) >= choices.limit("winograd_channels")
+    tiles = x[0] * -(-x[1] // 2) * -(-x[2] // 2)
+    many = tiles >= choices.limit("winograd_outputs") * (3 if summed else 1)
+    enough = many and min(channels) >= choices.limit("winograd_channels")
     work = 9 * x[0] * x[1] * x[2] * x[3] * channels[1]
     return choices.take("winograd", can, enough and work >= choices.limit("winograd_work"))
 

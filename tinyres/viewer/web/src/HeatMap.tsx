@@ -50,6 +50,12 @@ export function Run({
           alone={alone}
         />
       ))}
+      {lanes.some((lane) => lane.skip_share !== null) && (
+        <p class="muted">
+          skip: the norm of the gradient that comes back through a block's skip connection, in per cent of the sum of
+          the norms through skip connection and branch, where the two rejoin at the block's input.
+        </p>
+      )}
     </section>
   );
 }
@@ -73,9 +79,10 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
     store.set({ runStep: Math.min(steps - 1, Math.max(0, Math.floor(((e.clientX - box.left) / box.width) * steps))) });
   };
   const few = lane.layers.length <= 16;
-  const height = alone
-    ? Math.max(120, Math.min(several ? 280 : 520, lane.layers.length * 30))
-    : Math.max(84, Math.min(220, lane.layers.length * 14));
+  const rows = lane.layers.length;
+  const least = alone ? Math.max(120, Math.min(several ? 280 : 440, rows * 30)) : Math.max(84, Math.min(220, rows * 14));
+  // A single map takes the window's height, as long as its rows do not become slabs.
+  const height = alone && !several ? `clamp(${least}px, 100dvh - 310px, ${Math.max(least, rows * 72)}px)` : `${least}px`;
   return (
     <div class="lane">
       <h3>
@@ -88,7 +95,7 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
       </h3>
       <div class="lane-body">
         <div>
-        <div class="heat" style={{ height: `${height}px` }}>
+        <div class="heat" style={{ height }}>
           <div class={`layers ${few ? "" : "ends"}`} aria-hidden="true">
             {few
               ? lane.layers.map((layer) => <span title={layer}>{layer}</span>)
@@ -155,15 +162,23 @@ function Column({
   column: number[];
   chosen: number;
   range: Bound;
-  height: number;
+  height: string;
 }) {
-  const few = Math.min(16, column.length); // rows that are shown without scrolling
+  const few = column.length <= 16; // each bar stands beside its row of the map; of more, the list scrolls
   const length = (value: number): number =>
     Number.isFinite(value) ? (100 * (value - range.low)) / Math.max(1e-9, range.high - range.low) : 0;
+  const shared = lane.skip_share === null ? "" : "shared";
   return (
+    <div class="bars">
+      <p class={`head ${shared}`} aria-hidden="true">
+        <span>block</span>
+        <span>gradient, step {lane.steps[chosen]}</span>
+        <span>log₁₀‖g‖</span>
+        {shared && <span>skip</span>}
+      </p>
     <ol
-      class={`column ${lane.skip_share === null ? "" : "shared"}`}
-      style={{ maxHeight: `${Math.max(height, few * 16)}px` }}
+      class={`column ${shared} ${few ? "few" : ""}`}
+      style={few ? { minHeight: height } : { height }}
       tabIndex={0}
       aria-label={`Layers at step ${lane.steps[chosen]}: log10 of the gradient norm`}
     >
@@ -182,12 +197,16 @@ function Column({
             </span>
             <span class={`value ${Number.isFinite(value) ? "" : "bad"}`}>{number(value)}</span>
             {lane.skip_share !== null && (
-              <span class="share">{share == null ? "" : `skip ${Math.round(100 * toNumber(share))} %`}</span>
+              <span class="share">
+                {share != null && <span class="hidden">skip </span>}
+                {share == null ? "" : `${Math.round(100 * toNumber(share))} %`}
+              </span>
             )}
           </li>
         );
       })}
     </ol>
+    </div>
   );
 }
 

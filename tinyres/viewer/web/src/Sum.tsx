@@ -95,6 +95,12 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
         ))}
         {join.angle !== null && <li class="muted">{Math.round((180 * join.angle) / Math.PI)}° between them</li>}
       </ul>
+      {comparable && (
+        <p class="muted">
+          Per cent of the sum of these norms, ‖{join.routes.map((route) => route.role).join("‖ + ‖")}‖. The norm of the
+          gradients' sum is smaller where they point in different directions.
+        </p>
+      )}
     </section>
   );
 }

@@ -21,9 +21,28 @@ export function Thumbnail({ view, label, scale, chosen, onChoose, caption = true
     );
   return (
     <figure class="thumbnail">
-      <Cells view={view} label={label} scale={scale ?? magnitude(view)} chosen={chosen} onChoose={onChoose} />
+      {view.heads.length ? (
+        <Heads view={view} label={label} />
+      ) : (
+        <Cells view={view} label={label} scale={scale ?? magnitude(view)} chosen={chosen} onChoose={onChoose} />
+      )}
       {caption && <Facts view={view} />}
     </figure>
+  );
+}
+
+/** The heads of attention side by side, queries down and keys across, in one scale. */
+function Heads({ view, label }: { view: View; label: string }) {
+  const most = Math.max(...view.heads.map((cells) => magnitude({ ...view, cells })));
+  return (
+    <div class="heads">
+      {view.heads.map((cells, h) => (
+        <div>
+          <Cells view={{ ...view, cells }} label={`${label}, head ${h + 1}`} scale={most} />
+          <span>head {h + 1}</span>
+        </div>
+      ))}
+    </div>
   );
 }
 

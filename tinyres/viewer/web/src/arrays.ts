@@ -8,6 +8,8 @@ export interface View {
   whole: number[] | null;
   cells: number[];
   columns: number;
+  /** Of the weights of attention: the cells of each head, in the same columns. */
+  heads: number[][];
   low: number;
   high: number;
   norm: number;
@@ -31,14 +33,13 @@ function build(trace: Trace, index: number): View {
   if (array === undefined) throw new RangeError(`array ${index} of ${trace.arrays.length}`);
   const bad = array.bad ?? 0;
   if ("t" in array) {
-    const bytes = Uint8Array.from(atob(array.t), (c) => c.charCodeAt(0));
-    const low = toNumber(array.tlo);
-    const unit = (toNumber(array.thi) - low) / 254; // 255 says that a block holds what is not finite
+    const cells = shaded(array.t, toNumber(array.tlo), toNumber(array.thi), bad);
     return {
       shape: array.s,
       whole: null,
-      cells: Array.from(bytes, (byte) => (bad > 0 && byte === 255 ? NaN : low + unit * byte)),
-      columns: Math.round(Math.sqrt(bytes.length)),
+      cells,
+      columns: Math.round(Math.sqrt(cells.length)),
+      heads: (array.h ?? []).map((head) => shaded(head, toNumber(array.hlo ?? 0), toNumber(array.hhi ?? 0), bad)),
       low: toNumber(array.lo),
       high: toNumber(array.hi),
       norm: toNumber(array.n),
@@ -53,12 +54,20 @@ function build(trace: Trace, index: number): View {
     whole,
     cells: whole,
     columns: columnsOf(array.s),
+    heads: [],
     low: finite.length ? Math.min(...finite) : NaN,
     high: finite.length ? Math.max(...finite) : NaN,
     norm: toNumber(array.n),
     zeros: whole.length ? whole.filter((v) => v === 0).length / whole.length : 0,
     bad,
   };
+}
+
+/** Shades as numbers; 255 says that a block holds what is not finite. */
+function shaded(text: string, low: number, high: number, bad: number): number[] {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const unit = (high - low) / 254;
+  return Array.from(bytes, (byte) => (bad > 0 && byte === 255 ? NaN : low + unit * byte));
 }
 
 /** The last axis runs across and all others down, unless that would be a long thin strip. */

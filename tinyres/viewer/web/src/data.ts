@@ -29,7 +29,8 @@ type RawOp = Partial<Omit<Op, "id" | "file" | "line" | "source">> &
 type Place = [file: string | null, line: number | null, source: string | null];
 
 type Whole = { s: number[]; v: Num[]; n: Num; bad?: number };
-type Large = { s: number[]; t: string; tlo: Num; thi: Num; lo: Num; hi: Num; n: Num; z: number; bad?: number };
+type Large = { s: number[]; t: string; tlo: Num; thi: Num; lo: Num; hi: Num; n: Num; z: number; bad?: number } & Heads;
+type Heads = { h?: string[]; hlo?: Num; hhi?: Num };
 
 type RawEvent =
   | ["f", number]
@@ -60,7 +61,7 @@ export interface Silent {
 }
 
 export interface Rules {
-  forward: string;
+  forward?: string;
   args: Record<string, string>;
   /** Inputs may broadcast; a contribution is then summed to its input's shape. */
   broadcasts?: true;

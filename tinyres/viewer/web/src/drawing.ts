@@ -1,6 +1,7 @@
 // The graph as SVG. It is drawn once for a picture; a step touches only what changes.
 
 import type { Event } from "./data";
+import { box, grown, overlap, padded } from "./frames";
 import type { Edge, Node, Picture } from "./layout";
 import { called, type Call } from "./modules";
 import { viewOf } from "./arrays";
@@ -73,20 +74,9 @@ export class Drawing {
     const inside = (c: Call): boolean => c === call || (c.parent !== null && inside(c.parent));
     const members = this.picture.nodes.filter((n) => inside(n.call));
     if (members.length < 2) return false;
-    const within = Math.max(...members.map((n) => depth(n.call))) - depth(call);
-    const levels = Math.min(3, within); // of frames in this one, which need room
-    const pad = 8 + 5 * levels;
-    const left = Math.min(...members.map((n) => n.x - n.width / 2)) - pad;
-    const right = Math.max(...members.map((n) => n.x + n.width / 2)) + pad;
-    const top = Math.min(...members.map((n) => n.y - n.height / 2)) - 19 - 15 * levels;
-    const bottom = Math.max(...members.map((n) => n.y + n.height / 2)) + pad;
-    const apart = (n: Node): boolean =>
-      inside(n.call) ||
-      n.x + n.width / 2 < left ||
-      n.x - n.width / 2 > right ||
-      n.y + n.height / 2 < top ||
-      n.y - n.height / 2 > bottom;
-    if (!this.picture.nodes.every(apart)) return false;
+    const { left, right, top, bottom } = grown(box(members), padded(call, members));
+    const others = this.picture.nodes.filter((n) => !inside(n.call));
+    if (others.some((n) => overlap({ left, right, top, bottom }, box([n])))) return false;
     this.element.append(
       make("rect", { class: "frame", x: left, y: top, width: right - left, height: bottom - top, rx: 10 }),
     );
@@ -209,10 +199,6 @@ function labelIn(call: Call, framed: Set<Call>): string {
   const line = [call.label];
   for (let c = call.parent; c !== null && c.parent !== null && !framed.has(c); c = c.parent) line.unshift(c.label);
   return called(line.join("."), call);
-}
-
-function depth(call: Call): number {
-  return call.parent === null ? 0 : 1 + depth(call.parent);
 }
 
 function markers(): SVGDefsElement {

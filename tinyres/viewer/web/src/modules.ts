@@ -12,6 +12,8 @@ export interface Call {
   /** The module's class, or nothing where it is not known. */
   kind: string;
   parent: Call | null;
+  /** The operation that it begins with; the top has none. */
+  first: Op | null;
   calls: Call[];
   /** Directly in it, not in one of its own calls. */
   ops: number[];
@@ -28,7 +30,7 @@ export interface Calls {
 const COMFORTABLE = 48; // nodes that a first view may have
 
 export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls {
-  const top: Call = { key: "", path: "", label: "", kind: "", parent: null, calls: [], ops: [], size: 0 };
+  const top: Call = { key: "", path: "", label: "", kind: "", parent: null, first: null, calls: [], ops: [], size: 0 };
   const of: Call[] = new Array(ops.length).fill(top) as Call[];
   const byKey = new Map<string, Call>(); // all but the top, which is always open
   let current = top;
@@ -37,12 +39,14 @@ export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls
     const within = (call: Call): boolean =>
       call === top || op.path === call.path || op.path.startsWith(`${call.path}.`);
     while (!within(current)) current = current.parent as Call;
+    const over = ancestors(current).find((call) => call !== top && begunAgain(call, op, ops));
+    if (over !== undefined) current = over.parent as Call;
     const rest = current === top ? op.path : op.path.slice(current.path.length + 1);
     for (const part of rest ? rest.split(".") : []) {
       const path = current === top ? part : `${current.path}.${part}`;
       const kind = Object.hasOwn(modules, path) ? (modules[path] as string) : "";
       const key = `${path}@${op.id}`;
-      const call: Call = { key, path, label: part, kind, parent: current, calls: [], ops: [], size: 0 };
+      const call: Call = { key, path, label: part, kind, parent: current, first: op, calls: [], ops: [], size: 0 };
       current.calls.push(call);
       byKey.set(call.key, call);
       current = call;
@@ -56,6 +60,20 @@ export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls
     for (let c: Call | null = call; c !== null; c = c.parent) c.size++;
   }
   return { top, of, byKey };
+}
+
+/** Whether a module is called once more, right after its call: its first operation comes again, with nothing from that call. */
+function begunAgain(call: Call, op: Op, ops: Op[]): boolean {
+  const first = call.first as Op;
+  if (op.path !== first.path || op.kind !== first.kind) return false;
+  for (let id = op.id; id < ops.length; id++) {
+    const later = ops[id] as Op;
+    if (isInput(later)) continue;
+    if (later.path !== call.path && !later.path.startsWith(`${call.path}.`)) break;
+    for (const input of later.inputs)
+      if (input !== null && input >= first.id && input < op.id && !isInput(ops[input] as Op)) return false;
+  }
+  return true;
 }
 
 export const isInput = (op: Op): boolean => op.kind === "leaf" || op.kind === "constant";

@@ -6,12 +6,15 @@
 
 import { Graph, layout } from "@dagrejs/dagre";
 
+import { box, grown, joined, overlap, padded, type Box } from "./frames";
 import type { Edge, Node, Point } from "./layout";
+import type { Call } from "./modules";
 
 const MARGIN = 34;
 const LARGEST = 300; // nodes that are laid out in one piece
 const PIECE = { least: 30, most: 120 };
 const GAP = 38;
+const FRAMED = new Set(["Residual", "Highway"]); // modules whose frame must not be missing
 
 /** Sets x and y of the nodes (sources first) and the points of the edges; returns the size of the picture. */
 export function place(nodes: Node[], edges: Edge[]): { width: number; height: number } {
@@ -83,20 +86,121 @@ const arranged = new Map<string, Arrangement>();
 
 function arrange(nodes: Node[], edges: Edge[]): number {
   const at = new Map(nodes.map((node, i) => [node, i]));
-  const shape = [nodes.map((n) => n.width), edges.map(({ from, to }) => [at.get(from), at.get(to)])];
+  const groups = groupsOf(nodes);
+  const known = new Map([...groups.keys()].map((call, i) => [call, i]));
+  const shape = [
+    nodes.map((n) => [n.width, ...opened(n).map((call) => known.get(call))]),
+    edges.map(({ from, to }) => [at.get(from), at.get(to)]),
+  ];
   const key = JSON.stringify(shape);
   let found = arranged.get(key);
-  if (found === undefined) arranged.set(key, (found = laidOut(nodes, edges)));
+  if (found === undefined) {
+    found = spread(laidOut(nodes, edges, false), nodes, groups);
+    if (!framed(nodes, groups, found.places)) found = spread(laidOut(nodes, edges, true), nodes, groups);
+    arranged.set(key, found);
+  }
   nodes.forEach((node, i) => Object.assign(node, found.places[i]));
   edges.forEach((edge, i) => (edge.points = (found.lines[i] as Point[]).map((p) => ({ ...p }))));
   return found.height;
 }
 
-function laidOut(nodes: Node[], edges: Edge[]): Arrangement {
-  const graph = new Graph({ directed: true });
-  graph.setGraph({ rankdir: "TB", nodesep: 22, edgesep: 12, ranksep: GAP });
+/** The open calls in which a node lies, the innermost first. */
+export function opened(node: Node): Call[] {
+  const line: Call[] = [];
+  for (let c: Call | null = node.kind === "module" ? node.call.parent : node.call; c?.parent; c = c.parent) line.push(c);
+  return line;
+}
+
+function groupsOf(nodes: Node[]): Map<Call, Set<Node>> {
+  const groups = new Map<Call, Set<Node>>();
+  for (const node of nodes)
+    for (const call of opened(node)) groups.set(call, (groups.get(call) ?? new Set()).add(node));
+  return groups;
+}
+
+/** Pairs (what a module is applied to, a weight in that open module): the weight goes below it, into the frame. */
+function below(edges: Edge[]): [Node, Node][] {
+  const inputs = new Map<Node, Node[]>();
+  const uses = new Map<Node, number>();
+  for (const { from, to } of edges) {
+    inputs.set(to, [...(inputs.get(to) ?? []), from]);
+    uses.set(from, (uses.get(from) ?? 0) + 1);
+  }
+  const source = (node: Node): boolean => !inputs.has(node);
+  return edges.flatMap(({ from, to }) => {
+    const home = opened(from)[0];
+    if (home === undefined || !source(from) || uses.get(from) !== 1) return [];
+    const outside = (inputs.get(to) as Node[]).filter((node) => !source(node) && !opened(node).includes(home));
+    return outside.map((node): [Node, Node] => [node, from]);
+  });
+}
+
+/** Lower what lies below the top of a frame, or below its end, until there is room for the frame and its label. */
+function spread(found: Arrangement, nodes: Node[], groups: Map<Call, Set<Node>>): Arrangement {
+  const y = new Map(nodes.map((node, i) => [node, (found.places[i] as Point).y]));
+  const rows = [...new Set(y.values())].sort((a, b) => a - b);
+  const room = new Map<number, { above: number; below: number }>(rows.map((row) => [row, { above: 0, below: 0 }]));
+  for (const [call, members] of groups) {
+    if (members.size < 2) continue;
+    const pad = padded(call, [...members]);
+    const ys = [...members].map((node) => y.get(node) as number);
+    const [first, last] = [room.get(Math.min(...ys)), room.get(Math.max(...ys))];
+    if (first !== undefined) first.above = Math.max(first.above, pad.above);
+    if (last !== undefined) last.below = Math.max(last.below, pad.side);
+  }
+  const tall = Math.max(...nodes.map((node) => node.height));
+  let down = 0;
+  const shifts = rows.map((row, i) => {
+    const [before, here] = [room.get(rows[i - 1] ?? NaN)?.below ?? 0, room.get(row)?.above ?? 0];
+    return (down += i === 0 || before + here === 0 ? 0 : Math.max(0, before + here + 10 - GAP));
+  });
+  const lowered = (p: Point): Point => {
+    const above = rows.findLastIndex((row) => row <= p.y);
+    const [from, to] = [(rows[above] ?? p.y) + tall / 2, (rows[above + 1] ?? Infinity) - tall / 2]; // between nodes
+    const [s, t] = [shifts[above] ?? 0, shifts[above + 1] ?? 0];
+    const way = to === Infinity ? 0 : Math.min(1, Math.max(0, (p.y - from) / Math.max(1, to - from)));
+    return { x: p.x, y: p.y + s + way * (t - s) };
+  };
+  return {
+    places: found.places.map(lowered),
+    lines: found.lines.map((line) => line.map(lowered)),
+    height: found.height + down,
+  };
+}
+
+/** Whether what calls for a frame can have one: a residual block, and each use of a module that is used repeatedly. */
+function framed(nodes: Node[], groups: Map<Call, Set<Node>>, places: Point[]): boolean {
+  const boxes = new Map(nodes.map((node, i) => [node, box([{ ...node, ...(places[i] as Point) }])]));
+  const uses = new Map<string, number>();
+  for (const { path } of groups.keys()) uses.set(path, (uses.get(path) ?? 0) + 1);
+  for (const [call, members] of groups) {
+    if (members.size < 2 || (!FRAMED.has(call.kind) && (uses.get(call.path) as number) < 2)) continue;
+    const around = grown(joined([...members].map((n) => boxes.get(n) as Box)), padded(call, [...members]));
+    for (const node of nodes) if (!members.has(node) && overlap(around, boxes.get(node) as Box)) return false;
+  }
+  return true;
+}
+
+/**
+ * Flat, or with the nodes of an open call kept together: that takes longer and makes longer edges, so it is for graphs
+ * where calls would lie in each other's way, as those of a net that several losses use.
+ */
+function laidOut(nodes: Node[], edges: Edge[], together: boolean): Arrangement {
+  const graph = new Graph({ directed: true, compound: together });
+  graph.setGraph({ rankdir: "TB", nodesep: together ? 48 : 22, edgesep: 12, ranksep: together ? GAP / 2 : GAP });
   for (const { key, width, height } of nodes) graph.setNode(key, { width, height });
+  if (together)
+    for (const node of nodes) {
+      const line = opened(node).map((call) => `frame ${call.key}`);
+      [node.key, ...line].forEach((key, i) => {
+        const parent = line[i];
+        if (parent === undefined) return;
+        if (!graph.hasNode(parent)) graph.setNode(parent, {});
+        graph.setParent(key, parent);
+      });
+    }
   for (const edge of edges) graph.setEdge(edge.from.key, edge.to.key, {});
+  if (!together) for (const [above, weight] of below(edges)) graph.setEdge(above.key, weight.key, { weight: 0 });
   layout(graph);
   return {
     places: nodes.map(({ key }) => {

@@ -33,10 +33,11 @@ export function amount(view: View): string {
 
 const laneOf = (trace: Trace, event: Event): string => trace.lanes[event.lane ?? 0] ?? "the output";
 
+/** Such as "add #12 (skip)": what sends, and by which of its arguments if that is not told by a role. */
 export function through(trace: Trace, event: Event): string {
   const consumer = trace.ops[event.consumer as number] as Op;
-  const role = consumer.roles?.[event.arg];
-  return `${nameOf(consumer)} argument ${event.arg}${role ? ` (${role})` : ""}`;
+  const role = consumer.roles?.[event.arg] ?? (consumer.inputs.length > 1 ? consumer.args[event.arg] : undefined);
+  return `${nameOf(consumer)}${role ? ` (${role})` : ""}`;
 }
 
 /** The event in one sentence, which screen readers announce. */
@@ -47,23 +48,24 @@ export function sentence(trace: Trace, step: number): string {
   switch (event.kind) {
     case "forward": {
       const again = op.again ? "forward, recomputed by a checkpoint" : "forward";
-      const value = op.value === null ? "" : op.shape.length ? `, ${size(op.value)}` : `: ${size(op.value)}`;
-      return `${again}: ${nameOf(op)} computes ${op.shape.length ? shapeText(op.shape) : "a number"}${value}`;
+      const value = op.value === null ? "" : `: ${size(op.value)}`;
+      return `${again}: ${nameOf(op)} computes ${op.shape.length ? `${shapeText(op.shape)} numbers` : "a number"}${value}`;
     }
     case "seed":
       return `seed: the backward pass of ${laneOf(trace, event)} begins at ${nameOf(op)} with ${size(event.total ?? 0)}`;
     case "rule":
-      return `rule: ${through(trace, event)} sends ${size(event.contribution as number)} to ${nameOf(op)}`;
+      return `rule: ${through(trace, event)} sends a gradient to ${nameOf(op)}: ${size(event.contribution as number)}`;
     case "accumulate":
-      return `accumulate: contribution of ${through(trace, event)} into ${nameOf(op)}: ${addition(trace, event)}`;
+      return `accumulate: ${nameOf(op)} receives ${addition(trace, event)}`;
   }
 }
 
 function addition(trace: Trace, event: Event): string {
+  const from = `contribution, from ${through(trace, event)}`;
   const [before, added, total] = [event.before, event.contribution, event.total].map((index) =>
     index === null ? null : viewOf(trace, index),
   ) as [View | null, View, View];
-  if (before === null) return `the first, ${amount(total)}`;
-  if (total.whole?.length === 1) return `${amount(before)} + ${amount(added)} = ${amount(total)}`;
-  return `norm ${number(before.norm)} before, norm ${number(added.norm)} added, norm ${number(total.norm)} after`;
+  if (before === null) return `its first ${from}: ${amount(total)}`;
+  if (total.whole?.length === 1) return `a further ${from}: ${amount(before)} + ${amount(added)} = ${amount(total)}`;
+  return `a further ${from}: norm ${number(added.norm)}; with norm ${number(before.norm)} before, norm ${number(total.norm)} in all`;
 }

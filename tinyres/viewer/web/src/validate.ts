@@ -49,7 +49,7 @@ function checkTrace(trace: Unknown): void {
   must(every(places, (p) => isList(p) && isText(p[0]) && below(p[1], LARGEST) && isText(p[2])), "a place is invalid");
   for (const rule of Object.values(object(trace["rules"], "rules"))) {
     const { forward, args } = object(rule, "a rule");
-    must(isText(forward) && Object.values(object(args, "a rule's args")).every(isText), "a rule is not a text");
+    must((forward === undefined || isText(forward)) && Object.values(object(args, "a rule's args")).every(isText), "a rule is not a text");
   }
   ops.forEach((value, id) => {
     const op = object(value, `operation ${id}`);
@@ -111,6 +111,10 @@ function checkArray(array: Unknown, what: string): void {
   else {
     must(isText(array["t"]) && /^[A-Za-z0-9+/]{86}==$/.test(array["t"]), `${what} has no thumbnail`);
     must(["lo", "hi", "z", "tlo", "thi"].every((name) => isNumber(array[name])), `${what} has no range`);
+    if (array["h"] !== undefined) {
+      const picture = (head: unknown): boolean => isText(head) && /^[A-Za-z0-9+/]{86}==$/.test(head);
+      must(every(array["h"], picture) && isNumber(array["hlo"]) && isNumber(array["hhi"]), `${what} has no heads`);
+    }
   }
 }
 

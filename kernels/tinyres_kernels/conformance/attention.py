@@ -1,0 +1,130 @@
+"""Attention, declared: with and without a mask, and how each result is rounded."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinyres_kernels.conformance.declare import NORMAL, Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+from tinyres_kernels.conformance.loss import LEAST
+from tinyres_kernels.namespace import Array
+
+QUERIES = "({size} * rng.standard_normal({shape})).astype({dtype!r})"
+LSE = (
+    "np.log((np.exp({scale} * np.einsum('ble,bse->bls', q, k)) * (np.tri({L}, {S}) if {causal} else 1))"
+    ".sum(2, dtype='d') + 1e-300).astype({dtype!r})"
+)
+
+
+def _shapes(s: Structure) -> tuple[dict[str, Shape], dict[str, Any]]:
+    b, i, j, e, c = ({axis: s[name]} for axis, name in zip("bijec", "BLSEV", strict=True))
+    shapes = {"q": b | i | e, "k": b | j | e, "v": b | j | c, "y": b | i | c, "lse": b | i}
+    return shapes, {"scale": s["scale"], "causal": s["causal"]}
+
+
+def _weights(inputs: Arrays, keywords: dict[str, Any]) -> tuple[Array, Array]:
+    """The weights, and by how many roundings each is off: an exponential as much as its argument, times that."""
+    q, k = inputs["q"], inputs["k"]
+    logits = keywords["scale"] * (q @ k.transpose(0, 2, 1))
+    if keywords["causal"]:
+        logits = np.where(np.tri(*logits.shape[1:]) > 0, logits, -np.inf)
+    powers = np.exp(logits - logits.max(axis=2, keepdims=True, initial=-np.inf))
+    p = powers / powers.sum(axis=2, keepdims=True)
+    off = abs(keywords["scale"]) * (abs(q) @ abs(k).transpose(0, 2, 1)) + 2
+    return p, off + (p * off).sum(axis=2, keepdims=True)
+
+
+def _size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    p, off = _weights(inputs, keywords)
+    return {"out": (p * off) @ abs(inputs["v"]) + LEAST, "lse": abs(expected["lse"]) + (p * off).sum(axis=2)}
+
+
+def _dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    g, k, v, y = (abs(inputs[name]) for name in ("g", "k", "v", "y"))
+    p, off = _weights(inputs, keywords)
+    d = abs(keywords["scale"]) * p * off * (g @ v.transpose(0, 2, 1) + (g * y).sum(axis=2, keepdims=True))
+    return {
+        "out": 2 * d @ k + LEAST,
+        "dk": 2 * d.transpose(0, 2, 1) @ abs(inputs["q"]) + LEAST,
+        "dv": 2 * (p * off).transpose(0, 2, 1) @ g + LEAST,
+    }
+
+
+HEADS = Family(
+    plain={"B": 2, "L": 5, "S": 6, "E": 3, "V": 4, "scale": 0.5, "causal": False, "size": 1.0},
+    shapes=_shapes,
+    structures=st.fixed_dictionaries(
+        {
+            "B": st.integers(0, 3),
+            "L": st.one_of(st.integers(0, 6), st.sampled_from([15, 28, 57, 65, 70])),
+            "S": st.one_of(st.integers(0, 6), st.sampled_from([31, 32, 33, 65, 70])),
+            "E": st.sampled_from([1, 3, 8, 16, 17, 33]),
+            "V": st.sampled_from([1, 4, 16, 31, 33]),
+            "scale": st.sampled_from([0.125, 0.5, 1.0]),
+            "causal": st.booleans(),
+            "size": st.sampled_from([1.0, 4.0]),
+        }
+    ),
+    traits={
+        "several heads": lambda s: s["B"] > 1,
+        "several queries": lambda s: s["L"] > 1,
+        "several keys": lambda s: s["S"] > 1,
+        "fewer keys than queries": lambda s: s["S"] < s["L"],
+        "a causal mask": lambda s: bool(s["causal"]),
+        "no mask": lambda s: not s["causal"],
+        "large logits": lambda s: s["size"] > 1,
+    },
+    sizes=("B", "L", "S", "E", "V"),
+    named={
+        "plain": Named(),
+        "causal": Named({"causal": True}),
+        "read-only inputs": Named(readonly=True),
+        "no head": Named({"B": 0}),
+        "no query": Named({"L": 0}),
+        "no key": Named({"S": 0}),
+        "one of each": Named({"B": 1, "L": 1, "S": 1, "E": 1, "V": 1}),
+        "causal, more keys than queries": Named({"L": 4, "S": 9, "causal": True}),
+        "causal, fewer keys than queries": Named({"L": 9, "S": 4, "causal": True}),
+        "whole tiles": Named({"L": 64, "S": 64, "E": 32, "V": 32}),
+        "causal, whole tiles": Named({"L": 64, "S": 64, "E": 32, "V": 32, "causal": True}),
+        "tails everywhere": Named({"L": 67, "S": 35, "E": 17, "V": 33, "causal": True}),
+        "several blocks of keys": Named({"B": 1, "L": 3, "S": 1100, "size": 2.0}),
+        "causal, several blocks of both": Named({"B": 1, "L": 150, "S": 600, "E": 2, "V": 2, "causal": True}),
+        "refused: another number of keys": Named(spoil=("v", "j"), refused=True),
+    },
+)
+LARGE = {
+    "large logits (nothing may overflow)": Named({"size": 1e3}),
+    "causal, large logits": Named({"size": 1e3, "causal": True, "S": 1100, "L": 3}),
+    "refused: another width": Named(spoil=("k", "e"), refused=True),
+    "refused: another number of sums": Named(spoil=("lse", "i"), refused=True),
+    "a query that is not a number": Named(put=Put(0, np.nan)),
+}
+
+OPS = [
+    Op(
+        "attention",
+        HEADS,
+        lambda s: [Arg("q", "q", QUERIES), Arg("k", "k"), Arg("v", "v"), Arg("out", "y", ""), Arg("lse", "lse", "")],
+        size=_size,
+        special=(),
+        named=LARGE,
+    ),
+    Op(
+        "attention_dx",
+        HEADS,
+        lambda s: [
+            Arg("g", "y"),
+            Arg("q", "q", QUERIES),
+            Arg("k", "k"),
+            Arg("v", "v", NORMAL),
+            Arg("y", "y"),
+            Arg("lse", "lse", LSE),
+            Arg("out", "q", ""),
+            Arg("dk", "k", ""),
+            Arg("dv", "v", ""),
+        ],
+        size=_dx_size,
+        special=(),
+    ),
+]

@@ -1,0 +1,1 @@
+"""The residual stream: what normalisation, attention and mixing do to signals and gradients."""

@@ -1,0 +1,109 @@
+"""Attention: each query takes a mean of values, weighted by how well the keys fit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinyres_kernels.settings import Attention
+
+from tinyres.arrays import empty, kernels_for, namespace
+from tinyres.arrays.memory import LEAST
+from tinyres.arrays.random import Rng
+from tinyres.autograd.calling import primitive, public
+from tinyres.autograd.primitive import describe
+from tinyres.autograd.tensor import raw
+from tinyres.ops.attention_weights import attention_weights
+from tinyres.ops.dropout import dropout
+from tinyres.ops.linalg import matmul
+
+NAME = "scaled_dot_product_attention"
+
+
+def _composed(query, key, value, *, scale, causal):
+    """By way of the matrix of all weights: what the fused kernels must equal, and what higher orders differentiate."""
+    return matmul(attention_weights(NAME, query, key, None, causal, scale), value)
+
+
+def _heads(x):
+    """(..., L, E) as (B, L, E)."""
+    return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+
+
+@primitive(aux=True, decomposition=_composed)
+def scaled_dot_product_attention_(query, key, value, *, scale, causal):
+    q, k, v = _heads(query), _heads(key), _heads(value)
+    out, lse = empty((*q.shape[:2], v.shape[2]), like=q), empty(q.shape[:2], like=q)
+    kernels_for(q, k, v).attention(q, k, v, out, lse, Attention(scale, causal))
+    return out.reshape(*query.shape[:-1], v.shape[2]), lse
+
+
+def _dx(g, query, key, value, y, aux, scale, causal):
+    given = [_heads(x) for x in (g, query, key, value, y)]
+    found = [empty(x.shape, like=x) for x in given[1:4]]
+    kernels_for(*given).attention_dx(*given, aux, *found, Attention(scale, causal))
+    return tuple(x.reshape(of.shape) for x, of in zip(found, (query, key, value), strict=True))
+
+
+scaled_dot_product_attention_.vjp_joint(_dx)
+
+
+def _fused(query: Any, key: Any, value: Any) -> bool:
+    """Whether the fused kernels take these, and are worth it: small arrays, NumPy multiplies as quickly."""
+    q, k, v = raw(query), raw(key), raw(value)
+    weights = math.prod(q.shape[:-1]) * k.shape[-2] * q.dtype.itemsize
+    return (
+        weights >= LEAST
+        and q.dtype == k.dtype == v.dtype
+        and q.dtype.kind == "f"
+        and q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
+        and namespace(q) is namespace(k) is namespace(v)
+    )
+
+
+@public
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    *,
+    rng: Rng = None,
+) -> Any:
+    """y = softmax(Q K^T scale + mask) V, the softmax over the keys (Vaswani et al. 2017 [vaswani2017attention]).
+
+    Shapes: query (..., L, E), key (..., S, E), value (..., S, V), y (..., L, V); the axes before are batch and heads.
+
+    Without attn_mask and dropout, large arrays are taken block by block, and no matrix of weights is ever stored:
+    memory grows with L + S instead of L S (Milakov & Gimelshein 2018 [milakov2018online], Dao et al. 2022
+    [dao2022flashattention]). There, NaN and infinity in a key may also reach queries that a causal mask hides it from.
+
+    Args:
+        attn_mask: broadcasts to (..., L, S). Booleans: True where the query may see the key. Floats are added to the
+            logits; -inf hides a key. A query that sees no key at all gets y = 0, and no gradient.
+        dropout_p: the probability with which a weight is set to 0. It applies at each call, also in evaluation: pass 0.
+        is_causal: query i sees the keys 0 to i; without attn_mask only.
+        scale: default 1 / sqrt(E).
+        rng: a generator or a seed for the dropout.
+
+    Raises:
+        ValueError: the shapes do not fit together, or attn_mask and is_causal are both given.
+        TypeError: attn_mask holds neither booleans nor numbers of the query's dtype.
+    """
+    if value.ndim < 2 or key.ndim < 2 or value.shape[-2] != key.shape[-2]:
+        raise ValueError(
+            f"{NAME}: needs a key (..., S, E) and a value (..., S, V) with the same S, got {describe(raw(key))} and "
+            f"{describe(raw(value))}"
+        )
+    fits = query.ndim >= 2 and query.shape[-1] == key.shape[-1]  # if not, `attention_weights` says so
+    if fits and attn_mask is None and not dropout_p and _fused(query, key, value):
+        scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else float(scale)
+        return scaled_dot_product_attention_(query, key, value, scale=scale, causal=bool(is_causal))
+    weights = attention_weights(NAME, query, key, attn_mask, is_causal, scale)
+    return matmul(dropout(weights, dropout_p, rng=rng) if dropout_p else weights, value)
+
+
+__all__ = ["scaled_dot_product_attention"]
