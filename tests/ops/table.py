@@ -329,3 +329,5 @@ for _fill in (elementwise_rows, activation_rows, attention_rows, shape_rows, ind
               reduction_rows, image_rows, normalization_rows, loss_rows, loss_option_rows, layer_rows, name_rows,
               linalg_rows):  # fmt: skip
     _fill()
+
+assert len({r.id for r in ROWS}) == len(ROWS), "two rows of one name"
