@@ -15,13 +15,12 @@ Shapes that do not fit together raise ValueError before anything is written. The
 array and the costs are in the docstrings of `reference`; `settings` has the settings.
 """
 
+from tinyres_kernels import contract_rows  # noqa: F401 (it declares the others)
 from tinyres_kernels.dispatch import OPERATIONS, Kernel, Operation, kernel, operation, publish
+from tinyres_kernels.fitting import alike, contiguous, line, there
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import (
-    ACTIVATIONS,
-    Activation,
     Adam,
-    Attention,
     AvgPool,
     Conv,
     MaxPool,
@@ -30,46 +29,9 @@ from tinyres_kernels.settings import (
     Rmsprop,
     Running,
     Sgd,
-    Softmax,
 )
 
 __all__ = ["OPERATIONS", "Kernel", "Operation", "kernel", "publish"]
-
-
-# -- what several of them ask -----------------------------------------------------------------------------------------
-def alike(what: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
-    """Raises ValueError, naming all of them, if an array that is given has another shape than `what`."""
-    for array in arrays.values():
-        if array is not None and array.shape != shape:
-            given = "".join(f", {name} {tuple(a.shape)}" for name, a in arrays.items() if a is not None)
-            raise ValueError(f"shapes must agree, got {what} {tuple(shape)}{given}")
-
-
-def there(op: str, **arrays: Array | None) -> None:
-    """Raises TypeError where one of these is None, which `alike` lets pass."""
-    for name, array in arrays.items():
-        if array is None:
-            raise TypeError(f"{op}: {name} must not be None")
-
-
-def line(x: Array) -> None:
-    """Raises ValueError where x is not one line of elements."""
-    if x.ndim != 1:
-        raise ValueError(f"needed are lines (M,), got shape {tuple(x.shape)}: hand over x.reshape(-1)")
-
-
-def rows(x: Array) -> None:
-    """Raises ValueError where x is not a matrix."""
-    if x.ndim != 2:
-        raise ValueError(f"needed are rows (M, C), got shape {tuple(x.shape)}")
-
-
-def contiguous(*written: Array | None) -> None:
-    """Raises ValueError where a result cannot be written in place: a reshape of it would be a copy."""
-    for out in written:
-        if out is not None and not out.flags.c_contiguous:
-            raise ValueError(f"out must be C-contiguous to be written in place, got shape {out.shape} with strides "
-                             f"{out.strides}")  # fmt: skip
 
 
 def _some(out: Array, first: Array, second: Array) -> bool:
@@ -235,89 +197,6 @@ def bce_with_logits_dx(g: Array, x: Array, target: Array, out: Array) -> bool:
     alike("x", x.shape, g=g, target=target, out=out)
     contiguous(out)
     return bool(out.size)
-
-
-# -- activations ------------------------------------------------------------------------------------------------------
-def known(s: Activation) -> None:
-    """Raises ValueError where no activation has this name."""
-    if s.name not in ACTIVATIONS:
-        raise ValueError(f"activation: there are {', '.join(ACTIVATIONS)}, got {s.name!r}")
-
-
-@operation("out", Activation)
-def activation(x: Array, out: Array, s: Activation) -> bool:
-    known(s)
-    line(x)
-    alike("x", x.shape, out=out)
-    contiguous(out)
-    return bool(out.size)
-
-
-@operation("out", Activation)
-def activation_dx(g: Array, x: Array, out: Array, s: Activation) -> bool:
-    known(s)
-    line(g)
-    alike("g", g.shape, x=x, out=out)
-    contiguous(out)
-    return bool(out.size)
-
-
-@operation("out", Softmax)
-def softmax(x: Array, out: Array, s: Softmax) -> bool:
-    rows(x)
-    alike("x", x.shape, out=out)
-    contiguous(out)
-    return bool(out.size)
-
-
-@operation("out", Softmax)
-def softmax_dx(g: Array, y: Array, out: Array, s: Softmax) -> bool:
-    rows(g)
-    alike("g", g.shape, y=y, out=out)
-    contiguous(out)
-    return bool(out.size)
-
-
-# -- attention --------------------------------------------------------------------------------------------------------
-def _heads(q: Array, k: Array, v: Array, y: Array, lse: Array) -> None:
-    """Raises ValueError where these are not (B, L, E), (B, S, E), (B, S, V), (B, L, V) and (B, L)."""
-    shapes = [tuple(a.shape) for a in (q, k, v, y, lse)]
-    if [len(shape) for shape in shapes] == [3, 3, 3, 3, 2]:
-        (B, L, E), (_, S, _), (_, _, V) = shapes[:3]
-        if shapes == [(B, L, E), (B, S, E), (B, S, V), (B, L, V), (B, L)]:
-            return
-    raise ValueError(
-        f"q, k, v, their result and lse have the shapes {', '.join(map(str, shapes))}: needed are (B, L, E), "
-        "(B, S, E), (B, S, V), (B, L, V) and (B, L)"
-    )
-
-
-@operation("out lse", Attention)
-def attention(q: Array, k: Array, v: Array, out: Array, lse: Array, s: Attention) -> bool:
-    _heads(q, k, v, out, lse)
-    contiguous(out, lse)
-    if k.shape[1]:
-        return bool(lse.size)
-    out.fill(0)  # of a query that sees no key
-    lse.fill(float("-inf"))
-    return False
-
-
-@operation("out dk dv", Attention)
-def attention_dx(
-    g: Array, q: Array, k: Array, v: Array, y: Array, lse: Array, out: Array, dk: Array, dv: Array, s: Attention
-) -> bool:
-    _heads(q, k, v, y, lse)
-    alike("y", y.shape, g=g)
-    alike("q", q.shape, out=out)
-    alike("k", k.shape, dk=dk)
-    alike("v", v.shape, dv=dv)
-    contiguous(out, dk, dv)
-    if lse.size and k.shape[1]:
-        return True
-    for written in (out, dk, dv):
-        written.fill(0)
-    return False
 
 
 # -- steps of optimisers: any order of axes without gaps will do, which is the kernels' own to see --------------------

@@ -49,6 +49,7 @@ def streams(images: Images, parameters: int, rows: int) -> list[Stream]:
     made += [_batch_norm(images, residual) for residual in (False, True)]
     made += [_cross_entropy(rows), *(_softmax(rows, log) for log in (False, True))]
     made += [_activation(name, images) for name in ACTIVATIONS]
+    made += [_attention(rows // 8, causal) for causal in (False, True)]
     made += [_update(kind, parameters, settings) for kind, settings in OPTIMISERS.items()]
     return made
 
@@ -202,6 +203,27 @@ def _activation(name: str, images: Images) -> Stream:
 
     # Forward: x, y. Backward: g, x or y, dx.
     return _written_once(f"{name}, fwd + bwd", make, 4 * 5 * math.prod(images))
+
+
+def _attention(length: int, causal: bool) -> Stream:
+    """Of 8 heads of width 64, a batch of 4, forward and backward; gives the gradient of the query."""
+    heads, width = (4, 8), 64
+    shape = (math.prod(heads), length, width)  # PyTorch lays an array of four axes out like images
+
+    def make(lib: Library, seed: int) -> Call:
+        q, k, v, g = (lib.put(_numbers(shape, seed, i)) for i in range(4))
+        leaves = [x.requires_grad_() for x in (q, k, v)]
+
+        def call() -> Any:
+            given = (x.reshape(*heads, length, width) for x in leaves)
+            y = lib.ops.scaled_dot_product_attention(*given, is_causal=causal)
+            return lib.grad(y, leaves, g.reshape(*heads, length, width))[0]
+
+        return call
+
+    # Forward: q, k, v, y. Backward: those, g and three gradients.
+    name = f"attention{', causal' if causal else ''}, {length} queries, fwd + bwd"
+    return _written_once(name, make, 4 * 12 * math.prod(shape))
 
 
 PASSES_OF = {"SGD": 5, "Adam": 7, "AdamW": 7, "RMSprop": 5}  # arrays read or written: p and the state twice, g once

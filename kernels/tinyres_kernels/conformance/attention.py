@@ -22,31 +22,34 @@ def _shapes(s: Structure) -> tuple[dict[str, Shape], dict[str, Any]]:
     return shapes, {"scale": s["scale"], "causal": s["causal"]}
 
 
-def _weights(inputs: Arrays, keywords: dict[str, Any]) -> tuple[Array, Array]:
-    """The weights, and by how many roundings each is off: an exponential as much as its argument, times that."""
+def _logits(inputs: Arrays, keywords: dict[str, Any]) -> tuple[Array, Array]:
+    """The logits, and by how many roundings the exponential of each is off: as many as its argument, times that."""
     q, k = inputs["q"], inputs["k"]
     logits = keywords["scale"] * (q @ k.transpose(0, 2, 1))
     if keywords["causal"]:
         logits = np.where(np.tri(*logits.shape[1:]) > 0, logits, -np.inf)
-    powers = np.exp(logits - logits.max(axis=2, keepdims=True, initial=-np.inf))
-    p = powers / powers.sum(axis=2, keepdims=True)
-    off = abs(keywords["scale"]) * (abs(q) @ abs(k).transpose(0, 2, 1)) + 2
-    return p, off + (p * off).sum(axis=2, keepdims=True)
+    return logits, abs(keywords["scale"]) * (abs(q) @ abs(k).transpose(0, 2, 1)) + 2
 
 
 def _size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
-    p, off = _weights(inputs, keywords)
-    return {"out": (p * off) @ abs(inputs["v"]) + LEAST, "lse": abs(expected["lse"]) + (p * off).sum(axis=2)}
+    logits, off = _logits(inputs, keywords)
+    p = np.exp(logits - logits.max(axis=2, keepdims=True, initial=-np.inf))
+    p /= p.sum(axis=2, keepdims=True)
+    sums = (p * off).sum(axis=2)
+    out = (p * (off + sums[:, :, None])) @ abs(inputs["v"])
+    return {"out": out + LEAST, "lse": abs(expected["lse"]) + sums}
 
 
 def _dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
     g, k, v, y = (abs(inputs[name]) for name in ("g", "k", "v", "y"))
-    p, off = _weights(inputs, keywords)
-    d = abs(keywords["scale"]) * p * off * (g @ v.transpose(0, 2, 1) + (g * y).sum(axis=2, keepdims=True))
+    logits, off = _logits(inputs, keywords)
+    lse = inputs["lse"][:, :, None]
+    p = np.exp(logits - lse) * (off + abs(lse))
+    d = abs(keywords["scale"]) * p * (g @ v.transpose(0, 2, 1) + (g * y).sum(axis=2, keepdims=True))
     return {
-        "out": 2 * d @ k + LEAST,
-        "dk": 2 * d.transpose(0, 2, 1) @ abs(inputs["q"]) + LEAST,
-        "dv": 2 * (p * off).transpose(0, 2, 1) @ g + LEAST,
+        "out": d @ k + LEAST,
+        "dk": d.transpose(0, 2, 1) @ abs(inputs["q"]) + LEAST,
+        "dv": p.transpose(0, 2, 1) @ g + LEAST,
     }
 
 

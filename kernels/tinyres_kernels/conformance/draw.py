@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tinyres_kernels.conformance import elementwise, loss, matmul, norm, update, windows
+from tinyres_kernels.conformance import activations, attention, elementwise, loss, matmul, norm, update, windows
 from tinyres_kernels.conformance.declare import Case, Op, Put, Structure
 from tinyres_kernels.conformance.layouts import CHANGES, LAYOUTS
 from tinyres_kernels.conformance.trial import Names, Trial
 from tinyres_kernels.geometry import extent
+from tinyres_kernels.settings import ACTIVATIONS
 
 Rng = np.random.Generator
 T = TypeVar("T")
@@ -44,8 +45,9 @@ def draw(rng: Rng, op: Op, budget: Budget = Budget(), threads: int = 1) -> Trial
         layouts["g"].remove("broadcast")  # else each image would add the same
     changes: Names = {}
     if rng.random() < 0.15:
-        put = _puts(op)[rng.integers(len(_puts(op)))]
-        case = replace(case, put=put if put.argument < len(case.reads) else None)
+        puts = _puts(op)
+        put = puts[rng.integers(len(puts))] if puts else None
+        case = replace(case, put=put if put and put.argument < len(case.reads) else None)
     elif op.form or any(op.family is one for one in (elementwise.SUM, elementwise.RELU, matmul.PRODUCT)):
         changes = {arg.name: _some(rng, list(CHANGES), 0.1) for arg in case.reads if not arg.dtype}
     layouts, changes = ({k: v for k, v in names.items() if v} for names in (layouts, changes))
@@ -155,6 +157,26 @@ def _slopes(rng: Rng) -> Structure:
     return {**_line(rng), "slope": _one_of(rng, 0.0, 0.01, 0.25, 1.0)}
 
 
+def _smooth(rng: Rng) -> Structure:
+    return {**_line(rng), "name": _one_of(rng, *ACTIVATIONS), "scale": _one_of(rng, 1e-6, 1.0, 8.0, 1e4)}
+
+
+def _softmax(rng: Rng) -> Structure:
+    return {**_rows(rng), "log": bool(rng.random() < 0.5)}
+
+
+def _heads(rng: Rng) -> Structure:
+    """With logits of the hundreds at most, whose exponentials float64 has."""
+    sizes = {name: _size(rng, 1500) for name in "LS"} | {name: _size(rng, 130) for name in "EV"}
+    return {
+        "B": _size(rng, 16),
+        **sizes,
+        "scale": _one_of(rng, 0.125, 0.05),
+        "causal": bool(rng.random() < 0.5),
+        "size": 1.0,
+    }
+
+
 def _product(rng: Rng) -> Structure:
     return {"M": _size(rng, 5e4), "K": _size(rng, 5e3), "N": _size(rng, 5e3)}
 
@@ -179,6 +201,9 @@ STRUCTURES: dict[int, Callable[[Rng], Structure]] = {
     id(norm.FORWARD): _norm_forward,
     id(loss.ROWS): _rows,
     id(loss.ANSWER): _answer,
+    id(loss.SOFTMAX): _softmax,
+    id(activations.SMOOTH): _smooth,
+    id(attention.HEADS): _heads,
     id(elementwise.SUM): _line,
     id(elementwise.RELU): _slopes,
     id(matmul.PRODUCT): _product,
@@ -191,7 +216,8 @@ STRUCTURES: dict[int, Callable[[Rng], Structure]] = {
 
 
 # How readily a size is halved where a case is too large: a batch before the channels.
-WEIGHTS = {"N": 4, "M": 4, "hw": 3, "axes": 3, "K": 2, "CG": 1, "OG": 1, "groups": 1, "C": 1}
+WEIGHTS = {"N": 4, "M": 4, "hw": 3, "axes": 3, "K": 2, "CG": 1, "OG": 1, "groups": 1, "C": 1, "B": 4, "L": 3,
+           "S": 3, "E": 1, "V": 1}  # fmt: skip
 
 
 def _fitting(rng: Rng, op: Op, s: Structure, elements: float, multiplications: float) -> Structure:
@@ -229,4 +255,6 @@ def products(case: Case) -> float:
     if "kernel" in s:
         outputs = shapes["g" if "g" in shapes else "out"]
         return float(prod(outputs)) * prod(s["kernel"]) * (s["CG"] if "OG" in s else 1)
+    if "L" in s:
+        return float(s["B"] * s["L"] * s["S"] * (s["E"] + s["V"]))
     return float(s["M"]) * s["K"] * s["N"] if "K" in s else float(case.elements)

@@ -42,6 +42,11 @@ _SIZES = {
     "C": (1, 2, 10, 32, 127, 128, 513),
     "M": (1, 2, 7, 64, 1000, 1024, 100_000),
     "K": (1, 64, 1000),
+    "B": (1, 2, 3, 8),
+    "L": (1, 2, 5, 64, 65, 130, 300),
+    "S": (1, 5, 33, 128, 512, 513, 600),
+    "E": (1, 3, 16, 64),
+    "V": (1, 3, 33, 64),
 }
 _FREE = {  # what is chosen freely, since it is no size
     "training": (True, False),
@@ -50,6 +55,8 @@ _FREE = {  # what is chosen freely, since it is no size
     "y": (True, False),
     "running": (True, False),
     "slope": (0.0, 0.25),
+    "causal": (True, False),
+    "log": (True, False),
     "first": (True, False),
     "momentum": (0.0, 0.9),
     "centered": (True, False),
@@ -108,6 +115,8 @@ def cost(case: Case) -> float:
         return elements + prod(named["y"]) * prod(named["w"][:3])
     if case.op.name == "matmul":
         return elements + prod(float(case.structure[key]) for key in "MKN")
+    if case.op.name.startswith("attention"):
+        return elements + prod(float(case.structure[key]) for key in "BLSE")
     return 8 * elements
 
 

@@ -9,7 +9,7 @@ emit.py   vector instructions;   simd.py   the micro-kernels made of them;   loo
 conv.py   the convolutions, and which algorithm each uses:
     dot.py, outer.py                                    directly
     fast/                                               with fewer products: 3x3 at stride 1, 4x4 at stride 2, ...
-attention.py   attention, block by block
+heads.py   attention, block by block
 rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them
 pool.py   the pools, channels innermost;   elementwise.py   sums and ReLUs
 activations.py   tanh, GELU and other smooth ones, on elementary.py (exp, log1p, ...);   softmax.py   a row of exps
@@ -21,12 +21,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tinyres_kernels import contract
-from tinyres_kernels.cpu import activations, attention, conv, elementwise, loss, matmul, norm, pool, update
+from tinyres_kernels.cpu import activations, conv, elementwise, heads, loss, matmul, norm, pool, update
 from tinyres_kernels.cpu.choices import forced
 from tinyres_kernels.cpu.plan import explain
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, activations, attention, conv, elementwise, loss, matmul, norm, pool, update)
+contract.publish(__name__, activations, heads, conv, elementwise, loss, matmul, norm, pool, update)
 
 __all__ = ["explain", "forced"]
 

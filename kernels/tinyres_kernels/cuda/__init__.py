@@ -32,10 +32,10 @@ from tinyres_kernels.cuda.conv import explain
 from tinyres_kernels.cuda.conv_norm import conv2d_norm, conv2d_statistics
 from tinyres_kernels.cuda.show import Access, Shown, races, show_thread
 from tinyres_kernels.cuda.steps import MANY
-from tinyres_kernels.im2col import activations, attention
+from tinyres_kernels.im2col import activations, heads
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, activations, attention, conv, elementwise, loss, matmul, norm, pool, steps)
+contract.publish(__name__, activations, heads, conv, elementwise, loss, matmul, norm, pool, steps)
 
 __all__ = ["MANY", "Access", "Shown", "conv2d_norm", "conv2d_statistics", "explain", "races", "show_thread"]
 

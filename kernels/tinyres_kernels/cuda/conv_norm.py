@@ -1,7 +1,7 @@
 """A convolution, and batch norm in evaluation before its result is written: one launch and one pass over memory. And a
 convolution that leaves the statistics that batch norm needs in training."""
 
-from tinyres_kernels import contract
+from tinyres_kernels import contract, fitting
 from tinyres_kernels.cuda import conv, winograd
 from tinyres_kernels.cuda.conv_measure import ONE, Measure, fans
 from tinyres_kernels.cuda.conv_plan import choose
@@ -24,7 +24,7 @@ def conv2d_norm(
     In one launch where the convolution goes by tiles, but the largest, and in one part; else batch norm has its own.
     """
     rows, cols = s.axes(x.shape, w.shape, out.shape)
-    contract.alike("out", out.shape, residual=residual)
+    fitting.alike("out", out.shape, residual=residual)
     pixels = out.reshape(-1, out.shape[3])
     added = None if residual is None else flat(residual).reshape(-1, residual.shape[-1])
     normalises = contract.batch_norm(pixels, weight, bias, added, pixels, mean, variance, None, norm)
@@ -55,8 +55,8 @@ def conv2d_statistics(
     """
     rows, cols = s.axes(x.shape, w.shape, out.shape)
     pixels, kept = out.reshape(-1, out.shape[3]), running or Running()
-    contract.alike("channels", pixels.shape[1:], mean=mean, variance=variance)
-    contract.contiguous(mean, variance)
+    fitting.alike("channels", pixels.shape[1:], mean=mean, variance=variance)
+    fitting.contiguous(mean, variance)
     contract.movable(pixels, running, True)
     convolves = contract.conv2d(x, w, out, s)
     alike_in_memory = all(

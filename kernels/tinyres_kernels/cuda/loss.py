@@ -3,6 +3,8 @@
 from math import exp, log, log1p, nan
 
 from tinyres_kernels.cuda.host import THREADS, blocks, cuda, flat, jit, kernel, lanes, launch, real
+from tinyres_kernels.im2col.loss import softmax as softmax
+from tinyres_kernels.im2col.loss import softmax_dx as softmax_dx
 from tinyres_kernels.namespace import Array
 
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tinyres_kernels import contract
-from tinyres_kernels.im2col import activations, attention, conv, elementwise, loss, matmul, norm, pool, update
+from tinyres_kernels.im2col import activations, conv, elementwise, heads, loss, matmul, norm, pool, update
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, activations, attention, conv, elementwise, loss, matmul, norm, pool, update)
+contract.publish(__name__, activations, heads, conv, elementwise, loss, matmul, norm, pool, update)
 
 if TYPE_CHECKING:
 

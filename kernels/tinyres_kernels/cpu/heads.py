@@ -146,17 +146,26 @@ def _attention_dx(
                 dv[(b * S + j) * V + c] = room[of_values + j * slim + c]
 
 
+def _traits(s: Attention) -> tuple[str, ...]:
+    return ("causal",) if s.causal else ()
+
+
+def _ends(L: int, S: int) -> tuple[str, ...]:
+    return "several blocks of queries" if L > QUERIES else "", "several blocks of keys" if S > KEYS else ""
+
+
 @planner("attention")
 def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Attention) -> Plan:
     (B, L, E), (_, S, _), (_, _, V) = shapes[:3]
-    blocks = B * -(-L // QUERIES)
-    return Plan("blocks", threads=min(blocks, machine.threads_for(B * L * S * (E + V), choices)))
+    count = min(B * -(-L // QUERIES), machine.threads_for(B * L * S * (E + V), choices))
+    return Plan("blocks", _traits(s), count, ends=_ends(L, S))
 
 
 @planner("attention_dx")
 def _plan_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Attention) -> Plan:
     (B, L, E), (_, S, _), (_, _, V) = shapes[1:4]
-    return Plan("blocks", threads=min(B, machine.threads_for(B * L * S * (3 * E + 2 * V), choices)))
+    count = min(B, machine.threads_for(B * L * S * (3 * E + 2 * V), choices))
+    return Plan("blocks", _traits(s), count, ends=_ends(L, S))
 
 
 def _wide(a: Array) -> int:

@@ -1,0 +1,89 @@
+"""The contracts of activations, softmax and attention; the others are in `contract`, which says what a contract is."""
+
+from tinyres_kernels.dispatch import operation
+from tinyres_kernels.fitting import alike, contiguous, line, rows
+from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import ACTIVATIONS, Activation, Attention, Softmax
+
+
+# -- activations ------------------------------------------------------------------------------------------------------
+def known(s: Activation) -> None:
+    """Raises ValueError where no activation has this name."""
+    if s.name not in ACTIVATIONS:
+        raise ValueError(f"activation: there are {', '.join(ACTIVATIONS)}, got {s.name!r}")
+
+
+@operation("out", Activation)
+def activation(x: Array, out: Array, s: Activation) -> bool:
+    known(s)
+    line(x)
+    alike("x", x.shape, out=out)
+    contiguous(out)
+    return bool(out.size)
+
+
+@operation("out", Activation)
+def activation_dx(g: Array, x: Array, out: Array, s: Activation) -> bool:
+    known(s)
+    line(g)
+    alike("g", g.shape, x=x, out=out)
+    contiguous(out)
+    return bool(out.size)
+
+
+@operation("out", Softmax)
+def softmax(x: Array, out: Array, s: Softmax) -> bool:
+    rows(x)
+    alike("x", x.shape, out=out)
+    contiguous(out)
+    return bool(out.size)
+
+
+@operation("out", Softmax)
+def softmax_dx(g: Array, y: Array, out: Array, s: Softmax) -> bool:
+    rows(g)
+    alike("g", g.shape, y=y, out=out)
+    contiguous(out)
+    return bool(out.size)
+
+
+# -- attention --------------------------------------------------------------------------------------------------------
+def _heads(q: Array, k: Array, v: Array, y: Array, lse: Array) -> None:
+    """Raises ValueError where these are not (B, L, E), (B, S, E), (B, S, V), (B, L, V) and (B, L)."""
+    shapes = [tuple(a.shape) for a in (q, k, v, y, lse)]
+    if [len(shape) for shape in shapes] == [3, 3, 3, 3, 2]:
+        (B, L, E), (_, S, _), (_, _, V) = shapes[:3]
+        if shapes == [(B, L, E), (B, S, E), (B, S, V), (B, L, V), (B, L)]:
+            return
+    raise ValueError(
+        f"q, k, v, their result and lse have the shapes {', '.join(map(str, shapes))}: needed are (B, L, E), "
+        "(B, S, E), (B, S, V), (B, L, V) and (B, L)"
+    )
+
+
+@operation("out lse", Attention)
+def attention(q: Array, k: Array, v: Array, out: Array, lse: Array, s: Attention) -> bool:
+    _heads(q, k, v, out, lse)
+    contiguous(out, lse)
+    if k.shape[1]:
+        return bool(lse.size)
+    out.fill(0)  # of a query that sees no key
+    lse.fill(float("-inf"))
+    return False
+
+
+@operation("out dk dv", Attention)
+def attention_dx(
+    g: Array, q: Array, k: Array, v: Array, y: Array, lse: Array, out: Array, dk: Array, dv: Array, s: Attention
+) -> bool:
+    _heads(q, k, v, y, lse)
+    alike("y", y.shape, g=g)
+    alike("q", q.shape, out=out)
+    alike("k", k.shape, dk=dk)
+    alike("v", v.shape, dv=dv)
+    contiguous(out, dk, dv)
+    if lse.size and k.shape[1]:
+        return True
+    for written in (out, dk, dv):
+        written.fill(0)
+    return False
