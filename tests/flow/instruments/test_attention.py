@@ -62,6 +62,18 @@ def test_a_causal_mask_leaves_fewer_tokens():
     assert found.labels["layer"] == ["attention"]
 
 
+def test_fewer_queries_than_keys():
+    class Cross(nn.Module):
+        def __init__(self):
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True, rng=0)
+
+        def forward(self, x):
+            return self.attention(0 * x[:, :3], x, x)[0]
+
+    found = flow.attention_entropy(Cross(), np.ones((2, 5, 8), "float32"))
+    np.testing.assert_allclose(found["entropy"], np.log(5), rtol=1e-6)
+
+
 def test_a_classifiers_softmax_is_no_attention(tmp_path):
     model = nn.Sequential(nn.Linear(4, 3, rng=0), nn.Softmax(dim=1))
     with pytest.raises(ValueError, match=r"no softmax of \(..., queries, keys\)"):

@@ -64,7 +64,7 @@ def test_a_narrow_net_may_lie_further_from_the_law_of_wide_ones():
     shares = np.full((3, 25), 0.04)
     narrow, wide = (e22.untouched_law("pre", shares, 1.0, width) for width in (64, 512))
     assert narrow.measured == pytest.approx(narrow.predicted, rel=1e-3)
-    assert (narrow.tolerance - wide.tolerance) / wide.predicted == pytest.approx(1 / 64 - 1 / 512)
+    assert (narrow.tolerance - wide.tolerance) / wide.predicted == pytest.approx(2 / 64 - 2 / 512)
     assert not e22.untouched_law("pre", 0.8 * shares, 1.0, 512).ok
 
 
