@@ -1,16 +1,20 @@
 """What all figures share: colours that can be told apart, and a dark form of each."""
 
 import colorsys
+import re
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
 
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 
+import tinyres as tr
+from tinyres import flow, nn
 from tinyres.figures import blank, darken, palette
 from tinyres.figures.dark import INK, PAPER
 from tinyres.lab.report import pictures
@@ -98,3 +102,24 @@ def test_a_picture_is_saved_in_both_forms(tmp_path):
     assert light.mean() > 0.8
     assert dark.mean() < 0.4
     assert (light[..., :3] == np.array(to_rgb(palette.CASES[0]), "f")).all(axis=-1).any()
+
+
+def test_norms_have_the_colours_and_the_order_of_the_run_s_page():
+    """flow.png and run.html show the same map."""
+    source = (Path(palette.__file__).parents[1] / "viewer" / "web" / "src" / "palette.ts").read_text()
+    stops = re.search(r"STOPS: Colour\[\] = \[(.*?)\];", source, re.DOTALL)[1]
+    colours = [tuple(map(int, found)) for found in re.findall(r"\[(\d+), (\d+), (\d+)\]", stops)]
+    assert [tuple(int(c[k : k + 2], 16) for k in (1, 3, 5)) for c in palette.NORMS] == colours
+    assert to_hex(palette.norms()(0.0)) == palette.NORMS[0]
+    assert to_hex(palette.norms()(1.0)) == palette.NORMS[-1]
+    net = nn.Sequential(nn.Linear(2, 2, rng=0), nn.Linear(2, 2, rng=1))
+    recording = flow.record(net)
+    for _ in range(2):
+        with recording:
+            net(tr.tensor(np.ones((1, 2), "f4"))).sum().backward()
+    heat = next(a for a in recording.history().plot().axes if a.get_title() == "the gradient over the steps")
+    (image,) = heat.get_images()
+    first = recording.history()["backward_norm"][0]
+    np.testing.assert_allclose(image.get_array()[:, 0], np.log10(first))
+    assert image.origin == "upper"
+    assert heat.get_ylim()[0] > heat.get_ylim()[1], "block 1 stands on top"

@@ -118,9 +118,11 @@ def linearity(curves: Curves, path: Path) -> Path:
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for axes, (family, curve) in zip(panels, curves.items(), strict=True):
             amount = np.array(curve["amount"], float)
-            for which, marker in zip(PASSES, "o^s", strict=True):
+            for which, marker, colour in zip(PASSES, "o^s", palette.CASES[:3], strict=True):
                 label = f"{which}: slope {curve['slope'][which]:.2f}"
-                axes.plot(amount, np.array(curve["seconds"][which]) * 1e3, marker + "-", ms=5, label=label)
+                axes.plot(
+                    amount, np.array(curve["seconds"][which]) * 1e3, marker + "-", ms=5, color=colour, label=label
+                )
             last = curve["seconds"][PASSES[0]][-1] * 1e3
             axes.plot(amount, last * amount / amount[-1], ":", color=palette.FAINT, label="in proportion")
             axes.set(xscale="log", yscale="log", xlabel=family, ylabel="ms")

@@ -67,14 +67,14 @@ class Report:
         unrun = f" ({left} were not run)" if left else ""
         idle = len({f.case.title for f in self.named if f.ok and not f.asked} - set(bad))
         yield f"named cases: {len(bad)} of {len(rows) - idle} fail{self._search()}{unrun}"
-        if idle:
-            yield from wrap(f"({idle} more, empty or to be refused, were answered without calling the kernel)", WIDTH)
         if self.breach:
             yield ""
             yield from wrap(self.breach, WIDTH)
         if len(self.kinds) > 1:
             names = "; ".join(kind.name for kind in self.kinds)
             yield from wrap(f"{len(self.kinds)} kinds of failure: {names}", WIDTH, subsequent_indent="  ")
+        if idle:
+            yield from wrap(f"({idle} more, empty or to be refused, were answered without calling the kernel)", WIDTH)
         if self.kinds and self.adapt.layout == "nchw":
             yield "(below, arrays are shown with the channels last)"
         for number, kind in enumerate(self.kinds, 1):

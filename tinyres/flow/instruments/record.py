@@ -125,7 +125,7 @@ class Recording(Observer):
             )
         shares, title = (
             [share(m.skip, m) for m in norms.values()],
-            "|skip| / (|skip| + |branch|) where the routes rejoin",
+            "the skip connection's share of |skip| + |branch|",
         )
         return Curve.of(title, "skip_share", shares, "residual connection", list(norms), history.COST)
 

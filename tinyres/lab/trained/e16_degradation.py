@@ -127,7 +127,7 @@ def draw(figure: Any, curves: Curves, finals: Mapping[tuple[str, int], Any]) -> 
         right.plot(np.full(len(values), place), values, ".", color="k", ms=4)
     right.set(xticks=range(len(finals)), ylabel=f"training loss, last {max(1, STEPS // 10)} steps", ylim=(0, None))
     right.set_xticklabels([f"{NAMES[arch]}\n{depth} layers" for arch, depth in finals])
-    right.set_title("Where it ends: mean, 95 % interval, seeds")
+    right.set_title("At the end: mean and 95 % interval")
 
 
 EXPERIMENT = Experiment(

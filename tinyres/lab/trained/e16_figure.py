@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.figures import palette
+
 CONTOURS = {2.0: ":", 4.0: "-.", 6.0: "--", 9.0: "-"}  # k of the lines k ξ
 MARKERS = "vo^"
 
@@ -34,7 +36,7 @@ def draw(figure: Any, grid: Grid, losses: Any, reached: Any) -> None:
     figure.colorbar(image, ax=left, label="final loss / guessing's")
     contour = np.array([grid.xi(s) for s in np.interp(fine, places, s_w2)])
     for k, style in CONTOURS.items():
-        left.plot(fine, np.log2(k * contour), style, color="tab:cyan", label=f"{k:g} ξ")
+        left.plot(fine, np.log2(k * contour), style, color=palette.CASES[3], label=f"{k:g} ξ")
     left.plot(places, np.log2(reached[grid.judged]), "wo", mec="k", ms=5, label="boundary: half of guessing's loss")
     left.set(xticks=places, yticks=rows, ylim=(rows[0] - 0.25, rows[-1] + 0.25), xlim=(-0.5, count - 0.5))
     left.set_xticklabels([f"{s:g}" for s in s_w2])
@@ -45,14 +47,21 @@ def draw(figure: Any, grid: Grid, losses: Any, reached: Any) -> None:
 
     scales, line, ordered = np.array([grid.xi(s) for s in s_w2]), np.array([1.5, 40.0]), np.array(s_w2) < grid.critical
     for k, style in CONTOURS.items():
-        right.plot(line, k * line, style, color="tab:cyan", lw=1)
+        right.plot(line, k * line, style, color=palette.CASES[3], lw=1)
     for j, (rate, found) in enumerate(zip(grid.rates, reached, strict=True)):
         apart = 1 + 0.03 * (j - (len(grid.rates) - 1) / 2)  # or equal boundaries would hide each other
-        right.plot(scales[ordered], apart * found[ordered], MARKERS[j] + "-", color=f"C{j}", lw=1, label=f"rate {rate}")
+        right.plot(
+            scales[ordered],
+            apart * found[ordered],
+            MARKERS[j] + "-",
+            color=palette.CASES[j],
+            lw=1,
+            label=f"rate {rate}",
+        )
     right.set(xscale="log", yscale="log", xlim=line, ylim=(depths[0], 2 * depths[-1]))
     for axis, ticks in ((right.xaxis, (2, 5, 10, 20, 40)), (right.yaxis, (5, 10, 20, 50, 100))):
         axis.set_ticks(ticks, labels=[str(t) for t in ticks])
         axis.set_ticks([], minor=True)
     right.set(xlabel="depth scale ξ in layers, from theory", ylabel="depth at which training ceases")
-    right.set_title("Ordered nets: the boundary against ξ\n(blue lines: power 1, k ξ as on the left)")
+    right.set_title("Ordered nets: the boundary against ξ\n(green lines: power 1, k ξ as on the left)")
     right.legend(fontsize=8, loc="lower right")

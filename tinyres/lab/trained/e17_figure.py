@@ -25,7 +25,7 @@ def draw(figure: Any, curves: dict[tuple[int, str], list[float]], names: Mapping
             axes.semilogy(np.flatnonzero(alive) + 1, losses[alive], color=COLOURS[start], lw=1.2, label=name)
             if not alive.all():
                 step = int(np.flatnonzero(~alive)[0]) + 1
-                axes.plot(step, height, "x", color=COLOURS[start], ms=9, mew=2)
+                axes.plot(step, height, "x", color=COLOURS[start], ms=9, mew=2, clip_on=False)
                 axes.annotate(f"{name}: infinite at step {step}", (step, height), (8, -3),
                               textcoords="offset points", fontsize=8, color=COLOURS[start])  # fmt: skip
                 height *= 0.6  # the next one's below

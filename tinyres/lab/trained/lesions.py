@@ -136,7 +136,7 @@ def draw(figure: Any, base: dict[str, list[Any]], drop: dict[str, list[Any]], er
     left.axhline(CHANCE, color="0.6", lw=1, label="chance")
     left.set(xlabel="block left out (1 = input side)", ylabel="test accuracy", ylim=(0, 1.02))
     left.set_title("One block left out (small: seeds)\na plain net cannot lose those that change the shape")
-    left.legend(fontsize=8, loc="center right")
+    left.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)  # below: it would hide dots
     right.axhline(1 - CHANCE, color="0.6", lw=1, label="chance")
     right.set(xlabel="blocks left out at random", ylabel="test error", ylim=(0, 1))
     right.set_title("Error against the number of blocks left out (thin: seeds)")

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyres import data
 from tinyres.data.digits import DARKEST
+from tinyres.figures import palette
 from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
 from tinyres.lab.law import half_width, standard_error
 from tinyres.lab.trained.own_seeds import own_seeds
@@ -94,7 +95,7 @@ def draw(figure: Any, nets: list[float], machines: list[float]) -> None:
     """The accuracies, split by split, and their means with standard errors."""
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1], sharey=True)
     splits = np.arange(len(nets))
-    sides = ((-0.06, nets, "tab:blue", "residual net"), (0.06, machines, "tab:orange", "SVC(gamma=0.001)"))
+    sides = ((-0.06, nets, palette.RESIDUAL, "residual net"), (0.06, machines, palette.CASES[0], "SVC(gamma=0.001)"))
     left.vlines(splits, np.minimum(nets, machines), np.maximum(nets, machines), color="0.8", lw=2)
     for shift, values, colour, name in sides:
         left.plot(splits + shift, values, "o", color=colour, ms=8, label=name)
