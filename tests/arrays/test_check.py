@@ -141,8 +141,8 @@ def trained(made, rung):
     ("arch", "steps", "settings"),
     [
         ("resnet", 60, {"depth": 8, "width": 4}),
-        ("densenet", 30, {"depth": 10, "width": 4}),
-        ("preact", 40, {"depth": 8, "width": 4, "activation": "leaky_relu"}),
+        pytest.param("densenet", 30, {"depth": 10, "width": 4}, marks=pytest.mark.slow),
+        pytest.param("preact", 40, {"depth": 8, "width": 4, "activation": "leaky_relu"}, marks=pytest.mark.slow),
         ("mlp", 60, {"optimizer": "adam"}),
     ],
 )
@@ -172,7 +172,8 @@ def test_nor_is_one_with_a_max_pool_and_many_ties():
 
 
 @pytest.mark.parametrize(
-    ("method", "settings"), [("sn_hinge", {"arch": "dcgan"}), ("wgan_gp", {}), ("nonsaturating", {})]
+    ("method", "settings"),
+    [("sn_hinge", {"arch": "dcgan"}), ("wgan_gp", {}), pytest.param("nonsaturating", {}, marks=pytest.mark.slow)],
 )
 def test_nor_is_a_game_of_two_players(method, settings):
     game = gan.prepare(gan.GANRecipe.of(method, "digits", steps=200 // 8, batch_size=16, width=8, **settings))

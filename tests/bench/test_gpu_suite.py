@@ -64,6 +64,7 @@ def test_what_ended_before_it_was_stopped_is_told(folder):
     assert "test_it.py::test_slow" not in late["outcomes"]
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_begin_says_why(folder):
     none = suite.tell(*suite.pytest(folder, ["no_such_file.py"], 60))
     assert re.match("pytest ended with [45]: ", none["error"])  # 5 is what workers make of it

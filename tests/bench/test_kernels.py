@@ -34,6 +34,7 @@ def tiny(monkeypatch):
         monkeypatch.setattr(place, name, value)
 
 
+@pytest.mark.slow
 def test_tables_pictures_and_json(capsys, tmp_path, tiny):
     arguments = ["--rounds", "1", "--json", str(tmp_path / "k.json"), "--out", str(tmp_path / "pictures")]
     assert main(["bench", "kernels", *arguments]) == 0

@@ -93,6 +93,7 @@ def test_a_sweep_runs_there_one_point_at_a_time(gpu, tmp_path, capsys):
     assert (tmp_path / "sweep.csv").read_text().count(",ok,") == 2
 
 
+@pytest.mark.slow
 def test_flow_says_in_a_line_what_stays_on_the_cpu(gpu, tmp_path, capsys):
     out = ["--out", os.fspath(tmp_path)]
     options = ["--depth", "8", "--arch", "resnet", "--steps", "2", "--seed", "0"]

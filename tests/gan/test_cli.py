@@ -84,7 +84,13 @@ def whole(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("before", ["000002.png", "interpolations.png", "000004.png", "result.json"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "000002.png",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("interpolations.png", "000004.png", "result.json")),
+    ],
+)
 def test_pictures_that_a_kill_prevented_are_drawn_when_the_run_is_resumed(capsys, tmp_path, monkeypatch, whole, before):
     replace, first = os.replace, ["interpolations.png"]  # the run comes by there at its second step, too
 

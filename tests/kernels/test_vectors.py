@@ -25,7 +25,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CASES)
 def test_a_loop_over_lines_is_made_of_vectors(name, dtype):
     """Where LLVM cannot rule out a negative index, it takes number by number, or gathers them: 4 to 28 times as slow.
@@ -55,7 +55,7 @@ TILES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [numba.float32, numba.float64], ids=str)
+@pytest.mark.parametrize("dtype", [numba.float32, pytest.param(numba.float64, marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("name", TILES)
 def test_sums_stay_in_registers(name, dtype):
     """If LLVM loads too far ahead, a turn of the innermost loop takes some sums from the stack and puts them back."""

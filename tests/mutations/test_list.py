@@ -88,16 +88,19 @@ def test_a_fault_is_noticed_and_the_sources_stay_as_they_are():
     assert (ROOT / "tinyres/optim/schedules.py").read_text() == source
 
 
+@pytest.mark.slow
 def test_a_change_that_changes_nothing_is_not_noticed():
     assert judge(changed("self.gamma ** (0 + t // self.step_size)")).verdict == "NOT NOTICED"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_imported_says_nothing():
     found = judge(changed("self.gamma ** ("))
     assert found.verdict == "broken"
     assert "SyntaxError" in found.how
 
 
+@pytest.mark.slow
 def test_an_error_that_nobody_foresaw_says_nothing_either():
     found = judge(changed("self.gama ** (t // self.step_size)"))
     assert (found.verdict, found.test) == ("broken", RATES)
@@ -109,6 +112,7 @@ def test_a_test_that_takes_for_ever_is_stopped(monkeypatch):
     assert judge(changed(RATE + " ")).how == "the test ran past its limit"
 
 
+@pytest.mark.slow
 def test_a_test_must_run_without_a_fault_and_without_pytorch():
     missing, parity = "tests/optim/test_schedules.py::test_no_such", "tests/parity/test_optim_parity.py"
     found = unsound([RATES, parity])

@@ -233,6 +233,7 @@ def test_a_run_of_another_version_is_refused_in_a_sentence(capsys, tmp_path):
     assert "gone.weight" in err
 
 
+@pytest.mark.slow
 def test_a_notebooks_backend_is_no_trouble(tmp_path):
     """`!tinyres train` inherits the variable; the package that it names may be missing."""
     command = [sys.executable, "-m", "tinyres", "train", *SMALL, "--steps", "1", "--out", str(tmp_path)]

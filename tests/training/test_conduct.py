@@ -51,7 +51,7 @@ def test_it_takes_every_step_and_leaves_its_files(tmp_path, kind):
 
 
 @EACH
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_finishes_its_step_and_resumes_to_the_same_files(tmp_path, kind, number):
     def interrupt(step, total):
         if step == 2:

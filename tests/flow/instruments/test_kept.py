@@ -115,6 +115,7 @@ def run(*arguments):
     assert main([*SMALL, *map(str, arguments)]) == 0
 
 
+@pytest.mark.slow
 def test_what_the_command_leaves_of_a_resumed_recording(tmp_path, monkeypatch):
     """Stopped after four steps, and taken up with the option or without: the same files as if never stopped."""
     run("--record", 3, "--out", tmp_path / "whole")

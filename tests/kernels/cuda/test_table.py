@@ -29,7 +29,7 @@ def drawn(shape, real, rng):
 
 
 @pytest.mark.parametrize("real", ["float32", "float64"])
-@pytest.mark.parametrize("width", [4, 1])
+@pytest.mark.parametrize("width", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", ["sgd", "adam", "rmsprop"])
 def test_compiled_steps_of_many_parameters_are_those_of_whole_array_operations(op, width, real):
     settings, kept = STEPS[op]

@@ -45,6 +45,7 @@ def folder(tmp_path, monkeypatch):
     return name
 
 
+@pytest.mark.slow
 def test_a_compiled_kernel_is_checked_in_guard_mode_unless_told_otherwise(folder, capsys):
     arguments = ["check", f"{folder}:overrun", "--op", "relu", "--examples", "2", "--dtype", "float32"]
     assert command.main(arguments) == 1

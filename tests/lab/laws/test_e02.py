@@ -73,6 +73,7 @@ def test_a_wrong_activation_is_noticed_at_other_settings(name, monkeypatch):
     assert not any(law.ok for law in lab.run("E2", activation=name, s_w2=1.4, s_b2=0.2, **QUICK).laws)
 
 
+@pytest.mark.slow
 def test_the_signal_notices_weights_that_are_three_per_cent_too_large(monkeypatch):
     forward = e02_depth.forward
     monkeypatch.setattr(e02_depth, "CASES", [c for c in e02_depth.CASES if c.activation == "tanh"])

@@ -22,8 +22,8 @@ from tinyres.arrays import memory
 NO_MODELS = {models.swap_activation, models.from_pytorch, models.from_torchvision, models.gpt}  # gpt: symbols, below
 
 
-def rows(names):
-    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+def rows(names, quick=QUICK):
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 EVALUATED = (  # one of each kind that has batch norms: the convolutions are those of training
@@ -71,13 +71,13 @@ def test_training(name):
     assert_within_rounding(smooth(drawn(ROWS[name].make())), inputs(ROWS[name]))
 
 
-@pytest.mark.parametrize("name", rows(EVALUATED))
+@pytest.mark.parametrize("name", rows(EVALUATED, ("resnet 20", "dncnn 17", "dcgan.generator, 32 pixels, width 64")))
 def test_evaluation(name):
     x = inputs(ROWS[name])
     assert_within_rounding(settled(smooth(drawn(ROWS[name].make())), x), x)
 
 
-@pytest.mark.parametrize("name", rows(RECTIFIED))
+@pytest.mark.parametrize("name", rows(RECTIFIED, ("resnet 20", "preact 20")))
 def test_relus_that_a_batch_norm_fuses(name):
     model, x = decided(drawn(ROWS[name].make())), inputs(ROWS[name])
     assert nearest_to_a_kink(model, x) > 0.1

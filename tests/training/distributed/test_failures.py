@@ -68,7 +68,7 @@ SAID_BY_RANK_0 = "tinyres train: rank 1 of 2 failed with "
 @pytest.mark.parametrize(
     ("what", "sentence", "step"),
     [
-        ("failing", f"{SAID_BY_RANK_0}MemoryError: too much", 3),
+        slow("failing", f"{SAID_BY_RANK_0}MemoryError: too much", 3),
         slow("no data", f"{SAID_BY_RANK_0}UsageError: no digits here", None),
         slow("full", "cannot write run.safetensors: No space left on device", None),
         slow("full afterwards", "cannot write run.safetensors: No space left on device", None),
