@@ -205,3 +205,13 @@ def test_images_and_one_dimension(visit):
     assert levels["x"] >= plane["x"] - 1
     assert levels["y"] >= plane["y"] - 1
     assert levels["height"] <= plane["height"] < 300
+
+
+def test_before_the_first_step_of_a_game_nothing_is_called_nan(visit):
+    """Later, a loss that is not finite is told."""
+    nothing = {"losses": {"d": "NaN", "g": "NaN"}, "gradient_g": "NaN", "gradient_d": "NaN"}
+    page = visit().push(m.hello("game"), m.game_start(), m.game_frame(0, **nothing))
+    assert "NaN" not in page.text("main")
+    assert "Nobody has taken a step yet" in page.text("main")
+    page.push(m.game_frame(1, **nothing))
+    assert "NaN" in page.text("[data-panel=losses]")

@@ -45,7 +45,8 @@ export function depthText(start: Start, frame: NetFrame): string {
   return `${first} The law says ${times(predicted)}${gap}.`;
 }
 
-export function probeText({ probe, gradient_g }: GameFrame): string {
+export function probeText({ step, probe, gradient_g }: GameFrame): string {
+  if (step === 0 && !Number.isFinite(gradient_g)) return "Nobody has taken a step yet: press Play.";
   return probe === null
     ? `The gradient that reaches G has the norm ${plainly(gradient_g)}.`
     : `The gradient that reaches G has the norm ${plainly(gradient_g)} now. The curve shows what one sample sends to G, by what D says of it.`;
@@ -54,6 +55,7 @@ export function probeText({ probe, gradient_g }: GameFrame): string {
 /** The state in one sentence. */
 export function spoken(frame: Frame): string {
   const diverged = frame.diverged ? ` ${frame.diverged.text}` : "";
+  if (isGame(frame) && frame.step === 0 && !Number.isFinite(frame.gradient_g)) return "Step 0: nobody has moved yet.";
   if (isGame(frame))
     return `Step ${frame.step}: D's loss ${number(frame.losses.d, 3)}, G's loss ${number(frame.losses.g, 3)}, gradient of G ${plainly(frame.gradient_g)}.${diverged}`;
   return `Step ${frame.step}: loss ${number(frame.loss, 3)}, the gradient at the first block is ${timesWhat(ratio(frame))} it is at the last.${diverged}`;
