@@ -212,7 +212,7 @@ def test_what_would_not_fit_into_memory_is_made_smaller(architecture, most):
         setting, said = LABS["net"].fit(LABS["net"].setting(asked | {"width": width}))
         assert (setting["width"], setting["batch"]) == (taken, 128)
         assert any("memory" in text for text in said)
-    small, said = LABS["net"].fit(LABS["net"].setting(asked | {"width": most, "batch": 128}))
+    _, said = LABS["net"].fit(LABS["net"].setting(asked | {"width": most, "batch": 128}))
     assert not any("memory" in text for text in said)
 
 
