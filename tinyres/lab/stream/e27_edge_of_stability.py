@@ -157,7 +157,7 @@ EXPERIMENT = Experiment(
     choices=(
         "The controls have steps of 0.2 and 0.1: with 0.25, chosen at first, the sharpness came to 0.994 of the edge.",
         "The law fails with momentum 0.9: 0.987, 0.943, 0.572, 0.795 and 0.778 of the edge at seeds 0 to 4. The "
-        "data are nearly fitted before the sharpness gets there. Neither the steps nor the tolerance were changed for it.",
+        "data are nearly fitted before the sharpness gets there. Nothing was changed for it.",
     ),
     settings=SETTINGS,
 )
