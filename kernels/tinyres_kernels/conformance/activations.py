@@ -53,7 +53,7 @@ SMOOTH = Family(
     },
     sizes=("M",),
     named={
-        **NUMBERS,
+        **{name: case for name, case in NUMBERS.items() if "infinity" not in name},
         **{name: Named({"M": 100, "name": name}) for name in ACTIVATIONS},
         **{f"{name} in the tails": Named({"M": 100, "name": name, "scale": 8.0}) for name in ACTIVATIONS},
         **{f"{name} far out": Named({"M": 40, "name": name, "scale": 1e4}) for name in ACTIVATIONS},

@@ -141,7 +141,7 @@ def _smaller(key: str, value: Any, plain: Any) -> Iterator[Any]:
             yield from {tuple(max(least, change(n)) for n in value)} - {value}
             for i, n in enumerate(value):
                 yield from {(*value[:i], max(least, change(n)), *value[i + 1 :])} - {value}
-    elif isinstance(value, bool | float):
+    elif isinstance(value, bool | float | str):
         yield from [plain] if value != plain else []
     elif value > 1:
         yield from dict.fromkeys((1, value // 2, value - 1))

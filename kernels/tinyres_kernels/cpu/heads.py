@@ -176,7 +176,7 @@ def _panels(name: str, a: Array, threads: int) -> Array:
     """(B, K, N), of any strides, as panels of `wide` columns, in which a tile reads line by line."""
     B, K, N = a.shape
     wide = _wide(a)
-    made = scratch(name, a.dtype, B * -(-N // wide) * K * wide)
+    made = scratch(name, a.dtype.newbyteorder("="), B * -(-N // wide) * K * wide)
     pack(threads, native(a)[:, None, None], made.reshape(B, -(-N // wide), K, wide))
     return made
 
@@ -187,7 +187,7 @@ def attention(q: Array, k: Array, v: Array, out: Array, lse: Array, s: Attention
     threads = decide("attention", (q.shape, k.shape, v.shape), q.itemsize, s).threads
     queries, block = min(QUERIES, L), min(KEYS, -(-S // wide) * wide)
     share = queries * (E + block + TAPS + -(-V // wide) * wide + 2)
-    room = scratch("attention", q.dtype, threads * share)
+    room = scratch("attention", out.dtype, threads * share)
     keys, values = _panels("keys", k.transpose(0, 2, 1), threads), _panels("values", v, threads)
     sizes = (B, L, S, E, V, queries, block, wide)
     scale = q.dtype.type(s.scale)
@@ -203,7 +203,7 @@ def attention_dx(
     queries, block = min(QUERIES, L), min(KEYS, -(-S // wide) * wide)
     broad, slim = -(-E // wide) * wide, -(-V // wide) * wide
     share = queries * (E + 2 * (block + TAPS) + broad) + (S + TAPS) * (broad + slim)
-    room = scratch("attention", q.dtype, threads * share)
+    room = scratch("attention", out.dtype, threads * share)
     keys, values = _panels("keys", k.transpose(0, 2, 1), threads), _panels("values", v.transpose(0, 2, 1), threads)
     plain = _panels("plain", k, threads)
     places = np.arange(queries) * (block + TAPS)
