@@ -102,7 +102,7 @@ def test_a_law_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("E22",), "no experiment called 'E22'; did you mean E2"),
+        (("E220",), "no experiment called 'E220'; did you mean E22"),
         (("--depth", "0"), "--depth 0: plain: depth must be 6 n + 2 with n >= 1 (8, 14, 20, ...), got 0; 8 is near"),
         (("--depth", "21"), "--depth 21"),
         (("--arch", "rasnet"), "no architecture called 'rasnet'; did you mean resnet"),

@@ -83,7 +83,8 @@ def test_no_submodule_takes_the_place_of_a_public_name():
     """Importing tinyres.x sets the attribute x of tinyres: a late import would replace the function of that name."""
     for found in pkgutil.iter_modules(tr.__path__):
         importlib.import_module(f"tinyres.{found.name}")
-    hidden = [name for name in tr.__all__ if isinstance(getattr(tr, name), types.ModuleType)]
+    values = {name: getattr(tr, name) for name in tr.__all__}
+    hidden = [name for name, value in values.items() if isinstance(value, types.ModuleType) and not callable(value)]
     assert hidden == [], f"rename the files of {hidden}, or load them before the name is bound"
 
 

@@ -118,7 +118,7 @@ def test_a_run_that_diverges_says_why_and_what_is_saved(tmp_path, save_every, ke
     recipe = training.Recipe(arch="mlp", steps=20, lr=1e6)
     outcome = training.conduct(training.prepare(recipe), tmp_path, save_every=save_every)
     assert outcome.status == "diverged"
-    assert "try a smaller learning rate" in outcome.reason
+    assert "is too high; try a tenth" in outcome.reason
     assert kept in outcome.reason
     assert json.loads((tmp_path / "result.json").read_text())["steps"] == outcome.step < 20
 

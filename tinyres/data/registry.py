@@ -63,7 +63,8 @@ def named(name: str, names: Iterable[str] = tuple(BY_NAME), what: str = "data se
             return os.path.normpath(path)
         if name and (path.is_dir() or path.is_file()):
             return os.path.abspath(path)
-        beside = [p.name for p in path.parent.iterdir() if p.is_dir() or p.suffix.lower() == ".npz"]
+        usable = [p.name for p in path.parent.iterdir() if p.is_dir() or p.suffix.lower() == ".npz"]
+        beside = [name for name in usable if not name.startswith(".")]
     except (OSError, ValueError, RuntimeError):  # a name that no file can have, or a folder that may not be read
         beside, path = [], Path()
     near = get_close_matches(name.lower().replace("_", "-"), known, n=2)

@@ -112,7 +112,7 @@ def pairing_discriminator(real: Any, fake: Any) -> Any:
     """softplus(-(a_real - a_fake)) of each pair: how much more real the real one is, and no more than that.
 
     Only the difference counts, so a D that calls everything real has nothing left to say. Both batches must have one
-    size, and be drawn independently of each other. Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic], "The
+    size, and be drawn independently of each other. Jolicoeur-Martineau 2019 [jolicoeurmartineau2019relativistic], "The
     relativistic discriminator", section 4; Huang et al. 2024 [huang2024gan], equation 2.
     """
     _same_size(real, fake)
@@ -123,7 +123,7 @@ def pairing(fake: Any, real: Any) -> Any:
     """softplus(-(a_fake - a_real)) of each pair: the generator asks that its fake looks more real than a real sample.
 
     Pull: dL/da = -sigmoid(a_real - a_fake): 1 for a fake far behind its partner. Fakes that all lie on one of several
-    real points are where other losses get stuck (Sun et al. 2020 [sun2020global]; law E29 and its claim).
+    real points are where other losses get stuck (Sun et al. 2020 [sun2020towards]; law E29 and its claim).
     """
     _same_size(real, fake)
     return mean(softplus(real - fake))
@@ -132,7 +132,7 @@ def pairing(fake: Any, real: Any) -> Any:
 def average_discriminator(real: Any, fake: Any) -> Any:
     """softplus(-(a_real - m_fake)) + softplus(a_fake - m_real), m being the means of the batches: RaSGAN.
 
-    Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic], section 4.2.
+    Jolicoeur-Martineau 2019 [jolicoeurmartineau2019relativistic], section 4.2.
     """
     return mean(softplus(mean(fake) - real)) + mean(softplus(fake - mean(real)))
 
@@ -179,14 +179,14 @@ LOSSES = {
         GANLoss(
             "relativistic",
             "Huang et al. 2024 [huang2024gan], arXiv:2501.05441; "
-            "Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic], arXiv:1807.00734",
+            "Jolicoeur-Martineau 2019 [jolicoeurmartineau2019relativistic], arXiv:1807.00734",
             pairing_discriminator,
             pairing,
             paired=True,
         ),
         GANLoss(
             "relativistic_average",
-            "Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic], arXiv:1807.00734",
+            "Jolicoeur-Martineau 2019 [jolicoeurmartineau2019relativistic], arXiv:1807.00734",
             average_discriminator,
             average,
             paired=True,

@@ -83,7 +83,7 @@ def r1_r2(discriminator: Discriminator, real: Any, fake: Any, rng: Rng) -> Any:
     """R1 + R2, in one pass through D: R3GAN's, with weight gamma. Data and fakes need not be of one number.
 
     At the start, when fakes are far from the data, R1 leaves D free to be as steep on them as it likes; with R2 its
-    slope is bounded on both sides. Huang et al. 2024 [huang2024gan], "The GAN is dead; long live the GAN!".
+    slope is bounded on both sides. Huang et al. 2024 [huang2024gan].
     """
     real, fake = raw(real), raw(fake)
     squared = _squared_slopes(discriminator, namespace(real).concatenate([real, fake]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from tinyres_kernels.settings import GELU_CUBE, GELU_SCALE, Activation, Relu
 from tinyres_kernels.smooth import FUNCTIONS
 
@@ -87,9 +88,14 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return elu_(x, alpha=alpha)
 
 
+def _on_host(x: Any) -> bool:
+    """Whether x is NumPy's. A GPU's kernel set has whole-array operations for these, and would copy the result."""
+    return namespace(x) is np
+
+
 def _smooth(name: str, x: Any) -> Any:
     """f(x), of the activation with this name: a large array's by a kernel, in one pass."""
-    lines = ravel_alike(x)
+    lines = ravel_alike(x) if _on_host(x) else None
     if lines is None:
         return FUNCTIONS[name][0](x)
     return unravel_like(kernels_for(x).activation(*lines, empty(lines[0].shape, like=x), Activation(name)), x)
@@ -97,7 +103,7 @@ def _smooth(name: str, x: Any) -> Any:
 
 def _smooth_dx(name: str, g: Any, x: Any) -> Any:
     """g f'(x), likewise."""
-    lines = _alike(g, x)
+    lines = _alike(g, x) if _on_host(x) else None
     if lines is None:
         return g * FUNCTIONS[name][1](x)
     return unravel_like(kernels_for(x).activation_dx(*lines, empty(lines[0].shape, like=x), Activation(name)), x)
@@ -106,7 +112,7 @@ def _smooth_dx(name: str, g: Any, x: Any) -> Any:
 @primitive
 def tanh(x):
     """The hyperbolic tangent."""
-    return namespace(x).tanh(x) if x.nbytes < LEAST else _smooth("tanh", x)
+    return namespace(x).tanh(x) if getattr(x, "nbytes", 0) < LEAST else _smooth("tanh", x)
 
 
 @primitive

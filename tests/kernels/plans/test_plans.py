@@ -124,7 +124,7 @@ def test_explain_takes_the_settings_that_the_kernel_takes(op):
 
 
 def test_explain_refuses_what_it_does_not_know():
-    with pytest.raises(ValueError, match="no operation 'conv3d'; there are adam"):
+    with pytest.raises(ValueError, match="no operation 'conv3d'; there are activation"):
         cpu.explain("conv3d", *SHAPES)
     with pytest.raises(TypeError, match=r"needs stride, padding, dilation, groups, as keywords.* not given: dil"):
         cpu.explain("conv2d", *SHAPES, stride=(1, 1), padding=(1, 1))

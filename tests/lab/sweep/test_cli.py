@@ -27,7 +27,7 @@ def test_a_sweep_leaves_a_table_and_a_picture_and_is_not_run_again(capsys, tmp_p
     assert "2 of 2" in out  # diverged
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sweep.csv", "sweep.png"]
     first = table(tmp_path)
-    assert [row[20] for row in first] == ["status", "ok", "ok", "diverged", "diverged"]
+    assert [row[21] for row in first] == ["status", "ok", "ok", "diverged", "diverged"]
     picture = (tmp_path / "sweep.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
 

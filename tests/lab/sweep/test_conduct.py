@@ -32,7 +32,7 @@ def test_processes_find_what_one_process_finds_in_the_same_order(tiny, tmp_path,
     one, two = table(tmp_path / "one"), table(tmp_path / "two")
     assert one == two
     assert len(one) == 10
-    assert [row[20] for row in one] == ["status"] + ["ok"] * 8 + ["diverged"]
+    assert [row[21] for row in one] == ["status"] + ["ok"] * 8 + ["diverged"]
 
 
 def test_a_point_that_cannot_be_run_spares_the_others(tiny, tmp_path, monkeypatch):

@@ -89,6 +89,7 @@ QUICK = {  # of each constructor, and of each way that its options take, the sma
     "dncnn 17", "dcgan.generator, 8 pixels, width 64", "dcgan.discriminator, 8 pixels, width 64",
     "dcgan.generator, 32 pixels, width 64", "dcgan.discriminator, norm layer", "resgan.generator, 8 pixels, width 64",
     "resgan.discriminator, 8 pixels, width 64", "gan64.discriminator, norm batch", "mlp_generator",
+    "r3gan.generator, 8 pixels, width 32", "r3gan.discriminator, 8 pixels, width 32", "vit 4",
     *(f"mlp_discriminator, norm {norm}" for norm in ("batch", "layer", "none")),
 }  # fmt: skip
 

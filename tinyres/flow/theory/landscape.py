@@ -8,8 +8,8 @@ With f(t) = -log(1 + e^-t) the discriminator maximises the mean of
     mixed       f(D(real_i) - D(fake_j)), all of both: pairs that are drawn anew each time
 
 and the generator wants that to be small, so where it is larger on the way than at the start, a barrier stands. Sun et
-al. 2020 [sun2020global], "Towards a better global loss landscape of GANs", have the first two for m = 2; the third, and
-any m, are *derived*.
+al. 2020 [sun2020towards], "Towards a better global loss landscape of GANs", have the first two for m = 2; the third,
+and any m, are *derived*.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Popular claim: relativistic pairing leaves a generator no bad basin to get stuck in.
 
-Proved by Sun et al. 2020 [sun2020global] for fakes that keep their real partner, and repeated for R3GAN (Huang et al.
+Proved by Sun et al. 2020 [sun2020towards] for fakes that keep their real partner, and repeated for R3GAN (Huang et al.
 2024 [huang2024gan]), whose batches of real samples and fakes are drawn independently. E29 has the closed forms.
 """
 

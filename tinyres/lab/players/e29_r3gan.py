@@ -1,7 +1,7 @@
 """E29, R3GAN's two ideas: penalties at both ends damp twice as much; pairs leave no barrier, if they stay together.
 
-Huang et al. 2024 [huang2024gan], "The GAN is dead; long live the GAN!"; the landscape: Sun et al. 2020 [sun2020global];
-relativistic pairing: Jolicoeur-Martineau 2018 [jolicoeurmartineau2018relativistic].
+Huang et al. 2024 [huang2024gan]; the landscape: Sun et al. 2020 [sun2020towards], "Towards a better global loss
+landscape of GANs"; relativistic pairing: Jolicoeur-Martineau 2019 [jolicoeurmartineau2019relativistic].
 """
 
 from __future__ import annotations
