@@ -112,7 +112,7 @@ def test_a_training_step_is_the_same_as_pytorchs_and_is_timed(card, name):
 @needs_torch
 def test_what_streams_memory_is_measured(card):
     rows = [*rows_of("card"), *rows_of("streams")]
-    assert len(findings.of(rows, "streams")) == 11
+    assert len(findings.of(rows, "streams")) == 21
     assert findings.streaming(rows).value > 0
     assert "AdamW step" in pages.section("streams", rows)
 
