@@ -42,7 +42,8 @@ export function depthText(start: Start, frame: NetFrame): string {
     frame.law_gap !== null && Number.isFinite(frame.law_gap)
       ? `; the two lines are at most a factor of ${number(10 ** frame.law_gap, 3)} apart`
       : "";
-  return `${first} The law says ${times(predicted)}${gap}.`;
+  const whose = frame.step === 0 ? "The law says" : "The law, for the weights one starts from, says";
+  return `${first} ${whose} ${times(predicted)}${gap}.`;
 }
 
 export function probeText({ step, probe, gradient_g }: GameFrame): string {
