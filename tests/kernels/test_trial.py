@@ -184,6 +184,15 @@ def test_a_choice_adds_to_those_that_are_there(kept):
     assert [each.name for each in kept.parent.iterdir()] == [kept.name]
 
 
+def test_a_full_disk_leaves_nothing_behind(kept, monkeypatch):
+    def full(*arguments, **keywords):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(measured.json, "dump", full)
+    assert not measured.keep("a", ())
+    assert list(kept.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize(("switch", "there"), [("0", False), ("1", True)])
 def test_one_setting_pins_every_choice(tmp_path, switch, there):
     code = "from tinyres_kernels.cpu import measured; print(measured.file() is not None)"

@@ -150,7 +150,7 @@ def logsumexp_(x, *, axis, keepdims):
     if x.size:
         top = x.max(axis=axis, keepdims=True)
         top = xp.where(xp.isfinite(top), top, 0)
-        y = xp.log(xp.exp(x - top).sum(axis=axis, keepdims=True)) + top
+        y = xp.log(sum_(xp.exp(x - top), axis=axis, keepdims=True)) + top
     else:
         y = xp.full(_kept(x.shape, axis), -math.inf, x.dtype)
     return y if keepdims else y.reshape(tuple(n for a, n in enumerate(x.shape) if a not in axis))

@@ -35,7 +35,7 @@ def _softmax(x: Any, axis: tuple[int, ...], log: bool) -> Any:
     xp = namespace(x)
     shifted = x - x.max(axis=axis, keepdims=True)
     y = xp.exp(shifted)
-    total = y.sum(axis=axis, keepdims=True)
+    total = sum_(y, axis=axis, keepdims=True)  # which also rounds with care along an axis that is not contiguous
     return shifted - xp.log(total) if log else y / total
 
 

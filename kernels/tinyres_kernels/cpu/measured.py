@@ -64,10 +64,13 @@ def keep(about: str, choice: Wanted) -> bool:
     if where is None:
         return False
     choices = {name: dict(each) for name, each in (read() | {about: choice}).items()}
+    written = None
     try:
         with NamedTemporaryFile("w", encoding="utf-8", dir=where.parent, suffix=".tmp", delete=False) as written:
             json.dump(choices, written, indent=1)
         os.replace(written.name, where)
     except OSError:
+        if written is not None:  # a full disk, say: nothing is left behind
+            Path(written.name).unlink(missing_ok=True)
         return False
     return True

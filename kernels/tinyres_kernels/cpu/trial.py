@@ -5,7 +5,7 @@ The limits in `choices.py` were found on a few machines, at a few sizes. So when
 stays, unless another was faster in each of its runs. What came out is on disk before the first result is returned:
 a convolution gives the same bits in every run on a machine. Where nothing can be kept, nothing is tried.
 
-A trial takes about as long as five runs of the kernel, beside what has to be compiled for it.
+A trial runs each way two or three times, of which there are two to four, beside what has to be compiled for it.
 """
 
 import time
