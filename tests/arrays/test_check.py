@@ -146,6 +146,7 @@ def trained(made, rung):
         ("mlp", 60, {"optimizer": "adam"}),
     ],
 )
+@pytest.mark.slow
 def test_a_training_is_no_fault_and_the_same_to_the_bit(arch, steps, settings):
     def run():
         return prepare(Recipe(arch=arch, steps=steps, batch_size=12, **settings))
@@ -175,6 +176,7 @@ def test_nor_is_one_with_a_max_pool_and_many_ties():
     ("method", "settings"),
     [("sn_hinge", {"arch": "dcgan"}), ("wgan_gp", {}), pytest.param("nonsaturating", {}, marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_nor_is_a_game_of_two_players(method, settings):
     game = gan.prepare(gan.GANRecipe.of(method, "digits", steps=200 // 8, batch_size=16, width=8, **settings))
     with tr.kernels("check"):

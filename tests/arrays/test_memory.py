@@ -50,6 +50,7 @@ def test_memory_comes_back_when_the_array_dies():
         lambda a: iter(a),
     ],
 )
+@pytest.mark.slow
 def test_whatever_still_reads_keeps_it(keep):
     array = memory.empty(SHAPE, "f")
     where = place(array)

@@ -208,6 +208,7 @@ def test_the_result_of_a_pass_without_create_graph_is_not_recorded():
     assert g.requires_grad
 
 
+@pytest.mark.slow
 def test_a_chain_of_100_000_operations():
     x = tr.tensor(np.array(1.0), requires_grad=True)
     y = x

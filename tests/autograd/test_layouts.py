@@ -151,6 +151,7 @@ SUMMED = {
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", SUMMED)
+@pytest.mark.slow
 def test_long_sums(case, dtype, keepdims):
     shape, axis, long = SUMMED[case]
     x = np.random.default_rng(0).uniform(0.5, 1.5, shape).astype(dtype)

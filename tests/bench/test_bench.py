@@ -55,6 +55,7 @@ def test_a_peer_that_is_installed_and_broken_is_left_out_in_one_line(how, capsys
 
 
 @pytest.mark.parametrize("bench", ["resnet", "gan", "gpt"])
+@pytest.mark.slow
 def test_steps_of_each_peer_agree_and_are_timed(capsys, tmp_path, bench):
     path = tmp_path / "r.json"
     assert steps.main(bench, 1, path, memory=False, batch=4) == 0

@@ -36,6 +36,7 @@ def test_behind_a_shut_gate_nothing_is_begun(ends, tmp_path, monkeypatch, capsys
     assert "driver" in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_an_earlier_runs_open_gate_does_not_count(ends, tmp_path):
     assert stages.run(["A"], tmp_path) == 0
     ends["smoke"] = "os.kill(os.getpid(), signal.SIGSEGV)"

@@ -91,6 +91,7 @@ def test_no_part_is_begun_without_time(ends, tmp_path, monkeypatch):
 
 
 # -- a second run -----------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_second_run_adds_to_the_rows_of_an_earlier_one(ends, tmp_path):
     earlier, later = tmp_path / "earlier", tmp_path / "later"
     ends["conformance"] = "write(name='relu', cases=3, failed=1, faults=['x']); time.sleep(0.1); sys.exit('died')"
@@ -190,6 +191,7 @@ def test_from_a_plain_checkout_without_a_gpu_the_gate_is_shut(tmp_path):
     assert "conformance" not in begun(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_report_begins_anew_and_is_printed(ends, tmp_path, capsys):
     parts.write({"part": "card", "name": "old"}, tmp_path)
     ends["card"] = "write(name='copy', bytes_per_s=4e12)"

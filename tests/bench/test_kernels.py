@@ -95,6 +95,7 @@ def test_a_disagreement_is_a_row_with_its_figure():
     assert found(np.zeros(2), np.ones(2))[0].gap == np.inf
 
 
+@pytest.mark.slow
 def test_a_wrong_work_is_told_after_all_rows_with_exit_status_1(tiny, capsys, tmp_path, monkeypatch):
     first = streams.streams(**works.STREAMS["cpu"])[0]
     one = first._replace(pytorch=lambda *_: lambda: 2 * first.ours()())
@@ -157,6 +158,7 @@ def test_the_last_level_cache_is_the_largest():
     assert machine.large_bytes(1 << 20) == 4 << 20
 
 
+@pytest.mark.slow
 def test_a_fresh_process_tells_its_memory_and_its_first_step():
     found = process.fresh("resnet", "ours", batch=1, threads=1, steps=2)
     assert 1 << 20 < found["peak_after_imports"] <= found["peak"]

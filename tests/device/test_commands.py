@@ -67,6 +67,7 @@ def test_a_clusters_devices_are_its_workers_own(no_gpu, monkeypatch, tmp_path, c
     assert "no device called 'tpu'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_gan_is_trained_sampled_scored_and_probed_there(gpu, tmp_path, capsys):
     out = tmp_path / "run"
     there = ["--device", "cuda"]

@@ -211,6 +211,7 @@ def test_eight_nets_side_by_side_give_samples_there(gpu):
     both(samples, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_whole_experiment_runs_there_and_reports_in_json(gpu, tmp_path):
     from tinyres.lab import report
 

@@ -204,6 +204,7 @@ def test_killed_before_the_file_is_in_place(path, step):
     same(load(path), NEW)
 
 
+@pytest.mark.slow
 def test_killed_anywhere_in_a_loop_of_writes(path):
     code = """
         import itertools, sys

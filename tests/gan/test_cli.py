@@ -113,6 +113,7 @@ def test_pictures_that_a_kill_prevented_are_drawn_when_the_run_is_resumed(capsys
     assert left(tmp_path) == left(whole)
 
 
+@pytest.mark.slow
 def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeypatch):
     plan = (*SMALL, "--steps", 2, "--no-score")
     for name, more in (("plain", ()), ("checked", ("--check-kernels", 2))):
@@ -137,6 +138,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(capsys, trained):
     assert (trained / "run.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_going_on_needs_no_setting_again(capsys, trained):
     before = json.loads((trained / "result.json").read_text())
     status, out, _ = run(capsys, "train", "--resume", "--no-score", "--out", trained)
@@ -166,6 +168,7 @@ def test_only_a_probability_is_called_d(capsys, tmp_path, method, name):
     assert f" {name}(fake) " in out
 
 
+@pytest.mark.slow
 def test_a_truncated_checkpoint_is_one_sentence_everywhere(capsys, trained):
     path = trained / "run.safetensors"
     path.write_bytes(path.read_bytes()[:500])

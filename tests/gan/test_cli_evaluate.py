@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from rich.console import Console
 
 from tests.gan.command import run
@@ -11,6 +12,7 @@ from tinyres.cli import gan_evaluate
 from tinyres.gan.losses import OF_FAKES
 
 
+@pytest.mark.slow
 def test_samples_of_a_run_by_seed(capsys, trained, tmp_path):
     made = []
     for seed in (1, 1, 2):
@@ -52,6 +54,7 @@ def test_the_probe_writes_a_table_a_picture_and_its_figures(capsys, tmp_path):
     assert set(document["points"][0]["gradient_norm"]) == set(OF_FAKES)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_probe_is_cut_at_80_columns(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     _, out, _ = run(capsys, "probe", "--data", "gaussians", "--distance", 300, "--steps", 100, "--out", tmp_path)

@@ -52,6 +52,7 @@ def test_what_is_refused(shape):
         metrics.stacked_modes(np.zeros(shape), Reader())
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_beside_real_samples(tmp_path):
     """Real stacks handed in as samples count like real ones; one stack is one mode."""
     recipe, real = gan.GANRecipe.of("r3gan", "stacked-digits"), gan.real_data("stacked-digits")

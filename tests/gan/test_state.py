@@ -243,6 +243,7 @@ def test_the_generator_alone_is_the_averaged_one(tmp_path, monkeypatch):
         np.testing.assert_array_equal(value.numpy(), trainer.discriminator.state_dict()[name].numpy())
 
 
+@pytest.mark.slow
 def test_a_header_is_not_trusted(tmp_path):
     """Whatever stands in it: one error that names the file, or the run that was saved."""
     trainer = finished(gan.prepare(recipe("nonsaturating", "ring8", steps=2, width=4)))

@@ -30,6 +30,7 @@ def holder(folder, seconds):
 
 
 @WITHOUT_LOCKS
+@pytest.mark.slow
 def test_a_turn_is_waited_for_and_ends_with_its_process(tmp_path):
     with holder(tmp_path, 600) as other:
         assert turns.Turn(tmp_path, "g").take() is False, "another function's turn is free"
@@ -94,6 +95,7 @@ def first(folder, seconds, **environment):
 
 @WITHOUT_LOCKS
 @pytest.mark.skipif(ahead._cores() < 2, reason="one core")
+@pytest.mark.slow
 def test_the_first_process_has_another_compile_ahead(tmp_path):
     with first(tmp_path, 600, TINYRES_COMPILE_AHEAD="1") as process:
         end = time.monotonic() + 240

@@ -123,6 +123,7 @@ def test_what_cannot_be_read_is_compiled(folder, capsys):
     assert "cannot be read" in said or "cannot be kept" in said
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_on_an_empty_cache(tmp_path):
     code = """
         import numpy as np

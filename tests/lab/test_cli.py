@@ -65,6 +65,7 @@ def test_the_same_seed_gives_the_same_files_timings_aside_and_another_seed_does_
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
     run(capsys, "flow", "check", "--out", str(tmp_path))
     first = (tmp_path / "report.html").read_text()

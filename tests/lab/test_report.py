@@ -32,6 +32,7 @@ def test_numbers_stay_whole_in_80_columns():
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_a_crowded_figure_is_drawn_larger_and_without_a_warning(tmp_path):
     sizes = []
 

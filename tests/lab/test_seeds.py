@@ -87,6 +87,7 @@ def test_what_is_finished_is_not_run_again(here, capsys, monkeypatch):
     assert sorted(CALLED[8:]) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_kept_figure_that_was_edited_is_measured_again(here, capsys):
     run(here, "--seeds", "2")
     path = here / "seeds" / "E0-seed1.json"

@@ -64,6 +64,7 @@ def test_a_text_that_does_not_stand_there_once_is_refused(before, tmp_path):
 
 
 @pytest.mark.parametrize(("markers", "status"), [("not slow", 5), ("mutation", 0)])
+@pytest.mark.slow
 def test_they_run_only_when_they_are_asked_for(markers, status):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-m", markers]
     ran = subprocess.run([*command, "tests/mutations/test_faults.py"], cwd=ROOT, capture_output=True, text=True)

@@ -185,6 +185,7 @@ def test_a_server_has_a_token_of_its_own():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.slow
 def test_ctrl_c_ends_everything_within_a_second(number):
     """While a net trains and a page is open."""
     command = [sys.executable, "-m", "tinyres", "play", "--no-browser", "--port", "0"]

@@ -102,16 +102,19 @@ def modes(name):
     return tape(name, 600).picture()["modes"]["found"]
 
 
+@pytest.mark.slow
 def test_a_plain_gan_misses_modes():
     assert modes("collapse") < 8
     assert STORIES["collapse"].value == "no"
 
 
+@pytest.mark.slow
 def test_with_r1_it_finds_them_all():
     assert modes("cured") == 8
     assert STORIES["cured"].value == "yes"
 
 
+@pytest.mark.slow
 def test_a_plain_net_of_56_layers_learns_worse_than_a_residual_one():
     losses = {}
     for name in ("resnet56", "plain56"):

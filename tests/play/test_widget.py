@@ -101,6 +101,7 @@ def test_without_the_packages_it_says_how_to_get_them(monkeypatch):
         tr.play()
 
 
+@pytest.mark.slow
 def test_in_a_real_kernel_it_opens_and_answers():
     """Through Jupyter's own messages, as every front end sends them."""
     client = pytest.importorskip("jupyter_client", reason="not tried in a kernel: pip install jupyter_client ipykernel")

@@ -68,6 +68,7 @@ def test_a_killed_run_goes_on_bit_for_bit(capsys, tmp_path):
         np.testing.assert_array_equal(whole[name], killed[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeypatch):
     """That changes no bit; a wrong kernel ends the run where it is first seen, and later nobody looks."""
     train(capsys, *SMALL, "--steps", 6, "--out", tmp_path / "plain")

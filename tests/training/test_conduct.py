@@ -77,6 +77,7 @@ def test_an_interrupted_run_finishes_its_step_and_resumes_to_the_same_files(tmp_
     assert different(left(tmp_path / "stopped"), left(tmp_path / "whole")) == extra
 
 
+@pytest.mark.slow
 def test_a_checkpoint_comes_every_so_many_steps(tmp_path, monkeypatch):
     saved = []
     write = training.checkpoint.save
@@ -92,6 +93,7 @@ def test_a_checkpoint_comes_every_so_many_steps(tmp_path, monkeypatch):
 
 
 @EACH
+@pytest.mark.slow
 def test_a_folder_holds_one_run(tmp_path, kind):
     with pytest.raises(CheckpointError, match=r"there is no .*run\.safetensors to resume from"):
         conduct(kind, tmp_path, resume=True)
@@ -123,6 +125,7 @@ def test_a_run_that_diverges_says_why_and_what_is_saved(tmp_path, save_every, ke
     assert json.loads((tmp_path / "result.json").read_text())["steps"] == outcome.step < 20
 
 
+@pytest.mark.slow
 def test_it_runs_in_a_thread_which_gets_no_signals(tmp_path):
     outcomes = []
     thread = threading.Thread(target=lambda: outcomes.append(conduct("gan", tmp_path)[0].status))

@@ -43,6 +43,7 @@ def resumed(capsys, command, folder, key, change):
 
 
 @pytest.mark.parametrize(("command", "key"), [(TRAIN, "run"), (GAN, "gan")], ids=["train", "gan"])
+@pytest.mark.slow
 def test_a_run_that_goes_on_with_other_threads_says_so_in_a_line(capsys, tmp_path, command, key):
     assert main([*command, "--out", str(tmp_path)]) == 0
     assert "sums may round" not in capsys.readouterr().out

@@ -81,6 +81,7 @@ def test_a_sweep_goes_on_and_begins_anew_where_the_data_changed(capsys, here):
     assert "already finished" not in run(capsys, *command)[1]
 
 
+@pytest.mark.slow
 def test_a_gan_needs_no_classes(capsys, here):
     for i in range(12):
         picture(here / "faces" / f"{i}.png", i, size=(12, 8))

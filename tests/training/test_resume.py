@@ -96,6 +96,7 @@ def test_a_recipe_of_a_later_version_is_refused(tmp_path):
         training.resume(run, tmp_path / "later.safetensors")
 
 
+@pytest.mark.slow
 def test_a_header_is_not_trusted(tmp_path):
     """Whatever stands in it: one error that names the file, or the run that was saved."""
     run = finished(training.prepare(training.Recipe(**SMALL | {"arch": "stochastic_depth", "steps": 4})))

@@ -91,6 +91,7 @@ def test_a_killed_run_goes_on_where_its_checkpoint_is(tmp_path, monkeypatch):
     assert [event.step for event in events(tmp_path / "cut") if event.session_log.status == 1] == [1, 4]
 
 
+@pytest.mark.slow
 def test_a_gans_run_is_read_back(tmp_path):
     command = ["gan", "train", "--data", "ring8", "--width", 4, "--batch-size", 8, "--steps", 3, "--no-score"]
     assert run(*command, "--log", "tensorboard", "--out", tmp_path) == 0

@@ -72,6 +72,7 @@ def python(code, *arguments, cwd):
     return ran.stdout
 
 
+@pytest.mark.slow
 def test_it_imports_and_computes_with_numpy_alone(installed, tmp_path):
     where, figures, *checked = python(ALONE + COMPUTE, installed, cwd=tmp_path).splitlines()
     assert where == str(installed / "tinyres" / "__init__.py")

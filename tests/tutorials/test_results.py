@@ -199,6 +199,7 @@ def test_the_checkers_own_verdict_is_not_changed(tmp_path):
         tr.exercise("06", lambda a, p: math.nan, results=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_script_ends_in_the_hint_without_a_traceback(tmp_path):
     script = tmp_path / "mine.py"
     for body, told in (

@@ -79,6 +79,7 @@ def test_eight_blocks_against_all_256_paths():
 
 
 @pytest.mark.parametrize("shortcut", ["A", "B"])
+@pytest.mark.slow
 def test_blocks_with_a_projection_and_a_fused_batch_norm(shortcut):
     """He's blocks relu(F(x) + shortcut(x)): the sum and the ReLU are inside the batch norm's operation."""
     model = models.resnet(20, width=3, in_channels=1, shortcut=shortcut, rng=0).to("float64")
@@ -276,6 +277,7 @@ def test_tilting_the_binomial_gives_a_binomial():
         theory.tilted([0, 2, 0, 2], 0.5)
 
 
+@pytest.mark.slow
 def test_more_ways_than_a_float_can_count():
     depth = 1030
     x = tr.tensor(np.ones(1), requires_grad=True)

@@ -42,6 +42,7 @@ def test_one_sentence_says_what_it_does_and_how_to_mend_it(name):
     assert not report.kinds
 
 
+@pytest.mark.slow
 def test_a_wrong_kernel_that_keeps_the_contract_is_not_accused():
     for kernel in (lambda x, w, out, s: out.fill(0), lambda *arguments: arguments[2].fill(0)):
         assert not conformance.check(kernel, "conv2d", examples=5).breach

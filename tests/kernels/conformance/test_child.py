@@ -28,6 +28,7 @@ def check(name, op="conv2d", limit=20.0, **how):
         return conformance.check(getattr(own, name), op, run=run, dtypes=["float64"], **how)
 
 
+@pytest.mark.slow
 def test_findings_are_those_of_this_process():
     for name in ("right", "channels_first"):
         there, here = (
@@ -39,6 +40,7 @@ def test_findings_are_those_of_this_process():
         assert [f.case for f in there.drawn] == [f.case for f in here.drawn]
 
 
+@pytest.mark.slow
 def test_a_case_that_takes_too_long_is_a_failure_of_its_own_kind_and_the_others_go_on():
     report = check("hangs_with_groups", limit=0.5, examples=3)
     assert report.kinds[0].name == "groups > 1: takes too long"
@@ -57,6 +59,7 @@ def test_a_case_that_takes_too_long_is_a_failure_of_its_own_kind_and_the_others_
 @pytest.mark.parametrize(
     ("name", "how"), [("ends_with_groups", "with status 3"), ("crashes_with_groups", "by SIGSEGV")]
 )
+@pytest.mark.slow
 def test_a_kernel_that_ends_its_process_does_not_end_the_check(name, how):
     report = check(name, examples=0)
     assert [kind.name for kind in report.kinds] == ["groups > 1: ends its process"]

@@ -36,6 +36,7 @@ def folder(tmp_path, monkeypatch):
     return name
 
 
+@pytest.mark.slow
 def test_the_command_as_a_process(folder):
     run = [sys.executable, "-m", "tinyres_kernels", "check", f"{folder}:without_padding", "--op", "conv2d"]
     ran = subprocess.run([*run, "--examples", "20", "--verbose"], capture_output=True, text=True)
@@ -115,6 +116,7 @@ def test_help_has_the_same_example_and_fits(capsys, monkeypatch):
     assert arguments in shown
 
 
+@pytest.mark.slow
 def test_a_layout_a_library_and_files_are_asked_for_on_the_command_line(folder, capsys, tmp_path):
     where = Path(__file__).with_name("own.py")
     Path("own_kernels.py").write_text(where.read_text())
@@ -134,6 +136,7 @@ def test_a_layout_a_library_and_files_are_asked_for_on_the_command_line(folder, 
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_who_stops_reading_gets_no_traceback_and_every_file(folder):
     check = f"check {folder}:without_padding --op conv2d --examples 0 --json r.json"
     run = f"{sys.executable} -m tinyres_kernels {check} | head -1"

@@ -118,6 +118,7 @@ class Basetemp:
 
 
 @pytest.mark.parametrize(("faults", "runs"), [pytest.param([], 1, marks=pytest.mark.slow), (["wrong by 1"], 2)])
+@pytest.mark.slow
 def test_what_a_check_finds_wrong_is_looked_at_again_in_the_next_run(tmp_path, monkeypatch, faults, runs):
     """Within a run it stands: each of the tests that ask reads the same."""
     monkeypatch.setattr(once.config, "CACHE_DIR", str(tmp_path / "cache"))

@@ -31,6 +31,7 @@ def drawn(shape, real, rng):
 @pytest.mark.parametrize("real", ["float32", "float64"])
 @pytest.mark.parametrize("width", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", ["sgd", "adam", "rmsprop"])
+@pytest.mark.slow
 def test_compiled_steps_of_many_parameters_are_those_of_whole_array_operations(op, width, real):
     settings, kept = STEPS[op]
     rng = np.random.default_rng(0)

@@ -88,6 +88,7 @@ SHAPES = {
 
 @needs_compiler
 @pytest.mark.parametrize("op", CONVOLUTIONS)
+@pytest.mark.slow
 def test_conformance(machine, op):
     found = []
     for title, named in OPS[op].cases.items():

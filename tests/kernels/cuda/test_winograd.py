@@ -116,6 +116,7 @@ def test_the_site_shows_what_the_model_says():
 
 @on_card
 @pytest.mark.parametrize(("target", "copies"), [("7.5", 0), ("8.0", 2)])
+@pytest.mark.slow
 def test_cards_that_cannot_copy_by_themselves_load_and_store(target, copies, tmp_path):
     if ptxas() is None:
         pytest.skip("NO COMPILER: ptxas is missing, pip install 'numba-cuda[cu12]'")

@@ -81,6 +81,7 @@ def test_every_layout_can_be_laid_in_every_operation(op, layout):
     assert [inputs[arg.name].shape for arg in case.reads] == [case.shape(arg) for arg in case.reads]
 
 
+@pytest.mark.slow
 def test_a_sum_over_images_is_never_one_of_equal_terms():
     """Found by the fuzz: of 7 equal images, float32's roundings add up to 4.4 of a term's size, in BLAS as well."""
     drawn = [draw(np.random.default_rng(seed), OPS["conv2d_dw"], Budget(100, 1e3, 99)).layouts for seed in range(3000)]

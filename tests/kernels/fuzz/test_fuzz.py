@@ -167,6 +167,7 @@ def test_cases_that_failed_once_pass(line):
     assert trial.faults(getattr(cpu, trial.case.op.name)) == []
 
 
+@pytest.mark.slow
 def test_the_cpu_rung_for_a_few_seconds(capsys):
     assert fuzz(cpu, 4 / 60, seed=2026) == 0
     told = capsys.readouterr()

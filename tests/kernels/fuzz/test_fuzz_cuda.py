@@ -17,6 +17,7 @@ from tests.kernels.cuda.once import simulated
 
 
 @pytest.mark.cudasim
+@pytest.mark.slow
 def test_small_cases_in_the_simulator(tmp_path_factory):
     told = simulated(tmp_path_factory, "simulated_cases", folder=Path(__file__).parent)
     assert {name: faults for name, faults in told.items() if faults} == {}

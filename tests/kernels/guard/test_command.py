@@ -74,6 +74,7 @@ def test_drawn_cases_are_those_of_the_ordinary_check():
     assert cases == [finding.case for finding in report.named + report.drawn]
 
 
+@pytest.mark.slow
 def test_the_whole_rung(monkeypatch, capsys):
     tasks = [Task(f"{planted.__name__}:{name}", plain()) for name in ("right", "wrong")]
     monkeypatch.setattr(guarded, "own", lambda: iter(tasks))
@@ -96,6 +97,7 @@ def test_what_is_to_be_checked_must_be_said(arguments, capsys):
     assert "check needs MODULE:FUNCTION and --op OP; or --guard --all" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_where_memory_cannot_be_protected_one_line_says_so(folder, monkeypatch, capsys):
     monkeypatch.setattr(guard, "possible", lambda: False)
     arguments = ["check", f"{folder}:overrun", "--op", "relu", "--examples", "0", "--dtype", "float32"]

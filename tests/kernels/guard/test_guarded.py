@@ -70,6 +70,7 @@ def test_so_many_violations_are_enough():
     assert seen == [(1, tasks[0]), (2, tasks[1])]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_cannot_be_run_is_no_violation():
     with pytest.raises(RuntimeError, match=r"(?s)guard mode: the process .* has no lefft; it has"):
         run([Task(f"{planted.__name__}:lefft", plain())])
@@ -81,6 +82,7 @@ def test_an_overrun_in_both_passes_is_a_long_one():
     ]
 
 
+@pytest.mark.slow
 def test_the_named_cases_of_our_own_kernels_touch_nothing_beside_their_arrays():
     tasks = [Task(f"tinyres_kernels.cpu:{op}", case) for op in conformance.OPS for case in search.cases(op, examples=0)]
     assert [str(violation) for violation in run(tasks)] == []

@@ -110,6 +110,7 @@ def test_the_late_shortcut_notices_that_the_identity_is_scaled(monkeypatch):
     assert len(failures(late_shortcut)) == 1
 
 
+@pytest.mark.slow
 def test_the_shared_norm_notices_a_skip_in_the_listing(monkeypatch):
     def forward(self, x):
         for conv in self.convs:
@@ -122,6 +123,7 @@ def test_the_shared_norm_notices_a_skip_in_the_listing(monkeypatch):
     assert any("running mean" in name for name in found)
 
 
+@pytest.mark.slow
 def test_the_shared_norm_notices_norms_that_are_not_shared(monkeypatch):
     def own(channels, features, rng):
         return shared_norm.Residuals(channels, rng)
@@ -143,6 +145,7 @@ def test_the_shared_variance_is_the_mixture_of_the_layers():
     assert weights @ shared_norm.variance_ratios(model, x) / weights.sum() == pytest.approx((n - 1) / n, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_vanish_notices_an_identity_path_that_leaks(monkeypatch):
     """Without its shortcut the batch-normed net explodes; with 0.9 of it the one without norm grows by less than 2."""
     fill = vanish.Net.fill

@@ -39,6 +39,7 @@ def test_the_laws_notice_that_batch_norm_is_missing(monkeypatch, few):
     assert not any(law.ok for law in e04.run(Options(), nothing).laws)
 
 
+@pytest.mark.slow
 def test_the_laws_notice_a_wrong_rule(monkeypatch, few):
     """Three per cent of each layer's gradient are lost: 6 % of its square, and a power that is 6 % smaller."""
     lossy = define(lambda x: x)

@@ -83,6 +83,7 @@ def test_a_residual_block_without_its_skip_is_noticed(small, monkeypatch):
 
 
 @pytest.mark.parametrize(("bias", "depth"), [(-2.5, 30), (1, 20), (-6, 90)])
+@pytest.mark.slow
 def test_other_gates(bias, depth, monkeypatch):
     monkeypatch.setattr(e11, "SEEDS", 20)
     result = lab.run("E11", bias=bias, depth=depth)

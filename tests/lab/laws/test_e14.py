@@ -25,6 +25,7 @@ def test_every_law_holds(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["gain", "roles"])
+@pytest.mark.slow
 def test_the_law_notices_other_nets(monkeypatch, wrong):
     """Branches of twice the weight have longer paths; with skip and branch exchanged, nearly all branches count."""
     monkeypatch.setattr(e14, "SEEDS", 2)
@@ -70,6 +71,7 @@ def test_a_term_that_is_lost_is_noticed(monkeypatch):
 
 
 @pytest.mark.parametrize(("blocks", "layers"), [(1, 1), (6, 3), (16, 2)])
+@pytest.mark.slow
 def test_other_nets(blocks, layers):
     result = lab.run("E14", blocks=blocks, layers=layers)
     assert [law.kind for law in result.laws] == ["check", "asymptotic", "check", "figure"]

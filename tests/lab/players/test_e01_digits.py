@@ -27,6 +27,7 @@ def test_the_law_holds_in_small(small, tmp_path):
     assert falls[0].tolerance > 0, "three seeds are to differ"
 
 
+@pytest.mark.slow
 def test_a_saturating_loss_that_does_not_saturate_is_noticed(small, monkeypatch):
     monkeypatch.setitem(LOSSES, "saturating", LOSSES["least_squares"])
     laws = e01.run(Options(), lambda: None).laws

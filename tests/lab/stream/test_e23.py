@@ -10,6 +10,7 @@ from tinyres.lab.stream import e23_layer_norm as e23
 QUICK = {"depth": 8, "nets": 4, "width": 128}
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E23", tmp_path)
     assert [law.kind for law in result.laws].count("asymptotic") == 4

@@ -12,6 +12,7 @@ from tinyres.nn import functional as F
 from tinyres.ops.standardize import rms_norm
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E25", tmp_path)
     assert [law.kind for law in result.laws] == ["asymptotic"] * 9

@@ -13,6 +13,7 @@ from tinyres.lab.stream import nets
 QUICK = {"depth": 5, "nets": 12}
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E26", tmp_path)
     assert len(result.laws) == 19

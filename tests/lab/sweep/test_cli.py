@@ -90,6 +90,7 @@ def test_a_sweep_stopped_and_then_killed_ends_in_the_table_of_one_never_stopped(
     assert table(tmp_path / "a") == table(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_one_sentence_and_costs_no_row(capsys, tmp_path, table):
     """No file of that process may exceed 1,024 bytes: the system takes a part of a row, as a full disk does."""
     pytest.importorskip("resource")

@@ -23,6 +23,7 @@ def test_what_is_finished_never_runs_again(tiny, tmp_path, monkeypatch):
         assert len(ticks) == len(new)
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_process_finds_in_the_same_order(tiny, tmp_path, table):
     recipes = tiny({"depth": [3, 5], "init": ["orthogonal", "default"], "seed": [0, 1]}) + tiny({"lr": [1e30]}, steps=9)
     for name, execute in (("one", local.here), ("two", local.processes(2))):

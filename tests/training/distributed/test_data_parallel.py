@@ -47,6 +47,7 @@ def world(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["mlp", "resnet", "stochastic_depth", "cnn"])
+@pytest.mark.slow
 def test_two_ranks_are_one_process_to_rounding(world, tmp_path, name):
     same_as_alone(world, tmp_path, name, 2)
 
