@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 How much does one number move another?
 #
-# *About 2 seconds. You need the derivative of $\tanh$, which is $1 - \tanh^2$, and nothing else.*
+# *It computes for about 2 seconds. You need the derivative of $\tanh$, which is $1 - \tanh^2$, and nothing else.*
 #
 # A net is a long calculation with knobs in it. Training turns every knob a little, in the direction that makes the loss
 # smaller. So for each knob we need one number: *if I turn it by a little, by how much does the loss move?* That number

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 What must a program remember to go backwards?
 #
-# *About 3 seconds. From before: a gradient is a product of local slopes, and what comes back along two routes is added
+# *It computes for about 3 seconds. From before: a gradient is a product of local slopes, and what comes back along two routes is added
 # (01, its exercise).*
 #
 # In the first tutorial we multiplied three slopes by hand. For a net with thousands of operations a program has to do
@@ -226,7 +226,7 @@ product = reference.record(PRIMITIVES["matmul"], [x, w], {})
 answer = reference.record(PRIMITIVES["tanh"], [product], {})
 slow = reference.grad(answer, [x, w], np.ones(answer.shape))
 fast = tr.grad(tr.tanh(x @ w).sum(), [x, w])
-print([np.abs(a - b.numpy()).max() for a, b in zip(slow, fast, strict=True)])
+print("largest difference:", max(float(np.abs(a - b.numpy()).max()) for a, b in zip(slow, fast, strict=True)))
 
 # %% [markdown]
 # There are two things that the toy cannot do. First, its tape never ends: whatever was calculated stays, wanted or not.

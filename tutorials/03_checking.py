@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 How do you know that a gradient is right?
 #
-# *About 3 seconds. From before: a rule multiplies the gradient that arrives by local slopes (02).*
+# *It computes for about 3 seconds. From before: a rule multiplies the gradient that arrives by local slopes (02).*
 #
 # A wrong gradient does not crash. The loss still falls, only slower, to a worse place, and you blame the learning rate.
 # So gradients are *checked* against the function itself: nudge an input, and see what the output does. It sounds

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04 Where does the gradient of a copied number go?
 #
-# *About 2 seconds. From before: what comes back along several routes is added (01, 02), and $\langle g, J d\rangle$,
+# *It computes for about 2 seconds. From before: what comes back along several routes is added (01, 02), and $\langle g, J d\rangle$,
 # the one number that checks a gradient (03).*
 #
 # A batch of 32 samples goes through a layer, and the *same* bias is added to each. In NumPy you write `x + b`, where

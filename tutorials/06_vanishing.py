@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 Why do deep nets lose their gradient?
 #
-# *About 6 seconds. From before: a gradient is a product, with one factor for each step it takes (01).*
+# *It computes for about 6 seconds. From before: a gradient is a product, with one factor for each step it takes (01).*
 #
 # In the first tutorial forty units stood in a row, and the gradient was a product of forty numbers. A real layer has
 # hundreds of units, all connected to the next layer's. Its factor is a matrix. Does the same picture hold?

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 Where does the gradient go at a residual sum?
 #
-# *About 6 seconds. From before: a plain layer multiplies the squared gradient by $\chi$, and $\chi^L$ vanishes or
+# *It computes for about 6 seconds. From before: a plain layer multiplies the squared gradient by $\chi$, and $\chi^L$ vanishes or
 # explodes (06).*
 #
 # Take the worst net of the last tutorial, twenty sigmoid layers whose first layer got $10^{-12}$ of the gradient, and

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11 Does a strong opponent teach you more?
 #
-# *About 6 seconds. From before: a gradient is a product of slopes, and a saturated unit lets hardly any of it through
+# *It computes for about 6 seconds. From before: a gradient is a product of slopes, and a saturated unit lets hardly any of it through
 # (01).*
 #
 # Up to here one net went down one loss. Now there are two nets. A *generator* $G$ makes fakes, a *discriminator* $D$
@@ -211,7 +211,8 @@ right.set(xlabel="steps, from near the centre", ylabel="distance from the centre
           title="Lines: what the eigenvalues say")  # fmt: skip
 right.legend(fontsize=8)
 plt.show()
-print({name: f"{end:.3f} times as far after {STEPS} steps" for name, end in ends.items()})
+for name, end in ends.items():
+    print(f"{name}: {end:.3f} times as far after {STEPS} steps")
 
 # %% [markdown]
 # <details><summary>Answer</summary>

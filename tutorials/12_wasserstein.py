@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12 What is the gradient of a gradient good for?
 #
-# *About 3 seconds. From before: a confident discriminator leaves the saturating loss no slope, and two players can
+# *It computes for about 3 seconds. From before: a confident discriminator leaves the saturating loss no slope, and two players can
 # circle (11); `create_graph` records the walk back, so that it can be differentiated again (02).*
 #
 # In the last tutorial a stronger opponent took the generator's gradient away, and the fix was another loss. There is a

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 Can it draw, and how would you know?
 #
-# *About 15 seconds. From before: the non-saturating loss (11), R1 as friction (11), and why a penalty needs a gradient
+# *It computes for about 15 seconds. From before: the non-saturating loss (11), R1 as friction (11), and why a penalty needs a gradient
 # of a gradient (12).*
 #
 # It is time to let two real players play. $G$ is a DCGAN, whose transposed convolutions turn 32 random numbers into an
@@ -66,7 +66,7 @@ plt.show()
 with tr.no_grad():
     shown = {"real": digits.inputs[:N], "step 100": drawn[100], "step 800": drawn[800]}
     believed = {name: tr.sigmoid(trainer.discriminator(tr.tensor(x))).mean().item() for name, x in shown.items()}
-print({name: f"{share:.3f}" for name, share in believed.items()})
+print("D on average:", ", ".join(f"{share:.3f} on {name}" for name, share in believed.items()))
 
 # %% [markdown]
 # One half, one half, one half. With R1's friction $D$ is a good teacher, whose *slope* points the right way, but it is

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 15 What does one thread of a GPU do?
 #
-# *About 3 seconds. From before: the loops of a convolution (05). It needs numba-cuda (`pip install 'tinyres[cuda12]'`
+# *It computes for about 3 seconds. From before: the loops of a convolution (05). It needs numba-cuda (`pip install 'tinyres[cuda12]'`
 # or `[cuda13]`), and no GPU.*
 #
 # A GPU runs a hundred thousand threads at once. They all run *the same function*, and each knows only its own number.

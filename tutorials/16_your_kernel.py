@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 16 Is your own kernel right, and is it fast?
 #
-# *About 8 seconds. From before: a convolution as a sum of matrix products, one per tap (05, its exercise). It needs
+# *It computes for about 8 seconds. From before: a convolution as a sum of matrix products, one per tap (05, its exercise). It needs
 # `pip install 'tinyres[conformance]'`.*
 #
 # You have written a convolution. On your image it gives the correct numbers. Is it right? With a stride of 2 along the

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 18 What does attention do if it is left alone?
 #
-# *About 4 seconds. From before: skip connections bring the gradient back past the branches (07), and the norm decides
+# *It computes for about 4 seconds. From before: skip connections bring the gradient back past the branches (07), and the norm decides
 # how loud a branch is (17).*
 #
 # Attention lets the tokens of a sequence look at each other. Each token asks a question, its *query*; each offers a

@@ -29,8 +29,8 @@ def test_the_cells_are_those_that_jupytext_finds(tutorial):
 
 
 def words(texts):
-    """All of them, in order, without the fences of code."""
-    return re.sub(r"```\w*", "", "\n".join(texts)).split()
+    """All of them, in order, without the fences of code and the keys of sources, which a notebook has no list of."""
+    return re.sub(r"```\w*|\s\[[a-z]+\d{4}[a-z]+\]", "", "\n".join(texts)).split()
 
 
 @pytest.mark.parametrize("tutorial", FOUND, ids=lambda tutorial: tutorial.path.stem)
@@ -90,3 +90,20 @@ def test_the_cells_of_a_notebook_run(monkeypatch):
         if cell["cell_type"] == "code" and cell["metadata"].get("tags") != FILL_IN:
             exec(cell["source"], names)
     assert names["gradient"].item() == pytest.approx(names["by_hand"], rel=1e-12)
+
+
+def test_results_are_kept_in_the_notebooks_own_folder_if_that_is_asked_for(capsys, tmp_path):
+    assert main(["tutorials", "copy", str(tmp_path / "ada"), "--results"]) == 0
+    said = capsys.readouterr().out
+    assert f"begin with {FOUND[0].path.stem}.ipynb: jupyter lab {tmp_path / 'ada'}" in said
+    for path in (tmp_path / "ada").glob("*.ipynb"):
+        first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
+        assert (first["cell_type"], first["source"]) == ("code", "%env TINYRES_EXERCISES=.")
+    plain = json.loads(notebook(FOUND[0].path.read_text(encoding="utf-8")))
+    assert "TINYRES_EXERCISES" not in plain["cells"][0]["source"]
+
+
+def test_a_source_is_named_without_its_key():
+    every = "".join(notebook(tutorial.path.read_text(encoding="utf-8")) for tutorial in FOUND)
+    assert "Poole et al. 2016;" in every
+    assert not re.search(r"[a-z]{4}\d{4}[a-z]{3}", every)

@@ -146,7 +146,8 @@ def test_what_is_no_file_of_results_is_named_and_skipped(capsys, tmp_path):
     assert f"skipped lines 3, 4, 5, 6, 7 of {ada / NAME}" in err
     status, _, err = run(capsys, *others)
     assert status == 2
-    assert "no student of 6 has results" in err
+    assert "none of 5 folders has results" in err
+    assert run(capsys, tmp_path / "nowhere")[2].endswith(f"no such folder: {tmp_path / 'nowhere'}\n")
 
 
 def test_a_class_s_folder_and_students_without_results(capsys, tmp_path):

@@ -36,10 +36,11 @@ def test_list(capsys):
     status, out, _ = run(capsys)
     assert status == 0
     lines = out.splitlines()
-    assert lines[0].startswith("01  How much does one number move another?")
-    assert re.search(r" 2 s$", lines[0])
-    assert [line[:2] for line in lines[: len(FOUND)]] == [tutorial.number for tutorial in FOUND]
-    assert lines[len(FOUND) + 1].endswith("tutorials")
+    assert lines[0].split() == ["question", "it", "computes"]
+    assert lines[1].startswith("01  How much does one number move another?")
+    assert re.search(r" 2 s$", lines[1])
+    assert [line[:2] for line in lines[1 : len(FOUND) + 1]] == [tutorial.number for tutorial in FOUND]
+    assert lines[len(FOUND) + 2].endswith("tutorials")
 
 
 def test_copy_never_overwrites_unless_told_to(capsys, tmp_path):
@@ -52,7 +53,7 @@ def test_copy_never_overwrites_unless_told_to(capsys, tmp_path):
     (folder / FOUND[1].path.name).unlink()
     status, _, err = run(capsys, "copy", str(folder))
     assert status == 2
-    assert f"{FOUND[0].path.name}, {FOUND[2].path.name}" in err
+    assert f"{FOUND[0].path.name}, {FOUND[2].path.name}, {FOUND[3].path.name} and {len(FOUND) - 4} more; " in err
     assert "use --force to overwrite" in err
     assert mine.read_text() == "# what I wrote\n"
     assert not (folder / FOUND[1].path.name).exists()
@@ -81,9 +82,22 @@ def test_run(capsys, monkeypatch):
     assert run(capsys, "run", "2")[0] == 0
     assert run(capsys, "run", "02")[0] == 1  # did not come to its end
     assert ran == [str(FOUND[1].path)] * 2
-    status, _, err = run(capsys, "run", "99")
+    assert run(capsys, "run", "residual_sum")[0] == 1
+    assert ran[-1].endswith("07_residual_sum.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("99", f"no tutorial called '99'; there are 01 to {FOUND[-1].number}"),
+        ("residual", "'residual' is in the name of several tutorials: 07_residual_sum, 17_residual_stream"),
+        ("vanishng", "no tutorial called 'vanishng'; did you mean 06_vanishing?"),
+    ],
+)
+def test_one_that_is_not_there(capsys, name, said):
+    status, _, err = run(capsys, "run", name)
     assert status == 2
-    assert "no tutorial called '99'" in err
+    assert said in " ".join(err.split())
 
 
 def test_an_installation_without_them_says_where_they_are(tmp_path):

@@ -36,7 +36,14 @@ def add(parts: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a table of the class; name what was skipped."""
     found: list[Summary] = []
-    students = students_of(arguments.folders)
+    there = [folder for folder in arguments.folders if folder.is_dir()]
+    missing = [f"{folder} is not a folder" if folder.exists() else f"no such folder: {folder}"
+               for folder in arguments.folders if folder not in there]  # fmt: skip
+    if not there:
+        raise UsageError("; ".join(missing))
+    for line in missing:
+        told(line)
+    students = students_of(there)
     for folder, student in students.items():
         tries: list[Try] = []
         for place in places(folder):
@@ -51,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
             tries += mine
         found += summaries(student, tries)
     if not found:
-        raise UsageError(f"no student of {len(students)} has results; pass folders with a {NAME}, or a folder of such")
+        raise UsageError(
+            f"none of {len(students)} folders has results; pass folders with a {NAME}, or a folder of such folders"
+        )
     for line in table(found, list(students.values())):
         print(printable(line))
     if arguments.csv:

@@ -17,10 +17,17 @@ METADATA = {
 }
 
 
-def notebook(text: str) -> str:
-    """The text of an `.ipynb` file, in the notebook format 4.5."""
+KEY = re.compile(r"\s\[[a-z]+\d{4}[a-z]+\]")  # of a source; the site links it, and a notebook has no bibliography
+RESULTS = "%env TINYRES_EXERCISES=."
+
+
+def notebook(text: str, results: bool = False) -> str:
+    """The text of an `.ipynb` file, in the notebook format 4.5.
+
+    With `results`, a cell comes first that lets `tr.exercise` keep what it says in the notebook's own folder.
+    """
     _, *parts = CELL.split(text)  # kind, tags and source of each cell
-    made: list[dict[str, object]] = []
+    made: list[dict[str, object]] = [_cell(None, [], RESULTS)] if results else []
     for kind, tags, source in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
         before, *stubs = STUB.split(source) if kind == "markdown" else [source]
         made.append(_cell(kind, json.loads(tags) if tags else [], before))
@@ -36,7 +43,7 @@ def notebook(text: str) -> str:
 def _cell(kind: str | None, tags: list[str], source: str) -> dict[str, object]:
     found: dict[str, object] = {"metadata": {"tags": tags} if tags else {}}
     if kind == "markdown":
-        return found | {"cell_type": "markdown", "source": _plain(source)}
+        return found | {"cell_type": "markdown", "source": KEY.sub("", _plain(source))}
     return found | {"cell_type": "code", "execution_count": None, "outputs": [], "source": source.strip("\n")}
 
 

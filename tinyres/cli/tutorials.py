@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,12 @@ def add(commands: Any) -> None:
     copy.add_argument("folder", nargs="?", type=Path, metavar="DIR", default=Path("tinyres-tutorials"),
                       help="where to copy them (default: tinyres-tutorials)")  # fmt: skip
     copy.add_argument("--notebook", action="store_true", help="write a Jupyter notebook beside each file as well")
-    copy.add_argument("--force", action="store_true", help="overwrite existing files")
+    copy.add_argument("--results", action="store_true", help="let the notebooks keep what tr.exercise says, right or "
+                      "wrong, in their own folder (implies --notebook)")  # fmt: skip
+    copy.add_argument("--force", action="store_true", help="overwrite existing files, and the answers in them")
     copy.set_defaults(run=run_copy)
     run = parts.add_parser("run", help="run one in a fresh process; figures open in windows if a display is available")
-    run.add_argument("number", metavar="NUMBER", help="as listed: 03")
+    run.add_argument("number", metavar="NUMBER", help="as listed, or part of its name: 03, residual_sum")
     run.set_defaults(run=run_one)
     marks.add(parts)
 
@@ -58,6 +61,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     """Print one line per tutorial."""
     found = tutorials()
     width = max(len(tutorial.question) for tutorial in found)
+    print(f"{'':2}  {'question':{width}}  it computes")
     for tutorial in found:
         time = "" if tutorial.seconds is None else f"{tutorial.seconds} s"
         print(f"{tutorial.number}  {tutorial.question:{width}}  {time:>5}".rstrip())
@@ -73,29 +77,52 @@ def run_copy(arguments: argparse.Namespace) -> int:
     if folder.resolve() == found[0].path.parent.resolve():
         raise UsageError(f"{folder} is the folder to copy from; name another one")
     files = {tutorial.path.name: tutorial.path.read_bytes() for tutorial in found}
-    if arguments.notebook:
-        files |= {f"{Path(name).stem}.ipynb": notebook(text.decode()).encode() for name, text in files.items()}
+    notebooks = arguments.notebook or arguments.results
+    if notebooks:
+        made = {name: notebook(text.decode(), arguments.results) for name, text in files.items()}
+        files |= {f"{Path(name).stem}.ipynb": text.encode() for name, text in made.items()}
     there = [name for name in sorted(files) if (folder / name).exists()]
     if there and not arguments.force:
-        raise UsageError(f"{folder} already holds {', '.join(there)}; use --force to overwrite, or another folder")
+        some = ", ".join(there[:3]) + (f" and {len(there) - 3} more" if len(there) > 3 else "")
+        raise UsageError(
+            f"{folder} already holds {some}; name another folder, or use --force to overwrite these, with what was "
+            "written into them"
+        )
     for name, content in files.items():
         with writing(folder):
             write(folder / name, content)
     first = found[0].path
-    begin = f"open {folder / first.stem}.ipynb" if arguments.notebook else f"python {folder / first.name}"
-    also = ", each as a notebook as well," if arguments.notebook else ""
-    print(f"copied {len(found)} tutorials{also} to {folder}; begin with: {begin}")
+    print(f"copied {len(found)} tutorials{', each as a notebook as well,' if notebooks else ''} to {folder}")
+    if notebooks:
+        without = "" if find_spec("jupyterlab") else " (after `pip install jupyterlab`)"
+        print(f"begin with {first.stem}.ipynb: jupyter lab {folder}{without}; VS Code and Colab open it, too")
+    else:
+        print(f"begin with: python {folder / first.name}")
     return 0
 
 
 def run_one(arguments: argparse.Namespace) -> int:
     """Run one with this Python; the exit status is 0, or 1 if it failed."""
     need({"matplotlib": "matplotlib", "sklearn": "scikit-learn"})
-    by_number = {tutorial.number: tutorial for tutorial in tutorials()}
-    number = known("tutorial", arguments.number.zfill(2), by_number)
-    command = [sys.executable, str(by_number[number].path)]
+    command = [sys.executable, str(_called(arguments.number).path)]
     ended = subprocess.run(command, env=children.environment(), check=False).returncode
     return 1 if ended else 0
+
+
+def _called(name: str) -> Tutorial:
+    """The tutorial of this number, or the only one whose file has this in its name."""
+    found = tutorials()
+    by_number = {tutorial.number: tutorial for tutorial in found}
+    if name.isdigit():
+        number = name.zfill(2)
+        if number not in by_number:
+            raise UsageError(f"no tutorial called {name!r}; there are {found[0].number} to {found[-1].number}")
+        return by_number[number]
+    stems = {tutorial.path.stem: tutorial for tutorial in found}
+    having = [stem for stem in stems if name.lower() in stem]
+    if len(having) > 1:
+        raise UsageError(f"{name!r} is in the name of several tutorials: {', '.join(having)}")
+    return stems[having[0]] if having else stems[known("tutorial", name, stems)]
 
 
 def tutorials(package: Path = PACKAGE) -> list[Tutorial]:

@@ -13,7 +13,7 @@ SHOWN = 20  # numbers of an array that a message shows
 
 def function(answer: Any, call: str) -> Callable[..., Any]:
     """The answer, which has to be a function and to return something; call: how it is called, "slope(w, x)"."""
-    assert callable(answer), f"{call} must be a function; your answer is a {type(answer).__name__}"
+    assert callable(answer), f"{call} must be a function; your answer has the type {type(answer).__name__}"
 
     @wraps(answer)
     def returning(*args: Any, **kwargs: Any) -> Any:

@@ -73,12 +73,12 @@ def laws(runs: list[dict[str, Any]]) -> list[Law]:
         loss, name = run["final_train_loss"], f"{run['arch']}, {run['depth']} layers"
         judged = run["depth"] == JUDGED and run["steps"] >= STEPS
         if judged and run["arch"] == "resnet":
-            made.append(Law(f"{name}, trains: guessing's loss / its", GUESSING / loss, 4.0, 0.0, "ordering", SOURCE))
+            made.append(Law(f"{name}, trains: guessing's loss over its loss", GUESSING / loss, 4.0, 0.0, "ordering", SOURCE))
         elif judged and run["arch"] == "plain":
-            text = f"{name}, does not: its loss / guessing's"
+            text = f"{name}, does not train: its loss over guessing's"
             made.append(Law(text, loss / GUESSING, TRAINS / GUESSING, 0.0, "ordering", SOURCE))
         else:
-            made.append(shown(f"{name}: its loss / guessing's", loss / GUESSING, SOURCE))
+            made.append(shown(f"{name}: its loss over guessing's", loss / GUESSING, SOURCE))
     return made
 
 
@@ -131,16 +131,16 @@ def table(runs: list[dict[str, Any]]) -> Table:
                 f"{run['test_accuracy']:.1%}",
                 f"{first[0] / first[-1]:.3g}",
                 share,
-                "trains" if run["trains"] else "does not",
+                "yes" if run["trains"] else "no",
             ]
         )
     note = (
-        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; a net 'trains' below {TRAINS:.2f}, "
+        f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; a net trains if it is below {TRAINS:.2f}, "
         "a quarter of the loss of guessing. accuracy: on the test set. first/last: norm of the gradient at the first "
         "block's output over the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes "
         "back to a block's input, mean over blocks, at the first step."
     )
-    columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "verdict")
+    columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "trains?")
     return Table("Real digits: which nets train?", columns, rows, note)
 
 
