@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 02 What must a program remember to go backwards?
 #
-# *It computes for about 3 seconds. From before: a gradient is a product of local slopes, and what comes back along two routes is added
-# (01, its exercise).*
+# *It computes for about 3 seconds. From before: a gradient is a product of local slopes, and what comes back along two
+# routes is added (01, its exercise).*
 #
 # In the first tutorial we multiplied three slopes by hand. For a net with thousands of operations a program has to do
 # it. What does it need to know? Less than you would think. We now build such a program, all of it, and then compare it

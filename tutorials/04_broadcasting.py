@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 04 Where does the gradient of a copied number go?
 #
-# *It computes for about 2 seconds. From before: what comes back along several routes is added (01, 02), and $\langle g, J d\rangle$,
-# the one number that checks a gradient (03).*
+# *It computes for about 2 seconds. From before: what comes back along several routes is added (01, 02), and
+# $\langle g, J d\rangle$, the one number that checks a gradient (03).*
 #
 # A batch of 32 samples goes through a layer, and the *same* bias is added to each. In NumPy you write `x + b`, where
 # `x` has shape `(32, 3)` and `b` has `(3,)`. Silently, `b` is copied 32 times. This is called broadcasting. On the way

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 05 How can the same sum be ten thousand times faster?
 #
-# *It computes for about 6 seconds. From before: a copied number gathers the sum of its gradients, and what an adjoint is (04).*
+# *It computes for about 6 seconds. From before: a copied number gathers the sum of its gradients, and what an adjoint
+# is (04).*
 #
 # A convolution slides one small set of weights over an image. In the layer below,
 # $3 \times 3 \times 32 \times 32 = 9216$ weights make $32$ new channels out of $32$. They are used at each of the

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 07 Where does the gradient go at a residual sum?
 #
-# *It computes for about 6 seconds. From before: a plain layer multiplies the squared gradient by $\chi$, and $\chi^L$ vanishes or
-# explodes (06).*
+# *It computes for about 6 seconds. From before: a plain layer multiplies the squared gradient by $\chi$, and $\chi^L$
+# vanishes or explodes (06).*
 #
 # Take the worst net of the last tutorial, twenty sigmoid layers whose first layer got $10^{-12}$ of the gradient, and
 # change one thing. Each layer used to *replace* its input by its result. Now it *adds* the result to the input:

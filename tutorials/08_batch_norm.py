@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 08 What is batch norm's real job?
 #
-# *It computes for about 8 seconds. From before: the factor $\chi$ per layer (06), and $m^2 + a^2$ for a block $m x + a F(x)$ (07).*
+# *It computes for about 8 seconds. From before: the factor $\chi$ per layer (06), and $m^2 + a^2$ for a block
+# $m x + a F(x)$ (07).*
 #
 # Batch norm takes each unit of a layer, and shifts and scales its values so that over the batch they have mean 0 and
 # variance 1 (Ioffe & Szegedy 2015 [ioffe2015batch]):

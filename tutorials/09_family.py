@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 09 What do the relatives of the residual net do with the gradient?
 #
-# *It computes for about 8 seconds. From before: a skip connection $m x$ and a branch $a F(x)$ multiply the squared gradient by
-# $m^2 + a^2$ (07).*
+# *It computes for about 8 seconds. From before: a skip connection $m x$ and a branch $a F(x)$ multiply the squared
+# gradient by $m^2 + a^2$ (07).*
 #
 # Residual nets have a family. In all of them a second route bypasses the layer. They differ in what they do where the
 # routes meet:

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 10 Is it enough that a gradient has the right size?
 #
-# *It computes for about 8 seconds. From before: what keeps the squared gradient in plain, residual and normalised nets (06 to 08).*
+# *It computes for about 8 seconds. From before: what keeps the squared gradient in plain, residual and normalised nets
+# (06 to 08).*
 #
 # For four tutorials we have looked at one number, the length of the gradient. Suppose that it is right. A gradient is
 # an arrow, and a step of training follows it a little way, in the hope that it still points the same way there. Does

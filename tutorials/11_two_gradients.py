@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 11 Does a strong opponent teach you more?
 #
-# *It computes for about 6 seconds. From before: a gradient is a product of slopes, and a saturated unit lets hardly any of it through
-# (01).*
+# *It computes for about 6 seconds. From before: a gradient is a product of slopes, and a saturated unit lets hardly any
+# of it through (01).*
 #
 # Up to here one net went down one loss. Now there are two nets. A *generator* $G$ makes fakes, a *discriminator* $D$
 # says how likely a sample is real, and each has its own loss. $G$ never sees the data. Everything it learns, it learns

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 12 What is the gradient of a gradient good for?
 #
-# *It computes for about 3 seconds. From before: a confident discriminator leaves the saturating loss no slope, and two players can
-# circle (11); `create_graph` records the walk back, so that it can be differentiated again (02).*
+# *It computes for about 3 seconds. From before: a confident discriminator leaves the saturating loss no slope, and two
+# players can circle (11); `create_graph` records the walk back, so that it can be differentiated again (02).*
 #
 # In the last tutorial a stronger opponent took the generator's gradient away, and the fix was another loss. There is a
 # second fix: an opponent that answers not "real or fake?" but "how far?". Its slope must be kept in check, and to keep

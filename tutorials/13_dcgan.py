@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 13 Can it draw, and how would you know?
 #
-# *It computes for about 15 seconds. From before: the non-saturating loss (11), R1 as friction (11), and why a penalty needs a gradient
-# of a gradient (12).*
+# *It computes for about 15 seconds. From before: the non-saturating loss (11), R1 as friction (11), and why a penalty
+# needs a gradient of a gradient (12).*
 #
 # It is time to let two real players play. $G$ is a DCGAN, whose transposed convolutions turn 32 random numbers into an
 # image of $8 \times 8$ pixels; $D$ is the same upside down. The data are scikit-learn's 1,797 handwritten digits. The

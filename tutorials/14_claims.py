@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 14 Which of these claims survives a measurement?
 #
-# *It computes for about 6 seconds. From before: what a deep net does to its gradient (06, 07), the two losses of a GAN (11), and how a
-# generator is judged (13).*
+# *It computes for about 6 seconds. From before: what a deep net does to its gradient (06, 07), the two losses of a GAN
+# (11), and how a generator is judged (13).*
 #
 # Much of what is written about deep nets is repeated, not measured. Listings are copied that cannot have run; sentences
 # are copied that sound right. This tutorial takes some that circulate widely. We run each listing and read its first

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 15 What does one thread of a GPU do?
 #
-# *It computes for about 3 seconds. From before: the loops of a convolution (05). It needs numba-cuda (`pip install 'tinyres[cuda12]'`
-# or `[cuda13]`), and no GPU.*
+# *It computes for about 3 seconds. From before: the loops of a convolution (05). It needs numba-cuda (`pip install
+# 'tinyres[cuda12]'` or `[cuda13]`), and no GPU.*
 #
 # A GPU runs a hundred thousand threads at once. They all run *the same function*, and each knows only its own number.
 # To write for a GPU is to answer one question: I am thread $i$. What do I read, and what do I write?

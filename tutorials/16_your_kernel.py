@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 16 Is your own kernel right, and is it fast?
 #
-# *It computes for about 8 seconds. From before: a convolution as a sum of matrix products, one per tap (05, its exercise). It needs
-# `pip install 'tinyres[conformance]'`.*
+# *It computes for about 8 seconds. From before: a convolution as a sum of matrix products, one per tap (05, its
+# exercise). It needs `pip install 'tinyres[conformance]'`.*
 #
 # You have written a convolution. On your image it gives the correct numbers. Is it right? With a stride of 2 along the
 # rows and 1 along the columns? With an image smaller than its padding, an empty batch, 17 channels, a pixel that is

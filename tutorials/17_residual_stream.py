@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 17 Where should the norm stand?
 #
-# *It computes for about 8 seconds. From before: a gradient is a sum over paths, and each path passes some of the branches (07). Batch
-# norm makes the branches of a deep net weak (08).*
+# *It computes for about 8 seconds. From before: a gradient is a sum over paths, and each path passes some of the
+# branches (07). Batch norm makes the branches of a deep net weak (08).*
 #
 # Follow one token through a Transformer. It enters as a vector, and every block *adds* something to that vector.
 # Nothing is ever replaced. The vector that runs through the whole net is called the *residual stream*; the blocks are
@@ -216,8 +216,8 @@ plt.show()
 # %% [markdown]
 # So where should the norm stand? Wherever it stands, it sets one number per block: how loud the branch is against the
 # stream. Post-LN listens to all blocks alike, and its way back is as long as that of a plain net with half as many
-# layers. Pre-LN listens to the first blocks, and its way back grows as a logarithm. You choose between a deep net that is hard to train and a net
-# that is easy to train and not as deep as it looks.
+# layers. Pre-LN listens to the first blocks, and its way back grows as a logarithm. You choose between a deep net that
+# is hard to train and a net that is easy to train and not as deep as it looks.
 
 # %%
 l = np.arange(1, 17)
@@ -235,8 +235,8 @@ assert lengths["post"][0] < 1e-6 < 0.02 < lengths["pre"][0] < lengths["lns"][0] 
 # ## Your turn
 #
 # The branches of a trained net do not all have gain 1. Say that branch $l$ of a pre-LN net multiplies the size (not the
-# square) of what it is given by $s_l$. The stream enters with variance 1, and each branch adds its own variance to it. From
-# the list of $s_l$, return the mean number of branches that the gradient passes.
+# square) of what it is given by $s_l$. The stream enters with variance 1, and each branch adds its own variance to it.
+# From the list of $s_l$, return the mean number of branches that the gradient passes.
 #
 # ```python
 # def mean_length(s):  # s[l]: gain of branch l, from the input to the top

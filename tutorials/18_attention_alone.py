@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 18 What does attention do if it is left alone?
 #
-# *It computes for about 4 seconds. From before: skip connections bring the gradient back past the branches (07), and the norm decides
-# how loud a branch is (17).*
+# *It computes for about 4 seconds. From before: skip connections bring the gradient back past the branches (07), and
+# the norm decides how loud a branch is (17).*
 #
 # Attention lets the tokens of a sequence look at each other. Each token asks a question, its *query*; each offers a
 # *key* and a *value*; and each goes home with a mean of all values, weighted by how well the keys fit its query:

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 19 Are four streams better than one?
 #
-# *It computes for about 4 seconds. From before: the residual stream passes the gradient on as it is (07, 17). A product of many
-# matrices vanishes or explodes (06).*
+# *It computes for about 4 seconds. From before: the residual stream passes the gradient on as it is (07, 17). A product
+# of many matrices vanishes or explodes (06).*
 #
 # A residual connection has one stream, and every block must share it. Zhu et al. 2024 [zhu2024hyper] ask: why only one?
 # Their *hyper-connections* keep $n$ copies of the stream. Each block reads a mixture of them, writes to all of them,
