@@ -64,12 +64,15 @@ def test_a_finished_graph_is_told_to_have_values_missing(tmp_path, capsys, loss,
 def test_without_a_terminal_every_event_is_a_line(file, capsys):
     assert run(file) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum(line.startswith("forward") for line in lines) == 5
+    assert [int(line.split()[0]) for line in lines[:-2]] == list(range(1, len(lines) - 1))
+    assert sum(line.split()[1] == "forward" for line in lines) == 5
     assert "model.py:11  return (y * y).sum()" in lines[3]
     assert any("[skip]" in line for line in lines)
-    assert lines[-3].startswith("accumulate")
+    assert lines[-3].split()[1] == "accumulate"
     assert lines[-2].startswith("trace of loss")
-    assert re.match(r"Look first at event \d+: The routes of .* rejoin: ", lines[-1])
+    assert lines[-2].endswith("--html FILE writes a page to step through")
+    event = re.match(r"Look first at event (\d+): The routes of .* rejoin: ", lines[-1])
+    assert "rejoin" in lines[int(event[1]) - 1]
     assert run(file, "--limit", 3) == 0
     limited = capsys.readouterr().out.splitlines()
     assert limited[:3] == lines[:3]

@@ -61,11 +61,13 @@ def run(arguments: argparse.Namespace) -> int:
         step_through(trace, terminal())
         return 0
     printed = len(trace) if arguments.limit is None else min(arguments.limit, len(trace))
+    digits = len(str(len(trace)))
     for i in range(printed):
-        print(trace[i], f"    {trace[i].source}" if trace[i].kind == "forward" and trace[i].source else "", sep="")
+        source = f"    {trace[i].source}" if trace[i].kind == "forward" and trace[i].source else ""
+        print(f"{i + 1:{digits}} ", trace[i], source, sep="")
     if printed < len(trace):
         print(f"and {len(trace) - printed} more")
-    print(trace)
+    print(f"{trace.summary}; --html FILE writes a page to step through")
     for line in dict.fromkeys(entry["text"] for entry in trace.silent):
         print(printable(line))
     if trace.first is not None:

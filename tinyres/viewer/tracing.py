@@ -103,12 +103,17 @@ class Trace(TraceData):
     def __getitem__(self, i: int) -> TraceEvent:
         return TraceEvent(self, range(len(self))[i])
 
-    def __str__(self) -> str:
+    @property
+    def summary(self) -> str:
+        """How many events there are, and of which kinds."""
         kinds = [event[0] for event in self.events]
         return (
             f"trace of {', '.join(self.lanes)}: {len(self)} events; forward {kinds.count('f')} operations, backward "
-            f"{kinds.count('r')} rules, each followed by its accumulation; .save('step.html') to step through"
+            f"{kinds.count('r')} rules, each followed by its accumulation"
         )
+
+    def __str__(self) -> str:
+        return f"{self.summary}; .save('step.html') to step through"
 
     __repr__ = __str__
 
