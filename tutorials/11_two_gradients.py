@@ -108,7 +108,8 @@ for point in (points[0], points[-1]):
 figure, axes = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
 doubt = [1 - point.confidence for point in points]
 for loss, colour in (("nonsaturating", "tab:blue"), ("saturating", "tab:red")):
-    axes.loglog(doubt, [point.norms[loss] for point in points], "o-", color=colour, label=loss)
+    axes.loglog(doubt, [point.norms[loss] for point in points], "o-", color=colour,
+                label={"nonsaturating": "non-saturating"}.get(loss, loss))  # fmt: skip
 axes.set(xlabel="what is left of D's doubt, 1 − confidence (D learns towards the right)", ylabel="|gradient of G|",
          title="Digits: a frozen generator, a discriminator that learns")  # fmt: skip
 axes.invert_xaxis()
@@ -206,7 +207,7 @@ left.plot(1, 0, "ks")
 left.plot(0, 0, "k+", markersize=12)
 left.set(xlabel="θ: the fake (data are 0)", ylabel="ψ: slope of D", xlim=(-1.9, 1.9), ylim=(-1.9, 1.9), aspect="equal",
          title="Arrows: where both want to go")  # fmt: skip
-left.legend(loc="upper left", fontsize=8)
+left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=8, frameon=False)
 right.set(xlabel="steps, from near the centre", ylabel="distance from the centre",
           title="Lines: what the eigenvalues say")  # fmt: skip
 right.legend(fontsize=8)
@@ -246,7 +247,8 @@ assert factors[2] ** STEPS < 0.05
 # %% [markdown]
 # ## Your turn
 #
-# Write the two gradients with pencil and paper. The data are now the number $c$, so that
+# Write the two gradients with pencil and paper. Two things have changed: the data are now the number $c$, and $G$ has the
+# non-saturating loss, so that
 #
 # $$ L_D = \mathrm{softplus}(-\psi\,c) + \mathrm{softplus}(\psi\,\theta), \qquad
 # L_G = \mathrm{softplus}(-\psi\,\theta), $$

@@ -206,11 +206,12 @@ figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
 for c, (kind, name) in enumerate(KINDS.items()):
     seen = lengths[kind] > 1e-8
     axes.semilogy(k, theory[kind], color=f"C{c}", lw=1)
-    axes.semilogy(k[seen], lengths[kind][seen], "o", color=f"C{c}", markersize=4,
+    ring = {"fillstyle": "none", "markersize": 8} if kind == "peri" else {"markersize": 4}  # around pre-LN's dots
+    axes.semilogy(k[seen], lengths[kind][seen], "o", color=f"C{c}", **ring,
                   label=f"{name}: {lengths[kind] @ k:.2g} branches")  # fmt: skip
 axes.set(xlabel="branches on the way back", ylabel="share of the squared gradient", ylim=(1e-8, 2),
          title="Five places for a norm: how long is the way back? (24 blocks)")  # fmt: skip
-axes.legend(fontsize=8)
+axes.legend(fontsize=8, loc="lower right")
 plt.show()
 
 # %% [markdown]
