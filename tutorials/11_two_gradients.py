@@ -247,8 +247,8 @@ assert factors[2] ** STEPS < 0.05
 # %% [markdown]
 # ## Your turn
 #
-# Write the two gradients with pencil and paper. Two things have changed: the data are now the number $c$, and $G$ has the
-# non-saturating loss, so that
+# Write the two gradients with pencil and paper. Two things have changed: the data are now the number $c$, and $G$ has
+# the non-saturating loss, so that
 #
 # $$ L_D = \mathrm{softplus}(-\psi\,c) + \mathrm{softplus}(\psi\,\theta), \qquad
 # L_G = \mathrm{softplus}(-\psi\,\theta), $$

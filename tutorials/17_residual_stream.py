@@ -211,7 +211,7 @@ for c, (kind, name) in enumerate(KINDS.items()):
                   label=f"{name}: {lengths[kind] @ k:.2g} branches")  # fmt: skip
 axes.set(xlabel="branches on the way back", ylabel="share of the squared gradient", ylim=(1e-8, 2),
          title="Five places for a norm: how long is the way back? (24 blocks)")  # fmt: skip
-axes.legend(fontsize=8, loc="lower right")
+axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.72, 0))
 plt.show()
 
 # %% [markdown]
