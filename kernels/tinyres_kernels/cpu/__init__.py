@@ -14,7 +14,7 @@ rows.py   compiled passes over pixels by channels;   norm.py   batch norm on the
 pool.py   the pools, channels innermost;   elementwise.py   sums and ReLUs
 activations.py   tanh, GELU and other smooth ones, on elementary.py (exp, log1p, ...);   softmax.py   a row of exps
 loss.py   softmax and cross-entropies on those
-update.py   optimiser steps;   matmul.py   matrix products
+update.py   optimiser steps;   matmul.py   matrix products, by BLAS or by products.py
 """
 
 from collections.abc import Callable
