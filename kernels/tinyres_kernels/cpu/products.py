@@ -8,6 +8,7 @@ block of a in the next one. What is read of a lies either in rows (`by_rows`: ac
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -16,7 +17,7 @@ from tinyres_kernels.cpu.emit import I64, Emitter, copy, emitted
 from tinyres_kernels.cpu.host import TARGET
 from tinyres_kernels.cpu.jit import kernel
 from tinyres_kernels.cpu.loops import pack, row
-from tinyres_kernels.cpu.memory import native, scratch, spanned
+from tinyres_kernels.cpu.memory import flat, native, scratch, spanned
 from tinyres_kernels.namespace import Array
 
 SIZES = TARGET.pixels[2]  # rows of a tile
@@ -87,11 +88,11 @@ def _spread(chunk: int | None) -> Any:
     return spread
 
 
-_columns_apart, _panels_apart = _spread(HIGH), _spread(None)
+_columns_apart, panels_apart = _spread(HIGH), _spread(None)
 
 
 @kernel
-def _by_rows(t, threads, a, a_step, panels, out, room, sizes, wide):
+def _by_rows(t, threads, a, a_step, panels, bias, out, room, sizes, wide, shifts):
     M, K, N = sizes
     first, last = M * t // threads, M * (t + 1) // threads
     own, far = t * ROWS * APART, K > TERMS
@@ -107,6 +108,10 @@ def _by_rows(t, threads, a, a_step, panels, out, room, sizes, wide):
             for n in range(0, N, wide):
                 row(2, SIZES, False, rows, x, at, step, 1, 0, 1, 0, run, panels, n * K + k * wide, run, out, m * N + n,
                     N, min(wide, N - n), k > 0)  # fmt: skip
+        for r in range(m, m + rows if shifts else m):
+            at = np.uintp(r * N)
+            for c in range(np.uintp(N)):
+                out[at + c] += bias[c]
 
 
 @kernel
@@ -123,7 +128,7 @@ def _by_columns(t, threads, a, a_step, b, b_step, out, room, share, sizes, wide,
             run = min(TERMS, K - k0)
             for k in range(run):
                 _columns_apart(a, (k0 + k) * a_step + own, height, room, lefts + k * line, run * line)
-                _panels_apart(b, (k0 + k) * b_step + n0, width, room, rights + k * wide, run * wide)
+                panels_apart(b, (k0 + k) * b_step + n0, width, room, rights + k * wide, run * wide)
             for m in range(0, height, HIGH):
                 for n in range(0, width, wide):
                     _tile(run, room, lefts + m // HIGH * run * line, line, room, rights + n * run, out,
@@ -133,14 +138,14 @@ def _by_columns(t, threads, a, a_step, b, b_step, out, room, share, sizes, wide,
 def ends(M: int, K: int, N: int, threads: int) -> tuple[str, ...]:
     """What the loops of `product` meet at these sizes."""
     return (
-        "a second block of rows" if M > ROWS * threads else "",
+        "a second block of rows" if ROWS * threads < M else "",
         "a second block of terms" if K > TERMS else "",
         "a second block of columns" if N > COLUMNS else "",
     )
 
 
-def product(a: Array, b: Array, out: Array, threads: int) -> None:
-    """out = a b. Memory beside the arrays: a copy of b; or, where a lies in columns, a block of each for each thread."""
+def product(a: Array, b: Array, out: Array, threads: int, bias: Array | None = None) -> None:
+    """out = a b + bias. Memory beside: a copy of b; or, where a lies in columns, a block of each for each thread."""
     (M, K), N = a.shape, b.shape[1]
     lanes = 4 * TARGET.lanes // out.itemsize
     wide, line = 2 * lanes, -(-HIGH // lanes) * lanes
@@ -149,9 +154,13 @@ def product(a: Array, b: Array, out: Array, threads: int) -> None:
         share = (-(-M // HIGH) // threads + 1) * TERMS * line + TERMS * (min(N, COLUMNS) + wide)
         room = scratch("matmul", out.dtype, threads * share)
         _by_columns(threads, left, step, right, below, out.reshape(-1), room, share, (M, K, N), wide, line)
+        if bias is not None:
+            out += bias
     else:
         left, (step, _) = spanned(a)
         panels = scratch("panels", out.dtype, -(-N // wide) * K * wide)
         pack(threads, native(b)[None, None, None], panels.reshape(1, -(-N // wide), K, wide))
         room = scratch("matmul", out.dtype, threads * ROWS * APART if K > TERMS else 1)
-        _by_rows(threads, left, step, panels, out.reshape(-1), room, (M, K, N), wide)
+        shift = left[:0] if bias is None else flat(bias)
+        given = left, step, panels, shift, out.reshape(-1), room
+        _by_rows(threads, *given, (M, K, N), wide, bias is not None)
