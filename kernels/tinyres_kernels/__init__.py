@@ -21,12 +21,15 @@ The operations, and the shapes of their arrays (fastest if C-contiguous; float32
                                              ReLU that often follow can be fused in
     cross_entropy, cross_entropy_dx          logits (M, C), losses (M,), classes (M,) int64
     softmax, softmax_dx                      matrices (M, C), along their rows
+    layer_norm, layer_norm_dx                matrices (M, C), along their rows; weight and bias (C,)
     activation, activation_dx                lines (M,)
-    attention, attention_dx                  heads (B, L, E), (B, S, E) and (B, S, V)
+    attention, attention_dx                  heads (N, L, H, E), (N, S, H, E) and (N, S, H, V)
     bce_with_logits, bce_with_logits_dx      arrays of one shape, any shape
     sgd, adam, rmsprop                       a parameter, its gradient and state, all of one shape, any shape
     add, relu, relu_dx                       lines (M,)
     matmul                                   matrices (M, K) and (K, N), which may be transposed views
+    linear                                   rows (M, K), weights (N, K), a bias (N,)
+    column_sums                              a matrix (M, C)
 
 Every kernel set promises:
 

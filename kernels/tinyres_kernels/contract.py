@@ -251,6 +251,28 @@ def relu_dx(g: Array, y: Array, out: Array, s: Relu) -> bool:
 
 
 @operation("out")
+def linear(x: Array, w: Array, b: Array | None, out: Array) -> bool:
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
+        raise ValueError(f"shapes must agree, got x {x.shape} and w {w.shape}: needed are (M, K) and (N, K)")
+    alike("columns", w.shape[:1], b=b)
+    alike("product", (x.shape[0], w.shape[0]), out=out)
+    contiguous(out)
+    if out.size and not x.shape[1]:
+        out[...] = 0 if b is None else b
+    return bool(out.size and x.shape[1])
+
+
+@operation("out")
+def column_sums(x: Array, out: Array) -> bool:
+    matrix(x)
+    alike("columns", x.shape[1:], out=out)
+    contiguous(out)
+    if not x.size:
+        out.fill(0)
+    return bool(x.size)
+
+
+@operation("out")
 def matmul(a: Array, b: Array, out: Array) -> bool:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f"shapes must agree, got a {a.shape} and b {b.shape}: needed are (M, K) and (K, N)")

@@ -1,9 +1,9 @@
-"""The contracts of activations, softmax and attention; the others are in `contract`, which says what a contract is."""
+"""The contracts of activations, softmax, layer norm and attention. `contract` has the others, and says what one is."""
 
 from tinyres_kernels.dispatch import operation
 from tinyres_kernels.fitting import alike, contiguous, line, rows
 from tinyres_kernels.namespace import Array
-from tinyres_kernels.settings import ACTIVATIONS, Activation, Attention, Softmax
+from tinyres_kernels.settings import ACTIVATIONS, Activation, Attention, LayerNorm, Softmax
 
 
 # -- activations ------------------------------------------------------------------------------------------------------
@@ -47,17 +47,48 @@ def softmax_dx(g: Array, y: Array, out: Array, s: Softmax) -> bool:
     return bool(out.size)
 
 
+# -- layer norm -------------------------------------------------------------------------------------------------------
+@operation("out mean scale", LayerNorm)
+def layer_norm(
+    x: Array, weight: Array | None, bias: Array | None, out: Array, mean: Array, scale: Array, s: LayerNorm
+) -> bool:  # fmt: skip
+    rows(x)
+    alike("x", x.shape, out=out)
+    alike("columns", x.shape[1:], weight=weight, bias=bias)
+    alike("rows", x.shape[:1], mean=mean, scale=scale)
+    contiguous(out, mean, scale)
+    if len(x) and not x.size:
+        raise ValueError(f"rows of no number at all have no mean: got x {x.shape}")
+    return bool(x.size)
+
+
+@operation("out dweight dbias", LayerNorm)
+def layer_norm_dx(
+    g: Array, x: Array, weight: Array | None, mean: Array, scale: Array, out: Array, dweight: Array | None,
+    dbias: Array | None, s: LayerNorm,
+) -> bool:  # fmt: skip
+    rows(x)
+    alike("x", x.shape, g=g, out=out)
+    alike("columns", x.shape[1:], weight=weight, dweight=dweight, dbias=dbias)
+    alike("rows", x.shape[:1], mean=mean, scale=scale)
+    contiguous(out, dweight, dbias)
+    for summed in (dweight, dbias) if not x.size else ():
+        if summed is not None:
+            summed.fill(0)
+    return bool(x.size)
+
+
 # -- attention --------------------------------------------------------------------------------------------------------
 def _heads(q: Array, k: Array, v: Array, y: Array, lse: Array) -> None:
-    """Raises ValueError where these are not (B, L, E), (B, S, E), (B, S, V), (B, L, V) and (B, L)."""
+    """Raises ValueError where these do not have the shapes that the error names."""
     shapes = [tuple(a.shape) for a in (q, k, v, y, lse)]
-    if [len(shape) for shape in shapes] == [3, 3, 3, 3, 2]:
-        (B, L, E), (_, S, _), (_, _, V) = shapes[:3]
-        if shapes == [(B, L, E), (B, S, E), (B, S, V), (B, L, V), (B, L)]:
+    if [len(shape) for shape in shapes] == [4, 4, 4, 4, 3]:
+        (N, L, H, E), (_, S, _, _), (_, _, _, V) = shapes[:3]
+        if shapes == [(N, L, H, E), (N, S, H, E), (N, S, H, V), (N, L, H, V), (N, H, L)]:
             return
     raise ValueError(
-        f"q, k, v, their result and lse have the shapes {', '.join(map(str, shapes))}: needed are (B, L, E), "
-        "(B, S, E), (B, S, V), (B, L, V) and (B, L)"
+        f"q, k, v, their result and lse have the shapes {', '.join(map(str, shapes))}: needed are (N, L, H, E), "
+        "(N, S, H, E), (N, S, H, V), (N, L, H, V) and (N, H, L)"
     )
 
 

@@ -123,6 +123,12 @@ class Sgd(NamedTuple):
     nesterov: bool
 
 
+class LayerNorm(NamedTuple):
+    """eps: added to each row's variance."""
+
+    eps: float
+
+
 class Adam(NamedTuple):
     """Of Adam's step number `step`, counted from 1; AdamW's if `decoupled`."""
 

@@ -44,6 +44,9 @@ def test_which_arrays_may_be_left_out():
     assert optional == {
         "batch_norm": ("residual", "running"),
         "batch_norm_dx": ("y", "dresidual"),
+        "linear": ("b",),
+        "layer_norm": ("weight", "bias"),
+        "layer_norm_dx": ("weight", "dweight", "dbias"),
         "sgd": ("buffer", "new_buffer"),
         "adam": ("m", "v"),
         "rmsprop": ("v", "a", "b", "new_a", "new_b"),
@@ -165,12 +168,16 @@ EMPTY = {
             "activation_dx",
             "softmax",
             "softmax_dx",
+            "layer_norm",
+            "layer_norm_dx",
         )
     },
     **{op: [{"axes": (0,)}, {"axes": (3, 0)}] for op in ("sgd", "adam", "rmsprop")},
     "matmul": [{"M": 0}, {"K": 0}, {"N": 0}],
-    "attention": [{"B": 0}, {"L": 0}],
-    "attention_dx": [{"B": 0}, {"L": 0}, {"S": 0}],
+    "linear": [{"M": 0}, {"K": 0, "bias": False}, {"N": 0}],
+    "column_sums": [{"M": 0}, {"C": 0}],
+    "attention": [{"B": 0}, {"H": 0}, {"L": 0}],
+    "attention_dx": [{"B": 0}, {"H": 0}, {"L": 0}, {"S": 0}],
 }
 
 

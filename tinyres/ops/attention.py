@@ -26,23 +26,28 @@ def _composed(query, key, value, *, scale, causal):
 
 
 def _heads(x):
-    """(..., L, E) as (B, L, E)."""
-    return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+    """(..., L, E) as kernels take it, (N, L, H, E): of four axes a view, which is how a projection leaves its heads."""
+    return x.transpose(0, 2, 1, 3) if x.ndim == 4 else x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])[:, :, None]
+
+
+def _unheads(x, shape):
+    return x.transpose(0, 2, 1, 3) if len(shape) == 4 else x.reshape(shape)
 
 
 @primitive(aux=True, decomposition=_composed)
 def scaled_dot_product_attention_(query, key, value, *, scale, causal):
     q, k, v = _heads(query), _heads(key), _heads(value)
-    out, lse = empty((*q.shape[:2], v.shape[2]), like=q), empty(q.shape[:2], like=q)
+    (N, L, H, _), V = q.shape, v.shape[3]
+    out, lse = empty((N, L, H, V), like=q), empty((N, H, L), like=q)
     kernels_for(q, k, v).attention(q, k, v, out, lse, Attention(scale, causal))
-    return out.reshape(*query.shape[:-1], v.shape[2]), lse
+    return _unheads(out, (*query.shape[:-1], V)), lse
 
 
 def _dx(g, query, key, value, y, aux, scale, causal):
     given = [_heads(x) for x in (g, query, key, value, y)]
     found = [empty(x.shape, like=x) for x in given[1:4]]
     kernels_for(*given).attention_dx(*given, aux, *found, Attention(scale, causal))
-    return tuple(x.reshape(of.shape) for x, of in zip(found, (query, key, value), strict=True))
+    return tuple(_unheads(x, of.shape) for x, of in zip(found, (query, key, value), strict=True))
 
 
 scaled_dot_product_attention_.vjp_joint(_dx)

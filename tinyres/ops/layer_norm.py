@@ -1,13 +1,15 @@
-"""Layer normalisation (Ba et al. 2016 [ba2016layer]) over the last axis, in few passes over memory."""
+"""Layer normalisation (Ba et al. 2016 [ba2016layer]) over the last axis, in one pass over memory."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tinyres.arrays import namespace
+from tinyres_kernels.settings import LayerNorm
+
+from tinyres.arrays import empty, kernels_for
 from tinyres.autograd.calling import primitive
 from tinyres.ops.elementwise import sqrt
-from tinyres.ops.reduction import mean, sum_
+from tinyres.ops.reduction import mean
 
 LONGEST = 4096  # entries of a row; sums of more are left to `sum_`, which rounds them with more care
 
@@ -30,36 +32,24 @@ def _decomposition(x, weight, bias, *, eps):
 
 
 def _rows(x):
-    return namespace(x).ascontiguousarray(x).reshape(-1, x.shape[-1])
+    return x.reshape(-1, x.shape[-1])
 
 
 @primitive(aux=True, decomposition=_decomposition)
 def layer_norm_(x, weight, bias, *, eps):
-    xp, n = namespace(x), x.shape[-1]
     rows = _rows(x)
-    unit = rows - rows.mean(axis=1, keepdims=True)
-    scale = 1 / xp.sqrt(xp.einsum("mn,mn->m", unit, unit) / n + eps)
-    unit *= scale[:, None]
-    y = unit if weight is None else unit * weight
-    if bias is not None and y is unit:
-        y = unit + bias
-    elif bias is not None:
-        y += bias
-    return y.reshape(x.shape), (unit, scale)
+    out = empty(rows.shape, like=rows)
+    mean, scale = (empty((len(rows),), like=rows) for _ in range(2))
+    kernels_for(rows).layer_norm(rows, weight, bias, out, mean, scale, LayerNorm(eps))
+    return out.reshape(x.shape), (mean, scale)
 
 
-def _joint(g, x_shape, weight, bias, aux, eps):
-    """With u the standardised row: dx = scale (d - mean d - u mean(d u)), d = g weight."""
-    unit, scale = aux
-    xp, n, rows = namespace(g), x_shape[-1], _rows(g)
-    dbias = None if bias is None else sum_(rows, axis=(0,), keepdims=False)
-    dweight = None if weight is None else sum_(rows * unit, axis=(0,), keepdims=False)
-    d = rows.copy() if weight is None else rows * weight
-    along = xp.einsum("mn,mn->m", d, unit) / n
-    d -= d.mean(axis=1, keepdims=True)
-    d -= unit * along[:, None]
-    d *= scale[:, None]
-    return d.reshape(x_shape), dweight, dbias
+def _joint(g, x, weight, bias, aux, eps):
+    rows = _rows(x)
+    dx = empty(rows.shape, like=rows)
+    dweight, dbias = (None if p is None else empty(p.shape, like=p) for p in (weight, bias))
+    kernels_for(rows).layer_norm_dx(_rows(g), rows, weight, *aux, dx, dweight, dbias, LayerNorm(eps))
+    return dx.reshape(x.shape), dweight, dbias
 
 
 layer_norm_.vjp_joint(_joint)

@@ -60,10 +60,15 @@ def matmul(x: Any, w: Any) -> Any:
 @primitive
 def linear_(x, w, b):
     _same_dtype(x, w)
-    y = matmul_(_rows(x), w.T)
+    rows = _rows(x)
     if b is not None:
         _same_dtype(b, w)
-        y += b
+    if rows.size * w.shape[0] < LARGE or rows.shape[1] != w.shape[1] or x.dtype.kind != "f":
+        y = rows.dot(w.T)
+        if b is not None:
+            y += b
+    else:
+        y = kernels_for(rows, w).linear(rows, w, b, empty((rows.shape[0], w.shape[0]), like=rows))
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
 
 
@@ -79,7 +84,7 @@ def _linear_dx(g, w, x_shape):
 
 linear_.vjp(
     x=_linear_dx,
-    w=lambda g, x: _t(matmul_(_t(_rows(x)), _rows(g))),
+    w=lambda g, x: matmul_(_t(_rows(g)), _rows(x)),
     b=lambda g: sum_over(_rows(g), 0),
 )
 

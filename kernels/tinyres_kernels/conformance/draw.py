@@ -7,7 +7,17 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tinyres_kernels.conformance import activations, attention, elementwise, loss, matmul, norm, update, windows
+from tinyres_kernels.conformance import (
+    activations,
+    attention,
+    elementwise,
+    loss,
+    matmul,
+    norm,
+    row_norm,
+    update,
+    windows,
+)
 from tinyres_kernels.conformance.declare import Case, Op, Put, Structure
 from tinyres_kernels.conformance.layouts import CHANGES, LAYOUTS
 from tinyres_kernels.conformance.trial import Names, Trial
@@ -15,6 +25,7 @@ from tinyres_kernels.geometry import extent
 from tinyres_kernels.settings import ACTIVATIONS
 
 Rng = np.random.Generator
+OVER_ROWS = norm.NORM, norm.FORWARD, row_norm.LAYER, matmul.COLUMNS  # that sum over rows, which may all be one
 T = TypeVar("T")
 
 CHANNELS, IMAGE, BATCH = 1024, 256, 256  # at most
@@ -38,7 +49,7 @@ def draw(rng: Rng, op: Op, budget: Budget = Budget(), threads: int = 1) -> Trial
     case = Case(op, "drawn", structure, dtype, int(rng.integers(2**32)))
     known = list(LAYOUTS)
     # A bound of a few roundings counts on terms that round differently: those of equal terms add up, in any sum.
-    if dtype == "float64" and any(op.family is one for one in (norm.NORM, norm.FORWARD)):  # in float32: in float64
+    if dtype == "float64" and any(op.family is one for one in OVER_ROWS):  # in float32: in float64
         known.remove("broadcast")
     layouts = {arg.name: _some(rng, known, 0.35) for arg in case.reads}
     if op.name == "conv2d_dw" and all("broadcast" in names for names in layouts.values()):
@@ -169,12 +180,32 @@ def _heads(rng: Rng) -> Structure:
     """With logits of the hundreds at most, whose exponentials float64 has."""
     sizes = {name: _size(rng, 1500) for name in "LS"} | {name: _size(rng, 130) for name in "EV"}
     return {
-        "B": _size(rng, 16),
+        "B": _size(rng, 8),
+        "H": _size(rng, 4),
         **sizes,
         "scale": _one_of(rng, 0.125, 0.05),
         "causal": bool(rng.random() < 0.5),
         "size": 1.0,
     }
+
+
+def _layer(rng: Rng) -> Structure:
+    return {
+        "M": _size(rng, 5e4),
+        "C": 1 + _size(rng, 4000),
+        "eps": _one_of(rng, 1e-5, 1e-3),
+        "weight": bool(rng.random() < 0.7),
+        "bias": bool(rng.random() < 0.7),
+        "offset": _one_of(rng, 0.0, 10.0),
+    }
+
+
+def _dense(rng: Rng) -> Structure:
+    return {**_product(rng), "bias": bool(rng.random() < 0.5)}
+
+
+def _columns(rng: Rng) -> Structure:
+    return {"M": _size(rng, 5e4), "C": _size(rng, 5e3)}
 
 
 def _product(rng: Rng) -> Structure:
@@ -204,9 +235,12 @@ STRUCTURES: dict[int, Callable[[Rng], Structure]] = {
     id(loss.SOFTMAX): _softmax,
     id(activations.SMOOTH): _smooth,
     id(attention.HEADS): _heads,
+    id(row_norm.LAYER): _layer,
     id(elementwise.SUM): _line,
     id(elementwise.RELU): _slopes,
     id(matmul.PRODUCT): _product,
+    id(matmul.DENSE): _dense,
+    id(matmul.COLUMNS): _columns,
     id(update.SGD): _step(momentum=(0.0, 0.5, 0.9), dampening=(0.0, 0.3), nesterov=_BOTH),
     id(update.ADAM): _step(beta1=(0.0, 0.5, 0.9), beta2=(0.9, 0.999), eps=(1e-8, 1e-3), decoupled=_BOTH,
                            step=(2, 10, 1000, 10**6), least=(0.1,)),

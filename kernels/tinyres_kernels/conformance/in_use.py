@@ -68,7 +68,16 @@ def _length(op_name: str, inputs: Arrays, outputs: Arrays) -> int:
         return prod((*w[:2], w[2] if op_name == "conv2d" else w[3]))
     if op_name == "conv2d_dw":
         return prod(inputs["g"].shape[:3])
-    longest = {"matmul": ("a", 1), "batch_norm": ("x", 0), "batch_norm_dx": ("x", 0), "cross_entropy": ("x", 1)}
+    longest = {
+        "matmul": ("a", 1),
+        "linear": ("x", 1),
+        "column_sums": ("x", 0),
+        "layer_norm": ("x", 1),
+        "layer_norm_dx": ("x", 0),
+        "batch_norm": ("x", 0),
+        "batch_norm_dx": ("x", 0),
+        "cross_entropy": ("x", 1),
+    }
     name, axis = longest.get(op_name, ("", 0))
     return int(inputs[name].shape[axis]) if name else 1
 

@@ -1,4 +1,4 @@
-"""The matrix product, declared."""
+"""The matrix product, a fully connected layer and sums of columns, declared."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -38,4 +38,52 @@ PRODUCT = Family(
         "refused: an out with a row too many": Named(spoil=("out", "m"), refused=True),
     },
 )
-OPS = [Op("matmul", PRODUCT, lambda s: [Arg("a", "a"), Arg("b", "b"), Arg("out", "out", "")])]
+DENSE = Family(
+    plain={**PRODUCT.plain, "bias": True},
+    shapes=lambda s: (
+        {
+            "x": {"m": s["M"], "k": s["K"]},
+            "w": {"n": s["N"], "k": s["K"]},
+            "b": {"n": s["N"]},
+            "out": {"m": s["M"], "n": s["N"]},
+        },
+        {},
+    ),
+    structures=st.fixed_dictionaries(
+        {"M": st.integers(0, 40), "K": st.integers(1, 40), "N": st.integers(0, 40), "bias": st.booleans()}
+    ),
+    traits={**PRODUCT.traits, "a bias": lambda s: bool(s["bias"]), "no bias": lambda s: not s["bias"]},
+    sizes=("M", "K", "N"),
+    named={
+        **{name: case for name, case in PRODUCT.named.items() if "refused" not in name},
+        "without a bias": Named({"bias": False}),
+        "no term": Named({"K": 0}),
+        "refused: a bias too many": Named(spoil=("b", "n"), refused=True),
+        "refused: too many columns of x": Named(spoil=("x", "k"), refused=True),
+    },
+)
+COLUMNS = Family(
+    plain={"M": 5, "C": 4},
+    shapes=lambda s: ({"x": {"m": s["M"], "c": s["C"]}, "columns": {"c": s["C"]}}, {}),
+    structures=st.fixed_dictionaries({"M": st.integers(0, 70), "C": st.integers(0, 70)}),
+    traits={"several rows": lambda s: s["M"] > 1, "several columns": lambda s: s["C"] > 1},
+    sizes=("M", "C"),
+    named={
+        "plain": Named(),
+        "read-only inputs": Named(readonly=True),
+        "one number": Named({"M": 1, "C": 1}),
+        "no row": Named({"M": 0}),
+        "no column": Named({"C": 0}),
+        "many rows": Named({"M": 1003, "C": 17}),
+        "33 rows (one after a whole block)": Named({"M": 33}),
+        "not a number": Named(put=Put(0, np.nan)),
+        "infinity": Named(put=Put(0, np.inf)),
+        "refused: a column too many": Named(spoil=("columns", "c"), refused=True),
+    },
+)
+OPS = [
+    Op("matmul", PRODUCT, lambda s: [Arg("a", "a"), Arg("b", "b"), Arg("out", "out", "")]),
+    Op("linear", DENSE, lambda s: [Arg("x", "x"), Arg("w", "w"), Arg("b", "b") if s["bias"] else None,
+                                   Arg("out", "out", "")]),
+    Op("column_sums", COLUMNS, lambda s: [Arg("x", "x"), Arg("out", "columns", "")]),
+]  # fmt: skip

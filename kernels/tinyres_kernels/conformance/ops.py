@@ -1,6 +1,16 @@
 """Every operation that can be checked. Adding one is a line here and a declaration beside its family."""
 
-from tinyres_kernels.conformance import activations, attention, elementwise, loss, matmul, norm, update, windows
+from tinyres_kernels.conformance import (
+    activations,
+    attention,
+    elementwise,
+    loss,
+    matmul,
+    norm,
+    row_norm,
+    update,
+    windows,
+)
 from tinyres_kernels.conformance.declare import Op
 
 OPS: dict[str, Op] = {
@@ -13,6 +23,7 @@ OPS: dict[str, Op] = {
         *elementwise.OPS,
         *activations.OPS,
         *attention.OPS,
+        *row_norm.OPS,
         *matmul.OPS,
     ]
 }

@@ -43,6 +43,7 @@ _SIZES = {
     "M": (1, 2, 7, 64, 1000, 1024, 100_000),
     "K": (1, 64, 1000),
     "B": (1, 2, 3, 8),
+    "H": (1, 2, 3),
     "L": (1, 2, 5, 64, 65, 130, 300),
     "S": (1, 5, 33, 128, 512, 513, 600),
     "E": (1, 3, 16, 64),
@@ -57,6 +58,8 @@ _FREE = {  # what is chosen freely, since it is no size
     "slope": (0.0, 0.25),
     "causal": (True, False),
     "log": (True, False),
+    "weight": (True, False),
+    "bias": (True, False),
     "first": (True, False),
     "momentum": (0.0, 0.9),
     "centered": (True, False),
@@ -113,10 +116,10 @@ def cost(case: Case) -> float:
     elements = float(sum(prod(named[arg.shape]) for arg in case.arguments if arg))
     if case.op.name.startswith("conv2d"):
         return elements + prod(named["y"]) * prod(named["w"][:3])
-    if case.op.name == "matmul":
+    if case.op.name in ("matmul", "linear"):
         return elements + prod(float(case.structure[key]) for key in "MKN")
     if case.op.name.startswith("attention"):
-        return elements + prod(float(case.structure[key]) for key in "BLSE")
+        return elements + prod(float(case.structure[key]) for key in "BHLSE")
     return 8 * elements
 
 

@@ -119,7 +119,7 @@ NAMES = {"N": "n", "CG": "c", "OG": "o", "M": "m", "C": "c", "K": "k", "axes": "
 def _axis(case: Case, key: str, place: int) -> str:
     """What the axis is called in the result that is written first, or in what is read."""
     if key != "hw":
-        return "n" if key == "N" and case.op.name == "matmul" else NAMES[key]
+        return "n" if key == "N" and case.op.name in ("matmul", "linear") else NAMES[key]
     written = case.axes(case.writes[0])
     return next((axis for axis in (f"o{'hw'[place]}", "hw"[place]) if axis in written), "hw"[place])
 

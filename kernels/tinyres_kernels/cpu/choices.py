@@ -41,6 +41,8 @@ LIMITS = MappingProxyType(
         "strided_outputs": Limit(512, "pixels of all images: with fewer, the kernel's transform costs too much"),
         "strided_band": Limit(1280 << 10, "bytes of transformed tiles that a thread works on: they stay in its cache"),
         "matmul_rows": Limit(16, "at least, for a thread"),
+        "tiles_rows": Limit(32, "of a product: with fewer, to lay out the other matrix costs too much"),
+        "tiles_columns": Limit(16, "of a product: with fewer, most of a tile is wasted"),
         "fold": Limit(512, "numbers in a row, up to which rows of few channels are taken together"),
     }
 )
@@ -48,6 +50,7 @@ LIMITS = MappingProxyType(
 FLAGS = MappingProxyType(
     {
         "blas": "1x1 at stride 1 as a matrix product",
+        "tiles": "a matrix product in our own tiles, not by BLAS",
         "winograd": "3x3 at stride 1 by Winograd's F(2x2, 3x3)",
         "strided": "4x4 at stride 2 by Winograd's F(2x2, 2x2)",
         "subpixel": "conv2d_dx onto few channels: all phases of a stride at once",

@@ -122,6 +122,10 @@ class Emitter:
         more than fits beside the sums, some of which then went to the stack and back in every turn."""
         self.b.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
 
+    def fused(self, a: Any, b: Any, c: Any) -> Any:
+        """a b + c, rounded once."""
+        return self.b.call(self._fma, [a, b, c])
+
     def multiply_add(self, a: Any, b: Any, place: Any) -> None:
         self.b.store(self.b.call(self._fma, [a, b, self.b.load(place)]), place)
 

@@ -3,7 +3,8 @@
 A block of queries meets one block of keys after another. Of the softmax, the largest logit and the sum are kept up to
 date on the way, and what was summed before is scaled to the new largest (Milakov & Gimelshein 2018
 [milakov2018online]). Backward computes the blocks again from the logarithm of that sum (Dao et al. 2022
-[dao2022flashattention]). Products are tiles of sums in registers, those of the convolutions.
+[dao2022flashattention]). Products are tiles of sums in registers, those of the convolutions. Heads are read where a
+projection leaves them, next to each other in a row; a thread lays out the keys and values of one head at a time.
 """
 
 from math import log
@@ -15,9 +16,10 @@ from tinyres_kernels.cpu.elementary import exp
 from tinyres_kernels.cpu.emit import clear
 from tinyres_kernels.cpu.host import TARGET
 from tinyres_kernels.cpu.jit import compiled, kernel
-from tinyres_kernels.cpu.loops import OUTER, pack, row
-from tinyres_kernels.cpu.memory import flat, native, scratch
+from tinyres_kernels.cpu.loops import OUTER, row
+from tinyres_kernels.cpu.memory import flat, scratch, spanned
 from tinyres_kernels.cpu.plan import Machine, Plan, Shape, decide, planner
+from tinyres_kernels.cpu.products import panels_apart
 from tinyres_kernels.cpu.softmax import exponentials, largest, product
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import Attention
@@ -48,28 +50,58 @@ def _seen(causal, i, j0, count):
     return min(count, max(0, i + 1 - j0)) if causal else count
 
 
+@compiled
+def _turned(x, x0, step, rows, size, out, o0, wide):
+    """Rows of x as columns of panels: out[o0 + (r // wide size + e) wide + r % wide] = x[x0 + r step + e], then 0."""
+    for first in range(0, rows, wide):
+        at = o0 + first * size
+        for r in range(wide):
+            if first + r < rows:
+                for e in range(size):
+                    out[at + e * wide + r] = x[x0 + (first + r) * step + e]
+            else:
+                for e in range(size):
+                    out[at + e * wide + r] = 0
+
+
+@compiled
+def _in_panels(x, x0, step, rows, size, out, o0, wide):
+    """Rows of x, cut into panels: out[o0 + (c // wide rows + r) wide + c % wide] = x[x0 + r step + c], then 0."""
+    for r in range(rows):
+        panels_apart(x, x0 + r * step, size, out, o0 + r * wide, rows * wide)
+
+
 @kernel
-def _attention(t, threads, q, keys, values, out, lse, room, share, sizes, scale, causal):
-    B, L, S, E, V, queries, block, wide = sizes
+def _attention(t, threads, q, k, v, out, lse, room, share, sizes, steps, scale, causal):
+    B, H, L, S, E, V, queries, block, wide = sizes
     across, down, line, broad = -(-S // wide), -(-V // wide), block + TAPS, -(-V // wide) * wide
+    of_q, of_k, of_v = steps
     blocks = -(-L // queries)
     scaled = t * share
     scores = scaled + queries * E
     sums = scores + queries * line
     tops, totals = sums + queries * broad, sums + queries * (broad + 1)
+    keys = totals + queries
+    values, laid = keys + across * E * wide, -1
     for task in range(B * blocks * t // threads, B * blocks * (t + 1) // threads):
         b, i0 = task // blocks, task % blocks * queries
-        rows = min(queries, L - i0)
-        for k in range(rows * E):
-            room[scaled + k] = q[(b * L + i0) * E + k] * scale
+        n, h = b // H, b % H
+        if b != laid:
+            _turned(k, n * of_k[0] + h * of_k[2], of_k[1], S, E, room, keys, wide)
+            _in_panels(v, n * of_v[0] + h * of_v[2], of_v[1], S, V, room, values, wide)
+            laid = b
+        rows, q0 = min(queries, L - i0), n * of_q[0] + i0 * of_q[1] + h * of_q[2]
+        for r in range(rows):
+            for e in range(E):
+                room[scaled + r * E + e] = q[q0 + r * of_q[1] + e] * scale
         for r in range(rows):
             room[tops + r], room[totals + r] = LOWEST, 0
         limit = min(S, i0 + rows) if causal else S
         for j0 in range(0, limit, block):
             count = min(block, limit - j0)
             for p in range(-(-count // wide)):
-                at = (b * across + j0 // wide + p) * E * wide
-                _product(room, scaled, E, rows, E, keys, at, room, scores + p * wide, line, wide, False)
+                at = keys + (j0 // wide + p) * E * wide
+                _product(room, scaled, E, rows, E, room, at, room, scores + p * wide, line, wide, False)
             for r in range(rows):
                 here, seen = scores + r * line, _seen(causal, i0 + r, j0, count)
                 before = room[tops + r]
@@ -84,20 +116,21 @@ def _attention(t, threads, q, keys, values, out, lse, room, share, sizes, scale,
                         room[sums + r * broad + c] *= less
                 room[tops + r], room[totals + r] = top, total
             for p in range(down):
-                at = ((b * down + p) * S + j0) * wide
-                _product(room, scores, line, rows, count, values, at, room, sums + p * wide, broad, wide, j0 > 0)
+                at = values + (p * S + j0) * wide
+                _product(room, scores, line, rows, count, room, at, room, sums + p * wide, broad, wide, j0 > 0)
         for r in range(rows):
-            whole = room.dtype.type(1) / room[totals + r]
+            whole, at = room.dtype.type(1) / room[totals + r], ((n * L + i0 + r) * H + h) * V
             for c in range(V):
-                out[(b * L + i0 + r) * V + c] = room[sums + r * broad + c] * whole
+                out[at + c] = room[sums + r * broad + c] * whole
             lse[b * L + i0 + r] = room[tops + r] + log(room[totals + r])
 
 
 @kernel
 def _attention_dx(
-    t, threads, g, q, y, lse, keys, values, plain, out, dk, dv, places, room, share, sizes, scale, causal
+    t, threads, g, q, k, v, y, lse, out, dk, dv, places, room, share, sizes, steps, scale, causal
 ):  # fmt: skip
-    B, L, S, E, V, queries, block, wide = sizes
+    B, H, L, S, E, V, queries, block, wide = sizes
+    of_g, of_q, of_k, of_v, of_y = steps
     across, deep = -(-S // wide), -(-E // wide)
     line, broad, slim = block + TAPS, deep * wide, -(-V // wide) * wide
     scaled = t * share
@@ -106,44 +139,54 @@ def _attention_dx(
     sums = slopes + queries * line
     of_keys = sums + queries * broad
     of_values = of_keys + (S + TAPS) * broad
+    keys = of_values + (S + TAPS) * slim
+    values = keys + across * E * wide
+    plain = values + across * V * wide
     for b in range(B * t // threads, B * (t + 1) // threads):
+        n, h = b // H, b % H
+        _turned(k, n * of_k[0] + h * of_k[2], of_k[1], S, E, room, keys, wide)
+        _turned(v, n * of_v[0] + h * of_v[2], of_v[1], S, V, room, values, wide)
+        _in_panels(k, n * of_k[0] + h * of_k[2], of_k[1], S, E, room, plain, wide)
         clear(room, of_keys, (S + TAPS) * (broad + slim))
         for i0 in range(0, L, queries):
-            rows = min(queries, L - i0)
-            for k in range(rows * E):
-                room[scaled + k] = q[(b * L + i0) * E + k] * scale
+            rows, q0 = min(queries, L - i0), n * of_q[0] + i0 * of_q[1] + h * of_q[2]
+            g0, y0 = n * of_g[0] + i0 * of_g[1] + h * of_g[2], n * of_y[0] + i0 * of_y[1] + h * of_y[2]
+            for r in range(rows):
+                for e in range(E):
+                    room[scaled + r * E + e] = q[q0 + r * of_q[1] + e] * scale
             limit = min(S, i0 + rows) if causal else S
             for j0 in range(0, limit, block):
                 count = min(block, limit - j0)
                 for p in range(-(-count // wide)):
-                    place = b * across + j0 // wide + p
-                    _product(room, scaled, E, rows, E, keys, place * E * wide, room, scores + p * wide, line, wide,
-                             False)  # fmt: skip
-                    _product(g, (b * L + i0) * V, V, rows, V, values, place * V * wide, room, slopes + p * wide, line,
+                    place = j0 // wide + p
+                    _product(room, scaled, E, rows, E, room, keys + place * E * wide, room, scores + p * wide, line,
+                             wide, False)  # fmt: skip
+                    _product(g, g0, of_g[1], rows, V, room, values + place * V * wide, room, slopes + p * wide, line,
                              wide, False)  # fmt: skip
                 for r in range(rows):
                     i, seen = b * L + i0 + r, _seen(causal, i0 + r, j0, count)
                     here, there = scores + r * line, slopes + r * line
                     exponentials(room, here, seen, lse[i], room, here)
-                    inner = product(g, y, i * V, V)
+                    inner = product(g, g0 + r * of_g[1], y, y0 + r * of_y[1], V)
                     for j in range(seen):
                         room[there + j] = room[here + j] * (room[there + j] - inner)
                     clear(room, here + seen, line - seen)
                     clear(room, there + seen, line - seen)
-                _outer(places[:rows], room, scores, count, g, (b * L + i0) * V, V, V, room, of_values + j0 * slim, slim,
-                       wide)  # fmt: skip
+                _outer(places[:rows], room, scores, count, g, g0, of_g[1], V, room, of_values + j0 * slim, slim, wide)
                 _outer(places[:rows], room, slopes, count, room, scaled, E, E, room, of_keys + j0 * broad, broad, wide)
                 for p in range(deep):
-                    at = ((b * deep + p) * S + j0) * wide
-                    _product(room, slopes, line, rows, count, plain, at, room, sums + p * wide, broad, wide, j0 > 0)
+                    at = plain + (p * S + j0) * wide
+                    _product(room, slopes, line, rows, count, room, at, room, sums + p * wide, broad, wide, j0 > 0)
             for r in range(rows):
+                at = ((n * L + i0 + r) * H + h) * E
                 for e in range(E):
-                    out[(b * L + i0 + r) * E + e] = room[sums + r * broad + e] * scale
+                    out[at + e] = room[sums + r * broad + e] * scale
         for j in range(S):
+            at = (n * S + j) * H + h
             for e in range(E):
-                dk[(b * S + j) * E + e] = room[of_keys + j * broad + e]
+                dk[at * E + e] = room[of_keys + j * broad + e]
             for c in range(V):
-                dv[(b * S + j) * V + c] = room[of_values + j * slim + c]
+                dv[at * V + c] = room[of_values + j * slim + c]
 
 
 def _traits(s: Attention) -> tuple[str, ...]:
@@ -156,15 +199,15 @@ def _ends(L: int, S: int) -> tuple[str, ...]:
 
 @planner("attention")
 def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Attention) -> Plan:
-    (B, L, E), (_, S, _), (_, _, V) = shapes[:3]
-    count = min(B * -(-L // QUERIES), machine.threads_for(B * L * S * (E + V), choices))
+    (N, L, H, E), (_, S, _, _), (_, _, _, V) = shapes[:3]
+    count = min(N * H * -(-L // QUERIES), machine.threads_for(N * H * L * S * (E + V), choices))
     return Plan("blocks", _traits(s), count, ends=_ends(L, S))
 
 
 @planner("attention_dx")
 def _plan_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Attention) -> Plan:
-    (B, L, E), (_, S, _), (_, _, V) = shapes[1:4]
-    count = min(B, machine.threads_for(B * L * S * (3 * E + 2 * V), choices))
+    (N, L, H, E), (_, S, _, _), (_, _, _, V) = shapes[1:4]
+    count = min(N * H, machine.threads_for(N * H * L * S * (3 * E + 2 * V), choices))
     return Plan("blocks", _traits(s), count, ends=_ends(L, S))
 
 
@@ -172,44 +215,34 @@ def _wide(a: Array) -> int:
     return 2 * TARGET.lanes * 4 // int(a.itemsize)
 
 
-def _panels(name: str, a: Array, threads: int) -> Array:
-    """(B, K, N), of any strides, as panels of `wide` columns, in which a tile reads line by line."""
-    B, K, N = a.shape
-    wide = _wide(a)
-    made = scratch(name, a.dtype.newbyteorder("="), B * -(-N // wide) * K * wide)
-    pack(threads, native(a)[:, None, None], made.reshape(B, -(-N // wide), K, wide))
-    return made
-
-
 def attention(q: Array, k: Array, v: Array, out: Array, lse: Array, s: Attention) -> None:
-    """`reference.attention`, block by block. Memory beside the arrays: copies of k and v, and a block a thread."""
-    (B, L, E), (S, V), wide = q.shape, v.shape[1:], _wide(q)
+    """`reference.attention`, block by block. Memory beside the arrays, for each thread: copies of a head's keys and
+    values, and a block."""
+    (N, L, H, E), (_, S, _, V), wide = q.shape, v.shape, _wide(q)
     threads = decide("attention", (q.shape, k.shape, v.shape), q.itemsize, s).threads
     queries, block = min(QUERIES, L), min(KEYS, -(-S // wide) * wide)
-    share = queries * (E + block + TAPS + -(-V // wide) * wide + 2)
+    broad = -(-V // wide) * wide
+    share = queries * (E + block + TAPS + broad + 2) + S * broad + -(-S // wide) * wide * E
     room = scratch("attention", out.dtype, threads * share)
-    keys, values = _panels("keys", k.transpose(0, 2, 1), threads), _panels("values", v, threads)
-    sizes = (B, L, S, E, V, queries, block, wide)
-    scale = q.dtype.type(s.scale)
-    _attention(threads, flat(q), keys, values, out.reshape(-1), lse.reshape(-1), room, share, sizes, scale, s.causal)
+    lines, steps = zip(*map(spanned, (q, k, v)), strict=True)
+    sizes, scale = (N * H, H, L, S, E, V, queries, block, wide), out.dtype.type(s.scale)
+    _attention(threads, *lines, out.reshape(-1), lse.reshape(-1), room, share, sizes, steps, scale, s.causal)
 
 
 def attention_dx(
     g: Array, q: Array, k: Array, v: Array, y: Array, lse: Array, out: Array, dk: Array, dv: Array, s: Attention
 ) -> None:
-    """`reference.attention_dx`, block by block: five products where forward has two. Threads share the batch."""
-    (B, L, E), (S, V), wide = q.shape, v.shape[1:], _wide(q)
+    """`reference.attention_dx`, block by block: five products where forward has two. Threads share the heads."""
+    (N, L, H, E), (_, S, _, V), wide = q.shape, v.shape, _wide(q)
     threads = decide("attention_dx", (g.shape, q.shape, k.shape, v.shape), q.itemsize, s).threads
-    queries, block = min(QUERIES, L), min(KEYS, -(-S // wide) * wide)
-    broad, slim = -(-E // wide) * wide, -(-V // wide) * wide
-    share = queries * (E + 2 * (block + TAPS) + broad) + (S + TAPS) * (broad + slim)
+    queries, across = min(QUERIES, L), -(-S // wide) * wide
+    broad, slim, block = -(-E // wide) * wide, -(-V // wide) * wide, min(KEYS, across)
+    share = queries * (E + 2 * (block + TAPS) + broad) + (S + TAPS) * (broad + slim) + across * (E + V) + S * broad
     room = scratch("attention", out.dtype, threads * share)
-    keys, values = _panels("keys", k.transpose(0, 2, 1), threads), _panels("values", v.transpose(0, 2, 1), threads)
-    plain = _panels("plain", k, threads)
+    lines, steps = zip(*map(spanned, (g, q, k, v, y)), strict=True)
     places = np.arange(queries) * (block + TAPS)
-    sizes = (B, L, S, E, V, queries, block, wide)
-    scale = q.dtype.type(s.scale)
+    sizes, scale = (N * H, H, L, S, E, V, queries, block, wide), out.dtype.type(s.scale)
     _attention_dx(
-        threads, flat(g), flat(q), flat(y), flat(lse), keys, values, plain, out.reshape(-1), dk.reshape(-1),
-        dv.reshape(-1), places, room, share, sizes, scale, s.causal,
+        threads, *lines, flat(lse), out.reshape(-1), dk.reshape(-1), dv.reshape(-1), places, room, share, sizes, steps,
+        scale, s.causal,
     )  # fmt: skip

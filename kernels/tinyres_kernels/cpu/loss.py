@@ -47,7 +47,7 @@ def _softmax_dx(t, threads, g, y, out, logarithm):
             for c in range(C):
                 out[m, c] = g[m, c] - out[m, c] * whole
         else:
-            inner = product(slopes, values, m * C, C)
+            inner = product(slopes, m * C, values, m * C, C)
             for c in range(C):
                 out[m, c] = y[m, c] * (g[m, c] - inner)
 

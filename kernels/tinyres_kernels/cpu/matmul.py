@@ -1,8 +1,9 @@
-"""The matrix product: BLAS, one call per thread.
+"""The matrix product: in tiles of our own (products.py), or for few rows or columns by BLAS, one call per thread.
 
 BLAS has threads of its own, and OpenBLAS's keep spinning after a product, for some 25 ms each time, on the cores that
 the next kernel runs on: convolutions behind a product took up to twice as long. So BLAS is limited to one
-thread, and the rows of the result are divided among threads that wait without spinning.
+thread, and the rows of the result are divided among threads that wait without spinning. To wake these takes as long as
+a product of 2048 x 128 x 128: our own tiles share out their work as all other kernels do.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from tinyres_kernels.cpu import products
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.plan import Machine, Plan, Shape, decide, planner
 from tinyres_kernels.namespace import Array
@@ -23,6 +25,10 @@ SHARED = 8  # a product has to be so many times larger than a loop to be worth t
 def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: None) -> Plan:
     (M, K), (_, N), *_rest = shapes
     most = M // int(choices.limit("matmul_rows"))  # threads that have enough rows each
+    worth = choices.limit("tiles_rows") <= M and choices.limit("tiles_columns") <= N
+    if choices.take("tiles", True, worth):
+        threads = max(1, min(machine.threads_for(M * N * K, choices), most))
+        return Plan("tiles", threads=threads, ends=products.ends(M, K, N, threads))
     return Plan("blas", threads=max(1, min(machine.threads_for(M * N * K / SHARED, choices), most)))
 
 
@@ -36,19 +42,27 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, "tinyres-matmul")
 
 
-def matmul(a: Array, b: Array, out: Array) -> None:
-    """`reference.matmul` by BLAS, rows of `out` shared out among the threads."""
+def by_blas(a: Array, b: Array, out: Array, threads: int) -> None:
+    """out = a b, its rows shared out among the threads."""
     M = len(out)
-    count = decide("matmul", (a.shape, b.shape), a.itemsize).threads
     before = [library.get_num_threads() for library in _blas()]
     for library in _blas():
         library.set_num_threads(1)
     try:
-        parts = [slice(M * t // count, M * (t + 1) // count) for t in range(count)]
-        waiting = [_pool(count - 1).submit(np.matmul, a[part], b, out=out[part]) for part in parts[1:]]
+        parts = [slice(M * t // threads, M * (t + 1) // threads) for t in range(threads)]
+        waiting = [_pool(threads - 1).submit(np.matmul, a[part], b, out=out[part]) for part in parts[1:]]
         np.matmul(a[parts[0]], b, out=out[parts[0]])
         for part in waiting:
             part.result()
     finally:
         for library, number in zip(_blas(), before, strict=True):
             library.set_num_threads(number)
+
+
+def matmul(a: Array, b: Array, out: Array) -> None:
+    """`reference.matmul`."""
+    plan = decide("matmul", (a.shape, b.shape), a.itemsize)
+    if plan.way == "tiles":
+        products.product(a, b, out, plan.threads)
+    else:
+        by_blas(a, b, out, plan.threads)

@@ -41,3 +41,19 @@ def flat(a: Array) -> Array:
     if not (a.flags.carray and a.dtype.isnative):  # else there is nothing to do
         a = np.ascontiguousarray(native(a))
     return a.reshape(-1)
+
+
+def spanned(a: Array) -> tuple[Array, tuple[int, ...]]:
+    """The memory from the array's first element to its last as one line, and its strides in elements. It is copied
+    where its last axis does not lie element by element, or an axis runs backwards."""
+    a = native(a)
+    size = a.itemsize
+    if a.flags.c_contiguous:
+        steps = tuple(stride // size for stride in a.strides)
+        return a.reshape(-1), steps
+    fits = (a.shape[-1] == 1 or a.strides[-1] == size) and all(s >= 0 and s % size == 0 for s in a.strides)
+    if not fits:
+        return spanned(np.ascontiguousarray(a))
+    steps = tuple(stride // size for stride in a.strides)
+    end = 1 + sum((n - 1) * step for n, step in zip(a.shape, steps, strict=True))
+    return np.lib.stride_tricks.as_strided(a, (end,), (size,)), steps

@@ -74,20 +74,20 @@ def exponentials(typing, x, x0, count, top, out, o0):
 
 
 @emitted
-def product(typing, a, b, at, count):
-    """sum_j a[at + j] b[at + j] for j < count."""
+def product(typing, a, a0, b, b0, count):
+    """sum_j a[a0 + j] b[b0 + j] for j < count."""
     number = types.intp
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
         e = Row(b, signature.args[0].dtype)
-        lines = [e.at(e.data(context, signature.args[i], args[i]), args[2]) for i in (0, 1)]
+        lines = [e.at(e.data(context, signature.args[i], args[i]), args[i + 1]) for i in (0, 2)]
         place = cgutils.alloca_once_value(b, e.functions.number(0.0))
-        with e.vectors(args[3]) as (first, mask):
+        with e.vectors(args[4]) as (first, mask):
             first_of, second = (e.load(e.at(line, first), mask) for line in lines)
             e.multiply_add(first_of, second, place)
         return e.reduced(b.load(place), b.fadd)
 
-    return a.dtype(a, b, number, number), generate
+    return a.dtype(a, number, b, number, number), generate
 
 
 @emitted

@@ -10,7 +10,7 @@
     conv_measure.py   how blocks that convolve bring these together
     card.py   the card that is planned for
     norm.py   batch norm, its sums;   normalise.py   its last pass;   loss.py   cross-entropies
-    activations, softmax, attention   those of `im2col`: CuPy's own kernels and cuBLAS
+    activations, softmax, layer norm, attention, linear   those of `im2col`: CuPy's own kernels and cuBLAS
     pool.py, elementwise.py   one thread a number, or four;   matmul.py   cuBLAS, by way of CuPy
     update.py   optimisers, many parameters in one launch;   table.py   how;   steps.py   how many
     host.py   how kernels are made;   launching.py   machine code, kept on disk, and launches
@@ -27,15 +27,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tinyres_kernels import contract
-from tinyres_kernels.cuda import conv, elementwise, loss, matmul, norm, pool, steps
+from tinyres_kernels.cuda import conv, dense, elementwise, loss, matmul, norm, pool, steps
 from tinyres_kernels.cuda.conv import explain
 from tinyres_kernels.cuda.conv_norm import conv2d_norm, conv2d_statistics
 from tinyres_kernels.cuda.show import Access, Shown, races, show_thread
 from tinyres_kernels.cuda.steps import MANY
-from tinyres_kernels.im2col import activations, heads
+from tinyres_kernels.im2col import activations, heads, row_norm
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, activations, heads, conv, elementwise, loss, matmul, norm, pool, steps)
+contract.publish(__name__, activations, heads, conv, dense, elementwise, loss, matmul, norm, pool, row_norm, steps)
 
 __all__ = ["MANY", "Access", "Shown", "conv2d_norm", "conv2d_statistics", "explain", "races", "show_thread"]
 

@@ -13,10 +13,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tinyres_kernels import contract
-from tinyres_kernels.im2col import activations, conv, elementwise, heads, loss, matmul, norm, pool, update
+from tinyres_kernels.im2col import (
+    activations,
+    conv,
+    dense,
+    elementwise,
+    heads,
+    loss,
+    matmul,
+    norm,
+    pool,
+    row_norm,
+    update,
+)
 from tinyres_kernels.namespace import Array
 
-contract.publish(__name__, activations, heads, conv, elementwise, loss, matmul, norm, pool, update)
+contract.publish(__name__, activations, heads, conv, dense, elementwise, loss, matmul, norm, pool, row_norm, update)
 
 if TYPE_CHECKING:
 

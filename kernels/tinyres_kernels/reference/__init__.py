@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING
 
 from tinyres_kernels import contract
 from tinyres_kernels.namespace import Array
-from tinyres_kernels.reference import activations, conv, elementwise, heads, loss, matmul, norm, pool, update
+from tinyres_kernels.reference import (
+    activations,
+    conv,
+    dense,
+    elementwise,
+    heads,
+    loss,
+    matmul,
+    norm,
+    pool,
+    row_norm,
+    update,
+)
 
-contract.publish(__name__, activations, heads, conv, elementwise, loss, matmul, norm, pool, update)
+contract.publish(__name__, activations, heads, conv, dense, elementwise, loss, matmul, norm, pool, row_norm, update)
 
 if TYPE_CHECKING:
 

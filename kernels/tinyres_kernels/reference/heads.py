@@ -11,27 +11,28 @@ from tinyres_kernels.settings import Attention
 def attention(q: Array, k: Array, v: Array, out: Array, lse: Array, s: Attention) -> None:
     """Each query's mean of the values, weighted by how well the keys fit.
 
-        logit[b, i, j] = scale sum_e q[b, i, e] k[b, j, e]        for all keys j, or if `causal` for j <= i
-        lse[b, i]      = log sum_j exp(logit[b, i, j])
-        out[b, i, c]   = sum_j exp(logit[b, i, j] - lse[b, i]) v[b, j, c]
+        logit[n, h, i, j] = scale sum_e q[n, i, h, e] k[n, j, h, e]    for all keys j, or if `causal` for j <= i
+        lse[n, h, i]      = log sum_j exp(logit[n, h, i, j])
+        out[n, i, h, c]   = sum_j exp(logit[n, h, i, j] - lse[n, h, i]) v[n, j, h, c]
 
     However large the logits, nothing overflows. NaN and infinity in a key or value reach the queries that see it; where
     `causal`, they may also reach others.
 
-    q (B, L, E), k (B, S, E), v (B, S, V), out (B, L, V), lse (B, L). Without any key (S = 0), out is 0, lse -inf.
-    Cost: B L S (E + V) multiplications, half of them if `causal`, and B L S exponentials; memory: this here holds one
-    row of logits. Vaswani et al. 2017 [vaswani2017attention], Milakov & Gimelshein 2018 [milakov2018online].
+    q (N, L, H, E), k (N, S, H, E), v (N, S, H, V), out (N, L, H, V), lse (N, H, L): heads as a projection leaves them,
+    which may be views of one. Without any key (S = 0), out is 0, lse -inf.
+    Cost: N H L S (E + V) multiplications, half of them if `causal`, and N H L S exponentials; memory: this here holds
+    one row of logits. Vaswani et al. 2017 [vaswani2017attention], Milakov & Gimelshein 2018 [milakov2018online].
     """
-    (B, L, _), S = q.shape, k.shape[1]
-    for b, i in ndindex(B, L):
-        query = q[b, i].tolist()
-        keys, values = k[b].tolist(), v[b].tolist()
+    (N, L, H, _), S = q.shape, k.shape[1]
+    for n, h, i in ndindex(N, H, L):
+        query = q[n, i, h].tolist()
+        keys, values = k[n, :, h].tolist(), v[n, :, h].tolist()
         seen = min(i + 1, S) if s.causal else S
         logits = [s.scale * sum(x * y for x, y in zip(query, keys[j], strict=True)) for j in range(seen)]
         top = max(logits)
         powers = [exp(logit - top) for logit in logits]
-        lse[b, i] = top + log(sum(powers))
-        out[b, i] = [sum(p * values[j][c] for j, p in enumerate(powers)) / sum(powers) for c in range(v.shape[2])]
+        lse[n, h, i] = top + log(sum(powers))
+        out[n, i, h] = [sum(p * values[j][c] for j, p in enumerate(powers)) / sum(powers) for c in range(v.shape[3])]
 
 
 def attention_dx(
@@ -39,24 +40,24 @@ def attention_dx(
 ) -> None:
     """The gradients of `attention` in q (`out`), k and v, from its results y and lse.
 
-        p[b, i, j]   = exp(logit[b, i, j] - lse[b, i]),   or 0 where query i does not see key j
-        d[b, i, j]   = scale p[b, i, j] (sum_c g[b, i, c] v[b, j, c] - sum_c g[b, i, c] y[b, i, c])
-        out[b, i, e] = sum_j d[b, i, j] k[b, j, e],   dk[b, j, e] = sum_i d[b, i, j] q[b, i, e]
-        dv[b, j, c]  = sum_i p[b, i, j] g[b, i, c]
+        p[n, h, i, j]   = exp(logit[n, h, i, j] - lse[n, h, i]),   or 0 where query i does not see key j
+        d[n, h, i, j]   = scale p[n, h, i, j] (sum_c g[n, i, h, c] v[n, j, h, c] - sum_c g[n, i, h, c] y[n, i, h, c])
+        out[n, i, h, e] = sum_j d[n, h, i, j] k[n, j, h, e],   dk[n, j, h, e] = sum_i d[n, h, i, j] q[n, i, h, e]
+        dv[n, j, h, c]  = sum_i p[n, h, i, j] g[n, i, h, c]
 
-    Shapes as there; g as y. Cost: B L S (3 E + 2 V) multiplications, half of them if `causal`, and B L S exponentials.
-    Dao et al. 2022 [dao2022flashattention].
+    Shapes as there; g as y. Cost: N H L S (3 E + 2 V) multiplications, half of them if `causal`, and N H L S
+    exponentials. Dao et al. 2022 [dao2022flashattention].
     """
-    (B, L, _), S = q.shape, k.shape[1]
-    for b in range(B):
-        wide = (a[b].astype("float64") for a in (g, q, k, v, y))
+    (N, L, H, _), S = q.shape, k.shape[1]
+    for n, h in ndindex(N, H):
+        wide = (a[n, :, h].astype("float64") for a in (g, q, k, v, y))
         slopes, queries, keys, values, means = wide
         found = queries * 0, keys * 0, values * 0
         for i in range(L):
             for j in range(min(i + 1, S) if s.causal else S):
-                p = exp(s.scale * float((queries[i] * keys[j]).sum()) - float(lse[b, i]))
+                p = exp(s.scale * float((queries[i] * keys[j]).sum()) - float(lse[n, h, i]))
                 d = s.scale * p * float((slopes[i] * (values[j] - means[i])).sum())
                 found[0][i] += d * keys[j]
                 found[1][j] += d * queries[i]
                 found[2][j] += p * slopes[i]
-        out[b], dk[b], dv[b] = found
+        out[n, :, h], dk[n, :, h], dv[n, :, h] = found

@@ -1,0 +1,117 @@
+"""Layer norm, declared, and how its results are rounded."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinyres_kernels.conformance.declare import Arg, Arrays, Family, Named, Op, Put, Structure
+from tinyres_kernels.conformance.loss import LEAST
+
+X = "({offset} + rng.standard_normal({shape})).astype({dtype!r})"
+MEAN = "x.mean(axis=1)"
+SCALE = "(1 / np.sqrt(x.var(axis=1, dtype='d') + {eps})).astype({dtype!r})"
+
+
+def _size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    """The mean is off by a rounding of the numbers that it is of, and each difference from it by as much."""
+    x, scale = inputs["x"], expected["scale"][:, None]
+    weight, bias = abs(inputs.get("weight", np.ones(1))), abs(inputs.get("bias", np.zeros(1)))
+    off = abs(x).mean(axis=1, keepdims=True)
+    apart = abs(x - x.mean(axis=1, keepdims=True))
+    square = (apart * apart).mean(axis=1, keepdims=True)
+    stretched = 2 + (off * off * float(np.finfo("float32").eps) + square) * scale * scale
+    return {
+        "out": (off + apart * stretched) * scale * weight + bias + LEAST,
+        "mean": off[:, 0],
+        "scale": (scale * stretched)[:, 0],
+    }
+
+
+def _dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    g, scale = abs(inputs["g"]), inputs["scale"][:, None]
+    unit = abs(inputs["x"] - inputs["mean"][:, None]) * scale
+    d = g * abs(inputs.get("weight", np.ones(1)))
+    sums = d.mean(axis=1, keepdims=True) + 2 * unit * (d * unit).mean(axis=1, keepdims=True)
+    return {
+        "out": 2 * scale * (d + sums) + LEAST,
+        "dweight": 2 * (g * unit).sum(axis=0) + LEAST,
+        "dbias": g.sum(axis=0) + LEAST,
+    }
+
+
+LAYER = Family(
+    plain={"M": 5, "C": 4, "eps": 1e-5, "weight": True, "bias": True, "offset": 0.0},
+    shapes=lambda s: (
+        {"x": {"m": s["M"], "c": s["C"]}, "columns": {"c": s["C"]}, "rows": {"m": s["M"]}},
+        {"eps": s["eps"]},
+    ),
+    structures=st.fixed_dictionaries(
+        {
+            "M": st.integers(0, 40),
+            "C": st.one_of(st.integers(2, 40), st.sampled_from([127, 128, 129])),
+            "eps": st.sampled_from([1e-5, 1e-3, 1.0]),
+            "weight": st.booleans(),
+            "bias": st.booleans(),
+            "offset": st.sampled_from([0.0, 10.0]),
+        }
+    ),
+    traits={
+        "several rows": lambda s: s["M"] > 1,
+        "several columns": lambda s: s["C"] > 1,
+        "a weight": lambda s: bool(s["weight"]),
+        "no weight": lambda s: not s["weight"],
+        "a bias": lambda s: bool(s["bias"]),
+        "no bias": lambda s: not s["bias"],
+        "a mean that is large": lambda s: s["offset"] > 0,
+    },
+    sizes=("M", "C"),
+    named={
+        "plain": Named(),
+        "read-only inputs": Named(readonly=True),
+        "without weight and bias": Named({"weight": False, "bias": False}),
+        "a weight alone": Named({"bias": False}),
+        "no row": Named({"M": 0}),
+        "one row": Named({"M": 1}),
+        "one column": Named({"C": 1}),
+        "16 columns (whole vectors)": Named({"C": 16}),
+        "17 columns (tail)": Named({"C": 17}),
+        "33 rows (one after a whole block)": Named({"M": 33}),
+        "many rows": Named({"M": 1003}),
+        "long rows": Named({"C": 1003}),
+        "far from 0": Named({"offset": 10.0}),
+        "not a number": Named(put=Put(0, np.nan)),
+        "refused: a row too many of the result": Named(spoil=("rows", "m"), refused=True),
+        "refused: a column too many": Named(spoil=("columns", "c"), refused=True),
+    },
+)
+
+
+def _forward(s: Structure) -> list[Arg | None]:
+    return [
+        Arg("x", "x", X),
+        Arg("weight", "columns") if s["weight"] else None,
+        Arg("bias", "columns") if s["bias"] else None,
+        Arg("out", "x", ""),
+        Arg("mean", "rows", ""),
+        Arg("scale", "rows", ""),
+    ]
+
+
+def _backward(s: Structure) -> list[Arg | None]:
+    return [
+        Arg("g", "x"),
+        Arg("x", "x", X),
+        Arg("weight", "columns") if s["weight"] else None,
+        Arg("mean", "rows", MEAN),
+        Arg("scale", "rows", SCALE),
+        Arg("out", "x", ""),
+        Arg("dweight", "columns", "") if s["weight"] else None,
+        Arg("dbias", "columns", "") if s["bias"] else None,
+    ]
+
+
+OPS = [
+    Op("layer_norm", LAYER, _forward, size=_size, special=(np.nan,)),
+    Op("layer_norm_dx", LAYER, _backward, size=_dx_size, special=(np.nan,)),
+]
