@@ -69,6 +69,9 @@ def _add_train(parts: Any) -> None:
         default=None,
         help="divide D's weights by their spectral norm",
     )
+    train.add_argument("--conditional", action=argparse.BooleanOptionalAction, default=None,
+                       help="tell both players the class of each sample; your own data need folders of classes, or y; "
+                       "the score then says how often a sample is of the class asked for")  # fmt: skip
     for name, (kind, said) in NUMBERS.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=said)
     train.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")

@@ -12,6 +12,7 @@ from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
 from tinyres.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from tinyres.nn.embedding import Embedding
 from tinyres.nn.init import Rng
 from tinyres.nn.layers import Linear
 from tinyres.nn.module import Module, Parameter
@@ -86,9 +87,16 @@ class SpectralConvTranspose1d(SpectralNorm, ConvTranspose1d):  # type: ignore[ov
     """A `ConvTranspose1d` under spectral normalisation, of its weight as a matrix (O, C K)."""
 
 
+class SpectralEmbedding(SpectralNorm, Embedding):  # type: ignore[override]
+    """An `Embedding` under spectral normalisation of its table (num_embeddings, embedding_dim): rows up to length 1.
+
+    A projection discriminator needs it: its slope holds the row of the class.
+    """
+
+
 NORMALISED: dict[type[Module], type[SpectralNorm]] = {
-    Linear: SpectralLinear, Conv1d: SpectralConv1d, Conv2d: SpectralConv2d, ConvTranspose1d: SpectralConvTranspose1d,
-    ConvTranspose2d: SpectralConvTranspose2d,
+    Embedding: SpectralEmbedding, Linear: SpectralLinear, Conv1d: SpectralConv1d, Conv2d: SpectralConv2d,
+    ConvTranspose1d: SpectralConvTranspose1d, ConvTranspose2d: SpectralConvTranspose2d,
 }  # fmt: skip
 
 
@@ -107,8 +115,8 @@ def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) ->
     What draws initial values comes before, for `weight` is no leaf afterwards.
 
     Args:
-        module: a linear layer, a convolution or a transposed one, or what holds such layers; those already normalised
-            stay.
+        module: a linear layer, a convolution or a transposed one, an embedding, or what holds such layers; those
+            already normalised stay.
         rng: what the start of u is drawn from: a Generator or a seed.
 
     Raises:
@@ -119,7 +127,7 @@ def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) ->
     named: list[tuple[str, Any]] = [(name, m) for name, m in module.named_modules() if type(m) in NORMALISED]
     if not named:
         raise ValueError(
-            f"spectral_norm: {type(module).__name__} is, and holds, no Linear and no convolution without it"
+            f"spectral_norm: {type(module).__name__} is, and holds, no Linear, convolution or Embedding without it"
         )
     for name, layer in named:
         if not layer.weight.data.any():
@@ -152,6 +160,6 @@ def _unit(vector: Array) -> Array:
 
 
 __all__ = [
-    "SpectralConv1d", "SpectralConv2d", "SpectralConvTranspose1d", "SpectralConvTranspose2d", "SpectralLinear",
-    "SpectralNorm", "spectral_norm",
+    "SpectralConv1d", "SpectralConv2d", "SpectralConvTranspose1d", "SpectralConvTranspose2d",
+    "SpectralEmbedding", "SpectralLinear", "SpectralNorm", "spectral_norm",
 ]  # fmt: skip

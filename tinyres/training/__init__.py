@@ -24,11 +24,12 @@ from tinyres.training.checkpoint import CheckpointError, resume, save
 from tinyres.training.classifier import conduct
 from tinyres.training.conduct import Conductor, Outcome
 from tinyres.training.distributed import DataParallel, RankFailed, Ranks
+from tinyres.training.divergence import Diverged
 from tinyres.training.evaluate import Score, evaluate
 from tinyres.training.prepare import initialise, prepare
 from tinyres.training.recipe import ACTIVATIONS, INITIALISATIONS, OPTIMIZERS, SCHEDULES, Recipe
 from tinyres.training.resumable import ResumableRun
-from tinyres.training.run import Diverged, Run, saved_recipe
+from tinyres.training.run import Run, saved_recipe
 from tinyres.training.writer import Writer
 
 __all__ = [
