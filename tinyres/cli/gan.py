@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli import gan_evaluate
+from tinyres.cli import gan_evaluate, gan_watch
 from tinyres.cli.common import LAB, UsageError, data_set, file_name, known, make_folder, need, on_device
 from tinyres.cli.conducting import CHECKPOINT, add_options, check_numbers, conduct, recipe_to_resume
 from tinyres.cli.gan_evaluate import print_score
@@ -78,6 +78,9 @@ def _add_train(parts: Any) -> None:
     train.add_argument(
         "--sample-every", type=int, metavar="N", help="steps between two pictures (default: a tenth of the run)"
     )
+    train.add_argument("--watch", type=int, nargs="?", const=0, metavar="N",
+                       help="look at the game in every N-th step (without N: 20 times), and write game.json, game.png, "
+                       "run.html and report.html; a look costs as much as some 50 steps")  # fmt: skip
     train.add_argument("--score", action=argparse.BooleanOptionalAction, default=True, help="score G at the end")
     add_options(train, save_every=250, out="gan-results/METHOD-DATA")
     train.set_defaults(run=run_train)
@@ -91,6 +94,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     console = terminal()
     on_device(arguments.device)
     check_numbers(arguments, "save_every", "sample_every")
+    if arguments.watch is not None and arguments.watch < 0:
+        raise UsageError(f"--watch {arguments.watch}: at least 1 is needed")
     given = _given(arguments)
     out = arguments.out or Path("gan-results") / f"{given['method']}-{file_name(given.get('data', gan.GANRecipe.data))}"
     try:
@@ -110,7 +115,11 @@ def run_train(arguments: argparse.Namespace) -> int:
     make_folder(out)
     judge = lambda trainer: print_score(recipe, trainer.sample, None, 0, console, out.parent)
     more = {"judge": judge} if arguments.score and not trainer.dataset.found else {}
-    return conduct(gan, trainer, arguments, out, console, sample_every=arguments.sample_every, **more)
+    return conduct(
+        gan, trainer, arguments, out, console, sample_every=arguments.sample_every,
+        make_watch=lambda trainer: gan_watch.make(trainer, arguments.watch, out / CHECKPOINT),
+        show=lambda watch, trainer: gan_watch.show(watch, trainer, out), **more,
+    )  # fmt: skip
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

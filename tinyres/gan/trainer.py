@@ -21,6 +21,7 @@ from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
 from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.sampling import sample, update_average
 from tinyres.training.divergence import Diverged, first_failure
+from tinyres.training.notes import Notes, notes_of, with_notes
 from tinyres.training.resumable import Format, ResumableRun
 from tinyres.training.validation import check_array, check_names
 
@@ -78,6 +79,7 @@ class GANTrainer(ResumableRun):
         step: how many steps were taken.
         history: their records.
         recipe: what the trainer was prepared from; None where it was put together by hand.
+        notes: what an instrument that watches keeps in the checkpoint, see `training.Run`.
 
     Raises:
         ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch; no step of the
@@ -127,6 +129,7 @@ class GANTrainer(ResumableRun):
         self.step = 0
         self.history: list[StepRecord] = []
         self.recipe: GANRecipe | None = None
+        self.notes: Notes | None = None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -140,13 +143,17 @@ class GANTrainer(ResumableRun):
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
 
     def log(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The history, one row per step."""
-        return {"history": np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))}, {}
+        """The history, one row per step, and the notes."""
+        return with_notes(
+            {"history": np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))}, {}, self.notes
+        )
 
     def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:
         """Take back what `log` gave."""
-        check_names(arrays, "history")
+        notes = notes_of(arrays, about)
+        check_names(arrays, "history", *(["notes."] if notes else []))
         found = check_array("its history", arrays["history"], [step, len(StepRecord._fields)])
+        self.notes = notes
         self.history = [StepRecord(int(row[0]), *row[1:]) for row in found.tolist()]
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -203,10 +210,12 @@ class GANTrainer(ResumableRun):
 
     def _weight(self, turn: int) -> float:
         """The penalty's in this step of D, from 0."""
-        if self.penalty is None or turn % self.penalty_every:
-            return 0.0
+        return 0.0 if turn % self.penalty_every else self.penalty_every * self.mean_weight()
+
+    def mean_weight(self) -> float:
+        """The penalty's at the present step, in the mean over D's steps; 0 without one."""
         share = 1.0 if self.burn_in is None else self.burn_in.share(self.burn_in.penalty, self.step)
-        return self.penalty_weight * self.penalty_every * share
+        return 0.0 if self.penalty is None else self.penalty_weight * share
 
     def _discriminate(
         self, real: Tensor, labels: Tensor | None, sd: float, rng: np.random.Generator, weight: float

@@ -12,7 +12,8 @@ tensorboard.py scalars of the steps, for TensorBoard
 conduct.py     a run in its folder, from its start or its checkpoint to its report
 interrupts.py  Ctrl-C and SIGTERM that wait for the end of a step
 resumable.py   what a run must offer to be saved and resumed
-checkpoint.py  a run as one file
+checkpoint.py  a run as one file;   notes.py   what a watching instrument keeps in it
+divergence.py  the first layer that is not finite
 validation.py  checks of what such a file says
 machine.py     what decides how sums are rounded
 writer.py      a trained model of text, to write with

@@ -18,11 +18,11 @@ from tinyres.optim.schedules import LRScheduler
 from tinyres.training import checkpoint
 from tinyres.training.divergence import Diverged, all_finite, first_failure
 from tinyres.training.evaluate import Score, by_place, evaluate
+from tinyres.training.notes import Notes, notes_of, with_notes
 from tinyres.training.recipe import Recipe
 from tinyres.training.resumable import Format, ResumableRun
 from tinyres.training.validation import check_array, check_names, check_scores
 
-Notes = tuple[dict[str, Array], dict[str, Any]]
 FORMAT = Format("run", "tinyres run 1", Recipe, "training.save writes saved runs", one_model=True)
 
 
@@ -151,19 +151,15 @@ class Run(ResumableRun):
         """The losses, the scores and the recorder's notes."""
         arrays: dict[str, Any] = {"losses": np.array(self.losses)}
         about: dict[str, Any] = {"scores": self.scores}
-        if self.notes is not None:
-            arrays |= {f"notes.{name}": value for name, value in self.notes[0].items()}
-            about["notes"] = self.notes[1]
-        return arrays, about
+        return with_notes(arrays, about, self.notes)
 
     def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:
         """Take back what `log` gave."""
-        noted = "notes" in about
-        check_names(arrays, "losses", *(["notes."] if noted else []))
+        notes = notes_of(arrays, about)
+        check_names(arrays, "losses", *(["notes."] if notes else []))
         losses = check_array("its losses", arrays["losses"], [step]).tolist()
         scores = check_scores(about["scores"], step)
-        self.notes = (checkpoint.part("notes", arrays), dict(about["notes"])) if noted else None
-        self.losses, self.scores = losses, scores
+        self.losses, self.scores, self.notes = losses, scores, notes
 
     @property
     def last_rates(self) -> str:
