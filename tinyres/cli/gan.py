@@ -15,7 +15,7 @@ from tinyres.cli.terminal import say, terminal
 NUMBERS = {  # settings of a run that are one number: what --help says
     "penalty_weight": (float, "weight of the penalty"),
     "penalty_every": (int, "add the penalty in every N-th step of D only, N-fold"),
-    "burn_in": (float, "share of the steps in which the next three change; 0: none"),
+    "burn_in": (float, "share of the steps in which the next three, and --ema-rises, take effect; 0: none"),
     "lr_end": (float, "share of both rates that is left"), "penalty_end": (float, "share of the penalty's weight"),
     "beta2_end": (float, "beta2 afterwards"), "clip": (float, "bound on D's weights; 0: none"),
     "instance_noise": (float, "standard deviation of the noise, falling to 0 at the end of the run"),
@@ -72,6 +72,8 @@ def _add_train(parts: Any) -> None:
     train.add_argument("--conditional", action=argparse.BooleanOptionalAction, default=None,
                        help="tell both players the class of each sample; your own data need folders of classes, or y; "
                        "the score then says how often a sample is of the class asked for")  # fmt: skip
+    train.add_argument("--ema-rises", action=argparse.BooleanOptionalAction, default=None,
+                       help="in the burn-in, let the half-life of G's average rise from 0")  # fmt: skip
     for name, (kind, said) in NUMBERS.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=said)
     train.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")

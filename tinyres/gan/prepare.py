@@ -71,7 +71,7 @@ def _burn_in(recipe: GANRecipe) -> BurnIn | None:
     if not recipe.burn_in:
         return None
     steps = max(1, round(recipe.burn_in * recipe.steps))
-    return BurnIn(steps, recipe.lr_end, recipe.penalty_end, recipe.beta2_end)
+    return BurnIn(steps, recipe.lr_end, recipe.penalty_end, recipe.beta2_end, recipe.ema_rises)
 
 
 def players(recipe: GANRecipe, shape: tuple[int, ...] | None = None) -> tuple[nn.Module, nn.Module]:

@@ -48,7 +48,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "r3gan": {
         "loss": "relativistic", "norm": "none", "penalty": "r1r2", "penalty_weight": 1.0,
         "lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.0, "beta2": 0.9,
-        "burn_in": 0.5, "lr_end": 0.25, "penalty_end": 0.1, "beta2_end": 0.99,
+        "burn_in": 0.5, "lr_end": 0.25, "penalty_end": 0.1, "beta2_end": 0.99, "ema_rises": True,
     },
     # Kodali et al. 2017 [kodali2017convergence]
     "dragan": _ADAM | {"loss": "nonsaturating", "norm": "none", "penalty": "dragan", "penalty_weight": 10.0},
@@ -93,7 +93,8 @@ class GANRecipe:
         penalty: on the discriminator's gradient, a name of `PENALTIES` or "none", times penalty_weight.
         penalty_every: add it in every k-th step of D only, times k.
         burn_in: the share of the steps in which, along half a cosine, both rates fall to lr_end of what they are, the
-            penalty's weight to penalty_end of its own, and beta2 goes to beta2_end (None: stays); 0: nothing changes.
+            penalty's weight to penalty_end of its own, beta2 goes to beta2_end (None: stays), and with ema_rises the
+            average's half-life comes from 0; 0: nothing changes.
         clip: bound on every weight of D after each of its steps; 0: none.
         spectral_norm: divide every weight of D by its spectral norm.
         instance_noise: standard deviation of the noise on all that D sees, falling linearly to 0 at the run's end.
@@ -124,6 +125,7 @@ class GANRecipe:
     lr_end: float = 1.0
     penalty_end: float = 1.0
     beta2_end: float | None = None
+    ema_rises: bool = False
     clip: float = 0.0
     spectral_norm: bool = False
     instance_noise: float = 0.0

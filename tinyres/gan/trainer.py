@@ -205,7 +205,8 @@ class GANTrainer(ResumableRun):
                 d_loss, d_norm, d_real, d_fake = self._discriminate(*batch, sd, rng, self._weight(turn))
             g_loss, g_norm = self._generate(*real[-1], sd, rng)
             if self.average is not None:
-                update_average(self.average, self.generator, self.ema, self.step)
+                decay = self.ema if self.burn_in is None else self.burn_in.decay(self.ema, self.step)
+                update_average(self.average, self.generator, decay, self.step)
         return StepRecord(self.step, d_loss, g_loss, d_norm, g_norm, d_real, d_fake)
 
     def _weight(self, turn: int) -> float:

@@ -181,6 +181,7 @@ class GameWatch:
             with recording:
                 loss = losses[name]()
                 loss.backward()
+            recording.steps[-1].finish()  # nothing moves at a look; or what comes before the next one would count
             self._rows[f"loss_{name.lower()}"].append(loss.item())
             for module in (trainer.discriminator, trainer.generator, player):
                 module.zero_grad()
