@@ -115,7 +115,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         if arguments.score:
             say(console, "no score at the end: it would need a classifier of these images")
     make_folder(out)
-    judge = lambda trainer: print_score(recipe, trainer.sample, None, 0, console, out.parent)
+    judge = lambda trainer: print_score(recipe, trainer.sample, None, 0, console, out.parent, arguments.device)
     more = {"judge": judge} if arguments.score and not trainer.dataset.found else {}
     return conduct(
         gan, trainer, arguments, out, console, sample_every=arguments.sample_every,

@@ -35,7 +35,7 @@ def add(parts: Any) -> None:
     score.add_argument("--n", type=int, metavar="N", help="number of samples (default: 1000 images, 2500 points)")
     score.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the noise (default: 0)")
     score.add_argument("--device", default="cpu", metavar="NAME",
-                       help="cpu or cuda: where G runs; metrics run on the CPU (default: cpu)")  # fmt: skip
+                       help="cpu or cuda: where G and the classifier run (default: cpu)")  # fmt: skip
     score.set_defaults(run=run_score)
     probe = parts.add_parser(
         "probe",
@@ -87,7 +87,7 @@ def run_score(arguments: argparse.Namespace) -> int:
     recipe, generator = _load(arguments.checkpoint, arguments.device)
     folder = arguments.checkpoint if arguments.checkpoint.is_dir() else arguments.checkpoint.parent
     sample = lambda n, labels=None: gan.sample(generator, _noise(n, recipe.latent, arguments.seed), labels)
-    print_score(recipe, sample, arguments.n, arguments.seed, terminal(), folder.parent)
+    print_score(recipe, sample, arguments.n, arguments.seed, terminal(), folder.parent, arguments.device)
     return 0
 
 
@@ -192,7 +192,9 @@ def _noise(n: int, latent: int, seed: int) -> Any:
     return np.random.default_rng(seed).standard_normal((n, latent))
 
 
-def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any, folder: Path) -> Any:
+def print_score(
+    recipe: Any, sample: Any, n: int | None, seed: int, console: Any, folder: Path, device: str = "cpu"
+) -> Any:
     """Score n samples of `sample(n)`, and print the result; `folder` keeps the classifier."""
     from tinyres import gan, training
     from tinyres.files import FileFormatError
@@ -201,7 +203,7 @@ def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any
         with progress(console) as bars:
             bar = bars.add_task("training the classifier for the score", total=None, visible=False)
             tick = lambda step, total: bars.update(bar, completed=step, total=total, visible=True)
-            found = gan.score(recipe, sample, n=n, seed=seed, folder=folder, tick=tick)
+            found = gan.score(recipe, sample, n=n, seed=seed, folder=folder, tick=tick, device=device)
     except (ValueError, FileFormatError, training.CheckpointError) as error:
         raise UsageError(str(error)) from error
     except (ImportError, OSError) as error:  # of the data set, or of the file that keeps the classifier

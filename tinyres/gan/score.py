@@ -48,6 +48,7 @@ def score(
     seed: int = 0,
     folder: PathLike | None = None,
     tick: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
 ) -> Score:
     """Compare samples with the recipe's data.
 
@@ -57,7 +58,7 @@ def score(
         n: samples; None: 1,000 images, 2,500 points, 26,000 stacks of digits.
         seed: of the classifier, and of how the real data are halved.
         folder: keeps the trained classifier.
-        tick: of the classifier's training, see `metrics.classifier`.
+        tick, device: of the classifier, see `metrics.classifier`.
 
     Raises:
         ValueError: samples that hold NaN or infinity; what the metrics raise.
@@ -77,7 +78,7 @@ def score(
         nearest = lambda: np.linalg.norm(samples[:, None] - centers, axis=2).argmin(axis=1)
         return _obeys(Score(figures, [str(covered)]), labels, nearest, "the nearest centre")
     samples = _limited(samples)
-    extractor = metrics.classifier(STACKED.get(recipe.data, recipe.data), seed, folder=folder, tick=tick)
+    extractor = metrics.classifier(STACKED.get(recipe.data, recipe.data), seed, folder=folder, tick=tick, device=device)
     real = data.inputs
     if recipe.data in STACKED:
         order = np.random.default_rng(seed).permutation(len(real))[: len(samples)]

@@ -9,6 +9,7 @@ import numpy as np
 from tinyres import ops
 from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.random import rng_of
+from tinyres.autograd.checkpoint import note_state, replayed_state
 from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
 from tinyres.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
@@ -45,9 +46,18 @@ class SpectralNorm(Module):
         return ops.sum(ops.matmul(w, self.weight_v) * self.weight_u)
 
     def forward(self, x: Any, *more: Any) -> Any:
-        if self.training and not is_replaying():
+        own = replayed_state(self)  # u and v of the first run, which later passes have changed
+        if own is None and self.training and not is_replaying():
             self.iterate(self.n_power_iterations)
-        return super().forward(x, *more)
+        now = self.weight_u.data, self.weight_v.data
+        note_state(self, own or now)
+        if own is None:
+            return super().forward(x, *more)
+        self._rebind(*own)
+        try:
+            return super().forward(x, *more)
+        finally:
+            self._rebind(*now)
 
     def iterate(self, steps: int) -> None:
         """`steps` of power iteration; each makes the error in sigma smaller by the factor (s2 / s1)^4."""
@@ -55,6 +65,9 @@ class SpectralNorm(Module):
         for _ in range(steps):
             v = _unit(w.T @ u)
             u = _unit(w @ v)
+        self._rebind(u, v)
+
+    def _rebind(self, u: Array, v: Array) -> None:
         rebind(self.weight_u, u)
         rebind(self.weight_v, v)
 
