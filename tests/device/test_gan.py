@@ -132,3 +132,32 @@ def test_noise_on_samples_is_drawn_on_the_host(gpu):
     here, there = (noisy(x.to(d), 0.5, np.random.default_rng(0)) for d in ("cpu", "cuda"))
     assert there.device == "cuda"
     np.testing.assert_array_equal(there.numpy(), here.numpy())
+
+
+def test_images_are_scored_there_and_the_metrics_are_the_same(gpu, digits, tmp_path):
+    """G and the classifier run on the GPU; the file that keeps the classifier serves either device."""
+    made = recipe("nonsaturating")
+    trainers = [gan.prepare(made, digits, device=device) for device in ("cpu", "cuda")]
+    found = [
+        gan.score(made, trainer.sample, n=40, folder=tmp_path, device=device)
+        for trainer, device in zip(trainers, ("cpu", "cuda"), strict=True)
+    ]
+    here, there = (score.figures for score in found)
+    assert here.keys() == there.keys()
+    for name, value in here.items():
+        assert there[name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
+    extractor = gan.metrics.classifier("digits", folder=tmp_path, device="cuda")
+    assert {p.device for p in extractor.model.parameters()} == {"cuda"}
+    assert isinstance(extractor.features(digits.inputs), np.ndarray)
+
+
+def test_conditional_players_are_scored_and_watched_there(gpu, digits):
+    from tinyres import flow
+
+    trainer = gan.prepare(recipe("r3gan", width=8, conditional=True, d_steps=1), digits, device="cuda")
+    watch = flow.GameWatch(trainer, 1)
+    next(trainer.steps())
+    watch.look()
+    assert np.isfinite(watch.history()["slope_fake"]).all()
+    assert np.isfinite(watch.history()["field"]).all()
+    assert trainer.sample(4).shape == (4, 1, 8, 8)

@@ -17,6 +17,31 @@ def test_half_a_cosine():
     assert burn.between(0.9, 0.99, 50) == pytest.approx(0.945)
 
 
+def test_the_half_life_of_the_average_rises():
+    """Half way it is half of its last value; at first the generator itself is taken."""
+    burn, own = BurnIn(100, ema=True), 0.5**0.01  # 100 steps
+    assert burn.decay(own, 0) == 0.0
+    assert burn.decay(own, 50) == pytest.approx(0.5 ** (1 / 50))
+    assert [burn.decay(own, step) for step in (100, 500)] == [own, own]
+    assert BurnIn(100).decay(own, 0) == own
+    assert burn.decay(0.0, 10) == 0.0
+
+
+def test_the_trainers_average_follows_it():
+    recipe = gan.GANRecipe.of("r3gan", "ring8", width=8, batch_size=16, steps=30, burn_in=1.0, ema=0.5)
+    made, burn = gan.prepare(recipe), BurnIn(30, 0.25, 0.1, 0.99, ema=True)
+    average = {name: p.numpy().astype("float64") for name, p in made.generator.named_parameters()}
+    differing = 0
+    for step, _ in enumerate(made.steps()):
+        d = min(burn.decay(0.5, step), (1 + step) / (10 + step))
+        differing += d < min(0.5, (1 + step) / (10 + step))
+        for name, p in made.generator.named_parameters():
+            average[name] = d * average[name] + (1 - d) * p.numpy()
+    assert differing > 10
+    for name, p in made.average.named_parameters():
+        np.testing.assert_allclose(p.numpy(), average[name], rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("bad", [{"steps": 0}, {"steps": 5, "lr": -1}, {"steps": 5, "beta2": 1.0}])
 def test_what_is_refused(bad):
     with pytest.raises(ValueError, match="a burn-in needs steps >= 1"):

@@ -219,6 +219,12 @@ def test_sampling_leaves_the_trainer_alone():
         np.testing.assert_array_equal(value, before[name])
 
 
+MESSAGE = (
+    r"at step 3 the discriminator's loss is nan: first in the forward pass of layer '4' \(ConvTranspose2d\) of the "
+    r"generator: conv2d_dx made Inf in generator\.4; its inputs were"
+)
+
+
 def test_a_nan_stops_at_once_names_the_operation_and_keeps_the_state():
     made = small(steps=20)
     for _ in range(3):
@@ -227,7 +233,7 @@ def test_a_nan_stops_at_once_names_the_operation_and_keeps_the_state():
     broken.data = np.full_like(broken.data, 3e38)  # the transposed convolution's sums overflow
     before = {name: values(module) for name, module in made.modules.items()}
     moments = made.optimizer_d.state_dict()["state"][0]["exp_avg"].copy()
-    with pytest.raises(training.Diverged, match=r"at step 3 the .* is nan: conv2d_dx made Inf at .*its inputs were"):
+    with pytest.raises(training.Diverged, match=MESSAGE):
         next(made.steps())
     assert (made.step, len(made.history)) == (3, 3)
     for name, module in made.modules.items():
@@ -243,7 +249,7 @@ def test_a_gradient_that_is_not_finite_stops_too():
         def forward(self, x):
             return tr.sqrt(super().forward(x) * 0.0)
 
-    with pytest.raises(training.Diverged, match=r"the discriminator's gradient has the norm nan: the rule of <"):
+    with pytest.raises(training.Diverged, match=r"the discriminator's gradient has the norm nan: .* the rule of <sqrt"):
         next(trainer(discriminator=Root(1.0, 0.0)).steps())
 
 

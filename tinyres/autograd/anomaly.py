@@ -13,7 +13,22 @@ from tinyres.arrays import namespace
 from tinyres.autograd.node import Node
 from tinyres.autograd.primitive import Primitive
 from tinyres.autograd.tensor import Array, raw
-from tinyres.context import Observer
+from tinyres.context import Observer, current
+
+
+class AnomalyError(FloatingPointError):
+    """The first value that is not finite.
+
+    Attributes:
+        path: the name of the module that its operation ran in, "" in the root module, None outside of modules.
+        backward: whether it is a gradient, and no output.
+        cause: the message, without the line that called the operation.
+    """
+
+    def __init__(self, what: str, why: str, path: str | None, backward: bool, line: str | None) -> None:
+        self.cause, self.path, self.backward = f"{what}; {why}" if why else what, path, backward
+        where = f"{self.cause}; the operation was called at {line}" if backward else f"{what} at {line}; {why}"
+        super().__init__(where)
 
 
 class Anomaly(Observer):
@@ -21,36 +36,52 @@ class Anomaly(Observer):
 
     watches_layers = False
     _cotangent: Any = None  # of the node whose rules run now
+    _rules_of: Node | None = None  # that node
+
+    def __init__(self) -> None:
+        self._paths: dict[int, str | None] = {}  # by serial: of what was recorded while rules ran, outside of modules
 
     def on_call(self, primitive: Primitive, inputs: tuple[Any, ...], parents: tuple[Any, ...], value: Array) -> None:
-        if not _finite(value):
-            ranges = ", ".join(f"{name}: {_range(a)}" for name, a in zip(primitive.inputs, inputs, strict=False))
-            raise FloatingPointError(f"{primitive.name} made {_what(value)} at {user_line()}; its inputs were {ranges}")
+        if _finite(value):
+            return
+        path, rules = current().path, self._rules_of
+        backward = path is None and rules is not None
+        if backward:
+            path = self._path(rules)
+        ranges = ", ".join(f"{name}: {_range(a)}" for name, a in zip(primitive.inputs, inputs, strict=False))
+        where = f" in {path}" if path else ""
+        made = f"{primitive.name} made {_what(value)}{where}"
+        raise AnomalyError(made, f"its inputs were {ranges}", path, backward, user_line())
 
     def on_forward(self, node: Node, value: Array) -> None:
         node.line = user_line()
+        if node.path is None and self._rules_of is not None:
+            self._paths[node.serial] = self._path(self._rules_of)
 
     def on_cotangent(self, node: Node, total: Any) -> None:
+        # The leaves come last, and have no rules: what is called afterwards belongs to no node.
+        self._rules_of = node if node.primitive is not None else None
         if not _finite(raw(total)):  # a sum of finite contributions, or what the pass was started with
-            raise FloatingPointError(
-                f"the gradient at {node!r}, summed over all that use it, is {_what(raw(total))}; "
-                f"the operation was called at {node.line}"
-            )
+            what = f"the gradient at {node!r}, summed over all that use it, is {_what(raw(total))}"
+            raise AnomalyError(what, "", self._path(node), True, node.line)
         self._cotangent = total
 
     def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
         if not _finite(raw(contribution)):
-            raise FloatingPointError(
-                f"the rule of {consumer!r} for argument {arg_index} made {_what(raw(contribution))}; "
-                f"its cotangent was {_range(raw(self._cotangent))}; the operation was called at {consumer.line}"
-            )
+            what = f"the rule of {consumer!r} for argument {arg_index} made {_what(raw(contribution))}"
+            why = f"its cotangent was {_range(raw(self._cotangent))}"
+            raise AnomalyError(what, why, self._path(consumer), True, consumer.line)
+
+    def _path(self, node: Node | None) -> str | None:
+        """Of the module that an operation ran in; of one that belongs to a rule, where the rule's own operation ran."""
+        return None if node is None else self._paths.get(node.serial, node.path)
 
 
 def detect_anomaly() -> Observer:
     """A block in which the first NaN or Inf raises an error, in the forward or the backward pass.
 
-    The FloatingPointError names the operation, the range of its inputs and the line of your code that called it. Every
-    value is checked, which is slow: use it to find a fault, not to train.
+    The FloatingPointError names the operation, its layer, the range of its inputs and the line of your code that called
+    it. Every value is checked, which is slow: use it to find a fault, not to train.
     """
     return Anomaly()
 

@@ -39,6 +39,9 @@ class Notes(Observer):
     def __init__(self) -> None:
         self.reached: dict[Node, None] = {}
         self.generators: dict[int, tuple[np.random.Generator, Any]] = {}
+        self.states: dict[
+            int, tuple[Any, list[Any]]
+        ] = {}  # by id: the module, which so stays alive, and a state per call
 
     def on_call(
         self, primitive: Primitive, inputs: tuple[Any, ...], parents: tuple[Node | None, ...], value: Any
@@ -47,6 +50,18 @@ class Notes(Observer):
 
     def reach(self, *nodes: Node | None) -> None:
         self.reached.update(dict.fromkeys(node for node in nodes if node is not None))
+
+
+class Replay(Observer):
+    """Gives the second run the states that the first one noted, call by call."""
+
+    watches_layers = False
+
+    def __init__(self, states: dict[int, tuple[Any, list[Any]]]) -> None:
+        self._left = {key: iter(noted) for key, (_, noted) in states.items()}
+
+    def next_of(self, module: Any) -> Any:
+        return next(self._left.get(id(module), iter(())), None)
 
 
 @dataclass(slots=True)
@@ -58,6 +73,7 @@ class Segment:
         args: (value, node, whether it was a tensor) of each positional argument.
         leaves: the parameters that the function used, each with its array: an optimiser may have moved it since.
         generators: those that drew, each with its state before that.
+        states: what modules noted (`note_state`), in the order of their calls.
         path, kernels: of the ambient state.
     """
 
@@ -66,6 +82,7 @@ class Segment:
     kwargs: dict[str, Any]
     leaves: list[tuple[Tensor, Any]]
     generators: list[tuple[np.random.Generator, Any]]
+    states: dict[int, tuple[Any, list[Any]]]
     path: str | None
     kernels: str | None
 
@@ -74,6 +91,8 @@ class Segment:
         args = [wrap(value, origin) if tensor else value for value, origin, tensor in self.args]
         # A checkpoint around this backward pass takes notes of unrecorded runs only, and this one is recorded.
         watching = tuple(o for o in current().observers if not isinstance(o, Notes))
+        if self.states:
+            watching = (*watching, Replay(self.states))
         with (
             context(recording=True, replaying=True, observers=watching, path=self.path, kernels=self.kernels),
             _rewound(self.generators),
@@ -96,10 +115,11 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
     """Call `function(*args, **kwargs)` without keeping its intermediate values: backward computes them again.
 
     The second run sees the same arguments (arrays are copied) and parameters, draws the same random numbers (from
-    generators that went through `note_draw`), and does not update running statistics. Buffers it sees as they are by
-    then, such as running statistics in eval mode; and a module's mode, so call `model.eval()` after backward. Gradients
-    reach the arguments and everything that the function closes over, to any order. Do not rebind a name that the
-    function closes over, or write into its array, before backward: in a loop, pass it as an argument.
+    generators that went through `note_draw`), and does not update running statistics. Spectral norm divides by what it
+    divided by in the first run, whatever came between. Other buffers it sees as they are by then, such as running
+    statistics in eval mode; and a module's mode, so call `model.eval()` after backward. Gradients reach the arguments
+    and everything that the function closes over, to any order. Do not rebind a name that the function closes over, or
+    write into its array, before backward: in a loop, pass it as an argument.
 
     Raises:
         TypeError: the function returns something other than one tensor.
@@ -127,7 +147,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
         for a, given in zip(args, again, strict=True)
     ]
     generators = list(notes.generators.values())
-    segment = Segment(function, kept, again_by_name, leaves, generators, ambient.path, ambient.kernels)
+    segment = Segment(function, kept, again_by_name, leaves, generators, notes.states, ambient.path, ambient.kernels)
     return wrap(y._data, Node(CHECKPOINT, reached, None, segment, y._data, ambient.path, ambient.kernels))
 
 
@@ -166,6 +186,19 @@ def note_draw(generator: np.random.Generator) -> None:
     for notes in current().observers:
         if isinstance(notes, Notes) and id(generator) not in notes.generators:
             notes.generators[id(generator)] = (generator, copy.deepcopy(generator.bit_generator.state))
+
+
+def note_state(module: Any, state: Any) -> None:
+    """Tell checkpoints what this call of a module depends on besides its parameters, for `replayed_state`."""
+    for notes in current().observers:
+        if isinstance(notes, Notes):
+            notes.states.setdefault(id(module), (module, []))[1].append(state)
+
+
+def replayed_state(module: Any) -> Any:
+    """In the second run of a checkpoint, what the same call noted in the first; else None."""
+    replays = [o for o in current().observers if isinstance(o, Replay)]
+    return replays[-1].next_of(module) if replays else None
 
 
 @contextmanager

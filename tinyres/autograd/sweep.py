@@ -260,7 +260,7 @@ def _replay(node: Node, i: int, saved: tuple[Any, ...], g: Any) -> Any:
     identity = FUNCTIONS["identity"]  # one tensor may be two of the inputs: give each a node of its own
     inputs = [identity(given[n]) if node.parents[k] is not None else given[n] for k, n in enumerate(primitive.inputs)]
     statics = {name: given[name] for name in primitive.statics if name in given}
-    with context(replaying=True, observers=()):
+    with context(replaying=True, observers=(), path=node.path):
         head, target = primitive.decomposition(*inputs, **statics).node, inputs[i].node
         table = {head: g}
         run(table, between([head], [target]), {target}, create_graph=True, release=False)

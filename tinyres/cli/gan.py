@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli import gan_evaluate
+from tinyres.cli import gan_evaluate, gan_watch
 from tinyres.cli.common import LAB, UsageError, data_set, file_name, known, make_folder, need, on_device
 from tinyres.cli.conducting import CHECKPOINT, add_options, check_numbers, conduct, recipe_to_resume
 from tinyres.cli.gan_evaluate import print_score
@@ -15,7 +15,7 @@ from tinyres.cli.terminal import say, terminal
 NUMBERS = {  # settings of a run that are one number: what --help says
     "penalty_weight": (float, "weight of the penalty"),
     "penalty_every": (int, "add the penalty in every N-th step of D only, N-fold"),
-    "burn_in": (float, "share of the steps in which the next three change; 0: none"),
+    "burn_in": (float, "share of the steps in which the next three, and --ema-rises, take effect; 0: none"),
     "lr_end": (float, "share of both rates that is left"), "penalty_end": (float, "share of the penalty's weight"),
     "beta2_end": (float, "beta2 afterwards"), "clip": (float, "bound on D's weights; 0: none"),
     "instance_noise": (float, "standard deviation of the noise, falling to 0 at the end of the run"),
@@ -69,12 +69,20 @@ def _add_train(parts: Any) -> None:
         default=None,
         help="divide D's weights by their spectral norm",
     )
+    train.add_argument("--conditional", action=argparse.BooleanOptionalAction, default=None,
+                       help="tell both players the class of each sample; your own data need folders of classes, or y; "
+                       "the score then says how often a sample is of the class asked for")  # fmt: skip
+    train.add_argument("--ema-rises", action=argparse.BooleanOptionalAction, default=None,
+                       help="in the burn-in, let the half-life of G's average rise from 0")  # fmt: skip
     for name, (kind, said) in NUMBERS.items():
         train.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N" if kind is int else "X", help=said)
     train.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     train.add_argument(
         "--sample-every", type=int, metavar="N", help="steps between two pictures (default: a tenth of the run)"
     )
+    train.add_argument("--watch", type=int, nargs="?", const=0, metavar="N",
+                       help="look at the game in every N-th step (without N: 20 times), and write game.json, game.png, "
+                       "run.html and report.html; a look costs as much as some 50 steps")  # fmt: skip
     train.add_argument("--score", action=argparse.BooleanOptionalAction, default=True, help="score G at the end")
     add_options(train, save_every=250, out="gan-results/METHOD-DATA")
     train.set_defaults(run=run_train)
@@ -88,6 +96,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     console = terminal()
     on_device(arguments.device)
     check_numbers(arguments, "save_every", "sample_every")
+    if arguments.watch is not None and arguments.watch < 0:
+        raise UsageError(f"--watch {arguments.watch}: at least 1 is needed")
     given = _given(arguments)
     out = arguments.out or Path("gan-results") / f"{given['method']}-{file_name(given.get('data', gan.GANRecipe.data))}"
     try:
@@ -105,9 +115,13 @@ def run_train(arguments: argparse.Namespace) -> int:
         if arguments.score:
             say(console, "no score at the end: it would need a classifier of these images")
     make_folder(out)
-    judge = lambda trainer: print_score(recipe, trainer.sample, None, 0, console, out.parent)
+    judge = lambda trainer: print_score(recipe, trainer.sample, None, 0, console, out.parent, arguments.device)
     more = {"judge": judge} if arguments.score and not trainer.dataset.found else {}
-    return conduct(gan, trainer, arguments, out, console, sample_every=arguments.sample_every, **more)
+    return conduct(
+        gan, trainer, arguments, out, console, sample_every=arguments.sample_every,
+        make_watch=lambda trainer: gan_watch.make(trainer, arguments.watch, out / CHECKPOINT),
+        show=lambda watch, trainer: gan_watch.show(watch, trainer, out), **more,
+    )  # fmt: skip
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

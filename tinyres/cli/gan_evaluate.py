@@ -22,6 +22,8 @@ def add(parts: Any) -> None:
     sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
     sample.add_argument("--n", type=int, default=64, metavar="N", help="number of samples (default: 64)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the noise (default: 0)")
+    sample.add_argument("--label", type=int, metavar="N",
+                        help="of a conditional run: the class to draw, a number (default: a row for each)")  # fmt: skip
     sample.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda: where G runs (default: cpu)")
     sample.add_argument("--out", type=Path, default=Path("samples.png"), metavar="PNG",
                         help="where to write the picture (default: samples.png)")  # fmt: skip
@@ -33,7 +35,7 @@ def add(parts: Any) -> None:
     score.add_argument("--n", type=int, metavar="N", help="number of samples (default: 1000 images, 2500 points)")
     score.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the noise (default: 0)")
     score.add_argument("--device", default="cpu", metavar="NAME",
-                       help="cpu or cuda: where G runs; metrics run on the CPU (default: cpu)")  # fmt: skip
+                       help="cpu or cuda: where G and the classifier run (default: cpu)")  # fmt: skip
     score.set_defaults(run=run_score)
     probe = parts.add_parser(
         "probe",
@@ -63,12 +65,13 @@ def run_sample(arguments: argparse.Namespace) -> int:
     _at_least(1, "n", arguments.n)
     _at_least(0, "seed", arguments.seed)
     recipe, generator = _load(arguments.checkpoint, arguments.device)
-    samples = gan.sample(generator, _noise(arguments.n, recipe.latent, arguments.seed))
+    noise, labels, columns = _asked(recipe, arguments.n, arguments.label, arguments.seed)
+    samples = gan.sample(generator, noise, labels)
     real = samples if samples.ndim > 2 else gan.real_data(recipe.data, recipe.seed).inputs
-    title = f"{recipe.title}, {arguments.n} samples, seed {arguments.seed}"
+    title = f"{recipe.title}, {len(samples)} samples, seed {arguments.seed}"
     make_folder(arguments.out.parent)
     with writing(arguments.out):
-        gan.pictures.write(arguments.out, gan.pictures.draw_samples, samples, real, title)
+        gan.pictures.write(arguments.out, gan.pictures.draw_samples, samples, real, title, columns)
     print(f"wrote {arguments.out}")
     return 0
 
@@ -83,8 +86,8 @@ def run_score(arguments: argparse.Namespace) -> int:
     _at_least(0, "seed", arguments.seed)
     recipe, generator = _load(arguments.checkpoint, arguments.device)
     folder = arguments.checkpoint if arguments.checkpoint.is_dir() else arguments.checkpoint.parent
-    sample = lambda n: gan.sample(generator, _noise(n, recipe.latent, arguments.seed))
-    print_score(recipe, sample, arguments.n, arguments.seed, terminal(), folder.parent)
+    sample = lambda n, labels=None: gan.sample(generator, _noise(n, recipe.latent, arguments.seed), labels)
+    print_score(recipe, sample, arguments.n, arguments.seed, terminal(), folder.parent, arguments.device)
     return 0
 
 
@@ -118,6 +121,9 @@ def run_probe(arguments: argparse.Namespace) -> int:
     whose = "a fresh G"
     if arguments.checkpoint is not None:
         saved, generator = _load(arguments.checkpoint, arguments.device)
+        if saved.conditional:
+            raise UsageError("--checkpoint: the probe takes players without classes, and this generator is "
+                             "conditional; give a run without --conditional")  # fmt: skip
         if saved.data != name:
             raise UsageError(f"--checkpoint: a generator of {saved.data}, not of {name}; say --data {saved.data}")
         recipe, whose = saved, f"G of {arguments.checkpoint}"
@@ -158,6 +164,23 @@ def _load(checkpoint: Path, device: str) -> Any:
         raise UsageError(str(error)) from error
 
 
+def _asked(recipe: Any, n: int, label: int | None, seed: int) -> tuple[Any, Any, int | None]:
+    """Noise, labels and how many columns: of a conditional run the same noise in a row for each class, or one class."""
+    import numpy as np
+
+    from tinyres.gan.labels import MOST_ROWS, row_for_each
+
+    if label is None and recipe.classes:
+        columns = -(-n // min(recipe.classes, MOST_ROWS))
+        return *row_for_each(recipe.classes, _noise(columns, recipe.latent, seed)), columns
+    if label is not None and not 0 <= label < recipe.classes:
+        there = (
+            f"its classes are 0 to {recipe.classes - 1}" if recipe.classes else "it was trained without --conditional"
+        )
+        raise UsageError(f"--label {label}: the run has no such class; {there}")
+    return _noise(n, recipe.latent, seed), None if label is None else np.full(n, label), None
+
+
 def _at_least(least: int, name: str, value: int) -> None:
     if value < least:
         raise UsageError(f"--{name} {value}: at least {least} {'is' if least < 2 else 'are'} needed")
@@ -169,7 +192,9 @@ def _noise(n: int, latent: int, seed: int) -> Any:
     return np.random.default_rng(seed).standard_normal((n, latent))
 
 
-def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any, folder: Path) -> Any:
+def print_score(
+    recipe: Any, sample: Any, n: int | None, seed: int, console: Any, folder: Path, device: str = "cpu"
+) -> Any:
     """Score n samples of `sample(n)`, and print the result; `folder` keeps the classifier."""
     from tinyres import gan, training
     from tinyres.files import FileFormatError
@@ -178,7 +203,7 @@ def print_score(recipe: Any, sample: Any, n: int | None, seed: int, console: Any
         with progress(console) as bars:
             bar = bars.add_task("training the classifier for the score", total=None, visible=False)
             tick = lambda step, total: bars.update(bar, completed=step, total=total, visible=True)
-            found = gan.score(recipe, sample, n=n, seed=seed, folder=folder, tick=tick)
+            found = gan.score(recipe, sample, n=n, seed=seed, folder=folder, tick=tick, device=device)
     except (ValueError, FileFormatError, training.CheckpointError) as error:
         raise UsageError(str(error)) from error
     except (ImportError, OSError) as error:  # of the data set, or of the file that keeps the classifier
@@ -207,6 +232,9 @@ def _print_images(found: Any, console: Any) -> None:
     table.add_row("recall", f"{of['recall']:.3f}", "share of the real data that samples reach")
     table.add_row("Inception Score", f"{of['inception_score']:.4g}", f"1 to {len(found.shares)}")
     table.add_row("sure", _percent(of["sure"]), f"samples classified with at least {SURE:.0%} confidence")
+    if "asked" in of:
+        least = f"as asked for; in the worst class {_percent(of['asked_least'])}"
+        table.add_row("class", _percent(of["asked"]), least)
     console.print(table)
     shares = ", ".join(f"{name}: {_percent(share)}" for name, share in enumerate(found.shares))
     say(console, f"these by class: {shares}")

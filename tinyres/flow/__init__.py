@@ -1,7 +1,8 @@
 """Gradient flow: instruments that measure any model, and theory to compare the measurements with.
 
 instruments/     record norms, path lengths, Jacobian spectra, gradient correlation, noise scale, lesions,
-                 tokens and attention, mixed streams, sharpness, the tangent kernel, the spectrum of a game
+                 tokens and attention, mixed streams, sharpness, the tangent kernel, the spectrum of a game,
+                 a game while it is played
 measurement.py   the result of an instrument: named arrays, a plot, JSON; as a table: tables.py
 theory/          closed-form predictions
 """
@@ -19,10 +20,12 @@ from tinyres.flow.instruments.sharpness import sharpness
 from tinyres.flow.instruments.spectra import block_and_input, jacobian_spectrum
 from tinyres.flow.instruments.tangent import tangent_kernel_trace
 from tinyres.flow.instruments.tokens import token_similarity
+from tinyres.flow.instruments.watched import GameWatch
 from tinyres.flow.measurement import Measurement
 
 __all__ = [
     "Curve",
+    "GameWatch",
     "Measurement",
     "Recording",
     "attention_entropy",

@@ -2,7 +2,7 @@
 
 losses.py, penalties.py   what the players minimise, a small function each with its paper
 recipe.py    everything that decides a run, as plain values; the methods of the papers are presets
-data.py      the real samples
+data.py      the real samples;   labels.py   their classes, for conditional players
 prepare.py   a recipe made into players, optimisers and trainer
 trainer.py   the loop
 descent.py   one step of one player;   burn_in.py   what changes in the first part of a run

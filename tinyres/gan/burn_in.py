@@ -24,6 +24,7 @@ class BurnIn:
         lr: both rates end at this share of what they start from.
         penalty: so does the penalty's weight.
         beta2: the last value of both Adams' second beta; None: it stays.
+        ema: the averaged generator's half-life rises from 0 to its own: early generators are forgotten at once.
 
     Raises:
         ValueError: steps below 1, a negative share, or a beta outside [0, 1).
@@ -33,6 +34,7 @@ class BurnIn:
     lr: float = 1.0
     penalty: float = 1.0
     beta2: float | None = None
+    ema: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 1 or min(self.lr, self.penalty) < 0 or not 0 <= (self.beta2 or 0) < 1:
@@ -45,6 +47,13 @@ class BurnIn:
     def share(self, end: float, step: int) -> float:
         """Of a value that starts at 1 times itself."""
         return self.between(1.0, end, step)
+
+    def decay(self, own: float, step: int) -> float:
+        """The averaged generator's at a step: 2^(-1 / half-life), `own` being the last one."""
+        if not self.ema or not own:
+            return own
+        share = self.between(0.0, 1.0, step)  # of the last half-life, -1 / log2(own)
+        return float(own ** (1 / share)) if share else 0.0
 
     @contextmanager
     def during(self, step: int, optimizers: Iterable[Optimizer]) -> Iterator[None]:

@@ -14,11 +14,12 @@ SHAPES: dict[str, tuple[int, ...]] = {  # of one sample
     "cifar10": (3, 32, 32), "stacked-digits": (3, 8, 8), "stacked-mnist": (3, 28, 28),
 }  # fmt: skip
 STACKED = {"stacked-digits": "digits", "stacked-mnist": "mnist"}  # of which data set three images are stacked
+MIXTURES = ("ring8", "grid25")
 POINTS = 50_000  # drawn once: enough that no epoch ends before the generator has moved
 GRID_SCALE = 4.0  # the outermost of the grid's centres
 
 
-def real_data(name: str, seed: int = 0, image_size: int | None = None) -> Dataset:
+def real_data(name: str, seed: int = 0, image_size: int | None = None, *, labelled: bool = False) -> Dataset:
     """The samples called `name`, scaled to what generators give.
 
     Images go from [0, 1] to [-1, 1]. The ring has 8 modes on the unit circle; the grid's 25 modes, 2 apart, are divided
@@ -31,16 +32,17 @@ def real_data(name: str, seed: int = 0, image_size: int | None = None) -> Datase
         name: a key of `SHAPES`, or the path of your own images, of which those to train with are taken.
         seed: of the points of a mixture, and of the triples.
         image_size: what images of your own are brought to.
+        labelled: of your own images: they need classes, and those held back for a classifier are left out.
 
     Raises:
-        ValueError: there is no such data set.
+        ValueError: there is no such data set, or no classes in it.
         ImportError, OSError: the data set's own errors.
     """
     name = data.named(name, SHAPES, "data")
     if data.is_own(name):
-        own = data.load(name, image_size=image_size, labelled=False).train
+        own = data.load(name, image_size=image_size, labelled=labelled).train
         return replace(own, inputs=2 * own.inputs - 1)
-    if name in ("ring8", "grid25"):
+    if name in MIXTURES:
         centers, sd = mixture(name)
         return data.gaussian_mixture(POINTS, centers, sd, seed, name=name)
     if name in STACKED:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 import tinyres as tr
 from tinyres import optim
-from tinyres.arrays import namespace
 from tinyres.autograd.tensor import Tensor
+from tinyres.training.divergence import all_finite
 
 LIMIT = 1e6  # of losses and scores; healthy training stays far below it
 
@@ -52,15 +51,9 @@ def descend(player: str, loss: Tensor, optimizer: optim.Optimizer) -> tuple[floa
         raise NotFinite(f"the {player}'s gradient has the norm {norm}")
     optimizer.step()
     optimizer.zero_grad()
-    if not _finite(optimizer.params):
+    if not all_finite(p.data for p in optimizer.params):
         raise NotFinite(f"a weight of the {player} is no longer finite")
     return value, norm
-
-
-def _finite(parameters: Sequence[Tensor]) -> bool:
-    """Whether all entries are finite; a GPU is asked only once."""
-    xp = namespace(*(p.data for p in parameters))
-    return bool(xp.stack([xp.isfinite(p.data).all() for p in parameters]).all().item())
 
 
 def check_outputs(*outputs: Tensor) -> None:

@@ -15,6 +15,7 @@ from tinyres.autograd.tensor import Array
 from tinyres.figures import blank, palette, styled
 from tinyres.files import write as write_file
 from tinyres.files import write_figure
+from tinyres.gan.labels import row_for_each
 from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
 
 
@@ -30,8 +31,8 @@ def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[fl
         write_figure(figure, path)
 
 
-def draw_samples(figure: Any, samples: Array, real: Array, title: str) -> None:
-    """Images (N, C, H, W) in rows; points (N, 2) over real ones."""
+def draw_samples(figure: Any, samples: Array, real: Array, title: str, columns: int | None = None) -> None:
+    """Images (N, C, H, W) in rows, of a square or of so many columns; points (N, 2) over real ones."""
     if samples.ndim == 2:
         axes = figure.add_subplot()
         axes.plot(*real[:2000].T, ".", color="0.6", ms=3, label="real")
@@ -40,8 +41,7 @@ def draw_samples(figure: Any, samples: Array, real: Array, title: str) -> None:
         figure.legend(loc="outside lower center", ncols=2, markerscale=3)
         axes.set_title(title)
         return
-    columns = int(np.ceil(np.sqrt(len(samples))))
-    _tiles(figure, samples, columns, title)
+    _tiles(figure, samples, columns or int(np.ceil(np.sqrt(len(samples)))), title)
 
 
 def draw_interpolations(figure: Any, ways: Array, real: Array, title: str) -> None:
@@ -93,13 +93,21 @@ def interpolate(noise: Array, columns: int = 9) -> Array:
 
 
 def pictures(trainer: GANTrainer, folder: Path, title: str) -> None:
-    """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step."""
-    real, n = trainer.dataset.inputs, 64 if trainer.dataset.inputs.ndim > 2 else 1000
-    samples = trainer.sample(noise=trainer.fixed_noise(n))
-    said = f"{title}, step {trainer.step}"
-    write(folder / "samples.png", draw_samples, samples, real, said)
+    """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step.
+
+    Of conditional players each row has one class: samples the same noise in all rows, interpolations their own.
+    """
+    real, images = trainer.dataset.inputs, trainer.dataset.inputs.ndim > 2
+    said, across = f"{title}, step {trainer.step}", 8 if images else 100
+    n = across if trainer.classes else 64 if images else 1000
+    noise, labels = row_for_each(trainer.classes, trainer.fixed_noise(n))
+    samples = trainer.sample(noise=noise, labels=labels)
+    each = ", a row for each class" if trainer.classes and images else ""
+    write(folder / "samples.png", draw_samples, samples, real, said + each, across if trainer.classes else None)
     ways = interpolate(trainer.fixed_noise(16))  # (8, columns, latent)
-    between = trainer.sample(noise=ways.reshape(-1, trainer.latent)).reshape(*ways.shape[:2], *real.shape[1:])
+    classes = np.repeat(np.arange(len(ways)), ways.shape[1]) % trainer.classes if trainer.classes else None
+    flat = trainer.sample(noise=ways.reshape(-1, trainer.latent), labels=classes)
+    between = flat.reshape(*ways.shape[:2], *real.shape[1:])
     write(folder / "interpolations.png", draw_interpolations, between, real, f"from one sample to another: {said}")
     if trainer.history:
         write(folder / "training.png", draw_curves, trainer.history, trainer.loss.name, said, size=(13, 4.5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
 from tinyres import models
@@ -48,7 +48,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "r3gan": {
         "loss": "relativistic", "norm": "none", "penalty": "r1r2", "penalty_weight": 1.0,
         "lr_g": 2e-4, "lr_d": 2e-4, "beta1": 0.0, "beta2": 0.9,
-        "burn_in": 0.5, "lr_end": 0.25, "penalty_end": 0.1, "beta2_end": 0.99,
+        "burn_in": 0.5, "lr_end": 0.25, "penalty_end": 0.1, "beta2_end": 0.99, "ema_rises": True,
     },
     # Kodali et al. 2017 [kodali2017convergence]
     "dragan": _ADAM | {"loss": "nonsaturating", "norm": "none", "penalty": "dragan", "penalty_weight": 10.0},
@@ -93,7 +93,8 @@ class GANRecipe:
         penalty: on the discriminator's gradient, a name of `PENALTIES` or "none", times penalty_weight.
         penalty_every: add it in every k-th step of D only, times k.
         burn_in: the share of the steps in which, along half a cosine, both rates fall to lr_end of what they are, the
-            penalty's weight to penalty_end of its own, and beta2 goes to beta2_end (None: stays); 0: nothing changes.
+            penalty's weight to penalty_end of its own, beta2 goes to beta2_end (None: stays), and with ema_rises the
+            average's half-life comes from 0; 0: nothing changes.
         clip: bound on every weight of D after each of its steps; 0: none.
         spectral_norm: divide every weight of D by its spectral norm.
         instance_noise: standard deviation of the noise on all that D sees, falling linearly to 0 at the run's end.
@@ -104,8 +105,10 @@ class GANRecipe:
         width: of both players.
         ema: decay of the averaged generator that samples are drawn from; 0: no average.
         norm: what normalises inside D: "batch", "layer" or "none".
+        conditional: both players are told the class of a sample, see `models.ProjectionCritic`.
         seed: of the weights, the order of the batches and all that is drawn.
         image, data_hash: of your own images, their shape ("3x64x64") and the hash of their files; `prepare` notes both.
+        classes: of conditional players, how many there are; `prepare` notes it.
 
     Raises:
         ValueError: a name that does not exist, a number out of its range.
@@ -122,6 +125,7 @@ class GANRecipe:
     lr_end: float = 1.0
     penalty_end: float = 1.0
     beta2_end: float | None = None
+    ema_rises: bool = False
     clip: float = 0.0
     spectral_norm: bool = False
     instance_noise: float = 0.0
@@ -140,6 +144,8 @@ class GANRecipe:
     image_size: int | None = None
     image: str = ""
     data_hash: str = ""
+    conditional: bool = False
+    classes: int = 0
 
     def __post_init__(self) -> None:
         check_types(self, FIELDS)
@@ -158,6 +164,11 @@ class GANRecipe:
         for name in ("beta1", "beta2", "ema"):
             _within(name, getattr(self, name), 0, below=1)
         _within("beta2_end", self.beta2_end or 0, 0, below=1)
+        if self.classes and (self.classes < 2 or not self.conditional):
+            raise ValueError(
+                f"classes {self.classes} with conditional {self.conditional}: conditional players need at least two "
+                "classes, others none"
+            )
         if not 0 <= self.burn_in <= 1:
             raise ValueError(f"burn_in is a share of the steps and must be in [0, 1], got {self.burn_in}")
 
@@ -189,8 +200,8 @@ class GANRecipe:
 
     @property
     def title(self) -> str:
-        """Such as "sn_hinge on digits"."""
-        return f"{self.method} on {short(self.data)}"
+        """Such as "sn_hinge on digits", or "conditional sn_hinge on digits"."""
+        return f"{'conditional ' * self.conditional}{self.method} on {short(self.data)}"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -201,8 +212,8 @@ class GANRecipe:
 
     def describe(self) -> str:
         """The title, and every setting that is not the method's and the data set's own."""
-        own = {"image": self.image, "data_hash": self.data_hash}
-        changed = self.differs_from(GANRecipe.of(self.method, self.data, **own))
+        plain = replace(GANRecipe.of(self.method, self.data), image=self.image, data_hash=self.data_hash)
+        changed = replace(self, classes=0).differs_from(plain)
         return ", ".join([self.title, *(f"{name} {value}" for name, (value, _) in changed.items())])
 
     def to_json(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from tinyres.autograd.tensor import Array
 from tinyres.files import PathLike
 from tinyres.gan import metrics
-from tinyres.gan.data import STACKED, mixture, real_data
+from tinyres.gan.data import MIXTURES, STACKED, mixture, real_data
 from tinyres.gan.recipe import GANRecipe
 
 SURE = 0.9  # the confidence that the classifier needs for its answer to count
@@ -25,8 +25,9 @@ class Score:
     `precision`, `recall`, `inception_score`, `least_class` (the rarest class's share of the samples, counting only
     those that the classifier is at least 90 % sure of) and `sure` (the share of those). Mixtures: `modes`,
     `high_quality`, `reverse_kl`. Stacked digits: `modes`, `reverse_kl`, and both of as many real samples,
-    `modes_real` and `reverse_kl_real`. Images also have `shares`, one per class, and `features`, which name what they
-    are compared by.
+    `modes_real` and `reverse_kl_real`. Conditional players: `asked`, the share of the samples that are of the class
+    which was asked for, and `asked_least`, that share in the worst class. Images also have `shares`, one per class, and
+    `features`, which name what they are compared by.
     """
 
     figures: dict[str, float]
@@ -41,44 +42,64 @@ class Score:
 
 def score(
     recipe: GANRecipe,
-    sample: Callable[[int], Array],
+    sample: Callable[..., Array],
     *,
     n: int | None = None,
     seed: int = 0,
     folder: PathLike | None = None,
     tick: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
 ) -> Score:
     """Compare samples with the recipe's data.
 
     Args:
-        sample: gives that many samples.
+        sample: gives that many samples; of conditional players, `sample(n, labels=y)`, samples of these classes, which
+            are as frequent as in the data.
         n: samples; None: 1,000 images, 2,500 points, 26,000 stacks of digits.
         seed: of the classifier, and of how the real data are halved.
         folder: keeps the trained classifier.
-        tick: of the classifier's training, see `metrics.classifier`.
+        tick, device: of the classifier, see `metrics.classifier`.
 
     Raises:
         ValueError: samples that hold NaN or infinity; what the metrics raise.
     """
-    if recipe.data in ("ring8", "grid25"):
-        found = metrics.mode_coverage(sample(n or 2500), *mixture(recipe.data))
+    data = real_data(recipe.data, recipe.seed)
+    n = n or (2500 if recipe.data in MIXTURES else 26_000 if recipe.data in STACKED else 1000)
+    labels = None
+    if recipe.conditional:
+        labels = data.targets[np.random.default_rng(seed).integers(len(data), size=n)]
+    samples = sample(n) if labels is None else sample(n, labels=labels)
+    if recipe.data in MIXTURES:
+        centers, sd = mixture(recipe.data)
+        covered = metrics.mode_coverage(samples, centers, sd)
         figures = {
-            "modes": float(found.modes), "high_quality": found.high_quality, "reverse_kl": found.reverse_kl,
+            "modes": float(covered.modes), "high_quality": covered.high_quality, "reverse_kl": covered.reverse_kl,
         }  # fmt: skip
-        return Score(figures, [str(found)])
-    single = STACKED.get(recipe.data, recipe.data)
-    extractor = metrics.classifier(single, seed, folder=folder, tick=tick)
-    real = real_data(recipe.data, recipe.seed).inputs
+        nearest = lambda: np.linalg.norm(samples[:, None] - centers, axis=2).argmin(axis=1)
+        return _obeys(Score(figures, [str(covered)]), labels, nearest, "the nearest centre")
+    samples = _limited(samples)
+    extractor = metrics.classifier(STACKED.get(recipe.data, recipe.data), seed, folder=folder, tick=tick, device=device)
+    real = data.inputs
     if recipe.data in STACKED:
-        samples = _limited(sample(n or 26_000))
         order = np.random.default_rng(seed).permutation(len(real))[: len(samples)]
         stacked, reals = (metrics.stacked_modes(images, extractor) for images in (samples, real[order]))
         figures = {
             "modes": float(stacked.modes), "reverse_kl": stacked.reverse_kl,
             "modes_real": float(reals.modes), "reverse_kl_real": reals.reverse_kl,
         }  # fmt: skip
-        return Score(figures, [str(stacked), f"real samples, read alike: {reals}"])
-    return score_images(extractor, real, _limited(sample(n or 1000)), seed)
+        found = Score(figures, [str(stacked), f"real samples, read alike: {reals}"])
+        return _obeys(found, labels, lambda: metrics.read_triples(samples, extractor)[0], extractor.classifier)
+    read = lambda: extractor.probabilities(samples).argmax(axis=1)
+    return _obeys(score_images(extractor, real, samples, seed), labels, read, extractor.classifier)
+
+
+def _obeys(score: Score, labels: Array | None, read: Callable[[], Array], reader: str) -> Score:
+    """The score, and of conditional players whether they make what is asked for."""
+    if labels is None:
+        return score
+    found = metrics.asked_for(labels, read(), reader)
+    figures = score.figures | {"asked": found.share, "asked_least": found.least}
+    return replace(score, figures=figures, sentences=[*score.sentences, str(found)])
 
 
 def _limited(images: Array) -> Array:

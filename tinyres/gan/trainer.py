@@ -15,11 +15,13 @@ from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.gan.burn_in import BurnIn
 from tinyres.gan.descent import NotFinite, TooLarge, check_outputs, descend, noisy
+from tinyres.gan.labels import told
 from tinyres.gan.losses import GANLoss
 from tinyres.gan.penalties import Penalty, clip_weights_, refuse_batch_norm
 from tinyres.gan.recipe import GANRecipe
 from tinyres.gan.sampling import sample, update_average
-from tinyres.training import Diverged
+from tinyres.training.divergence import Diverged, first_failure
+from tinyres.training.notes import Notes, notes_of, with_notes
 from tinyres.training.resumable import Format, ResumableRun
 from tinyres.training.validation import check_array, check_names
 
@@ -27,6 +29,7 @@ FORMAT = Format(
     "gan", "tinyres gan 1", GANRecipe, "give the run.safetensors of a GAN's run, or its folder", one_model=False
 )
 NOISE, FIXED = 1, 2  # children of the seed: for what a step draws, and for the noise of the pictures
+Batch = tuple[Tensor, Tensor | None]  # real samples, and their classes for conditional players
 LOG_LOSSES = ("saturating", "nonsaturating")  # those whose sigmoid of D is a probability
 
 
@@ -56,6 +59,8 @@ class GANTrainer(ResumableRun):
     Args:
         generator: noise (N, latent) to samples.
         discriminator: samples to logits or scores (N, 1).
+        classes: if not 0, both are told the class of each sample, a number below this, after it: G(z, y), D(x, y). The
+            targets of the data are the classes; fakes have those of the real samples beside them.
         dataset: its inputs are the real samples.
         loss: of both players.
         penalty: `(discriminator, real, fake, rng) -> Tensor`, added to D's loss times penalty_weight.
@@ -74,6 +79,7 @@ class GANTrainer(ResumableRun):
         step: how many steps were taken.
         history: their records.
         recipe: what the trainer was prepared from; None where it was put together by hand.
+        notes: what an instrument that watches keeps in the checkpoint, see `training.Run`.
 
     Raises:
         ValueError: a penalty on the gradient of a discriminator that couples the samples of a batch; no step of the
@@ -101,6 +107,7 @@ class GANTrainer(ResumableRun):
         instance_noise: float = 0.0,
         batch_size: int = 64,
         latent: int,
+        classes: int = 0,
         seed: int = 0,
         total: int,
     ) -> None:
@@ -116,12 +123,13 @@ class GANTrainer(ResumableRun):
         self.penalty_every, self.burn_in = penalty_every, burn_in
         self.d_steps, self.optimizer_g, self.optimizer_d = d_steps, optimizer_g, optimizer_d
         self.ema, self.instance_noise, self.latent = ema, instance_noise, latent
-        self.seed, self.total = seed, total
+        self.classes, self.seed, self.total = classes, seed, total
         self.loader = data.DataLoader(dataset, batch_size, shuffle=True, seed=seed, drop_last=True)
         self.average = copy.deepcopy(generator).requires_grad_(False) if ema else None
         self.step = 0
         self.history: list[StepRecord] = []
         self.recipe: GANRecipe | None = None
+        self.notes: Notes | None = None
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -135,13 +143,17 @@ class GANTrainer(ResumableRun):
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
 
     def log(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The history, one row per step."""
-        return {"history": np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))}, {}
+        """The history, one row per step, and the notes."""
+        return with_notes(
+            {"history": np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))}, {}, self.notes
+        )
 
     def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:
         """Take back what `log` gave."""
-        check_names(arrays, "history")
+        notes = notes_of(arrays, about)
+        check_names(arrays, "history", *(["notes."] if notes else []))
         found = check_array("its history", arrays["history"], [step, len(StepRecord._fields)])
+        self.notes = notes
         self.history = [StepRecord(int(row[0]), *row[1:]) for row in found.tolist()]
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -153,7 +165,7 @@ class GANTrainer(ResumableRun):
         Raises:
             Diverged: a loss, an output of D, a gradient or a weight is not finite, or a loss or an output of D is
                 beyond `descent.LIMIT`. The trainer is as it was before the step. For what is not finite the step is
-                taken again under `tr.detect_anomaly`, and the message names the first operation that failed.
+                taken again under `tr.detect_anomaly`, and the message names the first layer that failed.
         """
         batches = self._real_batches()
         while self.step < self.total:
@@ -162,7 +174,8 @@ class GANTrainer(ResumableRun):
                 record = self._take(real)
             except NotFinite as error:
                 self.restore(before)
-                raise Diverged(f"at step {self.step} {error}: {self._first_failure(real)}") from None
+                where = f"{self._first_failure(real)}; the trainer is as it was before this step"
+                raise Diverged(f"at step {self.step} {error}: {where}") from None
             except TooLarge as error:
                 self.restore(before)
                 rates = f"G {self.optimizer_g.rates('g')}, D {self.optimizer_d.rates('g')}"
@@ -174,44 +187,48 @@ class GANTrainer(ResumableRun):
             self.history.append(record)
             yield record
 
-    def _real_batches(self) -> Iterator[Tensor]:
+    def _real_batches(self) -> Iterator[Batch]:
         seen = self.step * self.d_steps
         while True:
             self.loader.epoch, start = divmod(seen, len(self.loader))
-            for x, _ in self.loader.batches(start):
+            for x, y in self.loader.batches(start):
                 seen += 1
-                yield x.to(self.device)
+                yield x.to(self.device), y.to(self.device) if self.classes else None
 
-    def _take(self, real: Sequence[Tensor]) -> StepRecord:
+    def _take(self, real: Sequence[Batch]) -> StepRecord:
         rng = self._draws(NOISE, self.step)
         sd = self.instance_noise * (1 - self.step / self.total)
         burn_in = nullcontext() if self.burn_in is None else self.burn_in.during(self.step, self.optimizers.values())
         # What overflows is found below; NumPy's warnings would only come first.
         with burn_in, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for turn, x in enumerate(real, self.step * len(real)):
-                d_loss, d_norm, d_real, d_fake = self._discriminate(x, sd, rng, self._weight(turn))
-            g_loss, g_norm = self._generate(real[-1], sd, rng)
+            for turn, batch in enumerate(real, self.step * len(real)):
+                d_loss, d_norm, d_real, d_fake = self._discriminate(*batch, sd, rng, self._weight(turn))
+            g_loss, g_norm = self._generate(*real[-1], sd, rng)
             if self.average is not None:
-                update_average(self.average, self.generator, self.ema, self.step)
+                decay = self.ema if self.burn_in is None else self.burn_in.decay(self.ema, self.step)
+                update_average(self.average, self.generator, decay, self.step)
         return StepRecord(self.step, d_loss, g_loss, d_norm, g_norm, d_real, d_fake)
 
     def _weight(self, turn: int) -> float:
         """The penalty's in this step of D, from 0."""
-        if self.penalty is None or turn % self.penalty_every:
-            return 0.0
+        return 0.0 if turn % self.penalty_every else self.penalty_every * self.mean_weight()
+
+    def mean_weight(self) -> float:
+        """The penalty's at the present step, in the mean over D's steps; 0 without one."""
         share = 1.0 if self.burn_in is None else self.burn_in.share(self.burn_in.penalty, self.step)
-        return self.penalty_weight * self.penalty_every * share
+        return 0.0 if self.penalty is None else self.penalty_weight * share
 
     def _discriminate(
-        self, real: Tensor, sd: float, rng: np.random.Generator, weight: float
+        self, real: Tensor, labels: Tensor | None, sd: float, rng: np.random.Generator, weight: float
     ) -> tuple[float, float, float, float]:
+        generator, discriminator = self.told(labels)
         with tr.no_grad():
-            fake = self.generator(self._noise(real.shape[0], rng))
+            fake = generator(self._noise(real.shape[0], rng))
         real, fake = noisy(real, sd, rng), noisy(fake, sd, rng)
-        on_real, on_fake = self.discriminator(real), self.discriminator(fake)  # (N, 1)
+        on_real, on_fake = discriminator(real), discriminator(fake)  # (N, 1)
         loss = self.loss.discriminator(on_real, on_fake)
         if self.penalty is not None and weight:
-            loss = loss + weight * self.penalty(self.discriminator, real, fake, rng)
+            loss = loss + weight * self.penalty(discriminator, real, fake, rng)
         value, norm = descend("discriminator", loss, self.optimizer_d)
         check_outputs(on_real, on_fake)
         if self.clip:
@@ -220,43 +237,55 @@ class GANTrainer(ResumableRun):
         d_real, d_fake = (float(y.mean().item()) for y in outputs)
         return value, norm, d_real, d_fake
 
-    def _generate(self, real: Tensor, sd: float, rng: np.random.Generator) -> tuple[float, float]:
+    def _generate(
+        self, real: Tensor, labels: Tensor | None, sd: float, rng: np.random.Generator
+    ) -> tuple[float, float]:
         """One step of G. A loss that compares takes D's last batch of real samples, beside fresh fakes."""
-        fake = noisy(self.generator(self._noise(real.shape[0], rng)), sd, rng)
-        on_fake = self.discriminator(fake)  # (N, 1)
+        generator, discriminator = self.told(labels)
+        fake = noisy(generator(self._noise(real.shape[0], rng)), sd, rng)
+        on_fake = discriminator(fake)  # (N, 1)
         beside = []
         if self.loss.paired:
             with tr.no_grad():
-                beside.append(self.discriminator(noisy(real, sd, rng)))
+                beside.append(discriminator(noisy(real, sd, rng)))
         step = descend("generator", self.loss.generator(on_fake, *beside), self.optimizer_g)
         check_outputs(on_fake)
         return step
 
-    def _first_failure(self, real: Sequence[Tensor]) -> str:
+    def told(self, labels: Tensor | None) -> tuple[Any, Any]:
+        """G and D, told the classes of their samples if there are any."""
+        return told(self.generator, labels), told(self.discriminator, labels)
+
+    def _first_failure(self, real: Sequence[Batch]) -> str:
         before = self.snapshot()
         try:
-            with tr.detect_anomaly():
-                self._take(real)
-        except FloatingPointError as error:
-            return f"{error}; the trainer is as it was before this step"
+            return first_failure(self.modules, lambda: self._take(real)) or "taken again, the step is finite"
         except NotFinite:
             return "every operation was finite, the optimiser's step was not; try a smaller learning rate"
         finally:
             self.restore(before)
-        return "taken again, the step is finite"
 
     # -- samples ----------------------------------------------------------------------------------------------------
     def sample(
-        self, n: int = 64, rng: np.random.Generator | int = 0, *, noise: Array | None = None, ema: bool = True
+        self,
+        n: int = 64,
+        rng: np.random.Generator | int = 0,
+        *,
+        noise: Array | None = None,
+        labels: Array | None = None,
+        ema: bool = True,
     ) -> Array:
         """n samples (n, ...), or those of the rows of `noise` (n, latent), with running statistics, unrecorded.
 
         Args:
             rng: what the noise is drawn from, a Generator or a seed.
+            labels: (n,), the classes of conditional players' samples; by default all in turn.
             ema: from the averaged generator, where there is one.
         """
         noise = rng_of(rng).standard_normal((n, self.latent)) if noise is None else noise
-        return sample(self.average if ema and self.average is not None else self.generator, noise)
+        if self.classes and labels is None:
+            labels = np.arange(len(noise)) % self.classes
+        return sample(self.average if ema and self.average is not None else self.generator, noise, labels)
 
     def fixed_noise(self, n: int = 64) -> Array:
         """The same n rows (n, latent) at every step of the run, for pictures to be compared."""

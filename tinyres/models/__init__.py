@@ -1,12 +1,13 @@
 """Architectures, a file each. Classifiers have one signature: `name(depth=..., width=..., *, in_channels=3, classes=10,
 rng=None)`, with options of their own before `rng`, and three attributes: `stem`, `blocks`, whose children are what
 instruments watch, and `head`. The two players of a GAN are `generator` and `discriminator` of `dcgan`, `gan64`,
-`resgan` and `r3gan`, or `mlp_generator` and `mlp_discriminator`; `PLAYERS` makes any of them for samples of a shape.
-`gpt` reads text."""
+`resgan` and `r3gan`, or `mlp_generator` and `mlp_discriminator`; `PLAYERS` makes any of them for samples of a shape,
+and `ConditionalGenerator` and `ProjectionCritic` tell them a class. `gpt` reads text."""
 
 from tinyres.models import dcgan, gan64, r3gan, resgan
 from tinyres.models.activation import swap_activation
 from tinyres.models.cnn import cnn
+from tinyres.models.conditional import ConditionalGenerator, ProjectionCritic
 from tinyres.models.densenet import densenet, densenet_imagenet
 from tinyres.models.dncnn import dncnn
 from tinyres.models.fixup import fixup
@@ -33,8 +34,8 @@ CLASSIFIERS = (  # what can be trained on labels, by name
 READERS = ("gpt",)  # what can be trained on text, by name
 
 __all__ = [
-    "CLASSIFIERS", "GPT", "PLAYERS", "READERS", "Players", "cnn", "dcgan", "densenet", "densenet_imagenet", "dncnn",
-    "fixup", "from_pytorch", "from_torchvision", "gan64", "gpt", "highway", "highway_mlp", "mlp", "mlp_discriminator",
-    "mlp_generator", "plain", "preact", "r3gan", "resgan", "resnet", "resnet_imagenet", "senet", "skipinit",
-    "stochastic_depth", "swap_activation", "vit",
+    "CLASSIFIERS", "GPT", "PLAYERS", "READERS", "ConditionalGenerator", "Players", "ProjectionCritic", "cnn", "dcgan",
+    "densenet", "densenet_imagenet", "dncnn", "fixup", "from_pytorch", "from_torchvision", "gan64", "gpt", "highway",
+    "highway_mlp", "mlp", "mlp_discriminator", "mlp_generator", "plain", "preact", "r3gan", "resgan", "resnet",
+    "resnet_imagenet", "senet", "skipinit", "stochastic_depth", "swap_activation", "vit",
 ]  # fmt: skip

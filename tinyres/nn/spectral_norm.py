@@ -9,9 +9,11 @@ import numpy as np
 from tinyres import ops
 from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.random import rng_of
+from tinyres.autograd.checkpoint import note_state, replayed_state
 from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
 from tinyres.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from tinyres.nn.embedding import Embedding
 from tinyres.nn.init import Rng
 from tinyres.nn.layers import Linear
 from tinyres.nn.module import Module, Parameter
@@ -44,9 +46,18 @@ class SpectralNorm(Module):
         return ops.sum(ops.matmul(w, self.weight_v) * self.weight_u)
 
     def forward(self, x: Any, *more: Any) -> Any:
-        if self.training and not is_replaying():
+        own = replayed_state(self)  # u and v of the first run, which later passes have changed
+        if own is None and self.training and not is_replaying():
             self.iterate(self.n_power_iterations)
-        return super().forward(x, *more)
+        now = self.weight_u.data, self.weight_v.data
+        note_state(self, own or now)
+        if own is None:
+            return super().forward(x, *more)
+        self._rebind(*own)
+        try:
+            return super().forward(x, *more)
+        finally:
+            self._rebind(*now)
 
     def iterate(self, steps: int) -> None:
         """`steps` of power iteration; each makes the error in sigma smaller by the factor (s2 / s1)^4."""
@@ -54,6 +65,9 @@ class SpectralNorm(Module):
         for _ in range(steps):
             v = _unit(w.T @ u)
             u = _unit(w @ v)
+        self._rebind(u, v)
+
+    def _rebind(self, u: Array, v: Array) -> None:
         rebind(self.weight_u, u)
         rebind(self.weight_v, v)
 
@@ -86,9 +100,16 @@ class SpectralConvTranspose1d(SpectralNorm, ConvTranspose1d):  # type: ignore[ov
     """A `ConvTranspose1d` under spectral normalisation, of its weight as a matrix (O, C K)."""
 
 
+class SpectralEmbedding(SpectralNorm, Embedding):  # type: ignore[override]
+    """An `Embedding` under spectral normalisation of its table (num_embeddings, embedding_dim): rows up to length 1.
+
+    A projection discriminator needs it: its slope holds the row of the class.
+    """
+
+
 NORMALISED: dict[type[Module], type[SpectralNorm]] = {
-    Linear: SpectralLinear, Conv1d: SpectralConv1d, Conv2d: SpectralConv2d, ConvTranspose1d: SpectralConvTranspose1d,
-    ConvTranspose2d: SpectralConvTranspose2d,
+    Embedding: SpectralEmbedding, Linear: SpectralLinear, Conv1d: SpectralConv1d, Conv2d: SpectralConv2d,
+    ConvTranspose1d: SpectralConvTranspose1d, ConvTranspose2d: SpectralConvTranspose2d,
 }  # fmt: skip
 
 
@@ -107,8 +128,8 @@ def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) ->
     What draws initial values comes before, for `weight` is no leaf afterwards.
 
     Args:
-        module: a linear layer, a convolution or a transposed one, or what holds such layers; those already normalised
-            stay.
+        module: a linear layer, a convolution or a transposed one, an embedding, or what holds such layers; those
+            already normalised stay.
         rng: what the start of u is drawn from: a Generator or a seed.
 
     Raises:
@@ -119,7 +140,7 @@ def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) ->
     named: list[tuple[str, Any]] = [(name, m) for name, m in module.named_modules() if type(m) in NORMALISED]
     if not named:
         raise ValueError(
-            f"spectral_norm: {type(module).__name__} is, and holds, no Linear and no convolution without it"
+            f"spectral_norm: {type(module).__name__} is, and holds, no Linear, convolution or Embedding without it"
         )
     for name, layer in named:
         if not layer.weight.data.any():
@@ -152,6 +173,6 @@ def _unit(vector: Array) -> Array:
 
 
 __all__ = [
-    "SpectralConv1d", "SpectralConv2d", "SpectralConvTranspose1d", "SpectralConvTranspose2d", "SpectralLinear",
-    "SpectralNorm", "spectral_norm",
+    "SpectralConv1d", "SpectralConv2d", "SpectralConvTranspose1d", "SpectralConvTranspose2d",
+    "SpectralEmbedding", "SpectralLinear", "SpectralNorm", "spectral_norm",
 ]  # fmt: skip

@@ -12,7 +12,8 @@ tensorboard.py scalars of the steps, for TensorBoard
 conduct.py     a run in its folder, from its start or its checkpoint to its report
 interrupts.py  Ctrl-C and SIGTERM that wait for the end of a step
 resumable.py   what a run must offer to be saved and resumed
-checkpoint.py  a run as one file
+checkpoint.py  a run as one file;   notes.py   what a watching instrument keeps in it
+divergence.py  the first layer that is not finite
 validation.py  checks of what such a file says
 machine.py     what decides how sums are rounded
 writer.py      a trained model of text, to write with
@@ -24,11 +25,12 @@ from tinyres.training.checkpoint import CheckpointError, resume, save
 from tinyres.training.classifier import conduct
 from tinyres.training.conduct import Conductor, Outcome
 from tinyres.training.distributed import DataParallel, RankFailed, Ranks
+from tinyres.training.divergence import Diverged
 from tinyres.training.evaluate import Score, evaluate
 from tinyres.training.prepare import initialise, prepare
 from tinyres.training.recipe import ACTIVATIONS, INITIALISATIONS, OPTIMIZERS, SCHEDULES, Recipe
 from tinyres.training.resumable import ResumableRun
-from tinyres.training.run import Diverged, Run, saved_recipe
+from tinyres.training.run import Run, saved_recipe
 from tinyres.training.writer import Writer
 
 __all__ = [

@@ -14,7 +14,8 @@ from tinyres.files import PathLike, write_figure, write_json
 from tinyres.files import save as save_file
 from tinyres.training.conduct import Conductor, Outcome
 from tinyres.training.distributed import DataParallel
-from tinyres.training.run import Notes, Run
+from tinyres.training.notes import Notes
+from tinyres.training.run import Run
 
 FEWEST = 20  # steps after which a net should be better than guessing
 LARGE = 1e5  # a loss from which on its size says enough

@@ -20,9 +20,9 @@ from tinyres.training import checkpoint, machine
 from tinyres.training.checkpoint import CheckpointError
 from tinyres.training.distributed.ranks import RankFailed, Ranks
 from tinyres.training.distributed.watchdog import Watchdog
+from tinyres.training.divergence import Diverged
 from tinyres.training.interrupts import Interrupts
 from tinyres.training.resumable import ResumableRun
-from tinyres.training.run import Diverged
 from tinyres.training.tensorboard import TensorBoard
 
 R = TypeVar("R", bound=ResumableRun)

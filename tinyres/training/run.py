@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -15,17 +16,18 @@ from tinyres.autograd.tensor import Array
 from tinyres.ops.losses import cross_entropy
 from tinyres.optim.schedules import LRScheduler
 from tinyres.training import checkpoint
+from tinyres.training.divergence import Diverged, all_finite, first_failure
 from tinyres.training.evaluate import Score, by_place, evaluate
+from tinyres.training.notes import Notes, notes_of, with_notes
 from tinyres.training.recipe import Recipe
 from tinyres.training.resumable import Format, ResumableRun
 from tinyres.training.validation import check_array, check_names, check_scores
 
-Notes = tuple[dict[str, Array], dict[str, Any]]
 FORMAT = Format("run", "tinyres run 1", Recipe, "training.save writes saved runs", one_model=True)
 
 
-class Diverged(RuntimeError):
-    """The loss is no longer a finite number."""
+class NotFinite(Exception):
+    """A number is NaN or infinite; the message says which."""
 
 
 class Run(ResumableRun):
@@ -69,16 +71,20 @@ class Run(ResumableRun):
             watch: entered around each step, e.g. `flow.record(model, every=10)`.
 
         Raises:
-            Diverged: the loss became NaN or infinite; that step is not taken.
+            Diverged: the loss became NaN or infinite, or a weight would have; that step is not taken. It is tried again
+                under `tr.detect_anomaly`, and the message names the first layer that failed.
         """
         while self.step < self.total:
             self.loader.epoch, start = divmod(self.step, len(self.loader))
             for x, target in self.loader.batches(start):
-                # What overflows shows in the loss; NumPy's warnings would only come first.
-                with np.errstate(over="ignore", invalid="ignore"), watch if watch is not None else nullcontext():
-                    self.model.zero_grad()
-                    value = self.gradient(x, target)
-                    self.optimizer.step()
+                before, take = self.snapshot(), partial(self._take, x, target)
+                try:
+                    # What overflows is found below; NumPy's warnings would only come first.
+                    with np.errstate(all="ignore"), watch if watch is not None else nullcontext():
+                        value = take()
+                except NotFinite as error:
+                    self.restore(before)
+                    raise Diverged(self._reason(str(error), take)) from None
                 self.scheduler.step()
                 self.losses.append(value)
                 self.step += 1
@@ -86,8 +92,16 @@ class Run(ResumableRun):
                 if self.step == self.total:
                     return
 
+    def _take(self, x: Any, target: Any) -> float:
+        self.model.zero_grad()
+        value = self.gradient(x, target)
+        self.optimizer.step()
+        if not all_finite(p.data for p in self.optimizer.params):
+            raise NotFinite("a weight would no longer be finite")
+        return value
+
     def gradient(self, x: Any, target: Any) -> float:
-        """The loss of a batch; its gradient is left in `.grad` of the parameters. Raises Diverged."""
+        """The loss of a batch; its gradient is left in `.grad` of the parameters. Raises NotFinite."""
         loss = self.loss(x.to(self.device), target.to(self.device))
         value = self.finite(loss.item())
         loss.backward()
@@ -98,13 +112,30 @@ class Run(ResumableRun):
         return cross_entropy(*by_place(self.model(x), target, self.test.classes))
 
     def finite(self, value: float) -> float:
-        """The loss, if it is a finite number. Raises Diverged."""
+        """The loss, if it is a finite number. Raises NotFinite."""
         if not math.isfinite(value):
-            raise Diverged(
-                f"the loss is {value} at step {self.step}: the learning rate ({self.optimizer.rates()}) is too high; "
-                f"try a tenth, lr={self.recipe.lr / 10:.2g}, or a warm-up; tr.detect_anomaly names the operation"
-            )
+            raise NotFinite(f"the loss is {value}")
         return value
+
+    def _reason(self, what: str, again: Callable[[], object]) -> str:
+        """Why the run diverged, and what to do."""
+        before = self.snapshot()
+        try:
+            with np.errstate(all="ignore"):
+                where = self.first_failure(again)
+        except NotFinite:
+            where = "every operation was finite, the optimiser's step was not"
+        finally:
+            self.restore(before)
+            self.model.zero_grad()
+        return (
+            f"at step {self.step} {what}: {where}. The learning rate ({self.optimizer.rates()}) is too high; try a "
+            f"tenth, lr={self.recipe.lr / 10:.2g}, or a warm-up"
+        )
+
+    def first_failure(self, again: Callable[[], object]) -> str:
+        """The first layer that fails when a step is taken again."""
+        return first_failure(self.modules, again) or "taken again, the step is finite"
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -120,19 +151,15 @@ class Run(ResumableRun):
         """The losses, the scores and the recorder's notes."""
         arrays: dict[str, Any] = {"losses": np.array(self.losses)}
         about: dict[str, Any] = {"scores": self.scores}
-        if self.notes is not None:
-            arrays |= {f"notes.{name}": value for name, value in self.notes[0].items()}
-            about["notes"] = self.notes[1]
-        return arrays, about
+        return with_notes(arrays, about, self.notes)
 
     def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:
         """Take back what `log` gave."""
-        noted = "notes" in about
-        check_names(arrays, "losses", *(["notes."] if noted else []))
+        notes = notes_of(arrays, about)
+        check_names(arrays, "losses", *(["notes."] if notes else []))
         losses = check_array("its losses", arrays["losses"], [step]).tolist()
         scores = check_scores(about["scores"], step)
-        self.notes = (checkpoint.part("notes", arrays), dict(about["notes"])) if noted else None
-        self.losses, self.scores = losses, scores
+        self.losses, self.scores, self.notes = losses, scores, notes
 
     @property
     def last_rates(self) -> str:

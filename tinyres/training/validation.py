@@ -46,7 +46,8 @@ def _is(value: Any, kind: type) -> bool:
 def check_sizes(path: str | PathLike[str], recipe: Any) -> None:
     """Check the sizes in a recipe against the weights in the same file, before a model of these sizes is built.
 
-    Every layer has an array of its own; width, latent and the context of a text are each an axis of some array.
+    Every layer has an array of its own; width, latent, the classes of conditional players and the context of a text
+    are each an axis of some array.
 
     Raises:
         CheckpointError: the recipe describes a larger model than the file holds.
@@ -58,9 +59,9 @@ def check_sizes(path: str | PathLike[str], recipe: Any) -> None:
     if depth is not None and depth > len(arrays):
         raise CheckpointError(f"{path}: its recipe says depth {depth}, but it holds only {len(arrays)} arrays")
     sequences = str(getattr(recipe, "data", "")).startswith("text:")
-    for name in ("width", "latent", *(["context"] if sequences else [])):
+    for name in ("width", "latent", "classes", *(["context"] if sequences else [])):
         size = getattr(recipe, name, None)
-        if size is not None and size not in axes:
+        if size and size not in axes:
             raise CheckpointError(f"{path}: its recipe says {name} {size}, but none of its arrays has such an axis")
 
 

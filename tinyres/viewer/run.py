@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tinyres.viewer.tracing import Trace, document
 
 Recorded = Recording | Measurement
 Losses = Iterable[Any] | Mapping[str, Iterable[Any]]
+Chart = tuple[str, Mapping[str, Iterable[Any]], bool]
 
 
 def save(
@@ -26,6 +27,7 @@ def save(
     trace: Trace | None = None,
     title: str | None = None,
     losses: Losses | None = None,
+    curves: Mapping[str, Sequence[Chart]] | None = None,
 ) -> None:
     """Write a self-contained page that shows a recorded training: log10 of the gradient norm, by layer and step.
 
@@ -40,19 +42,26 @@ def save(
         trace: a trace of one step, to step through on the same page.
         title: of the page.
         losses: one per training step or one per recorded step; for several recordings a dict of lists by name.
+        curves: charts below a recording's map, by its name ("" where there is one): (title, lines by name with a value
+            per recorded step, whether the axis is logarithmic), as `flow.GameWatch.curves` gives them.
 
     Raises:
         TypeError: `recorded` is not a recording.
-        ValueError: nothing has been recorded yet, or losses have the wrong number or names without a recording.
+        ValueError: nothing has been recorded yet, or losses or curves have the wrong number or names without a
+            recording.
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: `path` is a folder.
     """
-    found = described(recorded, losses)
+    found = described(recorded, losses, curves)
     still = picture.bars(_last(found["lanes"])) if trace is None else picture.draw(trace)
     page.write(path, page.fill(document(trace, found, title), still))
 
 
-def described(recorded: Recorded | Mapping[str, Recorded], losses: Losses | None = None) -> dict[str, Any]:
+def described(
+    recorded: Recorded | Mapping[str, Recorded],
+    losses: Losses | None = None,
+    curves: Mapping[str, Sequence[Chart]] | None = None,
+) -> dict[str, Any]:
     """The document's entry "run"."""
     several = isinstance(recorded, Mapping) and not isinstance(recorded, Measurement)  # a Measurement is a Mapping too
     lanes: Mapping[str, Any] = recorded if several else {"": recorded}  # type: ignore[assignment]
@@ -63,7 +72,13 @@ def described(recorded: Recorded | Mapping[str, Recorded], losses: Losses | None
         raise ValueError("save: losses must be a list for one recording, or a dict of lists by name for several")
     if several and losses is not None and set(of) - set(lanes):
         raise ValueError(f"save: losses for {', '.join(map(repr, of))}, recordings for {', '.join(map(repr, lanes))}")
-    return {"lanes": [_lane(name, entry, (of or {}).get(name)) for name, entry in lanes.items()]}
+    if set(curves or {}) - set(lanes):
+        raise ValueError(f"save: curves for {', '.join(map(repr, curves or {}))}, recordings for "
+                         f"{', '.join(map(repr, lanes))}")  # fmt: skip
+    found = {name: _lane(name, entry, (of or {}).get(name)) for name, entry in lanes.items()}
+    for name, charts in (curves or {}).items():
+        found[name]["curves"] = [_chart(chart, len(found[name]["steps"])) for chart in charts]
+    return {"lanes": list(found.values())}
 
 
 def _lane(name: str, recorded: Any, losses: Iterable[Any] | None) -> dict[str, Any]:
@@ -87,6 +102,17 @@ def _lane(name: str, recorded: Any, losses: Iterable[Any] | None) -> dict[str, A
         "skip_share": [absent if share is None else share for share in shares] if any(shares) else None,
         "loss": None if losses is None else _losses(name, losses, steps),
     }
+
+
+def _chart(chart: Chart, steps: int) -> dict[str, Any]:
+    title, lines, log = chart
+    drawn = []
+    for name, given in lines.items():
+        values = [float(value) for value in given]
+        if len(values) != steps:
+            raise ValueError(f"save: {title}: {name} has {len(values)} values, but there are {steps} recorded steps")
+        drawn.append({"name": name, "values": [None if math.isnan(v) else json_number(v) for v in values]})
+    return {"title": title, "log": log, "lines": drawn}
 
 
 def _losses(name: str, losses: Iterable[Any], steps: list[int]) -> list[float | str]:

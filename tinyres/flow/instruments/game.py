@@ -29,6 +29,8 @@ def game_spectrum(
     k: int = 6,
     iterations: int = 200,
     tolerance: float = 1e-6,
+    products: int | None = None,
+    probes: int = PROBES,
     rng: np.random.Generator | int = 0,
 ) -> Measurement:
     """Eigenvalues of J = dv/dw, v = (-dL_G/dw_G, -dL_D/dw_D) being the direction in which both players go.
@@ -50,15 +52,22 @@ def game_spectrum(
         generator, discriminator: the parameters of each player.
         k: how many eigenvalues to look for at each end: the largest in absolute value, and the largest real parts.
         iterations, tolerance: of Arnoldi's iteration: restarts, and the relative error that ends it.
-        rng: generator or seed of its first vector.
+        products: if given, Arnoldi's iteration stops after so many and is not restarted: a look at a fixed price, whose
+            eigenvalues are estimates (Ritz values). The outermost are the best; `residual` says how good each is.
+        probes: random directions for `rotation`, two products each.
+        rng: generator or seed of its first vector, and of the probes.
 
     Returns:
         eigenvalues (n,), complex, the largest real part first; rotation, |A|² / |J|² in Frobenius' norm: 0 where the
         players descend together, 1 where they only circle (from random directions, beyond 64 parameters); step, the
         step below which no eigenvalue that was found makes the players diverge, 0 if one does at any; field, |v|.
+        While both follow it, the field changes at the rate Jv = Sv + Av: consensus is |Sv| / |v| and turning
+        |Av| / |v| (NaN where the players rest). With `products` also residual (n,): |J x - λ x| for each estimate λ and
+        its vector x of length 1.
 
     Raises:
-        ValueError: a player without parameters, a parameter of both, k below 1, or a loss with several elements.
+        ValueError: a player without parameters, a parameter of both, k, products or probes below 1, or a loss with
+            several elements.
         FloatingPointError: the field or a product is not finite, or the iteration has not converged.
         ImportError: SciPy is missing and there are more than 64 parameters (`pip install "tinyres[lab]"`).
     """
@@ -67,17 +76,22 @@ def game_spectrum(
         raise ValueError("game_spectrum: each player needs parameters; pass g.parameters() and d.parameters()")
     if {id(p) for p in mine} & {id(p) for p in theirs}:
         raise ValueError("game_spectrum: a parameter belongs to both players; a game is between separate ones")
-    if k < 1:
-        raise ValueError(f"game_spectrum: k must be at least 1, got {k}")
+    for name, number in (("k", k), ("products", products or 1), ("probes", probes)):
+        if number < 1:
+            raise ValueError(f"game_spectrum: {name} must be at least 1, got {number}")
     v, forward, backward = _products(losses, mine, theirs)
-    rng = rng_of(rng)
-    directions = np.eye(len(v)) if len(v) <= DENSE else rng.standard_normal((PROBES, len(v)))
+    rng, exact = rng_of(rng), len(v) <= DENSE
+    directions = np.eye(len(v)) if exact else rng.standard_normal((probes, len(v)))
     along, across = (np.array([product(u) for u in directions]) for product in (forward, backward))
-    if len(v) <= DENSE:
+    if exact:
         values = np.linalg.eigvals(along.T)
+        residuals = np.zeros(len(values))
+    elif products is not None:
+        values, residuals = ritz(forward, rng.standard_normal(len(v)), products)
     else:
         values = _outermost(forward, len(v), min(k, len(v) - 2), iterations, tolerance, rng)
-    values = values[np.lexsort((-values.imag, -values.real))]
+    order = np.lexsort((-values.imag, -values.real))
+    values = values[order]
     symmetric, rotating = ((along + across) ** 2).sum(), ((along - across) ** 2).sum()
     total = symmetric + rotating
     arrays = {
@@ -85,7 +99,9 @@ def game_spectrum(
         "rotation": np.asarray(rotating / total if total else np.nan),
         "step": np.asarray(_largest_step(values)),
         "field": np.asarray(np.linalg.norm(v)),
-    }
+    } | _change(v, forward, backward)
+    if products is not None:
+        arrays["residual"] = residuals[order]
     axes: dict[str, tuple[str, ...]] = {name: ("value",) * array.ndim for name, array in arrays.items()}
     cost = "both losses with a recorded gradient, then about two backward passes per product: some ten per eigenvalue"
     return Measurement("game spectrum", arrays, axes, cost, _draw)
@@ -157,6 +173,47 @@ def _line(parts: list[Any], like: list[Tensor]) -> Array:
         np.zeros(p.size) if part is None else to_device(part.data, "cpu").reshape(-1).astype("float64")
         for part, p in zip(parts, like, strict=True)
     ])  # fmt: skip
+
+
+def _change(v: Array, forward: Product, backward: Product) -> dict[str, Array]:
+    """|Sv| / |v| and |Av| / |v|."""
+    size = np.linalg.norm(v)
+    if not size:
+        return {name: np.asarray(np.nan) for name in ("consensus", "turning")}
+    along, across = forward(v / size), backward(v / size)
+    return {
+        "consensus": np.asarray(np.linalg.norm(along + across) / 2),
+        "turning": np.asarray(np.linalg.norm(along - across) / 2),
+    }
+
+
+def ritz(product: Product, start: Array, steps: int) -> tuple[Array, Array]:
+    """Estimates of eigenvalues from `steps` products, and their residuals |J x - λ x|: Arnoldi's iteration.
+
+    It builds an orthonormal basis Q of start, J start, J² start, ..., in which J is H = Qᵀ J Q; H's eigenvalues come
+    near J's outermost ones first. Saad 2011 [saad2011numerical], "Numerical methods for large eigenvalue problems".
+
+    Args:
+        product: u -> J u.
+        start: the first vector, not 0.
+    """
+    steps = min(steps, len(start))
+    basis, h, rest = [start / np.linalg.norm(start)], np.zeros((steps, steps)), 0.0
+    for j in range(steps):
+        w = product(basis[j])
+        for _ in range(2):  # the second time takes away what rounding has left
+            for i, q in enumerate(basis):
+                part = q @ w
+                h[i, j] += part
+                w = w - part * q
+        rest = float(np.linalg.norm(w))
+        if j + 1 == steps or rest <= 1e-12 * np.abs(h).max():  # the space is closed: all of its values are exact
+            h = h[: j + 1, : j + 1]
+            break
+        h[j + 1, j] = rest
+        basis.append(w / rest)
+    values, vectors = np.linalg.eig(h)
+    return values.astype(complex), rest * np.abs(vectors[-1])
 
 
 def _outermost(product: Product, size: int, k: int, iterations: int, tolerance: float, rng: Any) -> Array:

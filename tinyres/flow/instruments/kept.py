@@ -12,7 +12,7 @@ from tinyres.autograd.tensor import Array
 from tinyres.flow.instruments import history, pictures
 from tinyres.flow.instruments.record import Recording
 from tinyres.flow.measurement import Measurement
-from tinyres.training.run import Notes
+from tinyres.training.notes import Notes
 
 
 class Kept:

@@ -80,7 +80,10 @@ class Extractor:
         unused = np.random.default_rng(0)  # nothing is drawn for a normalisation
         inputs = self.scale(((given + 1) / 2).astype(np.float32), unused)
         with tr.no_grad():
-            parts = [function(tr.tensor(inputs[i : i + BATCH])).numpy() for i in range(0, len(inputs), BATCH)]
+            device = next(self.model.parameters()).device
+            parts = [
+                function(tr.tensor(inputs[i : i + BATCH]).to(device)).numpy() for i in range(0, len(inputs), BATCH)
+            ]
         return np.concatenate(parts).astype(np.float64)
 
 
@@ -90,6 +93,7 @@ def classifier(
     *,
     folder: PathLike | None = None,
     tick: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
 ) -> Extractor:
     """A residual net of depth 8 (cifar10: 20), trained on the data set; seconds for digits, once if there is a folder.
 
@@ -98,6 +102,7 @@ def classifier(
         seed: of the training, and of what is held back for the accuracy where the data come unsplit (digits).
         folder: keeps the trained net as classifier-DATA-SEED.safetensors, or has it from an earlier call.
         tick: called after each training step with its number and their total.
+        device: where it is trained and asked; what it says comes back as NumPy arrays.
 
     Raises:
         ValueError: there is no such data set.
@@ -112,7 +117,7 @@ def classifier(
         )
     recipe = training.Recipe(**RECIPES[data].to_json() | {"seed": seed})
     split = load_split(recipe)
-    run = training.prepare(recipe, split)
+    run = training.prepare(recipe, split, device=device)
     path = None if folder is None else Path(folder) / f"classifier-{data}-{seed}.safetensors"
     if path is not None and path.exists():
         try:

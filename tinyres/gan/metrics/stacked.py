@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyres.autograd.tensor import raw
 from tinyres.gan.metrics.extractor import Extractor
+from tinyres.gan.metrics.metric import Array
 
 CHANNELS = 3
 
@@ -55,6 +56,17 @@ def stacked_modes(images: Any, extractor: Extractor) -> StackedModes:
     Raises:
         ValueError: images of another shape; what the extractor raises.
     """
+    triples, kinds = read_triples(images, extractor)
+    counts = np.bincount(triples, minlength=kinds)
+    share = counts[counts > 0] / len(triples)
+    reverse_kl = float((share * np.log(share * len(counts))).sum())
+    return StackedModes(
+        int((counts > 0).sum()), len(counts), reverse_kl, len(triples), tuple(counts.tolist()), extractor.classifier
+    )
+
+
+def read_triples(images: Any, extractor: Extractor) -> tuple[Array, int]:
+    """The number (N,) of the triple that the classifier reads in each image, and of how many triples there are."""
     given = np.asarray(raw(images))
     needed = (CHANNELS, *extractor.image[1:])
     if given.ndim != 4 or given.shape[1:] != needed or not len(given):
@@ -63,10 +75,4 @@ def stacked_modes(images: Any, extractor: Extractor) -> StackedModes:
     answers = extractor.probabilities(single)
     classes = answers.shape[1]
     digits = answers.argmax(axis=1).reshape(-1, CHANNELS)
-    triples = digits @ classes ** np.arange(CHANNELS - 1, -1, -1)
-    counts = np.bincount(triples, minlength=classes**CHANNELS)
-    share = counts[counts > 0] / len(given)
-    reverse_kl = float((share * np.log(share * len(counts))).sum())
-    return StackedModes(
-        int((counts > 0).sum()), len(counts), reverse_kl, len(given), tuple(counts.tolist()), extractor.classifier
-    )
+    return digits @ classes ** np.arange(CHANNELS - 1, -1, -1), classes**CHANNELS

@@ -30,22 +30,15 @@ LARGEST = 20 * 2**20  # bytes; larger pictures are left out
 
 def write_page(folder: Path) -> Path:
     """Write folder/report.html with all finished experiments of the folder: figures embedded, no script, no network."""
-    import jinja2
     import markupsafe
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    templates = environment()
     order = {name: k for k, name in enumerate(EXPERIMENTS)}
     loaded, broken = load(folder)
     # The star comes first, then numbered laws, in each group.
     place = lambda d: (d["name"] != STAR, not NUMBERED.fullmatch(d["name"]), order.get(d["name"], len(order)))
     documents = sorted(loaded, key=place)
-    sections, template = [], environment.get_template("section.html.j2")
+    sections, template = [], templates.get_template("section.html.j2")
     for document in documents:
         try:
             section = _section(document, folder)
@@ -55,7 +48,7 @@ def write_page(folder: Path) -> Path:
     rooms = [(title, [s for s in sections if s["name"] in ROOMS[room]]) for room, title in TITLES.items()]
     rooms.append(("From another version", [s for s in sections if s["name"] not in EXPERIMENTS]))
     rows = [law for section in sections for law in section["laws"]]
-    page = environment.get_template("page.html.j2").render(
+    page = templates.get_template("page.html.j2").render(
         rooms=[room for room in rooms if room[1]],
         star=next((section for section in sections if section["name"] == STAR), None),
         counted=counts(rows),
@@ -65,6 +58,19 @@ def write_page(folder: Path) -> Path:
     path = folder / "report.html"
     write(path, page)
     return path
+
+
+def environment() -> Any:
+    """Where the templates are, and how they are read: every text is escaped."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
 
 
 def counts(rows: Iterable[dict[str, Any]]) -> str:
@@ -99,7 +105,7 @@ def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         "unjudged": unjudged(document, laws),
         "sources": any(law["source"] != document["source"] for law in laws),
         "tables": [_table(entry) for entry in document["tables"]],
-        "images": [_picture(name, folder) for name in document["figures"] if is_picture(name, folder)],
+        "images": [embedded(name, folder) for name in document["figures"] if is_picture(name, folder)],
     }
 
 
@@ -114,7 +120,7 @@ def is_picture(name: str, folder: Path) -> bool:
         return file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
-def _picture(name: str, folder: Path) -> dict[str, str]:
+def embedded(name: str, folder: Path) -> dict[str, str]:
     """The picture in its light form, and in its dark one if there is one (results of older versions have none)."""
     dark = dark_name(folder / name).name
     return {

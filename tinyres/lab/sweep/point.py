@@ -10,9 +10,10 @@ import numpy as np
 
 from tinyres.flow.instruments.record import Recording, record
 from tinyres.lab.processes import one_thread
+from tinyres.training.divergence import Diverged
 from tinyres.training.prepare import prepare
 from tinyres.training.recipe import Recipe
-from tinyres.training.run import Diverged, Run
+from tinyres.training.run import Run
 
 
 @dataclass(frozen=True)

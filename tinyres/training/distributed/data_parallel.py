@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,10 @@ class DataParallel(Run):
         for parameter, value in zip(parameters, means[1 + len(buffers) :], strict=True):
             parameter.grad = wrap(value)
         return self.finite(float(means[0]))
+
+    def first_failure(self, again: Callable[[], object]) -> str:
+        # Ranks whose shares stay finite would wait for the one that stopped in the middle.
+        return "in one process, without --distributed, the run would name the first layer that failed"
 
     def _mean(self, arrays: list[Array]) -> list[Array]:
         """The mean over the ranks of each array; all arrays of a dtype travel in one buffer."""

@@ -3,6 +3,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { toLog, toNumber, type RunLane } from "./data";
+import { Curves } from "./Curves";
 import { Loss } from "./Loss";
 import { bound, colour, UNKNOWN, type Bound } from "./palette";
 import type { Store } from "./state";
@@ -108,6 +109,7 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
         </div>
         <Axis steps={lane.steps} />
         {lane.loss !== null && <Loss losses={lane.loss} chosen={chosen} />}
+        {lane.curves?.map((chart) => <Curves chart={chart} chosen={chosen} />)}
         </div>
         <Column lane={lane} column={column} chosen={chosen} range={range} height={height} />
       </div>

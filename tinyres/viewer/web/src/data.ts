@@ -94,6 +94,15 @@ export interface RunLane {
   log10: (Num | null)[][];
   skip_share: ((Num | null)[] | null)[] | null;
   loss: (Num | null)[] | null;
+  /** Absent where no instrument watched. */
+  curves?: Curves[];
+}
+
+/** One chart: lines over the recorded steps. */
+export interface Curves {
+  title: string;
+  log: boolean;
+  lines: { name: string; values: (Num | null)[] }[];
 }
 
 export interface Document {

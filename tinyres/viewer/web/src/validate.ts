@@ -145,4 +145,12 @@ function checkLane(lane: Unknown): void {
   must(rows(log10) && every(log10, row), "the norms of a lane do not match its layers and steps");
   must(share === null || (rows(share) && every(share, (entry) => entry === null || row(entry))), "the skip shares of a lane do not match its layers and steps");
   must(loss === null || row(loss), "the losses of a lane do not match its steps");
+  for (const value of list(lane["curves"] ?? [], "curves")) {
+    const { title, log, lines } = object(value, "a chart");
+    must(isText(title) && typeof log === "boolean", "a chart is invalid");
+    for (const entry of list(lines, "the lines of a chart")) {
+      const line = object(entry, "a line");
+      must(isText(line["name"]) && row(line["values"]), "a line of a chart does not match the steps of its lane");
+    }
+  }
 }
