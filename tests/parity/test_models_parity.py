@@ -190,5 +190,5 @@ def test_model(name, training):
 
 
 def test_every_classifier_has_a_twin():
-    others = {"mlp", "highway", "highway_mlp", "cnn", "vit"}  # not of the convolutional residual family
+    others = {"mlp", "highway", "highway_mlp", "cnn", "vit"}  # not of the convolutional residual family; vit: test_stream_parity.py
     assert set(models.CLASSIFIERS) - others == {make for make, _, _ in ARCHITECTURES.values()}
