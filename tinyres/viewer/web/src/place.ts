@@ -16,7 +16,7 @@ const LARGEST = 300; // nodes that are laid out in one piece
 const PIECE = { least: 30, most: 120 };
 const GAP = 38;
 const FAINT = 0.01; // the weight of an edge that should not pull; with 0, dagre's order becomes NaN
-const FRAMED = new Set(["Residual", "Highway"]); // modules whose frame must not be missing
+const FRAMED = new Set(["Residual", "HyperConnections", "Highway"]); // modules whose frame must not be missing
 
 /** Sets x and y of the nodes (sources first) and the points of the edges, with straight lines; returns the picture's size. */
 export function place(nodes: Node[], edges: Edge[], lines: Node[][]): { width: number; height: number } {
@@ -144,7 +144,7 @@ function below(nodes: Node[], edges: Edge[]): [Node, Node][] {
   for (const node of nodes) {
     const sources = inputs.get(node) ?? [];
     const own = new Set(sources.flatMap((source) => weights.get(source) ?? []));
-    const [only] = sources.length ? own : [node];
+    const [only] = sources.length ? own : opened(node).length ? [node] : []; // outside all modules it is data
     if (only !== undefined && own.size <= 1 && sources.every((source) => weights.has(source))) {
       weights.set(node, only);
       continue;
@@ -158,6 +158,18 @@ function below(nodes: Node[], edges: Edge[]): [Node, Node][] {
     }
   }
   return [...pairs].flatMap(([weight, above]) => [...above].map((node): [Node, Node] => [node, weight]));
+}
+
+/** Pairs (a leaf, a node): a leaf of others that is used in a block stays above all of the block, out of its frame. */
+function above(edges: Edge[], groups: Map<Call, Set<Node>>): [Node, Node][] {
+  const inputs = new Map<Node, Node[]>();
+  for (const { from, to } of edges) inputs.set(to, [...(inputs.get(to) ?? []), from]);
+  return [...groups].flatMap(([call, members]) => {
+    if (!FRAMED.has(call.kind)) return [];
+    const used = edges.filter(({ from, to }) => members.has(to) && !members.has(from) && !inputs.has(from));
+    const first = [...members].filter((node) => !inputs.get(node)?.some((source) => members.has(source)));
+    return [...new Set(used.map(({ from }) => from))].flatMap((leaf) => first.map((node): [Node, Node] => [leaf, node]));
+  });
 }
 
 /** Lower what lies below the top of a frame, or below its end, until there is room for the frame and its label. */
@@ -193,13 +205,13 @@ function spread(found: Arrangement, nodes: Node[], groups: Map<Call, Set<Node>>)
   };
 }
 
-/** Whether what calls for a frame can have one: a residual block, and each use of a module that is used repeatedly. */
+/** Whether what calls for a frame can have one: a residual block, and each use of a net that is used repeatedly. */
 function framed(nodes: Node[], groups: Map<Call, Set<Node>>, places: Point[]): boolean {
   const boxes = new Map(nodes.map((node, i) => [node, box([{ ...node, ...(places[i] as Point) }])]));
   const uses = new Map<string, number>();
-  for (const { path } of groups.keys()) uses.set(path, (uses.get(path) ?? 0) + 1);
+  for (const { path, parent } of groups.keys()) if (!parent?.parent) uses.set(path, (uses.get(path) ?? 0) + 1);
   for (const [call, members] of groups) {
-    if (members.size < 2 || (!FRAMED.has(call.kind) && (uses.get(call.path) as number) < 2)) continue;
+    if (members.size < 2 || (!FRAMED.has(call.kind) && (uses.get(call.path) ?? 0) < 2)) continue;
     const around = grown(joined([...members].map((n) => boxes.get(n) as Box)), padded(call, [...members]));
     for (const node of nodes) if (!members.has(node) && overlap(around, boxes.get(node) as Box)) return false;
   }
@@ -225,7 +237,9 @@ function laidOut(nodes: Node[], edges: Edge[], lines: Node[][], together: boolea
       });
     }
   for (const edge of edges) graph.setEdge(edge.from.key, edge.to.key, {});
-  if (!together) for (const [above, weight] of below(nodes, edges)) graph.setEdge(above.key, weight.key, { weight: FAINT });
+  if (!together)
+    for (const [from, to] of [...below(nodes, edges), ...above(edges, groupsOf(nodes))])
+      if (!graph.hasEdge(from.key, to.key)) graph.setEdge(from.key, to.key, { weight: FAINT });
   layout(graph, straight(lines, nodes, edges));
   return {
     places: nodes.map(({ key }) => {

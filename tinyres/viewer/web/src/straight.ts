@@ -4,9 +4,11 @@ import type { LayoutOptions } from "@dagrejs/dagre";
 
 import type { Edge, Node } from "./layout";
 
+type Ordered = Parameters<NonNullable<LayoutOptions["customOrder"]>>[0];
+
 /**
  * dagre keeps the nodes of its `corePath` below each other where nothing is in their way. So in every rank, a line goes
- * to the left end of what hangs on it; the weights of its own nodes come next.
+ * to the left end of what hangs on it; the weights of its own nodes come next. Frames stay together.
  */
 export function straight(lines: Node[][], nodes: Node[], edges: Edge[]): LayoutOptions {
   if (lines.length === 0) return {};
@@ -20,23 +22,45 @@ export function straight(lines: Node[][], nodes: Node[], edges: Edge[]): LayoutO
         const { rank, order: place } = graph.node(v);
         if (rank !== undefined && place !== undefined) (ranks[rank] ??= [])[place] = v;
       }
-      for (const rank of ranks) {
-        for (const { next, hanging, weights } of groups) {
-          const kinds = rank.map((v) => {
-            const edge = graph.node(v).edgeObj; // of what stands for a part of an edge
-            if (!hanging.has(edge?.v ?? v) || !hanging.has(edge?.w ?? v)) return null;
-            if (edge === undefined ? next.has(v) : next.get(edge.v) === edge.w) return 0;
-            return weights.has(edge?.v ?? v) && (edge === undefined || next.has(edge.w)) ? 1 : 2;
-          });
-          const sorted = [0, 1, 2].flatMap((kind) => rank.filter((_, i) => kinds[i] === kind)).values();
-          kinds.forEach((kind, i) => {
-            if (kind !== null) rank[i] = sorted.next().value as string;
-          });
-        }
+      for (let rank of ranks) {
+        for (const one of groups) rank = sorted(rank, one, graph, 0);
         rank.forEach((v, place) => (graph.node(v).order = place));
       }
     },
   };
+}
+
+/** One rank, or the part of it that is in one frame, `depth` frames deep. */
+function sorted(rank: string[], one: Group, graph: Ordered, depth: number): string[] {
+  const units: { frame: string | null; kind: number; inner: string[] }[] = [];
+  for (const v of rank) {
+    const frame = framesOf(v, graph)[depth] ?? null;
+    const [last, kind] = [units.at(-1), kindOf(v, one, graph)];
+    if (frame === null || last?.frame !== frame) units.push({ frame, kind, inner: [v] });
+    else {
+      last.inner.push(v);
+      last.kind = Math.min(last.kind, kind);
+    }
+  }
+  const moved = units.filter((unit) => unit.kind < Infinity).sort((a, b) => a.kind - b.kind).values();
+  return units
+    .map((unit) => (unit.kind < Infinity ? (moved.next().value as typeof unit) : unit))
+    .flatMap(({ frame, inner }) => (frame === null ? inner : sorted(inner, one, graph, depth + 1)));
+}
+
+/** The outermost first. */
+function framesOf(v: string, graph: Ordered): string[] {
+  const line: string[] = [];
+  for (let frame = graph.parent(v); typeof frame === "string"; frame = graph.parent(frame)) line.unshift(frame);
+  return line;
+}
+
+/** 0 for the line, 1 for its weights, 2 for what else hangs on it, infinity for what has nothing to do with it. */
+function kindOf(v: string, { next, hanging, weights }: Group, graph: Ordered): number {
+  const edge = graph.node(v).edgeObj; // of what stands for a part of an edge
+  if (!hanging.has(edge?.v ?? v) || !hanging.has(edge?.w ?? v)) return Infinity;
+  if (edge === undefined ? next.has(v) : next.get(edge.v) === edge.w) return 0;
+  return weights.has(edge?.v ?? v) && (edge === undefined || next.has(edge.w)) ? 1 : 2;
 }
 
 interface Group {
