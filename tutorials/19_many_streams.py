@@ -112,6 +112,10 @@ for name, gain in gains.items():
 # a share $\varepsilon$, what is left is $(1 - \varepsilon)^L$. It is the rank collapse of 18 once more, along another
 # axis. Four streams remain four only while their mixing stays *close to the identity*, as it does at the start of
 # `nn.HyperConnections`, whose off-diagonal entries begin at about $e^{-8}$.
+#
+# The matrices here are the same for every input. In the paper's *dynamic* form each input adds a little of its own to
+# $M_l$, $r_l$ and $w_l$: `nn.HyperConnections(..., dynamic=True, width=E)`. It starts as the static form, so what you
+# have just seen holds for its first step; after that, the product on the way back is another one for each input.
 
 # %%
 net = nn.Sequential(*(nn.HyperConnections(nn.Linear(8, 8, rng=l), N, "doubly stochastic", index=l) for l in range(L)))

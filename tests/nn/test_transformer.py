@@ -143,6 +143,71 @@ def test_it_starts_as_a_plain_residual_connection_of_the_stream_it_reads(mixing)
     np.testing.assert_allclose(one(x[:, None]).numpy()[:, 0], nn.Residual(branch)(x).numpy(), rtol=1e-6)
 
 
+def dynamic(mixing, branch=None, moved=True):
+    """A dynamic hyper-connection of 4 streams of width 3, away from its start."""
+    block = nn.HyperConnections(branch or nn.Linear(3, 3, rng=0), 4, mixing, 6, dynamic=True, width=3).to("float64")
+    rng = np.random.default_rng(0)
+    for parameter in block.parameters() if moved else ():
+        parameter.data = rng.standard_normal(parameter.shape)
+    return block
+
+
+def gains(part, x):
+    """s tanh(N(X) A) in NumPy, (..., 4, columns)."""
+    unit = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    return part.scale.numpy() * np.tanh(unit @ part.weight.numpy())
+
+
+@pytest.mark.parametrize("mixing", ["free", "doubly stochastic"])
+def test_dynamic_streams_are_mixed_by_what_they_hold(mixing):
+    block = dynamic(mixing)
+    x = drawn(2, 5, 4, 3)
+    value, way = x.numpy(), block.branch
+    matrix = block.shortcut.weight.numpy() + gains(block.shortcut.dynamic, value).swapaxes(-1, -2)
+    read = way.read.numpy() + gains(way.dynamic_read, value).swapaxes(-1, -2)
+    write = way.write.numpy() + gains(way.dynamic_write, value)
+    if mixing != "free":
+        matrix, read, write = (
+            F.sinkhorn(tr.tensor(matrix), 20).numpy(),
+            1 / (1 + np.exp(-read)),
+            2 / (1 + np.exp(-write)),
+        )
+    assert matrix.shape == (2, 5, 4, 4)
+    np.testing.assert_allclose(block.shortcut.matrix(x).numpy(), matrix, rtol=1e-12)
+    y = way.branch(tr.tensor((read @ value)[..., 0, :])).numpy()[..., None, :]
+    np.testing.assert_allclose(block(x).numpy(), matrix @ value + write * y, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mixing", ["free", "doubly stochastic"])
+def test_dynamic_hyper_connections_start_as_static_ones_and_learn_to_differ(mixing):
+    branch, x = nn.Linear(3, 3, rng=0).to("float64"), drawn(2, 5, 4, 3)
+    static = nn.HyperConnections(branch, 4, mixing, 6).to("float64")
+    block = dynamic(mixing, branch, moved=False)
+    np.testing.assert_array_equal(block(x).numpy(), static(x).numpy())
+    g = np.random.default_rng(1).standard_normal(x.shape)
+    parts = [block.shortcut.dynamic, block.branch.dynamic_read, block.branch.dynamic_write]
+    for gradient in tr.grad(block(x), [part.weight for part in parts], g):
+        assert np.abs(gradient.numpy()).max() > 1e-8
+
+
+@pytest.mark.parametrize("mixing", ["free", "doubly stochastic"])
+def test_derivatives_of_dynamic_hyper_connections(mixing):
+    block = dynamic(mixing, nn.Tanh())
+    names = [name for name, _ in block.named_parameters()]
+
+    def called(x, *values):
+        for name, value in zip(names, values, strict=True):
+            owner, _, last = name.rpartition(".")
+            part = block
+            for step in owner.split("."):
+                part = getattr(part, step)
+            vars(part)[last] = value  # a tensor in the place of the parameter
+        return block(x)
+
+    values = [p.numpy() for p in block.parameters()]
+    tr.gradcheck(called, [drawn(2, 4, 3).numpy(), *values], order=2)
+
+
 def test_instruments_see_its_routes():
     block = partial(nn.HyperConnections, streams=3, mixing="doubly stochastic")
     net = nn.Sequential(layer(connection=block), layer(connection=block))
@@ -177,6 +242,7 @@ def test_sinkhorn():
         (lambda: nn.HyperConnections(nn.Identity(), 0), "streams must be at least 1, got 0"),
         (lambda: nn.HyperConnections(nn.Identity(), 2, "x"), "must be 'free' or 'doubly stochastic', got 'x'"),
         (lambda: nn.HyperConnections(nn.Identity(), 2)(tr.ones(4, 3, 5)), r"needs 2 streams, .* got \(4, 3, 5\)"),
+        (lambda: nn.HyperConnections(nn.Identity(), 2, dynamic=True), "dynamic=True needs width=E .* got None"),
     ],
 )
 def test_what_does_not_fit_is_said(call, match):

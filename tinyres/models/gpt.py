@@ -105,6 +105,7 @@ def gpt(
     dropout: float = 0.0,
     streams: int = 1,
     mixing: str = "free",
+    dynamic: bool = False,
     rng: nn.init.Rng = None,
 ) -> GPT:
     """A Transformer with causal attention: `layers` blocks of `nn.TransformerEncoderLayer`, then a norm and a head.
@@ -126,7 +127,7 @@ def gpt(
         tied: the head's weight is that of the embedding (Press & Wolf 2017 [press2017using], "Using the output
             embedding to improve language models").
         streams: more than 1: that many residual streams with `nn.HyperConnections`; they begin as copies, and the head
-            reads their mean. mixing: "free" or "doubly stochastic".
+            reads their mean. mixing: "free" or "doubly stochastic". dynamic: how they are mixed depends on them.
         rng: what is drawn from, weights and dropout: a Generator or a seed.
 
     Raises:
@@ -150,7 +151,9 @@ def gpt(
         joined: Any = nn.Residual
         if streams > 1:  # read one stream after the other, so that all are used from the start
             numbers = iter((2 * i, 2 * i + 1))
-            joined = lambda branch: nn.HyperConnections(branch, streams, mixing, next(numbers))
+            joined = lambda branch: nn.HyperConnections(
+                branch, streams, mixing, next(numbers), dynamic=dynamic, width=width
+            )
         return nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout, activation, batch_first=True, norm=norm, norm_layer=kind, index=i + 1,
             layers=layers, causal=True, rotary=rotary, connection=joined, rng=rng,

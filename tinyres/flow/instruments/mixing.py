@@ -22,7 +22,8 @@ def composite_gain(mixing: nn.Module | Sequence[Any]) -> Measurement:
     way that passes no branch. Xie et al. 2025 [xie2025mhc] bound it with doubly stochastic matrices; E28 has the laws.
 
     Args:
-        mixing: a model, whose `nn.HyperConnections` are taken in their order, or a sequence of L matrices (n, n).
+        mixing: a model, whose `nn.HyperConnections` are taken in their order, of dynamic ones the part of M that does
+            not depend on X; or a sequence of L matrices (n, n).
 
     Returns:
         Arrays over the depth 0 ... L: forward, the largest absolute row sum of C, and backward, the largest absolute

@@ -4,6 +4,7 @@ import type { Op } from "./data";
 import { called, hiddenIn, isInput, type Call, type Calls } from "./modules";
 import { place } from "./place";
 import type { Replay } from "./replay";
+import { linesOf, streamsOf } from "./streams";
 import { shapeText } from "./text";
 
 export interface Point {
@@ -46,7 +47,7 @@ const LONGEST = 30;
 export function picture(ops: Op[], calls: Calls, opened: ReadonlySet<string>, replay: Replay): Picture {
   const { nodes, of } = visible(ops, calls, opened);
   const edges = joined(ops, of, replay);
-  return { nodes, edges, of, ...place(sorted(nodes, edges, ops), edges) };
+  return { nodes, edges, of, ...place(sorted(nodes, edges, ops), edges, linesOf(streamsOf(ops), of, edges)) };
 }
 
 /** Sources first; a weight right before the first that uses it. */

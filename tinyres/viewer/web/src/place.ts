@@ -9,15 +9,17 @@ import { Graph, layout } from "@dagrejs/dagre";
 import { box, grown, joined, overlap, padded, type Box } from "./frames";
 import type { Edge, Node, Point } from "./layout";
 import type { Call } from "./modules";
+import { straight } from "./straight";
 
 const MARGIN = 34;
 const LARGEST = 300; // nodes that are laid out in one piece
 const PIECE = { least: 30, most: 120 };
 const GAP = 38;
-const FRAMED = new Set(["Residual", "Highway"]); // modules whose frame must not be missing
+const FAINT = 0.01; // the weight of an edge that should not pull; with 0, dagre's order becomes NaN
+const FRAMED = new Set(["Residual", "HyperConnections", "Highway"]); // modules whose frame must not be missing
 
-/** Sets x and y of the nodes (sources first) and the points of the edges; returns the size of the picture. */
-export function place(nodes: Node[], edges: Edge[]): { width: number; height: number } {
+/** Sets x and y of the nodes (sources first) and the points of the edges, with straight lines; returns the picture's size. */
+export function place(nodes: Node[], edges: Edge[], lines: Node[][]): { width: number; height: number } {
   const pieceOf = new Map<Node, number>();
   const pieces = cut(nodes, edges);
   pieces.forEach((piece, i) => {
@@ -30,10 +32,12 @@ export function place(nodes: Node[], edges: Edge[]): { width: number; height: nu
     if (piece === pieceOf.get(edge.to)) (inner[piece] as Edge[]).push(edge);
     else crossing.push(edge);
   }
+  const next = new Map(lines.flatMap((line) => line.map((node, i) => [node, line[i + 1]] as const)));
   let top = 0;
   pieces.forEach((piece, i) => {
-    const height = arrange(piece, inner[i] as Edge[]);
-    const hanging = crossing.find((e) => pieceOf.get(e.from) === i - 1 && pieceOf.get(e.to) === i);
+    const height = arrange(piece, inner[i] as Edge[], lines.flatMap((line) => within(line, (n) => pieceOf.get(n) === i)));
+    const between = crossing.filter((e) => pieceOf.get(e.from) === i - 1 && pieceOf.get(e.to) === i);
+    const hanging = between.find((e) => next.get(e.from) === e.to) ?? between[0];
     move(piece, inner[i] as Edge[], hanging ? hanging.from.x - hanging.to.x : 0, top);
     top += height + GAP;
   });
@@ -50,6 +54,15 @@ export function place(nodes: Node[], edges: Edge[]): { width: number; height: nu
   ]);
   move(nodes, edges, MARGIN - low, 2 * MARGIN);
   return { width: high - low + 2 * MARGIN, height: top - GAP + 3 * MARGIN };
+}
+
+/** The runs of a line's nodes in one piece. */
+function within(line: Node[], inside: (node: Node) => boolean): Node[][] {
+  const runs: Node[][] = [[]];
+  for (const node of line)
+    if (inside(node)) runs.at(-1)?.push(node);
+    else if (runs.at(-1)?.length) runs.push([]);
+  return runs.filter((run) => run.length > 1);
 }
 
 function cut(nodes: Node[], edges: Edge[]): Node[][] {
@@ -84,19 +97,20 @@ interface Arrangement {
 /** Deep nets repeat themselves: a piece of the same shape is laid out once. */
 const arranged = new Map<string, Arrangement>();
 
-function arrange(nodes: Node[], edges: Edge[]): number {
+function arrange(nodes: Node[], edges: Edge[], lines: Node[][]): number {
   const at = new Map(nodes.map((node, i) => [node, i]));
   const groups = groupsOf(nodes);
   const known = new Map([...groups.keys()].map((call, i) => [call, i]));
   const shape = [
     nodes.map((n) => [n.width, ...opened(n).map((call) => known.get(call))]),
     edges.map(({ from, to }) => [at.get(from), at.get(to)]),
+    lines.map((line) => line.map((node) => at.get(node))),
   ];
   const key = JSON.stringify(shape);
   let found = arranged.get(key);
   if (found === undefined) {
-    found = spread(laidOut(nodes, edges, false), nodes, groups);
-    if (!framed(nodes, groups, found.places)) found = spread(laidOut(nodes, edges, true), nodes, groups);
+    found = spread(laidOut(nodes, edges, lines, false), nodes, groups);
+    if (!framed(nodes, groups, found.places)) found = spread(laidOut(nodes, edges, lines, true), nodes, groups);
     arranged.set(key, found);
   }
   nodes.forEach((node, i) => Object.assign(node, found.places[i]));
@@ -118,20 +132,43 @@ function groupsOf(nodes: Node[]): Map<Call, Set<Node>> {
   return groups;
 }
 
-/** Pairs (what a module is applied to, a weight in that open module): the weight goes below it, into the frame. */
-function below(edges: Edge[]): [Node, Node][] {
+/**
+ * Pairs (what a module is applied to, a weight in that open module): the weight goes below it, into the frame. Nodes come
+ * sources first.
+ */
+function below(nodes: Node[], edges: Edge[]): [Node, Node][] {
   const inputs = new Map<Node, Node[]>();
-  const uses = new Map<Node, number>();
-  for (const { from, to } of edges) {
-    inputs.set(to, [...(inputs.get(to) ?? []), from]);
-    uses.set(from, (uses.get(from) ?? 0) + 1);
+  for (const { from, to } of edges) inputs.set(to, [...(inputs.get(to) ?? []), from]);
+  const weights = new Map<Node, Node>(); // a weight, and what is computed from it alone, as a part of it is
+  const pairs = new Map<Node, Set<Node>>();
+  for (const node of nodes) {
+    const sources = inputs.get(node) ?? [];
+    const own = new Set(sources.flatMap((source) => weights.get(source) ?? []));
+    const [only] = sources.length ? own : opened(node).length ? [node] : []; // outside all modules it is data
+    if (only !== undefined && own.size <= 1 && sources.every((source) => weights.has(source))) {
+      weights.set(node, only);
+      continue;
+    }
+    for (const weight of own) {
+      const home = opened(weight)[0];
+      if (home === undefined || !opened(node).includes(home)) continue;
+      for (const source of sources)
+        if (!weights.has(source) && !opened(source).includes(home))
+          pairs.set(weight, (pairs.get(weight) ?? new Set()).add(source));
+    }
   }
-  const source = (node: Node): boolean => !inputs.has(node);
-  return edges.flatMap(({ from, to }) => {
-    const home = opened(from)[0];
-    if (home === undefined || !source(from) || uses.get(from) !== 1) return [];
-    const outside = (inputs.get(to) as Node[]).filter((node) => !source(node) && !opened(node).includes(home));
-    return outside.map((node): [Node, Node] => [node, from]);
+  return [...pairs].flatMap(([weight, above]) => [...above].map((node): [Node, Node] => [node, weight]));
+}
+
+/** Pairs (a leaf, a node): a leaf of others that is used in a block stays above all of the block, out of its frame. */
+function above(edges: Edge[], groups: Map<Call, Set<Node>>): [Node, Node][] {
+  const inputs = new Map<Node, Node[]>();
+  for (const { from, to } of edges) inputs.set(to, [...(inputs.get(to) ?? []), from]);
+  return [...groups].flatMap(([call, members]) => {
+    if (!FRAMED.has(call.kind)) return [];
+    const used = edges.filter(({ from, to }) => members.has(to) && !members.has(from) && !inputs.has(from));
+    const first = [...members].filter((node) => !inputs.get(node)?.some((source) => members.has(source)));
+    return [...new Set(used.map(({ from }) => from))].flatMap((leaf) => first.map((node): [Node, Node] => [leaf, node]));
   });
 }
 
@@ -168,13 +205,13 @@ function spread(found: Arrangement, nodes: Node[], groups: Map<Call, Set<Node>>)
   };
 }
 
-/** Whether what calls for a frame can have one: a residual block, and each use of a module that is used repeatedly. */
+/** Whether what calls for a frame can have one: a residual block, and each use of a net that is used repeatedly. */
 function framed(nodes: Node[], groups: Map<Call, Set<Node>>, places: Point[]): boolean {
   const boxes = new Map(nodes.map((node, i) => [node, box([{ ...node, ...(places[i] as Point) }])]));
   const uses = new Map<string, number>();
-  for (const { path } of groups.keys()) uses.set(path, (uses.get(path) ?? 0) + 1);
+  for (const { path, parent } of groups.keys()) if (!parent?.parent) uses.set(path, (uses.get(path) ?? 0) + 1);
   for (const [call, members] of groups) {
-    if (members.size < 2 || (!FRAMED.has(call.kind) && (uses.get(call.path) as number) < 2)) continue;
+    if (members.size < 2 || (!FRAMED.has(call.kind) && (uses.get(call.path) ?? 0) < 2)) continue;
     const around = grown(joined([...members].map((n) => boxes.get(n) as Box)), padded(call, [...members]));
     for (const node of nodes) if (!members.has(node) && overlap(around, boxes.get(node) as Box)) return false;
   }
@@ -185,7 +222,7 @@ function framed(nodes: Node[], groups: Map<Call, Set<Node>>, places: Point[]): b
  * Flat, or with the nodes of an open call kept together: that takes longer and makes longer edges, so it is for graphs
  * where calls would lie in each other's way, as those of a net that several losses use.
  */
-function laidOut(nodes: Node[], edges: Edge[], together: boolean): Arrangement {
+function laidOut(nodes: Node[], edges: Edge[], lines: Node[][], together: boolean): Arrangement {
   const graph = new Graph({ directed: true, compound: together });
   graph.setGraph({ rankdir: "TB", nodesep: together ? 48 : 22, edgesep: 12, ranksep: together ? GAP / 2 : GAP });
   for (const { key, width, height } of nodes) graph.setNode(key, { width, height });
@@ -200,8 +237,10 @@ function laidOut(nodes: Node[], edges: Edge[], together: boolean): Arrangement {
       });
     }
   for (const edge of edges) graph.setEdge(edge.from.key, edge.to.key, {});
-  if (!together) for (const [above, weight] of below(edges)) graph.setEdge(above.key, weight.key, { weight: 0 });
-  layout(graph);
+  if (!together)
+    for (const [from, to] of [...below(nodes, edges), ...above(edges, groupsOf(nodes))])
+      if (!graph.hasEdge(from.key, to.key)) graph.setEdge(from.key, to.key, { weight: FAINT });
+  layout(graph, straight(lines, nodes, edges));
   return {
     places: nodes.map(({ key }) => {
       const { x, y } = graph.node(key) as Point;
