@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyres.autograd.primitive import Primitive
+from tinyres.autograd.tensor import FUNCTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Plan:
         origins: where each saved value comes from: "y", the number of an input, or None for a constant. With
             create_graph it becomes a tensor of that node again, so that rules are recorded.
         saves: a bit for each input that is saved.
+        flat: the numbers of the inputs that the output is piecewise constant in: their rule is `zeros_of`.
         joint_vjp: (g, saved) -> the contributions to all inputs, if a joint rule was declared.
     """
 
@@ -39,6 +41,7 @@ class Plan:
     names: tuple[str, ...]
     origins: tuple[int | str | None, ...]
     saves: int
+    flat: frozenset[int]
     joint_vjp: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
 
 
@@ -55,6 +58,7 @@ def make_plan(primitive: Primitive, inputs: list[str], wanted: int) -> Plan:
     arguments = ", ".join(["y", "aux", *inputs, *primitive.statics])
     save = eval(f"lambda {arguments}: ({''.join(_expression(name, inputs) + ', ' for name in place)})")
     saves = sum(1 << i for i, name in enumerate(inputs) if name in place)
+    flat = frozenset(i for i, rule in rules.items() if rule is FUNCTIONS.get("zeros_of"))
     origins = tuple("y" if name == "y" else inputs.index(name) if name in inputs else None for name in place)
 
     def vjp(rule: Callable[..., Any], i: int) -> Any:
@@ -64,10 +68,10 @@ def make_plan(primitive: Primitive, inputs: list[str], wanted: int) -> Plan:
 
     if primitive.joint is None:
         vjps = tuple((i, vjp(rule, i)) for i, rule in rules.items())
-        return Plan(save, vjps, tuple(place), origins, saves)
+        return Plan(save, vjps, tuple(place), origins, saves, flat)
     joint = vjp(primitive.joint, 0)
     vjps = tuple((i, lambda g, s, i=i: joint(g, s)[i]) for i in rules)
-    return Plan(save, vjps, tuple(place), origins, saves, joint)
+    return Plan(save, vjps, tuple(place), origins, saves, flat, joint)
 
 
 def _expression(name: str, inputs: list[str]) -> str:

@@ -5,7 +5,9 @@ younger than it, so a node's cotangent is complete when its turn comes. For each
 contribution to observers, and adds it to the parent's cotangent. There is no recursion, so depth is no limit.
 
 What makes it longer than the reference: observers, events and hooks; checkpoints, which run a function again in
-mid-pass; cotangents that are not arrays (`Algebra`); a fast path for the ordinary pass; sums in existing buffers.
+mid-pass; cotangents that are not arrays (`Algebra`); a fast path for the ordinary pass; sums in existing buffers; and
+zeros that are known as such. The second derivative of a ReLU net is 0 along every path through a mask, which is half of
+a gradient penalty's graph: nothing is computed there.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinyres.arrays import to_device
+from tinyres.arrays import namespace, to_device
 from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.checkpoint import CHECKPOINT
 from tinyres.autograd.hooks import LIVE, places_of_leaves, run_hooks, tensor_of
@@ -101,6 +103,7 @@ def sweep(
     places = places_of_leaves(table, wanted) if hooked else {}  # leaves with hooks have their turn, too
     for leaf in [leaf for leaf in places if leaf in table]:
         heappush(heap, (places[leaf], leaf))
+    zeros: set[Node] = set()  # nodes whose entry in the table is a broadcast 0
     buffers: set[Node] = set()  # nodes whose entry in the table is an array that this pass made, and may add into
     while heap:
         node = heappop(heap)[1]
@@ -134,12 +137,21 @@ def sweep(
             continue
         # The fast path: rules run on arrays, and under the kernels that are in force anyway.
         plan, fast, ran = node.plan, ordinary and node.kernels is kernels, False
-        joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None else None
+        lazy = fast and not watched and not hooked
+        flat, no_more = plan.flat if lazy else (), lazy and node in zeros
+        joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None and not no_more else None
         for i, vjp in plan.vjps:
             parent = node.parents[i]
             if wanted is not None and parent not in wanted:
                 continue
             ran = True
+            if no_more or i in flat:
+                if parent not in table:
+                    table[parent] = _nothing(parent, total)
+                    zeros.add(parent)
+                    if parent.primitive is not None:
+                        heappush(heap, (-parent.serial, parent))
+                continue
             if fast:
                 contribution = vjp(total, saved) if joint is None else joint[i]
                 if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:  # `is` is cheaper
@@ -151,7 +163,10 @@ def sweep(
                     observer.on_edge(node, i, parent, contribution)
                 if events:
                     yield Event("rule", node, i, parent, contribution)
-            if parent in table:
+            if parent in zeros:
+                table[parent] = contribution
+                zeros.discard(parent)
+            elif parent in table:
                 table[parent] = algebra.add(table[parent], contribution, parent in buffers and not events)
                 buffers.add(parent)
             else:
@@ -217,6 +232,12 @@ def _contribution(node: Node, i: int, parent: Node, total: Any, algebra: Algebra
         if algebra is ARRAYS:
             return _fit(rule(total), node, i, parent)
         return algebra.edge(node, i, algebra.apply(lambda g: _fit(rule(g), node, i, parent), total))
+
+
+def _nothing(node: Node, like: Any) -> Any:
+    """The cotangent 0 of a node, without an array of zeros."""
+    xp = namespace(like)
+    return xp.broadcast_to(xp.zeros((), node.dtype), node.shape)
 
 
 def _rule(node: Node, i: int, saved: Any, g: Any) -> Any:

@@ -156,8 +156,12 @@ def sqrt(x):
 sqrt.vjp(x=lambda g, y: g / (2 * y))
 
 
+@public
 def zeros_of(g):
-    """Zeros of g's shape and kind. Not g * 0: that is NaN where g is infinite."""
+    """Zeros of g's shape and kind: the rule of an input that the output is piecewise constant in, as in a mask.
+
+    Not g * 0: that is NaN where g is infinite. A backward pass knows this rule, and computes nothing behind it.
+    """
     return where(False, g, 0.0)
 
 
@@ -197,7 +201,7 @@ def sign(x):
     return namespace(x).sign(x)
 
 
-sign.vjp(x=lambda g: zeros_of(g))
+sign.vjp(x=zeros_of)
 
 
 @primitive
