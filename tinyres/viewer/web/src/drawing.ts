@@ -140,7 +140,7 @@ export class Drawing {
         if (current === " current") drawn.element.setAttribute("aria-current", "step");
         else drawn.element.removeAttribute("aria-current");
       }
-      if (node.kind === "module") continue;
+      if (node.kind === "module" || node.ops.length > 1) continue;
       const gradient = reached ? this.replay.gradient(lane, node.ops[0] as number, step) : null;
       const shown = gradient === null ? "" : `‖g‖ ${number(viewOf(trace, gradient).norm)}`;
       if (shown !== drawn.shown) drawn.norm.textContent = drawn.shown = shown;

@@ -69,19 +69,53 @@ function visible(ops: Op[], calls: Calls, opened: ReadonlySet<string>): { nodes:
   const nodes: Node[] = [];
   const of = new Map<number, Node>();
   const modules = new Map<string, Node>();
+  const shared = sharedWeights(ops, calls, opened);
   for (const op of ops) {
     const home = calls.of[op.id] as Call;
     const call = hiddenIn(home, opened);
-    let node = call === null ? undefined : modules.get(call.key);
+    const weights = shared.get(op.id);
+    const key = call?.key ?? weights?.path;
+    let node = key === undefined ? undefined : modules.get(key);
     if (node === undefined) {
-      node = call === null ? opNode(op, home) : moduleNode(call, ops);
-      if (call !== null) modules.set(call.key, node);
+      if (call !== null) node = moduleNode(call, ops);
+      else if (weights) node = sharedNode(op, weights, home);
+      else node = opNode(op, home);
+      if (key !== undefined) modules.set(key, node);
       nodes.push(node);
     }
     node.ops.push(op.id);
     of.set(op.id, node);
   }
   return { nodes, of };
+}
+
+interface Weights {
+  path: string;
+  count: number;
+}
+
+function sharedNode(op: Op, { path, count }: Weights, call: Call): Node {
+  return box(`o${op.id}`, "leaf", `${path}: ${count} weights`, "shared", `${count} weights of ${path}`, call);
+}
+
+/** Weights that several uses of a closed module share stand together: a GAN's discriminator has three uses. */
+function sharedWeights(ops: Op[], calls: Calls, opened: ReadonlySet<string>): Map<number, Weights> {
+  const users = new Map<number, Set<Call | null>>();
+  for (const op of ops)
+    for (const input of op.inputs)
+      if (input !== null && ops[input]?.kind === "leaf")
+        users.set(input, (users.get(input) ?? new Set()).add(hiddenIn(calls.of[op.id] as Call, opened)));
+  const found = new Map<number, Weights>();
+  const byPath = new Map<string, Weights>();
+  for (const [leaf, uses] of users) {
+    const [first] = uses;
+    if (!first || uses.size < 2 || [...uses].some((use) => use?.path !== first.path)) continue;
+    const weights = byPath.get(first.path) ?? { path: first.path, count: 0 };
+    weights.count++;
+    byPath.set(first.path, weights);
+    found.set(leaf, weights);
+  }
+  return new Map([...found].filter(([, { count }]) => count > 1));
 }
 
 function opNode(op: Op, call: Call): Node {
