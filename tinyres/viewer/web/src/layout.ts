@@ -28,6 +28,8 @@ export interface Edge {
   from: Node;
   to: Node;
   role: string | null;
+  /** How many residual streams run along here: more than one between hyper-connections. */
+  streams: number;
   /** (consumer, argument) of every edge that runs along here. */
   routes: [number, number][];
   points: Point[];
@@ -46,7 +48,7 @@ const LONGEST = 30;
 
 export function picture(ops: Op[], calls: Calls, opened: ReadonlySet<string>, replay: Replay): Picture {
   const { nodes, of } = visible(ops, calls, opened);
-  const edges = joined(ops, of, replay);
+  const edges = joined(ops, of, replay, calls);
   return { nodes, edges, of, ...place(sorted(nodes, edges, ops), edges, linesOf(streamsOf(ops), of, edges)) };
 }
 
@@ -173,7 +175,7 @@ function textWidth(text: string, font: string): number {
   return width;
 }
 
-function joined(ops: Op[], of: Map<number, Node>, replay: Replay): Edge[] {
+function joined(ops: Op[], of: Map<number, Node>, replay: Replay, calls: Calls): Edge[] {
   const found = new Map<string, Edge>();
   for (const op of ops)
     op.inputs.forEach((input, arg) => {
@@ -182,11 +184,21 @@ function joined(ops: Op[], of: Map<number, Node>, replay: Replay): Edge[] {
       const role = replay.role(op, arg);
       const key = `${from.key} ${to.key}`;
       const edge = found.get(key);
-      if (edge === undefined) found.set(key, { from, to, role, routes: [[op.id, arg]], points: [] });
+      const streams = streamsInto(op, ops[input as number] as Op, calls);
+      if (edge === undefined) found.set(key, { from, to, role, streams, routes: [[op.id, arg]], points: [] });
       else {
         edge.routes.push([op.id, arg]);
+        edge.streams = Math.max(edge.streams, streams);
         if (edge.role !== role) edge.role = null; // both routes of a closed block
       }
     });
   return [...found.values()];
+}
+
+const MIXED = new Set(["HyperConnections", "Mixing"]); // the sum, and M X
+
+/** How many streams, X of (..., n, E), go into an operation of a hyper-connection that gives as many. */
+function streamsInto(op: Op, input: Op, calls: Calls): number {
+  const alike = MIXED.has((calls.of[op.id] as Call).kind) && String(op.shape) === String(input.shape);
+  return alike && !isInput(input) ? (input.shape.at(-2) ?? 1) : 1;
 }
