@@ -143,3 +143,14 @@ def test_a_block_within_a_block_has_a_line_in_its_branch(visit):
     assert np.ptp(inside) < PIXEL
     assert np.ptp(outside) < PIXEL
     assert inside[0] > outside[0] + 20
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_several_streams_are_several_lines(streams, visit):
+    page = visit(gpt(streams=streams))
+    open_all(page)
+    skips = page.page.locator(".scroll svg .edge.skip").evaluate_all("all => all.map(e => e.getAttribute('d'))")
+    assert len(skips) >= 4
+    assert {path.count("M") for path in skips} == {streams}
+    starts = [float(part.split()[0]) for part in skips[0].split("M")[1:]]
+    assert len({round(start, 1) for start in starts}) == streams

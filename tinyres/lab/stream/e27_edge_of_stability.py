@@ -25,26 +25,30 @@ SOURCE = "Cohen et al. 2021"
 
 @dataclass(frozen=True)
 class Case:
-    """One training: the step, the momentum, and a factor on the initial weights (0.5 starts below the edge)."""
+    """One training: the step, the momentum, a factor on the initial weights (0.5 starts below the edge), and another
+    step whose edge the sharpness is held against."""
 
     step: float = STEP
     momentum: float = 0.0
     start: float = 1.0
+    against: float | None = None
 
     @property
     def edge(self) -> float:
         """The sharpness beyond which a quadratic valley throws gradient descent out: 2 (1 + momentum) / step."""
-        return 2 * (1 + self.momentum) / self.step
+        return 2 * (1 + self.momentum) / (self.against or self.step)
 
     @property
     def name(self) -> str:
         side = "below" if self.start < 1 else "above"
         words = f"step {self.step:g}, from {side}"
-        return f"{words}, momentum {self.momentum:g}" if self.momentum else words
+        words += f", momentum {self.momentum:g}" if self.momentum else ""
+        return f"{words}, and the edge of step {self.against:g}" if self.against else words
 
 
 EDGES = (Case(), Case(start=0.5), Case(momentum=0.5, start=0.5), Case(momentum=0.9, start=0.5))
-CONTROLS = (Case(0.2, start=0.5), Case(0.1, start=0.5))
+# The last: what so small a step that no edge is near comes to, beside the edge of the case that fails.
+CONTROLS = (Case(0.2, start=0.5), Case(0.1, start=0.5), Case(0.05, 0.9, 0.5, against=STEP))
 
 
 def images(rng: np.random.Generator) -> tuple[Any, Any]:
@@ -107,7 +111,7 @@ def run(options: Options, tick: Tick) -> Result:
 
 
 def law_of(case: Case, seen: Any) -> Law:
-    """At the edge within 3 %; a control with a small step, which does not reach it in this time, is shown."""
+    """At the edge within 3 %; controls with small steps, which do not reach their edge in this time, are shown."""
     last = seen[0, seen.shape[1] // 2 :]
     measured = float(last.mean())
     if case in CONTROLS:
@@ -148,16 +152,21 @@ EXPERIMENT = Experiment(
     source=SOURCE,
     ticks=lambda options: 1 if options.settings else len(EDGES) + len(CONTROLS),
     run=run,
-    seconds=30,
+    seconds=40,
     seeds=5,
     varies="the choice of digits and the initial weights",
     conditions="Full batch, 300 digits, a tanh net 64-32-32-32-10, half the mean squared error, 2,000 steps. The edge "
-    "is reached only if the training lasts: with a step of 0.2 or 0.1 the sharpness is still on its way. With large "
-    "momentum it must be approached from below, since a net that starts above the edge diverges.",
+    "is reached only if the training lasts: with a step of 0.2 or 0.1 the sharpness is still on its way, and where the "
+    "loss is used up it rises no further. With large momentum it must be approached from below, since a net that "
+    "starts above the edge diverges.",
     choices=(
         "The controls have steps of 0.2 and 0.1: with 0.25, chosen at first, the sharpness came to 0.994 of the edge.",
-        "The law fails with momentum 0.9: 0.987, 0.943, 0.572, 0.795 and 0.778 of the edge at seeds 0 to 4. The "
-        "data are nearly fitted before the sharpness gets there. Nothing was changed for it.",
+        "The law fails with momentum 0.9: 0.987, 0.943, 0.572, 0.795 and 0.778 of the edge at seeds 0 to 4. The edge "
+        "is at 9.5 there, and this task has hardly more to give: with steps of 0.05, far from any edge, the sharpness "
+        "comes to 1.05, 0.94, 0.85, 0.91 and 0.99 of 9.5 (the last control). Large steps with momentum 0.9 stay "
+        "flatter still, and are done early: at seed 2, at a loss of 0.01, the sharpness is 5.8, with small steps 7.8; "
+        "after 150 steps it is at its largest, and 10,000 steps leave the mean at 0.572. A larger step lowers the "
+        "edge, but 1 and 1.5 diverge at seed 0, and 0.76 comes to 0.92 at seed 2. So the case is kept, and fails.",
     ),
     settings=SETTINGS,
 )

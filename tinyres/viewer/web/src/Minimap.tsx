@@ -1,10 +1,22 @@
-// The whole graph, small, where the pane shows only a part of it; a press goes there.
+// The whole graph, small, where the pane shows only a part of it; a press goes there. It counts what is out of view.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import type { Picture } from "./layout";
+import type { Node, Picture } from "./layout";
 
 const [WIDEST, HIGHEST] = [132, 190];
+
+/** "out of view: ← 6 ↓ 40": how many nodes are on each side. */
+function outside(nodes: Node[], view: Window): string {
+  const sides = { "←": 0, "→": 0, "↑": 0, "↓": 0 };
+  for (const { x, y, width, height } of nodes)
+    if (x + width / 2 < view.x) sides["←"]++;
+    else if (x - width / 2 > view.x + view.width) sides["→"]++;
+    else if (y + height / 2 < view.y) sides["↑"]++;
+    else if (y - height / 2 > view.y + view.height) sides["↓"]++;
+  const told = Object.entries(sides).flatMap(([side, count]) => (count ? `${side} ${count}` : []));
+  return told.length ? `out of view: ${told.join(" ")}` : "";
+}
 
 interface Window {
   x: number;
@@ -59,7 +71,12 @@ export function Minimap({ pane, picture, shown }: { pane: () => HTMLElement | nu
       {picture.nodes.map((n) => (
         <rect class={n.kind} x={n.x - n.width / 2} y={n.y - n.height / 2} width={n.width} height={n.height} />
       ))}
-      <rect class="window" {...view} />
+      <g class="window">
+        <rect {...view} />
+        <text x={picture.width} y={-6 / scale} font-size={11 / scale}>
+          {outside(picture.nodes, view)}
+        </text>
+      </g>
     </svg>
   );
 }

@@ -60,7 +60,7 @@ export class Drawing {
     const framed = new Set<Call>();
     for (const call of opened) if (this.drawFrame(call, labelIn(call, framed))) framed.add(call);
     for (const edge of picture.edges) {
-      const element = make("path", { d: curve(edge.points), class: "edge" });
+      const element = make("path", { d: side(edge.points, edge.streams), class: "edge" });
       this.edges.push({ edge, element, classes: "" });
       this.element.append(element);
     }
@@ -140,7 +140,7 @@ export class Drawing {
         if (current === " current") drawn.element.setAttribute("aria-current", "step");
         else drawn.element.removeAttribute("aria-current");
       }
-      if (node.kind === "module") continue;
+      if (node.kind === "module" || node.ops.length > 1) continue;
       const gradient = reached ? this.replay.gradient(lane, node.ops[0] as number, step) : null;
       const shown = gradient === null ? "" : `‖g‖ ${number(viewOf(trace, gradient).norm)}`;
       if (shown !== drawn.shown) drawn.norm.textContent = drawn.shown = shown;
@@ -219,6 +219,13 @@ function markers(): SVGDefsElement {
     defs.append(marker);
   }
   return defs;
+}
+
+/** As many lines side by side as there are streams, at most eight; the arrow is at the end of the last, the middle one. */
+function side(points: { x: number; y: number }[], streams: number): string {
+  const n = Math.min(8, streams);
+  const shifts = Array.from({ length: n }, (_, i) => 5 * (i - (n - 1) / 2)).sort((a, b) => Math.abs(b) - Math.abs(a));
+  return shifts.map((shift) => curve(points.map(({ x, y }) => ({ x: x + shift, y })))).join(" ");
 }
 
 /** A smooth line: straight to the middle of each stretch, round the points between. */

@@ -28,6 +28,8 @@ export interface Edge {
   from: Node;
   to: Node;
   role: string | null;
+  /** How many residual streams run along here: more than one between hyper-connections. */
+  streams: number;
   /** (consumer, argument) of every edge that runs along here. */
   routes: [number, number][];
   points: Point[];
@@ -46,7 +48,7 @@ const LONGEST = 30;
 
 export function picture(ops: Op[], calls: Calls, opened: ReadonlySet<string>, replay: Replay): Picture {
   const { nodes, of } = visible(ops, calls, opened);
-  const edges = joined(ops, of, replay);
+  const edges = joined(ops, of, replay, calls);
   return { nodes, edges, of, ...place(sorted(nodes, edges, ops), edges, linesOf(streamsOf(ops), of, edges)) };
 }
 
@@ -69,19 +71,53 @@ function visible(ops: Op[], calls: Calls, opened: ReadonlySet<string>): { nodes:
   const nodes: Node[] = [];
   const of = new Map<number, Node>();
   const modules = new Map<string, Node>();
+  const shared = sharedWeights(ops, calls, opened);
   for (const op of ops) {
     const home = calls.of[op.id] as Call;
     const call = hiddenIn(home, opened);
-    let node = call === null ? undefined : modules.get(call.key);
+    const weights = shared.get(op.id);
+    const key = call?.key ?? weights?.path;
+    let node = key === undefined ? undefined : modules.get(key);
     if (node === undefined) {
-      node = call === null ? opNode(op, home) : moduleNode(call, ops);
-      if (call !== null) modules.set(call.key, node);
+      if (call !== null) node = moduleNode(call, ops);
+      else if (weights) node = sharedNode(op, weights, home);
+      else node = opNode(op, home);
+      if (key !== undefined) modules.set(key, node);
       nodes.push(node);
     }
     node.ops.push(op.id);
     of.set(op.id, node);
   }
   return { nodes, of };
+}
+
+interface Weights {
+  path: string;
+  count: number;
+}
+
+function sharedNode(op: Op, { path, count }: Weights, call: Call): Node {
+  return box(`o${op.id}`, "leaf", `${path}: ${count} weights`, "shared", `${count} weights of ${path}`, call);
+}
+
+/** Weights that several uses of a closed module share stand together: a GAN's discriminator has three uses. */
+function sharedWeights(ops: Op[], calls: Calls, opened: ReadonlySet<string>): Map<number, Weights> {
+  const users = new Map<number, Set<Call | null>>();
+  for (const op of ops)
+    for (const input of op.inputs)
+      if (input !== null && ops[input]?.kind === "leaf")
+        users.set(input, (users.get(input) ?? new Set()).add(hiddenIn(calls.of[op.id] as Call, opened)));
+  const found = new Map<number, Weights>();
+  const byPath = new Map<string, Weights>();
+  for (const [leaf, uses] of users) {
+    const [first] = uses;
+    if (!first || uses.size < 2 || [...uses].some((use) => use?.path !== first.path)) continue;
+    const weights = byPath.get(first.path) ?? { path: first.path, count: 0 };
+    weights.count++;
+    byPath.set(first.path, weights);
+    found.set(leaf, weights);
+  }
+  return new Map([...found].filter(([, { count }]) => count > 1));
 }
 
 function opNode(op: Op, call: Call): Node {
@@ -139,7 +175,7 @@ function textWidth(text: string, font: string): number {
   return width;
 }
 
-function joined(ops: Op[], of: Map<number, Node>, replay: Replay): Edge[] {
+function joined(ops: Op[], of: Map<number, Node>, replay: Replay, calls: Calls): Edge[] {
   const found = new Map<string, Edge>();
   for (const op of ops)
     op.inputs.forEach((input, arg) => {
@@ -148,11 +184,21 @@ function joined(ops: Op[], of: Map<number, Node>, replay: Replay): Edge[] {
       const role = replay.role(op, arg);
       const key = `${from.key} ${to.key}`;
       const edge = found.get(key);
-      if (edge === undefined) found.set(key, { from, to, role, routes: [[op.id, arg]], points: [] });
+      const streams = streamsInto(op, ops[input as number] as Op, calls);
+      if (edge === undefined) found.set(key, { from, to, role, streams, routes: [[op.id, arg]], points: [] });
       else {
         edge.routes.push([op.id, arg]);
+        edge.streams = Math.max(edge.streams, streams);
         if (edge.role !== role) edge.role = null; // both routes of a closed block
       }
     });
   return [...found.values()];
+}
+
+const MIXED = new Set(["HyperConnections", "Mixing"]); // the sum, and M X
+
+/** How many streams, X of (..., n, E), go into an operation of a hyper-connection that gives as many. */
+function streamsInto(op: Op, input: Op, calls: Calls): number {
+  const alike = MIXED.has((calls.of[op.id] as Call).kind) && String(op.shape) === String(input.shape);
+  return alike && !isInput(input) ? (input.shape.at(-2) ?? 1) : 1;
 }

@@ -109,8 +109,9 @@ function arrange(nodes: Node[], edges: Edge[], lines: Node[][]): number {
   const key = JSON.stringify(shape);
   let found = arranged.get(key);
   if (found === undefined) {
-    found = spread(laidOut(nodes, edges, lines, false), nodes, groups);
-    if (!framed(nodes, groups, found.places)) found = spread(laidOut(nodes, edges, lines, true), nodes, groups);
+    const spaced = (frames: number): Arrangement => spread(laidOut(nodes, edges, lines, frames), nodes, groups);
+    found = spaced(0);
+    for (const frames of [1, Infinity]) if (!framed(nodes, groups, found.places)) found = spaced(frames);
     arranged.set(key, found);
   }
   nodes.forEach((node, i) => Object.assign(node, found.places[i]));
@@ -222,13 +223,14 @@ function framed(nodes: Node[], groups: Map<Call, Set<Node>>, places: Point[]): b
  * Flat, or with the nodes of an open call kept together: that takes longer and makes longer edges, so it is for graphs
  * where calls would lie in each other's way, as those of a net that several losses use.
  */
-function laidOut(nodes: Node[], edges: Edge[], lines: Node[][], together: boolean): Arrangement {
+function laidOut(nodes: Node[], edges: Edge[], lines: Node[][], frames: number): Arrangement {
+  const together = frames > 0;
   const graph = new Graph({ directed: true, compound: together });
   graph.setGraph({ rankdir: "TB", nodesep: together ? 48 : 22, edgesep: 12, ranksep: together ? GAP / 2 : GAP });
   for (const { key, width, height } of nodes) graph.setNode(key, { width, height });
   if (together)
     for (const node of nodes) {
-      const line = opened(node).map((call) => `frame ${call.key}`);
+      const line = opened(node).slice(-frames).map((call) => `frame ${call.key}`);
       [node.key, ...line].forEach((key, i) => {
         const parent = line[i];
         if (parent === undefined) return;
@@ -237,7 +239,7 @@ function laidOut(nodes: Node[], edges: Edge[], lines: Node[][], together: boolea
       });
     }
   for (const edge of edges) graph.setEdge(edge.from.key, edge.to.key, {});
-  if (!together)
+  if (frames < Infinity)
     for (const [from, to] of [...below(nodes, edges), ...above(edges, groupsOf(nodes))])
       if (!graph.hasEdge(from.key, to.key)) graph.setEdge(from.key, to.key, { weight: FAINT });
   layout(graph, straight(lines, nodes, edges));
