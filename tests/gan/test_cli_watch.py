@@ -19,7 +19,7 @@ def test_it_writes_the_game_and_a_page_and_says_what_that_took(capsys, tmp_path)
     page = (tmp_path / "watched" / "report.html").read_text()
     assert page.count("data:image/png") >= 4  # game, light and dark; samples; training
     assert "step 6" in page
-    assert "Watching took" in page
+    assert "The cost of a look" in page
     lanes = (tmp_path / "watched" / "run.html").read_text()
     assert "the field" in lanes
     assert (tmp_path / "watched" / "game-dark.png").exists()

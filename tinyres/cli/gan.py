@@ -42,8 +42,8 @@ def _add_train(parts: Any) -> None:
         "stacked-mnist or your own images",
         description=f"Train a GAN. Writes {CHECKPOINT}, from which --resume continues bit for bit, "
         "generator.safetensors (the averaged one), samples.png and samples/, interpolations.png, training.png and "
-        "result.json. The method and the data set set the defaults of all other options; the numbers of steps for mnist, "
-        "fashion-mnist, cifar10 and stacked-mnist are guesses, for no such run was measured.",
+        "result.json. The method and the data set set the defaults of all other options; the numbers of steps for "
+        "mnist, fashion-mnist, cifar10 and stacked-mnist are guesses, for no such run was measured.",
     )
     train.add_argument("--data", metavar="NAME", help="data set (default: digits, which needs no download), or the "
                        "path of a folder of PNG or JPEG files, with or without folders in it, or of an .npz file "
