@@ -32,8 +32,8 @@ RUNS = {
         *("--save-every", "1", "--record", "2"),
     ),
     "gan": (
-        *("gan", "train", "--data", "ring8", "--width", "4", "--batch-size", "32", "--steps", "6"),
-        *("--save-every", "2", "--sample-every", "3"),
+        *("gan", "train", "--data", "ring8", "--method", "r3gan", "--width", "4", "--batch-size", "32", "--steps", "6"),
+        *("--save-every", "2", "--sample-every", "3", "--conditional", "--watch", "2"),
     ),
 }
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}

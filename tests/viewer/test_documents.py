@@ -227,6 +227,24 @@ def test_losses_of_a_training():
         described({})
 
 
+def test_curves_stand_in_their_players_lane():
+    model = nn.Sequential(nn.Linear(3, 1, rng=0))
+    recording = flow.record(model)
+    for _ in range(3):
+        with recording:
+            model(tr.tensor(np.ones((1, 3), "f4"))).sum().backward()
+    chart = ("slopes", {"at fakes": [1.0, np.nan, np.inf], "at reals": np.arange(3)}, True)
+    players = {"D": recording, "G": recording}
+    d, g = checked(document(None, described(players, curves={"G": [chart]})))["run"]["lanes"]
+    assert "curves" not in d
+    lines = [{"name": "at fakes", "values": [1.0, None, "Infinity"]}, {"name": "at reals", "values": [0.0, 1.0, 2.0]}]
+    assert g["curves"] == [{"title": "slopes", "log": True, "lines": lines}]
+    with pytest.raises(ValueError, match="save: curves for 'X', recordings for 'D', 'G'"):
+        described(players, curves={"X": [chart]})
+    with pytest.raises(ValueError, match="save: slopes: a has 2 values, but there are 3 recorded steps"):
+        described(players, curves={"G": [("slopes", {"a": [1, 2]}, False)]})
+
+
 def test_only_recordings_are_saved(tmp_path):
     with pytest.raises(TypeError, match=r"save: D: needs a flow\.record\(model\) or its history\(\), got int"):
         viewer.save({"D": 3}, tmp_path / "run.html")

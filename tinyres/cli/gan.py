@@ -42,7 +42,8 @@ def _add_train(parts: Any) -> None:
         "stacked-mnist or your own images",
         description=f"Train a GAN. Writes {CHECKPOINT}, from which --resume continues bit for bit, "
         "generator.safetensors (the averaged one), samples.png and samples/, interpolations.png, training.png and "
-        "result.json. The method and the data set set the defaults of all other options.",
+        "result.json. The method and the data set set the defaults of all other options; the numbers of steps for "
+        "mnist, fashion-mnist, cifar10 and stacked-mnist are guesses, for no such run was measured.",
     )
     train.add_argument("--data", metavar="NAME", help="data set (default: digits, which needs no download), or the "
                        "path of a folder of PNG or JPEG files, with or without folders in it, or of an .npz file "
@@ -99,7 +100,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     if arguments.watch is not None and arguments.watch < 0:
         raise UsageError(f"--watch {arguments.watch}: at least 1 is needed")
     given = _given(arguments)
-    out = arguments.out or Path("gan-results") / f"{given['method']}-{file_name(given.get('data', gan.GANRecipe.data))}"
+    name = f"{given['method']}-{file_name(given.get('data', gan.GANRecipe.data))}"
+    out = arguments.out or Path("gan-results") / f"{name}{'-conditional' * bool(given.get('conditional'))}"
     try:
         if arguments.resume:
             typed = {name: value for name, value in given.items() if name != "method" or arguments.method is not None}

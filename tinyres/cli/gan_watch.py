@@ -43,5 +43,4 @@ def show(watch: Any, trainer: Any, folder: Path) -> None:
     lead = (
         f"{trainer.step:,} of {trainer.total:,} steps of the generator; {len(found.labels['step'])} looks at the game."
     )
-    cost = f"Watching took {watch.seconds:.1f} s, training and watching together {result['seconds']:.1f} s."
-    write_game_page(folder, watch, title, lead, sentences, cost)
+    write_game_page(folder, watch, title, lead, sentences)

@@ -58,6 +58,7 @@ WEIGHT = 10.0  # of a penalty added to a method that has none: the weight in WGA
 METHOD = "sn_hinge"  # the default: its samples came nearest to the digits
 
 _POINTS = {"arch": "mlp", "latent": 2, "width": 128, "batch_size": 256, "steps": 5000}
+# A guess: where these were written, no such data could be downloaded and no run be measured.
 _IMAGES = {"arch": "dcgan", "latent": 100, "width": 64, "batch_size": 64, "steps": 20000}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"arch": "dcgan", "latent": 32, "width": 32, "batch_size": 64, "steps": 4000},

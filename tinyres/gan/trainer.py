@@ -144,9 +144,8 @@ class GANTrainer(ResumableRun):
 
     def log(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The history, one row per step, and the notes."""
-        return with_notes(
-            {"history": np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))}, {}, self.notes
-        )
+        rows = np.array(self.history, np.float64).reshape(-1, len(StepRecord._fields))
+        return with_notes({"history": rows}, {}, self.notes)
 
     def load_log(self, step: int, arrays: dict[str, Array], about: dict[str, Any]) -> None:
         """Take back what `log` gave."""
@@ -172,16 +171,13 @@ class GANTrainer(ResumableRun):
             real, before = [next(batches) for _ in range(self.d_steps)], self.snapshot()
             try:
                 record = self._take(real)
-            except NotFinite as error:
-                self.restore(before)
-                where = f"{self._first_failure(real)}; the trainer is as it was before this step"
-                raise Diverged(f"at step {self.step} {error}: {where}") from None
-            except TooLarge as error:
+            except (NotFinite, TooLarge) as error:
                 self.restore(before)
                 rates = f"G {self.optimizer_g.rates('g')}, D {self.optimizer_d.rates('g')}"
+                smaller = f"try a smaller learning rate (now {rates})"
+                why = self._first_failure(real) if isinstance(error, NotFinite) else smaller
                 raise Diverged(
-                    f"at step {self.step} {error}: try a smaller learning rate (now {rates}); "
-                    "the trainer is as it was before this step"
+                    f"at step {self.step} {error}: {why}; the trainer is as it was before this step"
                 ) from None
             self.step += 1
             self.history.append(record)

@@ -89,13 +89,34 @@ def test_slopes_pulls_and_how_sure_d_is(loss):
     assert looked(dirac(0.0, psi))["right"].tolist() == [0.5]
 
 
+class Bowl(Slope):
+    """D(x) = psi x²."""
+
+    def forward(self, x):
+        return x * x * self.psi
+
+
+@pytest.mark.parametrize("penalty", ["r2", "r1r2"])
+def test_a_penalty_at_the_fakes_moves_with_g(penalty):
+    """|dD/dx|² / 2 = 2 psi² theta² at the fake, so D's field holds -4 gamma psi theta², which depends on theta."""
+    theta, psi, gamma = 0.7, -0.4, 0.6
+    trainer = dirac(theta, psi, penalty=gan.PENALTIES[penalty], penalty_weight=gamma)
+    trainer.discriminator = Bowl(psi)
+    found = looked(trainer)
+    s = 1 / (1 + math.exp(-psi * theta**2))
+    ds = s * (1 - s)
+    J = np.array([
+        [ds * (2 * psi * theta) ** 2 + 2 * s * psi, 2 * ds * psi * theta**3 + 2 * s * theta],
+        [-2 * ds * psi * theta**3 - 2 * s * theta - 8 * gamma * psi * theta, -ds * theta**4 - 4 * gamma * theta**2],
+    ])  # fmt: skip
+    values = np.linalg.eigvals(J)
+    np.testing.assert_allclose(np.sort(found["eigenvalue_real"][0, :2]), np.sort(values.real), rtol=1e-9)
+    A = (J - J.T) / 2
+    assert found["rotation"][0] == pytest.approx((A**2).sum() / (J**2).sum(), rel=1e-9)
+
+
 def test_the_slope_is_taken_where_it_says():
     """D = x² has the slope 2 |x|: 0 at the data, theta halfway, 2 theta at the fakes."""
-
-    class Bowl(Slope):
-        def forward(self, x):
-            return x * x * self.psi
-
     trainer = dirac(0.7, 1.0)
     d = Bowl(1.0)
     trainer.discriminator = d

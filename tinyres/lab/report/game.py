@@ -26,11 +26,11 @@ WORDS = {
 }  # fmt: skip
 
 
-def write_game_page(folder: Path, watch: GameWatch, title: str, lead: str, sentences: Sequence[str], cost: str) -> Path:
+def write_game_page(folder: Path, watch: GameWatch, title: str, lead: str, sentences: Sequence[str]) -> Path:
     """Draw folder/game.png and write folder/report.html, with the pictures of the run that are there.
 
     Args:
-        lead: says what the run was; sentences: of its score; cost: what watching took.
+        lead: says what the run was; sentences: of its score.
     """
     found = watch.history()
     save_picture(lambda figure: figure.set_size_inches(11, 8) or found.plot(figure), folder / "game.png")
@@ -52,7 +52,7 @@ def write_game_page(folder: Path, watch: GameWatch, title: str, lead: str, sente
             ],
             steps=[found.labels["step"][i] for i in ends],
             rows=rows,
-            cost=cost,
+            cost=f"The cost of {found.cost}.",
         )
     )
     write(folder / "report.html", page)
