@@ -154,3 +154,40 @@ def clear(typing, target, t0, count):
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@emitted
+def stream(typing, target, t0, source, s0, count):
+    """As `copy`, but past the caches: a store that goes straight to memory spares reading the line that it fills."""
+    signature = types.void(target, types.intp, source, types.intp, types.intp)
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        e = Emitter(b, signature.args[0].dtype)
+        to, of = (_element(context, b, signature.args[i], args[i], args[i + 1]) for i in (0, 2))
+        size, lanes = ir.Constant(I64, e.bytes), ir.Constant(I64, e.lanes)
+        # Such a store takes a whole vector at an address that its size divides. Ends are copied.
+        number = b.sdiv(b.ptrtoint(to, I64), size)
+        before = b.srem(b.sub(lanes, b.srem(number, lanes)), lanes)
+        before = b.select(b.icmp_signed("<", before, args[4]), before, args[4])
+        vectors = b.sdiv(b.sub(args[4], before), lanes)
+        cgutils.raw_memcpy(b, to, of, before, e.bytes)
+        with cgutils.for_range(b, vectors) as v:
+            at = b.add(before, b.mul(v.index, lanes))
+            stored = b.store(e.load(e.at(of, at)), e.as_vector(e.at(to, at)), align=e.lanes * e.bytes)
+            stored.set_metadata("nontemporal", b.module.add_metadata([ir.Constant(I32, 1)]))
+        done = b.add(before, b.mul(vectors, lanes))
+        cgutils.raw_memcpy(b, e.at(to, done), e.at(of, done), b.sub(args[4], done), e.bytes)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@emitted
+def streamed(typing):
+    """Wait until everything that was streamed can be seen by other threads."""
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        b.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
