@@ -53,17 +53,15 @@ def test_the_reference_is_its_definition():
     np.testing.assert_array_equal(dx, [0.25, np.inf, np.inf, 1])
 
 
-@pytest.mark.parametrize("past", [False, True])
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
-@pytest.mark.parametrize("size", [0, 1, 6, 1001, 10_000])
-def test_shares_meet_whatever_the_number_of_threads(size, threads, past):
+@pytest.mark.parametrize("size", [0, 1, 6, 1001])
+def test_shares_meet_whatever_the_number_of_threads(size, threads):
     a, b = (np.random.default_rng(k).standard_normal(size) for k in range(2))
     expected = run(reference, a, b, 0.25)
     found = [np.full(size, np.nan) for _ in range(3)]
-    lines = np.empty(threads * int(elementwise.APART))
-    elementwise._add(threads, a, b, found[0], lines, past)
-    elementwise._relu(threads, a, found[1], lines, past, 0.25, True)
-    elementwise._relu_dx(threads, b, a, found[2], lines, past, 0.25, True)
+    elementwise._add(threads, a, b, found[0])
+    elementwise._relu(threads, a, found[1], 0.25, True)
+    elementwise._relu_dx(threads, b, a, found[2], 0.25, True)
     np.testing.assert_array_equal(found, expected)
 
 

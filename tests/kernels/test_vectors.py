@@ -12,11 +12,11 @@ from tinyres_kernels.cpu.host import TARGET
 
 OFF, RATES = (False, False), (0.5,) * 9
 CASES = {
-    "add": (elementwise._add, 4, (False,)),
-    "relu": (elementwise._relu, 3, (False, 0.0, False)),
-    "leaky relu": (elementwise._relu, 3, (False, 0.25, True)),
-    "relu_dx": (elementwise._relu_dx, 4, (False, 0.0, False)),
-    "leaky relu_dx": (elementwise._relu_dx, 4, (False, 0.25, True)),
+    "add": (elementwise._add, 3, ()),
+    "relu": (elementwise._relu, 2, (0.0, False)),
+    "leaky relu": (elementwise._relu, 2, (0.25, True)),
+    "relu_dx": (elementwise._relu_dx, 3, (0.0, False)),
+    "leaky relu_dx": (elementwise._relu_dx, 3, (0.25, True)),
     "bce_with_logits": (loss._yes_or_no, 3, ()),
     "bce_with_logits_dx": (loss._yes_or_no_dx, 4, ()),
     "sgd": (update._sgd, 5, (RATES[:4], True, *OFF)),

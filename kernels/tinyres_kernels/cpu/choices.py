@@ -40,9 +40,6 @@ LIMITS = MappingProxyType(
         "strided_channels": Limit(64, "on both sides: with fewer, the transforms cost what the products save"),
         "strided_outputs": Limit(512, "pixels of all images: with fewer, the kernel's transform costs too much"),
         "strided_band": Limit(1280 << 10, "bytes of transformed tiles that a thread works on: they stay in its cache"),
-        "past_caches": Limit(
-            2 << 20, "of a thread's result, in bytes: more is stored past the caches, which would keep little of it"
-        ),
         "product_channels": Limit(64, "on both sides of a 1x1 kernel, for its gradient to be BLAS's"),
         "matmul_rows": Limit(16, "at least, for a thread"),
         "fold": Limit(512, "numbers in a row, up to which rows of few channels are taken together"),

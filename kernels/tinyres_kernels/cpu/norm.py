@@ -4,8 +4,8 @@ import numpy as np
 
 from tinyres_kernels.cpu import rows
 from tinyres_kernels.cpu.choices import Choices
-from tinyres_kernels.cpu.memory import flat, native, scratch
-from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide, past_caches
+from tinyres_kernels.cpu.memory import flat, native
+from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide
 from tinyres_kernels.guard import poison
 from tinyres_kernels.im2col.norm import move
 from tinyres_kernels.namespace import Array
@@ -21,13 +21,12 @@ def _wide(a: Array, fold: int) -> Array:
 
 
 def _plan(shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, choices: Choices, s: Norm) -> Plan:
-    """how: how many rows are taken as one, and whether results go past the caches."""
+    """how: how many rows are taken as one."""
     assert shapes[0] is not None
     M, C = shapes[0]
     fold = next((f for f in (16, 8, 4, 2) if M % f == 0 and f * C <= choices.limit("fold")), 1)
-    count = machine.threads_for(8 * M * C, choices)
-    past, trait = past_caches(M * C * itemsize, count, choices)
-    return Plan("passes", ("rows as they are" if fold == 1 else "rows folded", trait), count, (fold, past))
+    traits = ("rows as they are" if fold == 1 else "rows folded",)
+    return Plan("passes", traits, machine.threads_for(8 * M * C, choices), fold)
 
 
 PLANNERS |= dict.fromkeys(("batch_norm", "batch_norm_dx"), _plan)
@@ -46,11 +45,6 @@ def _shares(count: int, width: int, dtype: np.dtype) -> tuple[Array, Array]:
     other at every row."""
     shape = (count, 2, width + APART)
     return poison(np.empty(shape, dtype)), poison(np.empty(shape))
-
-
-def _lines(plan: Plan, width: int, dtype: np.dtype) -> Array:
-    """Where rows are computed that go past the caches."""
-    return scratch("lines", dtype, plan.threads * rows.LINES * width if plan.how[1] else width).reshape(-1, width)
 
 
 def _total(shares: Array, fold: int, channels: int) -> Array:
@@ -77,7 +71,7 @@ def batch_norm(
     x = native(x)
     M, C = x.shape
     plan = decide("batch_norm", (x.shape,), x.itemsize)
-    (fold, past), count = plan.how, plan.threads
+    fold, count = plan.how, plan.threads
     wide = _wide(x, fold)
     if s.training:
         centre = x[:NEAR].mean(axis=0)
@@ -91,8 +85,7 @@ def batch_norm(
     scale = weight / np.sqrt(variance + s.eps)
     centre, scale, shift = _tiles(fold, x.dtype, mean, scale, bias)
     other = wide if residual is None else _wide(residual, fold)
-    lines, added = _lines(plan, fold * C, x.dtype), residual is not None
-    rows.normalise(count, wide, other, centre, scale, shift, _wide(out, fold), lines, past, added, s.relu)
+    rows.normalise(count, wide, other, centre, scale, shift, _wide(out, fold), residual is not None, s.relu)
 
 
 def batch_norm_dx(
@@ -115,7 +108,7 @@ def batch_norm_dx(
     x = native(x)
     M, C = x.shape
     plan = decide("batch_norm_dx", (x.shape,), x.itemsize)
-    (fold, past), count = plan.how, plan.threads
+    fold, count = plan.how, plan.threads
     mask = 0 if not s.relu else 1 if y is not None else 2
     g_rows, x_rows, y_rows, result = (_wide(a, fold) for a in (g, x, x if y is None else y, out))
     store = mask == 1 and dresidual is not None
@@ -123,8 +116,7 @@ def batch_norm_dx(
     forward = weight / np.sqrt(variance + s.eps), bias
     centre, slope, shift = _tiles(fold, x.dtype, mean, *forward)
     near, shares = _shares(count, fold * C, x.dtype)
-    lines = _lines(plan, fold * C, x.dtype)
-    rows.products(count, g_rows, x_rows, y_rows, centre, slope, shift, passed, lines, past, near, shares, store, mask)
+    rows.products(count, g_rows, x_rows, y_rows, centre, slope, shift, passed, near, shares, store, mask)
     if store:
         g_rows, mask = passed, 0
     elif dresidual is not None:  # no ReLU: it is g itself; or the signs follow from x, in one pass too few for it
@@ -135,6 +127,4 @@ def batch_norm_dx(
     dbias[...] = total
     dweight[...] = along * spread
     along, drift, scale = _tiles(fold, x.dtype, along * spread**2 / M, total / M, weight * spread)
-    rows.combine(
-        count, g_rows, x_rows, y_rows, centre, slope, shift, along, drift, scale, result, lines, past, s.training, mask
-    )
+    rows.combine(count, g_rows, x_rows, y_rows, centre, slope, shift, along, drift, scale, result, s.training, mask)

@@ -89,12 +89,6 @@ def planner(op: str) -> Callable[[Planner], Planner]:
     return declare
 
 
-def past_caches(size: int, threads: int, choices: Choices) -> tuple[bool, str]:
-    """Whether a result of this many bytes is stored past the caches, and what the plan says of it."""
-    past = size >= threads * choices.limit("past_caches")
-    return past, "past the caches" if past else ""
-
-
 def by_loop(work: Callable[..., float], *traits: str) -> Planner:
     """The planner of an operation that knows one compiled loop, on one thread or several; work: of these shapes."""
 

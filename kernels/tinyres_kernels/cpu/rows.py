@@ -6,12 +6,10 @@ run. Whole arrays and bounds are handed on, no slices: a slice counts references
 wait for each other.
 """
 
-from tinyres_kernels.cpu.emit import stream, streamed
 from tinyres_kernels.cpu.jit import compiled, inlined, kernel
 from tinyres_kernels.cpu.row_tiles import ITSELF, combine_rows, products_rows
 
 ROWS = 16  # of which a sum is formed in the arrays' own dtype
-LINES = ROWS + 1  # rows that a thread has in `lines`: one lies between it and the next thread
 
 
 @compiled
@@ -36,79 +34,55 @@ def moments(t, threads, x, centre, near, totals):
 
 
 @inlined
-def _normalise(first, last, x, residual, centre, scale, shift, out, at, add, relu):
-    """Into rows `at` and so on of out."""
+def _normalise(first, last, x, residual, centre, scale, shift, out, add, relu):
     width = x.shape[1]
     for i in range(first, last):
-        to = at + i - first
         if add and relu:
             for j in range(width):
                 value = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
-                out[to, j] = 0 if value <= 0 else value
+                out[i, j] = 0 if value <= 0 else value
         elif add:
             for j in range(width):
-                out[to, j] = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
+                out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j] + residual[i, j]
         elif relu:
             for j in range(width):
                 value = (x[i, j] - centre[j]) * scale[j] + shift[j]
-                out[to, j] = 0 if value <= 0 else value
+                out[i, j] = 0 if value <= 0 else value
         else:
             for j in range(width):
-                out[to, j] = (x[i, j] - centre[j]) * scale[j] + shift[j]
+                out[i, j] = (x[i, j] - centre[j]) * scale[j] + shift[j]
 
 
 @kernel
-def normalise(t, threads, x, residual, centre, scale, shift, out, lines, past, add, relu):
-    """out = f((x - centre) scale + shift + residual), from the last rows to the first: of what `moments` has read, the
-    last is still in the cache. past: by way of `lines`, and past the cache."""
-    rows, width = x.shape
+def normalise(t, threads, x, residual, centre, scale, shift, out, add, relu):
+    """out = f((x - centre) scale + shift + residual)."""
+    rows = x.shape[0]
     first, last = rows * t // threads, rows * (t + 1) // threads
-    into = lines if past else out
-    for begin in range(first + (last - first - 1) // ROWS * ROWS, first - 1, -ROWS):
-        end = min(begin + ROWS, last)
-        at = t * LINES if past else begin
-        _normalise(begin, end, x, residual, centre, scale, shift, into, at, add, relu)
-        if past:
-            stream(out, begin * width, lines, at * width, (end - begin) * width)
-    if past:
-        streamed()
+    _normalise(first, last, x, residual, centre, scale, shift, out, add, relu)
 
 
 @kernel
-def products(t, threads, g, x, y, centre, slope, shift, passed, lines, past, near, totals, store, mask):
+def products(t, threads, g, x, y, centre, slope, shift, passed, near, totals, store, mask):
     """totals[t, 0] = sum of g over thread t's rows, totals[t, 1] = sum of g (x - centre).
 
-    g and mask are those of `row_tiles`. With `store`, for which y is needed, that g is written to `passed`; `past` the
-    cache as in `normalise`.
+    g and mask are those of `row_tiles`. With `store`, for which y is needed, that g is written to `passed`.
     """
     rows, width = x.shape
     first, last = rows * t // threads, rows * (t + 1) // threads
-    into = lines if past else passed
     own = 2 * t * near.shape[2]
     totals[t] = 0
     for begin in range(first, last, ROWS):
-        count, row = min(ROWS, last - begin), t * LINES if past else begin
-        products_rows(mask, store, count, width, g, x, y, begin * width, centre, slope, shift, near, own,
-                      own + near.shape[2], into, row * width)  # fmt: skip
-        if store and past:
-            stream(passed, begin * width, lines, row * width, count * width)
+        count, at = min(ROWS, last - begin), begin * width
+        products_rows(mask, store, count, width, g, x, y, at, centre, slope, shift, near, own,
+                      own + near.shape[2], passed, at)  # fmt: skip
         _add_up(t, width, near, totals)
-    if past:
-        streamed()
 
 
 @kernel
-def combine(t, threads, g, x, y, centre, slope, shift, along, mean, scale, out, lines, past, own, mask):
-    """out = (g - mean - (x - centre) along) scale, with g and mask as in `products`; without `own` just g scale. From
-    the last rows to the first, and `past` the cache, as in `normalise`."""
+def combine(t, threads, g, x, y, centre, slope, shift, along, mean, scale, out, own, mask):
+    """out = (g - mean - (x - centre) along) scale, with g and mask as in `products`; without `own` just g scale."""
     rows, width = x.shape
     first, last = rows * t // threads, rows * (t + 1) // threads
-    into = lines if past else out
-    for begin in range(first + (last - first - 1) // ROWS * ROWS, first - 1, -ROWS):
-        count, row = min(ROWS, last - begin), t * LINES if past else begin
-        combine_rows(mask, own, count, width, g, x, y, begin * width, centre, slope, shift, along, mean, scale,
-                     into, row * width)  # fmt: skip
-        if past:
-            stream(out, begin * width, lines, row * width, count * width)
-    if past:
-        streamed()
+    for begin in range(first, last, ROWS):
+        count, at = min(ROWS, last - begin), begin * width
+        combine_rows(mask, own, count, width, g, x, y, at, centre, slope, shift, along, mean, scale, out, at)
