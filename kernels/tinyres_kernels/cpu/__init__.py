@@ -10,7 +10,8 @@ conv.py   the convolutions, and which algorithm each uses:
     dot.py, outer.py                                    directly
     fast/                                               with fewer products: 3x3 at stride 1, 4x4 at stride 2, ...
 heads.py   attention, block by block
-rows.py   compiled passes over pixels by channels;   norm.py   batch norm on them;   row_norm.py   layer norm
+rows.py   compiled passes over pixels by channels, on row_tiles.py;   norm.py   batch norm on them
+row_norm.py   layer norm
 pool.py   the pools, channels innermost;   elementwise.py   sums and ReLUs
 activations.py   tanh, GELU and other smooth ones, on elementary.py (exp, log1p, ...);   softmax.py   a row of exps
 loss.py   softmax and cross-entropies on those

@@ -40,6 +40,7 @@ LIMITS = MappingProxyType(
         "strided_channels": Limit(64, "on both sides: with fewer, the transforms cost what the products save"),
         "strided_outputs": Limit(512, "pixels of all images: with fewer, the kernel's transform costs too much"),
         "strided_band": Limit(1280 << 10, "bytes of transformed tiles that a thread works on: they stay in its cache"),
+        "product_channels": Limit(64, "on both sides of a 1x1 kernel, for its gradient to be BLAS's"),
         "matmul_rows": Limit(16, "at least, for a thread"),
         "tiles_rows": Limit(32, "of a product: with fewer, to lay out the other matrix costs too much"),
         "tiles_columns": Limit(16, "of a product: with fewer, most of a tile is wasted"),

@@ -45,14 +45,18 @@ SAME_SET = 4096  # bytes between pixels, from which on those of a tile displace 
 def _by_blas(x: Shape, w: Shape, outputs: int, itemsize: int, s: Conv, choices: Choices) -> bool:
     """Whether to take a matrix product, of pixels by the channels that are read: where these are many, or the weights,
     which a tile's loops would first have to bring into order, outweigh the images."""
-    KH, KW = w[:2]
-    can = (KH, KW) == (1, 1) and s.groups == 1 and s.stride == (1, 1) and s.padding == (0, 0)
-    return choices.take("blas", can, x[3] * itemsize >= SAME_SET or 2 * outputs > x[0] * x[1] * x[2])
+    worth = x[3] * itemsize >= SAME_SET or 2 * outputs > x[0] * x[1] * x[2]
+    return choices.take("blas", _pixel_by_pixel(w, s), worth)
 
 
-def _product_plan(x: Shape, weights: Shape, itemsize: int, machine: Machine, choices: Choices) -> Plan:
-    shapes = (prod(x[:3]), x[3]), weights
-    return Plan("product", parts=(PLANNERS["matmul"](shapes, itemsize, machine, choices, None),))
+def _pixel_by_pixel(w: Shape, s: Conv) -> bool:
+    """Whether each pixel is a product by itself, and of all of them one of matrices."""
+    return w[:2] == (1, 1) and s.groups == 1 and s.stride == (1, 1) and s.padding == (0, 0)
+
+
+def _product_plan(first: Shape, second: Shape, itemsize: int, machine: Machine, choices: Choices) -> Plan:
+    """For the product of these matrices."""
+    return Plan("product", parts=(PLANNERS["matmul"]((first, second), itemsize, machine, choices, None),))
 
 
 @planner("conv2d")
@@ -66,7 +70,7 @@ def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices:
     if strided.taken(out, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan(x, out, padding, machine, choices, turned=False)
     if _by_blas(x, w, O, itemsize, s, choices):
-        return _product_plan(x, w[2:], itemsize, machine, choices)
+        return _product_plan((prod(x[:3]), CG), (CG, O), itemsize, machine, choices)
     if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
         return depthwise.plan(x, out, w, s, itemsize, machine, choices)
     moves = dot.Moves(((0, 0), (1, 1), (out[1], out[2])), stride, padding, dilation)
@@ -80,7 +84,7 @@ def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
     stride, padding, dilation, groups = s
     KH, KW, CG, O = w
     if _by_blas(g, w, CG, itemsize, s, choices):
-        return _product_plan(g, (O, CG), itemsize, machine, choices)
+        return _product_plan((prod(g[:3]), O), (O, CG), itemsize, machine, choices)
     if any(step > 1 and d > 1 for step, d in zip(stride, dilation, strict=True)):
         return Plan("im2col", ("stride and dilation",), how=s)
     turned = 2 - padding[0], 2 - padding[1]  # the padding of the convolution that this is
@@ -139,6 +143,9 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
         return winograd.plan(x[0], (g[1], g[2]), (CG, O), padding, machine, choices, summed=True)
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
+    pixels = prod(g[:3])
+    if choices.take("blas", _pixel_by_pixel(out, s), min(CG, O) >= choices.limit("product_channels")):
+        return _product_plan((CG, pixels), (pixels, O), itemsize, machine, choices)
     if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
         return depthwise.plan(x, g, out, s, itemsize, machine, choices, summed=True)
     return outer.plan(x, g, out, (stride, padding, dilation), groups, itemsize, machine, choices)
@@ -151,6 +158,11 @@ def _product(plan: Plan, x: Array, w: Array, out: Array) -> bool:
 
 def _product_dx(plan: Plan, g: Array, w: Array, out: Array) -> bool:
     matmul(g.reshape(-1, g.shape[3]), w[0, 0].T, out.reshape(-1, out.shape[3]))
+    return True
+
+
+def _product_dw(plan: Plan, x: Array, g: Array, out: Array) -> bool:
+    matmul(x.reshape(-1, x.shape[3]).T, g.reshape(-1, g.shape[3]), out[0, 0])
     return True
 
 
@@ -205,6 +217,7 @@ _CONV2D_DX: Mapping[str, Way] = {
 }
 _CONV2D_DW: Mapping[str, Way] = {
     "outer": _by_outer,
+    "product": _product_dw,
     "depthwise": depthwise.weight_gradient,
     "winograd": winograd.weight_gradient,
     "strided": strided.weight_gradient,
