@@ -99,7 +99,7 @@ def test_a_training_step_reads_nothing_that_was_handed_out_again():
         return [p.grad.numpy().copy() for p in model.parameters()]
 
     def poisoned(self, size, block):
-        block[...] = 0xFF  # NaN, whatever the floating dtype
+        block[0][...] = 0xFF  # NaN, whatever the floating dtype
         give(self, size, block)
 
     expected = gradients()

@@ -6,7 +6,7 @@ import re
 import numba
 import numpy as np
 import pytest
-from tinyres_kernels.cpu import elementwise, loss, simd, update
+from tinyres_kernels.cpu import elementwise, loss, products, simd, update
 from tinyres_kernels.cpu.depthwise_tiles import depth_sums, depth_tile
 from tinyres_kernels.cpu.host import TARGET
 
@@ -49,6 +49,7 @@ TILES = {
     "row_tile": simd.row_tile(LARGEST[1]),
     **{f"outer_tile {v}": simd.outer_tile(taps, v) for v, taps in TARGET.taps.items()},
     "outer_row": simd.outer_row(1, TARGET.row_taps),
+    "a product's tile": products._tile,
     **{f"depth_tile {p} {v}": depth_tile(p, v) for p, v in ((8, TARGET.registers // 16), (4, 2), (1, 4))},
     **{f"depth_sums {t} {v}": depth_sums(t, v) for t, v in ((3, 2), (1, 4))},
     **({"outer_row, all taps": simd.outer_row(3, 3)} if TARGET.registers == 32 else {}),
@@ -61,7 +62,7 @@ def test_sums_stay_in_registers(name, dtype):
     """If LLVM loads too far ahead, a turn of the innermost loop takes some sums from the stack and puts them back."""
     parameters = list(inspect.signature(TILES[name]._defn).parameters)[1:]
     types = {
-        **dict.fromkeys(("x", "w", "g", "out", "sums"), dtype[::1]),
+        **dict.fromkeys(("x", "w", "g", "a", "b", "out", "sums"), dtype[::1]),
         "places": numba.intp[::1],
         "add": numba.boolean,
         "group": numba.types.UniTuple(numba.intp, 1),

@@ -29,6 +29,7 @@ class _Idle:
         self.bytes = 0
 
     def take(self, size: int) -> Any:
+        """A block, and the address at which an array may begin in it."""
         stack = self.blocks.get(size)
         if stack is None:
             self.blocks[size] = []
@@ -41,7 +42,9 @@ class _Idle:
             else:
                 self.bytes -= size
                 return block
-        return np.empty(size + _ALIGN, np.uint8)
+        block = np.empty(size + _ALIGN, np.uint8)
+        start = block.ctypes.data  # slow to ask for, so it is kept with the block
+        return block, start + -start % _ALIGN
 
     def give(self, size: int, block: Any) -> None:
         self.blocks.setdefault(size, []).append(block)
@@ -63,11 +66,10 @@ class _Lease:
     def __init__(self, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._size = size
         self._block = _idle.take(size)
-        start = self._block.ctypes.data
         self.__array_interface__ = {
             "shape": shape,
             "typestr": dtype.str,
-            "data": (start + -start % _ALIGN, False),
+            "data": (self._block[1], False),
             "version": 3,
         }
 

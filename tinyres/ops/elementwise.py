@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from tinyres_kernels.smooth import special
 
-from tinyres.arrays import namespace, to_device
+from tinyres.arrays import empty, kernels_for, namespace, ravel_alike, to_device, unravel_like
+from tinyres.arrays.memory import LEAST
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.tensor import Tensor
 from tinyres.ops.selecting import without_branches
@@ -19,6 +20,10 @@ from tinyres.ops.selecting import without_branches
 
 @primitive(broadcasts=True)
 def add_(a, b):
+    if type(a) is np.ndarray and a.nbytes >= LEAST and type(b) is np.ndarray:
+        lines = ravel_alike(a, b)  # a residual sum: NumPy has one thread, and fresh memory
+        if lines is not None:
+            return unravel_like(kernels_for(*lines).add(*lines, empty(lines[0].shape, like=a)), a)
     return a + b
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tinyres.autograd.operands import array_of
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.reduction import sum as sum_over
-from tinyres.ops.shape import expand, flatten, matrix_transpose, permute, reshape
+from tinyres.ops.shape import expand, matrix_transpose, permute, reshape
 
 LARGE = 1 << 18  # multiplications; up to here OpenBLAS does not wake its threads either
 
@@ -74,7 +75,7 @@ def linear_(x, w, b):
 
 def _rows(x):
     """(..., n) as a matrix (M, n)."""
-    return x if x.ndim == 2 else reshape(x, (1, *x.shape)) if x.ndim == 1 else flatten(x, 0, -2)
+    return x if x.ndim == 2 else reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _linear_dx(g, w, x_shape):
