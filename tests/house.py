@@ -10,7 +10,7 @@ FLOORS = [
     ["tinyres_kernels"],
     ["version", "starting", "context", "arrays", "autograd"],
     ["ops"],
-    ["gradcheck", "files", "lock", "linalg", "nn", "optim", "data", "figures"],
+    ["gradcheck", "files", "nesting", "lock", "linalg", "nn", "optim", "data", "figures"],
     ["models", "graph", "utils"],
     ["training"],
     ["gan"],
@@ -20,7 +20,20 @@ FLOORS = [
     ["bench", "cli", "__main__"],
 ]
 PARTS = {
-    "core": ["context", "arrays", "autograd", "ops", "gradcheck", "files", "lock", "linalg", "nn", "optim", "graph"],
+    "core": [
+        "context",
+        "arrays",
+        "autograd",
+        "ops",
+        "gradcheck",
+        "files",
+        "nesting",
+        "lock",
+        "linalg",
+        "nn",
+        "optim",
+        "graph",
+    ],
     "study": ["data", "utils", "models", "training", "gan", "flow", "figures", "lab"],
     "workshop": ["viewer", "play", "exercises", "bench", "cli"],
 }

@@ -8,7 +8,6 @@ completely or not at all.
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 import shutil
@@ -20,9 +19,11 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from tinyres import nesting
 from tinyres.arrays import to_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
 from tinyres.autograd.tensor import raw
+from tinyres.nesting import plain as plain
 
 Array: TypeAlias = np.ndarray[Any, Any]
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -33,7 +34,9 @@ CODES = {f"{name[0]}{''.join(filter(str.isdigit, name))}".upper(): name for name
 SIGNATURES = {
     b"\x89PNG": "a PNG image",
     b"\x93NUMPY": "a NumPy .npy array",
-    b"PK\x03\x04": "a ZIP archive (torch.save and numpy.savez write those)",
+    b"PK\x03\x04": "a ZIP archive, as torch.save and numpy.savez write. Where PyTorch is installed, "
+    "safetensors.torch.save_file(torch.load(path, map_location='cpu'), 'weights.safetensors') makes a file of it that "
+    "tr.load reads; numpy.load reads what numpy.savez wrote",
     b"\x80": "a pickle",
 }
 
@@ -50,31 +53,38 @@ class Stateful(Protocol):
 
 
 def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a module's state, or a mapping from names to tensors or arrays, to a safetensors file.
+    """Write a module's state, or a dictionary, nested or not, to a safetensors file.
+
+    tr.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}, "checkpoint.safetensors")
 
     Names, logical shapes, dtypes and every bit are kept; the order of the names and the memory layout are not. The same
     content gives the same bytes. The write is atomic, see `write`.
 
     Args:
-        obj: anything with `.state_dict()`, or a mapping.
+        obj: anything with `.state_dict()`, or a mapping. Its values are tensors, arrays, numbers, texts, None, and
+            lists, tuples and mappings of these; what is no array is kept as JSON in the file's header.
         path: of the file; its directory must exist.
         metadata: texts by name, kept in the file's header.
 
     Raises:
-        TypeError: a name or a metadata text is not a str, a value is not a tensor or array, or a dtype is unknown.
-        ValueError: a tensor is called `__metadata__`, which the format reserves, or a text is not valid Unicode.
+        TypeError: a metadata text is not a str, a value is of no such kind, or a dtype is unknown.
+        ValueError: a name is reserved by the format, a text is not valid Unicode, or a container holds itself.
         FileNotFoundError: the directory does not exist.
         ImportError: safetensors is missing.
         OSError: the disk is full or fails. The errors above are raised before anything is written.
     """
     numpy_io = _safetensors("save").numpy
-    arrays = _arrays(obj)
+    state, tree = _flat(obj)
+    arrays = _arrays(state)
     texts = dict(metadata or {})
     for key, text in texts.items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise TypeError(f"save: metadata maps str to str, got {key!r}: {text!r}")
+        if key == nesting.KEY:
+            raise ValueError(f"save: {key!r} is the name of tinyres's own text; rename it")
         _check_text(key)
         _check_text(text)
+    texts |= {} if tree is None else {nesting.KEY: tree}
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save: {target} needs the directory {target.parent}, which does not exist")
@@ -83,8 +93,10 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
 
 def load(
     path: PathLike, into: Stateful | None = None, *, map_location: Any = None, weights_only: bool = True
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     """Read a safetensors file: NumPy arrays by name, which are also loaded into the module `into`, if given.
+
+    A nested dictionary comes back as it was saved, with NumPy arrays in place of tensors.
 
     The whole file is read and checked before `into` is touched; its `load_state_dict` then says what does not fit.
     NumPy has no bfloat16, so such numbers become float32, which loses nothing, and a warning names them.
@@ -95,7 +107,7 @@ def load(
     Raises:
         FileFormatError: the file is truncated, damaged, or of another format, or it holds a dtype NumPy lacks.
         FileNotFoundError: the file does not exist.
-        TypeError: `into` has no `load_state_dict`.
+        TypeError: `into` has no `load_state_dict`, or the file holds a nested dictionary.
         ImportError: safetensors is missing.
     """
     if into is not None and not hasattr(into, "load_state_dict"):
@@ -108,9 +120,37 @@ def load(
         raise _not_safetensors(path, content, len(content), error) from error
     except KeyError:  # a dtype that the library cannot convert to NumPy's
         state = _widened(path, library.deserialize(content))
+    tree = _header(content)[0].get("__metadata__", {}).get(nesting.KEY)
+    if tree is not None:
+        try:
+            state = nesting.rebuild(tree, state)
+        except ValueError as error:
+            raise FileFormatError(f"{path}: {error}") from error
+        if into is not None:
+            raise TypeError(
+                f"load: {path} holds a nested dictionary with the keys {', '.join(map(repr, state))}: "
+                "call load(path) and hand over the part, module.load_state_dict(loaded[key])"
+            )
     if into is not None:
         into.load_state_dict(state)
     return state
+
+
+def _header(content: bytes) -> tuple[dict[str, Any], int]:
+    """What describes the tensors, and where they begin."""
+    begin = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:begin]), begin
+
+
+def _flat(obj: Any) -> tuple[Any, str | None]:
+    """What `_arrays` takes, and the text that says how it was nested, if it was."""
+    if not isinstance(obj, Mapping) or not nesting.is_nested(obj, _is_array):
+        return obj, None
+    return nesting.flatten(obj, _is_array)
+
+
+def _is_array(value: Any) -> bool:
+    return is_foreign(value) or hasattr(raw(value), "dtype")
 
 
 def _widened(path: PathLike, entries: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Array]:
@@ -142,15 +182,16 @@ def load_metadata(path: PathLike) -> dict[str, str]:
         beginning, size = file.read(64), os.fstat(file.fileno()).st_size
     try:
         with library.safe_open(path, framework="numpy") as opened:
-            return dict(opened.metadata() or {})
+            texts = dict(opened.metadata() or {})
     except library.SafetensorError as error:
         raise _not_safetensors(path, beginning, size, error) from error
+    texts.pop(nesting.KEY, None)  # `load` makes use of it
+    return texts
 
 
 def _texts_in_order(content: bytes) -> bytes:
     """The same file with its metadata sorted by name: the library writes it in an arbitrary order."""
-    begin = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:begin])
+    header, begin = _header(content)
     texts = header.pop("__metadata__", {})
     if len(texts) < 2:
         return content
@@ -161,7 +202,7 @@ def _texts_in_order(content: bytes) -> bytes:
 
 
 def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
-    """C-ordered arrays by name: the file has shapes, but no strides."""
+    """C-ordered arrays by name: files have no strides."""
     state: Any = obj if isinstance(obj, Mapping) or not hasattr(obj, "state_dict") else obj.state_dict()
     if not isinstance(state, Mapping):
         raise TypeError(
@@ -170,8 +211,6 @@ def _arrays(obj: Mapping[str, Any] | Stateful) -> dict[str, Array]:
         )
     arrays = {}
     for name, value in state.items():
-        if not isinstance(name, str):
-            raise TypeError(f"save: names must be str, got {name!r} of type {type(name).__name__}")
         if name == "__metadata__":
             raise ValueError("save: a tensor cannot be called '__metadata__', which the format reserves; rename it")
         _check_text(name)
@@ -230,17 +269,6 @@ def legible(text: str) -> str:
 def write_json(path: PathLike, document: Any) -> None:
     """`plain(document)` as a JSON file, whole or not at all."""
     write(path, json.dumps(plain(document), indent=1) + "\n")
-
-
-def plain(value: Any) -> Any:
-    """JSON values of arrays, NumPy numbers and containers. JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_figure(figure: Any, path: PathLike) -> None:

@@ -38,15 +38,17 @@ Every kernel set promises:
   inputs may be read-only. (Batch norm's `mean` and `variance` are results in training, and inputs otherwise. Running
   statistics are inputs; their new values go into other arrays. `add` may overwrite one of its terms, if the caller asks
   for it.)
-- `out`'s dtype is the result's dtype, and its shape carries the part of the geometry that the other arguments leave
-  open: at stride 2, images of 7 and of 8 rows both have outputs of 4.
+- All arrays of a call have one dtype, except those that hold integers; what is read may have the other byte order.
+  `cpu` and `cuda` compute in float32 and float64 only.
+- `out`'s shape carries the part of the geometry that the other arguments leave open: at stride 2, images of 7 and of 8
+  rows both have outputs of 4.
 - None means absent: no residual, no gradient wanted, no state before the first step.
 - Settings come in one object after the arrays, `conv2d(x, w, out, Conv(...))`, or by keyword, which makes that object.
   `stride`, `padding`, `dilation` and `kernel` are pairs `(h, w)` of ints. Padding is symmetric.
 - An empty batch is a batch: `N = 0` is allowed, and the weight gradient is then zero. (But an empty
   batch has no statistics: in training, batch norm needs at least one pixel. And a row of no classes has no loss.)
-- Shapes that do not fit together raise ValueError before anything is written. Class numbers are not checked: the caller
-  has done that.
+- Shapes that do not fit together raise ValueError, and mixed dtypes TypeError, before anything is written. Class
+  numbers are not checked: the caller has done that.
 - The contract enforces all of this: a body, `def conv2d(x, w, out, s)`, gets arrays that fit and are not empty.
 - The same arguments on the same number of threads give the same bits in every run: the order of summation is fixed.
 - Inputs may have any memory layout that their array library knows: strided, reversed, broadcast, misaligned, of the

@@ -11,8 +11,8 @@ there is nothing to compute, and returns whether a kernel is needed. A *set of k
     mine(x, out, Relu(0.1))             # returns out
     mine(x, out, slope=0.1)             # the same
 
-Shapes that do not fit together raise ValueError before anything is written. The equations, the meaning of each
-array and the costs are in the docstrings of `reference`; `settings` has the settings.
+Shapes that do not fit together raise ValueError, and mixed dtypes TypeError, before anything is written. The equations,
+the meaning of each array and the costs are in the docstrings of `reference`; `settings` has the settings.
 """
 
 from tinyres_kernels import contract_rows  # noqa: F401 (it declares the others)
@@ -63,7 +63,7 @@ def conv2d_dw(x: Array, g: Array, out: Array, s: Conv) -> bool:
 
 
 # -- pools ------------------------------------------------------------------------------------------------------------
-@operation("out index", MaxPool)
+@operation("out index", MaxPool, index="int32")
 def max_pool2d(x: Array, out: Array, index: Array, s: MaxPool) -> bool:
     s.axes(x.shape, out.shape)
     alike("out", out.shape, index=index)
@@ -71,7 +71,7 @@ def max_pool2d(x: Array, out: Array, index: Array, s: MaxPool) -> bool:
     return bool(out.size)
 
 
-@operation("out", MaxPool)
+@operation("out", MaxPool, index="int32")
 def max_pool2d_dx(g: Array, index: Array, out: Array, s: MaxPool) -> bool:
     s.axes(out.shape, g.shape)
     alike("g", g.shape, index=index)
@@ -79,7 +79,7 @@ def max_pool2d_dx(g: Array, index: Array, out: Array, s: MaxPool) -> bool:
     return bool(out.size)
 
 
-@operation("out", MaxPool)
+@operation("out", MaxPool, index="int32")
 def max_pool2d_take(u: Array, index: Array, out: Array, s: MaxPool) -> bool:
     s.axes(u.shape, out.shape)
     alike("out", out.shape, index=index)
@@ -171,14 +171,14 @@ def _rows(x: Array, target: Array, losses: Array, probabilities: Array) -> None:
         raise ValueError(f"{len(x)} rows of no class at all have no loss: got logits {x.shape}")
 
 
-@operation("out probabilities")
+@operation("out probabilities", target="int64")
 def cross_entropy(x: Array, target: Array, out: Array, probabilities: Array) -> bool:
     _rows(x, target, out, probabilities)
     contiguous(out, probabilities)
     return bool(x.size)
 
 
-@operation("out")
+@operation("out", target="int64")
 def cross_entropy_dx(g: Array, probabilities: Array, target: Array, out: Array) -> bool:
     _rows(out, target, g, probabilities)
     contiguous(out)

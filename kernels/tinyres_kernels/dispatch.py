@@ -4,12 +4,13 @@
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import update_wrapper
 from inspect import signature
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from tinyres_kernels.dtypes import COMPILED, refuse_others, same_dtypes
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import Running, named
 
@@ -22,7 +23,8 @@ class Operation(NamedTuple):
 
     arrays: the names of its arguments but the settings, in order;   optional: those that may be None
     writes: those that are written; batch norm's statistics are in training, and are read otherwise
-    settings: the type of its last argument;   admit: its function in `contract`
+    settings: the type of its last argument;   admit: its function in `contract`, behind the check of dtypes
+    integers: those that hold integers, and of which dtype; all others have one dtype, that of `out`
     """
 
     name: str
@@ -31,6 +33,7 @@ class Operation(NamedTuple):
     writes: tuple[str, ...]
     settings: Any
     admit: Callable[..., bool]
+    integers: Mapping[str, str] = {}
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -44,10 +47,13 @@ class Operation(NamedTuple):
         return {"out", "mean", "variance", *ONE_BY_ONE[3:]} if s.training else {"out"}
 
     def refuse_missing(self, given: Sequence[Any]) -> None:
-        """Raises TypeError where an array is None that has to be there."""
+        """Raises TypeError where an array is None that has to be there, or is no array."""
         missing = [name for name, a in zip(self.arrays, given, strict=False) if a is None and name not in self.optional]
         if missing:
             raise TypeError(f"{self.name}: {', '.join(missing)} must not be None")
+        for name, a in self.one_by_one(given[: len(self.arrays)]).items():
+            if not hasattr(a, "dtype"):
+                raise TypeError(f"{self.name}: {name} must be an array, got {type(a).__name__}")
 
     def gathered(self, arrays: Iterable[Array | None]) -> tuple[Any, ...]:
         """Arrays given one by one, as a kernel takes them. Absent ones at the end may be left out."""
@@ -73,10 +79,13 @@ class Operation(NamedTuple):
 
 
 OPERATIONS: dict[str, Operation] = {}
+COMPILERS = ("cpu", "cuda", "tensor_core")  # the kernel sets that compute in no other dtypes than `COMPILED`
 
 
-def kernel(op: str, body: Kernel) -> Kernel:
+def kernel(op: str, body: Kernel, dtypes: tuple[Any, ...] | None = None) -> Kernel:
     """`body` behind the contract of `op`: what callers call. It returns `out`; what the body returns is dropped.
+
+    dtypes: those that it computes in, if there are others that it cannot.
 
     Raises KeyError for an operation that is not known.
     """
@@ -95,6 +104,8 @@ def kernel(op: str, body: Kernel) -> Kernel:
                 f"{op}: the last argument must be a {kind.__name__} (or its fields, by keyword), got {last}"
             )
         try:
+            if dtypes is not None and given[place].dtype not in dtypes:
+                refuse_others(op, given[place].dtype, dtypes)
             needed = admit(*given)
         except AttributeError:
             operation.refuse_missing(given)
@@ -111,21 +122,28 @@ def kernel(op: str, body: Kernel) -> Kernel:
 
 def publish(package: str, *modules: ModuleType) -> None:
     """Put the kernels into a package: every operation that one of these modules has a body for."""
+    dtypes = COMPILED if package.rpartition(".")[2] in COMPILERS else None
     for module in modules:
         for op in OPERATIONS.keys() & vars(module).keys():
-            setattr(sys.modules[package], op, kernel(op, getattr(module, op)))
+            setattr(sys.modules[package], op, kernel(op, getattr(module, op), dtypes))
 
 
-def operation(writes: str, settings: Any = None) -> Callable[[Callable[..., bool]], Callable[..., bool]]:
-    """Declare the function to be an operation's contract: which of its arrays are written, and the type of `s`."""
+def operation(
+    writes: str, settings: Any = None, **integers: str
+) -> Callable[[Callable[..., bool]], Callable[..., bool]]:
+    """Declare the function to be an operation's contract: which of its arrays are written, the type of `s`, and the
+    dtype of those that hold integers.
+
+    What is declared refuses mixed dtypes first: compiled code that is told one dtype would write beyond the array."""
 
     def declare(admit: Callable[..., bool]) -> Callable[..., bool]:
         parameters = signature(admit).parameters
         arrays = tuple(name for name in parameters if name != "s")
         optional = tuple(name for name in arrays if "None" in str(parameters[name].annotation))
         written = tuple(writes.split())
-        OPERATIONS[admit.__name__] = Operation(admit.__name__, arrays, optional, written, settings, admit)
-        return admit
+        admitted = same_dtypes(admit, arrays, written, integers)
+        OPERATIONS[admit.__name__] = Operation(admit.__name__, arrays, optional, written, settings, admitted, integers)
+        return admitted
 
     return declare
 

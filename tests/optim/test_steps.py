@@ -136,3 +136,21 @@ def test_rmsprop_begins_at_a_steps_rate_by_the_root_of_one_less_alpha():
     """It corrects no bias: its first step is lr / sqrt(1 - alpha)."""
     found = ten_steps(optim.RMSprop(at(0.0), lr=0.01, alpha=0.96, eps=0.0), ONES[:1])
     np.testing.assert_allclose(found, [-0.01 / 0.2], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop])
+def test_a_model_converted_after_a_step_goes_on_and_so_does_a_gradient_of_another_dtype(kind):
+    layer = tr.nn.Linear(2, 3, rng=0)
+    optimizer = kind(layer.parameters(), lr=0.1, **({} if "Adam" in kind.__name__ else {"momentum": 0.9}))
+    layer.weight.grad = tr.tensor(np.ones((3, 2)))
+    layer.bias.grad = tr.tensor(np.ones(3, np.float16))
+    before = layer.weight.numpy().copy()
+    optimizer.step()
+    assert layer.weight.dtype == layer.bias.dtype == tr.float32
+    assert (layer.weight.numpy() < before).all()
+    layer.to("float64")
+    optimizer.zero_grad()
+    layer(tr.ones(1, 2, dtype="float64")).sum().backward()
+    optimizer.step()
+    assert layer.weight.dtype == tr.float64
+    assert {a.dtype for state in optimizer.state for a in state.values() if hasattr(a, "shape")} == {tr.float64}

@@ -70,7 +70,7 @@ def _unrows(rows, shape):
 
 
 def _or(value, default, x):
-    return namespace(x).full(x.shape[1], default, x.dtype) if value is None else value
+    return namespace(x).full(x.shape[1], default, x.dtype) if value is None else value.astype(x.dtype, copy=False)
 
 
 class Running(NamedTuple):
@@ -81,26 +81,28 @@ class Running(NamedTuple):
     batches: Tensor | None
     momentum: float
 
-    def arrays(self) -> settings.Running:
-        """The running statistics as kernels take them: the old arrays, and new ones to be written."""
+    def arrays(self, dtype: Any) -> settings.Running:
+        """The running statistics as kernels take them, in the images' dtype: the old arrays, and new ones to be
+        written."""
         held = [None if t is None else raw(t).reshape(-1) for t in self[:3]]  # the counter () becomes (1,)
+        held[:2] = [None if a is None else a.astype(dtype, copy=False) for a in held[:2]]
         return settings.Running(*held, *(None if a is None else namespace(a).empty_like(a) for a in held))
 
     def move(self, arrays: settings.Running) -> None:
         """Rebind the tensors to the new arrays, which the kernel has written."""
         for tensor, array in zip(self[:3], arrays[3:], strict=True):
             if tensor is not None:
-                rebind(tensor, array.reshape(tensor.shape))
+                rebind(tensor, array.reshape(tensor.shape).astype(tensor.dtype, copy=False))
 
 
 @primitive(aux=True, decomposition=_decomposition)
 def batch_norm_(x, weight, bias, residual, *, eps, relu, statistics, running, measured=None):
     """statistics: mean and variance as constants, in evaluation. measured: those of the batch, if known already."""
     rows, C, known = _rows(x), x.shape[1], measured or statistics
-    centre, variance = known or (empty((C,), like=x), empty((C,), like=x))
-    other = None if residual is None else _rows(residual)
+    centre, variance = (_or(a, 0, x) for a in known) if known else (empty((C,), like=x), empty((C,), like=x))
+    other = None if residual is None else _rows(residual).astype(x.dtype, copy=False)
     out, weight, bias = empty(rows.shape, like=x), _or(weight, 1, x), _or(bias, 0, x)
-    moving, momentum = (None, 0.0) if running is None else (running.arrays(), running.momentum)
+    moving, momentum = (None, 0.0) if running is None else (running.arrays(x.dtype), running.momentum)
     how = Norm(eps, known is None, relu, momentum)
     kernels_for(x).batch_norm(rows, weight, bias, other, out, centre, variance, moving, how)
     if running is not None:
@@ -195,7 +197,7 @@ def measured_conv2d(x: Tensor, w: Tensor, geometry: Conv, running: Running | Non
     `conv2d_statistics`. It also updates the running statistics."""
     image = raw(x)
     found = empty(w.shape[:1], like=image), empty(w.shape[:1], like=image)
-    moving, momentum = (None, 0.0) if running is None else (running.arrays(), running.momentum)
+    moving, momentum = (None, 0.0) if running is None else (running.arrays(image.dtype), running.momentum)
     measuring = kernels_for(image).conv2d_statistics
 
     def kernel(x: Any, w: Any, out: Any, s: Conv) -> Any:

@@ -1,4 +1,4 @@
-"""Checks that a parameter, its gradient and its optimiser state are on one device."""
+"""A parameter, its gradient and its optimiser state belong on one device and have one dtype."""
 
 from __future__ import annotations
 
@@ -32,4 +32,14 @@ def check_devices(kind: str, i: int, p: Tensor, state: Mapping[str, Any]) -> Non
             )
 
 
-__all__ = ["check_devices"]
+def in_dtype_of(p: Tensor, g: Any, state: dict[str, Any]) -> Any:
+    """The gradient `g` in the parameter's dtype. So are the arrays of the state, which change if a model was converted
+    after its first step: kernels take one dtype at a time."""
+    dtype = raw(p).dtype
+    for name, value in state.items():
+        if hasattr(value, "shape") and value.dtype != dtype and value.dtype.kind == "f":
+            state[name] = value.astype(dtype)
+    return g if g.dtype == dtype else g.astype(dtype)
+
+
+__all__ = ["check_devices", "in_dtype_of"]

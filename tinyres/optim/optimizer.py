@@ -10,7 +10,7 @@ import numpy as np
 from tinyres.arrays import kernels_for, namespace
 from tinyres.autograd.tensor import Array, Tensor, rebind, wrap
 from tinyres.context import enable_grad
-from tinyres.optim.devices import check_devices
+from tinyres.optim.devices import check_devices, in_dtype_of
 from tinyres.optim.groups import checked_group, loaded_state, read_state
 
 State = dict[str, Any]  # the state of one parameter: arrays and step counts by name; empty before its first step
@@ -123,7 +123,7 @@ class Optimizer:
                         "agree"
                     )
                 check_devices(type(self).__name__, i, p, state)
-                ready.append(Ready(p, p.grad.data, state, group))
+                ready.append(Ready(p, in_dtype_of(p, p.grad.data, state), state, group))
         try:
             self._take(ready)
         finally:
