@@ -106,8 +106,9 @@ def test_three_uses_of_one_player_have_three_names(visit):
     page = visit(viewer.trace(D=d_loss, G=g_loss))
     while page.page.locator(".frame-label").count() or page.page.locator("[data-key*='@']").count() == 0:
         page.press("Shift+E")
-    names = page.js("[...document.querySelectorAll('[aria-expanded][data-key]')].map(n => n.getAttribute('aria-label'))")
-    of_d = [name.partition(", use ")[2] for name in names if name.startswith("module D,") or name.startswith("module D ")]
+    modules = "[...document.querySelectorAll('[aria-expanded][data-key]')]"
+    names = page.js(f"{modules}.map(n => n.getAttribute('aria-label'))")
+    of_d = [name.partition(", use ")[2] for name in names if name.startswith(("module D,", "module D "))]
     assert of_d == ["1 of 3, for the loss of D", "2 of 3, for the loss of D", "3 of 3, for the loss of G"]
 
 
