@@ -10,9 +10,12 @@ import pytest
 class Visit:
     """A page that was opened from the disk, and all that it asked for and complained of."""
 
-    def __init__(self, browser, path, fragment="", scheme="light", size=(1280, 800)):
+    def __init__(self, browser, path, fragment="", scheme="light", size=(1280, 800), touch=False):
         self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            has_touch=touch,
         )
         self.page = self.context.new_page()
         self.requests: list[str] = []

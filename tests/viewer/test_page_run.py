@@ -45,7 +45,7 @@ def test_a_training_has_a_heat_map(visit, tmp_path):
     shares = page.page.locator(".lane").first.locator(".share").all_inner_texts()
     assert [" ".join(share.split()) for share in shares] == ["", "skip 75 %", "", "", ""]
     page.press("ArrowRight")
-    assert slider.get_attribute("aria-valuetext") == "step 10"
+    assert slider.get_attribute("aria-valuetext").startswith("step 10; D: loss 1.5, ")
     assert "loss 1.5" in page.text(".lane >> nth=0")
     page.press("ArrowRight")
     assert set(page.page.locator(".column .value").all_inner_texts()) == {"NaN"}
@@ -83,7 +83,9 @@ def test_arrows_move_without_a_focus_and_help_is_of_this_page(visit, tmp_path):
 
 def test_losses_are_a_curve_with_its_range(visit, tmp_path):
     page = visit(document(tmp_path, RUN))
-    assert page.page.locator(".loss svg").first.get_attribute("aria-label") == "Loss, from 2 to 0.5"
+    assert page.page.locator(".loss svg").first.get_attribute("aria-label") == (
+        "Loss over 4 recorded steps, from 2 to 0.5; 0.5 at the chosen one"
+    )
     points = page.page.locator(".loss path").first.get_attribute("d")
     assert points == "M0.5 6.00L1.5 35.33L2.5 64.67L3.5 94.00"
     assert page.text(".loss .layers >> nth=0").split() == ["2", "loss", "0.5"]

@@ -8,6 +8,10 @@ from tinyres.viewer.summaries import Summaries, thumbnail
 
 def plain_means(value):
     """8 x 8 means of blocks, cell by cell."""
+    while value.ndim > 1 and len(value) == 1:
+        value = value[0]
+    if value.ndim == 3:
+        value = np.array([value[i, j] for i in range(value.shape[0]) for j in range(value.shape[1])])
     if value.ndim == 1:
         return np.array([mean_of(value, i, 64) for i in range(64)])
     rows, columns = value.shape[:2]
@@ -28,7 +32,21 @@ def mean_of(value, i, cells, axis=0):
     return block(value, i, cells, axis).mean()
 
 
-SHAPES = [(65,), (1000,), (9, 8), (100, 3), (3, 100), (4, 16, 5, 7), (20, 3, 4, 4), (1, 1, 9, 9), (2, 9, 5), (70, 1)]
+SHAPES = [
+    (65,),
+    (1000,),
+    (9, 8),
+    (100, 3),
+    (3, 100),
+    (4, 16, 5, 7),
+    (20, 3, 4, 4),
+    (1, 1, 9, 9),
+    (2, 9, 5),
+    (70, 1),
+    (1, 6, 16),
+    (2, 6, 16),
+    (1, 70),
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -46,6 +64,13 @@ def test_shades_are_the_means_of_blocks(shape, layout):
     np.testing.assert_allclose(told, expected, atol=(high - low) / 254 * 0.51)
     assert (found.low, found.high) == (value.min(), value.max())
     assert found.norm == pytest.approx(np.linalg.norm(value.ravel()), rel=1e-12)
+
+
+def test_every_token_has_its_row():
+    """One sample of six tokens is six rows, and not one row eight times."""
+    tokens = np.arange(6.0)[None, :, None] * np.ones((1, 6, 16))
+    rows = np.frombuffer(thumbnail(tokens).shades, "uint8").reshape(8, 8)
+    assert len({row.tobytes() for row in rows}) == 6
 
 
 def test_zeros_and_what_is_not_finite_are_counted():

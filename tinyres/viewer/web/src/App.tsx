@@ -13,7 +13,7 @@ export function App({ store, state }: { store: Store; state: State }) {
   return (
     <>
       <header class="top">
-        <h1>{data.title || "A recording"}</h1>
+        <h1 title={data.title}>{data.title || "A recording"}</h1>
         <span class="muted">tinyres {data.tinyres}</span>
         <span class="space" />
         {recording !== null && <Toolbar store={store} state={state} recording={recording} />}
@@ -46,6 +46,17 @@ export function App({ store, state }: { store: Store; state: State }) {
   );
 }
 
+/** Turns between a size that can be read and the whole graph; it says which comes next. */
+function Fit({ store, zoom }: { store: Store; zoom: number | null }) {
+  const [text, next] =
+    zoom === null ? ["fit", "show the whole graph, however small"] : [`${Math.round(100 * zoom)} %`, "back to a readable size"];
+  return (
+    <button type="button" aria-label={`${text}: ${next}`} title={next} onClick={() => store.fit()}>
+      {text}
+    </button>
+  );
+}
+
 function Toolbar({ store, state, recording }: { store: Store; state: State; recording: Recording }) {
   return (
     <>
@@ -62,9 +73,7 @@ function Toolbar({ store, state, recording }: { store: Store; state: State; reco
             <button type="button" aria-label="Zoom out" onClick={() => store.zoomBy(0.8)}>
               −
             </button>
-            <button type="button" aria-label="Fit the whole graph, or as much as stays readable" onClick={() => store.fit()}>
-              {state.zoom === null ? "fit" : `${Math.round(100 * state.zoom)} %`}
-            </button>
+            <Fit store={store} zoom={state.zoom} />
             <button type="button" aria-label="Zoom in" onClick={() => store.zoomBy(1.25)}>
               +
             </button>

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import type { Op } from "./data";
-import { KEYS, KEYS_OF_A_RUN } from "./keyboard";
+import { KEYS, KEYS_OF_A_RUN, TOUCHES, TOUCHES_OF_A_RUN } from "./keyboard";
 import { LICENCES } from "./licences";
 import type { Recording, Store } from "./state";
 import { nameOf, shapeText } from "./text";
@@ -56,7 +56,7 @@ export function Help({ store }: { store: Store }) {
       </p>
       )}
       <table class="keys">
-        <caption class="hidden">Keys</caption>
+        <caption>With the keyboard</caption>
         <tbody>
           {(store.recording === null ? KEYS_OF_A_RUN : KEYS).map(([keys, meaning]) => (
             <tr>
@@ -65,6 +65,17 @@ export function Help({ store }: { store: Store }) {
                   <kbd>{key}</kbd>
                 ))}
               </th>
+              <td>{meaning}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <table class="keys">
+        <caption>By touch</caption>
+        <tbody>
+          {(store.recording === null ? TOUCHES_OF_A_RUN : TOUCHES).map(([touch, meaning]) => (
+            <tr>
+              <th scope="row">{touch}</th>
               <td>{meaning}</td>
             </tr>
           ))}
@@ -106,6 +117,7 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
   } as object;
   const onKeyDown = (e: KeyboardEvent): void => {
     if (e.key === "Enter") go(found[chosen]);
+    else if (e.key === "Escape") store.set({ dialog: null }); // the browser would only empty the field
     else if (e.key === "ArrowDown") setChosen(Math.min(found.length - 1, chosen + 1));
     else if (e.key === "ArrowUp") setChosen(Math.max(0, chosen - 1));
     else return;

@@ -2,11 +2,12 @@
 
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { eventAt, type Event, type Op } from "./data";
+import { eventAt, type Op } from "./data";
 import { Drawing } from "./drawing";
 import { picture } from "./layout";
 import { Minimap } from "./Minimap";
 import { ancestors, called, hiddenIn, type Call } from "./modules";
+import { pinch } from "./pinch";
 import type { Recording, State, Store } from "./state";
 
 interface Props {
@@ -26,12 +27,23 @@ export function Graph({ store, recording, state }: Props) {
     return new Drawing(picture(trace.ops, calls, state.opened, replay), replay, opened);
   }, [recording, state.opened]);
   const event = eventAt(trace, state.step);
+  const toggled = useRef<string | null>(null); // the module that was opened or closed in the graph itself: it stays in view
+  const held = useRef<Held | null>(null); // the place between two fingers
 
   useLayoutEffect(() => {
     const focused = pane.current?.querySelector("[data-key]:focus")?.getAttribute("data-key");
     pane.current?.replaceChildren(drawing.element);
-    if (focused != null) drawing.focus(drawing.has(focused) ? focused : (drawing.firstOf(focused) ?? focused));
+    if (focused != null) drawing.focus(drawing.keyNow(focused) ?? focused);
   }, [drawing]);
+  useLayoutEffect(() => {
+    const scrolled = pane.current as HTMLElement;
+    return pinch(scrolled, (factor, x, y) => {
+      const box = (scrolled.firstElementChild as Element).getBoundingClientRect();
+      held.current = { x, y, across: (x - box.left) / box.width, down: (y - box.top) / box.height };
+      store.zoomBy(factor);
+      held.current = null;
+    });
+  }, []);
   const [room, setRoom] = useState(""); // of the pane: it changes with the window, or in a frame that loads
   useLayoutEffect(() => {
     const observer = new ResizeObserver(([entry]) => {
@@ -51,15 +63,24 @@ export function Graph({ store, recording, state }: Props) {
     drawing.element.setAttribute("height", String(height * zoom));
   }, [drawing, state.zoom, room]);
   useLayoutEffect(() => drawing.light(event, state.step, store.lane), [drawing, state.step]);
-  useLayoutEffect(() => follow(pane.current, drawing, event, state.playing), [drawing, state.step, state.zoom, room]);
+  useLayoutEffect(() => {
+    const opened = toggled.current === null ? null : drawing.elementOf(drawing.keyNow(toggled.current));
+    toggled.current = null;
+    if (held.current !== null) keep(pane.current, drawing.element, held.current);
+    else follow(pane.current, opened ?? drawing.nodeOf(event.op), state.playing);
+  }, [drawing, state.step, state.zoom, room]);
+  const toggle = (key: string): void => {
+    toggled.current = key;
+    store.toggle(key);
+  };
 
   const activate = (target: EventTarget | null): void => {
     const element = target instanceof Element ? target.closest("[data-key], [data-close]") : null;
     const close = element?.getAttribute("data-close");
-    if (close != null) return store.toggle(close);
+    if (close != null) return toggle(close);
     const key = element?.getAttribute("data-key");
     if (key == null) return;
-    if (calls.byKey.has(key)) store.toggle(key);
+    if (calls.byKey.has(key)) toggle(key);
     else store.goOp(Number(key.slice(1)));
   };
   const onKeyDown = (pressed: KeyboardEvent): void => {
@@ -128,9 +149,23 @@ function Legend({ skip, silent }: { skip: boolean; silent: boolean }) {
   );
 }
 
-/** Keep the current nodes in view: only as far as needed, and at once where less motion is wanted. */
-function follow(pane: HTMLElement | null, drawing: Drawing, event: Event, playing: boolean): void {
-  const node = drawing.nodeOf(event.op);
+interface Held {
+  /** In the window. */
+  x: number;
+  y: number;
+  /** Parts of the drawing's width and height. */
+  across: number;
+  down: number;
+}
+
+/** What was between the fingers stays between them. */
+function keep(pane: HTMLElement | null, drawing: Element, { x, y, across, down }: Held): void {
+  const box = drawing.getBoundingClientRect();
+  pane?.scrollBy({ left: box.left + across * box.width - x, top: box.top + down * box.height - y, behavior: "instant" });
+}
+
+/** Keep a node in view: only as far as needed, and at once where less motion is wanted. */
+function follow(pane: HTMLElement | null, node: Element | null, playing: boolean): void {
   if (pane === null || node === null) return;
   const [frame, box] = [pane.getBoundingClientRect(), node.getBoundingClientRect()];
   const margin = 90;

@@ -7,7 +7,9 @@ import { Curves } from "./Curves";
 import { Loss } from "./Loss";
 import { bound, colour, UNKNOWN, type Bound } from "./palette";
 import type { Store } from "./state";
-import { number } from "./text";
+import { many, number } from "./text";
+
+const SIDEWAYS = 8; // pixels from which on a press is a drag
 
 export function Run({
   store,
@@ -35,7 +37,7 @@ export function Run({
             max={last}
             value={chosen}
             aria-label="Training step"
-            aria-valuetext={`step ${step}`}
+            aria-valuetext={[`step ${step}`, ...lanes.map((lane) => told(lane, chosen, lanes.length > 1))].join("; ")}
             onInput={(e) => store.set({ runStep: Number(e.currentTarget.value) })}
           />
         </label>
@@ -61,6 +63,20 @@ export function Run({
   );
 }
 
+/** What the chosen step shows, for those who do not see it. */
+function told(lane: RunLane, chosen: number, several: boolean): string {
+  const at = Math.min(chosen, lane.steps.length - 1);
+  const norms = lane.log10.map((row) => toLog(row[at]));
+  const loss = lane.loss?.[at];
+  return [
+    `${several ? `${lane.name || "run"}: ` : ""}${loss == null ? "" : `loss ${number(toNumber(loss), 3)}, `}gradient`,
+    `${size(norms[0])} at ${lane.layers[0]}, ${size(norms.at(-1))} at ${lane.layers.at(-1)}`,
+  ].join(" ");
+}
+
+const size = (log = NaN): string =>
+  log === -Infinity ? "0" : Number.isFinite(log) ? `10 to the ${number(log, 3)}` : "not finite";
+
 interface LaneProps {
   lane: RunLane;
   range: Bound;
@@ -74,10 +90,19 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
   const column = lane.log10.map((row) => toLog(row[chosen]));
   const loss = lane.loss?.[chosen];
   const steps = lane.steps.length;
-  const pick = (e: PointerEvent): void => {
-    if (e.type === "pointermove" && e.buttons === 0) return;
+  const recorded = steps === 1 ? `1 recorded step, ${lane.steps[0]}` : `${steps} recorded steps from ${lane.steps[0]} to ${lane.steps.at(-1)}`;
+  const from = useRef<{ x: number; sideways: boolean } | null>(null);
+  const pick = (e: MouseEvent): void => {
     const box = (e.currentTarget as HTMLElement).getBoundingClientRect();
     store.set({ runStep: Math.min(steps - 1, Math.max(0, Math.floor(((e.clientX - box.left) / box.width) * steps))) });
+  };
+  // A press may begin a swipe that scrolls the page: a tap or a drag to the side chooses a step.
+  const press = ({ clientX }: PointerEvent): void => void (from.current = { x: clientX, sideways: false });
+  const drag = (e: PointerEvent): void => {
+    const { current } = from;
+    if (e.buttons === 0 || current === null) return;
+    current.sideways ||= Math.abs(e.clientX - current.x) > SIDEWAYS;
+    if (current.sideways) pick(e);
   };
   const few = lane.layers.length <= 16;
   const rows = lane.layers.length;
@@ -90,7 +115,7 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
         {several ? lane.name || "run" : lane.name}
         <span class="muted">
           {" "}
-          {lane.layers.length} blocks, {steps} recorded steps from {lane.steps[0]} to {lane.steps.at(-1)}
+          {many(lane.layers.length, "block")}, {recorded}
           {loss != null && `, loss ${number(toNumber(loss))}`}
         </span>
       </h3>
@@ -102,7 +127,7 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
               ? lane.layers.map((layer) => <span title={layer}>{layer}</span>)
               : [lane.layers[0], "⋮", lane.layers.at(-1)].map((layer) => <span title={layer}>{layer}</span>)}
           </div>
-          <div class="map" onPointerDown={pick} onPointerMove={pick}>
+          <div class="map" onPointerDown={press} onPointerMove={drag} onClick={pick}>
             <Cells lane={lane} range={range} />
             <div class="cursor" style={{ left: `${(100 * chosen) / steps}%`, width: `${100 / steps}%` }} />
           </div>
@@ -147,7 +172,7 @@ function Cells({ lane, range }: { lane: RunLane; range: Bound }) {
       width={columns}
       height={rows}
       role="img"
-      aria-label={`log10 of the gradient norm, ${rows} layers by ${columns} steps`}
+      aria-label={`Gradient norms during training${lane.name ? ` of ${lane.name}` : ""}: ${many(rows, "row")}, from ${lane.layers[0]} at the top to ${lane.layers.at(-1)}, and ${many(columns, "column")}, step ${lane.steps[0]} to ${lane.steps.at(-1)}; log10 ‖g‖ from ${number(range.low, 3)} (dark) to ${number(range.high, 3)} (light)`}
     />
   );
 }

@@ -29,7 +29,7 @@ export function Loss({ losses, chosen }: { losses: (Num | null)[]; chosen: numbe
         viewBox={`0 0 ${values.length} ${HEIGHT}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`Loss, from ${number(finite[0] as number)} to ${number(finite.at(-1) as number)}`}
+        aria-label={`Loss over ${values.length} recorded steps, from ${number(finite[0] as number)} to ${number(finite.at(-1) as number)}; ${number(now)} at the chosen one`}
       >
         <path d={pieces.join("")} vector-effect="non-scaling-stroke" />
         {Number.isFinite(now) && (

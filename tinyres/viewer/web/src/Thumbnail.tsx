@@ -38,7 +38,7 @@ function Heads({ view, label }: { view: View; label: string }) {
     <div class="heads">
       {view.heads.map((cells, h) => (
         <div>
-          <Cells view={{ ...view, cells }} label={`${label}, head ${h + 1}`} scale={most} />
+          <Cells view={{ ...view, cells, columns: view.headColumns }} label={`${label}, head ${h + 1}`} scale={most} />
           <span>head {h + 1}</span>
         </div>
       ))}
@@ -119,6 +119,7 @@ function Facts({ view }: { view: View }) {
             {number(view.low, 3)} … {number(view.high, 3)}
           </span>{" "}
           <span>{Math.round(100 * view.zeros)} % zeros</span> {bad}
+          <span>{view.axes}</span>
         </>
       ) : (
         <>
@@ -136,5 +137,5 @@ function described(view: View): string {
   const values = few
     ? `values ${whole.map((v) => number(v)).join(", ")}`
     : `from ${number(low)} to ${number(high)}, ${zeros}`;
-  return `${shapeText(view.shape)}, ${values}, norm ${number(view.norm)}${view.bad ? `, ${view.bad} not finite` : ""}`;
+  return `${shapeText(view.shape)}, ${values}, norm ${number(view.norm)}${view.axes ? `; ${view.axes}` : ""}${view.bad ? `, ${view.bad} not finite` : ""}`;
 }

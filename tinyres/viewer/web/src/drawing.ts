@@ -97,7 +97,7 @@ export class Drawing {
       transform: `translate(${x} ${y})`,
       role: "button",
       tabindex: -1,
-      "aria-label": `${node.kind === "op" ? "" : `${node.kind} `}${node.full}, ${node.note}`,
+      "aria-label": `${node.kind === "op" ? "" : `${node.kind} `}${node.full}, ${node.note}${this.useOf(node)}`,
     });
     if (node.kind === "module") {
       element.setAttribute("aria-expanded", "false");
@@ -116,11 +116,20 @@ export class Drawing {
     );
     element.append(make("text", { class: "note", x: 11, y: 32 }, node.note));
     const norm = make("text", { class: "norm", x: node.width - 11, y: 32 });
-    element.append(norm, make("title", {}, node.full));
+    element.append(norm, make("title", {}, `${node.full}${this.useOf(node)}`));
     const drawn = { node, element, norm, classes: "", shown: "" };
     this.nodes.push(drawn);
     this.byKey.set(node.key, drawn);
     this.element.append(element);
+  }
+
+  /** Which of its uses, and for whose loss: D is used for real samples, for fakes, and once more for G's loss. */
+  private useOf({ kind, call, ops }: Node): string {
+    const { use, uses } = call;
+    if (kind !== "module" || uses < 2) return "";
+    const { lanes } = this.replay.trace;
+    const of = lanes.filter((_, lane) => ops.some((op) => Number.isFinite(this.replay.reachedAt(lane, op))));
+    return `, use ${use} of ${uses}${lanes.length > 1 && of.length ? `, for the loss of ${of.join(" and ")}` : ""}`;
   }
 
   /** Light what `step` has reached. */
@@ -178,14 +187,15 @@ export class Drawing {
     drawn.element.focus();
   }
 
-  has(key: string): boolean {
-    return this.byKey.has(key);
+  /** What a key of an earlier drawing has become: itself, the first node of a module that opened, or the module that closed over it. */
+  keyNow(key: string): string | null {
+    const inside = (call: Call | null): boolean => call !== null && (call.key === key || inside(call.parent));
+    const first = this.byKey.get(key) ?? this.nodes.find(({ node }) => inside(node.call));
+    return first?.node.key ?? this.picture.of.get(Number(key.match(/\d+$/)?.[0]))?.key ?? null;
   }
 
-  /** What came in place of a module that was opened. */
-  firstOf(key: string): string | null {
-    const inside = (call: Call | null): boolean => call !== null && (call.key === key || inside(call.parent));
-    return this.nodes.find(({ node }) => inside(node.call))?.node.key ?? null;
+  elementOf(key: string | null): SVGGElement | null {
+    return (key !== null && this.byKey.get(key)?.element) || null;
   }
 
   neighbour(key: string, by: number): string | null {

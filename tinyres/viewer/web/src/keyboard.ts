@@ -25,6 +25,21 @@ export const KEYS_OF_A_RUN: [string, string][] = [
   ["?", "this help"],
 ];
 
+export const TOUCHES: [string, string][] = [
+  ["Tap a node", "go to its event; open it if it is a module"],
+  ["Tap a frame's name", "close the module"],
+  ["Drag the graph", "move it"],
+  ["Pinch the graph", "zoom in, zoom out"],
+  ["Drag the bar", "move through the events"],
+  ["Tap a cell", "write this element out"],
+];
+
+export const TOUCHES_OF_A_RUN: [string, string][] = [
+  ["Tap the map", "choose this step"],
+  ["Drag sideways", "on the map: move through the recorded steps"],
+  ["Drag the slider", "the same"],
+];
+
 export function listen(store: Store): void {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || store.state.dialog !== null) return;

@@ -15,6 +15,9 @@ export interface Call {
   /** The operation that it begins with; the top has none. */
   first: Op | null;
   calls: Call[];
+  /** Of several calls of the module, which one it is. */
+  use: number;
+  uses: number;
   /** Directly in it, not in one of its own calls. */
   ops: number[];
   size: number;
@@ -30,7 +33,7 @@ export interface Calls {
 const COMFORTABLE = 48; // nodes that a first view may have
 
 export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls {
-  const top: Call = { key: "", path: "", label: "", kind: "", parent: null, first: null, calls: [], ops: [], size: 0 };
+  const top: Call = { key: "", path: "", label: "", kind: "", parent: null, first: null, calls: [], ops: [], size: 0, use: 1, uses: 1 };
   const of: Call[] = new Array(ops.length).fill(top) as Call[];
   const byKey = new Map<string, Call>(); // all but the top, which is always open
   let current = top;
@@ -46,7 +49,7 @@ export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls
       const path = current === top ? part : `${current.path}.${part}`;
       const kind = Object.hasOwn(modules, path) ? (modules[path] as string) : "";
       const key = `${path}@${op.id}`;
-      const call: Call = { key, path, label: part, kind, parent: current, first: op, calls: [], ops: [], size: 0 };
+      const call: Call = { key, path, label: part, kind, parent: current, first: op, calls: [], ops: [], size: 0, use: 1, uses: 1 };
       current.calls.push(call);
       byKey.set(call.key, call);
       current = call;
@@ -59,6 +62,9 @@ export function callsOf({ ops, modules }: Pick<Trace, "ops" | "modules">): Calls
     call.ops.push(op.id);
     for (let c: Call | null = call; c !== null; c = c.parent) c.size++;
   }
+  const byPath = new Map<string, Call[]>();
+  for (const call of byKey.values()) byPath.set(call.path, [...(byPath.get(call.path) ?? []), call]);
+  for (const same of byPath.values()) same.forEach((call, i) => Object.assign(call, { use: i + 1, uses: same.length }));
   return { top, of, byKey };
 }
 

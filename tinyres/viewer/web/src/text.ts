@@ -19,6 +19,9 @@ export function number(value: number, digits = 4): string {
   return text.replaceAll("-", "−");
 }
 
+/** "1 step", "2 steps". */
+export const many = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+
 export const shapeText = (shape: number[]): string => (shape.length ? shape.join("×") : "number");
 
 export const nameOf = (op: Op): string =>

@@ -1,0 +1,130 @@
+"""The page on a phone: small and low windows, fingers, and what stays in view."""
+
+import pytest
+
+from tests.viewer import cases
+from tests.viewer.test_page_run import RUN, document
+from tinyres import viewer
+
+pytestmark = pytest.mark.browser
+
+
+def touched(visit, *kinds_and_points):
+    """Touch events as the browser gets them from a screen: ("touchStart", (x, y), ...), one after the other."""
+    session = visit.context.new_cdp_session(visit.page)
+    for kind, *points in kinds_and_points:
+        fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+
+@pytest.mark.parametrize("size", [(844, 390), (1280, 400), (390, 844), (640, 400), (320, 256)], ids=str)
+def test_the_page_fits_the_window_and_the_bar_is_in_it(visit, size):
+    page = visit(viewer.trace(cases.residual()[0]), "#step=40", size=size)
+    page.js("document.documentElement.scrollTo(0, 9999)")
+    document = page.js("[document.documentElement.scrollTop, document.documentElement.scrollHeight, innerHeight]")
+    assert document == [0, size[1], size[1]], "nothing scrolls but panels"
+    bar = page.page.locator(".transport").bounding_box()
+    assert bar["y"] + bar["height"] <= size[1] + 1
+    assert page.page.get_by_role("button", name="Next event").bounding_box()["y"] < size[1]
+    if size != (320, 256):  # one below the other there, in a pane that scrolls
+        assert page.page.locator(".step").bounding_box()["height"] >= 0.5 * min(size[1], 560)
+
+
+def test_all_of_the_panel_can_be_reached_at_400_per_cent(visit):
+    page = visit(viewer.trace(cases.residual()[0]), "#step=40", size=(320, 256))
+    page.js("document.querySelector('.source').scrollIntoView()")
+    source, bar = (page.page.locator(s).bounding_box() for s in (".source", ".transport"))
+    assert 0 <= source["y"] < bar["y"]
+
+
+def test_a_module_that_is_opened_stays_in_view(visit):
+    page = visit(viewer.trace(cases.residual()[0]), "#step=0", size=(844, 390))
+    page.press("Shift+E", "Shift+E")
+    if page.page.locator("[data-key][aria-expanded]").count() == 0:
+        page.press("Shift+E")
+    module = page.page.locator("[data-key][aria-expanded]").last
+    key = module.get_attribute("data-key")
+    module.focus()
+    page.press("Enter")
+    shown = """() => { const [a, b] = [document.activeElement, document.querySelector('.around .scroll')]
+        .map(e => e.getBoundingClientRect());
+        return a.top >= b.top && a.bottom <= b.bottom && a.left >= b.left && a.right <= b.right; }"""
+    assert page.js(shown), "what has the focus is on the screen"
+    page.js("""key => document.querySelector(`[data-close='${key}']`)
+        .dispatchEvent(new MouseEvent('click', {bubbles: true}))""", key)  # fmt: skip
+    assert page.js("document.activeElement.getAttribute('data-key')") == key, "closed, it has the focus again"
+    assert page.js(shown)
+
+
+def test_the_fit_button_is_called_what_it_shows(visit):
+    page = visit(viewer.trace(cases.residual()[0]), size=(844, 390))
+    fit = page.page.get_by_role("group", name="Zoom").get_by_role("button").nth(1)
+    assert fit.get_attribute("aria-label") == "fit: show the whole graph, however small"
+    fit.click()
+    share = fit.inner_text()
+    assert share.endswith(" %")
+    assert fit.get_attribute("aria-label") == f"{share}: back to a readable size"
+
+
+def test_two_fingers_zoom_the_graph_and_not_the_page(visit):
+    page = visit(viewer.trace(cases.residual()[0]), size=(844, 390), touch=True)
+    wide = "document.querySelector('.around svg').getBoundingClientRect().width"
+    before = page.js(wide)
+    apart = lambda by: ((200 - by, 200), (200 + by, 200))
+    touched(page, ("touchStart", *apart(20)), *(("touchMove", *apart(20 + 5 * i)) for i in range(1, 9)), ("touchEnd",))
+    assert page.js(wide) > 1.5 * before
+    assert page.js("visualViewport.scale") == 1
+
+
+def test_a_swipe_over_the_map_scrolls_and_a_tap_chooses(visit, tmp_path):
+    page = visit(document(tmp_path, RUN), size=(844, 390), touch=True)
+    chosen = lambda: page.js("tinyres.state().runStep")
+    box = page.page.locator(".map").first.bounding_box()
+    x, y = box["x"] + 0.1 * box["width"], box["y"] + 0.9 * box["height"]
+    page.page.touchscreen.tap(x, y)
+    assert chosen() == 0
+    across = [("touchMove", (x + 0.08 * box["width"] * i, y)) for i in range(1, 9)]
+    touched(page, ("touchStart", (x, y)), *across, ("touchEnd",))
+    assert chosen() == 2
+    touched(page, ("touchStart", (x, y)), *(("touchMove", (x, y - 12 * i)) for i in range(1, 9)), ("touchEnd",))
+    page.until("document.querySelector('main').scrollTop > 0")
+    assert chosen() == 2, "the step is as before"
+
+
+def test_the_slider_of_a_training_says_what_is_seen(visit, tmp_path):
+    page = visit(document(tmp_path, RUN))
+    page.press("Home")
+    slider = page.page.get_by_role("slider", name="Training step")
+    assert slider.get_attribute("aria-valuetext").startswith("step 0; D: loss 2, gradient 10 to the −0.1 at blocks.0, ")
+    assert "step 0 to 30" in page.page.locator(".map canvas").first.get_attribute("aria-label")
+    one = {"lanes": [RUN["lanes"][0] | {"steps": [0], "log10": [[-1.0]] * 5, "skip_share": None, "loss": [2.0]}]}
+    assert "1 recorded step, 0" in visit(document(tmp_path, one)).text(".lane")
+
+
+def test_three_uses_of_one_player_have_three_names(visit):
+    d_loss, g_loss, _, _ = cases.players()
+    page = visit(viewer.trace(D=d_loss, G=g_loss))
+    while page.page.locator(".frame-label").count() or page.page.locator("[data-key*='@']").count() == 0:
+        page.press("Shift+E")
+    modules = "[...document.querySelectorAll('[aria-expanded][data-key]')]"
+    names = page.js(f"{modules}.map(n => n.getAttribute('aria-label'))")
+    of_d = [name.partition(", use ")[2] for name in names if name.startswith(("module D,", "module D "))]
+    assert of_d == ["1 of 3, for the loss of D", "2 of 3, for the loss of D", "3 of 3, for the loss of G"]
+
+
+def test_one_escape_closes_the_search(visit):
+    page = visit(viewer.trace(cases.residual()[0]))
+    page.press("/", "t", "a", "Escape")
+    assert page.page.get_by_role("dialog").count() == 0
+
+
+def test_a_thumbnail_shows_each_token_once_and_says_so(visit):
+    import numpy as np
+
+    import tinyres as tr
+
+    x = tr.tensor(np.arange(96.0).reshape(1, 6, 16), requires_grad=True)
+    page = visit(viewer.trace(lambda: (x * 2.0).sum()))
+    cells = page.page.locator(".step .cells").first
+    assert cells.locator("rect").count() == 6 * 8
+    assert "down: axis 1; across: axis 2, 2 to a cell" in page.text(".step figcaption >> nth=0")
