@@ -101,7 +101,7 @@ def small():
     """(module or dictionary, name, value): sizes that take no time."""
     triple = (Shape(2, 3, 6, 4, 3, 1), Shape(2, 4, 6, 4, 4, 2))
     families = {"performance.md": triple, "56x56": (Shape(2, 4, 5, 4, 3, 1),), "1x1": (Shape(2, 4, 5, 4, 1, 1, 0),)}
-    batches = {"resnet": {"cuda": (4,)}, "gan": {"cuda": (2,)}, "gpt": {"cuda": ()}}
+    batches = {"resnet": {"cuda": (4,)}, "gan": {"cuda": (2,)}, "r3gan": {"cuda": ()}, "gpt": {"cuda": ()}}
     streams = {"cuda": {"images": (2, 6, 6, 4), "parameters": 100, "rows": 8}}
     yield from (
         (clocks, "BALLAST", 1 << 10),

@@ -54,7 +54,7 @@ def test_a_peer_that_is_installed_and_broken_is_left_out_in_one_line(how, capsys
     assert result["timings"]["tinyres"]["median_s"] > 0
 
 
-@pytest.mark.parametrize("bench", ["resnet", "gan", "gpt"])
+@pytest.mark.parametrize("bench", ["resnet", "gan", "r3gan", "gpt"])
 @pytest.mark.slow
 def test_steps_of_each_peer_agree_and_are_timed(capsys, tmp_path, bench):
     path = tmp_path / "r.json"
@@ -115,4 +115,4 @@ def test_what_can_be_measured_is_listed(capsys, arguments):
     with pytest.raises(SystemExit):
         main(arguments)
     err = capsys.readouterr().err
-    assert arguments == ["bench"] or all(name in err for name in ("engine", "kernels", "resnet", "gan", "gpt"))
+    assert arguments == ["bench"] or all(name in err for name in ("engine", "kernels", "resnet", "gan", "r3gan", "gpt"))

@@ -33,6 +33,7 @@ COMMANDS = {
     "gan score": ["gan", "score", "SAVED"],
     "gan probe": ["gan", "probe", "--data", "gaussians", "--out", "OUT"],
     "gan probe of a run": ["gan", "probe", "--data", "ring8", "--checkpoint", "SAVED", "--out", "OUT"],
+    "gan compare": ["gan", "compare", "--data", "ring8", "--out", "OUT"],
     "sweep": ["sweep", "--steps", "1", "--out", "OUT"],
     "flow": ["flow", "digits", "--out", "OUT"],
 }

@@ -16,9 +16,9 @@ from typing import Any
 
 from tinyres.bench import children
 from tinyres.bench.peers import FORMATS
-from tinyres.bench.race import OURS, Verdict
+from tinyres.bench.race import OURS, Target, Verdict
 from tinyres.bench.report import table
-from tinyres.bench.works import COLD, MEMORY, WARM
+from tinyres.bench.works import COLD, WARM
 
 STEPS = 5
 
@@ -66,7 +66,9 @@ def fresh(bench: str, peer: str, batch: int, threads: int, steps: int = STEPS, c
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def study(to: Any, bench: str, batch: int, torch: Any | None, threads: int) -> tuple[dict[str, Any], list[Verdict]]:
+def study(
+    to: Any, bench: str, batch: int, torch: Any | None, threads: int, memory: Target
+) -> tuple[dict[str, Any], list[Verdict]]:
     """First steps from an empty and from a filled kernel cache, and everyone's peak memory; printed and judged."""
     found = {}
     with to.status("fresh processes: first step, compiling every kernel ..."), tempfile.TemporaryDirectory() as cache:
@@ -89,7 +91,7 @@ def study(to: Any, bench: str, batch: int, torch: Any | None, threads: int) -> t
     ]
     theirs = [r["peak"] for name, r in found.items() if name != OURS]
     if theirs:
-        verdicts.append(Verdict("peak memory, tinyres / PyTorch", mine["peak"] / min(theirs), MEMORY))
+        verdicts.append(Verdict("peak memory, tinyres / PyTorch", mine["peak"] / min(theirs), memory))
     return {"processes": found, "empty_cache": cold}, verdicts
 
 

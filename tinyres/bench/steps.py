@@ -1,4 +1,4 @@
-"""`tinyres bench resnet`, `gan` and `gpt`: whole training steps beside PyTorch, on as many threads as the kernels use.
+"""`tinyres bench resnet`, `gan`, `r3gan`, `gpt`: training steps beside PyTorch, on as many threads as the kernels use.
 
 The nets, what their losses may differ by and the targets stand in works.py; `peers` and `disagreements` are the GPU's,
 too.
@@ -83,6 +83,6 @@ def main(
     verdicts = against(times, net.targets)
     document = {"threads": threads, "timings": report.timings(times)}
     if memory:
-        measured, more = process.study(to, kind, batch, torch, threads)
+        measured, more = process.study(to, kind, batch, torch, threads, net.memory)
         document, verdicts = {**document, **measured}, verdicts + more
     return report.conclude(to, verdicts, missing, document, json_file, disagreements(net, first.results))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tinyres.bench import gan, gpt, resnet
+from tinyres.bench import gan, gpt, r3gan, resnet
 from tinyres.bench.convolutions import Shape
 from tinyres.bench.race import Target
 
@@ -63,13 +63,15 @@ STREAMS: dict[str, dict[str, Any]] = {
 # -- training steps ----------------------------------------------------------------------------------------------------
 class Net(NamedTuple):
     """batches: of each device, the first one being what `tinyres bench` takes. losses: what a step gives, and by how
-    much peers may differ there in their first step. targets: time, ours / that of the peers whose names begin so."""
+    much peers may differ there in their first step. targets: time, ours / that of the peers whose names begin so.
+    memory: peak, ours / PyTorch's."""
 
     module: Any
     title: str
     batches: dict[str, tuple[int, ...]]
     losses: dict[str, float]
     targets: dict[str, Target]
+    memory: Target = Target(0.7, 0.5)
 
 
 COMPILED = "torch.compile, channels last"
@@ -84,6 +86,11 @@ NETS = {
         gan, "DCGAN, batch {}, 3x32x32: one step of each player", {"cpu": (64,), "cuda": (64, 512)},
         {"loss of the discriminator": 1e-4, "loss of the generator": 1e-2}, {"PyTorch": Target(0.8, 0.65)},
     ),
+    "r3gan": Net(
+        r3gan, "R3GAN, batch {}, 3x32x32: one step of each player, with R1 + R2", {"cpu": (64,), "cuda": ()},
+        {"loss of the discriminator": 1e-4, "loss of the generator": 1e-2}, {"PyTorch": Target(1.0, 0.8)},
+        Target(0.8),
+    ),
     "gpt": Net(
         gpt, "GPT, 4 blocks of width 128, batch {} of 64 symbols: a full training step", {"cpu": (32,), "cuda": ()},
         {"loss": 1e-4}, {"PyTorch": Target(1.0, 0.8)},
@@ -94,6 +101,5 @@ ON_CUDA = Target(1.0)  # ResNet-20's step on a GPU, ours / PyTorch's
 
 # -- the tape, and what fresh processes tell ---------------------------------------------------------------------------
 ENGINE = {"PyTorch": Target(0.75, 0.6), "NumPy by hand": Target(1.4, 1.25)}
-MEMORY = Target(0.7, 0.5)  # peak, ours / PyTorch's
 COLD, WARM = Target(12, 6), Target(1.5, 1)  # seconds until the first step, with an empty kernel cache and a filled one
 RANKS, SYNC_RANKS = Target(1.6, 1.8, at_least=True), Target(1.3, at_least=True)  # throughput of two / of one process

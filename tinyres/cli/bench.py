@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
         ("kernels", 15, "compare every kernel with this machine's limits and with PyTorch; draw both comparisons"),
         ("resnet", 10, "measure a training step of ResNet-20, batch 128: time, memory, the first step of a process"),
         ("gan", 10, "measure a step of each player of a DCGAN, batch 64: time, memory, the first step of a process"),
+        ("r3gan", 5, "measure a step of R3GAN's players, with both penalties, batch 64: time, memory, the first step"),
         ("gpt", 10, "measure a training step of a small GPT, batch 32 of 64 characters: time, memory, the first step"),
         ("mpi", 5, "compare training on two processes over MPI with one process, one thread each"),
     ):
@@ -40,7 +41,7 @@ def add(commands: Any) -> None:
                                  help="only print the algorithm of each convolution, and the limits")  # fmt: skip
     made["resnet"].add_argument("--compile", action="store_true", dest="compiled",
                                 help="also run torch.compile, which needs a C++ compiler and a minute")  # fmt: skip
-    for name in ("resnet", "gan", "gpt"):
+    for name in ("resnet", "gan", "r3gan", "gpt"):
         made[name].add_argument("--no-memory", action="store_false", dest="memory",
                                 help="leave out memory and first steps, which need fresh processes")  # fmt: skip
     text = "measure everything on a GPU: smoke checks, conformance, kernels, training steps; within 8 minutes"
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         return alone.main(arguments.kind, arguments.rounds, arguments.json_file, options.get("out"))
     if arguments.kind == "mpi":
         options["mpiexec"] = mpiexec()
-    if arguments.kind in ("resnet", "gan", "gpt"):
+    if arguments.kind in ("resnet", "gan", "r3gan", "gpt"):
         from tinyres.bench import steps
 
         return steps.main(arguments.kind, **options)

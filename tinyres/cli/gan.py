@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli import gan_evaluate, gan_watch
+from tinyres.cli import gan_compare, gan_evaluate, gan_watch
 from tinyres.cli.common import LAB, UsageError, data_set, file_name, known, make_folder, need, on_device
 from tinyres.cli.conducting import CHECKPOINT, add_options, check_numbers, conduct, recipe_to_resume
 from tinyres.cli.gan_evaluate import print_score
@@ -28,11 +28,12 @@ NUMBERS = {  # settings of a run that are one number: what --help says
 
 
 def add(commands: Any) -> None:
-    """Declare the command and its four parts."""
-    gan = commands.add_parser("gan", help="train a GAN, sample from it, score it, probe its gradients")
+    """Declare the command and its parts."""
+    gan = commands.add_parser("gan", help="train a GAN, sample from it, score it, probe its gradients, compare methods")
     parts = gan.add_subparsers(dest="part", metavar="PART", required=True)
     _add_train(parts)
     gan_evaluate.add(parts)
+    gan_compare.add(parts)
 
 
 def _add_train(parts: Any) -> None:

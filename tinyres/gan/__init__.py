@@ -11,11 +11,13 @@ saved.py     the players of a saved run
 conduct.py   conducting a run: pictures along the way, and the report
 pictures.py  samples, interpolations between samples, training curves
 probe.py     the gradient that one discriminator gives a generator, for every loss
+compare.py   several methods on one data set, each at several seeds
 score.py     how good a trained generator is, by metrics/
 """
 
 from tinyres.gan import pictures
 from tinyres.gan.burn_in import BurnIn
+from tinyres.gan.compare import Entrant, compare
 from tinyres.gan.conduct import conduct
 from tinyres.gan.data import SHAPES, mixture, real_data
 from tinyres.gan.losses import LOSSES, GANLoss, saturating_naive
@@ -30,8 +32,8 @@ from tinyres.gan.trainer import GANTrainer, StepRecord
 from tinyres.training.checkpoint import CheckpointError, resume, save
 
 __all__ = [
-    "LOSSES", "METHODS", "PENALTIES", "SHAPES", "BurnIn", "CheckpointError", "GANLoss", "GANRecipe", "GANTrainer",
-    "ProbePoint", "Score", "StepRecord", "clip_weights_", "conduct", "dragan", "gradient_penalty", "load_generator",
-    "load_players", "mixture", "pictures", "players", "prepare", "probe", "r1", "real_data", "refuse_batch_norm",
-    "resume", "sample", "saturating_naive", "save", "saved_recipe", "score",
+    "LOSSES", "METHODS", "PENALTIES", "SHAPES", "BurnIn", "CheckpointError", "Entrant", "GANLoss", "GANRecipe",
+    "GANTrainer", "ProbePoint", "Score", "StepRecord", "clip_weights_", "compare", "conduct", "dragan",
+    "gradient_penalty", "load_generator", "load_players", "mixture", "pictures", "players", "prepare", "probe", "r1",
+    "real_data", "refuse_batch_norm", "resume", "sample", "saturating_naive", "save", "saved_recipe", "score",
 ]  # fmt: skip
