@@ -147,3 +147,30 @@ def test_a_weight_gradient_of_a_large_image_is_exact_since_its_sums_are_cut(inpu
     with cpu.forced(pixels=1 << 40):
         assert error() > 2 * cut
     assert cut < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("images", "height", "width", "inputs", "outputs", "by_blas"),
+    [
+        (1, 16, 32, 64, 64, True),
+        (3, 16, 32, 256, 64, True),
+        (1, 16, 32, 63, 64, False),  # too few channels, on either side
+        (1, 16, 32, 64, 63, False),
+        (9, 7, 73, 64, 64, False),  # small images, however many: their sums would be longer
+        (4, 14, 14, 256, 128, False),
+    ],
+)
+def test_the_gradient_of_a_wide_1x1_kernel_is_a_product_where_it_rounds_no_more(
+    images, height, width, inputs, outputs, by_blas
+):
+    shapes = (images, height, width, inputs), (images, height, width, outputs), (1, 1, inputs, outputs)
+    static = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    assert (cpu.explain("conv2d_dw", *shapes, dtype="f", **static).way == "product") == by_blas
+    rng = np.random.default_rng(0)
+    x, g = (rng.standard_normal(shape, np.float32) for shape in shapes[:2])
+    found = cpu.conv2d_dw(x, g, np.full(shapes[2], np.nan, np.float32), **static)[0, 0]
+    with cpu.forced(blas=False):
+        direct = cpu.conv2d_dw(x, g, np.empty(shapes[2], np.float32), **static)[0, 0]
+    exact = x.reshape(-1, inputs).astype("d").T @ g.reshape(-1, outputs).astype("d")
+    error, known = (np.sqrt(np.mean((a - exact) ** 2)) for a in (found, direct))
+    assert error <= 1.25 * known < 1e-4

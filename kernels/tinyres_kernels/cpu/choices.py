@@ -50,7 +50,7 @@ LIMITS = MappingProxyType(
 
 FLAGS = MappingProxyType(
     {
-        "blas": "1x1 at stride 1 as a matrix product",
+        "blas": "1x1 at stride 1 as a matrix product; conv2d_dw of images with as many pixels as are summed at a time",
         "tiles": "a matrix product in our own tiles, not by BLAS",
         "winograd": "3x3 at stride 1 by Winograd's F(2x2, 3x3)",
         "strided": "4x4 at stride 2 by Winograd's F(2x2, 2x2)",

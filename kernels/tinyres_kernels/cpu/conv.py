@@ -143,8 +143,10 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
         return winograd.plan(x[0], (g[1], g[2]), (CG, O), padding, machine, choices, summed=True)
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
-    pixels = prod(g[:3])
-    if choices.take("blas", _pixel_by_pixel(out, s), min(CG, O) >= choices.limit("product_channels")):
+    # BLAS sums some hundreds of pixels at a time. Of small images `outer` sums fewer, and rounds less.
+    can = _pixel_by_pixel(out, s) and g[1] * g[2] >= choices.limit("pixels")
+    if choices.take("blas", can, min(CG, O) >= choices.limit("product_channels")):
+        pixels = prod(g[:3])
         return _product_plan((CG, pixels), (pixels, O), itemsize, machine, choices)
     if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
         return depthwise.plan(x, g, out, s, itemsize, machine, choices, summed=True)
