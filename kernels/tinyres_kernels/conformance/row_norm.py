@@ -81,10 +81,11 @@ LAYER = Family(
         "long rows": Named({"C": 1003}),
         "far from 0": Named({"offset": 10.0}),
         "not a number": Named(put=Put(0, np.nan)),
-        "refused: a row too many of the result": Named(spoil=("rows", "m"), refused=True),
         "refused: a column too many": Named(spoil=("columns", "c"), refused=True),
     },
 )
+
+TOO_MANY = {"refused: a row too many of the results": Named(spoil=("rows", "m"), refused=True)}
 
 
 def _forward(s: Structure) -> list[Arg | None]:
@@ -112,6 +113,6 @@ def _backward(s: Structure) -> list[Arg | None]:
 
 
 OPS = [
-    Op("layer_norm", LAYER, _forward, size=_size, special=(np.nan,)),
+    Op("layer_norm", LAYER, _forward, size=_size, special=(np.nan,), named=TOO_MANY),
     Op("layer_norm_dx", LAYER, _backward, size=_dx_size, special=(np.nan,)),
 ]
