@@ -17,6 +17,7 @@ import numpy as np
 from tinyres import data
 from tinyres.arrays import to_device
 from tinyres.arrays.random import Rng, rng_of
+from tinyres.autograd.absent import told
 from tinyres.autograd.tensor import Tensor, tensor, wrap
 from tinyres.data.loader import rows_of
 from tinyres.ops import stack
@@ -173,3 +174,4 @@ def _cut(t: Tensor, rows: Any) -> Any:
 
 
 __all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "default_collate", "random_split"]
+__getattr__ = told(__name__)
