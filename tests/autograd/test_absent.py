@@ -71,8 +71,8 @@ USED = {
     "nn.attention": "flex_attention sdpa_kernel",
     "optim": "SGD Adam AdamW RMSprop Adagrad Adadelta Adamax NAdam RAdam LBFGS SparseAdam Optimizer",
     "optim.swa_utils": "AveragedModel SWALR update_bn",
-    "optim.lr_scheduler": "StepLR MultiStepLR ExponentialLR CosineAnnealingLR CosineAnnealingWarmRestarts ReduceLROnPlateau "
-    "OneCycleLR "
+    "optim.lr_scheduler": "StepLR MultiStepLR ExponentialLR CosineAnnealingLR CosineAnnealingWarmRestarts "
+    "ReduceLROnPlateau OneCycleLR "
     "CyclicLR LambdaLR LinearLR SequentialLR ChainedScheduler ConstantLR PolynomialLR MultiplicativeLR",
     "autograd": "grad backward Function gradcheck set_detect_anomaly detect_anomaly Variable forward_ad",
     "autograd.functional": "jacobian hessian",

@@ -109,7 +109,9 @@ _ELSEWHERE = {
     "detect_anomaly": "with tr.detect_anomaly():", "set_detect_anomaly": "with tr.detect_anomaly():",
     "is_tensor": "isinstance(x, tr.Tensor)", "nelement": "x.numel()", "ndimension": "x.dim()",
     "type": "x.dtype, x.to(dtype)",
-    "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)", "graph": "tr.walk(y)", "set_submodule": "setattr(model, name, module)",
+    "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
+    "graph": "tr.walk(y)",
+    "set_submodule": "setattr(model, name, module)",
 }  # fmt: skip
 NAMES = tuple(_KINDS)
 
