@@ -103,7 +103,7 @@ class DataLoader:
     """Batches of a data set; each `for` over it is one epoch.
 
     Samples are loaded here, one after the other, and batches of a TensorDataset are cut from its tensors. So
-    num_workers, pin_memory and persistent_workers change nothing.
+    num_workers and what belongs to workers, pin_memory and timeout change nothing.
 
     Args:
         dataset: anything with `__getitem__` and `__len__`; also a `tinyres.data.Dataset`.
@@ -132,6 +132,9 @@ class DataLoader:
         drop_last: bool = False,
         generator: Rng = None,
         persistent_workers: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        prefetch_factor: int | None = None,
     ) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(
