@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyres.autograd.absent import told
 from tinyres.autograd.operands import explain_operands
 from tinyres.ops.arranging import diagonal as diagonal_
 from tinyres.ops.decompositions import QR, SVD, Eigh, cholesky, eigh, eigvalsh, qr, svd, svdvals
@@ -43,3 +44,4 @@ __all__ = [
     "matrix_norm", "norm", "qr", "slogdet", "solve", "svd", "svdvals", "vecdot", "vector_norm",
 ]  # fmt: skip
 globals().update({n: explain_operands(f) for n, f in globals().items() if n in __all__ and not isinstance(f, type)})
+__getattr__ = told(__name__)

@@ -165,3 +165,39 @@ def test_modules_make_no_reference_cycles():
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_buffer_that_is_not_persistent_moves_with_the_module_and_is_not_saved():
+    class Owner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("kept", tr.tensor([1.0]), persistent=True)
+            self.register_buffer("mask", tensor=tr.tensor([2.0]), persistent=False)
+
+    outer = nn.Sequential(Owner(), Owner())
+    assert list(outer.state_dict()) == ["0.kept", "1.kept"]
+    assert [name for name, _ in outer.named_buffers()] == ["0.kept", "0.mask", "1.kept", "1.mask"]
+    outer.load_state_dict({"0.kept": tr.tensor([5.0]), "1.kept": tr.tensor([6.0])})
+    with pytest.raises(RuntimeError, match=r"unexpected: 0\.mask"):
+        outer.load_state_dict({**outer.state_dict(), "0.mask": tr.tensor([5.0])})
+    assert outer.to("float64")[0].mask.dtype == tr.float64
+    outer[0].register_buffer("mask", tr.tensor([3.0]))
+    assert "0.mask" in outer.state_dict()
+
+
+def test_arguments_of_pytorch_that_change_no_number():
+    x, layer = tr.ones(2, 3), nn.Linear(3, 1, rng=0)
+    assert x.to("cpu", non_blocking=True).tolist() == x.to(tr.float64, copy=True).tolist() == x.tolist()
+    for kind in (tr.optim.SGD, tr.optim.Adam, tr.optim.AdamW, tr.optim.RMSprop):
+        kind(layer.parameters(), lr=0.1, foreach=True, fused=False)
+    layer(x).sum().backward()
+    assert nn.utils.clip_grad_norm_(layer.parameters(), 1.0, norm_type=2, foreach=True) > 1
+    with pytest.raises(ValueError, match="norm_type must be 2, got 1"):
+        nn.utils.clip_grad_norm_(layer.parameters(), 1.0, norm_type=1)
+    layer.weight.grad = tr.tensor([[float("inf")] * 3])
+    with pytest.raises(RuntimeError, match="the norm of the gradients is inf"):
+        nn.utils.clip_grad_norm_(layer.parameters(), 1.0, error_if_nonfinite=True)
+    loader = tr.utils.data.DataLoader(
+        tr.utils.data.TensorDataset(x), num_workers=2, timeout=3, worker_init_fn=print, prefetch_factor=2
+    )
+    assert len(loader) == 2

@@ -2,8 +2,10 @@
 
 import importlib.util
 import re
+import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tinyres as tr
@@ -33,15 +35,20 @@ def test_the_columns_differ_by_their_imports():
 
 
 def test_the_code_runs_as_it_stands(capsys):
-    assert len(REST) == 3
+    assert len(REST) == 5
     session = run([OURS, *REST])
     assert session["loss"].item() < 0.3
     assert session["positive"].tolist() == [[1, 0], [3, 4]]
-    assert session["first"].tolist() == [[9, 9], [3, 4]]
     assert session["added"].tolist() == [[2, -1]]
     assert session["w"].tolist() == [0.5, 0.5]
     assert session["w"].grad is None
     assert session["position"].dtype == tr.float32
+    assert session["first"] == 4
+    assert session["checkpoint"]["losses"] == [0.9, 0.4]
+    filled, place = np.zeros((50, 16)), np.arange(50)[:, None]
+    filled[:, 0::2] = np.sin(place / 10000 ** (np.arange(0, 16, 2) / 16))
+    filled[:, 1::2] = np.cos(place / 10000 ** (np.arange(0, 16, 2) / 16))
+    np.testing.assert_allclose(session["pe"].numpy(), filled, atol=1e-5)
     said = capsys.readouterr().out
     assert "right" in said
     assert absent.NEAR["fft"] in said
@@ -51,6 +58,20 @@ def test_the_code_runs_as_it_stands(capsys):
 def test_the_column_of_pytorch_runs_too(capsys):
     pytest.importorskip("torch")
     assert run([THEIRS])["loss"].item() < 0.3
+
+
+@pytest.mark.parity
+def test_a_file_of_pytorch_says_how_it_gets_in_and_so_it_does(tmp_path):
+    torch = pytest.importorskip("torch")
+    theirs, ours = torch.nn.Linear(2, 3), tr.nn.Linear(2, 3)
+    torch.save(theirs.state_dict(), tmp_path / "weights.pt")
+    with pytest.raises(tr.FileFormatError, match=r"torch.load\(path, map_location='cpu'\), 'weights.safetensors'"):
+        tr.load(tmp_path / "weights.pt")
+    (lines,) = re.findall(r"^    import torch\n.*?safetensors\"\)$", PAGE, re.M | re.S)
+    lines = textwrap.dedent(lines).replace('"weights', f'"{tmp_path.as_posix()}/weights')
+    exec(lines, {})
+    ours.load_state_dict(tr.load(tmp_path / "weights.safetensors"))
+    np.testing.assert_array_equal(ours.weight.numpy(), theirs.weight.detach().numpy())
 
 
 def test_what_the_table_of_differences_says():

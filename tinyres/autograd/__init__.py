@@ -21,6 +21,7 @@ anomaly.py     detect_anomaly: which operation made the first NaN?
 dlpack.py      sharing memory with other libraries
 """
 
+from tinyres.autograd.absent import told
 from tinyres.autograd.algebra import Algebra, Arrays
 from tinyres.autograd.calling import primitive
 from tinyres.autograd.function import Function
@@ -29,3 +30,4 @@ from tinyres.autograd.sweep import Event
 from tinyres.context import Observer
 
 __all__ = ["Algebra", "Arrays", "Event", "Function", "Observer", "backward", "grad", "primitive", "steps", "walk"]
+__getattr__ = told(__name__)

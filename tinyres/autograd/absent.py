@@ -6,6 +6,9 @@ make it larger without serving that is not there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NoReturn
+
 NEAR = {
     "fft": "Fourier transforms need complex numbers, which are left out: multiply by matrices of cosines and of sines",
     "complex": "complex numbers are left out: keep the real and the imaginary part in two tensors",
@@ -17,15 +20,98 @@ NEAR = {
     "jit": "there is no compiler for Python: call the model itself; on a GPU, tr.compile captures a training step",
     "bfloat16": "NumPy has no bfloat16: use float32",
     "set_default_dtype": "the default is float32 for all: pass dtype=, or convert a model by model.to('float64')",
+    "Generator": "a generator is NumPy's: rng=np.random.default_rng(0), which layers and random functions take",
+    "rng state": "tr.manual_seed(0) begins anew; to go on from a state, pass rng= a NumPy generator, and keep its "
+    ".bit_generator.state",
+    "amp": "mixed precision is left out: everything computes in the dtype of its tensors, and float32 is the default",
+    "backends": "there are no switches for libraries: with tr.kernels('reference'): chooses the kernels of a block",
+    "deterministic": "it is so already: the same seed on the same number of threads gives the same bits",
+    "vmap": "there are tr.vjp, tr.jvp, tr.hvp, tr.jacobian and tr.hessian; for a batch, use broadcasting",
+    "export": "models are not exported: tr.save(model.state_dict(), path) writes weights that PyTorch can read as well",
+    "distributed": "tinyres train-distributed trains on several processes; in your own loop, there is one process",
+    "distributions": "there are no distribution objects: draw with tr.randn or NumPy, and write log p(x) in tensors",
+    "random": "draw with NumPy, rng = np.random.default_rng(0), and hand the numbers over by tr.tensor",
+    "profile": "measure with time.perf_counter; tr.trace shows each operation, and tinyres bench times kernels",
+    "device memory": "CuPy manages the GPU: see cupy.get_default_memory_pool() and cupy.cuda",
+    "storage": "a tensor is a value: x.numpy() gives its numbers, read-only, and NumPy tells strides and addresses",
+    "defaults": "tensors are made on the CPU in float32: move and convert with .to(...)",
+    "schedule": "LambdaLR takes any formula, and SequentialLR joins schedules",
+    "optimiser": "there are SGD, Adam, AdamW and RMSprop: for another, derive from optim.Optimizer and define update",
+    "averaging": "average by hand after each step: mean[k] += (w - mean[k]) / n for each entry of model.state_dict()",
+    "tensorboard": "tinyres train --log tensorboard writes its files; in your own loop, use tensorboardX.SummaryWriter",
+    "sampler": "DataLoader(shuffle=True) draws at random; for weights, make a Subset of indices drawn with NumPy",
+    "stream": "a data set has a length and an index: for a stream, loop over your own generator of batches",
+    "parametrization": "there is nn.utils.spectral_norm; others are a few lines of your own forward",
+    "ragged": "sequences of different lengths: pad with tr.pad, tr.stack them, and mask what was padded",
+    "windows": "windows as rows are left out: tr.conv2d and the pools move a window, and indexing takes arrays",
+    "sampling": "sampling an image at points is left out: nn.functional.interpolate resizes, and indexing takes pixels",
+    "loss": "write it as an expression of tensors: any mean of elementwise operations is a loss with derivatives",
+    "layer": "write it as an nn.Module with an nn.Parameter: a few lines, and every order of derivatives follows",
+    "linear algebra": "use NumPy where no gradient is needed, or write it with matmul, solve, inv, svd and eigh",
+    "shuffled": "write it with reshape, transpose, index_select, tr.stack and tr.concatenate",
+    "counted": "compute it with NumPy on x.numpy(), since it has no derivative",
+    "tape": "there are hooks of tensors and modules, tr.walk and tr.trace; a saved tensor is an array of the graph",
+    "Size": "a shape is a tuple: use tuple",
+    "native": "there is nothing to build: kernels are compiled by Numba, and tr.primitive makes an operation",
 }
-_KINDS = {
-    "fft": "fft", "stft": "fft", "istft": "fft", "complex": "complex", "complex64": "complex", "complex128": "complex",
-    "cfloat": "complex", "cdouble": "complex", "view_as_real": "complex", "view_as_complex": "complex",
-    "polar": "complex", "sparse": "sparse", "sparse_coo_tensor": "sparse", "sparse_csr_tensor": "sparse",
-    "quantization": "quantized", "quantize_per_tensor": "quantized", "qint8": "quantized", "quint8": "quantized",
-    "Transformer": "attention", "TransformerEncoder": "attention", "TransformerDecoder": "attention",
-    "TransformerDecoderLayer": "attention", "multi_head_attention_forward": "attention", "jit": "jit",
-    "bfloat16": "bfloat16", "set_default_dtype": "set_default_dtype",
+_BY_KIND = {
+    "fft": "fft stft istft",
+    "complex": "complex complex64 complex128 cfloat cdouble view_as_real view_as_complex polar",
+    "sparse": "sparse sparse_coo_tensor sparse_csr_tensor to_sparse SparseAdam EmbeddingBag embedding_bag sparse_",
+    "quantized": "quantization quantize_per_tensor qint8 quint8 ao",
+    "attention": "Transformer TransformerEncoder TransformerDecoder TransformerDecoderLayer "
+    "multi_head_attention_forward flex_attention sdpa_kernel",
+    "jit": "jit",
+    "bfloat16": "bfloat16",
+    "set_default_dtype": "set_default_dtype",
+    "Generator": "Generator default_generator",
+    "rng state": "get_rng_state set_rng_state initial_seed seed fork_rng manual_seed_all",
+    "amp": "amp autocast GradScaler is_autocast_enabled",
+    "backends": "backends set_float32_matmul_precision",
+    "deterministic": "use_deterministic_algorithms are_deterministic_algorithms_enabled",
+    "vmap": "vmap func forward_ad",
+    "export": "onnx export fx hub package",
+    "distributed": "distributed DataParallel parallel SyncBatchNorm multiprocessing share_memory share_memory_",
+    "distributions": "distributions",
+    "random": "multinomial normal bernoulli poisson gumbel_softmax",
+    "profile": "profiler benchmark",
+    "device memory": "accelerator empty_cache device_count synchronize memory_allocated max_memory_allocated "
+    "Stream current_device get_device_name pin_memory mps",
+    "storage": "storage untyped_storage data_ptr element_size stride is_contiguous is_cuda to_empty",
+    "defaults": "set_default_device set_default_tensor_type get_default_dtype set_printoptions",
+    "schedule": "OneCycleLR CyclicLR CosineAnnealingWarmRestarts ChainedScheduler ConstantLR PolynomialLR "
+    "MultiplicativeLR",
+    "optimiser": "Adagrad Adadelta Adamax NAdam RAdam LBFGS Rprop ASGD Muon",
+    "averaging": "swa_utils",
+    "tensorboard": "tensorboard",
+    "sampler": "WeightedRandomSampler SubsetRandomSampler RandomSampler SequentialSampler BatchSampler ConcatDataset "
+    "Sampler",
+    "stream": "IterableDataset get_worker_info",
+    "parametrization": "parametrizations parametrize weight_norm prune stateless fuse_conv_bn_eval",
+    "ragged": "rnn nested",
+    "windows": "unfold Unfold fold Fold",
+    "sampling": "grid_sample affine_grid",
+    "loss": "CTCLoss ctc_loss TripletMarginLoss triplet_margin_loss MarginRankingLoss HingeEmbeddingLoss "
+    "PoissonNLLLoss GaussianNLLLoss CosineSimilarity PairwiseDistance pairwise_distance",
+    "layer": "Bilinear AdaptiveMaxPool1d AdaptiveMaxPool2d LocalResponseNorm LPPool2d RReLU",
+    "linear algebra": "eig lstsq pinv matrix_exp cdist cross kron trapz",
+    "shuffled": "meshgrid combinations diff repeat_interleave ravel swapaxes movedim fliplr flipud index_add addmm",
+    "counted": "histc unique searchsorted bucketize",
+    "tape": "profile Variable saved_tensors_hooks grad_fn register_load_state_dict_post_hook",
+    "Size": "Size",
+    "native": "cpp_extension compiled_with_cxx11_abi",
+}
+_KINDS = {name: kind for kind, names in _BY_KIND.items() for name in names.split()}
+# Names that are elsewhere: PyTorch has them in other rooms, too.
+_ELSEWHERE = {
+    "checkpoint": "tr.checkpoint(function, *inputs)", "dlpack": "tr.from_dlpack(x)",
+    "gradcheck": "tr.gradcheck(f, inputs)",
+    "detect_anomaly": "with tr.detect_anomaly():", "set_detect_anomaly": "with tr.detect_anomaly():",
+    "is_tensor": "isinstance(x, tr.Tensor)", "nelement": "x.numel()", "ndimension": "x.dim()",
+    "type": "x.dtype, x.to(dtype)",
+    "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
+    "graph": "tr.walk(y)",
+    "set_submodule": "setattr(model, name, module)",
 }  # fmt: skip
 NAMES = tuple(_KINDS)
 
@@ -41,4 +127,25 @@ def why(room: str, name: str) -> str:
     """What the AttributeError says for a name that a module lacks."""
     kind = kind_of(name)
     said = f"{room} has no attribute {name!r}"
+    if name in _ELSEWHERE:
+        return f"{said}: write {_ELSEWHERE[name]}"
     return f"{said}: {NEAR[kind]}" if kind else said
+
+
+def told(room: str) -> Callable[[str], NoReturn]:
+    """The `__getattr__` of a module of that name."""
+
+    def absent(name: str) -> NoReturn:
+        raise AttributeError(why(f"module {room!r}", name))
+
+    return absent
+
+
+class Refused:
+    """In place of a method that is left out. An attribute of that name of one's own takes its place."""
+
+    def __init__(self, owner: str, name: str) -> None:
+        self.owner, self.name = owner, name
+
+    def __get__(self, instance: object, kind: type | None = None) -> NoReturn:
+        raise AttributeError(why(self.owner, self.name))

@@ -45,8 +45,12 @@ class Methods(Operators):
         """The tensor itself: a value has no memory layout that anything depends on."""
         return self
 
-    def to(self, target: Any = None, dtype: Any = None, *, device: Any = None) -> Any:
-        """The same values on a device ("cpu", "cuda"), in a dtype, or in both of another tensor; differentiable."""
+    def to(
+        self, target: Any = None, dtype: Any = None, non_blocking: bool = False, copy: bool = False, *,
+        device: Any = None,
+    ) -> Any:  # fmt: skip
+        """The same values on a device ("cpu", "cuda"), in a dtype, or in both of another tensor; differentiable.
+        non_blocking and copy are for PyTorch's sake: they change no value."""
         if hasattr(target, "node"):
             target, dtype = target.device, target.dtype
         if target is not None and not _is_device(target):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinyres.autograd.absent import why
+from tinyres.arrays.devices import cuda
+from tinyres.autograd.absent import Refused
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the operations by name
 
@@ -134,7 +135,20 @@ CONVERSIONS = {
     "long": "int64", "short": "int16",
 }  # fmt: skip
 
-IN_PLACE = ["add_", "clamp_", "copy_", "div_", "fill_", "mul_", "normal_", "sub_", "uniform_", "zero_"]
+REFUSED = [
+    "add_", "addmm", "apply_", "bernoulli_", "bfloat16", "cauchy_", "clamp_", "copy_", "data_ptr", "detach_", "div_",
+    "element_size", "erfinv_", "exp_", "exponential_", "fill_", "fliplr", "grad_fn", "index_add", "index_add_",
+    "index_copy_", "index_fill_", "index_put_", "is_contiguous", "is_cuda", "map_", "masked_fill_", "movedim", "mul_",
+    "ndimension", "nelement", "normal_", "pin_memory", "random_", "ravel", "repeat_interleave", "scatter_",
+    "scatter_add_", "share_memory_", "sqrt_", "squeeze_", "storage", "stride", "sub_", "swapaxes", "to_sparse", "type",
+    "unfold", "uniform_", "unsqueeze_", "untyped_storage", "zero_",
+]  # fmt: skip
+
+
+REFUSED_BY_CUDA = [
+    "Event", "Stream", "amp", "current_device", "device_count", "empty_cache", "get_device_name", "manual_seed_all",
+    "max_memory_allocated", "memory_allocated", "synchronize",
+]  # fmt: skip
 
 
 def _conversion(name: str, dtype: str) -> Callable[..., Any]:
@@ -146,21 +160,16 @@ def _conversion(name: str, dtype: str) -> Callable[..., Any]:
     return call
 
 
-def _refused(name: str) -> property:
-    def call(self: Any) -> Any:
-        raise AttributeError(why("a tensor", name))
-
-    return property(call)
-
-
 for _name in METHODS:
     setattr(Operators, _name, _method(_name))
 for _name, _function in RENAMED.items():
     setattr(Operators, _name, _method(_function, _name))
 for _name, _dtype in CONVERSIONS.items():
     setattr(Operators, _name, _conversion(_name, _dtype))
-for _name in IN_PLACE:
-    setattr(Operators, _name, _refused(_name))
+for _name in REFUSED:
+    setattr(Operators, _name, Refused("a tensor", _name))
+for _name in REFUSED_BY_CUDA:
+    setattr(cuda, _name, Refused("tr.cuda", _name))
 
 
 __all__ = ["FUNCTIONS", "Operators"]

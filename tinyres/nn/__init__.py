@@ -3,7 +3,7 @@
 The same as functions: `import tinyres.nn.functional as F`.
 """
 
-from tinyres.autograd.absent import why
+from tinyres.autograd.absent import told
 from tinyres.nn import functional, init, utils
 from tinyres.nn.activation import (
     CELU,
@@ -104,5 +104,4 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> object:
-    raise AttributeError(why(f"module {__name__!r}", name))
+__getattr__ = told(__name__)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays.random import rng_of
+from tinyres.autograd.absent import told
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw, wrap
 from tinyres.context import layers_are_watched
@@ -220,3 +221,4 @@ def _drawn(shape: tuple[int, int], rng: np.random.Generator) -> Parameter:
 
 
 __all__ = ["MultiheadAttention"]
+__getattr__ = told(__name__)

@@ -11,7 +11,13 @@ from tinyres.arrays import device_of, namespace, to_floats
 from tinyres.autograd.tensor import Array, Tensor, raw, wrap
 
 
-def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> np.float64:
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> np.float64:
     """Scale all gradients by one factor, so that their total 2-norm is at most max_norm; returns the norm before.
 
         g <- g min(1, max_norm / (norm + 1e-6))
@@ -20,13 +26,23 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> n
     and the return value shows it. Since the norm is returned as a number, the host waits for a GPU, once. The number
     has `item()`, as PyTorch's tensor has. Pascanu et al. 2013 [pascanu2013difficulty], "On the difficulty of training
     recurrent neural networks".
+
+    `foreach`, which is for PyTorch's sake, changes nothing.
+
+    Raises:
+        ValueError: max_norm is negative, or norm_type is not 2.
+        RuntimeError: the norm is infinite or NaN, and error_if_nonfinite is set.
     """
+    if norm_type != 2:
+        raise ValueError(f"clip_grad_norm_: norm_type must be 2, got {norm_type}; clip_grad_value_ limits each entry")
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be at least 0, got {max_norm}")
     owners = _with_grad(parameters)
     gradients = [raw(p.grad) for p in owners]
     on_gpu = [g for g in gradients if device_of(g) == "cuda"]
     norm = math.hypot(*(_norm(g) for g in gradients if device_of(g) == "cpu"), _joint_norm(on_gpu))
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}; they are left as they were")
     if math.isfinite(norm) and norm + 1e-6 > max_norm:
         factor = max_norm / (norm + 1e-6)
         for p in owners:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from tinyres.autograd.absent import Refused
+
 
 class Convenient:
     """Methods that Module inherits; all are written in terms of its own."""
@@ -47,6 +49,10 @@ class Convenient:
         """`to("float32")`."""
         return self.to("float32")
 
+    def half(self) -> Self:
+        """`to("float16")`; the fast kernels take float32 and float64, so that it is slower."""
+        return self.to("float16")
+
     def double(self) -> Self:
         """`to("float64")`."""
         return self.to("float64")
@@ -63,5 +69,10 @@ class Convenient:
         """Move to a device and convert to a dtype; what `Module` does."""
         raise NotImplementedError
 
+
+for _name in (
+    "bfloat16", "compile", "register_load_state_dict_post_hook", "set_submodule", "share_memory", "to_empty", "type",
+):  # fmt: skip
+    setattr(Convenient, _name, Refused("a module", _name))
 
 __all__ = ["Convenient"]

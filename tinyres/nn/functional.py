@@ -13,7 +13,7 @@ from inspect import unwrap
 from typing import Any
 
 from tinyres import ops
-from tinyres.autograd.absent import why
+from tinyres.autograd.absent import told
 from tinyres.autograd.operands import explain_operands
 from tinyres.autograd.tensor import Tensor
 from tinyres.ops import (
@@ -121,5 +121,4 @@ __all__ = [
 globals().update({n: explain_operands(globals()[n]) for n in __all__ if n not in ops.__all__})
 
 
-def __getattr__(name: str) -> object:
-    raise AttributeError(why(f"module {__name__!r}", name))
+__getattr__ = told(__name__)

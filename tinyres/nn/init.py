@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays.random import Rng, rng_of
+from tinyres.autograd.absent import told
 from tinyres.autograd.tensor import Tensor, rebind
 from tinyres.nn.convert import fill_like
 
@@ -195,3 +196,4 @@ __all__ = [
     "Rng", "calculate_gain", "constant_", "default_", "dirac_", "eye_", "fans", "kaiming_normal_", "kaiming_uniform_",
     "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+__getattr__ = told(__name__)

@@ -58,6 +58,7 @@ class Module(Convenient, Hookable):
     _fuses_in: Any = None  # the `forward` that `fuses` was declared for
     _name: str = ""  # the attribute's name in the parent; with two parents, in the later one
     _buffers: tuple[str, ...] = ()
+    _unsaved: tuple[str, ...] = ()  # those of the buffers that are in no state_dict
 
     forward: Callable[..., Any]
 
@@ -103,11 +104,13 @@ class Module(Convenient, Hookable):
     def _be_called(self, name: str) -> None:
         object.__setattr__(self, "_name", name)
 
-    def register_buffer(self, name: str, value: Tensor | None) -> None:
-        """Add a buffer: state that is saved and moved with the module but not learned, such as running statistics."""
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a buffer: state that moves with the module but is not learned, such as running statistics. It is in the
+        state_dict if `persistent`."""
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
-        setattr(self, name, value)
+        self._unsaved = (*(n for n in self._unsaved if n != name), *(() if persistent else (name,)))
+        setattr(self, name, tensor)
 
     # -- what is in it ----------------------------------------------------------------------------------------------
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -152,12 +155,14 @@ class Module(Convenient, Hookable):
         for name, child in self.named_children():
             yield from child._tree(f"{prefix}.{name}" if prefix else name)
 
-    def _state(self, recurse: bool = True, root: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Every name under which a parameter or buffer can be reached: each module's parameters, then its buffers."""
+    def _state(self, recurse: bool = True, root: str = "", saved: bool = False) -> Iterator[tuple[str, Tensor]]:
+        """Every name under which a parameter or buffer can be reached: each module's parameters, then its buffers;
+        with `saved`, those of a state_dict."""
         for prefix, module in self._tree(root) if recurse else [(root, self)]:
             start, own = f"{prefix}." if prefix else "", module.__dict__
             yield from [(start + name, value) for name, value in own.items() if isinstance(value, Parameter)]
-            yield from [(start + name, own[name]) for name in module._buffers if own.get(name) is not None]
+            buffers = [name for name in module._buffers if not (saved and name in module._unsaved)]
+            yield from [(start + name, own[name]) for name in buffers if own.get(name) is not None]
 
     # -- saving and loading -----------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Tensor]:
@@ -165,7 +170,7 @@ class Module(Convenient, Hookable):
 
         It does not change later, although nothing is copied: training rebinds arrays and never writes into them.
         """
-        return {name: value.detach() for name, value in self._state()}
+        return {name: value.detach() for name, value in self._state(saved=True)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Keys:
         """Load values by name from tensors or arrays, also PyTorch's, into this module's dtype and memory layout.
@@ -181,7 +186,7 @@ class Module(Convenient, Hookable):
             RuntimeError: names or shapes do not agree. The message lists all of them, with advice if a PyTorch wrapper
                 changed the names. The module is unchanged.
         """
-        own, state_dict = dict(self._state()), translated(self, state_dict)
+        own, state_dict = dict(self._state(saved=True)), translated(self, state_dict)
         keys = Keys([k for k in own if k not in state_dict], [k for k in state_dict if k not in own])
         given = {k: as_array(state_dict[k]) for k in own if k in state_dict}
         wrong = [

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinyres import ops
+from tinyres.autograd.absent import told
 from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.nn.convert import fill_like
@@ -36,3 +37,4 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
 __all__ = [
     "clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "spectral_norm", "vector_to_parameters",
 ]  # fmt: skip
+__getattr__ = told(__name__)

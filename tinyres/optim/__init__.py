@@ -1,5 +1,6 @@
 """Optimisers, learning rate schedules, gradient clipping, and optimiser state in files."""
 
+from tinyres.autograd.absent import told
 from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.optim import lr_scheduler
 from tinyres.optim.file_form import flat, nested
@@ -22,3 +23,4 @@ __all__ = [
     "Optimizer", "RMSprop", "ReduceLROnPlateau", "SequentialLR", "StepLR", "clip_grad_norm_", "clip_grad_value_",
     "flat", "lr_scheduler", "nested",
 ]  # fmt: skip
+__getattr__ = told(__name__)

@@ -1,8 +1,10 @@
 """The schedules under PyTorch's name: `optim.lr_scheduler.StepLR(optimizer, 30)`."""
 
+from tinyres.autograd.absent import told
 from tinyres.optim import schedules
 from tinyres.optim.plateau import ReduceLROnPlateau
 from tinyres.optim.schedules import *  # noqa: F403
 
 __all__ = ["ReduceLROnPlateau"]
 __all__ += schedules.__all__
+__getattr__ = told(__name__)

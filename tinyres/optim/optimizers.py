@@ -1,7 +1,8 @@
 """SGD, Adam, AdamW and RMSprop. A step rebinds `.data` to a new array, so the values saved in a graph do not change.
 
 In the equations p is a parameter, g its gradient (`.grad`), and t the number of steps that the parameter has taken; all
-operations are elementwise. Parameters without a gradient are skipped.
+operations are elementwise. Parameters without a gradient are skipped. `foreach` and `fused`, which are for PyTorch's
+sake, change nothing: the kernels are fused.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ class SGD(KernelOptimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
         super().__init__(params, **settings, nesterov=nesterov)
@@ -76,6 +80,9 @@ class Adam(KernelOptimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        *,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(params, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
@@ -107,6 +114,9 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        *,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
@@ -136,6 +146,9 @@ class RMSprop(KernelOptimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        *,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(
             params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered

@@ -17,6 +17,7 @@ import numpy as np
 from tinyres import data
 from tinyres.arrays import to_device
 from tinyres.arrays.random import Rng, rng_of
+from tinyres.autograd.absent import told
 from tinyres.autograd.tensor import Tensor, tensor, wrap
 from tinyres.data.loader import rows_of
 from tinyres.ops import stack
@@ -102,7 +103,7 @@ class DataLoader:
     """Batches of a data set; each `for` over it is one epoch.
 
     Samples are loaded here, one after the other, and batches of a TensorDataset are cut from its tensors. So
-    num_workers, pin_memory and persistent_workers change nothing.
+    num_workers and what belongs to workers, pin_memory and timeout change nothing.
 
     Args:
         dataset: anything with `__getitem__` and `__len__`; also a `tinyres.data.Dataset`.
@@ -131,6 +132,9 @@ class DataLoader:
         drop_last: bool = False,
         generator: Rng = None,
         persistent_workers: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        prefetch_factor: int | None = None,
     ) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(
@@ -173,3 +177,4 @@ def _cut(t: Tensor, rows: Any) -> Any:
 
 
 __all__ = ["DataLoader", "Dataset", "Subset", "TensorDataset", "default_collate", "random_split"]
+__getattr__ = told(__name__)

@@ -1,0 +1,147 @@
+"""The names that PyTorch's own tutorials use: each is here, or its AttributeError says why not, and what is near."""
+
+import importlib
+
+import pytest
+
+import tinyres as tr
+from tinyres.autograd import absent
+
+# By the module that PyTorch has them in.
+USED = {
+    "": "Generator get_rng_state set_rng_state initial_seed seed autocast use_deterministic_algorithms vmap compile "
+    "quantization set_default_device set_printoptions get_default_dtype set_default_dtype "
+    "set_float32_matmul_precision is_tensor numel empty zeros ones rand randn randint arange linspace full eye "
+    "zeros_like ones_like rand_like randn_like tensor from_numpy as_tensor cat stack split chunk squeeze "
+    "unsqueeze permute transpose reshape flatten gather where masked_select index_select nonzero sum mean std var "
+    "max min argmax argmin topk sort cumsum matmul mm bmm einsum clamp abs exp log sqrt sin cos tanh sigmoid "
+    "softmax no_grad enable_grad set_grad_enabled inference_mode manual_seed save load device dtype Tensor Size "
+    "float32 float64 int64 long half bfloat16 multinomial normal bernoulli logsumexp outer dot norm tril triu "
+    "allclose isnan isinf is_grad_enabled complex64 meshgrid bincount histc unique combinations cdist cross kron "
+    "trapz diff argsort searchsorted bucketize sparse_coo_tensor",
+    "amp": "autocast GradScaler",
+    "backends": "cudnn mps",
+    "func": "vmap grad jacrev functional_call",
+    "jit": "script trace load",
+    "onnx": "export",
+    "export": "export",
+    "fx": "symbolic_trace",
+    "ao": "quantization",
+    "distributed": "init_process_group",
+    "multiprocessing": "spawn",
+    "distributions": "Normal Categorical",
+    "profiler": "profile",
+    "hub": "load",
+    "accelerator": "is_available current_accelerator",
+    "cuda": "is_available empty_cache device_count synchronize memory_allocated manual_seed_all amp Stream Event",
+    "fft": "fft",
+    "utils.checkpoint": "checkpoint",
+    "utils.tensorboard": "SummaryWriter",
+    "utils.data": "DataLoader Dataset IterableDataset TensorDataset Subset random_split WeightedRandomSampler "
+    "SubsetRandomSampler RandomSampler SequentialSampler BatchSampler ConcatDataset get_worker_info "
+    "default_collate",
+    "utils.data.distributed": "DistributedSampler",
+    "utils.benchmark": "Timer",
+    "utils.dlpack": "from_dlpack",
+    "utils.cpp_extension": "load",
+    "nn.utils": "clip_grad_norm_ clip_grad_value_ weight_norm spectral_norm parameters_to_vector fuse_conv_bn_eval",
+    "nn.utils.parametrizations": "spectral_norm weight_norm orthogonal",
+    "nn.utils.parametrize": "register_parametrization",
+    "nn.utils.prune": "l1_unstructured",
+    "nn.utils.rnn": "pad_sequence pack_padded_sequence pad_packed_sequence",
+    "nn.utils.stateless": "functional_call",
+    "nn": "Module Parameter Sequential ModuleList ModuleDict ParameterList Identity Flatten Unflatten Linear Bilinear "
+    "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d MaxPool1d MaxPool2d AvgPool2d AdaptiveAvgPool2d "
+    "AdaptiveMaxPool2d Unfold Fold Dropout Dropout2d BatchNorm1d BatchNorm2d SyncBatchNorm GroupNorm LayerNorm "
+    "InstanceNorm2d RMSNorm LocalResponseNorm ReLU ReLU6 LeakyReLU PReLU ELU GELU SiLU Tanh Sigmoid Softmax "
+    "LogSoftmax Hardswish Hardtanh Softplus Threshold RNN LSTM GRU RNNCell LSTMCell GRUCell Embedding "
+    "EmbeddingBag MultiheadAttention Transformer TransformerEncoder TransformerEncoderLayer TransformerDecoder "
+    "TransformerDecoderLayer MSELoss L1Loss SmoothL1Loss HuberLoss CrossEntropyLoss NLLLoss BCELoss "
+    "BCEWithLogitsLoss KLDivLoss CTCLoss TripletMarginLoss CosineEmbeddingLoss MarginRankingLoss "
+    "HingeEmbeddingLoss PoissonNLLLoss GaussianNLLLoss CosineSimilarity PixelShuffle Upsample ZeroPad2d "
+    "ReflectionPad2d DataParallel",
+    "nn.parallel": "DistributedDataParallel",
+    "nn.init": "xavier_uniform_ xavier_normal_ kaiming_normal_ kaiming_uniform_ normal_ uniform_ zeros_ ones_ "
+    "constant_ "
+    "orthogonal_ trunc_normal_ eye_ dirac_ sparse_ calculate_gain",
+    "nn.functional": "relu softmax log_softmax cross_entropy nll_loss mse_loss one_hot pad interpolate grid_sample "
+    "affine_grid "
+    "unfold fold gumbel_softmax normalize cosine_similarity scaled_dot_product_attention smooth_l1_loss dropout "
+    "max_pool2d binary_cross_entropy embedding conv2d ctc_loss pairwise_distance embedding_bag",
+    "nn.attention": "flex_attention sdpa_kernel",
+    "optim": "SGD Adam AdamW RMSprop Adagrad Adadelta Adamax NAdam RAdam LBFGS SparseAdam Optimizer",
+    "optim.swa_utils": "AveragedModel SWALR update_bn",
+    "optim.lr_scheduler": "StepLR MultiStepLR ExponentialLR CosineAnnealingLR CosineAnnealingWarmRestarts "
+    "ReduceLROnPlateau OneCycleLR "
+    "CyclicLR LambdaLR LinearLR SequentialLR ChainedScheduler ConstantLR PolynomialLR MultiplicativeLR",
+    "autograd": "grad backward Function gradcheck set_detect_anomaly detect_anomaly Variable forward_ad",
+    "autograd.functional": "jacobian hessian",
+    "autograd.profiler": "profile",
+    "autograd.graph": "saved_tensors_hooks",
+    "linalg": "norm inv svd eigh solve qr det matrix_norm vector_norm cholesky eig lstsq pinv matrix_exp",
+    "Tensor": "half float long bfloat16 to cpu cuda numpy item tolist detach detach_ clone backward requires_grad_ "
+    "retain_grad register_hook view reshape permute contiguous unfold numel size dim add_ zero_ fill_ normal_ "
+    "scatter_ index_add_ index_add masked_fill_ masked_fill type pin_memory share_memory_ new_zeros random_ "
+    "exponential_ bernoulli_ uniform_ copy_ clamp_ is_cuda T mT H grad_fn is_leaf expand repeat repeat_interleave "
+    "unsqueeze squeeze element_size stride data_ptr storage untyped_storage is_contiguous to_sparse squeeze_ "
+    "unsqueeze_ sqrt apply_ map_ nelement type_as data ndimension addmm index_fill_ index_copy_ index_put_ "
+    "erfinv_ cauchy_ t ravel swapaxes movedim fliplr",
+    "nn.Module": "half double float cuda cpu to train eval apply parameters named_parameters buffers children modules "
+    "named_modules state_dict load_state_dict zero_grad register_buffer register_parameter register_module "
+    "add_module get_submodule get_parameter register_forward_hook register_forward_pre_hook "
+    "register_full_backward_hook requires_grad_ share_memory compile extra_repr bfloat16 type to_empty "
+    "named_children named_buffers get_buffer set_submodule register_load_state_dict_post_hook",
+}
+NAMES = [f"{room}.{name}".strip(".") for room, names in USED.items() for name in names.split()]
+
+
+def reached(root, name):
+    """None if the name is there, and otherwise the AttributeError of the first part that is not."""
+    found = root
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_here_or_the_error_says_why_not(name):
+    error = reached(tr, name)
+    assert error is None or any(error.endswith(f": {why}") for why in absent.NEAR.values()) or ": write " in error, (
+        error
+    )
+
+
+def test_an_own_attribute_takes_the_place_of_what_is_left_out():
+    class Own(tr.nn.Module):
+        type = "mine"
+
+        def __init__(self):
+            super().__init__()
+            self.compile = 3
+
+    assert (Own().type, Own().compile) == ("mine", 3)
+    assert not hasattr(tr.nn.Module(), "compile")
+    assert not hasattr(tr.ones(1), "unfold")
+
+
+def test_what_nobody_left_out_is_a_bare_absence():
+    for room in (tr, tr.nn, tr.nn.functional, tr.optim, tr.optim.lr_scheduler, tr.utils, tr.utils.data, tr.autograd):
+        with pytest.raises(AttributeError, match=r"^module 'tinyres\S*' has no attribute 'no_such_thing'$"):
+            _ = room.no_such_thing
+
+
+@pytest.mark.parity
+def test_pytorch_has_them_all():
+    torch = pytest.importorskip("torch")
+    for name in NAMES:
+        if "tensorboard" in name:
+            continue  # which is a package of its own
+        for room in range(1, name.count(".") + 2):
+            try:
+                importlib.import_module(".".join(["torch", *name.split(".")[:room]]))
+            except ImportError:
+                break
+        assert reached(torch, name) is None, name
