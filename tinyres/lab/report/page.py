@@ -99,7 +99,7 @@ def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         "unjudged": unjudged(document, laws),
         "sources": any(law["source"] != document["source"] for law in laws),
         "tables": [_table(entry) for entry in document["tables"]],
-        "images": [_picture(name, folder) for name in document["figures"] if is_picture(name, folder)],
+        "images": [_picture(name, folder, document) for name in document["figures"] if is_picture(name, folder)],
     }
 
 
@@ -114,11 +114,19 @@ def is_picture(name: str, folder: Path) -> bool:
         return file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
-def _picture(name: str, folder: Path) -> dict[str, str]:
-    """The picture in its light form, and in its dark one if there is one (results of older versions have none)."""
+def _picture(name: str, folder: Path, document: dict[str, Any]) -> dict[str, str]:
+    """The picture in its light form, and in its dark one if there is one (results of older versions have none).
+
+    alt: what it shows, which is what the experiment claims and what was found.
+    """
+    which = Path(name).stem.removeprefix(document["name"]).replace("-", " ").strip()
+    said = [document["claim"], document["found"]]
     dark = dark_name(folder / name).name
     return {
         "name": name,
+        "id": f"picture-{Path(name).stem}",
+        "alt": ". ".join([f"Figure {which}" if which else "Figure", *(text.rstrip(".") for text in said if text)])
+        + ".",
         "light": _image(folder / name),
         "dark": _image(folder / dark) if is_picture(dark, folder) else "",
     }
