@@ -93,6 +93,24 @@ def test_what_lies_on_an_image_keeps_its_colours():
     assert patch.get_facecolor()[:3] == pytest.approx(INK)
 
 
+def test_white_between_two_colours_becomes_paper():
+    from matplotlib.colors import LinearSegmentedColormap
+
+    figure = blank((5, 3))
+    left, right = figure.subplots(1, 2)
+    between = LinearSegmentedColormap.from_list("between", [palette.BRANCH, "white", palette.SKIP])
+    shown, written = (axes.imshow([[0.0, 0.5, 1.0]], cmap=between) for axes in (left, right))
+    right.text(0, 0, "0.5")
+    darken(figure)
+    for end in (0.0, 1.0):
+        assert shown.cmap(end) == between(end)
+    assert shown.cmap(0.5)[:3] == pytest.approx(to_rgb(PAPER), abs=0.02)
+    assert min(written.cmap(0.5)[:3]) > 0.9, "under black numbers it stays"
+    norms = left.imshow([[0.0, 1.0]], cmap=palette.norms())
+    darken(figure)
+    assert norms.cmap(0.5) == palette.norms()(0.5)
+
+
 def test_a_picture_is_saved_in_both_forms(tmp_path):
     import matplotlib
 

@@ -134,3 +134,36 @@ def test_a_figure_is_a_picture_of_the_same_folder(tmp_path, name):
     (folder / "E2-dark.png").unlink()
     (folder / "E2-dark.png").symlink_to(tmp_path / "secret.png")
     assert report.write_page(folder).read_text().count("data:image/png") == (name != 7)
+
+
+def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
+    draw = lambda figure: figure.subplots()
+    save(tmp_path, "E2", laws=[law("a paper")], tables=[WIDE], figures={"": draw, "one more": draw})
+    page = report.write_page(tmp_path).read_text(encoding="utf-8")
+    alts = re.findall(r'alt="([^"]*)"', page)
+    assert len(alts) == len(set(alts)) == 2
+    assert not any(".png" in alt for alt in alts)
+    assert alts[0].startswith("Figure. ")
+    assert alts[1].startswith("Figure one more. ")
+    ids = re.findall(r'<figure id="([^"]*)">', page)
+    assert [page.count(f'href="#{name}"') for name in ids] == [1, 1]
+    assert "figure:target img { max-width: none; }" in page
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_in_the_report(browser, tmp_path, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python").Axe()
+    save(tmp_path, "E2", laws=[law("a paper")], tables=[WIDE], figures={"": lambda figure: figure.subplots()})
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.goto(report.write_page(tmp_path).as_uri())
+    violations = axe.run(page).response["violations"]
+    assert [(v["id"], [node["html"][:160] for node in v["nodes"]][:3]) for v in violations] == []
+    wide = "document.querySelector('figure img').getBoundingClientRect().width"
+    fitted = page.evaluate(wide)
+    page.get_by_role("link", name="Full size").click()
+    assert page.evaluate(wide) >= max(fitted, 1000)
+    page.get_by_role("link", name="Fit the picture to the page").click()
+    assert page.evaluate(wide) == fitted
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()

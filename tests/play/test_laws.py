@@ -125,3 +125,24 @@ def test_batch_norms_explosion_is_measured():
     run = NetRun(full("net", WIDE | {"architecture": "plain", "norm": "batch", "batch": 256, "depth": 20}))
     figures = run.measure()
     assert figures["gradient"][0] / figures["gradient"][-1] == pytest.approx(run.law.gradient[0], rel=0.4)
+
+
+@pytest.mark.parametrize(("width", "depth"), [(16, 8), (32, 20), (64, 20)])
+def test_most_nets_lie_within_the_scatter_that_is_told(width, depth):
+    """A law is of the mean square: one narrow net is off it, and by how much is said."""
+    setting = WIDE | {"architecture": "plain", "width": width, "depth": depth}
+    runs = [NetRun(full("net", setting | {"seed": seed})) for seed in range(20)]
+    ratios = [run.measure()["gradient"] for run in runs]
+    gaps = np.array([abs(np.log(g[0] / g[-1] / run.law.gradient[0])) for g, run in zip(ratios, runs, strict=True)])
+    told = np.log(runs[0].law.scatter)
+    assert told == pytest.approx((5 * (depth - 1) / width / 2 + np.sqrt(5 * (depth - 1) / width)) / 2)
+    assert np.mean(gaps < told) > 2 / 3
+    assert gaps.max() > told / 2, "and no wider than it must be"
+
+
+def test_scatter_is_told_where_it_is_known():
+    plain = WIDE | {"architecture": "plain", "width": 32, "depth": 4}
+    known = lambda **changed: NetRun(full("net", plain | changed)).law.scatter
+    assert known() is not None
+    assert known(activation="tanh") is None
+    assert known(architecture="residual") is None

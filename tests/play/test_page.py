@@ -65,7 +65,7 @@ def test_the_finding_in_a_sentence(visit):
     told = page.text(".depth .finding")
     assert told.startswith("At block 1 the gradient is 1/2000 of what it is at block 8.")
     assert f"The law says 1/{1 / (law[0] / law[-1]):.3g}" in told
-    assert told.endswith("at most a factor of 2 apart.")
+    assert "at most a factor of 2 apart. A law is a mean over many nets" in told
     page.push(m.start(8, kind="plain", run=2) | {"law": None}, m.frame(0, 8, run=2, kind="plain", law_gap=None))
     assert page.text(".depth .finding").endswith("No closed form is known for this net.")
 

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 INK, PAPER = (0.89, 0.91, 0.94), "#14191f"  # of the report's page in its dark form
+WHITE = 0.9  # least channel of a colour that is as good as white
 DARKEST = 0.25  # luminance of a coloured line that can still be told from the paper
 
 
 def darken(figure: Any) -> None:
     """Recolour a figure that has been drawn. Greys are inverted, colours too dark for the paper become lighter.
 
-    What lies on an image, such as the numbers on a heat map, keeps its colours, as the image does.
+    What lies on an image, such as the numbers on a heat map, keeps its colours, as the image does; of a map with white
+    in its middle and nothing on it, the white becomes paper.
     """
     from matplotlib.axis import Axis
     from matplotlib.collections import Collection
@@ -32,10 +34,27 @@ def darken(figure: Any) -> None:
             _recolour(part, "facecolor", "edgecolor")
         elif isinstance(part, Text):
             _recolour(part, "color")
+    for axes in figure.axes:
+        for image in () if axes.texts else axes.images:
+            if min(image.cmap(0.5)[:3]) > WHITE:
+                image.set_cmap(_on_paper(image.cmap))
     for paper in (figure, *figure.axes):
         paper.set_facecolor(PAPER)
     for legend in figure.findobj(lambda part: hasattr(part, "get_frame") and hasattr(part, "get_texts")):
         legend.get_frame().set_facecolor(PAPER)
+
+
+def _on_paper(cmap: Any) -> Any:
+    """From either end of a map to its middle: to paper as far as it went to white."""
+    from matplotlib.colors import ListedColormap, to_rgb
+
+    colours = [tuple(cmap(i)[:3]) for i in range(cmap.N)]
+    rows = []
+    for i, colour in enumerate(colours):
+        end = min(colours[0 if i < cmap.N // 2 else -1])
+        share = max(0.0, (min(colour) - end) / (1 - end)) if end < 1 else 0.0
+        rows.append([c - share * (1 - paper) for c, paper in zip(colour, to_rgb(PAPER), strict=True)])
+    return ListedColormap(rows, name=f"{cmap.name} on dark paper")
 
 
 def _recolour(part: Any, *names: str) -> None:

@@ -7,12 +7,12 @@ of the signal, 1 at the first.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tinyres.flow.theory import dense, gates, mean_field, normalised
+from tinyres.flow.theory import dense, finite_width, gates, mean_field, normalised
 from tinyres.flow.theory.activations import ACTIVATIONS, Activation
 
 Squares = list[float]
@@ -20,19 +20,23 @@ Squares = list[float]
 
 @dataclass(frozen=True)
 class Law:
-    """name, the formula in words, its source; relative norms of gradient and signal by block, or None."""
+    """name, the formula in words, its source; relative norms of gradient and signal by block, or None.
+
+    scatter: most nets have their gradient at the first block within this factor of the law; None if unknown.
+    """
 
     name: str
     formula: str
     source: str
     gradient: list[float] | None
     signal: list[float] | None
+    scatter: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As the page reads it."""
         return {
             "name": self.name, "formula": self.formula, "source": self.source,
-            "gradient": self.gradient, "signal": self.signal,
+            "gradient": self.gradient, "signal": self.signal, "scatter": self.scatter,
         }  # fmt: skip
 
 
@@ -54,7 +58,8 @@ def law(setting: dict[str, Any], q: float) -> Law | None:
     if norm != "none" and kind != "highway":
         return None
     if kind == "plain":
-        return _plain(phi, s_w2, s_b2, q, blocks)
+        scatter = _scatter(setting["width"], blocks - 1) if setting["activation"] == "relu" else None
+        return replace(_plain(phi, s_w2, s_b2, q, blocks), scatter=scatter)
     if kind in ("residual", "preact", "skipinit"):
         skipped = 1.0 if kind == "skipinit" else setting["skip"]
         return _blocks(setting, phi, q, skipped, setting["alpha" if kind == "skipinit" else "branch"])
@@ -82,6 +87,15 @@ def _plain(phi: Activation, s_w2: float, s_b2: float, q: float, blocks: int) -> 
         "χ per layer", f"squared gradient × χ per layer, χ = s_w² E[φ'(√q z)²]; at the last layer χ = {last:.4g}",
         "Poole et al. 2016; Schoenholz et al. 2017", _towards_input(chis[1:]), _norms(_relative(signal)),
     )  # fmt: skip
+
+
+def _scatter(width: int, layers: int) -> float:
+    """Factor on the norm that reaches one standard deviation of its logarithm, from the mean square that the law gives.
+
+    It is that of one sample's gradient; the norm over a batch scatters less.
+    """
+    shift, variance = finite_width.leading(width, layers)  # of the logarithm of the squared norm
+    return math.exp((abs(shift) + math.sqrt(variance)) / 2)
 
 
 def _blocks(setting: dict[str, Any], phi: Activation, q: float, m: float, a: float) -> Law:

@@ -66,8 +66,8 @@ _TOLD = (
     ),
     Story(
         "he", "He's gain",
-        "Thirty ReLU layers with Glorot's s_w² = 1. ReLU lets half of the squared gradient through, which nobody "
-        "makes up for.",
+        "Thirty ReLU layers with Glorot's s_w² = 1. ReLU lets half of the squared gradient through, and "
+        "with these weights nothing restores the other half.",
         "He et al. 2015, Delving deep into rectifiers", ARXIV + "1502.01852", "net",
         {**DIGITS, "architecture": "plain", "depth": 30, "s_w2": 1.0},
         REACHES, "About 5 parts in 100,000, as χ = 1/2 predicts. Turn s_w² to 2, He's value: then χ = 1, and it "
@@ -77,7 +77,7 @@ _TOLD = (
     Story(
         "plain56", "Fifty-six layers without a skip",
         "The plain net of the ResNet paper, with batch norm behind each convolution. It trains worse than a net of 20 "
-        "layers, and not since its gradient vanishes.",
+        "layers, but not because its gradient vanishes.",
         "He et al. 2016, Deep residual learning for image recognition", ARXIV + "1512.03385", "net",
         {"family": "conv", "architecture": "plain", "data": "digits", "depth": 56, "width": 16, "batch": 32},
         "How many times larger is the gradient at the first block than at the last?",

@@ -29,14 +29,14 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         dots_and_line(left, dots, (depth, line), colours[case], marker="os^D"[k % 4])
         text = f"{case.name}: χ = {case.chi:.3g}"
         if line[-1] > LOWEST:
-            ends[text] = (line[-1], _colour(case))
+            ends[text] = (line[-1], colours[case])
         else:
             inside = int(np.argmax(line < LOWEST + 2))
             power = f"{line[-1]:.0f}".translate(RAISED)
-            left.text(inside + 1, LOWEST + 1, f"{text}, down to 10{power}", color=_colour(case), fontsize=8)
+            left.text(inside + 1, LOWEST + 1, f"{text}, down to 10{power}", fontsize=8)
     for height, (text, (end, colour)) in zip(_apart([end for end, _ in ends.values()]), ends.items(), strict=True):
-        left.annotate(text, (depth[-1], end), (depth[-1] + 1.5, height), fontsize=8, color=colour, va="center",
-                      arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 0,
+        left.annotate(text, (depth[-1], end), (depth[-1] + 1.5, height), fontsize=8, va="center",
+                      arrowprops={"arrowstyle": "-", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0,
                                   "relpos": (0, 0.5)},
                       annotation_clip=False)  # fmt: skip
     left.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top", ylim=(LOWEST, 6),

@@ -48,7 +48,9 @@ def write_game_page(folder: Path, watch: GameWatch, title: str, lead: str, sente
             lead=lead,
             sentences=sentences,
             pictures=[
-                (heading, text, embedded(name, folder)) for heading, name, text in PICTURES if is_picture(name, folder)
+                (heading, text, embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": heading})
+                for heading, name, text in PICTURES
+                if is_picture(name, folder)
             ],
             steps=[found.labels["step"][i] for i in ends],
             rows=rows,

@@ -105,7 +105,7 @@ def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         "unjudged": unjudged(document, laws),
         "sources": any(law["source"] != document["source"] for law in laws),
         "tables": [_table(entry) for entry in document["tables"]],
-        "images": [embedded(name, folder) for name in document["figures"] if is_picture(name, folder)],
+        "images": [_picture(name, folder, document) for name in document["figures"] if is_picture(name, folder)],
     }
 
 
@@ -128,6 +128,14 @@ def embedded(name: str, folder: Path) -> dict[str, str]:
         "light": _image(folder / name),
         "dark": _image(folder / dark) if is_picture(dark, folder) else "",
     }
+
+
+def _picture(name: str, folder: Path, document: dict[str, Any]) -> dict[str, str]:
+    """The picture, and what it shows: what the experiment claims and what was found."""
+    which = Path(name).stem.removeprefix(document["name"]).replace("-", " ").strip()
+    said = [text.rstrip(".") for text in (document["claim"], document["found"]) if text]
+    alt = ". ".join([f"Figure {which}" if which else "Figure", *said]) + "."
+    return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": alt}
 
 
 def _image(path: Path) -> str:

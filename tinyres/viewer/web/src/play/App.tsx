@@ -8,6 +8,7 @@ import { Depth } from "./Depth";
 import { Help, Link, Script } from "./Dialogs";
 import { Game } from "./Game";
 import { Knobs } from "./Knobs";
+import { many } from "../text";
 import { Boundary } from "./Plane";
 import { isGame, type Frame, type NetFrame } from "./protocol";
 import { Ribbon } from "./Ribbon";
@@ -17,9 +18,9 @@ import { List, Told } from "./Stories";
 import { Curves, Heat } from "./Training";
 
 export function App({ store, state }: { store: Store; state: State }) {
-  const { hello, setting, lab, seen, story, dialog, script } = state;
+  const { hello, setting, lab, seen, story, dialog, script, sheet } = state;
   const { knobs, local } = store;
-  const aside = useMemo(() => <Knobs store={store} knobs={knobs} setting={setting} off={local} />, [hello, lab, setting, local]);
+  const aside = useMemo(() => <Knobs store={store} knobs={knobs} setting={setting} off={local} sheet={sheet} />, [hello, lab, setting, local, sheet]);
   const veil = (panel: string): ComponentChildren =>
     story !== null && hides(story.look, panel) && !state.told && <p>Guess first: then this picture is shown.</p>;
   return (
@@ -79,7 +80,7 @@ function Net({ store, state, seen, frame, veil }: NetProps) {
       <div class="curves">
         <Curves name="loss" title="Loss" height={hasAccuracy ? 150 : 240} curves={LOSS} {...{ history, step }} veil={veil("loss")} />
         {hasAccuracy && (
-          <Curves name="accuracy" title="Accuracy" height={110} domain={[0, 1]} curves={ACCURACY} {...{ history, step }} veil={veil("accuracy")} />
+          <Curves name="accuracy" title="Accuracy of the batch" height={110} domain={[0, 1]} curves={ACCURACY} {...{ history, step }} veil={veil("accuracy")} />
         )}
       </div>
       <Heat history={history} step={step} blocks={frame.gradient.length} height={hasAccuracy ? 310 : 222} veil={veil("heat")} />
@@ -100,6 +101,12 @@ function Said({ store, state }: { store: Store; state: State }) {
   const before = diverged && Math.max(seen?.frame.kept[0] ?? 0, diverged.step - 1);
   return (
     <div class="said">
+      {link === "replay" && (
+        <p class="notice">
+          This page is a recording of {many(store.frames.length, "step")}: its knobs show the setting and cannot be turned. To
+          record more, run <code>tinyres play</code>, press Play, and keep the page again.
+        </p>
+      )}
       {link === "lost" && (
         <p class="notice error" role="alert">
           <span>

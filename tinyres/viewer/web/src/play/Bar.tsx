@@ -1,6 +1,7 @@
 // Along the top: the two labs and what can be done with them. Under it: moving through the steps.
 
-import { number } from "../text";
+import { many, number } from "../text";
+import { Menu } from "./Menu";
 import type { LabName } from "./protocol";
 import type { State, Store } from "./state";
 
@@ -29,14 +30,9 @@ export function Top({ store, state }: { store: Store; state: State }) {
           Stories <kbd>S</kbd>
         </button>
       )}
-      <button type="button" class="narrow" onClick={(e) => knobsOf(e.currentTarget)?.scrollIntoView()}>
-        Knobs
-      </button>
       <span class="space" />
       {state.link !== "connecting" && (
-        <details class="menu" onClick={(e) => e.target instanceof HTMLButtonElement && e.currentTarget.removeAttribute("open")}>
-          <summary>Keep</summary>
-          <div>
+        <Menu name="Keep">
             {open && (
               <>
                 <button type="button" onClick={() => store.set({ dialog: "link" })}>Link to this setting</button>
@@ -49,8 +45,7 @@ export function Top({ store, state }: { store: Store; state: State }) {
               <button type="button" onClick={() => store.ask("script")}>As Python</button>
             )}
             <p class="muted">Each chart has SVG and PNG in its corner.</p>
-          </div>
-        </details>
+        </Menu>
       )}
       <button type="button" aria-label={`Colours: ${themes[state.theme]}. Change to ${themes[next]}`} onClick={() => store.theme(next)}>
         {state.theme === "dark" ? "☾" : state.theme === "light" ? "☀" : "◐"} <span class="wide">{themes[state.theme]}</span>
@@ -62,8 +57,8 @@ export function Top({ store, state }: { store: Store; state: State }) {
   );
 }
 
-/** On a small screen they are below the pictures. */
-const knobsOf = (from: Element): Element | null => (from.getRootNode() as ParentNode).querySelector(".knobs");
+/** Measured, so that 0.999 is one step as well. */
+const perSecond = (rate: number): string => `${number(rate, 2)} ${number(rate, 2) === "1" ? "step" : "steps"}`;
 
 const SPEEDS = [1, 2, 5, 10, 30];
 
@@ -93,6 +88,9 @@ export function Bar({ store, state }: { store: Store; state: State }) {
         </button>
         {button("One step on", "M5 3v10l7-5z", () => store.step(1), dead || (store.local && value >= last))}
       </div>
+      <button type="button" class="narrow" aria-expanded={state.sheet} onClick={() => store.set({ sheet: !state.sheet })}>
+        Knobs
+      </button>
       <p class="step">
         step <b>{seen?.frame.step ?? "–"}</b>
       </p>
@@ -119,16 +117,16 @@ export function Bar({ store, state }: { store: Store; state: State }) {
           >
             <option value="">as fast as it goes</option>
             {SPEEDS.map((speed) => (
-              <option value={speed}>{speed} steps/s</option>
+              <option value={speed}>{many(speed, "step")}/s</option>
             ))}
           </select>
         </label>
       )}
       <p class="muted rate">
         {link === "replay"
-          ? `${store.frames.length} recorded pictures`
+          ? many(store.frames.length, "recorded picture")
           : playing && seen?.frame.rate != null
-            ? `${number(seen.frame.rate, 2)} steps/s`
+            ? `${perSecond(seen.frame.rate)}/s`
             : ""}
       </p>
     </section>

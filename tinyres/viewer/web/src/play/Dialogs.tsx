@@ -5,7 +5,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { LICENCES } from "../licences";
 import { written } from "./address";
-import { KEYS } from "./keys";
+import { keysOf, TOUCHES } from "./keys";
 import type { State, Store } from "./state";
 
 interface Props {
@@ -64,19 +64,30 @@ export function Help({ store, state }: { store: Store; state: State }) {
         </p>
       )}
       <p>
-        A knob with a round arrow starts the run anew; every other acts in the next step. One step back shows exactly
+        {store.local && "This page is a recording: its knobs cannot be turned. "}A knob with a round arrow starts the run anew; every other acts in the next step. One step back shows exactly
         what was there. The address of the page holds the whole setting.
       </p>
       <table class="keys">
-        <caption class="hidden">Keys</caption>
+        <caption>With the keyboard</caption>
         <tbody>
-          {KEYS.map(([keys, meaning]) => (
+          {keysOf(store).map(([keys, meaning]) => (
             <tr>
               <th scope="row">
                 {keys.split(" ").map((key) => (
                   <kbd>{key}</kbd>
                 ))}
               </th>
+              <td>{meaning}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <table class="keys">
+        <caption>By touch</caption>
+        <tbody>
+          {TOUCHES.map(([touch, meaning]) => (
+            <tr>
+              <th scope="row">{touch}</th>
               <td>{meaning}</td>
             </tr>
           ))}

@@ -2,7 +2,7 @@
 
 import { scaleLinear, scaleLog } from "d3-scale";
 
-import { number } from "../text";
+import { many, number } from "../text";
 import { Axes, decades, dots, EDGE, extent, Panel, path, type Size } from "./chart";
 import type { GameFrame } from "./protocol";
 import type { Seen } from "./state";
@@ -23,7 +23,7 @@ export function Game({ seen, frame, veil }: { seen: Seen; frame: GameFrame; veil
     <div class="game">
       <div class="column">
         <Samples frame={frame} height={460} veil={veil("plane")}>
-          {modes && <Modes modes={modes} />}
+          {modes && <Modes modes={modes} begun={step > 0} />}
         </Samples>
         {frame.images && <Images images={frame.images} />}
         <Curves name="losses" title="Losses" height={190} curves={players("d", "g")} {...{ history, step }} veil={veil("losses")} />
@@ -45,10 +45,10 @@ export function Game({ seen, frame, veil }: { seen: Seen; frame: GameFrame; veil
   );
 }
 
-function Modes({ modes: { found, of } }: { modes: NonNullable<GameFrame["modes"]> }) {
+function Modes({ modes: { found, of }, begun }: { modes: NonNullable<GameFrame["modes"]>; begun: boolean }) {
   return (
     <p class="modes">
-      <b>{number(found)}</b> of {of} modes found{" "}
+      <b>{number(found)}</b> of {of} modes {begun ? "found" : "hit by chance, before the first step"}{" "}
       <span class="beads" aria-hidden="true">
         {Array.from({ length: Math.min(of, 30) }, (_, i) => (
           <i class={i < found ? "found" : ""} />
@@ -105,7 +105,7 @@ function Orbit({ orbit, veil }: { orbit: [number, number][]; veil: preact.Compon
     <Panel
       name="orbit"
       title="Where the two are"
-      label={`The path of the two players over ${orbit.length} steps: G’s parameter to the right, D’s upwards`}
+      label={`The path of the two players over ${many(orbit.length, "step")}: G’s parameter to the right, D’s upwards`}
       height={280}
       veil={veil}
       draw={({ width, height }) => {

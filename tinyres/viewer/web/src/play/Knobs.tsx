@@ -13,14 +13,22 @@ interface Props {
   setting: Setting;
   /** Nobody is there to turn them for. */
   off: boolean;
+  /** On a small screen: shown. */
+  sheet: boolean;
 }
 
-export function Knobs({ store, knobs, setting, off }: Props) {
+export function Knobs({ store, knobs, setting, off, sheet }: Props) {
   const [about, setAbout] = useState<Knob | null>(null);
   const shown = knobs.filter((knob) => isShown(knob, setting));
   const groups = [...new Set(shown.map(({ group }) => group))];
   return (
-    <aside class="knobs" aria-label="Knobs">
+    <aside class={`knobs ${sheet ? "open" : ""}`} aria-label="Knobs">
+      <header class="narrow">
+        <b>Knobs</b>
+        <button type="button" class="quiet" aria-label="Close the knobs" onClick={() => store.set({ sheet: false })}>
+          ✕
+        </button>
+      </header>
       <div class="scroller">
         <fieldset disabled={off}>
         <legend class="hidden">Setting</legend>

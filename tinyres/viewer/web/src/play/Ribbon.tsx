@@ -257,7 +257,7 @@ function Chooser({ store, start, frame, block }: Omit<Props, "state" | "blank"> 
         onInput={(e) => store.set({ block: Number(e.currentTarget.value) })}
         onFocus={() => store.state.block === null && store.set({ block: 0 })}
       />
-      <p>{text ?? <span class="muted">Point at a block to read its numbers.</span>}</p>
+      <p>{text ?? <span class="muted">Point at a block, or tap it, to read its numbers; Tab and the arrow keys do it too.</span>}</p>
     </div>
   );
 }

@@ -40,7 +40,16 @@ export function List({ store, state }: { store: Store; state: State }) {
 /** The story that is being told. */
 export function Told({ store, state, story }: { store: Store; state: State; story: Story }) {
   const { guess, told } = state;
+  const end = (e: MouseEvent): void => {
+    const root = (e.currentTarget as Element).getRootNode() as ParentNode;
+    store.set({ story: null });
+    root.querySelector<HTMLElement>(".top .main")?.focus();
+  };
   const card = useRef<HTMLElement>(null);
+  // The button that was pressed is gone: the focus goes on to what came for it, which is read out.
+  useLayoutEffect(() => {
+    card.current?.querySelector<HTMLElement>(told ? ".answer" : "#question")?.focus();
+  }, [story, told]);
   useLayoutEffect(() => {
     const panel = told && (card.current?.getRootNode() as ParentNode).querySelector(`[data-panel=${story.look}]`);
     if (panel) requestAnimationFrame(() => panel.scrollIntoView({ block: "nearest" }));
@@ -49,15 +58,15 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
     <section class="story" aria-labelledby="story-title" ref={card}>
       <header>
         <h2 id="story-title">{story.title}</h2>
-        <button type="button" class="quiet" aria-label="End the story" onClick={() => store.set({ story: null })}>
+        <button type="button" class="quiet" aria-label="End the story" onClick={end}>
           ✕
         </button>
       </header>
-      <p>{story.text}</p>
+      <p id="story-text">{story.text}</p>
       {told ? (
-        <div class="answer" role="status">
+        <div class="answer" role="group" tabIndex={-1} aria-labelledby="answer-said answer-text">
           {guess !== null && (
-            <dl>
+            <dl id="answer-said">
               <div>
                 <dt>You said</dt>
                 <dd>{said(story.guess, guess)}</dd>
@@ -70,7 +79,7 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
               )}
             </dl>
           )}
-          <p>
+          <p id="answer-text">
             {guess === null && story.answer.value != null && <b>{said(story.guess, story.answer.value)}. </b>}
             {story.answer.text}
           </p>
@@ -104,7 +113,7 @@ function Question({ store, guess }: { store: Store; guess: Guess }) {
   const answer = (value: Value | null): void => store.set({ guess: value, told: true });
   return (
     <div class="question" role="group" aria-labelledby="question">
-      <p id="question">
+      <p id="question" tabIndex={-1} aria-describedby="story-text">
         <b>{guess.question}</b>
       </p>
       <div class={`choices ${guess.kind}`}>

@@ -5,7 +5,7 @@ import { scaleLinear, scaleLog } from "d3-scale";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { bound, colour, type Bound } from "../palette";
-import { number } from "../text";
+import { many, number } from "../text";
 import { Axes, decades, dots, EDGE, extent, Panel, path, type Scale, type Size } from "./chart";
 import { chosen, type History } from "./history";
 import { Ramp } from "./Ramp";
@@ -42,7 +42,7 @@ export function Curves({ name, title, history, step, curves, height, log, domain
     <Panel
       name={name}
       title={title}
-      label={`${title} over ${count} steps: ${now}`}
+      label={`${title} over ${many(count, "step")}: ${now}`}
       height={height}
       veil={veil}
       draw={(size) => <Lines {...size} {...{ history, step, count, curves, log, domain }} />}
@@ -111,7 +111,7 @@ export function Heat({ history, step, blocks, height, veil }: HeatProps) {
     <Panel
       name="heat"
       title="Gradient over training"
-      label={`The gradient's norm at ${blocks} blocks over ${count} steps, from ${number(10 ** range.low, 2)} to ${number(10 ** range.high, 2)}`}
+      label={`The gradient's norm at ${blocks} blocks over ${many(count, "step")}, from ${number(10 ** range.low, 2)} to ${number(10 ** range.high, 2)}`}
       height={height}
       veil={veil}
       under={(size) => <Cells {...size} {...{ history, step, count, range }} />}

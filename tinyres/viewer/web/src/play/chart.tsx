@@ -71,6 +71,7 @@ export function Panel({ name, title, label, height, draw, under, tools, children
         class="drawing"
         ref={body}
         style={{ height: `${size.height}px` }}
+        onClick={onPoint && ((e) => onPoint(e.clientX - e.currentTarget.getBoundingClientRect().left, size))}
         onPointerMove={onPoint && ((e) => onPoint(e.clientX - e.currentTarget.getBoundingClientRect().left, size))}
       >
         {width > 0 && under?.(size)}

@@ -2,7 +2,7 @@
 
 import type { Store, View } from "./state";
 
-export const KEYS: [string, string][] = [
+const KEYS: [string, string][] = [
   ["Space", "play, pause"],
   ["← →", "one step back, one step on"],
   ["Home End", "the first and the last step that are kept"],
@@ -12,6 +12,18 @@ export const KEYS: [string, string][] = [
   ["S", "stories"],
   ["P", "as Python"],
   ["?", "this help"],
+];
+
+/** What does nothing on a page without its engine. */
+const ENGINE = ["R", "L", "S"];
+export const keysOf = ({ local, state }: Store): [string, string][] =>
+  local ? KEYS.filter(([key]) => !ENGINE.includes(key) && (key !== "P" || state.script !== null)) : KEYS;
+
+export const TOUCHES: [string, string][] = [
+  ["Tap the net", "read a block's numbers"],
+  ["Drag sideways", "over the net: from block to block"],
+  ["Drag the slider", "move through the steps"],
+  ["Knobs", "on a small screen: open and close them"],
 ];
 
 const VIEWS: Record<string, View> = { b: "both", i: "signal", g: "gradient", d: "dead" };

@@ -75,6 +75,8 @@ export interface Law {
   /** Norms at the blocks' outputs, up to a common factor. */
   gradient: number[] | null;
   signal: number[] | null;
+  /** Most nets have their gradient at the first block within this factor of the law. */
+  scatter?: number | null;
 }
 
 export type Bounds = [x0: number, x1: number, y0: number, y1: number];

@@ -1,5 +1,7 @@
 // What is taken out of the page: charts as SVG or PNG, and texts.
 
+import { legend } from "./legend";
+
 export type Theme = "auto" | "light" | "dark";
 
 export function download(name: string, content: string | Blob, type = "text/plain"): void {
@@ -16,16 +18,24 @@ const STYLED = [
 ]; // prettier-ignore
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A chart with its styles and its pixels inside it, on the page's ground: nothing else is needed to show it. */
-export function standalone(chart: SVGSVGElement, title: string): string {
+/** A copy that carries its styles. */
+function inlined(chart: SVGSVGElement): SVGSVGElement {
   const copy = chart.cloneNode(true) as SVGSVGElement;
-  const { width, height } = chart.getBoundingClientRect();
   const originals = [chart, ...chart.querySelectorAll<SVGElement>("*")];
   [copy, ...copy.querySelectorAll<SVGElement>("*")].forEach((element, i) => {
     const style = getComputedStyle(originals[i] as SVGElement);
     for (const name of STYLED) element.style.setProperty(name, style.getPropertyValue(name));
     for (const name of ["class", "tabindex", "role", "aria-label"]) element.removeAttribute(name);
   });
+  return copy;
+}
+
+/** A chart with its styles, its pixels and its legend inside it, on the page's ground: nothing else is needed to show it. */
+export function standalone(chart: SVGSVGElement, title: string): { text: string; width: number; height: number } {
+  const copy = inlined(chart);
+  const { width, height: own } = chart.getBoundingClientRect();
+  const { parts, height: under } = legend(chart, own, inlined);
+  const height = own + under;
   copy.setAttribute("xmlns", SVG);
   copy.setAttribute("width", String(width));
   copy.setAttribute("height", String(height));
@@ -47,19 +57,19 @@ export function standalone(chart: SVGSVGElement, title: string): string {
     return image;
   });
   copy.prepend(named, ground, ...pictures);
-  return new XMLSerializer().serializeToString(copy);
+  copy.append(...parts);
+  return { text: new XMLSerializer().serializeToString(copy), width, height };
 }
 
 const SHARP = 3; // pixels of the PNG for one of the page
 
 export async function picture(chart: SVGSVGElement, title: string, name: string, format: "svg" | "png"): Promise<void> {
-  const text = standalone(chart, title);
+  const { text, width, height } = standalone(chart, title);
   if (format === "svg") return download(`${name}.svg`, text, "image/svg+xml");
   const image = new Image();
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
   await image.decode();
   const canvas = document.createElement("canvas");
-  const { width, height } = chart.getBoundingClientRect();
   [canvas.width, canvas.height] = [Math.round(width * SHARP), Math.round(height * SHARP)];
   canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
   canvas.toBlob((blob) => blob && download(`${name}.png`, blob));

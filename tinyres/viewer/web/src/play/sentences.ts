@@ -25,8 +25,20 @@ export function ratio({ gradient }: NetFrame): number {
   return (gradient[0] ?? NaN) / (gradient.at(-1) ?? NaN);
 }
 
-const times = (factor: number): string => (factor > 0 && factor < 1 ? `1/${plainly(1 / factor)}` : `${plainly(factor)} times`);
-const timesWhat = (factor: number): string => (factor > 0 && factor < 1 ? `${times(factor)} of what` : `${times(factor)} what`);
+/** Beyond it a fraction has a power of ten below the line, which can be read in two ways. */
+const FRACTION = 1e5;
+const even = (factor: number): boolean => plainly(factor) === "1" || plainly(1 / factor) === "1";
+
+function times(factor: number): string {
+  if (!(factor > 0 && factor < 1)) return `${plainly(factor)} times`;
+  return 1 / factor < FRACTION ? `1/${plainly(1 / factor)}` : plainly(factor);
+}
+
+/** Such as "1/2000 of what", "3 times what", "as large as", to be followed by "it is". */
+function timesWhat(factor: number): string {
+  if (even(factor)) return "as large as";
+  return `${times(factor)} ${factor > 0 && factor < 1 ? "of what" : "what"}`;
+}
 
 export function depthText(start: Start, frame: NetFrame): string {
   const count = frame.gradient.length;
@@ -43,8 +55,13 @@ export function depthText(start: Start, frame: NetFrame): string {
       ? `; the two lines are at most a factor of ${number(10 ** frame.law_gap, 3)} apart`
       : "";
   const whose = frame.step === 0 ? "The law says" : "The law, for the weights one starts from, says";
-  return `${first} ${whose} ${times(predicted)}${gap}.`;
+  const said = even(predicted) ? "it is as large" : times(predicted);
+  return `${first} ${whose} ${said}${gap}.${scattered(law.scatter ?? null)}`;
 }
+
+/** A law is of the mean over nets; this is one of them. */
+const scattered = (factor: number | null): string =>
+  ` A law is a mean over many nets, and one net scatters about it${factor === null ? "" : `: at this width and depth most lie within a factor of ${number(factor, 2)}`}.`;
 
 export function probeText({ step, probe, gradient_g }: GameFrame): string {
   if (step === 0 && !Number.isFinite(gradient_g)) return "Nobody has taken a step yet: press Play.";

@@ -38,6 +38,8 @@ export interface State {
   dialog: Dialog;
   script: string | null;
   theme: Theme;
+  /** On a small screen the knobs lie over the foot of the page when asked for. */
+  sheet: boolean;
 }
 
 const KEPT = 300; // frames that the page keeps for the time when the server is gone
@@ -48,7 +50,7 @@ export class Store implements Ears {
   state: State = {
     link: "connecting", why: "", hello: null, lab: "net", setting: {}, start: null, seen: null, at: 0, playing: false,
     speed: null, notices: [], story: null, guess: null, told: false, view: "both", block: null, dialog: null,
-    script: null, theme: "auto",
+    script: null, theme: "auto", sheet: false,
   }; // prettier-ignore
   frames: Seen[] = [];
   /** Tables that came with a recording. */

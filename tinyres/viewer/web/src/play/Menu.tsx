@@ -1,0 +1,28 @@
+// A list of buttons that opens under its own: Escape closes it, and so does a press elsewhere.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+export function Menu({ name, children }: { name: string; children: ComponentChildren }) {
+  const menu = useRef<HTMLDetailsElement>(null);
+  const close = (): void => menu.current?.removeAttribute("open");
+  useEffect(() => {
+    const elsewhere = (e: Event): void => {
+      if (menu.current && !e.composedPath().includes(menu.current)) close();
+    };
+    document.addEventListener("pointerdown", elsewhere);
+    return () => document.removeEventListener("pointerdown", elsewhere);
+  }, []);
+  const leave = (e: KeyboardEvent): void => {
+    if (e.key !== "Escape" || !menu.current?.open) return;
+    close();
+    menu.current.querySelector("summary")?.focus();
+    e.preventDefault();
+  };
+  return (
+    <details class="menu" ref={menu} onKeyDown={leave} onClick={(e) => e.target instanceof HTMLButtonElement && close()}>
+      <summary>{name}</summary>
+      <div>{children}</div>
+    </details>
+  );
+}
