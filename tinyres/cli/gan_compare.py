@@ -83,7 +83,10 @@ def _table(entries: Any, names: Any, title: str) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("method", *(name.replace("_", " ") for name in names), box=SIMPLE_HEAD, title=title)
+    table = Table(box=SIMPLE_HEAD, title=title)
+    table.add_column("method", overflow="fold")
+    for name in names:
+        table.add_column(name.replace("_", " "))
     for entry in entries:
         cells = [_cell(entry.values(name)) for name in names]
         table.add_row(entry.entrant.text, *cells)
