@@ -141,8 +141,9 @@ def operation(
         arrays = tuple(name for name in parameters if name != "s")
         optional = tuple(name for name in arrays if "None" in str(parameters[name].annotation))
         written = tuple(writes.split())
-        admitted = same_dtypes(admit, arrays, written, integers)
-        OPERATIONS[admit.__name__] = Operation(admit.__name__, arrays, optional, written, settings, admitted, integers)
+        declared = Operation(admit.__name__, arrays, optional, written, settings, admit, integers)
+        admitted = same_dtypes(admit, arrays, declared.written, integers)
+        OPERATIONS[admit.__name__] = declared._replace(admit=admitted)
         return admitted
 
     return declare

@@ -15,9 +15,15 @@ RUNNING = {"running_mean": 0, "running_var": 1, "new_mean": 3, "new_var": 4}  # 
 
 
 def same_dtypes(
-    admit: Callable[..., bool], arrays: Sequence[str], written: Sequence[str], integers: Mapping[str, str]
+    admit: Callable[..., bool],
+    arrays: Sequence[str],
+    written: Callable[[Any], set[str]],
+    integers: Mapping[str, str],
 ) -> Callable[..., bool]:
-    """`admit`, which is asked only if the dtypes of a call fit. The byte order of what is read may be any."""
+    """`admit`, which is asked only if the dtypes of a call fit. The byte order of what is read may be any.
+
+    written: from a call's settings, which of its arrays are written
+    """
     alike = [name for name in arrays if name not in integers and name != "running"]
     pick = itemgetter(*map(arrays.index, alike), arrays.index("out"))
     whole = [(arrays.index(name), np.dtype(dtype)) for name, dtype in integers.items()]
@@ -46,7 +52,7 @@ def same_dtypes(
         real = {name: named[name] for name in alike if named[name] is not None}
         if isinstance(moved, Running):
             real |= {name: moved[place] for name, place in RUNNING.items() if moved[place] is not None}
-        _refuse_mixed(op, real, (*written, "new_mean", "new_var"))
+        _refuse_mixed(op, real, written(given[-1]))
 
     return admitted
 
@@ -65,13 +71,13 @@ def _refuse_integers(op: str, name: str, array: Any, wanted: str) -> None:
         raise TypeError(f"{op}: {name} must be {wanted}, got {_said(dtype)}: hand over {name}.astype({wanted!r})")
 
 
-def _refuse_mixed(op: str, arrays: Mapping[str, Any], written: Sequence[str]) -> None:
+def _refuse_mixed(op: str, arrays: Mapping[str, Any], written: set[str]) -> None:
     kinds = {name: a.dtype if name in written else a.dtype.newbyteorder("=") for name, a in arrays.items()}
     if len(set(kinds.values())) > 1:
         _mixed(op, kinds, written)
 
 
-def _mixed(op: str, kinds: Mapping[str, Any], written: Sequence[str]) -> NoReturn:
+def _mixed(op: str, kinds: Mapping[str, Any], written: set[str]) -> NoReturn:
     """The floating dtype that most of the arrays have is taken to be meant; of two as frequent, that of `out`."""
     most = Counter(kinds.values())
     meant = max(most, key=lambda dtype: (dtype.kind == "f", most[dtype], dtype == kinds["out"]))

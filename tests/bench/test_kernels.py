@@ -171,14 +171,14 @@ def test_a_process_that_fails_says_why():
 
 
 def test_memory_and_first_steps_are_judged(capsys, monkeypatch):
-    from tinyres.bench import report
+    from tinyres.bench import report, works
 
     def fresh(bench, peer, batch, threads, steps=5, cache=None):
         peak = 3e8 if peer == "ours" else 4e8 if peer == "last" else 5e8
         return {"peak": peak, "peak_after_imports": 2e8, "imports_s": 1.0, "first_step_s": 20.0 if steps == 1 else 2.0}
 
     monkeypatch.setattr(process, "fresh", fresh)
-    document, verdicts = process.study(report.console(), "resnet", 1, object(), 1)
+    document, verdicts = process.study(report.console(), "resnet", 1, object(), 1, works.MEMORY)
     assert {v.what: v.value for v in verdicts} == {
         "first step of a process, empty kernel cache": 20.0,
         "first step of a process, filled kernel cache": 2.0,

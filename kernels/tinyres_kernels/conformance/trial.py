@@ -113,7 +113,10 @@ class Trial:
                 *self.lines(),
                 *settings_line(name, case.keywords),
                 *(f"{a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})" for a in writes),
-                *(f"needed_{a.name} = np.full({case.shape(a)}, {fill(a.dtype)})" for a in writes),
+                *(
+                    f"needed_{a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or 'float64'!r})"
+                    for a in writes
+                ),
                 f"numba.set_num_threads({self.threads})",
                 called("rung", ours),
                 called("im2col", theirs),
