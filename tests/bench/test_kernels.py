@@ -178,7 +178,7 @@ def test_memory_and_first_steps_are_judged(capsys, monkeypatch):
         return {"peak": peak, "peak_after_imports": 2e8, "imports_s": 1.0, "first_step_s": 20.0 if steps == 1 else 2.0}
 
     monkeypatch.setattr(process, "fresh", fresh)
-    document, verdicts = process.study(report.console(), "resnet", 1, object(), 1, works.MEMORY)
+    document, verdicts = process.study(report.console(), "resnet", 1, object(), 1, works.NETS["resnet"].memory)
     assert {v.what: v.value for v in verdicts} == {
         "first step of a process, empty kernel cache": 20.0,
         "first step of a process, filled kernel cache": 2.0,
