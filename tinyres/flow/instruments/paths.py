@@ -60,7 +60,8 @@ def paths(
     One backward pass carries polynomials in z as its cotangents. A branch multiplies by z, so the coefficient of z^k
     is term_k. `nn.Residual` and its relatives label the arguments of their sum as skip or branch; a path through a gate
     counts as one through a branch. Paths are those of the graph of operations: a norm or an attention inside a branch
-    passes several at once, which `count` counts one by one. The result is exact: nothing is sampled or truncated, and the graph is kept.
+    passes several at once, which `count` counts one by one. The result is exact: nothing is sampled or truncated, and
+    the graph is kept.
     Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks".
 
     Args:

@@ -121,8 +121,8 @@ class Recording(Observer):
         if not norms:
             raise ValueError(
                 "record: skip_share() found no residual connection, so there are no two routes to compare; build the "
-                "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes the "
-                "keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
+                "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes "
+                "the keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
             )
         shares, title = (
             [share(m.skip, m) for m in norms.values()],
