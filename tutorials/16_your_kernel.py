@@ -261,5 +261,5 @@ assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of
 # It must conform, and it must be at least ten times as fast as the specification. If you know what happens at the rim
 # when `count_include_pad` is `False`, you are halfway through.
 #
-# That was the last of these tutorials. `tinyres flow --list` has the experiments. The seventeenth tutorial could be
-# yours: a kernel, an experiment, or a claim that you want to see measured.
+# `tinyres flow --list` has the experiments. The next tutorial could be yours: a kernel, an experiment, or a claim that
+# you want to see measured.

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tinyres_kernels import guard
@@ -19,6 +20,7 @@ from tinyres_kernels.contract import OPERATIONS
 if TYPE_CHECKING:
     from tinyres_kernels.conformance.report import Report
 
+STORAGE = "HYPOTHESIS_STORAGE_DIRECTORY"  # where Hypothesis keeps what it found
 MOST = 3  # violations of guard mode that are enough
 CHECK = """\
 Check a kernel: compare its results with the specification in every corner case, and in random cases.
@@ -46,6 +48,17 @@ It knows neither dilation nor groups (s.dilation, s.groups), and that is what th
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0 where the kernel conforms, 1 where it does not, 2 where it could not be run."""
+    with TemporaryDirectory() as folder:  # or Hypothesis would leave one in the user's
+        before = os.environ.get(STORAGE)
+        os.environ.setdefault(STORAGE, folder)
+        try:
+            return _main(arguments)
+        finally:
+            if before is None:
+                del os.environ[STORAGE]
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     try:
         from tinyres_kernels import conformance
     except ModuleNotFoundError as missing:

@@ -14,6 +14,8 @@ from tinyres.files import plain as plain
 from tinyres.files import write
 from tinyres.flow import tables
 
+SHOWN = 24  # numbers of an array in a printed line
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measurement(Mapping[str, Array]):
@@ -53,6 +55,18 @@ class Measurement(Mapping[str, Array]):
     def __repr__(self) -> str:
         arrays = ", ".join(f"{key} {array.shape}" for key, array in self.arrays.items())
         return f"Measurement({self.name!r}: {arrays}; cost: {self.cost})"
+
+    def __str__(self) -> str:
+        """As `repr`, and below it the numbers of every array that has one axis at most: print(found) shows them."""
+        lines = [repr(self)]
+        for key, array in self.arrays.items():
+            if array.ndim == 0:
+                lines.append(f"  {key}: {float(array):.4g}")
+            elif array.ndim == 1 and array.size and array.dtype.kind in "fiu":
+                names = self.labels.get(self.axes[key][0]) or range(len(array))
+                shown = [f"{name} {float(value):.4g}" for name, value in zip(names, array, strict=False)]
+                lines.append(f"  {key}: {', '.join(shown[:SHOWN])}{', …' if len(shown) > SHOWN else ''}")
+        return "\n".join(lines)
 
     def plot(self, figure: Any = None) -> Any:
         """Plot into a matplotlib figure (a new one by default) and return it: `found.plot().savefig("x.png")`."""

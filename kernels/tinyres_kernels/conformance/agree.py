@@ -96,11 +96,27 @@ def worst(name: str, wrong: Array, got: Array, expected: Array, allowed: Array, 
         off = np.where(wrong, np.nan_to_num(abs(got - expected), nan=np.inf), -1.0)
     place = tuple(int(i) for i in np.unravel_index(off.argmax(), off.shape))
     at = ", ".join(f"{axis}={i}" for axis, i in zip(axes, place, strict=True)) if axes else ", ".join(map(str, place))
+    came, needed = _apart(got[place], expected[place])
     return (
-        f"{name}: {wrong.sum()} of {wrong.size} elements are wrong, the worst at [{at}]: "
-        f"got {got[place]:.6g}, needed {expected[place]:.6g}"
+        f"{name}: {wrong.sum()} of {wrong.size} elements are wrong, the worst at [{at}]: got {came}, needed {needed}"
         + (f" within {allowed[place]:.1g}" if allowed[place] > 0 and np.isfinite(allowed[place]) else "")
+        + _precision(got[wrong], expected[wrong])
     )
+
+
+def _apart(got: Any, expected: Any) -> tuple[str, str]:
+    """Both numbers, with as many digits as tell them apart."""
+    texts = [(f"{got:.{digits}g}", f"{expected:.{digits}g}") for digits in (6, 9, 12, 17)]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[-1])
+
+
+def _precision(got: Array, expected: Array) -> str:
+    """What the sizes of the errors say, where all are small: that something was rounded on the way."""
+    with np.errstate(all="ignore"):
+        off = float(np.median(abs(got - expected) / abs(expected)))
+    if got.dtype == np.float64 and 1e-10 < off < 1e-6:
+        return " (rounded to float32 on the way?)"
+    return " (rounded to float16 on the way?)" if 2e-5 < off < 2e-3 else ""
 
 
 def _at_rim(op: Op, inputs: Arrays, groups: int) -> Array:

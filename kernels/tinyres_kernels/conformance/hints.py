@@ -43,7 +43,8 @@ def _traits(failing: list[Finding], passing: list[Finding]) -> list[str]:
     shared = []
     for name in bad[0]:
         with_it = sum(having[name] for having in good)
-        if all(having[name] for having in bad) and len(good) - with_it >= LEAST:
+        # What most passing cases have as well says nothing.
+        if all(having[name] for having in bad) and len(good) - with_it >= LEAST and 2 * with_it <= len(good):
             also = f"as do {with_it} that pass" if with_it else "and none that passes"
             shared.append((with_it, f"every failing case has {name}, {also}"))
     return [text for _, text in sorted(shared)[:SHOWN]]

@@ -148,6 +148,8 @@ def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> l
         needs.append("read-only inputs")
     if case.dtype == "float32" and case.title == PLAINER and examine(replace(case, dtype="float64")).ok:
         needs.append("float32")
+    if case.dtype == "float64" and not needs and examine(replace(case, dtype="float32")).ok:
+        needs.append("float64")
     return needs
 
 
@@ -172,6 +174,8 @@ def _sizes(case: Case) -> list[str]:
     words = {"N": "several images", "CG": "several channels", "OG": "several outputs", "M": "several rows",
              "C": "several columns", "K": "several terms", "axes": "several numbers"}  # fmt: skip
     s = case.structure
+    if "K" in case.op.family.sizes:  # a product of matrices (M, K) and (K, N)
+        words["N"] = "several columns"
     found = [text for key, text in words.items() if key in case.op.family.sizes and max(values(s[key])) > 1]
     if max(values(s.get("kernel", 1))) > 1:
         found.append("a kernel of several taps")
@@ -195,7 +199,7 @@ def _explains(kind: Kind, finding: Finding) -> bool:
             and (kind.tail is None or kind.tail.holds(case, mirrored=small is not kind.plainest[0]))
             for small in kind.plainest
         )
-        and ("float32" not in kind.needs or case.dtype == "float32")
+        and all(dtype not in kind.needs or case.dtype == dtype for dtype in ("float32", "float64"))
         and all(case.structure[key] == value for key, value in kind.flags.items())
     )
 

@@ -66,7 +66,7 @@ class Report:
         left = sum(mark == "----" for mark, _, _ in rows)
         unrun = f" ({left} were not run)" if left else ""
         idle = len({f.case.title for f in self.named if f.ok and not f.asked} - set(bad))
-        yield f"named cases: {len(bad)} of {len(rows) - idle} fail{self._search()}{unrun}"
+        yield f"named cases: {len(bad)} of the {len(rows) - idle - left} that were run fail{unrun}{self._search()}"
         if self.breach:
             yield ""
             yield from wrap(self.breach, WIDTH)
@@ -91,9 +91,12 @@ class Report:
         if not self.breach and (advice := hints(self.named + self.drawn)):
             yield "\nwhere to look"
             yield from (f"  - {hint}" for hint in advice)
-        if self.smallest:
-            yield "\nto reproduce it"
-            yield indent(snippet(self.kernel, self.smallest.case, self.adapt), "    ")
+        for number, finding in enumerate([kind.example for kind in self.kinds] or self._first(), 1):
+            yield f"\nto reproduce kind {number}" if len(self.kinds) > 1 else "\nto reproduce it"
+            yield indent(snippet(self.kernel, finding.case, self.adapt), "    ")
+
+    def _first(self) -> list[Finding]:
+        return [self.smallest] if self.smallest else []
 
     def _kind(self, number: int, kind: Kind) -> Iterator[str]:
         named = dict.fromkeys(f.case.title for f in kind.findings if f in self.named)
@@ -127,7 +130,15 @@ class Report:
     def _search(self) -> str:
         if self.found is None:
             return f"; of {self.tries} drawn cases none does" if self.tries else ""
-        return f", and drawn case number {self.tries} does"
+        return f"; drawn cases: the {_nth(self.tries)} fails"
+
+
+def _nth(number: int) -> str:
+    """first, second, third, 4th, ... 21st."""
+    if number < 4:
+        return ("first", "second", "third")[number - 1]
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def title(kernel: Kernel) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import flow, nn
+from tinyres.flow.instruments.curve import Curve
 
 
 def recorded(depth=3, residual=True):
@@ -122,9 +123,22 @@ def test_what_cannot_be_plotted_together_is_told():
 
 def test_zeros_and_nan_leave_gaps():
     pytest.importorskip("matplotlib")
-    from tinyres.flow.instruments.curve import Curve
 
     curve = Curve.of("test", "norm", [1.0, 0.0, math.nan, 2.0], "block", list("abcd"), "none")
     (line,) = curve.plot().axes[0].lines
     assert np.isnan(line.get_ydata()).tolist() == [False, True, True, False]
     assert Curve.of("test", "norm", [], "block", [], "none").plot().axes
+
+
+def test_products_and_quotients_keep_the_names_and_methods_are_the_arrays():
+    curve = Curve.of("norms", "gradient_norm", [4.0, 2.0], "block", ["blocks.0", "head"], "nothing")
+    ratio = curve / curve[-1]
+    assert dict(ratio) == {"blocks.0": 2.0, "head": 1.0}
+    assert dict(2 * ratio) == {"blocks.0": 4.0, "head": 2.0}
+    assert "head: 1" in str(ratio)
+    assert ratio.max() == 2
+    assert type(np.log(curve)) is type(curve > 1) is type(curve[:1] * 2) is np.ndarray
+    other = Curve.of("norms", "gradient_norm", [4.0, 2.0], "block", ["a", "b"], "nothing")
+    assert type(curve / other) is np.ndarray, "which names would it have?"
+    with pytest.raises(AttributeError, match="no_such"):
+        _ = curve.no_such

@@ -281,3 +281,19 @@ def test_it_is_unwatched_while_a_recording_runs():
         meanwhile = lesion(model, dataset(), loss=loss)
     assert set(watched) == {()}
     np.testing.assert_array_equal(meanwhile["drop_loss"], alone["drop_loss"])  # fused as ever, to the last bit
+
+
+def test_a_data_set_in_pytorchs_form_gives_the_same_numbers_and_print_shows_them():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((12, 4), dtype=np.float32), rng.integers(0, 3, 12)
+    model = nn.Sequential(nn.Residual(nn.Linear(4, 4, rng=0)), nn.Residual(nn.Linear(4, 4, rng=1)))
+    ours = flow.lesion(model, data.Dataset(x, y, classes=3))
+    theirs = flow.lesion(model, tr.utils.data.TensorDataset(tr.tensor(x), tr.tensor(y)))
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+    assert f"drop_loss: 0 {ours['drop_loss'][0]:.4g}, 1 {ours['drop_loss'][1]:.4g}" in str(ours)
+    assert f"base_loss: {float(ours['base_loss']):.4g}" in str(ours)
+    with pytest.raises(TypeError, match=r"a tinyres.data.Dataset\(inputs, targets\) or one of .* got generator"):
+        flow.lesion(model, (pair for pair in zip(x, y, strict=True)))
+    with pytest.raises(TypeError, match=r"a sample must be a pair \(input, target\), got Tensor"):
+        flow.lesion(model, tr.ones(3, 4))

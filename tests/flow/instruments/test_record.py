@@ -228,3 +228,32 @@ def test_what_is_printed_is_short():
 def test_a_measurement_goes_into_a_folder_that_exists(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"to_json: there is no folder .*nowhere to write found.json into"):
         mlp().history().to_json(tmp_path / "nowhere" / "found.json")
+
+
+class Mixed(nn.Module):
+    """A net whose residual connections are not all in `blocks`."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(4, 4, rng=0)
+        self.tblock = nn.Sequential(nn.Residual(nn.Linear(4, 4, rng=1)))
+        self.blocks = nn.Sequential(nn.Residual(nn.Linear(4, 4, rng=2)), nn.Linear(4, 4, rng=3))
+        self.head = nn.Linear(4, 2, rng=4)
+
+    def forward(self, x):
+        return self.head(self.blocks(self.tblock(self.stem(x))))
+
+
+def test_no_residual_connection_is_left_out_and_what_is_left_out_is_told():
+    recording = flow.record(Mixed())
+    assert recording.watched == ["tblock", "blocks.0", "blocks.1"]
+    assert "; not recorded: stem, head, which record(model, [names]) takes" in repr(recording)
+    assert "not recorded" not in repr(flow.record(Mixed().blocks))
+    assert flow.record(Mixed(), ["stem", "head"]).watched == ["stem", "head"]
+
+
+def test_the_nearest_name_comes_first_and_a_cut_list_says_so():
+    with pytest.raises(ValueError, match=r"called \['tblok'\]; it has tblock, .*, …$"):
+        flow.record(Mixed(), ["tblok"])
+    with pytest.raises(ValueError, match=r"it has 0, 1$"):
+        flow.record(nn.Sequential(nn.ReLU(), nn.ReLU()), ["x"])

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 import re
 import subprocess
 import sys
@@ -174,3 +175,16 @@ def test_without_hypothesis_one_line_says_what_to_install(monkeypatch, capsys):
         "tinyres_kernels: tinyres_kernels.conformance draws its cases with hypothesis, which is missing: "
         "pip install 'tinyres[conformance]'"
     ]
+
+
+def test_nothing_is_left_in_the_users_folder(folder, tmp_path):
+    before = {path.name for path in tmp_path.iterdir()}
+    root = Path(__file__).parents[3]
+    command_line = ["check", f"{folder}:conv2d", "--op", "conv2d", "--examples", "3"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyres_kernels", *command_line],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [root / "kernels", root]))},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in tmp_path.iterdir()} - before <= {"__pycache__"}

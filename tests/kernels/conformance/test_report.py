@@ -1,10 +1,13 @@
 """What the report shows: an example to paste, a picture, the same cases for the same seed."""
 
+import re
+
 import numpy as np
 import pytest
 from tinyres_kernels import conformance, im2col
 from tinyres_kernels.conformance.examine import examine
 from tinyres_kernels.conformance.picture import picture
+from tinyres_kernels.conformance.report import _nth
 
 from tests.kernels.conformance.faulty import around, groups_mixed, plain
 
@@ -61,3 +64,42 @@ def test_what_check_cannot_check_is_said():
         conformance.check("conv2d", "conv2d")
     with pytest.raises(ValueError, match="float16"):
         conformance.check(im2col.conv2d, "conv2d", dtypes=["float16"])
+
+
+def rounded(to):
+    """A matrix product whose terms were rounded on the way."""
+
+    def matmul(a, b, out):
+        out[...] = a.astype(to) @ b.astype(to)
+
+    return matmul
+
+
+def test_what_was_rounded_on_the_way_is_told_with_digits_that_differ():
+    text = str(conformance.check(rounded("float32"), "matmul", examples=10))
+    assert "1. float64: " in text
+    assert "(rounded to float32 on the way?)" in text.replace("\n     ", " ")
+    came, needed = re.search(r"got (\S+),\s+needed\s+(\S+)\s", text).groups()
+    assert came != needed
+    assert "images" not in text
+    half = str(conformance.check(rounded("float16"), "matmul", examples=10))
+    assert "(rounded to float16 on the way?)" in half.replace("\n     ", " ")
+    wrong = str(conformance.check(groups_mixed("conv2d"), "conv2d", examples=5))
+    assert "on the way?" not in wrong
+
+
+def test_the_headline_is_plain_english_and_each_kind_has_its_example_to_paste():
+    report = conformance.check(groups_mixed("conv2d"), "conv2d", examples=20)
+    first = str(report).splitlines()[1]
+    assert re.fullmatch(
+        r"named cases: \d+ of the \d+ that were run fail; drawn cases: the (first|second|third|\d+th) fails", first
+    )
+    assert str(report).count("to reproduce") == len(report.kinds)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(1, "first"), (3, "third"), (4, "4th"), (11, "11th"), (21, "21st"), (102, "102nd"), (113, "113th")],
+)
+def test_ordinals(number, told):
+    assert _nth(number) == told

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import TypeVar
 
 from tinyres import nn
 
 T = TypeVar("T")
+LAYERED = (nn.TransformerEncoderLayer,)  # blocks that hold residual connections, however they are written
 
 
 def modules_of(model: nn.Module) -> dict[str, nn.Module]:
@@ -34,16 +36,31 @@ def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
     inside = getattr(model, "blocks", None)
     if not isinstance(inside, nn.Module):  # the model may use the attribute for something else
         inside = model
-    usual = [name if inside is model else f"blocks.{name}" for name, _ in inside.named_children()] or [""]
-    asked = usual if blocks is None else blocks
+    usual = []
+    for name, child in model.named_children():
+        if child is inside:
+            usual += [f"blocks.{below}" for below, _ in inside.named_children()]
+        elif inside is model or any(isinstance(m, (nn.Residual, nn.Highway, *LAYERED)) for m in child.modules()):
+            usual.append(name)
+    asked = (usual or [""]) if blocks is None else blocks
     unknown = [name for name in asked if name not in known]
     if unknown or not asked:
-        some = ", ".join([n for n in dict.fromkeys([*usual, *known]) if n][:8]) or "'' (the model itself)"
-        raise ValueError(f"record: the model has no blocks called {unknown}; it has {some}")
+        names = [name for name in dict.fromkeys([*usual, *known]) if name]
+        near = [n for wrong in unknown for n in get_close_matches(str(wrong), names, 3, 0.5)]
+        some = ", ".join([*dict.fromkeys([*near, *names])][:8]) or "'' (the model itself)"
+        raise ValueError(
+            f"record: the model has no blocks called {unknown}; it has {some}{', …' if len(names) > 8 else ''}"
+        )
     shown: dict[str, str] = {}
     for name in asked:
         shown.setdefault(known[name], name)
     return list(shown.values())
+
+
+def left_out(model: nn.Module, watched: Iterable[str]) -> list[str]:
+    """The children of the model of which nothing is recorded."""
+    tops = {name.partition(".")[0] for name in watched}
+    return [] if "" in tops else [name for name, _ in model.named_children() if name not in tops]
 
 
 class Paths:
@@ -110,4 +127,4 @@ def seen(found: Mapping[str, T], name: str) -> T | None:
     return found.get(name, found.get(name.removesuffix("[0]")))
 
 
-__all__ = ["Paths", "chosen", "label", "labels", "modules_of", "names_of", "seen"]
+__all__ = ["Paths", "chosen", "label", "labels", "left_out", "modules_of", "names_of", "seen"]

@@ -17,8 +17,9 @@ from tinyres.flow.measurement import Measurement
 class Curve(NDArrayOperatorsMixin, Measurement):
     """One number per block, by name and by place: `norms["blocks.0"]`, `norms[0]`, `norms[-3:]`, `norms.items()`.
 
-    It is a mapping of names to numbers, and computes like a NumPy array: `norms / norms[-1]` and `np.log(norms)` are
-    arrays. `norms.plot()` draws it, `flow.plot({"plain": a, "residual": b})` draws several.
+    It is a mapping of names to numbers, and computes like a NumPy array, whose methods it has: `norms.max()`. Products
+    and quotients, as `norms / norms[-1]`, keep the names; `np.log(norms)` is an array. `norms.plot()` draws it,
+    `flow.plot({"plain": a, "residual": b})` draws several.
 
     Attributes:
         quantity: the name of the numbers, "gradient_norm".
@@ -61,7 +62,22 @@ class Curve(NDArrayOperatorsMixin, Measurement):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         plain = [entry.numpy() if isinstance(entry, Curve) else entry for entry in inputs]
-        return getattr(ufunc, method)(*plain, **kwargs)
+        made = getattr(ufunc, method)(*plain, **kwargs)
+        labels = [entry.labels for entry in inputs if isinstance(entry, Curve)]
+        alike = all(one == labels[0] for one in labels)
+        if ufunc not in (np.multiply, np.divide) or method != "__call__":
+            return made
+        if not alike or not isinstance(made, np.ndarray) or made.shape != self.numpy().shape or "out" in kwargs:
+            return made
+        return Curve.of(self.name, self.quantity, made, self.axis, self.labels[self.axis], self.cost)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "arrays":  # which a copy asks for before it has any
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.numpy(), name)
+
+    def __str__(self) -> str:
+        return repr(self)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name or 'model'}: {value:.4g}" for name, value in self.items())

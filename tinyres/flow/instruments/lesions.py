@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import combinations
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinyres import nn, ops
-from tinyres.autograd.tensor import Array
+from tinyres.arrays import to_device
+from tinyres.autograd.tensor import Array, raw
 from tinyres.data import Dataset
 from tinyres.figures import palette
 from tinyres.flow.instruments.blocks import modules_of, names_of
@@ -18,6 +19,7 @@ from tinyres.flow.instruments.pictures import literal
 from tinyres.flow.instruments.replaced import Forward, replaced
 from tinyres.flow.measurement import Measurement
 from tinyres.training import evaluate
+from tinyres.utils import data
 
 Shapes = dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # {block: shapes of one sample's input and output}
 
@@ -74,7 +76,7 @@ def swapped(model: nn.Module, first: str, second: str) -> Iterator[nn.Module]:
 
 def lesion(
     model: nn.Module,
-    dataset: Dataset,
+    dataset: Dataset | data.Dataset,
     *,
     blocks: list[str] | None = None,
     swap: bool = False,
@@ -90,7 +92,8 @@ def lesion(
     sections 4.1 and 4.3.
 
     Args:
-        dataset: what to evaluate on; accuracy is measured if it has classes.
+        dataset: what to evaluate on, a `tinyres.data.Dataset` or one of `tinyres.utils.data`, whose samples are pairs
+            (input, target); accuracy is measured if it has classes. Integer targets of one axis are classes.
         blocks: dotted names of modules; default: `lesionable_blocks(model)`.
         loss: loss(outputs, targets), a mean over samples.
 
@@ -100,11 +103,11 @@ def lesion(
 
     Raises:
         ValueError: the model has no blocks, or none of that name, or none that can be dropped.
-        TypeError: blocks is not a list of names.
+        TypeError: blocks is not a list of names, or dataset is no data set of pairs.
         FloatingPointError: the intact model's loss is not finite.
     """
     modules = _modules(model, lesionable_blocks(model) if blocks is None else blocks)
-    names = list(modules)
+    names, dataset = list(modules), _whole(dataset)
 
     def score() -> tuple[float, float]:
         return evaluate(model, dataset, loss=loss, batch_size=batch_size)
@@ -139,6 +142,25 @@ def lesion(
     labels = {"block": names, "pair": [f"{a} and {b}" for a, b in pairs]}
     cost = f"{1 + len(fits) + len(pairs)} evaluations of the data set, no backward pass"
     return Measurement("lesions", arrays, axes, cost, _draw, labels)
+
+
+def _whole(dataset: Any) -> Dataset:
+    """All samples of a data set in PyTorch's form as arrays."""
+    if isinstance(dataset, Dataset):
+        return dataset
+    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__") or isinstance(dataset, (str, Mapping)):
+        raise TypeError(
+            "lesion: needs a data set of pairs (input, target), a tinyres.data.Dataset(inputs, targets) or one of "
+            f"tinyres.utils.data, such as TensorDataset(x, y), got {type(dataset).__name__}"
+        )
+    sample = dataset[0]
+    if not isinstance(sample, (tuple, list)) or len(sample) != 2:
+        raise TypeError(f"lesion: a sample must be a pair (input, target), got {type(sample).__name__}")
+    inputs, targets = (
+        to_device(raw(part), "cpu") for part in data.default_collate([dataset[i] for i in range(len(dataset))])
+    )
+    are_classes = targets.ndim == 1 and targets.dtype.kind in "iu"
+    return Dataset(inputs, targets, classes=int(targets.max()) + 1 if are_classes else None)
 
 
 # -- replacements for a block ----------------------------------------------------------------------------------------

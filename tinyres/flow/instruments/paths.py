@@ -59,7 +59,9 @@ def paths(
 
     One backward pass carries polynomials in z as its cotangents. A branch multiplies by z, so the coefficient of z^k
     is term_k. `nn.Residual` and its relatives label the arguments of their sum as skip or branch; a path through a gate
-    counts as one through a branch. The result is exact: nothing is sampled or truncated, and the graph is kept.
+    counts as one through a branch. Paths are those of the graph of operations: a norm or an attention inside a branch
+    passes several at once, which `count` counts one by one. The result is exact: nothing is sampled or truncated, and
+    the graph is kept.
     Veit et al. 2016 [veit2016residual], "Residual networks behave like ensembles of relatively shallow networks".
 
     Args:
@@ -151,8 +153,8 @@ def _draw(figure: Any, found: Measurement) -> None:
     """Left: share of the squared gradient by length, beside the share of paths. Right: the norm of each term."""
     left, right = figure.subplots(1, 2)
     k = np.arange(len(found["share"]))
-    left.plot(k, found["count_share"], "-", color="0.6", label="number of paths")
-    left.plot(k, found["tilted"], "-", color=palette.RESIDUAL, lw=1, label="number of paths × rᵏ")
+    left.plot(k, found["count_share"], "-", color="0.6", label="number of paths through operations")
+    left.plot(k, found["tilted"], "-", color=palette.RESIDUAL, lw=1, label="number of these paths × rᵏ")
     left.plot(k, found["share"], "o", color=palette.RESIDUAL, ms=4, label="squared gradient, measured")
     left.set(xlabel="residual branches on the path", ylabel="share of all lengths")
     left.set_title(f"The gradient's paths have mean length {float(found['mean_length']):.2f}")

@@ -121,7 +121,8 @@ class Recording(Observer):
         if not norms:
             raise ValueError(
                 "record: skip_share() found no residual connection, so there are no two routes to compare; build the "
-                "blocks with nn.Residual, or use gradient_norms() or history(), which need none"
+                "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes "
+                "the keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
             )
         shares, title = (
             [share(m.skip, m) for m in norms.values()],
@@ -158,7 +159,9 @@ class Recording(Observer):
 
     def __repr__(self) -> str:
         steps = f"{len(self.steps)} of {self.entered} steps recorded"
-        return f"Recording({type(self._model).__name__}, {len(self.watched)} blocks, {steps}; {history.COST})"
+        others = block_names.left_out(self._model, self.watched)
+        ask = f"; not recorded: {', '.join(others)}, which record(model, [names]) takes" if others else ""
+        return f"Recording({type(self._model).__name__}, {len(self.watched)} blocks, {steps}; {history.COST}{ask})"
 
     # -- steps ------------------------------------------------------------------------------------------------------
     def __enter__(self) -> Recording:
@@ -232,9 +235,11 @@ def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1,
 
     Args:
         model: any module; it is not changed.
-        blocks: dotted names of the modules to record; default: the children of `model.blocks`, or else of the model.
-            A block that runs several times in a step is recorded at each run. A module shared between several places is
-            recorded under its first name. Runs inside `tr.checkpoint` are counted in the order of their recomputation.
+        blocks: dotted names of the modules to record; default: the children of `model.blocks`, and the model's other
+            children that hold residual connections; without `model.blocks`, all children of the model.
+            `print(recording)` names those that are left out. A block that runs several times in a step is recorded at
+            each run. A module shared between several places is recorded under its first name. Runs inside
+            `tr.checkpoint` are counted in the order of their recomputation.
         every: record steps 0, every, 2 every, ... only; the other steps run at full speed.
         details: record histograms, and the sizes of weights and updates; False leaves them out (NaN, or no entry),
             which saves a small net a third of the time.
