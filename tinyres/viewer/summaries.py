@@ -125,11 +125,11 @@ class Summaries:
 def thumbnail(value: Array, heads: bool = False) -> Thumbnail:
     """Thumbnail of an array: means over 8 x 8 blocks in 256 shades, minimum, maximum, norm, share of zeros.
 
-    Axes of length 1 in front are left out. Rows are blocks of the first axis, columns blocks of the second. Three axes
-    are samples, tokens and features: rows are blocks of the first two, flattened. With four or more axes, all but two
-    are averaged if the second has at least 8 entries; if not, columns are blocks of all axes but the first, flattened.
-    A single axis is cut into 64 runs, row by row. Cells repeat if there are fewer than 8 entries; the page shows each
-    once. A NaN or infinite element shows in its cell and in `bad`.
+    Axes of length 1 in front are left out. Rows are blocks of the first axis, columns blocks of the second. Of three
+    axes, such as samples, tokens and features, rows are blocks of the first two, flattened. With four or more axes, all
+    but two are averaged if the second has at least 8 entries; if not, columns are blocks of all axes but the first,
+    flattened. A single axis is cut into 64 runs, row by row. Cells repeat if there are fewer than 8 entries; the page
+    shows each once. A NaN or infinite element shows in its cell and in `bad`.
 
     heads: the array (N, H, L, S) holds a matrix for each of H heads; those of the first sample get pictures of their
     own, the first eight of them.
