@@ -8,9 +8,12 @@ import pytest
 import tinyres as tr
 from tests.flow.instruments.training import train, two_blocks
 from tinyres import flow, models, nn
+from tinyres.flow.instruments.curve import Curve
 
 
-@pytest.mark.parametrize(("count", "name", "named"), [(8, "layer", True), (9, "layer", False), (8, "x" * 13, False)])
+@pytest.mark.parametrize(
+    ("count", "name", "named"), [(8, "layer", True), (24, "layer", True), (25, "layer", False), (8, "x" * 13, True)]
+)
 def test_blocks_are_named_where_there_is_room_and_counted_elsewhere(count, name, named):
     model = nn.Sequential({f"{name[:-1]}{i}": nn.Linear(3, 3, rng=i) for i in range(count)})
     recording = flow.record(model)
@@ -67,3 +70,14 @@ def test_the_picture_leaves_out_what_was_not_seen():
     assert titles(both)[2:] == ["gradient and update relative to the weight", "histogram of the gradient's elements"]
     updates = both.history().plot().axes[2]
     assert [line.get_label() for line in updates.lines] == ["gradient ratio"]  # nothing stepped
+
+
+@pytest.mark.parametrize(("count", "named"), [(3, True), (12, True), (24, True), (25, False)])
+def test_names_that_were_given_stand_at_the_axis_where_there_is_room(count, named):
+    pytest.importorskip("matplotlib")
+    names = [f"encoder.layer{k}" for k in range(count)]
+    curve = Curve.of("norms", "gradient_norm", np.arange(1.0, count + 1), "block", names, "nothing")
+    (axes,) = flow.plot({"plain": curve, "residual": 2 * curve}).axes
+    axes.figure.canvas.draw()
+    told = [text.get_text().replace("\\", "") for text in axes.get_xticklabels()]
+    assert (told == names) is named

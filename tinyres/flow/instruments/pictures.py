@@ -13,6 +13,8 @@ from tinyres.figures import palette
 from tinyres.files import legible
 from tinyres.flow.measurement import Measurement
 
+NAMED = 24  # blocks; of more than so many, the names would lie over each other
+
 
 def history(figure: Any, found: Measurement, not_finite: str | None = None) -> None:
     """Plot norms by block, gradients over the steps, the routes, and the last step's gradient histogram.
@@ -141,8 +143,10 @@ def _first_and_last(found: Measurement) -> list[tuple[int, str]]:
 def name_blocks(axes: Any, blocks: Iterable[str], axis: str = "block") -> None:
     """Label blocks (or what else the axis has) by name if there is room, otherwise by number."""
     names = [name or "model" for name in blocks]
-    if len(names) <= 8 and max(map(len, names)) <= 12 and not all(re.fullmatch(r"(blocks\.)?\d+", n) for n in names):
-        axes.xaxis.set_ticks(range(1, len(names) + 1), literal(names), fontsize=7)
+    if len(names) <= NAMED and not all(re.fullmatch(r"(blocks\.)?\d+", n) for n in names):
+        level = len(names) <= 8 and max(map(len, names)) <= 12
+        turned = {} if level else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+        axes.xaxis.set_ticks(range(1, len(names) + 1), literal(names), fontsize=7, **turned)
         axes.set_xlabel(axis)
         axes.set_xlim(0.5, len(names) + 0.5)
     else:
