@@ -64,8 +64,9 @@ export function Help({ store, state }: { store: Store; state: State }) {
         </p>
       )}
       <p>
-        {store.local && "This page is a recording: its knobs cannot be turned. "}A knob with a round arrow starts the run anew; every other acts in the next step. One step back shows exactly
-        what was there. The address of the page holds the whole setting.
+        {store.local
+          ? "This page is a recording: its knobs cannot be turned. One step back shows exactly what was there."
+          : "A knob with a round arrow starts the run anew; every other acts in the next step. One step back shows exactly what was there. The address of the page holds the whole setting."}
       </p>
       <table class="keys">
         <caption>With the keyboard</caption>
