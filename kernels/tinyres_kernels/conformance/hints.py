@@ -45,7 +45,7 @@ def _traits(failing: list[Finding], passing: list[Finding]) -> list[str]:
         with_it = sum(having[name] for having in good)
         # What most passing cases have as well says nothing.
         if all(having[name] for having in bad) and len(good) - with_it >= LEAST and 2 * with_it <= len(good):
-            also = f"as do {with_it} that pass" if with_it else "and none that passes"
+            also = {0: "and none that passes", 1: "as does one that passes"}.get(with_it, f"as do {with_it} that pass")
             shared.append((with_it, f"every failing case has {name}, {also}"))
     return [text for _, text in sorted(shared)[:SHOWN]]
 

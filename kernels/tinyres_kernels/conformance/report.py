@@ -66,7 +66,9 @@ class Report:
         left = sum(mark == "----" for mark, _, _ in rows)
         unrun = f" ({left} were not run)" if left else ""
         idle = len({f.case.title for f in self.named if f.ok and not f.asked} - set(bad))
-        yield f"named cases: {len(bad)} of the {len(rows) - idle - left} that were run fail{unrun}{self._search()}"
+        ran = len(rows) - idle - left
+        failed = "the only one that was run fails" if len(bad) == ran == 1 else f"{len(bad)} of the {ran} that were run fail"
+        yield f"named cases: {failed}{unrun}{self._search()}"
         if self.breach:
             yield ""
             yield from wrap(self.breach, WIDTH)
