@@ -67,7 +67,9 @@ class Report:
         unrun = f" ({left} were not run)" if left else ""
         idle = len({f.case.title for f in self.named if f.ok and not f.asked} - set(bad))
         ran = len(rows) - idle - left
-        failed = "the only one that was run fails" if len(bad) == ran == 1 else f"{len(bad)} of the {ran} that were run fail"
+        failed = (
+            "the only one that was run fails" if len(bad) == ran == 1 else f"{len(bad)} of the {ran} that were run fail"
+        )
         yield f"named cases: {failed}{unrun}{self._search()}"
         if self.breach:
             yield ""

@@ -81,7 +81,7 @@ PLANTED = {  # the operation, the kernel, what fails by name, and what the repor
     "cancellation in bce_dx": ("bce_with_logits_dx", difference_in_the_tails, "logits in the tails",
         ["every failing case has large logits"]),
     "dampening forgotten": ("sgd", with_settings("sgd", lambda s: {"dampening": 0.0}), "dampening",
-        ["a later step and still=False and dampening (and momentum): gives", "every failing case has dampening (and momentum)"]),
+        ["1. a later step and still=False and dampening", "every failing case has dampening (and momentum)"]),
     "nesterov forgotten": ("sgd", with_settings("sgd", lambda s: {"nesterov": False}), "first step, nesterov",
         ["every failing case has nesterov (and momentum), and none that passes"]),
     "decay forgotten": ("sgd", with_settings("sgd", lambda s: {"weight_decay": 0.0}), "weight decay",
