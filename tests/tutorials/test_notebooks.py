@@ -34,7 +34,7 @@ def words(texts):
 
 
 @pytest.mark.parametrize("tutorial", FOUND, ids=lambda tutorial: tutorial.path.stem)
-def test_an_exercise_is_a_cell_to_fill_in_and_its_stub_is_answered_by_a_hint(tutorial):
+def test_an_exercise_is_a_cell_to_fill_in_and_its_stub_is_answered_by_a_hint(tutorial, tmp_path, monkeypatch):
     text = tutorial.path.read_text(encoding="utf-8")
     cells = json.loads(notebook(text))["cells"]
     (stub,) = [cell for cell in cells if cell["metadata"].get("tags") == ["raises-exception"]]
@@ -50,8 +50,11 @@ def test_an_exercise_is_a_cell_to_fill_in_and_its_stub_is_answered_by_a_hint(tut
                 exec("\n".join(re.findall(r"^(?:import|from) .*$", cell["source"], re.MULTILINE)), names)
             except ModuleNotFoundError as missing:
                 pytest.skip(str(missing))
+    monkeypatch.setenv("TINYRES_EXERCISES", str(tmp_path))
     with pytest.raises(NotRight, match=f"Exercise {tutorial.number} is not right yet: "):
         exec(stub["source"], names)
+    begun = tutorial.number in ("02", "03", "14", "15")  # whose stubs are functions that lack a part
+    assert bool(list(tmp_path.iterdir())) == begun, "who has not answered has not tried"
 
 
 def test_the_format_knows_it():

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tinyres.exercises.expect import untouched
 from tinyres.exercises.plainly import NotRight, raised_in, show_plainly
 from tinyres.exercises.results import record
 
@@ -23,7 +24,8 @@ def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None
 
     Nothing is written unless you ask for it. If you name a folder, with `results` or with the environment variable
     TINYRES_EXERCISES, a line is appended to `tinyres-results.csv` there: the tutorial's number, the time, right or
-    wrong, and `name`. The answer itself is not kept. `tinyres tutorials results` collects the files of a class.
+    wrong, and `name`. The answer itself is not kept. A function that does nothing but `...` is the page's, not an
+    answer. `tinyres tutorials results` collects the files of a class.
 
     Args:
         number: of the tutorial: "03".
@@ -45,7 +47,7 @@ def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None
     try:
         checker.check(answer)
     except Exception as error:  # whatever it is, the answer is not right; Ctrl-C says nothing about it
-        if folder:
+        if folder and not untouched(answer):
             record(folder, digits, False, name)
         if isinstance(error, AssertionError) and raised_in(Path(__file__).parent, error):
             show_plainly()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dis import get_instructions
 from functools import wraps
 from typing import Any
 
@@ -23,6 +24,18 @@ def function(answer: Any, call: str) -> Callable[..., Any]:
         return came
 
     return returning
+
+
+def untouched(answer: Any) -> bool:
+    """Whether it is the stub from the page: nothing but `...`, or a function that does nothing or returns that."""
+    code = getattr(answer, "__code__", None)
+    if code is None:
+        return answer is ...
+    said = [part for value in code.co_consts for part in (value if isinstance(value, tuple) else (value,))]
+    used = {"LOAD_FAST", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"}.intersection(
+        i.opname for i in get_instructions(code)
+    )
+    return not used and all(part is ... or part is None for part in said)
 
 
 def number(came: Any, where: str) -> float:

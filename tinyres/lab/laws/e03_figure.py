@@ -24,5 +24,5 @@ def draw(figure: Any, curves: dict[tuple[float, float], Any]) -> None:
                 axes, (depth, np.exp(curve[k])), (depth, (m * m + a * a) ** depth), colours[m, a], label, log="y"
             )
         axes.set(xlabel="residual blocks passed", title=f"Residual nets without normalisation: {way}")
-    figure.axes[0].set_ylabel("gain: dots measured, lines (skip² + branch²)ᴸ")
+    figure.axes[0].set_ylabel("gain of the square: dots measured, lines (skip² + branch²)ᴸ")
     figure.axes[0].legend(fontsize=8)
