@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tinyres.cli import main, tutorials
-from tinyres.cli.notebooks import FILL_IN, notebook
+from tinyres.cli.notebooks import FILL_IN, RESULTS, notebook
 from tinyres.exercises import NotRight
 
 FOUND = tutorials.tutorials()
@@ -101,7 +101,8 @@ def test_results_are_kept_in_the_notebooks_own_folder_if_that_is_asked_for(capsy
     assert f"begin with {FOUND[0].path.stem}.ipynb: jupyter lab {tmp_path / 'ada'}" in said
     for path in (tmp_path / "ada").glob("*.ipynb"):
         first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
-        assert (first["cell_type"], first["source"]) == ("code", "%env TINYRES_EXERCISES=.")
+        assert (first["cell_type"], first["source"]) == ("code", RESULTS)
+        assert RESULTS.endswith("\n%env TINYRES_EXERCISES=.")
     plain = json.loads(notebook(FOUND[0].path.read_text(encoding="utf-8")))
     assert "TINYRES_EXERCISES" not in plain["cells"][0]["source"]
 

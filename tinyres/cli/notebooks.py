@@ -18,7 +18,9 @@ METADATA = {
 
 
 KEY = re.compile(r"\s\[[a-z]+\d{4}[a-z]+\]")  # of a source; the site links it, and a notebook has no bibliography
-RESULTS = "%env TINYRES_EXERCISES=."
+RESULTS = (
+    "# Run this cell to keep what tr.exercise says, right or wrong, beside this notebook.\n%env TINYRES_EXERCISES=."
+)
 
 
 def notebook(text: str, results: bool = False) -> str:

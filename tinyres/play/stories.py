@@ -77,7 +77,7 @@ _TOLD = (
     Story(
         "plain56", "Fifty-six layers without a skip",
         "The plain net of the ResNet paper, with batch norm behind each convolution. It trains worse than a net of 20 "
-        "layers, but not because its gradient vanishes.",
+        "layers.",
         "He et al. 2016, Deep residual learning for image recognition", ARXIV + "1512.03385", "net",
         {"family": "conv", "architecture": "plain", "data": "digits", "depth": 56, "width": 16, "batch": 32},
         "How many times larger is the gradient at the first block than at the last?",
