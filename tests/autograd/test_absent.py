@@ -145,3 +145,9 @@ def test_pytorch_has_them_all():
             except ImportError:
                 break
         assert reached(torch, name) is None, name
+
+
+@pytest.mark.parametrize("kind", [tr.optim.Adam, tr.optim.AdamW])
+def test_what_adam_leaves_out_it_says(kind):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: amsgrad is left out"):
+        kind([tr.tensor([1.0], requires_grad=True)], amsgrad=True)

@@ -16,13 +16,15 @@ NEAR = {
     "quantized": "quantised numbers are left out: everything computes in float32 or float64",
     "3d": "three spatial dimensions are left out: fold one into the batch or the channels, and use the 2d layer",
     "attention": "only blocks of self-attention are there: stack nn.TransformerEncoderLayer in an nn.Sequential",
-    "in place": "a tensor is a value and is not written into: the function without the underscore returns a new one",
+    "in place": "a tensor is a value and is not written into: initialise by tr.nn.init.zeros_(p), normal_, ..., or by "
+    "p.data = array; elsewhere, use a function that returns a new tensor",
     "jit": "there is no compiler for Python: call the model itself; on a GPU, tr.compile captures a training step",
     "bfloat16": "NumPy has no bfloat16: use float32",
     "set_default_dtype": "the default is float32 for all: pass dtype=, or convert a model by model.to('float64')",
-    "Generator": "a generator is NumPy's: rng=np.random.default_rng(0), which layers and random functions take",
-    "rng state": "tr.manual_seed(0) begins anew; to go on from a state, pass rng= a NumPy generator, and keep its "
-    ".bit_generator.state",
+    "Generator": "a generator is NumPy's, np.random.default_rng(0): layers take it as rng=, tr.rand and DataLoader as "
+    "generator=",
+    "rng state": "tr.manual_seed(0) begins anew; to go on from a state, hand over a NumPy generator (layers take it as "
+    "rng=, tr.rand and DataLoader as generator=) and keep its .bit_generator.state",
     "amp": "mixed precision is left out: everything computes in the dtype of its tensors, and float32 is the default",
     "backends": "there are no switches for libraries: with tr.kernels('reference'): chooses the kernels of a block",
     "deterministic": "it is so already: the same seed on the same number of threads gives the same bits",

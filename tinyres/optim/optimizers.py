@@ -80,10 +80,13 @@ class Adam(KernelOptimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
         *,
         foreach: bool | None = None,
         fused: bool | None = None,
     ) -> None:
+        if amsgrad:
+            raise ValueError(f"{type(self).__name__}: amsgrad is left out: a larger betas[1] forgets as slowly")
         super().__init__(params, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
     decoupled = False
@@ -114,11 +117,12 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
         *,
         foreach: bool | None = None,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
 
 
 class RMSprop(KernelOptimizer):

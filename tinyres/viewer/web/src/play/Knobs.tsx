@@ -22,7 +22,7 @@ export function Knobs({ store, knobs, setting, off, sheet }: Props) {
   const shown = knobs.filter((knob) => isShown(knob, setting));
   const groups = [...new Set(shown.map(({ group }) => group))];
   return (
-    <aside class={`knobs ${sheet ? "open" : ""}`} aria-label="Knobs">
+    <aside class={`knobs ${sheet ? "open" : ""}`} aria-label="Knobs" onKeyDown={(e) => sheet && e.key === "Escape" && store.set({ sheet: false })}>
       <header class="narrow">
         <b>Knobs</b>
         <button type="button" class="quiet" aria-label="Close the knobs" onClick={() => store.set({ sheet: false })}>
