@@ -191,5 +191,5 @@ assert loudest(750, "float64") == 0 < loudest(700, "float64")
 # tr.exercise("19", sinkhorn)
 # ```
 #
-# That was the last of the three on the residual stream. `tinyres flow stream` runs all of its laws, E21 to E28. Next: two
-# players once more, and which of ten years' tricks they need.
+# That was the last of the three on the residual stream. `tinyres flow stream` runs all of its laws, E21 to E28.
+# Next: two players once more, and which of ten years' tricks they need.
