@@ -87,7 +87,7 @@ GAMES = {  # from what D says at the two real points and at the two fakes
 
 
 def best(game, fakes):
-    """Its value for the best D, whose numbers at three places are free: the real points 0 and 1, and 2, far from both."""
+    """Its value for the best D, whose numbers are free at the real points 0 and 1, and at 2, far from both."""
     d, least = tr.tensor(np.zeros(3), requires_grad=True), np.inf
     adam = optim.Adam([d], 0.2, (0.9, 0.9), eps=1e-30)
     for step in range(300):
@@ -130,8 +130,8 @@ plt.show()
 # same first weights, data and noise in every recipe, so that nothing but the trick differs. The data are eight clouds
 # on a ring; what is counted is the share of *good* samples, within three standard deviations of a centre.
 #
-# Two more tricks: draw from an *average* of the generator's weights over the last hundred steps or so; and switch Adam's
-# momentum off, $\beta_1 = 0$. We play once more with $\beta_1 = 0.9$.
+# Two more tricks: draw from an *average* of the generator's weights over the last hundred steps or so; and switch
+# Adam's momentum off, $\beta_1 = 0$. We play once more with $\beta_1 = 0.9$.
 
 # %%
 SEEDS, BATCH, WIDTH, STEPS, SPREAD, WEIGHT = 3, 64, 32, 1000, 0.05, 0.1
@@ -223,7 +223,7 @@ now, average = (judge(samples, ring) for samples in play(ring, beta1=0.0))
 momentum = judge(play(ring, beta1=0.9)[1], ring)
 ways = {"averaged": average, "not averaged": now, "averaged, β1 = 0.9": momentum}
 table({name: figures[0] for name, figures in ways.items()})
-print("modes of 8, all recipes:", {name: round(figures[1].mean(), 1) for name, figures in ways.items()})
+print("modes of 8, all recipes:", {name: f"{figures[1].mean():.1f}" for name, figures in ways.items()})
 
 # %% tags=["hide-input", "hide-output"]
 figure, axes = plt.subplots(figsize=(8, 3.9), layout="constrained")
@@ -284,12 +284,11 @@ for name, figures in STACKED.items():
 
 # %% [markdown]
 # One seed each says little about a lead of 0.05, but 527 against 1,000 is no matter of chance. The plain DCGAN with
-# batch norm wins, and R3GAN was not done: it had 2,500 steps where the others had 4,000, and even so took nine times as
-# long. Its paper trains far longer, on many GPUs. (WGAN-GP was not finished when this page was written.)
+# batch norm wins. R3GAN had 2,500 steps where the others had 4,000, and even so took nine times as long. A longer run
+# may turn this round; this page has not seen one. (WGAN-GP, and more seeds, were not finished when it was written.)
 #
-# Which tricks are needed? In five minutes on a CPU: an average, and no momentum. That the others are not needed *ever* is
-# more than this page can say. It can say that none of them shows on a ring, although rings are what they are often
-# shown on.
+# Which tricks are needed? On the ring, the average and no momentum. The others may be needed elsewhere, for larger nets
+# and longer runs; here, none of them showed.
 
 # %%
 for name, closed in zip(found, (dirac.gan(), dirac.r1(GAMMA), dirac.r1_r2(GAMMA)), strict=True):

@@ -53,7 +53,7 @@ def _about_the_error(came: float, with_it: list[float], without: list[float]) ->
     usual = [
         (np.sqrt(apart / n), "That is the error for other seeds in each group. Here the seeds are the same: first "
          "subtract, then take the spread."),
-        (d.std() / np.sqrt(n), "Their mean was taken from the same n differences: divide the squares by n - 1, ddof=1."),
+        (d.std() / np.sqrt(n), "The mean is that of the same n differences: divide the squares by n - 1, ddof=1."),
         (d.std(ddof=1), "That is the spread of one difference. The mean of n has sqrt(n) times less."),
         (d.std(), "That is the spread of one difference, with n in place of n - 1; the mean of n has less."),
         (d.var(ddof=1) / n, "That is the variance of the mean: take its root."),
