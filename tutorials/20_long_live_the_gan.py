@@ -291,7 +291,7 @@ for name, figures in STACKED.items():
 # may turn this round; this page has not seen one. (WGAN-GP, and more seeds, were not finished when it was written.)
 #
 # Which tricks are needed? On the ring, the average and no momentum. The others may be needed elsewhere, for larger nets
-# and longer runs; here, none of them showed.
+# and longer runs; on the ring none of them showed, and on the grid at most the friction.
 
 # %%
 for name, closed in zip(found, (dirac.gan(), dirac.r1(GAMMA), dirac.r1_r2(GAMMA)), strict=True):
