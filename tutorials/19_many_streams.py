@@ -192,3 +192,4 @@ assert loudest(750, "float64") == 0 < loudest(700, "float64")
 # ```
 #
 # That was the last of the three on the residual stream. `tinyres flow stream` runs all of its laws, E21 to E28.
+# Next: two players once more, and which of ten years' tricks they need.
