@@ -20,7 +20,8 @@ def function(answer: Any, call: str) -> Callable[..., Any]:
     def returning(*args: Any, **kwargs: Any) -> Any:
         came = answer(*args, **kwargs)
         assert came is not None, f"{call} returned None: does it end in a return?"
-        assert came is not ..., f"{call} still returns `...`: put your answer in its place"
+        parts = came if isinstance(came, tuple) else (came,)
+        assert not any(part is ... for part in parts), f"{call} still returns `...`: put your answer in its place"
         return came
 
     return returning
