@@ -75,9 +75,11 @@ def test_a_process_that_dies_costs_its_own_point_only(tiny, tmp_path, monkeypatc
 @pytest.mark.slow
 def test_leaving_early_ends_the_processes(tiny):
     psutil = pytest.importorskip("psutil")
+    before = set(psutil.Process().children())  # the browser of other tests may be one
     outcomes = local.processes(2)(tiny({}) + tiny({"seed": range(5)}, steps=10**6))
     next(outcomes)
-    children = [child for child in psutil.Process().children() if "resource_tracker" not in " ".join(child.cmdline())]
+    begun = set(psutil.Process().children()) - before
+    children = [child for child in begun if "resource_tracker" not in " ".join(child.cmdline())]
     assert len(children) == 2
     outcomes.close()
     assert not any(child.is_running() for child in children)
