@@ -111,17 +111,17 @@ def _slopes(typing, g, x, at, count, weight, centre, scale, drift, along, out, n
 
 
 @kernel
-def _layer_norm(t, threads, x, weight, bias, out, mean, scale, C, share, eps):
+def _layer_norm(t, threads, x, weight, bias, out, mean, scale, C, length, eps):
     rows, one = len(mean), x.dtype.type(1)
     for m in range(rows * t // threads, rows * (t + 1) // threads):
-        centre = total(x, m * C, C) * share
-        stretch = one / sqrt(_squares(x, m * C, C, centre) * share + eps)
+        centre = total(x, m * C, C) / length
+        stretch = one / sqrt(_squares(x, m * C, C, centre) / length + eps)
         mean[m], scale[m] = centre, stretch
         _stretched(x, m * C, C, centre, stretch, weight, bias, out)
 
 
 @kernel
-def _layer_norm_dx(t, threads, g, x, weight, mean, scale, out, near, totals, C, share, width):
+def _layer_norm_dx(t, threads, g, x, weight, mean, scale, out, near, totals, C, length, width):
     rows = len(mean)
     first, last = rows * t // threads, rows * (t + 1) // threads
     of_weight, of_bias = 2 * t * width, (2 * t + 1) * width
@@ -130,8 +130,8 @@ def _layer_norm_dx(t, threads, g, x, weight, mean, scale, out, near, totals, C, 
     for begin in range(first, last, NEAR):
         for m in range(begin, min(begin + NEAR, last)):
             at, centre, stretch = m * C, mean[m], scale[m]
-            drift = product(g, at, weight, 0, C) * share
-            along = _along(g, x, at, C, weight, centre) * share * stretch * stretch
+            drift = product(g, at, weight, 0, C) / length
+            along = _along(g, x, at, C, weight, centre) / length * stretch * stretch
             _slopes(g, x, at, C, weight, centre, stretch, drift, along, out, near, of_weight, of_bias)
         for j in range(of_weight, of_weight + 2 * width):
             totals[j] += near[j]
@@ -148,7 +148,7 @@ def layer_norm(
     """`reference.layer_norm` in one pass."""
     C, real = x.shape[1], out.dtype.type
     given = flat(x), _or(weight, 1, out), _or(bias, 0, out)
-    _layer_norm(threads(COST * x.size), *given, out.reshape(-1), mean, scale, C, real(1 / C), real(s.eps))
+    _layer_norm(threads(COST * x.size), *given, out.reshape(-1), mean, scale, C, real(C), real(s.eps))
 
 
 def layer_norm_dx(
@@ -160,7 +160,7 @@ def layer_norm_dx(
     width = C + APART
     near, totals = np.empty(count * 2 * width, out.dtype), np.empty(count * 2 * width)
     given = flat(g), flat(x), _or(weight, 1, out), flat(mean), flat(scale)
-    _layer_norm_dx(count, *given, out.reshape(-1), near, totals, C, out.dtype.type(1 / C), width)
+    _layer_norm_dx(count, *given, out.reshape(-1), near, totals, C, out.dtype.type(C), width)
     summed = totals.reshape(count, 2, width).sum(axis=0)
     for found, sums in zip((dweight, dbias), summed, strict=True):
         if found is not None:
