@@ -12,6 +12,7 @@ plan.py        which values a call saves for its rules
 calling.py     @primitive, and what happens when an operation is called
 algebra.py     adding cotangents: arrays, or whatever else a pass carries
 hooks.py       functions that see a gradient on its way, and may change it
+event.py       one step of the backward pass, as it is shown
 sweep.py       the one loop of the backward pass
 reverse.py     the functions that start it: grad, backward, steps, walk
 function.py    Function: an operation in PyTorch's form, on top of @primitive
@@ -24,9 +25,9 @@ dlpack.py      sharing memory with other libraries
 from tinyres.autograd.absent import told
 from tinyres.autograd.algebra import Algebra, Arrays
 from tinyres.autograd.calling import primitive
+from tinyres.autograd.event import Event
 from tinyres.autograd.function import Function
 from tinyres.autograd.reverse import backward, grad, steps, walk
-from tinyres.autograd.sweep import Event
 from tinyres.context import Observer
 
 __all__ = ["Algebra", "Arrays", "Event", "Function", "Observer", "backward", "grad", "primitive", "steps", "walk"]

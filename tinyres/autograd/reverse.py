@@ -9,10 +9,11 @@ from typing import Any
 from tinyres.arrays import namespace
 from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.calling import public
+from tinyres.autograd.event import Event
 from tinyres.autograd.hooks import tensor_of
 from tinyres.autograd.node import Node
 from tinyres.autograd.primitive import describe
-from tinyres.autograd.sweep import Event, Wanted, between, run, sweep
+from tinyres.autograd.sweep import Wanted, between, run, sweep
 from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor
 from tinyres.context import enable_grad
 

@@ -14,53 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any, Literal
 
-import numpy as np
-
-from tinyres.arrays import namespace, to_device
+from tinyres.arrays import namespace
 from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.checkpoint import CHECKPOINT
+from tinyres.autograd.event import Event
 from tinyres.autograd.hooks import LIVE, places_of_leaves, run_hooks, tensor_of
 from tinyres.autograd.node import Node
-from tinyres.autograd.tensor import FUNCTIONS, raw, wrap
+from tinyres.autograd.tensor import FUNCTIONS, wrap
 from tinyres.context import context, current
 
 FREED = object()  # stands in `node.saved` once a pass has released the saved values
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One step of a backward pass: a rule of `consumer` ran, or its result was added to `producer`'s cotangent."""
-
-    kind: Literal["rule", "accumulate"]
-    consumer: Node
-    arg_index: int
-    producer: Node
-    contribution: Any
-    total: Any = None  # the producer's cotangent so far (accumulate)
-
-    @property
-    def role(self) -> str | None:
-        return self.consumer.roles[self.arg_index] if self.consumer.roles else None
-
-    def __str__(self) -> str:
-        role = f" [{self.role}]" if self.role else ""
-        path = f" in {self.consumer.path}" if self.consumer.path else ""
-        edge = f"{self.consumer.name} #{self.consumer.serial}{path}, argument {self.arg_index}{role}"
-        size = _norm(self.contribution)
-        if self.kind == "rule":
-            return f"rule        {edge}: sends |g| = {size:.4g} to {self.producer.name} #{self.producer.serial}"
-        total = _norm(self.total)
-        return f"accumulate  {self.producer.name} #{self.producer.serial}: += |g| = {size:.4g}, now {total:.4g}"
-
-
-def _norm(value: Any) -> float:
-    return float(np.linalg.norm(np.ravel(to_device(raw(value), "cpu"))))
 
 
 class Wanted(Enum):
