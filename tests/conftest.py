@@ -14,6 +14,10 @@ HERE = Path(__file__).parent
 # Several test processes share the cores: an idle thread that spins for long would hold up the others.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+# So would those of BLAS, which spin for longer than the small products of most tests take: two workers with two threads
+# each on two cores spent half of the suite's time in that. Our own kernels keep their threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # Workers compile what they need, and share it; one more process would only take a core from them.
 os.environ.setdefault("TINYRES_COMPILE_AHEAD", "0")
 
