@@ -3,9 +3,12 @@
 import json
 
 import numpy as np
+import pytest
 
 import tinyres as tr
 from tests.gan.command import SMALL, run
+from tinyres import flow, gan
+from tinyres.cli import gan_watch
 
 PLAN = (*SMALL, "--steps", 6, "--no-score", "--sample-every", 6)
 
@@ -32,8 +35,6 @@ def test_it_writes_the_game_and_a_page_and_says_what_that_took(capsys, tmp_path)
 
 def test_it_goes_on_without_being_told(capsys, tmp_path):
     """Steps 2 and 4 from one process, 6 from another."""
-    from tinyres import flow, gan
-
     recipe = gan.GANRecipe.of("nonsaturating", "ring8", width=8, batch_size=64, steps=6)
     trainer = gan.prepare(recipe)
     watch = flow.GameWatch(trainer, 2)
@@ -51,8 +52,16 @@ def test_it_goes_on_without_being_told(capsys, tmp_path):
     assert game["labels"]["step"] == [0, 2, 4, 6]
 
 
-def test_without_a_number_it_looks_twenty_times(capsys, tmp_path):
+@pytest.mark.parametrize(("steps", "every"), [(6, 1), (39, 1), (40, 2), (1_000, 50)])
+def test_without_a_number_it_looks_twenty_times(steps, every, tmp_path):
+    trainer = gan.prepare(gan.GANRecipe.of("nonsaturating", "ring8", width=8, batch_size=64, steps=steps))
+    assert gan_watch.make(trainer, 0, tmp_path).every == every
+    assert gan_watch.make(trainer, 3, tmp_path).every == 3
+    assert gan_watch.make(trainer, None, tmp_path) is None
+
+
+def test_the_number_is_optional_and_at_least_1(capsys, tmp_path):
     status, _, err = run(capsys, "train", *PLAN, "--watch", -1, "--out", tmp_path)
     assert (status, "--watch -1: at least 1 is needed" in err) == (2, True)
-    assert run(capsys, "train", *SMALL, "--steps", 40, "--no-score", "--watch", "--out", tmp_path)[0] == 0
-    assert json.loads((tmp_path / "game.json").read_text())["labels"]["step"] == list(range(0, 41, 2))
+    assert run(capsys, "train", *SMALL, "--steps", 2, "--no-score", "--watch", "--out", tmp_path)[0] == 0
+    assert json.loads((tmp_path / "game.json").read_text())["labels"]["step"] == [0, 1, 2]

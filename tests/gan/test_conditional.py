@@ -54,7 +54,7 @@ def test_fakes_have_the_classes_of_the_real_samples_beside_them():
         np.testing.assert_array_equal(made_for, y)
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("stop", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "change",
     [
@@ -165,7 +165,9 @@ def test_asked_for():
         metrics.asked_for([0, 1], [0], "a reader")
 
 
-@pytest.mark.parametrize(("name", "n"), [("digits", 300), ("ring8", 300), ("stacked-digits", 300)])
+@pytest.mark.parametrize(
+    ("name", "n"), [("digits", 300), ("ring8", 300), pytest.param("stacked-digits", 300, marks=pytest.mark.slow)]
+)
 def test_the_score_counts_what_was_asked_for(name, n, tmp_path):
     """Real samples of the class that is asked for obey; of the next class, they do not."""
     wanted, real = recipe("r3gan", name), gan.real_data(name)

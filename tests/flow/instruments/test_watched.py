@@ -176,7 +176,8 @@ def content(trainer):
 
 
 @pytest.mark.parametrize("change", [
-    {"method": "sn_hinge"}, {"method": "r3gan", "conditional": True},
+    {"method": "sn_hinge"},
+    pytest.param({"method": "r3gan", "conditional": True}, marks=pytest.mark.slow),
     pytest.param({"method": "nonsaturating"}, marks=pytest.mark.slow),
     pytest.param({"method": "wgan_gp", "arch": "mlp"}, marks=pytest.mark.slow),
 ], ids=str)  # fmt: skip
