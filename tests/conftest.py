@@ -1,6 +1,7 @@
 """What holds for the whole suite."""
 
 import gc
+import io
 import os
 import shutil
 import signal
@@ -72,6 +73,20 @@ def pytest_make_parametrize_id(config, val, argname):
     Workers that collect a moment apart would otherwise see different tests, and pytest-xdist would refuse to run any.
     """
     return f"{argname}-{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
+@pytest.fixture
+def sketched(monkeypatch):
+    """Figures are composed, but a grey square stands for them in the file: rendering takes most of a short run's time,
+    and is tested where the pictures are.
+    """
+    from PIL import Image
+
+    from tinyres import files
+
+    square = io.BytesIO()
+    Image.new("L", (8, 8), 128).save(square, "PNG")
+    monkeypatch.setattr(files, "png", lambda figure: square.getvalue())
 
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]

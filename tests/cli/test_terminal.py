@@ -11,6 +11,8 @@ import pytest
 from tinyres.cli import main
 from tinyres.cli.terminal import LEAST, say, spelled, terminal
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 QUICK = {
     "flow": ("flow", "check"),
     "train": ("train", "resnet", "--depth", "8", "--width", "2", "--batch-size", "400", "--steps", "1"),

@@ -19,6 +19,8 @@ from tests.training.kills import left
 from tinyres import gan, training
 from tinyres.cli import main
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def test_a_run_leaves_weights_pictures_curves_and_its_score(trained):
     written = sorted(path.name for path in trained.iterdir())
@@ -92,6 +94,7 @@ def whole(tmp_path_factory):
     ],
 )
 def test_pictures_that_a_kill_prevented_are_drawn_when_the_run_is_resumed(capsys, tmp_path, monkeypatch, whole, before):
+    monkeypatch.undo()  # the pictures are compared
     replace, first = os.replace, ["interpolations.png"]  # the run comes by there at its second step, too
 
     def killed(source, target):

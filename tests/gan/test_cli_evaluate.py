@@ -43,6 +43,7 @@ def test_the_score_of_images_is_a_table(capsys):
     assert re.search(r"recall +0\.250 +share of the real data that samples reach *\n", out)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_probe_writes_a_table_a_picture_and_its_figures(capsys, tmp_path):
     status, out, _ = run(capsys, "probe", "--data", "gaussians", "--steps", 20, "--out", tmp_path)
     assert status == 0
@@ -55,6 +56,7 @@ def test_the_probe_writes_a_table_a_picture_and_its_figures(capsys, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("sketched")
 def test_nothing_of_the_probe_is_cut_at_80_columns(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     _, out, _ = run(capsys, "probe", "--data", "gaussians", "--distance", 300, "--steps", 100, "--out", tmp_path)
@@ -65,6 +67,7 @@ def test_nothing_of_the_probe_is_cut_at_80_columns(capsys, tmp_path, monkeypatch
     assert "…" not in out
 
 
+@pytest.mark.usefixtures("sketched")
 def test_the_probe_takes_the_generator_of_a_run(capsys, trained, tmp_path):
     taken = ("--checkpoint", trained, "--steps", 2, "--out", tmp_path)
     assert run(capsys, "probe", "--data", "ring8", *taken)[0] == 0

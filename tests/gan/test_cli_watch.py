@@ -10,6 +10,8 @@ from tests.gan.command import SMALL, run
 from tinyres import flow, gan
 from tinyres.cli import gan_watch
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 PLAN = (*SMALL, "--steps", 6, "--no-score", "--sample-every", 6)
 
 

@@ -9,6 +9,8 @@ from tests.gan.command import run
 from tinyres import gan, training
 from tinyres.gan.compare import figures_of, finished
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SMALL = "width=8,batch_size=32,steps=4"
 TEXTS = [f"nonsaturating,{SMALL}", f"r3gan,{SMALL},penalty_every=2"]
 NAMES = {"modes", "high_quality", "reverse_kl"}

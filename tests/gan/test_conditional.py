@@ -12,6 +12,8 @@ from tinyres import data, gan, models, nn, optim
 from tinyres.gan import metrics
 from tinyres.gan.labels import Told, row_for_each
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SMALL = {"steps": 6, "width": 8, "batch_size": 300, "conditional": True}
 
 

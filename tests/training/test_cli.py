@@ -17,6 +17,8 @@ import tinyres as tr
 from tinyres.bench import children
 from tinyres.cli import main
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SMALL = ("resnet", "--depth", "8", "--width", "2", "--batch-size", "400", "--lr", "0.05")
 
 
@@ -245,12 +247,10 @@ def test_a_notebooks_backend_is_no_trouble(tmp_path):
 
 
 def test_numbers_are_written_before_pictures(capsys, tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
-    def fails(*args, **kwargs):
+    def fails(figure):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", fails)
+    monkeypatch.setattr("tinyres.files.png", fails)
     status, _, err = train(capsys, *SMALL, "--steps", 2, "--record", 1, "--out", tmp_path)
     assert status == 2
     assert "No space left on device" in err

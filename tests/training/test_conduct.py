@@ -15,6 +15,8 @@ from tinyres.lock import FolderLock, FolderTaken
 from tinyres.training.conduct import CheckpointError
 from tinyres.training.interrupts import Interrupts
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 RECIPES = {
     "train": training.Recipe(arch="mlp", depth=3, width=8, batch_size=600, steps=4, optimizer="adam", lr=0.01),
     "gan": gan.GANRecipe.of("nonsaturating", "ring8", width=4, batch_size=32, steps=4),

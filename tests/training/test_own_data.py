@@ -12,6 +12,8 @@ from tests.data.own import photos, picture
 from tinyres import gan, training
 from tinyres.cli import main
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SMALL = ("resnet", "--depth", 8, "--width", 2, "--batch-size", 8)
 
 

@@ -10,6 +10,8 @@ import pytest
 from tinyres import gan, training
 from tinyres.cli import main
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
 record_writer = pytest.importorskip("tensorboardX.record_writer")
 

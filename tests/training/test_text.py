@@ -12,6 +12,8 @@ from tinyres.cli import main
 from tinyres.cli.train import USUAL
 from tinyres.ops.losses import cross_entropy
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 LINES = "the cat sat on the mat; the dog did not.\n" * 12
 SMALL = ("--depth", 1, "--width", 8, "--context", 8, "--batch-size", 16)
 
