@@ -8,6 +8,7 @@ but `kernels`, whose faults take a minute or two each.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -72,4 +73,9 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser("python -m tests.mutations", description=__doc__.split("\n\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help="a family, or a part of a fault's name (default: every family but those that compile all "
+                        f"kernels anew, a minute or two for each fault: {', '.join(BY_NAME)}); "
+                        f"families are {', '.join((*FAMILIES, *BY_NAME))}")  # fmt: skip
+    sys.exit(main(parser.parse_args().names))
