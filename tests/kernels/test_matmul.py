@@ -83,3 +83,8 @@ def test_a_product_has_the_same_bits_on_any_number_of_threads():
 def test_few_rows_or_columns_go_to_blas_and_more_to_tiles():
     ways = [cpu.explain("matmul", (M, 64), (64, N), (M, N)).way for M, N in ((31, 64), (32, 64), (64, 15), (64, 16))]
     assert ways == ["blas", "tiles", "blas", "tiles"]
+
+
+def test_products_that_are_large_in_all_three_directions_go_to_blas():
+    sizes = [(1024,) * 3, (1023, 4096, 4096), (4096, 1023, 4096), (4096, 4096, 1023)]
+    assert [cpu.explain("matmul", (M, K), (K, N), (M, N)).way for M, K, N in sizes] == ["blas", *["tiles"] * 3]

@@ -28,7 +28,8 @@ LIMITS = MappingProxyType(
         "worth_a_trial": Limit(2e8, "multiplications, a millisecond or more: then several ways are tried, once"),
         "images_bytes": Limit(1 << 20, "of images in and out that a thread works on at once: they stay in its cache"),
         "sum": Limit(256, "products that are summed at a time: so many rows of a panel stay in the nearest cache"),
-        "pixels": Limit(512, "that are summed at a time: the rounding errors of dw grow with the length of a sum"),
+        "pixels": Limit(512, "that dw sums at a time, at most: rounding errors grow with the length of a sum"),
+        "pixels_least": Limit(64, "that dw sums at a time: with fewer, to store the sums costs too much"),
         "winograd_channels": Limit(32, "on both sides: with fewer, the transforms cost what the products save"),
         "winograd_work": Limit(
             2e7, "multiplications of the direct sum, some 100 microseconds: below, little is to win"
@@ -44,6 +45,9 @@ LIMITS = MappingProxyType(
         "matmul_rows": Limit(16, "at least, for a thread"),
         "tiles_rows": Limit(32, "of a product: with fewer, to lay out the other matrix costs too much"),
         "tiles_columns": Limit(16, "of a product: with fewer, most of a tile is wasted"),
+        "tiles_most": Limit(
+            1024, "rows, terms and columns: BLAS is a tenth faster on products with as many of each or more"
+        ),
         "fold": Limit(512, "numbers in a row, up to which rows of few channels are taken together"),
     }
 )

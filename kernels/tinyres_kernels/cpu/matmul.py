@@ -1,4 +1,5 @@
-"""The matrix product: in tiles of our own (products.py), or for few rows or columns by BLAS, one call per thread.
+"""The matrix product: in tiles of our own (products.py), or by BLAS, one call per thread, for narrow matrices and very
+large ones.
 
 BLAS has threads of its own, and OpenBLAS's keep spinning after a product, for some 25 ms each time, on the cores that
 the next kernel runs on: convolutions behind a product took up to twice as long. So BLAS is limited to one
@@ -25,7 +26,8 @@ SHARED = 8  # a product has to be so many times larger than a loop to be worth t
 def _plan(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: None) -> Plan:
     (M, K), (_, N), *_rest = shapes
     most = M // int(choices.limit("matmul_rows"))  # threads that have enough rows each
-    worth = choices.limit("tiles_rows") <= M and choices.limit("tiles_columns") <= N
+    enough = choices.limit("tiles_rows") <= M and choices.limit("tiles_columns") <= N
+    worth = enough and min(M, K, N) < choices.limit("tiles_most")
     if choices.take("tiles", True, worth):
         threads = max(1, min(machine.threads_for(M * N * K, choices), most))
         return Plan("tiles", threads=threads, ends=products.ends(M, K, N, threads))

@@ -3,6 +3,7 @@
 Each thread has sums of its own, over its share of the images, which are then added in a fixed order.
 """
 
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +62,10 @@ def plan(
     batch = images_at_a_time(N, count, (image + OH * OW * O) * itemsize, choices)
     private = groups * KH * columns * -(-OG // wide) * padded_run * wide
     share = 0 if direct else batch * image + padded_run
-    # Rows are taken a few at a time: with fewer than these, their ends cost a seventh of the time.
-    summed = max(1, int(choices.limit("pixels")) * (4 if in_row else 1) // batch)
+    # Sums of the square root of all pixels, and as many of these sums, round least. Rows are taken a few at a time:
+    # with fewer than these, their ends cost time.
+    least = min(int(choices.limit("pixels")), isqrt(N * OH * OW // count)) * (4 if in_row else 1)
+    summed = max(1, max(int(choices.limit("pixels_least")), least) // batch)
     how = Outer(
         moves,
         (batch, span, across, private, share, summed),
