@@ -1,7 +1,7 @@
 """The contracts of activations, softmax, layer norm and attention. `contract` has the others, and says what one is."""
 
 from tinyres_kernels.dispatch import operation
-from tinyres_kernels.fitting import alike, contiguous, line, rows
+from tinyres_kernels.fitting import alike, contiguous, line, lines_in_place, rows
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import ACTIVATIONS, Activation, Attention, LayerNorm, Softmax
 
@@ -112,7 +112,7 @@ def attention_dx(
     alike("q", q.shape, out=out)
     alike("k", k.shape, dk=dk)
     alike("v", v.shape, dv=dv)
-    contiguous(out, dk, dv)
+    lines_in_place(out, dk, dv)
     if lse.size and k.shape[1]:
         return True
     for written in (out, dk, dv):
