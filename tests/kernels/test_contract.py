@@ -47,6 +47,8 @@ def test_which_arrays_may_be_left_out():
         "linear": ("b",),
         "layer_norm": ("weight", "bias"),
         "layer_norm_dx": ("weight", "dweight", "dbias"),
+        "rms_norm": ("weight",),
+        "rms_norm_dx": ("weight", "dweight"),
         "sgd": ("buffer", "new_buffer"),
         "adam": ("m", "v"),
         "rmsprop": ("v", "a", "b", "new_a", "new_b"),
@@ -170,6 +172,8 @@ EMPTY = {
             "softmax_dx",
             "layer_norm",
             "layer_norm_dx",
+            "rms_norm",
+            "rms_norm_dx",
         )
     },
     **{op: [{"axes": (0,)}, {"axes": (3, 0)}] for op in ("sgd", "adam", "rmsprop")},
