@@ -22,6 +22,7 @@ The operations, and the shapes of their arrays (fastest if C-contiguous; float32
     cross_entropy, cross_entropy_dx          logits (M, C), losses (M,), classes (M,) int64
     softmax, softmax_dx                      matrices (M, C), along their rows
     layer_norm, layer_norm_dx                matrices (M, C), along their rows; weight and bias (C,)
+    rms_norm, rms_norm_dx                    likewise, without mean and bias
     activation, activation_dx                lines (M,)
     attention, attention_dx                  heads (N, L, H, E), (N, S, H, E) and (N, S, H, V)
     bce_with_logits, bce_with_logits_dx      arrays of one shape, any shape
@@ -53,7 +54,8 @@ Every kernel set promises:
 - The same arguments on the same number of threads give the same bits in every run: the order of summation is fixed.
 - Inputs may have any memory layout that their array library knows: strided, reversed, broadcast, misaligned, of the
   other byte order. They may then be copied. Results must be C-contiguous: another `out` raises
-  ValueError, since it could not be written in place (`sgd`, `adam` and `rmsprop` take any order of axes without gaps).
+  ValueError, since it could not be written in place (`sgd`, `adam` and `rmsprop` take any order of axes without gaps,
+  `attention_dx` any whose last axis lies element by element).
 - NaN and infinity come out where the equations put them, and nowhere else. There is one exception, at the rim of an
   image. `reference` leaves padding out. The other kernel sets may multiply the zeros there, and zero times a NaN or an
   infinity is NaN. Both conform, and they differ only where the *second* argument is not finite: a weight in
@@ -67,9 +69,10 @@ Every kernel set promises:
 others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the winners are known, and `avg_pool2d`
 and `avg_pool2d_dx`.
 
-The set `cuda` can also update many parameters in one launch, with the same bits as one by one: `cuda.MANY`, by name.
-It also has `cuda.conv2d_norm`: a convolution and batch norm in evaluation, in one launch, within rounding of the two;
-and `cuda.conv2d_statistics`, which in training leaves mean and variance of the convolution's channels.
+The sets `cpu` and `cuda` can also update many parameters in one launch, with the same bits as one by one: `cpu.MANY`
+(Adam alone) and `cuda.MANY`, by name. The set `cuda` also has `cuda.conv2d_norm`: a convolution and batch norm in
+evaluation, in one launch, within rounding of the two; and `cuda.conv2d_statistics`, which in training leaves mean and
+variance of the convolution's channels.
 
 `contract.kernel("conv2d", body)` puts your own kernel behind the same contract. `conformance` checks any kernel, ours
 or yours, for all of this; `checked` compares every call of a kernel set with `im2col` while a program runs. `namespace`

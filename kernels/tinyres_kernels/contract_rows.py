@@ -1,7 +1,7 @@
-"""The contracts of activations, softmax, layer norm and attention. `contract` has the others, and says what one is."""
+"""The contracts of activations, softmax, norms of rows and attention. `contract` has the others."""
 
 from tinyres_kernels.dispatch import operation
-from tinyres_kernels.fitting import alike, contiguous, line, rows
+from tinyres_kernels.fitting import alike, contiguous, line, lines_in_place, rows
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import ACTIVATIONS, Activation, Attention, LayerNorm, Softmax
 
@@ -78,6 +78,32 @@ def layer_norm_dx(
     return bool(x.size)
 
 
+@operation("out scale", LayerNorm)
+def rms_norm(x: Array, weight: Array | None, out: Array, scale: Array, s: LayerNorm) -> bool:
+    rows(x)
+    alike("x", x.shape, out=out)
+    alike("columns", x.shape[1:], weight=weight)
+    alike("rows", x.shape[:1], scale=scale)
+    contiguous(out, scale)
+    if len(x) and not x.size:
+        raise ValueError(f"rows of no number at all have no mean: got x {x.shape}")
+    return bool(x.size)
+
+
+@operation("out dweight", LayerNorm)
+def rms_norm_dx(
+    g: Array, x: Array, weight: Array | None, scale: Array, out: Array, dweight: Array | None, s: LayerNorm
+) -> bool:
+    rows(x)
+    alike("x", x.shape, g=g, out=out)
+    alike("columns", x.shape[1:], weight=weight, dweight=dweight)
+    alike("rows", x.shape[:1], scale=scale)
+    contiguous(out, dweight)
+    if dweight is not None and not x.size:
+        dweight.fill(0)
+    return bool(x.size)
+
+
 # -- attention --------------------------------------------------------------------------------------------------------
 def _heads(q: Array, k: Array, v: Array, y: Array, lse: Array) -> None:
     """Raises ValueError where these do not have the shapes that the error names."""
@@ -112,7 +138,7 @@ def attention_dx(
     alike("q", q.shape, out=out)
     alike("k", k.shape, dk=dk)
     alike("v", v.shape, dv=dv)
-    contiguous(out, dk, dv)
+    lines_in_place(out, dk, dv)
     if lse.size and k.shape[1]:
         return True
     for written in (out, dk, dv):

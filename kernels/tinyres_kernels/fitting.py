@@ -36,3 +36,12 @@ def contiguous(*written: Array | None) -> None:
         if out is not None and not out.flags.c_contiguous:
             raise ValueError(f"out must be C-contiguous to be written in place, got shape {out.shape} with strides "
                              f"{out.strides}")  # fmt: skip
+
+
+def lines_in_place(*written: Array) -> None:
+    """Raises ValueError where the last axis of a result does not lie element by element, or an axis runs backwards."""
+    for out in written:
+        steps = out.strides if out.size else ()
+        if any(step < 0 for step in steps) or (out.shape[-1] > 1 and steps[-1:] not in ((), (out.itemsize,))):
+            raise ValueError("the last axis of a result must lie element by element, and no axis run backwards, got "
+                             f"shape {out.shape} with strides {out.strides}")  # fmt: skip

@@ -124,7 +124,7 @@ class Sgd(NamedTuple):
 
 
 class LayerNorm(NamedTuple):
-    """eps: added to each row's variance."""
+    """Of layer norm and RMS norm. eps: added to each row's variance, or mean square."""
 
     eps: float
 

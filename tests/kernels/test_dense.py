@@ -85,6 +85,28 @@ def test_layer_norm_and_its_gradients(M, C, layout):
                 np.testing.assert_allclose(found, right, rtol=0, atol=2e-5 * max(1, abs(right).max()))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("C", [1, 15, 16, 33, 128])
+@pytest.mark.parametrize("M", [1, 32, 67])
+def test_rms_norm_and_its_gradients(M, C, layout):
+    rng = np.random.default_rng(0)
+    plain, g = (3 + rng.standard_normal((M, C)).astype("f") for _ in range(2))
+    x, above, weight = LAYOUTS[layout](plain), LAYOUTS[layout](g), rng.standard_normal(C).astype("f")
+    for w in (weight, None):
+        wide, factor = plain.astype("d"), np.ones(C) if w is None else w.astype("d")
+        spread = 1 / np.sqrt((wide * wide).mean(axis=1) + 1e-5)
+        unit, d = wide * spread[:, None], g * factor
+        dx = spread[:, None] * (d - unit * (d * unit).mean(axis=1, keepdims=True))
+        needed = unit * factor, spread, dx, (g * unit).sum(axis=0)
+        for threads in (1, 3):
+            out, scale, back, dw = (np.full(shape, np.nan, "f") for shape in ((M, C), M, (M, C), C))
+            with cpu.forced(worth_a_thread=0, threads=threads):
+                cpu.rms_norm(x, w, out, scale, eps=1e-5)
+                cpu.rms_norm_dx(above, x, w, scale, back, dw, eps=1e-5)
+            for found, right in zip((out, scale, back, dw), needed, strict=True):
+                np.testing.assert_allclose(found, right, rtol=0, atol=1e-5 * max(1, abs(right).max()))
+
+
 def test_gradients_that_are_not_wanted_are_left_out():
     x = np.random.default_rng(0).standard_normal((40, 8)).astype("f")
     _, mean, scale = normed(x, None, None)

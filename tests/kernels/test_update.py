@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
+from tinyres_kernels.settings import Adam
 
 RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 SHAPES = st.sampled_from([(), (0,), (1,), (7,), (40,), (3, 2), (5, 4, 3, 3)])
@@ -102,6 +103,39 @@ def test_compiled_steps_round_as_whole_array_operations_do(size):
         found.append(news)
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+SHAPES_OF_A_NET = [(), (0,), (1,), (7, 5), (3, 2, 3, 3), (1000,), (4, 4096), (2, 3)]
+LAYOUTS = {
+    "plain": lambda a: a,
+    "channels last": lambda a: a.T.copy().T,
+    "with gaps": lambda a: np.repeat(a, 2, -1)[..., ::2] if a.ndim else a,
+    "read-only": lambda a: np.broadcast_to(a, a.shape),
+    "the other byte order": lambda a: a.astype(a.dtype.newbyteorder()),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_many_parameters_in_one_call_have_the_bits_of_one_by_one(layout, first, threads):
+    rng = np.random.default_rng(0)
+    how = Adam(0.1, 0.8, 0.9, 1e-3, 0.1, True, 1 if first else 3)
+    steps, alone = [], []
+    for i, shape in enumerate(SHAPES_OF_A_NET * 2):
+        dtype = "f" if i < 10 else "d"
+        p, g, m, v = (np.asarray(rng.random(shape), dtype) for _ in range(4))
+        given = (p, LAYOUTS[layout](g), *((None, None) if first else (LAYOUTS[layout](m), v)))
+        steps.append((*given, *(np.full(shape, np.nan, dtype) for _ in range(3))))
+        alone.append([np.full(shape, np.nan, dtype) for _ in range(3)])
+        cpu.adam(*given, *alone[-1], how)
+    with cpu.forced(worth_a_thread=0, threads=threads):
+        cpu.MANY["adam"].launch(steps, how)
+    for step, expected in zip(steps, alone, strict=True):
+        for a, b in zip(step[4:], expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="shapes must agree"):
+        cpu.MANY["adam"].launch([(*steps[5][:4], np.empty(3, "f"), *steps[5][5:])], how)
 
 
 @RUNGS

@@ -6,7 +6,7 @@ import re
 import numba
 import numpy as np
 import pytest
-from tinyres_kernels.cpu import elementwise, loss, products, simd, update
+from tinyres_kernels.cpu import elementwise, head_rows, loss, products, simd, update
 from tinyres_kernels.cpu.depthwise_tiles import depth_sums, depth_tile
 from tinyres_kernels.cpu.host import TARGET
 
@@ -50,6 +50,7 @@ TILES = {
     **{f"outer_tile {v}": simd.outer_tile(taps, v) for v, taps in TARGET.taps.items()},
     "outer_row": simd.outer_row(1, TARGET.row_taps),
     "a product's tile": products._tile,
+    "sums over queries": head_rows.summed,
     **{f"depth_tile {p} {v}": depth_tile(p, v) for p, v in ((8, TARGET.registers // 16), (4, 2), (1, 4))},
     **{f"depth_sums {t} {v}": depth_sums(t, v) for t, v in ((3, 2), (1, 4))},
     **({"outer_row, all taps": simd.outer_row(3, 3)} if TARGET.registers == 32 else {}),

@@ -1,5 +1,6 @@
 """Multi-head attention: what it computes head by head, masks, and what does not fit."""
 
+import contextlib
 import copy
 import pickle
 
@@ -8,6 +9,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn
+from tinyres.arrays.memory import LEAST
 
 
 def made(dtype="float64", **settings):
@@ -77,6 +79,63 @@ def test_what_watches_the_layers_sees_the_weights():
     assert weights is None
     assert seen.shapes == ((2, 2, 4, 4),)
     np.testing.assert_allclose(y.numpy(), attention(x, x, x, need_weights=False, is_causal=True)[0].numpy(), rtol=1e-12)
+
+
+class Names(tr.Observer):
+    """Of the operations in the way back, which does not change what a layer does."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def on_cotangent(self, node, total):
+        if node.primitive is not None:
+            self.seen.add(node.name)
+
+
+@pytest.mark.parametrize("settings", [{}, {"bias": False}, {"batch_first": False}], ids=str)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("length", [45, 46, 70])  # of 2 samples and 4 heads: 46 is the first to be worth it
+def test_one_pass_over_one_projection_is_what_three_projections_give(length, causal, settings):
+    layer = nn.MultiheadAttention(8, 4, rng=0, **{"batch_first": True, **settings}).to("float32")
+    shape = (2, length, 8) if layer.batch_first else (length, 2, 8)
+    rng = np.random.default_rng(1)
+    x, g = (rng.standard_normal(shape).astype("float32") for _ in range(2))
+    if layer.in_proj_bias is not None:
+        layer.in_proj_bias.data = rng.standard_normal(24).astype("float32")
+    results, names = [], Names()
+    for need in (False, True):
+        leaf = tr.tensor(x, requires_grad=True)
+        y = layer(leaf, leaf, leaf, need_weights=need, is_causal=causal)[0]
+        with names if not need else contextlib.nullcontext():
+            results.append([y, *tr.grad(y, [leaf, *layer.parameters()], tr.tensor(g))])
+    assert ("self_attention" in names.seen) is (length >= 46) is (2 * 4 * length * length * 4 >= LEAST)
+    for found, expected in zip(*results, strict=True):
+        scale = abs(expected.detach().numpy()).max()
+        np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=0, atol=1e-5 * scale)
+
+
+def test_second_derivatives_of_one_pass():
+    layer = made()
+    x = drawn(2, 48, 6)
+    g, v = (np.random.default_rng(seed).standard_normal(x.shape) for seed in (3, 4))
+
+    def slope(at, create_graph=False):
+        y = layer(at, at, at, need_weights=False, is_causal=True)[0]
+        return tr.grad(y, [at], tr.tensor(g), create_graph=create_graph)[0]
+
+    second = tr.grad((slope(x, create_graph=True) * tr.tensor(v)).sum(), [x])[0].numpy()
+    ends = [slope(tr.tensor(x.numpy() + step * v, requires_grad=True)).numpy() for step in (1e-5, -1e-5)]
+    np.testing.assert_allclose(second, (ends[0] - ends[1]) / 2e-5, rtol=1e-6, atol=1e-7)
+
+
+def test_a_sample_alone_and_what_is_not_itself_go_their_own_way():
+    layer, x = made(), drawn(80, 6)
+    alone = layer(x, x, x, need_weights=False)[0].numpy()
+    np.testing.assert_allclose(alone, layer(x[None], x[None], x[None])[0].numpy()[0], rtol=1e-11)
+    other = tr.tensor(x.numpy() * 2)
+    crossed = layer(x, other, other, need_weights=False)[0].numpy()
+    np.testing.assert_allclose(crossed, layer(x, other, other)[0].numpy(), rtol=1e-11)
+    assert abs(crossed - alone).max() > 1e-3
 
 
 def test_dropout_is_for_training_and_comes_from_rng():

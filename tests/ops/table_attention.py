@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from tests.ops.oracles import normal, row
-from tinyres.ops.attention import scaled_dot_product_attention_
+from tinyres.ops.attention import scaled_dot_product_attention_, self_attention_
 
 
 def attended(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool) -> np.ndarray:
@@ -20,6 +20,12 @@ def attended(q: np.ndarray, k: np.ndarray, v: np.ndarray, causal: bool) -> np.nd
     return y
 
 
+def joined(x: np.ndarray, causal: bool) -> np.ndarray:
+    """Of one projection, whose row holds the queries, keys and values of 2 heads, 3 numbers each."""
+    heads = [attended(*(x[..., 6 * part + 3 * h : 6 * part + 3 * h + 3] for part in range(3)), causal) for h in (0, 1)]
+    return np.concatenate(heads, -1)
+
+
 def attention_rows() -> None:
     for causal in (False, True):
         row("scaled_dot_product_attention",
@@ -27,3 +33,7 @@ def attention_rows() -> None:
             lambda q, k, v, causal=causal: attended(q, k, v, causal),
             normal(2, 2, 4, 3), normal(2, 2, 5, 3), normal(2, 2, 5, 2), case="causal" if causal else "every key",
             empty=((0, 4, 3), (0, 5, 3), (0, 5, 2)))  # fmt: skip
+        row("self_attention",
+            lambda x, causal=causal: self_attention_(x, heads=2, scale=0.7, causal=causal),
+            lambda x, causal=causal: joined(x, causal),
+            normal(2, 4, 18), case="causal" if causal else "every key", empty=((0, 4, 18),))  # fmt: skip

@@ -52,6 +52,10 @@ def rms_normed(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.stack([sample / math.sqrt(np.mean(sample**2) + 0.1) * w for sample in x])
 
 
+def plainly_rooted(x: np.ndarray, w: Any = 1.0) -> np.ndarray:
+    return np.stack([rms_normed(sample, w) for sample in x]).reshape(x.shape)
+
+
 def group_normed(groups: int) -> Oracle:
     def apply(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
         y = np.empty_like(x)
@@ -290,5 +294,8 @@ def layer_rows() -> None:
         row("layer_norm", lambda x, *more: F.layer_norm(x, 4, *more, eps=1e-3), plainly_normed,
             normal(2, 3, 4), *(away(4), normal(4))[:count], case=case,
             empty=((0, 3, 4), (4,), (4,))[: count + 1])  # fmt: skip
+    for case, count in {"a weight": 1, "alone": 0}.items():
+        row("rms_norm", lambda x, *w: F.rms_norm(x, 4, *w, eps=0.1), plainly_rooted, normal(2, 3, 4),
+            *(away(4),)[:count], case=case, empty=((0, 3, 4), (4,))[: count + 1])  # fmt: skip
     for name, case in CASES.items():
         row("", called(case, F), case.oracle, *case.inputs, case=name, empty=case.empty)

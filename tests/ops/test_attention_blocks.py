@@ -4,6 +4,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from tinyres_kernels import cpu, im2col, reference
+from tinyres_kernels.settings import Attention
 
 import tinyres as tr
 from tinyres.arrays.memory import LEAST, release
@@ -155,3 +157,19 @@ def test_memory_is_linear_in_the_length():
     short, long = most(512), most(4096)
     assert long < 10 * short
     assert long < 4096 * 4096  # a quarter of the matrix of weights
+
+
+@pytest.mark.parametrize("kernels", [reference, im2col, cpu])
+@pytest.mark.parametrize("causal", [False, True])
+def test_gradients_are_written_into_views_of_one_array(kernels, causal):
+    """(N, L, 3, H, D): where a layer that projects queries, keys and values at once has its cotangent."""
+    projected, g = drawn([(2, 70, 3, 2, 5), (2, 70, 2, 5)])
+    q, k, v = (projected[:, :, part] for part in range(3))
+    s, y, lse = Attention(0.4, causal), np.empty(q.shape), np.empty((2, 2, 70))
+    im2col.attention(q, k, v, y, lse, s)
+    alone, joined = [np.empty(q.shape) for _ in range(3)], np.full(projected.shape, np.nan)
+    im2col.attention_dx(g, q, k, v, y, lse, *alone, s)
+    kernels.attention_dx(g, q, k, v, y, lse, *(joined[:, :, part] for part in range(3)), s)
+    np.testing.assert_allclose(joined, np.stack(alone, 2), rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="lie element by element, and no axis run backwards"):
+        kernels.attention_dx(g, q, k, v, y, lse, np.empty(q.shape)[::-1], *alone[1:], s)

@@ -5,6 +5,8 @@ import pytest
 
 import tinyres as tr
 from tinyres.autograd.tensor import wrap
+from tinyres.ops import indexing
+from tinyres.ops.indexing import OFTEN, WIDE
 
 SHAPE = (4, 8, 32, 64)  # 256 KB in float32
 LAYOUTS = {
@@ -117,3 +119,29 @@ def test_in_evaluation_gradients_have_the_precision_of_x_not_of_the_statistics()
     g = draw((6, 3))
     (dweight,) = tr.grad(tr.batch_norm(x, *statistics, weight, training=False, eps=0.0), weight, g)
     np.testing.assert_allclose(dweight.numpy(), (g * x.numpy()).sum(0), rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("how", ["often", "seldom", "narrow", "negative", "small indices"])
+def test_the_gradient_of_rows_that_are_looked_up(how, dtype, monkeypatch):
+    """With the bits of `np.add.at`, whichever way it goes: rows are sorted where they are wide, and come often."""
+    rng = np.random.default_rng(0)
+    rows, width = (5, WIDE - 1 if how == "narrow" else WIDE) if how != "seldom" else (OFTEN + 2, WIDE)
+    index = rng.integers(0, rows - 1, (10, OFTEN))  # the last row is never looked up
+    index = index - rows if how == "negative" else index.astype(np.uint8) if how == "small indices" else index
+    index = index[:, :-1] if how == "seldom" else index
+    sorted_ones = []
+    usual = indexing._add_rows
+    monkeypatch.setattr(indexing, "_add_rows", lambda *given: sorted_ones.append(1) or usual(*given))
+    table = tr.tensor(rng.standard_normal((rows, width)).astype(dtype), requires_grad=True)
+    g = rng.standard_normal((*index.shape, width)).astype(dtype)
+    (found,) = tr.grad(table[index], [table], tr.tensor(g))
+    expected = np.zeros((rows, width), dtype)
+    np.add.at(expected, index, g)
+    np.testing.assert_array_equal(found.numpy(), expected)
+    assert bool(sorted_ones) is (how in ("often", "small indices"))
+
+
+def test_places_outside_of_a_table_are_refused_however_often_they_come():
+    with pytest.raises(IndexError):
+        tr.added_at(tr.tensor(np.ones((100, WIDE))), key=np.full(100, 3), shape=(3, WIDE))

@@ -1,4 +1,4 @@
-"""The fused layer norm against the composed one, on both sides of where it is used."""
+"""The fused layer norm and RMS norm against the composed ones, on both sides of where they are used."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import tinyres as tr
 from tinyres.nn import functional as F
 from tinyres.ops import layer_norm as fused
-from tinyres.ops.standardize import layer_norm
+from tinyres.ops.standardize import layer_norm, rms_norm
 
 
 class Seen(tr.Observer):
@@ -43,6 +43,29 @@ def test_long_rows_are_composed_and_equal_the_fused_ones(monkeypatch, n, alone, 
             a.detach().numpy(), b.detach().numpy(), rtol=2e-4 if dtype == "float32" else 1e-11,
             atol=2e-4 if dtype == "float32" else 1e-11,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(("n", "alone"), [(1, True), (fused.LONGEST, True), (fused.LONGEST + 1, False)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rms_norms_of_long_rows_are_composed_and_equal_the_fused_ones(monkeypatch, n, alone, dtype):
+    rng = np.random.default_rng(0)
+    x, g, weight = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 5, n), (3, 5, n), (n,)))
+
+    def results():
+        leaves = [tr.tensor(a, requires_grad=True) for a in (x, weight)]
+        with Seen() as seen:
+            y = F.rms_norm(leaves[0], (n,), leaves[1])
+        return seen.names == ["rms_norm"], [y, *tr.grad(y, leaves, g)]
+
+    is_fused, here = results()
+    assert is_fused is alone
+    monkeypatch.setitem(rms_norm.__globals__, "LONGEST", 0 if alone else n)
+    is_fused, there = results()
+    assert is_fused is not alone
+    for a, b in zip(here, there, strict=True):
+        assert a.dtype == b.dtype == dtype
+        bound = (1e-5 if dtype == "float32" else 1e-12) * max(1.0, abs(b.detach().numpy()).max())
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("order", ["transposed", "strided", "read-only, repeated"])

@@ -8,6 +8,7 @@ import pytest
 import tinyres as tr
 from tinyres import nn, optim
 from tinyres.arrays import KERNEL_SETS
+from tinyres.arrays.dispatch import kernel_module
 
 START = np.array([0.5, -1.0, 2.0])
 GRADIENTS = np.random.default_rng(0).normal(0.3, 1.0, (10, 3))  # a step, an entry
@@ -154,3 +155,31 @@ def test_a_model_converted_after_a_step_goes_on_and_so_does_a_gradient_of_anothe
     optimizer.step()
     assert layer.weight.dtype == tr.float64
     assert {a.dtype for state in optimizer.state for a in state.values() if hasattr(a, "shape")} == {tr.float64}
+
+
+@pytest.mark.parametrize("most", [0, 10, 1 << 19])
+def test_adam_takes_as_many_parameters_at_a_time_as_wait_and_all_of_them(monkeypatch, most):
+    """Old and new arrays are in memory together only as long as parameters wait."""
+    kernels = kernel_module("cpu")
+    usual, sizes = kernels.MANY["adam"], []
+
+    def launch(steps, *more):
+        sizes.append(sum(step[0].size for step in steps))
+        usual.launch(steps, *more)
+
+    monkeypatch.setitem(kernels.MANY, "adam", usual._replace(launch=launch, most=most))
+    rng, found = np.random.default_rng(0), []
+    arrays = [rng.standard_normal(n) for n in (4, 3, 9, 1, 20, 2)]
+    for together in (True, False):
+        params = [nn.Parameter(a.copy()) for a in arrays]
+        optimizers = [optim.AdamW(params)] if together else [optim.AdamW([p]) for p in params]
+        for _ in range(2):
+            for p, a in zip(params, arrays, strict=True):
+                p.grad = tr.tensor(a * 2)
+            for optimizer in optimizers:
+                optimizer.step()
+        found.append([p.numpy() for p in params])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    expected = {0: [4, 3, 9, 1, 20, 2], 10: [16, 21, 2], 1 << 19: [39]}[most]
+    assert sizes[: len(expected)] == expected

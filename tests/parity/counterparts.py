@@ -77,6 +77,8 @@ def layers():
             f"layer_norm: {case}",
             lambda x, *more: torch.nn.functional.layer_norm(x, (4,), *more, eps=1e-3),
         )
+    for case in ("a weight", "alone"):
+        yield f"rms_norm: {case}", lambda x, *w: torch.nn.functional.rms_norm(x, (4,), *w, eps=0.1)
 
     def convert(value):
         return torch.as_tensor(value) if isinstance(value, np.ndarray) else value

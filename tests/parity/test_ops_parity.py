@@ -104,6 +104,12 @@ def math_attention(q, k, v, causal):
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=0.7)
 
 
+def joined_attention(x, causal):
+    """Of one projection, whose row holds the queries, keys and values of 2 heads, 3 numbers each."""
+    y = math_attention(*x.reshape(2, 4, 3, 2, 3).permute(2, 0, 3, 1, 4), causal)
+    return y.transpose(1, 2).reshape(2, 4, 6)
+
+
 def products_and_sums():
     for name in DIFFERENTIABLE:
         if name.startswith("matmul"):
@@ -130,6 +136,7 @@ def products_and_sums():
             f"scaled_dot_product_attention: {case}",
             lambda q, k, v, causal=causal: math_attention(q, k, v, causal),
         )
+        yield f"self_attention: {case}", lambda x, causal=causal: joined_attention(x, causal)
     for name, function in {"softmax": F.softmax, "log_softmax": F.log_softmax, "cumsum": torch.cumsum}.items():
         for axis in (-1, 0):
             yield f"{name}: axis {axis}", lambda x, function=function, axis=axis: function(x, dim=axis)

@@ -17,6 +17,7 @@ from tinyres.nn import init
 from tinyres.nn.init import Rng
 from tinyres.nn.layers import Linear
 from tinyres.nn.module import Module, Parameter, check_dtype
+from tinyres.ops.attention import is_worth_fusing, self_attention
 from tinyres.ops.attention_weights import attention_weights
 from tinyres.ops.elementwise import where
 from tinyres.ops.linalg import matmul
@@ -113,6 +114,14 @@ class MultiheadAttention(Module):
         single = query.ndim == 2
         query, key, value = self._batched(query, key, value)
         check_dtype(self, query, self.out_proj.weight)
+        dropped = self.dropout if self.training else 0.0
+        alone = key_padding_mask is None and attn_mask is None and not dropped and not need_weights
+        if alone and query is key is value and self._fuses(query):
+            projected = F.linear(query, self.in_proj_weight, self.in_proj_bias)  # (N, T, 3 E)
+            y = self_attention(projected, self.num_heads, is_causal)
+            y = y if self.batch_first or single else permute(y, (1, 0, 2))
+            y = self.out_proj(y)
+            return (y[0] if single else y), None
         q, k, v = (
             self._heads(F.linear(x, w, b)) for x, (w, b) in zip((query, key, value), self._projections(), strict=True)
         )  # (N, H, L or S, D)
@@ -120,7 +129,6 @@ class MultiheadAttention(Module):
             q, k = self.rotary(q), self.rotary(k)
         mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal)
         is_causal = is_causal and mask is None
-        dropped = self.dropout if self.training else 0.0
         weights = None
         if need_weights or layers_are_watched():  # a fused kernel would never write the weights down
             weights = attention_weights(self.label(), q, k, mask, is_causal, None)  # (N, H, L, S)
@@ -136,6 +144,16 @@ class MultiheadAttention(Module):
         elif average_attn_weights:
             weights = mean(weights, 1)  # (N, L, S)
         return (y[0], None if weights is None else weights[0]) if single else (y, weights)
+
+    def _fuses(self, x: Any) -> bool:
+        """Whether attention of x to itself is computed in one pass from one projection."""
+        n, length, _ = x.shape
+        return (
+            self.rotary is None
+            and hasattr(self, "in_proj_weight")
+            and not layers_are_watched()
+            and is_worth_fusing(n * self.num_heads * length * length, x.dtype)
+        )
 
     def _batched(self, *inputs: Any) -> list[Any]:
         """Query, key and value with the batch first, whose shapes fit."""

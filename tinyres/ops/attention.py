@@ -15,7 +15,9 @@ from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.attention_weights import attention_weights
 from tinyres.ops.dropout import dropout
+from tinyres.ops.indexing import getitem
 from tinyres.ops.linalg import matmul
+from tinyres.ops.shape import permute, reshape
 
 NAME = "scaled_dot_product_attention"
 
@@ -53,14 +55,61 @@ def _dx(g, query, key, value, y, aux, scale, causal):
 scaled_dot_product_attention_.vjp_joint(_dx)
 
 
+def _cut(projected, heads):
+    """Queries, keys and values, (N, L, H, D) each, as views of one projection (N, L, 3 H D)."""
+    n, length, width = projected.shape
+    cut = projected.reshape(n, length, 3, heads, width // (3 * heads))
+    return [cut[:, :, part] for part in range(3)]
+
+
+def _joined_composed(projected, *, heads, scale, causal):
+    n, length, width = projected.shape
+    cut = permute(reshape(projected, (n, length, 3, heads, width // (3 * heads))), (2, 0, 3, 1, 4))  # (3, N, H, L, D)
+    y = _composed(*(getitem(cut, part) for part in range(3)), scale=scale, causal=causal)
+    return reshape(permute(y, (0, 2, 1, 3)), (n, length, width // 3))
+
+
+@primitive(aux=True, decomposition=_joined_composed)
+def self_attention_(projected, *, heads, scale, causal):
+    q, k, v = _cut(projected, heads)
+    n, length = projected.shape[:2]
+    out, lse = empty(q.shape, like=projected), empty((n, heads, length), like=projected)
+    kernels_for(projected).attention(q, k, v, out, lse, Attention(scale, causal))
+    return out.reshape(n, length, projected.shape[2] // 3), lse
+
+
+def _joined_dx(g, projected, y, aux, heads, scale, causal):
+    given = _cut(projected, heads)
+    out = empty(projected.shape, like=projected)
+    above, means = (a.reshape(given[0].shape) for a in (g, y))
+    kernels_for(projected).attention_dx(above, *given, means, aux, *_cut(out, heads), Attention(scale, causal))
+    return out
+
+
+self_attention_.vjp(projected=_joined_dx)
+
+
+def self_attention(projected: Any, heads: int, is_causal: bool) -> Any:
+    """Attention of a sequence to itself, its heads read from one projection and written next to each other.
+
+    Shapes: projected (N, L, 3 H D), where a row holds the queries of all heads, their keys, and their values; y
+    (N, L, H D).
+    """
+    scale = 1 / math.sqrt(max(projected.shape[2] // (3 * heads), 1))
+    return self_attention_(projected, heads=heads, scale=scale, causal=bool(is_causal))
+
+
+def is_worth_fusing(weights: int, dtype: Any) -> bool:
+    """Whether the kernels are worth calling for so many weights of this dtype: few of them, NumPy does as quickly."""
+    return bool(weights * dtype.itemsize >= LEAST and dtype.kind == "f")
+
+
 def _fused(query: Any, key: Any, value: Any) -> bool:
-    """Whether the fused kernels take these, and are worth it: small arrays, NumPy multiplies as quickly."""
+    """Whether the fused kernels take these, and are worth it."""
     q, k, v = raw(query), raw(key), raw(value)
-    weights = math.prod(q.shape[:-1]) * k.shape[-2] * q.dtype.itemsize
     return (
-        weights >= LEAST
+        is_worth_fusing(math.prod(q.shape[:-1]) * k.shape[-2], q.dtype)
         and q.dtype == k.dtype == v.dtype
-        and q.dtype.kind == "f"
         and q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
         and namespace(q) is namespace(k) is namespace(v)
     )

@@ -11,6 +11,8 @@ from tinyres.arrays import empty_in_order, namespace
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.operands import snapshot_key
 
+WIDE, OFTEN = 32, 8  # numbers in a row, and times that each comes, from which rows are worth sorting
+
 
 @primitive
 def getitem_(x, *, key):
@@ -27,6 +29,8 @@ def scatter_add_(x, *, key, shape):
     out.fill(0)
     if _is_basic(key):
         out[key] = x
+    elif namespace(x) is np and _is_lookup(x, key, shape):
+        _add_rows(out, key.reshape(-1), x.reshape(-1, shape[1]))
     elif namespace(x) is np:
         np.add.at(out, key, x)
     elif x.size:
@@ -47,6 +51,30 @@ def added_at(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
 def getitem(x: Any, key: Any) -> Any:
     """x[key] with integers, slices, None, ..., integer arrays and boolean masks, as in NumPy."""
     return getitem_(x, key=key if type(key) is int or type(key) is slice else snapshot_key(key))
+
+
+def _is_lookup(x: Any, key: Any, shape: tuple[int, ...]) -> bool:
+    """Whether x are rows of a table, of which each is there many times: `np.add.at` takes number by number."""
+    return (
+        isinstance(key, np.ndarray)
+        and key.dtype.kind in "iu"
+        and len(shape) == 2
+        and shape[1] >= WIDE
+        and key.size >= OFTEN * shape[0]
+        and key.min() >= 0
+        and key.max() < shape[0]
+    )
+
+
+def _add_rows(out: Any, places: Any, rows: Any) -> None:
+    """out[places[i]] += rows[i], with the roundings of `np.add.at`: rows of one place are summed in their order."""
+    order = places.argsort(kind="stable")
+    places, rows = places[order], rows[order]
+    ends = np.append(np.flatnonzero(places[1:] != places[:-1]) + 1, len(places)).tolist()
+    first = 0
+    for end in ends:
+        rows[first:end].sum(axis=0, out=out[places[first]])
+        first = end
 
 
 def _summed_by_place(x: Any, key: Any, shape: tuple[int, ...]) -> Any:

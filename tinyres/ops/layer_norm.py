@@ -1,4 +1,4 @@
-"""Layer normalisation (Ba et al. 2016 [ba2016layer]) over the last axis, in one pass over memory."""
+"""Layer norm (Ba et al. 2016 [ba2016layer]) and RMS norm over the last axis, in one pass over memory."""
 
 from __future__ import annotations
 
@@ -53,3 +53,30 @@ def _joint(g, x, weight, bias, aux, eps):
 
 
 layer_norm_.vjp_joint(_joint)
+
+
+def rooted(x: Any, axes: tuple[int, ...], eps: float) -> Any:
+    """x / sqrt(mean of x^2 + eps) over the axes."""
+    return x * (1 / sqrt(mean(x * x, axes, keepdims=True) + eps))
+
+
+def _rms_decomposition(x, weight, *, eps):
+    return affine(rooted(x, (x.ndim - 1,), eps), weight, None)
+
+
+@primitive(aux=True, decomposition=_rms_decomposition)
+def rms_norm_(x, weight, *, eps):
+    rows = _rows(x)
+    out, scale = empty(rows.shape, like=rows), empty((len(rows),), like=rows)
+    kernels_for(rows).rms_norm(rows, weight, out, scale, LayerNorm(eps))
+    return out.reshape(x.shape), scale
+
+
+def _rms_joint(g, x, weight, aux, eps):
+    rows = _rows(x)
+    dx, dweight = empty(rows.shape, like=rows), None if weight is None else empty(weight.shape, like=weight)
+    kernels_for(rows).rms_norm_dx(_rows(g), rows, weight, aux, dx, dweight, LayerNorm(eps))
+    return dx.reshape(x.shape), dweight
+
+
+rms_norm_.vjp_joint(_rms_joint)

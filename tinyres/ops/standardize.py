@@ -18,11 +18,11 @@ from tinyres.autograd.calling import public
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.context import is_replaying
-from tinyres.ops.elementwise import sqrt, where
-from tinyres.ops.layer_norm import LONGEST, affine, layer_norm_, standardized
+from tinyres.ops.elementwise import where
+from tinyres.ops.layer_norm import LONGEST, affine, layer_norm_, rms_norm_, rooted, standardized
 from tinyres.ops.normalization import batch_norm
 from tinyres.ops.norms import vector_norm
-from tinyres.ops.reduction import mean, sum
+from tinyres.ops.reduction import sum
 from tinyres.ops.shape import expand, reshape
 
 
@@ -55,14 +55,19 @@ def _alike(x: Any, *parameters: Any) -> bool:
 
 @public
 def rms_norm(input: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
-    """x / sqrt(mean of x^2 + eps) * weight over the last axes; eps defaults to the precision of x's dtype."""
+    """x / sqrt(mean of x^2 + eps) * weight over the last axes; eps defaults to the precision of x's dtype.
+
+    Zhang & Sennrich 2019 [zhang2019root]. A sample of infinities gives NaN.
+    """
     own = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not own or tuple(input.shape[-len(own) :]) != own:
         needed = ", ".join(["...", *map(str, own)])
         raise ValueError(f"rms_norm: input must have shape ({needed}), got {describe(raw(input))}")
     axes = tuple(range(input.ndim - len(own), input.ndim))
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
-    return affine(input * (1 / sqrt(mean(input * input, axes, keepdims=True) + eps)), weight, None)
+    if len(own) == 1 and own[0] <= LONGEST and _alike(input, weight):
+        return rms_norm_(input, weight, eps=eps)
+    return affine(rooted(input, axes, eps), weight, None)
 
 
 @public

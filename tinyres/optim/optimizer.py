@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -208,7 +209,8 @@ class Captured(NamedTuple):
 
 
 class KernelOptimizer(Optimizer):
-    """An optimiser whose step is a kernel. On a GPU, one launch updates all parameters that share dtype and a group.
+    """An optimiser whose step is a kernel. On a GPU, one launch updates all parameters that share dtype and a group; on
+    the CPU Adam takes some at a time, as many as have half a million numbers.
 
     All new arrays of a launch exist before the first old one is freed.
     """
@@ -235,29 +237,39 @@ class KernelOptimizer(Optimizer):
         if type(self).update is not KernelOptimizer.update:  # a subclass has its own, for one parameter at a time
             return super()._take(ready)
         launches: dict[Any, list[tuple[Ready, Call]]] = {}
+        waiting = Counter[Any]()  # numbers that the parameters of a launch have
         for entry in ready:
             p, g, state, self._turn = entry
             many = getattr(kernels_for(p.data, g), "MANY", {}).get(self.kernel)
-            if many is None and self.captured is not None:
+            if self.captured is not None and getattr(many, "numbers", None) is None:
                 raise RuntimeError(
                     f"{type(self).__name__} needs kernels that read the learning rate from memory to be captured: "
                     "install numba-cuda, and do not force other kernels by `with tr.kernels(...)`"
                 )
             if many is None:
                 rebind(p, self.update(p.data, g, state))
-            else:
-                call = self.call(p.data, g, state, entry.group)
-                # By the group, too: two that are alike now need not stay so, and a captured launch has one's settings.
-                launches.setdefault((many, call.settings, id(entry.group)), []).append((entry, call))
+                continue
+            call = self.call(p.data, g, state, entry.group)
+            # By the group, too: two that are alike now need not stay so, and a captured launch has one's settings.
+            key = many, call.settings, id(entry.group)
+            launches.setdefault(key, []).append((entry, call))
+            waiting[key] += p.size
+            if waiting[key] > many.most:
+                del waiting[key]
+                self._launch(many, call.settings, launches.pop(key))
         for (many, settings, _), entries in launches.items():
-            lines: list[Array] | None = None if self.captured is None else []
-            many.launch([call.arrays for _, call in entries], settings, lines)
-            for entry, call in entries:
-                entry.state.update(call.state)
-                rebind(entry.p, call.out)
-            if self.captured is not None and lines is not None:
-                states = [entry.state for entry, _ in entries]
-                self.captured.append(Captured(many.numbers, entries[0][0].group, states, lines))
+            self._launch(many, settings, entries)
+
+    def _launch(self, many: Any, settings: Any, entries: list[tuple[Ready, Call]]) -> None:
+        """Update these parameters at once."""
+        lines: list[Array] | None = None if self.captured is None else []
+        many.launch([call.arrays for _, call in entries], settings, lines)
+        for entry, call in entries:
+            entry.state.update(call.state)
+            rebind(entry.p, call.out)
+        if self.captured is not None and lines is not None:
+            states = [entry.state for entry, _ in entries]
+            self.captured.append(Captured(many.numbers, entries[0][0].group, states, lines))
 
     def prepare(self, launches: Iterable[Captured], steps: int) -> None:
         """Before a captured step is launched: add `steps` to the step counts, and write the settings to the GPU."""

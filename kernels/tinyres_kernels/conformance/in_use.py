@@ -74,6 +74,8 @@ def _length(op_name: str, inputs: Arrays, outputs: Arrays) -> int:
         "column_sums": ("x", 0),
         "layer_norm": ("x", 1),
         "layer_norm_dx": ("x", 0),
+        "rms_norm": ("x", 1),
+        "rms_norm_dx": ("x", 0),
         "batch_norm": ("x", 0),
         "batch_norm_dx": ("x", 0),
         "cross_entropy": ("x", 1),

@@ -1,4 +1,4 @@
-"""Layer norm, declared, and how its results are rounded."""
+"""Layer norm and RMS norm, declared, and how their results are rounded."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from tinyres_kernels.conformance.loss import LEAST
 
 X = "({offset} + rng.standard_normal({shape})).astype({dtype!r})"
 MEAN = "x.mean(axis=1)"
+ROOT = "(1 / np.sqrt((x * x).mean(axis=1, dtype='d') + {eps})).astype({dtype!r})"
 SCALE = "(1 / np.sqrt(x.var(axis=1, dtype='d') + {eps})).astype({dtype!r})"
 
 
@@ -38,6 +39,17 @@ def _dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays)
         "dweight": 2 * (g * unit).sum(axis=0) + LEAST,
         "dbias": g.sum(axis=0) + LEAST,
     }
+
+
+def _rms_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    scale = expected["scale"]
+    return {"out": 3 * abs(expected["out"]) + LEAST, "scale": 2 * scale}
+
+
+def _rms_dx_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
+    """As without a mean, which nothing is subtracted for."""
+    found = _dx_size(op, {**inputs, "mean": np.zeros_like(inputs["scale"])}, keywords, expected)
+    return {name: found[name] for name in ("out", "dweight")}
 
 
 LAYER = Family(
@@ -112,7 +124,19 @@ def _backward(s: Structure) -> list[Arg | None]:
     ]
 
 
+def _rms_forward(s: Structure) -> list[Arg | None]:
+    return [arg for i, arg in enumerate(_forward(s)) if i not in (2, 4)]  # neither bias nor mean
+
+
+def _rms_backward(s: Structure) -> list[Arg | None]:
+    kept = [arg for i, arg in enumerate(_backward(s)) if i not in (3, 7)]
+    kept[3] = Arg("scale", "rows", ROOT)
+    return kept
+
+
 OPS = [
     Op("layer_norm", LAYER, _forward, size=_size, special=(np.nan,), named=TOO_MANY),
     Op("layer_norm_dx", LAYER, _backward, size=_dx_size, special=(np.nan,)),
+    Op("rms_norm", LAYER, _rms_forward, size=_rms_size, special=(np.nan,), named=TOO_MANY),
+    Op("rms_norm_dx", LAYER, _rms_backward, size=_rms_dx_size, special=(np.nan,)),
 ]

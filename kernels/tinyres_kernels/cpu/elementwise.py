@@ -9,7 +9,7 @@ from tinyres_kernels.cpu.plan import PLANNERS, by_loop
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import Relu
 
-COST = 16  # multiplications that a number's way through memory is worth
+COST = 24  # multiplications that a number's way through memory is worth
 
 PLANNERS |= dict.fromkeys(("add", "relu", "relu_dx"), by_loop(lambda x, *_: COST * prod(x)))
 

@@ -1,4 +1,7 @@
-"""Layer norm, a row at a time, while it lies in the nearest cache: one pass through memory each way."""
+"""Layer norm and RMS norm, a row at a time, while it lies in the nearest cache: one pass through memory each way.
+
+To the loops, an RMS norm is a layer norm around 0 instead of the mean.
+"""
 
 from collections.abc import Sequence
 from math import prod, sqrt
@@ -22,7 +25,9 @@ COST = 24  # multiplications that an element is worth
 NEAR = 32  # rows of which a sum is formed in the arrays' own dtype, before it is added to a float64 total
 APART = 64  # numbers between what belongs to one thread and to the next
 
-PLANNERS |= dict.fromkeys(("layer_norm", "layer_norm_dx"), by_loop(lambda x, *_: COST * prod(x)))
+PLANNERS |= dict.fromkeys(
+    ("layer_norm", "layer_norm_dx", "rms_norm", "rms_norm_dx"), by_loop(lambda x, *_: COST * prod(x))
+)
 
 
 @emitted
@@ -111,17 +116,17 @@ def _slopes(typing, g, x, at, count, weight, centre, scale, drift, along, out, n
 
 
 @kernel
-def _layer_norm(t, threads, x, weight, bias, out, mean, scale, C, length, eps):
+def _row_norm(t, threads, x, weight, bias, out, mean, scale, centred, C, length, eps):
     rows, one = len(mean), x.dtype.type(1)
     for m in range(rows * t // threads, rows * (t + 1) // threads):
-        centre = total(x, m * C, C) / length
+        centre = total(x, m * C, C) / length if centred else x.dtype.type(0)
         stretch = one / sqrt(_squares(x, m * C, C, centre) / length + eps)
         mean[m], scale[m] = centre, stretch
         _stretched(x, m * C, C, centre, stretch, weight, bias, out)
 
 
 @kernel
-def _layer_norm_dx(t, threads, g, x, weight, mean, scale, out, near, totals, C, length, width):
+def _row_norm_dx(t, threads, g, x, weight, mean, scale, out, near, totals, centred, C, length, width):
     rows = len(mean)
     first, last = rows * t // threads, rows * (t + 1) // threads
     of_weight, of_bias = 2 * t * width, (2 * t + 1) * width
@@ -130,7 +135,7 @@ def _layer_norm_dx(t, threads, g, x, weight, mean, scale, out, near, totals, C, 
     for begin in range(first, last, NEAR):
         for m in range(begin, min(begin + NEAR, last)):
             at, centre, stretch = m * C, mean[m], scale[m]
-            drift = product(g, at, weight, 0, C) / length
+            drift = product(g, at, weight, 0, C) / length if centred else x.dtype.type(0)
             along = _along(g, x, at, C, weight, centre) / length * stretch * stretch
             _slopes(g, x, at, C, weight, centre, stretch, drift, along, out, near, of_weight, of_bias)
         for j in range(of_weight, of_weight + 2 * width):
@@ -142,26 +147,49 @@ def _or(value: Array | None, default: float, like: Array) -> Array:
     return np.full(like.shape[1], default, like.dtype) if value is None else flat(value)
 
 
+def _forward(x: Array, weight: Array | None, bias: Array | None, out: Array, mean: Array, scale: Array, centred: bool,
+             eps: float) -> None:  # fmt: skip
+    C, real = x.shape[1], out.dtype.type
+    given = flat(x), _or(weight, 1, out), _or(bias, 0, out)
+    _row_norm(threads(COST * x.size), *given, out.reshape(-1), mean, scale, centred, C, real(C), real(eps))
+
+
+def _backward(g: Array, x: Array, weight: Array | None, mean: Array, scale: Array, out: Array,
+              wanted: tuple[Array | None, Array | None], centred: bool) -> None:  # fmt: skip
+    """Each thread sums over its rows, and the sums are added in order. wanted: the gradients of weight and bias."""
+    C, count = x.shape[1], threads(COST * x.size)
+    width = C + APART
+    near, totals = np.empty(count * 2 * width, out.dtype), np.empty(count * 2 * width)
+    given = flat(g), flat(x), _or(weight, 1, out), flat(mean), flat(scale)
+    _row_norm_dx(count, *given, out.reshape(-1), near, totals, centred, C, out.dtype.type(C), width)
+    summed = totals.reshape(count, 2, width).sum(axis=0)
+    for found, sums in zip(wanted, summed, strict=True):
+        if found is not None:
+            found[...] = sums[:C]
+
+
 def layer_norm(
     x: Array, weight: Array | None, bias: Array | None, out: Array, mean: Array, scale: Array, s: LayerNorm
 ) -> None:
     """`reference.layer_norm` in one pass."""
-    C, real = x.shape[1], out.dtype.type
-    given = flat(x), _or(weight, 1, out), _or(bias, 0, out)
-    _layer_norm(threads(COST * x.size), *given, out.reshape(-1), mean, scale, C, real(C), real(s.eps))
+    _forward(x, weight, bias, out, mean, scale, True, s.eps)
 
 
 def layer_norm_dx(
     g: Array, x: Array, weight: Array | None, mean: Array, scale: Array, out: Array, dweight: Array | None,
     dbias: Array | None, s: LayerNorm,
 ) -> None:  # fmt: skip
-    """`reference.layer_norm_dx` in one pass. Each thread sums over its rows, and the sums are added in order."""
-    C, count = x.shape[1], threads(COST * x.size)
-    width = C + APART
-    near, totals = np.empty(count * 2 * width, out.dtype), np.empty(count * 2 * width)
-    given = flat(g), flat(x), _or(weight, 1, out), flat(mean), flat(scale)
-    _layer_norm_dx(count, *given, out.reshape(-1), near, totals, C, out.dtype.type(C), width)
-    summed = totals.reshape(count, 2, width).sum(axis=0)
-    for found, sums in zip((dweight, dbias), summed, strict=True):
-        if found is not None:
-            found[...] = sums[:C]
+    """`reference.layer_norm_dx` in one pass."""
+    _backward(g, x, weight, mean, scale, out, (dweight, dbias), True)
+
+
+def rms_norm(x: Array, weight: Array | None, out: Array, scale: Array, s: LayerNorm) -> None:
+    """`reference.rms_norm` in one pass."""
+    _forward(x, weight, None, out, np.empty_like(scale), scale, False, s.eps)
+
+
+def rms_norm_dx(
+    g: Array, x: Array, weight: Array | None, scale: Array, out: Array, dweight: Array | None, s: LayerNorm
+) -> None:
+    """`reference.rms_norm_dx` in one pass."""
+    _backward(g, x, weight, np.zeros_like(scale), scale, out, (dweight, None), False)

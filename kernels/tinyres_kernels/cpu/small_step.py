@@ -51,7 +51,7 @@ def calls() -> Iterator[Call]:
     yield "relu", {}, (line, _ones(64), Relu(0.0))
     yield "relu_dx", {}, (line, line, _ones(64), Relu(0.0))
     adam = Adam(0.1, 0.9, 0.999, 1e-8, 0.0, False, 1)
-    yield "adam", {}, (line, line, line, line, _ones(64), _ones(64), _ones(64), adam)
+    yield "adam_many", {}, ([(line, line, line, line, _ones(64), _ones(64), _ones(64))], adam)
     pooled, index = _ones(2, 4, 4, 32), np.zeros((2, 4, 4, 32), np.int32)
     window = (2, 2), (2, 2), (0, 0)
     yield "max_pool2d", {}, (some, pooled, index, MaxPool(*window, (1, 1)))

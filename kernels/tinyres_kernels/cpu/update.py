@@ -1,7 +1,7 @@
 """The steps of optimisers, each in one compiled pass, with exactly the roundings of `im2col`.
 
-The pass runs along memory, whatever order the axes have in it. A call costs some 5 microseconds, which is no more than
-NumPy takes for a parameter of ten numbers, so there is no other way for small ones.
+The pass runs along memory, whatever order the axes have in it. Many parameters may take Adam's step in one call
+(`many.py`).
 
 In the loops, capitals are a thread's own part of each array. Counted from 0, they leave no index that LLVM takes for
 a negative one, so that it makes vectors of them. What is off is a condition, not a product: 0 times infinity is NaN.
@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.host import threads
-from tinyres_kernels.cpu.jit import kernel
+from tinyres_kernels.cpu.jit import compiled, kernel
 from tinyres_kernels.cpu.memory import flat
 from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, by_loop, planner
 from tinyres_kernels.im2col.update import rmsprop as im2col_rmsprop
@@ -51,16 +51,15 @@ def _sgd(t, threads, p, g, buffer, out, new_buffer, settings, moves, first, nest
         O[i] = P[i] - lr * step
 
 
-@kernel
-def _adam(t, threads, p, g, m, v, out, new_m, new_v, settings, first):
-    size, real = p.size, p.dtype.type
+@compiled
+def adam_line(P, G, M, V, O, NM, NV, settings, first):
+    """One part of each array, from its first number to its last."""
+    real = P.dtype.type
     rate, keep1, share1, keep2, share2 = (
         real(settings[0]), real(settings[1]), real(settings[2]), real(settings[3]), real(settings[4])
     )  # fmt: skip
     eps, decay, shrink, scale = real(settings[5]), real(settings[6]), real(settings[7]), real(settings[8])
     decays = decay != 0
-    own = slice(size * t // threads, size * (t + 1) // threads)
-    P, G, M, V, O, NM, NV = p[own], g[own], m[own], v[own], out[own], new_m[own], new_v[own]
     for i in range(P.size):
         slope = G[i] + decay * P[i] if decays else G[i]
         mean, square = share1 * slope, share2 * (slope * slope)
@@ -68,6 +67,12 @@ def _adam(t, threads, p, g, m, v, out, new_m, new_v, settings, first):
             mean, square = keep1 * M[i] + mean, keep2 * V[i] + square
         NM[i], NV[i] = mean, square
         O[i] = shrink * P[i] - rate * (mean / (sqrt(square) / scale + eps))
+
+
+@kernel
+def _adam(t, threads, p, g, m, v, out, new_m, new_v, settings, first):
+    own = slice(p.size * t // threads, p.size * (t + 1) // threads)
+    adam_line(p[own], g[own], m[own], v[own], out[own], new_m[own], new_v[own], settings, first)
 
 
 @kernel
@@ -111,16 +116,20 @@ def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array 
     _sgd(threads(WORK * p.size), start, slope, old, end, new, settings, *flags)
 
 
-def adam(p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m: Array, new_v: Array, s: Adam) -> None:
-    """`reference.adam` in one pass: 28 bytes a number in float32."""
-    end, mean, square, *olds = _lines((out, new_m, new_v), (p, g, m, v))
+def adam_numbers(s: Adam) -> tuple[float, ...]:
+    """What the loop makes of the settings."""
     decay, shrink = (0.0, 1 - s.lr * s.weight_decay) if s.decoupled else (s.weight_decay, 1.0)
     rates = (
         s.lr / (1 - s.beta1**s.step), s.beta1, 1 - s.beta1, s.beta2, 1 - s.beta2, s.eps, decay, shrink,
         (1 - s.beta2**s.step) ** 0.5,
     )  # fmt: skip
-    settings = tuple(float(rate) for rate in rates)
-    _adam(threads(WORK * p.size), *olds, end, mean, square, settings, m is None)
+    return tuple(float(rate) for rate in rates)
+
+
+def adam(p: Array, g: Array, m: Array | None, v: Array | None, out: Array, new_m: Array, new_v: Array, s: Adam) -> None:
+    """`reference.adam` in one pass: 28 bytes a number in float32."""
+    end, mean, square, *olds = _lines((out, new_m, new_v), (p, g, m, v))
+    _adam(threads(WORK * p.size), *olds, end, mean, square, adam_numbers(s), m is None)
 
 
 def rmsprop(

@@ -16,10 +16,14 @@ Kept = list[Array]
 
 
 class Many(NamedTuple):
-    """launch: many steps at once;   numbers: what its kernel makes of an optimiser's settings."""
+    """launch: many steps at once;   numbers: what its kernel makes of an optimiser's settings.
+
+    most: numbers that parameters may have before a launch is due; as long as they wait, old and new arrays are there.
+    """
 
     launch: Callable[..., None]
     numbers: Callable[..., Numbers]
+    most: float = float("inf")
 
 
 class Step(NamedTuple):

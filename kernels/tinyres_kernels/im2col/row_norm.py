@@ -1,4 +1,4 @@
-"""Layer norm in whole-array operations."""
+"""Layer norm and RMS norm in whole-array operations."""
 
 from tinyres_kernels.namespace import Array, namespace
 from tinyres_kernels.settings import LayerNorm
@@ -34,3 +34,24 @@ def layer_norm_dx(
     d -= d.mean(axis=1, keepdims=True)
     d -= unit * along[:, None]
     out[...] = d * scale[:, None]
+
+
+def rms_norm(x: Array, weight: Array | None, out: Array, scale: Array, s: LayerNorm) -> None:
+    """`reference.rms_norm`."""
+    xp = namespace(x)
+    scale[...] = 1 / xp.sqrt(xp.einsum("mc,mc->m", x, x) / x.shape[1] + s.eps)
+    unit = x * scale[:, None]
+    out[...] = unit if weight is None else unit * weight
+
+
+def rms_norm_dx(
+    g: Array, x: Array, weight: Array | None, scale: Array, out: Array, dweight: Array | None, s: LayerNorm
+) -> None:
+    """`reference.rms_norm_dx`. The sums over rows, which may be many, are float64."""
+    xp = namespace(x)
+    unit = x * scale[:, None]
+    if dweight is not None:
+        dweight[...] = (g * unit).sum(axis=0, dtype="float64")
+    d = g if weight is None else g * weight
+    along = xp.einsum("mc,mc->m", d, unit) / x.shape[1]
+    out[...] = (d - unit * along[:, None]) * scale[:, None]

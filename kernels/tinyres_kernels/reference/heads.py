@@ -45,8 +45,9 @@ def attention_dx(
         out[n, i, h, e] = sum_j d[n, h, i, j] k[n, j, h, e],   dk[n, j, h, e] = sum_i d[n, h, i, j] q[n, i, h, e]
         dv[n, j, h, c]  = sum_i p[n, h, i, j] g[n, i, h, c]
 
-    Shapes as there; g as y. Cost: N H L S (3 E + 2 V) multiplications, half of them if `causal`, and N H L S
-    exponentials. Dao et al. 2022 [dao2022flashattention].
+    Shapes as there; g as y. out, dk and dv may be views of one array, as q, k and v may, if their last axis lies
+    element by element. Cost: N H L S (3 E + 2 V) multiplications, half of them if `causal`, and N H L S exponentials. Dao et
+    al. 2022 [dao2022flashattention].
     """
     (N, L, H, _), S = q.shape, k.shape[1]
     for n, h in ndindex(N, H):
