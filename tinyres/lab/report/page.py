@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from tinyres.lab.printed import figure_text, numeric_columns, wanted
 from tinyres.lab.registry import EXPERIMENTS, ROOMS, STAR
 from tinyres.lab.report.files import load, settings_text
 from tinyres.lab.report.pictures import dark_name
-from tinyres.lab.report.tables import spread_text
+from tinyres.lab.report.tables import counts, spread_text
 
 TITLES = {  # in the order of the page
     "trained": "Trained nets on real images",
@@ -71,21 +70,6 @@ def environment() -> Any:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-
-
-def counts(rows: Iterable[dict[str, Any]]) -> str:
-    """Count laws and checks that pass: "58 of 59 laws hold; 14 of 14 checks agree"."""
-    said = []
-    judged = [row for row in rows if row["verdict"] != "shown"]
-    for what, verb, chosen in (
-        ("law", "hold", [row for row in judged if row["kind"] in LAWS]),
-        ("check", "agree", [row for row in judged if row["kind"] == "check"]),
-    ):
-        if chosen:
-            met = sum(row["verdict"] != "FAILS" for row in chosen)
-            one = len(chosen) == 1
-            said.append(f"{met} of {len(chosen)} {what}{'' if one else 's'} {verb}{'s' if one else ''}")
-    return "; ".join(said)
 
 
 def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
