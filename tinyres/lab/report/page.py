@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tinyres.figures import dark_name
 from tinyres.files import write
 from tinyres.lab.experiment import Table
 from tinyres.lab.law import LAWS, Law
 from tinyres.lab.printed import figure_text, numeric_columns, wanted
 from tinyres.lab.registry import EXPERIMENTS, ROOMS, STAR
 from tinyres.lab.report.files import load, settings_text
-from tinyres.lab.report.pictures import dark_name
 from tinyres.lab.report.tables import counts, spread_text
 
 TITLES = {  # in the order of the page
@@ -119,7 +119,8 @@ def _picture(name: str, folder: Path, document: dict[str, Any]) -> dict[str, str
     which = Path(name).stem.removeprefix(document["name"]).replace("-", " ").strip()
     said = [text.rstrip(".") for text in (document["claim"], document["found"]) if text]
     alt = ". ".join([f"Figure {which}" if which else "Figure", *said]) + "."
-    return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": alt}
+    short = " ".join(filter(None, ["figure", which, "of", document["name"]]))  # it is read out at every visit
+    return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": alt, "short": short}
 
 
 def _image(path: Path) -> str:
