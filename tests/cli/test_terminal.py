@@ -42,7 +42,7 @@ def test_what_would_steer_the_terminal_is_not_printed(capsys):
 def test_no_terminal_is_too_narrow_for_names(columns, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("COLUMNS", columns)
     assert terminal().width == max(int(columns), LEAST)
-    assert main(["flow", "check", "--out", str(tmp_path)]) == 0
+    assert main(["flow", "check", "--rows", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "branch.0.weight" in out
     assert "6 of 6 checks agree" in out

@@ -3,7 +3,7 @@
 from tinyres.cli import main
 
 SMALL = ("--data", "ring8", "--width", "8", "--batch-size", "64", "--method", "nonsaturating")
-PICTURES = ["interpolations.png", "samples.png", "training.png"]
+PICTURES = ["interpolations.png", "samples.png", "samples-dark.png", "training.png", "training-dark.png"]
 
 
 def run(capsys, *arguments):

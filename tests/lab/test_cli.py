@@ -35,15 +35,18 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     arguments = ("flow", "check", "digits", "--depth", "8", "--steps", "12", "--out", str(tmp_path))
     status, out, _ = run(capsys, *arguments)
     assert status == 0
-    assert "which nets train?" in out
-    assert "the gradients are correct" in out
+    assert "check: the gradients are correct" in out
+    assert "6 of 6 checks agree" in out
+    assert "branch.0.weight" not in out  # its rows are on the page, and behind --rows
+    assert "which nets train?" not in out
     pictures = ["digits.png", "digits-gradients.png", "digits-routes.png", "digits-training.png"]
     dark = [name.replace(".png", "-dark.png") for name in pictures]
     written = sorted(p.name for p in tmp_path.iterdir())
     assert written == sorted(["check.json", "digits.json", "report.html", *pictures, *dark])
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     check, digits = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("check", "digits"))
-    assert out.rstrip().endswith(digits["found"])  # the tour ends with its sentence
+    assert out.endswith(f"\n\n{digits['found']}\n")  # the tour ends with its sentence
+    assert len(out.splitlines()) < 30
     assert len(check["laws"]) == 6
     assert all(law["ok"] for law in check["laws"])
     assert digits["figures"] == [pictures[i] for i in (0, 1, 3, 2)]
@@ -97,6 +100,7 @@ def test_a_law_that_fails_makes_the_exit_status_1(capsys, tmp_path, monkeypatch)
     status, out, _ = run(capsys, "flow", "check", "--out", str(tmp_path))
     assert status == 1
     assert "do not hold" in out
+    assert re.search(r"branch.0.weight .* FAILS", out)  # what fails is shown without being asked for
     assert not all(law["ok"] for law in json.loads((tmp_path / "check.json").read_text())["laws"])
 
 
@@ -122,6 +126,15 @@ def test_what_cannot_be_run_is_one_sentence(capsys, arguments, message):
     assert err.count("\n") == 1
 
 
+def test_rows_shows_each_measurement_below_what_was_found(capsys, tmp_path):
+    """Unless it is asked for, a long table would bury the sentence that it leads to."""
+    _, out, _ = run(capsys, "flow", "check", "--rows", "--out", str(tmp_path))
+    found = json.loads((tmp_path / "check.json").read_text())["found"]
+    told = " ".join(out.split())
+    assert told.index(found) < told.index("6 of 6 checks agree;") < told.index("branch.0.weight")
+    assert told.count(found) == 1
+
+
 def test_names_in_any_case_and_the_folder_they_go_to(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, _ = run(capsys, "flow", "CHECK")
@@ -136,7 +149,7 @@ def test_what_cannot_be_written_is_said_in_a_sentence_and_what_is_finished_is_ke
     assert status == 2
     assert "cannot write" in err
     assert "E19.json" in err
-    assert "branch.0.weight" in out
+    assert "6 of 6 checks agree" in out
     assert (tmp_path / "check.json").exists()
     assert not list(tmp_path.glob(".*"))  # nothing half written
 
@@ -178,7 +191,7 @@ def test_several_experiments_side_by_side_find_what_they_find_in_turn(capsys, tm
         arguments = ("check", "E20", "digits", "--depth", "8", "--steps", "2", "--jobs", jobs)
         status, out, _ = run(capsys, "flow", *arguments, "--out", str(tmp_path / jobs))
         assert status == 0
-        assert all(word in out for word in ("the gradients are correct", "which nets train?", "report.html"))
+        assert all(word in out for word in ("the gradients are correct", "digits: real digits", "report.html"))
         found[jobs] = {p.name: json.loads(p.read_text()) for p in (tmp_path / jobs).glob("*.json")}
     assert found["1"].keys() == found["2"].keys() == {"check.json", "E20.json", "digits.json"}
     for name, one in found["1"].items():

@@ -145,9 +145,37 @@ def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
     assert not any(".png" in alt for alt in alts)
     assert alts[0].startswith("Figure. ")
     assert alts[1].startswith("Figure one more. ")
+    links = re.findall(r'aria-label="(Full size: [^"]*)"', page)
+    assert links == ["Full size: figure of E2", "Full size: figure one more of E2"], "short, and one unlike the other"
     ids = re.findall(r'<figure id="([^"]*)">', page)
     assert [page.count(f'href="#{name}"') for name in ids] == [1, 1]
     assert "figure:target img { max-width: none; }" in page
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_goes_on_beyond_the_edge_has_a_shadow_there(browser, tmp_path, scheme):
+    """At 390 px; the edge behind which nothing is left has none."""
+    from PIL import Image
+
+    save(tmp_path, "E2", tables=[WIDE])
+    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page.goto(report.write_page(tmp_path).as_uri())
+    page.locator("summary").last.click()
+    table = page.locator(".scroll").last
+
+    def unlike():
+        """How much the paper at the left edge and at the right one differs from the page's, at the table's foot."""
+        shown = Image.open(io.BytesIO(table.screenshot())).convert("L")
+        paper = shown.getpixel((shown.width // 2, shown.height - 3))
+        return [abs(shown.getpixel((x, shown.height - 3)) - paper) for x in (2, shown.width - 3)]
+
+    left, right = unlike()
+    assert (left < 4, right > 25) == (True, True), (left, right)
+    table.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+    left, right = unlike()
+    assert (left > 25, right < 4) == (True, True), (left, right)
+    page.close()
 
 
 @pytest.mark.browser

@@ -48,6 +48,36 @@ def test_knobs_on_a_phone_leave_the_chart_and_the_bar_in_view(visit, size):
     assert not page.page.locator("#knob-depth").is_visible()
 
 
+@pytest.mark.parametrize("how", ["Escape in a field", "Escape on the sheet", "its button"])
+def test_the_focus_goes_into_the_knobs_and_back(visit, how):
+    page = net(visit, size=(390, 844))
+    page.button("Knobs").focus()
+    page.press("Enter")
+    assert page.js("document.activeElement.getAttribute('aria-label')") == "Close the knobs"
+    page.press("Tab")
+    assert page.js("document.activeElement.closest('.knob') !== null"), "the first knob is next"
+    if how == "Escape in a field":
+        page.page.locator("#knob-depth").focus()
+        page.press("Escape")
+    elif how == "Escape on the sheet":
+        page.press("Escape")
+    else:
+        page.press("Shift+Tab", "Enter")
+    assert page.state("sheet") is False
+    assert page.js("document.activeElement.innerText") == "Knobs"
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_escape_ends_a_story_and_the_focus_goes_where_stories_begin(visit, told):
+    page = game(visit, fragment="#lab=game&story=circling")
+    assert page.state("story") is not None
+    if told:
+        page.click("They meet")
+    page.press("Escape")
+    assert page.state("story") is None
+    assert page.js("document.activeElement.innerText").startswith("Stories")
+
+
 def test_knobs_stand_beside_the_charts_where_there_is_room(visit):
     page = net(visit)
     assert page.page.locator("#knob-depth").is_visible()

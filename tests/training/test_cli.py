@@ -35,8 +35,9 @@ def test_a_run_leaves_weights_curves_and_figures(capsys, tmp_path):
     used = [f"{0.05 * (1 + math.cos(math.pi * t / 6)) / 2:.2g}" for t in (2, 5)]  # of the step before, not of the next
     assert re.findall(r"step +(\d+)  lr (\S+)", out) == [("3", used[0]), ("6", used[1])]
     written = sorted(path.name for path in tmp_path.iterdir())
-    pages = ["flow.json", "flow.png", "model.safetensors", "result.json", "run.html", "run.safetensors", "training.png"]
-    assert written == pages
+    pages = ["flow.json", "model.safetensors", "result.json", "run.html", "run.safetensors"]
+    pictures = ["flow-dark.png", "flow.png", "training-dark.png", "training.png"]
+    assert written == sorted([*pages, *pictures])
     result = json.loads((tmp_path / "result.json").read_text())
     assert len(result["train_loss"]) == result["steps"] == 6
     assert [score["step"] for score in result["scores"]] == [3, 6]

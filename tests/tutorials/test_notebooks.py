@@ -51,10 +51,14 @@ def test_an_exercise_is_a_cell_to_fill_in_and_its_stub_is_answered_by_a_hint(tut
             except ModuleNotFoundError as missing:
                 pytest.skip(str(missing))
     monkeypatch.setenv("TINYRES_EXERCISES", str(tmp_path))
-    with pytest.raises(NotRight, match=f"Exercise {tutorial.number} is not right yet: "):
+    with pytest.raises(NotRight, match=f"Exercise {tutorial.number} is not tried yet: "):
         exec(stub["source"], names)
-    begun = tutorial.number in ("02", "03", "14", "15")  # whose stubs are functions that lack a part
-    assert bool(list(tmp_path.iterdir())) == begun, "who has not answered has not tried"
+    assert not list(tmp_path.iterdir()), "who has not answered has not tried"
+    changed = stub["source"].replace("...", "float('nan')").replace("D(fakes), zeros)", "D(fakes), ones)")
+    assert changed != stub["source"]
+    with pytest.raises(NotRight, match=f"Exercise {tutorial.number} is not right yet: "):
+        exec(changed, names)
+    assert len(list(tmp_path.iterdir())) == 1, "a wrong answer is a try"
 
 
 def test_the_format_knows_it():

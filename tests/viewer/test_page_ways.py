@@ -70,6 +70,23 @@ def test_the_tab_key_reaches_the_graph_and_opens_a_module(visit):
     assert page.js("document.activeElement.hasAttribute('data-key')"), "the focus stays in the graph"
 
 
+def test_the_tab_key_comes_to_the_controls_before_the_graph_and_into_the_graph_at_the_current_event(visit):
+    """The bar is drawn below; whoever comes by keyboard is not to pass the graph and the panel first."""
+    page = visit(viewer.trace(cases.residual()[0]), "#step=5")
+    stops = "e => [e.closest('section, header').className || 'top', e.getAttribute('aria-current')]"
+    seen = []
+    for _ in range(30):
+        page.press("Tab")
+        seen.append(page.js(f"({stops})(document.activeElement)"))
+        if seen[-1][0] == "step":
+            break
+    rooms = list(dict.fromkeys(room for room, _ in seen))
+    assert rooms == ["top", "transport", "left", "step"]
+    assert [current for room, current in seen if room == "left"][-1] == "step"
+    bar, graph = (page.page.locator(where).bounding_box() for where in (".transport", ".left"))
+    assert bar["y"] >= graph["y"] + graph["height"] - 1, "it is drawn below"
+
+
 def test_the_address_keeps_the_step(visit):
     trace = viewer.trace(cases.residual()[0])
     page = visit(trace, "#step=7")

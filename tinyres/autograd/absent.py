@@ -16,8 +16,9 @@ NEAR = {
     "quantized": "quantised numbers are left out: everything computes in float32 or float64",
     "3d": "three spatial dimensions are left out: fold one into the batch or the channels, and use the 2d layer",
     "attention": "only blocks of self-attention are there: stack nn.TransformerEncoderLayer in an nn.Sequential",
-    "in place": "a tensor is a value and is not written into: initialise by tr.nn.init.zeros_(p), normal_, ..., or by "
-    "p.data = array; elsewhere, use a function that returns a new tensor",
+    "in place": "a tensor is a value and is not written into: parameters alone have add_, mul_, copy_, clamp_, ..., "
+    "inside `with tr.no_grad():`, and tr.nn.init.zeros_(p), normal_, ...; elsewhere, use a function that returns a new "
+    "tensor",
     "jit": "there is no compiler for Python: call the model itself; on a GPU, tr.compile captures a training step",
     "bfloat16": "NumPy has no bfloat16: use float32",
     "set_default_dtype": "the default is float32 for all: pass dtype=, or convert a model by model.to('float64')",
@@ -114,6 +115,7 @@ _ELSEWHERE = {
     "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
     "graph": "tr.walk(y)",
     "set_submodule": "setattr(model, name, module)",
+    "zero_": "p.grad = None for a gradient, tr.nn.init.zeros_(p) for a parameter, tr.zeros_like(x) for the rest",
 }  # fmt: skip
 NAMES = tuple(_KINDS)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinyres.arrays.devices import cuda
 from tinyres.autograd.absent import Refused
+from tinyres.autograd.in_place import CHANGES, Changing, is_parameter
+from tinyres.context import is_recording
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the operations by name
 
@@ -31,12 +33,14 @@ def _operator(name: str) -> Callable[..., Any]:
     return call
 
 
-def _in_place(symbol: str, name: str) -> Callable[..., Any]:
+def _in_place(symbol: str, name: str, change: str) -> Callable[..., Any]:
     def call(self: Any, other: Any) -> Any:
+        if not is_recording() and is_parameter(self):
+            return getattr(self, change)(other)
         if self.node is not None and self.node.primitive is None:
             raise TypeError(
                 f"`{symbol}` would bind the name to a new tensor and leave this leaf as it was: to change a parameter, "
-                "write p.data = p.data - lr * p.grad.data, or use tinyres.optim"
+                "do it inside `with tr.no_grad():`, write p.data = p.data - lr * p.grad.data, or use tinyres.optim"
             )
         return FUNCTIONS[name](self, other)
 
@@ -57,10 +61,10 @@ class Operators:
 
     __add__ = _operator("+")
     __radd__ = _reflected("+")
-    __iadd__ = _in_place("+=", "+")
-    __isub__ = _in_place("-=", "-")
-    __imul__ = _in_place("*=", "mul")
-    __itruediv__ = _in_place("/=", "/")
+    __iadd__ = _in_place("+=", "+", "add_")
+    __isub__ = _in_place("-=", "-", "sub_")
+    __imul__ = _in_place("*=", "mul", "mul_")
+    __itruediv__ = _in_place("/=", "/", "div_")
     __sub__ = _operator("-")
     __rsub__ = _reflected("-")
     __mul__ = _operator("mul")
@@ -136,12 +140,11 @@ CONVERSIONS = {
 }  # fmt: skip
 
 REFUSED = [
-    "add_", "addmm", "apply_", "bernoulli_", "bfloat16", "cauchy_", "clamp_", "copy_", "data_ptr", "detach_", "div_",
-    "element_size", "erfinv_", "exp_", "exponential_", "fill_", "fliplr", "grad_fn", "index_add", "index_add_",
-    "index_copy_", "index_fill_", "index_put_", "is_contiguous", "is_cuda", "map_", "masked_fill_", "movedim", "mul_",
-    "ndimension", "nelement", "normal_", "pin_memory", "random_", "ravel", "repeat_interleave", "scatter_",
-    "scatter_add_", "share_memory_", "sqrt_", "squeeze_", "storage", "stride", "sub_", "swapaxes", "to_sparse", "type",
-    "unfold", "uniform_", "unsqueeze_", "untyped_storage", "zero_",
+    "addmm", "apply_", "bernoulli_", "bfloat16", "cauchy_", "data_ptr", "detach_", "element_size", "erfinv_",
+    "exp_", "exponential_", "fliplr", "grad_fn", "index_add", "index_add_", "index_copy_", "index_fill_",
+    "index_put_", "is_contiguous", "is_cuda", "map_", "masked_fill_", "movedim", "ndimension", "nelement",
+    "pin_memory", "random_", "ravel", "repeat_interleave", "scatter_", "scatter_add_", "share_memory_", "sqrt_",
+    "squeeze_", "storage", "stride", "swapaxes", "to_sparse", "type", "unfold", "unsqueeze_", "untyped_storage",
 ]  # fmt: skip
 
 
@@ -168,6 +171,8 @@ for _name, _dtype in CONVERSIONS.items():
     setattr(Operators, _name, _conversion(_name, _dtype))
 for _name in REFUSED:
     setattr(Operators, _name, Refused("a tensor", _name))
+for _name in CHANGES:
+    setattr(Operators, _name, Changing("a tensor", _name))
 for _name in REFUSED_BY_CUDA:
     setattr(cuda, _name, Refused("tr.cuda", _name))
 

@@ -1,4 +1,4 @@
-"""`tinyres flow`: run gradient-flow experiments, print their verdicts, and write files, figures and a report page."""
+"""`tinyres flow`: run gradient-flow experiments, print what they found, and write files, figures and a report page."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ def add(commands: Any) -> None:
                       help="number of processes (default: one per core for --seeds, otherwise 1)")  # fmt: skip
     flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",
                       help="test a law at other settings: E3 --set m=0.9 a=0.436 (see --list)")  # fmt: skip
+    flow.add_argument("--rows", action="store_true",
+                      help="print every measurement and table as well; report.html always has them")  # fmt: skip
     flow.add_argument("--device", default="cpu", metavar="NAME",
                       help="cpu or cuda, for nets (default: cpu); formulas and toys stay on the CPU")  # fmt: skip
     flow.add_argument("--out", type=Path, metavar="DIR", default=Path("flow-results"),
@@ -98,16 +100,17 @@ def run(arguments: argparse.Namespace) -> int:
         if document["name"] == STAR and "seeds" not in document:
             last = document["found"]
     page = out / "report.html"
-    say(console, f"report: {page}")
+    seen = "" if arguments.rows or arguments.seeds > 1 else " (pictures and every measurement; --rows prints them here)"
+    say(console, f"report: {page}{seen}")
     status = _tell(console, rows, silent, [name for name in names if EXPERIMENTS[name].seeds > arguments.seeds])
     if last:
-        say(console, last, style="bold")
+        say(console, f"\n{last}", style="bold")
     return status
 
 
 def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged: list[str]) -> int:
     """Print the summary and return the exit status."""
-    from tinyres.lab.report.page import counts
+    from tinyres.lab.report import counts
 
     failed = [row["name"] for row in rows if row["verdict"] == "FAILS"]
     if failed:
@@ -125,7 +128,7 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
 
 
 def _one_seed(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Run the experiments in this process, or in --jobs processes; print each one's tables when it is complete."""
+    """Run the experiments in this process, or in --jobs processes; print what each one found when it is complete."""
     from tinyres.lab import report
     from tinyres.lab.registry import EXPERIMENTS
     from tinyres.lab.side_by_side import run_side_by_side
@@ -142,11 +145,11 @@ def _one_seed(console: Any, names: list[str], options: Any, arguments: argparse.
             if isinstance(outcome, str):
                 raise UsageError(f"{name} found nothing: {outcome}")
             result, seconds, written = outcome.result, outcome.seconds, outcome.written
-            for table in report.tables(EXPERIMENTS[name], result):
-                bars.console.print(table)
+            shown = report.finding(EXPERIMENTS[name], result, seconds)
+            for part in shown + (report.tables(EXPERIMENTS[name], result) if arguments.rows else []):
+                bars.console.print(part)
             report.write_page(out)
-            files = ", ".join(str(path) for path in written)
-            say(bars.console, f"{name}: {seconds:.1f} s, wrote {files}\n")
+            say(bars.console, f"  wrote {', '.join(str(path) for path in written)}\n", style="dim")
             yield report.describe(EXPERIMENTS[name], result, options, seconds, written[1:])
 
 

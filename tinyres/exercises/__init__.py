@@ -24,8 +24,8 @@ def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None
 
     Nothing is written unless you ask for it. If you name a folder, with `results` or with the environment variable
     TINYRES_EXERCISES, a line is appended to `tinyres-results.csv` there: the tutorial's number, the time, right or
-    wrong, and `name`. The answer itself is not kept. A function that does nothing but `...` is the page's, not an
-    answer. `tinyres tutorials results` collects the files of a class.
+    wrong, and `name`. The answer itself is not kept, and the function from the page, as it stands there, is not tried
+    yet. `tinyres tutorials results` collects the files of a class.
 
     Args:
         number: of the tutorial: "03".
@@ -47,11 +47,12 @@ def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None
     try:
         checker.check(answer)
     except Exception as error:  # whatever it is, the answer is not right; Ctrl-C says nothing about it
-        if folder and not untouched(answer):
+        tried = not untouched(answer, getattr(checker, "STUB", ""))
+        if folder and tried:
             record(folder, digits, False, name)
         if isinstance(error, AssertionError) and raised_in(Path(__file__).parent, error):
             show_plainly()
-            raise NotRight(f"Exercise {digits} is not right yet: {error}") from None
+            raise NotRight(f"Exercise {digits} is not {'right' if tried else 'tried'} yet: {error}") from None
         raise
     if folder:
         record(folder, digits, True, name)

@@ -64,4 +64,11 @@ def _random_tape(rng: np.random.Generator, length: int) -> list[Entry]:
     return tape
 
 
-__all__ = ["check"]
+STUB = """\
+def forward(tape, start):
+    moves = [0.0] * len(tape)
+    ...  # moves[k]: by how much entry k moves for each unit that entry `start` moves
+    return moves
+"""  # as on the page
+
+__all__ = ["STUB", "check"]

@@ -71,4 +71,10 @@ def check(answer: Callable[[Function, Rule, Array], bool]) -> None:
             assert bool(came) is wanted, f"your checker {verdict}: {name}. {hint}"
 
 
-__all__ = ["check"]
+STUB = """\
+def is_right(function, backward, x):
+    ...  # function(x) -> y;  backward(x, g) -> J^T g, of x's shape
+    return True
+"""  # as on the page
+
+__all__ = ["STUB", "check"]

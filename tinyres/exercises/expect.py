@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dis import get_instructions
+from dis import get_instructions, hasjabs, hasjrel
 from functools import wraps
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,39 @@ def function(answer: Any, call: str) -> Callable[..., Any]:
     return returning
 
 
-def untouched(answer: Any) -> bool:
-    """Whether it is the stub from the page: nothing but `...`, or a function that does nothing or returns that."""
+def untouched(answer: Any, stub: str = "") -> bool:
+    """Whether it is the stub from the page: `...`, a function of nothing but that, or one that computes what the
+    stub, a function's source, does."""
     code = getattr(answer, "__code__", None)
     if code is None:
         return answer is ...
+    if stub and _doing(code) == _doing(next(c for c in compile(stub, "stub", "exec").co_consts if _is_code(c))):
+        return True
     said = [part for value in code.co_consts for part in (value if isinstance(value, tuple) else (value,))]
     used = {"LOAD_FAST", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"}.intersection(
         i.opname for i in get_instructions(code)
     )
     return not used and all(part is ... or part is None for part in said)
+
+
+def _doing(code: CodeType) -> list[Any]:
+    """What a function does, wherever it stands and whatever its lines and comments.
+
+    Python calls a method in two ways: in the file that imports the module it belongs to, and elsewhere. Here they are
+    one.
+    """
+    done: list[Any] = [code.co_varnames, code.co_argcount]
+    for i in get_instructions(code):
+        if _is_code(i.argval):
+            done.append(_doing(i.argval))
+        elif i.opname not in ("PUSH_NULL", "PRECALL", "NOP", "CACHE"):
+            jumps = i.opcode in (*hasjrel, *hasjabs)
+            done.append((i.opname.replace("LOAD_METHOD", "LOAD_ATTR"), None if jumps else repr(i.argval)))
+    return done
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, CodeType)
 
 
 def number(came: Any, where: str) -> float:
@@ -84,4 +108,4 @@ def _shown(values: Any) -> str:
     return f"[{', '.join([*numbers[:SHOWN], *(['...'] if len(numbers) > SHOWN else [])])}]"
 
 
-__all__ = ["expect", "explain", "function", "number"]
+__all__ = ["expect", "explain", "function", "number", "untouched"]

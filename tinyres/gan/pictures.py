@@ -12,15 +12,20 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.tensor import Array
-from tinyres.figures import blank, palette, styled
+from tinyres.figures import blank, palette, styled, write_pair
 from tinyres.files import write as write_file
 from tinyres.files import write_figure
 from tinyres.gan.labels import row_for_each
 from tinyres.gan.trainer import LOG_LOSSES, GANTrainer, StepRecord
 
 
-def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[float, float] = (7, 7)) -> None:
+def write(
+    path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[float, float] = (7, 7), dark: bool = False
+) -> None:
     """Draw a figure of `size` inches into a PNG file, which is written completely or not at all.
+
+    Args:
+        dark: write its form for dark pages as well, beside it.
 
     Raises:
         OSError: the disk is full or fails; a picture that was there before is as it was.
@@ -28,7 +33,7 @@ def write(path: Path, draw: Callable[..., None], *arguments: Any, size: tuple[fl
     with styled():
         figure = blank(size)
         draw(figure, *arguments)
-        write_figure(figure, path)
+        (write_pair if dark else write_figure)(figure, path)
 
 
 def draw_samples(figure: Any, samples: Array, real: Array, title: str, columns: int | None = None) -> None:
@@ -95,7 +100,8 @@ def interpolate(noise: Array, columns: int = 9) -> Array:
 def pictures(trainer: GANTrainer, folder: Path, title: str) -> None:
     """samples.png, interpolations.png and training.png of a trainer, and the samples once more under their step.
 
-    Of conditional players each row has one class: samples the same noise in all rows, interpolations their own.
+    Those that report.html shows, samples and training, have a dark form as well. Of conditional players each row has
+    one class: samples the same noise in all rows, interpolations their own.
     """
     real, images = trainer.dataset.inputs, trainer.dataset.inputs.ndim > 2
     said, across = f"{title}, step {trainer.step}", 8 if images else 100
@@ -103,14 +109,16 @@ def pictures(trainer: GANTrainer, folder: Path, title: str) -> None:
     noise, labels = row_for_each(trainer.classes, trainer.fixed_noise(n))
     samples = trainer.sample(noise=noise, labels=labels)
     each = ", a row for each class" if trainer.classes and images else ""
-    write(folder / "samples.png", draw_samples, samples, real, said + each, across if trainer.classes else None)
+    columns = across if trainer.classes else None
+    write(folder / "samples.png", draw_samples, samples, real, said + each, columns, dark=True)
     ways = interpolate(trainer.fixed_noise(16))  # (8, columns, latent)
     classes = np.repeat(np.arange(len(ways)), ways.shape[1]) % trainer.classes if trainer.classes else None
     flat = trainer.sample(noise=ways.reshape(-1, trainer.latent), labels=classes)
     between = flat.reshape(*ways.shape[:2], *real.shape[1:])
     write(folder / "interpolations.png", draw_interpolations, between, real, f"from one sample to another: {said}")
     if trainer.history:
-        write(folder / "training.png", draw_curves, trainer.history, trainer.loss.name, said, size=(13, 4.5))
+        curves = (trainer.history, trainer.loss.name, said)
+        write(folder / "training.png", draw_curves, *curves, size=(13, 4.5), dark=True)
     (folder / "samples").mkdir(exist_ok=True)
     write_file(folder / "samples" / f"{trainer.step:06}.png", (folder / "samples.png").read_bytes())
 

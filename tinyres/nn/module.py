@@ -18,9 +18,14 @@ from tinyres.nn.keys import advice, translated
 
 
 class Parameter(Tensor):
-    """A tensor that a module learns: a leaf that requires a gradient, and that `Module.parameters` finds."""
+    """A tensor that a module learns: a leaf that requires a gradient, and that `Module.parameters` finds.
+
+    Inside of `tr.no_grad()` it has PyTorch's `add_`, `mul_`, `copy_`, `clamp_`, ..., and `p -= step` changes it; see
+    `tinyres.autograd.in_place`.
+    """
 
     __slots__ = ()
+    learns = True
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data, requires_grad=requires_grad)

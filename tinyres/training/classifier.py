@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from tinyres import data
-from tinyres.figures import blank, palette
-from tinyres.files import PathLike, write_figure, write_json
+from tinyres.figures import blank, palette, write_pair
+from tinyres.files import PathLike, write_json
 from tinyres.files import save as save_file
 from tinyres.training.conduct import Conductor, Outcome
 from tinyres.training.distributed import DataParallel
@@ -120,9 +120,9 @@ class ClassifierConductor(Conductor[Run]):
         if self.recorder is not None and not self.recorder.empty:  # a run that had ended has nothing new to show
             history = self.recorder.history()
             history.to_json(self.folder / "flow.json")
-            write_figure(history.plot(), self.folder / "flow.png")
+            write_pair(history.plot(), self.folder / "flow.png")
             self.show(history, self.run)
-        write_figure(_loss_curves(self.run), self.folder / "training.png")
+        write_pair(_loss_curves(self.run), self.folder / "training.png")
         if outcome.status == "finished" and (told := no_better_than_guessing(self.run)):
             self.say(told)
 
@@ -131,7 +131,8 @@ def conduct(run: Run, folder: PathLike, **options: Any) -> Outcome:
     """Take a classifier's run from its start, or from its checkpoint, to its end.
 
     Writes run.safetensors after each epoch, from which `resume=True` continues bit for bit; at the end
-    model.safetensors, result.json and training.png, and with a recorder flow.json and flow.png.
+    model.safetensors, result.json and training.png, and with a recorder flow.json and flow.png; each picture has a
+    dark form beside it, training-dark.png.
 
         run = training.prepare(training.Recipe(arch="resnet", depth=20))
         training.conduct(run, "results", say=print)

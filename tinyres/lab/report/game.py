@@ -48,7 +48,7 @@ def write_game_page(folder: Path, watch: GameWatch, title: str, lead: str, sente
             lead=lead,
             sentences=sentences,
             pictures=[
-                (heading, text, embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": heading})
+                (heading, text, _shown(name, folder, heading))
                 for heading, name, text in PICTURES
                 if is_picture(name, folder)
             ],
@@ -59,6 +59,10 @@ def write_game_page(folder: Path, watch: GameWatch, title: str, lead: str, sente
     )
     write(folder / "report.html", page)
     return folder / "report.html"
+
+
+def _shown(name: str, folder: Path, heading: str) -> dict[str, str]:
+    return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": heading, "short": heading}
 
 
 __all__ = ["write_game_page"]

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tinyres.figures import dark_name
 from tinyres.files import write
 from tinyres.lab.experiment import Table
 from tinyres.lab.law import LAWS, Law
 from tinyres.lab.printed import figure_text, numeric_columns, wanted
 from tinyres.lab.registry import EXPERIMENTS, ROOMS, STAR
 from tinyres.lab.report.files import load, settings_text
-from tinyres.lab.report.pictures import dark_name
-from tinyres.lab.report.tables import spread_text
+from tinyres.lab.report.tables import counts, spread_text
 
 TITLES = {  # in the order of the page
     "trained": "Trained nets on real images",
@@ -73,21 +72,6 @@ def environment() -> Any:
     )
 
 
-def counts(rows: Iterable[dict[str, Any]]) -> str:
-    """Count laws and checks that pass: "58 of 59 laws hold; 14 of 14 checks agree"."""
-    said = []
-    judged = [row for row in rows if row["verdict"] != "shown"]
-    for what, verb, chosen in (
-        ("law", "hold", [row for row in judged if row["kind"] in LAWS]),
-        ("check", "agree", [row for row in judged if row["kind"] == "check"]),
-    ):
-        if chosen:
-            met = sum(row["verdict"] != "FAILS" for row in chosen)
-            one = len(chosen) == 1
-            said.append(f"{met} of {len(chosen)} {what}{'' if one else 's'} {verb}{'s' if one else ''}")
-    return "; ".join(said)
-
-
 def _section(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     seeds = document.get("seeds")
     laws = [_at_seeds(row, len(seeds["done"])) for row in seeds["laws"]] if seeds else list(map(_law, document["laws"]))
@@ -135,7 +119,8 @@ def _picture(name: str, folder: Path, document: dict[str, Any]) -> dict[str, str
     which = Path(name).stem.removeprefix(document["name"]).replace("-", " ").strip()
     said = [text.rstrip(".") for text in (document["claim"], document["found"]) if text]
     alt = ". ".join([f"Figure {which}" if which else "Figure", *said]) + "."
-    return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": alt}
+    short = " ".join(filter(None, ["figure", which, "of", document["name"]]))  # it is read out at every visit
+    return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": alt, "short": short}
 
 
 def _image(path: Path) -> str:

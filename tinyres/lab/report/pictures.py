@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-from tinyres.figures import blank, darken, styled
-from tinyres.files import png, write
+from tinyres.figures import blank, dark_name, pair, styled
+from tinyres.files import write
 from tinyres.lab.experiment import Draw
 
 
@@ -30,15 +30,8 @@ def save_picture(draw: Draw, path: Path) -> Path:
     return path
 
 
-def dark_name(path: Path) -> Path:
-    """Where the same picture is for dark pages: E2-dark.png beside E2.png."""
-    return path.with_stem(f"{path.stem}-dark")
-
-
 def _pngs(draw: Draw, scale: float, layout: Literal["constrained"] | None) -> tuple[bytes, bytes]:
     with styled():
         figure = blank((11 * scale, 5 * scale), layout)
         draw(figure)
-        light = png(figure)
-        darken(figure)
-        return light, png(figure)
+        return pair(figure)

@@ -118,7 +118,7 @@ await saved(
 
 const playStyle = await bundled("src/play/play.css");
 const played = made({
-  "../licences": exported({ LICENCES: await licences(USED.play) }),
+  "./licences": exported({ LICENCES: await licences(USED.play) }),
   "./style": exported({ STYLE: playStyle }),
 });
 const play = { style: playStyle, script: await bundled("src/play/main.tsx", USED.play, [played]) };

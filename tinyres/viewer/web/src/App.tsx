@@ -24,6 +24,7 @@ export function App({ store, state }: { store: Store; state: State }) {
       <main class={recording === null ? "only-run" : run.length ? "both" : "only-trace"}>
         {recording !== null && (
           <div class="trace">
+            <Transport store={store} recording={recording} state={state} />
             <section class="left" aria-label={state.view === "graph" ? "Graph" : "Table"}>
               {state.view === "graph" ? (
                 <Graph store={store} recording={recording} state={state} />
@@ -32,7 +33,6 @@ export function App({ store, state }: { store: Store; state: State }) {
               )}
             </section>
             <Step store={store} recording={recording} state={state} />
-            <Transport store={store} recording={recording} state={state} />
           </div>
         )}
         {run.length > 0 && <Run store={store} lanes={run} chosen={state.runStep} alone={recording === null} />}

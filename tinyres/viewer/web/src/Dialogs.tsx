@@ -1,46 +1,16 @@
-// The search and help dialogs. The browser's <dialog> traps the focus and restores it on close.
+// The search and help dialogs.
 
-import type { ComponentChildren } from "preact";
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 
 import type { Op } from "./data";
+import { Dialog, Ways } from "./Dialog";
 import { KEYS, KEYS_OF_A_RUN, TOUCHES, TOUCHES_OF_A_RUN } from "./keyboard";
-import { LICENCES } from "./licences";
 import type { Recording, Store } from "./state";
 import { nameOf, shapeText } from "./text";
 
-function Dialog({ store, title, children }: { store: Store; title: string; children: ComponentChildren }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useLayoutEffect(() => {
-    const before = document.activeElement;
-    dialog.current?.showModal();
-    dialog.current?.querySelector<HTMLElement>("[type=search]")?.focus();
-    return () => before instanceof HTMLElement && before.isConnected && before.focus();
-  }, []);
-  const close = (): void => store.set({ dialog: null });
-  return (
-    <dialog
-      ref={dialog}
-      aria-labelledby="dialog-title"
-      onClose={close}
-      onClick={(e) => e.target === e.currentTarget && close()}
-    >
-      <div class="inside">
-        <header>
-          <h2 id="dialog-title">{title}</h2>
-          <button type="button" class="quiet" aria-label="Close" onClick={close}>
-            ✕
-          </button>
-        </header>
-        {children}
-      </div>
-    </dialog>
-  );
-}
-
 export function Help({ store }: { store: Store }) {
   return (
-    <Dialog store={store} title="How to read this page">
+    <Dialog title="How to read this page" close={() => store.set({ dialog: null })}>
       {store.recording === null ? (
         <p>
           Each row of the map is a block of the net, each column a recorded training step. The colour is log₁₀ of the
@@ -55,38 +25,11 @@ export function Help({ store }: { store: Store }) {
         is <b>added</b> (+=) to the gradient that its receiver already has.
       </p>
       )}
-      <table class="keys">
-        <caption>With the keyboard</caption>
-        <tbody>
-          {(store.recording === null ? KEYS_OF_A_RUN : KEYS).map(([keys, meaning]) => (
-            <tr>
-              <th scope="row">
-                {keys.split(" ").map((key) => (
-                  <kbd>{key}</kbd>
-                ))}
-              </th>
-              <td>{meaning}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <table class="keys">
-        <caption>By touch</caption>
-        <tbody>
-          {(store.recording === null ? TOUCHES_OF_A_RUN : TOUCHES).map(([touch, meaning]) => (
-            <tr>
-              <th scope="row">{touch}</th>
-              <td>{meaning}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <details>
-        <summary>Licences of the libraries in this page</summary>
-        <pre class="licences" tabIndex={0}>
-          {LICENCES}
-        </pre>
-      </details>
+      {store.recording === null ? (
+        <Ways keys={KEYS_OF_A_RUN} touches={TOUCHES_OF_A_RUN} />
+      ) : (
+        <Ways keys={KEYS} touches={TOUCHES} />
+      )}
     </Dialog>
   );
 }
@@ -124,7 +67,7 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
     e.preventDefault();
   };
   return (
-    <Dialog store={store} title="Search">
+    <Dialog title="Search" close={() => store.set({ dialog: null })}>
       <input
         type="search"
         {...combobox}

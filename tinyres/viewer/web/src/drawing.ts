@@ -137,6 +137,8 @@ export class Drawing {
     const { trace } = this.replay;
     const backward = event.kind !== "forward";
     const receiver = this.picture.of.get(event.op);
+    const at = receiver && this.byKey.get(receiver.key);
+    if (at && !this.element.contains(document.activeElement)) this.moveTab(at); // who comes by Tab begins there
     const sender = event.consumer === null ? undefined : this.picture.of.get(event.consumer);
     for (const drawn of this.nodes) {
       const { node } = drawn;

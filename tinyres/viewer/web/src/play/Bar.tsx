@@ -88,7 +88,7 @@ export function Bar({ store, state }: { store: Store; state: State }) {
         </button>
         {button("One step on", "M5 3v10l7-5z", () => store.step(1), dead || (store.local && value >= last))}
       </div>
-      <button type="button" class="narrow" aria-expanded={state.sheet} onClick={() => store.set({ sheet: !state.sheet })} onKeyDown={(e) => e.key === "Escape" && store.set({ sheet: false })}>
+      <button type="button" class="narrow" aria-expanded={state.sheet} onClick={() => store.set({ sheet: !state.sheet })}>
         Knobs
       </button>
       <p class="step">

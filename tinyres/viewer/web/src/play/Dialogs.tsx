@@ -1,53 +1,15 @@
-// What opens over the page. The browser's <dialog> keeps the focus inside and gives it back.
+// What opens over the page.
 
-import type { ComponentChildren } from "preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 
-import { LICENCES } from "../licences";
+import { Dialog, Ways } from "../Dialog";
 import { written } from "./address";
 import { keysOf, TOUCHES } from "./keys";
 import type { State, Store } from "./state";
 
-interface Props {
-  store: Store;
-  title: string;
-  wide?: boolean;
-  children: ComponentChildren;
-}
-
-export function Dialog({ store, title, wide, children }: Props) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useLayoutEffect(() => {
-    const root = dialog.current?.getRootNode() as Document | ShadowRoot;
-    const before = root.activeElement;
-    dialog.current?.showModal();
-    return () => before instanceof HTMLElement && before.isConnected && before.focus();
-  }, []);
-  const close = (): void => store.set({ dialog: null });
-  return (
-    <dialog
-      ref={dialog}
-      class={wide ? "broad" : ""}
-      aria-labelledby="dialog-title"
-      onClose={close}
-      onClick={(e) => e.target === e.currentTarget && close()}
-    >
-      <div class="inside">
-        <header>
-          <h2 id="dialog-title">{title}</h2>
-          <button type="button" class="quiet" aria-label="Close" onClick={close}>
-            ✕
-          </button>
-        </header>
-        {children}
-      </div>
-    </dialog>
-  );
-}
-
 export function Help({ store, state }: { store: Store; state: State }) {
   return (
-    <Dialog store={store} title="How to read this page">
+    <Dialog close={() => store.set({ dialog: null })} title="How to read this page">
       {state.lab === "net" ? (
         <p>
           The net lies from left to right, a box for each block. Its upper half is coloured by the norm of the signal that
@@ -68,45 +30,14 @@ export function Help({ store, state }: { store: Store; state: State }) {
           ? "This page is a recording: its knobs cannot be turned. One step back shows exactly what was there."
           : "A knob with a round arrow starts the run anew; every other acts in the next step. One step back shows exactly what was there. The address of the page holds the whole setting."}
       </p>
-      <table class="keys">
-        <caption>With the keyboard</caption>
-        <tbody>
-          {keysOf(store).map(([keys, meaning]) => (
-            <tr>
-              <th scope="row">
-                {keys.split(" ").map((key) => (
-                  <kbd>{key}</kbd>
-                ))}
-              </th>
-              <td>{meaning}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <table class="keys">
-        <caption>By touch</caption>
-        <tbody>
-          {TOUCHES.map(([touch, meaning]) => (
-            <tr>
-              <th scope="row">{touch}</th>
-              <td>{meaning}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <details>
-        <summary>Licences of the libraries in this page</summary>
-        <pre class="licences" tabIndex={0}>
-          {LICENCES}
-        </pre>
-      </details>
+      <Ways keys={keysOf(store)} touches={TOUCHES} />
     </Dialog>
   );
 }
 
 export function Script({ store, script }: { store: Store; script: string }) {
   return (
-    <Dialog store={store} title="As Python" wide>
+    <Dialog close={() => store.set({ dialog: null })} title="As Python" wide>
       <p>This program does the same with tinyres and prints the same numbers.</p>
       <pre class="code" tabIndex={0} aria-label="Program">
         {script}
@@ -119,7 +50,7 @@ export function Script({ store, script }: { store: Store; script: string }) {
 export function Link({ store, state }: { store: Store; state: State }) {
   const hash = written(state.lab, state.setting, state.story?.name ?? null);
   return (
-    <Dialog store={store} title="Link to this setting">
+    <Dialog close={() => store.set({ dialog: null })} title="Link to this setting">
       <p>
         Everything that is set here stands in the address behind <code>#</code>. Send this part. Whoever runs{" "}
         <code>tinyres play</code> puts it behind the address of the page, and sees the same.

@@ -1,7 +1,7 @@
 // What can be turned: a slider with a number to type, a list or a box for each knob, in groups.
 
 import { scaleLog } from "d3-scale";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { number } from "../text";
 import type { Knob, Setting, Value } from "./protocol";
@@ -21,8 +21,17 @@ export function Knobs({ store, knobs, setting, off, sheet }: Props) {
   const [about, setAbout] = useState<Knob | null>(null);
   const shown = knobs.filter((knob) => isShown(knob, setting));
   const groups = [...new Set(shown.map(({ group }) => group))];
+  const panel = useRef<HTMLElement>(null);
+  const open = useRef(sheet);
+  // The focus goes into the sheet when it opens, and back to its button when it closes, however it was closed.
+  useLayoutEffect(() => {
+    if (open.current === sheet) return;
+    open.current = sheet;
+    const root = panel.current?.getRootNode() as ParentNode;
+    root.querySelector<HTMLElement>(sheet ? ".knobs button" : ".transport .narrow")?.focus({ preventScroll: true });
+  }, [sheet]);
   return (
-    <aside class={`knobs ${sheet ? "open" : ""}`} aria-label="Knobs" onKeyDown={(e) => sheet && e.key === "Escape" && store.set({ sheet: false })}>
+    <aside ref={panel} class={`knobs ${sheet ? "open" : ""}`} aria-label="Knobs" onKeyDown={(e) => sheet && e.key === "Escape" && store.set({ sheet: false })}>
       <header class="narrow">
         <b>Knobs</b>
         <button type="button" class="quiet" aria-label="Close the knobs" onClick={() => store.set({ sheet: false })}>

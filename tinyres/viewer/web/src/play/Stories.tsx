@@ -3,7 +3,7 @@
 import { scaleLog } from "d3-scale";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
-import { Dialog } from "./Dialogs";
+import { Dialog } from "../Dialog";
 import type { Guess, Story, Value } from "./protocol";
 import type { State, Store } from "./state";
 import { plainly } from "./words";
@@ -11,7 +11,7 @@ import { plainly } from "./words";
 export function List({ store, state }: { store: Store; state: State }) {
   const { hello } = state;
   return (
-    <Dialog store={store} title="Stories" wide>
+    <Dialog close={() => store.set({ dialog: null })} title="Stories" wide>
       {(hello?.labs ?? []).map(({ name, title }) => {
         const stories = hello?.stories.filter(({ lab }) => lab === name) ?? [];
         return (
@@ -40,12 +40,15 @@ export function List({ store, state }: { store: Store; state: State }) {
 /** The story that is being told. */
 export function Told({ store, state, story }: { store: Store; state: State; story: Story }) {
   const { guess, told } = state;
-  const end = (e: MouseEvent): void => {
-    const root = (e.currentTarget as Element).getRootNode() as ParentNode;
-    store.set({ story: null });
-    root.querySelector<HTMLElement>(".top .main")?.focus();
-  };
   const card = useRef<HTMLElement>(null);
+  // When the story ends, its button or Escape having been pressed in it, the focus goes where stories are begun.
+  useLayoutEffect(
+    () => () => {
+      const root = card.current?.getRootNode() as Document | ShadowRoot | undefined;
+      if (card.current?.contains(root?.activeElement ?? null)) root?.querySelector<HTMLElement>(".top .main")?.focus();
+    },
+    [],
+  );
   // The button that was pressed is gone: the focus goes on to what came for it, which is read out.
   useLayoutEffect(() => {
     card.current?.querySelector<HTMLElement>(told ? ".answer" : "#question")?.focus();
@@ -58,7 +61,7 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
     <section class="story" aria-labelledby="story-title" ref={card}>
       <header>
         <h2 id="story-title">{story.title}</h2>
-        <button type="button" class="quiet" aria-label="End the story" onClick={end}>
+        <button type="button" class="quiet" aria-label="End the story" onClick={() => store.set({ story: null })}>
           ✕
         </button>
       </header>

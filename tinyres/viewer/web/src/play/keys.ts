@@ -11,6 +11,7 @@ const KEYS: [string, string][] = [
   ["L", "the other lab"],
   ["S", "stories"],
   ["P", "as Python"],
+  ["Esc", "close the knobs, end the story"],
   ["?", "this help"],
 ];
 
@@ -66,6 +67,9 @@ function act(store: Store, key: string): boolean {
       return done(store.ask("script"));
     case "?":
       return done(store.set({ dialog: "help" }));
+    case "Escape":
+      if (store.state.sheet) return done(store.set({ sheet: false }));
+      return store.state.story !== null && done(store.set({ story: null }));
     default:
       return false;
   }

@@ -1,0 +1,28 @@
+"""A figure as two PNG files: one for light pages, one for dark pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tinyres.figures.dark import darken
+from tinyres.files import png, write
+
+
+def dark_name(path: Path) -> Path:
+    """Where the same picture is for dark pages: E2-dark.png beside E2.png."""
+    return path.with_stem(f"{path.stem}-dark")
+
+
+def pair(figure: Any) -> tuple[bytes, bytes]:
+    """The figure as PNG bytes, in its light form and in its dark one; the figure itself is dark afterwards."""
+    light = png(figure)
+    darken(figure)
+    return light, png(figure)
+
+
+def write_pair(figure: Any, path: Path) -> None:
+    """Save a figure and its dark form beside it; neither is written unless both could be drawn."""
+    light, dark = pair(figure)
+    write(path, light)
+    write(dark_name(path), dark)
