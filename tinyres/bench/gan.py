@@ -8,7 +8,7 @@ parameters only. See steps.py for the race.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import cycle
 from typing import Any
@@ -42,16 +42,18 @@ def players() -> tuple[Any, Any]:
 
 def ours(batch: int, device: str = "cpu", sets: int = 1) -> Step:
     """One step of each player; gives the losses. The batches are `sets` different ones, in turn."""
-    generator, discriminator = (player.to(device) for player in players())
-    return _training(library.ours(device), generator, discriminator, batch, sets)
+    return training(library.ours(device), [player.to(device) for player in players()], game, ADAM, batch, sets)
 
 
-def _training(lib: Library, generator: Any, discriminator: Any, batch: int, sets: int) -> Step:
+def training(
+    lib: Library, pair: Sequence[Any], game: Callable[..., tuple[Any, Any]], adam: dict[str, Any], batch: int, sets: int
+) -> Step:
+    """One step of D, then one of G, in either library. game: from it and D to the losses of the two."""
+    generator, discriminator = pair
     batches = cycle([[lib.put(a) for a in problem(batch, seed)] for seed in range(sets)])
-    g_parameters, d_parameters = (list(model.parameters()) for model in (generator, discriminator))
-    g_adam, d_adam = (lib.optim.Adam(parameters, **ADAM) for parameters in (g_parameters, d_parameters))
-    ones, zeros = (lib.put(np.full((batch, 1), value, np.float32)) for value in (1, 0))
-    entropy = lib.ops.binary_cross_entropy_with_logits
+    g_parameters, d_parameters = (list(model.parameters()) for model in pair)
+    g_adam, d_adam = (lib.optim.Adam(parameters, **adam) for parameters in (g_parameters, d_parameters))
+    of_d, of_g = game(lib, discriminator, batch)
 
     def descend(adam: Any, parameters: list[Any], loss: Any) -> Any:
         for p, g in zip(parameters, lib.grad(loss, parameters), strict=True):
@@ -63,16 +65,36 @@ def _training(lib: Library, generator: Any, discriminator: Any, batch: int, sets
         real, for_d, for_g = next(batches)
         with lib.no_grad():
             fake = generator(for_d)
-        both = entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros)
-        d_loss = descend(d_adam, d_parameters, both)
-        return d_loss, descend(g_adam, g_parameters, entropy(discriminator(generator(for_g)), ones))
+        d_loss = descend(d_adam, d_parameters, of_d(real, fake))
+        return d_loss, descend(g_adam, g_parameters, of_g(real, generator(for_g)))
 
     return step
 
 
+def game(lib: Library, discriminator: Any, batch: int) -> tuple[Any, Any]:
+    """The loss of D and that of G, each of a batch of images and one of fakes."""
+    ones, zeros = (lib.put(np.full((batch, 1), value, np.float32)) for value in (1, 0))
+    entropy = lib.ops.binary_cross_entropy_with_logits
+
+    def of_d(real: Any, fake: Any) -> Any:
+        return entropy(discriminator(real), ones) + entropy(discriminator(fake), zeros)
+
+    return of_d, lambda real, fake: entropy(discriminator(fake), ones)
+
+
+def with_weights(pair: Sequence[Any], source: Sequence[Any], channels_last: bool, device: str) -> list[Any]:
+    """PyTorch's players with the weights of ours, which stand in the same order."""
+    import torch
+
+    for model, ours in zip(pair, source, strict=True):
+        weights = zip(model.state_dict(), ours.state_dict().values(), strict=True)
+        model.load_state_dict({name: torch.from_numpy(np.array(value.numpy())) for name, value in weights})
+    layout = peers.layout(torch, channels_last)
+    return [model.to(TORCH[device], memory_format=layout) for model in pair]
+
+
 def pytorch(channels_last: bool, batch: int, device: str = "cpu", sets: int = 1) -> Step:
     """The same with PyTorch's modules, written as in its own DCGAN example."""
-    import torch
     from torch import nn
 
     def up(inputs: int, outputs: int) -> Any:
@@ -91,8 +113,5 @@ def pytorch(channels_last: bool, batch: int, device: str = "cpu", sets: int = 1)
         down(3, w), nn.LeakyReLU(0.2, True), down(w, 2 * w), nn.BatchNorm2d(2 * w), nn.LeakyReLU(0.2, True),
         down(2 * w, 4 * w), nn.BatchNorm2d(4 * w), nn.LeakyReLU(0.2, True), nn.Flatten(), nn.Linear(64 * w, 1, False),
     )  # fmt: skip
-    nets: list[Any] = [generator, discriminator]
-    for model, source in zip(nets, players(), strict=True):
-        model.load_state_dict({n: torch.from_numpy(np.array(v.numpy())) for n, v in source.state_dict().items()})
-        model.to(TORCH[device], memory_format=peers.layout(torch, channels_last))
-    return _training(library.pytorch(channels_last, device), generator, discriminator, batch, sets)
+    pair = with_weights([generator, discriminator], players(), channels_last, device)
+    return training(library.pytorch(channels_last, device), pair, game, ADAM, batch, sets)

@@ -7,15 +7,11 @@ from noise of its own; Adam with the paper's settings. PyTorch has the same weig
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import Any
 
-import numpy as np
-
 from tinyres import models
-from tinyres.bench import library, peers
-from tinyres.bench.device import TORCH
-from tinyres.bench.gan import LATENT, WIDTH, Step, problem
+from tinyres.bench import library
+from tinyres.bench.gan import LATENT, WIDTH, Step, training, with_weights
 from tinyres.bench.library import Library
 
 GAMMA = 1.0
@@ -29,38 +25,27 @@ def players() -> tuple[Any, Any]:
 
 def ours(batch: int, device: str = "cpu", sets: int = 1) -> Step:
     """One step of each player; gives the losses. The batches are `sets` different ones, in turn."""
-    generator, discriminator = (player.to(device) for player in players())
-    return _training(library.ours(device), generator, discriminator, batch, sets)
+    return training(library.ours(device), [player.to(device) for player in players()], game, ADAM, batch, sets)
 
 
-def _training(lib: Library, generator: Any, discriminator: Any, batch: int, sets: int) -> Step:
-    batches = cycle([[lib.put(a) for a in problem(batch, seed)] for seed in range(sets)])
-    g_parameters, d_parameters = (list(model.parameters()) for model in (generator, discriminator))
-    g_adam, d_adam = (lib.optim.Adam(parameters, **ADAM) for parameters in (g_parameters, d_parameters))
-
-    def descend(adam: Any, parameters: list[Any], loss: Any) -> Any:
-        for p, g in zip(parameters, lib.grad(loss, parameters), strict=True):
-            p.grad = g
-        adam.step()
-        return loss.detach()
+def game(lib: Library, discriminator: Any, batch: int) -> tuple[Any, Any]:
+    """The loss of D, with both penalties, and that of G, each of a batch of images and one of fakes."""
 
     def pairing(surer: Any, other: Any) -> Any:
         return lib.ops.softplus(other - surer).mean()
 
-    def step() -> tuple[Any, Any]:
-        real, for_d, for_g = next(batches)
-        with lib.no_grad():
-            fake = generator(for_d)
+    def of_d(real: Any, fake: Any) -> Any:
         seen = [x.detach().requires_grad_() for x in (real, fake)]
         on_real, on_fake = (discriminator(x) for x in seen)
         slopes = lib.grad((on_real.sum(), on_fake.sum()), seen, create_graph=True)
-        penalty = GAMMA / 2 * sum((slope**2).sum((1, 2, 3)).mean() for slope in slopes)
-        d_loss = descend(d_adam, d_parameters, pairing(on_real, on_fake) + penalty)
+        return pairing(on_real, on_fake) + GAMMA / 2 * sum((slope**2).sum((1, 2, 3)).mean() for slope in slopes)
+
+    def of_g(real: Any, fake: Any) -> Any:
         with lib.no_grad():
             beside = discriminator(real)
-        return d_loss, descend(g_adam, g_parameters, pairing(discriminator(generator(for_g)), beside))
+        return pairing(discriminator(fake), beside)
 
-    return step
+    return of_d, of_g
 
 
 def pytorch(channels_last: bool, batch: int, device: str = "cpu", sets: int = 1) -> Step:
@@ -103,9 +88,5 @@ def pytorch(channels_last: bool, batch: int, device: str = "cpu", sets: int = 1)
     generator = nn.Sequential(*up, nn.Conv2d(WIDTH, 3, 1, bias=False))
     sums = nn.Conv2d(WIDTH, WIDTH, 4, groups=WIDTH, bias=False)
     discriminator = nn.Sequential(*down, sums, nn.Flatten(), nn.Linear(WIDTH, 1, bias=False))
-    nets: list[Any] = [generator, discriminator]
-    for model, source in zip(nets, players(), strict=True):
-        weights = zip(model.state_dict(), source.state_dict().values(), strict=True)
-        model.load_state_dict({name: torch.from_numpy(np.array(value.numpy())) for name, value in weights})
-        model.to(TORCH[device], memory_format=peers.layout(torch, channels_last))
-    return _training(library.pytorch(channels_last, device), generator, discriminator, batch, sets)
+    pair = with_weights([generator, discriminator], players(), channels_last, device)
+    return training(library.pytorch(channels_last, device), pair, game, ADAM, batch, sets)
