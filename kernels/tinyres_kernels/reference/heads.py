@@ -46,8 +46,8 @@ def attention_dx(
         dv[n, j, h, c]  = sum_i p[n, h, i, j] g[n, i, h, c]
 
     Shapes as there; g as y. out, dk and dv may be views of one array, as q, k and v may, if their last axis lies
-    element by element. Cost: N H L S (3 E + 2 V) multiplications, half of them if `causal`, and N H L S exponentials. Dao et
-    al. 2022 [dao2022flashattention].
+    element by element. Cost: N H L S (3 E + 2 V) multiplications, half of them if `causal`, and N H L S exponentials.
+    Dao et al. 2022 [dao2022flashattention].
     """
     (N, L, H, _), S = q.shape, k.shape[1]
     for n, h in ndindex(N, H):
