@@ -113,6 +113,11 @@ def test_a_test_that_takes_for_ever_is_stopped(monkeypatch):
     assert judge(changed(RATE + " ")).how == "the test ran past its limit"
 
 
+def test_where_all_tests_together_take_for_ever_each_says_so(monkeypatch):
+    monkeypatch.setattr(run, "UNMUTATED", (0.1, 0.1))
+    assert unsound([RATES])[RATES].endswith("; all of them together ran past the limit")
+
+
 @pytest.mark.slow
 def test_a_test_must_run_without_a_fault_and_without_pytorch():
     missing, parity = "tests/optim/test_schedules.py::test_no_such", "tests/parity/test_optim_parity.py"
