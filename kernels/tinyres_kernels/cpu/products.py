@@ -178,7 +178,8 @@ def product(a: Array, b: Array, out: Array, threads: int, bias: Array | None = N
     lanes = 4 * TARGET.lanes // out.itemsize
     wide, line = 2 * lanes, -(-HIGH // lanes) * lanes
     if a.strides[1] != a.itemsize and a.strides[0] == a.itemsize:
-        terms = TERMS if K >= TERMS**2 else TERMS // 2  # about the square root of K: then the sums round least
+        # Near the square root of K, with which the sums round least, but not so few that to store them costs much.
+        terms = TERMS if K >= TERMS**2 else TERMS // 2 if K >= 8 * TERMS else TERMS // 4
         (left, (step, _)), (right, (below, _)) = spanned(a.T), spanned(b)
         share = ((-(-M // HIGH) // threads + 1) * line + min(N, COLUMNS) + wide) * terms
         room = scratch("matmul", out.dtype, threads * share)
