@@ -82,8 +82,7 @@ _BY_KIND = {
     "Stream current_device get_device_name pin_memory mps",
     "storage": "storage untyped_storage data_ptr element_size stride is_contiguous is_cuda to_empty",
     "defaults": "set_default_device set_default_tensor_type get_default_dtype set_printoptions",
-    "schedule": "OneCycleLR CyclicLR CosineAnnealingWarmRestarts ChainedScheduler ConstantLR PolynomialLR "
-    "MultiplicativeLR",
+    "schedule": "CyclicLR ChainedScheduler ConstantLR PolynomialLR MultiplicativeLR",
     "optimiser": "Adagrad Adadelta Adamax NAdam RAdam LBFGS Rprop ASGD Muon",
     "averaging": "swa_utils",
     "tensorboard": "tensorboard",
