@@ -15,7 +15,7 @@ NEAR = {
     "sparse": "sparse tensors are left out: index a dense one, as nn.Embedding and tr.gather do",
     "quantized": "quantised numbers are left out: everything computes in float32 or float64",
     "3d": "three spatial dimensions are left out: fold one into the batch or the channels, and use the 2d layer",
-    "attention": "only blocks of self-attention are there: stack nn.TransformerEncoderLayer in an nn.Sequential",
+    "attention": "only self-attention is there: nn.TransformerEncoder and nn.TransformerEncoderLayer, causal if asked",
     "in place": "a tensor is a value and is not written into: parameters alone have add_, mul_, copy_, clamp_, ..., "
     "inside `with tr.no_grad():`, and tr.nn.init.zeros_(p), normal_, ...; elsewhere, use a function that returns a new "
     "tensor",
@@ -62,7 +62,7 @@ _BY_KIND = {
     "complex": "complex complex64 complex128 cfloat cdouble view_as_real view_as_complex polar",
     "sparse": "sparse sparse_coo_tensor sparse_csr_tensor to_sparse SparseAdam EmbeddingBag embedding_bag sparse_",
     "quantized": "quantization quantize_per_tensor qint8 quint8 ao",
-    "attention": "Transformer TransformerEncoder TransformerDecoder TransformerDecoderLayer "
+    "attention": "Transformer TransformerDecoder TransformerDecoderLayer "
     "multi_head_attention_forward flex_attention sdpa_kernel",
     "jit": "jit",
     "bfloat16": "bfloat16",
