@@ -52,6 +52,8 @@ NEAR = {
     "layer": "write it as an nn.Module with an nn.Parameter: a few lines, and every order of derivatives follows",
     "linear algebra": "use NumPy where no gradient is needed, or write it with matmul, solve, inv, svd and eigh",
     "shuffled": "write it with reshape, transpose, index_select, tr.stack and tr.concatenate",
+    "ordered": "take it from the sorted values, which have derivatives: tr.sort(x, dim=-1)[0][..., (n - 1) // 2] is the "
+    "median of n",
     "counted": "compute it with NumPy on x.numpy(), since it has no derivative",
     "tape": "there are hooks of tensors and modules, tr.walk and tr.trace; a saved tensor is an array of the graph",
     "Size": "a shape is a tuple: use tuple",
@@ -76,7 +78,7 @@ _BY_KIND = {
     "export": "onnx export fx hub package",
     "distributed": "distributed DataParallel parallel SyncBatchNorm multiprocessing share_memory share_memory_",
     "distributions": "distributions",
-    "random": "multinomial normal bernoulli poisson gumbel_softmax",
+    "random": "normal bernoulli poisson gumbel_softmax",
     "profile": "profiler benchmark",
     "device memory": "accelerator empty_cache device_count synchronize memory_allocated max_memory_allocated "
     "Stream current_device get_device_name pin_memory mps",
@@ -95,9 +97,10 @@ _BY_KIND = {
     "sampling": "grid_sample affine_grid",
     "loss": "CTCLoss ctc_loss TripletMarginLoss triplet_margin_loss MarginRankingLoss HingeEmbeddingLoss "
     "PoissonNLLLoss GaussianNLLLoss CosineSimilarity PairwiseDistance pairwise_distance",
-    "layer": "Bilinear AdaptiveMaxPool1d AdaptiveMaxPool2d LocalResponseNorm LPPool2d RReLU",
+    "layer": "Bilinear LocalResponseNorm LPPool2d RReLU",
     "linear algebra": "eig lstsq pinv matrix_exp cdist cross kron trapz",
-    "shuffled": "meshgrid combinations diff repeat_interleave ravel swapaxes movedim fliplr flipud index_add addmm",
+    "shuffled": "combinations diff repeat_interleave ravel swapaxes movedim fliplr flipud index_add addmm",
+    "ordered": "median nanmedian quantile nanquantile kthvalue mode",
     "counted": "histc unique searchsorted bucketize",
     "tape": "profile Variable saved_tensors_hooks grad_fn register_load_state_dict_post_hook",
     "Size": "Size",
@@ -113,7 +116,13 @@ _ELSEWHERE = {
     "type": "x.dtype, x.to(dtype)",
     "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
     "graph": "tr.walk(y)",
-    "set_submodule": "setattr(model, name, module)",
+    "set_submodule": "setattr(model, name, module)", "lerp": "start + weight * (end - start)",
+    "meshgrid": "x[:, None] and y[None, :], which broadcast; or np.meshgrid(x, y, indexing='ij')",
+    "multinomial": "tr.tensor(rng.choice(len(p), size=n, p=p)), with rng = np.random.default_rng(0)",
+    **dict.fromkeys(
+        ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"],
+        "nn.MaxPool2d(k, s) with the sizes of your images; or x.amax(dim=(2, 3)), the largest of each channel",
+    ),
     "zero_": "p.grad = None for a gradient, tr.nn.init.zeros_(p) for a parameter, tr.zeros_like(x) for the rest",
 }  # fmt: skip
 NAMES = tuple(_KINDS)
