@@ -52,8 +52,8 @@ NEAR = {
     "layer": "write it as an nn.Module with an nn.Parameter: a few lines, and every order of derivatives follows",
     "linear algebra": "use NumPy where no gradient is needed, or write it with matmul, solve, inv, svd and eigh",
     "shuffled": "write it with reshape, transpose, index_select, tr.stack and tr.concatenate",
-    "ordered": "take it from the sorted values, which have derivatives: tr.sort(x, dim=-1)[0][..., (n - 1) // 2] is the "
-    "median of n",
+    "ordered": "take it from the sorted values, which have derivatives: tr.sort(x, dim=-1)[0][..., (n - 1) // 2] is "
+    "the median of n",
     "counted": "compute it with NumPy on x.numpy(), since it has no derivative",
     "tape": "there are hooks of tensors and modules, tr.walk and tr.trace; a saved tensor is an array of the graph",
     "Size": "a shape is a tuple: use tuple",
