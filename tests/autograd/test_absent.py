@@ -18,7 +18,7 @@ USED = {
     "softmax no_grad enable_grad set_grad_enabled inference_mode manual_seed save load device dtype Tensor Size "
     "float32 float64 int64 long half bfloat16 multinomial normal bernoulli logsumexp outer dot norm tril triu "
     "allclose isnan isinf is_grad_enabled complex64 meshgrid bincount histc unique combinations cdist cross kron "
-    "trapz diff argsort searchsorted bucketize sparse_coo_tensor",
+    "trapz diff argsort searchsorted bucketize sparse_coo_tensor lerp median nanmedian quantile kthvalue mode",
     "amp": "autocast GradScaler",
     "backends": "cudnn mps",
     "func": "vmap grad jacrev functional_call",
@@ -85,7 +85,8 @@ USED = {
     "exponential_ bernoulli_ uniform_ copy_ clamp_ is_cuda T mT H grad_fn is_leaf expand repeat repeat_interleave "
     "unsqueeze squeeze element_size stride data_ptr storage untyped_storage is_contiguous to_sparse squeeze_ "
     "unsqueeze_ sqrt apply_ map_ nelement type_as data ndimension addmm index_fill_ index_copy_ index_put_ "
-    "erfinv_ cauchy_ t ravel swapaxes movedim fliplr",
+    "erfinv_ cauchy_ t ravel swapaxes movedim fliplr lerp median quantile kthvalue multinomial mode lerp_ "
+    "addcmul_",
     "nn.Module": "half double float cuda cpu to train eval apply parameters named_parameters buffers children modules "
     "named_modules state_dict load_state_dict zero_grad register_buffer register_parameter register_module "
     "add_module get_submodule get_parameter register_forward_hook register_forward_pre_hook "
@@ -131,6 +132,19 @@ def test_what_nobody_left_out_is_a_bare_absence():
     for room in (tr, tr.nn, tr.nn.functional, tr.optim, tr.optim.lr_scheduler, tr.utils, tr.utils.data, tr.autograd):
         with pytest.raises(AttributeError, match=r"^module 'tinyres\S*' has no attribute 'no_such_thing'$"):
             _ = room.no_such_thing
+
+
+def test_the_mends_of_what_is_left_out_give_what_is_wanted():
+    import numpy as np
+
+    x, y = np.random.default_rng(0).normal(size=(2, 5))
+    n = len(x)
+    assert tr.sort(tr.tensor(x), dim=-1)[0][..., (n - 1) // 2].item() == np.median(x)
+    grid = np.meshgrid(x, y, indexing="ij")
+    a, b = tr.tensor(x), tr.tensor(y)
+    np.testing.assert_array_equal((a[:, None] + b[None, :]).numpy(), grid[0] + grid[1])
+    images = np.random.default_rng(1).normal(size=(2, 3, 4, 5))
+    np.testing.assert_array_equal(tr.tensor(images).amax(dim=(2, 3)).numpy(), images.max((2, 3)))
 
 
 @pytest.mark.parity

@@ -248,3 +248,30 @@ def test_sinkhorn():
 def test_what_does_not_fit_is_said(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_a_stack_is_its_layers_one_after_the_other():
+    one = layer("lns")
+    stack = nn.TransformerEncoder(one, 3, nn.LayerNorm(6).to("float64"))
+    assert [inner.index for inner in stack.layers] == [1, 2, 3]
+    for k, (_, p) in enumerate(stack.named_parameters()):  # no longer equal
+        p.data = p.data + 0.1 * np.random.default_rng(k).standard_normal(p.shape)
+    x = drawn(2, 4, 6)
+    expected = stack.norm(stack.layers[2](stack.layers[1](stack.layers[0](x))))
+    np.testing.assert_array_equal(stack(x).numpy(), expected.numpy())
+    np.testing.assert_array_equal(one.index, 1)
+    hidden = np.array([[False] * 3 + [True]] * 2)
+    other = tr.tensor(np.concatenate([x.numpy()[:, :3], 9 * x.numpy()[:, 3:]], 1))
+    seen = [stack(given, src_key_padding_mask=hidden).numpy()[:, :3] for given in (x, other)]
+    np.testing.assert_allclose(*seen, rtol=1e-12)
+    with pytest.raises(ValueError, match="num_layers must be at least 1, got 0"):
+        nn.TransformerEncoder(one, 0)
+
+
+def test_the_layers_of_a_stack_start_alike_and_drop_different_units():
+    made = nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, 5, 0.5, batch_first=True, rng=0), 2)
+    first, second = made.layers
+    np.testing.assert_array_equal(first.linear1.weight.numpy(), second.linear1.weight.numpy())
+    assert first.linear1.weight is not second.linear1.weight
+    ones = tr.ones(50)
+    assert (first.dropout(ones).numpy() != second.dropout(ones).numpy()).any()

@@ -22,6 +22,8 @@ ALL = {
     "step": lambda o: optim.StepLR(o, 7, gamma=0.3),
     "milestones": lambda o: optim.MultiStepLR(o, [12, 3, 12], gamma=0.5),
     "cosine": lambda o: optim.CosineAnnealingLR(o, 20, eta_min=0.01),
+    "restarts": lambda o: optim.CosineAnnealingWarmRestarts(o, 7, T_mult=2, eta_min=0.01),
+    "one cycle": lambda o: optim.OneCycleLR(o, 0.7, total_steps=3000),
     "linear": lambda o: optim.LinearLR(o, 0.25, total_iters=8),
     "exponential": lambda o: optim.ExponentialLR(o, 0.97),
     "a function": lambda o: optim.LambdaLR(o, lambda t: 1 / (1 + t)),
@@ -48,6 +50,45 @@ def test_rates():
     o = sgd()
     both = optim.SequentialLR(o, [optim.LinearLR(o, 0.5, total_iters=2), optim.StepLR(o, 2, 0.1)], [2])
     np.testing.assert_allclose(follow(both, 5), [0.2, 0.3, 0.4, 0.4, 0.04, 0.04], rtol=1e-15)
+
+
+def test_rates_that_rise_again():
+    o = sgd(0.4)
+    halves = follow(optim.CosineAnnealingWarmRestarts(o, 2, T_mult=2), 7)
+    up = 0.2 + 0.2 * math.sqrt(0.5)
+    np.testing.assert_allclose(
+        halves, [0.4, 0.2, 0.4, up, 0.2, 0.4 - up, 0.4, 0.2 + 0.2 * math.cos(math.pi / 8)], 1e-12
+    )
+    o = sgd(9.0)  # which does not matter
+    line = optim.OneCycleLR(o, 0.8, 10, pct_start=0.5, anneal_strategy="linear", div_factor=4, final_div_factor=2)
+    want = [0.2, 0.35, 0.5, 0.65, 0.8, 0.66, 0.52, 0.38, 0.24, 0.1, 0.1]
+    np.testing.assert_allclose(follow(line, 10), want, rtol=1e-12)
+    assert o.param_groups[0]["momentum"] == 0.95
+    short = optim.OneCycleLR(sgd(), 0.8, 10, pct_start=0.5, anneal_strategy="linear")
+    follow(short, 3)
+    assert short.optimizer.param_groups[0]["momentum"] == pytest.approx(0.95 - 0.75 * 0.1)
+    with pytest.raises(ValueError, match="step 11 comes after the cycle, whose total_steps are 10"):
+        line.step()
+    assert optim.OneCycleLR(sgd(), 0.8, 10, cycle_momentum=False).optimizer.param_groups[0]["momentum"] == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 0), "T_0 must be a whole number of at least 1, got 0"),
+        (
+            lambda o: optim.CosineAnnealingWarmRestarts(o, 5, 1.5),
+            "T_mult must be a whole number of at least 1, got 1.5",
+        ),
+        (lambda o: optim.OneCycleLR(o, 0.1), "needs total_steps, or epochs and steps_per_epoch"),
+        (lambda o: optim.OneCycleLR(o, [0.1, 0.2], 5), "a max_lr for each of 1 groups, got 2"),
+        (lambda o: optim.OneCycleLR(o, 0.1, 5, pct_start=1.5), "pct_start must be from 0 to 1"),
+        (lambda o: optim.OneCycleLR(o, 0.1, 5, anneal_strategy="sine"), "'cos' or 'linear', got 0.3 and 'sine'"),
+    ],
+)
+def test_what_a_cycle_cannot_be(make, said):
+    with pytest.raises(ValueError, match=said):
+        make(sgd())
 
 
 @EACH

@@ -124,6 +124,22 @@ def test_padded_sequences_of_a_layer():
     orders(mine, other, (N, S, E))
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("settings", [{}, {"norm_first": True, "batch_first": True}], ids=str)
+def test_stacks_of_layers(settings, causal):
+    made = []
+    for lib in (nn, torch.nn):
+        layer = lib.TransformerEncoderLayer(E, H, 7, 0.0, **settings)
+        made.append(lib.TransformerEncoder(layer, 3, norm=lib.LayerNorm(E)))
+    ours, theirs = both(*made)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    hidden = torch.nn.Transformer.generate_square_subsequent_mask(L, dtype=torch.float64) if causal else None
+    mine = Called(ours, lambda m, x: m(x, is_causal=causal))
+    other = Called(theirs, lambda m, x: m(x, mask=hidden, is_causal=causal))
+    orders(mine, other, (N, L, E) if settings.get("batch_first") else (L, N, E))
+
+
 def test_what_they_start_from():
     """The same distributions: uniform, with the same bounds; biases 0."""
     ours, theirs = nn.TransformerEncoderLayer(64, 4, 96, rng=0), torch.nn.TransformerEncoderLayer(64, 4, 96)

@@ -14,6 +14,13 @@ ALL = {
     "milestones": lambda s, o: s.MultiStepLR(o, [30, 5, 12, 12], gamma=0.5),
     "cosine": lambda s, o: s.CosineAnnealingLR(o, 50, eta_min=0.01),
     "cosine, up again": lambda s, o: s.CosineAnnealingLR(o, 16),
+    "restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 7, eta_min=0.01),
+    "restarts, longer each": lambda s, o: s.CosineAnnealingWarmRestarts(o, 5, T_mult=2),
+    "one cycle": lambda s, o: s.OneCycleLR(o, 0.7, total_steps=51),
+    "one cycle, lines": lambda s, o: s.OneCycleLR(
+        o, 0.7, epochs=10, steps_per_epoch=6, anneal_strategy="linear", pct_start=0.45, div_factor=3
+    ),
+    "one cycle, three ways": lambda s, o: s.OneCycleLR(o, [0.7], 60, three_phase=True, final_div_factor=50),
     "linear": lambda s, o: s.LinearLR(o, total_iters=8),
     "exponential": lambda s, o: s.ExponentialLR(o, 0.9),
     "a function": lambda s, o: s.LambdaLR(o, lambda t: 1 / (1 + t)),
@@ -45,6 +52,25 @@ def test_fifty_steps(make):
     assert ours.shape == theirs.shape == (51, 1)
     assert np.ptp(ours) > 0.1
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["SGD", "AdamW", "RMSprop"])
+@pytest.mark.parametrize("three", [False, True])
+def test_one_cycle_moves_the_momentum_the_other_way(kind, three):
+    found = []
+    for library, parameter in ((optim, nn.Parameter([1.0])), (torch.optim, torch.ones(1, requires_grad=True))):
+        settings = {} if kind == "AdamW" else {"momentum": 0.5}
+        optimizer = getattr(library, kind)([parameter], lr=0.1, **settings)
+        scheduler = library.lr_scheduler.OneCycleLR(optimizer, 0.3, 20, three_phase=three, base_momentum=0.7)
+        rows = []
+        for _ in range(19):
+            optimizer.step()
+            scheduler.step()
+            (group,) = optimizer.param_groups
+            rows.append(group["betas"][0] if kind == "AdamW" else group["momentum"])
+        found.append(rows)
+    assert np.ptp(found[0]) > 0.2
+    np.testing.assert_allclose(*found, rtol=1e-12)
 
 
 PLATEAUS = {

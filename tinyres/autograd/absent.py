@@ -15,7 +15,7 @@ NEAR = {
     "sparse": "sparse tensors are left out: index a dense one, as nn.Embedding and tr.gather do",
     "quantized": "quantised numbers are left out: everything computes in float32 or float64",
     "3d": "three spatial dimensions are left out: fold one into the batch or the channels, and use the 2d layer",
-    "attention": "only blocks of self-attention are there: stack nn.TransformerEncoderLayer in an nn.Sequential",
+    "attention": "only self-attention is there: nn.TransformerEncoder and nn.TransformerEncoderLayer, causal if asked",
     "in place": "a tensor is a value and is not written into: parameters alone have add_, mul_, copy_, clamp_, ..., "
     "inside `with tr.no_grad():`, and tr.nn.init.zeros_(p), normal_, ...; elsewhere, use a function that returns a new "
     "tensor",
@@ -52,6 +52,8 @@ NEAR = {
     "layer": "write it as an nn.Module with an nn.Parameter: a few lines, and every order of derivatives follows",
     "linear algebra": "use NumPy where no gradient is needed, or write it with matmul, solve, inv, svd and eigh",
     "shuffled": "write it with reshape, transpose, index_select, tr.stack and tr.concatenate",
+    "ordered": "take it from the sorted values, which have derivatives: tr.sort(x, dim=-1)[0][..., (n - 1) // 2] is "
+    "the median of n",
     "counted": "compute it with NumPy on x.numpy(), since it has no derivative",
     "tape": "there are hooks of tensors and modules, tr.walk and tr.trace; a saved tensor is an array of the graph",
     "Size": "a shape is a tuple: use tuple",
@@ -62,7 +64,7 @@ _BY_KIND = {
     "complex": "complex complex64 complex128 cfloat cdouble view_as_real view_as_complex polar",
     "sparse": "sparse sparse_coo_tensor sparse_csr_tensor to_sparse SparseAdam EmbeddingBag embedding_bag sparse_",
     "quantized": "quantization quantize_per_tensor qint8 quint8 ao",
-    "attention": "Transformer TransformerEncoder TransformerDecoder TransformerDecoderLayer "
+    "attention": "Transformer TransformerDecoder TransformerDecoderLayer "
     "multi_head_attention_forward flex_attention sdpa_kernel",
     "jit": "jit",
     "bfloat16": "bfloat16",
@@ -76,14 +78,13 @@ _BY_KIND = {
     "export": "onnx export fx hub package",
     "distributed": "distributed DataParallel parallel SyncBatchNorm multiprocessing share_memory share_memory_",
     "distributions": "distributions",
-    "random": "multinomial normal bernoulli poisson gumbel_softmax",
+    "random": "normal bernoulli poisson gumbel_softmax",
     "profile": "profiler benchmark",
     "device memory": "accelerator empty_cache device_count synchronize memory_allocated max_memory_allocated "
     "Stream current_device get_device_name pin_memory mps",
     "storage": "storage untyped_storage data_ptr element_size stride is_contiguous is_cuda to_empty",
     "defaults": "set_default_device set_default_tensor_type get_default_dtype set_printoptions",
-    "schedule": "OneCycleLR CyclicLR CosineAnnealingWarmRestarts ChainedScheduler ConstantLR PolynomialLR "
-    "MultiplicativeLR",
+    "schedule": "CyclicLR ChainedScheduler ConstantLR PolynomialLR MultiplicativeLR",
     "optimiser": "Adagrad Adadelta Adamax NAdam RAdam LBFGS Rprop ASGD Muon",
     "averaging": "swa_utils",
     "tensorboard": "tensorboard",
@@ -96,9 +97,10 @@ _BY_KIND = {
     "sampling": "grid_sample affine_grid",
     "loss": "CTCLoss ctc_loss TripletMarginLoss triplet_margin_loss MarginRankingLoss HingeEmbeddingLoss "
     "PoissonNLLLoss GaussianNLLLoss CosineSimilarity PairwiseDistance pairwise_distance",
-    "layer": "Bilinear AdaptiveMaxPool1d AdaptiveMaxPool2d LocalResponseNorm LPPool2d RReLU",
+    "layer": "Bilinear LocalResponseNorm LPPool2d RReLU",
     "linear algebra": "eig lstsq pinv matrix_exp cdist cross kron trapz",
-    "shuffled": "meshgrid combinations diff repeat_interleave ravel swapaxes movedim fliplr flipud index_add addmm",
+    "shuffled": "combinations diff repeat_interleave ravel swapaxes movedim fliplr flipud index_add addmm",
+    "ordered": "median nanmedian quantile nanquantile kthvalue mode",
     "counted": "histc unique searchsorted bucketize",
     "tape": "profile Variable saved_tensors_hooks grad_fn register_load_state_dict_post_hook",
     "Size": "Size",
@@ -114,7 +116,13 @@ _ELSEWHERE = {
     "type": "x.dtype, x.to(dtype)",
     "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
     "graph": "tr.walk(y)",
-    "set_submodule": "setattr(model, name, module)",
+    "set_submodule": "setattr(model, name, module)", "lerp": "start + weight * (end - start)",
+    "meshgrid": "x[:, None] and y[None, :], which broadcast; or np.meshgrid(x, y, indexing='ij')",
+    "multinomial": "tr.tensor(rng.choice(len(p), size=n, p=p)), with rng = np.random.default_rng(0)",
+    **dict.fromkeys(
+        ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"],
+        "nn.MaxPool2d(k, s) with the sizes of your images; or x.amax(dim=(2, 3)), the largest of each channel",
+    ),
     "zero_": "p.grad = None for a gradient, tr.nn.init.zeros_(p) for a parameter, tr.zeros_like(x) for the rest",
 }  # fmt: skip
 NAMES = tuple(_KINDS)

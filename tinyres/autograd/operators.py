@@ -142,9 +142,10 @@ CONVERSIONS = {
 REFUSED = [
     "addmm", "apply_", "bernoulli_", "bfloat16", "cauchy_", "data_ptr", "detach_", "element_size", "erfinv_",
     "exp_", "exponential_", "fliplr", "grad_fn", "index_add", "index_add_", "index_copy_", "index_fill_",
-    "index_put_", "is_contiguous", "is_cuda", "map_", "masked_fill_", "movedim", "ndimension", "nelement",
-    "pin_memory", "random_", "ravel", "repeat_interleave", "scatter_", "scatter_add_", "share_memory_", "sqrt_",
-    "squeeze_", "storage", "stride", "swapaxes", "to_sparse", "type", "unfold", "unsqueeze_", "untyped_storage",
+    "index_put_", "is_contiguous", "is_cuda", "kthvalue", "lerp", "map_", "masked_fill_", "median", "mode",
+    "movedim", "multinomial", "nanmedian", "ndimension", "nelement", "pin_memory", "quantile", "random_",
+    "ravel", "repeat_interleave", "scatter_", "scatter_add_", "share_memory_", "sqrt_", "squeeze_", "storage",
+    "stride", "swapaxes", "to_sparse", "type", "unfold", "unsqueeze_", "untyped_storage",
 ]  # fmt: skip
 
 

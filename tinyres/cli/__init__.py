@@ -14,7 +14,7 @@ from tinyres_kernels.command_line import Parser
 
 from tinyres import starting
 from tinyres.arrays import KernelDisagreement
-from tinyres.cli import bench, compiling, flow, gan, play, sample, step, sweep, train, tutorials
+from tinyres.cli import bench, compiling, flow, gan, play, port, sample, step, sweep, train, tutorials
 from tinyres.cli.common import UsageError, sigterm_as_interrupt
 from tinyres.cli.terminal import complain, printable, speak_anywhere
 from tinyres.version import __version__
@@ -67,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (flow, play, train, sample, sweep, gan, step, tutorials, bench):
+    for command in (flow, play, train, sample, sweep, gan, step, port, tutorials, bench):
         command.add(commands)
     return parser
 

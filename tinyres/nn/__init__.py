@@ -84,7 +84,7 @@ from tinyres.nn.spectral_norm import spectral_norm
 from tinyres.nn.squeeze_excite import SqueezeExcite
 from tinyres.nn.stochastic_depth import StochasticDepth
 from tinyres.nn.table import Summary, summary
-from tinyres.nn.transformer import TransformerEncoderLayer
+from tinyres.nn.transformer import TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d",
@@ -98,9 +98,9 @@ __all__ = [
     "ParameterList", "PixelShuffle", "RMSNorm", "RNNCell", "ReLU", "ReLU6", "ReflectionPad1d", "ReflectionPad2d",
     "ReplicationPad1d", "ReplicationPad2d", "Reshape", "Residual", "Rotary", "Scale", "Sequential", "Shift", "SiLU",
     "Sigmoid", "SmoothL1Loss", "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign", "SqueezeExcite",
-    "StochasticDepth", "Summary", "SwiGLU", "Tanh", "Tanhshrink", "Threshold", "TransformerEncoderLayer",
-    "Unflatten", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "functional",
-    "fused_add_relu", "init", "spectral_norm", "summary", "utils",
+    "StochasticDepth", "Summary", "SwiGLU", "Tanh", "Tanhshrink", "Threshold", "TransformerEncoder",
+    "TransformerEncoderLayer", "Unflatten", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d",
+    "ZeroPad2d", "functional", "fused_add_relu", "init", "spectral_norm", "summary", "utils",
 ]  # fmt: skip
 
 

@@ -1,16 +1,20 @@
-"""A Transformer's block, with the norm where you want it: before, after or around its branches."""
+"""A Transformer's block, with the norm where you want it: before, after or around its branches; and a stack of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from tinyres.arrays.random import rng_of
 from tinyres.nn import init
 from tinyres.nn.activation import GELU, ReLU, SiLU, SwiGLU
 from tinyres.nn.attention import MultiheadAttention
+from tinyres.nn.container import ModuleList
 from tinyres.nn.dropout import Dropout
 from tinyres.nn.init import Rng
 from tinyres.nn.layer_norm import LayerNorm, RMSNorm
@@ -153,6 +157,48 @@ class TransformerEncoderLayer(Module):
         return f"norm={self.norm!r}"
 
 
+class TransformerEncoder(Module):
+    """The same layer several times, then a norm if there is one: y = norm(layer_n(... layer_1(x))).
+
+    The layers are copies of the one given, so all start from its weights, as PyTorch's do; their dropout draws from one
+    generator. Of norm="lns" each copy has its own `index`. Keys are PyTorch's: `layers.0.linear1.weight`, and
+    `norm.weight`. Vaswani et al. 2017 [vaswani2017attention].
+
+    Shapes: x and y as of the layer, (T, N, d_model), or (N, T, d_model) with batch_first.
+
+    Args:
+        enable_nested_tensor, mask_check: for PyTorch's sake; there are no nested tensors.
+
+    Raises:
+        ValueError: num_layers is not positive.
+    """
+
+    def __init__(
+        self,
+        encoder_layer: TransformerEncoderLayer,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
+        if num_layers < 1:
+            raise ValueError(f"TransformerEncoder: num_layers must be at least 1, got {num_layers}")
+        held = (value for module in encoder_layer.modules() for value in vars(module).values())
+        shared = {id(value): value for value in held if isinstance(value, np.random.Generator)}
+        self.layers = ModuleList(deepcopy(encoder_layer, dict(shared)) for _ in range(num_layers))
+        for index, layer in enumerate(self.layers, 1):
+            layer.index = index
+        self.num_layers, self.norm = num_layers, norm
+
+    def forward(
+        self, src: Any, mask: Any = None, src_key_padding_mask: Any = None, is_causal: bool | None = None
+    ) -> Any:
+        """The masks go to every layer; see `MultiheadAttention`."""
+        for layer in self.layers:
+            src = layer(src, mask, src_key_padding_mask, bool(is_causal))
+        return src if self.norm is None else self.norm(src)
+
+
 class Branch(Module):
     """A method of the layer as a branch. The modules in it belong to the layer, under PyTorch's names."""
 
@@ -176,4 +222,4 @@ class _Times(Module):
         return f"{self.factor:.4g}"
 
 
-__all__ = ["NORMS", "TransformerEncoderLayer"]
+__all__ = ["NORMS", "TransformerEncoder", "TransformerEncoderLayer"]

@@ -23,7 +23,8 @@ C-contiguous NumPy arrays here; the fuzz passes others as well.
     examine.py   one case put to one kernel
     search.py    the named cases, and the search for one that fails
     kinds.py     the failing cases sorted by kind: plainer.py makes them plainer, tails.py varies their sizes,
-                 explain.py compares them with faulty versions of the specification
+                 explain.py compares them with faulty versions of the specification, where.py says in which
+                 row, column or channel all wrong elements lie
     breach.py    one sentence for a kernel that breaks the contract;   signature.py   what a kernel is called with
     picture.py, hints.py, report.py   the text;   export.py   JSON, JUnit, PNG
     kernel.py    a reader's kernel: where it is, whether it is compiled

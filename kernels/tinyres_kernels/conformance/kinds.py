@@ -16,6 +16,7 @@ from tinyres_kernels.conformance.declare import PLAINER, RESIZED, Case, Structur
 from tinyres_kernels.conformance.examine import SIGNS, Finding
 from tinyres_kernels.conformance.plainer import PAIRED, Examine, changed, plainer, settings, values
 from tinyres_kernels.conformance.tails import Tail, find
+from tinyres_kernels.conformance.where import end_of, forgiving
 
 MOST, SECONDS = 6, 20.0  # kinds; time for all of it
 LARGE = 500  # elements of an example: smaller ones are shown first
@@ -65,8 +66,16 @@ def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -
         if same is None:
             made.append(kind)
         mine = [f for f in left if f is left[0] or _explains(same or kind, f)]
+        place = end_of(mine) if same is None and not kind.needs else None
+        if place is not None:  # not every element of every case: the others may fail for another reason
+            mine = [f for f in mine if place.forgiven(f).ok]
+            kind.needs = [place.text]
+            kind.example = min((f for f in mine if place.could_show(f)), key=lambda f: f.case.elements)
+            examine = forgiving(examine, place)
         (same or kind).findings += mine
         left = [f for f in left if all(f is not one for one in mine)]
+        if place is not None:
+            left = [f for f in map(place.forgiven, left) if not f.ok]
     return sorted(made, key=lambda kind: kind.example.case.elements > LARGE)
 
 

@@ -103,7 +103,8 @@ class Report:
         return [self.smallest] if self.smallest else []
 
     def _kind(self, number: int, kind: Kind) -> Iterator[str]:
-        named = dict.fromkeys(f.case.title for f in kind.findings if f in self.named)
+        own = {id(finding.case) for finding in self.named}
+        named = dict.fromkeys(f.case.title for f in kind.findings if id(f.case) in own)
         told = f"{len(named)} named case{'s' * (len(named) != 1)}" if named else "drawn cases only"
         yield from wrap(f"{number}. {kind.name} ({told})", WIDTH, subsequent_indent="   ")
         if kind.means:

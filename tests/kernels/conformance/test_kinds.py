@@ -57,6 +57,52 @@ def test_two_faults_are_two_kinds_each_with_an_example_of_its_own():
     assert "2 kinds of failure: " in text.splitlines()[2]
 
 
+ENDS = {
+    "the last row of out": np.s_[:, -1], "the last column of out": np.s_[:, :, -1],
+    "the first channel of out": np.s_[..., 0], "the first row of out": np.s_[:, 0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ENDS)
+def test_what_is_wrong_at_one_end_alone_is_named_by_that_end(where):
+    """In a case of one pixel every element is wrong: the example is one that shows right elements as well."""
+
+    def kernel(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        out[ENDS[where]] += 1
+
+    report = conformance.check(kernel, "conv2d", examples=10)
+    assert [kind.name for kind in report.kinds] == [f"{where}: gives wrong numbers"]
+    (marks,) = report.kinds[0].example.marks.values()
+    assert 0 < report.kinds[0].example.wrong < marks.size
+    assert f"1. {where}: gives wrong numbers" in str(report)
+
+
+def test_what_is_wrong_everywhere_is_not_put_down_to_an_end():
+    def kernel(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        out *= 2
+
+    (kind,) = conformance.check(kernel, "conv2d", examples=10).kinds
+    assert kind.name == "every case: gives wrong numbers"
+
+
+def test_a_fault_beside_one_of_every_case_is_a_kind_of_its_own():
+    """Two that fail in the plainest case, and are not to stand under one head."""
+
+    def kernel(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        if s.groups > 1:
+            out[...] = 0
+        out[:, :, -1] *= 2
+
+    report = conformance.check(kernel, "conv2d", examples=10)
+    assert [kind.name for kind in report.kinds] == [
+        "the last column of out: gives wrong numbers", "groups > 1: gives wrong numbers",
+    ]  # fmt: skip
+    assert str(report).count("smallest failing example") == 2
+
+
 def test_a_fault_of_one_dtype_or_of_a_nan_is_named_so():
     def only_float32(x, w, out, s):
         im2col.conv2d(x, w, out, s)

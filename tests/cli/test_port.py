@@ -1,0 +1,104 @@
+"""`tinyres port`: it names at once all that a script lacks, with its line and the mend, and nothing that is here."""
+
+import re
+
+import pytest
+
+from tests.porting.ported import SCRIPTS, ported
+from tinyres.autograd.absent import NEAR
+from tinyres.cli import main
+
+LACKS = '''import torch
+import torch.nn as nn
+import torch.optim.lr_scheduler
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch import fft as spectra
+from torchvision import datasets
+
+class Net(nn.Module):
+    def __init__(self):
+        self.fc = nn.Linear(3, 4, device="cpu")
+        self.t = nn.Transformer(4)
+    def own_(self): ...
+
+def init(m):
+    m.weight.data.normal_(0.0, 0.02)
+    nn.init.constant_(m.bias.data, 0)
+
+pe, net, logs = torch.zeros(3, 4), Net(), {}
+pe[:, 0::2] = torch.sin(pe)
+logs["loss"] = logs[f"a {pe}"] = F.no_such(pe)
+pe.unfold(0, 2, 1); pe.relu_(); net.own_(); pe.requires_grad_()
+torch.optim.lr_scheduler.CyclicLR(net)
+F.relu(pe, inplace=True)
+pe[0] += 1
+spectra.rfft(pe)
+'''  # fmt: skip
+SAID = {
+    5: ("torch.utils.data.WeightedRandomSampler", NEAR["sampler"]),
+    6: ("torch.fft", NEAR["fft"]),
+    7: ("torchvision", "another package"),
+    11: ("torch.nn.Linear(device=)", "there is no argument device; there are in_features"),
+    12: ("torch.nn.Transformer", NEAR["attention"]),
+    16: ("m.weight.data.normal_(...)", "drop it, p.normal_(...), inside `with tr.no_grad():`"),
+    17: ("torch.nn.init.constant_(.data)", "hand over the parameter itself"),
+    20: ("pe[:, 0::2] = ...", "build a new one"),
+    21: ("torch.nn.functional.no_such", "nobody has asked for it yet"),
+    23: ("torch.optim.lr_scheduler.CyclicLR", NEAR["schedule"]),
+    25: ("pe[0] = ...", "build a new one"),
+    26: ("torch.fft.rfft", NEAR["fft"]),
+}
+
+
+def port(capsys, path, *options):
+    status = main(["port", str(path), *map(str, options)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def lines(out):
+    """{line: (what, mend)}; a line of the script may have several: those of the last are kept."""
+    return {int(n): (what, mend.strip()) for n, what, mend in re.findall(r"^line (\d+): (.*)\n(.*)$", out, re.M)}
+
+
+def test_all_that_is_missing_with_its_line_and_mend(capsys, tmp_path):
+    (tmp_path / "a.py").write_text(LACKS)
+    status, out, err = port(capsys, tmp_path / "a.py")
+    assert (status, err) == (1, "")
+    found = lines(out)
+    assert set(found) == {*SAID, 22}
+    for line, (what, mend) in SAID.items():
+        assert what in found[line][0]
+        assert mend in found[line][1]
+    assert out.count("line 22: ") == 2, "unfold and relu_, neither one's own method nor one that is here"
+    assert "torch.nn.functional: relu\n" in out
+    assert "torch.utils.data: DataLoader\n" in out
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_of_a_script_that_runs_here_no_name_is_missing(capsys, name, tmp_path):
+    """Ten scripts that give PyTorch's losses; what is perhaps a tensor is for the reader to judge."""
+    _, out, _ = port(capsys, SCRIPTS[name], "--out", tmp_path / "ported.py")
+    assert {what for what, _ in lines(out).values() if not what.endswith("if that is a tensor")} == set()
+    assert (tmp_path / "ported.py").read_text() == ported(SCRIPTS[name].read_text())
+
+
+def test_a_script_without_pytorch_and_what_is_no_script(capsys, tmp_path):
+    (tmp_path / "a.py").write_text("import math\nmath.sqrt(2)\n")
+    status, out, _ = port(capsys, tmp_path / "a.py")
+    assert (status, out) == (0, f"{tmp_path / 'a.py'}: uses nothing of PyTorch\n")
+    for name, content in (("b.py", b"def f(:\n"), ("c.py", b"\xff\xfe"), ("d.py", b"a\0b")):
+        (tmp_path / name).write_bytes(content)
+        status, out, err = port(capsys, tmp_path / name)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"tinyres port: {tmp_path / name}: is not Python")
+        assert err.count("\n") == 1
+    status, _, err = port(capsys, tmp_path / "missing.py")
+    assert (status, err) == (2, f"tinyres port: {tmp_path / 'missing.py'}: cannot be read: No such file or directory\n")
+
+
+def test_it_runs_nothing(capsys, tmp_path):
+    (tmp_path / "a.py").write_text("import torch\nraise SystemExit(torch.ones(1))\n")
+    status, out, _ = port(capsys, tmp_path / "a.py")
+    assert (status, "torch: ones" in out, "nothing to mend" in out) == (0, True, True)

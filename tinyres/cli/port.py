@@ -1,0 +1,183 @@
+"""`tinyres port`: what a script for PyTorch uses, what of it is here, and what to write for the rest."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tinyres
+from tinyres.autograd.absent import Refused, why
+from tinyres.cli.common import UsageError, need, writing
+from tinyres.cli.terminal import say, terminal
+from tinyres.files import write
+
+IMPORTS = [
+    (re.compile(r"^(\s*)import torch$", re.M), r"\1import tinyres as torch"),
+    (re.compile(r"^(\s*)(import|from) torch\b", re.M), r"\1\2 tinyres"),
+]
+MAYBE = ", if that is a tensor"
+WRITTEN = "a tensor is not written into: build a new one, e.g. with tr.where, or fill a NumPy array first"
+OTHERS = "is another package; tinyres.data has data sets and transforms, tinyres.models nets that read its weights"
+OF_DATA = "`.data` is a NumPy array here: drop it, p.{0}(...), inside `with tr.no_grad():`, or assign, p.data = array"
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    port = commands.add_parser(
+        "port",
+        help="say what a script written for PyTorch needs before it runs here",
+        description="Read a script written for PyTorch, without running it, and list at once every name of PyTorch "
+        "that tinyres has, and every one that it lacks, with its line and what to write instead. Exit status 1 if "
+        "something is missing.",
+    )
+    port.add_argument("file", type=Path, metavar="FILE.py", help="the script to read")
+    port.add_argument("--out", type=Path, metavar="FILE", help="write the script with its imports replaced")
+    port.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what is here and what is missing; write the script with other imports if asked to."""
+    need({"rich": "rich"})
+    path, console = arguments.file, terminal()
+    try:
+        source = path.read_text(encoding="utf-8")
+        script = Script(ast.parse(source))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or a null byte
+        raise UsageError(f"{path}: is not Python: {error}") from error
+    here, missing = script.found()
+    if not here and not missing:
+        say(console, f"{path}: uses nothing of PyTorch")
+        return 0
+    count = sum(map(len, here.values()))
+    say(console, f"{path}: {count} names of PyTorch are here under the same names; {len(missing) or 'nothing'} to mend")
+    for room, names in sorted(here.items()):
+        say(console, f"  {room}: {', '.join(sorted(names))}", style="green")
+    for line, what, mend in sorted(missing):
+        say(console, f"  {mend}", f"line {line}: {what}\n", "bold red")
+    if arguments.out is not None:
+        for found, replacement in IMPORTS:
+            source = found.sub(replacement, source)
+        with writing(arguments.out):
+            write(arguments.out, source)
+        say(console, f"wrote {arguments.out}, with imports of tinyres; the lines above are as they were")
+    return 1 if missing else 0
+
+
+def _is_key(index: ast.expr) -> bool:
+    """Of a dictionary, since it is a text."""
+    return isinstance(index, ast.JoinedStr) or (isinstance(index, ast.Constant) and isinstance(index.value, str))
+
+
+class Script(ast.NodeVisitor):
+    """Collects what a script uses: (line, dotted name behind torch) and (line, what, mend) of what is no name."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self.rooms: dict[str, str] = {}  # names of the script: what of torch they stand for, "nn.functional"
+        self.used: list[tuple[int, str]] = []
+        self.seen: list[tuple[int, str, str]] = []
+        self.own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        self.visit(tree)
+
+    def found(self) -> tuple[dict[str, set[str]], set[tuple[int, str, str]]]:
+        """Names that are here, by their module; and the line, name and mend of each that is not."""
+        here, missing = defaultdict(set), set(self.seen)
+        for line, name in self.used:
+            _, mend = reached(name)
+            room, _, last = f"torch.{name}".rpartition(".")
+            if mend:
+                missing.add((line, f"torch.{name}", mend))
+            else:
+                here[room].add(last)
+        return here, missing
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            root, _, rest = alias.name.partition(".")
+            if root == "torch":
+                self.rooms[alias.asname or "torch"] = rest if alias.asname else ""
+            elif root.startswith(("torch", "pytorch")):
+                self.seen.append((node.lineno, root, f"{root} {OTHERS}"))
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        root, _, rest = (node.module or "").partition(".")
+        if root != "torch":
+            return self.visit_Import(ast.Import([ast.alias(root)], lineno=node.lineno))
+        for alias in node.names:
+            name = f"{rest}.{alias.name}".strip(".")
+            self.rooms[alias.asname or alias.name] = name
+            self.used.append((node.lineno, name))
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        name = self.dotted(node)
+        if name is None:
+            self.generic_visit(node)
+        else:
+            self.used.append((node.lineno, name))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = self.dotted(node.func)
+        if name:
+            self.seen += [(node.lineno, f"torch.{name}({word})", mend) for word, mend in strange(name, node)]
+        elif name is None and isinstance(node.func, ast.Attribute) and node.func.attr not in self.own:
+            of_data = isinstance(node.func.value, ast.Attribute) and node.func.value.attr == "data"
+            mend = without(node.func.attr, of_data)
+            if mend:
+                self.seen.append((node.lineno, f"{ast.unparse(node.func)}(...){'' if of_data else MAYBE}", mend))
+        self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign | ast.AugAssign) -> None:
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Subscript) and not _is_key(target.slice):
+                self.seen.append((node.lineno, f"{ast.unparse(target)} = ...{MAYBE}", WRITTEN))
+        self.generic_visit(node)
+
+    visit_AugAssign = visit_Assign
+
+    def dotted(self, node: ast.AST) -> str | None:
+        """`F.relu` as "nn.functional.relu"; None if it does not begin with a name of torch."""
+        if isinstance(node, ast.Name):
+            return self.rooms.get(node.id)
+        head = self.dotted(node.value) if isinstance(node, ast.Attribute) else None
+        return None if head is None else f"{head}.{node.attr}".strip(".")  # type: ignore[attr-defined]
+
+
+def reached(name: str) -> tuple[Any, str]:
+    """What tinyres has under a name; or None, and why there is none and what to write instead."""
+    found: Any = tinyres
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            why = str(error).partition(": ")[2]
+            return None, why or "nobody has asked for it yet: write it with what is here, or open an issue"
+    return found, ""
+
+
+def without(name: str, of_data: bool) -> str:
+    """What to write for a method that tensors lack, or that only parameters have; an empty text for any other."""
+    if of_data and name.endswith("_"):
+        return OF_DATA.format(name)
+    here = inspect.getattr_static(tinyres.Tensor, name, None)
+    absent = name.endswith("_") and not name.startswith("_") and here is None and not hasattr(tinyres.nn.Module, name)
+    return why("a tensor", name).partition(": ")[2] if absent or isinstance(here, Refused) else ""
+
+
+def strange(name: str, call: ast.Call) -> Iterator[tuple[str, str]]:
+    """The arguments that what is here does not take."""
+    found, _ = reached(name)
+    if name.startswith("nn.init.") and any(isinstance(a, ast.Attribute) and a.attr == "data" for a in call.args):
+        yield ".data", "hand over the parameter itself, without .data"
+    if not inspect.isclass(found):  # a function may take more than it shows
+        return
+    takes = inspect.signature(found).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        words = [keyword.arg for keyword in call.keywords if keyword.arg and keyword.arg not in takes]
+        yield from ((f"{word}=", f"there is no argument {word}; there are {', '.join(takes)}") for word in words)
