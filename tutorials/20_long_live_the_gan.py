@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyres as tr
-from tinyres import data, optim
+from tinyres import data, gan, models, optim
 from tinyres.flow.theory import dirac, landscape
 from tinyres.gan.metrics import mode_coverage
 
@@ -271,26 +271,107 @@ table(dict(zip(("share of good samples", "modes of 25", "reverse KL"), on_grid, 
 # ## A thousand modes
 #
 # *Stacked digits* put three digits into the three colour channels of one image: 1,000 modes, counted by a classifier.
-# Real samples have all of them, and a reverse KL of $0.02$. A run takes minutes, so these numbers come from
-# `tinyres gan compare --data stacked-digits --methods nonsaturating sn_hinge wgan_gp
-# r3gan,steps=2500`. Each method keeps its own players; R3GAN's are deep residual nets without norm.
+# Real samples have all of them, and a reverse KL of $0.02$. A run takes minutes, so the numbers below are written down
+# from `tinyres gan compare --data stacked-digits`, 4,000 steps of each method with its own players. R3GAN's are deep
+# residual nets without norm. A step of theirs costs about ten times as much, so they had 2,500, with their authors'
+# rates: `r3gan,steps=2500,lr_g=2e-4,lr_d=2e-4,lr_end=0.25,penalty_end=0.1`.
+#
+# **Guess before you run:** R3GAN's authors report all 1,000 modes of stacked MNIST. How many did it find here?
 
 # %%
-STACKED = {  # modes of 1,000, and reverse KL, of 26,000 samples; a number for each seed that was run
-    "nonsaturating": ([1000, 1000], [0.162, 0.157]),
-    "sn_hinge": ([999, 1000], [0.211, 0.222]),
-    "wgan_gp": ([1000], [0.087]),
-    "r3gan, 2,500 steps": ([527, 589], [2.157, 1.927]),
+guess = ...  # modes of 1,000
+
+# %% tags=["hide-output"]
+STACKED = {  # modes of 1,000, and reverse KL, of 26,000 samples, for seeds 0, 1 and 2
+    "nonsaturating": ([1000, 1000, 999], [0.162, 0.157, 0.268]),
+    "sn_hinge": ([999, 1000, 1000], [0.211, 0.222, 0.197]),
+    "wgan_gp": ([1000, 1000, 1000], [0.087, 0.099, 0.087]),
+    "r3gan": ([527, 589, 666], [2.157, 1.927, 1.861]),
 }
 for name, figures in STACKED.items():
-    cells = [f"{np.mean(v):.2f}" + (f" ± {np.std(v, ddof=1):.2f}" if len(v) > 1 else "") for v in figures]
-    print(f"{name:18} modes {cells[0]}, reverse KL {cells[1]}; {len(figures[0])} seed(s)")
+    cells = [f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" for values in figures]
+    print(f"{name:14} modes {cells[0]:18} reverse KL {cells[1]}")
 
 # %% [markdown]
-# One or two seeds say little about a small lead, but 527 and 589 against 1,000 are no matter of chance. WGAN-GP comes
-# closest to the data, and the plain DCGAN with batch norm finds every mode. R3GAN had 2,500 steps where the others had
-# 4,000, and even so took some eight times as long, at the small rate that its authors use for far longer runs. More
-# steps or a larger rate may turn this round; this page has not seen one. (More seeds were not finished in time.)
+# <details><summary>Answer</summary>
+#
+# About 600, where each of the others found 999 or more. WGAN-GP comes closest to the data.
+#
+# </details>
+#
+# ## Why R3GAN failed
+#
+# The failure was seen first, and what follows was tried afterwards. $D$ was not too weak: at the end it put real
+# samples 2.2 above fakes, with a slope of 1. Nor did the average lag behind: the generator itself scored the same. So
+# look at the fakes. In how many directions do they spread? With the eigenvalues $\lambda_i$ of their covariance, count
+# $(\sum \lambda_i)^2 / \sum \lambda_i^2$.
+
+
+# %% tags=["hide-output"]
+def directions(samples):
+    spread = np.linalg.eigvalsh(np.cov(samples.reshape(len(samples), -1).T))
+    return spread.sum() ** 2 / (spread**2).sum()
+
+
+z, real = np.random.default_rng(0).standard_normal((2000, 64)), gan.real_data("stacked-digits").inputs[:2000]
+fresh = gan.sample(models.r3gan.generator(64, 32, 3, size=8, rng=0), z)
+rank = np.linalg.matrix_rank(fresh.reshape(2000, -1), tol=1e-2)
+print(f"real {directions(real):.0f} directions; a fresh G {directions(fresh):.0f}, {rank} linear dimensions")
+TRAINED = {"r3gan, 2,500 steps": 8.7, "the same at 5 times the rate, 1,846 steps": 21.1, "wgan_gp": 36.2}  # seed 0
+for name, number in TRAINED.items():
+    print(f"{name}: {number} directions")
+
+# %% [markdown]
+# Each block starts as the identity, so a fresh $G$ is *linear* in the noise. Each of its 32 channels scales one 4x4
+# image, and 32 dimensions are all it has. After 2,500 steps it had not got away: 9 directions, where the data have 39.
+#
+# The authors' nets have 768 channels. Adam moves each weight by about the rate, so it moves the output of a layer by
+# the rate times the width. With 32 channels the same rate is 24 times slower. And their rates and $\gamma$ fall over a
+# *burn-in* far longer than all of our run. Ours fell within 1,250 steps: $\gamma$ let $D$ loose while $G$ could hardly
+# move. At five times the rate $D$'s lead was 0.8 after 500 steps, and 2.1 when $\gamma$ had fallen. With rates and
+# $\gamma$ left as they were, it was 0.6, and stayed there:
+
+# %%
+KL = {  # seed 0: reverse KL of 5,000 samples, which adds about 0.1, by the number of steps
+    "rate 1e-3, both fall as before": {1846: 1.11},
+    "rate 1e-3, nothing falls": {250: 1.71, 500: 1.34, 925: 1.16},
+    "rate 5e-3, nothing falls": {250: 1.88, 375: 1.45, 500: 1.20},
+    "rate 2e-3, nothing falls, 64 channels for G, one block a stage": {250: 1.46, 375: 1.71, 500: 1.54},
+    "DCGAN's players, rate 2e-4, both fall": {500: 2.14, 1000: 0.68, 2000: 0.57},
+    "DCGAN's players, rate 2e-4, only gamma falls": {500: 1.91, 1000: 0.50, 2000: 0.40, 2500: 0.33},
+    "DCGAN's players, both fall, a tenth of gamma": {500: 2.98, 1000: 1.29, 2000: 0.67},
+}
+for name, values in KL.items():
+    print(f"{name:64}", ", ".join(f"{value:.2f} ({step:,})" for step, value in values.items()))
+
+# %% [markdown]
+# So half of the steps, or less, do as much once the rate is higher and nothing falls. A wider generator with fewer
+# blocks did not help by 500 steps, and a smaller $\gamma$ hurt. These are single runs, cut short: only large
+# differences count.
+#
+# The last rows say that the losses are not to blame. With DCGAN's players, whose batch norm in $G$ makes a small rate
+# go far, pairs, R1 and R2 find nearly all modes in 3,000 steps (`r3gan,arch=dcgan,steps=3000,lr_g=2e-4,lr_d=2e-4,
+# lr_end=1,penalty_end=0.1`). On the plain digits, R3GAN's own players show the same cause at its clearest. What counts
+# there is a Fréchet distance (13), divided by that between two halves of the real data:
+
+# %%
+PLAYERS = {"stacked digits, DCGAN's players: modes": [999, 998, 1000], "and reverse KL": [0.185, 0.236, 0.175]}
+DIGITS = {  # the ratio for each seed, from 0 on; 4,000 steps, wgan_gp 2,000, r3gan 1,500
+    "nonsaturating": [2.03, 2.28, 2.70],
+    "sn_hinge": [1.79, 2.87, 2.81],
+    "r1": [2.27, 1.90, 2.36],
+    "wgan_gp": [1.76, 1.36, 2.06],
+    "r3gan, its authors' rates, which fall": [27.80, 33.87, 29.63],
+    "r3gan, rate 1e-3, nothing falls": [3.52],
+}
+for name, values in (PLAYERS | DIGITS).items():
+    spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+    print(f"{name:40} {np.mean(values):.2f}{spread}, {len(values)} seed(s)")
+
+# %% [markdown]
+# Higher rates that stay turn 30 into 3.5, and still the older methods are better. This setting is what `--method r3gan`
+# now takes on digits and stacked digits, *chosen after a failure was seen*; elsewhere it keeps its authors'. On stacked
+# digits its own players have not reached 990 modes on this page. A full run of 5,000 steps was not finished in time.
 #
 # Which tricks are needed? On the ring, the average and no momentum. The others may be needed elsewhere, for larger nets
 # and longer runs; on the ring none of them showed, and on the grid at most the friction.
@@ -300,6 +381,8 @@ for name, closed in zip(found, (dirac.gan(), dirac.r1(GAMMA), dirac.r1_r2(GAMMA)
     assert np.allclose(sorted(found[name], key=np.imag), sorted(closed, key=np.imag), atol=1e-8)
 for name, values in walk.items():
     assert np.allclose(values, landscape.values(name, 2), atol=1e-4)
+assert rank == 32
+assert directions(real) > 3 * directions(fresh)
 assert average[1].min() >= 7  # with the average, every recipe finds the ring ...
 assert np.ptp(average[0].mean(axis=1)) < 0.25  # ... and none stands out
 assert (average[0] > now[0]).mean() > 0.7  # the average is worth having,

@@ -69,6 +69,13 @@ def test_explicit_values_win_over_the_method_and_that_over_the_data():
     assert set(mine.differs_from(gp)) == {"penalty", "d_steps", "width"}
     tuned, papers = (gan.GANRecipe.of("r1", data) for data in ("digits", "ring8"))
     assert (tuned.lr_g, papers.lr_g) == (2e-4, 1e-4)
+    for data, lr, lr_end, penalty_end in (
+        ("ring8", 2e-4, 0.25, 0.1),
+        ("stacked-digits", 1e-3, 1, 1),
+        ("digits", 1e-3, 1, 1),
+    ):
+        r3 = gan.GANRecipe.of("r3gan", data)
+        assert (r3.lr_g, r3.lr_d, r3.lr_end, r3.penalty_end) == (lr, lr, lr_end, penalty_end)
     assert gan.GANRecipe(**mine.to_json()) == mine
     assert set(FIELDS) == set(mine.to_json())
 

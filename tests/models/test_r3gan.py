@@ -53,6 +53,14 @@ def test_at_the_start_every_block_is_the_identity(size):
     np.testing.assert_allclose(d(pixels).numpy(), sums @ d[len(d) - 1].weight.numpy().T, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("width", "dimensions"), [(8, 8), (32, 32), (64, 48)])
+def test_at_the_start_fakes_have_no_more_dimensions_than_g_has_channels(width, dimensions):
+    """One number for each channel's 4x4 image; a wide G has all of 3 channels' 4x4 pixels."""
+    g = models.r3gan.generator(64, width, 3, size=8, rng=0)
+    fakes = g(draws(200, 64)).numpy().reshape(200, -1)
+    assert np.linalg.matrix_rank(fakes, tol=1e-3) == dimensions
+
+
 def test_weights_start_as_hes_times_a_power_of_the_depth():
     for blocks, factor in ((1, 4 ** (-1 / 4)), (4, 16 ** (-1 / 4))):
         d = models.r3gan.discriminator(128, 3, size=32, blocks=blocks, rng=0)
