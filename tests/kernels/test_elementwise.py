@@ -80,3 +80,8 @@ def test_every_number_of_a_large_array_is_written(rung):
     np.testing.assert_array_equal(total, a + b)
     np.testing.assert_array_equal(y, np.where(a > 0, a, a * np.float32(0.5)))
     np.testing.assert_array_equal(dx, np.where(a > 0, b, b * np.float32(0.5)))
+
+
+@pytest.mark.parametrize(("size", "threads"), [(208_000, 1), (2048 * 128, 2)])
+def test_few_numbers_are_added_by_one_thread_and_the_stream_of_a_small_gpt_by_all(size, threads):
+    assert cpu.explain("add", (size,), (size,), (size,), threads=2).threads == threads
