@@ -1,6 +1,7 @@
 """`gan.compare` and its command: every run is taken once, goes on where it was killed, and is never mixed up."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -106,6 +107,12 @@ def test_the_command_prints_a_table_and_draws_it(tmp_path, capsys):
     assert status == 0
     assert "high quality" in out
     assert "±" in out
+    assert "ring8, 2 seeds" in out
+    _, alone, _ = run(capsys, "compare", "--data", "ring8", "--methods", *TEXTS, "--seeds", 1, "--out", tmp_path)
+    assert re.search(r"ring8, 1 seed\b", alone)
+    assert not re.search("±| to ", alone), "of one value there is no spread"
+    _, again, _ = run(capsys, "compare", "--data", "ring8", "--methods", *TEXTS, "--seeds", 2, "--out", tmp_path)
+    assert again.split("ring8, 2 seeds")[1] == out.split("ring8, 2 seeds")[1]
     document = json.loads((tmp_path / "compare.json").read_text())
     assert [entry["method"] for entry in document["entries"]] == TEXTS
     assert set(document["entries"][0]["seeds"]) == {"0", "1"}

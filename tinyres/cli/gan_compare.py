@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     if entries is None:
         say(console, "stopped; repeat the command to continue")
         return 130
-    names, title = figures_of(data), f"{data}, {arguments.seeds} seeds"
+    names, title = figures_of(data), f"{data}, {arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
     console.print(_table(entries, names, title))
     for entry in entries:
         for seed, why in entry.failed.items():
@@ -99,5 +99,6 @@ def _cell(values: Any) -> str:
     """Mean, standard deviation, and the extremes below them."""
     if not len(values):
         return "-"
-    spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
-    return f"{values.mean():.4g}{spread}\n{values.min():.4g} to {values.max():.4g}"
+    if len(values) == 1:
+        return f"{values[0]:.4g}"
+    return f"{values.mean():.4g} ± {values.std(ddof=1):.2g}\n{values.min():.4g} to {values.max():.4g}"
