@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.figures.dark import darken
-from tinyres.files import png, write
+from tinyres import files
 
 
 def dark_name(path: Path) -> Path:
@@ -16,13 +16,13 @@ def dark_name(path: Path) -> Path:
 
 def pair(figure: Any) -> tuple[bytes, bytes]:
     """The figure as PNG bytes, in its light form and in its dark one; the figure itself is dark afterwards."""
-    light = png(figure)
+    light = files.png(figure)
     darken(figure)
-    return light, png(figure)
+    return light, files.png(figure)
 
 
 def write_pair(figure: Any, path: Path) -> None:
     """Save a figure and its dark form beside it; neither is written unless both could be drawn."""
     light, dark = pair(figure)
-    write(path, light)
-    write(dark_name(path), dark)
+    files.write(path, light)
+    files.write(dark_name(path), dark)
