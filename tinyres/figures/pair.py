@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinyres.figures.dark import darken
 from tinyres import files
+from tinyres.figures.dark import darken
 
 
 def dark_name(path: Path) -> Path:
