@@ -113,7 +113,7 @@ def test_the_command_leaves_one_run_that_one_process_goes_on_with(tmp_path):
     status, out, err = mpiexec(*SMALL, "--steps", 4, "--distributed", "--sync-batch-norm", "--out", tmp_path / "two")
     assert (status, err) == (0, "")
     assert out.count("accuracy") == 1
-    assert out.count("wrote") == 4
+    assert out.count("wrote") == 5
     result = json.loads((tmp_path / "two" / "result.json").read_text())
     assert (result["processes"], result["steps"]) == (2, 4)
     status, out, err = mpiexec(*SMALL, "--steps", 4, "--distributed", "--out", tmp_path / "two")
