@@ -8,7 +8,6 @@ from tests.lab.holds import holds
 from tinyres import lab
 from tinyres.lab.stream import e27_edge_of_stability as e27
 
-
 MOMENTUM = e27.Case(momentum=0.5, start=0.5)
 
 

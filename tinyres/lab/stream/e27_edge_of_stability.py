@@ -161,8 +161,8 @@ EXPERIMENT = Experiment(
     "starts above the edge diverges.",
     choices=(
         "The controls have steps of 0.2 and 0.1: with 0.25, chosen at first, the sharpness came to 0.994 of the edge.",
-        "With momentum 0.5 seed 0 lies on the limit: thrown to 0.87 of the edge early on, it comes back to 0.99, and the "
-        "mean of its last half is 0.968 to 0.973, as rounding has it; seeds 1 to 4 come to 1.001 to 1.005.",
+        "With momentum 0.5 seed 0 lies on the limit: thrown to 0.87 of the edge early on, it comes back to 0.99, and "
+        "the mean of its last half is 0.968 to 0.973, as rounding has it; seeds 1 to 4 come to 1.001 to 1.005.",
         "The law fails with momentum 0.9: 0.987, 0.943, 0.572, 0.795 and 0.778 of the edge at seeds 0 to 4. The edge "
         "is at 9.5 there, and this task has hardly more to give: with steps of 0.05, far from any edge, the sharpness "
         "comes to 1.05, 0.94, 0.85, 0.91 and 0.99 of 9.5 (the last control). Large steps with momentum 0.9 stay "
