@@ -376,10 +376,10 @@ for name, values in (PLAYERS | DIGITS).items():
 
 # %% [markdown]
 # On the digits, higher rates that stay turn 30 into 3.3, and still the older methods are better. On stacked digits,
-# 5,000 steps with them find 996 or 997 modes in each of three seeds, beside the 999 and 1,000 of the others. The reverse
-# KL lies between those of the non-saturating loss; WGAN-GP is nearer to the data than any. Such a run takes 13 minutes
-# of one core. This setting is what `--method r3gan` now takes on both, *chosen after a failure was seen*; elsewhere it
-# keeps its authors'.
+# 5,000 steps with them find 996 or 997 modes in each of three seeds, beside the 999 and 1,000 of the others. The
+# reverse KL lies between those of the non-saturating loss; WGAN-GP is nearer to the data than any. Such a run takes 13
+# minutes of one core. This setting is what `--method r3gan` now takes on both, *chosen after a failure was seen*;
+# elsewhere it keeps its authors'.
 #
 # Which tricks are needed? On the ring, the average and no momentum. The others may be needed elsewhere, for larger nets
 # and longer runs; on the ring none of them showed, and on the grid at most the friction.
