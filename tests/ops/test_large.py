@@ -121,6 +121,12 @@ def test_in_evaluation_gradients_have_the_precision_of_x_not_of_the_statistics()
     np.testing.assert_allclose(dweight.numpy(), (g * x.numpy()).sum(0), rtol=1e-13)
 
 
+def test_a_table_without_rows_has_a_gradient():
+    table = tr.tensor(np.zeros((0, WIDE)), requires_grad=True)
+    (found,) = tr.grad(table[np.zeros((3, 0), int)].sum(), [table])
+    assert found.shape == (0, WIDE)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("how", ["often", "seldom", "narrow", "negative", "small indices"])
 def test_the_gradient_of_rows_that_are_looked_up(how, dtype, monkeypatch):

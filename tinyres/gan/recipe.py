@@ -73,7 +73,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 # R3GAN's, chosen after its authors' had failed here: 527, 589 and 666 of the 1,000 stacked digits after 2,500 steps.
 # Theirs are for 768 channels and very long runs. Adam moves each weight by about the rate, and so the output of a
 # layer by the rate times its width: with 32 channels G stayed near the linear map that it starts as. And while rates
-# and penalty fell, D left it behind; here neither falls. See tutorial 20, also for what this does not reach.
+# and penalty fell, D left it behind; here neither falls. See tutorial 20.
 _NARROW = {"lr_g": 1e-3, "lr_d": 1e-3, "lr_end": 1.0, "penalty_end": 1.0}
 # Where the papers' settings, made for large images and long runs, were found too slow: what a method is on a data set.
 TUNED: dict[tuple[str, str], dict[str, Any]] = {

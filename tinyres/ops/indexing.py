@@ -60,7 +60,7 @@ def _is_lookup(x: Any, key: Any, shape: tuple[int, ...]) -> bool:
         and key.dtype.kind in "iu"
         and len(shape) == 2
         and shape[1] >= WIDE
-        and key.size >= OFTEN * shape[0]
+        and key.size >= OFTEN * shape[0] > 0
         and key.min() >= 0
         and key.max() < shape[0]
     )
