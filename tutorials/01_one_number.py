@@ -75,8 +75,8 @@ print(" · ".join(f"{factor:.4f}" for factor in factors), f"= {by_hand:.6f}")
 # %% [markdown]
 # Now let the library do it. `requires_grad=True` says: this is a knob. Everything calculated from it is recorded, and
 # `tr.steps` walks back over the record, from the loss to the knob, and reports what it does at each step. Read the
-# lines from top to bottom, with the three factors in mind: at each of their rules the travelling number is multiplied
-# by one factor more.
+# lines from top to bottom: the rules of the square, of $\tanh$ and of the product each multiply the travelling number
+# by one of the three factors.
 
 # %%
 w = tr.tensor(np.array(1.0), requires_grad=True)
@@ -176,9 +176,10 @@ print({weight: f"{value:.1e}" for weight, value in arrived.items()})
 # Read each line from right to left, as the gradient travels. For $w = 0.8$ it loses a fixed share at each unit, and
 # about $10^{-4}$ is left after forty: it *vanishes*. For $w = 1.5$ it vanishes faster, although each factor *could* be
 # 1.5! The larger weight drives the units towards $y = 0.86$, where $1 - y^2$ is $0.26$, and $1.5 \cdot 0.26 < 1$. The
-# best of the three, $w = 1$, loses the least, because it keeps the units small. Neither the weight nor the squashing
-# function decides alone. The *product* does, and forty equal factors leave no margin: $0.9^{40}$ is $0.015$, $1.1^{40}$
-# is $45$.
+# best of the three, $w = 1$, loses the least: its units shrink slowly towards 0, so that its factors $1 - y^2$ come
+# ever closer to 1. (With $w = 0.8$ the units shrink faster, but each factor stays below $0.8$.) Neither the weight nor
+# the squashing function decides alone. The *product* does, and forty equal factors leave no margin: $0.9^{40}$ is
+# $0.015$, $1.1^{40}$ is $45$.
 #
 # </details>
 #

@@ -54,7 +54,8 @@ def watched(model, samples=32):
     x = tr.tensor(rng.standard_normal((samples, WIDTH)), requires_grad=True)
     with recording:
         y = model(x)
-        y.backward(rng.standard_normal(y.shape) / np.sqrt(y.size))
+        g = rng.standard_normal(y.shape)
+        y.backward(g / np.linalg.norm(g))
     return recording
 
 
@@ -65,7 +66,7 @@ print(f"residual: {residual.gradient_norms()[0]:.2f}")
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# All of it.
+# All of it. (What is more than 1 came through the branches.)
 #
 # </details>
 #
@@ -217,7 +218,8 @@ print(f"the 55 terms add up to the gradient, with an error of {error:.0e}")
 #
 # About five, of 54. The net is deep, but its gradient is not: it is a sum of many short products, and from 06 we know
 # that short products are harmless. Nearly all paths are long, and carry nothing that one could measure. Veit et al.
-# 2016 [veit2016residual] saw it in a trained net of this size: paths of 5 to 17 branches did the work, one path in 220.
+# 2016 [veit2016residual] saw it in a trained net of this size: the paths through 5 to 17 branches did the work, and
+# only one path in 220 is that short.
 #
 # </details>
 #

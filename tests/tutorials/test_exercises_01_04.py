@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tinyres.exercises import exercise
+from tinyres.exercises import NotRight, exercise
 
 
 def test_praise_is_one_line_that_says_what_was_shown(capsys):
@@ -25,6 +25,17 @@ def test_what_is_no_function_is_told(number):
         exercise(number, 0.5)
 
 
+@pytest.mark.parametrize("number", [f"{k:02}" for k in range(1, 21)])
+def test_a_call_without_an_answer_says_what_is_missing(number):
+    with pytest.raises(NotRight, match=rf"Exercise {number} is not tried yet: "):
+        exercise(number)
+
+
+def test_a_function_of_any_arguments_is_called():
+    exercise("01", lambda *both: slope(*both))
+    exercise("01", lambda w, x, *, exact=True: slope(w, x))
+
+
 # -- 01: one number, used twice ---------------------------------------------------------------------------------------
 def slope(w, x):
     y = math.tanh(w * x)
@@ -40,7 +51,13 @@ def slope(w, x):
         (lambda w, x: math.tanh(w * x) + w * (1 - math.tanh(w * x) ** 2), "derivative of w x is missing"),
         (lambda w, x: w * w * (1 - math.tanh(w * x) ** 2), "w is the knob"),
         (lambda w, x: w * math.tanh(w * x), "f itself"),
-        (lambda w, x: slope(w, x) + 0.1, "add what the two do"),
+        (lambda w, x: math.tanh(w * x) - w * x * (1 - math.tanh(w * x) ** 2), "count with a plus"),
+        (lambda w, x: math.tanh(w * x) + w * x * (1 - math.tanh(w * x)) ** 2, r"and not \(1 - tanh\)²"),
+        (lambda w, x: math.tanh(w * x) + w * x * (1 - math.tanh(w * x)), "the square is missing"),
+        (lambda w, x: ((w + 1e-3) * math.tanh((w + 1e-3) * x) - w * math.tanh(w * x)) / 1e-3, "a nudge of a finite"),
+        (lambda w, x: slope(w, x) + 0.1, "and add the two"),
+        (lambda x: x, r"it is called as slope\(w, x\); your function takes \(x\)$"),
+        (lambda: 1.0, r"your function takes \(\)$"),
         (lambda w, x: math.nan, "got nan"),
         (lambda w, x: None, "end in a return"),
     ],
@@ -103,6 +120,14 @@ def backwards(tape, start):
     return gradients
 
 
+def backwards_from_the_end(tape, start):
+    return backwards(tape, len(tape) - 1)
+
+
+def backwards_to_earlier_ones(tape, start):
+    return forward(tape, start) if start < 2 else backwards(tape, start)
+
+
 def everything_moves(tape, start):
     moves = forward(tape, start)
     return [1.0] * start + moves[start:]
@@ -125,6 +150,8 @@ def test_02_worked():
         (without_a_seed, "Entry `start` moves by 1"),
         (undoing_the_seed, "Entry `start` moves by 1"),
         (backwards, "walk from the first entry to the last"),
+        (backwards_from_the_end, "walk backwards: what the last entry owes"),
+        (backwards_to_earlier_ones, "walk backwards from `start`"),
         (everything_moves, "written before `start` does not depend on it"),
         (squaring, "sum, over its inputs, of slope times"),
         (lambda tape, start: forward(tape, start)[:-1], "one number per entry"),

@@ -1,12 +1,14 @@
 """`tinyres tutorials copy --notebook`: a notebook has the cells of its tutorial, and runs."""
 
+import inspect
 import json
 import re
 
 import pytest
 
+from tinyres.autograd import reference
 from tinyres.cli import main, tutorials
-from tinyres.cli.notebooks import FILL_IN, RESULTS, notebook
+from tinyres.cli.notebooks import FILL_IN, RESULTS, alone, notebook
 from tinyres.exercises import NotRight
 
 FOUND = tutorials.tutorials()
@@ -16,7 +18,7 @@ FOUND = tutorials.tutorials()
 def test_the_cells_are_those_that_jupytext_finds(tutorial):
     jupytext = pytest.importorskip("jupytext")
     text = tutorial.path.read_text(encoding="utf-8")
-    expected = jupytext.reads(text, fmt="py:percent")
+    expected = jupytext.reads(alone(text), fmt="py:percent")
     made = json.loads(notebook(text))
     plain = [cell for cell in made["cells"] if cell["metadata"].get("tags") != FILL_IN]
     for kind in ("code", "markdown"):
@@ -29,8 +31,24 @@ def test_the_cells_are_those_that_jupytext_finds(tutorial):
 
 
 def words(texts):
-    """All of them, in order, without the fences of code and the keys of sources, which a notebook has no list of."""
-    return re.sub(r"```\w*|\s\[[a-z]+\d{4}[a-z]+\]", "", "\n".join(texts)).split()
+    """All of them, in order, without the fences of code."""
+    return re.sub(r"```\w*", "", "\n".join(texts)).split()
+
+
+def test_a_copy_holds_the_code_that_the_site_includes_and_no_keys_of_sources(capsys, tmp_path):
+    assert main(["tutorials", "copy", str(tmp_path), "--notebook"]) == 0
+    for tutorial in FOUND:
+        made, text = ((folder / tutorial.path.name).read_text("utf-8") for folder in (tmp_path, tutorial.path.parent))
+        assert "literalinclude" not in made
+        assert not re.search(r"\[[a-z]+\d{4}[a-z]+\]", made)
+        code = [[line for line in file.splitlines() if not line.startswith("#")] for file in (made, text)]
+        assert code[0] == code[1], "the cells are the same"
+    tape = (tmp_path / "02_tape.py").read_text("utf-8")
+    code = "".join(line.removeprefix("#").removeprefix(" ") for line in tape.splitlines(keepends=True))
+    assert inspect.getsource(reference.grad) in code
+    (cell,) = [c for c in json.loads((tmp_path / "02_tape.ipynb").read_text("utf-8"))["cells"]
+               if "def grad(output" in c["source"]]  # fmt: skip
+    assert inspect.getsource(reference.grad) in cell["source"]
 
 
 @pytest.mark.parametrize("tutorial", FOUND, ids=lambda tutorial: tutorial.path.stem)

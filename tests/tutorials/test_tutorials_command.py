@@ -71,19 +71,20 @@ def test_copy_onto_themselves_and_into_a_file(capsys, tmp_path):
     assert "is not a folder" in err
 
 
-def test_run(capsys, monkeypatch):
+def test_run(capsys, monkeypatch, tmp_path):
     ran = []
 
     def instead(command, **options):
-        ran.append(command[1])
+        ran.append(command[3:])
         return subprocess.CompletedProcess(command, returncode=len(ran) - 1)
 
     monkeypatch.setattr(subprocess, "run", instead)
     assert run(capsys, "run", "2")[0] == 0
     assert run(capsys, "run", "02")[0] == 1  # did not come to its end
-    assert ran == [str(FOUND[1].path)] * 2
-    assert run(capsys, "run", "residual_sum")[0] == 1
-    assert ran[-1].endswith("07_residual_sum.py")
+    assert ran == [[str(FOUND[1].path)]] * 2
+    assert run(capsys, "run", "residual_sum", "--figures", str(tmp_path / "new"))[0] == 1
+    assert ran[-1] == [str(FOUND[6].path), str(tmp_path / "new")]
+    assert (tmp_path / "new").is_dir()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 from tinyres.bench import children
 from tinyres.cli import marks
 from tinyres.cli.common import UsageError, known, make_folder, need, writing
-from tinyres.cli.notebooks import notebook
+from tinyres.cli.notebooks import alone, notebook
 from tinyres.files import write
 
 PACKAGE = Path(__file__).parents[1]
@@ -51,8 +51,14 @@ def add(commands: Any) -> None:
                       "wrong, in their own folder (implies --notebook)")  # fmt: skip
     copy.add_argument("--force", action="store_true", help="overwrite existing files, and the answers in them")
     copy.set_defaults(run=run_copy)
-    run = parts.add_parser("run", help="run one in a fresh process; figures open in windows if a display is available")
+    run = parts.add_parser(
+        "run", help="read and run one in the terminal",
+        description="Print a tutorial's text, run its cells one by one, and wait where it asks for a guess. Pictures "
+        "open in windows if a display is available.",
+    )  # fmt: skip
     run.add_argument("number", metavar="NUMBER", help="as listed, or part of its name: 03, residual_sum")
+    run.add_argument("--figures", type=Path, metavar="DIR", help="without a display, write the pictures into this "
+                     "folder")  # fmt: skip
     run.set_defaults(run=run_one)
     marks.add(parts)
 
@@ -76,11 +82,10 @@ def run_copy(arguments: argparse.Namespace) -> int:
     make_folder(folder)
     if folder.resolve() == found[0].path.parent.resolve():
         raise UsageError(f"{folder} is the folder to copy from; name another one")
-    files = {tutorial.path.name: tutorial.path.read_bytes() for tutorial in found}
+    files = {tutorial.path.name: alone(tutorial.path.read_text(encoding="utf-8")) for tutorial in found}
     notebooks = arguments.notebook or arguments.results
     if notebooks:
-        made = {name: notebook(text.decode(), arguments.results) for name, text in files.items()}
-        files |= {f"{Path(name).stem}.ipynb": text.encode() for name, text in made.items()}
+        files |= {f"{Path(name).stem}.ipynb": notebook(text, arguments.results) for name, text in files.items()}
     there = [name for name in sorted(files) if (folder / name).exists()]
     if there and not arguments.force:
         some = ", ".join(there[:3]) + (f" and {len(there) - 3} more" if len(there) > 3 else "")
@@ -90,7 +95,7 @@ def run_copy(arguments: argparse.Namespace) -> int:
         )
     for name, content in files.items():
         with writing(folder):
-            write(folder / name, content)
+            write(folder / name, content.encode())
     first = found[0].path
     print(f"copied {len(found)} tutorials{', each as a notebook as well,' if notebooks else ''} to {folder}")
     if notebooks:
@@ -104,7 +109,10 @@ def run_copy(arguments: argparse.Namespace) -> int:
 def run_one(arguments: argparse.Namespace) -> int:
     """Run one with this Python; the exit status is 0, or 1 if it failed."""
     need({"matplotlib": "matplotlib", "sklearn": "scikit-learn"})
-    command = [sys.executable, str(_called(arguments.number).path)]
+    if arguments.figures is not None:
+        make_folder(arguments.figures)
+    folder = [] if arguments.figures is None else [str(arguments.figures)]
+    command = [sys.executable, "-m", "tinyres.cli.reading", str(_called(arguments.number).path), *folder]
     ended = subprocess.run(command, env=children.environment(), check=False).returncode
     return 1 if ended else 0
 

@@ -19,7 +19,7 @@ from tinyres.exercises.results import record
 FOLDER = "TINYRES_EXERCISES"
 
 
-def exercise(number: str, answer: Any, *, results: str | os.PathLike[str] | None = None, name: str = "") -> None:
+def exercise(number: str, answer: Any = ..., *, results: str | os.PathLike[str] | None = None, name: str = "") -> None:
     """Check the answer to the exercise of a tutorial, and print in one line what a right one has shown.
 
     Nothing is written unless you ask for it. If you name a folder, with `results` or with the environment variable

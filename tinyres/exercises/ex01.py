@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from tinyres.exercises.expect import expect, explain, function, number
 
+NEARLY = 0.02  # how far off a difference quotient is, roughly the size of the nudge
 POINTS = [(1.0, 0.5), (-0.7, 1.3), (2.0, -0.4), (0.3, 2.0), (0.0, 1.0)]
 
 
@@ -34,11 +35,21 @@ def _hint(found: list[float]) -> str:
             y * w * x * (1 - y * y)
         ),
         "Inside tanh a nudge of w grows by x: the derivative of w x is missing.": lambda w, x, y: y + w * (1 - y * y),
+        "Both contributions count with a plus: more of the w inside tanh moves tanh up.": lambda w, x, y: (
+            y - w * x * (1 - y * y)
+        ),
+        "The derivative of tanh is 1 - tanh², and not (1 - tanh)².": lambda w, x, y: y + w * x * (1 - y) ** 2,
+        "The derivative of tanh is 1 - tanh²: the square is missing.": lambda w, x, y: y + w * x * (1 - y),
         "That is the derivative with respect to x; w is the knob.": lambda w, x, y: w * w * (1 - y * y),
         "That is f itself; the exercise asks for its derivative.": lambda w, x, y: w * y,
     }
     mistakes = ([mistake(w, x, math.tanh(w * x)) for w, x in POINTS] for mistake in said.values())
-    otherwise = "Nudge the first w alone, then the second w alone, and add what the two do."
+    needed = [_slope(w, x) for w, x in POINTS]
+    if explain(found, [(needed, "nearly")], "", rel=NEARLY, floor=NEARLY):
+        return (
+            "That is a nudge of a finite size, which comes near. The derivative is exact: do it with pencil and paper."
+        )
+    otherwise = "Write what the first w contributes alone, then what the second w contributes alone, and add the two."
     return explain(found, zip(mistakes, said, strict=True), otherwise, rel=1e-4)
 
 

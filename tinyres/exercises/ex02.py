@@ -34,6 +34,10 @@ def _hold(forward: Callable[..., Any], tape: list[Entry], start: int) -> None:
 
 
 def _hint(came: np.ndarray, tape: list[Entry], start: int) -> str:
+    if came.any() and np.allclose(came, _slopes(tape, len(tape) - 1)):
+        return "That is the walk backwards: what the last entry owes to each. Walk from `start` on, forwards."
+    if start and np.allclose(came, _slopes(tape, start)):
+        return "That is the walk backwards from `start`: what it owes to each. Its own move goes on to later entries."
     if came[start] != 1.0:
         return "Entry `start` moves by 1 per unit of its own move: begin with that, and let nothing overwrite it."
     if any(came[k] for k in range(start)):
@@ -53,6 +57,16 @@ def _moves(tape: list[Entry], start: int, *, last_only: bool = False, reverse: b
         terms = [slope * moves[i] for i, slope in zip(*tape[k], strict=True)]
         moves[k] = (terms[-1] if last_only else sum(terms)) if terms else 0.0
     return moves
+
+
+def _slopes(tape: list[Entry], end: int) -> np.ndarray:
+    """The derivative of entry `end` with respect to each entry, by the walk backwards."""
+    slopes = np.zeros(len(tape))
+    slopes[end] = 1.0
+    for k in range(end, -1, -1):
+        for i, slope in zip(*tape[k], strict=True):
+            slopes[i] += slope * slopes[k]
+    return slopes
 
 
 def _random_tape(rng: np.random.Generator, length: int) -> list[Entry]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.exercises.expect import given
+
 Array = np.ndarray
 Function = Callable[[Array], Array]
 Rule = Callable[[Array, Array], Array]
@@ -62,7 +64,7 @@ WRONG: list[tuple[str, Function, Rule, Array, str]] = [
 
 def check(answer: Callable[[Function, Rule, Array], bool]) -> None:
     """Try answer(function, backward, x) on right rules, which must pass, and on wrong ones, which must not."""
-    assert callable(answer), f"is_right(function, backward, x) must be a function, not a {type(answer).__name__}"
+    given(answer, "is_right(function, backward, x)")
     for cases, wanted in ((RIGHT, True), (WRONG, False)):
         for name, function, rule, x, hint in cases:
             came: Any = answer(function, rule, x.copy())

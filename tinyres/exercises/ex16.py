@@ -13,6 +13,8 @@ import numpy as np
 from tinyres_kernels import reference
 from tinyres_kernels.settings import AvgPool
 
+from tinyres.exercises.expect import given
+
 Array = np.ndarray
 IMAGES, FASTER = (2, 24, 24, 8), 10  # times faster than the specification
 SETTINGS = AvgPool((3, 3), (2, 2), (1, 1), count_include_pad=False)
@@ -32,7 +34,7 @@ HINTS = {  # the first named case of these that fails says the most
 
 def check(answer: Callable[..., Array]) -> None:
     """Put answer(x, out, s), with s an `AvgPool`, through conformance, then time it."""
-    assert callable(answer), f"avg_pool2d(x, out, s) must be a function, not a {type(answer).__name__}"
+    given(answer, "avg_pool2d(x, out, s)")
     from tinyres_kernels import conformance
 
     report = conformance.check(answer, "avg_pool2d")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dis import get_instructions, hasjabs, hasjrel
 from functools import wraps
+from inspect import Signature, signature
 from types import CodeType
 from typing import Any
 
@@ -13,9 +14,21 @@ import numpy as np
 SHOWN = 20  # numbers of an array that a message shows
 
 
+def given(answer: Any, call: str) -> None:
+    """Raise unless the answer is a function; call: how it is called, "slope(w, x)"."""
+    assert answer is not ..., f"hand over the function {call} as the second argument"
+    assert callable(answer), f"{call} must be a function; your answer has the type {type(answer).__name__}"
+
+
 def function(answer: Any, call: str) -> Callable[..., Any]:
     """The answer, which has to be a function and to return something; call: how it is called, "slope(w, x)"."""
-    assert callable(answer), f"{call} must be a function; your answer has the type {type(answer).__name__}"
+    given(answer, call)
+    if (own := _arguments(answer)) is not None and call.endswith(")"):
+        names = [name.strip() for name in call[call.index("(") + 1 : -1].split(",") if name.strip()]
+        try:
+            own.bind(*names)
+        except TypeError:
+            raise AssertionError(f"it is called as {call}; your function takes {own}") from None
 
     @wraps(answer)
     def returning(*args: Any, **kwargs: Any) -> Any:
@@ -26,6 +39,14 @@ def function(answer: Any, call: str) -> Callable[..., Any]:
         return came
 
     return returning
+
+
+def _arguments(answer: Callable[..., Any]) -> Signature | None:
+    """What a function can be called with; None where Python does not know."""
+    try:
+        return signature(answer)
+    except (TypeError, ValueError):
+        return None
 
 
 def untouched(answer: Any, stub: str = "") -> bool:
@@ -108,4 +129,4 @@ def _shown(values: Any) -> str:
     return f"[{', '.join([*numbers[:SHOWN], *(['...'] if len(numbers) > SHOWN else [])])}]"
 
 
-__all__ = ["expect", "explain", "function", "number", "untouched"]
+__all__ = ["expect", "explain", "function", "given", "number", "untouched"]

@@ -1,0 +1,90 @@
+"""`tinyres tutorials run`: text, code and output in order; a pause at a guess; pictures that are kept."""
+
+import traceback
+
+import pytest
+
+from tinyres.cli.reading import ASKED, read
+
+plt = pytest.importorskip("matplotlib.pyplot")
+PAGE = """\
+# %% [markdown]
+# # 99 What comes first?
+#
+# Two sources [he2016deep] say $x^2$.
+
+# %%
+import matplotlib.pyplot as plt
+
+x = 3
+print("x is", x)
+
+# %% [markdown]
+# **Guess before you run:** how much is $x^2$?
+
+# %%
+guess = ...  # a number
+
+# %% tags=["hide-output"]
+plt.plot([x, x**2])
+plt.show()
+print("and its square", x**2)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Nine.
+#
+# </details>
+"""
+
+
+@pytest.fixture
+def page(tmp_path):
+    plt.close("all")  # what other tests have left
+    plt.switch_backend("agg")
+    path = tmp_path / "99_page.py"
+    (tmp_path / "pictures").mkdir()
+    path.write_text(PAGE, encoding="utf-8")
+    return path
+
+
+def test_text_code_and_output_come_in_order(page, capsys):
+    read(page)
+    out = capsys.readouterr().out
+    lines = [
+        "# 99 What comes first?", "Two sources say $x^2$.", "    x = 3", "x is 3", "**Guess before you run:** how much",
+        "    plt.plot([x, x**2])", "and its square 9", "Answer\n\nNine.",
+        "There is no display, so one picture was drawn but not shown: --figures DIR keeps them.",
+    ]  # fmt: skip
+    places = [out.index(line) for line in lines]
+    assert places == sorted(places)
+    assert "details" not in out
+    assert "guess" not in out
+
+
+def test_someone_is_asked_before_the_answer_comes(page, capsys):
+    seen = []
+    read(page, ask=lambda question: seen.append((question, capsys.readouterr().out)))
+    ((question, before),) = seen
+    assert question == ASKED
+    assert before.endswith("how much is $x^2$?\n\n")
+    assert "and its square" in capsys.readouterr().out
+
+
+def test_pictures_are_kept_in_the_folder_that_is_named(page, capsys, tmp_path):
+    read(page, tmp_path / "pictures")
+    (picture,) = (tmp_path / "pictures").iterdir()
+    assert picture.name == "99_page-1.png"
+    out = capsys.readouterr().out
+    assert f"wrote {picture}" in out
+    assert "no display" not in out
+    assert not plt.get_fignums()
+
+
+def test_an_error_shows_the_line_of_the_file(page):
+    page.write_text(PAGE.replace("x**2)", "y)"), encoding="utf-8")
+    with pytest.raises(NameError) as found:
+        read(page)
+    last = traceback.extract_tb(found.value.__traceback__)[-1]
+    assert (last.filename, last.line) == (str(page), 'print("and its square", y)')

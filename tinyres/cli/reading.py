@@ -1,0 +1,82 @@
+"""Read a tutorial in a terminal, cell by cell: its text, its code, and what that prints.
+
+`python -m tinyres.cli.reading FILE [FOLDER]` is the process of its own that `tinyres tutorials run` starts. Where the
+text asks for a guess, someone at a terminal is waited for.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tinyres.cli.notebooks import CELL, alone
+from tinyres.files import write_figure
+
+GUESS = re.compile(r"^guess = \.\.\.", re.MULTILINE)
+TAGS = re.compile(r"</?(?:details|summary)>")
+ASKED = "Your guess (Enter to go on): "
+
+
+def read(path: Path, folder: Path | None = None, ask: Callable[[str], Any] | None = None) -> None:
+    """Print and run one cell after the other.
+
+    Args:
+        path: the tutorial, a percent-format file.
+        folder: for its pictures, where no window can show them; without one they are only counted.
+        ask: waits for a guess; None goes on at once.
+    """
+    from matplotlib import get_backend, pyplot
+
+    names: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
+    unseen = get_backend().lower() == "agg"
+    drawn = 0
+    for line, kind, source in _cells(path.read_text(encoding="utf-8")):
+        if kind == "markdown":
+            print(_text(source), end="\n\n")
+        elif GUESS.search(source):
+            if ask is not None:
+                ask(ASKED)
+                print()
+        else:
+            print("".join(f"    {part}".rstrip() + "\n" for part in source.strip("\n").splitlines()))
+            exec(compile("\n" * line + source, str(path), "exec"), names)
+            print(flush=True)
+        if unseen:
+            for number in pyplot.get_fignums():
+                drawn += 1
+                if folder is not None:
+                    write_figure(pyplot.figure(number), target := folder / f"{path.stem}-{drawn}.png")
+                    print(f"wrote {target}\n")
+            pyplot.close("all")
+    if drawn and folder is None:
+        pictures = "one picture was" if drawn == 1 else f"{drawn} pictures were"
+        print(f"There is no display, so {pictures} drawn but not shown: --figures DIR keeps them.")
+
+
+def _cells(text: str) -> Iterator[tuple[int, str | None, str]]:
+    """Of each cell the lines before it, its kind, None for code, and its source."""
+    heads = list(CELL.finditer(text))
+    for head, end in zip(heads, [*(h.start() for h in heads[1:]), len(text)], strict=True):
+        yield text.count("\n", 0, head.end()), head[1], text[head.end() : end]
+
+
+def _text(source: str) -> str:
+    """What a cell of text says, without the marks that fold an answer away."""
+    lines = alone(source).strip("\n").splitlines()
+    return re.sub(
+        r"\n{3,}", "\n\n", TAGS.sub("", "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines))
+    )
+
+
+def main() -> None:
+    """Read the file that is named, with its pictures in the folder."""
+    path, *folder = map(Path, sys.argv[1:])
+    someone = sys.stdin.isatty() and sys.stdout.isatty()
+    read(path, folder[0] if folder else None, input if someone else None)
+
+
+if __name__ == "__main__":
+    main()
