@@ -18,7 +18,7 @@ import tinyres as tr
 from tinyres import nn, viewer
 from tinyres.cli import main, step
 from tinyres.cli.common import UsageError
-from tinyres.viewer.stepper import Stepper
+from tinyres.viewer.stepper import KEYS, Stepper
 
 MODEL = """
 import numpy as np
@@ -89,7 +89,7 @@ def test_a_tensor_and_a_trace_of_several(tmp_path, capsys):
         "def trace():\n    return viewer.trace(D=lambda: w * w, G=lambda: w * 2)\n"
     )
     run(path)
-    assert "G: accumulate  w: nothing so far += g = 2., now g = 2." in capsys.readouterr().out
+    assert "G: accumulate  w: nothing so far += g = 2." in capsys.readouterr().out
 
 
 def test_html(file, tmp_path, capsys, monkeypatch):
@@ -194,6 +194,49 @@ def test_the_view_shows_rule_and_arrays(stepper):
     text = shown()
     assert "before nothing yet" in text
     assert "now" in text
+
+
+def test_the_view_shows_what_a_rule_reads():
+    """Its operands, the cotangent that has arrived, and of these only what the rule names."""
+    a, b = (tr.tensor(value, requires_grad=True) for value in (3.0, 4.0))
+
+    def twice():
+        y = a / b
+        return y + y
+
+    stepper = Stepper(viewer.trace(D=twice, G=lambda: (a / b) * 5.0))
+    lane = iter("DG")
+    for moment, given in enumerate(stepper.trace):
+        if (
+            given.kind == "rule"
+            and str(given).split(": ")[1].startswith("rule        div")
+            and ", a: sends" in str(given)
+        ):
+            stepper.at = moment
+            g = {"D": "2.", "G": "5."}[next(lane)]
+            assert stepper._details()[:4] == [
+                "rule   da = g / b",
+                f"g      {g}",
+                "b      4.",
+                f"sent   {float(g) / 4:g}",
+            ]
+    assert next(lane, None) is None, "both passes have the rule"
+    stepper.at = 0
+    assert stepper._details() == ["rule   y = a / b", "a      3.", "b      4.", "y      0.75"]
+
+
+def test_the_keys_stay_in_view_and_an_event_is_one_line(stepper):
+    from rich.console import Console
+
+    for key in ("", "x", "n"):
+        stepper.press(key)
+        console = Console(width=50, record=True, file=io.StringIO())
+        console.print(stepper.view())
+        text = console.export_text()
+        assert KEYS.split() == text.split()[-len(KEYS.split()) :]
+        assert ("no key 'x'" in text) == (key == "x")
+        above, _ = text.split("╭")
+        assert above.count("\n") == 5 + stepper.at
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

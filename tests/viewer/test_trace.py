@@ -259,7 +259,7 @@ def test_the_words_tell_the_same_story():
         "forward     mul #1 = mul(x, x): (), y = 9.",
         "seed        mul #1: the pass begins with g = 1.",
         "rule        mul #1, a: sends g = 3. to x",
-        "accumulate  x: nothing so far += g = 3., now g = 3.",
+        "accumulate  x: nothing so far += g = 3.",
         "rule        mul #1, b: sends g = 3. to x",
         "accumulate  x: g = 3. += g = 3., now g = 6.",
     ]

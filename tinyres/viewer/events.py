@@ -9,7 +9,7 @@ import numpy as np
 from tinyres.viewer.records import TraceData, file_name
 from tinyres.viewer.summaries import Thumbnail, Whole
 
-FEW = 4  # arrays of up to this many numbers are printed in full
+FEW = 8  # arrays of up to this many numbers are printed in full
 
 
 class TraceEvent:
@@ -70,8 +70,9 @@ class TraceEvent:
 
     def _accumulate(self) -> str:
         *_, contribution, before, total = self._event
-        so_far = "nothing so far" if before is None else self._amount(before, "g")
-        added = f"{so_far} += {self._amount(contribution, 'g')}, now {self._amount(total, 'g')}"
+        first = before is None
+        added = f"{'nothing so far' if first else self._amount(before, 'g')} += {self._amount(contribution, 'g')}"
+        added += "" if first else f", now {self._amount(total, 'g')}"
         rejoined = self.trace.rejoined.get(self.index)
         return f"{self._called(self.op)}: {added}{f'; {rejoined}' if rejoined else ''}"
 

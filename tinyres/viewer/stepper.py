@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from tinyres.viewer.events import printable
+from tinyres.viewer.records import Op
 from tinyres.viewer.rules import broadcasting, rule_text
 from tinyres.viewer.tracing import Trace
 
@@ -64,14 +66,20 @@ class Stepper:
         event = self.trace[self.at]
         first, last = max(self.at - _NEIGHBOURS, 0), min(self.at + _NEIGHBOURS, len(self.trace) - 1)
         lines = [
-            Text(("▶ " if i == self.at else "  ") + str(self.trace[i]), style="bold" if i == self.at else "dim")
+            Text(
+                ("▶ " if i == self.at else "  ") + str(self.trace[i]),
+                style="bold" if i == self.at else "dim",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
             for i in range(first, last + 1)
         ]
         details = [Text(line) for line in [f"line   {event.source}" if event.source else "", *self._details()] if line]
         title = Text(
             f"event {self.at + 1} of {len(self.trace)}: {event.kind}" + (f", {event.lane}" if event.lane else "")
         )
-        return Group(*lines, Panel(Group(*details), title=title), Text(self.note or KEYS, style="italic"))
+        below = [Text(line, style="italic") for line in (self.note, KEYS) if line]
+        return Group(*lines, Panel(Group(*details), title=title), *below)
 
     def _details(self) -> list[str]:
         """The rule's text and the arrays of the event."""
@@ -79,7 +87,8 @@ class Stepper:
         op = self.trace.ops[event.op]
         if record[0] == "f":
             given = f"{op.kind}({', '.join(op.args)})"
-            return [f"rule   y = {rule_text(op.kind).get('forward', given)}", *self._array("y", op.value)]
+            rule = rule_text(op.kind).get("forward", given)
+            return [f"rule   y = {rule}", *self._operands(op, op.args), *self._array("y", op.value)]
         if record[0] == "s":
             return self._array("g", record[3])
         consumer = self.trace.ops[record[2]]
@@ -87,11 +96,31 @@ class Stepper:
         arg = consumer.args[record[3]]
         text = args.get(arg) or args.get("*") or f"the rule of {consumer.kind} for {arg}, given g"
         summed = broadcasting(consumer, record[3], self.trace.ops[record[4]].shape)
-        lines = [f"rule   d{arg} = {text}{summed}", *self._array("sent", record[5])]
+        read = set(re.findall(r"\w+", text)) | {"g"}
+        lines = [
+            f"rule   d{arg} = {text}{summed}", *self._array("g", self._arrived(record[1], record[2])),
+            *self._operands(consumer, read), *(self._array("y", consumer.value) if "y" in read else []),
+            *self._array("sent", record[5]),
+        ]  # fmt: skip
         quiet = [s["text"] for s in self.trace.silent if (s["lane"], s["op"]) == (record[1], record[2])]
         if record[0] == "a":
             lines = [*self._array("before", record[6]), *self._array("+=", record[5]), *self._array("now", record[7])]
         return [*lines, *map(printable, quiet)]
+
+    def _operands(self, op: Op, read: Collection[str]) -> list[str]:
+        """The operation's inputs, those that its text names; what no tape has kept is left out."""
+        inputs = [(arg, self.trace.ops[int(i)].value) for arg, i in zip(op.args, op.inputs, strict=False)
+                  if i is not None and arg in read]  # fmt: skip
+        return [line for arg, value in inputs if value is not None for line in self._array(arg, value)]
+
+    def _arrived(self, lane: int, op: int) -> int | None:
+        """The cotangent of an operation's output: all of it has arrived before a rule runs."""
+        for record in reversed(self.trace.events):
+            if record[0] == "a" and (record[1], record[4]) == (lane, op):
+                return int(record[7])
+            if record[0] == "s" and (record[1], record[2]) == (lane, op):
+                return int(record[3])
+        return None
 
     def _array(self, name: str, place: int | None) -> list[str]:
         text = "nothing yet" if place is None else self.trace.summaries[place].as_text()
