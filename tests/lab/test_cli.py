@@ -135,6 +135,23 @@ def test_rows_shows_each_measurement_below_what_was_found(capsys, tmp_path):
     assert told.count(found) == 1
 
 
+@pytest.mark.parametrize("seeds", ["1", "2"])
+def test_ctrl_c_says_what_is_kept(capsys, tmp_path, monkeypatch, seeds):
+    from tinyres.cli import flow
+
+    def stopped(console, names, options, arguments):
+        yield {"name": "check", "laws": [], "seeds": {"laws": [], "failed": []}}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow, "_one_seed", stopped)
+    monkeypatch.setattr(flow, "_seeds", stopped)
+    status, out, _ = run(capsys, "flow", "E2", "E3", "--seeds", seeds, "--out", str(tmp_path))
+    assert status == 130
+    said = " ".join(out.split())
+    assert f"stopped; 1 of 2 experiments is in {tmp_path}" in said
+    assert ("repeat the command to continue" in said) == (seeds == "2")
+
+
 def test_names_in_any_case_and_the_folder_they_go_to(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, _ = run(capsys, "flow", "CHECK")

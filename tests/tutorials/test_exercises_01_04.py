@@ -31,6 +31,15 @@ def test_a_call_without_an_answer_says_what_is_missing(number):
         exercise(number)
 
 
+def test_a_function_as_it_stands_on_its_page_is_told_so():
+    from tinyres.exercises import ex02
+
+    names = {}
+    exec(ex02.STUB, names)
+    with pytest.raises(NotRight, match="02 is not tried yet: the function stands as on its page"):
+        exercise("02", names["forward"])
+
+
 def test_a_function_of_any_arguments_is_called():
     exercise("01", lambda *both: slope(*both))
     exercise("01", lambda w, x, *, exact=True: slope(w, x))

@@ -120,6 +120,7 @@ def test_the_cells_of_a_notebook_run(monkeypatch):
 def test_results_are_kept_in_the_notebooks_own_folder_if_that_is_asked_for(capsys, tmp_path):
     assert main(["tutorials", "copy", str(tmp_path / "ada"), "--results"]) == 0
     said = capsys.readouterr().out
+    assert f"right or wrong to {tmp_path / 'ada' / 'tinyres-results.csv'}" in said
     assert f"begin with {FOUND[0].path.stem}.ipynb: jupyter lab {tmp_path / 'ada'}" in said
     for path in (tmp_path / "ada").glob("*.ipynb"):
         first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]

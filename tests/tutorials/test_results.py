@@ -124,6 +124,7 @@ def test_a_class_in_one_table(capsys, tmp_path):
     assert [(row["student"], row["tutorial"], row["result"], row["tries"]) for row in rows] == [
         ("ada", "01", "right", "2"),
         ("ada", "02", "right", "1"),
+        ("bob", "01", "not tried", "0"),
         ("bob", "02", "wrong", "2"),
     ]
 
@@ -162,11 +163,13 @@ def test_a_class_s_folder_and_students_without_results(capsys, tmp_path):
     assert [line.split() for line in out.splitlines()[1:4]] == [
         ["ada", "1", "-", "1"], ["bob", "(1)", "1", "1"], ["eve", "-", "-", "0"],
     ]  # fmt: skip
-    assert f"no results of eve: {group / 'eve'}: there is no {NAME} in it" in err
+    assert (
+        f"no results of eve: {group / 'eve'}: there is no {NAME} in it; only copies made with --results keep one" in err
+    )
     with open(tmp_path / "class.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["student"], row["tutorial"]) for row in rows] == [
-        ("ada", "01"), ("bob", "01"), ("bob", "02"), ("eve", ""),
+        (name, number) for name in ("ada", "bob", "eve") for number in ("01", "02")
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     finished = at_seeds(console, names, options, arguments)
     rows: list[dict[str, Any]] = []
     silent, last = [], ""
-    for document in finished:
+    for document in _until_stopped(console, finished, len(names), arguments):
         found = document["seeds"]["laws"] if "seeds" in document else document["laws"]
         rows += [row | {"name": f"{document['name']}: {row['name']}"} for row in found]
         silent += list(document["seeds"]["failed"]) if "seeds" in document else []
@@ -106,6 +106,24 @@ def run(arguments: argparse.Namespace) -> int:
     if last:
         say(console, f"\n{last}", style="bold")
     return status
+
+
+def _until_stopped(
+    console: Any, finished: Iterable[dict[str, Any]], count: int, arguments: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """What has finished; Ctrl-C says what of it is kept."""
+    done = 0
+    try:
+        for document in finished:
+            done += 1
+            yield document
+    except KeyboardInterrupt:
+        kept = f"{done} of {count} experiments {'is' if done == 1 else 'are'} in {arguments.out}"
+        if arguments.seeds > 1:
+            say(console, f"\nstopped; {kept}, and every seed that finished: repeat the command to continue")
+        else:
+            say(console, f"\nstopped; {kept}, without a page that shows them")
+        raise
 
 
 def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged: list[str]) -> int:
@@ -245,8 +263,8 @@ def _list(console: Any) -> None:
     from tinyres.lab.registry import GROUPS, ROOMS, TOUR
 
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "claim", "about"):
-        table.add_column(column, no_wrap=column != "claim", justify="right" if column == "about" else "left")
+    for column in ("name", "claim", "run time"):
+        table.add_column(column, no_wrap=column != "claim", justify="right" if column == "run time" else "left")
     for room, experiments in ROOMS.items():
         table.add_row(Text(room, "bold"))
         for name, experiment in experiments.items():
@@ -254,7 +272,7 @@ def _list(console: Any) -> None:
             asked = f" (--set {', '.join(experiment.settings)})" if experiment.settings else ""
             table.add_row(f" {mark}{name}", Text(experiment.claim).append(asked, "dim"), f"{experiment.seconds:g} s")
     console.print(table)
-    say(console, f"Groups: {', '.join(GROUPS)} (tour: {', '.join(TOUR)}; * starred).")
+    say(console, f"E2, E3, ... are names. Groups: {', '.join(GROUPS)} (tour: {', '.join(TOUR)}; * starred).")
 
 
 def _check(options: Any) -> None:

@@ -29,7 +29,12 @@ def add(parts: Any) -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER",
                         help=f"one student's folder, with {NAME} in it, or a class's folder, with a folder for each "
                         "student; the folder's name is the student's")  # fmt: skip
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per student and tutorial to this file")
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="write one row per student and tutorial to this file, also for those not tried",
+    )
     parser.set_defaults(run=run)
 
 
@@ -64,10 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
     for line in table(found, list(students.values())):
         print(printable(line))
     if arguments.csv:
-        without = dict.fromkeys(students.values())
+        rest = dict.fromkeys((student, number) for student in students.values() for number in numbers(found))
         for one in found:
-            without.pop(one.student, None)
-        full = [one.row for one in found] + [[student, *[""] * (len(SUMMARY) - 1)] for student in without]
+            rest.pop((one.student, one.tutorial), None)
+        untried = [[student, "", number, "not tried", "0", "", ""] for student, number in rest]
+        full = sorted([*(one.row for one in found), *untried], key=lambda row: (row[0], row[2]))
         with writing(arguments.csv):
             write(arguments.csv, rows([SUMMARY, *([plain(cell) for cell in row] for row in full)]))
         print(f"wrote {arguments.csv}")
@@ -105,9 +111,14 @@ def places(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.rglob(NAME)) or [folder]
 
 
+def numbers(found: list[Summary]) -> list[str]:
+    """The tutorials that somebody tried."""
+    return sorted({one.tutorial for one in found})
+
+
 def table(found: list[Summary], students: list[str]) -> list[str]:
     """Lines: a row per student, a column per tutorial, tries in each cell; and what the cells mean."""
-    tutorials = sorted({one.tutorial for one in found})
+    tutorials = numbers(found)
     cells = {(one.student, one.tutorial): str(one.tries) if one.right else f"({one.tries})" for one in found}
     width = max(len("student"), *map(len, students))
     lines = [f"{'student':{width}} " + "".join(f"{number:>5}" for number in tutorials) + "  right"]

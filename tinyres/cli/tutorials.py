@@ -15,6 +15,7 @@ from tinyres.bench import children
 from tinyres.cli import marks
 from tinyres.cli.common import UsageError, known, make_folder, need, writing
 from tinyres.cli.notebooks import alone, notebook
+from tinyres.exercises.results import NAME
 from tinyres.files import write
 
 PACKAGE = Path(__file__).parents[1]
@@ -98,6 +99,8 @@ def run_copy(arguments: argparse.Namespace) -> int:
             write(folder / name, content.encode())
     first = found[0].path
     print(f"copied {len(found)} tutorials{', each as a notebook as well,' if notebooks else ''} to {folder}")
+    if arguments.results:
+        print(f"their first cells let tr.exercise add right or wrong to {folder / NAME}; the answers are not kept")
     if notebooks:
         without = "" if find_spec("jupyterlab") else " (after `pip install jupyterlab`)"
         print(f"begin with {first.stem}.ipynb: jupyter lab {folder}{without}; VS Code and Colab open it, too")

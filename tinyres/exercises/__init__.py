@@ -52,7 +52,9 @@ def exercise(number: str, answer: Any = ..., *, results: str | os.PathLike[str] 
             record(folder, digits, False, name)
         if isinstance(error, AssertionError) and raised_in(Path(__file__).parent, error):
             show_plainly()
-            raise NotRight(f"Exercise {digits} is not {'right' if tried else 'tried'} yet: {error}") from None
+            stands = not tried and not untouched(answer)
+            said = "the function stands as on its page, with `...` for an answer" if stands else error
+            raise NotRight(f"Exercise {digits} is not {'right' if tried else 'tried'} yet: {said}") from None
         raise
     if folder:
         record(folder, digits, True, name)

@@ -60,7 +60,7 @@ def read(folder: Path) -> tuple[list[Try], list[int]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
-        raise NotResults(f"{folder}: there is no {NAME} in it") from error
+        raise NotResults(f"{folder}: there is no {NAME} in it; only copies made with --results keep one") from error
     except (OSError, UnicodeDecodeError) as error:
         raise NotResults(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'})") from error
     if not lines or lines[0] != ",".join(COLUMNS):

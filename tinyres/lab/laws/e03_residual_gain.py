@@ -27,6 +27,7 @@ Case = tuple[float, float]  # scale m of the shortcut, scale a of the branch
 OWN = Shape()
 DEPTH = OWN.depth
 CASES: list[Case] = [(1.0, 1.0), (1.0, 0.5), (1.0, DEPTH**-0.5), (0.5, 0.5), (0.0, 0.5)]  # the last one: a plain net
+TOLD = [(1.0, 1.0), (1.0, 0.5), (0.0, 0.5)]  # those that the sentence names; the table has all
 
 
 def gains(net: Net, cases: Sequence[Case], draw: Draw) -> Any:
@@ -109,7 +110,8 @@ def run(options: Options, tick: Tick) -> Result:
     said = said_of(cases, shape, laws)
     if not given:
         laws.append(relu_law(np.array(relu_logs), shape))
-        said += f"; branches that end in ReLU break the law, x + F(x)/2 then gains {laws[-1].measured:.3g}"
+        said += ". The law needs branches with a mean of 0: if they end in ReLU, x + 0.5 F(x) gives "
+        said += f"{laws[-1].measured:.3g}"
     for m, measured in alone.items():
         name, predicted = f"gradient through the skip connections alone, skip {m:g}", m ** (2 * shape.depth)
         laws.append(Law(name, measured, predicted, 1e-12 * predicted, "check", EXACT))
@@ -146,11 +148,19 @@ def relu_law(logs: Any, shape: Shape) -> Law:
     return Law(name, broken, law, tolerance, "ordering", "derived: cross term of x and F(x)")
 
 
+def _block(m: float, a: float) -> str:
+    """The block as a formula: x + 0.5 F(x)."""
+    parts = [f"{'' if scale == 1 else f'{scale:.3g} '}{what}" for scale, what in ((m, "x"), (a, "F(x)")) if scale]
+    return " + ".join(parts) or "0"
+
+
 def said_of(cases: Sequence[Case], shape: Shape, laws: Sequence[Law]) -> str:
     """The backward gains in words."""
+    told = [case for case in cases if case in TOLD] or cases
     parts = [
-        f"{law.measured:.4g} for skip {m:g}, branch {a:.3g} (predicted {law.predicted:.4g})"
+        f"{law.measured:.4g} for {_block(m, a)} (predicted {law.predicted:.4g})"
         for (m, a), law in zip(cases, laws[1::2], strict=True)
+        if (m, a) in told
     ]
     text = f"{shape.depth} blocks multiply the squared gradient by {', '.join(parts)}"
     finite = min(finite_width.residual_shift(m, a, shape.width, shape.depth) for m, a in cases)
