@@ -3,6 +3,7 @@
 import contextlib
 import io
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,3 +228,10 @@ def test_every_story_is_one_that_the_page_can_show():
         else:
             assert story.low <= story.value <= story.high
         assert LABS[story.lab].fit(full(story.lab, story.setting))[1] == [], "its setting fits together as it stands"
+
+
+def test_the_lesson_plan_has_a_lesson_for_every_story():
+    plan = (Path(tr.__file__).parents[1] / "tutorials" / "lesson_plan.md").read_text(encoding="utf-8")
+    rows = [cells[2] for line in plan.splitlines() if len(cells := line.split("|")) == 4 and cells[1].strip().isdigit()]
+    told = [title.strip() for row in rows for title in row.split(";")]
+    assert sorted(told) == sorted(story.title for story in STORIES.values())
