@@ -152,9 +152,12 @@ def test_images_are_scored_there_and_the_metrics_are_the_same(gpu, digits, tmp_p
     assert isinstance(extractor.features(digits.inputs), np.ndarray)
 
 
-def test_conditional_players_are_scored_and_watched_there(gpu, digits):
+def test_conditional_players_are_scored_and_watched_there(gpu, digits, monkeypatch):
     from tinyres import flow
+    from tinyres.flow.instruments import watched
 
+    monkeypatch.setattr(watched, "PRODUCTS", 4)  # each as long as a step; what they give is not asked
+    monkeypatch.setattr(watched, "PROBES", 1)
     trainer = gan.prepare(recipe("r3gan", width=8, conditional=True, d_steps=1), digits, device="cuda")
     watch = flow.GameWatch(trainer, 1)
     next(trainer.steps())
