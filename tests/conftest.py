@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,23 @@ def pytest_cmdline_main(config):
         config.option.dist = "worksteal"
 
 
-def pytest_collection_modifyitems(items):
-    def place(item):
-        path = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
-        return next((i for i, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+def pytest_ignore_collect(collection_path, config):
+    """PyTorch takes seconds to load: its tests are not collected where all of them would be deselected, unless their
+    file is asked for.
+    """
+    name = collection_path.name
+    if not name.endswith(("_parity.py", "test_porting.py")) or "not parity" not in config.option.markexpr:
+        return None
+    return None if any(argument.partition("::")[0].endswith(name) for argument in config.args) else True
 
-    items.sort(key=place)
+
+def pytest_collection_modifyitems(items):
+    @cache  # tests of a file share its path
+    def place(path):
+        inside = path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else ""
+        return next((i for i, start in enumerate(LONGEST) if inside.startswith(start)), len(LONGEST))
+
+    items.sort(key=lambda item: place(item.path))
 
 
 def pytest_collection_finish():

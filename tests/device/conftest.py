@@ -16,7 +16,11 @@ def reason_without_gpu():
     return None if cupy.cuda.is_available() else "no GPU tests: CuPy finds no GPU or no driver"
 
 
-@pytest.fixture(params=["double", pytest.param("cupy", marks=pytest.mark.gpu)])
+# Without CuPy nothing is made that could only be skipped, a thousand times: tests/kernels/cuda/test_gpu.py says so.
+CUPY = [pytest.param("cupy", marks=pytest.mark.gpu)] if find_spec("cupy") else []
+
+
+@pytest.fixture(params=["double", *CUPY])
 def gpu(request):
     if request.param == "double":
         with standing_in() as module:

@@ -8,6 +8,7 @@ import pytest
 
 import tinyres as tr
 from tests.device.double import copies, no_copies
+from tests.gan.judge import trained_judge
 from tinyres import data, gan, models
 from tinyres.arrays import device_of
 from tinyres.gan.descent import noisy
@@ -134,26 +135,29 @@ def test_noise_on_samples_is_drawn_on_the_host(gpu):
     np.testing.assert_array_equal(there.numpy(), here.numpy())
 
 
-def test_images_are_scored_there_and_the_metrics_are_the_same(gpu, digits, tmp_path):
+def test_images_are_scored_there_and_the_metrics_are_the_same(gpu, digits, tmp_path_factory):
     """G and the classifier run on the GPU; the file that keeps the classifier serves either device."""
-    made = recipe("nonsaturating")
+    made, folder = recipe("nonsaturating"), trained_judge(tmp_path_factory)
     trainers = [gan.prepare(made, digits, device=device) for device in ("cpu", "cuda")]
     found = [
-        gan.score(made, trainer.sample, n=40, folder=tmp_path, device=device)
+        gan.score(made, trainer.sample, n=40, folder=folder, device=device)
         for trainer, device in zip(trainers, ("cpu", "cuda"), strict=True)
     ]
     here, there = (score.figures for score in found)
     assert here.keys() == there.keys()
     for name, value in here.items():
         assert there[name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
-    extractor = gan.metrics.classifier("digits", folder=tmp_path, device="cuda")
+    extractor = gan.metrics.classifier("digits", folder=folder, device="cuda")
     assert {p.device for p in extractor.model.parameters()} == {"cuda"}
     assert isinstance(extractor.features(digits.inputs), np.ndarray)
 
 
-def test_conditional_players_are_scored_and_watched_there(gpu, digits):
+def test_conditional_players_are_scored_and_watched_there(gpu, digits, monkeypatch):
     from tinyres import flow
+    from tinyres.flow.instruments import watched
 
+    monkeypatch.setattr(watched, "PRODUCTS", 4)  # each as long as a step; what they give is not asked
+    monkeypatch.setattr(watched, "PROBES", 1)
     trainer = gan.prepare(recipe("r3gan", width=8, conditional=True, d_steps=1), digits, device="cuda")
     watch = flow.GameWatch(trainer, 1)
     next(trainer.steps())

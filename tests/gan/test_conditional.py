@@ -7,6 +7,7 @@ import pytest
 
 import tinyres as tr
 from tests.gan.command import run
+from tests.gan.judge import trained_judge
 from tests.gan.test_state import assert_the_same, finished
 from tinyres import data, gan, models, nn, optim
 from tinyres.gan import metrics
@@ -170,10 +171,10 @@ def test_asked_for():
 @pytest.mark.parametrize(
     ("name", "n"), [("digits", 300), ("ring8", 300), pytest.param("stacked-digits", 300, marks=pytest.mark.slow)]
 )
-def test_the_score_counts_what_was_asked_for(name, n, tmp_path):
+def test_the_score_counts_what_was_asked_for(name, n, tmp_path, tmp_path_factory):
     """Real samples of the class that is asked for obey; of the next class, they do not."""
     wanted, real = recipe("r3gan", name), gan.real_data(name)
-    kinds = real.classes
+    kinds, folder = real.classes, trained_judge(tmp_path_factory) if name == "digits" else tmp_path
 
     def real_ones(n, *, labels, shift=0):
         assert len(labels) == n
@@ -182,8 +183,8 @@ def test_the_score_counts_what_was_asked_for(name, n, tmp_path):
         first = dict(zip(real.targets[order][::-1], order[::-1], strict=True))
         return real.inputs[[first[(y + shift) % kinds] for y in labels]]
 
-    right = gan.score(wanted, real_ones, n=n, folder=tmp_path)
-    wrong = gan.score(wanted, lambda n, labels: real_ones(n, labels=labels, shift=1), n=n, folder=tmp_path)
+    right = gan.score(wanted, real_ones, n=n, folder=folder)
+    wrong = gan.score(wanted, lambda n, labels: real_ones(n, labels=labels, shift=1), n=n, folder=folder)
     assert right.figures["asked"] > 0.95
     assert wrong.figures["asked"] < 0.05
     assert right.figures["asked_least"] <= right.figures["asked"]

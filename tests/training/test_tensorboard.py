@@ -2,6 +2,7 @@
 
 import struct
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,17 @@ from tinyres.cli import main
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
-event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
-record_writer = pytest.importorskip("tensorboardX.record_writer")
+if find_spec("tensorboardX") is None:
+    pytest.skip("no tests of TensorBoard's files: pip install tensorboardX", allow_module_level=True)
 
 SMALL = ("resnet", "--depth", 8, "--width", 2, "--batch-size", 400, "--lr", "0.05")
 
 
 def events(folder):
     """The events of all files in the order of writing; each record is its length, a sum, the event, and a sum."""
+    from tensorboardX import record_writer  # which loads PyTorch where it is installed
+    from tensorboardX.proto import event_pb2
+
     for path in sorted((Path(folder) / "tensorboard").iterdir()):
         content = path.read_bytes()
         while content:

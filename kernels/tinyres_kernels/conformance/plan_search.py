@@ -197,7 +197,8 @@ class _Search:
             return None
         if plan is None:
             return None
-        for key in {(name, "nothing to do") for name in plan.names} if empty(case) else plan.met:
+        # In one order, whatever Python's hashes are: the search goes on from the newest.
+        for key in sorted({(name, "nothing to do") for name in plan.names} if empty(case) else plan.met):
             known = self.best.get(key)
             if known is None:
                 self.new.append(key)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.gan.judge import trained_judge
 from tinyres import files, training
 from tinyres.gan import metrics
 from tinyres.gan.data import real_data
@@ -13,15 +14,12 @@ from tinyres.training.prepare import load_split
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("classifier")
+    return trained_judge(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    steps = []
-    found = metrics.classifier("digits", 0, folder=folder / "new", tick=lambda step, total: steps.append((step, total)))
-    assert [step for step, _ in steps] == list(range(1, steps[-1][1] + 1))
-    return found
+    return metrics.classifier("digits", 0, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +66,13 @@ def test_halves_of_the_real_data_are_near_and_noise_is_far(trained, images):
 
 
 def test_a_folder_spares_the_training(trained, folder, images):
-    again = metrics.classifier(
-        "digits", 0, folder=folder / "new", tick=lambda step, total: pytest.fail("trained again")
-    )
+    again = metrics.classifier("digits", 0, folder=folder, tick=lambda step, total: pytest.fail("trained again"))
     np.testing.assert_array_equal(again.features(images[:50]), trained.features(images[:50]))
     assert again.accuracy == trained.accuracy
 
 
 def test_a_file_of_another_recipe_or_a_broken_one_is_refused(trained, folder, tmp_path):
-    content = (folder / "new" / "classifier-digits-0.safetensors").read_bytes()
+    content = (folder / "classifier-digits-0.safetensors").read_bytes()
     (tmp_path / "classifier-digits-1.safetensors").write_bytes(content)
     with pytest.raises(training.CheckpointError, match=r"seed is 0 there and 1 here.*trained again"):
         metrics.classifier("digits", 1, folder=tmp_path)

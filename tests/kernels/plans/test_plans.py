@@ -13,14 +13,17 @@ from tinyres_kernels.conformance.plan_search import explained
 from tinyres_kernels.cpu.host import TARGET, Target
 from tinyres_kernels.cpu.plan import PLANNERS
 
+from tests.kernels.plans.kept_cases import kept_cases, lines, read
+
 DTYPES = ("float32", "float64")
 CONV = ("conv2d", "conv2d_dx", "conv2d_dw")
 SHARES = 4  # that the cases of a convolution are cut into; the first is tested everywhere, the others are slow tests
 
 
-@cache
-def found(op, dtype):
-    return list(plans.suite(ops=[op], dtypes=[dtype]))
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """found(op, dtype): the cases of an operation."""
+    return cache(lambda op, dtype: kept_cases(tmp_path_factory, op, dtype))
 
 
 def every(cases):
@@ -42,11 +45,11 @@ def share(cases, number):
 @pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, SHARES))])
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", CONV)
-def test_every_plan_of_a_convolution_and_both_sides_of_every_limit(op, dtype, number):
+def test_every_plan_of_a_convolution_and_both_sides_of_every_limit(op, dtype, number, found):
     every(share(found(op, dtype), number))
 
 
-def test_the_shares_are_all_cases():
+def test_the_shares_are_all_cases(found):
     cases = found("conv2d", "float32")
     shares = [share(cases, number) for number in range(SHARES)]
     assert sorted(map(str, cases)) == sorted(str(case) for cut in shares for case in cut)
@@ -56,7 +59,7 @@ def test_the_shares_are_all_cases():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("op", [op for op in OPS if op not in CONV])
-def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype):
+def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype, found):
     every(found(op, dtype))
 
 
@@ -68,7 +71,7 @@ def test_the_layers_of_real_nets(number):
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", OPS)
-def test_no_plan_that_occurs_is_left_without_a_test(op, dtype):
+def test_no_plan_that_occurs_is_left_without_a_test(op, dtype, found):
     """At sizes drawn by others: those of the fuzz and of real nets. Limits as they are."""
     tested = {name for case in found(op, dtype) for name in case.plan.names}
     rng = np.random.default_rng(1)
@@ -84,11 +87,20 @@ def test_no_plan_that_occurs_is_left_without_a_test(op, dtype):
     assert not occur, f"no test runs these: {dict(occur)}"
 
 
+@pytest.mark.parametrize("op", ["matmul", pytest.param("conv2d_dw", marks=pytest.mark.slow)])
+def test_cases_that_were_kept_are_those_that_are_searched_for(op, found):
+    searched = list(plans.suite(ops=[op], dtypes=["float32"]))
+    assert list(map(repr, found(op, "float32"))) == list(map(repr, searched))
+    text = lines(searched)
+    assert list(map(repr, read(text, op, "float32"))) == list(map(repr, searched))
+    assert read(text.replace("one thread", "a thread", 1), op, "float32") is None, "of a plan that is made no more"
+
+
 def test_every_operation_has_a_planner():
     assert set(PLANNERS) == set(OPS)
 
 
-def test_a_kernel_goes_the_way_that_is_explained(monkeypatch):
+def test_a_kernel_goes_the_way_that_is_explained(monkeypatch, found):
     """The plan that runs is the one that `explain` names: the tests above would otherwise watch another code."""
     taken = []
     from tinyres_kernels.cpu import conv
@@ -119,7 +131,7 @@ def test_plans_can_be_asked_for_another_machine(target):
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_explain_takes_the_settings_that_the_kernel_takes(op):
+def test_explain_takes_the_settings_that_the_kernel_takes(op, found):
     assert explained(found(op, "float32")[0].case)
 
 

@@ -24,32 +24,40 @@ def assert_close(a, b, tolerance):
         np.testing.assert_allclose(b[name], value, rtol=0, atol=tolerance * size, err_msg=name)
 
 
-# What two ranks do in one world, as none of it ends a rank.
-TOGETHER = [
-    ["train", "mlp", "0"], ["train", "resnet", "1"], ["train", "stochastic_depth", "1"], ["train", "cnn", "1"],
-    ["shares"], ["norm"], ["recorded"], ["gpu", "0"], ["gpu", "1"],
-]  # fmt: skip
+# What two ranks do in one world, as none of it ends a rank; and the trainings, which take long, in another.
+TOGETHER = [["shares"], ["norm"], ["recorded"], ["gpu", "0"], ["gpu", "1"]]
+TRAININGS = [["train", "mlp", "0"], ["train", "resnet", "1"], ["train", "stochastic_depth", "1"], ["train", "cnn", "1"]]
 
 
-def together(folder):
-    (folder / "tasks.json").write_text(json.dumps(TOGETHER))
-    status, _, err = work("several", folder, folder / "tasks.json", seconds=300)
-    return json.dumps([str(folder), status, err])
+def together(tmp_path_factory, name, tasks):
+    """The folder in which two ranks have left the files of their tasks."""
 
+    def left():
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "tasks.json").write_text(json.dumps(tasks))
+        status, _, err = work("several", folder, folder / "tasks.json", seconds=300)
+        return json.dumps([str(folder), status, err])
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """The folder in which `TOGETHER` has left its files: each test reads those of one task."""
-    told = within_run(tmp_path_factory, "world", lambda: together(tmp_path_factory.mktemp("world")))
-    folder, *ended = json.loads(told)
+    folder, *ended = json.loads(within_run(tmp_path_factory, name, left))
     assert ended == [0, ""]
     return Path(folder)
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """The files of `TOGETHER`: each test reads those of one task."""
+    return together(tmp_path_factory, "world", TOGETHER)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return together(tmp_path_factory, "trained", TRAININGS)
+
+
 @pytest.mark.parametrize("name", ["mlp", "resnet", "stochastic_depth", "cnn"])
 @pytest.mark.slow
-def test_two_ranks_are_one_process_to_rounding(world, tmp_path, name):
-    same_as_alone(world, tmp_path, name, 2)
+def test_two_ranks_are_one_process_to_rounding(trained, tmp_path, name):
+    same_as_alone(trained, tmp_path, name, 2)
 
 
 @pytest.mark.slow
