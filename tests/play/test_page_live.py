@@ -45,9 +45,12 @@ def test_another_architecture_is_said_to_be_computed_until_its_picture_is_there(
     page = net(visit, kind="plain")
     page.push({"type": "setting", "lab": "net", "setting": m.setting(m.NET_KNOBS, architecture="plain", depth=8)})
     assert said_to_be_there(page)
+    places = "[...document.querySelectorAll('.shown, .panel')].map((e) => JSON.stringify(e.getBoundingClientRect()))"
+    before = page.js(places)
     page.page.get_by_label("Architecture").select_option(label="Residual")
     page.drawn()
     assert page.js(WORDS) == [], "at once"
+    assert page.js(places) == before, "nothing moves"
     assert said_to_compute(page)
     assert page.text(".transport .step") == "step –"
     ask = page.state("ask")

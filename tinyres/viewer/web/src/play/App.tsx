@@ -38,7 +38,7 @@ export function App({ store, state }: { store: Store; state: State }) {
           {seen === null ? (
             <p class="empty">{waiting(state)}</p>
           ) : (
-            <div class={`shown ${computing ? (state.anew ? "computing anew" : "computing") : ""}`} aria-busy={computing}>
+            <div class={`shown ${computing ? (state.anew ? "computing restarted" : "computing") : ""}`} aria-busy={computing}>
               <Computing.Provider value={computing}>
                 {isGame(seen.frame) ? (
                   <Game seen={seen} frame={seen.frame} veil={veil} />
