@@ -168,7 +168,7 @@ def test_answers_name_what_they_answer(page):
     ], 2):  # fmt: skip
         page.clear()
         page.say(what, ask=ask, **fields)
-        frame = page.wait(kind("frame", ask))
+        frame = page.wait(kind("frame", ask), 10)
         told = page.wait(kind("setting", ask))
         assert (told["lab"], told["setting"]) == (page.session._tape.lab.name, page.session._tape.state.setting)
         assert frame["run"] == page.session._run
