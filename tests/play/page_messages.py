@@ -93,7 +93,7 @@ def packed(array, dtype):
     return {"shape": list(little.shape), "dtype": dtype, "data": base64.b64encode(little.tobytes()).decode()}
 
 
-def start(blocks=50, run=1, kind="residual", **changed):
+def start(blocks=50, run=1, kind="residual", ask=None, **changed):
     """`blocks` counts the head, which is plain."""
     routes = kind == "residual"
     named = [{"name": f"blocks.{i}", "kind": kind, "routes": routes, "parameters": 8320} for i in range(blocks - 1)]
@@ -106,7 +106,7 @@ def start(blocks=50, run=1, kind="residual", **changed):
         "signal": [math.sqrt(factor) ** i for i in range(blocks)],
     }  # fmt: skip
     return {
-        "type": "start", "run": run, "lab": "net",
+        "type": "start", "run": run, "lab": "net", "ask": ask,
         "setting": setting(NET_KNOBS, architecture=kind, depth=blocks, **changed),
         "net": {"blocks": named, "parameters": sum(each["parameters"] for each in named)},
         "law": law, "data": {"points": points, "labels": labels, "box": [-1.5, 2.5, -1.2, 1.7]},

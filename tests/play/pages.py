@@ -62,9 +62,9 @@ class Page:
         return self
 
     def sent(self, kind=None):
-        """What the page has sent since the last call, without what it says after every frame."""
+        """What the page has sent since the last call, without `ask`, and without what it says after every frame."""
         self.drawn()
-        found = self.js("wire.sent.splice(0)")
+        found = [{key: each[key] for key in each if key != "ask"} for each in self.js("wire.sent.splice(0)")]
         return [each for each in found if each["type"] == kind or (kind is None and each["type"] != "ready")]
 
     def press(self, *keys):

@@ -92,7 +92,7 @@ def test_the_orbit_is_every_point_so_far():
 
 def test_live_knobs_of_a_game():
     made = run(2, target="ring8")
-    made.turn({"loss": "hinge", "penalty": "r1", "weight": 2.0, "lr_g": 0.5, "lr_d": 0.25})
+    made.turn(made.setting | {"loss": "hinge", "penalty": "r1", "weight": 2.0, "lr_g": 0.5, "lr_d": 0.25})
     trainer = made.trainer
     assert (trainer.loss.name, trainer.penalty_weight) == ("hinge", 2.0)
     assert trainer.penalty is gan.PENALTIES["r1"]

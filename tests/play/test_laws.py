@@ -40,6 +40,19 @@ def test_residual_nets_take_skip_plus_branch_squared(kind, skip, branch):
     np.testing.assert_allclose(squares(found.signal), expected[::-1], rtol=1e-4)
 
 
+def test_a_formula_can_be_read_in_one_way():
+    """What is multiplied stands in brackets, and what is not a knob is explained."""
+    told = lambda **setting: law(depth=5, **setting).formula
+    assert (
+        told(branch=1.0)
+        == "each block multiplies the squared gradient by (skip² + branch²); at the last block that is 2"
+    )
+    assert "by (skip² + branch² · χ_F), where χ_F is the factor of the branch alone;" in told(activation="sigmoid")
+    assert "by ((1 − T)² + T²" in told(architecture="highway")
+    assert "by (skip² + branch² (1 − 2/batch)/q), where q is" in told(architecture="preact", norm="batch")
+    assert "by (π/(π − 1)) · (1 − 2/batch) =" in told(architecture="plain", norm="batch")
+
+
 def test_skipinit_and_highway():
     np.testing.assert_allclose(squares(law(architecture="skipinit", alpha=0.5, depth=3).gradient), [1.5625, 1.25, 1.0],
                                rtol=1e-4)  # fmt: skip

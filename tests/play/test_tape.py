@@ -86,7 +86,7 @@ def test_a_live_knob_acts_from_the_step_that_is_shown():
     first = made.ring[3].figures
     made.seek(2)
     new = made.state.setting | {"lr": 0.5}
-    made.turn(new, {"lr": 0.5})
+    made.turn(new)
     assert made.ring.kept == (0, 2)
     assert made.state.setting["lr"] == 0.5
     made.forward()
@@ -94,7 +94,7 @@ def test_a_live_knob_acts_from_the_step_that_is_shown():
     assert [row["step"] for row in made.rows] == [0, 1, 2, 3]
     again = tape("net", {**SMALL})
     again.forward(), again.forward()
-    again.turn(again.state.setting | {"lr": 0.5}, {"lr": 0.5})
+    again.turn(again.state.setting | {"lr": 0.5})
     again.forward()
     assert same(made.state.figures, again.state.figures)
 
@@ -102,7 +102,7 @@ def test_a_live_knob_acts_from_the_step_that_is_shown():
 def test_turning_a_scale_changes_what_is_shown_at_once():
     made = tape("net", SMALL)
     before = made.state.figures
-    made.turn(made.state.setting | {"branch": 1.0}, {"branch": 1.0})
+    made.turn(made.state.setting | {"branch": 1.0})
     wide = tape("net", SMALL | {"branch": 1.0}).state.figures
     assert not same(made.state.figures["signal"], before["signal"])
     assert same(made.state.figures["signal"], wide["signal"])
@@ -112,7 +112,7 @@ def test_turning_a_scale_changes_what_is_shown_at_once():
 def test_going_back_over_a_turned_knob_brings_its_old_value_back():
     made = tape("net", SMALL)
     made.forward()
-    made.turn(made.state.setting | {"lr": 0.5}, {"lr": 0.5})
+    made.turn(made.state.setting | {"lr": 0.5})
     made.forward()
     made.seek(0)
     assert made.state.setting["lr"] == 0.01

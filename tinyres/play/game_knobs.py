@@ -8,7 +8,7 @@ from tinyres.play.knobs import Knob
 
 LOSSES = (("nonsaturating", "non-saturating"), ("saturating", "saturating (minimax)"),
           ("least_squares", "least squares"), ("hinge", "hinge"), ("wasserstein", "Wasserstein"))  # fmt: skip
-PENALTIES = (("none", "none"), ("r1", "R1, at the data"), ("gp", "WGAN-GP, between data and fakes"),
+PENALTIES = (("none", "none"), ("r1", "R1, at the data"), ("gp", "WGAN-GP, data to fakes"),
              ("dragan", "DRAGAN, around the data"))  # fmt: skip
 NETS = {"target": ["ring8", "grid25", "digits"]}
 

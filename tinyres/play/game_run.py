@@ -105,10 +105,9 @@ class GameRun:
         """Bytes of a snapshot, about."""
         return 3 * sum(int(p.data.nbytes) for m in self.trainer.modules.values() for p in m.parameters())
 
-    def turn(self, values: dict[str, Any]) -> None:
-        """Knobs that take effect in the next step."""
-        self.setting |= values
-        setting, trainer = self.setting, self.trainer
+    def turn(self, setting: dict[str, Any]) -> None:
+        """Take the live knobs of a setting; all others are as they were."""
+        self.setting, trainer = dict(setting), self.trainer
         trainer.loss, trainer.penalty = gan.LOSSES[setting["loss"]], gan.PENALTIES.get(setting["penalty"])
         trainer.penalty_weight = setting["weight"]
         for optimizer, lr in ((trainer.optimizer_g, setting["lr_g"]), (trainer.optimizer_d, setting["lr_d"])):

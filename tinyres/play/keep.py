@@ -23,7 +23,7 @@ Message = dict[str, Any]
 
 def start(tape: Tape, run: int) -> Message:
     """The message that opens a run."""
-    return {"type": "start", "run": run, "lab": tape.lab.name, "setting": tape.run.setting, **tape.start}
+    return {"type": "start", "run": run, "lab": tape.lab.name, "setting": tape.begun, **tape.start}
 
 
 def frame(tape: Tape, run: int, rows: list[dict[str, Any]], dear: bool) -> Message:
@@ -31,10 +31,14 @@ def frame(tape: Tape, run: int, rows: list[dict[str, Any]], dear: bool) -> Messa
     state = tape.state
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ()) if name not in TABLES}
     drawn = tape.picture() if dear else state.picture or {}
-    kept = list(tape.ring.kept)
-    return {"type": "frame", "run": run, "step": state.step, "kept": kept, **state.figures, **drawn} | (
-        {"history": columns} if rows else {}
-    )
+    turned = changed(tape.begun, state.setting)
+    message = {"type": "frame", "run": run, "step": state.step, "kept": list(tape.ring.kept), **state.figures, **drawn}
+    return message | ({"history": columns} if rows else {}) | ({"turned": turned} if turned else {})
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The knobs of a setting that differ from an earlier one."""
+    return {name: value for name, value in after.items() if value != before[name]}
 
 
 def recording(tape: Tape, run: int, opening: Message) -> list[Message]:
@@ -74,7 +78,8 @@ def table(tape: Tape, form: str) -> str:
     """The figures of every step: CSV with a row a step, or JSON with the setting as well."""
     rows = [_flat(tape, row) for row in tape.rows]
     if form == "json":
-        document = {"lab": tape.lab.name, "setting": tape.run.setting, "steps": rows, **tape.start}
+        turns = [{"step": step, **changed(tape.begun, then)} for step, then in tape.turns.items()]
+        document = {"lab": tape.lab.name, "setting": tape.begun, "turned": turns, "steps": rows, **tape.start}
         document.pop("data")
         return json.dumps(words.jsonable(document), indent=1) + "\n"
     out = io.StringIO()

@@ -30,11 +30,9 @@ class Lab:
         """
         return (defaults(self.knobs) if over is None else over) | checked(self.knobs, values)
 
-    def live(self, old: Setting, new: Setting) -> Setting | None:
-        """The values that differ, if all of them can be turned while the run goes on; otherwise None."""
-        changed = {name: value for name, value in new.items() if value != old[name]}
-        by_name = {knob.name: knob for knob in self.knobs}
-        return changed if all(by_name[name].live for name in changed) else None
+    def live(self, old: Setting, new: Setting) -> bool:
+        """Whether all that differs can be turned while the run goes on."""
+        return all(knob.live for knob in self.knobs if new[knob.name] != old[knob.name])
 
     def to_json(self) -> dict[str, Any]:
         """As the page reads it."""

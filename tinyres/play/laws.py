@@ -20,7 +20,7 @@ Squares = list[float]
 
 @dataclass(frozen=True)
 class Law:
-    """name, the formula in words, its source; relative norms of gradient and signal by block, or None.
+    """name, the formula in a sentence, its source; relative norms of gradient and signal by block, or None.
 
     scatter: most nets have their gradient at the first block within this factor of the law; None if unknown.
     """
@@ -72,7 +72,9 @@ def law(setting: dict[str, Any], q: float) -> Law | None:
         growth = dense.concatenating(setting["width"], setting["growth"], blocks)[1:]
         squares = (growth[-1] / growth) * features  # per feature times features
         return Law(
-            "Concatenation", "the squared gradient per feature is (k0 + k L) / (k0 + k l) at block l: in all, it stays",
+            "Concatenation",
+            "at block l of L the squared gradient per feature is (k₀ + k L)/(k₀ + k l) times that at the last, for "
+            "k₀ features at first and k more in each block; over all features it stays",
             "Huang et al. 2017; derived", _norms(squares / squares[-1]), None,
         )  # fmt: skip
     return None
@@ -84,7 +86,8 @@ def _plain(phi: Activation, s_w2: float, s_b2: float, q: float, blocks: int) -> 
     signal = [_second(phi, v) for v in variances[1:]]
     last = chis[-1]
     return Law(
-        "χ per layer", f"squared gradient × χ per layer, χ = s_w² E[φ'(√q z)²]; at the last layer χ = {last:.4g}",
+        "χ per layer",
+        f"each layer multiplies the squared gradient by χ = s_w² E[φ'(√q z)²]; at the last layer χ = {last:.4g}",
         "Poole et al. 2016; Schoenholz et al. 2017", _towards_input(chis[1:]), _norms(_relative(signal)),
     )  # fmt: skip
 
@@ -118,11 +121,12 @@ def _blocks(setting: dict[str, Any], phi: Activation, q: float, m: float, a: flo
         squares.append(q)
     parts = ("(1 − T)²", "T²") if kind == "highway" else ("skip²", "α²" if kind == "skipinit" else "branch²")
     unit = math.isclose(gains[-1], m * m + a * a, rel_tol=1e-3)
-    formula = " + ".join(parts) + ("" if unit else " χ_F, χ_F the branch's own factor,")
+    factor = f"({parts[0]} + {parts[1]}{'' if unit else ' · χ_F'})"
+    alone = "" if unit else ", where χ_F is the factor of the branch alone"
     name, source = "1 + a² per block", "He et al. 2016; Hanin & Rolnick 2018"
     if kind == "highway":
         name, source = "Highway gates", "Srivastava et al. 2015; the gain is derived"
-    text = f"squared gradient × {formula} per block; at the last block {gains[-1]:.4g}"
+    text = f"each block multiplies the squared gradient by {factor}{alone}; at the last block that is {gains[-1]:.4g}"
     return Law(name, text, source, _towards_input(gains[1:]), _norms(_relative(squares)))
 
 
@@ -131,14 +135,19 @@ def _batch_norm(setting: dict[str, Any], q: float) -> Law | None:
     if kind == "plain":
         gain = normalised.plain_gain() * (1 - 2 / batch)
         return Law(
-            "Batch norm's explosion", f"squared gradient × π/(π − 1) (1 − 2/batch) = {gain:.4g} per layer",
+            "Batch norm's explosion",
+            f"each layer multiplies the squared gradient by (π/(π − 1)) · (1 − 2/batch) = {gain:.4g}",
             "Yang et al. 2019", _towards_input([gain] * (blocks - 1)), None,
         )  # fmt: skip
     if kind == "preact" and math.isclose(setting["s_w2"], 2.0) and setting["s_b2"] == 0:
-        gains = normalised.block_gains(blocks, setting["skip"], setting["branch"] / math.sqrt(q), batch=batch)
-        inside = gains[1:] / gains[:-1]
+        inside = np.zeros(blocks)  # where both scales are 0, nothing comes back
+        if setting["skip"] or setting["branch"]:
+            gains = normalised.block_gains(blocks, setting["skip"], setting["branch"] / math.sqrt(q), batch=batch)
+            inside = gains[1:] / gains[:-1]
         return Law(
-            "Batch norm tames the branch", "squared gradient × skip² + branch²/q per block, q the variance so far",
+            "Batch norm tames the branch",
+            "each block multiplies the squared gradient by (skip² + branch² (1 − 2/batch)/q), where q is the variance "
+            "of the signal that comes into the block",
             "De & Smith 2020; Yang et al. 2019", _towards_input(list(inside[1:])), None,
         )  # fmt: skip
     return None

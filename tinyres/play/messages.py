@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.play import words
-from tinyres.play.labs import LABS
+from tinyres.play.labs import LABS, Lab
 from tinyres.play.stories import STORIES
 from tinyres.version import __version__
 
@@ -14,6 +14,8 @@ FIELDS: dict[str, tuple[str, ...]] = {  # what a message must hold besides its t
     "hello": (), "set": ("values",), "play": (), "pause": (), "step": ("by",), "seek": ("step",), "reset": (),
     "speed": ("steps_per_second",), "lab": ("name",), "story": ("name",), "script": (), "save": ("what",), "ready": (),
 }  # fmt: skip
+
+ANEW = ("hello", "set", "reset", "lab", "story")  # a message that may come with `ask`: see session.py
 
 
 class Wrong(Exception):
@@ -59,10 +61,27 @@ def merged(messages: list[Message]) -> list[Message]:
             and isinstance(values, dict)
             and isinstance(last["values"], dict)
         ):
-            found[-1] = {"type": "set", "values": last["values"] | values}
+            found[-1] = {**message, "values": last["values"] | values}
         else:
             found.append(message)
     return found
+
+
+def ask_of(message: Message, before: int | None) -> int | None:
+    """The number by which the page knows the answer again; the one before if it gave none."""
+    ask = message.get("ask")
+    return ask if type(ask) is int else before
+
+
+def lab_of(name: Any) -> Lab:
+    """The lab of this name.
+
+    Raises:
+        Wrong: there is none.
+    """
+    if not isinstance(name, str) or name not in LABS:
+        raise Wrong(f"There is no lab called {short(name)}; there are {', '.join(LABS)}.")
+    return LABS[name]
 
 
 def values_of(values: Any) -> Any:

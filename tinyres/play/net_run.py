@@ -43,9 +43,20 @@ class NetRun:
         self.loader = data.DataLoader(self.samples, size, shuffle=True, seed=setting["seed"], drop_last=True)
         self.recording = flow.record(self.model, details=False)
         self.blocks = list(self.recording.watched)
-        self.law = laws.law(setting, float(np.mean(np.square(self.samples.inputs, dtype=np.float64))))
+        self._q = float(np.mean(np.square(self.samples.inputs, dtype=np.float64)))
+        self._laws: dict[tuple[float, float], laws.Law | None] = {}
+        self._first_law = self.law
         self._measured = False
         self._box = _box(self.samples.inputs) if self.samples.inputs.ndim == 2 else None
+
+    @property
+    def law(self) -> laws.Law | None:
+        """The law of the net as its scales stand now."""
+        scales = self.setting["skip"], self.setting["branch"]
+        if scales not in self._laws:
+            with np.errstate(all="ignore"):  # scales of 0 leave neither signal nor gradient
+                self._laws = {scales: laws.law(self.setting, self._q)}
+        return self._laws[scales]
 
     # -- a step -----------------------------------------------------------------------------------------------------
     def batch(self) -> tuple[Any, Any]:
@@ -79,6 +90,8 @@ class NetRun:
             "law_gap": self._gap(gradient),
         }
         figures["diverged"] = self._diverged(figures["loss"], found.not_finite)
+        if self.law is not None and self.law != self._first_law:  # the page has the first one already
+            figures["law"] = self.law.to_json()
         return figures
 
     def advance(self) -> None:
@@ -124,9 +137,9 @@ class NetRun:
         slots = {"sgd": 1, "momentum": 2, "rmsprop": 2, "adam": 3}[self.setting["optimizer"]]
         return slots * sum(int(p.data.nbytes) for p in self.model.parameters())
 
-    def turn(self, values: dict[str, Any]) -> None:
-        """Knobs that take effect in the next step."""
-        self.setting |= values
+    def turn(self, setting: dict[str, Any]) -> None:
+        """Take the live knobs of a setting; all others are as they were."""
+        self.setting = dict(setting)
         for group in self.optimizer.param_groups:
             group["lr"] = self.setting["lr"]
         if self.setting["family"] == "mlp":
@@ -144,7 +157,10 @@ class NetRun:
         for name in self.blocks:
             routes = any(isinstance(m, (nn.Residual, nn.Highway)) for m in inside[name].modules())
             own = kind if routes or kind in ("plain", "dense") else "plain"
-            rows.append({"name": name, "kind": own, "routes": routes, "parameters": _count(inside[name])})
+            rows.append({
+                "name": name, "kind": own, "routes": routes, "parameters": _count(inside[name]),
+                "layers": _layers(inside[name]),
+            })  # fmt: skip
         points = None
         if self._box is not None:
             points = {"points": self.samples.inputs, "labels": self.samples.targets, "box": self._box}
@@ -190,6 +206,14 @@ def _box(points: Any) -> list[float]:
 
 def _count(module: nn.Module) -> int:
     return sum(int(p.data.size) for p in module.parameters())
+
+
+def _layers(block: nn.Module) -> int:
+    """Layers with weights that a signal passes one after the other: no gate, no projection on the skip."""
+    return sum(
+        isinstance(module, (nn.Linear, nn.Conv2d)) and name.split(".")[-1] != "gate" and "shortcut" not in name
+        for name, module in block.named_modules()
+    )
 
 
 def _route(routes: dict[str, Any], block: str) -> Any:

@@ -12,17 +12,27 @@ RATES = {"sgd": ("SGD", ""), "momentum": ("SGD", ", momentum=0.9"), "adam": ("Ad
 TOYS = {"moons": "two_moons", "spirals": "spirals", "circles": "circles"}
 
 
-def of(lab: str, setting: dict[str, Any], step: int, switched: int | None = None) -> str:
+def of(
+    lab: str,
+    setting: dict[str, Any],
+    step: int,
+    switched: int | None = None,
+    turns: dict[int, dict[str, Any]] | None = None,
+) -> str:
     """The script, up to a step.
 
     Args:
+        setting: the one that the run began with.
         switched: the step from which on the compiled kernels computed; None if they never did.
+        turns: by step, the setting from there on, where live knobs have been turned.
     """
-    return _net(setting, step, switched) if lab == "net" else _game(setting, step)
+    turns = {at: then for at, then in (turns or {}).items() if at <= step}
+    setting = turns.pop(0, setting)  # turned before the first step: as if it had begun so
+    return _net(setting, step, switched, turns) if lab == "net" else _game(setting, step, turns)
 
 
 # -- one net ----------------------------------------------------------------------------------------------------------
-def _net(setting: dict[str, Any], step: int, switched: int | None) -> str:
+def _net(setting: dict[str, Any], step: int, switched: int | None, turns: dict[int, dict[str, Any]]) -> str:
     conv, seed = setting["family"] == "conv", setting["seed"]
     if setting["data"] == "digits":
         samples = f"data.digits(seed={seed}).train"
@@ -31,6 +41,15 @@ def _net(setting: dict[str, Any], step: int, switched: int | None) -> str:
     kind, tail = RATES[setting["optimizer"]]
     kernels = '"im2col"' if switched is None else f'"im2col" if step < {switched} else "cpu"'
     imports = "data, flow, models, optim" if conv else "data, flow, optim\nfrom tinyres.play import nets"
+    rates = {at: then["lr"] for at, then in turns.items()}
+    scales = {} if conv else {at: (then["skip"], then["branch"]) for at, then in turns.items()}
+    turned = turning = ""
+    if rates:
+        turned += f"rates = {rates!r}  # learning rates, from these steps on\n"
+        turning += '    optimizer.param_groups[0]["lr"] = rates.get(step, optimizer.param_groups[0]["lr"])\n'
+    if any(pair != (setting["skip"], setting["branch"]) for pair in scales.values()):
+        turned += f"scales = {scales!r}  # of skip and branch, from these steps on\n"
+        turning += "    if step in scales:\n        nets.set_scales(model, *scales[step])\n"
     return f"""from itertools import chain, islice, repeat
 
 import tinyres as tr
@@ -41,8 +60,8 @@ loader = data.DataLoader(samples, {min(setting["batch"], 1437)}, shuffle=True, s
 model = {_conv(setting) if conv else _mlp(setting)}
 optimizer = optim.{kind}(model.parameters(), lr={setting["lr"]!r}{tail})
 recording = flow.record(model)
-for step, (x, y) in enumerate(islice(chain.from_iterable(repeat(loader)), {step + 1})):
-    with tr.kernels({kernels}):
+{turned}for step, (x, y) in enumerate(islice(chain.from_iterable(repeat(loader)), {step + 1})):
+{turning}    with tr.kernels({kernels}):
         with recording:
             loss = tr.cross_entropy(model(x), y)
             optimizer.zero_grad()
@@ -69,12 +88,20 @@ def _conv(setting: dict[str, Any]) -> str:
 
 
 # -- two players ------------------------------------------------------------------------------------------------------
-def _game(setting: dict[str, Any], step: int) -> str:
+def _game(setting: dict[str, Any], step: int, turns: dict[int, dict[str, Any]]) -> str:
     target, seed = setting["target"], setting["seed"]
     penalty = "None" if setting["penalty"] == "none" else f'gan.PENALTIES["{setting["penalty"]}"]'
     betas = ", (0.5, 0.999)" if setting["optimizer"] == "adam" else ""
     kind = "Adam" if betas else "SGD"
     imports, players = _PLAYERS.get(target, _nets)(setting)
+    turned = turning = ""
+    if turns:
+        live = {
+            at: tuple(then[name] for name in ("loss", "penalty", "weight", "lr_g", "lr_d"))
+            for at, then in turns.items()
+        }
+        turned = f"turned = {live!r}  # after these steps: loss, penalty, its weight, rates of G and D\n"
+        turning = _TURNING
     batch = 1 if target == "dirac" else f"min({setting['batch']}, len(real))"
     return f"""from itertools import islice
 
@@ -91,9 +118,17 @@ trainer = gan.GANTrainer(
     optimizer_d=optim.{kind}(discriminator.parameters(), {setting["lr_d"]!r}{betas}),
     batch_size={batch}, latent={LATENT[target]}, seed={seed}, total={FOREVER},
 )
-with tr.kernels("im2col"):
-    for record in islice(trainer.steps(), {step}):
+{turned}with tr.kernels("im2col"):
+    for step, record in enumerate(islice(trainer.steps(), {step}), 1):
         print(record)
+{turning}"""
+
+
+_TURNING = """\
+        if step in turned:
+            loss, penalty, trainer.penalty_weight, rate_g, rate_d = turned[step]
+            trainer.loss, trainer.penalty = gan.LOSSES[loss], gan.PENALTIES.get(penalty)
+            trainer.optimizer_g.param_groups[0]["lr"], trainer.optimizer_d.param_groups[0]["lr"] = rate_g, rate_d
 """
 
 

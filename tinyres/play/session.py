@@ -2,6 +2,9 @@
 
 Messages from the page are answered by the thread between two steps, what is wrong with them at once. Frames are made
 only when the page has drawn the last one, at most thirty a second: none is ever queued.
+
+A message that changes what is shown may carry `ask`, a whole number. What is sent carries the last one that has been
+followed, so the page knows whether a picture is of the knobs that it shows, or still of those before.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any
 
 from tinyres.play import keep, script, words
 from tinyres.play.labs import LABS, Lab
-from tinyres.play.messages import Message, Wrong, hello, kind_of, merged, short, values_of, whole
+from tinyres.play.messages import ANEW, Message, Wrong, ask_of, hello, kind_of, lab_of, merged, short, values_of, whole
 from tinyres.play.stories import STORIES
 from tinyres.play.tape import Tape
 
@@ -31,9 +34,10 @@ class Session:
     """
 
     def __init__(self, send: Callable[[Message], object]) -> None:
-        self._send, self._lab, self._run = send, LABS["net"], 0
+        self._send, self._run = send, 0
         self._tape: Tape | None = None
-        self._asked: dict[str, Any] | None = None  # the setting that the last answer named
+        self._asked: tuple[Lab, dict[str, Any]] | None = None  # the setting that the last answer named
+        self._ask: int | None = None
         self._inbox: list[Message] = []
         self._changed, self._closed = threading.Condition(), False
         self._playing, self._todo = False, 0
@@ -72,11 +76,12 @@ class Session:
 
     def _answer(self, message: Message) -> None:
         """Say what a turned knob will come to, without waiting for a step in progress."""
-        lab, asked = self._lab, self._asked
-        if asked is not None:
+        if self._asked is not None:
+            lab, asked = self._asked
             with suppress(ValueError):  # the thread says what is wrong
-                self._asked, _ = lab.fit(lab.setting(values_of(message["values"]), asked))
-                self._send({"type": "setting", "lab": lab.name, "setting": self._asked})
+                asked, _ = lab.fit(lab.setting(values_of(message["values"]), asked))
+                self._asked = lab, asked
+                self._tell_setting(ask_of(message, self._ask))
 
     # -- the thread -------------------------------------------------------------------------------------------------
     def _work(self) -> None:
@@ -161,39 +166,41 @@ class Session:
         rows, tape.unsent = tape.unsent, []
         return keep.frame(tape, self._run, rows, dear) | {
             "playing": self._playing, "rate": self._rate if self._playing else None, "seconds": self._seconds,
+            "ask": self._ask,
         }  # fmt: skip
 
     # -- messages ---------------------------------------------------------------------------------------------------
     def _follow(self, message: Message) -> None:
+        self._ask = ask_of(message, self._ask)
         try:
             getattr(self, f"_on_{message['type']}")(message)
         except (Wrong, ValueError, ImportError) as error:
             self._tell("warning", str(error))
-        if message["type"] in ("set", "lab", "story", "hello", "seek", "step") and self._tape is not None:
-            self._asked = dict(self._tape.state.setting)
-            self._send({"type": "setting", "lab": self._lab.name, "setting": self._asked})
+        finally:
+            if message["type"] in ANEW and self._tape is not None:  # also where nothing changed, or it went wrong
+                self._asked = self._tape.lab, dict(self._tape.state.setting)
+                self._tell_setting(self._ask)
+                self._fresh = True
 
     def _on_hello(self, message: Message) -> None:
-        self._lab = self._named(message.get("lab", "net"))
+        lab = lab_of(message.get("lab", "net"))
         try:
-            asked = self._lab.setting(values_of(message.get("setting", {})))
+            asked = lab.setting(values_of(message.get("setting", {})))
         except ValueError as error:
             self._tell("warning", f"{error}. The page opens with its own setting instead.")
-            asked = self._lab.setting({})
-        setting, said = self._lab.fit(asked)
-        self._send(hello(self._lab.name, setting))
-        self._begin(setting, said)
+            asked = lab.setting({})
+        setting, said = lab.fit(asked)
+        self._send(hello(lab.name, setting))
+        self._begin(lab, setting, said)
 
     def _on_set(self, message: Message) -> None:
         tape = self._running()
         old = tape.state.setting
-        setting, said = self._lab.fit(self._lab.setting(values_of(message["values"]), old))
-        changed = self._lab.live(old, setting)
-        if changed is None:
-            self._begin(setting, said, playing=self._playing)
-        elif changed:
-            tape.turn(setting, changed)
-            self._fresh = True
+        setting, said = tape.lab.fit(tape.lab.setting(values_of(message["values"]), old))
+        if not tape.lab.live(old, setting):
+            self._begin(tape.lab, setting, said, playing=self._playing)
+        elif setting != old:
+            tape.turn(setting)
 
     def _on_play(self, message: Message) -> None:
         self._running()
@@ -225,7 +232,7 @@ class Session:
             self._tell("info", f"Step {step} is not kept: the ring holds steps {first} to {last}.")
 
     def _on_reset(self, message: Message) -> None:
-        self._begin(self._running().state.setting, [])
+        self._begin(self._running().lab, self._running().state.setting, [])
 
     def _on_speed(self, message: Message) -> None:
         speed = words.number(message["steps_per_second"])
@@ -234,20 +241,20 @@ class Session:
         self._speed, self._next_step = speed, 0.0
 
     def _on_lab(self, message: Message) -> None:
-        self._lab = self._named(message["name"])
-        self._begin(*self._lab.fit(self._lab.setting({})))
+        lab = lab_of(message["name"])
+        self._begin(lab, *lab.fit(lab.setting({})))
 
     def _on_story(self, message: Message) -> None:
         story = STORIES.get(message["name"]) if isinstance(message["name"], str) else None
         if story is None:
             raise Wrong(f"There is no story {short(message['name'])}; there are {', '.join(STORIES)}.")
-        self._lab = LABS[story.lab]
-        self._begin(*self._lab.fit(self._lab.setting(story.setting)))
+        lab = LABS[story.lab]
+        self._begin(lab, *lab.fit(lab.setting(story.setting)))
 
     def _on_script(self, message: Message) -> None:
         tape = self._running()
         switched = getattr(tape.run, "switched", None)
-        text = script.of(self._lab.name, tape.state.setting, tape.at, switched)
+        text = script.of(tape.lab.name, tape.begun, tape.at, switched, tape.turns)
         self._send({"type": "script", "text": text})
 
     def _on_save(self, message: Message) -> None:
@@ -255,9 +262,9 @@ class Session:
         what = message["what"]
         if what not in ("page", "csv", "json"):
             raise Wrong(f"what to save must be page, csv or json, got {short(what)}.")
-        name = f"tinyres-{self._lab.name}-step-{tape.at}"
+        name = f"tinyres-{tape.lab.name}-step-{tape.at}"
         if what == "page":
-            opening = hello(self._lab.name, tape.run.setting)
+            opening = hello(tape.lab.name, tape.begun)
             self._send({"type": "page", "name": f"{name}.html", "text": keep.page(tape, self._run, opening)})
         else:
             self._send({"type": "table", "name": f"{name}.{what}", "format": what, "text": keep.table(tape, what)})
@@ -268,21 +275,22 @@ class Session:
             raise Wrong("Nothing runs yet: say hello first.")
         return self._tape
 
-    def _begin(self, setting: dict[str, Any], said: list[str], *, playing: bool = False) -> None:
+    def _begin(self, lab: Lab, setting: dict[str, Any], said: list[str], *, playing: bool = False) -> None:
         for text in said:
             self._tell("info", text)
-        self._tape = Tape(self._lab, setting)
+        self._asked = lab, dict(setting)  # knobs turned meanwhile are answered for this run
+        self._tape = Tape(lab, setting)
         self._run += 1
         self._playing, self._todo, self._fresh, self._ready = playing, 0, True, True
         self._rate = self._seconds = self._next_step = self._last_frame = 0.0
-        self._send(keep.start(self._tape, self._run))
+        self._send(keep.start(self._tape, self._run) | {"ask": self._ask})
         if self._tape.ended:
             self._diverged()
 
-    def _named(self, name: Any) -> Lab:
-        if not isinstance(name, str) or name not in LABS:
-            raise Wrong(f"There is no lab called {short(name)}; there are {', '.join(LABS)}.")
-        return LABS[name]
+    def _tell_setting(self, ask: int | None) -> None:
+        assert self._asked is not None
+        lab, setting = self._asked
+        self._send({"type": "setting", "lab": lab.name, "setting": setting, "ask": ask})
 
     def _tell(self, level: str, text: str, mend: Message | None = None) -> None:
         self._send({"type": "notice", "level": level, "text": text} | ({"mend": mend} if mend else {}))

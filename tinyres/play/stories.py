@@ -76,21 +76,23 @@ _TOLD = (
     ),
     Story(
         "plain56", "Fifty-six layers without a skip",
-        "The plain net of the ResNet paper, with batch norm behind each convolution. It trains worse than a net of 20 "
-        "layers.",
+        "The plain net of the ResNet paper, with batch norm behind each convolution: a first layer, 27 blocks of two "
+        "layers, and the head. It trains worse than a net of 20 layers.",
         "He et al. 2016, Deep residual learning for image recognition", ARXIV + "1512.03385", "net",
         {"family": "conv", "architecture": "plain", "data": "digits", "depth": 56, "width": 16, "batch": 32},
         "How many times larger is the gradient at the first block than at the last?",
         "Some 3,000 times: batch norm makes it explode towards the input. Steps that suit the last block are far too "
-        "long for the first.", 3.12e3, "depth", low=1e-6, high=1e6,
+        "long for the first. (It is 2,884 times in the README, where the net is half as wide and begins with other "
+        "weights.)", 3.12e3, "depth", low=1e-6, high=1e6,
     ),
     Story(
         "resnet56", "The same with skips",
-        "The same 56 layers, with an identity past every second one. Nothing else is changed.",
+        "The same 56 layers, with an identity past each of the 27 blocks of two. Nothing else is changed.",
         "He et al. 2016, Deep residual learning for image recognition", ARXIV + "1512.03385", "net",
         {"family": "conv", "architecture": "residual", "data": "digits", "depth": 56, "width": 16, "batch": 32},
         "How many times larger is the gradient at the first block than at the last?",
-        "About 13 times. Play it: unlike the plain net, it learns at once.", 12.5, "depth", low=1e-6, high=1e6,
+        "About 13 times. (In the README's net, which is half as wide, it is 14 times.) Play it: unlike the plain net, "
+        "it learns at once.", 12.5, "depth", low=1e-6, high=1e6,
     ),
     Story(
         "explosion", "Batch norm's explosion",
@@ -110,7 +112,7 @@ _TOLD = (
         {**DIGITS, "architecture": "residual", "branch": 1.0, "depth": 20, "lr": 1e-4},
         "How many times larger is the gradient at the first block than at the last?",
         "Nearly 700 times: the squared gradient doubles in each block, 1 + a² = 2. Turn the branch scale to 0.22, "
-        "which is 1/√20, and it stays.", 668.0, "depth", low=1e-6, high=1e6,
+        "which is 1/√20: then it is 1.6 times.", 668.0, "depth", low=1e-6, high=1e6,
     ),
     Story(
         "highway", "Highway's gate bias",

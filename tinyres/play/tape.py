@@ -18,12 +18,15 @@ class Tape:
 
     Attributes:
         at: the step that is shown; behind the newest after going back.
+        begun: the setting that the run began with.
+        turns: by step, the setting from that step on, once live knobs have been turned there.
         rows: a row of the charts for every step, the oldest dropped beyond ROWS.
         unsent: rows that no frame has carried yet.
     """
 
     def __init__(self, lab: Lab, setting: dict[str, Any]) -> None:
-        self.lab = lab
+        self.lab, self.begun = lab, dict(setting)
+        self.turns: dict[int, dict[str, Any]] = {}
         with TURN:
             self.run = lab.run(setting)
             self.start: dict[str, Any] = self.run.start()
@@ -58,15 +61,16 @@ class Tape:
         first, last = self.ring.kept
         self.at = min(max(step, first), last)
 
-    def turn(self, setting: dict[str, Any], values: dict[str, Any]) -> None:
-        """Turn live knobs at the step that is shown; what was computed beyond it is dropped."""
+    def turn(self, setting: dict[str, Any]) -> None:
+        """Go on with a setting that differs in live knobs; what was computed beyond the step shown is dropped."""
         self.ring.forget_after(self.at)
+        self.turns = {step: then for step, then in self.turns.items() if step < self.at} | {self.at: dict(setting)}
         while self.rows and self.rows[-1]["step"] >= self.at:
             self.rows.pop()
         self.unsent = [row for row in self.unsent if row["step"] < self.at]
         with TURN:
             self.run.restore(self.at, self.state.snapshot)  # as it was before it was measured there
-            self.run.turn(values)
+            self.run.turn(setting)
             self._note()
 
     def picture(self) -> dict[str, Any]:
@@ -81,7 +85,7 @@ class Tape:
         """Bring the run to the step that is shown."""
         if self.run.step != self.at:
             self.run.restore(self.at, self.state.snapshot)
-            self.run.setting = dict(self.state.setting)
+            self.run.turn(self.state.setting)
 
     def _note(self) -> None:
         """Measure where the run stands, and keep it."""

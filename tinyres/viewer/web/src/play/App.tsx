@@ -1,9 +1,10 @@
 // The page.
 
 import type { ComponentChildren } from "preact";
-import { useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { Bar, Top } from "./Bar";
+import { Computing } from "./chart";
 import { Depth } from "./Depth";
 import { Help, Link, Script } from "./Dialogs";
 import { Game } from "./Game";
@@ -13,13 +14,15 @@ import { Boundary } from "./Plane";
 import { isGame, type Frame, type NetFrame } from "./protocol";
 import { Ribbon } from "./Ribbon";
 import { spoken } from "./sentences";
-import type { Seen, State, Store } from "./state";
+import { isComputing, type Seen, type State } from "./state";
+import type { Store } from "./store";
 import { List, Told } from "./Stories";
 import { Curves, Heat } from "./Training";
 
 export function App({ store, state }: { store: Store; state: State }) {
   const { hello, setting, lab, seen, story, dialog, script, sheet } = state;
   const { knobs, local } = store;
+  const computing = isComputing(state);
   const aside = useMemo(() => <Knobs store={store} knobs={knobs} setting={setting} off={local} sheet={sheet} />, [hello, lab, setting, local, sheet]);
   const veil = (panel: string): ComponentChildren =>
     story !== null && hides(story.look, panel) && !state.told && <p>Guess first: then this picture is shown.</p>;
@@ -33,15 +36,26 @@ export function App({ store, state }: { store: Store; state: State }) {
         <main>
           {story && <Told store={store} state={state} story={story} />}
           {seen === null ? (
-            <p class="empty" role="status">{waiting(state)}</p>
-          ) : isGame(seen.frame) ? (
-            <Game seen={seen} frame={seen.frame} veil={veil} />
+            <p class="empty">{waiting(state)}</p>
           ) : (
-            <Net store={store} state={state} seen={seen} frame={seen.frame} veil={veil} />
+            <div class={`shown ${computing ? (state.anew ? "computing restarted" : "computing") : ""}`} aria-busy={computing}>
+              <Computing.Provider value={computing}>
+                {isGame(seen.frame) ? (
+                  <Game seen={seen} frame={seen.frame} veil={veil} />
+                ) : (
+                  <Net store={store} state={state} seen={seen} frame={seen.frame} veil={veil} />
+                )}
+              </Computing.Provider>
+            </div>
           )}
         </main>
       </div>
-      <Spoken frame={seen?.frame ?? null} playing={state.playing} guessing={story !== null && !state.told} />
+      <Spoken
+        frame={computing ? null : (seen?.frame ?? null)}
+        waiting={waiting(state)}
+        playing={state.playing}
+        guessing={story !== null && !state.told}
+      />
       {dialog === "help" && <Help store={store} state={state} />}
       {dialog === "stories" && <List store={store} state={state} />}
       {dialog === "script" && script !== null && <Script store={store} script={script} />}
@@ -57,7 +71,7 @@ const hides = (look: string, panel: string): boolean =>
   look === panel || SAME.some((panels) => panels.includes(look) && panels.includes(panel));
 
 const waiting = ({ link, why }: State): string =>
-  link === "connecting" ? "Connecting …" : link === "lost" ? why : "The first step is being computed …";
+  link === "connecting" ? "Connecting …" : link === "lost" ? why : "Computing the first step …";
 
 interface NetProps {
   store: Store;
@@ -95,7 +109,7 @@ const ACCURACY = [{ column: "accuracy", name: "accuracy", class: "plain-line" }]
 /** What the engine or the line has to say. */
 function Said({ store, state }: { store: Store; state: State }) {
   const { link, why, seen, notices } = state;
-  const diverged = seen?.frame.diverged ?? null;
+  const diverged = (!(state.anew && isComputing(state)) && seen?.frame.diverged) || null; // not of a run that is over
   const twin = notices.find(({ text }) => text === diverged?.text);
   const mend = twin?.mend;
   const before = diverged && Math.max(seen?.frame.kept[0] ?? 0, diverged.step - 1);
@@ -156,16 +170,40 @@ function Said({ store, state }: { store: Store; state: State }) {
   );
 }
 
-const SELDOM = 4000; // ms between two sentences while it plays
+const [SELDOM, SOON] = [4000, 700]; // ms between two sentences while it plays; of quiet before one that follows another
 
-/** One sentence for those who listen: at every single step, and now and then while it plays. */
-function Spoken({ frame, playing, guessing }: { frame: Frame | null; playing: boolean; guessing: boolean }) {
-  const last = useRef({ at: 0, text: "" });
-  const now = performance.now();
-  if (frame !== null && (!playing || now - last.current.at > SELDOM)) last.current = { at: now, text: guessing ? `Step ${frame.step}` : spoken(frame) };
+interface SpokenProps {
+  /** Null while it is being computed. */
+  frame: Frame | null;
+  waiting: string;
+  playing: boolean;
+  guessing: boolean;
+}
+
+/**
+ * One sentence for those who listen: at every single step, now and then while it plays, and once for a knob that is
+ * dragged. That something is being computed is said only if it takes a while.
+ */
+function Spoken({ frame, waiting, playing, guessing }: SpokenProps) {
+  const [said, say] = useState("");
+  const last = useRef({ changed: -SELDOM, said: -SELDOM });
+  const text = frame === null ? waiting : guessing ? `Step ${frame.step}` : spoken(frame);
+  useLayoutEffect(() => {
+    const now = performance.now();
+    const quiet = now - last.current.changed > SOON;
+    last.current.changed = now;
+    const tell = (): void => {
+      last.current.said = performance.now();
+      say(text);
+    };
+    if (playing && frame !== null) return void (now - last.current.said > SELDOM && tell());
+    if (quiet && frame !== null) return tell();
+    const timer = setTimeout(tell, SOON);
+    return () => clearTimeout(timer);
+  }, [text, playing]);
   return (
     <p class="hidden" role="status" aria-live="polite">
-      {last.current.text}
+      {said}
     </p>
   );
 }

@@ -3,7 +3,8 @@
 import { many, number } from "../text";
 import { Menu } from "./Menu";
 import type { LabName } from "./protocol";
-import type { State, Store } from "./state";
+import { isComputing, type State } from "./state";
+import type { Store } from "./store";
 
 export function Top({ store, state }: { store: Store; state: State }) {
   const labs = state.hello?.labs ?? [];
@@ -68,6 +69,7 @@ export function Bar({ store, state }: { store: Store; state: State }) {
   const [first, last] = store.local ? [0, Math.max(0, store.frames.length - 1)] : kept;
   const value = store.local ? state.at : (seen?.frame.step ?? 0);
   const dead = seen === null;
+  const step = seen === null || (state.anew && isComputing(state)) ? "–" : seen.frame.step;
   const button = (label: string, sign: string, act: () => void, off = dead) => (
     <button type="button" class="icon" aria-label={label} title={label} disabled={off} onClick={act}>
       <svg viewBox="0 0 16 16" aria-hidden="true">
@@ -92,7 +94,7 @@ export function Bar({ store, state }: { store: Store; state: State }) {
         Knobs
       </button>
       <p class="step">
-        step <b>{seen?.frame.step ?? "–"}</b>
+        step <b>{step}</b>
       </p>
       <input
         type="range"

@@ -3,7 +3,7 @@
 import { scaleLinear, scaleLog } from "d3-scale";
 
 import { Axes, decades, dots, EDGE, Panel, path, type Scale, type Size } from "./chart";
-import type { NetFrame, Start } from "./protocol";
+import { lawOf, type NetFrame, type Start } from "./protocol";
 import { blockAt, namesOf } from "./Ribbon";
 import { depthText } from "./sentences";
 import { plainly } from "./words";
@@ -18,7 +18,7 @@ interface Props {
 
 /** The law's norms, scaled to the measured one where it begins: the signal's at the input side, the gradient's at the loss. */
 export function predicted(start: Start, frame: NetFrame, which: "signal" | "gradient"): number[] | null {
-  const law = start.law?.[which] ?? null;
+  const law = lawOf(start, frame)?.[which] ?? null;
   if (law === null) return null;
   const at = which === "signal" ? 0 : law.length - 1;
   const scale = (frame[which][at] ?? NaN) / (law[at] ?? NaN);
@@ -28,6 +28,7 @@ export function predicted(start: Start, frame: NetFrame, which: "signal" | "grad
 export function Depth({ start, frame, block, veil, onBlock }: Props) {
   const laws = { signal: predicted(start, frame, "signal"), gradient: predicted(start, frame, "gradient") };
   const text = depthText(start, frame);
+  const law = lawOf(start, frame);
   return (
     <Panel
       name="depth"
@@ -51,9 +52,9 @@ export function Depth({ start, frame, block, veil, onBlock }: Props) {
         )}
       </ul>
       <p class="finding">{text}</p>
-      {start.law && (
+      {law && (
         <p class="muted source">
-          {start.law.name}: {start.law.formula}. {start.law.source}.
+          {law.name}: {law.formula}. {law.source}.
         </p>
       )}
     </Panel>

@@ -5,7 +5,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { number } from "../text";
 import type { Knob, Setting, Value } from "./protocol";
-import type { Store } from "./state";
+import type { Store } from "./store";
 
 interface Props {
   store: Store;

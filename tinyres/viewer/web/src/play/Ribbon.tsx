@@ -1,12 +1,14 @@
 // The net from left to right: what passes through each block, and the two routes of each residual sum.
 
 import { area, curveMonotoneX } from "d3-shape";
+import { useContext } from "preact/hooks";
 
 import { bound, colour, type Bound } from "../palette";
-import { EDGE, Panel, type Size } from "./chart";
+import { Computing, COMPUTING, EDGE, Panel, type Size } from "./chart";
 import type { NetFrame, Start } from "./protocol";
-import type { State, Store, View } from "./state";
-import { blockText } from "./sentences";
+import type { State, View } from "./state";
+import type { Store } from "./store";
+import { blockText, made } from "./sentences";
 import { Ramp } from "./Ramp";
 
 const HEIGHT = 182;
@@ -50,7 +52,7 @@ export function Ribbon({ store, state, start, frame, blank }: Props) {
     <Panel
       name="net"
       title="The net"
-      label={`${blocks.length} blocks from the input to the loss. ${blank ? "" : blockText(start, frame, 0)}`}
+      label={`${made(start)}, from the input to the loss. ${blank ? "" : blockText(start, frame, 0)}`}
       height={HEIGHT}
       tools={!blank && tools}
       onPoint={blank ? undefined : (x, { width }) => store.set({ block: blockAt(x, width, blocks.length) })}
@@ -58,6 +60,7 @@ export function Ribbon({ store, state, start, frame, blank }: Props) {
     >
       {!blank && <Chooser store={store} start={start} frame={frame} block={block} />}
       {!blank && <Legend view={state.view} scales={scales} routes={routes} />}
+      <p class="muted source">{made(start)}, between the first layer and the head.</p>
     </Panel>
   );
 }
@@ -243,6 +246,7 @@ function arc(from: number, to: number, width: number, reach: number): string {
 /** One block at a time, with its numbers; a slider, so that keys and screen readers have it. */
 function Chooser({ store, start, frame, block }: Omit<Props, "state" | "blank"> & { block: number | null }) {
   const count = start.net?.blocks.length ?? 0;
+  const computing = useContext(Computing);
   const text = block === null || block >= count ? null : blockText(start, frame, block);
   return (
     <div class="chooser">
@@ -253,7 +257,7 @@ function Chooser({ store, start, frame, block }: Omit<Props, "state" | "blank"> 
         max={count - 1}
         value={block ?? 0}
         aria-label="Block"
-        aria-valuetext={text ?? `block 1 of ${count}`}
+        aria-valuetext={computing ? COMPUTING : (text ?? `block 1 of ${count}`)}
         onInput={(e) => store.set({ block: Number(e.currentTarget.value) })}
         onFocus={() => store.state.block === null && store.set({ block: 0 })}
       />

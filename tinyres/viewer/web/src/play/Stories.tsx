@@ -5,7 +5,8 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { Dialog } from "../Dialog";
 import type { Guess, Story, Value } from "./protocol";
-import type { State, Store } from "./state";
+import type { State } from "./state";
+import type { Store } from "./store";
 import { plainly } from "./words";
 
 export function List({ store, state }: { store: Store; state: State }) {
@@ -68,12 +69,14 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
       <p id="story-text">{story.text}</p>
       {told ? (
         <div class="answer" role="group" tabIndex={-1} aria-labelledby="answer-said answer-text">
-          {guess !== null && (
+          {(guess !== null || story.answer.value != null) && (
             <dl id="answer-said">
-              <div>
-                <dt>You said</dt>
-                <dd>{said(story.guess, guess)}</dd>
-              </div>
+              {guess !== null && (
+                <div>
+                  <dt>You said</dt>
+                  <dd>{said(story.guess, guess)}</dd>
+                </div>
+              )}
               {story.answer.value != null && (
                 <div>
                   <dt>Measured</dt>
@@ -83,7 +86,6 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
             </dl>
           )}
           <p id="answer-text">
-            {guess === null && story.answer.value != null && <b>{said(story.guess, story.answer.value)}. </b>}
             {story.answer.text}
           </p>
         </div>

@@ -2,8 +2,8 @@
 
 import type { ScaleLinear, ScaleLogarithmic } from "d3-scale";
 import { line } from "d3-shape";
-import type { ComponentChildren } from "preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { createContext, type ComponentChildren } from "preact";
+import { useContext, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { picture } from "./save";
 import { plainly, ten, tick } from "./words";
@@ -17,6 +17,10 @@ export interface Size {
 
 /** Room for the axes, in pixels; the net's picture and what stands under it share the left and the right. */
 export const EDGE = { left: 54, right: 14, top: 10, bottom: 34 };
+
+/** Whether the pictures are still those of an earlier setting than the knobs show: then nobody is told what they say. */
+export const Computing = createContext(false);
+export const COMPUTING = "computing …";
 
 interface PanelProps {
   name: string;
@@ -40,6 +44,7 @@ interface PanelProps {
 export function Panel({ name, title, label, height, draw, under, tools, children, veil, onPoint, shape }: PanelProps) {
   const body = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
+  const computing = useContext(Computing);
   useLayoutEffect(() => {
     const element = body.current as HTMLDivElement;
     const measure = (): void => setWidth(Math.floor(element.clientWidth));
@@ -51,7 +56,7 @@ export function Panel({ name, title, label, height, draw, under, tools, children
   const size = { width, height: shape ? Math.min(Math.ceil(width / shape), height) : height };
   const save = (format: "svg" | "png"): void => {
     const chart = body.current?.querySelector<SVGSVGElement>("svg.chart");
-    if (chart) void picture(chart, title, `tinyres-${name}`, format);
+    if (chart && !computing) void picture(chart, title, `tinyres-${name}`, format);
   };
   return (
     <section class={`panel ${name}`} data-panel={name} aria-labelledby={`title-${name}`}>
@@ -61,7 +66,7 @@ export function Panel({ name, title, label, height, draw, under, tools, children
         <span class="space" />
         <span class="saving">
           {(["svg", "png"] as const).map((format) => (
-            <button type="button" aria-label={`Save “${title}” as ${format.toUpperCase()}`} onClick={() => save(format)}>
+            <button type="button" aria-disabled={computing} aria-label={`Save “${title}” as ${format.toUpperCase()}`} onClick={() => save(format)}>
               {format.toUpperCase()}
             </button>
           ))}
@@ -76,13 +81,18 @@ export function Panel({ name, title, label, height, draw, under, tools, children
       >
         {width > 0 && under?.(size)}
         {width > 0 && (
-          <svg class="chart" width={width} height={size.height} role="img" aria-label={label}>
+          <svg class="chart" width={width} height={size.height} role="img" aria-label={computing ? `${title}: ${COMPUTING}` : label}>
             {draw(size)}
           </svg>
         )}
         {veil && <div class="veil">{veil}</div>}
+        {computing && !veil && (
+          <p class="awaited" aria-hidden="true">
+            {COMPUTING}
+          </p>
+        )}
       </div>
-      {!veil && children}
+      {!veil && children && <div class="words">{children}</div>}
     </section>
   );
 }

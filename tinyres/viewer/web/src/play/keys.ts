@@ -1,6 +1,7 @@
 // Keyboard shortcuts. The focused element takes precedence: a slider keeps its arrows, a button its space.
 
-import type { Store, View } from "./state";
+import type { View } from "./state";
+import type { Store } from "./store";
 
 const KEYS: [string, string][] = [
   ["Space", "play, pause"],

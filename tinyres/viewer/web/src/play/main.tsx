@@ -4,7 +4,7 @@ import { render } from "preact";
 
 import { App } from "./App";
 import { listen, player } from "./keys";
-import { Store } from "./state";
+import { Store } from "./store";
 import { recording, socket } from "./wire";
 
 declare global {

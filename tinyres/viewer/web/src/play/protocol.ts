@@ -66,6 +66,8 @@ export interface Block {
   kind: string;
   routes: boolean;
   parameters: number;
+  /** Layers with weights, one after the other. */
+  layers?: number;
 }
 
 export interface Law {
@@ -81,12 +83,19 @@ export interface Law {
 
 export type Bounds = [x0: number, x1: number, y0: number, y1: number];
 
-export interface Start {
+/** What answers the page names the last message with `ask` that was followed before it was made. */
+interface Answer {
+  ask?: number | null;
+}
+
+export interface Start extends Answer {
   type: "start";
   run: number | string;
   lab: LabName;
+  /** As the run began; a frame has what was turned since. */
   setting: Setting;
   net: { blocks: Block[]; parameters: number } | null;
+  /** Of the net as it began; a frame has its own once a scale has been turned. */
   law: Law | null;
   data: { points: [number, number][]; labels: number[]; box: Bounds } | null;
 }
@@ -97,7 +106,7 @@ export interface Diverged {
   text: string;
 }
 
-interface AnyFrame {
+interface AnyFrame extends Answer {
   type: "frame";
   run: number | string;
   step: number;
@@ -106,6 +115,8 @@ interface AnyFrame {
   playing: boolean;
   rate: number | null;
   diverged: Diverged | null;
+  /** Knobs that stand otherwise than at the start of the run. */
+  turned?: Setting;
 }
 
 /** Lists have one entry for each block, input side first. */
@@ -119,6 +130,7 @@ export interface NetFrame extends AnyFrame {
   branch: (number | null)[];
   share: (number | null)[];
   law_gap: number | null;
+  law?: Law;
   history: { step: number[]; loss: number[]; accuracy: (number | null)[]; heat: number[][] } | null;
   boundary?: Packed | null;
 }
@@ -144,6 +156,9 @@ export type Frame = NetFrame | GameFrame;
 
 export const isGame = (frame: Frame): frame is GameFrame => "losses" in frame;
 
+/** The law of the net that a frame shows. */
+export const lawOf = (start: Start, frame: NetFrame): Law | null => frame.law ?? start.law;
+
 export interface Notice {
   type: "notice";
   level: "info" | "warning" | "error";
@@ -164,7 +179,7 @@ export type Message =
   | Frame
   | Notice
   | Table
-  | { type: "setting"; lab: LabName; setting: Setting }
+  | ({ type: "setting"; lab: LabName; setting: Setting } & Answer)
   | { type: "script"; text: string }
   | { type: "page"; name: string; text: string };
 

@@ -1,7 +1,7 @@
 // What the pictures show, in sentences: on the page, and for those who hear it.
 
-import { number } from "../text";
-import { isGame, type Frame, type GameFrame, type NetFrame, type Start } from "./protocol";
+import { many, number } from "../text";
+import { isGame, lawOf, type Frame, type GameFrame, type NetFrame, type Start } from "./protocol";
 import { plainly } from "./words";
 
 const percent = (share: number): string => `${number(100 * share, 3)} %`;
@@ -18,6 +18,14 @@ export function blockText(start: Start, frame: NetFrame, i: number): string {
     ...(share === null || share === undefined ? [] : [`${percent(share)} of the gradient comes by the skip`]),
     ...(dead === null || dead === undefined ? [] : [`${percent(dead)} of its units dead`]),
   ].join(", ");
+}
+
+/** Such as "27 blocks of 2 layers each". */
+export function made({ net }: Start): string {
+  const blocks = net?.blocks ?? [];
+  const layers = [...new Set(blocks.map((block) => block.layers))];
+  const each = layers.length === 1 && layers[0] ? ` of ${many(layers[0], "layer")} each` : "";
+  return `${many(blocks.length, "block")}${each}`;
 }
 
 /** |gradient| at the first block by that at the last. */
@@ -46,7 +54,7 @@ export function depthText(start: Start, frame: NetFrame): string {
   const first = Number.isFinite(measured)
     ? `At block 1 the gradient is ${timesWhat(measured)} it is at block ${count}.`
     : `The gradient of this step is not finite, or it is zero at block ${count}.`;
-  const { law } = start;
+  const law = lawOf(start, frame);
   if (law === null) return `${first} No closed form is known for this net.`;
   const predicted = law.gradient === null ? NaN : ratio({ ...frame, gradient: law.gradient });
   if (!Number.isFinite(predicted)) return first;
@@ -65,9 +73,10 @@ const scattered = (factor: number | null): string =>
 
 export function probeText({ step, probe, gradient_g }: GameFrame): string {
   if (step === 0 && !Number.isFinite(gradient_g)) return "Nobody has taken a step yet: press Play.";
+  const reached = `In the step that led here, the gradient that reached G had the norm ${plainly(gradient_g)}`;
   return probe === null
-    ? `The gradient that reaches G has the norm ${plainly(gradient_g)}.`
-    : `The gradient that reaches G has the norm ${plainly(gradient_g)} now. The curve shows what one sample sends to G, by what D says of it.`;
+    ? `${reached}.`
+    : `${reached}. The curve shows what one sample sends to G now, by what D says of it.`;
 }
 
 /** The state in one sentence. */

@@ -4,7 +4,7 @@ import { render as draw } from "preact";
 
 import { App } from "./App";
 import { listen, player } from "./keys";
-import { Store } from "./state";
+import { Store } from "./store";
 import { STYLE } from "./style";
 import { widget, type Model } from "./wire";
 
