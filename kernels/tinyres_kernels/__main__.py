@@ -7,6 +7,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tinyres_kernels.conformance.report import Report
 
 STORAGE = "HYPOTHESIS_STORAGE_DIRECTORY"  # where Hypothesis keeps what it found
+OWN_FAULT = 3  # the status where the checker itself failed
 MOST = 3  # violations of guard mode that are enough
 CHECK = """\
 Check a kernel: compare its results with the specification in every corner case, and in random cases.
@@ -47,7 +49,10 @@ It knows neither dilation nor groups (s.dilation, s.groups), and that is what th
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 0 where the kernel conforms, 1 where it does not, 2 where it could not be run."""
+    """Run the command. Returns 0 where the kernel conforms, 1 where it does not, 2 where it could not be run.
+
+    3 where the checker itself failed, which says nothing about the kernel.
+    """
     with TemporaryDirectory() as folder:  # or Hypothesis would leave one in the user's
         before = os.environ.get(STORAGE)
         os.environ.setdefault(STORAGE, folder)
@@ -103,7 +108,10 @@ def _check(given: argparse.Namespace) -> int:
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
     drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
     with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
-        report = conformance.check(kernel, given.op, **drawn, adapt=how, run=child)
+        try:
+            report = conformance.check(kernel, given.op, **drawn, adapt=how, run=child)
+        except Exception:  # what the kernel raises is in the report
+            return _own_fault()
     beyond = []
     plain = how == Adapt() and not report.breach
     if plain and (given.guard or (given.guard is None and is_compiled(kernel) and guard.possible())):
@@ -169,6 +177,16 @@ def _could_not(why: str) -> int:
     return 2
 
 
+def _own_fault() -> int:
+    traceback.print_exc()
+    print(
+        "tinyres_kernels: the checker itself failed, as shown above. That says nothing about your kernel. Please "
+        "report it, with the kernel if you can.",
+        file=sys.stderr,
+    )
+    return OWN_FAULT
+
+
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"got {text!r}, needed a whole number that is not negative")
@@ -203,7 +221,8 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser(
         "check",
-        help="check one kernel; the exit status is 0 if it conforms, 1 if it does not",
+        help="check one kernel; the exit status is 0 if it conforms, 1 if it does not, 2 if it could not be run, 3 if "
+        "the checker itself failed",
         description=CHECK,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

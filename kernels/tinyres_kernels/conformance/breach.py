@@ -1,7 +1,6 @@
 """A kernel that breaks the contract fails everywhere. One sentence says what it does, and how to mend it."""
 
 from collections.abc import Callable, Sequence
-from math import prod
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +24,7 @@ def breach(kernel: Any, op: str, named: Sequence[Finding], probe: Probe, how: Ad
         return None
     if sentence := misfit(kernel, op):
         return sentence
-    asked = [f for f in named if not f.case.refused and all(prod(f.case.shape(arg)) for arg in f.case.writes)]
+    asked = [f for f in named if not f.case.refused and f.asked]
     if any(finding.ok for finding in asked):
         return _other_arrays(kernel, plain[0].case, probe, how)
     return _other_arrays(kernel, plain[0].case, probe, how) or _everywhere(plain[0], asked, how)

@@ -75,6 +75,7 @@ class Family:
     traits: Mapping[str, Callable[[Structure], bool]]  # what failing cases may have in common
     grouped: tuple[str, ...] = ()  # axes that `groups` cuts into blocks
     sizes: tuple[str, ...] = ()  # the keys of a structure that are sizes, which a small example has as 1
+    nouns: Mapping[str, str] = field(default_factory=dict)  # what one element along an axis is called: {"c": "channel"}
 
 
 # How large the numbers are whose rounding a result may show: for a sum, the sum of its terms in absolute value.

@@ -44,6 +44,7 @@ SUM = Family(
     structures=st.fixed_dictionaries({"M": SIZES}),
     traits={"several numbers": lambda s: s["M"] > 1},
     sizes=("M",),
+    nouns={"m": "number"},
     named=NUMBERS | {"not a number in the second argument": Named(put=Put(1, np.nan))},
 )
 RELU = Family(
@@ -56,6 +57,7 @@ RELU = Family(
         "no slope": lambda s: s["slope"] == 0,
     },
     sizes=("M",),
+    nouns={"m": "number"},
     named=NUMBERS
     | {
         "slope 0.2": Named({"slope": 0.2, "M": 40}),

@@ -181,7 +181,9 @@ def _decides(examine: Examine, small: Finding, key: str) -> bool:
 def _sizes(case: Case) -> list[str]:
     """The sizes that could not be brought down to 1: several taps, channels or images."""
     words = {"N": "several images", "CG": "several channels", "OG": "several outputs", "M": "several rows",
-             "C": "several columns", "K": "several terms", "axes": "several numbers"}  # fmt: skip
+             "C": "several columns", "K": "several terms", "axes": "several numbers", "B": "several samples",
+             "H": "several heads", "L": "several queries", "S": "several keys", "E": "several features",
+             "V": "several features of the values"}  # fmt: skip
     s = case.structure
     if "K" in case.op.family.sizes:  # a product of matrices (M, K) and (K, N)
         words["N"] = "several columns"
