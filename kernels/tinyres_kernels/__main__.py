@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from tinyres_kernels import guard
 from tinyres_kernels.command_line import Parser
-from tinyres_kernels.contract import OPERATIONS
 
 if TYPE_CHECKING:
     from tinyres_kernels.conformance.report import Report
@@ -71,12 +70,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser = _parser(list(conformance.OPS))
     given = parser.parse_args(arguments)
     if given.command == "list":
-        for op in conformance.OPS.values():
-            arrays, kind = OPERATIONS[op.name].arrays, OPERATIONS[op.name].settings
-            s = f"    s: {kind.__name__}({', '.join(kind._fields)})" if kind else ""
-            print(f"{op.name}({', '.join([*arrays, *(['s'] if kind else [])])}){s}")
-            print("".join(f"    {title}\n" for title in op.cases), end="")
-        return 0
+        return _list(given)
     if given.command == "fuzz":
         return _fuzz(given)
     if given.all != (given.kernel is None) or given.all != (given.op is None) or (given.all and not given.guard):
@@ -86,6 +80,19 @@ def _main(arguments: Sequence[str] | None) -> int:
     if given.guard and not guard.possible():
         return _could_not("--guard needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
     return _guard_all() if given.all else _check(given)
+
+
+def _list(given: argparse.Namespace) -> int:
+    from tinyres_kernels import conformance
+    from tinyres_kernels.conformance.signature import lines
+
+    op = given.op or given.name
+    if op is None:
+        print(*conformance.OPS, sep="\n")
+        print("\n`list OP` shows the arguments and the named cases of one of them.", file=sys.stderr)
+        return 0
+    print(*lines(op), *(f"    {title}" for title in conformance.OPS[op].cases), sep="\n")
+    return 0
 
 
 def _check(given: argparse.Namespace) -> int:
@@ -274,7 +281,9 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
     fuzz.add_argument("--seed", type=_count, default=0, help="another seed draws other cases (default: 0)")
     fuzz.add_argument("--case", type=_count, help="only the case of this number, as a failure tells it")
     fuzz.add_argument("--failures", type=Path, metavar="FILE", help="append the shrunk cases that fail to this file")
-    commands.add_parser("list", help="the operations, their arguments and their named cases")
+    listed = commands.add_parser("list", help="the operations; `list OP`: the arguments and named cases of one")
+    listed.add_argument("name", nargs="?", choices=ops, metavar="OP", help="the operation")
+    listed.add_argument("--op", choices=ops, metavar="OP", help="the same")
     return parser
 
 

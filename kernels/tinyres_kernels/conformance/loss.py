@@ -95,6 +95,7 @@ ROWS = Family(
         "large logits": lambda s: s["scale"] > 1,
     },
     sizes=("M", "C"),
+    plurals={"C": "classes"},
     nouns={"m": "row", "c": "class"},
     named={
         "plain": Named(),
@@ -129,6 +130,7 @@ SOFTMAX = Family(
     structures=st.tuples(ROWS.structures, st.booleans()).map(lambda drawn: drawn[0] | {"log": drawn[1]}),
     traits={**ROWS.traits, "a logarithm": lambda s: bool(s["log"]), "no logarithm": lambda s: not s["log"]},
     sizes=ROWS.sizes,
+    plurals=ROWS.plurals,
     nouns=ROWS.nouns,
     named={
         **{name: case for name, case in ROWS.named.items() if not case.refused},
@@ -156,6 +158,7 @@ ANSWER = Family(
         "targets between 0 and 1": lambda s: not s["hard"],
     },
     sizes=("M",),
+    plurals={"M": "logits"},
     nouns={"m": "logit"},
     named={
         "plain": Named(),

@@ -18,6 +18,7 @@ PRODUCT = Family(
         "several columns": lambda s: s["N"] > 1,
     },
     sizes=("M", "K", "N"),
+    plurals={"N": "columns"},
     nouns={"m": "row", "n": "column"},
     named={
         "plain": Named(),
@@ -55,6 +56,7 @@ DENSE = Family(
     ),
     traits={**PRODUCT.traits, "a bias": lambda s: bool(s["bias"]), "no bias": lambda s: not s["bias"]},
     sizes=("M", "K", "N"),
+    plurals={"N": "columns"},
     nouns={"m": "row", "n": "column"},
     named={
         **{name: case for name, case in PRODUCT.named.items() if "refused" not in name},

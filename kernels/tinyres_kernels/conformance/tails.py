@@ -45,7 +45,7 @@ def find(examine: Callable[[Case], Finding], small: Finding, *, vary: bool, side
     for place in (0, 1):
         if strides[place] > 1 and "hw" in s:
             found = _along(examine, small.case, "hw", place, range(1, 14))
-            if tail := _left_over(found, place, sides):
+            if tail := _left_over(found, place, sides) or _by_stride(found, place, strides[place]):
                 return tail
     if vary:
         for key, place in _axes(small.case):
@@ -87,6 +87,19 @@ def _left_over(found: list[Finding], place: int, sides: bool) -> Tail | None:
     side = ("rows", "columns")[place] if sides else "pixels"
     text = f"a stride that leaves {side} over (it does not divide size + 2 padding - extent)"
     return Tail("hw", place, "", 0, text, _telling(found))
+
+
+def _by_stride(found: list[Finding], place: int, stride: int) -> Tail | None:
+    """Where it fails at the image's sizes that the stride does not divide: it makes too few or too many windows."""
+    cut = [finding.case.structure["hw"][place] % stride > 0 for finding in found]
+    fails = [not finding.ok for finding in found]
+    if cut != fails or min(sum(fails), len(fails) - sum(fails)) < FEW:
+        return None
+    case = found[0].case
+    axis = "hw"[place]
+    of = next(arg.name for arg in [*case.reads, *case.writes] if axis in case.axes(arg))
+    text = f"{axis} of {of} is no multiple of the stride"
+    return Tail("hw", place, axis, stride, text, _telling(found))
 
 
 def _over(case: Case, place: int) -> int:

@@ -136,6 +136,7 @@ CONV = Family(
         "groups 2": Named({"groups": 2}),
         "groups 3, one output each": Named({"groups": 3, "OG": 1}),
         "depthwise": Named({"groups": 4, "CG": 1, "OG": 1, "padding": (1, 1)}),
+        "depthwise, 65 channels": Named({"groups": 65, "CG": 1, "OG": 1, "hw": (3, 3)}),
         "groups of 17 outputs (tile tail)": Named({"groups": 2, "OG": 17}),
         "16 outputs (whole tiles)": Named({"OG": 16}),
         "32 outputs (whole tiles)": Named({"OG": 32}),

@@ -111,3 +111,37 @@ def test_a_fault_of_the_checker_in_the_process_of_the_kernel_is_its_own_too(monk
     assert isinstance(told, child.CheckerError)
     assert "KeyError: 'B'" in str(told)
     assert "in broken" in str(told)
+
+
+@pytest.mark.parametrize("op", conformance.OPS)
+@pytest.mark.parametrize(("least", "below"), [(65, 129), (129, 257), (257, 513)])
+def test_each_size_is_tried_beyond_the_usual_blocks_by_a_case_that_costs_little(op, least, below):
+    declared = conformance.OPS[op]
+    for key in declared.family.sizes:
+        if key == "kernel":
+            continue
+        places = 2 if key == "hw" else 1
+        for place in range(places):
+            sizes = [
+                (value if isinstance(value, int) else value[place], case)
+                for case in conformance.search._named(declared, ["float64"], 0)
+                if not case.refused
+                for value in [case.structure[key]]
+            ]
+            assert any(least <= size < below and case.elements < 50_000 for size, case in sizes), (key, place)
+
+
+@pytest.mark.parametrize(
+    ("axis", "size", "says"),
+    [("c", 64, "65 channels or more"), ("c", 128, "129 channels or more"), ("o", 256, "257 outputs or more")],
+)
+def test_a_kernel_that_chooses_by_size_does_not_get_by(axis, size, says):
+    def kernel(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        if (x if axis == "c" else out).shape[3] > size and s.groups == 1:
+            out[..., -1] += 1
+
+    report = conformance.check(kernel, "conv2d", examples=0, dtypes=["float64"])
+    assert [kind.needs for kind in report.kinds] == [[says]], report
+    assert "C up to 257" in str(report)
+    assert report.tried["O"] == 257
