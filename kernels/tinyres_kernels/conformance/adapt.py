@@ -16,6 +16,7 @@ from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.dispatch import each
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Running
 
 Kernel = Callable[..., Any]
 FIRST = {"nhwc": (0, 3, 1, 2), "hwio": (3, 2, 0, 1)}  # to NCHW, to OIHW
@@ -117,10 +118,10 @@ def _take(op: str, given: tuple[Any, ...], came: Any, back: Callable[[Any], Arra
 
     Raises ValueError for another shape, or another number of arrays.
     """
-    written = {}
+    written: dict[str, Array] = {}
     for name, a in zip(OPERATIONS[op].arrays, given, strict=False):
         if name in OPERATIONS[op].writes:
-            parts = zip(a._fields[3:], a[3:], strict=True) if isinstance(a, tuple) else [(name, a)]
+            parts = zip(a._fields[3:], a[3:], strict=True) if isinstance(a, Running) else [(name, a)]
             written |= {part: one for part, one in parts if one is not None}
     names, places = list(written), list(written.values())
     results = list(came) if isinstance(came, tuple | list) else [came]
