@@ -7,6 +7,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from tinyres_kernels import guard
 from tinyres_kernels.command_line import Parser
-from tinyres_kernels.contract import OPERATIONS
 
 if TYPE_CHECKING:
     from tinyres_kernels.conformance.report import Report
 
 STORAGE = "HYPOTHESIS_STORAGE_DIRECTORY"  # where Hypothesis keeps what it found
+OWN_FAULT = 3  # the status where the checker itself failed
 MOST = 3  # violations of guard mode that are enough
 CHECK = """\
 Check a kernel: compare its results with the specification in every corner case, and in random cases.
@@ -47,7 +48,10 @@ It knows neither dilation nor groups (s.dilation, s.groups), and that is what th
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Returns 0 where the kernel conforms, 1 where it does not, 2 where it could not be run."""
+    """Run the command. Returns 0 where the kernel conforms, 1 where it does not, 2 where it could not be run.
+
+    3 where the checker itself failed, which says nothing about the kernel.
+    """
     with TemporaryDirectory() as folder:  # or Hypothesis would leave one in the user's
         before = os.environ.get(STORAGE)
         os.environ.setdefault(STORAGE, folder)
@@ -66,12 +70,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     parser = _parser(list(conformance.OPS))
     given = parser.parse_args(arguments)
     if given.command == "list":
-        for op in conformance.OPS.values():
-            arrays, kind = OPERATIONS[op.name].arrays, OPERATIONS[op.name].settings
-            s = f"    s: {kind.__name__}({', '.join(kind._fields)})" if kind else ""
-            print(f"{op.name}({', '.join([*arrays, *(['s'] if kind else [])])}){s}")
-            print("".join(f"    {title}\n" for title in op.cases), end="")
-        return 0
+        return _list(given)
     if given.command == "fuzz":
         return _fuzz(given)
     if given.all != (given.kernel is None) or given.all != (given.op is None) or (given.all and not given.guard):
@@ -81,6 +80,19 @@ def _main(arguments: Sequence[str] | None) -> int:
     if given.guard and not guard.possible():
         return _could_not("--guard needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
     return _guard_all() if given.all else _check(given)
+
+
+def _list(given: argparse.Namespace) -> int:
+    from tinyres_kernels import conformance
+    from tinyres_kernels.conformance.signature import lines
+
+    op = given.op or given.name
+    if op is None:
+        print(*conformance.OPS, sep="\n")
+        print("\n`list OP` shows the arguments and the named cases of one of them.", file=sys.stderr)
+        return 0
+    print(*lines(op), *(f"    {title}" for title in conformance.OPS[op].cases), sep="\n")
+    return 0
 
 
 def _check(given: argparse.Namespace) -> int:
@@ -103,7 +115,10 @@ def _check(given: argparse.Namespace) -> int:
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
     drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
     with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
-        report = conformance.check(kernel, given.op, **drawn, adapt=how, run=child)
+        try:
+            report = conformance.check(kernel, given.op, **drawn, adapt=how, run=child)
+        except Exception:  # what the kernel raises is in the report
+            return _own_fault()
     beyond = []
     plain = how == Adapt() and not report.breach
     if plain and (given.guard or (given.guard is None and is_compiled(kernel) and guard.possible())):
@@ -169,6 +184,16 @@ def _could_not(why: str) -> int:
     return 2
 
 
+def _own_fault() -> int:
+    traceback.print_exc()
+    print(
+        "tinyres_kernels: the checker itself failed, as shown above. That says nothing about your kernel. Please "
+        "report it, with the kernel if you can.",
+        file=sys.stderr,
+    )
+    return OWN_FAULT
+
+
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"got {text!r}, needed a whole number that is not negative")
@@ -203,7 +228,8 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser(
         "check",
-        help="check one kernel; the exit status is 0 if it conforms, 1 if it does not",
+        help="check one kernel; the exit status is 0 if it conforms, 1 if it does not, 2 if it could not be run, 3 if "
+        "the checker itself failed",
         description=CHECK,
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -255,7 +281,9 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
     fuzz.add_argument("--seed", type=_count, default=0, help="another seed draws other cases (default: 0)")
     fuzz.add_argument("--case", type=_count, help="only the case of this number, as a failure tells it")
     fuzz.add_argument("--failures", type=Path, metavar="FILE", help="append the shrunk cases that fail to this file")
-    commands.add_parser("list", help="the operations, their arguments and their named cases")
+    listed = commands.add_parser("list", help="the operations; `list OP`: the arguments and named cases of one")
+    listed.add_argument("name", nargs="?", choices=ops, metavar="OP", help="the operation")
+    listed.add_argument("--op", choices=ops, metavar="OP", help="the same")
     return parser
 
 

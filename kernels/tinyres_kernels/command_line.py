@@ -1,7 +1,7 @@
 """An argument parser that takes only options that are spelled out, and suggests what was meant."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -11,10 +11,12 @@ NEAR, SHOWN = 0.6, 3  # how alike a suggestion is, from 0 to 1; how many are mad
 class Parser(argparse.ArgumentParser):
     """As `argparse.ArgumentParser`, for parsers and their subparsers; an error is one sentence, without the usage.
 
-    An abbreviation is refused: today `--step` would mean `--steps`, tomorrow another option.
+    An abbreviation is refused: today `--step` would mean `--steps`, tomorrow another option. `elsewhere` names commands
+    that another program has, each with a sentence on where.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, elsewhere: Mapping[str, str] | None = None, **options: Any) -> None:
+        self.elsewhere = elsewhere or {}
         super().__init__(*args, **{"allow_abbrev": False} | options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -31,6 +33,8 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             what = "command" if isinstance(action, argparse._SubParsersAction) else (action.dest or "value")
+            if what == "command" and value in self.elsewhere:
+                raise argparse.ArgumentError(None, self.elsewhere[value])
             raise argparse.ArgumentError(None, missing(what, str(value), map(str, action.choices)))
 
     def _unknown(self, argument: str) -> str:

@@ -175,3 +175,9 @@ def test_a_cotangent_that_its_owner_wrote_into_is_a_new_one(numbers):
         gx, gy = tr.grad(z, [x, y], seed, retain_graph=True)
         np.testing.assert_allclose(gx.numpy(), number * 2 * x.numpy() * y.numpy())
         np.testing.assert_allclose(gy.numpy(), number * x.numpy() ** 2)
+
+
+@pytest.mark.parametrize("name", ["forward", "backward"])
+def test_a_method_without_staticmethod_is_told_so_where_it_is_written(name):
+    with pytest.raises(TypeError, match=rf"Own\.{name} is no static method: write @staticmethod on the line above"):
+        type("Own", (tr.Function,), {name: lambda self, ctx, x: x})

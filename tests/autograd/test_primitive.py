@@ -68,6 +68,16 @@ def test_a_primitive_that_is_not_differentiable_in_an_input_says_so():
         tr.where(leaf(2), leaf(2), leaf(2))
 
 
+def test_a_rule_that_is_not_written_yet_is_asked_for_by_name():
+    @tr.primitive
+    def swish(x, beta):
+        return x / (1 + np.exp(-beta * x))
+
+    swish.vjp(x=lambda g, x, y: g)
+    with pytest.raises(TypeError, match=r"give it a rule: swish\.vjp\(beta=\.\.\.\)"):
+        tr.gradcheck(swish, [np.array([0.5, -1.0]), np.array([1.0, 2.0])])
+
+
 def test_only_what_the_rules_name_is_saved():
     x = leaf(1000)
     assert (x + 1.0).node.saved == ()

@@ -8,6 +8,7 @@ from tinyres import training
 from tinyres.cli import main
 
 MISTYPED = {
+    "check": "tinyres: kernels are checked by `python -m tinyres_kernels check MODULE:FUNCTION --op OP`",
     "trian": "tinyres: no command called 'trian'; did you mean train?",
     "gan trian": "tinyres gan: no command called 'trian'; did you mean train?",
     "bench kernel": "tinyres bench: no command called 'kernel'; did you mean kernels?",

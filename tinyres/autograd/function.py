@@ -6,6 +6,7 @@ they need, and only that is saved.
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 from tinyres.arrays import namespace
@@ -85,6 +86,12 @@ class Function:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        for name in ("forward", "backward"):
+            if isinstance(vars(cls).get(name), FunctionType):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is no static method: write @staticmethod on the line above "
+                    f"`def {name}(ctx, ...)`, which takes no self"
+                )
 
         def forward(*xs: Any, value: Any, ctx: FunctionCtx) -> Any:
             return value

@@ -104,7 +104,8 @@ class Primitive:
         if rule is None:
             raise TypeError(
                 f"{self.name}: {name!r} requires a gradient, but the operation is not differentiable in it; "
-                "pass it as tensor.detach() if it is meant as a constant"
+                "pass it as tensor.detach() if it is meant as a constant, or, if the operation is yours, give it a "
+                f"rule: {self.name}.vjp({name}=...)"
             )
         return rule
 

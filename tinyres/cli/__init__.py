@@ -63,7 +63,9 @@ def make_parser() -> argparse.ArgumentParser:
         prog="tinyres",
         description="See how gradients vanish or survive.",
         epilog="Exit status: 0 for success; 1 if a law does not hold, a run diverged, a kernel was wrong or a point of "
-        "a sweep failed; 2 if the command could not be run; 3 if a GPU fails the smoke checks of `bench gpu-report`.",
+        "a sweep failed; 2 if the command could not be run; 3 if a GPU fails the smoke checks of `bench gpu-report`. "
+        "A kernel of your own is checked by `python -m tinyres_kernels check`.",
+        elsewhere={"check": "kernels are checked by `python -m tinyres_kernels check MODULE:FUNCTION --op OP`"},
     )
     parser.add_argument("--version", action="version", version=f"tinyres {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -52,6 +52,8 @@ SMOOTH = Family(
         **{name: _called(name) for name in ACTIVATIONS},
     },
     sizes=("M",),
+    plurals={"M": "numbers"},
+    nouns={"m": "number"},
     named={
         **{name: case for name, case in NUMBERS.items() if "infinity" not in name},
         **{name: Named({"M": 100, "name": name}) for name in ACTIVATIONS},

@@ -16,6 +16,7 @@ from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.dispatch import each
 from tinyres_kernels.namespace import Array
+from tinyres_kernels.settings import Running
 
 Kernel = Callable[..., Any]
 FIRST = {"nhwc": (0, 3, 1, 2), "hwio": (3, 2, 0, 1)}  # to NCHW, to OIHW
@@ -117,15 +118,32 @@ def _take(op: str, given: tuple[Any, ...], came: Any, back: Callable[[Any], Arra
 
     Raises ValueError for another shape, or another number of arrays.
     """
-    places = [a for name, a in zip(OPERATIONS[op].arrays, given, strict=False) if name in OPERATIONS[op].writes]
-    places = [a for place in places for a in (place[3:] if isinstance(place, tuple) else (place,)) if a is not None]
+    written: dict[str, Array] = {}
+    for name, a in zip(OPERATIONS[op].arrays, given, strict=False):
+        if name in OPERATIONS[op].writes:
+            parts = zip(a._fields[3:], a[3:], strict=True) if isinstance(a, Running) else [(name, a)]
+            written |= {part: one for part, one in parts if one is not None}
+    names, places = list(written), list(written.values())
     results = list(came) if isinstance(came, tuple | list) else [came]
     if len(results) != len(places):
-        raise ValueError(f"results needed: {len(places)}, but the kernel returned {len(results)}")
-    for place, result in zip(places, map(back, results), strict=True):
+        raise ValueError(
+            f"the kernel returned {len(results)} array{'s' * (len(results) != 1)}, needed {len(places)}, in this "
+            f"order: {', '.join(names)}. Return them as a tuple, or fill what is given and return None"
+        )
+    for name, place, came_back in zip(names, places, results, strict=True):
+        result = _brought_back(name, place, came_back, back)
         if place.shape != result.shape:
             raise ValueError(f"the kernel returned an array of shape {result.shape}, needed is {place.shape}")
         place[...] = result
+
+
+def _brought_back(name: str, place: Array, came: Any, back: Callable[[Any], Array]) -> Array:
+    """The result as a NumPy array. Raises ValueError, naming its dtype, where NumPy has none such."""
+    try:
+        return back(came)
+    except (RuntimeError, BufferError, TypeError) as error:
+        dtype = str(getattr(came, "dtype", type(came).__name__)).rpartition(".")[2]
+        raise ValueError(f"the result for {name} is {dtype}, needed {place.dtype}: convert it at the end") from error
 
 
 def _of_library(kernel: Kernel, op: str, library: str) -> Kernel:

@@ -15,6 +15,9 @@ from tinyres_kernels.conformance.projection import projections, worthwhile
 from tinyres_kernels.namespace import Array
 
 ROUNDINGS = 4  # allowed, in eps of the result's dtype times the sum of the terms' absolute values
+# Relative errors of results that were rounded to these: half of eps at most, and more where some such are added.
+ROUNDED = {"float32": (4e-9, 1e-6), "float16": (5e-5, 8e-4), "bfloat16": (8e-4, 1e-2)}
+ENOUGH, SHARE = 8, 0.2  # wrong elements that tell it; of these, in each direction
 WIDE = float(np.finfo("float64").eps)  # the specification rounds too
 
 
@@ -100,7 +103,6 @@ def worst(name: str, wrong: Array, got: Array, expected: Array, allowed: Array, 
     return (
         f"{name}: {wrong.sum()} of {wrong.size} elements are wrong, the worst at [{at}]: got {came}, needed {needed}"
         + (f" within {allowed[place]:.1g}" if allowed[place] > 0 and np.isfinite(allowed[place]) else "")
-        + _precision(got[wrong], expected[wrong])
     )
 
 
@@ -110,13 +112,18 @@ def _apart(got: Any, expected: Any) -> tuple[str, str]:
     return next((pair for pair in texts if pair[0] != pair[1]), texts[-1])
 
 
-def _precision(got: Array, expected: Array) -> str:
-    """What the sizes of the errors say, where all are small: that something was rounded on the way."""
+def precision(got: Array, expected: Array) -> str:
+    """The dtype that has as few digits as these results: to which something was rounded on the way. Empty for none.
+
+    One case does not say it, since a wrong term may be small as well. Errors of rounding go either way.
+    """
     with np.errstate(all="ignore"):
-        off = float(np.median(abs(got - expected) / abs(expected)))
-    if got.dtype == np.float64 and 1e-10 < off < 1e-6:
-        return " (rounded to float32 on the way?)"
-    return " (rounded to float16 on the way?)" if 2e-5 < off < 2e-3 else ""
+        off = (got.astype("float64") - expected) / abs(expected)
+    off = off[np.isfinite(off)]
+    if len(off) < ENOUGH or min((off > 0).mean(), (off < 0).mean()) < SHARE:
+        return ""
+    size = float(np.median(abs(off)))
+    return next((name for name, (least, most) in ROUNDED.items() if least < size < most), "")
 
 
 def _at_rim(op: Op, inputs: Arrays, groups: int) -> Array:

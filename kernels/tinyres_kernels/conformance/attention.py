@@ -82,6 +82,7 @@ HEADS = Family(
         "large logits": lambda s: s["size"] > 1,
     },
     sizes=("B", "H", "L", "S", "E", "V"),
+    nouns={"n": "sample", "h": "head", "i": "query", "j": "key", "e": "feature", "c": "feature"},
     named={
         "plain": Named(),
         "causal": Named({"causal": True}),

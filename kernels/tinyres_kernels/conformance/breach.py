@@ -1,13 +1,12 @@
 """A kernel that breaks the contract fails everywhere. One sentence says what it does, and how to mend it."""
 
 from collections.abc import Callable, Sequence
-from math import prod
 from types import ModuleType
 from typing import Any
 
 from tinyres_kernels.conformance.adapt import Adapt, turns
 from tinyres_kernels.conformance.declare import Case
-from tinyres_kernels.conformance.examine import NAN, Finding
+from tinyres_kernels.conformance.examine import Finding, joined, unwritten
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.signature import misfit
 from tinyres_kernels.contract import OPERATIONS
@@ -25,7 +24,7 @@ def breach(kernel: Any, op: str, named: Sequence[Finding], probe: Probe, how: Ad
         return None
     if sentence := misfit(kernel, op):
         return sentence
-    asked = [f for f in named if not f.case.refused and all(prod(f.case.shape(arg)) for arg in f.case.writes)]
+    asked = [f for f in named if not f.case.refused and f.asked]
     if any(finding.ok for finding in asked):
         return _other_arrays(kernel, plain[0].case, probe, how)
     return _other_arrays(kernel, plain[0].case, probe, how) or _everywhere(plain[0], asked, how)
@@ -80,7 +79,15 @@ def _everywhere(plain: Finding, asked: Sequence[Finding], how: Adapt) -> str | N
         told, name = plain.faults[0].replace("wrote", "writes", 1), plain.faults[0].split()[-1]
         mend = f"work on a copy, as in {name} = {name}.copy()"
         return f"It {told}, in every case; its results are right. To mend it, {mend}."
-    if all(_untouched(f) for f in asked):
+    forgotten = [arg.name for arg in plain.case.writes if all(_untouched(f, arg.name) for f in asked)]
+    if forgotten and len(forgotten) < len(plain.case.writes) and all(f.marks.keys() <= set(forgotten) for f in asked):
+        them = "it" if len(forgotten) == 1 else "them"
+        places = [name if name in OPERATIONS[op].arrays else f"running.{name}" for name in forgotten]
+        return (
+            f"It leaves {joined(forgotten)} untouched; what else it writes is right. To mend it, fill {them} as well, "
+            f"as in {'; '.join(f'{place}[...] = y' for place in places)}."
+        )
+    if len(forgotten) == len(plain.case.writes):
         if plain.returned == "NoneType":
             return (
                 f"It leaves {_results(op)} untouched and returns nothing: `out = y` gives a name to another array. "
@@ -93,13 +100,14 @@ def _everywhere(plain: Finding, asked: Sequence[Finding], how: Adapt) -> str | N
     return None
 
 
-def _untouched(finding: Finding) -> bool:
-    marks = finding.marks.values()
-    return "unwritten" in finding.signs and all((one == NAN).all() for one in marks)
+def _untouched(finding: Finding, name: str) -> bool:
+    """Whether this result was never written; also where the case has none such."""
+    written = [arg.name for arg in finding.case.writes]
+    return name not in written or name in unwritten(finding)
 
 
 def _results(op: str) -> str:
-    return " and ".join(OPERATIONS[op].writes)
+    return joined(OPERATIONS[op].writes)
 
 
 def _assign(op: str) -> str:

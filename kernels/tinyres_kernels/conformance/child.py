@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from traceback import format_exception
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,14 @@ from tinyres_kernels.conformance.kernel import load
 STARTING = 30.0  # seconds more for the first case of a process, which imports and compiles
 PATIENT = 10.0  # seconds without a word
 MOST = {"slow": 3, "ended": 12}  # cases that do so before the others are left out, not counting those made from them
+
+
+class CheckerError(Exception):
+    """An error of the checker's own, with the traceback of the process in which it was raised."""
+
+    @classmethod
+    def of(cls, error: Exception) -> CheckerError:
+        return cls("".join(format_exception(error)))
 
 
 class Child:
@@ -79,7 +88,9 @@ class Child:
                 note = f"the case `{case.title}` takes long: waiting for at most {left:g} s more"
                 print(f"tinyres_kernels: {note}", file=sys.stderr, flush=True)
             if self._line.poll(left):
-                found: Finding = self._line.recv()
+                found: Finding | CheckerError = self._line.recv()
+                if isinstance(found, CheckerError):
+                    raise found
                 return found
             told = f"took longer than {within:g} s" + (f" ({starting:g} of them for its start)" if starting else "")
         except (EOFError, OSError):
@@ -113,4 +124,7 @@ def _serve(line: Connection, place: str) -> None:
             key = case.op.name, how
             if key not in made:
                 made[key] = adapted(kernel, case.op.name, how)
-            line.send(examine(made[key], case))
+            try:
+                line.send(examine(made[key], case))
+            except Exception as error:  # what the kernel raises is in the finding: this is the checker's own
+                line.send(CheckerError.of(error))

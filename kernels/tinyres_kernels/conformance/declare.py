@@ -75,6 +75,31 @@ class Family:
     traits: Mapping[str, Callable[[Structure], bool]]  # what failing cases may have in common
     grouped: tuple[str, ...] = ()  # axes that `groups` cuts into blocks
     sizes: tuple[str, ...] = ()  # the keys of a structure that are sizes, which a small example has as 1
+    plurals: Mapping[str, str] = field(default_factory=dict)  # what sizes count, where `PLURALS` is not right
+    nouns: Mapping[str, str] = field(default_factory=dict)  # what one element along an axis is called: {"c": "channel"}
+
+
+# One more than the sizes at which kernels usually take another way: each size of each operation is tried with these.
+BEYOND = (65, 129, 257)
+PLURALS = {"N": "images", "CG": "channels", "OG": "outputs", "M": "rows", "C": "columns", "K": "terms", "B": "samples",
+           "H": "heads", "L": "queries", "S": "keys", "E": "features", "V": "features of the values",
+           "axes": "numbers"}  # fmt: skip
+IMAGE, FEW = (3, 3), 3  # the other sizes of such cases, so that they cost little
+
+
+def beyond(family: Family) -> dict[str, Named]:
+    """Cases beyond the usual sizes of blocks, one size at a time."""
+    made, plurals = {}, PLURALS | dict(family.plurals)
+    small: Structure = {key: min(value, FEW) for key, value in family.plain.items() if key in plurals.keys() - {"axes"}}
+    small |= {"hw": IMAGE} if "hw" in family.plain else {}
+    for size in BEYOND:
+        for key in family.sizes:
+            if key == "hw":
+                made[f"{size} rows of pixels"] = Named({**small, "hw": (size, IMAGE[1])})
+                made[f"{size} columns of pixels"] = Named({**small, "hw": (IMAGE[0], size)})
+            elif key in plurals:
+                made[f"{size} {plurals[key]}"] = Named({**small, key: (size,) if key == "axes" else size})
+    return made
 
 
 # How large the numbers are whose rounding a result may show: for a sum, the sum of its terms in absolute value.
@@ -119,7 +144,8 @@ class Op:
 
     @property
     def cases(self) -> dict[str, Named]:
-        return {**self.family.named, **self.named}
+        """The named ones, and those beyond the usual sizes."""
+        return {**self.family.named, **self.named, **beyond(self.family)}
 
 
 def _by_name(name: str) -> Op:

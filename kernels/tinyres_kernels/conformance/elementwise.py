@@ -44,6 +44,8 @@ SUM = Family(
     structures=st.fixed_dictionaries({"M": SIZES}),
     traits={"several numbers": lambda s: s["M"] > 1},
     sizes=("M",),
+    plurals={"M": "numbers"},
+    nouns={"m": "number"},
     named=NUMBERS | {"not a number in the second argument": Named(put=Put(1, np.nan))},
 )
 RELU = Family(
@@ -56,6 +58,8 @@ RELU = Family(
         "no slope": lambda s: s["slope"] == 0,
     },
     sizes=("M",),
+    plurals={"M": "numbers"},
+    nouns={"m": "number"},
     named=NUMBERS
     | {
         "slope 0.2": Named({"slope": 0.2, "M": 40}),

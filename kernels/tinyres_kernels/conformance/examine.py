@@ -1,6 +1,6 @@
 """One case put to one kernel: what is wrong with what it does, if anything."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -65,6 +65,16 @@ class Finding:
         return not self.faults
 
     @property
+    def sign(self) -> str:
+        """The gravest sign; empty where nothing is wrong."""
+        return next((sign for sign in SIGNS if sign in self.signs), "")
+
+    @property
+    def left(self) -> bool:
+        """Whether it was not run, after too many that did not come to an end: neither right nor wrong."""
+        return self.signs == {"left"}
+
+    @property
     def asked(self) -> bool:
         """Whether the case asks something of the kernel; the contract answers empty arrays and misfits itself."""
         return self.case.possible
@@ -83,6 +93,18 @@ class Run(NamedTuple):
     returned: str
     left: Arrays  # what the results hold, even if it raised
     changed: Arrays  # for each input that was written to, where
+
+
+def unwritten(finding: Finding) -> list[str]:
+    """The results of which it wrote no element."""
+    if "unwritten" not in finding.signs:
+        return []
+    return [name for name, marks in finding.marks.items() if (marks == NAN).all()]
+
+
+def joined(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def examine(kernel: Kernel, case: Case) -> Finding:

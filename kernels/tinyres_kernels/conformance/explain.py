@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 
 from tinyres_kernels import reference
+from tinyres_kernels.conformance.agree import ENOUGH, precision, standard
 from tinyres_kernels.conformance.declare import Arrays, Case
-from tinyres_kernels.conformance.examine import Finding
+from tinyres_kernels.conformance.examine import WRONG, Finding
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.geometry import Axis
 from tinyres_kernels.namespace import Array
 
 Fault = Callable[[Case, Arrays], Arrays]  # what a kernel with this fault writes
 LARGEST, COMPARED = 1500, 6  # elements of a case, since these are loops; cases
+SEVERAL, MOST = 3, 0.75  # cases, and the share of them, that must say the same of how numbers were rounded
 CLOSE = {"float32": 1e-4, "float64": 1e-9}
 
 
@@ -28,6 +30,22 @@ def means(findings: Sequence[Finding]) -> str:
         if all(_same(finding, fault, given) for finding, given in zip(usable, inputs, strict=True)):
             return text
     return ""
+
+
+def rounded(findings: Sequence[Finding]) -> str:
+    """A sentence on the dtype to which the numbers were rounded on the way, where nearly every case says the same."""
+    told = []
+    for finding in findings:
+        case = finding.case
+        if finding.outputs and not case.put and finding.wrong >= ENOUGH:
+            expected = standard(case.op, case.inputs(), finding.outputs, case.keywords, 0)[0]
+            marks = {name: one == WRONG for name, one in finding.marks.items() if name in finding.outputs}
+            got, needed = ([a[name][at] for name, at in marks.items()] for a in (finding.outputs, expected))
+            told.append(precision(np.concatenate(got), np.concatenate(needed)) if got else "")
+    dtype = max(told, key=told.count, default="")
+    if not dtype or told.count(dtype) < max(SEVERAL, MOST * len(told)):
+        return ""
+    return f"It seems to round to {dtype} on the way: its numbers have as many digits."
 
 
 def _same(finding: Finding, fault: Fault, inputs: Arrays) -> bool:

@@ -31,7 +31,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
     beyond: violations that guard mode found; with one the kernel does not conform, whatever its numbers
     """
     cases = list(_cases(report))
-    asked = [finding for _, finding in cases if finding.asked]
+    asked = [finding for _, finding in cases if finding.asked and not finding.left]
     return {
         "kernel": title(report.kernel),
         "op": report.op,
@@ -39,7 +39,10 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
         "conforms": report.ok and not beyond,
         "passed": sum(finding.ok for finding in asked),
         "cases": len(asked),
-        "answered_by_the_contract": len(cases) - len(asked),
+        "tried": report.tried,
+        "failed": sum(not finding.ok for finding in asked),
+        "not_run": sum(finding.left for _, finding in cases),
+        "answered_by_the_contract": sum(not finding.asked and not finding.left for _, finding in cases),
         "beyond_arrays": beyond,
         "contract_broken": report.breach or None,
         "kinds": [_kind(report, kind) for kind in report.kinds],
@@ -47,7 +50,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
             {
                 "case": name,
                 "dtype": finding.case.dtype,
-                "ok": finding.ok,
+                "ok": None if finding.left else finding.ok,
                 "asked": finding.asked,
                 "kind": _kind_of(report, finding),
                 "faults": finding.faults,
@@ -65,11 +68,11 @@ def write_json(report: Report, file: Path, beyond: int = 0) -> None:
 def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
     """A test case for each named case and dtype, one for the drawn cases, and one where guard mode found something.
 
-    Cases that ask nothing of the kernel are skipped ones, unless they fail.
+    Cases that ask nothing of the kernel are skipped ones, unless they fail; so are those that were not run.
     """
     cases = list(_cases(report))
-    failed = sum(not finding.ok for _, finding in cases) + bool(beyond)
-    skipped = sum(finding.ok and not finding.asked for _, finding in cases)
+    failed = sum(not finding.ok and not finding.left for _, finding in cases) + bool(beyond)
+    skipped = sum(finding.left or (finding.ok and not finding.asked) for _, finding in cases)
     seconds = sum(finding.seconds for _, finding in cases)
     suites = ElementTree.Element("testsuites")
     suite = ElementTree.SubElement(
@@ -79,7 +82,9 @@ def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
     for name, finding in cases:
         kind = _kind_of(report, finding)
         test = _case(suite, report, f"{name} ({finding.case.dtype})", finding.seconds)
-        if not finding.ok:
+        if finding.left:
+            ElementTree.SubElement(test, "skipped", message=finding.faults[0])
+        elif not finding.ok:
             of = next((k for k in report.kinds if k.name == kind), None)
             told = [*finding.faults, *([of.means] if of and of.means else []), picture(finding)]
             _failure(test, kind or "failure", report.breach or finding.faults[0], "\n".join(told))
@@ -216,7 +221,7 @@ def _kind(report: Report, kind: Kind) -> dict[str, Any]:
 
 
 def _kind_of(report: Report, finding: Finding) -> str | None:
-    if finding.ok:
+    if finding.ok or finding.left:
         return None
     if report.breach:
         return "the contract is broken"

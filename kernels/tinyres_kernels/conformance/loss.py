@@ -95,6 +95,8 @@ ROWS = Family(
         "large logits": lambda s: s["scale"] > 1,
     },
     sizes=("M", "C"),
+    plurals={"C": "classes"},
+    nouns={"m": "row", "c": "class"},
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),
@@ -128,6 +130,8 @@ SOFTMAX = Family(
     structures=st.tuples(ROWS.structures, st.booleans()).map(lambda drawn: drawn[0] | {"log": drawn[1]}),
     traits={**ROWS.traits, "a logarithm": lambda s: bool(s["log"]), "no logarithm": lambda s: not s["log"]},
     sizes=ROWS.sizes,
+    plurals=ROWS.plurals,
+    nouns=ROWS.nouns,
     named={
         **{name: case for name, case in ROWS.named.items() if not case.refused},
         **{
@@ -154,6 +158,8 @@ ANSWER = Family(
         "targets between 0 and 1": lambda s: not s["hard"],
     },
     sizes=("M",),
+    plurals={"M": "logits"},
+    nouns={"m": "logit"},
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),

@@ -18,6 +18,8 @@ PRODUCT = Family(
         "several columns": lambda s: s["N"] > 1,
     },
     sizes=("M", "K", "N"),
+    plurals={"N": "columns"},
+    nouns={"m": "row", "n": "column"},
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),
@@ -54,6 +56,8 @@ DENSE = Family(
     ),
     traits={**PRODUCT.traits, "a bias": lambda s: bool(s["bias"]), "no bias": lambda s: not s["bias"]},
     sizes=("M", "K", "N"),
+    plurals={"N": "columns"},
+    nouns={"m": "row", "n": "column"},
     named={
         **{name: case for name, case in PRODUCT.named.items() if "refused" not in name},
         "without a bias": Named({"bias": False}),
@@ -68,6 +72,7 @@ COLUMNS = Family(
     structures=st.fixed_dictionaries({"M": st.integers(0, 70), "C": st.integers(0, 70)}),
     traits={"several rows": lambda s: s["M"] > 1, "several columns": lambda s: s["C"] > 1},
     sizes=("M", "C"),
+    nouns={"m": "row", "c": "column"},
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),

@@ -118,6 +118,8 @@ NORM = Family(
         "a large eps": lambda s: s["eps"] > 1e-3,
     },
     sizes=("M", "C"),
+    plurals={"M": "pixels", "C": "channels"},
+    nouns={"m": "pixel", "c": "channel"},
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),

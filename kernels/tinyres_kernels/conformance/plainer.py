@@ -28,7 +28,7 @@ def plainer(examine: Examine, finding: Finding, dtypes: Sequence[str], until: fl
             seen.add(repr(case))
             steps += 1
             tried = examine(case)
-            if tried.signs & finding.signs and (tried.wrong or not finding.wrong):
+            if tried.sign == finding.sign and (tried.wrong or not finding.wrong):
                 finding, progress = tried, True
                 break
     return finding

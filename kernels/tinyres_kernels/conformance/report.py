@@ -10,6 +10,7 @@ from tinyres_kernels.conformance.examine import ADJOINT, Finding, Kernel
 from tinyres_kernels.conformance.hints import hints
 from tinyres_kernels.conformance.kinds import Kind
 from tinyres_kernels.conformance.picture import picture
+from tinyres_kernels.conformance.signature import NO_BREAK, capital
 
 WIDTH, LISTED = 80, 12  # of the text; names of cases
 
@@ -43,6 +44,17 @@ class Report:
     def failures(self) -> list[Finding]:
         """The named cases that fail, and the smallest drawn one that does."""
         return [finding for finding in self.named if not finding.ok] + ([self.found] if self.found else [])
+
+    @property
+    def tried(self) -> dict[str, int]:
+        """The largest size of each axis in the cases that were put to the kernel."""
+        largest: dict[str, int] = {}
+        for finding in [*self.named, *self.drawn]:
+            if finding.asked and not finding.case.refused and not finding.left:
+                for arg in [*finding.case.reads, *finding.case.writes]:
+                    for axis, size in finding.case.axes(arg).items():
+                        largest[axis] = max(size, largest.get(axis, 0))
+        return {capital(axis): size for axis, size in largest.items() if axis != "one"}
 
     @property
     def smallest(self) -> Finding | None:
@@ -84,6 +96,11 @@ class Report:
         for number, kind in enumerate(self.kinds, 1):
             yield ""
             yield from self._kind(number, kind)
+        if sizes := ", ".join(f"{axis} up to {size}".replace(" ", NO_BREAK) for axis, size in self.tried.items()):
+            if self.kinds:
+                yield ""
+            lines = wrap(f"tried: {sizes}", WIDTH, subsequent_indent="  ")
+            yield from (line.replace(NO_BREAK, " ") for line in lines)
         if bad and not self.breach:
             yield ""
             more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED and not every else []
@@ -128,7 +145,7 @@ class Report:
             name = finding.case.title
             if made.setdefault(name, ("ok", name, ""))[0] == "ok" and finding.faults:
                 more = f" (and {len(finding.faults) - 1} more)" if len(finding.faults) > 1 else ""
-                mark = "----" if finding.signs == {"left"} else "FAIL"
+                mark = "----" if finding.left else "FAIL"
                 made[name] = (mark, name, f"{finding.case.dtype}: {finding.faults[0]}{more}")
         return list(made.values())
 

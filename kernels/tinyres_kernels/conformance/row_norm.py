@@ -78,6 +78,7 @@ LAYER = Family(
         "a mean that is large": lambda s: s["offset"] > 0,
     },
     sizes=("M", "C"),
+    nouns={"m": "row", "c": "column"},
     named={
         "plain": Named(),
         "read-only inputs": Named(readonly=True),

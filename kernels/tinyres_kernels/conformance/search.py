@@ -7,11 +7,11 @@ from random import Random
 import hypothesis
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.adapt import AS_SPECIFIED, Adapt, adapted
+from tinyres_kernels.conformance.adapt import AS_SPECIFIED, LAYOUTS, Adapt, adapted
 from tinyres_kernels.conformance.breach import Probe, breach
 from tinyres_kernels.conformance.declare import Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
-from tinyres_kernels.conformance.explain import means
+from tinyres_kernels.conformance.explain import means, rounded
 from tinyres_kernels.conformance.kinds import kinds
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import Report
@@ -53,13 +53,13 @@ def check(
 
     def fails(case: Case) -> bool:
         drawn.append(probe(case, None))
-        return not drawn[-1].ok and drawn[-1].signs != {"left"}
+        return not drawn[-1].ok and not drawn[-1].left
 
     found: Finding | None = None
     tries = 0
     if examples:
         _search(OPS[op], dtypes, examples, seed, fails)
-        drawn = [finding for finding in drawn if finding.signs != {"left"}]
+        drawn = [finding for finding in drawn if not finding.left]
         failing = [i for i, finding in enumerate(drawn) if not finding.ok]
         found = drawn[failing[-1]] if failing else None  # the search ends on the smallest
         tries = failing[0] + 1 if failing else len(drawn)
@@ -69,7 +69,7 @@ def check(
         report.kinds = kinds(lambda case: probe(case, None), [f for f in [*named, *first] if not f.ok], dtypes)
         for kind in report.kinds:
             if kind.sign == "wrong":
-                kind.means = means([kind.example, *kind.telling, *kind.findings])
+                kind.means = means([kind.example, *kind.telling, *kind.findings]) or rounded(kind.findings)
     return report
 
 
@@ -87,10 +87,22 @@ def here(kernel: Kernel, op: str, adapt: Adapt) -> Probe:
 
 
 def assert_conforms(
-    kernel: Kernel, op: str, *, examples: int = 100, seed: int = 0, dtypes: Sequence[str] = DTYPES
+    kernel: Kernel,
+    op: str,
+    *,
+    examples: int = 100,
+    seed: int = 0,
+    dtypes: Sequence[str] = DTYPES,
+    layout: str = AS_SPECIFIED.layout,
+    arrays: str = AS_SPECIFIED.arrays,
 ) -> None:
-    """`check`, for a test: raises AssertionError with the whole report where the kernel does not conform."""
-    report = check(kernel, op, examples=examples, seed=seed, dtypes=dtypes)
+    """`check`, for a test: raises AssertionError with the whole report where the kernel does not conform.
+
+    `layout` and `arrays` are those of the command: layout="nchw", arrays="torch".
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"conformance: got layout {layout!r}, needed one of {', '.join(LAYOUTS)}")
+    report = check(kernel, op, examples=examples, seed=seed, dtypes=dtypes, adapt=Adapt(layout, arrays))
     if not report.ok:
         raise AssertionError(f"\n{report}")
 

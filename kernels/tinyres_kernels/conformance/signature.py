@@ -56,10 +56,15 @@ def _shapes(declared: Op, layout: str) -> dict[str, str]:
         if arg:
             names = list(shapes[arg.shape])
             names = [names[i] for i in turned.get(arg.name, range(len(names)))]
-            axes = [AXES.get(axis, axis.upper()) for axis in names]
+            axes = [capital(axis) for axis in names]
             shape = "..." if axes[0] == "AXIS0" else ", ".join(axes) + "," * (len(axes) == 1)  # ...: any, all alike
             made[arg.name] = f" ({shape}){f' {arg.dtype}' if arg.dtype else ''}"
     return made
+
+
+def capital(axis: str) -> str:
+    """The axis as headers write it."""
+    return AXES.get(axis, axis.upper())
 
 
 def misfit(kernel: Any, op: str) -> str | None:
@@ -82,5 +87,12 @@ def misfit(kernel: Any, op: str) -> str | None:
         return (
             f"It takes ({', '.join(given)}), but its arguments come in the order ({', '.join(needed)}), whatever they "
             "are called: change its first line to that order."
+        )
+    fields = OPERATIONS[op].settings._fields if OPERATIONS[op].settings else ()
+    if settings := [name for name in given if name in fields and name not in needed]:
+        told = ", ".join(f"s.{name}" for name in settings)
+        return (
+            f"It takes ({', '.join(given)}), but it is called as ({', '.join(needed)}): settings come in one object, "
+            f"as {told}. Change its first line to `def {getattr(kernel, '__name__', op)}({', '.join(needed)}):`."
         )
     return None

@@ -12,6 +12,7 @@ from tinyres_kernels.geometry import extent
 
 TILES = (2, 4, 8, 16, 32)
 SIZES = (*range(1, 20), 24, 31, 32, 33, 40, 47, 48, 49)
+GROWTH = 100  # a size that no smallest case has: whatever the stride, there are more windows
 FEW = 3  # sizes on either side, at least: fewer may be chance
 
 
@@ -44,7 +45,7 @@ def find(examine: Callable[[Case], Finding], small: Finding, *, vary: bool, side
     for place in (0, 1):
         if strides[place] > 1 and "hw" in s:
             found = _along(examine, small.case, "hw", place, range(1, 14))
-            if tail := _left_over(found, place, sides):
+            if tail := _left_over(found, place, sides) or _by_stride(found, place, strides[place]):
                 return tail
     if vary:
         for key, place in _axes(small.case):
@@ -63,14 +64,19 @@ def _axes(case: Case) -> Iterator[tuple[str, int]]:
 
 def _along(examine: Callable[[Case], Finding], case: Case, key: str, place: int, sizes: Any) -> list[Finding]:
     """The findings of this case at other sizes, those that are none left out."""
-    value = case.structure[key]
     made = []
     for size in sizes:
-        new = (*value[:place], size, *value[place + 1 :]) if isinstance(value, tuple) else size
-        other = replace(case, title=RESIZED, structure={**case.structure, key: new})
+        other = resized(case, key, place, size)
         if other.possible:
             made.append(examine(other))
     return made
+
+
+def resized(case: Case, key: str, place: int, size: int) -> Case:
+    """The case with another size there."""
+    value = case.structure[key]
+    new = (*value[:place], size, *value[place + 1 :]) if isinstance(value, tuple) else size
+    return replace(case, title=RESIZED, structure={**case.structure, key: new})
 
 
 def _left_over(found: list[Finding], place: int, sides: bool) -> Tail | None:
@@ -83,6 +89,19 @@ def _left_over(found: list[Finding], place: int, sides: bool) -> Tail | None:
     return Tail("hw", place, "", 0, text, _telling(found))
 
 
+def _by_stride(found: list[Finding], place: int, stride: int) -> Tail | None:
+    """Where it fails at the image's sizes that the stride does not divide: it makes too few or too many windows."""
+    cut = [finding.case.structure["hw"][place] % stride > 0 for finding in found]
+    fails = [not finding.ok for finding in found]
+    if cut != fails or min(sum(fails), len(fails) - sum(fails)) < FEW:
+        return None
+    case = found[0].case
+    axis = "hw"[place]
+    of = next(arg.name for arg in [*case.reads, *case.writes] if axis in case.axes(arg))
+    text = f"{axis} of {of} is no multiple of the stride"
+    return Tail("hw", place, axis, stride, text, _telling(found))
+
+
 def _over(case: Case, place: int) -> int:
     s = case.structure
     span = extent(s["kernel"][place], s["dilation"][place])
@@ -92,15 +111,12 @@ def _over(case: Case, place: int) -> int:
 
 def _tile(found: list[Finding], small: Finding, key: str, place: int) -> Tail | None:
     """Where the kernel fails at all sizes from a tile on that are no multiples of it, and at no others."""
-    axis = _axis(small.case, key, place)
+    of, axis = _axis(small.case, key, place)
     sizes = [(_size(finding.case, key, place, axis), not finding.ok) for finding in found]
     for tile in TILES:
         beyond = [(size % tile > 0, fails) for size, fails in sizes if size >= tile]
         failing = sum(fails for _, fails in beyond)
         if all(cut == fails for cut, fails in beyond) and min(failing, len(beyond) - failing) >= FEW:
-            of = (
-                small.case.writes[0].name if axis in small.case.axes(small.case.writes[0]) else small.case.reads[0].name
-            )
             text = f"a tail: {axis} of {of} is no multiple of {tile}"
             return Tail(key, place, axis, tile, text, _telling(found))
     return None
@@ -113,15 +129,15 @@ def _telling(found: list[Finding]) -> Finding:
     return min(mixed or failing, key=lambda f: f.case.elements)
 
 
-NAMES = {"N": "n", "CG": "c", "OG": "o", "M": "m", "C": "c", "K": "k", "axes": "axis0"}
-
-
-def _axis(case: Case, key: str, place: int) -> str:
-    """What the axis is called in the result that is written first, or in what is read."""
-    if key != "hw":
-        return "n" if key == "N" and case.op.name in ("matmul", "linear") else NAMES[key]
-    written = case.axes(case.writes[0])
-    return next((axis for axis in (f"o{'hw'[place]}", "hw"[place]) if axis in written), "hw"[place])
+def _axis(case: Case, key: str, place: int) -> tuple[str, str]:
+    """An array and its axis that grow with this size: a result's, or else that of an array that is read."""
+    grown = resized(case, key, place, GROWTH)
+    for arg in [*case.writes, *case.reads]:
+        before, after = case.axes(arg), grown.axes(arg)
+        for axis in before:
+            if before[axis] != after[axis]:
+                return arg.name, axis
+    return case.reads[0].name, key  # no array shows it
 
 
 def _size(case: Case, key: str, place: int, axis: str) -> int:

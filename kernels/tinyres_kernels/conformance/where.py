@@ -10,7 +10,6 @@ from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.examine import RIGHT, Finding
 
 ENDS = {-1: "last", 0: "first"}
-NOUNS = {"oh": "row", "ow": "column", "h": "row", "w": "column", "o": "channel", "c": "channel", "n": "image"}
 FEWEST, SHARE = 4, 0.6  # cases that must show it, and the share of those that could
 
 
@@ -42,10 +41,11 @@ class End(NamedTuple):
 def end_of(findings: Sequence[Finding]) -> End | None:
     """The end of an axis at which most of these findings have all their wrong elements; None if there is none."""
     case = findings[0].case
+    nouns = case.op.family.nouns
     for result in case.writes:
         for axis, name in enumerate(case.axes(result)):
-            for end in ENDS if name in NOUNS else ():
-                place = End(result.name, axis, NOUNS[name], end)
+            for end in ENDS if name in nouns else ():
+                place = End(result.name, axis, nouns[name], end)
                 able = [finding for finding in findings if place.could_show(finding)]
                 shown = sum(place.forgiven(finding).ok for finding in able)
                 if shown >= FEWEST and shown >= SHARE * len(able):

@@ -90,6 +90,9 @@ CORNERS = {
 }
 
 
+NOUNS = {"oh": "row", "ow": "column", "h": "row", "w": "column", "o": "channel", "c": "channel", "n": "image"}
+
+
 def _conv_shapes(s: Structure) -> tuple[dict[str, Shape], dict[str, Any]]:
     (H, W), (KH, KW), (OH, OW), O = s["hw"], s["kernel"], _windows(s), s["OG"] * s["groups"]
     shapes = {
@@ -122,6 +125,7 @@ CONV = Family(
     },
     grouped=("c", "o"),
     sizes=("N", "hw", "kernel", "CG", "OG"),
+    nouns=NOUNS,
     named=CORNERS
     | {
         "padding wider than the kernel": Named({"kernel": (2, 1), "padding": (3, 2), "hw": (4, 3)}),
@@ -132,6 +136,7 @@ CONV = Family(
         "groups 2": Named({"groups": 2}),
         "groups 3, one output each": Named({"groups": 3, "OG": 1}),
         "depthwise": Named({"groups": 4, "CG": 1, "OG": 1, "padding": (1, 1)}),
+        "depthwise, 65 channels": Named({"groups": 65, "CG": 1, "OG": 1, "hw": (3, 3)}),
         "groups of 17 outputs (tile tail)": Named({"groups": 2, "OG": 17}),
         "16 outputs (whole tiles)": Named({"OG": 16}),
         "32 outputs (whole tiles)": Named({"OG": 32}),
@@ -168,6 +173,7 @@ MAX = Family(
     structures=_images(True, "CG"),
     traits=TRAITS,
     sizes=("N", "hw", "kernel", "CG"),
+    nouns=NOUNS,
     named=POOL_CORNERS | {"dilation 2": Named({"dilation": (2, 2), "hw": (7, 6)})},
 )
 AVG = Family(
@@ -178,6 +184,7 @@ AVG = Family(
     ),
     traits=TRAITS | {"count_include_pad=False": lambda s: not s["count_include_pad"]},
     sizes=("N", "hw", "kernel", "CG"),
+    nouns=NOUNS,
     named=POOL_CORNERS | {"padding that does not count": Named({"padding": (1, 1), "count_include_pad": False})},
 )
 TIES = "rng.integers(-3, 4, {shape}).astype({dtype!r})"  # few values: most windows hold equal maxima

@@ -41,6 +41,10 @@ def three(x, w, s):
     return x
 
 
+def settings_apart(x, w, stride, padding):
+    pass
+
+
 def another_order(w, x, out, s):
     im2col.conv2d(x, w, out, s)
 

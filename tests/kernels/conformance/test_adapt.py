@@ -135,4 +135,28 @@ def test_a_returned_array_of_another_shape_is_a_failure_that_says_so():
     (fault,) = examine(kernel, plain()).faults
     assert "the kernel returned an array of shape (1, 2, 3, 2), needed is (1, 3, 3, 2)" in fault
     kernel = adapted(lambda x, w, out, s: (out, out), "conv2d", Adapt(returned=True))
-    assert "results needed: 1, but the kernel returned 2" in examine(kernel, plain()).faults[0]
+    assert "the kernel returned 2 arrays, needed 1, in this order: out. Return" in examine(kernel, plain()).faults[0]
+
+
+def test_assert_conforms_takes_layout_and_arrays_as_the_command_does():
+    conformance.assert_conforms(own.channels_first, "conv2d", examples=0, dtypes=["float64"], layout="nchw")
+    with pytest.raises(AssertionError, match="--layout nchw"):
+        conformance.assert_conforms(own.channels_first, "conv2d", examples=0, dtypes=["float64"])
+    with pytest.raises(ValueError, match="got layout 'chwn', needed one of nhwc, nchw"):
+        conformance.assert_conforms(own.channels_first, "conv2d", layout="chwn")
+
+
+def test_too_few_results_are_asked_for_by_name():
+    kernel = adapted(lambda x, target, out, probabilities: out, "cross_entropy", Adapt(returned=True))
+    (fault, *_) = examine(kernel, plain("cross_entropy")).faults
+    assert "the kernel returned 1 array, needed 2, in this order: out, probabilities." in fault
+
+
+def test_a_dtype_that_numpy_has_not_is_named():
+    torch = pytest.importorskip("torch")
+
+    def halved(x, out, s):
+        return x.bfloat16()
+
+    (fault, *_) = examine(adapted(halved, "relu", Adapt(arrays=torch.__name__)), plain("relu")).faults
+    assert "the result for out is bfloat16, needed float64: convert it at the end" in fault

@@ -1,7 +1,8 @@
 """Whoever breaks the contract is told so in one sentence, with the mend."""
 
+import numpy as np
 import pytest
-from tinyres_kernels import conformance
+from tinyres_kernels import conformance, im2col
 
 from tests.kernels.conformance import own
 
@@ -21,9 +22,11 @@ SENTENCES = {
         `def three(x, w, out, s):`.""",
     "another_order": """It takes (w, x, out, s), but its arguments come in the order (x, w, out, s), whatever they are
         called: change its first line to that order.""",
+    "settings_apart": """It takes (x, w, stride, padding), but it is called as (x, w, out, s): settings come in one
+        object, as s.stride, s.padding. Change its first line to `def settings_apart(x, w, out, s):`.""",
     "writes": """It writes to its input w, in every case; its results are right. To mend it, work on a copy, as in
         w = w.copy().""",
-    "raises": """It raises KeyError: 'no such thing' (line 54 of own.py: raise KeyError("no such thing")), in every
+    "raises": """It raises KeyError: 'no such thing' (line 58 of own.py: raise KeyError("no such thing")), in every
         case. Begin with the plain one, below.""",
 }
 
@@ -73,3 +76,18 @@ def test_other_operations_have_sentences_too():
         "(x, weight, bias, residual, out, mean, variance, running, s)" in conformance.check(norm, "batch_norm").breach
     )
     assert "end it with out[...] = y; index[...] = y" in conformance.check(lambda *a: None, "max_pool2d").breach
+
+
+def test_a_result_that_is_forgotten_is_named_alone():
+    def losses_alone(x, target, out, probabilities):
+        im2col.cross_entropy(x, target, out, np.empty_like(probabilities))
+
+    def statistics_forgotten(x, weight, bias, residual, out, mean, variance, running, s):
+        im2col.batch_norm(x, weight, bias, residual, out, mean, variance, None, s)
+
+    assert conformance.check(losses_alone, "cross_entropy").breach == (
+        "It leaves probabilities untouched; what else it writes is right. To mend it, fill it as well, as in "
+        "probabilities[...] = y."
+    )
+    (kind,) = conformance.check(statistics_forgotten, "batch_norm", examples=0, dtypes=["float64"]).kinds
+    assert kind.name == "training=True and running statistics: leaves new_mean, new_var and new_batches unwritten"

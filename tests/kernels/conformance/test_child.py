@@ -65,7 +65,7 @@ def test_a_kernel_that_ends_its_process_does_not_end_the_check(name, how):
     report = check(name, examples=0)
     assert [kind.name for kind in report.kinds] == ["groups > 1: ends its process"]
     assert report.kinds[0].example.faults == [f"ended its process {how}"]
-    assert len([f for f in report.named if not f.ok]) == 4
+    assert len([f for f in report.named if not f.ok]) == 5
 
 
 def test_a_kernel_that_never_returns_is_one_sentence(monkeypatch, capsys, tmp_path):
@@ -77,11 +77,14 @@ def test_a_kernel_that_never_returns_is_one_sentence(monkeypatch, capsys, tmp_pa
     out, err = capsys.readouterr()
     out = " ".join(out.split())
     assert "It took longer than 4.5 s (4 of them for its start) in its first case (plain); nothing" in out
-    assert "named cases: the only one that was run fails (48 were not run)" in out
+    assert "named cases: the only one that was run fails (64 were not run)" in out
     assert err == "tinyres_kernels: the case `plain` takes long: waiting for at most 1.5 s more\n"
     told = json.loads(files["json"].read_text())
-    assert (told["conforms"], told["passed"], told["cases"]) == (False, 0, 88)
-    assert ElementTree.parse(files["junit"]).getroot()[0].get("failures") == "98"
+    assert (told["conforms"], told["passed"], told["cases"], told["failed"]) == (False, 0, 1, 1)
+    assert told["not_run"] == sum(result["ok"] is None for result in told["results"]) == 129
+    suite = ElementTree.parse(files["junit"]).getroot()[0]
+    assert (suite.get("failures"), suite.get("skipped")) == ("1", "129")
+    assert (len(suite.findall(".//failure")), len(suite.findall(".//skipped"))) == (1, 129)
 
 
 def test_no_limit_is_this_process(monkeypatch):

@@ -20,13 +20,13 @@ def test_json_has_every_case_and_every_kind(report, tmp_path):
     export.write_json(report, tmp_path / "report.json")
     told = json.loads((tmp_path / "report.json").read_text())
     assert (told["op"], told["conforms"], told["contract_broken"]) == ("conv2d", False, None)
-    assert told["cases"] + told["answered_by_the_contract"] == len(told["results"]) == 2 * 49 + 1
+    assert told["cases"] + told["answered_by_the_contract"] == len(told["results"]) == 2 * 65 + 1
     assert told["answered_by_the_contract"] == 2 * 5  # the empty batch, and what is to be refused
-    assert told["passed"] == sum(result["ok"] and result["asked"] for result in told["results"]) == 98 - 8 - 10
+    assert told["passed"] == sum(result["ok"] and result["asked"] for result in told["results"]) == 130 - 10 - 10
     (kind,) = told["kinds"]
     assert kind["name"] == "groups > 1: gives wrong numbers"
     assert kind["cases"] == sorted({"groups 2", "groups 3, one output each", "depthwise", "drawn",
-                                    "groups of 17 outputs (tile tail)"})  # fmt: skip
+                                    "depthwise, 65 channels", "groups of 17 outputs (tile tail)"})  # fmt: skip
     assert kind["example"]["wrong_elements"] >= 1
     assert kind["example"]["picture"][-1].strip() == "0 X"
     assert "import numpy as np" in kind["example"]["to_reproduce"]
@@ -42,9 +42,9 @@ def test_junit_has_a_test_for_each_case_and_a_failure_with_its_kind(report, tmp_
     export.write_junit(report, tmp_path / "report.xml", beyond=2)
     suite = ElementTree.parse(tmp_path / "report.xml").getroot()[0]
     tests = suite.findall("testcase")
-    assert int(suite.get("tests")) == len(tests) == 2 * 49 + 2
+    assert int(suite.get("tests")) == len(tests) == 2 * 65 + 2
     failures = {test.get("name"): test.find("failure") for test in tests if test.find("failure") is not None}
-    assert int(suite.get("failures")) == len(failures) == 8 + 2
+    assert int(suite.get("failures")) == len(failures) == 10 + 2
     assert failures["depthwise (float32)"].get("type") == "groups > 1: gives wrong numbers"
     assert "elements are wrong" in failures["depthwise (float32)"].get("message")
     assert "X" in failures["depthwise (float32)"].text
@@ -59,7 +59,7 @@ def test_a_kernel_that_does_nothing_passes_nothing():
     idle = conformance.check(own.nothing, "conv2d", examples=2)
     told = export.as_json(idle)
     assert (told["passed"], told["answered_by_the_contract"]) == (0, 10)
-    assert "named cases: 44 of the 44 that were run fail" in str(idle)
+    assert "named cases: 60 of the 60 that were run fail" in str(idle)
     assert "(5 more, empty or to be refused, were answered without calling the kernel)" in str(idle)
 
 

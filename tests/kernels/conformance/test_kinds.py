@@ -149,3 +149,33 @@ def test_empty_cases_are_never_the_example():
     for _, (op, kernel, *_) in list(FAULTS.items())[:3]:
         report = conformance.check(kernel, op, examples=0, dtypes=["float64"])
         assert all(kind.example.case.structure["N"] > 0 for kind in report.kinds)
+
+
+def test_a_graver_fault_of_some_cases_does_not_hide_one_of_all():
+    """eps in the wrong place everywhere, and running statistics that are forgotten in training."""
+
+    def kernel(x, weight, bias, residual, out, mean, variance, running, s):
+        im2col.batch_norm(x, weight, bias, residual, out, mean, variance, None, s._replace(eps=2 * s.eps))
+
+    kinds = conformance.check(kernel, "batch_norm", examples=0, dtypes=["float64"]).kinds
+    forgotten, *wrong = kinds
+    assert forgotten.name == (
+        "training=True and running statistics: leaves new_mean, new_var and new_batches unwritten"
+    )
+    titles = {finding.case.title for finding in forgotten.findings}
+    assert "plain" in titles
+    assert not any(title.startswith(("evaluation", "no running")) for title in titles)
+    assert {kind.sign for kind in wrong} == {"wrong"}
+    titles = {finding.case.title for kind in wrong for finding in kind.findings}
+    assert {"evaluation", "no running statistics", "plain"} <= titles
+
+
+def test_sizes_that_the_stride_does_not_divide_are_named_and_no_place_is_said_to_be_right_that_is_not():
+    def kernel(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        if s.stride[0] > 1 and not any(s.padding):
+            out[:, x.shape[1] // s.stride[0] :] = 0
+
+    report = conformance.check(kernel, "conv2d", examples=0, dtypes=["float64"])
+    assert report.kinds[0].needs == ["stride > 1 of the rows", "h of x is no multiple of the stride"]
+    assert "is ever wrong" not in str(report)

@@ -78,14 +78,42 @@ def rounded(to):
 def test_what_was_rounded_on_the_way_is_told_with_digits_that_differ():
     text = str(conformance.check(rounded("float32"), "matmul", examples=10))
     assert "1. float64: " in text
-    assert "(rounded to float32 on the way?)" in text.replace("\n     ", " ")
+    assert "It seems to round to float32 on the way" in text
     came, needed = re.search(r"got (\S+),\s+needed\s+(\S+)\s", text).groups()
     assert came != needed
     assert "images" not in text
     half = str(conformance.check(rounded("float16"), "matmul", examples=10))
-    assert "(rounded to float16 on the way?)" in half.replace("\n     ", " ")
+    assert "It seems to round to float16 on the way" in half
     wrong = str(conformance.check(groups_mixed("conv2d"), "conv2d", examples=5))
-    assert "on the way?" not in wrong
+    assert "on the way" not in wrong
+
+
+def to_bfloat16(a):
+    """The nearest number of 8 binary digits."""
+    mantissa, exponent = np.frexp(a)
+    return np.ldexp(np.round(mantissa * 256) / 256, exponent)
+
+
+def test_bfloat16_is_not_taken_for_float16():
+    def matmul(a, b, out):
+        out[...] = to_bfloat16(a) @ to_bfloat16(b)
+
+    assert "It seems to round to bfloat16 on the way" in str(conformance.check(matmul, "matmul", examples=0))
+
+
+def test_a_small_term_in_the_wrong_place_is_not_taken_for_rounding():
+    """sqrt(variance) + eps, for sqrt(variance + eps): off by a millionth."""
+
+    def layer_norm(x, weight, bias, out, mean, scale, s):
+        im2col.layer_norm(x, weight, bias, out, mean, scale, s)
+        root = x.std(axis=1, keepdims=True) + s.eps
+        weighted = (x - x.mean(axis=1, keepdims=True)) / root
+        out[...] = weighted * (1 if weight is None else weight) + (0 if bias is None else bias)
+
+    report = conformance.check(layer_norm, "layer_norm", examples=0)
+    assert not report.ok
+    assert "on the way" not in str(report)
+    assert not any("on the way" in fault for finding in report.named for fault in finding.faults)
 
 
 def test_the_headline_is_plain_english_and_each_kind_has_its_example_to_paste():
