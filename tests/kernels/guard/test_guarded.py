@@ -13,6 +13,7 @@ from tinyres_kernels.conformance.guarded import Outcome, Task, _verdict, own, pl
 from tinyres_kernels.conformance.plan_search import Found, explained
 from tinyres_kernels.cpu import memory
 
+from tests.kernels import plan_cases
 from tests.kernels.conformance.faulty import plain
 from tests.kernels.guard import planted
 
@@ -104,11 +105,11 @@ OTHERS = [op for op in conformance.OPS if op not in CONV]
 def test_no_plan_touches_anything_beside_its_arrays(ops):
     """On two threads, in float32: some cases. `check --guard --all` takes all."""
     tasks, seen = [], set()
-    for found in plans.suite(ops=ops, dtypes=["float32"]):
-        new = {(found.case.op.name, *what) for what in chosen(found.plan)}
+    for case in (case for op in ops for case in plan_cases.found(op, "float32")):
+        new = {(case.case.op.name, *what) for what in chosen(case.plan)}
         if not new <= seen:
             seen |= new
-            tasks.append(planned(found))
+            tasks.append(planned(case))
     assert len(tasks) >= 20
     assert [str(violation) for violation in run(tasks)] == []
 

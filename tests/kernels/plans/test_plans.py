@@ -1,7 +1,6 @@
 """Every plan is tested where it is taken: none that occurs is left out, and each gives what `im2col` gives."""
 
 from collections import Counter
-from functools import cache
 
 import numpy as np
 import pytest
@@ -13,14 +12,11 @@ from tinyres_kernels.conformance.plan_search import explained
 from tinyres_kernels.cpu.host import TARGET, Target
 from tinyres_kernels.cpu.plan import PLANNERS
 
+from tests.kernels.plan_cases import found
+
 DTYPES = ("float32", "float64")
 CONV = ("conv2d", "conv2d_dx", "conv2d_dw")
 SHARES = 4  # that the cases of a convolution are cut into; the first is tested everywhere, the others are slow tests
-
-
-@cache
-def found(op, dtype):
-    return list(plans.suite(ops=[op], dtypes=[dtype]))
 
 
 def every(cases):
