@@ -1,5 +1,8 @@
 """Every plan is tested where it is taken: none that occurs is left out, and each gives what `im2col` gives."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -48,6 +51,15 @@ def test_the_shares_are_all_cases():
     assert sorted(map(str, cases)) == sorted(str(case) for cut in shares for case in cut)
     names = [{name for case in some for name in case.plan.names} for some in (shares[0], cases)]
     assert names[0] == names[1]
+
+
+def test_what_is_kept_is_what_the_search_finds_in_any_process():
+    """Each process has an order of sets of its own, which must not lead the search elsewhere."""
+    every = "plans.suite(ops=['conv2d_dw'], dtypes=['float32'])"
+    ask = f"from tinyres_kernels.conformance import plans; print(*{every}, sep='\\n')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+    told = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == [str(case) for case in found("conv2d_dw", "float32")]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
