@@ -103,7 +103,9 @@ def pool_axes(
         raise ValueError(f"image {x} and output {y} do not belong together: needed are (N, H, W, C) and (N, OH, OW, C)")
     axes = _axes(x, y, kernel, stride, padding, dilation)
     for axis in axes:
-        if axis.padding and not all(map(axis.window, range(axis.out))):
+        inside = axis.slices(0)[0]  # windows whose first tap lies in the image
+        rim = *range(inside.start), *range(inside.stop, axis.out)
+        if not all(map(axis.window, rim)):
             raise ValueError(
                 f"a window of {axis.kernel} taps at dilation {axis.dilation} holds nothing but padding: an image of "
                 f"{axis.size} pixels is padded by {axis.padding} on each side. Take a smaller padding"

@@ -1,9 +1,12 @@
 """Window arithmetic, against counting on fingers: put the window down, step, and see whether it still fits."""
 
+from contextlib import nullcontext
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinyres_kernels.geometry import Axis, conv_axes, conv_out, pool_axes
+from tinyres_kernels.geometry import Axis, conv_axes, conv_out, extent, pool_axes
 
 small = st.integers(1, 5)
 
@@ -82,3 +85,21 @@ def test_a_pool_refuses_other_channels_and_windows_of_padding_alone():
         pool_axes((2, 4, 4, 3), (2, 7, 3, 3), (2, 2), (1, 1), (2, 0))
     with pytest.raises(ValueError, match="nothing but padding"):  # the taps stride over the only pixel
         pool_axes((1, 1, 1, 1), (1, 2, 1, 1), (2, 1), (1, 1), (2, 0), (3, 1))
+
+
+def test_a_pool_is_refused_exactly_where_a_window_reads_nothing():
+    """Wherever that window lies: at either rim, or between two taps."""
+    seen = set()
+    for size, kernel, stride, padding, dilation in product(
+        range(1, 7), range(1, 4), range(1, 4), range(6), range(1, 4)
+    ):
+        if size + 2 * padding < extent(kernel, dilation):
+            continue
+        out = conv_out(size, kernel, stride, padding, dilation)
+        axis = Axis(size, out, kernel, stride, padding, dilation)
+        empty = tuple(o for o in range(out) if not axis.window(o))
+        seen.add((0 in empty, out - 1 in empty))
+        one = (kernel, 1), (stride, 1), (padding, 0), (dilation, 1)
+        with pytest.raises(ValueError, match="nothing but padding") if empty else nullcontext():
+            pool_axes((1, size, 1, 1), (1, out, 1, 1), *one)
+    assert len(seen) == 4

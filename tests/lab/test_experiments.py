@@ -1,11 +1,13 @@
 """What every experiment says of itself, beside its numbers."""
 
 import keyword
+import re
+from pathlib import Path
 
 import pytest
 from latex2mathml.converter import convert
 
-from tinyres.lab.registry import EXPERIMENTS, TOUR
+from tinyres.lab.registry import EXPERIMENTS, GROUPS, TOUR
 
 EVERY = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
 WITHOUT_EQUATION = {"claim-listings", "claim-argmax"}  # code that stops, and a loss that falls on its own
@@ -38,3 +40,10 @@ def test_settings_can_be_given_in_python(experiment):
 def test_a_verdict_takes_one_seed_or_five():
     assert {experiment.seeds for experiment in EXPERIMENTS.values()} == {1, 5}
     assert all(EXPERIMENTS[name].seconds <= 30 for name in TOUR)
+
+
+def test_a_test_runs_every_experiment_that_the_gallery_shows():
+    """And leaves there what it found."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.rglob("test_e*.py")))
+    run = set(re.findall(r'(?:holds|pytest\.param)\("([^"]+)"', tests))
+    assert set(GROUPS["starred"]) <= run

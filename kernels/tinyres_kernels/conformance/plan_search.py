@@ -9,7 +9,7 @@ shorter last turn.
 from collections.abc import Iterator
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -96,9 +96,18 @@ class Found(NamedTuple):
         return f"{case_text(self.case)}, {self.threads} threads: {self.plan} ({self.why})"
 
 
-def empty(case: Case) -> bool:
+Shapes = dict[str, tuple[int, ...]]  # of each array, by name
+
+
+def shapes_of(case: Case) -> Shapes:
+    """The shape of every array of a case. Raises ValueError where its sizes do not belong together."""
+    return {name: tuple(axes.values()) for name, axes in case.op.family.shapes(case.structure)[0].items()}
+
+
+def empty(case: Case, named: Shapes | None = None) -> bool:
     """Whether an array has no elements. Such a case is the cheapest of its plan, and no example of it."""
-    return any(0 in case.shape(arg) for arg in case.reads + case.writes)
+    named = named or shapes_of(case)
+    return any(0 in named[arg.shape] for arg in case.reads + case.writes)
 
 
 def explained(case: Case, limits: Limits = (), threads: int = 2, target: Target = TARGET) -> Plan:
@@ -110,9 +119,9 @@ def explained(case: Case, limits: Limits = (), threads: int = 2, target: Target 
         return cpu.explain(case.op.name, *given, dtype=case.dtype, threads=threads, target=target, **keywords)
 
 
-def cost(case: Case) -> float:
+def cost(case: Case, named: Shapes | None = None) -> float:
     """About how many multiplications the operation takes, and what is read and written."""
-    named = {name: tuple(axes.values()) for name, axes in case.op.family.shapes(case.structure)[0].items()}
+    named = named or shapes_of(case)
     elements = float(sum(prod(named[arg.shape]) for arg in case.arguments if arg))
     if case.op.name.startswith("conv2d"):
         return elements + prod(named["y"]) * prod(named["w"][:3])
@@ -140,6 +149,7 @@ class _Search:
         self.every = every
         self.best: dict[tuple[str, str], tuple[float, Case, Plan]] = {}
         self.beside: dict[tuple[str, str, int], tuple[float, Case, Plan]] = {}
+        self.looked: dict[frozenset[tuple[str, Any]], Plan | None] = {}
         self.new: list[tuple[str, str]] = []
         self.walked = 0
 
@@ -189,16 +199,23 @@ class _Search:
 
     def look(self, structure: Structure) -> Plan | None:
         """The plan of a structure, which is kept if it is new or cheaper than what is known; None if there is none."""
+        key = frozenset(structure.items())
+        if key not in self.looked:
+            self.looked[key] = self._look(structure)
+        return self.looked[key]
+
+    def _look(self, structure: Structure) -> Plan | None:
         case = self.case(structure)
         try:
-            price = cost(case)
+            named = shapes_of(case)
+            price = cost(case, named)
             plan = explained(case, self.limits, self.threads, self.target) if price <= MOST else None
         except (ValueError, ZeroDivisionError):  # a kernel larger than its image, say
             return None
         if plan is None:
             return None
-        # In one order, whatever Python's hashes are: the search goes on from the newest.
-        for key in sorted({(name, "nothing to do") for name in plan.names} if empty(case) else plan.met):
+        met = {(name, "nothing to do") for name in plan.names} if empty(case, named) else plan.met
+        for key in sorted(met):  # a set's own order is another in each process, and the search goes on from the newest
             known = self.best.get(key)
             if known is None:
                 self.new.append(key)

@@ -69,10 +69,14 @@ def within_run(tmp_path_factory, name, find) -> str:
         return here.read_text()
 
 
+def on_disk() -> Path:
+    """The folder for what is kept: beside the machine code that the CUDA kernels keep."""
+    return Path(config.CACHE_DIR or KERNELS / "cuda" / "__pycache__")
+
+
 def found_once(tmp_path_factory, name, find, sound=lambda text: True) -> str:
-    """As `within_run`, and kept for other runs, beside the machine code that the CUDA kernels keep."""
-    on_disk = Path(config.CACHE_DIR or KERNELS / "cuda" / "__pycache__")
-    return within_run(tmp_path_factory, name, lambda: kept(on_disk, name, stamp(*SOURCES), find, sound))
+    """As `within_run`, and kept for other runs."""
+    return within_run(tmp_path_factory, name, lambda: kept(on_disk(), name, stamp(*SOURCES), find, sound))
 
 
 def program(name, folder=HERE):

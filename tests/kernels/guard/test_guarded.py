@@ -101,14 +101,14 @@ OTHERS = [op for op in conformance.OPS if op not in CONV]
 
 @pytest.mark.parametrize("ops", [*([op] for op in CONV), OTHERS], ids=[*CONV, "others"])
 @pytest.mark.slow
-def test_no_plan_touches_anything_beside_its_arrays(ops):
+def test_no_plan_touches_anything_beside_its_arrays(ops, found):
     """On two threads, in float32: some cases. `check --guard --all` takes all."""
     tasks, seen = [], set()
-    for found in plans.suite(ops=ops, dtypes=["float32"]):
-        new = {(found.case.op.name, *what) for what in chosen(found.plan)}
+    for case in (case for op in ops for case in found(op, "float32")):
+        new = {(case.case.op.name, *what) for what in chosen(case.plan)}
         if not new <= seen:
             seen |= new
-            tasks.append(planned(found))
+            tasks.append(planned(case))
     assert len(tasks) >= 20
     assert [str(violation) for violation in run(tasks)] == []
 

@@ -1,7 +1,9 @@
 """Every plan is tested where it is taken: none that occurs is left out, and each gives what `im2col` gives."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
-from functools import cache
 
 import numpy as np
 import pytest
@@ -13,17 +15,11 @@ from tinyres_kernels.conformance.plan_search import explained
 from tinyres_kernels.cpu.host import TARGET, Target
 from tinyres_kernels.cpu.plan import PLANNERS
 
-from tests.kernels.plans.kept_cases import kept_cases, lines, read
+from tests.kernels.kept_cases import lines, read
 
 DTYPES = ("float32", "float64")
 CONV = ("conv2d", "conv2d_dx", "conv2d_dw")
 SHARES = 4  # that the cases of a convolution are cut into; the first is tested everywhere, the others are slow tests
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """found(op, dtype): the cases of an operation."""
-    return cache(lambda op, dtype: kept_cases(tmp_path_factory, op, dtype))
 
 
 def every(cases):
@@ -85,6 +81,16 @@ def test_no_plan_that_occurs_is_left_without_a_test(op, dtype, found):
             continue
         occur.update(name for name in names if name not in tested)
     assert not occur, f"no test runs these: {dict(occur)}"
+
+
+@pytest.mark.slow
+def test_the_search_finds_the_same_in_any_process(found):
+    """Each process has an order of sets of its own, which must not lead the search elsewhere."""
+    every = "plans.suite(ops=['conv2d_dw'], dtypes=['float32'])"
+    ask = f"from tinyres_kernels.conformance import plans; print(*{every}, sep='\\n')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
+    told = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == [str(case) for case in found("conv2d_dw", "float32")]
 
 
 @pytest.mark.parametrize("op", ["matmul", pytest.param("conv2d_dw", marks=pytest.mark.slow)])

@@ -17,6 +17,7 @@ from tinyres.lab.claims import (
     densenet,
     late_shortcut,
     listings,
+    mse_metric,
     nonlinearity,
     own_argmax,
     shared_norm,
@@ -47,6 +48,12 @@ def test_every_verdict_holds(name, tmp_path):
     assert experiment.varies
     assert experiment.conditions
     assert re.search(r"\d", result.found), "what was found has a number"
+    if name == "claim-mse":
+        assert len(result.laws) == 8
+        assert np.argmin(result.data["mse"]) == 0
+        assert np.argmin(result.data["frechet"]) == len(mse_metric.SHRINK) - 1
+    if name == "claim-no-bad-basins":
+        assert len(result.laws) == 2 * 4 + 1
 
 
 def test_theorems_do_not_count_as_laws():

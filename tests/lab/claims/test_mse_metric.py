@@ -1,19 +1,9 @@
 """The MSE prefers the mean image to real digits by exactly two; the distance does not."""
 
 import numpy as np
-import pytest
 
-from tests.lab.holds import holds
 from tinyres.lab.claims import mse_metric
 from tinyres.lab.registry import Options
-
-
-@pytest.mark.slow
-def test_the_verdict_holds(tmp_path):
-    result = holds("claim-mse", tmp_path)
-    assert len(result.laws) == 8
-    assert np.argmin(result.data["mse"]) == 0
-    assert np.argmin(result.data["frechet"]) == len(mse_metric.SHRINK) - 1
 
 
 def test_it_notices_an_error_between_pairs_that_belong_together(monkeypatch):

@@ -66,8 +66,3 @@ def test_a_penalty_at_one_end_only_is_noticed(monkeypatch):
 def test_a_d_that_stops_early_is_noticed(monkeypatch):
     monkeypatch.setattr(e29, "STEPS", 20)
     assert failed(run("E29", points=2).laws)
-
-
-def test_the_claim(tmp_path):
-    result = holds("claim-no-bad-basins", tmp_path)
-    assert len(result.laws) == 2 * 4 + 1
