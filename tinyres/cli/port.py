@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +13,10 @@ from typing import Any
 import tinyres
 from tinyres.autograd.absent import Refused, why
 from tinyres.cli.common import UsageError, need, writing
+from tinyres.cli.ported import Source
 from tinyres.cli.terminal import say, terminal
 from tinyres.files import write
 
-IMPORTS = [
-    (re.compile(r"^(\s*)import torch$", re.M), r"\1import tinyres as torch"),
-    (re.compile(r"^(\s*)(import|from) torch\b", re.M), r"\1\2 tinyres"),
-]
 MAYBE = ", if that is a tensor"
 WRITTEN = "a tensor is not written into: build a new one, e.g. with tr.where, or fill a NumPy array first"
 OTHERS = "is another package; tinyres.data has data sets and transforms, tinyres.models nets that read its weights"
@@ -32,42 +28,43 @@ def add(commands: Any) -> None:
     port = commands.add_parser(
         "port",
         help="say what a script written for PyTorch needs before it runs here",
-        description="Read a script written for PyTorch, without running it, and list at once every name of PyTorch "
-        "that tinyres has, and every one that it lacks, with its line and what to write instead. Exit status 1 if "
-        "something is missing.",
+        description="Read a script or a Jupyter notebook written for PyTorch, without running it, and list at once "
+        "every name of PyTorch that tinyres has, and every one that it lacks, with its line and what to write instead. "
+        "Exit status 1 if something is missing.",
     )
-    port.add_argument("file", type=Path, metavar="FILE.py", help="the script to read")
-    port.add_argument("--out", type=Path, metavar="FILE", help="write the script with its imports replaced")
+    port.add_argument("file", type=Path, metavar="FILE", help="the script or the Jupyter notebook to read")
+    port.add_argument("--out", type=Path, metavar="FILE", help="write it with its imports replaced")
+    port.add_argument("--force", action="store_true", help="write over a file that is there already")
     port.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what is here and what is missing; write the script with other imports if asked to."""
     need({"rich": "rich"})
-    path, console = arguments.file, terminal()
-    try:
-        source = path.read_text(encoding="utf-8")
-        script = Script(ast.parse(source))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or a null byte
-        raise UsageError(f"{path}: is not Python: {error}") from error
+    path, out, console = arguments.file, arguments.out, terminal()
+    if out is not None and out.exists() and not arguments.force:
+        raise UsageError(f"{out} is there already, perhaps mended by hand; choose another --out, or add --force")
+    source = Source(path)
+    script = Script(source.tree)
     here, missing = script.found()
     if not here and not missing:
         say(console, f"{path}: uses nothing of PyTorch")
         return 0
     count = sum(map(len, here.values()))
-    say(console, f"{path}: {count} names of PyTorch are here under the same names; {len(missing) or 'nothing'} to mend")
-    for room, names in sorted(here.items()):
-        say(console, f"  {room}: {', '.join(sorted(names))}", style="green")
+    names = (
+        "1 name of PyTorch is here under the same name"
+        if count == 1
+        else f"{count} names of PyTorch are here under the same names"
+    )
+    say(console, f"{path}: {names}; {len(missing) or 'nothing'} to mend")
+    for room, inside in sorted(here.items()):
+        say(console, f"  {room}: {', '.join(sorted(inside))}", style="green")
     for line, what, mend in sorted(missing):
-        say(console, f"  {mend}", f"line {line}: {what}\n", "bold red")
-    if arguments.out is not None:
-        for found, replacement in IMPORTS:
-            source = found.sub(replacement, source)
-        with writing(arguments.out):
-            write(arguments.out, source)
-        say(console, f"wrote {arguments.out}, with imports of tinyres; the lines above are as they were")
+        say(console, f"  {mend}", f"{source.place(line)}: {what}\n", "bold red")
+    if out is not None:
+        with writing(out):
+            write(out, source.ported())
+        say(console, f"wrote {out}, with imports of tinyres; the lines above are as they were")
     return 1 if missing else 0
 
 
