@@ -118,7 +118,6 @@ _ELSEWHERE = {
     "graph": "tr.walk(y)",
     "set_submodule": "setattr(model, name, module)", "lerp": "start + weight * (end - start)",
     "meshgrid": "x[:, None] and y[None, :], which broadcast; or np.meshgrid(x, y, indexing='ij')",
-    "multinomial": "tr.tensor(rng.choice(len(p), size=n, p=p)), with rng = np.random.default_rng(0)",
     **dict.fromkeys(
         ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"],
         "nn.MaxPool2d(k, s) with the sizes of your images; or x.amax(dim=(2, 3)), the largest of each channel",
