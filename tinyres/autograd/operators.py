@@ -127,8 +127,8 @@ METHODS = [
     "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min",
     "minimum", "mm", "mul", "multinomial", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros",
     "nonzero", "norm", "outer", "permute", "pow", "prod", "reciprocal", "relu", "remainder", "repeat", "reshape",
-    "roll", "round", "rsqrt", "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square",
-    "squeeze", "std", "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu",
+    "roll", "round", "rsqrt", "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt",
+    "square", "squeeze", "std", "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu",
     "trunc", "unbind", "unsqueeze", "var", "view_as",
 ]  # fmt: skip
 RENAMED = {
