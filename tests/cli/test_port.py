@@ -4,12 +4,17 @@ import ast
 import json
 import re
 
+import numpy as np
 import pytest
 
+import tinyres as tr
 from tests.porting.ported import SCRIPTS, ported
+from tinyres.autograd import absent
 from tinyres.autograd.absent import NEAR
 from tinyres.cli import main
+from tinyres.cli import port as port_command
 from tinyres.cli.ported import with_imports
+from tinyres.signatures import CONVERT, SIGNATURES
 
 LACKS = '''import torch
 import torch.nn as nn
@@ -189,3 +194,66 @@ def test_a_file_that_is_there_is_kept_unless_forced(capsys, tmp_path):
     assert f"{tmp_path / 'b.py'} is there already" in err
     assert port(capsys, tmp_path / "a.py", "--out", tmp_path / "b.py", "--force")[0] == 0
     assert (tmp_path / "b.py").read_text() == "import tinyres as torch\ntorch.ones(1)\n"
+
+
+CHANGED = """import torch
+import torch.nn as nn
+from torchvision.utils import save_image
+from torchvision import utils, datasets
+p = nn.Parameter(torch.ones(2))
+p.grad.data.clamp_(-1, 1)
+p.grad.clamp_(-1, 1)
+p.grad.detach().zero_()
+p.data *= 0.9
+p.grad.data /= 2
+p.grad *= 2
+torch.save(p, "x.pt")
+torch.save(p, folder / f"{name}.safetensors")
+torch.load(path)
+torch.set_float32_matmul_precision("high")
+torch.backends.cudnn.benchmark = True
+nn.DataParallel(net)
+torch.multinomial(p, 1)
+"""
+
+
+def test_changes_of_gradients_and_of_data_and_files(capsys, tmp_path):
+    """What is said of a gradient must not change the weight."""
+    (tmp_path / "a.py").write_text(CHANGED)
+    _, out, _ = port(capsys, tmp_path / "a.py")
+    found = lines(out)
+    assert set(found) == {3, 4, 6, 7, 8, 9, 10, 12, 14, 15, 16, 17}
+    assert "plt.imsave" in found[3][1]
+    assert out.count("line 4: torchvision") == 2
+    for line in (6, 7, 8, 10):
+        assert found[line][1].startswith("a gradient is not written into: bind a new one, p.grad = p.grad.clip(-1, 1)")
+    assert found[6][0] == "p.grad.data.clamp_(...)"
+    assert found[9] == (
+        "p.data *= ...",
+        "`.data` is a read-only NumPy array here: assign a new one, p.data = p.data * ...",
+    )
+    assert found[12][1].startswith("tr.save writes safetensors, not pickles")
+    assert "tr.save(torch.load(path, map_location='cpu'), 'new.safetensors')" in found[14][1]
+    assert found[15][1].startswith("delete the line")
+    assert found[16][1].startswith("delete the line")
+    assert "call the model itself" in found[17][1]
+
+
+ADVICE = [*NEAR.values(), *absent._ELSEWHERE.values(), CONVERT, *SIGNATURES.values()]
+ADVICE += [t for name, t in vars(port_command).items() if name.isupper() and isinstance(t, str)]
+ADVICE += port_command.FILES.values()
+
+
+@pytest.mark.parametrize("text", ADVICE)
+def test_every_command_and_name_in_an_advice_exists(capsys, text):
+    for command, flags in re.findall(r"\btinyres ([a-z][\w-]*)((?: [\w-]+)*)", text):
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        help_text = capsys.readouterr().out
+        assert all(flag in help_text for flag in re.findall(r"--[\w-]+", flags))
+    for name in re.findall(r"\b((?:tr|nn|np|optim|tinyres)\.\w[\w.]*)", text):
+        root, *rest = name.rstrip(".").split(".")
+        found = {"tr": tr, "tinyres": tr, "nn": tr.nn, "np": np, "optim": tr.optim}[root]
+        for part in rest:
+            found = getattr(found, part)

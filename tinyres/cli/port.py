@@ -16,11 +16,23 @@ from tinyres.cli.common import UsageError, need, writing
 from tinyres.cli.ported import Source
 from tinyres.cli.terminal import say, terminal
 from tinyres.files import write
+from tinyres.signatures import CONVERT
 
 MAYBE = ", if that is a tensor"
 WRITTEN = "a tensor is not written into: build a new one, e.g. with tr.where, or fill a NumPy array first"
 OTHERS = "is another package; tinyres.data has data sets and transforms, tinyres.models nets that read its weights"
+PICTURES = "is another package: matplotlib draws pictures, plt.imsave('x.png', images[0].permute(1, 2, 0).numpy())"
 OF_DATA = "`.data` is a NumPy array here: drop it, p.{0}(...), inside `with tr.no_grad():`, or assign, p.data = array"
+DATA_CHANGED = "`.data` is a read-only NumPy array here: assign a new one, {0} = {0} {1} ..."
+OF_GRAD = (
+    "a gradient is not written into: bind a new one, p.grad = p.grad.clip(-1, 1), or call "
+    "nn.utils.clip_grad_value_(model.parameters(), 1.0) or nn.utils.clip_grad_norm_; zero_() is p.grad = None"
+)
+FILES = {
+    "save": "tr.save writes safetensors, not pickles: call the file x.safetensors, so that no checkpoint of PyTorch is "
+    "taken for it",
+    "load": f"tr.load reads safetensors, not pickles: {CONVERT}",
+}
 
 
 def add(commands: Any) -> None:
@@ -73,6 +85,24 @@ def _is_key(index: ast.expr) -> bool:
     return isinstance(index, ast.JoinedStr) or (isinstance(index, ast.Constant) and isinstance(index.value, str))
 
 
+def _is_safe(argument: ast.expr) -> bool:
+    """Whether it is, or ends in, a name of a safetensors file."""
+    texts = [node.value for node in ast.walk(argument) if isinstance(node, ast.Constant)]
+    return any(isinstance(text, str) and text.endswith(".safetensors") for text in texts)
+
+
+def _ends(node: ast.expr) -> tuple[bool, bool]:
+    """Whether it is the `.data` of something; and whether it is a gradient, p.grad, p.grad.data or p.grad.detach()."""
+    of_data = isinstance(node, ast.Attribute) and node.attr == "data"
+    while True:
+        if isinstance(node, ast.Call):
+            node = node.func
+        elif isinstance(node, ast.Attribute) and node.attr in ("data", "detach"):
+            node = node.value
+        else:
+            return of_data, isinstance(node, ast.Attribute) and node.attr == "grad"
+
+
 class Script(ast.NodeVisitor):
     """Collects what a script uses: (line, dotted name behind torch) and (line, what, mend) of what is no name."""
 
@@ -101,12 +131,14 @@ class Script(ast.NodeVisitor):
             if root == "torch":
                 self.rooms[alias.asname or "torch"] = rest if alias.asname else ""
             elif root.startswith(("torch", "pytorch")):
-                self.seen.append((node.lineno, root, f"{root} {OTHERS}"))
+                pictures = root == "torchvision" and rest.startswith("utils")
+                self.seen.append((node.lineno, root, f"{root} {PICTURES if pictures else OTHERS}"))
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         root, _, rest = (node.module or "").partition(".")
         if root != "torch":
-            return self.visit_Import(ast.Import([ast.alias(root)], lineno=node.lineno))
+            others = [ast.alias(f"{root}.{rest or alias.name}") for alias in node.names]
+            return self.visit_Import(ast.Import(others, lineno=node.lineno))
         for alias in node.names:
             name = f"{rest}.{alias.name}".strip(".")
             self.rooms[alias.asname or alias.name] = name
@@ -124,16 +156,22 @@ class Script(ast.NodeVisitor):
         if name:
             self.seen += [(node.lineno, f"torch.{name}({word})", mend) for word, mend in strange(name, node)]
         elif name is None and isinstance(node.func, ast.Attribute) and node.func.attr not in self.own:
-            of_data = isinstance(node.func.value, ast.Attribute) and node.func.value.attr == "data"
-            mend = without(node.func.attr, of_data)
+            of_data, of_grad = _ends(node.func.value)
+            mend = without(node.func.attr, of_data, of_grad)
             if mend:
-                self.seen.append((node.lineno, f"{ast.unparse(node.func)}(...){'' if of_data else MAYBE}", mend))
+                sure = "" if of_data or of_grad else MAYBE
+                self.seen.append((node.lineno, f"{ast.unparse(node.func)}(...){sure}", mend))
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign | ast.AugAssign) -> None:
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if isinstance(target, ast.Subscript) and not _is_key(target.slice):
                 self.seen.append((node.lineno, f"{ast.unparse(target)} = ...{MAYBE}", WRITTEN))
+            elif isinstance(node, ast.AugAssign) and _ends(target)[0]:
+                of_grad, text = _ends(target)[1], ast.unparse(target)
+                sign = ast.unparse(node).removeprefix(text).split("=")[0].strip()
+                mend = OF_GRAD if of_grad else DATA_CHANGED.format(text, sign)
+                self.seen.append((node.lineno, f"{text} {sign}= ...", mend))
         self.generic_visit(node)
 
     visit_AugAssign = visit_Assign
@@ -158,8 +196,10 @@ def reached(name: str) -> tuple[Any, str]:
     return found, ""
 
 
-def without(name: str, of_data: bool) -> str:
+def without(name: str, of_data: bool, of_grad: bool) -> str:
     """What to write for a method that tensors lack, or that only parameters have; an empty text for any other."""
+    if of_grad and name.endswith("_") and name != "requires_grad_":
+        return OF_GRAD
     if of_data and name.endswith("_"):
         return OF_DATA.format(name)
     here = inspect.getattr_static(tinyres.Tensor, name, None)
@@ -172,6 +212,8 @@ def strange(name: str, call: ast.Call) -> Iterator[tuple[str, str]]:
     found, _ = reached(name)
     if name.startswith("nn.init.") and any(isinstance(a, ast.Attribute) and a.attr == "data" for a in call.args):
         yield ".data", "hand over the parameter itself, without .data"
+    if name in FILES and not any(_is_safe(argument) for argument in call.args):
+        yield "...", FILES[name]
     if not inspect.isclass(found):  # a function may take more than it shows
         return
     takes = inspect.signature(found).parameters
