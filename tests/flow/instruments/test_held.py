@@ -85,6 +85,18 @@ def test_what_is_printed_names_the_rest():
     assert "inside" not in repr(recorded([*ALL, "body.h.0.fc", "body.h.1.fc"])[1])
 
 
+def test_token_similarity_looks_into_them_too_and_names_what_it_leaves_out():
+    class Mean(nn.Module):
+        def forward(self, x):
+            return x.mean(dim=1)
+
+    model = nn.Sequential(Net(), Mean())
+    found = flow.token_similarity(model, tr.randn(2, 5, 3, generator=0), ["0.body", "1"])
+    assert found.labels["block"] == [f"0.{name}" for name in ALL[:4]]
+    assert found.cost.endswith("; left out, since not (N, T, d): 1 (2, 2)")
+    assert "left out" not in flow.token_similarity(Net(), tr.randn(2, 5, 3, generator=0)).cost
+
+
 def test_blocks_that_hold_blocks_and_a_list_that_does_run():
     class Called(nn.ModuleList):
         def forward(self, x):
