@@ -21,7 +21,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     left, in proportion to their entries. An entry of 0 is never drawn. There is no gradient.
 
     Without replacement the indices with the smallest E[i] / w[i] are taken, with E drawn from the exponential
-    distribution: Efraimidis & Spirakis 2006 [efraimidis2006weighted], "Weighted random sampling with a reservoir".
+    distribution (Efraimidis & Spirakis 2006 [efraimidis2006weighted], "Weighted random sampling with a reservoir").
 
     Args:
         input: weights of shape (n,) or (B, n), at least 0, of a floating dtype.
