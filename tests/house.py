@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 # Each floor may import from itself and from the floors before it.
 FLOORS = [
     ["tinyres_kernels"],
-    ["version", "starting", "context", "arrays", "autograd"],
+    ["version", "starting", "context", "arrays", "autograd", "signatures"],
     ["ops"],
     ["gradcheck", "files", "nesting", "lock", "linalg", "nn", "optim", "data", "figures"],
     ["models", "graph", "utils"],
@@ -28,6 +28,7 @@ PARTS = {
         "gradcheck",
         "files",
         "nesting",
+        "signatures",
         "lock",
         "linalg",
         "nn",

@@ -24,6 +24,7 @@ from tinyres.arrays import to_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
 from tinyres.autograd.tensor import raw
 from tinyres.nesting import plain as plain
+from tinyres.signatures import kind_of, refuse_foreign
 
 Array: TypeAlias = np.ndarray[Any, Any]
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -31,14 +32,6 @@ PathLike: TypeAlias = str | os.PathLike[str]
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 DTYPES = ["bool", *INTEGERS, "float16", "float32", "float64"]
 CODES = {f"{name[0]}{''.join(filter(str.isdigit, name))}".upper(): name for name in DTYPES[1:]} | {"BOOL": "bool"}
-SIGNATURES = {
-    b"\x89PNG": "a PNG image",
-    b"\x93NUMPY": "a NumPy .npy array",
-    b"PK\x03\x04": "a ZIP archive, as torch.save and numpy.savez write. Where PyTorch is installed, "
-    "safetensors.torch.save_file(torch.load(path, map_location='cpu'), 'weights.safetensors') makes a file of it that "
-    "tr.load reads; numpy.load reads what numpy.savez wrote",
-    b"\x80": "a pickle",
-}
 
 
 class FileFormatError(ValueError):
@@ -70,6 +63,7 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
         TypeError: a metadata text is not a str, a value is of no such kind, or a dtype is unknown.
         ValueError: a name is reserved by the format, a text is not valid Unicode, or a container holds itself.
         FileNotFoundError: the directory does not exist.
+        FileExistsError: the file is there and is of another kind, such as a checkpoint of PyTorch.
         ImportError: safetensors is missing.
         OSError: the disk is full or fails. The errors above are raised before anything is written.
     """
@@ -88,6 +82,7 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save: {target} needs the directory {target.parent}, which does not exist")
+    refuse_foreign(target)
     write(target, _texts_in_order(numpy_io.save(arrays, metadata=texts or None)))
 
 
@@ -284,10 +279,8 @@ def png(figure: Any) -> bytes:
 
 
 def _not_safetensors(path: PathLike, content: bytes, size: int, error: Exception) -> FileFormatError:
-    found = f"{size} bytes that begin with {content[:8]!r}"
-    if content[8:9] != b"{":  # a safetensors header begins there, after its length, which may be any 8 bytes
-        kinds = [kind for signature, kind in SIGNATURES.items() if content.startswith(signature)]
-        found = f"{kinds[0]}, {found}" if kinds else found
+    kind, found = kind_of(content), f"{size} bytes that begin with {content[:8]!r}"
+    found = f"{found}: {kind}" if kind else found
     return FileFormatError(f"{path}: needs a complete safetensors file, got {found} ({error})")
 
 

@@ -73,6 +73,22 @@ def test_foreign_files(tmp_path, content, says):
     refuses(tmp_path / "foreign", says)
 
 
+@pytest.mark.parametrize("content", [b"PK\x03\x04" + bytes(200), pickle.dumps([1.0] * 50), b"\x89PNG\r\n\x1a\n"])
+def test_weights_do_not_take_the_place_of_a_file_of_another_kind(tmp_path, content):
+    """A script that was ported saves under the name that PyTorch's checkpoint has."""
+    (tmp_path / "net.pt").write_bytes(content)
+    with pytest.raises(
+        FileExistsError, match=r"net.pt is there, and is a.* give the file another name, net.safetensors"
+    ):
+        save({"w": np.ones(3)}, tmp_path / "net.pt")
+    assert (tmp_path / "net.pt").read_bytes() == content
+    for _ in range(2):  # over its own files it writes
+        save({"w": np.ones(3)}, tmp_path / "new.pt")
+    (tmp_path / "text.pt").write_text("anything else")
+    save({"w": np.ones(3)}, tmp_path / "text.pt")
+    assert load(tmp_path / "text.pt")["w"].tolist() == [1, 1, 1]
+
+
 def test_a_truncated_file_is_not_taken_for_a_pickle(path):
     header = b'{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'.ljust(128)  # its length, 128, is a pickle's mark
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"123")

@@ -21,6 +21,10 @@ ALL = {
         o, 0.7, epochs=10, steps_per_epoch=6, anneal_strategy="linear", pct_start=0.45, div_factor=3
     ),
     "one cycle, three ways": lambda s, o: s.OneCycleLR(o, [0.7], 60, three_phase=True, final_div_factor=50),
+    "one cycle, to the step after its last": lambda s, o: s.OneCycleLR(o, 0.7, total_steps=50),
+    "one cycle, lines, to the step after": lambda s, o: s.OneCycleLR(o, 0.7, total_steps=50, anneal_strategy="linear"),
+    "one cycle, three ways, to the step after": lambda s, o: s.OneCycleLR(o, 0.7, total_steps=50, three_phase=True),
+    "restarts, beyond several": lambda s, o: s.CosineAnnealingWarmRestarts(o, 3, T_mult=3, eta_min=0.01),
     "linear": lambda s, o: s.LinearLR(o, total_iters=8),
     "exponential": lambda s, o: s.ExponentialLR(o, 0.9),
     "a function": lambda s, o: s.LambdaLR(o, lambda t: 1 / (1 + t)),

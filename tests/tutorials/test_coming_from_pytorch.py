@@ -10,6 +10,7 @@ import pytest
 
 import tinyres as tr
 from tests.porting.ported import ported
+from tinyres import flow
 from tinyres.autograd import absent
 
 TUTORIALS = Path(__file__).parents[2] / "tutorials"
@@ -35,8 +36,17 @@ def test_the_columns_differ_by_their_imports():
 
 
 def test_the_code_runs_as_it_stands(capsys):
-    assert len(REST) == 5
+    assert len(REST) == 7
     session = run([OURS, *REST])
+    shares = session["recording"].skip_share()
+    assert list(shares) == ["1", "2"]
+    assert ((shares.numpy() > 0) & (shares.numpy() < 1)).all()
+    wide = tr.randn(5, 16)
+    np.testing.assert_allclose(session["split"](wide).numpy(), session["gated"](wide).numpy(), atol=1e-6)
+    net = tr.nn.Sequential(tr.nn.Linear(16, 16), session["split"])
+    with flow.record(net) as recording:
+        net(wide).sum().backward()
+    assert list(recording.skip_share()) == ["1.0"]
     assert session["loss"].item() < 0.3
     assert session["positive"].tolist() == [[1, 0], [3, 4]]
     assert session["added"].tolist() == [[2, -1]]
@@ -65,13 +75,36 @@ def test_a_file_of_pytorch_says_how_it_gets_in_and_so_it_does(tmp_path):
     torch = pytest.importorskip("torch")
     theirs, ours = torch.nn.Linear(2, 3), tr.nn.Linear(2, 3)
     torch.save(theirs.state_dict(), tmp_path / "weights.pt")
-    with pytest.raises(tr.FileFormatError, match=r"torch.load\(path, map_location='cpu'\), 'weights.safetensors'"):
+    with pytest.raises(
+        tr.FileFormatError, match=r"tr.save\(torch.load\(path, map_location='cpu'\), 'new.safetensors'\)"
+    ):
         tr.load(tmp_path / "weights.pt")
     (lines,) = re.findall(r"^    import torch\n.*?safetensors\"\)$", PAGE, re.M | re.S)
     lines = textwrap.dedent(lines).replace('"weights', f'"{tmp_path.as_posix()}/weights')
     exec(lines, {})
     ours.load_state_dict(tr.load(tmp_path / "weights.safetensors"))
     np.testing.assert_array_equal(ours.weight.numpy(), theirs.weight.detach().numpy())
+
+
+@pytest.mark.parity
+def test_a_nested_checkpoint_with_shared_weights_gets_in_as_well(tmp_path):
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.Sequential(torch.nn.Embedding(5, 3), torch.nn.Linear(3, 5, bias=False))
+    theirs[1].weight = theirs[0].weight
+    optimizer = torch.optim.Adam(theirs.parameters())
+    theirs(torch.tensor([1, 2])).sum().backward()
+    optimizer.step()
+    state = {"model": theirs.state_dict(), "opt": optimizer.state_dict(), "config": {"layers": 3, "name": "é"}}
+    torch.save(state, tmp_path / "a.pt")
+    tr.save(torch.load(tmp_path / "a.pt", map_location="cpu"), tmp_path / "a.safetensors")
+    back = tr.load(tmp_path / "a.safetensors")
+    assert back["config"] == state["config"]
+    ours = tr.nn.Sequential(tr.nn.Embedding(5, 3), tr.nn.Linear(3, 5, bias=False))
+    ours[1].weight = ours[0].weight
+    ours.load_state_dict(back["model"])
+    np.testing.assert_array_equal(ours[0].weight.numpy(), theirs[0].weight.detach().numpy())
+    moment = back["opt"]["state"][0]["exp_avg"]
+    np.testing.assert_array_equal(moment, optimizer.state_dict()["state"][0]["exp_avg"].numpy())
 
 
 def test_what_the_table_of_differences_says():

@@ -61,6 +61,16 @@ def test_a_finished_graph_is_told_to_have_values_missing(tmp_path, capsys, loss,
     assert ("not kept" in told) == ("make the loss a function" in told) == hinted
 
 
+def test_for_two_finished_losses_the_advice_serves_both(tmp_path, capsys):
+    head = "import tinyres as tr\nx = tr.tensor([1.0, 2.0], requires_grad=True)\ndef trace(): return tr.trace("
+    for given, told in (("(x * 2).sum()", True), ("lambda: (x * 2).sum()", False)):
+        (tmp_path / "m.py").write_text(f"{head}D={given}, G={given})\n")
+        assert run(tmp_path / "m.py") == 0
+        out = capsys.readouterr().out
+        assert ("hand over functions: tr.trace(D=lambda: ..., G=lambda: ...)" in out) == told
+        assert "def loss" not in out
+
+
 def test_without_a_terminal_every_event_is_a_line(file, capsys):
     assert run(file) == 0
     lines = capsys.readouterr().out.splitlines()

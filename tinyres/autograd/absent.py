@@ -17,8 +17,8 @@ NEAR = {
     "3d": "three spatial dimensions are left out: fold one into the batch or the channels, and use the 2d layer",
     "attention": "only self-attention is there: nn.TransformerEncoder and nn.TransformerEncoderLayer, causal if asked",
     "in place": "a tensor is a value and is not written into: parameters alone have add_, mul_, copy_, clamp_, ..., "
-    "inside `with tr.no_grad():`, and tr.nn.init.zeros_(p), normal_, ...; elsewhere, use a function that returns a new "
-    "tensor",
+    "inside `with tr.no_grad():`, and tr.nn.init.zeros_(p), normal_, ...; a gradient is bound anew, "
+    "p.grad = p.grad.clip(-1, 1); elsewhere, use a function that returns a new tensor",
     "jit": "there is no compiler for Python: call the model itself; on a GPU, tr.compile captures a training step",
     "bfloat16": "NumPy has no bfloat16: use float32",
     "set_default_dtype": "the default is float32 for all: pass dtype=, or convert a model by model.to('float64')",
@@ -27,11 +27,13 @@ NEAR = {
     "rng state": "tr.manual_seed(0) begins anew; to go on from a state, hand over a NumPy generator (layers take it as "
     "rng=, tr.rand and DataLoader as generator=) and keep its .bit_generator.state",
     "amp": "mixed precision is left out: everything computes in the dtype of its tensors, and float32 is the default",
-    "backends": "there are no switches for libraries: with tr.kernels('reference'): chooses the kernels of a block",
-    "deterministic": "it is so already: the same seed on the same number of threads gives the same bits",
+    "backends": "delete the line: there are no switches for libraries; "
+    "with tr.kernels('reference'): chooses the kernels of a block",
+    "deterministic": "delete the line: the same seed on the same number of threads gives the same bits already",
     "vmap": "there are tr.vjp, tr.jvp, tr.hvp, tr.jacobian and tr.hessian; for a batch, use broadcasting",
     "export": "models are not exported: tr.save(model.state_dict(), path) writes weights that PyTorch can read as well",
-    "distributed": "tinyres train-distributed trains on several processes; in your own loop, there is one process",
+    "distributed": "in your own loop there is one process, so call the model itself, without a wrapper; on several, "
+    "mpiexec -n 2 tinyres train resnet --distributed trains",
     "distributions": "there are no distribution objects: draw with tr.randn or NumPy, and write log p(x) in tensors",
     "random": "draw with NumPy, rng = np.random.default_rng(0), and hand the numbers over by tr.tensor",
     "profile": "measure with time.perf_counter; tr.trace shows each operation, and tinyres bench times kernels",
@@ -118,7 +120,6 @@ _ELSEWHERE = {
     "graph": "tr.walk(y)",
     "set_submodule": "setattr(model, name, module)", "lerp": "start + weight * (end - start)",
     "meshgrid": "x[:, None] and y[None, :], which broadcast; or np.meshgrid(x, y, indexing='ij')",
-    "multinomial": "tr.tensor(rng.choice(len(p), size=n, p=p)), with rng = np.random.default_rng(0)",
     **dict.fromkeys(
         ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"],
         "nn.MaxPool2d(k, s) with the sizes of your images; or x.amax(dim=(2, 3)), the largest of each channel",

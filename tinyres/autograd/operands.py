@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import wraps
+from operator import index
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -95,6 +96,9 @@ def snapshot_key(key: Any) -> Any:
         return tuple(snapshot_key(k) for k in key)
     if isinstance(key, Tensor):
         return key._data
+    if isinstance(key, slice):
+        parts = key.start, key.stop, key.step
+        return slice(*(index(p) if isinstance(p, Tensor) else p for p in parts))
     if is_foreign(key):
         return foreign_array(key, "getitem: the index").copy()
     return np.array(key) if isinstance(key, list) else snapshot(key)

@@ -125,10 +125,10 @@ METHODS = [
     "floor", "floor_divide", "frac", "gather", "ge", "gt", "index_select", "isclose", "isfinite", "isinf",
     "isnan", "le", "log", "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min",
-    "minimum", "mm", "mul", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros", "nonzero", "norm",
-    "outer", "permute", "pow", "prod", "reciprocal", "relu", "remainder", "repeat", "reshape", "roll", "round",
-    "rsqrt", "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square",
-    "squeeze", "std", "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu",
+    "minimum", "mm", "mul", "multinomial", "mv", "ne", "neg", "new_empty", "new_full", "new_ones", "new_zeros",
+    "nonzero", "norm", "outer", "permute", "pow", "prod", "reciprocal", "relu", "remainder", "repeat", "reshape",
+    "roll", "round", "rsqrt", "scatter", "scatter_add", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt",
+    "square", "squeeze", "std", "sub", "sum", "tan", "tanh", "tile", "topk", "trace", "transpose", "tril", "triu",
     "trunc", "unbind", "unsqueeze", "var", "view_as",
 ]  # fmt: skip
 RENAMED = {
@@ -143,7 +143,7 @@ REFUSED = [
     "addmm", "apply_", "bernoulli_", "bfloat16", "cauchy_", "data_ptr", "detach_", "element_size", "erfinv_",
     "exp_", "exponential_", "fliplr", "grad_fn", "index_add", "index_add_", "index_copy_", "index_fill_",
     "index_put_", "is_contiguous", "is_cuda", "kthvalue", "lerp", "map_", "masked_fill_", "median", "mode",
-    "movedim", "multinomial", "nanmedian", "ndimension", "nelement", "pin_memory", "quantile", "random_",
+    "movedim", "nanmedian", "ndimension", "nelement", "pin_memory", "quantile", "random_",
     "ravel", "repeat_interleave", "scatter_", "scatter_add_", "share_memory_", "sqrt_", "squeeze_", "storage",
     "stride", "swapaxes", "to_sparse", "type", "unfold", "unsqueeze_", "untyped_storage",
 ]  # fmt: skip

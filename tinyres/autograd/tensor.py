@@ -212,6 +212,12 @@ class Tensor(Methods):
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        """For `range(i)`, `words[i]` and `x[i : i + 4]`, where i is one integer."""
+        if self.size != 1 or self.dtype.kind not in "iub":
+            raise TypeError(f"only one integer can be an index, got a tensor of {self.dtype}, shape {self.shape}")
+        return int(self._data.item())
+
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +13,26 @@ from typing import Any
 import tinyres
 from tinyres.autograd.absent import Refused, why
 from tinyres.cli.common import UsageError, need, writing
+from tinyres.cli.ported import Source
 from tinyres.cli.terminal import say, terminal
 from tinyres.files import write
+from tinyres.signatures import CONVERT
 
-IMPORTS = [
-    (re.compile(r"^(\s*)import torch$", re.M), r"\1import tinyres as torch"),
-    (re.compile(r"^(\s*)(import|from) torch\b", re.M), r"\1\2 tinyres"),
-]
 MAYBE = ", if that is a tensor"
 WRITTEN = "a tensor is not written into: build a new one, e.g. with tr.where, or fill a NumPy array first"
 OTHERS = "is another package; tinyres.data has data sets and transforms, tinyres.models nets that read its weights"
+PICTURES = "is another package: matplotlib draws pictures, plt.imsave('x.png', images[0].permute(1, 2, 0).numpy())"
 OF_DATA = "`.data` is a NumPy array here: drop it, p.{0}(...), inside `with tr.no_grad():`, or assign, p.data = array"
+DATA_CHANGED = "`.data` is a read-only NumPy array here: assign a new one, {0} = {0} {1} ..."
+OF_GRAD = (
+    "a gradient is not written into: bind a new one, p.grad = p.grad.clip(-1, 1), or call "
+    "nn.utils.clip_grad_value_(model.parameters(), 1.0) or nn.utils.clip_grad_norm_; zero_() is p.grad = None"
+)
+FILES = {
+    "save": "tr.save writes safetensors, not pickles: call the file x.safetensors, so that no checkpoint of PyTorch is "
+    "taken for it",
+    "load": f"tr.load reads safetensors, not pickles: {CONVERT}",
+}
 
 
 def add(commands: Any) -> None:
@@ -32,48 +40,67 @@ def add(commands: Any) -> None:
     port = commands.add_parser(
         "port",
         help="say what a script written for PyTorch needs before it runs here",
-        description="Read a script written for PyTorch, without running it, and list at once every name of PyTorch "
-        "that tinyres has, and every one that it lacks, with its line and what to write instead. Exit status 1 if "
-        "something is missing.",
+        description="Read a script or a Jupyter notebook written for PyTorch, without running it, and list at once "
+        "every name of PyTorch that tinyres has, and every one that it lacks, with its line and what to write instead. "
+        "Exit status 1 if something is missing.",
     )
-    port.add_argument("file", type=Path, metavar="FILE.py", help="the script to read")
-    port.add_argument("--out", type=Path, metavar="FILE", help="write the script with its imports replaced")
+    port.add_argument("file", type=Path, metavar="FILE", help="the script or the Jupyter notebook to read")
+    port.add_argument("--out", type=Path, metavar="FILE", help="write it with its imports replaced")
+    port.add_argument("--force", action="store_true", help="write over a file that is there already")
     port.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what is here and what is missing; write the script with other imports if asked to."""
     need({"rich": "rich"})
-    path, console = arguments.file, terminal()
-    try:
-        source = path.read_text(encoding="utf-8")
-        script = Script(ast.parse(source))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or a null byte
-        raise UsageError(f"{path}: is not Python: {error}") from error
+    path, out, console = arguments.file, arguments.out, terminal()
+    if out is not None and out.exists() and not arguments.force:
+        raise UsageError(f"{out} is there already, perhaps mended by hand; choose another --out, or add --force")
+    source = Source(path)
+    script = Script(source.tree)
     here, missing = script.found()
     if not here and not missing:
         say(console, f"{path}: uses nothing of PyTorch")
         return 0
     count = sum(map(len, here.values()))
-    say(console, f"{path}: {count} names of PyTorch are here under the same names; {len(missing) or 'nothing'} to mend")
-    for room, names in sorted(here.items()):
-        say(console, f"  {room}: {', '.join(sorted(names))}", style="green")
+    names = (
+        "1 name of PyTorch is here under the same name"
+        if count == 1
+        else f"{count} names of PyTorch are here under the same names"
+    )
+    say(console, f"{path}: {names}; {len(missing) or 'nothing'} to mend")
+    for room, inside in sorted(here.items()):
+        say(console, f"  {room}: {', '.join(sorted(inside))}", style="green")
     for line, what, mend in sorted(missing):
-        say(console, f"  {mend}", f"line {line}: {what}\n", "bold red")
-    if arguments.out is not None:
-        for found, replacement in IMPORTS:
-            source = found.sub(replacement, source)
-        with writing(arguments.out):
-            write(arguments.out, source)
-        say(console, f"wrote {arguments.out}, with imports of tinyres; the lines above are as they were")
+        say(console, f"  {mend}", f"{source.place(line)}: {what}\n", "bold red")
+    if out is not None:
+        with writing(out):
+            write(out, source.ported())
+        say(console, f"wrote {out}, with imports of tinyres; the lines above are as they were")
     return 1 if missing else 0
 
 
 def _is_key(index: ast.expr) -> bool:
     """Of a dictionary, since it is a text."""
     return isinstance(index, ast.JoinedStr) or (isinstance(index, ast.Constant) and isinstance(index.value, str))
+
+
+def _is_safe(argument: ast.expr) -> bool:
+    """Whether it is, or ends in, a name of a safetensors file."""
+    texts = [node.value for node in ast.walk(argument) if isinstance(node, ast.Constant)]
+    return any(isinstance(text, str) and text.endswith(".safetensors") for text in texts)
+
+
+def _ends(node: ast.expr) -> tuple[bool, bool]:
+    """Whether it is the `.data` of something; and whether it is a gradient, p.grad, p.grad.data or p.grad.detach()."""
+    of_data = isinstance(node, ast.Attribute) and node.attr == "data"
+    while True:
+        if isinstance(node, ast.Call):
+            node = node.func
+        elif isinstance(node, ast.Attribute) and node.attr in ("data", "detach"):
+            node = node.value
+        else:
+            return of_data, isinstance(node, ast.Attribute) and node.attr == "grad"
 
 
 class Script(ast.NodeVisitor):
@@ -104,12 +131,14 @@ class Script(ast.NodeVisitor):
             if root == "torch":
                 self.rooms[alias.asname or "torch"] = rest if alias.asname else ""
             elif root.startswith(("torch", "pytorch")):
-                self.seen.append((node.lineno, root, f"{root} {OTHERS}"))
+                pictures = root == "torchvision" and rest.startswith("utils")
+                self.seen.append((node.lineno, root, f"{root} {PICTURES if pictures else OTHERS}"))
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         root, _, rest = (node.module or "").partition(".")
         if root != "torch":
-            return self.visit_Import(ast.Import([ast.alias(root)], lineno=node.lineno))
+            others = [ast.alias(f"{root}.{rest or alias.name}") for alias in node.names]
+            return self.visit_Import(ast.Import(others, lineno=node.lineno))
         for alias in node.names:
             name = f"{rest}.{alias.name}".strip(".")
             self.rooms[alias.asname or alias.name] = name
@@ -127,16 +156,22 @@ class Script(ast.NodeVisitor):
         if name:
             self.seen += [(node.lineno, f"torch.{name}({word})", mend) for word, mend in strange(name, node)]
         elif name is None and isinstance(node.func, ast.Attribute) and node.func.attr not in self.own:
-            of_data = isinstance(node.func.value, ast.Attribute) and node.func.value.attr == "data"
-            mend = without(node.func.attr, of_data)
+            of_data, of_grad = _ends(node.func.value)
+            mend = without(node.func.attr, of_data, of_grad)
             if mend:
-                self.seen.append((node.lineno, f"{ast.unparse(node.func)}(...){'' if of_data else MAYBE}", mend))
+                sure = "" if of_data or of_grad else MAYBE
+                self.seen.append((node.lineno, f"{ast.unparse(node.func)}(...){sure}", mend))
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign | ast.AugAssign) -> None:
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if isinstance(target, ast.Subscript) and not _is_key(target.slice):
                 self.seen.append((node.lineno, f"{ast.unparse(target)} = ...{MAYBE}", WRITTEN))
+            elif isinstance(node, ast.AugAssign) and _ends(target)[0]:
+                of_grad, text = _ends(target)[1], ast.unparse(target)
+                sign = ast.unparse(node).removeprefix(text).split("=")[0].strip()
+                mend = OF_GRAD if of_grad else DATA_CHANGED.format(text, sign)
+                self.seen.append((node.lineno, f"{text} {sign}= ...", mend))
         self.generic_visit(node)
 
     visit_AugAssign = visit_Assign
@@ -161,8 +196,10 @@ def reached(name: str) -> tuple[Any, str]:
     return found, ""
 
 
-def without(name: str, of_data: bool) -> str:
+def without(name: str, of_data: bool, of_grad: bool) -> str:
     """What to write for a method that tensors lack, or that only parameters have; an empty text for any other."""
+    if of_grad and name.endswith("_") and name != "requires_grad_":
+        return OF_GRAD
     if of_data and name.endswith("_"):
         return OF_DATA.format(name)
     here = inspect.getattr_static(tinyres.Tensor, name, None)
@@ -175,6 +212,8 @@ def strange(name: str, call: ast.Call) -> Iterator[tuple[str, str]]:
     found, _ = reached(name)
     if name.startswith("nn.init.") and any(isinstance(a, ast.Attribute) and a.attr == "data" for a in call.args):
         yield ".data", "hand over the parameter itself, without .data"
+    if name in FILES and not any(_is_safe(argument) for argument in call.args):
+        yield "...", FILES[name]
     if not inspect.isclass(found):  # a function may take more than it shows
         return
     takes = inspect.signature(found).parameters

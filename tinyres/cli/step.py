@@ -73,9 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     if trace.first is not None:
         print(printable(f"Look first at event {trace.first['event'] + 1}: {trace.first['text']}"))
     if any(op.inputs and op.value is None for op in trace.ops):
-        print(
-            "the tape saves only what its rules need; to see every value, make the loss a function: `def loss(): ...`"
-        )
+        losses = trace.lanes
+        how = "make the loss a function: `def loss(): ...`"
+        if len(losses) > 1:
+            how = f"hand over functions: tr.trace({', '.join(f'{name}=lambda: ...' for name in losses)})"
+        print(f"the tape saves only what its rules need; to see every value, {how}")
     return 0
 
 

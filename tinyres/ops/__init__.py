@@ -48,6 +48,7 @@ from tinyres.ops.padding import pad
 from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinyres.ops.products import *
 from tinyres.ops.reduction import cumsum, logsumexp, mean, std, sum, var
+from tinyres.ops.sampling import multinomial
 from tinyres.ops.shape import (
     concatenate,
     expand,
@@ -175,6 +176,7 @@ __all__ = [
     "mm",
     "mse_loss",
     "mul",
+    "multinomial",
     "mv",
     "ne",
     "neg",

@@ -50,7 +50,7 @@ def added_at(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
 @public
 def getitem(x: Any, key: Any) -> Any:
     """x[key] with integers, slices, None, ..., integer arrays and boolean masks, as in NumPy."""
-    return getitem_(x, key=key if type(key) is int or type(key) is slice else snapshot_key(key))
+    return getitem_(x, key=key if type(key) is int else snapshot_key(key))
 
 
 def _is_lookup(x: Any, key: Any, shape: tuple[int, ...]) -> bool:

@@ -120,14 +120,15 @@ class OneCycleLR(LRScheduler):
         return self._along(t, [high, low, high, *([high] if self.three_phase else [])])
 
     def _along(self, t: int, stops: Sequence[float]) -> float:
-        """The place on the way from stop to stop; after the last step it stays."""
+        """The place on the way from stop to stop. As in PyTorch, the step after the last goes on along the same curve:
+        a cosine turns up again, and a line falls on."""
         if t > self.total_steps:
             raise ValueError(f"OneCycleLR: step {t} comes after the cycle, whose total_steps are {self.total_steps}")
         rise = self.pct_start * self.total_steps - 1
         ends = [rise, *([2 * rise] if self.three_phase else []), self.total_steps - 1]
         k = min(sum(t > end for end in ends), len(ends) - 1)
         start, end = ([0.0, *ends])[k : k + 2]
-        share = min(1.0, (t - start) / (end - start)) if end > start else 1.0
+        share = (t - start) / (end - start) if end > start else 1.0
         first, last = stops[k : k + 2]
         if self.anneal_strategy == "linear":
             return first + (last - first) * share

@@ -142,3 +142,21 @@ def test_products_and_quotients_keep_the_names_and_methods_are_the_arrays():
     assert type(curve / other) is np.ndarray, "which names would it have?"
     with pytest.raises(AttributeError, match="no_such"):
         _ = curve.no_such
+
+
+def test_a_quotient_says_so_and_two_of_them_can_be_drawn_together():
+    a, b = (Curve.of("gradients", "gradient_norm", [4.0, 2.0, n], "block", list("abc"), "") for n in (1.0, 8.0))
+    for ratio in (a / a[-1], a / b, a / a[-1] / 2):
+        assert (ratio.name, ratio.quantity) == ("gradients, divided", "gradient_norm_ratio")
+    (axes,) = flow.plot({"one": a / a[-1], "other": b / b[-1]}).axes
+    assert (axes.get_title(), axes.get_ylabel()) == ("gradients, divided", "gradient norm ratio")
+    assert (a * 2).name == "gradients"
+
+
+def test_curves_of_nets_of_different_depths_have_no_quotient():
+    a, b = (Curve.of("gradients", "gradient_norm", np.ones(n), "block", list("abcdef")[:n], "") for n in (6, 3))
+    with pytest.raises(
+        ValueError, match=r"gradients: one curve has 6 entries, the other 3, .* take the same part of both"
+    ):
+        a / b
+    assert (a[-3:] / b[-3:]).tolist() == [1, 1, 1]

@@ -81,6 +81,7 @@ def test_dropping_a_plain_block_where_shapes_allow():
     assert found.labels["block"] == [f"blocks.{k}" for k in range(6)]
     np.testing.assert_array_equal(np.isnan(found["drop_loss"]), [False, False, True, False, True, False])
     np.testing.assert_array_equal(np.isnan(found["drop_accuracy"]), np.isnan(found["drop_loss"]))
+    assert found.cost.endswith("; NaN, since each changes the shape of its input: blocks.2, blocks.4")
     for i in (0, 1, 3, 5):
         loss, accuracy = by_hand(model, lambda k, i=i: (lambda x: x) if k == i else model.blocks[k])
         assert found["drop_loss"][i] == pytest.approx(loss, rel=1e-5)
@@ -229,7 +230,7 @@ def test_what_cannot_be_said():
     examples = dataset(shape=(3,), classes=4)
     with pytest.raises(ValueError, match=r"Sequential has neither residual connections .* name the modules"):
         lesion(bare, examples)
-    with pytest.raises(ValueError, match="none of 0 can be dropped: each changes the shape of its input"):
+    with pytest.raises(ValueError, match="none of 0 can be dropped: each changes the shape of its input, or never ran"):
         lesion(bare, examples, blocks=["0"])
     with pytest.raises(ValueError, match=r"the model has no modules called \['7'\]; it has 0"):
         lesion(bare, examples, blocks=["7"])
@@ -297,3 +298,26 @@ def test_a_data_set_in_pytorchs_form_gives_the_same_numbers_and_print_shows_them
         flow.lesion(model, (pair for pair in zip(x, y, strict=True)))
     with pytest.raises(TypeError, match=r"a sample must be a pair \(input, target\), got Tensor"):
         flow.lesion(model, tr.ones(3, 4))
+
+
+class Listed(nn.Module):
+    """A net without residual connections or `.blocks`, whose layers stand in a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4, rng=0), nn.Linear(4, 3, rng=1)])
+
+    def forward(self, x):
+        return self.layers[1](self.layers[0](x))
+
+
+def test_the_names_that_are_offered_are_the_nets_own_and_a_nan_has_its_reason():
+    ones = data.Dataset(np.ones((6, 4), "float32"), np.arange(6) % 3, classes=3)
+    with pytest.raises(ValueError, match=r"name the modules to leave out, blocks=\['layers.0', 'layers.1'\], say"):
+        lesion(Listed(), ones)
+    found = lesion(Listed(), ones, blocks=["layers", "layers.0", "layers.1"])
+    assert np.isnan(found["drop_loss"]).tolist() == [True, False, True]
+    assert (
+        "; NaN, since each never ran by itself: layers; NaN, since each changes the shape of its input: " in found.cost
+    )
+    assert found.cost.endswith("layers.1")

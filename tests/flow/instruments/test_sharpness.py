@@ -118,3 +118,9 @@ def test_it_is_a_measurement(tmp_path):
     found = flow.sharpness(loss, [w], k=2)
     assert json.loads(json.dumps(found.to_json()))["arrays"]["sharpness"] == pytest.approx(5)
     found.plot().savefig(tmp_path / "s.png")
+
+
+def test_a_model_stands_for_its_parameters():
+    model, x = nn.Linear(3, 1, rng=0), tr.randn(8, 3, generator=0)
+    by_model, by_list = (flow.sharpness(lambda: (model(x) ** 2).mean(), w) for w in (model, model.parameters()))
+    assert by_model["sharpness"] == by_list["sharpness"] > 0

@@ -26,6 +26,8 @@ def names_of(model: nn.Module) -> dict[str, str]:
 def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
     """The names of the blocks to record, the default ones if blocks is None; a shared module is listed once.
 
+    A list or dictionary of modules is never called itself, so its members stand for it.
+
     Raises:
         TypeError: blocks is a string.
         ValueError: the model has no such block, or blocks is empty.
@@ -42,6 +44,8 @@ def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
             usual += [f"blocks.{below}" for below, _ in inside.named_children()]
         elif inside is model or any(isinstance(m, (nn.Residual, nn.Highway, *LAYERED)) for m in child.modules()):
             usual.append(name)
+    modules = modules_of(model)
+    usual = [name for found in usual for name in _called(found, modules[found])]
     asked = (usual or [""]) if blocks is None else blocks
     unknown = [name for name in asked if name not in known]
     if unknown or not asked:
@@ -52,15 +56,51 @@ def chosen(model: nn.Module, blocks: list[str] | None) -> list[str]:
             f"record: the model has no blocks called {unknown}; it has {some}{', …' if len(names) > 8 else ''}"
         )
     shown: dict[str, str] = {}
-    for name in asked:
-        shown.setdefault(known[name], name)
+    for wanted in asked:
+        for name in _called(wanted, modules[wanted]) or [wanted]:
+            shown.setdefault(known[name], name)
     return list(shown.values())
 
 
+def _called(name: str, module: nn.Module) -> list[str]:
+    """The name, or, of a module that is never called itself, those of the modules in it."""
+    if not name or not _only_holds(module):
+        return [name]
+    return [inner for own, child in module.named_children() for inner in _called(f"{name}.{own}", child)]
+
+
+def _only_holds(module: nn.Module) -> bool:
+    own = getattr(type(module), "forward", None)
+    return own in (None, nn.ModuleList.forward, nn.ModuleDict.forward) and "forward" not in vars(module)
+
+
 def left_out(model: nn.Module, watched: Iterable[str]) -> list[str]:
-    """The children of the model of which nothing is recorded."""
-    tops = {name.partition(".")[0] for name in watched}
-    return [] if "" in tops else [name for name, _ in model.named_children() if name not in tops]
+    """The modules of which nothing is recorded, neither they nor a part of them nor what they are a part of."""
+    first, watched = names_of(model), set(watched)
+    seen_already = {first[name] for name in watched}
+
+    def below(prefix: str, module: nn.Module) -> list[str]:
+        found = []
+        for own, child in module.named_children():
+            name = f"{prefix}{own}"
+            if first[name] in seen_already:
+                continue
+            inside = any(other.startswith(f"{name}.") for other in watched)
+            found += below(f"{name}.", child) if inside else _called(name, child)
+        return found
+
+    return [] if "" in watched else below("", model)
+
+
+def inside(model: nn.Module, watched: Iterable[str]) -> list[str]:
+    """The modules that are parts of recorded blocks, and are called themselves, but are not recorded."""
+    modules, known = modules_of(model), set(watched)
+    return [
+        name
+        for name in dict.fromkeys(names_of(model).values())
+        if name and name not in known and not _only_holds(modules[name])
+        if any(not block or name.startswith(f"{block}.") for block in known)
+    ]
 
 
 class Paths:
@@ -127,4 +167,4 @@ def seen(found: Mapping[str, T], name: str) -> T | None:
     return found.get(name, found.get(name.removesuffix("[0]")))
 
 
-__all__ = ["Paths", "chosen", "label", "labels", "left_out", "modules_of", "names_of", "seen"]
+__all__ = ["Paths", "chosen", "inside", "label", "labels", "left_out", "modules_of", "names_of", "seen"]

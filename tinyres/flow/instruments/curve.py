@@ -62,6 +62,12 @@ class Curve(NDArrayOperatorsMixin, Measurement):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         plain = [entry.numpy() if isinstance(entry, Curve) else entry for entry in inputs]
+        lengths = [len(entry) for entry in inputs if isinstance(entry, Curve)]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"{self.name}: one curve has {lengths[0]} entries, the other {lengths[1]}, so they share no "
+                "blocks; take the same part of both, a[-3:] / b[-3:], or draw them, flow.plot({'one': a, 'other': b})"
+            )
         made = getattr(ufunc, method)(*plain, **kwargs)
         labels = [entry.labels for entry in inputs if isinstance(entry, Curve)]
         alike = all(one == labels[0] for one in labels)
@@ -69,7 +75,10 @@ class Curve(NDArrayOperatorsMixin, Measurement):
             return made
         if not alike or not isinstance(made, np.ndarray) or made.shape != self.numpy().shape or "out" in kwargs:
             return made
-        return Curve.of(self.name, self.quantity, made, self.axis, self.labels[self.axis], self.cost)
+        name, quantity = self.name, self.quantity
+        if ufunc is np.divide and not quantity.endswith("_ratio"):
+            name, quantity = f"{name}, divided", f"{quantity}_ratio"
+        return Curve.of(name, quantity, made, self.axis, self.labels[self.axis], self.cost)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "arrays":  # which a copy asks for before it has any

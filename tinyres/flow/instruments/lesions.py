@@ -14,7 +14,7 @@ from tinyres.arrays import to_device
 from tinyres.autograd.tensor import Array, raw
 from tinyres.data import Dataset
 from tinyres.figures import palette
-from tinyres.flow.instruments.blocks import modules_of, names_of
+from tinyres.flow.instruments.blocks import chosen, modules_of, names_of
 from tinyres.flow.instruments.pictures import literal
 from tinyres.flow.instruments.replaced import Forward, replaced
 from tinyres.flow.measurement import Measurement
@@ -38,7 +38,7 @@ def lesionable_blocks(model: nn.Module) -> list[str]:
     if not names:
         raise ValueError(
             f"lesion: {type(model).__name__} has neither residual connections (nn.Residual, nn.Highway) nor .blocks; "
-            "name the modules to leave out: blocks=['0', '2']"
+            f"name the modules to leave out, blocks={chosen(model, None)[:4]!r}, say"
         )
     return names
 
@@ -122,7 +122,10 @@ def lesion(
         )
     fits = [n for n in names if n in shapes and (isinstance(modules[n], nn.Residual) or _keeps_shape(shapes[n]))]
     if not fits:
-        raise ValueError(f"lesion: none of {', '.join(names)} can be dropped: each changes the shape of its input")
+        raise ValueError(
+            f"lesion: none of {', '.join(names)} can be dropped: each changes the shape of its input, or never ran by "
+            "itself, as a list of modules"
+        )
     drops = np.full((len(names), 2), np.nan)
     for name in fits:
         with dropped(model, [name]):
@@ -141,6 +144,9 @@ def lesion(
             arrays[f"swap_{what}"], axes[f"swap_{what}"] = swaps[:, column], ("pair",)
     labels = {"block": names, "pair": [f"{a} and {b}" for a, b in pairs]}
     cost = f"{1 + len(fits) + len(pairs)} evaluations of the data set, no backward pass"
+    never, changing = [n for n in names if n not in shapes], [n for n in names if n in shapes and n not in fits]
+    for kept, reason in ((never, "never ran by itself"), (changing, "changes the shape of its input")):
+        cost += f"; NaN, since each {reason}: {', '.join(kept)}" if kept else ""
     return Measurement("lesions", arrays, axes, cost, _draw, labels)
 
 

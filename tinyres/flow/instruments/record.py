@@ -159,8 +159,12 @@ class Recording(Observer):
 
     def __repr__(self) -> str:
         steps = f"{len(self.steps)} of {self.entered} steps recorded"
-        others = block_names.left_out(self._model, self.watched)
-        ask = f"; not recorded: {', '.join(others)}, which record(model, [names]) takes" if others else ""
+        others = _some(block_names.left_out(self._model, self.watched))
+        parts = block_names.inside(self._model, self.watched)
+        takes = "which record(model, [names]) takes"
+        ask = f"; not recorded: {others}, {takes}" if others else ""
+        if parts:
+            ask += f"; inside the blocks are {len(parts)} more modules, {_some(parts)}, {takes}"
         return f"Recording({type(self._model).__name__}, {len(self.watched)} blocks, {steps}; {history.COST}{ask})"
 
     # -- steps ------------------------------------------------------------------------------------------------------
@@ -220,6 +224,11 @@ class Recording(Observer):
             step.check(step.backward[name], f"the gradient at the output of {name or 'the model'}")
 
 
+def _some(names: list[str]) -> str:
+    """Up to four names."""
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
 def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1, details: bool = True) -> Recording:
     """Record a model's activations, gradients and updates inside a `with` block around each training step.
 
@@ -236,8 +245,9 @@ def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1,
     Args:
         model: any module; it is not changed.
         blocks: dotted names of the modules to record; default: the children of `model.blocks`, and the model's other
-            children that hold residual connections; without `model.blocks`, all children of the model.
-            `print(recording)` names those that are left out. A block that runs several times in a step is recorded at
+            children that hold residual connections; without `model.blocks`, all children of the model. The members
+            of nn.ModuleList and nn.ModuleDict, which never run themselves, stand for it, here and if it is named.
+            `print(recording)` names what is left out. A block that runs several times in a step is recorded at
             each run. A module shared between several places is recorded under its first name. Runs inside
             `tr.checkpoint` are counted in the order of their recomputation.
         every: record steps 0, every, 2 every, ... only; the other steps run at full speed.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import tinyres as tr
+from tinyres import nn
 from tinyres.arrays import to_device
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
@@ -18,7 +19,7 @@ from tinyres.flow.measurement import Measurement
 
 def sharpness(
     loss: Callable[[], Tensor],
-    parameters: Iterable[Tensor],
+    parameters: Iterable[Tensor] | nn.Module,
     *,
     k: int = 1,
     iterations: int = 100,
@@ -39,7 +40,8 @@ def sharpness(
 
     Args:
         loss: computes the loss of the parameters as they are; it is called once, and running statistics are left alone.
-        parameters: what to differentiate with respect to; they are taken as one long vector.
+        parameters: what to differentiate with respect to, or a model, for all of its own; they are taken as one long
+            vector.
         k: how many of the largest eigenvalues to find.
         iterations: at most so many Hessian-vector products.
         tolerance: stop when the k largest are within this share of the largest in absolute value.
@@ -55,7 +57,7 @@ def sharpness(
             depend on the parameters.
         FloatingPointError: the loss or a product is not finite.
     """
-    leaves = list(parameters)
+    leaves = list(parameters.parameters() if isinstance(parameters, nn.Module) else parameters)
     if not leaves:
         raise ValueError("sharpness: parameters is empty; pass model.parameters(), or a list of tensors")
     if k < 1 or iterations < 1:

@@ -49,6 +49,8 @@ def token_similarity(model: nn.Module, x: Any, blocks: list[str] | None = None) 
         for handle in handles:
             handle.remove()
     shapes = [array.shape for _, array in found]
+    others = [f"{name} {array.shape}" for name, array in found if array.ndim != 3 or array.shape[1] < 2]
+    others += [f"{name}, which never ran" for name in names if all(name != ran for ran, _ in found)]
     found = [(name, array) for name, array in found if array.ndim == 3 and array.shape[1] > 1]
     if not found:
         raise ValueError(
@@ -59,6 +61,7 @@ def token_similarity(model: nn.Module, x: Any, blocks: list[str] | None = None) 
     arrays = {"correlation": 1 - arrays["apart"], **arrays}
     axes: dict[str, tuple[str, ...]] = dict.fromkeys(arrays, ("block",))
     cost = "one forward pass, and a singular value decomposition per block and sequence"
+    cost += f"; left out, since not (N, T, d): {', '.join(others)}" if others else ""
     return Measurement("tokens", arrays, axes, cost, _draw, {"block": _labels([name for name, _ in found])})
 
 
