@@ -8,6 +8,6 @@ from tests.kernels.kept_cases import kept_cases
 
 
 @pytest.fixture(scope="session")
-def found(tmp_path_factory):
-    """found(op, dtype): the cases of an operation's plans."""
+def plan_cases(tmp_path_factory):
+    """plan_cases(op, dtype): the cases of an operation's plans."""
     return cache(lambda op, dtype: kept_cases(tmp_path_factory, op, dtype))

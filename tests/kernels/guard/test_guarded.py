@@ -101,10 +101,10 @@ OTHERS = [op for op in conformance.OPS if op not in CONV]
 
 @pytest.mark.parametrize("ops", [*([op] for op in CONV), OTHERS], ids=[*CONV, "others"])
 @pytest.mark.slow
-def test_no_plan_touches_anything_beside_its_arrays(ops, found):
+def test_no_plan_touches_anything_beside_its_arrays(ops, plan_cases):
     """On two threads, in float32: some cases. `check --guard --all` takes all."""
     tasks, seen = [], set()
-    for case in (case for op in ops for case in found(op, "float32")):
+    for case in (case for op in ops for case in plan_cases(op, "float32")):
         new = {(case.case.op.name, *what) for what in chosen(case.plan)}
         if not new <= seen:
             seen |= new

@@ -41,12 +41,12 @@ def share(cases, number):
 @pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, SHARES))])
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", CONV)
-def test_every_plan_of_a_convolution_and_both_sides_of_every_limit(op, dtype, number, found):
-    every(share(found(op, dtype), number))
+def test_every_plan_of_a_convolution_and_both_sides_of_every_limit(op, dtype, number, plan_cases):
+    every(share(plan_cases(op, dtype), number))
 
 
-def test_the_shares_are_all_cases(found):
-    cases = found("conv2d", "float32")
+def test_the_shares_are_all_cases(plan_cases):
+    cases = plan_cases("conv2d", "float32")
     shares = [share(cases, number) for number in range(SHARES)]
     assert sorted(map(str, cases)) == sorted(str(case) for cut in shares for case in cut)
     names = [{name for case in some for name in case.plan.names} for some in (shares[0], cases)]
@@ -55,8 +55,8 @@ def test_the_shares_are_all_cases(found):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("op", [op for op in OPS if op not in CONV])
-def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype, found):
-    every(found(op, dtype))
+def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype, plan_cases):
+    every(plan_cases(op, dtype))
 
 
 @pytest.mark.slow
@@ -67,9 +67,9 @@ def test_the_layers_of_real_nets(number):
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", OPS)
-def test_no_plan_that_occurs_is_left_without_a_test(op, dtype, found):
+def test_no_plan_that_occurs_is_left_without_a_test(op, dtype, plan_cases):
     """At sizes drawn by others: those of the fuzz and of real nets. Limits as they are."""
-    tested = {name for case in found(op, dtype) for name in case.plan.names}
+    tested = {name for case in plan_cases(op, dtype) for name in case.plan.names}
     rng = np.random.default_rng(1)
     cases = [draw(rng, OPS[op]).case for _ in range(400)]
     cases += [case.case for case in plans.layers(full=True, ops=[op], dtypes=[dtype])]
@@ -84,19 +84,19 @@ def test_no_plan_that_occurs_is_left_without_a_test(op, dtype, found):
 
 
 @pytest.mark.slow
-def test_the_search_finds_the_same_in_any_process(found):
+def test_the_search_finds_the_same_in_any_process(plan_cases):
     """Each process has an order of sets of its own, which must not lead the search elsewhere."""
     every = "plans.suite(ops=['conv2d_dw'], dtypes=['float32'])"
     ask = f"from tinyres_kernels.conformance import plans; print(*{every}, sep='\\n')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "7"}
     told = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout.splitlines() == [str(case) for case in found("conv2d_dw", "float32")]
+    assert told.stdout.splitlines() == [str(case) for case in plan_cases("conv2d_dw", "float32")]
 
 
 @pytest.mark.parametrize("op", ["matmul", pytest.param("conv2d_dw", marks=pytest.mark.slow)])
-def test_cases_that_were_kept_are_those_that_are_searched_for(op, found):
+def test_cases_that_were_kept_are_those_that_are_searched_for(op, plan_cases):
     searched = list(plans.suite(ops=[op], dtypes=["float32"]))
-    assert list(map(repr, found(op, "float32"))) == list(map(repr, searched))
+    assert list(map(repr, plan_cases(op, "float32"))) == list(map(repr, searched))
     text = lines(searched)
     assert list(map(repr, read(text, op, "float32"))) == list(map(repr, searched))
     assert read(text.replace("one thread", "a thread", 1), op, "float32") is None, "of a plan that is made no more"
@@ -106,14 +106,14 @@ def test_every_operation_has_a_planner():
     assert set(PLANNERS) == set(OPS)
 
 
-def test_a_kernel_goes_the_way_that_is_explained(monkeypatch, found):
+def test_a_kernel_goes_the_way_that_is_explained(monkeypatch, plan_cases):
     """The plan that runs is the one that `explain` names: the tests above would otherwise watch another code."""
     taken = []
     from tinyres_kernels.cpu import conv
 
     real = conv.decide
     monkeypatch.setattr(conv, "decide", lambda *args: taken.append(real(*args)) or taken[-1])
-    for case in found("conv2d_dx", "float32")[::40] + found("conv2d_dw", "float64")[::40]:
+    for case in plan_cases("conv2d_dx", "float32")[::40] + plan_cases("conv2d_dw", "float64")[::40]:
         taken.clear()
         case.faults()
         assert [str(plan) for plan in taken] == [str(case.plan)]
@@ -137,8 +137,8 @@ def test_plans_can_be_asked_for_another_machine(target):
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_explain_takes_the_settings_that_the_kernel_takes(op, found):
-    assert explained(found(op, "float32")[0].case)
+def test_explain_takes_the_settings_that_the_kernel_takes(op, plan_cases):
+    assert explained(plan_cases(op, "float32")[0].case)
 
 
 def test_explain_refuses_what_it_does_not_know():
