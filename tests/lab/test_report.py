@@ -71,6 +71,9 @@ def test_the_page_puts_laws_first_and_names_what_is_broken(tmp_path):
     page = report.write_page(tmp_path).read_text()
     assert "Left out because unreadable: E2.json." in page
     assert re.findall(r'<section id="(.*?)">', page) == ["E3", "check"]
+    link = f'<td>E3</td><td><a href="#E3">{EXPERIMENTS["E3"].claim}</a></td>'
+    assert link in page.replace("&#39;", "'"), "a link is called what it leads to"
+    assert "A row of the kind “figure” is a measured number" in page
     assert page.count("<th>source</th>") == 1  # all of E3's is the section's
     assert page.count("<th>law</th><th>verdict</th>") == 2
     assert '<td class="number">0.00071 / 5</td>' in page

@@ -162,9 +162,9 @@ def test_where_the_routes_rejoin(visit):
 def frames(page):
     """The paths of the calls that have a frame, in the order of the forward pass, and how they are labelled."""
     texts = page.page.locator(".frame-label").evaluate_all(
-        "all => all.map(e => [e.lastChild.textContent, e.firstChild.textContent])"
+        "all => all.map(e => [e.lastChild.textContent, e.childNodes[1].textContent])"
     )
-    return [(path.removeprefix("Close "), label.removeprefix("− ")) for path, label in texts]
+    return [(path.removeprefix("Close "), label) for path, label in texts]
 
 
 def test_a_frame_says_which_block_it_is(visit):
@@ -248,6 +248,7 @@ def test_it_says_where_to_look_first_and_goes_there(visit):
     trace = viewer.trace(loss)
     page = visit(trace)
     assert page.text(".first span") == trace.first["text"]
+    assert page.text(".first button") == f"Look first at event {trace.first['event'] + 1}"
     page.page.locator(".first button").click()
     assert page.step() == trace.first["event"]
     assert page.page.locator(".first").count() == 0
@@ -260,7 +261,13 @@ def test_modules_have_names_and_classes_and_routes_are_found(visit):
     page = visit(viewer.trace(lambda: net(x).sum()))
     page.page.get_by_role("button", name="Close all").click()
     names = page.page.locator(".node.module .name").evaluate_all("all => all.map(n => n.textContent)")
-    assert names == ["+ 0 Linear", "+ 1 Residual"]
+    assert names == ["▸ 0 Linear", "▸ 1 Residual"]
+    page.press("e")
+    path = page.page.get_by_role("group", name="Modules of the current event").get_by_role("button")
+    assert path.all_inner_texts() == ["▾ 0 Linear"]
+    for hidden in page.page.locator(".path button > span, .frame-label > tspan, .module .name > tspan").all():
+        assert hidden.get_attribute("aria-hidden") == "true", "the sign is no part of the name"
+    assert page.page.get_by_role("button", name="0 Linear", exact=True).count() == 1
     page.press("/")
     page.page.keyboard.type("skip")
     assert page.page.locator("#found li").all_inner_texts() == ["add #7\n1 branch + skip\n2×3"]

@@ -147,22 +147,22 @@ def test_keys(stepper):
     seeds = [i for i, moment in enumerate(trace) if moment.kind == "seed"]
     assert stepper.press("p")
     assert stepper.at == 0
-    for key in ("n", "\n", "\x1b[C"):
+    for key in ("n", "\n", "\x1bOC"):
         stepper.press(key)
     assert stepper.at == 3
     stepper.press("\x1b[D")
     assert stepper.at == 2
-    stepper.press("b")
-    assert stepper.at == seeds[0]
-    stepper.press("b")
+    stepper.press("l")
     assert stepper.at == seeds[1]
-    stepper.press("b")
+    stepper.press("l")
     assert stepper.at == seeds[0]
-    stepper.press("f")
-    assert trace[stepper.at].kind == "forward"
-    assert trace[stepper.at - 1].kind == "accumulate"
-    stepper.press("f")
+    stepper.press("\x1b[F")
+    assert stepper.at == len(trace) - 1
+    stepper.press("\x1b[1~")
     assert stepper.at == 0
+    stepper.press("w")
+    assert stepper.at == trace.first["event"]
+    stepper.press("\x1b[H")
     stepper.press("m")
     assert trace[stepper.at].path != trace[0].path == "0"
     stepper.press("M")
@@ -175,7 +175,52 @@ def test_keys(stepper):
     assert "nothing found" in stepper.note
     stepper.press("x")
     assert stepper.note == "no key 'x'"
+    for key in ("?", "h"):
+        stepper.press(key)
+        assert stepper.note == "", "the keys are in view"
+    for key in ("\x1b[15~", "\x1b", "\t", ""):
+        stepper.press(key)
+        assert stepper.note == "this key does nothing here"
+        assert stepper.at == before
     assert not stepper.press("q")
+
+
+def test_f_and_b_go_to_the_same_operation_in_the_other_pass(stepper):
+    """As on the page; in the pass itself, to its beginning."""
+    trace = stepper.trace
+    tanhs = [i for i, record in enumerate(trace.events) if record[0] == "f" and trace.ops[record[1]].kind == "tanh"]
+    seeds = [i for i, moment in enumerate(trace) if moment.kind == "seed"]
+    for forward, seed in zip(tanhs, seeds, strict=True):
+        stepper.at = forward
+        stepper.press("b")
+        there = trace.events[stepper.at]
+        assert (there[0], there[4]) == ("a", trace.events[forward][1])
+        stepper.press("f")
+        assert stepper.at == forward
+        stepper.press("b")
+        stepper.press("b")
+        assert stepper.at == seed, "of its own loss"
+    stepper.press("f")
+    stepper.press("f")
+    assert trace[stepper.at].kind == "forward"
+    assert trace[stepper.at - 1].kind == "accumulate", "the forward pass of the second loss"
+
+
+def test_a_search_finds_events_of_an_operation_before_those_that_mention_it(stepper):
+    trace = stepper.trace
+    stepper.at = next(i for i, moment in enumerate(trace) if "tanh" in str(moment) and "tanh" not in stepper._called(i)) - 1
+    stepper.press("/", lambda: "tanh")
+    assert trace.ops[trace[stepper.at].op].kind == "tanh"
+
+
+def test_source_of_several_lines_is_not_written_as_an_equation():
+    a, b = (tr.tensor([value], requires_grad=True) for value in (3.0, 4.0))
+    stepper = Stepper(viewer.trace(lambda: tr.concatenate([a, b]).sum()))
+    stepper.at = next(i for i, moment in enumerate(stepper.trace) if str(moment).startswith("rule        concatenate"))
+    lines = stepper._details()
+    assert lines[0].endswith(" is what this source returns:")
+    assert lines[1].startswith("       start = ")
+    assert not any(line.startswith("return") for line in lines)
 
 
 def test_the_view_shows_rule_and_arrays(stepper):
@@ -251,7 +296,7 @@ def test_in_a_terminal(file):
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     os.close(slave)
-    seen, keys, deadline = b"", [b"n", b"\x1b[C", b"q"], time.monotonic() + 60
+    seen, keys, deadline = b"", [b"n\x1b[15~", b"\x1b[C", b"q"], time.monotonic() + 60
     try:
         while time.monotonic() < deadline:
             if not select.select([master], [], [], 1)[0]:
@@ -268,6 +313,8 @@ def test_in_a_terminal(file):
         process.stderr.close()
         os.close(master)
     assert b"event 3 of" in seen
+    assert b"does nothing here" in seen
+    assert b"no key" not in seen, "a special key is read as a whole"
 
 
 def test_a_mistyped_file_is_answered_with_what_is_near(capsys, tmp_path, monkeypatch):

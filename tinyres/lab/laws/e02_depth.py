@@ -180,7 +180,8 @@ def said_of(curves: dict[Case, Any]) -> str:
     text += f" (tanh, s_w² = {', '.join(f'{case.s_w2:g}' for case in tanh)}) and by "
     text += ", ".join(f"{factor[case.name]:.3g} ({case.name})" for case in curves if case not in tanh)
     off = max(abs(slope(curve) - np.log(case.chi)) for case, curve in curves.items())
-    return text + f": over {DEPTH} layers this is χ to the power of the depth, and every ln χ is within {off:.2g}."
+    text += f": over {DEPTH} layers this is χ to the power of the depth, "
+    return text + f"and every factor is within {100 * np.expm1(off):.2g} % of the predicted χ."
 
 
 def said_of_one(case: Case, laws: Sequence[Law], depth: int) -> str:
@@ -237,6 +238,7 @@ EXPERIMENT = Experiment(
     varies="weights, biases, inputs and cotangents of all nets",
     conditions="wide nets: the slope of the logarithm is met within 0.01 + 3 %, or three standard errors of five nets. "
     f"Finite width n shifts it by the order of 1/n per layer (5/2n for ReLU): below n = {WIDTH} the 0.01 grows as 1/n. "
+    "ln is the natural logarithm; an axis in log₁₀ shows ln / 2.303. "
     "If the signal has no fixed point, the prediction uses each layer's own variance, starting at 1.",
     settings=SETTINGS,
 )

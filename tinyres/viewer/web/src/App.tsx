@@ -40,6 +40,9 @@ export function App({ store, state }: { store: Store; state: State }) {
           <p class="empty">This recording is empty: it contains neither a step nor a training run.</p>
         )}
       </main>
+      <p class="hidden" id="said" aria-live="polite">
+        {state.said}
+      </p>
       {state.dialog === "help" && <Help store={store} />}
       {state.dialog === "search" && recording !== null && <Search store={store} recording={recording} />}
     </>
@@ -62,7 +65,7 @@ function Toolbar({ store, state, recording }: { store: Store; state: State; reco
     <>
       <div class="segments" role="group" aria-label="View">
         {(["graph", "table"] as const).map((view) => (
-          <button type="button" aria-pressed={state.view === view} onClick={() => store.set({ view })}>
+          <button type="button" aria-pressed={state.view === view} onClick={() => store.show(view)}>
             {view === "graph" ? "Graph" : "Table"}
           </button>
         ))}

@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 
 import type { Op } from "./data";
 import { Dialog, Ways } from "./Dialog";
-import { KEYS, KEYS_OF_A_RUN, TOUCHES, TOUCHES_OF_A_RUN } from "./keyboard";
+import { focusOn, KEYS, KEYS_OF_A_RUN, TOUCHES, TOUCHES_OF_A_RUN } from "./keyboard";
 import type { Recording, Store } from "./state";
 import { nameOf, shapeText } from "./text";
 
@@ -51,6 +51,8 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
     if (op === undefined) return;
     store.set({ dialog: null });
     store.goOp(op.id);
+    store.set({ said: `Found: ${nameOf(op)}` });
+    focusOn(".step");
   };
   const combobox = {
     role: "combobox",

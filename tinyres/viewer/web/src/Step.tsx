@@ -40,7 +40,7 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
       {trace.first !== null && step !== trace.first.event && (
         <p class="first">
           <button type="button" onClick={() => store.go((trace.first as { event: number }).event)}>
-            Look here first
+            Look first at event {trace.first.event + 1}
           </button>{" "}
           <span>{trace.first.text}</span>
         </p>

@@ -70,7 +70,7 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
   return (
     <section class="rejoin" aria-label="Where the routes rejoin">
       <h3>
-        The routes of {join.name || "the block"} rejoin at {nameOf(trace.ops[join.op] as Op)}
+        The routes of {blockOf(trace, join.name)} rejoin at {nameOf(trace.ops[join.op] as Op)}
       </h3>
       <div
         class="bar"
@@ -104,5 +104,9 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
     </section>
   );
 }
+
+/** As a module's name is often a number, it is said to be a block's. */
+const blockOf = ({ modules }: Trace, path: string): string =>
+  path ? `block ${path}${Object.hasOwn(modules, path) ? ` (${modules[path]})` : ""}` : "the block";
 
 const tone = (role: string): string => (role === "skip" || role === "branch" ? role : "");

@@ -49,8 +49,16 @@ export function listen(store: Store): void {
     const pressed = target.matches("button, a, summary, [role=button], [role=tab]");
     if (slider && /^(Arrow|Home|End|Page)/.test(event.key) && !event.shiftKey) return;
     if (pressed && (event.key === " " || event.key === "Enter")) return;
-    if (act(store, event.key, event.shiftKey)) event.preventDefault();
+    const before = document.activeElement;
+    if (!act(store, event.key, event.shiftKey)) return;
+    event.preventDefault();
+    // What had the focus may be gone, as the zoom is from beside a table: what is shown now takes it.
+    if (before !== document.body && document.activeElement === document.body) focusOn(".left [tabindex='0']");
   });
+}
+
+export function focusOn(selector: string): void {
+  document.querySelector<HTMLElement | SVGElement>(selector)?.focus({ preventScroll: true });
 }
 
 function act(store: Store, key: string, shift: boolean): boolean {
@@ -78,7 +86,7 @@ function act(store: Store, key: string, shift: boolean): boolean {
     case "E":
       return done(store.toggleAll());
     case "t":
-      return done(store.set({ view: state.view === "graph" ? "table" : "graph" }));
+      return done(store.show(state.view === "graph" ? "table" : "graph"));
     case "l":
       return done(store.goLane((store.lane + 1) % recording.trace.lanes.length));
     case "+":
