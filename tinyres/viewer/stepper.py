@@ -209,7 +209,8 @@ def _read_key() -> str:
         import msvcrt
 
         key = msvcrt.getwch()
-        return {"M": "n", "P": "n", "K": "p", "H": "p", "G": "home", "O": "end"}.get(msvcrt.getwch(), "") if key in "\x00\xe0" else key
+        codes = {"M": "n", "P": "n", "K": "p", "H": "p", "G": "home", "O": "end"}
+        return codes.get(msvcrt.getwch(), "") if key in "\x00\xe0" else key
     import os
     import select
     import termios

@@ -49,10 +49,13 @@ export function App({ store, state }: { store: Store; state: State }) {
   );
 }
 
-/** Turns between a size that can be read and the whole graph; it says which comes next. */
+/** Turns between a size that can be read with ease and more of the graph; it says which comes next. */
 function Fit({ store, zoom }: { store: Store; zoom: number | null }) {
+  const percent = (scale: number): string => `${Math.round(100 * scale)} %`;
   const [text, next] =
-    zoom === null ? ["fit", "show the whole graph, however small"] : [`${Math.round(100 * zoom)} %`, "back to a readable size"];
+    zoom === null
+      ? ["fit", "show more of the graph, all of it where it can be read"]
+      : [`to ${percent(store.fitting)}`, `a size that can be read with ease; it is at ${percent(zoom)}`];
   return (
     <button type="button" aria-label={`${text}: ${next}`} title={next} onClick={() => store.fit()}>
       {text}

@@ -1,6 +1,7 @@
 // Keyboard shortcuts of the page. The focused element takes precedence: a slider keeps its arrows, a button its space.
 
 import { eventAt } from "./data";
+import { shown } from "./HeatMap";
 import type { Store } from "./state";
 
 export const KEYS: [string, string][] = [
@@ -106,7 +107,8 @@ function alongTheRun(store: Store, key: string): boolean {
   const last = Math.max(0, ...store.run.map((lane) => lane.steps.length - 1));
   const to = { ArrowLeft: store.state.runStep - 1, ArrowRight: store.state.runStep + 1, Home: 0, End: last }[key];
   if (to === undefined) return false;
-  store.set({ runStep: Math.min(last, Math.max(0, to)) });
+  const runStep = Math.min(last, Math.max(0, to));
+  store.set({ runStep, said: shown(store.run, runStep) });
   return true;
 }
 

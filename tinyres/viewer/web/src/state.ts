@@ -28,6 +28,9 @@ export interface Recording {
   replay: Replay;
 }
 
+/** The scale below which a node's name is a smudge. */
+export const READABLE = 0.5;
+
 export class Store {
   readonly recording: Recording | null;
   readonly run: RunLane[];
@@ -121,9 +124,10 @@ export class Store {
   fitting = 1;
   whole = 1;
 
-  /** All of the graph, or what can be read with ease. */
+  /** As much of the graph as can still be read, or what can be read with ease. */
   fit(): void {
-    this.set({ zoom: this.state.zoom === null && this.whole < this.fitting ? this.whole : null });
+    const least = Math.max(READABLE, this.whole);
+    this.set({ zoom: this.state.zoom === null && least < this.fitting ? least : null });
   }
 
   zoomBy(factor: number): void {
