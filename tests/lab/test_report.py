@@ -152,7 +152,7 @@ def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
     alts = re.findall(r'alt="([^"]*)"', page)
     assert len(alts) == len(set(alts)) == 2
     assert not any(".png" in alt for alt in alts)
-    drawn = "How deep: gradient up, layers across; 1 line or rows of dots (a measured)."
+    drawn = "How deep; vertical axis, gradient; horizontal axis, layers; 1 line or rows of dots (a measured)."
     assert alts == [f"Figure. {drawn}", f"Figure one more. {drawn}"]
     links = re.findall(r'aria-label="(Full size: [^"]*)"', page)
     assert links == ["Full size: figure of E2", "Full size: figure one more of E2"], "short, and one unlike the other"

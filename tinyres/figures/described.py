@@ -11,7 +11,7 @@ NAMED = 6  # entries of a legend that are read out
 
 
 def described(figure: Any) -> str:
-    """Each panel's title, what its axes are and what is drawn: "Loss: loss up, step across; lines: D, G." """
+    """Each panel's title, its axes and what is drawn: "Loss; vertical axis, loss; 2 lines or rows of dots (D, G)." """
     panels = [_panel(axes) for axes in figure.axes]
     text = " ".join(f"{panel}." for panel in panels if panel)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rsplit(' ', 1)[0]} …"
@@ -31,8 +31,8 @@ def description_of(png: bytes) -> str:
 
 def _panel(axes: Any) -> str:
     across, up = _plain(axes.get_xlabel()), _plain(axes.get_ylabel())
-    named = ", ".join(f"{label} {way}" for label, way in ((up, "up"), (across, "across")) if label)
-    head = ": ".join(part for part in (_plain(axes.get_title()), named) if part)
+    named = [f"{way} axis, {label}" for way, label in (("vertical", up), ("horizontal", across)) if label]
+    head = "; ".join(part for part in (_plain(axes.get_title()), *named) if part)
     drawn = [f"{len(axes.images)} map" + "s" * (len(axes.images) > 1)] if axes.images else []
     if (count := len(axes.lines)) > 0:
         drawn.append(f"{count} line{'s' * (count > 1)} or rows of dots")
