@@ -98,7 +98,7 @@ def sketched(monkeypatch):
 
     square = io.BytesIO()
     Image.new("L", (8, 8), 128).save(square, "PNG")
-    monkeypatch.setattr(files, "png", lambda figure: square.getvalue())
+    monkeypatch.setattr(files, "png", lambda figure, description="": square.getvalue())
 
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]

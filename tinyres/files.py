@@ -271,10 +271,10 @@ def write_figure(figure: Any, path: PathLike) -> None:
     write(path, png(figure))
 
 
-def png(figure: Any) -> bytes:
-    """A matplotlib figure as PNG bytes; the same figure gives the same bytes."""
+def png(figure: Any, description: str = "") -> bytes:
+    """A matplotlib figure as PNG bytes, with a description in it; the same figure gives the same bytes."""
     content = BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
+    figure.savefig(content, format="png", metadata={"Software": None, "Description": description or None})
     return content.getvalue()
 
 

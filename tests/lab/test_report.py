@@ -71,6 +71,9 @@ def test_the_page_puts_laws_first_and_names_what_is_broken(tmp_path):
     page = report.write_page(tmp_path).read_text()
     assert "Left out because unreadable: E2.json." in page
     assert re.findall(r'<section id="(.*?)">', page) == ["E3", "check"]
+    link = f'<td>E3</td><td><a href="#E3">{EXPERIMENTS["E3"].claim}</a></td>'
+    assert link in page.replace("&#39;", "'"), "a link is called what it leads to"
+    assert "A row of the kind “figure” is a measured number" in page
     assert page.count("<th>source</th>") == 1  # all of E3's is the section's
     assert page.count("<th>law</th><th>verdict</th>") == 2
     assert '<td class="number">0.00071 / 5</td>' in page
@@ -137,14 +140,20 @@ def test_a_figure_is_a_picture_of_the_same_folder(tmp_path, name):
 
 
 def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
-    draw = lambda figure: figure.subplots()
+
+    def draw(figure):
+        axes = figure.subplots()
+        axes.plot([1, 2], label="$a$ measured")
+        axes.set(xlabel="layers", ylabel="gradient", title="How deep")
+        axes.legend()
+
     save(tmp_path, "E2", laws=[law("a paper")], tables=[WIDE], figures={"": draw, "one more": draw})
     page = report.write_page(tmp_path).read_text(encoding="utf-8")
     alts = re.findall(r'alt="([^"]*)"', page)
     assert len(alts) == len(set(alts)) == 2
     assert not any(".png" in alt for alt in alts)
-    assert alts[0].startswith("Figure. ")
-    assert alts[1].startswith("Figure one more. ")
+    drawn = "How deep; vertical axis, gradient; horizontal axis, layers; 1 line or rows of dots (a measured)."
+    assert alts == [f"Figure. {drawn}", f"Figure one more. {drawn}"]
     links = re.findall(r'aria-label="(Full size: [^"]*)"', page)
     assert links == ["Full size: figure of E2", "Full size: figure one more of E2"], "short, and one unlike the other"
     ids = re.findall(r'<figure id="([^"]*)">', page)
@@ -175,6 +184,18 @@ def test_a_table_that_goes_on_beyond_the_edge_has_a_shadow_there(browser, tmp_pa
     table.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
     left, right = unlike()
     assert (left > 25, right < 4) == (True, True), (left, right)
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_picture_keeps_its_lettering_readable_on_a_phone_and_says_that_there_is_more(browser, tmp_path, width):
+    save(tmp_path, "E2", laws=[law("a paper")], figures={"": lambda figure: figure.subplots()})
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.goto(report.write_page(tmp_path).as_uri())
+    assert page.evaluate("document.querySelector('figure img').getBoundingClientRect().width") >= 760
+    beyond = page.evaluate("(e => e.scrollWidth > e.clientWidth + 1)(document.querySelector('figure'))")
+    assert page.get_by_text("Swipe the picture sideways").is_visible() == beyond == (width == 390)
     page.close()
 
 

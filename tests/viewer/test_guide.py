@@ -24,7 +24,7 @@ def test_an_input_without_gradient_silences_the_first_skip():
     op = trace.ops[silent["op"]]
     assert (op.path, op.roles[silent["arg"]], silent["lane"]) == ("0", "skip", 0)
     assert silent["text"] == (
-        "No gradient goes through the skip connection of 0: its input, x, requires no gradient. "
+        "No gradient goes through the skip connection of block 0 (Residual): its input, x, requires no gradient. "
         "To see it, let the input require one: x.requires_grad_()."
     )
     assert residual(True)[2].silent == []
@@ -54,13 +54,13 @@ def first(target):
 def test_where_to_look_first():
     w = tr.tensor([2.0], requires_grad=True)
     trace, found = first(lambda: (w * 3.0).sum())
-    assert (trace[found["event"]].kind, found["text"]) == ("seed", "The backward pass begins here.")
+    assert (trace[found["event"]].kind, found["text"]) == ("seed", "The backward pass begins there.")
     trace, found = first(lambda: (w * w).sum())
     assert trace[found["event"]].kind == "accumulate"
     assert found["text"] == "w is used more than once: its gradient is a sum."
     _, _, trace = residual(True)
     assert trace.first["event"] == min(trace.rejoined)
-    assert trace.first["text"].startswith("The routes of 1 rejoin: ")
+    assert trace.first["text"].startswith("The routes of block 1 (Residual) rejoin: ")
     net = nn.Residual(nn.Linear(3, 3, rng=0))
     trace, found = first(lambda: net(tr.tensor(np.ones((1, 3), "f4"))).sum())
     assert found["text"].startswith("No gradient goes through the skip connection of ")

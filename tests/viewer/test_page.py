@@ -162,9 +162,9 @@ def test_where_the_routes_rejoin(visit):
 def frames(page):
     """The paths of the calls that have a frame, in the order of the forward pass, and how they are labelled."""
     texts = page.page.locator(".frame-label").evaluate_all(
-        "all => all.map(e => [e.lastChild.textContent, e.firstChild.textContent])"
+        "all => all.map(e => [e.lastChild.textContent, e.childNodes[1].textContent])"
     )
-    return [(path.removeprefix("Close "), label.removeprefix("− ")) for path, label in texts]
+    return [(path.removeprefix("Close "), label) for path, label in texts]
 
 
 def test_a_frame_says_which_block_it_is(visit):
@@ -224,7 +224,7 @@ def test_routes_that_bring_nothing_have_no_shares(visit):
     trace = viewer.trace(lambda: (block(x) * 0.0).sum())
     page = visit(trace)
     page.go(max(route["event"] for route in trace.joins[0]["routes"]))
-    assert "skip ‖0‖" in page.text(".rejoin")
+    assert "skip norm 0" in page.text(".rejoin")
     assert "%" not in page.text(".rejoin")
 
 
@@ -248,6 +248,7 @@ def test_it_says_where_to_look_first_and_goes_there(visit):
     trace = viewer.trace(loss)
     page = visit(trace)
     assert page.text(".first span") == trace.first["text"]
+    assert page.text(".first button") == f"Look first at event {trace.first['event'] + 1}"
     page.page.locator(".first button").click()
     assert page.step() == trace.first["event"]
     assert page.page.locator(".first").count() == 0
@@ -260,7 +261,13 @@ def test_modules_have_names_and_classes_and_routes_are_found(visit):
     page = visit(viewer.trace(lambda: net(x).sum()))
     page.page.get_by_role("button", name="Close all").click()
     names = page.page.locator(".node.module .name").evaluate_all("all => all.map(n => n.textContent)")
-    assert names == ["+ 0 Linear", "+ 1 Residual"]
+    assert names == ["▸ 0 Linear", "▸ 1 Residual"]
+    page.press("e")
+    path = page.page.get_by_role("group", name="Modules of the current event").get_by_role("button")
+    assert path.all_inner_texts() == ["▾ 0 Linear"]
+    for hidden in page.page.locator(".path button > span, .frame-label > tspan, .module .name > tspan").all():
+        assert hidden.get_attribute("aria-hidden") == "true", "the sign is no part of the name"
+    assert page.page.get_by_role("button", name="0 Linear", exact=True).count() == 1
     page.press("/")
     page.page.keyboard.type("skip")
     assert page.page.locator("#found li").all_inner_texts() == ["add #7\n1 branch + skip\n2×3"]
@@ -279,7 +286,12 @@ def test_fit_shows_all_of_the_graph_and_the_small_map_goes_where_it_is_pressed(v
     page.page.mouse.click(small["x"] + small["width"] / 2, small["y"] + small["height"] - 2)
     assert page.js(scrolls)[1] > 0.9 * room
     page.press("0")
-    assert page.js(scrolls)[0] <= 1, "all of it is in the pane"
-    assert page.page.locator(".minimap").count() == 0
+    assert page.js(scrolls)[0] < room, "more of it is in the pane"
+    assert page.js("tinyres.state().zoom") == 0.5, "but no less than can be read"
     page.press("0")
     assert page.js(scrolls)[0] == room
+    page = visit(viewer.trace(cases.residual()[0]), size=(1280, 760))
+    assert page.js(scrolls)[0] > 0
+    page.press("0")
+    assert page.js(scrolls)[0] <= 1, "all of a small graph is in the pane"
+    assert page.page.locator(".minimap").count() == 0

@@ -1,5 +1,7 @@
 """The page on a phone: small and low windows, fingers, and what stays in view."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -63,11 +65,14 @@ def test_a_module_that_is_opened_stays_in_view(visit):
 def test_the_fit_button_is_called_what_it_shows(visit):
     page = visit(viewer.trace(cases.residual()[0]), size=(844, 390))
     fit = page.page.get_by_role("group", name="Zoom").get_by_role("button").nth(1)
-    assert fit.get_attribute("aria-label") == "fit: show the whole graph, however small"
+    assert fit.get_attribute("aria-label") == "fit: show more of the graph, all of it where it can be read"
     fit.click()
-    share = fit.inner_text()
-    assert share.endswith(" %")
-    assert fit.get_attribute("aria-label") == f"{share}: back to a readable size"
+    assert page.js("tinyres.state().zoom") >= 0.5
+    back = fit.inner_text()
+    assert re.fullmatch(r"to \d+ %", back), "it says what pressing it does"
+    assert fit.get_attribute("aria-label").startswith(f"{back}: a size that can be read with ease; it is at ")
+    fit.click()
+    assert fit.inner_text() == "fit"
 
 
 def test_two_fingers_zoom_the_graph_and_not_the_page(visit):

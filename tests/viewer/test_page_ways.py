@@ -98,3 +98,39 @@ def test_the_address_keeps_the_step(visit):
     assert visit(trace, "#step=999999").step() == len(trace) - 1
     assert visit(trace, "#step=nonsense").step() == 0
     assert visit(trace, "#pass=b").text(".tag") == "seed"
+
+
+def test_a_key_that_changes_the_view_is_announced_and_the_focus_stays_on_the_page(visit):
+    page = visit(viewer.trace(cases.residual()[0]))
+    said = lambda: page.text("#said")
+    focus = lambda: page.js("document.activeElement.className || document.activeElement.tagName")
+    assert page.page.locator("#said").get_attribute("aria-live") == "polite"
+    page.press("Shift+E")
+    first = said()
+    page.press("Shift+E")
+    assert {first, said()} == {"All modules closed", "All modules opened"}
+    page.page.get_by_role("button", name="Zoom in").focus()
+    page.press("t")
+    assert said().startswith("Shown as a table of ")
+    assert focus() == "scroll table-pane", "its button is gone"
+    page.press("t")
+    assert said() == "Shown as a graph"
+    assert page.js("document.activeElement.hasAttribute('data-key')")
+    page.press("e")
+    assert said().endswith((" opened", " closed"))
+    page.press("ArrowRight")
+    assert said() == "", "an event has a sentence of its own"
+
+
+@pytest.mark.parametrize("view", ["graph", "table"])
+def test_after_a_search_the_panel_has_the_focus(visit, view):
+    page = visit(viewer.trace(cases.residual()[0]))
+    if view == "table":
+        page.press("t")
+    page.press("/")
+    page.page.keyboard.type("tanh")
+    page.press("Enter")
+    assert page.js("document.activeElement.className") == "step"
+    assert page.text("#said").startswith("Found: tanh #")
+    page.press("ArrowRight", " ")
+    assert page.js("tinyres.state().playing"), "the keys of the page go on working there"

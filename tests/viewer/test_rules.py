@@ -61,6 +61,7 @@ def test_what_is_shown_needs_no_private_name():
     assert shown > 120, "most rules are readable as they stand"
     assert "forward" not in rule_text("conv2d"), "loops over kernels say less than the formula"
     assert rule_text("linear")["args"]["w"] == "matmul(g.T, x)"
+    assert rule_text("linear")["args"]["x"] == "matmul(g, w)", "bringing it into the shape of x changes no number"
 
 
 @pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if p.differentiable])

@@ -3,11 +3,13 @@
 palette.py   one meaning, one colour: the six that have a meaning, the others for cases, shades for depth
 blank.py     an empty figure that needs no window, and the style that it is drawn in
 dark.py      a drawn figure once more, for dark pages
+described.py what a drawn figure shows, in words
 pair.py      a figure in two files, for light and for dark pages
 """
 
 from tinyres.figures.blank import blank, styled
 from tinyres.figures.dark import darken
+from tinyres.figures.described import described, description_of
 from tinyres.figures.pair import dark_name, pair, write_pair
 
-__all__ = ["blank", "dark_name", "darken", "pair", "styled", "write_pair"]
+__all__ = ["blank", "dark_name", "darken", "described", "description_of", "pair", "styled", "write_pair"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyres import files
 from tinyres.figures.dark import darken
+from tinyres.figures.described import described
 
 
 def dark_name(path: Path) -> Path:
@@ -15,8 +16,11 @@ def dark_name(path: Path) -> Path:
 
 
 def pair(figure: Any) -> tuple[bytes, bytes]:
-    """The figure as PNG bytes, in its light form and in its dark one; the figure itself is dark afterwards."""
-    light = files.png(figure)
+    """The figure as PNG bytes, in its light form and in its dark one; the figure itself is dark afterwards.
+
+    The light one holds a description for those who do not see it, see `described`.
+    """
+    light = files.png(figure, described(figure))
     darken(figure)
     return light, files.png(figure)
 

@@ -12,10 +12,10 @@ _ROUTES = ("skip", "branch")
 
 def rejoining(trace: TraceData) -> dict[int, str]:
     """By the event that completes it: what came through each route of a residual sum, and the angle between them."""
-    return {max(route["event"] for route in join["routes"]): _shares(join) for join in trace.joins}
+    return {max(route["event"] for route in join["routes"]): _shares(trace, join) for join in trace.joins}
 
 
-def _shares(join: dict[str, Any]) -> str:
+def _shares(trace: TraceData, join: dict[str, Any]) -> str:
     norms = [float(route["norm"]) for route in join["routes"]]
     total = sum(norms)
     shares = [f"{norm / total:.0%}" if 0 < total < math.inf else "" for norm in norms]
@@ -26,7 +26,15 @@ def _shares(join: dict[str, Any]) -> str:
         for route, norm, share in zip(join["routes"], norms, shares, strict=True)
     ]
     angle = "" if join["angle"] is None else f", {math.degrees(join['angle']):.0f}° apart"
-    return f"the routes of {join['name'] or 'the block'} rejoin: {', '.join(parts)}{angle}"
+    return f"the routes of {_block(trace, join['name'])} rejoin: {', '.join(parts)}{angle}"
+
+
+def _block(trace: TraceData, path: str) -> str:
+    """A module in a sentence: many are called by a number alone, which would read as one."""
+    if not path:
+        return "the block"
+    kind = trace.classes.get(path, "")
+    return f"block {path}{f' ({kind})' if kind else ''}"
 
 
 def silent(trace: TraceData) -> list[dict[str, Any]]:
@@ -44,7 +52,7 @@ def silent(trace: TraceData) -> list[dict[str, Any]]:
             what = f"its input{f', {name},' if name else ''} requires no gradient"
             mend = f"To see it, let the input require one: {name or 'x'}.requires_grad_()"
             route = "skip connection" if role == "skip" else role
-            text = f"No gradient goes through the {route} of {op.path or 'this block'}: {what}. {mend}."
+            text = f"No gradient goes through the {route} of {_block(trace, op.path)}: {what}. {mend}."
             found.append({"lane": lane, "op": number, "arg": i, "text": text})
     return found
 
@@ -67,4 +75,4 @@ def first_look(trace: TraceData) -> dict[str, Any] | None:
             op = trace.ops[event[4]]
             return {"event": i, "text": f"{op.name or op.kind} is used more than once: its gradient is a sum."}
     start = next((i for i, event in enumerate(trace.events) if event[0] == "s"), None)
-    return None if start is None else {"event": start, "text": "The backward pass begins here."}
+    return None if start is None else {"event": start, "text": "The backward pass begins there."}

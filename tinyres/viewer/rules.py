@@ -96,6 +96,7 @@ def _public(code: str) -> str:
         tree = ast.parse(code)
     except SyntaxError:  # it was cut off
         return ""
+    tree.body, code = _reshaped(tree.body, code)
     only = tree.body[0] if len(tree.body) == 1 else None
     if isinstance(only, ast.Expr) and isinstance(only.value, ast.IfExp):
         # Two ways, by the size of the arrays: the one that is written out says what both compute.
@@ -108,6 +109,17 @@ def _public(code: str) -> str:
         code = "\n".join(map(ast.unparse, tree.body))
     names = _names(tree)
     return "" if names & _MACHINERY or any(name.startswith("_") for name in names - {"_"}) else code
+
+
+def _reshaped(body: list[ast.stmt], code: str) -> tuple[list[ast.stmt], str]:
+    """`y = rule; return y if ... else reshape(y, ...)` is the rule: a new shape changes no number."""
+    match body:
+        case [
+            ast.Assign([ast.Name(name)], rule),
+            ast.Return(ast.IfExp(_, ast.Name(same), ast.Call(ast.Name("reshape"), [ast.Name(again), *_]))),
+        ] if name == same == again:
+            return [ast.Expr(rule)], ast.unparse(rule)
+    return body, code
 
 
 def _names(tree: ast.AST) -> set[str]:

@@ -23,7 +23,7 @@ def test_every_law_holds(name, tmp_path):
     result = holds(name, tmp_path)
     if name == "E2":
         off = max(abs(law.measured - law.predicted) for law in result.laws if law.name.endswith("ln χ"))
-        assert f"every ln χ is within {off:.2g}" in result.found
+        assert f"every factor is within {100 * np.expm1(off):.2g} % of the predicted χ" in result.found
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,18 @@ def test_the_prediction_runs_from_the_top_down():
 def test_what_cannot_be_run_is_said():
     with pytest.raises(ValueError, match=r"E2: activation=swish .* one of linear, relu, .* is needed"):
         lab.run("E2", activation="swish")
+
+
+def test_the_figure_says_what_is_predicted_and_what_is_measured():
+    from matplotlib.figure import Figure
+
+    cases = [e02_depth.Case("tanh", s_w2, 0.05) for s_w2 in (1.0, 2.0)]
+    curves = {case: case.gradient(e02_depth.DEPTH) for case in cases}
+    figure = Figure()
+    e02_depth.e02_figure.draw(figure, curves)
+    left, right = figure.axes
+    assert [text.get_text().partition(": ")[2][:14] for text in left.texts] == ["predicted χ = "] * 2
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["theory", "measured"]
+    figure = Figure()
+    e02_depth.e02_figure.draw_one(figure, {cases[0]: curves[cases[0]]})
+    assert "predicted χ = " in figure.axes[0].get_legend().get_texts()[0].get_text()

@@ -180,7 +180,7 @@ def said_of(curves: dict[Case, Any]) -> str:
     tanh = [case for case in curves if case.activation == "tanh"]
     off = max(abs(slope(curve) - np.log(case.chi)) for case, curve in curves.items())
     text = f"In all {len(curves)} kinds of nets a layer multiplies the squared gradient by χ, and {DEPTH} layers by "
-    text += f"its power: ln χ as measured and as predicted differ by {off:.2g} at most. With tanh, χ goes from "
+    text += f"its power: every factor is within {100 * np.expm1(off):.2g} % of the predicted χ. With tanh, χ goes from "
     text += f"{factor[tanh[0].name]:.3g} at s_w² = {tanh[0].s_w2:g} to {factor[tanh[-1].name]:.3g} at {tanh[-1].s_w2:g}"
     sigmoid, he = (next(c for c in curves if c.activation == kind and c.s_w2 == s) for kind, s in OTHERS)
     return f"{text}; a sigmoid's is {factor[sigmoid.name]:.3g}, and He's ReLU has {factor[he.name]:.3g}."
@@ -240,6 +240,7 @@ EXPERIMENT = Experiment(
     varies="weights, biases, inputs and cotangents of all nets",
     conditions="wide nets: the slope of the logarithm is met within 0.01 + 3 %, or three standard errors of five nets. "
     f"Finite width n shifts it by the order of 1/n per layer (5/2n for ReLU): below n = {WIDTH} the 0.01 grows as 1/n. "
+    "ln is the natural logarithm; an axis in log₁₀ shows ln / 2.303. "
     "If the signal has no fixed point, the prediction uses each layer's own variance, starting at 1.",
     settings=SETTINGS,
 )

@@ -27,7 +27,7 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         shown = slice(k % 4, None, 4)
         dots = (depth[shown], curve[shown] / np.log(10))
         dots_and_line(left, dots, (depth, line), colours[case], marker="os^D"[k % 4])
-        text = f"{case.name}: χ = {case.chi:.3g}"
+        text = f"{case.name}: predicted χ = {case.chi:.3g}"
         if line[-1] > LOWEST:
             ends[text] = (line[-1], colours[case])
         else:
@@ -49,10 +49,12 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         grid.append(mean_field.weights_for(q, theory.value, s_b2))
         scales.append(mean_field.depth_scale(mean_field.chi(q, theory.slope, grid[-1])))
     right.semilogy(grid, scales, "k-", lw=1, label="theory")
+    label: str | None = "measured"
     for case, curve in tanh.items():
         per_layer = abs(slope(curve))
         if per_layer > 0.01:
-            right.semilogy(case.s_w2, 1 / per_layer, "o", color=colours[case])
+            right.semilogy(case.s_w2, 1 / per_layer, "o", color=colours[case], label=label)
+            label = None  # one dot stands for all in the legend
         else:  # 40 layers cannot tell how far beyond 100 it is
             right.semilogy(case.s_w2, 100, "^", color=colours[case], label="measured: 100 or more")
     right.set(
@@ -100,7 +102,8 @@ def against_theory(axes: Any, cases: Sequence[Any], curves: Sequence[Any]) -> No
     for k, (case, curve) in enumerate(zip(cases, curves, strict=True)):
         layers = np.arange(len(curve))
         theory = case.gradient(len(curve) - 1)
-        label = f"{case.name}: χ = {np.exp(theory[-1] / layers[-1]):.3g}"  # its geometric mean where it is not constant
+        chi = np.exp(theory[-1] / layers[-1])  # its geometric mean where it is not constant
+        label = f"{case.name}: predicted χ = {chi:.3g}"
         dots_and_line(axes, (layers[::2], curve[::2]), (layers, theory / np.log(10)), k, label)
     axes.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top")
     axes.legend(fontsize=9)

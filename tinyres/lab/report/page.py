@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tinyres.figures import dark_name
+from tinyres.figures import dark_name, description_of
 from tinyres.files import write
 from tinyres.lab.experiment import Table
 from tinyres.lab.law import LAWS, Law
@@ -115,9 +115,10 @@ def embedded(name: str, folder: Path) -> dict[str, str]:
 
 
 def _picture(name: str, folder: Path, document: dict[str, Any]) -> dict[str, str]:
-    """The picture, and what it shows: what the experiment claims and what was found."""
+    """The picture, and what is drawn in it; of older results, which do not tell, what was claimed and found."""
     which = Path(name).stem.removeprefix(document["name"]).replace("-", " ").strip()
-    said = [text.rstrip(".") for text in (document["claim"], document["found"]) if text]
+    drawn = description_of((folder / name).read_bytes())
+    said = [text.rstrip(".") for text in ([drawn] if drawn else [document["claim"], document["found"]]) if text]
     alt = ". ".join([f"Figure {which}" if which else "Figure", *said]) + "."
     short = " ".join(filter(None, ["figure", which, "of", document["name"]]))  # it is read out at every visit
     return embedded(name, folder) | {"id": f"picture-{Path(name).stem}", "alt": alt, "short": short}

@@ -40,16 +40,22 @@ export function App({ store, state }: { store: Store; state: State }) {
           <p class="empty">This recording is empty: it contains neither a step nor a training run.</p>
         )}
       </main>
+      <p class="hidden" id="said" aria-live="polite">
+        {state.said}
+      </p>
       {state.dialog === "help" && <Help store={store} />}
       {state.dialog === "search" && recording !== null && <Search store={store} recording={recording} />}
     </>
   );
 }
 
-/** Turns between a size that can be read and the whole graph; it says which comes next. */
+/** Turns between a size that can be read with ease and more of the graph; it says which comes next. */
 function Fit({ store, zoom }: { store: Store; zoom: number | null }) {
+  const percent = (scale: number): string => `${Math.round(100 * scale)} %`;
   const [text, next] =
-    zoom === null ? ["fit", "show the whole graph, however small"] : [`${Math.round(100 * zoom)} %`, "back to a readable size"];
+    zoom === null
+      ? ["fit", "show more of the graph, all of it where it can be read"]
+      : [`to ${percent(store.fitting)}`, `a size that can be read with ease; it is at ${percent(zoom)}`];
   return (
     <button type="button" aria-label={`${text}: ${next}`} title={next} onClick={() => store.fit()}>
       {text}
@@ -62,7 +68,7 @@ function Toolbar({ store, state, recording }: { store: Store; state: State; reco
     <>
       <div class="segments" role="group" aria-label="View">
         {(["graph", "table"] as const).map((view) => (
-          <button type="button" aria-pressed={state.view === view} onClick={() => store.set({ view })}>
+          <button type="button" aria-pressed={state.view === view} onClick={() => store.show(view)}>
             {view === "graph" ? "Graph" : "Table"}
           </button>
         ))}

@@ -46,8 +46,23 @@ type List = [string, string][];
 
 /** What the keyboard and a finger can do on the page, and whose work is in it. */
 export function Ways({ keys, touches }: { keys: List; touches: List }) {
+  const touch = (
+    <table class="keys">
+      <caption>By touch</caption>
+      <tbody>
+        {touches.map(([touch, meaning]) => (
+          <tr>
+            <th scope="row">{touch}</th>
+            <td>{meaning}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+  const first = matchMedia("(pointer: coarse)").matches;
   return (
     <>
+      {first && touch}
       <table class="keys">
         <caption>With the keyboard</caption>
         <tbody>
@@ -55,7 +70,9 @@ export function Ways({ keys, touches }: { keys: List; touches: List }) {
             <tr>
               <th scope="row">
                 {signs.split(" ").map((key) => (
-                  <kbd>{key}</kbd>
+                  <>
+                    <kbd>{key}</kbd>{" "}
+                  </>
                 ))}
               </th>
               <td>{meaning}</td>
@@ -63,17 +80,7 @@ export function Ways({ keys, touches }: { keys: List; touches: List }) {
           ))}
         </tbody>
       </table>
-      <table class="keys">
-        <caption>By touch</caption>
-        <tbody>
-          {touches.map(([touch, meaning]) => (
-            <tr>
-              <th scope="row">{touch}</th>
-              <td>{meaning}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      {!first && touch}
       <details>
         <summary>Licences of the libraries in this page</summary>
         <pre class="licences" tabIndex={0}>

@@ -4,9 +4,17 @@ import { useMemo, useState } from "preact/hooks";
 
 import type { Op } from "./data";
 import { Dialog, Ways } from "./Dialog";
-import { KEYS, KEYS_OF_A_RUN, TOUCHES, TOUCHES_OF_A_RUN } from "./keyboard";
+import { focusOn, KEYS, KEYS_OF_A_RUN, TOUCHES, TOUCHES_OF_A_RUN } from "./keyboard";
 import type { Recording, Store } from "./state";
 import { nameOf, shapeText } from "./text";
+
+const SIGNS = [
+  ["Green and purple cells", "positive and negative numbers; the larger the magnitude, the deeper the colour"],
+  ["A dark frame round a cell", "the element that the rule below writes out"],
+  ["norm, ‖g‖", "the length of all numbers as one vector: the root of the sum of their squares; g is a gradient"],
+  ["The bar's two shades", "light for the events of a forward pass, dark for those of a backward pass"],
+  ["▸ and ▾", "a module that is closed, one that is open"],
+];
 
 export function Help({ store }: { store: Store }) {
   return (
@@ -19,11 +27,21 @@ export function Help({ store }: { store: Store }) {
           skip connection.
         </p>
       ) : (
+      <>
       <p>
         The graph shows the operations of one training step; a closed module is a single node. The forward pass computes
         values from top to bottom. The backward pass sends gradients back up, one <b>rule</b> at a time, and each result
         is <b>added</b> (+=) to the gradient that its receiver already has.
       </p>
+      <dl class="signs">
+        {SIGNS.map(([sign, meaning]) => (
+          <>
+            <dt>{sign}</dt>
+            <dd>{meaning}</dd>
+          </>
+        ))}
+      </dl>
+      </>
       )}
       {store.recording === null ? (
         <Ways keys={KEYS_OF_A_RUN} touches={TOUCHES_OF_A_RUN} />
@@ -51,6 +69,8 @@ export function Search({ store, recording }: { store: Store; recording: Recordin
     if (op === undefined) return;
     store.set({ dialog: null });
     store.goOp(op.id);
+    store.set({ said: `Found: ${nameOf(op)}` });
+    focusOn(".step");
   };
   const combobox = {
     role: "combobox",

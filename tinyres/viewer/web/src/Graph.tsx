@@ -124,7 +124,8 @@ function Path({ store, call, opened }: { store: Store; call: Call; opened: Reado
           title={`${opened.has(c.key) ? "Close" : "Open"} ${c.path}`}
           onClick={() => store.toggle(c.key)}
         >
-          {opened.has(c.key) ? "−" : "+"} {called(c.label, c)}
+          <span aria-hidden="true">{opened.has(c.key) ? "▾" : "▸"} </span>
+          {called(c.label, c)}
         </button>
       ))}
     </div>

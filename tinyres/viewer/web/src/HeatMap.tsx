@@ -24,7 +24,7 @@ export function Run({
 }) {
   const range = bound(lanes.flatMap((lane) => lane.log10.flat().map(toLog)));
   const last = Math.max(...lanes.map((lane) => lane.steps.length - 1));
-  const step = lanes.find((lane) => lane.steps.length - 1 === last)?.steps[chosen] ?? 0;
+  const step = stepOf(lanes, chosen);
   return (
     <section class="run" aria-labelledby="run-title">
       <header>
@@ -37,11 +37,11 @@ export function Run({
             max={last}
             value={chosen}
             aria-label="Training step"
-            aria-valuetext={[`step ${step}`, ...lanes.map((lane) => told(lane, chosen, lanes.length > 1))].join("; ")}
-            onInput={(e) => store.set({ runStep: Number(e.currentTarget.value) })}
+            aria-valuetext={shown(lanes, chosen)}
+            onInput={(e) => store.set({ runStep: Number(e.currentTarget.value), said: "" })}
           />
         </label>
-        <Scale range={range} />
+        <Scale range={range} bad={lanes.some((lane) => lane.log10.flat().map(toLog).some(unknown))} />
       </header>
       {lanes.map((lane) => (
         <Lane
@@ -63,7 +63,15 @@ export function Run({
   );
 }
 
+const unknown = (log: number): boolean => Number.isNaN(log) || log === Infinity;
+
+const stepOf = (lanes: RunLane[], chosen: number): number =>
+  lanes.reduce((a, b) => (b.steps.length > a.steps.length ? b : a)).steps[chosen] ?? 0;
+
 /** What the chosen step shows, for those who do not see it. */
+export const shown = (lanes: RunLane[], chosen: number): string =>
+  [`step ${stepOf(lanes, chosen)}`, ...lanes.map((lane) => told(lane, chosen, lanes.length > 1))].join("; ");
+
 function told(lane: RunLane, chosen: number, several: boolean): string {
   const at = Math.min(chosen, lane.steps.length - 1);
   const norms = lane.log10.map((row) => toLog(row[at]));
@@ -75,7 +83,7 @@ function told(lane: RunLane, chosen: number, several: boolean): string {
 }
 
 const size = (log = NaN): string =>
-  log === -Infinity ? "0" : Number.isFinite(log) ? `10 to the ${number(log, 3)}` : "not finite";
+  log === -Infinity ? "0" : Number.isFinite(log) ? `10 to the ${number(log)}` : "not finite";
 
 interface LaneProps {
   lane: RunLane;
@@ -94,7 +102,8 @@ function Lane({ lane, range, chosen, store, several, alone }: LaneProps) {
   const from = useRef<{ x: number; sideways: boolean } | null>(null);
   const pick = (e: MouseEvent): void => {
     const box = (e.currentTarget as HTMLElement).getBoundingClientRect();
-    store.set({ runStep: Math.min(steps - 1, Math.max(0, Math.floor(((e.clientX - box.left) / box.width) * steps))) });
+    const runStep = Math.min(steps - 1, Math.max(0, Math.floor(((e.clientX - box.left) / box.width) * steps)));
+    store.set({ runStep, said: shown(store.run, runStep) });
   };
   // A press may begin a swipe that scrolls the page: a tap or a drag to the side chooses a step.
   const press = ({ clientX }: PointerEvent): void => void (from.current = { x: clientX, sideways: false });
@@ -237,7 +246,7 @@ function Column({
   );
 }
 
-function Scale({ range }: { range: Bound }) {
+function Scale({ range, bad }: { range: Bound; bad: boolean }) {
   const stops = Array.from(
     { length: 9 },
     (_, i) => `rgb(${colour(range.low + (i / 8) * (range.high - range.low), range).join(" ")})`,
@@ -247,7 +256,11 @@ function Scale({ range }: { range: Bound }) {
       log₁₀‖g‖ <span>{number(range.low)}</span>
       <i style={{ background: `linear-gradient(to right, ${stops.join(", ")})` }} />
       <span>{number(range.high)}</span>
-      <i class="chip" style={{ background: `rgb(${UNKNOWN.join(" ")})` }} /> <span>not finite</span>
+      {bad && (
+        <>
+          <i class="chip" style={{ background: `rgb(${UNKNOWN.join(" ")})` }} /> <span>not finite</span>
+        </>
+      )}
     </p>
   );
 }

@@ -40,7 +40,7 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
       {trace.first !== null && step !== trace.first.event && (
         <p class="first">
           <button type="button" onClick={() => store.go((trace.first as { event: number }).event)}>
-            Look here first
+            Look first at event {trace.first.event + 1}
           </button>{" "}
           <span>{trace.first.text}</span>
         </p>
@@ -68,12 +68,12 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
 function Value({ op, view }: { op: Op; view: View | null }) {
   return (
     <section class="sum" aria-label="Value">
-      <p class="target">
+      <h3 class="target">
         value of <b>{nameOf(op)}</b>{" "}
         <span class="muted">
           {shapeText(op.shape)} {op.dtype}
         </span>
-      </p>
+      </h3>
       <div class="parts">
         <div class="part after">
           <Thumbnail view={view} label="value" />

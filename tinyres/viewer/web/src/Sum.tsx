@@ -24,7 +24,7 @@ export function Sum({ trace, event, before, element, onElement }: Props) {
   const long = [b, c, t].some((v) => v !== null && v.whole !== null && v.whole.length > 1 && v.columns > 2);
   const part = (name: string, shown: View | null, absent: string, kind: string) => (
     <div class={`part ${kind}`}>
-      <h3>{name}</h3>
+      <h4>{name}</h4>
       {shown === null ? (
         <span class="absent">{absent}</span>
       ) : (
@@ -40,9 +40,9 @@ export function Sum({ trace, event, before, element, onElement }: Props) {
   );
   return (
     <section class={`sum ${pending ? "pending" : ""}`} aria-label="Accumulation">
-      <p class="target">
+      <h3 class="target">
         gradient of <b>{nameOf(op)}</b> <span class="muted">{shapeText(op.shape)}</span>
-      </p>
+      </h3>
       <div class={`parts ${long ? "down" : "across"}`}>
         {long && <span class="sign" />}
         {part("before", b, event.kind === "seed" ? "nothing" : "nothing yet", "before")}
@@ -70,7 +70,7 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
   return (
     <section class="rejoin" aria-label="Where the routes rejoin">
       <h3>
-        The routes of {join.name || "the block"} rejoin at {nameOf(trace.ops[join.op] as Op)}
+        The routes of {blockOf(trace, join.name)} rejoin at {nameOf(trace.ops[join.op] as Op)}
       </h3>
       <div
         class="bar"
@@ -87,7 +87,7 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
       <ul>
         {join.routes.map((route, i) => (
           <li class={tone(route.role)}>
-            <i class="key" /> {route.role} <b>‖{number(norms[i] as number)}‖</b>{" "}
+            <i class="key" /> {route.role} norm <b>{number(norms[i] as number)}</b>{" "}
             <span class="muted">
               {[told(norms[i] as number), arrived[i] ? "" : "still to come"].filter(Boolean).join(", ")}
             </span>
@@ -104,5 +104,9 @@ export function Rejoin({ trace, join, step }: { trace: Trace; join: Join; step: 
     </section>
   );
 }
+
+/** As a module's name is often a number, it is said to be a block's. */
+const blockOf = ({ modules }: Trace, path: string): string =>
+  path ? `block ${path}${Object.hasOwn(modules, path) ? ` (${modules[path]})` : ""}` : "the block";
 
 const tone = (role: string): string => (role === "skip" || role === "branch" ? role : "");

@@ -16,7 +16,9 @@ export function Table({ store, recording, state }: { store: Store; recording: Re
   return (
     <div class="scroll table-pane" tabIndex={0} role="region" aria-label="Operations as a table">
       <table class="twin">
-        <caption>Operations in execution order; the current one is marked</caption>
+        <caption>
+          Operations in execution order; the current one is marked<span class="sideways">; swipe for more columns</span>
+        </caption>
         <thead>
           <tr>
             <th scope="col">Operation</th>
@@ -33,6 +35,13 @@ export function Table({ store, recording, state }: { store: Store; recording: Re
             const row = e.target instanceof Element ? e.target.closest("tr") : null;
             if (row !== null) store.goOp(row.sectionRowIndex);
           }}
+          onKeyDown={(e) => {
+            const by = e.key === "ArrowDown" ? 1 : e.key === "ArrowUp" ? -1 : 0;
+            const row = e.target instanceof Element ? e.target.closest("tr") : null;
+            if (by === 0 || row === null) return;
+            body.current?.rows[row.sectionRowIndex + by]?.querySelector("button")?.focus();
+            e.preventDefault();
+          }}
         >
           {rows}
         </tbody>
@@ -47,7 +56,11 @@ function Row({ op, ops }: { op: Op; ops: Op[] }) {
   );
   return (
     <tr>
-      <th scope="row">{nameOf(op)}</th>
+      <th scope="row">
+        <button type="button" class="quiet" tabIndex={-1}>
+          {nameOf(op)}
+        </button>
+      </th>
       <td>{op.path}</td>
       <td>{from.filter((f) => f !== null).join(", ")}</td>
       <td class="number">{shapeText(op.shape)}</td>
@@ -79,6 +92,7 @@ function light(body: HTMLTableSectionElement | null, { trace, replay }: Recordin
     put(row.cells[4] as HTMLElement, gradient === null ? "" : number(viewOf(trace, gradient).norm));
     put(row.cells[5] as HTMLElement, word);
     if (current === row.hasAttribute("aria-current")) return;
+    (row.querySelector("button") as HTMLButtonElement).tabIndex = current ? 0 : -1; // Tab comes to one, arrows to all
     if (!current) return row.removeAttribute("aria-current");
     row.setAttribute("aria-current", "step");
   });

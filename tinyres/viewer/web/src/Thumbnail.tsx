@@ -61,6 +61,7 @@ function Cells({
   const { cells, columns } = view;
   const rows = Math.ceil(cells.length / columns);
   const written = view.whole !== null && columns <= 6 && rows <= 8;
+  const text = written ? alike(cells) : short;
   const [width, height] = written ? [columns > 4 ? 40 : 48, 22] : [11, 11];
   return (
     <svg
@@ -84,8 +85,8 @@ function Cells({
           >
             <rect x={x + 0.5} y={y + 0.5} width={width - 1} height={height - 1} rx={2} />
             {written && (
-              <text x={x + width / 2} y={y + 15} {...fitted(short(cell), width)}>
-                {short(cell)}
+              <text x={x + width / 2} y={y + 15} {...fitted(text(cell), width)}>
+                {text(cell)}
               </text>
             )}
             {view.whole !== null && <title>{`[${placeOf(view.shape, i).join(", ")}] = ${String(cell)}`}</title>}
@@ -104,6 +105,18 @@ function short(value: number): string {
     : number(Number(value.toPrecision(Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5 ? 2 : 3)));
 }
 
+/** The numbers of one array with as many decimals each; where they are too unlike for that, each as it fits. */
+function alike(cells: number[]): (value: number) => string {
+  const finite = cells.filter((value) => Number.isFinite(value) && value !== 0);
+  const exponential = finite.some((value) => short(value).includes("e"));
+  const places = finite.map((value) => short(value).split(".")[1]?.length ?? 0);
+  const whole = Math.max(0, ...finite.map((value) => Math.trunc(Math.abs(value)).toString().length));
+  const decimals = Math.min(Math.max(0, ...places), Math.max(1, 5 - whole));
+  const lost = finite.some((value) => Number(value.toFixed(decimals)) === 0);
+  if (exponential || lost) return short;
+  return (value) => (Number.isFinite(value) ? value.toFixed(decimals).replaceAll("-", "−") : short(value));
+}
+
 /** Long numbers are set narrower. */
 const fitted = (text: string, width: number): object =>
   text.length * 6.6 > width - 4 ? { textLength: width - 6, lengthAdjust: "spacingAndGlyphs" } : {};
@@ -114,7 +127,7 @@ function Facts({ view }: { view: View }) {
     <figcaption>
       {view.whole === null ? (
         <>
-          <span>‖·‖ {number(view.norm)}</span>{" "}
+          <span>norm {number(view.norm)}</span>{" "}
           <span class="number">
             {number(view.low, 3)} … {number(view.high, 3)}
           </span>{" "}
@@ -123,7 +136,7 @@ function Facts({ view }: { view: View }) {
         </>
       ) : (
         <>
-          <span>‖·‖ {number(view.norm)}</span> {bad}
+          <span>norm {number(view.norm)}</span> {bad}
         </>
       )}
     </figcaption>

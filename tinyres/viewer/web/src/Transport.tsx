@@ -21,11 +21,11 @@ export function Transport({ store, recording, state }: { store: Store; recording
     <section class="transport" aria-label="Events">
       <div class="buttons">
         {button("First event", "M3 3h2v10H3z M13 3v10L6 8z", () => store.go(0), state.step === 0)}
-        {button("Previous event", "M11 3v10L4 8z", () => store.go(state.step - 1), state.step === 0)}
+        {button("Previous event", "M10.5 2L12 3.5 7.5 8l4.5 4.5-1.5 1.5-6-6z", () => store.go(state.step - 1), state.step === 0)}
         {state.playing
           ? button("Pause", "M4 3h3v10H4z M9 3h3v10H9z", () => togglePlay(store))
           : button("Play", "M4 2.5v11L13 8z", () => togglePlay(store))}
-        {button("Next event", "M5 3v10l7-5z", () => store.go(state.step + 1), state.step === store.last)}
+        {button("Next event", "M5.5 2L4 3.5 8.5 8 4 12.5 5.5 14l6-6z", () => store.go(state.step + 1), state.step === store.last)}
         {button("Last event", "M11 3h2v10h-2z M3 3v10l7-5z", () => store.go(store.last), state.step === store.last)}
       </div>
       <div class="timeline" style={{ "--passes": passes(trace) }}>

@@ -80,12 +80,8 @@ export class Drawing {
     this.element.append(
       make("rect", { class: "frame", x: left, y: top, width: right - left, height: bottom - top, rx: 10 }),
     );
-    const label = make(
-      "text",
-      { class: "frame-label", x: left + 10, y: top + 13, "data-close": call.key },
-      `− ${name}`,
-    );
-    label.append(make("title", {}, `Close ${call.path}`));
+    const label = make("text", { class: "frame-label", x: left + 10, y: top + 13, "data-close": call.key });
+    label.append(sign("▾"), name, make("title", {}, `Close ${call.path}`));
     this.labels.push(label);
     return true;
   }
@@ -111,9 +107,10 @@ export class Drawing {
         rx: node.kind === "leaf" ? node.height / 2 : 7,
       }),
     );
-    element.append(
-      make("text", { class: "name", x: 11, y: 17 }, node.kind === "module" ? `+ ${node.title}` : node.title),
-    );
+    const name = make("text", { class: "name", x: 11, y: 17 });
+    if (node.kind === "module") name.append(sign("▸"));
+    name.append(node.title);
+    element.append(name);
     element.append(make("text", { class: "note", x: 11, y: 32 }, node.note));
     const norm = make("text", { class: "norm", x: node.width - 11, y: 32 });
     element.append(norm, make("title", {}, `${node.full}${this.useOf(node)}`));
@@ -205,6 +202,9 @@ export class Drawing {
     return this.nodes[at + by]?.node.key ?? null;
   }
 }
+
+/** Whether a module is open: a drawing before its name, which is no part of the name. */
+const sign = (drawn: string): SVGTSpanElement => make("tspan", { "aria-hidden": "true" }, `${drawn} `);
 
 /** What a frame is called inside the frames around it; those that could not be drawn are named here. */
 function labelIn(call: Call, framed: Set<Call>): string {

@@ -90,7 +90,7 @@ export function writtenOut(trace: Trace, replay: Replay, event: Event, step: num
   const sum = terms.reduce((a, t) => a + t.value, 0);
   const scale = terms.reduce((a, t) => a + Math.abs(t.value), 0);
   if (Math.abs(sum - held) > 1e-4 * scale) return null;
-  const written = terms.slice(0, MOST).map((t) => t.text);
+  const written = terms.slice(0, MOST).map((t, i) => (i === 0 ? t.text : t.text.replace(/^−\S*/, "($&)")));
   if (terms.length > MOST) written.push(`… (${terms.length} terms)`);
   return `${written.join(" + ")} = ${number(held)}`;
 }

@@ -1,6 +1,7 @@
 // Keyboard shortcuts of the page. The focused element takes precedence: a slider keeps its arrows, a button its space.
 
 import { eventAt } from "./data";
+import { shown } from "./HeatMap";
 import type { Store } from "./state";
 
 export const KEYS: [string, string][] = [
@@ -49,8 +50,16 @@ export function listen(store: Store): void {
     const pressed = target.matches("button, a, summary, [role=button], [role=tab]");
     if (slider && /^(Arrow|Home|End|Page)/.test(event.key) && !event.shiftKey) return;
     if (pressed && (event.key === " " || event.key === "Enter")) return;
-    if (act(store, event.key, event.shiftKey)) event.preventDefault();
+    const before = document.activeElement;
+    if (!act(store, event.key, event.shiftKey)) return;
+    event.preventDefault();
+    // What had the focus may be gone, as the zoom is from beside a table: what is shown now takes it.
+    if (before !== document.body && document.activeElement === document.body) focusOn(".left [tabindex='0']");
   });
+}
+
+export function focusOn(selector: string): void {
+  document.querySelector<HTMLElement | SVGElement>(selector)?.focus({ preventScroll: true });
 }
 
 function act(store: Store, key: string, shift: boolean): boolean {
@@ -78,7 +87,7 @@ function act(store: Store, key: string, shift: boolean): boolean {
     case "E":
       return done(store.toggleAll());
     case "t":
-      return done(store.set({ view: state.view === "graph" ? "table" : "graph" }));
+      return done(store.show(state.view === "graph" ? "table" : "graph"));
     case "l":
       return done(store.goLane((store.lane + 1) % recording.trace.lanes.length));
     case "+":
@@ -98,7 +107,8 @@ function alongTheRun(store: Store, key: string): boolean {
   const last = Math.max(0, ...store.run.map((lane) => lane.steps.length - 1));
   const to = { ArrowLeft: store.state.runStep - 1, ArrowRight: store.state.runStep + 1, Home: 0, End: last }[key];
   if (to === undefined) return false;
-  store.set({ runStep: Math.min(last, Math.max(0, to)) });
+  const runStep = Math.min(last, Math.max(0, to));
+  store.set({ runStep, said: shown(store.run, runStep) });
   return true;
 }
 

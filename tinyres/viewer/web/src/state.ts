@@ -1,8 +1,9 @@
 // What the page shows is a function of this and of the document.
 
 import { eventAt, type Document, type RunLane, type Trace } from "./data";
-import { callsOf, openedAtFirst, type Calls } from "./modules";
+import { called, callsOf, openedAtFirst, type Calls } from "./modules";
 import { Replay } from "./replay";
+import { many } from "./text";
 
 export interface State {
   step: number;
@@ -17,6 +18,8 @@ export interface State {
   /** null: as wide as the pane, within reason. */
   zoom: number | null;
   runStep: number;
+  /** What the last key did to the view; screen readers announce it. The event has a sentence of its own. */
+  said: string;
 }
 
 export interface Recording {
@@ -24,6 +27,9 @@ export interface Recording {
   calls: Calls;
   replay: Replay;
 }
+
+/** The scale below which a node's name is a smudge. */
+export const READABLE = 0.5;
 
 export class Store {
   readonly recording: Recording | null;
@@ -50,6 +56,7 @@ export class Store {
       element: null,
       zoom: null,
       runStep: longest,
+      said: "",
     };
   }
 
@@ -69,7 +76,7 @@ export class Store {
   go(step: number): void {
     if (this.recording === null) return;
     const to = Math.min(this.last, Math.max(0, Math.trunc(step) || 0));
-    this.set({ step: to, element: null, playing: this.state.playing && to < this.last });
+    this.set({ step: to, said: "", element: null, playing: this.state.playing && to < this.last });
   }
 
   /** The next event (or the one before) in another module. */
@@ -117,9 +124,10 @@ export class Store {
   fitting = 1;
   whole = 1;
 
-  /** All of the graph, or what can be read with ease. */
+  /** As much of the graph as can still be read, or what can be read with ease. */
   fit(): void {
-    this.set({ zoom: this.state.zoom === null && this.whole < this.fitting ? this.whole : null });
+    const least = Math.max(READABLE, this.whole);
+    this.set({ zoom: this.state.zoom === null && least < this.fitting ? least : null });
   }
 
   zoomBy(factor: number): void {
@@ -128,8 +136,11 @@ export class Store {
 
   toggle(key: string): void {
     const opened = new Set(this.state.opened);
-    if (!opened.delete(key)) opened.add(key);
-    this.set({ opened });
+    const closed = opened.delete(key);
+    if (!closed) opened.add(key);
+    const call = this.recording?.calls.byKey.get(key);
+    const name = call === undefined ? "" : called(call.path, call);
+    this.set({ opened, said: `Module ${name} ${closed ? "closed" : "opened"}` });
   }
 
   /** E: open what hides the current op, or else close the module around it. */
@@ -149,6 +160,13 @@ export class Store {
 
   toggleAll(): void {
     if (this.recording === null) return;
-    this.set({ opened: new Set(this.allOpen ? [] : this.recording.calls.byKey.keys()) });
+    const { byKey } = this.recording.calls;
+    const said = byKey.size === 0 ? "There are no modules" : `All modules ${this.allOpen ? "closed" : "opened"}`;
+    this.set({ opened: new Set(this.allOpen ? [] : byKey.keys()), said });
+  }
+
+  show(view: State["view"]): void {
+    const what = many(this.recording?.trace.ops.length ?? 0, "operation");
+    this.set({ view, said: view === "graph" ? "Shown as a graph" : `Shown as a table of ${what}` });
   }
 }

@@ -34,6 +34,9 @@ export function amount(view: View): string {
   return view.whole?.length === 1 ? number(view.whole[0] as number) : `norm ${number(view.norm)}`;
 }
 
+/** A negative number after a sign. */
+const bracketed = (text: string): string => (text.startsWith("−") ? `(${text})` : text);
+
 const laneOf = (trace: Trace, event: Event): string => trace.lanes[event.lane ?? 0] ?? "the output";
 
 /** Such as "add #12 (skip)": what sends, and by which of its arguments if that is not told by a role. */
@@ -69,6 +72,6 @@ function addition(trace: Trace, event: Event): string {
     index === null ? null : viewOf(trace, index),
   ) as [View | null, View, View];
   if (before === null) return `its first ${from}: ${amount(total)}`;
-  if (total.whole?.length === 1) return `a further ${from}: ${amount(before)} + ${amount(added)} = ${amount(total)}`;
+  if (total.whole?.length === 1) return `a further ${from}: ${amount(before)} + ${bracketed(amount(added))} = ${amount(total)}`;
   return `a further ${from}: norm ${number(added.norm)}; with norm ${number(before.norm)} before, norm ${number(total.norm)} in all`;
 }
