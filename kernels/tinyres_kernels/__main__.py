@@ -5,6 +5,7 @@
 """
 
 import argparse
+import inspect
 import os
 import sys
 import traceback
@@ -91,7 +92,11 @@ def _list(given: argparse.Namespace) -> int:
         print(*conformance.OPS, sep="\n")
         print("\n`list OP` shows the arguments and the named cases of one of them.", file=sys.stderr)
         return 0
-    print(*lines(op), *(f"    {title}" for title in conformance.OPS[op].cases), sep="\n")
+    from tinyres_kernels import reference
+
+    told = inspect.getdoc(getattr(reference, op)) or ""
+    print(*lines(op), "", *(f"  {line}".rstrip() for line in told.splitlines()), "", "  Named cases:", sep="\n")
+    print(*(f"    {title}" for title in conformance.OPS[op].cases), sep="\n")
     return 0
 
 
@@ -111,7 +116,8 @@ def _check(given: argparse.Namespace) -> int:
     except ValueError as error:
         return _could_not(str(error))
     with suppress(BrokenPipeError):  # whoever does not read it may still want the files
-        print(*lines(given.op, how), "", sep="\n", flush=True)
+        more = f"  What each of them holds: python -m tinyres_kernels list {given.op}"
+        print(*lines(given.op, how), more, "", sep="\n", flush=True)
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
     drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
     with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:

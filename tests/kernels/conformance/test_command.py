@@ -1,6 +1,7 @@
 """`python -m tinyres_kernels`."""
 
 import builtins
+import inspect
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from tinyres_kernels import __main__ as command
 from tinyres_kernels import conformance
 
 MODULE = """
-from tinyres_kernels import im2col
+from tinyres_kernels import im2col, reference
 
 conv2d = im2col.conv2d
 version = 3
@@ -156,6 +157,17 @@ def test_the_command_lists_operations_and_named_cases(capsys):
         assert lines[0] == "conv2d(x, w, out, s)"
         assert "  s: s.stride, s.padding, s.dilation, s.groups; pairs are vertical, horizontal" in lines
         assert {"    depthwise", "    257 channels"} <= set(lines)
+
+
+def test_list_says_what_the_arrays_hold(capsys):
+    """The equations of the reference: which keys a causal query sees, which variance a running one moves towards."""
+    for op in conformance.OPS:
+        assert command.main(["list", op]) == 0
+        text = capsys.readouterr().out
+        told = inspect.getdoc(getattr(reference, op))
+        assert told and all(f"  {line}".rstrip() in text.splitlines() for line in told.splitlines())
+    assert command.main(["list", "batch_norm"]) == 0
+    assert "variance M / (M - 1)" in capsys.readouterr().out
 
 
 def test_without_hypothesis_one_line_says_what_to_install(monkeypatch, capsys):

@@ -155,14 +155,15 @@ def one_front_end():
     return mock.patch.object(compiler, "_compile_pyfunc_with_fixup", once)
 
 
-def main(targets, only=None):
-    """All kernels for each of the targets, or only those of these names and types."""
+def main(targets, only=None, share=(0, 1)):
+    """All kernels for each of the targets, or only those of these names and types; share: which part of how many."""
+    number, shares = share
     assembler = ptxas()
     if importlib.util.find_spec("numba_cuda") is None or assembler is None:
         print("numba-cuda is missing" if assembler else "ptxas is missing", file=sys.stderr)
         return 3
     with tempfile.TemporaryDirectory() as folder, one_front_end():
-        for kernel in kernels():
+        for kernel in list(kernels())[number::shares]:
             for target in targets if only is None or list(kernel[:2]) in only else ():
                 print(json.dumps(compiled(*kernel, target, assembler, folder)), flush=True)
     return 0

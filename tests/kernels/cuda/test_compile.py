@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,25 +30,34 @@ FEW = [
 ]  # fmt: skip
 
 
-def compiled(tmp_path_factory, name, **chosen):
-    """A row a kernel, type and target, found by a process of its own: compilation leaves Numba's settings behind."""
+def compiled(tmp_path_factory, name, shares=1, **chosen):
+    """A row a kernel, type and target, found by processes of their own: compilation leaves Numba's settings behind.
+
+    shares: how many processes. Where all workers wait for it, as many as there are cores.
+    """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("NUMBA_ENABLE_CUDASIM", None)
 
     def compile_them():
-        command = [sys.executable, str(HERE / "compiled.py"), json.dumps(chosen)]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if run.returncode == 3:
-            pytest.skip(f"NO COMPILER: {run.stderr.strip()}, no CUDA kernel compiled; pip install 'numba-cuda[cu12]'")
-        assert run.returncode == 0, run.stderr[-3000:]
-        return run.stdout
+        with ThreadPoolExecutor(shares) as pool:
+            runs = list(pool.map(one_share, range(shares)))
+        for run in runs:
+            if run.returncode == 3:
+                said = run.stderr.strip()
+                pytest.skip(f"NO COMPILER: {said}, no CUDA kernel compiled; pip install 'numba-cuda[cu12]'")
+            assert run.returncode == 0, run.stderr[-3000:]
+        return "".join(run.stdout for run in runs)
+
+    def one_share(number):
+        command = [sys.executable, str(HERE / "compiled.py"), json.dumps(chosen | {"share": [number, shares]})]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
 
     return [json.loads(line) for line in found_once(tmp_path_factory, name, compile_them).splitlines()]
 
 
 @pytest.fixture(scope="module")
 def every(tmp_path_factory):
-    return compiled(tmp_path_factory, "compiled", targets=TARGETS)
+    return compiled(tmp_path_factory, "compiled", shares=min(4, os.cpu_count() or 1), targets=TARGETS)
 
 
 SETS = ["a few", *(pytest.param(target, marks=pytest.mark.slow) for target in TARGETS)]
