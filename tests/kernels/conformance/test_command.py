@@ -14,7 +14,7 @@ from tinyres_kernels import __main__ as command
 from tinyres_kernels import conformance, reference
 
 MODULE = """
-from tinyres_kernels import im2col, reference
+from tinyres_kernels import im2col
 
 conv2d = im2col.conv2d
 version = 3
