@@ -171,7 +171,7 @@ def signal_laws(case: Case, variances: Any, width: int) -> list[Law]:
     return [_law(f"{case.name}: ln of the signal's factor", [slope(c) for c in np.log(variances)], expected, width)]
 
 
-OTHERS = (("sigmoid", 1.0), ("relu", 2.0))  # the nets without tanh that the sentence names
+OTHERS = {("sigmoid", 1.0): "a sigmoid", ("relu", 2.0): "He's ReLU"}  # those without tanh that the sentence names
 
 
 def said_of(curves: dict[Case, Any]) -> str:
@@ -182,8 +182,12 @@ def said_of(curves: dict[Case, Any]) -> str:
     text = f"In all {len(curves)} kinds of nets a layer multiplies the squared gradient by χ, and {DEPTH} layers by "
     text += f"its power: every factor is within {100 * np.expm1(off):.2g} % of the predicted χ. With tanh, χ goes from "
     text += f"{factor[tanh[0].name]:.3g} at s_w² = {tanh[0].s_w2:g} to {factor[tanh[-1].name]:.3g} at {tanh[-1].s_w2:g}"
-    sigmoid, he = (next(c for c in curves if c.activation == kind and c.s_w2 == s) for kind, s in OTHERS)
-    return f"{text}; a sigmoid's is {factor[sigmoid.name]:.3g}, and He's ReLU has {factor[he.name]:.3g}."
+    others = [
+        f"{factor[case.name]:.3g} for {OTHERS[place]}"
+        for case in curves
+        if (place := (case.activation, case.s_w2)) in OTHERS
+    ]
+    return f"{text}{'; it is ' if others else ''}{' and '.join(others)}."
 
 
 def said_of_one(case: Case, laws: Sequence[Law], depth: int) -> str:
