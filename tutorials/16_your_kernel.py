@@ -5,7 +5,7 @@
 # exercise). It needs `pip install 'tinyres[conformance]'`.*
 #
 # You have written a convolution. On your image it gives the correct numbers. Is it right? With a stride of 2 along the
-# rows and 1 along the columns? With an image smaller than its padding, an empty batch, 17 channels, a pixel that is
+# rows and 1 along the columns? With an image smaller than its padding, 17 channels, a pixel that is
 # NaN?
 #
 # tinyres keeps a *specification*: plain loops, one sum per output (`tinyres_kernels.reference`). `conformance` runs any
@@ -174,11 +174,11 @@ print("named cases that fail:", {f.case.title for f in in_a_hurry.named if not f
 draw(in_a_hurry, ["padding", "groups 2", "depthwise"])
 
 # %% [markdown]
-# One corner case of fifty fails; no other uses the new loops. It has five columns, in blocks of four, and the last
-# column is left out. At widths of 8, 16 and 32 the kernel is right, and those are the widths one tries. Note the `N`:
-# these numbers are not *wrong*. They were never written, and you see what was in `out` before. Fresh memory is often
-# all zeros, and a test may be content with them. So `out` is filled with rubbish here, and the kernel is run again over
-# other rubbish.
+# Two corner cases of sixty-five fail; no others use the new loops. The one that is drawn has five columns, in blocks of
+# four, and the last column is left out. At widths of 8, 16 and 32 the kernel is right, and those are the widths one
+# tries. Note the `N`: these numbers are not *wrong*. They were never written, and you see what was in `out` before.
+# Fresh memory is often all zeros, and a test may be content with them. So `out` is filled with rubbish here, and the
+# kernel is run again over other rubbish.
 
 # %%
 faster = depthwise(lambda W: W)  # `block` above already ends where the row does
@@ -222,7 +222,7 @@ assert rim[[0, -1]].all()
 assert rim[:, [0, -1]].all()
 assert not rim[1:-1, 1:-1].any()  # the rim, and nothing but the rim
 assert right.ok
-(tail,) = (f for f in in_a_hurry.named if not f.ok and f.case.dtype == "float64")
+tail, _ = (f for f in in_a_hurry.named if not f.ok and f.case.dtype == "float64")
 assert tail.case.title == "depthwise"
 assert (tail.marks["out"][:, :, 4:] == "N").all()  # the last of five columns ...
 assert (tail.marks["out"][:, :, :4] == ".").all()  # ... and no other
