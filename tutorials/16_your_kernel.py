@@ -5,12 +5,11 @@
 # exercise). It needs `pip install 'tinyres[conformance]'`.*
 #
 # You have written a convolution. On your image it gives the correct numbers. Is it right? With a stride of 2 along the
-# rows and 1 along the columns? With an image smaller than its padding, 17 channels, a pixel that is
-# NaN?
+# rows and 1 along the columns? With an image smaller than its padding, 17 channels, a pixel that is NaN?
 #
 # tinyres keeps a *specification*: plain loops, one sum per output (`tinyres_kernels.reference`). `conformance` runs any
-# kernel, yours included, on some fifty named corner cases and a hundred random ones. Every number must agree with the
-# specification to within a few roundings. Here we write a kernel, fail, pass, make it faster, and fail again.
+# kernel, yours included, on some sixty-five named corner cases and a hundred random ones. Every number must agree with
+# the specification to within a few roundings. Here we write a kernel, fail, pass, make it faster, and fail again.
 #
 # ## The first try
 #
