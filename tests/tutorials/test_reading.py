@@ -1,9 +1,13 @@
 """`tinyres tutorials run`: text, code and output in order; a pause at a guess; pictures that are kept."""
 
+import shlex
+import subprocess
+import sys
 import traceback
 
 import pytest
 
+from tinyres.bench import children
 from tinyres.cli.reading import ASKED, read
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -88,3 +92,10 @@ def test_an_error_shows_the_line_of_the_file(page):
         read(page)
     last = traceback.extract_tb(found.value.__traceback__)[-1]
     assert (last.filename, last.line) == (str(page), 'print("and its square", y)')
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
+def test_a_reader_who_has_seen_enough_ends_it_without_a_word(page):
+    command = f"{shlex.quote(sys.executable)} -m tinyres.cli.reading {shlex.quote(str(page))} | head -1"
+    ended = subprocess.run(command, shell=True, env=children.environment(), capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("# 99 What comes first?\n", "")

@@ -6,6 +6,7 @@ text asks for a guess, someone at a terminal is waited for.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -75,7 +76,10 @@ def main() -> None:
     """Read the file that is named, with its pictures in the folder."""
     path, *folder = map(Path, sys.argv[1:])
     someone = sys.stdin.isatty() and sys.stdout.isatty()
-    read(path, folder[0] if folder else None, input if someone else None)
+    try:
+        read(path, folder[0] if folder else None, input if someone else None)
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
