@@ -84,7 +84,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _list(given: argparse.Namespace) -> int:
-    from tinyres_kernels import conformance
+    from tinyres_kernels import conformance, reference
     from tinyres_kernels.conformance.signature import lines
 
     op = given.op or given.name
@@ -92,8 +92,6 @@ def _list(given: argparse.Namespace) -> int:
         print(*conformance.OPS, sep="\n")
         print("\n`list OP` shows the arguments and the named cases of one of them.", file=sys.stderr)
         return 0
-    from tinyres_kernels import reference
-
     told = inspect.getdoc(getattr(reference, op)) or ""
     print(*lines(op), "", *(f"  {line}".rstrip() for line in told.splitlines()), "", "  Named cases:", sep="\n")
     print(*(f"    {title}" for title in conformance.OPS[op].cases), sep="\n")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tinyres.exercises import NotRight, exercise
+from tinyres.exercises import exercise
 
 
 def test_praise_is_one_line_that_says_what_was_shown(capsys):
@@ -23,21 +23,6 @@ def test_an_exercise_that_does_not_exist():
 def test_what_is_no_function_is_told(number):
     with pytest.raises(AssertionError, match=r"must be a function.*float"):
         exercise(number, 0.5)
-
-
-@pytest.mark.parametrize("number", [f"{k:02}" for k in range(1, 21)])
-def test_a_call_without_an_answer_says_what_is_missing(number):
-    with pytest.raises(NotRight, match=rf"Exercise {number} is not tried yet: "):
-        exercise(number)
-
-
-def test_a_function_as_it_stands_on_its_page_is_told_so():
-    from tinyres.exercises import ex02
-
-    names = {}
-    exec(ex02.STUB, names)
-    with pytest.raises(NotRight, match="02 is not tried yet: the function stands as on its page"):
-        exercise("02", names["forward"])
 
 
 def test_a_function_of_any_arguments_is_called():

@@ -51,7 +51,7 @@ def notebook(text: str, results: bool = False) -> str:
         before, *stubs = STUB.split(source) if kind == "markdown" else [source]
         made.append(_cell(kind, json.loads(tags) if tags else [], before))
         for stub, after in zip(stubs[::2], stubs[1::2], strict=True):
-            made.append(_cell(None, FILL_IN, _plain(stub)))
+            made.append(_cell(None, FILL_IN, plain(stub)))
             if after.strip("#\n "):
                 made.append(_cell(kind, [], re.sub(r"\A(?:#\n)+", "", after)))
     cells = [{"id": f"cell-{i}"} | cell for i, cell in enumerate(made)]
@@ -62,10 +62,10 @@ def notebook(text: str, results: bool = False) -> str:
 def _cell(kind: str | None, tags: list[str], source: str) -> dict[str, object]:
     found: dict[str, object] = {"metadata": {"tags": tags} if tags else {}}
     if kind == "markdown":
-        return found | {"cell_type": "markdown", "source": _plain(source)}
+        return found | {"cell_type": "markdown", "source": plain(source)}
     return found | {"cell_type": "code", "execution_count": None, "outputs": [], "source": source.strip("\n")}
 
 
-def _plain(source: str) -> str:
+def plain(source: str) -> str:
     """The text of comment lines."""
     return "\n".join(line.removeprefix("#").removeprefix(" ") for line in source.strip("\n").splitlines())

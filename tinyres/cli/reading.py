@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.notebooks import CELL, alone
+from tinyres.cli.notebooks import CELL, alone, plain
 from tinyres.files import write_figure
 
 GUESS = re.compile(r"^guess = \.\.\.", re.MULTILINE)
@@ -66,10 +66,7 @@ def _cells(text: str) -> Iterator[tuple[int, str | None, str]]:
 
 def _text(source: str) -> str:
     """What a cell of text says, without the marks that fold an answer away."""
-    lines = alone(source).strip("\n").splitlines()
-    return re.sub(
-        r"\n{3,}", "\n\n", TAGS.sub("", "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines))
-    )
+    return re.sub(r"\n{3,}", "\n\n", TAGS.sub("", plain(alone(source))))
 
 
 def main() -> None:
