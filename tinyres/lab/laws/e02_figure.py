@@ -58,7 +58,7 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         else:  # 40 layers cannot tell how far beyond 100 it is
             right.semilogy(case.s_w2, 100, "^", color=colours[case], label="measured: 100 or more")
     right.set(
-        xlabel="weight variance s_w² (tanh, s_b² = 0.05)",
+        xlabel="s_w² (tanh, s_b² = 0.05)",
         ylabel="depth scale ξ in layers",
         ylim=(0.5, 1000),
         xlim=(0.2, 3.1),
