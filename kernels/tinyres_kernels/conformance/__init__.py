@@ -20,6 +20,7 @@ C-contiguous NumPy arrays here; the fuzz passes others as well.
     agree.py, projection.py   results compared with the specification, at any size
     in_use.py    the same on the numbers of a training, where rounding has more room
     layers.py    the convolutions of well-known nets: sizes to check a kernel at, besides
+    asked.py     what a case asks for, computed once
     examine.py   one case put to one kernel
     search.py    the named cases, and the search for one that fails
     kinds.py     the failing cases sorted by kind: plainer.py makes them plainer, tails.py varies their sizes,

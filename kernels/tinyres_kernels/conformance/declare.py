@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from math import prod
 from typing import Any, NamedTuple
@@ -133,6 +134,9 @@ class Op:
     special: tuple[float, ...] = (np.nan, np.inf)
     named: Mapping[str, Named] = field(default_factory=dict)  # beyond the family's
 
+    def __repr__(self) -> str:  # a declaration is long, and Hypothesis writes out each case
+        return f"OPS[{self.name!r}]"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Its functions cannot be pickled: it travels by name."""
         return _by_name, (self.name,)
@@ -204,6 +208,9 @@ class Case:
     refused: bool = False
     readonly: bool = False
 
+    def __hash__(self) -> int:
+        return hash((self.op.name, self.title, tuple(self.structure.items()), self.dtype, self.seed))
+
     @property
     def keywords(self) -> dict[str, Any]:
         return self.op.family.shapes(self.structure)[1]
@@ -235,14 +242,15 @@ class Case:
         """How large the case is: of two that fail, the smaller one is shown."""
         return sum(prod(self.shape(arg)) for arg in self.reads + self.writes)
 
-    @property
+    @cached_property
     def possible(self) -> bool:
         """Whether its shapes belong together, and no array is empty: what is asked of a kernel, not of the contract."""
         try:
             if not all(prod(self.shape(arg)) for arg in [*self.reads, *self.writes]):
                 return False
-            made = {arg.name: np.zeros(self.shape(arg), arg.dtype or self.dtype) for arg in self.writes}
-            arrays = self.inputs() | made
+            arrays = {
+                arg.name: np.empty(self.shape(arg), arg.dtype or self.dtype) for arg in [*self.reads, *self.writes]
+            }
             positional = [arrays[arg.name] if arg else None for arg in self.arguments]
             call(self.op.name, lambda *given: None, positional, self.keywords)
         except ValueError:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from tinyres_kernels.conformance.agree import disagreements
+from tinyres_kernels.conformance.asked import ROUNDINGS
 from tinyres_kernels.conformance.declare import Case, call
-from tinyres_kernels.conformance.examine import ROUNDINGS
 from tinyres_kernels.conformance.guarded import Forced, Packed
 from tinyres_kernels.conformance.kernel import load
 from tinyres_kernels.conformance.ops import OPS

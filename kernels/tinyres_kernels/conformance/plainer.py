@@ -18,14 +18,14 @@ def plainer(examine: Examine, finding: Finding, dtypes: Sequence[str], until: fl
     if finding.case.refused or finding.signs & {"slow", "ended"}:
         return finding
     steps = 0
-    seen = {repr(finding.case)}
+    seen = {finding.case}
     progress = True
     while progress and steps < STEPS and perf_counter() < until:
         progress = False
         for case in _plainer_cases(finding.case, dtypes):
-            if repr(case) in seen or not case.possible:
+            if case in seen or not case.possible:
                 continue
-            seen.add(repr(case))
+            seen.add(case)
             steps += 1
             tried = examine(case)
             if tried.sign == finding.sign and (tried.wrong or not finding.wrong):

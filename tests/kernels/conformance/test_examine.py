@@ -1,11 +1,13 @@
 """What the checker sees besides wrong numbers, and that it accuses no kernel that is right."""
 
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
 import pytest
 from tinyres_kernels import conformance, im2col, reference
-from tinyres_kernels.conformance.declare import Case
+from tinyres_kernels.conformance.asked import asked
+from tinyres_kernels.conformance.declare import Case, Put
 from tinyres_kernels.conformance.examine import GUARD, adjoint
 from tinyres_kernels.contract import OPERATIONS
 
@@ -174,3 +176,27 @@ def test_a_kernel_that_ends_the_process_is_a_failure_too():
         raise SystemExit("good-bye")
 
     assert faults(around(after=leaves), plain()).startswith("raised SystemExit: good-bye (line ")
+
+
+def test_what_a_case_asks_is_computed_once_and_for_that_case_alone():
+    case = plain("conv2d", CG=2)
+    assert asked(case) is asked(plain("conv2d", CG=2))
+    assert not asked(case).expected["out"].flags.writeable
+    others = [
+        replace(case, dtype="float32"), replace(case, seed=1), replace(case, put=Put(0, np.inf)),
+        plain("conv2d", CG=2, padding=(1, 1)), replace(case, op=conformance.OPS["conv2d_dw"]),
+    ]  # fmt: skip
+    assert all(asked(other) is not asked(case) for other in others)
+
+
+@pytest.mark.parametrize("op", ["conv2d", "max_pool2d", "max_pool2d_dx"])
+def test_a_kernel_is_not_judged_by_what_another_one_did_before(op):
+    """Sides of the adjoint identity are remembered where no result of the kernel is in them."""
+
+    def spoils(*arguments):
+        getattr(im2col, op)(*arguments)
+        for a in arguments[:-1]:
+            a[...] = 0
+
+    assert not conformance.check(spoils, op, examples=0, dtypes=["float64"]).ok
+    assert conformance.check(getattr(im2col, op), op, examples=0, dtypes=["float64"]).ok
