@@ -89,9 +89,10 @@ def pytest_make_parametrize_id(config, val, argname):
 
 @pytest.fixture
 def sketched(monkeypatch):
-    """Figures are composed, but a grey square stands for them in the file: rendering takes most of a short run's time,
-    and is tested where the pictures are.
+    """Figures are composed, but a grey square stands for them in the file: drawing takes most of a short run's time,
+    for dark pages once more, and is tested where the pictures are.
     """
+    from matplotlib.figure import Figure
     from PIL import Image
 
     from tinyres import files
@@ -99,6 +100,7 @@ def sketched(monkeypatch):
     square = io.BytesIO()
     Image.new("L", (8, 8), 128).save(square, "PNG")
     monkeypatch.setattr(files, "png", lambda figure, description="": square.getvalue())
+    monkeypatch.setattr(Figure, "draw_without_rendering", lambda self: None)
 
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
