@@ -16,7 +16,7 @@ export function App({ store, state }: { store: Store; state: State }) {
     <>
       <header class="top">
         {recording !== null && (
-          <button type="button" class="skip" onClick={() => focusOn(CURRENT)}>
+          <button type="button" class="jump" onClick={() => focusOn(CURRENT)}>
             Skip to the {state.view}
           </button>
         )}

@@ -28,7 +28,7 @@ export function Graph({ store, recording, state }: Props) {
     return new Drawing(picture(trace.ops, calls, state.opened, replay), replay, opened);
   }, [recording, state.opened]);
   const event = eventAt(trace, state.step);
-  const toggled = useRef<string | null>(null); // the module that was opened or closed in the graph itself: it stays in view
+  const toggled = useRef<Toggled | null>(null);
   const held = useRef<Held | null>(null); // the place between two fingers
 
   useLayoutEffect(() => {
@@ -65,13 +65,15 @@ export function Graph({ store, recording, state }: Props) {
   }, [drawing, state.zoom, room]);
   useLayoutEffect(() => drawing.light(event, state.step, store.lane), [drawing, state.step]);
   useLayoutEffect(() => {
-    const opened = toggled.current === null ? null : drawing.elementOf(drawing.keyNow(toggled.current));
-    toggled.current = null;
+    const last = toggled.current;
+    if (last !== null) last.opened ??= state.opened;
+    if (last?.step !== state.step || last.opened !== state.opened) toggled.current = null;
+    const opened = toggled.current && drawing.elementOf(drawing.keyNow(toggled.current.key));
     if (held.current !== null) keep(pane.current, drawing.element, held.current);
     else follow(pane.current, opened ?? drawing.nodeOf(event.op), state.playing);
   }, [drawing, state.step, state.zoom, room]);
   const toggle = (key: string): void => {
-    toggled.current = key;
+    toggled.current = { key, step: state.step, opened: null };
     store.toggle(key);
   };
 
@@ -151,6 +153,14 @@ function Legend({ edges, silent }: { edges: Edge[]; silent: (edge: Edge) => bool
       {line("walked", "gradient has passed")} {edges.some(silent) && line("skip silent", "no gradient comes this way")}
     </p>
   );
+}
+
+/** The module that was last opened or closed in the graph itself: it stays in view, also when a legend takes some room. */
+interface Toggled {
+  key: string;
+  step: number;
+  /** What was open then. */
+  opened: ReadonlySet<string> | null;
 }
 
 interface Held {

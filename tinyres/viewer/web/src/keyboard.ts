@@ -55,7 +55,7 @@ export function listen(store: Store): void {
     if (!act(store, event.key, event.shiftKey)) return;
     event.preventDefault();
     // What had the focus may be gone, as the zoom is from beside a table: what is shown now takes it.
-    if (before !== document.body && document.activeElement === document.body) focusOn(".left [tabindex='0']");
+    if (before !== document.body && document.activeElement === document.body) focusOn(CURRENT);
   });
 }
 

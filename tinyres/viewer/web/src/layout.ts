@@ -145,7 +145,7 @@ function box(key: string, kind: Node["kind"], title: string, note: string, full:
   const shown = title.length > LONGEST ? `…${title.slice(1 - LONGEST)}` : title;
   const room = Math.max(
     textWidth(shown, "600 13px") + (kind === "module" ? 18 : 0),
-    textWidth(`${note}  ‖g‖ 0.0001234`, "11px"),
+    textWidth(kind === "module" ? note : `${note}  ‖g‖ 0.0001234`, "11px"), // a module has no norm of its own
   );
   return {
     key,

@@ -16,6 +16,9 @@ export function Top({ store, state }: { store: Store; state: State }) {
   const table = (format: "csv" | "json"): void => (inReplay ? store.given(format) : store.ask(format));
   return (
     <header class="top">
+      <button type="button" class="jump" onClick={(e) => pictures(e.currentTarget).focus()}>
+        Skip to the pictures
+      </button>
       <h1>Playground</h1>
       {labs.length > 1 && open && (
         <div class="segments" role="group" aria-label="Lab">
@@ -57,6 +60,8 @@ export function Top({ store, state }: { store: Store; state: State }) {
     </header>
   );
 }
+
+const pictures = (from: Element): HTMLElement => (from.getRootNode() as ParentNode).querySelector("main") as HTMLElement;
 
 /** Measured, so that 0.999 is one step as well. */
 const perSecond = (rate: number): string => `${number(rate, 2)} ${number(rate, 2) === "1" ? "step" : "steps"}`;
