@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinyres.figures import blank, pair, whole_ticks
+from tinyres.flow import Measurement
 from tinyres.gan import pictures
 from tinyres.gan.compare import Entrant, Entry, draw
 
@@ -84,3 +85,11 @@ def test_modes_are_counted_in_whole_numbers_though_their_mean_is_none(tmp_path):
     figure = blank()
     draw(figure, shares, ("precision",), "methods")
     assert halves(figure.axes[0].xaxis)
+
+
+def test_the_plot_of_every_instrument_goes_through_it():
+    def shares(figure, found):
+        figure.subplots().plot([1, 2], found["share"])
+
+    found = Measurement("shares", {"share": np.array([0.1, 0.2])}, {"share": ("block",)}, "nothing", shares)
+    assert not halves(found.plot().axes[0].xaxis)
