@@ -78,7 +78,8 @@ def test_its_code_counts_no_references(monkeypatch):
     np.testing.assert_array_equal(out, x)
     (start,) = made
     (code,) = start.inspect_llvm().values()
-    assert "first_of" in code and "NRT_incref" not in code
+    assert "first_of" in code
+    assert "NRT_incref" not in code
 
 
 def test_without_sources_it_finds_the_same(monkeypatch):
