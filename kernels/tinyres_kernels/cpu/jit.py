@@ -48,6 +48,7 @@ ALL = -1  # in place of t: all shares
 # No code that counts references: whoever calls a kernel holds its arrays. Threads that count on the same array wait for
 # each other, and with two of them a convolution onto few channels took as long as with one.
 OPTIONS: Any = {"error_model": "numpy", "_nrt": False}
+NO_WRAPPERS: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 INT = ir.IntType(64)
 SHARE = ir.FunctionType(ir.VoidType(), [INT] * 3)  # (t, threads, where the arguments lie)
 
@@ -67,7 +68,7 @@ def compiled(function: Function) -> Any:
 
     Its code becomes part of theirs; Python cannot call it.
     """
-    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(_named(function))
+    return numba.njit(**OPTIONS, **NO_WRAPPERS)(_named(function))
 
 
 def inlined(function: Function) -> Any:
