@@ -8,22 +8,14 @@ import argparse
 import inspect
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from tinyres_kernels import guard
-from tinyres_kernels.command_line import Parser
-
-if TYPE_CHECKING:
-    from tinyres_kernels.conformance.report import Report
+from tinyres_kernels.command_line import Parser, could_not
 
 STORAGE = "HYPOTHESIS_STORAGE_DIRECTORY"  # where Hypothesis keeps what it found
-OWN_FAULT = 3  # the status where the checker itself failed
-MOST = 3  # violations of guard mode that are enough
 CHECK = """\
 Check a kernel: compare its results with the specification in every corner case, and in random cases.
 
@@ -67,7 +59,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     try:
         from tinyres_kernels import conformance
     except ModuleNotFoundError as missing:
-        return _could_not(str(missing))
+        return could_not(str(missing))
     parser = _parser(list(conformance.OPS))
     given = parser.parse_args(arguments)
     if given.command == "list":
@@ -79,8 +71,12 @@ def _main(arguments: Sequence[str] | None) -> int:
     if given.guard and (given.layout != "nhwc" or given.arrays):
         parser.error("--guard takes a kernel of NumPy arrays as they are, without --layout and --arrays")
     if given.guard and not guard.possible():
-        return _could_not("--guard needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
-    return _guard_all() if given.all else _check(given)
+        return could_not("--guard needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
+    if given.all:
+        return _guard_all()
+    from tinyres_kernels.conformance import checking
+
+    return checking.check(given)
 
 
 def _list(given: argparse.Namespace) -> int:
@@ -95,67 +91,6 @@ def _list(given: argparse.Namespace) -> int:
     told = inspect.getdoc(getattr(reference, op)) or ""
     print(*lines(op), "", *(f"  {line}".rstrip() for line in told.splitlines()), "", "  Named cases:", sep="\n")
     print(*(f"    {title}" for title in conformance.OPS[op].cases), sep="\n")
-    return 0
-
-
-def _check(given: argparse.Namespace) -> int:
-    from tinyres_kernels import conformance
-    from tinyres_kernels.conformance.adapt import Adapt, adapted
-    from tinyres_kernels.conformance.child import Child
-    from tinyres_kernels.conformance.guarded import Task, run
-    from tinyres_kernels.conformance.kernel import is_compiled, load
-    from tinyres_kernels.conformance.signature import lines
-
-    how = Adapt(given.layout, given.arrays)
-    try:
-        kernel = load(given.kernel)
-        adapted(kernel, given.op, how)
-        _writable(given.json, given.junit, given.png)
-    except ValueError as error:
-        return _could_not(str(error))
-    with suppress(BrokenPipeError):  # whoever does not read it may still want the files
-        more = f"  What each of them holds: python -m tinyres_kernels list {given.op}"
-        print(*lines(given.op, how), more, "", sep="\n", flush=True)
-    dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
-    drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
-    with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
-        try:
-            report = conformance.check(kernel, given.op, **drawn, adapt=how, run=child)
-        except Exception:  # what the kernel raises is in the report
-            return _own_fault()
-    beyond = []
-    plain = how == Adapt() and not report.breach
-    if plain and (given.guard or (given.guard is None and is_compiled(kernel) and guard.possible())):
-        tasks = [Task(given.kernel, case) for case in conformance.search.cases(given.op, **drawn)]
-        # Wrong numbers are in the report.
-        beyond = [found for found in run(tasks, most=MOST) if found.what.startswith(("read or wrote", "ended"))]
-        enough = " (it stopped there)" if len(beyond) == MOST else ""
-        print(*beyond, f"guard mode: {len(tasks)} cases, {len(beyond)} violations{enough}\n", sep="\n", flush=True)
-    failed = _exported(report, given, len(beyond))
-    print(report.text(every=given.verbose))
-    return failed or (0 if report.ok and not beyond else 1)
-
-
-def _writable(*files: Path | None) -> None:
-    """Raises ValueError for a file that could not be written: better before the check than after it."""
-    for file in files:
-        if file and not file.absolute().parent.is_dir():
-            raise ValueError(f"cannot write {file}: there is no folder {file.absolute().parent}")
-
-
-def _exported(report: "Report", given: argparse.Namespace, beyond: int) -> int:
-    """Write the files that were asked for. Returns 2 where one could not be written, 0 otherwise."""
-    from tinyres_kernels.conformance import export
-
-    try:
-        if given.json:
-            export.write_json(report, given.json, beyond)
-        if given.junit:
-            export.write_junit(report, given.junit, beyond)
-        if given.png and not report.ok:
-            export.write_png(report, given.png)
-    except (ValueError, OSError) as error:
-        return _could_not(str(error))
     return 0
 
 
@@ -181,21 +116,6 @@ def _fuzz(given: argparse.Namespace) -> int:
     most, first = (None, 0) if given.case is None else (1, given.case)
     ops = [given.op] if given.op else []
     return int(fuzz(cpu, given.minutes, ops=ops, seed=given.seed, first=first, most=most, failures=given.failures) > 0)
-
-
-def _could_not(why: str) -> int:
-    print(f"tinyres_kernels: {why}", file=sys.stderr)
-    return 2
-
-
-def _own_fault() -> int:
-    traceback.print_exc()
-    print(
-        "tinyres_kernels: the checker itself failed, as shown above. That says nothing about your kernel. Please "
-        "report it, with the kernel if you can.",
-        file=sys.stderr,
-    )
-    return OWN_FAULT
 
 
 def _count(text: str) -> int:
@@ -263,12 +183,13 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
         type=_seconds,
         default=30.0,
         metavar="SECONDS",
-        help="fail a case that takes longer, without counting the kernel's compilation at the start; "
-        "0: no limit, and run the kernel in this process, as a debugger needs it (default: 30)",
+        help="stop a case that takes longer, and count it as failed; compiling the kernel at the start is not counted. "
+        "For a slow kernel, raise it. 0: no limit, and run the kernel in this process, as a debugger needs it "
+        "(default: 30)",
     )
     check.add_argument("--verbose", action="store_true", help="print a row for each named case")
-    check.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
-    check.add_argument("--junit", type=Path, metavar="FILE", help="also write the report as JUnit XML")
+    check.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON; - prints it alone")
+    check.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML; - prints it alone")
     check.add_argument("--png", type=Path, metavar="FILE", help="also draw the wrong elements (needs matplotlib)")
     check.add_argument(
         "--guard",

@@ -1,6 +1,7 @@
 """An argument parser that takes only options that are spelled out, and suggests what was meant."""
 
 import argparse
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -45,6 +46,12 @@ class Parser(argparse.ArgumentParser):
         return f"there is no option {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
+def could_not(why: str) -> int:
+    """Say why the kernels' command could not be run. Returns the status for that."""
+    print(f"tinyres_kernels: {why}", file=sys.stderr)
+    return 2
+
+
 def missing(what: str, name: str, names: Iterable[str]) -> str:
     """A sentence for a name that is none of `names`, with those that were perhaps meant, or all."""
     known = list(names)
@@ -62,4 +69,4 @@ def suggested(name: str, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*begin, *alike]))[:SHOWN]
 
 
-__all__ = ["Parser", "missing", "suggested"]
+__all__ = ["Parser", "could_not", "missing", "suggested"]

@@ -1,13 +1,17 @@
 """`tinyres bench kernels` at sizes that take no time, and the measures that it rests on."""
 
+import ast
 import importlib.util
+import inspect
 import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from tinyres_kernels.cpu import conv, depthwise, dot, matmul, outer
+from tinyres_kernels.cpu.fast import strided, subpixel, winograd
 
-from tinyres.bench import accuracy, figures, kernels, machine, process, scaling, streams, works
+from tinyres.bench import accuracy, figures, kernels, machine, process, scaling, streams, words, works
 from tinyres.bench.agreement import disagreements
 from tinyres.bench.convolutions import PASSES, Shape
 from tinyres.bench.peers import FORMATS
@@ -66,6 +70,36 @@ def test_it_says_which_way_each_goes_and_measures_nothing(capsys, tiny, monkeypa
     assert "outer: copied" in out
     assert "phases: one of [dot: copied" in out
     assert "worth_a_thread" in out
+    ways, _, explained = out.partition("The words above\n")
+    assert {"dot", "outer", "depthwise", "phases", "one thread"} <= {
+        line[4:24].strip() for line in explained.splitlines()
+    }
+    assert "winograd " not in explained or "winograd" in ways
+
+
+def test_every_word_that_a_plan_can_say_is_explained_and_only_those_that_appear():
+    """What planners of convolutions write down as traits, and the names of ways."""
+    said = set()
+    for module in (conv, depthwise, dot, matmul, outer, strided, subpixel, winograd):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Assign) and any(getattr(to, "id", "") == "traits" for to in node.targets):
+                tests = {id(part) for one in ast.walk(node) if isinstance(one, ast.Compare) for part in ast.walk(one)}
+                said |= {
+                    one.value for one in ast.walk(node)
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in tests
+                }  # fmt: skip
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Plan" and node.args:
+                said |= {one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)}
+    said |= {conv.ZEROS, conv.PHASES}
+    assert {"dot", "outer", "winograd", "strided", "subpixel", "im2col", "in a row", "parts of a row"} <= said
+    assert {word.strip() for word in said if word} <= set(words.WORDS)
+    assert list(words.appearing("dx  dot: in a row; several tiles, threads_least")) == [
+        "dx",
+        "tile",
+        "dot",
+        "tiles",
+        "in a row",
+    ]
 
 
 def test_work_and_traffic_are_those_of_the_direct_convolution():

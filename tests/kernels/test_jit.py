@@ -58,6 +58,30 @@ def test_it_is_compiled_once_for_all_numbers_of_threads(monkeypatch):
     assert len(start.signatures) == 1
 
 
+@jit.compiled
+def first_of(x):
+    return x[0]
+
+
+def _firsts(t, threads, x, out):
+    for i in range(len(x) * t // threads, len(x) * (t + 1) // threads):
+        out[i] = first_of(x[i:])
+
+
+def test_its_code_counts_no_references(monkeypatch):
+    """Threads that count the references to one array, as that of a slice, wait for each other."""
+    made, kept = [], jit.kept
+    monkeypatch.setattr(jit, "keep", lambda made, function: None)  # of code from the disk nothing can be seen
+    monkeypatch.setattr(jit, "kept", lambda function: made.append(kept(function)) or made[-1])
+    x, out = np.arange(10.0), np.empty(10)
+    jit.kernel(_firsts)(2, x, out)
+    np.testing.assert_array_equal(out, x)
+    (start,) = made
+    (code,) = start.inspect_llvm().values()
+    assert "first_of" in code
+    assert "NRT_incref" not in code
+
+
 def test_without_sources_it_finds_the_same(monkeypatch):
     """As in an installation of compiled files alone."""
 

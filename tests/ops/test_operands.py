@@ -247,6 +247,8 @@ def test_torchs_tensors():
     with pytest.raises(TypeError, match=r"ReLU.*got a torch.Tensor; pass tr.tensor"):
         nn.ReLU()(t)
     with pytest.raises(TypeError, match=r"tensor: data is a torch.Tensor that cannot be read through DLPack: .*"):
+        tr.tensor(t.to_sparse())
+    with pytest.raises(TypeError, match=r"torch.Tensor of bfloat16, which NumPy does not have: .* x.float\(\)"):
         tr.tensor(t.bfloat16())
     layer = nn.Linear(3, 2, rng=0)
     theirs = torch.nn.Linear(3, 2)

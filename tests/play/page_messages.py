@@ -48,7 +48,7 @@ STORIES = [
     {
         "name": "plain56", "title": "Fifty-six layers, no skip", "lab": "net", "look": "depth",
         "text": "A plain net of 56 layers learns worse than one of 20. Look at what arrives at the first layer.",
-        "source": "He et al. 2016, “Deep residual learning”, Fig. 1", "url": "https://arxiv.org/abs/1512.03385",
+        "source": "He et al. 2016", "paper": "Deep residual learning", "url": "https://arxiv.org/abs/1512.03385",
         "setting": setting(NET_KNOBS, architecture="plain", depth=56),
         "guess": {
             "question": "Of the gradient at the last block, what reaches the first?",

@@ -22,6 +22,11 @@ def test_transport(visit):
     page.push(m.frame(32, 8))
     page.press("ArrowRight", "ArrowLeft", "Home", "End", "r")
     page.click("One step back")
+    page.push(m.frame(0, 8))
+    back = page.button("One step back")
+    assert back.get_attribute("aria-disabled") == "true"
+    assert back.evaluate("e => e === document.activeElement"), "at the end it keeps the focus"
+    back.click(force=True)
     page.page.get_by_label("Speed").select_option(label="10 steps/s")
     slider = page.page.get_by_role("slider", name="Step")
     assert (slider.get_attribute("min"), slider.get_attribute("max")) == ("0", "500"), "what the ring holds"
@@ -153,12 +158,18 @@ def test_a_story_asks_before_it_shows(visit):
     page = net(visit, 56)
     page.sent()
     page.press("s")
-    page.button("Fifty-six layers, no skip", exact=False).click()
+    card = page.button("Fifty-six layers, no skip", exact=False)
+    asked = "Of the gradient at the last block, what reaches the first?"
+    assert card.inner_text().split("\n")[-2:] == [asked, "He et al. 2016"]
+    card.click()
     assert page.sent() == [{"type": "story", "name": "plain56"}]
     page.push(m.start(56, run=2, kind="plain"), m.frame(0, 56, run=2, kind="plain"))
     assert page.page.locator(".veil").count() == 2, "the chart, and the map that shows the same"
     assert page.page.locator(".finding").count() == 0
     page.until("document.querySelector('p[role=status]').innerText === 'Step 0'")  # nobody hears it either
+    assert page.page.locator(".depth svg.chart").get_attribute("aria-label") == "Over depth: shown after your guess"
+    assert page.button("Save “Over depth” as SVG").get_attribute("aria-disabled") == "true", "nor saves it"
+    assert page.text(".story .source") == "He et al. 2016", "a title may tell the answer"
     fills = page.page.locator(".block rect:not(.outline)").evaluate_all("all => all.map(r => r.getAttribute('fill'))")
     assert set(fills) == {"var(--raised)"}
     page.page.get_by_role("slider", name="Of the gradient").fill("100")
@@ -172,6 +183,9 @@ def test_a_story_asks_before_it_shows(visit):
         "Nothing that could move a weight.",
     ]
     assert page.page.locator(".veil").count() == 0
+    answer, bar = (page.page.locator(where).bounding_box() for where in (".answer", ".transport"))
+    assert answer["y"] >= bar["y"] + bar["height"], "the picture came into view, and the answer stayed there"
+    assert page.text(".story .source") == "He et al. 2016, Deep residual learning"
     assert page.page.locator(".story a").get_attribute("href") == "https://arxiv.org/abs/1512.03385"
     assert "story=plain56" in page.js("location.hash")
 

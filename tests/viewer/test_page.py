@@ -263,7 +263,7 @@ def test_modules_have_names_and_classes_and_routes_are_found(visit):
     names = page.page.locator(".node.module .name").evaluate_all("all => all.map(n => n.textContent)")
     assert names == ["▸ 0 Linear", "▸ 1 Residual"]
     page.press("e")
-    path = page.page.get_by_role("group", name="Modules of the current event").get_by_role("button")
+    path = page.page.get_by_role("toolbar", name="Modules of the current event").get_by_role("button")
     assert path.all_inner_texts() == ["▾ 0 Linear"]
     for hidden in page.page.locator(".path button > span, .frame-label > tspan, .module .name > tspan").all():
         assert hidden.get_attribute("aria-hidden") == "true", "the sign is no part of the name"

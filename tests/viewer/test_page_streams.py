@@ -16,7 +16,7 @@ BOXES = """() => [...document.querySelectorAll('.node')].map(node => {
 })"""
 LABELS = """() => [...document.querySelectorAll('.frame-label')].map(label => {
     const { left, right, top, bottom } = label.getBoundingClientRect();
-    return { key: label.getAttribute('data-close'), left, right, top, bottom };
+    return { key: label.getAttribute('data-key'), left, right, top, bottom };
 })"""
 
 

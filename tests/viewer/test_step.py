@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,9 @@ def test_without_a_terminal_every_event_is_a_line(file, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [int(line.split()[0]) for line in lines[:-2]] == list(range(1, len(lines) - 1))
     assert sum(line.split()[1] == "forward" for line in lines) == 5
-    assert "model.py:11  return (y * y).sum()" in lines[3]
+    sources = [line.partition("    model.py:")[2] for line in lines if "    model.py:" in line]
+    assert "11  return (y * y).sum()" in sources
+    assert all(one != after for one, after in pairwise(sources)), "a line of the file stands where it begins"
     assert any("[skip]" in line for line in lines)
     assert lines[-3].split()[1] == "accumulate"
     assert lines[-2].startswith("trace of loss")

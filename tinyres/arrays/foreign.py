@@ -47,6 +47,11 @@ def foreign_array(x: Any, what: str, *, values: bool = False) -> Any:
     """
     if values and getattr(x, "requires_grad", False):
         x = x.detach()
+    if str(getattr(x, "dtype", "")).endswith("bfloat16"):
+        raise TypeError(
+            f"{what} is a {name_of(x)} of bfloat16, which NumPy does not have: make it float32 first, with x.float() "
+            "or x.astype('float32'), which loses nothing"
+        )
     try:
         return dlpack_array(x)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:

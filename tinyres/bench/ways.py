@@ -1,11 +1,11 @@
 """`tinyres bench kernels --why`: which way each convolution goes on this machine, and the limits that decide, and
-what trials have changed."""
+what trials have changed; with a line on each word that stands there."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tinyres.bench import report, works
+from tinyres.bench import report, words, works
 from tinyres.bench.convolutions import Shape
 
 
@@ -29,12 +29,15 @@ def plans(shape: Shape) -> dict[str, str]:
 
 
 def main() -> int:
-    """Print both."""
+    """Print all of it."""
     from tinyres_kernels.cpu.choices import LIMITS
     from tinyres_kernels.cpu.host import TARGET, threads
     from tinyres_kernels.cpu.measured import file, found
 
+    said: list[str] = []
+
     def say(text: str) -> None:
+        said.append(text)
         to.print(text, soft_wrap=True, markup=False, highlight=False)
 
     to, (lanes, registers) = report.console(), TARGET
@@ -50,4 +53,7 @@ def main() -> int:
     for about, choice in sorted(found().items()):
         if choice:
             say(f"    {about}:  {', '.join(f'{name} {value}' for name, value in choice)}")
+    say("\nThe words above")
+    for word, meaning in words.appearing("\n".join(said)).items():
+        say(f"    {word:20} {meaning}")
     return 0

@@ -62,8 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     printed = len(trace) if arguments.limit is None else min(arguments.limit, len(trace))
     digits = len(str(len(trace)))
+    told = ""  # the line of the reader's code that was printed last: one line makes many events
     for i in range(printed):
-        source = f"    {trace[i].source}" if trace[i].kind == "forward" and trace[i].source else ""
+        source = ""
+        if trace[i].kind == "forward" and trace[i].source and trace[i].source != told:
+            told = trace[i].source
+            source = f"    {told}"
         print(f"{i + 1:{digits}} ", trace[i], source, sep="")
     if printed < len(trace):
         print(f"and {len(trace) - printed} more")

@@ -8,6 +8,7 @@ from typing import Any
 from tinyres import files
 from tinyres.figures.dark import darken
 from tinyres.figures.described import described
+from tinyres.figures.whole import whole_ticks
 
 
 def dark_name(path: Path) -> Path:
@@ -20,6 +21,7 @@ def pair(figure: Any) -> tuple[bytes, bytes]:
 
     The light one holds a description for those who do not see it, see `described`.
     """
+    whole_ticks(figure)
     light = files.png(figure, described(figure))
     darken(figure)
     return light, files.png(figure)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyres.autograd.tensor import Array
-from tinyres.figures import blank
+from tinyres.figures import blank, whole_ticks
 from tinyres.files import plain as plain
 from tinyres.files import write
 from tinyres.flow import tables
@@ -72,6 +72,7 @@ class Measurement(Mapping[str, Array]):
         """Plot into a matplotlib figure (a new one by default) and return it: `found.plot().savefig("x.png")`."""
         figure = blank() if figure is None else figure
         self.draw(figure, self)
+        whole_ticks(figure)
         return figure
 
     def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
@@ -98,11 +99,12 @@ class Measurement(Mapping[str, Array]):
         return text
 
     def to_frame(self, *names: str) -> Any:
-        """The arrays of these names, or all, as a pandas DataFrame: one row for each point of the axes.
+        """The arrays of these names, or all, as a pandas DataFrame.
 
-        The axes are the first columns, the quantities the others. A quantity is missing (NaN) in rows that belong to
-        other axes than its own, so `found.to_frame("forward_norm", "backward_norm")` has no missing cells, and
-        `found.to_frame()` many.
+        If they share their axes, as "forward_norm" and "backward_norm" do: a row for each point of the axes, which are
+        the first columns, and a column for each quantity. Otherwise, as in `record.history().to_frame()`: a row for
+        each number, with the columns `quantity`, all the axes, and `value`; an axis that the quantity does not have is
+        missing. `frame[frame.quantity == "skip_share"].dropna(axis=1)` takes one out.
 
         Raises:
             KeyError: nothing of a given name was measured.

@@ -1,9 +1,9 @@
-"""A measurement as a table: one row for each point of the axes, one column for each quantity."""
+"""A measurement as a table, in the form that a data frame wants: a row is a point, or a single number."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
@@ -17,24 +17,38 @@ Axes = Mapping[str, tuple[str, ...]]
 def table(
     arrays: Mapping[str, Array], axes: Axes, labels: Mapping[str, Sequence[Any]]
 ) -> tuple[list[str], list[list[Any]]]:
-    """(columns, rows): the axes first, then the quantities. Arrays that share their axes share their rows.
+    """(columns, rows). Arrays that all share their axes: the axes, then a column for each array.
 
-    A cell is None where its row has no such axis, or its quantity does not depend on the row's axes.
+    Otherwise one number to a row: the name of its array, all the axes, the number. An axis that the array does not have
+    is None there.
     """
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for name in arrays:
-        groups.setdefault(tuple(_told_apart(axes[name])), []).append(name)
-    places = list(dict.fromkeys(axis for group in groups for axis in group))
-    columns = [*places, *arrays]
-    rows = []
-    for group, names in groups.items():
-        shape = arrays[names[0]].shape
-        along = [labels.get(axis) or range(length) for axis, length in zip(axes[names[0]], shape, strict=True)]
-        for index in np.ndindex(shape):
-            cells = {axis: values[i] for axis, values, i in zip(group, along, index, strict=True)}
-            cells |= {name: arrays[name][index].item() for name in names}
-            rows.append([cells.get(column) for column in columns])
-    return columns, rows
+    own = {name: tuple(_told_apart(axes[name])) for name in arrays}
+    places = list(dict.fromkeys(axis for group in own.values() for axis in group))
+    if len(set(own.values())) <= 1:
+        rows = [
+            [*cells.values(), *(array[index].item() for array in arrays.values())]
+            for index, cells in _points(next(iter(arrays), ""), arrays, axes, labels)
+        ]
+        return [*places, *arrays], rows
+    rows = [
+        [name, *(cells.get(place) for place in places), arrays[name][index].item()]
+        for name in arrays
+        for index, cells in _points(name, arrays, axes, labels)
+    ]
+    return ["quantity", *places, "value"], rows
+
+
+def _points(
+    name: str, arrays: Mapping[str, Array], axes: Axes, labels: Mapping[str, Sequence[Any]]
+) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Each index of this array, with its place along the axes by name."""
+    if name not in arrays:
+        return
+    shape = arrays[name].shape
+    along = [labels.get(axis) or range(length) for axis, length in zip(axes[name], shape, strict=True)]
+    for index in np.ndindex(shape):
+        places = (values[i] for values, i in zip(along, index, strict=True))
+        yield index, dict(zip(_told_apart(axes[name]), places, strict=True))
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from tinyres.figures import palette
+from tinyres.figures import palette, whole
 from tinyres.files import PathLike, plain
 from tinyres.gan.conduct import conduct
 from tinyres.gan.data import STACKED
@@ -27,6 +27,7 @@ from tinyres.training.checkpoint import NAME, CheckpointError
 IMAGES = "frechet_ratio", "precision", "recall", "least_class"
 POINTS = "modes", "high_quality", "reverse_kl"
 STACKS = "modes", "reverse_kl"
+COUNTS = {"modes"}  # of each run a whole number, though their mean is none
 SAVE_EVERY = 250  # steps between two checkpoints
 WORDS = {"true": True, "false": False}
 
@@ -185,6 +186,8 @@ def draw(figure: Any, entries: Sequence[Entry], names: Sequence[str], title: str
             if len(values):
                 axes.plot([values.mean()] * 2, [k - 0.3, k + 0.3], color=palette.FAINT)
             axes.plot(values, [k] * len(values), "o", color=palette.G, ms=5, alpha=0.7)
+        if name in COUNTS:
+            whole(axes.xaxis)
         axes.set(xlabel=name.replace("_", " "), ylim=(len(entries) - 0.5, -0.5))
     panels[0].set_yticks(range(len(entries)), [entry.entrant.text for entry in entries])
 

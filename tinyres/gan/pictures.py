@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.tensor import Array
-from tinyres.figures import blank, palette, styled, write_pair
+from tinyres.figures import blank, palette, styled, whole_ticks, write_pair
 from tinyres.files import write as write_file
 from tinyres.files import write_figure
 from tinyres.gan.labels import row_for_each
@@ -33,6 +33,7 @@ def write(
     with styled():
         figure = blank(size)
         draw(figure, *arguments)
+        whole_ticks(figure)
         (write_pair if dark else write_figure)(figure, path)
 
 

@@ -15,6 +15,7 @@ from tinyres.nn.convenient import Convenient
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
 from tinyres.nn.hooks import Hookable
 from tinyres.nn.keys import advice, translated
+from tinyres.nn.unknown import refuse_unknown
 
 
 class Parameter(Tensor):
@@ -66,6 +67,12 @@ class Module(Convenient, Hookable):
     _unsaved: tuple[str, ...] = ()  # those of the buffers that are in no state_dict
 
     forward: Callable[..., Any]
+
+    def __new__(cls, *args: Any, **named: Any) -> Self:
+        """A module without attributes; TypeError for an argument by name that a class of ours does not take."""
+        if named:
+            refuse_unknown(cls, named)
+        return super().__new__(cls)
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Note which `forward` a class's `fuses` speaks of: one that takes its place later may not know how."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from types import CellType, FrameType
 from typing import Any, NamedTuple, TypeAlias
@@ -42,8 +43,9 @@ class Names:
         self._scopes = scopes  # searched last
         self._leaves: dict[int, tuple[int | None, str]] = {}  # by serial: the root module that has it, and its name
         # Objects keyed by id are held, so that their ids are not reused.
-        self._roots: dict[int, tuple[nn.Module, str]] = {}  # by id of a root module: the module and its name
+        self._roots: dict[int, tuple[nn.Module, list[str]]] = {}  # by id of a root module: the module, names for it
         self._frozen: dict[int, tuple[Any, int, str]] = {}  # by id of an array: the array, its root module, its name
+        self._labels: dict[int, str] | None = None  # by id of a root module; None: not chosen yet
         self._searched = False
 
     def search_closure(self, function: Any) -> None:
@@ -60,10 +62,9 @@ class Names:
         if root is None:
             return None
         if id(root) not in self._roots:
-            called = "" if root._name else _variable(self._around(frame), root) or type(root).__name__
-            taken = [name for _, name in self._roots.values()]
-            label = next(n for n in (called, *(f"{called}#{k}" for k in range(2, 1000))) if not n or n not in taken)
-            self._roots[id(root)] = root, label
+            called = [] if root._name else _variables(self._around(frame), root) or [type(root).__name__]
+            self._roots[id(root)] = root, called
+            self._labels = None
             for name, held in [*root.named_parameters(), *root.named_buffers()]:
                 full = f"{root._name}.{name}" if root._name else name
                 if held.node is not None:
@@ -98,8 +99,9 @@ class Names:
 
     def full(self, root: int | None, name: str) -> str:
         """A path or leaf name, prefixed with the root module's name if several root modules have none of their own."""
-        several = sum(bool(label) for _, label in self._roots.values()) > 1
-        label = self._roots[root][1] if root is not None and several else ""
+        if self._labels is None:
+            self._labels = _told_apart({key: called for key, (_, called) in self._roots.items() if called})
+        label = self._labels.get(root, "") if root is not None and len(self._labels) > 1 else ""
         return f"{label}.{name}" if label and name else label or name
 
     def _search(self) -> None:
@@ -119,3 +121,38 @@ def _variable(scopes: Scopes, value: Any) -> str | None:
             if found is value or (held and isinstance(found, Tensor) and found._data is value):
                 return name
     return None
+
+
+def _variables(scopes: Scopes, module: nn.Module) -> list[str]:
+    """The names under which variables hold a module, innermost scope first; also "plain" for nets = {"plain": net}, and
+    "nets[0]" for a list.
+    """
+    found: list[str] = []
+    for scope in scopes:
+        held = [(name, value) for name, value in list(scope.items()) if not name.startswith("_")]
+        found += [name for name, value in held if value is module]
+        for name, value in held:
+            if type(value) is dict:
+                found += [key for key, entry in value.items() if entry is module and _is_name(key)]
+            elif type(value) in (list, tuple):
+                found += [f"{name}[{i}]" for i, entry in enumerate(value) if entry is module]
+    return list(dict.fromkeys(found))
+
+
+def _is_name(key: Any) -> bool:
+    return isinstance(key, str) and key != "" and "." not in key  # a dot would end the name in a path
+
+
+def _told_apart(called: Mapping[int, list[str]]) -> dict[int, str]:
+    """One name for each module: the first of its own that no other has, as a function calls every net `net`; where all
+    have the same, they are counted.
+    """
+    shared = Counter(name for names in called.values() for name in names)
+    labels = {key: next((name for name in names if shared[name] == 1), names[0]) for key, names in called.items()}
+    alike = Counter(labels.values())
+    seen: Counter[str] = Counter()
+    for key, label in labels.items():
+        if alike[label] > 1:
+            seen[label] += 1
+            labels[key] = f"{label} {seen[label]}"
+    return labels

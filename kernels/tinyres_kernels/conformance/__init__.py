@@ -31,6 +31,7 @@ C-contiguous NumPy arrays here; the fuzz passes others as well.
     kernel.py    a reader's kernel: where it is, whether it is compiled
     adapt.py     kernels for NCHW, or for arrays of another library
     child.py     cases in a process of their own, within a time limit
+    checking.py  the command `check`;   prints.py   what a kernel prints
     guarded.py   cases with arrays that must not be overrun, in a process of their own: guarded_child.py
     draw.py      realistic cases;   trial.py, layouts.py   one of them, and how its arrays lie
     fuzz.py      the search among them

@@ -72,7 +72,7 @@ def _everywhere(plain: Finding, asked: Sequence[Finding], how: Adapt) -> str | N
     op = plain.case.op.name
     if all("slow" in f.signs or "ended" in f.signs or "left" in f.signs for f in asked):
         first = next(f for f in asked if f.signs - {"left"})
-        return f"It {first.faults[0]} in its first case ({first.case.title}); nothing more was run."
+        return f"It {first.faults[0]} in its first case ({first.case.title}). Nothing more was run."
     if all("raised" in f.signs for f in asked):
         return f"It {plain.faults[-1].replace('raised', 'raises', 1)}, in every case. Begin with the plain one, below."
     if all(f.signs <= {"input"} for f in asked):

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from traceback import format_exception
 from typing import Any
 
-import numpy as np
-
 from tinyres_kernels.conformance.adapt import Adapt, adapted
 from tinyres_kernels.conformance.declare import MADE, Case
-from tinyres_kernels.conformance.examine import NAN, Finding, examine
+from tinyres_kernels.conformance.examine import Finding, examine
 from tinyres_kernels.conformance.kernel import load
+from tinyres_kernels.conformance.prints import held, kept_in
 
 STARTING = 30.0  # seconds more for the first case of a process, which imports and compiles
 PATIENT = 10.0  # seconds without a word
@@ -35,7 +36,8 @@ class Child:
     """`examine` for the kernel at `module:function`, elsewhere; `with Child(...) as examine: examine(case)`.
 
     A case that takes longer than `limit` seconds fails, and so does one that ends its process. After `MOST` of them, or
-    where the very first one is too slow, nothing more is run, and every further case fails as one left out.
+    where the very first one is too slow, nothing more is run, and every further case fails as one left out. What the
+    kernel prints is in the findings.
     """
 
     def __init__(self, place: str, how: Adapt, limit: float) -> None:
@@ -44,12 +46,15 @@ class Child:
         self._known: Case | None = None  # a case that came to its end: it warms up a new process
         self._process: Any = None
         self._line: Any = None
+        self._folder = TemporaryDirectory()
+        self._printed = Path(self._folder.name, "printed")
 
     def __enter__(self) -> Child:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._end()
+        self._folder.cleanup()
 
     def __call__(self, case: Case, how: Adapt | None = None) -> Finding:
         """The finding of one case. `how` in place of the kernel's own, to try whether it takes other arrays."""
@@ -65,15 +70,15 @@ class Child:
         if isinstance(found, Finding):
             self._known = self._known or case
             return found
-        sign = "slow" if found.startswith("took") else "ended"
+        sign = "slow" if found.startswith("was stopped") else "ended"
         self.over[sign] += counts if self._known or sign == "ended" else MOST[sign]
-        marks = {arg.name: np.full(case.shape(arg), NAN) for arg in case.writes}
-        return Finding(case, [found], marks, {sign}, seconds=self.limit)
+        return Finding(case, [found], signs={sign}, seconds=self.limit, printed=held(self._printed))
 
     def _start(self) -> None:
+        self._printed.unlink(missing_ok=True)
         spawn = get_context("spawn")
         self._line, there = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(there, self.place), daemon=True)
+        self._process = spawn.Process(target=_serve, args=(there, self.place, self._printed), daemon=True)
         self._process.start()
         there.close()
 
@@ -92,7 +97,8 @@ class Child:
                 if isinstance(found, CheckerError):
                     raise found
                 return found
-            told = f"took longer than {within:g} s" + (f" ({starting:g} of them for its start)" if starting else "")
+            start = f", and {starting:g} s more for the start of its process" if starting else ""
+            told = f"was stopped after {within:g} s (the limit of {self.limit:g} s{start})"
         except (EOFError, OSError):
             self._process.join(5)
             told = f"ended its process {_death(self._process.exitcode)}"
@@ -114,9 +120,11 @@ def _death(status: int | None) -> str:
     return f"with status {status}"
 
 
-def _serve(line: Connection, place: str) -> None:
+def _serve(line: Connection, place: str, printed: Path) -> None:
+    told = kept_in(printed)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who interrupts the parent is answered by the parent
     kernel = load(place)
+    told()  # what the module prints on import was seen in the parent
     made: dict[tuple[str, Adapt], Callable[..., Any]] = {}
     with suppress(EOFError):
         while True:
@@ -125,6 +133,6 @@ def _serve(line: Connection, place: str) -> None:
             if key not in made:
                 made[key] = adapted(kernel, case.op.name, how)
             try:
-                line.send(examine(made[key], case))
+                line.send(examine(made[key], case, told))
             except Exception as error:  # what the kernel raises is in the finding: this is the checker's own
                 line.send(CheckerError.of(error))

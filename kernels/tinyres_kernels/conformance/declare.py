@@ -178,14 +178,25 @@ def call(op: str, kernel: contract.Kernel, arrays: Iterable[Array | None], keywo
 
 
 def written_out(op: str, names: Sequence[str]) -> str:
-    """The arguments of a call in Python, from the names of its arrays, "None" for those that there are not."""
+    """The arguments of a call in Python, from the names of its arrays, "None" for those that there are not.
+
+    Those go by their names all the same: `absent_line` makes them None.
+    """
     operation = contract.OPERATIONS[op]
-    given = [name if name != "None" else None for name in names]
-    texts = [
-        f"settings.Running({', '.join(map(str, one))})" if isinstance(one, Running) else str(one)
-        for one in operation.gathered(given)
-    ]
+    given = operation.gathered([name if name != "None" else None for name in names])
+    texts = []
+    for name, one in zip(operation.arrays, given, strict=True):
+        if isinstance(one, Running):
+            fields = [f"{field}={array}" for field, array in one._asdict().items() if array is not None]
+            texts.append(f"settings.Running({', '.join(fields)})")
+        else:
+            texts.append(one or name)
     return ", ".join([*texts, *(["s"] if operation.settings else [])])
+
+
+def absent_line(case: "Case") -> list[str]:
+    """The Python line that makes arrays None which this case does not have, where there are any."""
+    return [f"{' = '.join(case.absent)} = None"] if case.absent else []
 
 
 def settings_line(op: str, keywords: dict[str, Any]) -> list[str]:
@@ -218,6 +229,13 @@ class Case:
     @property
     def arguments(self) -> list[Arg | None]:
         return self.op.arguments(self.structure)
+
+    @property
+    def absent(self) -> list[str]:
+        """The arguments of a kernel that are None here, by the names that its signature has."""
+        operation = contract.OPERATIONS[self.op.name]
+        given = operation.gathered([arg and arg.name for arg in self.arguments])
+        return [name for name, one in zip(operation.arrays, given, strict=True) if one is None]
 
     def axes(self, arg: Arg) -> Shape:
         """The argument's shape, its axes by name."""

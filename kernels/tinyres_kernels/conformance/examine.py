@@ -1,5 +1,6 @@
 """One case put to one kernel: what is wrong with what it does, if anything."""
 
+from bdb import BdbQuit
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -30,7 +31,7 @@ _HERE, _LIBRARY = str(Path(__file__).parents[1]), get_path("stdlib")
 # The signs of a fault, each with what a kernel that shows it does. The gravest comes first.
 SIGNS = {
     "left": "was not run",
-    "slow": "takes too long",
+    "slow": "takes longer than the limit",
     "ended": "ends its process",
     "raised": "raises an error",
     "beyond": "writes beyond a result",
@@ -50,6 +51,7 @@ class Finding:
     marks: a character for each element of each result that is not right, and of each input that was written to
     signs: which of `SIGNS` it shows;   outputs: what the first run wrote
     returned: the type of what the kernel returned;   seconds: of all runs
+    printed: in the first one, where somebody keeps that
     """
 
     case: Case
@@ -59,6 +61,7 @@ class Finding:
     outputs: Arrays = field(default_factory=dict, repr=False)
     returned: str = "NoneType"
     seconds: float = 0.0
+    printed: str = ""
 
     @property
     def ok(self) -> bool:
@@ -91,7 +94,6 @@ class Run(NamedTuple):
     outputs: Arrays
     faults: dict[str, str]
     returned: str
-    left: Arrays  # what the results hold, even if it raised
     changed: Arrays  # for each input that was written to, where
 
 
@@ -107,18 +109,22 @@ def joined(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def examine(kernel: Kernel, case: Case) -> Finding:
-    """Run one case three times, over different garbage, and compare the results with the specification."""
+def examine(kernel: Kernel, case: Case, told: Callable[[], str] = str) -> Finding:
+    """Run one case three times, over different garbage, and compare the results with the specification.
+
+    `told` returns what was printed since it was last called, where somebody keeps that.
+    """
     start = perf_counter()
     inputs = case.inputs() if case.refused else asked(case).inputs
-    runs = [_run(kernel, case, inputs, held) for held in (np.nan, STALE, np.nan)]
+    first = _run(kernel, case, inputs, np.nan)
+    printed = told()
+    runs = [first, *(_run(kernel, case, inputs, held) for held in (STALE, np.nan))]
+    told()
     faults = {fault: sign for run in runs for fault, sign in run.faults.items()}
-    finding = Finding(case, list(faults), signs=set(faults.values()), returned=runs[0].returned)
-    finding.marks = {name: np.where(differ, WRONG, RIGHT) for name, differ in runs[0].changed.items()}
+    finding = Finding(case, list(faults), signs=set(faults.values()), returned=first.returned, printed=printed)
+    finding.marks = {name: np.where(differ, WRONG, RIGHT) for name, differ in first.changed.items()}
     if all(run.outputs for run in runs):
         _judge(finding, inputs, runs)
-    elif not case.refused:
-        _reached(finding, runs[0].left)
     finding.seconds = perf_counter() - start
     return finding
 
@@ -135,15 +141,6 @@ def _judge(finding: Finding, inputs: Arrays, runs: list[Run]) -> None:
     if broken := adjoint(case, wide, finding.outputs, allowed):
         finding.faults += broken
         finding.signs = finding.signs or {"wrong"}
-
-
-def _reached(finding: Finding, left: Arrays) -> None:
-    """Mark what is not right in the results of a kernel that raised: how far it came."""
-    _, expected, allowed, _ = asked(finding.case)
-    for name, a in left.items():
-        wrong = ~right(a, expected[name], allowed[name])
-        if wrong.any():
-            finding.marks[name] = np.where(wrong, np.where(np.isnan(a) | (a == UNTOUCHED), NAN, WRONG), RIGHT)
 
 
 def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
@@ -178,17 +175,22 @@ def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
         for name, a in outputs.items():
             if a.tobytes() != before[name]:
                 faults[f"wrote to {name} before it refused"] = "refusal"
-        return Run({}, faults, returned, outputs, changed)
+        return Run({}, faults, returned, changed)
     if error:
         sign = "input" if READ_ONLY in str(error) and case.readonly else "raised"
-        faults[f"raised {type(error).__name__}: {error}{_where(error)}"] = sign
-        return Run({}, faults, returned, outputs, changed)
-    return Run(outputs, faults, returned, outputs, changed)
+        faults[f"raised {_told(error)}{_where(error)}"] = sign
+        return Run({}, faults, returned, changed)
+    return Run(outputs, faults, returned, changed)
 
 
 def _differ(a: Array, b: Array) -> Array:
     differ: Array = (a != b) & ~((a != a) & (b != b))  # a NaN that stays one is no difference
     return differ
+
+
+def _told(error: BaseException) -> str:
+    said = "a debugger has nobody to talk to here: add --limit 0" if isinstance(error, BdbQuit) else str(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _where(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -21,8 +22,11 @@ from tinyres_kernels.conformance.picture import Grid, parts, picture
 from tinyres_kernels.conformance.report import Report, call, snippet, title
 from tinyres_kernels.conformance.signature import lines
 
+UNSEEN = "the kernel never sees this case: the code that calls it deals with it first"
+STANDARD_OUTPUT = Path("-")
 COLOURS = ("#e8e8e8", "#c1272d", "#e69f00")  # right, wrong, no number
 GRIDS, LEGIBLE = 4, 400  # grids in a row of the PNG; elements of a grid that are drawn as letters
+MOST_TICKS = 10  # of an axis, as indices
 
 
 def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
@@ -54,6 +58,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
                 "asked": finding.asked,
                 "kind": _kind_of(report, finding),
                 "faults": finding.faults,
+                "printed": finding.printed or None,
                 "seconds": round(finding.seconds, 6),
             }
             for name, finding in cases
@@ -62,7 +67,7 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
 
 
 def write_json(report: Report, file: Path, beyond: int = 0) -> None:
-    _write(file, json.dumps(as_json(report, beyond), indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    write(file, json.dumps(as_json(report, beyond), indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
 def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
@@ -89,12 +94,14 @@ def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
             told = [*finding.faults, *([of.means] if of and of.means else []), picture(finding)]
             _failure(test, kind or "failure", report.breach or finding.faults[0], "\n".join(told))
         elif not finding.asked:
-            ElementTree.SubElement(test, "skipped", message="the contract answers this case: the kernel is not called")
+            ElementTree.SubElement(test, "skipped", message=UNSEEN)
+        if finding.printed:
+            ElementTree.SubElement(test, "system-out").text = _printable(finding.printed)
     if beyond:
         test = _case(suite, report, "guard mode", 0.0)
         _failure(test, "beyond an array", f"{beyond} cases read or wrote beyond an array", "")
     ElementTree.indent(suites)
-    _write(file, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
+    write(file, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
 
 
 def _case(suite: ElementTree.Element, report: Report, name: str, seconds: float) -> ElementTree.Element:
@@ -112,14 +119,16 @@ def _printable(text: str) -> str:
                    for c in text)  # fmt: skip
 
 
-def write_png(report: Report, file: Path) -> None:
+def write_png(report: Report, file: Path) -> bool:
     """The wrong elements of an example of each kind, a row for each kind: of a large example, which shows the pattern.
 
-    Raises ValueError where there is nothing wrong to draw, or matplotlib is not installed.
+    Returns whether there was anything to draw: of a kernel that raises, no element is wrong. Raises ValueError if
+    matplotlib is not installed.
     """
     try:
         figures = import_module("matplotlib.figure")
         colours = import_module("matplotlib.colors").ListedColormap(COLOURS)
+        whole = import_module("matplotlib.ticker").MaxNLocator
     except ModuleNotFoundError as missing:
         raise ValueError("--png draws with matplotlib, which is not installed: pip install matplotlib") from missing
     examples = [(kind.name, clearest([kind.example, *kind.findings, *kind.telling])) for kind in report.kinds]
@@ -128,7 +137,7 @@ def write_png(report: Report, file: Path) -> None:
     drawn = [(f"{name}\n{call(finding.case)}", list(_parts(finding))[:GRIDS]) for name, finding in examples]
     drawn = [(name, grids) for name, grids in drawn if grids]
     if not drawn:
-        raise ValueError("--png has nothing to draw: no element is wrong")
+        return False
     across = max(len(grids) for _, grids in drawn)
     figure = figures.Figure(figsize=(max(6.4, 3.2 * across), 3.2 * len(drawn)), layout="constrained", dpi=150)
     rows = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
@@ -146,12 +155,17 @@ def write_png(report: Report, file: Path) -> None:
             ax.imshow(np.select([marks == WRONG, marks == NAN], [1, 2], 0), cmap=colours, vmin=0, vmax=2)
             for (i, j), mark in np.ndenumerate(marks if marks.size <= LEGIBLE else marks[:0]):
                 ax.text(j, i, mark, ha="center", va="center", color="0.4" if mark == "." else "white", fontsize=8)
-            ax.set(xlabel=grid.columns, ylabel=grid.rows, xticks=[], yticks=[])
+            ax.set(xlabel=grid.columns, ylabel=grid.rows)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(whole(MOST_TICKS, integer=True, min_n_ticks=1))
+            if not grid.rows:
+                ax.set_yticks([])
             ax.set_title(grid.title, fontsize=9)
     figure.supxlabel("X: a wrong number, N: no number, or never written, a dot: right", fontsize=8)
     drawing = BytesIO()
     import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure).print_png(drawing)
-    _write(file, drawing.getvalue())
+    write(file, drawing.getvalue())
+    return True
 
 
 def clearest(findings: Sequence[Finding]) -> Finding:
@@ -169,8 +183,16 @@ def _telling(grid: Grid) -> tuple[bool, int]:
     return bool((grid.marks == RIGHT).any()), min(grid.marks.shape)
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Into a file beside it that is then renamed: the whole of it, or nothing."""
+def write(file: Path, content: bytes) -> None:
+    """To the standard output for `-`, or into a file beside it that is then renamed: the whole of it, or nothing."""
+    if file == STANDARD_OUTPUT:
+        sys.stdout.write(content.decode("utf-8"))
+        sys.stdout.flush()
+        return
+    if file.exists() and not file.is_file():  # a device or a pipe is written to, never replaced
+        with open(file, "wb") as device:
+            device.write(content)
+        return
     with tempfile.NamedTemporaryFile(dir=file.absolute().parent, prefix=file.name, delete=False) as new:
         try:
             new.write(content)
@@ -213,6 +235,7 @@ def _kind(report: Report, kind: Kind) -> dict[str, Any]:
         "example": {
             "call": call(example.case),
             "faults": example.faults,
+            "printed": example.printed or None,
             "wrong_elements": example.wrong,
             "picture": picture(example).splitlines(),
             "to_reproduce": snippet(report.kernel, example.case, report.adapt).splitlines(),

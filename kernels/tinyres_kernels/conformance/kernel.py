@@ -13,21 +13,26 @@ _FOREIGN = type(ctypes.pythonapi.Py_IsInitialized).__mro__[1]  # what ctypes cal
 
 
 def load(place: str) -> Callable[..., Any]:
-    """The function at `module:name`; a dot in the name goes on to an attribute.
+    """The function at `module:name`, or at `folder/file.py:name`; a dot in the name goes on to an attribute.
 
     Raises ValueError, saying what is missing, where there is none.
     """
     module, colon, name = place.partition(":")
     if not (module and colon and name):
         raise ValueError(f"got {place!r}, needed MODULE:FUNCTION, as in mymodule:my_conv2d")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    folder = os.getcwd()
+    if module.endswith(".py") and os.path.isfile(module):
+        folder, file = os.path.split(os.path.abspath(module))
+        module = file.removesuffix(".py")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # the reader's module runs here, and may raise anything
         raise ValueError(
             f"{module} could not be imported: {type(error).__name__}: {error}. "
-            "Give the module's dotted name, without .py, and start in the folder that holds it"
+            "Give the module's dotted name and start in the folder that holds it, or give its file, as in "
+            "folder/mymodule.py:my_conv2d"
         ) from error
     for part in name.split("."):
         if not hasattr(found, part):

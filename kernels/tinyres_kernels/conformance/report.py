@@ -5,14 +5,20 @@ from dataclasses import dataclass, field
 from textwrap import indent, wrap
 
 from tinyres_kernels.conformance.adapt import AS_SPECIFIED, Adapt
-from tinyres_kernels.conformance.declare import Case, settings_line, written_out
+from tinyres_kernels.conformance.declare import Case, absent_line, settings_line, written_out
 from tinyres_kernels.conformance.examine import ADJOINT, Finding, Kernel
 from tinyres_kernels.conformance.hints import hints
 from tinyres_kernels.conformance.kinds import Kind
 from tinyres_kernels.conformance.picture import picture
+from tinyres_kernels.conformance.prints import shown
 from tinyres_kernels.conformance.signature import NO_BREAK, capital
 
 WIDTH, LISTED = 80, 12  # of the text; names of cases
+
+UNSEEN = (
+    "({} more named cases have empty arrays, or shapes that do not fit together. Your kernel never sees those: the "
+    "code that calls it deals with them first.)"
+)
 
 
 @dataclass
@@ -46,6 +52,19 @@ class Report:
         return [finding for finding in self.named if not finding.ok] + ([self.found] if self.found else [])
 
     @property
+    def slow(self) -> list[Finding]:
+        """The cases that were stopped at the limit."""
+        return [finding for finding in [*self.named, *self.drawn] if "slow" in finding.signs]
+
+    @property
+    def verdict(self) -> str:
+        """Whether it conforms. Of a kernel that was stopped, and is right as far as it came, nobody knows."""
+        if self.ok:
+            return "conforms"
+        only_slow = all(finding.signs <= {"slow", "left"} for finding in self.failures)
+        return "TOO SLOW TO BE CHECKED" if only_slow else "DOES NOT CONFORM"
+
+    @property
     def tried(self) -> dict[str, int]:
         """The largest size of each axis in the cases that were put to the kernel."""
         largest: dict[str, int] = {}
@@ -74,9 +93,9 @@ class Report:
     def _lines(self, every: bool) -> Iterator[str]:
         rows = self._rows()
         bad = [name for mark, name, _ in rows if mark == "FAIL"]
-        yield f"{title(self.kernel)} as {self.op}: {'conforms' if self.ok else 'DOES NOT CONFORM'}"
+        yield f"{title(self.kernel)} as {self.op}: {self.verdict}"
         left = sum(mark == "----" for mark, _, _ in rows)
-        unrun = f" ({left} were not run)" if left else ""
+        unrun = f" ({left} {'was' if left == 1 else 'were'} not run)" if left else ""
         idle = len({f.case.title for f in self.named if f.ok and not f.asked} - set(bad))
         ran = len(rows) - idle - left
         failed = (
@@ -86,21 +105,24 @@ class Report:
         if self.breach:
             yield ""
             yield from wrap(self.breach, WIDTH)
+        yield from wrap(patience(self.slow), WIDTH)
         if len(self.kinds) > 1:
             names = "; ".join(kind.name for kind in self.kinds)
             yield from wrap(f"{len(self.kinds)} kinds of failure: {names}", WIDTH, subsequent_indent="  ")
-        if idle:
-            yield from wrap(f"({idle} more, empty or to be refused, were answered without calling the kernel)", WIDTH)
         if self.kinds and self.adapt.layout == "nchw":
             yield "(below, arrays are shown with the channels last)"
         for number, kind in enumerate(self.kinds, 1):
             yield ""
             yield from self._kind(number, kind)
+        if not self.kinds:
+            yield from self._printed([f for f in self.named if f.printed][:1])
         if sizes := ", ".join(f"{axis} up to {size}".replace(" ", NO_BREAK) for axis, size in self.tried.items()):
             if self.kinds:
                 yield ""
             lines = wrap(f"tried: {sizes}", WIDTH, subsequent_indent="  ")
             yield from (line.replace(NO_BREAK, " ") for line in lines)
+        if idle:
+            yield from wrap(UNSEEN.format(idle), WIDTH)
         if bad and not self.breach:
             yield ""
             more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED and not every else []
@@ -115,6 +137,12 @@ class Report:
         for number, finding in enumerate([kind.example for kind in self.kinds] or self._first(), 1):
             yield f"\nto reproduce kind {number}" if len(self.kinds) > 1 else "\nto reproduce it"
             yield indent(snippet(self.kernel, finding.case, self.adapt), "    ")
+
+    def _printed(self, findings: list[Finding], margin: str = "") -> Iterator[str]:
+        """What the kernel printed in these cases."""
+        for finding in findings:
+            yield f"{margin}what it printed in {'this case' if margin else f'the case `{finding.case.title}`'}:"
+            yield from (f"{margin}  | {line}" for line in shown(finding.printed, WIDTH - len(margin) - 4))
 
     def _first(self) -> list[Finding]:
         return [self.smallest] if self.smallest else []
@@ -137,6 +165,7 @@ class Report:
             yield from wrap(fault, WIDTH, initial_indent="   - ", subsequent_indent="     ")
         if drawing := picture(kind.example, grids=1, rows=8):
             yield indent(drawing, "   ")
+        yield from self._printed([kind.example] if kind.example.printed else [], "   ")
 
     def _rows(self) -> list[tuple[str, str, str]]:
         """A row for each named case: ok, FAIL or ---- (not run), its name, and for the first dtype that fails, how."""
@@ -169,9 +198,21 @@ def title(kernel: Kernel) -> str:
     return f"{getattr(kernel, '__module__', None) or type(kernel).__module__}:{name}"
 
 
+def patience(slow: list[Finding]) -> str:
+    """What to do about cases that were stopped at the limit; nothing where there are none."""
+    if not slow:
+        return ""
+    limit = slow[0].seconds
+    return (
+        f"A case that takes longer than {limit:g} s is stopped. It may never end, or the kernel may merely be slow: "
+        f"`--limit {10 * limit:g}` gives each case {10 * limit:g} s, `--limit 0` as long as it takes."
+    )
+
+
 def call(case: Case) -> str:
     """The arguments in one line: shapes and keywords."""
-    arrays = [f"{arg.name} {case.shape(arg)}" if arg else "None" for arg in case.arguments]
+    arrays = [f"{arg.name} {case.shape(arg)}" for arg in case.arguments if arg]
+    arrays += [f"{name} None" for name in case.absent]
     return ", ".join([*arrays, *(f"{key}={value}" for key, value in case.keywords.items()), case.dtype])
 
 
@@ -188,6 +229,7 @@ def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
         *_adapting(case.op.name, how),
         "",
         *case.lines(),
+        *absent_line(case),
         *settings_line(case.op.name, case.keywords),
         *(f"{arg.name}.flags.writeable = False" for arg in case.reads if case.readonly),
         f"for operation in (reference.{case.op.name}, contract.kernel({case.op.name!r}, kernel)):",

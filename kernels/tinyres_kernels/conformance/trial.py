@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from tinyres_kernels.conformance.agree import disagreements
-from tinyres_kernels.conformance.declare import Arrays, Case, Put, call, settings_line, specification, written_out
+from tinyres_kernels.conformance.declare import (
+    Arrays,
+    Case,
+    Put,
+    absent_line,
+    call,
+    settings_line,
+    specification,
+    written_out,
+)
 from tinyres_kernels.conformance.examine import STALE, Kernel, guarded, overruns
 from tinyres_kernels.conformance.layouts import ALIKE, CHANGES, LAYOUTS
 from tinyres_kernels.conformance.ops import OPS
@@ -111,6 +120,7 @@ class Trial:
                 f"import {rung} as rung",
                 "",
                 *self.lines(),
+                *absent_line(case),
                 *settings_line(name, case.keywords),
                 *(f"{a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})" for a in writes),
                 *(

@@ -44,6 +44,11 @@ SOURCES = hashlib.sha256(
 
 Function = Callable[..., Any]
 ALL = -1  # in place of t: all shares
+
+# No code that counts references: whoever calls a kernel holds its arrays. Threads that count on the same array wait for
+# each other, and with two of them a convolution onto few channels took as long as with one.
+OPTIONS: Any = {"error_model": "numpy", "_nrt": False}
+NO_WRAPPERS: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 INT = ir.IntType(64)
 SHARE = ir.FunctionType(ir.VoidType(), [INT] * 3)  # (t, threads, where the arguments lie)
 
@@ -63,13 +68,12 @@ def compiled(function: Function) -> Any:
 
     Its code becomes part of theirs; Python cannot call it.
     """
-    options: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(**options)(_named(function))
+    return numba.njit(**OPTIONS, **NO_WRAPPERS)(_named(function))
 
 
 def inlined(function: Function) -> Any:
     """As `compiled`, for a function with one caller, whose statements it becomes before any of them is compiled."""
-    return numba.njit(inline="always", error_model="numpy")(_named(function))
+    return numba.njit(**OPTIONS, inline="always")(_named(function))
 
 
 @inlined
@@ -82,7 +86,7 @@ def part(t, threads, size):
 def kept(function: Function, **options: Any) -> Any:
     """Compile what Python calls, and keep the code on disk."""
     copy = _named(function)
-    made = numba.njit(error_model="numpy", nogil=True, **options)(copy)
+    made = numba.njit(**OPTIONS, nogil=True, **options)(copy)
     keep(made, copy)
     return made
 

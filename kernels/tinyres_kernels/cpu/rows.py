@@ -2,8 +2,7 @@
 
 Each thread takes a fixed share of the rows. Sums over a few rows are kept in the arrays' own dtype, where they are
 quick, and then added to float64 totals, private to the thread; the shares are added in order: the same bits run after
-run. Whole arrays and bounds are handed on, no slices: a slice counts references, and threads that count on one array
-wait for each other.
+run.
 """
 
 from tinyres_kernels.cpu.jit import compiled, inlined, kernel

@@ -80,3 +80,11 @@ def test_a_classifiers_softmax_is_no_attention(tmp_path):
         flow.attention_entropy(model, np.ones((2, 4), "float32"))
     found = flow.attention_entropy(nn.Sequential(Own(1.0), Own(1.0)), np.ones((2, 3, 4), "float32"))
     found.plot().savefig(tmp_path / "a.png")
+
+
+def test_each_head_is_a_line_through_the_layers_with_room_above():
+    found = flow.attention_entropy(Own(0.0), np.random.default_rng(0).standard_normal((2, 5, 4)).astype("float32"))
+    (axes,) = found.plot().axes
+    line = axes.lines[0]
+    assert line.get_linestyle() == "-"
+    assert axes.get_ylim()[1] > 5, "all five tokens share: the line is not the frame"

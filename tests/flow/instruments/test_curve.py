@@ -58,18 +58,27 @@ def test_a_curve_as_csv(tmp_path):
         norms.to_csv(tmp_path / "nowhere" / "norms.csv")
 
 
-def test_a_history_as_csv_has_a_row_for_each_point_of_the_axes():
+def test_arrays_of_the_same_axes_as_csv_have_a_row_for_each_point():
     found = recorded().history()
-    rows = list(csv.DictReader(found.to_csv(None, "backward_norm", "forward_norm", "skip_share").splitlines()))
-    assert list(rows[0]) == ["step", "block", "residual", "backward_norm", "forward_norm", "skip_share"]
-    assert [(row["step"], row["block"], row["residual"]) for row in rows] == [
-        ("0", "0", ""), ("0", "1", ""), ("0", "2", ""), ("0", "", "1"), ("0", "", "2"),
+    rows = list(csv.DictReader(found.to_csv(None, "backward_norm", "forward_norm").splitlines()))
+    assert list(rows[0]) == ["step", "block", "backward_norm", "forward_norm"]
+    assert [(row["step"], row["block"]) for row in rows] == [("0", "0"), ("0", "1"), ("0", "2")]
+    assert [float(row["forward_norm"]) for row in rows] == found["forward_norm"][0].tolist()
+
+
+def test_arrays_of_other_axes_as_csv_have_a_row_for_each_number():
+    found = recorded().history()
+    rows = list(csv.DictReader(found.to_csv(None, "forward_norm", "skip_share").splitlines()))
+    assert list(rows[0]) == ["quantity", "step", "block", "residual", "value"]
+    assert [list(row.values())[:4] for row in rows] == [
+        ["forward_norm", "0", "0", ""], ["forward_norm", "0", "1", ""], ["forward_norm", "0", "2", ""],
+        ["skip_share", "0", "", "1"], ["skip_share", "0", "", "2"],
     ]  # fmt: skip
-    assert [float(row["forward_norm"]) for row in rows[:3]] == found["forward_norm"][0].tolist()
-    assert rows[0]["skip_share"] == rows[3]["forward_norm"] == ""
-    assert float(rows[4]["skip_share"]) == found["skip_share"][0, 1]
+    values = [float(row["value"]) for row in rows]
+    assert values == [*found["forward_norm"][0], *found["skip_share"][0]]
     everything = list(csv.DictReader(found.to_csv().splitlines()))
-    assert len(everything) == sum({axes: found[name].size for name, axes in found.axes.items()}.values())
+    assert len(everything) == sum(array.size for array in found.values()), "each number once"
+    assert {row["quantity"] for row in everything} == set(found)
     with pytest.raises(KeyError, match="nothing called 'colour' was measured"):
         found.to_csv(None, "colour")
 
@@ -78,9 +87,12 @@ def test_numbers_without_an_axis_and_an_axis_twice():
     layer = nn.Linear(4, 4, rng=0)
     found = flow.gradient_correlation(layer, np.random.default_rng(0).standard_normal((2, 4)).astype("f"))
     header, *rows = csv.reader(found.to_csv(None, "correlation", "mean_correlation").splitlines())
-    assert header == ["sample", "sample 2", "correlation", "mean_correlation"]
-    assert [row[:2] for row in rows] == [["0", "0"], ["0", "1"], ["1", "0"], ["1", "1"], ["", ""]]
+    assert header == ["quantity", "sample", "sample 2", "value"]
+    assert [row[1:3] for row in rows] == [["0", "0"], ["0", "1"], ["1", "0"], ["1", "1"], ["", ""]]
+    assert rows[-1][0] == "mean_correlation"
     assert float(rows[-1][3]) == float(found["mean_correlation"])
+    header, *rows = csv.reader(found.to_csv(None, "mean_correlation").splitlines())
+    assert (header, len(rows)) == (["mean_correlation"], 1)
 
 
 def test_a_frame_is_pandas_and_its_lack_is_told(monkeypatch):

@@ -7,14 +7,14 @@ import pytest
 
 import tinyres as tr
 from tests.flow.instruments.training import train, two_blocks
-from tinyres import flow, models, nn
+from tinyres import flow, models, nn, optim
 from tinyres.flow.instruments.curve import Curve
 
 
 @pytest.mark.parametrize(
     ("count", "name", "named"), [(8, "layer", True), (24, "layer", True), (25, "layer", False), (8, "x" * 13, True)]
 )
-def test_blocks_are_named_where_there_is_room_and_counted_elsewhere(count, name, named):
+def test_blocks_are_named_and_of_many_only_some(count, name, named):
     model = nn.Sequential({f"{name[:-1]}{i}": nn.Linear(3, 3, rng=i) for i in range(count)})
     recording = flow.record(model)
     with recording:
@@ -24,7 +24,34 @@ def test_blocks_are_named_where_there_is_room_and_counted_elsewhere(count, name,
     assert (ticks == list(recording.history().labels["block"])) is named
     assert axes.get_xlim() == (0.5, count + 0.5)
     if not named:
-        assert all(tick == int(tick) for tick in axes.get_xticks())
+        assert ticks == list(recording.history().labels["block"])[::2]
+        assert axes.get_xlabel() == "block (one in 2 is named)"
+
+
+def panels_of(model, steps=2):
+    recording, optimizer = flow.record(model), optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(steps):
+        with recording:
+            model.zero_grad()
+            (model(tr.tensor(np.ones((2, 3), "f"))) ** 2).sum().backward()
+            optimizer.step()
+    return {axes.get_title(): axes for axes in recording.history().plot().axes}
+
+
+def names(labels):
+    return [label.get_text() for label in labels]
+
+
+def test_parameters_and_residual_connections_go_by_their_names():
+    panels = panels_of(nn.Sequential(nn.Linear(3, 3, rng=0), nn.Tanh(), nn.Linear(3, 3, rng=1)))
+    axes = panels["gradient and update relative to the weight, step 1"]
+    assert names(axes.get_xticklabels()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert axes.get_xlabel() == "parameter"
+    layers = {name: nn.Residual(nn.Linear(3, 3, rng=0)) for name in ("first", "second", "third")}
+    panels = panels_of(nn.Sequential(layers))
+    routes = panels["where the routes rejoin: skip connection and branch"]
+    assert names(routes.get_xticklabels()) == ["second", "third"]
+    assert names(panels["the gradient over the steps"].get_yticklabels()) == ["first", "second", "third"]
 
 
 @pytest.mark.parametrize("steps", [1, 3])

@@ -73,6 +73,26 @@ def test_a_block_that_runs_twice_has_a_number_for_each():
     assert flow.token_similarity(model, x, ["0"]).labels["block"] == ["0[0]", "0[1]"]
 
 
+def test_a_row_that_is_gone_through_is_its_members_and_one_that_is_called_is_one_block():
+    class Net(nn.Module):
+        def __init__(self, through):
+            self.layers, self.through = nn.Sequential(nn.Linear(4, 4, rng=0), nn.Linear(4, 4, rng=1)), through
+
+        def forward(self, x):
+            if not self.through:
+                return self.layers(x)
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    x = np.random.default_rng(0).standard_normal((2, 5, 4)).astype("float32")
+    through, whole = (flow.token_similarity(Net(one), x) for one in (True, False))
+    assert through.labels["block"] == ["layers.0", "layers.1"]
+    assert whole.labels["block"] == ["layers"]
+    assert through["apart"][-1] == whole["apart"][0]
+    assert "left out" not in through.cost + whole.cost
+
+
 def test_what_cannot_be_measured_is_said(tmp_path):
     x = np.random.default_rng(0).standard_normal((2, 4)).astype("float32")
     model = nn.Sequential(nn.Linear(4, 4, rng=0))

@@ -62,6 +62,33 @@ def hangs(x, w, out, s):
     time.sleep(600)
 
 
+def prints(x, w, out, s):
+    print("the shape is", x.shape)
+    im2col.conv2d(x, w, out, s)
+
+
+def prints_from_c(x, w, out, s):
+    ctypes.CDLL(None).puts(b"from C")
+    im2col.conv2d(x, w, out, s)
+
+
+def prints_a_lot(x, w, out, s):
+    for i in range(1000):
+        print("line", i, "of" + " many" * 40)
+    if s.groups > 1:
+        raise RuntimeError("no groups")
+    im2col.conv2d(x, w, out, s)
+
+
+def prints_and_crashes(x, w, out, s):
+    print("so far")
+    ctypes.string_at(0)
+
+
+def stops_in_a_debugger(x, w, out, s):
+    breakpoint()
+
+
 def hangs_with_groups(x, w, out, s):
     if s.groups > 1:
         time.sleep(600)

@@ -43,9 +43,12 @@ def test_findings_are_those_of_this_process():
 @pytest.mark.slow
 def test_a_case_that_takes_too_long_is_a_failure_of_its_own_kind_and_the_others_go_on():
     report = check("hangs_with_groups", limit=0.5, examples=3)
-    assert report.kinds[0].name == "groups > 1: takes too long"
-    assert report.kinds[0].example.faults == ["took longer than 0.5 s"]
-    assert report.kinds[0].example.wrong
+    assert report.kinds[0].name == "groups > 1: takes longer than the limit"
+    assert report.kinds[0].example.faults == ["was stopped after 0.5 s (the limit of 0.5 s)"]
+    assert not report.kinds[0].example.wrong, "of what came to no end no element is called wrong"
+    text = " ".join(str(report).split())
+    assert "as conv2d: TOO SLOW TO BE CHECKED" in text, "what came to its end was right"
+    assert "the kernel may merely be slow: `--limit 5` gives each case 5 s, `--limit 0` as long as it takes." in text
     failing = [f.case.title for f in report.named if f.signs == {"slow"}]
     assert failing == ["groups 2", "groups 3, one output each", "depthwise"]
     left = [f for f in report.named if f.signs == {"left"}]
@@ -76,7 +79,9 @@ def test_a_kernel_that_never_returns_is_one_sentence(monkeypatch, capsys, tmp_pa
     assert command.main([*arguments, *(f"--{name}={file}" for name, file in files.items())]) == 1
     out, err = capsys.readouterr()
     out = " ".join(out.split())
-    assert "It took longer than 4.5 s (4 of them for its start) in its first case (plain); nothing" in out
+    start = "4.5 s (the limit of 0.5 s, and 4 s more for the start of its process)"
+    assert f"It was stopped after {start} in its first case (plain). Nothing more was run." in out
+    assert "It may never end, or the kernel may merely be slow: `--limit 5` gives each case 5 s" in out
     assert "named cases: the only one that was run fails (64 were not run)" in out
     assert err == "tinyres_kernels: the case `plain` takes long: waiting for at most 1.5 s more\n"
     told = json.loads(files["json"].read_text())

@@ -100,7 +100,7 @@ def test_the_example_of_the_readme_runs_as_it_stands_and_shows_what_it_promises(
     lines = ran.stdout.splitlines()
     assert lines[:2] == ["conv2d(x, w, out, s)", "  x (N, H, W, C)  w (KH, KW, C/groups, O)  out (N, OH, OW, O)"]
     assert "out is given: fill it" in lines[3]
-    first = " ".join(lines[:24])
+    first = " ".join(lines[:30])  # a screen: two kinds, the second with its picture
     assert "1. groups > 1: raises an error" in first
     assert "dilation > 1: gives wrong" in first
     assert "smallest failing example" in first
@@ -128,7 +128,10 @@ def test_a_layout_a_library_and_files_are_asked_for_on_the_command_line(folder, 
     assert json.loads((tmp_path / "r.json").read_text())["conforms"]
     assert not (tmp_path / "r.png").exists(), "there is nothing to draw"
     assert command.main([*arguments, *files]) == 1
-    assert "run the check with --layout nchw" in " ".join(capsys.readouterr().out.split())
+    out, err = capsys.readouterr()
+    assert "run the check with --layout nchw" in " ".join(out.split())
+    assert "r.png was not drawn: no element is wrong" in err, "it raises"
+    assert command.main([arguments[0], "own_kernels:last_row", *arguments[2:], *files]) == 1
     assert (tmp_path / "r.png").stat().st_size > 1000
     for wrong, said in (
         (["--arrays", "no_such_library"], "needs the library no_such_library"),

@@ -1,6 +1,7 @@
 """Whatever an operation's axes are called: a faulty kernel gets a report, and the checker's own faults are its own."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from tinyres_kernels import __main__ as command
@@ -106,7 +107,8 @@ def test_a_fault_of_the_checker_in_the_process_of_the_kernel_is_its_own_too(monk
     monkeypatch.setattr(child.signal, "signal", lambda *given: None)
     monkeypatch.setattr(sys, "path", list(sys.path))
     line = Line()
-    child._serve(line, "tinyres_kernels.im2col:relu")
+    monkeypatch.setattr(child, "kept_in", lambda file: str)
+    child._serve(line, "tinyres_kernels.im2col:relu", Path())
     (told,) = line.sent
     assert isinstance(told, child.CheckerError)
     assert "KeyError: 'B'" in str(told)

@@ -1,6 +1,8 @@
 """Reports as files: JSON, JUnit's XML, PNG."""
 
 import json
+import os
+from threading import Thread
 from xml.etree import ElementTree
 
 import pytest
@@ -60,7 +62,8 @@ def test_a_kernel_that_does_nothing_passes_nothing():
     told = export.as_json(idle)
     assert (told["passed"], told["answered_by_the_contract"]) == (0, 10)
     assert "named cases: 60 of the 60 that were run fail" in str(idle)
-    assert "(5 more, empty or to be refused, were answered without calling the kernel)" in str(idle)
+    assert "(5 more named cases have empty arrays, or shapes that do not fit" in str(idle)
+    assert "Your kernel never sees those" in " ".join(str(idle).split())
 
 
 def test_the_picture_is_of_a_case_that_shows_a_pattern(report):
@@ -96,8 +99,57 @@ def test_the_png_has_a_row_for_each_kind(report, tmp_path):
     red = (abs(pixels[..., :3] - (0xC1 / 255, 0x27 / 255, 0x2D / 255)).sum(-1) < 0.02).sum()
     assert red > 100, "the wrong element"
     export.write_png(conformance.check(own.returned, "conv2d"), tmp_path / "breach.png")
-    with pytest.raises(ValueError, match="no element is wrong"):
-        export.write_png(conformance.check(own.right, "conv2d", examples=0), tmp_path / "right.png")
+    assert not export.write_png(conformance.check(own.right, "conv2d", examples=0), tmp_path / "right.png")
+    assert not (tmp_path / "right.png").exists()
+
+
+def test_the_png_has_whole_indices_on_its_axes(report, tmp_path, monkeypatch):
+    figures = pytest.importorskip("matplotlib.figure")
+    made = []
+    real = figures.Figure
+    monkeypatch.setattr(figures, "Figure", lambda *given, **how: made.append(real(*given, **how)) or made[-1])
+    for checked in (report, conformance.check(own.last_row, "conv2d", examples=0)):
+        export.write_png(checked, tmp_path / "report.png")
+        drawn = [ax for ax in made[-1].get_axes() if ax.images]
+        assert drawn
+        for ax in drawn:
+            for axis, size in (
+                (ax.xaxis, ax.images[0].get_array().shape[1]),
+                (ax.yaxis, len(ax.images[0].get_array())),
+            ):
+                ticks = [tick for tick in axis.get_majorticklocs() if -0.5 <= tick < size]
+                assert ticks, "at least one index"
+                assert all(tick == int(tick) for tick in ticks)
+                assert len(ticks) >= min(size, 5)
+
+
+def raises_with_groups(x, w, out, s):
+    if s.groups > 1:
+        raise RuntimeError("no groups")
+    own.right(x, w, out, s)
+
+
+def test_of_a_kernel_that_raises_no_elements_are_drawn_anywhere(tmp_path):
+    report = conformance.check(raises_with_groups, "conv2d", examples=0)
+    told = export.as_json(report)["kinds"][0]["example"]
+    assert (told["wrong_elements"], told["picture"]) == (0, [])
+    (fault,) = told["faults"]
+    assert fault.startswith("raised RuntimeError: no groups (line ")
+    assert fault.endswith(' of test_export.py: raise RuntimeError("no groups"))')
+    assert "rows: oh" not in str(report)
+    assert not export.write_png(report, tmp_path / "report.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_device_is_written_to_and_not_replaced(report, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    lines = []
+    reader = Thread(target=lambda: lines.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    export.write_json(report, tmp_path / "pipe")
+    reader.join(20)
+    assert json.loads(lines[0])["op"] == "conv2d"
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_without_matplotlib_one_line_says_so(report, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from tinyres_kernels import conformance, im2col
 from tinyres_kernels.conformance.examine import examine
 from tinyres_kernels.conformance.picture import picture
-from tinyres_kernels.conformance.report import _nth
+from tinyres_kernels.conformance.report import _nth, call, snippet
 
 from tests.kernels.conformance.faulty import around, groups_mixed, plain
 
@@ -131,3 +131,28 @@ def test_the_headline_is_plain_english_and_each_kind_has_its_example_to_paste():
 )
 def test_ordinals(number, told):
     assert _nth(number) == told
+
+
+@pytest.mark.parametrize(
+    ("op", "title", "told", "line"),
+    [
+        ("batch_norm", "evaluation, no residual", "residual None, running None, eps", "residual = running = None"),
+        ("adam", "first step", "m None, v None, lr", "m = v = None"),
+    ],
+)
+def test_what_a_case_does_not_have_goes_by_its_name_and_the_snippet_runs(op, title, told, line):
+    (case,) = (one for one in conformance.search.cases(op, examples=0, dtypes=["float64"]) if one.title == title)
+    assert told in call(case)
+    assert " None, None" not in call(case)
+    kernel = getattr(im2col, op)
+    code = snippet(kernel, case)
+    assert line in code.splitlines()
+    shown = []
+    exec(code.replace("kernel = ...", "kernel = given"), {"given": kernel, "print": lambda *a, sep: shown.append(a)})
+    for right, ours in zip(*shown, strict=True):
+        np.testing.assert_allclose(right, ours)
+
+
+def test_running_statistics_are_given_by_their_names():
+    plain = conformance.search.cases("batch_norm", examples=0, dtypes=["float64"])[0]
+    assert "settings.Running(mean=running_mean, var=running_var, " in snippet(im2col.batch_norm, plain)

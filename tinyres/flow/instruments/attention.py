@@ -85,9 +85,10 @@ def _draw(figure: Any, found: Measurement) -> None:
     place = np.arange(len(spread))
     for head in range(spread.shape[1]):
         colour = palette.CASES[head % len(palette.CASES)]
-        axes.plot(place, spread[:, head], "o", ms=4, color=colour, label=f"head {head}")
+        axes.plot(place, spread[:, head], "o-", ms=4, color=colour, label=f"head {head}")
     axes.set_xticks(place, found.labels["layer"], rotation=45, ha="right", fontsize=8)
-    axes.set(ylabel="tokens that share the weight, exp(H)", ylim=(0, None), title="How widely each head looks")
+    top = 1.1 * float(np.nanmax(spread, initial=1))
+    axes.set(ylabel="tokens that share the weight, exp(H)", ylim=(0, top), title="How widely each head looks")
     if spread.shape[1] <= 8:
         axes.legend(fontsize=8)
 

@@ -103,16 +103,47 @@ def inside(model: nn.Module, watched: Iterable[str]) -> list[str]:
     ]
 
 
-class Paths:
-    """Maps the path of a running operation to the modules of the model that enclose it."""
+def held(module: nn.Module) -> dict[str, nn.Module]:
+    """The members, by name, of an nn.Sequential, which may be gone through and never be called; none of others."""
+    return dict(module.named_children()) if type(module).forward is nn.Sequential.forward else {}
 
-    def __init__(self, model: nn.Module, watched: list[str]) -> None:
+
+class Paths:
+    """Maps the path of a running operation to the modules of the model that enclose it.
+
+    A watched nn.Sequential may turn out to be gone through, member by member, and never called: then these take its
+    place among the watched, unless what is watched is `settled`.
+    """
+
+    def __init__(self, model: nn.Module, watched: list[str], settled: bool = True) -> None:
+        self._model, self._watched = model, watched
+        self._rows = {} if settled else self._members()
         self._root = model._name
         self._first = names_of(model)
         self._shown = {self._first[name]: name for name in watched}  # by the first name of the module
         self._modules = {id(module): name for name, module in model.named_modules()}
         self._local: dict[str | None, str | None] = {}
         self._enclosing: dict[str | None, list[str]] = {}
+
+    def _members(self) -> dict[int, str]:
+        """By the identity of each member of a watched nn.Sequential: the name of that."""
+        modules = modules_of(self._model)
+        return {id(child): name for name in self._watched if name for child in held(modules[name]).values()}
+
+    def called(self, module: nn.Module) -> list[str]:
+        """Note that a module is called; the blocks that are watched from then on."""
+        row = self._rows.get(id(module))
+        if row is not None:  # it was not called first, and so it only holds them
+            members = [f"{row}.{own}" for own in held(modules_of(self._model)[row])]
+            place = self._watched.index(row)
+            self._watched = chosen(self._model, [*self._watched[:place], *members, *self._watched[place + 1 :]])
+            self._rows = self._members()
+            self._shown = {self._first[name]: name for name in self._watched}
+            self._enclosing.clear()
+        name = self._modules.get(id(module))
+        if name is not None and self._rows:
+            self._rows = {child: holder for child, holder in self._rows.items() if holder != name}
+        return self._watched
 
     def enter(self, module: nn.Module, path: str | None) -> str | None:
         """Note that a module begins to run under `path`, of which a shared one has several; its name if recorded."""
@@ -167,4 +198,4 @@ def seen(found: Mapping[str, T], name: str) -> T | None:
     return found.get(name, found.get(name.removesuffix("[0]")))
 
 
-__all__ = ["Paths", "chosen", "inside", "label", "labels", "left_out", "modules_of", "names_of", "seen"]
+__all__ = ["Paths", "chosen", "held", "inside", "label", "labels", "left_out", "modules_of", "names_of", "seen"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tinyres.autograd.tensor import Array
-from tinyres.figures import blank, palette
+from tinyres.figures import blank, palette, whole_ticks
 from tinyres.flow.instruments import pictures
 from tinyres.flow.measurement import Measurement
 
@@ -120,6 +120,7 @@ def plot(curves: Mapping[str, Curve], figure: Any = None) -> Any:
         raise ValueError(f"plot: needs curves of one kind, got {' and '.join(kinds) or 'none'}")
     figure = blank() if figure is None else figure
     _draw(figure.subplots(), curves)
+    whole_ticks(figure)
     return figure
 
 

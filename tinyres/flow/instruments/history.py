@@ -46,6 +46,7 @@ class Step:
     forward: dict[str, Summary] = field(default_factory=dict)
     backward: dict[str, Summary] = field(default_factory=dict)
     routes: dict[str, RouteNorms] = field(default_factory=dict)
+    one_way: list[str] = field(default_factory=list)  # residual connections to whose input nothing came back
     not_finite: str | None = None  # where a NaN or infinity appeared first
     differentiated: bool = False  # a backward pass has begun
     reached_twice: str | None = None  # a block run that a second backward pass has reached

@@ -159,8 +159,6 @@ def _draw(figure: Any, found: Measurement) -> None:
     left.set(xlabel="residual branches on the path", ylabel="share of all lengths")
     left.set_title(f"The gradient's paths have mean length {float(found['mean_length']):.2f}")
     left.legend(fontsize=8)
-    for axes in (left, right):
-        axes.xaxis.get_major_locator().set_params(integer=True)
     right.semilogy(
         k, np.where(found["norm"] > 0, found["norm"], np.nan), "o", color=palette.RESIDUAL, ms=4, label="|term|"
     )

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.tensor import Array
-from tinyres.figures import palette
+from tinyres.figures import palette, whole
 from tinyres.files import legible
 from tinyres.flow.measurement import Measurement
 
-NAMED = 24  # blocks; of more than so many, the names would lie over each other
+NAMED = 24  # blocks; of more than so many, the names would lie over each other, and only some are written
 
 
 def history(figure: Any, found: Measurement, not_finite: str | None = None) -> None:
@@ -64,10 +64,10 @@ def _heat(figure: Any, axes: Any, found: Measurement) -> None:
     half = (steps[-1] - steps[0]) / (len(steps) - 1) / 2  # each column is centred on its step
     extent = (steps[0] - half, steps[-1] + half, len(values) + 0.5, 0.5)  # the input side on top, as in run.html
     image = axes.imshow(values, aspect="auto", cmap=palette.norms(), extent=extent)
-    _integers(axes.xaxis)
-    count(axes.yaxis, len(values))
-    axes.invert_yaxis()
+    whole(axes.xaxis)
     axes.set(xlabel="recorded step", ylabel="block (1 = input side)")
+    name_blocks(axes, found.labels["block"], up=True)
+    axes.invert_yaxis()
     axes.set_title("the gradient over the steps", fontsize=10)
     figure.colorbar(image, ax=axes, label="log₁₀ |gradient|")
 
@@ -88,7 +88,7 @@ def _routes(figure: Any, axes: Any, found: Measurement) -> None:
     low = np.nanmin(np.append(found["route_cosine"], 0))
     axes.set(ylim=(low - 0.05, 1.05), xlabel="residual connection (1 = input side)")
     axes.set_title("where the routes rejoin: skip connection and branch", fontsize=10)
-    count(axes.xaxis, len(found.labels["residual"]))
+    name_blocks(axes, found.labels["residual"], "residual connection")
     _legend(axes)
 
 
@@ -103,8 +103,8 @@ def _updates(figure: Any, axes: Any, found: Measurement) -> None:
     for name, colour in (("gradient_ratio", palette.CASES[1]), ("update_ratio", palette.CASES[2])):
         series(axes, _log10(found[name][-1]), "o-", color=colour, label=name.replace("_", " "))
     axes.set(ylabel="log₁₀ ratio", xlabel="parameter (1 = input side)")
+    name_blocks(axes, found.labels["parameter"], "parameter")
     axes.set_title(f"gradient and update relative to the weight, step {found.labels['step'][-1]}", fontsize=10)
-    count(axes.xaxis, len(found.labels["parameter"]))
     _legend(axes)
 
 
@@ -140,27 +140,27 @@ def _first_and_last(found: Measurement) -> list[tuple[int, str]]:
     return [(0, "o-"), (-1, "s--")][: min(len(found.labels["step"]), 2)]
 
 
-def name_blocks(axes: Any, blocks: Iterable[str], axis: str = "block") -> None:
-    """Label blocks (or what else the axis has) by name if there is room, otherwise by number."""
+def name_blocks(axes: Any, blocks: Iterable[str], what: str = "block", *, up: bool = False) -> None:
+    """Label blocks (or what else the axis has) by name, by number where the names are numbers; `up`: the vertical axis.
+
+    Of many names only every second is written, or every third, and so on; the axis says so.
+    """
     names = [name or "model" for name in blocks]
-    if len(names) <= NAMED and not all(re.fullmatch(r"(blocks\.)?\d+", n) for n in names):
-        level = len(names) <= 8 and max(map(len, names)) <= 12
-        turned = {} if level else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-        axes.xaxis.set_ticks(range(1, len(names) + 1), literal(names), fontsize=7, **turned)
-        axes.set_xlabel(axis)
-        axes.set_xlim(0.5, len(names) + 0.5)
-    else:
-        count(axes.xaxis, len(names))
+    axis = axes.yaxis if up else axes.xaxis
+    count(axis, len(names))
+    if all(re.fullmatch(r"(blocks\.)?\d+", name) for name in names):
+        return
+    each = -(-len(names) // NAMED)
+    level = up or (len(names) <= 8 and max(map(len, names)) <= 12)
+    turned = {} if level else {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_ticks(range(1, len(names) + 1, each), literal(names[::each]), fontsize=7, **turned)
+    axis.set_label_text(what if each == 1 else f"{what} (one in {each} is named)")
 
 
 def count(axis: Any, number: int) -> None:
     """Ticks at whole numbers from 1."""
     axis.axes.set(**{f"{axis.axis_name}lim": (0.5, number + 0.5)})
-    _integers(axis)
-
-
-def _integers(axis: Any) -> None:
-    axis.get_major_locator().set_params(integer=True)
+    whole(axis)
 
 
 def _any(values: Array) -> bool:

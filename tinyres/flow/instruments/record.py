@@ -67,7 +67,7 @@ class Recording(Observer):
 
     def _reset(self) -> None:
         """Look at the model as it is now, and release everything that refers to the tape."""
-        self._paths = block_names.Paths(self._model, self.watched)
+        self._paths = block_names.Paths(self._model, self.watched, settled=bool(self.steps))
         self._release()
 
     def _release(self) -> None:
@@ -119,16 +119,32 @@ class Recording(Observer):
         self._last()
         norms = self._route_norms()
         if not norms:
-            raise ValueError(
-                "record: skip_share() found no residual connection, so there are no two routes to compare; build the "
-                "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes "
-                "the keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
-            )
+            raise ValueError(f"record: skip_share() {self._why_no_routes()}")
         shares, title = (
             [share(m.skip, m) for m in norms.values()],
             "the skip connection's share of |skip| + |branch|",
         )
         return Curve.of(title, "skip_share", shares, "residual connection", list(norms), history.COST)
+
+    def _why_no_routes(self) -> str:
+        """Why there are no two routes to compare, and the mend."""
+        one_way = self.steps[-1].one_way or self._routes.one_way(self._paths.name_of)
+        if one_way:
+            return (
+                f"found no gradient at the input of {_some(one_way)}, where skip connection and branch would rejoin: "
+                "that input needs none. Make it need one, x = tr.tensor(x, requires_grad=True), or put a layer before"
+            )
+        built = [name for name, m in self._model.named_modules() if isinstance(m, nn.Residual | nn.Highway)]
+        if built:
+            return (
+                f"found that the gradient passed none of the residual connections ({_some(built)}): did they run in "
+                "this step, and does the loss depend on them?"
+            )
+        return (
+            "found no residual connection, so there are no two routes to compare; build the "
+            "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes "
+            "the keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
+        )
 
     def _route_norms(self) -> dict[str, RouteNorms]:
         if not self.steps:
@@ -191,6 +207,7 @@ class Recording(Observer):
             step = self.steps[-1]
             self._runs.finish(step)
             step.routes = self._routes.by_name(self._paths.name_of)
+            step.one_way = self._routes.one_way(self._paths.name_of)
             self._release()
             if step.reached_twice is not None and kind is None:
                 warnings.warn(
@@ -202,6 +219,7 @@ class Recording(Observer):
 
     # -- observer hooks ---------------------------------------------------------------------------------------------
     def on_module(self, module: Any, path: str | None) -> None:
+        self.watched = self._paths.called(module)
         self._runs.call(self.steps[-1], module, path)
 
     def on_forward(self, node: Node, value: Array) -> None:
@@ -246,7 +264,8 @@ def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1,
         model: any module; it is not changed.
         blocks: dotted names of the modules to record; default: the children of `model.blocks`, and the model's other
             children that hold residual connections; without `model.blocks`, all children of the model. The members
-            of nn.ModuleList and nn.ModuleDict, which never run themselves, stand for it, here and if it is named.
+            of nn.ModuleList and nn.ModuleDict, which never run themselves, stand for it, here and if it is named; so
+            do those of an nn.Sequential that is not called itself, but gone through: `for block in self.layers`.
             `print(recording)` names what is left out. A block that runs several times in a step is recorded at
             each run. A module shared between several places is recorded under its first name. Runs inside
             `tr.checkpoint` are counted in the order of their recomputation.

@@ -31,6 +31,7 @@ class Routes:
 
     def __init__(self) -> None:
         self.norms: dict[Node, RouteNorms] = {}  # by sum
+        self._passed: dict[Node, None] = {}  # the sums that the gradient has passed, rejoined or not
         self._roles: dict[Node, dict[Node, str]] = {}  # by node on a route, then by sum: which route it lies on
         self._arrived: dict[Node, dict[Node, dict[str, Any]]] = {}  # by node, sum and role, until the node is visited
 
@@ -39,6 +40,7 @@ class Routes:
         own = consumer.roles[arg_index] if consumer.roles else None
         if own is not None and {"skip", "branch"} <= set(consumer.roles or ()):
             roles = {**roles, consumer: own}
+            self._passed[consumer] = None
         elif own is not None:  # a product of skip and gate, whose arguments are labelled
             roles = {total: own if total.path == consumer.path else role for total, role in roles.items()}
         if not roles or is_parameter(producer):
@@ -59,6 +61,11 @@ class Routes:
             self._roles[node] = onward
         else:
             self._roles.pop(node, None)
+
+    def one_way(self, name_of: Callable[[str | None], str | None]) -> list[str]:
+        """The modules whose routes did not rejoin: no gradient came back to their input, which needs none."""
+        names = [name_of(total.path) for total in self._passed if total not in self.norms]
+        return sorted(name for name in names if name is not None)
 
     def by_name(self, name_of: Callable[[str | None], str | None]) -> dict[str, RouteNorms]:
         """The norms in the order of the forward pass. If a module has several sums, the second is `name#2`."""

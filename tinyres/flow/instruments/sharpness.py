@@ -13,7 +13,7 @@ from tinyres.arrays import to_device
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import context
-from tinyres.figures import palette
+from tinyres.figures import palette, whole
 from tinyres.flow.measurement import Measurement
 
 
@@ -156,7 +156,7 @@ def _draw(figure: Any, found: Measurement) -> None:
     axes.errorbar(place, values, yerr=found["error"], fmt="o", color=palette.CASES[0], label="largest eigenvalues")
     axes.axhline(float(found["smallest"]), color=palette.CASES[1], lw=1, label="lowest Ritz value")
     axes.axhline(0, color=palette.FAINT, lw=1)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    whole(axes.xaxis)
     steps = int(found["iterations"])
     axes.set(xlabel="rank, from the largest", ylabel="eigenvalue", title=f"Hessian, after {steps} products with it")
     axes.legend()

@@ -13,7 +13,7 @@ from tinyres.arrays import namespace, to_device
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.tensor import Array, Tensor
 from tinyres.context import Observer, context
-from tinyres.figures import palette
+from tinyres.figures import palette, whole
 from tinyres.flow.instruments.blocks import modules_of
 from tinyres.flow.instruments.replaced import replaced
 from tinyres.flow.measurement import Measurement
@@ -209,6 +209,6 @@ def _draw(figure: Any, found: Measurement) -> None:
     axes.axhline(np.sqrt(found["mean_square"]), color=palette.CASES[1], lw=1, label="root mean square of all")
     if (values > 0).any():
         axes.set_yscale("log")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    whole(axes.xaxis)
     axes.set(xlabel="rank, from the largest", ylabel="singular value", title="singular values of the Jacobian")
     axes.legend()

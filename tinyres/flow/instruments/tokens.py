@@ -12,7 +12,7 @@ from tinyres.arrays import to_device
 from tinyres.autograd.tensor import Array, raw
 from tinyres.context import Observer, context
 from tinyres.figures import palette
-from tinyres.flow.instruments.blocks import chosen, label, modules_of
+from tinyres.flow.instruments.blocks import chosen, held, label, modules_of
 from tinyres.flow.measurement import Measurement
 
 
@@ -41,13 +41,19 @@ def token_similarity(model: nn.Module, x: Any, blocks: list[str] | None = None) 
     names = chosen(model, blocks)
     modules = modules_of(model)
     found: list[tuple[str, Array]] = []
-    handles = [modules[name].register_forward_hook(_keeping(found, name)) for name in names]
+    members = {name: [f"{name}.{own}" for own in held(modules[name])] for name in names}
+    hooked = dict.fromkeys([*names, *(member for below in members.values() for member in below)])
+    handles = [modules[name].register_forward_hook(_keeping(found, name)) for name in hooked]
     try:
         with Observer(), context(recording=False, replaying=True):  # the idle observer keeps blocks from being fused
             model(tr.tensor(x))
     finally:
         for handle in handles:
             handle.remove()
+    # An nn.Sequential that was gone through, and never called itself, is its members.
+    ran = {name for name, _ in found}
+    names = [one for name in names for one in (members[name] if name not in ran and members[name] else [name])]
+    found = [(name, array) for name, array in found if name in names]
     shapes = [array.shape for _, array in found]
     others = [f"{name} {array.shape}" for name, array in found if array.ndim != 3 or array.shape[1] < 2]
     others += [f"{name}, which never ran" for name in names if all(name != ran for ran, _ in found)]

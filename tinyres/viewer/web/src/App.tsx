@@ -3,9 +3,11 @@
 import { Help, Search } from "./Dialogs";
 import { Graph } from "./Graph";
 import { Run } from "./HeatMap";
+import { CURRENT, focusOn } from "./keyboard";
 import type { Recording, State, Store } from "./state";
 import { Step } from "./Step";
 import { Table } from "./Table";
+import { Tools } from "./Tools";
 import { Transport } from "./Transport";
 
 export function App({ store, state }: { store: Store; state: State }) {
@@ -13,13 +15,22 @@ export function App({ store, state }: { store: Store; state: State }) {
   return (
     <>
       <header class="top">
+        {recording !== null && (
+          <button type="button" class="jump" onClick={() => focusOn(CURRENT)}>
+            Skip to the {state.view}
+          </button>
+        )}
         <h1 title={data.title}>{data.title || "A recording"}</h1>
         <span class="muted">tinyres {data.tinyres}</span>
         <span class="space" />
-        {recording !== null && <Toolbar store={store} state={state} recording={recording} />}
-        <button type="button" onClick={() => store.set({ dialog: "help" })}>
-          Help <kbd>?</kbd>
-        </button>
+        {recording === null ? (
+          <HelpButton store={store} />
+        ) : (
+          <Tools class="tools" label="View, search and help">
+            <Controls store={store} state={state} recording={recording} />
+            <HelpButton store={store} />
+          </Tools>
+        )}
       </header>
       <main class={recording === null ? "only-run" : run.length ? "both" : "only-trace"}>
         {recording !== null && (
@@ -49,6 +60,12 @@ export function App({ store, state }: { store: Store; state: State }) {
   );
 }
 
+const HelpButton = ({ store }: { store: Store }) => (
+  <button type="button" onClick={() => store.set({ dialog: "help" })}>
+    Help <kbd>?</kbd>
+  </button>
+);
+
 /** Turns between a size that can be read with ease and more of the graph; it says which comes next. */
 function Fit({ store, zoom }: { store: Store; zoom: number | null }) {
   const percent = (scale: number): string => `${Math.round(100 * scale)} %`;
@@ -63,7 +80,7 @@ function Fit({ store, zoom }: { store: Store; zoom: number | null }) {
   );
 }
 
-function Toolbar({ store, state, recording }: { store: Store; state: State; recording: Recording }) {
+function Controls({ store, state, recording }: { store: Store; state: State; recording: Recording }) {
   return (
     <>
       <div class="segments" role="group" aria-label="View">

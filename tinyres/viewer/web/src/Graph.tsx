@@ -2,13 +2,14 @@
 
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { eventAt, type Op } from "./data";
+import { eventAt } from "./data";
 import { Drawing } from "./drawing";
-import { picture } from "./layout";
+import { picture, type Edge } from "./layout";
 import { Minimap } from "./Minimap";
-import { ancestors, called, hiddenIn, type Call } from "./modules";
+import { ancestors, called, hiddenIn, newUse, type Call } from "./modules";
 import { pinch } from "./pinch";
 import type { Recording, State, Store } from "./state";
+import { Tools } from "./Tools";
 
 interface Props {
   store: Store;
@@ -27,7 +28,7 @@ export function Graph({ store, recording, state }: Props) {
     return new Drawing(picture(trace.ops, calls, state.opened, replay), replay, opened);
   }, [recording, state.opened]);
   const event = eventAt(trace, state.step);
-  const toggled = useRef<string | null>(null); // the module that was opened or closed in the graph itself: it stays in view
+  const toggled = useRef<Toggled | null>(null);
   const held = useRef<Held | null>(null); // the place between two fingers
 
   useLayoutEffect(() => {
@@ -64,21 +65,20 @@ export function Graph({ store, recording, state }: Props) {
   }, [drawing, state.zoom, room]);
   useLayoutEffect(() => drawing.light(event, state.step, store.lane), [drawing, state.step]);
   useLayoutEffect(() => {
-    const opened = toggled.current === null ? null : drawing.elementOf(drawing.keyNow(toggled.current));
-    toggled.current = null;
+    const last = toggled.current;
+    if (last !== null) last.opened ??= state.opened;
+    if (last?.step !== state.step || last.opened !== state.opened) toggled.current = null;
+    const opened = toggled.current && drawing.elementOf(drawing.keyNow(toggled.current.key));
     if (held.current !== null) keep(pane.current, drawing.element, held.current);
     else follow(pane.current, opened ?? drawing.nodeOf(event.op), state.playing);
   }, [drawing, state.step, state.zoom, room]);
   const toggle = (key: string): void => {
-    toggled.current = key;
+    toggled.current = { key, step: state.step, opened: null };
     store.toggle(key);
   };
 
   const activate = (target: EventTarget | null): void => {
-    const element = target instanceof Element ? target.closest("[data-key], [data-close]") : null;
-    const close = element?.getAttribute("data-close");
-    if (close != null) return toggle(close);
-    const key = element?.getAttribute("data-key");
+    const key = target instanceof Element ? target.closest("[data-key]")?.getAttribute("data-key") : null;
     if (key == null) return;
     if (calls.byKey.has(key)) toggle(key);
     else store.goOp(Number(key.slice(1)));
@@ -105,7 +105,10 @@ export function Graph({ store, recording, state }: Props) {
           shown={`${state.zoom} ${room} ${store.fitting}`}
         />
       </div>
-      <Legend skip={trace.ops.some((op: Op) => op.roles?.includes("skip"))} silent={trace.silent.length > 0} />
+      <Legend
+        edges={drawing.picture.edges}
+        silent={({ routes }) => routes.some(([consumer, arg]) => replay.silent(store.lane, consumer, arg) !== null)}
+      />
     </div>
   );
 }
@@ -114,7 +117,7 @@ export function Graph({ store, recording, state }: Props) {
 function Path({ store, call, opened }: { store: Store; call: Call; opened: ReadonlySet<string> }) {
   const line = ancestors(call).filter((c) => c.parent !== null);
   return (
-    <div class="path" role="group" aria-label="Modules of the current event">
+    <Tools class="path" label="Modules of the current event">
       {line.length === 0 && <span class="muted">outside all modules</span>}
       {line.map((c) => (
         <button
@@ -125,15 +128,17 @@ function Path({ store, call, opened }: { store: Store; call: Call; opened: Reado
           onClick={() => store.toggle(c.key)}
         >
           <span aria-hidden="true">{opened.has(c.key) ? "▾" : "▸"} </span>
-          {called(c.label, c)}
+          {[called(c.label, c), newUse(c)].filter(Boolean).join(", ")}
         </button>
       ))}
-    </div>
+    </Tools>
   );
 }
 
-function Legend({ skip, silent }: { skip: boolean; silent: boolean }) {
-  if (!skip) return null;
+/** What the lines mean that are drawn; none of it where every block is closed. */
+function Legend({ edges, silent }: { edges: Edge[]; silent: (edge: Edge) => boolean }) {
+  const roles = ["skip", "branch"].filter((role) => edges.some((edge) => edge.role === role));
+  if (roles.length === 0) return null;
   const line = (kind: string, text: string) => (
     <span>
       <svg width="34" height="8" aria-hidden="true">
@@ -144,10 +149,18 @@ function Legend({ skip, silent }: { skip: boolean; silent: boolean }) {
   );
   return (
     <p class="legend">
-      {line("skip", "skip")} {line("branch", "branch")} {line("walked", "gradient has passed")}{" "}
-      {silent && line("skip silent", "no gradient comes this way")}
+      {roles.map((role) => [line(role, role), " "])}
+      {line("walked", "gradient has passed")} {edges.some(silent) && line("skip silent", "no gradient comes this way")}
     </p>
   );
+}
+
+/** The module that was last opened or closed in the graph itself: it stays in view, also when a legend takes some room. */
+interface Toggled {
+  key: string;
+  step: number;
+  /** What was open then. */
+  opened: ReadonlySet<string> | null;
 }
 
 interface Held {
@@ -169,7 +182,7 @@ function keep(pane: HTMLElement | null, drawing: Element, { x, y, across, down }
 function follow(pane: HTMLElement | null, node: Element | null, playing: boolean): void {
   if (pane === null || node === null) return;
   const [frame, box] = [pane.getBoundingClientRect(), node.getBoundingClientRect()];
-  const margin = 90;
+  const margin = Math.min(90, frame.height / 4); // a phone's pane is low
   const inside =
     box.left > frame.left + 10 &&
     box.right < frame.right - 10 &&

@@ -3,6 +3,7 @@
 import { eventAt, type Trace } from "./data";
 import { togglePlay } from "./keyboard";
 import type { Recording, State, Store } from "./state";
+import { Tools } from "./Tools";
 import { passOf } from "./text";
 
 const SPEEDS = [1, 2, 5, 10, 25];
@@ -10,8 +11,9 @@ const SPEEDS = [1, 2, 5, 10, 25];
 export function Transport({ store, recording, state }: { store: Store; recording: Recording; state: State }) {
   const { trace } = recording;
   const pass = passOf(eventAt(trace, state.step));
+  // Without an effect rather than disabled: a disabled button would lose the focus.
   const button = (label: string, sign: string, act: () => void, off = false) => (
-    <button type="button" class="icon" aria-label={label} title={label} disabled={off} onClick={act}>
+    <button type="button" class="icon" aria-label={label} title={label} aria-disabled={off} onClick={act}>
       <svg viewBox="0 0 16 16" aria-hidden="true">
         <path d={sign} />
       </svg>
@@ -19,7 +21,7 @@ export function Transport({ store, recording, state }: { store: Store; recording
   );
   return (
     <section class="transport" aria-label="Events">
-      <div class="buttons">
+      <Tools class="buttons" label="Move through the events">
         {button("First event", "M3 3h2v10H3z M13 3v10L6 8z", () => store.go(0), state.step === 0)}
         {button("Previous event", "M10.5 2L12 3.5 7.5 8l4.5 4.5-1.5 1.5-6-6z", () => store.go(state.step - 1), state.step === 0)}
         {state.playing
@@ -27,7 +29,7 @@ export function Transport({ store, recording, state }: { store: Store; recording
           : button("Play", "M4 2.5v11L13 8z", () => togglePlay(store))}
         {button("Next event", "M5.5 2L4 3.5 8.5 8 4 12.5 5.5 14l6-6z", () => store.go(state.step + 1), state.step === store.last)}
         {button("Last event", "M11 3h2v10h-2z M3 3v10l7-5z", () => store.go(store.last), state.step === store.last)}
-      </div>
+      </Tools>
       <div class="timeline" style={{ "--passes": passes(trace) }}>
         <input
           type="range"
@@ -39,7 +41,7 @@ export function Transport({ store, recording, state }: { store: Store; recording
           onInput={(e) => store.go(Number(e.currentTarget.value))}
         />
       </div>
-      <div class="choices">
+      <Tools class="choices" label="Pass and speed">
         <div class="segments" role="group" aria-label="Pass">
           <button type="button" aria-pressed={pass === "f"} onClick={() => store.goPass("f")}>
             Forward
@@ -65,7 +67,7 @@ export function Transport({ store, recording, state }: { store: Store; recording
             ))}
           </select>
         </label>
-      </div>
+      </Tools>
     </section>
   );
 }

@@ -3,7 +3,7 @@
 import type { Event } from "./data";
 import { box, grown, overlap, padded } from "./frames";
 import type { Edge, Node, Picture } from "./layout";
-import { called, type Call } from "./modules";
+import { ancestors, called, newUse, useOf, type Call } from "./modules";
 import { viewOf } from "./arrays";
 import type { Replay } from "./replay";
 import { number } from "./text";
@@ -39,9 +39,11 @@ export class Drawing {
   readonly element: SVGSVGElement;
   private readonly nodes: DrawnNode[] = [];
   private readonly edges: DrawnEdge[] = [];
-  private readonly labels: SVGTextElement[] = [];
+  private readonly labels = new Map<Call, SVGTextElement>();
   private readonly byKey = new Map<string, DrawnNode>();
-  private tabbed: DrawnNode | null = null;
+  /** What the arrows go along: nodes, and before the first node of a frame its label. */
+  private readonly stops = new Map<string, SVGElement>();
+  private tabbed: SVGElement | null = null;
 
   constructor(
     readonly picture: Picture,
@@ -54,7 +56,7 @@ export class Drawing {
       width,
       height,
       role: "group",
-      "aria-label": "Graph of the operations; up and down move between nodes, Enter opens one",
+      "aria-label": "Graph of the operations; up and down move between nodes and frames, Enter opens or closes one",
     });
     this.element.append(markers());
     const framed = new Set<Call>();
@@ -64,9 +66,12 @@ export class Drawing {
       this.edges.push({ edge, element, classes: "" });
       this.element.append(element);
     }
-    this.element.append(...this.labels); // over the lines that cross them
-    for (const node of picture.nodes) this.drawNode(node);
-    this.moveTab(this.nodes[0] ?? null);
+    this.element.append(...this.labels.values()); // over the lines that cross them
+    for (const node of picture.nodes) {
+      for (const call of ancestors(node.call)) this.stopAt(call.key, this.labels.get(call));
+      this.stopAt(node.key, this.drawNode(node));
+    }
+    this.moveTab(this.nodes[0]?.element ?? null);
   }
 
   /** An open module's frame, where no other module's nodes lie in it. */
@@ -80,13 +85,26 @@ export class Drawing {
     this.element.append(
       make("rect", { class: "frame", x: left, y: top, width: right - left, height: bottom - top, rx: 10 }),
     );
-    const label = make("text", { class: "frame-label", x: left + 10, y: top + 13, "data-close": call.key });
-    label.append(sign("▾"), name, make("title", {}, `Close ${call.path}`));
-    this.labels.push(label);
+    const label = make("text", {
+      class: "frame-label",
+      x: left + 10,
+      y: top + 13,
+      "data-key": call.key,
+      role: "button",
+      tabindex: -1,
+      "aria-expanded": "true",
+      "aria-label": ["module", called(call.path, call), useOf(call)].filter(Boolean).join(" "),
+    });
+    label.append(sign("▾"), [name, newUse(call)].filter(Boolean).join(", "), make("title", {}, `Close ${call.path}`));
+    this.labels.set(call, label);
     return true;
   }
 
-  private drawNode(node: Node): void {
+  private stopAt(key: string, element: SVGElement | undefined): void {
+    if (element !== undefined) this.stops.set(key, element);
+  }
+
+  private drawNode(node: Node): SVGGElement {
     const [x, y] = [node.x - node.width / 2, node.y - node.height / 2];
     const element = make("g", {
       "data-key": node.key,
@@ -113,20 +131,21 @@ export class Drawing {
     element.append(name);
     element.append(make("text", { class: "note", x: 11, y: 32 }, node.note));
     const norm = make("text", { class: "norm", x: node.width - 11, y: 32 });
-    element.append(norm, make("title", {}, `${node.full}${this.useOf(node)}`));
+    element.append(norm, make("title", {}, `${node.full}, ${node.note}${this.useOf(node)}`));
     const drawn = { node, element, norm, classes: "", shown: "" };
     this.nodes.push(drawn);
     this.byKey.set(node.key, drawn);
     this.element.append(element);
+    return element;
   }
 
-  /** Which of its uses, and for whose loss: D is used for real samples, for fakes, and once more for G's loss. */
+  /** What its note leaves out: which of its uses it is, and for whose loss: D is used once more for G's. */
   private useOf({ kind, call, ops }: Node): string {
-    const { use, uses } = call;
-    if (kind !== "module" || uses < 2) return "";
+    if (kind !== "module" || call.uses < 2) return "";
     const { lanes } = this.replay.trace;
     const of = lanes.filter((_, lane) => ops.some((op) => Number.isFinite(this.replay.reachedAt(lane, op))));
-    return `, use ${use} of ${uses}${lanes.length > 1 && of.length ? `, for the loss of ${of.join(" and ")}` : ""}`;
+    const use = newUse(call) ? "" : `, ${useOf(call)}`;
+    return `${use}${lanes.length > 1 && of.length ? `, for the loss of ${of.join(" and ")}` : ""}`;
   }
 
   /** Light what `step` has reached. */
@@ -135,7 +154,7 @@ export class Drawing {
     const backward = event.kind !== "forward";
     const receiver = this.picture.of.get(event.op);
     const at = receiver && this.byKey.get(receiver.key);
-    if (at && !this.element.contains(document.activeElement)) this.moveTab(at); // who comes by Tab begins there
+    if (at && !this.element.contains(document.activeElement)) this.moveTab(at.element); // who comes by Tab begins there
     const sender = event.consumer === null ? undefined : this.picture.of.get(event.consumer);
     for (const drawn of this.nodes) {
       const { node } = drawn;
@@ -173,33 +192,37 @@ export class Drawing {
   }
 
   /** One node is in the tab order; the arrows move it. */
-  private moveTab(drawn: DrawnNode | null): void {
-    this.tabbed?.element.setAttribute("tabindex", "-1");
-    drawn?.element.setAttribute("tabindex", "0");
-    this.tabbed = drawn;
+  private moveTab(element: SVGElement | null): void {
+    this.tabbed?.setAttribute("tabindex", "-1");
+    element?.setAttribute("tabindex", "0");
+    this.tabbed = element;
   }
 
   focus(key: string): void {
-    const drawn = this.byKey.get(key);
-    if (drawn === undefined) return;
-    this.moveTab(drawn);
-    drawn.element.focus();
+    const element = this.stops.get(key);
+    if (element === undefined) return;
+    this.moveTab(element);
+    element.focus();
   }
 
-  /** What a key of an earlier drawing has become: itself, the first node of a module that opened, or the module that closed over it. */
+  /**
+   * What a key of an earlier drawing has become: itself, closed or as a frame's label; the first node of a module that
+   * opened without a frame, or the module that closed over it.
+   */
   keyNow(key: string): string | null {
+    if (this.stops.has(key)) return key;
     const inside = (call: Call | null): boolean => call !== null && (call.key === key || inside(call.parent));
-    const first = this.byKey.get(key) ?? this.nodes.find(({ node }) => inside(node.call));
+    const first = this.nodes.find(({ node }) => inside(node.call));
     return first?.node.key ?? this.picture.of.get(Number(key.match(/\d+$/)?.[0]))?.key ?? null;
   }
 
-  elementOf(key: string | null): SVGGElement | null {
-    return (key !== null && this.byKey.get(key)?.element) || null;
+  elementOf(key: string | null): SVGElement | null {
+    return (key !== null && this.stops.get(key)) || null;
   }
 
   neighbour(key: string, by: number): string | null {
-    const at = this.nodes.findIndex((n) => n.node.key === key);
-    return this.nodes[at + by]?.node.key ?? null;
+    const keys = [...this.stops.keys()];
+    return keys[keys.indexOf(key) + by] ?? null;
   }
 }
 

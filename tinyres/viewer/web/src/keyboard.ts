@@ -5,14 +5,15 @@ import { shown } from "./HeatMap";
 import type { Store } from "./state";
 
 export const KEYS: [string, string][] = [
-  ["← →", "previous event, next event"],
+  ["Tab", "to the next group of controls; the first stop leads to the graph"],
+  ["← →", "previous event, next event; within a group of buttons, from one to the next"],
   ["Shift ← →", "previous module, next module"],
   ["Home End", "first event, last event"],
   ["Space", "play, pause"],
   ["F B", "forward pass, backward pass (of the same operation)"],
   ["E", "open or close the module of the current event"],
   ["Shift E", "open or close all modules"],
-  ["↑ ↓ Enter", "in the graph: move between nodes, open one"],
+  ["↑ ↓ Enter", "in the graph: move between nodes and frames; open or close a module"],
   ["T", "switch between graph and table"],
   ["L", "go to the backward pass of the next loss"],
   ["+ − 0", "zoom in, zoom out, fit"],
@@ -54,9 +55,12 @@ export function listen(store: Store): void {
     if (!act(store, event.key, event.shiftKey)) return;
     event.preventDefault();
     // What had the focus may be gone, as the zoom is from beside a table: what is shown now takes it.
-    if (before !== document.body && document.activeElement === document.body) focusOn(".left [tabindex='0']");
+    if (before !== document.body && document.activeElement === document.body) focusOn(CURRENT);
   });
 }
+
+/** The current event's node, or its row of the table. */
+export const CURRENT = ".around [tabindex='0'], .twin button[tabindex='0']";
 
 export function focusOn(selector: string): void {
   document.querySelector<HTMLElement | SVGElement>(selector)?.focus({ preventScroll: true });

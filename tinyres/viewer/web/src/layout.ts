@@ -1,7 +1,7 @@
 // From what is open to a picture: which nodes and edges there are, and what they say.
 
 import type { Op } from "./data";
-import { called, hiddenIn, isInput, type Call, type Calls } from "./modules";
+import { called, hiddenIn, isInput, newUse, type Call, type Calls } from "./modules";
 import { place } from "./place";
 import type { Replay } from "./replay";
 import { linesOf, streamsOf } from "./streams";
@@ -49,7 +49,8 @@ const LONGEST = 30;
 export function picture(ops: Op[], calls: Calls, opened: ReadonlySet<string>, replay: Replay): Picture {
   const { nodes, of } = visible(ops, calls, opened);
   const edges = joined(ops, of, replay, calls);
-  return { nodes, edges, of, ...place(sorted(nodes, edges, ops), edges, linesOf(streamsOf(ops), of, edges)) };
+  const order = sorted(nodes, edges, ops);
+  return { nodes: order, edges, of, ...place(order, edges, linesOf(streamsOf(ops), of, edges)) };
 }
 
 /** Sources first; a weight right before the first that uses it. */
@@ -136,14 +137,15 @@ function moduleNode(call: Call, ops: Op[]): Node {
   const note = inner || only === undefined ? `${call.size} nodes` : (ops[only] as Op).kind;
   const line: string[] = [];
   for (let c: Call = call; c.parent !== null; c = c.parent) line.unshift(c.label);
-  return box(call.key, "module", called(line.slice(-2).join("."), call), note, call.path, call);
+  const title = called(line.slice(-2).join("."), call);
+  return box(call.key, "module", title, [note, newUse(call)].filter(Boolean).join(", "), call.path, call);
 }
 
 function box(key: string, kind: Node["kind"], title: string, note: string, full: string, call: Call): Node {
   const shown = title.length > LONGEST ? `…${title.slice(1 - LONGEST)}` : title;
   const room = Math.max(
     textWidth(shown, "600 13px") + (kind === "module" ? 18 : 0),
-    textWidth(`${note}  ‖g‖ 0.0001234`, "11px"),
+    textWidth(kind === "module" ? note : `${note}  ‖g‖ 0.0001234`, "11px"), // a module has no norm of its own
   );
   return {
     key,

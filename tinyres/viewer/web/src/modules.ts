@@ -101,6 +101,12 @@ function placeInputs(ops: Op[], of: Call[], top: Call): void {
 /** "0 Linear": a name and a class. */
 export const called = (name: string, call: Call): string => (call.kind ? `${name} ${call.kind}` : name);
 
+/** "use 2 of 3", of a module that is called more than once. */
+export const useOf = ({ use, uses }: Call): string => (uses > 1 ? `use ${use} of ${uses}` : "");
+
+/** The same, unless a module around it says it already. */
+export const newUse = (call: Call): string => (call.uses > (call.parent?.uses ?? 1) ? useOf(call) : "");
+
 export function ancestors(call: Call): Call[] {
   const line: Call[] = [];
   for (let c: Call | null = call; c !== null; c = c.parent) line.unshift(c);

@@ -33,7 +33,7 @@ export function App({ store, state }: { store: Store; state: State }) {
       <Said store={store} state={state} />
       <div class="body">
         {aside}
-        <main>
+        <main tabIndex={-1}>
           {story && <Told store={store} state={state} story={story} />}
           {seen === null ? (
             <p class="empty">{waiting(state)}</p>

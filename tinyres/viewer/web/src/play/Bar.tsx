@@ -16,6 +16,9 @@ export function Top({ store, state }: { store: Store; state: State }) {
   const table = (format: "csv" | "json"): void => (inReplay ? store.given(format) : store.ask(format));
   return (
     <header class="top">
+      <button type="button" class="jump" onClick={(e) => pictures(e.currentTarget).focus()}>
+        Skip to the pictures
+      </button>
       <h1>Playground</h1>
       {labs.length > 1 && open && (
         <div class="segments" role="group" aria-label="Lab">
@@ -58,6 +61,8 @@ export function Top({ store, state }: { store: Store; state: State }) {
   );
 }
 
+const pictures = (from: Element): HTMLElement => (from.getRootNode() as ParentNode).querySelector("main") as HTMLElement;
+
 /** Measured, so that 0.999 is one step as well. */
 const perSecond = (rate: number): string => `${number(rate, 2)} ${number(rate, 2) === "1" ? "step" : "steps"}`;
 
@@ -70,8 +75,9 @@ export function Bar({ store, state }: { store: Store; state: State }) {
   const value = store.local ? state.at : (seen?.frame.step ?? 0);
   const dead = seen === null;
   const step = seen === null || (state.anew && isComputing(state)) ? "–" : seen.frame.step;
-  const button = (label: string, sign: string, act: () => void, off = dead) => (
-    <button type="button" class="icon" aria-label={label} title={label} disabled={off} onClick={act}>
+  // At an end, `off`: without an effect rather than disabled, which would lose the focus.
+  const button = (label: string, sign: string, act: () => void, off = false) => (
+    <button type="button" class="icon" aria-label={label} title={label} disabled={dead} aria-disabled={off} onClick={() => off || act()}>
       <svg viewBox="0 0 16 16" aria-hidden="true">
         <path d={sign} />
       </svg>
@@ -81,14 +87,14 @@ export function Bar({ store, state }: { store: Store; state: State }) {
     <section class="transport" aria-label="Steps">
       <div class="buttons">
         {!store.local && button("Start anew", "M8 2.5a5.5 5.5 0 1 0 5.4 6.5h-1.6A4 4 0 1 1 8 4v2.5L12 3.2 8 0z", () => store.reset())}
-        {button("One step back", "M11 3v10L4 8z", () => store.step(-1), dead || value <= first)}
+        {button("One step back", "M11 3v10L4 8z", () => store.step(-1), value <= first)}
         <button type="button" class="play" disabled={dead} aria-label={playing ? "Pause" : "Play"} onClick={() => store.play()}>
           <svg viewBox="0 0 16 16" aria-hidden="true">
             <path d={playing ? "M4 3h3v10H4z M9 3h3v10H9z" : "M4 2.5v11L13 8z"} />
           </svg>
           <span aria-hidden="true">{playing ? "Pause" : "Play"}</span>
         </button>
-        {button("One step on", "M5 3v10l7-5z", () => store.step(1), dead || (store.local && value >= last))}
+        {button("One step on", "M5 3v10l7-5z", () => store.step(1), store.local && value >= last)}
       </div>
       <button type="button" class="narrow" aria-expanded={state.sheet} onClick={() => store.set({ sheet: !state.sheet })}>
         Knobs

@@ -25,6 +25,7 @@ export function List({ store, state }: { store: Store; state: State }) {
                     <button type="button" aria-current={state.story === story} onClick={() => store.tell(story)}>
                       <b>{story.title}</b>
                       <span>{story.text}</span>
+                      <span class="asked">{story.guess.question}</span>
                       <span class="muted">{story.source}</span>
                     </button>
                   </li>
@@ -42,6 +43,7 @@ export function List({ store, state }: { store: Store; state: State }) {
 export function Told({ store, state, story }: { store: Store; state: State; story: Story }) {
   const { guess, told } = state;
   const card = useRef<HTMLElement>(null);
+  const cited = told && story.paper ? `${story.source}, ${story.paper}` : story.source; // a title may tell the answer
   // When the story ends, its button or Escape having been pressed in it, the focus goes where stories are begun.
   useLayoutEffect(
     () => () => {
@@ -56,7 +58,7 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
   }, [story, told]);
   useLayoutEffect(() => {
     const panel = told && (card.current?.getRootNode() as ParentNode).querySelector(`[data-panel=${story.look}]`);
-    if (panel) requestAnimationFrame(() => panel.scrollIntoView({ block: "nearest" }));
+    if (panel) requestAnimationFrame(() => reveal(panel, card.current?.querySelector<HTMLElement>(".answer")));
   }, [told]);
   return (
     <section class="story" aria-labelledby="story-title" ref={card}>
@@ -95,14 +97,23 @@ export function Told({ store, state, story }: { store: Store; state: State; stor
       <p class="muted source">
         {story.url ? (
           <a href={story.url} target="_blank" rel="noreferrer">
-            {story.source}
+            {cited}
           </a>
         ) : (
-          story.source
+          cited
         )}
       </p>
     </section>
   );
+}
+
+/** The picture comes into view, as far as the answer stays there, below the bar. */
+function reveal(panel: Element, answer: HTMLElement | null | undefined): void {
+  const bar = (panel.getRootNode() as ParentNode).querySelector(".transport");
+  panel.scrollIntoView({ block: "nearest", behavior: "instant" });
+  if (!answer) return;
+  answer.style.scrollMarginTop = `${(bar?.clientHeight ?? 0) + 12}px`;
+  answer.scrollIntoView({ block: "nearest", behavior: "instant" });
 }
 
 type Choice = { value: Value; label: string };

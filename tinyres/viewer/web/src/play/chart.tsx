@@ -45,6 +45,7 @@ export function Panel({ name, title, label, height, draw, under, tools, children
   const body = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
   const computing = useContext(Computing);
+  const withheld = computing || Boolean(veil); // nobody is told, and nothing is saved, before it may be seen
   useLayoutEffect(() => {
     const element = body.current as HTMLDivElement;
     const measure = (): void => setWidth(Math.floor(element.clientWidth));
@@ -56,7 +57,7 @@ export function Panel({ name, title, label, height, draw, under, tools, children
   const size = { width, height: shape ? Math.min(Math.ceil(width / shape), height) : height };
   const save = (format: "svg" | "png"): void => {
     const chart = body.current?.querySelector<SVGSVGElement>("svg.chart");
-    if (chart && !computing) void picture(chart, title, `tinyres-${name}`, format);
+    if (chart && !withheld) void picture(chart, title, `tinyres-${name}`, format);
   };
   return (
     <section class={`panel ${name}`} data-panel={name} aria-labelledby={`title-${name}`}>
@@ -66,7 +67,7 @@ export function Panel({ name, title, label, height, draw, under, tools, children
         <span class="space" />
         <span class="saving">
           {(["svg", "png"] as const).map((format) => (
-            <button type="button" aria-disabled={computing} aria-label={`Save “${title}” as ${format.toUpperCase()}`} onClick={() => save(format)}>
+            <button type="button" aria-disabled={withheld} aria-label={`Save “${title}” as ${format.toUpperCase()}`} onClick={() => save(format)}>
               {format.toUpperCase()}
             </button>
           ))}
@@ -81,7 +82,7 @@ export function Panel({ name, title, label, height, draw, under, tools, children
       >
         {width > 0 && under?.(size)}
         {width > 0 && (
-          <svg class="chart" width={width} height={size.height} role="img" aria-label={computing ? `${title}: ${COMPUTING}` : label}>
+          <svg class="chart" width={width} height={size.height} role="img" aria-label={computing ? `${title}: ${COMPUTING}` : veil ? `${title}: shown after your guess` : label}>
             {draw(size)}
           </svg>
         )}

@@ -43,7 +43,9 @@ export interface Story {
   name: string;
   title: string;
   text: string;
+  /** Authors and year; the title, which may tell the answer, comes with it. */
   source: string;
+  paper?: string;
   url?: string | null;
   lab: LabName;
   setting: Setting;

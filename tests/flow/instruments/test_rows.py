@@ -1,0 +1,90 @@
+"""Which blocks there are, and why there may be no two routes to compare: what a net's author cannot see."""
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import flow, nn
+
+X = np.random.default_rng(0).standard_normal((2, 3)).astype("float32")
+
+
+class Net(nn.Module):
+    """A row of blocks that is gone through (`through`), or called."""
+
+    def __init__(self, *layers, through=True):
+        self.layers, self.head, self.through = nn.Sequential(*layers), nn.Linear(3, 2, rng=9), through
+
+    def forward(self, x):
+        if not self.through:
+            return self.head(self.layers(x))
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x)
+
+
+def residual(seed):
+    return nn.Residual(nn.Linear(3, 3, rng=seed))
+
+
+def recorded(model, x=X, steps=1, **how):
+    recording = flow.record(model, **how)
+    for _ in range(steps):
+        with recording:
+            model(tr.tensor(x)).sum().backward()
+    return recording
+
+
+@pytest.mark.parametrize("asked", [None, ["layers", "head"]])
+def test_a_row_that_is_gone_through_is_its_members_as_a_module_list_is(asked):
+    recording = recorded(Net(residual(0), residual(1), residual(2)), steps=2, blocks=asked)
+    assert recording.blocks == ["layers.0", "layers.1", "layers.2", "head"]
+    listed = Net(residual(0), residual(1), residual(2))
+    listed.layers = nn.ModuleList(list(listed.layers.children()))
+    other = recorded(listed, steps=2)
+    assert dict(recording.gradient_norms()) == dict(other.gradient_norms())
+    assert "layers" not in str(recording).partition("not recorded:")[2].split(";")[0]
+    assert np.isfinite(recording.history()["forward_norm"]).all(), "from the first step on"
+
+
+def test_a_row_that_is_called_is_one_block_and_remains_one():
+    model = Net(residual(0), residual(1), through=False)
+    recording = recorded(model)
+    assert recording.blocks == ["layers", "head"]
+    model.through = True
+    with recording:
+        model(tr.tensor(X)).sum().backward()
+    assert recording.blocks == ["layers", "head"]
+    assert np.isfinite(recording.history()["backward_norm"]).all()
+
+
+def test_rows_within_rows():
+    recording = recorded(Net(nn.Sequential(residual(0), nn.Tanh()), residual(1)))
+    assert recording.blocks == ["layers.0", "layers.1", "head"], "the inner one is called"
+    assert recorded(nn.Sequential(residual(0), residual(1))).blocks == ["0", "1"]
+
+
+def test_the_only_residual_connection_whose_input_needs_no_gradient_is_named_with_the_mend():
+    recording = recorded(nn.Sequential(residual(0)))
+    with pytest.raises(ValueError, match=r"at the input of 0, .*needs none.*requires_grad=True\), or put a layer"):
+        recording.skip_share()
+    with recording:
+        recording._model(tr.tensor(X, requires_grad=True)).sum().backward()
+    assert list(recording.skip_share()) == ["0"], "the mend mends it"
+    inside = flow.record(nn.Sequential(residual(0)))
+    with inside:
+        inside._model(tr.tensor(X)).sum().backward()
+        with pytest.raises(ValueError, match="at the input of 0"):
+            inside.skip_share()
+
+
+def test_residual_connections_that_no_gradient_passed_are_told_from_none():
+    class Off(nn.Module):
+        def __init__(self):
+            self.used, self.unused = nn.Linear(3, 3, rng=0), residual(1)
+
+        def forward(self, x):
+            return self.used(x)
+
+    with pytest.raises(ValueError, match=r"passed none of the residual connections \(unused\): did they run"):
+        recorded(Off()).skip_share()
