@@ -59,7 +59,10 @@ class Kind:
 
 
 def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -> list[Kind]:
-    """The kinds of failure among these findings, the plainest first. Cases are run until the time for it is over."""
+    """The kinds of failure among these findings: those that are seen in a picture first, the plainest before others.
+
+    Cases are run until the time for it is over.
+    """
     until = perf_counter() + SECONDS
     made: list[Kind] = []
     left = sorted((f for f in failing if not f.left), key=lambda f: (f.case.refused, _weight(f.case)))
@@ -83,7 +86,7 @@ def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -
         left = [f for f in left if all(f is not one for one in mine)]
         if place is not None:
             left = [f for f in map(place.forgiven, left) if not f.ok]
-    return sorted(made, key=lambda kind: kind.example.case.elements > LARGE)
+    return sorted(made, key=lambda kind: (kind.example.case.elements > LARGE, not kind.example.wrong))
 
 
 def _weight(case: Case) -> tuple[int, int]:
