@@ -4,13 +4,17 @@ import shlex
 import subprocess
 import sys
 import traceback
+from pathlib import Path
 
 import pytest
 
 from tinyres.bench import children
+from tinyres.cli.formulas import FORMULA, readable
+from tinyres.cli.notebooks import plain
 from tinyres.cli.reading import ASKED, read
 
 plt = pytest.importorskip("matplotlib.pyplot")
+TUTORIALS = Path(__file__).parents[2] / "tutorials"
 PAGE = """\
 # %% [markdown]
 # # 99 What comes first?
@@ -57,7 +61,7 @@ def test_text_code_and_output_come_in_order(page, capsys):
     read(page)
     out = capsys.readouterr().out
     lines = [
-        "# 99 What comes first?", "al. 2016 say $x^2$.", "    x = 3", "x is 3",
+        "# 99 What comes first?", "al. 2016 say x².", "    x = 3", "x is 3",
         "**Guess before you run:** how much", "    plt.plot([x, x**2])", "and its square 9", "Answer\n\nNine.",
         "There is no display, so one picture was drawn but not shown: --figures DIR keeps them.",
     ]  # fmt: skip
@@ -67,12 +71,35 @@ def test_text_code_and_output_come_in_order(page, capsys):
     assert "guess" not in out
 
 
+def test_formulas_are_in_plain_characters():
+    assert readable(r"of $1 - \tanh^2 a$ at $10^{-3}$") == "of 1-tanh² a at 10⁻³"
+    assert readable(r"$$ \frac{f(x+h) - f(x)}{h} = \underbrace{2\,y}_{d\ell/dy} \cdot w_{data} $$") == (
+        "(f(x+h)-f(x))/h=(2y)[dℓ/dy]·w_data"
+    )
+    assert readable(r"costs $\unknown{3}$ and 5 $") == r"costs $\unknown{3}$ and 5 $"
+
+
+@pytest.mark.parametrize("path", sorted(TUTORIALS.glob("[0-9]*.py")), ids=lambda path: path.stem[:2])
+def test_no_formula_of_a_tutorial_is_left_in_latex(path):
+    text = "\n".join(plain(line) for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
+    assert FORMULA.search(readable(text)) is None
+
+
+def test_a_trace_that_a_notebook_would_show_is_pointed_at_or_written(page, capsys, tmp_path):
+    page.write_text("# %%\nimport tinyres as tr\nx = tr.tensor([2.0], requires_grad=True)\ntr.trace((x * x).sum())\n")
+    read(page)
+    assert "`tutorials run 99 --figures DIR` writes it to DIR/99_page.html" in capsys.readouterr().out
+    read(page, tmp_path / "pictures")
+    assert "99_page.html, a page to step through" in capsys.readouterr().out
+    assert "<html" in (tmp_path / "pictures" / "99_page.html").read_text(encoding="utf-8")
+
+
 def test_someone_is_asked_before_the_answer_comes(page, capsys):
     seen = []
     read(page, ask=lambda question: seen.append((question, capsys.readouterr().out)))
     ((question, before),) = seen
     assert question == ASKED
-    assert before.endswith("how much is $x^2$?\n\n")
+    assert before.endswith("how much is x²?\n\n")
     assert "and its square" in capsys.readouterr().out
 
 

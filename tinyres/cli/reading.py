@@ -6,6 +6,7 @@ text asks for a guess, someone at a terminal is waited for.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import sys
@@ -13,8 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tinyres.cli.formulas import readable
 from tinyres.cli.notebooks import CELL, alone, plain
 from tinyres.files import write_figure
+from tinyres.viewer.tracing import Trace
 
 GUESS = re.compile(r"^guess = \.\.\.", re.MULTILINE)
 TAGS = re.compile(r"</?(?:details|summary)>")
@@ -43,7 +46,7 @@ def read(path: Path, folder: Path | None = None, ask: Callable[[str], Any] | Non
                 print()
         else:
             print("".join(f"    {part}".rstrip() + "\n" for part in source.strip("\n").splitlines()))
-            exec(compile("\n" * line + source, str(path), "exec"), names)
+            _execute("\n" * line + source, path, names, folder)
             print(flush=True)
         if unseen:
             for number in pyplot.get_fignums():
@@ -57,6 +60,21 @@ def read(path: Path, folder: Path | None = None, ask: Callable[[str], Any] | Non
         print(f"There is no display, so {pictures} drawn but not shown: --figures DIR keeps them.")
 
 
+def _execute(source: str, path: Path, names: dict[str, Any], folder: Path | None) -> None:
+    """Run a cell. Of a trace, which a notebook would show as a page, the terminal says how to see it."""
+    body = ast.parse(source, str(path))
+    last = body.body.pop() if body.body and isinstance(body.body[-1], ast.Expr) else None
+    exec(compile(body, str(path), "exec"), names)
+    value = None if last is None else eval(compile(ast.Expression(last.value), str(path), "eval"), names)
+    if isinstance(value, Trace):
+        target = (folder or Path()) / f"{path.stem}.html"
+        if folder is None:
+            print(f"A page to step through. `tutorials run {path.stem[:2]} --figures DIR` writes it to DIR/{target.name}.")
+        else:
+            value.save(target)
+            print(f"wrote {target}, a page to step through")
+
+
 def _cells(text: str) -> Iterator[tuple[int, str | None, str]]:
     """Of each cell the lines before it, its kind, None for code, and its source."""
     heads = list(CELL.finditer(text))
@@ -65,8 +83,8 @@ def _cells(text: str) -> Iterator[tuple[int, str | None, str]]:
 
 
 def _text(source: str) -> str:
-    """What a cell of text says, without the marks that fold an answer away."""
-    return re.sub(r"\n{3,}", "\n\n", TAGS.sub("", plain(alone(source))))
+    """What a cell of text says, its formulas in plain characters, without the marks that fold an answer away."""
+    return readable(re.sub(r"\n{3,}", "\n\n", TAGS.sub("", plain(alone(source)))))
 
 
 def main() -> None:

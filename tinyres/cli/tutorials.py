@@ -58,8 +58,8 @@ def add(commands: Any) -> None:
         "open in windows if a display is available.",
     )  # fmt: skip
     run.add_argument("number", metavar="NUMBER", help="as listed, or part of its name: 03, residual_sum")
-    run.add_argument("--figures", type=Path, metavar="DIR", help="without a display, write the pictures into this "
-                     "folder")  # fmt: skip
+    run.add_argument("--figures", type=Path, metavar="DIR", help="write the pages to step through, and without a "
+                     "display the pictures, into this folder")  # fmt: skip
     run.set_defaults(run=run_one)
     marks.add(parts)
 
@@ -111,7 +111,7 @@ def run_copy(arguments: argparse.Namespace) -> int:
 
 def run_one(arguments: argparse.Namespace) -> int:
     """Run one with this Python; the exit status is 0, or 1 if it failed."""
-    need({"matplotlib": "matplotlib", "sklearn": "scikit-learn"})
+    need({"matplotlib": "matplotlib", "sklearn": "scikit-learn", "flatlatex": "flatlatex"})
     if arguments.figures is not None:
         make_folder(arguments.figures)
     folder = [] if arguments.figures is None else [str(arguments.figures)]
