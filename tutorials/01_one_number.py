@@ -207,4 +207,4 @@ assert arrived[1.5] < arrived[0.8] < 1e-3 < arrived[1.0] < 1  # a larger weight 
 # tr.exercise("01", slope)
 # ```
 #
-# Next: a machine that does this for any calculation, in a hundred lines.
+# Next: a machine that does this for any calculation, in some forty lines.

@@ -90,9 +90,10 @@ def backward(output):
 
 
 # %% [markdown]
-# That is the whole machine. Two of its lines carry the ideas. The first is the loop, which runs from the last entry to
-# the first: an entry was written *after* its inputs, so when we reach it, everything that uses it has already
-# contributed. The second is the `+=`: a number that is used twice gets two contributions. (It is a loop, not a
+# That is the whole machine: some forty lines. For each operation it stores the value that came out, the numbers of its
+# inputs, and one slope for each of them. Two of its lines carry the ideas. The first is the loop, which runs from the
+# last entry to the first: an entry was written *after* its inputs, so when we reach it, everything that uses it has
+# already contributed. The second is the `+=`: a number that is used twice gets two contributions. (It is a loop, not a
 # recursion, so no net is too deep for it.)
 #
 # Try it on $f = a \cdot b + \tanh a$, where $a$ is used twice. By hand, $df/da = b + 1 - \tanh^2 a$.
@@ -206,16 +207,19 @@ while node is not None:  # down the first input of each
 # and $(3, 2)$ has $8 \times 12$ slopes for its first input alone, most of them zero. It stores what its *rule* needs to
 # multiply a gradient by all these slopes at once: for `matmul` the two arrays, for `tanh` its output, for `sum` only a
 # shape and the axes. The number behind the `#` grows with time, like our index, and the walk back goes by it. Step
-# through that walk here (keys and buttons as in 01): you see every rule with its formula, and every `+=`.
+# through that walk on the page that the next cell makes (keys and buttons as in 01): you see every rule with its
+# formula, and every `+=`.
 
 # %%
 tr.trace(lambda: tr.tanh(x @ w).sum())
 
 # %% [markdown]
 # The complete loop that walks back over such nodes fits on a page. It is in `tinyres/autograd/reference.py`, next to
-# `record`, which makes the nodes. A table holds the cotangents (gradients) that have arrived; a heap holds the nodes
-# whose rules have not run yet, with the youngest at the top. The library's own loop (`sweep.py`) adds observers,
-# checkpoints and a few shortcuts; a test runs every operation through both and compares.
+# `record`, which makes the nodes, and `_schedule`, which puts a node on the list of what is still to do. A table holds
+# the cotangents (gradients) that have arrived. The list is a *heap*: it always gives the youngest node first, so a
+# node's turn comes when everything that uses it has contributed. A rule is called a *vector-Jacobian product* there
+# (`vjp`): it multiplies a gradient by all slopes at once. You need not follow each line; the library's own loop
+# (`sweep.py`) adds observers, checkpoints and a few shortcuts; a test runs every operation through both and compares.
 #
 # ```{literalinclude} ../tinyres/autograd/reference.py
 # :pyobject: grad

@@ -88,7 +88,7 @@ def test_no_formula_of_a_tutorial_is_left_in_latex(path):
 def test_a_trace_that_a_notebook_would_show_is_pointed_at_or_written(page, capsys, tmp_path):
     page.write_text("# %%\nimport tinyres as tr\nx = tr.tensor([2.0], requires_grad=True)\ntr.trace((x * x).sum())\n")
     read(page)
-    assert "`tutorials run 99 --figures DIR` writes it to DIR/99_page.html" in capsys.readouterr().out
+    assert "`tutorials run 99 --figures DIR` writes 99_page.html there" in capsys.readouterr().out
     read(page, tmp_path / "pictures")
     assert "99_page.html, a page to step through" in capsys.readouterr().out
     assert "<html" in (tmp_path / "pictures" / "99_page.html").read_text(encoding="utf-8")

@@ -122,7 +122,8 @@ def _until_stopped(
         if arguments.seeds > 1:
             say(console, f"\nstopped; {kept}, and every seed that finished: repeat the command to continue")
         else:
-            say(console, f"\nstopped; {kept}, without a page that shows them")
+            shown = f", and {arguments.out / 'report.html'} shows them" if done else ""
+            say(console, f"\nstopped; {kept}{shown}")
         raise
 
 

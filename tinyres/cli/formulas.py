@@ -7,12 +7,29 @@ from functools import cache
 from typing import Any
 
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+(?:\n[^$\n]+)?)\$", re.DOTALL)
-NAMES = "arccos arcsin arctan cos det exp inf lim ln log max min sin sup tanh".split()
+NAMES = (
+    "arccos",
+    "arcsin",
+    "arctan",
+    "cos",
+    "det",
+    "exp",
+    "inf",
+    "lim",
+    "ln",
+    "log",
+    "max",
+    "min",
+    "sin",
+    "sup",
+    "tanh",
+)
 SIGNS = {
     "Vert": "‖", "ell": "ℓ", "langle": "⟨", "lVert": "‖", "le": "≤", "ge": "≥", "longrightarrow": "⟶", "odot": "⊙",
     "rVert": "‖", "rangle": "⟩", "top": "⊤",
 }  # fmt: skip
-BRACED = "boldsymbol mathbf mathrm operatorname text textstyle underbrace".split()  # they say how, not what
+# They say how something is written, not what.
+BRACED = ("boldsymbol", "mathbf", "mathrm", "operatorname", "text", "textstyle", "underbrace")
 APART = "\u00a0"  # its parser drops plain spaces
 SIZES = re.compile(r"\\(?:left|right|[Bb]ig+[lr]?|!)(?![A-Za-z])")
 SHORT = re.compile(r"\\tfrac\s*(\w|\\[A-Za-z]+)\s*(\w|\\[A-Za-z]+)")  # \tfrac12

@@ -63,13 +63,16 @@ def read(path: Path, folder: Path | None = None, ask: Callable[[str], Any] | Non
 def _execute(source: str, path: Path, names: dict[str, Any], folder: Path | None) -> None:
     """Run a cell. Of a trace, which a notebook would show as a page, the terminal says how to see it."""
     body = ast.parse(source, str(path))
-    last = body.body.pop() if body.body and isinstance(body.body[-1], ast.Expr) else None
+    value, last = None, body.body[-1] if body.body else None
+    if isinstance(last, ast.Expr):
+        body.body.pop()
     exec(compile(body, str(path), "exec"), names)
-    value = None if last is None else eval(compile(ast.Expression(last.value), str(path), "eval"), names)
+    if isinstance(last, ast.Expr):
+        value = eval(compile(ast.Expression(last.value), str(path), "eval"), names)
     if isinstance(value, Trace):
         target = (folder or Path()) / f"{path.stem}.html"
         if folder is None:
-            print(f"A page to step through. `tutorials run {path.stem[:2]} --figures DIR` writes it to DIR/{target.name}.")
+            print(f"A page to step through: `tutorials run {path.stem[:2]} --figures DIR` writes {target} there.")
         else:
             value.save(target)
             print(f"wrote {target}, a page to step through")

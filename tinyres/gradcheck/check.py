@@ -105,7 +105,7 @@ def _float64(inputs: Sequence[Any]) -> list[Any]:
             )
             raise TypeError(
                 f"gradcheck: inputs[{i}] is {array.dtype}, but a difference needs float64 "
-                f"(float32 leaves it about three digits): {mend}"
+                f"(in float32 it has five correct digits at best): {mend}"
             )
     return arrays
 

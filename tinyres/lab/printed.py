@@ -38,7 +38,7 @@ def wanted(law: Law) -> str:
         return "-"
     if law.kind == "ordering":
         return f"> {figure_text(law.predicted + law.tolerance)}"
-    return f"{figure_text(law.predicted)} ± {law.tolerance:.2g}"
+    return f"{figure_text(law.predicted)} ± {float(f'{law.tolerance:.2g}'):g}"
 
 
 def as_text(laws: Sequence[Law], caption: str, tables: Sequence[Table]) -> str:

@@ -23,7 +23,7 @@ def test_every_law_holds(name, tmp_path):
     result = holds(name, tmp_path)
     if name == "E2":
         off = max(abs(law.measured - law.predicted) for law in result.laws if law.name.endswith("ln χ"))
-        assert f"every factor is within {100 * np.expm1(off):.2g} % of the predicted χ" in result.found
+        assert f"each layer's factor is within {100 * np.expm1(off):.2g} % of the predicted χ" in result.found
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,8 @@ def signal_laws(case: Case, variances: Any, width: int) -> list[Law]:
     return [_law(f"{case.name}: ln of the signal's factor", [slope(c) for c in np.log(variances)], expected, width)]
 
 
-OTHERS = {("sigmoid", 1.0): "a sigmoid", ("relu", 2.0): "He's ReLU"}  # those without tanh that the sentence names
+# Those without tanh that the sentence names.
+OTHERS = {("sigmoid", 1.0): "a sigmoid at s_w² = 1", ("relu", 2.0): "He's ReLU"}
 
 
 def said_of(curves: dict[Case, Any]) -> str:
@@ -180,8 +181,9 @@ def said_of(curves: dict[Case, Any]) -> str:
     tanh = [case for case in curves if case.activation == "tanh"]
     off = max(abs(slope(curve) - np.log(case.chi)) for case, curve in curves.items())
     text = f"In all {len(curves)} kinds of nets a layer multiplies the squared gradient by χ, and {DEPTH} layers by "
-    text += f"its power: every factor is within {100 * np.expm1(off):.2g} % of the predicted χ. With tanh, χ goes from "
-    text += f"{factor[tanh[0].name]:.3g} at s_w² = {tanh[0].s_w2:g} to {factor[tanh[-1].name]:.3g} at {tanh[-1].s_w2:g}"
+    text += f"its power: each layer's factor is within {100 * np.expm1(off):.2g} % of the predicted χ. "
+    text += f"With tanh, χ goes from {factor[tanh[0].name]:.3g} at s_w² = {tanh[0].s_w2:g} "
+    text += f"to {factor[tanh[-1].name]:.3g} at {tanh[-1].s_w2:g}"
     others = [
         f"{factor[case.name]:.3g} for {OTHERS[place]}"
         for case in curves
@@ -213,9 +215,9 @@ def depth_scales(curves: dict[Case, Any]) -> Table:
         measured = f"{1 / abs(found):.2f}" if abs(found) > 0.01 else "100 or more"
         rows.append([case.name, f"{np.exp(expected):.4g}", scale, measured])
     note = (
-        "Over ξ = 1 / |ln χ| layers the squared gradient changes by a factor e. So few layers cannot resolve more than "
+        "Over ξ = 1 / |ln χ| layers the squared gradient changes by a factor e. A ξ of more than 100 cannot be "
+        "told from ∞ over so few layers."
     )
-    note += "100."
     return Table("Depth scales", ["setting", "χ", "ξ by theory", "ξ measured"], rows, note)
 
 

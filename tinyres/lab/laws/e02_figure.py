@@ -21,7 +21,7 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
     """log10 gradient against depth with the theory's lines, and the depth scale against s_w^2; curves: by case."""
     left, right = figure.subplots(1, 2, width_ratios=[1.9, 1])
     colours = _colours(list(curves))
-    ends: dict[str, tuple[float, str]] = {}
+    ends: dict[str, float] = {}
     for k, (case, curve) in enumerate(curves.items()):
         depth, line = np.arange(len(curve)), case.gradient(len(curve) - 1) / np.log(10)
         shown = slice(k % 4, None, 4)
@@ -29,14 +29,14 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         dots_and_line(left, dots, (depth, line), colours[case], marker="os^D"[k % 4])
         text = f"{case.name}: predicted χ = {case.chi:.3g}"
         if line[-1] > LOWEST:
-            ends[text] = (line[-1], colours[case])
+            ends[text] = line[-1]
         else:
             inside = int(np.argmax(line < LOWEST + 2))
             power = f"{line[-1]:.0f}".translate(RAISED)
             left.text(inside + 1, LOWEST + 1, f"{text}, down to 10{power}", fontsize=8)
-    for height, (text, (end, colour)) in zip(_apart([end for end, _ in ends.values()]), ends.items(), strict=True):
+    for height, (text, end) in zip(_apart([*ends.values()]), ends.items(), strict=True):
         left.annotate(text, (depth[-1], end), (depth[-1] + 1.5, height), fontsize=8, va="center",
-                      arrowprops={"arrowstyle": "-", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0,
+                      arrowprops={"arrowstyle": "-", "color": "0.6", "lw": 0.7, "shrinkA": 0, "shrinkB": 0,
                                   "relpos": (0, 0.5)},
                       annotation_clip=False)  # fmt: skip
     left.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top", ylim=(LOWEST, 6),

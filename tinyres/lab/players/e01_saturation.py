@@ -207,7 +207,8 @@ def draw(figure: Any, curves: dict[str, Any], learners: dict[float, float], d: f
         left.text(x, y, text, color=COLOURS[loss], fontsize=10)
     left.set(xlabel="distance d of the fakes from the data, in standard deviations", xlim=(0, 10.1), ylim=(2e-6, 40))
     left.set(ylabel="gradient of the generator's loss with respect to d")
-    left.set_title("The generator's gradient at the best discriminator\n(dots measured, lines theory)", fontsize=11)
+    title = "The generator's gradient at the best discriminator\n(dots measured, lines theory; A: mean of D on fakes)"
+    left.set_title(title, fontsize=11)
     felt_by_fakes(right, d)
 
 
@@ -237,7 +238,8 @@ EXPERIMENT = Experiment(
     claim="a better discriminator removes the saturating generator's gradient: exp(-d²/8)",
     question="What gradient does the best discriminator leave for the generator, and how does that depend on the loss?",
     prediction="data N(0, 1), fakes N(d, 1): saturating d A(d) <= (d/2) exp(-d²/8), non-saturating d (1 - A(d)), "
-    "Wasserstein 1, where A = E D* on fakes; V(D*) = -log 4 + 2 JSD",
+    "Wasserstein 1, where A is the mean of the best discriminator D* on fakes; the value of the game is "
+    "V(D*) = -log 4 + 2 JSD, JSD the Jensen-Shannon divergence",
     equation=r"\frac{\partial L_{sat}}{\partial d} = d A \le \frac{d}{2} e^{-d^2 / 8} \quad "
     r"\frac{\partial L_{non}}{\partial d} = d (1 - A) \quad \frac{\partial L_{W}}{\partial d} = 1",
     source=f"{GOODFELLOW}; {ARJOVSKY}; the forms for Gaussians are derived",
@@ -246,10 +248,10 @@ EXPERIMENT = Experiment(
     seconds=2,
     starred=True,
     varies="nothing: all means are quadratures",
-    conditions="Two Gaussians of equal width, d = θ/s standard deviations apart, and D optimal or trained to within "
+    conditions="Two Gaussians of equal width, d standard deviations apart, and D optimal or trained to within "
     "2 % of it, while G is frozen. In a real game D is neither.",
     settings={
-        "d": Setting(4.0, "distance of the fakes from the data, θ/s", low=0.05, high=10),
+        "d": Setting(4.0, "distance of the fakes from the data, in standard deviations", low=0.05, high=10),
         "loss": Setting("saturating", "what the generator minimises", choices=tuple(NAMES)),
     },
 )
