@@ -45,6 +45,18 @@ def test_a_rule_that_asks_for_what_is_not_there_is_refused_at_declaration():
         wrong.vjp(w=lambda g: g)
 
 
+def test_an_adder_needs_a_rule_and_asks_for_what_there_is():
+    def double(x):
+        return 2 * x
+
+    twice = define(double)
+    with pytest.raises(TypeError, match=r"double.vjp_into: declare the rule of 'x' first, by .vjp\(x=...\)"):
+        twice.vjp_into(x=lambda g, total: None)
+    twice.vjp(x=lambda g: 2 * g)
+    with pytest.raises(TypeError, match="a rule asks for 'z'"):
+        twice.vjp_into(x=lambda g, z, total: None)
+
+
 def test_two_primitives_cannot_have_one_name():
     with pytest.raises(ValueError, match="there is a primitive called 'tanh' already"):
 

@@ -74,7 +74,7 @@ def define(
     """
     made = Primitive(forward, aux=aux, broadcasts=broadcasts, decomposition=decomposition)
     call: Any = _call_variadic(made) if made.variadic else compile_call(made, made.inputs)
-    call.primitive, call.vjp, call.vjp_joint = made, made.vjp, made.vjp_joint
+    call.primitive, call.vjp, call.vjp_joint, call.vjp_into = made, made.vjp, made.vjp_joint, made.vjp_into
     return call
 
 

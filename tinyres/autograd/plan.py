@@ -13,8 +13,8 @@ is written down as two kinds of generated lambdas. For `mul`, whose rules are `l
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinyres.autograd.primitive import Primitive
@@ -34,6 +34,7 @@ class Plan:
         saves: a bit for each input that is saved.
         flat: the numbers of the inputs that the output is piecewise constant in: their rule is `zeros_of`.
         joint_vjp: (g, saved) -> the contributions to all inputs, if a joint rule was declared.
+        into: by an input's number, (g, saved, total): adds the contribution to `total` (see `Primitive.vjp_into`).
     """
 
     save: Callable[..., tuple[Any, ...]]
@@ -43,14 +44,17 @@ class Plan:
     saves: int
     flat: frozenset[int]
     joint_vjp: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
+    into: Mapping[int, Callable[[Any, tuple[Any, ...], Any], None]] = field(default_factory=dict)
 
 
 def make_plan(primitive: Primitive, inputs: list[str], wanted: int) -> Plan:
     """The plan for a call on these inputs (their names), of which those with a bit in `wanted` want a gradient."""
     rules = {i: primitive.rule(i) for i in range(len(inputs)) if wanted >> i & 1}
+    adders = {i: primitive.into[inputs[i]] for i in rules if inputs[i] in primitive.into}
     needs: dict[str, None] = {}  # the names of what is saved; a dict, as an ordered set
-    for rule in rules.values():
-        needs |= dict.fromkeys(name for name in inspect.signature(rule).parameters if name not in ("g", "index"))
+    for rule in (*rules.values(), *adders.values()):
+        found = inspect.signature(rule).parameters
+        needs |= dict.fromkeys(name for name in found if name not in ("g", "index", "total"))
     if primitive.decomposition is not None:  # it runs on all inputs, and on the static arguments that it names
         named = inspect.signature(primitive.decomposition).parameters
         needs |= dict.fromkeys([*inputs, *(name for name in primitive.statics if name in named)])
@@ -62,13 +66,14 @@ def make_plan(primitive: Primitive, inputs: list[str], wanted: int) -> Plan:
     origins = tuple("y" if name == "y" else inputs.index(name) if name in inputs else None for name in place)
 
     def vjp(rule: Callable[..., Any], i: int) -> Any:
-        found = {"g": "g", "index": str(i), **{name: f"s[{j}]" for name, j in place.items()}}
+        found = {"g": "g", "total": "t", "index": str(i), **{name: f"s[{j}]" for name, j in place.items()}}
         arguments = ", ".join(found[name] for name in inspect.signature(rule).parameters)
-        return eval(f"lambda g, s: rule({arguments})", {"rule": rule})
+        return eval(f"lambda g, s, t=None: rule({arguments})", {"rule": rule})
 
     if primitive.joint is None:
         vjps = tuple((i, vjp(rule, i)) for i, rule in rules.items())
-        return Plan(save, vjps, tuple(place), origins, saves, flat)
+        into = {i: vjp(adder, i) for i, adder in adders.items()}
+        return Plan(save, vjps, tuple(place), origins, saves, flat, into=into)
     joint = vjp(primitive.joint, 0)
     vjps = tuple((i, lambda g, s, i=i: joint(g, s)[i]) for i in rules)
     return Plan(save, vjps, tuple(place), origins, saves, flat, joint)

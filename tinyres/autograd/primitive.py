@@ -60,6 +60,7 @@ class Primitive:
         self.name = forward.__name__.rstrip("_")
         self.__name__, self.__doc__, self.__module__ = self.name, forward.__doc__, forward.__module__
         self.rules: dict[str, Callable[..., Any]] = {}
+        self.into: dict[str, Callable[..., None]] = {}
         self.joint: Callable[..., tuple[Any, ...]] | None = None
         self.differentiable = False
         self.signature = inspect.signature(forward)
@@ -83,6 +84,21 @@ class Primitive:
                 self._check_available(parameter)
         self.rules.update(rules)
         self.differentiable = True
+
+    def vjp_into(self, **adders: Callable[..., None]) -> None:
+        """Declare, beside the rule of an input, a function that adds what the rule returns to an array, `total`.
+
+        It is for contributions that are mostly zeros, as that of a slice: where a tensor is cut into T slices, T arrays
+        of zeros would be made and added up. An adder asks for values as a rule does, and is told `total`, which the
+        engine owns. The rule must return a new array: the next adder may write into it.
+        """
+        for name, adder in adders.items():
+            if name not in self.rules:
+                raise TypeError(f"{self.name}.vjp_into: declare the rule of {name!r} first, by .vjp({name}=...)")
+            for parameter in inspect.signature(adder).parameters:
+                if parameter != "total":
+                    self._check_available(parameter)
+        self.into.update(adders)
 
     def vjp_joint(self, rule: Callable[..., tuple[Any, ...]]) -> None:
         """Declare one rule that returns the contributions to all inputs at once: a fused backward kernel.

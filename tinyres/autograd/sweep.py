@@ -106,7 +106,7 @@ def sweep(
         # The fast path: rules run on arrays, and under the kernels that are in force anyway.
         plan, fast, ran = node.plan, ordinary and node.kernels is kernels, False
         lazy = fast and not watched and not hooked
-        flat, no_more = plan.flat if lazy else (), lazy and node in zeros
+        flat, into, no_more = plan.flat if lazy else (), plan.into if lazy else (), lazy and node in zeros
         joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None and not no_more else None
         for i, vjp in plan.vjps:
             parent = node.parents[i]
@@ -119,6 +119,9 @@ def sweep(
                     zeros.add(parent)
                     if parent.primitive is not None:
                         heappush(heap, (-parent.serial, parent))
+                continue
+            if into and i in into and parent in buffers:
+                into[i](total, saved, table[parent])
                 continue
             if fast:
                 contribution = vjp(total, saved) if joint is None else joint[i]
@@ -139,8 +142,8 @@ def sweep(
                 buffers.add(parent)
             else:
                 table[parent] = contribution
-                if joint is not None and not watched:
-                    buffers.add(parent)  # a joint rule returns new arrays (see `Primitive.vjp_joint`)
+                if (joint is not None and not watched) or i in into:
+                    buffers.add(parent)  # these rules return new arrays (see `vjp_joint` and `vjp_into`)
                 if parent.primitive is not None:
                     heappush(heap, (-parent.serial, parent))
                 elif hooked and parent in places:

@@ -19,7 +19,15 @@ def getitem_(x, *, key):
     return x[key]
 
 
+def _add_at(g, key, total):
+    if _is_basic(key):
+        total[key] += g
+    else:
+        total += scatter_add_(g, key=key, shape=total.shape)
+
+
 getitem_.vjp(x=lambda g, x_shape, key: scatter_add_(g, key=key, shape=x_shape))
+getitem_.vjp_into(x=_add_at)
 
 
 @primitive

@@ -66,15 +66,16 @@ def _largest(t, threads, x, out, index, window):
 
 
 @kernel
-def _to_winners(t, threads, g, index, out, window, offsets):
+def _to_winners(t, threads, g, index, out, window, offsets, further):
     """Each window adds to the pixel that it took, as far as this lies in the thread's own rows.
 
-    offsets: of each tap the rows, columns and numbers from the window's corner.
+    offsets, further: of each tap the rows and columns, and the numbers, from the window's corner.
     """
     N, H, W, C = out.shape
     _, OH, OW, _ = g.shape
     KH, KW, sh, sw, ph, pw, dh, dw = window
     values, places, line = g.reshape(-1), index.reshape(-1), out.reshape(-1)
+    taps = np.uint32(KH * KW)
     first, last = N * H * t // threads, N * H * (t + 1) // threads
     clear(line, first * W * C, (last - first) * W * C)
     for n in range(first // H, (last + H - 1) // H):
@@ -87,18 +88,18 @@ def _to_winners(t, threads, g, index, out, window, offsets):
                 corner = ((n * H + top) * W + left) * C
                 here = ((n * OH + oh) * OW + ow) * C
                 for c in range(C):
-                    tap = places[np.uintp(here + c)]
-                    if tap < 0 or tap >= KH * KW:
+                    tap = np.uint32(places[np.uintp(here + c)])  # a negative one becomes larger than all taps
+                    if tap >= taps:
                         continue
-                    h, w = top + offsets[tap, 0], left + offsets[tap, 1]
+                    h, w = (0, 0) if whole else (top + offsets[tap, 0], left + offsets[tap, 1])
                     if whole or (low <= h < high and 0 <= w < W):
-                        line[np.uintp(corner + offsets[tap, 2] + c)] += values[np.uintp(here + c)]
+                        line[np.uintp(corner + c) + further[np.uintp(tap)]] += values[np.uintp(here + c)]
 
 
 @lru_cache(maxsize=64)
-def _offsets(rows: Axis, cols: Axis, channels: int) -> Array:
+def _offsets(rows: Axis, cols: Axis, channels: int) -> tuple[Array, Array]:
     taps = np.indices((rows.kernel, cols.kernel)).reshape(2, -1).T * (rows.dilation, cols.dilation)
-    return np.column_stack([taps, (taps[:, 0] * cols.size + taps[:, 1]) * channels])
+    return taps, ((taps[:, 0] * cols.size + taps[:, 1]) * channels).astype(np.uintp)
 
 
 @kernel
@@ -192,7 +193,7 @@ def max_pool2d_dx(g: Array, index: Array, out: Array, s: MaxPool) -> None:
     """`reference.max_pool2d_dx`, from each window to the pixel that it took. The arrays pass through memory once."""
     axes = s.axes(out.shape, g.shape)
     offsets = _offsets(*axes, out.shape[3])
-    _to_winners(_work(out, g), _open(g), _open(index), out, _window(axes), offsets)
+    _to_winners(_work(out, g), _open(g), _open(index), out, _window(axes), *offsets)
 
 
 def max_pool2d_take(u: Array, index: Array, out: Array, s: MaxPool) -> None:
