@@ -13,7 +13,8 @@ from tinyres.lab.experiment import Draw
 from tinyres.lab.registry import EXPERIMENTS, Options, Result
 
 
-def _drawn_once(draw: Draw, path: Path) -> Path:
+def drawn_once(draw: Draw, path: Path) -> Path:
+    """In place of `save_picture`."""
     with styled():
         figure = blank((11, 5), None)
         draw(figure)
@@ -25,8 +26,8 @@ def holds(name: str, folder, undecided: str = "") -> Result:
     """Every law's verdict, the length of the progress bar, the pictures and the file; returns what was found.
 
     `undecided` is a law whose figure lies so near its limit that rounding decides; a test of its own judges it.
-    What a starred experiment found is left in the folder TINYRES_RESULTS, if that is set: the gallery shows it. If it is
-    not, pictures are drawn once and quickly: for light pages, and where labels come to lie is nobody's concern.
+    What a starred experiment found is left in the folder TINYRES_RESULTS, if that is set: the gallery shows it. If it
+    is not, pictures are drawn once and quickly: for light pages, wherever labels come to lie.
     """
     experiment, options, ticks, start = EXPERIMENTS[name], Options(), [], time.perf_counter()
     result = experiment.run(options, lambda: ticks.append(1))
@@ -39,7 +40,7 @@ def holds(name: str, folder, undecided: str = "") -> Result:
     if kept and experiment.starred:  # the site would run it once more
         folder = Path(kept)
         folder.mkdir(parents=True, exist_ok=True)
-    with nullcontext() if kept else patch("tinyres.lab.report.files.save_picture", _drawn_once):
+    with nullcontext() if kept else patch("tinyres.lab.report.files.save_picture", drawn_once):
         written = report.save(experiment, result, options, seconds, folder)
     assert len(written) == 1 + len(result.figures)
     assert json.loads(written[0].read_text())["name"] == name
