@@ -31,11 +31,11 @@ def digits(*, test_fraction: float = 0.2, seed: int = 0, dtype: Any = "float32",
     if not 0 < test_fraction < 1:
         raise ValueError(f"digits: test_fraction must lie strictly between 0 and 1, got {test_fraction}")
     try:
+        from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
-
-        images, labels = _bundled()
     except ImportError as error:
         raise ImportError("digits: these images come with scikit-learn; pip install 'tinyres[lab]'") from error
+    images, labels = _read(load_digits)
     if normalize:
         images = images / DARKEST
     images, labels = images.astype(dtype), labels.astype(np.int64)
@@ -46,9 +46,7 @@ def digits(*, test_fraction: float = 0.2, seed: int = 0, dtype: Any = "float32",
 
 
 @cache
-def _bundled() -> tuple[Any, Any]:
+def _read(load_digits: Any) -> tuple[Any, Any]:
     """Images (N, 1, 8, 8) and labels (N,), read once: scikit-learn unpacks its file anew each time."""
-    from sklearn.datasets import load_digits
-
     found = load_digits()
     return found.images[:, None], found.target
