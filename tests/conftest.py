@@ -1,7 +1,6 @@
 """What holds for the whole suite."""
 
 import gc
-import io
 import os
 import shutil
 import signal
@@ -25,6 +24,9 @@ os.environ.setdefault("TINYRES_COMPILE_AHEAD", "0")
 
 # Kernels go by their limits: what a trial found on a busy machine would be another run's surprise.
 os.environ.setdefault("TINYRES_TRIALS", "0")
+
+# Python looks for garbage each 700 objects, which takes up to a tenth of the time of code that makes many small ones.
+gc.set_threshold(50_000, 20, 20)
 
 # A suite that runs in the background may have been told to ignore Ctrl-C, and what it starts would ignore it, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -88,19 +90,12 @@ def pytest_make_parametrize_id(config, val, argname):
 
 
 @pytest.fixture
-def sketched(monkeypatch):
-    """Figures are composed, but a grey square stands for them in the file: drawing takes most of a short run's time,
-    for dark pages once more, and is tested where the pictures are.
-    """
-    from matplotlib.figure import Figure
-    from PIL import Image
+def sketched():
+    """Figures are composed, but a sketch stands for them in the file."""
+    from tests.sketches import sketching
 
-    from tinyres import files
-
-    square = io.BytesIO()
-    Image.new("L", (8, 8), 128).save(square, "PNG")
-    monkeypatch.setattr(files, "png", lambda figure, description="": square.getvalue())
-    monkeypatch.setattr(Figure, "draw_without_rendering", lambda self: None)
+    with sketching():
+        yield
 
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]

@@ -1,6 +1,7 @@
 """The house: its floors, and who imports whom, read off the sources. `python -m tests.house` draws the map."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -48,15 +49,25 @@ def room_of(module: str) -> str | None:
     return parts[0] if parts[0] == "tinyres_kernels" else parts[1] if parts[0] == "tinyres" and len(parts) > 1 else None
 
 
-def imports_of(tree):
-    """Every import, wherever it stands: in functions and for type checkers, too."""
-    for node in ast.iter_child_nodes(tree):
+@cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports_of(path):
+    """Every import of a file, wherever it stands: in functions and for type checkers, too."""
+    found, waiting = [], [parsed(path)]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        yield from imports_of(node)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif not isinstance(node, ast.expr):  # no expression holds a statement
+            waiting += ast.iter_child_nodes(node)
+    return found
 
 
 def rooms_imported():
@@ -65,7 +76,7 @@ def rooms_imported():
     for path in SOURCES:
         here = path.relative_to(ROOT).with_suffix("").parts[1]
         if here in LEVEL:  # not the package's own __init__, which sees every floor
-            there = map(room_of, imports_of(ast.parse(path.read_text())))
+            there = map(room_of, imports_of(path))
             found[here] |= {room for room in there if room in LEVEL and room != here}
     return found
 

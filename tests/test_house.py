@@ -7,17 +7,11 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from functools import cache
 
 import pytest
 from packaging.requirements import Requirement
 
-from tests.house import LEVEL, PARTS, ROOT, SOURCES, drawn, imports_of, lines_of, room_of
-
-
-@cache
-def parsed(path):
-    return ast.parse(path.read_text())
+from tests.house import LEVEL, PARTS, ROOT, SOURCES, drawn, imports_of, lines_of, parsed, room_of
 
 
 def test_imports_point_down():
@@ -27,7 +21,7 @@ def test_imports_point_down():
         if path == ROOT / "tinyres" / "__init__.py":
             continue  # the face of the package sees every floor
         assert here in LEVEL, f"{here} stands on no floor: give it one"
-        modules = list(imports_of(parsed(path)))
+        modules = list(imports_of(path))
         upwards += [
             f"{path} reaches up to {there}" for there in map(room_of, modules) if LEVEL.get(there, 0) > LEVEL[here]
         ]
@@ -45,7 +39,7 @@ MODULES = {module_of(path): path for path in SOURCES}
 
 
 def imported_by(module):
-    for name in imports_of(parsed(MODULES[module])):
+    for name in imports_of(MODULES[module]):
         while name and name not in MODULES:  # a class or a function of that module
             name = name.rpartition(".")[0]
         if name and name != module:

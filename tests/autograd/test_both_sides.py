@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.each import for_each
 from tinyres import arrays
 from tinyres.arrays import memory
 from tinyres.autograd.tensor import wrap
@@ -45,8 +46,8 @@ def lines(dtype):
 ON_LINES = [(dtype, shape) for dtype in DTYPES for shape in lines(dtype)]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("dtype", "shape"), ON_LINES)
+@for_each("layout", LAYOUTS)
 def test_relus(dtype, shape, layout):
     x, g = LAYOUTS[layout](kinked(shape, dtype)), kinked(shape, dtype, seed=1)
     assert (arrays.ravel_alike(x) is None) == (
@@ -61,9 +62,9 @@ def test_relus(dtype, shape, layout):
         assert y.dtype == dx.dtype == dtype
 
 
-@pytest.mark.parametrize("of_b", LAYOUTS)
-@pytest.mark.parametrize("of_a", LAYOUTS)
 @pytest.mark.parametrize(("dtype", "shape"), [on for on in ON_LINES if on[0] == "float32"])
+@for_each("of_b", LAYOUTS)
+@for_each("of_a", LAYOUTS)
 def test_sums_of_cotangents(dtype, shape, of_a, of_b):
     """Two and three contributions, the third into the engine's own buffer; nothing that was given is touched."""
     rng = np.random.default_rng(0)
@@ -76,8 +77,8 @@ def test_sums_of_cotangents(dtype, shape, of_a, of_b):
     np.testing.assert_array_equal((a, b), before)
 
 
-@pytest.mark.parametrize("of_g", LAYOUTS)
 @pytest.mark.parametrize(("dtype", "shape"), ON_LINES)
+@for_each("of_g", LAYOUTS)
 def test_a_cotangent_that_two_hold_is_not_written_into(dtype, shape, of_g):
     """A sum hands the same array to both of its terms; one of them receives more."""
     rng = np.random.default_rng(0)
@@ -96,9 +97,9 @@ def test_memory(n):
     assert (a.shape, a.dtype) == ((n,), np.uint8)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [*DTYPES, ">f4", "longdouble", "int32"])
 @pytest.mark.parametrize("shape", [*((n,) for n in sizes(selecting.MANY)), (3, 64, 40)])
+@for_each("layout", LAYOUTS)
 def test_where_to_the_bit(shape, dtype, layout):
     x = kinked(shape, "float64")
     x = LAYOUTS[layout](np.where(np.isfinite(x), x, 7).astype(dtype) if dtype == "int32" else x.astype(dtype))
@@ -109,9 +110,9 @@ def test_where_to_the_bit(shape, dtype, layout):
     assert found.dtype.newbyteorder("=") == expected.dtype
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [*DTYPES, ">f4"])
 @pytest.mark.parametrize("n", sizes(selecting.MANY))
+@for_each("layout", LAYOUTS)
 def test_where_between_two_to_the_bit(n, dtype, layout):
     x = kinked((n,), "float64").astype(dtype)
     holds, place = np.random.default_rng(1).random(n) < 0.5, LAYOUTS[layout]
@@ -132,9 +133,9 @@ def test_where_a_condition_broadcasts():
     )
 
 
-@pytest.mark.parametrize("layouts", [(a, b) for a in LAYOUTS for b in LAYOUTS if "turned" not in (a, b)])
 @pytest.mark.parametrize("rows", sizes(64))
 @pytest.mark.parametrize("dtype", [*DTYPES, "int64"])
+@for_each("layouts", [(a, b) for a in LAYOUTS for b in LAYOUTS if "turned" not in (a, b)])
 def test_matmul(dtype, rows, layouts):
     assert linalg.LARGE == 64 * 64 * 64
     rng = np.random.default_rng(0)

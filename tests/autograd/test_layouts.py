@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.each import for_each
 from tinyres import optim
 from tinyres.autograd.tensor import wrap
 from tinyres.ops.long_sum import LONG, PART, drifts
@@ -68,8 +69,6 @@ def test_operations_on_images(op, layout, dtype):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("of_g", ["as it comes", "transposed", "every other", "backwards", "broadcast"])
-@pytest.mark.parametrize("of_p", ["as it comes", "transposed", "every other", "backwards"])
 @pytest.mark.parametrize(
     "make",
     [
@@ -82,6 +81,8 @@ def test_operations_on_images(op, layout, dtype):
     ids=["sgd", "adam", "adamw", "rmsprop", "rmsprop, centred"],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])  # in float16 an eps of 1e-8 is 0
+@for_each("of_g", ["as it comes", "transposed", "every other", "backwards", "broadcast"])
+@for_each("of_p", ["as it comes", "transposed", "every other", "backwards"])
 def test_an_optimisers_step_in_any_layout(make, of_p, of_g, dtype):
     rng = np.random.default_rng(0)
     p, gradients = rng.standard_normal((6, 5)), rng.standard_normal((3, 6, 5))

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import contextmanager
+from functools import cache
 from types import FunctionType
 from unittest import mock
 
@@ -20,7 +21,7 @@ def read():
 
     A generated function is called from everywhere by that very object, so its code is changed in place.
     """
-    calls = {found for module in rooms() for found in vars(module).values() if is_call(found)}
+    calls = calls_in(len(sys.modules))
     generated = {call: call.__code__ for call in calls if not call.primitive.variadic}
     compiled = {call: by_count(call) for call in calls if call.primitive.variadic}
     before = {call: dict(found) for call, found in compiled.items()}
@@ -40,8 +41,11 @@ def read():
                 found.update(before[call])
 
 
-def rooms():
-    return [module for name, module in sys.modules.items() if name.startswith(("tinyres.", "tests."))]
+@cache
+def calls_in(modules):
+    """The generated functions that anybody has; looked for anew where something was imported meanwhile."""
+    rooms = [module for name, module in sys.modules.items() if name.startswith(("tinyres.", "tests."))]
+    return {found for module in rooms for found in vars(module).values() if is_call(found)}
 
 
 def is_call(value):

@@ -66,6 +66,14 @@ def test_digits_options():
         data.digits(test_fraction=0.001)
 
 
+def test_digits_that_somebody_wrote_into_are_whole_for_the_next():
+    for _ in range(2):
+        train, test = data.digits(dtype="float64", normalize=False)
+        for part in (train, test):
+            assert (part.inputs.min(), part.inputs.max(), part.targets.max()) == (0, 16, 9)
+            part.inputs[...], part.targets[...] = 7, 0
+
+
 def test_digits_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(ImportError, match=r"pip install 'tinyres\[lab\]'"):

@@ -12,8 +12,6 @@ from tests.ops.table import ROWS
 from tinyres.arrays import device_of, to_device
 from tinyres.autograd.tensor import Tensor, wrap
 
-EACH_ROW = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
-
 
 def parts(value):
     return list(value) if isinstance(value, (tuple, list)) else [value]
@@ -39,7 +37,7 @@ def orders(function, arrays, place):
     return ys, [*first, *plain], [d for d in second if d is not None]
 
 
-@EACH_ROW
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 def test_a_row_is_the_same_on_the_gpu_and_copies_nothing_to_the_host(row, gpu):
     arrays = row.inputs()
     device = "cpu" if row.primitive == "move" else "cuda"  # that row goes there, and comes back
@@ -53,12 +51,11 @@ def test_a_row_is_the_same_on_the_gpu_and_copies_nothing_to_the_host(row, gpu):
             assert d.device == device
             assert (d.shape, d.dtype) == (e.shape, e.dtype)
             np.testing.assert_allclose(d.numpy(), e.numpy(), rtol=1e-10, atol=1e-11)
+    if row.differentiable and row.float32 and row.primitive != "move":
+        float32_stays_float32(row, arrays)
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r.differentiable and r.float32 and r.primitive != "move"],
-                         ids=lambda row: row.id)  # fmt: skip
-def test_float32_stays_float32_on_the_gpu(row, gpu):
-    arrays = [a.astype(np.float32) for a in row.inputs()]
+def float32_stays_float32(row, arrays):
     ys, first, second = orders(moved(row.function), arrays, lambda a: to_device(a.astype(np.float32), "cuda"))
     assert {t.dtype for t in (*ys, *first, *second)} == {np.dtype(np.float32)}
     assert {device_of(t.data) for t in (*ys, *first, *second)} == {"cuda"}

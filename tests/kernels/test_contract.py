@@ -11,7 +11,9 @@ from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.dispatch import each
 from tinyres_kernels.settings import AvgPool, Conv, MaxPool, Norm, Relu, Running
 
-EACH = pytest.mark.parametrize("op", OPERATIONS)
+from tests.each import for_each
+
+EACH = for_each("op", OPERATIONS)
 RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 
 

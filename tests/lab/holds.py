@@ -3,17 +3,31 @@
 import json
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
+from tinyres.figures import blank, styled
 from tinyres.lab import report
+from tinyres.lab.experiment import Draw
 from tinyres.lab.registry import EXPERIMENTS, Options, Result
+
+
+def drawn_once(draw: Draw, path: Path) -> Path:
+    """In place of `save_picture`."""
+    with styled():
+        figure = blank((11, 5), None)
+        draw(figure)
+        figure.savefig(path, dpi=20)
+    return path
 
 
 def holds(name: str, folder, undecided: str = "") -> Result:
     """Every law's verdict, the length of the progress bar, the pictures and the file; returns what was found.
 
     `undecided` is a law whose figure lies so near its limit that rounding decides; a test of its own judges it.
-    What a starred experiment found is left in the folder TINYRES_RESULTS, if that is set: the gallery shows it.
+    What a starred experiment found is left in the folder TINYRES_RESULTS, if that is set: the gallery shows it. If it
+    is not, pictures are drawn once and quickly: for light pages, wherever labels come to lie.
     """
     experiment, options, ticks, start = EXPERIMENTS[name], Options(), [], time.perf_counter()
     result = experiment.run(options, lambda: ticks.append(1))
@@ -22,11 +36,12 @@ def holds(name: str, folder, undecided: str = "") -> Result:
     assert not undecided or undecided in [law.name for law in result.laws]
     assert len(ticks) == experiment.ticks(options), "the progress bar is to reach its end, and no further"
     assert result.found.endswith("."), "a sentence that tells what was found"
-    kept = os.environ.get("TINYRES_RESULTS") if experiment.starred else None  # the site would run it once more
-    if kept:
+    kept = os.environ.get("TINYRES_RESULTS")
+    if kept and experiment.starred:  # the site would run it once more
         folder = Path(kept)
         folder.mkdir(parents=True, exist_ok=True)
-    written = report.save(experiment, result, options, seconds, folder)
+    with nullcontext() if kept else patch("tinyres.lab.report.files.save_picture", drawn_once):
+        written = report.save(experiment, result, options, seconds, folder)
     assert len(written) == 1 + len(result.figures)
     assert json.loads(written[0].read_text())["name"] == name
     return result

@@ -31,6 +31,7 @@ def test_the_help_names_the_tour_and_the_groups(capsys):
     assert f"Groups: {', '.join(GROUPS)}." in text
 
 
+@pytest.mark.usefixtures("sketched")
 def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     arguments = ("flow", "check", "digits", "--depth", "8", "--steps", "12", "--out", str(tmp_path))
     status, out, _ = run(capsys, *arguments)

@@ -4,12 +4,12 @@ import keyword
 import re
 from pathlib import Path
 
-import pytest
 from latex2mathml.converter import convert
 
+from tests.each import for_each
 from tinyres.lab.registry import EXPERIMENTS, GROUPS, TOUR
 
-EVERY = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+EVERY = for_each("experiment", EXPERIMENTS.values())
 WITHOUT_EQUATION = {"claim-listings", "claim-argmax"}  # code that stops, and a loss that falls on its own
 
 

@@ -10,6 +10,8 @@ from tinyres.lab import report, seeds
 from tinyres.lab.registry import EXPERIMENTS, ROOMS, Experiment, Law, Options, Result
 from tinyres.lab.report.files import describe
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 CALLED = []
 
 

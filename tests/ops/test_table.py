@@ -58,8 +58,7 @@ def test_every_primitive_has_a_row():
     assert not missing, f"no row in tests/ops/table.py for {', '.join(missing)}"
 
 
-@for_rows(lambda row: row.primitive)
-def test_a_row_runs_the_primitive_it_names(row):
+def a_row_runs_the_primitive_it_names(row):
     seen = []
 
     class Names(Observer):
@@ -102,8 +101,7 @@ def test_forward(row):
         np.testing.assert_allclose(y.numpy(), e, rtol=1e-12, atol=1e-13)
 
 
-@for_rows()
-def test_raw_arrays_in_raw_arrays_out(row):
+def raw_arrays_in_raw_arrays_out(row):
     arrays = row.inputs()
     for y, t in zip(parts(row.function(*arrays)), parts(row.function(*(wrap(a) for a in arrays))), strict=True):
         assert isinstance(y, (np.ndarray, np.generic))
@@ -121,8 +119,7 @@ def test_gradients_by_complex_step(row):
     gradcheck(row.function, row.inputs(1), complex_step=True, full=False)
 
 
-@for_rows(differentiable)
-def test_layout_does_not_matter_and_nothing_is_written_into(row):
+def layout_does_not_matter_and_nothing_is_written_into(row):
     """Strided, reversed and column-major inputs; cotangents broadcast from one element."""
     plain = row.inputs()
     strided = []
@@ -147,8 +144,7 @@ def test_layout_does_not_matter_and_nothing_is_written_into(row):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
 
 
-@for_rows(lambda row: row.differentiable and row.float32)
-def test_float32_stays_float32(row):
+def float32_stays_float32(row):
     exact = row.inputs()
     arrays = [a.astype(np.float32) for a in exact]
     ys, _ = gradients(row, exact)
@@ -162,8 +158,7 @@ def test_float32_stays_float32(row):
             np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-4)
 
 
-@for_rows(lambda row: row.empty)
-def test_nothing_in_nothing_out(row):
+def nothing_in_nothing_out(row):
     arrays = [np.zeros(shape) for shape in row.empty]
     ys = parts(row.function(*(wrap(a) for a in arrays)))
     for y, e in zip(ys, parts(row.function(*arrays)), strict=True):
@@ -173,3 +168,20 @@ def test_nothing_in_nothing_out(row):
             _, found = gradients(row, arrays, create_graph=create_graph)
             assert [d.shape for d in found] == list(row.empty)
             assert all((d == 0).all() for d in found)
+
+
+CHECKS = {
+    a_row_runs_the_primitive_it_names: lambda row: row.primitive,
+    raw_arrays_in_raw_arrays_out: lambda row: True,
+    layout_does_not_matter_and_nothing_is_written_into: differentiable,
+    float32_stays_float32: lambda row: row.differentiable and row.float32,
+    nothing_in_nothing_out: lambda row: row.empty,
+}
+
+
+@for_rows()
+def test_what_holds_for_every_row(row):
+    """All in one test: pytest's own work for a test takes longer than most of these."""
+    for check, wanted in CHECKS.items():
+        if wanted(row):
+            check(row)

@@ -190,11 +190,11 @@ def test_a_law_is_sent_once_and_again_when_a_scale_turns(page):
     assert document["turned"] == [{"step": 0, "branch": 1.0}]
 
 
-@pytest.mark.parametrize("scales", [(0.0, 0.0), (0.0, 0.5), (10.0, 10.0), (-1.0, 0.0)])
 @pytest.mark.parametrize("base", [{"architecture": "residual"}, {"architecture": "preact", "norm": "batch"}])
-def test_no_scale_is_too_small_or_too_large_for_a_law(base, scales):
+def test_no_scale_is_too_small_or_too_large_for_a_law(base):
     made = tape("net", {**base, "width": 4, "batch": 8, "depth": 200})
-    made.turn(made.state.setting | dict(zip(("skip", "branch"), scales, strict=True)))
-    law = law_of(made)["gradient"]
-    assert len(law) == 200
-    assert law[-1] == 1.0 or np.isnan(law).any()
+    for scales in [(0.0, 0.0), (0.0, 0.5), (10.0, 10.0), (-1.0, 0.0)]:
+        made.turn(made.state.setting | dict(zip(("skip", "branch"), scales, strict=True)))
+        law = law_of(made)["gradient"]
+        assert len(law) == 200, scales
+        assert law[-1] == 1.0 or np.isnan(law).any(), scales

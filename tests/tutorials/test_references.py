@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import for_each
+
 ROOT = Path(__file__).parents[2]
 SPEC = importlib.util.spec_from_file_location("references_of_the_site", ROOT / "tutorials" / "_references.py")
 references = importlib.util.module_from_spec(SPEC)
@@ -91,7 +93,7 @@ def test_the_file_is_read_in_full_and_in_order():
     assert list(ENTRIES) == sorted(ENTRIES)
 
 
-@pytest.mark.parametrize("key", ENTRIES)
+@for_each("key", ENTRIES)
 def test_an_entry_is_complete_and_its_key_follows_from_it(key):
     entry = ENTRIES[key]
     assert {"author", "title", "year"} <= set(entry)

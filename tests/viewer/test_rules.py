@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import tinyres as tr
+from tests.each import for_each
 from tinyres import viewer
 from tinyres.autograd.primitive import PRIMITIVES
 from tinyres.viewer import rules
@@ -40,7 +40,7 @@ def test_a_rule_says_where_its_contribution_is_summed():
     assert broadcasting(product, 0, (5, 4, 3)) == ""
 
 
-@pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if p.differentiable])
+@for_each("name", [name for name, p in PRIMITIVES.items() if p.differentiable])
 def test_every_rule_has_a_text(name):
     primitive = PRIMITIVES[name]
     for arg, rule in ({"*": primitive.joint} if primitive.joint is not None else dict(primitive.rules)).items():
@@ -64,7 +64,7 @@ def test_what_is_shown_needs_no_private_name():
     assert rule_text("linear")["args"]["x"] == "matmul(g, w)", "bringing it into the shape of x changes no number"
 
 
-@pytest.mark.parametrize("name", [name for name, p in PRIMITIVES.items() if p.differentiable])
+@for_each("name", [name for name, p in PRIMITIVES.items() if p.differentiable])
 def test_every_rule_has_a_formula(name):
     formulas = json.loads((Path(viewer.__file__).parent / "web" / "formulas.json").read_text())
     primitive = PRIMITIVES[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,18 @@ def digits(*, test_fraction: float = 0.2, seed: int = 0, dtype: Any = "float32",
         from sklearn.model_selection import train_test_split
     except ImportError as error:
         raise ImportError("digits: these images come with scikit-learn; pip install 'tinyres[lab]'") from error
-    bundled = load_digits()
-    images = bundled.images[:, None]  # (N, 8, 8) -> (N, 1, 8, 8)
+    images, labels = _read(load_digits)
     if normalize:
         images = images / DARKEST
-    images, labels = images.astype(dtype), bundled.target.astype(np.int64)
+    images, labels = images.astype(dtype), labels.astype(np.int64)
     x_train, x_test, y_train, y_test = train_test_split(
         images, labels, test_size=test_fraction, random_state=seed, stratify=labels
     )
     return Split(Dataset(x_train, y_train, "digits/train", 10), Dataset(x_test, y_test, "digits/test", 10))
+
+
+@cache
+def _read(load_digits: Any) -> tuple[Any, Any]:
+    """Images (N, 1, 8, 8) and labels (N,), read once: scikit-learn unpacks its file anew each time."""
+    found = load_digits()
+    return found.images[:, None], found.target

@@ -23,7 +23,7 @@ NORMAL = "rng.standard_normal({shape}).astype({dtype!r})"
 
 
 # What cases are called that are made from failing ones, to see what these have in common.
-MADE = PLAINER, RESIZED = "made plainer", "of another size"
+MADE = PLAINER, RESIZED, TURNED = "made plainer", "of another size", "with another flag"
 
 
 class Arg(NamedTuple):

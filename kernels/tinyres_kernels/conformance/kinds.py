@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres_kernels.conformance.declare import PLAINER, PLURALS, RESIZED, Case, Structure
+from tinyres_kernels.conformance.declare import PLAINER, PLURALS, RESIZED, TURNED, Case, Structure
 from tinyres_kernels.conformance.examine import SIGNS, Finding, joined, unwritten
 from tinyres_kernels.conformance.plainer import PAIRED, Examine, changed, plainer, settings, values
 from tinyres_kernels.conformance.tails import Tail, find
@@ -185,7 +185,7 @@ def _decides(examine: Examine, small: Finding, key: str) -> bool:
     try:
         if not other.possible:
             return False
-        found = [examine(replace(other, seed=other.seed + more)) for more in range(SEEDS)]
+        found = [examine(replace(other, title=TURNED, seed=other.seed + more)) for more in range(SEEDS)]
     except KeyError:  # an operation that needs both
         return False
     order = list(SIGNS)

@@ -26,9 +26,9 @@ class Report:
     """The outcome of `check`. `str(report)` is the text that the command prints.
 
     named: a finding for each named case and dtype.
-    drawn: every drawn case in the order in which they were run, those of the search for a smaller example included.
-    tries: how many of them were run until one failed, or in all.
-    kinds: the kinds of failure, each with an example;   breach: a sentence, where the kernel breaks the contract
+    drawn: every drawn case in the order in which they were run;   tries: how many it took until one failed, or in all
+    kinds: the kinds of failure, each with an example;   looked: the cases that were run to tell them apart
+    breach: a sentence, where the kernel breaks the contract
     """
 
     kernel: Kernel
@@ -36,8 +36,9 @@ class Report:
     named: list[Finding]
     drawn: list[Finding]
     tries: int
-    found: Finding | None  # the smallest failing one that was drawn
+    found: Finding | None  # the drawn case that fails
     kinds: list[Kind] = field(default_factory=list)
+    looked: list[Finding] = field(default_factory=list)
     breach: str = ""
     adapt: Adapt = AS_SPECIFIED
 
@@ -48,7 +49,7 @@ class Report:
 
     @property
     def failures(self) -> list[Finding]:
-        """The named cases that fail, and the smallest drawn one that does."""
+        """The named cases that fail, and the drawn one that does."""
         return [finding for finding in self.named if not finding.ok] + ([self.found] if self.found else [])
 
     @property
@@ -131,7 +132,7 @@ class Report:
         if every:
             width = max(len(name) for _, name, _ in rows)
             yield from (f"  {mark:4}  {name:{width}}  {text}".rstrip() for mark, name, text in rows)
-        if not self.breach and (advice := hints(self.named + self.drawn)):
+        if not self.breach and (advice := hints(self.named + self.drawn + self.looked)):
             yield "\nwhere to look"
             yield from (f"  - {hint}" for hint in advice)
         for number, finding in enumerate([kind.example for kind in self.kinds] or self._first(), 1):

@@ -10,6 +10,7 @@ from tinyres_kernels.conformance import child
 from tinyres_kernels.conformance.adapt import Adapt
 from tinyres_kernels.contract import OPERATIONS
 
+from tests.each import for_each
 from tests.kernels.conformance import own
 
 
@@ -115,8 +116,8 @@ def test_a_fault_of_the_checker_in_the_process_of_the_kernel_is_its_own_too(monk
     assert "in broken" in str(told)
 
 
-@pytest.mark.parametrize("op", conformance.OPS)
 @pytest.mark.parametrize(("least", "below"), [(65, 129), (129, 257), (257, 513)])
+@for_each("op", conformance.OPS)
 def test_each_size_is_tried_beyond_the_usual_blocks_by_a_case_that_costs_little(op, least, below):
     declared = conformance.OPS[op]
     for key in declared.family.sizes:

@@ -6,9 +6,17 @@ from tinyres_kernels import conformance, cpu, im2col, reference
 
 from tests.kernels.conformance.faulty import CONVOLUTIONS, plain
 
+LONG = "linear", "matmul", "attention", "attention_dx"  # in loops; the two other rungs are held to these
 
-@pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
-@pytest.mark.parametrize("op", conformance.OPS)
+
+@pytest.mark.parametrize(
+    ("rung", "op"),
+    [
+        pytest.param(rung, op, marks=pytest.mark.slow if rung is reference and op in LONG else [], id=f"{op}-{name}")
+        for op in conformance.OPS
+        for name, rung in (("reference", reference), ("im2col", im2col), ("cpu", cpu))
+    ],
+)
 @pytest.mark.parametrize("examples", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_our_own_kernels_conform(rung, op, examples):
     """The named cases, and so many drawn ones. The loops, which are slow and the same in either dtype, are held to the

@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -37,6 +38,11 @@ def stamp(*folders) -> str:
         if name.lower().startswith(PACKAGES):
             found.update(f"\n{name} {version}".encode())
     return found.hexdigest()
+
+
+@cache
+def stamp_of_all() -> str:
+    return stamp(*SOURCES)
 
 
 def kept(folder, name, key, find, sound=lambda text: True) -> str:
@@ -76,7 +82,7 @@ def on_disk() -> Path:
 
 def found_once(tmp_path_factory, name, find, sound=lambda text: True) -> str:
     """As `within_run`, and kept for other runs."""
-    return within_run(tmp_path_factory, name, lambda: kept(on_disk(), name, stamp(*SOURCES), find, sound))
+    return within_run(tmp_path_factory, name, lambda: kept(on_disk(), name, stamp_of_all(), find, sound))
 
 
 def program(name, folder=HERE):
@@ -97,13 +103,13 @@ def simulated(tmp_path_factory, name, *arguments, folder=HERE) -> dict:
     fault.
     """
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    look = subprocess.run(
-        [sys.executable, "-c", "from numba import cuda"], env=environment, capture_output=True, text=True
-    )
-    if look.returncode:
-        pytest.skip("NO SIMULATOR: numba-cuda is missing, so no CUDA kernel was run; pip install 'numba-cuda[cu12]'")
 
     def simulate():
+        look = [sys.executable, "-c", "from numba import cuda"]
+        if subprocess.run(look, env=environment, capture_output=True).returncode:
+            pytest.skip(
+                "NO SIMULATOR: numba-cuda is missing, so no CUDA kernel was run; pip install 'numba-cuda[cu12]'"
+            )
         command = [sys.executable, str(folder / f"{name}.py"), *arguments]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         assert run.returncode == 0, run.stderr[-3000:]

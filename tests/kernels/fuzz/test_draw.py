@@ -17,7 +17,7 @@ def some(op, count=60, **how):
 
 @pytest.mark.parametrize("op", OPS)
 def test_cases_are_legal_and_within_their_budget(op):
-    for trial in some(op, 300):
+    for trial in some(op, 100):
         case = trial.case
         assert case.elements <= 4e6
         assert products(case) <= 1e9
@@ -73,12 +73,12 @@ def test_layouts_are_what_they_are_called():
         np.testing.assert_array_equal(array, right[:1] + 0 * right if name == "broadcast" else right, name)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("op", OPS)
-def test_every_layout_can_be_laid_in_every_operation(op, layout):
+def test_every_layout_can_be_laid_in_every_operation(op):
     case = some(op, 1, budget=Budget(200, 1e5, 100))[0].case
-    inputs = Trial(case, {arg.name: [layout] for arg in case.reads}).inputs()
-    assert [inputs[arg.name].shape for arg in case.reads] == [case.shape(arg) for arg in case.reads]
+    for layout in LAYOUTS:
+        inputs = Trial(case, {arg.name: [layout] for arg in case.reads}).inputs()
+        assert [inputs[arg.name].shape for arg in case.reads] == [case.shape(arg) for arg in case.reads], layout
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from tinyres.lab.stream import nets
 QUICK = {"depth": 6, "nets": 24, "width": 128}
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E21", tmp_path)
     assert [law.kind for law in result.laws].count("asymptotic") == 6

@@ -10,6 +10,7 @@ from tinyres.flow.theory import mixing
 from tinyres.lab.stream import e28_mixing as e28
 
 
+@pytest.mark.slow
 def test_every_law_holds(tmp_path):
     result = holds("E28", tmp_path)
     assert [law.kind for law in result.laws].count("asymptotic") == 6

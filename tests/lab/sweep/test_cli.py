@@ -180,6 +180,7 @@ def test_another_table_in_the_folder_is_refused_and_left_alone(capsys, tmp_path)
     assert (tmp_path / "sweep.csv").read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.usefixtures("sketched")
 def test_epochs_instead_of_steps_and_the_default_length(capsys, tmp_path, table):
     base = TINY[:-4]
     run(capsys, *base, "--batch-size", 500, "--jobs", 1, "--epochs", 2, "--out", tmp_path)
@@ -189,6 +190,7 @@ def test_epochs_instead_of_steps_and_the_default_length(capsys, tmp_path, table)
     assert [row[header.index("steps_taken")] for row in rows] == ["100", "4"]
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_terminal_of_80_columns_shows_names_and_figures_whole(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     arguments = ("--arch", "highway_mlp", "mlp", *TINY[2:], "--depth", 3, 5, "--lr", 0.1, 1e30, "--steps", 5)

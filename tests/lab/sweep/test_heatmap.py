@@ -72,7 +72,8 @@ def test_cells_are_means_over_what_ended_well():
 def test_a_figure_for_one_two_and_three_axes(axes, panels, metric):
     recipes = sweep.grid(axes)
     figure = sweep.heatmap(recipes, known(recipes), metric)
-    figure.savefig(io.BytesIO())
+    if panels == 1 or metric == "accuracy":  # the others differ in their numbers alone
+        figure.savefig(io.BytesIO())
     *maps, bar = figure.axes
     assert len(maps) == panels
     assert bar.get_ylabel() == sweep.METRICS[metric][0]
@@ -91,6 +92,6 @@ def test_a_figure_for_one_two_and_three_axes(axes, panels, metric):
 def test_nothing_finite_can_be_drawn_too(gradient):
     recipes = sweep.grid({"depth": DEPTHS})
     gone = Finding("diverged", math.nan, math.nan, math.nan, 0.0, 1.0, gradient, 5, 1, 0.1)
-    for metric in sweep.METRICS:
+    for metric in sweep.METRICS if math.isnan(gradient) else ["gradient"]:
         sweep.heatmap(recipes, dict.fromkeys(recipes, gone), metric).savefig(io.BytesIO())
     sweep.heatmap(recipes, {}).savefig(io.BytesIO())

@@ -1,0 +1,35 @@
+"""Figures that are composed and not drawn: drawing takes most of a short run's time, for dark pages once more."""
+
+import hashlib
+import io
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+
+def sketch(figure, description=""):
+    """A PNG file of 32 grey dots, which are others for a figure with other lines, images, points or texts."""
+    from PIL import Image
+
+    seen = hashlib.sha256()
+    for artist in figure.findobj():
+        for shown in ("get_text", "get_xydata", "get_array", "get_offsets"):
+            value = getattr(artist, shown, lambda: None)()
+            seen.update(b"" if value is None else np.asarray(value).tobytes())
+    content = io.BytesIO()
+    Image.frombytes("L", (8, 4), seen.digest()).save(content, "PNG")
+    return content.getvalue()
+
+
+@contextmanager
+def sketching():
+    """Inside, a sketch stands in each file of a figure. Drawing is tested where the pictures are."""
+    from matplotlib.figure import Figure
+
+    from tinyres import files
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(files, "png", sketch)
+        patched.setattr(Figure, "draw_without_rendering", lambda self: None)
+        yield
