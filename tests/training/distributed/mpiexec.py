@@ -1,6 +1,7 @@
 """Processes under mpiexec, for the tests: none outlives its test."""
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -23,11 +24,6 @@ MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
 NEEDS_MPI = pytest.mark.skipif(
     MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py and an MPI with mpiexec"
 )
-
-
-def slow(*values):
-    """A case of a test that another of its cases tells of as well: each starts a world of its own."""
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def environment():
@@ -88,6 +84,12 @@ def ranks_of(process):
 
 def work(*arguments, **named):
     return mpiexec(ROOT / "tests" / "training" / "distributed" / "ranks_work.py", *arguments, **named)
+
+
+def several(folder, tasks, **named):
+    """Tasks in one world of processes, which takes seconds to start: those that end none of its ranks."""
+    (folder / "tasks.json").write_text(json.dumps(tasks))
+    return work("several", folder, folder / "tasks.json", **named)
 
 
 def wait_for(path, process):
