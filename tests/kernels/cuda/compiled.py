@@ -13,6 +13,9 @@ from types import SimpleNamespace
 from unittest import mock
 
 
+ONE = "64x16"  # of all tiles
+
+
 def ptxas():
     """The assembler of the release that Numba compiles with: the one beside its library, or else the system's."""
     for name in ("nvidia.cuda_nvcc", "nvidia.cu13", "nvidia.cu12"):
@@ -43,13 +46,17 @@ def kernels():
                 yield name, real, make, arguments
         for width in (4, 1):
             words = conv_tile.Words(width, width, width)
-            for tile in (offer.tile for offer in conv_plan.offers(np.dtype(real), words)):
+            tiles = [offer.tile for offer in conv_plan.offers(np.dtype(real), words)]
+            for tile in tiles:
                 size = f"{tile.rows}x{tile.columns} by {width}"
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
                     make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel
                     of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
                     yield f"{name} {size}", real, of_tile, "rrrb66" if more else "rrrurd66"
-            for tile in filter(conv_tile.spares, (offer.tile for offer in conv_plan.offers(np.dtype(real), words))):
+            # What follows a product is the same lines for each tile: the largest shows how many registers it takes.
+            spare = [tile for tile in tiles if conv_tile.spares(tile)]
+            largest = max(spare, key=lambda tile: tile.rows * tile.columns)
+            for tile in (tile for tile in spare if tile == largest or f"{tile.rows}x{tile.columns}" == ONE):
                 for title, (then, numbers) in follow.items():
                     of_tile = lambda number, given=(tile, words, False, then): conv_tiled.gather_kernel(number, *given)
                     name = f"conv2d and {title}, {tile.rows}x{tile.columns}, {width}"
@@ -151,9 +158,6 @@ def one_front_end():
         return kept[key]
 
     return mock.patch.object(compiler, "_compile_pyfunc_with_fixup", once)
-
-
-ONE = "64x16"  # of all tiles
 
 
 def of_one_tile(name):
