@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-
 ONE = "64x16"  # of all tiles
 
 
