@@ -107,14 +107,14 @@ def test_ranks_that_bring_different_runs_are_refused(tmp_path):
 @pytest.mark.slow
 def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     """mpiexec kills all the others at once; the file goes on, in two processes, to the bits of an undisturbed run."""
-    command = (*SMALL, "--steps", 120, "--save-every", 1, "--distributed")
-    with started(*command, "--out", tmp_path / "killed") as process:
+    command = (*SMALL, "--steps", 60, "--distributed")
+    with started(*command, "--save-every", 1, "--out", tmp_path / "killed") as process:
         wait_for(tmp_path / "killed" / "run.safetensors", process)
         os.kill(ranks_of(process)[1], signal.SIGKILL)
         status, _, err = ended(process)
     assert status != 0
     step = json.loads(tr.load_metadata(tmp_path / "killed" / "run.safetensors")["run"])["step"]
-    assert 0 < step < 120, "the kill came too late to test anything"
+    assert 0 < step < 60, "the kill came too late to test anything"
     file = tmp_path / "killed" / "run.safetensors"
     told = [line for line in err.splitlines() if line.startswith("a process of this run was killed")]
     assert len(told) == 1
@@ -122,7 +122,7 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     assert int(told[0].split()[-1]) in (step - 1, step)  # the kill may have come between the file and the word
     status, out, _ = mpiexec(*command, "--resume", "--out", tmp_path / "killed")
     assert status == 0
-    assert f"resuming from step {step} of 120" in out
+    assert f"resuming from step {step} of 60" in out
     assert mpiexec(*command, "--out", tmp_path / "whole")[0] == 0
     assert same_files(tmp_path / "killed", tmp_path / "whole")
 
