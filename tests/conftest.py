@@ -1,7 +1,6 @@
 """What holds for the whole suite."""
 
 import gc
-import io
 import os
 import shutil
 import signal
@@ -10,6 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.sketch import sketch
+from tests.tabs import Tabs
 
 HERE = Path(__file__).parent
 
@@ -109,18 +111,8 @@ def pytest_make_parametrize_id(config, val, argname):
 
 @pytest.fixture
 def sketched(monkeypatch):
-    """Figures are composed, but a grey square stands for them in the file: drawing takes most of a short run's time,
-    for dark pages once more, and is tested where the pictures are.
-    """
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    from tinyres import files
-
-    square = io.BytesIO()
-    Image.new("L", (8, 8), 128).save(square, "PNG")
-    monkeypatch.setattr(files, "png", lambda figure, description="": square.getvalue())
-    monkeypatch.setattr(Figure, "draw_without_rendering", lambda self: None)
+    """Grey squares stand for pictures in files."""
+    sketch(monkeypatch.setattr)
 
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
@@ -138,3 +130,8 @@ def browser():
         opened = started.chromium.launch(executable_path=found, args=arguments)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def tabs(browser):
+    return Tabs(browser)

@@ -18,6 +18,7 @@ import tinyres as tr
 from tests.training.distributed import ranks_work
 
 ROOT = Path(__file__).parents[3]
+UNDRAWN = str(Path(__file__).with_name("undrawn.py"))
 BESIDE = Path(sys.executable).parent / "mpiexec"  # where the wheel of MPICH puts it
 MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
 
@@ -76,7 +77,7 @@ def ranks_of(process):
     for pid in below(process.pid):
         with suppress(OSError):
             environ = Path(f"/proc/{pid}/environ").read_text().split("\0")
-            if "tinyres.cli" in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
+            if UNDRAWN in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
                 names = dict(entry.split("=", 1) for entry in environ if "=" in entry)
                 found[int(names.get("PMI_RANK", names.get("OMPI_COMM_WORLD_RANK", "-1")))] = pid
     return [found[rank] for rank in sorted(found)]
@@ -107,4 +108,4 @@ def same_files(a, b):
     return all(np.array_equal(x[key], y[key]) for key in x)
 
 
-SMALL = ("-m", "tinyres.cli", *ranks_work.SMALL)
+SMALL = (UNDRAWN, *ranks_work.SMALL)

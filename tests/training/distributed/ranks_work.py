@@ -13,6 +13,7 @@ import numpy as np
 
 import tinyres as tr
 from tests.device.stand_in import standing_in
+from tests.sketch import sketch
 from tinyres import cli, flow, nn, training
 from tinyres.cli import train_distributed
 from tinyres.cli.common import UsageError
@@ -221,6 +222,8 @@ def command(ranks, folder, what):
 
 def commands(ranks, folder, file):
     """`tinyres train` again and again, as long as no command ends its rank; the file has their arguments."""
+    if ranks.rank == 0:
+        sketch()
     statuses = [cli.main([*SMALL, *arguments]) for arguments in json.loads(Path(file).read_text())]
     (folder / f"statuses.{ranks.rank}").write_text(json.dumps(statuses))
 

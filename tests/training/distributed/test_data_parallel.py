@@ -117,7 +117,8 @@ def test_gradients_of_gpus_travel_through_the_host_or_over_nccl(world, nccl):
 # -- the command ------------------------------------------------------------------------------------
 @pytest.mark.slow
 def test_the_command_leaves_one_run_that_one_process_goes_on_with(tmp_path):
-    status, out, err = mpiexec(*SMALL, "--steps", 4, "--distributed", "--sync-batch-norm", "--out", tmp_path / "two")
+    command = "-m", "tinyres.cli", *ranks_work.SMALL  # with its pictures
+    status, out, err = mpiexec(*command, "--steps", 4, "--distributed", "--sync-batch-norm", "--out", tmp_path / "two")
     assert (status, err) == (0, "")
     assert out.count("accuracy") == 1
     assert out.count("wrote") == 5
