@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.sketches import only_sketch
+from tests.tabs import Tabs
+
 HERE = Path(__file__).parent
 
 # Several test processes share the cores: an idle thread that spins for long would hold up the others.
@@ -56,17 +59,37 @@ def pytest_cmdline_main(config):
         config.option.dist = "worksteal"
 
 
+# Of what .ci/run asks for besides the README's command: the words without which a file has no such test.
+WORDS = {"(slow or browser) and not parity": ("slow", "browser"), "parity": ("parity",)}
+
+
 def pytest_ignore_collect(collection_path, config):
-    """PyTorch takes seconds to load: its tests are not collected where all of them would be deselected, unless their
-    file is asked for.
+    """Files are not collected where all of their tests would be deselected, since that takes ten seconds of each
+    worker, and PyTorch alone takes some to load. A file that is asked for by its name is.
     """
-    name = collection_path.name
-    if not name.endswith(("_parity.py", "test_porting.py")) or "not parity" not in config.option.markexpr:
+    name, marks = collection_path.name, config.option.markexpr
+    if any(argument.partition("::")[0].endswith(name) for argument in config.args):
         return None
-    return None if any(argument.partition("::")[0].endswith(name) for argument in config.args) else True
+    if marks in WORDS and name.startswith("test_") and collection_path.is_file():
+        return None if mentioned(collection_path, WORDS[marks]) else True
+    return True if name.endswith(("_parity.py", "test_porting.py")) and "not parity" in marks else None
 
 
+@cache
+def mentioned(path, words):
+    """Whether a file mentions one of these words."""
+    text = path.read_text(encoding="utf-8")
+    return any(word in text for word in words)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """The order in which tests run."""
+    for item in items:
+        for words in WORDS.values():
+            if any(item.get_closest_marker(word) for word in words) and not mentioned(item.path, words):
+                raise pytest.UsageError(f"{item.path} mentions neither of {words}: .ci/run would miss {item.nodeid}")
+
     @cache  # tests of a file share its path
     def place(path):
         inside = path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else ""
@@ -90,12 +113,9 @@ def pytest_make_parametrize_id(config, val, argname):
 
 
 @pytest.fixture
-def sketched():
+def sketched(monkeypatch):
     """Figures are composed, but a sketch stands for them in the file."""
-    from tests.sketches import sketching
-
-    with sketching():
-        yield
+    only_sketch(monkeypatch.setattr)
 
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
@@ -113,3 +133,8 @@ def browser():
         opened = started.chromium.launch(executable_path=found, args=arguments)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def tabs(browser):
+    return Tabs(browser)

@@ -22,14 +22,22 @@ def sketch(figure, description=""):
     return content.getvalue()
 
 
-@contextmanager
-def sketching():
-    """Inside, a sketch stands in each file of a figure. Drawing is tested where the pictures are."""
+def only_sketch(put=setattr):
+    """From now on a sketch stands in each file of a figure. Drawing is tested where the pictures are.
+
+    put: `setattr`, for a process that ends with its test, or monkeypatch's, which undoes it.
+    """
     from matplotlib.figure import Figure
 
     from tinyres import files
 
+    put(files, "png", sketch)
+    put(Figure, "draw_without_rendering", lambda self: None)
+
+
+@contextmanager
+def sketching():
+    """`only_sketch`, inside."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(files, "png", sketch)
-        patched.setattr(Figure, "draw_without_rendering", lambda self: None)
+        only_sketch(patched.setattr)
         yield

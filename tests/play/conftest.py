@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.play.pages import Page
+from tests.play.pages import SOCKET, Page
 
 
 @pytest.fixture
@@ -31,18 +31,20 @@ def server():
 
 
 @pytest.fixture
-def visit(browser):
+def visit(tabs):
     """visit(...) opens a page. After the test: it asked for nothing but itself, and had no complaint."""
     pages = []
 
     def open_page(**options):
-        pages.append(Page(browser, **options))
+        pages.append(Page(tabs, **options))
         return pages[-1]
 
     yield open_page
     for made in pages:
         others = [url for url in made.requests if url.partition("#")[0] != made.url and not url.startswith("data:")]
-        made.context.close()
+        for event, listener in made.listeners.items():
+            made.page.remove_listener(event, listener)
+        tabs.give(made.page, once=made.once, script=SOCKET)
         assert others == [], "the page asked for something"
         assert made.complaints == []
 

@@ -25,18 +25,16 @@ window.WebSocket = class {
 class Page:
     """The page with a WebSocket that a test holds the other end of."""
 
-    def __init__(self, browser, fragment="", size=(1280, 800), scheme="light", path=None):
-        width, height = size
-        self.context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce",
-            accept_downloads=True,
-        )  # fmt: skip
-        self.page = self.context.new_page()
+    def __init__(self, tabs, fragment="", size=(1280, 800), scheme="light", path=None):
+        self.page, self.once = tabs.take(size, scheme, script=SOCKET), False
         self.requests, self.complaints = [], []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.add_init_script(SOCKET)
+        self.listeners = {
+            "request": lambda request: self.requests.append(request.url),
+            "console": lambda message: self.complaints.append(f"{message.type}: {message.text}"),
+            "pageerror": lambda error: self.complaints.append(str(error)),
+        }
+        for event, listener in self.listeners.items():
+            self.page.on(event, listener)
         self.url = (FOLDER / "play.html").as_uri() + "?token=secret" if path is None else path.as_uri()
         self.page.goto(self.url + fragment)
         self.until("window.tinyresPlay?.ready")

@@ -251,7 +251,7 @@ MOST = 0.020  # seconds of the main thread for a frame: 50 of them a second
 def test_fifty_layers_leave_time_for_fifty_frames_a_second(visit):
     """Processor time, which does not depend on what else the machine does: drawing 60 frames after 500 steps."""
     page = net(visit, 50, step=500)
-    wire = page.context.new_cdp_session(page.page)
+    page.once, wire = True, page.page.context.new_cdp_session(page.page)
     wire.send("Performance.enable", {"timeDomain": "threadTicks"})
     used = lambda: {m["name"]: m["value"] for m in wire.send("Performance.getMetrics")["metrics"]}["TaskDuration"]
     texts = [json.dumps(m.frame(step, 50, playing=True)) for step in range(501, 561)]

@@ -10,20 +10,18 @@ import pytest
 class Visit:
     """A page that was opened from the disk, and all that it asked for and complained of."""
 
-    def __init__(self, browser, path, fragment="", scheme="light", size=(1280, 800), touch=False):
-        self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme=scheme,
-            reduced_motion="reduce",
-            has_touch=touch,
-        )
-        self.page = self.context.new_page()
+    def __init__(self, tabs, path, fragment="", scheme="light", size=(1280, 800), touch=False):
+        self.page, self.touch = tabs.take(size, scheme, touch=touch), touch
         self.requests: list[str] = []
         self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.listeners = {
+            "request": lambda request: self.requests.append(request.url),
+            "console": lambda message: self.complaints.append(f"{message.type}: {message.text}"),
+            "pageerror": lambda error: self.complaints.append(str(error)),
+            "dialog": lambda dialog: (self.complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()),
+        }
+        for event, listener in self.listeners.items():
+            self.page.on(event, listener)
         self.url = path.as_uri()
         self.page.goto(self.url + fragment)
         self.until("window.tinyres?.ready")
@@ -61,7 +59,7 @@ class Visit:
 
 
 @pytest.fixture
-def visit(browser, tmp_path):
+def visit(tabs, tmp_path):
     """visit(trace or path, ...) opens a page. After the test: it asked for nothing but itself, and had no complaint."""
     visits = []
 
@@ -70,12 +68,14 @@ def visit(browser, tmp_path):
         if hasattr(shown, "save"):
             path = tmp_path / f"page{len(visits)}.html"
             shown.save(path)
-        visits.append(Visit(browser, path, *arguments, **options))
+        visits.append(Visit(tabs, path, *arguments, **options))
         return visits[-1]
 
     yield open_page
     for made in visits:
         others = [url for url in made.requests if url.partition("#")[0] != made.url]
-        made.context.close()
+        for event, listener in made.listeners.items():
+            made.page.remove_listener(event, listener)
+        tabs.give(made.page, once=made.touch)
         assert others == [], "the page asked for something"
         assert made.complaints == []

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 def touched(visit, *kinds_and_points):
     """Touch events as the browser gets them from a screen: ("touchStart", (x, y), ...), one after the other."""
-    session = visit.context.new_cdp_session(visit.page)
+    session = visit.page.context.new_cdp_session(visit.page)
     for kind, *points in kinds_and_points:
         fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})

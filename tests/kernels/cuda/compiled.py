@@ -12,6 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+ONE = "64x16"  # of all tiles
+
 
 def ptxas():
     """The assembler of the release that Numba compiles with: the one beside its library, or else the system's."""
@@ -43,13 +45,17 @@ def kernels():
                 yield name, real, make, arguments
         for width in (4, 1):
             words = conv_tile.Words(width, width, width)
-            for tile in (offer.tile for offer in conv_plan.offers(np.dtype(real), words)):
+            tiles = [offer.tile for offer in conv_plan.offers(np.dtype(real), words)]
+            for tile in tiles:
                 size = f"{tile.rows}x{tile.columns} by {width}"
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
                     make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel
                     of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
                     yield f"{name} {size}", real, of_tile, "rrrb66" if more else "rrrurd66"
-            for tile in filter(conv_tile.spares, (offer.tile for offer in conv_plan.offers(np.dtype(real), words))):
+            # What follows a product is the same lines for each tile: the largest shows how many registers it takes.
+            spare = [tile for tile in tiles if conv_tile.spares(tile)]
+            largest = max(spare, key=lambda tile: tile.rows * tile.columns)
+            for tile in (tile for tile in spare if tile == largest or f"{tile.rows}x{tile.columns}" == ONE):
                 for title, (then, numbers) in follow.items():
                     of_tile = lambda number, given=(tile, words, False, then): conv_tiled.gather_kernel(number, *given)
                     name = f"conv2d and {title}, {tile.rows}x{tile.columns}, {width}"
@@ -89,12 +95,10 @@ def parameters(text, name):
     return types, sorted({int(registers[register]) for register in addresses})
 
 
-def compiled(name, real, make, arguments, target, assembler, folder):
-    import numpy as np
+def compiled(name, real, kernel, arguments, target, assembler, folder):
     from tinyres_kernels.cuda import launching
 
     major, minor = map(int, target.split("."))
-    kernel = make(getattr(np, real))
     here = SimpleNamespace(compute_capability=(major, minor))  # what a kernel calls is compiled for the current device
     bounds = kernel.targetoptions.get("launch_bounds")
     types = signature(arguments, real)
@@ -155,17 +159,32 @@ def one_front_end():
     return mock.patch.object(compiler, "_compile_pyfunc_with_fixup", once)
 
 
+def of_one_tile(name):
+    """Whether a kernel has no other tile than this one. From tile to tile the same lines are repeated more or less
+    often, so for targets but the last one a tile of each kind is enough.
+    """
+    tile = re.search(r"\d+x\d+", name) if name.startswith("conv2d") else None
+    return tile is None or tile[0] == ONE
+
+
 def main(targets, only=None, share=(0, 1)):
-    """All kernels for each of the targets, or only those of these names and types; share: which part of how many."""
+    """All kernels for the last of the targets, those of one tile for the others too; or only those of these names and
+    types. share: which part of how many.
+    """
+    import numpy as np
+
     number, shares = share
     assembler = ptxas()
     if importlib.util.find_spec("numba_cuda") is None or assembler is None:
         print("numba-cuda is missing" if assembler else "ptxas is missing", file=sys.stderr)
         return 3
     with tempfile.TemporaryDirectory() as folder, one_front_end():
-        for kernel in list(kernels())[number::shares]:
-            for target in targets if only is None or list(kernel[:2]) in only else ():
-                print(json.dumps(compiled(*kernel, target, assembler, folder)), flush=True)
+        for name, real, make, arguments in list(kernels())[number::shares]:
+            if only is not None and [name, real] not in only:
+                continue
+            kernel = make(getattr(np, real))
+            for target in targets if of_one_tile(name) else targets[-1:]:
+                print(json.dumps(compiled(name, real, kernel, arguments, target, assembler, folder)), flush=True)
     return 0
 
 

@@ -120,8 +120,8 @@ def test_the_site_shows_what_the_model_says():
 def test_cards_that_cannot_copy_by_themselves_load_and_store(target, copies, tmp_path):
     if ptxas() is None:
         pytest.skip("NO COMPILER: ptxas is missing, pip install 'numba-cuda[cu12]'")
-    make = lambda real: winograd_kernel(real, winograd.OFFERS[1].block)
-    row = compiled("winograd", "float32", make, "rrrr97", target, ptxas(), tmp_path)
+    kernel = winograd_kernel(np.float32, winograd.OFFERS[1].block)
+    row = compiled("winograd", "float32", kernel, "rrrr97", target, ptxas(), tmp_path)
     assert (row["copies"], row["spilled"]) == ({"cg": copies, "ca": 0}, 0)
 
 

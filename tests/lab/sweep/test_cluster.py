@@ -60,7 +60,9 @@ def wait_for_workers(address, count):
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_a_worker_and_then_its_scheduler(dask_cluster, tiny, tmp_path, table, capsys):
+def test_a_cluster_that_loses_its_workers_and_then_its_scheduler(
+    dask_cluster, tiny, tmp_path, table, capsys, monkeypatch
+):
     address, scheduler, workers = dask_cluster
     recipes = tiny({"depth": [3, 5], "init": ["default", "orthogonal"], "seed": range(6)}, steps=20)
     for name in ("serial", "cluster"):
@@ -82,20 +84,34 @@ def test_a_cluster_that_loses_a_worker_and_then_its_scheduler(dask_cluster, tiny
     assert len(finished) == len(recipes) == 24
     assert table(tmp_path / "cluster") == table(tmp_path / "serial")
 
-    # the scheduler goes, too: a sentence, and what is finished is kept
-    more = tiny({"seed": range(30)}, steps=300)
-    came = []
+    # the other worker goes, too, and then the scheduler: each is said, and what is finished is kept
+    monkeypatch.setattr(cluster, "SILENCE", 2.0)
+    more, came, said = tiny({"seed": range(30)}, steps=300), [], []
 
-    def kill_the_scheduler():
+    def next_trouble():
         came.append(1)
-        if len(came) == 2:
-            os.kill(scheduler.pid, signal.SIGKILL)
+        if len(came) == 1:
+            os.kill(workers[1].pid, signal.SIGKILL)
+            threading.Thread(target=watch, daemon=True).start()
 
+    def watch():
+        """The two sentences, one after the other; then the scheduler is gone, which ends the sweep."""
+        for sentence, then in (("has no workers left", signal.SIGSTOP), ("does not answer", signal.SIGKILL)):
+            deadline = time.monotonic() + 60
+            while sentence not in "".join(said) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            os.kill(scheduler.pid, then)
+
+    monkeypatch.setattr(cluster, "print", lambda text, **_: said.append(text), raising=False)
     with Results(tmp_path / "cluster" / "sweep.csv") as results:
         with pytest.raises(cluster.ClusterError, match=f"scheduler at {address} is gone"):
-            sweep.sweep(more, results, cluster.dask(address, patience=30), kill_the_scheduler)
-        assert 2 <= len(came) < len(more)
+            sweep.sweep(more, results, cluster.dask(address, patience=30), next_trouble)
+        assert 1 <= len(came) < len(more)
         assert sum(recipe in results for recipe in more) == len(came)
+    assert said == [
+        f"tinyres sweep: the scheduler at {address} has no workers left: start some, `dask worker {address}`; waiting",
+        f"tinyres sweep: the scheduler at {address} does not answer; waiting",
+    ]
     assert "distributed" not in capsys.readouterr().err
 
 
@@ -169,34 +185,3 @@ def test_missing_distributed_is_named(capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "distributed" else find(name))
     assert main(["sweep", "--scheduler", "tcp://127.0.0.1:8786"]) == 2
     assert "needs distributed: pip install 'tinyres[cluster]'" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_sweep_that_waits_says_for_what(dask_cluster, tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cluster, "SILENCE", 2.0)
-    address, scheduler, workers = dask_cluster
-    wait_for_workers(address, 2)
-    recipes, came, said = tiny({"seed": range(30)}, steps=300), [], []
-
-    def next_trouble():
-        came.append(1)
-        if len(came) == 1:
-            for worker in workers:
-                os.kill(worker.pid, signal.SIGKILL)
-            threading.Thread(target=watch, daemon=True).start()
-
-    def watch():
-        """The two sentences, one after the other; then the scheduler is gone, which ends the sweep."""
-        for sentence, then in (("has no workers left", signal.SIGSTOP), ("does not answer", signal.SIGKILL)):
-            deadline = time.monotonic() + 60
-            while sentence not in "".join(said) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            os.kill(scheduler.pid, then)
-
-    monkeypatch.setattr(cluster, "print", lambda text, **_: said.append(text), raising=False)
-    with Results(tmp_path / "sweep.csv") as results, pytest.raises(cluster.ClusterError):
-        sweep.sweep(recipes, results, cluster.dask(address, patience=30), next_trouble)
-    assert said == [
-        f"tinyres sweep: the scheduler at {address} has no workers left: start some, `dask worker {address}`; waiting",
-        f"tinyres sweep: the scheduler at {address} does not answer; waiting",
-    ]

@@ -1,6 +1,7 @@
 """Processes under mpiexec, for the tests: none outlives its test."""
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -17,17 +18,13 @@ import tinyres as tr
 from tests.training.distributed import ranks_work
 
 ROOT = Path(__file__).parents[3]
+UNDRAWN = str(Path(__file__).with_name("undrawn.py"))
 BESIDE = Path(sys.executable).parent / "mpiexec"  # where the wheel of MPICH puts it
 MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
 
 NEEDS_MPI = pytest.mark.skipif(
     MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpi4py and an MPI with mpiexec"
 )
-
-
-def slow(*values):
-    """A case of a test that another of its cases tells of as well: each starts a world of its own."""
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def environment():
@@ -80,7 +77,7 @@ def ranks_of(process):
     for pid in below(process.pid):
         with suppress(OSError):
             environ = Path(f"/proc/{pid}/environ").read_text().split("\0")
-            if "tinyres.cli" in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
+            if UNDRAWN in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
                 names = dict(entry.split("=", 1) for entry in environ if "=" in entry)
                 found[int(names.get("PMI_RANK", names.get("OMPI_COMM_WORLD_RANK", "-1")))] = pid
     return [found[rank] for rank in sorted(found)]
@@ -88,6 +85,12 @@ def ranks_of(process):
 
 def work(*arguments, **named):
     return mpiexec(ROOT / "tests" / "training" / "distributed" / "ranks_work.py", *arguments, **named)
+
+
+def several(folder, tasks, **named):
+    """Tasks in one world of processes, which takes seconds to start: those that end none of its ranks."""
+    (folder / "tasks.json").write_text(json.dumps(tasks))
+    return work("several", folder, folder / "tasks.json", **named)
 
 
 def wait_for(path, process):
@@ -105,4 +108,4 @@ def same_files(a, b):
     return all(np.array_equal(x[key], y[key]) for key in x)
 
 
-SMALL = ("-m", "tinyres.cli", *ranks_work.SMALL)
+SMALL = (UNDRAWN, *ranks_work.SMALL)

@@ -13,6 +13,7 @@ import numpy as np
 
 import tinyres as tr
 from tests.device.stand_in import standing_in
+from tests.sketches import only_sketch
 from tinyres import cli, flow, nn, training
 from tinyres.cli import train_distributed
 from tinyres.cli.common import UsageError
@@ -219,8 +220,17 @@ def command(ranks, folder, what):
     sys.exit(cli.main([*SMALL, "--steps", "9", "--distributed", "--out", str(folder / "out")]))
 
 
-def another(ranks, folder, what):
-    """Rank 1 brings something else than rank 0."""
+def commands(ranks, folder, file):
+    """`tinyres train` again and again, as long as no command ends its rank; the file has their arguments."""
+    if ranks.rank == 0:
+        only_sketch()
+    statuses = [cli.main([*SMALL, *arguments]) for arguments in json.loads(Path(file).read_text())]
+    (folder / f"statuses.{ranks.rank}").write_text(json.dumps(statuses))
+
+
+def another(_, folder, what):
+    """Rank 1 brings something else than rank 0. These ranks are never used again, so they are new ones."""
+    ranks = training.Ranks()
     run, sync = prepared("mlp"), what == "sync" and ranks.rank == 1
     if what == "seed" and ranks.rank == 1:
         run = training.prepare(training.Recipe(**recipe("mlp").to_json() | {"seed": 1}))
@@ -230,10 +240,10 @@ def another(ranks, folder, what):
     try:
         next(training.DataParallel(run, ranks, sync_batch_norm=sync).steps())
     except ValueError as error:
-        (folder / "said").write_text(str(error))
+        (folder / f"said.{what}").write_text(str(error))
         ranks.fail(error)
     except training.RankFailed as error:
-        (folder / "heard").write_text(str(error))
+        (folder / f"heard.{what}").write_text(str(error))
 
 
 def recorded(ranks, folder):

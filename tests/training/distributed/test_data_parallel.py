@@ -11,7 +11,7 @@ import pytest
 import tinyres as tr
 from tests.kernels.cuda.once import within_run
 from tests.training.distributed import ranks_work
-from tests.training.distributed.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, slow, work
+from tests.training.distributed.mpiexec import NEEDS_MPI, SMALL, environment, mpiexec, same_files, several, work
 from tinyres import nn, training
 
 pytestmark = NEEDS_MPI
@@ -34,8 +34,7 @@ def together(tmp_path_factory, name, tasks):
 
     def left():
         folder = tmp_path_factory.mktemp(name)
-        (folder / "tasks.json").write_text(json.dumps(tasks))
-        status, _, err = work("several", folder, folder / "tasks.json", seconds=300)
+        status, _, err = several(folder, tasks, seconds=300)
         return json.dumps([str(folder), status, err])
 
     folder, *ended = json.loads(within_run(tmp_path_factory, name, left))
@@ -61,11 +60,11 @@ def test_two_ranks_are_one_process_to_rounding(trained, tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "synchronised", "count"), [("mlp", 0, 3), ("resnet", 1, 4)])
-def test_several_ranks_are_one_process_to_rounding(tmp_path, name, synchronised, count):
-    status, _, err = work("train", tmp_path, name, synchronised, count=count)
+def test_three_ranks_are_one_process_to_rounding(tmp_path):
+    status, _, err = several(tmp_path, [["train", "mlp", "0"], ["train", "resnet", "1"]], count=3)
     assert (status, err) == (0, "")
-    same_as_alone(tmp_path, tmp_path, name, count)
+    for name in ("mlp", "resnet"):
+        same_as_alone(tmp_path, tmp_path, name, 3)
 
 
 def same_as_alone(folder, tmp_path, name, count):
@@ -118,15 +117,13 @@ def test_gradients_of_gpus_travel_through_the_host_or_over_nccl(world, nccl):
 # -- the command ------------------------------------------------------------------------------------
 @pytest.mark.slow
 def test_the_command_leaves_one_run_that_one_process_goes_on_with(tmp_path):
-    status, out, err = mpiexec(*SMALL, "--steps", 4, "--distributed", "--sync-batch-norm", "--out", tmp_path / "two")
+    command = "-m", "tinyres.cli", *ranks_work.SMALL  # with its pictures
+    status, out, err = mpiexec(*command, "--steps", 4, "--distributed", "--sync-batch-norm", "--out", tmp_path / "two")
     assert (status, err) == (0, "")
     assert out.count("accuracy") == 1
     assert out.count("wrote") == 5
     result = json.loads((tmp_path / "two" / "result.json").read_text())
     assert (result["processes"], result["steps"]) == (2, 4)
-    status, out, err = mpiexec(*SMALL, "--steps", 4, "--distributed", "--out", tmp_path / "two")
-    assert status != 0
-    assert err.count("already holds a run") == 1
     alone = subprocess.run(
         [sys.executable, *SMALL, "--steps", "4", "--resume", "--out", str(tmp_path / "two")],
         env=environment(), capture_output=True, text=True, check=False,
@@ -141,32 +138,49 @@ def test_what_is_recorded_is_what_rank_0_sees_of_its_share(world):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        slow(["--steps", "1", "--batch-size", "1"], "2 ranks cannot share batches of 1"),
-        slow(["--depth", "9"], "depth must be 6 n + 2"),
-        slow(["--timeout", "0"], "--timeout 0: more than 0 seconds are needed"),
-        slow(["--resume"], "to resume from"),
-        slow(["--lr", "1e12", "--steps", "20"], "diverged"),
-    ],
-)
-def test_what_cannot_be_run_is_said_once(tmp_path, arguments, sentence):
-    status, out, err = mpiexec(*SMALL, *arguments, "--distributed", "--out", tmp_path)
+REFUSED = {
+    "2 ranks cannot share batches of 1": ["--steps", "1", "--batch-size", "1"],
+    "depth must be 6 n + 2": ["--depth", "9"],
+    "--timeout 0: more than 0 seconds are needed": ["--timeout", "0"],
+    "to resume from": ["--resume"],
+    "already holds a run": ["--steps", "1"],  # and so does the one before it
+}
+
+
+@pytest.mark.slow
+def test_what_is_refused_is_said_once(tmp_path):
+    *others, last = REFUSED.values()
+    file = tmp_path / "commands.json"
+    file.write_text(json.dumps([[*each, "--distributed", "--out", str(tmp_path)] for each in (*others, last, last)]))
+    status, out, err = work("commands", tmp_path, file)
+    assert status == 0
+    for rank in (0, 1):
+        statuses = json.loads((tmp_path / f"statuses.{rank}").read_text())
+        assert [bool(status) for status in statuses] == [*(True for _ in others), False, True]
+    assert [(out + err).count(sentence) for sentence in REFUSED] == [1] * len(REFUSED)
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_says_so_once_and_ends_all(tmp_path):
+    status, out, err = mpiexec(*SMALL, "--lr", "1e12", "--steps", "20", "--distributed", "--out", tmp_path)
     assert status != 0
-    assert (out + err).count(sentence) == 1
+    assert (out + err).count("diverged") == 1
     assert "Traceback" not in err
     assert "killed" not in err
 
 
 @pytest.mark.slow
 def test_without_mpiexec_it_is_an_ordinary_run_and_says_so(tmp_path):
-    command = [sys.executable, *SMALL, "--steps", "2"]
-    for more in (["--distributed", "--out", tmp_path / "one"], ["--out", tmp_path / "plain"]):
-        done = subprocess.run(
-            [*command, *map(str, more)], env=environment(), capture_output=True, text=True, check=True
-        )
-        assert ("this is the only process; mpiexec -n 2 tinyres train" in done.stdout) == ("--distributed" in more)
+    file = tmp_path / "commands.json"
+    runs = ("one", "--distributed"), ("plain",)
+    file.write_text(json.dumps([["--steps", "2", "--out", str(tmp_path / name), *more] for name, *more in runs]))
+    done = subprocess.run(
+        [sys.executable, ranks_work.__file__, "commands", tmp_path, file],
+        env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "statuses.0").read_text()) == [0, 0]
+    assert done.stdout.count("this is the only process; mpiexec -n 2 tinyres train") == 1
     assert same_files(tmp_path / "one", tmp_path / "plain")
 
 

@@ -16,7 +16,7 @@ from tests.training.distributed.mpiexec import (
     mpiexec,
     ranks_of,
     same_files,
-    slow,
+    several,
     started,
     wait_for,
     work,
@@ -26,24 +26,19 @@ from tinyres import training
 pytestmark = NEEDS_MPI
 
 
-def undisturbed(path):
-    """The file of two ranks that nothing happened to."""
-    assert work("train", path, "stochastic_depth", 0)[0] == 0
-    return tr.load(path / "stochastic_depth.0.safetensors")
-
-
 @pytest.mark.slow
 def test_a_rank_that_fails_costs_no_step(tmp_path):
-    """Rank 1 runs out of memory in step 3; rank 0 saves what it has, and two other ranks go on to the same bits."""
+    """Rank 1 runs out of memory in step 3; rank 0 saves what it has, and two other ranks go on to the bits of
+    a run that nothing happened to."""
     status, _, err = work("fail", tmp_path, "raise")
     assert status != 0
     assert "MemoryError: the fourth step was too much" in err
     said = (tmp_path / "said").read_text()
     assert said.startswith("rank 1 of 2 failed with MemoryError: the fourth step was too much (on ")
     assert json.loads(tr.load_metadata(tmp_path / "run.safetensors")["run"])["step"] == 3
-    status, _, err = work("go_on", tmp_path)
+    status, _, err = several(tmp_path, [["go_on"], ["train", "stochastic_depth", "0"]])
     assert (status, err) == (0, "")
-    expected, found = undisturbed(tmp_path), tr.load(tmp_path / "end.safetensors")
+    expected, found = (tr.load(tmp_path / f"{name}.safetensors") for name in ("stochastic_depth.0", "end"))
     for key, value in expected.items():
         np.testing.assert_array_equal(value, found[key], err_msg=key)
     alone = training.resume(ranks_work.prepared("stochastic_depth"), tmp_path / "run.safetensors")
@@ -65,16 +60,17 @@ def test_a_rank_that_does_not_come_is_not_waited_for_for_ever(tmp_path, silent, 
 SAID_BY_RANK_0 = "tinyres train: rank 1 of 2 failed with "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "sentence", "step"),
     [
-        slow("failing", f"{SAID_BY_RANK_0}MemoryError: too much", 3),
-        slow("no data", f"{SAID_BY_RANK_0}UsageError: no digits here", None),
-        slow("full", "cannot write run.safetensors: No space left on device", None),
-        slow("full afterwards", "cannot write run.safetensors: No space left on device", None),
-        slow("scoring", "MemoryError: too much", None),
-        slow("interrupted", "stopped", None),
-        slow("amid", "KeyboardInterrupt", None),
+        ("failing", f"{SAID_BY_RANK_0}MemoryError: too much", 3),
+        ("no data", f"{SAID_BY_RANK_0}UsageError: no digits here", None),
+        ("full", "cannot write run.safetensors: No space left on device", None),
+        ("full afterwards", "cannot write run.safetensors: No space left on device", None),
+        ("scoring", "MemoryError: too much", None),
+        ("interrupted", "stopped", None),
+        ("amid", "KeyboardInterrupt", None),
     ],
 )
 def test_whatever_fails_ends_all_at_once_and_is_said(tmp_path, what, sentence, step):
@@ -90,35 +86,35 @@ def test_whatever_fails_ends_all_at_once_and_is_said(tmp_path, what, sentence, s
     assert ("a process of this run was killed or failed" in err) == (what not in ("failing", "no data"))
 
 
+OTHERS = {
+    "seed": "seed is 1 here and 0 there",
+    "sync": "(--sync-batch-norm is True here and False there)",
+    "shard": "checksum of the labels is ",
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("what", "sentence"),
-    [
-        ("seed", "seed is 1 here and 0 there"),
-        ("sync", "(--sync-batch-norm is True here and False there)"),
-        ("shard", "checksum of the labels is "),
-    ],
-)
-def test_ranks_that_bring_different_runs_are_refused(tmp_path, what, sentence):
-    status, _, _ = work("another", tmp_path, what, seconds=40)
+def test_ranks_that_bring_different_runs_are_refused(tmp_path):
+    status, _, _ = several(tmp_path, [["another", what] for what in OTHERS], seconds=60)
     assert status == 0
-    said = (tmp_path / "said").read_text()
-    assert said.startswith("rank 1 has another run than rank 0 (")
-    assert sentence in said
-    assert said in (tmp_path / "heard").read_text()
+    for what, sentence in OTHERS.items():
+        said = (tmp_path / f"said.{what}").read_text()
+        assert said.startswith("rank 1 has another run than rank 0 (")
+        assert sentence in said
+        assert said in (tmp_path / f"heard.{what}").read_text()
 
 
 @pytest.mark.slow
 def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     """mpiexec kills all the others at once; the file goes on, in two processes, to the bits of an undisturbed run."""
-    command = (*SMALL, "--steps", 120, "--save-every", 1, "--distributed")
-    with started(*command, "--out", tmp_path / "killed") as process:
+    command = (*SMALL, "--steps", 60, "--distributed")
+    with started(*command, "--save-every", 1, "--out", tmp_path / "killed") as process:
         wait_for(tmp_path / "killed" / "run.safetensors", process)
         os.kill(ranks_of(process)[1], signal.SIGKILL)
         status, _, err = ended(process)
     assert status != 0
     step = json.loads(tr.load_metadata(tmp_path / "killed" / "run.safetensors")["run"])["step"]
-    assert 0 < step < 120, "the kill came too late to test anything"
+    assert 0 < step < 60, "the kill came too late to test anything"
     file = tmp_path / "killed" / "run.safetensors"
     told = [line for line in err.splitlines() if line.startswith("a process of this run was killed")]
     assert len(told) == 1
@@ -126,23 +122,23 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     assert int(told[0].split()[-1]) in (step - 1, step)  # the kill may have come between the file and the word
     status, out, _ = mpiexec(*command, "--resume", "--out", tmp_path / "killed")
     assert status == 0
-    assert f"resuming from step {step} of 120" in out
+    assert f"resuming from step {step} of 60" in out
     assert mpiexec(*command, "--out", tmp_path / "whole")[0] == 0
     assert same_files(tmp_path / "killed", tmp_path / "whole")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "to"),
-    [(signal.SIGTERM, 1), (signal.SIGINT, "mpiexec"), (signal.SIGTERM, "mpiexec"), (signal.SIGTERM, "all")],
+    ("number", "to", "count"),
+    [(signal.SIGTERM, 1, 3), (signal.SIGINT, "mpiexec", 2), (signal.SIGTERM, "mpiexec", 2), (signal.SIGTERM, "all", 2)],
 )
-def test_a_signal_ends_all_ranks_after_the_same_step(tmp_path, number, to):
+def test_a_signal_ends_all_ranks_after_the_same_step(tmp_path, number, to, count):
     """Ctrl-C; what a batch system sends, to mpiexec, to one process (here not rank 0) or to all of them.
 
     If the ranks did not stop together, they would wait for each other for 60 seconds, which is too long here.
     """
-    endless = *SMALL, "--epochs", 5000, "--distributed", "--timeout", 60, "--out", tmp_path
-    with started(*endless, count=3) as process:
+    endless = *SMALL, "--epochs", 5000, "--save-every", 1, "--distributed", "--timeout", 60, "--out", tmp_path
+    with started(*endless, count=count) as process:
         wait_for(tmp_path / "run.safetensors", process)
         ranks = ranks_of(process)
         for pid in {"mpiexec": [process.pid], "all": [*ranks, process.pid, *ranks], 1: [ranks[1]]}[to]:

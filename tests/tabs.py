@@ -1,0 +1,34 @@
+"""Tabs of a browser that one test uses after another: to open one takes longer than most tests do in it."""
+
+
+class Tabs:
+    """Those that nobody uses, by the script that each page in them begins with."""
+
+    def __init__(self, browser):
+        self.browser, self.free = browser, {}
+
+    def take(self, size, scheme, *, touch=False, script=""):
+        """A tab that shows nothing, of this size and colour scheme."""
+        free = self.free.setdefault(script, [])
+        page = free.pop() if free and not touch else self._new(touch, script)
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.emulate_media(color_scheme=scheme)
+        return page
+
+    def _new(self, touch, script):
+        page = self.browser.new_context(reduced_motion="reduce", has_touch=touch).new_page()
+        if script:
+            page.add_init_script(script)
+        return page
+
+    def give(self, page, *, once=False, script=""):
+        """Back: what its pages kept is forgotten, and the mouse is out of the way. A tab in which more was changed than
+        that is to be used once only.
+        """
+        if once:
+            page.context.close()
+            return
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        page.goto("about:blank")
+        page.mouse.move(0, 0)
+        self.free[script].append(page)
