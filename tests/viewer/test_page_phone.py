@@ -24,6 +24,43 @@ def test_what_happens_is_in_sight_at_every_event(visit, size):
             assert page.js(seen, [box["x"] + 20, box["y"] + 4]), f"{part} at {box}"
 
 
+def test_a_number_of_the_table_has_its_operation_beside_it(visit):
+    page = visit(viewer.trace(cases.residual()[0]), "#step=40", size=PORTRAIT, touch=True)
+    page.page.get_by_role("button", name="Table").click()
+    hint, pane = page.page.locator(".beyond"), page.page.locator(".table-pane")
+    assert hint.inner_text() == "out of view: Shape, Gradient norm, State →"
+    assert hint.bounding_box()["y"] + hint.bounding_box()["height"] <= pane.bounding_box()["y"] + 1, "never scrolled away"
+    assert pane.get_attribute("data-more") == "right"
+    pane.evaluate("e => e.scrollLeft = 9999")
+    page.until("document.querySelector('.table-pane').dataset.more === 'left'")
+    assert hint.inner_text().startswith("out of view: ← Module")
+    row = page.page.locator(".twin [aria-current]")
+    name, norm = row.locator("th"), row.locator("td").nth(3)
+    assert norm.inner_text() == "1.657"
+    assert abs(name.bounding_box()["x"] - pane.bounding_box()["x"]) < 2
+    assert name.bounding_box()["x"] + name.bounding_box()["width"] <= norm.bounding_box()["x"]
+    box = name.bounding_box()
+    on_top = "([x, y]) => document.elementFromPoint(x, y).closest('th') !== null"
+    assert page.js(on_top, [box["x"] + box["width"] - 3, box["y"] + box["height"] / 2])
+
+
+def test_a_row_that_goes_on_beyond_its_edge_fades_there(visit):
+    page = visit(viewer.trace(cases.residual()[0]), "#step=40", size=MAGNIFIED)
+    more = "s => document.querySelector(s).dataset.more"
+    faded = "s => getComputedStyle(document.querySelector(s)).maskImage"
+    for row in (".top", ".transport", ".path"):
+        assert page.js(more, row) == "right"
+        assert page.js(faded, row).startswith("linear-gradient")
+        page.page.locator(row).evaluate("e => e.scrollLeft = 9999")
+        page.until(f"document.querySelector('{row}').dataset.more === 'left'")
+        page.page.locator(row).evaluate("e => e.scrollLeft = 10")
+        page.until(f"document.querySelector('{row}').dataset.more === 'left right'")
+    page.page.set_viewport_size({"width": 1280, "height": 800})
+    for row in (".top", ".transport", ".path"):
+        page.until(f"document.querySelector('{row}').dataset.more === ''")
+        assert page.js(faded, row) == "none", "all of it is there"
+
+
 @pytest.mark.parametrize("size", [PORTRAIT, LANDSCAPE], ids=str)
 def test_the_routes_that_rejoin_are_in_the_first_view(visit, size):
     trace = viewer.trace(cases.residual()[0])
