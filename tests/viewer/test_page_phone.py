@@ -67,3 +67,44 @@ def test_the_routes_that_rejoin_are_in_the_first_view(visit, size):
     page = visit(trace, f"#step={trace.first['event']}", size=size, touch=True)
     bar, end = page.page.locator(".rejoin .bar").bounding_box(), page.page.locator(".transport").bounding_box()
     assert bar["y"] + bar["height"] <= end["y"]
+
+
+@pytest.mark.parametrize(("size", "floor"), [(PORTRAIT, 9), (LANDSCAPE, 9), ((1280, 800), 6)], ids=str)
+def test_text_of_the_graph_can_be_read_where_it_starts_and_after_fit(visit, size, floor):
+    page = visit(viewer.trace(cases.residual()[0]), size=size, touch=size != (1280, 800))
+    smallest = """() => { const drawing = document.querySelector('.around .scroll svg');
+        const scale = drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width;
+        return Math.min(...[...drawing.querySelectorAll('text')].map(t => scale * parseFloat(getComputedStyle(t).fontSize)));
+    }"""
+    assert page.js(smallest) >= (floor if floor == 9 else 8.4) - 1e-6
+    page.press("0")
+    assert page.js(smallest) >= floor - 1e-6
+    if floor == 9:
+        assert page.js(smallest) < 12.5, "it is no more than that either: there is little room"
+
+
+@pytest.mark.parametrize("players", [False, True])
+def test_the_legend_is_there_wherever_lines_are(visit, players):
+    """Two players have no skip connection; their lines mean something all the same."""
+    d_loss, g_loss, _, _ = cases.players()
+    page = visit(viewer.trace(D=d_loss, G=g_loss) if players else viewer.trace(cases.residual()[0]), "#step=1")
+    assert "input of an operation" in page.text(".legend")
+    assert ("skip" in page.text(".legend")) == (not players)
+    assert "passed" not in page.text(".legend"), "nothing has passed yet"
+    high = page.page.locator(".legend").bounding_box()["height"]
+    page.press("End")
+    assert "gradient has passed" in page.text(".legend")
+    assert page.page.locator(".legend").bounding_box()["height"] == high, "the graph keeps its place"
+
+
+def test_a_constant_is_called_as_in_the_table(visit):
+    d_loss, g_loss, _, _ = cases.players()
+    page = visit(viewer.trace(D=d_loss, G=g_loss))
+    drawn = page.page.locator(".node.constant").evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
+    assert drawn
+    assert not any("constant constant" in label for label in drawn)
+    page.press("t")
+    rows = page.page.locator(".twin th button").all_inner_texts()
+    names = [label.rpartition(", ")[0] for label in drawn]
+    assert all(name.removeprefix("constant ") in rows or name in rows for name in names)
+    assert any(name.startswith("constant #") for name in names)

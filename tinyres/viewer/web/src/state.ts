@@ -28,8 +28,6 @@ export interface Recording {
   replay: Replay;
 }
 
-/** The scale below which a node's name is a smudge. */
-export const READABLE = 0.5;
 
 export class Store {
   readonly recording: Recording | null;
@@ -123,10 +121,12 @@ export class Store {
   /** What `zoom: null` comes to, and the scale at which the pane shows all; the graph's pane says both. */
   fitting = 1;
   whole = 1;
+  /** The least scale that `fit` comes to: on a phone, what can be read there. */
+  least = 0.5;
 
-  /** As much of the graph as can still be read, or what can be read with ease. */
+  /** More of the graph in smaller print, or what can be read with ease. */
   fit(): void {
-    const least = Math.max(READABLE, this.whole);
+    const least = Math.max(this.least, this.whole);
     this.set({ zoom: this.state.zoom === null && least < this.fitting ? least : null });
   }
 
