@@ -48,8 +48,9 @@ def test_play_does_not_look_like_next(visit):
 def test_help_says_what_is_drawn_and_begins_with_what_is_at_hand(visit, touch):
     page = visit(viewer.trace(cases.residual()[0]), touch=touch)
     page.press("?")
-    captions = page.page.locator("dialog caption").all_inner_texts()
+    captions = page.page.locator("dialog caption").all_text_contents()
     assert captions == (["By touch", "With the keyboard"] if touch else ["With the keyboard", "By touch"])
+    assert page.page.locator("dialog table", has_text="Home").is_visible() is not touch, "who asks for keys sees them"
     signs = page.text("dialog .signs")
     for sign in ("Green and purple", "dark frame", "‖g‖", "two shades", "▸ and ▾"):
         assert sign in signs

@@ -6,6 +6,7 @@ import { viewOf } from "./arrays";
 import { eventAt, type Op } from "./data";
 import type { Recording, State, Store } from "./state";
 import { isInput } from "./modules";
+import { Name } from "./Name";
 import { nameOf, number, shapeText } from "./text";
 
 export function Table({ store, recording, state }: { store: Store; recording: Recording; state: State }) {
@@ -79,7 +80,7 @@ function Row({ op, ops }: { op: Op; ops: Op[] }) {
     <tr>
       <th scope="row">
         <button type="button" class="quiet" tabIndex={-1}>
-          {nameOf(op)}
+          <Name name={nameOf(op)} />
         </button>
       </th>
       <td>{op.path}</td>

@@ -125,7 +125,7 @@ export class Drawing {
         rx: node.kind === "leaf" ? node.height / 2 : 7,
       }),
     );
-    const name = make("text", { class: "name", x: 11, y: 17 });
+    const name = make("text", { class: "name", x: 9, y: 17 });
     if (node.kind === "module") name.append(sign("▸"));
     name.append(node.title);
     element.append(name);

@@ -3,7 +3,7 @@
 import { eventAt, type Document, type RunLane, type Trace } from "./data";
 import { called, callsOf, openedAtFirst, type Calls } from "./modules";
 import { Replay } from "./replay";
-import { many } from "./text";
+import { many, sentence } from "./text";
 
 export interface State {
   step: number;
@@ -74,7 +74,13 @@ export class Store {
   go(step: number): void {
     if (this.recording === null) return;
     const to = Math.min(this.last, Math.max(0, Math.trunc(step) || 0));
-    this.set({ step: to, said: "", element: null, playing: this.state.playing && to < this.last });
+    const playing = this.state.playing && to < this.last;
+    this.set({ step: to, said: this.state.playing && !playing ? this.paused(to) : "", element: null, playing });
+  }
+
+  /** While it plays the sentences are not announced; the one where it stops is. */
+  paused(step: number): string {
+    return this.recording === null ? "" : `Paused at event ${step + 1}: ${sentence(this.recording.trace, step)}`;
   }
 
   /** The next event (or the one before) in another module. */
