@@ -25,11 +25,11 @@ window.WebSocket = class {
 class Page:
     """The page with a WebSocket that a test holds the other end of."""
 
-    def __init__(self, browser, fragment="", size=(1280, 800), scheme="light", path=None):
+    def __init__(self, browser, fragment="", size=(1280, 800), scheme="light", path=None, touch=False):
         width, height = size
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce",
-            accept_downloads=True,
+            accept_downloads=True, has_touch=touch,
         )  # fmt: skip
         self.page = self.context.new_page()
         self.requests, self.complaints = [], []

@@ -76,7 +76,9 @@ def test_choices_and_ends_are_told_apart_in_forced_colours(visit, tmp_path):
             off, on = (colours(page, f".icon[aria-disabled={state}]") for state in ("true", "false"))
             assert off[1] != on[1]
             page.press("t")
-            current, other = (colours(page, f".twin tbody tr{which} th") for which in ("[aria-current]", ":not([aria-current])"))
+            current, other = (
+                colours(page, f".twin tbody tr{which} th") for which in ("[aria-current]", ":not([aria-current])")
+            )
             assert current[0] != other[0]
         style = page.js("""[...document.styleSheets].flatMap(s => [...s.cssRules])
             .filter(r => r.conditionText?.includes('forced-colors')).map(r => r.cssText).join(' ')""")  # fmt: skip

@@ -89,7 +89,9 @@ def test_a_frame_closes_and_opens_with_the_keyboard(page):
 
 def test_the_legend_names_only_the_lines_that_are_drawn(page):
     names = lambda: [name.strip() for name in page.page.locator(".legend span").all_inner_texts()]
-    assert names() == ["skip", "branch", "input of an operation", "this event"], "nothing has passed in the forward pass"
+    assert names() == ["skip", "branch", "input of an operation", "this event"], (
+        "nothing has passed in the forward pass"
+    )
     page.press("b", "ArrowRight", "ArrowRight")
     assert names() == ["skip", "branch", "gradient has passed", "input of an operation", "this event"]
     page.page.get_by_role("button", name="Close all").click()

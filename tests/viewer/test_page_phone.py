@@ -33,7 +33,9 @@ def test_a_number_of_the_table_has_its_operation_beside_it(visit):
     hint, pane = page.page.locator(".beyond"), page.page.locator(".table-pane")
     assert hint.inner_text().startswith("out of view: ")
     assert hint.inner_text().endswith("Gradient norm, State →")
-    assert hint.bounding_box()["y"] + hint.bounding_box()["height"] <= pane.bounding_box()["y"] + 1, "never scrolled away"
+    assert hint.bounding_box()["y"] + hint.bounding_box()["height"] <= pane.bounding_box()["y"] + 1, (
+        "never scrolled away"
+    )
     assert pane.get_attribute("data-more") == "right"
     pane.evaluate("e => e.scrollLeft = 9999")
     page.until("document.querySelector('.table-pane').dataset.more === 'left'")
@@ -139,12 +141,21 @@ def test_help_can_be_closed_wherever_one_reads(visit, size):
     page.page.locator("dialog summary", has_text="With a keyboard").tap()
     page.js("document.querySelector('.inside').scrollTop = 9999")
     assert page.js("document.querySelector('.inside').scrollTop") > 50
+    seen = """() => { const close = document.querySelector('dialog header button'), b = close.getBoundingClientRect();
+        return document.elementFromPoint(b.left + b.width / 2, b.top + b.height / 2) === close; }"""
+    assert page.js(seen), "without scrolling back to it"
     page.page.get_by_role("button", name="Close", exact=True).tap(timeout=2000)
     assert page.page.get_by_role("dialog").count() == 0
 
 
 def test_a_list_of_blocks_does_not_scroll_inside_the_page_on_a_phone(visit, tmp_path):
-    lane = {"name": "a", "layers": [f"blocks.{i}" for i in range(40)], "steps": [0, 1], "skip_share": None, "loss": None}
+    lane = {
+        "name": "a",
+        "layers": [f"blocks.{i}" for i in range(40)],
+        "steps": [0, 1],
+        "skip_share": None,
+        "loss": None,
+    }
     run = {"lanes": [lane | {"log10": [[-1.0, -2.0]] * 40}]}
     page = visit(document(tmp_path, run), size=PORTRAIT, touch=True)
     room = "(e => [e.scrollHeight, e.clientHeight])(document.querySelector('.column'))"
