@@ -67,6 +67,14 @@ def test_a_row_that_goes_on_beyond_its_edge_fades_there(visit):
         assert page.js(faded, row) == "none", "all of it is there"
 
 
+def test_a_legend_that_goes_on_can_be_moved_with_the_keyboard(visit):
+    page = visit(viewer.trace(cases.residual()[0]), "#step=40", size=PORTRAIT)
+    legend = page.page.locator(".legend")
+    assert (legend.get_attribute("data-more"), legend.get_attribute("tabindex")) == ("right", "0")
+    page.page.set_viewport_size({"width": 1280, "height": 800})
+    page.until("document.querySelector('.legend').tabIndex === -1")
+
+
 @pytest.mark.parametrize("size", [PORTRAIT, LANDSCAPE], ids=str)
 def test_the_routes_that_rejoin_are_in_the_first_view(visit, size):
     trace = viewer.trace(cases.residual()[0])
@@ -80,7 +88,8 @@ def test_text_of_the_graph_can_be_read_where_it_starts_and_after_fit(visit, size
     page = visit(viewer.trace(cases.residual()[0]), size=size, touch=size != (1280, 800))
     smallest = """() => { const drawing = document.querySelector('.around .scroll svg');
         const scale = drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width;
-        return Math.min(...[...drawing.querySelectorAll('text')].map(t => scale * parseFloat(getComputedStyle(t).fontSize)));
+        const sizes = [...drawing.querySelectorAll('text')].map(t => parseFloat(getComputedStyle(t).fontSize));
+        return scale * Math.min(...sizes);
     }"""
     assert page.js(smallest) >= (floor if floor == 9 else 8.4) - 1e-6
     page.press("0")

@@ -7,6 +7,7 @@ function look(row: HTMLElement): void {
   const sides = [row.scrollLeft > 1 && "left", rest > 1 && "right"].filter(Boolean);
   const scrolls = getComputedStyle(row).overflowX === "auto";
   row.dataset["more"] = scrolls ? sides.join(" ") : "";
+  if (row.matches(".legend")) row.tabIndex = row.dataset["more"] ? 0 : -1; // it has no button that would take one along
 }
 
 export function lookAtEdges(): void {
