@@ -86,7 +86,7 @@ export function Bar({ store, state }: { store: Store; state: State }) {
   );
   return (
     <section class="transport" aria-label="Steps">
-      <Tools class="buttons" label="Move through the steps">
+      <Tools class="buttons" label="Move through the steps" first=".play">
         {!store.local && button("Start anew", "M8 2.5a5.5 5.5 0 1 0 5.4 6.5h-1.6A4 4 0 1 1 8 4v2.5L12 3.2 8 0z", () => store.reset())}
         {button("One step back", "M11 3v10L4 8z", () => store.step(-1), value <= first)}
         <button type="button" class="play" disabled={dead} aria-label={playing ? "Pause" : "Play"} onClick={() => store.play()}>
