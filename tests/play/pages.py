@@ -25,8 +25,8 @@ window.WebSocket = class {
 class Page:
     """The page with a WebSocket that a test holds the other end of."""
 
-    def __init__(self, tabs, fragment="", size=(1280, 800), scheme="light", path=None):
-        self.page, self.once = tabs.take(size, scheme, script=SOCKET), False
+    def __init__(self, tabs, fragment="", size=(1280, 800), scheme="light", path=None, touch=False):
+        self.page, self.once = tabs.take(size, scheme, touch=touch, script=SOCKET), touch
         self.requests, self.complaints = [], []
         self.listeners = {
             "request": lambda request: self.requests.append(request.url),

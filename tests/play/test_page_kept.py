@@ -188,7 +188,7 @@ def test_it_is_spoken_in_one_sentence(visit):
     page.push(m.frame(31, 8, playing=True), m.frame(32, 8, playing=True))
     assert page.js(told).startswith("Step 30"), "not at every step while it plays"
     page.push(m.frame(33, 8))
-    page.until(f"{told}.startsWith('Step 33')")
+    page.until(f"{told}.startsWith('Paused at step 33: loss ')")
 
 
 def test_the_built_page():

@@ -61,9 +61,9 @@ def test_a_module_that_is_opened_stays_in_view(visit):
 
 
 def test_the_fit_button_is_called_what_it_shows(visit):
-    page = visit(viewer.trace(cases.residual()[0]), size=(844, 390))
+    page = visit(viewer.trace(cases.residual()[0]), size=(900, 600))
     fit = page.page.get_by_role("group", name="Zoom").get_by_role("button").nth(1)
-    assert fit.get_attribute("aria-label") == "fit: show more of the graph, all of it where it can be read"
+    assert fit.get_attribute("aria-label") == "fit: show more of the graph in smaller print"
     fit.click()
     assert page.js("tinyres.state().zoom") >= 0.5
     back = fit.inner_text()

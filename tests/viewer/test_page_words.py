@@ -48,8 +48,9 @@ def test_play_does_not_look_like_next(visit):
 def test_help_says_what_is_drawn_and_begins_with_what_is_at_hand(visit, touch):
     page = visit(viewer.trace(cases.residual()[0]), touch=touch)
     page.press("?")
-    captions = page.page.locator("dialog caption").all_inner_texts()
+    captions = page.page.locator("dialog caption").all_text_contents()
     assert captions == (["By touch", "With the keyboard"] if touch else ["With the keyboard", "By touch"])
+    assert page.page.locator("dialog table", has_text="Home").is_visible() is not touch, "who asks for keys sees them"
     signs = page.text("dialog .signs")
     for sign in ("Green and purple", "dark frame", "‖g‖", "two shades", "▸ and ▾"):
         assert sign in signs
@@ -61,7 +62,7 @@ def test_a_table_with_columns_beyond_the_edge_says_so(visit, width, told):
     page = visit(viewer.trace(cases.residual()[0]), size=(width, 800))
     page.js("document.activeElement.blur()")
     page.press("t")
-    assert ("swipe for more columns" in page.text(".twin caption")) == told
+    assert page.text(".beyond") == ("out of view: Shape, Gradient norm, State →" if told else "")
     beyond = page.js("(e => e.scrollWidth > e.clientWidth)(document.querySelector('.table-pane'))")
     assert beyond == told
 

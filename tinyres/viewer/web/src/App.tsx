@@ -71,7 +71,7 @@ function Fit({ store, zoom }: { store: Store; zoom: number | null }) {
   const percent = (scale: number): string => `${Math.round(100 * scale)} %`;
   const [text, next] =
     zoom === null
-      ? ["fit", "show more of the graph, all of it where it can be read"]
+      ? ["fit", "show more of the graph in smaller print"]
       : [`to ${percent(store.fitting)}`, `a size that can be read with ease; it is at ${percent(zoom)}`];
   return (
     <button type="button" aria-label={`${text}: ${next}`} title={next} onClick={() => store.fit()}>

@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { LICENCES } from "./licences";
+import { byTouch } from "./pinch";
 
 interface Props {
   title: string;
@@ -19,7 +20,7 @@ export function Dialog({ title, close, wide, children }: Props) {
     const before = root.activeElement;
     dialog.current?.showModal();
     dialog.current?.querySelector<HTMLElement>("[type=search]")?.focus();
-    return () => before instanceof HTMLElement && before.isConnected && before.focus();
+    return () => queueMicrotask(() => giveBack(root, before));
   }, []);
   return (
     <dialog
@@ -42,6 +43,14 @@ export function Dialog({ title, close, wide, children }: Props) {
   );
 }
 
+/** Once the dialog is gone, unless something else has taken the focus by then. In a list that closed, its name has it. */
+function giveBack(root: Document | ShadowRoot, before: Element | null): void {
+  const focused = root.activeElement;
+  if (focused !== null && focused !== document.body) return;
+  const to = before?.closest("details:not([open])")?.querySelector("summary") ?? before;
+  if (to instanceof HTMLElement || to instanceof SVGElement) to.focus();
+}
+
 type List = [string, string][];
 
 /** What the keyboard and a finger can do on the page, and whose work is in it. */
@@ -59,28 +68,41 @@ export function Ways({ keys, touches }: { keys: List; touches: List }) {
       </tbody>
     </table>
   );
-  const first = matchMedia("(pointer: coarse)").matches;
+  const keyboard = (
+    <table class="keys">
+      <caption>With the keyboard</caption>
+      <tbody>
+        {keys.map(([signs, meaning]) => (
+          <tr>
+            <th scope="row">
+              {signs.split(" ").map((key) => (
+                <>
+                  <kbd>{key}</kbd>{" "}
+                </>
+              ))}
+            </th>
+            <td>{meaning}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
   return (
     <>
-      {first && touch}
-      <table class="keys">
-        <caption>With the keyboard</caption>
-        <tbody>
-          {keys.map(([signs, meaning]) => (
-            <tr>
-              <th scope="row">
-                {signs.split(" ").map((key) => (
-                  <>
-                    <kbd>{key}</kbd>{" "}
-                  </>
-                ))}
-              </th>
-              <td>{meaning}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {!first && touch}
+      {byTouch() ? (
+        <>
+          {touch}
+          <details>
+            <summary>With a keyboard</summary>
+            {keyboard}
+          </details>
+        </>
+      ) : (
+        <>
+          {keyboard}
+          {touch}
+        </>
+      )}
       <details>
         <summary>Licences of the libraries in this page</summary>
         <pre class="licences" tabIndex={0}>

@@ -4,7 +4,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { eventAt } from "./data";
 import { Drawing } from "./drawing";
-import { picture, type Edge } from "./layout";
+import { picture } from "./layout";
 import { Minimap } from "./Minimap";
 import { ancestors, called, hiddenIn, newUse, type Call } from "./modules";
 import { pinch } from "./pinch";
@@ -17,7 +17,8 @@ interface Props {
   state: State;
 }
 
-const SMALLEST = 0.7; // the scale at which text can be read with ease
+const [EASY, SMALL] = [0.7, 0.5]; // the scales at which text can be read with ease, and names at all
+const PHONE = 9 / 12; // at which the smallest text has 9 pixels
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function Graph({ store, recording, state }: Props) {
@@ -28,6 +29,7 @@ export function Graph({ store, recording, state }: Props) {
     return new Drawing(picture(trace.ops, calls, state.opened, replay), replay, opened);
   }, [recording, state.opened]);
   const event = eventAt(trace, state.step);
+  const looks = useMemo(() => drawing.looks(event, state.step, store.lane), [drawing, state.step]);
   const toggled = useRef<Toggled | null>(null);
   const held = useRef<Held | null>(null); // the place between two fingers
 
@@ -58,7 +60,9 @@ export function Graph({ store, recording, state }: Props) {
     const { width, height } = drawing.picture;
     const [wide, high] = [(pane.current?.clientWidth ?? width) / width, (pane.current?.clientHeight ?? height) / height];
     store.whole = Math.min(1, wide, high);
-    store.fitting = Math.min(1, Math.max(SMALLEST, wide));
+    const phone = matchMedia("(max-width: 720px), (max-height: 520px)").matches;
+    store.least = phone ? PHONE : SMALL;
+    store.fitting = Math.min(1, Math.max(phone ? PHONE : EASY, wide));
     const zoom = state.zoom ?? store.fitting;
     drawing.element.setAttribute("width", String(width * zoom));
     drawing.element.setAttribute("height", String(height * zoom));
@@ -105,10 +109,7 @@ export function Graph({ store, recording, state }: Props) {
           shown={`${state.zoom} ${room} ${store.fitting}`}
         />
       </div>
-      <Legend
-        edges={drawing.picture.edges}
-        silent={({ routes }) => routes.some(([consumer, arg]) => replay.silent(store.lane, consumer, arg) !== null)}
-      />
+      <Legend looks={looks} />
     </div>
   );
 }
@@ -135,22 +136,27 @@ function Path({ store, call, opened }: { store: Store; call: Call; opened: Reado
   );
 }
 
-/** What the lines mean that are drawn; none of it where every block is closed. */
-function Legend({ edges, silent }: { edges: Edge[]; silent: (edge: Edge) => boolean }) {
-  const roles = ["skip", "branch"].filter((role) => edges.some((edge) => edge.role === role));
-  if (roles.length === 0) return null;
-  const line = (kind: string, text: string) => (
-    <span>
-      <svg width="34" height="8" aria-hidden="true">
-        <path class={`edge ${kind}`} d="M1 4 H33" />
-      </svg>{" "}
-      {text}
-    </span>
-  );
+const LINES: [string, string][] = [
+  ["skip", "skip"],
+  ["branch", "branch"],
+  ["walked", "gradient has passed"],
+  ["plain", "input of an operation"],
+  ["silent", "no gradient comes this way"],
+  ["lit", "this event"],
+];
+
+/** What the lines mean that are drawn at this event, and no others. */
+function Legend({ looks }: { looks: ReadonlySet<string> }) {
   return (
     <p class="legend">
-      {roles.map((role) => [line(role, role), " "])}
-      {line("walked", "gradient has passed")} {edges.some(silent) && line("skip silent", "no gradient comes this way")}
+      {LINES.filter(([look]) => looks.has(look)).map(([look, text]) => (
+        <span>
+          <svg width="34" height="8" aria-hidden="true">
+            <path class={`edge ${look === "silent" ? "skip silent" : look}`} d="M1 4 H33" />
+          </svg>{" "}
+          {text}{" "}
+        </span>
+      ))}
     </p>
   );
 }

@@ -4,8 +4,9 @@ import { viewOf, placeOf } from "./arrays";
 import type { Event, Op, Trace } from "./data";
 import { writtenOut } from "./elements";
 import { FIRST, FORMULAS, FRAGMENTS } from "./formulas";
+import { Name } from "./Name";
 import type { Replay } from "./replay";
-import { nameOf, shapeText } from "./text";
+import { nameOf, number, shapeText } from "./text";
 import { Thumbnail } from "./Thumbnail";
 
 interface Props {
@@ -66,7 +67,7 @@ export function Rule({ trace, replay, event, step, element, onElement }: Props) 
                 <code>{symbol.name}</code>
               </th>
               <td>
-                {symbol.meaning}
+                <Name name={symbol.meaning} />
                 <br />
                 <span class="muted">
                   {shapeText(symbol.shape)} {symbol.dtype}
@@ -136,7 +137,7 @@ function Written({ trace, replay, event, step, element, onElement }: Props) {
   if (event.contribution === null) return null;
   const view = viewOf(trace, event.contribution);
   const text = writtenOut(trace, replay, event, step, element);
-  if (view.whole === null || text === null) return null;
+  if (view.whole === null || (text === null && view.whole.length === 1)) return null;
   const count = view.whole.length;
   return (
     <p class="written">
@@ -151,7 +152,7 @@ function Written({ trace, replay, event, step, element, onElement }: Props) {
           </button>
         </span>
       )}
-      <span class="product">{text}</span>
+      <span class="product">{text ?? number(view.whole[element] as number)}</span>
     </p>
   );
 }

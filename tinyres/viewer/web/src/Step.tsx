@@ -1,5 +1,7 @@
 // The panel of the current event.
 
+import { useLayoutEffect, useRef } from "preact/hooks";
+
 import { viewOf, type View } from "./arrays";
 import { eventAt, type Op } from "./data";
 import { Rule } from "./Rule";
@@ -27,16 +29,23 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
     event.kind === "rule" || event.kind === "accumulate"
       ? trace.silent.filter((s) => s.lane === event.lane && s.op === event.consumer)
       : [];
+  const lead = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => showLead(lead.current as Element), [step]);
   const choose = (to: number): void => store.set({ element: to });
   return (
     <section class="step" tabIndex={0} aria-labelledby="event-title">
       <h2 class="hidden" id="event-title">
         The current event
       </h2>
-      <p class="eyebrow">
-        <span class={`tag ${event.kind}`}>{event.kind}</span> event {step + 1} of {trace.events.length}
-        {event.lane !== null && trace.lanes.length > 1 && <> · loss {trace.lanes[event.lane]}</>}
-      </p>
+      <div class="lead" ref={lead}>
+        <p class="eyebrow">
+          <span class={`tag ${event.kind}`}>{event.kind}</span> event {step + 1} of {trace.events.length}
+          {event.lane !== null && trace.lanes.length > 1 && <> · loss {trace.lanes[event.lane]}</>}
+        </p>
+        <p class="sentence" role="status" aria-live={state.playing ? "off" : "polite"}>
+          {sentence(trace, step)}
+        </p>
+      </div>
       {trace.first !== null && step !== trace.first.event && (
         <p class="first">
           <button type="button" onClick={() => store.go((trace.first as { event: number }).event)}>
@@ -45,9 +54,7 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
           <span>{trace.first.text}</span>
         </p>
       )}
-      <p class="sentence" role="status" aria-live={state.playing ? "off" : "polite"}>
-        {sentence(trace, step)}
-      </p>
+      {join !== undefined && <Rejoin trace={trace} join={join} step={step} />}
       {event.kind === "forward" ? (
         <Value op={op} view={op.value === null ? null : viewOf(trace, op.value)} />
       ) : (
@@ -56,13 +63,19 @@ export function Step({ store, recording, state }: { store: Store; recording: Rec
       {quiet.map((silent) => (
         <p class="silent">{silent.text}</p>
       ))}
-      {join !== undefined && <Rejoin trace={trace} join={join} step={step} />}
       {event.kind !== "seed" && (
         <Rule trace={trace} replay={replay} event={event} step={step} element={element} onElement={choose} />
       )}
       <Source op={source} />
     </section>
   );
+}
+
+/** Where the panel scrolls, what happens stays over the numbers; where the page does, it comes into view again. */
+function showLead(lead: Element): void {
+  if (getComputedStyle(lead).position === "sticky") return;
+  const page = lead.closest("main") as Element;
+  if (lead.getBoundingClientRect().top < page.getBoundingClientRect().top) lead.scrollIntoView();
 }
 
 function Value({ op, view }: { op: Op; view: View | null }) {

@@ -1,11 +1,12 @@
 // The graph as an accessible table: the same operations, with the current one marked.
 
-import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { viewOf } from "./arrays";
 import { eventAt, type Op } from "./data";
 import type { Recording, State, Store } from "./state";
 import { isInput } from "./modules";
+import { Name } from "./Name";
 import { nameOf, number, shapeText } from "./text";
 
 export function Table({ store, recording, state }: { store: Store; recording: Recording; state: State }) {
@@ -13,20 +14,27 @@ export function Table({ store, recording, state }: { store: Store; recording: Re
   const { trace } = recording;
   const rows = useMemo(() => trace.ops.map((op) => <Row op={op} ops={trace.ops} />), [trace]);
   useLayoutEffect(() => light(body.current, recording, state.step), [recording, state.step]);
+  const pane = useRef<HTMLDivElement>(null);
+  const [beyond, setBeyond] = useState("");
+  useLayoutEffect(() => {
+    const look = (): void => setBeyond(outside(pane.current as Element));
+    const observer = new ResizeObserver(look);
+    observer.observe(pane.current as Element);
+    observer.observe(body.current as Element);
+    pane.current?.addEventListener("scroll", look, { passive: true });
+    return () => observer.disconnect();
+  }, []);
   return (
-    <div class="scroll table-pane" tabIndex={0} role="region" aria-label="Operations as a table">
+    <div class="table-around">
+    <p class="beyond" aria-hidden="true">{beyond}</p>
+    <div class="scroll table-pane" tabIndex={0} role="region" aria-label="Operations as a table" ref={pane}>
       <table class="twin">
-        <caption>
-          Operations in execution order; the current one is marked<span class="sideways">; swipe for more columns</span>
-        </caption>
+        <caption>Operations in execution order; the current one is marked</caption>
         <thead>
           <tr>
-            <th scope="col">Operation</th>
-            <th scope="col">Module</th>
-            <th scope="col">From</th>
-            <th scope="col">Shape</th>
-            <th scope="col">Gradient norm</th>
-            <th scope="col">State</th>
+            {COLUMNS.map((column) => (
+              <th scope="col">{column}</th>
+            ))}
           </tr>
         </thead>
         <tbody
@@ -47,7 +55,21 @@ export function Table({ store, recording, state }: { store: Store; recording: Re
         </tbody>
       </table>
     </div>
+    </div>
   );
+}
+
+const COLUMNS = ["Operation", "Module", "From", "Shape", "Gradient norm", "State"];
+
+/** "out of view: ← Module   State →": the columns that the pane hides, under the first one or beyond its edge. */
+function outside(pane: Element): string {
+  const [first, ...others] = [...pane.querySelectorAll("thead th")].map((cell) => cell.getBoundingClientRect());
+  const [left, right] = [first?.right ?? 0, pane.getBoundingClientRect().right];
+  const named = (hidden: (middle: number) => boolean): string =>
+    others.flatMap((box, i) => (hidden((box.left + box.right) / 2) ? [COLUMNS[i + 1]] : [])).join(", ");
+  const [before, after] = [named((middle) => middle < left), named((middle) => middle > right)];
+  if (!before && !after) return "";
+  return ["out of view:", before && `← ${before}`, before && after && "·", after && `${after} →`].filter(Boolean).join(" ");
 }
 
 function Row({ op, ops }: { op: Op; ops: Op[] }) {
@@ -58,7 +80,7 @@ function Row({ op, ops }: { op: Op; ops: Op[] }) {
     <tr>
       <th scope="row">
         <button type="button" class="quiet" tabIndex={-1}>
-          {nameOf(op)}
+          <Name name={nameOf(op)} />
         </button>
       </th>
       <td>{op.path}</td>

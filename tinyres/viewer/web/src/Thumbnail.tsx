@@ -1,6 +1,7 @@
 // An array as a small heat map: diverging colours about 0, numbers in the cells when they are few.
 
 import { magnitude, placeOf, type View } from "./arrays";
+import { byTouch } from "./pinch";
 import { number, shapeText } from "./text";
 
 interface Props {
@@ -46,6 +47,8 @@ function Heads({ view, label }: { view: View; label: string }) {
   );
 }
 
+const [FINGER, ROOM] = [24, 236]; // pixels of a cell that a finger hits; of what is beside the names on a phone
+
 function Cells({
   view,
   label,
@@ -62,7 +65,9 @@ function Cells({
   const rows = Math.ceil(cells.length / columns);
   const written = view.whole !== null && columns <= 6 && rows <= 8;
   const text = written ? alike(cells) : short;
-  const [width, height] = written ? [columns > 4 ? 40 : 48, 22] : [11, 11];
+  const aimed = onChoose !== undefined && view.whole !== null && byTouch();
+  const side = aimed ? Math.max(11, Math.min(FINGER, Math.floor(ROOM / columns))) : 11;
+  const [width, height] = written ? [columns > 4 ? 40 : 48, aimed ? FINGER : 22] : [side, side];
   return (
     <svg
       class="cells"
@@ -85,7 +90,7 @@ function Cells({
           >
             <rect x={x + 0.5} y={y + 0.5} width={width - 1} height={height - 1} rx={2} />
             {written && (
-              <text x={x + width / 2} y={y + 15} {...fitted(text(cell), width)}>
+              <text x={x + width / 2} y={y + height / 2 + 4} {...fitted(text(cell), width)}>
                 {text(cell)}
               </text>
             )}

@@ -6,10 +6,12 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 interface Props {
   label: string;
   class?: string;
+  /** Where the Tab key comes to at first, if not to the first control. */
+  first?: string;
   children: ComponentChildren;
 }
 
-export function Tools({ label, class: name, children }: Props) {
+export function Tools({ label, class: name, first, children }: Props) {
   const row = useRef<HTMLDivElement>(null);
   const at = useRef<HTMLElement | null>(null); // where the Tab key comes to
   const controls = (): HTMLElement[] => [...(row.current?.querySelectorAll<HTMLElement>("button, select") ?? [])];
@@ -19,7 +21,7 @@ export function Tools({ label, class: name, children }: Props) {
   };
   useLayoutEffect(() => {
     const all = controls();
-    stopAt(all.find((control) => control === at.current) ?? all[0]);
+    stopAt(all.find((control) => control === at.current) ?? all.find((control) => first && control.matches(first)) ?? all[0]);
   });
   const onKeyDown = (e: KeyboardEvent): void => {
     const all = controls();

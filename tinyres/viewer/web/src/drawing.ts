@@ -111,7 +111,7 @@ export class Drawing {
       transform: `translate(${x} ${y})`,
       role: "button",
       tabindex: -1,
-      "aria-label": `${node.kind === "op" ? "" : `${node.kind} `}${node.full}, ${node.note}${this.useOf(node)}`,
+      "aria-label": `${spoken(node)}, ${node.note}${this.useOf(node)}`,
     });
     if (node.kind === "module") {
       element.setAttribute("aria-expanded", "false");
@@ -125,12 +125,12 @@ export class Drawing {
         rx: node.kind === "leaf" ? node.height / 2 : 7,
       }),
     );
-    const name = make("text", { class: "name", x: 11, y: 17 });
+    const name = make("text", { class: "name", x: 9, y: 17 });
     if (node.kind === "module") name.append(sign("▸"));
     name.append(node.title);
     element.append(name);
-    element.append(make("text", { class: "note", x: 11, y: 32 }, node.note));
-    const norm = make("text", { class: "norm", x: node.width - 11, y: 32 });
+    element.append(make("text", { class: "note", x: 9, y: 32 }, node.note));
+    const norm = make("text", { class: "norm", x: node.width - 9, y: 32 });
     element.append(norm, make("title", {}, `${node.full}, ${node.note}${this.useOf(node)}`));
     const drawn = { node, element, norm, classes: "", shown: "" };
     this.nodes.push(drawn);
@@ -151,7 +151,6 @@ export class Drawing {
   /** Light what `step` has reached. */
   light(event: Event, step: number, lane: number): void {
     const { trace } = this.replay;
-    const backward = event.kind !== "forward";
     const receiver = this.picture.of.get(event.op);
     const at = receiver && this.byKey.get(receiver.key);
     if (at && !this.element.contains(document.activeElement)) this.moveTab(at.element); // who comes by Tab begins there
@@ -172,6 +171,15 @@ export class Drawing {
       const shown = gradient === null ? "" : `‖g‖ ${number(viewOf(trace, gradient).norm)}`;
       if (shown !== drawn.shown) drawn.norm.textContent = drawn.shown = shown;
     }
+    for (const { element, classes } of this.edges)
+      if (element.getAttribute("class") !== classes) element.setAttribute("class", classes);
+  }
+
+  /** How each line is drawn at a step, for `light`; all of them together, "plain" where one is nothing else. */
+  looks(event: Event, step: number, lane: number): Set<string> {
+    const backward = event.kind !== "forward";
+    const receiver = this.picture.of.get(event.op);
+    const found = new Set<string>();
     for (const drawn of this.edges) {
       const { edge } = drawn;
       const walked = edge.routes.some(([consumer, arg]) => this.replay.walkedAt(lane, consumer, arg) <= step);
@@ -180,10 +188,11 @@ export class Drawing {
         : edge.to === receiver && edge.routes.some(([c]) => c === event.op);
       const silent = edge.routes.some(([c, a]) => this.replay.silent(lane, c, a) !== null);
       const role = edge.role === "skip" || edge.role === "branch" ? ` ${edge.role}` : "";
-      const classes = `edge${role}${walked ? " walked" : ""}${silent ? " silent" : ""}${lit ? ` lit ${backward ? "up" : "down"}` : ""}`;
-      if (classes === drawn.classes) continue;
-      drawn.element.setAttribute("class", (drawn.classes = classes));
+      const look = `${role}${walked ? " walked" : ""}${silent ? " silent" : ""}${lit ? ` lit ${backward ? "up" : "down"}` : ""}`;
+      drawn.classes = `edge${look}`;
+      found.add(look || " plain");
     }
+    return new Set([...found].flatMap((look) => look.trim().split(" ")));
   }
 
   nodeOf(op: number): SVGGElement | null {
@@ -225,6 +234,9 @@ export class Drawing {
     return keys[keys.indexOf(key) + by] ?? null;
   }
 }
+
+/** Its kind and its name; "constant #14", which has no other name, says its kind itself. */
+const spoken = ({ kind, full }: Node): string => (kind === "op" || full.startsWith(`${kind} #`) ? full : `${kind} ${full}`);
 
 /** Whether a module is open: a drawing before its name, which is no part of the name. */
 const sign = (drawn: string): SVGTSpanElement => make("tspan", { "aria-hidden": "true" }, `${drawn} `);

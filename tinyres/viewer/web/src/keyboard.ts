@@ -121,7 +121,7 @@ const done = (_: void): true => true;
 export function togglePlay(store: Store): void {
   const { playing, step } = store.state;
   if (!playing && step === store.last) store.go(0);
-  store.set({ playing: !playing });
+  store.set({ playing: !playing, said: playing ? store.paused(step) : "" });
 }
 
 /** One event at a time for as long as it plays. */

@@ -5,7 +5,7 @@ import { called, hiddenIn, isInput, newUse, type Call, type Calls } from "./modu
 import { place } from "./place";
 import type { Replay } from "./replay";
 import { linesOf, streamsOf } from "./streams";
-import { shapeText } from "./text";
+import { nameOf, shapeText } from "./text";
 
 export interface Point {
   x: number;
@@ -127,8 +127,7 @@ function opNode(op: Op, call: Call): Node {
       ? op.name.slice(call.path.length + 1)
       : op.name;
   const kind = isInput(op) ? (op.kind as "leaf" | "constant") : "op";
-  const title = inside ?? (kind === "op" ? `${op.kind} #${op.id}` : op.kind);
-  return box(`o${op.id}`, kind, title, shapeText(op.shape), op.name ?? title, call);
+  return box(`o${op.id}`, kind, inside ?? nameOf(op), shapeText(op.shape), nameOf(op), call);
 }
 
 function moduleNode(call: Call, ops: Op[]): Node {

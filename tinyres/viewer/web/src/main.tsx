@@ -6,6 +6,7 @@ import { keep, read } from "./address";
 import { App } from "./App";
 import { viewOf } from "./arrays";
 import { load } from "./data";
+import { lookAtEdges, watchEdges } from "./edges";
 import { listen, player } from "./keyboard";
 import { Store } from "./state";
 
@@ -30,6 +31,8 @@ function start(): void {
   }
   const store = new Store(data);
   store.watch((state) => render(<App store={store} state={state} />, root));
+  store.watch(lookAtEdges);
+  watchEdges();
   player(store);
   keep(store);
   listen(store);

@@ -1,4 +1,7 @@
-// Two fingers on the graph zoom the graph. The browser would magnify the page, with its bars, instead.
+// Fingers. Two of them on the graph zoom the graph: the browser would magnify the page, with its bars, instead.
+
+/** Whether a finger is what points: cells are large then, and nothing is said of keys before what a touch does. */
+export const byTouch = (): boolean => matchMedia("(pointer: coarse)").matches;
 
 export function pinch(pane: HTMLElement, zoom: (factor: number, x: number, y: number) => void): () => void {
   let apart = 0;

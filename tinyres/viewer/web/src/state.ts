@@ -3,7 +3,7 @@
 import { eventAt, type Document, type RunLane, type Trace } from "./data";
 import { called, callsOf, openedAtFirst, type Calls } from "./modules";
 import { Replay } from "./replay";
-import { many } from "./text";
+import { many, sentence } from "./text";
 
 export interface State {
   step: number;
@@ -28,8 +28,6 @@ export interface Recording {
   replay: Replay;
 }
 
-/** The scale below which a node's name is a smudge. */
-export const READABLE = 0.5;
 
 export class Store {
   readonly recording: Recording | null;
@@ -76,7 +74,13 @@ export class Store {
   go(step: number): void {
     if (this.recording === null) return;
     const to = Math.min(this.last, Math.max(0, Math.trunc(step) || 0));
-    this.set({ step: to, said: "", element: null, playing: this.state.playing && to < this.last });
+    const playing = this.state.playing && to < this.last;
+    this.set({ step: to, said: this.state.playing && !playing ? this.paused(to) : "", element: null, playing });
+  }
+
+  /** While it plays the sentences are not announced; the one where it stops is. */
+  paused(step: number): string {
+    return this.recording === null ? "" : `Paused at event ${step + 1}: ${sentence(this.recording.trace, step)}`;
   }
 
   /** The next event (or the one before) in another module. */
@@ -123,10 +127,12 @@ export class Store {
   /** What `zoom: null` comes to, and the scale at which the pane shows all; the graph's pane says both. */
   fitting = 1;
   whole = 1;
+  /** The least scale that `fit` comes to: on a phone, what can be read there. */
+  least = 0.5;
 
-  /** As much of the graph as can still be read, or what can be read with ease. */
+  /** More of the graph in smaller print, or what can be read with ease. */
   fit(): void {
-    const least = Math.max(READABLE, this.whole);
+    const least = Math.max(this.least, this.whole);
     this.set({ zoom: this.state.zoom === null && least < this.fitting ? least : null });
   }
 

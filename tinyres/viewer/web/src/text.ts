@@ -24,8 +24,7 @@ export const many = (count: number, what: string): string => `${count} ${what}${
 
 export const shapeText = (shape: number[]): string => (shape.length ? shape.join("×") : "number");
 
-export const nameOf = (op: Op): string =>
-  op.name ?? (op.kind === "constant" ? `constant #${op.id}` : `${op.kind} #${op.id}`);
+export const nameOf = (op: Op): string => op.name ?? `${op.kind} #${op.id}`;
 
 export const passOf = (event: Event): "f" | "b" => (event.kind === "forward" ? "f" : "b");
 

@@ -187,6 +187,9 @@ interface SpokenProps {
 function Spoken({ frame, waiting, playing, guessing }: SpokenProps) {
   const [said, say] = useState("");
   const last = useRef({ changed: -SELDOM, said: -SELDOM });
+  const [before, paused] = [useRef(playing), useRef(false)];
+  paused.current = !playing && (paused.current || before.current);
+  before.current = playing;
   const text = frame === null ? waiting : guessing ? `Step ${frame.step}` : spoken(frame);
   useLayoutEffect(() => {
     const now = performance.now();
@@ -194,7 +197,8 @@ function Spoken({ frame, waiting, playing, guessing }: SpokenProps) {
     last.current.changed = now;
     const tell = (): void => {
       last.current.said = performance.now();
-      say(text);
+      say(paused.current && frame !== null ? text.replace("Step", "Paused at step") : text);
+      paused.current = false;
     };
     if (playing && frame !== null) return void (now - last.current.said > SELDOM && tell());
     if (quiet && frame !== null) return tell();

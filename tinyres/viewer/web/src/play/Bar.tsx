@@ -1,6 +1,7 @@
 // Along the top: the two labs and what can be done with them. Under it: moving through the steps.
 
 import { many, number } from "../text";
+import { Tools } from "../Tools";
 import { Menu } from "./Menu";
 import type { LabName } from "./protocol";
 import { isComputing, type State } from "./state";
@@ -85,7 +86,7 @@ export function Bar({ store, state }: { store: Store; state: State }) {
   );
   return (
     <section class="transport" aria-label="Steps">
-      <div class="buttons">
+      <Tools class="buttons" label="Move through the steps" first=".play">
         {!store.local && button("Start anew", "M8 2.5a5.5 5.5 0 1 0 5.4 6.5h-1.6A4 4 0 1 1 8 4v2.5L12 3.2 8 0z", () => store.reset())}
         {button("One step back", "M11 3v10L4 8z", () => store.step(-1), value <= first)}
         <button type="button" class="play" disabled={dead} aria-label={playing ? "Pause" : "Play"} onClick={() => store.play()}>
@@ -95,7 +96,7 @@ export function Bar({ store, state }: { store: Store; state: State }) {
           <span aria-hidden="true">{playing ? "Pause" : "Play"}</span>
         </button>
         {button("One step on", "M5 3v10l7-5z", () => store.step(1), store.local && value >= last)}
-      </div>
+      </Tools>
       <button type="button" class="narrow" aria-expanded={state.sheet} onClick={() => store.set({ sheet: !state.sheet })}>
         Knobs
       </button>

@@ -13,12 +13,12 @@ export function Help({ store, state }: { store: Store; state: State }) {
     <Dialog close={() => store.set({ dialog: null })} title="How to read this page">
       {state.lab === "net" ? (
         <p>
-          The net lies from left to right, a box for each block: of one layer or of several, as stands under the picture.
+          The net lies from left to right, with one box per block. The line under the picture says how many layers a block has.
           The 56 layers of a ResNet are a first one, 27 blocks of two, and the head. A box's upper half is coloured by the norm of the signal that
           leaves the block, its lower half by the norm of the gradient that arrives there: dark where it vanishes, light
           where it is large. Where a block adds its input to its output, the two routes are drawn as wide as the part of
           the gradient that each carries back. Under it stand the same norms on a log axis; a dashed line is what a law
-          predicts, which nobody fitted to the measurement.
+          predicts: it is not fitted to the measurement.
         </p>
       ) : (
         <p>

@@ -19,8 +19,14 @@ export function Menu({ name, children }: { name: string; children: ComponentChil
     menu.current.querySelector("summary")?.focus();
     e.preventDefault();
   };
+  // What comes of a choice may come later: until then the focus is where the list was.
+  const chosen = (e: MouseEvent): void => {
+    if (!(e.target instanceof HTMLButtonElement)) return;
+    close();
+    menu.current?.querySelector("summary")?.focus();
+  };
   return (
-    <details class="menu" ref={menu} onKeyDown={leave} onClick={(e) => e.target instanceof HTMLButtonElement && close()}>
+    <details class="menu" ref={menu} onKeyDown={leave} onClick={chosen}>
       <summary>{name}</summary>
       <div>{children}</div>
     </details>

@@ -4,6 +4,7 @@ import { area, curveMonotoneX } from "d3-shape";
 import { useContext } from "preact/hooks";
 
 import { bound, colour, type Bound } from "../palette";
+import { byTouch } from "../pinch";
 import { Computing, COMPUTING, EDGE, Panel, type Size } from "./chart";
 import type { NetFrame, Start } from "./protocol";
 import type { State, View } from "./state";
@@ -243,6 +244,9 @@ function arc(from: number, to: number, width: number, reach: number): string {
   return `M${edge(-half, 0)}${inner()}`;
 }
 
+const BY_TOUCH = "Tap a block to read its numbers, or drag along the net.";
+const BY_MOUSE = "Point at a block to read its numbers; Tab and the arrow keys do it too.";
+
 /** One block at a time, with its numbers; a slider, so that keys and screen readers have it. */
 function Chooser({ store, start, frame, block }: Omit<Props, "state" | "blank"> & { block: number | null }) {
   const count = start.net?.blocks.length ?? 0;
@@ -261,7 +265,7 @@ function Chooser({ store, start, frame, block }: Omit<Props, "state" | "blank"> 
         onInput={(e) => store.set({ block: Number(e.currentTarget.value) })}
         onFocus={() => store.state.block === null && store.set({ block: 0 })}
       />
-      <p>{text ?? <span class="muted">Point at a block, or tap it, to read its numbers; Tab and the arrow keys do it too.</span>}</p>
+      <p>{text ?? <span class="muted">{byTouch() ? BY_TOUCH : BY_MOUSE}</span>}</p>
     </div>
   );
 }

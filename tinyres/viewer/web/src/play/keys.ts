@@ -5,7 +5,7 @@ import type { Store } from "./store";
 
 const KEYS: [string, string][] = [
   ["Space", "play, pause"],
-  ["← →", "one step back, one step on"],
+  ["← →", "one step back, one step on; within a row of buttons, from one to the next"],
   ["Home End", "the first and the last step that are kept"],
   ["R", "start anew"],
   ["B I G D", "colour the net by both, signal, gradient, dead units"],

@@ -1,0 +1,20 @@
+// Where a row or a table goes on beyond its edge: its attribute data-more names the sides, and the style fades them.
+
+const ROWS = ".top, .transport, .path, .legend, .table-pane, .formula";
+
+function look(row: HTMLElement): void {
+  const rest = row.scrollWidth - row.clientWidth - Math.abs(row.scrollLeft);
+  const sides = [row.scrollLeft > 1 && "left", rest > 1 && "right"].filter(Boolean);
+  const scrolls = getComputedStyle(row).overflowX === "auto";
+  row.dataset["more"] = scrolls ? sides.join(" ") : "";
+  if (row.matches(".legend")) row.tabIndex = row.dataset["more"] ? 0 : -1; // it has no button that would take one along
+}
+
+export function lookAtEdges(): void {
+  document.querySelectorAll<HTMLElement>(ROWS).forEach(look);
+}
+
+export function watchEdges(): void {
+  addEventListener("resize", lookAtEdges);
+  addEventListener("scroll", ({ target }) => target instanceof HTMLElement && target.matches(ROWS) && look(target), true);
+}
