@@ -12,7 +12,7 @@ class Tabs:
         free = self.free.setdefault(script, [])
         page = free.pop() if free and not touch else self._new(touch, script)
         page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.emulate_media(color_scheme=scheme)
+        page.emulate_media(color_scheme=scheme, forced_colors="none", reduced_motion="reduce")
         return page
 
     def _new(self, touch, script):
