@@ -85,6 +85,34 @@ def share(part: float, norms: RouteNorms) -> float:
     return part / whole if whole else math.nan
 
 
+def why_none(model: nn.Module, one_way: list[str]) -> str:
+    """Why a step had no two routes to compare, and the mend.
+
+    one_way: the residual connections to whose input nothing came back.
+    """
+    if one_way:
+        return (
+            f"found no gradient at the input of {some(one_way)}, where skip connection and branch would rejoin: "
+            "that input needs none. Make it need one, x = tr.tensor(x, requires_grad=True), or put a layer before"
+        )
+    built = [name for name, m in model.named_modules() if isinstance(m, nn.Residual | nn.Highway)]
+    if built:
+        return (
+            f"found that the gradient passed none of the residual connections ({some(built)}): did they run in "
+            "this step, and does the loss depend on them?"
+        )
+    return (
+        "found no residual connection, so there are no two routes to compare; build the "
+        "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes "
+        "the keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
+    )
+
+
+def some(names: list[str]) -> str:
+    """Up to four names."""
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
 def is_parameter(node: Node) -> bool:
     """Whether the node is the leaf of an `nn.Parameter`."""
     return node.owner is not None and isinstance(node.owner(), nn.Parameter)
