@@ -17,12 +17,10 @@ from tinyres.flow.instruments import history, statistics
 from tinyres.flow.instruments.boundary import Boundary
 from tinyres.flow.instruments.curve import Curve
 from tinyres.flow.instruments.history import Step
-from tinyres.flow.instruments.routes import RouteNorms, Routes, share, some, why_none
+from tinyres.flow.instruments.routes import RouteNorms, Routes, share, some, why_missing, why_none
 from tinyres.flow.instruments.runs import Runs
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
-
-NOTHING = "record: nothing has been recorded yet; run a step inside `with recording:` first"
 
 
 class Recording(Observer):
@@ -114,22 +112,22 @@ class Recording(Observer):
         }
 
     def skip_share(self) -> Curve:
-        """|skip| / (|skip| + |branch|) for each residual connection; NaN if both are 0.
+        """|skip| / (|skip| + |branch|) for each residual connection; NaN if both are 0, or with a warning if its input
+        needs no gradient.
 
         Raises:
             ValueError: nothing has been recorded yet, or the gradient passed no residual connection.
             RuntimeError: the step had no backward pass.
         """
-        self._last()
+        one_way = self._last().one_way or self._routes.one_way(self._paths.name_of)
         norms = self._route_norms()
         if not norms:
-            one_way = self.steps[-1].one_way or self._routes.one_way(self._paths.name_of)
             raise ValueError(f"record: skip_share() {why_none(self._model, one_way)}")
-        shares, title = (
-            [share(m.skip, m) for m in norms.values()],
-            "the skip connection's share of |skip| + |branch|",
-        )
-        return Curve.of(title, "skip_share", shares, "residual connection", list(norms), history.COST)
+        if one_way:
+            warnings.warn(why_missing(one_way), stacklevel=2)
+        shares = [*[np.nan] * len(one_way), *(share(m.skip, m) for m in norms.values())]
+        title = "the skip connection's share of |skip| + |branch|"
+        return Curve.of(title, "skip_share", shares, "residual connection", [*one_way, *norms], history.COST)
 
     def _route_norms(self) -> dict[str, RouteNorms]:
         if not self.steps:
@@ -139,7 +137,7 @@ class Recording(Observer):
     def _last(self) -> Step:
         """The last recorded step; an error if it had no backward pass."""
         if not self.steps:
-            raise ValueError(NOTHING)
+            raise ValueError(history.nothing_recorded(self.entered, self.every))
         if not self.steps[-1].differentiated:
             raise RuntimeError(
                 f"record: step {self.steps[-1].number} had no backward pass; call loss.backward() inside "
@@ -155,7 +153,7 @@ class Recording(Observer):
     def history(self) -> Measurement:
         """All recorded steps as arrays by step and block; see `tinyres.flow.instruments.history`."""
         if not self.steps:
-            raise ValueError(NOTHING)
+            raise ValueError(history.nothing_recorded(self.entered, self.every))
         return history.collect(self.steps, self.blocks, self.first_not_finite)
 
     def __repr__(self) -> str:

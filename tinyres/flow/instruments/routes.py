@@ -64,8 +64,9 @@ class Routes:
 
     def one_way(self, name_of: Callable[[str | None], str | None]) -> list[str]:
         """The modules whose routes did not rejoin: no gradient came back to their input, which needs none."""
-        names = [name_of(total.path) for total in self._passed if total not in self.norms]
-        return sorted(name for name in names if name is not None)
+        unmet = [total for total in self._passed if total not in self.norms]
+        names = [name_of(total.path) for total in sorted(unmet, key=lambda node: node.serial)]
+        return list(dict.fromkeys(name for name in names if name is not None))
 
     def by_name(self, name_of: Callable[[str | None], str | None]) -> dict[str, RouteNorms]:
         """The norms in the order of the forward pass. If a module has several sums, the second is `name#2`."""
@@ -105,6 +106,14 @@ def why_none(model: nn.Module, one_way: list[str]) -> str:
         "found no residual connection, so there are no two routes to compare; build the "
         "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes "
         "the keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
+    )
+
+
+def why_missing(one_way: list[str]) -> str:
+    """Why the share of these is NaN where others have one, and the mend."""
+    return (
+        f"record: the skip share of {some(one_way)} is NaN: no gradient came back to where skip connection and branch "
+        "would rejoin, for the input needs none. Make it need one, x = tr.tensor(x, requires_grad=True)"
     )
 
 
