@@ -70,7 +70,7 @@ def run(options: Options, tick: Tick) -> Result:
     least = float(min(curve[1:].min() for curve in intact))
     laws.append(Law("identity path intact: least ln of the gain, any net and depth", least, 0.0, 0.0, "ordering", HE))
     note = (
-        "Squared gradient below a number of blocks over that at the top, at initialisation: geometric means over nets "
+        "Squared gradient below a number of blocks, divided by that at the top, at initialisation: geometric means over nets "
         "and, without norm, over samples."
     )
     plain, _, cut, normed, _ = (float(np.exp(curve[-1])) for curve in curves.values())

@@ -74,13 +74,20 @@ def laws(runs: list[dict[str, Any]]) -> list[Law]:
         judged = run["depth"] == JUDGED and run["steps"] >= STEPS
         if judged and run["arch"] == "resnet":
             made.append(
-                Law(f"{name}, trains: guessing's loss over its loss", GUESSING / loss, 4.0, 0.0, "ordering", SOURCE)
+                Law(
+                    f"{name}, trains: guessing's loss, divided by its own",
+                    GUESSING / loss,
+                    4.0,
+                    0.0,
+                    "ordering",
+                    SOURCE,
+                )
             )
         elif judged and run["arch"] == "plain":
-            text = f"{name}, does not train: its loss over guessing's"
+            text = f"{name}, does not train: its loss, divided by guessing's"
             made.append(Law(text, loss / GUESSING, TRAINS / GUESSING, 0.0, "ordering", SOURCE))
         else:
-            made.append(shown(f"{name}: its loss over guessing's", loss / GUESSING, SOURCE))
+            made.append(shown(f"{name}: its loss, divided by guessing's", loss / GUESSING, SOURCE))
     return made
 
 
