@@ -73,16 +73,8 @@ def laws(runs: list[dict[str, Any]]) -> list[Law]:
         loss, name = run["final_train_loss"], f"{run['arch']}, {run['depth']} layers"
         judged = run["depth"] == JUDGED and run["steps"] >= STEPS
         if judged and run["arch"] == "resnet":
-            made.append(
-                Law(
-                    f"{name}, trains: guessing's loss, divided by its own",
-                    GUESSING / loss,
-                    4.0,
-                    0.0,
-                    "ordering",
-                    SOURCE,
-                )
-            )
+            text = f"{name}, trains: guessing's loss, divided by its own"
+            made.append(Law(text, GUESSING / loss, 4.0, 0.0, "ordering", SOURCE))
         elif judged and run["arch"] == "plain":
             text = f"{name}, does not train: its loss, divided by guessing's"
             made.append(Law(text, loss / GUESSING, TRAINS / GUESSING, 0.0, "ordering", SOURCE))
