@@ -139,8 +139,8 @@ def table(runs: list[dict[str, Any]]) -> Table:
         f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; a net trains if it is below "
         f"{TRAINS:.2f}, a quarter of the loss of guessing. accuracy: on the test set, with batch norm's running "
         "statistics. They lag behind a net that changes much in a step: its accuracy may be that of guessing although "
-        "its training loss has fallen. first/last: norm of the gradient at the first block's output over the last "
-        "block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a block's input, mean "
+        "its training loss has fallen. first/last: norm of the gradient at the first block's output, divided by "
+        "that at the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a block's input, mean "
         "over blocks, at the first step."
     )
     columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "trains?")
