@@ -100,7 +100,7 @@ def run(options: Options, tick: Tick) -> Result:
         figures={"": lambda figure: draw(figure, found, case)},
         data={"ratio": {way: ratio.mean(axis=0).tolist() for way, ratio in found.items()}},
         note="squared gradient per feature at the input, divided by that at the top, mean over nets. Summed: L ln 2, "
-        f"up to a term of the order of L/k₀ for {case.k0} features, since a layer's weights also change the masks above.",
+        f"up to a term of the order of L/k₀ for {case.k0} features, since a layer's weights change the masks above.",
         found=said,
     )
 

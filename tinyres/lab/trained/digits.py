@@ -140,8 +140,8 @@ def table(runs: list[dict[str, Any]]) -> Table:
         f"{TRAINS:.2f}, a quarter of the loss of guessing. accuracy: on the test set, with batch norm's running "
         "statistics. They lag behind a net that changes much in a step: its accuracy may be that of guessing although "
         "its training loss has fallen. first/last: norm of the gradient at the first block's output, divided by "
-        "that at the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a block's input, mean "
-        "over blocks, at the first step."
+        "that at the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a "
+        "block's input, mean over blocks, at the first step."
     )
     columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "trains?")
     return Table("Real digits: which nets train?", columns, rows, note)
