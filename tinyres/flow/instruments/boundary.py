@@ -11,7 +11,7 @@ like the step's first, on data or on what other layers computed. So these stay o
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinyres import nn
@@ -20,7 +20,7 @@ from tinyres.autograd.tensor import Tensor, raw
 
 
 class Boundary:
-    """Follows the calls of a model from the start of a step; the weights are not kept alive.
+    """Follows the calls of a model from the start of a step; NumPy's arrays are not kept alive.
 
     Attributes:
         reached: whether a backward pass has reached one of the model's parameters.
@@ -67,12 +67,20 @@ class Boundary:
         )
 
 
-Versions = dict[int, tuple[weakref.ref[Any], Any, Any]]
+Versions = dict[int, tuple[Callable[[], Any], Any, Any]]
 
 
 def _versions(model: nn.Module) -> Versions:
     """Of each parameter the array that it is bound to, which is never written into, with its dtype and device."""
-    return {id(p): (weakref.ref(raw(p)), p.dtype, p.device) for p in model.parameters()}
+    return {id(p): (_reference(raw(p)), p.dtype, p.device) for p in model.parameters()}
+
+
+def _reference(array: Any) -> Callable[[], Any]:
+    """The array as long as anybody else holds it; of a kind that cannot be referred to weakly, for good."""
+    try:
+        return weakref.ref(array)
+    except TypeError:
+        return lambda: array
 
 
 def _changed(p: nn.Parameter, then: Versions) -> bool:
