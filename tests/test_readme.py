@@ -43,8 +43,11 @@ def test_the_python_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert len(PYTHON) >= 2
     session = {"__name__": "__main__"}
+    steps = []
     for block in PYTHON:
         exec(compile(block, "README.md", "exec"), session)
+        steps += [len(session["recording"].steps)] if "recording" in session else []
+    assert steps[0] == 20, "the loop is recorded step by step"
     for name in re.findall(r"[\"\']([\w-]+\.(?:html|csv|json|png))[\"\']", "".join(PYTHON)):
         assert (tmp_path / name).stat().st_size > 0, name
     assert "blocks.0" in capsys.readouterr().out

@@ -161,6 +161,10 @@ class Observer(Block):
     def on_module(self, module: Any, path: str | None) -> None:
         """A module is about to run; nodes recorded inside of it will carry `path`."""
 
+    def on_inputs(self, module: Any, path: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """As `on_module`, which it calls, for who needs the arguments, too."""
+        self.on_module(module, path)
+
     def on_call(self, primitive: Any, inputs: tuple[Any, ...], parents: tuple[Any, ...], value: Any) -> None:
         """An operation ran, recorded or not: raw `inputs`, the node of each (or None), and the output."""
 

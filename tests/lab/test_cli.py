@@ -41,6 +41,7 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     assert "branch.0.weight" not in out  # its rows are on the page, and behind --rows
     assert "which nets train?" not in out
     pictures = ["digits.png", "digits-gradients.png", "digits-routes.png", "digits-training.png"]
+    pictures += [name.replace(".png", "-narrow.png") for name in pictures]
     dark = [name.replace(".png", "-dark.png") for name in pictures]
     written = sorted(p.name for p in tmp_path.iterdir())
     assert written == sorted(["check.json", "digits.json", "report.html", *pictures, *dark])

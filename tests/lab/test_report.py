@@ -1,5 +1,6 @@
 """What is drawn, written and put onto the page."""
 
+import base64
 import io
 import json
 import re
@@ -44,7 +45,8 @@ def test_a_crowded_figure_is_drawn_larger_and_without_a_warning(tmp_path):
     _, path = save(tmp_path, "E2", figures={"": crowded})
     assert path.read_bytes().startswith(b"\x89PNG")
     assert sizes[0] == (11, 5)
-    assert sizes[-1] > sizes[0]
+    assert max(sizes) > sizes[0]
+    assert sizes[-1][0] < 5, "and once more for a phone"
 
 
 def test_a_warning_of_another_kind_is_not_swallowed(tmp_path):
@@ -71,13 +73,16 @@ def test_the_page_puts_laws_first_and_names_what_is_broken(tmp_path):
     page = report.write_page(tmp_path).read_text()
     assert "Left out because unreadable: E2.json." in page
     assert re.findall(r'<section id="(.*?)">', page) == ["E3", "check"]
-    link = f'<td>E3</td><td><a href="#E3">{EXPERIMENTS["E3"].claim}</a></td>'
+    link = f'<th scope="row">E3</th><td><a href="#E3">{EXPERIMENTS["E3"].claim}</a></td>'
     assert link in page.replace("&#39;", "'"), "a link is called what it leads to"
     assert "A row of the kind “figure” is a measured number" in page
-    assert page.count("<th>source</th>") == 1  # all of E3's is the section's
-    assert page.count("<th>law</th><th>verdict</th>") == 2
+    assert page.count('<th scope="col">source</th>') == 1  # all of E3's is the section's
+    columns = ["law", "measured", "predicted", "verdict"]
+    assert re.findall(r'">(law|measured|predicted|verdict)</th>', page) == ["verdict", *columns, *columns]
     assert '<td class="number">0.00071 / 5</td>' in page
-    assert '<td class="text">four neighbouring modes missing</td>' in page
+    assert '<th scope="row" class="text">four neighbouring modes missing</th>' in page
+    assert page.count("<table>") == page.count("<caption") == 4
+    assert page.count('<th scope="row"') == page.count("<tr>") - page.count("<thead>"), "every row has a header"
 
 
 @pytest.mark.parametrize("content", [[], {"format": "tinyres experiment 1", "name": "E2"}])
@@ -132,11 +137,11 @@ def test_a_figure_is_a_picture_of_the_same_folder(tmp_path, name):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"figures": [name, "E2.png"]}))
     page = report.write_page(folder).read_text()
     assert page.count("<img ") == (name != 7)
-    assert page.count("data:image/png") == 2 * (name != 7)  # its light and its dark form
+    assert page.count("data:image/png") == 4 * (name != 7)  # light and dark, wide and narrow
     assert "Content-Security-Policy" in page
     (folder / "E2-dark.png").unlink()
     (folder / "E2-dark.png").symlink_to(tmp_path / "secret.png")
-    assert report.write_page(folder).read_text().count("data:image/png") == (name != 7)
+    assert report.write_page(folder).read_text().count("data:image/png") == 3 * (name != 7)
 
 
 def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
@@ -154,11 +159,10 @@ def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
     assert not any(".png" in alt for alt in alts)
     drawn = "How deep; vertical axis, gradient; horizontal axis, layers; 1 line or rows of dots (a measured)."
     assert alts == [f"Figure. {drawn}", f"Figure one more. {drawn}"]
-    links = re.findall(r'aria-label="(Full size: [^"]*)"', page)
-    assert links == ["Full size: figure of E2", "Full size: figure one more of E2"], "short, and one unlike the other"
-    ids = re.findall(r'<figure id="([^"]*)">', page)
-    assert [page.count(f'href="#{name}"') for name in ids] == [1, 1]
-    assert "figure:target img { max-width: none; }" in page
+    names = re.findall(r'Full size<span class="unseen">([^<]*)<', page)
+    assert names == [" (figure of E2)", " (figure one more of E2)"], "short, and one unlike the other"
+    notes = re.findall(r'popovertarget="([^"]*)"', page)
+    assert [page.count(f'<p popover id="{name}"') for name in notes] == [1, 1]
 
 
 @pytest.mark.browser
@@ -189,8 +193,10 @@ def test_a_table_that_goes_on_beyond_the_edge_has_a_shadow_there(browser, tmp_pa
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_picture_keeps_its_lettering_readable_on_a_phone_and_says_that_there_is_more(browser, tmp_path, width):
+def test_an_older_picture_keeps_its_lettering_readable_on_a_phone_and_says_that_there_is_more(browser, tmp_path, width):
     save(tmp_path, "E2", laws=[law("a paper")], figures={"": lambda figure: figure.subplots()})
+    for path in tmp_path.glob("*-narrow*.png"):
+        path.unlink()
     page = browser.new_page(viewport={"width": width, "height": 844})
     page.goto(report.write_page(tmp_path).as_uri())
     assert page.evaluate("document.querySelector('figure img').getBoundingClientRect().width") >= 760
@@ -208,11 +214,69 @@ def test_axe_finds_nothing_in_the_report(browser, tmp_path, width):
     page.goto(report.write_page(tmp_path).as_uri())
     violations = axe.run(page).response["violations"]
     assert [(v["id"], [node["html"][:160] for node in v["nodes"]][:3]) for v in violations] == []
-    wide = "document.querySelector('figure img').getBoundingClientRect().width"
-    fitted = page.evaluate(wide)
-    page.get_by_role("link", name="Full size").click()
-    assert page.evaluate(wide) >= max(fitted, 1000)
-    page.get_by_role("link", name="Fit the picture to the page").click()
-    assert page.evaluate(wide) == fitted
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+
+
+WIDE_AS = "document.querySelector('figure img').getBoundingClientRect().width"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "least"), [(390, 800), (1280, 1400)])
+def test_full_size_and_back_by_the_same_button_or_by_escape(browser, tmp_path, width, least):
+    save(tmp_path, "E2", laws=[law("a paper")], figures={"": lambda figure: figure.subplots()})
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.goto(report.write_page(tmp_path).as_uri())
+    fitted, button = page.evaluate(WIDE_AS), page.get_by_role("button")
+    for back in ("Escape", "Enter"):
+        button.focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate(WIDE_AS) >= least
+        assert page.get_by_role("button", name="Back to the page (figure of E2)").is_visible()
+        page.evaluate("document.querySelector('figure').scrollTo(9999, 0)")
+        edge = "document.querySelector('figure img').getBoundingClientRect().right <= innerWidth"
+        assert page.evaluate(edge), "all of it can be seen"
+        page.keyboard.press(back)
+        assert page.evaluate(WIDE_AS) == fitted
+        assert page.evaluate("document.activeElement.tagName") == "BUTTON"
+        assert page.get_by_role("button", name="Full size (figure of E2)").is_visible()
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_the_panels_stand_one_below_the_other(browser, tmp_path, scheme):
+    save(tmp_path, "E2", laws=[law("a paper")], figures={"": lambda figure: figure.subplots(1, 3)})
+    shapes = {}
+    for width in (390, 1280):
+        page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        page.goto(report.write_page(tmp_path).as_uri())
+        image = page.locator("figure img")
+        shown = image.bounding_box()
+        shapes[width] = shown["height"] / shown["width"]
+        assert shown["x"] >= 0
+        assert shown["x"] + shown["width"] <= width
+        assert not page.get_by_text("Swipe the picture sideways").is_visible()
+        name = {390: "E2-narrow", 1280: "E2"}[width] + ("-dark" if scheme == "dark" else "") + ".png"
+        used = base64.b64decode(image.evaluate("e => e.currentSrc").partition(",")[2])
+        assert used == (tmp_path / name).read_bytes()
+        page.close()
+    assert shapes[390] > 2 > 1 > shapes[1280]
+
+
+@pytest.mark.browser
+def test_on_a_phone_the_name_of_a_law_stays_beside_its_numbers(browser, tmp_path):
+    laws = [Law("tanh, s_w²=0.5: ln χ at the fixed point", -0.842, -0.8394, 0.0084, "exact", "another paper")]
+    save(tmp_path, "E2", laws=laws)
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(report.write_page(tmp_path).as_uri())
+    page.locator("summary").first.click()
+    table, row = page.locator("details .scroll"), page.locator("details tbody tr").first
+    assert "predicted" in page.locator("details th").nth(2).inner_text()
+    box = row.locator("td").nth(1).bounding_box()
+    assert box["x"] + box["width"] <= 390, "name, measured and predicted without a swipe"
+    table.evaluate("e => e.scrollTo(e.scrollWidth, 0)")
+    name, source = row.locator("th").bounding_box(), row.locator("td").last.bounding_box()
+    assert name["x"] >= 0
+    assert source["x"] + source["width"] <= 390
     page.close()

@@ -71,7 +71,7 @@ def test_with_fewer_seeds_there_is_no_verdict(here, capsys):
     assert "no verdict yet; run more seeds: tinyres flow E0 --seeds 5" in out
     assert run(here) == 0
     assert "more seeds: tinyres flow E0 --seeds 5" in capsys.readouterr().out
-    assert "A verdict needs 5 seeds: tinyres flow E0 --seeds 5." in (here / "report.html").read_text()
+    assert "A verdict needs 5 seeds: <code>tinyres flow E0 --seeds 5</code>." in (here / "report.html").read_text()
 
 
 def test_what_is_finished_is_not_run_again(here, capsys, monkeypatch):

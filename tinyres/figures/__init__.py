@@ -5,16 +5,18 @@ blank.py     an empty figure that needs no window, and the style that it is draw
 dark.py      a drawn figure once more, for dark pages
 described.py what a drawn figure shows, in words
 whole.py     whole numbers on axes that count
+narrow.py    the same drawing for a narrow screen
 pair.py      a figure in two files, for light and for dark pages
 """
 
 from tinyres.figures.blank import blank, styled
 from tinyres.figures.dark import darken
 from tinyres.figures.described import described, description_of
-from tinyres.figures.pair import dark_name, pair, write_pair
+from tinyres.figures.narrow import fold, folded, is_narrow, narrow
+from tinyres.figures.pair import dark_name, narrow_name, pair, write_pair
 from tinyres.figures.whole import whole, whole_ticks
 
 __all__ = [
-    "blank", "dark_name", "darken", "described", "description_of", "pair", "styled", "whole", "whole_ticks",
-    "write_pair",
+    "blank", "dark_name", "darken", "described", "description_of", "fold", "folded", "is_narrow", "narrow",
+    "narrow_name", "pair", "styled", "whole", "whole_ticks", "write_pair",
 ]  # fmt: skip

@@ -16,6 +16,11 @@ def dark_name(path: Path) -> Path:
     return path.with_stem(f"{path.stem}-dark")
 
 
+def narrow_name(path: Path) -> Path:
+    """Where the same picture is for narrow screens: E2-narrow.png beside E2.png, and E2-narrow-dark.png."""
+    return path.with_stem(f"{path.stem}-narrow")
+
+
 def pair(figure: Any) -> tuple[bytes, bytes]:
     """The figure as PNG bytes, in its light form and in its dark one; the figure itself is dark afterwards.
 

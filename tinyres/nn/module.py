@@ -85,7 +85,7 @@ class Module(Convenient, Hookable):
         ambient = current()
         path = self._inside(ambient.path)
         for observer in ambient.observers:
-            observer.on_module(self, path)
+            observer.on_inputs(self, path, args, kwargs)
         with context(path=path):
             try:
                 if self._hooks is not None:

@@ -139,6 +139,7 @@ def _share(block: str, history: Measurement) -> list[float | None] | None:
     """Skip share of a block by step: the mean over its residual sums, None if it has none."""
     residuals = [str(residual) for residual in history.labels["residual"]]
     inside = [i for i, name in enumerate(residuals) if name.split("#")[0] == block or name.startswith(f"{block}.")]
+    inside = [i for i in inside if not np.isnan(history["skip_share"][:, i]).all()]
     return _numbers(history["skip_share"][:, inside].mean(axis=1)) if inside else None
 
 

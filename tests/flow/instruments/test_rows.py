@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
-from tinyres import flow, nn
+from tinyres import flow, nn, viewer
 
 X = np.random.default_rng(0).standard_normal((2, 3)).astype("float32")
 
@@ -88,3 +88,27 @@ def test_residual_connections_that_no_gradient_passed_are_told_from_none():
 
     with pytest.raises(ValueError, match=r"passed none of the residual connections \(unused\): did they run"):
         recorded(Off()).skip_share()
+
+
+def test_a_share_that_is_missing_beside_others_is_named():
+    recording = recorded(nn.Sequential(residual(0), residual(1), residual(2)))
+    with pytest.warns(UserWarning, match=r"the skip share of 0 is NaN: .* needs none.*requires_grad=True"):
+        found = recording.skip_share()
+    assert list(found) == ["0", "1", "2"]
+    assert np.isnan(found.numpy()).tolist() == [True, False, False]
+    assert np.isnan(recording.history()["skip_share"]).tolist() == [[True, False, False]]
+    assert recording.history().labels["residual"] == ["0", "1", "2"]
+    (lane,) = viewer.run.described(recording)["lanes"]
+    assert [share is None or share[0] is None for share in lane["skip_share"]] == [True, False, False]
+    (lane,) = viewer.run.described(recorded(nn.Sequential(residual(0))))["lanes"]
+    assert lane["skip_share"] is None
+
+
+def test_where_no_step_was_recorded_it_says_which_will_be():
+    recording = flow.record(nn.Sequential(residual(0)), every=10)
+    recording.entered = 3  # a run that goes on
+    with recording:
+        recording._model(tr.tensor(X)).sum().backward()
+    for ask in (recording.skip_share, recording.gradient_norms, recording.history):
+        with pytest.raises(ValueError, match=r"none of the steps was recorded, since every=10: the next is step 10$"):
+            ask()

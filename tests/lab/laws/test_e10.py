@@ -51,7 +51,8 @@ def test_a_gradient_above_its_bound_is_noticed(monkeypatch):
 
 def test_a_bound_that_is_too_wide_is_noticed(monkeypatch):
     monkeypatch.setitem(recurrent.STEEPEST, "sigmoid", 0.2501)
-    assert [name.split(":")[1] for name in failures()] == [" one step from rest over its bound, worst cotangent"] * 2
+    said = " one step from rest, divided by its bound, worst cotangent"
+    assert [name.split(":")[1] for name in failures()] == [said] * 2
 
 
 def test_a_cell_that_leaks_is_noticed(monkeypatch):

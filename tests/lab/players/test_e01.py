@@ -40,7 +40,7 @@ def test_the_non_saturating_loss_in_the_other_s_place_is_noticed(monkeypatch):
     monkeypatch.setitem(LOSSES, "saturating", LOSSES["nonsaturating"])
     found = failures()
     assert sum("saturating gradient" in name and "best" in name for name in found) == len(e01.DISTANCES)
-    assert any("over its bound" in name for name in found)
+    assert any("divided by its bound" in name for name in found)
 
 
 def test_a_discriminator_one_part_in_a_million_off_is_noticed(monkeypatch):

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from tinyres import nn
+from tinyres.context import current
 
 T = TypeVar("T")
 LAYERED = (nn.TransformerEncoderLayer,)  # blocks that hold residual connections, however they are written
@@ -144,6 +145,10 @@ class Paths:
         if name is not None and self._rows:
             self._rows = {child: holder for child, holder in self._rows.items() if holder != name}
         return self._watched
+
+    def outermost(self, module: nn.Module) -> bool:
+        """Whether a module that is about to run is part of the model, and called from outside of it."""
+        return id(module) in self._modules and self.name_of(current().path) is None
 
     def enter(self, module: nn.Module, path: str | None) -> str | None:
         """Note that a module begins to run under `path`, of which a shared one has several; its name if recorded."""

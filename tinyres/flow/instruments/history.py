@@ -37,6 +37,14 @@ from tinyres.flow.measurement import Measurement
 COST = "a recorded step takes about 1.5 ordinary ones: no fusion, and two passes over each block's output and gradient"
 
 
+def nothing_recorded(entered: int, every: int) -> str:
+    """What to say if something is asked of no recorded step."""
+    if entered:
+        due = -(-entered // every) * every
+        return f"record: none of the steps was recorded, since every={every}: the next is step {due}"
+    return "record: nothing has been recorded yet; run a step inside `with recording:` first"
+
+
 @dataclass
 class Step:
     """One recorded step: numbers only, plus the old weights until the next step begins."""
@@ -76,7 +84,7 @@ class Step:
 
 def collect(steps: list[Step], blocks: list[str], not_finite: str | None) -> Measurement:
     """Stack the steps' numbers into one `Measurement`."""
-    residuals = list(dict.fromkeys(name for step in steps for name in step.routes))
+    residuals = list(dict.fromkeys(name for step in steps for name in [*step.one_way, *step.routes]))
     parameters = list(dict.fromkeys(name for step in steps for name in step.updates.before))
 
     def table(names: list[str], row: Callable[[Step], dict[str, Any]]) -> Array:

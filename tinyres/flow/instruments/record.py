@@ -11,27 +11,27 @@ import numpy as np
 from tinyres import nn
 from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import Array, raw
-from tinyres.context import Observer
+from tinyres.context import Observer, is_recording
 from tinyres.flow.instruments import blocks as block_names
 from tinyres.flow.instruments import history, statistics
+from tinyres.flow.instruments.boundary import Boundary
 from tinyres.flow.instruments.curve import Curve
 from tinyres.flow.instruments.history import Step
-from tinyres.flow.instruments.routes import RouteNorms, Routes, share
+from tinyres.flow.instruments.routes import RouteNorms, Routes, share, some, why_missing, why_none
 from tinyres.flow.instruments.runs import Runs
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
-
-NOTHING = "record: nothing has been recorded yet; run a step inside `with recording:` first"
 
 
 class Recording(Observer):
     """Records what passes through a model's blocks, in every `every`-th step.
 
-    A step is one `with` block around a forward and a backward pass; the optimiser may step inside or after it. Only
-    numbers are kept, never the model's arrays. `history()` returns all recorded steps; `gradient_norms`, `routes` and
-    `skip_share` describe the last one. A block that runs several times in a step, such as the cell of a recurrent net,
-    has numbers for each run: cell[0], cell[1], ... . If several backward passes of a step reach the same run, the last
-    one is kept, with a warning.
+    A step is one `with` block around a forward and a backward pass; the optimiser may step inside or after it. Inside
+    a `with` block around a whole loop, a step begins by itself when, after a backward pass, the model is called again
+    with changed parameters: see `tinyres.flow.instruments.boundary`. Only numbers are kept, never the model's arrays.
+    `history()` returns all recorded steps; `gradient_norms`, `routes` and `skip_share` describe the last one. A block
+    that runs several times in a step, such as the cell of a recurrent net, has numbers for each run: cell[0], cell[1],
+    ... . If several backward passes of a step reach the same run, the last one is kept, with a warning.
 
     Attributes:
         watched: dotted names of the blocks.
@@ -51,6 +51,8 @@ class Recording(Observer):
         self.every = every
         self._model, self._details = model, details
         self._depth, self._blocks = 0, []
+        self._warnings: list[str] = []
+        self._by_itself = False  # a step has begun inside a `with` block
         self.clear()
 
     def clear(self) -> None:
@@ -110,41 +112,22 @@ class Recording(Observer):
         }
 
     def skip_share(self) -> Curve:
-        """|skip| / (|skip| + |branch|) for each residual connection; NaN if both are 0.
+        """|skip| / (|skip| + |branch|) for each residual connection; NaN if both are 0, or with a warning if its input
+        needs no gradient.
 
         Raises:
             ValueError: nothing has been recorded yet, or the gradient passed no residual connection.
             RuntimeError: the step had no backward pass.
         """
-        self._last()
+        one_way = self._last().one_way or self._routes.one_way(self._paths.name_of)
         norms = self._route_norms()
         if not norms:
-            raise ValueError(f"record: skip_share() {self._why_no_routes()}")
-        shares, title = (
-            [share(m.skip, m) for m in norms.values()],
-            "the skip connection's share of |skip| + |branch|",
-        )
-        return Curve.of(title, "skip_share", shares, "residual connection", list(norms), history.COST)
-
-    def _why_no_routes(self) -> str:
-        """Why there are no two routes to compare, and the mend."""
-        one_way = self.steps[-1].one_way or self._routes.one_way(self._paths.name_of)
+            raise ValueError(f"record: skip_share() {why_none(self._model, one_way)}")
         if one_way:
-            return (
-                f"found no gradient at the input of {_some(one_way)}, where skip connection and branch would rejoin: "
-                "that input needs none. Make it need one, x = tr.tensor(x, requires_grad=True), or put a layer before"
-            )
-        built = [name for name, m in self._model.named_modules() if isinstance(m, nn.Residual | nn.Highway)]
-        if built:
-            return (
-                f"found that the gradient passed none of the residual connections ({_some(built)}): did they run in "
-                "this step, and does the loss depend on them?"
-            )
-        return (
-            "found no residual connection, so there are no two routes to compare; build the "
-            "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes "
-            "the keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
-        )
+            warnings.warn(why_missing(one_way), stacklevel=2)
+        shares = [*[np.nan] * len(one_way), *(share(m.skip, m) for m in norms.values())]
+        title = "the skip connection's share of |skip| + |branch|"
+        return Curve.of(title, "skip_share", shares, "residual connection", [*one_way, *norms], history.COST)
 
     def _route_norms(self) -> dict[str, RouteNorms]:
         if not self.steps:
@@ -154,7 +137,7 @@ class Recording(Observer):
     def _last(self) -> Step:
         """The last recorded step; an error if it had no backward pass."""
         if not self.steps:
-            raise ValueError(NOTHING)
+            raise ValueError(history.nothing_recorded(self.entered, self.every))
         if not self.steps[-1].differentiated:
             raise RuntimeError(
                 f"record: step {self.steps[-1].number} had no backward pass; call loss.backward() inside "
@@ -170,17 +153,17 @@ class Recording(Observer):
     def history(self) -> Measurement:
         """All recorded steps as arrays by step and block; see `tinyres.flow.instruments.history`."""
         if not self.steps:
-            raise ValueError(NOTHING)
+            raise ValueError(history.nothing_recorded(self.entered, self.every))
         return history.collect(self.steps, self.blocks, self.first_not_finite)
 
     def __repr__(self) -> str:
         steps = f"{len(self.steps)} of {self.entered} steps recorded"
-        others = _some(block_names.left_out(self._model, self.watched))
+        others = some(block_names.left_out(self._model, self.watched))
         parts = block_names.inside(self._model, self.watched)
         takes = "which record(model, [names]) takes"
         ask = f"; not recorded: {others}, {takes}" if others else ""
         if parts:
-            ask += f"; inside the blocks are {len(parts)} more modules, {_some(parts)}, {takes}"
+            ask += f"; inside the blocks are {len(parts)} more modules, {some(parts)}, {takes}"
         return f"Recording({type(self._model).__name__}, {len(self.watched)} blocks, {steps}; {history.COST}{ask})"
 
     # -- steps ------------------------------------------------------------------------------------------------------
@@ -190,13 +173,41 @@ class Recording(Observer):
             return self  # a nested with block belongs to the same step and must not record twice
         if self.steps:
             self.steps[-1].finish()
-        number = self.entered
-        self.entered += 1
-        if number % self.every == 0:
-            self._reset()
-            self.steps.append(Step(number, Updates(self._model if self._details else None)))
+        self._first, self._warnings = self.entered, []
+        self._begin()
+        if self._recorded or self._by_itself:
             super().__enter__()
         return self
+
+    def _begin(self) -> None:
+        number = self.entered
+        self.entered += 1
+        self._recorded = number % self.every == 0
+        if not self._recorded and not self._by_itself:
+            return  # nobody looks, so that the step runs at full speed
+        self._boundary = Boundary(self._model)
+        self._reset()
+        self._step = Step(number, Updates(self._model if self._details and self._recorded else None))
+        if self._recorded:
+            self.steps.append(self._step)
+
+    def _end(self) -> None:
+        """Keep what the step has found, and let its tape go."""
+        step = self._step
+        self._runs.finish(step)
+        step.routes = self._routes.by_name(self._paths.name_of)
+        step.one_way = self._routes.one_way(self._paths.name_of)
+        self._release()
+        if not self._recorded:
+            return
+        if step.reached_twice is not None:
+            self._warnings.append(
+                f"record: several backward passes reached {step.reached_twice or 'the model'} in step "
+                f"{step.number}; only the last one is kept. Put `with recording:` around each step, or add the losses "
+                "up before one backward pass"
+            )
+        if self._boundary.unclear > 1:
+            self._warnings.append(self._boundary.unclear_text(step.number))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -204,32 +215,44 @@ class Recording(Observer):
         self._depth -= 1
         if not self._depth and self._blocks:
             super().__exit__(kind, error, trace)
-            step = self.steps[-1]
-            self._runs.finish(step)
-            step.routes = self._routes.by_name(self._paths.name_of)
-            step.one_way = self._routes.one_way(self._paths.name_of)
-            self._release()
-            if step.reached_twice is not None and kind is None:
-                warnings.warn(
-                    f"record: several backward passes reached {step.reached_twice or 'the model'} in step "
-                    f"{step.number}; only the last one is kept. Put `with recording:` around each step, not around "
-                    "the whole loop",
-                    stacklevel=2,
-                )
+            self._end()
+            if self._step.number > self._first and not self._boundary.reached:
+                self.entered -= 1  # a last look at what was learnt, which is no step
+                if self._recorded:
+                    self.steps.pop()
+            for said in self._warnings[:1] if kind is None else ():
+                warnings.warn(said, stacklevel=2)
 
     # -- observer hooks ---------------------------------------------------------------------------------------------
+    def on_inputs(self, module: Any, path: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if is_recording() and self._paths.outermost(module):
+            values = (*args, *kwargs.values())
+            if self._boundary.crossed(module, values):
+                self._end()
+                self._step.finish()
+                self._by_itself = True
+                self._begin()
+                self._boundary.crossed(module, values)  # the first call of the new step
+        self.on_module(module, path)
+
     def on_module(self, module: Any, path: str | None) -> None:
-        self.watched = self._paths.called(module)
-        self._runs.call(self.steps[-1], module, path)
+        if self._recorded:
+            self.watched = self._paths.called(module)
+            self._runs.call(self._step, module, path)
 
     def on_forward(self, node: Node, value: Array) -> None:
-        self._runs.compute(self.steps[-1], node, value)
+        if self._recorded:
+            self._runs.compute(self._step, node, value)
 
     def on_edge(self, consumer: Node, arg_index: int, producer: Node, contribution: Any) -> None:
-        self._routes.on_edge(consumer, arg_index, producer, contribution)
+        if self._recorded:
+            self._routes.on_edge(consumer, arg_index, producer, contribution)
 
     def on_cotangent(self, node: Node, total: Any) -> None:
-        step = self.steps[-1]
+        step = self._step
+        self._boundary.on_cotangent(node)
+        if not self._recorded:
+            return
         self._runs.finish(step)
         self._routes.on_cotangent(node)
         step.differentiated = True
@@ -242,17 +265,11 @@ class Recording(Observer):
             step.check(step.backward[name], f"the gradient at the output of {name or 'the model'}")
 
 
-def _some(names: list[str]) -> str:
-    """Up to four names."""
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-
-
 def record(model: nn.Module, blocks: list[str] | None = None, *, every: int = 1, details: bool = True) -> Recording:
-    """Record a model's activations, gradients and updates inside a `with` block around each training step.
+    """Record a model's activations, gradients and updates inside a `with` block around training, or around each step.
 
-        recording = flow.record(model, every=10)
-        for x, target in loader:
-            with recording:
+        with flow.record(model, every=10) as recording:
+            for x, target in loader:
                 model.zero_grad()
                 cross_entropy(model(x), target).backward()
                 optimizer.step()

@@ -64,8 +64,9 @@ class Routes:
 
     def one_way(self, name_of: Callable[[str | None], str | None]) -> list[str]:
         """The modules whose routes did not rejoin: no gradient came back to their input, which needs none."""
-        names = [name_of(total.path) for total in self._passed if total not in self.norms]
-        return sorted(name for name in names if name is not None)
+        unmet = [total for total in self._passed if total not in self.norms]
+        names = [name_of(total.path) for total in sorted(unmet, key=lambda node: node.serial)]
+        return list(dict.fromkeys(name for name in names if name is not None))
 
     def by_name(self, name_of: Callable[[str | None], str | None]) -> dict[str, RouteNorms]:
         """The norms in the order of the forward pass. If a module has several sums, the second is `name#2`."""
@@ -83,6 +84,42 @@ def share(part: float, norms: RouteNorms) -> float:
     """part / (|skip| + |branch| + |gate|); NaN if all are 0."""
     whole = norms.skip + norms.branch + norms.gate
     return part / whole if whole else math.nan
+
+
+def why_none(model: nn.Module, one_way: list[str]) -> str:
+    """Why a step had no two routes to compare, and the mend.
+
+    one_way: the residual connections to whose input nothing came back.
+    """
+    if one_way:
+        return (
+            f"found no gradient at the input of {some(one_way)}, where skip connection and branch would rejoin: "
+            "that input needs none. Make it need one, x = tr.tensor(x, requires_grad=True), or put a layer before"
+        )
+    built = [name for name, m in model.named_modules() if isinstance(m, nn.Residual | nn.Highway)]
+    if built:
+        return (
+            f"found that the gradient passed none of the residual connections ({some(built)}): did they run in "
+            "this step, and does the loss depend on them?"
+        )
+    return (
+        "found no residual connection, so there are no two routes to compare; build the "
+        "blocks with nn.Residual, or use gradient_norms() or history(), which need none. nn.Residual changes "
+        "the keys of a state_dict: load PyTorch's weights first, and wrap the branches after"
+    )
+
+
+def why_missing(one_way: list[str]) -> str:
+    """Why the share of these is NaN where others have one, and the mend."""
+    return (
+        f"record: the skip share of {some(one_way)} is NaN: no gradient came back to where skip connection and branch "
+        "would rejoin, for the input needs none. Make it need one, x = tr.tensor(x, requires_grad=True)"
+    )
+
+
+def some(names: list[str]) -> str:
+    """Up to four names."""
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def is_parameter(node: Node) -> bool:

@@ -67,8 +67,22 @@ def run(options: Options, tick: Tick) -> Result:
         Law("parameters of DenseNet-BC-100-12, millions", densenet["parameters"] / 1e6, 0.8, 0.05, "check", HUANG),
         Law("parameters of ResNet-110, millions", resnet["parameters"] / 1e6, 1.7, 0.05, "check", "He et al. 2016"),
         Law("parameters: ResNet-110 over DenseNet", 1 / ratio["parameters"], 1.0, 0.0, "ordering", HUANG),
-        Law("activations kept: DenseNet over ResNet-110", ratio["activations kept"], 1.0, 0.0, "ordering", "counted"),
-        Law("multiplications: DenseNet over ResNet-110", ratio["multiplications"], 1.0, 0.0, "ordering", "counted"),
+        Law(
+            "activations kept: DenseNet's divided by ResNet-110's",
+            ratio["activations kept"],
+            1.0,
+            0.0,
+            "ordering",
+            "counted",
+        ),
+        Law(
+            "multiplications: DenseNet's divided by ResNet-110's",
+            ratio["multiplications"],
+            1.0,
+            0.0,
+            "ordering",
+            "counted",
+        ),
     ]
     rows = [[name, f"{densenet[name]:,}", f"{resnet[name]:,}", f"{ratio[name]:.2f}"] for name in densenet]
     channels = [K0 + GROWTH * layer for layer in (0, DEPTH // 2, DEPTH)]
@@ -108,7 +122,7 @@ def draw(figure: Any, curves: dict[str, Any], ratio: dict[str, float]) -> None:
     bars = right.bar(list(ratio), list(ratio.values()), color=["C2", "C3", "C1"])
     right.bar_label(bars, fmt="%.2f")
     right.axhline(1, color="k", lw=1)
-    right.set(ylabel="DenseNet-BC-100-12 over ResNet-110", title="Fewer parameters, more memory")
+    right.set(ylabel="DenseNet-BC-100-12 divided by ResNet-110", title="Fewer parameters, more memory")
 
 
 EXPERIMENT = Experiment(

@@ -70,8 +70,8 @@ def run(options: Options, tick: Tick) -> Result:
     least = float(min(curve[1:].min() for curve in intact))
     laws.append(Law("identity path intact: least ln of the gain, any net and depth", least, 0.0, 0.0, "ordering", HE))
     note = (
-        "Squared gradient below a number of blocks over that at the top, at initialisation: geometric means over nets "
-        "and, without norm, over samples."
+        "Squared gradient below a number of blocks, divided by that at the top, at initialisation: geometric means "
+        "over nets and, without norm, over samples."
     )
     plain, _, cut, normed, _ = (float(np.exp(curve[-1])) for curve in curves.values())
     told = (
@@ -91,7 +91,7 @@ def draw(figure: Any, curves: dict[str, Any]) -> None:
     for k, ((case, curve), line) in enumerate(zip(curves.items(), theory, strict=True)):
         dots_and_line(axes, (depth[::3], curve[::3] / np.log(10)), (depth, line / np.log(10)), k, case)
     axes.axhline(0, color="k", lw=0.5)
-    axes.set(xlabel="residual blocks", ylabel="log₁₀ of squared gradient, bottom over top", xticks=[0, *DEPTHS])
+    axes.set(xlabel="residual blocks", ylabel="log₁₀ of squared gradient, bottom divided by top", xticks=[0, *DEPTHS])
     axes.set_title("Residual nets vanish only if the identity path is scaled or cut (dots measured, lines theory)")
     axes.legend(fontsize=9)
 

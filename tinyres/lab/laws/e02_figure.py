@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.figures import palette
+from tinyres.figures import is_narrow, palette
 from tinyres.flow.theory import mean_field
 from tinyres.lab.depth import slope
 from tinyres.lab.dots import dots_and_line
@@ -26,8 +26,11 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
         depth, line = np.arange(len(curve)), case.gradient(len(curve) - 1) / np.log(10)
         shown = slice(k % 4, None, 4)
         dots = (depth[shown], curve[shown] / np.log(10))
-        dots_and_line(left, dots, (depth, line), colours[case], marker="os^D"[k % 4])
+        beside = None if not is_narrow(figure) else f"{case.name}, χ = {case.chi:.3g}"
+        dots_and_line(left, dots, (depth, line), colours[case], beside, marker="os^D"[k % 4])
         text = f"{case.name}: predicted χ = {case.chi:.3g}"
+        if beside:  # no room for words beside the lines
+            continue
         if line[-1] > LOWEST:
             ends[text] = line[-1]
         else:
@@ -42,6 +45,8 @@ def draw(figure: Any, curves: Mapping[Any, Any]) -> None:
     left.set(xlabel="layers below the top", ylabel="log₁₀ of squared gradient, relative to the top", ylim=(LOWEST, 6),
              xlim=(-1, depth[-1] + 0.5))  # fmt: skip
     left.set_title("Plain nets: dots measured, lines χᴸ")
+    if is_narrow(figure):
+        left.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.45, -0.18))
     tanh = {case: curve for case, curve in curves.items() if case.activation == "tanh"}
     theory, s_b2 = next(iter(tanh)).theory, next(iter(tanh)).s_b2
     grid, scales = [], []

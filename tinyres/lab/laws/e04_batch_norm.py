@@ -204,7 +204,7 @@ def growth_table(deep: dict[str, Any]) -> Table:
         rows.append(row)
     columns = ["blocks", "identity path halved", "no norm", "plain BN", "BN residual, 1 layer", "BN residual, 2 layers"]
     return Table(
-        "Squared gradient at the input over the top's: exponentials and powers of the depth",
+        "Squared gradient at the input, divided by the top's: exponentials and powers of the depth",
         columns,
         rows,
         "identity path halved: 0.5^(2L), what passes through all shortcuts if each is scaled by 0.5. No norm: E3. "

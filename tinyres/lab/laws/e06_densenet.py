@@ -99,8 +99,8 @@ def run(options: Options, tick: Tick) -> Result:
         laws,
         figures={"": lambda figure: draw(figure, found, case)},
         data={"ratio": {way: ratio.mean(axis=0).tolist() for way, ratio in found.items()}},
-        note="squared gradient per feature at the input over that at the top, mean over nets. Summed: L ln 2, up to a "
-        f"term of the order of L/k₀ for {case.k0} features, since a layer's own weights also change the masks above.",
+        note="squared gradient per feature at the input, divided by that at the top, mean over nets. Summed: L ln 2, "
+        f"up to a term of the order of L/k₀ for {case.k0} features, since a layer's weights change the masks above.",
         found=said,
     )
 
@@ -128,7 +128,7 @@ def draw(figure: Any, found: dict[str, Any], case: Case) -> None:
         label = f"{way}: mean of {NETS:,} nets; line {('1 + kL/k₀', '2ᴸ')[k]}"
         dots_and_line(left, (depth, found[way].mean(axis=0)), (depth, theory), k, label, log="y")
     ticks = depth[:: max(1, case.depth // 5)]
-    left.set(xlabel="layers passed, L", ylabel="gradient² per feature, input over layer L", xticks=ticks)
+    left.set(xlabel="layers passed, L", ylabel="gradient² per feature, input divided by layer L", xticks=ticks)
     left.set_title("All earlier layers, concatenated or summed")
     left.legend(fontsize=8)
     last, predicted = found["concatenated"][:, -1], case.ways["concatenated"][1][-1]

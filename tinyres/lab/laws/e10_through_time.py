@@ -158,7 +158,7 @@ def run(options: Options, tick: Tick) -> Result:
         margins.append(float(np.log(bound[1:] / found[1:]).min()))
         name = f"{nonlinearity}, s_max={largest:g}: ln(gradient / bound) where it is exceeded, {STEPS} steps"
         laws.append(Law(name, max(0.0, -margins[-1]), 0.0, 1e-12, "check", PASCANU))
-        name = f"{nonlinearity}, s_max={largest:g}: one step from rest over its bound, worst cotangent"
+        name = f"{nonlinearity}, s_max={largest:g}: one step from rest, divided by its bound, worst cotangent"
         laws.append(Law(name, attained(cell, nonlinearity, largest), 1.0, 1e-12, "check", PASCANU))
         tick()
     paths = {bias: cell_path(bias) for bias in FORGET}

@@ -140,7 +140,7 @@ def run(options: Options, tick: Tick) -> Result:
     unit = float(np.abs(curves["wasserstein"] - 1).max())
     laws.append(Law("Wasserstein gradient: largest |gradient - 1|", unit, 0.0, 1e-6, "check", "Arjovsky et al. 2017"))
     above = max(0.0, float(max(curves["saturating"] / np.array([saturation.bound(d) for d in GRID]))) - 1)
-    name = "saturating gradient over its bound (d/2) exp(-d²/8): largest relative excess"
+    name = "saturating gradient, divided by its bound (d/2) exp(-d²/8): largest relative excess"
     laws.append(Law(name, above, 0.0, 0.0, "check", f"derived; for the setting {ARJOVSKY}"))
     tick()
     columns = ["d", "mean D on fakes", "V(D*)", "saturating", "non-saturating", "saturating, trained D"]

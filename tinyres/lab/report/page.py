@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tinyres.figures import dark_name, description_of
+from tinyres.figures import dark_name, description_of, narrow_name
 from tinyres.files import write
 from tinyres.lab.experiment import Table
 from tinyres.lab.law import LAWS, Law
@@ -105,13 +105,11 @@ def is_picture(name: str, folder: Path) -> bool:
 
 
 def embedded(name: str, folder: Path) -> dict[str, str]:
-    """The picture in its light form, and in its dark one if there is one (results of older versions have none)."""
-    dark = dark_name(folder / name).name
-    return {
-        "name": name,
-        "light": _image(folder / name),
-        "dark": _image(folder / dark) if is_picture(dark, folder) else "",
-    }
+    """The picture in its light form, and in the dark and the narrow ones (results of older versions have none)."""
+    slim = narrow_name(folder / name)
+    others = {"dark": dark_name(folder / name), "narrow": slim, "narrow_dark": dark_name(slim)}
+    found = {form: _image(path) if is_picture(path.name, folder) else "" for form, path in others.items()}
+    return {"name": name, "light": _image(folder / name)} | found
 
 
 def _picture(name: str, folder: Path, document: dict[str, Any]) -> dict[str, str]:
@@ -146,10 +144,10 @@ def setting_words(document: dict[str, Any]) -> list[str]:
 
 
 def unjudged(document: dict[str, Any], laws: list[dict[str, Any]]) -> str:
-    """Why laws have no verdict, or an empty text."""
+    """The command that gives laws a verdict which have none, or an empty text."""
     waiting = any(law["verdict"] == "shown" and law["kind"] in LAWS for law in laws)
     least = document["least_seeds"]
-    return f"A verdict needs {least} seeds: tinyres flow {document['name']} --seeds {least}." if waiting else ""
+    return f"tinyres flow {document['name']} --seeds {least}" if waiting else ""
 
 
 def _table(entry: dict[str, Any]) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def draw(figure: Any, curves: dict[str, Any]) -> None:
         ("plain LN", 1.0, palette.PLAIN),
     ):
         dots_and_line(left, (l, np.exp(curves[kind])), (l, gain**l), colour, f"{kind}: {gain:.3f} per layer", log="y")
-    left.set(xlabel="layers passed", ylabel="|gradient|², over the top's")
+    left.set(xlabel="layers passed", ylabel="|gradient|², divided by the top's")
     left.set_title("Plain nets: batch norm explodes, layer norm does not\n(dots measured, lines theory)")
     left.legend(fontsize=8)
     found = curves["residual LN"]

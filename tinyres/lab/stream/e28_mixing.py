@@ -164,7 +164,7 @@ def draw(figure: Any, n: int, curves: dict[tuple[float, int], Any], left_over: d
         label = f"I + {sigma:g} G: {1 + n * sigma**2:.3g} per mixing"
         dots_and_line(left, (l[::2], mean[::2]), (l, theory), palette.CASES[k], label, log="y")
     left.axhline(1, color=palette.RESIDUAL, lw=1, ls="--", label="doubly stochastic: the mean, exactly 1")
-    left.set(xlabel="mixings passed", ylabel="|gradient|², over the top's")
+    left.set(xlabel="mixings passed", ylabel="|gradient|², divided by the top's")
     left.set_title(f"{n} streams, mixed freely: the gradient explodes\n(dots measured, lines theory)")
     left.legend(fontsize=8)
     l = np.arange(depth + 1)

@@ -73,14 +73,13 @@ def laws(runs: list[dict[str, Any]]) -> list[Law]:
         loss, name = run["final_train_loss"], f"{run['arch']}, {run['depth']} layers"
         judged = run["depth"] == JUDGED and run["steps"] >= STEPS
         if judged and run["arch"] == "resnet":
-            made.append(
-                Law(f"{name}, trains: guessing's loss over its loss", GUESSING / loss, 4.0, 0.0, "ordering", SOURCE)
-            )
+            text = f"{name}, trains: guessing's loss, divided by its own"
+            made.append(Law(text, GUESSING / loss, 4.0, 0.0, "ordering", SOURCE))
         elif judged and run["arch"] == "plain":
-            text = f"{name}, does not train: its loss over guessing's"
+            text = f"{name}, does not train: its loss, divided by guessing's"
             made.append(Law(text, loss / GUESSING, TRAINS / GUESSING, 0.0, "ordering", SOURCE))
         else:
-            made.append(shown(f"{name}: its loss over guessing's", loss / GUESSING, SOURCE))
+            made.append(shown(f"{name}: its loss, divided by guessing's", loss / GUESSING, SOURCE))
     return made
 
 
@@ -140,9 +139,9 @@ def table(runs: list[dict[str, Any]]) -> Table:
         f"loss: training loss, mean of the last tenth of {runs[0]['steps']} steps; a net trains if it is below "
         f"{TRAINS:.2f}, a quarter of the loss of guessing. accuracy: on the test set, with batch norm's running "
         "statistics. They lag behind a net that changes much in a step: its accuracy may be that of guessing although "
-        "its training loss has fallen. first/last: norm of the gradient at the first block's output over the last "
-        "block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a block's input, mean "
-        "over blocks, at the first step."
+        "its training loss has fallen. first/last: norm of the gradient at the first block's output, divided by "
+        "that at the last block's, at the first step. skip: |skip| / (|skip| + |branch|) of what comes back to a "
+        "block's input, mean over blocks, at the first step."
     )
     columns = ("net", "layers", "loss", "accuracy", "first/last", "skip", "trains?")
     return Table("Real digits: which nets train?", columns, rows, note)

@@ -33,7 +33,7 @@ def draw(figure: Any, grid: Grid, losses: Any, reached: Any) -> None:
     places, rows, fine = np.arange(count), np.log2(depths), np.linspace(0, count - 1, 181)
     shade = np.minimum(np.nan_to_num(losses[grid.judged], nan=np.inf), np.log(10)) / np.log(10)
     image = left.pcolormesh(places, rows, shade, cmap="magma_r", vmin=0, vmax=1, shading="nearest")
-    figure.colorbar(image, ax=left, label="final loss / guessing's")
+    figure.colorbar(image, ax=left, label="final loss, divided by guessing's")
     contour = np.array([grid.xi(s) for s in np.interp(fine, places, s_w2)])
     for k, style in CONTOURS.items():
         left.plot(fine, np.log2(k * contour), style, color=palette.CASES[3], label=f"{k:g} ξ")

@@ -191,12 +191,12 @@ def laws(finals: dict[Net, float], curved: dict[Net, tuple[float, float]]) -> li
         source = {"fixup": FIXUP, "a/sqrt(L)": DERIVED}.get(start, SKIPINIT)
         if start == "1" and depth > min(DEPTHS):
             # 1 where the loss is infinite, 0 at guessing's
-            name = f"{STARTS[start]}, {depth} layers, does not: 1 - guessing's loss / its"
+            name = f"{STARTS[start]}, {depth} layers, does not: 1 - (guessing's loss divided by its own)"
             made.append(Law(name, 1 - GUESSING / loss, 0.0, 0.0, "ordering", source))
         elif (depth, start) == ON_THE_EDGE:
             made.append(shown(f"{STARTS[start]}, {depth} layers: share that trains", float(loss < TRAINED), source))
         else:
-            name = f"{STARTS[start]}, {depth} layers, trains: guessing's loss / its"
+            name = f"{STARTS[start]}, {depth} layers, trains: guessing's loss, divided by its own"
             made.append(Law(name, GUESSING / loss, GUESSING / TRAINED, 0.0, "ordering", source))
     for (depth, start), (curvature, _) in curved.items():
         made.append(shown(f"{STARTS[start]}, {depth} layers: η λ / 2(1 + β) at first", curvature / LIMIT, DERIVED))

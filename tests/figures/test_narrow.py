@@ -1,0 +1,59 @@
+"""The same drawing for a narrow screen."""
+
+import numpy as np
+import pytest
+
+from tinyres.figures import blank, fold, folded, is_narrow, narrow
+
+
+def places(figure):
+    """Of each panel, its row and column."""
+    specs = [axes.get_subplotspec() for axes in figure.axes]
+    return [(spec.rowspan.start, spec.colspan.start) for spec in specs]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ((1, 3), [(0, 0), (1, 0), (2, 0)]),
+        ((2, 2), [(0, 0), (1, 0), (2, 0), (3, 0)]),
+        ((2, 3), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]),  # a column becomes a row
+        ((1, 5), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]),
+    ],
+)
+def test_panels_are_stacked_and_handed_out_in_the_grid_that_was_asked_for(asked, found):
+    figure = narrow()
+    panels = figure.subplots(*asked, squeeze=False)
+    assert panels.shape == asked
+    assert places(figure) == found
+    assert list(panels.flat) == figure.axes
+    assert figure.get_figwidth() < 5
+    assert (is_narrow(figure), is_narrow(blank())) == (True, False)
+
+
+def test_it_is_squeezed_and_shared_as_matplotlib_does_it():
+    for asked in ((1, 1), (1, 3), (2, 1), (2, 3)):
+        assert np.shape(narrow().subplots(*asked)) == np.shape(blank().subplots(*asked))
+    first, second = narrow().subplots(1, 2, sharey=True)
+    first.plot([0, 50])
+    second.plot([0, 1])
+    assert second.get_ylim() == first.get_ylim()
+    first.set_ylabel("loss")
+    fold(first.figure)
+    assert second.get_ylabel() == "loss", "no longer beside the first, it needs a label of its own"
+
+
+def test_texts_are_broken_between_words_and_formulas_are_not():
+    assert folded("a title of several words", 12) == "a title of\nseveral words".replace(
+        "several words", "several\nwords"
+    )
+    assert folded("of $a + b + c + d + e$", 8) == "of\n$a + b + c + d + e$"
+
+
+def test_a_colour_bar_of_several_panels_lies_below_them():
+    figure = narrow()
+    panels = figure.subplots(1, 2)
+    image = panels[0].imshow(np.eye(2))
+    bar = figure.colorbar(image, ax=panels, label="norm")
+    assert bar.orientation == "horizontal"
+    assert figure.colorbar(image, ax=panels[0]).orientation == "vertical"
