@@ -24,10 +24,11 @@ def breach(kernel: Any, op: str, named: Sequence[Finding], probe: Probe, how: Ad
         return None
     if sentence := misfit(kernel, op):
         return sentence
+    first = next(finding for finding in plain if not finding.ok)  # one dtype may be right as it is
     asked = [f for f in named if not f.case.refused and f.asked]
     if any(finding.ok for finding in asked):
-        return _other_arrays(kernel, plain[0].case, probe, how)
-    return _other_arrays(kernel, plain[0].case, probe, how) or _everywhere(plain[0], asked, how)
+        return _other_arrays(kernel, first.case, probe, how)
+    return _other_arrays(kernel, first.case, probe, how) or _everywhere(first, asked, how)
 
 
 def _other_arrays(kernel: Any, plain: Case, probe: Probe, how: Adapt) -> str | None:
@@ -38,8 +39,8 @@ def _other_arrays(kernel: Any, plain: Case, probe: Probe, how: Adapt) -> str | N
     layouts = ("nhwc", "nchw") if how.layout == "nhwc" and turns(OPS[op]) else (how.layout,)
     for arrays in [how.arrays] if how.arrays else ["", *_libraries(kernel)]:
         for layout in layouts:
-            for returned in (False, True):
-                other = Adapt(layout, arrays, returned or how.returned)
+            for returned in (how.returned,) if arrays else (how.returned, True):  # a library's are taken anyway
+                other = Adapt(layout, arrays, returned)
                 if other != how and probe(case, other).ok:
                     return _sentence(op, how, other)
     return None
@@ -61,7 +62,7 @@ def _sentence(op: str, how: Adapt, other: Adapt) -> str:
         options.append("--layout nchw")
     if options:
         mends.append(f"run the check with {' '.join(options)}" + (", or transpose" * (other.arrays == how.arrays)))
-    if other.returned != how.returned and not other.arrays:
+    if other.returned != how.returned:
         said.append(f"returns its result and leaves {_results(op)} untouched")
         mends.append(_assign(op))
     return f"It {' and '.join(said)}; its numbers are right on a plain case. To mend it, {', and '.join(mends)}."
