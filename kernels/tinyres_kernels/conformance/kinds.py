@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres_kernels.conformance.declare import PLAINER, PLURALS, RESIZED, Case, Structure
+from tinyres_kernels.conformance.declare import PLURALS, RESIZED, Case, Structure
 from tinyres_kernels.conformance.examine import SIGNS, Finding, joined, unwritten
 from tinyres_kernels.conformance.plainer import PAIRED, Examine, changed, plainer, settings, values
 from tinyres_kernels.conformance.tails import Tail, find
@@ -23,6 +23,7 @@ SEEDS = 3  # of the numbers in a case that seems right: with some, a fault does 
 MANY = 9  # of a size in the plainest case: a number that tells where the kernel takes another way
 LARGE = 500  # elements of an example: smaller ones are shown first
 AXES = ("rows", "columns")
+PLANTED = ("a NaN in ", "an infinity in ")
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Kind:
     tail: Tail | None = None
     telling: list[Finding] = field(default_factory=list)
     means: str = ""
+    scope: str = ""  # "every case", or "every float32 case", where that is so
 
     @property
     def sign(self) -> str:
@@ -55,29 +57,42 @@ class Kind:
         """What is needed, and for what."""
         never = unwritten(self.example) if self.sign == "unwritten" else []
         does = f"leaves {joined(never)} unwritten" if never else SIGNS[self.sign]
-        return f"{' and '.join(self.needs) or 'every case'}: {does}"
+        where = "not repeatable" if self.sign == "shaky" else self.scope or " and ".join(self.needs)
+        return f"{where or 'some cases'}: {does}"
 
 
-def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -> list[Kind]:
-    """The kinds of failure among these findings: those that are seen in a picture first, the plainest before others.
+def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> list[Kind]:
+    """The kinds of failure among these findings, of which others are right: those that are seen in a picture first, the
+    plainest before others.
 
     Cases are run until the time for it is over.
     """
     until = perf_counter() + SECONDS
     made: list[Kind] = []
-    left = sorted((f for f in failing if not f.left), key=lambda f: (f.case.refused, _weight(f.case)))
+    seen = [f for f in found if f.asked and not f.left]
+    left = sorted((f for f in found if not f.ok and not f.left), key=lambda f: (f.case.refused, _weight(f.case)))
+    shaky = [f for f in left if f.sign == "shaky"]
+    if shaky:  # what makes a case plainer, and what sets it apart, is chance: one kind for all of them
+        steady = [f for f in left if f.sign != "shaky" and examine(f.case).sign == f.sign]
+        made.append(Kind([], {"shaky"}, shaky[0], [shaky[0].case], [f for f in left if all(f is not s for s in steady)]))
+        left = steady
     while left and len(made) < MOST:
         small = plainer(examine, left[0], dtypes, until)
-        kind = _kind(examine, small, until)
-        same = next((k for k in made if k.needs == kind.needs and k.sign == kind.sign), None)
+        kind = _kind(examine, small, until, dtypes, seen)
+        kind.scope = scope(seen, kind.sign)
+        if kind.scope:
+            kind.needs = [dtype for dtype in dtypes if dtype in kind.scope]
+        same = next((k for k in made if k.sign == kind.sign and (k.needs == kind.needs or _same_error(k, small))), None)
         if same is None:
             made.append(kind)
-        mine = [f for f in left if f is left[0] or _explains(same or kind, f)]
+        of = same or kind
+        mine = [f for f in left if f is left[0] or _explains(of, f) or _same_error(of, f)]
         place = end_of(mine) if same is None and not kind.needs else None
         if place is not None:  # not every element of every case: the others may fail for another reason
             mine = [f for f in mine if place.forgiven(f).ok]
             kind.needs = [place.text]
             kind.example = min((f for f in mine if place.could_show(f)), key=lambda f: f.case.elements)
+            kind.scope = ""
             examine = forgiving(examine, place)
         (same or kind).findings += mine
         # Of those that were put down to a graver sign: those that show this one, too, and have what it needs.
@@ -86,7 +101,52 @@ def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -
         left = [f for f in left if all(f is not one for one in mine)]
         if place is not None:
             left = [f for f in map(place.forgiven, left) if not f.ok]
+            seen = [place.forgiven(f) for f in seen]
+    for kind in made:
+        kind.needs = [_put_need(kind) or need if need.startswith(PLANTED) else need for need in kind.needs]
     return sorted(made, key=lambda kind: (kind.example.case.elements > LARGE, not kind.example.wrong))
+
+
+def scope(seen: Sequence[Finding], sign: str) -> str:
+    """ "every case" where each of these shows the sign, "every float32 case" where those do and no other; else empty.
+
+    A case with a NaN or an infinity that is right says nothing: twice infinity is infinity.
+    """
+    seen = [f for f in seen if not (f.ok and f.case.put)]
+    shows = {dtype: [sign in f.signs for f in seen if f.case.dtype == dtype] for dtype in {f.case.dtype for f in seen}}
+    if all(all(own) for own in shows.values()):
+        return "every case"
+    for dtype, own in shows.items():
+        if all(own) and not any(any(others) for other, others in shows.items() if other != dtype):
+            return f"every {dtype} case"
+    return ""
+
+
+def merged(made: Sequence[Kind]) -> list[Kind]:
+    """Without those kinds that mean the same as one before them: that one has their findings, too."""
+    kept: list[Kind] = []
+    for kind in made:
+        same = next((k for k in kept if kind.means and k.means == kind.means and k.sign == kind.sign), None)
+        if same is None:
+            kept.append(kind)
+        else:
+            same.findings += [f for f in kind.findings if all(f is not one for one in same.findings)]
+    return kept
+
+
+def _same_error(kind: Kind, finding: Finding) -> bool:
+    """Whether both raise the same type of error in the same line, whatever they say of it."""
+    return bool(finding.raised) and kind.example.raised == finding.raised
+
+
+def _put_need(kind: Kind) -> str:
+    """Which values the failing cases have in common that are not finite, and in which arrays."""
+    puts = [f.case for f in [kind.example, *kind.findings] if f.case.put]
+    values = {case.put.value for case in puts if case.put}
+    named = {"a NaN": any(np.isnan(v) for v in values), "an infinity": any(np.isinf(v) for v in values)}
+    arrays = dict.fromkeys(case.reads[case.put.argument].name for case in puts if case.put)
+    what = " or ".join(name for name, there in named.items() if there)
+    return f"{what} in {' or '.join(arrays)}" if what else ""
 
 
 def _weight(case: Case) -> tuple[int, int]:
@@ -94,19 +154,21 @@ def _weight(case: Case) -> tuple[int, int]:
     return sum(settings(case).values()) + bool(case.put) + case.readonly, case.elements
 
 
-def _kind(examine: Examine, small: Finding, until: float) -> Kind:
+def _kind(
+    examine: Examine, small: Finding, until: float, dtypes: Sequence[str], seen: Sequence[Finding]
+) -> Kind:
     case = small.case
     plainest = [case]
     if case.refused or small.signs & {"slow", "ended"}:  # no more of these are run than have to be
-        needs = [] if case.refused else _needs(examine, small, {}, sides=False)
+        needs = [] if case.refused else _needs(examine, small, {}, (), sides=False)
         return Kind(needs or [f"the case `{case.title}`"], small.signs, small, plainest)
     other = _mirrored(case)
     if other != case and other.possible and examine(other).signs & small.signs:
         plainest.append(other)
-    flags = {key: v for key, v in case.structure.items() if isinstance(v, bool) and _decides(examine, small, key)}
+    flags = {key: v for key, v in case.structure.items() if isinstance(v, bool) and not _common(seen, small.sign, key, not v) and _decides(examine, small, key)}
     larger = _larger(case)
     telling = [examine(larger)] if larger.possible else []
-    needs = _needs(examine, small, flags, sides=len(plainest) == 1)
+    needs = _needs(examine, small, flags, dtypes, sides=len(plainest) == 1)
     tail = find(examine, small, vary=not needs, sides=len(plainest) == 1) if perf_counter() < until else None
     if tail and not tail.tile:
         needs = [need for need in needs if not need.startswith("stride")]
@@ -142,8 +204,10 @@ def _larger(case: Case) -> Case:
     return replace(case, title=RESIZED, structure={**s, **more, **{key: n for key, n in sizes.items() if key in s}})
 
 
-def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> list[str]:
-    """What the plainest case still has, in words; with `sides`, also on which side."""
+def _needs(
+    examine: Examine, small: Finding, flags: Structure, dtypes: Sequence[str], sides: bool
+) -> list[str]:
+    """What the plainest case still has, in words; with `sides`, also on which side. `dtypes`: others to try it in."""
     case = small.case
     family, s, needs = case.op.family, case.structure, []
     off = settings(case)
@@ -165,9 +229,9 @@ def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> l
         needs.append(f"{kind} in {case.reads[case.put.argument].name}")
     if case.readonly:
         needs.append("read-only inputs")
-    if case.dtype == "float32" and case.title == PLAINER and examine(replace(case, dtype="float64")).ok:
+    if case.dtype == "float32" and "float64" in dtypes and examine(replace(case, dtype="float64")).ok:
         needs.append("float32")
-    if case.dtype == "float64" and not needs and examine(replace(case, dtype="float32")).ok:
+    if case.dtype == "float64" and "float32" in dtypes and not needs and examine(replace(case, dtype="float32")).ok:
         needs.append("float64")
     return needs
 
@@ -177,6 +241,12 @@ def _trait(case: Case, key: str, other: Any) -> str:
     s = case.structure
     less = {**s, key: other}
     return next((name for name, holds in case.op.family.traits.items() if holds(s) and not holds(less)), "")
+
+
+def _common(seen: Sequence[Finding], sign: str, key: str, value: bool) -> bool:
+    """Whether most cases with this value show the sign: then the other one is not needed for it."""
+    shows = [sign in f.signs for f in seen if f.case.structure.get(key) == value and not f.case.put]
+    return 2 * sum(shows) > len(shows)
 
 
 def _decides(examine: Examine, small: Finding, key: str) -> bool:
@@ -208,6 +278,8 @@ def _sizes(case: Case) -> list[str]:
 def _explains(kind: Kind, finding: Finding) -> bool:
     """Whether a failing case has all that this kind needs."""
     case = finding.case
+    if kind.scope:
+        return kind.sign in finding.signs
     if case.refused or not kind.signs & finding.signs or kind.plainest[0].refused:
         return case.title == kind.plainest[0].title
     has = settings(case)

@@ -153,7 +153,7 @@ FORWARD = replace(
         NORM.structures,
         st.fixed_dictionaries({"running": st.booleans(), "momentum": st.sampled_from([0.1, 0.5, 1.0])}),
     ),
-    traits={**NORM.traits, "running statistics": lambda s: bool(s["running"] and s["training"])},
+    traits={**NORM.traits, "running statistics": lambda s: bool(s["running"] and s["training"] and s["M"] > 1)},
     named={
         **NORM.named,
         "no running statistics": Named({"running": False}),

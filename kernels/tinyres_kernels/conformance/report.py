@@ -16,8 +16,8 @@ from tinyres_kernels.conformance.signature import NO_BREAK, capital
 WIDTH, LISTED = 80, 12  # of the text; names of cases
 
 UNSEEN = (
-    "({} more named cases have empty arrays, or shapes that do not fit together. Your kernel never sees those: the "
-    "code that calls it deals with them first.)"
+    "({} empty arrays, or shapes that do not fit together. Your kernel never sees {}: the code that calls it deals "
+    "with {} first.)"
 )
 
 
@@ -29,6 +29,8 @@ class Report:
     drawn: every drawn case in the order in which they were run, those of the search for a smaller example included.
     tries: how many of them were run until one failed, or in all.
     kinds: the kinds of failure, each with an example;   breach: a sentence, where the kernel breaks the contract
+    place: the kernel as it was typed, where it was;   beyond: cases in which guard mode saw it leave its arrays
+    stopped: whether somebody stopped the check before its end
     """
 
     kernel: Kernel
@@ -40,11 +42,28 @@ class Report:
     kinds: list[Kind] = field(default_factory=list)
     breach: str = ""
     adapt: Adapt = AS_SPECIFIED
+    place: str = ""
+    beyond: int = 0
+    stopped: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether the kernel conforms in every case."""
-        return not self.failures
+        """Whether the kernel conforms in every case, and stays in its arrays."""
+        return not (self.failures or self.beyond or self.stopped)
+
+    @property
+    def called(self) -> str:
+        """The kernel as it was typed, or with its module."""
+        return self.place or title(self.kernel)
+
+    @property
+    def counted(self) -> list[Finding]:
+        """One finding for each case: every named one in every dtype, and the drawn ones together as a single one.
+
+        Without those that the kernel never sees, and without those that were not run.
+        """
+        together = [self.found or self.drawn[-1]] if self.drawn else []
+        return [f for f in [*self.named, *together] if (f.asked or not f.ok) and not f.left]
 
     @property
     def failures(self) -> list[Finding]:
@@ -61,14 +80,20 @@ class Report:
         """Whether it conforms. Of a kernel that was stopped, and is right as far as it came, nobody knows."""
         if self.ok:
             return "conforms"
+        if self.beyond and not self.failures:
+            cases = f"{self.beyond} case{'s' * (self.beyond != 1)}"
+            return f"DOES NOT CONFORM: {cases} above read or wrote beyond an array (its numbers are right)"
+        if self.stopped and not self.failures:
+            return "STOPPED BEFORE THE END (right as far as it came)"
         only_slow = all(finding.signs <= {"slow", "left"} for finding in self.failures)
         return "TOO SLOW TO BE CHECKED" if only_slow else "DOES NOT CONFORM"
 
     @property
     def tried(self) -> dict[str, int]:
-        """The largest size of each axis in the cases that were put to the kernel."""
+        """The largest size of each axis in the cases that were put to the kernel; none where no call came to its end."""
         largest: dict[str, int] = {}
-        for finding in [*self.named, *self.drawn]:
+        found = [*self.named, *self.drawn]
+        for finding in found if any(finding.outputs and finding.asked for finding in found) else []:
             if finding.asked and not finding.case.refused and not finding.left:
                 for arg in [*finding.case.reads, *finding.case.writes]:
                     for axis, size in finding.case.axes(arg).items():
@@ -93,15 +118,14 @@ class Report:
     def _lines(self, every: bool) -> Iterator[str]:
         rows = self._rows()
         bad = [name for mark, name, _ in rows if mark == "FAIL"]
-        yield f"{title(self.kernel)} as {self.op}: {self.verdict}"
-        left = sum(mark == "----" for mark, _, _ in rows)
+        yield f"{self.called} as {self.op}: {self.verdict}"
+        left = sum(f.left for f in self.named)
         unrun = f" ({left} {'was' if left == 1 else 'were'} not run)" if left else ""
         idle = len({f.case.title for f in self.named if f.ok and not f.asked} - set(bad))
-        ran = len(rows) - idle - left
-        failed = (
-            "the only one that was run fails" if len(bad) == ran == 1 else f"{len(bad)} of the {ran} that were run fail"
-        )
-        yield f"named cases: {failed}{unrun}{self._search()}"
+        failed, ran = sum(not f.ok for f in self.counted), len(self.counted)
+        told = "the only one that was run fails" if failed == ran == 1 else f"{failed} of the {ran} that were run fail"
+        told = told if failed != 1 or ran == 1 else f"1 of the {ran} that were run fails"
+        yield f"cases: {told}{unrun}{self._search()}"
         if self.breach:
             yield ""
             yield from wrap(self.breach, WIDTH)
@@ -122,7 +146,7 @@ class Report:
             lines = wrap(f"tried: {sizes}", WIDTH, subsequent_indent="  ")
             yield from (line.replace(NO_BREAK, " ") for line in lines)
         if idle:
-            yield from wrap(UNSEEN.format(idle), WIDTH)
+            yield from wrap(unseen(idle), WIDTH)
         if bad and not self.breach:
             yield ""
             more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED and not every else []
@@ -131,7 +155,7 @@ class Report:
         if every:
             width = max(len(name) for _, name, _ in rows)
             yield from (f"  {mark:4}  {name:{width}}  {text}".rstrip() for mark, name, text in rows)
-        if not self.breach and (advice := hints(self.named + self.drawn)):
+        if not self.breach and (advice := hints(self.named + self.drawn + [one for kind in self.kinds for one in (kind.example, *kind.telling)])):
             yield "\nwhere to look"
             yield from (f"  - {hint}" for hint in advice)
         for number, finding in enumerate([kind.example for kind in self.kinds] or self._first(), 1):
@@ -149,8 +173,8 @@ class Report:
 
     def _kind(self, number: int, kind: Kind) -> Iterator[str]:
         own = {id(finding.case) for finding in self.named}
-        named = dict.fromkeys(f.case.title for f in kind.findings if id(f.case) in own)
-        told = f"{len(named)} named case{'s' * (len(named) != 1)}" if named else "drawn cases only"
+        named = len({id(f.case) for f in kind.findings} & own)
+        told = f"{named} named case{'s' * (named != 1)}" if named else "drawn cases only"
         yield from wrap(f"{number}. {kind.name} ({told})", WIDTH, subsequent_indent="   ")
         if kind.means:
             yield from wrap(kind.means, WIDTH, initial_indent="   ", subsequent_indent="   ")
@@ -180,8 +204,9 @@ class Report:
 
     def _search(self) -> str:
         if self.found is None:
-            return f"; of {self.tries} drawn cases none does" if self.tries else ""
-        return f"; drawn cases: the {_nth(self.tries)} fails"
+            one = self.tries == 1
+            return f"; of {self.tries} drawn case{'s' * (not one)} none does" if self.tries else ""
+        return f"; drawn cases, counted as one: the {_nth(self.tries)} fails"
 
 
 def _nth(number: int) -> str:
@@ -190,6 +215,11 @@ def _nth(number: int) -> str:
         return ("first", "second", "third")[number - 1]
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
+
+
+def unseen(cases: int) -> str:
+    """What is said of so many named cases that the kernel is not called for."""
+    return UNSEEN.format(*("1 more named case has", "it", "it") if cases == 1 else (f"{cases} more named cases have", "those", "them"))
 
 
 def title(kernel: Kernel) -> str:
