@@ -16,6 +16,7 @@ from tinyres_kernels import guard
 from tinyres_kernels.command_line import Parser, could_not
 
 STORAGE = "HYPOTHESIS_STORAGE_DIRECTORY"  # where Hypothesis keeps what it found
+UNSEEN = "  (your kernel never sees it: the code that calls it deals with it)"
 CHECK = """\
 Check a kernel: compare its results with the specification in every corner case, and in random cases.
 
@@ -81,7 +82,8 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _list(given: argparse.Namespace) -> int:
     from tinyres_kernels import conformance, reference
-    from tinyres_kernels.conformance.signature import lines
+    from tinyres_kernels.conformance import search
+    from tinyres_kernels.conformance.signature import lines, memory
 
     op = given.op or given.name
     if op is None:
@@ -89,8 +91,9 @@ def _list(given: argparse.Namespace) -> int:
         print("\n`list OP` shows the arguments and the named cases of one of them.", file=sys.stderr)
         return 0
     told = inspect.getdoc(getattr(reference, op)) or ""
-    print(*lines(op), "", *(f"  {line}".rstrip() for line in told.splitlines()), "", "  Named cases:", sep="\n")
-    print(*(f"    {title}" for title in conformance.OPS[op].cases), sep="\n")
+    print(*lines(op), *memory(op), "", *(f"  {line}".rstrip() for line in told.splitlines()), "", "  Named cases:", sep="\n")
+    for case in search.cases(op, examples=0, dtypes=("float64",)):
+        print(f"    {case.title}{'' if case.possible else UNSEEN}")
     return 0
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis.strategies import SearchStrategy
 
 from tinyres_kernels import contract, im2col, reference
+from tinyres_kernels.conformance.layouts import LAYOUTS
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import Running
 
@@ -56,6 +57,7 @@ class Named:
     """A corner case with a name. `changes` are made to the family's plain structure.
 
     A case that is `refused` must raise ValueError. `spoil` makes the axis of a shape one longer than it should be.
+    `lies`: how every input lies in memory, one of `LAYOUTS`;   `over`: the input whose memory `out` shares
     """
 
     changes: Structure = field(default_factory=dict)
@@ -63,6 +65,8 @@ class Named:
     spoil: tuple[str, str] | None = None
     refused: bool = False
     readonly: bool = False
+    lies: str = ""
+    over: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class Op:
     size: Size = terms
     special: tuple[float, ...] = (np.nan, np.inf)
     named: Mapping[str, Named] = field(default_factory=dict)  # beyond the family's
+    over: tuple[str, ...] = ()  # inputs that `out` may share its memory with
 
     def __repr__(self) -> str:  # a declaration is long, and Hypothesis writes out each case
         return f"OPS[{self.name!r}]"
@@ -148,8 +153,17 @@ class Op:
 
     @property
     def cases(self) -> dict[str, Named]:
-        """The named ones, and those beyond the usual sizes."""
-        return {**self.family.named, **self.named, **beyond(self.family)}
+        """The named ones, those of views and of shared memory, and those beyond the usual sizes."""
+        return {**self.family.named, **self.named, **self._in_memory, **beyond(self.family)}
+
+    @property
+    def _in_memory(self) -> dict[str, Named]:
+        """Every contract lets inputs be views of any strides. Of a line there are none that are transposed."""
+        shapes = self.family.shapes(self.family.plain)[0]
+        lines = all(len(shapes[arg.shape]) < 2 for arg in self.arguments(self.family.plain) if arg)
+        made = {} if lines else {"views (transposed)": Named(lies="Fortran")}
+        made["views (every second element)"] = Named(lies="every second")
+        return made | {f"out is {name}": Named(over=name) for name in self.over}
 
 
 def _by_name(name: str) -> Op:
@@ -218,6 +232,8 @@ class Case:
     spoil: tuple[str, str] | None = None
     refused: bool = False
     readonly: bool = False
+    lies: str = ""
+    over: str = ""
 
     def __hash__(self) -> int:
         return hash((self.op.name, self.title, tuple(self.structure.items()), self.dtype, self.seed))
@@ -287,10 +303,20 @@ class Case:
             places = [(0,) * len(shape), tuple(n // 2 for n in shape)] if all(shape) else []
             chosen = ["..."] if self.put.everywhere else [", ".join(map(str, place)) for place in places]
             made += [f"{arg.name}[{place}] = {value}" for place in dict.fromkeys(chosen)]
-        return made
+        return made + self._laying
+
+    @property
+    def _laying(self) -> list[str]:
+        return [LAYOUTS[self.lies].format(a=arg.name) for arg in self.reads] if self.lies else []
 
     def inputs(self) -> Arrays:
         """The arrays which are read, by name."""
         scope: dict[str, Any] = {"np": np}
         exec("\n".join(self.lines()), scope)
         return {arg.name: scope[arg.name] for arg in self.reads}
+
+    def copies(self, inputs: Arrays) -> Arrays:
+        """Copies of them that lie in memory as the case has it."""
+        scope: dict[str, Any] = {"np": np} | {name: a.copy() for name, a in inputs.items()}
+        exec("\n".join(self._laying), scope)
+        return {name: scope[name] for name in inputs}

@@ -83,6 +83,7 @@ OPS = [
         lambda s: [Arg("a", "x"), Arg("b", "x"), Arg("out", "x", "")],
         size=_sum_size,
         special=INFINITE,
+        over=("a", "b"),
     ),
     Op(
         "relu",

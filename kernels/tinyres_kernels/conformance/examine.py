@@ -168,12 +168,15 @@ def _judge(finding: Finding, inputs: Arrays, runs: list[Run]) -> None:
 
 def _run(kernel: Kernel, case: Case, inputs: Arrays, held: float) -> Run:
     """One call; no outputs where it raised. Inputs are copies, results lie between guards and hold `held` before."""
-    given = {name: a.copy() for name, a in inputs.items()}
+    given = case.copies(inputs)
     for a in given.values():
         a.flags.writeable = not case.readonly
     buffers, outputs = guarded(case, held)
+    if case.over:
+        outputs["out"][...] = given.pop(case.over)
     before = {name: a.tobytes() for name, a in outputs.items()}
     everything = {**given, **outputs}
+    everything |= {case.over: outputs["out"]} if case.over else {}
     positional = [everything[arg.name] if arg else None for arg in case.arguments]
     error: Exception | SystemExit | None = None
     returned = "NoneType"

@@ -32,6 +32,17 @@ def means(findings: Sequence[Finding]) -> str:
     return ""
 
 
+def in_memory(case: Case) -> str:
+    """A sentence on the fault of a kernel that fails only where arrays lie in memory as they do in this case."""
+    if case.over:
+        return f"It has not read {case.over} yet where it begins to write out, which may be the same array."
+    names = [arg.name for arg in case.reads if len(case.shape(arg)) > 1] or [arg.name for arg in case.reads]
+    return (
+        "It takes an input to be C-contiguous; one may be a view, with other strides. To mend it, begin with "
+        f"{names[0]} = np.ascontiguousarray({names[0]}){', and so on' * (len(names) > 1)}, or heed the strides."
+    )
+
+
 def rounded(findings: Sequence[Finding]) -> str:
     """A sentence on the dtype to which the numbers were rounded on the way, where nearly every case says the same."""
     told = []

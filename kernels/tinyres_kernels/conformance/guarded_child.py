@@ -49,7 +49,10 @@ def _faults(
     for a in inputs.values():
         a.flags.writeable = not case.readonly
     outputs = {a.name: np.full(case.shape(a), -77 if a.dtype else np.nan, a.dtype or case.dtype) for a in case.writes}
-    everything = {**inputs, **outputs}
+    given = case.copies(inputs) if case.over else inputs
+    if case.over:
+        given[case.over] = outputs["out"] = given[case.over].copy()
+    everything = {**given, **outputs}
     positional = [everything[arg.name] if arg else None for arg in case.arguments]
     error: Exception | SystemExit | None = None
     try:

@@ -151,7 +151,7 @@ def _put_need(kind: Kind) -> str:
 
 def _weight(case: Case) -> tuple[int, int]:
     """How far a case is from the plain one, and how large it is."""
-    return sum(settings(case).values()) + bool(case.put) + case.readonly, case.elements
+    return sum(settings(case).values()) + bool(case.put) + case.readonly + bool(case.lies or case.over), case.elements
 
 
 def _kind(
@@ -227,6 +227,10 @@ def _needs(
     if case.put:
         kind = "an infinity" if np.isinf(case.put.value) else "a NaN"
         needs.append(f"{kind} in {case.reads[case.put.argument].name}")
+    if case.lies:
+        needs.append("inputs that are views")
+    if case.over:
+        needs.append(f"out is {case.over}")
     if case.readonly:
         needs.append("read-only inputs")
     if case.dtype == "float32" and "float64" in dtypes and examine(replace(case, dtype="float64")).ok:
@@ -288,6 +292,8 @@ def _explains(kind: Kind, finding: Finding) -> bool:
             all(has.get(setting, False) or not off for setting, off in _needed(kind, small).items())
             and (case.put is not None or small.put is None)
             and (case.readonly or not small.readonly)
+            and (bool(case.lies) or not small.lies)
+            and small.over in ("", case.over)
             and _sized(small, case, kind.tail.key if kind.tail else "")
             and (kind.tail is None or kind.tail.holds(case, mirrored=small is not kind.plainest[0]))
             for small in kind.plainest

@@ -147,6 +147,8 @@ class Report:
             yield from (line.replace(NO_BREAK, " ") for line in lines)
         if idle:
             yield from wrap(unseen(idle), WIDTH)
+        if self.adapt != AS_SPECIFIED and not self.breach:
+            yield "(It was handed copies. No case had views as inputs, or an out that shares memory.)"
         if bad and not self.breach:
             yield ""
             more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED and not every else []
@@ -243,14 +245,15 @@ def call(case: Case) -> str:
     """The arguments in one line: shapes and keywords."""
     arrays = [f"{arg.name} {case.shape(arg)}" for arg in case.arguments if arg]
     arrays += [f"{name} None" for name in case.absent]
-    return ", ".join([*arrays, *(f"{key}={value}" for key, value in case.keywords.items()), case.dtype])
+    how = [f"inputs: {case.lies}"] if case.lies else [f"out is {case.over}"] if case.over else []
+    return ", ".join([*arrays, *(f"{key}={value}" for key, value in case.keywords.items()), case.dtype, *how])
 
 
 def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
     """Python that makes the same arrays, calls the kernel and shows its results beside those of the specification."""
     module, _, name = title(kernel).partition(":")
     importable = name.isidentifier() and module != "__main__" and getattr(kernel, "__name__", None) == name
-    passed = [arg.name if arg else "None" for arg in case.arguments]
+    passed = [(arg.name if arg.name != case.over else "out") if arg else "None" for arg in case.arguments]
     results = [arg.name for arg in case.writes]
     lines = [
         "import numpy as np",
@@ -263,7 +266,10 @@ def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
         *settings_line(case.op.name, case.keywords),
         *(f"{arg.name}.flags.writeable = False" for arg in case.reads if case.readonly),
         f"for operation in (reference.{case.op.name}, contract.kernel({case.op.name!r}, kernel)):",
-        *(f"    {a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})" for a in case.writes),
+        *(
+            f"    {a.name} = {case.over}.copy()" if case.over and a.name == "out" else
+            f"    {a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})" for a in case.writes
+        ),
         f"    operation({written_out(case.op.name, passed)})",
         f"    print({', '.join(results)}, sep='\\n')",
     ]

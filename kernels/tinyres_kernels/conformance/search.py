@@ -11,7 +11,7 @@ from tinyres_kernels.conformance.adapt import AS_SPECIFIED, LAYOUTS, Adapt, adap
 from tinyres_kernels.conformance.breach import CTYPES, Probe, breach
 from tinyres_kernels.conformance.declare import Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
-from tinyres_kernels.conformance.explain import means, rounded
+from tinyres_kernels.conformance.explain import in_memory, means, rounded
 from tinyres_kernels.conformance.kernel import by_ctypes
 from tinyres_kernels.conformance.kinds import kinds, merged
 from tinyres_kernels.conformance.ops import OPS
@@ -66,7 +66,7 @@ class Stopped(KeyboardInterrupt):
 
 def _fill(report: Report, probe: Probe, op: Op, examples: int, seed: int, dtypes: Sequence[str]) -> None:
     """Everything that a report tells, in the order in which it is found."""
-    for case in _named(op, dtypes, seed):
+    for case in _named(op, dtypes, seed, report.adapt):
         report.named.append(probe(case, None))
     named, drawn = report.named, report.drawn
     if broken := breach(report.kernel, op.name, named, probe, report.adapt):
@@ -89,7 +89,9 @@ def _fill(report: Report, probe: Probe, op: Op, examples: int, seed: int, dtypes
         for kind in report.kinds:
             if kind.sign == "ended" and by_ctypes(report.kernel):
                 kind.means = CTYPES
-            if kind.sign == "wrong":
+            elif kind.example.case.lies or kind.example.case.over:
+                kind.means = in_memory(kind.example.case)
+            elif kind.sign == "wrong":
                 kind.means = means([kind.example, *kind.telling, *kind.findings]) or rounded(kind.findings)
         report.kinds = merged(report.kinds)
 
@@ -154,7 +156,7 @@ def _search(op: Op, dtypes: Sequence[str], examples: int, seed: int, fails: Call
         hypothesis.find(_cases(op, dtypes), fails, settings=settings, random=Random(seed))
 
 
-def _named(op: Op, dtypes: Sequence[str], seed: int) -> list[Case]:
+def _named(op: Op, dtypes: Sequence[str], seed: int, how: Adapt = AS_SPECIFIED) -> list[Case]:
     return [
         Case(
             op,
@@ -166,8 +168,11 @@ def _named(op: Op, dtypes: Sequence[str], seed: int) -> list[Case]:
             spoil=named.spoil,
             refused=named.refused,
             readonly=named.readonly,
+            lies=named.lies,
+            over=named.over,
         )
         for title, named in op.cases.items()
+        if how == AS_SPECIFIED or not (named.lies or named.over)  # others get copies, which lie as they always do
         for dtype in dtypes
     ]
 

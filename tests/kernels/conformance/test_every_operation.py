@@ -70,7 +70,7 @@ def test_a_tail_is_named_by_an_axis_that_the_operation_has():
             out[...] = 0
 
     report = conformance.check(kernel, "attention", examples=0, dtypes=["float64"])
-    assert [kind.needs for kind in report.kinds] == [["a tail: j of k is no multiple of 4"]]
+    assert [kind.needs for kind in report.kinds] == [["a tail: s of k is no multiple of 4"]]
 
 
 def test_a_fault_of_the_checker_is_not_put_down_to_the_kernel(monkeypatch, capsys):
