@@ -21,7 +21,9 @@ CHECK = """\
 Check a kernel: compare its results with the specification in every corner case, and in random cases.
 
 The kernel is called with arrays whose shapes fit and that are not empty. It fills out. The command prints its signature
-and the shapes, then each kind of failure with a small example and a picture of the wrong elements."""
+and the shapes, then each kind of failure with a small example and a picture of the wrong elements.
+
+Text, JSON and JUnit count alike: a named case once for each dtype, and the drawn ones together as one."""
 EXAMPLE = """\
 example: save this as mymodule.py
 
@@ -186,7 +188,7 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
         type=_seconds,
         default=30.0,
         metavar="SECONDS",
-        help="stop a case that takes longer, and count it as failed; compiling the kernel at the start is not counted. "
+        help="stop a case that takes longer, and count it as failed; the start of its process and compiling are not counted. "
         "For a slow kernel, raise it. 0: no limit, and run the kernel in this process, as a debugger needs it "
         "(default: 30)",
     )

@@ -12,7 +12,7 @@ the specification (`reference`, in float64) within a few roundings of the terms 
 adjoint identities, not depend on what the results held before, and be the same bits again. Nothing beside the results
 may be written to. The kernel is called through its contract, as by everyone else. The contract refuses shapes that do
 not fit together and answers empty arrays, so such cases ask nothing of the kernel, and are counted apart. Kernels get
-C-contiguous NumPy arrays here; the fuzz passes others as well.
+NumPy arrays here, C-contiguous but in the cases of views; the fuzz passes others as well.
 
     declare.py   what a declaration of an operation consists of, and one case
     windows.py   convolutions and pools, declared;   norm.py   batch norm;   loss.py   cross-entropies

@@ -103,6 +103,7 @@ HEADS = Family(
     },
 )
 LARGE = {
+    "logits that are large beside their spread": Named(shift=("k", 100.0)),
     "large logits (nothing may overflow)": Named({"size": 1e3}),
     "causal, large logits": Named({"size": 1e3, "causal": True, "S": 1100, "L": 3}),
     "refused: another width": Named(spoil=("k", "e"), refused=True),

@@ -65,13 +65,12 @@ def check(given: argparse.Namespace) -> int:
     if plain and (given.guard or (given.guard is None and is_compiled(kernel) and guard.possible())):
         tasks = [Task(given.kernel, case) for case in search.cases(given.op, **drawn)]
         try:
-            violations = run(tasks, most=MOST)
+            beyond = run(tasks, most=MOST, only=OVERRUN)  # wrong numbers are in the report
         except KeyboardInterrupt:
             report.stopped = True
             return _stopped(report, given)
-        beyond = [one for one in violations if one.what.startswith(OVERRUN)]  # wrong numbers are in the report
         report.beyond = len(beyond)
-        enough = " (it stopped there)" if len(violations) >= MOST else ""
+        enough = " (it stopped there)" if len(beyond) == MOST else ""
         them = f"{len(beyond)} violation{'s' * (len(beyond) != 1)}"
         print(*beyond, f"guard mode: {len(tasks)} cases, {them}{enough}\n", sep="\n", flush=True, file=text)
     failed = _exported(report, given)

@@ -57,6 +57,7 @@ class Named:
     """A corner case with a name. `changes` are made to the family's plain structure.
 
     A case that is `refused` must raise ValueError. `spoil` makes the axis of a shape one longer than it should be.
+    `shift`: an input and a number added to all of it, beside which its spread is small
     `lies`: how every input lies in memory, one of `LAYOUTS`;   `over`: the input whose memory `out` shares
     """
 
@@ -65,6 +66,7 @@ class Named:
     spoil: tuple[str, str] | None = None
     refused: bool = False
     readonly: bool = False
+    shift: tuple[str, float] | None = None
     lies: str = ""
     over: str = ""
 
@@ -232,6 +234,7 @@ class Case:
     spoil: tuple[str, str] | None = None
     refused: bool = False
     readonly: bool = False
+    shift: tuple[str, float] | None = None
     lies: str = ""
     over: str = ""
 
@@ -297,6 +300,8 @@ class Case:
         for arg in self.reads:
             values = arg.values.format(**self.structure, shape=self.shape(arg), dtype=arg.dtype or self.dtype)
             made.append(f"{arg.name} = {values}")
+            if self.shift and arg.name == self.shift[0]:
+                made.append(f"{arg.name} += {self.shift[1]:g}")
         if self.put:
             arg = self.reads[self.put.argument]
             shape, value = self.shape(arg), f"{'-' if self.put.value < 0 else ''}np.{abs(self.put.value)}"

@@ -45,6 +45,7 @@ class Kind:
     tail: Tail | None = None
     telling: list[Finding] = field(default_factory=list)
     means: str = ""
+    placed: bool = False  # whether an end of an axis is all that it is about
     scope: str = ""  # "every case", or "every float32 case", where that is so
 
     @property
@@ -92,7 +93,7 @@ def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> 
             mine = [f for f in mine if place.forgiven(f).ok]
             kind.needs = [place.text]
             kind.example = min((f for f in mine if place.could_show(f)), key=lambda f: f.case.elements)
-            kind.scope = ""
+            kind.scope, kind.placed = "", True
             examine = forgiving(examine, place)
         (same or kind).findings += mine
         # Of those that were put down to a graver sign: those that show this one, too, and have what it needs.
@@ -123,15 +124,22 @@ def scope(seen: Sequence[Finding], sign: str) -> str:
 
 
 def merged(made: Sequence[Kind]) -> list[Kind]:
-    """Without those kinds that mean the same as one before them: that one has their findings, too."""
+    """Without those kinds that mean the same as another one, or need all that it needs: it has their findings, too."""
     kept: list[Kind] = []
-    for kind in made:
-        same = next((k for k in kept if kind.means and k.means == kind.means and k.sign == kind.sign), None)
+    order = {id(kind): place for place, kind in enumerate(made)}
+    for kind in sorted(made, key=lambda kind: len(kind.needs)):
+        same = next((k for k in kept if k.sign == kind.sign and _covers(k, kind)), None)
         if same is None:
             kept.append(kind)
         else:
             same.findings += [f for f in kind.findings if all(f is not one for one in same.findings)]
-    return kept
+    return sorted(kept, key=lambda kind: order[id(kind)])
+
+
+def _covers(kind: Kind, other: Kind) -> bool:
+    if kind.means or other.means:
+        return kind.means == other.means
+    return not kind.placed and all(_explains(kind, finding) for finding in other.findings)
 
 
 def _same_error(kind: Kind, finding: Finding) -> bool:
@@ -151,7 +159,7 @@ def _put_need(kind: Kind) -> str:
 
 def _weight(case: Case) -> tuple[int, int]:
     """How far a case is from the plain one, and how large it is."""
-    return sum(settings(case).values()) + bool(case.put) + case.readonly + bool(case.lies or case.over), case.elements
+    return sum(settings(case).values()) + bool(case.put) + case.readonly + bool(case.shift or case.lies or case.over), case.elements
 
 
 def _kind(
@@ -227,6 +235,8 @@ def _needs(
     if case.put:
         kind = "an infinity" if np.isinf(case.put.value) else "a NaN"
         needs.append(f"{kind} in {case.reads[case.put.argument].name}")
+    if case.shift:
+        needs.append(f"numbers in {case.shift[0]} that are large beside their spread")
     if case.lies:
         needs.append("inputs that are views")
     if case.over:
@@ -292,6 +302,7 @@ def _explains(kind: Kind, finding: Finding) -> bool:
             all(has.get(setting, False) or not off for setting, off in _needed(kind, small).items())
             and (case.put is not None or small.put is None)
             and (case.readonly or not small.readonly)
+            and small.shift in (None, case.shift)
             and (bool(case.lies) or not small.lies)
             and small.over in ("", case.over)
             and _sized(small, case, kind.tail.key if kind.tail else "")

@@ -116,6 +116,7 @@ ROWS = Family(
     },
 )
 LARGE = {
+    "logits that are large beside their spread": Named(shift=("x", 1e4)),
     "large logits (nothing may overflow)": Named({"scale": 1e4}),
     "huge logits": Named({"scale": 1e30}),
     "infinity": Named(put=Put(0, np.inf)),

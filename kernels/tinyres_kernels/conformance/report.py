@@ -13,6 +13,7 @@ from tinyres_kernels.conformance.picture import picture
 from tinyres_kernels.conformance.prints import shown
 from tinyres_kernels.conformance.signature import NO_BREAK, capital
 
+VIEWS = {"Fortran": "transposed", "every second": "every second element"}  # by the layout
 WIDTH, LISTED = 80, 12  # of the text; names of cases
 
 UNSEEN = (
@@ -245,7 +246,7 @@ def call(case: Case) -> str:
     """The arguments in one line: shapes and keywords."""
     arrays = [f"{arg.name} {case.shape(arg)}" for arg in case.arguments if arg]
     arrays += [f"{name} None" for name in case.absent]
-    how = [f"inputs: {case.lies}"] if case.lies else [f"out is {case.over}"] if case.over else []
+    how = [f"inputs that are views ({VIEWS[case.lies]})"] if case.lies else [f"out is {case.over}"] if case.over else []
     return ", ".join([*arrays, *(f"{key}={value}" for key, value in case.keywords.items()), case.dtype, *how])
 
 

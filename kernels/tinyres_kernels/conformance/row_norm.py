@@ -93,6 +93,7 @@ LAYER = Family(
         "many rows": Named({"M": 1003}),
         "long rows": Named({"C": 1003}),
         "far from 0": Named({"offset": 10.0}),
+        "numbers that are large beside their spread": Named({"offset": 1000.0, "C": 40}),
         "not a number": Named(put=Put(0, np.nan)),
         "refused: a column too many": Named(spoil=("columns", "c"), refused=True),
     },

@@ -168,6 +168,7 @@ def _named(op: Op, dtypes: Sequence[str], seed: int, how: Adapt = AS_SPECIFIED) 
             spoil=named.spoil,
             refused=named.refused,
             readonly=named.readonly,
+            shift=named.shift,
             lies=named.lies,
             over=named.over,
         )
