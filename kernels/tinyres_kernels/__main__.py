@@ -93,7 +93,15 @@ def _list(given: argparse.Namespace) -> int:
         print("\n`list OP` shows the arguments and the named cases of one of them.", file=sys.stderr)
         return 0
     told = inspect.getdoc(getattr(reference, op)) or ""
-    print(*lines(op), *memory(op), "", *(f"  {line}".rstrip() for line in told.splitlines()), "", "  Named cases:", sep="\n")
+    print(
+        *lines(op),
+        *memory(op),
+        "",
+        *(f"  {line}".rstrip() for line in told.splitlines()),
+        "",
+        "  Named cases:",
+        sep="\n",
+    )
     for case in search.cases(op, examples=0, dtypes=("float64",)):
         print(f"    {case.title}{'' if case.possible else UNSEEN}")
     return 0
@@ -188,7 +196,8 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
         type=_seconds,
         default=30.0,
         metavar="SECONDS",
-        help="stop a case that takes longer, and count it as failed; the start of its process and compiling are not counted. "
+        help="stop a case that takes longer, and count it as failed; the start of its process, and compiling, are not "
+        "counted. "
         "For a slow kernel, raise it. 0: no limit, and run the kernel in this process, as a debugger needs it "
         "(default: 30)",
     )

@@ -170,7 +170,7 @@ def _deaf() -> Iterator[None]:
 def _serve(line: Connection, place: str, printed: Path, last: Path) -> None:
     told = kept_in(printed)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    faulthandler.enable(open(last, "w"))  # closed by the end of the process
+    faulthandler.enable(open(last, "w"))  # noqa: SIM115 (open until the process ends)
     try:
         kernel = load(place)
     except ValueError as error:  # in the parent it could be imported

@@ -1,6 +1,6 @@
 """How an operation is declared to be checked: its shapes, its arguments, its named cases; and one case of it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -10,14 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from tinyres_kernels import contract, im2col, reference
+from tinyres_kernels import contract
+from tinyres_kernels.conformance.calling import Arrays, call, specification
 from tinyres_kernels.conformance.layouts import LAYOUTS
-from tinyres_kernels.namespace import Array
-from tinyres_kernels.settings import Running
 
 Structure = dict[str, Any]  # the small numbers that a case is drawn from: kernel=(3, 3), stride=(1, 2), ...
 Shape = dict[str, int]  # a shape whose axes have names: {"n": 2, "h": 5, "w": 5, "c": 3}
-Arrays = dict[str, Array]
 
 # One expression makes the values here and in the snippet that a reader pastes: what is shown is what was run.
 NORMAL = "rng.standard_normal({shape}).astype({dtype!r})"
@@ -173,52 +171,9 @@ def _by_name(name: str) -> Op:
     return found
 
 
-def specification(op: str, inputs: Arrays, like: Arrays, keywords: dict[str, Any], order: list[str]) -> Arrays:
-    """What `op` is specified to write, in float64 (and int32): by `reference`, or where that is too slow by `im2col`.
-
-    `like` has the shapes and kinds of the results; `order` the names of all positional arguments,
-    of which None is passed for those that are in neither.
-    """
-    made = {name: np.empty(a.shape, "int32" if a.dtype.kind == "i" else "float64") for name, a in like.items()}
-    wide = {name: a if a.dtype.kind == "i" else a.astype("float64") for name, a in inputs.items()}
-    rung = reference if sum(a.size for a in (*wide.values(), *made.values())) <= 400 else im2col
-    given = {**wide, **made}
-    with np.errstate(all="ignore"):  # a NaN among the inputs is on purpose
-        call(op, getattr(rung, op), [given.get(name) for name in order], keywords)
-    return made
-
-
-def call(op: str, kernel: contract.Kernel, arrays: Iterable[Array | None], keywords: dict[str, Any]) -> Any:
-    """Call a kernel behind its contract, with its arrays one by one; None for those that there are not."""
-    return contract.kernel(op, kernel)(*contract.OPERATIONS[op].gathered(arrays), **keywords)
-
-
-def written_out(op: str, names: Sequence[str]) -> str:
-    """The arguments of a call in Python, from the names of its arrays, "None" for those that there are not.
-
-    Those go by their names all the same: `absent_line` makes them None.
-    """
-    operation = contract.OPERATIONS[op]
-    given = operation.gathered([name if name != "None" else None for name in names])
-    texts = []
-    for name, one in zip(operation.arrays, given, strict=True):
-        if isinstance(one, Running):
-            fields = [f"{field}={array}" for field, array in one._asdict().items() if array is not None]
-            texts.append(f"settings.Running({', '.join(fields)})")
-        else:
-            texts.append(one or name)
-    return ", ".join([*texts, *(["s"] if operation.settings else [])])
-
-
 def absent_line(case: "Case") -> list[str]:
     """The Python line that makes arrays None which this case does not have, where there are any."""
     return [f"{' = '.join(case.absent)} = None"] if case.absent else []
-
-
-def settings_line(op: str, keywords: dict[str, Any]) -> list[str]:
-    """The Python line that makes the settings, where the operation has some."""
-    kind = contract.OPERATIONS[op].settings
-    return [f"s = settings.{kind(**keywords)!r}"] if kind else []
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyres_kernels.conformance.agree import WIDE, right, worst
+from tinyres_kernels.conformance.adjoint import adjoint
+from tinyres_kernels.conformance.agree import right, worst
 from tinyres_kernels.conformance.asked import asked
-from tinyres_kernels.conformance.declare import Arg, Arrays, Case, call, specification
-from tinyres_kernels.conformance.ops import OPS
+from tinyres_kernels.conformance.calling import Arrays, call
+from tinyres_kernels.conformance.declare import Arg, Case
 from tinyres_kernels.namespace import Array
 
 Kernel = Callable[..., Any]
@@ -27,7 +28,7 @@ AGAIN = 3  # more calls of a kernel that seems to depend on what its results hel
 SHAKY = "the same call twice gave different results"
 UNTOUCHED = -77  # what a result of integers holds before, which have no NaN
 RIGHT, WRONG, NAN = ".", "X", "N"
-READ_ONLY, ADJOINT = "read-only", "the adjoint identity"
+READ_ONLY = "read-only"
 _HERE, _LIBRARY = str(Path(__file__).parents[1]), get_path("stdlib")
 
 
@@ -282,35 +283,3 @@ def _compare(finding: Finding, arg: Arg, runs: tuple[Array, Array, Array], expec
         finding.faults += faults.values()
         finding.signs |= faults.keys()
         finding.marks[name] = marks
-
-
-def adjoint(case: Case, inputs: Arrays, outputs: Arrays, allowed: Arrays) -> list[str]:
-    """Check the identities that make the operation one side of a multilinear form, the other sides being specified.
-
-    For `conv2d`: <g, conv2d(x, w)> = <conv2d_dx(g, w), x> = <conv2d_dw(x, g), w>, for a drawn g.
-    """
-    form = case.op.form
-    if not form or case.put:  # with a NaN both sides are NaN
-        return []
-    own = next(variable for variable, op in form.items() if op == case.op.name)
-    result = outputs[case.writes[0].name].astype("float64")
-    cotangent = np.random.default_rng(case.seed + 1).standard_normal(result.shape)
-    arrays = {**inputs, **outputs, own: cotangent}
-    value = float(np.vdot(cotangent, result))
-    slack = float((abs(cotangent) * (allowed[case.writes[0].name] + 8 * WIDE * abs(result))).sum())
-    faults = []
-    for variable, name in form.items():
-        if variable == own:
-            continue
-        order = OPS[name].order
-        read = {key: arrays[key] for key in order if key in arrays and key != "out"}
-        others = {} if read.keys() & outputs.keys() else asked(case).others
-        if name not in others:
-            others[name] = specification(name, read, {"out": arrays[variable]}, case.keywords, order)["out"]
-        paired = float(np.vdot(others[name], arrays[variable]))
-        if not abs(value - paired) <= slack:
-            faults.append(
-                f"{ADJOINT} does not hold: <{own}, {case.op.name}> is {value:.6g}, "
-                f"but <{name}, {variable}> is {paired:.6g}"
-            )
-    return faults

@@ -7,7 +7,8 @@ import numpy as np
 
 from tinyres_kernels import reference
 from tinyres_kernels.conformance.agree import ENOUGH, precision, standard
-from tinyres_kernels.conformance.declare import Arrays, Case
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.examine import WRONG, Finding
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.geometry import Axis

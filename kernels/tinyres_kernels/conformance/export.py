@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from tinyres_kernels.conformance.examine import NAN, RIGHT, WRONG, Finding
-from tinyres_kernels.conformance.kinds import Kind
+from tinyres_kernels.conformance.kind import Kind
 from tinyres_kernels.conformance.picture import Grid, parts, picture
 from tinyres_kernels.conformance.report import Report, call, snippet
 from tinyres_kernels.conformance.signature import lines
@@ -88,7 +88,9 @@ def _write_tree(suites: ElementTree.Element, file: Path) -> None:
     write(file, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
 
 
-def _suite(name: str, tests: int, *, failures: int = 0, errors: int = 0, skipped: int = 0, seconds: float = 0.0) -> tuple[ElementTree.Element, ElementTree.Element]:
+def _suite(
+    name: str, tests: int, *, failures: int = 0, errors: int = 0, skipped: int = 0, seconds: float = 0.0
+) -> tuple[ElementTree.Element, ElementTree.Element]:
     suites = ElementTree.Element("testsuites")
     counts = {"tests": tests, "failures": failures, "errors": errors, "skipped": skipped}
     attributes = {key: str(count) for key, count in counts.items()} | {"time": f"{seconds:.6f}"}

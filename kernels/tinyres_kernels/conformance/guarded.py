@@ -86,7 +86,11 @@ def planned(found: "Found") -> Task:
 
 
 def run(
-    tasks: Iterable[Task], *, most: int | None = None, only: tuple[str, ...] = ("",), progress: Callable[[int, Task], None] = lambda done, task: None
+    tasks: Iterable[Task],
+    *,
+    most: int | None = None,
+    only: tuple[str, ...] = ("",),
+    progress: Callable[[int, Task], None] = lambda done, task: None,
 ) -> list[Violation]:
     """Run every task twice: its arrays end at pages without access rights, then they start there.
 

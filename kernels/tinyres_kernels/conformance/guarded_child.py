@@ -18,7 +18,8 @@ import numpy as np
 
 from tinyres_kernels.conformance.agree import disagreements
 from tinyres_kernels.conformance.asked import ROUNDINGS
-from tinyres_kernels.conformance.declare import Case, call
+from tinyres_kernels.conformance.calling import call
+from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.guarded import Forced, Packed
 from tinyres_kernels.conformance.kernel import load
 from tinyres_kernels.conformance.ops import OPS

@@ -59,7 +59,11 @@ def _no_file(file: str, name: str) -> str:
         return f"there is no file {file}, and no folder {folder}"
     beside = [one for one in sorted(os.listdir(folder or ".")) if one.endswith(".py")]
     near = [os.path.join(folder, one) for one in suggested(os.path.basename(file), beside)]
-    mend = f"did you mean {' or '.join(near)}?" if near else f"in its folder there are {', '.join(beside[:SHOWN]) or 'none that end in .py'}"
+    mend = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else f"in its folder there are {', '.join(beside[:SHOWN]) or 'none that end in .py'}"
+    )
     return f"there is no file {file}; {mend}"
 
 

@@ -6,16 +6,17 @@ are left, they are varied one by one: a kernel may fail wherever a width is no m
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from tinyres_kernels.conformance.declare import PLURALS, RESIZED, Case, Structure
-from tinyres_kernels.conformance.examine import SIGNS, Finding, joined, unwritten
+from tinyres_kernels.conformance.examine import SIGNS, Finding
+from tinyres_kernels.conformance.kind import Kind, explains, put_need, same_error, scope
 from tinyres_kernels.conformance.plainer import PAIRED, Examine, changed, plainer, settings, values
-from tinyres_kernels.conformance.tails import Tail, find
+from tinyres_kernels.conformance.tails import find
 from tinyres_kernels.conformance.where import end_of, forgiving
 
 MOST, SECONDS = 6, 20.0  # kinds; time for all of it
@@ -24,42 +25,6 @@ MANY = 9  # of a size in the plainest case: a number that tells where the kernel
 LARGE = 500  # elements of an example: smaller ones are shown first
 AXES = ("rows", "columns")
 PLANTED = ("a NaN in ", "an infinity in ")
-
-
-@dataclass
-class Kind:
-    """A kind of failure. needs: what a case has to have for it, in words;   signs: what the kernel does wrong there
-
-    example: the finding that is shown;   findings: the failing cases that are put down to this kind
-    plainest: the plainest case that fails, and the same with rows and columns exchanged if that one fails, too
-    telling: a larger case, in which faults that look alike in small ones differ
-    means: a sentence on what the kernel seems to do, or nothing
-    """
-
-    needs: list[str]
-    signs: set[str]
-    example: Finding
-    plainest: list[Case]
-    findings: list[Finding] = field(default_factory=list)
-    flags: Structure = field(default_factory=dict)  # settings that are True or False, and have to be
-    tail: Tail | None = None
-    telling: list[Finding] = field(default_factory=list)
-    means: str = ""
-    placed: bool = False  # whether an end of an axis is all that it is about
-    scope: str = ""  # "every case", or "every float32 case", where that is so
-
-    @property
-    def sign(self) -> str:
-        """The gravest sign."""
-        return next(sign for sign in SIGNS if sign in self.signs)
-
-    @property
-    def name(self) -> str:
-        """What is needed, and for what."""
-        never = unwritten(self.example) if self.sign == "unwritten" else []
-        does = f"leaves {joined(never)} unwritten" if never else SIGNS[self.sign]
-        where = "not repeatable" if self.sign == "shaky" else self.scope or " and ".join(self.needs)
-        return f"{where or 'some cases'}: {does}"
 
 
 def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> list[Kind]:
@@ -75,7 +40,9 @@ def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> 
     shaky = [f for f in left if f.sign == "shaky"]
     if shaky:  # what makes a case plainer, and what sets it apart, is chance: one kind for all of them
         steady = [f for f in left if f.sign != "shaky" and examine(f.case).sign == f.sign]
-        made.append(Kind([], {"shaky"}, shaky[0], [shaky[0].case], [f for f in left if all(f is not s for s in steady)]))
+        made.append(
+            Kind([], {"shaky"}, shaky[0], [shaky[0].case], [f for f in left if all(f is not s for s in steady)])
+        )
         left = steady
     while left and len(made) < MOST:
         small = plainer(examine, left[0], dtypes, until)
@@ -83,11 +50,11 @@ def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> 
         kind.scope = scope(seen, kind.sign)
         if kind.scope:
             kind.needs = [dtype for dtype in dtypes if dtype in kind.scope]
-        same = next((k for k in made if k.sign == kind.sign and (k.needs == kind.needs or _same_error(k, small))), None)
+        same = next((k for k in made if k.sign == kind.sign and (k.needs == kind.needs or same_error(k, small))), None)
         if same is None:
             made.append(kind)
         of = same or kind
-        mine = [f for f in left if f is left[0] or _explains(of, f) or _same_error(of, f)]
+        mine = [f for f in left if f is left[0] or explains(of, f) or same_error(of, f)]
         place = end_of(mine) if same is None and not kind.needs else None
         if place is not None:  # not every element of every case: the others may fail for another reason
             mine = [f for f in mine if place.forgiven(f).ok]
@@ -98,73 +65,24 @@ def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> 
         (same or kind).findings += mine
         # Of those that were put down to a graver sign: those that show this one, too, and have what it needs.
         taken = [f for other in made if other.sign != kind.sign for f in other.findings] if same is None else []
-        kind.findings += [f for f in taken if kind.sign in f.signs and _explains(kind, f)]
+        kind.findings += [f for f in taken if kind.sign in f.signs and explains(kind, f)]
         left = [f for f in left if all(f is not one for one in mine)]
         if place is not None:
             left = [f for f in map(place.forgiven, left) if not f.ok]
             seen = [place.forgiven(f) for f in seen]
     for kind in made:
-        kind.needs = [_put_need(kind) or need if need.startswith(PLANTED) else need for need in kind.needs]
+        kind.needs = [put_need(kind) or need if need.startswith(PLANTED) else need for need in kind.needs]
     return sorted(made, key=lambda kind: (kind.example.case.elements > LARGE, not kind.example.wrong))
-
-
-def scope(seen: Sequence[Finding], sign: str) -> str:
-    """ "every case" where each of these shows the sign, "every float32 case" where those do and no other; else empty.
-
-    A case with a NaN or an infinity that is right says nothing: twice infinity is infinity.
-    """
-    seen = [f for f in seen if not (f.ok and f.case.put)]
-    shows = {dtype: [sign in f.signs for f in seen if f.case.dtype == dtype] for dtype in {f.case.dtype for f in seen}}
-    if all(all(own) for own in shows.values()):
-        return "every case"
-    for dtype, own in shows.items():
-        if all(own) and not any(any(others) for other, others in shows.items() if other != dtype):
-            return f"every {dtype} case"
-    return ""
-
-
-def merged(made: Sequence[Kind]) -> list[Kind]:
-    """Without those kinds that mean the same as another one, or need all that it needs: it has their findings, too."""
-    kept: list[Kind] = []
-    order = {id(kind): place for place, kind in enumerate(made)}
-    for kind in sorted(made, key=lambda kind: len(kind.needs)):
-        same = next((k for k in kept if k.sign == kind.sign and _covers(k, kind)), None)
-        if same is None:
-            kept.append(kind)
-        else:
-            same.findings += [f for f in kind.findings if all(f is not one for one in same.findings)]
-    return sorted(kept, key=lambda kind: order[id(kind)])
-
-
-def _covers(kind: Kind, other: Kind) -> bool:
-    if kind.means or other.means:
-        return kind.means == other.means
-    return not kind.placed and all(_explains(kind, finding) for finding in other.findings)
-
-
-def _same_error(kind: Kind, finding: Finding) -> bool:
-    """Whether both raise the same type of error in the same line, whatever they say of it."""
-    return bool(finding.raised) and kind.example.raised == finding.raised
-
-
-def _put_need(kind: Kind) -> str:
-    """Which values the failing cases have in common that are not finite, and in which arrays."""
-    puts = [f.case for f in [kind.example, *kind.findings] if f.case.put]
-    values = {case.put.value for case in puts if case.put}
-    named = {"a NaN": any(np.isnan(v) for v in values), "an infinity": any(np.isinf(v) for v in values)}
-    arrays = dict.fromkeys(case.reads[case.put.argument].name for case in puts if case.put)
-    what = " or ".join(name for name, there in named.items() if there)
-    return f"{what} in {' or '.join(arrays)}" if what else ""
 
 
 def _weight(case: Case) -> tuple[int, int]:
     """How far a case is from the plain one, and how large it is."""
-    return sum(settings(case).values()) + bool(case.put) + case.readonly + bool(case.shift or case.lies or case.over), case.elements
+    return sum(settings(case).values()) + bool(case.put) + case.readonly + bool(
+        case.shift or case.lies or case.over
+    ), case.elements
 
 
-def _kind(
-    examine: Examine, small: Finding, until: float, dtypes: Sequence[str], seen: Sequence[Finding]
-) -> Kind:
+def _kind(examine: Examine, small: Finding, until: float, dtypes: Sequence[str], seen: Sequence[Finding]) -> Kind:
     case = small.case
     plainest = [case]
     if case.refused or small.signs & {"slow", "ended"}:  # no more of these are run than have to be
@@ -173,7 +91,11 @@ def _kind(
     other = _mirrored(case)
     if other != case and other.possible and examine(other).signs & small.signs:
         plainest.append(other)
-    flags = {key: v for key, v in case.structure.items() if isinstance(v, bool) and not _common(seen, small.sign, key, not v) and _decides(examine, small, key)}
+    flags = {
+        key: v
+        for key, v in case.structure.items()
+        if isinstance(v, bool) and not _common(seen, small.sign, key, not v) and _decides(examine, small, key)
+    }
     larger = _larger(case)
     telling = [examine(larger)] if larger.possible else []
     needs = _needs(examine, small, flags, dtypes, sides=len(plainest) == 1)
@@ -212,9 +134,7 @@ def _larger(case: Case) -> Case:
     return replace(case, title=RESIZED, structure={**s, **more, **{key: n for key, n in sizes.items() if key in s}})
 
 
-def _needs(
-    examine: Examine, small: Finding, flags: Structure, dtypes: Sequence[str], sides: bool
-) -> list[str]:
+def _needs(examine: Examine, small: Finding, flags: Structure, dtypes: Sequence[str], sides: bool) -> list[str]:
     """What the plainest case still has, in words; with `sides`, also on which side. `dtypes`: others to try it in."""
     case = small.case
     family, s, needs = case.op.family, case.structure, []
@@ -287,37 +207,6 @@ def _sizes(case: Case) -> list[str]:
     elif max(values(s.get("hw", 1))) > 1:
         found.append("several pixels")
     return found[:2]
-
-
-def _explains(kind: Kind, finding: Finding) -> bool:
-    """Whether a failing case has all that this kind needs."""
-    case = finding.case
-    if kind.scope:
-        return kind.sign in finding.signs
-    if case.refused or not kind.signs & finding.signs or kind.plainest[0].refused:
-        return case.title == kind.plainest[0].title
-    has = settings(case)
-    return (
-        any(
-            all(has.get(setting, False) or not off for setting, off in _needed(kind, small).items())
-            and (case.put is not None or small.put is None)
-            and (case.readonly or not small.readonly)
-            and small.shift in (None, case.shift)
-            and (bool(case.lies) or not small.lies)
-            and small.over in ("", case.over)
-            and _sized(small, case, kind.tail.key if kind.tail else "")
-            and (kind.tail is None or kind.tail.holds(case, mirrored=small is not kind.plainest[0]))
-            for small in kind.plainest
-        )
-        and all(dtype not in kind.needs or case.dtype == dtype for dtype in ("float32", "float64"))
-        and all(case.structure[key] == value for key, value in kind.flags.items())
-    )
-
-
-def _needed(kind: Kind, small: Case) -> dict[tuple[str, int], bool]:
-    """The settings that matter: one that is True or False, and may be either, does not."""
-    free = {key for key, value in small.structure.items() if isinstance(value, bool) and key not in kind.flags}
-    return {setting: off for setting, off in settings(small).items() if setting[0] not in free}
 
 
 def _sized(small: Case, case: Case, tail: str) -> bool:

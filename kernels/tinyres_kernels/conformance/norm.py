@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import NORMAL, Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import NORMAL, Arg, Family, Named, Op, Put, Shape, Structure
 
 LEAST = float(np.finfo("float32").tiny)
 POSITIVE = "rng.uniform(0.5, 2, {shape}).astype({dtype!r})"

@@ -5,21 +5,19 @@ from dataclasses import dataclass, field
 from textwrap import indent, wrap
 
 from tinyres_kernels.conformance.adapt import AS_SPECIFIED, Adapt
-from tinyres_kernels.conformance.declare import Case, absent_line, settings_line, written_out
-from tinyres_kernels.conformance.examine import ADJOINT, Finding, Kernel
+from tinyres_kernels.conformance.adjoint import ADJOINT
+from tinyres_kernels.conformance.calling import settings_line, written_out
+from tinyres_kernels.conformance.declare import Case, absent_line
+from tinyres_kernels.conformance.examine import Finding, Kernel
 from tinyres_kernels.conformance.hints import hints
-from tinyres_kernels.conformance.kinds import Kind
+from tinyres_kernels.conformance.kind import Kind
 from tinyres_kernels.conformance.picture import picture
 from tinyres_kernels.conformance.prints import shown
+from tinyres_kernels.conformance.remarks import patience, unseen
 from tinyres_kernels.conformance.signature import NO_BREAK, capital
 
 VIEWS = {"Fortran": "transposed", "every second": "every second element"}  # by the layout
 WIDTH, LISTED = 80, 12  # of the text; names of cases
-
-UNSEEN = (
-    "({} empty arrays, or shapes that do not fit together. Your kernel never sees {}: the code that calls it deals "
-    "with {} first.)"
-)
 
 
 @dataclass
@@ -91,7 +89,7 @@ class Report:
 
     @property
     def tried(self) -> dict[str, int]:
-        """The largest size of each axis in the cases that were put to the kernel; none where no call came to its end."""
+        """The largest size of each axis in the cases that the kernel got; none where no call came to its end."""
         largest: dict[str, int] = {}
         found = [*self.named, *self.drawn]
         for finding in found if any(finding.outputs and finding.asked for finding in found) else []:
@@ -158,7 +156,11 @@ class Report:
         if every:
             width = max(len(name) for _, name, _ in rows)
             yield from (f"  {mark:4}  {name:{width}}  {text}".rstrip() for mark, name, text in rows)
-        if not self.breach and (advice := hints(self.named + self.drawn + [one for kind in self.kinds for one in (kind.example, *kind.telling)])):
+        if not self.breach and (
+            advice := hints(
+                self.named + self.drawn + [one for kind in self.kinds for one in (kind.example, *kind.telling)]
+            )
+        ):
             yield "\nwhere to look"
             yield from (f"  - {hint}" for hint in advice)
         for number, finding in enumerate([kind.example for kind in self.kinds] or self._first(), 1):
@@ -220,26 +222,10 @@ def _nth(number: int) -> str:
     return f"{number}{ending}"
 
 
-def unseen(cases: int) -> str:
-    """What is said of so many named cases that the kernel is not called for."""
-    return UNSEEN.format(*("1 more named case has", "it", "it") if cases == 1 else (f"{cases} more named cases have", "those", "them"))
-
-
 def title(kernel: Kernel) -> str:
     """What the kernel is called, with its module."""
     name = getattr(kernel, "__qualname__", None) or type(kernel).__qualname__
     return f"{getattr(kernel, '__module__', None) or type(kernel).__module__}:{name}"
-
-
-def patience(slow: list[Finding]) -> str:
-    """What to do about cases that were stopped at the limit; nothing where there are none."""
-    if not slow:
-        return ""
-    limit = slow[0].seconds
-    return (
-        f"A case that takes longer than {limit:g} s is stopped. It may never end, or the kernel may merely be slow: "
-        f"`--limit {10 * limit:g}` gives each case {10 * limit:g} s, `--limit 0` as long as it takes."
-    )
 
 
 def call(case: Case) -> str:
@@ -268,8 +254,10 @@ def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
         *(f"{arg.name}.flags.writeable = False" for arg in case.reads if case.readonly),
         f"for operation in (reference.{case.op.name}, contract.kernel({case.op.name!r}, kernel)):",
         *(
-            f"    {a.name} = {case.over}.copy()" if case.over and a.name == "out" else
-            f"    {a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})" for a in case.writes
+            f"    {a.name} = {case.over}.copy()"
+            if case.over and a.name == "out"
+            else f"    {a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})"
+            for a in case.writes
         ),
         f"    operation({written_out(case.op.name, passed)})",
         f"    print({', '.join(results)}, sep='\\n')",

@@ -13,7 +13,8 @@ from tinyres_kernels.conformance.declare import Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
 from tinyres_kernels.conformance.explain import in_memory, means, rounded
 from tinyres_kernels.conformance.kernel import by_ctypes
-from tinyres_kernels.conformance.kinds import kinds, merged
+from tinyres_kernels.conformance.kind import merged
+from tinyres_kernels.conformance.kinds import kinds
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import Report
 

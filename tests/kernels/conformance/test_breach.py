@@ -1,11 +1,11 @@
 """Whoever breaks the contract is told so in one sentence, with the mend."""
 
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tinyres_kernels import conformance, im2col
-
 from tinyres_kernels.conformance import breach
 from tinyres_kernels.conformance.adapt import Adapt
 
@@ -103,15 +103,14 @@ def test_no_sentence_has_an_empty_phrase_whatever_was_given_and_whatever_would_b
     every = [Adapt(*one) for one in product(("nhwc", "nchw"), ("", "torch"), (False, True))]
     tried = set()
 
-    def probe(case, other):
-        tried.add(other)
-        return type("Right", (), {"ok": other == wanted})
+    def right_for(wanted):
+        return lambda case, other: tried.add(other) or SimpleNamespace(ok=other == wanted)
 
     scope = {"torch": type(np)("torch")}
     exec("def kernel(x, w, out, s): pass", scope)
     plain = conformance.search.cases("conv2d", examples=0)[0]
     for how, wanted in product(every, every):
-        sentence = breach._other_arrays(scope["kernel"], plain, probe, how)
+        sentence = breach._other_arrays(scope["kernel"], plain, right_for(wanted), how)
         if sentence:
             assert "It ;" not in sentence
             assert "mend it, ." not in sentence

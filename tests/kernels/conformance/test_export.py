@@ -49,7 +49,9 @@ def test_junit_has_a_test_for_each_case_and_a_failure_with_its_kind(report, tmp_
     export.write_junit(replace(report, beyond=2), tmp_path / "report.xml")
     suite = ElementTree.parse(tmp_path / "report.xml").getroot()[0]
     tests = suite.findall("testcase")
-    assert int(suite.get("tests")) == len(tests) == len(report.counted) + 1 == 2 * (67 - 5) + 2, "as the text counts, and guard mode"
+    assert int(suite.get("tests")) == len(tests) == len(report.counted) + 1 == 2 * (67 - 5) + 2, (
+        "as the text counts, and guard mode"
+    )
     failures = {test.get("name"): test.find("failure") for test in tests if test.find("failure") is not None}
     assert int(suite.get("failures")) == len(failures) == 10 + 2
     assert failures["depthwise (float32)"].get("type") == "groups > 1: gives wrong numbers"

@@ -5,7 +5,7 @@ import pytest
 from tinyres_kernels import __main__ as command
 from tinyres_kernels import conformance, im2col
 from tinyres_kernels.conformance.adapt import Adapt
-from tinyres_kernels.conformance.declare import call
+from tinyres_kernels.conformance.calling import call
 from tinyres_kernels.conformance.examine import examine
 from tinyres_kernels.conformance.report import snippet
 
@@ -27,13 +27,19 @@ def test_every_input_of_every_operation_is_a_view_in_some_case(op):
             assert title == "views (transposed)"
             assert all(len(case.shape(arg)) == 1 for case in [named(op, "plain")] for arg in case.reads)
             continue
-        given = []
-        call(op, lambda *arrays: given.extend(arrays), [*map(_laid(case), case.arguments)], case.keywords)
+        given = _given(case)
         flat = [one for a in given for one in (a if isinstance(a, tuple) else (a,))]
         strided |= {i for i, a in enumerate(flat) if isinstance(a, np.ndarray) and not a.flags.c_contiguous}
         assert examine(getattr(im2col, op), case).ok
     several = [a for a in named(op, "plain").reads if max(named(op, "plain").shape(a)) > 1]
     assert len(strided) == len(several)
+
+
+def _given(case):
+    """What a kernel gets in this case."""
+    given = []
+    call(case.op.name, lambda *arrays: given.extend(arrays), [*map(_laid(case), case.arguments)], case.keywords)
+    return given
 
 
 def _laid(case):
@@ -117,8 +123,6 @@ def naive_layer_norm(x, weight, bias, out, mean, scale, s):
     scale[...] = 1 / np.sqrt(np.maximum((x * x).mean(axis=1) - mean**2, 0) + s.eps)
     made = (x - mean[:, None]) * scale[:, None]
     out[...] = made * (1 if weight is None else weight) + (0 if bias is None else bias)
-
-
 
 
 CANCELLING = {"batch_norm": naive_norm, "layer_norm": naive_layer_norm}
