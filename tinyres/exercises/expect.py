@@ -23,7 +23,7 @@ def given(answer: Any, call: str) -> None:
 def written(answer: Any, call: str) -> None:
     """`given`, for a function that returns nothing, whose body must not be `...` any more."""
     given(answer, call)
-    assert not untouched(answer), f"{call} still has `...` for a body: write into its arrays there"
+    assert not untouched(answer), f"{call} does nothing yet: write into its arrays where `...` stands"
 
 
 def function(answer: Any, call: str) -> Callable[..., Any]:

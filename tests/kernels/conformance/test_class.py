@@ -146,7 +146,7 @@ def test_the_three_counts_are_one(tmp_path, capsys):
     assert (int(suite.get("tests")), int(suite.get("failures"))) == (told["cases"], told["failed"])
 
 
-def test_a_long_run_of_the_verdict_says_what_guard_mode_saw(tmp_path, monkeypatch, capsys):
+def test_the_verdict_says_what_guard_mode_saw(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("reads_beyond.py").write_text(
