@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 16 Is your own kernel right, and is it fast?
 #
-# *It computes for about 8 seconds. From before: a convolution as a sum of matrix products, one per tap (05, its
+# *It computes for about 10 seconds. From before: a convolution as a sum of matrix products, one per tap (05, its
 # exercise). It needs `pip install 'tinyres[conformance]'`.*
 #
 # You have written a convolution. On your image it gives the correct numbers. Is it right? With a stride of 2 along the
 # rows and 1 along the columns? With an image smaller than its padding, 17 channels, a pixel that is NaN?
 #
 # tinyres keeps a *specification*: plain loops, one sum per output (`tinyres_kernels.reference`). `conformance` runs any
-# kernel, yours included, on some sixty-five named corner cases and a hundred random ones. Every number must agree with
+# kernel, yours included, on nearly seventy named corner cases and a hundred random ones. Every number must agree with
 # the specification to within a few roundings. Here we write a kernel, fail, pass, make it faster, and fail again.
 #
 # ## The first try
@@ -33,6 +33,7 @@ from tinyres_kernels import conformance, cpu
 from tinyres_kernels.settings import Conv
 
 import tinyres as tr
+from tinyres.bench import machine
 
 tr.set_num_threads(1)
 
@@ -173,7 +174,7 @@ print("named cases that fail:", {f.case.title for f in in_a_hurry.named if not f
 draw(in_a_hurry, ["padding", "groups 2", "depthwise"])
 
 # %% [markdown]
-# Two corner cases of sixty-five fail; no others use the new loops. The one that is drawn has five columns, in blocks of
+# Two corner cases fail; no others use the new loops. The one that is drawn has five columns, in blocks of
 # four, and the last column is left out. At widths of 8, 16 and 32 the kernel is right, and those are the widths one
 # tries. Note the `N`: these numbers are not *wrong*. They were never written, and you see what was in `out` before.
 # Fresh memory is often all zeros, and a test may be content with them. So `out` is filled with rubbish here, and the
@@ -187,7 +188,9 @@ print(essence(mended))
 # %% [markdown]
 # ## Is it worth it?
 #
-# We time the kernels in turn, on three layers.
+# We time the kernels in turn, on three layers. Beside them stands the machine's limit: the time that the layer's
+# multiplications take at the peak of the arithmetic, or its arrays at the speed of the memory, whichever is longer.
+# `tinyres.bench` measures both.
 #
 # **Guess before you run:** is a kernel of our own ever as fast as that of the library?
 
@@ -198,6 +201,7 @@ guess = ...  # yes or no; on which layer
 layers = {"3 -> 16 channels": (3, 16, 1), "32 -> 32 channels": (32, 32, 1), "32, depthwise": (32, 32, 32)}
 kernels = {"sum of taps": padded_taps, "with own loops": faster, "tinyres": cpu.conv2d}
 rng = np.random.default_rng(0)
+peaks = machine.measure()
 taken = {}
 for layer, (C, O, groups) in layers.items():
     x = rng.standard_normal((2, 32, 32, C)).astype("float32")
@@ -212,6 +216,9 @@ for layer, (C, O, groups) in layers.items():
             best[name] = min(best[name], time.perf_counter() - start)
     taken[layer] = best
     print(f"{layer:18}", ", ".join(f"{name} {seconds * 1e3:.2f} ms" for name, seconds in best.items()))
+    arithmetic, memory = 2 * out.size * w[..., 0].size / peaks.flops, (x.nbytes + out.nbytes) / peaks.cache_bandwidth
+    limit = "arithmetic" if arithmetic > memory else "memory"
+    print(f"{'':18} the machine's limit {max(arithmetic, memory) * 1e3:.3f} ms ({limit})")
 
 # %%
 assert not first.ok

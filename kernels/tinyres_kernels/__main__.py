@@ -16,11 +16,14 @@ from tinyres_kernels import guard
 from tinyres_kernels.command_line import Parser, could_not
 
 STORAGE = "HYPOTHESIS_STORAGE_DIRECTORY"  # where Hypothesis keeps what it found
+UNSEEN = "  (your kernel never sees it: the code that calls it deals with it)"
 CHECK = """\
 Check a kernel: compare its results with the specification in every corner case, and in random cases.
 
 The kernel is called with arrays whose shapes fit and that are not empty. It fills out. The command prints its signature
-and the shapes, then each kind of failure with a small example and a picture of the wrong elements."""
+and the shapes, then each kind of failure with a small example and a picture of the wrong elements.
+
+Text, JSON and JUnit count alike: a named case once for each dtype, and the drawn ones together as one."""
 EXAMPLE = """\
 example: save this as mymodule.py
 
@@ -81,7 +84,8 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _list(given: argparse.Namespace) -> int:
     from tinyres_kernels import conformance, reference
-    from tinyres_kernels.conformance.signature import lines
+    from tinyres_kernels.conformance import search
+    from tinyres_kernels.conformance.signature import lines, memory
 
     op = given.op or given.name
     if op is None:
@@ -89,8 +93,17 @@ def _list(given: argparse.Namespace) -> int:
         print("\n`list OP` shows the arguments and the named cases of one of them.", file=sys.stderr)
         return 0
     told = inspect.getdoc(getattr(reference, op)) or ""
-    print(*lines(op), "", *(f"  {line}".rstrip() for line in told.splitlines()), "", "  Named cases:", sep="\n")
-    print(*(f"    {title}" for title in conformance.OPS[op].cases), sep="\n")
+    print(
+        *lines(op),
+        *memory(op),
+        "",
+        *(f"  {line}".rstrip() for line in told.splitlines()),
+        "",
+        "  Named cases:",
+        sep="\n",
+    )
+    for case in search.cases(op, examples=0, dtypes=("float64",)):
+        print(f"    {case.title}{'' if case.possible else UNSEEN}")
     return 0
 
 
@@ -183,7 +196,8 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
         type=_seconds,
         default=30.0,
         metavar="SECONDS",
-        help="stop a case that takes longer, and count it as failed; compiling the kernel at the start is not counted. "
+        help="stop a case that takes longer, and count it as failed; the start of its process, and compiling, are not "
+        "counted. "
         "For a slow kernel, raise it. 0: no limit, and run the kernel in this process, as a debugger needs it "
         "(default: 30)",
     )

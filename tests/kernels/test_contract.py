@@ -6,7 +6,8 @@ import textwrap
 import numpy as np
 import pytest
 from tinyres_kernels import conformance, contract, cpu, im2col, reference
-from tinyres_kernels.conformance.declare import Case, call
+from tinyres_kernels.conformance.calling import call
+from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.dispatch import each
 from tinyres_kernels.settings import AvgPool, Conv, MaxPool, Norm, Relu, Running

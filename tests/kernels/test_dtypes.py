@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tinyres_kernels import contract, cpu, im2col, reference
-from tinyres_kernels.conformance.declare import call
+from tinyres_kernels.conformance.calling import call
 from tinyres_kernels.contract import OPERATIONS
 
 from tests.kernels.test_contract import EACH, RUNGS, made, never

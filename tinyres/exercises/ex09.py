@@ -18,7 +18,7 @@ def check(answer: Callable[[int, float], float]) -> None:
     """Put answer(layers, kept) into a net: `kept` must reach the bottom, to one part in a thousand."""
     bias = function(answer, "bias(layers, kept)")
     for layers, kept in CASES:
-        where = f"{layers} layers, {kept:g} to keep"
+        where = f"{layers} layer{'s' * (layers != 1)}, {kept:g} to keep"
         b = number(bias(layers, kept), where)
         assert math.isfinite(b), f"{where}: got the bias {b}. Is there a root or a logarithm of a negative number?"
         found = highway_gain(b) ** (layers / 2) if abs(b) < 700 else 1.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.exercises.expect import given
+from tinyres.exercises.expect import written
 
 THREADS = 8
 SIZES = (8, 24, 21, 17, 3)  # whole blocks, and tails
@@ -39,7 +39,7 @@ class _Kept:
 def check(answer: Callable[[Any, Any], None]) -> None:
     """Run answer(x, out) block by block, thread by thread: its results, its races and what it reads."""
     kernel: Any = getattr(answer, "py_func", answer)
-    given(kernel, "sum3(x, out)")
+    written(kernel, "sum3(x, out)")
     for size in SIZES:
         x = np.random.default_rng(size).standard_normal(size)
         _results(kernel, x)
@@ -52,7 +52,7 @@ def _results(kernel: Any, x: np.ndarray) -> None:
     from tinyres_kernels.cuda import show_thread
 
     out, blocks = _Kept(x.size), -(-x.size // THREADS)
-    where = f"x of {x.size} numbers, {blocks} blocks of {THREADS}"
+    where = f"x of {x.size} numbers, {blocks} block{'s' * (blocks != 1)} of {THREADS}"
     for block in range(blocks):
         try:
             show_thread(kernel, block, 0, (x, out), threads=THREADS, grid=blocks)

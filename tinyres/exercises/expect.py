@@ -20,6 +20,12 @@ def given(answer: Any, call: str) -> None:
     assert callable(answer), f"{call} must be a function; your answer has the type {type(answer).__name__}"
 
 
+def written(answer: Any, call: str) -> None:
+    """`given`, for a function that returns nothing, whose body must not be `...` any more."""
+    given(answer, call)
+    assert not untouched(answer), f"{call} does nothing yet: write into its arrays where `...` stands"
+
+
 def function(answer: Any, call: str) -> Callable[..., Any]:
     """The answer, which has to be a function and to return something; call: how it is called, "slope(w, x)"."""
     given(answer, call)

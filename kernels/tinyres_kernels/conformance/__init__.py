@@ -12,8 +12,9 @@ the specification (`reference`, in float64) within a few roundings of the terms 
 adjoint identities, not depend on what the results held before, and be the same bits again. Nothing beside the results
 may be written to. The kernel is called through its contract, as by everyone else. The contract refuses shapes that do
 not fit together and answers empty arrays, so such cases ask nothing of the kernel, and are counted apart. Kernels get
-C-contiguous NumPy arrays here; the fuzz passes others as well.
+NumPy arrays here, C-contiguous but in the cases of views; the fuzz passes others as well.
 
+    calling.py   an operation called, as the specification and as text
     declare.py   what a declaration of an operation consists of, and one case
     windows.py   convolutions and pools, declared;   norm.py   batch norm;   loss.py   cross-entropies
     update.py    the steps of optimisers;   elementwise.py   sums and ReLUs;   ops.py   all of them by name
@@ -21,13 +22,14 @@ C-contiguous NumPy arrays here; the fuzz passes others as well.
     in_use.py    the same on the numbers of a training, where rounding has more room
     layers.py    the convolutions of well-known nets: sizes to check a kernel at, besides
     asked.py     what a case asks for, computed once
-    examine.py   one case put to one kernel
+    examine.py   one case put to one kernel;   adjoint.py   the identity that ties it to its adjoints
     search.py    the named cases, and the search for one that fails
+    kind.py      a kind of failure
     kinds.py     the failing cases sorted by kind: plainer.py makes them plainer, tails.py varies their sizes,
                  explain.py compares them with faulty versions of the specification, where.py says in which
                  row, column or channel all wrong elements lie
     breach.py    one sentence for a kernel that breaks the contract;   signature.py   what a kernel is called with
-    picture.py, hints.py, report.py   the text;   export.py   JSON, JUnit, PNG
+    picture.py, hints.py, remarks.py, report.py   the text;   export.py   JSON, JUnit, PNG
     kernel.py    a reader's kernel: where it is, whether it is compiled
     adapt.py     kernels for NCHW, or for arrays of another library
     child.py     cases in a process of their own, within a time limit

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import Arg, Arrays, Family, Named, Op, Put, Structure
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import Arg, Family, Named, Op, Put, Structure
 from tinyres_kernels.conformance.elementwise import NUMBERS
 from tinyres_kernels.conformance.loss import LEAST, LOGITS
 from tinyres_kernels.settings import ACTIVATIONS

@@ -116,7 +116,7 @@ def _returning(kernel: Kernel, op: str) -> Kernel:
 def _take(op: str, given: tuple[Any, ...], came: Any, back: Callable[[Any], Array]) -> None:
     """Copy what a kernel returned to where the results belong: one array, or a tuple of them in the order of `writes`.
 
-    Raises ValueError for another shape, or another number of arrays.
+    Raises ValueError for another shape or number of arrays, and for a dtype of fewer digits.
     """
     written: dict[str, Array] = {}
     for name, a in zip(OPERATIONS[op].arrays, given, strict=False):
@@ -134,6 +134,11 @@ def _take(op: str, given: tuple[Any, ...], came: Any, back: Callable[[Any], Arra
         result = _brought_back(name, place, came_back, back)
         if place.shape != result.shape:
             raise ValueError(f"the kernel returned an array of shape {result.shape}, needed is {place.shape}")
+        if not np.can_cast(place.dtype, result.dtype):  # digits are lost that no conversion brings back
+            raise ValueError(
+                f"the kernel returned {result.dtype} for {name}, needed is {place.dtype}: compute in the dtype of what "
+                "is given"
+            )
         place[...] = result
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyres_kernels.conformance.declare import Arrays, Op, specification
+from tinyres_kernels.conformance.calling import Arrays, specification
+from tinyres_kernels.conformance.declare import Op
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.projection import projections, worthwhile
 from tinyres_kernels.namespace import Array

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyres_kernels.conformance.agree import standard
-from tinyres_kernels.conformance.declare import Arrays, Case
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import Case
 
 KEPT = 500  # cases whose answers are remembered: the named ones of an operation, and those of a search
 ROUNDINGS = 6  # allowed, in eps of the kernel's dtype times the sum of the terms' absolute values

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import NORMAL, Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import NORMAL, Arg, Family, Named, Op, Put, Shape, Structure
 from tinyres_kernels.conformance.loss import LEAST
 from tinyres_kernels.namespace import Array
 
@@ -17,8 +18,8 @@ LSE = (
 
 
 def _shapes(s: Structure) -> tuple[dict[str, Shape], dict[str, Any]]:
-    n, h, i, j, e, c = ({axis: s[name]} for axis, name in zip("nhijec", "BHLSEV", strict=True))
-    shapes = {"q": n | i | h | e, "k": n | j | h | e, "v": n | j | h | c, "y": n | i | h | c, "lse": n | h | i}
+    n, h, q, k, e, v = ({axis: s[name]} for axis, name in zip("nhlsev", "BHLSEV", strict=True))
+    shapes = {"q": n | q | h | e, "k": n | k | h | e, "v": n | k | h | v, "y": n | q | h | v, "lse": n | h | q}
     return shapes, {"scale": s["scale"], "causal": s["causal"]}
 
 
@@ -82,7 +83,7 @@ HEADS = Family(
         "large logits": lambda s: s["size"] > 1,
     },
     sizes=("B", "H", "L", "S", "E", "V"),
-    nouns={"n": "sample", "h": "head", "i": "query", "j": "key", "e": "feature", "c": "feature"},
+    nouns={"n": "sample", "h": "head", "l": "query", "s": "key", "e": "feature", "v": "feature"},
     named={
         "plain": Named(),
         "causal": Named({"causal": True}),
@@ -99,14 +100,15 @@ HEADS = Family(
         "tails everywhere": Named({"L": 67, "S": 35, "E": 17, "V": 33, "causal": True}),
         "several blocks of keys": Named({"B": 1, "H": 1, "L": 3, "S": 1100, "size": 2.0}),
         "causal, several blocks of both": Named({"B": 1, "H": 1, "L": 150, "S": 600, "E": 2, "V": 2, "causal": True}),
-        "refused: another number of keys": Named(spoil=("v", "j"), refused=True),
+        "refused: another number of keys": Named(spoil=("v", "s"), refused=True),
     },
 )
 LARGE = {
+    "logits that are large beside their spread": Named(shift=("k", 100.0)),
     "large logits (nothing may overflow)": Named({"size": 1e3}),
     "causal, large logits": Named({"size": 1e3, "causal": True, "S": 1100, "L": 3}),
     "refused: another width": Named(spoil=("k", "e"), refused=True),
-    "refused: another number of sums": Named(spoil=("lse", "i"), refused=True),
+    "refused: another number of sums": Named(spoil=("lse", "l"), refused=True),
     "a query that is not a number": Named(put=Put(0, np.nan)),
 }
 

@@ -7,12 +7,17 @@ from typing import Any
 from tinyres_kernels.conformance.adapt import Adapt, turns
 from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.examine import Finding, joined, unwritten
+from tinyres_kernels.conformance.kernel import by_ctypes
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.signature import misfit
 from tinyres_kernels.contract import OPERATIONS
 
 Probe = Callable[[Case, Adapt | None], Finding]  # examines a case, with the kernel taken to be one that is so adapted
 LIBRARIES = ("torch", "jax")  # which a kernel may be written for
+CTYPES = (
+    "It calls C through ctypes: without argtypes a pointer is cut to 32 bits. Declare them for every function, "
+    "pointers as ctypes.c_void_p (of x.ctypes.data), and look for an index that leaves its array."
+)
 # Sizes that all differ, so that no other order of axes fits by chance.
 TELLING = {"N": 2, "hw": (5, 6), "kernel": (3, 2), "CG": 3, "OG": 4}
 
@@ -24,10 +29,11 @@ def breach(kernel: Any, op: str, named: Sequence[Finding], probe: Probe, how: Ad
         return None
     if sentence := misfit(kernel, op):
         return sentence
+    first = next(finding for finding in plain if not finding.ok)  # one dtype may be right as it is
     asked = [f for f in named if not f.case.refused and f.asked]
     if any(finding.ok for finding in asked):
-        return _other_arrays(kernel, plain[0].case, probe, how)
-    return _other_arrays(kernel, plain[0].case, probe, how) or _everywhere(plain[0], asked, how)
+        return _other_arrays(kernel, first.case, probe, how)
+    return _other_arrays(kernel, first.case, probe, how) or _everywhere(kernel, first, asked)
 
 
 def _other_arrays(kernel: Any, plain: Case, probe: Probe, how: Adapt) -> str | None:
@@ -38,8 +44,8 @@ def _other_arrays(kernel: Any, plain: Case, probe: Probe, how: Adapt) -> str | N
     layouts = ("nhwc", "nchw") if how.layout == "nhwc" and turns(OPS[op]) else (how.layout,)
     for arrays in [how.arrays] if how.arrays else ["", *_libraries(kernel)]:
         for layout in layouts:
-            for returned in (False, True):
-                other = Adapt(layout, arrays, returned or how.returned)
+            for returned in (how.returned,) if arrays else (how.returned, True):  # a library's are taken anyway
+                other = Adapt(layout, arrays, returned)
                 if other != how and probe(case, other).ok:
                     return _sentence(op, how, other)
     return None
@@ -61,20 +67,21 @@ def _sentence(op: str, how: Adapt, other: Adapt) -> str:
         options.append("--layout nchw")
     if options:
         mends.append(f"run the check with {' '.join(options)}" + (", or transpose" * (other.arrays == how.arrays)))
-    if other.returned != how.returned and not other.arrays:
+    if other.returned != how.returned:
         said.append(f"returns its result and leaves {_results(op)} untouched")
         mends.append(_assign(op))
     return f"It {' and '.join(said)}; its numbers are right on a plain case. To mend it, {', and '.join(mends)}."
 
 
-def _everywhere(plain: Finding, asked: Sequence[Finding], how: Adapt) -> str | None:
+def _everywhere(kernel: Any, plain: Finding, asked: Sequence[Finding]) -> str | None:
     """The sentence for what it does in every case that asks something of it."""
     op = plain.case.op.name
     if all("slow" in f.signs or "ended" in f.signs or "left" in f.signs for f in asked):
         first = next(f for f in asked if f.signs - {"left"})
-        return f"It {first.faults[0]} in its first case ({first.case.title}). Nothing more was run."
+        mend = f" {CTYPES}" if "ended" in first.signs and by_ctypes(kernel) else ""
+        return f"It {first.faults[0]} in its first case ({first.case.title}). Nothing more was run.{mend}"
     if all("raised" in f.signs for f in asked):
-        return f"It {plain.faults[-1].replace('raised', 'raises', 1)}, in every case. Begin with the plain one, below."
+        return f"It {plain.faults[0].replace('raised', 'raises', 1)}, in every case. Begin with the plain one, below."
     if all(f.signs <= {"input"} for f in asked):
         told, name = plain.faults[0].replace("wrote", "writes", 1), plain.faults[0].split()[-1]
         mend = f"work on a copy, as in {name} = {name}.copy()"

@@ -19,7 +19,9 @@ from tinyres_kernels.conformance.report import Report
 from tinyres_kernels.conformance.signature import lines
 
 OWN_FAULT = 3  # the status where the checker itself failed
+STOPPED = 130  # as a shell has it after Ctrl-C
 MOST = 3  # violations of guard mode that are enough
+OVERRUN = ("read or wrote", "ended")  # what their sentences begin with
 
 
 def check(given: argparse.Namespace) -> int:
@@ -32,9 +34,17 @@ def check(given: argparse.Namespace) -> int:
     how = Adapt(given.layout, given.arrays)
     try:
         _writable(given.json, given.junit, given.png)
+    except ValueError as error:
+        return could_not(str(error))
+    try:
         with aside(piped):
             kernel = load(given.kernel)
-            adapted(kernel, given.op, how)
+    except ValueError as error:
+        with suppress(OSError):
+            export.write_failed_import(given.kernel, given.op, str(error), given.json, given.junit)
+        return could_not(str(error))
+    try:
+        adapted(kernel, given.op, how)
     except ValueError as error:
         return could_not(str(error))
     text = sys.stderr if piped else sys.stdout
@@ -46,20 +56,35 @@ def check(given: argparse.Namespace) -> int:
     with aside(piped), Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
         try:
             report = search.check(kernel, given.op, **drawn, adapt=how, run=child)
+        except search.Stopped as stopped:
+            return _stopped(stopped.report, given)
         except Exception:  # what the kernel raises is in the report
             return _own_fault()
-    beyond = []
+    report.place = given.kernel
     plain = how == Adapt() and not report.breach
     if plain and (given.guard or (given.guard is None and is_compiled(kernel) and guard.possible())):
         tasks = [Task(given.kernel, case) for case in search.cases(given.op, **drawn)]
-        # Wrong numbers are in the report.
-        beyond = [found for found in run(tasks, most=MOST) if found.what.startswith(("read or wrote", "ended"))]
+        try:
+            beyond = run(tasks, most=MOST, only=OVERRUN)  # wrong numbers are in the report
+        except KeyboardInterrupt:
+            report.stopped = True
+            return _stopped(report, given)
+        report.beyond = len(beyond)
         enough = " (it stopped there)" if len(beyond) == MOST else ""
-        told = f"guard mode: {len(tasks)} cases, {len(beyond)} violations{enough}\n"
-        print(*beyond, told, sep="\n", flush=True, file=text)
-    failed = _exported(report, given, len(beyond))
+        them = f"{len(beyond)} violation{'s' * (len(beyond) != 1)}"
+        print(*beyond, f"guard mode: {len(tasks)} cases, {them}{enough}\n", sep="\n", flush=True, file=text)
+    failed = _exported(report, given)
     print(report.text(every=given.verbose), file=text)
-    return failed or (0 if report.ok and not beyond else 1)
+    return failed or (0 if report.ok else 1)
+
+
+def _stopped(report: Report, given: argparse.Namespace) -> int:
+    """Whoever stops the check gets what was found so far, in the files that were asked for."""
+    report.place = given.kernel
+    _exported(report, given)
+    ran, failed = len(report.counted), sum(not finding.ok for finding in report.counted)
+    print(f"tinyres_kernels: stopped; of {ran} cases that were run until then {failed} failed", file=sys.stderr)
+    return STOPPED
 
 
 def _writable(*files: Path | None) -> None:
@@ -79,14 +104,14 @@ def _writable(*files: Path | None) -> None:
             raise ValueError(f"cannot write {file}: no permission")
 
 
-def _exported(report: Report, given: argparse.Namespace, beyond: int) -> int:
+def _exported(report: Report, given: argparse.Namespace) -> int:
     """Write the files that were asked for. Returns 2 where one could not be written, 0 otherwise."""
     try:
         if given.json:
-            export.write_json(report, given.json, beyond)
+            export.write_json(report, given.json)
         if given.junit:
-            export.write_junit(report, given.junit, beyond)
-        if given.png and not report.ok and not export.write_png(report, given.png):
+            export.write_junit(report, given.junit)
+        if given.png and report.failures and not export.write_png(report, given.png):
             print(f"tinyres_kernels: {given.png} was not drawn: no element is wrong", file=sys.stderr)
     except (ValueError, OSError) as error:
         return could_not(str(error))

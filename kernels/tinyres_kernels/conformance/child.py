@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import faulthandler
+import linecache
+import re
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import current_thread, main_thread
 from traceback import format_exception
 from typing import Any
 
 from tinyres_kernels.conformance.adapt import Adapt, adapted
 from tinyres_kernels.conformance.declare import MADE, Case
-from tinyres_kernels.conformance.examine import Finding, examine
-from tinyres_kernels.conformance.kernel import load
+from tinyres_kernels.conformance.examine import Finding, examine, installed
+from tinyres_kernels.conformance.kernel import compiles, load
 from tinyres_kernels.conformance.prints import held, kept_in
 
-STARTING = 30.0  # seconds more for the first case of a process, which imports and compiles
+STARTING = 120.0  # seconds until a process says that it has begun: it imports, which is no case's time
+COMPILING = 30.0  # seconds more for the first case of a kernel that is compiled as it is first called
 PATIENT = 10.0  # seconds without a word
 MOST = {"slow": 3, "ended": 12}  # cases that do so before the others are left out, not counting those made from them
 
@@ -46,8 +51,9 @@ class Child:
         self._known: Case | None = None  # a case that came to its end: it warms up a new process
         self._process: Any = None
         self._line: Any = None
+        self._compiles = False
         self._folder = TemporaryDirectory()
-        self._printed = Path(self._folder.name, "printed")
+        self._printed, self._last = Path(self._folder.name, "printed"), Path(self._folder.name, "last")
 
     def __enter__(self) -> Child:
         return self
@@ -62,11 +68,12 @@ class Child:
         if counts and any(self.over[sign] >= most for sign, most in MOST.items()):
             return Finding(case, ["was not run, since too many cases before it did not come to an end"], signs={"left"})
         fresh = self._process is None
-        if fresh:
-            self._start()
-            if self._known:
-                self._ask(self._known, self.how, STARTING)
-        found = self._ask(case, how or self.how, STARTING if fresh and not self._known else 0.0)
+        came = self._start() if fresh else ""
+        more = COMPILING if fresh and self._compiles else 0.0
+        if fresh and self._known and not came:
+            self._ask(self._known, self.how, more)
+            came, more = "" if self._process else self._start(), 0.0
+        found = came or self._ask(case, how or self.how, more)
         if isinstance(found, Finding):
             self._known = self._known or case
             return found
@@ -74,17 +81,37 @@ class Child:
         self.over[sign] += counts if self._known or sign == "ended" else MOST[sign]
         return Finding(case, [found], signs={sign}, seconds=self.limit, printed=held(self._printed))
 
-    def _start(self) -> None:
+    def _start(self) -> str:
+        """A new process, which has imported the kernel. Returns how that came to nothing, or an empty text."""
         self._printed.unlink(missing_ok=True)
         spawn = get_context("spawn")
         self._line, there = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(there, self.place, self._printed), daemon=True)
-        self._process.start()
+        process = spawn.Process(target=_serve, args=(there, self.place, self._printed, self._last), daemon=True)
+        with _deaf():  # who interrupts the parent is answered by the parent
+            process.start()
+        self._process = process
         there.close()
+        try:
+            if self._line.poll(STARTING):
+                came: bool | str = self._line.recv()
+                if isinstance(came, bool):
+                    self._compiles = came
+                    return ""
+                told = f"did not begin in a process of its own: {came}"
+            else:
+                told = f"was stopped before its first call: its module was not imported within {STARTING:g} s"
+        except (EOFError, OSError):
+            told = self._ended()
+        self._end()
+        return told
 
-    def _ask(self, case: Case, how: Adapt, starting: float) -> Finding | str:
-        """The finding, or how it came to nothing. `starting`: seconds more, which a start may take."""
-        within = self.limit + starting
+    def _ended(self) -> str:
+        self._process.join(5)
+        return f"ended its process {_death(self._process.exitcode)}{_place(held(self._last))}"
+
+    def _ask(self, case: Case, how: Adapt, more: float) -> Finding | str:
+        """The finding, or how it came to nothing. `more`: seconds that compiling may take, besides the limit."""
+        within = self.limit + more
         try:
             self._line.send((case, how))
             left = within
@@ -97,11 +124,10 @@ class Child:
                 if isinstance(found, CheckerError):
                     raise found
                 return found
-            start = f", and {starting:g} s more for the start of its process" if starting else ""
-            told = f"was stopped after {within:g} s (the limit of {self.limit:g} s{start})"
+            compiling = f", and {more:g} s more to be compiled in" if more else ""
+            told = f"was stopped after {within:g} s (the limit of {self.limit:g} s{compiling})"
         except (EOFError, OSError):
-            self._process.join(5)
-            told = f"ended its process {_death(self._process.exitcode)}"
+            told = self._ended()
         self._end()
         return told
 
@@ -120,10 +146,37 @@ def _death(status: int | None) -> str:
     return f"with status {status}"
 
 
-def _serve(line: Connection, place: str, printed: Path) -> None:
+def _place(text: str) -> str:
+    """The last line of the reader's Python, in what `faulthandler` wrote: the most recent call comes first."""
+    for file, number, name in re.findall(r'^  File "(.+)", line (\d+) in (.+)$', text.partition("Extension")[0], re.M):
+        if not installed(file):
+            return f", in {name} (line {number} of {Path(file).name}: {linecache.getline(file, int(number)).strip()})"
+    return ""
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A process that is started within does not hear Ctrl-C. Only the main thread of Python can see to that."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _serve(line: Connection, place: str, printed: Path, last: Path) -> None:
     told = kept_in(printed)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who interrupts the parent is answered by the parent
-    kernel = load(place)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable(open(last, "w"))  # noqa: SIM115 (open until the process ends)
+    try:
+        kernel = load(place)
+    except ValueError as error:  # in the parent it could be imported
+        line.send(str(error))
+        return
+    line.send(compiles(kernel))
     told()  # what the module prints on import was seen in the parent
     made: dict[tuple[str, Adapt], Callable[..., Any]] = {}
     with suppress(EOFError):

@@ -1,6 +1,6 @@
 """How an operation is declared to be checked: its shapes, its arguments, its named cases; and one case of it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis.strategies import SearchStrategy
 
-from tinyres_kernels import contract, im2col, reference
-from tinyres_kernels.namespace import Array
-from tinyres_kernels.settings import Running
+from tinyres_kernels import contract
+from tinyres_kernels.conformance.calling import Arrays, call, specification
+from tinyres_kernels.conformance.layouts import LAYOUTS
 
 Structure = dict[str, Any]  # the small numbers that a case is drawn from: kernel=(3, 3), stride=(1, 2), ...
 Shape = dict[str, int]  # a shape whose axes have names: {"n": 2, "h": 5, "w": 5, "c": 3}
-Arrays = dict[str, Array]
 
 # One expression makes the values here and in the snippet that a reader pastes: what is shown is what was run.
 NORMAL = "rng.standard_normal({shape}).astype({dtype!r})"
@@ -56,6 +55,8 @@ class Named:
     """A corner case with a name. `changes` are made to the family's plain structure.
 
     A case that is `refused` must raise ValueError. `spoil` makes the axis of a shape one longer than it should be.
+    `shift`: an input and a number added to all of it, beside which its spread is small
+    `lies`: how every input lies in memory, one of `LAYOUTS`;   `over`: the input whose memory `out` shares
     """
 
     changes: Structure = field(default_factory=dict)
@@ -63,6 +64,9 @@ class Named:
     spoil: tuple[str, str] | None = None
     refused: bool = False
     readonly: bool = False
+    shift: tuple[str, float] | None = None
+    lies: str = ""
+    over: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class Op:
     size: Size = terms
     special: tuple[float, ...] = (np.nan, np.inf)
     named: Mapping[str, Named] = field(default_factory=dict)  # beyond the family's
+    over: tuple[str, ...] = ()  # inputs that `out` may share its memory with
 
     def __repr__(self) -> str:  # a declaration is long, and Hypothesis writes out each case
         return f"OPS[{self.name!r}]"
@@ -148,8 +153,17 @@ class Op:
 
     @property
     def cases(self) -> dict[str, Named]:
-        """The named ones, and those beyond the usual sizes."""
-        return {**self.family.named, **self.named, **beyond(self.family)}
+        """The named ones, those of views and of shared memory, and those beyond the usual sizes."""
+        return {**self.family.named, **self.named, **self._in_memory, **beyond(self.family)}
+
+    @property
+    def _in_memory(self) -> dict[str, Named]:
+        """Every contract lets inputs be views of any strides. Of a line there are none that are transposed."""
+        shapes = self.family.shapes(self.family.plain)[0]
+        lines = all(len(shapes[arg.shape]) < 2 for arg in self.arguments(self.family.plain) if arg)
+        made = {} if lines else {"views (transposed)": Named(lies="Fortran")}
+        made["views (every second element)"] = Named(lies="every second")
+        return made | {f"out is {name}": Named(over=name) for name in self.over}
 
 
 def _by_name(name: str) -> Op:
@@ -157,52 +171,9 @@ def _by_name(name: str) -> Op:
     return found
 
 
-def specification(op: str, inputs: Arrays, like: Arrays, keywords: dict[str, Any], order: list[str]) -> Arrays:
-    """What `op` is specified to write, in float64 (and int32): by `reference`, or where that is too slow by `im2col`.
-
-    `like` has the shapes and kinds of the results; `order` the names of all positional arguments,
-    of which None is passed for those that are in neither.
-    """
-    made = {name: np.empty(a.shape, "int32" if a.dtype.kind == "i" else "float64") for name, a in like.items()}
-    wide = {name: a if a.dtype.kind == "i" else a.astype("float64") for name, a in inputs.items()}
-    rung = reference if sum(a.size for a in (*wide.values(), *made.values())) <= 400 else im2col
-    given = {**wide, **made}
-    with np.errstate(all="ignore"):  # a NaN among the inputs is on purpose
-        call(op, getattr(rung, op), [given.get(name) for name in order], keywords)
-    return made
-
-
-def call(op: str, kernel: contract.Kernel, arrays: Iterable[Array | None], keywords: dict[str, Any]) -> Any:
-    """Call a kernel behind its contract, with its arrays one by one; None for those that there are not."""
-    return contract.kernel(op, kernel)(*contract.OPERATIONS[op].gathered(arrays), **keywords)
-
-
-def written_out(op: str, names: Sequence[str]) -> str:
-    """The arguments of a call in Python, from the names of its arrays, "None" for those that there are not.
-
-    Those go by their names all the same: `absent_line` makes them None.
-    """
-    operation = contract.OPERATIONS[op]
-    given = operation.gathered([name if name != "None" else None for name in names])
-    texts = []
-    for name, one in zip(operation.arrays, given, strict=True):
-        if isinstance(one, Running):
-            fields = [f"{field}={array}" for field, array in one._asdict().items() if array is not None]
-            texts.append(f"settings.Running({', '.join(fields)})")
-        else:
-            texts.append(one or name)
-    return ", ".join([*texts, *(["s"] if operation.settings else [])])
-
-
 def absent_line(case: "Case") -> list[str]:
     """The Python line that makes arrays None which this case does not have, where there are any."""
     return [f"{' = '.join(case.absent)} = None"] if case.absent else []
-
-
-def settings_line(op: str, keywords: dict[str, Any]) -> list[str]:
-    """The Python line that makes the settings, where the operation has some."""
-    kind = contract.OPERATIONS[op].settings
-    return [f"s = settings.{kind(**keywords)!r}"] if kind else []
 
 
 @dataclass(frozen=True)
@@ -218,6 +189,9 @@ class Case:
     spoil: tuple[str, str] | None = None
     refused: bool = False
     readonly: bool = False
+    shift: tuple[str, float] | None = None
+    lies: str = ""
+    over: str = ""
 
     def __hash__(self) -> int:
         return hash((self.op.name, self.title, tuple(self.structure.items()), self.dtype, self.seed))
@@ -281,16 +255,28 @@ class Case:
         for arg in self.reads:
             values = arg.values.format(**self.structure, shape=self.shape(arg), dtype=arg.dtype or self.dtype)
             made.append(f"{arg.name} = {values}")
+            if self.shift and arg.name == self.shift[0]:
+                made.append(f"{arg.name} += {self.shift[1]:g}")
         if self.put:
             arg = self.reads[self.put.argument]
             shape, value = self.shape(arg), f"{'-' if self.put.value < 0 else ''}np.{abs(self.put.value)}"
             places = [(0,) * len(shape), tuple(n // 2 for n in shape)] if all(shape) else []
             chosen = ["..."] if self.put.everywhere else [", ".join(map(str, place)) for place in places]
             made += [f"{arg.name}[{place}] = {value}" for place in dict.fromkeys(chosen)]
-        return made
+        return made + self._laying
+
+    @property
+    def _laying(self) -> list[str]:
+        return [LAYOUTS[self.lies].format(a=arg.name) for arg in self.reads] if self.lies else []
 
     def inputs(self) -> Arrays:
         """The arrays which are read, by name."""
         scope: dict[str, Any] = {"np": np}
         exec("\n".join(self.lines()), scope)
         return {arg.name: scope[arg.name] for arg in self.reads}
+
+    def copies(self, inputs: Arrays) -> Arrays:
+        """Copies of them that lie in memory as the case has it."""
+        scope: dict[str, Any] = {"np": np} | {name: a.copy() for name, a in inputs.items()}
+        exec("\n".join(self._laying), scope)
+        return {name: scope[name] for name in inputs}

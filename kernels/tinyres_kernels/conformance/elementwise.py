@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import Arg, Family, Named, Op, Put, Shape, Structure
 
 KINKED = "(rng.standard_normal({shape}) * rng.integers(0, 2, {shape})).astype({dtype!r})"  # half of it is 0 or -0
 
@@ -83,6 +84,7 @@ OPS = [
         lambda s: [Arg("a", "x"), Arg("b", "x"), Arg("out", "x", "")],
         size=_sum_size,
         special=INFINITE,
+        over=("a", "b"),
     ),
     Op(
         "relu",

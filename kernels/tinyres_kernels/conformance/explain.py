@@ -7,7 +7,8 @@ import numpy as np
 
 from tinyres_kernels import reference
 from tinyres_kernels.conformance.agree import ENOUGH, precision, standard
-from tinyres_kernels.conformance.declare import Arrays, Case
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.examine import WRONG, Finding
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.geometry import Axis
@@ -30,6 +31,17 @@ def means(findings: Sequence[Finding]) -> str:
         if all(_same(finding, fault, given) for finding, given in zip(usable, inputs, strict=True)):
             return text
     return ""
+
+
+def in_memory(case: Case) -> str:
+    """A sentence on the fault of a kernel that fails only where arrays lie in memory as they do in this case."""
+    if case.over:
+        return f"It has not read {case.over} yet where it begins to write out, which may be the same array."
+    names = [arg.name for arg in case.reads if len(case.shape(arg)) > 1] or [arg.name for arg in case.reads]
+    return (
+        "It takes an input to be C-contiguous; one may be a view, with other strides. To mend it, begin with "
+        f"{names[0]} = np.ascontiguousarray({names[0]}){', and so on' * (len(names) > 1)}, or heed the strides."
+    )
 
 
 def rounded(findings: Sequence[Finding]) -> str:

@@ -17,37 +17,34 @@ from xml.etree import ElementTree
 import numpy as np
 
 from tinyres_kernels.conformance.examine import NAN, RIGHT, WRONG, Finding
-from tinyres_kernels.conformance.kinds import Kind
+from tinyres_kernels.conformance.kind import Kind
 from tinyres_kernels.conformance.picture import Grid, parts, picture
-from tinyres_kernels.conformance.report import Report, call, snippet, title
+from tinyres_kernels.conformance.report import Report, call, snippet
 from tinyres_kernels.conformance.signature import lines
 
-UNSEEN = "the kernel never sees this case: the code that calls it deals with it first"
 STANDARD_OUTPUT = Path("-")
 COLOURS = ("#e8e8e8", "#c1272d", "#e69f00")  # right, wrong, no number
 GRIDS, LEGIBLE = 4, 400  # grids in a row of the PNG; elements of a grid that are drawn as letters
 MOST_TICKS = 10  # of an axis, as indices
 
 
-def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
-    """What was found, as one object.
-
-    beyond: violations that guard mode found; with one the kernel does not conform, whatever its numbers
-    """
+def as_json(report: Report) -> dict[str, Any]:
+    """What was found, as one object. `cases` are those that the text counts, `Report.counted`."""
     cases = list(_cases(report))
-    asked = [finding for _, finding in cases if finding.asked and not finding.left]
+    asked = report.counted
     return {
-        "kernel": title(report.kernel),
+        "kernel": report.called,
         "op": report.op,
         "signature": list(lines(report.op, report.adapt)),
-        "conforms": report.ok and not beyond,
+        "conforms": report.ok,
+        "stopped": report.stopped,
         "passed": sum(finding.ok for finding in asked),
         "cases": len(asked),
         "tried": report.tried,
         "failed": sum(not finding.ok for finding in asked),
         "not_run": sum(finding.left for _, finding in cases),
         "answered_by_the_contract": sum(not finding.asked and not finding.left for _, finding in cases),
-        "beyond_arrays": beyond,
+        "beyond_arrays": report.beyond,
         "contract_broken": report.breach or None,
         "kinds": [_kind(report, kind) for kind in report.kinds],
         "results": [
@@ -66,23 +63,53 @@ def as_json(report: Report, beyond: int = 0) -> dict[str, Any]:
     }
 
 
-def write_json(report: Report, file: Path, beyond: int = 0) -> None:
-    write(file, json.dumps(as_json(report, beyond), indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+def write_json(report: Report, file: Path) -> None:
+    _write_object(as_json(report), file)
 
 
-def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
-    """A test case for each named case and dtype, one for the drawn cases, and one where guard mode found something.
+def write_failed_import(place: str, op: str, error: str, json_file: Path | None, junit_file: Path | None) -> None:
+    """The files for a kernel that could not be imported: whoever marks a class finds everybody in them."""
+    if json_file:
+        counts = dict.fromkeys(("passed", "cases", "failed"), 0)
+        _write_object({"kernel": place, "op": op, "conforms": False, "error": error, **counts}, json_file)
+    if junit_file:
+        suites, suite = _suite(f"{place} as {op}", 1, errors=1)
+        test = ElementTree.SubElement(suite, "testcase", classname=op, name="import", time="0")
+        ElementTree.SubElement(test, "error", type="could not be imported", message=_printable(error))
+        _write_tree(suites, junit_file)
 
-    Cases that ask nothing of the kernel are skipped ones, unless they fail; so are those that were not run.
-    """
-    cases = list(_cases(report))
-    failed = sum(not finding.ok and not finding.left for _, finding in cases) + bool(beyond)
-    skipped = sum(finding.left or (finding.ok and not finding.asked) for _, finding in cases)
-    seconds = sum(finding.seconds for _, finding in cases)
+
+def _write_object(told: dict[str, Any], file: Path) -> None:
+    write(file, json.dumps(told, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+
+def _write_tree(suites: ElementTree.Element, file: Path) -> None:
+    ElementTree.indent(suites)
+    write(file, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
+
+
+def _suite(
+    name: str, tests: int, *, failures: int = 0, errors: int = 0, skipped: int = 0, seconds: float = 0.0
+) -> tuple[ElementTree.Element, ElementTree.Element]:
     suites = ElementTree.Element("testsuites")
-    suite = ElementTree.SubElement(
-        suites, "testsuite", name=f"{title(report.kernel)} as {report.op}", tests=str(len(cases) + bool(beyond)),
-        failures=str(failed), errors="0", skipped=str(skipped), time=f"{seconds:.6f}",
+    counts = {"tests": tests, "failures": failures, "errors": errors, "skipped": skipped}
+    attributes = {key: str(count) for key, count in counts.items()} | {"time": f"{seconds:.6f}"}
+    return suites, ElementTree.SubElement(suites, "testsuite", {"name": _printable(name), **attributes})
+
+
+def write_junit(report: Report, file: Path) -> None:
+    """A test for each case that the text counts, and one where guard mode found something; what was not run is skipped.
+
+    Cases that the kernel never sees are none.
+    """
+    counted = {id(finding) for finding in report.counted}
+    cases = [(name, finding) for name, finding in _cases(report) if finding.left or id(finding) in counted]
+    beyond = report.beyond
+    left = sum(finding.left for _, finding in cases)
+    failed = sum(not finding.ok for _, finding in cases) - left + bool(beyond)
+    suites, suite = _suite(
+        f"{report.called} as {report.op}", len(cases) + bool(beyond), failures=failed, skipped=left,
+        seconds=sum(finding.seconds for _, finding in cases),
     )  # fmt: skip
     for name, finding in cases:
         kind = _kind_of(report, finding)
@@ -93,15 +120,13 @@ def write_junit(report: Report, file: Path, beyond: int = 0) -> None:
             of = next((k for k in report.kinds if k.name == kind), None)
             told = [*finding.faults, *([of.means] if of and of.means else []), picture(finding)]
             _failure(test, kind or "failure", report.breach or finding.faults[0], "\n".join(told))
-        elif not finding.asked:
-            ElementTree.SubElement(test, "skipped", message=UNSEEN)
         if finding.printed:
             ElementTree.SubElement(test, "system-out").text = _printable(finding.printed)
     if beyond:
         test = _case(suite, report, "guard mode", 0.0)
-        _failure(test, "beyond an array", f"{beyond} cases read or wrote beyond an array", "")
-    ElementTree.indent(suites)
-    write(file, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
+        cases_are = "1 case" if beyond == 1 else f"{beyond} cases"
+        _failure(test, "beyond an array", f"{cases_are} read or wrote beyond an array", "")
+    _write_tree(suites, file)
 
 
 def _case(suite: ElementTree.Element, report: Report, name: str, seconds: float) -> ElementTree.Element:

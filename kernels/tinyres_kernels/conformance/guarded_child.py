@@ -18,7 +18,8 @@ import numpy as np
 
 from tinyres_kernels.conformance.agree import disagreements
 from tinyres_kernels.conformance.asked import ROUNDINGS
-from tinyres_kernels.conformance.declare import Case, call
+from tinyres_kernels.conformance.calling import call
+from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.guarded import Forced, Packed
 from tinyres_kernels.conformance.kernel import load
 from tinyres_kernels.conformance.ops import OPS
@@ -49,7 +50,10 @@ def _faults(
     for a in inputs.values():
         a.flags.writeable = not case.readonly
     outputs = {a.name: np.full(case.shape(a), -77 if a.dtype else np.nan, a.dtype or case.dtype) for a in case.writes}
-    everything = {**inputs, **outputs}
+    given = case.copies(inputs) if case.over else inputs
+    if case.over:
+        given[case.over] = outputs["out"] = given[case.over].copy()
+    everything = {**given, **outputs}
     positional = [everything[arg.name] if arg else None for arg in case.arguments]
     error: Exception | SystemExit | None = None
     try:

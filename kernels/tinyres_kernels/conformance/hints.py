@@ -32,6 +32,8 @@ def _having(case: Case) -> dict[str, bool]:
         **{name: holds(case.structure) for name, holds in case.op.family.traits.items()},
         "a NaN or an infinity among the inputs": case.put is not None,
         "read-only inputs": case.readonly,
+        "numbers that are large beside their spread": case.shift is not None,
+        "inputs that are views": bool(case.lies),
         "dtype float32": case.dtype == "float32",
         "dtype float64": case.dtype == "float64",
     }

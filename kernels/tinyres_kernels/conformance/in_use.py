@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinyres_kernels.conformance.agree import ROUNDINGS, disagreements, right, standard, worst
-from tinyres_kernels.conformance.declare import Arrays, specification
+from tinyres_kernels.conformance.calling import Arrays, specification
 from tinyres_kernels.conformance.ops import OPS
 
 HEADROOM = 1e3  # by how much the sum of the terms must stay below the largest number: parts of it may be larger

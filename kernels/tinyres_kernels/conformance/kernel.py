@@ -9,6 +9,10 @@ from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from tinyres_kernels.command_line import suggested
+
+SHOWN = 6  # files that are named
+LAZY = ("Dispatcher", "CFunc", "PjitFunction")  # types of functions that are compiled as they are called
 _FOREIGN = type(ctypes.pythonapi.Py_IsInitialized).__mro__[1]  # what ctypes calls, of whichever library
 
 
@@ -21,7 +25,9 @@ def load(place: str) -> Callable[..., Any]:
     if not (module and colon and name):
         raise ValueError(f"got {place!r}, needed MODULE:FUNCTION, as in mymodule:my_conv2d")
     folder = os.getcwd()
-    if module.endswith(".py") and os.path.isfile(module):
+    if (module.endswith(".py") or os.sep in module) and not os.path.isfile(module):
+        raise ValueError(_no_file(module, name))
+    if module.endswith(".py"):
         folder, file = os.path.split(os.path.abspath(module))
         module = file.removesuffix(".py")
     if folder not in sys.path:
@@ -36,8 +42,7 @@ def load(place: str) -> Callable[..., Any]:
         ) from error
     for part in name.split("."):
         if not hasattr(found, part):
-            there = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
-            raise ValueError(f"{module} has no {name}; it has {', '.join(there) or 'nothing that can be called'}")
+            raise ValueError(_no_name(module, name, found))
         found = getattr(found, part)
     if not callable(found):
         raise ValueError(f"{place} is of type {type(found).__name__}, needed a function")
@@ -45,33 +50,81 @@ def load(place: str) -> Callable[..., Any]:
     return function
 
 
+def _no_file(file: str, name: str) -> str:
+    """A sentence for a file that is not there, with those beside it that were perhaps meant."""
+    if os.path.isfile(f"{file}.py"):
+        return f"there is no file {file}; did you mean {file}.py:{name}?"
+    folder = os.path.dirname(file)
+    if not os.path.isdir(folder or "."):
+        return f"there is no file {file}, and no folder {folder}"
+    beside = [one for one in sorted(os.listdir(folder or ".")) if one.endswith(".py")]
+    near = [os.path.join(folder, one) for one in suggested(os.path.basename(file), beside)]
+    mend = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else f"in its folder there are {', '.join(beside[:SHOWN]) or 'none that end in .py'}"
+    )
+    return f"there is no file {file}; {mend}"
+
+
+def _no_name(module: str, name: str, found: Any) -> str:
+    """A sentence for a name that the module, or what was found in it, does not have."""
+    there = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
+    if name.endswith(".py"):
+        return (
+            f"{module} has no {name}: after the colon comes the function, before it the module or its file, as in "
+            f"{module}:{name.removesuffix('.py')} or folder/{module}.py:{name.removesuffix('.py')}"
+        )
+    near = suggested(name, there)
+    mend = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"{module} has no {name}; {mend}it has {', '.join(there) or 'nothing that can be called'}"
+
+
 def is_compiled(kernel: Any) -> bool:
     """Whether it is machine code, or a Python function that calls some: of Numba, by ctypes, of an extension module.
 
     Functions of the kernel's own package are looked into, those of others are not: NumPy's code is trusted.
     """
-    return isinstance(kernel, BuiltinFunctionType) or _reaches_code(kernel, set())
+    return isinstance(kernel, BuiltinFunctionType) or _reaches_code(
+        kernel, set(), lambda found: _is_lazy(found) or _is_foreign(found)
+    )
 
 
-def _reaches_code(found: Any, seen: set[CodeType]) -> bool:
-    # Types by name: Numba need not be there. An object that ctypes calls is of a type that is made for its library.
-    if any(t.__module__.startswith("numba.") and t.__name__ in ("Dispatcher", "CFunc") for t in type(found).__mro__):
-        return True
-    if isinstance(found, ctypes.CDLL | _FOREIGN):
+def compiles(kernel: Any) -> bool:
+    """Whether it is compiled as it is first called, which takes time: by Numba or by JAX."""
+    return _reaches_code(kernel, set(), _is_lazy)
+
+
+def by_ctypes(kernel: Any) -> bool:
+    """Whether it calls functions of C through ctypes."""
+    return _reaches_code(kernel, set(), _is_foreign)
+
+
+# Types by name: Numba need not be there. An object that ctypes calls is of a type that is made for its library.
+def _is_lazy(found: Any) -> bool:
+    return any(t.__module__.startswith(("numba.", "jax")) and t.__name__ in LAZY for t in type(found).__mro__)
+
+
+def _is_foreign(found: Any) -> bool:
+    return isinstance(found, ctypes.CDLL | _FOREIGN)
+
+
+def _reaches_code(found: Any, seen: set[CodeType], is_code: Callable[[Any], bool]) -> bool:
+    if is_code(found):
         return True
     if isinstance(found, partial):
-        return _reaches_code(found.func, seen)
+        return _reaches_code(found.func, seen, is_code)
     if isinstance(found, MethodType):
-        return _reaches_code(found.__func__, seen)
+        return _reaches_code(found.__func__, seen, is_code)
     if not isinstance(found, FunctionType):
         call = vars(type(found)).get("__call__")
-        return isinstance(call, FunctionType) and _reaches_code(call, seen)
+        return isinstance(call, FunctionType) and _reaches_code(call, seen, is_code)
     if found.__code__ in seen:
         return False
     seen.add(found.__code__)
     package = found.__module__.partition(".")[0]
     return any(
-        _reaches_code(used, seen)
+        _reaches_code(used, seen, is_code)
         for used in _used(found)
         if not isinstance(used, FunctionType) or used.__module__.partition(".")[0] == package
     )

@@ -6,16 +6,17 @@ are left, they are varied one by one: a kernel may fail wherever a width is no m
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from tinyres_kernels.conformance.declare import PLAINER, PLURALS, RESIZED, TURNED, Case, Structure
-from tinyres_kernels.conformance.examine import SIGNS, Finding, joined, unwritten
+from tinyres_kernels.conformance.declare import PLURALS, RESIZED, TURNED, Case, Structure
+from tinyres_kernels.conformance.examine import SIGNS, Finding
+from tinyres_kernels.conformance.kind import Kind, explains, put_need, same_error, scope
 from tinyres_kernels.conformance.plainer import PAIRED, Examine, changed, plainer, settings, values
-from tinyres_kernels.conformance.tails import Tail, find
+from tinyres_kernels.conformance.tails import find
 from tinyres_kernels.conformance.where import end_of, forgiving
 
 MOST, SECONDS = 6, 20.0  # kinds; time for all of it
@@ -23,90 +24,81 @@ SEEDS = 3  # of the numbers in a case that seems right: with some, a fault does 
 MANY = 9  # of a size in the plainest case: a number that tells where the kernel takes another way
 LARGE = 500  # elements of an example: smaller ones are shown first
 AXES = ("rows", "columns")
+PLANTED = ("a NaN in ", "an infinity in ")
 
 
-@dataclass
-class Kind:
-    """A kind of failure. needs: what a case has to have for it, in words;   signs: what the kernel does wrong there
-
-    example: the finding that is shown;   findings: the failing cases that are put down to this kind
-    plainest: the plainest case that fails, and the same with rows and columns exchanged if that one fails, too
-    telling: a larger case, in which faults that look alike in small ones differ
-    means: a sentence on what the kernel seems to do, or nothing
-    """
-
-    needs: list[str]
-    signs: set[str]
-    example: Finding
-    plainest: list[Case]
-    findings: list[Finding] = field(default_factory=list)
-    flags: Structure = field(default_factory=dict)  # settings that are True or False, and have to be
-    tail: Tail | None = None
-    telling: list[Finding] = field(default_factory=list)
-    means: str = ""
-
-    @property
-    def sign(self) -> str:
-        """The gravest sign."""
-        return next(sign for sign in SIGNS if sign in self.signs)
-
-    @property
-    def name(self) -> str:
-        """What is needed, and for what."""
-        never = unwritten(self.example) if self.sign == "unwritten" else []
-        does = f"leaves {joined(never)} unwritten" if never else SIGNS[self.sign]
-        return f"{' and '.join(self.needs) or 'every case'}: {does}"
-
-
-def kinds(examine: Examine, failing: Sequence[Finding], dtypes: Sequence[str]) -> list[Kind]:
-    """The kinds of failure among these findings: those that are seen in a picture first, the plainest before others.
+def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> list[Kind]:
+    """The kinds of failure among these findings, of which others are right: those that are seen in a picture first, the
+    plainest before others.
 
     Cases are run until the time for it is over.
     """
     until = perf_counter() + SECONDS
     made: list[Kind] = []
-    left = sorted((f for f in failing if not f.left), key=lambda f: (f.case.refused, _weight(f.case)))
+    seen = [f for f in found if f.asked and not f.left]
+    left = sorted((f for f in found if not f.ok and not f.left), key=lambda f: (f.case.refused, _weight(f.case)))
+    shaky = [f for f in left if f.sign == "shaky"]
+    if shaky:  # what makes a case plainer, and what sets it apart, is chance: one kind for all of them
+        steady = [f for f in left if f.sign != "shaky" and examine(f.case).sign == f.sign]
+        made.append(
+            Kind([], {"shaky"}, shaky[0], [shaky[0].case], [f for f in left if all(f is not s for s in steady)])
+        )
+        left = steady
     while left and len(made) < MOST:
         small = plainer(examine, left[0], dtypes, until)
-        kind = _kind(examine, small, until)
-        same = next((k for k in made if k.needs == kind.needs and k.sign == kind.sign), None)
+        kind = _kind(examine, small, until, dtypes, seen)
+        kind.scope = scope(seen, kind.sign)
+        if kind.scope:
+            kind.needs = [dtype for dtype in dtypes if dtype in kind.scope]
+        same = next((k for k in made if k.sign == kind.sign and (k.needs == kind.needs or same_error(k, small))), None)
         if same is None:
             made.append(kind)
-        mine = [f for f in left if f is left[0] or _explains(same or kind, f)]
+        of = same or kind
+        mine = [f for f in left if f is left[0] or explains(of, f) or same_error(of, f)]
         place = end_of(mine) if same is None and not kind.needs else None
         if place is not None:  # not every element of every case: the others may fail for another reason
             mine = [f for f in mine if place.forgiven(f).ok]
             kind.needs = [place.text]
             kind.example = min((f for f in mine if place.could_show(f)), key=lambda f: f.case.elements)
+            kind.scope, kind.placed = "", True
             examine = forgiving(examine, place)
         (same or kind).findings += mine
         # Of those that were put down to a graver sign: those that show this one, too, and have what it needs.
         taken = [f for other in made if other.sign != kind.sign for f in other.findings] if same is None else []
-        kind.findings += [f for f in taken if kind.sign in f.signs and _explains(kind, f)]
+        kind.findings += [f for f in taken if kind.sign in f.signs and explains(kind, f)]
         left = [f for f in left if all(f is not one for one in mine)]
         if place is not None:
             left = [f for f in map(place.forgiven, left) if not f.ok]
+            seen = [place.forgiven(f) for f in seen]
+    for kind in made:
+        kind.needs = [put_need(kind) or need if need.startswith(PLANTED) else need for need in kind.needs]
     return sorted(made, key=lambda kind: (kind.example.case.elements > LARGE, not kind.example.wrong))
 
 
 def _weight(case: Case) -> tuple[int, int]:
     """How far a case is from the plain one, and how large it is."""
-    return sum(settings(case).values()) + bool(case.put) + case.readonly, case.elements
+    return sum(settings(case).values()) + bool(case.put) + case.readonly + bool(
+        case.shift or case.lies or case.over
+    ), case.elements
 
 
-def _kind(examine: Examine, small: Finding, until: float) -> Kind:
+def _kind(examine: Examine, small: Finding, until: float, dtypes: Sequence[str], seen: Sequence[Finding]) -> Kind:
     case = small.case
     plainest = [case]
     if case.refused or small.signs & {"slow", "ended"}:  # no more of these are run than have to be
-        needs = [] if case.refused else _needs(examine, small, {}, sides=False)
+        needs = [] if case.refused else _needs(examine, small, {}, (), sides=False)
         return Kind(needs or [f"the case `{case.title}`"], small.signs, small, plainest)
     other = _mirrored(case)
     if other != case and other.possible and examine(other).signs & small.signs:
         plainest.append(other)
-    flags = {key: v for key, v in case.structure.items() if isinstance(v, bool) and _decides(examine, small, key)}
+    flags = {
+        key: v
+        for key, v in case.structure.items()
+        if isinstance(v, bool) and not _common(seen, small.sign, key, not v) and _decides(examine, small, key)
+    }
     larger = _larger(case)
     telling = [examine(larger)] if larger.possible else []
-    needs = _needs(examine, small, flags, sides=len(plainest) == 1)
+    needs = _needs(examine, small, flags, dtypes, sides=len(plainest) == 1)
     tail = find(examine, small, vary=not needs, sides=len(plainest) == 1) if perf_counter() < until else None
     if tail and not tail.tile:
         needs = [need for need in needs if not need.startswith("stride")]
@@ -142,8 +134,8 @@ def _larger(case: Case) -> Case:
     return replace(case, title=RESIZED, structure={**s, **more, **{key: n for key, n in sizes.items() if key in s}})
 
 
-def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> list[str]:
-    """What the plainest case still has, in words; with `sides`, also on which side."""
+def _needs(examine: Examine, small: Finding, flags: Structure, dtypes: Sequence[str], sides: bool) -> list[str]:
+    """What the plainest case still has, in words; with `sides`, also on which side. `dtypes`: others to try it in."""
     case = small.case
     family, s, needs = case.op.family, case.structure, []
     off = settings(case)
@@ -163,11 +155,17 @@ def _needs(examine: Examine, small: Finding, flags: Structure, sides: bool) -> l
     if case.put:
         kind = "an infinity" if np.isinf(case.put.value) else "a NaN"
         needs.append(f"{kind} in {case.reads[case.put.argument].name}")
+    if case.shift:
+        needs.append(f"numbers in {case.shift[0]} that are large beside their spread")
+    if case.lies:
+        needs.append("inputs that are views")
+    if case.over:
+        needs.append(f"out is {case.over}")
     if case.readonly:
         needs.append("read-only inputs")
-    if case.dtype == "float32" and case.title == PLAINER and examine(replace(case, dtype="float64")).ok:
+    if case.dtype == "float32" and "float64" in dtypes and examine(replace(case, dtype="float64")).ok:
         needs.append("float32")
-    if case.dtype == "float64" and not needs and examine(replace(case, dtype="float32")).ok:
+    if case.dtype == "float64" and "float32" in dtypes and not needs and examine(replace(case, dtype="float32")).ok:
         needs.append("float64")
     return needs
 
@@ -177,6 +175,12 @@ def _trait(case: Case, key: str, other: Any) -> str:
     s = case.structure
     less = {**s, key: other}
     return next((name for name, holds in case.op.family.traits.items() if holds(s) and not holds(less)), "")
+
+
+def _common(seen: Sequence[Finding], sign: str, key: str, value: bool) -> bool:
+    """Whether most cases with this value show the sign: then the other one is not needed for it."""
+    shows = [sign in f.signs for f in seen if f.case.structure.get(key) == value and not f.case.put]
+    return 2 * sum(shows) > len(shows)
 
 
 def _decides(examine: Examine, small: Finding, key: str) -> bool:
@@ -203,32 +207,6 @@ def _sizes(case: Case) -> list[str]:
     elif max(values(s.get("hw", 1))) > 1:
         found.append("several pixels")
     return found[:2]
-
-
-def _explains(kind: Kind, finding: Finding) -> bool:
-    """Whether a failing case has all that this kind needs."""
-    case = finding.case
-    if case.refused or not kind.signs & finding.signs or kind.plainest[0].refused:
-        return case.title == kind.plainest[0].title
-    has = settings(case)
-    return (
-        any(
-            all(has.get(setting, False) or not off for setting, off in _needed(kind, small).items())
-            and (case.put is not None or small.put is None)
-            and (case.readonly or not small.readonly)
-            and _sized(small, case, kind.tail.key if kind.tail else "")
-            and (kind.tail is None or kind.tail.holds(case, mirrored=small is not kind.plainest[0]))
-            for small in kind.plainest
-        )
-        and all(dtype not in kind.needs or case.dtype == dtype for dtype in ("float32", "float64"))
-        and all(case.structure[key] == value for key, value in kind.flags.items())
-    )
-
-
-def _needed(kind: Kind, small: Case) -> dict[tuple[str, int], bool]:
-    """The settings that matter: one that is True or False, and may be either, does not."""
-    free = {key for key, value in small.structure.items() if isinstance(value, bool) and key not in kind.flags}
-    return {setting: off for setting, off in settings(small).items() if setting[0] not in free}
 
 
 def _sized(small: Case, case: Case, tail: str) -> bool:

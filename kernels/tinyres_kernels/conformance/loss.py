@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import Arg, Family, Named, Op, Put, Shape, Structure
 from tinyres_kernels.namespace import Array
 
 LOGITS = "({scale} * rng.standard_normal({shape})).astype({dtype!r})"
@@ -116,6 +117,7 @@ ROWS = Family(
     },
 )
 LARGE = {
+    "logits that are large beside their spread": Named(shift=("x", 1e4)),
     "large logits (nothing may overflow)": Named({"scale": 1e4}),
     "huge logits": Named({"scale": 1e30}),
     "infinity": Named(put=Put(0, np.inf)),

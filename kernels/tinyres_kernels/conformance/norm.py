@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import NORMAL, Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import NORMAL, Arg, Family, Named, Op, Put, Shape, Structure
 
+LEAST = float(np.finfo("float32").tiny)
 POSITIVE = "rng.uniform(0.5, 2, {shape}).astype({dtype!r})"
 RUNNING = [  # one batch more than a float32 can tell from the next
     Arg("running_mean", "running"),
@@ -65,12 +67,14 @@ def _forward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Ar
     scale = 1 / np.sqrt(statistics["variance"] + keywords["eps"])
     mean = x.mean(axis=0) if keywords["training"] else abs(statistics["mean"])
     units = (x + mean) * scale  # what cancels where they are subtracted
-    squares = (units**2).mean(axis=0) if keywords["training"] else 1  # how uncertain the variance is
     h = abs(inputs["x"] - statistics["mean"]) * scale
+    # How uncertain the variance is: by its terms, and by the square of what the mean is off by.
+    spread = 2 * statistics["variance"] + float(np.finfo("float32").eps) * mean**2 + LEAST
+    squares = 1 + spread * scale**2 if keywords["training"] else 1
     made = {
         "out": abs(inputs["weight"]) * (units + h * squares) + abs(inputs["bias"]) + abs(inputs.get("residual", 0)),
         "mean": mean,
-        "variance": squares / scale**2,
+        "variance": spread,
     }
     if "new_mean" in expected:
         keep, share = 1 - keywords["momentum"], keywords["momentum"]
@@ -83,7 +87,7 @@ def _forward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Ar
 
 def _backward_size(op: Op, inputs: Arrays, keywords: dict[str, Any], expected: Arrays) -> Arrays:
     scale = 1 / np.sqrt(inputs["variance"] + keywords["eps"])
-    units = (abs(inputs["x"]) + abs(inputs["mean"])) * scale
+    units = abs(inputs["x"] - inputs["mean"]) * scale  # a difference of numbers that are given: it is exact, or nearly
     plain = (inputs["x"] - inputs["mean"]) * scale * inputs["weight"] + inputs["bias"]
     g, M = abs(np.where(keywords["relu"] & (inputs.get("y", plain) <= 0), 0, inputs["g"])), len(inputs["g"])
     total, along = g.sum(axis=0), (g * units).sum(axis=0)
@@ -137,6 +141,7 @@ NORM = Family(
         "17 channels (tile tail)": Named({"C": 17}),
         "32 pixels (whole tiles)": Named({"M": 32}),
         "33 pixels (tile tail)": Named({"M": 33}),
+        "numbers that are large beside their spread": Named({"M": 40}, shift=("x", 1000.0)),
         "many pixels": Named({"M": 1000, "C": 2}),
         "a large eps": Named({"eps": 0.5}),
         "not a number": Named(put=Put(0, np.nan)),
@@ -153,7 +158,7 @@ FORWARD = replace(
         NORM.structures,
         st.fixed_dictionaries({"running": st.booleans(), "momentum": st.sampled_from([0.1, 0.5, 1.0])}),
     ),
-    traits={**NORM.traits, "running statistics": lambda s: bool(s["running"] and s["training"])},
+    traits={**NORM.traits, "running statistics": lambda s: bool(s["running"] and s["training"] and s["M"] > 1)},
     named={
         **NORM.named,
         "no running statistics": Named({"running": False}),

@@ -38,6 +38,12 @@ def _plainer_cases(case: Case, dtypes: Sequence[str]) -> Iterator[Case]:
     """Cases that have one thing less than this one; what says the most to be rid of comes first."""
     if case.put:
         yield replace(case, put=None)
+    if case.shift:
+        yield replace(case, shift=None)
+    if case.lies:
+        yield replace(case, lies="")
+    if case.over:
+        yield replace(case, over="")
     if case.readonly:
         yield replace(case, readonly=False)
     if case.dtype == "float32" and "float64" in dtypes:

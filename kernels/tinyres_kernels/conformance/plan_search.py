@@ -15,7 +15,8 @@ import numpy as np
 
 from tinyres_kernels import cpu
 from tinyres_kernels.conformance.agree import disagreements
-from tinyres_kernels.conformance.declare import Case, Structure, call
+from tinyres_kernels.conformance.calling import call
+from tinyres_kernels.conformance.declare import Case, Structure
 from tinyres_kernels.conformance.examine import Kernel
 from tinyres_kernels.conformance.layers import LAYERS
 from tinyres_kernels.conformance.ops import OPS

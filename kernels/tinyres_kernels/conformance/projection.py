@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyres_kernels.conformance.declare import Arrays, Op, specification
+from tinyres_kernels.conformance.calling import Arrays, specification
+from tinyres_kernels.conformance.declare import Op
 from tinyres_kernels.geometry import conv_axes
 from tinyres_kernels.im2col.taps import taps
 from tinyres_kernels.namespace import Array

@@ -5,20 +5,19 @@ from dataclasses import dataclass, field
 from textwrap import indent, wrap
 
 from tinyres_kernels.conformance.adapt import AS_SPECIFIED, Adapt
-from tinyres_kernels.conformance.declare import Case, absent_line, settings_line, written_out
-from tinyres_kernels.conformance.examine import ADJOINT, Finding, Kernel
+from tinyres_kernels.conformance.adjoint import ADJOINT
+from tinyres_kernels.conformance.calling import settings_line, written_out
+from tinyres_kernels.conformance.declare import Case, absent_line
+from tinyres_kernels.conformance.examine import Finding, Kernel
 from tinyres_kernels.conformance.hints import hints
-from tinyres_kernels.conformance.kinds import Kind
+from tinyres_kernels.conformance.kind import Kind
 from tinyres_kernels.conformance.picture import picture
 from tinyres_kernels.conformance.prints import shown
+from tinyres_kernels.conformance.remarks import patience, unseen
 from tinyres_kernels.conformance.signature import NO_BREAK, capital
 
+VIEWS = {"Fortran": "transposed", "every second": "every second element"}  # by the layout
 WIDTH, LISTED = 80, 12  # of the text; names of cases
-
-UNSEEN = (
-    "({} more named cases have empty arrays, or shapes that do not fit together. Your kernel never sees those: the "
-    "code that calls it deals with them first.)"
-)
 
 
 @dataclass
@@ -29,6 +28,8 @@ class Report:
     drawn: every drawn case in the order in which they were run;   tries: how many it took until one failed, or in all
     kinds: the kinds of failure, each with an example;   looked: the cases that were run to tell them apart
     breach: a sentence, where the kernel breaks the contract
+    place: the kernel as it was typed, where it was;   beyond: cases in which guard mode saw it leave its arrays
+    stopped: whether somebody stopped the check before its end
     """
 
     kernel: Kernel
@@ -41,11 +42,28 @@ class Report:
     looked: list[Finding] = field(default_factory=list)
     breach: str = ""
     adapt: Adapt = AS_SPECIFIED
+    place: str = ""
+    beyond: int = 0
+    stopped: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether the kernel conforms in every case."""
-        return not self.failures
+        """Whether the kernel conforms in every case, and stays in its arrays."""
+        return not (self.failures or self.beyond or self.stopped)
+
+    @property
+    def called(self) -> str:
+        """The kernel as it was typed, or with its module."""
+        return self.place or title(self.kernel)
+
+    @property
+    def counted(self) -> list[Finding]:
+        """One finding for each case: every named one in every dtype, and the drawn ones together as a single one.
+
+        Without those that the kernel never sees, and without those that were not run.
+        """
+        together = [self.found or self.drawn[-1]] if self.drawn else []
+        return [f for f in [*self.named, *together] if (f.asked or not f.ok) and not f.left]
 
     @property
     def failures(self) -> list[Finding]:
@@ -62,14 +80,20 @@ class Report:
         """Whether it conforms. Of a kernel that was stopped, and is right as far as it came, nobody knows."""
         if self.ok:
             return "conforms"
+        if self.beyond and not self.failures:
+            cases = f"{self.beyond} case{'s' * (self.beyond != 1)}"
+            return f"DOES NOT CONFORM: {cases} above read or wrote beyond an array (its numbers are right)"
+        if self.stopped and not self.failures:
+            return "STOPPED BEFORE THE END (right as far as it came)"
         only_slow = all(finding.signs <= {"slow", "left"} for finding in self.failures)
         return "TOO SLOW TO BE CHECKED" if only_slow else "DOES NOT CONFORM"
 
     @property
     def tried(self) -> dict[str, int]:
-        """The largest size of each axis in the cases that were put to the kernel."""
+        """The largest size of each axis in the cases that the kernel got; none where no call came to its end."""
         largest: dict[str, int] = {}
-        for finding in [*self.named, *self.drawn]:
+        found = [*self.named, *self.drawn]
+        for finding in found if any(finding.outputs and finding.asked for finding in found) else []:
             if finding.asked and not finding.case.refused and not finding.left:
                 for arg in [*finding.case.reads, *finding.case.writes]:
                     for axis, size in finding.case.axes(arg).items():
@@ -94,15 +118,14 @@ class Report:
     def _lines(self, every: bool) -> Iterator[str]:
         rows = self._rows()
         bad = [name for mark, name, _ in rows if mark == "FAIL"]
-        yield f"{title(self.kernel)} as {self.op}: {self.verdict}"
-        left = sum(mark == "----" for mark, _, _ in rows)
+        yield f"{self.called} as {self.op}: {self.verdict}"
+        left = sum(f.left for f in self.named)
         unrun = f" ({left} {'was' if left == 1 else 'were'} not run)" if left else ""
         idle = len({f.case.title for f in self.named if f.ok and not f.asked} - set(bad))
-        ran = len(rows) - idle - left
-        failed = (
-            "the only one that was run fails" if len(bad) == ran == 1 else f"{len(bad)} of the {ran} that were run fail"
-        )
-        yield f"named cases: {failed}{unrun}{self._search()}"
+        failed, ran = sum(not f.ok for f in self.counted), len(self.counted)
+        told = "the only one that was run fails" if failed == ran == 1 else f"{failed} of the {ran} that were run fail"
+        told = told if failed != 1 or ran == 1 else f"1 of the {ran} that were run fails"
+        yield f"cases: {told}{unrun}{self._search()}"
         if self.breach:
             yield ""
             yield from wrap(self.breach, WIDTH)
@@ -123,7 +146,9 @@ class Report:
             lines = wrap(f"tried: {sizes}", WIDTH, subsequent_indent="  ")
             yield from (line.replace(NO_BREAK, " ") for line in lines)
         if idle:
-            yield from wrap(UNSEEN.format(idle), WIDTH)
+            yield from wrap(unseen(idle), WIDTH)
+        if self.adapt != AS_SPECIFIED and not self.breach:
+            yield "(It was handed copies. No case had views as inputs, or an out that shares memory.)"
         if bad and not self.breach:
             yield ""
             more = [f"and {len(bad) - LISTED} more"] if len(bad) > LISTED and not every else []
@@ -150,8 +175,8 @@ class Report:
 
     def _kind(self, number: int, kind: Kind) -> Iterator[str]:
         own = {id(finding.case) for finding in self.named}
-        named = dict.fromkeys(f.case.title for f in kind.findings if id(f.case) in own)
-        told = f"{len(named)} named case{'s' * (len(named) != 1)}" if named else "drawn cases only"
+        named = len({id(f.case) for f in kind.findings} & own)
+        told = f"{named} named case{'s' * (named != 1)}" if named else "drawn cases only"
         yield from wrap(f"{number}. {kind.name} ({told})", WIDTH, subsequent_indent="   ")
         if kind.means:
             yield from wrap(kind.means, WIDTH, initial_indent="   ", subsequent_indent="   ")
@@ -181,8 +206,9 @@ class Report:
 
     def _search(self) -> str:
         if self.found is None:
-            return f"; of {self.tries} drawn cases none does" if self.tries else ""
-        return f"; drawn cases: the {_nth(self.tries)} fails"
+            one = self.tries == 1
+            return f"; of {self.tries} drawn case{'s' * (not one)} none does" if self.tries else ""
+        return f"; drawn cases, counted as one: the {_nth(self.tries)} fails"
 
 
 def _nth(number: int) -> str:
@@ -199,29 +225,19 @@ def title(kernel: Kernel) -> str:
     return f"{getattr(kernel, '__module__', None) or type(kernel).__module__}:{name}"
 
 
-def patience(slow: list[Finding]) -> str:
-    """What to do about cases that were stopped at the limit; nothing where there are none."""
-    if not slow:
-        return ""
-    limit = slow[0].seconds
-    return (
-        f"A case that takes longer than {limit:g} s is stopped. It may never end, or the kernel may merely be slow: "
-        f"`--limit {10 * limit:g}` gives each case {10 * limit:g} s, `--limit 0` as long as it takes."
-    )
-
-
 def call(case: Case) -> str:
     """The arguments in one line: shapes and keywords."""
     arrays = [f"{arg.name} {case.shape(arg)}" for arg in case.arguments if arg]
     arrays += [f"{name} None" for name in case.absent]
-    return ", ".join([*arrays, *(f"{key}={value}" for key, value in case.keywords.items()), case.dtype])
+    how = [f"inputs that are views ({VIEWS[case.lies]})"] if case.lies else [f"out is {case.over}"] if case.over else []
+    return ", ".join([*arrays, *(f"{key}={value}" for key, value in case.keywords.items()), case.dtype, *how])
 
 
 def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
     """Python that makes the same arrays, calls the kernel and shows its results beside those of the specification."""
     module, _, name = title(kernel).partition(":")
     importable = name.isidentifier() and module != "__main__" and getattr(kernel, "__name__", None) == name
-    passed = [arg.name if arg else "None" for arg in case.arguments]
+    passed = [(arg.name if arg.name != case.over else "out") if arg else "None" for arg in case.arguments]
     results = [arg.name for arg in case.writes]
     lines = [
         "import numpy as np",
@@ -234,7 +250,12 @@ def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
         *settings_line(case.op.name, case.keywords),
         *(f"{arg.name}.flags.writeable = False" for arg in case.reads if case.readonly),
         f"for operation in (reference.{case.op.name}, contract.kernel({case.op.name!r}, kernel)):",
-        *(f"    {a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})" for a in case.writes),
+        *(
+            f"    {a.name} = {case.over}.copy()"
+            if case.over and a.name == "out"
+            else f"    {a.name} = np.full({case.shape(a)}, {fill(a.dtype)}, {a.dtype or case.dtype!r})"
+            for a in case.writes
+        ),
         f"    operation({written_out(case.op.name, passed)})",
         f"    print({', '.join(results)}, sep='\\n')",
     ]

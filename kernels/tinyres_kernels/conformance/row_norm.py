@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import Arg, Arrays, Family, Named, Op, Put, Structure
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import Arg, Family, Named, Op, Put, Structure
 from tinyres_kernels.conformance.loss import LEAST
 
 X = "({offset} + rng.standard_normal({shape})).astype({dtype!r})"
@@ -93,6 +94,7 @@ LAYER = Family(
         "many rows": Named({"M": 1003}),
         "long rows": Named({"C": 1003}),
         "far from 0": Named({"offset": 10.0}),
+        "numbers that are large beside their spread": Named({"offset": 1000.0, "C": 40}),
         "not a number": Named(put=Put(0, np.nan)),
         "refused: a column too many": Named(spoil=("columns", "c"), refused=True),
     },

@@ -8,10 +8,12 @@ import hypothesis
 from hypothesis import strategies as st
 
 from tinyres_kernels.conformance.adapt import AS_SPECIFIED, LAYOUTS, Adapt, adapted
-from tinyres_kernels.conformance.breach import Probe, breach
+from tinyres_kernels.conformance.breach import CTYPES, Probe, breach
 from tinyres_kernels.conformance.declare import TURNED, Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
-from tinyres_kernels.conformance.explain import means, rounded
+from tinyres_kernels.conformance.explain import in_memory, means, rounded
+from tinyres_kernels.conformance.kernel import by_ctypes
+from tinyres_kernels.conformance.kind import merged
 from tinyres_kernels.conformance.kinds import kinds
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.conformance.report import Report
@@ -46,24 +48,42 @@ def check(
     if not dtypes or not set(dtypes) <= set(DTYPES):
         raise ValueError(f"conformance: got dtypes {tuple(dtypes)}, needed one or more of {', '.join(DTYPES)}")
     probe = run or here(kernel, op, adapt)
-    named = [probe(case, None) for case in _named(OPS[op], dtypes, seed)]
-    if broken := breach(kernel, op, named, probe, adapt):
-        return Report(kernel, op, named, [], 0, None, breach=broken, adapt=adapt)
-    drawn: list[Finding] = []
+    report = Report(kernel, op, [], [], 0, None, adapt=adapt)
+    try:
+        _fill(report, probe, OPS[op], examples, seed, dtypes)
+    except KeyboardInterrupt:
+        report.stopped = True
+        raise Stopped(report) from None
+    return report
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody stopped the check. `report` holds what was found until then."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+
+
+def _fill(report: Report, probe: Probe, op: Op, examples: int, seed: int, dtypes: Sequence[str]) -> None:
+    """Everything that a report tells, in the order in which it is found."""
+    for case in _named(op, dtypes, seed, report.adapt):
+        report.named.append(probe(case, None))
+    named, drawn = report.named, report.drawn
+    if broken := breach(report.kernel, op.name, named, probe, report.adapt):
+        report.breach = broken
+        return
 
     def fails(case: Case) -> bool:
         drawn.append(probe(case, None))
         return not drawn[-1].ok and not drawn[-1].left
 
-    found: Finding | None = None
-    tries = 0
     if examples:
-        _search(OPS[op], dtypes, examples, seed, fails)
-        drawn = [finding for finding in drawn if not finding.left]
+        _search(op, dtypes, examples, seed, fails)
+        drawn[:] = [finding for finding in drawn if not finding.left]
         failing = [i for i, finding in enumerate(drawn) if not finding.ok]
-        found = drawn[failing[0]] if failing else None
-        tries = failing[0] + 1 if failing else len(drawn)
-    report = Report(kernel, op, named, drawn, tries, found, adapt=adapt)
+        report.found = drawn[failing[0]] if failing else None
+        report.tries = failing[0] + 1 if failing else len(drawn)
     if not report.ok:
 
         def look(case: Case) -> Finding:
@@ -72,11 +92,15 @@ def check(
                 report.looked.append(finding)
             return finding
 
-        report.kinds = kinds(look, report.failures, dtypes)
+        report.kinds = kinds(look, [*named, *([report.found] if report.found else [])], dtypes)
         for kind in report.kinds:
-            if kind.sign == "wrong":
+            if kind.sign == "ended" and by_ctypes(report.kernel):
+                kind.means = CTYPES
+            elif kind.example.case.lies or kind.example.case.over:
+                kind.means = in_memory(kind.example.case)
+            elif kind.sign == "wrong":
                 kind.means = means([kind.example, *kind.telling, *kind.findings]) or rounded(kind.findings)
-    return report
+        report.kinds = merged(report.kinds)
 
 
 def here(kernel: Kernel, op: str, adapt: Adapt) -> Probe:
@@ -139,7 +163,7 @@ def _search(op: Op, dtypes: Sequence[str], examples: int, seed: int, fails: Call
         hypothesis.find(_cases(op, dtypes), fails, settings=settings, random=Random(seed))
 
 
-def _named(op: Op, dtypes: Sequence[str], seed: int) -> list[Case]:
+def _named(op: Op, dtypes: Sequence[str], seed: int, how: Adapt = AS_SPECIFIED) -> list[Case]:
     return [
         Case(
             op,
@@ -151,8 +175,12 @@ def _named(op: Op, dtypes: Sequence[str], seed: int) -> list[Case]:
             spoil=named.spoil,
             refused=named.refused,
             readonly=named.readonly,
+            shift=named.shift,
+            lies=named.lies,
+            over=named.over,
         )
         for title, named in op.cases.items()
+        if how == AS_SPECIFIED or not (named.lies or named.over)  # others get copies, which lie as they always do
         for dtype in dtypes
     ]
 

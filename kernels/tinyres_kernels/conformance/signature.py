@@ -41,6 +41,18 @@ def lines(op: str, how: Adapt = AS_SPECIFIED) -> Iterator[str]:
     yield from _wrapped(f"{results} {are} given: fill {them}, as in out[...] = y{end}")
 
 
+def memory(op: str) -> Iterator[str]:
+    """Which strides the arrays may have, and which may be the same."""
+    last = {"attention_dx": "results lie element by element along their last axis"}
+    steps = dict.fromkeys(("sgd", "adam", "rmsprop"), "results have no gaps, their axes lie in any order")
+    results = (last | steps).get(op, "results are C-contiguous")
+    over = OPS[op].over
+    shared = f"out may be {' or '.join(over)}" if over else "no result shares memory with an input"
+    yield from _wrapped(
+        f"Inputs may be views with any strides (transposed, every second element); {results}; {shared}."
+    )
+
+
 def _wrapped(text: str) -> list[str]:
     """Lines of at most 80 characters."""
     return [line.replace(NO_BREAK, " ") for line in wrap(text, 80, initial_indent="  ", subsequent_indent="     ")]

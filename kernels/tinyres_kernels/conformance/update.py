@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinyres_kernels.conformance.declare import NORMAL, Arg, Arrays, Family, Named, Op, Put, Shape, Structure
+from tinyres_kernels.conformance.calling import Arrays
+from tinyres_kernels.conformance.declare import NORMAL, Arg, Family, Named, Op, Put, Shape, Structure
 
 SLOPE = "(rng.standard_normal({shape}) * (not {still})).astype({dtype!r})"
 SQUARES = "rng.uniform({least}, {least} + 1, {shape}).astype({dtype!r})"

@@ -1,8 +1,13 @@
 """Whoever breaks the contract is told so in one sentence, with the mend."""
 
+from itertools import product
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from tinyres_kernels import conformance, im2col
+from tinyres_kernels.conformance import breach
+from tinyres_kernels.conformance.adapt import Adapt
 
 from tests.kernels.conformance import own
 
@@ -91,3 +96,39 @@ def test_a_result_that_is_forgotten_is_named_alone():
     )
     (kind,) = conformance.check(statistics_forgotten, "batch_norm", examples=0, dtypes=["float64"]).kinds
     assert kind.name == "training=True and running statistics: leaves new_mean, new_var and new_batches unwritten"
+
+
+def test_no_sentence_has_an_empty_phrase_whatever_was_given_and_whatever_would_be_right():
+    """All pairs that a search comes by: it tries what differs from what was given."""
+    every = [Adapt(*one) for one in product(("nhwc", "nchw"), ("", "torch"), (False, True))]
+    tried = set()
+
+    def right_for(wanted):
+        return lambda case, other: tried.add(other) or SimpleNamespace(ok=other == wanted)
+
+    scope = {"torch": type(np)("torch")}
+    exec("def kernel(x, w, out, s): pass", scope)
+    plain = conformance.search.cases("conv2d", examples=0)[0]
+    for how, wanted in product(every, every):
+        sentence = breach._other_arrays(scope["kernel"], plain, right_for(wanted), how)
+        if sentence:
+            assert "It ;" not in sentence
+            assert "mend it, ." not in sentence
+            assert "  " not in sentence
+            assert len(sentence.partition(";")[0].split()) > 3, sentence
+    assert len(tried) > 4
+
+
+def test_fewer_digits_than_asked_for_are_told_and_no_other_layout_is_blamed():
+    def narrow(x, w, out, s):
+        made = np.empty(out.shape, "float32")
+        im2col.conv2d(x.astype("float32"), w.astype("float32"), made, s)
+        return made
+
+    report = conformance.check(narrow, "conv2d", examples=0, adapt=Adapt(returned=True))
+    assert not report.breach
+    (kind,) = report.kinds
+    assert kind.needs == ["float64"]
+    assert "the kernel returned float32 for out, needed is float64: compute in the dtype of what is given" in " ".join(
+        str(report).split()
+    )

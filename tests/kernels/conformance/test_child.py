@@ -56,8 +56,8 @@ def test_a_case_that_takes_too_long_is_a_failure_of_its_own_kind_and_the_others_
     assert "groups of 17 outputs (tile tail)" in {f.case.title for f in left}
     idle = sum(f.ok and not f.asked for f in report.named)
     assert idle, "the empty batch was answered without a call"
-    run = len(report.named) - idle - len(left)
-    assert f"named cases: 3 of the {run} that were run fail ({len(left)} were not run)" in str(report)
+    run = len(report.named) - idle - len(left) + bool(report.drawn)
+    assert f"cases: 3 of the {run} that were run fail ({len(left)} were not run)" in str(report)
 
 
 @pytest.mark.parametrize(
@@ -67,29 +67,27 @@ def test_a_case_that_takes_too_long_is_a_failure_of_its_own_kind_and_the_others_
 def test_a_kernel_that_ends_its_process_does_not_end_the_check(name, how):
     report = check(name, examples=0)
     assert [kind.name for kind in report.kinds] == ["groups > 1: ends its process"]
-    assert report.kinds[0].example.faults == [f"ended its process {how}"]
+    assert report.kinds[0].example.faults[0].startswith(f"ended its process {how}")
     assert len([f for f in report.named if not f.ok]) == 5
 
 
-def test_a_kernel_that_never_returns_is_one_sentence(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(child, "STARTING", 4.0)
-    monkeypatch.setattr(child, "PATIENT", 3.0)
+def test_a_kernel_that_never_returns_is_one_sentence(capsys, tmp_path):
     files = {name: tmp_path / f"report.{name}" for name in ("json", "junit")}
     arguments = ["check", f"{HERE}:hangs", "--op", "conv2d", "--limit", "0.5"]
     assert command.main([*arguments, *(f"--{name}={file}" for name, file in files.items())]) == 1
     out, err = capsys.readouterr()
     out = " ".join(out.split())
-    start = "4.5 s (the limit of 0.5 s, and 4 s more for the start of its process)"
-    assert f"It was stopped after {start} in its first case (plain). Nothing more was run." in out
+    limit = "0.5 s (the limit of 0.5 s)"
+    assert f"It was stopped after {limit} in its first case (plain). Nothing more was run." in out
     assert "It may never end, or the kernel may merely be slow: `--limit 5` gives each case 5 s" in out
-    assert "named cases: the only one that was run fails (64 were not run)" in out
-    assert err == "tinyres_kernels: the case `plain` takes long: waiting for at most 1.5 s more\n"
+    assert "cases: the only one that was run fails (133 were not run)" in out
+    assert err == ""
     told = json.loads(files["json"].read_text())
     assert (told["conforms"], told["passed"], told["cases"], told["failed"]) == (False, 0, 1, 1)
-    assert told["not_run"] == sum(result["ok"] is None for result in told["results"]) == 129
+    assert told["not_run"] == sum(result["ok"] is None for result in told["results"]) == 133
     suite = ElementTree.parse(files["junit"]).getroot()[0]
-    assert (suite.get("failures"), suite.get("skipped")) == ("1", "129")
-    assert (len(suite.findall(".//failure")), len(suite.findall(".//skipped"))) == (1, 129)
+    assert (suite.get("failures"), suite.get("skipped")) == ("1", "133")
+    assert (len(suite.findall(".//failure")), len(suite.findall(".//skipped"))) == (1, 133)
 
 
 def test_no_limit_is_this_process(monkeypatch):

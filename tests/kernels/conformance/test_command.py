@@ -63,7 +63,11 @@ def test_the_command_says_yes(folder, capsys):
         ("mymodule", "got 'mymodule', needed MODULE:FUNCTION"),
         ("no_such_module:conv2d", "no_such_module could not be imported: ModuleNotFoundError"),
         ("broken_kernels:conv2d", "No module named 'nothing_of_that_name'"),
-        ("{folder}:conv3d", "has no conv3d; it has conv2d, without_padding"),
+        ("{folder}:conv3d", "has no conv3d; did you mean conv2d? it has conv2d, without_padding"),
+        ("{folder}:conv2d.py", "after the colon comes the function, before it the module or its file"),
+        ("no_such_folder/k.py:conv2d", "there is no file no_such_folder/k.py, and no folder no_such_folder"),
+        ("./broken_kernel.py:conv2d", "did you mean ./broken_kernels.py?"),
+        ("./broken_kernels:conv2d", "did you mean ./broken_kernels.py:conv2d?"),
         ("{folder}:version", "is of type int, needed a function"),
     ],
 )

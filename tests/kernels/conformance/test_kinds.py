@@ -111,10 +111,11 @@ def test_a_fault_of_one_dtype_or_of_a_nan_is_named_so():
 
     (kind,) = conformance.check(only_float32, "conv2d", examples=10).kinds
     assert kind.needs == ["float32"]
+    assert kind.name == "every float32 case: gives wrong numbers"
     spread = around(after=lambda x, out: np.add(out, 0 * x.sum(), out=out))
     kinds = conformance.check(spread, "conv2d", examples=10).kinds
-    assert all(re.fullmatch(r"(a NaN|an infinity) in x", kind.needs[-1]) for kind in kinds)
-    assert "a NaN in x" in [need for kind in kinds for need in kind.needs]
+    assert all(re.fullmatch(r"(a NaN|an infinity|a NaN or an infinity) in x", kind.needs[-1]) for kind in kinds)
+    assert "a NaN or an infinity in x" in [need for kind in kinds for need in kind.needs]
 
 
 def test_what_is_written_to_an_input_is_drawn():
@@ -179,3 +180,116 @@ def test_sizes_that_the_stride_does_not_divide_are_named_and_no_place_is_said_to
     report = conformance.check(kernel, "conv2d", examples=0, dtypes=["float64"])
     assert report.kinds[0].needs == ["stride > 1 of the rows", "h of x is no multiple of the stride"]
     assert "is ever wrong" not in str(report)
+
+
+def norm_with(change):
+    """Batch norm done right, and then changed."""
+
+    def kernel(x, weight, bias, residual, out, mean, variance, running, s):
+        im2col.batch_norm(x, weight, bias, residual, out, mean, variance, running, s)
+        change(x, weight, bias, residual, out, mean, variance, running, s)
+
+    return kernel
+
+
+def test_a_fault_of_every_case_is_one_kind_that_says_so():
+    """eps outside the root: evaluation fails as training does."""
+
+    def outside(x, weight, bias, residual, out, mean, variance, running, s):
+        out[...] = (x - mean) / (np.sqrt(variance) + s.eps) * weight + bias + (0 if residual is None else residual)
+        if s.relu:
+            np.maximum(out, 0, out=out)
+
+    report = conformance.check(norm_with(outside), "batch_norm", examples=0, dtypes=["float64"])
+    (kind,) = report.kinds
+    assert kind.name == "several pixels: gives wrong numbers", "of one pixel nothing is left but the bias"
+    assert {id(f) for f in kind.findings} == {id(f) for f in report.failures}
+    assert any(not f.case.structure["training"] for f in kind.findings)
+
+
+def test_what_only_float32_does_is_named_so_also_where_the_plain_case_does_it():
+    def beyond(x, out, s):
+        im2col.relu(x, out, s)
+        if out.dtype == np.float32:
+            out.base[:] = np.nan
+
+    (kind,) = conformance.check(beyond, "relu", examples=0).kinds
+    assert kind.name == "every float32 case: writes beyond a result"
+
+
+def test_the_same_error_in_the_same_line_is_one_kind():
+    def kernel(x, w, out, s):
+        if x.shape[3] > 16:
+            raise NotImplementedError(f"C is {x.shape[3]}")
+        im2col.conv2d(x, w, out, s)
+
+    (kind,) = conformance.check(kernel, "conv2d", examples=0, dtypes=["float64"]).kinds
+    assert kind.name == "17 channels or more: raises an error"
+    assert "depthwise, 65 channels" in {f.case.title for f in kind.findings}
+
+
+def test_the_same_diagnosis_is_one_kind():
+    def kernel(x, w, out, s):
+        if w.shape[0] == w.shape[1]:
+            w = np.ascontiguousarray(w.transpose(1, 0, 2, 3))
+        im2col.conv2d(x, w, out, s)
+
+    report = conformance.check(kernel, "conv2d", examples=0)
+    (kind,) = report.kinds
+    assert kind.means == "It exchanges the rows and columns of the weights."
+    assert {id(f) for f in kind.findings} == {id(f) for f in report.failures}
+
+
+def test_what_is_not_repeatable_is_one_kind_and_nothing_else_is_said_of_it():
+    rng = np.random.default_rng(0)
+
+    def sometimes_more(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        if rng.random() < 0.2:
+            out.reshape(-1)[rng.integers(out.size)] += 1
+
+    def sometimes_raises(x, w, out, s):
+        im2col.conv2d(x, w, out, s)
+        if rng.random() < 0.2:
+            raise RuntimeError("not now")
+
+    for kernel in (sometimes_more, sometimes_raises):
+        report = conformance.check(kernel, "conv2d", examples=20)
+        (kind,) = report.kinds
+        assert kind.name == (
+            "not repeatable: the same call twice gives different results, so pasting the example may pass"
+        )
+        assert 0 < len(kind.findings) <= len(report.counted)
+        assert len(str(report).splitlines()) < 70
+        assert "held before" not in str(report)
+
+
+def test_no_case_is_counted_twice_where_each_has_one_fault():
+    for op, kernel, *_ in list(FAULTS.values())[:4]:
+        report = conformance.check(kernel, op, examples=0, dtypes=["float64"])
+        assert sum(len(kind.findings) for kind in report.kinds) <= len(report.failures)
+
+
+def test_nothing_is_said_of_every_failing_case_that_an_example_shows_to_be_false():
+    def forgetful(x, weight, bias, residual, out, mean, variance, running, s):
+        if s.training:
+            out += 1
+
+    report = conformance.check(norm_with(forgetful), "batch_norm", examples=10)
+    text = " ".join(str(report).split())
+    assert "running None" in text, "one pixel has no statistics to move"
+    assert "every failing case has running statistics" not in text
+
+
+def test_an_error_is_shown_with_its_line_before_what_was_written_to_and_all_of_that_is_listed():
+    def kernel(x, weight, bias, residual, out, mean, variance, running, s):
+        im2col.batch_norm(x, weight, bias, residual, out, mean, variance, None, s)
+        if running is not None:
+            running.mean[...], running.var[...] = 0, 0
+            running.batches += 1
+
+    report = conformance.check(kernel, "batch_norm", examples=0, dtypes=["float64"])
+    text = " ".join(str(report).split())
+    assert "raised AttributeError" in text
+    assert "running.batches += 1)" in text
+    assert "wrote to its inputs running_mean, running_var and batches" in text

@@ -104,4 +104,4 @@ def test_a_kernel_may_be_given_by_its_file_from_anywhere(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     run = ["--op", "conv2d", "--examples", "0", "--dtype", "float64"]
     assert command.main(["check", f"sub/{name}.py:right", *run]) == 0
-    assert f"{name}:right as conv2d: conforms" in capsys.readouterr().out
+    assert f"sub/{name}.py:right as conv2d: conforms" in capsys.readouterr().out

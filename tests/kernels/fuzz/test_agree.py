@@ -7,7 +7,8 @@ import pytest
 from tinyres_kernels import im2col
 from tinyres_kernels.conformance import agree, projection
 from tinyres_kernels.conformance.agree import disagreements
-from tinyres_kernels.conformance.declare import Case, call
+from tinyres_kernels.conformance.calling import call
+from tinyres_kernels.conformance.declare import Case
 from tinyres_kernels.conformance.ops import OPS
 
 CONVOLUTIONS = ["conv2d", "conv2d_dx", "conv2d_dw"]
