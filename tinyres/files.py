@@ -22,6 +22,7 @@ import numpy as np
 from tinyres import nesting
 from tinyres.arrays import to_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.tensor import raw
 from tinyres.nesting import plain as plain
 from tinyres.signatures import kind_of, refuse_foreign
@@ -45,6 +46,7 @@ class Stateful(Protocol):
     def load_state_dict(self, state: Mapping[str, Any], /) -> Any: ...
 
 
+@explain_words
 def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[str, str] | None = None) -> None:
     """Write a module's state, or a dictionary, nested or not, to a safetensors file.
 
@@ -86,6 +88,7 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     write(target, _texts_in_order(numpy_io.save(arrays, metadata=texts or None)))
 
 
+@explain_words
 def load(
     path: PathLike, into: Stateful | None = None, *, map_location: Any = None, weights_only: bool = True
 ) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def _widened(path: PathLike, entries: Iterable[tuple[str, dict[str, Any]]]) -> d
                 f"{path}: {name!r} has shape {entry['shape']}, which a NumPy array cannot have"
             ) from error
     others = f" and {len(widened) - 1} more" if len(widened) > 1 else ""
-    warnings.warn(f"{path}: {widened[0]}{others} came as bfloat16 and became float32", stacklevel=3)
+    warnings.warn(f"{path}: {widened[0]}{others} came as bfloat16 and became float32", stacklevel=4)
     return state
 
 

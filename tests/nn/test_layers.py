@@ -90,8 +90,8 @@ def test_the_message_says_where_in_the_model():
     [
         (lambda: nn.Conv2d(3, 4, 3, groups=2), r"Conv2d: groups=2 must divide in_channels=3 and out_channels=4"),
         (lambda: nn.Conv2d(3, 4, (3, 3, 3)), r"Conv2d: kernel_size must be an integer or a pair.*\(3, 3, 3\)"),
-        (lambda: nn.Dropout(1.5), r"Dropout: p is a probability and must be in \[0, 1\], got 1\.5"),
-        (lambda: nn.Dropout(float("nan")), r"must be in \[0, 1\], got nan"),
+        (lambda: nn.Dropout(1.5), r"Dropout: p must be a number from 0 to 1, got 1\.5"),
+        (lambda: nn.Dropout(float("nan")), r"must be a number from 0 to 1, got nan"),
     ],
 )
 def test_a_wrong_setting_is_named(make, message):

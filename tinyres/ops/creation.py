@@ -124,6 +124,10 @@ def randint(
     """Integers drawn evenly from [low, high); randint(high, size) begins at 0."""
     if size is None:
         low, high, size = 0, low, high
+    if not hasattr(size, "__iter__"):
+        raise TypeError(
+            f"randint: size must be a shape, such as (2, 3), got {size!r:.80}: tr.randint(low, high, (2, 3))"
+        )
     return made(np.asarray(rng_of(generator).integers(low, high, tuple(size)), dtype or INTEGER), **how)
 
 
