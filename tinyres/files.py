@@ -21,6 +21,7 @@ import numpy as np
 
 from tinyres import nesting
 from tinyres.arrays import to_device
+from tinyres.arrays.devices import check_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
 from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.tensor import raw
@@ -100,7 +101,8 @@ def load(
     NumPy has no bfloat16, so such numbers become float32, which loses nothing, and a warning names them.
 
     Args:
-        map_location, weights_only: for PyTorch's sake. Arrays come to the CPU, and the file holds weights only.
+        map_location, weights_only: for PyTorch's sake. Arrays come to the CPU, and the file holds weights only; "cuda"
+            is refused where there is none.
 
     Raises:
         FileFormatError: the file is truncated, damaged, or of another format, or it holds a dtype NumPy lacks.
@@ -110,6 +112,8 @@ def load(
     """
     if into is not None and not hasattr(into, "load_state_dict"):
         raise TypeError(f"load: into needs a load_state_dict method, and {type(into).__name__} has none")
+    if str(map_location).startswith("cuda"):
+        check_device("cuda")
     library = _safetensors("load")
     content = Path(path).read_bytes()
     try:
