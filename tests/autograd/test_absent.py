@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 import tinyres as tr
+from tinyres import nn
 from tinyres.autograd import absent
 
 # By the module that PyTorch has them in.

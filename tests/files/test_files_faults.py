@@ -13,6 +13,7 @@ import textwrap
 import numpy as np
 import pytest
 
+import tinyres as tr
 from tests.files.saved import NEW, OLD, alone, same
 from tinyres.files import FileFormatError, load, load_metadata, save
 

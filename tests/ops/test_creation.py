@@ -112,6 +112,6 @@ def test_without_a_seed_two_processes_draw_differently():
 
 @pytest.mark.parametrize("draw", [tr.rand, tr.randn, lambda n, dtype: tr.rand_like(tr.zeros(n), dtype=dtype)])
 def test_fractions_are_not_rounded_to_integers(draw):
-    with pytest.raises(TypeError, match="draws fractions, so dtype must be a float's, got int64: tr.randint draws"):
+    with pytest.raises(TypeError, match=r"draws fractions, so dtype must be a float's, got int64: tr.randint draws"):
         draw(2, dtype=tr.int64)
     assert draw(2, dtype=tr.float16).dtype == np.float16

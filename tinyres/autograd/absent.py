@@ -28,7 +28,9 @@ NEAR = {
     "generator=",
     "rng state": "tr.manual_seed(0) begins anew; to go on from a state, hand over a NumPy generator (layers take it as "
     "rng=, tr.rand and DataLoader as generator=) and keep its .bit_generator.state",
-    "amp": "mixed precision is left out: everything computes in the dtype of its tensors, and float32 is the default",
+    "amp": "mixed precision is left out: delete it, and write loss.backward() and optimizer.step(); everything "
+    "computes in the dtype of its tensors, and float32 is the default",
+    "seeds": "delete the line: tr.manual_seed is enough for every device",
     "backends": "delete the line: there are no switches for libraries; "
     "with tr.kernels('reference'): chooses the kernels of a block",
     "deterministic": "delete the line: the same seed on the same number of threads gives the same bits already",
@@ -76,7 +78,8 @@ _BY_KIND = {
     "bfloat16": "bfloat16",
     "set_default_dtype": "set_default_dtype",
     "Generator": "Generator default_generator",
-    "rng state": "get_rng_state set_rng_state initial_seed seed fork_rng manual_seed_all",
+    "rng state": "get_rng_state set_rng_state initial_seed seed fork_rng",
+    "seeds": "manual_seed_all manual_seed",
     "amp": "amp autocast GradScaler is_autocast_enabled",
     "backends": "backends set_float32_matmul_precision",
     "deterministic": "use_deterministic_algorithms are_deterministic_algorithms_enabled",

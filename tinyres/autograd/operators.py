@@ -156,8 +156,8 @@ REFUSED = [
 
 
 REFUSED_BY_CUDA = [
-    "Event", "Stream", "amp", "current_device", "device_count", "empty_cache", "get_device_name", "manual_seed_all",
-    "max_memory_allocated", "memory_allocated", "synchronize",
+    "Event", "Stream", "amp", "current_device", "device_count", "empty_cache", "get_device_name", "manual_seed",
+    "manual_seed_all", "max_memory_allocated", "memory_allocated", "synchronize",
 ]  # fmt: skip
 
 
