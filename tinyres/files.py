@@ -13,6 +13,7 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -27,6 +28,7 @@ from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.tensor import raw
 from tinyres.nesting import plain as plain
 from tinyres.signatures import kind_of, refuse_foreign
+from tinyres.signatures import library as _safetensors
 
 Array: TypeAlias = np.ndarray[Any, Any]
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -101,8 +103,7 @@ def load(
     NumPy has no bfloat16, so such numbers become float32, which loses nothing, and a warning names them.
 
     Args:
-        map_location, weights_only: for PyTorch's sake. Arrays come to the CPU, and the file holds weights only; "cuda"
-            is refused where there is none.
+        map_location, weights_only: for PyTorch's sake. Arrays come to the CPU ("cuda" must exist); all are weights.
 
     Raises:
         FileFormatError: the file is truncated, damaged, or of another format, or it holds a dtype NumPy lacks.
@@ -247,9 +248,13 @@ def write(path: PathLike, content: bytes | str) -> None:
         if target.exists():
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
-    except BaseException:  # a KeyboardInterrupt too
-        temporary.unlink(missing_ok=True)
-        raise
+    except BaseException as error:  # a KeyboardInterrupt too
+        with suppress(OSError):
+            temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
+        why = error.strerror if target.parent.is_dir() else f"there is no folder {target.parent}"
+        raise type(error)(error.errno, why, os.fspath(path)) from error  # not the name of the temporary file
     if os.name == "posix":  # other systems cannot open a directory
         directory = os.open(target.parent, os.O_RDONLY)
         try:
@@ -286,14 +291,6 @@ def png(figure: Any, description: str = "") -> bytes:
 
 
 def _not_safetensors(path: PathLike, content: bytes, size: int, error: Exception) -> FileFormatError:
-    kind, found = kind_of(content), f"{size} bytes that begin with {content[:8]!r}"
-    found = f"{found}: {kind}" if kind else found
+    kind = kind_of(content)
+    found = f"{size} bytes that begin with {content[:8]!r}" + (f": {kind}" if kind else "")
     return FileFormatError(f"{path}: needs a complete safetensors file, got {found} ({error})")
-
-
-def _safetensors(function: str) -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(f"{function}: needs the package safetensors; pip install 'tinyres[lab]'") from error
-    return safetensors
