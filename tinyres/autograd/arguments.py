@@ -83,7 +83,7 @@ def refuse_unknown(function: Callable[..., Any], named: Iterable[str]) -> None:
 
     One of somebody else keeps Python's sentence.
     """
-    code = function.__init__ if isclass(function) else function  # type: ignore[misc]
+    code = function.__init__ if isclass(function) else function
     found = mend_of(function, named) if getattr(code, "__module__", "").startswith("tinyres.") else None
     if found is not None:
         raise TypeError(f"{function.__name__}: there is no argument {found[0]!r} here: {found[1]}")

@@ -170,8 +170,10 @@ KINDS: dict[str, Kind | None] = {
 }
 # Of a name that is not in the list.
 _OF_DEFAULT = {bool: FLAG, float: NUMBER, str: Kind("a word", lambda value: isinstance(value, str))}
-_OURS = ("tinyres.nn.", "tinyres.ops.", "tinyres.optim.schedules", "tinyres.optim.cycles", "tinyres.optim.plateau")
-_OURS += ("tinyres.utils.",)  # not the optimisers: `tinyres.optim.groups` checks their settings, group by group
+# Not the optimisers: `tinyres.optim.groups` checks their settings, group by group.
+_OURS = tuple(
+    f"tinyres.{room}" for room in ("nn.", "ops.", "optim.schedules", "optim.cycles", "optim.plateau", "utils.")
+)
 # Names that mean something else in one class or function.
 AXES = sizes(-inf)
 ELSEWHERE: dict[str, Kind | None] = {
@@ -208,7 +210,7 @@ def check_kinds(function: Callable[..., Any], args: tuple[Any, ...], named: dict
 
     The default is always right. The arguments of models, which have their own sentences, are left alone.
     """
-    code = function.__init__ if isclass(function) else function  # type: ignore[misc]
+    code = function.__init__ if isclass(function) else function
     if function.__name__.startswith("_") or not getattr(code, "__module__", "").startswith(_OURS):
         return
     for place, name, kind, default in _kinds_of(function):
