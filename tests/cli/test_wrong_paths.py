@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from tinyres.cli import main
+from tinyres.cli import main, reading
 
 
 def told(capsys, *words):
@@ -52,3 +52,14 @@ def test_ctrl_c_is_heeded_before_anything_long_is_imported():
     code += "except ImportError: pass\nprint('tinyres.starting' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "True\n"
+
+
+def test_ctrl_c_at_a_guess_leaves_no_traceback(monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reading, "read", stopped)
+    monkeypatch.setattr(sys, "argv", ["reading", "01.py"])
+    with pytest.raises(SystemExit) as ended:
+        reading.main()
+    assert ended.value.code == 130

@@ -164,7 +164,7 @@ def test_errors():
     with pytest.raises(ValueError, match="total_iters must be a number of at least 1, got 0"):
         optim.LinearLR(o, total_iters=0)
     for start, end in ((0, 1), (1.1, 1), (0.5, 1.1), (0.5, -0.1)):
-        with pytest.raises(ValueError, match=f"LinearLR: .* got {start} and {end}"):
+        with pytest.raises(ValueError, match=f"LinearLR: .* got .*({start}|{end})"):
             optim.LinearLR(o, start, end)
     parts = [optim.StepLR(o, 2), optim.StepLR(o, 3)]
     with pytest.raises(ValueError, match="2 milestones need 3 schedulers, got 2"):

@@ -132,7 +132,7 @@ KINDS: dict[str, Kind | None] = {
         "width kdim vdim layers",
         COUNT,
     ),
-    **_named("dim start_dim end_dim axis num_classes ignore_index padding_idx index divisor_override", WHOLE),
+    **_named("dim start_dim end_dim axis num_classes ignore_index padding_idx divisor_override", WHOLE),
     **_named("kernel_size stride dilation", sizes(1)),
     **_named("output_padding normalized_shape", sizes(0)),
     **_named("padding", sizes(-inf)),
@@ -175,12 +175,11 @@ _OURS = tuple(
     f"tinyres.{room}" for room in ("nn.", "ops.", "optim.schedules", "optim.cycles", "optim.plateau", "utils.")
 )
 # Names that mean something else in one class or function.
-AXES = sizes(-inf)
 ELSEWHERE: dict[str, Kind | None] = {
     "Conv1d.padding": sizes(0, ("same", "valid")), "Conv2d.padding": sizes(0, ("same", "valid")),
     "conv1d.padding": sizes(0, ("same", "valid")), "conv2d.padding": sizes(0, ("same", "valid")),
-    "normalize.p": POSITIVE, "norm.p": None, "normalize.dim": AXES, "scaled_dot_product_attention.value": TENSOR,
-    "SqueezeExcite.reduction": COUNT, "TransformerEncoder.norm": MODULE,
+    "normalize.p": POSITIVE, "norm.p": None, "normalize.dim": sizes(-inf), "scaled_dot_product_attention.value": TENSOR,
+    "HyperConnections.index": WHOLE, "SqueezeExcite.reduction": COUNT, "TransformerEncoder.norm": MODULE,
     "TransformerEncoderLayer.activation": Kind("a word or a function", lambda v: isinstance(v, str) or callable(v)),
     "KLDivLoss.reduction": one_of("mean", "batchmean", "sum", "none"),
     "kl_div.reduction": one_of("mean", "batchmean", "sum", "none"),

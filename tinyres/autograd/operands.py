@@ -94,7 +94,8 @@ def explain_call(function: Callable[..., Any], error: Exception, args: tuple[Any
     try:
         refuse_unknown(function, named)
         blame_operand(function.__name__, error, (*args, *named.values()))
-        if " must be " not in str(error) and ": needs " not in str(error):  # which say it already
+        said = str(error)  # an error of ours says already what is wrong
+        if not said.startswith(f"{function.__name__}:") and " must be " not in said and ": needs " not in said:
             check_kinds(function, args, named)
     except (TypeError, ValueError) as clearer:
         raise clearer from error
