@@ -12,6 +12,7 @@ To read how it works, begin with `context.py`, then `arrays`, `autograd` (its `_
 `ops/elementwise.py`: an afternoon.
 """
 
+from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-C ends the command during the imports)
 import sys
 from importlib import import_module
 from math import e, inf, nan, pi
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING
 from numpy import dtype
 from tinyres_kernels import waiting
 
-from tinyres import starting  # isort: skip  # noqa: F401  (first, so that Ctrl-C ends the command during the imports)
 from tinyres import ops
 from tinyres.arrays import KernelDisagreement, get_num_threads, kernels, set_num_threads
 from tinyres.arrays.devices import Device as device

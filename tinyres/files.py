@@ -13,6 +13,7 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -21,10 +22,13 @@ import numpy as np
 
 from tinyres import nesting
 from tinyres.arrays import to_device
+from tinyres.arrays.devices import check_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.tensor import raw
 from tinyres.nesting import plain as plain
 from tinyres.signatures import kind_of, refuse_foreign
+from tinyres.signatures import library as _safetensors
 
 Array: TypeAlias = np.ndarray[Any, Any]
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -45,6 +49,7 @@ class Stateful(Protocol):
     def load_state_dict(self, state: Mapping[str, Any], /) -> Any: ...
 
 
+@explain_words
 def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[str, str] | None = None) -> None:
     """Write a module's state, or a dictionary, nested or not, to a safetensors file.
 
@@ -86,6 +91,7 @@ def save(obj: Mapping[str, Any] | Stateful, path: PathLike, metadata: Mapping[st
     write(target, _texts_in_order(numpy_io.save(arrays, metadata=texts or None)))
 
 
+@explain_words
 def load(
     path: PathLike, into: Stateful | None = None, *, map_location: Any = None, weights_only: bool = True
 ) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def load(
     NumPy has no bfloat16, so such numbers become float32, which loses nothing, and a warning names them.
 
     Args:
-        map_location, weights_only: for PyTorch's sake. Arrays come to the CPU, and the file holds weights only.
+        map_location, weights_only: for PyTorch's sake. Arrays come to the CPU ("cuda" must exist); all are weights.
 
     Raises:
         FileFormatError: the file is truncated, damaged, or of another format, or it holds a dtype NumPy lacks.
@@ -107,6 +113,8 @@ def load(
     """
     if into is not None and not hasattr(into, "load_state_dict"):
         raise TypeError(f"load: into needs a load_state_dict method, and {type(into).__name__} has none")
+    if str(map_location).startswith("cuda"):
+        check_device("cuda")
     library = _safetensors("load")
     content = Path(path).read_bytes()
     try:
@@ -166,7 +174,7 @@ def _widened(path: PathLike, entries: Iterable[tuple[str, dict[str, Any]]]) -> d
                 f"{path}: {name!r} has shape {entry['shape']}, which a NumPy array cannot have"
             ) from error
     others = f" and {len(widened) - 1} more" if len(widened) > 1 else ""
-    warnings.warn(f"{path}: {widened[0]}{others} came as bfloat16 and became float32", stacklevel=3)
+    warnings.warn(f"{path}: {widened[0]}{others} came as bfloat16 and became float32", stacklevel=4)
     return state
 
 
@@ -240,9 +248,13 @@ def write(path: PathLike, content: bytes | str) -> None:
         if target.exists():
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
-    except BaseException:  # a KeyboardInterrupt too
-        temporary.unlink(missing_ok=True)
-        raise
+    except BaseException as error:  # a KeyboardInterrupt too
+        with suppress(OSError):
+            temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
+        why = error.strerror if target.parent.is_dir() else f"there is no folder {target.parent}"
+        raise type(error)(error.errno, why, os.fspath(path)) from error  # not the name of the temporary file
     if os.name == "posix":  # other systems cannot open a directory
         directory = os.open(target.parent, os.O_RDONLY)
         try:
@@ -279,14 +291,6 @@ def png(figure: Any, description: str = "") -> bytes:
 
 
 def _not_safetensors(path: PathLike, content: bytes, size: int, error: Exception) -> FileFormatError:
-    kind, found = kind_of(content), f"{size} bytes that begin with {content[:8]!r}"
-    found = f"{found}: {kind}" if kind else found
+    kind = kind_of(content)
+    found = f"{size} bytes that begin with {content[:8]!r}" + (f": {kind}" if kind else "")
     return FileFormatError(f"{path}: needs a complete safetensors file, got {found} ({error})")
-
-
-def _safetensors(function: str) -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(f"{function}: needs the package safetensors; pip install 'tinyres[lab]'") from error
-    return safetensors

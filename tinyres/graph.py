@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from tinyres.arrays import device_of, namespace
+from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.tensor import Tensor, raw, rebind, wrap
 from tinyres.context import current
 from tinyres.nn import Module
@@ -32,6 +33,7 @@ MEND = "Without tr.compile the step runs as it is"
 WARM_UP = 2  # eager steps before a capture, after which all kernels are loaded and an optimiser has its moments
 
 
+@explain_words
 def compile(step: Callable[..., Any], *held: Holder) -> Step:
     """Capture a training step in a CUDA graph, if its tensors are on a GPU. On the CPU it runs unchanged.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 CONVERT = (
     "where PyTorch is installed beside tinyres, tr.save(torch.load(path, map_location='cpu'), 'new.safetensors') makes "
@@ -37,4 +38,13 @@ def refuse_foreign(target: Path) -> None:
         )
 
 
-__all__ = ["CONVERT", "kind_of", "refuse_foreign"]
+def library(function: str) -> Any:
+    """The package safetensors. ImportError, in the name of a function, where it is missing."""
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(f"{function}: needs the package safetensors; pip install 'tinyres[lab]'") from error
+    return safetensors
+
+
+__all__ = ["CONVERT", "kind_of", "library", "refuse_foreign"]

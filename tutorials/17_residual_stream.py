@@ -78,7 +78,7 @@ def block(kind, l, depth, w1, w2):
         return nn.Residual(nn.Sequential(norm(), Times(l**-0.5), *F))
     alpha, beta = (2 * depth) ** 0.25, (8 * depth) ** -0.25  # DeepNorm
     F = [Matrix(w1, beta), nn.ReLU(), Matrix(w2, beta)]
-    return nn.Sequential(nn.Residual(nn.Sequential(*F), Times(alpha)), norm())
+    return nn.Sequential(nn.Residual(nn.Sequential(*F), shortcut=Times(alpha)), norm())
 
 
 def net(kind, depth, rng):

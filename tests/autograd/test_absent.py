@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 import tinyres as tr
+from tinyres import nn
 from tinyres.autograd import absent
 
 # By the module that PyTorch has them in.
@@ -165,3 +166,14 @@ def test_pytorch_has_them_all():
 def test_what_adam_leaves_out_it_says(kind):
     with pytest.raises(ValueError, match=f"{kind.__name__}: amsgrad is left out"):
         kind([tr.tensor([1.0], requires_grad=True)], amsgrad=True)
+
+
+def test_what_is_elsewhere_or_spelled_alike_is_named():
+    for room, name, said in (
+        (tr, "relu6", r"write tr.nn.functional.relu6\(...\)"), (tr, "dropout", "write tr.nn.functional.dropout"),
+        (nn, "Sequental", "did you mean Sequential"), (tr, "FloatTensor", "dtype=tr.float32"),
+        (tr, "channels_last", "kernels choose the memory layout"), (nn, "LazyLinear", "give the sizes"),
+        (tr, "special", "scipy.special"),
+    ):  # fmt: skip
+        with pytest.raises(AttributeError, match=said):
+            getattr(room, name)

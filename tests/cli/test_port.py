@@ -47,7 +47,7 @@ SAID = {
     5: ("torch.utils.data.WeightedRandomSampler", NEAR["sampler"]),
     6: ("torch.fft", NEAR["fft"]),
     7: ("torchvision", "another package"),
-    11: ("torch.nn.Linear(device=)", "there is no argument device; there are in_features"),
+    11: ("torch.nn.Linear(device=)", "there is no argument device: call .to(device)"),
     12: ("torch.nn.Transformer", NEAR["attention"]),
     16: ("m.weight.data.normal_(...)", "drop it, p.normal_(...), inside `with tr.no_grad():`"),
     17: ("torch.nn.init.constant_(.data)", "hand over the parameter itself"),
@@ -257,3 +257,33 @@ def test_every_command_and_name_in_an_advice_exists(capsys, text):
         found = {"tr": tr, "tinyres": tr, "nn": tr.nn, "np": np, "optim": tr.optim}[root]
         for part in rest:
             found = getattr(found, part)
+
+
+def test_arguments_that_are_refused_and_scalers_are_listed(capsys, tmp_path):
+    (tmp_path / "a.py").write_text("""import torch
+from torch.cuda.amp import GradScaler
+x = torch.zeros(2, pin_memory=True)
+torch.mul(x, x, out=x)
+torch.nn.BatchNorm2d(3, momentum=None)
+torch.nn.BatchNorm2d(3, momentum=0.2), torch.zeros(2, device="cpu")
+torch.cuda.manual_seed_all(0)
+self.scaler = GradScaler()
+self.scaler.scale(loss).backward()
+self.scaler.unscale_(opt)
+self.scaler.step(opt)
+self.scaler.update()
+other.scale(loss), other.update()
+""")
+    found = lines(port(capsys, tmp_path / "a.py")[1])
+    for line, said in {
+        3: "pin_memory: leave it out",
+        4: "bind the result, y = tr.mul(...)",
+        5: "momentum must be a number from 0 to 1",
+        7: "delete the line: tr.manual_seed is enough",
+        9: "write loss.backward()",
+        10: "delete the line: gradients are not scaled",
+        11: "write optimizer.step()",
+        12: "delete the line",
+    }.items():
+        assert said in found[line][1]
+    assert not {6, 13} & set(found)

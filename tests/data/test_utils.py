@@ -88,7 +88,7 @@ def test_refusals():
         DataLoader(Dataset())
     with pytest.raises(NotImplementedError, match="must define __getitem__"):
         Dataset()[0]
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1, got 0"):
         DataLoader([1], 0)
     with pytest.raises(ValueError, match="a sampler gives the order"):
         DataLoader([1], shuffle=True, sampler=[0])

@@ -16,7 +16,7 @@ import tinyres as tr
 import tinyres.nn
 from tests.files.saved import NEW, OLD, alone, same
 from tinyres import files
-from tinyres.files import FileFormatError, load, load_metadata, save
+from tinyres.files import FileFormatError, load, load_metadata, save, write
 
 # -- the round trip ---------------------------------------------------------------------------------------------------
 
@@ -233,3 +233,14 @@ def test_scripts_for_pytorch_load_weights_with_its_arguments(tmp_path):
     tr.save(one.state_dict(), tmp_path / "weights.pt")
     other.load_state_dict(tr.load(tmp_path / "weights.pt", map_location="cpu", weights_only=True))
     np.testing.assert_array_equal(other.weight.numpy(), one.weight.numpy())
+
+
+def test_an_error_of_writing_names_the_file_and_a_missing_folder(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        write(tmp_path / "no" / "x.txt", "text")
+    assert caught.value.filename == str(tmp_path / "no" / "x.txt")
+    assert caught.value.strerror == f"there is no folder {tmp_path / 'no'}"
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(OSError, match="there is no folder") as caught:
+        write(tmp_path / "file" / "x.txt", "text")
+    assert "tinyres-" not in str(caught.value)

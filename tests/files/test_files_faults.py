@@ -13,6 +13,7 @@ import textwrap
 import numpy as np
 import pytest
 
+import tinyres as tr
 from tests.files.saved import NEW, OLD, alone, same
 from tinyres.files import FileFormatError, load, load_metadata, save
 
@@ -240,3 +241,12 @@ def test_killed_anywhere_in_a_loop_of_writes(path):
         state = load(path)
         assert state["w"].shape == (200_000,)
         assert len(np.unique(state["w"])) == 1  # one save's, not a mixture of two
+
+
+def test_a_device_that_is_missing_is_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    tr.save({"w": np.ones(2)}, path)
+    assert tr.load(path, map_location="cpu")["w"].shape == (2,)
+    if not tr.cuda.is_available():
+        with pytest.raises(RuntimeError, match="the device 'cuda' needs"):
+            tr.load(path, map_location=tr.device("cuda:0"))

@@ -141,7 +141,7 @@ CLASSIFIERS = {
     "fixup": classifier(models.fixup, 14, 4, layers=14, routes=6, shut=True, **SIX),
     "stochastic_depth": classifier(
         models.stochastic_depth, 14, 4, survival=1.0, layers=14, routes=6, **SIX,
-        refused=[("survival is a probability and must be in", {"survival": -0.1})],
+        refused=[("survival must be a number from 0 to 1", {"survival": -0.1})],
     ),
     "cnn": classifier(
         models.cnn, 4, 4, sizes=(8, 4, 28, 30, 32), sized=True, layers=4,

@@ -18,7 +18,7 @@ def net_3463():
     rng = np.random.default_rng(0)
 
     def block(*shape):
-        return Block(nn.Residual(two_convolutions(*shape, rng), projected(*shape, rng)))
+        return Block(nn.Residual(two_convolutions(*shape, rng), shortcut=projected(*shape, rng)))
 
     return nn.Sequential(conv3x3(3, 64, 1, rng), in_stages(64, [64, 128, 256, 512], (3, 4, 6, 3), block))
 

@@ -30,7 +30,7 @@ def test_with_its_last_layer_at_zero_a_gate_is_half_open():
 
 def test_what_a_gate_refuses():
     assert nn.SqueezeExcite(4, 16, rng=0).fc1.weight.shape == (1, 4)  # one hidden unit remains
-    with pytest.raises(ValueError, match="reduction must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="reduction must be a whole number of at least 1, got 0"):
         nn.SqueezeExcite(4, 0)
     with pytest.raises(ValueError, match=r"x must have shape \(N, 4, H, W\), got \(2, 3, 5, 5\)"):
         nn.SqueezeExcite(4)(tr.tensor(normal(2, 3, 5, 5)))

@@ -80,7 +80,7 @@ def test_evaluation_takes_the_mean_over_the_draws(relu, watched):
 
 
 def test_what_is_refused():
-    with pytest.raises(ValueError, match=r"survival is a probability and must be in \[0, 1\], got 1.5"):
+    with pytest.raises(ValueError, match=r"survival must be a number from 0 to 1, got 1.5"):
         connection(1.5)
     for training in (True, False):
         with pytest.raises(ValueError, match="residual"):

@@ -51,7 +51,9 @@ def residual_block():
 
 def projected_block():
     return Block(
-        nn.Residual(branch(channels=4), nn.Sequential(nn.Conv2d(3, 4, 1, bias=False, rng=2), nn.BatchNorm2d(4)))
+        nn.Residual(
+            branch(channels=4), shortcut=nn.Sequential(nn.Conv2d(3, 4, 1, bias=False, rng=2), nn.BatchNorm2d(4))
+        )
     )
 
 

@@ -160,9 +160,9 @@ def test_copies(take):
     ("call", "match"),
     [
         (lambda m, x: nn.MultiheadAttention(6, 4), "num_heads must divide it, got embed_dim=6 and num_heads=4"),
-        (lambda m, x: nn.MultiheadAttention(6, 0), "got embed_dim=6 and num_heads=0"),
+        (lambda m, x: nn.MultiheadAttention(6, 0), "num_heads must be a whole number of at least 1, got 0"),
         (lambda m, x: nn.MultiheadAttention(6, 2, add_bias_kv=True), "are left out"),
-        (lambda m, x: nn.MultiheadAttention(6, 2, dropout=2), r"must be in \[0, 1\], got 2"),
+        (lambda m, x: nn.MultiheadAttention(6, 2, dropout=2), r"must be a number from 0 to 1, got 2"),
         (lambda m, x: m(x, x, x, attn_mask=np.ones((4, 3), bool)), r"attn_mask must have shape .*here \(4, 4\), got"),
         (lambda m, x: m(x, x, x, attn_mask=np.ones((3, 4, 4), bool)), r"here \(4, 4, 4\), got .*3, 4, 4"),
         (lambda m, x: m(x, x, x, key_padding_mask=np.ones((4, 2), bool)),

@@ -205,7 +205,7 @@ def test_a_residual_of_the_wrong_shape_is_refused_with_both_shapes(last, watched
 
 
 def test_a_residual_that_would_broadcast_is_refused_too():
-    module = nn.Residual(branch(), nn.AvgPool2d((5, 6)))
+    module = nn.Residual(branch(), shortcut=nn.AvgPool2d((5, 6)))
     with pytest.raises(ValueError, match="residual"):
         module(tr.tensor(np.ones((2, 3, 5, 6), np.float32)))
 

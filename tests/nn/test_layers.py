@@ -90,8 +90,8 @@ def test_the_message_says_where_in_the_model():
     [
         (lambda: nn.Conv2d(3, 4, 3, groups=2), r"Conv2d: groups=2 must divide in_channels=3 and out_channels=4"),
         (lambda: nn.Conv2d(3, 4, (3, 3, 3)), r"Conv2d: kernel_size must be an integer or a pair.*\(3, 3, 3\)"),
-        (lambda: nn.Dropout(1.5), r"Dropout: p is a probability and must be in \[0, 1\], got 1\.5"),
-        (lambda: nn.Dropout(float("nan")), r"must be in \[0, 1\], got nan"),
+        (lambda: nn.Dropout(1.5), r"Dropout: p must be a number from 0 to 1, got 1\.5"),
+        (lambda: nn.Dropout(float("nan")), r"must be a number from 0 to 1, got nan"),
     ],
 )
 def test_a_wrong_setting_is_named(make, message):
@@ -116,7 +116,7 @@ def test_residual_adds_and_tags_its_routes():
 
 
 def test_residual_with_a_projection_and_without_a_graph():
-    block = nn.Residual(nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.Conv2d(2, 4, 1, stride=2))
+    block = nn.Residual(nn.Conv2d(2, 4, 3, stride=2, padding=1), shortcut=nn.Conv2d(2, 4, 1, stride=2))
     assert block(ones(1, 2, 5, 5)).shape == (1, 4, 3, 3)
     assert [k for k, _ in block.named_children()] == ["branch", "shortcut"]
     with tr.no_grad():
@@ -127,7 +127,9 @@ def test_residual_never_broadcasts():
     with pytest.raises(ValueError, match=r"gives \(2, 1\), the residual is \(2, 3\).*projection as shortcut"):
         nn.Residual(nn.Linear(3, 1))(ones(2, 3))
     with pytest.raises(ValueError, match=r"gives \(2, 1\), the residual is \(2, 4\)"):
-        nn.Residual(nn.Linear(3, 1), nn.Linear(3, 4))(ones(2, 3))
+        nn.Residual(nn.Linear(3, 1), shortcut=nn.Linear(3, 4))(ones(2, 3))
+    with pytest.raises(TypeError, match=r"Residual: takes one branch, got 2 modules \(Linear, Tanh\): .*nn.Sequential"):
+        nn.Residual(nn.Linear(3, 3), nn.Tanh())
 
 
 # -- summary --------------------------------------------------------------------------------------------------------

@@ -95,8 +95,8 @@ def test_long_sequences_cost_no_more_a_step():
         (lambda: nn.GRU(3, 4)(draws(5, 2, 3), draws(2, 4)), r"h must have shape \(1, 2, 4\), got \(2, 4\)"),
         (lambda: nn.LSTM(3, 4)(draws(5, 3), (draws(1, 4), draws(1, 3))), r"c must have shape \(1, 4\), got \(1, 3\)"),
         (lambda: nn.RNN(3, 4, nonlinearity="sin"), "RNN: nonlinearity must be one of"),
-        (lambda: nn.GRU(3, 4, 0), "GRU: num_layers must be at least 1"),
-        (lambda: nn.GRU(3, 4, dropout=2.0), "GRU: dropout is a probability"),
+        (lambda: nn.GRU(3, 4, 0), "GRU: num_layers must be a whole number of at least 1"),
+        (lambda: nn.GRU(3, 4, dropout=2.0), "GRU: dropout must be a number from 0 to 1"),
         (lambda: nn.GRUCell(3, 4)(draws(2, 4)), r"GRUCell\(3, 4\): x must have shape \(..., 3\), got \(2, 4\)"),
     ],
 )

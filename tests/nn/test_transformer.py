@@ -239,7 +239,7 @@ def test_sinkhorn():
     [
         (lambda: F.sinkhorn(tr.ones(2, 3)), r"needs square matrices .*2, 3"),
         (lambda: F.sinkhorn(tr.ones(2, 2), 0), "iterations must be at least 1, got 0"),
-        (lambda: nn.HyperConnections(nn.Identity(), 0), "streams must be at least 1, got 0"),
+        (lambda: nn.HyperConnections(nn.Identity(), 0), "streams must be a whole number of at least 1, got 0"),
         (lambda: nn.HyperConnections(nn.Identity(), 2, "x"), "must be 'free' or 'doubly stochastic', got 'x'"),
         (lambda: nn.HyperConnections(nn.Identity(), 2)(tr.ones(4, 3, 5)), r"needs 2 streams, .* got \(4, 3, 5\)"),
         (lambda: nn.HyperConnections(nn.Identity(), 2, dynamic=True), "dynamic=True needs width=E .* got None"),
@@ -264,7 +264,7 @@ def test_a_stack_is_its_layers_one_after_the_other():
     other = tr.tensor(np.concatenate([x.numpy()[:, :3], 9 * x.numpy()[:, 3:]], 1))
     seen = [stack(given, src_key_padding_mask=hidden).numpy()[:, :3] for given in (x, other)]
     np.testing.assert_allclose(*seen, rtol=1e-12)
-    with pytest.raises(ValueError, match="num_layers must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_layers must be a whole number of at least 1, got 0"):
         nn.TransformerEncoder(one, 0)
 
 

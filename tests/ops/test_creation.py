@@ -108,3 +108,10 @@ def test_what_has_a_generator_of_its_own_does_not_depend_on_the_seed():
 def test_without_a_seed_two_processes_draw_differently():
     command = [sys.executable, "-c", "import tinyres as tr; print(tr.rand(3).tolist())"]
     assert len({subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}) == 2
+
+
+@pytest.mark.parametrize("draw", [tr.rand, tr.randn, lambda n, dtype: tr.rand_like(tr.zeros(n), dtype=dtype)])
+def test_fractions_are_not_rounded_to_integers(draw):
+    with pytest.raises(TypeError, match=r"draws fractions, so dtype must be a float's, got int64: tr.randint draws"):
+        draw(2, dtype=tr.int64)
+    assert draw(2, dtype=tr.float16).dtype == np.float16

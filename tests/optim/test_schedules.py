@@ -76,14 +76,14 @@ def test_rates_that_rise_again():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda o: optim.CosineAnnealingWarmRestarts(o, 0), "T_0 must be a whole number of at least 1, got 0"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 0), "T_0 must be a number of at least 1, got 0"),
         (
             lambda o: optim.CosineAnnealingWarmRestarts(o, 5, 1.5),
             "T_mult must be a whole number of at least 1, got 1.5",
         ),
         (lambda o: optim.OneCycleLR(o, 0.1), "needs total_steps, or epochs and steps_per_epoch"),
         (lambda o: optim.OneCycleLR(o, [0.1, 0.2], 5), "a max_lr for each of 1 groups, got 2"),
-        (lambda o: optim.OneCycleLR(o, 0.1, 5, pct_start=1.5), "pct_start must be from 0 to 1"),
+        (lambda o: optim.OneCycleLR(o, 0.1, 5, pct_start=1.5), "pct_start must be a number from 0 to 1"),
         (lambda o: optim.OneCycleLR(o, 0.1, 5, anneal_strategy="sine"), "'cos' or 'linear', got 0.3 and 'sine'"),
     ],
 )
@@ -157,14 +157,14 @@ def test_errors():
     o = sgd()
     with pytest.raises(ValueError, match="LambdaLR: needs a function for each of 1 groups, got 2"):
         optim.LambdaLR(o, [abs, abs])
-    with pytest.raises(ValueError, match="StepLR: step_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="StepLR: step_size must be a number of at least 1, got 0"):
         optim.StepLR(o, 0)
-    with pytest.raises(ValueError, match="T_max must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="T_max must be a number of at least 1, got 0"):
         optim.CosineAnnealingLR(o, 0)
-    with pytest.raises(ValueError, match="total_iters must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="total_iters must be a number of at least 1, got 0"):
         optim.LinearLR(o, total_iters=0)
     for start, end in ((0, 1), (1.1, 1), (0.5, 1.1), (0.5, -0.1)):
-        with pytest.raises(ValueError, match=f"LinearLR: .* got {start} and {end}"):
+        with pytest.raises(ValueError, match=f"LinearLR: .* got .*({start}|{end})"):
             optim.LinearLR(o, start, end)
     parts = [optim.StepLR(o, 2), optim.StepLR(o, 3)]
     with pytest.raises(ValueError, match="2 milestones need 3 schedulers, got 2"):

@@ -145,8 +145,10 @@ def test_what_is_no_file_of_results_is_named_and_skipped(capsys, tmp_path):
     for other in others:
         assert str(other) in err
     assert f"skipped lines 3, 4, 5, 6, 7 of {ada / NAME}" in err
-    status, _, err = run(capsys, *others)
-    assert status == 2
+    status, out, err = run(capsys, *others, "--csv", tmp_path / "none.csv")
+    assert status == 0
+    assert ["empty", "0"] in [line.split() for line in out.splitlines()]
+    assert (tmp_path / "none.csv").read_text().startswith("student,name,tutorial")
     assert "none of 5 folders has results" in err
     assert run(capsys, tmp_path / "nowhere")[2].endswith(f"no such folder: {tmp_path / 'nowhere'}\n")
 
@@ -163,9 +165,7 @@ def test_a_class_s_folder_and_students_without_results(capsys, tmp_path):
     assert [line.split() for line in out.splitlines()[1:4]] == [
         ["ada", "1", "-", "1"], ["bob", "(1)", "1", "1"], ["eve", "-", "-", "0"],
     ]  # fmt: skip
-    assert (
-        f"no results of eve: {group / 'eve'}: there is no {NAME} in it; only copies made with --results keep one" in err
-    )
+    assert f"no results of eve: {group / 'eve'}: there is no {NAME} in it: nothing answered yet, or " in err
     with open(tmp_path / "class.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["student"], row["tutorial"]) for row in rows] == [
@@ -233,3 +233,27 @@ def test_an_assertion_of_one_s_own_keeps_its_traceback():
     with pytest.raises(AssertionError, match="my own") as caught:
         tr.exercise("06", unsure)
     assert not isinstance(caught.value, NotRight)
+
+
+def test_a_file_saved_by_a_spreadsheet_a_name_and_an_archive(capsys, tmp_path):
+    ada = student(tmp_path / "ada", ("01", True))
+    written = (ada / NAME).read_text()
+    for name, mark in (("semicolon", ";"), ("tab", "\t")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / NAME).write_bytes(b"\xef\xbb\xbf" + written.replace(",", mark).encode())
+    record(tmp_path / "a7", "02", True, "Ada")
+    (tmp_path / "eve.zip").write_bytes(b"PK")
+    (tmp_path / "late").mkdir()
+    status, out, err = run(capsys, tmp_path)
+    assert status == 0
+    lines = {tuple(line.split()) for line in out.splitlines()}
+    assert {("semicolon", "1", "-", "1"), ("tab", "1", "-", "1"), ("a7", "(Ada)", "-", "1", "1")} <= {
+        *map(tuple, lines)
+    }
+    assert "eve.zip: unpack it into a folder first" in err
+    assert "nothing answered yet, or the tutorials were copied without --results" in err
+
+
+def test_a_name_may_be_a_number(tmp_path):
+    tr.exercise("06", right, results=tmp_path, name=12345)
+    assert read(tmp_path)[0][0].name == "12345"

@@ -19,7 +19,8 @@ def tensor(*shape, seed=0, **options):
 def residual():
     """A block with a projection as shortcut, behind one without."""
     branches = [nn.Sequential(nn.Linear(3, 3, rng=0), nn.Tanh(), nn.Linear(3, 3, rng=1)), nn.Linear(3, 2, rng=2)]
-    model = nn.Sequential(nn.Residual(branches[0]), nn.Residual(branches[1], nn.Linear(3, 2, rng=3))).to("float64")
+    projected = nn.Residual(branches[1], shortcut=nn.Linear(3, 2, rng=3))
+    model = nn.Sequential(nn.Residual(branches[0]), projected).to("float64")
     x, weights = tensor(4, 3, requires_grad=True), tensor(4, 2, seed=1)
 
     def loss():

@@ -7,6 +7,8 @@ make it larger without serving that is not there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
 from typing import NoReturn
 
 NEAR = {
@@ -26,7 +28,9 @@ NEAR = {
     "generator=",
     "rng state": "tr.manual_seed(0) begins anew; to go on from a state, hand over a NumPy generator (layers take it as "
     "rng=, tr.rand and DataLoader as generator=) and keep its .bit_generator.state",
-    "amp": "mixed precision is left out: everything computes in the dtype of its tensors, and float32 is the default",
+    "amp": "mixed precision is left out: delete it, and write loss.backward() and optimizer.step(); everything "
+    "computes in the dtype of its tensors, and float32 is the default",
+    "seeds": "delete the line: tr.manual_seed is enough for every device",
     "backends": "delete the line: there are no switches for libraries; "
     "with tr.kernels('reference'): chooses the kernels of a block",
     "deterministic": "delete the line: the same seed on the same number of threads gives the same bits already",
@@ -59,6 +63,8 @@ NEAR = {
     "counted": "compute it with NumPy on x.numpy(), since it has no derivative",
     "tape": "there are hooks of tensors and modules, tr.walk and tr.trace; a saved tensor is an array of the graph",
     "Size": "a shape is a tuple: use tuple",
+    "layout": "delete it: kernels choose the memory layout, and every tensor is dense",
+    "lazy": "layers that find their sizes by themselves are left out: give the sizes when you make the layer",
     "native": "there is nothing to build: kernels are compiled by Numba, and tr.primitive makes an operation",
 }
 _BY_KIND = {
@@ -72,7 +78,8 @@ _BY_KIND = {
     "bfloat16": "bfloat16",
     "set_default_dtype": "set_default_dtype",
     "Generator": "Generator default_generator",
-    "rng state": "get_rng_state set_rng_state initial_seed seed fork_rng manual_seed_all",
+    "rng state": "get_rng_state set_rng_state initial_seed seed fork_rng",
+    "seeds": "manual_seed_all",
     "amp": "amp autocast GradScaler is_autocast_enabled",
     "backends": "backends set_float32_matmul_precision",
     "deterministic": "use_deterministic_algorithms are_deterministic_algorithms_enabled",
@@ -106,14 +113,28 @@ _BY_KIND = {
     "counted": "histc unique searchsorted bucketize",
     "tape": "profile Variable saved_tensors_hooks grad_fn register_load_state_dict_post_hook",
     "Size": "Size",
+    "layout": "channels_last channels_last_3d contiguous_format preserve_format memory_format strided layout",
+    "lazy": "LazyLinear LazyConv1d LazyConv2d LazyConvTranspose1d LazyConvTranspose2d LazyBatchNorm1d LazyBatchNorm2d "
+    "LazyInstanceNorm1d LazyInstanceNorm2d UninitializedParameter",
     "native": "cpp_extension compiled_with_cxx11_abi",
 }
 _KINDS = {name: kind for kind, names in _BY_KIND.items() for name in names.split()}
 # Names that are elsewhere: PyTorch has them in other rooms, too.
 _ELSEWHERE = {
+    **{
+        name: f"tr.tensor(values, dtype=tr.{dtype}), or x.to(tr.{dtype})"
+        for name, dtype in (
+            ("FloatTensor", "float32"), ("DoubleTensor", "float64"), ("HalfTensor", "float16"), ("LongTensor", "int64"),
+            ("IntTensor", "int32"), ("ShortTensor", "int16"), ("CharTensor", "int8"), ("ByteTensor", "uint8"),
+            ("BoolTensor", "bool"),
+        )
+    },
+    "special": "the function itself: tr.erf, tr.sigmoid, tr.expm1, tr.log1p, tr.softmax; others from scipy.special, on "
+    "numbers without gradients",
     "checkpoint": "tr.checkpoint(function, *inputs)", "dlpack": "tr.from_dlpack(x)",
     "gradcheck": "tr.gradcheck(f, inputs)",
     "detect_anomaly": "with tr.detect_anomaly():", "set_detect_anomaly": "with tr.detect_anomaly():",
+    "manual_seed": "tr.manual_seed(seed), which is enough for every device",
     "is_tensor": "isinstance(x, tr.Tensor)", "nelement": "x.numel()", "ndimension": "x.dim()",
     "type": "x.dtype, x.to(dtype)",
     "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
@@ -142,7 +163,18 @@ def why(room: str, name: str) -> str:
     said = f"{room} has no attribute {name!r}"
     if name in _ELSEWHERE:
         return f"{said}: write {_ELSEWHERE[name]}"
-    return f"{said}: {NEAR[kind]}" if kind else said
+    return f"{said}: {NEAR[kind]}" if kind else said + _near(room, name)
+
+
+def _near(room: str, name: str) -> str:
+    """Where a function of this name is, or what in the room is spelled alike; empty if nothing is."""
+    if not room.startswith("module 'tinyres") or name.startswith("_"):
+        return ""
+    here, functions = import_module(room.split("'")[1]), import_module("tinyres.nn.functional")
+    if here is not functions and name in functions.__all__:
+        return f": write tr.nn.functional.{name}(...)"
+    near = get_close_matches(name, getattr(here, "__all__", ()), n=2, cutoff=0.75)
+    return f": did you mean {' or '.join(near)}?" if near else ""
 
 
 def told(room: str) -> Callable[[str], NoReturn]:

@@ -111,7 +111,7 @@ class Segment:
         return y.node
 
 
-def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+def checkpoint(function: Callable[..., Tensor], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Tensor:
     """Call `function(*args, **kwargs)` without keeping its intermediate values: backward computes them again.
 
     The second run sees the same arguments (arrays are copied) and parameters, draws the same random numbers (from
@@ -119,7 +119,8 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Te
     divided by in the first run, whatever came between. Other buffers it sees as they are by then, such as running
     statistics in eval mode; and a module's mode, so call `model.eval()` after backward. Gradients reach the arguments
     and everything that the function closes over, to any order. Do not rebind a name that the function closes over, or
-    write into its array, before backward: in a loop, pass it as an argument.
+    write into its array, before backward: in a loop, pass it as an argument. `use_reentrant`, which is for PyTorch's
+    sake, changes nothing.
 
     Raises:
         TypeError: the function returns something other than one tensor.

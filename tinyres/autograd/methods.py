@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.operators import FUNCTIONS, Operators
 
 
@@ -45,6 +46,7 @@ class Methods(Operators):
         """The tensor itself: a value has no memory layout that anything depends on."""
         return self
 
+    @explain_words
     def to(
         self, target: Any = None, dtype: Any = None, non_blocking: bool = False, copy: bool = False, *,
         device: Any = None,

@@ -11,6 +11,8 @@ import numpy as np
 
 from tinyres.arrays.convert import new_array
 from tinyres.arrays.foreign import foreign_array, is_foreign, name_of
+from tinyres.autograd.arguments import name_axis, refuse_unknown
+from tinyres.autograd.kinds import check_kinds
 from tinyres.autograd.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,7 +35,11 @@ def operand(value: Any, op: str) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return new_array(value)
-    return foreign_array(value, f"{op}: an operand") if is_foreign(value) else value
+    if is_foreign(value):
+        return foreign_array(value, f"{op}: an operand")
+    if isinstance(value, str):
+        raise TypeError(f"{op}: needs a tensor or an array, got str; make it one with tr.tensor(...)")
+    return value
 
 
 def array_of(value: Any, op: str) -> Any:
@@ -69,17 +75,31 @@ def blame_operand(what: str, error: Exception, given: Iterable[Any]) -> None:
 
 
 def explain_operands(function: F) -> F:
-    """Wrap a function so that an error names the argument that is not a tensor; see `blame_operand`."""
+    """Wrap a function so that an error names the argument that is not taken, no tensor, or of another kind than its
+    name says; see `refuse_unknown`, `blame_operand` and `check_kinds`."""
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except (AttributeError, RuntimeError, TypeError) as error:
-            blame_operand(function.__name__, error, (*args, *kwargs.values()))
+        except Exception as error:
+            explain_call(function, error, args, kwargs)
             raise
 
     return cast(F, call)
+
+
+def explain_call(function: Callable[..., Any], error: Exception, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+    """Raise a clearer error for a call that failed, if an argument is to blame for it."""
+    try:
+        refuse_unknown(function, named)
+        blame_operand(function.__name__, error, (*args, *named.values()))
+        said = str(error)  # an error of ours says already what is wrong
+        if not said.startswith(f"{function.__name__}:") and " must be " not in said and ": needs " not in said:
+            check_kinds(function, args, named)
+    except (TypeError, ValueError) as clearer:
+        raise clearer from error
+    name_axis(function, error)
 
 
 def snapshot(value: Any) -> Any:
@@ -113,4 +133,7 @@ def snapshot_argument(value: Any) -> Any:
     return value if isinstance(value, (Tensor, np.generic)) else snapshot(value)
 
 
-__all__ = ["array_of", "blame_operand", "explain_operands", "operand", "snapshot", "snapshot_argument", "snapshot_key"]
+__all__ = [
+    "array_of", "blame_operand", "explain_call", "explain_operands", "operand", "snapshot", "snapshot_argument",
+    "snapshot_key",
+]  # fmt: skip

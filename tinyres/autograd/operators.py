@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyres.arrays.devices import cuda
 from tinyres.autograd.absent import Refused
+from tinyres.autograd.arguments import name_axis, refuse_unknown
 from tinyres.autograd.in_place import CHANGES, Changing, is_parameter
 from tinyres.context import is_recording
 
@@ -19,7 +20,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the operations by name
 
 def _method(function: str, name: str = "") -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return FUNCTIONS[function](self, *args, **kwargs)
+        try:
+            return FUNCTIONS[function](self, *args, **kwargs)
+        except (TypeError, ValueError) as error:
+            refuse_unknown(FUNCTIONS[function], kwargs)
+            name_axis(FUNCTIONS[function], error)
+            raise
 
     call.__name__ = call.__qualname__ = name or function
     call.__doc__ = f"See `tinyres.{name or function}`."
@@ -150,8 +156,8 @@ REFUSED = [
 
 
 REFUSED_BY_CUDA = [
-    "Event", "Stream", "amp", "current_device", "device_count", "empty_cache", "get_device_name", "manual_seed_all",
-    "max_memory_allocated", "memory_allocated", "synchronize",
+    "Event", "Stream", "amp", "current_device", "device_count", "empty_cache", "get_device_name", "manual_seed",
+    "manual_seed_all", "max_memory_allocated", "memory_allocated", "synchronize",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyres.arrays import namespace
 from tinyres.autograd.algebra import ARRAYS, Algebra
+from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.calling import public
 from tinyres.autograd.event import Event
 from tinyres.autograd.hooks import tensor_of
@@ -18,6 +19,7 @@ from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor
 from tinyres.context import enable_grad
 
 
+@explain_words
 def grad(
     outputs: Tensor | Sequence[Tensor],
     inputs: Tensor | Iterable[Tensor],

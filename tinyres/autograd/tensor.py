@@ -19,6 +19,7 @@ from tinyres.arrays import device_of, inverse_permutation, memory_order, to_devi
 from tinyres.arrays.convert import new_array, numeric
 from tinyres.arrays.devices import Device
 from tinyres.arrays.foreign import foreign_array, is_foreign
+from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.methods import Methods
 from tinyres.autograd.node import Node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
@@ -131,6 +132,7 @@ class Tensor(Methods):
         """A tensor with the same values that is not part of the graph."""
         return wrap(self._data)
 
+    @explain_words
     def backward(self, gradient: Any = None, *, create_graph: bool = False, retain_graph: bool | None = None) -> None:
         """Add d(self)/d(leaf) to the `.grad` of every leaf; see `tinyres.backward`."""
         FUNCTIONS["backward"](self, gradient, create_graph=create_graph, retain_graph=retain_graph)
@@ -272,6 +274,7 @@ def rebind(tensor: Tensor, array: Array) -> None:
         tensor.requires_grad_()
 
 
+@explain_words
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, *, device: Any = None) -> Tensor:
     """Make a tensor from numbers, nested lists, an array or a tensor, of tinyres or another library.
 

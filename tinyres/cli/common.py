@@ -66,19 +66,19 @@ def on_device(name: str) -> None:
     try:
         check_device(name)
     except (ValueError, RuntimeError) as error:
-        raise UsageError(f"--device: {error}") from error
+        raise UsageError(f"--device: {str(error).removeprefix('to: ')}") from error
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, how: str = " with --out") -> None:
     """Make the folder, and check that something can be written there, before anything long begins."""
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; choose another one with --out")
+        raise UsageError(f"{folder} is not a folder; choose another one{how}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):  # under no name, or a unique one: others may check at the same time
             pass
     except OSError as error:
-        raise UsageError(f"cannot write into {folder}: {error.strerror}; choose another folder with --out") from error
+        raise UsageError(f"cannot write into {folder}: {error.strerror}; choose another folder{how}") from error
 
 
 @contextmanager

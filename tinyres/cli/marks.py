@@ -14,6 +14,7 @@ from tinyres.cli.terminal import printable
 from tinyres.exercises.results import NAME, SUMMARY, NotResults, Summary, Try, read, rows, summaries
 from tinyres.files import legible, write
 
+ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz")
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet would calculate such a cell
 
 
@@ -63,9 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
             tries += mine
         found += summaries(student, tries)
     if not found:
-        raise UsageError(
-            f"none of {len(students)} folders has results; pass folders with a {NAME}, or a folder of such folders"
-        )
+        told(f"none of {len(students)} folders has results; pass folders with a {NAME}, or a folder of such folders")
+    for archive in archives(there):
+        told(f"skipped {archive}: unpack it into a folder first")
     for line in table(found, list(students.values())):
         print(printable(line))
     if arguments.csv:
@@ -99,6 +100,13 @@ def students_of(folders: list[Path]) -> dict[Path, str]:
     return {path: str(path) if name in twice else name for path, name in names.items()}
 
 
+def archives(folders: list[Path]) -> list[Path]:
+    """Files among the students' folders that hold a folder, packed."""
+    with suppress(OSError):
+        return sorted(path for folder in folders for path in folder.iterdir() if path.suffix.lower() in ARCHIVES)
+    return []
+
+
 def inner(folder: Path) -> list[Path]:
     """The folders in it, by name, without hidden ones; none if it cannot be read."""
     with suppress(OSError):
@@ -120,12 +128,15 @@ def table(found: list[Summary], students: list[str]) -> list[str]:
     """Lines: a row per student, a column per tutorial, tries in each cell; and what the cells mean."""
     tutorials = numbers(found)
     cells = {(one.student, one.tutorial): str(one.tries) if one.right else f"({one.tries})" for one in found}
-    width = max(len("student"), *map(len, students))
+    called = {one.student: f"{one.student} ({one.name})" for one in found if one.name and one.name != one.student}
+    width = max(len("student"), *(len(called.get(student, student)) for student in students))
     lines = [f"{'student':{width}} " + "".join(f"{number:>5}" for number in tutorials) + "  right"]
     for student in students:
         mine = [cells.get((student, number), "-") for number in tutorials]
         right = sum(one.right for one in found if one.student == student)
-        lines.append(f"{student:{width}} " + "".join(f"{cell:>5}" for cell in mine) + f"{right:>7}")
+        lines.append(
+            f"{called.get(student, student):{width}} " + "".join(f"{cell:>5}" for cell in mine) + f"{right:>7}"
+        )
     return [*lines, "", "2: right at the second try; (2): tried twice, not right yet; -: not tried."]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import tinyres
 from tinyres.autograd.absent import Refused, why
+from tinyres.autograd.arguments import mend_of
 from tinyres.cli.common import UsageError, need, writing
 from tinyres.cli.ported import Source
 from tinyres.cli.terminal import say, terminal
@@ -28,6 +29,14 @@ OF_GRAD = (
     "a gradient is not written into: bind a new one, p.grad = p.grad.clip(-1, 1), or call "
     "nn.utils.clip_grad_value_(model.parameters(), 1.0) or nn.utils.clip_grad_norm_; zero_() is p.grad = None"
 )
+SCALED = {  # a GradScaler's methods, and what to write without one
+    "scale": "without a scaler: write loss.backward()",
+    "step": "without a scaler: write optimizer.step()",
+    "update": "delete the line: there is no scaler",
+    "unscale_": "delete the line: gradients are not scaled",
+    "state_dict": "delete it: there is no scaler whose state could be saved",
+    "load_state_dict": "delete the line: there is no scaler",
+}
 FILES = {
     "save": "tr.save writes safetensors, not pickles: call the file x.safetensors, so that no checkpoint of PyTorch is "
     "taken for it",
@@ -110,6 +119,7 @@ class Script(ast.NodeVisitor):
         self.rooms: dict[str, str] = {}  # names of the script: what of torch they stand for, "nn.functional"
         self.used: list[tuple[int, str]] = []
         self.seen: list[tuple[int, str, str]] = []
+        self.scalers: set[str] = set()  # what the script calls its GradScaler: "scaler", "self.scaler"
         self.own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
         self.visit(tree)
 
@@ -155,6 +165,9 @@ class Script(ast.NodeVisitor):
         name = self.dotted(node.func)
         if name:
             self.seen += [(node.lineno, f"torch.{name}({word})", mend) for word, mend in strange(name, node)]
+        elif isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in self.scalers:
+            mend = SCALED.get(node.func.attr, "delete it: there is no scaler")
+            self.seen.append((node.lineno, f"{ast.unparse(node.func)}(...)", mend))
         elif name is None and isinstance(node.func, ast.Attribute) and node.func.attr not in self.own:
             of_data, of_grad = _ends(node.func.value)
             mend = without(node.func.attr, of_data, of_grad)
@@ -164,7 +177,10 @@ class Script(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign | ast.AugAssign) -> None:
+        made = self.dotted(node.value.func) if isinstance(node.value, ast.Call) else None
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if made and made.endswith("GradScaler"):
+                self.scalers.add(ast.unparse(target))
             if isinstance(target, ast.Subscript) and not _is_key(target.slice):
                 self.seen.append((node.lineno, f"{ast.unparse(target)} = ...{MAYBE}", WRITTEN))
             elif isinstance(node, ast.AugAssign) and _ends(target)[0]:
@@ -214,9 +230,10 @@ def strange(name: str, call: ast.Call) -> Iterator[tuple[str, str]]:
         yield ".data", "hand over the parameter itself, without .data"
     if name in FILES and not any(_is_safe(argument) for argument in call.args):
         yield "...", FILES[name]
-    if not inspect.isclass(found):  # a function may take more than it shows
-        return
-    takes = inspect.signature(found).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-        words = [keyword.arg for keyword in call.keywords if keyword.arg and keyword.arg not in takes]
-        yield from ((f"{word}=", f"there is no argument {word}; there are {', '.join(takes)}") for word in words)
+    for keyword in call.keywords if callable(found) else []:
+        none = isinstance(keyword.value, ast.Constant) and keyword.value.value is None
+        unknown = keyword.arg and mend_of(found, [keyword.arg])
+        if unknown:
+            yield f"{keyword.arg}=", f"there is no argument {keyword.arg}: {unknown[1]}"
+        elif keyword.arg == "momentum" and none:
+            yield "momentum=None", "momentum must be a number from 0 to 1; assign 1 / k to .momentum before batch k"

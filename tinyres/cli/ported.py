@@ -42,8 +42,8 @@ class Source:
         try:
             self.tree = ast.parse(content)
         except SyntaxError as error:
-            where = f"{self.place(error.lineno or 1)}: " if self._cells else ""
-            raise UsageError(f"{path}: is not Python: {where}{error}") from error
+            where = f"{self.place(error.lineno or 1)}: "
+            raise UsageError(f"{path}: is not Python: {where}{error.msg}") from error
         except ValueError as error:  # a null byte
             raise UsageError(f"{path}: is not Python: {error}") from error
 

@@ -98,6 +98,8 @@ def main() -> None:
         read(path, folder[0] if folder else None, input if someone else None)
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:  # the command that started this process says so
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,8 @@ def _traced(file: Path) -> Any:
         near = suggested(file.name, [path.name for path in file.parent.glob("*.py")])
         guess = f"; did you mean {' or '.join(str(file.parent / name) for name in near)}?" if near else ""
         raise UsageError(f"there is no file {file}{guess}")
+    if b"\0" in file.read_bytes()[:4096]:  # Python would take an archive, such as a checkpoint, for a program
+        raise UsageError(f"{file} is not a Python file; name one that defines `loss`")
     sys.path.insert(0, str(file.resolve().parent))
     try:
         with _reporting(file):

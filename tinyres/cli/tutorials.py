@@ -80,7 +80,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 def run_copy(arguments: argparse.Namespace) -> int:
     """Copy all tutorials, or none if a file would be overwritten."""
     found, folder = tutorials(), arguments.folder
-    make_folder(folder)
+    make_folder(folder, "")
     if folder.resolve() == found[0].path.parent.resolve():
         raise UsageError(f"{folder} is the folder to copy from; name another one")
     files = {tutorial.path.name: alone(tutorial.path.read_text(encoding="utf-8")) for tutorial in found}
@@ -113,7 +113,7 @@ def run_one(arguments: argparse.Namespace) -> int:
     """Run one with this Python; the exit status is 0, or 1 if it failed."""
     need({"matplotlib": "matplotlib", "sklearn": "scikit-learn", "flatlatex": "flatlatex"})
     if arguments.figures is not None:
-        make_folder(arguments.figures)
+        make_folder(arguments.figures, " with --figures")
     folder = [] if arguments.figures is None else [str(arguments.figures)]
     command = [sys.executable, "-m", "tinyres.cli.reading", str(_called(arguments.number).path), *folder]
     ended = subprocess.run(command, env=children.environment(), check=False).returncode

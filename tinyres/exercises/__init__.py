@@ -19,7 +19,9 @@ from tinyres.exercises.results import record
 FOLDER = "TINYRES_EXERCISES"
 
 
-def exercise(number: str, answer: Any = ..., *, results: str | os.PathLike[str] | None = None, name: str = "") -> None:
+def exercise(
+    number: str, answer: Any = ..., *, results: str | os.PathLike[str] | None = None, name: object = ""
+) -> None:
     """Check the answer to the exercise of a tutorial, and print in one line what a right one has shown.
 
     Nothing is written unless you ask for it. If you name a folder, with `results` or with the environment variable
@@ -49,7 +51,7 @@ def exercise(number: str, answer: Any = ..., *, results: str | os.PathLike[str] 
     except Exception as error:  # whatever it is, the answer is not right; Ctrl-C says nothing about it
         tried = not untouched(answer, getattr(checker, "STUB", ""))
         if folder and tried:
-            record(folder, digits, False, name)
+            record(folder, digits, False, str(name))
         if isinstance(error, AssertionError) and raised_in(Path(__file__).parent, error):
             show_plainly()
             stands = not tried and not untouched(answer)
@@ -57,7 +59,7 @@ def exercise(number: str, answer: Any = ..., *, results: str | os.PathLike[str] 
             raise NotRight(f"Exercise {digits} is not {'right' if tried else 'tried'} yet: {said}") from None
         raise
     if folder:
-        record(folder, digits, True, name)
+        record(folder, digits, True, str(name))
     shown = str(checker.__doc__).strip().splitlines()[0]
     print(f"Exercise {digits} is right. {shown}")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 NAME = "tinyres-results.csv"
 COLUMNS = ["tutorial", "time", "result", "name"]
+MARKS = ",;\t"  # between cells; spreadsheets have their own
 VERDICTS = {True: "right", False: "wrong"}
 
 
@@ -58,16 +59,19 @@ def read(folder: Path) -> tuple[list[Try], list[int]]:
     """
     path = folder / NAME
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # a spreadsheet may have saved it, with a mark
     except FileNotFoundError as error:
-        raise NotResults(f"{folder}: there is no {NAME} in it; only copies made with --results keep one") from error
+        raise NotResults(
+            f"{folder}: there is no {NAME} in it: nothing answered yet, or the tutorials were copied without --results"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise NotResults(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'})") from error
-    if not lines or lines[0] != ",".join(COLUMNS):
+    mark = next((mark for mark in MARKS if lines and lines[0] == mark.join(COLUMNS)), None)
+    if mark is None:
         raise NotResults(f"{path}: not written by tr.exercise; its first line must be {','.join(COLUMNS)}")
     tries, foreign = [], []
     for number, line in enumerate(lines[1:], 2):
-        found = _try(line)
+        found = _try(line, mark)
         if found:
             tries.append(found)
         else:
@@ -75,9 +79,9 @@ def read(folder: Path) -> tuple[list[Try], list[int]]:
     return tries, foreign
 
 
-def _try(line: str) -> Try | None:
+def _try(line: str, mark: str) -> Try | None:
     try:
-        tutorial, time, result, name = next(csv.reader([line], strict=True))
+        tutorial, time, result, name = next(csv.reader([line], delimiter=mark, strict=True))
         datetime.fromisoformat(time)
     except (csv.Error, StopIteration, ValueError):
         return None

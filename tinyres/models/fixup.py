@@ -48,7 +48,7 @@ def fixup(
         init.zeros_(last.weight)
         before = nn.Shift(), first, nn.Shift(), nn.ReLU()
         branch = nn.Sequential(*before, nn.Shift(), last, nn.Scale(), nn.Shift())
-        return Block(nn.Residual(branch, padded(channels, out_channels, stride)))
+        return Block(nn.Residual(branch, shortcut=padded(channels, out_channels, stride)))
 
     stem = nn.Sequential(conv3x3(in_channels, width, 1, rng), nn.Shift(), nn.ReLU())
     blocks = in_stages(width, doubling(width), [n] * 3, block)

@@ -55,7 +55,7 @@ def resnet_imagenet(
         body = branch(channels, out_channels, stride, rng)
         if reduction is not None:
             body.append(nn.SqueezeExcite(out_channels, reduction, rng=rng))
-        return Block(nn.Residual(body, projected(channels, out_channels, stride, rng)))
+        return Block(nn.Residual(body, shortcut=projected(channels, out_channels, stride, rng)))
 
     stem = imagenet_stem(in_channels, width, rng)
     outputs = doubling(expansion * width, 4)

@@ -62,7 +62,7 @@ def _basic(channels: int, out_channels: int, stride: int, rng: np.random.Generat
         *_activated(out_channels),
         conv3x3(out_channels, out_channels, 1, rng),
     )
-    return nn.Residual(branch, padded(channels, out_channels, stride))
+    return nn.Residual(branch, shortcut=padded(channels, out_channels, stride))
 
 
 def _bottleneck(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Module:
@@ -77,4 +77,4 @@ def _bottleneck(channels: int, out_channels: int, stride: int, rng: np.random.Ge
     if stride == 1 and channels == out_channels:
         return nn.Residual(nn.Sequential(*_activated(channels), *convolutions))
     shortcut = conv1x1(channels, out_channels, stride, rng)
-    return nn.Sequential(*_activated(channels), nn.Residual(nn.Sequential(*convolutions), shortcut))
+    return nn.Sequential(*_activated(channels), nn.Residual(nn.Sequential(*convolutions), shortcut=shortcut))

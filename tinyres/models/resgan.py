@@ -92,7 +92,7 @@ def up_block(inputs: int, outputs: int, rng: np.random.Generator) -> nn.Residual
         _conv(outputs, outputs, 3, "relu", rng),
     )
     # A 1x1 convolution commutes with the repetition of pixels, and costs a quarter of it before.
-    return nn.Residual(branch, nn.Sequential(*_projection(inputs, outputs, rng), nn.Upsample(scale_factor=2)))
+    return nn.Residual(branch, shortcut=nn.Sequential(*_projection(inputs, outputs, rng), nn.Upsample(scale_factor=2)))
 
 
 def down_block(inputs: int, outputs: int, size: int, norm: str, rng: np.random.Generator) -> nn.Residual:
@@ -110,7 +110,7 @@ def down_block(inputs: int, outputs: int, size: int, norm: str, rng: np.random.G
         _conv(inputs, outputs, 3, "relu", rng),
         nn.AvgPool2d(2),
     )
-    return nn.Residual(branch, nn.Sequential(nn.AvgPool2d(2), *_projection(inputs, outputs, rng)))
+    return nn.Residual(branch, shortcut=nn.Sequential(nn.AvgPool2d(2), *_projection(inputs, outputs, rng)))
 
 
 def _projection(inputs: int, outputs: int, rng: np.random.Generator) -> list[nn.Module]:

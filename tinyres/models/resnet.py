@@ -57,7 +57,7 @@ def resnet(
     def body(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Residual:
         branch = two_convolutions(channels, out_channels, stride, rng)
         if two_sided:
-            return nn.Residual(branch, padded(channels, out_channels, stride, two_sided=True))
-        return nn.Residual(branch, SHORTCUTS[shortcut](channels, out_channels, stride, rng))
+            return nn.Residual(branch, shortcut=padded(channels, out_channels, stride, two_sided=True))
+        return nn.Residual(branch, shortcut=SHORTCUTS[shortcut](channels, out_channels, stride, rng))
 
     return Stages(depth, width, in_channels, classes, body, rng)

@@ -37,6 +37,6 @@ def senet(
     def body(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.Residual:
         branch = two_convolutions(channels, out_channels, stride, rng)
         branch.append(nn.SqueezeExcite(out_channels, reduction, rng=rng))
-        return nn.Residual(branch, padded(channels, out_channels, stride))
+        return nn.Residual(branch, shortcut=padded(channels, out_channels, stride))
 
     return Stages(depth, width, in_channels, classes, body, rng)

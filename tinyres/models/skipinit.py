@@ -50,7 +50,7 @@ def skipinit(
             conv3x3(out_channels, out_channels, 1, rng, bias=True),
             nn.Scale(start),
         )
-        return nn.Residual(branch, padded(channels, out_channels, stride))
+        return nn.Residual(branch, shortcut=padded(channels, out_channels, stride))
 
     stem = conv3x3(in_channels, width, 1, rng, bias=True)
     blocks = in_stages(width, doubling(width), [n] * 3, block)

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from tinyres.arrays import device_of, namespace, to_floats
+from tinyres.autograd.operands import explain_operands
 from tinyres.autograd.tensor import Array, Tensor, raw, wrap
 
 
+@explain_operands
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -50,6 +52,7 @@ def clip_grad_norm_(
     return np.float64(norm)
 
 
+@explain_operands
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit every entry of every gradient to [-clip_value, clip_value]."""
     if not clip_value >= 0:

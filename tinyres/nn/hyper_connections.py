@@ -71,7 +71,8 @@ class HyperConnections(Residual):
         read = np.zeros((1, streams))
         read[0, index % streams] = 1
         wide = width if dynamic else None
-        super().__init__(_ReadAndWrite(branch, read, constrained, wide), Mixing(streams, constrained, iterations, wide))
+        mixed = Mixing(streams, constrained, iterations, wide)
+        super().__init__(_ReadAndWrite(branch, read, constrained, wide), shortcut=mixed)
         self.streams, self.mixing, self.dynamic = streams, mixing, dynamic
 
     def forward(self, x: Any, relu: bool = False, **options: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.absent import told
+from tinyres.autograd.operands import explain_operands
 from tinyres.autograd.tensor import Tensor, rebind
 from tinyres.nn.convert import fill_like
 
@@ -196,4 +197,5 @@ __all__ = [
     "Rng", "calculate_gain", "constant_", "default_", "dirac_", "eye_", "fans", "kaiming_normal_", "kaiming_uniform_",
     "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+globals().update({n: explain_operands(f) for n, f in globals().items() if n in __all__ and n.endswith("_")})
 __getattr__ = told(__name__)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinyres.arrays import namespace
+from tinyres.autograd.arguments import Explained, explain_words
 from tinyres.autograd.operands import blame_operand
 from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
@@ -15,7 +16,6 @@ from tinyres.nn.convenient import Convenient
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
 from tinyres.nn.hooks import Hookable
 from tinyres.nn.keys import advice, translated
-from tinyres.nn.unknown import refuse_unknown
 
 
 class Parameter(Tensor):
@@ -49,7 +49,7 @@ def is_just(module: Any, kind: type[Module]) -> bool:
     return type(module) is kind and "forward" not in vars(module) and module._hooks is None
 
 
-class Module(Convenient, Hookable):
+class Module(Convenient, Hookable, Explained):
     """Base class of layers and models: define `forward`, and assign parameters and other modules as attributes.
 
     Parameters, buffers and children are listed in the order of their assignment, with PyTorch's names. A module that
@@ -67,12 +67,6 @@ class Module(Convenient, Hookable):
     _unsaved: tuple[str, ...] = ()  # those of the buffers that are in no state_dict
 
     forward: Callable[..., Any]
-
-    def __new__(cls, *args: Any, **named: Any) -> Self:
-        """A module without attributes; TypeError for an argument by name that a class of ours does not take."""
-        if named:
-            refuse_unknown(cls, named)
-        return super().__new__(cls)
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Note which `forward` a class's `fuses` speaks of: one that takes its place later may not know how."""
@@ -248,6 +242,7 @@ class Module(Convenient, Hookable):
                 parameter.requires_grad_(requires_grad)
         return self
 
+    @explain_words
     def to(self, *targets: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False) -> Self:
         """Move to a device ("cpu", "cuda"), convert floats to a dtype ("float64"), or both, keeping memory layouts."""
         for convert in [converter(target) for target in (*targets, device, dtype) if target is not None]:

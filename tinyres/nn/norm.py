@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
+from tinyres.autograd.kinds import is_number
 from tinyres.autograd.tensor import Tensor
 from tinyres.nn import functional as F
 from tinyres.nn.module import Module, Parameter
@@ -29,10 +30,10 @@ class _Norm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
-        if momentum is None or not 0 <= momentum <= 1:
+        if not is_number(momentum) or not 0 <= momentum <= 1:
             mend = "; for PyTorch's average over all batches assign 1 / k to .momentum before batch k = 1, 2, ..."
-            raise ValueError(
-                f"{type(self).__name__}: momentum must be a number from 0 to 1, got {momentum}"
+            raise (ValueError if momentum is None or is_number(momentum) else TypeError)(
+                f"{type(self).__name__}: momentum must be a number from 0 to 1, got {momentum!r:.80}"
                 + (mend if momentum is None else "")
             )
         self.num_features, self.eps, self.momentum = num_features, eps, momentum

@@ -21,13 +21,22 @@ class Residual(Module):
 
     Args:
         branch: F, called `branch` in names.
-        shortcut: called `shortcut` in names; a projection where branch changes the shape. None: the identity.
+        shortcut: by name, and called `shortcut` in names; a projection where branch changes the shape. None: the
+            identity.
 
     Raises:
+        TypeError: a second module comes without its name, as if the layers of a branch were listed.
         ValueError: branch and shortcut give different shapes. (They are never broadcast.)
     """
 
-    def __init__(self, branch: Module, shortcut: Module | None = None) -> None:
+    def __init__(self, branch: Module, *others: Any, shortcut: Module | None = None) -> None:
+        if others:
+            what = type(self).__name__
+            layers = ", ".join(type(layer).__name__ for layer in (branch, *others))
+            raise TypeError(
+                f"{what}: takes one branch, got {1 + len(others)} modules ({layers}): join the layers of a branch, "
+                f"nn.{what}(nn.Sequential(...)); a module on the other way goes by name, shortcut=..."
+            )
         self.branch = branch
         self.shortcut = shortcut
 

@@ -10,6 +10,7 @@ from tinyres import ops
 from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.random import rng_of
 from tinyres.autograd.checkpoint import note_state, replayed_state
+from tinyres.autograd.operands import explain_operands
 from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
 from tinyres.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
@@ -113,6 +114,7 @@ NORMALISED: dict[type[Module], type[SpectralNorm]] = {
 }  # fmt: skip
 
 
+@explain_operands
 def spectral_norm(module: M, n_power_iterations: int = 1, *, rng: Rng = None) -> M:
     """Divide the weight of a layer, or of every layer below a module, by its largest singular value; the module itself.
 

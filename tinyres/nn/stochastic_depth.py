@@ -36,7 +36,7 @@ class StochasticDepth(Residual):
     ) -> None:
         if not 0 <= survival <= 1:
             raise ValueError(f"StochasticDepth: survival is a probability and must be in [0, 1], got {survival}")
-        super().__init__(branch, shortcut)
+        super().__init__(branch, shortcut=shortcut)
         self.survival = survival
         self.rng = rng_of(rng)
 

@@ -112,7 +112,7 @@ class TransformerEncoderLayer(Module):
         self.dropout1, self.dropout2 = Dropout(dropout, rng=rng), Dropout(dropout, rng=rng)
         deep = norm == "deep"
         self.attention, self.mlp = (
-            connection(Branch(branch), *([_Times((2 * layers) ** 0.25)] if deep else []))
+            connection(Branch(branch), **({"shortcut": _Times((2 * layers) ** 0.25)} if deep else {}))
             for branch in (self._attend, self._feed)
         )
         if deep:

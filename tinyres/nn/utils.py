@@ -7,17 +7,20 @@ from typing import Any
 
 from tinyres import ops
 from tinyres.autograd.absent import told
+from tinyres.autograd.operands import explain_operands
 from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.nn.convert import fill_like
 from tinyres.nn.spectral_norm import spectral_norm
 
 
+@explain_operands
 def parameters_to_vector(parameters: Iterable[Any]) -> Any:
     """All numbers of the parameters in one vector; differentiable."""
     return ops.concatenate([ops.reshape(p, -1) for p in parameters])
 
 
+@explain_operands
 def vector_to_parameters(vec: Any, parameters: Iterable[Tensor]) -> None:
     """Give the parameters the values of a vector, in the order of `parameters_to_vector`.
 

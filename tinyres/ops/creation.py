@@ -106,16 +106,24 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, **how: Any) -> Tenso
 
 
 # -- drawn ----------------------------------------------------------------------------------------------------------
+def _floating(what: str, dtype: Any) -> Any:
+    """The dtype of drawn numbers. TypeError for one that would round them to integers."""
+    kind = np.dtype(dtype or FLOAT)
+    if kind.kind != "f":
+        raise TypeError(f"{what}: draws fractions, so dtype must be a float's, got {kind}: tr.randint draws integers")
+    return kind
+
+
 def rand(*size: Any, generator: Rng = None, dtype: Any = None, **how: Any) -> Tensor:
     """Drawn evenly from [0, 1)."""
-    kind = np.dtype(dtype or FLOAT)
+    kind = _floating("rand", dtype)
     draws = rng_of(generator).random(sizes_of(size), np.float64 if kind == np.float64 else np.float32)
     return made(np.asarray(draws, kind), **how)
 
 
 def randn(*size: Any, generator: Rng = None, dtype: Any = None, **how: Any) -> Tensor:
     """Drawn from the normal distribution with mean 0 and variance 1."""
-    return made(np.asarray(rng_of(generator).standard_normal(sizes_of(size)), dtype or FLOAT), **how)
+    return made(np.asarray(rng_of(generator).standard_normal(sizes_of(size)), _floating("randn", dtype)), **how)
 
 
 def randint(
@@ -124,6 +132,10 @@ def randint(
     """Integers drawn evenly from [low, high); randint(high, size) begins at 0."""
     if size is None:
         low, high, size = 0, low, high
+    if not hasattr(size, "__iter__"):
+        raise TypeError(
+            f"randint: size must be a shape, such as (2, 3), got {size!r:.80}: tr.randint(low, high, (2, 3))"
+        )
     return made(np.asarray(rng_of(generator).integers(low, high, tuple(size)), dtype or INTEGER), **how)
 
 

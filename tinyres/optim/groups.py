@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.kinds import is_number
 from tinyres.autograd.tensor import Tensor
 from tinyres.nn.convert import as_array, fill_like
 
 _BELOW_ONE, _ANY = (0.0, 1.0), (0.0, math.inf)
-_LIMITS = dict.fromkeys(("lr", "weight_decay", "eps", "momentum"), _ANY) | dict.fromkeys(("betas", "alpha"), _BELOW_ONE)
+_LIMITS = {"dampening": (-math.inf, math.inf)}
+_LIMITS |= dict.fromkeys(("lr", "weight_decay", "eps", "momentum"), _ANY) | dict.fromkeys(
+    ("betas", "alpha"), _BELOW_ONE
+)
 _MISSING = ("amsgrad", "maximize")  # PyTorch's settings that change a step, and that no optimiser here has
 
 
@@ -53,7 +57,12 @@ def checked_group(
     for name, value in group.items():
         if name in _LIMITS:
             low, high = _LIMITS[name]
-            if not all(low <= v < high for v in (value if isinstance(value, (tuple, list)) else (value,))):
+            found = value if isinstance(value, (tuple, list)) else (value,)
+            many = 2 if name == "betas" else 1
+            if not all(map(is_number, found)) or len(found) != many:
+                needed = "a number" if many == 1 else f"{many} numbers"
+                raise TypeError(f"{kind}: {name} must be {needed}, got {value!r:.80}")
+            if not all(low <= v < high for v in found):
                 raise ValueError(f"{kind}: {name} must be at least {low:g} and below {high:g}, got {value}")
     return {"params": params, **group, **({"param_names": names} if names else {})}
 

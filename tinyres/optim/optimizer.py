@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyres.arrays import kernels_for, namespace
+from tinyres.autograd.arguments import Explained, explain_words
 from tinyres.autograd.tensor import Array, Tensor, rebind, wrap
 from tinyres.context import enable_grad
 from tinyres.optim.devices import check_devices, in_dtype_of
@@ -17,7 +18,7 @@ from tinyres.optim.groups import checked_group, loaded_state, read_state
 State = dict[str, Any]  # the state of one parameter: arrays and step counts by name; empty before its first step
 
 
-class Optimizer:
+class Optimizer(Explained):
     """Base class: holds the parameters in groups, the settings of each group, and the state of each parameter.
 
         Adam(model.parameters(), lr=0.01)
@@ -49,10 +50,13 @@ class Optimizer:
         kind = type(self).__name__
         if hasattr(params, "parameters"):
             raise TypeError(f"{kind}: got a module; pass its parameters: {kind}(model.parameters(), ...)")
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            got = f"a tensor of shape {params.shape}" if isinstance(params, Tensor) else f"{params!r:.80}"
+            raise TypeError(f"{kind}: params must be a list of parameters, as model.parameters() or [p], got {got}")
         self.settings, self.defaults = tuple(settings), settings
         self.param_groups: list[dict[str, Any]] = []
         self.state: list[State] = []
-        given: list[Any] = [params] if isinstance(params, (Tensor, dict)) else list(params)
+        given: list[Any] = [params] if isinstance(params, dict) else list(params)
         for group in given if given and isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
         if not self.params:
@@ -99,6 +103,7 @@ class Optimizer:
         else:
             object.__setattr__(self, name, value)
 
+    @explain_words
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. If an error is raised, no parameter has changed.
 

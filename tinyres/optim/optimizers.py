@@ -87,7 +87,8 @@ class Adam(KernelOptimizer):
     ) -> None:
         if amsgrad:
             raise ValueError(f"{type(self).__name__}: amsgrad is left out: a larger betas[1] forgets as slowly")
-        super().__init__(params, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+        pair = tuple(betas) if isinstance(betas, list) else betas
+        super().__init__(params, lr=lr, betas=pair, eps=eps, weight_decay=weight_decay)
 
     decoupled = False
 

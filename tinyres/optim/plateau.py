@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tinyres.autograd.arguments import Explained
 from tinyres.optim.optimizer import Optimizer
 
 _STATE = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
-class ReduceLROnPlateau:
+class ReduceLROnPlateau(Explained):
     """Multiply the rates by `factor` when a value has not improved for more than `patience` steps.
 
         scheduler = ReduceLROnPlateau(optimizer, patience=5)

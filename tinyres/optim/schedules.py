@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.arguments import Explained
 from tinyres.optim.optimizer import Optimizer
 
 Factor = Callable[[int], float]
 
 
-class LRScheduler:
+class LRScheduler(Explained):
     """Base class: counts steps and sets each group's rate, the first time when it is made. A subclass defines `lr_at`.
 
     Every group of the optimiser keeps its own lr_0. Several schedules of one optimiser use the same ones: the first

@@ -139,4 +139,4 @@ def _block(make: _Maker, kind: str, width: int, options: dict[str, Any]) -> nn.M
     else:
         inside = [*make.norm(width), make.phi(), make.linear(width, width)]
         inside += [*make.norm(width), make.phi(), make.linear(width, width)]
-    return nn.Residual(nn.Sequential(*inside, scale), None if kind == "skipinit" else Fixed(options["skip"]))
+    return nn.Residual(nn.Sequential(*inside, scale), shortcut=None if kind == "skipinit" else Fixed(options["skip"]))

@@ -29,7 +29,9 @@ class Writer:
         path = Path(path)
         path = path / FILE if path.is_dir() else path
         if not path.exists():
-            raise FileNotFoundError(f"{path}: there is no such file; `tinyres train gpt` writes it when it ends")
+            raise FileNotFoundError(
+                f"{path.absolute()}: there is no such file; `tinyres train gpt` writes it when it ends"
+            )
         text, arrays = load_metadata(path).get("gpt"), load(path)
         if text is None:
             raise ValueError(f"{path}: holds no model of text; `tinyres train gpt` writes one")

@@ -18,6 +18,8 @@ from tinyres import data
 from tinyres.arrays import to_device
 from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.absent import told
+from tinyres.autograd.arguments import Explained
+from tinyres.autograd.operands import explain_operands
 from tinyres.autograd.tensor import Tensor, tensor, wrap
 from tinyres.data.loader import rows_of
 from tinyres.ops import stack
@@ -30,7 +32,7 @@ class Dataset:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index), which gives a sample")
 
 
-class TensorDataset(Dataset):
+class TensorDataset(Dataset, Explained):
     """Tensors of the same length; a sample is a tuple with an element of each.
 
     Raises:
@@ -64,6 +66,7 @@ class Subset(Dataset):
         return len(self.indices)
 
 
+@explain_operands
 def random_split(dataset: Any, lengths: Sequence[float], generator: Rng = None) -> list[Subset]:
     """Disjoint parts of a data set, drawn at random.
 
@@ -99,7 +102,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     return list(batch) if isinstance(first, (str, bytes)) else wrap(np.stack([np.asarray(sample) for sample in batch]))
 
 
-class DataLoader:
+class DataLoader(Explained):
     """Batches of a data set; each `for` over it is one epoch.
 
     Samples are loaded here, one after the other, and batches of a TensorDataset are cut from its tensors. So

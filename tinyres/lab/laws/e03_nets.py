@@ -33,7 +33,7 @@ class Net:
         self.fuller = 2**0.5 if ends_in_relu else 1.0  # makes up for the half that the last ReLU takes
         last = [nn.ReLU()] if ends_in_relu else []
         blocks = [
-            nn.Residual(nn.Sequential(one, nn.ReLU(), two, *last, self.branch), self.shortcut)
+            nn.Residual(nn.Sequential(one, nn.ReLU(), two, *last, self.branch), shortcut=self.shortcut)
             for one, two in zip(self.linear[::2], self.linear[1::2], strict=True)
         ]
         self.blocks = nn.Sequential(*blocks).to("float64")

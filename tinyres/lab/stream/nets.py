@@ -56,7 +56,7 @@ def block(norm: str, l: int, depth: int, w1: Any, w2: Any, s: float = 1.0) -> nn
     if norm == "lns":
         return nn.Residual(nn.Sequential(layer_norm(width), Times(l**-0.5), *body))
     if norm == "deep":
-        return nn.Sequential(nn.Residual(nn.Sequential(*body), Times(a)), layer_norm(width))
+        return nn.Sequential(nn.Residual(nn.Sequential(*body), shortcut=Times(a)), layer_norm(width))
     raise ValueError(f"block: norm is 'pre', 'post', 'peri', 'lns' or 'deep', got {norm!r}")
 
 

@@ -1,0 +1,117 @@
+"""Arguments of PyTorch that are not here, or are of another kind: a sentence with the mend, not Python's own."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import tinyres as tr
+from tinyres import nn, optim
+from tinyres.nn import functional as F
+from tinyres.utils.data import DataLoader, TensorDataset
+
+v, p = tr.tensor([1.0, 2.0, 3.0]), nn.Parameter(np.ones(3))
+sgd = optim.SGD([p], lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: nn.Embedding(3, 4, max_norm=1.0), "Embedding: there is no argument 'max_norm' here: scale the rows"),
+        (lambda: nn.Linear(3, 4, device="cpu"), r"Linear: there is no argument 'device' here: call .to\(device\)"),
+        (lambda: nn.LSTM(3, 4, proj_size=2), "LSTM: there is no argument 'proj_size' here: put an nn.Linear after it"),
+        (lambda: nn.Linear(in_feature=3, out_features=4), r"did you mean in_features.*\? It takes in_features, out_"),
+        (
+            lambda: tr.zeros(2, pin_memory=True),
+            r"zeros: .*'pin_memory' here: leave it out.* It takes dtype, device, req",
+        ),
+        (lambda: v.new_zeros(2, layout=1), "new_zeros: there is no argument 'layout' here: leave it out"),
+        (lambda: tr.add(v, v, out=v), r"add: .*'out' here: .* bind the result, y = tr.add\(...\). It takes input, oth"),
+        (lambda: v.sum(out=v), r"sum: there is no argument 'out' here"),
+        (lambda: v.relu(inplace=True), r"relu: .*'inplace' here: .* x = tr.relu\(x\)"),
+        (lambda: tr.tensor([1.0], pin_memory=True), "tensor: there is no argument 'pin_memory' here: leave it out"),
+        (lambda: v.backward(inputs=[v]), r"backward: .*tr.grad\(y, inputs\)"),
+        (lambda: v.to("cpu", memory_format=1), "to: there is no argument 'memory_format' here"),
+        (lambda: tr.load("x", mmap=True), "load: there is no argument 'mmap' here"),
+        (lambda: tr.compile(print, mode="x"), r"compile: .*'mode' here: leave it out: .* tr.compile\(step, model, opt"),
+        (lambda: F.cross_entropy(v, v, size_average=True), 'cross_entropy: .* write reduction="mean" or "sum"'),
+        (lambda: nn.init.normal_(p, generator=1), "normal_: there is no argument 'generator' here"),
+        (lambda: optim.AdamW([p], capturable=True), "AdamW: there is no argument 'capturable' here"),
+        (lambda: optim.AdamW([p], beta=0.9), "'beta' here: did you mean betas"),
+        (lambda: optim.StepLR(sgd, 3, verbose=True), r"StepLR: .*'verbose' here: .*scheduler.get_last_lr\(\)"),
+        (lambda: optim.ReduceLROnPlateau(sgd, verbose=True), "ReduceLROnPlateau: there is no argument 'verbose'"),
+        (lambda: DataLoader(TensorDataset(v), multiprocessing_context=1), "DataLoader: .* loaded in this process"),
+        (lambda: nn.BatchNorm2d(3, nonsense=1), "there is no argument 'nonsense' here: leave it out. It takes"),
+    ],
+)
+def test_what_is_not_there_is_said_with_the_mend(make, said):
+    with pytest.raises(TypeError, match=said):
+        make()
+
+
+def test_classes_of_others_keep_pythons_sentence_and_right_arguments_pass():
+    class Own(nn.Module):
+        def __init__(self, width=3):
+            self.layer = nn.Linear(in_features=width, out_features=2, rng=0)
+
+    assert Own(width=4).layer.in_features == 4
+    with pytest.raises(TypeError, match="unexpected keyword argument 'max_norm'"):
+        Own(max_norm=1)
+    assert pickle.loads(pickle.dumps(nn.Linear(2, 3, rng=0))).out_features == 3
+    assert copy.deepcopy(Own(5)).layer.in_features == 5
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "said"),
+    [
+        (lambda: optim.SGD([p], momentum=None), TypeError, "SGD: momentum must be a number, got None"),
+        (lambda: optim.AdamW([p], lr="a"), TypeError, "AdamW: lr must be a number, got 'a'"),
+        (lambda: optim.AdamW([p], betas=0.9), TypeError, "AdamW: betas must be 2 numbers, got 0.9"),
+        (lambda: optim.AdamW(p), TypeError, r"AdamW: params must be a list .* got a tensor of shape \(3,\)"),
+        (lambda: optim.SGD(5), TypeError, "SGD: params must be a list of parameters, .* got 5"),
+        (lambda: optim.StepLR(p, 5), TypeError, r"StepLR: optimizer must be an optimiser, .* an array of shape \(3,\)"),
+        (lambda: optim.StepLR(sgd, "a"), TypeError, "StepLR: step_size must be a number of at least 1, got 'a'"),
+        (lambda: nn.Dropout("a"), TypeError, "Dropout: p must be a number from 0 to 1, got 'a'"),
+        (lambda: nn.Dropout(p=1.5), ValueError, "Dropout: p must be a number from 0 to 1, got 1.5"),
+        (lambda: nn.BatchNorm2d(3, momentum="x"), TypeError, "BatchNorm2d: momentum must be a number from 0 to 1, got"),
+        (lambda: nn.Linear(-1, 3), ValueError, "Linear: in_features must be a whole number of at least 1, got -1"),
+        (lambda: nn.Linear(2.5, 3), TypeError, "Linear: in_features must be a whole number of at least 1, got 2.5"),
+        (lambda: nn.Linear(2, 3, rng="a"), TypeError, "Linear: rng must be a seed, .* got 'a'"),
+        (lambda: nn.Conv2d(3, 4, (3, 0)), ValueError, "Conv2d: kernel_size must be a whole number of at least 1, or "),
+        (lambda: nn.Conv2d(3, 4, 3, padding="full"), ValueError, "Conv2d: padding must be .*'same', or 'valid', got"),
+        (lambda: nn.ReLU("a"), TypeError, "ReLU: inplace must be True or False, got 'a'"),
+        (lambda: nn.GELU("foo"), ValueError, "GELU: approximate must be 'none' or 'tanh', got 'foo'"),
+        (lambda: nn.Residual(3), TypeError, r"Residual: branch must be a module, such as nn.Linear\(3, 3\), got 3"),
+        (
+            lambda: DataLoader([1], batch_size="a"),
+            TypeError,
+            "DataLoader: batch_size must be a whole number of at leas",
+        ),
+        (lambda: nn.utils.clip_grad_norm_([p], "a"), TypeError, "clip_grad_norm_: max_norm must be a number of at le"),
+        (lambda: nn.utils.clip_grad_norm_(5, 1.0), TypeError, "clip_grad_norm_: parameters must be a list"),
+        (lambda: tr.randint(0, 3), TypeError, r"randint: size must be a shape, .* got 3"),
+        (lambda: F.softmax(v, dim=3), ValueError, "softmax: axis 3 is out of range for 1 dimensions"),
+        (lambda: v.sum(3), ValueError, "sum: axis 3 is out of range"),
+        (lambda: F.softmax(v, dim="a"), TypeError, "softmax: dim must be a whole number, got 'a'"),
+        (lambda: F.glu("a"), TypeError, "glu: .* a tensor or an array, got"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(make, kind, said):
+    with pytest.raises(kind, match=said):
+        make()
+
+
+def test_numbers_of_every_sort_and_arguments_that_are_not_made_for_checking_pass():
+    assert optim.AdamW([p], lr=np.float32(0.1), betas=[0.9, 0.99]).lr == np.float32(0.1)
+    assert optim.SGD([p], lr=tr.tensor(0.1)).lr.item() == pytest.approx(0.1)
+    assert nn.Linear(np.int64(3), 2, bias=np.bool_(False), rng=np.random.default_rng(0)).bias is None
+    assert nn.Dropout(p=1).p == 1
+    assert nn.RMSNorm(3, eps=None).eps is None
+    assert tr.checkpoint(lambda x: 2 * x, v, use_reentrant=False).shape == (3,)
+
+    class Own(nn.Module):
+        def __init__(self, p, momentum):
+            self.p, self.momentum = p, momentum
+
+    assert Own(p="any", momentum=None).p == "any"
