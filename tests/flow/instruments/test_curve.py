@@ -17,7 +17,7 @@ def recorded(depth=3, residual=True):
     layers = [nn.Linear(4, 4, rng=k) for k in range(depth)]
     model = nn.Sequential(*(nn.Residual(layer) if residual else layer for layer in layers))
     with flow.record(model) as recording:
-        model(tr.tensor(np.ones((2, 4), "f"))).sum().backward()
+        model(tr.tensor(np.ones((2, 4), "f"), requires_grad=True)).sum().backward()
     return recording
 
 
@@ -43,7 +43,7 @@ def test_a_curve_is_read_by_name_by_place_and_as_an_array():
 def test_shares_are_named_by_residual_connection():
     shares = recorded().skip_share()
     assert isinstance(shares, flow.Measurement)
-    assert list(shares) == ["1", "2"]  # nothing comes back to the input, which wants no gradient
+    assert list(shares) == ["0", "1", "2"]
     assert all(0 < share < 1 for share in shares.values())
     assert shares.to_json()["arrays"] == {"skip_share": list(shares.values())}
 
@@ -72,7 +72,7 @@ def test_arrays_of_other_axes_as_csv_have_a_row_for_each_number():
     assert list(rows[0]) == ["quantity", "step", "block", "residual", "value"]
     assert [list(row.values())[:4] for row in rows] == [
         ["forward_norm", "0", "0", ""], ["forward_norm", "0", "1", ""], ["forward_norm", "0", "2", ""],
-        ["skip_share", "0", "", "1"], ["skip_share", "0", "", "2"],
+        ["skip_share", "0", "", "0"], ["skip_share", "0", "", "1"], ["skip_share", "0", "", "2"],
     ]  # fmt: skip
     values = [float(row["value"]) for row in rows]
     assert values == [*found["forward_norm"][0], *found["skip_share"][0]]
