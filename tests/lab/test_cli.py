@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_files_timings_aside_and_another_seed_does_
     assert {**again, "seconds": 0} == {**first, "seconds": 0}
     assert other["data"] != first["data"]
     pictures = [path.name for path in (tmp_path / "a").glob("*.png")]
-    assert len(pictures) == 8
+    assert len(pictures) == 16
     for name in pictures:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -84,7 +84,7 @@ def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
     assert status == 0, "one step is enough for every picture"
     page = (tmp_path / "report.html").read_text()
     assert 'id="check"' in page
-    assert page.count("data:image/png;base64,") == 8  # each for light and for dark pages
+    assert page.count("data:image/png;base64,") == 16  # each for light and for dark pages, wide and narrow
     assert page.count("<picture>") == page.count('<source media="(prefers-color-scheme: dark)"') == 4
     found = json.loads((tmp_path / "digits.json").read_text())["found"]
     assert (

@@ -87,10 +87,12 @@ class _Place:
         self.array, self.there = array, there
 
     def part(self) -> Any:
-        whole = _whole(self.array)
-        start = (self.array.ctypes.data - whole.ctypes.data) // self.array.itemsize
-        line = self.there.reshape(-1)[start : start + self.array.size]
-        return self.there if whole is self.array else line.reshape(self.array.shape)
+        a, whole = self.array, _whole(self.array)
+        if whole is a:
+            return self.there
+        line = self.there.reshape(-1)[(a.ctypes.data - whole.ctypes.data) // a.itemsize :]
+        strided = arrays.namespace(line).lib.stride_tricks.as_strided
+        return line[: a.size].reshape(a.shape) if a.flags.c_contiguous else strided(line, a.shape, a.strides)
 
     def bring_back(self) -> None:
         whole, back = _whole(self.array), arrays.to_device(self.there, "cpu")
