@@ -52,12 +52,16 @@ _OF_NEW_TENSORS = ("device", "requires_grad")  # what `**how` stands for in `tin
 
 @cache
 def taken(function: Callable[..., Any]) -> tuple[str, ...] | None:
-    """The arguments of a function or a class by name; None where it takes any, or says nothing."""
+    """The arguments of a function or a class by name; None where it takes any, or says nothing.
+
+    `also_takes` of a function are those that its signature, which is the wrapped function's, lacks.
+    """
     try:
         parameters = list(signature(function).parameters.values())
     except ValueError:
         return None
     found = [p.name for p in parameters if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)]
+    found += getattr(function, "also_takes", ())
     rest = next((p.name for p in parameters if p.kind is Parameter.VAR_KEYWORD), None)
     if rest is None:
         return tuple(found)

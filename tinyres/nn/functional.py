@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import Parameter, signature, unwrap
+from inspect import unwrap
 from typing import Any
 
 from tinyres import ops
@@ -96,9 +96,7 @@ def _with_inplace(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         return function(*args[:own], **kwargs)
 
-    shown = signature(function)
-    inplace = Parameter("inplace", Parameter.KEYWORD_ONLY, default=False)
-    call.__signature__ = shown.replace(parameters=[*shown.parameters.values(), inplace])  # type: ignore[attr-defined]
+    call.also_takes = ("inplace",)  # type: ignore[attr-defined]
     return call
 
 
