@@ -108,6 +108,7 @@ def _is_seed(value: Any) -> bool:
 
 
 COUNT, WHOLE, NUMBER, POSITIVE, FRACTION = whole(1), whole(), number(), number(0), number(0, 1)
+AXIS = Kind("a whole number, or None", lambda value: value is None or is_whole(value))
 FLAG = Kind("True or False", lambda value: value is None or is_whole(value) or isinstance(value, np.bool_))
 FUNCTION = Kind("a function", callable)
 MODULE = Kind("a module, such as nn.Linear(3, 3)", lambda value: hasattr(value, "state_dict") and callable(value))
@@ -132,7 +133,8 @@ KINDS: dict[str, Kind | None] = {
         "width kdim vdim layers",
         COUNT,
     ),
-    **_named("dim start_dim end_dim axis num_classes ignore_index padding_idx divisor_override", WHOLE),
+    **_named("start_dim end_dim num_classes ignore_index padding_idx divisor_override", WHOLE),
+    **_named("dim axis", AXIS),
     **_named("kernel_size stride dilation", sizes(1)),
     **_named("output_padding normalized_shape", sizes(0)),
     **_named("padding", sizes(-inf)),

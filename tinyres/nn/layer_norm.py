@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres.autograd.kinds import is_whole
 from tinyres.nn import functional as F
 from tinyres.nn.module import Module, Parameter
 
@@ -47,7 +48,7 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
     ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = (int(normalized_shape),) if is_whole(normalized_shape) else tuple(normalized_shape)  # type: ignore[arg-type]
         if not math.prod(shape) or not shape:
             raise ValueError(f"LayerNorm: normalized_shape must hold at least one entry, got {shape}")
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
@@ -78,7 +79,7 @@ class RMSNorm(Module):
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
     ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = (int(normalized_shape),) if is_whole(normalized_shape) else tuple(normalized_shape)  # type: ignore[arg-type]
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         self.weight = Parameter(_channels_last(np.ones(shape, np.float32))) if elementwise_affine else None
 
