@@ -118,7 +118,7 @@ def test_numbers_of_every_sort_and_arguments_that_are_not_made_for_checking_pass
 
 
 def test_what_pytorch_takes_is_not_refused():
-    """Integers and numbers of NumPy's, None where it is a choice of its own, whatever a subclass calls its arguments."""
+    """Integers and numbers of NumPy's, None where it is a choice of its own, any name of a subclass's argument."""
 
     class Scaled(nn.Linear):
         def __init__(self, p, beta):
