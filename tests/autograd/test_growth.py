@@ -90,3 +90,11 @@ def test_a_slice_adds_to_no_array_that_another_holds():
     to_x, to_z = tr.grad(tr.sum(both * 5.0) + part, [x, z])
     np.testing.assert_array_equal(to_x.numpy(), [5, 6, 6, 5])
     np.testing.assert_array_equal(to_z.numpy(), [5, 5, 5, 5])
+
+
+@pytest.mark.parametrize("key", [None, ..., (), (None, None)])
+def test_a_number_is_cut_like_an_array(key):
+    x = tr.tensor(2.0, requires_grad=True)
+    parts = tr.sum(x[key]) + tr.sum(x[key] * 5.0)
+    (found,) = tr.grad(parts + x * 2.0 + x * 3.0, x)  # two others are added up before the slices' turn comes
+    assert found.item() == 11

@@ -15,7 +15,7 @@ def normal(*shape, seed=0):
 
 def connection(survival, rng=0, shortcut=None):
     branch = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, bias=False, rng=1), nn.BatchNorm2d(3))
-    return nn.StochasticDepth(branch, shortcut, survival, rng=rng)
+    return nn.StochasticDepth(branch, shortcut=shortcut, survival=survival, rng=rng)
 
 
 def test_survival_falls_linearly_with_depth():

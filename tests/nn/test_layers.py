@@ -130,6 +130,8 @@ def test_residual_never_broadcasts():
         nn.Residual(nn.Linear(3, 1), shortcut=nn.Linear(3, 4))(ones(2, 3))
     with pytest.raises(TypeError, match=r"Residual: takes one branch, got 2 modules \(Linear, Tanh\): .*nn.Sequential"):
         nn.Residual(nn.Linear(3, 3), nn.Tanh())
+    with pytest.raises(TypeError, match="StochasticDepth: takes one branch, got 2 modules"):
+        nn.StochasticDepth(nn.Linear(3, 3), nn.Tanh())
 
 
 # -- summary --------------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def sweep(
                     if parent.primitive is not None:
                         heappush(heap, (-parent.serial, parent))
                 continue
-            if into and i in into and parent in buffers:
+            if into and i in into and parent in buffers and parent.shape:  # without axes a sum is no array
                 into[i](total, saved, table[parent])
                 continue
             if fast:

@@ -43,6 +43,6 @@ def stochastic_depth(
     def body(channels: int, out_channels: int, stride: int, rng: np.random.Generator) -> nn.StochasticDepth:
         here = 1 - next(number) / last * (1 - survival)
         branch = two_convolutions(channels, out_channels, stride, rng)
-        return nn.StochasticDepth(branch, padded(channels, out_channels, stride), here, rng=rng)
+        return nn.StochasticDepth(branch, shortcut=padded(channels, out_channels, stride), survival=here, rng=rng)
 
     return Stages(depth, width, in_channels, classes, body, rng)

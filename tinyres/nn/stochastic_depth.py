@@ -26,17 +26,18 @@ class StochasticDepth(Residual):
         rng: a generator or a seed. Each call in training draws from it, on the CPU.
 
     Raises:
+        TypeError: a second module comes without its name, as in `Residual`.
         ValueError: survival is not in [0, 1], or branch and shortcut give different shapes.
     """
 
     fuses = ("relu",)
 
     def __init__(
-        self, branch: Module, shortcut: Module | None = None, survival: float = 0.5, *, rng: Rng = None
+        self, branch: Module, *others: Any, shortcut: Module | None = None, survival: float = 0.5, rng: Rng = None
     ) -> None:
         if not 0 <= survival <= 1:
             raise ValueError(f"StochasticDepth: survival is a probability and must be in [0, 1], got {survival}")
-        super().__init__(branch, shortcut=shortcut)
+        super().__init__(branch, *others, shortcut=shortcut)
         self.survival = survival
         self.rng = rng_of(rng)
 
