@@ -272,9 +272,8 @@ def test_lines_are_lines(rung, shape):
 
 @pytest.mark.parametrize("wrong", [0.1, None, Norm(1e-5, True, False)])
 def test_settings_of_another_kind_are_refused(wrong):
-    x = np.ones(3)
     with pytest.raises(TypeError, match=r"relu: the last argument must be a Relu \(or its fields, by keyword\), got"):
-        im2col.relu(x, np.empty(3), wrong)
+        im2col.relu(np.ones(3), np.empty(3), wrong)
 
 
 def test_arrays_that_have_to_be_there():
