@@ -1,6 +1,7 @@
 """The house: its floors, and who imports whom, read off the sources. `python -m tests.house` draws the map."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -56,8 +57,12 @@ def parsed(path):
 
 @cache
 def imports_of(path):
-    """Every import of a file, wherever it stands: in functions and for type checkers, too."""
-    found, waiting = [], [parsed(path)]
+    """Every import of a file, wherever it stands: in functions, for type checkers, by `import_module` and a name.
+
+    The face of a package alone may fetch by name what is built on top of it.
+    """
+    named = re.findall(r'import_module\("(tinyres[\w.]*)"\)', path.read_text()) if path.name != "__init__.py" else []
+    found, waiting = named, [parsed(path)]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):

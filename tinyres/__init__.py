@@ -97,4 +97,4 @@ def __getattr__(name: str) -> object:
         return import_module(f"tinyres.{name}")
     if name in _DTYPES:
         return dtype(CONVERSIONS.get(name, name))
-    raise AttributeError(why(f"module {__name__!r}", name))
+    raise AttributeError(why(f"module {__name__!r}", name, import_module("tinyres.nn.functional")))

@@ -6,9 +6,10 @@ make it larger without serving that is not there.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 NEAR = {
@@ -157,31 +158,31 @@ def kind_of(name: str) -> str | None:
     return "in place" if name.endswith("_") and not name.startswith("_") else None
 
 
-def why(room: str, name: str) -> str:
-    """What the AttributeError says for a name that a module lacks."""
+def why(room: str, name: str, functions: ModuleType | None = None) -> str:
+    """What the AttributeError says for a name that a module lacks; `functions`: nn.functional, for rooms above it."""
     kind = kind_of(name)
     said = f"{room} has no attribute {name!r}"
     if name in _ELSEWHERE:
         return f"{said}: write {_ELSEWHERE[name]}"
-    return f"{said}: {NEAR[kind]}" if kind else said + _near(room, name)
+    return f"{said}: {NEAR[kind]}" if kind else said + _near(room, name, functions)
 
 
-def _near(room: str, name: str) -> str:
+def _near(room: str, name: str, functions: ModuleType | None) -> str:
     """Where a function of this name is, or what in the room is spelled alike; empty if nothing is."""
     if not room.startswith("module 'tinyres") or name.startswith("_"):
         return ""
-    here, functions = import_module(room.split("'")[1]), import_module("tinyres.nn.functional")
-    if here is not functions and name in functions.__all__:
+    if functions and name in functions.__all__:
         return f": write tr.nn.functional.{name}(...)"
+    here = sys.modules[room.split("'")[1]]
     near = get_close_matches(name, getattr(here, "__all__", ()), n=2, cutoff=0.75)
     return f": did you mean {' or '.join(near)}?" if near else ""
 
 
-def told(room: str) -> Callable[[str], NoReturn]:
+def told(room: str, functions: ModuleType | None = None) -> Callable[[str], NoReturn]:
     """The `__getattr__` of a module of that name."""
 
     def absent(name: str) -> NoReturn:
-        raise AttributeError(why(f"module {room!r}", name))
+        raise AttributeError(why(f"module {room!r}", name, functions))
 
     return absent
 

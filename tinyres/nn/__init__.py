@@ -104,4 +104,4 @@ __all__ = [
 ]  # fmt: skip
 
 
-__getattr__ = told(__name__)
+__getattr__ = told(__name__, functional)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from math import prod
 from typing import Any, NamedTuple
 
@@ -142,10 +141,6 @@ class Op:
     def __repr__(self) -> str:  # a declaration is long, and Hypothesis writes out each case
         return f"OPS[{self.name!r}]"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Its functions cannot be pickled: it travels by name."""
-        return _by_name, (self.name,)
-
     @property
     def order(self) -> list[str]:
         """The names of all positional arguments: the plain structure leaves none out."""
@@ -164,11 +159,6 @@ class Op:
         made = {} if lines else {"views (transposed)": Named(lies="Fortran")}
         made["views (every second element)"] = Named(lies="every second")
         return made | {f"out is {name}": Named(over=name) for name in self.over}
-
-
-def _by_name(name: str) -> Op:
-    found: Op = import_module("tinyres_kernels.conformance.ops").OPS[name]
-    return found
 
 
 def absent_line(case: "Case") -> list[str]:

@@ -1,5 +1,7 @@
 """Every operation that can be checked. Adding one is a line here and a declaration beside its family."""
 
+import copyreg
+
 from tinyres_kernels.conformance import (
     activations,
     attention,
@@ -27,3 +29,10 @@ OPS: dict[str, Op] = {
         *matmul.OPS,
     ]
 }
+
+
+def by_name(name: str) -> Op:
+    return OPS[name]
+
+
+copyreg.pickle(Op, lambda op: (by_name, (op.name,)))  # its functions cannot be pickled: it travels by name
