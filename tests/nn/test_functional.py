@@ -89,6 +89,14 @@ def test_an_infinite_pixel_stays_where_it_is(mode):
     assert (y[:, 8:] == 0).all()
 
 
+def test_the_nearest_pixel_is_pytorchs_where_rounding_decides():
+    def places(n, **asked):
+        return F.interpolate(np.arange(n, dtype=np.float32)[None, None, None], **asked)[0, 0, 0].tolist()
+
+    assert places(10, size=(1, 6)) == [0, 1, 3, 5, 6, 8]
+    assert places(3, scale_factor=(1.0, 2.1)) == [0, 0, 1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
 def test_a_padded_pixel_takes_its_source_s_gradient(mode):
     x = leaf([[1.0, 2.0, 3.0]])

@@ -129,8 +129,10 @@ Taps = list[tuple[Any, Any]]  # which input each output reads, and its weight th
 
 
 def _nearest(axis: Axis, mode: str) -> Taps:
-    places = np.arange(axis.out) + (0.5 if mode == "nearest-exact" else 0)
-    source = np.floor(places * np.float32(axis.step)).astype(int)  # PyTorch's precision, which decides at ties
+    """PyTorch's choice at ties, too: float32 decides there, and for "nearest" whole factors of 1 and 2 go first."""
+    places = np.arange(axis.out, dtype=np.float32) + np.float32(0.5 if mode == "nearest-exact" else 0)
+    whole = {axis.size: 1.0, 2 * axis.size: 0.5}.get(axis.out) if mode == "nearest" else None
+    source = np.floor(places * np.float32(whole or axis.step)).astype(int)
     return [(source.clip(0, axis.size - 1), None)]
 
 
