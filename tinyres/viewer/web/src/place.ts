@@ -179,7 +179,6 @@ function spread(found: Arrangement, nodes: Node[], groups: Map<Call, Set<Node>>)
   const rows = [...new Set(y.values())].sort((a, b) => a - b);
   const room = new Map<number, { above: number; below: number }>(rows.map((row) => [row, { above: 0, below: 0 }]));
   for (const [call, members] of groups) {
-    if (members.size < 2) continue;
     const pad = padded(call, [...members]);
     const ys = [...members].map((node) => y.get(node) as number);
     const [first, last] = [room.get(Math.min(...ys)), room.get(Math.max(...ys))];
@@ -212,7 +211,7 @@ function framed(nodes: Node[], groups: Map<Call, Set<Node>>, places: Point[]): b
   const uses = new Map<string, number>();
   for (const { path, parent } of groups.keys()) if (!parent?.parent) uses.set(path, (uses.get(path) ?? 0) + 1);
   for (const [call, members] of groups) {
-    if (members.size < 2 || (!FRAMED.has(call.kind) && (uses.get(call.path) ?? 0) < 2)) continue;
+    if (!FRAMED.has(call.kind) && (uses.get(call.path) ?? 0) < 2) continue;
     const around = grown(joined([...members].map((n) => boxes.get(n) as Box)), padded(call, [...members]));
     for (const node of nodes) if (!members.has(node) && overlap(around, boxes.get(node) as Box)) return false;
   }
