@@ -211,7 +211,7 @@ function framed(nodes: Node[], groups: Map<Call, Set<Node>>, places: Point[]): b
   const uses = new Map<string, number>();
   for (const { path, parent } of groups.keys()) if (!parent?.parent) uses.set(path, (uses.get(path) ?? 0) + 1);
   for (const [call, members] of groups) {
-    if (!FRAMED.has(call.kind) && (uses.get(call.path) ?? 0) < 2) continue;
+    if (members.size < 2 || (!FRAMED.has(call.kind) && (uses.get(call.path) ?? 0) < 2)) continue;
     const around = grown(joined([...members].map((n) => boxes.get(n) as Box)), padded(call, [...members]));
     for (const node of nodes) if (!members.has(node) && overlap(around, boxes.get(node) as Box)) return false;
   }
