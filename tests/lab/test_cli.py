@@ -48,6 +48,8 @@ def test_digits_and_laws_end_in_tables_pictures_and_json(capsys, tmp_path):
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     check, digits = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("check", "digits"))
     assert out.endswith(f"\n\n{digits['found']}\n")  # the tour ends with its sentence
+    assert out.count(digits["found"]) == 1, "and says it once"
+    assert "Not complete" not in (tmp_path / "report.html").read_text()
     assert len(out.splitlines()) < 30
     assert len(check["laws"]) == 6
     assert all(law["ok"] for law in check["laws"])

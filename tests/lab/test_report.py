@@ -85,6 +85,13 @@ def test_the_page_puts_laws_first_and_names_what_is_broken(tmp_path):
     assert page.count('<th scope="row"') == page.count("<tr>") - page.count("<thead>"), "every row has a header"
 
 
+def test_the_page_of_a_run_under_way_says_what_is_to_come(tmp_path):
+    save(tmp_path, "check", laws=[law("x")])
+    page = report.write_page(tmp_path, ["E3", "digits"]).read_text()
+    assert "Not complete: E3, digits had not finished when this page was written." in page
+    assert "Not complete" not in report.write_page(tmp_path).read_text()
+
+
 @pytest.mark.parametrize("content", [[], {"format": "tinyres experiment 1", "name": "E2"}])
 def test_a_file_that_lacks_what_it_should_hold_is_named(tmp_path, content):
     (tmp_path / "E2.json").write_text(json.dumps(content))

@@ -71,6 +71,40 @@ def test_the_buttons_that_move_are_one_stop(visit):
     assert page.sent("step") == [], "no step was made meanwhile"
 
 
+def test_every_row_of_buttons_is_a_toolbar_and_one_stop(visit):
+    page = net(visit)
+    named = [toolbar.get_attribute("aria-label") for toolbar in page.page.get_by_role("toolbar").all()]
+    rows = {"Lab, stories, files and help", "Move through the steps", "Colour of the blocks", "Save “Loss”"}
+    assert rows <= set(named)
+    assert len(set(named)) == len(named), "each has a name of its own"
+    stops = """all => all.map(row => [...row.querySelectorAll("button:not(details *), select, summary")]
+        .filter(control => control.tabIndex === 0).length)"""
+    assert set(page.page.locator("[role=toolbar]").evaluate_all(stops)) == {1}
+    alone = "all => all.filter(b => b.parentElement.querySelectorAll(':scope > button').length > 1).length"
+    assert page.page.locator("header button:not([role=toolbar] *)").evaluate_all(alone) == 0
+
+
+def test_the_arrows_pass_the_closed_list_and_tab_goes_into_the_open_one(visit):
+    page = net(visit)
+    page.press("Tab", "Tab")  # past the way to the pictures
+    here = "document.activeElement.textContent"
+    row = [page.js(here)]
+    for _ in range(12):
+        page.press("ArrowRight")
+        row.append(page.js(here))
+        if row[-1] == row[0]:
+            break
+    assert row[-1] == row[0], "from the last to the first"
+    assert "Keep" in row
+    assert "Link to this setting" not in row
+    while page.js(here) != "Keep":
+        page.press("ArrowRight")
+    page.press("Enter", "Tab")
+    assert page.js(here) == "Link to this setting"
+    page.press("Shift+Tab")
+    assert page.js(here) == "Keep", "the row still has its stop"
+
+
 @pytest.mark.parametrize("touch", [False, True])
 def test_a_finger_is_told_of_fingers(visit, touch):
     page = net(visit, touch=touch)

@@ -57,3 +57,16 @@ def test_counted_where_nothing_tells_them_apart():
 def test_a_single_net_needs_no_name():
     (net, *_) = made()
     assert [op.path for op in viewer.trace(lambda: loss(net)).ops if op.kind == "linear"] == [""]
+
+
+def test_a_module_that_runs_in_a_branch_of_its_owner_has_its_class():
+    """A Transformer's branches are methods of the layer: norm1 runs as attention.branch.norm1."""
+    alone, inside = (nn.TransformerEncoderLayer(4, 2, 8, norm_first=True, rng=0) for _ in range(2))
+    for net, prefix in ((alone, ""), (nn.Sequential(inside), "0.")):
+        x = tr.tensor(np.ones((1, 3, 4), "f4"))
+        for trace in (viewer.trace(lambda net=net, x=x: (net(x) ** 2).sum()), viewer.trace((net(x) ** 2).sum())):
+            ran = {op.path for op in trace.ops if op.path}
+            assert ran - set(trace.classes) == set()
+            assert trace.classes[f"{prefix}attention.branch.norm1"] == "LayerNorm"
+            assert trace.classes[f"{prefix}attention.branch.self_attn"] == "MultiheadAttention"
+            assert trace.classes[f"{prefix}attention.branch.self_attn.out_proj"] == "Linear"

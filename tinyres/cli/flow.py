@@ -149,7 +149,7 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
 def _one_seed(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Run the experiments in this process, or in --jobs processes; print what each one found when it is complete."""
     from tinyres.lab import report
-    from tinyres.lab.registry import EXPERIMENTS
+    from tinyres.lab.registry import EXPERIMENTS, STAR
     from tinyres.lab.side_by_side import run_side_by_side
 
     out = arguments.out
@@ -159,15 +159,18 @@ def _one_seed(console: Any, names: list[str], options: Any, arguments: argparse.
         whole = bars.add_task("experiments", total=len(names), visible=len(names) > 1)
         several = jobs > 1
         outcomes = run_side_by_side(names, options, out, jobs) if several else _in_turn(bars, names, options, out)
+        waiting = list(names)
         for name, outcome in outcomes:
             bars.advance(whole)
+            waiting.remove(name)
             if isinstance(outcome, str):
                 raise UsageError(f"{name} found nothing: {outcome}")
             result, seconds, written = outcome.result, outcome.seconds, outcome.written
-            shown = report.finding(EXPERIMENTS[name], result, seconds)
+            told = waiting or name != STAR  # else it is the last that `run` says
+            shown = report.finding(EXPERIMENTS[name], result, seconds, bool(told))
             for part in shown + (report.tables(EXPERIMENTS[name], result) if arguments.rows else []):
                 bars.console.print(part)
-            report.write_page(out)
+            report.write_page(out, waiting)
             say(bars.console, f"  wrote {', '.join(str(path) for path in written)}\n", style="dim")
             yield report.describe(EXPERIMENTS[name], result, options, seconds, written[1:])
 
@@ -219,7 +222,7 @@ def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Nam
                 raise UsageError(f"{work.name} failed at every seed: {next(iter(failed.values()))}")
             document = report.gather(done, failed)
             report.save_seeds(EXPERIMENTS[work.name], options, document, out)
-            report.write_page(out)
+            report.write_page(out, [name for name in names if len(found[name]) < count])
             bars.console.print(report.seeds_table(document))
             yield document
 

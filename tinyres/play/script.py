@@ -68,7 +68,7 @@ recording = flow.record(model)
             loss.backward()
         print(step, loss.item())
         optimizer.step()
-print(recording.gradient_norms())
+print(recording.gradient_norms())  # from the input to the loss; the page calls the first of these block 1
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import CellType, FrameType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -73,13 +73,14 @@ class Names:
                     self._frozen.setdefault(id(held._data), (held._data, id(root), full))
         return id(root)
 
-    def classes(self) -> dict[str, str]:
-        """The class of each module, by its path as operations have it."""
-        return {
+    def classes(self, paths: Collection[str]) -> dict[str, str]:
+        """The class of the module behind each path of an operation, where it is known."""
+        known = {
             self.full(key, f"{root._name}.{path}" if root._name and path else root._name or path): type(module).__name__
             for key, (root, _) in self._roots.items()
-            for path, module in root.named_modules()
+            for path, module in root._tree()
         }
+        return {path: kind for path in paths if path and (kind := _class_of(path, known))}
 
     def leaf(self, node: Node, frame: FrameType | None) -> tuple[int | None, str]:
         """The root module that a leaf belongs to, and its name; None and "" if it has no name."""
@@ -112,6 +113,17 @@ class Names:
 
     def _around(self, frame: FrameType | None) -> Scopes:
         return self._scopes if frame is None else [frame.f_locals, frame.f_globals, *self._scopes]
+
+
+def _class_of(path: str, known: Mapping[str, str]) -> str | None:
+    """Its own, or that of a module further out: "attention.branch.norm1" ran in a branch but is the layer's "norm1"."""
+    parts = path.split(".")
+    shorter = (
+        parts[:start] + parts[start + dropped :]
+        for dropped in range(len(parts))
+        for start in reversed(range(len(parts) - dropped))
+    )
+    return next((known[name] for name in map(".".join, shorter) if name in known), None)
 
 
 def _variable(scopes: Scopes, value: Any) -> str | None:

@@ -90,7 +90,7 @@ class Trace(TraceData):
         inside = {
             ".".join(parts[: k + 1]) for op in self.ops for parts in [op.path.split(".")] for k in range(len(parts))
         }
-        self.classes = {path: name for path, name in tracer.names.classes().items() if path and path in inside}
+        self.classes = tracer.names.classes(sorted(inside))
         self.rejoined, self.silent, self.first = guide.rejoining(self), guide.silent(self), guide.first_look(self)
 
     # -- as a sequence of events ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ NUMBERED = re.compile(r"E\d+")
 LARGEST = 20 * 2**20  # bytes; larger pictures are left out
 
 
-def write_page(folder: Path) -> Path:
-    """Write folder/report.html with all finished experiments of the folder: figures embedded, no script, no network."""
+def write_page(folder: Path, coming: Sequence[str] = ()) -> Path:
+    """Write folder/report.html with all finished experiments of the folder: figures embedded, no script, no network.
+
+    Args:
+        coming: experiments of this run that have not finished; the page says so.
+    """
     import markupsafe
 
     templates = environment()
@@ -52,6 +57,7 @@ def write_page(folder: Path) -> Path:
         star=next((section for section in sections if section["name"] == STAR), None),
         counted=counts(rows),
         broken=broken,
+        coming=coming,
         versions=sections[0]["versions"] if sections else {},
     )
     path = folder / "report.html"

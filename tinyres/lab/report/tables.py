@@ -10,8 +10,10 @@ from tinyres.lab.law import LAWS, Law, Spread
 from tinyres.lab.printed import STYLES, figure_text, laws_table, plain_table, wanted
 
 
-def finding(experiment: Experiment, result: Result, seconds: float) -> list[Any]:
-    """The claim, the finding in its sentence, how many laws hold, and a table of those that do not."""
+def finding(experiment: Experiment, result: Result, seconds: float, told: bool = True) -> list[Any]:
+    """The claim, the finding in its sentence (if it is `told` here), how many laws hold, and a table of those that do
+    not.
+    """
     from rich.padding import Padding
     from rich.text import Text
 
@@ -19,7 +21,7 @@ def finding(experiment: Experiment, result: Result, seconds: float) -> list[Any]
     rows = [law.to_json() | {"verdict": word} for law, word in zip(result.laws, verdicts, strict=True)]
     failed = [law for law, word in zip(result.laws, verdicts, strict=True) if word == "FAILS"]
     said = "; ".join(filter(None, [counts(rows), f"{seconds:.1f} s"]))
-    texts = [(result.found, ""), (said, "bold red" if failed else "dim")]
+    texts = [(result.found if told else "", ""), (said, "bold red" if failed else "dim")]
     made: list[Any] = [Text(f"{experiment.name}: {experiment.claim}", "bold")]
     made += [Padding(Text(text, style), (0, 0, 0, 2)) for text, style in texts if text]
     if failed:

@@ -8,7 +8,7 @@ import temml from "temml";
 import { FIRST, shorten } from "./shorten.mjs";
 
 const HERE = new URL("./", import.meta.url);
-const LIMITS = { "page.html": 176 * 1024, "play.html": 300 * 1024, "widget.js": 300 * 1024 };
+const LIMITS = { "page.html": 168 * 1024, "play.html": 300 * 1024, "widget.js": 300 * 1024 };
 const text = async (path) => (await readFile(new URL(path, HERE), "utf8")).replaceAll("\r\n", "\n");
 
 /** What stands inside <math>, without what serves Temml's own style sheet or says what browsers know. */
@@ -64,6 +64,37 @@ function made(contents) {
   };
 }
 
+/**
+ * dagre comes as one bundled file, with all of graphlib's algorithms in it. Its source map holds the sources it was made
+ * from: read from there, what the page does not use is left out.
+ */
+async function unbundled(name, entry) {
+  const at = `/node_modules/${name}`;
+  const { sources, sourcesContent } = JSON.parse(await text(`node_modules/${name}/dist/dagre.esm.js.map`));
+  const files = new Map(sources.map((path, i) => [new URL(path, `file://${at}/dist/`).pathname, sourcesContent[i]]));
+  const graphlib = `${at}/node_modules/@dagrejs/graphlib/lib`;
+  files.set(`${at}/entry.ts`, entry);
+  files.set(
+    `${at}/graphlib.ts`,
+    `export { Graph } from "${graphlib}/graph"; import { preorder } from "${graphlib}/alg/preorder";
+    import { postorder } from "${graphlib}/alg/postorder"; export const alg = { preorder, postorder };`,
+  );
+  const places = { [name]: `${at}/entry`, "@dagrejs/graphlib": `${at}/graphlib` };
+  return {
+    name: "unbundled",
+    setup(bundle) {
+      bundle.onResolve({ filter: /^@dagrejs\/|^[./]/ }, ({ path, importer, namespace }) => {
+        if (places[path] === undefined && namespace !== name) return undefined;
+        const place = places[path] ?? new URL(path, `file://${importer}`).pathname;
+        const found = [`${place}.ts`, `${place}/index.ts`].find((file) => files.has(file));
+        if (found === undefined) throw new Error(`${name}'s source map has no ${place}`);
+        return { path: found, namespace: name, sideEffects: false };
+      });
+      bundle.onLoad({ filter: /.*/, namespace: name }, ({ path }) => ({ contents: files.get(path), loader: "ts" }));
+    },
+  };
+}
+
 async function bundled(entry, packages = [], plugins = [], format = "iife") {
   const { outputFiles, metafile } = await build({
     entryPoints: [new URL(entry, HERE).pathname],
@@ -105,6 +136,7 @@ async function paged(template, parts, placeholders) {
 }
 
 const script = await bundled("src/main.tsx", USED.page, [
+  await unbundled("@dagrejs/dagre", 'export { Graph } from "./lib/graph-lib"; export { layout } from "./lib/layout";'),
   made({
     "./formulas": exported(await formulas()),
     "./licences": exported({ LICENCES: await licences(USED.page) }),

@@ -3,6 +3,8 @@
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
+const CONTROLS = "button:not(details *), select, summary"; // what a list holds that opens is no part of the row
+
 interface Props {
   label: string;
   class?: string;
@@ -14,7 +16,7 @@ interface Props {
 export function Tools({ label, class: name, first, children }: Props) {
   const row = useRef<HTMLDivElement>(null);
   const at = useRef<HTMLElement | null>(null); // where the Tab key comes to
-  const controls = (): HTMLElement[] => [...(row.current?.querySelectorAll<HTMLElement>("button, select") ?? [])];
+  const controls = (): HTMLElement[] => [...(row.current?.querySelectorAll<HTMLElement>(CONTROLS) ?? [])];
   const stopAt = (control: HTMLElement | undefined): void => {
     at.current = control ?? null;
     for (const each of controls()) each.tabIndex = each === control ? 0 : -1;
@@ -38,7 +40,7 @@ export function Tools({ label, class: name, first, children }: Props) {
       role="toolbar"
       aria-label={label}
       ref={row}
-      onFocusIn={(e) => stopAt((e.target as HTMLElement).closest<HTMLElement>("button, select") ?? undefined)}
+      onFocusIn={({ target }) => controls().includes(target as HTMLElement) && stopAt(target as HTMLElement)}
       onKeyDown={onKeyDown}
     >
       {children}

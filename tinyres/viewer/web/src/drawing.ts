@@ -60,7 +60,7 @@ export class Drawing {
     });
     this.element.append(markers());
     const framed = new Set<Call>();
-    for (const call of opened) if (this.drawFrame(call, labelIn(call, framed))) framed.add(call);
+    for (const call of opened) if (this.drawFrame(call, labelIn(call, framed), opened)) framed.add(call);
     for (const edge of picture.edges) {
       const element = make("path", { d: side(edge.points, edge.streams), class: "edge" });
       this.edges.push({ edge, element, classes: "" });
@@ -74,17 +74,24 @@ export class Drawing {
     this.moveTab(this.nodes[0]?.element ?? null);
   }
 
-  /** An open module's frame, where no other module's nodes lie in it. */
-  private drawFrame(call: Call, name: string): boolean {
+  /**
+   * An open module's frame: around its nodes or, where others lie between them, around what it computes. If there is no
+   * room for that either, its name stands over the first of them, unless those of the modules in it say it.
+   */
+  private drawFrame(call: Call, name: string, opened: Call[]): boolean {
     const inside = (c: Call): boolean => c === call || (c.parent !== null && inside(c.parent));
     const members = this.picture.nodes.filter((n) => inside(n.call));
-    if (members.length < 2) return false;
-    const { left, right, top, bottom } = grown(box(members), padded(call, members));
-    const others = this.picture.nodes.filter((n) => !inside(n.call));
-    if (others.some((n) => overlap({ left, right, top, bottom }, box([n])))) return false;
-    this.element.append(
-      make("rect", { class: "frame", x: left, y: top, width: right - left, height: bottom - top, rx: 10 }),
-    );
+    const computed = members.filter((n) => n.kind === "op" || n.kind === "module");
+    const around = [members, computed].flatMap((nodes) => {
+      const frame = grown(box(nodes), padded(call, nodes));
+      return this.picture.nodes.some((n) => !nodes.includes(n) && overlap(frame, box([n]))) ? [] : [frame];
+    })[0];
+    if (around === undefined && opened.some((c) => c.parent === call)) return false;
+    const { left, right, top, bottom } = around ?? grown(box(computed.slice(0, 1)), padded(call, []));
+    if (around !== undefined)
+      this.element.append(
+        make("rect", { class: "frame", x: left, y: top, width: right - left, height: bottom - top, rx: 10 }),
+      );
     const label = make("text", {
       class: "frame-label",
       x: left + 10,

@@ -40,7 +40,7 @@ export const overlap = (a: Box, b: Box): boolean =>
 
 /** What a call's frame adds around its nodes: room for its label, and for the frames within it. */
 export function padded(call: Call, members: Node[]): { side: number; above: number } {
-  const within = Math.max(...members.map((n) => depth(n.call))) - depth(call);
+  const within = Math.max(depth(call), ...members.map((n) => depth(n.call))) - depth(call);
   const levels = Math.min(6, within);
   return { side: 8 + 5 * levels, above: 19 + 15 * levels };
 }

@@ -179,7 +179,6 @@ function spread(found: Arrangement, nodes: Node[], groups: Map<Call, Set<Node>>)
   const rows = [...new Set(y.values())].sort((a, b) => a - b);
   const room = new Map<number, { above: number; below: number }>(rows.map((row) => [row, { above: 0, below: 0 }]));
   for (const [call, members] of groups) {
-    if (members.size < 2) continue;
     const pad = padded(call, [...members]);
     const ys = [...members].map((node) => y.get(node) as number);
     const [first, last] = [room.get(Math.min(...ys)), room.get(Math.max(...ys))];

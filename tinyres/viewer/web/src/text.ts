@@ -29,7 +29,7 @@ export const nameOf = (op: Op): string => op.name ?? `${op.kind} #${op.id}`;
 export const passOf = (event: Event): "f" | "b" => (event.kind === "forward" ? "f" : "b");
 
 /** A single number in full, an array by its norm. */
-export function amount(view: View): string {
+function amount(view: View): string {
   return view.whole?.length === 1 ? number(view.whole[0] as number) : `norm ${number(view.norm)}`;
 }
 

@@ -21,43 +21,45 @@ export function Top({ store, state }: { store: Store; state: State }) {
         Skip to the pictures
       </button>
       <h1>Playground</h1>
-      {labs.length > 1 && open && (
-        <div class="segments" role="group" aria-label="Lab">
-          {labs.map(({ name, title }) => (
-            <button type="button" aria-pressed={state.lab === name} onClick={() => store.choose(name as LabName)}>
-              {title}
-            </button>
-          ))}
-        </div>
-      )}
-      {(state.hello?.stories.length ?? 0) > 0 && open && (
-        <button type="button" class="main" onClick={() => store.set({ dialog: "stories" })}>
-          Stories <kbd>S</kbd>
+      <Tools class="tools" label="Lab, stories, files and help">
+        {labs.length > 1 && open && (
+          <div class="segments" role="group" aria-label="Lab">
+            {labs.map(({ name, title }) => (
+              <button type="button" aria-pressed={state.lab === name} onClick={() => store.choose(name as LabName)}>
+                {title}
+              </button>
+            ))}
+          </div>
+        )}
+        {(state.hello?.stories.length ?? 0) > 0 && open && (
+          <button type="button" class="main" onClick={() => store.set({ dialog: "stories" })}>
+            Stories <kbd>S</kbd>
+          </button>
+        )}
+        <span class="space" />
+        {state.link !== "connecting" && (
+          <Menu name="Keep">
+              {open && (
+                <>
+                  <button type="button" onClick={() => store.set({ dialog: "link" })}>Link to this setting</button>
+                  <button type="button" onClick={() => store.ask("page")}>Page (opens without a server)</button>
+                </>
+              )}
+              {(open || hasTable("csv")) && <button type="button" onClick={() => table("csv")}>Figures as CSV</button>}
+              {(open || hasTable("json")) && <button type="button" onClick={() => table("json")}>Figures as JSON</button>}
+              {(open || state.script !== null) && (
+                <button type="button" onClick={() => store.ask("script")}>As Python</button>
+              )}
+              <p class="muted">Each chart has SVG and PNG in its corner.</p>
+          </Menu>
+        )}
+        <button type="button" aria-label={`Colours: ${themes[state.theme]}. Change to ${themes[next]}`} onClick={() => store.theme(next)}>
+          {state.theme === "dark" ? "☾" : state.theme === "light" ? "☀" : "◐"} <span class="wide">{themes[state.theme]}</span>
         </button>
-      )}
-      <span class="space" />
-      {state.link !== "connecting" && (
-        <Menu name="Keep">
-            {open && (
-              <>
-                <button type="button" onClick={() => store.set({ dialog: "link" })}>Link to this setting</button>
-                <button type="button" onClick={() => store.ask("page")}>Page (opens without a server)</button>
-              </>
-            )}
-            {(open || hasTable("csv")) && <button type="button" onClick={() => table("csv")}>Figures as CSV</button>}
-            {(open || hasTable("json")) && <button type="button" onClick={() => table("json")}>Figures as JSON</button>}
-            {(open || state.script !== null) && (
-              <button type="button" onClick={() => store.ask("script")}>As Python</button>
-            )}
-            <p class="muted">Each chart has SVG and PNG in its corner.</p>
-        </Menu>
-      )}
-      <button type="button" aria-label={`Colours: ${themes[state.theme]}. Change to ${themes[next]}`} onClick={() => store.theme(next)}>
-        {state.theme === "dark" ? "☾" : state.theme === "light" ? "☀" : "◐"} <span class="wide">{themes[state.theme]}</span>
-      </button>
-      <button type="button" onClick={() => store.set({ dialog: "help" })}>
-        Help <kbd>?</kbd>
-      </button>
+        <button type="button" onClick={() => store.set({ dialog: "help" })}>
+          Help <kbd>?</kbd>
+        </button>
+      </Tools>
     </header>
   );
 }

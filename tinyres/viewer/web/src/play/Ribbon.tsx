@@ -5,6 +5,7 @@ import { useContext } from "preact/hooks";
 
 import { bound, colour, type Bound } from "../palette";
 import { byTouch } from "../pinch";
+import { Tools } from "../Tools";
 import { Computing, COMPUTING, EDGE, Panel, type Size } from "./chart";
 import type { NetFrame, Start } from "./protocol";
 import type { State, View } from "./state";
@@ -39,13 +40,13 @@ export function Ribbon({ store, state, start, frame, blank }: Props) {
   const blocks = start.net?.blocks ?? [];
   const scales = { signal: whole(frame.signal), gradient: whole(frame.gradient) };
   const tools = (
-    <div class="segments" role="group" aria-label="Colour of the blocks">
+    <Tools class="segments" label="Colour of the blocks">
       {VIEWS.map(([view, text, title]) => (
         <button type="button" title={title} aria-pressed={state.view === view} onClick={() => store.set({ view })}>
           {text}
         </button>
       ))}
-    </div>
+    </Tools>
   );
   const { block } = state;
   const routes = frame.skip.some((value) => value !== null);

@@ -5,6 +5,7 @@ import { line } from "d3-shape";
 import { createContext, type ComponentChildren } from "preact";
 import { useContext, useLayoutEffect, useRef, useState } from "preact/hooks";
 
+import { Tools } from "../Tools";
 import { picture } from "./save";
 import { plainly, ten, tick } from "./words";
 
@@ -65,13 +66,13 @@ export function Panel({ name, title, label, height, draw, under, tools, children
         <h2 id={`title-${name}`}>{title}</h2>
         {tools}
         <span class="space" />
-        <span class="saving">
+        <Tools class="saving" label={`Save “${title}”`}>
           {(["svg", "png"] as const).map((format) => (
             <button type="button" aria-disabled={withheld} aria-label={`Save “${title}” as ${format.toUpperCase()}`} onClick={() => save(format)}>
               {format.toUpperCase()}
             </button>
           ))}
-        </span>
+        </Tools>
       </header>
       <div
         class="drawing"
