@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyres.arrays.convert import new_array
 from tinyres.arrays.foreign import foreign_array, is_foreign, name_of
-from tinyres.autograd.arguments import name_axis, refuse_unknown
+from tinyres.autograd.arguments import accepted, name_axis, refuse_unknown
 from tinyres.autograd.kinds import check_kinds
 from tinyres.autograd.tensor import Tensor
 
@@ -83,8 +83,11 @@ def explain_operands(function: F) -> F:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            explain_call(function, error, args, kwargs)
-            raise
+            kept = accepted(function, kwargs) if isinstance(error, TypeError) else None
+            if kept is None:
+                explain_call(function, error, args, kwargs)
+                raise
+        return call(*args, **kept)
 
     return cast(F, call)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyres.arrays.devices import cuda
 from tinyres.autograd.absent import Refused
-from tinyres.autograd.arguments import name_axis, refuse_unknown
+from tinyres.autograd.arguments import accepted, name_axis
 from tinyres.autograd.in_place import CHANGES, Changing, is_parameter
 from tinyres.context import is_recording
 
@@ -23,9 +23,11 @@ def _method(function: str, name: str = "") -> Callable[..., Any]:
         try:
             return FUNCTIONS[function](self, *args, **kwargs)
         except (TypeError, ValueError) as error:
-            refuse_unknown(FUNCTIONS[function], kwargs)
-            name_axis(FUNCTIONS[function], error)
-            raise
+            kept = accepted(FUNCTIONS[function], kwargs)
+            if kept is None:
+                name_axis(FUNCTIONS[function], error)
+                raise
+        return call(self, *args, **kept)
 
     call.__name__ = call.__qualname__ = name or function
     call.__doc__ = f"See `tinyres.{name or function}`."
