@@ -139,8 +139,8 @@ def test_none_and_functions_without_a_tensor():
     for call in (lambda: tr.softmax(None), lambda: tr.stack([[1.0], [2.0]]), lambda: tr.einsum("i->", [1.0])):
         with pytest.raises(TypeError, match=r"needs a tensor or an array, got (NoneType|list); make it one"):
             call()
-    for call in (lambda: tr.tanh([1.0]), lambda: tr.relu("a")):
-        with pytest.raises(TypeError, match=r"expected arrays or scalars, got (list|str)"):
+    for call in (lambda: tr.tanh([1.0]), lambda: tr.relu("a"), lambda: tr.exp(None), lambda: tr.isnan("a")):
+        with pytest.raises(TypeError, match=r"^(tanh|relu|exp|isnan): needs a tensor or an array, got (list|str|None)"):
             call()
     with pytest.raises(TypeError, match="matmul: needs a tensor or an array, got NoneType"):
         leaf() @ None
@@ -190,7 +190,7 @@ def test_numpys_own_functions(function):
 
 
 def test_those_of_numpys_functions_that_call_the_method_keep_the_gradient():
-    for function, expected in ((np.sum, np.ones((2, 3))), (np.mean, np.ones((2, 3)) / 6), (np.max, A == A.max())):
+    for function, expected in ((np.sum, np.ones((2, 3))), (np.mean, np.ones((2, 3)) / 6), (np.max, A.max() == A)):
         x = leaf()
         np.testing.assert_allclose(tr.grad(function(x), x)[0].numpy(), expected)
         np.testing.assert_array_equal(function(x.detach()), function(A))

@@ -49,13 +49,13 @@ INSTEAD = {
     "compile.dynamic": "leave it out: each shape is captured once",
 }  # fmt: skip
 # By the name of the argument, or of its class and its name: the values by which PyTorch does nothing.
+_NONE_OR_FALSE = """
+_freeze _weight antialias batch_sampler capturable decoupled_weight_decay device differentiable driver dtype generator
+inplace layout max_norm max_value maximize memory_format min_value multiprocessing_context names out pin_memory
+process_group reduce scale_grad_by_freq size_average sparse sparse_grad verbose
+"""
 _OFF: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(
-        "_freeze _weight antialias batch_sampler capturable decoupled_weight_decay device differentiable driver dtype "
-        "generator inplace layout max_norm max_value maximize memory_format min_value multiprocessing_context names out "
-        "pin_memory process_group reduce scale_grad_by_freq size_average sparse sparse_grad verbose".split(),
-        (None, False),
-    ),
+    **dict.fromkeys(_NONE_OR_FALSE.split(), (None, False)),
     "last_epoch": (-1,), "norm_type": (2,), "pin_memory_device": ("",), "proj_size": (0,), "in_order": (True,),
     "_stacklevel": (3,),
     **{f"{kind}{n}d.bias": (True,) for kind in ("BatchNorm", "InstanceNorm") for n in (1, 2)},

@@ -15,13 +15,13 @@ function does is `record` in `reference.py`; a test compares the two. For `neg(x
         if not tensors:                                 # arrays in, array out: how rules call operations
             try:
                 return forward(x)
-            except (AttributeError, TypeError) as error:
-                blame_operand(primitive.name, error, (x,))
+            except FAILED as error:
+                blame_input(primitive, error, (x,))
                 raise
         recording, observers, path, kernels, _ = current()
         try:
             y = forward(x)
-        except (TypeError, ValueError, IndexError) as error:
+        except FAILED as error:
             raise explain(error, (x,)) from error
         if isinstance(y, generic):                      # NumPy makes scalars of arrays without axes
             y = asarray(y)
@@ -53,10 +53,11 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.arguments import refuse_unknown
+from tinyres.autograd.blame import blame_input
 from tinyres.autograd.node import Node
-from tinyres.autograd.operands import blame_operand, operand, snapshot
+from tinyres.autograd.operands import operand, snapshot
 from tinyres.autograd.plan import make_plan
-from tinyres.autograd.primitive import PRIMITIVES, Primitive
+from tinyres.autograd.primitive import FAILED, PRIMITIVES, Primitive
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, wrap
 from tinyres.context import current
 
@@ -141,14 +142,14 @@ def call({signature}):{refusal}
     if not tensors:
         try:
             return forward({passed}){first}
-        except (AttributeError, TypeError) as error:
-            blame_operand(primitive.name, error, ({inputs},))
+        except FAILED as error:
+            blame_input(primitive, error, ({inputs},))
             raise
     {operands}
     recording, observers, path, kernels, _ = current()
     try:
         {result} = forward({passed})
-    except (TypeError, ValueError, IndexError) as error:
+    except FAILED as error:
         raise explain(error, ({inputs},)) from error
     if isinstance(y, generic):
         y = asarray(y)
@@ -230,8 +231,8 @@ def compile_call(primitive: Primitive, inputs: list[str], extra: str = "") -> Ca
     named = inputs if primitive.variadic else primitive.inputs  # as rules name them
     scope: dict[str, Any] = {
         **{f"default_{s}": value for s, value in primitive.statics.items() if value is not required},
-        "Node": Node, "Tensor": Tensor, "asarray": np.asarray, "blame_operand": blame_operand, "current": current,
-        "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic,
+        "FAILED": FAILED, "Node": Node, "Tensor": Tensor, "asarray": np.asarray, "blame_input": blame_input,
+        "current": current, "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic,
         "make_plan": lambda wanted: make_plan(primitive, named, wanted), "new": Tensor.__new__, "operand": operand,
         "plans": {}, "primitive": primitive, "refuse": lambda **named: refuse_unknown(call, named),
         "snapshot": snapshot, "wrap": wrap,

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinyres import ops
 from tinyres.autograd.absent import told
-from tinyres.autograd.operands import explain_operands
+from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor
 from tinyres.ops import (
     adaptive_avg_pool2d,

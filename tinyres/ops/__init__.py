@@ -1,7 +1,7 @@
 """The operations, one file for each family, each rule beside its forward. Names and arguments follow PyTorch."""
 
+from tinyres.autograd.blame import explain_operands as _explain_operands
 from tinyres.autograd.calling import explained as _explained
-from tinyres.autograd.operands import explain_operands as _explain_operands
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.arithmetic import *
 from tinyres.ops.arranging import *
@@ -246,8 +246,8 @@ __all__ = [
 # Names that PyTorch has for the same.
 cat, clamp, clone, broadcast_to = concatenate, clip, identity, expand
 
-# Under these names, functions explain which argument is not a tensor, or not there. The modules of this package call the
-# plain ones.
+# Under these names, functions explain which argument is not a tensor, or not there. The modules of this package call
+# the plain ones.
 _EXTRA = {"relu": "inplace", "identity": "memory_format", "clone": "memory_format"}
 globals().update(
     {
