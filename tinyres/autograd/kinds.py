@@ -133,7 +133,10 @@ KINDS: dict[str, Kind | None] = {
         "width kdim vdim layers",
         COUNT,
     ),
-    **_named("start_dim end_dim num_classes num_samples minlength ignore_index padding_idx divisor_override offset diagonal", WHOLE),
+    **_named(
+        "start_dim end_dim num_classes num_samples minlength ignore_index padding_idx divisor_override offset diagonal",
+        WHOLE,
+    ),
     **_named("dim axis", AXIS),
     **_named("kernel_size stride dilation", sizes(1)),
     **_named("output_padding normalized_shape", sizes(0)),

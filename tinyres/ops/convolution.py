@@ -22,7 +22,6 @@ from tinyres.autograd.calling import primitive, public
 from tinyres.ops.padding import pad_
 from tinyres.ops.shape import INTEGERS, reshape
 
-
 LARGEST = 1 << 31  # no side of an image, or of a window, is that long
 
 

@@ -119,7 +119,9 @@ def _axes(sizes: Sequence[int], size: Any, scale_factor: Any, recompute: bool) -
         raise ValueError(f"interpolate: {name} must be a positive {what}, or {len(sizes)} of them, got {given!r}")
     outs = [int(v) if scale_factor is None else math.floor(n * v) for n, v in zip(sizes, each, strict=True)]
     if min(outs) < 1 or min(sizes) < 1 or max(outs) >= LARGEST:
-        raise ValueError(f"interpolate: sizes must be at least 1 and less than 2^31, got {tuple(sizes)} -> {tuple(outs)}")
+        raise ValueError(
+            f"interpolate: sizes must be at least 1 and less than 2^31, got {tuple(sizes)} -> {tuple(outs)}"
+        )
     if recompute or scale_factor is None:
         return [Axis(n, out, n / out) for n, out in zip(sizes, outs, strict=True)]
     return [Axis(n, out, 1 / v) for n, out, v in zip(sizes, outs, each, strict=True)]
