@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.autograd.absent import told
-from tinyres.autograd.operands import explain_operands
+from tinyres.autograd.blame import explain_operands
 from tinyres.ops.arranging import diagonal as diagonal_
 from tinyres.ops.decompositions import QR, SVD, Eigh, cholesky, eigh, eigvalsh, qr, svd, svdvals
 from tinyres.ops.inverse import SignLogDet, det, inv, slogdet, solve

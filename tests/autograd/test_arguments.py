@@ -28,6 +28,11 @@ sgd = optim.SGD([p], lr=0.1)
         ),
         (lambda: v.new_zeros(2, layout=1), "new_zeros: there is no argument 'layout' here: leave it out"),
         (lambda: tr.add(v, v, out=v), r"add: .*'out' here: .* bind the result, y = tr.add\(...\). It takes input, oth"),
+        (lambda: tr.mul(v, v, out=v), r"mul: .*'out' here: .* y = tr.mul\(...\). It takes input, other"),
+        (lambda: tr.relu(v, inplace=True), r"relu: .*'inplace' here: .* x = tr.relu\(x\). It takes input"),
+        (lambda: nn.BatchNorm2d(3, bias=False), "BatchNorm2d: there is no argument 'bias' here"),
+        (lambda: nn.RMSNorm(3, bias=True), "RMSNorm: there is no argument 'bias' here"),
+        (lambda: optim.StepLR(sgd, 3, last_epoch=2), "StepLR: there is no argument 'last_epoch' here"),
         (lambda: v.sum(out=v), r"sum: there is no argument 'out' here"),
         (lambda: v.relu(inplace=True), r"relu: .*'inplace' here: .* x = tr.relu\(x\)"),
         (lambda: tr.tensor([1.0], pin_memory=True), "tensor: there is no argument 'pin_memory' here: leave it out"),
@@ -130,3 +135,30 @@ def test_what_pytorch_takes_is_not_refused():
     assert nn.LayerNorm(np.int32(4)).normalized_shape == nn.RMSNorm(np.int64(4)).normalized_shape == (4,)
     assert nn.Dropout(np.float32(0.5)).p == 0.5
     assert nn.MaxPool2d(2, None).stride == 2
+
+
+def test_pytorchs_defaults_of_what_is_not_here_ask_for_nothing():
+    """tests/parity/test_defaults_parity.py tries all of them."""
+    layer = nn.Embedding(3, 4, max_norm=None, scale_grad_by_freq=False, device=None, rng=0)
+    np.testing.assert_array_equal(layer.weight.numpy(), nn.Embedding(3, 4, rng=0).weight.numpy())
+    assert optim.SGD([p], lr=0.1, maximize=False, capturable=False).lr == 0.1
+
+    class Own(nn.Linear):
+        def __init__(self, width):
+            super().__init__(width, 3, device=None, dtype=None, rng=0)
+
+    assert Own(2).weight.shape == (3, 2)
+    assert tr.sum(v, out=None) == v.sum(out=None) == tr.mul(v, 1.0, out=None).sum() == 6
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nonsense'"):
+        tr.mul(v, v, nonsense=None)
+
+
+def test_pytorchs_names_of_inputs():
+    x = tr.tensor([[1.0, -2.0]], requires_grad=True)
+    for y, expected in (
+        (tr.relu(input=x), [[1, 0]]), (tr.mul(input=x, other=x), [[1, 4]]), (tr.sum(input=x, dim=1), [-1]),
+        (tr.matmul(input=x, other=x.T), [[5]]), (tr.where(x > 0, input=x, other=7.0), [[1, 7]]),
+        (x.maximum(other=0.0), [[1, 0]]), (tr.cat(tensors=[x, x]), [[1, -2], [1, -2]]),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(y.detach().numpy(), expected)
+    np.testing.assert_array_equal(tr.grad(tr.mul(input=x, other=x).sum(), x)[0].numpy(), [[2, -4]])

@@ -63,13 +63,13 @@ class _Lease:
 
     __slots__ = ("__array_interface__", "_block", "_size")
 
-    def __init__(self, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(self, size: int, block: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._size = size
-        self._block = _idle.take(size)
+        self._block = block
         self.__array_interface__ = {
             "shape": shape,
             "typestr": dtype.str,
-            "data": (self._block[1], False),
+            "data": (block[1], False),
             "version": 3,
         }
 
@@ -85,7 +85,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
         size *= n
     if size < LEAST:
         return np.empty(shape, dtype)
-    return np.asarray(_Lease(size, shape, dtype))
+    return np.asarray(_Lease(size, _idle.take(size), shape, dtype))
 
 
 def release() -> int:

@@ -1,11 +1,12 @@
 """Arguments by name that PyTorch has and we do not: what is missing, and what to do instead.
 
-Functions ask only after Python has refused a call, so that a call that goes well costs nothing more.
+Where such an argument has the value that PyTorch gives it by default, it asks for nothing, and is left out. Functions
+ask only after Python has refused a call, so that a call that goes well costs nothing more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from inspect import Parameter, isclass, signature
 from typing import Any, Self, TypeVar, cast
@@ -47,6 +48,24 @@ INSTEAD = {
     "compile.fullgraph": "leave it out: the whole step is captured, or it is refused",
     "compile.dynamic": "leave it out: each shape is captured once",
 }  # fmt: skip
+# By the name of the argument, or of its class and its name: the values by which PyTorch does nothing.
+_NONE_OR_FALSE = """
+_freeze _weight antialias batch_sampler capturable decoupled_weight_decay device differentiable driver dtype generator
+inplace layout max_norm max_value maximize memory_format min_value multiprocessing_context names out pin_memory
+process_group reduce scale_grad_by_freq size_average sparse sparse_grad verbose
+"""
+_OFF: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(_NONE_OR_FALSE.split(), (None, False)),
+    "last_epoch": (-1,), "norm_type": (2,), "pin_memory_device": ("",), "proj_size": (0,), "in_order": (True,),
+    "_stacklevel": (3,),
+    **{f"{kind}{n}d.bias": (True,) for kind in ("BatchNorm", "InstanceNorm") for n in (1, 2)},
+    **dict.fromkeys(["_Norm.bias", "_InstanceNorm.bias", "GroupNorm.bias"], (True,)),
+}  # fmt: skip
+# PyTorch's names of arguments, and ours.
+_RENAMED = {
+    "input": ("x", "a", "A"), "other": ("b", "y", "w"), "tensors": ("xs",), "modules": ("entries",),
+    "parameters": ("entries",),
+}  # fmt: skip
 _OF_NEW_TENSORS = ("device", "requires_grad")  # what `**how` stands for in `tinyres.ops.creation`
 
 
@@ -68,10 +87,10 @@ def taken(function: Callable[..., Any]) -> tuple[str, ...] | None:
     return (*found, *_OF_NEW_TENSORS) if rest == "how" else None
 
 
-def mend_of(function: Callable[..., Any], named: Iterable[str]) -> tuple[str, str] | None:
+def mend_of(function: Callable[..., Any], named: Mapping[str, Any]) -> tuple[str, str] | None:
     """The first of these arguments that a function does not take, and what to do; None if it takes them all."""
     known = taken(function)
-    wrong = next((name for name in named if known is not None and name not in known), None)
+    wrong = next((name for name in as_taken(function, named) if known is not None and name not in known), None)
     if wrong is None:
         return None
     called = function.__name__
@@ -82,15 +101,45 @@ def mend_of(function: Callable[..., Any], named: Iterable[str]) -> tuple[str, st
     return wrong, f"{said} It takes {', '.join(known or ()) or 'no arguments'}"
 
 
-def refuse_unknown(function: Callable[..., Any], named: Iterable[str]) -> None:
+def as_taken(function: Callable[..., Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments without those that a function of ours lacks and that, by their values, ask for nothing; and with
+    our names in the place of PyTorch's."""
+    known = taken(function)
+    if known is None or all(name in known for name in named):
+        return dict(named)
+    found = {}
+    for name, value in named.items():
+        off = _OFF.get(f"{function.__name__}.{name}", _OFF.get(name, ()))
+        if name in known:
+            found[name] = value
+        elif not any(value is one or (type(value) in (int, float) and value == one) for one in off):
+            ours = next((our for our in _RENAMED.get(name, ()) if our in known and our not in named), name)
+            found[ours] = value
+    return found
+
+
+def refuse_unknown(function: Callable[..., Any], named: Mapping[str, Any]) -> None:
     """Raises TypeError for an argument that a function or a class of ours does not take, in a sentence with the mend.
 
     One of somebody else keeps Python's sentence.
     """
-    code = function.__init__ if isclass(function) else function
-    found = mend_of(function, named) if getattr(code, "__module__", "").startswith("tinyres.") else None
+    found = mend_of(function, named) if _is_ours(function) else None
     if found is not None:
         raise TypeError(f"{function.__name__}: there is no argument {found[0]!r} here: {found[1]}")
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    code = function.__init__ if isclass(function) else function
+    return bool(getattr(code, "__module__", "").startswith("tinyres."))
+
+
+def accepted(function: Callable[..., Any], named: dict[str, Any]) -> dict[str, Any] | None:
+    """After Python has refused a call: the arguments by name with which to call again, None if they are the same."""
+    if not named or not _is_ours(function):
+        return None
+    refuse_unknown(function, named)
+    kept = as_taken(function, named)
+    return None if kept.keys() == named.keys() else kept
 
 
 def name_axis(function: Callable[..., Any], error: Exception) -> None:
@@ -107,8 +156,10 @@ def explain_words(function: F) -> F:
         try:
             return function(*args, **named)
         except TypeError:
-            refuse_unknown(function, named)
-            raise
+            kept = accepted(function, named)
+            if kept is None:
+                raise
+        return call(*args, **kept)
 
     return cast(F, call)
 
@@ -124,5 +175,21 @@ class Explained:
             check_kinds(cls, args, named)
         return super().__new__(cls)
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Leave out, in a class of ours, what PyTorch's classes take and ours do not, where it asks for nothing."""
+        super().__init_subclass__(**keywords)
+        if "__init__" in vars(cls) and cls.__module__.startswith("tinyres."):
+            cls.__init__ = _leaves_out(cls, cls.__init__)  # type: ignore[method-assign]
 
-__all__ = ["INSTEAD", "Explained", "explain_words", "mend_of", "name_axis", "refuse_unknown", "taken"]
+
+def _leaves_out(cls: type, init: Callable[..., None]) -> Any:
+    @wraps(init)
+    def __init__(self: Any, *args: Any, **named: Any) -> None:
+        init(self, *args, **(as_taken(cls, named) if named else named))
+
+    return __init__
+
+
+__all__ = [
+    "INSTEAD", "Explained", "accepted", "as_taken", "explain_words", "mend_of", "name_axis", "refuse_unknown", "taken",
+]  # fmt: skip

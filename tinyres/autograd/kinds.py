@@ -86,9 +86,9 @@ def _is_iterable(value: Any) -> bool:
 
 
 def _is_tensor(value: Any) -> bool:
-    return (
-        hasattr(value, "ndim") or hasattr(value, "__dlpack__") or is_number(value) or isinstance(value, (list, tuple))
-    )
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_tensor, value))
+    return hasattr(value, "ndim") or hasattr(value, "__dlpack__") or is_number(value)
 
 
 def _is_dtype(value: Any) -> bool:
@@ -133,7 +133,10 @@ KINDS: dict[str, Kind | None] = {
         "width kdim vdim layers",
         COUNT,
     ),
-    **_named("start_dim end_dim num_classes ignore_index padding_idx divisor_override", WHOLE),
+    **_named(
+        "start_dim end_dim num_classes num_samples minlength ignore_index padding_idx divisor_override offset diagonal",
+        WHOLE,
+    ),
     **_named("dim axis", AXIS),
     **_named("kernel_size stride dilation", sizes(1)),
     **_named("output_padding normalized_shape", sizes(0)),
@@ -170,6 +173,8 @@ KINDS: dict[str, Kind | None] = {
     "approximate": one_of("none", "tanh"),
     "reduction": one_of("mean", "sum", "none"),
 }
+# Names that mean this in functions: in layers, `bias` says whether there is one.
+_OF_FUNCTIONS = _named("A B a b bias condition index mask mat2 other pos_weight src tensor vec2 weight y", TENSOR)
 # Of a name that is not in the list.
 _OF_DEFAULT = {bool: FLAG, float: NUMBER, str: Kind("a word", lambda value: isinstance(value, str))}
 # Not the optimisers: `tinyres.optim.groups` checks their settings, group by group.
@@ -198,6 +203,7 @@ def _kinds_of(function: Callable[..., Any]) -> tuple[tuple[int, str, Kind, Any],
         return ()
     for parameter in parameters:
         kind = KINDS.get(parameter.name, _OF_DEFAULT.get(type(parameter.default)))
+        kind = kind if isclass(function) else _OF_FUNCTIONS.get(parameter.name, kind)
         kind = ELSEWHERE.get(f"{function.__name__}.{parameter.name}", kind)
         by_place = parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
         if kind is not None and parameter.kind is not Parameter.VAR_POSITIONAL:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import wraps
 from operator import index
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 
 from tinyres.arrays.convert import new_array
 from tinyres.arrays.foreign import foreign_array, is_foreign, name_of
-from tinyres.autograd.arguments import name_axis, refuse_unknown
-from tinyres.autograd.kinds import check_kinds
 from tinyres.autograd.tensor import Tensor
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_ARRAY_ATTRIBUTES = ("dtype", "ndim", "reshape", "shape", "size", "strides", "transpose", "astype", "sum")
 _UNCHANGED = (np.ndarray, int, float, type(None))
 
 
@@ -34,11 +27,11 @@ def operand(value: Any, op: str) -> Any:
     if isinstance(value, _UNCHANGED):
         return value
     if isinstance(value, (list, tuple)):
-        return new_array(value)
+        return new_array(value, what=f"{op}:")
     if is_foreign(value):
         return foreign_array(value, f"{op}: an operand")
-    if isinstance(value, str):
-        raise TypeError(f"{op}: needs a tensor or an array, got str; make it one with tr.tensor(...)")
+    if not hasattr(value, "ndim"):
+        raise TypeError(f"{op}: needs a tensor or an array, got {name_of(value)}; make it one with tr.tensor(...)")
     return value
 
 
@@ -49,57 +42,11 @@ def array_of(value: Any, op: str) -> Any:
         TypeError: the value is neither a tensor, nor an array, nor a number, nor a list of numbers.
     """
     if isinstance(value, (int, float, list, tuple, np.generic)):
-        return new_array(value)
+        return new_array(value, what=f"{op}:")
     found = operand(value, op)
     if not hasattr(found, "ndim"):
         raise TypeError(f"{op}: needs a tensor or an array, got {name_of(value)}; make it one with tr.tensor(...)")
     return found
-
-
-def blame_operand(what: str, error: Exception, given: Iterable[Any]) -> None:
-    """Raise a clearer TypeError, if `what` failed with `error` because an argument is neither a tensor nor an array."""
-    values = list(given)
-    values += [inner for value in values if type(value) in (list, tuple) for inner in value]
-    foreign = next((value for value in values if is_foreign(value)), None)
-    if foreign is not None:
-        raise TypeError(
-            f"{what}: got a {name_of(foreign)}; pass tr.tensor(t), which copies it, or tr.from_dlpack(t), which shares "
-            "its memory"
-        ) from error
-    if not isinstance(error, AttributeError) or error.name not in _ARRAY_ATTRIBUTES:
-        return
-    if any(value is error.obj for value in values):  # an argument lacks .shape, say
-        raise TypeError(
-            f"{what}: needs a tensor or an array, got {name_of(error.obj)}; make it one with tr.tensor(...)"
-        ) from error
-
-
-def explain_operands(function: F) -> F:
-    """Wrap a function so that an error names the argument that is not taken, no tensor, or of another kind than its
-    name says; see `refuse_unknown`, `blame_operand` and `check_kinds`."""
-
-    @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            explain_call(function, error, args, kwargs)
-            raise
-
-    return cast(F, call)
-
-
-def explain_call(function: Callable[..., Any], error: Exception, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """Raise a clearer error for a call that failed, if an argument is to blame for it."""
-    try:
-        refuse_unknown(function, named)
-        blame_operand(function.__name__, error, (*args, *named.values()))
-        said = str(error)  # an error of ours says already what is wrong
-        if not said.startswith(f"{function.__name__}:") and " must be " not in said and ": needs " not in said:
-            check_kinds(function, args, named)
-    except (TypeError, ValueError) as clearer:
-        raise clearer from error
-    name_axis(function, error)
 
 
 def snapshot(value: Any) -> Any:
@@ -133,7 +80,4 @@ def snapshot_argument(value: Any) -> Any:
     return value if isinstance(value, (Tensor, np.generic)) else snapshot(value)
 
 
-__all__ = [
-    "array_of", "blame_operand", "explain_call", "explain_operands", "operand", "snapshot", "snapshot_argument",
-    "snapshot_key",
-]  # fmt: skip
+__all__ = ["array_of", "operand", "snapshot", "snapshot_argument", "snapshot_key"]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from tinyres.arrays.devices import cuda
 from tinyres.autograd.absent import Refused
-from tinyres.autograd.arguments import name_axis, refuse_unknown
+from tinyres.autograd.arguments import accepted
+from tinyres.autograd.blame import explain_call
 from tinyres.autograd.in_place import CHANGES, Changing, is_parameter
+from tinyres.autograd.primitive import FAILED
 from tinyres.context import is_recording
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the operations by name
@@ -22,10 +24,12 @@ def _method(function: str, name: str = "") -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return FUNCTIONS[function](self, *args, **kwargs)
-        except (TypeError, ValueError) as error:
-            refuse_unknown(FUNCTIONS[function], kwargs)
-            name_axis(FUNCTIONS[function], error)
-            raise
+        except FAILED as error:
+            kept = accepted(FUNCTIONS[function], kwargs) if isinstance(error, TypeError) else None
+            if kept is None:
+                explain_call(FUNCTIONS[function], error, (self, *args), kwargs)
+                raise
+        return call(self, *args, **kept)
 
     call.__name__ = call.__qualname__ = name or function
     call.__doc__ = f"See `tinyres.{name or function}`."

@@ -25,12 +25,13 @@ A rule asks for values by naming them as parameters, and only those are saved by
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyres.arrays import device_of
 
 PRIMITIVES: dict[str, Primitive] = {}
+FAILED = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)  # how a forward fails on wrong inputs
 
 
 class Primitive:
@@ -138,7 +139,7 @@ class Primitive:
             )
 
     # -- errors -----------------------------------------------------------------------------------------------------
-    def explain(self, error: Exception, arrays: list[Any]) -> Exception:
+    def explain(self, error: Exception, arrays: Sequence[Any]) -> Exception:
         """The error of a forward, with the operation's name and what it was called on."""
         names = [f"{self.inputs[0]}[{i}]" for i in range(len(arrays))] if self.variadic else self.inputs
         devices = {name: device_of(a) for name, a in zip(names, arrays, strict=False) if getattr(a, "shape", ())}
@@ -146,7 +147,7 @@ class Primitive:
             where = ", ".join(f"{name} is on {device}" for name, device in devices.items())
             return RuntimeError(f"{self.name}: {where}; bring them together with .to('cpu') or .to('cuda')")
         got = ", ".join(f"{name}: {describe(a)}" for name, a in zip(names, arrays, strict=False))
-        kind = next(kind for kind in (IndexError, TypeError, ValueError) if isinstance(error, kind))
+        kind = kind_of_error(error) or next(k for k in FAILED if isinstance(error, k))
         return kind(f"{self.name}({got}): {error}")
 
     def __repr__(self) -> str:
@@ -155,7 +156,25 @@ class Primitive:
 
 def describe(value: Any) -> str:
     """Shape and dtype of an array, or the value itself: for error messages."""
-    return f"{tuple(value.shape)} {value.dtype}" if hasattr(value, "shape") else repr(value)
+    array = hasattr(value, "shape") and hasattr(value, "dtype")
+    return f"{tuple(value.shape)} {value.dtype}" if array else repr(value)
 
 
-__all__ = ["PRIMITIVES", "Primitive", "describe"]
+def wording(value: Any) -> str:
+    """`describe` for any argument: each tensor of a list, and the beginning of what is long."""
+    if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value):
+        return f"[{', '.join(map(describe, value[:4]))}{', ...' if len(value) > 4 else ''}]"
+    said = describe(value)
+    return said if len(said) <= 60 else f"{said[:57]}..."
+
+
+def kind_of_error(error: Exception) -> type[Exception] | None:
+    """The class in which an error of Python or NumPy is raised again, with more words; None for any other's."""
+    if not type(error).__module__.startswith(("builtins", "numpy.exceptions", "numpy._core._exceptions")):
+        return None
+    kinds: dict[type[Exception], type[Exception]] = {AttributeError: TypeError, ArithmeticError: ValueError}
+    kinds |= {kind: kind for kind in (FloatingPointError, IndexError, TypeError, ValueError)}
+    return next((kinds[kind] for kind in type(error).__mro__ if kind in kinds), None)
+
+
+__all__ = ["FAILED", "PRIMITIVES", "Primitive", "describe", "kind_of_error", "wording"]

@@ -231,9 +231,9 @@ def strange(name: str, call: ast.Call) -> Iterator[tuple[str, str]]:
     if name in FILES and not any(_is_safe(argument) for argument in call.args):
         yield "...", FILES[name]
     for keyword in call.keywords if callable(found) else []:
-        none = isinstance(keyword.value, ast.Constant) and keyword.value.value is None
-        unknown = keyword.arg and mend_of(found, [keyword.arg])
+        value = keyword.value.value if isinstance(keyword.value, ast.Constant) else keyword.value
+        unknown = keyword.arg and mend_of(found, {keyword.arg: value})
         if unknown:
             yield f"{keyword.arg}=", f"there is no argument {keyword.arg}: {unknown[1]}"
-        elif keyword.arg == "momentum" and none:
+        elif keyword.arg == "momentum" and value is None:
             yield "momentum=None", "momentum must be a number from 0 to 1; assign 1 / k to .momentum before batch k"

@@ -107,8 +107,8 @@ class Sequential(_Row):
 class ModuleList(_Row):
     """Modules that a parent's `forward` calls one by one; they are found as `name.0`, `name.1`, ..."""
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        for module in modules:
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        for module in modules or ():
             self.append(module)
 
     def _made_of(self, named: dict[str, Module]) -> tuple[Any, ...]:

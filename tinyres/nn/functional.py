@@ -14,7 +14,7 @@ from typing import Any
 
 from tinyres import ops
 from tinyres.autograd.absent import told
-from tinyres.autograd.operands import explain_operands
+from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor
 from tinyres.ops import (
     adaptive_avg_pool2d,
@@ -28,6 +28,7 @@ from tinyres.ops import (
     gelu,
     l1_loss,
     leaky_relu,
+    linear,
     log_softmax,
     logsigmoid,
     max_pool2d,
@@ -60,7 +61,6 @@ from tinyres.ops.gates import (
     threshold,
 )
 from tinyres.ops.interpolation import interpolate, pixel_shuffle, pixel_unshuffle
-from tinyres.ops.linalg import linear
 from tinyres.ops.lookup import embedding, one_hot
 from tinyres.ops.losses import cosine_embedding_loss, huber_loss, kl_div, smooth_l1_loss
 from tinyres.ops.signals import adaptive_avg_pool1d, avg_pool1d, conv1d, conv_transpose1d, max_pool1d
@@ -119,7 +119,9 @@ __all__ = [
 ]  # fmt: skip
 
 # As in `tinyres.ops`, functions explain which argument is not a tensor.
-globals().update({n: explain_operands(globals()[n]) for n in __all__ if n not in ops.__all__})
+globals().update(
+    {n: explain_operands(globals()[n]) for n in __all__ if n not in ops.__all__ or n in ("batch_norm", "softplus")}
+)
 
 
 __getattr__ = told(__name__)

@@ -36,8 +36,8 @@ def _parameter(kind: str, value: Any) -> Parameter:
 class ParameterList(_Holder):
     """Parameters in a row, found as `name.0`, `name.1`, ...; a tensor among them becomes a parameter."""
 
-    def __init__(self, values: Iterable[Any] = ()) -> None:
-        self.extend(values)
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
+        self.extend(values or ())
 
     def append(self, value: Any) -> Self:
         """Add a parameter at the end."""
@@ -62,8 +62,8 @@ class ParameterList(_Holder):
 
 
 class _Dict(_Holder):
-    def __init__(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        self.update(entries)
+    def __init__(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
+        self.update(entries or ())
 
     def update(self, entries: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Add entries, or replace those of the same name."""

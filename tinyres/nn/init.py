@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.absent import told
-from tinyres.autograd.operands import explain_operands
+from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor, rebind
 from tinyres.nn.convert import fill_like
 

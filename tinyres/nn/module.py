@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyres.arrays import namespace
 from tinyres.autograd.arguments import Explained, explain_words
-from tinyres.autograd.operands import blame_operand
+from tinyres.autograd.blame import blame_operand
 from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
 from tinyres.nn.convenient import Convenient

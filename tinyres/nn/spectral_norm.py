@@ -9,8 +9,8 @@ import numpy as np
 from tinyres import ops
 from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.random import rng_of
+from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.checkpoint import note_state, replayed_state
-from tinyres.autograd.operands import explain_operands
 from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
 from tinyres.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d

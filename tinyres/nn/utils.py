@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyres import ops
 from tinyres.autograd.absent import told
-from tinyres.autograd.operands import explain_operands
+from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.nn.convert import fill_like

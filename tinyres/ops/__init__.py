@@ -1,6 +1,7 @@
 """The operations, one file for each family, each rule beside its forward. Names and arguments follow PyTorch."""
 
-from tinyres.autograd.operands import explain_operands as _explain_operands
+from tinyres.autograd.blame import explain_operands as _explain_operands
+from tinyres.autograd.calling import explained as _explained
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.arithmetic import *
 from tinyres.ops.arranging import *
@@ -245,7 +246,13 @@ __all__ = [
 # Names that PyTorch has for the same.
 cat, clamp, clone, broadcast_to = concatenate, clip, identity, expand
 
-# Under these names, functions explain which argument is not a tensor. The modules of this package call the plain ones.
+# Under these names, functions explain which argument is not a tensor, or not there. The modules of this package call
+# the plain ones.
+_EXTRA = {"relu": "inplace", "identity": "memory_format", "clone": "memory_format"}
 globals().update(
-    {n: f if hasattr(f, "primitive") else _explain_operands(f) for n, f in globals().items() if n in __all__}
+    {
+        n: _explained(f, extra=_EXTRA.get(n, "out")) if hasattr(f, "primitive") else _explain_operands(f)
+        for n, f in globals().items()
+        if n in __all__
+    }
 )

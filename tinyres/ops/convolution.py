@@ -22,6 +22,8 @@ from tinyres.autograd.calling import primitive, public
 from tinyres.ops.padding import pad_
 from tinyres.ops.shape import INTEGERS, reshape
 
+LARGEST = 1 << 31  # no side of an image, or of a window, is that long
+
 
 def pair(value: Any, name: str) -> Pair:
     """An integer (alone or in a tuple), for both directions, or a pair (vertical, horizontal), as a pair."""
@@ -30,6 +32,8 @@ def pair(value: Any, name: str) -> Pair:
         both = (*both, *both)
     if not isinstance(both, (tuple, list)) or len(both) != 2 or not all(isinstance(n, INTEGERS) for n in both):
         raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
+    if max(both) >= LARGEST:
+        raise ValueError(f"{name} must be less than 2^31, got {value!r}")
     return int(both[0]), int(both[1])
 
 

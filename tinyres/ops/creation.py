@@ -14,6 +14,7 @@ import numpy as np
 from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.calling import public
+from tinyres.autograd.kinds import is_number
 from tinyres.autograd.tensor import Tensor, raw, tensor, wrap
 from tinyres.ops.shape import sizes_of
 
@@ -21,7 +22,9 @@ FLOAT, INTEGER = np.dtype(np.float32), np.dtype(np.int64)
 
 
 def made(array: Any, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of a new array, on the device asked for."""
+    """A tensor of a new array, on the device asked for. TypeError for a dtype that is no number's, as "a"."""
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"dtype must be a dtype of numbers, such as tr.float32, got {array.dtype}")
     tensor = wrap(array if device is None else to_device(array, str(device).partition(":")[0]))
     return tensor.requires_grad_() if requires_grad else tensor
 
@@ -66,8 +69,10 @@ def empty_like(input: Any, *, dtype: Any = None, **how: Any) -> Tensor:
 
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, **how: Any) -> Tensor:
     """The same value everywhere, in the shape, dtype and device of another tensor."""
-    array = raw(input)
-    values = namespace(array).full_like(array, raw(fill_value), dtype=dtype)
+    array, value = raw(input), raw(fill_value)
+    if not hasattr(value, "ndim") and not is_number(value):
+        raise TypeError(f"full_like: fill_value must be a number, got {value!r}")
+    values = namespace(array).full_like(array, value, dtype=dtype)
     return made(values, **{"device": device_of(array), **how})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from math import prod
 from typing import Any
 
@@ -102,8 +103,10 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each of the numbers 0, 1, ... occurs in a vector of integers, or the sum of its weights (floats).
 
     Raises:
-        ValueError: input is no vector of integers from 0 on.
+        ValueError: input is no vector of integers from 0 on, or minlength is below 0.
     """
+    if operator.index(minlength) < 0:
+        raise ValueError(f"bincount: minlength must be at least 0, got {minlength}")
     index, xp = raw(input), namespace(raw(input))
     if index.ndim != 1 or index.dtype.kind not in "iub" or (index.size and index.min() < 0):
         raise ValueError(f"bincount: needs a vector of integers from 0 on, got {index.dtype} of shape {index.shape}")

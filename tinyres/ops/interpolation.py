@@ -16,7 +16,7 @@ from tinyres.arrays import namespace
 from tinyres.autograd.calling import public
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
-from tinyres.ops.convolution import pair
+from tinyres.ops.convolution import LARGEST, pair
 from tinyres.ops.padding import taken
 from tinyres.ops.pooling import adaptive_avg_pool2d
 from tinyres.ops.shape import INTEGERS, expand, permute, reshape
@@ -118,8 +118,10 @@ def _axes(sizes: Sequence[int], size: Any, scale_factor: Any, recompute: bool) -
         what = "integer" if scale_factor is None else "number"
         raise ValueError(f"interpolate: {name} must be a positive {what}, or {len(sizes)} of them, got {given!r}")
     outs = [int(v) if scale_factor is None else math.floor(n * v) for n, v in zip(sizes, each, strict=True)]
-    if min(outs) < 1 or min(sizes) < 1:
-        raise ValueError(f"interpolate: sizes must be at least 1, got {tuple(sizes)} -> {tuple(outs)}")
+    if min(outs) < 1 or min(sizes) < 1 or max(outs) >= LARGEST:
+        raise ValueError(
+            f"interpolate: sizes must be at least 1 and less than 2^31, got {tuple(sizes)} -> {tuple(outs)}"
+        )
     if recompute or scale_factor is None:
         return [Axis(n, out, n / out) for n, out in zip(sizes, outs, strict=True)]
     return [Axis(n, out, 1 / v) for n, out, v in zip(sizes, outs, each, strict=True)]

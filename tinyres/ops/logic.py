@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import primitive, public
+from tinyres.autograd.operands import array_of
 from tinyres.autograd.tensor import raw
 from tinyres.ops.reduction import named
 from tinyres.ops.reduction import sum as sum_over
@@ -63,28 +64,37 @@ def bitwise_not(x):
     return ~x
 
 
+def _checked(x: Any, op: str) -> Any:
+    """x; TypeError if it is no array: anything can be compared, so nothing else would tell."""
+    return x if hasattr(x, "ndim") else array_of(x, op)
+
+
+def _nonzero(x: Any, op: str) -> Any:
+    return ne(_checked(x, op), 0)
+
+
 @public
 def logical_and(input: Any, other: Any) -> Any:
     """Whether both are different from 0, element by element."""
-    return bitwise_and(ne(input, 0), ne(other, 0))
+    return bitwise_and(_nonzero(input, "logical_and"), _nonzero(other, "logical_and"))
 
 
 @public
 def logical_or(input: Any, other: Any) -> Any:
     """Whether one of the two is different from 0, element by element."""
-    return bitwise_or(ne(input, 0), ne(other, 0))
+    return bitwise_or(_nonzero(input, "logical_or"), _nonzero(other, "logical_or"))
 
 
 @public
 def logical_xor(input: Any, other: Any) -> Any:
     """Whether exactly one of the two is different from 0, element by element."""
-    return bitwise_xor(ne(input, 0), ne(other, 0))
+    return bitwise_xor(_nonzero(input, "logical_xor"), _nonzero(other, "logical_xor"))
 
 
 @public
 def logical_not(input: Any) -> Any:
     """Whether an element is 0."""
-    return eq(input, 0)
+    return eq(_checked(input, "logical_not"), 0)
 
 
 # -- of all elements ------------------------------------------------------------------------------------------------
@@ -92,20 +102,20 @@ def logical_not(input: Any) -> Any:
 def any(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether an element over `dim` is different from 0."""
     axis, kept = named(dim, keepdim, axis, keepdims)
-    return sum_over(ne(input, 0), axis=axis, keepdims=kept) > 0
+    return sum_over(_nonzero(input, "any"), axis=axis, keepdims=kept) > 0
 
 
 @public
 def all(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether all elements over `dim` are different from 0."""
     axis, kept = named(dim, keepdim, axis, keepdims)
-    return eq(sum_over(eq(input, 0), axis=axis, keepdims=kept), 0)
+    return eq(sum_over(eq(_checked(input, "all"), 0), axis=axis, keepdims=kept), 0)
 
 
 @public
 def isnan(input: Any) -> Any:
     """Whether an element is NaN."""
-    return ne(input, input)
+    return ne(_checked(input, "isnan"), input)
 
 
 @public

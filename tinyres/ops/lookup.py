@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         TypeError: the classes are not integers.
         ValueError: a class is outside [0, num_classes).
     """
-    classes = _integers("one_hot", tensor)
+    classes, num_classes = _integers("one_hot", tensor), operator.index(num_classes)
     low, high = (int(classes.min()), int(classes.max())) if classes.size else (0, -1)
     if not classes.size and num_classes < 1:
         raise ValueError("one_hot: without any class num_classes must be given")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
         raise TypeError(f"multinomial: needs probabilities of a floating dtype, got {given.dtype}; write x.float()")
     if given.ndim not in (1, 2):
         raise ValueError(f"multinomial: needs shape (n,) or (B, n), got {given.shape}")
-    if num_samples < 1:
+    if operator.index(num_samples) < 1:
         raise ValueError(f"multinomial: num_samples must be at least 1, got {num_samples}")
     rows = np.atleast_2d(np.asarray(to_device(given, "cpu"), np.float64))
     if not ((rows >= 0) & (rows < np.inf)).all():  # a NaN is neither

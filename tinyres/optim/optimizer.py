@@ -12,6 +12,7 @@ from tinyres.arrays import kernels_for, namespace
 from tinyres.autograd.arguments import Explained, explain_words
 from tinyres.autograd.tensor import Array, Tensor, rebind, wrap
 from tinyres.context import enable_grad
+from tinyres.optim.counting import begin, counted
 from tinyres.optim.devices import check_devices, in_dtype_of
 from tinyres.optim.groups import checked_group, loaded_state, read_state
 
@@ -56,6 +57,7 @@ class Optimizer(Explained):
         self.settings, self.defaults = tuple(settings), settings
         self.param_groups: list[dict[str, Any]] = []
         self.state: list[State] = []
+        begin(self)
         given: list[Any] = [params] if isinstance(params, dict) else list(params)
         for group in given if given and isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
@@ -103,6 +105,12 @@ class Optimizer(Explained):
         else:
             object.__setattr__(self, name, value)
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "step" in vars(cls):
+            cls.step = counted(cls.step)  # type: ignore[method-assign]
+
+    @counted
     @explain_words
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. If an error is raised, no parameter has changed.

@@ -19,7 +19,7 @@ from tinyres.arrays import to_device
 from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.absent import told
 from tinyres.autograd.arguments import Explained
-from tinyres.autograd.operands import explain_operands
+from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor, tensor, wrap
 from tinyres.data.loader import rows_of
 from tinyres.ops import stack

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tinyres_kernels.conformance.adapt import AS_SPECIFIED, LAYOUTS, Adapt, adapted
 from tinyres_kernels.conformance.breach import CTYPES, Probe, breach
+from tinyres_kernels.conformance.cancel import cancelled
 from tinyres_kernels.conformance.declare import TURNED, Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
 from tinyres_kernels.conformance.explain import in_memory, means, rounded
@@ -99,7 +100,8 @@ def _fill(report: Report, probe: Probe, op: Op, examples: int, seed: int, dtypes
             elif kind.example.case.lies or kind.example.case.over:
                 kind.means = in_memory(kind.example.case)
             elif kind.sign == "wrong":
-                kind.means = means([kind.example, *kind.telling, *kind.findings]) or rounded(kind.findings)
+                of = [kind.example, *kind.telling, *kind.findings]
+                kind.means = means(of) or cancelled(of) or rounded(kind.findings)
         report.kinds = merged(report.kinds)
 
 

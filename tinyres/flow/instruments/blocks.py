@@ -154,6 +154,9 @@ class Paths:
         """Note that a module begins to run under `path`, of which a shared one has several; its name if recorded."""
         name = self._modules.get(id(module))
         if name is None:
+            if self.name_of(path) is not None and self.name_of(current().path) is None:
+                self._local[path] = None  # of another model, whose modules have the same names
+                self._enclosing.pop(path, None)
             return None
         if self._local.get(path) != name:
             self._local[path] = name

@@ -1,9 +1,12 @@
 """Where one training step ends and the next begins, in a `with recording:` around a whole loop.
 
 After a backward pass through the model, it is called again, and its parameters have changed: a new step, if the call is
-like the step's first, on data or on what other layers computed. So these stay one step:
+like the step's first, on data or on what other layers computed. Where an optimiser holds the parameters, it must have
+taken a step in between. So these stay one step:
 
-    accumulation of gradients      nothing has changed when the model is called again
+    accumulation of gradients      nothing has changed when the model is called again; nor where an update is skipped
+    two passes for one update      SAM moves the weights, calls the model and moves them back: no step of the optimiser
+    closures, as those of LBFGS    the optimiser calls the model several times before its step is over
     a step of a GAN                D is trained on data, and then called on what G has made: not as the step began
     two players in one module      one is called again, but only the other has changed, or has yet to
 """
@@ -11,12 +14,13 @@ like the step's first, on data or on what other layers computed. So these stay o
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tinyres import nn
 from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import Tensor, raw
+from tinyres.optim.counting import steps_taken
 
 
 class Boundary:
@@ -25,16 +29,18 @@ class Boundary:
     Attributes:
         reached: whether a backward pass has reached one of the model's parameters.
         unclear: how often parameters had changed again, but the call was none that begins a step.
+        by_hand: how often the model was called after changes that no optimiser had made, though one holds parameters.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.unclear = 0
+        self.unclear = self.by_hand = 0
         self.reached = False
         self._model = model
         self._leaves: dict[Any, nn.Parameter] = {p.node: p for p in model.parameters() if p.node is not None}
         self._with_gradient: dict[int, nn.Parameter] = {}
         self._began_on_data: bool | None = None  # until the first call
         self._start = self._latest = _versions(model)
+        self._taken = steps_taken(model.parameters())
 
     def on_cotangent(self, leaf: Node) -> None:
         """A backward pass has reached a leaf."""
@@ -50,6 +56,11 @@ class Boundary:
             self._began_on_data = on_data
         if not self.reached or not any(_changed(p, self._start) for p in module.parameters()):
             return False
+        if self._taken and not self._stepped():
+            if any(_changed(p, self._latest) for p in module.parameters()):
+                self.by_hand += 1
+                self._latest = _versions(self._model)
+            return False
         others = () if module is self._model else self._with_gradient.values()
         if on_data == self._began_on_data and all(_changed(p, self._start) for p in others):
             return True
@@ -58,13 +69,38 @@ class Boundary:
             self._latest = _versions(self._model)
         return False
 
-    def unclear_text(self, step: int) -> str:
-        """What to say where it was unclear more than once."""
-        return (
-            f"record: step {step} goes on over {self.unclear} changes of the parameters: after each, the model was "
-            "called otherwise than when the step began, or some parameters had a gradient and did not change. If "
-            "these were steps of their own, put `with recording:` around each"
-        )
+    def _stepped(self) -> bool:
+        """Whether an optimiser of the parameters has taken a step since this one began."""
+        now = steps_taken(self._model.parameters())
+        return any(now.get(optimizer) != taken for optimizer, taken in self._taken.items())
+
+    def doubts(self, step: int) -> str | None:
+        """What to say where it was unclear, more than once, whether a step begins."""
+        if self.by_hand > 1 and not self._stepped():
+            return (
+                f"record: step {step} goes on over {self.by_hand} changes of the parameters that no optimiser made, "
+                f"though {' and '.join(type(o).__name__ for o in self._taken)} holds them. If these were steps of "
+                "their own, put `with recording:` around each"
+            )
+        if self.unclear > 1:
+            return (
+                f"record: step {step} goes on over {self.unclear} changes of the parameters: after each, the model was "
+                "called otherwise than when the step began, or some parameters had a gradient and did not change. If "
+                "these were steps of their own, put `with recording:` around each"
+            )
+        return None
+
+
+def uneven(model: nn.Module, before: Mapping[Any, int], steps: int) -> str | None:
+    """What to say of a loop in which one optimiser took several steps for one of another, as the critic of a WGAN."""
+    counts = [taken - before.get(o, 0) for o, taken in steps_taken(model.parameters()).items()]
+    counts = sorted({count for count in counts if count}, reverse=True)
+    if len(counts) < 2:
+        return None
+    return (
+        f"record: counted {steps} steps, while the optimisers of the model took {' and '.join(map(str, counts))}. If "
+        "several updates are one step for you, put `with recording:` around all that belongs to it"
+    )
 
 
 Versions = dict[int, tuple[Callable[[], Any], Any, Any]]
@@ -96,4 +132,4 @@ def _computed(value: Any) -> bool:
     return isinstance(value, Tensor) and value.node is not None and value.node.primitive is not None
 
 
-__all__ = ["Boundary"]
+__all__ = ["Boundary", "uneven"]

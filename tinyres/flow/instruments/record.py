@@ -14,13 +14,14 @@ from tinyres.autograd.tensor import Array, raw
 from tinyres.context import Observer, is_recording
 from tinyres.flow.instruments import blocks as block_names
 from tinyres.flow.instruments import history, statistics
-from tinyres.flow.instruments.boundary import Boundary
+from tinyres.flow.instruments.boundary import Boundary, uneven
 from tinyres.flow.instruments.curve import Curve
 from tinyres.flow.instruments.history import Step
 from tinyres.flow.instruments.routes import RouteNorms, Routes, share, some, why_missing, why_none
 from tinyres.flow.instruments.runs import Runs
 from tinyres.flow.instruments.updates import Updates
 from tinyres.flow.measurement import Measurement
+from tinyres.optim.counting import steps_taken
 
 
 class Recording(Observer):
@@ -28,7 +29,7 @@ class Recording(Observer):
 
     A step is one `with` block around a forward and a backward pass; the optimiser may step inside or after it. Inside
     a `with` block around a whole loop, a step begins by itself when, after a backward pass, the model is called again
-    with changed parameters: see `tinyres.flow.instruments.boundary`. Only numbers are kept, never the model's arrays.
+    with parameters that its optimiser has changed: see `tinyres.flow.instruments.boundary`. Only numbers are kept.
     `history()` returns all recorded steps; `gradient_norms`, `routes` and `skip_share` describe the last one. A block
     that runs several times in a step, such as the cell of a recurrent net, has numbers for each run: cell[0], cell[1],
     ... . If several backward passes of a step reach the same run, the last one is kept, with a warning.
@@ -119,7 +120,7 @@ class Recording(Observer):
             ValueError: nothing has been recorded yet, or the gradient passed no residual connection.
             RuntimeError: the step had no backward pass.
         """
-        one_way = self._last().one_way or self._routes.one_way(self._paths.name_of)
+        one_way = self._last().one_way or self._routes.one_way(self._runs.name_of)
         norms = self._route_norms()
         if not norms:
             raise ValueError(f"record: skip_share() {why_none(self._model, one_way)}")
@@ -132,7 +133,7 @@ class Recording(Observer):
     def _route_norms(self) -> dict[str, RouteNorms]:
         if not self.steps:
             return {}
-        return self.steps[-1].routes or self._routes.by_name(self._paths.name_of)  # while the step runs: so far
+        return self.steps[-1].routes or self._routes.by_name(self._runs.name_of)  # while the step runs: so far
 
     def _last(self) -> Step:
         """The last recorded step; an error if it had no backward pass."""
@@ -174,6 +175,7 @@ class Recording(Observer):
         if self.steps:
             self.steps[-1].finish()
         self._first, self._warnings = self.entered, []
+        self._taken = steps_taken(self._model.parameters())
         self._begin()
         if self._recorded or self._by_itself:
             super().__enter__()
@@ -195,8 +197,8 @@ class Recording(Observer):
         """Keep what the step has found, and let its tape go."""
         step = self._step
         self._runs.finish(step)
-        step.routes = self._routes.by_name(self._paths.name_of)
-        step.one_way = self._routes.one_way(self._paths.name_of)
+        step.routes = self._routes.by_name(self._runs.name_of)
+        step.one_way = self._routes.one_way(self._runs.name_of)
         self._release()
         if not self._recorded:
             return
@@ -206,8 +208,7 @@ class Recording(Observer):
                 f"{step.number}; only the last one is kept. Put `with recording:` around each step, or add the losses "
                 "up before one backward pass"
             )
-        if self._boundary.unclear > 1:
-            self._warnings.append(self._boundary.unclear_text(step.number))
+        self._warnings += filter(None, [self._boundary.doubts(step.number)])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -220,6 +221,8 @@ class Recording(Observer):
                 self.entered -= 1  # a last look at what was learnt, which is no step
                 if self._recorded:
                     self.steps.pop()
+            if self._by_itself:
+                self._warnings += filter(None, [uneven(self._model, self._taken, self.entered - self._first)])
             for said in self._warnings[:1] if kind is None else ():
                 warnings.warn(said, stacklevel=2)
 

@@ -62,18 +62,18 @@ class Routes:
         else:
             self._roles.pop(node, None)
 
-    def one_way(self, name_of: Callable[[str | None], str | None]) -> list[str]:
+    def one_way(self, name_of: Callable[[Node], str | None]) -> list[str]:
         """The modules whose routes did not rejoin: no gradient came back to their input, which needs none."""
         unmet = [total for total in self._passed if total not in self.norms]
-        names = [name_of(total.path) for total in sorted(unmet, key=lambda node: node.serial)]
+        names = [name_of(total) for total in sorted(unmet, key=lambda node: node.serial)]
         return list(dict.fromkeys(name for name in names if name is not None))
 
-    def by_name(self, name_of: Callable[[str | None], str | None]) -> dict[str, RouteNorms]:
+    def by_name(self, name_of: Callable[[Node], str | None]) -> dict[str, RouteNorms]:
         """The norms in the order of the forward pass. If a module has several sums, the second is `name#2`."""
         found: dict[str, RouteNorms] = {}
         times: dict[str, int] = {}
         for total in sorted(self.norms, key=lambda node: node.serial):
-            name = name_of(total.path)
+            name = name_of(total)
             if name is not None:
                 times[name] = times.get(name, 0) + 1
                 found[name if times[name] == 1 else f"{name}#{times[name]}"] = self.norms[total]

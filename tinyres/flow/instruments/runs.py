@@ -21,6 +21,7 @@ class Runs:
         self._run: dict[str, str] = {}  # by block: the name of its latest run
         self._running: dict[str, Array] = {}  # blocks in progress, and their latest result
         self._output: dict[str, Node] = {}  # by run: the node of its output
+        self._names: dict[Node, str | None] = {}  # by operation: the module that it is part of
         self._ending_at: dict[Node, list[str]] | None = None  # the inverse of _output
 
     def call(self, step: Step, module: nn.Module, path: str | None) -> None:
@@ -31,8 +32,13 @@ class Runs:
                 self._finish(step, name)
             self._called.add(name)
 
+    def name_of(self, node: Node) -> str | None:
+        """The module of which an operation was part when it ran; None if of none of the model's."""
+        return self._names.get(node)
+
     def compute(self, step: Step, node: Node, value: Array) -> None:
         """An operation was recorded."""
+        self._names[node] = self._paths.name_of(node.path)
         inside = self._paths.enclosing(node.path)
         self.finish(step, inside)
         for name in inside:
