@@ -73,6 +73,7 @@ def test_the_same_seed_gives_the_same_files_timings_aside_and_another_seed_does_
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("sketched")
 def test_the_page_needs_no_network_and_grows_with_the_folder(capsys, tmp_path):
     run(capsys, "flow", "check", "--out", str(tmp_path))
     first = (tmp_path / "report.html").read_text()
