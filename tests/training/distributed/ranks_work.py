@@ -174,7 +174,7 @@ def silent(ranks, folder, who):
 
     def something(ranks):
         if ranks.rank == int(who):
-            ranks._machine.Recv(np.empty(1), source=ranks.rank)
+            time.sleep(600)
         try:
             ranks.barrier()
         except training.RankFailed as error:
