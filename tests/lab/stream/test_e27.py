@@ -18,11 +18,10 @@ def test_every_law_holds_and_with_momentum_two_seeds_come_to_the_edge(tmp_path, 
     """Seed 0, thrown to .87 of it, is still on its way back, and within a few thousandths of the law's limit. Of the
     controls with small steps, of which each takes as long as a law, there is one."""
     monkeypatch.setattr(e27, "train", cache(e27.train))
-    monkeypatch.setattr(e27, "CONTROLS", (e27.CONTROLS[0], e27.CONTROLS[-1]))
+    monkeypatch.setattr(e27, "CONTROLS", e27.CONTROLS[:1])
     result = holds("E27", tmp_path, undecided=f"{MOMENTUM.name}: sharpness over the edge")
-    assert [law.kind for law in result.laws] == ["asymptotic"] * 4 + ["figure"] * 2
+    assert [law.kind for law in result.laws] == ["asymptotic"] * 4 + ["figure"]
     assert result.laws[4].measured < 0.95
-    assert 0.8 < result.laws[5].measured < 1.1, "what there is to reach, over the edge of the case that fails"
     seen = [e27.train(MOMENTUM, seed) for seed in range(2)]
     assert abs(e27.law_of(MOMENTUM, seen[1]).measured - 1) < 0.02
     assert np.abs(np.subtract([one[0, -4:].mean() for one in seen], 1)).max() < 0.03
