@@ -5,7 +5,6 @@ import io
 from contextlib import contextmanager
 
 import numpy as np
-import pytest
 
 
 def sketch(figure, description=""):
@@ -38,6 +37,8 @@ def only_sketch(put=setattr):
 @contextmanager
 def sketching():
     """`only_sketch`, inside."""
+    import pytest  # which processes that a test starts do without
+
     with pytest.MonkeyPatch.context() as patched:
         only_sketch(patched.setattr)
         yield

@@ -101,11 +101,12 @@ def test_r1_stops_it_at_the_rate_of_theory():
 
 
 def modes(name, seed):
-    """How many are found after 500 steps, 600, ..., 1,000."""
+    """How many are found after 500 steps, 550, ..., 800, on the compiled kernels, which take two thirds of the time."""
     run, counts = tape(name, seed=seed).run, []
-    for step in range(1, 1001):
+    run.kernels = "cpu"
+    for step in range(1, 801):
         run.advance()
-        if step >= 500 and step % 100 == 0:
+        if step >= 500 and step % 50 == 0:
             counts.append(run.picture()["modes"]["found"])
     return counts
 
@@ -114,7 +115,7 @@ def modes(name, seed):
 def test_a_plain_gan_misses_modes_and_holds_more_with_r1():
     """Which ones, and when, is chaos: another rounding gives other counts. Their mean over seeds is not."""
     with_it, without = ([modes(name, seed) for seed in (0, 1)] for name in ("cured", "collapse"))
-    assert without[0][1] < 8
+    assert without[0][2] < 8, "after 600 steps"
     assert STORIES["collapse"].value == "no"
     assert np.mean(with_it) > np.mean(without) + 0.5
     assert STORIES["cured"].value == "more"

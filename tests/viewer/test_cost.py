@@ -20,7 +20,7 @@ def in_turns(plain, watched, turns):
     return tuple(min(column) for column in zip(*pairs, strict=True))
 
 
-@pytest.mark.parametrize(("depth", "turns"), [(20, 3), pytest.param(110, 3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("depth", "turns"), [(20, 3), pytest.param(56, 2, marks=pytest.mark.slow)])
 def test_a_deep_net_takes_at_most_three_steps(depth, turns):
     rng = np.random.default_rng(0)
     model, labels = models.resnet(depth, rng=0), tr.tensor(rng.integers(0, 10, 32))

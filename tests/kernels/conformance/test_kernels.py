@@ -3,29 +3,42 @@
 import numpy as np
 import pytest
 from tinyres_kernels import conformance, cpu, im2col, reference
+from tinyres_kernels.conformance.examine import examine
 
 from tests.kernels.conformance.faulty import CONVOLUTIONS, plain
 
 LONG = "linear", "matmul", "attention", "attention_dx"  # in loops; the two other rungs are held to these
 
 
+RUNGS = {"reference": reference, "im2col": im2col, "cpu": cpu}
+
+
 @pytest.mark.parametrize(
     ("rung", "op"),
     [
-        pytest.param(rung, op, marks=pytest.mark.slow if rung is reference and op in LONG else [], id=f"{op}-{name}")
+        pytest.param(rung, op, marks=pytest.mark.slow if rung == "reference" and op in LONG else [], id=f"{op}-{rung}")
         for op in conformance.OPS
-        for name, rung in (("reference", reference), ("im2col", im2col), ("cpu", cpu))
+        for rung in RUNGS
     ],
 )
-@pytest.mark.parametrize("examples", [2, pytest.param(12, marks=pytest.mark.slow)])
-def test_our_own_kernels_conform(rung, op, examples):
-    """The named cases, and so many drawn ones. The loops are slow, the same in either dtype, and what the others are
-    held against: they are held to the narrower tolerance first, and what is drawn tells little of them.
+def test_our_own_kernels_conform(rung, op):
+    """The named cases, and two drawn ones. The loops are slow, the same in either dtype, and what the others are held
+    against: they are held to the narrower tolerance.
     """
-    dtypes = conformance.search.DTYPES
-    if rung is reference:
-        examples, dtypes = 2, ["float64" if examples == 2 else "float32"]
-    conformance.assert_conforms(getattr(rung, op), op, examples=examples, dtypes=dtypes)
+    dtypes = ["float64"] if rung == "reference" else conformance.search.DTYPES
+    conformance.assert_conforms(getattr(RUNGS[rung], op), op, examples=2, dtypes=dtypes)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("op", conformance.OPS)
+@pytest.mark.slow
+def test_our_own_kernels_conform_in_what_is_drawn(rung, op):
+    """Ten more, without the named cases; the loops in float32, too."""
+    dtypes = ["float32"] if rung == "reference" else conformance.search.DTYPES
+    kernel, named = getattr(RUNGS[rung], op), len(conformance.search.cases(op, examples=0, dtypes=dtypes))
+    drawn = conformance.search.cases(op, examples=12, dtypes=dtypes)[named:]
+    assert len(drawn) > 6
+    assert [finding.faults for finding in (examine(kernel, case) for case in drawn) if not finding.ok] == []
 
 
 @pytest.mark.parametrize("rung", [im2col, cpu], ids=["im2col", "cpu"])

@@ -47,6 +47,8 @@ def kernels():
             words = conv_tile.Words(width, width, width)
             tiles = [offer.tile for offer in conv_plan.offers(np.dtype(real), words)]
             for tile in tiles:
+                if (real, width) == ("float64", 1) and f"{tile.rows}x{tile.columns}" != ONE:
+                    continue  # of both that are slower than they need be, one is enough
                 size = f"{tile.rows}x{tile.columns} by {width}"
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
                     make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel

@@ -60,9 +60,10 @@ def test_every_plan_of_the_others_and_both_sides_of_every_limit(op, dtype, plan_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(SHARES))
+@pytest.mark.parametrize("number", range(2))
 def test_the_layers_of_real_nets(number):
-    every(list(plans.layers())[number::SHARES])
+    """One of a layer's three convolutions: whole nets take all of them, in `tests/models/float32`."""
+    every(list(plans.layers())[3 * number :: 6])
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])

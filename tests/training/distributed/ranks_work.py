@@ -12,9 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 
 import tinyres as tr
-from tests.device.stand_in import standing_in
 from tests.sketches import only_sketch
-from tinyres import cli, flow, nn, training
+from tinyres import cli, nn, training
 from tinyres.cli import train_distributed
 from tinyres.cli.common import UsageError
 from tinyres.cli.train_distributed import on_all_ranks
@@ -101,6 +100,8 @@ def norm(ranks, folder):
 
 def gpu(ranks, folder, nccl):
     """Two steps on the stand-in for CuPy; sums go through the host, or through a stand-in for NCCL that counts them."""
+    from tests.device.stand_in import standing_in  # takes a quarter of a second, as do instruments: not for each rank
+
     with standing_in():
         sums = []
 
@@ -173,7 +174,7 @@ def silent(ranks, folder, who):
 
     def something(ranks):
         if ranks.rank == int(who):
-            ranks._machine.Recv(np.empty(1), source=ranks.rank)
+            time.sleep(600)
         try:
             ranks.barrier()
         except training.RankFailed as error:
@@ -248,6 +249,8 @@ def another(_, folder, what):
 
 def recorded(ranks, folder):
     """What rank 0 records of a step is what its rows would show by themselves."""
+    from tinyres import flow
+
     run, alone = prepared("mlp"), prepared("mlp")
     for one in (run, alone):
         one.loader.batch_size = 100

