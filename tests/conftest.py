@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import passed
 from tests.sketches import only_sketch
 from tests.tabs import Tabs
 
@@ -45,6 +46,8 @@ def pytest_configure(config):
         sys.dont_write_bytecode = False
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    if passed.counts(config):
+        config.pluginmanager.register(passed.Passed(config))
 
 
 # What takes longest comes first: a worker that began with it last would keep the others waiting. Tests that start other
