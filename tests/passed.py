@@ -112,14 +112,14 @@ class Passed:
 
     def pytest_runtest_logreport(self, report):
         self.phases[report.nodeid] += 1
-        if report.outcome != "passed" or hasattr(report, "wasxfail"):
+        if report.outcome != "passed":
             self.bad.add(report.nodeid)
 
     def pytest_sessionfinish(self):
         if self.worker is not None or self.keys != keys(self.config):  # somebody wrote a file meanwhile
             return
         found = {file: set(tests) for file, tests in self.before.items()}
-        for test, phases in self.phases.items():
+        for test, phases in self.phases.items():  # three, unless a worker crashed, or Ctrl-C came
             file, _, name = test.partition("::")
             if phases == 3 and test not in self.bad and file in self.keys:
                 found.setdefault(file, set()).add(name)
