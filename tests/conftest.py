@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import passed
 from tests.sketches import only_sketch
 from tests.tabs import Tabs
 
@@ -38,13 +39,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_configure(config):
     """Where no bytecode may lie beside the sources, it lies in pytest's own folder: else the assertions of all tests
-    are rewritten anew each time, ten seconds. Processes that tests start read it there, and write none: some of them
-    are killed, or told that the disk is full.
+    are rewritten anew each time, ten seconds. Processes that tests start keep theirs there, too. They may be killed at
+    any time, since Python puts each file in place at once; and if they only read, each of them would compile again
+    what no test imports, which takes half a second: Python itself, for a start, as it looks nowhere else.
     """
     if sys.dont_write_bytecode and hasattr(config, "cache"):
         sys.dont_write_bytecode = False
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if passed.counts(config):
+        config.pluginmanager.register(passed.Passed(config))
 
 
 # What takes longest comes first: a worker that began with it last would keep the others waiting. Tests that start other

@@ -158,7 +158,7 @@ def test_conditional_players_are_scored_and_watched_there(gpu, digits, monkeypat
 
     monkeypatch.setattr(watched, "PRODUCTS", 4)  # each as long as a step; what they give is not asked
     monkeypatch.setattr(watched, "PROBES", 1)
-    trainer = gan.prepare(recipe("r3gan", width=8, conditional=True, d_steps=1), digits, device="cuda")
+    trainer = gan.prepare(recipe("nonsaturating", arch="mlp", conditional=True, d_steps=1), digits, device="cuda")
     watch = flow.GameWatch(trainer, 1)
     next(trainer.steps())
     watch.look()

@@ -61,7 +61,7 @@ def test_fakes_have_the_classes_of_the_real_samples_beside_them():
 @pytest.mark.parametrize(
     "change",
     [
-        {"method": "r3gan"},
+        {"method": "r3gan", "batch_size": 60},
         {"method": "sn_hinge", "instance_noise": 0.2},
         {"method": "wgan_gp", "d_steps": 2, "penalty_every": 3},
         {"method": "wgan", "arch": "mlp", "ema": 0.0},

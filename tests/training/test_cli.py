@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tinyres.cli import main
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
+UNDRAWN = Path(__file__).parent / "distributed" / "undrawn.py"
 SMALL = ("resnet", "--depth", "8", "--width", "2", "--batch-size", "400", "--lr", "0.05")
 
 
@@ -103,8 +105,10 @@ def test_the_kernels_of_the_first_steps_can_be_checked(capsys, tmp_path, monkeyp
 
 
 def test_control_c_finishes_the_step_and_saves(tmp_path):
-    command = [sys.executable, "-m", "tinyres.cli", "train", *SMALL, "--epochs", "5000", "--out", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    command = [sys.executable, str(UNDRAWN), "train", *SMALL, "--epochs", "5000", "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **streams) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "run.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -20,8 +20,6 @@ import pytest
 from filelock import FileLock
 from numba import config
 
-from tinyres.files import write
-
 HERE = Path(__file__).parent
 KERNELS = HERE.parents[2] / "kernels" / "tinyres_kernels"
 SOURCES = KERNELS, HERE, HERE.parent / "fuzz"
@@ -60,7 +58,7 @@ def kept(folder, name, key, find, sound=lambda text: True) -> str:
     if sound(text):
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            write(file, f"{key} {hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+            file.write_text(f"{key} {hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
     return text
 
 

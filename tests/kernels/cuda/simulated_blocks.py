@@ -12,6 +12,7 @@ The simulator also copies every array, and wraps it twice. `run` gives a kernel 
 import inspect
 import random
 import threading
+from functools import cache
 
 import numpy as np
 from numba.cuda.simulator.kernel import ArgHint, BlockManager, BlockThread, Dim3, FakeCUDAModule
@@ -62,11 +63,17 @@ class OneOfMany(BlockThread):
             raise SystemExit  # which ends a thread, and says nothing
 
 
+@cache
+def has_barriers(code):
+    """Whether a kernel waits anywhere. (To find its source takes as long as many a block.)"""
+    return "syncthreads" in inspect.getsource(code)
+
+
 class Block(BlockManager):
     order = random.Random(0)
 
     def run(self, grid_point, *args):
-        if "syncthreads" not in inspect.getsource(self._f):
+        if not has_barriers(self._f.__code__):
             self.run_in_turn(grid_point, *args)
             return
         threads = [
