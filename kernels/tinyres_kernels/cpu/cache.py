@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+from numba.core.runtime import rtsys
 
 from tinyres_kernels import waiting
 from tinyres_kernels.cpu import ahead
@@ -75,9 +76,15 @@ class _Kept(FunctionCache):
         return found
 
     def _load(self, sig: Any, target_context: Any) -> Any:
-        """What is on disk, or None: there is none, or the file cannot be read."""
+        """What is on disk, or None: there is none, or the file cannot be read.
+
+        Numba's `load_overload` first imports all that it could compile, and SciPy with it: a third of a second, and
+        what is loaded needs none of it but the runtime.
+        """
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except OSError as error:
             _tell(
                 f"compiled kernels cannot be read from {self.cache_path} ({error.strerror}), so they are compiled anew"
