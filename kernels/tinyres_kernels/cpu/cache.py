@@ -16,13 +16,18 @@ from types import FunctionType
 from typing import Any
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 
 from tinyres_kernels import waiting
 from tinyres_kernels.cpu import ahead
-from tinyres_kernels.cpu.turns import Turn
+from tinyres_kernels.cpu.turns import PATIENCE, Turn
 
+patient = True  # whether to wait for another process that compiles a function, or else to raise `Busy`
 _SETTING = "the environment variable NUMBA_CACHE_DIR names another folder for it"
+
+
+class Busy(Exception):
+    """Another process is compiling the function."""
 
 
 @cache
@@ -66,10 +71,13 @@ class _Kept(FunctionCache):
         found = self._load(sig, target_context)
         if found is None:
             waiting.told(True)
-            if self._turn.take():
+            if self._turn.take(PATIENCE if patient else 0):
+                if not patient:
+                    raise Busy
                 found = self._load(sig, target_context)  # another process may have made it meanwhile
             if found is None:
-                ahead.begin(Path(self.cache_path))
+                if where := folder(keep):
+                    ahead.begin(where)
                 return None
             waiting.told(False)
         self._turn.end()

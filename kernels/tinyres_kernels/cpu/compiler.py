@@ -72,12 +72,12 @@ class _Lowering(NativeLowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _KernelLowering(_Lowering):
-    _name = "kernel_lowering"
+    _name: Any = "kernel_lowering"
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _PartLowering(_Lowering):
-    _name = "part_lowering"
+    _name: Any = "part_lowering"
     library = _Part
 
 

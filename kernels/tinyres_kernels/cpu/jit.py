@@ -20,6 +20,7 @@ import ast
 import hashlib
 import linecache
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from types import FunctionType
@@ -34,7 +35,7 @@ from numba.core.errors import TypingError
 
 from tinyres_kernels import guard
 from tinyres_kernels.cpu import host
-from tinyres_kernels.cpu.cache import keep
+from tinyres_kernels.cpu.cache import Busy, keep
 from tinyres_kernels.cpu.compiler import KernelCompiler, PartCompiler
 from tinyres_kernels.cpu.emit import emitted
 
@@ -103,7 +104,8 @@ def kernel(function: Function) -> Function:
 
     @cache
     def start() -> Any:
-        return kept(_start(function, text), no_cfunc_wrapper=True)
+        made = kept(_start(function, text), no_cfunc_wrapper=True)
+        return partial(_compile, made) if _ONLY_COMPILE else made
 
     def call(threads: int, *args: Any) -> None:
         launcher = _launcher() if threads > 1 else 0
@@ -114,6 +116,20 @@ def kernel(function: Function) -> Function:
             start()(launcher, ALL, threads, *args)
 
     return call
+
+
+_ONLY_COMPILE: list[bool] = []
+
+
+def only_compile() -> None:
+    """From now on, kernels that have not been called yet are compiled for the arguments of a call, and not run: those
+    at least that no other process is compiling."""
+    _ONLY_COMPILE.append(True)
+
+
+def _compile(made: Any, *args: Any) -> None:
+    with suppress(Busy):
+        made.compile(tuple(made.typeof_pyval(a) for a in args))
 
 
 def _in_python(function: Function) -> Function:
