@@ -1,15 +1,19 @@
 """Shares of a kernel: each is run once, whatever the number of threads, by code that is compiled once."""
 
+import ast
+import inspect
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import FunctionType
 
 import numpy as np
 import pytest
 from numba.core.errors import TypingError
 from tinyres_kernels import guard
-from tinyres_kernels.cpu import jit
+from tinyres_kernels.cpu import jit, loops, pool
+from tinyres_kernels.cpu.fast import winograd_loops
 
 
 @jit.inlined
@@ -50,7 +54,7 @@ def test_each_share_runs_once(threads, dtype):
 
 def test_it_is_compiled_once_for_all_numbers_of_threads(monkeypatch):
     made, kept = [], jit.kept
-    monkeypatch.setattr(jit, "kept", lambda function: made.append(kept(function)) or made[-1])
+    monkeypatch.setattr(jit, "kept", lambda function, **options: made.append(kept(function, **options)) or made[-1])
     again = jit.kernel(_note)
     for threads in (1, 2, 5):
         noted(threads, note=again)
@@ -72,7 +76,7 @@ def test_its_code_counts_no_references(monkeypatch):
     """Threads that count the references to one array, as that of a slice, wait for each other."""
     made, kept = [], jit.kept
     monkeypatch.setattr(jit, "keep", lambda made, function: None)  # of code from the disk nothing can be seen
-    monkeypatch.setattr(jit, "kept", lambda function: made.append(kept(function)) or made[-1])
+    monkeypatch.setattr(jit, "kept", lambda function, **options: made.append(kept(function, **options)) or made[-1])
     x, out = np.arange(10.0), np.empty(10)
     jit.kernel(_firsts)(2, x, out)
     np.testing.assert_array_equal(out, x)
@@ -84,13 +88,18 @@ def test_its_code_counts_no_references(monkeypatch):
 
 def test_without_sources_it_finds_the_same(monkeypatch):
     """As in an installation of compiled files alone."""
-
-    def none(function):
-        raise OSError("could not get source code")
-
-    monkeypatch.setattr(jit.inspect, "getsource", none)
+    monkeypatch.setattr(jit.linecache, "getlines", lambda *file: [])
     for threads in (1, 3):
         assert noted(threads, note=jit.kernel(_note)) == [[1, threads]] * threads
+
+
+def test_sources_are_taken_to_their_end():
+    functions = [f for module in (jit, loops, pool, winograd_loops) for f in vars(module).values()]
+    shares = [inspect.getclosurevars(f).nonlocals.get("function", f) for f in functions if isinstance(f, FunctionType)]
+    assert loops.dot in functions
+    for function in (_note, noted, *shares):
+        (ours,), (pythons,) = (ast.parse(text).body for text in (jit._text(function), inspect.getsource(function)))
+        assert ast.dump(ours) == ast.dump(pythons), function
 
 
 def test_numba_can_be_told_not_to_compile():

@@ -6,7 +6,8 @@ import re
 import numba
 import numpy as np
 import pytest
-from tinyres_kernels.cpu import elementwise, head_rows, loss, products, simd, update
+from tinyres_kernels.cpu import elementwise, head_rows, jit, loss, products, simd, update
+from tinyres_kernels.cpu.compiler import KernelCompiler
 from tinyres_kernels.cpu.depthwise_tiles import depth_sums, depth_tile
 from tinyres_kernels.cpu.host import TARGET
 
@@ -31,8 +32,8 @@ def test_a_loop_over_lines_is_made_of_vectors(name, dtype):
     """Where LLVM cannot rule out a negative index, it takes number by number, or gathers them: 4 to 28 times as slow.
     Once more compiled, for Numba shows no code that comes from its cache."""
     kernel, count, settings = CASES[name]
-    start = inspect.getclosurevars(kernel).nonlocals["start"]
-    again = numba.njit(error_model="numpy")(start.py_func)
+    start = inspect.getclosurevars(kernel).nonlocals["start"]()
+    again = numba.njit(**jit.OPTIONS, pipeline_class=KernelCompiler)(start.py_func)
     lines = [np.ones(40, dtype) for _ in range(count)]
     again(0, 0, 1, *lines, *(np.dtype(dtype).type(s) if isinstance(s, float) else s for s in settings))
     (code,) = again.inspect_llvm().values()

@@ -16,12 +16,18 @@ from types import FunctionType
 from typing import Any
 
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+from numba.core.runtime.nrt import rtsys
 
 from tinyres_kernels import waiting
 from tinyres_kernels.cpu import ahead
-from tinyres_kernels.cpu.turns import Turn
+from tinyres_kernels.cpu.turns import PATIENCE, Turn
 
+patient = True  # whether to wait for another process that compiles a function, or else to raise `Busy`
 _SETTING = "the environment variable NUMBA_CACHE_DIR names another folder for it"
+
+
+class Busy(Exception):
+    """Another process is compiling the function."""
 
 
 @cache
@@ -65,19 +71,28 @@ class _Kept(FunctionCache):
         found = self._load(sig, target_context)
         if found is None:
             waiting.told(True)
-            if self._turn.take():
+            if self._turn.take(PATIENCE if patient else 0):
+                if not patient:
+                    raise Busy
                 found = self._load(sig, target_context)  # another process may have made it meanwhile
             if found is None:
-                ahead.begin(Path(self.cache_path))
+                if where := folder(keep):
+                    ahead.begin(where)
                 return None
             waiting.told(False)
         self._turn.end()
         return found
 
     def _load(self, sig: Any, target_context: Any) -> Any:
-        """What is on disk, or None: there is none, or the file cannot be read."""
+        """What is on disk, or None: there is none, or the file cannot be read.
+
+        Numba's `load_overload` first imports all that it could compile, and SciPy with it: a third of a second, and
+        what is loaded needs none of it but the runtime.
+        """
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except OSError as error:
             _tell(
                 f"compiled kernels cannot be read from {self.cache_path} ({error.strerror}), so they are compiled anew"

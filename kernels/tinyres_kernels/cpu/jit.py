@@ -18,8 +18,9 @@ would compile each kernel twice, with and without threads, and with threads thre
 
 import ast
 import hashlib
-import inspect
+import linecache
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from types import FunctionType
@@ -34,7 +35,8 @@ from numba.core.errors import TypingError
 
 from tinyres_kernels import guard
 from tinyres_kernels.cpu import host
-from tinyres_kernels.cpu.cache import keep
+from tinyres_kernels.cpu.cache import Busy, keep
+from tinyres_kernels.cpu.compiler import KernelCompiler, PartCompiler
 from tinyres_kernels.cpu.emit import emitted
 
 # What is compiled from one file also depends on the others, of which Numba's cache on disk knows nothing.
@@ -68,7 +70,7 @@ def compiled(function: Function) -> Any:
 
     Its code becomes part of theirs; Python cannot call it.
     """
-    return numba.njit(**OPTIONS, **NO_WRAPPERS)(_named(function))
+    return numba.njit(**OPTIONS, **NO_WRAPPERS, pipeline_class=PartCompiler)(_named(function))
 
 
 def inlined(function: Function) -> Any:
@@ -86,26 +88,48 @@ def part(t, threads, size):
 def kept(function: Function, **options: Any) -> Any:
     """Compile what Python calls, and keep the code on disk."""
     copy = _named(function)
-    made = numba.njit(**OPTIONS, nogil=True, **options)(copy)
+    made = numba.njit(**OPTIONS, nogil=True, pipeline_class=KernelCompiler, **options)(copy)
     keep(made, copy)
     return made
 
 
 def kernel(function: Function) -> Function:
-    """Compile a share, `function(t, threads, ...)`. The kernel takes a number of threads, then the other arguments."""
+    """Compile a share, `function(t, threads, ...)`. The kernel takes a number of threads, then the other arguments.
+
+    What is compiled is made when the kernel is first called: most processes call half of them, or none.
+    """
     if getattr(numba.config, "DISABLE_JIT", False):
         return _in_python(function)
-    start = kept(_start(function))
+    text = _text(function)
+
+    @cache
+    def start() -> Any:
+        made = kept(_start(function, text), no_cfunc_wrapper=True)
+        return partial(_compile, made) if _ONLY_COMPILE else made
 
     def call(threads: int, *args: Any) -> None:
         launcher = _launcher() if threads > 1 else 0
         if mode := guard.mode():
             mode.tell(function.__name__)
-            guard.guarded(start, launcher, ALL, threads, *args, side=mode.side)
+            guard.guarded(start(), launcher, ALL, threads, *args, side=mode.side)
         else:
-            start(launcher, ALL, threads, *args)
+            start()(launcher, ALL, threads, *args)
 
     return call
+
+
+_ONLY_COMPILE: list[bool] = []
+
+
+def only_compile() -> None:
+    """From now on, kernels that have not been called yet are compiled for the arguments of a call, and not run: those
+    at least that no other process is compiling."""
+    _ONLY_COMPILE.append(True)
+
+
+def _compile(made: Any, *args: Any) -> None:
+    with suppress(Busy):
+        made.compile(tuple(made.typeof_pyval(a) for a in args))
 
 
 def _in_python(function: Function) -> Function:
@@ -119,7 +143,18 @@ def _in_python(function: Function) -> Function:
     return call
 
 
-def _start(function: Function) -> Function:
+def _text(function: Function) -> str:
+    """Its sources as they are now; nothing, if there are none, or the code does not tell where they end. To find that,
+    `inspect.getsource` takes a millisecond."""
+    assert isinstance(function, FunctionType)
+    code = function.__code__
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, function.__globals__)[code.co_firstlineno - 1 :]
+    ends = [end for _, end, _, _ in code.co_positions() if end]
+    return "".join(lines[: max(ends) - code.co_firstlineno + 1]) if ends else ""
+
+
+def _start(function: Function, text: str) -> Function:
     """What is compiled of a share: called for t = ALL it hands itself on to the launcher, once for each t. So `add` is
 
         def add(launcher, t, threads, a, b, out):
@@ -136,19 +171,19 @@ def _start(function: Function) -> Function:
     name, code = function.__name__, function.__code__
     t, threads, *others = code.co_varnames[: code.co_argcount]
     names = function.__globals__ | {"ALL": ALL, "shares": _shares}
-    try:
-        (definition,) = ast.parse(inspect.getsource(function)).body
-    except OSError:
+    before = "\n" * (code.co_firstlineno - 1)
+    if not text:
         names["share"] = inlined(function)
         arguments = ", ".join((t, threads, *others))
-        (definition,) = ast.parse(f"def {name}({arguments}):\n share({arguments})").body
+        text = f"def {name}({arguments}):\n share({arguments})"
+    module = ast.parse(before + text)
+    (definition,) = module.body
     assert isinstance(definition, ast.FunctionDef)
     given = "".join(f"{other}, " for other in others)
     definition.decorator_list.clear()
-    definition.args.args.insert(0, ast.arg("launcher"))
-    definition.body[:0] = ast.parse(f"if {t} == ALL:\n shares(launcher, {threads}, ({given}))\n return").body
-    module = ast.fix_missing_locations(ast.Module([definition], []))
-    ast.increment_lineno(module, code.co_firstlineno - 1)
+    definition.args.args.insert(0, ast.copy_location(ast.arg("launcher"), definition))
+    handed = f"if {t} == ALL:\n shares(launcher, {threads}, ({given}))\n return"
+    definition.body[:0] = ast.parse(before + handed).body
     exec(compile(module, code.co_filename, "exec"), names)
     made: Function = names[name]
     return made

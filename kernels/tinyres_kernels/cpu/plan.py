@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyres_kernels.contract import OPERATIONS
-from tinyres_kernels.cpu import host, measured
+from tinyres_kernels.cpu import ahead, host, measured
 from tinyres_kernels.cpu.choices import Choices, Wanted, wanted
 from tinyres_kernels.cpu.host import TARGET, Target
 from tinyres_kernels.settings import Conv, Running
@@ -102,6 +102,7 @@ def by_loop(work: Callable[..., float], *traits: str) -> Planner:
 def _planned(
     op: str, shapes: tuple[Shape | None, ...], itemsize: int, machine: Machine, forced: Wanted, s: Any
 ) -> Plan:
+    ahead.tell(op, shapes, itemsize, forced, s)
     return PLANNERS[op](shapes, itemsize, machine, Choices(_measured(op, shapes, itemsize, machine, s) + forced), s)
 
 
