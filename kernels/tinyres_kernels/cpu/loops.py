@@ -203,7 +203,8 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
     batch, span, across, private, share, summed = work
     vectors, wide, taps, columns, padded_run, direct, in_row = tiles
     O, rows = groups * OG, max(1, summed // OW)
-    blocks = (OG + wide - 1) // wide
+    blocks, chunks = (OG + wide - 1) // wide, (OH + rows - 1) // rows
+    above, left, tall = (ph, pw, H) if direct else (0, 0, span)  # padding that lies nowhere, and the rows of what does
     sums = t * (private + share)
     buffers[sums : sums + private] = 0
     own = sums + private
@@ -221,17 +222,20 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
             group, block = part // blocks, part % blocks
             tail = min(wide, OG - block * wide)
             g0 = n0 * OH * OW * O + group * OG + block * wide
-            for r in range(0, OH if in_row else 0, rows):
+            for r in range(0, OH if in_row == 3 else 0, rows):
                 some, x_r, g_r = min(rows, OH - r), corner + r * sh * x_line, g0 + r * OW * O
-                if in_row == 3:
-                    _OR3(n1 - n0, some, OW, source, x_r, x_image, sh * x_line, dh * x_line, C, g, g_r,
-                         OH * OW * O, OW * O, O, buffers, sums, padded_run * wide, CG * wide, wide, tail)  # fmt: skip
-                    continue
+                _OR3(n1 - n0, some, OW, source, x_r, x_image, sh * x_line, dh * x_line, C, g, g_r, OH * OW * O,
+                     OW * O, O, buffers, sums, padded_run * wide, CG * wide, wide, tail, True)  # fmt: skip
+            for chunk in range((n1 - n0) * chunks if in_row == 1 else 0):
+                n, r = chunk // chunks, chunk % chunks * rows
                 for kh in range(KH):
-                    for c in range(0, CG, ROW_TAPS):
-                        _OR(n1 - n0, some, OW, source, x_r + kh * dh * x_line + c, x_image, sh * x_line,
-                            0, C, g, g_r, OH * OW * O, OW * O, O, buffers,
-                            sums + (kh * padded_run + c) * wide, 0, CG * wide, wide, tail)  # fmt: skip
+                    h = r * sh + kh * dh - above
+                    begin, end = inside(h, sh, min(rows, OH - r), tall)
+                    x_r = corner + n * x_image + (h + begin * sh) * x_line - left * C
+                    g_r = g0 + (n * OH + r + begin) * OW * O
+                    for c in range(0, CG if end > begin else 0, ROW_TAPS):
+                        _OR(1, end - begin, OW, source, x_r + c, 0, sh * x_line, 0, C, g, g_r, 0, OW * O, O, buffers,
+                            sums + (kh * padded_run + c) * wide, 0, CG * wide, wide, tail, left == 0)  # fmt: skip
             for p in range(0, 0 if in_row else OH * OW, summed):
                 some, at = places[p : p + summed], g0 + p * O
                 for line in range(KH * columns):
