@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
+from tinyres_kernels.cpu.host import TARGET
 from tinyres_kernels.geometry import conv_out
 
 RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
@@ -151,27 +152,55 @@ def test_a_weight_gradient_of_a_large_image_is_exact_since_its_sums_are_cut(inpu
 
 
 @pytest.mark.parametrize(
-    ("images", "height", "width", "inputs", "outputs", "by_blas"),
+    ("images", "size", "stride", "inputs", "outputs", "threads", "product"),
     [
-        (1, 16, 32, 64, 64, True),
-        (3, 16, 32, 256, 64, True),
-        (1, 16, 32, 63, 64, False),  # too few channels, on either side
-        (1, 16, 32, 64, 63, False),
-        (9, 7, 73, 64, 64, False),  # small images, however many: their sums would be longer
-        (4, 14, 14, 256, 128, False),
+        (1, (16, 32), 1, 64, 64, 1, True),
+        (1, (16, 32), 1, 63, 64, 1, False),  # too few channels, on either side
+        (1, (16, 32), 1, 64, 63, 1, False),
+        (2, (16, 32), 1, 255, 64, 2, False),  # too few for each of two threads
+        (2, (16, 32), 1, 256, 64, 2, True),
+        (1, (16, 32), 1, 64, 64, 2, True),  # one image, which the other way would leave to one thread
+        (9, (7, 73), 1, 256, 64, 2, True),
+        (4, (14, 14), 1, 256, 128, 2, True),
+        (4, (15, 14), 2, 256, 128, 2, True),  # of the pixels, one in four
+        (21, (7, 7), 1, 1024, 1024, 1, False),  # BLAS would sum more pixels of small images at a time
+        (20, (7, 7), 1, 1024, 1024, 1, True),  # here, with fewer than 1024 pixels, our own tiles sum
     ],
 )
 def test_the_gradient_of_a_wide_1x1_kernel_is_a_product_where_it_rounds_no_more(
-    images, height, width, inputs, outputs, by_blas
+    images, size, stride, inputs, outputs, threads, product
 ):
-    shapes = (images, height, width, inputs), (images, height, width, outputs), (1, 1, inputs, outputs)
-    static = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
-    assert (cpu.explain("conv2d_dw", *shapes, dtype="f", **static).way == "product") == by_blas
+    result = [-(-side // stride) for side in size]
+    shapes = (images, *size, inputs), (images, *result, outputs), (1, 1, inputs, outputs)
+    static = {"stride": (stride, stride), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
     rng = np.random.default_rng(0)
     x, g = (rng.standard_normal(shape, np.float32) for shape in shapes[:2])
-    found = cpu.conv2d_dw(x, g, np.full(shapes[2], np.nan, np.float32), **static)[0, 0]
-    with cpu.forced(blas=False):
-        direct = cpu.conv2d_dw(x, g, np.empty(shapes[2], np.float32), **static)[0, 0]
-    exact = x.reshape(-1, inputs).astype("d").T @ g.reshape(-1, outputs).astype("d")
+    with cpu.forced(threads=threads):
+        assert (cpu.explain("conv2d_dw", *shapes, dtype="f", **static).way == "product") == product
+        found = cpu.conv2d_dw(x, g, np.full(shapes[2], np.nan, np.float32), **static)[0, 0]
+        with cpu.forced(blas=False):
+            direct = cpu.conv2d_dw(x, g, np.empty(shapes[2], np.float32), **static)[0, 0]
+    read = x[:, ::stride, ::stride].reshape(-1, inputs).astype("d")
+    exact = read.T @ g.reshape(-1, outputs).astype("d")
     error, known = (np.sqrt(np.mean((a - exact) ** 2)) for a in (found, direct))
     assert error <= 1.25 * known < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("op", "stride", "inputs", "outputs", "product"),
+    [
+        ("conv2d", 1, 8, 2, False),  # channels in vectors: what is read, and what is written
+        ("conv2d", 1, 8, 3, True),
+        ("conv2d", 2, 8, 3, False),  # to gather pixels costs more than to read some of them again
+        ("conv2d", 2, 256, 1, True),  # but not those of many channels
+        ("conv2d_dx", 1, 2, 8, False),
+        ("conv2d_dx", 2, 3, 8, True),
+    ],
+)
+def test_a_1x1_kernel_onto_more_than_two_vectors_is_a_product(op, stride, inputs, outputs, product):
+    lanes = TARGET.lanes
+    C, O = inputs * lanes, outputs * lanes
+    x, w, y = (2, 6, 7, C), (1, 1, C, O), (2, -(-6 // stride), -(-7 // stride), O)
+    static = {"stride": (stride, stride), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    shapes = (x, w, y) if op == "conv2d" else (y, w, x)
+    assert (cpu.explain(op, *shapes, dtype="f", **static).way == "product") == product

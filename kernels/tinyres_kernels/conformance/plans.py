@@ -16,6 +16,7 @@ from tinyres_kernels.conformance.search import DTYPES
 SMALL: Limits = (
     ("images_bytes", 16 * 1024),
     ("product_channels", 5),
+    ("product_share", 4),
     ("strided_band", 32 * 1024),
     ("strided_channels", 5),
     ("strided_outputs", 20),

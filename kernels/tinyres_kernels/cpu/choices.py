@@ -41,7 +41,8 @@ LIMITS = MappingProxyType(
         "strided_channels": Limit(64, "on both sides: with fewer, the transforms cost what the products save"),
         "strided_outputs": Limit(512, "pixels of all images: with fewer, the kernel's transform costs too much"),
         "strided_band": Limit(1280 << 10, "bytes of transformed tiles that a thread works on: they stay in its cache"),
-        "product_channels": Limit(64, "on both sides of a 1x1 kernel, for its gradient to be BLAS's"),
+        "product_channels": Limit(64, "on both sides of a 1x1 kernel, for its gradient to be a product of matrices"),
+        "product_share": Limit(128, "of these, that each of several threads is to have: each lays out all cotangents"),
         "matmul_rows": Limit(16, "at least, for a thread"),
         "tiles_rows": Limit(32, "of a product: with fewer, to lay out the other matrix costs too much"),
         "tiles_columns": Limit(16, "of a product: with fewer, most of a tile is wasted"),
@@ -54,7 +55,7 @@ LIMITS = MappingProxyType(
 
 FLAGS = MappingProxyType(
     {
-        "blas": "1x1 at stride 1 as a matrix product; conv2d_dw of images with as many pixels as are summed at a time",
+        "blas": "1x1 as a matrix product; conv2d_dw where that does not make sums much longer",
         "tiles": "a matrix product in our own tiles, not by BLAS",
         "winograd": "3x3 at stride 1 by Winograd's F(2x2, 3x3)",
         "strided": "4x4 at stride 2 by Winograd's F(2x2, 2x2)",

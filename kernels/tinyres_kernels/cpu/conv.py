@@ -3,7 +3,7 @@
 Each of the three has a planner, which chooses the algorithm, and a table of algorithms:
 
     fast/        3x3 at stride 1 (winograd.py), 4x4 at stride 2 (strided.py), conv2d_dx onto few channels (subpixel.py)
-    matmul.py    1x1, where BLAS is faster
+    pointwise.py 1x1 onto many channels, as a product of matrices
     depthwise.py one channel per group, or a few
     dot.py       what is left, directly: conv2d, and conv2d_dx in phases. At stride 1 that is a convolution of g with
                  the flipped, transposed weights; stride s falls into s * s phases (the pixels with the same
@@ -18,12 +18,11 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import NamedTuple
 
-from tinyres_kernels.cpu import depthwise, dot, outer, trial
+from tinyres_kernels.cpu import depthwise, dot, outer, pointwise, trial
 from tinyres_kernels.cpu.choices import Choices
 from tinyres_kernels.cpu.fast import strided, subpixel, winograd
-from tinyres_kernels.cpu.matmul import matmul
 from tinyres_kernels.cpu.memory import native
-from tinyres_kernels.cpu.plan import PLANNERS, Machine, Plan, Shape, decide, planner
+from tinyres_kernels.cpu.plan import Machine, Plan, Shape, decide, planner
 from tinyres_kernels.im2col.conv import conv2d_dx as im2col_conv2d_dx
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import Conv
@@ -39,26 +38,6 @@ class Phase(NamedTuple):
     taps: tuple[slice, slice]
 
 
-SAME_SET = 4096  # bytes between pixels, from which on those of a tile displace each other in the nearest cache
-
-
-def _by_blas(x: Shape, w: Shape, outputs: int, itemsize: int, s: Conv, choices: Choices) -> bool:
-    """Whether to take a matrix product, of pixels by the channels that are read: where these are many, or the weights,
-    which a tile's loops would first have to bring into order, outweigh the images."""
-    worth = x[3] * itemsize >= SAME_SET or 2 * outputs > x[0] * x[1] * x[2]
-    return choices.take("blas", _pixel_by_pixel(w, s), worth)
-
-
-def _pixel_by_pixel(w: Shape, s: Conv) -> bool:
-    """Whether each pixel is a product by itself, and of all of them one of matrices."""
-    return w[:2] == (1, 1) and s.groups == 1 and s.stride == (1, 1) and s.padding == (0, 0)
-
-
-def _product_plan(first: Shape, second: Shape, itemsize: int, machine: Machine, choices: Choices) -> Plan:
-    """For the product of these matrices."""
-    return Plan("product", parts=(PLANNERS["matmul"]((first, second), itemsize, machine, choices, None),))
-
-
 @planner("conv2d")
 def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices: Choices, s: Conv) -> Plan:
     x, w, out = shapes
@@ -69,8 +48,8 @@ def _conv2d(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choices:
         return winograd.plan(x[0], (out[1], out[2]), (CG, O), padding, machine, choices, summed=False)
     if strided.taken(out, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan(x, out, padding, machine, choices, turned=False)
-    if _by_blas(x, w, O, itemsize, s, choices):
-        return _product_plan((prod(x[:3]), CG), (CG, O), itemsize, machine, choices)
+    if pointwise.taken((KH, KW), (CG, O), itemsize, s, machine, choices, gathered=stride != (1, 1)):
+        return pointwise.plan((prod(out[:3]), CG), (CG, O), stride, itemsize, machine, choices)
     if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
         return depthwise.plan(x, out, w, s, itemsize, machine, choices)
     moves = dot.Moves(((0, 0), (1, 1), (out[1], out[2])), stride, padding, dilation)
@@ -83,8 +62,8 @@ def _conv2d_dx(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
     axes = s.axes(out, w, g)
     stride, padding, dilation, groups = s
     KH, KW, CG, O = w
-    if _by_blas(g, w, CG, itemsize, s, choices):
-        return _product_plan((prod(g[:3]), O), (O, CG), itemsize, machine, choices)
+    if pointwise.taken((KH, KW), (O, CG), itemsize, s, machine, choices, gathered=False):
+        return pointwise.plan((prod(g[:3]), O), (O, CG), stride, itemsize, machine, choices)
     if any(step > 1 and d > 1 for step, d in zip(stride, dilation, strict=True)):
         return Plan("im2col", ("stride and dilation",), how=s)
     turned = 2 - padding[0], 2 - padding[1]  # the padding of the convolution that this is
@@ -143,29 +122,12 @@ def _conv2d_dw(shapes: tuple[Shape, ...], itemsize: int, machine: Machine, choic
         return winograd.plan(x[0], (g[1], g[2]), (CG, O), padding, machine, choices, summed=True)
     if strided.taken(g, (KH, KW), (CG, O), itemsize, stride, padding, dilation, groups, choices):
         return strided.plan_sums(x, g, padding, machine, choices)
-    # BLAS sums some hundreds of pixels at a time. Of small images `outer` sums fewer, and rounds less.
-    can = _pixel_by_pixel(out, s) and g[1] * g[2] >= choices.limit("pixels")
-    if choices.take("blas", can, min(CG, O) >= choices.limit("product_channels")):
+    if pointwise.taken_for_sums((KH, KW), (CG, O), g, s, machine, choices):
         pixels = prod(g[:3])
-        return _product_plan((CG, pixels), (pixels, O), itemsize, machine, choices)
+        return pointwise.plan((CG, pixels), (pixels, O), stride, itemsize, machine, choices)
     if depthwise.taken(CG, O // groups, groups, machine.lanes(itemsize), choices):
         return depthwise.plan(x, g, out, s, itemsize, machine, choices, summed=True)
     return outer.plan(x, g, out, (stride, padding, dilation), groups, itemsize, machine, choices)
-
-
-def _product(plan: Plan, x: Array, w: Array, out: Array) -> bool:
-    matmul(x.reshape(-1, x.shape[3]), w[0, 0], out.reshape(-1, out.shape[3]))
-    return True
-
-
-def _product_dx(plan: Plan, g: Array, w: Array, out: Array) -> bool:
-    matmul(g.reshape(-1, g.shape[3]), w[0, 0].T, out.reshape(-1, out.shape[3]))
-    return True
-
-
-def _product_dw(plan: Plan, x: Array, g: Array, out: Array) -> bool:
-    matmul(x.reshape(-1, x.shape[3]).T, g.reshape(-1, g.shape[3]), out[0, 0])
-    return True
 
 
 def _by_dot(plan: Plan, x: Array, w: Array, out: Array) -> bool:
@@ -203,14 +165,14 @@ def _flipped(plan: Plan, g: Array, w: Array, out: Array) -> bool:
 
 _CONV2D: Mapping[str, Way] = {
     "dot": _by_dot,
-    "product": _product,
+    "product": pointwise.convolve,
     "depthwise": depthwise.convolve,
     "winograd": winograd.convolve,
     "strided": strided.convolve,
 }
 _CONV2D_DX: Mapping[str, Way] = {
     PHASES: _by_phases,
-    "product": _product_dx,
+    "product": pointwise.convolve_dx,
     "depthwise": depthwise.convolve_dx,
     "winograd": _flipped,
     "strided": strided.convolve,
@@ -219,7 +181,7 @@ _CONV2D_DX: Mapping[str, Way] = {
 }
 _CONV2D_DW: Mapping[str, Way] = {
     "outer": _by_outer,
-    "product": _product_dw,
+    "product": pointwise.weight_gradient,
     "depthwise": depthwise.weight_gradient,
     "winograd": winograd.weight_gradient,
     "strided": strided.weight_gradient,

@@ -203,7 +203,8 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
     batch, span, across, private, share, summed = work
     vectors, wide, taps, columns, padded_run, direct, in_row = tiles
     O, rows = groups * OG, max(1, summed // OW)
-    blocks = (OG + wide - 1) // wide
+    blocks, chunks = (OG + wide - 1) // wide, (OH + rows - 1) // rows
+    above, left, tall = (ph, pw, H) if direct else (0, 0, span)  # padding that lies nowhere, and the rows of what does
     sums = t * (private + share)
     buffers[sums : sums + private] = 0
     own = sums + private
@@ -217,36 +218,37 @@ def outer(t, threads, x, g, buffers, places, image, result, weight, moves, work,
             source, x_line, x_image, corner = buffers, across * C, span * across * C, own
             for n in range(n0, n1):
                 _copy_padded(x, n * H * W * C, H, W, C, ph, pw, span, across, buffers, own + (n - n0) * x_image)
-        for group in range(groups):
-            for kh in range(KH):
-                for column in range(columns):
-                    for block in range(blocks):
-                        place = ((group * KH + kh) * columns + column) * blocks + block
-                        tail = min(wide, OG - block * wide)
-                        g0 = n0 * OH * OW * O + group * OG + block * wide
-                        for r in range(0, OH if in_row else 0, rows):
-                            some, x_r, g_r = min(rows, OH - r), corner + r * sh * x_line, g0 + r * OW * O
-                            if in_row == 3 and kh == 0:
-                                _OR3(n1 - n0, some, OW, source, x_r, x_image, sh * x_line, dh * x_line, C, g, g_r,
-                                     OH * OW * O, OW * O, O, buffers, sums, padded_run * wide, CG * wide, wide,
-                                     tail)  # fmt: skip
-                            for c in range(0, CG if in_row == 1 else 0, ROW_TAPS):
-                                _OR(n1 - n0, some, OW, source, x_r + kh * dh * x_line + c, x_image, sh * x_line,
-                                    0, C, g, g_r, OH * OW * O, OW * O, O, buffers,
-                                    sums + (place * padded_run + c) * wide, 0, CG * wide, wide, tail)  # fmt: skip
-                        if in_row:
-                            continue
-                        for j in range(0, padded_run, taps):
-                            x0 = corner + kh * dh * x_line + column * dw * C + group * CG + j
-                            s0 = sums + (place * padded_run + j) * wide
-                            for p in range(0, OH * OW, summed):
-                                some, at = places[p : p + summed], g0 + p * O
-                                if vectors == 1:
-                                    _O1(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
-                                        tail)  # fmt: skip
-                                else:
-                                    OUTER(n1 - n0, some, source, x0, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
-                                        tail)  # fmt: skip
+        for part in range(groups * blocks):
+            group, block = part // blocks, part % blocks
+            tail = min(wide, OG - block * wide)
+            g0 = n0 * OH * OW * O + group * OG + block * wide
+            for r in range(0, OH if in_row == 3 else 0, rows):
+                some, x_r, g_r = min(rows, OH - r), corner + r * sh * x_line, g0 + r * OW * O
+                _OR3(n1 - n0, some, OW, source, x_r, x_image, sh * x_line, dh * x_line, C, g, g_r, OH * OW * O,
+                     OW * O, O, buffers, sums, padded_run * wide, CG * wide, wide, tail, True)  # fmt: skip
+            for chunk in range((n1 - n0) * chunks if in_row == 1 else 0):
+                n, r = chunk // chunks, chunk % chunks * rows
+                for kh in range(KH):
+                    h = r * sh + kh * dh - above
+                    begin, end = inside(h, sh, min(rows, OH - r), tall)
+                    x_r = corner + n * x_image + (h + begin * sh) * x_line - left * C
+                    g_r = g0 + (n * OH + r + begin) * OW * O
+                    for c in range(0, CG if end > begin else 0, ROW_TAPS):
+                        _OR(1, end - begin, OW, source, x_r + c, 0, sh * x_line, 0, C, g, g_r, 0, OW * O, O, buffers,
+                            sums + (kh * padded_run + c) * wide, 0, CG * wide, wide, tail, left == 0)  # fmt: skip
+            for p in range(0, 0 if in_row else OH * OW, summed):
+                some, at = places[p : p + summed], g0 + p * O
+                for line in range(KH * columns):
+                    x_kh = corner + line // columns * dh * x_line + line % columns * dw * C + group * CG
+                    place = ((group * KH * columns + line) * blocks + block) * padded_run
+                    for j in range(0, padded_run, taps):
+                        s0 = sums + (place + j) * wide
+                        if vectors == 1:
+                            _O1(n1 - n0, some, source, x_kh + j, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
+                                tail)  # fmt: skip
+                        else:
+                            OUTER(n1 - n0, some, source, x_kh + j, x_image, g, at, OH * OW * O, O, buffers, s0, wide,
+                                tail)  # fmt: skip
 
 
 @kernel

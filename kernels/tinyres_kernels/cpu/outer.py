@@ -57,15 +57,16 @@ def plan(
     span = (OH - 1) * stride[0] + (KH - 1) * dilation[0] + 1
     across = (OW - 1) * stride[1] + (KW - 1) * dilation[1] + 1
     image = span * across * C
-    # Else a tile may read past the last pixel.
-    direct = choices.take("direct", padding == (0, 0) and padded_run == run)
+    # Else a tile may read past the last pixel. In a row, what would be read of the padding can be left out.
+    inside = padding == (0, 0) and padded_run == run
+    direct = choices.take("direct", inside or (in_row == 1 and padding[1] <= 1))
     batch = images_at_a_time(N, count, (image + OH * OW * O) * itemsize, choices)
     private = groups * KH * columns * -(-OG // wide) * padded_run * wide
     share = 0 if direct else batch * image + padded_run
-    # Sums of the square root of all pixels, and as many of these sums, round least. Rows are taken a few at a time:
-    # with fewer than these, their ends cost time.
-    least = min(int(choices.limit("pixels")), isqrt(N * OH * OW // count)) * (4 if in_row else 1)
-    summed = max(1, max(int(choices.limit("pixels_least")), least) // batch)
+    # Sums of the square root of all pixels, and as many of these sums, round least. With all taps, rows of all images
+    # are taken a few at a time: with fewer than these, their ends cost time. In a row, those of an image at a time.
+    least = min(int(choices.limit("pixels")), isqrt(N * OH * OW // count)) * (4 if all_taps else 1)
+    summed = max(1, max(int(choices.limit("pixels_least")), least) // (1 if in_row == 1 else batch))
     how = Outer(
         moves,
         (batch, span, across, private, share, summed),

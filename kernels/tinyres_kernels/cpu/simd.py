@@ -190,18 +190,18 @@ def outer_row(kernel_rows: int, channels: int) -> Any:
     for k < kernel_rows, the taps c < 3 of a row of the kernel and j < channels, over images n, rows r and `columns`
     pixels p (two at least) next to each other. A number that was broadcast is multiplied with all three pixels of g
     that it belongs to. At the ends of a row it belongs to fewer: they are left out, not multiplied by 0, which would
-    spread NaN.
+    spread NaN. Without `ends` the first pixel of x and the last are not read: they are padding.
     """
 
     @emitted
     def tile(typing, images, rows, columns, x, x0, x_image, x_row, x_below, x_step, g, g0, g_image, g_row, g_step,
-             sums, s0, s_row, s_tap, s_step, tail):  # fmt: skip
+             sums, s0, s_row, s_tap, s_step, tail, ends):  # fmt: skip
         number = types.intp
-        signature = types.void(*[number] * 3, x, *[number] * 5, g, *[number] * 4, sums, *[number] * 5)
+        signature = types.void(*[number] * 3, x, *[number] * 5, g, *[number] * 4, sums, *[number] * 5, types.boolean)
 
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
             (images, rows, columns, x, x0, x_image, x_row, x_below, x_step, g, g0, g_image, g_row, g_step, sums, s0,
-             s_row, s_tap, s_step, tail) = args  # fmt: skip
+             s_row, s_tap, s_step, tail, ends) = args  # fmt: skip
             e = Emitter(b, signature.args[3].dtype)
             x_start = b.gep(e.data(context, signature.args[3], x), [x0])
             g_start = b.gep(e.data(context, signature.args[9], g), [g0])
@@ -229,12 +229,17 @@ def outer_row(kernel_rows: int, channels: int) -> Any:
                     e.at(x_start, b.mul(n.index, x_image), b.mul(r.index, x_row)),
                     e.at(g_start, b.mul(n.index, g_image), b.mul(r.index, g_row)),
                 )
-                step(*lines, ir.Constant(I64, 0), (0,))
+                with b.if_else(ends) as (read, left_out):
+                    with read:
+                        step(*lines, ir.Constant(I64, 0), (0,))
+                    with left_out:
+                        b.store(e.load(lines[1], mask), before[0])
                 step(*lines, ir.Constant(I64, 1), (0, 1))
                 with cgutils.for_range(b, b.sub(columns, ir.Constant(I64, 2))) as p:
                     step(*lines, b.add(p.index, ir.Constant(I64, 2)), (0, 1, 2))
                 step(*lines, columns, (1, 2))
-                step(*lines, b.add(columns, ir.Constant(I64, 1)), (2,))
+                with b.if_then(ends):
+                    step(*lines, b.add(columns, ir.Constant(I64, 1)), (2,))
             total = b.gep(e.data(context, signature.args[14], sums), [s0])
             for k, c, j in product(range(kernel_rows), range(3), range(channels)):
                 steps = ((s_row, k), (s_tap, c), (s_step, j))
