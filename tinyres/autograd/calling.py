@@ -130,8 +130,9 @@ def call({signature}):
         raise explain(error, ({inputs},)) from error
     if isinstance(y, generic):
         y = asarray(y)
-    for observer in observers:
-        observer.on_call(primitive, ({inputs},), ({nodes},), y)
+    if observers:
+        for observer in observers:
+            observer.on_call(primitive, ({inputs},), ({nodes},), y)
     if not wanted or not recording or not primitive.differentiable:
         return wrap(y)
     plan = plans.get(wanted)
@@ -139,8 +140,9 @@ def call({signature}):
         plan = plans[wanted] = make_plan(wanted)
     {save}
     node = Node(primitive, ({nodes},), plan, saved, y, path, kernels)
-    for observer in observers:
-        observer.on_forward(node, y)
+    if observers:
+        for observer in observers:
+            observer.on_forward(node, y)
     result = new(Tensor)
     result._data = y
     result.node = node

@@ -35,6 +35,7 @@ class Plan:
         flat: the numbers of the inputs that the output is piecewise constant in: their rule is `zeros_of`.
         joint_vjp: (g, saved) -> the contributions to all inputs, if a joint rule was declared.
         into: by an input's number, (g, saved, total): adds the contribution to `total` (see `Primitive.vjp_into`).
+        simple: none of the last three.
     """
 
     save: Callable[..., tuple[Any, ...]]
@@ -45,6 +46,10 @@ class Plan:
     flat: frozenset[int]
     joint_vjp: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
     into: Mapping[int, Callable[[Any, tuple[Any, ...], Any], None]] = field(default_factory=dict)
+    simple: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "simple", not self.flat and self.joint_vjp is None and not self.into)
 
 
 def make_plan(primitive: Primitive, inputs: list[str], wanted: int) -> Plan:
