@@ -33,7 +33,7 @@ function does is `record` in `reference.py`; a test compares the two. For `neg(x
         if plan is None:
             plan = plans[wanted] = make_plan(wanted)
         saved = plan.save(y, None, x)
-        node = Node(primitive, (x_node,), plan, saved, y, path, kernels)
+        node = make_node(primitive, (x_node,), plan, saved, y, path, kernels)
         for observer in observers:
             observer.on_forward(node, y)
         result = new(Tensor)                            # wrap(y, node), without the call
@@ -52,7 +52,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.node import Node
+from tinyres.autograd.node import Node, make_node
 from tinyres.autograd.operands import blame_operand, operand, snapshot
 from tinyres.autograd.plan import make_plan
 from tinyres.autograd.primitive import PRIMITIVES, Primitive
@@ -139,7 +139,7 @@ def call({signature}):
     if plan is None:
         plan = plans[wanted] = make_plan(wanted)
     {save}
-    node = Node(primitive, ({nodes},), plan, saved, y, path, kernels)
+    node = make_node(primitive, ({nodes},), plan, saved, y, path, kernels)
     if observers:
         for observer in observers:
             observer.on_forward(node, y)
@@ -203,7 +203,7 @@ def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
     required = inspect.Parameter.empty
     scope: dict[str, Any] = {
         **{f"default_{s}": value for s, value in primitive.statics.items() if value is not required},
-        "Node": Node, "Tensor": Tensor, "asarray": np.asarray, "blame_operand": blame_operand, "current": current,
+        "make_node": make_node, "Tensor": Tensor, "asarray": np.asarray, "blame_operand": blame_operand, "current": current,
         "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic,
         "make_plan": lambda wanted: make_plan(primitive, inputs, wanted), "new": Tensor.__new__, "operand": operand,
         "plans": {}, "primitive": primitive, "snapshot": snapshot, "wrap": wrap,

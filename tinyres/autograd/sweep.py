@@ -106,11 +106,10 @@ def sweep(
         # The fast path: rules run on arrays, and under the kernels that are in force anyway.
         plan, parents, ran = node.plan, node.parents, False
         fast = ordinary and node.kernels is kernels
-        lazy = fast and not watched and not hooked
-        simple = lazy and plan.simple and node not in zeros
+        simple = fast and plan.simple and not (watched or hooked or zeros)
         if not simple:
-            no_more = lazy and node in zeros
-            flat, into = (plan.flat, plan.into) if lazy else ((), ())
+            lazy = fast and not watched and not hooked
+            flat, into, no_more = (plan.flat, plan.into, node in zeros) if lazy else ((), (), False)
             joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None and not no_more else None
         for i, vjp in plan.vjps:
             parent = parents[i]

@@ -149,7 +149,14 @@ smooth_dx.vjp(
 
 # On a few numbers, NumPy is done before another operation is called.
 def _tanh_dx(g, y):
-    return smooth_dx(g, y, function="tanh") if math.prod(y.shape) >= MANY else g * (1 - y * y)
+    if y.size >= MANY:
+        return smooth_dx(g, y, function="tanh")
+    if type(y) is not np.ndarray or not y.ndim:
+        return g * (1 - y * y)
+    dx = y * y  # the same in one array: making another would take as long as filling it
+    np.subtract(1, dx, out=dx)
+    dx *= g
+    return dx
 
 
 def _sigmoid_dx(g, y):
