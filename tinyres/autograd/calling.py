@@ -25,8 +25,9 @@ function does is `record` in `reference.py`; a test compares the two. For `neg(x
             raise explain(error, (x,)) from error
         if isinstance(y, generic):                      # NumPy makes scalars of arrays without axes
             y = asarray(y)
-        for observer in observers:
-            observer.on_call(primitive, (x,), (x_node,), y)
+        if observers:
+            for observer in observers:
+                observer.on_call(primitive, (x,), (x_node,), y)
         if not wanted or not recording or not primitive.differentiable:
             return wrap(y)
         plan = plans.get(wanted)
@@ -34,8 +35,9 @@ function does is `record` in `reference.py`; a test compares the two. For `neg(x
             plan = plans[wanted] = make_plan(wanted)
         saved = plan.save(y, None, x)
         node = make_node(primitive, (x_node,), plan, saved, y, path, kernels)
-        for observer in observers:
-            observer.on_forward(node, y)
+        if observers:
+            for observer in observers:
+                observer.on_forward(node, y)
         result = new(Tensor)                            # wrap(y, node), without the call
         result._data = y
         result.node = node
@@ -52,7 +54,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.node import Node, make_node
+from tinyres.autograd.node import make_node
 from tinyres.autograd.operands import blame_operand, operand, snapshot
 from tinyres.autograd.plan import make_plan
 from tinyres.autograd.primitive import PRIMITIVES, Primitive
@@ -203,8 +205,8 @@ def compile_call(primitive: Primitive, inputs: list[str]) -> Callable[..., Any]:
     required = inspect.Parameter.empty
     scope: dict[str, Any] = {
         **{f"default_{s}": value for s, value in primitive.statics.items() if value is not required},
-        "make_node": make_node, "Tensor": Tensor, "asarray": np.asarray, "blame_operand": blame_operand, "current": current,
-        "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic,
+        "Tensor": Tensor, "asarray": np.asarray, "blame_operand": blame_operand, "current": current,
+        "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic, "make_node": make_node,
         "make_plan": lambda wanted: make_plan(primitive, inputs, wanted), "new": Tensor.__new__, "operand": operand,
         "plans": {}, "primitive": primitive, "snapshot": snapshot, "wrap": wrap,
     }  # fmt: skip

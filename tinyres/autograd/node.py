@@ -37,7 +37,19 @@ class Node:
         "saved", "serial", "shape",
     )  # fmt: skip
 
+    primitive: Primitive | None
+    parents: Sequence[Node | None]
+    plan: Any
+    saved: Any
+    shape: tuple[int, ...]
+    dtype: Any
+    path: str | None
+    kernels: str | None
+    roles: tuple[str, ...] | None
+    owner: weakref.ref[Any] | None
     hooks: Any
+    line: str | None
+    serial: int
 
     @property
     def name(self) -> str:

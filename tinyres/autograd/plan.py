@@ -70,14 +70,14 @@ def make_plan(primitive: Primitive, inputs: list[str], wanted: int) -> Plan:
     flat = frozenset(i for i, rule in rules.items() if rule is FUNCTIONS.get("zeros_of"))
     origins = tuple("y" if name == "y" else inputs.index(name) if name in inputs else None for name in place)
 
-    def vjp(rule: Callable[..., Any], i: int) -> Any:
+    def vjp(rule: Callable[..., Any], i: int, given: str = "g, s") -> Any:
         found = {"g": "g", "total": "t", "index": str(i), **{name: f"s[{j}]" for name, j in place.items()}}
         arguments = ", ".join(found[name] for name in inspect.signature(rule).parameters)
-        return eval(f"lambda g, s, t=None: rule({arguments})", {"rule": rule})
+        return eval(f"lambda {given}: rule({arguments})", {"rule": rule})
 
     if primitive.joint is None:
         vjps = tuple((i, vjp(rule, i)) for i, rule in rules.items())
-        into = {i: vjp(adder, i) for i, adder in adders.items()}
+        into = {i: vjp(adder, i, "g, s, t") for i, adder in adders.items()}
         return Plan(save, vjps, tuple(place), origins, saves, flat, into=into)
     joint = vjp(primitive.joint, 0)
     vjps = tuple((i, lambda g, s, i=i: joint(g, s)[i]) for i in rules)

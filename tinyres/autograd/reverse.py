@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
-
 from tinyres.arrays import namespace
 from tinyres.autograd.algebra import ARRAYS, Algebra
 from tinyres.autograd.arguments import explain_words
@@ -17,7 +15,7 @@ from tinyres.autograd.hooks import tensor_of
 from tinyres.autograd.node import Node
 from tinyres.autograd.primitive import describe
 from tinyres.autograd.sweep import Wanted, between, run, sweep
-from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor, wrap
+from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor
 from tinyres.context import enable_grad
 
 
@@ -82,8 +80,7 @@ def backward(
     for node, total in table.items():
         owner = node.owner() if node.owner is not None else None
         if owner is not None:
-            total = wrap(total) if type(total) is np.ndarray else tensor_of(total)
-            owner.grad = total if owner.grad is None else owner.grad + total
+            owner.grad = tensor_of(total) if owner.grad is None else owner.grad + tensor_of(total)
 
 
 def steps(

@@ -81,8 +81,9 @@ def sweep(
                 continue
         kept = node.owner is not None if owned else node in keep  # type: ignore[operator]
         total = table[node] if kept else table.pop(node)
-        for observer in observers:
-            observer.on_cotangent(node, total)
+        if observers:
+            for observer in observers:
+                observer.on_cotangent(node, total)
         if kept and wanted is not None and not any(parent in wanted for parent in node.parents):
             continue  # an input of `grad`, and nothing that it was made from is an input, too
         saved = node.saved

@@ -147,20 +147,27 @@ smooth_dx.vjp(
 )
 
 
-# On a few numbers, NumPy is done before another operation is called.
+# On a few numbers, NumPy is done before another operation is called, and a fresh array costs as much as filling it.
 def _tanh_dx(g, y):
     if y.size >= MANY:
         return smooth_dx(g, y, function="tanh")
     if type(y) is not np.ndarray or not y.ndim:
         return g * (1 - y * y)
-    dx = y * y  # the same in one array: making another would take as long as filling it
-    np.subtract(1, dx, out=dx)
+    dx = y * y
+    np.subtract(1, dx, dx)
     dx *= g
     return dx
 
 
 def _sigmoid_dx(g, y):
-    return smooth_dx(g, y, function="sigmoid") if math.prod(y.shape) >= MANY else g * (y * (1 - y))
+    if y.size >= MANY:
+        return smooth_dx(g, y, function="sigmoid")
+    if type(y) is not np.ndarray or not y.ndim:
+        return g * (y * (1 - y))
+    dx = 1 - y
+    dx *= y
+    dx *= g
+    return dx
 
 
 tanh.vjp(x=_tanh_dx)

@@ -19,7 +19,7 @@ LARGE = 1 << 18  # multiplications; up to here OpenBLAS does not wake its thread
 
 
 def _same_dtype(x, w):
-    if x.dtype is not w.dtype and x.dtype != w.dtype:
+    if x.dtype != w.dtype:
         raise TypeError(f"the dtypes {x.dtype} and {w.dtype} differ; convert one, e.g. with .astype('{w.dtype}')")
 
 
@@ -68,9 +68,10 @@ def matmul(x: Any, w: Any) -> Any:
 
 @primitive
 def linear_(x, w, b):
-    _same_dtype(x, w)
+    if x.dtype is not w.dtype:
+        _same_dtype(x, w)
     rows = _rows(x)
-    if b is not None:
+    if b is not None and b.dtype is not w.dtype:
         _same_dtype(b, w)
     if rows.size * w.shape[0] < LARGE or rows.shape[1] != w.shape[1] or x.dtype.kind != "f":
         y = rows.dot(w.T)
