@@ -8,7 +8,7 @@ from tests.each import for_each
 from tinyres import arrays
 from tinyres.arrays import memory
 from tinyres.autograd.tensor import wrap
-from tinyres.ops import elementwise, linalg, selecting
+from tinyres.ops import activation, elementwise, linalg, selecting
 
 DTYPES = ["float16", "float32", "float64"]
 LAYOUTS = {
@@ -60,6 +60,26 @@ def test_relus(dtype, shape, layout):
             np.testing.assert_array_equal(y.numpy(), np.where(x > 0, x, slope * x) if slope else np.maximum(x, 0))
             np.testing.assert_array_equal(dx.numpy(), np.where(x > 0, g, slope * g if slope else 0))
         assert y.dtype == dx.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (0,), (1,), *((n,) for n in sizes(activation.MANY)), (5, 40, 60)])
+@for_each("layout", LAYOUTS)
+def test_slopes_from_the_output(shape, dtype, layout):
+    """Of few numbers in one array, to the bit; of many by another operation. Neither writes into what it is given."""
+    x, g = (np.random.default_rng(i).standard_normal(shape).astype(dtype) for i in range(2))
+    x, g = (LAYOUTS[layout](v) if shape else v for v in (x, g))
+    for function, slope in ((tr.tanh, lambda y: 1 - y * y), (tr.sigmoid, lambda y: y * (1 - y))):
+        y = function(of := leaf(x))
+        kept = y.numpy().copy(), g.copy()
+        (dx,) = tr.grad(y, of, wrap(g))
+        np.testing.assert_array_equal(y.numpy(), kept[0])
+        np.testing.assert_array_equal(g, kept[1])
+        expected = kept[1] * slope(kept[0])
+        if x.size < activation.MANY:
+            np.testing.assert_array_equal(dx.numpy(), expected)
+        assert (np.abs(dx.numpy() - expected) <= 4 * np.finfo(dtype).eps * np.abs(g)).all()
+        assert dx.dtype == dtype
 
 
 @pytest.mark.parametrize(("dtype", "shape"), [on for on in ON_LINES if on[0] == "float32"])

@@ -25,17 +25,19 @@ function does is `record` in `reference.py`; a test compares the two. For `neg(x
             raise explain(error, (x,)) from error
         if isinstance(y, generic):                      # NumPy makes scalars of arrays without axes
             y = asarray(y)
-        for observer in observers:
-            observer.on_call(primitive, (x,), (x_node,), y)
+        if observers:
+            for observer in observers:
+                observer.on_call(primitive, (x,), (x_node,), y)
         if not wanted or not recording or not primitive.differentiable:
             return wrap(y)
         plan = plans.get(wanted)
         if plan is None:
             plan = plans[wanted] = make_plan(wanted)
         saved = plan.save(y, None, x)
-        node = Node(primitive, (x_node,), plan, saved, y, path, kernels)
-        for observer in observers:
-            observer.on_forward(node, y)
+        node = make_node(primitive, (x_node,), plan, saved, y, path, kernels)
+        if observers:
+            for observer in observers:
+                observer.on_forward(node, y)
         result = new(Tensor)                            # wrap(y, node), without the call
         result._data = y
         result.node = node
@@ -54,7 +56,7 @@ import numpy as np
 
 from tinyres.autograd.arguments import refuse_unknown
 from tinyres.autograd.blame import blame_input
-from tinyres.autograd.node import Node
+from tinyres.autograd.node import make_node
 from tinyres.autograd.operands import operand, snapshot
 from tinyres.autograd.plan import make_plan
 from tinyres.autograd.primitive import FAILED, PRIMITIVES, Primitive
@@ -153,17 +155,19 @@ def call({signature}):{refusal}
         raise explain(error, ({inputs},)) from error
     if isinstance(y, generic):
         y = asarray(y)
-    for observer in observers:
-        observer.on_call(primitive, ({inputs},), ({nodes},), y)
+    if observers:
+        for observer in observers:
+            observer.on_call(primitive, ({inputs},), ({nodes},), y)
     if not wanted or not recording or not primitive.differentiable:
         return wrap(y)
     plan = plans.get(wanted)
     if plan is None:
         plan = plans[wanted] = make_plan(wanted)
     {save}
-    node = Node(primitive, ({nodes},), plan, saved, y, path, kernels)
-    for observer in observers:
-        observer.on_forward(node, y)
+    node = make_node(primitive, ({nodes},), plan, saved, y, path, kernels)
+    if observers:
+        for observer in observers:
+            observer.on_forward(node, y)
     result = new(Tensor)
     result._data = y
     result.node = node
@@ -231,8 +235,8 @@ def compile_call(primitive: Primitive, inputs: list[str], extra: str = "") -> Ca
     named = inputs if primitive.variadic else primitive.inputs  # as rules name them
     scope: dict[str, Any] = {
         **{f"default_{s}": value for s, value in primitive.statics.items() if value is not required},
-        "FAILED": FAILED, "Node": Node, "Tensor": Tensor, "asarray": np.asarray, "blame_input": blame_input,
-        "current": current, "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic,
+        "FAILED": FAILED, "Tensor": Tensor, "asarray": np.asarray, "blame_input": blame_input, "current": current,
+        "explain": primitive.explain, "forward": primitive.forward, "generic": np.generic, "make_node": make_node,
         "make_plan": lambda wanted: make_plan(primitive, named, wanted), "new": Tensor.__new__, "operand": operand,
         "plans": {}, "primitive": primitive, "refuse": lambda **named: refuse_unknown(call, named),
         "snapshot": snapshot, "wrap": wrap,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.node import Node, next_serial
+from tinyres.autograd.node import Node, make_node, next_serial
 from tinyres.autograd.operands import snapshot_argument
 from tinyres.autograd.primitive import Primitive
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, wrap
@@ -149,7 +149,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Any, use_reentrant: bool 
     ]
     generators = list(notes.generators.values())
     segment = Segment(function, kept, again_by_name, leaves, generators, notes.states, ambient.path, ambient.kernels)
-    return wrap(y._data, Node(CHECKPOINT, reached, None, segment, y._data, ambient.path, ambient.kernels))
+    return wrap(y._data, make_node(CHECKPOINT, reached, None, segment, y._data, ambient.path, ambient.kernels))
 
 
 def _check_reach(head: Node, node: Node) -> None:

@@ -157,6 +157,8 @@ def _replace(node: Node, table: dict[Node, Any], found: Any) -> None:
 
 def tensor_of(total: Any) -> Any:
     """A cotangent as a tensor; None stays None."""
+    if type(total) is np.ndarray:  # nearly every one
+        return wrap(total)
     if isinstance(total, np.generic):  # NumPy turns arrays of no dimensions into scalars
         total = np.asarray(total)
     return total if total is None or isinstance(total, Tensor) else wrap(total)

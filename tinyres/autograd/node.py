@@ -37,30 +37,19 @@ class Node:
         "saved", "serial", "shape",
     )  # fmt: skip
 
+    primitive: Primitive | None
+    parents: Sequence[Node | None]
+    plan: Any
+    saved: Any
+    shape: tuple[int, ...]
+    dtype: Any
+    path: str | None
+    kernels: str | None
+    roles: tuple[str, ...] | None
+    owner: weakref.ref[Any] | None
     hooks: Any
-
-    def __init__(
-        self,
-        primitive: Primitive | None,
-        parents: Sequence[Node | None],
-        plan: Any,
-        saved: Any,
-        value: Any,
-        path: str | None,
-        kernels: str | None,
-    ) -> None:
-        self.primitive = primitive
-        self.parents = parents
-        self.plan = plan
-        self.saved = saved
-        self.shape: tuple[int, ...] = value.shape
-        self.dtype = value.dtype
-        self.path = path
-        self.kernels = kernels
-        self.roles: tuple[str, ...] | None = None
-        self.owner: weakref.ref[Any] | None = None
-        self.line: str | None = None
-        self.serial = next_serial()
+    line: str | None
+    serial: int
 
     @property
     def name(self) -> str:
@@ -72,3 +61,27 @@ class Node:
     def __repr__(self) -> str:
         where = f" in {self.path}" if self.path else ""
         return f"<{self.name} #{self.serial} {self.shape}{where}>"
+
+
+def make_node(
+    primitive: Primitive | None,
+    parents: Sequence[Node | None],
+    plan: Any,
+    saved: Any,
+    value: Any,
+    path: str | None,
+    kernels: str | None,
+) -> Node:
+    """The node of a `value`. A function rather than `Node.__init__`, of which Python makes a slower call."""
+    node = Node()
+    node.primitive = primitive
+    node.parents = parents
+    node.plan = plan
+    node.saved = saved
+    node.shape = value.shape
+    node.dtype = value.dtype
+    node.path = path
+    node.kernels = kernels
+    node.roles = node.owner = node.line = None
+    node.serial = next_serial()
+    return node

@@ -35,6 +35,7 @@ class Plan:
         flat: the numbers of the inputs that the output is piecewise constant in: their rule is `zeros_of`.
         joint_vjp: (g, saved) -> the contributions to all inputs, if a joint rule was declared.
         into: by an input's number, (g, saved, total): adds the contribution to `total` (see `Primitive.vjp_into`).
+        simple: none of the last three.
     """
 
     save: Callable[..., tuple[Any, ...]]
@@ -45,6 +46,10 @@ class Plan:
     flat: frozenset[int]
     joint_vjp: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]] | None = None
     into: Mapping[int, Callable[[Any, tuple[Any, ...], Any], None]] = field(default_factory=dict)
+    simple: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "simple", not self.flat and self.joint_vjp is None and not self.into)
 
 
 def make_plan(primitive: Primitive, inputs: list[str], wanted: int) -> Plan:
@@ -65,14 +70,14 @@ def make_plan(primitive: Primitive, inputs: list[str], wanted: int) -> Plan:
     flat = frozenset(i for i, rule in rules.items() if rule is FUNCTIONS.get("zeros_of"))
     origins = tuple("y" if name == "y" else inputs.index(name) if name in inputs else None for name in place)
 
-    def vjp(rule: Callable[..., Any], i: int) -> Any:
+    def vjp(rule: Callable[..., Any], i: int, given: str = "g, s") -> Any:
         found = {"g": "g", "total": "t", "index": str(i), **{name: f"s[{j}]" for name, j in place.items()}}
         arguments = ", ".join(found[name] for name in inspect.signature(rule).parameters)
-        return eval(f"lambda g, s, t=None: rule({arguments})", {"rule": rule})
+        return eval(f"lambda {given}: rule({arguments})", {"rule": rule})
 
     if primitive.joint is None:
         vjps = tuple((i, vjp(rule, i)) for i, rule in rules.items())
-        into = {i: vjp(adder, i) for i, adder in adders.items()}
+        into = {i: vjp(adder, i, "g, s, t") for i, adder in adders.items()}
         return Plan(save, vjps, tuple(place), origins, saves, flat, into=into)
     joint = vjp(primitive.joint, 0)
     vjps = tuple((i, lambda g, s, i=i: joint(g, s)[i]) for i in rules)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.node import Node
+from tinyres.autograd.node import Node, make_node
 from tinyres.autograd.operands import operand
 from tinyres.autograd.primitive import Primitive
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, raw, wrap
@@ -41,7 +41,7 @@ def record(primitive: Primitive, args: Sequence[Any], static: dict[str, Any]) ->
     parents = [a.node if isinstance(a, Tensor) else None for a in args]
     if not any(parents) or not primitive.differentiable or not current().recording:
         return wrap(y)
-    return wrap(y, Node(primitive, parents, None, (arrays, y, aux, static), y, None, None))
+    return wrap(y, make_node(primitive, parents, None, (arrays, y, aux, static), y, None, None))
 
 
 def grad(output: Tensor, inputs: Sequence[Tensor], seed: Any, create_graph: bool = False) -> list[Any]:

@@ -81,8 +81,9 @@ def sweep(
                 continue
         kept = node.owner is not None if owned else node in keep  # type: ignore[operator]
         total = table[node] if kept else table.pop(node)
-        for observer in observers:
-            observer.on_cotangent(node, total)
+        if observers:
+            for observer in observers:
+                observer.on_cotangent(node, total)
         if kept and wanted is not None and not any(parent in wanted for parent in node.parents):
             continue  # an input of `grad`, and nothing that it was made from is an input, too
         saved = node.saved
@@ -104,27 +105,31 @@ def sweep(
                     heappush(heap, (places[again], again))
             continue
         # The fast path: rules run on arrays, and under the kernels that are in force anyway.
-        plan, fast, ran = node.plan, ordinary and node.kernels is kernels, False
-        lazy = fast and not watched and not hooked
-        flat, into, no_more = plan.flat if lazy else (), plan.into if lazy else (), lazy and node in zeros
-        joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None and not no_more else None
+        plan, parents, ran = node.plan, node.parents, False
+        fast = ordinary and node.kernels is kernels
+        simple = fast and plan.simple and not (watched or hooked or zeros)
+        if not simple:
+            lazy = fast and not watched and not hooked
+            flat, into, no_more = (plan.flat, plan.into, node in zeros) if lazy else ((), (), False)
+            joint = plan.joint_vjp(total, saved) if fast and plan.joint_vjp is not None and not no_more else None
         for i, vjp in plan.vjps:
-            parent = node.parents[i]
+            parent = parents[i]
             if wanted is not None and parent not in wanted:
                 continue
             ran = True
-            if no_more or i in flat:
-                if parent not in table:
-                    table[parent] = _nothing(parent, total)
-                    zeros.add(parent)
-                    if parent.primitive is not None:
-                        heappush(heap, (-parent.serial, parent))
-                continue
-            if into and i in into and parent in buffers and parent.shape:  # without axes a sum is no array
-                into[i](total, saved, table[parent])
-                continue
+            if not simple:
+                if no_more or i in flat:
+                    if parent not in table:
+                        table[parent] = _nothing(parent, total)
+                        zeros.add(parent)
+                        if parent.primitive is not None:
+                            heappush(heap, (-parent.serial, parent))
+                    continue
+                if into and i in into and parent in buffers and parent.shape:  # without axes a sum is no array
+                    into[i](total, saved, table[parent])
+                    continue
             if fast:
-                contribution = vjp(total, saved) if joint is None else joint[i]
+                contribution = vjp(total, saved) if simple or joint is None else joint[i]
                 if contribution.shape != parent.shape or contribution.dtype is not parent.dtype:  # `is` is cheaper
                     contribution = _fit(contribution, node, i, parent)
             else:
@@ -134,20 +139,20 @@ def sweep(
                     observer.on_edge(node, i, parent, contribution)
                 if events:
                     yield Event("rule", node, i, parent, contribution)
-            if parent in zeros:
+            if parent not in table:
                 table[parent] = contribution
-                zeros.discard(parent)
-            elif parent in table:
-                table[parent] = algebra.add(table[parent], contribution, parent in buffers and not events)
-                buffers.add(parent)
-            else:
-                table[parent] = contribution
-                if (joint is not None and not watched) or i in into:
+                if not simple and ((joint is not None and not watched) or i in into):
                     buffers.add(parent)  # these rules return new arrays (see `vjp_joint` and `vjp_into`)
                 if parent.primitive is not None:
                     heappush(heap, (-parent.serial, parent))
                 elif hooked and parent in places:
                     heappush(heap, (places[parent], parent))
+            elif parent in zeros:
+                table[parent] = contribution
+                zeros.discard(parent)
+            else:
+                table[parent] = algebra.add(table[parent], contribution, parent in buffers and not events)
+                buffers.add(parent)
             if events:
                 yield Event("accumulate", node, i, parent, contribution, table[parent])
         if release and ran and saved:

@@ -19,13 +19,14 @@ LARGE = 1 << 18  # multiplications; up to here OpenBLAS does not wake its thread
 
 
 def _same_dtype(x, w):
-    if x.dtype is not w.dtype and x.dtype != w.dtype:
+    if x.dtype != w.dtype:
         raise TypeError(f"the dtypes {x.dtype} and {w.dtype} differ; convert one, e.g. with .astype('{w.dtype}')")
 
 
 @primitive(broadcasts=True)
 def matmul_(x, w):
-    _same_dtype(x, w)
+    if x.dtype is not w.dtype:
+        _same_dtype(x, w)
     if x.ndim != 2 or w.ndim != 2:
         return x @ w
     if x.size * w.shape[1] < LARGE or x.shape[1] != w.shape[0] or x.dtype.kind != "f":
@@ -37,7 +38,14 @@ def _t(x):
     return x.T if x.ndim == 2 else matrix_transpose(x)
 
 
-matmul_.vjp(x=lambda g, w: matmul_(g, _t(w)), w=lambda g, x: matmul_(_t(x), g))
+def _product(a, b):
+    """a @ b in a rule. Small matrices go to NumPy at once, which is done before another operation is called."""
+    if type(a) is np.ndarray and a.ndim == b.ndim == 2 and a.size * b.shape[1] < LARGE:
+        return a.dot(b)
+    return matmul_(a, b)
+
+
+matmul_.vjp(x=lambda g, w: _product(g, _t(w)), w=lambda g, x: _product(_t(x), g))
 
 
 @public
@@ -60,9 +68,10 @@ def matmul(x: Any, w: Any) -> Any:
 
 @primitive
 def linear_(x, w, b):
-    _same_dtype(x, w)
+    if x.dtype is not w.dtype:
+        _same_dtype(x, w)
     rows = _rows(x)
-    if b is not None:
+    if b is not None and b.dtype is not w.dtype:
         _same_dtype(b, w)
     if rows.size * w.shape[0] < LARGE or rows.shape[1] != w.shape[1] or x.dtype.kind != "f":
         y = rows.dot(w.T)
@@ -79,13 +88,13 @@ def _rows(x):
 
 
 def _linear_dx(g, w, x_shape):
-    dx = matmul_(_rows(g), w)
+    dx = _product(_rows(g), w)
     return dx if len(x_shape) == 2 else reshape(dx, x_shape)
 
 
 linear_.vjp(
     x=_linear_dx,
-    w=lambda g, x: matmul_(_t(_rows(g)), _rows(x)),
+    w=lambda g, x: _product(_t(_rows(g)), _rows(x)),
     b=lambda g: sum_over(_rows(g), 0),
 )
 

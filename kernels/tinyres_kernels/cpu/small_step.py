@@ -57,7 +57,11 @@ def calls() -> Iterator[Call]:
     count = zeros(1, dtype=np.int64)
     running = Running(channels, channels, count, zeros(16), zeros(16), zeros(1, dtype=np.int64))
     found = zeros(8, 16), zeros(16), zeros(16)  # out, mean, variance
-    yield "batch_norm", (), (zeros(8, 16), channels, channels, zeros(8, 16), *found, running, Norm(1e-5, True, True, 0.1))
+    yield (
+        "batch_norm",
+        (),
+        (zeros(8, 16), channels, channels, zeros(8, 16), *found, running, Norm(1e-5, True, True, 0.1)),
+    )
 
 
 def following(op: str, shapes: tuple[Shape, ...], itemsize: int, wanted: Wanted, s: Any) -> Iterator[Call]:
