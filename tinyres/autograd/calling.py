@@ -251,7 +251,7 @@ def compile_call(primitive: Primitive, inputs: list[str], extra: str = "") -> Ca
         return call(*args, **static)
 
     scope["first"] = first
-    call = FunctionType(_waiting.__code__, scope)
+    call: Any = FunctionType(_waiting.__code__, scope)
     return _named(call, primitive)  # type: ignore[no-any-return]
 
 
