@@ -67,6 +67,7 @@ def test_json_on_the_standard_output_is_nothing_but_json(limit, capfd, tmp_path,
     more = ["--op", "conv2d", "--examples", "0", "--json", "-", "--limit", limit]
     assert command.main(["check", f"loud{limit}.py:prints", *more]) == 0
     out, err = capfd.readouterr()
+    assert out.startswith("{"), "nothing before it"
     told = json.loads(out)
     assert told["conforms"]
     assert "imported" in err
