@@ -2,7 +2,7 @@
 
 What ptxas says is kept to bounds: no spills for sm_90, registers and shared memory enough for several blocks on a
 multiprocessor. The tests look at a few kernels for sm_90, one of each kind; marked `slow`, at all of them, and for
-sm_80 at those of one tile.
+sm_80 at those of float32 and one tile.
 """
 
 import json
@@ -79,19 +79,21 @@ def of(table, every, few):
 
 @pytest.mark.slow
 def test_every_kernel_is_compiled_for_both_targets(every):
-    """For the first one, of what has tiles, one of them."""
+    """For the first one in float32, and of what has tiles, one of them."""
     seen = Counter((row["target"], row["type"]) for row in every)
-    assert set(seen) == {(target, real) for target in TARGETS for real in ("float32", "float64")}
+    assert set(seen) == {(TARGETS[0], "float32"), (TARGETS[1], "float32"), (TARGETS[1], "float64")}
     assert min(seen.values()) >= 34  # 24 kernels, and five of a tile at each of two widths
     first, last = ({(row["kernel"], row["type"]) for row in every if row["target"] == target} for target in TARGETS)
-    assert first == {(re.sub(r"^(conv2d.* )\d+x\d+", rf"\g<1>{ONE}", name), real) for name, real in last}
+    last_of_first = {(name, real) for name, real in last if real == "float32"}
+    assert first == {(re.sub(r"^(conv2d.* )\d+x\d+", rf"\g<1>{ONE}", name), real) for name, real in last_of_first}
     assert {"conv2d_naive", "conv2d_dx 128x128 by 4", "conv2d_dw 64x16 by 1", "cross_entropy_kernel"} <= dict(
         last
     ).keys()
 
 
 def test_one_of_each_kind_is_compiled(table):
-    assert {(row["kernel"], row["type"]) for row in table} >= set(FEW)
+    types = {row["type"] for row in table}
+    assert {(row["kernel"], row["type"]) for row in table} >= {(name, real) for name, real in FEW if real in types}
     assert len({row["target"] for row in table}) == 1
 
 
