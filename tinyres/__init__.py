@@ -1,7 +1,7 @@
 """tinyres: see how gradients vanish or survive. A tensor and autograd library from scratch.
 
 core      context arrays autograd ops gradcheck files nesting signatures lock linalg nn optim graph: the library,
-          some 17,000 lines
+          some 18,000 lines
 study     data utils models training gan flow figures lab: nets, how they train, and what theory says about them
 workshop  viewer play exercises bench cli: tools around it
 
