@@ -49,7 +49,7 @@ def to_device(array: Any, device: str) -> Any:
         return array
     # A copy between devices makes any array row-major. So copy a transposed view whose row-major order is the array's
     # memory order, and transpose the result back.
-    order = memory_order(array) if getattr(array, "ndim", 0) > 1 else []
+    order = memory_order(array) if getattr(array, "ndim", 0) > 1 else ()
     source = array.transpose(order) if order else array
     copied = namespace(array).asnumpy(source) if device == "cpu" else _cupy().asarray(source)
     return copied.transpose(inverse_permutation(order)) if order else copied

@@ -1,12 +1,12 @@
 """Memory layout: an array's axes in the order of their strides, and flat views in that order.
 
-Images have the shape (N, C, H, W) but lie in memory as (N, H, W, C), channels last: `memory_order` is [0, 2, 3, 1].
+Images have the shape (N, C, H, W) but lie in memory as (N, H, W, C), channels last: `memory_order` is (0, 2, 3, 1).
 Code that works element by element can ignore the shape and run along memory, if all its arrays have the same layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,20 @@ def empty_in_order(shape: tuple[int, ...], like: Any) -> Any:
     return empty(tuple(shape[axis] for axis in order), like).transpose(inverse_permutation(order))
 
 
-def memory_order(array: Any) -> list[int]:
-    """The axes from the largest stride to the smallest: [0, 1, 2] for a row-major array."""
-    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+def memory_order(array: Any) -> tuple[int, ...]:
+    """The axes from the largest stride to the smallest: (0, 1, 2) for a row-major array."""
+    return _descending(array.strides)
 
 
-def inverse_permutation(order: Sequence[int]) -> list[int]:
+@lru_cache(1024)  # each kernel of a training step asks, and arrays of few kinds of layout come by
+def _descending(strides: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(strides)), key=lambda axis: -strides[axis]))
+
+
+@lru_cache(1024)
+def inverse_permutation(order: tuple[int, ...]) -> tuple[int, ...]:
     """The permutation that undoes `order`: `a.transpose(order).transpose(inverse_permutation(order))` is `a`."""
-    return sorted(range(len(order)), key=order.__getitem__)
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
 def ravel_alike(*arrays: Any) -> list[Any] | None:

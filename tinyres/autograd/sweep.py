@@ -67,7 +67,8 @@ def sweep(
     wanted, owned = None if needed is Wanted.ALL else needed, keep is Wanted.OWNED
     heap: list[Any] = [(-node.serial, node) for node in table if node.primitive is not None]  # a leaf has no rules
     heapify(heap)  # a min-heap: with the sign, the youngest node comes first
-    hooked, settled = bool(LIVE) and algebra is ARRAYS, set[Node]()
+    hooked = bool(LIVE) and algebra is ARRAYS
+    settled: set[Node] = set()
     places = places_of_leaves(table, wanted) if hooked else {}  # leaves with hooks have their turn, too
     for leaf in [leaf for leaf in places if leaf in table]:
         heappush(heap, (places[leaf], leaf))

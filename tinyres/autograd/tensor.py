@@ -201,7 +201,7 @@ class Tensor(Methods):
             raise RuntimeError(
                 "pickle: only leaves can be pickled, since a computed tensor belongs to its graph; pickle .detach()"
             )
-        order = tuple(memory_order(self._data))  # a pickle keeps row-major arrays only
+        order = memory_order(self._data)  # a pickle keeps row-major arrays only
         made = type(self), self._data.transpose(order), order, self.requires_grad
         return _unpickled, made, getattr(self, "__dict__", None)
 
