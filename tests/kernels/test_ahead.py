@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -270,7 +271,9 @@ def test_when_nobody_is_to_be_started(tmp_path, monkeypatch, kind):
     started = []
     monkeypatch.setenv(ahead.SWITCH, "1")
     monkeypatch.setattr(ahead, "_cores", lambda: 2)
-    monkeypatch.setattr(ahead.subprocess, "Popen", lambda command, **k: started.append(command))
+    monkeypatch.setattr(ahead, "_process", [])
+    pipe = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as what holds it)
+    monkeypatch.setattr(ahead.subprocess, "Popen", lambda c, **k: started.append(c) or SimpleNamespace(stdin=pipe))
     monkeypatch.setattr(ahead.atexit, "register", lambda *arguments: None)
     if kind:
         NOBODY[kind](monkeypatch)
