@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -272,12 +271,12 @@ def test_when_nobody_is_to_be_started(tmp_path, monkeypatch, kind):
     monkeypatch.setenv(ahead.SWITCH, "1")
     monkeypatch.setattr(ahead, "_cores", lambda: 2)
     monkeypatch.setattr(ahead, "_process", [])
-    pipe = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as what holds it)
-    monkeypatch.setattr(ahead.subprocess, "Popen", lambda c, **k: started.append(c) or SimpleNamespace(stdin=pipe))
-    monkeypatch.setattr(ahead.atexit, "register", lambda *arguments: None)
     if kind:
         NOBODY[kind](monkeypatch)
-    ahead.begin.__wrapped__(tmp_path)
+    with open(os.devnull, "wb") as pipe:
+        monkeypatch.setattr(ahead.subprocess, "Popen", lambda c, **k: started.append(c) or SimpleNamespace(stdin=pipe))
+        monkeypatch.setattr(ahead.atexit, "register", lambda *arguments: None)
+        ahead.begin.__wrapped__(tmp_path)
     assert len(started) == (kind is None)
 
 
