@@ -1,7 +1,8 @@
 """The compiled CPU kernels: SIMD micro-kernels written as LLVM instructions, and Numba loops around them.
 
 host.py   the target's vectors and registers; threads;   memory.py   scratch memory
-jit.py    compiling, and running a kernel's shares on threads;   cache.py   compiled code on disk
+jit.py    compiling, and running a kernel's shares on threads;   compiler.py   what Numba's compiler leaves out for that
+cache.py   compiled code on disk
 turns.py   one process compiles, others wait;   ahead.py, small_step.py   a second one compiles ahead
 plan.py   which algorithm an operation uses (`explain` says);   choices.py   the limits that decide; `forced`
 trial.py   several algorithms of a convolution are tried once;   measured.py   what came out, on disk

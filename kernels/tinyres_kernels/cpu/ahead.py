@@ -52,7 +52,7 @@ def begin(folder: Path) -> None:
     except OSError:  # no process to be had: everything is compiled here
         return
     assert child.stdin
-    with suppress(OSError):  # a pipe of Windows waits until it is read
+    with suppress(AttributeError, OSError):  # on Windows, where a pipe waits until it is read
         os.set_blocking(child.stdin.fileno(), False)
     atexit.register(_end, child)
     _process.append(child)

@@ -18,7 +18,7 @@ from tinyres_kernels import cpu
 from tinyres_kernels.cpu import cache, jit
 from tinyres_kernels.cpu.ahead import NAME
 from tinyres_kernels.cpu.choices import Wanted, forced
-from tinyres_kernels.cpu.plan import Shape, explain
+from tinyres_kernels.cpu.plan import PLANNERS, Shape, explain
 from tinyres_kernels.cpu.turns import Turn
 from tinyres_kernels.namespace import Array
 from tinyres_kernels.settings import Activation, Adam, AvgPool, MaxPool, Norm, Relu, Running, Sgd
@@ -97,7 +97,7 @@ def following(op: str, shapes: tuple[Shape, ...], itemsize: int, wanted: Wanted,
 def compile_for(op: str, wanted: Wanted, arguments: tuple[Any, ...]) -> None:
     """Have the kernels compiled that this call would run."""
     with forced(**dict(wanted), threads=1):
-        if op in cpu.plan.PLANNERS and NOT_COMPILED & {name.split(":")[0] for name in explain(op, *arguments).names}:
+        if op in PLANNERS and NOT_COMPILED & {name.split(":")[0] for name in explain(op, *arguments).names}:
             return
         getattr(cpu, op)(*arguments)
 
