@@ -72,8 +72,8 @@ def convolve(plan: Plan, g: Array, w: Array, out: Array) -> bool:
 
 @kernel
 def _deal(t, threads, made, out, lost):
-    """out[n, q sh + a, p run + j] = made[n, q, p, a, j], where j runs through the sw pixels that lie in a row; at the end
-    of a row of out there may be fewer. lost[t]: whether thread t saw something that is not finite."""
+    """out[n, q sh + a, p run + j] = made[n, q, p, a, j], where j runs through the sw pixels that lie in a row; at the
+    end of a row of out there may be fewer. lost[t]: whether thread t saw something that is not finite."""
     N, H, _ = out.shape
     sh, run = made.shape[3:]
     odd = False
