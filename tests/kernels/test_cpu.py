@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
-from tinyres_kernels.cpu import host
+from tinyres_kernels.cpu import host, memory
 from tinyres_kernels.geometry import conv_out
 
 
@@ -156,3 +156,11 @@ def test_few_channels_at_a_stride_keep_what_is_not_finite_in_its_place(bad):
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
     finite = np.isfinite(expected)
     np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_scratch_memory_begins_with_a_cache_line(dtype):
+    """Of any size, small or so large that the C library asks the system for it, and whatever was held there before."""
+    for size in (1, 100, 10**5, 3 * 10**6):
+        for name in ("of this test", f"of this test, {size} {dtype}"):
+            assert memory.scratch(name, dtype, size).ctypes.data % 64 == 0

@@ -4,9 +4,8 @@ A few images at a time are copied, with their padding, into a buffer that stays 
 where they lie; weights are packed into panels as wide as a tile; the micro-kernel then runs over them.
 """
 
+from math import prod
 from typing import NamedTuple
-
-import numpy as np
 
 from tinyres_kernels.cpu import loops
 from tinyres_kernels.cpu.choices import Choices
@@ -14,7 +13,6 @@ from tinyres_kernels.cpu.host import threads
 from tinyres_kernels.cpu.memory import flat, scratch
 from tinyres_kernels.cpu.plan import Machine, Plan
 from tinyres_kernels.geometry import Pair
-from tinyres_kernels.guard import poison
 from tinyres_kernels.namespace import Array
 
 
@@ -137,7 +135,8 @@ def plan(
 def _panels(weights: Array, wide: int) -> Array:
     """(G, KH, KW, in, out) as panels (G, blocks, KH KW in, wide), zeros beyond the last channel."""
     groups, kh, kw, inputs, outputs = weights.shape
-    panels = poison(np.empty((groups, -(-outputs // wide), kh * kw * inputs, wide), weights.dtype))
+    shape = groups, -(-outputs // wide), kh * kw * inputs, wide
+    panels = scratch("panels", weights.dtype, prod(shape)).reshape(shape)
     loops.pack(threads(32 * weights.size), weights, panels)  # memory work: a number costs as much as many products
     return panels
 

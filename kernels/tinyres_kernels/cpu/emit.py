@@ -12,6 +12,7 @@ from numba.extending import intrinsic
 from tinyres_kernels.cpu.host import TARGET
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+BYTES = ir.IntType(8).as_pointer()
 FLOATS = {types.float32: (ir.FloatType(), 4), types.float64: (ir.DoubleType(), 8)}
 LANES = TARGET.lanes  # of float32; of float64 half as many
 
@@ -40,6 +41,7 @@ class Emitter:
         self._load = declare(f"llvm.masked.load.{kind}.p0", self.vector, [pointer, I32, self.mask_type, self.vector])
         stored = [pointer, I32, self.mask_type]
         self._store = declare(f"llvm.masked.store.{kind}.p0", ir.VoidType(), [self.vector, *stored])
+        self._fetch = declare("llvm.prefetch.p0", ir.VoidType(), [BYTES, I32, I32, I32])
         self.numbers = ir.VectorType(I32, lanes)
         self._store_whole = declare(f"llvm.masked.store.v{lanes}i32.p0", ir.VoidType(), [self.numbers, *stored])
 
@@ -121,6 +123,10 @@ class Emitter:
         """An empty instruction that no load is moved across. LLVM would load all a step needs before it multiplies:
         more than fits beside the sums, some of which then went to the stack and back in every turn."""
         self.b.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
+
+    def fetch(self, pointer: Any) -> None:
+        """Bring the cache line there into the nearest cache, without waiting for it. It may lie beyond an array."""
+        self.b.call(self._fetch, [self.b.bitcast(pointer, BYTES), *(ir.Constant(I32, n) for n in (0, 3, 1))])
 
     def fused(self, a: Any, b: Any, c: Any) -> Any:
         """a b + c, rounded once."""

@@ -23,6 +23,8 @@ from numba.core import cgutils
 
 from tinyres_kernels.cpu.emit import I64, Emitter, emitted
 
+AHEAD = 64  # rows of weights that are fetched ahead: a panel that comes from another cache is there when its turn comes
+
 
 def dot_tile(pixels: int, vectors: int) -> Any:
     """out[pixel m, lane] =
@@ -81,6 +83,8 @@ def dot_tile(pixels: int, vectors: int) -> Any:
                 with cgutils.for_range(b, run) as k:
                     row = b.gep(first, [b.mul(k.index, ir.Constant(I64, vectors * lanes))])
                     w_row = [e.load(e.at(row, v * lanes)) for v in range(vectors)]
+                    for v in range(vectors):
+                        e.fetch(e.at(row, (AHEAD * vectors + v) * lanes))
                     for m in range(pixels):
                         value = e.broadcast(b.gep(pixel[m], [k.index]))
                         for v in range(vectors):
@@ -160,6 +164,11 @@ def outer_tile(taps: int, vectors: int) -> Any:
             x_start = b.gep(e.data(context, signature.args[2], x), [x0])
             g_start = b.gep(e.data(context, signature.args[5], g), [g0])
             acc, masks = e.accumulators(taps, vectors), e.masks(tail, vectors)
+            total = b.gep(e.data(context, signature.args[9], sums), [s0])
+            lines = [b.gep(total, [b.mul(s_step, ir.Constant(I64, j))]) for j in range(taps)]
+            targets = [[e.at(line, v * lanes) for v in range(vectors)] for line in lines]
+            for target in (target for line in targets for target in line):
+                e.fetch(target)  # in time for the end
             with cgutils.for_range(b, images) as n:
                 x_line, g_line = e.at(x_start, b.mul(n.index, x_image)), e.at(g_start, b.mul(n.index, g_image))
                 with cgutils.for_range(b, count) as p:
@@ -170,12 +179,9 @@ def outer_tile(taps: int, vectors: int) -> Any:
                         value = e.broadcast(e.at(pixel, j))
                         for v in range(vectors):
                             e.multiply_add(value, loaded[v], acc[j][v])
-            total = b.gep(e.data(context, signature.args[9], sums), [s0])
-            for j in range(taps):
-                line = b.gep(total, [b.mul(s_step, ir.Constant(I64, j))])
-                for v in range(vectors):
-                    target = e.at(line, v * lanes)
-                    e.store(b.fadd(e.load(target), b.load(acc[j][v])), target)
+            for line, row in zip(targets, acc, strict=True):
+                for target, place in zip(line, row, strict=True):
+                    e.store(b.fadd(e.load(target), b.load(place)), target)
             return context.get_dummy_value()
 
         return signature, generate

@@ -65,21 +65,24 @@ def convolve(plan: Plan, g: Array, w: Array, out: Array) -> bool:
     dot.run(plan.parts[0], g, weights.reshape(1, *weights.shape[:3], channels), made)
     count = threads(8 * out.size)
     lost = np.zeros(count, np.bool_)
-    _deal(count, made.reshape(N, high, across, *many, C), out, lost)
+    parts, line = made.reshape(N, high, across, many[0], many[1] * C), out.reshape(N, out.shape[1], out.shape[2] * C)
+    _deal(count, parts, line, lost)
     return not lost.any()
 
 
 @kernel
 def _deal(t, threads, made, out, lost):
-    """out[n, q sh + a, p sw + b] = made[n, q, p, a, b]; lost[t]: whether thread t saw something that is not finite."""
-    N, H, W, C = out.shape
-    sh, sw = made.shape[3:5]
-    trace = out.dtype.type(0)  # 0 until something is not finite: 0 * inf is NaN, and stays
-    for line in range(N * H * t // threads, N * H * (t + 1) // threads):
-        n, h = line // H, line % H
-        for w in range(W):
-            pixel = made[n, h // sh, w // sw, h % sh, w % sw]
-            for c in range(C):
-                out[n, h, w, c] = pixel[c]
-                trace += 0 * pixel[c]
-    lost[t] = trace != 0
+    """out[n, q sh + a, p run + j] = made[n, q, p, a, j], where j runs through the sw pixels that lie in a row; at the
+    end of a row of out there may be fewer. lost[t]: whether thread t saw something that is not finite."""
+    N, H, _ = out.shape
+    sh, run = made.shape[3:]
+    odd = False
+    for row in range(N * H * t // threads, N * H * (t + 1) // threads):
+        n, h = row // H, row % H
+        for p in range(made.shape[2]):
+            source, target = made[n, h // sh, p, h % sh], out[n, h, p * run : p * run + run]
+            for j in range(np.uintp(target.size)):
+                value = source[j]
+                target[j] = value
+                odd |= value - value != 0
+    lost[t] = odd
