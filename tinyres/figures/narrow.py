@@ -77,6 +77,7 @@ def fold(figure: Any) -> None:
     """
     from matplotlib.figure import FigureBase
     from matplotlib.ticker import AutoLocator
+    from matplotlib.transforms import ScaledTranslation
 
     for part in figure.findobj(lambda found: isinstance(found, FigureBase)):
         if part.get_suptitle():
@@ -97,9 +98,9 @@ def fold(figure: Any) -> None:
     figure.draw_without_rendering()  # what lies where
     for axes in figure.axes:
         if (legend := axes.get_legend()) is not None and _hides(legend, axes):
-            below = min(0.0, axes.get_tightbbox().y0 - axes.bbox.y0) / axes.bbox.height
+            below = min(0.0, axes.get_tightbbox().y0 - axes.bbox.y0) / figure.dpi  # inches: the panel may shrink
             legend.set_loc("upper center")
-            legend.set_bbox_to_anchor((0.5, below), axes.transAxes)
+            legend.set_bbox_to_anchor((0.5, 0), axes.transAxes + ScaledTranslation(0, below, figure.dpi_scale_trans))
 
 
 def _hides(legend: Any, axes: Any) -> bool:
