@@ -50,6 +50,28 @@ def test_texts_are_broken_between_words_and_formulas_are_not():
     assert folded("of $a + b + c + d + e$", 8) == "of\n$a + b + c + d + e$"
 
 
+def test_no_word_stands_alone_in_a_last_line():
+    assert folded("the gradient takes the short ones", 28) == "the gradient takes\nthe short ones"
+    assert folded("one line", 28) == "one line"
+
+
+@pytest.mark.parametrize("hides", [True, False])
+def test_a_legend_that_hides_a_curve_goes_below_its_panel(hides):
+    figure = narrow()
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1] if hides else [1, 0], label="a curve of the panel")  # two points, far from the legend
+    axes.set_xlabel("step")
+    axes.legend(loc="center right" if hides else "lower left")
+    axes.get_legend().set_loc("upper right" if hides else "lower left")
+    fold(figure)
+    figure.draw_without_rendering()
+    legend, panel = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert (legend.y1 < panel.y0) == hides
+    if hides:
+        assert legend.y1 < axes.xaxis.label.get_window_extent().y0 + 1, "below the label, too"
+        assert legend.y0 > 0, "in the picture"
+
+
 def test_a_colour_bar_of_several_panels_lies_below_them():
     figure = narrow()
     panels = figure.subplots(1, 2)

@@ -22,9 +22,8 @@ def test_it_writes_the_game_and_a_page_and_says_what_that_took(capsys, tmp_path)
     game = json.loads((tmp_path / "watched" / "game.json").read_text())
     assert game["labels"]["step"] == [0, 2, 4, 6]
     page = (tmp_path / "watched" / "report.html").read_text()
-    assert (
-        page.count("data:image/png") == 8
-    )  # game, samples and training, for light and for dark pages; the game for phones, too
+    # game, samples and training, for light and for dark pages; for phones the game and the training once more
+    assert page.count("data:image/png") == 10
     assert "step 6" in page
     assert "The cost of a look" in page
     lanes = (tmp_path / "watched" / "run.html").read_text()

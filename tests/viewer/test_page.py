@@ -295,3 +295,16 @@ def test_fit_shows_all_of_the_graph_and_the_small_map_goes_where_it_is_pressed(v
     page.press("0")
     assert page.js(scrolls)[0] <= 1, "all of a small graph is in the pane"
     assert page.page.locator(".minimap").count() == 0
+
+
+def test_every_open_module_is_named_in_the_graph_and_closes_there(visit):
+    """Those whose weights stand elsewhere, or whose frame would hold what is not theirs, as well."""
+    d_loss, g_loss, *_ = cases.players()
+    page = visit(viewer.trace(D=d_loss, G=g_loss))
+    page.page.get_by_role("button", name="Open all").click()
+    keys = page.page.locator(".frame-label").evaluate_all("all => all.map(e => e.dataset.key)")
+    assert sorted(keys) == page.js("tinyres.state().opened")
+    assert page.page.locator("rect.frame").count() < len(keys), "this picture has one without a frame"
+    page.js("key => document.querySelector(`.frame-label[data-key='${key}']`).dispatchEvent("
+            "new MouseEvent('click', { bubbles: true }))", keys[-1])  # fmt: skip
+    assert keys[-1] not in page.js("tinyres.state().opened")

@@ -100,3 +100,24 @@ def test_an_empty_array_is_no_error(visit):
     page = visit(viewer.trace(cases.empty()[0]))
     page.press("End", "Home")
     assert "0×3" in page.shown()
+
+
+def test_a_remark_of_the_browser_is_no_damage(visit):
+    """A ResizeObserver that could not tell everything in time is told of as an error without one."""
+    page = visit(viewer.trace(cases.residual()[0]))
+    page.js("() => void dispatchEvent(new ErrorEvent('error', { message: 'ResizeObserver loop' }))")
+    assert page.page.locator(".step").count() == 1
+    page.js("() => void dispatchEvent(new ErrorEvent('error', { error: new TypeError('x') }))")
+    assert "damaged (TypeError: x)" in page.text("main")
+
+
+def test_help_stops_what_plays_behind_it(visit):
+    page = visit(viewer.trace(cases.residual()[0]))
+    page.press(" ")
+    page.page.get_by_role("button", name="Help").click()
+    assert page.js("tinyres.state().playing") is False
+
+
+def test_an_array_without_elements_is_said_to_have_none(visit):
+    page = visit(viewer.trace(cases.empty()[0]))
+    assert any("no elements" in (page.go(step), page.text(".step"))[1] for step in range(4))

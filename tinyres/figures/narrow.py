@@ -72,9 +72,12 @@ def is_narrow(figure: Any) -> bool:
 
 
 def fold(figure: Any) -> None:
-    """Break titles and labels into lines that fit, and repeat labels that stood only at the edge of a grid."""
+    """Break titles and labels into lines that fit, repeat labels that stood only at the edge of a grid, and put legends
+    that hide a curve below their panel.
+    """
     from matplotlib.figure import FigureBase
     from matplotlib.ticker import AutoLocator
+    from matplotlib.transforms import ScaledTranslation
 
     for part in figure.findobj(lambda found: isinstance(found, FigureBase)):
         if part.get_suptitle():
@@ -92,13 +95,41 @@ def fold(figure: Any) -> None:
         ticks = [tick.get_text() for tick in axes.get_yticklabels()]
         if any(len(tick) > TICK for tick in ticks):
             axes.set_yticks(axes.get_yticks(), [folded(tick, TICK) for tick in ticks])
+    figure.draw_without_rendering()  # what lies where
+    for axes in figure.axes:
+        if (legend := axes.get_legend()) is not None and _hides(legend, axes):
+            below = min(0.0, axes.get_tightbbox().y0 - axes.bbox.y0) / figure.dpi  # inches: the panel may shrink
+            legend.set_loc("upper center")
+            legend.set_bbox_to_anchor((0.5, 0), axes.transAxes + ScaledTranslation(0, below, figure.dpi_scale_trans))
+
+
+def _hides(legend: Any, axes: Any) -> bool:
+    """Whether a line of the panel runs through its legend."""
+    box = legend.get_window_extent()
+    for line in axes.get_lines():
+        points = line.get_transform().transform(np.column_stack(line.get_data(orig=False)))
+        points = points[np.isfinite(points).all(axis=1)]
+        if line.get_linestyle() != "None" and len(points) > 1:  # points of a drawn line, as close as its pixels
+            ends = np.cumsum(np.r_[0, np.hypot(*np.diff(points, axis=0).T)])
+            way = np.linspace(0, ends[-1], 500)
+            points = np.column_stack([np.interp(way, ends, points[:, k]) for k in (0, 1)])
+        if any(box.contains(x, y) for x, y in points):
+            return True
+    return False
 
 
 def folded(text: str, most: int) -> str:
-    """The text in lines of at most so many characters where words allow it; a formula stays whole."""
+    """The text in lines of at most so many characters where words allow it, as even as they can be; a formula stays
+    whole.
+    """
     whole = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\x00"), text)
-    lines = [textwrap.fill(line, most, break_long_words=False, break_on_hyphens=False) for line in whole.split("\n")]
-    return "\n".join(lines).replace("\x00", " ")
+    return "\n".join("\n".join(_even(line, most)) for line in whole.split("\n")).replace("\x00", " ")
+
+
+def _even(text: str, most: int) -> list[str]:
+    """As few lines as fit, and of those the shortest: no word stands alone in the last."""
+    ways = [textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) for width in range(most, 0, -1)]
+    return [way for way in ways if len(way) == len(ways[0])][-1]
 
 
 def _share(flat: list[Any], ncols: int, axis: str, how: Any) -> None:

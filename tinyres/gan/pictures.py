@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.tensor import Array
-from tinyres.figures import blank, palette, styled, whole_ticks, write_pair
+from tinyres.figures import blank, fold, narrow, narrow_name, palette, styled, whole_ticks, write_pair
 from tinyres.files import write as write_file
 from tinyres.files import write_figure
 from tinyres.gan.labels import row_for_each
@@ -25,7 +25,8 @@ def write(
     """Draw a figure of `size` inches into a PNG file, which is written completely or not at all.
 
     Args:
-        dark: write its form for dark pages as well, beside it.
+        dark: write its form for dark pages as well, beside it; of a wide picture also both for narrow screens, with
+            its panels one below the other.
 
     Raises:
         OSError: the disk is full or fails; a picture that was there before is as it was.
@@ -35,6 +36,11 @@ def write(
         draw(figure, *arguments)
         whole_ticks(figure)
         (write_pair if dark else write_figure)(figure, path)
+        if dark and size[0] > size[1]:
+            slim = narrow()
+            draw(slim, *arguments)
+            fold(slim)
+            write_pair(slim, narrow_name(path))
 
 
 def draw_samples(figure: Any, samples: Array, real: Array, title: str, columns: int | None = None) -> None:
@@ -72,8 +78,7 @@ def draw_curves(figure: Any, history: Sequence[StepRecord], loss: str, title: st
         ("norm of the gradient", [("d_grad_norm", "D", palette.D), ("g_grad_norm", "G", palette.G)], "|gradient|"),
         ("outputs of D", [("d_real", "real", palette.D), ("d_fake", "generated", palette.G)], output),
     )
-    for i, (name, curves, label) in enumerate(panels):
-        axes = figure.add_subplot(1, 3, i + 1)
+    for axes, (name, curves, label) in zip(figure.subplots(1, 3), panels, strict=True):
         for key, what, colour in curves:
             axes.plot(found["step"], found[key], color=colour, lw=0.5, alpha=0.25)
             axes.plot(*_smooth(found["step"], found[key]), color=colour, lw=1.5, label=what)

@@ -61,7 +61,7 @@ export function App({ store, state }: { store: Store; state: State }) {
 }
 
 const HelpButton = ({ store }: { store: Store }) => (
-  <button type="button" onClick={() => store.set({ dialog: "help" })}>
+  <button type="button" onClick={() => store.set({ dialog: "help", playing: false })}>
     Help <kbd>?</kbd>
   </button>
 );

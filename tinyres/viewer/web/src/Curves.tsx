@@ -1,6 +1,7 @@
 // What an instrument has measured at each recorded step: several lines in one chart, their values at the chosen step beside it.
 
 import { toNumber, type Curves as Chart } from "./data";
+import { ends } from "./palette";
 import { number } from "./text";
 
 const HEIGHT = 100;
@@ -8,8 +9,7 @@ const DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 4", "1 5", "12 4"];
 
 /** Position of a value from 0 at the bottom to 1 at the top; on a logarithmic chart what is not positive has none. */
 function scaleOf(values: number[], log: boolean): { at: (value: number) => number; low: number; high: number } {
-  const shown = values.filter((value) => Number.isFinite(value) && (!log || value > 0));
-  const [low, high] = [Math.min(...shown), Math.max(...shown)];
+  const { low, high } = ends(log ? values.filter((value) => value > 0) : values);
   const form = log ? Math.log10 : (value: number): number => value;
   const width = Math.max(form(high) - form(low), 1e-12);
   return { at: (value) => (log && value <= 0 ? NaN : (form(value) - form(low)) / width), low, high };

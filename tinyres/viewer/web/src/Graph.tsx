@@ -34,7 +34,8 @@ export function Graph({ store, recording, state }: Props) {
   const held = useRef<Held | null>(null); // the place between two fingers
 
   useLayoutEffect(() => {
-    const focused = pane.current?.querySelector("[data-key]:focus")?.getAttribute("data-key");
+    const active = document.activeElement; // unlike :focus, also while another window is in front
+    const focused = pane.current?.contains(active) ? active?.getAttribute("data-key") : null;
     pane.current?.replaceChildren(drawing.element);
     if (focused != null) drawing.focus(drawing.keyNow(focused) ?? focused);
   }, [drawing]);
@@ -102,7 +103,7 @@ export function Graph({ store, recording, state }: Props) {
     <div class="graph-pane">
       <Path store={store} call={calls.of[event.consumer ?? event.op] as Call} opened={state.opened} />
       <div class="around">
-        <div class="scroll" ref={pane} onClick={(e) => activate(e.target)} onKeyDown={onKeyDown} />
+        <div class="scroll" tabIndex={-1} ref={pane} onClick={(e) => activate(e.target)} onKeyDown={onKeyDown} />
         <Minimap
           pane={() => pane.current}
           picture={drawing.picture}

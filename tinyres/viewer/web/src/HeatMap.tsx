@@ -160,19 +160,21 @@ function Axis({ steps }: { steps: number[] }) {
   );
 }
 
-/** One pixel a cell; the browser makes it large. */
+const WIDEST = 8192; // pixels that every browser draws
+
+/** One pixel a cell, of very long trainings one for several steps; the browser makes it large. */
 function Cells({ lane, range }: { lane: RunLane; range: Bound }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [rows, columns] = [lane.layers.length, lane.steps.length];
+  const [rows, steps] = [lane.layers.length, lane.steps.length];
+  const columns = Math.min(WIDEST, steps);
   useLayoutEffect(() => {
     const context = canvas.current?.getContext("2d");
     if (!context || !rows) return;
     const image = context.createImageData(columns, rows);
-    lane.log10.forEach((row, i) =>
-      row.forEach((value, j) => {
-        image.data.set([...colour(toLog(value), range), 255], 4 * (i * columns + j));
-      }),
-    );
+    lane.log10.forEach((row, i) => {
+      for (let j = 0; j < columns; j++)
+        image.data.set([...colour(toLog(row[Math.floor((j * steps) / columns)]), range), 255], 4 * (i * columns + j));
+    });
     context.putImageData(image, 0, 0);
   }, [lane]);
   return (
@@ -181,7 +183,7 @@ function Cells({ lane, range }: { lane: RunLane; range: Bound }) {
       width={columns}
       height={rows}
       role="img"
-      aria-label={`Gradient norms during training${lane.name ? ` of ${lane.name}` : ""}: ${many(rows, "row")}, from ${lane.layers[0]} at the top to ${lane.layers.at(-1)}, and ${many(columns, "column")}, step ${lane.steps[0]} to ${lane.steps.at(-1)}; log10 ‖g‖ from ${number(range.low, 3)} (dark) to ${number(range.high, 3)} (light)`}
+      aria-label={`Gradient norms during training${lane.name ? ` of ${lane.name}` : ""}: ${many(rows, "row")}, from ${lane.layers[0]} at the top to ${lane.layers.at(-1)}, and ${many(steps, "column")}, step ${lane.steps[0]} to ${lane.steps.at(-1)}; log10 ‖g‖ from ${number(range.low, 3)} (dark) to ${number(range.high, 3)} (light)`}
     />
   );
 }

@@ -1,6 +1,7 @@
 // The losses of a recorded training as a curve under its heat map, step above step.
 
 import { toNumber, type Num } from "./data";
+import { ends } from "./palette";
 import { number } from "./text";
 
 const HEIGHT = 100;
@@ -9,7 +10,7 @@ export function Loss({ losses, chosen }: { losses: (Num | null)[]; chosen: numbe
   const values = losses.map((loss) => (loss === null ? NaN : toNumber(loss)));
   const finite = values.filter(Number.isFinite);
   if (finite.length < 2) return null;
-  const [low, high] = [Math.min(...finite), Math.max(...finite)];
+  const { low, high } = ends(finite);
   const y = (value: number): number => HEIGHT * (0.06 + (0.88 * (high - value)) / Math.max(high - low, 1e-12));
   const pieces: string[] = [];
   values.forEach((value, i) => {

@@ -16,6 +16,7 @@ interface Props {
 
 export function Thumbnail({ view, label, scale, chosen, onChoose, caption = true }: Props) {
   if (view === null) return <span class="absent">not kept</span>;
+  if (view.whole?.length === 0) return <span class="absent">no elements</span>;
   if (view.whole?.length === 1 && chosen === undefined)
     return (
       <span class={`figure ${Number.isFinite(view.whole[0]) ? "" : "bad"}`}>{number(view.whole[0] as number)}</span>

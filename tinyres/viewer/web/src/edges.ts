@@ -7,7 +7,8 @@ function look(row: HTMLElement): void {
   const sides = [row.scrollLeft > 1 && "left", rest > 1 && "right"].filter(Boolean);
   const scrolls = getComputedStyle(row).overflowX === "auto";
   row.dataset["more"] = scrolls ? sides.join(" ") : "";
-  if (row.matches(".legend")) row.tabIndex = row.dataset["more"] ? 0 : -1; // it has no button that would take one along
+  // The legend has no button that would take one along; of the others Firefox would make stops of the Tab key, unasked.
+  if (!row.matches("[role]:not([role=toolbar])")) row.tabIndex = row.matches(".legend[data-more~=right], .legend[data-more~=left]") ? 0 : -1;
 }
 
 export function lookAtEdges(): void {

@@ -65,7 +65,7 @@ function refuse(error: unknown): void {
   root.replaceChildren(said);
 }
 
-window.addEventListener("error", (event) => refuse(event.error ?? event.message));
+window.addEventListener("error", ({ error }) => error && refuse(error)); // without one it is a browser's remark
 try {
   start();
 } catch (error) {

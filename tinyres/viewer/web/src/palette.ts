@@ -19,14 +19,17 @@ const STOPS: Colour[] = [
   [246, 229, 126],
 ];
 
-/** The range of the finite values, a decade at least. */
-export function bound(values: number[]): Bound {
+/** The range of the finite values, however many there are; without any, low is above high. */
+export function ends(values: number[]): Bound {
   let [low, high] = [Infinity, -Infinity];
   for (const value of values)
-    if (Number.isFinite(value)) {
-      low = Math.min(low, value);
-      high = Math.max(high, value);
-    }
+    if (Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  return { low, high };
+}
+
+/** The same, a decade at least. */
+export function bound(values: number[]): Bound {
+  const { low, high } = ends(values);
   if (low > high) return { low: -1, high: 0 };
   const spare = Math.max(0, 1 - (high - low)) / 2;
   return { low: low - spare, high: high + spare };
