@@ -119,7 +119,7 @@ def test_dropout_is_drawn_from_rng_and_keeps_the_mean():
         ([(3, 4), (5, 4), (5, 2)], {"attn_mask": np.ones((3, 5), "f")}, TypeError, "float64, which is added; got flo"),
         ([(3, 4), (5, 4), (5, 2)], {"attn_mask": np.ones((3, 5), bool), "is_causal": True}, ValueError,
          "both given; put the causal mask into attn_mask"),
-        ([(3, 4), (5, 4), (5, 2)], {"dropout_p": 1.5}, ValueError, r"must be in \[0, 1\], got 1.5"),
+        ([(3, 4), (5, 4), (5, 2)], {"dropout_p": 1.5}, ValueError, "dropout_p must be a number from 0 to 1, got 1.5"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said(shapes, more, error, match):

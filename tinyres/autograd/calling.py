@@ -126,6 +126,7 @@ def explained(call: Any, *, extra: str = "out") -> Any:
     made.__signature__ = plain.signature.replace(
         parameters=[p.replace(name=n) for p, n in zip(plain.signature.parameters.values(), names, strict=True)]
     )
+    made.__wrapped__, made.__module__ = call, call.__module__.rpartition(".")[0]  # where a pickle finds it
     return made
 
 

@@ -112,9 +112,7 @@ def _smooth_dx(name: str, g: Any, x: Any) -> Any:
 @primitive
 def tanh(x):
     """The hyperbolic tangent."""
-    if type(x) is np.ndarray and x.nbytes < LEAST:
-        return np.tanh(x)
-    return _smooth("tanh", x)
+    return namespace(x).tanh(x) if getattr(x, "nbytes", 0) < LEAST else _smooth("tanh", x)
 
 
 @primitive
@@ -147,27 +145,13 @@ smooth_dx.vjp(
 )
 
 
-# On a few numbers, NumPy is done before another operation is called, and a fresh array costs as much as filling it.
+# On a few numbers, NumPy is done before another operation is called.
 def _tanh_dx(g, y):
-    if y.size >= MANY:
-        return smooth_dx(g, y, function="tanh")
-    if type(y) is not np.ndarray or not y.ndim:
-        return g * (1 - y * y)
-    dx = y * y
-    np.subtract(1, dx, dx)
-    dx *= g
-    return dx
+    return smooth_dx(g, y, function="tanh") if math.prod(y.shape) >= MANY else g * (1 - y * y)
 
 
 def _sigmoid_dx(g, y):
-    if y.size >= MANY:
-        return smooth_dx(g, y, function="sigmoid")
-    if type(y) is not np.ndarray or not y.ndim:
-        return g * (y * (1 - y))
-    dx = 1 - y
-    dx *= y
-    dx *= g
-    return dx
+    return smooth_dx(g, y, function="sigmoid") if math.prod(y.shape) >= MANY else g * (y * (1 - y))
 
 
 tanh.vjp(x=_tanh_dx)

@@ -38,14 +38,7 @@ def _t(x):
     return x.T if x.ndim == 2 else matrix_transpose(x)
 
 
-def _product(a, b):
-    """a @ b in a rule. Small matrices go to NumPy at once, which is done before another operation is called."""
-    if type(a) is np.ndarray and a.ndim == b.ndim == 2 and a.size * b.shape[1] < LARGE:
-        return a.dot(b)
-    return matmul_(a, b)
-
-
-matmul_.vjp(x=lambda g, w: _product(g, _t(w)), w=lambda g, x: _product(_t(x), g))
+matmul_.vjp(x=lambda g, w: matmul_(g, _t(w)), w=lambda g, x: matmul_(_t(x), g))
 
 
 @public
@@ -88,13 +81,13 @@ def _rows(x):
 
 
 def _linear_dx(g, w, x_shape):
-    dx = _product(_rows(g), w)
+    dx = matmul_(_rows(g), w)
     return dx if len(x_shape) == 2 else reshape(dx, x_shape)
 
 
 linear_.vjp(
     x=_linear_dx,
-    w=lambda g, x: _product(_t(_rows(g)), _rows(x)),
+    w=lambda g, x: matmul_(_t(_rows(g)), _rows(x)),
     b=lambda g: sum_over(_rows(g), 0),
 )
 

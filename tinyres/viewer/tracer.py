@@ -58,18 +58,18 @@ class Tracer(Observer):
     def on_forward(self, node: Node, value: Array) -> None:
         call = sys._getframe(1)  # the operation's frame still holds what the tape does not keep
         place = call_site(call.f_back, self._here)  # type: ignore[arg-type]
-        given, primitive = call.f_locals, node.primitive
+        given, primitive, names = call.f_locals, node.primitive, call.f_code.co_varnames  # inputs come first there
         root = self.names.register(place.root, place.frame)
         op = self._record(node, root)
         op.value = self._add(node, value)
         if place.frame is not None:
             op.place = place.frame.f_code.co_filename, place.frame.f_lineno
         self._settings(op, primitive, given)
-        for i, (arg, parent) in enumerate(zip(op.args, node.parents, strict=True)):
+        for i, parent in enumerate(node.parents):
             if parent is None:
-                op.inputs[i] = self._constant(node, i, given[arg], place.frame)
+                op.inputs[i] = self._constant(node, i, given[names[i]], place.frame)
             elif parent.serial not in self.ops:
-                self._leaf(parent, given[arg], place.frame)
+                self._leaf(parent, given[names[i]], place.frame)
         if self._lane is not None:  # a checkpoint recomputes in the backward pass
             op.again = True
             self._add_forward(node.serial)

@@ -34,7 +34,7 @@ class Runs:
 
     def name_of(self, node: Node) -> str | None:
         """The module of which an operation was part when it ran; None if of none of the model's."""
-        return self._names.get(node)
+        return self._names[node] if node in self._names else self._paths.name_of(node.path)
 
     def compute(self, step: Step, node: Node, value: Array) -> None:
         """An operation was recorded."""
