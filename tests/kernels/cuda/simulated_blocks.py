@@ -9,10 +9,8 @@ threads of Python: they are run by the one that launches.
 The simulator also copies every array, and wraps it twice. `run` gives a kernel the memory itself, where it is.
 """
 
-import inspect
 import random
 import threading
-from functools import cache
 
 import numpy as np
 from numba.cuda.simulator.kernel import ArgHint, BlockManager, BlockThread, Dim3, FakeCUDAModule
@@ -63,17 +61,11 @@ class OneOfMany(BlockThread):
             raise SystemExit  # which ends a thread, and says nothing
 
 
-@cache
-def has_barriers(code):
-    """Whether a kernel waits anywhere. (To find its source takes as long as many a block.)"""
-    return "syncthreads" in inspect.getsource(code)
-
-
 class Block(BlockManager):
     order = random.Random(0)
 
     def run(self, grid_point, *args):
-        if not has_barriers(self._f.__code__):
+        if "syncthreads" not in self._f.__code__.co_names:  # it waits nowhere
             self.run_in_turn(grid_point, *args)
             return
         threads = [
