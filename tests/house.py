@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Each floor may import from itself and from the floors before it.
 FLOORS = [
     ["tinyres_kernels"],
-    ["version", "starting", "context", "arrays", "autograd", "signatures"],
+    ["version", "starting", "context", "arrays", "refusals", "autograd", "signatures"],
     ["ops"],
     ["gradcheck", "files", "nesting", "lock", "linalg", "nn", "optim", "data", "figures"],
     ["models", "graph", "utils"],
@@ -25,6 +25,7 @@ PARTS = {
     "core": [
         "context",
         "arrays",
+        "refusals",
         "autograd",
         "ops",
         "gradcheck",

@@ -1,7 +1,7 @@
 """tinyres: see how gradients vanish or survive. A tensor and autograd library from scratch.
 
-core      context arrays autograd ops gradcheck files nesting signatures lock linalg nn optim graph: the library,
-          some 18,000 lines
+core      context arrays refusals autograd ops gradcheck files nesting signatures lock linalg nn optim graph: the
+          library, some 18,000 lines
 study     data utils models training gan flow figures lab: nets, how they train, and what theory says about them
 workshop  viewer play exercises bench cli: tools around it
 
@@ -27,7 +27,6 @@ from tinyres.arrays.devices import Device as device
 from tinyres.arrays.devices import cuda
 from tinyres.arrays.random import manual_seed
 from tinyres.autograd import Event, Observer, backward, grad, primitive, steps, walk
-from tinyres.autograd.absent import why
 from tinyres.autograd.anomaly import detect_anomaly
 from tinyres.autograd.checkpoint import checkpoint
 from tinyres.autograd.dlpack import from_dlpack
@@ -39,6 +38,7 @@ from tinyres.context import enable_grad, inference_mode, is_recording, no_grad, 
 from tinyres.files import FileFormatError, load, load_metadata, save
 from tinyres.gradcheck import GradcheckError, gradcheck
 from tinyres.ops import *  # noqa: F403
+from tinyres.refusals.absent import why
 from tinyres.version import __version__ as __version__
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from tinyres import nesting
 from tinyres.arrays import to_device
 from tinyres.arrays.devices import check_device
 from tinyres.arrays.foreign import foreign_array, is_foreign
-from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.tensor import raw
 from tinyres.nesting import plain as plain
+from tinyres.refusals.arguments import explain_words
 from tinyres.signatures import kind_of, refuse_foreign
 from tinyres.signatures import library as _safetensors
 

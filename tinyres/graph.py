@@ -22,11 +22,11 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from tinyres.arrays import device_of, namespace
-from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.tensor import Tensor, raw, rebind, wrap
 from tinyres.context import current
 from tinyres.nn import Module
 from tinyres.optim.optimizer import Captured, KernelOptimizer
+from tinyres.refusals.arguments import explain_words
 
 Holder: TypeAlias = Module | KernelOptimizer  # holds arrays that a step changes
 MEND = "Without tr.compile the step runs as it is"

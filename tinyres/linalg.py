@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyres.autograd.absent import told
-from tinyres.autograd.blame import explain_operands
 from tinyres.ops.arranging import diagonal as diagonal_
 from tinyres.ops.decompositions import QR, SVD, Eigh, cholesky, eigh, eigvalsh, qr, svd, svdvals
 from tinyres.ops.inverse import SignLogDet, det, inv, slogdet, solve
@@ -13,6 +11,8 @@ from tinyres.ops.linalg import matmul
 from tinyres.ops.norms import matrix_norm, vector_norm
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.reduction import typed
+from tinyres.refusals.absent import told
+from tinyres.refusals.blame import explain_operands
 
 
 def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:

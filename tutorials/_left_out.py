@@ -1,6 +1,6 @@
 """The table of PyTorch's names that are left out, on the page for those who come from PyTorch: from the code's own."""
 
-from tinyres.autograd import absent
+from tinyres.refusals import absent
 
 PLACE = "<!-- what is left out -->"
 

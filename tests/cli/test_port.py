@@ -9,11 +9,11 @@ import pytest
 
 import tinyres as tr
 from tests.porting.ported import SCRIPTS, ported
-from tinyres.autograd import absent
-from tinyres.autograd.absent import NEAR
 from tinyres.cli import main
 from tinyres.cli import port as port_command
 from tinyres.cli.ported import with_imports
+from tinyres.refusals import absent
+from tinyres.refusals.absent import NEAR
 from tinyres.signatures import CONVERT, SIGNATURES
 
 LACKS = '''import torch

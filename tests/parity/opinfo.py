@@ -28,7 +28,7 @@ import torch
 
 import tinyres as tr
 from tests.parity.samples import LeftOut, dtype_of, flat, mapped, op_db, samples_of, title, translated
-from tinyres.autograd import absent
+from tinyres.refusals import absent
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-6}
 ENOUGH = 0.95
@@ -204,7 +204,7 @@ def measure(op: Any, most: int | None = None) -> Line:
 
 
 def left_out_as(name: str) -> str | None:
-    """The kind, in `tinyres.autograd.absent`, of an operation that is out on purpose."""
+    """The kind, in `tinyres.refusals.absent`, of an operation that is out on purpose."""
     return next((kind for part in name.split(".") if (kind := absent.kind_of(part))), None)
 
 

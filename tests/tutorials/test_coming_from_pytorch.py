@@ -11,7 +11,7 @@ import pytest
 import tinyres as tr
 from tests.porting.ported import ported
 from tinyres import flow
-from tinyres.autograd import absent
+from tinyres.refusals import absent
 
 TUTORIALS = Path(__file__).parents[2] / "tutorials"
 SPEC = importlib.util.spec_from_file_location("left_out_of_the_site", TUTORIALS / "_left_out.py")

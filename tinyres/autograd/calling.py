@@ -54,14 +54,15 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.arguments import refuse_unknown
-from tinyres.autograd.blame import blame_input
 from tinyres.autograd.node import make_node
 from tinyres.autograd.operands import operand, snapshot
 from tinyres.autograd.plan import make_plan
-from tinyres.autograd.primitive import FAILED, PRIMITIVES, Primitive
+from tinyres.autograd.primitive import PRIMITIVES, Primitive
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, wrap
 from tinyres.context import current
+from tinyres.refusals.arguments import refuse_unknown
+from tinyres.refusals.blame import blame_input
+from tinyres.refusals.wording import FAILED
 
 
 def define(
@@ -126,7 +127,7 @@ def explained(call: Any, *, extra: str = "out") -> Any:
     made.__signature__ = plain.signature.replace(
         parameters=[p.replace(name=n) for p, n in zip(plain.signature.parameters.values(), names, strict=True)]
     )
-    made.__wrapped__, made.__module__ = call, call.__module__.rpartition(".")[0]  # where a pickle finds it
+    made.__module__ = call.__module__.rpartition(".")[0]  # where a pickle finds it
     return made
 
 

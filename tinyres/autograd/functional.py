@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyres.arrays import namespace
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.reverse import grad
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, raw, wrap
 from tinyres.context import enable_grad
+from tinyres.refusals.wording import describe
 
 Inputs = Tensor | Sequence[Tensor]
 

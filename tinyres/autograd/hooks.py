@@ -20,9 +20,9 @@ import numpy as np
 
 from tinyres.autograd.calling import public
 from tinyres.autograd.node import Node
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import FUNCTIONS, Tensor, raw, wrap
 from tinyres.context import context, current
+from tinyres.refusals.wording import describe
 
 _numbers = count()
 

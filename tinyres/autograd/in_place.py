@@ -18,8 +18,8 @@ from tinyres_kernels.namespace import namespace
 from tinyres.arrays import to_device
 from tinyres.arrays.devices import device_of
 from tinyres.arrays.random import Rng, rng_of
-from tinyres.autograd.absent import Refused
 from tinyres.context import is_recording
+from tinyres.refusals.absent import Refused
 
 Array = Any
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.operators import FUNCTIONS, Operators
+from tinyres.refusals.arguments import explain_words
 
 
 class Size(int):

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinyres.arrays.devices import cuda
-from tinyres.autograd.absent import Refused
-from tinyres.autograd.arguments import accepted
-from tinyres.autograd.blame import explain_call
 from tinyres.autograd.in_place import CHANGES, Changing, is_parameter
-from tinyres.autograd.primitive import FAILED
 from tinyres.context import is_recording
+from tinyres.refusals.absent import Refused
+from tinyres.refusals.arguments import accepted
+from tinyres.refusals.blame import explain_call
+from tinyres.refusals.wording import FAILED
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # the operations by name
 

@@ -29,9 +29,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyres.arrays import device_of
+from tinyres.refusals.wording import FAILED, describe, kind_of_error
 
 PRIMITIVES: dict[str, Primitive] = {}
-FAILED = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)  # how a forward fails on wrong inputs
 
 
 class Primitive:
@@ -154,27 +154,4 @@ class Primitive:
         return f"<primitive {self.name}({', '.join([*self.inputs, *self.statics])})>"
 
 
-def describe(value: Any) -> str:
-    """Shape and dtype of an array, or the value itself: for error messages."""
-    array = hasattr(value, "shape") and hasattr(value, "dtype")
-    return f"{tuple(value.shape)} {value.dtype}" if array else repr(value)
-
-
-def wording(value: Any) -> str:
-    """`describe` for any argument: each tensor of a list, and the beginning of what is long."""
-    if isinstance(value, (list, tuple)) and any(hasattr(v, "shape") for v in value):
-        return f"[{', '.join(map(describe, value[:4]))}{', ...' if len(value) > 4 else ''}]"
-    said = describe(value)
-    return said if len(said) <= 60 else f"{said[:57]}..."
-
-
-def kind_of_error(error: Exception) -> type[Exception] | None:
-    """The class in which an error of Python or NumPy is raised again, with more words; None for any other's."""
-    if not type(error).__module__.startswith(("builtins", "numpy.exceptions", "numpy._core._exceptions")):
-        return None
-    kinds: dict[type[Exception], type[Exception]] = {AttributeError: TypeError, ArithmeticError: ValueError}
-    kinds |= {kind: kind for kind in (FloatingPointError, IndexError, TypeError, ValueError)}
-    return next((kinds[kind] for kind in type(error).__mro__ if kind in kinds), None)
-
-
-__all__ = ["FAILED", "PRIMITIVES", "Primitive", "describe", "kind_of_error", "wording"]
+__all__ = ["PRIMITIVES", "Primitive"]

@@ -8,15 +8,15 @@ from typing import Any
 
 from tinyres.arrays import namespace
 from tinyres.autograd.algebra import ARRAYS, Algebra
-from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.calling import public
 from tinyres.autograd.event import Event
 from tinyres.autograd.hooks import tensor_of
 from tinyres.autograd.node import Node
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.sweep import Wanted, between, run, sweep
 from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor
 from tinyres.context import enable_grad
+from tinyres.refusals.arguments import explain_words
+from tinyres.refusals.wording import describe
 
 
 @explain_words

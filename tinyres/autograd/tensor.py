@@ -19,10 +19,10 @@ from tinyres.arrays import device_of, inverse_permutation, memory_order, to_devi
 from tinyres.arrays.convert import new_array, numeric
 from tinyres.arrays.devices import Device
 from tinyres.arrays.foreign import foreign_array, is_foreign
-from tinyres.autograd.arguments import explain_words
 from tinyres.autograd.methods import Methods
 from tinyres.autograd.node import Node, make_node
 from tinyres.autograd.operators import FUNCTIONS as FUNCTIONS
+from tinyres.refusals.arguments import explain_words
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray: whatever `namespace` knows
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import tinyres
-from tinyres.autograd.absent import Refused, why
-from tinyres.autograd.arguments import mend_of
 from tinyres.cli.common import UsageError, need, writing
 from tinyres.cli.ported import Source
 from tinyres.cli.terminal import say, terminal
 from tinyres.files import write
+from tinyres.refusals.absent import Refused, why
+from tinyres.refusals.arguments import mend_of
 from tinyres.signatures import CONVERT
 
 MAYBE = ", if that is a tensor"

@@ -3,7 +3,6 @@
 The same as functions: `import tinyres.nn.functional as F`.
 """
 
-from tinyres.autograd.absent import told
 from tinyres.nn import functional, init, utils
 from tinyres.nn.activation import (
     CELU,
@@ -85,6 +84,7 @@ from tinyres.nn.squeeze_excite import SqueezeExcite
 from tinyres.nn.stochastic_depth import StochasticDepth
 from tinyres.nn.table import Summary, summary
 from tinyres.nn.transformer import TransformerEncoder, TransformerEncoderLayer
+from tinyres.refusals.absent import told
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d",

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays.random import rng_of
-from tinyres.autograd.absent import told
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw, wrap
 from tinyres.context import layers_are_watched
 from tinyres.nn import functional as F
@@ -23,6 +21,8 @@ from tinyres.ops.elementwise import where
 from tinyres.ops.linalg import matmul
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import permute, reshape
+from tinyres.refusals.absent import told
+from tinyres.refusals.wording import describe
 
 
 class MultiheadAttention(Module):

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from tinyres.arrays import device_of, namespace, to_floats
-from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Array, Tensor, raw, wrap
+from tinyres.refusals.blame import explain_operands
 
 
 @explain_operands

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from tinyres.autograd.absent import Refused
+from tinyres.refusals.absent import Refused
 
 
 class Convenient:

@@ -13,8 +13,6 @@ from inspect import unwrap
 from typing import Any
 
 from tinyres import ops
-from tinyres.autograd.absent import told
-from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor
 from tinyres.ops import (
     adaptive_avg_pool2d,
@@ -66,6 +64,8 @@ from tinyres.ops.losses import cosine_embedding_loss, huber_loss, kl_div, smooth
 from tinyres.ops.signals import adaptive_avg_pool1d, avg_pool1d, conv1d, conv_transpose1d, max_pool1d
 from tinyres.ops.sinkhorn import sinkhorn
 from tinyres.ops.standardize import cosine_similarity, group_norm, instance_norm, layer_norm, normalize, rms_norm
+from tinyres.refusals.absent import told
+from tinyres.refusals.blame import explain_operands
 
 
 def batch_norm(

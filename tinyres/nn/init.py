@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays.random import Rng, rng_of
-from tinyres.autograd.absent import told
-from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor, rebind
 from tinyres.nn.convert import fill_like
+from tinyres.refusals.absent import told
+from tinyres.refusals.blame import explain_operands
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:

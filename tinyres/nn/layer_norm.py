@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.kinds import is_whole
 from tinyres.nn import functional as F
 from tinyres.nn.module import Module, Parameter
+from tinyres.refusals.kinds import is_whole
 
 
 class LayerNorm(Module):

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinyres.arrays import namespace
-from tinyres.autograd.arguments import Explained, explain_words
-from tinyres.autograd.blame import blame_operand
 from tinyres.autograd.tensor import Tensor, rebind, wrap
 from tinyres.context import context, current
 from tinyres.nn.convenient import Convenient
 from tinyres.nn.convert import as_array, converter, fill_like, warn_of_halves
 from tinyres.nn.hooks import Hookable
 from tinyres.nn.keys import advice, translated
+from tinyres.refusals.arguments import Explained, explain_words
+from tinyres.refusals.blame import blame_operand
 
 
 class Parameter(Tensor):

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from tinyres import ops
-from tinyres.autograd.kinds import is_number
 from tinyres.autograd.tensor import Tensor
 from tinyres.nn import functional as F
 from tinyres.nn.module import Module, Parameter
+from tinyres.refusals.kinds import is_number
 
 
 class _Norm(Module):

@@ -9,7 +9,6 @@ import numpy as np
 from tinyres import ops
 from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.random import rng_of
-from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.checkpoint import note_state, replayed_state
 from tinyres.autograd.tensor import Array, Tensor, rebind
 from tinyres.context import is_replaying
@@ -18,6 +17,7 @@ from tinyres.nn.embedding import Embedding
 from tinyres.nn.init import Rng
 from tinyres.nn.layers import Linear
 from tinyres.nn.module import Module, Parameter
+from tinyres.refusals.blame import explain_operands
 
 M = TypeVar("M", bound=Module)
 WARM_UP = 15  # steps of power iteration before the first forward pass, as in PyTorch's newer parametrisation

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinyres import ops
-from tinyres.autograd.absent import told
-from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.nn.convert import fill_like
 from tinyres.nn.spectral_norm import spectral_norm
+from tinyres.refusals.absent import told
+from tinyres.refusals.blame import explain_operands
 
 
 @explain_operands

@@ -1,6 +1,5 @@
 """The operations, one file for each family, each rule beside its forward. Names and arguments follow PyTorch."""
 
-from tinyres.autograd.blame import explain_operands as _explain_operands
 from tinyres.autograd.calling import explained as _explained
 from tinyres.ops.activation import elu, gelu, leaky_relu, logsigmoid, relu, sigmoid, silu, softplus, tanh
 from tinyres.ops.arithmetic import *
@@ -66,6 +65,7 @@ from tinyres.ops.shape import (
     unsqueeze,
 )  # fmt: skip
 from tinyres.ops.softmax import log_softmax, softmax
+from tinyres.refusals.blame import explain_operands as _explain_operands
 
 __all__ = [
     "abs",

@@ -11,13 +11,13 @@ from tinyres.arrays import empty, kernels_for, namespace
 from tinyres.arrays.memory import LEAST
 from tinyres.arrays.random import Rng
 from tinyres.autograd.calling import primitive, public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.attention_weights import attention_weights
 from tinyres.ops.dropout import dropout
 from tinyres.ops.indexing import getitem
 from tinyres.ops.linalg import matmul
 from tinyres.ops.shape import permute, reshape
+from tinyres.refusals.wording import describe
 
 NAME = "scaled_dot_product_attention"
 

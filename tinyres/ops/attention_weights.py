@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinyres.arrays import device_of, namespace
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw, wrap
 from tinyres.ops.elementwise import where
 from tinyres.ops.linalg import matmul_
 from tinyres.ops.shape import matrix_transpose
 from tinyres.ops.softmax import softmax_
+from tinyres.refusals.wording import describe
 
 
 def attention_weights(op: str, query: Any, key: Any, attn_mask: Any, is_causal: bool, scale: float | None) -> Any:

@@ -14,9 +14,9 @@ import numpy as np
 from tinyres.arrays import device_of, namespace, to_device
 from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.calling import public
-from tinyres.autograd.kinds import is_number
 from tinyres.autograd.tensor import Tensor, raw, tensor, wrap
 from tinyres.ops.shape import sizes_of
+from tinyres.refusals.kinds import is_number
 
 FLOAT, INTEGER = np.dtype(np.float32), np.dtype(np.int64)
 

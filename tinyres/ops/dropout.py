@@ -8,9 +8,9 @@ from tinyres.arrays import device_of, to_device
 from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.calling import public
 from tinyres.autograd.checkpoint import note_draw
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw, wrap
 from tinyres.ops.elementwise import where
+from tinyres.refusals.wording import describe
 
 
 @public

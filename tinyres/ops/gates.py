@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.autograd.calling import public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.activation import elu_, sigmoid, softplus, tanh
 from tinyres.ops.elementwise import abs, where
 from tinyres.ops.shape import axes_of, reshape, split
 from tinyres.ops.softmax import softmax
+from tinyres.refusals.wording import describe
 
 
 # -- smooth ---------------------------------------------------------------------------------------------------------

@@ -14,13 +14,13 @@ import numpy as np
 
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.convolution import LARGEST, pair
 from tinyres.ops.padding import taken
 from tinyres.ops.pooling import adaptive_avg_pool2d
 from tinyres.ops.shape import INTEGERS, expand, permute, reshape
 from tinyres.ops.signals import adaptive_avg_pool1d
+from tinyres.refusals.wording import describe
 
 LINEAR = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}  # and the number of axes that each is for
 MODES = "nearest", "nearest-exact", *LINEAR, "area"

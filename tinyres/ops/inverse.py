@@ -8,10 +8,10 @@ import numpy as np
 
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.autograd.primitive import describe
 from tinyres.ops.linalg import matmul
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import matrix_transpose, squeeze, unsqueeze
+from tinyres.refusals.wording import describe
 
 
 class SignLogDet(NamedTuple):

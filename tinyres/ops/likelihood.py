@@ -13,7 +13,6 @@ import numpy as np
 
 from tinyres.arrays import device_of, kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import Tensor, raw, wrap
 from tinyres.ops.elementwise import floating, where
 from tinyres.ops.indexing import getitem
@@ -21,6 +20,7 @@ from tinyres.ops.reduction import mean, sum
 from tinyres.ops.shape import reshape
 from tinyres.ops.softmax import log_softmax
 from tinyres.ops.targets import alike, copied, factor, reduced, same_device
+from tinyres.refusals.wording import describe
 
 IGNORED = -100  # the class that PyTorch leaves out unless told otherwise
 

@@ -10,10 +10,10 @@ import numpy as np
 from tinyres.arrays import empty, kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.operands import array_of
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.reduction import sum as sum_over
 from tinyres.ops.shape import expand, matrix_transpose, permute, reshape
+from tinyres.refusals.wording import describe
 
 LARGE = 1 << 18  # multiplications; up to here OpenBLAS does not wake its threads either
 

@@ -15,13 +15,13 @@ from tinyres_kernels.settings import AvgPool, MaxPool
 
 from tinyres.arrays import kernels_for, namespace
 from tinyres.autograd.calling import primitive, public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import Tensor, raw, wrap
 from tinyres.ops.convolution import channels_first, channels_last, pair
 from tinyres.ops.elementwise import floating
 from tinyres.ops.padding import pad_
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import concatenate, reshape
+from tinyres.refusals.wording import describe
 
 
 def _pooled(x: Any, window: MaxPool | AvgPool) -> tuple[int, int, int, int]:

@@ -8,13 +8,13 @@ import numpy as np
 
 from tinyres.arrays import namespace
 from tinyres.autograd.calling import public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.elementwise import astype
 from tinyres.ops.indexing import getitem
 from tinyres.ops.linalg import matmul
 from tinyres.ops.reduction import named, one_axis, sum_, typed
 from tinyres.ops.shape import axes_of, concatenate, reshape
+from tinyres.refusals.wording import describe
 
 
 @public

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.autograd.calling import public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.convolution import conv2d, conv_transpose2d
 from tinyres.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinyres.ops.shape import INTEGERS, reshape, unsqueeze
+from tinyres.refusals.wording import describe
 
 
 def single(value: Any, name: str) -> int:

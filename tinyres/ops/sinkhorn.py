@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tinyres.autograd.calling import public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.elementwise import exp
 from tinyres.ops.reduction import logsumexp, sum
+from tinyres.refusals.wording import describe
 
 
 @public

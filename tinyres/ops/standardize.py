@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from tinyres.autograd.calling import public
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import Tensor, raw, rebind
 from tinyres.context import is_replaying
 from tinyres.ops.elementwise import where
@@ -24,6 +23,7 @@ from tinyres.ops.normalization import batch_norm
 from tinyres.ops.norms import vector_norm
 from tinyres.ops.reduction import sum
 from tinyres.ops.shape import expand, reshape
+from tinyres.refusals.wording import describe
 
 
 @public

@@ -10,10 +10,10 @@ from typing import Any
 from tinyres.arrays import device_of, namespace
 from tinyres.arrays.convert import new_array
 from tinyres.arrays.foreign import is_foreign
-from tinyres.autograd.primitive import describe
 from tinyres.autograd.tensor import raw
 from tinyres.ops.elementwise import astype
 from tinyres.ops.reduction import mean, sum
+from tinyres.refusals.wording import describe
 
 
 def alike(op: str, input: Any, target: Any) -> Any:

@@ -1,6 +1,5 @@
 """Optimisers, learning rate schedules, gradient clipping, and optimiser state in files."""
 
-from tinyres.autograd.absent import told
 from tinyres.nn.clipping import clip_grad_norm_, clip_grad_value_
 from tinyres.optim import lr_scheduler
 from tinyres.optim.cycles import CosineAnnealingWarmRestarts, OneCycleLR
@@ -18,6 +17,7 @@ from tinyres.optim.schedules import (
     SequentialLR,
     StepLR,
 )
+from tinyres.refusals.absent import told
 
 __all__ = [
     "SGD", "Adam", "AdamW", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR", "LRScheduler",

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.kinds import is_number
 from tinyres.autograd.tensor import Tensor
 from tinyres.nn.convert import as_array, fill_like
+from tinyres.refusals.kinds import is_number
 
 _BELOW_ONE, _ANY = (0.0, 1.0), (0.0, math.inf)
 _LIMITS = {"dampening": (-math.inf, math.inf)}

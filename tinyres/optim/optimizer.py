@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyres.arrays import kernels_for, namespace
-from tinyres.autograd.arguments import Explained, explain_words
 from tinyres.autograd.tensor import Array, Tensor, rebind, wrap
 from tinyres.context import enable_grad
 from tinyres.optim.counting import begin, counted
 from tinyres.optim.devices import check_devices, in_dtype_of
 from tinyres.optim.groups import checked_group, loaded_state, read_state
+from tinyres.refusals.arguments import Explained, explain_words
 
 State = dict[str, Any]  # the state of one parameter: arrays and step counts by name; empty before its first step
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinyres.autograd.arguments import Explained
 from tinyres.optim.optimizer import Optimizer
+from tinyres.refusals.arguments import Explained
 
 _STATE = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyres.autograd.arguments import Explained
 from tinyres.optim.optimizer import Optimizer
+from tinyres.refusals.arguments import Explained
 
 Factor = Callable[[int], float]
 

@@ -1,6 +1,6 @@
 """What PyTorch keeps in `torch.utils`, as far as it is here: `data`."""
 
-from tinyres.autograd.absent import told
+from tinyres.refusals.absent import told
 from tinyres.utils import data
 
 __all__ = ["data"]

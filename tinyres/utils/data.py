@@ -17,12 +17,12 @@ import numpy as np
 from tinyres import data
 from tinyres.arrays import to_device
 from tinyres.arrays.random import Rng, rng_of
-from tinyres.autograd.absent import told
-from tinyres.autograd.arguments import Explained
-from tinyres.autograd.blame import explain_operands
 from tinyres.autograd.tensor import Tensor, tensor, wrap
 from tinyres.data.loader import rows_of
 from tinyres.ops import stack
+from tinyres.refusals.absent import told
+from tinyres.refusals.arguments import Explained
+from tinyres.refusals.blame import explain_operands
 
 
 class Dataset:

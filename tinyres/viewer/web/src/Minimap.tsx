@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import type { Node, Picture } from "./layout";
+import type { Node, Picture } from "./picture";
 
 const [WIDEST, HIGHEST] = [132, 190];
 

@@ -2,7 +2,7 @@
 
 import type { Event } from "./data";
 import { box, grown, overlap, padded } from "./frames";
-import type { Edge, Node, Picture } from "./layout";
+import type { Edge, Node, Picture } from "./picture";
 import { ancestors, called, newUse, useOf, type Call } from "./modules";
 import { viewOf } from "./arrays";
 import type { Replay } from "./replay";

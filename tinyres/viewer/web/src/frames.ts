@@ -1,6 +1,6 @@
 // The frames around open modules: how much room they need, and whether something else lies in it.
 
-import type { Node } from "./layout";
+import type { Node } from "./picture";
 import type { Call } from "./modules";
 
 export interface Box {

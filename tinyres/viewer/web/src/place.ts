@@ -7,7 +7,7 @@
 import { Graph, layout } from "@dagrejs/dagre";
 
 import { box, grown, joined, overlap, padded, type Box } from "./frames";
-import type { Edge, Node, Point } from "./layout";
+import type { Edge, Node, Point } from "./picture";
 import type { Call } from "./modules";
 import { straight } from "./straight";
 

@@ -2,7 +2,7 @@
 
 import type { LayoutOptions } from "@dagrejs/dagre";
 
-import type { Edge, Node } from "./layout";
+import type { Edge, Node } from "./picture";
 
 type Ordered = Parameters<NonNullable<LayoutOptions["customOrder"]>>[0];
 

@@ -1,7 +1,7 @@
 // Residual streams: the lines that skip connections make from sum to sum. The picture draws each as a straight line.
 
 import type { Op } from "./data";
-import type { Edge, Node } from "./layout";
+import type { Edge, Node } from "./picture";
 import { isInput } from "./modules";
 
 /** The operations on each stream, in the order of the forward pass; the outer of two streams comes first. */

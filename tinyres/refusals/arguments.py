@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar, cast
 
 from tinyres_kernels.command_line import suggested
 
-from tinyres.autograd.kinds import check_kinds
+from tinyres.refusals.kinds import check_kinds
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,9 +8,9 @@ from inspect import signature
 from typing import Any, TypeVar, cast
 
 from tinyres.arrays.foreign import is_foreign, name_of
-from tinyres.autograd.arguments import accepted, name_axis
-from tinyres.autograd.kinds import check_kinds, is_number
-from tinyres.autograd.primitive import Primitive, kind_of_error, wording
+from tinyres.refusals.arguments import accepted, name_axis
+from tinyres.refusals.kinds import check_kinds, is_number
+from tinyres.refusals.wording import kind_of_error, wording
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +35,7 @@ def blame_operand(what: str, error: Exception, given: Iterable[Any]) -> None:
         ) from error
 
 
-def blame_input(primitive: Primitive, error: Exception, given: tuple[Any, ...]) -> None:
+def blame_input(primitive: Any, error: Exception, given: tuple[Any, ...]) -> None:
     """`blame_operand` for an operation, whose inputs are all arrays, numbers or, but for the first, None."""
     what = primitive.name
     blame_operand(what, error, given)

@@ -6,7 +6,7 @@ import pytest
 
 import tinyres as tr
 from tinyres import nn
-from tinyres.autograd import absent
+from tinyres.refusals import absent
 
 # By the module that PyTorch has them in.
 USED = {
