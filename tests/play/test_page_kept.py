@@ -156,7 +156,7 @@ def test_axe_finds_nothing(visit, axe, shown):
 
 
 def test_by_keyboard_alone(visit):
-    """Tab comes to every control, what has the focus can be seen, and a dialog gives it back."""
+    """Tab and, in a row of buttons, arrows come to every control; the focus can be seen; a dialog gives it back."""
     page = net(visit)
     page.press("Tab")
     assert page.js("document.activeElement.innerText") == "Skip to the pictures"
@@ -164,7 +164,10 @@ def test_by_keyboard_alone(visit):
     assert page.js("document.activeElement.closest('main .panel') !== null"), "past all the knobs"
     reached = set()
     for _ in range(60):
-        page.page.keyboard.press("Tab")
+        in_a_row = page.js("document.activeElement.closest('[role=toolbar]') !== null")
+        along = in_a_row and page.js("[...document.activeElement.closest('[role=toolbar]').querySelectorAll('button')]"
+            ".filter((b) => b.offsetParent && !b.disabled).at(-1) !== document.activeElement")  # fmt: skip
+        page.page.keyboard.press("ArrowRight" if along else "Tab")
         found = page.js("""() => { const e = document.activeElement;
             if (e === document.body) return null;
             const s = getComputedStyle(e);
@@ -235,7 +238,7 @@ def test_in_a_notebook_it_keeps_to_its_cell(browser):
     assert page.evaluate("location.hash") == "", "the notebook's address is its own"
     page.keyboard.press("s")
     assert page.locator("dialog").count() == 0, "nor are keys of the notebook taken"
-    page.locator("#cell").get_by_role("button", name="Help ?").focus()
+    page.locator("#cell main").focus()  # in a row of buttons, arrows go along the row
     page.keyboard.press("ArrowRight")
     assert page.evaluate("model.sent.at(-1)") == {"type": "step", "by": 1}
     page.evaluate("model.ears['comm:close']()")
