@@ -10,6 +10,7 @@ from tests.each import for_each
 
 pytest_plugins = ["pytester"]
 
+# Names that no file of the real suite has: its modules may be loaded in this process.
 FILES = {
     "pyproject.toml": """
         [tool.pytest.ini_options]
@@ -22,12 +23,12 @@ FILES = {
     "kernels/tinyres_kernels/conv.py": "B = 1",
     "tests/helper.py": "C = 1",
     "tests/kernels/case.json": "1",
-    "tests/kernels/test_conv.py": """
+    "tests/kernels/test_a_conv.py": """
         def test_right(): pass
         def test_wrong(): assert False
     """,
-    "tests/kernels/test_readme.py": "def test_it_names(): 'README.md'",
-    "tests/nn/test_layers.py": """
+    "tests/kernels/test_a_readme.py": "def test_it_names(): 'README.md'",
+    "tests/nn/test_few_layers.py": """
         import pytest
         def test_right(): pass
         def test_skips(): pytest.skip("no GPU")
@@ -39,13 +40,13 @@ FILES = {
             assert False
         def test_with_a_bad_end(bad): pass
     """,
-    "tests/nn/test_server.py": "import subprocess\ndef test_right(): pass",
+    "tests/nn/test_a_server.py": "import subprocess\ndef test_right(): pass",
 }
-CONV, PAGE = "tests/kernels/test_conv.py::test_right", "tests/kernels/test_readme.py::test_it_names"
-LAYER = "tests/nn/test_layers.py::test_right"
+CONV, PAGE = "tests/kernels/test_a_conv.py::test_right", "tests/kernels/test_a_readme.py::test_it_names"
+LAYER = "tests/nn/test_few_layers.py::test_right"
 EACH_TIME = {
-    "tests/kernels/test_conv.py::test_wrong", "tests/nn/test_server.py::test_right",
-    *(f"tests/nn/test_layers.py::test_{name}" for name in ("skips", "fails", "with_a_bad_end")),
+    "tests/kernels/test_a_conv.py::test_wrong", "tests/nn/test_a_server.py::test_right",
+    *(f"tests/nn/test_few_layers.py::test_{name}" for name in ("skips", "fails", "with_a_bad_end")),
 }  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def test_it_counts_for_the_whole_suite_alone(suite, pytester, monkeypatch):
 
     assert counts()
     assert counts("-m", "slow")
-    named = LAYER, "tests/nn/test_layers.py", "tests/nn", "tests"
+    named = LAYER, "tests/nn/test_few_layers.py", "tests/nn", "tests"
     asked = [(name,) for name in named] + [("-k", "right"), ("--collect-only",), ("-p", "no:cacheprovider")]
     assert not any(counts(*arguments) for arguments in asked)
     monkeypatch.setenv("TINYRES_RESULTS", "out")
@@ -119,7 +120,7 @@ def keys(suite):
         ("tinyres/tensor.py", {PAGE, LAYER}),
         ("tinyres/new.py", {PAGE, LAYER}),
         ("README.md", {PAGE, LAYER}),
-        ("tests/nn/test_layers.py", {PAGE, LAYER}),
+        ("tests/nn/test_few_layers.py", {PAGE, LAYER}),
         ("tests/nn/weights.npz", {PAGE, LAYER}),
         ("kernels/tinyres_kernels/conv.py", {CONV, PAGE, LAYER}),
         ("kernels/tinyres_kernels/site/new.cu", {CONV, PAGE, LAYER}),
