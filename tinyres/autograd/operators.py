@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tinyres.arrays.devices import cuda
 from tinyres.autograd.in_place import CHANGES, Changing, is_parameter
 from tinyres.context import is_recording
+from tinyres.refusals import absent
 from tinyres.refusals.absent import Refused
 from tinyres.refusals.arguments import accepted
 from tinyres.refusals.blame import explain_call
@@ -69,6 +70,7 @@ class Operators:
 
     __slots__ = ()
 
+    __dir__ = absent.offered
     __add__ = _operator("+")
     __radd__ = _reflected("+")
     __iadd__ = _in_place("+=", "+", "add_")
@@ -149,20 +151,17 @@ CONVERSIONS = {
     "long": "int64", "short": "int16",
 }  # fmt: skip
 
+# Of PyTorch's methods; functions that are an expression here, and in-place forms, are added below.
 REFUSED = [
-    "addmm", "apply_", "bernoulli_", "bfloat16", "cauchy_", "data_ptr", "detach_", "element_size", "erfinv_",
-    "exp_", "exponential_", "fliplr", "grad_fn", "index_add", "index_add_", "index_copy_", "index_fill_",
-    "index_put_", "is_contiguous", "is_cuda", "kthvalue", "lerp", "map_", "masked_fill_", "median", "mode",
-    "movedim", "nanmedian", "ndimension", "nelement", "pin_memory", "quantile", "random_",
-    "ravel", "repeat_interleave", "scatter_", "scatter_add_", "share_memory_", "sqrt_", "squeeze_", "storage",
-    "stride", "swapaxes", "to_sparse", "type", "unfold", "unsqueeze_", "untyped_storage",
+    "apply_", "bernoulli_", "bfloat16", "cauchy_", "cholesky", "data_ptr", "det", "detach_", "element_size",
+    "erfinv_", "exponential_", "grad_fn", "index_add_", "index_copy_", "index_fill_", "index_put_",
+    "is_contiguous", "is_cuda", "is_floating_point", "map_", "masked_fill_", "ndimension", "nelement",
+    "new_tensor", "pin_memory", "qr", "random_", "scatter_", "scatter_add_", "share_memory_", "slogdet",
+    "storage", "stride", "svd", "to_sparse", "type", "unfold", "untyped_storage", "where",
 ]  # fmt: skip
 
 
-REFUSED_BY_CUDA = [
-    "Event", "Stream", "amp", "current_device", "device_count", "empty_cache", "get_device_name", "manual_seed",
-    "manual_seed_all", "max_memory_allocated", "memory_allocated", "synchronize",
-]  # fmt: skip
+REFUSED_BY_CUDA = ["Event", "amp", "manual_seed", "manual_seed_all", *absent.OF_CUDA]
 
 
 def _conversion(name: str, dtype: str) -> Callable[..., Any]:
@@ -180,8 +179,9 @@ for _name, _function in RENAMED.items():
     setattr(Operators, _name, _method(_function, _name))
 for _name, _dtype in CONVERSIONS.items():
     setattr(Operators, _name, _conversion(_name, _dtype))
-for _name in REFUSED:
-    setattr(Operators, _name, Refused("a tensor", _name))
+for _name in {*REFUSED, *absent.METHODS, *(f"{name}_" for name in (*METHODS, *RENAMED, *absent.METHODS))}:
+    if not hasattr(Operators, _name):
+        setattr(Operators, _name, Refused("a tensor", _name))
 for _name in CHANGES:
     setattr(Operators, _name, Changing("a tensor", _name))
 for _name in REFUSED_BY_CUDA:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from tinyres.refusals.absent import Refused
+from tinyres.refusals.absent import Refused, offered
 
 
 class Convenient:
     """Methods that Module inherits; all are written in terms of its own."""
+
+    __dir__ = offered
 
     def add_module(self, name: str, module: Any) -> None:
         """`self.name = module`, for names that are made up; None takes the place of a module that is missing."""

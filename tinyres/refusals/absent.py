@@ -9,8 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
+from inspect import getattr_static
 from types import ModuleType
 from typing import NoReturn
+
+from tinyres.refusals.instead import INSTEAD
 
 NEAR = {
     "fft": "Fourier transforms need complex numbers, which are left out: multiply by matrices of cosines and of sines",
@@ -57,6 +60,8 @@ NEAR = {
     "sampling": "sampling an image at points is left out: nn.functional.interpolate resizes, and indexing takes pixels",
     "loss": "write it as an expression of tensors: any mean of elementwise operations is a loss with derivatives",
     "layer": "write it as an nn.Module with an nn.Parameter: a few lines, and every order of derivatives follows",
+    "rule": "it has no rule here: @tr.primitive makes an operation of NumPy's or SciPy's function and its derivative "
+    "in three lines (README, 'Use it')",
     "linear algebra": "use NumPy where no gradient is needed, or write it with matmul, solve, inv, svd and eigh",
     "shuffled": "write it with reshape, transpose, index_select, tr.stack and tr.concatenate",
     "ordered": "take it from the sorted values, which have derivatives: tr.sort(x, dim=-1)[0][..., (n - 1) // 2] is "
@@ -86,32 +91,43 @@ _BY_KIND = {
     "deterministic": "use_deterministic_algorithms are_deterministic_algorithms_enabled",
     "vmap": "vmap func forward_ad",
     "export": "onnx export fx hub package",
-    "distributed": "distributed DataParallel parallel SyncBatchNorm multiprocessing share_memory share_memory_",
+    "distributed": "distributed DistributedSampler DataParallel parallel SyncBatchNorm multiprocessing share_memory "
+    "share_memory_",
     "distributions": "distributions",
-    "random": "normal bernoulli poisson gumbel_softmax",
+    "random": "normal bernoulli binomial poisson gumbel_softmax",
     "profile": "profiler benchmark",
     "device memory": "accelerator empty_cache device_count synchronize memory_allocated max_memory_allocated "
     "Stream current_device get_device_name pin_memory mps",
     "storage": "storage untyped_storage data_ptr element_size stride is_contiguous is_cuda to_empty",
     "defaults": "set_default_device set_default_tensor_type get_default_dtype set_printoptions",
     "schedule": "CyclicLR ChainedScheduler ConstantLR PolynomialLR MultiplicativeLR",
-    "optimiser": "Adagrad Adadelta Adamax NAdam RAdam LBFGS Rprop ASGD Muon",
+    "optimiser": "Adafactor Adagrad Adadelta Adamax NAdam RAdam LBFGS Rprop ASGD Muon",
     "averaging": "swa_utils",
     "tensorboard": "tensorboard",
     "sampler": "WeightedRandomSampler SubsetRandomSampler RandomSampler SequentialSampler BatchSampler ConcatDataset "
-    "Sampler",
+    "Sampler ChainDataset StackDataset",
     "stream": "IterableDataset get_worker_info",
     "parametrization": "parametrizations parametrize weight_norm prune stateless fuse_conv_bn_eval",
     "ragged": "rnn nested",
     "windows": "unfold Unfold fold Fold",
     "sampling": "grid_sample affine_grid",
     "loss": "CTCLoss ctc_loss TripletMarginLoss triplet_margin_loss MarginRankingLoss HingeEmbeddingLoss "
-    "PoissonNLLLoss GaussianNLLLoss CosineSimilarity PairwiseDistance pairwise_distance",
-    "layer": "Bilinear LocalResponseNorm LPPool2d RReLU",
-    "linear algebra": "eig lstsq pinv matrix_exp cdist cross kron trapz",
-    "shuffled": "combinations diff repeat_interleave ravel swapaxes movedim fliplr flipud index_add addmm",
+    "PoissonNLLLoss GaussianNLLLoss CosineSimilarity PairwiseDistance pairwise_distance pdist MultiMarginLoss "
+    "MultiLabelMarginLoss MultiLabelSoftMarginLoss SoftMarginLoss soft_margin_loss poisson_nll_loss gaussian_nll_loss "
+    "margin_ranking_loss hinge_embedding_loss multi_margin_loss",
+    "layer": "Bilinear bilinear LocalResponseNorm local_response_norm LPPool1d LPPool2d lp_pool2d RReLU rrelu "
+    "AlphaDropout alpha_dropout FeatureAlphaDropout MaxUnpool1d MaxUnpool2d max_unpool2d FractionalMaxPool2d "
+    "AdaptiveLogSoftmaxWithLoss",
+    "linear algebra": "eig eigvals lstsq pinv pinverse matrix_exp matrix_power matrix_rank cond cross kron trapz "
+    "trapezoid cumulative_trapezoid cov corrcoef lu lu_factor lu_solve triangular_solve cholesky_solve "
+    "cholesky_inverse lobpcg renorm nuclear_norm block_diag cartesian_prod vander",
+    "rule": "acos arccos acosh arccosh asin arcsin asinh arcsinh atan arctan atanh arctanh atan2 arctan2 sinc digamma "
+    "lgamma polygamma mvlgamma erfinv i0 igamma igammac logaddexp2 logcumsumexp cummax cummin",
+    "shuffled": "combinations repeat_interleave atleast_1d atleast_2d atleast_3d PixelUnshuffle pixel_unshuffle "
+    "ChannelShuffle channel_shuffle",
     "ordered": "median nanmedian quantile nanquantile kthvalue mode",
-    "counted": "histc unique searchsorted bucketize",
+    "counted": "histc histogram unique unique_consecutive searchsorted bucketize isin gcd lcm nextafter frexp "
+    "bitwise_left_shift bitwise_right_shift isreal is_complex promote_types can_cast broadcast_shapes",
     "tape": "profile Variable saved_tensors_hooks grad_fn register_load_state_dict_post_hook",
     "Size": "Size",
     "layout": "channels_last channels_last_3d contiguous_format preserve_format memory_format strided layout",
@@ -122,6 +138,7 @@ _BY_KIND = {
 _KINDS = {name: kind for kind, names in _BY_KIND.items() for name in names.split()}
 # Names that are elsewhere: PyTorch has them in other rooms, too.
 _ELSEWHERE = {
+    **INSTEAD,
     **{
         name: f"tr.tensor(values, dtype=tr.{dtype}), or x.to(tr.{dtype})"
         for name, dtype in (
@@ -140,15 +157,23 @@ _ELSEWHERE = {
     "type": "x.dtype, x.to(dtype)",
     "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
     "graph": "tr.walk(y)",
-    "set_submodule": "setattr(model, name, module)", "lerp": "start + weight * (end - start)",
-    "meshgrid": "x[:, None] and y[None, :], which broadcast; or np.meshgrid(x, y, indexing='ij')",
+    "set_submodule": "setattr(model, name, module)", "Softmax2d": "nn.Softmax(dim=1)",
+    "where": "tr.where(condition, x, y)", "is_floating_point": "x.dtype in (tr.float32, tr.float64)",
+    "finfo": "np.finfo(x.dtype)", "iinfo": "np.iinfo(x.dtype)", "result_type": "np.result_type(x.dtype, y.dtype)",
+    "testing": "np.testing.assert_allclose(x.numpy(), y.numpy())", "new_tensor": "tr.tensor(values, dtype=x.dtype)",
+    "solve_triangular": "tr.linalg.solve(x, y)", "multi_dot": "x @ y @ z", "upsample": "nn.functional.interpolate(x)",
+    **{name: f"tr.linalg.{name}(x)" for name in ("svd", "qr", "cholesky", "det", "slogdet")},
     **dict.fromkeys(
         ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"],
         "nn.MaxPool2d(k, s) with the sizes of your images; or x.amax(dim=(2, 3)), the largest of each channel",
     ),
     "zero_": "p.grad = None for a gradient, tr.nn.init.zeros_(p) for a parameter, tr.zeros_like(x) for the rest",
 }  # fmt: skip
-NAMES = tuple(_KINDS)
+# What PyTorch's tensors have as methods, and not only its modules as functions.
+OF_TENSORS = "rule", "linear algebra", "counted", "ordered", "shuffled"
+METHODS = {*INSTEAD, *(name for kind in OF_TENSORS for name in _BY_KIND[kind].split() if name.islower())}
+
+OF_CUDA = _BY_KIND["device memory"].split()
 
 
 def kind_of(name: str) -> str | None:
@@ -195,3 +220,9 @@ class Refused:
 
     def __get__(self, instance: object, kind: type | None = None) -> NoReturn:
         raise AttributeError(why(self.owner, self.name))
+
+
+def offered(instance: object) -> list[str]:
+    """`dir(instance)` without what is left out: what an editor or a notebook should complete."""
+    kind = type(instance)
+    return [name for name in object.__dir__(instance) if not isinstance(getattr_static(kind, name, None), Refused)]
