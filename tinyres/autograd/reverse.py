@@ -16,6 +16,7 @@ from tinyres.autograd.sweep import Wanted, between, run, sweep
 from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor
 from tinyres.context import enable_grad
 from tinyres.refusals.arguments import explain_words
+from tinyres.refusals.kinds import FLAG
 from tinyres.refusals.wording import describe
 
 
@@ -48,11 +49,13 @@ def grad(
     """
     if not only_inputs:
         raise ValueError("grad: only_inputs=False is not possible; use backward() to add to the .grad of every leaf")
+    if allow_unused is not False:
+        FLAG.check("grad", "allow_unused", allow_unused)
     targets = _inputs(inputs)
     nodes = [node for node in (t.node for t in targets) if node is not None]
     table = _seeds(outputs, grad_outputs, create_graph)
     needed = between(table, nodes)
-    retain = create_graph if retain_graph is None else retain_graph
+    retain = _retained("grad", create_graph, retain_graph)
     run(table, needed, set(nodes), create_graph=create_graph, release=not retain)
     found = []
     for i, (target, node) in enumerate(zip(targets, nodes, strict=True)):
@@ -75,7 +78,7 @@ def backward(
 ) -> None:
     """Add the gradient of `outputs` to the `.grad` of every leaf they depend on (and tensors with retain_grad)."""
     table = _seeds(outputs, grad_outputs, create_graph)
-    retain = create_graph if retain_graph is None else retain_graph
+    retain = _retained("backward", create_graph, retain_graph)
     run(table, Wanted.ALL, Wanted.OWNED, create_graph=create_graph, release=not retain)
     for node, total in table.items():
         owner = node.owner() if node.owner is not None else None
@@ -117,6 +120,14 @@ def walk(
 
 
 # -- arguments and results ------------------------------------------------------------------------------------------
+def _retained(what: str, create_graph: bool, retain_graph: bool | None) -> bool:
+    """Whether another pass may follow."""
+    for name, value in (("create_graph", create_graph), ("retain_graph", retain_graph)):
+        if value:
+            FLAG.check(what, name, value)
+    return create_graph if retain_graph is None else retain_graph
+
+
 def _inputs(inputs: Tensor | Iterable[Tensor]) -> list[Tensor]:
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for i, target in enumerate(targets):
