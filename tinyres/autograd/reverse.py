@@ -55,7 +55,9 @@ def grad(
     nodes = [node for node in (t.node for t in targets) if node is not None]
     table = _seeds(outputs, grad_outputs, create_graph)
     needed = between(table, nodes)
-    retain = _retained("grad", create_graph, retain_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    if create_graph or retain:
+        _check_flags("grad", create_graph, retain)
     run(table, needed, set(nodes), create_graph=create_graph, release=not retain)
     found = []
     for i, (target, node) in enumerate(zip(targets, nodes, strict=True)):
@@ -78,7 +80,9 @@ def backward(
 ) -> None:
     """Add the gradient of `outputs` to the `.grad` of every leaf they depend on (and tensors with retain_grad)."""
     table = _seeds(outputs, grad_outputs, create_graph)
-    retain = _retained("backward", create_graph, retain_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    if create_graph or retain:
+        _check_flags("backward", create_graph, retain)
     run(table, Wanted.ALL, Wanted.OWNED, create_graph=create_graph, release=not retain)
     for node, total in table.items():
         owner = node.owner() if node.owner is not None else None
@@ -120,12 +124,9 @@ def walk(
 
 
 # -- arguments and results ------------------------------------------------------------------------------------------
-def _retained(what: str, create_graph: bool, retain_graph: bool | None) -> bool:
-    """Whether another pass may follow."""
-    for name, value in (("create_graph", create_graph), ("retain_graph", retain_graph)):
-        if value:
-            FLAG.check(what, name, value)
-    return create_graph if retain_graph is None else retain_graph
+def _check_flags(what: str, create_graph: bool, retain_graph: bool) -> None:
+    FLAG.check(what, "create_graph", create_graph)
+    FLAG.check(what, "retain_graph", retain_graph)
 
 
 def _inputs(inputs: Tensor | Iterable[Tensor]) -> list[Tensor]:
