@@ -292,5 +292,5 @@ def png(figure: Any, description: str = "") -> bytes:
 
 def _not_safetensors(path: PathLike, content: bytes, size: int, error: Exception) -> FileFormatError:
     kind = kind_of(content)
-    found = f"{size} bytes that begin with {content[:8]!r}" + (f": {kind}" if kind else "")
+    found = f"{size} bytes that begin with {content[:8]!r}{f': {kind}' if kind else ''}" if size else "an empty file"
     return FileFormatError(f"{path}: needs a complete safetensors file, got {found} ({error})")

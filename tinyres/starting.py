@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import threading
-from typing import Any
+import sys  # and nothing that takes long to import: until this module is there, Ctrl-C is a traceback
+from contextlib import suppress
 
 
-def _stop(number: int, frame: Any) -> None:
+def _stop(number: int, frame: object) -> None:
     os.write(2, b"\nstopped\n")
     os._exit(130)  # at once: modules are half imported, and nothing has been written that could be lost
 
@@ -29,9 +28,6 @@ def over() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-if (
-    is_command()
-    and threading.current_thread() is threading.main_thread()
-    and signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where it is ignored, as under nohup
-):
-    signal.signal(signal.SIGINT, _stop)
+if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as under nohup
+    with suppress(ValueError):  # not the main thread, whose signals these are
+        signal.signal(signal.SIGINT, _stop)

@@ -38,6 +38,17 @@ class Parser(argparse.ArgumentParser):
                 raise argparse.ArgumentError(None, self.elsewhere[value])
             raise argparse.ArgumentError(None, missing(what, str(value), map(str, action.choices)))
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """As argparse's, but for numbers in words of our own: "invalid int value" names a type of Python's."""
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError:
+            if action.type not in (int, float):
+                raise
+            needed = "a whole number" if action.type is int else "a number"
+            name = action.option_strings[-1] if action.option_strings else action.metavar
+            raise argparse.ArgumentError(None, f"{name} {arg_string}: {needed} is needed") from None
+
     def _unknown(self, argument: str) -> str:
         name = argument.partition("=")[0]
         if not name.startswith("-"):

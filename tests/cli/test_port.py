@@ -191,7 +191,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(capsys, tmp_path):
     (tmp_path / "b.py").write_text("mended by hand")
     status, _, err = port(capsys, tmp_path / "a.py", "--out", tmp_path / "b.py")
     assert (status, (tmp_path / "b.py").read_text()) == (2, "mended by hand")
-    assert f"{tmp_path / 'b.py'} is there already" in err
+    assert f"{tmp_path / 'b.py'} exists, and may" in err
     assert port(capsys, tmp_path / "a.py", "--out", tmp_path / "b.py", "--force")[0] == 0
     assert (tmp_path / "b.py").read_text() == "import tinyres as torch\ntorch.ones(1)\n"
 

@@ -14,6 +14,8 @@ MISTYPED = {
     "bench kernel": "tinyres bench: no command called 'kernel'; did you mean kernels?",
     "train resnet --step 3": "tinyres train: there is no option --step; did you mean --steps",
     "flow --seeeds=2": "tinyres flow: there is no option --seeeds; did you mean --seeds",
+    "train resnet --lr fast": "tinyres train: --lr fast: a number is needed (tinyres train --help says more)",
+    "flow --seed 0.5": "tinyres flow: --seed 0.5: a whole number is needed",
     "train resnet --zzz": "tinyres train: there is no option --zzz (tinyres train --help says more)",
     "train resnet twice": "tinyres train: does not know what to do with 'twice'",
     "--verison": "tinyres: there is no option --verison; did you mean --version?",

@@ -1,12 +1,15 @@
 """What the command line says of files that are wrong: one line, with the reader's own name, and status 2."""
 
+import errno
+import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from tinyres.cli import main, reading
+from tinyres.cli import flow, main, reading
 
 
 def told(capsys, *words):
@@ -40,11 +43,36 @@ def test_a_device_is_refused_without_an_inner_name(capsys):
     assert "--device: no device called 'mps'" in told(capsys, "train", "resnet", "--device", "mps")
 
 
-def test_what_cannot_be_written_has_its_own_name(capsys, tmp_path):
-    (tmp_path / "a.py").write_text("import torch\ntorch.zeros(2)\n")
-    assert main(["port", str(tmp_path / "a.py"), "--out", str(tmp_path / "no" / "b.py")]) == 2
-    err = capsys.readouterr().err
-    assert err == f"tinyres port: cannot write {tmp_path / 'no' / 'b.py'}: there is no folder {tmp_path / 'no'}\n"
+@pytest.mark.parametrize(
+    "line", ["port b.py --force --out old", "step a.py --html old", "tutorials results . --csv old", "tutorials copy ."]
+)
+def test_a_full_disk_says_how_to_go_on_and_leaves_what_was_there(line, capsys, monkeypatch, tmp_path):
+    def full(handle):
+        if len(list(Path().glob("0*.py"))) in (0, 3):  # of the tutorials, three fit
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text("import tinyres as tr\nloss = tr.ones(1, requires_grad=True).sum()\n")
+    Path("b.py").write_text("import torch\ntorch.zeros(2)\n")
+    Path("old").write_text("kept")
+    monkeypatch.setattr(os, "fsync", full)
+    if line.startswith("tutorials copy"):
+        Path("00_mine.py").write_text("kept")
+    before = {path: path.read_text() for path in Path().iterdir()}
+    assert main(line.split()) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith(f"tinyres {line.split()[0]}: cannot write ")
+    assert err.endswith(": No space left on device; free some space, and repeat the command")
+    assert {path: path.read_text() for path in Path().iterdir()} == before
+
+
+def test_a_package_that_breaks_when_it_is_imported_is_named(capsys, monkeypatch):
+    def broken(arguments):
+        raise ImportError("libpng.so.16: cannot open shared object file", name="matplotlib.ft2font")
+
+    monkeypatch.setattr(flow, "run", broken)
+    err = told(capsys, "flow", "--list")
+    assert err.endswith("object file: install it anew, pip install --force-reinstall matplotlib\n")
 
 
 def test_ctrl_c_is_heeded_before_anything_long_is_imported():

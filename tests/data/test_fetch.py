@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -197,8 +198,19 @@ def test_a_cache_that_cannot_be_used(server, source, tmp_path, monkeypatch, obst
         monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
     with pytest.raises(DownloadError) as caught:
         source.fetch("file.gz", cache)
-    told = rf"set: {re.escape(str(cache))}\S+file\.gz cannot be read or written \([A-Z][a-z ]+\); pass another "
-    assert re.fullmatch(told + "folder as cache, or use the data set digits, which needs none", str(caught.value))
+    told = rf"set: {re.escape(str(cache))}\S+file\.gz cannot be read or written \([A-Z][a-z ]+\); name another "
+    told += r"folder in the environment variable XDG_CACHE_HOME \(in Python: cache=\), or use the data set digits, .*"
+    assert re.fullmatch(told, str(caught.value))
+
+
+def test_without_a_home_the_cache_can_be_named(source, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(DownloadError, match=r"no home folder to keep downloads in; name another folder in .*XDG_CACHE"):
+        source.fetch("file.gz")
 
 
 def test_a_full_disk_is_told_from_a_bad_network(server, source, tmp_path, monkeypatch):

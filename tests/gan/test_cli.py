@@ -234,7 +234,7 @@ def test_a_run_that_diverges_names_the_operation_and_keeps_the_last_good_state(c
             ("train", "--data", "ring8", "--resume", "--out", "EMPTY"),
             "there is no EMPTY/run.safetensors to resume from",
         ),
-        (("sample", "nothing"), "there is no nothing; `tinyres gan train` writes checkpoints"),
+        (("sample", "nothing"), "there is no file or folder nothing; `tinyres gan train` writes checkpoints"),
         (("sample", "nothing", "--n", "0"), "--n 0: at least 1"),
         (("score", "nothing", "--n", "1"), "--n 1: at least 4"),
         (("sample", "nothing", "--seed", "-1"), "--seed -1: at least 0"),

@@ -107,6 +107,64 @@ def test_an_argument_of_another_kind_is_named(make, kind, said):
         make()
 
 
+def flags():
+    """By the name of a flag: what takes it, switched on or off."""
+    image, line, wide = tr.ones((1, 1, 4, 4)), tr.tensor([[1.0, 2.0, 3.0]]), tr.ones((1, 2, 2))
+    net, weight = nn.Linear(2, 2, rng=0), nn.Parameter(np.ones(3))
+
+    def loss(x=weight):
+        return (x * x).sum()
+
+    def backward(**flag):
+        loss().backward(**flag)
+
+    def max_norm(**flag):
+        backward()
+        return nn.utils.clip_grad_norm_([weight], 1.0, **flag)
+
+    return {
+        "dropout.training": lambda **flag: F.dropout(v, 0.5, **flag),
+        "dropout1d.training": lambda **flag: F.dropout1d(wide, 0.5, **flag),
+        "dropout2d.training": lambda **flag: F.dropout2d(image, 0.5, **flag),
+        "max_pool2d.ceil_mode": lambda **flag: F.max_pool2d(image, 3, **flag),
+        "max_pool2d.return_indices": lambda **flag: F.max_pool2d(image, 2, **flag),
+        "avg_pool2d.ceil_mode": lambda **flag: F.avg_pool2d(image, 3, **flag),
+        "avg_pool2d.count_include_pad": lambda **flag: F.avg_pool2d(image, 3, padding=1, **flag),
+        "scaled_dot_product_attention.is_causal": lambda **flag: F.scaled_dot_product_attention(
+            wide, wide, wide, **flag
+        ),
+        "interpolate.align_corners": lambda **flag: F.interpolate(image, scale_factor=2, mode="bilinear", **flag),
+        "sort.descending": lambda **flag: tr.sort(v, **flag),
+        "topk.largest": lambda **flag: tr.topk(v, 2, **flag),
+        "multinomial.replacement": lambda **flag: tr.multinomial(line, 2, **flag),
+        "sum.keepdim": lambda **flag: tr.sum(line, dim=1, **flag),
+        "grad.create_graph": lambda **flag: tr.grad(loss(), weight, **flag),
+        "grad.retain_graph": lambda **flag: tr.grad(loss(), weight, **flag),
+        "grad.allow_unused": lambda **flag: tr.grad(loss(), weight, **flag),
+        "backward.create_graph": backward,
+        "backward.retain_graph": backward,
+        "clip_grad_norm_.error_if_nonfinite": max_norm,
+        "train.mode": lambda **flag: net.train(**flag),
+        "requires_grad_.requires_grad": lambda **flag: net.requires_grad_(**flag),
+        "load_state_dict.strict": lambda **flag: net.load_state_dict(net.state_dict(), **flag),
+        "SGD.nesterov": lambda **flag: optim.SGD([p], lr=0.1, momentum=0.9, **flag),
+        "RMSprop.centered": lambda **flag: optim.RMSprop([p], lr=0.1, **flag),
+        "Linear.bias": lambda **flag: nn.Linear(2, 2, **flag),
+        "DataLoader.shuffle": lambda **flag: DataLoader([1, 2], **flag),
+    }
+
+
+@pytest.mark.parametrize("name", flags())
+def test_a_word_is_no_flag(name):
+    """Any text would mean True, "no" as well."""
+    _, flag = name.split(".")
+    call = flags()[name]
+    with pytest.raises(TypeError, match=rf"^{name.replace('.', ': ')} must be True or False, got 'no'"):
+        call(**{flag: "no"})
+    for value in (True, False):
+        call(**{flag: value})
+
+
 def test_numbers_of_every_sort_and_arguments_that_are_not_made_for_checking_pass():
     assert optim.AdamW([p], lr=np.float32(0.1), betas=[0.9, 0.99]).lr == np.float32(0.1)
     assert optim.SGD([p], lr=tr.tensor(0.1)).lr.item() == pytest.approx(0.1)

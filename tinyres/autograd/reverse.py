@@ -16,6 +16,7 @@ from tinyres.autograd.sweep import Wanted, between, run, sweep
 from tinyres.autograd.tensor import FUNCTIONS, Array, Tensor
 from tinyres.context import enable_grad
 from tinyres.refusals.arguments import explain_words
+from tinyres.refusals.kinds import FLAG
 from tinyres.refusals.wording import describe
 
 
@@ -48,11 +49,15 @@ def grad(
     """
     if not only_inputs:
         raise ValueError("grad: only_inputs=False is not possible; use backward() to add to the .grad of every leaf")
+    if allow_unused is not False:
+        FLAG.check("grad", "allow_unused", allow_unused)
     targets = _inputs(inputs)
     nodes = [node for node in (t.node for t in targets) if node is not None]
     table = _seeds(outputs, grad_outputs, create_graph)
     needed = between(table, nodes)
     retain = create_graph if retain_graph is None else retain_graph
+    if create_graph or retain:
+        _check_flags("grad", create_graph, retain)
     run(table, needed, set(nodes), create_graph=create_graph, release=not retain)
     found = []
     for i, (target, node) in enumerate(zip(targets, nodes, strict=True)):
@@ -76,6 +81,8 @@ def backward(
     """Add the gradient of `outputs` to the `.grad` of every leaf they depend on (and tensors with retain_grad)."""
     table = _seeds(outputs, grad_outputs, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
+    if create_graph or retain:
+        _check_flags("backward", create_graph, retain)
     run(table, Wanted.ALL, Wanted.OWNED, create_graph=create_graph, release=not retain)
     for node, total in table.items():
         owner = node.owner() if node.owner is not None else None
@@ -117,6 +124,11 @@ def walk(
 
 
 # -- arguments and results ------------------------------------------------------------------------------------------
+def _check_flags(what: str, create_graph: bool, retain_graph: bool) -> None:
+    FLAG.check(what, "create_graph", create_graph)
+    FLAG.check(what, "retain_graph", retain_graph)
+
+
 def _inputs(inputs: Tensor | Iterable[Tensor]) -> list[Tensor]:
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for i, target in enumerate(targets):

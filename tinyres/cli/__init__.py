@@ -42,6 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KernelDisagreement as error:
         complain(f"tinyres {arguments.command}: {error}")
         return 1
+    except ImportError as error:
+        package = (error.name or "tinyres").partition(".")[0]
+        if package.startswith("tinyres"):  # a fault of ours, which a traceback tells best
+            raise
+        complain(f"tinyres {arguments.command}: {error}: install it anew, pip install --force-reinstall {package}")
+        return 2
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         _discard_output()
         return 0

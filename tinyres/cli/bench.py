@@ -7,7 +7,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import UsageError, make_folder, need, on_device
+from tinyres.cli.common import UsageError, make_folder, make_room, need, on_device
 
 
 def add(commands: Any) -> None:
@@ -24,13 +24,13 @@ def add(commands: Any) -> None:
         ("gpt", 10, "measure a training step of a small GPT, batch 32 of 64 characters: time, memory, the first step"),
         ("mpi", 5, "compare training on two processes over MPI with one process, one thread each"),
     ):
-        kind = made[name] = kinds.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        kind.add_argument(
-            "--rounds", type=int, default=rounds, help=f"number of measurements of each (default: {rounds})"
-        )
-        kind.add_argument(
-            "--json", type=Path, metavar="FILE", dest="json_file", help="also write the figures to this file"
-        )
+        said = f"{text[0].upper()}{text[1:]}."
+        example = f"Example: tinyres bench {name} --rounds {rounds} --json {name}.json"
+        kind = made[name] = kinds.add_parser(name, help=text, description=said, epilog=example)
+        kind.add_argument("--rounds", type=int, default=rounds, metavar="N",
+                          help=f"number of measurements of each (default: {rounds})")  # fmt: skip
+        kind.add_argument("--json", type=Path, metavar="FILE", dest="json_file",
+                          help="also write the figures to this file (default: none)")  # fmt: skip
         kind.set_defaults(run=run)
     for name in ("kernels", "resnet", "gan"):
         made[name].add_argument("--device", default="cpu", metavar="NAME",
@@ -45,7 +45,12 @@ def add(commands: Any) -> None:
         made[name].add_argument("--no-memory", action="store_false", dest="memory",
                                 help="leave out memory and first steps, which need fresh processes")  # fmt: skip
     text = "measure everything on a GPU: smoke checks, conformance, kernels, training steps; within 8 minutes"
-    whole = kinds.add_parser("gpu-report", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    whole = kinds.add_parser(
+        "gpu-report",
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog="Example: tinyres bench gpu-report --out gpu-results",
+    )
     whole.add_argument("--out", type=Path, metavar="DIR", default=Path("gpu-results"),
                        help="where to write the report (default: gpu-results)")  # fmt: skip
     whole.set_defaults(run=run_report)
@@ -66,8 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     need({"rich": "rich"} | ({"matplotlib": "matplotlib"} if arguments.kind == "kernels" else {}))
     if arguments.rounds < 1:
         raise UsageError(f"--rounds {arguments.rounds}: at least one is needed")
-    for folder in filter(None, (options.get("out"), arguments.json_file and arguments.json_file.parent)):
-        make_folder(folder)
+    make_room(arguments.json_file, "--json")
+    if "out" in options:
+        make_folder(options["out"])
     if device == "cuda":
         from tinyres.bench.gpu import alone
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import signal
 import tempfile
 import threading
@@ -69,28 +71,48 @@ def on_device(name: str) -> None:
         raise UsageError(f"--device: {str(error).removeprefix('to: ')}") from error
 
 
-def make_folder(folder: Path, how: str = " with --out") -> None:
-    """Make the folder, and check that something can be written there, before anything long begins."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; choose another one{how}")
+def check_folder(folder: Path, how: str = " with --out") -> None:
+    """Check that the folder can be written into, or made, before anything long begins; nothing is made yet."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # under no name, or a unique one: others may check at the same time
-            pass
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if not there.is_dir():
+            raise UsageError(f"{there} is not a folder; choose another one{how}")
+        with tempfile.TemporaryFile(dir=there) as file:  # unnamed or of a unique name: others may check at once
+            file.write(b"x")
     except OSError as error:
         raise UsageError(f"cannot write into {folder}: {error.strerror}; choose another folder{how}") from error
 
 
+def make_folder(folder: Path, how: str = " with --out") -> None:
+    """Make the folder, after `check_folder`."""
+    check_folder(folder, how)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def make_room(path: Path | None, option: str) -> None:
+    """Check that a file can be written, before anything long begins; the folder for it is made. None asks for none."""
+    if path is None or (path.exists() and not path.is_file() and not path.is_dir()):  # /dev/stdout, say
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file with {option}, such as {path / 'NAME'}")
+    make_folder(Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent, f" with {option}")
+
+
 @contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Inside, a file that cannot be written becomes a UsageError."""
+def writing(target: Path, checkpoint: Path | None = None) -> Iterator[None]:
+    """Inside, a file that cannot be written becomes a UsageError; --resume continues from the checkpoint."""
     try:
         yield
     except BrokenPipeError:  # the terminal's, no file's
         raise
     except OSError as error:
         name = error.filename2 or error.filename or target
-        raise UsageError(f"cannot write {name}: {error.strerror or error}") from error
+        mend = ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            again = " with --resume" if checkpoint is not None and checkpoint.is_file() else ""
+            mend = f"; free some space, and repeat the command{again}"
+        raise UsageError(f"cannot write {name}: {error.strerror or error}{mend}") from error
 
 
 def tell_files(console: Any, folder: Path) -> None:

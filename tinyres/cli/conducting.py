@@ -19,14 +19,20 @@ STATUS = {"finished": 0, "diverged": 1, "stopped": 130}
 def add_options(parser: Any, save_every: int | None, out: str) -> None:
     """Declare the options that conducting a run takes."""
     add = parser.add_argument
-    default = "also after each epoch" if save_every is None else f"default: {save_every}"
+    default = "one after each epoch, which are kept in any case" if save_every is None else save_every
     add("--resume", action="store_true", help="continue the run in --out, with its settings")
-    add("--save-every", type=int, default=save_every, metavar="N", help=f"steps between two checkpoints ({default})")
+    add(
+        "--save-every",
+        type=int,
+        default=save_every,
+        metavar="N",
+        help=f"steps between two checkpoints (default: {default})",
+    )
     add("--log", metavar="NAME",
         help="tensorboard: also write loss, accuracy, learning rate and gradient norms (with --record, and for a GAN) "
-        "into DIR/tensorboard")  # fmt: skip
+        "into DIR/tensorboard (default: no log)")  # fmt: skip
     add("--check-kernels", type=int, default=0, metavar="N",
-        help="check each kernel's results against im2col in float64, in the first N steps")  # fmt: skip
+        help="check each kernel's results against im2col in float64, in the first N steps (default: 0)")  # fmt: skip
     add("--device", default="cpu", metavar="NAME", help="cpu or cuda: where to compute (default: cpu)")
     add("--out", type=Path, metavar="DIR", help=f"where to write the results (default: {out})")
 
@@ -70,7 +76,7 @@ def conduct(room: Any, made: Any, arguments: Any, out: Path, console: Any, **opt
             console,
             f"checking the kernels of the first {arguments.check_kernels} steps against im2col in float64: slow",
         )
-    with _errors(), writing(out), _progress_bar(console, made.recipe.title) as tick:
+    with _errors(), writing(out, out / CHECKPOINT), _progress_bar(console, made.recipe.title) as tick:
         outcome = room.conduct(
             made, out, resume=arguments.resume, save_every=arguments.save_every,
             check_kernels=arguments.check_kernels, tensorboard=arguments.log is not None,

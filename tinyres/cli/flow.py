@@ -35,8 +35,9 @@ def add(commands: Any) -> None:
         "flow",
         help="run gradient-flow experiments: laws at initialisation, trained nets, popular claims",
         add_help=False,
+        epilog="Example: tinyres flow E3 --seeds 5",
     )
-    flow.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help and exit")
+    flow.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help message and exit")
     flow.add_argument("names", nargs="*", metavar="NAME", help="experiments or groups; see --list")
     flow.add_argument("--list", action="store_true", help="list the experiments and exit")
     flow.add_argument("--depth", type=int, nargs="+", metavar="N",
@@ -51,7 +52,8 @@ def add(commands: Any) -> None:
     flow.add_argument("--jobs", type=int, metavar="N",
                       help="number of processes (default: one per core for --seeds, otherwise 1)")  # fmt: skip
     flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",
-                      help="test a law at other settings: E3 --set m=0.9 a=0.436 (see --list)")  # fmt: skip
+                      help="test a law at other settings, as in E3 --set m=0.9 a=0.436 "
+                      "(default: those of the law; --list names them)")  # fmt: skip
     flow.add_argument("--rows", action="store_true",
                       help="print every measurement and table as well; report.html always has them")  # fmt: skip
     flow.add_argument("--device", default="cpu", metavar="NAME",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, writing
+from tinyres.cli.common import LAB, UsageError, check_folder, known, make_folder, need, on_device, progress, writing
 from tinyres.cli.terminal import say, terminal
 
 METHODS = ["nonsaturating", "wgan_gp", "sn_hinge", "r3gan"]
@@ -22,6 +22,7 @@ def add(parts: Any) -> None:
         "interruption; a longer list runs only what is new. On digits and stacked-digits, r3gan has other rates than "
         "its authors', chosen after theirs had failed: theirs are "
         "r3gan,lr_g=2e-4,lr_d=2e-4,lr_end=0.25,penalty_end=0.1.",
+        epilog="Example: tinyres gan compare --data ring8 --methods wgan_gp r3gan,penalty=none --seeds 2",
     )
     compare.add_argument("--data", default="stacked-digits", metavar="NAME",
                          help="data set (default: stacked-digits)")  # fmt: skip
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     on_device(arguments.device)
     data, console = known("data set", arguments.data, gan.SHAPES), terminal()
     out = arguments.out or Path("gan-results") / f"compare-{data}"
+    check_folder(out)
     try:
         entrants = [gan.Entrant.of(text) for text in arguments.methods]
         for entrant in entrants:

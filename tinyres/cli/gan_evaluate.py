@@ -7,7 +7,19 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, known, make_folder, need, on_device, progress, tell_files, writing
+from tinyres.cli.common import (
+    LAB,
+    UsageError,
+    check_folder,
+    known,
+    make_folder,
+    make_room,
+    need,
+    on_device,
+    progress,
+    tell_files,
+    writing,
+)
 from tinyres.cli.conducting import CHECKPOINT
 from tinyres.cli.terminal import say, terminal
 
@@ -18,7 +30,12 @@ SHORT = {  # losses, as columns
 
 def add(parts: Any) -> None:
     """Declare the three commands."""
-    sample = parts.add_parser("sample", help="draw samples from a saved run")
+    sample = parts.add_parser(
+        "sample",
+        help="draw samples from a saved run",
+        description="Draw samples from a saved run into one picture.",
+        epilog="Example: tinyres gan sample gan-results/sn_hinge-digits --n 100 --out more.png",
+    )
     sample.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
     sample.add_argument("--n", type=int, default=64, metavar="N", help="number of samples (default: 64)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="random seed of the noise (default: 0)")
@@ -28,8 +45,12 @@ def add(parts: Any) -> None:
     sample.add_argument("--out", type=Path, default=Path("samples.png"), metavar="PNG",
                         help="where to write the picture (default: samples.png)")  # fmt: skip
     sample.set_defaults(run=run_sample)
+    text = "print Frechet distance, MMD, precision and recall, classes or modes of a saved run"
     score = parts.add_parser(
-        "score", help="print Frechet distance, MMD, precision and recall, classes or modes of a saved run"
+        "score",
+        help=text,
+        description=f"P{text[1:]}.",
+        epilog="Example: tinyres gan score gan-results/sn_hinge-digits --n 500",
     )
     score.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=f"the {CHECKPOINT} of a run, or its folder")
     score.add_argument("--n", type=int, metavar="N", help="number of samples (default: 1000 images, 2500 points)")
@@ -42,6 +63,7 @@ def add(parts: Any) -> None:
         help="freeze G, train D, and measure the gradient that every loss would give G",
         description="Freeze G and train D for 1, 3, 10, 30, ... steps. At each of these points, measure the norm and "
         "direction of G's gradient for every loss. Writes probe.png and probe.json.",
+        epilog="Example: tinyres gan probe --data gaussians --distance 6",
     )
     probe.add_argument(
         "--data", default="digits", metavar="NAME", help="data set: digits (default), gaussians, or another"
@@ -64,12 +86,12 @@ def run_sample(arguments: argparse.Namespace) -> int:
 
     _at_least(1, "n", arguments.n)
     _at_least(0, "seed", arguments.seed)
+    make_room(arguments.out, "--out")
     recipe, generator = _load(arguments.checkpoint, arguments.device)
     noise, labels, columns = _asked(recipe, arguments.n, arguments.label, arguments.seed)
     samples = gan.sample(generator, noise, labels)
     real = samples if samples.ndim > 2 else gan.real_data(recipe.data, recipe.seed).inputs
     title = f"{recipe.title}, {len(samples)} samples, seed {arguments.seed}"
-    make_folder(arguments.out.parent)
     with writing(arguments.out):
         gan.pictures.write(arguments.out, gan.pictures.draw_samples, samples, real, title, columns)
     print(f"wrote {arguments.out}")
@@ -108,6 +130,7 @@ def run_probe(arguments: argparse.Namespace) -> int:
         raise UsageError("--checkpoint: the gaussians have a generator of their own; name the checkpoint's data set")
     on_device(arguments.device)
     out = arguments.out or Path("gan-results") / f"probe-{name}"
+    check_folder(out)
     settings = {"arch": "mlp", "latent": 2, "norm": "none"} if name == "gaussians" else {}
     recipe = gan.GANRecipe.of("nonsaturating", "ring8" if settings else name, seed=arguments.seed, **settings)
     try:
@@ -159,7 +182,7 @@ def _load(checkpoint: Path, device: str) -> Any:
         recipe, generator = gan.load_generator(checkpoint)
         return recipe, generator.to(device)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no {checkpoint}; `tinyres gan train` writes checkpoints") from error
+        raise UsageError(f"there is no file or folder {checkpoint}; `tinyres gan train` writes checkpoints") from error
     except (FileFormatError, training.CheckpointError, OSError) as error:
         raise UsageError(str(error)) from error
 

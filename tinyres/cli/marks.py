@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import UsageError, writing
+from tinyres.cli.common import UsageError, make_room, writing
 from tinyres.cli.terminal import printable
 from tinyres.exercises.results import NAME, SUMMARY, NotResults, Summary, Try, read, rows, summaries
 from tinyres.files import legible, write
@@ -26,6 +26,7 @@ def add(parts: Any) -> None:
         description=f"Collect the results of exercises, one folder per student. tr.exercise writes {NAME} only if it "
         'is asked to: tr.exercise(..., results="FOLDER"), or the environment variable TINYRES_EXERCISES. The file '
         "holds the tutorial, the time, right or wrong, and a name if one was given; it does not hold the answer.",
+        epilog="Example: tinyres tutorials results class --csv results.csv",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER",
                         help=f"one student's folder, with {NAME} in it, or a class's folder, with a folder for each "
@@ -34,7 +35,7 @@ def add(parts: Any) -> None:
         "--csv",
         type=Path,
         metavar="FILE",
-        help="write one row per student and tutorial to this file, also for those not tried",
+        help="also write a row per student and tutorial to this file, even for those not tried (default: none)",
     )
     parser.set_defaults(run=run)
 
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("; ".join(missing))
     for line in missing:
         told(line)
+    make_room(arguments.csv, "--csv")
     students = students_of(there)
     for folder, student in students.items():
         tries: list[Try] = []

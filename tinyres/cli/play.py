@@ -19,10 +19,11 @@ def add(commands: Any) -> None:
         description="Open the playground in a browser: one net, or the two players of a GAN, with everything that can "
         "be turned, and what theory predicts drawn beside what is measured. It is served on this machine only, behind "
         "a random token in the address. Closing the page stops its training; Ctrl-C ends everything.",
+        epilog="Example: tinyres play --no-browser --port 8400",
     )
     play.add_argument("--no-browser", action="store_true", help="do not open a browser, only print the address")
     play.add_argument("--port", type=int, metavar="N",
-                      help="where to serve (default 8321, or the next port that is free)")  # fmt: skip
+                      help="port to serve on (default: 8321, or the next free one)")  # fmt: skip
     play.set_defaults(run=run)
 
 

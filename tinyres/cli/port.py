@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import tinyres
-from tinyres.cli.common import UsageError, need, writing
+from tinyres.cli.common import UsageError, make_room, need, writing
 from tinyres.cli.ported import Source
 from tinyres.cli.terminal import say, terminal
 from tinyres.files import write
@@ -52,10 +52,16 @@ def add(commands: Any) -> None:
         description="Read a script or a Jupyter notebook written for PyTorch, without running it, and list at once "
         "every name of PyTorch that tinyres has, and every one that it lacks, with its line and what to write instead. "
         "Exit status 1 if something is missing.",
+        epilog="Example: tinyres port train.py --out train_tinyres.py",
     )
     port.add_argument("file", type=Path, metavar="FILE", help="the script or the Jupyter notebook to read")
-    port.add_argument("--out", type=Path, metavar="FILE", help="write it with its imports replaced")
-    port.add_argument("--force", action="store_true", help="write over a file that is there already")
+    port.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="also write a copy that imports tinyres instead of torch (default: none)",
+    )
+    port.add_argument("--force", action="store_true", help="overwrite an existing file")
     port.set_defaults(run=run)
 
 
@@ -63,13 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what is here and what is missing; write the script with other imports if asked to."""
     need({"rich": "rich"})
     path, out, console = arguments.file, arguments.out, terminal()
+    make_room(out, "--out")
     if out is not None and out.exists() and not arguments.force:
-        raise UsageError(f"{out} is there already, perhaps mended by hand; choose another --out, or add --force")
+        raise UsageError(f"{out} exists, and may have been edited by hand; choose another --out, or add --force")
     source = Source(path)
     script = Script(source.tree)
     here, missing = script.found()
     if not here and not missing:
-        say(console, f"{path}: uses nothing of PyTorch")
+        say(console, f"{path}: uses nothing of PyTorch{'; nothing was written' if out is not None else ''}")
         return 0
     count = sum(map(len, here.values()))
     names = (
@@ -85,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None:
         with writing(out):
             write(out, source.ported())
-        say(console, f"wrote {out}, with imports of tinyres; the lines above are as they were")
+        left = "; the lines listed above are left for you to change" if missing else ""
+        say(console, f"wrote {out}, which imports tinyres instead of torch{left}")
     return 1 if missing else 0
 
 

@@ -28,9 +28,14 @@ class Source:
         try:
             content = path.read_text(encoding="utf-8-sig")
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise UsageError(f"{path}: is not Python: {error}") from error
+            why = (
+                "is a folder; name a script or a notebook in it"
+                if path.is_dir()
+                else f"cannot be read: {error.strerror}"
+            )
+            raise UsageError(f"{path}: {why}") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path}: is not Python: byte {error.start} is no UTF-8; convert it first") from error
         self._notebook: dict[str, Any] | None = None
         self._cells: list[tuple[int, list[str]]] = []  # index in the notebook, lines
         if path.suffix == ".ipynb":

@@ -16,12 +16,11 @@ def add(commands: Any) -> None:
         "sample",
         help="let a model that `train gpt` has trained write text",
         description="Write text, character by character, with a model that `tinyres train gpt` has trained.",
+        epilog="Example: tinyres sample train-results/gpt-topics --prompt 'The ' --length 200",
     )
     sample.add_argument("run_folder", metavar="RUN", type=Path, help="the folder of the run, or its model.safetensors")
     sample.add_argument("--length", type=int, default=500, metavar="N", help="characters to write (default: 500)")
-    sample.add_argument(
-        "--prompt", default="", metavar="TEXT", help="what to go on from (default: the start of a line)"
-    )
+    sample.add_argument("--prompt", default="", metavar="TEXT", help="text to continue (default: begin a new line)")
     sample.add_argument("--temperature", type=float, default=0.8, metavar="X",
                         help="below 1 for safer characters, above 1 for wilder ones; 0: always the likeliest "
                         "(default: 0.8)")  # fmt: skip

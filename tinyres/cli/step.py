@@ -14,7 +14,7 @@ from typing import Any
 
 from tinyres_kernels.command_line import suggested
 
-from tinyres.cli.common import UsageError, need, writing
+from tinyres.cli.common import UsageError, make_room, need, writing
 from tinyres.cli.terminal import printable, terminal
 
 
@@ -28,11 +28,14 @@ def add(commands: Any) -> None:
         "For several losses it may define `trace`, a function without arguments that returns tr.trace(D=d_loss, "
         "G=g_loss). Code under `if __name__ == '__main__'` does not run. In a terminal you step with keys; otherwise "
         "each event is printed on its own line.",
+        epilog="Example: tinyres step model.py --html step.html --open",
     )
     step.add_argument("file", type=Path, metavar="FILE.py", help="the file to run")
-    step.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page to step through instead")
+    step.add_argument(
+        "--html", type=Path, metavar="FILE", help="write an HTML page to step through instead (default: none)"
+    )
     step.add_argument("--open", action="store_true", help="open the page in the browser (default file: step.html)")
-    step.add_argument("--limit", type=int, metavar="N", help="print at most N events")
+    step.add_argument("--limit", type=int, metavar="N", help="print at most N events (default: all)")
     step.set_defaults(run=run)
 
 
@@ -40,16 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the file, then print its trace, step through it, or write it as a page."""
     if arguments.limit is not None and arguments.limit < 0:
         raise UsageError(f"--limit {arguments.limit}: must not be negative")
+    target = arguments.html or (Path("step.html") if arguments.open else None)
+    make_room(target, "--html")
     trace = _traced(arguments.file)
-    if arguments.html is not None or arguments.open:
-        target = arguments.html or Path("step.html")
+    if target is not None:
         with writing(target):
-            try:
-                trace.save(target, title=f"{arguments.file.name}, step by step")
-            except (FileNotFoundError, IsADirectoryError) as error:
-                if error.errno is not None:  # raised by the system: `writing` reports it
-                    raise
-                raise UsageError(str(error).removeprefix("save: ")) from error
+            trace.save(target, title=f"{arguments.file.name}, step by step")
         print(printable(f"wrote {target}"))
         if arguments.open:
             webbrowser.open(target.resolve().as_uri())

@@ -8,7 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, data_set, known, make_folder, need, on_device, progress, writing
+from tinyres.cli.common import (
+    LAB,
+    UsageError,
+    check_folder,
+    data_set,
+    known,
+    make_folder,
+    need,
+    on_device,
+    progress,
+    writing,
+)
 from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train import add_recipe
 from tinyres.lock import UNGUARDED
@@ -25,6 +36,7 @@ def add(commands: Any) -> None:
         description=f"Train every combination of the lists below, {STEPS} steps each unless --steps or --epochs says "
         "otherwise. Writes sweep.csv, one row per finished point, and sweep.png. Repeat the command to continue after "
         "an interruption; a larger grid runs only the new points.",
+        epilog="Example: tinyres sweep --arch plain resnet --depth 8 20 --lr 0.03 0.1 --seed 0 1",
     )
     for name, kind, text in (
         ("arch", str, "architectures (default: plain resnet)"),
@@ -48,7 +60,7 @@ def add(commands: Any) -> None:
                        help="number of points to run in parallel, one core each (default: all cores; on cuda: 1)",
                        )  # fmt: skip
     sweep.add_argument("--scheduler", metavar="tcp://HOST:PORT",
-                       help="run on this Dask cluster; every worker needs tinyres installed")  # fmt: skip
+                       help="run on this Dask cluster, whose workers need tinyres (default: this machine)")  # fmt: skip
     sweep.add_argument("--out", type=Path, metavar="DIR", default=Path("sweep-results"),
                        help="where to write the results (default: sweep-results)")  # fmt: skip
     sweep.set_defaults(run=run)
@@ -64,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tinyres.lab.sweep.cluster import ClusterError
 
     console = terminal()
+    check_folder(arguments.out)
     execute = _where(arguments)
     recipes, found = _grid(arguments)
     if found:

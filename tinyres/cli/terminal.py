@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import sys
 import unicodedata
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 LEAST = 60  # columns; a narrower terminal wraps lines by itself, where rich would cut words off
 WORDS = {
@@ -46,8 +46,14 @@ def terminal(**options: Any) -> Any:
     from rich.console import Console
 
     made = Console(markup=False, highlight=False, emoji=False, **options)
+    made.on_broken_pipe = _gone  # type: ignore[method-assign]
     made.width = max(made.width, LEAST)
     return made
+
+
+def _gone() -> NoReturn:
+    """What reads the output, `head` say, has ended: rich would end the command with status 1 and without a word."""
+    raise BrokenPipeError
 
 
 def say(console: Any, text: str, lead: str = "", style: str = "") -> None:

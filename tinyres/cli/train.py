@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, data_set, file_name, known, make_folder, need, on_device
+from tinyres.cli.common import LAB, UsageError, check_folder, data_set, file_name, known, make_folder, need, on_device
 from tinyres.cli.conducting import CHECKPOINT, add_options, check_numbers, conduct, recipe_to_resume
 from tinyres.cli.terminal import say, terminal
 from tinyres.cli.train_distributed import add_options as add_distributed
@@ -36,6 +36,7 @@ def add(commands: Any) -> None:
         description="Train a classifier, or with gpt a model of text (`tinyres sample` lets it write). Writes "
         "run.safetensors after each epoch (from which --resume continues bit for bit), model.safetensors, result.json "
         "and training.png; with --record also flow.json, flow.png and run.html.",
+        epilog="Example: tinyres train resnet --depth 20 --epochs 5 --record",
     )
     train.add_argument("arch", metavar="ARCH", help=f"{', '.join(ARCHITECTURES)}; for text {', '.join(READERS)}")
     add_recipe(train)
@@ -47,7 +48,9 @@ def add(commands: Any) -> None:
     train.add_argument("--init", default="default", metavar="NAME",
                         help="weights: default, kaiming_normal, xavier_normal, orthogonal, or a number s_w²",
                         )  # fmt: skip
-    train.add_argument("--context", type=int, metavar="N", help="of text: characters that gpt looks at (default: 64)")
+    train.add_argument(
+        "--context", type=int, metavar="N", help="characters of a text that gpt looks back on (default: 64)"
+    )
     train.add_argument(
         "--lr",
         type=float,
@@ -72,10 +75,15 @@ def add_recipe(parser: Any) -> None:
                         "folders of that form), or of an .npz file (x, y); for gpt text:FILE, text:topics (Python's "
                         "help, the default) or text:source (its standard library)")  # fmt: skip
     parser.add_argument("--image-size", type=int, metavar="N",
-                        help="resize your own images to N x N pixels (needed if their sizes differ)")  # fmt: skip
+                        help="resize your own images to N x N pixels (default: keep their size)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=20, metavar="N",
                         help="passes through the data (default: 20; for a sweep: 100 steps instead)")  # fmt: skip
-    parser.add_argument("--steps", type=int, metavar="N", help="number of batches, instead of epochs")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="number of batches, in place of --epochs (default: see there)",
+    )
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="samples per step (default: 64)")
     parser.add_argument("--optimizer", default="sgd", metavar="NAME", help="optimiser: sgd, adam, adamw (default: sgd)")
     parser.add_argument("--momentum", type=float, default=0.9, metavar="X", help="momentum of sgd (default: 0.9)")
@@ -111,6 +119,8 @@ def _train(arguments: argparse.Namespace, ranks: Any) -> int:
     out = (
         arguments.out or Path("train-results") / f"{given['arch']}-{file_name(given.get('data', training.Recipe.data))}"
     )
+    if is_first:
+        check_folder(out)
     made = _prepare(given, arguments, out, ranks)
     if made.test.found:
         say(console, made.test.found)

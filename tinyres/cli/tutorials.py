@@ -44,7 +44,12 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run_list)
     parts = parser.add_subparsers(dest="part", metavar="WHAT")
-    copy = parts.add_parser("copy", help="copy all of them into a folder")
+    copy = parts.add_parser(
+        "copy",
+        help="copy all of them into a folder",
+        description="Copy all tutorials into a folder, where you can change them.",
+        epilog="Example: tinyres tutorials copy lessons --notebook",
+    )
     copy.add_argument("folder", nargs="?", type=Path, metavar="DIR", default=Path("tinyres-tutorials"),
                       help="where to copy them (default: tinyres-tutorials)")  # fmt: skip
     copy.add_argument("--notebook", action="store_true", help="write a Jupyter notebook beside each file as well")
@@ -56,10 +61,11 @@ def add(commands: Any) -> None:
         "run", help="read and run one in the terminal",
         description="Print a tutorial's text, run its cells one by one, and wait where it asks for a guess. Pictures "
         "open in windows if a display is available.",
+        epilog="Example: tinyres tutorials run 03 --figures pictures",
     )  # fmt: skip
     run.add_argument("number", metavar="NUMBER", help="as listed, or part of its name: 03, residual_sum")
     run.add_argument("--figures", type=Path, metavar="DIR", help="write the pages to step through, and without a "
-                     "display the pictures, into this folder")  # fmt: skip
+                     "display the pictures, into this folder (default: nowhere)")  # fmt: skip
     run.set_defaults(run=run_one)
     marks.add(parts)
 
@@ -94,9 +100,15 @@ def run_copy(arguments: argparse.Namespace) -> int:
             f"{folder} already holds {some}; name another folder, or use --force to overwrite these, with what was "
             "written into them"
         )
-    for name, content in files.items():
-        with writing(folder):
-            write(folder / name, content.encode())
+    new = [folder / name for name in files if name not in there]
+    try:
+        for name, content in files.items():
+            with writing(folder):
+                write(folder / name, content.encode())
+    except BaseException:
+        for path in new:  # else a second try would find them, and ask for --force
+            path.unlink(missing_ok=True)
+        raise
     first = found[0].path
     print(f"copied {len(found)} tutorials{', each as a notebook as well,' if notebooks else ''} to {folder}")
     if arguments.results:

@@ -23,6 +23,12 @@ ROUNDS = 2  # a server that timed out is tried once more, after all the others
 CHUNK = 1 << 16
 
 
+_CHOICE = (
+    "name another folder in the environment variable XDG_CACHE_HOME (in Python: cache=), or use the data set digits, "
+    "which needs none"
+)
+
+
 class DownloadError(OSError):
     """A file is not in the cache and could not be downloaded; the message says where to put it by hand."""
 
@@ -75,8 +81,7 @@ class Source:
             # pooch wraps a PermissionError in an error with another message
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
             raise DownloadError(
-                f"{self.name}: {path} cannot be read or written ({reason.strerror or reason}); pass another "
-                "folder as cache, or use the data set digits, which needs none"
+                f"{self.name}: {path} cannot be read or written ({reason.strerror or reason}); {_CHOICE}"
             ) from error
         if failures:
             tried = ", ".join(f"{url} ({reason})" for url, reason in failures.items())
@@ -126,12 +131,19 @@ class Source:
 def default_cache() -> Path:
     """The platform's folder for caches: the same as pooch's, found without importing pooch."""
     if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        local = os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local"
         return Path(local) / "tinyres" / "tinyres" / "Cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "tinyres"
+        return _home() / "Library" / "Caches" / "tinyres"
     named = os.environ.get("XDG_CACHE_HOME", "").strip()
-    return (Path(named) if named else Path.home() / ".cache") / "tinyres"
+    return (Path(named) if named else _home() / ".cache") / "tinyres"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:  # no HOME, and a user without an entry, as in some containers
+        raise DownloadError(f"there is no home folder to keep downloads in; {_CHOICE}") from error
 
 
 @contextmanager

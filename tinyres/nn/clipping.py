@@ -10,6 +10,7 @@ import numpy as np
 from tinyres.arrays import device_of, namespace, to_floats
 from tinyres.autograd.tensor import Array, Tensor, raw, wrap
 from tinyres.refusals.blame import explain_operands
+from tinyres.refusals.kinds import FLAG
 
 
 @explain_operands
@@ -43,6 +44,8 @@ def clip_grad_norm_(
     gradients = [raw(p.grad) for p in owners]
     on_gpu = [g for g in gradients if device_of(g) == "cuda"]
     norm = math.hypot(*(_norm(g) for g in gradients if device_of(g) == "cpu"), _joint_norm(on_gpu))
+    if error_if_nonfinite is not False:
+        FLAG.check("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {norm}; they are left as they were")
     if math.isfinite(norm) and norm + 1e-6 > max_norm:

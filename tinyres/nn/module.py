@@ -16,6 +16,7 @@ from tinyres.nn.hooks import Hookable
 from tinyres.nn.keys import advice, translated
 from tinyres.refusals.arguments import Explained, explain_words
 from tinyres.refusals.blame import blame_operand
+from tinyres.refusals.kinds import FLAG
 
 
 class Parameter(Tensor):
@@ -200,6 +201,7 @@ class Module(Convenient, Hookable, Explained):
             for k, v in given.items()
             if tuple(v.shape) != own[k].shape
         ]
+        FLAG.check("load_state_dict", "strict", strict)
         if strict:
             wrong += [f"missing: {k}" for k in keys.missing_keys] + [f"unexpected: {k}" for k in keys.unexpected_keys]
         if wrong:
@@ -221,6 +223,7 @@ class Module(Convenient, Hookable, Explained):
 
     def train(self, mode: bool = True) -> Self:
         """Switch this module and all below it to training mode, which matters to batch norm and dropout."""
+        FLAG.check("train", "mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -237,6 +240,7 @@ class Module(Convenient, Hookable, Explained):
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let all parameters require gradients, or (with False) freeze them."""
+        FLAG.check("requires_grad_", "requires_grad", requires_grad)
         for parameter in self.parameters():
             if parameter.requires_grad is not requires_grad:  # else keep the leaf, which graphs may refer to
                 parameter.requires_grad_(requires_grad)

@@ -17,6 +17,7 @@ from tinyres.ops.dropout import dropout
 from tinyres.ops.indexing import getitem
 from tinyres.ops.linalg import matmul
 from tinyres.ops.shape import permute, reshape
+from tinyres.refusals.kinds import FLAG
 from tinyres.refusals.wording import describe
 
 NAME = "scaled_dot_product_attention"
@@ -152,6 +153,8 @@ def scaled_dot_product_attention(
             f"{NAME}: needs a key (..., S, E) and a value (..., S, V) with the same S, got {describe(raw(key))} and "
             f"{describe(raw(value))}"
         )
+    if is_causal is not False:
+        FLAG.check(NAME, "is_causal", is_causal)
     fits = query.ndim >= 2 and query.shape[-1] == key.shape[-1]  # if not, `attention_weights` says so
     if fits and attn_mask is None and not dropout_p and _fused(query, key, value):
         scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else float(scale)

@@ -10,6 +10,7 @@ from tinyres.autograd.calling import public
 from tinyres.autograd.checkpoint import note_draw
 from tinyres.autograd.tensor import raw, wrap
 from tinyres.ops.elementwise import where
+from tinyres.refusals.kinds import FLAG
 from tinyres.refusals.wording import describe
 
 
@@ -52,6 +53,8 @@ def _dropped(op: str, x: Any, p: float, training: bool, axes: int, rng: Any) -> 
         raise ValueError(f"{op}: p is a probability and must be in [0, 1], got {p}")
     if not training or p == 0:
         return x
+    if training is not True:
+        FLAG.check(op, "training", training)
     rng = rng_of(rng)
     note_draw(rng)
     if axes == 4:  # drawn in the order of an image's memory, so that the product keeps its layout

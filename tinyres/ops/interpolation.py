@@ -20,6 +20,7 @@ from tinyres.ops.padding import taken
 from tinyres.ops.pooling import adaptive_avg_pool2d
 from tinyres.ops.shape import INTEGERS, expand, permute, reshape
 from tinyres.ops.signals import adaptive_avg_pool1d
+from tinyres.refusals.kinds import FLAG
 from tinyres.refusals.wording import describe
 
 LINEAR = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}  # and the number of axes that each is for
@@ -80,6 +81,7 @@ def interpolate(
         raise ValueError(f"interpolate: mode {mode!r} needs {needed}, got {describe(raw(input))}")
     if align_corners is not None and mode not in LINEAR:
         raise ValueError(f"interpolate: align_corners is for {', '.join(LINEAR)}, not for {mode!r}")
+    FLAG.check("interpolate", "align_corners", align_corners)
     found = _axes(input.shape[2:], size, scale_factor, bool(recompute_scale_factor))
     if mode == "area":
         return _means(input, [axis.out for axis in found])

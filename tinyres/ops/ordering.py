@@ -14,6 +14,7 @@ from tinyres.ops.elementwise import maximum, minimum
 from tinyres.ops.gathering import gather
 from tinyres.ops.reduction import max_, min_, named
 from tinyres.ops.shape import axes_of, reshape, squeeze
+from tinyres.refusals.kinds import FLAG
 
 
 class Found(NamedTuple):
@@ -127,6 +128,8 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, *, stable: bool
         axes_of(dim, 0)
         return reshape(argsort_(reshape(input, 1), axis=0, descending=False), ())
     (axis,) = axes_of(dim, input.ndim)
+    if descending is not False:
+        FLAG.check("argsort", "descending", descending)
     return argsort_(input, axis=axis, descending=descending)
 
 
@@ -146,6 +149,8 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     if not input.ndim:
         return Found(input, argsort(input))
     (axis,) = axes_of(dim, input.ndim)
+    if largest is not True:
+        FLAG.check("topk", "largest", largest)
     order = argsort(input, axis, largest)[(slice(None),) * axis + (slice(0, k),)]
     return Found(gather(input, axis, order), order)
 

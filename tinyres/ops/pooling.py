@@ -21,6 +21,7 @@ from tinyres.ops.elementwise import floating
 from tinyres.ops.padding import pad_
 from tinyres.ops.reduction import mean
 from tinyres.ops.shape import concatenate, reshape
+from tinyres.refusals.kinds import FLAG
 from tinyres.refusals.wording import describe
 
 
@@ -87,9 +88,11 @@ def max_pool2d(
     kernel, width = pair(kernel_size, "kernel_size"), x.shape[-1]
     window = MaxPool(kernel, _step(stride, kernel), pair(padding, "padding"), pair(dilation, "dilation"))
     if ceil_mode:
+        FLAG.check("max_pool2d", "ceil_mode", ceil_mode)
         x = _overhung(x, window, -math.inf)
     if not return_indices:
         return max_pool2d_(x, window=window)
+    FLAG.check("max_pool2d", "return_indices", return_indices)
     winners = max_pool2d_.primitive.forward(raw(x), window=window)[1]
     places = _places(winners, window, width)
     return max_pool2d_take(x, winners=winners, window=window), wrap(places) if isinstance(x, Tensor) else places
@@ -144,11 +147,14 @@ def avg_pool2d(
         more = kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         return _only(avg_pool2d(reshape(x, (1, *x.shape)), *more))
     kernel, x = pair(kernel_size, "kernel_size"), floating(x)
+    if count_include_pad is not True:
+        FLAG.check("avg_pool2d", "count_include_pad", count_include_pad)
     window = AvgPool(kernel, _step(stride, kernel), pair(padding, "padding"), count_include_pad)
     if divisor_override == 0:
         raise ValueError("avg_pool2d: divisor_override must not be 0")
     if not ceil_mode and divisor_override is None:
         return avg_pool2d_(x, window=window)
+    FLAG.check("avg_pool2d", "ceil_mode", ceil_mode)
     counts = divisor_override if divisor_override is not None else _counts(x, window)
     sums = avg_pool2d_(_overhung(x, window, 0.0) if ceil_mode else x, window=window._replace(count_include_pad=True))
     return sums * (kernel[0] * kernel[1] / counts)

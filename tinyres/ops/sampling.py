@@ -12,6 +12,7 @@ from tinyres.arrays.random import Rng, rng_of
 from tinyres.autograd.calling import public
 from tinyres.autograd.tensor import Tensor, raw
 from tinyres.ops.creation import made
+from tinyres.refusals.kinds import FLAG
 
 
 @public
@@ -50,6 +51,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     possible = int((rows > 0).sum(1).min(initial=rows.shape[1]))
     if not possible:
         raise ValueError("multinomial: a row is all zeros, so that nothing can be drawn from it")
+    FLAG.check("multinomial", "replacement", replacement)
     if not replacement and num_samples > possible:
         raise ValueError(
             f"multinomial: cannot draw {num_samples} of {possible} entries above 0 without replacement; ask for fewer, "

@@ -10,13 +10,14 @@ import numpy as np
 
 from tinyres.autograd.tensor import Tensor
 from tinyres.nn.convert import as_array, fill_like
-from tinyres.refusals.kinds import is_number
+from tinyres.refusals.kinds import FLAG, is_number
 
 _BELOW_ONE, _ANY = (0.0, 1.0), (0.0, math.inf)
 _LIMITS = {"dampening": (-math.inf, math.inf)}
 _LIMITS |= dict.fromkeys(("lr", "weight_decay", "eps", "momentum"), _ANY) | dict.fromkeys(
     ("betas", "alpha"), _BELOW_ONE
 )
+_FLAGS = ("nesterov", "centered")
 _MISSING = ("amsgrad", "maximize")  # PyTorch's settings that change a step, and that no optimiser here has
 
 
@@ -55,6 +56,8 @@ def checked_group(
         )
     group = {**defaults, **given, "params": params}
     for name, value in group.items():
+        if name in _FLAGS:
+            FLAG.check(kind, name, value)
         if name in _LIMITS:
             low, high = _LIMITS[name]
             found = value if isinstance(value, (tuple, list)) else (value,)

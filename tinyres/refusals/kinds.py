@@ -226,4 +226,4 @@ def check_kinds(function: Callable[..., Any], args: tuple[Any, ...], named: dict
             kind.check(function.__name__, name, value)
 
 
-__all__ = ["Kind", "check_kinds", "is_number", "is_whole", "one_of"]
+__all__ = ["FLAG", "Kind", "check_kinds", "is_number", "is_whole", "one_of"]
