@@ -50,6 +50,21 @@ def test_texts_are_broken_between_words_and_formulas_are_not():
     assert folded("of $a + b + c + d + e$", 8) == "of\n$a + b + c + d + e$"
 
 
+def test_a_label_to_the_left_of_its_panel_stays_there():
+    """The rows of a grid of pictures are named so."""
+    figure = narrow()
+    rows = figure.subplots(2, 5)
+    for panel in rows.flat:
+        panel.imshow(np.eye(2))
+        panel.set(xticks=[], yticks=[])
+    rows[0, 0].set_ylabel("perfect\nMSE 9.39", rotation=0, ha="right", va="center")
+    fold(figure)
+    figure.draw_without_rendering()
+    label = rows[0, 0].yaxis.label
+    assert label.get_text().split() == ["perfect", "MSE", "9.39"]
+    assert 0 <= label.get_window_extent().x0 < label.get_window_extent().x1 < rows[0, 0].bbox.x0
+
+
 def test_no_word_stands_alone_in_a_last_line():
     assert folded("the gradient takes the short ones", 28) == "the gradient takes\nthe short ones"
     assert folded("one line", 28) == "one line"

@@ -99,3 +99,11 @@ def test_losses_that_are_missing_leave_a_gap(visit, tmp_path):
     lane = RUN["lanes"][0] | {"loss": None}
     page = visit(document(tmp_path, {"lanes": [lane]}))
     assert page.page.locator(".loss").count() == 0
+
+
+@pytest.mark.parametrize(("losses", "places"), [([2.0, 2.0], [50, 50]), ([3e-15, 1e-15], [6, 94])])
+def test_equal_losses_lie_half_way_and_tiny_ones_fill_the_chart(visit, tmp_path, losses, places):
+    lane = RUN["lanes"][0] | {"loss": [*losses, losses[1], losses[1]]}
+    page = visit(document(tmp_path, {"lanes": [lane]}))
+    drawn = page.page.locator(".loss path").first.get_attribute("d").replace("M", "L").split("L")[1:]
+    assert [float(point.split()[1]) for point in drawn[:2]] == places

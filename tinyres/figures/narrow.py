@@ -89,9 +89,10 @@ def fold(figure: Any) -> None:
             axes.locator_params(axis="x", nbins=5)  # more numbers would touch each other
         for name, most in (("title", TITLE), ("xlabel", ACROSS), ("ylabel", UP)):
             text = getattr(axes, f"get_{name}")() or _first(axes, name)
-            if text:
-                size = {"fontsize": 11} if name == "title" else {}
-                getattr(axes, f"set_{name}")(folded(text, most // share), **size)
+            if text:  # set_ylabel would put a label that stands to the left of its panel into it again
+                label = axes.title if name == "title" else getattr(axes, f"{name[0]}axis").label
+                label.set_text(folded(text, most // share))
+        axes.title.set_fontsize(11)
         ticks = [tick.get_text() for tick in axes.get_yticklabels()]
         if any(len(tick) > TICK for tick in ticks):
             axes.set_yticks(axes.get_yticks(), [folded(tick, TICK) for tick in ticks])

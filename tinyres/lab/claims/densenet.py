@@ -121,6 +121,7 @@ def draw(figure: Any, curves: dict[str, Any], ratio: dict[str, float]) -> None:
     left.legend()
     bars = right.bar(list(ratio), list(ratio.values()), color=["C2", "C3", "C1"])
     right.bar_label(bars, fmt="%.2f")
+    right.margins(y=0.12)  # for the highest number
     right.axhline(1, color="k", lw=1)
     right.set(ylabel="DenseNet-BC-100-12 divided by ResNet-110", title="Fewer parameters, more memory")
 

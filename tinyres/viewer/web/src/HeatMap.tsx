@@ -3,8 +3,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
 import { toLog, toNumber, type RunLane } from "./data";
-import { Curves } from "./Curves";
-import { Loss } from "./Loss";
+import { Curves, Loss } from "./Curves";
 import { bound, colour, UNKNOWN, type Bound } from "./palette";
 import type { Store } from "./state";
 import { many, number } from "./text";

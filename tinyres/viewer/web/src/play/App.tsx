@@ -18,6 +18,7 @@ import { isComputing, type Seen, type State } from "./state";
 import type { Store } from "./store";
 import { List, Told } from "./Stories";
 import { Curves, Heat } from "./Training";
+import { BUSY } from "./wire";
 
 export function App({ store, state }: { store: Store; state: State }) {
   const { hello, setting, lab, seen, story, dialog, script, sheet } = state;
@@ -124,8 +125,8 @@ function Said({ store, state }: { store: Store; state: State }) {
       {link === "lost" && (
         <p class="notice error" role="alert">
           <span>
-            {why} {store.frames.length > 0 && "What it sent is still here: the slider moves along the last pictures."} Start{" "}
-            <code>tinyres play</code> again, or
+            {why} {store.frames.length > 0 && "What it sent is still here: the slider moves along the last pictures."}{" "}
+            {why === BUSY ? "Close one of the others, then" : <>Start <code>tinyres play</code> again, or</>}
           </span>
           <button type="button" onClick={() => store.begin()}>
             Connect again

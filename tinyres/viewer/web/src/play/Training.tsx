@@ -32,7 +32,7 @@ interface CurvesProps {
 
 export function Curves({ name, title, history, step, curves, height, log, domain, veil }: CurvesProps) {
   const count = history.count(step);
-  const started = history.step[count - 1] !== 0; // at step 0 a game has no losses yet, which is not a failure
+  const started = (history.step[count - 1] ?? 0) !== 0; // before it a game has no losses yet, which is not a failure
   const last = (column: string): string => {
     const value = history.columns[column]?.[count - 1] ?? NaN;
     return started || Number.isFinite(value) ? number(value, 3) : "–";

@@ -46,6 +46,7 @@ export class Store implements Ears {
       ...(asked.lab ? { lab: asked.lab } : {}),
       ...(Object.keys(asked.setting).length ? { setting: asked.setting } : {}),
     });
+    if (this.state.speed !== null) this.speed(this.state.speed); // a new session knows of none
   }
 
   onclose(why: string): void {

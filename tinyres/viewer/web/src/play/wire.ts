@@ -14,6 +14,9 @@ export interface Ears {
   onclose(why: string): void;
 }
 
+const FULL = 1013; // WebSocket's code for "try again later"
+export const BUSY = "The server has no room for another page.";
+
 /** The server that the page came from; the token is in its address. */
 export function socket(ears: Ears): Wire {
   const token = new URLSearchParams(location.search).get("token") ?? "";
@@ -25,7 +28,8 @@ export function socket(ears: Ears): Wire {
     ears.onopen();
   };
   made.onmessage = (event) => ears.onmessage(message(JSON.parse(event.data as string)));
-  made.onclose = () => ears.onclose(opened ? "The server has gone." : "The server does not answer.");
+  made.onclose = ({ code }) =>
+    ears.onclose(code === FULL ? BUSY : opened ? "The server has gone." : "The server does not answer.");
   return {
     send: (sent) => made.readyState === WebSocket.OPEN && made.send(JSON.stringify(sent)),
     close: () => {
