@@ -252,6 +252,15 @@ assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of
 # checked in the same way: `conformance.OPS` lists them. And `tinyres_kernels.contract.kernel("conv2d", my_conv2d)` is
 # your kernel for others to call, behind the same checks as those of the library.
 #
+# ## For a class
+#
+# `python -m tinyres_kernels check students --op conv2d --csv marks.csv` checks a whole folder: `students/ann.py`,
+# `students/bob.py`, or a folder for each student. It needs no network. A file that hangs, is empty, is not Python or
+# defines two kernels gets a row that says so, and the next one is checked. `--json` and `--junit` hold the reports.
+# The cases, the seed and the number of threads are the same on every machine with these versions, and so are the marks;
+# only a kernel that takes about as long as `--limit` allows may pass on a fast machine and not on a slow one. The
+# answers to these exercises are collected by `tinyres tutorials results FOLDER --csv FILE`.
+#
 # ## Your turn
 #
 # A kernel for the mean of each window:
