@@ -100,7 +100,7 @@ def _kind(examine: Examine, small: Finding, until: float, dtypes: Sequence[str],
     other = _mirrored(case)
     if other != case and other.possible and examine(other).signs & small.signs:
         plainest.append(other)
-    flags = {
+    flags: Structure = {
         key: v
         for key, v in case.structure.items()
         if isinstance(v, bool) and not _common(seen, small.sign, key, not v) and _decides(examine, small, key)
