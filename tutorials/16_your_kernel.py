@@ -8,7 +8,7 @@
 # rows and 1 along the columns? With an image smaller than its padding, 17 channels, a pixel that is NaN?
 #
 # tinyres keeps a *specification*: plain loops, one sum per output (`tinyres_kernels.reference`). `conformance` runs any
-# kernel, yours included, on nearly seventy named corner cases and a hundred random ones. Every number must agree with
+# kernel, yours included, on eighty named corner cases and a hundred random ones. Every number must agree with
 # the specification to within a few roundings. Here we write a kernel, fail, pass, make it faster, and fail again.
 #
 # ## The first try
