@@ -8,7 +8,7 @@
 # rows and 1 along the columns? With an image smaller than its padding, 17 channels, a pixel that is NaN?
 #
 # tinyres keeps a *specification*: plain loops, one sum per output (`tinyres_kernels.reference`). `conformance` runs any
-# kernel, yours included, on nearly seventy named corner cases and a hundred random ones. Every number must agree with
+# kernel, yours included, on eighty named corner cases and a hundred random ones. Every number must agree with
 # the specification to within a few roundings. Here we write a kernel, fail, pass, make it faster, and fail again.
 #
 # ## The first try
@@ -251,6 +251,15 @@ assert taken["32, depthwise"]["with own loops"] < taken["32, depthwise"]["sum of
 # `python -m tinyres_kernels check mymodule:my_conv2d --op conv2d`. Pools, norms, losses and optimisers' steps can be
 # checked in the same way: `conformance.OPS` lists them. And `tinyres_kernels.contract.kernel("conv2d", my_conv2d)` is
 # your kernel for others to call, behind the same checks as those of the library.
+#
+# ## For a class
+#
+# `python -m tinyres_kernels check students --op conv2d --csv marks.csv` checks a whole folder: `students/ann.py`,
+# `students/bob.py`, or a folder for each student. It needs no network. A file that hangs, is empty, is not Python or
+# defines two kernels gets a row that says so, and the next one is checked. `--json` and `--junit` hold the reports.
+# The cases, the seed and the number of threads are the same on every machine with these versions, and so are the marks;
+# only a kernel that takes about as long as `--limit` allows may pass on a fast machine and not on a slow one. The
+# answers to these exercises are collected by `tinyres tutorials results FOLDER --csv FILE`.
 #
 # ## Your turn
 #

@@ -40,7 +40,15 @@ and run
 
     python -m tinyres_kernels check mymodule:my_conv2d --op conv2d
 
-It knows neither dilation nor groups (s.dilation, s.groups), and that is what the check says."""
+It knows neither dilation nor groups (s.dilation, s.groups), and that is what the check says.
+
+a class: give a folder that holds ann.py, bob.py, ... (or ann/any_name.py, ...)
+
+    python -m tinyres_kernels check students --op conv2d --csv marks.csv
+
+Each file is checked in a process of its own, by the function conv2d, or by the only one that has as many arguments. A
+file that hangs, is empty or is not Python gets a row that says so. It needs no network. The cases, the seed and the
+number of threads are the same on every machine, so the marks are, too, unless a kernel comes close to --limit."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,8 +85,12 @@ def _main(arguments: Sequence[str] | None) -> int:
         return could_not("--guard needs mmap and mprotect, which this system does not have: run it on Linux or macOS")
     if given.all:
         return _guard_all()
-    from tinyres_kernels.conformance import checking
+    from tinyres_kernels.conformance import checking, students
 
+    if Path(given.kernel.partition(":")[0]).is_dir():
+        return students.check_folder(given)
+    if given.csv:
+        parser.error("--csv is for a folder, a row for each student; one kernel's report is --json or --junit")
     return checking.check(given)
 
 
@@ -172,7 +184,10 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(
-        "kernel", nargs="?", metavar="MODULE:FUNCTION", help="the kernel; modules in the current folder are found"
+        "kernel",
+        nargs="?",
+        metavar="MODULE:FUNCTION",
+        help="the kernel; modules in the current folder are found. Or a folder with a file for each student",
     )
     check.add_argument("--op", choices=ops, metavar="OP", help="the operation that it computes; `list` names them all")
     check.add_argument("--examples", type=_count, default=100, help="how many random cases to draw (default: 100)")
@@ -204,6 +219,16 @@ def _parser(ops: list[str]) -> argparse.ArgumentParser:
     check.add_argument("--verbose", action="store_true", help="print a row for each named case")
     check.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON; - prints it alone")
     check.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML; - prints it alone")
+    check.add_argument(
+        "--csv", type=Path, metavar="FILE", help="of a folder: write a row for each student; - prints it"
+    )
+    check.add_argument(
+        "--each",
+        type=_seconds,
+        default=900.0,
+        metavar="SECONDS",
+        help="of a folder: stop a student's check that takes longer in all (default: 900)",
+    )
     check.add_argument("--png", type=Path, metavar="FILE", help="also draw the wrong elements (needs matplotlib)")
     check.add_argument(
         "--guard",

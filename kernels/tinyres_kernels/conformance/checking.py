@@ -30,13 +30,20 @@ def check(given: argparse.Namespace) -> int:
     With `-` for a file, the standard output is that file alone: the text goes to the standard error, and so does what
     the kernel's module prints.
     """
-    piped = export.STANDARD_OUTPUT in (given.json, given.junit)
     how = Adapt(given.layout, given.arrays)
     try:
         _writable(given.json, given.junit, given.png)
     except ValueError as error:
         return could_not(str(error))
+    with Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
+        return _checked(given, how, child)
+
+
+def _checked(given: argparse.Namespace, how: Adapt, child: Child | None) -> int:
+    piped = export.STANDARD_OUTPUT in (given.json, given.junit)
     try:
+        if child and (came := child.begin()):  # a module that hangs, or ends its process, does so there
+            raise ValueError(f"{given.kernel} {came}" if came.startswith(("was stopped", "ended")) else came)
         with aside(piped):
             kernel = load(given.kernel)
     except ValueError as error:
@@ -53,13 +60,13 @@ def check(given: argparse.Namespace) -> int:
         print(*lines(given.op, how), more, "", sep="\n", flush=True, file=text)
     dtypes = {"both": ("float32", "float64")}.get(given.dtype, (given.dtype,))
     drawn = {"examples": given.examples, "seed": given.seed, "dtypes": dtypes}
-    with aside(piped), Child(given.kernel, how, given.limit) if given.limit else nullcontext() as child:
-        try:
+    try:
+        with aside(piped):
             report = search.check(kernel, given.op, **drawn, adapt=how, run=child)
-        except search.Stopped as stopped:
-            return _stopped(stopped.report, given)
-        except Exception:  # what the kernel raises is in the report
-            return _own_fault()
+    except search.Stopped as stopped:
+        return _stopped(stopped.report, given)
+    except Exception:  # what the kernel raises is in the report
+        return _own_fault()
     report.place = given.kernel
     plain = how == Adapt() and not report.breach
     if plain and (given.guard or (given.guard is None and is_compiled(kernel) and guard.possible())):

@@ -23,9 +23,11 @@ from tinyres_kernels.conformance.examine import Finding, examine, installed
 from tinyres_kernels.conformance.kernel import compiles, load
 from tinyres_kernels.conformance.prints import held, kept_in
 
-STARTING = 120.0  # seconds until a process says that it has begun: it imports, which is no case's time
+STARTING = 60.0  # seconds until a process says that it has begun: it imports, which is no case's time
+MEMORY = 8 << 30  # bytes that the process may take, whatever the machine has: the same on every machine
 COMPILING = 30.0  # seconds more for the first case of a kernel that is compiled as it is first called
 PATIENT = 10.0  # seconds without a word
+APART = "did not begin in a process of its own: "
 MOST = {"slow": 3, "ended": 12}  # cases that do so before the others are left out, not counting those made from them
 
 
@@ -51,7 +53,7 @@ class Child:
         self._known: Case | None = None  # a case that came to its end: it warms up a new process
         self._process: Any = None
         self._line: Any = None
-        self._compiles = False
+        self._compiles = self._begun = False
         self._folder = TemporaryDirectory()
         self._printed, self._last = Path(self._folder.name, "printed"), Path(self._folder.name, "last")
 
@@ -62,13 +64,19 @@ class Child:
         self._end()
         self._folder.cleanup()
 
+    def begin(self) -> str:
+        """Import the kernel there, before anybody does so here. Returns how that came to nothing, or an empty text."""
+        self._begun = True
+        return self._start().removeprefix(APART)
+
     def __call__(self, case: Case, how: Adapt | None = None) -> Finding:
         """The finding of one case. `how` in place of the kernel's own, to try whether it takes other arrays."""
         counts = case.title not in MADE
         if counts and any(self.over[sign] >= most for sign, most in MOST.items()):
             return Finding(case, ["was not run, since too many cases before it did not come to an end"], signs={"left"})
-        fresh = self._process is None
-        came = self._start() if fresh else ""
+        fresh = self._process is None or self._begun
+        came = self._start() if self._process is None else ""
+        self._begun = False
         more = COMPILING if fresh and self._compiles else 0.0
         if fresh and self._known and not came:
             self._ask(self._known, self.how, more)
@@ -97,7 +105,7 @@ class Child:
                 if isinstance(came, bool):
                     self._compiles = came
                     return ""
-                told = f"did not begin in a process of its own: {came}"
+                told = f"{APART}{came}"
             else:
                 told = f"was stopped before its first call: its module was not imported within {STARTING:g} s"
         except (EOFError, OSError):
@@ -167,13 +175,24 @@ def _deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _bounded() -> None:
+    """Let an array that is too large end in a MemoryError in this process, and not the machine in a standstill."""
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limit, and macOS another one
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        bound = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, most))
+
+
 def _serve(line: Connection, place: str, printed: Path, last: Path) -> None:
     told = kept_in(printed)
+    _bounded()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable(open(last, "w"))  # noqa: SIM115 (open until the process ends)
     try:
         kernel = load(place)
-    except ValueError as error:  # in the parent it could be imported
+    except ValueError as error:
         line.send(str(error))
         return
     line.send(compiles(kernel))

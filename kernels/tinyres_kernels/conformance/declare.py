@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from tinyres_kernels import contract
 from tinyres_kernels.conformance.calling import Arrays, call, specification
-from tinyres_kernels.conformance.layouts import LAYOUTS
+from tinyres_kernels.conformance.layouts import LAYOUTS, OF_LINES, VIEWS
 
 Structure = dict[str, Any]  # the small numbers that a case is drawn from: kernel=(3, 3), stride=(1, 2), ...
 Shape = dict[str, int]  # a shape whose axes have names: {"n": 2, "h": 5, "w": 5, "c": 3}
@@ -56,6 +56,7 @@ class Named:
     A case that is `refused` must raise ValueError. `spoil` makes the axis of a shape one longer than it should be.
     `shift`: an input and a number added to all of it, beside which its spread is small
     `lies`: how every input lies in memory, one of `LAYOUTS`;   `over`: the input whose memory `out` shares
+    `again`: whether the kernel was called before with other numbers in the same arrays
     """
 
     changes: Structure = field(default_factory=dict)
@@ -66,6 +67,7 @@ class Named:
     shift: tuple[str, float] | None = None
     lies: str = ""
     over: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Family:
 
 
 # One more than the sizes at which kernels usually take another way: each size of each operation is tried with these.
-BEYOND = (65, 129, 257)
+# 1024 threads are the most that a block of a GPU has.
+BEYOND = (65, 129, 257, 1025)
 PLURALS = {"N": "images", "CG": "channels", "OG": "outputs", "M": "rows", "C": "columns", "K": "terms", "B": "samples",
            "H": "heads", "L": "queries", "S": "keys", "E": "features", "V": "features of the values",
            "axes": "numbers"}  # fmt: skip
@@ -156,8 +159,8 @@ class Op:
         """Every contract lets inputs be views of any strides. Of a line there are none that are transposed."""
         shapes = self.family.shapes(self.family.plain)[0]
         lines = all(len(shapes[arg.shape]) < 2 for arg in self.arguments(self.family.plain) if arg)
-        made = {} if lines else {"views (transposed)": Named(lies="Fortran")}
-        made["views (every second element)"] = Named(lies="every second")
+        made = {f"views ({VIEWS[lies]})": Named(lies=lies) for lies in VIEWS if not lines or lies in OF_LINES}
+        made["called before, with other numbers in the same arrays"] = Named(again=True)
         return made | {f"out is {name}": Named(over=name) for name in self.over}
 
 
@@ -182,6 +185,7 @@ class Case:
     shift: tuple[str, float] | None = None
     lies: str = ""
     over: str = ""
+    again: bool = False
 
     def __hash__(self) -> int:
         return hash((self.op.name, self.title, tuple(self.structure.items()), self.dtype, self.seed))

@@ -17,6 +17,10 @@ from tinyres_kernels.namespace import Array
 Fault = Callable[[Case, Arrays], Arrays]  # what a kernel with this fault writes
 LARGEST, COMPARED = 1500, 6  # elements of a case, since these are loops; cases
 SEVERAL, MOST = 3, 0.75  # cases, and the share of them, that must say the same of how numbers were rounded
+KEEPS = (
+    "It seems to keep something from one call to the next, a result or a copy of an input, and to use it again for "
+    "arrays of the same shapes, or at the same place, that hold other numbers by now."
+)
 CLOSE = {"float32": 1e-4, "float64": 1e-9}
 
 
@@ -116,6 +120,7 @@ def _faults(op: str) -> Iterator[tuple[str, Fault]]:
         yield "It never counts the padding, whatever count_include_pad says.", _counting(op, False)
     if op == "max_pool2d":
         yield "It takes the padding to be zeros, which must never be the largest.", _padded(op, "constant")
+        yield "Of equal numbers in a window it takes the last; here the first one wins.", _last_of_equal
     if op in ("conv2d", "avg_pool2d"):
         yield "It repeats the image's rim where there is padding, in place of zeros.", _padded(op, "edge")
         yield "It mirrors the image where there is padding, in place of zeros.", _padded(op, "reflect")
@@ -170,6 +175,26 @@ def _padded(op: str, mode: Any) -> Fault:
         return _run(op, case, {**inputs, "x": wider}, s._replace(padding=(0, 0)))
 
     return fault
+
+
+def _last_of_equal(case: Case, inputs: Arrays) -> Arrays:
+    """The image turned round both ways, and what comes of it turned back."""
+    s = OPERATIONS["max_pool2d"].settings(**case.keywords)
+    x, sizes = inputs["x"], inputs["x"].shape[1:3]
+    over = [
+        (n + 2 * p - d * (k - 1) - 1) % step
+        for n, p, d, k, step in zip(sizes, s.padding, s.dilation, s.kernel, s.stride, strict=True)
+    ]
+    if any(m > p for m, p in zip(over, s.padding, strict=True)):  # turned round, windows would begin at other pixels
+        x = x[:, : sizes[0] - over[0], : sizes[1] - over[1]]
+        if any(s.padding):
+            raise ValueError("not for these sizes")
+    elif any(over):
+        raise ValueError("not for these sizes")
+    turned = np.ascontiguousarray(x[:, ::-1, ::-1])
+    made = _run("max_pool2d", case, {**inputs, "x": turned}, s)
+    taps = s.kernel[0] * s.kernel[1]
+    return {"out": made["out"][:, ::-1, ::-1], "index": taps - 1 - made["index"][:, ::-1, ::-1]}
 
 
 def _channels(op: str, change: Callable[[Array, int], Array]) -> Fault:

@@ -38,6 +38,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "signature": list(lines(report.op, report.adapt)),
         "conforms": report.ok,
         "stopped": report.stopped,
+        "too_slow": report.too_slow,
         "passed": sum(finding.ok for finding in asked),
         "cases": len(asked),
         "tried": report.tried,
@@ -64,26 +65,33 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def write_json(report: Report, file: Path) -> None:
-    _write_object(as_json(report), file)
+    write_object(as_json(report), file)
 
 
 def write_failed_import(place: str, op: str, error: str, json_file: Path | None, junit_file: Path | None) -> None:
     """The files for a kernel that could not be imported: whoever marks a class finds everybody in them."""
     if json_file:
         counts = dict.fromkeys(("passed", "cases", "failed"), 0)
-        _write_object({"kernel": place, "op": op, "conforms": False, "error": error, **counts}, json_file)
+        write_object({"kernel": place, "op": op, "conforms": False, "error": error, **counts}, json_file)
     if junit_file:
-        suites, suite = _suite(f"{place} as {op}", 1, errors=1)
-        test = ElementTree.SubElement(suite, "testcase", classname=op, name="import", time="0")
-        ElementTree.SubElement(test, "error", type="could not be imported", message=_printable(error))
-        _write_tree(suites, junit_file)
+        suites = ElementTree.Element("testsuites")
+        suites.append(failed_suite(place, op, error))
+        write_tree(suites, junit_file)
 
 
-def _write_object(told: dict[str, Any], file: Path) -> None:
+def failed_suite(place: str, op: str, error: str) -> ElementTree.Element:
+    """JUnit's suite of a kernel that could not be imported: one test, which ended in an error."""
+    _, suite = _suite(f"{place} as {op}", 1, errors=1)
+    test = ElementTree.SubElement(suite, "testcase", classname=op, name="import", time="0")
+    ElementTree.SubElement(test, "error", type="could not be imported", message=_printable(error))
+    return suite
+
+
+def write_object(told: dict[str, Any], file: Path) -> None:
     write(file, json.dumps(told, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
-def _write_tree(suites: ElementTree.Element, file: Path) -> None:
+def write_tree(suites: ElementTree.Element, file: Path) -> None:
     ElementTree.indent(suites)
     write(file, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
 
@@ -126,7 +134,7 @@ def write_junit(report: Report, file: Path) -> None:
         test = _case(suite, report, "guard mode", 0.0)
         cases_are = "1 case" if beyond == 1 else f"{beyond} cases"
         _failure(test, "beyond an array", f"{cases_are} read or wrote beyond an array", "")
-    _write_tree(suites, file)
+    write_tree(suites, file)
 
 
 def _case(suite: ElementTree.Element, report: Report, name: str, seconds: float) -> ElementTree.Element:

@@ -34,6 +34,7 @@ def _having(case: Case) -> dict[str, bool]:
         "read-only inputs": case.readonly,
         "numbers that are large beside their spread": case.shift is not None,
         "inputs that are views": bool(case.lies),
+        "a call before": case.again,
         "dtype float32": case.dtype == "float32",
         "dtype float64": case.dtype == "float64",
     }

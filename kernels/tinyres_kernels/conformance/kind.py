@@ -30,6 +30,7 @@ class Kind:
     tail: Tail | None = None
     telling: list[Finding] = field(default_factory=list)
     means: str = ""
+    equal: tuple[str, str] | None = None  # two sizes that have to be
     placed: bool = False  # whether an end of an axis is all that it is about
     scope: str = ""  # "every case", or "every float32 case", where that is so
 
@@ -112,12 +113,14 @@ def explains(kind: Kind, finding: Finding) -> bool:
             and small.shift in (None, case.shift)
             and (bool(case.lies) or not small.lies)
             and small.over in ("", case.over)
+            and (case.again or not small.again)
             and _sized(small, case, kind.tail.key if kind.tail else "")
             and (kind.tail is None or kind.tail.holds(case, mirrored=small is not kind.plainest[0]))
             for small in kind.plainest
         )
         and all(dtype not in kind.needs or case.dtype == dtype for dtype in ("float32", "float64"))
         and all(case.structure[key] == value for key, value in kind.flags.items())
+        and (kind.equal is None or case.structure[kind.equal[0]] == case.structure[kind.equal[1]])
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyres_kernels.conformance.alike import alone, beyond, equal, plural
 from tinyres_kernels.conformance.declare import PLURALS, RESIZED, TURNED, Case, Structure
 from tinyres_kernels.conformance.examine import SIGNS, Finding
 from tinyres_kernels.conformance.kind import Kind, explains, put_need, same_error, scope
@@ -22,6 +23,7 @@ from tinyres_kernels.conformance.where import end_of, forgiving
 MOST, SECONDS = 6, 20.0  # kinds; time for all of it
 SEEDS = 3  # of the numbers in a case that seems right: with some, a fault does not show
 MANY = 9  # of a size in the plainest case: a number that tells where the kernel takes another way
+FEW_TAPS = 3  # along an axis of a kernel, as nearly every kernel has them
 LARGE = 500  # elements of an example: smaller ones are shown first
 AXES = ("rows", "columns")
 PLANTED = ("a NaN in ", "an infinity in ")
@@ -37,6 +39,11 @@ def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> 
     made: list[Kind] = []
     seen = [f for f in found if f.asked and not f.left]
     left = sorted((f for f in found if not f.ok and not f.left), key=lambda f: (f.case.refused, _weight(f.case)))
+    if keeping := _keeping(examine, seen, left):
+        return [keeping]
+    if more := beyond(left, [f for f in found if f.ok]):
+        small = min(left, key=lambda f: f.case.elements)
+        return [Kind([more], {small.sign}, small, [small.case], left)]
     shaky = [f for f in left if f.sign == "shaky"]
     if shaky:  # what makes a case plainer, and what sets it apart, is chance: one kind for all of them
         steady = [f for f in left if f.sign != "shaky" and examine(f.case).sign == f.sign]
@@ -71,6 +78,8 @@ def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> 
             left = [f for f in map(place.forgiven, left) if not f.ok]
             seen = [place.forgiven(f) for f in seen]
     for kind in made:
+        if not kind.needs and 2 * len(kind.findings) > len(seen):
+            kind.needs = ["most cases"]
         kind.needs = [put_need(kind) or need if need.startswith(PLANTED) else need for need in kind.needs]
     return sorted(made, key=lambda kind: (kind.example.case.elements > LARGE, not kind.example.wrong))
 
@@ -78,7 +87,7 @@ def kinds(examine: Examine, found: Sequence[Finding], dtypes: Sequence[str]) -> 
 def _weight(case: Case) -> tuple[int, int]:
     """How far a case is from the plain one, and how large it is."""
     return sum(settings(case).values()) + bool(case.put) + case.readonly + bool(
-        case.shift or case.lies or case.over
+        case.shift or case.lies or case.over or case.again
     ), case.elements
 
 
@@ -91,14 +100,19 @@ def _kind(examine: Examine, small: Finding, until: float, dtypes: Sequence[str],
     other = _mirrored(case)
     if other != case and other.possible and examine(other).signs & small.signs:
         plainest.append(other)
-    flags = {
+    flags: Structure = {
         key: v
         for key, v in case.structure.items()
         if isinstance(v, bool) and not _common(seen, small.sign, key, not v) and _decides(examine, small, key)
     }
+    pair = equal(examine, small)
+    lone = [] if case.put or pair else alone(examine, small)
+    flags |= dict.fromkeys(lone, 1)
     larger = _larger(case)
     telling = [examine(larger)] if larger.possible else []
     needs = _needs(examine, small, flags, dtypes, sides=len(plainest) == 1)
+    needs += [f"{plural(case, key)} = 1" for key in lone]
+    needs += [f"as many {plural(case, pair[0])} as {plural(case, pair[1])}"] if pair else []
     tail = find(examine, small, vary=not needs, sides=len(plainest) == 1) if perf_counter() < until else None
     if tail and not tail.tile:
         needs = [need for need in needs if not need.startswith("stride")]
@@ -112,7 +126,22 @@ def _kind(examine: Examine, small: Finding, until: float, dtypes: Sequence[str],
         flags=flags,
         tail=tail,
         telling=telling,
+        equal=pair,
     )
+
+
+def _keeping(examine: Examine, seen: Sequence[Finding], left: Sequence[Finding]) -> Kind | None:
+    """The kind of a kernel that keeps something from one call to the next. Which cases fail is then chance.
+
+    The plain case is right, and the same case with other numbers is wrong, whatever they are, after a call before.
+    """
+    right = {f.case.dtype for f in seen if f.ok and f.case.title == "plain"}
+    found = [f for f in left if f.case.again and f.case.dtype in right]
+    for one in found[:1]:
+        other = [replace(one.case, title=TURNED, seed=one.case.seed + more) for more in range(1, SEEDS + 1)]
+        if all(f.sign in ("wrong", "shaky") for f in [one, *map(examine, other)]):
+            return Kind(["a call before, with other numbers"], {"wrong"}, one, [one.case], list(left))
+    return None
 
 
 def _mirrored(case: Case) -> Case:
@@ -149,7 +178,7 @@ def _needs(examine: Examine, small: Finding, flags: Structure, dtypes: Sequence[
             needed = [AXES[i] for i in range(len(value)) if off.get((key, i))] if len(value) == len(AXES) else []
             if needed:
                 of = f" of the {needed[0]}" if sides and len(needed) == 1 else ""
-                needs.append(f"{key} > {family.plain[key][0]}{of}")
+                needs.append(f"{key} > {max(value) - 1}{of}")  # with one less in its place it is right
         elif off.get((key, 0)):
             needs.append(_trait(case, key, family.plain[key]) or f"{key}={value}")
     if case.put:
@@ -161,6 +190,8 @@ def _needs(examine: Examine, small: Finding, flags: Structure, dtypes: Sequence[
         needs.append("inputs that are views")
     if case.over:
         needs.append(f"out is {case.over}")
+    if case.again:
+        needs.append("a call before, with other numbers")
     if case.readonly:
         needs.append("read-only inputs")
     if case.dtype == "float32" and "float64" in dtypes and examine(replace(case, dtype="float64")).ok:
@@ -202,8 +233,8 @@ def _sizes(case: Case) -> list[str]:
     plurals = PLURALS | dict(family.plurals)
     sizes = {plurals[key]: max(values(s[key])) for key in plurals if key in family.sizes}
     found = [f"{n} {what} or more" if n >= MANY else f"several {what}" for what, n in sizes.items() if n > 1]
-    if max(values(s.get("kernel", 1))) > 1:
-        found.append("a kernel of several taps")
+    if (taps := max(values(s.get("kernel", 1)))) > 1:
+        found.append(f"a kernel of {taps} rows or columns or more" if taps > FEW_TAPS else "a kernel of several taps")
     elif max(values(s.get("hw", 1))) > 1:
         found.append("several pixels")
     return found[:2]

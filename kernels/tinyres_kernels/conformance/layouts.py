@@ -4,6 +4,7 @@ LAYOUTS = {
     "Fortran": "{a} = np.asfortranarray({a})",
     "channels first": "{a} = np.moveaxis(np.moveaxis({a}, -1, 0).copy(), 0, -1)",
     "every second": "{a} = np.repeat({a}, 2, -1)[..., ::2]",
+    "part": "{a} = np.insert({a}, {a}.shape[-1], 0, -1)[..., :-1]",
     "reversed": "{a} = np.flip(np.flip({a}).copy())",
     "broadcast": "{a} = np.broadcast_to({a}[:1], {a}.shape)",
     "one element on": "{a} = np.append({a}.reshape(-1)[:1], {a})[-{a}.size:].reshape({a}.shape)",
@@ -11,6 +12,12 @@ LAYOUTS = {
     "big-endian": "{a} = {a}.astype({a}.dtype.newbyteorder('>'))",
     "read-only": "{a}.flags.writeable = False",
 }
+# Those that `check` puts to every kernel, and what they are called. In "part" the last axis has no gaps, the rows do.
+VIEWS = {
+    "Fortran": "transposed", "every second": "every second element", "part": "a part of the columns",
+    "reversed": "reversed",
+}  # fmt: skip
+OF_LINES = ("every second", "reversed")
 # The others no GPU's array can have.
 ON_DEVICE = ("Fortran", "channels first", "every second", "reversed", "broadcast", "one element on")
 

@@ -108,6 +108,7 @@ ROWS = Family(
         "16 classes (whole tiles)": Named({"C": 16}),
         "17 classes (tile tail)": Named({"C": 17}),
         "33 rows (tile tail)": Named({"M": 33}),
+        "as many rows as classes": Named({"M": 5}),
         "1000 classes": Named({"M": 3, "C": 1000}),
         "many rows": Named({"M": 1001, "C": 3}),
         "not a number": Named(put=Put(0, np.nan)),

@@ -31,6 +31,7 @@ PRODUCT = Family(
         "16 columns (whole vectors)": Named({"N": 16}),
         "17 columns (tail)": Named({"N": 17}),
         "33 rows (tail)": Named({"M": 33}),
+        "square": Named({"M": 3, "K": 3, "N": 3}),
         "many terms": Named({"K": 1003}),
         "more than one thread should have": Named({"M": 70, "K": 900, "N": 110}),
         "not a number": Named(put=Put(0, np.nan)),

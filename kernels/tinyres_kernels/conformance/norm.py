@@ -141,6 +141,7 @@ NORM = Family(
         "17 channels (tile tail)": Named({"C": 17}),
         "32 pixels (whole tiles)": Named({"M": 32}),
         "33 pixels (tile tail)": Named({"M": 33}),
+        "as many pixels as channels": Named({"M": 3}),
         "numbers that are large beside their spread": Named({"M": 40}, shift=("x", 1000.0)),
         "many pixels": Named({"M": 1000, "C": 2}),
         "a large eps": Named({"eps": 0.5}),

@@ -42,6 +42,8 @@ def _plainer_cases(case: Case, dtypes: Sequence[str]) -> Iterator[Case]:
         yield replace(case, shift=None)
     if case.lies:
         yield replace(case, lies="")
+    if case.again:
+        yield replace(case, again=False)
     if case.over:
         yield replace(case, over="")
     if case.readonly:
@@ -58,8 +60,8 @@ def _plainer_cases(case: Case, dtypes: Sequence[str]) -> Iterator[Case]:
         for i, one in enumerate(values(value)):
             if isinstance(value, tuple) and one != plain[i]:
                 yield changed(case, key, (*value[:i], plain[i], *value[i + 1 :]))
-                if key in PAIRED and abs(one - plain[i]) > 1:
-                    yield changed(case, key, (*value[:i], plain[i] + 1, *value[i + 1 :]))
+                for less in sorted({plain[i] + 1, one - 1}) if key in PAIRED and one - plain[i] > 1 else ():
+                    yield changed(case, key, (*value[:i], less, *value[i + 1 :]))
     for key in family.sizes:
         value = s[key]
         if key == "axes" and len(value) > 1:

@@ -11,12 +11,12 @@ from tinyres_kernels.conformance.declare import Case, absent_line
 from tinyres_kernels.conformance.examine import Finding, Kernel
 from tinyres_kernels.conformance.hints import hints
 from tinyres_kernels.conformance.kind import Kind
+from tinyres_kernels.conformance.layouts import VIEWS
 from tinyres_kernels.conformance.picture import picture
 from tinyres_kernels.conformance.prints import shown
 from tinyres_kernels.conformance.remarks import patience, unseen
 from tinyres_kernels.conformance.signature import NO_BREAK, capital
 
-VIEWS = {"Fortran": "transposed", "every second": "every second element"}  # by the layout
 WIDTH, LISTED = 80, 12  # of the text; names of cases
 
 
@@ -85,8 +85,12 @@ class Report:
             return f"DOES NOT CONFORM: {cases} above read or wrote beyond an array (its numbers are right)"
         if self.stopped and not self.failures:
             return "STOPPED BEFORE THE END (right as far as it came)"
-        only_slow = all(finding.signs <= {"slow", "left"} for finding in self.failures)
-        return "TOO SLOW TO BE CHECKED" if only_slow else "DOES NOT CONFORM"
+        return "TOO SLOW TO BE CHECKED" if self.too_slow else "DOES NOT CONFORM"
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether all that fails was stopped at the limit, or not run after that."""
+        return bool(self.failures) and all(finding.signs <= {"slow", "left"} for finding in self.failures)
 
     @property
     def tried(self) -> dict[str, int]:
@@ -230,6 +234,7 @@ def call(case: Case) -> str:
     arrays = [f"{arg.name} {case.shape(arg)}" for arg in case.arguments if arg]
     arrays += [f"{name} None" for name in case.absent]
     how = [f"inputs that are views ({VIEWS[case.lies]})"] if case.lies else [f"out is {case.over}"] if case.over else []
+    how += ["called before with other numbers"] if case.again else []
     return ", ".join([*arrays, *(f"{key}={value}" for key, value in case.keywords.items()), case.dtype, *how])
 
 
@@ -248,6 +253,7 @@ def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
         *case.lines(),
         *absent_line(case),
         *settings_line(case.op.name, case.keywords),
+        *_called_before(case, passed),
         *(f"{arg.name}.flags.writeable = False" for arg in case.reads if case.readonly),
         f"for operation in (reference.{case.op.name}, contract.kernel({case.op.name!r}, kernel)):",
         *(
@@ -260,6 +266,23 @@ def snippet(kernel: Kernel, case: Case, how: Adapt = AS_SPECIFIED) -> str:
         f"    print({', '.join(results)}, sep='\\n')",
     ]
     return "\n".join(lines)
+
+
+def _called_before(case: Case, passed: list[str]) -> list[str]:
+    """The Python lines that call the kernel with other numbers in the same arrays."""
+    if not case.again:
+        return []
+    names = [arg.name for arg in case.reads]
+    return [
+        f"held = [a.copy() for a in ({', '.join(names)},)]",
+        *(f"{arg.name}[...] = {arg.name}[::-1].copy()" for arg in case.reads),
+        *(
+            f"{arg.name} = np.full({case.shape(arg)}, {fill(arg.dtype)}, {arg.dtype or case.dtype!r})"
+            for arg in case.writes
+        ),
+        f"contract.kernel({case.op.name!r}, kernel)({written_out(case.op.name, passed)})",
+        *(f"{name}[...] = held[{i}]" for i, name in enumerate(names)),
+    ]
 
 
 def _adapting(op: str, how: Adapt) -> list[str]:

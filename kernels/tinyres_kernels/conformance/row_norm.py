@@ -90,6 +90,7 @@ LAYER = Family(
         "one column": Named({"C": 1}),
         "16 columns (whole vectors)": Named({"C": 16}),
         "17 columns (tail)": Named({"C": 17}),
+        "as many rows as columns": Named({"M": 4}),
         "33 rows (one after a whole block)": Named({"M": 33}),
         "many rows": Named({"M": 1003}),
         "long rows": Named({"C": 1003}),

@@ -12,7 +12,7 @@ from tinyres_kernels.conformance.breach import CTYPES, Probe, breach
 from tinyres_kernels.conformance.cancel import cancelled
 from tinyres_kernels.conformance.declare import TURNED, Case, Op, Put
 from tinyres_kernels.conformance.examine import Finding, Kernel, examine
-from tinyres_kernels.conformance.explain import in_memory, means, rounded
+from tinyres_kernels.conformance.explain import KEEPS, in_memory, means, rounded
 from tinyres_kernels.conformance.kernel import by_ctypes
 from tinyres_kernels.conformance.kind import merged
 from tinyres_kernels.conformance.kinds import kinds
@@ -97,6 +97,8 @@ def _fill(report: Report, probe: Probe, op: Op, examples: int, seed: int, dtypes
         for kind in report.kinds:
             if kind.sign == "ended" and by_ctypes(report.kernel):
                 kind.means = CTYPES
+            elif kind.example.case.again:
+                kind.means = KEEPS
             elif kind.example.case.lies or kind.example.case.over:
                 kind.means = in_memory(kind.example.case)
             elif kind.sign == "wrong":
@@ -172,7 +174,7 @@ def _named(op: Op, dtypes: Sequence[str], seed: int, how: Adapt = AS_SPECIFIED) 
             title,
             {**op.family.plain, **named.changes},
             dtype,
-            seed,
+            seed + named.again,  # other numbers than in the plain case, which came before
             put=named.put,
             spoil=named.spoil,
             refused=named.refused,
@@ -180,6 +182,7 @@ def _named(op: Op, dtypes: Sequence[str], seed: int, how: Adapt = AS_SPECIFIED) 
             shift=named.shift,
             lies=named.lies,
             over=named.over,
+            again=named.again,
         )
         for title, named in op.cases.items()
         if how == AS_SPECIFIED or not (named.lies or named.over)  # others get copies, which lie as they always do

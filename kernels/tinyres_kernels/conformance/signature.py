@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyres_kernels.conformance.adapt import AS_SPECIFIED, Adapt, turns
 from tinyres_kernels.conformance.declare import Op
+from tinyres_kernels.conformance.layouts import VIEWS
 from tinyres_kernels.conformance.ops import OPS
 from tinyres_kernels.contract import OPERATIONS
 from tinyres_kernels.settings import PAIRS
@@ -48,9 +49,7 @@ def memory(op: str) -> Iterator[str]:
     results = (last | steps).get(op, "results are C-contiguous")
     over = OPS[op].over
     shared = f"out may be {' or '.join(over)}" if over else "no result shares memory with an input"
-    yield from _wrapped(
-        f"Inputs may be views with any strides (transposed, every second element); {results}; {shared}."
-    )
+    yield from _wrapped(f"Inputs may be views with any strides ({', '.join(VIEWS.values())}); {results}; {shared}.")
 
 
 def _wrapped(text: str) -> list[str]:

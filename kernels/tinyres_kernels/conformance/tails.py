@@ -18,7 +18,10 @@ FEW = 3  # sizes on either side, at least: fewer may be chance
 
 @dataclass(frozen=True)
 class Tail:
-    """Along an axis, the sizes at which the kernel fails. `tile`: no multiples of it; 0: what a stride leaves over."""
+    """Along an axis, the sizes at which the kernel fails. `tile`: no multiples of it; 0: what a stride leaves over.
+
+    `whole`: where it fails at the multiples alone
+    """
 
     key: str  # of the structure
     place: int
@@ -26,11 +29,12 @@ class Tail:
     tile: int
     text: str
     example: Finding
+    whole: bool = False
 
     def holds(self, case: Case, mirrored: bool) -> bool:
         """Whether a case has such a size; `mirrored`: with rows and columns exchanged."""
         if self.tile:
-            return _size(case, self.key, self.place, self.axis) % self.tile != 0
+            return (_size(case, self.key, self.place, self.axis) % self.tile == 0) == self.whole
         return _over(case, self.place ^ mirrored) > 0
 
 
@@ -110,15 +114,18 @@ def _over(case: Case, place: int) -> int:
 
 
 def _tile(found: list[Finding], small: Finding, key: str, place: int) -> Tail | None:
-    """Where the kernel fails at all sizes from a tile on that are no multiples of it, and at no others."""
+    """Where the kernel fails at all sizes from a tile on that are no multiples of it, and at no others; or at those."""
     of, axis = _axis(small.case, key, place)
     sizes = [(_size(finding.case, key, place, axis), not finding.ok) for finding in found]
     for tile in TILES:
         beyond = [(size % tile > 0, fails) for size, fails in sizes if size >= tile]
         failing = sum(fails for _, fails in beyond)
-        if all(cut == fails for cut, fails in beyond) and min(failing, len(beyond) - failing) >= FEW:
-            text = f"a tail: {axis} of {of} is no multiple of {tile}"
-            return Tail(key, place, axis, tile, text, _telling(found))
+        alike = {cut == fails for cut, fails in beyond}
+        if len(alike) == 1 and min(failing, len(beyond) - failing) >= FEW:
+            whole = alike == {False}
+            multiple = "even" if tile == 2 else f"a multiple of {tile}"
+            text = f"{axis} of {of} is {multiple}" if whole else f"a tail: {axis} of {of} is no multiple of {tile}"
+            return Tail(key, place, axis, tile, text, _telling(found), whole)
     return None
 
 

@@ -100,6 +100,7 @@ CORNERS = {
     "no number": Named({"axes": (3, 0)}),
     "a vector of 16 (whole vectors)": Named({"axes": (16,)}),
     "a vector of 17 (tail)": Named({"axes": (17,)}),
+    "a vector, weight decay": Named({"axes": (4,), "weight_decay": 0.1}),
     "a kernel of a convolution": Named({"axes": (5, 3, 3, 3)}),
     "many numbers": Named({"axes": (1003,)}),
     "not a number": Named(put=Put(0, np.nan)),

@@ -78,6 +78,7 @@ CORNERS = {
     "width 16 (whole tiles)": Named({"hw": (3, 16), "padding": (1, 1)}),
     "width 32 (whole tiles)": Named({"hw": (3, 32), "padding": (1, 1)}),
     "width 33 (tile tail)": Named({"hw": (3, 33), "padding": (1, 1)}),
+    "a kernel of 7 rows and 8 columns": Named({"hw": (9, 10), "kernel": (7, 8), "padding": (3, 3)}),
     "one image, tall": Named({"hw": (31, 3), "padding": (1, 1)}),
     "wide and flat": Named({"hw": (1, 40), "kernel": (1, 3)}),
     "five images": Named({"N": 5, "hw": (4, 4)}),
@@ -132,6 +133,7 @@ CONV = Family(
         "an image smaller than its padding": Named({"hw": (1, 2), "padding": (2, 2)}),
         "dilation 2": Named({"dilation": (2, 2), "hw": (7, 6)}),
         "dilation 2, padding 2": Named({"dilation": (2, 2), "padding": (2, 2)}),
+        "dilation 3 and 4": Named({"dilation": (3, 4), "hw": (9, 11)}),
         "dilation of columns only, stride 2": Named({"dilation": (1, 2), "stride": (2, 2), "hw": (6, 9)}),
         "groups 2": Named({"groups": 2}),
         "groups 3, one output each": Named({"groups": 3, "OG": 1}),
@@ -141,6 +143,9 @@ CONV = Family(
         "16 outputs (whole tiles)": Named({"OG": 16}),
         "32 outputs (whole tiles)": Named({"OG": 32}),
         "17 outputs (tile tail)": Named({"OG": 17}),
+        "32 channels and outputs (whole tiles)": Named({"CG": 32, "OG": 32}),
+        "33 channels and outputs (tile tails)": Named({"CG": 33, "OG": 33}),
+        "32 channels and outputs, 1x1 kernel": Named({"CG": 32, "OG": 32, "kernel": (1, 1)}),
         "a residual network's layer": Named({"N": 2, "hw": (6, 6), "CG": 8, "OG": 8, "padding": (1, 1)}),
         "a generator's layer": Named(
             {"hw": (6, 6), "kernel": (4, 4), "CG": 4, "OG": 3, "stride": (2, 2), "padding": (1, 1)}
@@ -174,7 +179,11 @@ MAX = Family(
     traits=TRAITS,
     sizes=("N", "hw", "kernel", "CG"),
     nouns=NOUNS,
-    named=POOL_CORNERS | {"dilation 2": Named({"dilation": (2, 2), "hw": (7, 6)})},
+    named=POOL_CORNERS
+    | {
+        "dilation 2": Named({"dilation": (2, 2), "hw": (7, 6)}),
+        "dilation 3 and 4": Named({"dilation": (3, 4), "hw": (9, 11)}),
+    },
 )
 AVG = Family(
     plain={**POOL, "count_include_pad": True},

@@ -84,14 +84,15 @@ def test_a_kernel_that_never_returns_is_one_sentence(capsys, tmp_path):
     limit = "0.5 s (the limit of 0.5 s)"
     assert f"It was stopped after {limit} in its first case (plain). Nothing more was run." in out
     assert "It may never end, or the kernel may merely be slow: `--limit 5` gives each case 5 s" in out
-    assert "cases: the only one that was run fails (133 were not run)" in out
+    left = len(conformance.search.cases("conv2d", examples=0)) - 1
+    assert f"cases: the only one that was run fails ({left} were not run)" in out
     assert err == ""
     told = json.loads(files["json"].read_text())
     assert (told["conforms"], told["passed"], told["cases"], told["failed"]) == (False, 0, 1, 1)
-    assert told["not_run"] == sum(result["ok"] is None for result in told["results"]) == 133
+    assert told["not_run"] == sum(result["ok"] is None for result in told["results"]) == left
     suite = ElementTree.parse(files["junit"]).getroot()[0]
-    assert (suite.get("failures"), suite.get("skipped")) == ("1", "133")
-    assert (len(suite.findall(".//failure")), len(suite.findall(".//skipped"))) == (1, 133)
+    assert (suite.get("failures"), suite.get("skipped")) == ("1", str(left))
+    assert (len(suite.findall(".//failure")), len(suite.findall(".//skipped"))) == (1, left)
 
 
 def test_no_limit_is_this_process(monkeypatch):

@@ -7,6 +7,7 @@ from tinyres_kernels import conformance, im2col
 from tinyres_kernels.conformance.adapt import Adapt
 from tinyres_kernels.conformance.calling import call
 from tinyres_kernels.conformance.examine import examine
+from tinyres_kernels.conformance.layouts import OF_LINES, VIEWS
 from tinyres_kernels.conformance.report import snippet
 
 OPS = list(conformance.OPS)
@@ -21,10 +22,10 @@ def named(op, title, dtype="float64"):
 @pytest.mark.parametrize("op", OPS)
 def test_every_input_of_every_operation_is_a_view_in_some_case(op):
     strided = set()
-    for title in ("views (transposed)", "views (every second element)"):
-        case = named(op, title)
+    for lies, what in VIEWS.items():
+        case = named(op, f"views ({what})")
         if case is None:
-            assert title == "views (transposed)"
+            assert lies not in OF_LINES
             assert all(len(case.shape(arg)) == 1 for case in [named(op, "plain")] for arg in case.reads)
             continue
         given = _given(case)
@@ -64,7 +65,7 @@ def test_a_kernel_that_takes_its_inputs_to_be_contiguous_is_told_so():
     assert kind.needs == ["inputs that are views"]
     assert kind.means.startswith("It takes an input to be C-contiguous; one may be a view")
     assert "inputs that are views (transposed)" in " ".join(str(report).split())
-    assert {f.case.title for f in kind.findings} == {"views (transposed)", "views (every second element)"}
+    assert {f.case.title for f in kind.findings} == {f"views ({what})" for what in VIEWS.values()}
 
 
 def test_a_sum_into_one_of_its_terms_is_tried():
@@ -103,7 +104,10 @@ def test_where_copies_are_handed_over_it_says_that_none_were_views():
 def test_list_says_in_one_sentence_what_may_be_a_view_and_what_may_be_shared(op, capsys):
     assert command.main(["list", op]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Inputs may be views with any strides (transposed, every second element); " in text
+    assert (
+        "Inputs may be views with any strides (transposed, every second element, a part of the columns, reversed); "
+        in text
+    )
     assert ("out may be a or b." in text) == (op == "add")
     unseen = sum(not case.possible for case in conformance.search.cases(op, examples=0, dtypes=["float64"]))
     assert text.count("(your kernel never sees it") == unseen
