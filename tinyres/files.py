@@ -232,13 +232,16 @@ def write(path: PathLike, content: bytes | str) -> None:
     """Write a file atomically: `path` is the old file or the whole new one at any moment. Text is made `legible`.
 
     A killed process leaves at most a `.tinyres-*.tmp` beside it. If `path` is a symbolic link, the file that it points
-    to is replaced.
+    to is replaced; a device or a pipe, such as /dev/null, is written into.
 
     Raises:
         OSError: the disk is full or fails, or the folder does not exist; the old file is unchanged.
     """
     target = Path(os.path.realpath(path))
     content = legible(content).encode() if isinstance(content, str) else content
+    if target.exists() and not target.is_file() and not target.is_dir():
+        target.write_bytes(content)
+        return
     temporary = target.with_name(f".tinyres-{secrets.token_hex(8)}.tmp")  # a rename is atomic within a directory only
     try:
         with open(temporary, "xb") as file:

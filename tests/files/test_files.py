@@ -206,6 +206,17 @@ def test_permissions_and_links(path):
     same(load(path), OLD)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a pipe with a name")
+def test_a_pipe_or_device_is_written_into_and_not_replaced(path):
+    pipe = path.with_name("pipe")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write(pipe, "seen")
+    assert os.read(reader, 10) == b"seen"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
 def test_str_paths_and_relative_ones(path, monkeypatch):
     monkeypatch.chdir(path.parent)
     save(NEW, "model.safetensors")
