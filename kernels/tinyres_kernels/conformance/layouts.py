@@ -5,7 +5,8 @@ LAYOUTS = {
     "channels first": "{a} = np.moveaxis(np.moveaxis({a}, -1, 0).copy(), 0, -1)",
     "every second": "{a} = np.repeat({a}, 2, -1)[..., ::2]",
     "part": "{a} = np.insert({a}, {a}.shape[-1], 0, -1)[..., :-1]",
-    "reversed": "{a} = np.flip(np.flip({a}).copy())",
+    # Its first element lies in the middle: a kernel that reads on from there gets the same wrong numbers each time.
+    "reversed": "{a} = np.flip(np.append(np.flip({a}), {a})[:{a}.size].reshape({a}.shape))",
     "broadcast": "{a} = np.broadcast_to({a}[:1], {a}.shape)",
     "one element on": "{a} = np.append({a}.reshape(-1)[:1], {a})[-{a}.size:].reshape({a}.shape)",
     "misaligned": "{a} = np.frombuffer(b'.' + {a}.tobytes(), {a}.dtype, {a}.size, 1).reshape({a}.shape)",
