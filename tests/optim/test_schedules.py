@@ -174,3 +174,31 @@ def test_errors():
     for bad in ([0, 2], [3, 3], [4, 2]):
         with pytest.raises(ValueError, match="milestones must be above 0 and increase"):
             optim.SequentialLR(o, [*parts, optim.StepLR(o, 1)], bad)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [("StepLR", (2,)), ("MultiStepLR", ([2, 5, 5],)), ("ExponentialLR", (0.9,)), ("CosineAnnealingLR", (10,)),
+     ("CosineAnnealingWarmRestarts", (3,)), ("LinearLR", ())],
+)  # fmt: skip
+def test_a_schedule_goes_on_from_pytorchs_state(name, args):
+    torch = pytest.importorskip("torch")
+    theirs, ours = (
+        getattr(t.optim.lr_scheduler, name)(t.optim.SGD(t.nn.Linear(2, 2).parameters(), lr=0.1), *args)
+        for t in (torch, tr)
+    )
+    for _ in range(4):
+        theirs.optimizer.step()
+        theirs.step()
+    ours.load_state_dict(theirs.state_dict())
+    for _ in range(5):
+        theirs.optimizer.step()
+        theirs.step()
+        ours.step()
+    assert ours.optimizer.param_groups[0]["lr"] == pytest.approx(theirs.optimizer.param_groups[0]["lr"], rel=1e-12)
+
+
+def test_a_state_that_does_not_fit_says_what_is_missing():
+    with pytest.raises(ValueError, match=r"there is no \['gamma'\] in what was given.*call its step\(\) as often"):
+        optim.StepLR(sgd(), 7).load_state_dict({"step_size": 7, "base_lrs": [0.1], "last_epoch": 3})

@@ -12,6 +12,7 @@ from tinyres.arrays.memory import LEAST
 from tinyres.arrays.random import Rng
 from tinyres.autograd.calling import primitive, public
 from tinyres.autograd.tensor import raw
+from tinyres.context import layers_are_watched
 from tinyres.ops.attention_weights import attention_weights
 from tinyres.ops.dropout import dropout
 from tinyres.ops.indexing import getitem
@@ -106,7 +107,9 @@ def is_worth_fusing(weights: int, dtype: Any) -> bool:
 
 
 def _fused(query: Any, key: Any, value: Any) -> bool:
-    """Whether the fused kernels take these, and are worth it."""
+    """Whether the fused kernels take these, are worth it, and nobody watches: they never write the weights down."""
+    if layers_are_watched():
+        return False
     q, k, v = raw(query), raw(key), raw(value)
     return (
         is_worth_fusing(math.prod(q.shape[:-1]) * k.shape[-2], q.dtype)

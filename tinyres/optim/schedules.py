@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ class LRScheduler(Explained):
         return {"settings": settings, "base_lrs": _plain(self.base_lrs), "last_epoch": int(self.last_epoch)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore the result of `state_dict` of the same kind of schedule, and set the optimiser's rates.
+        """Restore the result of `state_dict` of the same kind of schedule, or PyTorch's, and set the optimiser's rates.
 
         Raises:
             ValueError: the settings are those of another kind of schedule, or the optimiser had another number of
@@ -73,7 +74,17 @@ class LRScheduler(Explained):
         self._assign()
 
     def _restore(self, state_dict: Mapping[str, Any]) -> None:
-        settings, what = state_dict["settings"], f"{type(self).__name__}.load_state_dict"
+        what = f"{type(self).__name__}.load_state_dict"
+        settings = state_dict.get("settings")
+        if settings is None:  # PyTorch's state, which has them beside the rest
+            names = [*self.settings, "base_lrs", "last_epoch"]
+            if lacking := [name for name in names if name not in state_dict]:
+                raise ValueError(
+                    f"{what}: there is no {lacking} in what was given, {sorted(state_dict)}; make the schedule anew, "
+                    "and call its step() as often as before"
+                )
+            found = {name: state_dict[name] for name in self.settings}
+            settings = {n: sorted(v.elements()) if isinstance(v, Counter) else v for n, v in found.items()}
         if set(settings) != set(self.settings):
             raise ValueError(f"{what}: needs the settings {sorted(self.settings)}, got {sorted(settings)}")
         rates, groups = list(state_dict["base_lrs"]), len(self.optimizer.param_groups)

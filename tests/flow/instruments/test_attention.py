@@ -47,6 +47,16 @@ def test_every_head_of_every_layer_against_the_weights_that_attention_returns():
             h = layer(h)
 
 
+@pytest.mark.parametrize("batch", [1, 8])
+def test_attention_of_few_and_of_many_tokens_is_seen(batch):
+    class Attends(nn.Module):
+        def forward(self, x):
+            return nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+
+    x = np.random.default_rng(0).standard_normal((batch, 4, 32, 16)).astype("float32")
+    assert flow.attention_entropy(Attends(), x)["entropy"].shape == (1, 4)
+
+
 def test_a_causal_mask_leaves_fewer_tokens():
     attention = nn.MultiheadAttention(8, 2, batch_first=True, rng=0)
 

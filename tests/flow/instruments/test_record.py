@@ -257,3 +257,16 @@ def test_the_nearest_name_comes_first_and_a_cut_list_says_so():
         flow.record(Mixed(), ["tblok"])
     with pytest.raises(ValueError, match=r"it has 0, 1$"):
         flow.record(nn.Sequential(nn.ReLU(), nn.ReLU()), ["x"])
+
+
+def test_a_block_that_computes_nothing_is_no_block():
+    net = nn.Sequential(nn.Linear(3, 3, rng=0), nn.Identity(), nn.Tanh(), nn.Dropout(0.0), nn.Linear(3, 1, rng=1))
+    with flow.record(net) as recording:
+        net(np.ones((2, 3), "float32")).sum().backward()
+    assert recording.blocks == ["0", "2", "4"]
+    assert list(recording.history().labels["block"]) == ["0", "2", "4"]
+    net[0].requires_grad_(False)  # it computes, and no gradient is wanted there
+    with flow.record(net) as recording:
+        net(np.ones((2, 3), "float32")).sum().backward()
+    assert recording.blocks == ["0", "2", "4"]
+    assert np.isnan(recording.gradient_norms()[0])

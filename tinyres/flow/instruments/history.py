@@ -59,6 +59,7 @@ class Step:
     differentiated: bool = False  # a backward pass has begun
     reached_twice: str | None = None  # a block run that a second backward pass has reached
     runs: dict[str, int] = field(default_factory=dict)  # how often each block ran
+    idle: set[str] = field(default_factory=set)  # blocks that were called and computed nothing, such as a dropout of 0
 
     def __post_init__(self) -> None:
         bad = next((name for name, norm in self.updates.before.items() if not np.isfinite(norm)), None)

@@ -11,7 +11,7 @@ import numpy as np
 from tinyres import nn
 from tinyres.autograd.node import Node
 from tinyres.autograd.tensor import Array, raw
-from tinyres.context import Observer, is_recording
+from tinyres.context import Observer, current, is_recording
 from tinyres.flow.instruments import blocks as block_names
 from tinyres.flow.instruments import history, statistics
 from tinyres.flow.instruments.boundary import Boundary, uneven
@@ -81,10 +81,15 @@ class Recording(Observer):
     def blocks(self) -> list[str]:
         """Names of the recorded blocks: `watched`, but name[0], name[1], ... for a block that ran more than once.
 
-        If any did, runs are listed in the order in which they ended, so that plots start at the input side.
+        A block that was called and never computed anything, such as an `nn.Identity`, is left out: its output is its
+        input. If any ran more than once, runs are listed in the order in which they ended, so that plots start at the
+        input side.
         """
-        found = block_names.labels(self.watched, [step.runs for step in self.steps])
-        if len(found) == len(self.watched):
+        computed = set().union(*(step.runs for step in self.steps))
+        idle = set().union(*(step.idle for step in self.steps)) - computed
+        watched = [name for name in self.watched if name not in idle]
+        found = block_names.labels(watched, [step.runs for step in self.steps])
+        if len(found) == len(watched):
             return found
         longest = max(self.steps, key=lambda step: len(step.forward)).forward
         place = {name: k for k, name in enumerate(longest)}
@@ -242,6 +247,10 @@ class Recording(Observer):
         if self._recorded:
             self.watched = self._paths.called(module)
             self._runs.call(self._step, module, path)
+
+    def on_call(self, primitive: Any, inputs: tuple[Any, ...], parents: tuple[Any, ...], value: Any) -> None:
+        if self._recorded and self._step.idle:
+            self._runs.ran(self._step, current().path)
 
     def on_forward(self, node: Node, value: Array) -> None:
         if self._recorded:

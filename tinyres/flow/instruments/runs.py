@@ -31,6 +31,12 @@ class Runs:
             if name in self._running:  # called again with nothing in between
                 self._finish(step, name)
             self._called.add(name)
+            if name not in step.runs:
+                step.idle.add(name)
+
+    def ran(self, step: Step, path: str | None) -> None:
+        """An operation ran, recorded or not."""
+        step.idle.difference_update(self._paths.enclosing(path))
 
     def name_of(self, node: Node) -> str | None:
         """The module of which an operation was part when it ran; None if of none of the model's."""
