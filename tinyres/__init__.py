@@ -82,7 +82,9 @@ is_grad_enabled = is_recording
 if hasattr(sys, "ps1"):  # a prompt or a notebook: its first seconds should not seem to hang
     waiting.told = lambda begins: import_module("tinyres.cli.compiling").at_prompt(begins)
 _HIGHER = {"trace": "viewer", "compile": "graph", "exercise": "exercises"}
-_ROOMS = {"linalg", "nn", "optim", "play", "utils"}
+_ROOMS = {
+    "data", "figures", "flow", "gan", "lab", "linalg", "models", "nn", "optim", "play", "training", "utils", "viewer",
+}  # fmt: skip
 _DTYPES = {
     "float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool", "half", "float", "double",
     "short", "int", "long",

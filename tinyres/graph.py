@@ -64,7 +64,10 @@ def compile(step: Callable[..., Any], *held: Holder) -> Step:
                 "kernels: SGD, Adam, AdamW, RMSprop"
             )
     if not held:
-        raise TypeError("compile: needs the modules and optimisers that the step changes, as in compile(step, model)")
+        raise TypeError(
+            "compile: needs the modules and optimisers that the step changes, as in compile(step, model); a model by "
+            "itself runs as it is: delete torch.compile(model)"
+        )
     return Step(step, held)
 
 

@@ -9,8 +9,7 @@ import pytest
 
 import tinyres as tr
 from tests.porting.ported import SCRIPTS, ported
-from tinyres.cli import main
-from tinyres.cli import port as port_command
+from tinyres.cli import main, port_script
 from tinyres.cli.ported import with_imports
 from tinyres.refusals import absent
 from tinyres.refusals.absent import NEAR
@@ -240,8 +239,8 @@ def test_changes_of_gradients_and_of_data_and_files(capsys, tmp_path):
 
 
 ADVICE = [*NEAR.values(), *absent._ELSEWHERE.values(), CONVERT, *SIGNATURES.values()]
-ADVICE += [t for name, t in vars(port_command).items() if name.isupper() and isinstance(t, str)]
-ADVICE += port_command.FILES.values()
+ADVICE += [t for name, t in vars(port_script).items() if name.isupper() and isinstance(t, str)]
+ADVICE += port_script.FILES.values()
 
 
 @pytest.mark.parametrize("text", ADVICE)

@@ -128,7 +128,7 @@ _BY_KIND = {
     "ordered": "median nanmedian quantile nanquantile kthvalue mode",
     "counted": "histc histogram unique unique_consecutive searchsorted bucketize isin gcd lcm nextafter frexp "
     "bitwise_left_shift bitwise_right_shift isreal is_complex promote_types can_cast broadcast_shapes",
-    "tape": "profile Variable saved_tensors_hooks grad_fn register_load_state_dict_post_hook",
+    "tape": "profile saved_tensors_hooks grad_fn register_load_state_dict_post_hook",
     "Size": "Size",
     "layout": "channels_last channels_last_3d contiguous_format preserve_format memory_format strided layout",
     "lazy": "LazyLinear LazyConv1d LazyConv2d LazyConvTranspose1d LazyConvTranspose2d LazyBatchNorm1d LazyBatchNorm2d "
@@ -155,6 +155,7 @@ _ELSEWHERE = {
     "manual_seed": "tr.manual_seed(seed), which is enough for every device",
     "is_tensor": "isinstance(x, tr.Tensor)", "nelement": "x.numel()", "ndimension": "x.dim()",
     "type": "x.dtype, x.to(dtype)",
+    "Variable": "x itself: every tensor is what a Variable was",
     "Event": "cupy.cuda.Event()", "compile": "tr.compile(step)",
     "graph": "tr.walk(y)",
     "set_submodule": "setattr(model, name, module)", "Softmax2d": "nn.Softmax(dim=1)",
