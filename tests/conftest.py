@@ -103,7 +103,13 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What was collected, two million objects, lives as long as the run: no collection of garbage looks at it again."""
+    """What was collected, two million objects, lives as long as the run: no collection of garbage looks at it again.
+
+    Hypothesis, which its plugin imports at the end of each run anyway, asks the collector who refers to an object of
+    another package (trio), and takes none for an answer that is worth a warning.
+    """
+    import hypothesis  # noqa: F401
+
     gc.collect()
     gc.freeze()
 
