@@ -108,6 +108,7 @@ def test_a_column_of_figures_is_not_broken_for_the_sake_of_text():
     assert stream.getvalue().count(pair) == 3
 
 
+@pytest.mark.usefixtures("sketched")
 def test_no_file_of_others_breaks_the_page(tmp_path):
     """It is on the page, or named as not readable; the experiments beside it are there."""
     save(tmp_path, "E3", laws=[law("a paper")])
@@ -129,6 +130,7 @@ def test_no_file_of_others_breaks_the_page(tmp_path):
     assert "unreadable: E2.json" in report.write_page(tmp_path).read_text()
 
 
+@pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../secret.png", "secret.txt", "link.png", "text.png", "missing.png", 7]
 )
@@ -151,6 +153,7 @@ def test_a_figure_is_a_picture_of_the_same_folder(tmp_path, name):
     assert report.write_page(folder).read_text().count("data:image/png") == 3 * (name != 7)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
 
     def draw(figure):

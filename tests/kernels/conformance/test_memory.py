@@ -51,11 +51,8 @@ def _laid(case):
 
 def flat_product(a, b, out):
     """As C has it that knows no strides."""
-    (M, K), N = a.shape, b.shape[1]
     memory = [np.lib.stride_tricks.as_strided(m, m.shape, (m.shape[1] * m.itemsize, m.itemsize)) for m in (a, b)]
-    for i in range(M):
-        for j in range(N):
-            out[i, j] = sum(float(memory[0][i, k]) * float(memory[1][k, j]) for k in range(K))
+    out[...] = memory[0].astype("float64") @ memory[1].astype("float64")
 
 
 def test_a_kernel_that_takes_its_inputs_to_be_contiguous_is_told_so():
