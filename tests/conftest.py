@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from tests import passed
 from tests.sketches import only_sketch
@@ -28,6 +29,14 @@ os.environ.setdefault("TINYRES_COMPILE_AHEAD", "0")
 
 # Kernels go by their limits: what a trial found on a busy machine would be another run's surprise.
 os.environ.setdefault("TINYRES_TRIALS", "0")
+
+# Hypothesis keeps what it finds in one place, wherever the process that a test starts may stand.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(HERE.parent / ".hypothesis"))
+
+# It would also draw large numbers that stand in our sources, and read 500 files for that, five seconds in each worker:
+# what a test draws would then depend on what other tests have imported.
+if hasattr(providers, "_get_local_constants"):  # not in each release
+    providers._get_local_constants = lambda: providers._local_constants
 
 # Python looks for garbage each 700 objects, which takes up to a tenth of the time of code that makes many small ones.
 gc.set_threshold(50_000, 20, 20)
@@ -105,11 +114,9 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     """What was collected, two million objects, lives as long as the run: no collection of garbage looks at it again.
 
-    Hypothesis, which its plugin imports at the end of each run anyway, asks the collector who refers to an object of
-    another package (trio), and takes none for an answer that is worth a warning.
+    Hypothesis has been imported by now. Its plugin does so at the end of each run at the latest, and it then asks the
+    collector who refers to an object of another package (trio), of which it warns if nobody does.
     """
-    import hypothesis  # noqa: F401
-
     gc.collect()
     gc.freeze()
 
