@@ -153,7 +153,6 @@ def test_a_figure_is_a_picture_of_the_same_folder(tmp_path, name):
     assert report.write_page(folder).read_text().count("data:image/png") == 3 * (name != 7)
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_figure_says_what_it_shows_and_opens_in_full(tmp_path):
 
     def draw(figure):
