@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from tests import passed
 from tests.sketches import only_sketch
@@ -28,6 +29,14 @@ os.environ.setdefault("TINYRES_COMPILE_AHEAD", "0")
 
 # Kernels go by their limits: what a trial found on a busy machine would be another run's surprise.
 os.environ.setdefault("TINYRES_TRIALS", "0")
+
+# Hypothesis keeps what it finds in one place, wherever the process that a test starts may stand.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(HERE.parent / ".hypothesis"))
+
+# It would also draw large numbers that stand in our sources, and read 500 files for that, five seconds in each worker:
+# what a test draws would then depend on what other tests have imported.
+if hasattr(providers, "_get_local_constants"):  # not in each release
+    providers._get_local_constants = lambda: providers._local_constants
 
 # Python looks for garbage each 700 objects, which takes up to a tenth of the time of code that makes many small ones.
 gc.set_threshold(50_000, 20, 20)
@@ -49,6 +58,8 @@ def pytest_configure(config):
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if passed.counts(config):
         config.pluginmanager.register(passed.Passed(config))
+    if int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2:
+        config.pluginmanager.register(Backwards.Everywhere)
 
 
 # What takes longest comes first: a worker that began with it last would keep the others waiting. Tests that start other
@@ -86,6 +97,24 @@ def mentioned(path, words):
     return any(word in text for word in words)
 
 
+class Backwards(pytest.Dir):
+    """A folder whose files are collected from the last to the first.
+
+    Where nothing was collected before, the assertions of each file are rewritten, which takes ten seconds. Of workers
+    that begin at either end each does half of it, and reads the rest, which the other has written.
+    """
+
+    def collect(self):
+        return reversed(list(super().collect()))
+
+    class Everywhere:
+        """The plugin. (A conftest.py is not asked about its own folder.)"""
+
+        @staticmethod
+        def pytest_collect_directory(path, parent):
+            return Backwards.from_parent(parent, path=path)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """The order in which tests run."""
@@ -97,13 +126,17 @@ def pytest_collection_modifyitems(items):
     @cache  # tests of a file share its path
     def place(path):
         inside = path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else ""
-        return next((i for i, start in enumerate(LONGEST) if inside.startswith(start)), len(LONGEST))
+        return next((i for i, start in enumerate(LONGEST) if inside.startswith(start)), len(LONGEST)), str(path)
 
-    items.sort(key=lambda item: place(item.path))
+    items.sort(key=lambda item: place(item.path))  # and then by name, in whichever order they were collected
 
 
 def pytest_collection_finish():
-    """What was collected, two million objects, lives as long as the run: no collection of garbage looks at it again."""
+    """What was collected, two million objects, lives as long as the run: no collection of garbage looks at it again.
+
+    Hypothesis has been imported by now. Its plugin does so at the end of each run at the latest, and it then asks the
+    collector who refers to an object of another package (trio), of which it warns if nobody does.
+    """
     gc.collect()
     gc.freeze()
 

@@ -68,8 +68,8 @@ def suite(pytester, monkeypatch):
         write(pytester.path / name, text)
 
     def run(*arguments):
-        reports = pytester.inline_run(*arguments, plugins=[Registers]).getreports("pytest_runtest_logreport")
-        return {report.nodeid for report in reports}
+        ended = pytester.inline_run(*arguments, plugins=[Registers], no_reraise_ctrlc=True)
+        return {report.nodeid for report in ended.getreports("pytest_runtest_logreport")}
 
     return run
 
@@ -105,6 +105,24 @@ def test_what_was_written_during_the_run_has_not_passed(suite, pytester):
     write(pytester.path / "tests" / "nn" / "test_writer.py", text)
     suite()
     assert {CONV, PAGE, LAYER} <= suite()
+
+
+def test_what_was_cut_short_has_not_passed(suite, pytester):
+    """By Ctrl-C, or by a worker's crash: there is no report of the phase in which it came, and the others passed."""
+    text = """
+        import pytest
+        @pytest.fixture
+        def ends():
+            yield
+            raise KeyboardInterrupt
+        def test_it(ends): pass
+    """
+    write(pytester.path / "tests" / "nn" / "test_last_of_all.py", text)
+    cut_short = "tests/nn/test_last_of_all.py::test_it"
+    assert {LAYER, cut_short} <= suite()
+    again = suite()
+    assert LAYER not in again
+    assert cut_short in again
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from tinyres import data
 
@@ -19,6 +17,8 @@ def split():
 
 
 def test_digits_are_the_bundled_images(split):
+    from sklearn.datasets import load_digits  # here, since it takes two seconds, and other workers do without
+
     bundled = load_digits()
     expected = {image.tobytes(): label for image, label in zip(bundled.images / 16, bundled.target, strict=True)}
     train, test = data.digits(seed=3, dtype="float64")
@@ -65,6 +65,9 @@ def test_digits_options():
 @pytest.mark.parametrize("fraction", [0.0056, 0.1, 0.2, 1 / 3, 0.5, 0.77, 0.9944])
 def test_digits_are_drawn_as_scikit_learn_draws_them(fraction):
     """What was measured on a split before stays true of it."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     bundled = load_digits()
     for seed in range(5):
         expected = train_test_split(

@@ -14,6 +14,7 @@ from tinyres.cli.common import make_folder
 from tinyres.lock import NAME, FolderLock, FolderTaken
 
 fcntl = pytest.importorskip("fcntl")
+pytestmark = pytest.mark.usefixtures("sketched")
 
 HOLDS = """
     import sys, time

@@ -53,6 +53,9 @@ def assert_right(got, x, w, g, static):
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.sampled_from("fd"), st.sampled_from([1, 30_000, 512 * 1024]))
 def test_it_is_im2col(case, dtype, budget):
+    _, _, _, _, CG, OG, _, _, _, groups, _ = case
+    if groups > 1 and CG == OG > 2:
+        dtype = "f"  # three kernels are compiled for each width of such a group: in float64 by tests of plans
     *given_arrays, static = arrays(case, dtype)
     with cpu.forced(images_bytes=budget):
         got = triple(cpu, *given_arrays, static)

@@ -108,6 +108,7 @@ def test_a_column_of_figures_is_not_broken_for_the_sake_of_text():
     assert stream.getvalue().count(pair) == 3
 
 
+@pytest.mark.usefixtures("sketched")
 def test_no_file_of_others_breaks_the_page(tmp_path):
     """It is on the page, or named as not readable; the experiments beside it are there."""
     save(tmp_path, "E3", laws=[law("a paper")])
@@ -129,6 +130,7 @@ def test_no_file_of_others_breaks_the_page(tmp_path):
     assert "unreadable: E2.json" in report.write_page(tmp_path).read_text()
 
 
+@pytest.mark.usefixtures("sketched")
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../secret.png", "secret.txt", "link.png", "text.png", "missing.png", 7]
 )

@@ -8,6 +8,7 @@ from tinyres_kernels import im2col
 from tinyres_kernels.conformance.layers import LAYERS, NETS, Layer, mobilenet
 
 import tinyres as tr
+from tests.models.test_models import Blank
 from tinyres import models, nn
 from tinyres.models.shortcuts import projected
 from tinyres.models.stages import Block, conv3x3, in_stages, two_convolutions
@@ -41,7 +42,7 @@ MADE = {
 
 @pytest.fixture
 def called(monkeypatch):
-    """The convolutions that are called for, by kernels that compute none: they write zeros."""
+    """The convolutions that are called for, by kernels that compute none: they write zeros. Nor are weights drawn."""
     found = []
 
     def note(image, w, out, settings):
@@ -53,6 +54,7 @@ def called(monkeypatch):
         out.fill(0)
         return out
 
+    monkeypatch.setattr(np.random, "default_rng", lambda *_: Blank())
     monkeypatch.setattr(im2col, "conv2d", lambda x, w, out, settings: note(x, w, out, settings))
     monkeypatch.setattr(im2col, "conv2d_dx", lambda g, w, out, settings: note(out, w, out, settings))
     return found

@@ -10,6 +10,8 @@ import pytest
 from tinyres.lab.registry import EXPERIMENTS, Law, Options, Result
 from tinyres.lab.report import save
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SOURCE = Path(__file__).parents[2] / "tutorials" / "_gallery.py"
 SPEC = importlib.util.spec_from_file_location("gallery_of_the_site", SOURCE)
 gallery = importlib.util.module_from_spec(SPEC)

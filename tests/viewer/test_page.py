@@ -208,16 +208,6 @@ def test_every_open_residual_block_has_a_frame_and_nothing_else_lies_in_it(name,
     assert set(outside) == {0}, "no node lies across the line of a frame"
 
 
-def test_each_use_of_a_player_has_a_frame_of_its_own(visit):
-    G, D = (nn.Sequential(nn.Linear(2, 3, rng=k), nn.ReLU(), nn.Linear(3, n, rng=9)) for k, n in ((0, 2), (1, 1)))
-    z, real = tr.tensor(np.ones((4, 2), "f4")), tr.tensor(np.zeros((4, 2), "f4"))
-    page = visit(viewer.trace(D=lambda: (D(G(z)) - D(real)).mean(), G=lambda: -D(G(z)).mean()))
-    while page.page.get_by_role("button", name="Open all").count():
-        page.page.get_by_role("button", name="Open all").click()
-    uses = [path for path, _ in frames(page)]
-    assert (uses.count("D"), uses.count("G")) == (3, 2)
-
-
 def test_routes_that_bring_nothing_have_no_shares(visit):
     block = nn.Residual(nn.Linear(2, 2, rng=0)).to("float64")
     x = cases.tensor(3, 2, requires_grad=True)
@@ -271,30 +261,6 @@ def test_modules_have_names_and_classes_and_routes_are_found(visit):
     page.press("/")
     page.page.keyboard.type("skip")
     assert page.page.locator("#found li").all_inner_texts() == ["add #7\n1 branch + skip\n2×3"]
-
-
-def test_fit_shows_all_of_the_graph_and_the_small_map_goes_where_it_is_pressed(visit):
-    model = models.resnet(8, width=4, in_channels=1, rng=0)
-    page = visit(viewer.trace(lambda: (model(cases.tensor(2, 1, 8, 8).astype("float32")) ** 2).sum()))
-    scrolls = (
-        "() => { const s = document.querySelector('.scroll'); return [s.scrollHeight - s.clientHeight, s.scrollTop]; }"
-    )
-    room, top = page.js(scrolls)
-    assert room > 100
-    assert top < room / 2
-    small = page.page.locator(".minimap").bounding_box()
-    page.page.mouse.click(small["x"] + small["width"] / 2, small["y"] + small["height"] - 2)
-    assert page.js(scrolls)[1] > 0.9 * room
-    page.press("0")
-    assert page.js(scrolls)[0] < room, "more of it is in the pane"
-    assert page.js("tinyres.state().zoom") == 0.5, "but no less than can be read"
-    page.press("0")
-    assert page.js(scrolls)[0] == room
-    page = visit(viewer.trace(cases.residual()[0]), size=(1280, 760))
-    assert page.js(scrolls)[0] > 0
-    page.press("0")
-    assert page.js(scrolls)[0] <= 1, "all of a small graph is in the pane"
-    assert page.page.locator(".minimap").count() == 0
 
 
 def test_every_open_module_is_named_in_the_graph_and_closes_there(visit):

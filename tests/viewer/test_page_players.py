@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyres as tr
+from tests.viewer.test_page import frames
 from tests.viewer.test_page_streams import BOXES, open_all
 from tinyres import nn, viewer
 from tinyres.models import dcgan
@@ -83,3 +84,13 @@ def test_what_is_out_of_view_is_counted(size, step, visit):
     page.press("0")
     assert page.js("tinyres.state().zoom") == 0.5, "what is out of view then is still on the small map"
     assert page.page.locator(".minimap").count() == 1
+
+
+def test_each_use_of_a_player_has_a_frame_of_its_own(visit):
+    G, D = (nn.Sequential(nn.Linear(2, 3, rng=k), nn.ReLU(), nn.Linear(3, n, rng=9)) for k, n in ((0, 2), (1, 1)))
+    z, real = tr.tensor(np.ones((4, 2), "f4")), tr.tensor(np.zeros((4, 2), "f4"))
+    page = visit(viewer.trace(D=lambda: (D(G(z)) - D(real)).mean(), G=lambda: -D(G(z)).mean()))
+    while page.page.get_by_role("button", name="Open all").count():
+        page.page.get_by_role("button", name="Open all").click()
+    uses = [path for path, _ in frames(page)]
+    assert (uses.count("D"), uses.count("G")) == (3, 2)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.viewer import cases
-from tinyres import viewer
+from tinyres import models, viewer
 
 pytestmark = pytest.mark.browser
 
@@ -133,3 +133,27 @@ def test_after_a_search_the_panel_has_the_focus(visit, view):
     assert page.text("#said").startswith("Found: tanh #")
     page.press("ArrowRight", " ")
     assert page.js("tinyres.state().playing"), "the keys of the page go on working there"
+
+
+def test_fit_shows_all_of_the_graph_and_the_small_map_goes_where_it_is_pressed(visit):
+    model = models.resnet(8, width=4, in_channels=1, rng=0)
+    page = visit(viewer.trace(lambda: (model(cases.tensor(2, 1, 8, 8).astype("float32")) ** 2).sum()))
+    scrolls = (
+        "() => { const s = document.querySelector('.scroll'); return [s.scrollHeight - s.clientHeight, s.scrollTop]; }"
+    )
+    room, top = page.js(scrolls)
+    assert room > 100
+    assert top < room / 2
+    small = page.page.locator(".minimap").bounding_box()
+    page.page.mouse.click(small["x"] + small["width"] / 2, small["y"] + small["height"] - 2)
+    assert page.js(scrolls)[1] > 0.9 * room
+    page.press("0")
+    assert page.js(scrolls)[0] < room, "more of it is in the pane"
+    assert page.js("tinyres.state().zoom") == 0.5, "but no less than can be read"
+    page.press("0")
+    assert page.js(scrolls)[0] == room
+    page = visit(viewer.trace(cases.residual()[0]), size=(1280, 760))
+    assert page.js(scrolls)[0] > 0
+    page.press("0")
+    assert page.js(scrolls)[0] <= 1, "all of a small graph is in the pane"
+    assert page.page.locator(".minimap").count() == 0

@@ -144,6 +144,27 @@ def search(
     return tuple(_Search(op, dtype, limits, threads, every, target).run())
 
 
+@lru_cache
+def _drawn(op: str) -> tuple[Structure, ...]:
+    """Where the searches of an operation begin."""
+    rng, drawn = np.random.default_rng(0), []
+    plain = OPS[op].family.plain
+    for _ in range(DRAWS if op.startswith("conv2d") else DRAWS // 10):
+        alike = rng.random() < 0.7  # rows like columns, as nets have it
+        made = dict(plain)
+        for key, value in plain.items():
+            choices = _SIZES.get(key) or _FREE.get(key)
+            if choices and isinstance(value, tuple):
+                pair = [choices[i] for i in rng.integers(len(choices), size=2)]
+                made[key] = (pair[0],) * 2 if alike else tuple(pair)
+            elif choices:
+                made[key] = choices[rng.integers(len(choices))]
+            elif key == "axes":
+                made[key] = (int(10 ** rng.uniform(0, 6)),)
+        drawn.append(made)
+    return tuple(drawn)
+
+
 class _Search:
     def __init__(self, op: str, dtype: str, limits: Limits, threads: int, every: int, target: Target) -> None:
         self.op, self.dtype, self.limits, self.threads, self.target = op, dtype, limits, threads, target
@@ -155,8 +176,7 @@ class _Search:
         self.walked = 0
 
     def run(self) -> Iterator[Found]:
-        rng = np.random.default_rng(0)
-        for structure in (*self._drawn(rng), *self._known()):
+        for structure in (*_drawn(self.op), *self._known()):
             self.look(structure)
         while self.new and self.every:
             name = self.new.pop()
@@ -169,22 +189,6 @@ class _Search:
         for (along, change, place), (_, case, plan) in self.beside.items():
             where = ("below", "at", "above")[place]
             yield Found(case, plan, f"{where} the {along} at which {change}", self.limits, self.threads)
-
-    def _drawn(self, rng: np.random.Generator) -> Iterator[Structure]:
-        plain = OPS[self.op].family.plain
-        for _ in range(DRAWS if self.op.startswith("conv2d") else DRAWS // 10):
-            alike = rng.random() < 0.7  # rows like columns, as nets have it
-            made = dict(plain)
-            for key, value in plain.items():
-                choices = _SIZES.get(key) or _FREE.get(key)
-                if choices and isinstance(value, tuple):
-                    pair = [choices[i] for i in rng.integers(len(choices), size=2)]
-                    made[key] = (pair[0],) * 2 if alike else tuple(pair)
-                elif choices:
-                    made[key] = choices[rng.integers(len(choices))]
-                elif key == "axes":
-                    made[key] = (int(10 ** rng.uniform(0, 6)),)
-            yield made
 
     def _known(self) -> Iterator[Structure]:
         """The layers of real nets as far as they are cheap, and without their padding."""

@@ -20,14 +20,11 @@ def conv2d(x: Array, w: Array, out: Array, s: Conv) -> None:
     rows, cols = s.axes(x.shape, w.shape, out.shape)
     CG, OG = w.shape[2], w.shape[3] // s.groups
     xs, ws = x.tolist(), w.tolist()
-    for n, oh, ow, o in ndindex(out.shape):
-        c0 = o // OG * CG  # the first input channel of o's group
-        out[n, oh, ow, o] = sum(
-            xs[n][h][i][c0 + c] * ws[kh][kw][c][o]
-            for kh, h in rows.window(oh)
-            for kw, i in cols.window(ow)
-            for c in range(CG)
-        )
+    for n, oh, ow in ndindex(out.shape[:3]):
+        taps = [(xs[n][h][i], ws[kh][kw]) for kh, h in rows.window(oh) for kw, i in cols.window(ow)]
+        for o in range(w.shape[3]):
+            c0 = o // OG * CG  # the first input channel of o's group
+            out[n, oh, ow, o] = sum(pixel[c0 + c] * tap[c][o] for pixel, tap in taps for c in range(CG))
 
 
 def conv2d_dx(g: Array, w: Array, out: Array, s: Conv) -> None:
@@ -45,14 +42,12 @@ def conv2d_dx(g: Array, w: Array, out: Array, s: Conv) -> None:
     rows, cols = s.axes(out.shape, w.shape, g.shape)
     CG, OG = w.shape[2], w.shape[3] // s.groups
     gs, ws = g.tolist(), w.tolist()
-    for n, h, i, channel in ndindex(out.shape):
-        k, c = divmod(channel, CG)
-        out[n, h, i, channel] = sum(
-            gs[n][oh][ow][o] * ws[kh][kw][c][o]
-            for kh, oh in rows.readers(h)
-            for kw, ow in cols.readers(i)
-            for o in range(k * OG, (k + 1) * OG)
-        )
+    for n, h, i in ndindex(out.shape[:3]):
+        taps = [(gs[n][oh][ow], ws[kh][kw]) for kh, oh in rows.readers(h) for kw, ow in cols.readers(i)]
+        for channel in range(out.shape[3]):
+            k, c = divmod(channel, CG)
+            of_group = range(k * OG, (k + 1) * OG)
+            out[n, h, i, channel] = sum(cotangent[o] * tap[c][o] for cotangent, tap in taps for o in of_group)
 
 
 def conv2d_dw(x: Array, g: Array, out: Array, s: Conv) -> None:
@@ -69,11 +64,9 @@ def conv2d_dw(x: Array, g: Array, out: Array, s: Conv) -> None:
     rows, cols = s.axes(x.shape, out.shape, g.shape)
     CG, OG = out.shape[2], out.shape[3] // s.groups
     xs, gs = x.tolist(), g.tolist()
-    for kh, kw, c, o in ndindex(out.shape):
-        channel = o // OG * CG + c
-        out[kh, kw, c, o] = sum(
-            image[h][i][channel] * cotangent[oh][ow][o]
-            for image, cotangent in zip(xs, gs, strict=True)
-            for oh, h in rows.places(kh)
-            for ow, i in cols.places(kw)
-        )
+    for kh, kw in ndindex(out.shape[:2]):
+        places = [(h, i, oh, ow) for oh, h in rows.places(kh) for ow, i in cols.places(kw)]
+        pairs = [(xs[n][h][i], gs[n][oh][ow]) for n in range(len(xs)) for h, i, oh, ow in places]
+        for c, o in ndindex(out.shape[2:]):
+            channel = o // OG * CG + c
+            out[kh, kw, c, o] = sum(pixel[channel] * cotangent[o] for pixel, cotangent in pairs)

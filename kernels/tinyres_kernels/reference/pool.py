@@ -22,13 +22,14 @@ def max_pool2d(x: Array, out: Array, index: Array, s: MaxPool) -> None:
     """
     rows, cols = s.axes(x.shape, out.shape)
     xs = x.tolist()
-    for n, oh, ow, c in ndindex(out.shape):
-        window = [(kh * s.kernel[1] + kw, xs[n][h][i][c]) for kh, h in rows.window(oh) for kw, i in cols.window(ow)]
-        place, best = window[0]
-        for candidate, value in window[1:]:
-            if not isnan(best) and (value > best or isnan(value)):
-                place, best = candidate, value
-        out[n, oh, ow, c], index[n, oh, ow, c] = best, place
+    for n, oh, ow in ndindex(out.shape[:3]):
+        window = [(kh * s.kernel[1] + kw, xs[n][h][i]) for kh, h in rows.window(oh) for kw, i in cols.window(ow)]
+        for c in range(out.shape[3]):
+            place, best = window[0][0], window[0][1][c]
+            for candidate, pixel in window[1:]:
+                if not isnan(best) and (pixel[c] > best or isnan(pixel[c])):
+                    place, best = candidate, pixel[c]
+            out[n, oh, ow, c], index[n, oh, ow, c] = best, place
 
 
 def max_pool2d_dx(g: Array, index: Array, out: Array, s: MaxPool) -> None:
@@ -41,13 +42,14 @@ def max_pool2d_dx(g: Array, index: Array, out: Array, s: MaxPool) -> None:
     """
     rows, cols = s.axes(out.shape, g.shape)
     gs, places = g.tolist(), index.tolist()
-    for n, h, i, c in ndindex(out.shape):
-        out[n, h, i, c] = sum(
-            gs[n][oh][ow][c]
+    for n, h, i in ndindex(out.shape[:3]):
+        taps = [
+            (kh * s.kernel[1] + kw, places[n][oh][ow], gs[n][oh][ow])
             for kh, oh in rows.readers(h)
             for kw, ow in cols.readers(i)
-            if places[n][oh][ow][c] == kh * s.kernel[1] + kw
-        )
+        ]
+        for c in range(out.shape[3]):
+            out[n, h, i, c] = sum(cotangent[c] for tap, place, cotangent in taps if place[c] == tap)
 
 
 def max_pool2d_take(u: Array, index: Array, out: Array, s: MaxPool) -> None:
@@ -62,10 +64,11 @@ def max_pool2d_take(u: Array, index: Array, out: Array, s: MaxPool) -> None:
     """
     rows, cols = s.axes(u.shape, out.shape)
     us, places = u.tolist(), index.tolist()
-    for n, oh, ow, c in ndindex(out.shape):
-        kh, kw = divmod(places[n][oh][ow][c], s.kernel[1])
-        h, i = dict(rows.window(oh)).get(kh), dict(cols.window(ow)).get(kw)
-        out[n, oh, ow, c] = 0.0 if h is None or i is None else us[n][h][i][c]
+    for n, oh, ow in ndindex(out.shape[:3]):
+        row, column = dict(rows.window(oh)), dict(cols.window(ow))  # by tap
+        for c in range(out.shape[3]):
+            kh, kw = divmod(places[n][oh][ow][c], s.kernel[1])
+            out[n, oh, ow, c] = us[n][row[kh]][column[kw]][c] if kh in row and kw in column else 0.0
 
 
 def avg_pool2d(x: Array, out: Array, s: AvgPool) -> None:
@@ -81,9 +84,11 @@ def avg_pool2d(x: Array, out: Array, s: AvgPool) -> None:
     """
     rows, cols = s.axes(x.shape, out.shape)
     xs = x.tolist()
-    for n, oh, ow, c in ndindex(out.shape):
-        pixels = [xs[n][h][i][c] for _, h in rows.window(oh) for _, i in cols.window(ow)]
-        out[n, oh, ow, c] = sum(pixels) / (s.kernel[0] * s.kernel[1] if s.count_include_pad else len(pixels))
+    for n, oh, ow in ndindex(out.shape[:3]):
+        pixels = [xs[n][h][i] for _, h in rows.window(oh) for _, i in cols.window(ow)]
+        count = s.kernel[0] * s.kernel[1] if s.count_include_pad else len(pixels)
+        for c in range(out.shape[3]):
+            out[n, oh, ow, c] = sum(pixel[c] for pixel in pixels) / count
 
 
 def avg_pool2d_dx(g: Array, out: Array, s: AvgPool) -> None:
@@ -96,9 +101,11 @@ def avg_pool2d_dx(g: Array, out: Array, s: AvgPool) -> None:
     """
     rows, cols = s.axes(out.shape, g.shape)
     gs, taps = g.tolist(), s.kernel[0] * s.kernel[1]
-    for n, h, i, c in ndindex(out.shape):
-        out[n, h, i, c] = sum(
-            gs[n][oh][ow][c] / (taps if s.count_include_pad else len(rows.window(oh)) * len(cols.window(ow)))
+    for n, h, i in ndindex(out.shape[:3]):
+        windows = [
+            (gs[n][oh][ow], taps if s.count_include_pad else len(rows.window(oh)) * len(cols.window(ow)))
             for _, oh in rows.readers(h)
             for _, ow in cols.readers(i)
-        )
+        ]
+        for c in range(out.shape[3]):
+            out[n, h, i, c] = sum(cotangent[c] / count for cotangent, count in windows)

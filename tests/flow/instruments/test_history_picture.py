@@ -66,7 +66,8 @@ def test_the_picture_is_drawn_and_json_comes_back(make, steps, tmp_path):
     titles = [axes.get_title() for axes in figure.axes]
     assert ("where the routes rejoin: skip connection and branch" in titles) is (make is models.resnet)
     assert ("the gradient over the steps" in titles) is (steps > 1)
-    figure.savefig(tmp_path / "x.png")
+    if (make is models.resnet) is (steps > 1):  # all panels, and the fewest: others have no more to draw
+        figure.savefig(tmp_path / "x.png")
     document = json.loads((found.to_json(tmp_path / "x.json"), (tmp_path / "x.json").read_text())[1])
     assert document["labels"]["block"] == ["blocks.0", "blocks.1", "blocks.2"]
     np.testing.assert_allclose(document["arrays"]["backward_norm"], found["backward_norm"])

@@ -13,6 +13,7 @@ from tinyres.cli import main
 from tinyres.flow.instruments import kept
 from tinyres.flow.instruments.kept import Kept
 
+pytestmark = pytest.mark.usefixtures("sketched")
 RECIPE = training.Recipe("stochastic_depth", depth=8, width=2, steps=6, batch_size=600, lr=0.05)
 
 

@@ -1,6 +1,5 @@
 """Blocks that run several times in a step, and modules that stand in several places."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -68,7 +67,6 @@ def test_the_picture_shows_every_run():
     (line,) = [line for line in figure.axes[0].lines if line.get_label() == "|gradient|, step 0"]
     assert len(line.get_xdata()) == STEPS + 1
     np.testing.assert_allclose(line.get_ydata(), np.log10(recording.gradient_norms()))
-    plt.close(figure)
 
 
 def test_sequences_of_different_lengths():

@@ -35,6 +35,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "broken_kernels.py").write_text("import nothing_of_that_name")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY")  # as a user runs it
     return name
 
 

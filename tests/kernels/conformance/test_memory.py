@@ -51,18 +51,15 @@ def _laid(case):
 
 def flat_product(a, b, out):
     """As C has it that knows no strides."""
-    (M, K), N = a.shape, b.shape[1]
     memory = [np.lib.stride_tricks.as_strided(m, m.shape, (m.shape[1] * m.itemsize, m.itemsize)) for m in (a, b)]
-    for i in range(M):
-        for j in range(N):
-            out[i, j] = sum(float(memory[0][i, k]) * float(memory[1][k, j]) for k in range(K))
+    out[...] = memory[0].astype("float64") @ memory[1].astype("float64")
 
 
 def test_a_kernel_that_takes_its_inputs_to_be_contiguous_is_told_so():
     assert examine(flat_product, named("matmul", "plain")).ok
     report = conformance.check(flat_product, "matmul", examples=0)
-    (kind,) = report.kinds
-    assert kind.needs == ["inputs that are views"]
+    assert [kind.needs for kind in report.kinds] == [["inputs that are views"]]
+    kind = report.kinds[0]
     assert kind.means.startswith("It takes an input to be C-contiguous; one may be a view")
     assert "inputs that are views (transposed)" in " ".join(str(report).split())
     assert {f.case.title for f in kind.findings} == {f"views ({what})" for what in VIEWS.values()}
