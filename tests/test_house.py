@@ -127,3 +127,15 @@ def test_the_extra_for_a_cuda_generation_holds_compiler_and_linker_to_one_releas
     toolkit = needed["cuda-toolkit"]
     assert toolkit.extras == {"nvjitlink", "nvrtc", "nvcc" if major == "12" else "nvvm"}
     assert str(toolkit.specifier) == f"=={major}.*"
+
+
+def test_what_ci_runs_beside_other_steps_is_waited_for_and_may_fail(tmp_path):
+    """Each by its name; and a step that fails ends the script, is read, and leaves nothing behind."""
+    script = (ROOT / ".ci" / "run").read_text()
+    begun, ended = (re.findall(rf"^{word} (\w+)", script, re.M) for word in ("beside", "ended"))
+    assert begun == ended != []
+    helpers = re.findall(r"^(?:set|beside\(\)|ended\(\)|trap) .*", script, re.M)
+    steps = "mkdir out", "beside good echo fine", "beside bad bash -c 'echo oh; exit 3'", "beside long sleep 100"
+    text = "\n".join([*helpers, *steps, "ended good", "echo next", "ended bad", "echo never"])
+    ran = subprocess.run(["bash", "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (3, "--- good:\nfine\nnext\n--- bad:\noh\n")

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 import tinyres as tr
 from tinyres import flow, nn
-from tinyres.figures import blank, darken, palette
+from tinyres.figures import blank, darken, pair, palette
 from tinyres.figures.dark import INK, PAPER
 from tinyres.lab.report import pictures
 
@@ -141,3 +141,13 @@ def test_norms_have_the_colours_and_the_order_of_the_run_s_page():
     np.testing.assert_allclose(image.get_array()[:, 0], np.log10(first))
     assert image.origin == "upper"
     assert heat.get_ylim()[0] > heat.get_ylim()[1], "block 1 stands on top"
+
+
+def test_both_forms_of_a_figure_are_laid_out_once():
+    figure, times = blank((4, 3), "constrained"), []
+    figure.subplots().plot([0, 1])
+    engine = figure.get_layout_engine()
+    execute = engine.execute
+    engine.execute = lambda figure: times.append(1) or execute(figure)
+    pair(figure)
+    assert len(times) == 1, "it takes as long as to draw"

@@ -3,31 +3,45 @@
 import json
 import os
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-from tinyres.figures import blank, fold, narrow, styled
+from tinyres import files
+from tinyres.figures import blank, fold, narrow, styled, whole_ticks
 from tinyres.lab import report
 from tinyres.lab.experiment import Draw
 from tinyres.lab.registry import EXPERIMENTS, Options, Result
+from tinyres.lab.report import pictures
 
 
 def drawn_once(draw: Draw, path: Path) -> Path:
-    """In place of `save_picture`."""
+    """In place of `save_picture`: wide and for light pages alone, which is what the gallery shows."""
+    with patch.object(pictures, "pair", lambda figure: (whole_ticks(figure) or files.png(figure), b"")):
+        light, _ = pictures.wide(draw)
+    path.write_bytes(light)
+    return path
+
+
+def sketched(draw: Draw, path: Path) -> Path:
+    """In place of `save_picture`: small, wherever labels come to lie."""
     with styled():
         figure = blank((11, 5), None)
         draw(figure)
         figure.savefig(path, dpi=20)
-        slim = narrow(None)
-        draw(slim)
-        fold(slim)
-        slim.draw_without_rendering()
-    for axes in slim.axes:
+    return path
+
+
+def fits_a_phone(draw: Draw) -> None:
+    """The narrow form, which is not saved: no label lies over its panel."""
+    with styled():
+        figure = narrow(None)
+        draw(figure)
+        fold(figure)
+        figure.draw_without_rendering()
+    for axes in figure.axes:
         labels = axes.title, axes.xaxis.label, axes.yaxis.label
         inside = [text.get_text() for text in labels if text.get_text() and over(text, axes)]
         assert not inside, "labels that lie over their panel, where the screen is narrow"
-    return path
 
 
 def over(text, axes) -> bool:
@@ -38,8 +52,8 @@ def holds(name: str, folder, undecided: str = "") -> Result:
     """Every law's verdict, the length of the progress bar, the pictures and the file; returns what was found.
 
     `undecided` is a law whose figure lies so near its limit that rounding decides; a test of its own judges it.
-    What a starred experiment found is left in the folder TINYRES_RESULTS, if that is set: the gallery shows it. If it
-    is not, pictures are drawn once and quickly: for light pages, and once more as on a narrow screen.
+    What a starred experiment found is left in the folder TINYRES_RESULTS, if that is set: the gallery shows it. Other
+    pictures, at which nobody looks, are sketches.
     """
     experiment, options, ticks, start = EXPERIMENTS[name], Options(), [], time.perf_counter()
     result = experiment.run(options, lambda: ticks.append(1))
@@ -48,12 +62,14 @@ def holds(name: str, folder, undecided: str = "") -> Result:
     assert not undecided or undecided in [law.name for law in result.laws]
     assert len(ticks) == experiment.ticks(options), "the progress bar is to reach its end, and no further"
     assert result.found.endswith("."), "a sentence that tells what was found"
-    kept = os.environ.get("TINYRES_RESULTS")
+    draw, kept = sketched, os.environ.get("TINYRES_RESULTS")
     if kept and experiment.starred:  # the site would run it once more
-        folder = Path(kept)
+        draw, folder = drawn_once, Path(kept)
         folder.mkdir(parents=True, exist_ok=True)
-    with nullcontext() if kept else patch("tinyres.lab.report.files.save_picture", drawn_once):
+    with patch("tinyres.lab.report.files.save_picture", draw):
         written = report.save(experiment, result, options, seconds, folder)
+    for draw in result.figures.values():
+        fits_a_phone(draw)
     assert len(written) == 1 + len(result.figures)
     assert json.loads(written[0].read_text())["name"] == name
     return result

@@ -27,6 +27,8 @@ def pair(figure: Any) -> tuple[bytes, bytes]:
     The light one holds a description for those who do not see it, see `described`.
     """
     whole_ticks(figure)
+    figure.draw_without_rendering()  # lays it out, which takes as long as drawing it: saving would do so four times
+    figure.set_layout_engine("none")
     light = files.png(figure, described(figure))
     darken(figure)
     return light, files.png(figure)

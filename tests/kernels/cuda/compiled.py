@@ -46,18 +46,22 @@ def kernels():
         for width in (4, 1):
             words = conv_tile.Words(width, width, width)
             tiles = [offer.tile for offer in conv_plan.offers(np.dtype(real), words)]
+            largest = max(tiles, key=lambda tile: tile.rows * tile.columns)
             for tile in tiles:
-                if (real, width) == ("float64", 1) and f"{tile.rows}x{tile.columns}" != ONE:
-                    continue  # of both that are slower than they need be, one is enough
-                size = f"{tile.rows}x{tile.columns} by {width}"
+                shape = f"{tile.rows}x{tile.columns}"
+                if shape != ONE and ((real, width) == ("float64", 1) or (width == 1 and tile != largest)):
+                    continue  # of what is slower than it need be, one or two are enough
                 for name, more in (("conv2d", (False,)), ("conv2d_dx", (True,)), ("conv2d_dw", ())):
+                    if name == "conv2d_dx" and shape != ONE and tile != largest:
+                        continue  # it differs from conv2d in where a slab comes from, by the same lines for each tile
                     make = conv_tiled.gather_kernel if more else conv_weights.weight_kernel
                     of_tile = lambda number, make=make, given=(tile, words, *more): make(number, *given)
-                    yield f"{name} {size}", real, of_tile, "rrrb66" if more else "rrrurd66"
+                    yield f"{name} {shape} by {width}", real, of_tile, "rrrb66" if more else "rrrurd66"
             # What follows a product is the same lines for each tile: the largest shows how many registers it takes.
-            spare = [tile for tile in tiles if conv_tile.spares(tile)]
-            largest = max(spare, key=lambda tile: tile.rows * tile.columns)
-            for tile in (tile for tile in spare if tile == largest or f"{tile.rows}x{tile.columns}" == ONE):
+            spare = [tile for tile in tiles if conv_tile.spares(tile) and (real, width) != ("float64", 1)]
+            largest = max(spare, key=lambda tile: tile.rows * tile.columns, default=None)
+            ones = [] if real == "float64" else [ONE]
+            for tile in (tile for tile in spare if tile == largest or f"{tile.rows}x{tile.columns}" in ones):
                 for title, (then, numbers) in follow.items():
                     of_tile = lambda number, given=(tile, words, False, then): conv_tiled.gather_kernel(number, *given)
                     name = f"conv2d and {title}, {tile.rows}x{tile.columns}, {width}"

@@ -2,7 +2,8 @@
 
 What ptxas says is kept to bounds: no spills for sm_90, registers and shared memory enough for several blocks on a
 multiprocessor. The tests look at a few kernels for sm_90, one of each kind; marked `slow`, at all of them, and for
-sm_80 at those of float32 and one tile.
+sm_80 at those of float32 and one tile. Of conv2d_dx, of what goes number by number, and of what follows a product there
+are the largest tile and one other (in float64, one of them).
 """
 
 import json

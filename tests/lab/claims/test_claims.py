@@ -45,6 +45,7 @@ SHORT, FULL = 1, pytest.mark.slow  # seconds that an experiment says it takes; e
 def test_every_verdict_holds(name, tmp_path, monkeypatch):
     if name == "claim-batch-norm":  # 32 blocks, and test losses that have no verdict, take two thirds of half a minute
         monkeypatch.setattr(batch_norm, "BLOCKS", (2, 8, 16))
+        monkeypatch.setattr(batch_norm, "RATE_SEEDS", 3)
         monkeypatch.setattr(batch_norm, "GAP_SEEDS", 2)
         monkeypatch.setattr(batch_norm, "RATES", batch_norm.RATES[1::2])
     experiment, result = ROOMS["claims"][name], holds(name, tmp_path)

@@ -20,13 +20,21 @@ def save_picture(draw: Draw, path: Path) -> Path:
 
     Then draw it again for narrow screens, with its panels one below the other.
     """
-    sizes = (1.0, 1.5, 2.25)
-    wide = _first_that_fits([partial(_wide, draw, scale, "constrained") for scale in sizes], partial(_wide, draw, 2.25))
-    slim = _first_that_fits([partial(_narrow, draw, "constrained")], partial(_narrow, draw))
-    for name, (light, dark) in ((path, wide), (narrow_name(path), slim)):
+    for name, (light, dark) in ((path, wide(draw)), (narrow_name(path), slim(draw))):
         write(name, light)
         write(dark_name(name), dark)
     return path
+
+
+def wide(draw: Draw) -> Pngs:
+    """The figure in its light and in its dark form."""
+    sizes = (1.0, 1.5, 2.25)
+    return _first_that_fits([partial(_wide, draw, scale, "constrained") for scale in sizes], partial(_wide, draw, 2.25))
+
+
+def slim(draw: Draw) -> Pngs:
+    """Both for a narrow screen."""
+    return _first_that_fits([partial(_narrow, draw, "constrained")], partial(_narrow, draw))
 
 
 def _first_that_fits(ways: Sequence[Callable[[], Pngs]], otherwise: Callable[[], Pngs]) -> Pngs:

@@ -124,7 +124,8 @@ async function saved(path, contents) {
   if (size > LIMITS[name]) throw new Error(`${name} has ${size} bytes; it may have ${LIMITS[name]}`);
   const place = new URL(path, HERE);
   await mkdir(new URL(".", place), { recursive: true });
-  await writeFile(place, contents);
+  const before = await readFile(place, "utf8").catch(() => "");
+  if (contents !== before) await writeFile(place, contents); // who reads it meanwhile sees all of it
   console.log(`${name}: ${size} bytes`);
 }
 
