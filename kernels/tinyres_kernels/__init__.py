@@ -70,7 +70,7 @@ others. So are `max_pool2d_dx` and `max_pool2d_take`, which are linear once the 
 and `avg_pool2d_dx`.
 
 The sets `cpu` and `cuda` can also update many parameters in one launch, with the same bits as one by one: `cpu.MANY`
-(Adam alone) and `cuda.MANY`, by name. The set `cuda` also has `cuda.conv2d_norm`: a convolution and batch norm in
+(SGD and Adam) and `cuda.MANY`, by name. The set `cuda` also has `cuda.conv2d_norm`: a convolution and batch norm in
 evaluation, in one launch, within rounding of the two; and `cuda.conv2d_statistics`, which in training leaves mean and
 variance of the convolution's channels.
 

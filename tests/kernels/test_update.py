@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinyres_kernels import cpu, im2col, reference
-from tinyres_kernels.settings import Adam
+from tinyres_kernels.settings import Adam, Sgd
 
 RUNGS = pytest.mark.parametrize("rung", [reference, im2col, cpu], ids=["reference", "im2col", "cpu"])
 SHAPES = st.sampled_from([(), (0,), (1,), (7,), (40,), (3, 2), (5, 4, 3, 3)])
@@ -118,24 +118,32 @@ LAYOUTS = {
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_many_parameters_in_one_call_have_the_bits_of_one_by_one(layout, first, threads):
-    rng = np.random.default_rng(0)
-    how = Adam(0.1, 0.8, 0.9, 1e-3, 0.1, True, 1 if first else 3)
+@pytest.mark.parametrize(("op", "states", "how"), [
+    ("adam", 2, lambda first: Adam(0.1, 0.8, 0.9, 1e-3, 0.1, True, 1 if first else 3)),
+    ("sgd", 1, lambda first: Sgd(0.1, 0.8, 0.2, 0.1, False)),
+    ("sgd", 1, lambda first: Sgd(0.1, 0.8, 0.0, 0.0, True)),
+    ("sgd", 0, lambda first: Sgd(0.1, 0.0, 0.0, 0.1, False)),
+])  # fmt: skip
+def test_many_parameters_in_one_call_have_the_bits_of_one_by_one(op, states, how, layout, first, threads):
+    rng, how, kernel = np.random.default_rng(0), how(first), getattr(cpu, op)
+    absent = (None,) * (op == "sgd" and not states)
     steps, alone = [], []
     for i, shape in enumerate(SHAPES_OF_A_NET * 2):
         dtype = "f" if i < 10 else "d"
-        p, g, m, v = (np.asarray(rng.random(shape), dtype) for _ in range(4))
-        given = (p, LAYOUTS[layout](g), *((None, None) if first else (LAYOUTS[layout](m), v)))
-        steps.append((*given, *(np.full(shape, np.nan, dtype) for _ in range(3))))
-        alone.append([np.full(shape, np.nan, dtype) for _ in range(3)])
-        cpu.adam(*given, *alone[-1], how)
+        p, g, *held = (np.asarray(rng.random(shape), dtype) for _ in range(2 + states))
+        olds = [None for _ in held] if first else [LAYOUTS[layout](a) for a in held[:1]] + held[1:]
+        given = (p, LAYOUTS[layout](g), *olds, *absent)
+        steps.append((*given, *(np.full(shape, np.nan, dtype) for _ in range(1 + states)), *absent))
+        alone.append([np.full(shape, np.nan, dtype) for _ in range(1 + states)])
+        kernel(*given, *alone[-1], *absent, how)
     with cpu.forced(worth_a_thread=0, threads=threads):
-        cpu.MANY["adam"].launch(steps, how)
+        cpu.MANY[op].launch(steps, how)
     for step, expected in zip(steps, alone, strict=True):
-        for a, b in zip(step[4:], expected, strict=True):
+        for a, b in zip([a for a in step[-1 - states - len(absent) :] if a is not None], expected, strict=True):
             np.testing.assert_array_equal(a, b)
+    out = 2 + states + len(absent)
     with pytest.raises(ValueError, match="shapes must agree"):
-        cpu.MANY["adam"].launch([(*steps[5][:4], np.empty(3, "f"), *steps[5][5:])], how)
+        cpu.MANY[op].launch([(*steps[5][:out], np.empty(3, "f"), *steps[5][out + 1 :])], how)
 
 
 @RUNGS

@@ -145,14 +145,14 @@ def test_rows_shows_each_measurement_below_what_was_found(capsys, tmp_path):
 
 @pytest.mark.parametrize("seeds", ["1", "2"])
 def test_ctrl_c_says_what_is_kept(capsys, tmp_path, monkeypatch, seeds):
-    from tinyres.cli import flow
+    from tinyres.cli import flow_runs
 
     def stopped(console, names, options, arguments):
         yield {"name": "check", "laws": [], "seeds": {"laws": [], "failed": []}}
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(flow, "_one_seed", stopped)
-    monkeypatch.setattr(flow, "_seeds", stopped)
+    monkeypatch.setattr(flow_runs, "one_seed", stopped)
+    monkeypatch.setattr(flow_runs, "several_seeds", stopped)
     status, out, _ = run(capsys, "flow", "E2", "E3", "--seeds", seeds, "--out", str(tmp_path))
     assert status == 130
     said = " ".join(out.split())
@@ -169,7 +169,7 @@ def test_names_in_any_case_and_the_folder_they_go_to(capsys, tmp_path, monkeypat
 
 def test_what_cannot_be_written_is_said_in_a_sentence_and_what_is_finished_is_kept(capsys, tmp_path):
     (tmp_path / "E19.json").mkdir()
-    arguments = ("check", "E19", "--out", str(tmp_path))
+    arguments = ("check", "E19", "--jobs", "1", "--out", str(tmp_path))
     status, out, err = run(capsys, "flow", *arguments)
     assert status == 2
     assert "cannot write" in err

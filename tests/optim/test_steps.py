@@ -1,6 +1,7 @@
 """Optimisers: ten steps of each against the same ten written out by hand, on every rung. No other library is needed."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -158,21 +159,22 @@ def test_a_model_converted_after_a_step_goes_on_and_so_does_a_gradient_of_anothe
 
 
 @pytest.mark.parametrize("most", [0, 10, 1 << 19])
-def test_adam_takes_as_many_parameters_at_a_time_as_wait_and_all_of_them(monkeypatch, most):
+@pytest.mark.parametrize(("make", "op"), [(optim.AdamW, "adam"), (partial(optim.SGD, momentum=0.9), "sgd")])
+def test_an_optimiser_takes_as_many_parameters_at_a_time_as_wait_and_all_of_them(monkeypatch, make, op, most):
     """Old and new arrays are in memory together only as long as parameters wait."""
     kernels = kernel_module("cpu")
-    usual, sizes = kernels.MANY["adam"], []
+    usual, sizes = kernels.MANY[op], []
 
     def launch(steps, *more):
         sizes.append(sum(step[0].size for step in steps))
         usual.launch(steps, *more)
 
-    monkeypatch.setitem(kernels.MANY, "adam", usual._replace(launch=launch, most=most))
+    monkeypatch.setitem(kernels.MANY, op, usual._replace(launch=launch, most=most))
     rng, found = np.random.default_rng(0), []
     arrays = [rng.standard_normal(n) for n in (4, 3, 9, 1, 20, 2)]
     for together in (True, False):
         params = [nn.Parameter(a.copy()) for a in arrays]
-        optimizers = [optim.AdamW(params)] if together else [optim.AdamW([p]) for p in params]
+        optimizers = [make(params)] if together else [make([p]) for p in params]
         for _ in range(2):
             for p, a in zip(params, arrays, strict=True):
                 p.grad = tr.tensor(a * 2)

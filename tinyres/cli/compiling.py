@@ -36,7 +36,7 @@ class Watch:
         self._looks: threading.Thread | None = None
         self._shown: Any = None  # (bars, task), or the stream
 
-    def __call__(self, begins: bool) -> None:
+    def __call__(self, begins: bool, kernels: int = 1) -> None:
         """Takes the place of `tinyres_kernels.waiting.told`."""
         with self._lock:
             now = time.monotonic()
@@ -45,7 +45,7 @@ class Watch:
                 self._since = now if self._depth == 1 else self._since
             elif self._depth:
                 self._depth -= 1
-                self.count += 1
+                self.count += kernels
                 if not self._depth:
                     self.seconds, self._since = self.seconds + now - self._since, now
         if begins and self._looks is None:
@@ -121,6 +121,6 @@ class Prompt(Watch):
 _prompt = Prompt(sys.stderr)
 
 
-def at_prompt(begins: bool) -> None:
+def at_prompt(begins: bool, kernels: int = 1) -> None:
     """Takes the place of `tinyres_kernels.waiting.told` where Python runs interactively."""
-    _prompt(begins)
+    _prompt(begins, kernels)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyres.cli.common import LAB, UsageError, check_depth, known, make_folder, need, on_device, progress, writing
+from tinyres.cli import flow_runs
+from tinyres.cli.common import LAB, UsageError, check_depth, known, make_folder, need, on_device
 from tinyres.cli.terminal import say, terminal
 
 NETS = {"depth": "depths", "arch": "archs", "steps": "steps"}  # options of the command: fields of `Options`
@@ -50,7 +49,8 @@ def add(commands: Any) -> None:
     flow.add_argument("--seeds", type=int, default=1, metavar="N",
                       help="run N seeds from --seed on, on all cores, and show the spread (default: 1)")  # fmt: skip
     flow.add_argument("--jobs", type=int, metavar="N",
-                      help="number of processes (default: one per core for --seeds, otherwise 1)")  # fmt: skip
+                      help="number of processes (default: one per core, or 1 with --device cuda); what is found does "
+                      "not depend on it")  # fmt: skip
     flow.add_argument("--set", nargs="+", metavar="NAME=VALUE", dest="settings",
                       help="test a law at other settings, as in E3 --set m=0.9 a=0.436 "
                       "(default: those of the law; --list names them)")  # fmt: skip
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     staying = [name for name in names if options.device not in EXPERIMENTS[name].devices]
     if staying:
         say(console, f"these run on the CPU regardless: {', '.join(staying)}")
-    at_seeds = _one_seed if arguments.seeds == 1 else _seeds
+    at_seeds = flow_runs.one_seed if arguments.seeds == 1 else flow_runs.several_seeds
     finished = at_seeds(console, names, options, arguments)
     rows: list[dict[str, Any]] = []
     silent, last = [], ""
@@ -148,87 +148,6 @@ def _tell(console: Any, rows: list[dict[str, Any]], silent: list[str], unjudged:
     return 1 if failed or silent else 0
 
 
-def _one_seed(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Run the experiments in this process, or in --jobs processes; print what each one found when it is complete."""
-    from tinyres.lab import report
-    from tinyres.lab.registry import EXPERIMENTS, STAR
-    from tinyres.lab.side_by_side import run_side_by_side
-
-    out = arguments.out
-    # In turn unless asked: a training that has all threads, and compiles its kernels once, is sooner done.
-    jobs = min(arguments.jobs or 1, len(names))
-    with progress(console) as bars, writing(out):
-        whole = bars.add_task("experiments", total=len(names), visible=len(names) > 1)
-        several = jobs > 1
-        outcomes = run_side_by_side(names, options, out, jobs) if several else _in_turn(bars, names, options, out)
-        waiting = list(names)
-        for name, outcome in outcomes:
-            bars.advance(whole)
-            waiting.remove(name)
-            if isinstance(outcome, str):
-                raise UsageError(f"{name} found nothing: {outcome}")
-            result, seconds, written = outcome.result, outcome.seconds, outcome.written
-            told = waiting or name != STAR  # else it is the last that `run` says
-            shown = report.finding(EXPERIMENTS[name], result, seconds, bool(told))
-            for part in shown + (report.tables(EXPERIMENTS[name], result) if arguments.rows else []):
-                bars.console.print(part)
-            report.write_page(out, waiting)
-            say(bars.console, f"  wrote {', '.join(str(path) for path in written)}\n", style="dim")
-            yield report.describe(EXPERIMENTS[name], result, options, seconds, written[1:])
-
-
-def _in_turn(bars: Any, names: list[str], options: Any, out: Path) -> Iterator[tuple[str, Any]]:
-    """One experiment after the other, in this process and on all threads."""
-    from tinyres.lab import report
-    from tinyres.lab.registry import EXPERIMENTS
-    from tinyres.lab.side_by_side import Finished
-
-    for name in names:
-        experiment = EXPERIMENTS[name]
-        current = bars.add_task(name, total=experiment.ticks(options))
-        start = time.perf_counter()
-        result = experiment.run(options, partial(bars.advance, current))
-        seconds = time.perf_counter() - start
-        bars.remove_task(current)
-        yield name, Finished(result, seconds, report.save(experiment, result, options, seconds, out))
-
-
-def _jobs(arguments: argparse.Namespace, options: Any) -> int:
-    """The number of processes: by default one per core, or one for a GPU."""
-    from tinyres.lab.processes import cores
-
-    return arguments.jobs or (1 if options.device == "cuda" else cores())
-
-
-def _seeds(console: Any, names: list[str], options: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Run all seeds of all experiments in parallel; print each experiment's table when its seeds are complete."""
-    from tinyres.lab import report, seeds
-    from tinyres.lab.registry import EXPERIMENTS
-
-    out, count, jobs = arguments.out, arguments.seeds, _jobs(arguments, options)
-    works = seeds.at_seeds(names, options, count, out)
-    found: dict[str, dict[int, Any]] = {name: {} for name in names}
-    with progress(console) as bars, writing(out):
-        whole = bars.add_task(f"{len(names)} experiments, {count} seeds", total=len(works))
-        for work, outcome in seeds.run_seeds(works, jobs):
-            bars.advance(whole)
-            at = found[work.name]
-            at[work.options.seed] = outcome
-            if len(at) < count:
-                continue
-            failed = {seed: at[seed] for seed in sorted(at) if isinstance(at[seed], str)}
-            done = {seed: at[seed] for seed in sorted(at) if seed not in failed}
-            for seed, why in failed.items():
-                say(bars.console, f"{work.name}, seed {seed} failed: {why}", style="red")
-            if not done:
-                raise UsageError(f"{work.name} failed at every seed: {next(iter(failed.values()))}")
-            document = report.gather(done, failed)
-            report.save_seeds(EXPERIMENTS[work.name], options, document, out)
-            report.write_page(out, [name for name in names if len(found[name]) < count])
-            bars.console.print(report.seeds_table(document))
-            yield document
-
-
 def _settings(arguments: argparse.Namespace, names: list[str]) -> dict[str, Any]:
     """The values of --set, checked against the single experiment they apply to."""
     from tinyres.lab.registry import EXPERIMENTS, SettingError, chosen
@@ -250,10 +169,13 @@ def _settings(arguments: argparse.Namespace, names: list[str]) -> dict[str, Any]
 
 
 def _check_seeds(arguments: argparse.Namespace, names: list[str]) -> None:
+    from tinyres.lab.registry import EXPERIMENTS, InPieces
+
     for option, value in (("--seeds", arguments.seeds), ("--jobs", arguments.jobs)):
         if value is not None and value < 1:
             raise UsageError(f"{option} {value}: must be at least 1")
-    if arguments.jobs is not None and arguments.seeds == 1 and len(names) == 1:
+    alone = arguments.seeds == 1 and len(names) == 1 and not isinstance(EXPERIMENTS[names[0]].run, InPieces)
+    if arguments.jobs is not None and alone:
         raise UsageError(f"--jobs is for several experiments or seeds, not for {names[0]} at one seed; leave it out")
 
 

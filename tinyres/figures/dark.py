@@ -23,7 +23,6 @@ def darken(figure: Any) -> None:
     from matplotlib.patches import Patch
     from matplotlib.text import Text
 
-    figure.draw_without_rendering()
     for axis in figure.findobj(Axis):
         axis.set_tick_params(which="both", color=INK, labelcolor=INK)  # of ticks that are yet to be made
     on_images = {id(part) for axes in figure.axes if axes.images for part in [*axes.texts, *axes.lines]}

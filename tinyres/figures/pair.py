@@ -30,6 +30,7 @@ def pair(figure: Any) -> tuple[bytes, bytes]:
     figure.draw_without_rendering()  # lays it out, which takes as long as drawing it: saving would do so four times
     figure.set_layout_engine("none")
     light = files.png(figure, described(figure))
+    figure.set_layout_engine(None)  # everything has its place: to find it again takes as long as to draw
     darken(figure)
     return light, files.png(figure)
 

@@ -10,7 +10,7 @@ from tinyres.lab.law import Law, shown
 from tinyres.lab.printed import Table, as_text
 from tinyres.lab.setting import Setting
 
-__all__ = ["BOTH", "Experiment", "Law", "Options", "Result", "Setting", "Table", "Tick", "shown"]
+__all__ = ["BOTH", "Experiment", "InPieces", "Law", "Options", "Result", "Setting", "Table", "Tick", "shown"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,29 @@ BOTH = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
+class InPieces:
+    """An experiment's `run` whose measurement has pieces that do not need each other, such as several trainings.
+
+    Called, it measures one after the other; `side_by_side.py` hands them to several processes. A piece and what is
+    found of it can be pickled.
+
+    Attributes:
+        pieces: pieces(options) are those to measure.
+        measure: measure(options, piece, tick) is what is found of one.
+        gather: gather(options, what was found of each) is the result.
+        cost: how long a piece takes, in any unit: the longest ones start first.
+    """
+
+    pieces: Callable[[Options], list[Any]]
+    measure: Callable[[Options, Any, Tick], Any]
+    gather: Callable[[Options, list[Any]], Result]
+    cost: Callable[[Any], float]
+
+    def __call__(self, options: Options, tick: Tick) -> Result:
+        return self.gather(options, [self.measure(options, piece, tick) for piece in self.pieces(options)])
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A named claim that can be tested by running it.
 
@@ -73,7 +96,8 @@ class Experiment:
         equation: the same equation in TeX, for typeset pages.
         source: papers, or "derived: ..." if the prediction is our own derivation.
         ticks: ticks(options) is the number of times `run` calls its second argument: the length of the progress bar.
-        run: measures, and returns laws with verdicts, tables and figures.
+        run: measures, and returns laws with verdicts, tables and figures; `InPieces` where several processes can
+            share the work.
         seconds: approximate run time on two cores.
         starred: one of the main laws, which are quick to check together.
         devices: where it can run. Experiments that train or run nets use `Options.device`; closed forms, toy problems

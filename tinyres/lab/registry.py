@@ -7,7 +7,7 @@ import pkgutil
 from importlib import import_module
 
 from tinyres.lab import claims, laws, players, stream, trained
-from tinyres.lab.experiment import Experiment, Options, Result, Table
+from tinyres.lab.experiment import Experiment, InPieces, Options, Result, Table
 from tinyres.lab.law import Law, Spread, shown
 from tinyres.lab.setting import Setting, SettingError, chosen
 
@@ -28,6 +28,6 @@ GROUPS: dict[str, list[str]] = {
 }
 
 __all__ = [
-    "EXPERIMENTS", "GROUPS", "Experiment", "Law", "Options", "Result", "Setting", "SettingError", "Spread", "Table",
-    "chosen", "shown",
+    "EXPERIMENTS", "GROUPS", "Experiment", "InPieces", "Law", "Options", "Result", "Setting", "SettingError", "Spread",
+    "Table", "chosen", "shown",
 ]  # fmt: skip

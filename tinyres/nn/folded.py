@@ -27,11 +27,13 @@ def folded(conv: Module, norm: Module | None, x: Any, residual: Any = None, relu
     here = current()
     if layers_are_watched() or not isinstance(conv, Conv2d) or not isinstance(norm, BatchNorm2d):
         return None
+    if not isinstance(x, Tensor) or not hasattr(kernels_for(raw(x)), "conv2d_norm"):
+        return None  # as always on the CPU, where a small net's step asks a hundred times
     if not is_just(conv, Conv2d) or not is_just(norm, BatchNorm2d) or conv.bias is not None:
         return None
     if isinstance(conv.padding, str) or conv.padding_mode != "zeros":
         return None
-    if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] != conv.in_channels:
+    if x.ndim != 4 or x.shape[1] != conv.in_channels:
         return None
     if norm.num_features != conv.out_channels:
         return None

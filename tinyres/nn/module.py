@@ -158,9 +158,12 @@ class Module(Convenient, Hookable, Explained):
         return sum(parameter.size for parameter in self.parameters())
 
     def _tree(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child._tree(f"{prefix}.{name}" if prefix else name)
+        waiting = [(prefix, self)]
+        while waiting:
+            name, module = waiting.pop()
+            yield name, module
+            start = f"{name}." if name else ""
+            waiting += [(start + own, child) for own, child in module.named_children()][::-1]
 
     def _state(self, recurse: bool = True, root: str = "", saved: bool = False) -> Iterator[tuple[str, Tensor]]:
         """Every name under which a parameter or buffer can be reached: each module's parameters, then its buffers;

@@ -223,7 +223,7 @@ class Captured(NamedTuple):
 
 class KernelOptimizer(Optimizer):
     """An optimiser whose step is a kernel. On a GPU, one launch updates all parameters that share dtype and a group; on
-    the CPU Adam takes some at a time, as many as have half a million numbers.
+    the CPU SGD and Adam take some at a time, as many as have half a million numbers.
 
     All new arrays of a launch exist before the first old one is freed.
     """

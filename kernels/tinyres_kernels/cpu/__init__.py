@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING
 from tinyres_kernels import contract
 from tinyres_kernels.cpu import activations, conv, dense, elementwise, heads, loss, matmul, norm, pool, row_norm, update
 from tinyres_kernels.cpu.choices import forced
-from tinyres_kernels.cpu.many import MANY, adam_many
+from tinyres_kernels.cpu.many import MANY, adam_many, sgd_many
 from tinyres_kernels.cpu.plan import explain
 from tinyres_kernels.namespace import Array
 
 contract.publish(__name__, activations, heads, conv, dense, elementwise, loss, matmul, norm, pool, row_norm, update)
 
-__all__ = ["MANY", "adam_many", "explain", "forced"]
+__all__ = ["MANY", "adam_many", "explain", "forced", "sgd_many"]
 
 if TYPE_CHECKING:
 

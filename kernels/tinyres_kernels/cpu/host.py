@@ -3,10 +3,12 @@
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numba
 from llvmlite import binding
+from numba.np.ufunc import parallel
 
 from tinyres_kernels.cpu.choices import limit
 
@@ -72,6 +74,7 @@ except ImportError:
         print("tinyres_kernels: OpenMP is not available, so the CPU kernels run on one thread", file=sys.stderr)
 
 _forked = False
+_count: Callable[[], int] | None = None  # asks Numba how many threads it uses
 
 
 def _after_fork() -> None:
@@ -87,4 +90,15 @@ def threads(multiplications: float = float("inf")) -> int:
     """How many threads to use: Numba's count (`numba.set_num_threads`); one for little work and in a forked child."""
     if _forked or not PARALLEL or multiplications < limit("worth_a_thread"):
         return 1
-    return int(limit("threads") or numba.get_num_threads())
+    return int(limit("threads") or _counted())
+
+
+def _counted() -> int:
+    """`numba.get_num_threads()` without the two locks that it passes at each call: a small net's step asks hundreds of
+    times."""
+    global _count
+    if _count is None:
+        found = numba.get_num_threads()  # starts the threads, if nothing has
+        _count = getattr(parallel, "_get_num_threads", numba.get_num_threads)
+        return found
+    return _count()

@@ -47,8 +47,8 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 def by_blas(a: Array, b: Array, out: Array, threads: int) -> None:
     """out = a b, its rows shared out among the threads."""
     M = len(out)
-    before = [library.get_num_threads() for library in _blas()]
-    for library in _blas():
+    before = [(library, number) for library in _blas() if (number := library.get_num_threads()) != 1]
+    for library, _ in before:
         library.set_num_threads(1)
     try:
         parts = [slice(M * t // threads, M * (t + 1) // threads) for t in range(threads)]
@@ -57,7 +57,7 @@ def by_blas(a: Array, b: Array, out: Array, threads: int) -> None:
         for part in waiting:
             part.result()
     finally:
-        for library, number in zip(_blas(), before, strict=True):
+        for library, number in before:
             library.set_num_threads(number)
 
 

@@ -41,7 +41,7 @@ def calls() -> Iterator[Call]:
     logits, classes = zeros(4, 10), zeros(4, dtype=np.int64)
     yield "cross_entropy_dx", (), (zeros(4), logits, classes, zeros(4, 10))
     yield "cross_entropy", (), (logits, classes, zeros(4), zeros(4, 10))
-    yield "sgd", (), (line, line, line, zeros(64), zeros(64), Sgd(0.1, 0.9, 0.0, 1e-4, False))
+    yield "sgd_many", (), ([(line, line, line, zeros(64), zeros(64))], Sgd(0.1, 0.9, 0.0, 1e-4, False))
     adam = Adam(0.1, 0.9, 0.999, 1e-8, 0.0, False, 1)
     yield "adam_many", (), ([(line, line, line, line, zeros(64), zeros(64), zeros(64))], adam)
     yield "bce_with_logits", (), (line, line, zeros(64))

@@ -1,7 +1,7 @@
 """The steps of optimisers, each in one compiled pass, with exactly the roundings of `im2col`.
 
-The pass runs along memory, whatever order the axes have in it. Many parameters may take Adam's step in one call
-(`many.py`).
+The pass runs along memory, whatever order the axes have in it. Many parameters may take a step of SGD or Adam in one
+call (`many.py`).
 
 In the loops, capitals are a thread's own part of each array. Counted from 0, they leave no index that LLVM takes for
 a negative one, so that it makes vectors of them. What is off is a condition, not a product: 0 times infinity is NaN.
@@ -35,13 +35,12 @@ def _plan_rmsprop(shapes: tuple[Shape | None, ...], _: int, machine: Machine, ch
     return Plan("loop", threads=machine.threads_for(WORK * prod(p), choices))
 
 
-@kernel
-def _sgd(t, threads, p, g, buffer, out, new_buffer, settings, moves, first, nesterov):
-    size, real = p.size, p.dtype.type
+@compiled
+def sgd_line(P, G, B, O, NB, settings, moves, first, nesterov):
+    """One part of each array, from its first number to its last."""
+    real = P.dtype.type
     lr, momentum, share, decay = real(settings[0]), real(settings[1]), real(settings[2]), real(settings[3])
     decays = decay != 0
-    own = slice(size * t // threads, size * (t + 1) // threads)
-    P, G, B, O, NB = p[own], g[own], buffer[own], out[own], new_buffer[own]
     for i in range(P.size):
         step = G[i] + decay * P[i] if decays else G[i]
         if moves:
@@ -49,6 +48,12 @@ def _sgd(t, threads, p, g, buffer, out, new_buffer, settings, moves, first, nest
             NB[i] = b
             step = step + momentum * b if nesterov else b
         O[i] = P[i] - lr * step
+
+
+@kernel
+def _sgd(t, threads, p, g, buffer, out, new_buffer, settings, moves, first, nesterov):
+    own = slice(p.size * t // threads, p.size * (t + 1) // threads)
+    sgd_line(p[own], g[own], buffer[own], out[own], new_buffer[own], settings, moves, first, nesterov)
 
 
 @compiled
@@ -111,9 +116,13 @@ def _lines(written: tuple[Array, ...], read: tuple[Array, ...]) -> Iterator[Arra
 def sgd(p: Array, g: Array, buffer: Array | None, out: Array, new_buffer: Array | None, s: Sgd) -> None:
     """`reference.sgd` in one pass: 20 bytes a number in float32."""
     end, new, start, slope, old = _lines((out, new_buffer), (p, g, buffer))
-    settings = (float(s.lr), float(s.momentum), float(1 - s.dampening), float(s.weight_decay))
     flags = new_buffer is not None, buffer is None, bool(s.nesterov)
-    _sgd(threads(WORK * p.size), start, slope, old, end, new, settings, *flags)
+    _sgd(threads(WORK * p.size), start, slope, old, end, new, sgd_numbers(s), *flags)
+
+
+def sgd_numbers(s: Sgd) -> tuple[float, ...]:
+    """What the loop makes of the settings."""
+    return float(s.lr), float(s.momentum), float(1 - s.dampening), float(s.weight_decay)
 
 
 def adam_numbers(s: Adam) -> tuple[float, ...]:

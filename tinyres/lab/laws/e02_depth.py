@@ -16,6 +16,7 @@ import numpy as np
 
 import tinyres as tr
 from tinyres.arrays import device_of, to_device
+from tinyres.autograd.tensor import raw
 from tinyres.flow.theory import mean_field
 from tinyres.flow.theory.activations import ACTIVATIONS, Activation
 from tinyres.lab.depth import slope
@@ -94,7 +95,7 @@ def forward(case: Case, weights: list[Any], rng: np.random.Generator) -> list[An
     """The pre-activations (BATCH, n) of layers 0, 1, ..., L of one random net."""
     width = weights[0].shape[0]
     x = rng.standard_normal((BATCH, width))
-    device = device_of(weights[0])
+    device = device_of(raw(weights[0]))
     x = to_device(x * np.sqrt(case.q / (x * x).mean(axis=1, keepdims=True)), device)
     h = tr.tensor(x, requires_grad=True)
     layers = [h]
@@ -127,7 +128,8 @@ def run(options: Options, tick: Tick) -> Result:
     variances: dict[Case, list[Any]] = {case: [] for case in cases}
     for net in range(NETS):
         draws = np.random.default_rng((options.seed, net))
-        weights = [to_device(draws.standard_normal((width, width)), options.device) for _ in range(depth)]
+        drawn = (to_device(draws.standard_normal((width, width)), options.device) for _ in range(depth))
+        weights = [tr.tensor(w) for w in drawn]  # of an array, each product would keep a copy
         for k, case in enumerate(cases):  # the same matrices, scaled
             rng = np.random.default_rng((options.seed, net, k))
             states = forward(case, weights, rng)

@@ -33,10 +33,16 @@ def save(experiment: Experiment, result: Result, options: Options, seconds: floa
         OSError: a file cannot be written. Files written before it stay.
     """
     pictures = save_pictures(experiment, result, options, folder)
-    document = describe(experiment, result, options, seconds, pictures)
+    return [save_document(experiment, result, options, seconds, pictures, folder), *pictures]
+
+
+def save_document(
+    experiment: Experiment, result: Result, options: Options, seconds: float, pictures: Sequence[Path], folder: Path
+) -> Path:
+    """Write the JSON file of a result whose pictures are saved."""
     path = folder / f"{file_name(experiment, options)}.json"
-    write_json(path, document)
-    return [path, *pictures]
+    write_json(path, describe(experiment, result, options, seconds, pictures))
+    return path
 
 
 def save_seeds(experiment: Experiment, options: Options, document: dict[str, Any], folder: Path) -> None:
@@ -48,10 +54,13 @@ def save_seeds(experiment: Experiment, options: Options, document: dict[str, Any
 
 def save_pictures(experiment: Experiment, result: Result, options: Options, folder: Path) -> list[Path]:
     """Save each of the result's figures as a PNG file."""
-    stem = file_name(experiment, options)
-    return [
-        save_picture(draw, folder / f"{stem}{'-' if name else ''}{name}.png") for name, draw in result.figures.items()
-    ]  # fmt: skip
+    return [save_figure(experiment, result, options, folder, name) for name in result.figures]
+
+
+def save_figure(experiment: Experiment, result: Result, options: Options, folder: Path, name: str) -> Path:
+    """Save one of the result's figures as a PNG file."""
+    path = folder / f"{file_name(experiment, options)}{'-' if name else ''}{name}.png"
+    return save_picture(result.figures[name], path)
 
 
 def describe(

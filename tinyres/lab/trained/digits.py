@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyres import data, training
 from tinyres.flow.instruments.record import record
-from tinyres.lab.experiment import BOTH, Experiment, Law, Options, Result, Table, Tick, shown
+from tinyres.lab.experiment import BOTH, Experiment, InPieces, Law, Options, Result, Table, Tick, shown
 from tinyres.lab.trained import digits_figures
 from tinyres.lab.trained.digits_figures import NAMES
 
@@ -25,11 +25,16 @@ JUDGED, STEPS = 56, 200  # layers and steps of what has a verdict
 SOURCE = "He et al. 2016, figure 6"
 
 
-def train(arch: str, depth: int, split: data.Split, options: Options, tick: Tick) -> dict[str, Any]:
-    """Train one net and record every few steps, per block, the gradient's norm and the share of the skip."""
+def train(options: Options, net: tuple[str, int], tick: Tick) -> dict[str, Any]:
+    """Train one net and record every few steps, per block, the gradient's norm and the share of the skip.
+
+    All nets see the same batches from the same seed.
+    """
+    arch, depth = net
+    split = data.digits(seed=options.seed)
     recipe = replace(RECIPE, arch=arch, depth=depth, steps=options.steps, seed=options.seed)
     run = training.prepare(recipe, split, device=options.device)
-    recording = record(run.model, every=EVERY)
+    recording = record(run.model, every=EVERY, details=False)
     for _ in run.steps(recording):
         tick()
     history = recording.history()
@@ -50,10 +55,8 @@ def train(arch: str, depth: int, split: data.Split, options: Options, tick: Tick
     }
 
 
-def run(options: Options, tick: Tick) -> Result:
-    """Every architecture at every depth, on the same batches from the same seed."""
-    split = data.digits(seed=options.seed)
-    runs = [train(arch, depth, split, options, tick) for depth in options.depths for arch in options.archs]
+def gather(options: Options, runs: list[dict[str, Any]]) -> Result:
+    """What all nets show together."""
     figures = {
         "gradients": lambda figure: digits_figures.gradients(figure, runs),
         "training": lambda figure: digits_figures.training(figure, runs),
@@ -154,8 +157,13 @@ EXPERIMENT = Experiment(
     prediction="a deep residual net trains; without its skip connections the same net does not",
     source="He et al. 2016, figure 6 (there on CIFAR-10)",
     ticks=lambda options: options.steps * len(options.depths) * len(options.archs),
-    run=run,
-    seconds=20,
+    run=InPieces(
+        pieces=lambda options: [(arch, depth) for depth in options.depths for arch in options.archs],
+        measure=train,
+        gather=gather,
+        cost=lambda net: net[1] * (1.2 if net[0] == "resnet" else 1),  # two routes are recorded
+    ),
+    seconds=40,
     devices=BOTH,
     equation=r"\ell(\mathrm{ResNet}_{56}) < \frac{\ln 10}{4} < \ell(\mathrm{plain}_{56})",
     varies="weights, the split of the digits and the order of the batches",
